@@ -1,0 +1,1 @@
+//! The C ABI through which k6 makes wRPC calls.

@@ -1,0 +1,94 @@
+//! The bare client: blasts as fast as it can with a number of calls in flight,
+//! and prints what that cost. `make bench` uses it as the measure of the Rust
+//! side without k6.
+//!
+//! `blast URL PREFIX IN_FLIGHT PAYLOAD_BYTES SECONDS`
+
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used)]
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use encarno_wrpc::blaster::{self, Packet};
+use encarno_wrpc::nats::{Connection, Options, subject};
+
+fn cpu_seconds() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, prefix, in_flight, payload_bytes, seconds] = &arguments[..] else {
+        panic!("usage: blast URL PREFIX IN_FLIGHT PAYLOAD_BYTES SECONDS");
+    };
+    let in_flight: usize = in_flight.parse().expect("IN_FLIGHT");
+    let payload = vec![0x5a; payload_bytes.parse().expect("PAYLOAD_BYTES")];
+    let seconds: u64 = seconds.parse().expect("SECONDS");
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("runtime");
+    let tasks = tokio::task::LocalSet::new();
+    tasks.block_on(&runtime, async {
+        let connection = Connection::connect(&Options::new(url).expect("URL"))
+            .await
+            .expect("connect");
+        let function = subject::function(prefix, blaster::INSTANCE, blaster::FUNCTION).unwrap();
+        let params = Bytes::from(
+            Packet {
+                payload: &payload,
+                ..Packet::default()
+            }
+            .encode(),
+        );
+        let latencies_us = Rc::new(RefCell::new(
+            hdrhistogram::Histogram::<u64>::new_with_bounds(1, 60_000_000, 3).unwrap(),
+        ));
+        let failed = Rc::new(Cell::new(0u64));
+        let (started, cpu_started) = (Instant::now(), cpu_seconds());
+        let end = started + Duration::from_secs(seconds);
+        let workers: Vec<_> = (0..in_flight)
+            .map(|_| {
+                let (connection, function, params) =
+                    (connection.clone(), function.clone(), params.clone());
+                let (latencies_us, failed) = (Rc::clone(&latencies_us), Rc::clone(&failed));
+                tokio::task::spawn_local(async move {
+                    loop {
+                        let begin = Instant::now();
+                        if begin >= end {
+                            return;
+                        }
+                        let deadline = begin + Duration::from_secs(10);
+                        let outcome = connection
+                            .call(function.clone(), params.clone(), deadline)
+                            .await;
+                        if let Err(error) = outcome.result {
+                            failed.set(failed.get() + 1);
+                            eprintln!("{}: {error}", error.code);
+                        }
+                        let took = begin.elapsed().as_micros() as u64;
+                        latencies_us.borrow_mut().saturating_record(took.max(1));
+                    }
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.await.unwrap();
+        }
+        let (wall, cpu) = (started.elapsed().as_secs_f64(), cpu_seconds() - cpu_started);
+        let latencies_us = latencies_us.borrow();
+        let calls = latencies_us.len();
+        println!(
+            "{{\"calls_per_s\": {:.0}, \"cpu_us_per_call\": {:.2}, \"p50_us\": {}, \"p99_us\": {}, \"failed\": {}}}",
+            calls as f64 / wall,
+            cpu * 1e6 / calls as f64,
+            latencies_us.value_at_quantile(0.5),
+            latencies_us.value_at_quantile(0.99),
+            failed.get(),
+        );
+    });
+}

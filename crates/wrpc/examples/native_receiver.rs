@@ -1,0 +1,64 @@
+//! A receiver of blasts without wasm: it decodes the packet, reads the payload
+//! and answers. `make bench` uses it as the measure of what the receiver's
+//! transport costs, and tests as a peer that is always there.
+//!
+//! `native_receiver URL PREFIX`
+
+#![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used)]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use encarno_wrpc::blaster::{self, Packet};
+use encarno_wrpc::nats::{Connection, Export, Limits, Options, Parameters, Server};
+use encarno_wrpc::value::DecodeError;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [url, prefix] = &arguments[..] else {
+        panic!("usage: native_receiver URL PREFIX");
+    };
+    let connection = Connection::connect(&Options::new(url).expect("URL"))
+        .await
+        .expect("connect");
+    let export = Export {
+        instance: blaster::INSTANCE.into(),
+        function: blaster::FUNCTION.into(),
+        check: Box::new(|params| Packet::decode(params).map(drop)),
+    };
+    let limits = Limits {
+        params_bytes_max: 64 << 20,
+        params_timeout: Duration::from_secs(10),
+    };
+    let server = Server::new(connection, prefix, None, vec![export], limits)
+        .await
+        .expect("subscribe");
+    println!("ready");
+    let stop = async {
+        tokio::signal::ctrl_c().await.unwrap();
+    };
+    server
+        .run(stop, |invocation| {
+            tokio::spawn(async move {
+                let mut responder = invocation.responder;
+                let params = match invocation.parameters {
+                    Parameters::Whole(params) => Ok(params),
+                    Parameters::Partial(partial) => partial.complete(&mut responder).await,
+                };
+                let result = params.and_then(|params| {
+                    let packet = Packet::decode(&params).map_err(|error: DecodeError| {
+                        encarno_wrpc::Error::new(
+                            encarno_wrpc::ErrorCode::ProtocolViolation,
+                            error.to_string(),
+                        )
+                    })?;
+                    let sum = packet.payload.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+                    std::hint::black_box(sum);
+                    Ok(Bytes::new())
+                });
+                responder.finish(result).await;
+            });
+        })
+        .await;
+}

@@ -1,0 +1,364 @@
+//! A connection to NATS and its inbox.
+//!
+//! Every connection has one wildcard subscription, `INBOX.>`. What is expected
+//! there has a mailbox: a place in a table, reached by the number that stands
+//! in the subject. A mailbox has a generation, so that a late message never
+//! reaches the next tenant.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use async_nats::{Event, HeaderMap, Message, Subject};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::call::PendingCall;
+use super::options::{self, Options};
+use super::serve::PendingParams;
+use crate::{Error, ErrorCode};
+
+/// A connection, shared by all that call or serve over it.
+#[derive(Clone)]
+pub struct Connection {
+    shared: Arc<Shared>,
+    // The last clone ends the reader of the inbox.
+    _reader: Arc<AbortOnDrop>,
+}
+
+struct Shared {
+    client: async_nats::Client,
+    peers: String,
+    connect_timeout: Duration,
+    inbox: String,
+    mailboxes: Mutex<Mailboxes>,
+    up: watch::Receiver<bool>,
+}
+
+struct AbortOnDrop(JoinHandle<()>);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What is expected at a mailbox.
+pub(super) enum Mailbox {
+    /// The answers to a call that was made.
+    Call(PendingCall),
+    /// The rest of the parameters of a call that is to be served.
+    Params(PendingParams),
+}
+
+/// The name of a mailbox: its place and its generation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Address {
+    place: u32,
+    generation: u32,
+}
+
+#[derive(Default)]
+pub(super) struct Mailboxes {
+    places: Vec<Place>,
+    free: Vec<u32>,
+}
+
+struct Place {
+    generation: u32,
+    mailbox: Option<Mailbox>,
+}
+
+impl Mailboxes {
+    fn open(&mut self, mailbox: Mailbox) -> Address {
+        if let Some(place) = self.free.pop() {
+            let entry = &mut self.places[place as usize];
+            entry.mailbox = Some(mailbox);
+            return Address {
+                place,
+                generation: entry.generation,
+            };
+        }
+        let place = self.places.len() as u32;
+        self.places.push(Place {
+            generation: 1, // 0 is the address that nobody has, see `nowhere`
+            mailbox: Some(mailbox),
+        });
+        Address {
+            place,
+            generation: 1,
+        }
+    }
+
+    pub(super) fn get(&mut self, address: Address) -> Option<&mut Mailbox> {
+        let entry = self.places.get_mut(address.place as usize)?;
+        if entry.generation != address.generation {
+            return None;
+        }
+        entry.mailbox.as_mut()
+    }
+
+    fn close(&mut self, address: Address) -> Option<Mailbox> {
+        let entry = self.places.get_mut(address.place as usize)?;
+        if entry.generation != address.generation {
+            return None;
+        }
+        entry.generation = entry.generation.wrapping_add(1).max(1);
+        self.free.push(address.place);
+        entry.mailbox.take()
+    }
+}
+
+/// Messages and bytes of payload and subject, as a caller counts them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Bytes sent.
+    pub bytes_sent: u64,
+    /// Bytes received.
+    pub bytes_received: u64,
+}
+
+impl Connection {
+    /// Connects, or says why not within [`Options::connect_timeout`].
+    pub async fn connect(options: &Options) -> Result<Self, Error> {
+        let (up_sender, up) = watch::channel(true);
+        let on_down: Arc<Mutex<Option<std::sync::Weak<Shared>>>> = Arc::default();
+        let shared_later = Arc::clone(&on_down);
+        let connect = options
+            .to_connect_options()
+            .event_callback(move |event| {
+                match &event {
+                    Event::Connected => {
+                        up_sender.send_replace(true);
+                    }
+                    Event::Disconnected | Event::Closed => {
+                        up_sender.send_replace(false);
+                        let shared = lock(&shared_later).as_ref().and_then(|weak| weak.upgrade());
+                        if let Some(shared) = shared {
+                            shared.fail_calls();
+                        }
+                    }
+                    Event::SlowConsumer(_) => {
+                        tracing::warn!("messages dropped: this process reads too slowly");
+                    }
+                    other => tracing::debug!(event = %other, "NATS"),
+                }
+                std::future::ready(())
+            })
+            .connect(options.servers.clone());
+        // async-nats bounds each attempt; this bounds all of them together.
+        let client = tokio::time::timeout(options.connect_timeout, connect)
+            .await
+            .map_err(|_| {
+                Error::new(
+                    ErrorCode::ConnectionRefused,
+                    format!(
+                        "cannot connect to NATS at {}: no answer within {:?}",
+                        options.peers(),
+                        options.connect_timeout
+                    ),
+                )
+            })?
+            .map_err(|error| options::connect_error(options, &error))?;
+
+        let inbox = client.new_inbox();
+        let mut messages = client
+            .subscribe(format!("{inbox}.>"))
+            .await
+            .map_err(|error| lost(&options.peers(), &error))?;
+        let shared = Arc::new(Shared {
+            client,
+            peers: options.peers(),
+            connect_timeout: options.connect_timeout,
+            inbox,
+            mailboxes: Mutex::default(),
+            up,
+        });
+        *lock(&on_down) = Some(Arc::downgrade(&shared));
+        let reader = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                while let Some(message) = messages.next().await {
+                    shared.deliver(message);
+                }
+            }
+        });
+        Ok(Self {
+            shared,
+            _reader: Arc::new(AbortOnDrop(reader)),
+        })
+    }
+
+    /// The servers, without credentials, for messages.
+    pub fn peers(&self) -> &str {
+        &self.shared.peers
+    }
+
+    /// The largest payload that the server takes in one message.
+    pub fn max_payload(&self) -> usize {
+        self.shared.client.max_payload()
+    }
+
+    /// Waits until all that was published has reached the server.
+    pub async fn flush(&self) -> Result<(), Error> {
+        self.shared
+            .client
+            .flush()
+            .await
+            .map_err(|error| lost(&self.shared.peers, &error))
+    }
+
+    /// Waits until the connection is up, as long as [`Options::connect_timeout`].
+    pub(super) async fn ready(&self) -> Result<(), Error> {
+        if *self.shared.up.borrow() {
+            return Ok(());
+        }
+        let mut up = self.shared.up.clone();
+        match tokio::time::timeout(self.shared.connect_timeout, up.wait_for(|up| *up)).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::new(
+                ErrorCode::ConnectionRefused,
+                format!(
+                    "the connection to NATS at {} was lost and is not back after {:?}",
+                    self.shared.peers, self.shared.connect_timeout
+                ),
+            )),
+        }
+    }
+
+    pub(super) fn open(&self, mailbox: Mailbox) -> (Address, Subject) {
+        let address = self.mailboxes().open(mailbox);
+        (address, self.reply_subject(address))
+    }
+
+    pub(super) fn close(&self, address: Address) -> Option<Mailbox> {
+        self.mailboxes().close(address)
+    }
+
+    pub(super) fn mailboxes(&self) -> MutexGuard<'_, Mailboxes> {
+        lock(&self.shared.mailboxes)
+    }
+
+    /// An address in this inbox at which nothing is expected.
+    pub(super) fn nowhere(&self) -> Subject {
+        self.reply_subject(Address {
+            place: 0,
+            generation: 0,
+        })
+    }
+
+    fn reply_subject(&self, address: Address) -> Subject {
+        let number = u64::from(address.generation) << 32 | u64::from(address.place);
+        let inbox = &self.shared.inbox;
+        let mut subject = String::with_capacity(inbox.len() + 17);
+        subject.push_str(inbox);
+        subject.push('.');
+        let mut digits = [0u8; 16];
+        let mut at = digits.len();
+        let mut rest = number;
+        loop {
+            at -= 1;
+            digits[at] = b"0123456789abcdef"[(rest & 15) as usize];
+            rest >>= 4;
+            if rest == 0 {
+                break;
+            }
+        }
+        subject.extend(digits[at..].iter().map(|&digit| char::from(digit)));
+        Subject::from(subject)
+    }
+
+    pub(super) async fn publish(
+        &self,
+        subject: Subject,
+        reply: Option<Subject>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) -> Result<(), Error> {
+        let client = &self.shared.client;
+        let published = match (reply, headers) {
+            (Some(reply), None) => client.publish_with_reply(subject, reply, payload).await,
+            (None, None) => client.publish(subject, payload).await,
+            (None, Some(headers)) => client.publish_with_headers(subject, headers, payload).await,
+            (Some(reply), Some(headers)) => {
+                client
+                    .publish_with_reply_and_headers(subject, reply, headers, payload)
+                    .await
+            }
+        };
+        published.map_err(|error| match error.kind() {
+            async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
+                Error::new(ErrorCode::PayloadTooLarge, error.to_string())
+            }
+            _ => lost(&self.shared.peers, &error),
+        })
+    }
+
+    pub(super) async fn subscribe(
+        &self,
+        subject: Subject,
+        group: Option<&str>,
+    ) -> Result<async_nats::Subscriber, Error> {
+        let client = &self.shared.client;
+        let subscribed = match group {
+            Some(group) => client.queue_subscribe(subject, group.to_owned()).await,
+            None => client.subscribe(subject).await,
+        };
+        subscribed.map_err(|error| lost(&self.shared.peers, &error))
+    }
+}
+
+impl Shared {
+    /// Hands a message to the mailbox that its subject names.
+    fn deliver(&self, message: Message) {
+        let now = Instant::now();
+        // INBOX.NUMBER or INBOX.NUMBER.PART
+        let Some(tail) = message.subject.as_str().get(self.inbox.len() + 1..) else {
+            return;
+        };
+        let (number, part) = tail.split_once('.').unwrap_or((tail, ""));
+        let Ok(number) = u64::from_str_radix(number, 16) else {
+            return;
+        };
+        let address = Address {
+            place: number as u32,
+            generation: (number >> 32) as u32,
+        };
+        match lock(&self.mailboxes).get(address) {
+            Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &self.peers),
+            Some(Mailbox::Params(params)) => params.deliver(part, &message),
+            None => {} // late: its caller has gone
+        }
+    }
+
+    /// The answers of calls in flight may have been lost with the connection.
+    fn fail_calls(&self) {
+        let now = Instant::now();
+        for place in &mut lock(&self.mailboxes).places {
+            match &mut place.mailbox {
+                Some(Mailbox::Call(call)) => call.fail(
+                    Error::new(
+                        ErrorCode::ConnectionLost,
+                        format!("the connection to NATS at {} was lost", self.peers),
+                    ),
+                    now,
+                ),
+                Some(Mailbox::Params(_)) | None => {}
+            }
+        }
+    }
+}
+
+fn lost(peers: &str, error: &dyn std::error::Error) -> Error {
+    Error::new(
+        ErrorCode::ConnectionLost,
+        format!("the connection to NATS at {peers} is closed: {error}"),
+    )
+}
+
+/// No code panics while it holds one of these locks; if it did, the data would
+/// still be whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

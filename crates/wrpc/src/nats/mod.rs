@@ -1,0 +1,30 @@
+//! wRPC over NATS.
+//!
+//! ```text
+//! 1 caller   → receiver  PUB <function> Rc        parameters, as far as they fit
+//! 2 receiver → caller    PUB Rc Rs                accepted
+//! 3 receiver → caller    PUB Rc.results           result bytes, if there are any
+//! 4 receiver → caller    PUB Rc.results           empty: the end; headers name an error
+//! 5 caller   → receiver  PUB Rs.params            the rest of the parameters, then empty
+//! ```
+//!
+//! Rc and Rs are subjects under the one wildcard subscription that each side
+//! keeps for the life of its connection. Message 5 is left out where message 1
+//! held everything.
+//!
+//! - [`options`]: where to connect and how
+//! - [`subject`]: names on the wire
+//! - [`connection`]: the connection and its inbox
+//! - [`call`]: a call made
+//! - [`serve`]: calls served
+
+pub mod call;
+pub mod connection;
+pub mod options;
+pub mod serve;
+pub mod subject;
+
+pub use call::{Outcome, Timing};
+pub use connection::{Connection, Traffic};
+pub use options::Options;
+pub use serve::{Export, Invocation, Limits, Parameters, Server};

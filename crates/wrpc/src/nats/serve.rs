@@ -1,0 +1,374 @@
+//! Calls served: message 1 in, messages 2 to 4 out.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Message, Subject, Subscriber};
+use bytes::{Bytes, BytesMut};
+use futures_util::stream::SelectAll;
+use futures_util::{Stream, StreamExt as _};
+
+use super::connection::{Address, Connection, Mailbox};
+use super::subject;
+use crate::value::DecodeError;
+use crate::{Error, ErrorCode};
+
+/// On message 4, names the [`ErrorCode`] of a call that failed. Callers that
+/// don't know it see what upstream would have sent: the end of the results.
+const ERROR_HEADER: &str = "Encarno-Error";
+/// On message 4, says in a sentence what failed.
+const ERROR_MESSAGE_HEADER: &str = "Encarno-Error-Message";
+const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Looks at parameters: `Ok` if they are whole, [`DecodeError::Truncated`] if
+/// the rest must still arrive, any other error if they can't become whole.
+pub type Check = Box<dyn Fn(&[u8]) -> Result<(), DecodeError> + Send + Sync>;
+
+/// A function to serve.
+pub struct Export {
+    /// The instance that exports it; empty for a function of the component itself.
+    pub instance: String,
+    /// Its name.
+    pub function: String,
+    /// Tells where its parameters end.
+    pub check: Check,
+}
+
+/// What a caller may ask of a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Parameters larger than this are refused.
+    pub params_bytes_max: usize,
+    /// How long the parts of the parameters may take to arrive.
+    pub params_timeout: Duration,
+}
+
+/// The functions served over a connection.
+pub struct Server {
+    connection: Connection,
+    checks: Vec<Check>,
+    calls: SelectAll<Calls>,
+    limits: Limits,
+    /// Rs for calls of which nothing more is expected.
+    nowhere: Subject,
+}
+
+/// The subscription of one function.
+struct Calls {
+    export: usize,
+    subscriber: Subscriber,
+}
+
+impl Stream for Calls {
+    type Item = (usize, Message);
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let export = self.export;
+        self.subscriber
+            .poll_next_unpin(context)
+            .map(|message| message.map(|message| (export, message)))
+    }
+}
+
+/// A call to serve: answer it by [`Responder::finish`].
+pub struct Invocation {
+    /// The position of the function in the list given to [`Server::new`].
+    pub export: usize,
+    /// Its parameters.
+    pub parameters: Parameters,
+    /// The way of the answers.
+    pub responder: Responder,
+}
+
+/// The parameters of an invocation.
+pub enum Parameters {
+    /// All arrived with the call.
+    Whole(Bytes),
+    /// More are to come: see [`Partial::complete`].
+    Partial(Partial),
+}
+
+impl Server {
+    /// Subscribes to the functions. With a `group`, calls are shared among the
+    /// servers of that group.
+    pub async fn new(
+        connection: Connection,
+        prefix: &str,
+        group: Option<&str>,
+        exports: Vec<Export>,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        let mut calls = SelectAll::new();
+        let mut checks = Vec::new();
+        for (index, export) in exports.into_iter().enumerate() {
+            let name = subject::function(prefix, &export.instance, &export.function)?;
+            let subscriber = connection.subscribe(name, group).await?;
+            calls.push(Calls {
+                export: index,
+                subscriber,
+            });
+            checks.push(export.check);
+        }
+        connection.flush().await?;
+        Ok(Self {
+            nowhere: connection.nowhere(),
+            connection,
+            checks,
+            calls,
+            limits,
+        })
+    }
+
+    /// Hands every call to `serve` until `stop` is done; then takes no new
+    /// calls, hands over those that the server had sent already, and returns.
+    ///
+    /// `serve` must not block: calls arrive one after the other.
+    pub async fn run(mut self, stop: impl Future<Output = ()>, serve: impl Fn(Invocation)) {
+        let mut stop = pin!(stop);
+        loop {
+            let next = poll_fn(|context| match self.calls.poll_next_unpin(context) {
+                Poll::Pending => stop.as_mut().poll(context).map(|()| None),
+                ready => ready.map(Some),
+            });
+            match next.await {
+                Some(Some((export, message))) => self.accept(export, message, &serve),
+                Some(None) => return, // the connection is closed
+                None => break,
+            }
+        }
+        for calls in self.calls.iter_mut() {
+            // A connection that is down has nothing to drain.
+            let _ = calls.subscriber.drain().await;
+        }
+        while let Some((export, message)) = self.calls.next().await {
+            self.accept(export, message, &serve);
+        }
+    }
+
+    fn accept(&self, export: usize, message: Message, serve: &impl Fn(Invocation)) {
+        let Some(reply) = message.reply else {
+            tracing::warn!(subject = %message.subject, "a call without a reply subject was ignored");
+            return;
+        };
+        let responder = Responder {
+            connection: self.connection.clone(),
+            reply,
+            receiver: self.nowhere.clone(),
+            accepted: false,
+        };
+        let refuse = |code, message: String| {
+            let responder = responder.clone();
+            tokio::spawn(responder.finish(Err(Error::new(code, message))));
+        };
+        let arrived = message.payload.len() as u64;
+        let parameters = match (self.checks[export])(&message.payload) {
+            Ok(()) => Parameters::Whole(message.payload),
+            Err(DecodeError::Truncated { missing, .. }) => {
+                let limit = self.limits.params_bytes_max as u64;
+                if arrived.saturating_add(missing) > limit {
+                    return refuse(
+                        ErrorCode::PayloadTooLarge,
+                        format!("the parameters are larger than {limit} bytes"),
+                    );
+                }
+                Parameters::Partial(Partial::new(&responder, message.payload, self.limits))
+            }
+            Err(error) => {
+                return refuse(
+                    ErrorCode::ProtocolViolation,
+                    format!("the parameters can't be decoded: {error}"),
+                );
+            }
+        };
+        serve(Invocation {
+            export,
+            parameters,
+            responder,
+        });
+    }
+}
+
+/// The way of the answers to one call.
+#[derive(Clone)]
+pub struct Responder {
+    connection: Connection,
+    reply: Subject,
+    receiver: Subject,
+    accepted: bool,
+}
+
+impl Responder {
+    /// Tells the caller that the call was accepted. Once is enough, and
+    /// [`Responder::finish`] does it where it wasn't done.
+    pub async fn accept(&mut self) {
+        if self.accepted {
+            return;
+        }
+        self.accepted = true;
+        let (reply, receiver) = (self.reply.clone(), self.receiver.clone());
+        self.publish(reply, Some(receiver), None, Bytes::new())
+            .await;
+    }
+
+    /// Sends the results, or what went wrong.
+    pub async fn finish(mut self, result: Result<Bytes, Error>) {
+        self.accept().await;
+        let subject = subject::results(&self.reply);
+        let headers = match result {
+            Ok(mut results) => {
+                let chunk_max = self.connection.max_payload().max(1);
+                while !results.is_empty() {
+                    let chunk = results.split_to(results.len().min(chunk_max));
+                    self.publish(subject.clone(), None, None, chunk).await;
+                }
+                None
+            }
+            Err(error) => Some(error_headers(&error)),
+        };
+        self.publish(subject, None, headers, Bytes::new()).await;
+    }
+
+    /// A caller that can't be reached learns it by its own deadline.
+    async fn publish(
+        &self,
+        subject: Subject,
+        reply: Option<Subject>,
+        headers: Option<HeaderMap>,
+        payload: Bytes,
+    ) {
+        if let Err(error) = self
+            .connection
+            .publish(subject, reply, headers, payload)
+            .await
+        {
+            tracing::warn!(%error, "an answer was lost");
+        }
+    }
+}
+
+fn error_headers(error: &Error) -> HeaderMap {
+    let mut message: String = error
+        .message
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect();
+    message.truncate(message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX));
+    let mut headers = HeaderMap::new();
+    headers.insert(ERROR_HEADER, error.code.name());
+    headers.insert(ERROR_MESSAGE_HEADER, message);
+    headers
+}
+
+/// What the headers of message 4 say. Headers that aren't ours say nothing.
+pub(super) fn error_from_headers(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(name) = headers.get(ERROR_HEADER) else {
+        return Ok(());
+    };
+    let message = headers
+        .get(ERROR_MESSAGE_HEADER)
+        .map_or("the receiver gave no reason", |message| message.as_str());
+    Err(match ErrorCode::from_name(name.as_str()) {
+        Some(code) => Error::new(code, message),
+        None => Error::new(
+            ErrorCode::ProtocolViolation,
+            format!("unknown error {:?} from the receiver: {message}", name.as_str()),
+        ),
+    })
+}
+
+/// The mailbox of parameters that didn't fit message 1.
+pub(super) struct PendingParams {
+    bytes: BytesMut,
+    bytes_max: usize,
+    state: Arrival,
+    waker: Option<Waker>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arrival {
+    Coming,
+    Whole,
+    TooLarge,
+}
+
+impl PendingParams {
+    pub(super) fn deliver(&mut self, part: &str, message: &Message) {
+        if part != "params" || self.state != Arrival::Coming {
+            return;
+        }
+        if message.payload.is_empty() {
+            self.state = Arrival::Whole;
+        } else if self.bytes.len() + message.payload.len() > self.bytes_max {
+            self.state = Arrival::TooLarge;
+            self.bytes = BytesMut::new();
+        } else {
+            self.bytes.extend_from_slice(&message.payload);
+            return;
+        }
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// Parameters of which the beginning has arrived.
+pub struct Partial {
+    connection: Connection,
+    address: Address,
+    receiver: Subject,
+    timeout: Duration,
+}
+
+impl Partial {
+    fn new(responder: &Responder, beginning: Bytes, limits: Limits) -> Self {
+        let connection = responder.connection.clone();
+        let (address, receiver) = connection.open(Mailbox::Params(PendingParams {
+            bytes: BytesMut::from(beginning),
+            bytes_max: limits.params_bytes_max,
+            state: Arrival::Coming,
+            waker: None,
+        }));
+        Self {
+            connection,
+            address,
+            receiver,
+            timeout: limits.params_timeout,
+        }
+    }
+
+    /// Accepts the call, which makes its caller send the rest, and waits for that.
+    pub async fn complete(self, responder: &mut Responder) -> Result<Bytes, Error> {
+        responder.receiver = self.receiver.clone();
+        responder.accept().await;
+        let arrived = poll_fn(|context| {
+            let mut mailboxes = self.connection.mailboxes();
+            let Some(Mailbox::Params(params)) = mailboxes.get(self.address) else {
+                unreachable!("the mailbox of parameters is open as long as they are awaited");
+            };
+            if params.state == Arrival::Coming {
+                params.waker = Some(context.waker().clone());
+                return Poll::Pending;
+            }
+            Poll::Ready((params.state, std::mem::take(&mut params.bytes)))
+        });
+        match tokio::time::timeout(self.timeout, arrived).await {
+            Ok((Arrival::TooLarge, _)) => Err(Error::new(
+                ErrorCode::PayloadTooLarge,
+                "the parameters are larger than the receiver takes",
+            )),
+            Ok((_, bytes)) => Ok(bytes.freeze()),
+            Err(_) => Err(Error::new(
+                ErrorCode::Timeout,
+                format!("the parameters did not arrive whole within {:?}", self.timeout),
+            )),
+        }
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        self.connection.close(self.address);
+    }
+}

@@ -1,0 +1,65 @@
+//! Names on the wire: NATS subjects.
+
+use async_nats::Subject;
+
+use crate::{Error, ErrorCode};
+
+/// The protocol's part of a function's subject.
+const PROTOCOL: &str = "wrpc.0.0.1";
+
+/// The subject of a function: `PREFIX.wrpc.0.0.1.INSTANCE.FUNCTION`. Prefix and
+/// instance may be empty.
+pub fn function(prefix: &str, instance: &str, function: &str) -> Result<Subject, Error> {
+    let parts = [prefix, PROTOCOL, instance, function];
+    let subject = parts
+        .into_iter()
+        .filter(|part| !part.is_empty())
+        .collect::<Vec<_>>()
+        .join(".");
+    let subject = Subject::from(subject);
+    let has_wildcard = subject.split('.').any(|token| matches!(token, "*" | ">"));
+    if function.is_empty() || has_wildcard || !subject.is_valid() {
+        return Err(Error::new(
+            ErrorCode::ProtocolViolation,
+            format!("{:?} is not a NATS subject", subject.as_str()),
+        ));
+    }
+    Ok(subject)
+}
+
+/// Where the results of the call with that reply subject go.
+pub(super) fn results(reply: &str) -> Subject {
+    Subject::from([reply, ".results"].concat())
+}
+
+/// Where the parameters go that didn't fit the first message.
+pub(super) fn params(reply: &str) -> Subject {
+    Subject::from([reply, ".params"].concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::function;
+
+    #[test]
+    fn functions() {
+        let name = |prefix, instance, func| {
+            function(prefix, instance, func).map(|subject| subject.to_string())
+        };
+        assert_eq!(
+            name("wasmtime", "xk6:wrpc/blaster@0.0.1", "blast").as_deref(),
+            Ok("wasmtime.wrpc.0.0.1.xk6:wrpc/blaster@0.0.1.blast")
+        );
+        assert_eq!(name("", "", "run").as_deref(), Ok("wrpc.0.0.1.run"));
+        for (prefix, instance, func) in [
+            ("a b", "", "f"),
+            (".a", "", "f"),
+            ("a..b", "", "f"),
+            ("*", "", "f"),
+            ("a", ">", "f"),
+            ("a", "b", ""),
+        ] {
+            assert!(function(prefix, instance, func).is_err(), "{prefix} {func}");
+        }
+    }
+}
