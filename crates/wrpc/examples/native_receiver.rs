@@ -53,7 +53,11 @@ async fn main() {
                             error.to_string(),
                         )
                     })?;
-                    let sum = packet.payload.iter().map(|&byte| u64::from(byte)).sum::<u64>();
+                    let sum = packet
+                        .payload
+                        .iter()
+                        .map(|&byte| u64::from(byte))
+                        .sum::<u64>();
                     std::hint::black_box(sum);
                     Ok(Bytes::new())
                 });

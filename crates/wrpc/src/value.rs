@@ -312,7 +312,10 @@ mod tests {
             let largest = u64::MAX >> (64 - bits);
             let mut written = Vec::new();
             written.unsigned(largest);
-            assert_eq!(Reader::new(&written).unsigned(bits, "unsigned"), Ok(largest));
+            assert_eq!(
+                Reader::new(&written).unsigned(bits, "unsigned"),
+                Ok(largest)
+            );
         }
     }
 

@@ -108,12 +108,10 @@ impl PendingCall {
                 ),
                 now,
             ),
-            "" => {
-                if self.accepted.is_none() {
-                    self.accepted = Some(now);
-                    self.receiver = message.reply.clone();
-                    self.wake(); // parameters may wait to be sent on
-                }
+            "" if self.accepted.is_none() => {
+                self.accepted = Some(now);
+                self.receiver = message.reply.clone();
+                self.wake(); // parameters may wait to be sent on
             }
             "results" if message.payload.is_empty() => {
                 let result = message.headers.as_ref().map_or(Ok(()), error_from_headers);
@@ -134,7 +132,8 @@ impl PendingCall {
                 ),
                 now,
             ),
-            _ => {} // results of another path: none of our functions has any
+            // Accepted twice, or results of another path: no function of ours has any.
+            _ => {}
         }
     }
 
@@ -230,10 +229,7 @@ impl Connection {
                     (_, None) => "the receiver did not accept it",
                     (_, Some(_)) => "it was accepted and not answered",
                 };
-                let error = Error::new(
-                    ErrorCode::Timeout,
-                    format!("the call timed out: {phase}"),
-                );
+                let error = Error::new(ErrorCode::Timeout, format!("the call timed out: {phase}"));
                 (Instant::now(), Err(error))
             }
         };

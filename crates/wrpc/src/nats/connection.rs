@@ -200,7 +200,7 @@ impl Connection {
         self.shared.client.max_payload()
     }
 
-    /// Waits until all that was published has reached the server.
+    /// Waits until all that was published has been written to the socket.
     pub async fn flush(&self) -> Result<(), Error> {
         self.shared
             .client
@@ -361,4 +361,33 @@ fn lost(peers: &str, error: &dyn std::error::Error) -> Error {
 /// still be whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Mailbox, Mailboxes};
+
+    fn mailbox() -> Mailbox {
+        Mailbox::Call(super::PendingCall::default())
+    }
+
+    #[test]
+    fn places_are_used_again_and_addresses_are_not() {
+        let mut mailboxes = Mailboxes::default();
+        let first = mailboxes.open(mailbox());
+        let mut seen = std::collections::HashSet::from([(first.place, first.generation)]);
+        for _ in 0..10_000 {
+            let address = mailboxes.open(mailbox());
+            assert!(seen.insert((address.place, address.generation)));
+            assert!(mailboxes.close(address).is_some());
+            assert!(mailboxes.get(address).is_none());
+            assert!(mailboxes.close(address).is_none());
+        }
+        assert_eq!(
+            mailboxes.places.len(),
+            2,
+            "one for each mailbox open at once"
+        );
+        assert!(mailboxes.get(first).is_some());
+    }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
 
 use crate::{Error, ErrorCode};
 
@@ -36,16 +37,38 @@ impl Options {
 
     /// The servers as text, without credentials.
     pub fn peers(&self) -> String {
-        let peers: Vec<String> = self
-            .servers
-            .iter()
-            .map(|server| format!("{}://{}:{}", server.scheme(), server.host(), server.port()))
-            .collect();
+        let peer = |server: &ServerAddr| {
+            let (scheme, host, port) = (server.scheme(), server.host(), server.port());
+            // `host` comes without the brackets of an IPv6 address.
+            if host.contains(':') {
+                format!("{scheme}://[{host}]:{port}")
+            } else {
+                format!("{scheme}://{host}:{port}")
+            }
+        };
+        let peers: Vec<String> = self.servers.iter().map(peer).collect();
         peers.join(",")
     }
 
+    /// async-nats reads no credentials from URLs. The first URL that has any speaks
+    /// for all: one user has to be known to all servers of a cluster.
+    fn credentials(&self) -> ConnectOptions {
+        let Some(server) = self
+            .servers
+            .iter()
+            .find(|server| server.username().is_some())
+        else {
+            return ConnectOptions::new();
+        };
+        let user = decoded(server.username().unwrap_or_default());
+        match server.password() {
+            Some(password) => ConnectOptions::with_user_and_password(user, decoded(password)),
+            None => ConnectOptions::with_token(user),
+        }
+    }
+
     pub(super) fn to_connect_options(&self) -> ConnectOptions {
-        ConnectOptions::new()
+        self.credentials()
             .name(&self.name)
             .connection_timeout(self.connect_timeout)
             // Subjects are built by this crate and checked once, at set-up.
@@ -61,6 +84,13 @@ impl Options {
     }
 }
 
+/// The text behind `%xx`; the bytes of a secret that isn't text are left as they came.
+fn decoded(part: &str) -> String {
+    percent_decode_str(part)
+        .decode_utf8()
+        .map_or_else(|_| part.to_owned(), Into::into)
+}
+
 /// NATS itself accepts any URL; what can't work is refused here, by name.
 fn parse_url(url: &str) -> Result<ServerAddr, Error> {
     let invalid = |reason: &str| {
@@ -72,9 +102,11 @@ fn parse_url(url: &str) -> Result<ServerAddr, Error> {
     if url.is_empty() {
         return Err(invalid("it is empty"));
     }
-    let address: ServerAddr = url
-        .parse()
-        .map_err(|error| invalid(&format!("{error}")))?;
+    let address: ServerAddr = url.parse().map_err(|error| invalid(&format!("{error}")))?;
+    let host = address.host();
+    if host.is_empty() || host.contains(|char: char| char.is_whitespace() || char == '%') {
+        return Err(invalid("it needs a host name or an IP address"));
+    }
     match address.scheme() {
         "nats" | "tls" => Ok(address),
         other => Err(invalid(&format!(
@@ -128,7 +160,13 @@ mod tests {
             peers("nats://[::1]:1, tls://me:secret@host").as_deref(),
             Ok("nats://[::1]:1,tls://host:4222")
         );
-        for bad in ["", "http://localhost", "nats://", "nats://host:port", "nats://a b"] {
+        for bad in [
+            "",
+            "http://localhost",
+            "nats://",
+            "nats://host:port",
+            "nats://a b",
+        ] {
             assert!(Options::new(bad).is_err(), "{bad:?}");
         }
     }

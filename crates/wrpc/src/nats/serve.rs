@@ -111,7 +111,7 @@ impl Server {
             });
             checks.push(export.check);
         }
-        connection.flush().await?;
+        connection.round_trip().await?;
         Ok(Self {
             nowhere: connection.nowhere(),
             connection,
@@ -173,7 +173,12 @@ impl Server {
                         format!("the parameters are larger than {limit} bytes"),
                     );
                 }
-                Parameters::Partial(Partial::new(&responder, message.payload, self.limits))
+                Parameters::Partial(Partial::new(
+                    self.connection.clone(),
+                    message.payload,
+                    self.limits.params_bytes_max,
+                    self.limits.params_timeout,
+                ))
             }
             Err(error) => {
                 return refuse(
@@ -273,7 +278,10 @@ pub(super) fn error_from_headers(headers: &HeaderMap) -> Result<(), Error> {
         Some(code) => Error::new(code, message),
         None => Error::new(
             ErrorCode::ProtocolViolation,
-            format!("unknown error {:?} from the receiver: {message}", name.as_str()),
+            format!(
+                "unknown error {:?} from the receiver: {message}",
+                name.as_str()
+            ),
         ),
     })
 }
@@ -322,11 +330,10 @@ pub struct Partial {
 }
 
 impl Partial {
-    fn new(responder: &Responder, beginning: Bytes, limits: Limits) -> Self {
-        let connection = responder.connection.clone();
+    fn new(connection: Connection, beginning: Bytes, bytes_max: usize, timeout: Duration) -> Self {
         let (address, receiver) = connection.open(Mailbox::Params(PendingParams {
             bytes: BytesMut::from(beginning),
-            bytes_max: limits.params_bytes_max,
+            bytes_max,
             state: Arrival::Coming,
             waker: None,
         }));
@@ -334,7 +341,7 @@ impl Partial {
             connection,
             address,
             receiver,
-            timeout: limits.params_timeout,
+            timeout,
         }
     }
 
@@ -342,6 +349,10 @@ impl Partial {
     pub async fn complete(self, responder: &mut Responder) -> Result<Bytes, Error> {
         responder.receiver = self.receiver.clone();
         responder.accept().await;
+        self.arrived().await
+    }
+
+    async fn arrived(self) -> Result<Bytes, Error> {
         let arrived = poll_fn(|context| {
             let mut mailboxes = self.connection.mailboxes();
             let Some(Mailbox::Params(params)) = mailboxes.get(self.address) else {
@@ -361,9 +372,28 @@ impl Partial {
             Ok((_, bytes)) => Ok(bytes.freeze()),
             Err(_) => Err(Error::new(
                 ErrorCode::Timeout,
-                format!("the parameters did not arrive whole within {:?}", self.timeout),
+                format!(
+                    "the parameters did not arrive whole within {:?}",
+                    self.timeout
+                ),
             )),
         }
+    }
+}
+
+impl Connection {
+    /// Returns when the server has handled all that was sent before: a message of
+    /// ours to ourselves has come back. A flush just empties our own buffers.
+    pub async fn round_trip(&self) -> Result<(), Error> {
+        let message = Partial::new(self.clone(), Bytes::new(), 0, Duration::from_secs(5));
+        let own = subject::params(&message.receiver);
+        self.publish(own, None, None, Bytes::new()).await?;
+        message.arrived().await.map(drop).map_err(|_| {
+            Error::new(
+                ErrorCode::ConnectionLost,
+                format!("NATS at {} does not answer", self.peers()),
+            )
+        })
     }
 }
 

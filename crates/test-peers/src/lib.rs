@@ -1,0 +1,127 @@
+//! The real peers that tests start, on free ports, and stop again.
+
+#![allow(
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "used by tests alone"
+)]
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A nats-server of this test's own. It is killed when dropped.
+pub struct NatsServer {
+    child: Child,
+    port: u16,
+    arguments: Vec<String>,
+}
+
+impl NatsServer {
+    /// Starts nats-server on a free port of loopback.
+    pub fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// Starts it with further arguments.
+    pub fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
+        // -1 makes the server choose a port and write it to a file.
+        let (child, port) = start(&arguments, "-1");
+        Self {
+            child,
+            port,
+            arguments,
+        }
+    }
+
+    /// `nats://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// The port it listens on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Kills it, as `kill -9` does.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Starts it again on the same port.
+    pub fn restart(&mut self) {
+        self.kill();
+        self.child = start(&self.arguments, &self.port.to_string()).0;
+    }
+}
+
+impl Drop for NatsServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn start(arguments: &[String], port: &str) -> (Child, u16) {
+    let program = nats_server();
+    let ports = scratch("nats-ports");
+    let mut child = Command::new(&program)
+        .args(["--addr", "127.0.0.1", "--port", port, "--ports_file_dir"])
+        .arg(&ports)
+        .args(arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let port = loop {
+        if let Some(port) = read_port(&ports) {
+            break port;
+        }
+        if let Some(status) = child.try_wait().expect("nats-server") {
+            panic!("nats-server ended at once: {status}");
+        }
+        assert!(Instant::now() < deadline, "nats-server is not ready");
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    let _ = std::fs::remove_dir_all(&ports);
+    (child, port)
+}
+
+fn read_port(directory: &Path) -> Option<u16> {
+    let file = std::fs::read_dir(directory).ok()?.next()?.ok()?.path();
+    let ports: serde_json::Value = serde_json::from_slice(&std::fs::read(file).ok()?).ok()?;
+    let url = ports["nats"][0].as_str()?;
+    url.rsplit_once(':')?.1.parse().ok()
+}
+
+/// A directory of this process's own under the system's temporary directory.
+pub fn scratch(name: &str) -> PathBuf {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    let directory =
+        std::env::temp_dir().join(format!("encarno-{name}-{}-{number}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a temporary directory");
+    directory
+}
+
+/// The root of the checkout.
+pub fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn nats_server() -> PathBuf {
+    let program = match std::env::var_os("NATS_SERVER") {
+        Some(program) => PathBuf::from(program),
+        None => root().join("bin/nats-server"),
+    };
+    assert!(
+        program.exists(),
+        "{} does not exist: run `make setup` first, or name another nats-server in NATS_SERVER",
+        program.display()
+    );
+    program
+}
