@@ -57,22 +57,25 @@ fi
 PATH=$tools:$tools/gcc-ld:$PATH
 export PATH
 export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=wasm-component-ld
-# Paths are embedded for panics that nobody sees. Without these of this machine
+# Flags, each ended by a unit separator, so that a path may hold spaces.
+flags=
+flag() { flags=$flags${flags:+$(printf '\037')}$1; }
+flag -Clink-arg=--wasi-adapter=none
+# Paths are embedded for panics that nobody sees. Without those of this machine
 # the same sources give the same bytes anywhere.
-remap="--remap-path-prefix=$PWD=/blaster-component --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-unset RUSTFLAGS CARGO_ENCODED_RUSTFLAGS
+flag "--remap-path-prefix=$PWD=/blaster-component"
+flag "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 set -- build --locked --release --quiet --target "$target"
 if [ "$from" = debian ]; then
     say "building with Debian's $(/usr/bin/rustc --version) and its sources of the standard library"
-    debian=$(/usr/bin/rustc --print sysroot)
-    remap="$remap --remap-path-prefix=$debian/lib/rustlib/src/rust=/rust"
+    flag "--remap-path-prefix=$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust=/rust"
     # -Zbuild-std is an unstable flag, which a stable compiler takes only so.
     export RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1
     set -- "$@" -Zbuild-std=std,panic_abort -Zbuild-std-features=
 else
     say "building with $(rustc --version)"
 fi
-export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="-Clink-arg=--wasi-adapter=none $remap"
+export CARGO_ENCODED_RUSTFLAGS="$flags"
 # A directory of its own: cargo would otherwise rebuild all when another rustc
 # has used it.
 export CARGO_TARGET_DIR="${COMPONENT_TARGET_DIR:-$PWD/target}"
