@@ -1,1 +1,26 @@
 //! The C ABI through which k6 makes wRPC calls.
+//!
+//! A call never holds a thread of its caller: it is submitted, and its
+//! completion is fetched later, together with others. The modules in the order
+//! in which a call meets them:
+//!
+//! - [`abi`]: what C sees: the exports, their structs, and the panic boundary
+//! - [`options`]: the options of a client, from JSON to validated
+//! - [`handles`]: opaque numbers for bridges and clients
+//! - [`bridge`]: the IO threads and their inboxes
+//! - [`client`]: a connection, opened at its first call, and the calls in flight
+//! - [`completion`]: the way back: a queue and an eventfd, or a caller that waits
+
+pub mod abi;
+mod bridge;
+mod client;
+mod completion;
+mod handles;
+mod options;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The data behind our locks is whole at every point at which code could panic.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -24,6 +24,8 @@ pub mod options;
 pub mod serve;
 pub mod subject;
 
+/// A subject of NATS, which is checked where it is made.
+pub use async_nats::Subject;
 pub use call::{Outcome, Timing};
 pub use connection::{Connection, Traffic};
 pub use options::Options;

@@ -1,0 +1,353 @@
+//! What C sees. The only module with `unsafe`.
+//!
+//! Rules that hold for every export:
+//!
+//! - It returns a [`Status`]; a panic inside becomes [`Status::Panic`].
+//! - A handle that is wrong or was closed is [`Status::BadHandle`], nothing worse.
+//! - A null pointer is [`Status::BadArgument`]. A pointer that isn't null must be
+//!   good for what its type and its doc say; this can't be checked here.
+//! - Views are read during the export and never kept. Owned bytes are freed by
+//!   [`encarno_bytes_free`].
+//! - Exports may be called by any thread at any time.
+//!
+//! The parts: [`types`] and [`system`], what is wanted of the operating system.
+
+#![allow(unsafe_code)]
+
+pub(crate) mod system;
+pub mod types;
+
+use std::os::fd::IntoRawFd as _;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use encarno_wrpc::ErrorCode;
+use encarno_wrpc::blaster;
+
+pub use types::{Blast, Bridge, Completion, OwnedBytes, Status, View};
+
+use crate::client::Client;
+use crate::completion::Expected;
+use crate::handles::{self, Entry};
+use crate::options::Options;
+
+/// Opens a bridge: its IO threads and its queue of completions.
+///
+/// On `OK`, `opened` is filled: the caller closes the bridge by
+/// `encarno_bridge_close` and the descriptor by `close`. On `SYSTEM`, `error`
+/// holds a sentence, which the caller frees.
+///
+/// # Safety
+/// `opened` and `error` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_bridge_open(opened: *mut Bridge, error: *mut OwnedBytes) -> Status {
+    guard(|| {
+        if opened.is_null() || error.is_null() {
+            return Status::BadArgument;
+        }
+        let (bridge, event) = match crate::bridge::Bridge::open() {
+            Ok(bridge) => bridge,
+            Err(reason) => {
+                let text = format!("cannot start the IO threads: {reason}");
+                // SAFETY: not null, and writable as the caller promises.
+                unsafe { error.write(OwnedBytes::from(text)) };
+                return Status::System;
+            }
+        };
+        let io_threads = bridge.io_threads() as u32;
+        let bridge = Bridge {
+            handle: handles::insert(Entry::Bridge(Arc::new(bridge))),
+            event_fd: event.into_raw_fd(),
+            io_threads,
+        };
+        // SAFETY: as above.
+        unsafe { opened.write(bridge) };
+        Status::Ok
+    })
+}
+
+/// Closes a bridge and its clients, ends its calls and its threads, and makes
+/// its descriptor readable a last time. Completions that were not taken are
+/// dropped.
+#[unsafe(no_mangle)]
+pub extern "C" fn encarno_bridge_close(bridge: u64) -> Status {
+    guard(|| match handles::remove_bridge(bridge) {
+        Some(bridge) => {
+            drop(bridge);
+            Status::Ok
+        }
+        None => Status::BadHandle,
+    })
+}
+
+/// Opens a client: a connection of its own, which is made at the first call.
+///
+/// `options` is JSON: `{"nats": {"url", "prefix", "name", "connect_timeout"}}`;
+/// a key `tags` beside `nats` is ignored. On `OK`, `client` is filled: the caller
+/// closes it by `encarno_client_close`. On `BAD_OPTIONS`, `error` holds a
+/// sentence that names the key at fault, which the caller frees.
+///
+/// # Safety
+/// `options` must be readable; `client` and `error` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_client_open(
+    bridge: u64,
+    options: View,
+    client: *mut u64,
+    error: *mut OwnedBytes,
+) -> Status {
+    guard(|| {
+        if client.is_null() || error.is_null() {
+            return Status::BadArgument;
+        }
+        let Some(bridge) = handles::bridge(bridge) else {
+            return Status::BadHandle;
+        };
+        // SAFETY: readable during this call, as the caller promises.
+        let Some(options) = (unsafe { options.bytes() }) else {
+            return Status::BadArgument;
+        };
+        match Options::parse(options) {
+            Ok(options) => {
+                let opened = handles::insert(Entry::Client(Arc::new(bridge.client(options))));
+                // SAFETY: not null, and writable as the caller promises.
+                unsafe { client.write(opened) };
+                Status::Ok
+            }
+            Err(reason) => {
+                // SAFETY: as above.
+                unsafe { error.write(OwnedBytes::from(reason)) };
+                Status::BadOptions
+            }
+        }
+    })
+}
+
+/// Ends the calls of a client that are in flight: each completes at once, as
+/// cancelled, unless it is done already. Later calls are not affected.
+#[unsafe(no_mangle)]
+pub extern "C" fn encarno_client_cancel(client: u64) -> Status {
+    guard(|| match handles::client(client) {
+        Some(client) => {
+            client.cancel();
+            Status::Ok
+        }
+        None => Status::BadHandle,
+    })
+}
+
+/// Closes a client, its calls as `encarno_client_cancel` does, and its connection.
+#[unsafe(no_mangle)]
+pub extern "C" fn encarno_client_close(client: u64) -> Status {
+    guard(|| match handles::remove_client(client) {
+        Some(client) => {
+            client.close();
+            Status::Ok
+        }
+        None => Status::BadHandle,
+    })
+}
+
+/// Submits a blast, without blocking. On `OK`, and only then, exactly one
+/// completion with its tag will come to the queue of the bridge, no later than
+/// its timeout. On `TOO_MANY_CALLS` completions must be taken first.
+///
+/// # Safety
+/// `blast` and `payload` must be readable; both are copied.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_blast_submit(
+    client: u64,
+    blast: *const Blast,
+    payload: View,
+) -> Status {
+    guard(|| {
+        let Some(client) = handles::client(client) else {
+            return Status::BadHandle;
+        };
+        // SAFETY: the promises are the same.
+        unsafe { submit(&client, blast, payload, None) }
+    })
+}
+
+/// Submits a blast, and where few calls are in flight waits for it, for at most
+/// a millisecond: that is cheaper than a wake-up by the queue. On `OK`,
+/// `completion` is filled, its error text is the caller's to free, and nothing
+/// comes to the queue. On `PENDING` the completion will come to the queue, as
+/// after `encarno_blast_submit`. So at most two threads are ever held here.
+///
+/// # Safety
+/// `blast` and `payload` must be readable; both are copied. `completion` must
+/// be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_blast_wait(
+    client: u64,
+    blast: *const Blast,
+    payload: View,
+    completion: *mut Completion,
+) -> Status {
+    guard(|| {
+        if completion.is_null() {
+            return Status::BadArgument;
+        }
+        let Some(client) = handles::client(client) else {
+            return Status::BadHandle;
+        };
+        let expected = client.completions().expect();
+        // SAFETY: the promises are the same.
+        let submitted = unsafe { submit(&client, blast, payload, expected) };
+        let Some(expected) = expected else {
+            return match submitted {
+                Status::Ok => Status::Pending,
+                failed => failed,
+            };
+        };
+        if submitted != Status::Ok {
+            client.completions().unexpect(expected);
+            return submitted;
+        }
+        match client.completions().wait(expected) {
+            Some(done) => {
+                // SAFETY: not null, and writable as the caller promises.
+                unsafe { completion.write(done.into()) };
+                Status::Ok
+            }
+            None => Status::Pending,
+        }
+    })
+}
+
+/// Takes completions from the queue of a bridge, the oldest first, and sets
+/// `taken` to their number, which may be 0. The caller frees the error text of
+/// each. To wait for completions, read 8 bytes from the descriptor; it becomes
+/// readable when the queue stops being empty, so that after a read all of it
+/// must be taken.
+///
+/// # Safety
+/// `completions` must be writable for `capacity` elements; `taken` must be
+/// writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_completions_take(
+    bridge: u64,
+    completions: *mut Completion,
+    capacity: usize,
+    taken: *mut usize,
+) -> Status {
+    guard(|| {
+        if completions.is_null() || taken.is_null() {
+            return Status::BadArgument;
+        }
+        let Some(bridge) = handles::bridge(bridge) else {
+            return Status::BadHandle;
+        };
+        let count = bridge.completions().take(capacity, |index, completion| {
+            // SAFETY: `index` is below `capacity`, and so many are writable as the
+            // caller promises.
+            unsafe { completions.add(index).write(completion.into()) };
+        });
+        // SAFETY: not null, and writable as the caller promises.
+        unsafe { taken.write(count) };
+        Status::Ok
+    })
+}
+
+/// The name of an error code, such as `timeout`. The view is good for ever.
+/// `BAD_ARGUMENT` for a number that is no code; the codes count from 1 without
+/// gaps.
+///
+/// # Safety
+/// `name` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_error_name(code: u32, name: *mut View) -> Status {
+    guard(|| {
+        let found = ErrorCode::ALL.iter().find(|&&known| known as u32 == code);
+        let (Some(found), false) = (found, name.is_null()) else {
+            return Status::BadArgument;
+        };
+        // SAFETY: not null, and writable as the caller promises.
+        unsafe { name.write(View::of(found.name().as_bytes())) };
+        Status::Ok
+    })
+}
+
+/// Frees bytes that an export handed out, and empties `bytes`, so that freeing
+/// it again does nothing.
+///
+/// # Safety
+/// `bytes` must be null, or writable and as an export left it.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_bytes_free(bytes: *mut OwnedBytes) -> Status {
+    guard(|| {
+        if bytes.is_null() {
+            return Status::BadArgument;
+        }
+        // SAFETY: not null, and writable as the caller promises.
+        let owned = unsafe { bytes.replace(OwnedBytes::EMPTY) };
+        // SAFETY: an export made it, and it was replaced above: nobody else has it.
+        unsafe { owned.free() };
+        Status::Ok
+    })
+}
+
+/// The panic boundary: no unwinding crosses into C.
+fn guard(export: impl FnOnce() -> Status) -> Status {
+    // What a panic leaves behind is guarded by locks, whose data is whole.
+    catch_unwind(AssertUnwindSafe(export)).unwrap_or(Status::Panic)
+}
+
+/// # Safety
+/// As [`encarno_blast_submit`].
+unsafe fn submit(
+    client: &Arc<Client>,
+    blast: *const Blast,
+    payload: View,
+    expected: Option<Expected>,
+) -> Status {
+    // SAFETY: null is checked here; what isn't null is readable, as the caller promises.
+    let (Some(blast), Some(payload)) = (unsafe { blast.as_ref() }, unsafe { payload.bytes() })
+    else {
+        return Status::BadArgument;
+    };
+    if u32::try_from(payload.len()).is_err() {
+        return Status::BadArgument; // the wire's lengths are of 32 bits
+    }
+    let id = types::Id::new(blast);
+    let params = blaster::Packet {
+        id: id.as_str(),
+        payload,
+        mem_burn_mb: blast.mem_burn_mb,
+        cpu_burn_ms: blast.cpu_burn_ms,
+        wait_ms: blast.wait_ms,
+    };
+    let params = Bytes::from(params.encode());
+    let timeout = Duration::from_nanos(blast.timeout_ns.min(types::TIMEOUT_NS_MAX));
+    if client.submit(blast.tag, params, timeout, expected) {
+        Status::Ok
+    } else {
+        Status::TooManyCalls
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Status, guard};
+
+    #[test]
+    fn a_panic_becomes_a_status() {
+        assert_eq!(guard(|| panic!("this panic is part of a test")), Status::Panic);
+        assert_eq!(guard(|| Status::Ok), Status::Ok);
+    }
+
+    #[test]
+    fn every_export_has_the_panic_boundary() {
+        let source = include_str!("mod.rs");
+        let source = source.split("#[cfg(test)]").next().expect("source");
+        let exports: Vec<&str> = source.split("#[unsafe(no_mangle)]").skip(1).collect();
+        assert!(exports.len() >= 10);
+        for export in exports {
+            let body = export.split_once("-> Status {").expect("a status").1;
+            assert!(body.trim_start().starts_with("guard(|| "), "{body}");
+        }
+    }
+}

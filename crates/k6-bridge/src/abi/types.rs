@@ -1,0 +1,214 @@
+//! The structs of the ABI, with sizes and offsets that never depend on a compiler.
+
+use std::io::Write as _;
+use std::ptr;
+
+use crate::completion;
+
+/// What an export says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Status {
+    /// Done.
+    Ok = 0,
+    /// The call was submitted; its completion comes by the queue.
+    Pending = 1,
+    /// The handle is closed, or was never one of that kind.
+    BadHandle = 2,
+    /// A pointer is null that must not be, or a number is out of its range.
+    BadArgument = 3,
+    /// The options are not valid; a text says why.
+    BadOptions = 4,
+    /// As many calls are in flight as may be: 1,048,576 for a bridge.
+    TooManyCalls = 5,
+    /// The operating system refused something; a text says what.
+    System = 6,
+    /// A fault of the bridge. The operation may or may not have had an effect.
+    Panic = 7,
+}
+
+/// Bytes that belong to whoever made the view.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct View {
+    /// The first byte; may be null when `length` is 0.
+    pub data: *const u8,
+    /// How many.
+    pub length: usize,
+}
+
+/// Bytes that belong to the caller of the export that handed them out:
+/// `encarno_bytes_free` frees them. UTF-8 where they are a text.
+#[derive(Debug)]
+#[repr(C)]
+pub struct OwnedBytes {
+    /// The first byte; null when there are none.
+    pub data: *mut u8,
+    /// How many.
+    pub length: usize,
+}
+
+/// A bridge that was opened.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct Bridge {
+    /// Its handle; never 0.
+    pub handle: u64,
+    /// An eventfd, non-blocking, readable when completions are to be taken. It
+    /// belongs to the caller.
+    pub event_fd: i32,
+    /// How many threads do its IO.
+    pub io_threads: u32,
+}
+
+/// A call of `xk6:wrpc/blaster`, but for its payload. The id of the packet is
+/// `VU-ITERATION-NUMBER`.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct Blast {
+    /// Comes back with the completion.
+    pub tag: u64,
+    /// The virtual user.
+    pub vu: u64,
+    /// Its iteration.
+    pub iteration: u64,
+    /// The call within the iteration.
+    pub number: u64,
+    /// MiB for the component to allocate and touch.
+    pub mem_burn_mb: u64,
+    /// Milliseconds of CPU for it to burn.
+    pub cpu_burn_ms: u64,
+    /// Milliseconds for it to sleep.
+    pub wait_ms: u64,
+    /// From the submission until the call fails with `timeout`; at most a day.
+    pub timeout_ns: u64,
+}
+
+/// The longest timeout: a day.
+pub const TIMEOUT_NS_MAX: u64 = 24 * 3600 * 1_000_000_000;
+
+/// Stands for a moment that was not reached.
+pub const NEVER: u64 = u64::MAX;
+
+/// What became of a call. Times are from its submission, by a monotonic clock.
+#[derive(Debug)]
+#[repr(C)]
+pub struct Completion {
+    /// The call's.
+    pub tag: u64,
+    /// Until it was handed to the connection, or `NEVER`.
+    pub sent_ns: u64,
+    /// Until the receiver accepted it, or `NEVER`.
+    pub accepted_ns: u64,
+    /// Until its result or its failure.
+    pub finished_ns: u64,
+    /// Bytes of payloads and subjects that were sent.
+    pub bytes_sent: u64,
+    /// The same for what arrived.
+    pub bytes_received: u64,
+    /// What went wrong, in a sentence; empty when nothing did. The caller's to free.
+    pub error: OwnedBytes,
+    /// 0 for success, otherwise see `encarno_error_name`.
+    pub error_code: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+impl View {
+    pub(super) const fn of(bytes: &'static [u8]) -> Self {
+        Self {
+            data: bytes.as_ptr(),
+            length: bytes.len(),
+        }
+    }
+
+    /// The bytes; `None` for a null pointer or a length that no memory has.
+    ///
+    /// # Safety
+    /// A pointer that isn't null must be readable for `length` bytes as long as
+    /// the result is used.
+    pub(super) unsafe fn bytes<'a>(self) -> Option<&'a [u8]> {
+        if self.length == 0 {
+            return Some(&[]);
+        }
+        if self.data.is_null() || isize::try_from(self.length).is_err() {
+            return None;
+        }
+        // SAFETY: not null, not too long, readable as the caller promises.
+        Some(unsafe { std::slice::from_raw_parts(self.data, self.length) })
+    }
+}
+
+impl OwnedBytes {
+    /// None.
+    pub const EMPTY: Self = Self {
+        data: ptr::null_mut(),
+        length: 0,
+    };
+
+    /// # Safety
+    /// It must come from `From<String>` and must not be used again.
+    pub(super) unsafe fn free(self) {
+        if self.data.is_null() {
+            return;
+        }
+        let slice = ptr::slice_from_raw_parts_mut(self.data, self.length);
+        // SAFETY: `From<String>` made it from a box of that length.
+        drop(unsafe { Box::from_raw(slice) });
+    }
+}
+
+impl From<String> for OwnedBytes {
+    fn from(text: String) -> Self {
+        if text.is_empty() {
+            return Self::EMPTY;
+        }
+        let bytes = Box::leak(text.into_bytes().into_boxed_slice());
+        Self {
+            data: bytes.as_mut_ptr(),
+            length: bytes.len(),
+        }
+    }
+}
+
+impl From<completion::Completion> for Completion {
+    fn from(completion: completion::Completion) -> Self {
+        let nanoseconds = |duration: std::time::Duration| duration.as_nanos() as u64;
+        let (error_code, error) = match completion.error {
+            None => (0, OwnedBytes::EMPTY),
+            Some(error) => (error.code as u32, OwnedBytes::from(error.message)),
+        };
+        Self {
+            tag: completion.tag,
+            sent_ns: completion.sent.map_or(NEVER, nanoseconds),
+            accepted_ns: completion.accepted.map_or(NEVER, nanoseconds),
+            finished_ns: nanoseconds(completion.finished),
+            bytes_sent: completion.bytes_sent,
+            bytes_received: completion.bytes_received,
+            error,
+            error_code,
+            reserved: 0,
+        }
+    }
+}
+
+/// The id of a packet, without an allocation.
+pub(super) struct Id {
+    text: [u8; 62],
+    length: usize,
+}
+
+impl Id {
+    pub(super) fn new(blast: &Blast) -> Self {
+        let mut text = [0; 62]; // three numbers of at most 20 digits, two dashes
+        let mut rest = &mut text[..];
+        // It fits: see above.
+        let _ = write!(rest, "{}-{}-{}", blast.vu, blast.iteration, blast.number);
+        let length = 62 - rest.len();
+        Self { text, length }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.text[..self.length]).unwrap_or_default()
+    }
+}
