@@ -1,0 +1,283 @@
+//! Guest memory → wire, along the component's own type tables.
+//!
+//! Nothing that a guest returns is trusted: pointers are checked for bounds
+//! and alignment, discriminants and characters for their range, strings for
+//! their encoding, and the whole for its size.
+
+use encarno_wrpc::value::Write as _;
+use wasmtime::component::__internal::wasmtime_environ::component::{
+    StringEncoding, VariantInfo,
+};
+use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LiftContext};
+use wasmtime::{Result, ValRaw, bail};
+
+use super::check::write_flags;
+use super::{RESULT_BYTES_MAX, ResultTooLarge, UTF16_TAG};
+
+/// Lifts results of that type: `slot` is the one core result, and means
+/// nothing where there is none.
+pub(super) fn results(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    slot: &ValRaw,
+) -> Result<Vec<u8>> {
+    let mut lifting = Lifting {
+        types: cx.types,
+        memory: cx.memory(),
+        encoding: cx.options().string_encoding,
+        out: Vec::new(),
+    };
+    let abi = lifting.types.canonical_abi(&ty);
+    match abi.flat_count(1) {
+        Some(0) => {}
+        Some(_) => lifting.unflatten(ty, slot)?,
+        None => {
+            let at = slot.get_u32();
+            let bytes = lifting.region(at, 1, abi.size32, abi.align32)?;
+            lifting.load(ty, bytes)?;
+        }
+    }
+    Ok(lifting.out)
+}
+
+struct Lifting<'m> {
+    types: &'m ComponentTypes,
+    memory: &'m [u8],
+    encoding: StringEncoding,
+    out: Vec<u8>,
+}
+
+impl<'m> Lifting<'m> {
+    /// A value that is one slot: a scalar, or compounds around a scalar.
+    fn unflatten(&mut self, ty: InterfaceType, slot: &ValRaw) -> Result<()> {
+        let types = self.types;
+        match ty {
+            InterfaceType::Record(record) => types[record]
+                .fields
+                .iter()
+                .try_for_each(|field| self.unflatten(field.ty, slot)),
+            InterfaceType::Tuple(tuple) => types[tuple]
+                .types
+                .iter()
+                .try_for_each(|&ty| self.unflatten(ty, slot)),
+            // With one slot there is room for the discriminant alone.
+            _ if cases(types, ty).is_some() => self.discriminant(ty, slot.get_u32()).map(drop),
+            _ => {
+                let bits = match ty {
+                    InterfaceType::U64 | InterfaceType::S64 | InterfaceType::Float64 => {
+                        slot.get_u64()
+                    }
+                    _ => slot.get_u32().into(),
+                };
+                self.scalar(ty, bits)
+            }
+        }
+    }
+
+    /// A value in memory; `bytes` are exactly those of the value.
+    fn load(&mut self, ty: InterfaceType, bytes: &'m [u8]) -> Result<()> {
+        let types = self.types;
+        match ty {
+            InterfaceType::String => {
+                let (at, length) = pair(bytes)?;
+                self.string(at, length)
+            }
+            InterfaceType::List(list) => {
+                let (at, length) = pair(bytes)?;
+                self.list(types[list].element, at, length)
+            }
+            InterfaceType::Record(record) => {
+                let mut next = 0;
+                for field in &types[record].fields {
+                    let abi = types.canonical_abi(&field.ty);
+                    let at = abi.next_field32_size(&mut next);
+                    self.load(field.ty, part(bytes, at, abi.size32)?)?;
+                }
+                Ok(())
+            }
+            InterfaceType::Tuple(tuple) => {
+                let mut next = 0;
+                for ty in &types[tuple].types {
+                    let abi = types.canonical_abi(ty);
+                    let at = abi.next_field32_size(&mut next);
+                    self.load(*ty, part(bytes, at, abi.size32)?)?;
+                }
+                Ok(())
+            }
+            _ => match cases(types, ty) {
+                None => self.scalar(ty, bits(bytes)),
+                Some((info, _)) => {
+                    let size = info.size.byte_size();
+                    let number = bits(part(bytes, 0, size)?) as u32;
+                    let Some(payload) = self.discriminant(ty, number)? else {
+                        return Ok(());
+                    };
+                    let size = types.canonical_abi(&payload).size32;
+                    let at = info.payload_offset32 as usize;
+                    self.load(payload, part(bytes, at, size)?)
+                }
+            },
+        }
+    }
+
+    /// Writes a discriminant and returns the type of what follows it.
+    fn discriminant(&mut self, ty: InterfaceType, number: u32) -> Result<Option<InterfaceType>> {
+        let count = cases(self.types, ty).map_or(0, |(_, count)| count);
+        if number as usize >= count {
+            bail!("the guest returned case {number} of {count}");
+        }
+        self.reserve(5)?;
+        match ty {
+            InterfaceType::Option(_) | InterfaceType::Result(_) => self.out.push(number as u8),
+            _ => self.out.unsigned(number.into()),
+        }
+        Ok(payload(self.types, ty, number as usize))
+    }
+
+    fn scalar(&mut self, ty: InterfaceType, bits: u64) -> Result<()> {
+        self.reserve(10)?;
+        let out = &mut self.out;
+        match ty {
+            InterfaceType::Bool => out.push((bits != 0).into()),
+            InterfaceType::U8 | InterfaceType::S8 => out.push(bits as u8),
+            InterfaceType::U16 => out.unsigned((bits as u16).into()),
+            InterfaceType::S16 => out.signed((bits as i16).into()),
+            InterfaceType::U32 => out.unsigned((bits as u32).into()),
+            InterfaceType::S32 => out.signed((bits as i32).into()),
+            InterfaceType::U64 => out.unsigned(bits),
+            InterfaceType::S64 => out.signed(bits as i64),
+            InterfaceType::Float32 => out.extend_from_slice(&(bits as u32).to_le_bytes()),
+            InterfaceType::Float64 => out.extend_from_slice(&bits.to_le_bytes()),
+            InterfaceType::Char => match char::from_u32(bits as u32) {
+                Some(char) => out.char(char),
+                None => bail!("the guest returned {bits:#x}, which is no character"),
+            },
+            InterfaceType::Flags(flags) => {
+                let count = self.types[flags].names.len();
+                // The canonical ABI has bits that are no flags ignored.
+                let mask = ((1u64 << count) - 1) as u32;
+                write_flags(count, bits as u32 & mask, out);
+            }
+            _ => bail!("the component has a type that can't be called over wRPC"),
+        }
+        Ok(())
+    }
+
+    fn list(&mut self, element: InterfaceType, at: u32, length: u32) -> Result<()> {
+        let abi = self.types.canonical_abi(&element);
+        let bytes = self.region(at, length, abi.size32, abi.align32)?;
+        self.reserve(5 + length as usize)?; // an element takes at least a byte
+        match element {
+            InterfaceType::U8 | InterfaceType::S8 => self.out.bytes(bytes),
+            _ => {
+                self.out.unsigned(length.into());
+                for bytes in bytes.chunks_exact(abi.size32.max(1) as usize) {
+                    self.load(element, bytes)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn string(&mut self, at: u32, length: u32) -> Result<()> {
+        match self.encoding {
+            StringEncoding::Utf8 => {
+                let bytes = self.region(at, length, 1, 1)?;
+                let text = str::from_utf8(bytes)?;
+                self.reserve(5 + text.len())?;
+                self.out.bytes(text.as_bytes());
+                Ok(())
+            }
+            StringEncoding::CompactUtf16 if length & UTF16_TAG == 0 => {
+                let latin1 = self.region(at, length, 1, 2)?;
+                self.text(latin1.iter().map(|&byte| Ok(char::from(byte))))
+            }
+            StringEncoding::CompactUtf16 => self.utf16(at, length ^ UTF16_TAG),
+            StringEncoding::Utf16 => self.utf16(at, length),
+        }
+    }
+
+    fn utf16(&mut self, at: u32, length: u32) -> Result<()> {
+        let (units, _) = self.region(at, length, 2, 2)?.as_chunks::<2>();
+        let units = units.iter().map(|&unit| u16::from_le_bytes(unit));
+        self.text(char::decode_utf16(units).map(|unit| Ok(unit?)))
+    }
+
+    fn text(&mut self, chars: impl Iterator<Item = Result<char>>) -> Result<()> {
+        let text: String = chars.collect::<Result<_>>()?;
+        self.reserve(5 + text.len())?;
+        self.out.bytes(text.as_bytes());
+        Ok(())
+    }
+
+    /// A part of the guest's memory: so many elements of that size.
+    fn region(&self, at: u32, length: u32, size: u32, align: u32) -> Result<&'m [u8]> {
+        if !at.is_multiple_of(align) {
+            bail!("the guest returned the pointer {at:#x}, which isn't aligned to {align}");
+        }
+        let start = u64::from(at);
+        let end = start + u64::from(length) * u64::from(size);
+        match self.memory.get(start as usize..end as usize) {
+            Some(region) => Ok(region),
+            None => bail!(
+                "the guest returned {start:#x}..{end:#x}, which isn't within its {} bytes of memory",
+                self.memory.len()
+            ),
+        }
+    }
+
+    fn reserve(&mut self, bytes: usize) -> Result<()> {
+        if self.out.len() + bytes > RESULT_BYTES_MAX {
+            return Err(ResultTooLarge.into());
+        }
+        self.out.reserve(bytes);
+        Ok(())
+    }
+}
+
+/// Where the discriminant and the payload lie, and the number of cases, if
+/// values of that type have cases.
+fn cases(types: &ComponentTypes, ty: InterfaceType) -> Option<(&VariantInfo, usize)> {
+    Some(match ty {
+        InterfaceType::Variant(index) => (&types[index].info, types[index].cases.len()),
+        InterfaceType::Enum(index) => (&types[index].info, types[index].names.len()),
+        InterfaceType::Option(index) => (&types[index].info, 2),
+        InterfaceType::Result(index) => (&types[index].info, 2),
+        _ => return None,
+    })
+}
+
+/// The type of what follows the discriminant.
+fn payload(types: &ComponentTypes, ty: InterfaceType, number: usize) -> Option<InterfaceType> {
+    match ty {
+        InterfaceType::Variant(index) => {
+            let (_, &payload) = types[index].cases.get_index(number)?;
+            payload
+        }
+        InterfaceType::Option(index) => (number == 1).then_some(types[index].ty),
+        InterfaceType::Result(index) if number == 0 => types[index].ok,
+        InterfaceType::Result(index) => types[index].err,
+        _ => None,
+    }
+}
+
+fn part(bytes: &[u8], at: usize, size: u32) -> Result<&[u8]> {
+    match bytes.get(at..at + size as usize) {
+        Some(part) => Ok(part),
+        None => bail!("a part of the type is larger than the whole"),
+    }
+}
+
+/// Up to eight bytes as an integer.
+fn bits(bytes: &[u8]) -> u64 {
+    let mut bits = [0; 8];
+    let count = bytes.len().min(8);
+    bits[..count].copy_from_slice(&bytes[..count]);
+    u64::from_le_bytes(bits)
+}
+
+/// The pointer and the length of a list.
+fn pair(bytes: &[u8]) -> Result<(u32, u32)> {
+    let pair = bits(part(bytes, 0, 8)?);
+    Ok((pair as u32, (pair >> 32) as u32))
+}

@@ -1,0 +1,115 @@
+//! Parameters and results as wasmtime's typed calls see them: bytes of the
+//! wire, whatever the signature of the function.
+//!
+//! wasmtime calls [`Lower`] and [`Lift`] with the type that the component
+//! itself declares, so one pair of Rust types serves every signature, without
+//! [`wasmtime::component::Val`] and its allocation for each byte.
+//!
+//! The traits are `unsafe` because wasmtime trusts them with the slots that
+//! carry core wasm values. This is the only module in which that is allowed;
+//! the walks themselves, in [`lower`] and [`lift`], are safe code.
+
+#![allow(unsafe_code)]
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use wasmtime::component::__internal::{
+    CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext,
+};
+use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
+use wasmtime::{Result, ValRaw, bail};
+
+use super::{lift, lower};
+
+/// Encoded parameters, on their way into a guest.
+pub(crate) struct Params(pub(crate) Bytes);
+
+/// Encoded results, on their way out of a guest.
+pub(crate) struct Results(pub(crate) Vec<u8>);
+
+/// Parameters and results are tuples, and wasmtime takes both the flat way.
+fn expect_tuple(ty: &InterfaceType) -> Result<()> {
+    match ty {
+        InterfaceType::Tuple(_) => Ok(()),
+        _ => bail!("parameters and results are tuples"),
+    }
+}
+
+// SAFETY: `Lower` is an array of `ValRaw`, as many as a core function has
+// parameters at most. No type check is needed beyond the tuple: nothing is
+// assumed of the type before `lower::params` walks it.
+unsafe impl ComponentType for Params {
+    type Lower = [ValRaw; lower::FLAT_MAX];
+
+    // Never read: 16 slots aren't more than wasmtime passes flat.
+    const ABI: CanonicalAbiInfo = CanonicalAbiInfo::POINTER_PAIR;
+
+    fn typecheck(ty: &InterfaceType, _types: &InstanceType<'_>) -> Result<()> {
+        expect_tuple(ty)
+    }
+}
+
+// SAFETY: the type is a tuple, see `typecheck`.
+unsafe impl ComponentNamedList for Params {}
+
+// SAFETY: every slot is written, with the value that the component's own type
+// asks for or with zero.
+unsafe impl Lower for Params {
+    fn linear_lower_to_flat<T>(
+        &self,
+        cx: &mut LowerContext<'_, T>,
+        ty: InterfaceType,
+        slots: &mut MaybeUninit<Self::Lower>,
+    ) -> Result<()> {
+        let flat = lower::params(cx, ty, &self.0)?;
+        slots.write(flat.map(ValRaw::u64));
+        Ok(())
+    }
+
+    fn linear_lower_to_memory<T>(
+        &self,
+        _cx: &mut LowerContext<'_, T>,
+        _ty: InterfaceType,
+        _offset: usize,
+    ) -> Result<()> {
+        bail!("parameters are lowered by the flat way only")
+    }
+}
+
+// SAFETY: `Lower` is an array of `ValRaw`, as many as a core function has
+// results at most. Nothing is assumed of the type before `lift::results` walks it.
+unsafe impl ComponentType for Results {
+    type Lower = [ValRaw; 1];
+
+    // Never read: one slot isn't more than wasmtime passes flat.
+    const ABI: CanonicalAbiInfo = CanonicalAbiInfo::POINTER_PAIR;
+
+    fn typecheck(ty: &InterfaceType, _types: &InstanceType<'_>) -> Result<()> {
+        expect_tuple(ty)
+    }
+}
+
+// SAFETY: the type is a tuple, see `typecheck`.
+unsafe impl ComponentNamedList for Results {}
+
+// SAFETY: the slot is read as the core type that the component's own type
+// flattens to, and not at all where that has no result. (It is initialised
+// even then: it shares its memory with the slots of the parameters.)
+unsafe impl Lift for Results {
+    fn linear_lift_from_flat(
+        cx: &mut LiftContext<'_>,
+        ty: InterfaceType,
+        slots: &Self::Lower,
+    ) -> Result<Self> {
+        lift::results(cx, ty, &slots[0]).map(Self)
+    }
+
+    fn linear_lift_from_memory(
+        _cx: &mut LiftContext<'_>,
+        _ty: InterfaceType,
+        _bytes: &[u8],
+    ) -> Result<Self> {
+        bail!("results are lifted by the flat way only")
+    }
+}

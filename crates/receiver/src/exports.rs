@@ -1,0 +1,112 @@
+//! What a component exports and imports, as far as wRPC is concerned.
+
+use wasmtime::component::Component;
+use wasmtime::component::types::{ComponentFunc, ComponentItem};
+use wasmtime::error::Context as _;
+use wasmtime::{Engine, Result, bail};
+
+use crate::codec::Shape;
+
+/// A function that is exported or imported.
+pub(crate) struct Function {
+    /// The instance that it belongs to; empty for the component itself.
+    pub(crate) instance: String,
+    /// Its name.
+    pub(crate) name: String,
+    /// The shape of its parameters together.
+    pub(crate) params: Shape,
+}
+
+impl Function {
+    /// `INSTANCE.NAME`, as in its subject.
+    pub(crate) fn path(&self) -> String {
+        match self.instance.as_str() {
+            "" => self.name.clone(),
+            instance => format!("{instance}.{}", self.name),
+        }
+    }
+}
+
+/// What a component offers and what it needs.
+pub(crate) struct Interface {
+    /// At least one.
+    pub(crate) exports: Vec<Function>,
+    /// Without those of WASI.
+    pub(crate) imports: Vec<Function>,
+}
+
+/// The packages whose interfaces the host itself provides.
+const WASI: [&str; 6] = [
+    "wasi:cli/",
+    "wasi:clocks/",
+    "wasi:filesystem/",
+    "wasi:io/",
+    "wasi:random/",
+    "wasi:sockets/",
+];
+
+impl Interface {
+    /// Reads the type of a component, and refuses what can't be served or
+    /// called over wRPC: no exports, resources, streams, futures.
+    pub(crate) fn of(engine: &Engine, component: &Component) -> Result<Self> {
+        let ty = component.component_type();
+        let mut exports = Vec::new();
+        for (name, item) in ty.exports(engine) {
+            collect(engine, name, item.ty, &mut exports)
+                .with_context(|| format!("cannot serve the export `{name}`"))?;
+        }
+        if exports.is_empty() {
+            bail!("the component exports no function");
+        }
+        let mut imports = Vec::new();
+        for (name, item) in ty.imports(engine) {
+            if !WASI.iter().any(|package| name.starts_with(package)) {
+                collect(engine, name, item.ty, &mut imports)
+                    .with_context(|| format!("cannot provide the import `{name}`"))?;
+            }
+        }
+        Ok(Self { exports, imports })
+    }
+}
+
+/// Adds the functions of an export or import.
+fn collect(
+    engine: &Engine,
+    name: &str,
+    item: ComponentItem,
+    functions: &mut Vec<Function>,
+) -> Result<()> {
+    match item {
+        ComponentItem::ComponentFunc(ty) => functions.push(function("", name, &ty)?),
+        ComponentItem::ComponentInstance(instance) => {
+            for (inner, item) in instance.exports(engine) {
+                match item.ty {
+                    ComponentItem::ComponentFunc(ty) => functions.push(function(name, inner, &ty)?),
+                    // A resource matters only where a function takes or returns it.
+                    ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
+                    _ => bail!("`{inner}` is neither a function nor a type"),
+                }
+            }
+        }
+        ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
+        _ => bail!("it is neither a function, nor an instance, nor a type"),
+    }
+    Ok(())
+}
+
+fn function(instance: &str, name: &str, ty: &ComponentFunc) -> Result<Function> {
+    let params = ty
+        .params()
+        .map(|(param, ty)| {
+            Shape::of(&ty).with_context(|| format!("function `{name}`: parameter `{param}`"))
+        })
+        .collect::<Result<_>>()?;
+    for result in ty.results() {
+        Shape::of(&result).with_context(|| format!("function `{name}`: the result"))?;
+    }
+    Ok(Function {
+        instance: instance.to_owned(),
+        name: name.to_owned(),
+        params: Shape::Fields(params),
+    })
+}

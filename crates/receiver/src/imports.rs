@@ -1,0 +1,84 @@
+//! Imports of the component that aren't WASI: called over wRPC under the
+//! import prefix.
+
+use bytes::Bytes;
+use encarno_wrpc::nats::{Connection, subject};
+use encarno_wrpc::value::Reader;
+use wasmtime::component::types::ComponentFunc;
+use wasmtime::component::{Linker, Val};
+
+use crate::codec::val;
+use crate::exports::Function;
+use crate::host::Guest;
+
+/// Results of an import larger than this are refused: as dynamic values they
+/// take forty times the memory.
+const RESULT_BYTES_MAX: usize = 8 << 20;
+
+/// A call to an import failed; the guest traps with this message.
+#[derive(Debug, thiserror::Error)]
+#[error("the import {function} failed: {reason}")]
+pub(crate) struct ImportFailed {
+    function: String,
+    reason: String,
+}
+
+/// Defines the imports in the linker.
+pub(crate) fn link(
+    linker: &mut Linker<Guest>,
+    connection: &Connection,
+    prefix: &str,
+    imports: &[Function],
+) -> wasmtime::Result<()> {
+    for import in imports {
+        let import_subject = subject::function(prefix, &import.instance, &import.name)?;
+        let mut instance = match import.instance.as_str() {
+            "" => linker.root(),
+            name => linker.instance(name)?,
+        };
+        let connection = connection.clone();
+        instance.func_new_async(&import.name, move |store, ty, params, results| {
+            let (connection, import_subject) = (connection.clone(), import_subject.clone());
+            let deadline = store.data().deadline;
+            Box::new(async move {
+                let name = import_subject.to_string();
+                let called = async {
+                    let encoded = encode_params(&ty, params).map_err(|error| error.to_string())?;
+                    let outcome = connection.call(import_subject, encoded, deadline).await;
+                    let encoded = outcome
+                        .result
+                        .map_err(|error| format!("{}: {error}", error.code))?;
+                    decode_results(&ty, &encoded, results)
+                };
+                called.await.map_err(|reason| {
+                    let function = name;
+                    ImportFailed { function, reason }.into()
+                })
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn encode_params(ty: &ComponentFunc, params: &[Val]) -> wasmtime::Result<Bytes> {
+    let mut encoded = Vec::new();
+    for (value, (_, ty)) in params.iter().zip(ty.params()) {
+        val::encode(value, &ty, &mut encoded)?;
+    }
+    Ok(encoded.into())
+}
+
+fn decode_results(ty: &ComponentFunc, encoded: &[u8], results: &mut [Val]) -> Result<(), String> {
+    if encoded.len() > RESULT_BYTES_MAX {
+        return Err(format!(
+            "the result is larger than {} MiB",
+            RESULT_BYTES_MAX >> 20
+        ));
+    }
+    let invalid = |error: &dyn std::fmt::Display| format!("the result can't be decoded: {error}");
+    let mut reader = Reader::new(encoded);
+    for (result, ty) in results.iter_mut().zip(ty.results()) {
+        *result = val::decode(&ty, &mut reader).map_err(|error| invalid(&error))?;
+    }
+    reader.finish().map_err(|error| invalid(&error))
+}

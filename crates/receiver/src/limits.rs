@@ -1,0 +1,225 @@
+//! The limits of a call: memory, tables and CPU.
+
+use std::cell::Cell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::thread::{self, Thread};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use wasmtime::{Engine, ResourceLimiter};
+
+/// How long a guest runs before others have their turn. Timer slack and a busy
+/// machine make it longer.
+pub(crate) const TICK: Duration = Duration::from_millis(1);
+
+/// After so many ticks without a call the ticker sleeps.
+const IDLE_TICKS_MAX: u32 = 100;
+
+/// The elements that all tables of an instance may have together, unless it
+/// starts with more. A pointer each.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
+
+/// The call used more CPU than it may.
+#[derive(Debug, thiserror::Error)]
+#[error("the CPU limit of {} ms is used up (--max-cpu-ms)", .0.as_millis())]
+pub(crate) struct CpuLimit(pub(crate) Duration);
+
+/// Counts the memory of one instance, which may have several memories.
+pub(crate) struct MemoryLimit {
+    bytes: usize,
+    bytes_max: usize,
+    elements: usize,
+    elements_max: usize,
+    denied: Option<Denied>,
+}
+
+/// What a guest asked for in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Denied {
+    Memory,
+    Table,
+}
+
+impl MemoryLimit {
+    pub(crate) fn new(bytes_max: usize, elements_max: usize) -> Self {
+        Self {
+            bytes: 0,
+            bytes_max,
+            elements: 0,
+            elements_max,
+            denied: None,
+        }
+    }
+
+    /// A guest that is denied memory sees -1 and usually traps. This is what
+    /// that trap is about.
+    pub(crate) fn reached(&self) -> Option<String> {
+        self.denied.map(|denied| match denied {
+            Denied::Memory => format!(
+                "the memory limit of {} MiB is reached (--max-memory-mb)",
+                self.bytes_max >> 20
+            ),
+            Denied::Table => format!("the limit of {} table elements is reached", self.elements_max),
+        })
+    }
+}
+
+impl ResourceLimiter for MemoryLimit {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.bytes.saturating_add(desired.saturating_sub(current));
+        if total > self.bytes_max {
+            self.denied = Some(Denied::Memory);
+            return Ok(false);
+        }
+        self.bytes = total;
+        Ok(true)
+    }
+
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> wasmtime::Result<bool> {
+        let total = self.elements.saturating_add(desired.saturating_sub(current));
+        if total > self.elements_max {
+            self.denied = Some(Denied::Table);
+            return Ok(false);
+        }
+        self.elements = total;
+        Ok(true)
+    }
+}
+
+thread_local! {
+    /// The thread's CPU clock at which the call that is being polled here would
+    /// have begun, had it run without a break. `None`: not measured yet.
+    static CPU_START: Cell<Option<Duration>> = const { Cell::new(None) };
+}
+
+fn thread_cpu() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// The CPU time of the call that is being polled on this thread.
+///
+/// The first slice of a call isn't measured, so that a short call pays
+/// nothing; it counts as one tick once it turns out to be as long.
+pub(crate) fn cpu_used() -> Duration {
+    let now = thread_cpu();
+    let start = CPU_START.get().unwrap_or_else(|| {
+        let start = now.saturating_sub(TICK);
+        CPU_START.set(Some(start));
+        start
+    });
+    now.saturating_sub(start)
+}
+
+/// Measures the CPU time of a future for [`cpu_used`].
+pub(crate) struct CpuMeter<F> {
+    future: Pin<Box<F>>,
+    used: Option<Duration>,
+}
+
+impl<F: Future> CpuMeter<F> {
+    pub(crate) fn new(future: F) -> Self {
+        Self {
+            future: Box::pin(future),
+            used: None,
+        }
+    }
+}
+
+impl<F: Future> Future for CpuMeter<F> {
+    type Output = F::Output;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<F::Output> {
+        CPU_START.set(self.used.map(|used| thread_cpu().saturating_sub(used)));
+        let poll = self.future.as_mut().poll(context);
+        if poll.is_pending() {
+            let start = CPU_START.get();
+            self.used = Some(start.map_or(Duration::ZERO, |start| {
+                thread_cpu().saturating_sub(start)
+            }));
+        }
+        poll
+    }
+}
+
+/// A thread that advances the engine's epoch while there are calls.
+pub(crate) struct Ticker {
+    calls: AtomicUsize,
+    is_asleep: AtomicBool,
+    thread: std::sync::OnceLock<Thread>,
+}
+
+impl Ticker {
+    pub(crate) fn start(engine: Engine) -> std::io::Result<Arc<Self>> {
+        let ticker = Arc::new(Self {
+            calls: AtomicUsize::new(0),
+            is_asleep: AtomicBool::new(false),
+            thread: std::sync::OnceLock::new(),
+        });
+        let this = Arc::clone(&ticker);
+        let thread = thread::Builder::new()
+            .name("ticker".into())
+            .spawn(move || this.run(&engine))?;
+        // A call before this finds no thread to wake, but none sleeps before
+        // IDLE_TICKS_MAX ticks have passed.
+        let _ = ticker.thread.set(thread.thread().clone());
+        Ok(ticker)
+    }
+
+    fn run(&self, engine: &Engine) {
+        let mut idle_ticks = 0;
+        loop {
+            thread::sleep(TICK);
+            engine.increment_epoch();
+            if self.calls.load(Ordering::SeqCst) > 0 {
+                idle_ticks = 0;
+                continue;
+            }
+            idle_ticks += 1;
+            if idle_ticks < IDLE_TICKS_MAX {
+                continue;
+            }
+            idle_ticks = 0;
+            self.is_asleep.store(true, Ordering::SeqCst);
+            // A call that came in between has seen no sleeper.
+            while self.calls.load(Ordering::SeqCst) == 0 && self.is_asleep.load(Ordering::SeqCst) {
+                thread::park();
+            }
+            self.is_asleep.store(false, Ordering::SeqCst);
+        }
+    }
+
+    /// Ticks as long as the guard lives.
+    pub(crate) fn call(self: &Arc<Self>) -> Ticking {
+        self.calls.fetch_add(1, Ordering::SeqCst);
+        if self.is_asleep.load(Ordering::SeqCst)
+            && self.is_asleep.swap(false, Ordering::SeqCst)
+            && let Some(thread) = self.thread.get()
+        {
+            thread.unpark();
+        }
+        Ticking(Arc::clone(self))
+    }
+}
+
+/// A call that keeps the [`Ticker`] awake.
+pub(crate) struct Ticking(Arc<Ticker>);
+
+impl Drop for Ticking {
+    fn drop(&mut self) {
+        self.0.calls.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,161 @@
+//! From the command line to a served component, and its end.
+
+use std::io::Write as _;
+use std::process;
+use std::sync::Arc;
+use std::time::Duration;
+
+use encarno_wrpc::nats::{Connection, Export, Limits, Options, Server};
+use tokio::runtime::{self, Handle, Runtime};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use wasmtime::Result;
+use wasmtime::error::Context as _;
+
+use crate::ServeArgs;
+use crate::calls::Calls;
+use crate::codec::Shape;
+use crate::exports::Function;
+use crate::host::{GuestLimits, Workload};
+use crate::limits::Ticker;
+
+/// Parameters larger than this are refused.
+const PARAMS_BYTES_MAX: usize = 64 << 20;
+
+/// How long answers that are written may take to leave.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves the component until a signal. An error is a start that failed.
+pub(crate) fn run(args: &ServeArgs) -> Result<()> {
+    let limits = GuestLimits {
+        concurrency: args.max_concurrency,
+        memory_bytes: (args.max_memory_mb as usize) << 20,
+        cpu: args.max_cpu_ms.map(Duration::from_millis),
+    };
+    let mut options = Options::new(&args.nats)?;
+    options.name = "wrpc-wasmtime-nats".into();
+    options.connect_timeout = args.connect_timeout;
+    let workload = Workload::load(&args.workload, limits)?;
+
+    let guests = guests_runtime()?;
+    // This thread owns the connection.
+    let messages = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the thread of the connection")?;
+    let served = messages.block_on(serve(args, &options, &workload, guests.handle()));
+    guests.shutdown_background();
+    served
+}
+
+fn guests_runtime() -> Result<Runtime> {
+    runtime::Builder::new_multi_thread()
+        .thread_name("guest")
+        .enable_time()
+        // A guest that burns CPU comes back after a millisecond. With the
+        // default of 61 such turns, the timers of sleeping guests would be
+        // looked at every 61 ms.
+        .event_interval(4)
+        .build()
+        .context("cannot start the threads of the guests")
+}
+
+async fn serve(
+    args: &ServeArgs,
+    options: &Options,
+    workload: &Workload,
+    guests: &Handle,
+) -> Result<()> {
+    let mut signals = Signals::listen()?;
+    let connection = Connection::connect(options).await?;
+    let host = workload.link(&connection, &args.import_prefix)?;
+    let shapes: Arc<[Shape]> = (workload.exports().iter())
+        .map(|export| export.params.clone())
+        .collect();
+    let ticker = Ticker::start(workload.engine().clone()).context("cannot start the ticker")?;
+    let calls = Calls::new(
+        host,
+        Arc::clone(&shapes),
+        ticker,
+        args.timeout,
+        args.max_concurrency,
+    );
+    let limits = Limits {
+        params_bytes_max: PARAMS_BYTES_MAX,
+        params_timeout: args.timeout,
+    };
+    let server = Server::new(
+        connection.clone(),
+        &args.export_prefix,
+        args.group.as_deref(),
+        exports(workload, &shapes),
+        limits,
+    )
+    .await?;
+    say_ready(workload, &args.export_prefix, connection.peers())?;
+
+    server
+        .run(signals.next(), |invocation| calls.serve(guests, invocation))
+        .await;
+
+    tracing::info!(calls = calls.admitted(), "draining: no new calls are taken");
+    tokio::select! {
+        () = calls.drained() => {}
+        () = signals.next() => {
+            eprintln!("error: stopped by a second signal, {} calls were cut off", calls.admitted());
+            process::exit(1);
+        }
+    }
+    // The answers of the last calls may still be on their way out. Without a
+    // connection there is nothing to wait for.
+    let _ = tokio::time::timeout(FLUSH_TIMEOUT, connection.flush()).await;
+    Ok(())
+}
+
+fn exports(workload: &Workload, shapes: &Arc<[Shape]>) -> Vec<Export> {
+    (workload.exports().iter().enumerate())
+        .map(|(index, export)| {
+            let shapes = Arc::clone(shapes);
+            Export {
+                instance: export.instance.clone(),
+                function: export.name.clone(),
+                check: Box::new(move |params| shapes[index].check(params)),
+            }
+        })
+        .collect()
+}
+
+#[allow(clippy::print_stdout)] // the one line that scripts wait for
+fn say_ready(workload: &Workload, prefix: &str, peers: &str) -> Result<()> {
+    let names: Vec<_> = workload.exports().iter().map(Function::path).collect();
+    println!(
+        "ready: serving {} under {prefix} at {peers} (pid {})",
+        names.join(", "),
+        process::id()
+    );
+    std::io::stdout()
+        .flush()
+        .context("cannot write to stdout")
+}
+
+/// SIGTERM and SIGINT.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).context("cannot listen to signals");
+        Ok(Self {
+            terminate: listen(SignalKind::terminate())?,
+            interrupt: listen(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
