@@ -85,7 +85,7 @@ pub struct Blast {
 }
 
 /// The longest timeout: a day.
-pub const TIMEOUT_NS_MAX: u64 = 24 * 3600 * 1_000_000_000;
+pub const TIMEOUT_NS_MAX: u64 = 86_400_000_000_000;
 
 /// Stands for a moment that was not reached.
 pub const NEVER: u64 = u64::MAX;

@@ -1,0 +1,202 @@
+#ifndef ENCARNO_H
+#define ENCARNO_H
+
+/* Generated from crates/k6-bridge/src/abi by `make header`; a test compares the two. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+// The longest timeout: a day.
+#define EncarnoENCARNO_TIMEOUT_NS_MAX 86400000000000
+
+// Stands for a moment that was not reached.
+#define EncarnoENCARNO_NEVER UINT64_MAX
+
+// What an export says.
+enum EncarnoStatus
+#if __STDC_VERSION__ >= 202311L
+  : uint32_t
+#endif // __STDC_VERSION__ >= 202311L
+ {
+  // Done.
+  ENCARNO_STATUS_OK = 0,
+  // The call was submitted; its completion comes by the queue.
+  ENCARNO_STATUS_PENDING = 1,
+  // The handle is closed, or was never one of that kind.
+  ENCARNO_STATUS_BAD_HANDLE = 2,
+  // A pointer is null that must not be, or a number is out of its range.
+  ENCARNO_STATUS_BAD_ARGUMENT = 3,
+  // The options are not valid; a text says why.
+  ENCARNO_STATUS_BAD_OPTIONS = 4,
+  // As many calls are in flight as may be: 1,048,576 for a bridge.
+  ENCARNO_STATUS_TOO_MANY_CALLS = 5,
+  // The operating system refused something; a text says what.
+  ENCARNO_STATUS_SYSTEM = 6,
+  // A fault of the bridge. The operation may or may not have had an effect.
+  ENCARNO_STATUS_PANIC = 7,
+};
+#if __STDC_VERSION__ >= 202311L
+typedef enum EncarnoStatus EncarnoStatus;
+#else
+typedef uint32_t EncarnoStatus;
+#endif // __STDC_VERSION__ >= 202311L
+
+// A bridge that was opened.
+typedef struct {
+  // Its handle; never 0.
+  uint64_t handle;
+  // An eventfd, non-blocking, readable when completions are to be taken. It
+  // belongs to the caller.
+  int32_t event_fd;
+  // How many threads do its IO.
+  uint32_t io_threads;
+} EncarnoBridge;
+
+// Bytes that belong to the caller of the export that handed them out:
+// `encarno_bytes_free` frees them. UTF-8 where they are a text.
+typedef struct {
+  // The first byte; null when there are none.
+  uint8_t *data;
+  // How many.
+  size_t length;
+} EncarnoOwnedBytes;
+
+// Bytes that belong to whoever made the view.
+typedef struct {
+  // The first byte; may be null when `length` is 0.
+  const uint8_t *data;
+  // How many.
+  size_t length;
+} EncarnoView;
+
+// A call of `xk6:wrpc/blaster`, but for its payload. The id of the packet is
+// `VU-ITERATION-NUMBER`.
+typedef struct {
+  // Comes back with the completion.
+  uint64_t tag;
+  // The virtual user.
+  uint64_t vu;
+  // Its iteration.
+  uint64_t iteration;
+  // The call within the iteration.
+  uint64_t number;
+  // MiB for the component to allocate and touch.
+  uint64_t mem_burn_mb;
+  // Milliseconds of CPU for it to burn.
+  uint64_t cpu_burn_ms;
+  // Milliseconds for it to sleep.
+  uint64_t wait_ms;
+  // From the submission until the call fails with `timeout`; at most a day.
+  uint64_t timeout_ns;
+} EncarnoBlast;
+
+// What became of a call. Times are from its submission, by a monotonic clock.
+typedef struct {
+  // The call's.
+  uint64_t tag;
+  // Until it was handed to the connection, or `NEVER`.
+  uint64_t sent_ns;
+  // Until the receiver accepted it, or `NEVER`.
+  uint64_t accepted_ns;
+  // Until its result or its failure.
+  uint64_t finished_ns;
+  // Bytes of payloads and subjects that were sent.
+  uint64_t bytes_sent;
+  // The same for what arrived.
+  uint64_t bytes_received;
+  // What went wrong, in a sentence; empty when nothing did. The caller's to free.
+  EncarnoOwnedBytes error;
+  // 0 for success, otherwise see `encarno_error_name`.
+  uint32_t error_code;
+  // 0.
+  uint32_t reserved;
+} EncarnoCompletion;
+
+// Opens a bridge: its IO threads and its queue of completions.
+//
+// On `OK`, `opened` is filled: the caller closes the bridge by
+// `encarno_bridge_close` and the descriptor by `close`. On `SYSTEM`, `error`
+// holds a sentence, which the caller frees.
+//
+// # Safety
+// `opened` and `error` must be writable.
+EncarnoStatus encarno_bridge_open(EncarnoBridge *opened, EncarnoOwnedBytes *error);
+
+// Closes a bridge and its clients, ends its calls and its threads, and makes
+// its descriptor readable a last time. Completions that were not taken are
+// dropped.
+EncarnoStatus encarno_bridge_close(uint64_t bridge);
+
+// Opens a client: a connection of its own, which is made at the first call.
+//
+// `options` is JSON: `{"nats": {"url", "prefix", "name", "connect_timeout"}}`;
+// a key `tags` beside `nats` is ignored. On `OK`, `client` is filled: the caller
+// closes it by `encarno_client_close`. On `BAD_OPTIONS`, `error` holds a
+// sentence that names the key at fault, which the caller frees.
+//
+// # Safety
+// `options` must be readable; `client` and `error` must be writable.
+EncarnoStatus encarno_client_open(uint64_t bridge,
+                                  EncarnoView options,
+                                  uint64_t *client,
+                                  EncarnoOwnedBytes *error);
+
+// Ends the calls of a client that are in flight: each completes at once, as
+// cancelled, unless it is done already. Later calls are not affected.
+EncarnoStatus encarno_client_cancel(uint64_t client);
+
+// Closes a client, its calls as `encarno_client_cancel` does, and its connection.
+EncarnoStatus encarno_client_close(uint64_t client);
+
+// Submits a blast, without blocking. On `OK`, and only then, exactly one
+// completion with its tag will come to the queue of the bridge, no later than
+// its timeout. On `TOO_MANY_CALLS` completions must be taken first.
+//
+// # Safety
+// `blast` and `payload` must be readable; both are copied.
+EncarnoStatus encarno_blast_submit(uint64_t client, const EncarnoBlast *blast, EncarnoView payload);
+
+// Submits a blast, and where few calls are in flight waits for it, for at most
+// a millisecond: that is cheaper than a wake-up by the queue. On `OK`,
+// `completion` is filled, its error text is the caller's to free, and nothing
+// comes to the queue. On `PENDING` the completion will come to the queue, as
+// after `encarno_blast_submit`. So at most two threads are ever held here.
+//
+// # Safety
+// `blast` and `payload` must be readable; both are copied. `completion` must
+// be writable.
+EncarnoStatus encarno_blast_wait(uint64_t client,
+                                 const EncarnoBlast *blast,
+                                 EncarnoView payload,
+                                 EncarnoCompletion *completion);
+
+// Takes completions from the queue of a bridge, the oldest first, and sets
+// `taken` to their number, which may be 0. The caller frees the error text of
+// each. To wait for completions, read 8 bytes from the descriptor; it becomes
+// readable when the queue stops being empty, so that after a read all of it
+// must be taken.
+//
+// # Safety
+// `completions` must be writable for `capacity` elements; `taken` must be
+// writable.
+EncarnoStatus encarno_completions_take(uint64_t bridge,
+                                       EncarnoCompletion *completions,
+                                       size_t capacity,
+                                       size_t *taken);
+
+// The name of an error code, such as `timeout`. The view is good for ever.
+// `BAD_ARGUMENT` for a number that is no code; the codes count from 1 without
+// gaps.
+//
+// # Safety
+// `name` must be writable.
+EncarnoStatus encarno_error_name(uint32_t code, EncarnoView *name);
+
+// Frees bytes that an export handed out, and empties `bytes`, so that freeing
+// it again does nothing.
+//
+// # Safety
+// `bytes` must be null, or writable and as an export left it.
+EncarnoStatus encarno_bytes_free(EncarnoOwnedBytes *bytes);
+
+#endif  /* ENCARNO_H */

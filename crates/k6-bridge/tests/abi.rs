@@ -1,0 +1,546 @@
+//! The exports as C calls them, over a real nats-server.
+
+#![allow(unsafe_code, clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
+use std::os::fd::FromRawFd as _;
+use std::ptr::{null, null_mut};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use encarno_k6_bridge::abi::*;
+use encarno_test_peers::NatsServer;
+use encarno_wrpc::ErrorCode;
+use encarno_wrpc::blaster::{self, Packet};
+use encarno_wrpc::nats::{self, Connection, Export, Limits, Parameters, Server};
+
+const TEN_SECONDS: u64 = 10_000_000_000;
+
+fn view(bytes: &[u8]) -> View {
+    View {
+        data: bytes.as_ptr(),
+        length: bytes.len(),
+    }
+}
+
+/// Frees the text and returns it.
+fn take_text(mut bytes: OwnedBytes) -> String {
+    let text = if bytes.data.is_null() {
+        String::new()
+    } else {
+        let bytes = unsafe { std::slice::from_raw_parts(bytes.data, bytes.length) };
+        String::from_utf8(bytes.to_vec()).unwrap()
+    };
+    assert_eq!(unsafe { encarno_bytes_free(&mut bytes) }, Status::Ok);
+    assert!(bytes.data.is_null() && bytes.length == 0);
+    assert_eq!(unsafe { encarno_bytes_free(&mut bytes) }, Status::Ok);
+    text
+}
+
+struct TestBridge {
+    handle: u64,
+    event: File,
+}
+
+impl TestBridge {
+    fn open() -> Self {
+        let mut bridge = Bridge {
+            handle: 0,
+            event_fd: -1,
+            io_threads: 0,
+        };
+        let mut error = OwnedBytes::EMPTY;
+        let status = unsafe { encarno_bridge_open(&mut bridge, &mut error) };
+        assert_eq!(status, Status::Ok);
+        assert!(bridge.handle != 0 && bridge.io_threads >= 1);
+        Self {
+            handle: bridge.handle,
+            event: unsafe { File::from_raw_fd(bridge.event_fd) },
+        }
+    }
+
+    fn try_client(&self, options: &str) -> Result<u64, (Status, String)> {
+        let mut client = 0;
+        let mut error = OwnedBytes::EMPTY;
+        let options = view(options.as_bytes());
+        match unsafe { encarno_client_open(self.handle, options, &mut client, &mut error) } {
+            Status::Ok => Ok(client),
+            status => Err((status, take_text(error))),
+        }
+    }
+
+    fn client(&self, url: &str) -> u64 {
+        self.try_client(&format!(
+            r#"{{"nats": {{"url": "{url}", "prefix": "test", "connect_timeout": 2000}}}}"#
+        ))
+        .unwrap()
+    }
+
+    /// Waits for as many completions as are asked, in batches of at most `batch`.
+    fn take(&mut self, count: usize, batch: usize) -> Vec<Done> {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut all = Vec::new();
+        while all.len() < count {
+            assert!(
+                Instant::now() < deadline,
+                "{} of {count} completions came",
+                all.len()
+            );
+            let mut poll = libc::pollfd {
+                fd: std::os::fd::AsRawFd::as_raw_fd(&self.event),
+                events: libc::POLLIN,
+                revents: 0,
+            };
+            unsafe { libc::poll(&mut poll, 1, 100) };
+            let _ = self.event.read(&mut [0; 8]);
+            loop {
+                let mut room: Vec<Completion> = Vec::with_capacity(batch);
+                let mut taken = 0;
+                let status = unsafe {
+                    encarno_completions_take(self.handle, room.as_mut_ptr(), batch, &mut taken)
+                };
+                assert_eq!(status, Status::Ok);
+                assert!(taken <= batch);
+                unsafe { room.set_len(taken) };
+                all.extend(room.into_iter().map(Done::from));
+                if taken == 0 {
+                    break;
+                }
+            }
+        }
+        all
+    }
+}
+
+impl Drop for TestBridge {
+    fn drop(&mut self) {
+        encarno_bridge_close(self.handle);
+    }
+}
+
+#[derive(Debug)]
+struct Done {
+    tag: u64,
+    code: Option<ErrorCode>,
+    text: String,
+    sent_ns: u64,
+    accepted_ns: u64,
+    finished_ns: u64,
+    bytes: (u64, u64),
+}
+
+impl From<Completion> for Done {
+    fn from(completion: Completion) -> Self {
+        let code = completion.error_code;
+        Self {
+            tag: completion.tag,
+            code: ErrorCode::ALL.iter().copied().find(|&known| known as u32 == code),
+            text: take_text(completion.error),
+            sent_ns: completion.sent_ns,
+            accepted_ns: completion.accepted_ns,
+            finished_ns: completion.finished_ns,
+            bytes: (completion.bytes_sent, completion.bytes_received),
+        }
+    }
+}
+
+fn blast(tag: u64) -> Blast {
+    Blast {
+        tag,
+        timeout_ns: TEN_SECONDS,
+        ..Blast::default()
+    }
+}
+
+fn submit(client: u64, blast: &Blast, payload: &[u8]) -> Status {
+    unsafe { encarno_blast_submit(client, blast, view(payload)) }
+}
+
+/// A receiver that sleeps as asked and answers.
+struct Receiver {
+    _stop: tokio::sync::oneshot::Sender<()>,
+}
+
+impl Receiver {
+    fn start(url: &str) -> Self {
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let url = url.to_owned();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(async {
+                let options = nats::Options::new(&url).unwrap();
+                let connection = Connection::connect(&options).await.unwrap();
+                let export = Export {
+                    instance: blaster::INSTANCE.into(),
+                    function: blaster::FUNCTION.into(),
+                    check: Box::new(|params| Packet::decode(params).map(drop)),
+                };
+                let limits = Limits {
+                    params_bytes_max: 16 << 20,
+                    params_timeout: Duration::from_secs(5),
+                };
+                let server = Server::new(connection, "test", None, vec![export], limits)
+                    .await
+                    .unwrap();
+                ready.send(()).unwrap();
+                let stop = async {
+                    let _ = stopped.await;
+                };
+                server
+                    .run(stop, |mut invocation| {
+                        tokio::spawn(async move {
+                            let responder = &mut invocation.responder;
+                            let params = match invocation.parameters {
+                                Parameters::Whole(params) => params,
+                                Parameters::Partial(rest) => {
+                                    rest.complete(responder).await.unwrap()
+                                }
+                            };
+                            responder.accept().await;
+                            let packet = Packet::decode(&params).unwrap();
+                            tokio::time::sleep(Duration::from_millis(packet.wait_ms)).await;
+                            invocation.responder.finish(Ok(Bytes::new())).await;
+                        });
+                    })
+                    .await;
+            });
+        });
+        is_ready.recv_timeout(Duration::from_secs(10)).unwrap();
+        Self { _stop: stop }
+    }
+}
+
+#[test]
+fn handles_that_are_wrong_or_closed_are_a_status() {
+    let bridge = TestBridge::open();
+    let client = bridge.client("nats://127.0.0.1:1");
+    let packet = blast(1);
+
+    for wrong in [0, 1, u64::MAX, bridge.handle, client + 1, client + (1 << 32)] {
+        assert_eq!(submit(wrong, &packet, b""), Status::BadHandle);
+        assert_eq!(encarno_client_cancel(wrong), Status::BadHandle);
+        assert_eq!(encarno_client_close(wrong), Status::BadHandle);
+    }
+    for wrong in [0, u64::MAX, client] {
+        assert_eq!(encarno_bridge_close(wrong), Status::BadHandle);
+        let (mut room, mut taken) = (Vec::<Completion>::with_capacity(1), 7);
+        let status =
+            unsafe { encarno_completions_take(wrong, room.as_mut_ptr(), 1, &mut taken) };
+        assert_eq!((status, taken), (Status::BadHandle, 7));
+    }
+
+    assert_eq!(encarno_client_close(client), Status::Ok);
+    assert_eq!(encarno_client_close(client), Status::BadHandle);
+    assert_eq!(submit(client, &packet, b""), Status::BadHandle);
+    // The place is used again, with another generation.
+    let next = bridge.client("nats://127.0.0.1:1");
+    assert_ne!(next, client);
+    assert_eq!(submit(client, &packet, b""), Status::BadHandle);
+
+    // A bridge takes its clients with it.
+    assert_eq!(encarno_bridge_close(bridge.handle), Status::Ok);
+    assert_eq!(encarno_bridge_close(bridge.handle), Status::BadHandle);
+    assert_eq!(submit(next, &packet, b""), Status::BadHandle);
+}
+
+#[test]
+fn null_pointers_are_a_status() {
+    let bridge = TestBridge::open();
+    let client = bridge.client("nats://127.0.0.1:1");
+    let packet = blast(1);
+    let nothing = View {
+        data: null(),
+        length: 5,
+    };
+    let endless = View {
+        data: b"x".as_ptr(),
+        length: usize::MAX,
+    };
+    unsafe {
+        assert_eq!(encarno_bridge_open(null_mut(), null_mut()), Status::BadArgument);
+        let status = encarno_client_open(bridge.handle, view(b"{}"), null_mut(), null_mut());
+        assert_eq!(status, Status::BadArgument);
+        let (mut other, mut error) = (0, OwnedBytes::EMPTY);
+        for options in [nothing, endless] {
+            let status = encarno_client_open(bridge.handle, options, &mut other, &mut error);
+            assert_eq!(status, Status::BadArgument);
+        }
+        assert_eq!(encarno_blast_submit(client, null(), view(b"")), Status::BadArgument);
+        for payload in [nothing, endless] {
+            assert_eq!(encarno_blast_submit(client, &packet, payload), Status::BadArgument);
+        }
+        let status = encarno_blast_wait(client, &packet, view(b""), null_mut());
+        assert_eq!(status, Status::BadArgument);
+        let mut room = std::mem::MaybeUninit::<Completion>::uninit();
+        for _ in 0..5 {
+            // A waiter that was refused gives its place back.
+            let status = encarno_blast_wait(client, &packet, nothing, room.as_mut_ptr());
+            assert_eq!(status, Status::BadArgument);
+        }
+        let status = encarno_completions_take(bridge.handle, null_mut(), 1, null_mut());
+        assert_eq!(status, Status::BadArgument);
+        assert_eq!(encarno_error_name(1, null_mut()), Status::BadArgument);
+        assert_eq!(encarno_bytes_free(null_mut()), Status::BadArgument);
+    }
+}
+
+#[test]
+fn options_that_are_wrong_are_a_status_and_a_text() {
+    let bridge = TestBridge::open();
+    let (status, text) = bridge
+        .try_client(r#"{"nats": {"url": "nats://a", "prefx": "b"}}"#)
+        .unwrap_err();
+    assert_eq!(status, Status::BadOptions);
+    assert!(text.contains("prefx") && text.contains("`prefix`"), "{text}");
+}
+
+#[test]
+fn error_codes_have_names() {
+    let mut name = view(b"");
+    for &code in ErrorCode::ALL {
+        assert_eq!(unsafe { encarno_error_name(code as u32, &mut name) }, Status::Ok);
+        let bytes = unsafe { std::slice::from_raw_parts(name.data, name.length) };
+        assert_eq!(bytes, code.name().as_bytes());
+    }
+    for code in [0, ErrorCode::ALL.len() as u32 + 1, u32::MAX] {
+        let status = unsafe { encarno_error_name(code, &mut name) };
+        assert_eq!(status, Status::BadArgument);
+    }
+}
+
+#[test]
+fn every_call_completes_once_in_batches() {
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let client = bridge.client(&nats.url());
+    let payload = [7; 1000];
+    for tag in 0..500 {
+        assert_eq!(submit(client, &blast(tag), &payload), Status::Ok);
+    }
+    let mut done = bridge.take(500, 64);
+    done.sort_by_key(|done| done.tag);
+    assert!(done.iter().map(|done| done.tag).eq(0..500));
+    for done in done {
+        assert_eq!(done.code, None, "{}", done.text);
+        assert!(done.sent_ns <= done.accepted_ns);
+        assert!(done.accepted_ns <= done.finished_ns && done.finished_ns < TEN_SECONDS);
+        assert!(done.bytes.0 > 1000 && done.bytes.1 > 0);
+        assert_eq!(done.text, "");
+    }
+}
+
+#[test]
+fn a_short_call_is_waited_for_and_a_long_one_is_not() {
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let client = bridge.client(&nats.url());
+    let wait = |packet: &Blast| {
+        let mut room = std::mem::MaybeUninit::<Completion>::uninit();
+        match unsafe { encarno_blast_wait(client, packet, view(b""), room.as_mut_ptr()) } {
+            Status::Ok => Ok(Done::from(unsafe { room.assume_init() })),
+            status => Err(status),
+        }
+    };
+    // Long: the completion comes by the queue, and the thread is free long before.
+    let begin = Instant::now();
+    let long = Blast {
+        wait_ms: 500,
+        ..blast(1)
+    };
+    assert_eq!(wait(&long).unwrap_err(), Status::Pending);
+    assert!(begin.elapsed() < Duration::from_millis(400));
+    let done = bridge.take(1, 16);
+    assert_eq!((done[0].tag, done[0].code), (1, None));
+    assert!(done[0].finished_ns >= 500_000_000);
+
+    // Short: each comes either way, and never both ways.
+    let mut waited = 0;
+    for tag in 2..200 {
+        let done = match wait(&blast(tag)) {
+            Ok(done) => {
+                waited += 1;
+                done
+            }
+            Err(status) => {
+                assert_eq!(status, Status::Pending);
+                bridge.take(1, 16).remove(0)
+            }
+        };
+        assert_eq!((done.tag, done.code), (tag, None));
+    }
+    assert!(waited > 0);
+}
+
+#[test]
+fn a_timeout_is_an_error_of_its_own() {
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let client = bridge.client(&nats.url());
+    let packet = Blast {
+        wait_ms: 60_000,
+        timeout_ns: 100_000_000,
+        ..blast(1)
+    };
+    assert_eq!(submit(client, &packet, b""), Status::Ok);
+    let done = &bridge.take(1, 16)[0];
+    assert_eq!(done.code, Some(ErrorCode::Timeout), "{}", done.text);
+    assert!(done.finished_ns >= 100_000_000);
+    // Afterwards the client is as good as before.
+    assert_eq!(submit(client, &blast(2), b""), Status::Ok);
+    assert_eq!(bridge.take(1, 16)[0].code, None);
+}
+
+#[test]
+fn failures_to_connect_are_results_and_the_next_call_tries_again() {
+    let mut nats = NatsServer::start();
+    nats.kill();
+    let mut bridge = TestBridge::open();
+    let client = bridge.client(&nats.url());
+    for tag in 0..3 {
+        assert_eq!(submit(client, &blast(tag), b""), Status::Ok);
+    }
+    for done in bridge.take(3, 16) {
+        assert_eq!(done.code, Some(ErrorCode::ConnectionRefused), "{}", done.text);
+        assert_eq!((done.sent_ns, done.accepted_ns), (types::NEVER, types::NEVER));
+    }
+    nats.restart();
+    assert_eq!(submit(client, &blast(9), b""), Status::Ok);
+    let done = &bridge.take(1, 16)[0];
+    assert_eq!(done.code, Some(ErrorCode::NoResponders), "{}", done.text);
+}
+
+#[test]
+fn a_black_hole_ends_with_the_timeout_of_the_call() {
+    // It takes the connection and never says a word.
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("nats://{}", listener.local_addr().unwrap());
+    let mut bridge = TestBridge::open();
+    let client = bridge.client(&url);
+    let packet = Blast {
+        timeout_ns: 100_000_000,
+        ..blast(1)
+    };
+    assert_eq!(submit(client, &packet, b""), Status::Ok);
+    assert_eq!(submit(client, &blast(2), b""), Status::Ok);
+    let done = bridge.take(2, 16);
+    assert_eq!((done[0].tag, done[0].code), (1, Some(ErrorCode::Timeout)));
+    // The other lasts as long as the attempt to connect.
+    assert_eq!((done[1].tag, done[1].code), (2, Some(ErrorCode::ConnectionRefused)));
+    assert!(done[1].finished_ns >= 1_900_000_000);
+}
+
+#[test]
+fn cancelling_ends_what_is_in_flight_at_once() {
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let (client, other) = (bridge.client(&nats.url()), bridge.client(&nats.url()));
+    let slow = |tag, wait_ms| Blast {
+        wait_ms,
+        timeout_ns: 60_000_000_000,
+        ..blast(tag)
+    };
+    for tag in 0..100 {
+        assert_eq!(submit(client, &slow(tag, 50_000), b""), Status::Ok);
+    }
+    assert_eq!(submit(other, &slow(1000, 1_000), b""), Status::Ok);
+    assert_eq!(encarno_client_cancel(client), Status::Ok);
+    assert_eq!(submit(client, &blast(500), b""), Status::Ok);
+    let done: HashMap<_, _> = bridge
+        .take(102, 16)
+        .into_iter()
+        .map(|done| (done.tag, done.code))
+        .collect();
+    assert!((0..100).all(|tag| done[&tag] == Some(ErrorCode::Cancelled)));
+    assert_eq!(done[&500], None, "a later call is not affected");
+    assert_eq!(done[&1000], None, "another client is not affected");
+
+    // Closing does the same.
+    assert_eq!(submit(client, &slow(1, 50_000), b""), Status::Ok);
+    assert_eq!(encarno_client_close(client), Status::Ok);
+    let done = &bridge.take(1, 16)[0];
+    assert_eq!((done.tag, done.code), (1, Some(ErrorCode::Cancelled)));
+}
+
+#[test]
+fn closing_a_bridge_in_mid_call_wakes_its_reader() {
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let client = bridge.client(&nats.url());
+    let packet = Blast {
+        wait_ms: 50_000,
+        ..blast(1)
+    };
+    assert_eq!(submit(client, &packet, b""), Status::Ok);
+    let begin = Instant::now();
+    assert_eq!(encarno_bridge_close(bridge.handle), Status::Ok);
+    assert!(begin.elapsed() < Duration::from_secs(5));
+    assert_eq!(bridge.event.read(&mut [0; 8]).unwrap(), 8);
+}
+
+#[test]
+fn threads_submit_cancel_and_close_all_at_once() {
+    const THREADS: u64 = 4;
+    const CALLS: u64 = 2_000;
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let shared = bridge.client(&nats.url());
+    let url = nats.url();
+    let handle = bridge.handle;
+    let opener = TestBridge {
+        handle,
+        event: bridge.event.try_clone().unwrap(),
+    };
+    let opener = std::mem::ManuallyDrop::new(opener);
+    let opener = &opener;
+    let url = &url;
+    let done = std::thread::scope(|scope| {
+        let mut submitters = Vec::new();
+        for thread in 0..THREADS {
+            submitters.push(scope.spawn(move || {
+                let mut own = opener.client(url);
+                let mut submitted = 0;
+                for call in 0..CALLS {
+                    let tag = thread * CALLS + call;
+                    let client = if call % 2 == 0 { shared } else { own };
+                    if submit(client, &blast(tag), b"x") == Status::Ok {
+                        submitted += 1;
+                    }
+                    if call % 97 == 0 {
+                        assert_eq!(encarno_client_cancel(own), Status::Ok);
+                    }
+                    if call % 501 == 0 {
+                        assert_eq!(encarno_client_close(own), Status::Ok);
+                        own = opener.client(url);
+                    }
+                }
+                submitted
+            }));
+        }
+        let reader = scope.spawn(|| bridge.take((THREADS * CALLS) as usize, 100));
+        let submitted: u64 = submitters.into_iter().map(|it| it.join().unwrap()).sum();
+        assert_eq!(submitted, THREADS * CALLS);
+        reader.join().unwrap()
+    });
+    let mut tags: Vec<u64> = done.iter().map(|done| done.tag).collect();
+    tags.sort_unstable();
+    assert!(tags.into_iter().eq(0..THREADS * CALLS), "each exactly once");
+    for done in done {
+        assert!(
+            matches!(done.code, None | Some(ErrorCode::Cancelled)),
+            "{}",
+            done.text
+        );
+    }
+}

@@ -1,0 +1,47 @@
+//! The committed header against the source, and the layout that it promises.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+use std::mem::{offset_of, size_of};
+use std::path::Path;
+
+use encarno_k6_bridge::abi::{Blast, Bridge, Completion, OwnedBytes, View};
+
+/// With `ENCARNO_WRITE_HEADER=1` it writes the header instead.
+#[test]
+fn header_is_current() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut generated = Vec::new();
+    cbindgen::Builder::new()
+        .with_config(cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap())
+        .with_src(root.join("src/abi/types.rs"))
+        .with_src(root.join("src/abi/mod.rs"))
+        .generate()
+        .expect("the source")
+        .write(&mut generated);
+    let generated = String::from_utf8(generated).unwrap();
+    let path = root.join("include/encarno.h");
+    if std::env::var_os("ENCARNO_WRITE_HEADER").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+    }
+    let committed = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        generated == committed,
+        "{} is not what the source says; `make header` writes it anew",
+        path.display()
+    );
+}
+
+/// `k6-ext/bridge_test.go` has the same numbers for what C makes of the header.
+#[test]
+fn layout() {
+    assert_eq!(size_of::<View>(), 16);
+    assert_eq!(size_of::<OwnedBytes>(), 16);
+    assert_eq!(size_of::<Bridge>(), 16);
+    assert_eq!(offset_of!(Bridge, event_fd), 8);
+    assert_eq!(size_of::<Blast>(), 64);
+    assert_eq!(offset_of!(Blast, timeout_ns), 56);
+    assert_eq!(size_of::<Completion>(), 72);
+    assert_eq!(offset_of!(Completion, error), 48);
+    assert_eq!(offset_of!(Completion, error_code), 64);
+}
