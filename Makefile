@@ -1,0 +1,113 @@
+# Every target sets up what it needs, says so, and skips what is there. Needed by
+# hand: Rust 1.95, Go 1.26, a C compiler.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := all
+.NOTPARALLEL: # cargo and go use every core by themselves
+
+PREFIX ?= /usr/local
+
+# The Go linker and the tests look for the libraries here.
+export CARGO_TARGET_DIR := $(CURDIR)/target
+
+RELEASE := target/release
+BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
+BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
+COMPONENT := blaster-component/blaster-component.wasm
+
+# The whole workspace at once, always: for a subset of it cargo would choose other
+# features, and compile wasmtime and tokio again.
+CARGO_BUILD := cargo build --release --workspace --lib --bins --examples
+
+GO_SOURCES := $(shell find k6-ext -name '*.go' -not -name '*_test.go' -o -name 'go.???' -o -name '*.h') $(wildcard crates/k6-bridge/include/*.h)
+
+##@ Build
+
+.PHONY: all
+all: k6 $(BINARIES) ## Build ./k6 and, in target/release, wrpc-wasmtime-nats and encarno
+
+# cargo knows what is up to date; it is asked quietly once everything is there.
+.PHONY: cargo
+cargo: needs
+	@if [ -e $(BRIDGE) ] && [ -e $(firstword $(BINARIES)) ]; then $(CARGO_BUILD) --quiet; \
+	else echo "make: building the Rust workspace (minutes, the first time)"; $(CARGO_BUILD); fi
+
+# Recipes that do nothing let make look at the files again after cargo has run.
+$(BRIDGE) $(BINARIES): cargo
+	@:
+
+# The library's hash is a flag, since Go doesn't notice that a library changed.
+k6: $(BRIDGE) $(GO_SOURCES)
+	@echo "make: building ./k6 (a minute or two, the first time)"
+	@hash=$$(sha256sum $(BRIDGE) | cut -c1-16) && cd k6-ext && \
+	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.libraryHash=$$hash" -o ../k6 ./cmd/k6
+
+.PHONY: component
+component: $(COMPONENT) ## Build blaster-component/blaster-component.wasm
+
+$(COMPONENT): $(wildcard blaster-component/src/*.rs blaster-component/Cargo.* wit/*.wit wit/deps/*/*.wit) blaster-component/build.sh | needs
+	@blaster-component/build.sh
+
+.PHONY: install
+install: all ## Install k6, wrpc-wasmtime-nats and encarno under PREFIX (default /usr/local), below DESTDIR
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 755 k6 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
+
+.PHONY: clean
+clean: ## Delete what the other targets built
+	rm -rf target bin k6 $(COMPONENT) blaster-component/target
+
+##@ Try
+
+.PHONY: demo
+demo: all component bin/nats-server ## Run _examples/blaster.js for ten seconds against a receiver of its own
+	@scripts/demo
+
+.PHONY: bench
+bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
+	@bench/run $(if $(QUICK),--quick)
+
+##@ Check
+
+.PHONY: test
+test: all component bin/nats-server ## Run every test, with real servers
+	@scripts/test
+
+.PHONY: lint
+lint: needs bin/staticcheck ## Check format, lints, headers, directions of dependencies, links in documents
+	@scripts/lint
+
+.PHONY: audit
+audit: needs bin/govulncheck ## Ask the databases of advisories and licences about the dependencies (needs a network)
+	@scripts/audit
+
+.PHONY: header
+header: ## Write the header of the C ABI anew
+	@ENCARNO_WRITE_HEADER=1 cargo test --release --workspace --quiet --test header
+
+##@ Set up
+
+.PHONY: setup
+setup: needs bin/nats-server bin/staticcheck ## Build the pinned tools into bin/
+
+# Built once: `go tool` would link it again whenever Go's cache was cleared.
+bin/nats-server: tools/go.mod | needs
+	@echo "make: building bin/nats-server"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/nats-io/nats-server/v2 && touch ../$@
+
+bin/staticcheck: tools/go.mod | needs
+	@echo "make: building bin/staticcheck"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ honnef.co/go/tools/cmd/staticcheck && touch ../$@
+
+bin/govulncheck: tools/go.mod | needs
+	@echo "make: building bin/govulncheck"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ golang.org/x/vuln/cmd/govulncheck && touch ../$@
+
+.PHONY: needs
+needs:
+	@scripts/needs
+
+.PHONY: help
+help: ## Show this
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { print (NR > 1 ? "\n" : "") substr($$0, 5) } \
+	/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
