@@ -7,10 +7,10 @@
 #include <stdint.h>
 
 // The longest timeout: a day.
-#define EncarnoENCARNO_TIMEOUT_NS_MAX 86400000000000
+#define ENCARNO_TIMEOUT_NS_MAX 86400000000000
 
 // Stands for a moment that was not reached.
-#define EncarnoENCARNO_NEVER UINT64_MAX
+#define ENCARNO_NEVER UINT64_MAX
 
 // What an export says.
 enum EncarnoStatus

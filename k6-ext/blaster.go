@@ -1,0 +1,165 @@
+package wrpc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/grafana/sobek"
+	"go.k6.io/k6/v2/lib"
+	"go.k6.io/k6/v2/metrics"
+)
+
+var (
+	errNotInInit  = errors.New("wrpc.blaster() must be called in the init context, at the top of the script")
+	errOnlyInInit = errors.New("a blast can't be made in the init context: put it into the default function")
+)
+
+// blaster is what wrpc.blaster() gives to one VU. All its methods run on the
+// VU's goroutine.
+type blaster struct {
+	module *ModuleInstance
+	client *client
+	tags   []tag
+
+	// The tags of the VU as they were at the last call, and with the client's
+	// tags added: they change rarely.
+	tagsBefore, tagsAfter *metrics.TagSet
+
+	// The iteration of the last call, and how many calls it made.
+	iteration int64
+	number    uint64
+
+	// Promises that aren't settled yet, all of one iteration, and what ends the
+	// watch over its context.
+	unsettled int
+	unwatch   func() bool
+}
+
+// blaster is wrpc.blaster().
+func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
+	runtime := module.vu.Runtime()
+	if module.vu.InitEnv() == nil || module.vu.State() != nil {
+		throw(runtime, errNotInInit)
+	}
+	options, err := parseOptions(runtime, call.Argument(0))
+	if err != nil {
+		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
+	}
+	client, err := openClient(options.json)
+	if err != nil {
+		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
+	}
+	opened := &blaster{module: module, client: client, tags: options.tags}
+	object := runtime.NewObject()
+	for name, method := range map[string]func(sobek.FunctionCall) sobek.Value{
+		"blast":      opened.blast,
+		"blastAsync": opened.blastAsync,
+	} {
+		if err := object.Set(name, method); err != nil {
+			throw(runtime, err)
+		}
+	}
+	return object
+}
+
+// blast is blaster.blast(): it blocks the VU until the call's end.
+func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
+	state, packet, tags := blaster.prepare("blast", call)
+	ctx := blaster.module.vu.Context()
+	done, err := blaster.client.blast(ctx, blaster.nextID(state), &packet)
+	if err != nil {
+		throw(blaster.module.vu.Runtime(), fmt.Errorf("blast(): %w", err))
+	}
+	blaster.module.instruments.push(ctx, state, tags, &done)
+	return blaster.toResult(&done)
+}
+
+// blastAsync is blaster.blastAsync(): it gives a promise of blast's result.
+func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
+	state, packet, tags := blaster.prepare("blastAsync", jsCall)
+	runtime := blaster.module.vu.Runtime()
+	ctx := blaster.module.vu.Context()
+	if blaster.unsettled == 0 {
+		blaster.unwatch = context.AfterFunc(ctx, blaster.client.cancel)
+	}
+	promise, resolve, _ := runtime.NewPromise()
+	enqueue := blaster.module.vu.RegisterCallback()
+	settle := func(call *call) error {
+		done := call.completion
+		blaster.client.give(call)
+		blaster.settled()
+		blaster.module.instruments.push(ctx, state, tags, &done)
+		return resolve(blaster.toResult(&done))
+	}
+	notify := func(call *call) {
+		enqueue(func() error { return settle(call) })
+	}
+	blaster.unsettled++
+	if err := blaster.client.submit(blaster.nextID(state), &packet, notify); err != nil {
+		enqueue(func() error { return nil })
+		blaster.settled()
+		throw(runtime, fmt.Errorf("blastAsync(): %w", err))
+	}
+	if ctx.Err() != nil {
+		// The watch may have fired before the call was submitted.
+		blaster.client.cancel()
+	}
+	return runtime.ToValue(promise)
+}
+
+func (blaster *blaster) settled() {
+	blaster.unsettled--
+	if blaster.unsettled == 0 {
+		blaster.unwatch()
+	}
+}
+
+func (blaster *blaster) prepare(
+	function string, call sobek.FunctionCall,
+) (*lib.State, packet, metrics.TagsAndMeta) {
+	runtime := blaster.module.vu.Runtime()
+	state := blaster.module.vu.State()
+	if state == nil {
+		throw(runtime, errOnlyInInit)
+	}
+	packet, err := parsePacket(call.Argument(0))
+	if err != nil {
+		throw(runtime, fmt.Errorf("%s(): %w", function, err))
+	}
+	tags := state.Tags.GetCurrentValues()
+	if tags.Tags != blaster.tagsBefore {
+		blaster.tagsBefore = tags.Tags
+		blaster.tagsAfter = withTags(tags.Tags, blaster.tags)
+	}
+	tags.Tags = withTags(blaster.tagsAfter, packet.tags)
+	return state, packet, tags
+}
+
+func withTags(set *metrics.TagSet, tags []tag) *metrics.TagSet {
+	for _, tag := range tags {
+		set = set.With(tag.name, tag.value)
+	}
+	return set
+}
+
+func (blaster *blaster) nextID(state *lib.State) packetID {
+	if blaster.iteration != state.Iteration {
+		blaster.iteration = state.Iteration
+		blaster.number = 0
+	}
+	blaster.number++
+	return packetID{vu: state.VUIDGlobal, iteration: uint64(state.Iteration), number: blaster.number}
+}
+
+func (blaster *blaster) toResult(done *completion) sobek.Value {
+	runtime := blaster.module.vu.Runtime()
+	result := runtime.NewObject()
+	// These can't fail: the object is new and ordinary.
+	_ = result.Set("ok", done.errorCode == "")
+	_ = result.Set("error", done.errorText)
+	_ = result.Set("error_code", done.errorCode)
+	_ = result.Set("duration", float64(done.finished)/float64(time.Millisecond))
+	return result
+}

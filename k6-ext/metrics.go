@@ -1,0 +1,88 @@
+package wrpc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.k6.io/k6/v2/lib"
+	"go.k6.io/k6/v2/metrics"
+)
+
+// instruments are the metrics of the module.
+type instruments struct {
+	operation      *metrics.Metric
+	transportError *metrics.Metric
+	duration       *metrics.Metric
+	queued         *metrics.Metric
+	accepted       *metrics.Metric
+	result         *metrics.Metric
+}
+
+func newInstruments(registry *metrics.Registry) (instruments, error) {
+	var all []error
+	add := func(name string, kind metrics.MetricType, contains metrics.ValueType) *metrics.Metric {
+		metric, err := registry.NewMetric(name, kind, contains)
+		all = append(all, err)
+		return metric
+	}
+	added := instruments{
+		operation:      add("wrpc_blaster_operation", metrics.Counter, metrics.Default),
+		transportError: add("wrpc_blaster_transport_error", metrics.Counter, metrics.Default),
+		duration:       add("wrpc_blaster_duration", metrics.Trend, metrics.Time),
+		queued:         add("wrpc_blaster_queued", metrics.Trend, metrics.Time),
+		accepted:       add("wrpc_blaster_accepted", metrics.Trend, metrics.Time),
+		result:         add("wrpc_blaster_result", metrics.Trend, metrics.Time),
+	}
+	return added, errors.Join(all...)
+}
+
+// callSamples are the samples of one call: one allocation, one push.
+type callSamples struct {
+	tags    *metrics.TagSet
+	time    time.Time
+	count   int
+	samples [8]metrics.Sample
+}
+
+var _ metrics.ConnectedSampleContainer = &callSamples{}
+
+func (samples *callSamples) GetSamples() []metrics.Sample { return samples.samples[:samples.count] }
+func (samples *callSamples) GetTags() *metrics.TagSet     { return samples.tags }
+func (samples *callSamples) GetTime() time.Time           { return samples.time }
+
+// push emits what a call leaves in the results. Of a call that was cut off by
+// the end of the test nothing is emitted, as k6 does with its own.
+func (instruments *instruments) push(
+	ctx context.Context, state *lib.State, tags metrics.TagsAndMeta, done *completion,
+) {
+	failed := done.errorCode != ""
+	if failed {
+		tags.SetSystemTagOrMetaIfEnabled(state.Options.SystemTags, metrics.TagErrorCode, done.errorCode)
+	}
+	samples := &callSamples{tags: tags.Tags, time: done.arrived}
+	add := func(metric *metrics.Metric, value float64) {
+		sample := &samples.samples[samples.count]
+		samples.count++
+		sample.Metric = metric
+		sample.Tags = tags.Tags
+		sample.Time = done.arrived
+		sample.Metadata = tags.Metadata
+		sample.Value = value
+	}
+	add(instruments.operation, 1)
+	if failed {
+		add(instruments.transportError, 1)
+	}
+	add(instruments.duration, metrics.D(done.finished))
+	if done.sent != never {
+		add(instruments.queued, metrics.D(done.sent))
+		if done.accepted != never {
+			add(instruments.accepted, metrics.D(max(done.accepted-done.sent, 0)))
+			add(instruments.result, metrics.D(done.finished-done.accepted))
+		}
+	}
+	add(state.BuiltinMetrics.DataSent, float64(done.bytesSent))
+	add(state.BuiltinMetrics.DataReceived, float64(done.bytesReceived))
+	metrics.PushIfNotDone(ctx, state.Samples, samples)
+}

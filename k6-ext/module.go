@@ -1,0 +1,39 @@
+package wrpc
+
+import (
+	"github.com/grafana/sobek"
+	"go.k6.io/k6/v2/js/common"
+	"go.k6.io/k6/v2/js/modules"
+)
+
+// RootModule is the module as k6 knows it: one for all VUs.
+type RootModule struct{}
+
+// ModuleInstance is the module of one VU. Nothing in it is shared between VUs.
+type ModuleInstance struct {
+	vu          modules.VU
+	instruments instruments
+	exports     modules.Exports
+}
+
+// NewModuleInstance makes the module of a VU that imports it.
+func (*RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
+	instruments, err := newInstruments(vu.InitEnv().Registry)
+	if err != nil {
+		common.Throw(vu.Runtime(), err)
+	}
+	module := &ModuleInstance{vu: vu, instruments: instruments}
+	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster}}
+	return module
+}
+
+// Exports gives what a script sees.
+func (module *ModuleInstance) Exports() modules.Exports {
+	return module.exports
+}
+
+// throw ends the script's function with a TypeError: the way to say that the
+// script is wrong. What goes wrong with a call is a result instead.
+func throw(runtime *sobek.Runtime, err error) {
+	panic(runtime.NewTypeError(err.Error()))
+}

@@ -1,0 +1,108 @@
+package wrpc
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"sort"
+
+	"github.com/grafana/sobek"
+	"go.k6.io/k6/v2/js/common"
+)
+
+// options is what wrpc.blaster() was given. The Rust library knows the keys and
+// checks them; the tags are k6's, and are checked here.
+type options struct {
+	json []byte
+	tags []tag
+}
+
+type tag struct{ name, value string }
+
+func parseOptions(runtime *sobek.Runtime, value sobek.Value) (options, error) {
+	object, err := asObject(value)
+	if err != nil {
+		return options{}, fmt.Errorf("options: %w", err)
+	}
+	if object == nil {
+		return options{}, errors.New("options are missing: { nats: { url } } is the least")
+	}
+	tags, err := parseTags(object.Get("tags"))
+	if err != nil {
+		return options{}, err
+	}
+	json, err := object.MarshalJSON()
+	if err != nil {
+		return options{}, fmt.Errorf("options: %w", err)
+	}
+	return options{json: json, tags: tags}, nil
+}
+
+// parseTags gives the tags in the order of their names, so that equal tags lead
+// to equal tag sets by the same way.
+func parseTags(value sobek.Value) ([]tag, error) {
+	object, err := asObject(value)
+	if err != nil {
+		return nil, fmt.Errorf("tags: %w", err)
+	}
+	if object == nil {
+		return nil, nil
+	}
+	names := object.Keys()
+	sort.Strings(names)
+	tags := make([]tag, 0, len(names))
+	for _, name := range names {
+		value := object.Get(name)
+		switch kindOf(value) {
+		case reflect.String, reflect.Bool, reflect.Int64, reflect.Float64:
+			tags = append(tags, tag{name, value.String()})
+		default:
+			return nil, fmt.Errorf("tags.%s: a tag must be a string, a number or a boolean, not %s", name, typeName(value))
+		}
+	}
+	return tags, nil
+}
+
+// asObject gives nil for undefined and null.
+func asObject(value sobek.Value) (*sobek.Object, error) {
+	if common.IsNullish(value) {
+		return nil, nil
+	}
+	object, ok := value.(*sobek.Object)
+	if !ok || object.ClassName() != "Object" {
+		return nil, fmt.Errorf("an object is expected, not %s", typeName(value))
+	}
+	return object, nil
+}
+
+func kindOf(value sobek.Value) reflect.Kind {
+	if common.IsNullish(value) {
+		return reflect.Invalid
+	}
+	if exported := value.ExportType(); exported != nil {
+		return exported.Kind()
+	}
+	return reflect.Invalid
+}
+
+// typeName names the type of a value as a person who writes JavaScript would.
+func typeName(value sobek.Value) string {
+	switch {
+	case value == nil || sobek.IsUndefined(value):
+		return "undefined"
+	case sobek.IsNull(value):
+		return "null"
+	}
+	switch kindOf(value) {
+	case reflect.String:
+		return fmt.Sprintf("the string %q", value.String())
+	case reflect.Bool:
+		return "the boolean " + value.String()
+	case reflect.Int64, reflect.Float64:
+		return "the number " + value.String()
+	}
+	if object, ok := value.(*sobek.Object); ok {
+		return "an object of class " + object.ClassName()
+	}
+	return value.String()
+}
