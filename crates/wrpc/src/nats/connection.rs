@@ -125,15 +125,20 @@ impl Connection {
         let (up_sender, up) = watch::channel(true);
         let on_down: Arc<Mutex<Option<std::sync::Weak<Shared>>>> = Arc::default();
         let shared_later = Arc::clone(&on_down);
+        let peers = options.peers();
         let connect = options
             .to_connect_options()
             .event_callback(move |event| {
                 match &event {
                     Event::Connected => {
-                        up_sender.send_replace(true);
+                        if !up_sender.send_replace(true) {
+                            tracing::info!("the connection to NATS at {peers} is back");
+                        }
                     }
                     Event::Disconnected | Event::Closed => {
-                        up_sender.send_replace(false);
+                        if up_sender.send_replace(false) {
+                            tracing::warn!("the connection to NATS at {peers} was lost");
+                        }
                         let shared = lock(&shared_later).as_ref().and_then(|weak| weak.upgrade());
                         if let Some(shared) = shared {
                             shared.fail_calls();
