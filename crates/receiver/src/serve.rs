@@ -8,6 +8,7 @@ use std::time::Duration;
 use encarno_wrpc::nats::{Connection, Export, Limits, Options, Server};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
@@ -20,6 +21,9 @@ use crate::limits::Ticker;
 
 /// Parameters larger than this are refused.
 const PARAMS_BYTES_MAX: usize = 64 << 20;
+
+/// How long the server may take to send no more calls.
+const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long answers that are written may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
@@ -65,7 +69,7 @@ async fn serve(
     workload: &Workload,
     guests: &Handle,
 ) -> Result<()> {
-    let mut signals = Signals::listen()?;
+    let signals = Signals::listen()?;
     let connection = Connection::connect(options).await?;
     let host = workload.link(&connection, &args.import_prefix)?;
     let shapes: Arc<[Shape]> = (workload.exports().iter())
@@ -93,18 +97,14 @@ async fn serve(
     .await?;
     say_ready(workload, &args.export_prefix, connection.peers())?;
 
-    server
-        .run(signals.next(), |invocation| calls.serve(guests, invocation))
-        .await;
-
-    tracing::info!(calls = calls.admitted(), "draining: no new calls are taken");
+    let (stop, stopped) = watch::channel(false);
+    tokio::spawn(signals.handle(stop, Arc::clone(&calls)));
     tokio::select! {
-        () = calls.drained() => {}
-        () = signals.next() => {
-            eprintln!("error: stopped by a second signal, {} calls were cut off", calls.admitted());
-            process::exit(1);
-        }
+        () = server.run(until(stopped.clone()), |invocation| calls.serve(guests, invocation)) => {}
+        // Without a connection, the server can't be told to send no more calls.
+        () = async { until(stopped).await; tokio::time::sleep(UNSUBSCRIBE_TIMEOUT).await } => {}
     }
+    calls.drained().await;
     // The answers of the last calls may still be on their way out. Without a
     // connection there is nothing to wait for.
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, connection.flush()).await;
@@ -137,6 +137,11 @@ fn say_ready(workload: &Workload, prefix: &str, peers: &str) -> Result<()> {
         .context("cannot write to stdout")
 }
 
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // The sender lives as long as the process.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
 /// SIGTERM and SIGINT.
 struct Signals {
     terminate: Signal,
@@ -150,6 +155,19 @@ impl Signals {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
         })
+    }
+
+    /// The first signal stops the server, the second one the process.
+    async fn handle(mut self, stop: watch::Sender<bool>, calls: Arc<Calls>) {
+        self.next().await;
+        tracing::info!(calls = calls.admitted(), "draining: no new calls are taken");
+        stop.send_replace(true);
+        self.next().await;
+        eprintln!(
+            "error: stopped by a second signal, which cut off {} calls",
+            calls.admitted()
+        );
+        process::exit(1);
     }
 
     async fn next(&mut self) {
