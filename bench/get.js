@@ -1,0 +1,22 @@
+// One http.get an iteration: what k6 itself costs. bench/run sets VUs and
+// duration.
+import http from "k6/http";
+
+const url = __ENV.URL;
+
+export const options = { summaryTrendStats: ["med", "p(99)"] };
+
+export default function () {
+  http.get(url);
+}
+
+export function handleSummary({ metrics }) {
+  return {
+    stdout: JSON.stringify({
+      p50_ms: metrics.http_req_duration.values.med,
+      p99_ms: metrics.http_req_duration.values["p(99)"],
+      // Of a rate, k6 counts what is true as passed.
+      failed: metrics.http_req_failed.values.passes,
+    }),
+  };
+}

@@ -1,0 +1,203 @@
+"""The processes of a measurement: started here, ended here, their CPU read."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+class Failure(Exception):
+    """What couldn't be measured, and why."""
+
+
+def path(name):
+    """A file of the checkout, which must be there."""
+    whole = os.path.join(ROOT, name)
+    if not os.path.exists(whole):
+        raise Failure(f"{name} is missing: run `make bench`")
+    return whole
+
+
+def free_port():
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
+def cpu_us(pid):
+    """CPU time of a process with all its threads, also those that ended.
+
+    The clock of another process counts in nanoseconds, where /proc/PID/stat
+    counts in hundredths of a second. See clock_getcpuclockid(3).
+    """
+    return time.clock_gettime_ns(~pid << 3 | 2) / 1e3
+
+
+def threads(pid):
+    """How many threads a process has now."""
+    return len(os.listdir(f"/proc/{pid}/task"))
+
+
+class Processes:
+    """Ends all that it started when the `with` block is left."""
+
+    def __init__(self):
+        self.running = []
+        self.folder = None
+
+    def __enter__(self):
+        self.scratch = tempfile.TemporaryDirectory(prefix="encarno-bench-")
+        self.folder = self.scratch.name
+        return self
+
+    def __exit__(self, *_):
+        for process in reversed(self.running):
+            self.end(process)
+        self.scratch.cleanup()
+
+    def start(self, name, command, ready, env=None, seconds=60):
+        """Starts a program and waits until `ready(what it wrote)` holds."""
+        log = os.path.join(self.folder, f"{name}.log")
+        with open(log, "wb") as output:
+            process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env={**os.environ, **(env or {})},
+            )
+        process.log = log
+        self.running.append(process)
+        deadline = time.monotonic() + seconds
+        while True:
+            with open(log, errors="replace") as output:
+                text = output.read()
+            if ready(text):
+                return process
+            if process.poll() is not None or time.monotonic() > deadline:
+                ended = "ended" if process.poll() is not None else "was not ready in time"
+                raise Failure(f"{name} {ended}: {text[-2000:]}")
+            time.sleep(0.01)
+
+    def end(self, process):
+        """Ends a program, by force when it doesn't go."""
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if process in self.running:
+            self.running.remove(process)
+
+    def nats_server(self):
+        """Starts nats-server; gives it and its address."""
+        port = free_port()
+        command = [path("bin/nats-server"), "--addr", "127.0.0.1", "--port", str(port)]
+        process = self.start("nats-server", command, lambda text: "Server is ready" in text)
+        return process, f"nats://127.0.0.1:{port}"
+
+    def nginx(self):
+        """Starts nginx with one worker; gives the worker's pid and an address."""
+        port = free_port()
+        configuration = os.path.join(self.folder, "nginx.conf")
+        with open(configuration, "w") as file:
+            file.write(
+                f"""
+daemon off; worker_processes 1; pid {self.folder}/nginx.pid;
+error_log {self.folder}/nginx-error.log;
+events {{ worker_connections 4096; }}
+http {{
+  access_log off; keepalive_requests 1000000000;
+  client_body_temp_path {self.folder}; proxy_temp_path {self.folder};
+  fastcgi_temp_path {self.folder}; uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
+  server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok"; }} }}
+}}
+"""
+            )
+
+        def answers(_):
+            try:
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).read() == b"ok"
+            except OSError:
+                return False
+
+        process = self.start("nginx", ["nginx", "-c", configuration], answers)
+        with open(f"/proc/{process.pid}/task/{process.pid}/children") as children:
+            worker = int(children.read().split()[0])
+        return worker, f"http://127.0.0.1:{port}/"
+
+
+class K6:
+    """One run of k6, measured while it runs at full load."""
+
+    def __init__(self, processes, script, vus, env):
+        self.processes = processes
+        self.port = free_port()
+        self.output = tempfile.TemporaryFile(dir=processes.folder)
+        self.errors = tempfile.TemporaryFile(dir=processes.folder)
+        self.process = subprocess.Popen(
+            # The end comes by a signal; the duration bounds a run gone wrong.
+            [path("k6"), "run", "--quiet", "--address", f"127.0.0.1:{self.port}",
+             "--vus", str(vus), "--duration", "120s", path(f"bench/{script}")],
+            stdin=subprocess.DEVNULL, stdout=self.output, stderr=self.errors,
+            env={**os.environ, **env, "K6_NO_USAGE_REPORT": "true",
+                 "K6_AUTO_EXTENSION_RESOLUTION": "false"},
+        )  # fmt: skip
+        processes.running.append(self.process)
+
+    def count(self, metric):
+        """How often the metric's counter was incremented so far."""
+        url = f"http://127.0.0.1:{self.port}/v1/metrics/{metric}"
+        try:
+            with urllib.request.urlopen(url, timeout=5) as answer:
+                return json.load(answer)["data"]["attributes"]["sample"]["count"]
+        except (OSError, KeyError):
+            return 0  # not yet there
+
+    def measure(self, metric, pids, warm_up_s, window_s):
+        """Calls and CPU of the processes in a window; then the whole run's latencies."""
+        deadline = time.monotonic() + 60
+        while not self.count(metric):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise Failure(f"k6 made no calls: {self.read(self.errors)[-2000:]}")
+            time.sleep(0.02)
+        time.sleep(warm_up_s)
+        pids = {"k6": self.process.pid, **pids}
+        before = self.count(metric), time.monotonic(), {name: cpu_us(pid) for name, pid in pids.items()}
+        most_threads = 0
+        end = before[1] + window_s
+        while time.monotonic() < end:
+            time.sleep(min(0.25, max(0.0, end - time.monotonic())))
+            most_threads = max(most_threads, threads(self.process.pid))
+        after = self.count(metric), time.monotonic(), {name: cpu_us(pid) for name, pid in pids.items()}
+        self.process.send_signal(signal.SIGINT)
+        try:
+            self.process.wait(40)
+        except subprocess.TimeoutExpired:
+            raise Failure("k6 didn't stop on SIGINT") from None
+        self.processes.running.remove(self.process)
+        calls = after[0] - before[0]
+        try:
+            summary = json.loads(self.read(self.output))
+        except ValueError:
+            raise Failure(f"k6 gave no summary: {self.read(self.errors)[-2000:]}") from None
+        if calls <= 0 or summary["failed"]:
+            raise Failure(f"{calls} calls, {summary['failed']} failed: {self.read(self.errors)[-2000:]}")
+        point = {f"cpu_{name}": (after[2][name] - before[2][name]) / calls for name in pids}
+        point |= {"rate": calls / (after[1] - before[1]), "threads": most_threads}
+        return point | {"p50": summary["p50_ms"], "p99": summary["p99_ms"]}
+
+    @staticmethod
+    def read(file):
+        """What the process wrote to the file."""
+        file.seek(0)
+        return file.read().decode(errors="replace")
