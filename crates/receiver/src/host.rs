@@ -49,7 +49,6 @@ pub(crate) struct GuestLimits {
 pub(crate) struct Workload {
     component: Component,
     interface: Interface,
-    table_elements: usize,
     limits: GuestLimits,
 }
 
@@ -57,7 +56,6 @@ pub(crate) struct Workload {
 pub(crate) struct Host {
     linked: InstancePre<Guest>,
     exports: Vec<ComponentExportIndex>,
-    table_elements: usize,
     limits: GuestLimits,
 }
 
@@ -103,12 +101,12 @@ impl Workload {
     pub(crate) fn load(path: &Path, limits: GuestLimits) -> Result<Self> {
         let what = || format!("cannot load the component {}", path.display());
         let wasm = std::fs::read(path).with_context(what)?;
+        expect_component(&wasm).with_context(what)?;
         // The pool must be sized before the component is compiled, and what it
         // needs is known afterwards. One memory and one table are the rule.
         let mut pool = Pool {
             memories: 1,
             tables: 1,
-            table_elements: TABLE_ELEMENTS_MAX,
         };
         loop {
             pool.check(limits).with_context(what)?;
@@ -121,15 +119,11 @@ impl Workload {
             let component = Component::from_binary(&engine, &wasm)
                 .with_context(what)?;
             let needed = Pool::needed(&component, limits).with_context(what)?;
-            if needed.memories <= pool.memories
-                && needed.tables <= pool.tables
-                && needed.table_elements <= pool.table_elements
-            {
+            if needed.memories <= pool.memories && needed.tables <= pool.tables {
                 let interface = Interface::of(&engine, &component).with_context(what)?;
                 return Ok(Self {
                     component,
                     interface,
-                    table_elements: pool.table_elements,
                     limits,
                 });
             }
@@ -162,7 +156,6 @@ impl Workload {
         Ok(Host {
             linked,
             exports,
-            table_elements: self.table_elements,
             limits: self.limits,
         })
     }
@@ -177,12 +170,21 @@ impl Workload {
     }
 }
 
+/// What wasmtime says about other files needs an expert to be understood.
+fn expect_component(wasm: &[u8]) -> Result<()> {
+    // A magic number, then the version and the layer, two bytes each.
+    match (wasm.starts_with(b"\0asm"), wasm.get(6..8)) {
+        (true, Some([1, 0])) => Ok(()),
+        (true, Some([0, 0])) => bail!("it is a core module, not a component"),
+        _ => bail!("it is not a WebAssembly binary"),
+    }
+}
+
 /// What one instance needs of the pool.
 #[derive(Clone, Copy)]
 struct Pool {
     memories: u32,
     tables: u32,
-    table_elements: usize,
 }
 
 impl Pool {
@@ -200,8 +202,6 @@ impl Pool {
         Ok(Self {
             memories: needed.num_memories,
             tables: needed.num_tables,
-            table_elements: TABLE_ELEMENTS_MAX
-                .max(needed.max_initial_table_size.unwrap_or(0) as usize),
         })
     }
 
@@ -248,15 +248,15 @@ fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
         // These reserve address space, so there are as many as are needed.
         .total_memories(instances.saturating_mul(pool.memories.max(1)))
         .total_tables(instances.saturating_mul(pool.tables.max(1)))
-        .table_elements(pool.table_elements)
+        .table_elements(TABLE_ELEMENTS_MAX)
         // A component that needs more than the pool has is compiled all the
         // same, and then the pool is made anew.
         .max_memories_per_component(1000)
         .max_memories_per_module(1000)
         .max_tables_per_component(1000)
         .max_tables_per_module(1000)
-        // Growing beyond this is denied by `MemoryLimit` first.
-        .max_memory_size(limits.memory_bytes)
+        // All that is reserved. `MemoryLimit` says how much of it a guest gets.
+        .max_memory_size(MEMORY_RESERVATION_BYTES as usize)
         // One component means that every slot fits every call: none is ever
         // handed back to the kernel for want of a matching module.
         .max_unused_warm_slots(instances)
@@ -291,7 +291,7 @@ impl Host {
     ) -> std::result::Result<Bytes, Error> {
         let guest = Guest {
             deadline,
-            memory: MemoryLimit::new(self.limits.memory_bytes, self.table_elements),
+            memory: MemoryLimit::new(self.limits.memory_bytes),
             cpu: self.limits.cpu,
             wasi: None,
         };

@@ -18,9 +18,9 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 /// After so many ticks without a call the ticker sleeps.
 const IDLE_TICKS_MAX: u32 = 100;
 
-/// The elements that all tables of an instance may have together, unless it
-/// starts with more. A pointer each.
-pub(crate) const TABLE_ELEMENTS_MAX: usize = 20_000;
+/// The elements that all tables of an instance may have together. With a
+/// pointer for each that is 8 MiB, reserved in the address space for each table.
+pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 
 /// The call used more CPU than it may.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +32,6 @@ pub(crate) struct MemoryLimit {
     bytes: usize,
     bytes_max: usize,
     elements: usize,
-    elements_max: usize,
     denied: Option<Denied>,
 }
 
@@ -44,12 +43,11 @@ enum Denied {
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(bytes_max: usize, elements_max: usize) -> Self {
+    pub(crate) fn new(bytes_max: usize) -> Self {
         Self {
             bytes: 0,
             bytes_max,
             elements: 0,
-            elements_max,
             denied: None,
         }
     }
@@ -62,7 +60,7 @@ impl MemoryLimit {
                 "the memory limit of {} MiB is reached (--max-memory-mb)",
                 self.bytes_max >> 20
             ),
-            Denied::Table => format!("the limit of {} table elements is reached", self.elements_max),
+            Denied::Table => format!("the limit of {TABLE_ELEMENTS_MAX} table elements is reached"),
         })
     }
 }
@@ -90,7 +88,7 @@ impl ResourceLimiter for MemoryLimit {
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
         let total = self.elements.saturating_add(desired.saturating_sub(current));
-        if total > self.elements_max {
+        if total > TABLE_ELEMENTS_MAX {
             self.denied = Some(Denied::Table);
             return Ok(false);
         }

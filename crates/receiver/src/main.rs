@@ -21,6 +21,7 @@ mod imports;
 mod limits;
 mod serve;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -87,11 +88,15 @@ fn main() -> ExitCode {
     let Cli {
         command: Command::Serve(args),
     } = Cli::parse();
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new("warn,wrpc_wasmtime_nats=info,encarno_wrpc=info"));
+    // Without RUST_LOG: what a user must know. async-nats says again, and in
+    // worse words, what the errors here say.
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
+        EnvFilter::new("warn,async_nats=off,wrpc_wasmtime_nats=info,encarno_wrpc=info")
+    });
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .init();
     match serve::run(&args) {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,0 +1,13 @@
+//! The receiver as its users meet it: the program, a real nats-server, guests
+//! that behave and guests that don't.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod guests;
+mod program;
+
+mod calls;
+mod end;
+mod interoperability;
+mod limits;
+mod refusals;

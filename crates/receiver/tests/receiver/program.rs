@@ -1,0 +1,175 @@
+//! The program under test, and a client for it.
+
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use encarno_wrpc::nats::{Connection, Options, Outcome, subject};
+use encarno_wrpc::{Error, ErrorCode};
+use rustix::process::{Pid, Signal, kill_process};
+
+pub(crate) const PREFIX: &str = "test";
+pub(crate) const INSTANCE: &str = "test:guest/work@0.1.0";
+
+/// Nothing here takes this long; a wait for ever shall end nevertheless.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running receiver. It is killed when dropped.
+pub(crate) struct Receiver {
+    child: Child,
+    stderr: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+    /// The line that it printed when it was ready.
+    pub(crate) ready: String,
+}
+
+impl Receiver {
+    /// Serves a component under [`PREFIX`], and waits until it is ready.
+    pub(crate) fn start(url: &str, component: &Path, arguments: &[&str]) -> Self {
+        let mut child = command(url, arguments)
+            .args([PREFIX, PREFIX])
+            .arg(component)
+            .spawn()
+            .expect("the receiver");
+        let stderr = Arc::<Mutex<String>>::default();
+        let reader = std::thread::spawn({
+            let stderr = Arc::clone(&stderr);
+            let pipe = child.stderr.take().unwrap();
+            move || {
+                for line in BufReader::new(pipe).lines() {
+                    let mut stderr = stderr.lock().unwrap();
+                    stderr.push_str(&line.unwrap());
+                    stderr.push('\n');
+                }
+            }
+        });
+        let mut ready = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        stdout.read_line(&mut ready).unwrap();
+        let receiver = Self {
+            child,
+            stderr,
+            reader: Some(reader),
+            ready,
+        };
+        assert!(
+            receiver.ready.starts_with("ready: serving "),
+            "{:?} {}",
+            receiver.ready,
+            receiver.stderr()
+        );
+        receiver
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has logged so far.
+    pub(crate) fn stderr(&self) -> String {
+        self.stderr.lock().unwrap().clone()
+    }
+
+    /// Waits until it has logged that.
+    pub(crate) async fn logged(&self, text: &str) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.stderr().contains(text) {
+            assert!(Instant::now() < deadline, "no {text:?} in {}", self.stderr());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        let status = wait(&mut self.child);
+        let _ = self.reader.take().map(JoinHandle::join);
+        status
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn command(url: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wrpc-wasmtime-nats"));
+    command
+        .args(["serve", "-n", url])
+        .args(arguments)
+        .env_remove("RUST_LOG")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn wait(child: &mut Child) -> ExitStatus {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(status) = child.try_wait().unwrap() {
+            return status;
+        }
+        if Instant::now() > deadline {
+            child.kill().unwrap();
+            panic!("the program did not end");
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Runs the program until it ends; returns its exit code and its stderr.
+pub(crate) fn run(url: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut child = command(url, arguments).spawn().expect("the receiver");
+    let status = wait(&mut child);
+    let (mut stdout, mut stderr) = (String::new(), String::new());
+    child.stdout.unwrap().read_to_string(&mut stdout).unwrap();
+    child.stderr.unwrap().read_to_string(&mut stderr).unwrap();
+    assert_eq!(stdout, "", "a start that failed says so on stderr alone");
+    (status.code(), stderr)
+}
+
+/// Calls what a receiver serves.
+#[derive(Clone)]
+pub(crate) struct Client(Connection);
+
+impl Client {
+    pub(crate) async fn connect(url: &str) -> Self {
+        Self(Connection::connect(&Options::new(url).unwrap()).await.unwrap())
+    }
+
+    /// Calls a function of [`INSTANCE`].
+    pub(crate) async fn call(&self, function: &str, params: &[u8]) -> Result<Bytes, Error> {
+        self.outcome(INSTANCE, function, params).await.result
+    }
+
+    pub(crate) async fn outcome(&self, instance: &str, function: &str, params: &[u8]) -> Outcome {
+        let function = subject::function(PREFIX, instance, function).unwrap();
+        let params = Bytes::copy_from_slice(params);
+        self.0.call(function, params, Instant::now() + PATIENCE).await
+    }
+
+    /// Calls a function that is to fail, with that code and about that.
+    pub(crate) async fn fails(&self, function: &str, params: &[u8], code: ErrorCode, about: &str) {
+        let error = self.call(function, params).await.expect_err(function);
+        assert_eq!(error.code, code, "{function}: {error}");
+        assert!(error.message.contains(about), "{function}: {error}");
+    }
+
+    /// Calls `echo` so many times, one after the other.
+    pub(crate) async fn echo(&self, times: usize) {
+        for _ in 0..times {
+            let echoed = self.call("echo", b"\x05hello").await.expect("echo");
+            assert_eq!(&echoed[..], b"\x05hello");
+        }
+    }
+}
