@@ -31,6 +31,9 @@ type blaster struct {
 	iteration int64
 	number    uint64
 
+	// What most results say, as JavaScript's values.
+	jsTrue, jsEmpty sobek.Value
+
 	// Promises that aren't settled yet, all of one iteration, and what ends the
 	// watch over its context.
 	unsettled int
@@ -51,7 +54,13 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
 	}
-	opened := &blaster{module: module, client: client, tags: options.tags}
+	opened := &blaster{
+		module:  module,
+		client:  client,
+		tags:    options.tags,
+		jsTrue:  runtime.ToValue(true),
+		jsEmpty: runtime.ToValue(""),
+	}
 	object := runtime.NewObject()
 	for name, method := range map[string]func(sobek.FunctionCall) sobek.Value{
 		"blast":      opened.blast,
@@ -156,10 +165,14 @@ func (blaster *blaster) nextID(state *lib.State) packetID {
 func (blaster *blaster) toResult(done *completion) sobek.Value {
 	runtime := blaster.module.vu.Runtime()
 	result := runtime.NewObject()
+	ok, text, code := blaster.jsTrue, blaster.jsEmpty, blaster.jsEmpty
+	if done.errorCode != "" {
+		ok, text, code = runtime.ToValue(false), runtime.ToValue(done.errorText), runtime.ToValue(done.errorCode)
+	}
 	// These can't fail: the object is new and ordinary.
-	_ = result.Set("ok", done.errorCode == "")
-	_ = result.Set("error", done.errorText)
-	_ = result.Set("error_code", done.errorCode)
+	_ = result.Set("ok", ok)
+	_ = result.Set("error", text)
+	_ = result.Set("error_code", code)
 	_ = result.Set("duration", float64(done.finished)/float64(time.Millisecond))
 	return result
 }

@@ -3,6 +3,7 @@ package wrpc
 /*
 #cgo CFLAGS: -I${SRCDIR}/../crates/k6-bridge/include
 #cgo LDFLAGS: -L${SRCDIR}/../target/release -l:libencarno_k6_bridge.a -lm -ldl -lpthread
+#include <stdlib.h>
 #include "encarno.h"
 
 // None of them keeps a pointer or calls back into Go.
@@ -26,6 +27,9 @@ import (
 	"time"
 	"unsafe"
 )
+
+// batchMax completions are taken at once.
+const batchMax = 256
 
 // never stands for a moment that a call did not reach.
 const never = time.Duration(-1)
@@ -95,7 +99,9 @@ func openBridge() (*bridge, error) {
 
 // read hands completions to those who wait for them, until the bridge is closed.
 func (bridge *bridge) read() {
-	var batch [256]C.EncarnoCompletion
+	// In C's memory, since cgo would look through Go's for pointers at each call.
+	batch := unsafe.Slice((*C.EncarnoCompletion)(C.calloc(batchMax, C.sizeof_EncarnoCompletion)), batchMax)
+	defer C.free(unsafe.Pointer(&batch[0]))
 	var counter [8]byte
 	for {
 		if _, err := bridge.event.Read(counter[:]); err != nil {
@@ -103,14 +109,14 @@ func (bridge *bridge) read() {
 		}
 		for {
 			var taken C.size_t
-			status := C.encarno_completions_take(bridge.handle, &batch[0], C.size_t(len(batch)), &taken)
+			status := C.encarno_completions_take(bridge.handle, &batch[0], batchMax, &taken)
 			if status != C.ENCARNO_STATUS_OK {
 				return
 			}
-			if taken == 0 {
+			bridge.deliver(batch[:taken])
+			if taken < batchMax {
 				break
 			}
-			bridge.deliver(batch[:taken])
 		}
 	}
 }

@@ -6,18 +6,24 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::abi::system;
 use crate::client::{Call, Client};
-use crate::completion::Completions;
+use crate::completion::{Completions, Outbox};
 use crate::lock;
 use crate::options::Options;
 
 /// Host names are resolved on threads of their own, of which so many serve an
 /// IO thread.
 const RESOLVERS: usize = 2;
+
+/// An IO thread wakes at least so often. A timer that is set while nothing earlier
+/// is due makes tokio wake its own thread, by a write to an eventfd; each call
+/// sets two, of a second and more.
+const TICK: Duration = Duration::from_millis(50);
 
 /// What an IO thread is asked to do.
 pub(crate) enum Command {
@@ -36,6 +42,7 @@ pub(crate) struct Bridge {
 
 struct IoThread {
     inbox: Arc<Inbox>,
+    outbox: Arc<Outbox>,
     handle: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -49,7 +56,7 @@ impl Bridge {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let bridge = Self {
             threads: (0..(cores / 4).clamp(1, 8))
-                .map(IoThread::start)
+                .map(|index| IoThread::start(index, &completions))
                 .collect::<io::Result<_>>()?,
             next: AtomicUsize::new(0),
             completions,
@@ -68,8 +75,8 @@ impl Bridge {
     /// A client on the next IO thread. It doesn't connect yet.
     pub(crate) fn client(&self, options: Options) -> Client {
         let index = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len();
-        let inbox = Arc::clone(&self.threads[index].inbox);
-        Client::new(options, inbox, Arc::clone(&self.completions))
+        let thread = &self.threads[index];
+        Client::new(options, Arc::clone(&thread.inbox), Arc::clone(&thread.outbox))
     }
 }
 
@@ -91,7 +98,8 @@ impl Drop for Bridge {
 }
 
 impl IoThread {
-    fn start(index: usize) -> io::Result<Self> {
+    fn start(index: usize, completions: &Arc<Completions>) -> io::Result<Self> {
+        let outbox = Arc::new(Outbox::new(Arc::clone(completions)));
         let inbox = Arc::new(Inbox {
             commands: Mutex::new(Some(Vec::new())),
             arrived: Notify::new(),
@@ -102,8 +110,14 @@ impl IoThread {
             .thread_name("encarno-resolve")
             .build()?;
         let run = {
-            let inbox = Arc::clone(&inbox);
+            let (inbox, outbox) = (Arc::clone(&inbox), Arc::clone(&outbox));
             move || {
+                runtime.spawn(async move { outbox.forward().await });
+                runtime.spawn(async {
+                    loop {
+                        tokio::time::sleep(TICK).await;
+                    }
+                });
                 runtime.block_on(serve(&inbox));
                 // A host name that is being resolved holds nobody up.
                 runtime.shutdown_background();
@@ -116,6 +130,7 @@ impl IoThread {
         })?;
         Ok(Self {
             inbox,
+            outbox,
             handle: Mutex::new(Some(handle)),
         })
     }

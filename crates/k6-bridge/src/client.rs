@@ -13,14 +13,14 @@ use slab::Slab;
 use tokio::task::AbortHandle;
 
 use crate::bridge::{Bridge, Command, Inbox};
-use crate::completion::{Completions, Expected, Ticket};
+use crate::completion::{Completions, Expected, Outbox, Ticket};
 use crate::lock;
 use crate::options::Options;
 
 pub(crate) struct Client {
     options: Options,
     inbox: Arc<Inbox>,
-    completions: Arc<Completions>,
+    outbox: Arc<Outbox>,
     state: Mutex<State>,
 }
 
@@ -52,21 +52,21 @@ pub(crate) struct Call {
 }
 
 impl Client {
-    pub(crate) fn new(options: Options, inbox: Arc<Inbox>, completions: Arc<Completions>) -> Self {
+    pub(crate) fn new(options: Options, inbox: Arc<Inbox>, outbox: Arc<Outbox>) -> Self {
         Self {
             options,
             inbox,
-            completions,
+            outbox,
             state: Mutex::default(),
         }
     }
 
     pub(crate) fn completions(&self) -> &Completions {
-        &self.completions
+        self.outbox.completions()
     }
 
     pub(crate) fn is_of(&self, bridge: &Bridge) -> bool {
-        Arc::ptr_eq(&self.completions, bridge.completions())
+        Arc::ptr_eq(self.outbox.completions(), bridge.completions())
     }
 
     /// Submits a call; `false` if too many are in flight.
@@ -77,7 +77,7 @@ impl Client {
         timeout: Duration,
         expected: Option<Expected>,
     ) -> bool {
-        let Some(ticket) = self.completions.admit(tag, expected) else {
+        let Some(ticket) = self.outbox.admit(tag, expected) else {
             return false;
         };
         let deadline = ticket.submitted + timeout;

@@ -1,5 +1,6 @@
-//! The way back of a call: into the queue, from which one reader fetches many
-//! completions at once, or straight to a caller that waits for a moment.
+//! The way back of a call: by the outbox of its IO thread into the queue, from
+//! which one reader fetches many completions at once, or straight to a caller
+//! that waits for a moment.
 //!
 //! Every call that was accepted for submission has exactly one completion,
 //! whatever becomes of it.
@@ -13,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use encarno_wrpc::nats::Outcome;
 use encarno_wrpc::{Error, ErrorCode};
+use tokio::sync::Notify;
 
 use crate::lock;
 
@@ -81,21 +83,6 @@ impl Completions {
             in_flight: AtomicUsize::new(0),
             waiters: Default::default(),
         }
-    }
-
-    /// A ticket for one more call, unless there are too many.
-    pub(crate) fn admit(self: &Arc<Self>, tag: u64, expected: Option<Expected>) -> Option<Ticket> {
-        if self.in_flight.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(Ticket {
-            completions: Arc::clone(self),
-            tag,
-            expected,
-            submitted: Instant::now(),
-            is_finished: false,
-        })
     }
 
     /// Hands completions to `give`, the oldest first, as long as there are any and
@@ -170,20 +157,26 @@ impl Completions {
         waiter.taken.store(false, Ordering::Release);
     }
 
-    fn deliver(&self, expected: Option<Expected>, completion: Completion) {
-        if let Some(expected) = expected {
-            let waiter = &self.waiters[expected.waiter];
-            let mut state = lock(&waiter.state);
-            if state.waiting && state.awaited == expected.awaited {
-                state.completion = Some(completion);
-                drop(state);
-                waiter.arrived.notify_one();
-                return;
-            }
+    /// Gives the completion to the thread that waits for it, or back.
+    fn answer(&self, expected: Expected, completion: Completion) -> Option<Completion> {
+        let waiter = &self.waiters[expected.waiter];
+        let mut state = lock(&waiter.state);
+        if !state.waiting || state.awaited != expected.awaited {
+            return Some(completion);
+        }
+        state.completion = Some(completion);
+        drop(state);
+        waiter.arrived.notify_one();
+        None
+    }
+
+    fn append(&self, completed: &mut Vec<Completion>) {
+        if completed.is_empty() {
+            return;
         }
         let mut queue = lock(&self.queue);
         let was_empty = queue.is_empty();
-        queue.push_back(completion);
+        queue.extend(completed.drain(..));
         drop(queue);
         if was_empty {
             self.wake();
@@ -191,10 +184,75 @@ impl Completions {
     }
 }
 
+/// What an IO thread completed and didn't hand over yet: all that one round of
+/// its tasks completes costs one wake-up of the reader.
+pub(crate) struct Outbox {
+    completions: Arc<Completions>,
+    completed: Mutex<Vec<Completion>>,
+    arrived: Notify,
+}
+
+impl Outbox {
+    pub(crate) fn new(completions: Arc<Completions>) -> Self {
+        Self {
+            completions,
+            completed: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    pub(crate) fn completions(&self) -> &Arc<Completions> {
+        &self.completions
+    }
+
+    /// A ticket for one more call, unless there are too many.
+    pub(crate) fn admit(self: &Arc<Self>, tag: u64, expected: Option<Expected>) -> Option<Ticket> {
+        let in_flight = &self.completions.in_flight;
+        if in_flight.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
+            in_flight.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(Ticket {
+            outbox: Arc::clone(self),
+            tag,
+            expected,
+            submitted: Instant::now(),
+            is_finished: false,
+        })
+    }
+
+    /// Hands over what is completed, for ever. This task is woken by the first
+    /// completion of a round, and so runs after the tasks that were ready with it.
+    pub(crate) async fn forward(&self) {
+        let mut completed = Vec::new();
+        loop {
+            self.arrived.notified().await;
+            std::mem::swap(&mut *lock(&self.completed), &mut completed);
+            self.completions.append(&mut completed);
+        }
+    }
+
+    fn deliver(&self, expected: Option<Expected>, mut completion: Completion) {
+        if let Some(expected) = expected {
+            match self.completions.answer(expected, completion) {
+                Some(back) => completion = back,
+                None => return,
+            }
+        }
+        let mut completed = lock(&self.completed);
+        completed.push(completion);
+        let is_first = completed.len() == 1;
+        drop(completed);
+        if is_first {
+            self.arrived.notify_one();
+        }
+    }
+}
+
 /// The right and the duty to complete one call. Dropped, it completes the call
 /// as cancelled: its client was closed, or its loop has ended.
 pub(crate) struct Ticket {
-    completions: Arc<Completions>,
+    outbox: Arc<Outbox>,
     tag: u64,
     expected: Option<Expected>,
     pub(crate) submitted: Instant,
@@ -214,7 +272,7 @@ impl Ticket {
             bytes_received: outcome.traffic.bytes_received,
         };
         self.is_finished = true;
-        self.completions.deliver(self.expected, completion);
+        self.outbox.deliver(self.expected, completion);
     }
 
     /// Completes a call that was never sent.
@@ -233,7 +291,7 @@ impl Ticket {
             bytes_sent: 0,
             bytes_received: 0,
         };
-        self.completions.deliver(self.expected, completion);
+        self.outbox.deliver(self.expected, completion);
     }
 }
 
