@@ -31,7 +31,10 @@ impl Guest for Component {
         read(&packet.payload);
         let held = memory::hold(packet.mem_burn_mb);
         // Saturated, the longest times are 584 years: no deadline ends later.
-        burn::cpu(packet.cpu_burn_ms.saturating_mul(NS_PER_MS), monotonic_clock::now);
+        burn::cpu(
+            packet.cpu_burn_ms.saturating_mul(NS_PER_MS),
+            monotonic_clock::now,
+        );
         sleep(packet.wait_ms.saturating_mul(NS_PER_MS));
         drop(held);
     }
@@ -40,7 +43,9 @@ impl Guest for Component {
 /// Reads each byte once. `black_box` keeps the compiler from seeing that
 /// nobody wants the sum.
 fn read(payload: &[u8]) {
-    let sum = payload.iter().fold(0u64, |sum, &byte| sum + u64::from(byte));
+    let sum = payload
+        .iter()
+        .fold(0u64, |sum, &byte| sum + u64::from(byte));
     black_box(sum);
 }
 
