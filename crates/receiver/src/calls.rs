@@ -1,13 +1,13 @@
 //! The path of a call: admitted, run, answered.
 //!
 //! Calls arrive on the thread that owns the connection and run as tasks on
-//! threads of their own, so that a guest that burns CPU delays no message.
+//! threads of their own, so that guests that burn CPU don't hold up messages.
 
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::Poll;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,6 +23,10 @@ use crate::limits::{CpuMeter, Ticker};
 /// Calls that may wait for each call that may run.
 const WAITING_PER_SLOT: usize = 4;
 
+/// Calls further apart than this come one by one. Calls that came together
+/// are no more than microseconds apart.
+const LONE_CALL_GAP: Duration = Duration::from_micros(50);
+
 /// Serves the calls of a component.
 pub(crate) struct Calls {
     host: Host,
@@ -35,6 +39,10 @@ pub(crate) struct Calls {
     admitted: AtomicUsize,
     admitted_max: usize,
     none_left: Notify,
+    guests: Handle,
+    started: Instant,
+    /// When the last call was served, in nanoseconds from the start.
+    served_at_ns: AtomicU64,
 }
 
 impl Calls {
@@ -44,6 +52,7 @@ impl Calls {
         ticker: Arc<Ticker>,
         timeout: Duration,
         concurrency: u32,
+        guests: Handle,
     ) -> Arc<Self> {
         let slots = concurrency as usize;
         Arc::new(Self {
@@ -55,12 +64,20 @@ impl Calls {
             admitted: AtomicUsize::new(0),
             admitted_max: slots * (1 + WAITING_PER_SLOT),
             none_left: Notify::new(),
+            guests,
+            started: Instant::now(),
+            served_at_ns: AtomicU64::new(0),
         })
     }
 
-    /// Serves a call as a task of `guests`, or refuses it.
-    pub(crate) fn serve(self: &Arc<Self>, guests: &Handle, invocation: Invocation) {
-        if self.admitted.fetch_add(1, Ordering::SeqCst) >= self.admitted_max {
+    /// Serves a call on the threads of the guests, or refuses it.
+    ///
+    /// The first slice of a call that comes alone runs on this thread, since
+    /// waking another one costs more than a short call does. Then nobody else
+    /// waits here, and a slice ends with the next tick.
+    pub(crate) fn serve(self: &Arc<Self>, invocation: Invocation) {
+        let others = self.admitted.fetch_add(1, Ordering::SeqCst);
+        if others >= self.admitted_max {
             self.leave();
             let text = format!("{} calls run or wait already", self.admitted_max);
             let refusal = Err(Error::new(ErrorCode::ReceiverBusy, text));
@@ -68,7 +85,26 @@ impl Calls {
             return;
         }
         let admitted = Admitted(Arc::clone(self));
-        guests.spawn(async move { admitted.0.run(invocation).await });
+        let call = async move { admitted.0.run(invocation).await };
+        let is_alone = others == 0 && self.since_last_call() > LONE_CALL_GAP;
+        if !is_alone {
+            self.guests.spawn(call);
+            return;
+        }
+        let mut call = Box::pin(call);
+        let _timers_of_guests = self.guests.enter();
+        // Whatever it waits for, its task asks again.
+        let mut nobody = Context::from_waker(Waker::noop());
+        if call.as_mut().poll(&mut nobody).is_pending() {
+            self.guests.spawn(call);
+        }
+        self.since_last_call();
+    }
+
+    fn since_last_call(&self) -> Duration {
+        let now = self.started.elapsed().as_nanos() as u64;
+        let last = self.served_at_ns.swap(now, Ordering::Relaxed);
+        Duration::from_nanos(now.saturating_sub(last))
     }
 
     /// Waits until no call is left.
@@ -133,6 +169,7 @@ impl Calls {
             Poll::Ready(result) => result,
             Poll::Pending => {
                 responder.accept().await;
+                yield_once().await;
                 match tokio::time::timeout_at(deadline.into(), call).await {
                     Ok(result) => result,
                     Err(_) => Err(self.timed_out()),
@@ -169,6 +206,20 @@ impl Calls {
             format!("the call was stopped after {:?} (--timeout)", self.timeout),
         )
     }
+}
+
+/// Ends the slice, wherever the next one runs.
+async fn yield_once() {
+    let mut has_yielded = false;
+    poll_fn(|context| {
+        if has_yielded {
+            return Poll::Ready(());
+        }
+        has_yielded = true;
+        context.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 /// A call that counts as admitted until this is dropped.

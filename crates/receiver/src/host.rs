@@ -234,6 +234,7 @@ impl Pool {
 
 fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
     let instances = limits.concurrency;
+    let knows_touched = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         // An instance of the component for each call, and a stack.
@@ -260,16 +261,13 @@ fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
         // One component means that every slot fits every call: none is ever
         // handed back to the kernel for want of a matching module.
         .max_unused_warm_slots(instances)
-        // What a small guest touches is cleared by hand. That is cheaper than
-        // madvise and the page faults after it, up to some pages.
-        .linear_memory_keep_resident(256 << 10)
+        // Kernels since 6.7 tell which pages a guest has touched. Those are
+        // cleared by hand, up to this much, which is cheaper than handing them
+        // back and faulting them in again (11 against 20 µs a call, all told).
+        // Other kernels don't tell, and clearing this much always takes longer.
+        .pagemap_scan(if knows_touched { Enabled::Yes } else { Enabled::No })
+        .linear_memory_keep_resident(if knows_touched { 256 << 10 } else { 0 })
         .table_keep_resident(64 << 10)
-        // Kernels since 6.7 tell which pages are dirty: only those are cleared.
-        .pagemap_scan(if PoolingAllocationConfig::is_pagemap_scan_available() {
-            Enabled::Yes
-        } else {
-            Enabled::No
-        })
         // What is beyond that goes back to the kernel, with one call for many.
         .decommit_batch_size(16);
     let mut config = Config::new();

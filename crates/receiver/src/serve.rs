@@ -82,6 +82,7 @@ async fn serve(
         ticker,
         args.timeout,
         args.max_concurrency,
+        guests.clone(),
     );
     let limits = Limits {
         params_bytes_max: PARAMS_BYTES_MAX,
@@ -100,7 +101,7 @@ async fn serve(
     let (stop, stopped) = watch::channel(false);
     tokio::spawn(signals.handle(stop, Arc::clone(&calls)));
     tokio::select! {
-        () = server.run(until(stopped.clone()), |invocation| calls.serve(guests, invocation)) => {}
+        () = server.run(until(stopped.clone()), |invocation| calls.serve(invocation)) => {}
         // Without a connection, the server can't be told to send no more calls.
         () = async { until(stopped).await; tokio::time::sleep(UNSUBSCRIBE_TIMEOUT).await } => {}
     }

@@ -64,22 +64,30 @@ async fn what_no_parameters_can_be_is_refused() {
 
 #[tokio::test]
 async fn two_thousand_calls_at_once() {
+    const CALLS: usize = 2000;
     let nats = NatsServer::start();
     let receiver = Receiver::start(&nats.url(), &guests::worker(), &[]);
     let client = Client::connect(&nats.url()).await;
-    let calls: Vec<_> = (0..2000)
+    let calls: Vec<_> = (0..CALLS)
         .map(|_| {
             let client = client.clone();
-            tokio::spawn(async move { client.call("sleep", &[0xe8, 0x07]).await })
+            tokio::spawn(async move { client.outcome(INSTANCE, "sleep", &[0xd0, 0x0f]).await })
         })
         .collect();
+    let mut accepted_last = None;
+    let mut finished_first = None;
+    for call in calls {
+        let outcome = call.await.unwrap();
+        assert!(outcome.result.is_ok(), "{:?}", outcome.result);
+        let (accepted, finished) = (outcome.timing.accepted, outcome.timing.finished);
+        accepted_last = accepted_last.max(accepted);
+        finished_first = [finished_first, finished].into_iter().flatten().min();
+    }
+    // Every call slept before any woke up, two seconds after it began.
+    assert!(accepted_last < finished_first);
     let status = std::fs::read_to_string(format!("/proc/{}/status", receiver.pid())).unwrap();
     let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
     let threads: usize = threads.unwrap().trim().parse().unwrap();
-    for call in calls {
-        // One after the other they'd take half an hour, and each has ten seconds.
-        assert!(call.await.unwrap().is_ok());
-    }
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(threads <= cores + 8, "{threads} threads for {cores} cores");
 }
