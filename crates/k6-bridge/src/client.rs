@@ -12,15 +12,24 @@ use futures_util::future::{BoxFuture, Shared};
 use slab::Slab;
 use tokio::task::AbortHandle;
 
-use crate::bridge::{Bridge, Command, Inbox};
-use crate::completion::{Completions, Expected, Outbox, Ticket};
+use crate::bridge::Bridge;
+use crate::completion::{Completion, Completions, Ticket};
+use crate::io_thread::{Command, IoThread};
 use crate::lock;
 use crate::options::Options;
+use crate::waiting::Expected;
+
+/// With more calls in flight than this a wake-up serves several of them, and
+/// the queue is the cheaper way.
+const WAIT_CALLS_MAX: usize = 2;
+
+/// As many calls are in flight as may be.
+#[derive(Debug)]
+pub(crate) struct TooManyCalls;
 
 pub(crate) struct Client {
     options: Options,
-    inbox: Arc<Inbox>,
-    outbox: Arc<Outbox>,
+    thread: Arc<IoThread>,
     state: Mutex<State>,
 }
 
@@ -52,52 +61,62 @@ pub(crate) struct Call {
 }
 
 impl Client {
-    pub(crate) fn new(options: Options, inbox: Arc<Inbox>, outbox: Arc<Outbox>) -> Self {
+    pub(crate) fn new(options: Options, thread: Arc<IoThread>) -> Self {
         Self {
             options,
-            inbox,
-            outbox,
+            thread,
             state: Mutex::default(),
         }
     }
 
-    pub(crate) fn completions(&self) -> &Completions {
-        self.outbox.completions()
-    }
-
     pub(crate) fn is_of(&self, bridge: &Bridge) -> bool {
-        Arc::ptr_eq(self.outbox.completions(), bridge.completions())
+        Arc::ptr_eq(self.completions(), bridge.completions())
     }
 
-    /// Submits a call; `false` if too many are in flight.
+    /// Submits a call.
     pub(crate) fn submit(
         self: &Arc<Self>,
         tag: u64,
         params: Bytes,
         timeout: Duration,
-        expected: Option<Expected>,
-    ) -> bool {
-        let Some(ticket) = self.outbox.admit(tag, expected) else {
-            return false;
+    ) -> Result<(), TooManyCalls> {
+        let call = self.call(tag, params, timeout, None)?;
+        self.thread.push(Command::Call(call));
+        Ok(())
+    }
+
+    /// Submits a call and, where few are in flight, waits for it, for a moment.
+    /// `None`: the completion will come by the queue.
+    pub(crate) fn submit_and_wait(
+        self: &Arc<Self>,
+        tag: u64,
+        params: Bytes,
+        timeout: Duration,
+    ) -> Result<Option<Completion>, TooManyCalls> {
+        let completions = self.completions();
+        let expected = match completions.in_flight() < WAIT_CALLS_MAX {
+            true => completions.waiters().enter(),
+            false => None,
         };
-        let deadline = ticket.submitted + timeout;
-        self.inbox.push(Command::Call(Call {
-            client: Arc::clone(self),
-            ticket,
-            params,
-            deadline,
-        }));
-        true
+        let Some(expected) = expected else {
+            return self.submit(tag, params, timeout).map(|()| None);
+        };
+        let call = self.call(tag, params, timeout, Some(expected));
+        let call = call.inspect_err(|_| {
+            completions.waiters().leave(expected);
+        })?;
+        self.thread.push_and_wait(call, expected);
+        Ok(completions.take_at(expected))
     }
 
     /// Ends the calls that were submitted so far.
     pub(crate) fn cancel(self: &Arc<Self>) {
-        self.inbox.push(Command::Cancel(Arc::clone(self)));
+        self.thread.push(Command::Cancel(Arc::clone(self)));
     }
 
     /// Ends all calls and the connection.
     pub(crate) fn close(self: &Arc<Self>) {
-        self.inbox.push(Command::Close(Arc::clone(self)));
+        self.thread.push(Command::Close(Arc::clone(self)));
     }
 
     pub(crate) fn cancel_now(&self) {
@@ -111,6 +130,28 @@ impl Client {
     pub(crate) fn close_now(&self) {
         self.cancel_now();
         lock(&self.state).link = Link::Closed;
+    }
+
+    fn completions(&self) -> &Arc<Completions> {
+        self.thread.outbox().completions()
+    }
+
+    fn call(
+        self: &Arc<Self>,
+        tag: u64,
+        params: Bytes,
+        timeout: Duration,
+        expected: Option<Expected>,
+    ) -> Result<Call, TooManyCalls> {
+        let ticket = self.thread.outbox().admit(tag, expected);
+        let ticket = ticket.ok_or(TooManyCalls)?;
+        let deadline = ticket.submitted + timeout;
+        Ok(Call {
+            client: Arc::clone(self),
+            ticket,
+            params,
+            deadline,
+        })
     }
 
     async fn connection(self: &Arc<Self>) -> Result<Connection, Error> {

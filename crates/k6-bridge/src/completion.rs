@@ -1,6 +1,6 @@
 //! The way back of a call: by the outbox of its IO thread into the queue, from
-//! which one reader fetches many completions at once, or straight to a caller
-//! that waits for a moment.
+//! which one reader fetches many completions at once, or straight to a thread
+//! that waits for it.
 //!
 //! Every call that was accepted for submission has exactly one completion,
 //! whatever becomes of it.
@@ -8,8 +8,8 @@
 use std::collections::VecDeque;
 use std::fs::File;
 use std::io::Write as _;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use encarno_wrpc::nats::Outcome;
@@ -17,19 +17,11 @@ use encarno_wrpc::{Error, ErrorCode};
 use tokio::sync::Notify;
 
 use crate::lock;
+use crate::waiting::{Expected, Waiters};
 
 /// Calls of a bridge whose completions haven't been fetched. It bounds every
 /// queue of the bridge.
 pub(crate) const CALLS_MAX: usize = 1 << 20;
-
-/// With more calls in flight than this a wake-up serves several of them, and
-/// the queue is the cheaper way.
-const WAIT_CALLS_MAX: usize = 2;
-/// So many threads may wait at once.
-const WAITERS: usize = 2;
-/// For so long. Most calls on a local network are done by then; the others are
-/// long enough for the queue's wake-up not to matter.
-const WAIT_MAX: Duration = Duration::from_millis(1);
 
 /// What became of a call, and when.
 #[derive(Debug)]
@@ -44,35 +36,13 @@ pub(crate) struct Completion {
     pub(crate) bytes_received: u64,
 }
 
+/// The completions of a bridge.
 pub(crate) struct Completions {
     queue: Mutex<VecDeque<Completion>>,
     /// An eventfd, written when the queue was empty and no longer is.
     event: File,
     in_flight: AtomicUsize,
-    waiters: [Waiter; WAITERS],
-}
-
-/// A place for one thread that waits for its call.
-#[derive(Default)]
-struct Waiter {
-    taken: AtomicBool,
-    state: Mutex<WaiterState>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct WaiterState {
-    /// Counts the calls that were awaited here: a late one goes to the queue.
-    awaited: u64,
-    waiting: bool,
-    completion: Option<Completion>,
-}
-
-/// Where a waiting thread expects its call.
-#[derive(Clone, Copy)]
-pub(crate) struct Expected {
-    waiter: usize,
-    awaited: u64,
+    waiters: Waiters,
 }
 
 impl Completions {
@@ -81,12 +51,21 @@ impl Completions {
             queue: Mutex::default(),
             event,
             in_flight: AtomicUsize::new(0),
-            waiters: Default::default(),
+            waiters: Waiters::default(),
         }
     }
 
-    /// Hands completions to `give`, the oldest first, as long as there are any and
-    /// it takes them. Returns how many.
+    pub(crate) fn waiters(&self) -> &Waiters {
+        &self.waiters
+    }
+
+    /// Calls whose completions were not taken.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Hands completions to `give`, the oldest first, at most so many. Returns how
+    /// many.
     pub(crate) fn take(&self, max: usize, mut give: impl FnMut(usize, Completion)) -> usize {
         let mut queue = lock(&self.queue);
         let count = queue.len().min(max);
@@ -97,77 +76,17 @@ impl Completions {
         count
     }
 
+    /// Takes the completion that arrived at a place, if one did.
+    pub(crate) fn take_at(&self, expected: Expected) -> Option<Completion> {
+        let completion = self.waiters.leave(expected)?;
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+        Some(completion)
+    }
+
     /// Wakes the reader of the eventfd, though there may be nothing to fetch.
     pub(crate) fn wake(&self) {
         // Fails only if the counter is full: then the reader is awake as it is.
         let _ = (&self.event).write(&1u64.to_ne_bytes());
-    }
-
-    /// A place to wait at, where few calls are in flight and it is free.
-    pub(crate) fn expect(&self) -> Option<Expected> {
-        if self.in_flight.load(Ordering::Relaxed) >= WAIT_CALLS_MAX {
-            return None;
-        }
-        let waiter = self.waiters.iter().position(|waiter| {
-            waiter
-                .taken
-                .compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed)
-                .is_ok()
-        })?;
-        let mut state = lock(&self.waiters[waiter].state);
-        state.awaited += 1;
-        state.waiting = true;
-        Some(Expected {
-            waiter,
-            awaited: state.awaited,
-        })
-    }
-
-    /// Waits for what is expected, for a moment. `None`: it will come by the queue.
-    pub(crate) fn wait(&self, expected: Expected) -> Option<Completion> {
-        let waiter = &self.waiters[expected.waiter];
-        let deadline = Instant::now() + WAIT_MAX;
-        let mut state = lock(&waiter.state);
-        let completion = loop {
-            if let Some(completion) = state.completion.take() {
-                break Some(completion);
-            }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                break None;
-            }
-            state = match waiter.arrived.wait_timeout(state, left) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
-        };
-        state.waiting = false;
-        drop(state);
-        waiter.taken.store(false, Ordering::Release);
-        if completion.is_some() {
-            self.in_flight.fetch_sub(1, Ordering::Relaxed);
-        }
-        completion
-    }
-
-    /// Gives up a place at which nothing will arrive.
-    pub(crate) fn unexpect(&self, expected: Expected) {
-        let waiter = &self.waiters[expected.waiter];
-        lock(&waiter.state).waiting = false;
-        waiter.taken.store(false, Ordering::Release);
-    }
-
-    /// Gives the completion to the thread that waits for it, or back.
-    fn answer(&self, expected: Expected, completion: Completion) -> Option<Completion> {
-        let waiter = &self.waiters[expected.waiter];
-        let mut state = lock(&waiter.state);
-        if !state.waiting || state.awaited != expected.awaited {
-            return Some(completion);
-        }
-        state.completion = Some(completion);
-        drop(state);
-        waiter.arrived.notify_one();
-        None
     }
 
     fn append(&self, completed: &mut Vec<Completion>) {
@@ -234,7 +153,7 @@ impl Outbox {
 
     fn deliver(&self, expected: Option<Expected>, mut completion: Completion) {
         if let Some(expected) = expected {
-            match self.completions.answer(expected, completion) {
+            match self.completions.waiters.answer(expected, completion) {
                 Some(back) => completion = back,
                 None => return,
             }
@@ -250,7 +169,7 @@ impl Outbox {
 }
 
 /// The right and the duty to complete one call. Dropped, it completes the call
-/// as cancelled: its client was closed, or its loop has ended.
+/// as cancelled: its client was closed, or its IO thread has ended.
 pub(crate) struct Ticket {
     outbox: Arc<Outbox>,
     tag: u64,

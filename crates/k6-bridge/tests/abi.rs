@@ -488,6 +488,59 @@ fn closing_a_bridge_in_mid_call_wakes_its_reader() {
     assert_eq!(bridge.event.read(&mut [0; 8]).unwrap(), 8);
 }
 
+/// One caller alone, then others with it, then alone again, many times over: the
+/// IO is lent and taken back, and no call is lost or late.
+#[test]
+fn callers_that_wait_alone_and_together() {
+    const ROUNDS: u64 = 30;
+    const ALONE: u64 = 40;
+    const TOGETHER: u64 = 10;
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let clients: Vec<u64> = (0..3).map(|_| bridge.client(&nats.url())).collect();
+    // Whether it came back at once.
+    let call = |client, tag| {
+        let mut room = std::mem::MaybeUninit::<Completion>::uninit();
+        let packet = blast(tag);
+        match unsafe { encarno_blast_wait(client, &packet, view(b"x"), room.as_mut_ptr()) } {
+            Status::Ok => {
+                let done = Done::from(unsafe { room.assume_init() });
+                assert_eq!((done.tag, done.code), (tag, None), "{}", done.text);
+                true
+            }
+            status => {
+                assert_eq!(status, Status::Pending);
+                false
+            }
+        }
+    };
+    let call = &call;
+    let mut returned = 0;
+    for round in 0..ROUNDS {
+        returned += (0..ALONE).filter(|&it| call(clients[0], round << 32 | it)).count();
+        returned += std::thread::scope(|scope| {
+            let together: Vec<_> = clients
+                .iter()
+                .map(|&client| {
+                    scope.spawn(move || {
+                        (0..TOGETHER)
+                            .filter(|&it| call(client, round << 32 | client << 16 | it))
+                            .count()
+                    })
+                })
+                .collect();
+            together.into_iter().map(|it| it.join().unwrap()).sum::<usize>()
+        });
+    }
+    let all = (ROUNDS * (ALONE + 3 * TOGETHER)) as usize;
+    let left = bridge.take(all - returned, 16);
+    assert_eq!(returned + left.len(), all);
+    for done in left {
+        assert_eq!(done.code, None, "{}", done.text);
+    }
+}
+
 #[test]
 fn threads_submit_cancel_and_close_all_at_once() {
     const THREADS: u64 = 4;

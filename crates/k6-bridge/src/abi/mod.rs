@@ -28,8 +28,7 @@ use encarno_wrpc::blaster;
 
 pub use types::{Blast, Bridge, Completion, OwnedBytes, Status, View};
 
-use crate::client::Client;
-use crate::completion::Expected;
+use crate::client::TooManyCalls;
 use crate::handles::{self, Entry};
 use crate::options::Options;
 
@@ -166,8 +165,14 @@ pub unsafe extern "C" fn encarno_blast_submit(
         let Some(client) = handles::client(client) else {
             return Status::BadHandle;
         };
-        // SAFETY: the promises are the same.
-        unsafe { submit(&client, blast, payload, None) }
+        // SAFETY: readable during this call, as the caller promises.
+        let Some((tag, params, timeout)) = (unsafe { read(blast, payload) }) else {
+            return Status::BadArgument;
+        };
+        match client.submit(tag, params, timeout) {
+            Ok(()) => Status::Ok,
+            Err(TooManyCalls) => Status::TooManyCalls,
+        }
     })
 }
 
@@ -194,26 +199,18 @@ pub unsafe extern "C" fn encarno_blast_wait(
         let Some(client) = handles::client(client) else {
             return Status::BadHandle;
         };
-        let expected = client.completions().expect();
-        // SAFETY: the promises are the same.
-        let submitted = unsafe { submit(&client, blast, payload, expected) };
-        let Some(expected) = expected else {
-            return match submitted {
-                Status::Ok => Status::Pending,
-                failed => failed,
-            };
+        // SAFETY: readable during this call, as the caller promises.
+        let Some((tag, params, timeout)) = (unsafe { read(blast, payload) }) else {
+            return Status::BadArgument;
         };
-        if submitted != Status::Ok {
-            client.completions().unexpect(expected);
-            return submitted;
-        }
-        match client.completions().wait(expected) {
-            Some(done) => {
+        match client.submit_and_wait(tag, params, timeout) {
+            Ok(Some(done)) => {
                 // SAFETY: not null, and writable as the caller promises.
                 unsafe { completion.write(done.into()) };
                 Status::Ok
             }
-            None => Status::Pending,
+            Ok(None) => Status::Pending,
+            Err(TooManyCalls) => Status::TooManyCalls,
         }
     })
 }
@@ -296,37 +293,26 @@ fn guard(export: impl FnOnce() -> Status) -> Status {
     catch_unwind(AssertUnwindSafe(export)).unwrap_or(Status::Panic)
 }
 
+/// The tag, the parameters and the timeout of a blast; `None` if a pointer is
+/// null or the payload longer than the wire can say.
+///
 /// # Safety
 /// As [`encarno_blast_submit`].
-unsafe fn submit(
-    client: &Arc<Client>,
-    blast: *const Blast,
-    payload: View,
-    expected: Option<Expected>,
-) -> Status {
+unsafe fn read(blast: *const Blast, payload: View) -> Option<(u64, Bytes, Duration)> {
     // SAFETY: null is checked here; what isn't null is readable, as the caller promises.
-    let (Some(blast), Some(payload)) = (unsafe { blast.as_ref() }, unsafe { payload.bytes() })
-    else {
-        return Status::BadArgument;
-    };
-    if u32::try_from(payload.len()).is_err() {
-        return Status::BadArgument; // the wire's lengths are of 32 bits
-    }
+    let (blast, payload) = unsafe { (blast.as_ref()?, payload.bytes()?) };
+    u32::try_from(payload.len()).ok()?; // the wire's lengths are of 32 bits
     let id = types::Id::new(blast);
-    let params = blaster::Packet {
+    let packet = blaster::Packet {
         id: id.as_str(),
         payload,
         mem_burn_mb: blast.mem_burn_mb,
         cpu_burn_ms: blast.cpu_burn_ms,
         wait_ms: blast.wait_ms,
     };
-    let params = Bytes::from(params.encode());
+    let params = Bytes::from(packet.encode());
     let timeout = Duration::from_nanos(blast.timeout_ns.min(types::TIMEOUT_NS_MAX));
-    if client.submit(blast.tag, params, timeout, expected) {
-        Status::Ok
-    } else {
-        Status::TooManyCalls
-    }
+    Some((blast.tag, params, timeout))
 }
 
 #[cfg(test)]

@@ -1,0 +1,221 @@
+//! An IO thread: a runtime, what it is asked to do, and what it has done.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::task::Poll;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+use tokio::sync::Notify;
+
+use crate::abi::system;
+use crate::client::{Call, Client};
+use crate::completion::{Completions, Outbox};
+use crate::lease::Lease;
+use crate::lock;
+use crate::waiting::Expected;
+
+/// Host names are resolved on threads of their own, of which so many serve an
+/// IO thread.
+const RESOLVERS: usize = 2;
+
+/// An IO thread wakes at least so often. A timer that is set while nothing earlier
+/// is due makes tokio wake its own thread, by a write to an eventfd; each call
+/// sets two, of a second and more.
+const TICK: Duration = Duration::from_millis(50);
+
+/// What an IO thread is asked to do.
+pub(crate) enum Command {
+    Call(Call),
+    Cancel(Arc<Client>),
+    Close(Arc<Client>),
+}
+
+pub(crate) struct IoThread {
+    inbox: Inbox,
+    outbox: Arc<Outbox>,
+    lease: Lease,
+    /// Gone when the thread has ended.
+    runtime: Mutex<Option<Arc<Runtime>>>,
+    handle: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl IoThread {
+    pub(crate) fn start(index: usize, completions: &Arc<Completions>) -> io::Result<Arc<Self>> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(RESOLVERS)
+            .thread_name("encarno-resolve")
+            .build()?;
+        let runtime = Arc::new(runtime);
+        let thread = Arc::new(Self {
+            inbox: Inbox::new(),
+            outbox: Arc::new(Outbox::new(Arc::clone(completions))),
+            lease: Lease::default(),
+            runtime: Mutex::new(Some(Arc::clone(&runtime))),
+            handle: Mutex::default(),
+        });
+        let run = {
+            let thread = Arc::clone(&thread);
+            move || thread.run(runtime)
+        };
+        let handle = system::without_signals(|| {
+            std::thread::Builder::new()
+                .name(format!("encarno-io-{index}"))
+                .spawn(run)
+        })?;
+        *lock(&thread.handle) = Some(handle);
+        Ok(thread)
+    }
+
+    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
+        &self.outbox
+    }
+
+    /// Ends the thread, and all calls in flight as cancelled.
+    pub(crate) fn stop(&self) {
+        self.lease.stop();
+        if let Some(handle) = lock(&self.handle).take() {
+            // It panicked, if at all, with a message of its own.
+            let _ = handle.join();
+        }
+        self.inbox.close();
+    }
+
+    pub(crate) fn push(&self, command: Command) {
+        self.inbox.push(command);
+        self.lease.take_back();
+    }
+
+    /// Pushes a call and waits for it, for a moment; it arrives at `expected` or
+    /// by the queue.
+    pub(crate) fn push_and_wait(&self, call: Call, expected: Expected) {
+        let completions = self.outbox.completions();
+        let is_alone = completions.in_flight() <= 1;
+        if self.lease.begin_drive(is_alone) {
+            let runtime = lock(&self.runtime).clone();
+            match runtime {
+                Some(runtime) => {
+                    self.drive(&runtime, call, expected);
+                    release(runtime);
+                }
+                None => self.inbox.push(Command::Call(call)),
+            }
+            self.lease.end_drive();
+            if completions.in_flight() > 1 {
+                self.lease.take_back();
+            }
+            return;
+        }
+        self.push(Command::Call(call));
+        completions.waiters().wait(expected);
+    }
+
+    fn drive(&self, runtime: &Runtime, call: Call, expected: Expected) {
+        let mut call = Some(call);
+        runtime.block_on(poll_fn(|context| {
+            if let Some(call) = call.take() {
+                // From within the runtime this needs no wake-up.
+                self.inbox.push(Command::Call(call));
+            }
+            // In this order: a wake-up after the first can't be missed.
+            let waited = self.outbox.completions().waiters().poll(expected, context);
+            if waited.is_ready() || !self.lease.is_lent() {
+                return Poll::Ready(());
+            }
+            Poll::Pending
+        }));
+    }
+
+    fn run(self: Arc<Self>, runtime: Arc<Runtime>) {
+        runtime.spawn({
+            let thread = Arc::clone(&self);
+            async move { thread.inbox.serve().await }
+        });
+        runtime.spawn({
+            let outbox = Arc::clone(&self.outbox);
+            async move { outbox.forward().await }
+        });
+        runtime.spawn(async {
+            loop {
+                tokio::time::sleep(TICK).await;
+            }
+        });
+        loop {
+            runtime.block_on(self.lease.asked());
+            if self.lease.is_stopping() {
+                break;
+            }
+            self.lease.lend();
+            self.outbox.completions().waiters().wake_all();
+        }
+        lock(&self.runtime).take();
+        release(runtime);
+    }
+}
+
+/// The last to have the runtime ends it: here, or in a caller that still drives.
+fn release(runtime: Arc<Runtime>) {
+    if let Some(runtime) = Arc::into_inner(runtime) {
+        // A host name that is being resolved holds nobody up.
+        runtime.shutdown_background();
+    }
+}
+
+/// Commands on their way to an IO thread. What is in it is bounded by the
+/// number of calls and clients.
+struct Inbox {
+    /// `None` when the thread has ended.
+    commands: Mutex<Option<Vec<Command>>>,
+    arrived: Notify,
+}
+
+impl Inbox {
+    fn new() -> Self {
+        Self {
+            commands: Mutex::new(Some(Vec::new())),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// A burst of commands costs one wake-up: that of the first. To a thread that
+    /// has ended, a call is dropped, and so completed as cancelled.
+    fn push(&self, command: Command) {
+        let mut commands = lock(&self.commands);
+        let Some(waiting) = &mut *commands else {
+            drop(commands);
+            return drop(command);
+        };
+        let was_empty = waiting.is_empty();
+        waiting.push(command);
+        drop(commands);
+        if was_empty {
+            self.arrived.notify_one();
+        }
+    }
+
+    fn close(&self) {
+        let left = lock(&self.commands).take();
+        drop(left);
+    }
+
+    /// Does what it is asked, for ever.
+    async fn serve(&self) {
+        let mut commands = Vec::new();
+        loop {
+            self.arrived.notified().await;
+            if let Some(arrived) = &mut *lock(&self.commands) {
+                std::mem::swap(arrived, &mut commands);
+            }
+            for command in commands.drain(..) {
+                match command {
+                    Command::Call(call) => call.start(),
+                    Command::Cancel(client) => client.cancel_now(),
+                    Command::Close(client) => client.close_now(),
+                }
+            }
+        }
+    }
+}
