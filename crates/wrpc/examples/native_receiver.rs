@@ -1,17 +1,19 @@
-//! A receiver of blasts without wasm: it decodes the packet, reads the payload
-//! and answers. `make bench` uses it as the measure of what the receiver's
+//! A receiver of blasts without wasm: it decodes the packet, reads the payload,
+//! spins and sleeps as asked, and answers. `make bench` uses it as the measure of what the receiver's
 //! transport costs, and tests as a peer that is always there.
 //!
 //! `native_receiver URL PREFIX`
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used)]
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::blaster::{self, Packet};
+use encarno_wrpc::nats::serve::Responder;
 use encarno_wrpc::nats::{Connection, Export, Limits, Options, Parameters, Server};
 use encarno_wrpc::value::DecodeError;
+use encarno_wrpc::{Error, ErrorCode};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -46,23 +48,31 @@ async fn main() {
                     Parameters::Whole(params) => Ok(params),
                     Parameters::Partial(partial) => partial.complete(&mut responder).await,
                 };
-                let result = params.and_then(|params| {
-                    let packet = Packet::decode(&params).map_err(|error: DecodeError| {
-                        encarno_wrpc::Error::new(
-                            encarno_wrpc::ErrorCode::ProtocolViolation,
-                            error.to_string(),
-                        )
-                    })?;
-                    let sum = packet
-                        .payload
-                        .iter()
-                        .map(|&byte| u64::from(byte))
-                        .sum::<u64>();
-                    std::hint::black_box(sum);
-                    Ok(Bytes::new())
-                });
+                let result = match params {
+                    Ok(params) => work(&params, &mut responder).await,
+                    Err(error) => Err(error),
+                };
                 responder.finish(result).await;
             });
         })
         .await;
+}
+
+/// Reads the payload, spins, and sleeps, as the packet asks.
+async fn work(params: &[u8], responder: &mut Responder) -> Result<Bytes, Error> {
+    let packet = Packet::decode(params).map_err(|error: DecodeError| {
+        Error::new(ErrorCode::ProtocolViolation, error.to_string())
+    })?;
+    let bytes = packet.payload.iter().map(|&byte| u64::from(byte));
+    std::hint::black_box(bytes.sum::<u64>());
+    if packet.cpu_burn_ms == 0 && packet.wait_ms == 0 {
+        return Ok(Bytes::new()); // accepted and answered in one go
+    }
+    responder.accept().await;
+    let end = Instant::now() + Duration::from_millis(packet.cpu_burn_ms);
+    while Instant::now() < end {
+        std::hint::spin_loop();
+    }
+    tokio::time::sleep(Duration::from_millis(packet.wait_ms)).await;
+    Ok(Bytes::new())
 }
