@@ -3,11 +3,9 @@
 //! Calls arrive on the thread that owns the connection and run as tasks on
 //! threads of their own, so that guests that burn CPU don't hold up messages.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -15,6 +13,7 @@ use encarno_wrpc::nats::{Invocation, Parameters};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
+use tokio::time::timeout_at;
 
 use crate::codec::Shape;
 use crate::host::Host;
@@ -136,48 +135,40 @@ impl Calls {
             mut responder,
         } = invocation;
         let deadline = Instant::now() + self.timeout;
+        // Accepted, even if it must wait for a slot. A short call's result
+        // leaves in the same write.
         let params = match parameters {
-            Parameters::Whole(params) => Ok(params),
+            Parameters::Whole(params) => {
+                responder.accept().await;
+                Ok(params)
+            }
             Parameters::Partial(partial) => match partial.complete(&mut responder).await {
                 Ok(params) => self.check(export, params),
                 Err(error) => Err(error),
             },
         };
-        let params = match params {
-            Ok(params) => params,
-            Err(error) => return responder.finish(Err(error)).await,
+        let result = match params {
+            Ok(params) => self.call(export, params, deadline).await,
+            Err(error) => Err(error),
         };
-
-        let slot = match self.slots.try_acquire() {
-            Ok(slot) => slot,
-            Err(_) => {
-                responder.accept().await;
-                let waiting = self.slots.acquire();
-                match tokio::time::timeout_at(deadline.into(), waiting).await {
-                    Ok(Ok(slot)) => slot,
-                    _ => return responder.finish(Err(self.no_slot())).await,
-                }
-            }
-        };
-
-        let _ticking = self.ticker.call();
-        // Accepting costs a message. A call that ends in its first slice says
-        // it together with its result, all others as soon as it is known that
-        // they go on.
-        let mut call = pin!(CpuMeter::new(self.host.call(export, params, deadline)));
-        let result = match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
-            Poll::Ready(result) => result,
-            Poll::Pending => {
-                responder.accept().await;
-                yield_once().await;
-                match tokio::time::timeout_at(deadline.into(), call).await {
-                    Ok(result) => result,
-                    Err(_) => Err(self.timed_out()),
-                }
-            }
-        };
-        drop(slot);
         responder.finish(result).await;
+    }
+
+    /// Waits for a slot and runs the guest in it.
+    async fn call(&self, export: usize, params: Bytes, deadline: Instant) -> Result<Bytes, Error> {
+        let _slot = match self.slots.try_acquire() {
+            Ok(slot) => slot,
+            Err(_) => match timeout_at(deadline.into(), self.slots.acquire()).await {
+                Ok(Ok(slot)) => slot,
+                _ => return Err(self.no_slot()),
+            },
+        };
+        let _ticking = self.ticker.call();
+        let call = CpuMeter::new(self.host.call(export, params, deadline));
+        match timeout_at(deadline.into(), call).await {
+            Ok(result) => result,
+            Err(_) => Err(self.timed_out()),
+        }
     }
 
     fn check(&self, export: usize, params: Bytes) -> Result<Bytes, Error> {
@@ -206,20 +197,6 @@ impl Calls {
             format!("the call was stopped after {:?} (--timeout)", self.timeout),
         )
     }
-}
-
-/// Ends the slice, wherever the next one runs.
-async fn yield_once() {
-    let mut has_yielded = false;
-    poll_fn(|context| {
-        if has_yielded {
-            return Poll::Ready(());
-        }
-        has_yielded = true;
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }
 
 /// A call that counts as admitted until this is dropped.
