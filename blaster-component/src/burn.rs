@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn small_differences_are_counted_as_they_are() {
-        let uneven = |chunk: u64| if chunk % 2 == 0 { 10_000 } else { 12_000 };
+        let uneven = |chunk: u64| 10_000 + chunk % 2 * 2_000;
         assert_eq!(chunks_of(1_100_000, uneven), 100);
     }
 
