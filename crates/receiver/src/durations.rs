@@ -47,9 +47,24 @@ mod tests {
             ("1.5s", 1500),
             ("2h", 7_200_000),
         ] {
-            assert_eq!(parse(text), Ok(Duration::from_millis(milliseconds)), "{text}");
+            assert_eq!(
+                parse(text),
+                Ok(Duration::from_millis(milliseconds)),
+                "{text}"
+            );
         }
-        for bad in ["", "10", "s", "10 s", "1d", "-1s", "0s", "1..2s", "1e99h", "99999999999h"] {
+        for bad in [
+            "",
+            "10",
+            "s",
+            "10 s",
+            "1d",
+            "-1s",
+            "0s",
+            "1..2s",
+            "1e99h",
+            "99999999999h",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }

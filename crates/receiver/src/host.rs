@@ -10,8 +10,8 @@ use encarno_wrpc::{Error, ErrorCode};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::error::Context as _;
 use wasmtime::{
-    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, Store, Trap,
-    UpdateDeadline, bail,
+    Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, Store,
+    Trap, UpdateDeadline, bail,
 };
 use wasmtime_wasi::{I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView};
 
@@ -116,8 +116,7 @@ impl Workload {
                     limits.concurrency
                 )
             })?;
-            let component = Component::from_binary(&engine, &wasm)
-                .with_context(what)?;
+            let component = Component::from_binary(&engine, &wasm).with_context(what)?;
             let needed = Pool::needed(&component, limits).with_context(what)?;
             if needed.memories <= pool.memories && needed.tables <= pool.tables {
                 let interface = Interface::of(&engine, &component).with_context(what)?;
@@ -145,7 +144,12 @@ impl Workload {
     pub(crate) fn link(&self, connection: &Connection, import_prefix: &str) -> Result<Host> {
         let mut linker = Linker::new(self.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        imports::link(&mut linker, connection, import_prefix, &self.interface.imports)?;
+        imports::link(
+            &mut linker,
+            connection,
+            import_prefix,
+            &self.interface.imports,
+        )?;
         let linked = linker
             .instantiate_pre(&self.component)
             .context("cannot provide what the component imports")?;
@@ -265,7 +269,11 @@ fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
         // cleared by hand, up to this much, which is cheaper than handing them
         // back and faulting them in again (11 against 20 µs a call, all told).
         // Other kernels don't tell, and clearing this much always takes longer.
-        .pagemap_scan(if knows_touched { Enabled::Yes } else { Enabled::No })
+        .pagemap_scan(if knows_touched {
+            Enabled::Yes
+        } else {
+            Enabled::No
+        })
         .linear_memory_keep_resident(if knows_touched { 256 << 10 } else { 0 })
         .table_keep_resident(64 << 10)
         // What is beyond that goes back to the kernel, with one call for many.
@@ -296,11 +304,9 @@ impl Host {
         let mut store = Store::new(self.linked.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| {
-            match store.data().cpu {
-                Some(cpu_max) if cpu_used() > cpu_max => Err(CpuLimit(cpu_max).into()),
-                _ => Ok(UpdateDeadline::Yield(1)),
-            }
+        store.epoch_deadline_callback(|store| match store.data().cpu {
+            Some(cpu_max) if cpu_used() > cpu_max => Err(CpuLimit(cpu_max).into()),
+            _ => Ok(UpdateDeadline::Yield(1)),
         });
         let call = async {
             let instance = self.linked.instantiate_async(&mut store).await?;

@@ -87,7 +87,9 @@ impl ResourceLimiter for MemoryLimit {
         desired: usize,
         _maximum: Option<usize>,
     ) -> wasmtime::Result<bool> {
-        let total = self.elements.saturating_add(desired.saturating_sub(current));
+        let total = self
+            .elements
+            .saturating_add(desired.saturating_sub(current));
         if total > TABLE_ELEMENTS_MAX {
             self.denied = Some(Denied::Table);
             return Ok(false);
@@ -145,9 +147,8 @@ impl<F: Future> Future for CpuMeter<F> {
         let poll = self.future.as_mut().poll(context);
         if poll.is_pending() {
             let start = CPU_START.get();
-            self.used = Some(start.map_or(Duration::ZERO, |start| {
-                thread_cpu().saturating_sub(start)
-            }));
+            self.used =
+                Some(start.map_or(Duration::ZERO, |start| thread_cpu().saturating_sub(start)));
         }
         poll
     }

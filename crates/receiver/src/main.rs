@@ -54,7 +54,12 @@ enum Command {
 #[derive(Args)]
 pub(crate) struct ServeArgs {
     /// NATS server, or several separated by commas.
-    #[arg(short, long, value_name = "URL", default_value = "nats://127.0.0.1:4222")]
+    #[arg(
+        short,
+        long,
+        value_name = "URL",
+        default_value = "nats://127.0.0.1:4222"
+    )]
     nats: String,
     /// Queue group: receivers of the same group share the calls.
     #[arg(short, long)]

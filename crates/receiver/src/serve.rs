@@ -133,9 +133,7 @@ fn say_ready(workload: &Workload, prefix: &str, peers: &str) -> Result<()> {
         names.join(", "),
         process::id()
     );
-    std::io::stdout()
-        .flush()
-        .context("cannot write to stdout")
+    std::io::stdout().flush().context("cannot write to stdout")
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {

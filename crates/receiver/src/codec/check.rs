@@ -71,7 +71,9 @@ impl Shape {
                     .collect::<Result<_>>()?,
             ),
             Type::Enum(cases) => Self::Cases(cases.names().map(|_| None).collect()),
-            Type::Option(option) => Self::Option(Box::new(Self::of(&option.ty()).context("option")?)),
+            Type::Option(option) => {
+                Self::Option(Box::new(Self::of(&option.ty()).context("option")?))
+            }
             Type::Result(result) => Self::Result(Box::new([
                 payload(result.ok()).context("ok")?,
                 payload(result.err()).context("err")?,

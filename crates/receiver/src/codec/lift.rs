@@ -5,9 +5,7 @@
 //! their encoding, and the whole for its size.
 
 use encarno_wrpc::value::Write as _;
-use wasmtime::component::__internal::wasmtime_environ::component::{
-    StringEncoding, VariantInfo,
-};
+use wasmtime::component::__internal::wasmtime_environ::component::{StringEncoding, VariantInfo};
 use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LiftContext};
 use wasmtime::{Result, ValRaw, bail};
 

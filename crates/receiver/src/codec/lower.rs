@@ -37,7 +37,9 @@ pub(super) fn params<T>(
     if abi.flat_count(FLAT_MAX).is_some() {
         lowering.flatten(ty, &mut slots)?;
     } else {
-        let at = lowering.cx.realloc(0, 0, abi.align32, abi.size32 as usize)?;
+        let at = lowering
+            .cx
+            .realloc(0, 0, abi.align32, abi.size32 as usize)?;
         lowering.store(ty, at)?;
         slots.push(at as u64)?;
     }

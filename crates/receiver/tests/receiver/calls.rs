@@ -14,14 +14,28 @@ use crate::program::{Client, INSTANCE, Receiver};
 async fn values_and_names() {
     let nats = NatsServer::start();
     let receiver = Receiver::start(&nats.url(), &guests::worker(), &[]);
-    assert!(receiver.ready.contains("test:guest/work@0.1.0.echo"), "{}", receiver.ready);
-    assert!(receiver.ready.contains(&format!("at {} (pid", nats.url())), "{}", receiver.ready);
+    assert!(
+        receiver.ready.contains("test:guest/work@0.1.0.echo"),
+        "{}",
+        receiver.ready
+    );
+    assert!(
+        receiver.ready.contains(&format!("at {} (pid", nats.url())),
+        "{}",
+        receiver.ready
+    );
 
     let client = Client::connect(&nats.url()).await;
     client.echo(3).await;
     assert_eq!(&client.call("echo", &[0]).await.unwrap()[..], [0]);
-    assert_eq!(&client.call("text", b"\x03h\xc3\xa9").await.unwrap()[..], b"\x03h\xc3\xa9");
-    assert_eq!(&client.call("sum", &[0xac, 0x02, 1]).await.unwrap()[..], [0xad, 0x02]);
+    assert_eq!(
+        &client.call("text", b"\x03h\xc3\xa9").await.unwrap()[..],
+        b"\x03h\xc3\xa9"
+    );
+    assert_eq!(
+        &client.call("sum", &[0xac, 0x02, 1]).await.unwrap()[..],
+        [0xad, 0x02]
+    );
     assert!(client.call("sleep", &[1]).await.unwrap().is_empty());
 
     let outcome = client.outcome(INSTANCE, "sleep", &[50]).await;
@@ -51,14 +65,26 @@ async fn what_no_parameters_can_be_is_refused() {
     let client = Client::connect(&nats.url()).await;
     let bomb = [0xff, 0xff, 0xff, 0xff, 0x0f];
     for function in ["echo", "text"] {
-        client.fails(function, &bomb, ErrorCode::PayloadTooLarge, "larger than").await;
+        client
+            .fails(function, &bomb, ErrorCode::PayloadTooLarge, "larger than")
+            .await;
         // Whoever sends this has nothing more to send.
-        client.fails(function, &[5, 1], ErrorCode::ProtocolViolation, "truncated").await;
-        client.fails(function, &[0, 0], ErrorCode::ProtocolViolation, "left over").await;
+        client
+            .fails(function, &[5, 1], ErrorCode::ProtocolViolation, "truncated")
+            .await;
+        client
+            .fails(function, &[0, 0], ErrorCode::ProtocolViolation, "left over")
+            .await;
     }
-    client.fails("text", &[1, 0xff], ErrorCode::ProtocolViolation, "UTF-8").await;
-    client.fails("sum", &[0xff; 11], ErrorCode::ProtocolViolation, "invalid").await;
-    client.fails("no-such-function", &[], ErrorCode::NoResponders, "nobody").await;
+    client
+        .fails("text", &[1, 0xff], ErrorCode::ProtocolViolation, "UTF-8")
+        .await;
+    client
+        .fails("sum", &[0xff; 11], ErrorCode::ProtocolViolation, "invalid")
+        .await;
+    client
+        .fails("no-such-function", &[], ErrorCode::NoResponders, "nobody")
+        .await;
     client.echo(1).await;
 }
 
@@ -86,7 +112,9 @@ async fn two_thousand_calls_at_once() {
     // Every call slept before any woke up, two seconds after it began.
     assert!(accepted_last < finished_first);
     let status = std::fs::read_to_string(format!("/proc/{}/status", receiver.pid())).unwrap();
-    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+    let threads = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Threads:"));
     let threads: usize = threads.unwrap().trim().parse().unwrap();
     let cores = std::thread::available_parallelism().unwrap().get();
     assert!(threads <= cores + 8, "{threads} threads for {cores} cores");
@@ -135,7 +163,11 @@ async fn a_call_that_waits_too_long_for_a_slot() {
 async fn a_group_shares_the_calls() {
     let nats = NatsServer::start();
     let receivers = [1, 2].map(|number| {
-        Receiver::start(&nats.url(), &guests::numbered(number), &["--group", "shared"])
+        Receiver::start(
+            &nats.url(),
+            &guests::numbered(number),
+            &["--group", "shared"],
+        )
     });
     let client = Client::connect(&nats.url()).await;
     let mut seen = HashSet::new();
@@ -154,13 +186,20 @@ async fn imports_are_called_over_wrpc() {
     let _relay = Receiver::start(&nats.url(), &guests::relay(), &[]);
     let client = Client::connect(&nats.url()).await;
     let relay = async |function: &str, params: &[u8]| {
-        let outcome = client.outcome("test:guest/relay@0.1.0", function, params).await;
+        let outcome = client
+            .outcome("test:guest/relay@0.1.0", function, params)
+            .await;
         outcome.result
     };
 
     let error = relay("relay", b"\x02hi").await.unwrap_err();
     assert_eq!(error.code, ErrorCode::GuestTrap, "{error}");
-    assert!(error.message.contains("test:guest/work@0.1.0.echo failed: no_responders"), "{error}");
+    assert!(
+        error
+            .message
+            .contains("test:guest/work@0.1.0.echo failed: no_responders"),
+        "{error}"
+    );
 
     let _worker = Receiver::start(&nats.url(), &guests::worker(), &[]);
     assert_eq!(&relay("relay", b"\x02hi").await.unwrap()[..], b"\x02hi");

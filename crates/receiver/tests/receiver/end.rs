@@ -49,8 +49,15 @@ async fn a_second_signal_ends_it_at_once() {
     receiver.logged("draining").await;
     receiver.signal(Signal::TERM);
     assert_eq!(receiver.wait().code(), Some(1));
-    assert!(receiver.stderr().contains("cut off 1 calls"), "{}", receiver.stderr());
-    assert_eq!(running.await.unwrap().unwrap_err().code, ErrorCode::ReceiverGone);
+    assert!(
+        receiver.stderr().contains("cut off 1 calls"),
+        "{}",
+        receiver.stderr()
+    );
+    assert_eq!(
+        running.await.unwrap().unwrap_err().code,
+        ErrorCode::ReceiverGone
+    );
 }
 
 #[tokio::test]

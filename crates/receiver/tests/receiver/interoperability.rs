@@ -15,7 +15,9 @@ struct Upstream(Child);
 impl Upstream {
     fn start(program: &Path, url: &str, component: &Path) -> Self {
         let mut child = Command::new(program)
-            .args(["nats", "serve", "-n", url, "--import", PREFIX, "--export", PREFIX])
+            .args([
+                "nats", "serve", "-n", url, "--import", PREFIX, "--export", PREFIX,
+            ])
             .arg(component)
             .env("RUST_LOG", "info")
             .env("NO_COLOR", "1")
@@ -51,7 +53,9 @@ async fn relay(url: &str, payload: &[u8]) {
     let client = Client::connect(url).await;
     let mut params = Vec::new();
     encarno_wrpc::value::Write::bytes(&mut params, payload);
-    let outcome = client.outcome("test:guest/relay@0.1.0", "relay", &params).await;
+    let outcome = client
+        .outcome("test:guest/relay@0.1.0", "relay", &params)
+        .await;
     assert_eq!(outcome.result.unwrap(), params);
 }
 

@@ -60,7 +60,9 @@ async fn memory() {
     // Parameters for which the guest has no memory: 30 MiB.
     let mut params = vec![0x80, 0x80, 0x80, 0x0f];
     params.resize(4 + (30 << 20), 7);
-    client.fails("echo", &params, limit, "memory limit of 20 MiB").await;
+    client
+        .fails("echo", &params, limit, "memory limit of 20 MiB")
+        .await;
     client.echo(1).await;
 }
 
@@ -83,7 +85,14 @@ async fn time() {
     let client = Client::connect(&nats.url()).await;
     let limit = ErrorCode::GuestLimit;
     fails_beside_a_neighbour(&client, "spin", &[], limit, "stopped after 300ms").await;
-    fails_beside_a_neighbour(&client, "sleep", &[0x90, 0x4e], limit, "stopped after 300ms").await;
+    fails_beside_a_neighbour(
+        &client,
+        "sleep",
+        &[0x90, 0x4e],
+        limit,
+        "stopped after 300ms",
+    )
+    .await;
 }
 
 /// More guests that burn CPU than there are cores don't keep others from

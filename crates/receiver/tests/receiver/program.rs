@@ -78,7 +78,11 @@ impl Receiver {
     pub(crate) async fn logged(&self, text: &str) {
         let deadline = Instant::now() + PATIENCE;
         while !self.stderr().contains(text) {
-            assert!(Instant::now() < deadline, "no {text:?} in {}", self.stderr());
+            assert!(
+                Instant::now() < deadline,
+                "no {text:?} in {}",
+                self.stderr()
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
@@ -144,7 +148,11 @@ pub(crate) struct Client(Connection);
 
 impl Client {
     pub(crate) async fn connect(url: &str) -> Self {
-        Self(Connection::connect(&Options::new(url).unwrap()).await.unwrap())
+        Self(
+            Connection::connect(&Options::new(url).unwrap())
+                .await
+                .unwrap(),
+        )
     }
 
     /// Calls a function of [`INSTANCE`].
@@ -155,7 +163,9 @@ impl Client {
     pub(crate) async fn outcome(&self, instance: &str, function: &str, params: &[u8]) -> Outcome {
         let function = subject::function(PREFIX, instance, function).unwrap();
         let params = Bytes::copy_from_slice(params);
-        self.0.call(function, params, Instant::now() + PATIENCE).await
+        self.0
+            .call(function, params, Instant::now() + PATIENCE)
+            .await
     }
 
     /// Calls a function that is to fail, with that code and about that.

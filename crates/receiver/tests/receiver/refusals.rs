@@ -41,18 +41,39 @@ fn components() {
     let broken = std::fs::read(guests::worker()).unwrap();
     for (path, about) in [
         (scratch.join("missing.wasm"), "No such file"),
-        (file("text.wasm", b"(component)"), "it is not a WebAssembly binary"),
+        (
+            file("text.wasm", b"(component)"),
+            "it is not a WebAssembly binary",
+        ),
         (file("empty.wasm", b""), "it is not a WebAssembly binary"),
-        (file("module.wasm", b"\0asm\x01\0\0\0"), "it is a core module, not a component"),
-        (file("broken.wasm", &broken[..broken.len() - 7]), "broken.wasm"),
+        (
+            file("module.wasm", b"\0asm\x01\0\0\0"),
+            "it is a core module, not a component",
+        ),
+        (
+            file("broken.wasm", &broken[..broken.len() - 7]),
+            "broken.wasm",
+        ),
         (component("(component)"), "exports no function"),
-        (component(resource), "function `take`: parameter `x`: is a resource"),
-        (component(imported_resource), "cannot provide the import `t:p/res`: function `make`: the result: is a resource"),
-        (component(large), "it starts with 512 MiB of memory, more than --max-memory-mb allows"),
+        (
+            component(resource),
+            "function `take`: parameter `x`: is a resource",
+        ),
+        (
+            component(imported_resource),
+            "cannot provide the import `t:p/res`: function `make`: the result: is a resource",
+        ),
+        (
+            component(large),
+            "it starts with 512 MiB of memory, more than --max-memory-mb allows",
+        ),
     ] {
         let (code, stderr) = run(&nats.url(), &["i", "e", path.to_str().unwrap()]);
         assert_eq!(code, Some(1), "{stderr}");
-        assert!(stderr.starts_with("error: cannot load the component"), "{stderr}");
+        assert!(
+            stderr.starts_with("error: cannot load the component"),
+            "{stderr}"
+        );
         assert!(stderr.contains(about), "no {about:?} in {stderr}");
         assert_eq!(stderr.lines().count(), 1, "{stderr}");
     }
@@ -65,12 +86,18 @@ fn servers() {
     let nats = NatsServer::start_with(&["--user", "me", "--pass", "secret"]);
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let silent = format!("nats://{}", silent.local_addr().unwrap());
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
     for (url, about) in [
         (format!("nats://{closed}"), "Connection refused"),
         (silent, "no answer within 300ms"),
         (nats.url(), "authorization violation"),
-        (nats.url().replace("//", "//me:wrong@"), "authorization violation"),
+        (
+            nats.url().replace("//", "//me:wrong@"),
+            "authorization violation",
+        ),
         ("http://127.0.0.1".into(), "invalid NATS URL"),
     ] {
         let (code, stderr) = run(&url, &["--connect-timeout", "300ms", "i", "e", component]);
@@ -87,9 +114,21 @@ fn arguments() {
     let component = component.to_str().unwrap();
     let url = "nats://127.0.0.1:1";
     for (arguments, code, about) in [
-        (&["--timeout", "10", "i", "e", component][..], 2, "10s, 500ms or 1m30s"),
-        (&["--max-concurrency", "0", "i", "e", component], 2, "--max-concurrency"),
-        (&["--max-memory-mb", "5000", "i", "e", component], 2, "--max-memory-mb"),
+        (
+            &["--timeout", "10", "i", "e", component][..],
+            2,
+            "10s, 500ms or 1m30s",
+        ),
+        (
+            &["--max-concurrency", "0", "i", "e", component],
+            2,
+            "--max-concurrency",
+        ),
+        (
+            &["--max-memory-mb", "5000", "i", "e", component],
+            2,
+            "--max-memory-mb",
+        ),
         (&["i", "e"], 2, "<WORKLOAD>"),
         (
             &["--max-concurrency", "900000", "i", "e", component],

@@ -95,8 +95,8 @@ impl Types {
             }
             Ty::Result(ok, err) => {
                 let ok = ok.as_ref().map_or(String::new(), |ty| self.text(ty));
-                let err = (err.as_ref())
-                    .map_or(String::new(), |ty| format!("(error {})", self.text(ty)));
+                let err =
+                    (err.as_ref()).map_or(String::new(), |ty| format!("(error {})", self.text(ty)));
                 format!("(result {ok} {err})")
             }
             Ty::Record(types) => {
@@ -145,10 +145,16 @@ pub(super) fn echo(ty: &Ty, encoding: Encoding) -> String {
     };
     let name = types.text(ty);
     let flat = ty.flat();
-    let params = if flat.len() > 16 { &[Core::I32][..] } else { &flat };
+    let params = if flat.len() > 16 {
+        &[Core::I32][..]
+    } else {
+        &flat
+    };
     let (core_params, gets) = (
         core(params),
-        (0..params.len()).map(|index| format!(" (local.get {index})")).collect::<String>(),
+        (0..params.len())
+            .map(|index| format!(" (local.get {index})"))
+            .collect::<String>(),
     );
     let (import_signature, echo_result, body) = if flat.len() == 1 {
         let result = core(&flat);

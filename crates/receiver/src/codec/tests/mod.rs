@@ -39,7 +39,9 @@ impl Echo {
             })
             .expect("define f");
         let mut store = Store::new(engine, None);
-        let instance = linker.instantiate(&mut store, &component).expect("instance");
+        let instance = linker
+            .instantiate(&mut store, &component)
+            .expect("instance");
         let function = instance.get_func(&mut store, "echo").expect("echo");
         let (_, ty) = (function.ty(&store).params().next())
             .map(|(name, ty)| (name.to_owned(), ty))
@@ -214,19 +216,35 @@ fn wide_types() {
         (wide_enum, Val::Enum("c299".into())),
         (Ty::Flags(32), Val::Flags(vec!["b0".into(), "b31".into()])),
         (Ty::Flags(9), Val::Flags(vec!["b8".into()])),
-        (mixed.clone(), Val::Variant("c0".into(), Some(Box::new(Val::Float32(-1.5))))),
-        (mixed.clone(), Val::Variant("c1".into(), Some(Box::new(Val::U64(u64::MAX))))),
+        (
+            mixed.clone(),
+            Val::Variant("c0".into(), Some(Box::new(Val::Float32(-1.5)))),
+        ),
+        (
+            mixed.clone(),
+            Val::Variant("c1".into(), Some(Box::new(Val::U64(u64::MAX)))),
+        ),
         (
             mixed.clone(),
             Val::Variant(
                 "c2".into(),
-                Some(Box::new(Val::Tuple(vec![Val::Float64(f64::MIN), Val::S8(-1)]))),
+                Some(Box::new(Val::Tuple(vec![
+                    Val::Float64(f64::MIN),
+                    Val::S8(-1),
+                ]))),
             ),
         ),
-        (mixed, Val::Variant("c4".into(), Some(Box::new(Val::String(String::new()))))),
+        (
+            mixed,
+            Val::Variant("c4".into(), Some(Box::new(Val::String(String::new())))),
+        ),
         (
             seventeen,
-            Val::Record((0..17).map(|index| (format!("f{index}"), Val::S32(-index))).collect()),
+            Val::Record(
+                (0..17)
+                    .map(|index| (format!("f{index}"), Val::S32(-index)))
+                    .collect(),
+            ),
         ),
     ] {
         let mut echo = Echo::new(&engine, &ty, Encoding::Utf8);
@@ -244,7 +262,9 @@ fn floats_keep_their_signs_and_nans() {
     let mut echo = Echo::new(&engine, &Ty::List(Box::new(Ty::F32)), Encoding::Utf8);
     let encoded = [2, 0x01, 0x00, 0xa0, 0x7f, 0, 0, 0, 0x80];
     let (seen, back) = echo.call(&encoded).expect("call");
-    let Val::List(seen) = seen else { panic!("{seen:?}") };
+    let Val::List(seen) = seen else {
+        panic!("{seen:?}")
+    };
     assert!(matches!(seen[..], [Val::Float32(nan), Val::Float32(zero)]
         if nan.is_nan() && zero.to_bits() == 1 << 31));
     assert_eq!(back.len(), encoded.len());
@@ -265,21 +285,41 @@ fn known_answers() {
             Val::Result(Err(Some(Box::new(Val::Bool(true))))),
             &[1, 1],
         ),
-        (Ty::Flags(10), Val::Flags(vec!["b1".into(), "b9".into()]), &[2, 2]),
+        (
+            Ty::Flags(10),
+            Val::Flags(vec!["b1".into(), "b9".into()]),
+            &[2, 2],
+        ),
         (Ty::Enum(300), Val::Enum("c200".into()), &[0xc8, 1]),
         (Ty::F32, Val::Float32(1.0), &[0, 0, 0x80, 0x3f]),
     ] {
         let mut echo = Echo::new(&engine, &ty, Encoding::Utf8);
         assert_eq!(echo.encode(&value), expected, "{ty:?}");
-        assert_eq!(echo.call(expected).expect("call"), (value, expected.to_vec()));
+        assert_eq!(
+            echo.call(expected).expect("call"),
+            (value, expected.to_vec())
+        );
     }
 }
 
 #[test]
 fn length_bombs_are_truncated_values() {
     let elements = [
-        Ty::Bool, Ty::U8, Ty::S8, Ty::U16, Ty::S16, Ty::U32, Ty::S32, Ty::U64, Ty::S64,
-        Ty::F32, Ty::F64, Ty::Char, Ty::String, Ty::Enum(3), Ty::Flags(9),
+        Ty::Bool,
+        Ty::U8,
+        Ty::S8,
+        Ty::U16,
+        Ty::S16,
+        Ty::U32,
+        Ty::S32,
+        Ty::U64,
+        Ty::S64,
+        Ty::F32,
+        Ty::F64,
+        Ty::Char,
+        Ty::String,
+        Ty::Enum(3),
+        Ty::Flags(9),
         Ty::List(Box::new(Ty::U8)),
         Ty::List(Box::new(Ty::List(Box::new(Ty::String)))),
         Ty::Tuple(vec![Ty::U64, Ty::String]),
@@ -293,7 +333,10 @@ fn length_bombs_are_truncated_values() {
     for ty in lists.into_iter().chain([Ty::String]) {
         let mut echo = Echo::new(&engine, &ty, Encoding::Utf8);
         // The largest length, and one that a 64-bit product would overflow on.
-        for bomb in [&[0xff, 0xff, 0xff, 0xff, 0x0f][..], &[0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1]] {
+        for bomb in [
+            &[0xff, 0xff, 0xff, 0xff, 0x0f][..],
+            &[0xff, 0xff, 0xff, 0xff, 0x0f, 1, 1],
+        ] {
             let checked = echo.shape.check(bomb);
             assert!(
                 matches!(checked, Err(DecodeError::Truncated { missing, .. }) if missing > 4_000_000_000),
@@ -305,6 +348,9 @@ fn length_bombs_are_truncated_values() {
             echo = Echo::new(&engine, &ty, Encoding::Utf8);
         }
         let too_long = [0x80, 0x80, 0x80, 0x80, 0x10]; // 2^32
-        assert!(matches!(echo.shape.check(&too_long), Err(DecodeError::Invalid { .. })));
+        assert!(matches!(
+            echo.shape.check(&too_long),
+            Err(DecodeError::Invalid { .. })
+        ));
     }
 }
