@@ -28,6 +28,20 @@ import (
 	"unsafe"
 )
 
+// What C makes of the header, against what Rust says: crates/k6-bridge/tests/header.rs
+// has the same numbers. A wrong one doesn't compile.
+var (
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoView{})-16]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoOwnedBytes{})-16]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBridge{})-16]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBridge{}.event_fd)-8]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-72]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error)-48]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-64]
+)
+
 // batchMax completions are taken at once.
 const batchMax = 256
 

@@ -32,7 +32,7 @@ fn header_is_current() {
     );
 }
 
-/// `k6-ext/bridge_test.go` has the same numbers for what C makes of the header.
+/// `k6-ext/bridge.go` has the same numbers for what C makes of the header.
 #[test]
 fn layout() {
     assert_eq!(size_of::<View>(), 16);

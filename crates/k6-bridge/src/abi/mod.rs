@@ -176,11 +176,12 @@ pub unsafe extern "C" fn encarno_blast_submit(
     })
 }
 
-/// Submits a blast, and where few calls are in flight waits for it, for at most
-/// a millisecond: that is cheaper than a wake-up by the queue. On `OK`,
-/// `completion` is filled, its error text is the caller's to free, and nothing
-/// comes to the queue. On `PENDING` the completion will come to the queue, as
-/// after `encarno_blast_submit`. So at most two threads are ever held here.
+/// Submits a blast, and where few calls are in flight waits for it: that is
+/// cheaper than a wake-up by the queue. On `OK`, `completion` is filled, its
+/// error text is the caller's to free, and nothing comes to the queue. On
+/// `PENDING` the completion will come to the queue, as after
+/// `encarno_blast_submit`. At most two threads are ever held here, for at most
+/// some milliseconds.
 ///
 /// # Safety
 /// `blast` and `payload` must be readable; both are copied. `completion` must

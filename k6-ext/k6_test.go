@@ -1,0 +1,154 @@
+package wrpc
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// What shows in a process of its own alone: k6 as it was built, ../k6 or K6.
+
+type k6 struct {
+	*exec.Cmd
+	output output
+	ended  chan error
+}
+
+// output may be read while it is written.
+type output struct {
+	mutex sync.Mutex
+	bytes bytes.Buffer
+}
+
+func (output *output) Write(bytes []byte) (int, error) {
+	output.mutex.Lock()
+	defer output.mutex.Unlock()
+	return output.bytes.Write(bytes)
+}
+
+func (output *output) String() string {
+	output.mutex.Lock()
+	defer output.mutex.Unlock()
+	return output.bytes.String()
+}
+
+// startK6 runs a script that finds nats-server in NATS_URL.
+func startK6(t *testing.T, natsURL, script string) *k6 {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "script.js")
+	script = `import wrpc from "k6/x/wrpc";
+		const blaster = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "test" } });` + script
+	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
+	binary := fromEnv(t, "K6", "k6", "run `make`")
+	running := &k6{Cmd: exec.Command(binary, "run", "--quiet", file), ended: make(chan error, 1)}
+	running.Env = append(os.Environ(),
+		"NATS_URL="+natsURL, "K6_NO_USAGE_REPORT=true", "K6_AUTO_EXTENSION_RESOLUTION=false")
+	running.Stdout, running.Stderr = &running.output, &running.output
+	require.NoError(t, running.Start())
+	go func() { running.ended <- running.Wait() }()
+	t.Cleanup(func() { _ = running.Process.Kill() })
+	return running
+}
+
+// wait gives the exit status.
+func (running *k6) wait(t *testing.T, limit time.Duration) int {
+	t.Helper()
+	select {
+	case <-running.ended:
+		return running.ProcessState.ExitCode()
+	case <-time.After(limit):
+		_ = running.Process.Kill()
+		<-running.ended
+		require.Failf(t, "k6 did not end", "within %s; it said: %s", limit, running.output.String())
+		return -1
+	}
+}
+
+func (running *k6) threads() int {
+	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", running.Process.Pid))
+	return len(tasks)
+}
+
+func TestOptionsThatAreWrongEndTheRun(t *testing.T) {
+	running := startK6(t, "http://localhost", `export default function () {}`)
+	require.Equal(t, 107, running.wait(t, 30*time.Second), "a script exception")
+	require.Contains(t, running.output.String(), "nats.url")
+}
+
+func TestStoppingEarlyCancelsAtOnce(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	for name, call := range map[string]string{
+		"blast":      `blaster.blast({ wait_ms: 300000, timeout: "300s" })`,
+		"blastAsync": `await Promise.all([1, 2, 3].map(() => blaster.blastAsync({ wait_ms: 300000, timeout: "300s" })))`,
+		// One call at a time and alone: its caller drives the IO.
+		"alone": `for (let i = 0; i < 200; i++) blaster.blast(); blaster.blast({ wait_ms: 300000, timeout: "300s" })`,
+	} {
+		t.Run(name+"/interrupted", func(t *testing.T) {
+			running := startK6(t, server, `
+				export const options = { vus: 1, duration: "300s", gracefulStop: "300s" };
+				export default async function () { console.log("begins"); `+call+` }`)
+			require.Eventually(t, func() bool { return strings.Contains(running.output.String(), "begins") },
+				60*time.Second, 10*time.Millisecond)
+			time.Sleep(300 * time.Millisecond) // into the call
+			require.NoError(t, running.Process.Signal(syscall.SIGINT))
+			require.Equal(t, 105, running.wait(t, 60*time.Second), running.output.String())
+		})
+		t.Run(name+"/graceful stop is over", func(t *testing.T) {
+			running := startK6(t, server, `
+				export const options = { scenarios: { only: {
+					executor: "constant-vus", vus: 2, duration: "1s", gracefulStop: "0s" } } };
+				export default async function () { `+call+` }`)
+			require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+		})
+	}
+}
+
+func TestAnExceptionEndsTheCallsOfItsIteration(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	running := startK6(t, server, `
+		export const options = { iterations: 2, thresholds: { iterations: ["count==2"] } };
+		export default function () {
+			blaster.blastAsync({ wait_ms: 300000, timeout: "300s" });
+			throw new Error("on purpose");
+		}`)
+	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+}
+
+// 2,000 calls of 100 ms in flight at once, and at most 32 OS threads.
+func TestCallsInFlightHoldNoThreads(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	running := startK6(t, server, `
+		import { Counter } from "k6/metrics";
+		const failed = new Counter("failed");
+		export const options = {
+			scenarios: { only: { executor: "per-vu-iterations", vus: 2000, iterations: 10, maxDuration: "100s" } },
+			thresholds: { wrpc_blaster_operation: ["count==20000"], wrpc_blaster_duration: ["min>=100"], failed: ["count==0"] },
+		};
+		export default function () { failed.add(blaster.blast({ wait_ms: 100, timeout: "60s" }).ok ? 0 : 1); }`)
+	most := 0
+	for done := false; !done; {
+		select {
+		case err := <-running.ended:
+			running.ended <- err
+			done = true
+		case <-time.After(20 * time.Millisecond):
+			most = max(most, running.threads())
+		}
+	}
+	require.Equal(t, 0, running.wait(t, 120*time.Second), running.output.String())
+	require.Positive(t, most)
+	require.LessOrEqual(t, most, 32)
+	t.Logf("at most %d threads", most)
+}
