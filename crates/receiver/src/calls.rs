@@ -9,15 +9,23 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_wrpc::nats::serve::Responder;
 use encarno_wrpc::nats::{Invocation, Parameters};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout_at;
 
+use crate::budget::{Budget, Reserved};
 use crate::codec::Shape;
 use crate::host::Host;
 use crate::limits::{CpuMeter, Ticker};
+
+/// Parameters of a call larger than this are refused.
+pub(crate) const PARAMS_BYTES_MAX: usize = 64 << 20;
+
+/// The memory for large parameters of all calls together.
+const BUDGET_BYTES: usize = 4 << 30;
 
 /// Calls that may wait for each call that may run.
 const WAITING_PER_SLOT: usize = 4;
@@ -30,6 +38,7 @@ const LONE_CALL_GAP: Duration = Duration::from_micros(50);
 pub(crate) struct Calls {
     host: Host,
     shapes: Arc<[Shape]>,
+    budget: Budget,
     ticker: Arc<Ticker>,
     timeout: Duration,
     /// One for each call that runs.
@@ -57,6 +66,7 @@ impl Calls {
         Arc::new(Self {
             host,
             shapes,
+            budget: Budget::new(BUDGET_BYTES),
             ticker,
             timeout,
             slots: Semaphore::new(slots),
@@ -135,23 +145,41 @@ impl Calls {
             mut responder,
         } = invocation;
         let deadline = Instant::now() + self.timeout;
-        // Accepted, even if it must wait for a slot. A short call's result
-        // leaves in the same write.
-        let params = match parameters {
-            Parameters::Whole(params) => {
-                responder.accept().await;
-                Ok(params)
-            }
-            Parameters::Partial(partial) => match partial.complete(&mut responder).await {
-                Ok(params) => self.check(export, params),
-                Err(error) => Err(error),
-            },
-        };
-        let result = match params {
-            Ok(params) => self.call(export, params, deadline).await,
+        let result = match self
+            .receive(export, parameters, &mut responder, deadline)
+            .await
+        {
+            Ok((params, _reserved)) => self.call(export, params, deadline).await,
             Err(error) => Err(error),
         };
         responder.finish(result).await;
+    }
+
+    /// Accepts the call and gets all of its parameters, with the memory that
+    /// is reserved for them.
+    async fn receive(
+        &self,
+        export: usize,
+        parameters: Parameters,
+        responder: &mut Responder,
+        deadline: Instant,
+    ) -> Result<(Bytes, Reserved), Error> {
+        let partial = match parameters {
+            // Accepted, even if it must wait for a slot. A short call's result
+            // leaves in the same write.
+            Parameters::Whole(params) => {
+                let reserved = self.budget.try_reserve(params.len());
+                responder.accept().await;
+                return Ok((params, reserved.ok_or_else(no_memory)?));
+            }
+            Parameters::Partial(partial) => partial,
+        };
+        let reserved = timeout_at(deadline.into(), self.budget.reserve(PARAMS_BYTES_MAX)).await;
+        let mut reserved = reserved.ok().flatten().ok_or_else(no_memory)?;
+        let params = partial.complete(responder).await?;
+        reserved.shrink(params.len());
+        self.check(export, &params)?;
+        Ok((params, reserved))
     }
 
     /// Waits for a slot and runs the guest in it.
@@ -171,14 +199,13 @@ impl Calls {
         }
     }
 
-    fn check(&self, export: usize, params: Bytes) -> Result<Bytes, Error> {
-        match self.shapes[export].check(&params) {
-            Ok(()) => Ok(params),
-            Err(error) => Err(Error::new(
+    fn check(&self, export: usize, params: &[u8]) -> Result<(), Error> {
+        self.shapes[export].check(params).map_err(|error| {
+            Error::new(
                 ErrorCode::ProtocolViolation,
                 format!("the parameters can't be decoded: {error}"),
-            )),
-        }
+            )
+        })
     }
 
     fn no_slot(&self) -> Error {
@@ -197,6 +224,11 @@ impl Calls {
             format!("the call was stopped after {:?} (--timeout)", self.timeout),
         )
     }
+}
+
+fn no_memory() -> Error {
+    let text = "the parameters of other calls take all the memory there is for them";
+    Error::new(ErrorCode::ReceiverBusy, text)
 }
 
 /// A call that counts as admitted until this is dropped.

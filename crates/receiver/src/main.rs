@@ -7,11 +7,13 @@
 //! - [`serve`]: from the command line to a served component, and its end
 //! - [`exports`]: what the component exports and imports
 //! - [`calls`]: the path of a call
+//! - [`budget`]: the memory of all parameters together
 //! - [`host`]: instances of the component
 //! - [`codec`]: values between the wire and a guest's memory
 //! - [`imports`]: calls that the component makes
 //! - [`limits`]: memory, tables and CPU of a call
 
+mod budget;
 mod calls;
 mod codec;
 mod durations;

@@ -13,14 +13,11 @@ use wasmtime::Result;
 use wasmtime::error::Context as _;
 
 use crate::ServeArgs;
-use crate::calls::Calls;
+use crate::calls::{Calls, PARAMS_BYTES_MAX};
 use crate::codec::Shape;
 use crate::exports::Function;
 use crate::host::{GuestLimits, Workload};
 use crate::limits::Ticker;
-
-/// Parameters larger than this are refused.
-const PARAMS_BYTES_MAX: usize = 64 << 20;
 
 /// How long the server may take to send no more calls.
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);

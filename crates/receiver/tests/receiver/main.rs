@@ -6,6 +6,7 @@
 mod guests;
 mod program;
 
+mod blaster;
 mod calls;
 mod end;
 mod interoperability;

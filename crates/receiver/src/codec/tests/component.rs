@@ -219,3 +219,39 @@ pub(super) fn liar(ty: &Ty, encoding: Encoding, memory: &[u8]) -> String {
         types = types.text,
     )
 }
+
+/// Exports `value: func() -> T`, whose core function returns that i32.
+pub(super) fn constant(ty: &Ty, bits: u32) -> String {
+    single(ty, |name| {
+        format!(
+            r#"(core module $Main (func (export "f") (result i32) (i32.const {bits})))
+  (core instance $main (instantiate $Main))
+  (func $f (result {name}) (canon lift (core func $main "f")))"#
+        )
+    })
+}
+
+/// Exports `f: func(x: T) -> s64`, which returns the i32 that it was given.
+pub(super) fn widened(ty: &Ty) -> String {
+    single(ty, |name| {
+        format!(
+            r#"(core module $Main
+    (func (export "f") (param i32) (result i64) (i64.extend_i32_s (local.get 0))))
+  (core instance $main (instantiate $Main))
+  (func $f (param "x" {name}) (result s64) (canon lift (core func $main "f")))"#
+        )
+    })
+}
+
+fn single(ty: &Ty, body: impl FnOnce(&str) -> String) -> String {
+    let mut types = Types {
+        text: String::new(),
+        count: 0,
+    };
+    let name = types.text(ty);
+    let body = body(&name);
+    format!(
+        "(component{}\n  {body}\n  (export \"f\" (func $f)))",
+        types.text
+    )
+}

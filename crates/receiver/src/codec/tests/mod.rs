@@ -354,3 +354,73 @@ fn length_bombs_are_truncated_values() {
         ));
     }
 }
+
+/// Calls `f` of a component.
+fn call(text: &str, params: &[u8]) -> wasmtime::Result<Vec<u8>> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, wat::parse_str(text).expect(text)).expect(text);
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let function = instance.get_typed_func::<Params, Results>(&mut store, "f")?;
+    let params = Params(bytes::Bytes::copy_from_slice(params));
+    Ok(function.call(&mut store, params)?.0)
+}
+
+/// A core result has 32 bits; what the type doesn't use is ignored.
+#[test]
+fn unused_bits_of_core_results() {
+    for (ty, bits, expected) in [
+        (Ty::Bool, 2, Some(&[1][..])),
+        (Ty::U8, 0x1ff, Some(&[0xff])),
+        (Ty::S8, 0x1ff, Some(&[0xff])),
+        (Ty::U16, 0xffff_0001, Some(&[1])),
+        (Ty::S16, 0x0000_ffff, Some(&[0x7f])),
+        (Ty::U32, 1 << 31, Some(&[0x80, 0x80, 0x80, 0x80, 0x08])),
+        (Ty::S32, u32::MAX, Some(&[0x7f])),
+        (Ty::Flags(3), 0xff, Some(&[7])),
+        (Ty::Enum(3), 2, Some(&[2])),
+        (Ty::Enum(3), 3, None),
+        (Ty::Char, 0xd800, None),
+        (Ty::Char, 0x11_0000, None),
+        (Ty::Result(None, None), 1, Some(&[1])),
+        (Ty::Result(None, None), 2, None),
+        (Ty::Variant(vec![None, None]), 1, Some(&[1])),
+        (Ty::Tuple(vec![Ty::Record(vec![Ty::U8])]), 7, Some(&[7])),
+    ] {
+        let result = call(&component::constant(&ty, bits), &[]).ok();
+        assert_eq!(result.as_deref(), expected, "{ty:?} {bits:#x}");
+    }
+}
+
+/// A core parameter has 32 bits, all of them defined by the canonical ABI.
+#[test]
+fn narrow_parameters_fill_their_slots() {
+    for (ty, encoded, expected) in [
+        (Ty::Bool, &[1][..], 1),
+        (Ty::U8, &[0xff], 0xff),
+        (Ty::S8, &[0xff], -1),
+        (Ty::U16, &[0xff, 0xff, 0x03], 0xffff),
+        (Ty::S16, &[0x7f], -1),
+        (Ty::S32, &[0x7f], -1),
+        (Ty::Flags(9), &[0xff, 0x01], 0x1ff),
+        (Ty::Char, b"a", 0x61),
+    ] {
+        let mut widened = Vec::new();
+        encarno_wrpc::value::Write::signed(&mut widened, expected);
+        let result = call(&component::widened(&ty), encoded).expect("call");
+        assert_eq!(result, widened, "{ty:?}");
+    }
+}
+
+#[test]
+fn bits_that_are_no_flags_are_invalid() {
+    let engine = Engine::default();
+    for (count, encoded) in [(10, &[0, 4][..]), (1, &[2]), (31, &[0, 0, 0, 0x80])] {
+        let echo = Echo::new(&engine, &Ty::Flags(count), Encoding::Utf8);
+        let checked = echo.shape.check(encoded);
+        assert!(
+            matches!(checked, Err(DecodeError::Invalid { .. })),
+            "{checked:?}"
+        );
+    }
+}
