@@ -48,6 +48,11 @@ func startK6(t *testing.T, natsURL, script string) *k6 {
 	script = `import wrpc from "k6/x/wrpc";
 		const blaster = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "test" } });` + script
 	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
+	return startFile(t, natsURL, file)
+}
+
+func startFile(t *testing.T, natsURL, file string) *k6 {
+	t.Helper()
 	binary := fromEnv(t, "K6", "k6", "run `make`")
 	running := &k6{Cmd: exec.Command(binary, "run", "--quiet", file), ended: make(chan error, 1)}
 	running.Env = append(os.Environ(),
@@ -76,6 +81,11 @@ func (running *k6) wait(t *testing.T, limit time.Duration) int {
 func (running *k6) threads() int {
 	tasks, _ := os.ReadDir(fmt.Sprintf("/proc/%d/task", running.Process.Pid))
 	return len(tasks)
+}
+
+func TestSmoke(t *testing.T) {
+	running := startFile(t, "", "smoke.test.js")
+	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
 }
 
 func TestOptionsThatAreWrongEndTheRun(t *testing.T) {

@@ -1,0 +1,171 @@
+/**
+ * k6/x/wrpc: calls wasm components over wRPC.
+ *
+ * ```javascript
+ * import wrpc from "k6/x/wrpc";
+ * const blaster = wrpc.blaster({
+ *   nats: { url: "nats://localhost:4222", prefix: "wasmtime" },
+ *   tags: { scenario: "basic" },
+ * });
+ * export default function () {
+ *   blaster.blast();
+ *   blaster.blast({ cpu_burn_ms: 100, memory_burn_mb: 10, wait_ms: 5, payload: "hello", timeout: 10000 });
+ * }
+ * ```
+ *
+ * @packageDocumentation
+ */
+
+/**
+ * A number of milliseconds above 0, or text with units such as `"10s"`,
+ * `"1m30s"` or `"500ms"`; at most 24 hours.
+ */
+export type Duration = number | string;
+
+/** Tags for samples. The values become text. */
+export type Tags = Record<string, string | number | boolean>;
+
+/** How to reach a receiver over NATS. */
+export interface NatsOptions {
+  /**
+   * `nats://host:port` or `tls://host:port`, or several separated by commas,
+   * which are tried in turn. The scheme `nats://` and the port 4222 may be left
+   * out; `user:password@` or `token@` may stand before the host.
+   */
+  url: string;
+  /** The prefix under which the receiver serves. Default: none. */
+  prefix?: string;
+  /** The name that the server's monitoring shows. Default: `"encarno"`. */
+  name?: string;
+  /**
+   * How long an attempt to connect may take, and how long a call waits for a
+   * lost connection to come back. Default: `"5s"`.
+   */
+  connect_timeout?: Duration;
+}
+
+/** The options of a client. An unknown key is an error. */
+export interface BlasterOptions {
+  nats: NatsOptions;
+  /**
+   * Tags for the samples of all calls of this client. As in k6/http, one named
+   * like a tag of k6's own (such as `scenario`) takes its place.
+   */
+  tags?: Tags;
+}
+
+/** What a component is asked to do. An unknown key is an error. */
+export interface Packet {
+  /** Milliseconds of CPU to burn. A whole number. Default: 0. */
+  cpu_burn_ms?: number;
+  /** MiB of memory to allocate, touch, and hold until the call ends. A whole number. Default: 0. */
+  memory_burn_mb?: number;
+  /** Milliseconds to sleep after that, without using CPU. A whole number. Default: 0. */
+  wait_ms?: number;
+  /** Bytes that the component reads. A string is sent as UTF-8. Default: none. */
+  payload?: string | ArrayBuffer | Uint8Array;
+  /** The longest that the whole call may take, waiting for a connection included. Default: `"10s"`. */
+  timeout?: Duration;
+  /** Another name of `timeout`; only one of the two may be given. */
+  timeout_ms?: Duration;
+  /** Tags for the samples of this call; they win over those of the client. */
+  tags?: Tags;
+}
+
+/**
+ * What went wrong with a call.
+ *
+ * - `connection_refused`: nothing listens at the address, or not in time
+ * - `unresolved_host`: the host name has no address
+ * - `tls_failure`: TLS could not be set up
+ * - `authentication`: the server wants other credentials
+ * - `connection_lost`: the connection broke while the call was in flight
+ * - `no_responders`: nobody serves the function under this prefix
+ * - `receiver_gone`: the receiver accepted the call and went away
+ * - `receiver_busy`: the receiver has as many calls as it may hold
+ * - `timeout`: no result within the timeout of the packet
+ * - `cancelled`: the test or the iteration ended
+ * - `payload_too_large`: parameters or results beyond a limit
+ * - `protocol_violation`: bytes that the protocol or the function's type doesn't allow
+ * - `guest_trap`: the component trapped
+ * - `guest_limit`: the component reached a limit of the receiver: memory, CPU or time
+ * - `internal`: a fault of this software
+ */
+export type ErrorCode =
+  | "connection_refused"
+  | "unresolved_host"
+  | "tls_failure"
+  | "authentication"
+  | "connection_lost"
+  | "no_responders"
+  | "receiver_gone"
+  | "receiver_busy"
+  | "timeout"
+  | "cancelled"
+  | "payload_too_large"
+  | "protocol_violation"
+  | "guest_trap"
+  | "guest_limit"
+  | "internal";
+
+/** What became of a call. */
+export interface Result {
+  /** Whether it succeeded. */
+  ok: boolean;
+  /** What went wrong, in a sentence; empty on success. */
+  error: string;
+  /** The kind of the failure; empty on success. */
+  error_code: ErrorCode | "";
+  /** From the call of `blast` until its result or its failure, in milliseconds. */
+  duration: number;
+}
+
+/**
+ * Makes calls over one connection of its VU's own, which is opened at the first
+ * call, and again by the next call when that failed.
+ *
+ * Every call leaves samples of these metrics, with the tags of k6, the client and
+ * the packet, and for a failed call the tag `error_code`:
+ *
+ * - `wrpc_blaster_operation`, counter: calls
+ * - `wrpc_blaster_transport_error`, counter: failed calls
+ * - `wrpc_blaster_duration`, trend: the whole call; its parts are
+ * - `wrpc_blaster_queued`, trend: until it was handed to the connection, which
+ *   includes making the connection at the first call
+ * - `wrpc_blaster_accepted`, trend: from there until the receiver accepted it
+ * - `wrpc_blaster_result`, trend: from there until its result or its failure
+ * - `data_sent` and `data_received`, counters: bytes of payloads and subjects
+ *
+ * A part that a failed call didn't reach has no sample. A call that is cut off by
+ * the end of the test leaves none at all, as with k6's own modules.
+ */
+export interface Blaster {
+  /**
+   * Calls the component and blocks the VU until the call's end.
+   *
+   * @throws TypeError on misuse: an unknown key or a value of a wrong type, named
+   * by the message, or a call in the init context. A failed call doesn't throw.
+   */
+  blast(packet?: Packet | null): Result;
+
+  /**
+   * Calls the component without blocking. The promise resolves with the result,
+   * also with that of a failed call. The iteration lasts until all its promises
+   * are settled.
+   *
+   * @throws TypeError on misuse, as `blast`.
+   */
+  blastAsync(packet?: Packet | null): Promise<Result>;
+}
+
+/**
+ * Makes a client. In the init context only.
+ *
+ * @throws TypeError when an option is wrong; the message names it.
+ */
+export function blaster(options: BlasterOptions): Blaster;
+
+declare const wrpc: {
+  blaster: typeof blaster;
+};
+export default wrpc;
