@@ -1,17 +1,44 @@
 //! Guests as text, compiled when a test wants them.
 
-use std::path::PathBuf;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
 
-/// Writes a component to a file of its own.
-pub(crate) fn component(name: &str, text: &str) -> PathBuf {
-    let file = encarno_test_peers::scratch("guest").join(format!("{name}.wasm"));
+/// A component in a file of its own, which is deleted when this is dropped.
+pub(crate) struct Component {
+    directory: PathBuf,
+    file: PathBuf,
+}
+
+impl Deref for Component {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        &self.file
+    }
+}
+
+impl Drop for Component {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+/// A file with these bytes.
+pub(crate) fn file(name: &str, bytes: &[u8]) -> Component {
+    let directory = encarno_test_peers::scratch("guest");
+    let file = directory.join(name);
+    std::fs::write(&file, bytes).unwrap();
+    Component { directory, file }
+}
+
+/// A component from its text.
+pub(crate) fn component(name: &str, text: &str) -> Component {
     let wasm = wat::parse_str(text).unwrap_or_else(|error| panic!("{error}"));
-    std::fs::write(&file, wasm).unwrap();
-    file
+    file(&format!("{name}.wasm"), &wasm)
 }
 
 /// A guest that behaves, and misbehaves, as it is told.
-pub(crate) fn worker() -> PathBuf {
+pub(crate) fn worker() -> Component {
     component("worker", WORKER)
 }
 
@@ -140,7 +167,7 @@ const WORKER: &str = r#"
 
 /// Exports `relay`, which passes its parameter to `echo` of another component,
 /// and `relay-trap`, which calls `trap` there.
-pub(crate) fn relay() -> PathBuf {
+pub(crate) fn relay() -> Component {
     component("relay", RELAY)
 }
 
@@ -180,7 +207,7 @@ const RELAY: &str = r#"
 "#;
 
 /// Exports `who: func() -> u8`, which returns that number.
-pub(crate) fn numbered(number: u8) -> PathBuf {
+pub(crate) fn numbered(number: u8) -> Component {
     let text = format!(
         r#"(component
           (core module $Main (func (export "who") (result i32) (i32.const {number})))

@@ -10,12 +10,7 @@ use crate::program::run;
 #[test]
 fn components() {
     let nats = NatsServer::start();
-    let scratch = encarno_test_peers::scratch("refused");
-    let file = |name: &str, bytes: &[u8]| {
-        let path = scratch.join(name);
-        std::fs::write(&path, bytes).unwrap();
-        path
-    };
+    let file = guests::file;
     let component = |text: &str| guests::component("refused", text);
     let resource = r#"(component
         (import "t:p/res" (instance $i
@@ -38,9 +33,11 @@ fn components() {
         (core instance $m (instantiate $M))
         (func $run (canon lift (core func $m "run")))
         (export "run" (func $run)))"#;
-    let broken = std::fs::read(guests::worker()).unwrap();
+    let broken = std::fs::read(&*guests::worker()).unwrap();
+    let missing = file("missing.wasm", b"");
+    std::fs::remove_file(&*missing).unwrap();
     for (path, about) in [
-        (scratch.join("missing.wasm"), "No such file"),
+        (missing, "No such file"),
         (
             file("text.wasm", b"(component)"),
             "it is not a WebAssembly binary",
