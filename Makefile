@@ -70,7 +70,7 @@ bench: all component bin/nats-server ## Measure, and write the tables of bench/R
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server ## Run every test, with real servers
+test: all component bin/nats-server bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: lint
@@ -98,6 +98,10 @@ bin/nats-server: tools/go.mod | needs
 bin/staticcheck: tools/go.mod | needs
 	@echo "make: building bin/staticcheck"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ honnef.co/go/tools/cmd/staticcheck && touch ../$@
+
+bin/xk6: tools/go.mod | needs
+	@echo "make: building bin/xk6"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ go.k6.io/xk6 && touch ../$@
 
 bin/govulncheck: tools/go.mod | needs
 	@echo "make: building bin/govulncheck"
