@@ -1,8 +1,13 @@
 package wrpc
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"fmt"
+	"net"
+	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -133,6 +138,85 @@ func TestAnExceptionEndsTheCallsOfItsIteration(t *testing.T) {
 			throw new Error("on purpose");
 		}`)
 	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+}
+
+// NATS is killed under load and comes back: every call ends with a result, and
+// in the end they succeed again.
+func TestNATSIsKilledAndComesBack(t *testing.T) {
+	server, process := startNATSAt(t, "-1")
+	startReceiver(t, server)
+	running := startK6(t, server, `
+		import { sleep } from "k6";
+		export const options = {
+			scenarios: { only: { executor: "per-vu-iterations", vus: 16, iterations: 1, maxDuration: "100s" } },
+			thresholds: {
+				iterations: ["count==16"],
+				// Those in flight when it died.
+				wrpc_blaster_transport_error: ["count>0"],
+			},
+		};
+		export default function () {
+			console.log("begins");
+			let failures = 0, successes = 0;
+			while (failures === 0 || successes < 100) {
+				const result = blaster.blast({ wait_ms: 1, timeout: "5s" });
+				successes = result.ok ? successes + 1 : 0;
+				if (!result.ok) { failures++; sleep(0.05); }
+			}
+		}`)
+	require.Eventually(t, func() bool { return strings.Contains(running.output.String(), "begins") },
+		60*time.Second, 10*time.Millisecond)
+	time.Sleep(300 * time.Millisecond) // into the load
+	require.NoError(t, process.Process.Kill())
+	_ = process.Wait()
+	time.Sleep(300 * time.Millisecond)
+	parsed, err := url.Parse(server)
+	require.NoError(t, err)
+	startNATSAt(t, parsed.Port())
+	require.Equal(t, 0, running.wait(t, 120*time.Second), running.output.String())
+}
+
+func TestTheDashboardShowsTheMetrics(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	free, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	_, port, err := net.SplitHostPort(free.Addr().String())
+	require.NoError(t, err)
+	require.NoError(t, free.Close())
+	t.Setenv("K6_WEB_DASHBOARD", "true")
+	t.Setenv("K6_WEB_DASHBOARD_HOST", "127.0.0.1")
+	t.Setenv("K6_WEB_DASHBOARD_PORT", port)
+	t.Setenv("K6_WEB_DASHBOARD_PERIOD", "1s")
+	startK6(t, server, `
+		export const options = { vus: 1, duration: "300s" };
+		export default function () { blaster.blast({ wait_ms: 1 }); }`)
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	defer cancel()
+	var events *http.Response
+	require.Eventually(t, func() bool {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://127.0.0.1:"+port+"/events", nil)
+		if err != nil {
+			return false
+		}
+		events, err = http.DefaultClient.Do(request)
+		return err == nil
+	}, 60*time.Second, 20*time.Millisecond)
+	defer func() { _ = events.Body.Close() }()
+	lines := bufio.NewScanner(events.Body)
+	lines.Buffer(nil, 1<<20)
+	missing := map[string]bool{
+		"wrpc_blaster_operation": true, "wrpc_blaster_duration": true, "wrpc_blaster_queued": true,
+		"wrpc_blaster_accepted": true, "wrpc_blaster_result": true,
+	}
+	for len(missing) > 0 && lines.Scan() {
+		for name := range missing {
+			if strings.Contains(lines.Text(), name) {
+				delete(missing, name)
+			}
+		}
+	}
+	require.Empty(t, missing)
 }
 
 // 2,000 calls of 100 ms in flight at once, and at most 32 OS threads.

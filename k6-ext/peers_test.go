@@ -33,9 +33,17 @@ func fromEnv(t *testing.T, variable, path, hint string) string {
 // startNATS starts a nats-server and gives its URL.
 func startNATS(t *testing.T) string {
 	t.Helper()
+	url, _ := startNATSAt(t, "-1")
+	return url
+}
+
+// startNATSAt starts a nats-server at a port; at -1 it chooses one.
+func startNATSAt(t *testing.T, port string) (string, *exec.Cmd) {
+	t.Helper()
 	server := fromEnv(t, "NATS_SERVER", "bin/nats-server", "run `make setup`")
 	ports := t.TempDir()
-	start(t, exec.Command(server, "--addr", "127.0.0.1", "--port", "-1", "--ports_file_dir", ports))
+	command := exec.Command(server, "--addr", "127.0.0.1", "--port", port, "--ports_file_dir", ports)
+	start(t, command)
 	var known struct{ Nats []string }
 	require.Eventually(t, func() bool {
 		files, _ := filepath.Glob(filepath.Join(ports, "*.ports"))
@@ -45,7 +53,7 @@ func startNATS(t *testing.T) string {
 		text, err := os.ReadFile(files[0])
 		return err == nil && json.Unmarshal(text, &known) == nil && len(known.Nats) > 0
 	}, 20*time.Second, 5*time.Millisecond)
-	return known.Nats[0]
+	return known.Nats[0], command
 }
 
 // startReceiver starts a receiver under the prefix "test".

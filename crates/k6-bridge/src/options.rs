@@ -44,7 +44,9 @@ impl Options {
     /// The options in `json`, or a sentence that names the key at fault.
     pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
         if json.len() > JSON_BYTES_MAX {
-            return Err(format!("the options are longer than {JSON_BYTES_MAX} bytes"));
+            return Err(format!(
+                "the options are longer than {JSON_BYTES_MAX} bytes"
+            ));
         }
         let mut reader = serde_json::Deserializer::from_slice(json);
         let raw: Raw = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
@@ -102,7 +104,9 @@ fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration
     match parsed {
         Some(duration) if !duration.is_zero() && duration <= DURATION_MAX => Ok(Some(duration)),
         Some(_) => Err(D::Error::custom("must be above 0 and at most 24 hours")),
-        None => Err(D::Error::custom(format!("invalid value, expected {expected}"))),
+        None => Err(D::Error::custom(format!(
+            "invalid value, expected {expected}"
+        ))),
     }
 }
 
@@ -215,8 +219,17 @@ mod tests {
 
     #[test]
     fn durations() {
-        for (text, ms) in [("5s", 5000), ("1m30s", 90_000), ("500ms", 500), ("1.5h", 5_400_000)] {
-            assert_eq!(parse_duration(text), Some(Duration::from_millis(ms)), "{text}");
+        for (text, ms) in [
+            ("5s", 5000),
+            ("1m30s", 90_000),
+            ("500ms", 500),
+            ("1.5h", 5_400_000),
+        ] {
+            assert_eq!(
+                parse_duration(text),
+                Some(Duration::from_millis(ms)),
+                "{text}"
+            );
         }
         for text in ["", "5", "s", "5x", "-5s", "1..2s", "5 s", "1e400s"] {
             assert_eq!(parse_duration(text), None, "{text}");

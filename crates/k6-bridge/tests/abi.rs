@@ -136,7 +136,10 @@ impl From<Completion> for Done {
         let code = completion.error_code;
         Self {
             tag: completion.tag,
-            code: ErrorCode::ALL.iter().copied().find(|&known| known as u32 == code),
+            code: ErrorCode::ALL
+                .iter()
+                .copied()
+                .find(|&known| known as u32 == code),
             text: take_text(completion.error),
             sent_ns: completion.sent_ns,
             accepted_ns: completion.accepted_ns,
@@ -222,7 +225,14 @@ fn handles_that_are_wrong_or_closed_are_a_status() {
     let client = bridge.client("nats://127.0.0.1:1");
     let packet = blast(1);
 
-    for wrong in [0, 1, u64::MAX, bridge.handle, client + 1, client + (1 << 32)] {
+    for wrong in [
+        0,
+        1,
+        u64::MAX,
+        bridge.handle,
+        client + 1,
+        client + (1 << 32),
+    ] {
         assert_eq!(submit(wrong, &packet, b""), Status::BadHandle);
         assert_eq!(encarno_client_cancel(wrong), Status::BadHandle);
         assert_eq!(encarno_client_close(wrong), Status::BadHandle);
@@ -230,8 +240,7 @@ fn handles_that_are_wrong_or_closed_are_a_status() {
     for wrong in [0, u64::MAX, client] {
         assert_eq!(encarno_bridge_close(wrong), Status::BadHandle);
         let (mut room, mut taken) = (Vec::<Completion>::with_capacity(1), 7);
-        let status =
-            unsafe { encarno_completions_take(wrong, room.as_mut_ptr(), 1, &mut taken) };
+        let status = unsafe { encarno_completions_take(wrong, room.as_mut_ptr(), 1, &mut taken) };
         assert_eq!((status, taken), (Status::BadHandle, 7));
     }
 
@@ -263,7 +272,10 @@ fn null_pointers_are_a_status() {
         length: usize::MAX,
     };
     unsafe {
-        assert_eq!(encarno_bridge_open(null_mut(), null_mut()), Status::BadArgument);
+        assert_eq!(
+            encarno_bridge_open(null_mut(), null_mut()),
+            Status::BadArgument
+        );
         let status = encarno_client_open(bridge.handle, view(b"{}"), null_mut(), null_mut());
         assert_eq!(status, Status::BadArgument);
         let (mut other, mut error) = (0, OwnedBytes::EMPTY);
@@ -271,9 +283,15 @@ fn null_pointers_are_a_status() {
             let status = encarno_client_open(bridge.handle, options, &mut other, &mut error);
             assert_eq!(status, Status::BadArgument);
         }
-        assert_eq!(encarno_blast_submit(client, null(), view(b"")), Status::BadArgument);
+        assert_eq!(
+            encarno_blast_submit(client, null(), view(b"")),
+            Status::BadArgument
+        );
         for payload in [nothing, endless] {
-            assert_eq!(encarno_blast_submit(client, &packet, payload), Status::BadArgument);
+            assert_eq!(
+                encarno_blast_submit(client, &packet, payload),
+                Status::BadArgument
+            );
         }
         let status = encarno_blast_wait(client, &packet, view(b""), null_mut());
         assert_eq!(status, Status::BadArgument);
@@ -297,14 +315,20 @@ fn options_that_are_wrong_are_a_status_and_a_text() {
         .try_client(r#"{"nats": {"url": "nats://a", "prefx": "b"}}"#)
         .unwrap_err();
     assert_eq!(status, Status::BadOptions);
-    assert!(text.contains("prefx") && text.contains("`prefix`"), "{text}");
+    assert!(
+        text.contains("prefx") && text.contains("`prefix`"),
+        "{text}"
+    );
 }
 
 #[test]
 fn error_codes_have_names() {
     let mut name = view(b"");
     for &code in ErrorCode::ALL {
-        assert_eq!(unsafe { encarno_error_name(code as u32, &mut name) }, Status::Ok);
+        assert_eq!(
+            unsafe { encarno_error_name(code as u32, &mut name) },
+            Status::Ok
+        );
         let bytes = unsafe { std::slice::from_raw_parts(name.data, name.length) };
         assert_eq!(bytes, code.name().as_bytes());
     }
@@ -409,8 +433,16 @@ fn failures_to_connect_are_results_and_the_next_call_tries_again() {
         assert_eq!(submit(client, &blast(tag), b""), Status::Ok);
     }
     for done in bridge.take(3, 16) {
-        assert_eq!(done.code, Some(ErrorCode::ConnectionRefused), "{}", done.text);
-        assert_eq!((done.sent_ns, done.accepted_ns), (types::NEVER, types::NEVER));
+        assert_eq!(
+            done.code,
+            Some(ErrorCode::ConnectionRefused),
+            "{}",
+            done.text
+        );
+        assert_eq!(
+            (done.sent_ns, done.accepted_ns),
+            (types::NEVER, types::NEVER)
+        );
     }
     nats.restart();
     assert_eq!(submit(client, &blast(9), b""), Status::Ok);
@@ -434,7 +466,10 @@ fn a_black_hole_ends_with_the_timeout_of_the_call() {
     let done = bridge.take(2, 16);
     assert_eq!((done[0].tag, done[0].code), (1, Some(ErrorCode::Timeout)));
     // The other lasts as long as the attempt to connect.
-    assert_eq!((done[1].tag, done[1].code), (2, Some(ErrorCode::ConnectionRefused)));
+    assert_eq!(
+        (done[1].tag, done[1].code),
+        (2, Some(ErrorCode::ConnectionRefused))
+    );
     assert!(done[1].finished_ns >= 1_900_000_000);
 }
 
@@ -518,7 +553,9 @@ fn callers_that_wait_alone_and_together() {
     let call = &call;
     let mut returned = 0;
     for round in 0..ROUNDS {
-        returned += (0..ALONE).filter(|&it| call(clients[0], round << 32 | it)).count();
+        returned += (0..ALONE)
+            .filter(|&it| call(clients[0], round << 32 | it))
+            .count();
         returned += std::thread::scope(|scope| {
             let together: Vec<_> = clients
                 .iter()
@@ -530,7 +567,10 @@ fn callers_that_wait_alone_and_together() {
                     })
                 })
                 .collect();
-            together.into_iter().map(|it| it.join().unwrap()).sum::<usize>()
+            together
+                .into_iter()
+                .map(|it| it.join().unwrap())
+                .sum::<usize>()
         });
     }
     let all = (ROUNDS * (ALONE + 3 * TOGETHER)) as usize;

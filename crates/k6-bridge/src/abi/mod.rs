@@ -41,7 +41,10 @@ use crate::options::Options;
 /// # Safety
 /// `opened` and `error` must be writable.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn encarno_bridge_open(opened: *mut Bridge, error: *mut OwnedBytes) -> Status {
+pub unsafe extern "C" fn encarno_bridge_open(
+    opened: *mut Bridge,
+    error: *mut OwnedBytes,
+) -> Status {
     guard(|| {
         if opened.is_null() || error.is_null() {
             return Status::BadArgument;
@@ -322,7 +325,10 @@ mod tests {
 
     #[test]
     fn a_panic_becomes_a_status() {
-        assert_eq!(guard(|| panic!("this panic is part of a test")), Status::Panic);
+        assert_eq!(
+            guard(|| panic!("this panic is part of a test")),
+            Status::Panic
+        );
         assert_eq!(guard(|| Status::Ok), Status::Ok);
     }
 
