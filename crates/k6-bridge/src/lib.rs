@@ -5,14 +5,14 @@
 //! in which a call meets them:
 //!
 //! - [`abi`]: what C sees: the exports, their structs, and the panic boundary
-//! - [`options`]: the options of a client, from JSON to validated
-//! - [`handles`]: opaque numbers for bridges and clients
-//! - [`bridge`]: IO threads, and the queue of what they completed
-//! - [`client`]: a connection, opened at its first call, and the calls in flight
-//! - [`io_thread`]: a runtime, what it is asked to do, and what it has done
-//! - [`lease`]: lending the IO to the thread of a caller that is alone
-//! - [`completion`]: the way back, by a queue and an eventfd
-//! - [`waiting`]: the other way back, to a thread that waits for a moment
+//! - `options`: the options of a client, from JSON to validated
+//! - `handles`: opaque numbers for bridges and clients
+//! - `bridge`: IO threads, and the queue of what they completed
+//! - `client`: a connection, opened at its first call, and the calls in flight
+//! - `io_thread`: a runtime, what it is asked to do, and what it has done
+//! - `lease`: lending the IO to the thread of a caller that is alone
+//! - `completion`: the way back, by a queue and an eventfd
+//! - `waiting`: the other way back, to a thread that waits for a moment
 
 pub mod abi;
 mod bridge;
