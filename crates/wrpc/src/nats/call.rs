@@ -1,26 +1,20 @@
 //! A call made: message 1 out, messages 2 to 4 back.
 
 use std::future::poll_fn;
-use std::task::{Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_nats::{Message, StatusCode, Subject};
-use bytes::{Bytes, BytesMut};
+use async_nats::Subject;
+use bytes::Bytes;
 
-use super::connection::{Address, Connection, Mailbox, Traffic};
-use super::serve::error_from_headers;
+use super::connection::{Connection, Traffic};
+use super::mailbox::{Address, Mailbox, PROBE, PendingCall};
 use super::subject;
 use crate::{Error, ErrorCode};
 
 /// A call that was accepted and isn't answered is probed this often: its
 /// receiver may have died, and NATS doesn't say so by itself.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// Results beyond this are refused.
-const RESULT_BYTES_MAX: usize = 256 << 20;
-
-/// The part of a reply subject on which the answer to a probe arrives.
-const PROBE: &str = "probe";
 
 /// When things happened. What didn't happen is `None`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,117 +38,6 @@ pub struct Outcome {
     pub traffic: Traffic,
 }
 
-/// The mailbox of a call.
-#[derive(Default)]
-pub(super) struct PendingCall {
-    waker: Option<Waker>,
-    accepted: Option<Instant>,
-    /// Rs, the subject of the receiver's side.
-    receiver: Option<Subject>,
-    results: Results,
-    bytes_received: u64,
-    finished: Option<(Instant, Result<(), Error>)>,
-}
-
-/// Most results are one message: kept as it came.
-#[derive(Default)]
-enum Results {
-    #[default]
-    None,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Results {
-    fn push(&mut self, chunk: &Bytes) {
-        match self {
-            Results::None => *self = Results::One(chunk.clone()),
-            Results::One(first) => {
-                let mut all = BytesMut::with_capacity(first.len() + chunk.len());
-                all.extend_from_slice(first);
-                all.extend_from_slice(chunk);
-                *self = Results::Many(all);
-            }
-            Results::Many(all) => all.extend_from_slice(chunk),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Results::None => 0,
-            Results::One(one) => one.len(),
-            Results::Many(all) => all.len(),
-        }
-    }
-
-    fn into_bytes(self) -> Bytes {
-        match self {
-            Results::None => Bytes::new(),
-            Results::One(one) => one,
-            Results::Many(all) => all.freeze(),
-        }
-    }
-}
-
-impl PendingCall {
-    pub(super) fn deliver(&mut self, part: &str, message: &Message, now: Instant, peers: &str) {
-        self.bytes_received += message.length as u64;
-        let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
-        match part {
-            "" if no_responders => self.fail(
-                Error::new(
-                    ErrorCode::NoResponders,
-                    format!("nobody serves the function on NATS at {peers}"),
-                ),
-                now,
-            ),
-            "" if self.accepted.is_none() => {
-                self.accepted = Some(now);
-                self.receiver = message.reply.clone();
-                self.wake(); // parameters may wait to be sent on
-            }
-            "results" if message.payload.is_empty() => {
-                let result = message.headers.as_ref().map_or(Ok(()), error_from_headers);
-                self.finish(result, now);
-            }
-            "results" => {
-                if self.results.len() + message.payload.len() > RESULT_BYTES_MAX {
-                    let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
-                    self.fail(Error::new(ErrorCode::PayloadTooLarge, text), now);
-                } else if self.finished.is_none() {
-                    self.results.push(&message.payload);
-                }
-            }
-            PROBE if no_responders => self.fail(
-                Error::new(
-                    ErrorCode::ReceiverGone,
-                    "the receiver accepted the call and is gone",
-                ),
-                now,
-            ),
-            // Accepted twice, or results of another path: no function of ours has any.
-            _ => {}
-        }
-    }
-
-    pub(super) fn fail(&mut self, error: Error, now: Instant) {
-        self.finish(Err(error), now);
-    }
-
-    fn finish(&mut self, result: Result<(), Error>, now: Instant) {
-        if self.finished.is_none() {
-            self.finished = Some((now, result));
-            self.wake();
-        }
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
 /// Closes the mailbox whichever way the call ends, also by being dropped.
 struct Open<'a> {
     connection: &'a Connection,
@@ -172,10 +55,7 @@ impl Open<'_> {
             match ready(call) {
                 Some(found) => Poll::Ready(found),
                 None => {
-                    match &mut call.waker {
-                        Some(waker) => waker.clone_from(context.waker()),
-                        none => *none = Some(context.waker().clone()),
-                    }
+                    call.wake_by(context.waker());
                     Poll::Pending
                 }
             }

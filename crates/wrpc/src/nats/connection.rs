@@ -1,9 +1,7 @@
 //! A connection to NATS and its inbox.
 //!
 //! Every connection has one wildcard subscription, `INBOX.>`. What is expected
-//! there has a mailbox: a place in a table, reached by the number that stands
-//! in the subject. A mailbox has a generation, so that a late message never
-//! reaches the next tenant.
+//! there has a mailbox, and the mailbox's number stands in the subject.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,9 +12,8 @@ use futures_util::StreamExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::call::PendingCall;
+use super::mailbox::{Address, Mailbox, Mailboxes};
 use super::options::{self, Options};
-use super::serve::PendingParams;
 use crate::{Error, ErrorCode};
 
 /// A connection, shared by all that call or serve over it.
@@ -41,72 +38,6 @@ struct AbortOnDrop(JoinHandle<()>);
 impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-/// What is expected at a mailbox.
-pub(super) enum Mailbox {
-    /// The answers to a call that was made.
-    Call(PendingCall),
-    /// The rest of the parameters of a call that is to be served.
-    Params(PendingParams),
-}
-
-/// The name of a mailbox: its place and its generation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Address {
-    place: u32,
-    generation: u32,
-}
-
-#[derive(Default)]
-pub(super) struct Mailboxes {
-    places: Vec<Place>,
-    free: Vec<u32>,
-}
-
-struct Place {
-    generation: u32,
-    mailbox: Option<Mailbox>,
-}
-
-impl Mailboxes {
-    fn open(&mut self, mailbox: Mailbox) -> Address {
-        if let Some(place) = self.free.pop() {
-            let entry = &mut self.places[place as usize];
-            entry.mailbox = Some(mailbox);
-            return Address {
-                place,
-                generation: entry.generation,
-            };
-        }
-        let place = self.places.len() as u32;
-        self.places.push(Place {
-            generation: 1, // 0 is the address that nobody has, see `nowhere`
-            mailbox: Some(mailbox),
-        });
-        Address {
-            place,
-            generation: 1,
-        }
-    }
-
-    pub(super) fn get(&mut self, address: Address) -> Option<&mut Mailbox> {
-        let entry = self.places.get_mut(address.place as usize)?;
-        if entry.generation != address.generation {
-            return None;
-        }
-        entry.mailbox.as_mut()
-    }
-
-    fn close(&mut self, address: Address) -> Option<Mailbox> {
-        let entry = self.places.get_mut(address.place as usize)?;
-        if entry.generation != address.generation {
-            return None;
-        }
-        entry.generation = entry.generation.wrapping_add(1).max(1);
-        self.free.push(address.place);
-        entry.mailbox.take()
     }
 }
 
@@ -340,17 +271,12 @@ impl Shared {
     /// The answers of calls in flight may have been lost with the connection.
     fn fail_calls(&self) {
         let now = Instant::now();
-        for place in &mut lock(&self.mailboxes).places {
-            match &mut place.mailbox {
-                Some(Mailbox::Call(call)) => call.fail(
-                    Error::new(
-                        ErrorCode::ConnectionLost,
-                        format!("the connection to NATS at {} was lost", self.peers),
-                    ),
-                    now,
-                ),
-                Some(Mailbox::Params(_)) | None => {}
-            }
+        let error = Error::new(
+            ErrorCode::ConnectionLost,
+            format!("the connection to NATS at {} was lost", self.peers),
+        );
+        for call in lock(&self.mailboxes).calls() {
+            call.fail(error.clone(), now);
         }
     }
 }
@@ -366,33 +292,4 @@ fn lost(peers: &str, error: &dyn std::error::Error) -> Error {
 /// still be whole.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Mailbox, Mailboxes};
-
-    fn mailbox() -> Mailbox {
-        Mailbox::Call(super::PendingCall::default())
-    }
-
-    #[test]
-    fn places_are_used_again_and_addresses_are_not() {
-        let mut mailboxes = Mailboxes::default();
-        let first = mailboxes.open(mailbox());
-        let mut seen = std::collections::HashSet::from([(first.place, first.generation)]);
-        for _ in 0..10_000 {
-            let address = mailboxes.open(mailbox());
-            assert!(seen.insert((address.place, address.generation)));
-            assert!(mailboxes.close(address).is_some());
-            assert!(mailboxes.get(address).is_none());
-            assert!(mailboxes.close(address).is_none());
-        }
-        assert_eq!(
-            mailboxes.places.len(),
-            2,
-            "one for each mailbox open at once"
-        );
-        assert!(mailboxes.get(first).is_some());
-    }
 }

@@ -14,12 +14,16 @@
 //!
 //! - [`options`]: where to connect and how
 //! - [`subject`]: names on the wire
+//! - `headers`: the error of a call, which upstream's wire has no place for
+//! - `mailbox`: what is expected at an inbox
 //! - [`connection`]: the connection and its inbox
 //! - [`call`]: a call made
 //! - [`serve`]: calls served
 
 pub mod call;
 pub mod connection;
+mod headers;
+mod mailbox;
 pub mod options;
 pub mod serve;
 pub mod subject;

@@ -2,25 +2,20 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_nats::{HeaderMap, Message, Subject, Subscriber};
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt as _};
 
-use super::connection::{Address, Connection, Mailbox};
+use super::connection::Connection;
+use super::headers;
+use super::mailbox::{Address, Arrival, Mailbox, PendingParams};
 use super::subject;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
-
-/// On message 4, names the [`ErrorCode`] of a call that failed. Callers that
-/// don't know it see what upstream would have sent: the end of the results.
-const ERROR_HEADER: &str = "Encarno-Error";
-/// On message 4, says in a sentence what failed.
-const ERROR_MESSAGE_HEADER: &str = "Encarno-Error-Message";
-const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
 
 /// Looks at parameters: `Ok` if they are whole, [`DecodeError::Truncated`] if
 /// the rest must still arrive, any other error if they can't become whole.
@@ -230,7 +225,7 @@ impl Responder {
                 }
                 None
             }
-            Err(error) => Some(error_headers(&error)),
+            Err(error) => Some(headers::from_error(&error)),
         };
         self.publish(subject, None, headers, Bytes::new()).await;
     }
@@ -253,74 +248,6 @@ impl Responder {
     }
 }
 
-fn error_headers(error: &Error) -> HeaderMap {
-    let mut message: String = error
-        .message
-        .chars()
-        .map(|char| if char.is_control() { ' ' } else { char })
-        .collect();
-    message.truncate(message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX));
-    let mut headers = HeaderMap::new();
-    headers.insert(ERROR_HEADER, error.code.name());
-    headers.insert(ERROR_MESSAGE_HEADER, message);
-    headers
-}
-
-/// What the headers of message 4 say. Headers that aren't ours say nothing.
-pub(super) fn error_from_headers(headers: &HeaderMap) -> Result<(), Error> {
-    let Some(name) = headers.get(ERROR_HEADER) else {
-        return Ok(());
-    };
-    let message = headers
-        .get(ERROR_MESSAGE_HEADER)
-        .map_or("the receiver gave no reason", |message| message.as_str());
-    Err(match ErrorCode::from_name(name.as_str()) {
-        Some(code) => Error::new(code, message),
-        None => Error::new(
-            ErrorCode::ProtocolViolation,
-            format!(
-                "unknown error {:?} from the receiver: {message}",
-                name.as_str()
-            ),
-        ),
-    })
-}
-
-/// The mailbox of parameters that didn't fit message 1.
-pub(super) struct PendingParams {
-    bytes: BytesMut,
-    bytes_max: usize,
-    state: Arrival,
-    waker: Option<Waker>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Arrival {
-    Coming,
-    Whole,
-    TooLarge,
-}
-
-impl PendingParams {
-    pub(super) fn deliver(&mut self, part: &str, message: &Message) {
-        if part != "params" || self.state != Arrival::Coming {
-            return;
-        }
-        if message.payload.is_empty() {
-            self.state = Arrival::Whole;
-        } else if self.bytes.len() + message.payload.len() > self.bytes_max {
-            self.state = Arrival::TooLarge;
-            self.bytes = BytesMut::new();
-        } else {
-            self.bytes.extend_from_slice(&message.payload);
-            return;
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
 /// Parameters of which the beginning has arrived.
 pub struct Partial {
     connection: Connection,
@@ -331,12 +258,8 @@ pub struct Partial {
 
 impl Partial {
     fn new(connection: Connection, beginning: Bytes, bytes_max: usize, timeout: Duration) -> Self {
-        let (address, receiver) = connection.open(Mailbox::Params(PendingParams {
-            bytes: BytesMut::from(beginning),
-            bytes_max,
-            state: Arrival::Coming,
-            waker: None,
-        }));
+        let params = PendingParams::new(beginning, bytes_max);
+        let (address, receiver) = connection.open(Mailbox::Params(params));
         Self {
             connection,
             address,
@@ -358,18 +281,20 @@ impl Partial {
             let Some(Mailbox::Params(params)) = mailboxes.get(self.address) else {
                 unreachable!("the mailbox of parameters is open as long as they are awaited");
             };
-            if params.state == Arrival::Coming {
-                params.waker = Some(context.waker().clone());
-                return Poll::Pending;
+            match params.arrived() {
+                Some(arrived) => Poll::Ready(arrived),
+                None => {
+                    params.wake_by(context.waker());
+                    Poll::Pending
+                }
             }
-            Poll::Ready((params.state, std::mem::take(&mut params.bytes)))
         });
         match tokio::time::timeout(self.timeout, arrived).await {
-            Ok((Arrival::TooLarge, _)) => Err(Error::new(
+            Ok(Arrival::TooLarge) => Err(Error::new(
                 ErrorCode::PayloadTooLarge,
                 "the parameters are larger than the receiver takes",
             )),
-            Ok((_, bytes)) => Ok(bytes.freeze()),
+            Ok(Arrival::Whole(bytes)) => Ok(bytes),
             Err(_) => Err(Error::new(
                 ErrorCode::Timeout,
                 format!(

@@ -1,0 +1,47 @@
+//! What upstream's wire can't say: the error of a call, in the headers of its
+//! last message.
+
+use async_nats::HeaderMap;
+
+use crate::{Error, ErrorCode};
+
+/// On message 4, names the [`ErrorCode`] of a call that failed. Callers that
+/// don't know it see what upstream would have sent: the end of the results.
+const ERROR_HEADER: &str = "Encarno-Error";
+/// On message 4, says in a sentence what failed.
+const ERROR_MESSAGE_HEADER: &str = "Encarno-Error-Message";
+const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Headers that say what went wrong, in one line each.
+pub(super) fn from_error(error: &Error) -> HeaderMap {
+    let mut message: String = error
+        .message
+        .chars()
+        .map(|char| if char.is_control() { ' ' } else { char })
+        .collect();
+    message.truncate(message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX));
+    let mut headers = HeaderMap::new();
+    headers.insert(ERROR_HEADER, error.code.name());
+    headers.insert(ERROR_MESSAGE_HEADER, message);
+    headers
+}
+
+/// What the headers of message 4 say. Headers that aren't ours say nothing.
+pub(super) fn to_result(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(name) = headers.get(ERROR_HEADER) else {
+        return Ok(());
+    };
+    let message = headers
+        .get(ERROR_MESSAGE_HEADER)
+        .map_or("the receiver gave no reason", |message| message.as_str());
+    Err(match ErrorCode::from_name(name.as_str()) {
+        Some(code) => Error::new(code, message),
+        None => Error::new(
+            ErrorCode::ProtocolViolation,
+            format!(
+                "unknown error {:?} from the receiver: {message}",
+                name.as_str()
+            ),
+        ),
+    })
+}
