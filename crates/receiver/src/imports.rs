@@ -9,7 +9,7 @@ use wasmtime::component::{Linker, Val};
 
 use crate::codec::val;
 use crate::exports::Function;
-use crate::host::Guest;
+use crate::guest::Guest;
 
 /// Results of an import larger than this are refused: as dynamic values they
 /// take forty times the memory.

@@ -8,7 +8,9 @@
 //! - [`exports`]: what the component exports and imports
 //! - [`calls`]: the path of a call
 //! - [`budget`]: the memory of all parameters together
-//! - [`host`]: instances of the component
+//! - [`host`]: the component compiled and linked once, instantiated for each call
+//! - [`pool`]: the pool of instances, and what the kernel allows
+//! - [`guest`]: what a guest has of the host
 //! - [`codec`]: values between the wire and a guest's memory
 //! - [`imports`]: calls that the component makes
 //! - [`limits`]: memory, tables and CPU of a call
@@ -18,9 +20,11 @@ mod calls;
 mod codec;
 mod durations;
 mod exports;
+mod guest;
 mod host;
 mod imports;
 mod limits;
+mod pool;
 mod serve;
 
 use std::io::IsTerminal as _;

@@ -16,8 +16,9 @@ use crate::ServeArgs;
 use crate::calls::{Calls, PARAMS_BYTES_MAX};
 use crate::codec::Shape;
 use crate::exports::Function;
-use crate::host::{GuestLimits, Workload};
+use crate::host::Workload;
 use crate::limits::Ticker;
+use crate::pool::GuestLimits;
 
 /// How long the server may take to send no more calls.
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
