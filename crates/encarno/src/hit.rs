@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::script::Script;
 use crate::strings::StringId;
 
 /// Something to send, as a file or the command line gave it.
@@ -19,6 +20,8 @@ pub struct Record {
     pub scheduled_ns: Option<u64>,
     /// The bytes.
     pub payload: Payload,
+    /// What else it asks for; none = send it and be done.
+    pub script: Option<Arc<Script>>,
 }
 
 /// The bytes of a record. They are bytes, never text.

@@ -3,7 +3,15 @@
 //! The modules in the order in which a hit meets them:
 //!
 //! - [`strings`]: labels, addresses and error texts, each known by a number
+//! - [`script`]: what a record asks for beyond being sent
 //! - [`hit`]: what is sent, and what became of it
+//! - [`settings`]: what a run is asked to do
+//! - [`input`]: records from files
+//! - [`output`]: hits to files
 
 pub mod hit;
+pub mod input;
+pub mod output;
+pub mod script;
+pub mod settings;
 pub mod strings;
