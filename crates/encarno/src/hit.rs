@@ -38,6 +38,21 @@ pub enum Payload {
     },
 }
 
+impl Payload {
+    /// How many bytes.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Memory(bytes) => bytes.len() as u64,
+            Self::File { range, .. } => range.end.saturating_sub(range.start),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// What became of one hit. Instants are ns on the run's monotonic clock, from
 /// its start; an instant that wasn't reached is 0 from there on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,6 +88,8 @@ pub struct Hit {
     pub protocol_code: u16,
     /// DNS took so long, in µs; part of the connect time.
     pub dns_us: u32,
+    /// The TLS handshake took so long, in µs; the end of the connect time.
+    pub tls_us: u32,
 }
 
 impl Hit {
@@ -86,8 +103,62 @@ impl Hit {
         self.ended_ns.saturating_sub(self.scheduled_ns)
     }
 
+    /// Its phases: connect, send, wait for the first byte, read. A phase that
+    /// wasn't reached is 0, and the one in which it ended has the rest, so
+    /// that they add up to the service time.
+    pub fn phases_ns(&self) -> [u64; 4] {
+        let mut phases = [0; 4];
+        let mut since = self.started_ns;
+        let ends = [self.connected_ns, self.sent_ns, self.first_byte_ns, self.ended_ns];
+        for (phase, end) in ends.into_iter().enumerate() {
+            if end == 0 || phase == 3 {
+                phases[phase] = self.ended_ns.saturating_sub(since);
+                break;
+            }
+            phases[phase] = end.saturating_sub(since);
+            since = since.max(end);
+        }
+        phases
+    }
+
+    /// The status as Go-encarno counts it: 999 is an error below the protocol.
+    pub fn go_status(&self) -> u16 {
+        if self.net_code != 0 || self.protocol_code == 0 && self.error.0 != 0 {
+            999
+        } else {
+            self.protocol_code
+        }
+    }
+
+    /// Whether it failed: an error, or a status of 400 and above.
+    pub fn failed(&self) -> bool {
+        self.net_code != 0 || self.error.0 != 0 || self.protocol_code >= 400
+    }
+
     /// How late it started.
     pub fn lag_ns(&self) -> u64 {
         self.started_ns.saturating_sub(self.scheduled_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Hit;
+
+    #[test]
+    fn phases_add_up_to_the_service_time() {
+        let whole = Hit {
+            started_ns: 10,
+            connected_ns: 13,
+            sent_ns: 20,
+            first_byte_ns: 50,
+            ended_ns: 100,
+            ..Hit::default()
+        };
+        assert_eq!(whole.phases_ns(), [3, 7, 30, 50]);
+        let refused = Hit { started_ns: 10, ended_ns: 100, ..Hit::default() };
+        assert_eq!(refused.phases_ns(), [90, 0, 0, 0]);
+        let silent = Hit { first_byte_ns: 0, ..whole };
+        assert_eq!(silent.phases_ns(), [3, 7, 80, 0]);
     }
 }

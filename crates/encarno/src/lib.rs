@@ -7,11 +7,20 @@
 //! - [`hit`]: what is sent, and what became of it
 //! - [`settings`]: what a run is asked to do
 //! - [`input`]: records from files
+//! - [`frame`]: framed blocks with checksums
+//! - [`results`]: the native result file
 //! - [`output`]: hits to files
+//! - [`statistics`]: sums and distributions of hits
+//! - [`stats`]: sums from a result file
 
+pub mod frame;
 pub mod hit;
 pub mod input;
 pub mod output;
+pub mod results;
+pub mod schedule;
 pub mod script;
 pub mod settings;
+pub mod statistics;
+pub mod stats;
 pub mod strings;

@@ -1,5 +1,12 @@
 //! What a run is asked to do: validated, and not validated again further on.
 
+mod run;
+
+pub use run::{
+    Arrivals, ClosedSettings, Delay, DummySettings, NetworkSettings, OpenSettings, Progress, Protocol, RunSettings,
+    Source, TlsSettings, UdpSettings, Workload,
+};
+
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::path::PathBuf;
