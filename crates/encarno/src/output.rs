@@ -4,9 +4,22 @@
 //! writer thread by a bounded queue; empty buffers come back. A full queue is
 //! counted and the buffers wait in the recorder; past its bound they are lost,
 //! counted and told in the [`WriteSummary`]. Hits are never slowed.
+//!
+//! - [`recorder`](Recorder): the hot side
+//! - writer: the thread
+//! - [`sink`]: what takes hits one file at a time; one module for each format
 
 mod recorder;
 mod writer;
 
+pub mod csv;
+pub mod go_binary;
+pub mod ldjson;
+pub mod native;
+pub mod phout;
+pub mod sink;
+pub mod trace;
+
 pub use recorder::Recorder;
-pub use writer::{OutputError, WriteSummary, WriterThread, open};
+pub use sink::OutputError;
+pub use writer::{WriteSummary, WriterThread, open};
