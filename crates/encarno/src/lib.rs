@@ -7,16 +7,29 @@
 //! - [`hit`]: what is sent, and what became of it
 //! - [`settings`]: what a run is asked to do
 //! - [`input`]: records from files
+//! - [`schedule`]: when hits start
+//! - [`workers`]: event loops that make hits
+//! - [`nib`]: the protocols they speak
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
 //! - [`output`]: hits to files
+//! - [`progress`]: what is shown meanwhile, and at the end
+//! - [`pipeline`]: one run, of all these
 //! - [`statistics`]: sums and distributions of hits
 //! - [`stats`]: sums from a result file
+//! - [`cli`]: the commands
+//! - [`clock`], [`error`]: the run's clock, and why it may fail
 
+pub mod cli;
+pub mod clock;
+pub mod error;
 pub mod frame;
 pub mod hit;
 pub mod input;
+pub mod nib;
 pub mod output;
+pub mod pipeline;
+pub mod progress;
 pub mod results;
 pub mod schedule;
 pub mod script;
@@ -24,3 +37,4 @@ pub mod settings;
 pub mod statistics;
 pub mod stats;
 pub mod strings;
+pub mod workers;

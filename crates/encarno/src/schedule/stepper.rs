@@ -12,7 +12,7 @@ use crate::hit::Record;
 /// schedule down, and a reason to run from the schedule instead.
 pub fn write_stpd<E>(
     instants: impl Iterator<Item = u64>,
-    mut records: impl Iterator<Item = Result<(Record, String), E>>,
+    mut records: impl Iterator<Item = Result<(Record, std::sync::Arc<str>), E>>,
     output: &mut impl Write,
 ) -> io::Result<Result<u64, E>> {
     let mut count = 0;
