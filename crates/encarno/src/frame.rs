@@ -16,8 +16,8 @@ pub const INPUT_MAGIC: [u8; 8] = *b"\x89encinp\n";
 /// No frame's payload is longer; what claims to be is damage.
 pub const PAYLOAD_BYTES_MAX: usize = 8 << 20;
 
-const MARK: [u8; 4] = *b"\xf1ENB";
-const HEADER_BYTES: usize = 16;
+pub(crate) const MARK: [u8; 4] = *b"\xf1ENB";
+pub(crate) const HEADER_BYTES: usize = 16;
 const READ_BYTES: usize = 1 << 20;
 
 /// Appends a frame to `out`; `payload` appends what is in it.
@@ -177,14 +177,15 @@ impl<R: Read> FrameReader<R> {
     }
 }
 
-struct Header {
-    kind: u16,
-    length: u32,
-    crc: u32,
+/// A frame's header.
+pub(crate) struct Header {
+    pub(crate) kind: u16,
+    pub(crate) length: u32,
+    pub(crate) crc: u32,
 }
 
 impl Header {
-    fn parse(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let &[a, b, c, d, k0, k1, h0, h1, l0, l1, l2, l3, c0, c1, c2, c3] = header;
         let kind = u16::from_le_bytes([k0, k1]);

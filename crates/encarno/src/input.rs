@@ -1,28 +1,218 @@
 //! Records from files: recognised, read ahead in large blocks, never whole.
+//!
+//! A payload is a view into the block that was read, or, if it is large, a
+//! range of the file; the memory needed doesn't depend on the file's size.
+//!
+//! - [`source`]: blocks, lines and payloads of a file that may be compressed
+//! - [`recognise`]: which format a file has
+//! - one module for each format
+
+mod access;
+mod jsonline;
+mod payload;
+mod raw;
+mod recognise;
+mod request;
+mod source;
+mod strings_file;
+mod uri;
+mod urls;
+
+pub mod native;
 
 use std::path::PathBuf;
 
-use crate::hit::Record;
-use crate::settings::InputSettings;
-use crate::strings::Strings;
+use crate::hit::{Payload, Record};
+use crate::settings::{AutoLabel, InputFormat, InputSettings, Sharing};
+use crate::strings::{StringId, Strings};
+use source::Source;
+use strings_file::StringsFile;
+
+/// Texts that are kept apart; more labels than that share one.
+const TEXTS_MAX: usize = 1_000_000;
+const MORE_LABELS: &str = "(more labels)";
+const BLOCK_BYTES: usize = 256 << 10;
+/// There may be thousands of workers.
+const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
 
 /// Opens the input. The result is an endless or bounded stream of records, as
 /// the settings say; broken ones come as data between the good ones. Read it
 /// on a thread of its own; open it once for each worker if it isn't shared.
 pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputError> {
-    let _ = (settings, strings);
-    Ok(Input {})
+    let error = |operation, reason: String| InputError {
+        operation,
+        file: settings.file.clone(),
+        reason,
+    };
+    let block_bytes = match settings.sharing {
+        Sharing::Shared => BLOCK_BYTES,
+        Sharing::PerWorker => BLOCK_BYTES_PER_WORKER,
+    };
+    let mut source = Source::open(&settings.file, block_bytes, settings.memory_payload_bytes_max)
+        .map_err(|source| error("open", source.to_string()))?;
+    let format = match settings.format {
+        Some(format) => format,
+        None => {
+            let start = source.peek(BLOCK_BYTES).map_err(|source| error("read", source.to_string()))?;
+            recognise::format(start).map_err(|reason| error("recognise", reason))?
+        }
+    };
+    let strings_file = match &settings.strings_file {
+        Some(file) => StringsFile::read(file)?,
+        None => StringsFile::default(),
+    };
+    let context = Context {
+        strings: strings.clone(),
+        strings_file,
+        settings: settings.clone(),
+        last_label: (Vec::new(), StringId(0)),
+        last_address: (Vec::new(), StringId(0)),
+        skipped: 0,
+    };
+    let parser: Box<dyn Parse> = match format {
+        InputFormat::Payload => Box::new(payload::PayloadParser::default()),
+        InputFormat::Raw => Box::new(raw::RawParser::raw()),
+        InputFormat::Stpd => Box::new(raw::RawParser::stpd()),
+        InputFormat::Uri => Box::new(uri::UriParser::uri()),
+        InputFormat::UriPost => Box::new(uri::UriParser::with_bodies()),
+        InputFormat::Access => Box::new(access::AccessParser),
+        InputFormat::JsonLine => Box::new(jsonline::JsonLineParser),
+        InputFormat::Urls => Box::new(urls::UrlsParser),
+        InputFormat::Native => Box::new(native::NativeParser::default()),
+    };
+    let passes = match settings.passes {
+        Some(passes) => Some(passes.get()),
+        None if format == InputFormat::Stpd => Some(1),
+        None => None,
+    };
+    Ok(Input {
+        source,
+        parser,
+        context,
+        format,
+        passes,
+        pass: 1,
+        records: 0,
+        records_in_pass: 0,
+        bad: 0,
+        pass_start_ns: 0,
+        last_scheduled_ns: 0,
+        ended: false,
+    })
 }
 
 /// The records of an input.
-#[derive(Debug)]
-pub struct Input {}
+pub struct Input {
+    source: Source,
+    parser: Box<dyn Parse>,
+    context: Context,
+    format: InputFormat,
+    passes: Option<u64>,
+    pass: u64,
+    records: u64,
+    records_in_pass: u64,
+    bad: u64,
+    /// Times in the file count from here: each pass goes on after the last one.
+    pass_start_ns: u64,
+    last_scheduled_ns: u64,
+    ended: bool,
+}
+
+impl Input {
+    /// The format that the file has.
+    pub fn format(&self) -> InputFormat {
+        self.format
+    }
+
+    /// Records left out by choice: not a GET in an access log, not a chosen label.
+    pub fn skipped(&self) -> u64 {
+        self.context.skipped
+    }
+
+    /// Broken records of the first pass.
+    pub fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    fn good(&mut self, mut record: Record) -> Option<Record> {
+        self.context.label_if_needed(&mut record, self.records);
+        if !self.context.chosen(&record) {
+            self.context.skipped += 1;
+            return None;
+        }
+        if let Some(scheduled_ns) = &mut record.scheduled_ns {
+            *scheduled_ns = scheduled_ns.saturating_add(self.pass_start_ns);
+            self.last_scheduled_ns = *scheduled_ns;
+        }
+        self.records += 1;
+        self.records_in_pass += 1;
+        let records_max = self.context.settings.records_max;
+        self.ended = records_max.is_some_and(|max| self.records >= max.get());
+        Some(record)
+    }
+
+    /// What goes out about a broken record: nothing if it did in the first pass.
+    fn bad_record(&mut self, bad: Bad, start: u64) -> Option<BadRecord> {
+        let Bad { mut reason, mut fatal, .. } = bad;
+        if self.pass > 1 && !fatal {
+            return None;
+        }
+        self.bad += 1;
+        let bad_max = self.context.settings.bad_max;
+        if self.bad > bad_max && !fatal {
+            fatal = true;
+            reason = format!("{reason}; that is more than {bad_max} broken records, the input ends here");
+        }
+        self.ended = fatal;
+        let file = self.context.settings.file.clone();
+        Some(BadRecord { file, offset: bad.offset.unwrap_or(start), reason, fatal })
+    }
+
+    /// Starts the next pass, if there is one.
+    fn next_pass(&mut self) -> Result<(), Bad> {
+        if self.records_in_pass == 0 {
+            return Err(Bad::fatal("there is no usable record in the file"));
+        }
+        if self.passes.is_some_and(|passes| self.pass >= passes) || !self.source.can_rewind() {
+            self.ended = true;
+            return Ok(());
+        }
+        self.pass += 1;
+        self.records_in_pass = 0;
+        self.pass_start_ns = self.last_scheduled_ns;
+        self.parser.restart();
+        self.source.rewind().map_err(|error| Bad::fatal(format!("can't read it again: {error}")))
+    }
+}
 
 impl Iterator for Input {
     type Item = Result<Record, BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            let start = self.source.offset();
+            let bad = match self.parser.next(&mut self.source, &mut self.context) {
+                Ok(Some(record)) => match self.good(record) {
+                    Some(record) => return Some(Ok(record)),
+                    None => continue,
+                },
+                Ok(None) => match self.next_pass() {
+                    Ok(()) => continue,
+                    Err(bad) => bad,
+                },
+                Err(bad) => bad,
+            };
+            if let Some(bad) = self.bad_record(bad, start) {
+                return Some(Err(bad));
+            }
+        }
         None
+    }
+}
+
+impl std::fmt::Debug for Input {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input").field("format", &self.format).field("records", &self.records).finish()
     }
 }
 
@@ -50,4 +240,96 @@ pub struct InputError {
     pub file: PathBuf,
     /// Why not, and the way out.
     pub reason: String,
+}
+
+/// A format. It leaves the source where the next record may start, after a
+/// broken one too.
+trait Parse: Send {
+    /// The next record; none at the end of the file.
+    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad>;
+
+    /// The file starts again.
+    fn restart(&mut self) {}
+}
+
+/// What is wrong with a record.
+#[derive(Debug)]
+struct Bad {
+    reason: String,
+    offset: Option<u64>,
+    fatal: bool,
+}
+
+impl Bad {
+    fn new(reason: impl Into<String>) -> Self {
+        Self { reason: reason.into(), offset: None, fatal: false }
+    }
+
+    fn fatal(reason: impl Into<String>) -> Self {
+        Self { fatal: true, ..Self::new(reason) }
+    }
+
+    fn at(self, offset: u64) -> Self {
+        Self { offset: Some(offset), ..self }
+    }
+}
+
+impl From<std::io::Error> for Bad {
+    fn from(error: std::io::Error) -> Self {
+        Self::fatal(format!("can't read on: {error}"))
+    }
+}
+
+/// What parsers share.
+struct Context {
+    strings: Strings,
+    strings_file: StringsFile,
+    settings: InputSettings,
+    last_label: (Vec<u8>, StringId),
+    last_address: (Vec<u8>, StringId),
+    skipped: u64,
+}
+
+impl Context {
+    /// The number of a label; records with the same one tend to follow another.
+    fn label(&mut self, text: &[u8]) -> StringId {
+        intern(&self.strings, &mut self.last_label, text)
+    }
+
+    fn address(&mut self, text: &[u8]) -> StringId {
+        intern(&self.strings, &mut self.last_address, text)
+    }
+
+    fn label_if_needed(&mut self, record: &mut Record, number: u64) {
+        if record.label.0 != 0 {
+            return;
+        }
+        let label = match (self.settings.auto_label, &record.payload) {
+            (AutoLabel::None, _) => return,
+            (AutoLabel::Unique, _) => format!("#{number}"),
+            (AutoLabel::Segments(count), Payload::Memory(bytes)) => request::path(bytes)
+                .split('/')
+                .skip(1)
+                .take(count.into())
+                .fold(String::new(), |label, segment| label + "_" + segment),
+            (AutoLabel::Uri, Payload::Memory(bytes)) => request::path(bytes),
+            (_, Payload::File { .. }) => return,
+        };
+        record.label = self.label(label.as_bytes());
+    }
+
+    fn chosen(&self, record: &Record) -> bool {
+        let chosen = &self.settings.chosen_labels;
+        chosen.is_empty()
+            || self.strings.get(record.label).is_some_and(|label| chosen.iter().any(|one| **one == *label))
+    }
+}
+
+fn intern(strings: &Strings, last: &mut (Vec<u8>, StringId), text: &[u8]) -> StringId {
+    if last.0 != text {
+        let id = strings.intern(&String::from_utf8_lossy(text));
+        let id = if id.0 as usize >= TEXTS_MAX { strings.intern(MORE_LABELS) } else { id };
+        *last = (text.to_vec(), id);
+    }
+    last.1
 }

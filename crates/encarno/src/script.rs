@@ -3,8 +3,10 @@
 //! The input parses it (Go-encarno's `replaces`, `extracts` and `asserts`);
 //! the workers act on it.
 
+use serde::{Deserialize, Serialize};
+
 /// The script of one record.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Script {
     /// Variables to substitute as `${name}` in payload, label and address. An
     /// unknown one becomes `NO_VALUE`.
@@ -16,7 +18,7 @@ pub struct Script {
 }
 
 /// A variable that is set from the bytes of the answer; `NOT_FOUND` without a match.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Extract {
     /// The variable.
     pub name: String,
@@ -29,7 +31,7 @@ pub struct Extract {
 }
 
 /// An expression that the bytes of the answer must match, or must not.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Assert {
     /// The regular expression.
     pub regex: String,

@@ -38,6 +38,8 @@ pub struct InputSettings {
     pub auto_label: AutoLabel,
     /// Only records with one of these labels; empty = all.
     pub chosen_labels: Vec<String>,
+    /// What happens to records that have a script.
+    pub scripts: Scripts,
     /// Past so many broken records the run ends.
     pub bad_max: u64,
     /// Payloads above are sent from the file, piece by piece.
@@ -59,6 +61,7 @@ impl InputSettings {
             values: BTreeMap::new(),
             auto_label: AutoLabel::None,
             chosen_labels: Vec::new(),
+            scripts: Scripts::Refuse,
             bad_max: 100,
             memory_payload_bytes_max: 1 << 20,
         }
@@ -96,6 +99,17 @@ pub enum Sharing {
     Shared,
     /// Every worker: each reads the file for itself.
     PerWorker,
+}
+
+/// What happens to records that have a script.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scripts {
+    /// Values that are known from the start are substituted; a record that
+    /// needs its answer looked at ends the run.
+    #[default]
+    Refuse,
+    /// They come with the record, and the workers act on them.
+    Keep,
 }
 
 /// Labels for records without one.
