@@ -17,6 +17,7 @@
 //! - [`pipeline`]: one run, of all these
 //! - [`statistics`]: sums and distributions of hits
 //! - [`stats`]: sums from a result file
+//! - [`target`]: a scripted server to test and calibrate with
 //! - [`cli`]: the commands
 //! - [`clock`], [`error`]: the run's clock, and why it may fail
 
@@ -37,4 +38,5 @@ pub mod settings;
 pub mod statistics;
 pub mod stats;
 pub mod strings;
+pub mod target;
 pub mod workers;
