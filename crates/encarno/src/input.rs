@@ -136,6 +136,7 @@ impl Input {
 
     fn good(&mut self, mut record: Record) -> Option<Record> {
         self.context.label_if_needed(&mut record, self.records);
+        self.context.address_if_needed(&mut record);
         if !self.context.chosen(&record) {
             self.context.skipped += 1;
             return None;
@@ -316,6 +317,17 @@ impl Context {
             (_, Payload::File { .. }) => return,
         };
         record.label = self.label(label.as_bytes());
+    }
+
+    /// Without any address the request's Host header says where to.
+    fn address_if_needed(&mut self, record: &mut Record) {
+        if record.address.0 == 0
+            && self.settings.host.is_empty()
+            && let Payload::Memory(bytes) = &record.payload
+            && let Some(host) = request::host(bytes)
+        {
+            record.address = self.address(host);
+        }
     }
 
     fn chosen(&self, record: &Record) -> bool {

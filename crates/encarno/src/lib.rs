@@ -6,6 +6,7 @@
 //! - [`script`]: what a record asks for beyond being sent
 //! - [`hit`]: what is sent, and what became of it
 //! - [`settings`]: what a run is asked to do
+//! - [`config`]: the configuration file
 //! - [`input`]: records from files
 //! - [`schedule`]: when hits start
 //! - [`workers`]: event loops that make hits
@@ -23,6 +24,7 @@
 
 pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod frame;
 pub mod hit;

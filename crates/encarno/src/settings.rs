@@ -91,6 +91,33 @@ pub enum InputFormat {
     Native,
 }
 
+impl InputFormat {
+    /// Each format with the name that users give it.
+    pub const NAMES: [(&str, Self); 9] = [
+        ("payload", Self::Payload),
+        ("raw", Self::Raw),
+        ("stpd", Self::Stpd),
+        ("uri", Self::Uri),
+        ("uripost", Self::UriPost),
+        ("access", Self::Access),
+        ("jsonline", Self::JsonLine),
+        ("urls", Self::Urls),
+        ("native", Self::Native),
+    ];
+}
+
+impl std::str::FromStr for InputFormat {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::NAMES.iter().find(|(name, _)| *name == text || *name == "raw" && text == "phantom");
+        known.map(|&(_, format)| format).ok_or_else(|| {
+            let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
+            format!("{text:?} isn't a format: write {}", names.join(", "))
+        })
+    }
+}
+
 /// Who gets a record of the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
