@@ -104,7 +104,7 @@ impl Watch {
 
     /// What is said at the end.
     pub fn summary(&self, ended_ns: u64, written: WriteSummary, records: u64, bad: u64, stop: Stop) -> Summary {
-        Summary::new(&self.counters, ended_ns, self.open, written, records, bad, stop)
+        Summary::new(&self.counters, self.clock.origin_ns(), ended_ns, self.open, written, records, bad, stop)
     }
 
     /// The health line in the Go tool's words, and the rest in a second one.

@@ -76,6 +76,8 @@ impl Totals {
 pub struct Summary {
     /// The sums.
     pub totals: Totals,
+    /// The run's start on CLOCK_MONOTONIC.
+    pub origin_ns: u64,
     /// How long it took.
     pub elapsed_ns: u64,
     /// From start to end.
@@ -111,6 +113,7 @@ const LAG_P99_NS_MAX: u64 = 5_000_000;
 impl Summary {
     pub(super) fn new(
         counters: &[Arc<Counters>],
+        origin_ns: u64,
         elapsed_ns: u64,
         open: bool,
         written: WriteSummary,
@@ -133,6 +136,7 @@ impl Summary {
         let verdict = Verdict::new(counters, &totals, &lag, open, &written);
         Self {
             totals,
+            origin_ns,
             elapsed_ns,
             service: sum(|counters| &counters.service),
             response: sum(|counters| &counters.response),

@@ -34,7 +34,7 @@ const HUNGER_NS: u64 = 200_000;
 /// as it is measured, up to here.
 const EARLY_NS_MAX: u64 = 60_000;
 /// With `--spin` a sleep ends that early.
-const SPIN_NS: u64 = 300_000;
+const SPIN_NS: u64 = 120_000;
 
 /// Why an event loop can't go on.
 #[derive(Debug, thiserror::Error)]
