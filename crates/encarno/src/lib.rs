@@ -18,6 +18,8 @@
 //! - [`pipeline`]: one run, of all these
 //! - [`statistics`]: sums and distributions of hits
 //! - [`stats`]: sums from a result file
+//! - [`show`]: files for people to read
+//! - [`convert`]: files to other formats
 //! - [`target`]: a scripted server to test and calibrate with
 //! - [`cli`]: the commands
 //! - [`clock`], [`error`]: the run's clock, and why it may fail
@@ -25,6 +27,7 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod convert;
 pub mod error;
 pub mod frame;
 pub mod hit;
@@ -37,6 +40,7 @@ pub mod results;
 pub mod schedule;
 pub mod script;
 pub mod settings;
+pub mod show;
 pub mod statistics;
 pub mod stats;
 pub mod strings;

@@ -16,6 +16,8 @@ pub mod csv;
 pub mod go_binary;
 pub mod ldjson;
 pub mod native;
+#[cfg(feature = "parquet")]
+pub mod parquet;
 pub mod phout;
 pub mod sink;
 pub mod trace;

@@ -169,7 +169,7 @@ fn percent(part: u64, whole: u64) -> f64 {
 }
 
 /// A label comes from a file: it mustn't steer the terminal.
-fn printable(text: &str) -> String {
+pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -3,6 +3,7 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
+use encarno::convert::{self, InputTarget};
 use encarno::hit::{Payload, Record};
 use encarno::input::{self, BadRecord};
 use encarno::settings::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
@@ -347,4 +348,79 @@ proptest! {
             prop_assert!(good.iter().map(|record| &record.3).eq(&payloads));
         }
     }
+}
+
+#[test]
+fn every_format_becomes_our_own_and_comes_back() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (format, name) in FORMATS {
+        let mut settings = settings(data(name));
+        settings.strings_file = Some(data("indexed.istr"));
+        settings.scripts = Scripts::Keep;
+        let (_, expected, _) = read(&settings);
+        for target in [InputTarget::Native, InputTarget::GoPayload] {
+            let to = folder.path().join("converted");
+            let converted = convert::input(&settings, &to, target).expect("it converts");
+            assert_eq!((converted.count, converted.bad_count), (expected.len() as u64, 0));
+            let again = InputSettings { file: to, format: None, strings_file: None, ..settings.clone() };
+            let (found, mut records, bad) = read(&again);
+            assert_eq!(found, if target == InputTarget::Native { InputFormat::Native } else { InputFormat::Payload });
+            assert!(bad.is_empty(), "{bad:?}");
+            if target == InputTarget::GoPayload && format == InputFormat::Stpd {
+                assert!(converted.warning.is_some_and(|warning| warning.contains("instants")));
+                records.iter_mut().zip(&expected).for_each(|(record, expected)| record.2 = expected.2);
+            }
+            assert_eq!(records, expected, "{name}");
+        }
+    }
+}
+
+#[test]
+fn our_own_format_keeps_scripts_and_large_payloads() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let to = folder.path().join("converted");
+    let mut from = settings(data("scripted.enc-go"));
+    from.strings_file = Some(data("indexed.istr"));
+    convert::input(&from, &to, InputTarget::Native).expect("it converts");
+    let scripts = |settings: &InputSettings| -> Vec<_> {
+        let settings = InputSettings { scripts: Scripts::Keep, ..settings.clone() };
+        let input = input::open(&settings, &Strings::default()).expect("it opens");
+        input.map(|record| record.expect("good").script).collect()
+    };
+    assert_eq!(scripts(&settings(to.clone())), scripts(&from));
+    // Refusing them is not left to the format.
+    assert!(read(&settings(to.clone())).2[0].fatal);
+
+    let small = InputSettings { memory_payload_bytes_max: 40, ..settings(data("raw.ammo")) };
+    convert::input(&small, &to, InputTarget::Native).expect("it converts");
+    let again = InputSettings { memory_payload_bytes_max: 40, ..settings(to) };
+    assert_settings_read(&again, InputFormat::Native, &[seen("first tag", "", FIRST), seen("", "", SECOND)]);
+}
+
+#[test]
+fn a_damaged_block_of_our_own_format_costs_its_records() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+    let lines: String = (0..5000).map(|n| format!("/{n} label{n}\n")).collect();
+    std::fs::write(&from, lines).expect("written");
+    convert::input(&settings(from), &to, InputTarget::Native).expect("it converts");
+    let whole = std::fs::read(&to).expect("there");
+    let (_, all, _) = read(&settings(to.clone()));
+    assert_eq!(all.len(), 5000);
+    for place in (0..whole.len()).step_by(whole.len() / 200) {
+        let mut bytes = whole.clone();
+        bytes[place] ^= 0x55;
+        std::fs::write(&to, bytes).expect("written");
+        let settings = InputSettings { format: Some(InputFormat::Native), bad_max: u64::MAX, ..settings(to.clone()) };
+        let (_, good, bad) = read(&settings);
+        assert!(!bad.is_empty(), "byte {place}");
+        // Never a wrong record: each one that comes was there.
+        assert!(good.iter().all(|record| all.contains(record)), "byte {place}");
+    }
+}
+
+#[test]
+fn the_host_header_is_the_address_when_there_is_no_other() {
+    let settings = InputSettings { host: String::new(), ..settings(data("raw.ammo")) };
+    assert_settings_read(&settings, InputFormat::Raw, &[seen("first tag", "h", FIRST), seen("", "h", SECOND)]);
 }

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::payload::apply_script;
 use super::source::Source;
 use super::{Bad, Context, Parse};
 use crate::frame::{self, INPUT_MAGIC};
@@ -61,7 +62,7 @@ impl Parse for NativeParser {
                 KIND_LARGE => {
                     let (head, _) = Head::split(payload).ok_or_else(|| Bad::new("a large record of no sense"))?;
                     let payload = source.payload(head.length)?;
-                    return self.record(&head, payload).map(Some);
+                    return self.record(&head, payload, context).map(Some);
                 }
                 // A kind of a later version: nothing that this one needs.
                 _ => {}
@@ -74,7 +75,7 @@ impl Parse for NativeParser {
             return Err(Bad::new("a record is longer than its block"));
         }
         self.records = rest.slice(length..);
-        self.record(&head, Payload::Memory(rest.slice(..length))).map(Some)
+        self.record(&head, Payload::Memory(rest.slice(..length)), context).map(Some)
     }
 
     fn restart(&mut self) {
@@ -121,21 +122,24 @@ impl NativeParser {
         Ok(())
     }
 
-    fn record(&self, head: &Head, payload: Payload) -> Result<Record, Bad> {
+    fn record(&self, head: &Head, payload: Payload, context: &mut Context) -> Result<Record, Bad> {
         let text = |number: u32| match number {
             0 => Ok(StringId(0)),
             _ => self.texts.get(number as usize - 1).copied().ok_or_else(|| {
                 Bad::new(format!("text {number} isn't there: the block with it may be damaged"))
             }),
         };
-        let script = match head.script {
-            0 => None,
-            number => Some(Arc::clone(
-                self.scripts.get(number as usize - 1).ok_or_else(|| Bad::new(format!("script {number} isn't there")))?,
-            )),
-        };
         let scheduled_ns = (head.flags & FLAG_TIMED != 0).then_some(head.scheduled_ns);
-        Ok(Record { label: text(head.label)?, address: text(head.address)?, scheduled_ns, payload, script })
+        let record =
+            Record { label: text(head.label)?, address: text(head.address)?, scheduled_ns, payload, script: None };
+        match head.script {
+            0 => Ok(record),
+            number => {
+                let script = self.scripts.get(number as usize - 1);
+                let script = script.ok_or_else(|| Bad::new(format!("script {number} isn't there")))?;
+                apply_script(record, Arc::clone(script), context)
+            }
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::strings::StringId;
 
 /// What a variable without a value becomes.
 const NO_VALUE: &str = "NO_VALUE";
+const SCRIPTS_MAX: usize = 10_000;
 const CONTENT_LENGTH: &[u8] = b"${:content-length:}";
 
 /// Most records have one of few scripts: equal ones are kept once.
@@ -54,46 +55,51 @@ impl Parse for PayloadParser {
         let record = Record { label, address, scheduled_ns: None, payload, script: None };
         match metadata.script {
             None => Ok(Some(record)),
-            Some(script) => self.scripted(record, script, context).map(Some).map_err(|bad| bad.at(start)),
+            Some(script) => apply_script(record, self.kept(script), context).map(Some).map_err(|bad| bad.at(start)),
         }
     }
 }
 
 impl PayloadParser {
-    fn scripted(&mut self, mut record: Record, script: Script, context: &mut Context) -> Result<Record, Bad> {
-        if context.settings.scripts == Scripts::Keep {
-            let script = Arc::new(script);
-            let kept = self.scripts.get(&script).cloned().unwrap_or_else(|| {
-                if self.scripts.len() < 10_000 {
-                    self.scripts.insert(Arc::clone(&script));
-                }
-                script
-            });
-            record.script = Some(kept);
-            return Ok(record);
-        }
-        if !script.extracts.is_empty() || !script.asserts.is_empty() {
-            return Err(Bad::fatal(
-                "the record extracts values from its answer or asserts something about it, \
-                 which this version doesn't do yet: it can't run as it is meant",
-            ));
-        }
-        let Payload::Memory(bytes) = &record.payload else {
-            return Err(Bad::new("values can't be substituted in a payload that doesn't fit into memory"));
-        };
-        record.payload = Payload::Memory(substitute(bytes, &script.replaces, context));
-        for (text, is_label) in [(record.label, true), (record.address, false)] {
-            if let Some(text) = context.strings.get(text).filter(|text| text.contains("${")) {
-                let text = replace_values(text.as_bytes().to_vec(), &script.replaces, context);
-                if is_label {
-                    record.label = context.label(&text);
-                } else {
-                    record.address = context.address(&text);
-                }
+    /// The same script as one that came before, if there was one.
+    fn kept(&mut self, script: Script) -> Arc<Script> {
+        let script = Arc::new(script);
+        self.scripts.get(&script).cloned().unwrap_or_else(|| {
+            if self.scripts.len() < SCRIPTS_MAX {
+                self.scripts.insert(Arc::clone(&script));
+            }
+            script
+        })
+    }
+}
+
+/// Keeps the script with the record, or does what can be done about it now.
+pub(super) fn apply_script(mut record: Record, script: Arc<Script>, context: &mut Context) -> Result<Record, Bad> {
+    if context.settings.scripts == Scripts::Keep {
+        record.script = Some(script);
+        return Ok(record);
+    }
+    if !script.extracts.is_empty() || !script.asserts.is_empty() {
+        return Err(Bad::fatal(
+            "the record extracts values from its answer or asserts something about it, \
+             which this version doesn't do yet: it can't run as it is meant",
+        ));
+    }
+    let Payload::Memory(bytes) = &record.payload else {
+        return Err(Bad::new("values can't be substituted in a payload that doesn't fit into memory"));
+    };
+    record.payload = Payload::Memory(substitute(bytes, &script.replaces, context));
+    for (text, is_label) in [(record.label, true), (record.address, false)] {
+        if let Some(text) = context.strings.get(text).filter(|text| text.contains("${")) {
+            let text = replace_values(text.as_bytes().to_vec(), &script.replaces, context);
+            if is_label {
+                record.label = context.label(&text);
+            } else {
+                record.address = context.address(&text);
             }
         }
-        Ok(record)
     }
+    Ok(record)
 }
 
 fn substitute(payload: &Bytes, names: &[String], context: &Context) -> Bytes {
