@@ -1,10 +1,12 @@
 //! The command line: flags once, into validated settings.
 
 mod hit;
+mod read;
 mod step;
 mod target;
 
 use std::io::Write;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
@@ -26,16 +28,29 @@ use crate::workers::control::Stop;
 /// 4 an output failed, 5 no file descriptors left, 6 with --strict: the
 /// generator itself was the limit, 130 stopped at once by a second signal.
 #[derive(Debug, Parser)]
-#[command(name = "encarno", version, about, long_about)]
+#[command(name = "encarno", version, about, long_about, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// A configuration file: the same as `encarno run FILE`.
+    file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Hit a URL, or send a file of records.
     Hit(Box<hit::HitArguments>),
+    /// Run a configuration file.
+    Run {
+        /// The file: Go-encarno's YAML, and keys of ours.
+        file: PathBuf,
+    },
+    /// Sum up a result file.
+    Stats(read::StatsArguments),
+    /// Show a result file or an input file, for people to read.
+    Show(read::ShowArguments),
+    /// Convert results to other formats, and inputs to the native one.
+    Convert(read::ConvertArguments),
     /// Write a stpd file from records and a schedule.
     Step(step::StepArguments),
     /// Serve scripted answers, to test and calibrate with.
@@ -46,10 +61,15 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     start_log();
-    let result = match arguments.command {
-        Command::Hit(arguments) => arguments.settings().and_then(|settings| run(&settings)),
-        Command::Step(arguments) => arguments.run(),
-        Command::Target(arguments) => arguments.run(),
+    let result = match (arguments.command, arguments.file) {
+        (Some(Command::Run { file }), _) | (None, Some(file)) => run_file(&file),
+        (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| run(&settings)),
+        (Some(Command::Stats(arguments)), _) => arguments.run(),
+        (Some(Command::Show(arguments)), _) => arguments.run(),
+        (Some(Command::Convert(arguments)), _) => arguments.run(),
+        (Some(Command::Step(arguments)), _) => arguments.run(),
+        (Some(Command::Target(arguments)), _) => arguments.run(),
+        (None, None) => Err(Failure::usage("nothing to do: see encarno --help")),
     };
     ExitCode::from(result.unwrap_or_else(|failure| {
         complain(&failure.text);
@@ -74,6 +94,11 @@ impl Failure {
     pub(crate) fn usage(error: impl ToString) -> Self {
         Self { text: error.to_string(), exit_code: exit::USAGE }
     }
+}
+
+fn run_file(file: &Path) -> Result<u8, Failure> {
+    let settings = crate::config::read(file).map_err(Failure::setup)?;
+    run(&settings)
 }
 
 /// Runs, shows the summary, and says how it went.
