@@ -144,6 +144,7 @@ fn input(raw: &RawInput, protocol: &RawProtocol, values: BTreeMap<String, String
         passes: raw.iterationlimit.and_then(NonZeroU64::new),
         records_max: raw.recordlimit.and_then(NonZeroU64::new),
         host: protocol.address.as_ref().map(|address| host(&address.value).to_owned()).unwrap_or_default(),
+        address_from_host: protocol.address.is_none(),
         headers: raw.headers.clone().into_iter().collect(),
         values,
         auto_label,

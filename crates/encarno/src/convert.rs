@@ -6,7 +6,7 @@ mod go_payload;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::hit::Hit;
+use crate::hit::{Hit, Payload, Record};
 use crate::input::{self, BadRecord, InputError, native::NativeInputWriter};
 use crate::output::sink::{OutputError, Sink, Texts};
 use crate::output::{csv::CsvSink, go_binary::GoBinarySink, ldjson::LdjsonSink, phout::PhoutSink};
@@ -165,10 +165,12 @@ pub fn input(settings: &InputSettings, to: &Path, target: InputTarget) -> Result
         }
     };
     let mut converted = Converted::default();
+    let mut without_host = 0;
     for record in input.by_ref() {
         match record {
             Ok(record) => {
                 converted.count += 1;
+                without_host += u64::from(has_empty_host(&record));
                 match &mut writer {
                     Writer::Native(writer) => writer.write(&record),
                     Writer::GoPayload(writer) => writer.write(&record),
@@ -193,7 +195,19 @@ pub fn input(settings: &InputSettings, to: &Path, target: InputTarget) -> Result
         }
     }
     .map_err(error("write"))?;
+    if without_host > 0 {
+        converted.warning.get_or_insert(format!(
+            "{without_host} requests have an empty Host header, for the file doesn't say it: give --host"
+        ));
+    }
     Ok(converted)
+}
+
+fn has_empty_host(record: &Record) -> bool {
+    match &record.payload {
+        Payload::Memory(bytes) => memchr::memmem::find(bytes, b"\r\nHost: \r\n").is_some(),
+        Payload::File { .. } => false,
+    }
 }
 
 enum Writer {

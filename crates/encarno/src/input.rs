@@ -322,7 +322,7 @@ impl Context {
     /// Without any address the request's Host header says where to.
     fn address_if_needed(&mut self, record: &mut Record) {
         if record.address.0 == 0
-            && self.settings.host.is_empty()
+            && self.settings.address_from_host
             && let Payload::Memory(bytes) = &record.payload
             && let Some(host) = request::host(bytes)
         {

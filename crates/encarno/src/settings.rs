@@ -30,6 +30,9 @@ pub struct InputSettings {
     /// The Host header for formats that hold URLs and not requests, unless the
     /// file says another.
     pub host: String,
+    /// A record without an address goes to what its Host header says: there is
+    /// no default address.
+    pub address_from_host: bool,
     /// Headers added to requests made from URLs, unless the file says others.
     pub headers: Vec<(String, String)>,
     /// Texts for `${name}` in payload, label and address.
@@ -57,6 +60,7 @@ impl InputSettings {
             passes: None,
             records_max: None,
             host: String::new(),
+            address_from_host: false,
             headers: Vec::new(),
             values: BTreeMap::new(),
             auto_label: AutoLabel::None,

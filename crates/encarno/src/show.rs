@@ -9,7 +9,7 @@ use crate::hit::{Hit, Payload, Record};
 use crate::input::{self, InputError};
 use crate::output::sink::Texts;
 use crate::results::Block;
-use crate::settings::{InputFormat, InputSettings, Scripts};
+use crate::settings::{InputSettings, Scripts};
 use crate::stats::{self, FileError};
 use crate::strings::Strings;
 
@@ -60,12 +60,12 @@ pub fn kind_of(path: &Path) -> io::Result<FileKind> {
     })
 }
 
-/// Shows a file: hits a line each, or records with their payloads. `all` shows
-/// payloads whole.
-pub fn show(path: &Path, format: Option<InputFormat>, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
-    match kind_of(path)? {
-        FileKind::Results => show_results(path, out),
-        _ => show_input(path, format, all, out),
+/// Shows a file: hits a line each, or records with their payloads. The settings
+/// say how an input is to be read; `all` shows payloads whole.
+pub fn show(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
+    match kind_of(&settings.file)? {
+        FileKind::Results => show_results(&settings.file, out),
+        _ => show_input(settings, all, out),
     }
 }
 
@@ -120,13 +120,12 @@ fn show_hit(hit: &Hit, texts: &mut Texts, out: &mut dyn Write) -> io::Result<()>
     )
 }
 
-fn show_input(path: &Path, format: Option<InputFormat>, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
+fn show_input(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
     let settings = InputSettings {
-        format,
         passes: std::num::NonZeroU64::new(1),
         scripts: Scripts::Keep,
         bad_max: u64::MAX,
-        ..InputSettings::of_file(path)
+        ..settings.clone()
     };
     let strings = Strings::default();
     let input = input::open(&settings, &strings)?;

@@ -421,6 +421,6 @@ fn a_damaged_block_of_our_own_format_costs_its_records() {
 
 #[test]
 fn the_host_header_is_the_address_when_there_is_no_other() {
-    let settings = InputSettings { host: String::new(), ..settings(data("raw.ammo")) };
+    let settings = InputSettings { address_from_host: true, ..settings(data("raw.ammo")) };
     assert_settings_read(&settings, InputFormat::Raw, &[seen("first tag", "h", FIRST), seen("", "h", SECOND)]);
 }

@@ -6,7 +6,7 @@ use encarno::convert::{self, ResultFormat};
 use encarno::hit::Hit;
 use encarno::output;
 use encarno::results::HIT_BYTES;
-use encarno::settings::{GoBinarySettings, OutputSettings, TraceSettings};
+use encarno::settings::{GoBinarySettings, InputSettings, OutputSettings, TraceSettings};
 use encarno::stats;
 use encarno::strings::{StringId, Strings};
 use encarno::show;
@@ -146,7 +146,7 @@ fn a_run_writes_all_formats_at_once() {
     ), "{rows}");
 
     let mut shown = Vec::new();
-    show::show(&folder.path("native"), None, false, &mut shown).expect("it is shown");
+    show::show(&InputSettings::of_file(folder.path("native")), false, &mut shown).expect("it is shown");
     let shown = String::from_utf8(shown).expect("text");
     assert!(shown.contains("# settings: of the run") && shown.contains("connection refused"), "{shown}");
     assert!(shown.ends_with("# 2 hits read\n"), "{shown}");
@@ -306,7 +306,7 @@ proptest! {
             }
         }
         let mut shown = Vec::new();
-        let _ = show::show(&path, None, false, &mut shown);
+        let _ = show::show(&InputSettings::of_file(&path), false, &mut shown);
     }
 
     #[test]

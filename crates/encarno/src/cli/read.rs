@@ -30,6 +30,9 @@ pub(super) struct ShowArguments {
     /// An input file's format, when it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
     format: Option<InputFormat>,
+    /// The strings file (.istr) of an indexed payload file.
+    #[arg(long, value_name = "FILE")]
+    strings: Option<PathBuf>,
     /// Show payloads whole.
     #[arg(long)]
     all: bool,
@@ -83,7 +86,12 @@ impl StatsArguments {
 impl ShowArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut out = BufWriter::new(io::stdout());
-        match show::show(&self.file, self.format, self.all, &mut out) {
+        let settings = InputSettings {
+            format: self.format,
+            strings_file: self.strings.clone(),
+            ..InputSettings::of_file(&self.file)
+        };
+        match show::show(&settings, self.all, &mut out) {
             Ok(()) => finish(out.flush())?,
             Err(ShowError::Io(error)) => finish(Err(error))?,
             Err(error) => return Err(Failure::setup(error)),

@@ -43,7 +43,9 @@ const FLAG_TIMED: u32 = 1;
 #[derive(Default)]
 pub(super) struct NativeParser {
     started: bool,
+    /// The block at hand, and where its next record starts.
     records: Bytes,
+    at: usize,
     texts: Vec<StringId>,
     scripts: Vec<Arc<Script>>,
 }
@@ -53,14 +55,14 @@ impl Parse for NativeParser {
         if !self.started {
             self.start(source)?;
         }
-        while self.records.is_empty() {
+        while self.at >= self.records.len() {
             let Some((kind, payload)) = next_frame(source)? else { return Ok(None) };
             match kind {
                 KIND_STRINGS => self.learn(&payload, context)?,
                 KIND_SCRIPT => self.learn_script(&payload)?,
-                KIND_RECORDS => self.records = payload,
+                KIND_RECORDS => (self.records, self.at) = (payload, 0),
                 KIND_LARGE => {
-                    let (head, _) = Head::split(payload).ok_or_else(|| Bad::new("a large record of no sense"))?;
+                    let head = Head::parse(&payload).ok_or_else(|| Bad::new("a large record of no sense"))?;
                     let payload = source.payload(head.length)?;
                     return self.record(&head, payload, context).map(Some);
                 }
@@ -68,14 +70,15 @@ impl Parse for NativeParser {
                 _ => {}
             }
         }
-        let records = std::mem::take(&mut self.records);
-        let (head, rest) = Head::split(records).ok_or_else(|| Bad::new("a record is cut off in its block"))?;
-        let length = usize::try_from(head.length).unwrap_or(usize::MAX);
-        if length > rest.len() {
+        let (start, end) = (self.at, self.records.len());
+        self.at = end;
+        let head = Head::parse(&self.records[start..]).ok_or_else(|| Bad::new("a record is cut off in its block"))?;
+        let start = start + RECORD_BYTES;
+        if head.length > (end - start) as u64 {
             return Err(Bad::new("a record is longer than its block"));
         }
-        self.records = rest.slice(length..);
-        self.record(&head, Payload::Memory(rest.slice(..length)), context).map(Some)
+        self.at = start + head.length as usize;
+        self.record(&head, Payload::Memory(self.records.slice(start..self.at)), context).map(Some)
     }
 
     fn restart(&mut self) {
@@ -153,19 +156,18 @@ struct Head {
 }
 
 impl Head {
-    fn split(bytes: Bytes) -> Option<(Self, Bytes)> {
+    fn parse(bytes: &[u8]) -> Option<Self> {
         let head = bytes.first_chunk::<RECORD_BYTES>()?;
         let (narrow, _) = head.as_chunks::<4>();
         let (wide, _) = head.as_chunks::<8>();
-        let head = Self {
+        Some(Self {
             label: u32::from_le_bytes(narrow[0]),
             address: u32::from_le_bytes(narrow[1]),
             script: u32::from_le_bytes(narrow[2]),
             flags: u32::from_le_bytes(narrow[3]),
             scheduled_ns: u64::from_le_bytes(wide[2]),
             length: u64::from_le_bytes(wide[3]),
-        };
-        Some((head, bytes.slice(RECORD_BYTES..)))
+        })
     }
 }
 
