@@ -1,5 +1,7 @@
 //! Configuration files: Go-encarno's as they are, ours, and wrong ones.
 
+#![allow(clippy::expect_used)] // a test that can't go on says why
+
 use std::path::Path;
 use std::time::Duration;
 

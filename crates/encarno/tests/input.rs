@@ -1,5 +1,7 @@
 //! Known answers for every input format, and what becomes of broken files.
 
+#![allow(clippy::expect_used)] // a test that can't go on says why
+
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 

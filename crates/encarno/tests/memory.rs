@@ -2,6 +2,8 @@
 //! believed: the process's own high-water mark says so. One test, for other
 //! tests in this process would count too.
 
+#![allow(clippy::expect_used)] // a test that can't go on says why
+
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;

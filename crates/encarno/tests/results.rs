@@ -1,5 +1,7 @@
 //! Results: what is recorded comes back, from each format and from broken files.
 
+#![allow(clippy::expect_used)] // a test that can't go on says why
+
 use std::path::{Path, PathBuf};
 
 use encarno::convert::{self, ResultFormat};
