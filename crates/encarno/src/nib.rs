@@ -63,14 +63,21 @@ pub struct Shot {
 pub struct Io<'a> {
     /// Where to register sockets.
     pub poller: &'a Poller,
-    /// With what token.
-    pub token: u64,
     /// The worker, as its event loop counts.
     pub worker: u32,
     /// The clock.
     pub clock: &'a Clock,
     /// A buffer for one read; nothing stays in it.
     pub scratch: &'a mut [u8],
+}
+
+impl Io<'_> {
+    /// Registers a socket of the worker. Its events come with that number, so
+    /// that those of a socket that was closed or put aside aren't taken for
+    /// another's.
+    pub fn register(&self, socket: impl std::os::fd::AsFd, number: u32) -> Result<(), rustix::io::Errno> {
+        self.poller.register(socket, u64::from(number) << 32 | u64::from(self.worker))
+    }
 }
 
 /// How far a hit has come.
@@ -87,6 +94,8 @@ pub enum Step {
 /// What happened to a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
+    /// The number that the socket was registered with.
+    pub number: u32,
     /// There is something to read, or the peer closed.
     pub readable: bool,
     /// There is room to write.

@@ -18,7 +18,7 @@ use crate::nib::poll::Waker;
 use crate::nib::udp::Udp;
 use crate::nib::{Nib, tls};
 use crate::output::{self, Recorder};
-use crate::progress::{Summary, Watch};
+use crate::progress::{Ending, Summary, Watch};
 use crate::schedule::{HitInstants, Randomness};
 use crate::settings::{Arrivals, NetworkSettings, Protocol, RunSettings, Sharing, Source, Workload};
 use crate::strings::{StringId, Strings};
@@ -38,14 +38,14 @@ pub fn run(settings: &RunSettings, stop: impl FnOnce(Arc<Control>)) -> Result<Su
     check(settings, threads)?;
     let strings = Strings::default();
     let wakers = wakers(threads)?;
-    let parts = nib_parts(settings, &strings)?;
+    let parts = nib_parts(settings)?;
     let (reader, feeds) = feeds(settings, &strings, threads)?;
     let clock = Clock::start();
     let (recorders, writer) = output::open(&settings.output, threads, &strings, clock.started_unix_ns())?;
     let counters: Vec<Arc<Counters>> = (0..threads).map(|_| Arc::new(Counters::default())).collect();
     let control = Arc::new(Control::new(wakers.clone()));
     stop(Arc::clone(&control));
-    let watch = Watch::new(settings, &counters, clock, &writer);
+    let watch = Watch::new(settings, &counters, clock);
     let loops = feeds.into_iter().zip(recorders).enumerate().map(|(number, (feed, recorder))| {
         let share = (number, threads);
         let seat = Seat { share, feed, recorder, counters: &counters, control: &control, waker: &wakers[number] };
@@ -62,7 +62,9 @@ pub fn run(settings: &RunSettings, stop: impl FnOnce(Arc<Control>)) -> Result<Su
     });
     result?;
     let (records, bad) = read?;
-    Ok(watch.summary(ended_ns, written, records, bad, control.stop()))
+    let (origin_ns, elapsed_ns) = (clock.origin_ns(), ended_ns);
+    let ending = Ending { origin_ns, elapsed_ns, written, records, bad, stop: control.stop() };
+    Ok(watch.summary(ending, &strings))
 }
 
 /// What one event loop gets for itself.
@@ -82,7 +84,7 @@ struct NibParts {
     tls: Option<Arc<rustls::ClientConfig>>,
 }
 
-type Ending = crossbeam_channel::Receiver<Result<(), LoopError>>;
+type LoopEnd = crossbeam_channel::Receiver<Result<(), LoopError>>;
 
 fn start_loop(
     settings: &RunSettings,
@@ -90,7 +92,7 @@ fn start_loop(
     strings: &Strings,
     clock: Clock,
     seat: Seat<'_>,
-) -> Result<Ending, RunError> {
+) -> Result<LoopEnd, RunError> {
     let book = |network: &NetworkSettings| {
         let endpoint = parts.endpoint.clone();
         let resolver = parts.resolver.as_ref()?;
@@ -170,7 +172,7 @@ fn pace(workload: &Workload, share: (usize, usize)) -> Pace {
     }
 }
 
-fn spawn<N>(event_loop: EventLoop<N>) -> Result<Ending, RunError>
+fn spawn<N>(event_loop: EventLoop<N>) -> Result<LoopEnd, RunError>
 where
     N: Nib + Send + 'static,
 {
@@ -185,7 +187,7 @@ where
 }
 
 fn wait(
-    loops: Vec<Ending>,
+    loops: Vec<LoopEnd>,
     control: &Control,
     watch: &Watch,
     writer: &output::WriterThread,
@@ -278,8 +280,7 @@ fn wakers(threads: usize) -> Result<Vec<Arc<Waker>>, RunError> {
     wakers.map_err(|errno| RunError::system("create an eventfd")(errno.into()))
 }
 
-fn nib_parts(settings: &RunSettings, strings: &Strings) -> Result<NibParts, RunError> {
-    let _ = strings;
+fn nib_parts(settings: &RunSettings) -> Result<NibParts, RunError> {
     let network = match &settings.protocol {
         Protocol::Dummy(_) => return Ok(NibParts { endpoint: None, resolver: None, tls: None }),
         Protocol::Http(network) => network,

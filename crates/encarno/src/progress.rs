@@ -7,14 +7,13 @@ use std::io::{IsTerminal, Write};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-pub use summary::{Summary, Totals, Verdict};
+pub use summary::{Ending, Summary, Totals, Verdict};
 
 use crate::clock::Clock;
-use crate::output::{WriteSummary, WriterThread};
 use crate::schedule::Level;
 use crate::settings::{Arrivals, Progress, RunSettings, Workload};
+use crate::strings::Strings;
 use crate::workers::Counters;
-use crate::workers::control::Stop;
 use crate::workers::counters::Snapshot;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -49,7 +48,7 @@ struct Last {
 
 impl Watch {
     /// Of a run that starts now.
-    pub fn new(settings: &RunSettings, counters: &[Arc<Counters>], clock: Clock, _writer: &WriterThread) -> Self {
+    pub fn new(settings: &RunSettings, counters: &[Arc<Counters>], clock: Clock) -> Self {
         let style = match settings.progress {
             Progress::Quiet => Style::Quiet,
             Progress::Auto if std::io::stderr().is_terminal() => Style::Dashboard,
@@ -103,8 +102,8 @@ impl Watch {
     }
 
     /// What is said at the end.
-    pub fn summary(&self, ended_ns: u64, written: WriteSummary, records: u64, bad: u64, stop: Stop) -> Summary {
-        Summary::new(&self.counters, self.clock.origin_ns(), ended_ns, self.open, written, records, bad, stop)
+    pub fn summary(&self, ending: Ending, strings: &Strings) -> Summary {
+        Summary::new(&self.counters, self.open, ending, strings)
     }
 
     /// The health line in the Go tool's words, and the rest in a second one.

@@ -66,33 +66,37 @@ fn median_slope(points: &[(f64, f64)]) -> f64 {
 #[test]
 fn an_exponential_service_has_the_p99_of_the_closed_form() {
     let _machine = machine();
-    let mean_ms = 50.0;
+    let mean = Duration::from_millis(100);
     let target = TargetSettings {
-        delay: Delay::Exponential { mean: Duration::from_millis(50) },
+        delay: Delay::Exponential { mean },
         seed: 1,
         body_bytes: 100,
         ..TargetSettings::default()
     };
-    let account = run(open("const(10000,10s)", 4000), target, Some(numbered(100_000)));
+    let account = run(open("const(10000,10s)", 6000), target, Some(numbered(100_000)));
     assert_eq!(account.summary.totals.done, 100_000);
     let log = account.log_by_sequence();
-    let served = account.hits.iter().map(|hit| {
+    let mut served = Vec::new();
+    for hit in &account.hits {
         let entry = log[&account.sequence(hit)];
-        entry.sent_ns - entry.received_ns
-    });
-    let served_p99_ms = quantile(served.collect(), 0.99) * 1e-6;
-    let closed_form_ms = mean_ms * 100_f64.ln();
-    let measured_p99_ms = quantile(account.hits.iter().map(|hit| hit.service_ns()).collect(), 0.99) * 1e-6;
-    // What we say is what the target did …
-    let off = measured_p99_ms / served_p99_ms - 1.0;
-    assert!(off.abs() < 0.015, "measured {measured_p99_ms} ms, served {served_p99_ms} ms");
-    // … and the target did as it was told, unless the machine kept it from it.
-    let machine_off = served_p99_ms / closed_form_ms - 1.0;
-    if machine_off.abs() < 0.01 {
-        let off = measured_p99_ms / closed_form_ms - 1.0;
-        assert!(off.abs() < 0.015, "measured {measured_p99_ms} ms, closed form {closed_form_ms} ms");
-    } else {
-        assert!(machine_off > 0.0, "a target can be late, not early: {served_p99_ms} ms, {closed_form_ms} ms");
+        served.push(entry.sent_ns - entry.received_ns);
+        // The delay lies within what we say: it can't have been shorter.
+        let received_ns = entry.received_ns - account.summary.origin_ns;
+        assert!(hit.started_ns <= received_ns && received_ns <= hit.first_byte_ns);
+    }
+    let closed_form = mean.as_nanos() as f64 * 100_f64.ln();
+    let measured = quantile(account.hits.iter().map(|hit| hit.service_ns()).collect(), 0.99);
+    let served = quantile(served, 0.99);
+    // A machine that is busy with other things delays us and the target alike.
+    // How much it does is seen by the lateness of starts, and no more than
+    // that is forgiven; on a quiet machine it is a fraction of a percent.
+    let machine_late = quantile(account.hits.iter().map(|hit| hit.lag_ns()).collect(), 0.999);
+    for (name, expected) in [("the target's log", served), ("the closed form", closed_form)] {
+        let off = (measured - expected).abs();
+        assert!(
+            off < 0.015 * closed_form + machine_late,
+            "p99 {measured} ns, by {name} {expected} ns, the machine was {machine_late} ns late"
+        );
     }
 }
 
@@ -148,7 +152,7 @@ fn poisson_arrivals_pass_anderson_darling() {
         .sum();
     let statistic = -(count as f64) - sum / count as f64;
     assert!(statistic < 3.857, "{statistic}");
-    // The target saw that process: half of the hits arrived within a tenth of a mean gap … of their instants.
+    // No hit came before its instant.
     let log = account.log_by_sequence();
     for hit in &account.hits {
         assert!(log[&account.sequence(hit)].received_ns - account.summary.origin_ns >= hit.scheduled_ns);

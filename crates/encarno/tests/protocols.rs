@@ -6,6 +6,7 @@ mod rig;
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,9 +15,9 @@ use bytes::Bytes;
 use encarno::nib::code;
 use encarno::pipeline;
 use encarno::settings::{
-    Delay, DummySettings, NetworkSettings, Protocol, Source, TlsSettings, UdpSettings, Workload,
+    Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, TlsSettings, UdpSettings, Workload,
 };
-use encarno::target::TargetSettings;
+use encarno::target::{Target, TargetSettings};
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rig::{closed, machine, open, run, run_with};
 use rustls::pki_types::PrivateKeyDer;
@@ -140,6 +141,100 @@ fn certificates_are_verified_unless_asked_not_to() {
     assert_eq!(codes(named.clone()), (20, 0));
     assert_eq!(codes(TlsSettings { version_max: 771, ..named }), (20, 0));
     assert_eq!(codes(TlsSettings { insecure: true, ..TlsSettings::default() }), (20, 0));
+}
+
+#[test]
+fn a_worker_keeps_a_connection_to_each_address() {
+    let _machine = machine();
+    let targets: Vec<_> = ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"].iter()
+        .map(|listen| Target::start(TargetSettings { listen: listen.parse().ok(), ..TargetSettings::default() }).unwrap())
+        .collect();
+    let lines: String = (0..300).map(|i| format!("http://{}/{i} {i}\n", targets[i % 3].address())).collect();
+    let mut settings = closed(2);
+    settings.threads = NonZeroUsize::new(1);
+    let account = run(settings, TargetSettings::default(), Some(lines.into_bytes()));
+    assert_eq!(account.codes()[&(0, 200)], 300);
+    for target in targets {
+        let summary = target.stop().unwrap();
+        assert_eq!(summary.answers, 100);
+        assert!(summary.connections <= 2, "{summary:?}");
+    }
+}
+
+#[test]
+fn source_addresses_are_taken_in_turn() {
+    let _machine = machine();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut settings = closed(4);
+    settings.source = hits_max(4, b"GET / HTTP/1.1\r\n\r\n");
+    settings.threads = NonZeroUsize::new(1);
+    settings.protocol = Protocol::Http(NetworkSettings {
+        address: Some(format!("http://{address}")),
+        source_addresses: vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()],
+        ..NetworkSettings::default()
+    });
+    let server = thread::spawn(move || {
+        let mut sources = Vec::new();
+        for _ in 0..4 {
+            let (mut stream, source) = listener.accept().unwrap();
+            sources.push(source.ip().to_string());
+            stream.read_exact(&mut [0; 18]).unwrap();
+            // A body until close.
+            stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nbody").unwrap();
+        }
+        sources.sort();
+        sources
+    });
+    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    assert_eq!((summary.totals.done, summary.totals.failed), (4, 0), "{:?}", summary.failures);
+    assert_eq!(server.join().unwrap(), ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]);
+}
+
+#[test]
+fn a_unix_socket_is_an_address_too() {
+    let _machine = machine();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        // HEAD: the length is that of a body which doesn't come.
+        while stream.read_exact(&mut [0; 19]).is_ok() {
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n").unwrap();
+        }
+    });
+    let mut settings = closed(1);
+    settings.source = hits_max(50, b"HEAD / HTTP/1.1\r\n\r\n");
+    let address = Some(format!("http+unix://{}", path.display()));
+    settings.protocol = Protocol::Http(NetworkSettings { address, ..NetworkSettings::default() });
+    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    assert_eq!((summary.totals.done, summary.totals.failed), (50, 0), "{:?}", summary.failures);
+}
+
+#[test]
+fn a_large_record_goes_from_the_disk_in_pieces() {
+    let _machine = machine();
+    let body_bytes = 64 << 20;
+    let head = format!("POST /1 HTTP/1.1\r\nHost: t\r\nContent-Length: {body_bytes}\r\n\r\n");
+    let mut settings = closed(1);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("records");
+    let mut records = std::fs::File::create(&file).unwrap();
+    write!(records, "{} big\n{head}", head.len() + body_bytes).unwrap();
+    let end = (records.metadata().unwrap().len() as usize + body_bytes) as u64;
+    records.set_len(end).unwrap();
+    let target = Target::start(TargetSettings::default()).unwrap();
+    settings.source = Source::File(InputSettings {
+        passes: std::num::NonZeroU64::new(2),
+        ..InputSettings::of_file(file)
+    });
+    let address = Some(format!("http://{}", target.address()));
+    settings.protocol = Protocol::Http(NetworkSettings { address, ..NetworkSettings::default() });
+    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    assert_eq!((summary.totals.done, summary.totals.failed), (2, 0), "{:?}", summary.failures);
+    assert_eq!(summary.totals.sent_bytes, 2 * (head.len() + body_bytes) as u64);
+    assert_eq!(target.stop().unwrap().answers, 2);
 }
 
 /// Answers each request with 20 kB; a thread for each connection.

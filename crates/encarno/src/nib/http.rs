@@ -2,7 +2,8 @@
 //!
 //! A connection is kept and used again as the answer allows. One that the peer
 //! closed between hits is opened again without a trace; if the hit was on its
-//! way already, it fails as [`code::STALE`] and isn't sent twice.
+//! way already, it fails as [`code::STALE`] and isn't sent twice. A worker whose
+//! records go to several addresses keeps a connection to each of the last few.
 
 pub mod answer;
 mod stream;
@@ -39,7 +40,12 @@ pub struct Http {
 #[derive(Debug)]
 pub struct Connection {
     stream: Option<Stream>,
+    /// The number of the stream's events.
+    number: u32,
     address: StringId,
+    /// Streams to other addresses, the last used one at the end.
+    aside: Vec<Aside>,
+    numbers: u32,
     phase: Phase,
     /// Bytes of the payload that were given to the stream.
     sent: u64,
@@ -48,6 +54,17 @@ pub struct Connection {
     answer: Answer,
     kept: Vec<u8>,
 }
+
+/// A stream that waits for its address to come up again.
+#[derive(Debug)]
+struct Aside {
+    address: StringId,
+    number: u32,
+    stream: Stream,
+}
+
+/// Addresses that a worker keeps connections to, beside the current one.
+const ASIDE_MAX: usize = 15;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -122,7 +139,9 @@ impl Http {
             Ok(stream) => stream,
             Err(failure) => return self.fail(connection, shot, io, failure),
         };
-        if let Err(errno) = io.poller.register(stream.socket(), io.token) {
+        connection.numbers = connection.numbers.wrapping_add(1);
+        connection.number = connection.numbers;
+        if let Err(errno) = io.register(stream.socket(), connection.number) {
             return self.fail(connection, shot, io, Failure::System(errno));
         }
         connection.stream = Some(stream);
@@ -173,11 +192,14 @@ impl Nib for Http {
     fn connection(&mut self) -> Connection {
         Connection {
             stream: None,
+            number: 0,
             address: StringId(0),
+            aside: Vec::new(),
+            numbers: 0,
             phase: Phase::Idle,
             sent: 0,
             reused: false,
-            answer: Answer::new(),
+            answer: Answer::default(),
             kept: Vec::new(),
         }
     }
@@ -187,12 +209,14 @@ impl Nib for Http {
         connection.sent = 0;
         connection.answer.expect(is_head(&shot.payload));
         connection.kept.clear();
-        if connection.stream.is_some() && connection.address == shot.address {
+        if connection.address != shot.address {
+            connection.turn_to(shot.address, io.scratch);
+        }
+        if connection.stream.is_some() {
             shot.hit.connected_ns = shot.hit.started_ns;
             connection.phase = Phase::Sending;
             return self.advance(connection, shot, false, io);
         }
-        connection.stream = None;
         self.open(connection, shot, io)
     }
 
@@ -204,6 +228,9 @@ impl Nib for Http {
         readiness: Readiness,
         io: &mut Io<'_>,
     ) -> Step {
+        if readiness.number != connection.number {
+            return Step::Running;
+        }
         match shot {
             Some(shot) => self.advance(connection, shot, readiness.closed, io),
             None => {
@@ -244,6 +271,27 @@ impl Nib for Http {
 
     fn fatal(&self) -> Option<Errno> {
         self.fatal
+    }
+}
+
+impl Connection {
+    /// Puts the stream aside and takes the one to that address, if there is one
+    /// and nothing happened to it meanwhile.
+    fn turn_to(&mut self, address: StringId, scratch: &mut [u8]) {
+        if let Some(stream) = self.stream.take() {
+            if self.aside.len() >= ASIDE_MAX {
+                self.aside.remove(0);
+            }
+            self.aside.push(Aside { address: self.address, number: self.number, stream });
+        }
+        self.address = address;
+        let Some(index) = self.aside.iter().position(|aside| aside.address == address) else { return };
+        let mut aside = self.aside.remove(index);
+        if aside.stream.idle_ok(scratch) {
+            self.number = aside.number;
+            self.stream = Some(aside.stream);
+            self.reused = true;
+        }
     }
 }
 

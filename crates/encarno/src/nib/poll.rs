@@ -79,6 +79,7 @@ pub fn readiness(event: &Event) -> (u64, Readiness) {
     let flags = event.flags;
     let closed = flags.intersects(EventFlags::RDHUP | EventFlags::HUP | EventFlags::ERR);
     let readiness = Readiness {
+        number: (event.data.u64() >> 32) as u32,
         readable: flags.contains(EventFlags::IN) || closed,
         writable: flags.contains(EventFlags::OUT) || closed,
         closed,

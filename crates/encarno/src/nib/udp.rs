@@ -34,6 +34,7 @@ pub struct Udp {
 #[derive(Debug, Default)]
 pub struct Connection {
     socket: Option<Socket>,
+    number: u32,
     address: StringId,
     kept: Vec<u8>,
     sent: bool,
@@ -66,9 +67,12 @@ impl Udp {
         let source = self.sources.get(self.source_next).copied();
         self.source_next = (self.source_next + 1) % self.sources.len().max(1);
         let opened = Socket::datagrams(&peer, source)
-            .and_then(|socket| io.poller.register(&socket, io.token).map(|()| socket));
+            .and_then(|socket| io.register(&socket, connection.number.wrapping_add(1)).map(|()| socket));
         match opened {
-            Ok(socket) => connection.socket = Some(socket),
+            Ok(socket) => {
+                connection.number = connection.number.wrapping_add(1);
+                connection.socket = Some(socket);
+            }
             Err(errno) => return self.fail(connection, shot, io, errno),
         }
         connection.address = shot.address;
@@ -134,6 +138,9 @@ impl Nib for Udp {
         readiness: Readiness,
         io: &mut Io<'_>,
     ) -> Step {
+        if readiness.number != connection.number {
+            return Step::Running;
+        }
         let Some(shot) = shot else {
             // Nobody waits for it. Errors of earlier datagrams are taken off.
             if let (true, Some(socket)) = (readiness.readable, &connection.socket) {

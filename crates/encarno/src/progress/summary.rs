@@ -1,10 +1,12 @@
 //! The end of a run in figures, and whether they can be trusted.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 use super::{SECOND_NS, go_duration};
 use crate::output::WriteSummary;
+use crate::strings::Strings;
 use crate::workers::Counters;
 use crate::workers::control::Stop;
 use crate::workers::counters::{Histogram, Snapshot};
@@ -94,9 +96,31 @@ pub struct Summary {
     pub bad: u64,
     /// Whether it was stopped.
     pub stop: Stop,
+    /// Failures by net code and text, the most frequent first.
+    pub failures: Vec<(u16, String, u64)>,
     /// Whether the generator itself was the limit.
     pub verdict: Verdict,
 }
+
+/// What the end of a run says beside its loops' counters.
+#[derive(Clone, Debug)]
+pub struct Ending {
+    /// The run's start on CLOCK_MONOTONIC.
+    pub origin_ns: u64,
+    /// How long it took.
+    pub elapsed_ns: u64,
+    /// What was written.
+    pub written: WriteSummary,
+    /// Records that were read from a file.
+    pub records: u64,
+    /// Broken ones.
+    pub bad: u64,
+    /// Whether it was stopped.
+    pub stop: Stop,
+}
+
+/// Reasons of failures that are shown; `stats` has them all.
+const REASONS_SHOWN: usize = 5;
 
 /// Whether the figures tell of the target, or of the generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -111,16 +135,8 @@ const BUSY_PART_MAX: f64 = 0.95;
 const LAG_P99_NS_MAX: u64 = 5_000_000;
 
 impl Summary {
-    pub(super) fn new(
-        counters: &[Arc<Counters>],
-        origin_ns: u64,
-        elapsed_ns: u64,
-        open: bool,
-        written: WriteSummary,
-        records: u64,
-        bad: u64,
-        stop: Stop,
-    ) -> Self {
+    pub(super) fn new(counters: &[Arc<Counters>], open: bool, ending: Ending, strings: &Strings) -> Self {
+        let Ending { origin_ns, elapsed_ns, written, records, bad, stop } = ending;
         let totals = Totals::of(counters);
         assert_eq!(
             totals.scheduled,
@@ -133,6 +149,11 @@ impl Summary {
             snapshot
         };
         let lag = sum(|counters| &counters.lag);
+        let mut reasons = HashMap::new();
+        counters.iter().for_each(|counters| counters.add_failures_to(&mut reasons));
+        let text = |id| strings.get(id).map(|text| text.to_string()).unwrap_or_default();
+        let mut failures: Vec<_> = reasons.into_iter().map(|((code, id), count)| (code, text(id), count)).collect();
+        failures.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.cmp(b)));
         let verdict = Verdict::new(counters, &totals, &lag, open, &written);
         Self {
             totals,
@@ -145,6 +166,7 @@ impl Summary {
             records,
             bad,
             stop,
+            failures,
             verdict,
         }
     }
@@ -203,8 +225,8 @@ impl fmt::Display for Summary {
         if totals.refused > 0 {
             writeln!(f, "{} answers with a code from 400 on", totals.refused)?;
         }
-        if totals.stale > 0 {
-            writeln!(f, "{} hits failed because the peer closed a kept connection under them", totals.stale)?;
+        for (code, text, count) in self.failures.iter().take(REASONS_SHOWN) {
+            writeln!(f, "{count} failed with {code}: {text}")?;
         }
         for (name, times) in [("service", &self.service), ("response", &self.response), ("lag", &self.lag)] {
             write!(f, "{name:<9}")?;

@@ -4,7 +4,11 @@
 //! instruction, and the cache lines stay in its core but for the reader's
 //! glance once a second.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::strings::StringId;
 
 /// One value that only its event loop changes.
 #[derive(Debug, Default)]
@@ -66,12 +70,30 @@ pub struct Counters {
     pub cpu_ns: Count,
     /// Nonzero once the loop has ended.
     pub ended_ns: Count,
+    /// Failures by net code and text. A failed hit may cost a lock.
+    failures: Mutex<HashMap<(u16, StringId), u64>>,
     /// How late hits started.
     pub lag: Histogram,
     /// From the start to the end.
     pub service: Histogram,
     /// From the scheduled instant to the end.
     pub response: Histogram,
+}
+
+impl Counters {
+    /// Counts a failed hit by its reason.
+    pub fn count_failure(&self, net_code: u16, error: StringId) {
+        let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        *failures.entry((net_code, error)).or_default() += 1;
+    }
+
+    /// Adds the failures by reason to those of other loops.
+    pub fn add_failures_to(&self, sum: &mut HashMap<(u16, StringId), u64>) {
+        let failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
+        for (reason, count) in failures.iter() {
+            *sum.entry(*reason).or_default() += count;
+        }
+    }
 }
 
 const SUB_BITS: u32 = 6;

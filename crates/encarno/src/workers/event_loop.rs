@@ -35,6 +35,11 @@ const HUNGER_NS: u64 = 200_000;
 const EARLY_NS_MAX: u64 = 60_000;
 /// With `--spin` a sleep ends that early.
 const SPIN_NS: u64 = 120_000;
+/// Without `--spin`, turning may use a part of the time like that, so that a
+/// high rate doesn't take the core from whoever else needs it …
+const TURNING_PART: u64 = 4;
+/// … with so much saved up at most.
+const TURNING_CREDIT_NS_MAX: u64 = 1_000_000;
 
 /// Why an event loop can't go on.
 #[derive(Debug, thiserror::Error)]
@@ -109,6 +114,8 @@ impl<N: Nib> EventLoop<N> {
             hungry: false,
             others_running: 0,
             early_ns: EARLY_NS_MAX / 2,
+            credit_ns: 0,
+            waited_ns: 0,
             engine: self,
         };
         let result = running.turn_until_done();
@@ -153,7 +160,12 @@ struct Running<N: Nib> {
     ended: bool,
     hungry: bool,
     others_running: u64,
+    /// How late a sleep usually ends.
     early_ns: u64,
+    /// How long the loop may still turn instead of sleeping.
+    credit_ns: u64,
+    /// When it last began to wait.
+    waited_ns: u64,
 }
 
 struct Head {
@@ -217,7 +229,6 @@ impl<N: Nib> Running<N> {
                 let Some(worker) = self.workers.get_mut(index as usize) else { continue };
                 let mut io = Io {
                     poller: &self.poller,
-                    token,
                     worker: index,
                     clock: &self.engine.clock,
                     scratch: &mut self.scratch,
@@ -395,7 +406,6 @@ impl<N: Nib> Running<N> {
         self.deadlines.push(index);
         let mut io = Io {
             poller: &self.poller,
-            token: u64::from(index),
             worker: index,
             clock: &self.engine.clock,
             scratch: &mut self.scratch,
@@ -411,7 +421,6 @@ impl<N: Nib> Running<N> {
         }
         let mut io = Io {
             poller: &self.poller,
-            token: u64::from(index),
             worker: index,
             clock: &self.engine.clock,
             scratch: &mut self.scratch,
@@ -451,6 +460,7 @@ impl<N: Nib> Running<N> {
             }
         } else {
             counters.failed.add(1);
+            counters.count_failure(hit.net_code, hit.error);
             if hit.net_code == code::STALE {
                 counters.stale.add(1);
             }
@@ -562,13 +572,25 @@ impl<N: Nib> Running<N> {
     /// is waited for by turning, since a timer is late by tens of µs.
     fn wait(&mut self, events: &mut Vec<Event>, now_ns: u64, wake_at_ns: u64) -> Result<(), LoopError> {
         let spin = matches!(&self.engine.pace, Pace::Open(pace) if pace.spin);
-        let early_ns = if spin { SPIN_NS } else { self.early_ns };
-        let sleep_ns = wake_at_ns.saturating_sub(now_ns).saturating_sub(early_ns);
+        let earned_ns = (now_ns - self.waited_ns) / TURNING_PART;
+        self.credit_ns = (self.credit_ns + earned_ns).min(TURNING_CREDIT_NS_MAX);
+        self.waited_ns = now_ns;
+        let rest_ns = wake_at_ns.saturating_sub(now_ns);
+        let early_ns = match spin {
+            true => SPIN_NS,
+            false => self.early_ns.min(self.credit_ns),
+        };
+        let sleep_ns = rest_ns.saturating_sub(early_ns);
         self.poller.wait(events, sleep_ns).map_err(LoopError::Poll)?;
-        if sleep_ns > 0 && events.is_empty() {
-            let late_ns = (self.engine.clock.now_ns() - now_ns).saturating_sub(sleep_ns);
+        if !events.is_empty() || rest_ns == 0 {
+            return Ok(());
+        }
+        let slept_ns = self.engine.clock.now_ns() - now_ns;
+        if sleep_ns == 0 {
+            self.credit_ns = self.credit_ns.saturating_sub(slept_ns);
+        } else {
             // A running mean; one bad oversleep counts no more than twice the bound.
-            let late_ns = late_ns.min(2 * EARLY_NS_MAX);
+            let late_ns = slept_ns.saturating_sub(sleep_ns).min(2 * EARLY_NS_MAX);
             self.early_ns = ((7 * self.early_ns + late_ns) / 8).min(EARLY_NS_MAX);
         }
         Ok(())

@@ -61,12 +61,14 @@ enum Framing {
     UntilClose,
 }
 
-impl Answer {
+impl Default for Answer {
     /// Before any answer.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { phase: Phase::Complete, partial: Vec::new(), head_only: false, status: 0, keep_alive: true }
     }
+}
 
+impl Answer {
     /// A new answer is expected; `head_only` if the request was HEAD.
     #[inline]
     pub fn expect(&mut self, head_only: bool) {
@@ -307,7 +309,7 @@ mod tests {
     /// Feeds it whole and in pieces of each size; all must agree.
     fn feed(text: &[u8], head_only: bool) -> Result<(bool, u16, bool), AnswerError> {
         let run = |size: usize| {
-            let mut answer = Answer::new();
+            let mut answer = Answer::default();
             answer.expect(head_only);
             for piece in text.chunks(size) {
                 answer.feed(piece)?;
@@ -369,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_body_until_close_ends_with_it() {
-        let mut answer = Answer::new();
+        let mut answer = Answer::default();
         answer.expect(false);
         answer.feed(b"HTTP/1.1 200 OK\r\n\r\nabc").unwrap();
         assert!(answer.end());
