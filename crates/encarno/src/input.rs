@@ -39,24 +39,7 @@ const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
 /// the settings say; broken ones come as data between the good ones. Read it
 /// on a thread of its own; open it once for each worker if it isn't shared.
 pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputError> {
-    let error = |operation, reason: String| InputError {
-        operation,
-        file: settings.file.clone(),
-        reason,
-    };
-    let block_bytes = match settings.sharing {
-        Sharing::Shared => BLOCK_BYTES,
-        Sharing::PerWorker => BLOCK_BYTES_PER_WORKER,
-    };
-    let mut source = Source::open(&settings.file, block_bytes, settings.memory_payload_bytes_max)
-        .map_err(|source| error("open", source.to_string()))?;
-    let format = match settings.format {
-        Some(format) => format,
-        None => {
-            let start = source.peek(BLOCK_BYTES).map_err(|source| error("read", source.to_string()))?;
-            recognise::format(start).map_err(|reason| error("recognise", reason))?
-        }
-    };
+    let (source, format) = open_source(settings)?;
     let strings_file = match &settings.strings_file {
         Some(file) => StringsFile::read(file)?,
         None => StringsFile::default(),
@@ -99,6 +82,32 @@ pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputE
         last_scheduled_ns: 0,
         ended: false,
     })
+}
+
+/// The format of the input: the one that is named, or else what its content says.
+pub fn format_of(settings: &InputSettings) -> Result<InputFormat, InputError> {
+    match settings.format {
+        Some(format) => Ok(format),
+        None => open_source(settings).map(|(_, format)| format),
+    }
+}
+
+fn open_source(settings: &InputSettings) -> Result<(Source, InputFormat), InputError> {
+    let error = |operation, reason: String| InputError { operation, file: settings.file.clone(), reason };
+    let block_bytes = match settings.sharing {
+        Sharing::Shared => BLOCK_BYTES,
+        Sharing::PerWorker => BLOCK_BYTES_PER_WORKER,
+    };
+    let mut source = Source::open(&settings.file, block_bytes, settings.memory_payload_bytes_max)
+        .map_err(|source| error("open", source.to_string()))?;
+    let format = match settings.format {
+        Some(format) => format,
+        None => {
+            let start = source.peek(BLOCK_BYTES).map_err(|source| error("read", source.to_string()))?;
+            recognise::format(start).map_err(|reason| error("recognise", reason))?
+        }
+    };
+    Ok((source, format))
 }
 
 /// The records of an input.

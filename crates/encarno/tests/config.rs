@@ -113,3 +113,12 @@ fn a_schedule_of_no_length() {
     let error = parse("{input: {payloadfile: a}, workers: {mode: open}, protocol: {driver: dummy}}").expect_err("none");
     assert!(error.contains("workers.workloadschedule: the schedule is empty"), "{error}");
 }
+
+#[test]
+fn a_file_with_instants_needs_no_schedule() {
+    let text = format!("{{input: {{payloadfile: {:?}}}, workers: {{mode: open}}, protocol: {{driver: dummy}}}}", data("stpd.ammo"));
+    let Workload::Open(open) = parse(&text).expect("it is right").workload else { panic!("open") };
+    assert!(matches!(open.arrivals, Arrivals::Recorded));
+    let error = parse(&text.replace("stpd.ammo", "raw.ammo")).expect_err("no instants");
+    assert!(error.contains("the schedule is empty"), "{error}");
+}

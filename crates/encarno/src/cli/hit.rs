@@ -241,9 +241,12 @@ impl HitArguments {
         Ok(Workload::Closed(ClosedSettings { workers, duration: self.duration }))
     }
 
+    /// Whether the records carry instants of their own. The standard input
+    /// can't be looked at beforehand: there the format must be named.
     fn is_stepped(&self) -> bool {
-        let by_name = self.input.as_ref().is_some_and(|path| path.extension().is_some_and(|end| end == "stpd"));
-        matches!(self.format, Some(FormatArgument::Stpd)) || self.format.is_none() && by_name
+        let Some(file) = self.input.as_ref().filter(|file| file.is_file() || self.format.is_some()) else { return false };
+        let settings = InputSettings { format: self.format.map(InputFormat::from), ..InputSettings::of_file(file) };
+        matches!(crate::input::format_of(&settings), Ok(InputFormat::Stpd))
     }
 
     fn protocol(&self) -> Result<Protocol, Failure> {

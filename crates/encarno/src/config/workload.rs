@@ -2,6 +2,7 @@
 
 use super::raw::{RawLevel, RawWorkers};
 use super::{Bad, duration};
+use crate::input::format_of;
 use crate::schedule::{Level, Piece, Schedule};
 use crate::settings::{Arrivals, ClosedSettings, InputFormat, InputSettings, OpenSettings, Workload};
 
@@ -47,14 +48,16 @@ const EMPTY: &str = "the schedule is empty: write for example [{levelstart: 1, l
 
 fn arrivals(raw: &RawWorkers, schedule: Option<Schedule>, input: &InputSettings) -> Result<Arrivals, Bad> {
     let kind = raw.arrivals.as_ref().map(|arrivals| (arrivals, &*arrivals.value));
-    let by_name = input.file.extension().is_some_and(|end| end == "stpd");
-    let timed = input.format == Some(InputFormat::Stpd) || input.format.is_none() && by_name;
     match (kind, schedule) {
         (Some((_, "recorded")), None) => Ok(Arrivals::Recorded),
         (Some((arrivals, "recorded")), Some(_)) => {
             Err(Bad::at(arrivals, "workers.arrivals", "recorded instants and a schedule don't go together"))
         }
-        (None, None) if timed => Ok(Arrivals::Recorded),
+        // A file with instants of its own needs no schedule; the standard input
+        // can't be looked at beforehand.
+        (None, None) if input.file.is_file() && matches!(format_of(input), Ok(InputFormat::Stpd)) => {
+            Ok(Arrivals::Recorded)
+        }
         (_, None) => Err(Bad::missing("workers.workloadschedule", EMPTY)),
         (_, Some(schedule)) if schedule.duration_ns() == 0 => Err(no_length(raw)),
         (None | Some((_, "uniform")), Some(schedule)) => Ok(Arrivals::Uniform(schedule)),
