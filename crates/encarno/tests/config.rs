@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use encarno::config;
+use proptest::prelude::*;
 use encarno::schedule::Level;
 use encarno::settings::{
     Arrivals, InputFormat, Protocol, RunSettings, Sharing, Source, Workload,
@@ -121,4 +122,23 @@ fn a_file_with_instants_needs_no_schedule() {
     assert!(matches!(open.arrivals, Arrivals::Recorded));
     let error = parse(&text.replace("stpd.ammo", "raw.ammo")).expect_err("no instants");
     assert!(error.contains("the schedule is empty"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn damaged_files_are_errors_and_no_more(
+        cuts in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), "[ -~\n]{0,6}"), 1..5),
+    ) {
+        let mut text = go();
+        for (from, to, new) in cuts {
+            let (from, to) = (from.index(text.len() + 1), to.index(text.len() + 1));
+            text.replace_range(from.min(to)..from.max(to).min(from.min(to) + 20), &new);
+        }
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn any_text_is_survived(text in any::<String>()) {
+        let _ = parse(&text);
+    }
 }

@@ -89,17 +89,38 @@ pub fn mask_secrets(bytes: &mut [u8]) {
     }
 }
 
+/// The settings of a run with what follows the name of a secret overwritten, up
+/// to the end of the line or of the quoted text: result files are passed on.
+pub fn mask_settings(text: &str) -> String {
+    let mut masked = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(colon) = rest.find([':', '=']) {
+        let (name, value) = rest.split_at(colon + 1);
+        masked.push_str(name);
+        rest = value;
+        let word = name[..colon].rsplit(|c: char| !c.is_ascii_alphanumeric() && !"-_\"'".contains(c)).next();
+        if is_secret(word.unwrap_or_default().trim_matches(['"', '\'']).as_bytes()) {
+            let start = rest.len() - rest.trim_start_matches([' ', '"', '\'']).len();
+            let end = rest[start..].find(['\n', '"', '\'', '}']).map_or(rest.len(), |length| start + length);
+            masked.push_str(&rest[..start]);
+            masked.push_str(if start < end { "***" } else { "" });
+            rest = &rest[end..];
+        }
+    }
+    masked + rest
+}
+
 fn is_secret(name: &[u8]) -> bool {
     let name = name.trim_ascii().to_ascii_lowercase();
     let whole: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"];
-    let parts: [&[u8]; 4] = [b"token", b"secret", b"api-key", b"apikey"];
+    let parts: [&[u8]; 6] = [b"token", b"secret", b"api-key", b"apikey", b"api_key", b"password"];
     whole.contains(&name.as_slice())
         || parts.iter().any(|part| memchr::memmem::find(&name, part).is_some())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::mask_secrets;
+    use super::{mask_secrets, mask_settings};
 
     fn masked(text: &str) -> String {
         let mut bytes = text.as_bytes().to_vec();
@@ -119,5 +140,19 @@ mod tests {
         );
         assert_eq!(masked(""), "");
         assert_eq!(masked("Authorization: Basic"), "Authorization: *****");
+    }
+
+    #[test]
+    fn secrets_in_settings_are_masked() {
+        for (text, expected) in [
+            ("headers: [\"Authorization: Bearer abc\", \"X: y\"], n: 1", "headers: [\"Authorization: ***\", \"X: y\"], n: 1"),
+            ("values:\n  password: hunter2\n  name: x\n", "values:\n  password: ***\n  name: x\n"),
+            ("{my_token: 'é', keyfile: a.pem}", "{my_token: '***', keyfile: a.pem}"),
+            ("url: http://h/?a=b", "url: http://h/?a=b"),
+            ("token:", "token:"),
+            ("token: ", "token: "),
+        ] {
+            assert_eq!(mask_settings(text), expected);
+        }
     }
 }

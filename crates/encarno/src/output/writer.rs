@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use super::recorder::{Counts, Message, Recorder};
 use super::sink::{OutputError, Sink, Texts};
-use super::trace::TraceFile;
+use super::trace::{TraceFile, mask_settings};
 use super::{go_binary, ldjson, native, phout};
 use crate::hit::Hit;
 use crate::settings::OutputSettings;
@@ -192,8 +192,8 @@ fn create_sinks(
 ) -> Result<Vec<Box<dyn Sink>>, OutputError> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &settings.native {
-        let text = &settings.settings_text;
-        sinks.push(Box::new(native::NativeSink::create(path, started_unix_ns, text)?));
+        let text = mask_settings(&settings.settings_text);
+        sinks.push(Box::new(native::NativeSink::create(path, started_unix_ns, &text)?));
     }
     if let Some(go_binary) = &settings.go_binary {
         sinks.push(Box::new(go_binary::GoBinarySink::create(go_binary, started_unix_ns)?));
