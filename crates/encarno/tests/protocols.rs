@@ -18,7 +18,7 @@ use encarno::settings::{
     Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, TlsSettings, UdpSettings, Workload,
 };
 use encarno::target::{Target, TargetSettings};
-use rcgen::{CertifiedKey, generate_simple_self_signed};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rig::{closed, machine, open, run, run_with};
 use rustls::pki_types::PrivateKeyDer;
 
@@ -115,7 +115,11 @@ fn the_dummy_does_what_its_script_says() {
 fn certificates_are_verified_unless_asked_not_to() {
     let _machine = machine();
     let directory = tempfile::tempdir().unwrap();
-    let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["target.test".to_owned()]).unwrap();
+    // As `openssl req -x509` makes them: self-signed, and marked as an authority.
+    let signing_key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::new(vec!["target.test".to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let cert = parameters.self_signed(&signing_key).unwrap();
     let ca_file = directory.path().join("ca.pem");
     std::fs::write(&ca_file, cert.pem()).unwrap();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());

@@ -3,11 +3,14 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls::client::verify_server_name;
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
 
 use crate::settings::TlsSettings;
 
@@ -50,11 +53,21 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
     let provider = Arc::new(provider(&settings.cipher_suites)?);
     let versions = versions(settings.version_min, settings.version_max)?;
     let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(provider).with_protocol_versions(&versions)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions)?;
     let builder = if settings.insecure {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAll(algorithms)))
+    } else if let Some(path) = &settings.ca_file {
+        let trusted = certificates(path)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &trusted {
+            roots.add(certificate.clone())?;
+        }
+        let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| file_error("certificates", path, error))?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Trusted { authority, trusted }))
     } else {
-        builder.with_root_certificates(roots(settings.ca_file.as_deref())?)
+        builder.with_root_certificates(system_roots())
     };
     let mut config = match (&settings.certificate_file, &settings.key_file) {
         (None, None) => builder.with_no_client_auth(),
@@ -108,19 +121,13 @@ fn versions(min: u16, max: u16) -> Result<Vec<&'static SupportedProtocolVersion>
     if versions.is_empty() || min > max { Err(TlsError::NoVersion(min, max)) } else { Ok(versions) }
 }
 
-fn roots(ca_file: Option<&Path>) -> Result<RootCertStore, TlsError> {
+fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    if let Some(path) = ca_file {
-        for certificate in certificates(path)? {
-            roots.add(certificate)?;
-        }
-        return Ok(roots);
-    }
     let (_usable, _ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
-    Ok(roots)
+    roots
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -132,6 +139,57 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 
 fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsError {
     TlsError::File { what, path: path.display().to_string(), reason: reason.to_string() }
+}
+
+/// Accepts what the given authorities signed, and the given certificates
+/// themselves: a self-signed one is often marked as an authority, which rustls
+/// doesn't accept from a server although it is the very one that was asked for.
+#[derive(Debug)]
+struct Trusted {
+    authority: Arc<WebPkiServerVerifier>,
+    trusted: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Trusted {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let result = self.authority.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        // Only that complaint: one that is out of date stays refused.
+        let as_authority = matches!(result, Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))));
+        if as_authority && self.trusted.iter().any(|trusted| trusted == certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        result
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authority.verify_tls12_signature(message, certificate, signature)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.authority.verify_tls13_signature(message, certificate, signature)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.authority.supported_verify_schemes()
+    }
 }
 
 /// Accepts any certificate, but still checks that the peer has its key.
