@@ -8,6 +8,7 @@
 //! - one module for each format
 
 mod access;
+mod context;
 mod jsonline;
 mod payload;
 mod raw;
@@ -22,15 +23,13 @@ pub mod native;
 
 use std::path::PathBuf;
 
-use crate::hit::{Payload, Record};
-use crate::settings::{AutoLabel, InputFormat, InputSettings, Sharing};
-use crate::strings::{StringId, Strings};
+use crate::hit::Record;
+use crate::settings::{InputFormat, InputSettings, Sharing};
+use crate::strings::Strings;
+use context::Context;
 use source::Source;
 use strings_file::StringsFile;
 
-/// Texts that are kept apart; more labels than that share one.
-const TEXTS_MAX: usize = 1_000_000;
-const MORE_LABELS: &str = "(more labels)";
 const BLOCK_BYTES: usize = 256 << 10;
 /// There may be thousands of workers.
 const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
@@ -44,14 +43,7 @@ pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputE
         Some(file) => StringsFile::read(file)?,
         None => StringsFile::default(),
     };
-    let context = Context {
-        strings: strings.clone(),
-        strings_file,
-        settings: settings.clone(),
-        last_label: (Vec::new(), StringId(0)),
-        last_address: (Vec::new(), StringId(0)),
-        skipped: 0,
-    };
+    let context = Context::new(strings, strings_file, settings);
     let parser: Box<dyn Parse> = match format {
         InputFormat::Payload => Box::new(payload::PayloadParser::default()),
         InputFormat::Raw => Box::new(raw::RawParser::raw()),
@@ -288,69 +280,4 @@ impl From<std::io::Error> for Bad {
     fn from(error: std::io::Error) -> Self {
         Self::fatal(format!("can't read on: {error}"))
     }
-}
-
-/// What parsers share.
-struct Context {
-    strings: Strings,
-    strings_file: StringsFile,
-    settings: InputSettings,
-    last_label: (Vec<u8>, StringId),
-    last_address: (Vec<u8>, StringId),
-    skipped: u64,
-}
-
-impl Context {
-    /// The number of a label; records with the same one tend to follow another.
-    fn label(&mut self, text: &[u8]) -> StringId {
-        intern(&self.strings, &mut self.last_label, text)
-    }
-
-    fn address(&mut self, text: &[u8]) -> StringId {
-        intern(&self.strings, &mut self.last_address, text)
-    }
-
-    fn label_if_needed(&mut self, record: &mut Record, number: u64) {
-        if record.label.0 != 0 {
-            return;
-        }
-        let label = match (self.settings.auto_label, &record.payload) {
-            (AutoLabel::None, _) => return,
-            (AutoLabel::Unique, _) => format!("#{number}"),
-            (AutoLabel::Segments(count), Payload::Memory(bytes)) => request::path(bytes)
-                .split('/')
-                .skip(1)
-                .take(count.into())
-                .fold(String::new(), |label, segment| label + "_" + segment),
-            (AutoLabel::Uri, Payload::Memory(bytes)) => request::path(bytes),
-            (_, Payload::File { .. }) => return,
-        };
-        record.label = self.label(label.as_bytes());
-    }
-
-    /// Without any address the request's Host header says where to.
-    fn address_if_needed(&mut self, record: &mut Record) {
-        if record.address.0 == 0
-            && self.settings.address_from_host
-            && let Payload::Memory(bytes) = &record.payload
-            && let Some(host) = request::host(bytes)
-        {
-            record.address = self.address(host);
-        }
-    }
-
-    fn chosen(&self, record: &Record) -> bool {
-        let chosen = &self.settings.chosen_labels;
-        chosen.is_empty()
-            || self.strings.get(record.label).is_some_and(|label| chosen.iter().any(|one| **one == *label))
-    }
-}
-
-fn intern(strings: &Strings, last: &mut (Vec<u8>, StringId), text: &[u8]) -> StringId {
-    if last.0 != text {
-        let id = strings.intern(&String::from_utf8_lossy(text));
-        let id = if id.0 as usize >= TEXTS_MAX { strings.intern(MORE_LABELS) } else { id };
-        *last = (text.to_vec(), id);
-    }
-    last.1
 }

@@ -34,18 +34,27 @@ impl Default for Strings {
 impl Strings {
     /// The number of that text, a new one if it was never met.
     pub fn intern(&self, text: &str) -> StringId {
+        self.intern_below(text, StringId(u32::MAX)).unwrap_or_default()
+    }
+
+    /// The same, unless it needed that number or a higher one: for texts that
+    /// somebody else chooses.
+    pub fn intern_below(&self, text: &str, end: StringId) -> Option<StringId> {
         if let Some(&id) = self.table().ids.get(text) {
-            return id;
+            return Some(id);
         }
         let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(&id) = table.ids.get(text) {
-            return id;
+            return Some(id);
         }
         let id = StringId(table.texts.len() as u32);
+        if id >= end {
+            return None;
+        }
         let text: Arc<str> = text.into();
         table.texts.push(Arc::clone(&text));
         table.ids.insert(text, id);
-        id
+        Some(id)
     }
 
     /// The text of that number.
@@ -77,5 +86,14 @@ mod tests {
         assert_eq!(strings.get(label).as_deref(), Some("label"));
         assert_eq!(strings.since(StringId(1)).len(), 1);
         assert_eq!(strings.get(StringId(9)), None);
+    }
+
+    #[test]
+    fn texts_that_others_choose_are_bounded() {
+        let strings = Strings::default();
+        assert_eq!(strings.intern_below("one", StringId(2)), Some(StringId(1)));
+        assert_eq!(strings.intern_below("two", StringId(2)), None);
+        assert_eq!(strings.intern_below("one", StringId(2)), Some(StringId(1)));
+        assert_eq!(strings.intern("two"), StringId(2));
     }
 }
