@@ -22,6 +22,7 @@ mod urls;
 pub mod native;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::hit::Record;
 use crate::settings::{InputFormat, InputSettings, Sharing};
@@ -36,44 +37,15 @@ const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
 
 /// Opens the input. The result is an endless or bounded stream of records, as
 /// the settings say; broken ones come as data between the good ones. Read it
-/// on a thread of its own; open it once for each worker if it isn't shared.
+/// on a thread of its own; [`Input::again`] gives each worker its own, if it isn't shared.
 pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputError> {
     let (source, format) = open_source(settings)?;
     let strings_file = match &settings.strings_file {
         Some(file) => StringsFile::read(file)?,
         None => StringsFile::default(),
     };
-    let context = Context::new(strings, strings_file, settings);
-    let parser: Box<dyn Parse> = match format {
-        InputFormat::Payload => Box::new(payload::PayloadParser::default()),
-        InputFormat::Raw => Box::new(raw::RawParser::raw()),
-        InputFormat::Stpd => Box::new(raw::RawParser::stpd()),
-        InputFormat::Uri => Box::new(uri::UriParser::uri()),
-        InputFormat::UriPost => Box::new(uri::UriParser::with_bodies()),
-        InputFormat::Access => Box::new(access::AccessParser),
-        InputFormat::JsonLine => Box::new(jsonline::JsonLineParser),
-        InputFormat::Urls => Box::new(urls::UrlsParser),
-        InputFormat::Native => Box::new(native::NativeParser::default()),
-    };
-    let passes = match settings.passes {
-        Some(passes) => Some(passes.get()),
-        None if format == InputFormat::Stpd => Some(1),
-        None => None,
-    };
-    Ok(Input {
-        source,
-        parser,
-        context,
-        format,
-        passes,
-        pass: 1,
-        records: 0,
-        records_in_pass: 0,
-        bad: 0,
-        pass_start_ns: 0,
-        last_scheduled_ns: 0,
-        ended: false,
-    })
+    let context = Context::new(strings, Arc::new(strings_file), Arc::new(settings.clone()));
+    Ok(Input::new(source, format, context))
 }
 
 /// The format of the input: the one that is named, or else what its content says.
@@ -120,6 +92,52 @@ pub struct Input {
 }
 
 impl Input {
+    fn new(source: Source, format: InputFormat, context: Context) -> Self {
+        let parser: Box<dyn Parse> = match format {
+            InputFormat::Payload => Box::new(payload::PayloadParser::default()),
+            InputFormat::Raw => Box::new(raw::RawParser::raw()),
+            InputFormat::Stpd => Box::new(raw::RawParser::stpd()),
+            InputFormat::Uri => Box::new(uri::UriParser::uri()),
+            InputFormat::UriPost => Box::new(uri::UriParser::with_bodies()),
+            InputFormat::Access => Box::new(access::AccessParser),
+            InputFormat::JsonLine => Box::new(jsonline::JsonLineParser),
+            InputFormat::Urls => Box::new(urls::UrlsParser),
+            InputFormat::Native => Box::new(native::NativeParser::default()),
+        };
+        let passes = match context.settings.passes {
+            Some(passes) => Some(passes.get()),
+            None if format == InputFormat::Stpd => Some(1),
+            None => None,
+        };
+        Self {
+            source,
+            parser,
+            context,
+            format,
+            passes,
+            pass: 1,
+            records: 0,
+            records_in_pass: 0,
+            bad: 0,
+            pass_start_ns: 0,
+            last_scheduled_ns: 0,
+            ended: false,
+        }
+    }
+
+    /// The same input once more, from its start, for another worker: the open
+    /// file and the strings file are shared.
+    pub fn again(&self) -> Result<Self, InputError> {
+        let source = self.source.again().map_err(|source| InputError {
+            operation: "read for each worker",
+            file: self.context.settings.file.clone(),
+            reason: source.to_string(),
+        })?;
+        let Context { strings, strings_file, settings, .. } = &self.context;
+        let context = Context::new(strings, Arc::clone(strings_file), Arc::clone(settings));
+        Ok(Self::new(source, self.format, context))
+    }
+
     /// The format that the file has.
     pub fn format(&self) -> InputFormat {
         self.format

@@ -426,3 +426,17 @@ fn the_host_header_is_the_address_when_there_is_no_other() {
     let settings = InputSettings { address_from_host: true, ..settings(data("raw.ammo")) };
     assert_settings_read(&settings, InputFormat::Raw, &[seen("first tag", "h", FIRST), seen("", "h", SECOND)]);
 }
+
+#[test]
+fn workers_that_read_for_themselves_share_the_open_file() {
+    for name in ["raw.ammo", "urls.txt.gz"] {
+        let settings = InputSettings { sharing: Sharing::PerWorker, ..settings(data(name)) };
+        let strings = Strings::default();
+        let mut first = input::open(&settings, &strings).expect("it opens");
+        let mut second = first.again().expect("once more");
+        let label = |record: Option<Result<Record, BadRecord>>| record.expect("one").expect("good").label;
+        let (one, two) = (label(first.next()), label(second.next()));
+        assert_eq!(one, two);
+        assert_eq!(second.count(), first.again().expect("once more").count() - 1);
+    }
+}

@@ -1,5 +1,7 @@
 //! What parsers share: numbers for texts, and the settings that concern each record.
 
+use std::sync::Arc;
+
 use super::request;
 use super::strings_file::StringsFile;
 use crate::hit::{Payload, Record};
@@ -13,19 +15,19 @@ const MORE_TEXTS: &str = "(more labels)";
 /// What parsers share.
 pub(super) struct Context {
     pub(super) strings: Strings,
-    pub(super) strings_file: StringsFile,
-    pub(super) settings: InputSettings,
+    pub(super) strings_file: Arc<StringsFile>,
+    pub(super) settings: Arc<InputSettings>,
     last_label: (Vec<u8>, StringId),
     last_address: (Vec<u8>, StringId),
     pub(super) skipped: u64,
 }
 
 impl Context {
-    pub(super) fn new(strings: &Strings, strings_file: StringsFile, settings: &InputSettings) -> Self {
+    pub(super) fn new(strings: &Strings, strings_file: Arc<StringsFile>, settings: Arc<InputSettings>) -> Self {
         Self {
             strings: strings.clone(),
             strings_file,
-            settings: settings.clone(),
+            settings,
             last_label: (Vec::new(), StringId(0)),
             last_address: (Vec::new(), StringId(0)),
             skipped: 0,

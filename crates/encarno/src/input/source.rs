@@ -69,6 +69,17 @@ impl Source {
         Ok(Self { reader, block, at: 0, offset: 0, at_end: false, block_bytes, memory_bytes_max })
     }
 
+    /// The same file from its start, for somebody else.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        let reader = match &self.reader {
+            Reader::Plain { file, bytes, .. } => Reader::Plain { file: Arc::clone(file), position: 0, bytes: *bytes },
+            Reader::Gzip(_, file) => gzip(Arc::clone(file)),
+            Reader::Stream(_) => return Err(io::Error::new(io::ErrorKind::NotSeekable, "a pipe can be read once only")),
+        };
+        let (block_bytes, memory_bytes_max) = (self.block_bytes, self.memory_bytes_max);
+        Ok(Self { reader, block: Bytes::new(), at: 0, offset: 0, at_end: false, block_bytes, memory_bytes_max })
+    }
+
     /// Where the next byte lies in the (decompressed) file.
     pub(super) fn offset(&self) -> u64 {
         self.offset

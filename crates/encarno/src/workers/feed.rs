@@ -165,12 +165,13 @@ impl Reader {
             // Each worker has its own place in the file, and so a thread that
             // sleeps whenever its small queue is full.
             Sharing::PerWorker => {
+                let input = input::open(settings, strings)?;
                 let mut feeds = Vec::new();
                 for &count in workers {
                     let mut queues = Vec::new();
                     for _ in 0..count {
                         let (sender, receiver) = bounded(1);
-                        threads.push(start(input::open(settings, strings)?, vec![sender], BATCH_RECORDS)?);
+                        threads.push(start(input.again()?, vec![sender], BATCH_RECORDS)?);
                         queues.push(Queue::of(receiver));
                     }
                     feeds.push(Feed::PerWorker(queues));
