@@ -140,7 +140,7 @@ impl Watch {
         let asked = self.asked.as_ref().map_or(String::new(), |schedule| {
             format!(" of {:.0}", schedule.level_at(view.now_ns).0 as f64 / Level::ONE.0 as f64)
         });
-        let quantile = |part| go_duration(view.recent.quantile_ns(part));
+        let quantile = |part| rounded(view.recent.quantile_ns(part));
         let totals = view.totals;
         format!(
             "{:.0}{asked} hits/s, response p50 {} p99 {}, errors: {} net, {} protocol, dropped: {}",
@@ -192,6 +192,12 @@ pub fn go_duration(duration_ns: u64) -> String {
     }
 }
 
+/// To three digits: more would be more than is known.
+fn rounded(duration_ns: u64) -> String {
+    let unit = 10_u64.pow(duration_ns.checked_ilog10().unwrap_or(0).saturating_sub(2));
+    go_duration((duration_ns.saturating_add(unit / 2)) / unit * unit)
+}
+
 /// UTC, as logs write it.
 fn wall_clock() -> String {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
@@ -217,12 +223,14 @@ fn show(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::go_duration;
+    use super::{go_duration, rounded};
 
     #[test]
     fn durations_look_as_in_go() {
         let cases = [(0, "0s"), (999, "999ns"), (1_500, "1.5µs"), (40_000_000, "40ms"), (1_500_000_000, "1.5s"),
             (90_000_000_000, "1m30s"), (3_600_000_000_000, "1h0m0s")];
+        assert_eq!(rounded(123_456), "123µs");
+        assert_eq!(rounded(0), "0s");
         for (duration_ns, text) in cases {
             assert_eq!(go_duration(duration_ns), text);
         }

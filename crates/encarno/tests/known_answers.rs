@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use encarno::nib::code;
-use encarno::settings::{Arrivals, Delay, Workload};
+use encarno::settings::{Arrivals, Delay, InputSettings, Sharing, Source, Workload};
 use encarno::target::TargetSettings;
 use rig::{closed, machine, numbered, open, quantile, run};
 
@@ -226,6 +226,20 @@ fn a_closed_run_sends_each_record_once_however_many_loops() {
     let sequences: HashSet<_> = account.hits.iter().map(|hit| account.sequence(hit)).collect();
     assert_eq!(sequences.len(), 5000);
     assert_eq!(account.log_by_sequence().len(), 5000);
+}
+
+#[test]
+fn with_an_input_per_worker_each_sends_all_of_it_in_order() {
+    let _machine = machine();
+    let mut settings = closed(5);
+    settings.source = Source::File(InputSettings { sharing: Sharing::PerWorker, ..InputSettings::of_file("") });
+    let account = run(settings, TargetSettings::default(), Some(numbered(300)));
+    assert_eq!(account.hits.len(), 1500);
+    let mut hits = account.hits.clone();
+    hits.sort_by_key(|hit| (hit.worker, hit.started_ns));
+    for (index, hit) in hits.iter().enumerate() {
+        assert_eq!((u64::from(hit.worker), account.sequence(hit)), (index as u64 / 300, index as u64 % 300));
+    }
 }
 
 #[test]

@@ -318,7 +318,7 @@ impl HitArguments {
             return Err(Failure::usage(format!("'{method}' can't be a method")));
         }
         let target = target_of(&self.url);
-        if !clean(target) || target.contains(' ') {
+        if !clean(&target) || target.contains(' ') {
             return Err(Failure::usage("the URL has a space or a control character: write it as %20"));
         }
         let mut request = format!("{method} {target} HTTP/1.1\r\n");
@@ -413,15 +413,15 @@ fn host_of(url: &str) -> &str {
 }
 
 /// Path and query of a URL.
-fn target_of(url: &str) -> &str {
+fn target_of(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
     if scheme.contains("unix") {
-        return "/";
+        return "/".to_owned();
     }
     let rest = rest.split('#').next().unwrap_or_default();
     match rest.find(['/', '?']) {
-        Some(start) if rest[start..].starts_with('/') => &rest[start..],
-        // http://host?query: clap can't mend it in place, and nobody writes it.
-        _ => "/",
+        Some(start) if rest[start..].starts_with('/') => rest[start..].to_owned(),
+        Some(start) => format!("/{}", &rest[start..]),
+        None => "/".to_owned(),
     }
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{SECOND_NS, go_duration};
+use super::{SECOND_NS, rounded};
 use crate::output::WriteSummary;
 use crate::strings::Strings;
 use crate::workers::Counters;
@@ -187,7 +187,7 @@ impl Verdict {
         if late && totals.no_worker > 0 {
             reasons.push("hits waited for a free connection: allow more (--connections)".to_owned());
         } else if late {
-            reasons.push(format!("hits started late (p99 {}): the machine is too busy", go_duration(lag_p99_ns)));
+            reasons.push(format!("hits started late (p99 {}): the machine is too busy", rounded(lag_p99_ns)));
         }
         if totals.dropped > 0 {
             reasons.push(format!("{} hits were dropped", totals.dropped));
@@ -230,10 +230,10 @@ impl fmt::Display for Summary {
         }
         for (name, times) in [("service", &self.service), ("response", &self.response), ("lag", &self.lag)] {
             write!(f, "{name:<9}")?;
-            for (label, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)] {
-                write!(f, " {label} {:<10}", go_duration(times.quantile_ns(part)))?;
+            for (label, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
+                write!(f, " {label} {:<8}", rounded(times.quantile_ns(part)))?;
             }
-            writeln!(f)?;
+            writeln!(f, " max {}", rounded(times.max_ns()))?;
         }
         writeln!(
             f,

@@ -105,11 +105,12 @@ const BUCKETS: usize = SUB * (64 - SUB_BITS as usize + 1);
 #[derive(Debug)]
 pub struct Histogram {
     buckets: Box<[Count]>,
+    max: Count,
 }
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| Count::default()).collect() }
+        Self { buckets: (0..BUCKETS).map(|_| Count::default()).collect(), max: Count::default() }
     }
 }
 
@@ -120,10 +121,14 @@ impl Histogram {
         if let Some(bucket) = self.buckets.get(bucket_of(duration_ns)) {
             bucket.add(1);
         }
+        if duration_ns > self.max.get() {
+            self.max.set(duration_ns);
+        }
     }
 
     /// Adds its counts to a snapshot.
     pub fn add_to(&self, snapshot: &mut Snapshot) {
+        snapshot.max_ns = snapshot.max_ns.max(self.max.get());
         for (sum, bucket) in snapshot.counts.iter_mut().zip(&self.buckets) {
             *sum += bucket.get();
         }
@@ -134,11 +139,12 @@ impl Histogram {
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     counts: Vec<u64>,
+    max_ns: u64,
 }
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { counts: vec![0; BUCKETS] }
+        Self { counts: vec![0; BUCKETS], max_ns: 0 }
     }
 }
 
@@ -146,12 +152,17 @@ impl Snapshot {
     /// What came since an earlier one.
     pub fn since(&self, earlier: &Self) -> Self {
         let counts = self.counts.iter().zip(&earlier.counts).map(|(now, then)| now - then).collect();
-        Self { counts }
+        Self { counts, max_ns: self.max_ns }
     }
 
     /// How many durations.
     pub fn count(&self) -> u64 {
         self.counts.iter().sum()
+    }
+
+    /// The longest.
+    pub fn max_ns(&self) -> u64 {
+        self.max_ns
     }
 
     /// The duration that this part (0 … 1) of all doesn't exceed: the middle
@@ -162,7 +173,8 @@ impl Snapshot {
         for (index, count) in self.counts.iter().enumerate() {
             sum += count;
             if sum >= rank {
-                return (lowest_of(index) + lowest_of(index + 1).saturating_sub(1)) / 2;
+                let middle_ns = lowest_of(index) + (lowest_of(index + 1) - lowest_of(index)) / 2;
+                return middle_ns.min(self.max_ns);
             }
         }
         0

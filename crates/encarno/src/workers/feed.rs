@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
-use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, bounded};
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 
 use crate::hit::Record;
 use crate::input::{self, BadRecord, InputError};
@@ -143,13 +143,7 @@ impl Reader {
                 .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
         };
         let start = |input, senders, batch| {
-            spawn(input, senders, batch).map_err(|error| {
-                InputFailure::Open(InputError {
-                    operation: "start a thread for",
-                    file: settings.file.clone(),
-                    reason: error.to_string(),
-                })
-            })
+            spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
         };
         let feeds = match settings.sharing {
             Sharing::Shared if deal == Deal::ByNeed => {
@@ -162,18 +156,23 @@ impl Reader {
                 threads.push(start(input::open(settings, strings)?, senders, BATCH_RECORDS)?);
                 receivers.into_iter().map(|receiver| Feed::Shared(Queue::of(receiver))).collect()
             }
-            // Each worker has its own place in the file, and so a thread that
-            // sleeps whenever its small queue is full.
+            // Each worker has its own place in the file; a thread reads for all workers of a loop.
             Sharing::PerWorker => {
-                let input = input::open(settings, strings)?;
                 let mut feeds = Vec::new();
                 for &count in workers {
+                    let mut places = Vec::new();
                     let mut queues = Vec::new();
                     for _ in 0..count {
                         let (sender, receiver) = bounded(1);
-                        threads.push(start(input.again()?, vec![sender], BATCH_RECORDS)?);
+                        places.push(Place { input: input::open(settings, strings)?, sender, batch: Vec::new() });
                         queues.push(Queue::of(receiver));
                     }
+                    let body = {
+                        let counts = Arc::clone(&counts);
+                        move || read_places(places, bad_max, &counts)
+                    };
+                    let thread = thread::Builder::new().name("input".to_owned()).spawn(body);
+                    threads.push(thread.map_err(|error| no_thread(settings, &error))?);
                     feeds.push(Feed::PerWorker(queues));
                 }
                 feeds
@@ -232,19 +231,7 @@ fn read(
     // The first records go in small batches, so that the run starts at once.
     let mut size = 1;
     for item in input {
-        let record = match item {
-            Ok(record) => record,
-            Err(bad) => {
-                let number = counts.bad.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::warn!("record skipped: {bad}");
-                if bad.fatal || number > bad_max {
-                    counts.failed.store(true, Ordering::Relaxed);
-                    return Err(InputFailure::Bad { bad: number, last: bad });
-                }
-                continue;
-            }
-        };
-        counts.records.fetch_add(1, Ordering::Relaxed);
+        let Some(record) = check(item, bad_max, counts)? else { continue };
         let (batch, bytes) = &mut batches[turn];
         *bytes += record.payload.len();
         batch.push(record);
@@ -264,6 +251,84 @@ fn read(
         }
     }
     Ok(())
+}
+
+/// A worker's own place in the input.
+struct Place {
+    input: input::Input,
+    sender: Sender<Vec<Record>>,
+    /// What was read and isn't handed over.
+    batch: Vec<Record>,
+}
+
+/// Small: there may be thousands of them.
+const PLACE_BATCH_RECORDS: usize = 16;
+/// When all workers have enough, they are looked at again after that.
+const PLACE_REST: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Keeps the queues of all places full.
+fn read_places(mut places: Vec<Place>, bad_max: u64, counts: &Counts) -> Result<(), InputFailure> {
+    while !places.is_empty() && !counts.unwanted.load(Ordering::Relaxed) {
+        let mut moved = false;
+        let mut index = 0;
+        while let Some(place) = places.get_mut(index) {
+            let mut ended = false;
+            while place.batch.len() < PLACE_BATCH_RECORDS && !ended && !place.sender.is_full() {
+                match place.input.next() {
+                    None => ended = true,
+                    Some(item) => place.batch.extend(check(item, bad_max, counts)?),
+                }
+            }
+            if !place.batch.is_empty() {
+                match place.sender.try_send(std::mem::take(&mut place.batch)) {
+                    Ok(()) => moved = true,
+                    Err(TrySendError::Full(back)) => place.batch = back,
+                    Err(TrySendError::Disconnected(_)) => ended = true,
+                }
+            }
+            // A place whose last batch waits comes back for it.
+            if ended && place.batch.is_empty() {
+                places.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        if !moved {
+            thread::sleep(PLACE_REST);
+        }
+    }
+    Ok(())
+}
+
+/// Counts a record; a broken one is told and skipped, and one too many is the end.
+fn check(
+    item: Result<Record, BadRecord>,
+    bad_max: u64,
+    counts: &Counts,
+) -> Result<Option<Record>, InputFailure> {
+    match item {
+        Ok(record) => {
+            counts.records.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(record))
+        }
+        Err(bad) => {
+            let number = counts.bad.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!("record skipped: {bad}");
+            if bad.fatal || number > bad_max {
+                counts.failed.store(true, Ordering::Relaxed);
+                return Err(InputFailure::Bad { bad: number, last: bad });
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn no_thread(settings: &InputSettings, error: &std::io::Error) -> InputFailure {
+    InputFailure::Open(InputError {
+        operation: "start a thread for",
+        file: settings.file.clone(),
+        reason: error.to_string(),
+    })
 }
 
 /// False if nobody wants it any more.

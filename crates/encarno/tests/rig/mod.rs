@@ -15,7 +15,7 @@ use encarno::progress::Summary;
 use encarno::results::Block;
 use encarno::settings::{
     Arrivals, ClosedSettings, InputFormat, InputSettings, NetworkSettings, OpenSettings, OutputSettings, Progress,
-    Protocol, RunSettings, Source, Workload,
+    Protocol, RunSettings, Sharing, Source, Workload,
 };
 use encarno::schedule::{Level, Schedule};
 use encarno::stats;
@@ -122,7 +122,12 @@ pub fn run_with(
     }
     if let Some(records) = records {
         std::fs::write(path("records"), records).unwrap();
+        let sharing = match &settings.source {
+            Source::File(input) => input.sharing,
+            Source::Request { .. } => Sharing::Shared,
+        };
         settings.source = Source::File(InputSettings {
+            sharing,
             format: Some(InputFormat::Uri),
             passes: std::num::NonZeroU64::new(1),
             host: "target".to_owned(),
