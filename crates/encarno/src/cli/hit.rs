@@ -1,0 +1,427 @@
+//! `encarno hit`: a run from flags alone.
+
+use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use clap::{Args, ValueEnum};
+
+use super::Failure;
+use crate::nib::address::Address;
+use crate::schedule::{Level, Schedule, parse_duration};
+use crate::settings::{
+    Arrivals, ClosedSettings, Delay, DummySettings, InputFormat, InputSettings, NetworkSettings, OpenSettings,
+    OutputSettings, Progress, Protocol, RunSettings, Sharing, Source, TlsSettings, TraceSettings, UdpSettings,
+    Workload,
+};
+
+/// What `encarno hit` understands.
+#[derive(Debug, Args)]
+pub(super) struct HitArguments {
+    /// http://…, https://…, udp://host:port, http+unix:///path, or dummy: (no network at all).
+    url: String,
+
+    /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'.
+    #[arg(long, value_name = "SCHEDULE")]
+    rate: Option<Schedule>,
+    /// Connections: closed, so many workers; open, at most so many (1000).
+    #[arg(short, long, value_name = "N")]
+    connections: Option<u32>,
+    /// Closed workload: workers over time, such as 'ramp(100,30s) wait(1m) line(100,0,30s)'.
+    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["rate", "connections"])]
+    workers: Option<Schedule>,
+    /// How long; in an open workload the schedule ends then.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    duration: Option<Duration>,
+    /// How hits of an open workload are spread.
+    #[arg(long, value_enum, default_value = "uniform")]
+    arrivals: ArrivalsArgument,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Drop hits that would start later than that after their instant; without it they wait.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    late_limit: Option<Duration>,
+    /// Start hits to the microsecond, at the price of busy cores.
+    #[arg(long)]
+    spin: bool,
+    /// Event loops [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// At most so many hits.
+    #[arg(short = 'n', long, value_name = "N")]
+    hits: Option<NonZeroU64>,
+
+    /// Send the records of this file instead of one request; - is the standard input.
+    #[arg(short, long, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// The file's format, when it isn't recognised.
+    #[arg(long, value_name = "FORMAT", requires = "input")]
+    format: Option<FormatArgument>,
+    /// Read the file so many times.
+    #[arg(long = "loop", value_name = "N", requires = "input")]
+    passes: Option<NonZeroU64>,
+    /// Every worker reads the file for itself.
+    #[arg(long, requires = "input")]
+    per_worker: bool,
+    /// End the run after more broken records than that.
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    max_bad: u64,
+
+    /// The request's method [default: GET, or POST with --data].
+    #[arg(short = 'X', long)]
+    method: Option<String>,
+    /// A header, 'Name: value'.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<String>,
+    /// The request's body, or the datagram; @FILE reads it from a file.
+    #[arg(short, long)]
+    data: Option<String>,
+    /// The hits' label.
+    #[arg(long, default_value = "")]
+    label: String,
+    /// A hit that takes longer fails.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+    /// Source addresses, taken in turn.
+    #[arg(long = "source-address", value_name = "IP")]
+    source_addresses: Vec<IpAddr>,
+    /// Look names up again that often [default: once].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    resolve_every: Option<Duration>,
+    /// UDP: a hit ends when it is sent.
+    #[arg(long)]
+    no_answer: bool,
+
+    /// Accept any certificate.
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// Trust the certificates in this PEM file instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The client's certificate chain, PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The client's key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Ask for and verify this name instead of the URL's.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+
+    /// dummy: the delay, such as fixed:10ms, exponential:10ms, uniform:1ms:5ms, bimodal:1ms:100ms:0.05.
+    #[arg(long, value_name = "DELAY", default_value = "none", value_parser = delay)]
+    delay: Delay,
+    /// dummy: the part of hits that fails.
+    #[arg(long, value_name = "PART", default_value_t = 0.0)]
+    error_rate: f64,
+
+    /// Write all hits to this file.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write phout too.
+    #[arg(long, value_name = "FILE")]
+    phout: Option<PathBuf>,
+    /// Write LDJSON too.
+    #[arg(long, value_name = "FILE")]
+    ldjson: Option<PathBuf>,
+    /// Write requests and answers to this file.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// … of hits whose status is at least that: 0, 400, 500, or 600 for network errors only.
+    #[arg(long, value_name = "STATUS", default_value_t = 0, requires = "trace")]
+    trace_level: u16,
+    /// … with Authorization, Cookie and the like readable.
+    #[arg(long, requires = "trace")]
+    trace_secrets: bool,
+
+    /// Running hits get so long after a stop.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    grace: Duration,
+    /// Exit with 6 if the generator itself was the limit.
+    #[arg(long)]
+    strict: bool,
+    /// Show nothing while it runs.
+    #[arg(short, long)]
+    quiet: bool,
+    /// Log lines even on a terminal.
+    #[arg(long, conflicts_with = "quiet")]
+    lines: bool,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ArrivalsArgument {
+    /// Evenly.
+    Uniform,
+    /// A Poisson process.
+    Poisson,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(super) enum FormatArgument {
+    Payload,
+    Raw,
+    Stpd,
+    Uri,
+    Uripost,
+    Access,
+    Jsonline,
+    Urls,
+    Native,
+}
+
+impl From<FormatArgument> for InputFormat {
+    fn from(format: FormatArgument) -> Self {
+        match format {
+            FormatArgument::Payload => Self::Payload,
+            FormatArgument::Raw => Self::Raw,
+            FormatArgument::Stpd => Self::Stpd,
+            FormatArgument::Uri => Self::Uri,
+            FormatArgument::Uripost => Self::UriPost,
+            FormatArgument::Access => Self::Access,
+            FormatArgument::Jsonline => Self::JsonLine,
+            FormatArgument::Urls => Self::Urls,
+            FormatArgument::Native => Self::Native,
+        }
+    }
+}
+
+impl HitArguments {
+    /// Checks what the flags say together.
+    pub(super) fn settings(&self) -> Result<RunSettings, Failure> {
+        let protocol = self.protocol()?;
+        Ok(RunSettings {
+            source: self.source(&protocol)?,
+            workload: self.workload()?,
+            protocol,
+            output: self.output_settings(),
+            threads: self.threads,
+            grace: self.grace,
+            strict: self.strict,
+            progress: match (self.quiet, self.lines) {
+                (true, _) => Progress::Quiet,
+                (_, true) => Progress::Lines,
+                _ => Progress::Auto,
+            },
+        })
+    }
+
+    fn workload(&self) -> Result<Workload, Failure> {
+        let open = |arrivals| {
+            Workload::Open(OpenSettings {
+                arrivals,
+                workers_start: 0,
+                workers_max: self.connections.unwrap_or(1000) as usize,
+                late_limit: self.late_limit,
+                duration_max: self.duration,
+                spin: self.spin,
+            })
+        };
+        if let Some(schedule) = self.rate.clone() {
+            return Ok(open(match self.arrivals {
+                ArrivalsArgument::Uniform => Arrivals::Uniform(schedule),
+                ArrivalsArgument::Poisson => Arrivals::Poisson { schedule, seed: self.seed },
+            }));
+        }
+        if self.is_stepped() && self.connections.is_none() && self.workers.is_none() {
+            return Ok(open(Arrivals::Recorded));
+        }
+        let workers = match (&self.workers, self.connections) {
+            (Some(schedule), _) => schedule.clone(),
+            (None, Some(0)) => return Err(Failure::usage("--connections is 0")),
+            (None, connections) => Schedule::constant(Level::whole(connections.unwrap_or(10)), 0),
+        };
+        let bounded = self.hits.is_some() || self.passes.is_some();
+        if self.duration.is_none() && workers.duration_ns() == 0 && !bounded {
+            let text = "for how long? Give --for DURATION, --hits N, --loop N, or a schedule with --rate or --workers";
+            return Err(Failure::usage(text));
+        }
+        Ok(Workload::Closed(ClosedSettings { workers, duration: self.duration }))
+    }
+
+    /// Whether the records carry instants of their own. The standard input
+    /// can't be looked at beforehand: there the format must be named.
+    fn is_stepped(&self) -> bool {
+        let Some(file) = self.input.as_ref().filter(|file| file.is_file() || self.format.is_some()) else { return false };
+        let settings = InputSettings { format: self.format.map(InputFormat::from), ..InputSettings::of_file(file) };
+        matches!(crate::input::format_of(&settings), Ok(InputFormat::Stpd))
+    }
+
+    fn protocol(&self) -> Result<Protocol, Failure> {
+        let scheme = self.url.split(':').next().unwrap_or_default();
+        if scheme == "dummy" {
+            if !(0.0..=1.0).contains(&self.error_rate) {
+                return Err(Failure::usage("--error-rate must lie in 0 … 1"));
+            }
+            let dummy = DummySettings { delay: self.delay, error_rate: self.error_rate, seed: self.seed };
+            return Ok(Protocol::Dummy(dummy));
+        }
+        Address::parse(&self.url).map_err(Failure::usage)?;
+        let network = NetworkSettings {
+            address: Some(self.url.clone()),
+            timeout: self.timeout,
+            source_addresses: self.source_addresses.clone(),
+            resolve_every: self.resolve_every,
+            tls: TlsSettings {
+                insecure: self.insecure,
+                ca_file: self.ca_file.clone(),
+                certificate_file: self.certificate.clone(),
+                key_file: self.key.clone(),
+                server_name: self.server_name.clone(),
+                ..TlsSettings::default()
+            },
+            keep_answer_bytes_max: if self.trace.is_some() { 1 << 20 } else { 0 },
+        };
+        Ok(match scheme {
+            "udp" => Protocol::Udp(UdpSettings { network, answer: !self.no_answer }),
+            _ => Protocol::Http(network),
+        })
+    }
+
+    fn source(&self, protocol: &Protocol) -> Result<Source, Failure> {
+        if let Some(file) = &self.input {
+            let headers = self.headers.iter().map(|header| split_header(header)).collect::<Result<Vec<_>, _>>()?;
+            return Ok(Source::File(InputSettings {
+                format: self.format.map(InputFormat::from),
+                sharing: if self.per_worker { Sharing::PerWorker } else { Sharing::Shared },
+                passes: self.passes,
+                records_max: self.hits,
+                host: host_of(&self.url).to_owned(),
+                headers,
+                bad_max: self.max_bad,
+                ..InputSettings::of_file(file)
+            }));
+        }
+        let body = match self.data.as_deref() {
+            None => None,
+            Some(data) => Some(match data.strip_prefix('@') {
+                None => data.as_bytes().to_vec(),
+                Some(path) => std::fs::read(path).map_err(|error| Failure::setup(format!("can't read {path}: {error}")))?,
+            }),
+        };
+        let payload = match protocol {
+            Protocol::Http(_) => self.request(body)?,
+            Protocol::Udp(_) => body.unwrap_or_default(),
+            Protocol::Dummy(_) => body.unwrap_or_default(),
+        };
+        let hits_max = self.hits.map(NonZeroU64::get);
+        Ok(Source::Request { payload: Bytes::from(payload), label: self.label.clone(), hits_max })
+    }
+
+    fn request(&self, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
+        let default_method = if body.is_some() { "POST" } else { "GET" };
+        let method = self.method.as_deref().unwrap_or(default_method);
+        let clean = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
+        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+            return Err(Failure::usage(format!("'{method}' can't be a method")));
+        }
+        let target = target_of(&self.url);
+        if !clean(&target) || target.contains(' ') {
+            return Err(Failure::usage("the URL has a space or a control character: write it as %20"));
+        }
+        let mut request = format!("{method} {target} HTTP/1.1\r\n");
+        let mut has = (false, false, false);
+        for header in &self.headers {
+            let (name, value) = split_header(header)?;
+            if !clean(&value) {
+                return Err(Failure::usage(format!("header '{name}' has a control character")));
+            }
+            has.0 |= name.eq_ignore_ascii_case("host");
+            has.1 |= name.eq_ignore_ascii_case("user-agent");
+            has.2 |= name.eq_ignore_ascii_case("content-length");
+            request.push_str(&format!("{name}: {value}\r\n"));
+        }
+        if !has.0 {
+            request.push_str(&format!("Host: {}\r\n", host_of(&self.url)));
+        }
+        if !has.1 {
+            request.push_str(concat!("User-Agent: encarno/", env!("CARGO_PKG_VERSION"), "\r\n"));
+        }
+        if let (Some(body), false) = (&body, has.2) {
+            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        }
+        request.push_str("\r\n");
+        let mut request = request.into_bytes();
+        request.extend(body.unwrap_or_default());
+        Ok(request)
+    }
+
+    fn output_settings(&self) -> OutputSettings {
+        OutputSettings {
+            native: self.output.clone(),
+            ldjson: self.ldjson.clone(),
+            phout: self.phout.clone(),
+            trace: self.trace.clone().map(|file| TraceSettings {
+                file,
+                level: self.trace_level,
+                secrets: self.trace_secrets,
+            }),
+            settings_text: format!("{self:?}"),
+            ..OutputSettings::default()
+        }
+    }
+}
+
+/// A duration, as schedules write it.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = parse_duration(text).map(Duration::from_nanos);
+    parsed.ok_or_else(|| "expected a duration such as 30s, 1m30s or 200ms".to_owned())
+}
+
+/// A delay's distribution.
+pub(super) fn delay(text: &str) -> Result<Delay, String> {
+    let shape = "expected none, fixed:10ms, exponential:10ms, uniform:1ms:5ms or bimodal:1ms:100ms:0.05";
+    let parts: Vec<&str> = text.split(':').collect();
+    let time = |text: &str| duration(text).map_err(|_| shape.to_owned());
+    match parts.as_slice() {
+        ["none"] => Ok(Delay::Zero),
+        ["fixed", delay] => Ok(Delay::Fixed(time(delay)?)),
+        ["exponential", mean] => Ok(Delay::Exponential { mean: time(mean)? }),
+        ["uniform", from, to] => {
+            let (from, to) = (time(from)?, time(to)?);
+            if from <= to { Ok(Delay::Uniform { from, to }) } else { Err("uniform: from is above to".to_owned()) }
+        }
+        ["bimodal", fast, slow, part] => {
+            let slow_part = part.parse().ok().filter(|part| (0.0..=1.0).contains(part));
+            let slow_part = slow_part.ok_or("bimodal: the slow part must lie in 0 … 1")?;
+            Ok(Delay::Bimodal { fast: time(fast)?, slow: time(slow)?, slow_part })
+        }
+        _ => Err(shape.to_owned()),
+    }
+}
+
+fn split_header(header: &str) -> Result<(String, String), Failure> {
+    let (name, value) = header.split_once(':').ok_or_else(|| Failure::usage(format!("header '{header}' has no colon")))?;
+    let name = name.trim();
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(is_token) {
+        return Err(Failure::usage(format!("'{name}' can't be a header's name")));
+    }
+    Ok((name.to_owned(), value.trim().to_owned()))
+}
+
+/// Host and port of a URL, as the Host header has them.
+fn host_of(url: &str) -> &str {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    if scheme.contains("unix") {
+        return "localhost";
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+}
+
+/// Path and query of a URL.
+fn target_of(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
+    if scheme.contains("unix") {
+        return "/".to_owned();
+    }
+    let rest = rest.split('#').next().unwrap_or_default();
+    match rest.find(['/', '?']) {
+        Some(start) if rest[start..].starts_with('/') => rest[start..].to_owned(),
+        Some(start) => format!("/{}", &rest[start..]),
+        None => "/".to_owned(),
+    }
+}

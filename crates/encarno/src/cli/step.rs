@@ -1,0 +1,72 @@
+//! `encarno step`: the stepper.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::Failure;
+use super::hit::FormatArgument;
+use crate::error::exit;
+use crate::input;
+use crate::schedule::{HitInstants, Randomness, Schedule, write_stpd};
+use crate::settings::InputSettings;
+use crate::strings::Strings;
+
+/// What `encarno step` understands.
+#[derive(Debug, Args)]
+pub(super) struct StepArguments {
+    /// The records.
+    input: PathBuf,
+    /// When they are sent, such as 'line(1,100,30s)'.
+    #[arg(long, value_name = "SCHEDULE")]
+    rate: Schedule,
+    /// The file to write; - is the standard output.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// The records' format, when it isn't recognised.
+    #[arg(long, value_name = "FORMAT")]
+    format: Option<FormatArgument>,
+    /// Read the records so many times [default: as often as the schedule needs].
+    #[arg(long = "loop", value_name = "N")]
+    passes: Option<NonZeroU64>,
+    /// The Host header for formats without one.
+    #[arg(long, default_value = "localhost")]
+    host: String,
+    /// A Poisson process of this seed instead of even gaps.
+    #[arg(long, value_name = "SEED")]
+    poisson: Option<u64>,
+}
+
+impl StepArguments {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let settings = InputSettings {
+            format: self.format.map(Into::into),
+            passes: self.passes,
+            host: self.host.clone(),
+            ..InputSettings::of_file(&self.input)
+        };
+        let strings = Strings::default();
+        let records = input::open(&settings, &strings).map_err(Failure::setup)?;
+        let records = records.map(|record| {
+            record.map(|record| {
+                let label = strings.get(record.label).unwrap_or_default();
+                (record, label)
+            })
+        });
+        let randomness = self.poisson.map_or(Randomness::None, |seed| Randomness::Poisson { seed });
+        let instants = HitInstants::new(&self.rate, randomness, 0, 1);
+        let failed = |error: std::io::Error| Failure::setup(format!("can't write {}: {error}", self.output.display()));
+        let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
+            Box::new(std::io::stdout().lock())
+        } else {
+            Box::new(BufWriter::with_capacity(1 << 20, File::create(&self.output).map_err(failed)?))
+        };
+        let count = write_stpd(instants, records, &mut output).map_err(failed)?.map_err(Failure::setup)?;
+        output.flush().map_err(failed)?;
+        super::complain(&format!("{count} records written"));
+        Ok(exit::OK)
+    }
+}

@@ -1,0 +1,114 @@
+//! `encarno target`: the scripted server.
+
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+use super::Failure;
+use super::hit::{delay, duration};
+use crate::error::exit;
+use crate::settings::Delay;
+use crate::target::{Target, TargetSettings};
+
+/// What `encarno target` understands.
+#[derive(Debug, Args)]
+pub(super) struct TargetArguments {
+    /// Where to listen; port 0 = any free one.
+    #[arg(default_value = "127.0.0.1:8070")]
+    listen: SocketAddr,
+    /// Answer datagrams instead of HTTP.
+    #[arg(long)]
+    udp: bool,
+    /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms, bimodal:1ms:100ms:0.05.
+    #[arg(long, default_value = "none", value_parser = delay)]
+    delay: Delay,
+    /// Answer nothing for LENGTH, from AFTER the first request on.
+    #[arg(long, value_name = "AFTER:LENGTH", value_parser = stall)]
+    stall: Option<(Duration, Duration)>,
+    /// The part of answers with status 500.
+    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    error_rate: f64,
+    /// The part that is reset in the middle of the body.
+    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    reset_rate: f64,
+    /// The part that is never answered.
+    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    silent_rate: f64,
+    /// The part that closes the connection, and says so.
+    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    close_rate: f64,
+    /// The part that closes the connection without saying so.
+    #[arg(long, default_value_t = 0.0, value_parser = part)]
+    rude_close_rate: f64,
+    /// Send each answer one byte at a time.
+    #[arg(long)]
+    drip: bool,
+    /// Send bodies in chunks.
+    #[arg(long)]
+    chunked: bool,
+    /// The length of an answer's body.
+    #[arg(long, default_value_t = 1024)]
+    body_bytes: usize,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Log sequence number, connection, and instants on CLOCK_MONOTONIC of each request.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// End after that.
+    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    duration: Option<Duration>,
+}
+
+impl TargetArguments {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            flag::register(signal, std::sync::Arc::clone(&stop)).map_err(Failure::setup)?;
+        }
+        let target = Target::start(TargetSettings {
+            listen: Some(self.listen),
+            udp: self.udp,
+            delay: self.delay,
+            stall: self.stall,
+            error_rate: self.error_rate,
+            reset_rate: self.reset_rate,
+            silent_rate: self.silent_rate,
+            close_rate: self.close_rate,
+            rude_close_rate: self.rude_close_rate,
+            drip: self.drip,
+            chunked: self.chunked,
+            body_bytes: self.body_bytes,
+            seed: self.seed,
+            log: self.log.clone(),
+        })
+        .map_err(Failure::setup)?;
+        let scheme = if self.udp { "udp" } else { "http" };
+        let mut output = std::io::stdout();
+        writeln!(output, "listening on {scheme}://{}", target.address()).map_err(Failure::setup)?;
+        output.flush().map_err(Failure::setup)?;
+        let started = Instant::now();
+        let is_over = || self.duration.is_some_and(|duration| started.elapsed() >= duration);
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) && !is_over() && !target.has_failed() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let summary = target.stop().map_err(Failure::setup)?;
+        writeln!(output, "{} connections, {} requests, {} answers", summary.connections, summary.requests, summary.answers)
+            .map_err(Failure::setup)?;
+        Ok(exit::OK)
+    }
+}
+
+fn stall(text: &str) -> Result<(Duration, Duration), String> {
+    let (after, length) = text.split_once(':').ok_or("expected AFTER:LENGTH, such as 2s:1s")?;
+    Ok((duration(after)?, duration(length)?))
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|part| (0.0..=1.0).contains(part)).ok_or_else(|| "expected a part, 0 … 1".to_owned())
+}

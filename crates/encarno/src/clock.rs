@@ -1,0 +1,46 @@
+//! The run's clock: ns from its start on CLOCK_MONOTONIC.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+/// Monotonic, so that no instant ever goes back. The wall clock is read once.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin_ns: u64,
+    started_unix_ns: u64,
+}
+
+impl Clock {
+    /// The run starts now.
+    pub fn start() -> Self {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { origin_ns: read_ns(ClockId::Monotonic), started_unix_ns: unix.as_nanos() as u64 }
+    }
+
+    /// Now.
+    #[inline]
+    pub fn now_ns(&self) -> u64 {
+        read_ns(ClockId::Monotonic) - self.origin_ns
+    }
+
+    /// The run's start on CLOCK_MONOTONIC, to compare with other programs on this machine.
+    pub fn origin_ns(&self) -> u64 {
+        self.origin_ns
+    }
+
+    /// The run's start by the wall clock.
+    pub fn started_unix_ns(&self) -> u64 {
+        self.started_unix_ns
+    }
+}
+
+/// What the calling thread has used of its core.
+pub fn thread_cpu_ns() -> u64 {
+    read_ns(ClockId::ThreadCPUTime)
+}
+
+fn read_ns(id: ClockId) -> u64 {
+    let time = clock_gettime(id);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}

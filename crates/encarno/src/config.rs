@@ -1,0 +1,264 @@
+//! The configuration file: Go-encarno's YAML as it is, and keys of ours.
+//!
+//! File → [`raw`] (types and known keys) → [`RunSettings`], validated. Each
+//! error says file, line, key and what to write instead.
+//!
+//! Of Go-encarno: `input {payloadfile, stringsfile, iterationlimit,
+//! enableregexes}`, `output {ldjsonfile, reqrespfile, reqrespfilelevel,
+//! binaryfile, stringsfile}`, `workers {mode, workloadschedule,
+//! startingworkers, maxworkers, values}`, `protocol {driver, maxconnections,
+//! timeout, tlsconf {insecureskipverify, minversion, maxversion,
+//! tlsciphersuites}}`. `maxconnections` limited its idle connections; here each
+//! worker has its own, so it is read and means nothing.
+
+mod raw;
+mod workload;
+
+use std::collections::BTreeMap;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_saphyr::Spanned;
+
+use crate::schedule::parse_duration;
+use crate::settings::{
+    AutoLabel, Delay, DummySettings, GoBinarySettings, InputFormat, InputSettings, NetworkSettings, OutputSettings,
+    Progress, Protocol, RunSettings, Scripts, Sharing, Source, TlsSettings, TraceSettings, UdpSettings,
+};
+use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
+
+/// A configuration file is at most that long.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads a configuration file.
+pub fn read(file: &Path) -> Result<RunSettings, ConfigError> {
+    let error = |reason: String| ConfigError { file: file.into(), line: 0, key: String::new(), reason };
+    let metadata = std::fs::metadata(file).map_err(|source| error(source.to_string()))?;
+    if metadata.len() > FILE_BYTES_MAX {
+        return Err(error(format!("a configuration has at most {FILE_BYTES_MAX} bytes; is this one?")));
+    }
+    let text = std::fs::read_to_string(file).map_err(|source| error(source.to_string()))?;
+    parse(&text, file)
+}
+
+/// Understands the text of a configuration; `file` is for messages.
+pub fn parse(text: &str, file: &Path) -> Result<RunSettings, ConfigError> {
+    let raw: Raw = serde_saphyr::from_str(text).map_err(|error| ConfigError {
+        file: file.into(),
+        line: error.location().map_or(0, |location| location.line()),
+        key: String::new(),
+        reason: error.without_snippet().to_string(),
+    })?;
+    settings(raw, text).map_err(|bad| ConfigError { file: file.into(), line: bad.line, key: bad.key.into(), reason: bad.reason })
+}
+
+/// What is wrong with a configuration file.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{place}{reason}", place = place(file, *line, key))]
+pub struct ConfigError {
+    /// The file.
+    pub file: PathBuf,
+    /// The line, from 1; 0 = all of it.
+    pub line: u64,
+    /// The key, as `section.key`; may be empty.
+    pub key: String,
+    /// What is wrong, and what to write instead.
+    pub reason: String,
+}
+
+fn place(file: &Path, line: u64, key: &str) -> String {
+    let file = file.display();
+    match (line, key) {
+        (0, "") => format!("{file}: "),
+        (0, key) => format!("{file}: {key}: "),
+        (line, "") => format!("{file}, line {line}: "),
+        (line, key) => format!("{file}, line {line}: {key}: "),
+    }
+}
+
+/// A value that can't be used.
+#[derive(Debug)]
+struct Bad {
+    line: u64,
+    key: &'static str,
+    reason: String,
+}
+
+impl Bad {
+    fn at<T>(value: &Spanned<T>, key: &'static str, reason: impl Into<String>) -> Self {
+        Self { line: value.referenced.line(), key, reason: reason.into() }
+    }
+
+    fn missing(key: &'static str, reason: &str) -> Self {
+        Self { line: 0, key, reason: reason.into() }
+    }
+}
+
+fn settings(raw: Raw, text: &str) -> Result<RunSettings, Bad> {
+    let input = input(&raw.input, &raw.protocol, raw.workers.values.clone())?;
+    let workload = workload::workload(&raw.workers, &input)?;
+    let run = &raw.run;
+    Ok(RunSettings {
+        workload,
+        protocol: protocol(&raw.protocol, raw.output.reqrespfile.is_some())?,
+        output: output(&raw.output, &raw.input, text)?,
+        source: Source::File(input),
+        threads: run.threads.and_then(NonZeroUsize::new),
+        grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
+        strict: run.strict,
+        progress: match (run.quiet, run.lines) {
+            (true, _) => Progress::Quiet,
+            (_, true) => Progress::Lines,
+            _ => Progress::Auto,
+        },
+    })
+}
+
+fn input(raw: &RawInput, protocol: &RawProtocol, values: BTreeMap<String, String>) -> Result<InputSettings, Bad> {
+    let file = given(&raw.payloadfile)
+        .ok_or_else(|| Bad::missing("input.payloadfile", "name the file with what is to be sent"))?;
+    let format = raw.format.as_ref().map(|format| {
+        format.value.parse::<InputFormat>().map_err(|reason| Bad::at(format, "input.format", reason))
+    });
+    let sharing = match raw.sharing.as_ref().map(|sharing| (sharing, &*sharing.value)) {
+        // With scripts each of Go-encarno's workers reads the file for itself.
+        None if raw.enableregexes => Sharing::PerWorker,
+        None | Some((_, "shared")) => Sharing::Shared,
+        Some((_, "per-worker")) => Sharing::PerWorker,
+        Some((sharing, _)) => return Err(Bad::at(sharing, "input.sharing", "write shared or per-worker")),
+    };
+    let auto_label = match raw.autolabel.as_ref().map(|label| (label, &*label.value)) {
+        None => AutoLabel::None,
+        Some((_, "uri")) => AutoLabel::Uri,
+        Some((_, "uniq")) => AutoLabel::Unique,
+        Some((label, number)) => AutoLabel::Segments(number.parse().map_err(|_| {
+            Bad::at(label, "input.autolabel", "write a number of path segments, uri or uniq")
+        })?),
+    };
+    let defaults = InputSettings::of_file(file);
+    Ok(InputSettings {
+        format: format.transpose()?,
+        strings_file: given(&raw.stringsfile),
+        sharing,
+        passes: raw.iterationlimit.and_then(NonZeroU64::new),
+        records_max: raw.recordlimit.and_then(NonZeroU64::new),
+        host: protocol.address.as_ref().map(|address| host(&address.value).to_owned()).unwrap_or_default(),
+        address_from_host: protocol.address.is_none(),
+        headers: raw.headers.clone().into_iter().collect(),
+        values,
+        auto_label,
+        chosen_labels: raw.chosenlabels.clone(),
+        scripts: Scripts::Refuse,
+        bad_max: raw.maxbad.unwrap_or(defaults.bad_max),
+        ..defaults
+    })
+}
+
+fn output(raw: &RawOutput, input: &RawInput, text: &str) -> Result<OutputSettings, Bad> {
+    let go_binary = match (given(&raw.binaryfile), given(&raw.stringsfile)) {
+        (Some(file), Some(strings_file)) => {
+            Some(GoBinarySettings { file, strings_file, input_strings_file: given(&input.stringsfile) })
+        }
+        (Some(_), None) => {
+            let reason = "binaryfile needs it: labels and errors are in it";
+            return Err(Bad::missing("output.stringsfile", reason));
+        }
+        (None, _) => None,
+    };
+    let trace = given(&raw.reqrespfile).map(|file| TraceSettings {
+        file,
+        level: raw.reqrespfilelevel,
+        secrets: raw.secrets,
+    });
+    Ok(OutputSettings {
+        native: given(&raw.nativefile),
+        go_binary,
+        ldjson: given(&raw.ldjsonfile),
+        phout: given(&raw.phoutfile),
+        trace,
+        settings_text: text.to_owned(),
+    })
+}
+
+fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
+    let network = || -> Result<NetworkSettings, Bad> {
+        if let Some(address) = &raw.address {
+            let parsed = crate::nib::address::Address::parse(&address.value);
+            parsed.map_err(|error| Bad::at(address, "protocol.address", error.reason))?;
+        }
+        let mut source_addresses = Vec::new();
+        for address in &raw.sourceaddresses {
+            let parsed = address.value.parse();
+            source_addresses
+                .push(parsed.map_err(|_| Bad::at(address, "protocol.sourceaddresses", "write an IP address"))?);
+        }
+        Ok(NetworkSettings {
+            address: raw.address.as_ref().map(|address| address.value.clone()),
+            timeout: duration(&raw.timeout, "protocol.timeout")?.unwrap_or(Duration::from_secs(1)),
+            source_addresses,
+            resolve_every: duration(&raw.resolveevery, "protocol.resolveevery")?,
+            tls: tls(&raw.tlsconf)?,
+            keep_answer_bytes_max: if traced { 1 << 20 } else { 0 },
+        })
+    };
+    let Some(driver) = &raw.driver else {
+        return Err(Bad::missing("protocol.driver", "write http, udp or dummy"));
+    };
+    Ok(match &*driver.value {
+        "http" | "https" => Protocol::Http(network()?),
+        "udp" => Protocol::Udp(UdpSettings { network: network()?, answer: raw.answer }),
+        "dummy" => Protocol::Dummy(DummySettings {
+            delay: duration(&raw.delay, "protocol.delay")?.map(Delay::Fixed).unwrap_or_default(),
+            error_rate: match &raw.errorrate {
+                Some(rate) if !(0.0..=1.0).contains(&rate.value) => {
+                    return Err(Bad::at(rate, "protocol.errorrate", "write a part from 0 to 1"));
+                }
+                rate => rate.as_ref().map_or(0.0, |rate| rate.value),
+            },
+            seed: raw.seed,
+        }),
+        other => return Err(Bad::at(driver, "protocol.driver", format!("{other:?} isn't known: write http, udp or dummy"))),
+    })
+}
+
+fn tls(raw: &RawTls) -> Result<TlsSettings, Bad> {
+    let version = |value: &Option<Spanned<u16>>, key| match value {
+        None => Ok(0),
+        Some(version) if version.value == 0 || (769..=772).contains(&version.value) => Ok(version.value),
+        Some(version) => Err(Bad::at(version, key, "TLS versions are numbers: 769 … 772 = 1.0 … 1.3")),
+    };
+    Ok(TlsSettings {
+        insecure: raw.insecureskipverify,
+        version_min: version(&raw.minversion, "protocol.tlsconf.minversion")?,
+        version_max: version(&raw.maxversion, "protocol.tlsconf.maxversion")?,
+        cipher_suites: raw.tlsciphersuites.clone(),
+        ca_file: given(&raw.cafile),
+        certificate_file: given(&raw.certificatefile),
+        key_file: given(&raw.keyfile),
+        server_name: raw.servername.clone(),
+    })
+}
+
+/// A duration with units, as Go writes it.
+fn duration(value: &Option<Spanned<String>>, key: &'static str) -> Result<Option<Duration>, Bad> {
+    let Some(value) = value else { return Ok(None) };
+    let text = value.value.trim();
+    if text != "0" && !text.ends_with(|end: char| end.is_ascii_alphabetic()) {
+        let reason = format!("{text:?} has no unit: write for example 1m30s, 0.5s or 200ms");
+        return Err(Bad::at(value, key, reason));
+    }
+    parse_duration(text)
+        .map(|ns| Some(Duration::from_nanos(ns)))
+        .ok_or_else(|| Bad::at(value, key, format!("{text:?} isn't a duration: write for example 1m30s, 0.5s or 200ms")))
+}
+
+/// An empty path is none, as Go-encarno has it.
+fn given(path: &Option<String>) -> Option<PathBuf> {
+    path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+fn host(address: &str) -> &str {
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}

@@ -1,0 +1,140 @@
+//! The configuration as YAML has it: keys and types, nothing checked further.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_saphyr::Spanned;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Raw {
+    pub(super) input: RawInput,
+    pub(super) output: RawOutput,
+    pub(super) workers: RawWorkers,
+    pub(super) protocol: RawProtocol,
+    pub(super) run: RawRun,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawInput {
+    pub(super) payloadfile: Option<String>,
+    pub(super) stringsfile: Option<String>,
+    pub(super) iterationlimit: Option<u64>,
+    pub(super) enableregexes: bool,
+    // From here on ours.
+    pub(super) format: Option<Spanned<String>>,
+    pub(super) sharing: Option<Spanned<String>>,
+    pub(super) recordlimit: Option<u64>,
+    pub(super) headers: BTreeMap<String, String>,
+    pub(super) autolabel: Option<Spanned<String>>,
+    pub(super) chosenlabels: Vec<String>,
+    pub(super) maxbad: Option<u64>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawOutput {
+    pub(super) ldjsonfile: Option<String>,
+    pub(super) reqrespfile: Option<String>,
+    pub(super) reqrespfilelevel: u16,
+    pub(super) binaryfile: Option<String>,
+    pub(super) stringsfile: Option<String>,
+    // From here on ours.
+    pub(super) nativefile: Option<String>,
+    pub(super) phoutfile: Option<String>,
+    pub(super) secrets: bool,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawWorkers {
+    pub(super) mode: Option<Spanned<String>>,
+    pub(super) workloadschedule: Option<Spanned<Vec<RawLevel>>>,
+    pub(super) startingworkers: usize,
+    pub(super) maxworkers: Option<usize>,
+    pub(super) values: BTreeMap<String, String>,
+    // From here on ours.
+    pub(super) schedule: Option<Spanned<String>>,
+    pub(super) arrivals: Option<Spanned<String>>,
+    pub(super) seed: u64,
+    pub(super) latelimit: Option<Spanned<String>>,
+    pub(super) duration: Option<Spanned<String>>,
+    pub(super) spin: bool,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawLevel {
+    #[serde(default = "zero")]
+    pub(super) levelstart: Spanned<f64>,
+    #[serde(default = "zero")]
+    pub(super) levelend: Spanned<f64>,
+    pub(super) duration: Spanned<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawProtocol {
+    pub(super) driver: Option<Spanned<String>>,
+    /// Read and not used: each worker has its own connection.
+    #[serde(rename = "maxconnections")]
+    pub(super) _maxconnections: Option<u64>,
+    pub(super) timeout: Option<Spanned<String>>,
+    pub(super) tlsconf: RawTls,
+    // From here on ours.
+    pub(super) address: Option<Spanned<String>>,
+    pub(super) sourceaddresses: Vec<Spanned<String>>,
+    pub(super) resolveevery: Option<Spanned<String>>,
+    pub(super) answer: bool,
+    pub(super) delay: Option<Spanned<String>>,
+    pub(super) errorrate: Option<Spanned<f64>>,
+    pub(super) seed: u64,
+}
+
+impl Default for RawProtocol {
+    fn default() -> Self {
+        Self {
+            driver: None,
+            _maxconnections: None,
+            timeout: None,
+            tlsconf: RawTls::default(),
+            address: None,
+            sourceaddresses: Vec::new(),
+            resolveevery: None,
+            answer: true,
+            delay: None,
+            errorrate: None,
+            seed: 0,
+        }
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawTls {
+    pub(super) insecureskipverify: bool,
+    pub(super) minversion: Option<Spanned<u16>>,
+    pub(super) maxversion: Option<Spanned<u16>>,
+    pub(super) tlsciphersuites: Vec<String>,
+    // From here on ours.
+    pub(super) cafile: Option<String>,
+    pub(super) certificatefile: Option<String>,
+    pub(super) keyfile: Option<String>,
+    pub(super) servername: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawRun {
+    pub(super) threads: Option<usize>,
+    pub(super) grace: Option<Spanned<String>>,
+    pub(super) strict: bool,
+    pub(super) quiet: bool,
+    pub(super) lines: bool,
+}
+
+fn zero() -> Spanned<f64> {
+    let nowhere = serde_saphyr::Location::UNKNOWN;
+    Spanned { value: 0.0, referenced: nowhere, defined: nowhere }
+}

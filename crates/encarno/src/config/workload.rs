@@ -1,0 +1,116 @@
+//! The `workers` section: when hits start.
+
+use super::raw::{RawLevel, RawWorkers};
+use super::{Bad, duration};
+use crate::input::format_of;
+use crate::schedule::{Level, Piece, Schedule};
+use crate::settings::{Arrivals, ClosedSettings, InputFormat, InputSettings, OpenSettings, Workload};
+
+/// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
+const WORKERS_MAX: usize = 10_000;
+
+pub(super) fn workload(raw: &RawWorkers, input: &InputSettings) -> Result<Workload, Bad> {
+    let schedule = schedule(raw)?;
+    let duration_max = duration(&raw.duration, "workers.duration")?;
+    match raw.mode.as_ref().map(|mode| (mode, &*mode.value)) {
+        Some((_, "open")) => Ok(Workload::Open(OpenSettings {
+            arrivals: arrivals(raw, schedule, input)?,
+            workers_start: raw.startingworkers,
+            workers_max: raw.maxworkers.filter(|&max| max > 0).unwrap_or(WORKERS_MAX),
+            late_limit: duration(&raw.latelimit, "workers.latelimit")?,
+            duration_max,
+            spin: raw.spin,
+        })),
+        Some((_, "closed")) => {
+            let bounded = input.passes.is_some() || input.records_max.is_some();
+            let workers = match schedule {
+                Some(schedule) => schedule,
+                // Go-encarno made no worker then; with a bounded input it is clear what is meant.
+                None if bounded || duration_max.is_some() => {
+                    let workers = raw.maxworkers.unwrap_or(0).max(raw.startingworkers).max(1);
+                    Schedule::constant(Level::whole(u32::try_from(workers).unwrap_or(u32::MAX)), 0)
+                }
+                None => return Err(Bad::missing("workers.workloadschedule", EMPTY)),
+            };
+            if workers.duration_ns() == 0 && !bounded && duration_max.is_none() {
+                return Err(no_length(raw));
+            }
+            Ok(Workload::Closed(ClosedSettings { workers, duration: duration_max }))
+        }
+        Some((mode, other)) => {
+            Err(Bad::at(mode, "workers.mode", format!("{other:?} isn't known: write open or closed")))
+        }
+        None => Err(Bad::missing("workers.mode", "write open (a rate) or closed (a number of workers)")),
+    }
+}
+
+const EMPTY: &str = "the schedule is empty: write for example [{levelstart: 1, levelend: 10, duration: 30s}]";
+
+fn arrivals(raw: &RawWorkers, schedule: Option<Schedule>, input: &InputSettings) -> Result<Arrivals, Bad> {
+    let kind = raw.arrivals.as_ref().map(|arrivals| (arrivals, &*arrivals.value));
+    match (kind, schedule) {
+        (Some((_, "recorded")), None) => Ok(Arrivals::Recorded),
+        (Some((arrivals, "recorded")), Some(_)) => {
+            Err(Bad::at(arrivals, "workers.arrivals", "recorded instants and a schedule don't go together"))
+        }
+        // A file with instants of its own needs no schedule; the standard input
+        // can't be looked at beforehand.
+        (None, None) if input.file.is_file() && matches!(format_of(input), Ok(InputFormat::Stpd)) => {
+            Ok(Arrivals::Recorded)
+        }
+        (_, None) => Err(Bad::missing("workers.workloadschedule", EMPTY)),
+        (_, Some(schedule)) if schedule.duration_ns() == 0 => Err(no_length(raw)),
+        (None | Some((_, "uniform")), Some(schedule)) => Ok(Arrivals::Uniform(schedule)),
+        (Some((_, "poisson")), Some(schedule)) => Ok(Arrivals::Poisson { schedule, seed: raw.seed }),
+        (Some((arrivals, _)), _) => {
+            Err(Bad::at(arrivals, "workers.arrivals", "write uniform, poisson or recorded"))
+        }
+    }
+}
+
+/// The schedule in either form; none if there is none, or it is an empty list.
+fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, Bad> {
+    match (&raw.schedule, &raw.workloadschedule) {
+        (Some(text), Some(_)) => {
+            Err(Bad::at(text, "workers.schedule", "there is a workloadschedule too: one of them is too much"))
+        }
+        (Some(text), None) => {
+            let schedule = text.value.parse();
+            schedule.map(Some).map_err(|error: crate::schedule::ScheduleError| {
+                Bad::at(text, "workers.schedule", error.to_string())
+            })
+        }
+        (None, Some(levels)) if !levels.value.is_empty() => {
+            let pieces = levels.value.iter().map(piece).collect::<Result<Vec<_>, _>>()?;
+            let schedule = Schedule::new(pieces);
+            schedule.map(Some).map_err(|error| Bad::at(levels, "workers.workloadschedule", error.to_string()))
+        }
+        (None, _) => Ok(None),
+    }
+}
+
+fn piece(raw: &RawLevel) -> Result<Piece, Bad> {
+    let level = |value: &serde_saphyr::Spanned<f64>, key| {
+        let millionths = (value.value * Level::ONE.0 as f64).round();
+        if (0.0..=Level::MAX.0 as f64).contains(&millionths) {
+            Ok(Level(millionths as u64))
+        } else {
+            Err(Bad::at(value, key, "a level lies between 0 and 1000000000"))
+        }
+    };
+    let time = duration(&Some(raw.duration.clone()), "workers.workloadschedule.duration")?.unwrap_or_default();
+    Ok(Piece {
+        from: level(&raw.levelstart, "workers.workloadschedule.levelstart")?,
+        to: level(&raw.levelend, "workers.workloadschedule.levelend")?,
+        duration_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+    })
+}
+
+fn no_length(raw: &RawWorkers) -> Bad {
+    let reason = "the schedule has no length: give one of its parts a duration";
+    match (&raw.schedule, &raw.workloadschedule) {
+        (Some(text), _) => Bad::at(text, "workers.schedule", reason),
+        (_, Some(levels)) => Bad::at(levels, "workers.workloadschedule", reason),
+        _ => Bad::missing("workers.workloadschedule", EMPTY),
+    }
+}

@@ -1,0 +1,109 @@
+//! Writes Go-encarno's payload files.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::hit::{Payload, Record};
+use crate::script::Script;
+use crate::strings::Strings;
+
+/// The Go tool reads metadata into a buffer of that size.
+const METADATA_BYTES_MAX: usize = 4000;
+
+/// A payload file being written.
+#[derive(Debug)]
+pub(super) struct GoPayloadWriter {
+    out: BufWriter<File>,
+    strings: Strings,
+    timed: u64,
+    long: u64,
+}
+
+impl GoPayloadWriter {
+    pub(super) fn create(path: &Path, strings: &Strings) -> io::Result<Self> {
+        Ok(Self { out: BufWriter::new(File::create(path)?), strings: strings.clone(), timed: 0, long: 0 })
+    }
+
+    pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
+        self.timed += u64::from(record.scheduled_ns.is_some());
+        let none = Script::default();
+        let script = record.script.as_deref().unwrap_or(&none);
+        let metadata = Metadata {
+            plen: record.payload.len(),
+            label: &self.strings.get(record.label).unwrap_or_default(),
+            address: &self.strings.get(record.address).unwrap_or_default(),
+            replaces: &script.replaces,
+            extracts: script
+                .extracts
+                .iter()
+                .map(|extract| {
+                    let (match_no, group_no) = (extract.match_number, extract.group_number);
+                    (&*extract.name, Extract { re: &extract.regex, match_no, group_no })
+                })
+                .collect(),
+            asserts: script.asserts.iter().map(|a| Assert { re: &a.regex, invert: a.invert }).collect(),
+        };
+        let metadata = serde_json::to_vec(&metadata)?;
+        self.long += u64::from(metadata.len() > METADATA_BYTES_MAX);
+        self.out.write_all(&metadata)?;
+        self.out.write_all(b"\n")?;
+        match &record.payload {
+            Payload::Memory(bytes) => self.out.write_all(bytes)?,
+            Payload::File { file, range } => {
+                let mut file = file.try_clone()?;
+                file.seek(SeekFrom::Start(range.start))?;
+                let length = range.end - range.start;
+                if io::copy(&mut file.take(length), &mut self.out)? < length {
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
+                }
+            }
+        }
+        self.out.write_all(b"\n")
+    }
+
+    pub(super) fn finish(mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
+    /// What the format can't hold.
+    pub(super) fn warning(&self) -> Option<String> {
+        match (self.timed, self.long) {
+            (0, 0) => None,
+            (0, long) => Some(format!("{long} records have metadata of more than {METADATA_BYTES_MAX} bytes, which Go-encarno can't read")),
+            (timed, _) => Some(format!("Go-encarno's payload format has no instants: those of {timed} records are left out")),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Metadata<'a> {
+    plen: u64,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    label: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    address: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    replaces: &'a [String],
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    extracts: BTreeMap<&'a str, Extract<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    asserts: Vec<Assert<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Extract<'a> {
+    re: &'a str,
+    match_no: i32,
+    group_no: u32,
+}
+
+#[derive(Serialize)]
+struct Assert<'a> {
+    re: &'a str,
+    invert: bool,
+}

@@ -1,0 +1,89 @@
+//! What parsers share: numbers for texts, and the settings that concern each record.
+
+use std::sync::Arc;
+
+use super::request;
+use super::strings_file::StringsFile;
+use crate::hit::{Payload, Record};
+use crate::settings::{AutoLabel, InputSettings};
+use crate::strings::{StringId, Strings};
+
+/// Texts that are kept apart; more labels than that share one.
+const TEXTS_END: StringId = StringId(1_000_000);
+const MORE_TEXTS: &str = "(more labels)";
+
+/// What parsers share.
+pub(super) struct Context {
+    pub(super) strings: Strings,
+    pub(super) strings_file: Arc<StringsFile>,
+    pub(super) settings: Arc<InputSettings>,
+    last_label: (Vec<u8>, StringId),
+    last_address: (Vec<u8>, StringId),
+    pub(super) skipped: u64,
+}
+
+impl Context {
+    pub(super) fn new(strings: &Strings, strings_file: Arc<StringsFile>, settings: Arc<InputSettings>) -> Self {
+        Self {
+            strings: strings.clone(),
+            strings_file,
+            settings,
+            last_label: (Vec::new(), StringId(0)),
+            last_address: (Vec::new(), StringId(0)),
+            skipped: 0,
+        }
+    }
+
+    /// The number of a label; records with the same one tend to follow another.
+    pub(super) fn label(&mut self, text: &[u8]) -> StringId {
+        intern(&self.strings, &mut self.last_label, text)
+    }
+
+    pub(super) fn address(&mut self, text: &[u8]) -> StringId {
+        intern(&self.strings, &mut self.last_address, text)
+    }
+
+    pub(super) fn label_if_needed(&mut self, record: &mut Record, number: u64) {
+        if record.label.0 != 0 {
+            return;
+        }
+        let label = match (self.settings.auto_label, &record.payload) {
+            (AutoLabel::None, _) => return,
+            (AutoLabel::Unique, _) => format!("#{number}"),
+            (AutoLabel::Segments(count), Payload::Memory(bytes)) => request::path(bytes)
+                .split('/')
+                .skip(1)
+                .take(count.into())
+                .fold(String::new(), |label, segment| label + "_" + segment),
+            (AutoLabel::Uri, Payload::Memory(bytes)) => request::path(bytes),
+            (_, Payload::File { .. }) => return,
+        };
+        record.label = self.label(label.as_bytes());
+    }
+
+    /// Without any address the request's Host header says where to.
+    pub(super) fn address_if_needed(&mut self, record: &mut Record) {
+        if record.address.0 == 0
+            && self.settings.address_from_host
+            && let Payload::Memory(bytes) = &record.payload
+            && let Some(host) = request::host(bytes)
+        {
+            record.address = self.address(host);
+        }
+    }
+
+    pub(super) fn chosen(&self, record: &Record) -> bool {
+        let chosen = &self.settings.chosen_labels;
+        chosen.is_empty()
+            || self.strings.get(record.label).is_some_and(|label| chosen.iter().any(|one| **one == *label))
+    }
+}
+
+fn intern(strings: &Strings, last: &mut (Vec<u8>, StringId), text: &[u8]) -> StringId {
+    if last.0 != text {
+        let id = strings.intern_below(&String::from_utf8_lossy(text), TEXTS_END);
+        let id = id.unwrap_or_else(|| strings.intern(MORE_TEXTS));
+        *last = (text.to_vec(), id);
+    }
+    last.1
+}

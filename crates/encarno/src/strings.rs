@@ -1,0 +1,99 @@
+//! Labels, addresses and error texts, each known by a number.
+//!
+//! Texts are interned where they are first met (a label when its record is
+//! read, an error when it first happens) and never removed, so that a hit
+//! carries numbers only.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
+
+/// The number of a text; 0 is the empty text.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StringId(pub u32);
+
+/// An append-only table of texts, shared by all threads.
+#[derive(Clone, Debug)]
+pub struct Strings(Arc<RwLock<Table>>);
+
+#[derive(Debug)]
+struct Table {
+    texts: Vec<Arc<str>>,
+    ids: HashMap<Arc<str>, StringId>,
+}
+
+impl Default for Strings {
+    fn default() -> Self {
+        let empty: Arc<str> = "".into();
+        Self(Arc::new(RwLock::new(Table {
+            ids: HashMap::from([(Arc::clone(&empty), StringId(0))]),
+            texts: vec![empty],
+        })))
+    }
+}
+
+impl Strings {
+    /// The number of that text, a new one if it was never met.
+    pub fn intern(&self, text: &str) -> StringId {
+        self.intern_below(text, StringId(u32::MAX)).unwrap_or_default()
+    }
+
+    /// The same, unless it needed that number or a higher one: for texts that
+    /// somebody else chooses.
+    pub fn intern_below(&self, text: &str, end: StringId) -> Option<StringId> {
+        if let Some(&id) = self.table().ids.get(text) {
+            return Some(id);
+        }
+        let mut table = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(&id) = table.ids.get(text) {
+            return Some(id);
+        }
+        let id = StringId(table.texts.len() as u32);
+        if id >= end {
+            return None;
+        }
+        let text: Arc<str> = text.into();
+        table.texts.push(Arc::clone(&text));
+        table.ids.insert(text, id);
+        Some(id)
+    }
+
+    /// The text of that number.
+    pub fn get(&self, id: StringId) -> Option<Arc<str>> {
+        self.table().texts.get(id.0 as usize).cloned()
+    }
+
+    /// The texts from that number on, in order: what a writer hasn't written yet.
+    pub fn since(&self, first: StringId) -> Vec<Arc<str>> {
+        let table = self.table();
+        table.texts.get(first.0 as usize..).unwrap_or(&[]).to_vec()
+    }
+
+    fn table(&self) -> RwLockReadGuard<'_, Table> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{StringId, Strings};
+
+    #[test]
+    fn a_text_keeps_its_number() {
+        let strings = Strings::default();
+        assert_eq!(strings.intern(""), StringId(0));
+        let label = strings.intern("label");
+        assert_eq!(strings.intern("label"), label);
+        assert_eq!(strings.get(label).as_deref(), Some("label"));
+        assert_eq!(strings.since(StringId(1)).len(), 1);
+        assert_eq!(strings.get(StringId(9)), None);
+    }
+
+    #[test]
+    fn texts_that_others_choose_are_bounded() {
+        let strings = Strings::default();
+        assert_eq!(strings.intern_below("one", StringId(2)), Some(StringId(1)));
+        assert_eq!(strings.intern_below("two", StringId(2)), None);
+        assert_eq!(strings.intern_below("one", StringId(2)), Some(StringId(1)));
+        assert_eq!(strings.intern("two"), StringId(2));
+    }
+}

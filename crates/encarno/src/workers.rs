@@ -1,0 +1,18 @@
+//! Workers: one event loop a core, connections pinned to it.
+//!
+//! An event loop takes records from its [`feed`], instants from its
+//! [`pace`], moves hits on by its nib, and hands them to its recorder.
+//! Loops share nothing that changes with a hit: each has counters of its own,
+//! which the progress reads.
+
+pub mod control;
+pub mod counters;
+pub mod event_loop;
+pub mod feed;
+pub mod pace;
+mod deadlines;
+
+pub use control::Control;
+pub use counters::Counters;
+pub use event_loop::{EventLoop, LoopError};
+pub use feed::{Feed, Reader};

@@ -1,0 +1,276 @@
+//! One event loop: starts hits, moves them on, records them.
+
+mod ending;
+mod starting;
+mod waiting;
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::num::NonZeroU64;
+use std::sync::Arc;
+
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
+
+use super::control::{Control, Stop};
+use super::counters::Counters;
+use super::deadlines::Deadlines;
+use super::feed::Feed;
+use super::pace::Pace;
+use crate::clock::{Clock, thread_cpu_ns};
+use crate::hit::Record;
+use crate::nib::poll::{Poller, WAKER_TOKEN, Waker, readiness};
+use crate::nib::{Io, Nib, Shot, Step};
+use crate::output::Recorder;
+use crate::strings::{StringId, Strings};
+
+/// Events taken at once.
+const EVENTS_MAX: usize = 256;
+/// One read takes at most so much; more only means another read.
+const SCRATCH_BYTES: usize = 64 << 10;
+/// The loop looks at stop and time at least that often.
+const TURN_NS_MAX: u64 = 50_000_000;
+
+/// Why an event loop can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum LoopError {
+    /// The limit of open files is reached.
+    #[error(
+        "no file descriptors left for connections: raise the limit (ulimit -n) or lower --connections"
+    )]
+    FileDescriptors,
+    /// epoll itself failed.
+    #[error("can't wait for connections: {0}")]
+    Poll(#[source] Errno),
+    /// A thread ended by a panic: an error in this program.
+    #[error("an event loop broke down; please report what it said")]
+    Panicked,
+}
+
+/// What an event loop is made of.
+#[derive(Debug)]
+pub struct EventLoop<N: Nib> {
+    /// The protocol.
+    pub nib: N,
+    /// When hits start.
+    pub pace: Pace,
+    /// What they send.
+    pub feed: Feed,
+    /// Where they go.
+    pub recorder: Recorder,
+    /// What others may know.
+    pub counters: Arc<Counters>,
+    /// The counters of all loops.
+    pub all_counters: Vec<Arc<Counters>>,
+    /// When to stop.
+    pub control: Arc<Control>,
+    /// The run's clock.
+    pub clock: Clock,
+    /// Wakes the loop; it is the control's and the resolver's.
+    pub waker: Arc<Waker>,
+    /// Texts of timeouts and cancellations.
+    pub strings: Strings,
+    /// A hit fails after that.
+    pub timeout_ns: u64,
+    /// Running hits get so long after a stop.
+    pub grace_ns: u64,
+    /// This loop's number, and how many there are.
+    pub share: (usize, usize),
+    /// Workers that are there from the start.
+    pub workers_start: usize,
+}
+
+impl<N: Nib> EventLoop<N> {
+    /// Runs to the end of the workload.
+    pub fn run(self) -> Result<(), LoopError> {
+        // Otherwise sleeps end up to 50 µs late. Where it isn't allowed they do.
+        let _slack = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        let poller = Poller::new().map_err(LoopError::Poll)?;
+        poller.register_waker(&self.waker).map_err(LoopError::Poll)?;
+        let texts = Texts { timeout: self.strings.intern("timeout"), cancelled: self.strings.intern("cancelled") };
+        let mut running = Running {
+            poller,
+            texts,
+            workers: Vec::new(),
+            free: Vec::new(),
+            deadlines: Deadlines::new(),
+            wakes: BinaryHeap::new(),
+            scratch: vec![0; SCRATCH_BYTES],
+            active: 0,
+            active_until_ns: 0,
+            head: None,
+            input_ended: false,
+            ended: false,
+            hungry: false,
+            others_running: 0,
+            early_ns: 0,
+            credit_ns: 0,
+            waited_ns: 0,
+            engine: self,
+        };
+        let result = running.turn_until_done();
+        running.engine.recorder.flush();
+        let counters = &running.engine.counters;
+        counters.cpu_ns.set(thread_cpu_ns());
+        counters.ended_ns.set(running.engine.clock.now_ns());
+        result
+    }
+}
+
+struct Worker<C> {
+    connection: C,
+    shot: Shot,
+    running: bool,
+    /// Tells this use of a worker from earlier ones, in wakes.
+    generation: u32,
+}
+
+struct Texts {
+    timeout: StringId,
+    cancelled: StringId,
+}
+
+struct Running<N: Nib> {
+    engine: EventLoop<N>,
+    poller: Poller,
+    texts: Texts,
+    workers: Vec<Worker<N::Connection>>,
+    /// Workers without a hit; the one that was used last is taken first.
+    free: Vec<u32>,
+    deadlines: Deadlines,
+    wakes: BinaryHeap<Reverse<(u64, u32, u32)>>,
+    scratch: Vec<u8>,
+    /// Closed: how many workers may run, and until when that holds.
+    active: usize,
+    active_until_ns: u64,
+    /// Open: the next hit, whose instant may not have come.
+    head: Option<Head>,
+    input_ended: bool,
+    /// No hit will start any more.
+    ended: bool,
+    hungry: bool,
+    others_running: u64,
+    /// How late a sleep usually ends.
+    early_ns: u64,
+    /// How long the loop may still turn instead of sleeping.
+    credit_ns: u64,
+    /// When it last began to wait.
+    waited_ns: u64,
+}
+
+struct Head {
+    instant_ns: u64,
+    record: Record,
+    /// It is counted as scheduled already.
+    due: bool,
+}
+
+impl<N: Nib> Running<N> {
+    fn turn_until_done(&mut self) -> Result<(), LoopError> {
+        let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
+        let mut woken = Vec::new();
+        let mut give_up_at_ns = u64::MAX;
+        let mut next_cpu_ns = 0;
+        for _ in 0..self.engine.workers_start {
+            self.new_worker();
+        }
+        loop {
+            let mut now_ns = self.engine.clock.now_ns();
+            match self.engine.control.stop() {
+                Stop::No => {}
+                Stop::Drain if !self.ended || give_up_at_ns == u64::MAX => {
+                    self.end_starts();
+                    give_up_at_ns = now_ns.saturating_add(self.engine.grace_ns);
+                }
+                Stop::Drain => {}
+                Stop::Now => {
+                    self.end_starts();
+                    give_up_at_ns = now_ns;
+                }
+            }
+            let more = self.start_due(&mut now_ns);
+            if let Some(_errno) = self.engine.nib.fatal() {
+                self.cancel_all(now_ns);
+                return Err(LoopError::FileDescriptors);
+            }
+            if now_ns >= give_up_at_ns {
+                self.cancel_all(now_ns);
+            }
+            if self.ended && self.engine.counters.running.get() == 0 {
+                return Ok(());
+            }
+            if now_ns >= next_cpu_ns {
+                next_cpu_ns = now_ns + 10 * TURN_NS_MAX;
+                self.engine.counters.cpu_ns.set(thread_cpu_ns());
+            }
+            let wake_at_ns = if more { now_ns } else { self.next_instant(now_ns).min(give_up_at_ns) };
+            self.wait(&mut events, now_ns, wake_at_ns)?;
+            self.look_at_others();
+            for event in events.drain(..) {
+                let (token, ready) = readiness(&event);
+                if token == WAKER_TOKEN {
+                    self.engine.nib.woken(&mut woken);
+                    for worker in woken.drain(..) {
+                        self.wake(worker);
+                    }
+                    continue;
+                }
+                let index = token as u32;
+                let Some(worker) = self.workers.get_mut(index as usize) else { continue };
+                let mut io = Io {
+                    poller: &self.poller,
+                    worker: index,
+                    clock: &self.engine.clock,
+                    scratch: &mut self.scratch,
+                };
+                let shot = if worker.running { Some(&mut worker.shot) } else { None };
+                let step = self.engine.nib.ready(&mut worker.connection, shot, ready, &mut io);
+                if self.take_step(index, step) {
+                    let mut now_ns = self.workers[index as usize].shot.hit.ended_ns;
+                    self.start_due(&mut now_ns);
+                }
+            }
+            let now_ns = self.engine.clock.now_ns();
+            self.wake_due(now_ns);
+            self.time_out(now_ns);
+        }
+    }
+
+    fn wake(&mut self, index: u32) {
+        let Some(worker) = self.workers.get_mut(index as usize) else { return };
+        if !worker.running {
+            return;
+        }
+        let mut io = Io {
+            poller: &self.poller,
+            worker: index,
+            clock: &self.engine.clock,
+            scratch: &mut self.scratch,
+        };
+        let step = self.engine.nib.wake(&mut worker.connection, &mut worker.shot, &mut io);
+        self.take_step(index, step);
+    }
+
+    /// True if the hit has ended.
+    #[inline]
+    fn take_step(&mut self, index: u32, step: Step) -> bool {
+        match step {
+            Step::Running => false,
+            Step::WakeAt(instant_ns) => {
+                let generation = self.workers[index as usize].generation;
+                self.wakes.push(Reverse((instant_ns, index, generation)));
+                false
+            }
+            Step::Done => {
+                self.finish(index);
+                true
+            }
+        }
+    }
+
+    fn look_at_others(&mut self) {
+        let own = Arc::as_ptr(&self.engine.counters);
+        let others = self.engine.all_counters.iter().filter(|other| Arc::as_ptr(other) != own);
+        self.others_running = others.map(|other| other.running.get()).sum();
+    }
+}

@@ -1,0 +1,169 @@
+//! A run against the project's own target, with both sides' accounts of it.
+
+#![allow(dead_code, unreachable_pub)] // each test file uses its part of it
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use encarno::hit::Hit;
+use encarno::pipeline;
+use encarno::progress::Summary;
+use encarno::results::Block;
+use encarno::settings::{
+    Arrivals, ClosedSettings, InputFormat, InputSettings, NetworkSettings, OpenSettings, OutputSettings, Progress,
+    Protocol, RunSettings, Sharing, Source, Workload,
+};
+use encarno::schedule::{Level, Schedule};
+use encarno::stats;
+use encarno::strings::StringId;
+use encarno::target::{LogEntry, Target, TargetSettings, TargetSummary, read_log};
+
+/// One run at a time: they would only measure each other.
+pub fn machine() -> MutexGuard<'static, ()> {
+    static MACHINE: Mutex<()> = Mutex::new(());
+    MACHINE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What both sides say.
+pub struct Account {
+    pub summary: Summary,
+    /// The hits as they were recorded.
+    pub hits: Vec<Hit>,
+    pub texts: HashMap<StringId, String>,
+    pub log: Vec<LogEntry>,
+    pub target: TargetSummary,
+}
+
+impl Account {
+    /// The number that a hit was labelled with.
+    pub fn sequence(&self, hit: &Hit) -> u64 {
+        self.texts[&hit.label].parse().unwrap()
+    }
+
+    pub fn log_by_sequence(&self) -> HashMap<u64, LogEntry> {
+        let map: HashMap<_, _> = self.log.iter().map(|entry| (entry.sequence, *entry)).collect();
+        assert_eq!(map.len(), self.log.len(), "the target got a hit twice");
+        map
+    }
+
+    pub fn codes(&self) -> HashMap<(u16, u16), usize> {
+        let mut codes = HashMap::new();
+        for hit in &self.hits {
+            *codes.entry((hit.net_code, hit.protocol_code)).or_default() += 1;
+        }
+        codes
+    }
+}
+
+/// An open workload over HTTP.
+pub fn open(schedule: &str, workers_max: usize) -> RunSettings {
+    let open = OpenSettings {
+        arrivals: Arrivals::Uniform(schedule.parse().unwrap()),
+        workers_start: 0,
+        workers_max,
+        late_limit: None,
+        duration_max: None,
+        spin: false,
+    };
+    settings(Workload::Open(open))
+}
+
+/// A closed workload over HTTP.
+pub fn closed(workers: u32) -> RunSettings {
+    let workers = Schedule::constant(Level::whole(workers), 0);
+    settings(Workload::Closed(ClosedSettings { workers, duration: None }))
+}
+
+fn settings(workload: Workload) -> RunSettings {
+    RunSettings {
+        source: Source::Request { payload: Bytes::new(), label: String::new(), hits_max: None },
+        workload,
+        protocol: Protocol::Http(NetworkSettings::default()),
+        output: OutputSettings::default(),
+        threads: NonZeroUsize::new(2),
+        grace: Duration::from_secs(5),
+        strict: false,
+        progress: Progress::Quiet,
+    }
+}
+
+/// Sends numbered hits, `/0`, `/1`, …, labelled with their numbers.
+pub fn numbered(count: u64) -> Vec<u8> {
+    let lines: String = (0..count).map(|number| format!("/{number} {number}\n")).collect();
+    format!("[Host: target]\n{lines}").into_bytes()
+}
+
+/// Runs against a target of its own.
+pub fn run(settings: RunSettings, target: TargetSettings, records: Option<Vec<u8>>) -> Account {
+    run_with(settings, target, records, |_| {})
+}
+
+/// The same, with a hand on the run's control.
+pub fn run_with(
+    mut settings: RunSettings,
+    target: TargetSettings,
+    records: Option<Vec<u8>>,
+    stop: impl FnOnce(std::sync::Arc<encarno::workers::Control>),
+) -> Account {
+    let directory = tempfile::tempdir().unwrap();
+    let path = |name: &str| -> PathBuf { directory.path().join(name) };
+    let log = path("target.log");
+    let udp = target.udp;
+    let target = Target::start(TargetSettings { log: Some(log.clone()), ..target }).unwrap();
+    let address = target.address();
+    match &mut settings.protocol {
+        Protocol::Http(network) => network.address = Some(format!("http://{address}")),
+        Protocol::Udp(udp) => udp.network.address = Some(format!("udp://{address}")),
+        Protocol::Dummy(_) => {}
+    }
+    if let Some(records) = records {
+        std::fs::write(path("records"), records).unwrap();
+        let sharing = match &settings.source {
+            Source::File(input) => input.sharing,
+            Source::Request { .. } => Sharing::Shared,
+        };
+        settings.source = Source::File(InputSettings {
+            sharing,
+            format: Some(InputFormat::Uri),
+            passes: std::num::NonZeroU64::new(1),
+            host: "target".to_owned(),
+            ..InputSettings::of_file(path("records"))
+        });
+    } else if let Source::Request { payload, .. } = &mut settings.source
+        && payload.is_empty()
+    {
+        *payload = Bytes::from_static(if udp { b"7" } else { b"GET / HTTP/1.1\r\nHost: target\r\n\r\n" });
+    }
+    settings.output.native = Some(path("run.enc"));
+    let summary = pipeline::run(&settings, stop).unwrap();
+    let target = target.stop().unwrap();
+    let (hits, texts) = read_results(&path("run.enc"));
+    let totals = summary.totals;
+    assert_eq!(totals.scheduled, totals.done + totals.failed + totals.dropped);
+    assert_eq!(hits.len() as u64, totals.done + totals.failed, "every hit that was started is recorded");
+    Account { summary, hits, texts, log: read_log(&log).unwrap(), target }
+}
+
+fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, String>) {
+    let (mut hits, mut texts) = (Vec::new(), HashMap::new());
+    let mut reader = stats::open(path).unwrap();
+    while let Some(block) = reader.next_block().unwrap() {
+        match block {
+            Block::Strings(strings) => texts.extend(strings.iter()),
+            Block::Hits(block) => hits.extend(block.iter()),
+            Block::End => {}
+        }
+    }
+    assert!(reader.summary().is_whole());
+    (hits, texts)
+}
+
+/// The value that this part (0 … 1) of all doesn't exceed.
+pub fn quantile(mut values: Vec<u64>, part: f64) -> f64 {
+    values.sort_unstable();
+    values[((values.len() as f64 * part).ceil() as usize).max(1) - 1] as f64
+}
