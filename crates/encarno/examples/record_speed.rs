@@ -10,12 +10,21 @@ use encarno::settings::OutputSettings;
 use encarno::strings::Strings;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let path = std::env::args().nth(1).unwrap_or_else(|| "/tmp/record_speed.enc".into());
-    let hits: u64 = std::env::args().nth(2).map_or(Ok(10_000_000), |text| text.parse())?;
-    let rate: f64 = std::env::args().nth(3).map_or(Ok(4e6), |text| text.parse())?;
+    let path = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "/tmp/record_speed.enc".into());
+    let hits: u64 = std::env::args()
+        .nth(2)
+        .map_or(Ok(10_000_000), |text| text.parse())?;
+    let rate: f64 = std::env::args()
+        .nth(3)
+        .map_or(Ok(4e6), |text| text.parse())?;
     let strings = Strings::default();
     let labels = ["one", "two", "three"].map(|label| strings.intern(label));
-    let settings = OutputSettings { native: Some((&path).into()), ..OutputSettings::default() };
+    let settings = OutputSettings {
+        native: Some((&path).into()),
+        ..OutputSettings::default()
+    };
     let (mut recorders, writer) = encarno::output::open(&settings, 1, &strings, 0)?;
     let start = Instant::now();
     let mut random = 88_172_645_463_325_252_u64;
@@ -44,11 +53,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     recorders.clear();
     let summary = writer.finish()?;
     let written_s = start.elapsed().as_secs_f64();
-    println!("recorded {:.1} M/s, written {:.1} M/s, {summary:?}", hits as f64 / recorded_s / 1e6, hits as f64 / written_s / 1e6);
+    println!(
+        "recorded {:.1} M/s, written {:.1} M/s, {summary:?}",
+        hits as f64 / recorded_s / 1e6,
+        hits as f64 / written_s / 1e6
+    );
     let start = Instant::now();
     let mut file = encarno::stats::read(path.as_ref())?;
     let read_s = start.elapsed().as_secs_f64();
-    println!("read {:.1} M/s: {}", file.summary.hits as f64 / read_s / 1e6, file.summary);
+    println!(
+        "read {:.1} M/s: {}",
+        file.summary.hits as f64 / read_s / 1e6,
+        file.summary
+    );
     encarno::stats::print_table(&file.statistics, &mut file.texts, &mut std::io::stdout())?;
     Ok(())
 }

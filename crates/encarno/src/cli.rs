@@ -28,7 +28,14 @@ use crate::workers::control::Stop;
 /// 4 an output failed, 5 no file descriptors left, 6 with --strict: the
 /// generator itself was the limit, 130 stopped at once by a second signal.
 #[derive(Debug, Parser)]
-#[command(name = "encarno", version, about, long_about, args_conflicts_with_subcommands = true, arg_required_else_help = true)]
+#[command(
+    name = "encarno",
+    version,
+    about,
+    long_about,
+    args_conflicts_with_subcommands = true,
+    arg_required_else_help = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
@@ -63,7 +70,9 @@ pub fn main() -> ExitCode {
     start_log();
     let result = match (arguments.command, arguments.file) {
         (Some(Command::Run { file }), _) | (None, Some(file)) => run_file(&file),
-        (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| run(&settings)),
+        (Some(Command::Hit(arguments)), _) => {
+            arguments.settings().and_then(|settings| run(&settings))
+        }
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
         (Some(Command::Convert(arguments)), _) => arguments.run(),
@@ -87,12 +96,18 @@ pub(crate) struct Failure {
 impl Failure {
     /// The command couldn't be set up or carried out.
     pub(crate) fn setup(error: impl ToString) -> Self {
-        Self { text: error.to_string(), exit_code: exit::SETUP }
+        Self {
+            text: error.to_string(),
+            exit_code: exit::SETUP,
+        }
     }
 
     /// The command line is wrong.
     pub(crate) fn usage(error: impl ToString) -> Self {
-        Self { text: error.to_string(), exit_code: exit::USAGE }
+        Self {
+            text: error.to_string(),
+            exit_code: exit::USAGE,
+        }
     }
 }
 
@@ -105,7 +120,10 @@ fn run_file(file: &Path) -> Result<u8, Failure> {
 pub(crate) fn run(settings: &RunSettings) -> Result<u8, Failure> {
     let summary = pipeline::run(settings, connect_signals).map_err(|error| {
         let exit_code = error.exit_code();
-        Failure { text: error.to_string(), exit_code }
+        Failure {
+            text: error.to_string(),
+            exit_code,
+        }
     })?;
     // The run is over: that nobody reads its summary doesn't change its outcome.
     let _shown = writeln!(std::io::stdout(), "{summary}");
@@ -137,7 +155,10 @@ fn connect_signals(control: Arc<Control>) {
             }
         }
     };
-    if let Err(error) = thread::Builder::new().name("signals".to_owned()).spawn(body) {
+    if let Err(error) = thread::Builder::new()
+        .name("signals".to_owned())
+        .spawn(body)
+    {
         tracing::warn!("signals are ignored: {error}");
     }
 }
@@ -145,7 +166,11 @@ fn connect_signals(control: Arc<Control>) {
 fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("ENCARNO_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .init();
 }
 
 fn complain(text: &str) {

@@ -14,8 +14,13 @@ pub struct Clock {
 impl Clock {
     /// The run starts now.
     pub fn start() -> Self {
-        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { origin_ns: read_ns(ClockId::Monotonic), started_unix_ns: unix.as_nanos() as u64 }
+        let unix = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            origin_ns: read_ns(ClockId::Monotonic),
+            started_unix_ns: unix.as_nanos() as u64,
+        }
     }
 
     /// Now.

@@ -23,8 +23,9 @@ use serde_saphyr::Spanned;
 
 use crate::schedule::parse_duration;
 use crate::settings::{
-    AutoLabel, Delay, DummySettings, GoBinarySettings, InputFormat, InputSettings, NetworkSettings, OutputSettings,
-    Progress, Protocol, RunSettings, Scripts, Sharing, Source, TlsSettings, TraceSettings, UdpSettings,
+    AutoLabel, Delay, DummySettings, GoBinarySettings, InputFormat, InputSettings, NetworkSettings,
+    OutputSettings, Progress, Protocol, RunSettings, Scripts, Sharing, Source, TlsSettings,
+    TraceSettings, UdpSettings,
 };
 use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
 
@@ -33,10 +34,17 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a configuration file.
 pub fn read(file: &Path) -> Result<RunSettings, ConfigError> {
-    let error = |reason: String| ConfigError { file: file.into(), line: 0, key: String::new(), reason };
+    let error = |reason: String| ConfigError {
+        file: file.into(),
+        line: 0,
+        key: String::new(),
+        reason,
+    };
     let metadata = std::fs::metadata(file).map_err(|source| error(source.to_string()))?;
     if metadata.len() > FILE_BYTES_MAX {
-        return Err(error(format!("a configuration has at most {FILE_BYTES_MAX} bytes; is this one?")));
+        return Err(error(format!(
+            "a configuration has at most {FILE_BYTES_MAX} bytes; is this one?"
+        )));
     }
     let text = std::fs::read_to_string(file).map_err(|source| error(source.to_string()))?;
     parse(&text, file)
@@ -50,7 +58,12 @@ pub fn parse(text: &str, file: &Path) -> Result<RunSettings, ConfigError> {
         key: String::new(),
         reason: error.without_snippet().to_string(),
     })?;
-    settings(raw, text).map_err(|bad| ConfigError { file: file.into(), line: bad.line, key: bad.key.into(), reason: bad.reason })
+    settings(raw, text).map_err(|bad| ConfigError {
+        file: file.into(),
+        line: bad.line,
+        key: bad.key.into(),
+        reason: bad.reason,
+    })
 }
 
 /// What is wrong with a configuration file.
@@ -87,11 +100,19 @@ struct Bad {
 
 impl Bad {
     fn at<T>(value: &Spanned<T>, key: &'static str, reason: impl Into<String>) -> Self {
-        Self { line: value.referenced.line(), key, reason: reason.into() }
+        Self {
+            line: value.referenced.line(),
+            key,
+            reason: reason.into(),
+        }
     }
 
     fn missing(key: &'static str, reason: &str) -> Self {
-        Self { line: 0, key, reason: reason.into() }
+        Self {
+            line: 0,
+            key,
+            reason: reason.into(),
+        }
     }
 }
 
@@ -115,25 +136,47 @@ fn settings(raw: Raw, text: &str) -> Result<RunSettings, Bad> {
     })
 }
 
-fn input(raw: &RawInput, protocol: &RawProtocol, values: BTreeMap<String, String>) -> Result<InputSettings, Bad> {
-    let file = given(&raw.payloadfile)
-        .ok_or_else(|| Bad::missing("input.payloadfile", "name the file with what is to be sent"))?;
+fn input(
+    raw: &RawInput,
+    protocol: &RawProtocol,
+    values: BTreeMap<String, String>,
+) -> Result<InputSettings, Bad> {
+    let file = given(&raw.payloadfile).ok_or_else(|| {
+        Bad::missing("input.payloadfile", "name the file with what is to be sent")
+    })?;
     let format = raw.format.as_ref().map(|format| {
-        format.value.parse::<InputFormat>().map_err(|reason| Bad::at(format, "input.format", reason))
+        format
+            .value
+            .parse::<InputFormat>()
+            .map_err(|reason| Bad::at(format, "input.format", reason))
     });
-    let sharing = match raw.sharing.as_ref().map(|sharing| (sharing, &*sharing.value)) {
+    let sharing = match raw
+        .sharing
+        .as_ref()
+        .map(|sharing| (sharing, &*sharing.value))
+    {
         // With scripts each of Go-encarno's workers reads the file for itself.
         None if raw.enableregexes => Sharing::PerWorker,
         None | Some((_, "shared")) => Sharing::Shared,
         Some((_, "per-worker")) => Sharing::PerWorker,
-        Some((sharing, _)) => return Err(Bad::at(sharing, "input.sharing", "write shared or per-worker")),
+        Some((sharing, _)) => {
+            return Err(Bad::at(
+                sharing,
+                "input.sharing",
+                "write shared or per-worker",
+            ));
+        }
     };
     let auto_label = match raw.autolabel.as_ref().map(|label| (label, &*label.value)) {
         None => AutoLabel::None,
         Some((_, "uri")) => AutoLabel::Uri,
         Some((_, "uniq")) => AutoLabel::Unique,
         Some((label, number)) => AutoLabel::Segments(number.parse().map_err(|_| {
-            Bad::at(label, "input.autolabel", "write a number of path segments, uri or uniq")
+            Bad::at(
+                label,
+                "input.autolabel",
+                "write a number of path segments, uri or uniq",
+            )
         })?),
     };
     let defaults = InputSettings::of_file(file);
@@ -143,7 +186,11 @@ fn input(raw: &RawInput, protocol: &RawProtocol, values: BTreeMap<String, String
         sharing,
         passes: raw.iterationlimit.and_then(NonZeroU64::new),
         records_max: raw.recordlimit.and_then(NonZeroU64::new),
-        host: protocol.address.as_ref().map(|address| host(&address.value).to_owned()).unwrap_or_default(),
+        host: protocol
+            .address
+            .as_ref()
+            .map(|address| host(&address.value).to_owned())
+            .unwrap_or_default(),
         address_from_host: protocol.address.is_none(),
         headers: raw.headers.clone().into_iter().collect(),
         values,
@@ -157,9 +204,11 @@ fn input(raw: &RawInput, protocol: &RawProtocol, values: BTreeMap<String, String
 
 fn output(raw: &RawOutput, input: &RawInput, text: &str) -> Result<OutputSettings, Bad> {
     let go_binary = match (given(&raw.binaryfile), given(&raw.stringsfile)) {
-        (Some(file), Some(strings_file)) => {
-            Some(GoBinarySettings { file, strings_file, input_strings_file: given(&input.stringsfile) })
-        }
+        (Some(file), Some(strings_file)) => Some(GoBinarySettings {
+            file,
+            strings_file,
+            input_strings_file: given(&input.stringsfile),
+        }),
         (Some(_), None) => {
             let reason = "binaryfile needs it: labels and errors are in it";
             return Err(Bad::missing("output.stringsfile", reason));
@@ -190,8 +239,9 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
         let mut source_addresses = Vec::new();
         for address in &raw.sourceaddresses {
             let parsed = address.value.parse();
-            source_addresses
-                .push(parsed.map_err(|_| Bad::at(address, "protocol.sourceaddresses", "write an IP address"))?);
+            source_addresses.push(parsed.map_err(|_| {
+                Bad::at(address, "protocol.sourceaddresses", "write an IP address")
+            })?);
         }
         Ok(NetworkSettings {
             address: raw.address.as_ref().map(|address| address.value.clone()),
@@ -207,26 +257,47 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
     };
     Ok(match &*driver.value {
         "http" | "https" => Protocol::Http(network()?),
-        "udp" => Protocol::Udp(UdpSettings { network: network()?, answer: raw.answer }),
+        "udp" => Protocol::Udp(UdpSettings {
+            network: network()?,
+            answer: raw.answer,
+        }),
         "dummy" => Protocol::Dummy(DummySettings {
-            delay: duration(&raw.delay, "protocol.delay")?.map(Delay::Fixed).unwrap_or_default(),
+            delay: duration(&raw.delay, "protocol.delay")?
+                .map(Delay::Fixed)
+                .unwrap_or_default(),
             error_rate: match &raw.errorrate {
                 Some(rate) if !(0.0..=1.0).contains(&rate.value) => {
-                    return Err(Bad::at(rate, "protocol.errorrate", "write a part from 0 to 1"));
+                    return Err(Bad::at(
+                        rate,
+                        "protocol.errorrate",
+                        "write a part from 0 to 1",
+                    ));
                 }
                 rate => rate.as_ref().map_or(0.0, |rate| rate.value),
             },
             seed: raw.seed,
         }),
-        other => return Err(Bad::at(driver, "protocol.driver", format!("{other:?} isn't known: write http, udp or dummy"))),
+        other => {
+            return Err(Bad::at(
+                driver,
+                "protocol.driver",
+                format!("{other:?} isn't known: write http, udp or dummy"),
+            ));
+        }
     })
 }
 
 fn tls(raw: &RawTls) -> Result<TlsSettings, Bad> {
     let version = |value: &Option<Spanned<u16>>, key| match value {
         None => Ok(0),
-        Some(version) if version.value == 0 || (769..=772).contains(&version.value) => Ok(version.value),
-        Some(version) => Err(Bad::at(version, key, "TLS versions are numbers: 769 … 772 = 1.0 … 1.3")),
+        Some(version) if version.value == 0 || (769..=772).contains(&version.value) => {
+            Ok(version.value)
+        }
+        Some(version) => Err(Bad::at(
+            version,
+            key,
+            "TLS versions are numbers: 769 … 772 = 1.0 … 1.3",
+        )),
     };
     Ok(TlsSettings {
         insecure: raw.insecureskipverify,
@@ -250,12 +321,20 @@ fn duration(value: &Option<Spanned<String>>, key: &'static str) -> Result<Option
     }
     parse_duration(text)
         .map(|ns| Some(Duration::from_nanos(ns)))
-        .ok_or_else(|| Bad::at(value, key, format!("{text:?} isn't a duration: write for example 1m30s, 0.5s or 200ms")))
+        .ok_or_else(|| {
+            Bad::at(
+                value,
+                key,
+                format!("{text:?} isn't a duration: write for example 1m30s, 0.5s or 200ms"),
+            )
+        })
 }
 
 /// An empty path is none, as Go-encarno has it.
 fn given(path: &Option<String>) -> Option<PathBuf> {
-    path.as_deref().filter(|path| !path.is_empty()).map(PathBuf::from)
+    path.as_deref()
+        .filter(|path| !path.is_empty())
+        .map(PathBuf::from)
 }
 
 fn host(address: &str) -> &str {

@@ -106,20 +106,29 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
     let mut sink: Box<dyn Sink> = match format {
         ResultFormat::GoBinary => {
             let strings_file = to.with_extension("ostr");
-            let settings = GoBinarySettings { file: to.into(), strings_file, input_strings_file: None };
+            let settings = GoBinarySettings {
+                file: to.into(),
+                strings_file,
+                input_strings_file: None,
+            };
             Box::new(GoBinarySink::create(&settings, started_unix_ns)?)
         }
         ResultFormat::Ldjson => Box::new(LdjsonSink::create(to, started_unix_ns)?),
         ResultFormat::Csv => Box::new(CsvSink::create(to, started_unix_ns)?),
         ResultFormat::Phout => Box::new(PhoutSink::create(to, started_unix_ns)?),
         #[cfg(feature = "parquet")]
-        ResultFormat::Parquet => Box::new(crate::output::parquet::ParquetSink::create(to, started_unix_ns)?),
+        ResultFormat::Parquet => Box::new(crate::output::parquet::ParquetSink::create(
+            to,
+            started_unix_ns,
+        )?),
     };
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
     loop {
         match reader.next_block() {
-            Ok(Some(Block::Strings(block))) => block.iter().for_each(|(id, text)| texts.insert(id, &text)),
+            Ok(Some(Block::Strings(block))) => {
+                block.iter().for_each(|(id, text)| texts.insert(id, &text))
+            }
             Ok(Some(Block::Hits(hits))) => {
                 for hit in hits.iter() {
                     portion.push(hit);
@@ -131,19 +140,34 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
             }
             Ok(Some(Block::End)) => {}
             Ok(None) => break,
-            Err(source) => return Err(FileError { path: from.into(), source: source.into() }.into()),
+            Err(source) => {
+                return Err(FileError {
+                    path: from.into(),
+                    source: source.into(),
+                }
+                .into());
+            }
         }
     }
     sink.hits(&portion, &mut texts)?;
     let summary = reader.summary();
     sink.finish(summary.hits_lost)?;
     let warning = sink.warning();
-    Ok(Converted { count: summary.hits, results: Some(summary), warning, ..Converted::default() })
+    Ok(Converted {
+        count: summary.hits,
+        results: Some(summary),
+        warning,
+        ..Converted::default()
+    })
 }
 
 /// Converts an input of any format. It is read once, with its scripts;
 /// `settings` say how (format, headers, labels, …).
-pub fn input(settings: &InputSettings, to: &Path, target: InputTarget) -> Result<Converted, ConvertError> {
+pub fn input(
+    settings: &InputSettings,
+    to: &Path,
+    target: InputTarget,
+) -> Result<Converted, ConvertError> {
     let settings = InputSettings {
         passes: std::num::NonZeroU64::new(1),
         scripts: Scripts::Keep,
@@ -154,12 +178,16 @@ pub fn input(settings: &InputSettings, to: &Path, target: InputTarget) -> Result
     let path: PathBuf = to.into();
     let error = |operation| {
         let path = path.clone();
-        move |source: io::Error| OutputError { operation, path, source }
+        move |source: io::Error| OutputError {
+            operation,
+            path,
+            source,
+        }
     };
     let mut writer = match target {
-        InputTarget::Native => {
-            Writer::Native(Box::new(NativeInputWriter::create(to, &strings).map_err(error("create"))?))
-        }
+        InputTarget::Native => Writer::Native(Box::new(
+            NativeInputWriter::create(to, &strings).map_err(error("create"))?,
+        )),
         InputTarget::GoPayload => {
             Writer::GoPayload(GoPayloadWriter::create(to, &strings).map_err(error("create"))?)
         }

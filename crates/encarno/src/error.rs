@@ -66,7 +66,10 @@ impl RunError {
             Self::Input(InputFailure::Bad { .. }) => exit::INPUT,
             Self::Output(_) => exit::OUTPUT,
             Self::Loop(_) => exit::ENGINE,
-            Self::Input(InputFailure::Open(_)) | Self::Address(_) | Self::Tls(_) | Self::Settings(_)
+            Self::Input(InputFailure::Open(_))
+            | Self::Address(_)
+            | Self::Tls(_)
+            | Self::Settings(_)
             | Self::System { .. } => exit::SETUP,
         }
     }

@@ -26,7 +26,10 @@ pub fn append_frame(out: &mut Vec<u8>, kind: u16, payload: impl FnOnce(&mut Vec<
     out.extend_from_slice(&[0; HEADER_BYTES]);
     payload(out);
     let (header, payload) = out[start..].split_at_mut(HEADER_BYTES);
-    assert!(payload.len() <= PAYLOAD_BYTES_MAX, "a frame holds at most {PAYLOAD_BYTES_MAX} bytes");
+    assert!(
+        payload.len() <= PAYLOAD_BYTES_MAX,
+        "a frame holds at most {PAYLOAD_BYTES_MAX} bytes"
+    );
     let length = payload.len() as u32;
     header[..4].copy_from_slice(&MARK);
     header[4..6].copy_from_slice(&kind.to_le_bytes());
@@ -59,8 +62,15 @@ pub struct Damage {
 
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { places, first_offset, bytes } = self;
-        write!(f, "{bytes} bytes in {places} places are damaged, the first at offset {first_offset}")
+        let Self {
+            places,
+            first_offset,
+            bytes,
+        } = self;
+        write!(
+            f,
+            "{bytes} bytes in {places} places are damaged, the first at offset {first_offset}"
+        )
     }
 }
 
@@ -102,7 +112,11 @@ impl<R: Read> FrameReader<R> {
                 self.in_damage = false;
                 self.advance(HEADER_BYTES + length);
                 let payload = &self.buffer[start..start + length];
-                return Ok(Some(Frame { kind: header.kind, offset, payload }));
+                return Ok(Some(Frame {
+                    kind: header.kind,
+                    offset,
+                    payload,
+                }));
             }
             self.lose(1);
         }
@@ -193,7 +207,11 @@ impl Header {
         let right = [a, b, c, d] == MARK
             && u16::from_le_bytes([h0, h1]) == header_check(kind, length)
             && length as usize <= PAYLOAD_BYTES_MAX;
-        right.then_some(Self { kind, length, crc: u32::from_le_bytes([c0, c1, c2, c3]) })
+        right.then_some(Self {
+            kind,
+            length,
+            crc: u32::from_le_bytes([c0, c1, c2, c3]),
+        })
     }
 }
 
@@ -211,7 +229,9 @@ mod tests {
     fn file(frames: &[&[u8]]) -> Vec<u8> {
         let mut file = Vec::new();
         for (number, payload) in frames.iter().enumerate() {
-            append_frame(&mut file, number as u16, |out| out.extend_from_slice(payload));
+            append_frame(&mut file, number as u16, |out| {
+                out.extend_from_slice(payload)
+            });
         }
         file
     }
@@ -257,7 +277,9 @@ mod tests {
     fn a_file_that_grows_is_read_on() {
         let file = file(&[b"one", b"two"]);
         let (first, rest) = file.split_at(25);
-        let growing = Growing { parts: vec![rest, b"", first] };
+        let growing = Growing {
+            parts: vec![rest, b"", first],
+        };
         let mut reader = FrameReader::new(growing);
         assert!(reader.next_frame().expect("no error").is_some());
         assert!(reader.next_frame().expect("no error").is_none());
@@ -271,7 +293,9 @@ mod tests {
 
     impl std::io::Read for Growing<'_> {
         fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
-            let Some(part) = self.parts.pop() else { return Ok(0) };
+            let Some(part) = self.parts.pop() else {
+                return Ok(0);
+            };
             out[..part.len()].copy_from_slice(part);
             Ok(part.len())
         }

@@ -109,7 +109,12 @@ impl Hit {
     pub fn phases_ns(&self) -> [u64; 4] {
         let mut phases = [0; 4];
         let mut since = self.started_ns;
-        let ends = [self.connected_ns, self.sent_ns, self.first_byte_ns, self.ended_ns];
+        let ends = [
+            self.connected_ns,
+            self.sent_ns,
+            self.first_byte_ns,
+            self.ended_ns,
+        ];
         for (phase, end) in ends.into_iter().enumerate() {
             if end == 0 || phase == 3 {
                 phases[phase] = self.ended_ns.saturating_sub(since);
@@ -156,9 +161,16 @@ mod tests {
             ..Hit::default()
         };
         assert_eq!(whole.phases_ns(), [3, 7, 30, 50]);
-        let refused = Hit { started_ns: 10, ended_ns: 100, ..Hit::default() };
+        let refused = Hit {
+            started_ns: 10,
+            ended_ns: 100,
+            ..Hit::default()
+        };
         assert_eq!(refused.phases_ns(), [90, 0, 0, 0]);
-        let silent = Hit { first_byte_ns: 0, ..whole };
+        let silent = Hit {
+            first_byte_ns: 0,
+            ..whole
+        };
         assert_eq!(silent.phases_ns(), [3, 7, 80, 0]);
     }
 }

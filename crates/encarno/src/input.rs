@@ -57,17 +57,27 @@ pub fn format_of(settings: &InputSettings) -> Result<InputFormat, InputError> {
 }
 
 fn open_source(settings: &InputSettings) -> Result<(Source, InputFormat), InputError> {
-    let error = |operation, reason: String| InputError { operation, file: settings.file.clone(), reason };
+    let error = |operation, reason: String| InputError {
+        operation,
+        file: settings.file.clone(),
+        reason,
+    };
     let block_bytes = match settings.sharing {
         Sharing::Shared => BLOCK_BYTES,
         Sharing::PerWorker => BLOCK_BYTES_PER_WORKER,
     };
-    let mut source = Source::open(&settings.file, block_bytes, settings.memory_payload_bytes_max)
-        .map_err(|source| error("open", source.to_string()))?;
+    let mut source = Source::open(
+        &settings.file,
+        block_bytes,
+        settings.memory_payload_bytes_max,
+    )
+    .map_err(|source| error("open", source.to_string()))?;
     let format = match settings.format {
         Some(format) => format,
         None => {
-            let start = source.peek(BLOCK_BYTES).map_err(|source| error("read", source.to_string()))?;
+            let start = source
+                .peek(BLOCK_BYTES)
+                .map_err(|source| error("read", source.to_string()))?;
             recognise::format(start).map_err(|reason| error("recognise", reason))?
         }
     };
@@ -133,7 +143,12 @@ impl Input {
             file: self.context.settings.file.clone(),
             reason: source.to_string(),
         })?;
-        let Context { strings, strings_file, settings, .. } = &self.context;
+        let Context {
+            strings,
+            strings_file,
+            settings,
+            ..
+        } = &self.context;
         let context = Context::new(strings, Arc::clone(strings_file), Arc::clone(settings));
         Ok(Self::new(source, self.format, context))
     }
@@ -173,7 +188,11 @@ impl Input {
 
     /// What goes out about a broken record: nothing if it did in the first pass.
     fn bad_record(&mut self, bad: Bad, start: u64) -> Option<BadRecord> {
-        let Bad { mut reason, mut fatal, .. } = bad;
+        let Bad {
+            mut reason,
+            mut fatal,
+            ..
+        } = bad;
         if self.pass > 1 && !fatal {
             return None;
         }
@@ -181,11 +200,18 @@ impl Input {
         let bad_max = self.context.settings.bad_max;
         if self.bad > bad_max && !fatal {
             fatal = true;
-            reason = format!("{reason}; that is more than {bad_max} broken records, the input ends here");
+            reason = format!(
+                "{reason}; that is more than {bad_max} broken records, the input ends here"
+            );
         }
         self.ended = fatal;
         let file = self.context.settings.file.clone();
-        Some(BadRecord { file, offset: bad.offset.unwrap_or(start), reason, fatal })
+        Some(BadRecord {
+            file,
+            offset: bad.offset.unwrap_or(start),
+            reason,
+            fatal,
+        })
     }
 
     /// Starts the next pass, if there is one.
@@ -201,7 +227,9 @@ impl Input {
         self.records_in_pass = 0;
         self.pass_start_ns = self.last_scheduled_ns;
         self.parser.restart();
-        self.source.rewind().map_err(|error| Bad::fatal(format!("can't read it again: {error}")))
+        self.source
+            .rewind()
+            .map_err(|error| Bad::fatal(format!("can't read it again: {error}")))
     }
 }
 
@@ -232,7 +260,10 @@ impl Iterator for Input {
 
 impl std::fmt::Debug for Input {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Input").field("format", &self.format).field("records", &self.records).finish()
+        f.debug_struct("Input")
+            .field("format", &self.format)
+            .field("records", &self.records)
+            .finish()
     }
 }
 
@@ -282,15 +313,25 @@ struct Bad {
 
 impl Bad {
     fn new(reason: impl Into<String>) -> Self {
-        Self { reason: reason.into(), offset: None, fatal: false }
+        Self {
+            reason: reason.into(),
+            offset: None,
+            fatal: false,
+        }
     }
 
     fn fatal(reason: impl Into<String>) -> Self {
-        Self { fatal: true, ..Self::new(reason) }
+        Self {
+            fatal: true,
+            ..Self::new(reason)
+        }
     }
 
     fn at(self, offset: u64) -> Self {
-        Self { offset: Some(offset), ..self }
+        Self {
+            offset: Some(offset),
+            ..self
+        }
     }
 }
 

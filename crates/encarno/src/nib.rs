@@ -75,8 +75,13 @@ impl Io<'_> {
     /// Registers a socket of the worker. Its events come with that number, so
     /// that those of a socket that was closed or put aside aren't taken for
     /// another's.
-    pub fn register(&self, socket: impl std::os::fd::AsFd, number: u32) -> Result<(), rustix::io::Errno> {
-        self.poller.register(socket, u64::from(number) << 32 | u64::from(self.worker))
+    pub fn register(
+        &self,
+        socket: impl std::os::fd::AsFd,
+        number: u32,
+    ) -> Result<(), rustix::io::Errno> {
+        self.poller
+            .register(socket, u64::from(number) << 32 | u64::from(self.worker))
     }
 }
 
@@ -113,7 +118,12 @@ pub trait Nib {
     fn connection(&mut self) -> Self::Connection;
 
     /// Starts a hit; `started_ns` is set.
-    fn start(&mut self, connection: &mut Self::Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step;
+    fn start(
+        &mut self,
+        connection: &mut Self::Connection,
+        shot: &mut Shot,
+        io: &mut Io<'_>,
+    ) -> Step;
 
     /// The connection is ready; the shot is the running hit, if there is one.
     fn ready(
@@ -125,7 +135,8 @@ pub trait Nib {
     ) -> Step;
 
     /// The instant of [`Step::WakeAt`] has come, or the worker was named by [`Nib::woken`].
-    fn wake(&mut self, connection: &mut Self::Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step;
+    fn wake(&mut self, connection: &mut Self::Connection, shot: &mut Shot, io: &mut Io<'_>)
+    -> Step;
 
     /// Gives the running hit up: its connection can't be used any more.
     fn abandon(&mut self, connection: &mut Self::Connection);

@@ -20,7 +20,9 @@ use crate::nib::{Nib, tls};
 use crate::output::{self, Recorder};
 use crate::progress::{Ending, Summary, Watch};
 use crate::schedule::{HitInstants, Randomness};
-use crate::settings::{Arrivals, NetworkSettings, Protocol, RunSettings, Sharing, Source, Workload};
+use crate::settings::{
+    Arrivals, NetworkSettings, Protocol, RunSettings, Sharing, Source, Workload,
+};
 use crate::strings::{StringId, Strings};
 use crate::workers::feed::Deal;
 use crate::workers::pace::{ClosedPace, OpenPace, Pace, share_of};
@@ -41,17 +43,33 @@ pub fn run(settings: &RunSettings, stop: impl FnOnce(Arc<Control>)) -> Result<Su
     let parts = nib_parts(settings)?;
     let (reader, feeds) = feeds(settings, &strings, threads)?;
     let clock = Clock::start();
-    let (recorders, writer) = output::open(&settings.output, threads, &strings, clock.started_unix_ns())?;
-    let counters: Vec<Arc<Counters>> = (0..threads).map(|_| Arc::new(Counters::default())).collect();
+    let (recorders, writer) =
+        output::open(&settings.output, threads, &strings, clock.started_unix_ns())?;
+    let counters: Vec<Arc<Counters>> = (0..threads)
+        .map(|_| Arc::new(Counters::default()))
+        .collect();
     let control = Arc::new(Control::new(wakers.clone()));
     stop(Arc::clone(&control));
     let watch = Watch::new(settings, &counters, clock);
-    let loops = feeds.into_iter().zip(recorders).enumerate().map(|(number, (feed, recorder))| {
-        let share = (number, threads);
-        let seat = Seat { share, feed, recorder, counters: &counters, control: &control, waker: &wakers[number] };
-        start_loop(settings, &parts, &strings, clock, seat)
-    });
-    let loops = loops.collect::<Result<Vec<_>, _>>().inspect_err(|_| control.drain())?;
+    let loops = feeds
+        .into_iter()
+        .zip(recorders)
+        .enumerate()
+        .map(|(number, (feed, recorder))| {
+            let share = (number, threads);
+            let seat = Seat {
+                share,
+                feed,
+                recorder,
+                counters: &counters,
+                control: &control,
+                waker: &wakers[number],
+            };
+            start_loop(settings, &parts, &strings, clock, seat)
+        });
+    let loops = loops
+        .collect::<Result<Vec<_>, _>>()
+        .inspect_err(|_| control.drain())?;
     let result = wait(loops, &control, &watch, &writer, reader.as_ref());
     let ended_ns = clock.now_ns();
     // An output's error says more than the loops' word that there was one.
@@ -63,7 +81,14 @@ pub fn run(settings: &RunSettings, stop: impl FnOnce(Arc<Control>)) -> Result<Su
     result?;
     let (records, bad) = read?;
     let (origin_ns, elapsed_ns) = (clock.origin_ns(), ended_ns);
-    let ending = Ending { origin_ns, elapsed_ns, written, records, bad, stop: control.stop() };
+    let ending = Ending {
+        origin_ns,
+        elapsed_ns,
+        written,
+        records,
+        bad,
+        stop: control.stop(),
+    };
     Ok(watch.summary(ending, &strings))
 }
 
@@ -96,22 +121,49 @@ fn start_loop(
     let book = |network: &NetworkSettings| {
         let endpoint = parts.endpoint.clone();
         let resolver = parts.resolver.as_ref()?;
-        Some(AddressBook::new(endpoint, strings, resolver, seat.waker, network.resolve_every))
+        Some(AddressBook::new(
+            endpoint,
+            strings,
+            resolver,
+            seat.waker,
+            network.resolve_every,
+        ))
     };
     let missing = || RunError::Settings("the network isn't set up".to_owned());
     match &settings.protocol {
         Protocol::Dummy(dummy) => {
             let nib = Dummy::new(dummy, seat.share.0, strings);
-            spawn(event_loop(nib, Duration::MAX, settings, strings, clock, seat))
+            spawn(event_loop(
+                nib,
+                Duration::MAX,
+                settings,
+                strings,
+                clock,
+                seat,
+            ))
         }
         Protocol::Http(network) => {
             let config = parts.tls.clone().ok_or_else(missing)?;
             let nib = Http::new(network, book(network).ok_or_else(missing)?, config, strings);
-            spawn(event_loop(nib, network.timeout, settings, strings, clock, seat))
+            spawn(event_loop(
+                nib,
+                network.timeout,
+                settings,
+                strings,
+                clock,
+                seat,
+            ))
         }
         Protocol::Udp(udp) => {
             let nib = Udp::new(udp, book(&udp.network).ok_or_else(missing)?, strings);
-            spawn(event_loop(nib, udp.network.timeout, settings, strings, clock, seat))
+            spawn(event_loop(
+                nib,
+                udp.network.timeout,
+                settings,
+                strings,
+                clock,
+                seat,
+            ))
         }
     }
 }
@@ -147,12 +199,21 @@ fn event_loop<N: Nib>(
 }
 
 fn pace(workload: &Workload, share: (usize, usize)) -> Pace {
-    let instants = |schedule, randomness| Some(HitInstants::new(schedule, randomness, share.0 as u64, share.1 as u64));
+    let instants = |schedule, randomness| {
+        Some(HitInstants::new(
+            schedule,
+            randomness,
+            share.0 as u64,
+            share.1 as u64,
+        ))
+    };
     match workload {
         Workload::Open(open) => Pace::Open(OpenPace {
             instants: match &open.arrivals {
                 Arrivals::Uniform(schedule) => instants(schedule, Randomness::None),
-                Arrivals::Poisson { schedule, seed } => instants(schedule, Randomness::Poisson { seed: *seed }),
+                Arrivals::Poisson { schedule, seed } => {
+                    instants(schedule, Randomness::Poisson { seed: *seed })
+                }
                 Arrivals::Recorded => None,
             },
             end_ns: open.duration_max.map_or(u64::MAX, nanoseconds),
@@ -162,7 +223,11 @@ fn pace(workload: &Workload, share: (usize, usize)) -> Pace {
         }),
         Workload::Closed(closed) => {
             let schedule_ns = closed.workers.duration_ns();
-            let own_end_ns = if schedule_ns == 0 { u64::MAX } else { schedule_ns };
+            let own_end_ns = if schedule_ns == 0 {
+                u64::MAX
+            } else {
+                schedule_ns
+            };
             Pace::Closed(ClosedPace {
                 workers: closed.workers.clone(),
                 end_ns: closed.duration.map_or(own_end_ns, nanoseconds),
@@ -182,7 +247,10 @@ where
         // The main thread is there until all loops have ended.
         let _taken = sender.send(event_loop.run());
     };
-    thread::Builder::new().name(name).spawn(body).map_err(RunError::system("start an event loop"))?;
+    thread::Builder::new()
+        .name(name)
+        .spawn(body)
+        .map_err(RunError::system("start an event loop"))?;
     Ok(receiver)
 }
 
@@ -226,7 +294,11 @@ fn wait(
 fn threads(settings: &RunSettings) -> usize {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // No more loops than workers: a loop without one would only be in the way.
-    settings.threads.map_or(cores, NonZeroUsize::get).min(workers_max(settings)).max(1)
+    settings
+        .threads
+        .map_or(cores, NonZeroUsize::get)
+        .min(workers_max(settings))
+        .max(1)
 }
 
 fn workers_max(settings: &RunSettings) -> usize {
@@ -240,7 +312,9 @@ fn workers_max(settings: &RunSettings) -> usize {
 fn check(settings: &RunSettings, threads: usize) -> Result<(), RunError> {
     let workers = workers_max(settings);
     if workers == 0 {
-        return Err(RunError::Settings("no workers: the number of connections is 0".to_owned()));
+        return Err(RunError::Settings(
+            "no workers: the number of connections is 0".to_owned(),
+        ));
     }
     if let Workload::Open(open) = &settings.workload {
         if let Source::File(input) = &settings.source
@@ -249,7 +323,9 @@ fn check(settings: &RunSettings, threads: usize) -> Result<(), RunError> {
             let text = "an input per worker needs a closed workload: in an open one any worker may take a hit";
             return Err(RunError::Settings(text.to_owned()));
         }
-        if matches!(open.arrivals, Arrivals::Recorded) && matches!(settings.source, Source::Request { .. }) {
+        if matches!(open.arrivals, Arrivals::Recorded)
+            && matches!(settings.source, Source::Request { .. })
+        {
             let text = "a schedule is missing: only stpd files carry their own times";
             return Err(RunError::Settings(text.to_owned()));
         }
@@ -268,8 +344,12 @@ fn check(settings: &RunSettings, threads: usize) -> Result<(), RunError> {
             );
             return Err(RunError::Settings(text));
         }
-        let raised = Rlimit { current: Some(needed.max(limit.current.unwrap_or(0))), maximum: limit.maximum };
-        setrlimit(Resource::Nofile, raised).map_err(|errno| RunError::system("raise the limit of open files")(errno.into()))?;
+        let raised = Rlimit {
+            current: Some(needed.max(limit.current.unwrap_or(0))),
+            maximum: limit.maximum,
+        };
+        setrlimit(Resource::Nofile, raised)
+            .map_err(|errno| RunError::system("raise the limit of open files")(errno.into()))?;
     }
     Ok(())
 }
@@ -282,7 +362,13 @@ fn wakers(threads: usize) -> Result<Vec<Arc<Waker>>, RunError> {
 
 fn nib_parts(settings: &RunSettings) -> Result<NibParts, RunError> {
     let network = match &settings.protocol {
-        Protocol::Dummy(_) => return Ok(NibParts { endpoint: None, resolver: None, tls: None }),
+        Protocol::Dummy(_) => {
+            return Ok(NibParts {
+                endpoint: None,
+                resolver: None,
+                tls: None,
+            });
+        }
         Protocol::Http(network) => network,
         Protocol::Udp(udp) => &udp.network,
     };
@@ -293,9 +379,17 @@ fn nib_parts(settings: &RunSettings) -> Result<NibParts, RunError> {
     })
 }
 
-fn feeds(settings: &RunSettings, strings: &Strings, threads: usize) -> Result<(Option<Reader>, Vec<Feed>), RunError> {
+fn feeds(
+    settings: &RunSettings,
+    strings: &Strings,
+    threads: usize,
+) -> Result<(Option<Reader>, Vec<Feed>), RunError> {
     match &settings.source {
-        Source::Request { payload, label, hits_max } => {
+        Source::Request {
+            payload,
+            label,
+            hits_max,
+        } => {
             let record = |payload: &bytes::Bytes| Record {
                 label: strings.intern(label),
                 address: StringId(0),
@@ -304,8 +398,15 @@ fn feeds(settings: &RunSettings, strings: &Strings, threads: usize) -> Result<(O
                 // A copy for each loop, so that they don't share its counter.
                 payload: Payload::Memory(bytes::Bytes::copy_from_slice(payload)),
             };
-            let left = |number| hits_max.map_or(u64::MAX, |max| share_of(max as usize, (number, threads)) as u64);
-            let feed = |number| Feed::Repeat { record: record(payload), left: left(number) };
+            let left = |number| {
+                hits_max.map_or(u64::MAX, |max| {
+                    share_of(max as usize, (number, threads)) as u64
+                })
+            };
+            let feed = |number| Feed::Repeat {
+                record: record(payload),
+                left: left(number),
+            };
             Ok((None, (0..threads).map(feed).collect()))
         }
         Source::File(input) => {
@@ -313,7 +414,9 @@ fn feeds(settings: &RunSettings, strings: &Strings, threads: usize) -> Result<(O
                 Workload::Open(_) => Deal::InTurn,
                 Workload::Closed(_) => Deal::ByNeed,
             };
-            let workers: Vec<usize> = (0..threads).map(|number| share_of(workers_max(settings), (number, threads))).collect();
+            let workers: Vec<usize> = (0..threads)
+                .map(|number| share_of(workers_max(settings), (number, threads)))
+                .collect();
             let (reader, feeds) = Reader::start(input, strings, &workers, deal)?;
             Ok((Some(reader), feeds))
         }

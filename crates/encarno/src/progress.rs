@@ -57,14 +57,28 @@ impl Watch {
         let (asked, workers_max, open) = match &settings.workload {
             Workload::Open(open) => {
                 let schedule = match &open.arrivals {
-                    Arrivals::Uniform(schedule) | Arrivals::Poisson { schedule, .. } => Some(schedule.clone()),
+                    Arrivals::Uniform(schedule) | Arrivals::Poisson { schedule, .. } => {
+                        Some(schedule.clone())
+                    }
                     Arrivals::Recorded => None,
                 };
                 (schedule, open.workers_max as u64, true)
             }
-            Workload::Closed(closed) => (None, closed.workers.level_max().0.div_ceil(Level::ONE.0), false),
+            Workload::Closed(closed) => (
+                None,
+                closed.workers.level_max().0.div_ceil(Level::ONE.0),
+                false,
+            ),
         };
-        Self { counters: counters.to_vec(), clock, style, asked, workers_max, open, last: RefCell::default() }
+        Self {
+            counters: counters.to_vec(),
+            clock,
+            style,
+            asked,
+            workers_max,
+            open,
+            last: RefCell::default(),
+        }
     }
 
     /// Shows the state, once a second.
@@ -77,12 +91,20 @@ impl Watch {
         let totals = Totals::of(&self.counters);
         let elapsed = (now_ns - last.looked_ns) as f64 * 1e-9;
         let mut response = Snapshot::default();
-        self.counters.iter().for_each(|counters| counters.response.add_to(&mut response));
+        self.counters
+            .iter()
+            .for_each(|counters| counters.response.add_to(&mut response));
         let recent = response.since(&last.response);
         let rate = (totals.ended() - last.totals.ended()) as f64 / elapsed;
         let started = totals.started - last.totals.started;
         let lag_ns = (totals.lag_sum_ns - last.totals.lag_sum_ns) / started.max(1);
-        let view = View { now_ns, rate, lag_ns, recent: &recent, totals: &totals };
+        let view = View {
+            now_ns,
+            rate,
+            lag_ns,
+            recent: &recent,
+            totals: &totals,
+        };
         match self.style {
             Style::Dashboard => last.lines = self.draw(&view, last.lines),
             Style::Lines => self.log(&view),
@@ -125,7 +147,11 @@ impl Watch {
     fn draw(&self, view: &View<'_>, lines_before: usize) -> usize {
         let totals = view.totals;
         let (waiting, sleeping) = self.idle(totals);
-        let up = if lines_before > 0 { format!("\x1b[{lines_before}A\x1b[J") } else { String::new() };
+        let up = if lines_before > 0 {
+            format!("\x1b[{lines_before}A\x1b[J")
+        } else {
+            String::new()
+        };
         show(&format!(
             "{up}{:>7.1} s  {}\n          workers: {} busy, {sleeping} sleeping, {waiting} waiting; lag {}\n",
             view.now_ns as f64 * 1e-9,
@@ -138,7 +164,10 @@ impl Watch {
 
     fn sentence(&self, view: &View<'_>) -> String {
         let asked = self.asked.as_ref().map_or(String::new(), |schedule| {
-            format!(" of {:.0}", schedule.level_at(view.now_ns).0 as f64 / Level::ONE.0 as f64)
+            format!(
+                " of {:.0}",
+                schedule.level_at(view.now_ns).0 as f64 / Level::ONE.0 as f64
+            )
         });
         let quantile = |part| rounded(view.recent.quantile_ns(part));
         let totals = view.totals;
@@ -155,7 +184,10 @@ impl Watch {
 
     /// Workers without a hit: waiting (closed: for input) and sleeping (open: for their moment).
     fn idle(&self, totals: &Totals) -> (u64, u64) {
-        let idle = totals.workers.min(self.workers_max).saturating_sub(totals.running);
+        let idle = totals
+            .workers
+            .min(self.workers_max)
+            .saturating_sub(totals.running);
         if self.open { (0, idle) } else { (idle, 0) }
     }
 }
@@ -200,17 +232,25 @@ fn rounded(duration_ns: u64) -> String {
 
 /// UTC, as logs write it.
 fn wall_clock() -> String {
-    let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+    let unix = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
     let (days, seconds) = ((unix / 86_400) as i64, unix % 86_400);
     // Days to a date (Howard Hinnant, chrono-compatible low-level date algorithms).
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_index = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 { month_index + 3 } else { month_index - 9 };
+    let month = if month_index < 10 {
+        month_index + 3
+    } else {
+        month_index - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}Z")
@@ -227,8 +267,15 @@ mod tests {
 
     #[test]
     fn durations_look_as_in_go() {
-        let cases = [(0, "0s"), (999, "999ns"), (1_500, "1.5µs"), (40_000_000, "40ms"), (1_500_000_000, "1.5s"),
-            (90_000_000_000, "1m30s"), (3_600_000_000_000, "1h0m0s")];
+        let cases = [
+            (0, "0s"),
+            (999, "999ns"),
+            (1_500, "1.5µs"),
+            (40_000_000, "40ms"),
+            (1_500_000_000, "1.5s"),
+            (90_000_000_000, "1m30s"),
+            (3_600_000_000_000, "1h0m0s"),
+        ];
         assert_eq!(rounded(123_456), "123µs");
         assert_eq!(rounded(0), "0s");
         for (duration_ns, text) in cases {

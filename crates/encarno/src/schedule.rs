@@ -67,8 +67,14 @@ impl Schedule {
 
     /// The same level all the time.
     pub fn constant(level: Level, duration_ns: u64) -> Self {
-        let piece = Piece { from: level, to: level, duration_ns };
-        Self { pieces: vec![piece] }
+        let piece = Piece {
+            from: level,
+            to: level,
+            duration_ns,
+        };
+        Self {
+            pieces: vec![piece],
+        }
     }
 
     /// Its pieces.
@@ -83,7 +89,11 @@ impl Schedule {
 
     /// The highest level.
     pub fn level_max(&self) -> Level {
-        self.pieces.iter().map(|piece| piece.from.max(piece.to)).max().unwrap_or_default()
+        self.pieces
+            .iter()
+            .map(|piece| piece.from.max(piece.to))
+            .max()
+            .unwrap_or_default()
     }
 
     /// The level at that instant; past the end, the last one.
@@ -92,8 +102,10 @@ impl Schedule {
         for piece in &self.pieces {
             let elapsed_ns = instant_ns - start_ns;
             if elapsed_ns < piece.duration_ns {
-                let part = |level: Level, weight_ns: u64| u128::from(level.0) * u128::from(weight_ns);
-                let sum = part(piece.from, piece.duration_ns - elapsed_ns) + part(piece.to, elapsed_ns);
+                let part =
+                    |level: Level, weight_ns: u64| u128::from(level.0) * u128::from(weight_ns);
+                let sum =
+                    part(piece.from, piece.duration_ns - elapsed_ns) + part(piece.to, elapsed_ns);
                 return Level((sum / u128::from(piece.duration_ns)) as u64);
             }
             start_ns += piece.duration_ns;
@@ -109,7 +121,11 @@ impl Schedule {
             end_ns += piece.duration_ns;
             if instant_ns < end_ns {
                 let sloped = piece.from != piece.to;
-                let until_ns = if sloped { end_ns.min(instant_ns + RAMP_STEP_NS) } else { end_ns };
+                let until_ns = if sloped {
+                    end_ns.min(instant_ns + RAMP_STEP_NS)
+                } else {
+                    end_ns
+                };
                 return (workers, until_ns);
             }
         }
@@ -139,12 +155,16 @@ impl Piece {
         let elapsed = u128::from(elapsed_ns);
         let duration = u128::from(self.duration_ns);
         let (low, high) = (self.from.0.min(self.to.0), self.from.0.max(self.to.0));
-        let triangle = |side: u128| u128::from(high - low) * side / duration * side
-            + u128::from(high - low) * side % duration * side / duration;
+        let triangle = |side: u128| {
+            u128::from(high - low) * side / duration * side
+                + u128::from(high - low) * side % duration * side / duration
+        };
         if self.to >= self.from {
             2 * u128::from(low) * elapsed + triangle(elapsed)
         } else {
-            self.area(self.duration_ns) - 2 * u128::from(low) * (duration - elapsed) - triangle(duration - elapsed)
+            self.area(self.duration_ns)
+                - 2 * u128::from(low) * (duration - elapsed)
+                - triangle(duration - elapsed)
         }
     }
 }

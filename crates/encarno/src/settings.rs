@@ -3,8 +3,8 @@
 mod run;
 
 pub use run::{
-    Arrivals, ClosedSettings, Delay, DummySettings, NetworkSettings, OpenSettings, Progress, Protocol, RunSettings,
-    Source, TlsSettings, UdpSettings, Workload,
+    Arrivals, ClosedSettings, Delay, DummySettings, NetworkSettings, OpenSettings, Progress,
+    Protocol, RunSettings, Source, TlsSettings, UdpSettings, Workload,
 };
 
 use std::collections::BTreeMap;
@@ -114,7 +114,9 @@ impl std::str::FromStr for InputFormat {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = Self::NAMES.iter().find(|(name, _)| *name == text || *name == "raw" && text == "phantom");
+        let known = Self::NAMES
+            .iter()
+            .find(|(name, _)| *name == text || *name == "raw" && text == "phantom");
         known.map(|&(_, format)| format).ok_or_else(|| {
             let names: Vec<_> = Self::NAMES.iter().map(|(name, _)| *name).collect();
             format!("{text:?} isn't a format: write {}", names.join(", "))

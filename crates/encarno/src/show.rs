@@ -44,7 +44,8 @@ pub enum FileKind {
 /// Looks at a file's first bytes.
 pub fn kind_of(path: &Path) -> io::Result<FileKind> {
     let mut magic = [0; RESULT_MAGIC.len()];
-    let file = File::open(path).map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let file = File::open(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
     let mut read = 0;
     let mut file = file.take(magic.len() as u64);
     while read < magic.len() {
@@ -71,20 +72,36 @@ pub fn show(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<
 
 fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
     let mut reader = stats::open(path)?;
-    writeln!(out, "# started {} (unix seconds)", seconds(reader.started_unix_ns()))?;
+    writeln!(
+        out,
+        "# started {} (unix seconds)",
+        seconds(reader.started_unix_ns())
+    )?;
     for line in reader.settings_text().lines() {
         writeln!(out, "# {}", stats::printable(line))?;
     }
     writeln!(
         out,
         "#{:>13} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>5} {:>5} {:>9} {:>9} {:>6} label error",
-        "scheduled_s", "lag_us", "connect_us", "send_us", "first_us", "read_us", "response_us", "net", "proto", "sent",
-        "received", "worker"
+        "scheduled_s",
+        "lag_us",
+        "connect_us",
+        "send_us",
+        "first_us",
+        "read_us",
+        "response_us",
+        "net",
+        "proto",
+        "sent",
+        "received",
+        "worker"
     )?;
     let mut texts = Texts::default();
     loop {
         match reader.next_block() {
-            Ok(Some(Block::Strings(block))) => block.iter().for_each(|(id, text)| texts.insert(id, &text)),
+            Ok(Some(Block::Strings(block))) => {
+                block.iter().for_each(|(id, text)| texts.insert(id, &text))
+            }
             Ok(Some(Block::Hits(hits))) => {
                 for hit in hits.iter() {
                     show_hit(&hit, &mut texts, out)?;
@@ -92,7 +109,13 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
             }
             Ok(Some(Block::End)) => {}
             Ok(None) => break,
-            Err(source) => return Err(FileError { path: path.into(), source: source.into() }.into()),
+            Err(source) => {
+                return Err(FileError {
+                    path: path.into(),
+                    source: source.into(),
+                }
+                .into());
+            }
         }
     }
     writeln!(out, "# {}", reader.summary())?;
@@ -138,7 +161,13 @@ fn show_input(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Resul
     Ok(())
 }
 
-fn show_record(number: usize, record: &Record, strings: &Strings, all: bool, out: &mut dyn Write) -> io::Result<()> {
+fn show_record(
+    number: usize,
+    record: &Record,
+    strings: &Strings,
+    all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let length = record.payload.len();
     write!(out, "# record {number}: {length} bytes")?;
     if let Some(scheduled_ns) = record.scheduled_ns {
@@ -156,7 +185,9 @@ fn show_record(number: usize, record: &Record, strings: &Strings, all: bool, out
     let shown_max = if all { u64::MAX } else { SHOWN_BYTES as u64 };
     match &record.payload {
         Payload::Memory(bytes) => {
-            let shown = &bytes[..bytes.len().min(usize::try_from(shown_max).unwrap_or(usize::MAX))];
+            let shown = &bytes[..bytes
+                .len()
+                .min(usize::try_from(shown_max).unwrap_or(usize::MAX))];
             out.write_all(&visible(shown))?;
         }
         Payload::File { file, range } => {
@@ -164,7 +195,9 @@ fn show_record(number: usize, record: &Record, strings: &Strings, all: bool, out
             let end = range.start.saturating_add(shown_max).min(range.end);
             let mut piece = vec![0; 64 << 10];
             while at < end {
-                let wanted = piece.len().min(usize::try_from(end - at).unwrap_or(usize::MAX));
+                let wanted = piece
+                    .len()
+                    .min(usize::try_from(end - at).unwrap_or(usize::MAX));
                 let bytes = std::os::unix::fs::FileExt::read_at(&**file, &mut piece[..wanted], at)?;
                 if bytes == 0 {
                     break;

@@ -92,7 +92,11 @@ impl LabelStatistics {
     /// Hits in a second of that time; 0 if it has no length.
     pub fn rate(&self) -> f64 {
         let duration_s = self.duration_s();
-        if duration_s > 0.0 { self.hits as f64 / duration_s } else { 0.0 }
+        if duration_s > 0.0 {
+            self.hits as f64 / duration_s
+        } else {
+            0.0
+        }
     }
 }
 
@@ -152,14 +156,18 @@ impl Statistics {
 
     /// Each label that occurred, in the order in which they came up.
     pub fn labels(&self) -> impl Iterator<Item = (StringId, &LabelStatistics)> {
-        let labels = self.labels.iter().map(|(label, statistics)| (*label, &**statistics));
+        let labels = self
+            .labels
+            .iter()
+            .map(|(label, statistics)| (*label, &**statistics));
         labels.chain(self.others.iter().map(|others| (OTHER_LABELS, &**others)))
     }
 
     /// All labels together.
     pub fn total(&self) -> LabelStatistics {
         let mut total = LabelStatistics::default();
-        self.labels().for_each(|(_, statistics)| total.merge(statistics));
+        self.labels()
+            .for_each(|(_, statistics)| total.merge(statistics));
         total
     }
 
@@ -203,20 +211,32 @@ mod tests {
             });
         }
         let total = statistics.total();
-        assert_eq!((total.hits, total.failed, total.received_bytes), (30, 2, 300));
+        assert_eq!(
+            (total.hits, total.failed, total.received_bytes),
+            (30, 2, 300)
+        );
         assert_eq!(total.protocol_codes.sorted(), [(200, 29), (503, 1)]);
         assert_eq!(total.net_codes.sorted(), [(0, 29), (111, 1)]);
         assert_eq!(total.lag_ns.max(), 5);
         assert_eq!(total.duration_s(), 1.0);
         assert_eq!(total.rate(), 30.0);
-        assert_eq!(statistics.labels().map(|(_, label)| label.hits).collect::<Vec<_>>(), [10; 3]);
+        assert_eq!(
+            statistics
+                .labels()
+                .map(|(_, label)| label.hits)
+                .collect::<Vec<_>>(),
+            [10; 3]
+        );
     }
 
     #[test]
     fn labels_past_the_limit_are_summed_up() {
         let mut statistics = Statistics::default();
         for label in (0..LABELS_MAX as u32 + 5).chain([u32::MAX - 1]) {
-            statistics.record(&Hit { label: StringId(label), ..Hit::default() });
+            statistics.record(&Hit {
+                label: StringId(label),
+                ..Hit::default()
+            });
         }
         let others = statistics.labels().last().expect("others");
         assert_eq!((others.0, others.1.hits), (OTHER_LABELS, 6));

@@ -11,8 +11,14 @@ use crate::results::{Block, ResultReader, ResultSummary, ResultsError};
 use crate::statistics::{Histogram, LabelStatistics, OTHER_LABELS, Statistics};
 
 /// The quantiles that are printed.
-const QUANTILES: [(&str, f64); 6] =
-    [("p50", 0.5), ("p75", 0.75), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)];
+const QUANTILES: [(&str, f64); 6] = [
+    ("p50", 0.5),
+    ("p75", 0.75),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+];
 
 /// A result file that can't be read.
 #[derive(Debug, thiserror::Error)]
@@ -40,7 +46,10 @@ pub struct FileStatistics {
 
 /// Opens a native result file.
 pub fn open(path: &Path) -> Result<ResultReader<File>, FileError> {
-    let error = |source| FileError { path: path.into(), source };
+    let error = |source| FileError {
+        path: path.into(),
+        source,
+    };
     let file = File::open(path).map_err(|source| error(source.into()))?;
     ResultReader::new(file).map_err(error)
 }
@@ -58,11 +67,21 @@ pub fn read(path: &Path) -> Result<FileStatistics, FileError> {
             }
             Ok(Some(Block::End)) => {}
             Ok(None) => break,
-            Err(source) => return Err(FileError { path: path.into(), source: source.into() }),
+            Err(source) => {
+                return Err(FileError {
+                    path: path.into(),
+                    source: source.into(),
+                });
+            }
         }
     }
     let (started_unix_ns, summary) = (reader.started_unix_ns(), reader.summary());
-    Ok(FileStatistics { started_unix_ns, statistics, texts, summary })
+    Ok(FileStatistics {
+        started_unix_ns,
+        statistics,
+        texts,
+        summary,
+    })
 }
 
 /// Prints a table for people.
@@ -76,7 +95,11 @@ pub fn print_table(
     let labels: Vec<_> = statistics.labels().collect();
     if labels.len() > 1 || labels.first().is_some_and(|(label, _)| label.0 != 0) {
         for (label, statistics) in labels {
-            let text = if label == OTHER_LABELS { "(other labels)".into() } else { texts.get(label) };
+            let text = if label == OTHER_LABELS {
+                "(other labels)".into()
+            } else {
+                texts.get(label)
+            };
             let name = if text.is_empty() { "(no label)" } else { &text };
             writeln!(out)?;
             print_label(name, statistics, out)?;
@@ -89,7 +112,11 @@ pub fn print_table(
 pub fn print_json(file: &mut FileStatistics, out: &mut dyn Write) -> io::Result<()> {
     let labels = file.statistics.labels();
     let labels = labels.map(|(label, statistics)| {
-        let text = if label == OTHER_LABELS { "(other labels)".into() } else { file.texts.get(label) };
+        let text = if label == OTHER_LABELS {
+            "(other labels)".into()
+        } else {
+            file.texts.get(label)
+        };
         JsonLabel::of(Some(text.to_string()), statistics)
     });
     let summary = &file.summary;
@@ -125,16 +152,28 @@ fn print_label(name: &str, label: &LabelStatistics, out: &mut dyn Write) -> io::
         "  {:<9}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
         "", "min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max"
     )?;
-    let rows =
-        [("service", &label.service_ns), ("response", &label.response_ns), ("lag", &label.lag_ns)];
+    let rows = [
+        ("service", &label.service_ns),
+        ("response", &label.response_ns),
+        ("lag", &label.lag_ns),
+    ];
     for (name, times) in rows {
-        write!(out, "  {name:<9}{:>10}{:>10}", time(times.min() as f64), time(times.mean()))?;
+        write!(
+            out,
+            "  {name:<9}{:>10}{:>10}",
+            time(times.min() as f64),
+            time(times.mean())
+        )?;
         for (_, share) in QUANTILES {
             write!(out, "{:>10}", time(times.quantile(share) as f64))?;
         }
         writeln!(out, "{:>10}", time(times.max() as f64))?;
     }
-    writeln!(out, "  bytes    {} sent, {} received", label.sent_bytes, label.received_bytes)?;
+    writeln!(
+        out,
+        "  bytes    {} sent, {} received",
+        label.sent_bytes, label.received_bytes
+    )?;
     print_codes("protocol", &label.protocol_codes.sorted(), label.hits, out)?;
     print_codes("net", &label.net_codes.sorted(), label.hits, out)
 }
@@ -146,8 +185,16 @@ fn print_codes(name: &str, codes: &[(u16, u64)], hits: u64, out: &mut dyn Write)
     write!(out, "  {name:<9}")?;
     for (place, &(code, count)) in codes.iter().enumerate() {
         let comma = if place > 0 { ", " } else { "" };
-        let code = if code == 0 { "none".to_owned() } else { code.to_string() };
-        write!(out, "{comma}{code}: {count} ({:.2} %)", percent(count, hits))?;
+        let code = if code == 0 {
+            "none".to_owned()
+        } else {
+            code.to_string()
+        };
+        write!(
+            out,
+            "{comma}{code}: {count} ({:.2} %)",
+            percent(count, hits)
+        )?;
     }
     writeln!(out)
 }
@@ -160,17 +207,29 @@ fn time(ns: f64) -> String {
         _ if ns < 1e9 => (ns / 1e6, "ms"),
         _ => (ns / 1e9, "s"),
     };
-    let digits = if value < 10.0 { 2 } else if value < 100.0 { 1 } else { 0 };
+    let digits = if value < 10.0 {
+        2
+    } else if value < 100.0 {
+        1
+    } else {
+        0
+    };
     format!("{value:.digits$} {unit}")
 }
 
 fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 { 0.0 } else { 100.0 * part as f64 / whole as f64 }
+    if whole == 0 {
+        0.0
+    } else {
+        100.0 * part as f64 / whole as f64
+    }
 }
 
 /// A label comes from a file: it mustn't steer the terminal.
 pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
 }
 
 #[derive(Serialize)]
@@ -240,6 +299,16 @@ struct JsonTimes {
 impl JsonTimes {
     fn of(times: &Histogram) -> Self {
         let [p50, p75, p90, p95, p99, p999] = QUANTILES.map(|(_, share)| times.quantile(share));
-        Self { min: times.min(), mean: times.mean(), p50, p75, p90, p95, p99, p999, max: times.max() }
+        Self {
+            min: times.min(),
+            mean: times.mean(),
+            p50,
+            p75,
+            p90,
+            p95,
+            p99,
+            p999,
+            max: times.max(),
+        }
     }
 }

@@ -34,7 +34,8 @@ impl Default for Strings {
 impl Strings {
     /// The number of that text, a new one if it was never met.
     pub fn intern(&self, text: &str) -> StringId {
-        self.intern_below(text, StringId(u32::MAX)).unwrap_or_default()
+        self.intern_below(text, StringId(u32::MAX))
+            .unwrap_or_default()
     }
 
     /// The same, unless it needed that number or a higher one: for texts that

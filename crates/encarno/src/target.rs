@@ -74,23 +74,42 @@ pub struct TargetSummary {
 impl Target {
     /// Listens, and starts to serve.
     pub fn start(settings: TargetSettings) -> Result<Self, RunError> {
-        let address = settings.listen.unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
+        let address = settings
+            .listen
+            .unwrap_or_else(|| SocketAddr::from(([127, 0, 0, 1], 0)));
         let stop = Arc::new(AtomicBool::new(false));
-        let waker = Arc::new(Waker::new().map_err(|errno| RunError::system("create an eventfd")(errno.into()))?);
-        let poller = Poller::new().map_err(|errno| RunError::system("create an epoll")(errno.into()))?;
-        poller.register_waker(&waker).map_err(|errno| RunError::system("use an eventfd")(errno.into()))?;
+        let waker = Arc::new(
+            Waker::new().map_err(|errno| RunError::system("create an eventfd")(errno.into()))?,
+        );
+        let poller =
+            Poller::new().map_err(|errno| RunError::system("create an epoll")(errno.into()))?;
+        poller
+            .register_waker(&waker)
+            .map_err(|errno| RunError::system("use an eventfd")(errno.into()))?;
         let ears = if settings.udp {
-            serve::Ears::Datagrams(UdpSocket::bind(address).map_err(RunError::system("bind the target's socket"))?)
+            serve::Ears::Datagrams(
+                UdpSocket::bind(address).map_err(RunError::system("bind the target's socket"))?,
+            )
         } else {
-            serve::Ears::Streams(TcpListener::bind(address).map_err(RunError::system("listen as target"))?)
+            serve::Ears::Streams(
+                TcpListener::bind(address).map_err(RunError::system("listen as target"))?,
+            )
         };
-        let address = ears.address().map_err(RunError::system("listen as target"))?;
-        let log = log::Log::create(settings.log.as_deref()).map_err(RunError::system("create the target's log"))?;
+        let address = ears
+            .address()
+            .map_err(RunError::system("listen as target"))?;
+        let log = log::Log::create(settings.log.as_deref())
+            .map_err(RunError::system("create the target's log"))?;
         let mut server = serve::Server::new(settings, ears, poller, Arc::clone(&stop), log)?;
         let body = move || server.run();
         let thread = thread::Builder::new().name("target".to_owned()).spawn(body);
         let thread = thread.map_err(RunError::system("start the target's thread"))?;
-        Ok(Self { address, waker, stop, thread })
+        Ok(Self {
+            address,
+            waker,
+            stop,
+            thread,
+        })
     }
 
     /// Where it listens.

@@ -7,10 +7,10 @@
 
 pub mod control;
 pub mod counters;
+mod deadlines;
 pub mod event_loop;
 pub mod feed;
 pub mod pace;
-mod deadlines;
 
 pub use control::Control;
 pub use counters::Counters;

@@ -6,14 +6,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use encarno::config;
-use proptest::prelude::*;
 use encarno::schedule::Level;
-use encarno::settings::{
-    Arrivals, InputFormat, Protocol, RunSettings, Sharing, Source, Workload,
-};
+use encarno::settings::{Arrivals, InputFormat, Protocol, RunSettings, Sharing, Source, Workload};
+use proptest::prelude::*;
 
 fn data(name: &str) -> std::path::PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
 }
 
 fn go() -> String {
@@ -27,25 +27,51 @@ fn parse(text: &str) -> Result<RunSettings, String> {
 #[test]
 fn a_go_configuration() {
     let settings = config::read(&data("go.yml")).expect("it is right");
-    let Source::File(input) = &settings.source else { panic!("a file") };
+    let Source::File(input) = &settings.source else {
+        panic!("a file")
+    };
     assert_eq!(input.file, Path::new("payload.enc-go"));
-    assert_eq!((input.strings_file.as_ref(), input.passes, input.sharing), (None, None, Sharing::Shared));
+    assert_eq!(
+        (input.strings_file.as_ref(), input.passes, input.sharing),
+        (None, None, Sharing::Shared)
+    );
     assert_eq!(input.values["name"], "text");
     assert_eq!(input.values["number"], "5");
     let trace = settings.output.trace.expect("a trace");
-    assert_eq!((trace.file.as_path(), trace.level, trace.secrets), (Path::new("trace.txt"), 500, false));
+    assert_eq!(
+        (trace.file.as_path(), trace.level, trace.secrets),
+        (Path::new("trace.txt"), 500, false)
+    );
     let binary = settings.output.go_binary.expect("a binary file");
-    assert_eq!((binary.file.as_path(), binary.strings_file.as_path()), (Path::new("results.bin"), Path::new("results.ostr")));
-    assert_eq!((settings.output.ldjson, settings.output.native), (None, None));
-    let Workload::Open(open) = &settings.workload else { panic!("open") };
+    assert_eq!(
+        (binary.file.as_path(), binary.strings_file.as_path()),
+        (Path::new("results.bin"), Path::new("results.ostr"))
+    );
+    assert_eq!(
+        (settings.output.ldjson, settings.output.native),
+        (None, None)
+    );
+    let Workload::Open(open) = &settings.workload else {
+        panic!("open")
+    };
     assert_eq!((open.workers_start, open.workers_max), (2, 50));
-    let Arrivals::Uniform(schedule) = &open.arrivals else { panic!("uniform") };
+    let Arrivals::Uniform(schedule) = &open.arrivals else {
+        panic!("uniform")
+    };
     assert_eq!(schedule.duration_ns(), 90_500_000_000);
     assert_eq!(schedule.pieces()[1].from, Level(10_500_000));
-    let Protocol::Http(network) = &settings.protocol else { panic!("http") };
-    assert_eq!((network.timeout, network.address.as_ref()), (Duration::from_secs(2), None));
+    let Protocol::Http(network) = &settings.protocol else {
+        panic!("http")
+    };
+    assert_eq!(
+        (network.timeout, network.address.as_ref()),
+        (Duration::from_secs(2), None)
+    );
     assert!(network.tls.insecure);
-    assert_eq!((network.tls.version_min, network.tls.version_max), (771, 772));
+    assert_eq!(
+        (network.tls.version_min, network.tls.version_max),
+        (771, 772)
+    );
     assert_eq!(network.tls.cipher_suites, ["TLS_AES_128_GCM_SHA256"]);
 }
 
@@ -53,10 +79,20 @@ fn a_go_configuration() {
 fn defaults_and_closed() {
     let text = "{input: {payloadfile: a, iterationlimit: 3, enableregexes: true}, workers: {mode: closed, maxworkers: 4}, protocol: {driver: dummy}}";
     let settings = parse(text).expect("it is right");
-    let Source::File(input) = &settings.source else { panic!("a file") };
-    assert_eq!((input.passes.map(|passes| passes.get()), input.sharing), (Some(3), Sharing::PerWorker));
-    let Workload::Closed(closed) = &settings.workload else { panic!("closed") };
-    assert_eq!((closed.workers.level_max(), closed.workers.duration_ns()), (Level::whole(4), 0));
+    let Source::File(input) = &settings.source else {
+        panic!("a file")
+    };
+    assert_eq!(
+        (input.passes.map(|passes| passes.get()), input.sharing),
+        (Some(3), Sharing::PerWorker)
+    );
+    let Workload::Closed(closed) = &settings.workload else {
+        panic!("closed")
+    };
+    assert_eq!(
+        (closed.workers.level_max(), closed.workers.duration_ns()),
+        (Level::whole(4), 0)
+    );
 }
 
 #[test]
@@ -69,11 +105,21 @@ protocol: {driver: https, address: 'https://[::1]:8443/', tlsconf: {cafile: ca.p
 run: {threads: 2, grace: 3s, strict: true, quiet: true}
 ";
     let settings = parse(text).expect("it is right");
-    let Source::File(input) = &settings.source else { panic!("a file") };
-    assert_eq!((input.format, input.bad_max, &*input.host), (Some(InputFormat::Stpd), 0, "[::1]:8443"));
+    let Source::File(input) = &settings.source else {
+        panic!("a file")
+    };
+    assert_eq!(
+        (input.format, input.bad_max, &*input.host),
+        (Some(InputFormat::Stpd), 0, "[::1]:8443")
+    );
     assert!(settings.strict && settings.grace == Duration::from_secs(3));
-    assert_eq!(settings.output.native.as_deref(), Some(Path::new("run.enc")));
-    let Workload::Open(open) = &settings.workload else { panic!("open") };
+    assert_eq!(
+        settings.output.native.as_deref(),
+        Some(Path::new("run.enc"))
+    );
+    let Workload::Open(open) = &settings.workload else {
+        panic!("open")
+    };
     assert!(matches!(open.arrivals, Arrivals::Poisson { seed: 4, .. }));
     assert_eq!(open.late_limit, Some(Duration::from_millis(200)));
 }
@@ -81,16 +127,52 @@ run: {threads: 2, grace: 3s, strict: true, quiet: true}
 #[test]
 fn wrong_files_name_line_and_key() {
     let cases = [
-        ("  mode: open\n", "  mode: opened\n", "test.yml, line 13: workers.mode: \"opened\" isn't known"),
-        ("1m30s", "90", "test.yml, line 17: workers.workloadschedule.duration: \"90\" has no unit"),
-        ("1m30s", "1m30q", "test.yml, line 17: workers.workloadschedule.duration: \"1m30q\" isn't a duration"),
-        ("levelend: 10\n", "levelend: -1\n", "test.yml, line 16: workers.workloadschedule.levelend"),
+        (
+            "  mode: open\n",
+            "  mode: opened\n",
+            "test.yml, line 13: workers.mode: \"opened\" isn't known",
+        ),
+        (
+            "1m30s",
+            "90",
+            "test.yml, line 17: workers.workloadschedule.duration: \"90\" has no unit",
+        ),
+        (
+            "1m30s",
+            "1m30q",
+            "test.yml, line 17: workers.workloadschedule.duration: \"1m30q\" isn't a duration",
+        ),
+        (
+            "levelend: 10\n",
+            "levelend: -1\n",
+            "test.yml, line 16: workers.workloadschedule.levelend",
+        ),
         ("maxworkers", "maxworker", "test.yml, line 20: "),
-        ("771", "768", "test.yml, line 30: protocol.tlsconf.minversion"),
-        ("driver: http", "driver: gopher", "test.yml, line 25: protocol.driver: \"gopher\" isn't known"),
-        ("timeout: 2s", "timeout: soon", "test.yml, line 27: protocol.timeout: \"soon\" isn't a duration"),
-        ("payloadfile: payload.enc-go", "payloadfile: ''", "input.payloadfile: name the file"),
-        ("  stringsfile: results.ostr\n", "", "output.stringsfile: binaryfile needs it"),
+        (
+            "771",
+            "768",
+            "test.yml, line 30: protocol.tlsconf.minversion",
+        ),
+        (
+            "driver: http",
+            "driver: gopher",
+            "test.yml, line 25: protocol.driver: \"gopher\" isn't known",
+        ),
+        (
+            "timeout: 2s",
+            "timeout: soon",
+            "test.yml, line 27: protocol.timeout: \"soon\" isn't a duration",
+        ),
+        (
+            "payloadfile: payload.enc-go",
+            "payloadfile: ''",
+            "input.payloadfile: name the file",
+        ),
+        (
+            "  stringsfile: results.ostr\n",
+            "",
+            "output.stringsfile: binaryfile needs it",
+        ),
         ("  mode: open\n", "", "workers.mode: write open"),
         ("input:", "input: [", "test.yml, line "),
     ];
@@ -101,24 +183,41 @@ fn wrong_files_name_line_and_key() {
         assert!(error.contains(message), "{error}");
     }
     let unknown = parse(&go().replacen("maxworkers", "maxworker", 1)).expect_err("unknown key");
-    assert!(unknown.contains("maxworker") && unknown.contains("maxworkers"), "{unknown}");
+    assert!(
+        unknown.contains("maxworker") && unknown.contains("maxworkers"),
+        "{unknown}"
+    );
 }
 
 #[test]
 fn a_schedule_of_no_length() {
     let text = go().replacen("1m30s", "0s", 1).replacen("0.500s", "0s", 1);
     let error = parse(&text).expect_err("no length");
-    assert!(error.contains("workers.workloadschedule: the schedule has no length") && error.contains("line 15"), "{error}");
+    assert!(
+        error.contains("workers.workloadschedule: the schedule has no length")
+            && error.contains("line 15"),
+        "{error}"
+    );
     let error = parse(&text.replacen("mode: open", "mode: closed", 1)).expect_err("no length");
     assert!(error.contains("no length"), "{error}");
-    let error = parse("{input: {payloadfile: a}, workers: {mode: open}, protocol: {driver: dummy}}").expect_err("none");
-    assert!(error.contains("workers.workloadschedule: the schedule is empty"), "{error}");
+    let error =
+        parse("{input: {payloadfile: a}, workers: {mode: open}, protocol: {driver: dummy}}")
+            .expect_err("none");
+    assert!(
+        error.contains("workers.workloadschedule: the schedule is empty"),
+        "{error}"
+    );
 }
 
 #[test]
 fn a_file_with_instants_needs_no_schedule() {
-    let text = format!("{{input: {{payloadfile: {:?}}}, workers: {{mode: open}}, protocol: {{driver: dummy}}}}", data("stpd.ammo"));
-    let Workload::Open(open) = parse(&text).expect("it is right").workload else { panic!("open") };
+    let text = format!(
+        "{{input: {{payloadfile: {:?}}}, workers: {{mode: open}}, protocol: {{driver: dummy}}}}",
+        data("stpd.ammo")
+    );
+    let Workload::Open(open) = parse(&text).expect("it is right").workload else {
+        panic!("open")
+    };
     assert!(matches!(open.arrivals, Arrivals::Recorded));
     let error = parse(&text.replace("stpd.ammo", "raw.ammo")).expect_err("no instants");
     assert!(error.contains("the schedule is empty"), "{error}");

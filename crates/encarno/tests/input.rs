@@ -16,11 +16,17 @@ const FIRST: &[u8] = b"GET /a?x=1 HTTP/1.1\r\nHost: h\r\n\r\n";
 const SECOND: &[u8] = b"POST /b HTTP/1.1\r\nHost: h\r\nContent-Length: 6\r\n\r\n\x00\xff\r\n12";
 
 fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/data")
+        .join(name)
 }
 
 fn settings(file: PathBuf) -> InputSettings {
-    InputSettings { passes: NonZeroU64::new(1), host: "default".into(), ..InputSettings::of_file(file) }
+    InputSettings {
+        passes: NonZeroU64::new(1),
+        host: "default".into(),
+        ..InputSettings::of_file(file)
+    }
 }
 
 /// A record as one can compare it: label, address, instant, bytes.
@@ -31,7 +37,8 @@ fn bytes_of(payload: &Payload) -> Vec<u8> {
         Payload::Memory(bytes) => bytes.to_vec(),
         Payload::File { file, range } => {
             let mut bytes = vec![0; (range.end - range.start) as usize];
-            std::os::unix::fs::FileExt::read_exact_at(&**file, &mut bytes, range.start).expect("the range is in the file");
+            std::os::unix::fs::FileExt::read_exact_at(&**file, &mut bytes, range.start)
+                .expect("the range is in the file");
             bytes
         }
     }
@@ -44,7 +51,13 @@ fn read(settings: &InputSettings) -> (InputFormat, Vec<Seen>, Vec<BadRecord>) {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for record in input.by_ref() {
         match record {
-            Ok(Record { label, address, scheduled_ns, payload, .. }) => {
+            Ok(Record {
+                label,
+                address,
+                scheduled_ns,
+                payload,
+                ..
+            }) => {
                 good.push((text(label), text(address), scheduled_ns, bytes_of(&payload)));
             }
             Err(record) => bad.push(record),
@@ -76,25 +89,45 @@ fn temporary(bytes: &[u8]) -> tempfile::NamedTempFile {
 
 #[test]
 fn raw() {
-    assert_reads("raw.ammo", InputFormat::Raw, &[seen("first tag", "", FIRST), seen("", "", SECOND)]);
+    assert_reads(
+        "raw.ammo",
+        InputFormat::Raw,
+        &[seen("first tag", "", FIRST), seen("", "", SECOND)],
+    );
 }
 
 #[test]
 fn stpd() {
     let at = |ms: u64, seen: Seen| (seen.0, seen.1, Some(ms * 1_000_000), seen.3);
-    let expected = [at(0, seen("first", "", FIRST)), at(1500, seen("second", "", SECOND))];
+    let expected = [
+        at(0, seen("first", "", FIRST)),
+        at(1500, seen("second", "", SECOND)),
+    ];
     assert_reads("stpd.ammo", InputFormat::Stpd, &expected);
     // It holds its own times, so it is read once unless more is asked for.
-    let once = InputSettings { passes: None, ..settings(data("stpd.ammo")) };
+    let once = InputSettings {
+        passes: None,
+        ..settings(data("stpd.ammo"))
+    };
     assert_eq!(read(&once).1.len(), 2);
-    let twice = InputSettings { passes: NonZeroU64::new(2), ..once };
-    let times: Vec<_> = read(&twice).1.iter().map(|record| record.2.expect("a time") / 1_000_000).collect();
+    let twice = InputSettings {
+        passes: NonZeroU64::new(2),
+        ..once
+    };
+    let times: Vec<_> = read(&twice)
+        .1
+        .iter()
+        .map(|record| record.2.expect("a time") / 1_000_000)
+        .collect();
     assert_eq!(times, [0, 1500, 1500, 3000]);
 }
 
 #[test]
 fn go_payload() {
-    let expected = [seen("first", "http://[::1]:8070", FIRST), seen("second", "", SECOND)];
+    let expected = [
+        seen("first", "http://[::1]:8070", FIRST),
+        seen("second", "", SECOND),
+    ];
     assert_reads("payload.enc-go", InputFormat::Payload, &expected);
 }
 
@@ -104,10 +137,18 @@ fn go_payload_indexed_with_values() {
     settings.strings_file = Some(data("indexed.istr"));
     settings.values.insert("name".into(), "Jürgen".into());
     let bytes = "GET /Jürgen HTTP/1.1\r\nX: 8\r\n\r\nJürgen!".as_bytes();
-    assert_settings_read(&settings, InputFormat::Payload, &[seen("first", "http://localhost:8070", bytes)]);
+    assert_settings_read(
+        &settings,
+        InputFormat::Payload,
+        &[seen("first", "http://localhost:8070", bytes)],
+    );
     settings.values.clear();
     let bytes = b"GET /NO_VALUE HTTP/1.1\r\nX: 9\r\n\r\nNO_VALUE!";
-    assert_settings_read(&settings, InputFormat::Payload, &[seen("first", "http://localhost:8070", bytes)]);
+    assert_settings_read(
+        &settings,
+        InputFormat::Payload,
+        &[seen("first", "http://localhost:8070", bytes)],
+    );
     settings.strings_file = None;
     let (_, good, bad) = read(&settings);
     assert_eq!(good, []);
@@ -122,13 +163,39 @@ fn scripts_are_kept_or_refused() {
     assert!(good.is_empty() && bad.len() == 1 && bad[0].fatal);
     settings.scripts = Scripts::Keep;
     let input = input::open(&settings, &Strings::default()).expect("it opens");
-    let scripts: Vec<_> = input.map(|record| record.expect("a record").script.expect("a script")).collect();
-    let [indexed, plain] = &scripts[..] else { panic!("two records") };
-    assert_eq!((&*indexed.extracts[0].name, &*indexed.extracts[0].regex), ("token", "T=(\\w+)"));
-    assert_eq!((indexed.extracts[0].match_number, indexed.extracts[0].group_number), (0, 1));
-    assert_eq!((&*indexed.asserts[0].regex, indexed.asserts[0].invert), ("\\d+", true));
-    assert_eq!((&*plain.extracts[0].name, plain.extracts[0].match_number), ("etag", -1));
-    assert_eq!(plain.asserts.iter().map(|assert| assert.invert).collect::<Vec<_>>(), [false, true]);
+    let scripts: Vec<_> = input
+        .map(|record| record.expect("a record").script.expect("a script"))
+        .collect();
+    let [indexed, plain] = &scripts[..] else {
+        panic!("two records")
+    };
+    assert_eq!(
+        (&*indexed.extracts[0].name, &*indexed.extracts[0].regex),
+        ("token", "T=(\\w+)")
+    );
+    assert_eq!(
+        (
+            indexed.extracts[0].match_number,
+            indexed.extracts[0].group_number
+        ),
+        (0, 1)
+    );
+    assert_eq!(
+        (&*indexed.asserts[0].regex, indexed.asserts[0].invert),
+        ("\\d+", true)
+    );
+    assert_eq!(
+        (&*plain.extracts[0].name, plain.extracts[0].match_number),
+        ("etag", -1)
+    );
+    assert_eq!(
+        plain
+            .asserts
+            .iter()
+            .map(|assert| assert.invert)
+            .collect::<Vec<_>>(),
+        [false, true]
+    );
 }
 
 #[test]
@@ -143,13 +210,28 @@ fn uri() {
 #[test]
 fn uripost() {
     let expected = [
-        seen("tag", "", b"POST /a HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\n\r\nhello"),
-        seen("", "", b"POST /b HTTP/1.1\r\nHost: one\r\nContent-Length: 0\r\n\r\n"),
-        seen("", "", b"POST /c HTTP/1.1\r\nHost: one\r\nContent-Length: 6\r\n\r\n12\n\n56"),
+        seen(
+            "tag",
+            "",
+            b"POST /a HTTP/1.1\r\nHost: one\r\nContent-Length: 5\r\n\r\nhello",
+        ),
+        seen(
+            "",
+            "",
+            b"POST /b HTTP/1.1\r\nHost: one\r\nContent-Length: 0\r\n\r\n",
+        ),
+        seen(
+            "",
+            "",
+            b"POST /c HTTP/1.1\r\nHost: one\r\nContent-Length: 6\r\n\r\n12\n\n56",
+        ),
     ];
     assert_reads("uripost.ammo", InputFormat::UriPost, &expected);
     // A body that isn't kept in memory is put behind its head in a file.
-    let small = InputSettings { memory_payload_bytes_max: 4, ..settings(data("uripost.ammo")) };
+    let small = InputSettings {
+        memory_payload_bytes_max: 4,
+        ..settings(data("uripost.ammo"))
+    };
     assert_settings_read(&small, InputFormat::UriPost, &expected);
 }
 
@@ -165,8 +247,10 @@ fn access_log() {
 #[test]
 fn jsonline() {
     let body = "POST /a HTTP/1.1\r\nHost: one\r\nX: 1\r\nContent-Length: 3\r\n\r\né\n";
-    let expected =
-        [seen("t", "", body.as_bytes()), seen("", "", b"GET /b HTTP/1.1\r\nHost: default\r\n\r\n")];
+    let expected = [
+        seen("t", "", body.as_bytes()),
+        seen("", "", b"GET /b HTTP/1.1\r\nHost: default\r\n\r\n"),
+    ];
     assert_reads("jsonline.ammo", InputFormat::JsonLine, &expected);
 }
 
@@ -174,9 +258,17 @@ fn jsonline() {
 fn urls_plain_and_gzip() {
     let expected = [
         seen("", "", b"GET / HTTP/1.1\r\nHost: default\r\n\r\n"),
-        seen("", "http://127.0.0.1:8070", b"GET /x?y HTTP/1.1\r\nHost: 127.0.0.1:8070\r\n\r\n"),
+        seen(
+            "",
+            "http://127.0.0.1:8070",
+            b"GET /x?y HTTP/1.1\r\nHost: 127.0.0.1:8070\r\n\r\n",
+        ),
         seen("", "https://h", b"GET / HTTP/1.1\r\nHost: h\r\n\r\n"),
-        seen("my label", "", b"GET /404 HTTP/1.1\r\nHost: default\r\n\r\n"),
+        seen(
+            "my label",
+            "",
+            b"GET /404 HTTP/1.1\r\nHost: default\r\n\r\n",
+        ),
     ];
     assert_reads("urls.txt", InputFormat::Urls, &expected);
     assert_reads("urls.txt.gz", InputFormat::Urls, &expected);
@@ -185,31 +277,76 @@ fn urls_plain_and_gzip() {
 #[test]
 fn large_payloads_stay_in_the_file() {
     for name in ["raw.ammo", "stpd.ammo", "payload.enc-go"] {
-        let settings = InputSettings { memory_payload_bytes_max: 40, ..settings(data(name)) };
-        let records: Vec<_> = input::open(&settings, &Strings::default()).expect("it opens").collect();
-        let payloads: Vec<_> = records.iter().map(|record| &record.as_ref().expect("good").payload).collect();
-        assert!(matches!(payloads[..], [Payload::Memory(_), Payload::File { .. }]), "{name}");
-        assert_eq!((bytes_of(payloads[0]), bytes_of(payloads[1])), (FIRST.to_vec(), SECOND.to_vec()));
+        let settings = InputSettings {
+            memory_payload_bytes_max: 40,
+            ..settings(data(name))
+        };
+        let records: Vec<_> = input::open(&settings, &Strings::default())
+            .expect("it opens")
+            .collect();
+        let payloads: Vec<_> = records
+            .iter()
+            .map(|record| &record.as_ref().expect("good").payload)
+            .collect();
+        assert!(
+            matches!(payloads[..], [Payload::Memory(_), Payload::File { .. }]),
+            "{name}"
+        );
+        assert_eq!(
+            (bytes_of(payloads[0]), bytes_of(payloads[1])),
+            (FIRST.to_vec(), SECOND.to_vec())
+        );
     }
 }
 
 #[test]
 fn a_large_payload_in_a_compressed_file() {
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    std::io::Write::write_all(&mut gzip, &std::fs::read(data("raw.ammo")).expect("there")).expect("memory");
+    std::io::Write::write_all(&mut gzip, &std::fs::read(data("raw.ammo")).expect("there"))
+        .expect("memory");
     let file = temporary(&gzip.finish().expect("memory"));
-    let settings = InputSettings { memory_payload_bytes_max: 40, ..settings(file.path().into()) };
-    assert_settings_read(&settings, InputFormat::Raw, &[seen("first tag", "", FIRST), seen("", "", SECOND)]);
+    let settings = InputSettings {
+        memory_payload_bytes_max: 40,
+        ..settings(file.path().into())
+    };
+    assert_settings_read(
+        &settings,
+        InputFormat::Raw,
+        &[seen("first tag", "", FIRST), seen("", "", SECOND)],
+    );
 }
 
 #[test]
 fn passes_and_limits() {
     let file = data("uri.ammo");
     let count = |settings: InputSettings| read(&settings).1.len();
-    assert_eq!(count(InputSettings { passes: NonZeroU64::new(3), ..settings(file.clone()) }), 6);
-    assert_eq!(count(InputSettings { passes: NonZeroU64::new(3), records_max: NonZeroU64::new(5), ..settings(file.clone()) }), 5);
-    assert_eq!(count(InputSettings { passes: None, records_max: NonZeroU64::new(7), ..settings(file.clone()) }), 7);
-    let per_worker = InputSettings { sharing: Sharing::PerWorker, ..settings(file) };
+    assert_eq!(
+        count(InputSettings {
+            passes: NonZeroU64::new(3),
+            ..settings(file.clone())
+        }),
+        6
+    );
+    assert_eq!(
+        count(InputSettings {
+            passes: NonZeroU64::new(3),
+            records_max: NonZeroU64::new(5),
+            ..settings(file.clone())
+        }),
+        5
+    );
+    assert_eq!(
+        count(InputSettings {
+            passes: None,
+            records_max: NonZeroU64::new(7),
+            ..settings(file.clone())
+        }),
+        7
+    );
+    let per_worker = InputSettings {
+        sharing: Sharing::PerWorker,
+        ..settings(file)
+    };
     assert_eq!(count(per_worker), 2);
 }
 
@@ -217,8 +354,16 @@ fn passes_and_limits() {
 fn labels_made_and_chosen() {
     let labels = |auto_label, chosen: &[&str]| {
         let chosen_labels = chosen.iter().map(|label| label.to_string()).collect();
-        let settings = InputSettings { auto_label, chosen_labels, ..settings(data("raw.ammo")) };
-        read(&settings).1.into_iter().map(|record| record.0).collect::<Vec<_>>()
+        let settings = InputSettings {
+            auto_label,
+            chosen_labels,
+            ..settings(data("raw.ammo"))
+        };
+        read(&settings)
+            .1
+            .into_iter()
+            .map(|record| record.0)
+            .collect::<Vec<_>>()
     };
     assert_eq!(labels(AutoLabel::Segments(2), &[]), ["first tag", "_b"]);
     assert_eq!(labels(AutoLabel::Uri, &[]), ["first tag", "/b"]);
@@ -229,13 +374,48 @@ fn labels_made_and_chosen() {
 #[test]
 fn broken_records_are_told_and_left_out() {
     let cases: [(InputFormat, &[u8], &[u64], usize); 7] = [
-        (InputFormat::Raw, b"3 a\nabc\nnonsense\nmore\n3 b\nxyz\n", &[8], 2),
-        (InputFormat::Raw, b"3 a\nabc\n18446744073709551615 b\n3 c\nxyz\n", &[8], 2),
-        (InputFormat::Raw, b"3 a\nabc\n99999999999999999999999 b\n3 c\nxyz\n", &[8], 2),
-        (InputFormat::Payload, b"{\"plen\": 3}\nabc\n{\"plen\": 3, oops}\nabc\n{\"plen\": 3}\nxyz", &[16], 2),
-        (InputFormat::Payload, b"{\"plen\": 3}\nabc\n{\"plen\": -3}\nabc\n{\"plen\": 3}\nxyz", &[16], 2),
-        (InputFormat::UriPost, b"3 /a\nabc\n3 nowhere\nabc\n3 /b\nxyz", &[9], 2),
-        (InputFormat::JsonLine, b"{\"uri\": \"/\"}\n{\"uri\": \"/\", \"headers\": {\"a\": \"b\\r\\nc\"}}\n{}\n", &[13, 54], 1),
+        (
+            InputFormat::Raw,
+            b"3 a\nabc\nnonsense\nmore\n3 b\nxyz\n",
+            &[8],
+            2,
+        ),
+        (
+            InputFormat::Raw,
+            b"3 a\nabc\n18446744073709551615 b\n3 c\nxyz\n",
+            &[8],
+            2,
+        ),
+        (
+            InputFormat::Raw,
+            b"3 a\nabc\n99999999999999999999999 b\n3 c\nxyz\n",
+            &[8],
+            2,
+        ),
+        (
+            InputFormat::Payload,
+            b"{\"plen\": 3}\nabc\n{\"plen\": 3, oops}\nabc\n{\"plen\": 3}\nxyz",
+            &[16],
+            2,
+        ),
+        (
+            InputFormat::Payload,
+            b"{\"plen\": 3}\nabc\n{\"plen\": -3}\nabc\n{\"plen\": 3}\nxyz",
+            &[16],
+            2,
+        ),
+        (
+            InputFormat::UriPost,
+            b"3 /a\nabc\n3 nowhere\nabc\n3 /b\nxyz",
+            &[9],
+            2,
+        ),
+        (
+            InputFormat::JsonLine,
+            b"{\"uri\": \"/\"}\n{\"uri\": \"/\", \"headers\": {\"a\": \"b\\r\\nc\"}}\n{}\n",
+            &[13, 54],
+            1,
+        ),
     ];
     for (format, bytes, offsets, good) in cases {
         let file = temporary(bytes);
@@ -255,10 +435,18 @@ fn broken_records_are_told_and_left_out() {
 #[test]
 fn too_many_broken_records_end_the_input() {
     let file = temporary(b"/a\nb\nc\nd\n/e\n");
-    let settings = InputSettings { format: Some(InputFormat::Urls), bad_max: 2, ..settings(file.path().into()) };
+    let settings = InputSettings {
+        format: Some(InputFormat::Urls),
+        bad_max: 2,
+        ..settings(file.path().into())
+    };
     let (_, good, bad) = read(&settings);
     assert_eq!((good.len(), bad.len()), (1, 3));
-    assert!(bad[2].fatal && bad[2].reason.contains("more than 2 broken records"), "{}", bad[2]);
+    assert!(
+        bad[2].fatal && bad[2].reason.contains("more than 2 broken records"),
+        "{}",
+        bad[2]
+    );
 }
 
 #[test]
@@ -273,7 +461,8 @@ fn a_file_without_records_ends_and_says_so() {
     let refused = input::open(&settings(temporary(b"").path().into()), &Strings::default());
     assert!(refused.is_err());
     let unknown = temporary(b"what is this\n");
-    let error = input::open(&settings(unknown.path().into()), &Strings::default()).expect_err("not known");
+    let error =
+        input::open(&settings(unknown.path().into()), &Strings::default()).expect_err("not known");
     assert!(error.to_string().contains("--format"), "{error}");
 }
 
@@ -292,8 +481,15 @@ const FORMATS: [(InputFormat, &str); 9] = [
 /// Reads whatever it is to its end: it must end, and never panic.
 fn survive(format: Option<InputFormat>, bytes: &[u8]) -> (usize, usize) {
     let file = temporary(bytes);
-    let settings = InputSettings { format, bad_max: u64::MAX, memory_payload_bytes_max: 64, ..settings(file.path().into()) };
-    let Ok(input) = input::open(&settings, &Strings::default()) else { return (0, 0) };
+    let settings = InputSettings {
+        format,
+        bad_max: u64::MAX,
+        memory_payload_bytes_max: 64,
+        ..settings(file.path().into())
+    };
+    let Ok(input) = input::open(&settings, &Strings::default()) else {
+        return (0, 0);
+    };
     let (mut good, mut bad) = (0, 0);
     for record in input {
         match record {
@@ -301,7 +497,10 @@ fn survive(format: Option<InputFormat>, bytes: &[u8]) -> (usize, usize) {
             Err(_) => bad += 1,
         }
         // Packed bytes can be a thousand times more when unpacked.
-        assert!(good + bad <= bytes.len() * 1100 + 2, "more records than the bytes can make");
+        assert!(
+            good + bad <= bytes.len() * 1100 + 2,
+            "more records than the bytes can make"
+        );
     }
     (good, bad)
 }
@@ -363,14 +562,36 @@ fn every_format_becomes_our_own_and_comes_back() {
         for target in [InputTarget::Native, InputTarget::GoPayload] {
             let to = folder.path().join("converted");
             let converted = convert::input(&settings, &to, target).expect("it converts");
-            assert_eq!((converted.count, converted.bad_count), (expected.len() as u64, 0));
-            let again = InputSettings { file: to, format: None, strings_file: None, ..settings.clone() };
+            assert_eq!(
+                (converted.count, converted.bad_count),
+                (expected.len() as u64, 0)
+            );
+            let again = InputSettings {
+                file: to,
+                format: None,
+                strings_file: None,
+                ..settings.clone()
+            };
             let (found, mut records, bad) = read(&again);
-            assert_eq!(found, if target == InputTarget::Native { InputFormat::Native } else { InputFormat::Payload });
+            assert_eq!(
+                found,
+                if target == InputTarget::Native {
+                    InputFormat::Native
+                } else {
+                    InputFormat::Payload
+                }
+            );
             assert!(bad.is_empty(), "{bad:?}");
             if target == InputTarget::GoPayload && format == InputFormat::Stpd {
-                assert!(converted.warning.is_some_and(|warning| warning.contains("instants")));
-                records.iter_mut().zip(&expected).for_each(|(record, expected)| record.2 = expected.2);
+                assert!(
+                    converted
+                        .warning
+                        .is_some_and(|warning| warning.contains("instants"))
+                );
+                records
+                    .iter_mut()
+                    .zip(&expected)
+                    .for_each(|(record, expected)| record.2 = expected.2);
             }
             assert_eq!(records, expected, "{name}");
         }
@@ -385,7 +606,10 @@ fn our_own_format_keeps_scripts_and_large_payloads() {
     from.strings_file = Some(data("indexed.istr"));
     convert::input(&from, &to, InputTarget::Native).expect("it converts");
     let scripts = |settings: &InputSettings| -> Vec<_> {
-        let settings = InputSettings { scripts: Scripts::Keep, ..settings.clone() };
+        let settings = InputSettings {
+            scripts: Scripts::Keep,
+            ..settings.clone()
+        };
         let input = input::open(&settings, &Strings::default()).expect("it opens");
         input.map(|record| record.expect("good").script).collect()
     };
@@ -393,10 +617,20 @@ fn our_own_format_keeps_scripts_and_large_payloads() {
     // Refusing them is not left to the format.
     assert!(read(&settings(to.clone())).2[0].fatal);
 
-    let small = InputSettings { memory_payload_bytes_max: 40, ..settings(data("raw.ammo")) };
+    let small = InputSettings {
+        memory_payload_bytes_max: 40,
+        ..settings(data("raw.ammo"))
+    };
     convert::input(&small, &to, InputTarget::Native).expect("it converts");
-    let again = InputSettings { memory_payload_bytes_max: 40, ..settings(to) };
-    assert_settings_read(&again, InputFormat::Native, &[seen("first tag", "", FIRST), seen("", "", SECOND)]);
+    let again = InputSettings {
+        memory_payload_bytes_max: 40,
+        ..settings(to)
+    };
+    assert_settings_read(
+        &again,
+        InputFormat::Native,
+        &[seen("first tag", "", FIRST), seen("", "", SECOND)],
+    );
 }
 
 #[test]
@@ -413,30 +647,51 @@ fn a_damaged_block_of_our_own_format_costs_its_records() {
         let mut bytes = whole.clone();
         bytes[place] ^= 0x55;
         std::fs::write(&to, bytes).expect("written");
-        let settings = InputSettings { format: Some(InputFormat::Native), bad_max: u64::MAX, ..settings(to.clone()) };
+        let settings = InputSettings {
+            format: Some(InputFormat::Native),
+            bad_max: u64::MAX,
+            ..settings(to.clone())
+        };
         let (_, good, bad) = read(&settings);
         assert!(!bad.is_empty(), "byte {place}");
         // Never a wrong record: each one that comes was there.
-        assert!(good.iter().all(|record| all.contains(record)), "byte {place}");
+        assert!(
+            good.iter().all(|record| all.contains(record)),
+            "byte {place}"
+        );
     }
 }
 
 #[test]
 fn the_host_header_is_the_address_when_there_is_no_other() {
-    let settings = InputSettings { address_from_host: true, ..settings(data("raw.ammo")) };
-    assert_settings_read(&settings, InputFormat::Raw, &[seen("first tag", "h", FIRST), seen("", "h", SECOND)]);
+    let settings = InputSettings {
+        address_from_host: true,
+        ..settings(data("raw.ammo"))
+    };
+    assert_settings_read(
+        &settings,
+        InputFormat::Raw,
+        &[seen("first tag", "h", FIRST), seen("", "h", SECOND)],
+    );
 }
 
 #[test]
 fn workers_that_read_for_themselves_share_the_open_file() {
     for name in ["raw.ammo", "urls.txt.gz"] {
-        let settings = InputSettings { sharing: Sharing::PerWorker, ..settings(data(name)) };
+        let settings = InputSettings {
+            sharing: Sharing::PerWorker,
+            ..settings(data(name))
+        };
         let strings = Strings::default();
         let mut first = input::open(&settings, &strings).expect("it opens");
         let mut second = first.again().expect("once more");
-        let label = |record: Option<Result<Record, BadRecord>>| record.expect("one").expect("good").label;
+        let label =
+            |record: Option<Result<Record, BadRecord>>| record.expect("one").expect("good").label;
         let (one, two) = (label(first.next()), label(second.next()));
         assert_eq!(one, two);
-        assert_eq!(second.count(), first.again().expect("once more").count() - 1);
+        assert_eq!(
+            second.count(),
+            first.again().expect("once more").count() - 1
+        );
     }
 }

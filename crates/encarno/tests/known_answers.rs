@@ -19,7 +19,11 @@ const MS: u64 = 1_000_000;
 fn every_hit_arrives_exactly_once_at_its_time() {
     let _machine = machine();
     let count = 12_000;
-    let account = run(open("const(3000,4s)", 500), TargetSettings::default(), Some(numbered(count)));
+    let account = run(
+        open("const(3000,4s)", 500),
+        TargetSettings::default(),
+        Some(numbered(count)),
+    );
     assert_eq!(account.summary.totals.done, count);
     assert_eq!(account.target.requests, count);
     let log = account.log_by_sequence();
@@ -32,7 +36,10 @@ fn every_hit_arrives_exactly_once_at_its_time() {
         let received_ns = entry.received_ns - origin_ns;
         assert!(hit.scheduled_ns <= hit.started_ns);
         assert!(hit.started_ns <= hit.connected_ns && hit.connected_ns <= hit.sent_ns);
-        assert!(hit.connected_ns <= received_ns && received_ns <= hit.first_byte_ns, "hit {sequence}");
+        assert!(
+            hit.connected_ns <= received_ns && received_ns <= hit.first_byte_ns,
+            "hit {sequence}"
+        );
         assert!(hit.first_byte_ns <= hit.ended_ns);
         assert_eq!((hit.net_code, hit.protocol_code), (0, 200));
     }
@@ -44,11 +51,22 @@ fn every_hit_arrives_exactly_once_at_its_time() {
     }
     // The rate at the target: the slope of arrivals over schedule, which a
     // late hit here and there doesn't bend.
-    let points: Vec<(f64, f64)> = account.hits.iter()
-        .map(|hit| (hit.scheduled_ns as f64, (log[&account.sequence(hit)].received_ns - origin_ns) as f64))
+    let points: Vec<(f64, f64)> = account
+        .hits
+        .iter()
+        .map(|hit| {
+            (
+                hit.scheduled_ns as f64,
+                (log[&account.sequence(hit)].received_ns - origin_ns) as f64,
+            )
+        })
         .collect();
     let slope = median_slope(&points);
-    assert!((slope - 1.0).abs() < 0.001, "the rate at the target is off by {}", slope - 1.0);
+    assert!(
+        (slope - 1.0).abs() < 0.001,
+        "the rate at the target is off by {}",
+        slope - 1.0
+    );
 }
 
 /// Theil-Sen over pairs that are half a run apart.
@@ -73,7 +91,11 @@ fn an_exponential_service_has_the_p99_of_the_closed_form() {
         body_bytes: 100,
         ..TargetSettings::default()
     };
-    let account = run(open("const(10000,10s)", 6000), target, Some(numbered(100_000)));
+    let account = run(
+        open("const(10000,10s)", 6000),
+        target,
+        Some(numbered(100_000)),
+    );
     assert_eq!(account.summary.totals.done, 100_000);
     let log = account.log_by_sequence();
     let mut served = Vec::new();
@@ -85,13 +107,19 @@ fn an_exponential_service_has_the_p99_of_the_closed_form() {
         assert!(hit.started_ns <= received_ns && received_ns <= hit.first_byte_ns);
     }
     let closed_form = mean.as_nanos() as f64 * 100_f64.ln();
-    let measured = quantile(account.hits.iter().map(|hit| hit.service_ns()).collect(), 0.99);
+    let measured = quantile(
+        account.hits.iter().map(|hit| hit.service_ns()).collect(),
+        0.99,
+    );
     let served = quantile(served, 0.99);
     // A machine that is busy with other things delays us and the target alike.
     // How much it does is seen by the lateness of starts, and no more than
     // that is forgiven; on a quiet machine it is a fraction of a percent.
     let machine_late = quantile(account.hits.iter().map(|hit| hit.lag_ns()).collect(), 0.999);
-    for (name, expected) in [("the target's log", served), ("the closed form", closed_form)] {
+    for (name, expected) in [
+        ("the target's log", served),
+        ("the closed form", closed_form),
+    ] {
         let off = (measured - expected).abs();
         assert!(
             off < 0.015 * closed_form + machine_late,
@@ -108,19 +136,39 @@ fn a_stall_shows_in_the_response_times_as_the_drain_model_says() {
         ..TargetSettings::default()
     };
     for workers in [2000, 20] {
-        let account = run(open("const(1000,3s)", workers), target(), Some(numbered(3000)));
+        let account = run(
+            open("const(1000,3s)", workers),
+            target(),
+            Some(numbered(3000)),
+        );
         assert_eq!(account.summary.totals.done, 3000);
-        let first_ns = account.log.iter().map(|entry| entry.received_ns).min().unwrap() - account.summary.origin_ns;
+        let first_ns = account
+            .log
+            .iter()
+            .map(|entry| entry.received_ns)
+            .min()
+            .unwrap()
+            - account.summary.origin_ns;
         let (from_ns, to_ns) = (first_ns + 1000 * MS, first_ns + 2000 * MS);
         // Hits of the stall's first 800 ms wait for its end, and for nothing else worth a percent.
-        let stalled: Vec<_> = account.hits.iter()
+        let stalled: Vec<_> = account
+            .hits
+            .iter()
             .filter(|hit| (from_ns..to_ns - 200 * MS).contains(&hit.scheduled_ns))
             .collect();
         assert!(stalled.len() > 750, "{}", stalled.len());
-        let sum = |times: fn(&encarno::hit::Hit) -> u64| stalled.iter().map(|hit| times(hit) as f64).sum::<f64>();
-        let model: f64 = stalled.iter().map(|hit| (to_ns - hit.scheduled_ns) as f64).sum();
+        let sum = |times: fn(&encarno::hit::Hit) -> u64| {
+            stalled.iter().map(|hit| times(hit) as f64).sum::<f64>()
+        };
+        let model: f64 = stalled
+            .iter()
+            .map(|hit| (to_ns - hit.scheduled_ns) as f64)
+            .sum();
         let off = sum(encarno::hit::Hit::response_ns) / model - 1.0;
-        assert!(off.abs() < 0.03, "with {workers} workers the response times are off by {off}");
+        assert!(
+            off.abs() < 0.03,
+            "with {workers} workers the response times are off by {off}"
+        );
         let service_part = sum(encarno::hit::Hit::service_ns) / model;
         if workers == 20 {
             // Only those that were under way are slow: the service time alone hides the stall.
@@ -138,12 +186,18 @@ fn poisson_arrivals_pass_anderson_darling() {
     let _machine = machine();
     let mut settings = open("const(2000,5s)", 500);
     if let Workload::Open(open) = &mut settings.workload {
-        open.arrivals = Arrivals::Poisson { schedule: "const(2000,5s)".parse().unwrap(), seed: 11 };
+        open.arrivals = Arrivals::Poisson {
+            schedule: "const(2000,5s)".parse().unwrap(),
+            seed: 11,
+        };
     }
     let account = run(settings, TargetSettings::default(), Some(numbered(20_000)));
     let mut instants: Vec<_> = account.hits.iter().map(|hit| hit.scheduled_ns).collect();
     instants.sort_unstable();
-    let mut gaps: Vec<f64> = instants.windows(2).map(|pair| (pair[1] - pair[0]) as f64 * 2e-6).collect();
+    let mut gaps: Vec<f64> = instants
+        .windows(2)
+        .map(|pair| (pair[1] - pair[0]) as f64 * 2e-6)
+        .collect();
     gaps.sort_by(f64::total_cmp);
     let count = gaps.len();
     let law = |gap: f64| (1.0 - (-gap).exp()).clamp(1e-12, 1.0 - 1e-12);
@@ -155,7 +209,9 @@ fn poisson_arrivals_pass_anderson_darling() {
     // No hit came before its instant.
     let log = account.log_by_sequence();
     for hit in &account.hits {
-        assert!(log[&account.sequence(hit)].received_ns - account.summary.origin_ns >= hit.scheduled_ns);
+        assert!(
+            log[&account.sequence(hit)].received_ns - account.summary.origin_ns >= hit.scheduled_ns
+        );
     }
 }
 
@@ -166,7 +222,10 @@ fn a_hit_that_is_too_late_is_dropped_and_counted() {
     if let Workload::Open(open) = &mut settings.workload {
         open.late_limit = Some(Duration::from_millis(20));
     }
-    let target = TargetSettings { delay: Delay::Fixed(Duration::from_millis(50)), ..TargetSettings::default() };
+    let target = TargetSettings {
+        delay: Delay::Fixed(Duration::from_millis(50)),
+        ..TargetSettings::default()
+    };
     let account = run(settings, target, Some(numbered(1000)));
     let totals = account.summary.totals;
     assert_eq!(totals.scheduled, 1000);
@@ -182,11 +241,18 @@ fn a_hit_that_is_too_late_is_dropped_and_counted() {
 #[test]
 fn without_a_limit_late_hits_wait_and_their_response_counts_it() {
     let _machine = machine();
-    let target = TargetSettings { delay: Delay::Fixed(Duration::from_millis(10)), ..TargetSettings::default() };
+    let target = TargetSettings {
+        delay: Delay::Fixed(Duration::from_millis(10)),
+        ..TargetSettings::default()
+    };
     let account = run(open("const(400,1s)", 2), target, Some(numbered(400)));
     assert_eq!(account.summary.totals.done, 400);
     // Two at a time, 10 ms each: 200 a second at best, so the last one ends after 2 s.
-    let last = account.hits.iter().max_by_key(|hit| hit.scheduled_ns).unwrap();
+    let last = account
+        .hits
+        .iter()
+        .max_by_key(|hit| hit.scheduled_ns)
+        .unwrap();
     assert!(last.response_ns() >= 1000 * MS, "{}", last.response_ns());
     assert!(last.service_ns() >= 10 * MS);
     assert_eq!(last.response_ns(), last.lag_ns() + last.service_ns());
@@ -199,17 +265,31 @@ fn a_closed_workload_never_has_more_hits_than_workers() {
     if let Workload::Closed(closed) = &mut settings.workload {
         closed.workers = "ramp(8,1s) line(8,0,1s)".parse().unwrap();
     }
-    let target = TargetSettings { delay: Delay::Fixed(Duration::from_millis(5)), ..TargetSettings::default() };
+    let target = TargetSettings {
+        delay: Delay::Fixed(Duration::from_millis(5)),
+        ..TargetSettings::default()
+    };
     let account = run(settings, target, None);
     let level = |instant_ns: u64| -> f64 {
         let seconds = instant_ns as f64 * 1e-9;
-        if seconds < 1.0 { 8.0 * seconds } else { 8.0 * (2.0 - seconds) }
+        if seconds < 1.0 {
+            8.0 * seconds
+        } else {
+            8.0 * (2.0 - seconds)
+        }
     };
     for hit in &account.hits {
         let start_level = level(hit.started_ns).ceil();
         // Workers are looked at each ms while their number changes.
-        let before = level(hit.started_ns.saturating_sub(5 * MS)).ceil().max(start_level);
-        assert!(f64::from(hit.worker) < before, "worker {} at {}", hit.worker, hit.started_ns);
+        let before = level(hit.started_ns.saturating_sub(5 * MS))
+            .ceil()
+            .max(start_level);
+        assert!(
+            f64::from(hit.worker) < before,
+            "worker {} at {}",
+            hit.worker,
+            hit.started_ns
+        );
         assert_eq!((hit.net_code, hit.protocol_code), (0, 200));
     }
     let workers: HashSet<_> = account.hits.iter().map(|hit| hit.worker).collect();
@@ -223,7 +303,11 @@ fn a_closed_run_sends_each_record_once_however_many_loops() {
     let _machine = machine();
     let account = run(closed(16), TargetSettings::default(), Some(numbered(5000)));
     assert_eq!(account.summary.totals.done, 5000);
-    let sequences: HashSet<_> = account.hits.iter().map(|hit| account.sequence(hit)).collect();
+    let sequences: HashSet<_> = account
+        .hits
+        .iter()
+        .map(|hit| account.sequence(hit))
+        .collect();
     assert_eq!(sequences.len(), 5000);
     assert_eq!(account.log_by_sequence().len(), 5000);
 }
@@ -232,13 +316,19 @@ fn a_closed_run_sends_each_record_once_however_many_loops() {
 fn with_an_input_per_worker_each_sends_all_of_it_in_order() {
     let _machine = machine();
     let mut settings = closed(5);
-    settings.source = Source::File(InputSettings { sharing: Sharing::PerWorker, ..InputSettings::of_file("") });
+    settings.source = Source::File(InputSettings {
+        sharing: Sharing::PerWorker,
+        ..InputSettings::of_file("")
+    });
     let account = run(settings, TargetSettings::default(), Some(numbered(300)));
     assert_eq!(account.hits.len(), 1500);
     let mut hits = account.hits.clone();
     hits.sort_by_key(|hit| (hit.worker, hit.started_ns));
     for (index, hit) in hits.iter().enumerate() {
-        assert_eq!((u64::from(hit.worker), account.sequence(hit)), (index as u64 / 300, index as u64 % 300));
+        assert_eq!(
+            (u64::from(hit.worker), account.sequence(hit)),
+            (index as u64 / 300, index as u64 % 300)
+        );
     }
 }
 
@@ -258,28 +348,57 @@ fn failures_have_their_own_codes() {
         (account.codes(), account)
     };
     let default = TargetSettings::default;
-    let (errors, account) = codes(TargetSettings { error_rate: 1.0, ..default() });
+    let (errors, account) = codes(TargetSettings {
+        error_rate: 1.0,
+        ..default()
+    });
     assert_eq!(errors[&(0, 500)], 200);
     assert_eq!(account.summary.totals.refused, 200);
-    let (dripped, _) = codes(TargetSettings { drip: true, body_bytes: 100, ..default() });
+    let (dripped, _) = codes(TargetSettings {
+        drip: true,
+        body_bytes: 100,
+        ..default()
+    });
     assert_eq!(dripped[&(0, 200)], 200);
-    let (chunked, account) = codes(TargetSettings { chunked: true, body_bytes: 300_000, ..default() });
+    let (chunked, account) = codes(TargetSettings {
+        chunked: true,
+        body_bytes: 300_000,
+        ..default()
+    });
     assert_eq!(chunked[&(0, 200)], 200);
     assert!(account.hits.iter().all(|hit| hit.received_bytes > 300_000));
-    let (closing, account) = codes(TargetSettings { close_rate: 1.0, ..default() });
+    let (closing, account) = codes(TargetSettings {
+        close_rate: 1.0,
+        ..default()
+    });
     assert_eq!(closing[&(0, 200)], 200);
     assert_eq!(account.target.connections, 200);
-    let (reset, _) = codes(TargetSettings { reset_rate: 1.0, body_bytes: 100_000, ..default() });
+    let (reset, _) = codes(TargetSettings {
+        reset_rate: 1.0,
+        body_bytes: 100_000,
+        ..default()
+    });
     let connection_reset = 104;
     assert_eq!(reset.values().sum::<usize>(), 200);
-    assert!(reset.keys().all(|(net, _)| *net == connection_reset || *net == code::CLOSED_EARLY), "{reset:?}");
+    assert!(
+        reset
+            .keys()
+            .all(|(net, _)| *net == connection_reset || *net == code::CLOSED_EARLY),
+        "{reset:?}"
+    );
     // Closed without a word: the next hit either sees it before it is sent, or is stale.
-    let (rude, account) = codes(TargetSettings { rude_close_rate: 1.0, ..default() });
+    let (rude, account) = codes(TargetSettings {
+        rude_close_rate: 1.0,
+        ..default()
+    });
     let good = rude.get(&(0, 200)).copied().unwrap_or(0);
     let stale = rude.get(&(code::STALE, 0)).copied().unwrap_or(0);
     assert_eq!(good + stale, 200, "{rude:?}");
     assert_eq!(good as u64, account.target.answers);
-    let (silent, account) = codes(TargetSettings { silent_rate: 1.0, ..default() });
+    let (silent, account) = codes(TargetSettings {
+        silent_rate: 1.0,
+        ..default()
+    });
     assert_eq!(silent[&(code::TIMEOUT, 0)], 200);
     assert!(account.hits.iter().all(|hit| hit.service_ns() >= 300 * MS));
     assert_eq!(account.target.answers, 0);
@@ -289,12 +408,28 @@ fn failures_have_their_own_codes() {
 fn a_poor_connection_is_refused_by_name() {
     let _machine = machine();
     // A port that was free a moment ago.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
     let mut settings = closed(2);
-    settings.protocol = encarno::settings::Protocol::Http(encarno::settings::NetworkSettings::default());
-    let records = format!("http://127.0.0.1:{port}/1 refused\nhttp://no-such-name.invalid/2 unknown\n");
-    let account = run(settings, TargetSettings::default(), Some(records.into_bytes()));
-    let by_label = |label: &str| *account.hits.iter().find(|hit| account.texts[&hit.label] == label).unwrap();
+    settings.protocol =
+        encarno::settings::Protocol::Http(encarno::settings::NetworkSettings::default());
+    let records =
+        format!("http://127.0.0.1:{port}/1 refused\nhttp://no-such-name.invalid/2 unknown\n");
+    let account = run(
+        settings,
+        TargetSettings::default(),
+        Some(records.into_bytes()),
+    );
+    let by_label = |label: &str| {
+        *account
+            .hits
+            .iter()
+            .find(|hit| account.texts[&hit.label] == label)
+            .unwrap()
+    };
     assert_eq!(by_label("refused").net_code, 111);
     assert_eq!(by_label("unknown").net_code, code::DNS);
     assert!(account.texts[&by_label("unknown").error].contains("no-such-name.invalid"));

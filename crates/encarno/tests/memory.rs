@@ -21,8 +21,15 @@ const MIB: u64 = 1 << 20;
 
 fn memory_bytes_max() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux");
-    let line = status.lines().find(|line| line.starts_with("VmHWM:")).expect("a high-water mark");
-    let kib: u64 = line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number");
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmHWM:"))
+        .expect("a high-water mark");
+    let kib: u64 = line
+        .split_whitespace()
+        .nth(1)
+        .and_then(|kib| kib.parse().ok())
+        .expect("a number");
     kib * 1024
 }
 
@@ -41,7 +48,8 @@ fn count(file: &Path, format: InputFormat, passes: u64) -> (u64, u64, u64) {
                 bytes += record.payload.len();
                 if let Payload::File { file, range } = record.payload {
                     let mut last = [0; 3];
-                    file.read_exact_at(&mut last, range.end - 3).expect("it is there");
+                    file.read_exact_at(&mut last, range.end - 3)
+                        .expect("it is there");
                     assert_eq!(&last, b"end");
                 }
             }
@@ -80,7 +88,11 @@ fn memory_does_not_grow_with_files() {
     out.flush().expect("written");
     assert_eq!(count(&small, InputFormat::Raw, 10).0, 5_000_000);
     let read = memory_bytes_max();
-    assert!(read - before < 16 * MIB, "{} bytes more for reading", read - before);
+    assert!(
+        read - before < 16 * MIB,
+        "{} bytes more for reading",
+        read - before
+    );
 
     // Lengths that aren't there, up to the largest number.
     for length in [2 * MIB, 1 << 40, i64::MAX as u64, u64::MAX] {
@@ -103,21 +115,35 @@ fn memory_does_not_grow_with_files() {
 
     // A line without an end, 1 GiB of zeros packed into 1 MB.
     let bomb = folder.path().join("bomb");
-    let mut gzip = flate2::write::GzEncoder::new(File::create(&bomb).expect("created"), flate2::Compression::fast());
+    let mut gzip = flate2::write::GzEncoder::new(
+        File::create(&bomb).expect("created"),
+        flate2::Compression::fast(),
+    );
     (0..1024).for_each(|_| gzip.write_all(&[0; MIB as usize]).expect("written"));
     gzip.finish().expect("written");
     assert_eq!(count(&bomb, InputFormat::Raw, 1), (0, 0, 2));
     let lied = memory_bytes_max();
-    assert!(lied - before < 24 * MIB, "{} bytes more for lies", lied - before);
+    assert!(
+        lied - before < 24 * MIB,
+        "{} bytes more for lies",
+        lied - before
+    );
 
     // Three million hits written and read back: 276 MB.
     let results = folder.path().join("results");
     let strings = Strings::default();
-    let settings = OutputSettings { native: Some(results.clone()), ..OutputSettings::default() };
+    let settings = OutputSettings {
+        native: Some(results.clone()),
+        ..OutputSettings::default()
+    };
     let (mut recorders, writer) = output::open(&settings, 1, &strings, 0).expect("it opens");
     let mut slept = 0;
     for number in 0..3_000_000_u64 {
-        recorders[0].record(&Hit { ended_ns: number % 1_000_000, scheduled_ns: 0, ..Hit::default() });
+        recorders[0].record(&Hit {
+            ended_ns: number % 1_000_000,
+            scheduled_ns: 0,
+            ..Hit::default()
+        });
         // The writer may be slower: what it hasn't written would be counted here.
         if recorders[0].queue_full_count() > slept {
             slept = recorders[0].queue_full_count();
@@ -130,5 +156,9 @@ fn memory_does_not_grow_with_files() {
     let file = stats::read(&results).expect("readable");
     assert_eq!(file.statistics.total().hits, 3_000_000);
     let all = memory_bytes_max();
-    assert!(all - before < 48 * MIB, "{} bytes more for results", all - before);
+    assert!(
+        all - before < 48 * MIB,
+        "{} bytes more for results",
+        all - before
+    );
 }

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use encarno::nib::code;
 use encarno::pipeline;
 use encarno::settings::{
-    Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, TlsSettings, UdpSettings, Workload,
+    Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, TlsSettings,
+    UdpSettings, Workload,
 };
 use encarno::target::{Target, TargetSettings};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
@@ -23,11 +24,21 @@ use rig::{closed, machine, open, run, run_with};
 use rustls::pki_types::PrivateKeyDer;
 
 fn udp(answer: bool, timeout: Duration) -> Protocol {
-    Protocol::Udp(UdpSettings { network: NetworkSettings { timeout, ..NetworkSettings::default() }, answer })
+    Protocol::Udp(UdpSettings {
+        network: NetworkSettings {
+            timeout,
+            ..NetworkSettings::default()
+        },
+        answer,
+    })
 }
 
 fn hits_max(number: u64, payload: &'static [u8]) -> Source {
-    Source::Request { payload: Bytes::from_static(payload), label: "hit".to_owned(), hits_max: Some(number) }
+    Source::Request {
+        payload: Bytes::from_static(payload),
+        label: "hit".to_owned(),
+        hits_max: Some(number),
+    }
 }
 
 #[test]
@@ -36,11 +47,27 @@ fn datagrams_are_answered_or_time_out() {
     let mut settings = closed(4);
     settings.source = hits_max(400, b"ping 7");
     settings.protocol = udp(true, Duration::from_millis(200));
-    let account = run(settings.clone(), TargetSettings { udp: true, ..TargetSettings::default() }, None);
+    let account = run(
+        settings.clone(),
+        TargetSettings {
+            udp: true,
+            ..TargetSettings::default()
+        },
+        None,
+    );
     assert_eq!(account.codes()[&(0, 0)], 400);
-    assert!(account.hits.iter().all(|hit| (hit.sent_bytes, hit.received_bytes) == (6, 6)));
+    assert!(
+        account
+            .hits
+            .iter()
+            .all(|hit| (hit.sent_bytes, hit.received_bytes) == (6, 6))
+    );
 
-    let silent = TargetSettings { udp: true, silent_rate: 1.0, ..TargetSettings::default() };
+    let silent = TargetSettings {
+        udp: true,
+        silent_rate: 1.0,
+        ..TargetSettings::default()
+    };
     settings.source = hits_max(8, b"ping 7");
     let account = run(settings.clone(), silent.clone(), None);
     assert_eq!(account.codes()[&(code::TIMEOUT, 0)], 8);
@@ -54,7 +81,10 @@ fn datagrams_are_answered_or_time_out() {
 #[test]
 fn the_first_stop_lets_running_hits_end_and_the_second_does_not() {
     let _machine = machine();
-    let slow = || TargetSettings { delay: Delay::Fixed(Duration::from_secs(1)), ..TargetSettings::default() };
+    let slow = || TargetSettings {
+        delay: Delay::Fixed(Duration::from_secs(1)),
+        ..TargetSettings::default()
+    };
     let gentle = run_with(open("const(100,1h)", 500), slow(), None, |control| {
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(500));
@@ -80,15 +110,26 @@ fn the_grace_ends_hits_that_would_not_end() {
     let mut settings = open("const(100,1h)", 500);
     settings.grace = Duration::from_millis(300);
     let started = Instant::now();
-    let silent = TargetSettings { silent_rate: 1.0, ..TargetSettings::default() };
+    let silent = TargetSettings {
+        silent_rate: 1.0,
+        ..TargetSettings::default()
+    };
     let account = run_with(settings, silent, None, |control| {
         thread::spawn(move || {
             thread::sleep(Duration::from_millis(300));
             control.stop_harder();
         });
     });
-    assert!(account.hits.iter().all(|hit| hit.net_code == code::CANCELLED));
-    assert!(started.elapsed() < Duration::from_secs(9), "the timeout was waited for instead");
+    assert!(
+        account
+            .hits
+            .iter()
+            .all(|hit| hit.net_code == code::CANCELLED)
+    );
+    assert!(
+        started.elapsed() < Duration::from_secs(9),
+        "the timeout was waited for instead"
+    );
 }
 
 #[test]
@@ -101,13 +142,24 @@ fn the_dummy_does_what_its_script_says() {
         slow: Duration::from_millis(5),
         slow_part: 0.1,
     };
-    settings.protocol = Protocol::Dummy(DummySettings { delay, error_rate: 0.25, seed: 5 });
+    settings.protocol = Protocol::Dummy(DummySettings {
+        delay,
+        error_rate: 0.25,
+        seed: 5,
+    });
     let account = run(settings, TargetSettings::default(), None);
     let failed = account.summary.totals.failed as f64;
     // Five standard deviations of a binomial with p = 1/4.
-    assert!((failed - 500.0).abs() < 5.0 * (2000.0 * 0.25 * 0.75_f64).sqrt(), "{failed}");
+    assert!(
+        (failed - 500.0).abs() < 5.0 * (2000.0 * 0.25 * 0.75_f64).sqrt(),
+        "{failed}"
+    );
     assert!(account.hits.iter().all(|hit| hit.service_ns() >= 100_000));
-    let slow = account.hits.iter().filter(|hit| hit.service_ns() >= 5_000_000).count();
+    let slow = account
+        .hits
+        .iter()
+        .filter(|hit| hit.service_ns() >= 5_000_000)
+        .count();
     assert!(slow >= 120, "{slow}");
 }
 
@@ -124,39 +176,83 @@ fn certificates_are_verified_unless_asked_not_to() {
     std::fs::write(&ca_file, cert.pem()).unwrap();
     let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
-    let server = server.with_no_client_auth().with_single_cert(vec![cert.der().clone()], key).unwrap();
+    let server = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
+    let server = server
+        .with_no_client_auth()
+        .with_single_cert(vec![cert.der().clone()], key)
+        .unwrap();
     let port = serve_tls(Arc::new(server));
 
     let codes = |tls: TlsSettings| {
         let mut settings = closed(2);
         settings.source = hits_max(20, b"GET / HTTP/1.1\r\nHost: target.test\r\n\r\n");
         let address = Some(format!("https://127.0.0.1:{port}/"));
-        settings.protocol = Protocol::Http(NetworkSettings { address, tls, ..NetworkSettings::default() });
+        settings.protocol = Protocol::Http(NetworkSettings {
+            address,
+            tls,
+            ..NetworkSettings::default()
+        });
         let result = directory.path().join("run.enc");
         settings.output.native = Some(result);
         let summary = pipeline::run(&settings, |_| {}).unwrap();
         (summary.totals.done, summary.totals.failed)
     };
-    assert_eq!(codes(TlsSettings::default()), (0, 20), "an unknown authority was trusted");
-    let trusted = TlsSettings { ca_file: Some(ca_file), ..TlsSettings::default() };
+    assert_eq!(
+        codes(TlsSettings::default()),
+        (0, 20),
+        "an unknown authority was trusted"
+    );
+    let trusted = TlsSettings {
+        ca_file: Some(ca_file),
+        ..TlsSettings::default()
+    };
     assert_eq!(codes(trusted.clone()), (0, 20), "the name wasn't verified");
-    let named = TlsSettings { server_name: Some("target.test".to_owned()), ..trusted };
+    let named = TlsSettings {
+        server_name: Some("target.test".to_owned()),
+        ..trusted
+    };
     assert_eq!(codes(named.clone()), (20, 0));
-    assert_eq!(codes(TlsSettings { version_max: 771, ..named }), (20, 0));
-    assert_eq!(codes(TlsSettings { insecure: true, ..TlsSettings::default() }), (20, 0));
+    assert_eq!(
+        codes(TlsSettings {
+            version_max: 771,
+            ..named
+        }),
+        (20, 0)
+    );
+    assert_eq!(
+        codes(TlsSettings {
+            insecure: true,
+            ..TlsSettings::default()
+        }),
+        (20, 0)
+    );
 }
 
 #[test]
 fn a_worker_keeps_a_connection_to_each_address() {
     let _machine = machine();
-    let targets: Vec<_> = ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"].iter()
-        .map(|listen| Target::start(TargetSettings { listen: listen.parse().ok(), ..TargetSettings::default() }).unwrap())
+    let targets: Vec<_> = ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"]
+        .iter()
+        .map(|listen| {
+            Target::start(TargetSettings {
+                listen: listen.parse().ok(),
+                ..TargetSettings::default()
+            })
+            .unwrap()
+        })
         .collect();
-    let lines: String = (0..300).map(|i| format!("http://{}/{i} {i}\n", targets[i % 3].address())).collect();
+    let lines: String = (0..300)
+        .map(|i| format!("http://{}/{i} {i}\n", targets[i % 3].address()))
+        .collect();
     let mut settings = closed(2);
     settings.threads = NonZeroUsize::new(1);
-    let account = run(settings, TargetSettings::default(), Some(lines.into_bytes()));
+    let account = run(
+        settings,
+        TargetSettings::default(),
+        Some(lines.into_bytes()),
+    );
     assert_eq!(account.codes()[&(0, 200)], 300);
     for target in targets {
         let summary = target.stop().unwrap();
@@ -191,8 +287,16 @@ fn source_addresses_are_taken_in_turn() {
         sources
     });
     let summary = pipeline::run(&settings, |_| {}).unwrap();
-    assert_eq!((summary.totals.done, summary.totals.failed), (4, 0), "{:?}", summary.failures);
-    assert_eq!(server.join().unwrap(), ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]);
+    assert_eq!(
+        (summary.totals.done, summary.totals.failed),
+        (4, 0),
+        "{:?}",
+        summary.failures
+    );
+    assert_eq!(
+        server.join().unwrap(),
+        ["127.0.0.2", "127.0.0.2", "127.0.0.3", "127.0.0.3"]
+    );
 }
 
 #[test]
@@ -205,15 +309,25 @@ fn a_unix_socket_is_an_address_too() {
         let (mut stream, _) = listener.accept().unwrap();
         // HEAD: the length is that of a body which doesn't come.
         while stream.read_exact(&mut [0; 19]).is_ok() {
-            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n").unwrap();
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n")
+                .unwrap();
         }
     });
     let mut settings = closed(1);
     settings.source = hits_max(50, b"HEAD / HTTP/1.1\r\n\r\n");
     let address = Some(format!("http+unix://{}", path.display()));
-    settings.protocol = Protocol::Http(NetworkSettings { address, ..NetworkSettings::default() });
+    settings.protocol = Protocol::Http(NetworkSettings {
+        address,
+        ..NetworkSettings::default()
+    });
     let summary = pipeline::run(&settings, |_| {}).unwrap();
-    assert_eq!((summary.totals.done, summary.totals.failed), (50, 0), "{:?}", summary.failures);
+    assert_eq!(
+        (summary.totals.done, summary.totals.failed),
+        (50, 0),
+        "{:?}",
+        summary.failures
+    );
 }
 
 #[test]
@@ -234,10 +348,21 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
         ..InputSettings::of_file(file)
     });
     let address = Some(format!("http://{}", target.address()));
-    settings.protocol = Protocol::Http(NetworkSettings { address, ..NetworkSettings::default() });
+    settings.protocol = Protocol::Http(NetworkSettings {
+        address,
+        ..NetworkSettings::default()
+    });
     let summary = pipeline::run(&settings, |_| {}).unwrap();
-    assert_eq!((summary.totals.done, summary.totals.failed), (2, 0), "{:?}", summary.failures);
-    assert_eq!(summary.totals.sent_bytes, 2 * (head.len() + body_bytes) as u64);
+    assert_eq!(
+        (summary.totals.done, summary.totals.failed),
+        (2, 0),
+        "{:?}",
+        summary.failures
+    );
+    assert_eq!(
+        summary.totals.sent_bytes,
+        2 * (head.len() + body_bytes) as u64
+    );
     assert_eq!(target.stop().unwrap().answers, 2);
 }
 
@@ -257,7 +382,11 @@ fn serve_tls(config: Arc<rustls::ServerConfig>) -> u16 {
                     request.extend_from_slice(&buffer[..count]);
                     if request.ends_with(b"\r\n\r\n") {
                         assert_eq!(stream.conn.alpn_protocol(), None);
-                        let answer = [b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n".as_slice(), &[b'x'; 20_000]].concat();
+                        let answer = [
+                            b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n".as_slice(),
+                            &[b'x'; 20_000],
+                        ]
+                        .concat();
                         stream.write_all(&answer).unwrap();
                         request.clear();
                     }

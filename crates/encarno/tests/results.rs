@@ -9,9 +9,9 @@ use encarno::hit::Hit;
 use encarno::output;
 use encarno::results::HIT_BYTES;
 use encarno::settings::{GoBinarySettings, InputSettings, OutputSettings, TraceSettings};
+use encarno::show;
 use encarno::stats;
 use encarno::strings::{StringId, Strings};
-use encarno::show;
 use proptest::prelude::*;
 
 const STARTED_UNIX_NS: u64 = 1_700_000_000_123_000_000;
@@ -69,14 +69,19 @@ fn two_hits(strings: &Strings) -> [Hit; 2] {
 }
 
 fn record(settings: &OutputSettings, strings: &Strings, hits: &[Hit]) -> output::WriteSummary {
-    let (mut recorders, writer) = output::open(settings, 1, strings, STARTED_UNIX_NS).expect("it opens");
+    let (mut recorders, writer) =
+        output::open(settings, 1, strings, STARTED_UNIX_NS).expect("it opens");
     hits.iter().for_each(|hit| recorders[0].record(hit));
     drop(recorders);
     writer.finish().expect("it is written")
 }
 
 fn native(path: PathBuf) -> OutputSettings {
-    OutputSettings { native: Some(path), settings_text: "settings: of the run".into(), ..OutputSettings::default() }
+    OutputSettings {
+        native: Some(path),
+        settings_text: "settings: of the run".into(),
+        ..OutputSettings::default()
+    }
 }
 
 #[test]
@@ -94,7 +99,10 @@ fn a_run_writes_all_formats_at_once() {
     };
     let hits = two_hits(&strings);
     let summary = record(&settings, &strings, &hits);
-    assert_eq!((summary.hits, summary.hits_lost, summary.warnings.len()), (2, 0, 0));
+    assert_eq!(
+        (summary.hits, summary.hits_lost, summary.warnings.len()),
+        (2, 0, 0)
+    );
 
     let go = folder.bytes("go.bin");
     assert_eq!(go.len(), 2 * 74);
@@ -114,8 +122,14 @@ fn a_run_writes_all_formats_at_once() {
         &62_u64.to_le_bytes(),
     ];
     assert_eq!(go[..74], expected.concat());
-    assert_eq!(go[74 + 4..74 + 8], [999_u16.to_le_bytes(), 2_u16.to_le_bytes()].concat());
-    assert_eq!(folder.text("go.ostr"), "label, \"one\" of\ttwo\nconnection refused\n");
+    assert_eq!(
+        go[74 + 4..74 + 8],
+        [999_u16.to_le_bytes(), 2_u16.to_le_bytes()].concat()
+    );
+    assert_eq!(
+        folder.text("go.ostr"),
+        "label, \"one\" of\ttwo\nconnection refused\n"
+    );
 
     assert_eq!(
         folder.text("ldjson"),
@@ -131,14 +145,24 @@ fn a_run_writes_all_formats_at_once() {
     assert_eq!(folder.text("phout"), phout);
 
     // What is converted later is the same.
-    for (format, name) in [(ResultFormat::GoBinary, "go.bin"), (ResultFormat::Ldjson, "ldjson"), (ResultFormat::Phout, "phout")] {
-        let converted = convert::results(&folder.path("native"), &folder.path("converted"), format).expect("it converts");
+    for (format, name) in [
+        (ResultFormat::GoBinary, "go.bin"),
+        (ResultFormat::Ldjson, "ldjson"),
+        (ResultFormat::Phout, "phout"),
+    ] {
+        let converted = convert::results(&folder.path("native"), &folder.path("converted"), format)
+            .expect("it converts");
         assert_eq!(converted.count, 2);
         assert_eq!(folder.bytes("converted"), folder.bytes(name), "{format:?}");
     }
     assert_eq!(folder.text("converted.ostr"), folder.text("go.ostr"));
 
-    convert::results(&folder.path("native"), &folder.path("csv"), ResultFormat::Csv).expect("it converts");
+    convert::results(
+        &folder.path("native"),
+        &folder.path("csv"),
+        ResultFormat::Csv,
+    )
+    .expect("it converts");
     let csv = folder.text("csv");
     let (header, rows) = csv.split_once('\n').expect("a header");
     assert!(header.starts_with("scheduled_unix_ns,") && header.ends_with(",label,error"));
@@ -148,9 +172,17 @@ fn a_run_writes_all_formats_at_once() {
     ), "{rows}");
 
     let mut shown = Vec::new();
-    show::show(&InputSettings::of_file(folder.path("native")), false, &mut shown).expect("it is shown");
+    show::show(
+        &InputSettings::of_file(folder.path("native")),
+        false,
+        &mut shown,
+    )
+    .expect("it is shown");
     let shown = String::from_utf8(shown).expect("text");
-    assert!(shown.contains("# settings: of the run") && shown.contains("connection refused"), "{shown}");
+    assert!(
+        shown.contains("# settings: of the run") && shown.contains("connection refused"),
+        "{shown}"
+    );
     assert!(shown.ends_with("# 2 hits read\n"), "{shown}");
 }
 
@@ -161,25 +193,51 @@ fn parquet_is_read_by_its_own_reader() {
     use parquet::record::RowAccessor;
 
     let (folder, strings) = (Folder::new(), Strings::default());
-    record(&native(folder.path("native")), &strings, &two_hits(&strings));
-    convert::results(&folder.path("native"), &folder.path("parquet"), ResultFormat::Parquet).expect("it converts");
+    record(
+        &native(folder.path("native")),
+        &strings,
+        &two_hits(&strings),
+    );
+    convert::results(
+        &folder.path("native"),
+        &folder.path("parquet"),
+        ResultFormat::Parquet,
+    )
+    .expect("it converts");
     let file = std::fs::File::open(folder.path("parquet")).expect("there");
     let reader = SerializedFileReader::new(file).expect("it is Parquet");
-    let rows: Vec<_> = reader.get_row_iter(None).expect("rows").map(|row| row.expect("a row")).collect();
+    let rows: Vec<_> = reader
+        .get_row_iter(None)
+        .expect("rows")
+        .map(|row| row.expect("a row"))
+        .collect();
     assert_eq!(rows.len(), 2);
     assert_eq!(rows[0].get_ulong(4).expect("service_ns"), 10_000_999);
-    assert_eq!(rows[0].get_string(19).expect("label"), "label, \"one\"\nof\ttwo");
+    assert_eq!(
+        rows[0].get_string(19).expect("label"),
+        "label, \"one\"\nof\ttwo"
+    );
     assert_eq!(rows[1].get_string(20).expect("error"), "connection refused");
 }
 
 #[test]
 fn the_trace_has_what_its_level_asks_for() {
     let (folder, strings) = (Folder::new(), Strings::default());
-    let trace = TraceSettings { file: folder.path("trace"), level: 500, secrets: false };
-    let settings = OutputSettings { trace: Some(trace), ..OutputSettings::default() };
-    let (mut recorders, writer) = output::open(&settings, 1, &strings, STARTED_UNIX_NS).expect("it opens");
+    let trace = TraceSettings {
+        file: folder.path("trace"),
+        level: 500,
+        secrets: false,
+    };
+    let settings = OutputSettings {
+        trace: Some(trace),
+        ..OutputSettings::default()
+    };
+    let (mut recorders, writer) =
+        output::open(&settings, 1, &strings, STARTED_UNIX_NS).expect("it opens");
     let [good, refused] = two_hits(&strings);
-    assert!(recorders[0].has_trace() && !recorders[0].traces(&good) && recorders[0].traces(&refused));
+    assert!(
+        recorders[0].has_trace() && !recorders[0].traces(&good) && recorders[0].traces(&refused)
+    );
     recorders[0].trace(&good, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 No\r\n\r\n");
     recorders[0].trace(&refused, b"GET / HTTP/1.1\r\nCookie: secret\r\n\r\n", b"");
     drop(recorders);
@@ -193,8 +251,12 @@ fn the_trace_has_what_its_level_asks_for() {
 #[test]
 fn past_the_last_number_the_go_format_says_so() {
     let (folder, strings) = (Folder::new(), Strings::default());
-    let hits: Vec<Hit> =
-        (0..70_000).map(|n| Hit { label: strings.intern(&format!("label {n}")), ..Hit::default() }).collect();
+    let hits: Vec<Hit> = (0..70_000)
+        .map(|n| Hit {
+            label: strings.intern(&format!("label {n}")),
+            ..Hit::default()
+        })
+        .collect();
     let settings = OutputSettings {
         go_binary: Some(GoBinarySettings {
             file: folder.path("go.bin"),
@@ -204,14 +266,25 @@ fn past_the_last_number_the_go_format_says_so() {
         ..OutputSettings::default()
     };
     let summary = record(&settings, &strings, &hits);
-    assert!(summary.warnings[0].contains("4466 further labels"), "{:?}", summary.warnings);
+    assert!(
+        summary.warnings[0].contains("4466 further labels"),
+        "{:?}",
+        summary.warnings
+    );
     let (records, lines) = (folder.bytes("go.bin"), folder.text("go.ostr"));
     let lines: Vec<_> = lines.lines().collect();
     assert_eq!(lines.len(), 65_535);
     for (number, record) in records.as_chunks::<74>().0.iter().enumerate() {
         let index = usize::from(u16::from_le_bytes([record[56], record[57]]));
         let label = format!("label {number}");
-        assert_eq!(lines[index - 1], if number < 65_534 { &*label } else { output::go_binary::CATCH_ALL });
+        assert_eq!(
+            lines[index - 1],
+            if number < 65_534 {
+                &*label
+            } else {
+                output::go_binary::CATCH_ALL
+            }
+        );
     }
 }
 
@@ -227,7 +300,10 @@ fn the_input_strings_come_first_in_the_output_strings() {
         }),
         ..OutputSettings::default()
     };
-    let hits = ["two", "new"].map(|label| Hit { label: strings.intern(label), ..Hit::default() });
+    let hits = ["two", "new"].map(|label| Hit {
+        label: strings.intern(label),
+        ..Hit::default()
+    });
     record(&settings, &strings, &hits);
     assert_eq!(folder.text("go.ostr"), "one\n\ntwo\nnew\n");
     let records = folder.bytes("go.bin");
@@ -244,10 +320,14 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
     let (folder, strings) = (Folder::new(), Strings::default());
     let path = folder.path("native");
     let settings = native(path.clone());
-    let (mut recorders, writer) = output::open(&settings, 1, &strings, STARTED_UNIX_NS).expect("it opens");
+    let (mut recorders, writer) =
+        output::open(&settings, 1, &strings, STARTED_UNIX_NS).expect("it opens");
     for (number, hit) in two_hits(&strings).iter().enumerate() {
         recorders[0].record(hit);
-        recorders[0].record(&Hit { label: strings.intern(&format!("{number}")), ..*hit });
+        recorders[0].record(&Hit {
+            label: strings.intern(&format!("{number}")),
+            ..*hit
+        });
         recorders[0].flush();
     }
     drop(recorders);
@@ -260,7 +340,11 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
     let mut frames = encarno::frame::FrameReader::new(&whole[8..]);
     let mut ends = Vec::new();
     while let Some(frame) = frames.next_frame().expect("slices don't fail") {
-        let hits = if frame.kind == 3 { (frame.payload.len() - 8) / HIT_BYTES } else { 0 };
+        let hits = if frame.kind == 3 {
+            (frame.payload.len() - 8) / HIT_BYTES
+        } else {
+            0
+        };
         let end = frame.offset as usize + 16 + frame.payload.len();
         ends.push((end, hits as u64));
     }
@@ -272,7 +356,11 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
             Err(_) => assert!(cut < run_end, "cut at {cut}"),
             Ok(file) => {
                 assert!(cut >= run_end);
-                let expected: u64 = ends.iter().filter(|(end, _)| *end <= cut).map(|(_, hits)| hits).sum();
+                let expected: u64 = ends
+                    .iter()
+                    .filter(|(end, _)| *end <= cut)
+                    .map(|(_, hits)| hits)
+                    .sum();
                 assert_eq!(file.statistics.total().hits, expected, "cut at {cut}");
                 assert!(!file.summary.ended && !file.summary.is_whole());
                 assert!(file.summary.to_string().contains("the file has no end"));
@@ -341,9 +429,15 @@ fn a_full_disk_is_an_error_and_nobody_waits() {
     let strings = Strings::default();
     let settings = native("/dev/full".into());
     let error = output::open(&settings, 1, &strings, 0).expect_err("the header can't be written");
-    assert!(error.to_string().starts_with("can't write /dev/full: "), "{error}");
+    assert!(
+        error.to_string().starts_with("can't write /dev/full: "),
+        "{error}"
+    );
     // phout writes nothing at first: the run meets the full disk.
-    let settings = OutputSettings { phout: Some("/dev/full".into()), ..OutputSettings::default() };
+    let settings = OutputSettings {
+        phout: Some("/dev/full".into()),
+        ..OutputSettings::default()
+    };
     let (mut recorders, writer) = output::open(&settings, 1, &strings, 0).expect("it opens");
     (0..100_000).for_each(|_| recorders[0].record(&Hit::default()));
     drop(recorders);
@@ -351,7 +445,12 @@ fn a_full_disk_is_an_error_and_nobody_waits() {
     assert!(error.to_string().contains("No space left"), "{error}");
     let nowhere = native("/nonexistent/folder/run.enc".into());
     let error = output::open(&nowhere, 1, &strings, 0).expect_err("no such folder");
-    assert!(error.to_string().starts_with("can't create /nonexistent/folder/run.enc: "), "{error}");
+    assert!(
+        error
+            .to_string()
+            .starts_with("can't create /nonexistent/folder/run.enc: "),
+        "{error}"
+    );
 }
 
 #[test]
@@ -375,7 +474,10 @@ fn statistics_as_json() {
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     assert_eq!(json["whole"], true);
     let total = &json["total"];
-    assert_eq!((&total["hits"], &total["sent_bytes"]), (&1000.into(), &2000.into()));
+    assert_eq!(
+        (&total["hits"], &total["sent_bytes"]),
+        (&1000.into(), &2000.into())
+    );
     assert_eq!(total["protocol_codes"]["200"], 1000);
     assert_eq!(total["response_ns"]["min"], 1000);
     assert_eq!(total["response_ns"]["max"], 1_000_000);

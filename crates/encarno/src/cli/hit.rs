@@ -12,9 +12,9 @@ use super::Failure;
 use crate::nib::address::Address;
 use crate::schedule::{Level, Schedule, parse_duration};
 use crate::settings::{
-    Arrivals, ClosedSettings, Delay, DummySettings, InputFormat, InputSettings, NetworkSettings, OpenSettings,
-    OutputSettings, Progress, Protocol, RunSettings, Sharing, Source, TlsSettings, TraceSettings, UdpSettings,
-    Workload,
+    Arrivals, ClosedSettings, Delay, DummySettings, InputFormat, InputSettings, NetworkSettings,
+    OpenSettings, OutputSettings, Progress, Protocol, RunSettings, Sharing, Source, TlsSettings,
+    TraceSettings, UdpSettings, Workload,
 };
 
 /// What `encarno hit` understands.
@@ -222,7 +222,10 @@ impl HitArguments {
         if let Some(schedule) = self.rate.clone() {
             return Ok(open(match self.arrivals {
                 ArrivalsArgument::Uniform => Arrivals::Uniform(schedule),
-                ArrivalsArgument::Poisson => Arrivals::Poisson { schedule, seed: self.seed },
+                ArrivalsArgument::Poisson => Arrivals::Poisson {
+                    schedule,
+                    seed: self.seed,
+                },
             }));
         }
         if self.is_stepped() && self.connections.is_none() && self.workers.is_none() {
@@ -238,14 +241,26 @@ impl HitArguments {
             let text = "for how long? Give --for DURATION, --hits N, --loop N, or a schedule with --rate or --workers";
             return Err(Failure::usage(text));
         }
-        Ok(Workload::Closed(ClosedSettings { workers, duration: self.duration }))
+        Ok(Workload::Closed(ClosedSettings {
+            workers,
+            duration: self.duration,
+        }))
     }
 
     /// Whether the records carry instants of their own. The standard input
     /// can't be looked at beforehand: there the format must be named.
     fn is_stepped(&self) -> bool {
-        let Some(file) = self.input.as_ref().filter(|file| file.is_file() || self.format.is_some()) else { return false };
-        let settings = InputSettings { format: self.format.map(InputFormat::from), ..InputSettings::of_file(file) };
+        let Some(file) = self
+            .input
+            .as_ref()
+            .filter(|file| file.is_file() || self.format.is_some())
+        else {
+            return false;
+        };
+        let settings = InputSettings {
+            format: self.format.map(InputFormat::from),
+            ..InputSettings::of_file(file)
+        };
         matches!(crate::input::format_of(&settings), Ok(InputFormat::Stpd))
     }
 
@@ -255,7 +270,11 @@ impl HitArguments {
             if !(0.0..=1.0).contains(&self.error_rate) {
                 return Err(Failure::usage("--error-rate must lie in 0 … 1"));
             }
-            let dummy = DummySettings { delay: self.delay, error_rate: self.error_rate, seed: self.seed };
+            let dummy = DummySettings {
+                delay: self.delay,
+                error_rate: self.error_rate,
+                seed: self.seed,
+            };
             return Ok(Protocol::Dummy(dummy));
         }
         Address::parse(&self.url).map_err(Failure::usage)?;
@@ -275,17 +294,28 @@ impl HitArguments {
             keep_answer_bytes_max: if self.trace.is_some() { 1 << 20 } else { 0 },
         };
         Ok(match scheme {
-            "udp" => Protocol::Udp(UdpSettings { network, answer: !self.no_answer }),
+            "udp" => Protocol::Udp(UdpSettings {
+                network,
+                answer: !self.no_answer,
+            }),
             _ => Protocol::Http(network),
         })
     }
 
     fn source(&self, protocol: &Protocol) -> Result<Source, Failure> {
         if let Some(file) = &self.input {
-            let headers = self.headers.iter().map(|header| split_header(header)).collect::<Result<Vec<_>, _>>()?;
+            let headers = self
+                .headers
+                .iter()
+                .map(|header| split_header(header))
+                .collect::<Result<Vec<_>, _>>()?;
             return Ok(Source::File(InputSettings {
                 format: self.format.map(InputFormat::from),
-                sharing: if self.per_worker { Sharing::PerWorker } else { Sharing::Shared },
+                sharing: if self.per_worker {
+                    Sharing::PerWorker
+                } else {
+                    Sharing::Shared
+                },
                 passes: self.passes,
                 records_max: self.hits,
                 host: host_of(&self.url).to_owned(),
@@ -298,7 +328,8 @@ impl HitArguments {
             None => None,
             Some(data) => Some(match data.strip_prefix('@') {
                 None => data.as_bytes().to_vec(),
-                Some(path) => std::fs::read(path).map_err(|error| Failure::setup(format!("can't read {path}: {error}")))?,
+                Some(path) => std::fs::read(path)
+                    .map_err(|error| Failure::setup(format!("can't read {path}: {error}")))?,
             }),
         };
         let payload = match protocol {
@@ -307,26 +338,38 @@ impl HitArguments {
             Protocol::Dummy(_) => body.unwrap_or_default(),
         };
         let hits_max = self.hits.map(NonZeroU64::get);
-        Ok(Source::Request { payload: Bytes::from(payload), label: self.label.clone(), hits_max })
+        Ok(Source::Request {
+            payload: Bytes::from(payload),
+            label: self.label.clone(),
+            hits_max,
+        })
     }
 
     fn request(&self, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
         let default_method = if body.is_some() { "POST" } else { "GET" };
         let method = self.method.as_deref().unwrap_or(default_method);
         let clean = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
-        if method.is_empty() || !method.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) {
+        if method.is_empty()
+            || !method
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+        {
             return Err(Failure::usage(format!("'{method}' can't be a method")));
         }
         let target = target_of(&self.url);
         if !clean(&target) || target.contains(' ') {
-            return Err(Failure::usage("the URL has a space or a control character: write it as %20"));
+            return Err(Failure::usage(
+                "the URL has a space or a control character: write it as %20",
+            ));
         }
         let mut request = format!("{method} {target} HTTP/1.1\r\n");
         let mut has = (false, false, false);
         for header in &self.headers {
             let (name, value) = split_header(header)?;
             if !clean(&value) {
-                return Err(Failure::usage(format!("header '{name}' has a control character")));
+                return Err(Failure::usage(format!(
+                    "header '{name}' has a control character"
+                )));
             }
             has.0 |= name.eq_ignore_ascii_case("host");
             has.1 |= name.eq_ignore_ascii_case("user-agent");
@@ -337,7 +380,11 @@ impl HitArguments {
             request.push_str(&format!("Host: {}\r\n", host_of(&self.url)));
         }
         if !has.1 {
-            request.push_str(concat!("User-Agent: encarno/", env!("CARGO_PKG_VERSION"), "\r\n"));
+            request.push_str(concat!(
+                "User-Agent: encarno/",
+                env!("CARGO_PKG_VERSION"),
+                "\r\n"
+            ));
         }
         if let (Some(body), false) = (&body, has.2) {
             request.push_str(&format!("Content-Length: {}\r\n", body.len()));
@@ -372,7 +419,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 
 /// A delay's distribution.
 pub(super) fn delay(text: &str) -> Result<Delay, String> {
-    let shape = "expected none, fixed:10ms, exponential:10ms, uniform:1ms:5ms or bimodal:1ms:100ms:0.05";
+    let shape =
+        "expected none, fixed:10ms, exponential:10ms, uniform:1ms:5ms or bimodal:1ms:100ms:0.05";
     let parts: Vec<&str> = text.split(':').collect();
     let time = |text: &str| duration(text).map_err(|_| shape.to_owned());
     match parts.as_slice() {
@@ -381,19 +429,29 @@ pub(super) fn delay(text: &str) -> Result<Delay, String> {
         ["exponential", mean] => Ok(Delay::Exponential { mean: time(mean)? }),
         ["uniform", from, to] => {
             let (from, to) = (time(from)?, time(to)?);
-            if from <= to { Ok(Delay::Uniform { from, to }) } else { Err("uniform: from is above to".to_owned()) }
+            if from <= to {
+                Ok(Delay::Uniform { from, to })
+            } else {
+                Err("uniform: from is above to".to_owned())
+            }
         }
         ["bimodal", fast, slow, part] => {
             let slow_part = part.parse().ok().filter(|part| (0.0..=1.0).contains(part));
             let slow_part = slow_part.ok_or("bimodal: the slow part must lie in 0 … 1")?;
-            Ok(Delay::Bimodal { fast: time(fast)?, slow: time(slow)?, slow_part })
+            Ok(Delay::Bimodal {
+                fast: time(fast)?,
+                slow: time(slow)?,
+                slow_part,
+            })
         }
         _ => Err(shape.to_owned()),
     }
 }
 
 fn split_header(header: &str) -> Result<(String, String), Failure> {
-    let (name, value) = header.split_once(':').ok_or_else(|| Failure::usage(format!("header '{header}' has no colon")))?;
+    let (name, value) = header
+        .split_once(':')
+        .ok_or_else(|| Failure::usage(format!("header '{header}' has no colon")))?;
     let name = name.trim();
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(is_token) {
@@ -409,7 +467,9 @@ fn host_of(url: &str) -> &str {
         return "localhost";
     }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').map_or(authority, |(_, host)| host)
+    authority
+        .rsplit_once('@')
+        .map_or(authority, |(_, host)| host)
 }
 
 /// Path and query of a URL.

@@ -143,12 +143,22 @@ impl ConvertArguments {
         for bad in &converted.bad {
             complain(&bad.to_string());
         }
-        let Converted { count, bad_count, skipped, .. } = converted;
+        let Converted {
+            count,
+            bad_count,
+            skipped,
+            ..
+        } = converted;
         match &converted.results {
             Some(summary) => complain(&summary.to_string()),
-            None => complain(&format!("{count} records, {bad_count} broken, {skipped} left out")),
+            None => complain(&format!(
+                "{count} records, {bad_count} broken, {skipped} left out"
+            )),
         }
-        converted.warning.iter().for_each(|warning| complain(warning));
+        converted
+            .warning
+            .iter()
+            .for_each(|warning| complain(warning));
     }
 }
 

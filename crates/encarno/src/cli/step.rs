@@ -56,15 +56,24 @@ impl StepArguments {
                 (record, label)
             })
         });
-        let randomness = self.poisson.map_or(Randomness::None, |seed| Randomness::Poisson { seed });
+        let randomness = self
+            .poisson
+            .map_or(Randomness::None, |seed| Randomness::Poisson { seed });
         let instants = HitInstants::new(&self.rate, randomness, 0, 1);
-        let failed = |error: std::io::Error| Failure::setup(format!("can't write {}: {error}", self.output.display()));
+        let failed = |error: std::io::Error| {
+            Failure::setup(format!("can't write {}: {error}", self.output.display()))
+        };
         let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
             Box::new(std::io::stdout().lock())
         } else {
-            Box::new(BufWriter::with_capacity(1 << 20, File::create(&self.output).map_err(failed)?))
+            Box::new(BufWriter::with_capacity(
+                1 << 20,
+                File::create(&self.output).map_err(failed)?,
+            ))
         };
-        let count = write_stpd(instants, records, &mut output).map_err(failed)?.map_err(Failure::setup)?;
+        let count = write_stpd(instants, records, &mut output)
+            .map_err(failed)?
+            .map_err(Failure::setup)?;
         output.flush().map_err(failed)?;
         super::complain(&format!("{count} records written"));
         Ok(exit::OK)

@@ -93,22 +93,35 @@ impl TargetArguments {
         writeln!(output, "listening on {scheme}://{}", target.address()).map_err(Failure::setup)?;
         output.flush().map_err(Failure::setup)?;
         let started = Instant::now();
-        let is_over = || self.duration.is_some_and(|duration| started.elapsed() >= duration);
-        while !stop.load(std::sync::atomic::Ordering::Relaxed) && !is_over() && !target.has_failed() {
+        let is_over = || {
+            self.duration
+                .is_some_and(|duration| started.elapsed() >= duration)
+        };
+        while !stop.load(std::sync::atomic::Ordering::Relaxed) && !is_over() && !target.has_failed()
+        {
             std::thread::sleep(Duration::from_millis(20));
         }
         let summary = target.stop().map_err(Failure::setup)?;
-        writeln!(output, "{} connections, {} requests, {} answers", summary.connections, summary.requests, summary.answers)
-            .map_err(Failure::setup)?;
+        writeln!(
+            output,
+            "{} connections, {} requests, {} answers",
+            summary.connections, summary.requests, summary.answers
+        )
+        .map_err(Failure::setup)?;
         Ok(exit::OK)
     }
 }
 
 fn stall(text: &str) -> Result<(Duration, Duration), String> {
-    let (after, length) = text.split_once(':').ok_or("expected AFTER:LENGTH, such as 2s:1s")?;
+    let (after, length) = text
+        .split_once(':')
+        .ok_or("expected AFTER:LENGTH, such as 2s:1s")?;
     Ok((duration(after)?, duration(length)?))
 }
 
 fn part(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|part| (0.0..=1.0).contains(part)).ok_or_else(|| "expected a part, 0 … 1".to_owned())
+    text.parse()
+        .ok()
+        .filter(|part| (0.0..=1.0).contains(part))
+        .ok_or_else(|| "expected a part, 0 … 1".to_owned())
 }

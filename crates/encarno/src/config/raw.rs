@@ -136,5 +136,9 @@ pub(super) struct RawRun {
 
 fn zero() -> Spanned<f64> {
     let nowhere = serde_saphyr::Location::UNKNOWN;
-    Spanned { value: 0.0, referenced: nowhere, defined: nowhere }
+    Spanned {
+        value: 0.0,
+        referenced: nowhere,
+        defined: nowhere,
+    }
 }

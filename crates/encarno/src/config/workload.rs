@@ -4,7 +4,9 @@ use super::raw::{RawLevel, RawWorkers};
 use super::{Bad, duration};
 use crate::input::format_of;
 use crate::schedule::{Level, Piece, Schedule};
-use crate::settings::{Arrivals, ClosedSettings, InputFormat, InputSettings, OpenSettings, Workload};
+use crate::settings::{
+    Arrivals, ClosedSettings, InputFormat, InputSettings, OpenSettings, Workload,
+};
 
 /// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
 const WORKERS_MAX: usize = 10_000;
@@ -35,55 +37,90 @@ pub(super) fn workload(raw: &RawWorkers, input: &InputSettings) -> Result<Worklo
             if workers.duration_ns() == 0 && !bounded && duration_max.is_none() {
                 return Err(no_length(raw));
             }
-            Ok(Workload::Closed(ClosedSettings { workers, duration: duration_max }))
+            Ok(Workload::Closed(ClosedSettings {
+                workers,
+                duration: duration_max,
+            }))
         }
-        Some((mode, other)) => {
-            Err(Bad::at(mode, "workers.mode", format!("{other:?} isn't known: write open or closed")))
-        }
-        None => Err(Bad::missing("workers.mode", "write open (a rate) or closed (a number of workers)")),
+        Some((mode, other)) => Err(Bad::at(
+            mode,
+            "workers.mode",
+            format!("{other:?} isn't known: write open or closed"),
+        )),
+        None => Err(Bad::missing(
+            "workers.mode",
+            "write open (a rate) or closed (a number of workers)",
+        )),
     }
 }
 
-const EMPTY: &str = "the schedule is empty: write for example [{levelstart: 1, levelend: 10, duration: 30s}]";
+const EMPTY: &str =
+    "the schedule is empty: write for example [{levelstart: 1, levelend: 10, duration: 30s}]";
 
-fn arrivals(raw: &RawWorkers, schedule: Option<Schedule>, input: &InputSettings) -> Result<Arrivals, Bad> {
-    let kind = raw.arrivals.as_ref().map(|arrivals| (arrivals, &*arrivals.value));
+fn arrivals(
+    raw: &RawWorkers,
+    schedule: Option<Schedule>,
+    input: &InputSettings,
+) -> Result<Arrivals, Bad> {
+    let kind = raw
+        .arrivals
+        .as_ref()
+        .map(|arrivals| (arrivals, &*arrivals.value));
     match (kind, schedule) {
         (Some((_, "recorded")), None) => Ok(Arrivals::Recorded),
-        (Some((arrivals, "recorded")), Some(_)) => {
-            Err(Bad::at(arrivals, "workers.arrivals", "recorded instants and a schedule don't go together"))
-        }
+        (Some((arrivals, "recorded")), Some(_)) => Err(Bad::at(
+            arrivals,
+            "workers.arrivals",
+            "recorded instants and a schedule don't go together",
+        )),
         // A file with instants of its own needs no schedule; the standard input
         // can't be looked at beforehand.
-        (None, None) if input.file.is_file() && matches!(format_of(input), Ok(InputFormat::Stpd)) => {
+        (None, None)
+            if input.file.is_file() && matches!(format_of(input), Ok(InputFormat::Stpd)) =>
+        {
             Ok(Arrivals::Recorded)
         }
         (_, None) => Err(Bad::missing("workers.workloadschedule", EMPTY)),
         (_, Some(schedule)) if schedule.duration_ns() == 0 => Err(no_length(raw)),
         (None | Some((_, "uniform")), Some(schedule)) => Ok(Arrivals::Uniform(schedule)),
-        (Some((_, "poisson")), Some(schedule)) => Ok(Arrivals::Poisson { schedule, seed: raw.seed }),
-        (Some((arrivals, _)), _) => {
-            Err(Bad::at(arrivals, "workers.arrivals", "write uniform, poisson or recorded"))
-        }
+        (Some((_, "poisson")), Some(schedule)) => Ok(Arrivals::Poisson {
+            schedule,
+            seed: raw.seed,
+        }),
+        (Some((arrivals, _)), _) => Err(Bad::at(
+            arrivals,
+            "workers.arrivals",
+            "write uniform, poisson or recorded",
+        )),
     }
 }
 
 /// The schedule in either form; none if there is none, or it is an empty list.
 fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, Bad> {
     match (&raw.schedule, &raw.workloadschedule) {
-        (Some(text), Some(_)) => {
-            Err(Bad::at(text, "workers.schedule", "there is a workloadschedule too: one of them is too much"))
-        }
+        (Some(text), Some(_)) => Err(Bad::at(
+            text,
+            "workers.schedule",
+            "there is a workloadschedule too: one of them is too much",
+        )),
         (Some(text), None) => {
             let schedule = text.value.parse();
-            schedule.map(Some).map_err(|error: crate::schedule::ScheduleError| {
-                Bad::at(text, "workers.schedule", error.to_string())
-            })
+            schedule
+                .map(Some)
+                .map_err(|error: crate::schedule::ScheduleError| {
+                    Bad::at(text, "workers.schedule", error.to_string())
+                })
         }
         (None, Some(levels)) if !levels.value.is_empty() => {
-            let pieces = levels.value.iter().map(piece).collect::<Result<Vec<_>, _>>()?;
+            let pieces = levels
+                .value
+                .iter()
+                .map(piece)
+                .collect::<Result<Vec<_>, _>>()?;
             let schedule = Schedule::new(pieces);
-            schedule.map(Some).map_err(|error| Bad::at(levels, "workers.workloadschedule", error.to_string()))
+            schedule
+                .map(Some)
+                .map_err(|error| Bad::at(levels, "workers.workloadschedule", error.to_string()))
         }
         (None, _) => Ok(None),
     }
@@ -98,7 +135,11 @@ fn piece(raw: &RawLevel) -> Result<Piece, Bad> {
             Err(Bad::at(value, key, "a level lies between 0 and 1000000000"))
         }
     };
-    let time = duration(&Some(raw.duration.clone()), "workers.workloadschedule.duration")?.unwrap_or_default();
+    let time = duration(
+        &Some(raw.duration.clone()),
+        "workers.workloadschedule.duration",
+    )?
+    .unwrap_or_default();
     Ok(Piece {
         from: level(&raw.levelstart, "workers.workloadschedule.levelstart")?,
         to: level(&raw.levelend, "workers.workloadschedule.levelend")?,

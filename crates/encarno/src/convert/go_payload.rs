@@ -25,7 +25,12 @@ pub(super) struct GoPayloadWriter {
 
 impl GoPayloadWriter {
     pub(super) fn create(path: &Path, strings: &Strings) -> io::Result<Self> {
-        Ok(Self { out: BufWriter::new(File::create(path)?), strings: strings.clone(), timed: 0, long: 0 })
+        Ok(Self {
+            out: BufWriter::new(File::create(path)?),
+            strings: strings.clone(),
+            timed: 0,
+            long: 0,
+        })
     }
 
     pub(super) fn write(&mut self, record: &Record) -> io::Result<()> {
@@ -42,10 +47,24 @@ impl GoPayloadWriter {
                 .iter()
                 .map(|extract| {
                     let (match_no, group_no) = (extract.match_number, extract.group_number);
-                    (&*extract.name, Extract { re: &extract.regex, match_no, group_no })
+                    (
+                        &*extract.name,
+                        Extract {
+                            re: &extract.regex,
+                            match_no,
+                            group_no,
+                        },
+                    )
                 })
                 .collect(),
-            asserts: script.asserts.iter().map(|a| Assert { re: &a.regex, invert: a.invert }).collect(),
+            asserts: script
+                .asserts
+                .iter()
+                .map(|a| Assert {
+                    re: &a.regex,
+                    invert: a.invert,
+                })
+                .collect(),
         };
         let metadata = serde_json::to_vec(&metadata)?;
         self.long += u64::from(metadata.len() > METADATA_BYTES_MAX);
@@ -58,7 +77,10 @@ impl GoPayloadWriter {
                 file.seek(SeekFrom::Start(range.start))?;
                 let length = range.end - range.start;
                 if io::copy(&mut file.take(length), &mut self.out)? < length {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the file became shorter",
+                    ));
                 }
             }
         }
@@ -73,8 +95,12 @@ impl GoPayloadWriter {
     pub(super) fn warning(&self) -> Option<String> {
         match (self.timed, self.long) {
             (0, 0) => None,
-            (0, long) => Some(format!("{long} records have metadata of more than {METADATA_BYTES_MAX} bytes, which Go-encarno can't read")),
-            (timed, _) => Some(format!("Go-encarno's payload format has no instants: those of {timed} records are left out")),
+            (0, long) => Some(format!(
+                "{long} records have metadata of more than {METADATA_BYTES_MAX} bytes, which Go-encarno can't read"
+            )),
+            (timed, _) => Some(format!(
+                "Go-encarno's payload format has no instants: those of {timed} records are left out"
+            )),
         }
     }
 }

@@ -14,23 +14,41 @@ impl Parse for AccessParser {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
-            let Some(line) = source.line()? else { return Ok(None) };
+            let Some(line) = source.line()? else {
+                return Ok(None);
+            };
             let line = source.bytes(line);
             if line.trim_ascii().is_empty() {
                 continue;
             }
-            let (method, target) = request_of(line)
-                .ok_or_else(|| Bad::new(format!("no \"METHOD URI PROTO/VERSION\" in {}", shown(line))).at(start))?;
+            let (method, target) = request_of(line).ok_or_else(|| {
+                Bad::new(format!(
+                    "no \"METHOD URI PROTO/VERSION\" in {}",
+                    shown(line)
+                ))
+                .at(start)
+            })?;
             if method != b"GET" {
                 context.skipped += 1;
                 continue;
             }
             let url = Url::parse(target).map_err(|bad| bad.at(start))?;
-            let request = Request { method: b"GET", url, headers: &[], body_bytes: None };
+            let request = Request {
+                method: b"GET",
+                url,
+                headers: &[],
+                body_bytes: None,
+            };
             let payload = Payload::Memory(request.head(&context.settings).into());
             let label = context.label(b"");
             let address = context.address(url.address);
-            return Ok(Some(Record { label, address, scheduled_ns: None, payload, script: None }));
+            return Ok(Some(Record {
+                label,
+                address,
+                scheduled_ns: None,
+                payload,
+                script: None,
+            }));
         }
     }
 }

@@ -23,7 +23,11 @@ pub(super) struct Context {
 }
 
 impl Context {
-    pub(super) fn new(strings: &Strings, strings_file: Arc<StringsFile>, settings: Arc<InputSettings>) -> Self {
+    pub(super) fn new(
+        strings: &Strings,
+        strings_file: Arc<StringsFile>,
+        settings: Arc<InputSettings>,
+    ) -> Self {
         Self {
             strings: strings.clone(),
             strings_file,
@@ -75,7 +79,10 @@ impl Context {
     pub(super) fn chosen(&self, record: &Record) -> bool {
         let chosen = &self.settings.chosen_labels;
         chosen.is_empty()
-            || self.strings.get(record.label).is_some_and(|label| chosen.iter().any(|one| **one == *label))
+            || self
+                .strings
+                .get(record.label)
+                .is_some_and(|label| chosen.iter().any(|one| **one == *label))
     }
 }
 

@@ -38,7 +38,9 @@ impl Parse for JsonLineParser {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
-            let Some(line) = source.line()? else { return Ok(None) };
+            let Some(line) = source.line()? else {
+                return Ok(None);
+            };
             let line = source.bytes(line);
             if !line.trim_ascii().is_empty() {
                 return record(line, context).map(Some).map_err(|bad| bad.at(start));
@@ -48,14 +50,21 @@ impl Parse for JsonLineParser {
 }
 
 fn record(line: &[u8], context: &mut Context) -> Result<Record, Bad> {
-    let line: Line = serde_json::from_slice(line)
-        .map_err(|error| Bad::new(format!("not a line of {{tag, uri, method, headers, host, body}}: {error}")))?;
+    let line: Line = serde_json::from_slice(line).map_err(|error| {
+        Bad::new(format!(
+            "not a line of {{tag, uri, method, headers, host, body}}: {error}"
+        ))
+    })?;
     let url = Url::parse(line.uri.as_bytes())?;
     if line.method.is_empty() || !line.method.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         return Err(Bad::new(format!("{:?} can't be a method", line.method)));
     }
     let mut headers: Vec<(String, String)> = line.headers.into_iter().collect();
-    if !line.host.is_empty() && !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+    if !line.host.is_empty()
+        && !headers
+            .iter()
+            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
+    {
         headers.insert(0, ("Host".into(), line.host.into_owned()));
     }
     for (name, value) in &headers {

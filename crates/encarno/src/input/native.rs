@@ -56,13 +56,16 @@ impl Parse for NativeParser {
             self.start(source)?;
         }
         while self.at >= self.records.len() {
-            let Some((kind, payload)) = next_frame(source)? else { return Ok(None) };
+            let Some((kind, payload)) = next_frame(source)? else {
+                return Ok(None);
+            };
             match kind {
                 KIND_STRINGS => self.learn(&payload, context)?,
                 KIND_SCRIPT => self.learn_script(&payload)?,
                 KIND_RECORDS => (self.records, self.at) = (payload, 0),
                 KIND_LARGE => {
-                    let head = Head::parse(&payload).ok_or_else(|| Bad::new("a large record of no sense"))?;
+                    let head = Head::parse(&payload)
+                        .ok_or_else(|| Bad::new("a large record of no sense"))?;
                     let payload = source.payload(head.length)?;
                     return self.record(&head, payload, context).map(Some);
                 }
@@ -72,13 +75,19 @@ impl Parse for NativeParser {
         }
         let (start, end) = (self.at, self.records.len());
         self.at = end;
-        let head = Head::parse(&self.records[start..]).ok_or_else(|| Bad::new("a record is cut off in its block"))?;
+        let head = Head::parse(&self.records[start..])
+            .ok_or_else(|| Bad::new("a record is cut off in its block"))?;
         let start = start + RECORD_BYTES;
         if head.length > (end - start) as u64 {
             return Err(Bad::new("a record is longer than its block"));
         }
         self.at = start + head.length as usize;
-        self.record(&head, Payload::Memory(self.records.slice(start..self.at)), context).map(Some)
+        self.record(
+            &head,
+            Payload::Memory(self.records.slice(start..self.at)),
+            context,
+        )
+        .map(Some)
     }
 
     fn restart(&mut self) {
@@ -94,7 +103,9 @@ impl NativeParser {
         source.take(INPUT_MAGIC.len())?;
         self.started = true;
         let version = match next_frame(source)? {
-            Some((KIND_INPUT, payload)) => payload.first_chunk().map(|bytes| u32::from_le_bytes(*bytes)),
+            Some((KIND_INPUT, payload)) => payload
+                .first_chunk()
+                .map(|bytes| u32::from_le_bytes(*bytes)),
             _ => None,
         };
         match version {
@@ -112,15 +123,16 @@ impl NativeParser {
             let (text, after) = after
                 .split_at_checked(u32::from_le_bytes(*length) as usize)
                 .ok_or_else(|| Bad::new("a text is longer than its block"))?;
-            self.texts.push(context.strings.intern(&String::from_utf8_lossy(text)));
+            self.texts
+                .push(context.strings.intern(&String::from_utf8_lossy(text)));
             rest = after;
         }
         Ok(())
     }
 
     fn learn_script(&mut self, payload: &[u8]) -> Result<(), Bad> {
-        let script: Script =
-            serde_json::from_slice(payload).map_err(|error| Bad::new(format!("a script of no sense: {error}")))?;
+        let script: Script = serde_json::from_slice(payload)
+            .map_err(|error| Bad::new(format!("a script of no sense: {error}")))?;
         self.scripts.push(Arc::new(script));
         Ok(())
     }
@@ -129,17 +141,25 @@ impl NativeParser {
         let text = |number: u32| match number {
             0 => Ok(StringId(0)),
             _ => self.texts.get(number as usize - 1).copied().ok_or_else(|| {
-                Bad::new(format!("text {number} isn't there: the block with it may be damaged"))
+                Bad::new(format!(
+                    "text {number} isn't there: the block with it may be damaged"
+                ))
             }),
         };
         let scheduled_ns = (head.flags & FLAG_TIMED != 0).then_some(head.scheduled_ns);
-        let record =
-            Record { label: text(head.label)?, address: text(head.address)?, scheduled_ns, payload, script: None };
+        let record = Record {
+            label: text(head.label)?,
+            address: text(head.address)?,
+            scheduled_ns,
+            payload,
+            script: None,
+        };
         match head.script {
             0 => Ok(record),
             number => {
                 let script = self.scripts.get(number as usize - 1);
-                let script = script.ok_or_else(|| Bad::new(format!("script {number} isn't there")))?;
+                let script =
+                    script.ok_or_else(|| Bad::new(format!("script {number} isn't there")))?;
                 apply_script(record, Arc::clone(script), context)
             }
         }

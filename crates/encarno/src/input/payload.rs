@@ -32,7 +32,9 @@ impl Parse for PayloadParser {
     fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
         source.skip_line_ends()?;
         let start = source.offset();
-        let Some(line) = source.line()? else { return Ok(None) };
+        let Some(line) = source.line()? else {
+            return Ok(None);
+        };
         let line = source.bytes(line);
         let (metadata, label, address) = match Metadata::parse(line, context) {
             Ok(metadata) => metadata,
@@ -52,10 +54,18 @@ impl Parse for PayloadParser {
                 return Err(bad.at(start));
             }
         };
-        let record = Record { label, address, scheduled_ns: None, payload, script: None };
+        let record = Record {
+            label,
+            address,
+            scheduled_ns: None,
+            payload,
+            script: None,
+        };
         match metadata.script {
             None => Ok(Some(record)),
-            Some(script) => apply_script(record, self.kept(script), context).map(Some).map_err(|bad| bad.at(start)),
+            Some(script) => apply_script(record, self.kept(script), context)
+                .map(Some)
+                .map_err(|bad| bad.at(start)),
         }
     }
 }
@@ -74,7 +84,11 @@ impl PayloadParser {
 }
 
 /// Keeps the script with the record, or does what can be done about it now.
-pub(super) fn apply_script(mut record: Record, script: Arc<Script>, context: &mut Context) -> Result<Record, Bad> {
+pub(super) fn apply_script(
+    mut record: Record,
+    script: Arc<Script>,
+    context: &mut Context,
+) -> Result<Record, Bad> {
     if context.settings.scripts == Scripts::Keep {
         record.script = Some(script);
         return Ok(record);
@@ -86,7 +100,9 @@ pub(super) fn apply_script(mut record: Record, script: Arc<Script>, context: &mu
         ));
     }
     let Payload::Memory(bytes) = &record.payload else {
-        return Err(Bad::new("values can't be substituted in a payload that doesn't fit into memory"));
+        return Err(Bad::new(
+            "values can't be substituted in a payload that doesn't fit into memory",
+        ));
     };
     record.payload = Payload::Memory(substitute(bytes, &script.replaces, context));
     for (text, is_label) in [(record.label, true), (record.address, false)] {
@@ -116,7 +132,11 @@ fn substitute(payload: &Bytes, names: &[String], context: &Context) -> Bytes {
 
 fn replace_values(mut text: Vec<u8>, names: &[String], context: &Context) -> Vec<u8> {
     for name in names {
-        let value = context.settings.values.get(name).map_or(NO_VALUE, String::as_str);
+        let value = context
+            .settings
+            .values
+            .get(name)
+            .map_or(NO_VALUE, String::as_str);
         text = replace(&text, format!("${{{name}}}").as_bytes(), value.as_bytes());
     }
     text
@@ -214,23 +234,55 @@ impl Metadata {
 
 impl Json<'_> {
     fn script(self, context: &Context) -> Result<Option<Script>, Bad> {
-        let mut script = Script { replaces: self.replaces, ..Script::default() };
+        let mut script = Script {
+            replaces: self.replaces,
+            ..Script::default()
+        };
         for index in self.r {
-            script.replaces.push(context.strings_file.get(index)?.to_owned());
+            script
+                .replaces
+                .push(context.strings_file.get(index)?.to_owned());
         }
-        for (name, JsonExtract { re, group_no, match_no }) in self.extracts {
-            script.extracts.push(Extract { name, regex: re, match_number: match_no, group_number: group_no });
+        for (
+            name,
+            JsonExtract {
+                re,
+                group_no,
+                match_no,
+            },
+        ) in self.extracts
+        {
+            script.extracts.push(Extract {
+                name,
+                regex: re,
+                match_number: match_no,
+                group_number: group_no,
+            });
         }
         for index in self.e {
-            script.extracts.push(indexed_extract(context.strings_file.get(index)?)?);
+            script
+                .extracts
+                .push(indexed_extract(context.strings_file.get(index)?)?);
         }
-        script.asserts = self.asserts.into_iter().map(|a| Assert { regex: a.re, invert: a.invert }).collect();
+        script.asserts = self
+            .asserts
+            .into_iter()
+            .map(|a| Assert {
+                regex: a.re,
+                invert: a.invert,
+            })
+            .collect();
         for index in self.c {
             let text = context.strings_file.get(index)?;
-            let (invert, regex) = text
-                .split_once(' ')
-                .ok_or_else(|| Bad::new(format!("string {index} isn't an assertion `0|1 regex`: {text:?}")))?;
-            script.asserts.push(Assert { regex: regex.into(), invert: invert != "0" });
+            let (invert, regex) = text.split_once(' ').ok_or_else(|| {
+                Bad::new(format!(
+                    "string {index} isn't an assertion `0|1 regex`: {text:?}"
+                ))
+            })?;
+            script.asserts.push(Assert {
+                regex: regex.into(),
+                invert: invert != "0",
+            });
         }
         Ok((script != Script::default()).then_some(script))
     }
@@ -244,13 +296,22 @@ fn indexed_extract(text: &str) -> Result<Extract, Bad> {
         let match_number = words.next()?.parse().ok()?;
         let group_number = words.next()?.parse().ok()?;
         let regex = words.next()?.to_owned();
-        Some(Extract { name, regex, match_number, group_number })
+        Some(Extract {
+            name,
+            regex,
+            match_number,
+            group_number,
+        })
     };
     parse().ok_or_else(|| Bad::new(format!("not an extract `name match group regex`: {text:?}")))
 }
 
 impl Context {
-    fn indexed(&mut self, index: u32, number: fn(&mut Self, &[u8]) -> StringId) -> Result<StringId, Bad> {
+    fn indexed(
+        &mut self,
+        index: u32,
+        number: fn(&mut Self, &[u8]) -> StringId,
+    ) -> Result<StringId, Bad> {
         let text = self.strings_file.get(index)?.to_owned();
         Ok(number(self, text.as_bytes()))
     }
@@ -264,6 +325,9 @@ fn starts_record(line: &[u8]) -> bool {
 fn length_of(line: &[u8]) -> Option<u64> {
     let after = memmem::find(line, b"\"plen\":")? + b"\"plen\":".len();
     let digits = line[after..].trim_ascii_start();
-    let end = digits.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(digits.len());
+    let end = digits
+        .iter()
+        .position(|byte| !byte.is_ascii_digit())
+        .unwrap_or(digits.len());
     number(&digits[..end])
 }

@@ -27,7 +27,9 @@ impl Parse for RawParser {
         source.skip_line_ends()?;
         let start = source.offset();
         let timed = self.timed;
-        let Some(line) = source.line()? else { return Ok(None) };
+        let Some(line) = source.line()? else {
+            return Ok(None);
+        };
         let header = match Header::parse(source.bytes(line), timed) {
             Ok(header) => header,
             Err(bad) => {
@@ -48,7 +50,13 @@ impl Parse for RawParser {
             }
         };
         let address = context.address(b"");
-        Ok(Some(Record { label, address, scheduled_ns, payload, script: None }))
+        Ok(Some(Record {
+            label,
+            address,
+            scheduled_ns,
+            payload,
+            script: None,
+        }))
     }
 }
 
@@ -61,31 +69,50 @@ struct Header<'a> {
 impl<'a> Header<'a> {
     fn parse(line: &'a [u8], timed: bool) -> Result<Self, Bad> {
         let (length, rest) = word(line);
-        let length = number(length)
-            .ok_or_else(|| Bad::new(format!("a record starts with its length, and this with {}", shown(line))))?;
+        let length = number(length).ok_or_else(|| {
+            Bad::new(format!(
+                "a record starts with its length, and this with {}",
+                shown(line)
+            ))
+        })?;
         let (scheduled_ns, rest) = if timed && !rest.is_empty() {
             let (ms, rest) = word(rest);
             let ns = number(ms).and_then(|ms| ms.checked_mul(1_000_000));
-            let ns = ns.ok_or_else(|| Bad::new(format!("after the length comes a time in ms, not {}", shown(ms))))?;
+            let ns = ns.ok_or_else(|| {
+                Bad::new(format!(
+                    "after the length comes a time in ms, not {}",
+                    shown(ms)
+                ))
+            })?;
             (Some(ns), rest)
         } else {
             (timed.then_some(0), rest)
         };
         let tag = rest.trim_ascii();
         if tag.len() > TAG_BYTES_MAX {
-            return Err(Bad::new(format!("a tag of {} bytes; at most {TAG_BYTES_MAX}", tag.len())));
+            return Err(Bad::new(format!(
+                "a tag of {} bytes; at most {TAG_BYTES_MAX}",
+                tag.len()
+            )));
         }
         if timed && tag.contains(&b'\t') {
             return Err(Bad::new("a tab in the tag"));
         }
-        Ok(Self { length, scheduled_ns, tag })
+        Ok(Self {
+            length,
+            scheduled_ns,
+            tag,
+        })
     }
 }
 
 /// The first word, and what follows the blanks after it.
 pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_start();
-    let end = text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len());
+    let end = text
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .unwrap_or(text.len());
     (&text[..end], text[end..].trim_ascii_start())
 }
 
@@ -102,5 +129,8 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
 
 /// The start of some bytes, for a message.
 pub(super) fn shown(bytes: &[u8]) -> String {
-    format!("{:?}", String::from_utf8_lossy(&bytes[..bytes.len().min(40)]))
+    format!(
+        "{:?}",
+        String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
+    )
 }

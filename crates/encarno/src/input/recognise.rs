@@ -11,10 +11,18 @@ pub(super) fn format(start: &[u8]) -> Result<InputFormat, String> {
     if start.starts_with(&INPUT_MAGIC) {
         return Ok(InputFormat::Native);
     }
-    let mut lines = start.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty());
-    let Some(first) = lines.next() else { return Err("the file is empty".into()) };
+    let mut lines = start
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else {
+        return Err("the file is empty".into());
+    };
     let headers = std::iter::once(first).chain(lines.clone());
-    let request = headers.clone().find(|line| !line.starts_with(b"[")).unwrap_or_default();
+    let request = headers
+        .clone()
+        .find(|line| !line.starts_with(b"["))
+        .unwrap_or_default();
     let format = match first[0] {
         b'{' if memchr::memmem::find(first, b"\"plen\"").is_some() => Some(InputFormat::Payload),
         b'{' if memchr::memmem::find(first, b"\"uri\"").is_some() => Some(InputFormat::JsonLine),
@@ -44,10 +52,19 @@ fn with_length(line: &[u8], start: &[u8]) -> Option<InputFormat> {
     // A tag may look like a path; then the bytes are a request and no body.
     let payload_start = memchr::memmem::find(start, line)? + line.len();
     let payload = start[payload_start..].trim_ascii_start();
-    let payload = &payload[..payload.len().min(usize::try_from(length).unwrap_or(usize::MAX))];
-    let first = payload.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let payload = &payload[..payload
+        .len()
+        .min(usize::try_from(length).unwrap_or(usize::MAX))];
+    let first = payload
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let is_request = memchr::memmem::find(first, b" HTTP/1.").is_some();
-    if is_uripost(line) && !is_request { Some(InputFormat::UriPost) } else { Some(InputFormat::Raw) }
+    if is_uripost(line) && !is_request {
+        Some(InputFormat::UriPost)
+    } else {
+        Some(InputFormat::Raw)
+    }
 }
 
 fn is_uripost(line: &[u8]) -> bool {

@@ -26,7 +26,11 @@ impl<'a> Url<'a> {
         }
         let Some(scheme) = scheme(text) else {
             return match text.first() {
-                Some(b'/') => Ok(Self { address: b"", host: b"", target: text }),
+                Some(b'/') => Ok(Self {
+                    address: b"",
+                    host: b"",
+                    target: text,
+                }),
                 _ => Err(Bad::new(format!(
                     "a URL starts with /, http:// or https://, and this with {:?}",
                     String::from_utf8_lossy(&text[..text.len().min(20)])
@@ -35,8 +39,16 @@ impl<'a> Url<'a> {
         };
         let end = text[scheme..].iter().position(|byte| b"/?#".contains(byte));
         let end = end.map_or(text.len(), |end| scheme + end);
-        let target: &[u8] = if text[end..].starts_with(b"/") { &text[end..] } else { b"/" };
-        Ok(Self { address: &text[..end], host: &text[scheme..end], target })
+        let target: &[u8] = if text[end..].starts_with(b"/") {
+            &text[end..]
+        } else {
+            b"/"
+        };
+        Ok(Self {
+            address: &text[..end],
+            host: &text[scheme..end],
+            target,
+        })
     }
 }
 
@@ -58,9 +70,17 @@ impl Request<'_> {
         head.push(b' ');
         head.extend_from_slice(self.url.target);
         head.extend_from_slice(b" HTTP/1.1\r\n");
-        let given = |name: &str| self.headers.iter().any(|(other, _)| other.eq_ignore_ascii_case(name));
+        let given = |name: &str| {
+            self.headers
+                .iter()
+                .any(|(other, _)| other.eq_ignore_ascii_case(name))
+        };
         if !given("host") {
-            let host = if self.url.host.is_empty() { settings.host.as_bytes() } else { self.url.host };
+            let host = if self.url.host.is_empty() {
+                settings.host.as_bytes()
+            } else {
+                self.url.host
+            };
             append_header(&mut head, b"Host", host);
         }
         for (name, value) in self.headers {
@@ -82,19 +102,32 @@ impl Request<'_> {
 
 /// The path in the first line of a request, without the query.
 pub(super) fn path(request: &[u8]) -> String {
-    let line = request.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    let line = request
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
     let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    let path = target.split(|byte| b"?#".contains(byte)).next().unwrap_or_default();
+    let path = target
+        .split(|byte| b"?#".contains(byte))
+        .next()
+        .unwrap_or_default();
     String::from_utf8_lossy(path).into_owned()
 }
 
 /// The Host header of a request.
 pub(super) fn host(request: &[u8]) -> Option<&[u8]> {
-    let mut lines = request.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii_end).skip(1);
-    let host = lines.by_ref().take_while(|line| !line.is_empty()).find_map(|line| {
-        let (name, value) = line.split_at(memchr::memchr(b':', line)?);
-        name.eq_ignore_ascii_case(b"host").then(|| value[1..].trim_ascii())
-    });
+    let mut lines = request
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii_end)
+        .skip(1);
+    let host = lines
+        .by_ref()
+        .take_while(|line| !line.is_empty())
+        .find_map(|line| {
+            let (name, value) = line.split_at(memchr::memchr(b':', line)?);
+            name.eq_ignore_ascii_case(b"host")
+                .then(|| value[1..].trim_ascii())
+        });
     host.filter(|host| !host.is_empty())
 }
 
@@ -110,11 +143,17 @@ pub(super) fn parse_header(text: &[u8]) -> Result<(String, String), Bad> {
 
 /// A line end in a header would make another header of the rest.
 pub(super) fn check_header(name: &str, value: &str) -> Result<(), Bad> {
-    if name.is_empty() || name.bytes().any(|byte| byte <= b' ' || byte == b':' || byte == 0x7f) {
+    if name.is_empty()
+        || name
+            .bytes()
+            .any(|byte| byte <= b' ' || byte == b':' || byte == 0x7f)
+    {
         return Err(Bad::new(format!("{name:?} can't be the name of a header")));
     }
     if value.contains(['\r', '\n', '\0']) {
-        return Err(Bad::new(format!("the value of header {name} has a line end in it")));
+        return Err(Bad::new(format!(
+            "the value of header {name} has a line end in it"
+        )));
     }
     Ok(())
 }
@@ -127,5 +166,8 @@ fn append_header(head: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 }
 
 fn scheme(text: &[u8]) -> Option<usize> {
-    [&b"http://"[..], b"https://"].into_iter().find(|scheme| text.starts_with(scheme)).map(<[u8]>::len)
+    [&b"http://"[..], b"https://"]
+        .into_iter()
+        .find(|scheme| text.starts_with(scheme))
+        .map(<[u8]>::len)
 }

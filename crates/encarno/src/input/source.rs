@@ -30,7 +30,11 @@ pub(super) struct Source {
 
 enum Reader {
     /// Payloads can be sent from it; the size tells false lengths at once.
-    Plain { file: Arc<File>, position: u64, bytes: u64 },
+    Plain {
+        file: Arc<File>,
+        position: u64,
+        bytes: u64,
+    },
     Gzip(Box<MultiGzDecoder<BufReader<At>>>, Arc<File>),
     /// A pipe or the standard input: read once.
     Stream(File),
@@ -49,7 +53,11 @@ impl Read for At {
 
 impl Source {
     pub(super) fn open(path: &Path, block_bytes: usize, memory_bytes_max: u64) -> io::Result<Self> {
-        let actual = if path == Path::new("-") { Path::new("/dev/stdin") } else { path };
+        let actual = if path == Path::new("-") {
+            Path::new("/dev/stdin")
+        } else {
+            path
+        };
         let file = File::open(actual)?;
         let metadata = file.metadata()?;
         if metadata.is_dir() {
@@ -60,24 +68,53 @@ impl Source {
             let mut magic = [0; 2];
             match file.read_at(&mut magic, 0)? {
                 2 if magic == [0x1f, 0x8b] => gzip(file),
-                _ => Reader::Plain { file, position: 0, bytes: metadata.len() },
+                _ => Reader::Plain {
+                    file,
+                    position: 0,
+                    bytes: metadata.len(),
+                },
             }
         } else {
             Reader::Stream(file)
         };
         let block = Bytes::new();
-        Ok(Self { reader, block, at: 0, offset: 0, at_end: false, block_bytes, memory_bytes_max })
+        Ok(Self {
+            reader,
+            block,
+            at: 0,
+            offset: 0,
+            at_end: false,
+            block_bytes,
+            memory_bytes_max,
+        })
     }
 
     /// The same file from its start, for somebody else.
     pub(super) fn again(&self) -> io::Result<Self> {
         let reader = match &self.reader {
-            Reader::Plain { file, bytes, .. } => Reader::Plain { file: Arc::clone(file), position: 0, bytes: *bytes },
+            Reader::Plain { file, bytes, .. } => Reader::Plain {
+                file: Arc::clone(file),
+                position: 0,
+                bytes: *bytes,
+            },
             Reader::Gzip(_, file) => gzip(Arc::clone(file)),
-            Reader::Stream(_) => return Err(io::Error::new(io::ErrorKind::NotSeekable, "a pipe can be read once only")),
+            Reader::Stream(_) => {
+                return Err(io::Error::new(
+                    io::ErrorKind::NotSeekable,
+                    "a pipe can be read once only",
+                ));
+            }
         };
         let (block_bytes, memory_bytes_max) = (self.block_bytes, self.memory_bytes_max);
-        Ok(Self { reader, block: Bytes::new(), at: 0, offset: 0, at_end: false, block_bytes, memory_bytes_max })
+        Ok(Self {
+            reader,
+            block: Bytes::new(),
+            at: 0,
+            offset: 0,
+            at_end: false,
+            block_bytes,
+            memory_bytes_max,
+        })
     }
 
     /// Where the next byte lies in the (decompressed) file.
@@ -137,7 +174,10 @@ impl Source {
     pub(super) fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let rest = self.rest();
-            let ends = rest.iter().take_while(|&&byte| byte == b'\n' || byte == b'\r').count();
+            let ends = rest
+                .iter()
+                .take_while(|&&byte| byte == b'\n' || byte == b'\r')
+                .count();
             let whole = ends == rest.len();
             self.use_bytes(ends);
             if !whole || !self.read_block(1)? {
@@ -168,11 +208,19 @@ impl Source {
             return Ok(Payload::Memory(self.take(length as usize)?));
         }
         let start = self.offset;
-        if let Reader::Plain { file, position, bytes } = &mut self.reader {
+        if let Reader::Plain {
+            file,
+            position,
+            bytes,
+        } = &mut self.reader
+        {
             if length > bytes.saturating_sub(start) {
                 return Err(too_short(length, bytes.saturating_sub(start)));
             }
-            let payload = Payload::File { file: Arc::clone(file), range: start..start + length };
+            let payload = Payload::File {
+                file: Arc::clone(file),
+                range: start..start + length,
+            };
             let rest = self.block.len() - self.at;
             if length <= rest as u64 {
                 self.use_bytes(length as usize);
@@ -199,8 +247,11 @@ impl Source {
     /// Copies a payload of a compressed file to a temporary one: it is sent
     /// from there.
     fn spool(&mut self, length: u64) -> Result<Payload, Bad> {
-        let mut file = tempfile::tempfile()
-            .map_err(|error| Bad::fatal(format!("a payload of {length} bytes needs a temporary file: {error}")))?;
+        let mut file = tempfile::tempfile().map_err(|error| {
+            Bad::fatal(format!(
+                "a payload of {length} bytes needs a temporary file: {error}"
+            ))
+        })?;
         let mut left = length;
         while left > 0 {
             let some = self.peek(1)?.len() as u64;
@@ -209,13 +260,19 @@ impl Source {
             }
             let rest = self.rest();
             let piece = &rest[..rest.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
-            io::Write::write_all(&mut file, piece)
-                .map_err(|error| Bad::fatal(format!("can't write a payload to a temporary file: {error}")))?;
+            io::Write::write_all(&mut file, piece).map_err(|error| {
+                Bad::fatal(format!(
+                    "can't write a payload to a temporary file: {error}"
+                ))
+            })?;
             let used = piece.len();
             left -= used as u64;
             self.use_bytes(used);
         }
-        Ok(Payload::File { file: Arc::new(file), range: 0..length })
+        Ok(Payload::File {
+            file: Arc::new(file),
+            range: 0..length,
+        })
     }
 
     fn rest(&self) -> &[u8] {
@@ -262,7 +319,9 @@ impl Source {
         block.extend_from_slice(&rest);
         let bytes = match &mut self.reader {
             Reader::Plain { file, position, .. } => {
-                let bytes = At(Arc::clone(file), *position).take(more as u64).read_to_end(&mut block)?;
+                let bytes = At(Arc::clone(file), *position)
+                    .take(more as u64)
+                    .read_to_end(&mut block)?;
                 *position += bytes as u64;
                 bytes
             }
@@ -292,7 +351,9 @@ fn gzip(file: Arc<File>) -> Reader {
 }
 
 fn too_short(length: u64, there: u64) -> Bad {
-    Bad::new(format!("{length} bytes are announced, and only {there} are there"))
+    Bad::new(format!(
+        "{length} bytes are announced, and only {there} are there"
+    ))
 }
 
 /// Puts bytes that were made, and not read, where they can be sent from: in
@@ -310,9 +371,15 @@ pub(super) fn made(head: Vec<u8>, body: Payload, memory_bytes_max: u64) -> Resul
     let spool = || -> io::Result<Payload> {
         let mut file = tempfile::tempfile()?;
         io::Write::write_all(&mut file, &head)?;
-        io::copy(&mut At(body_file, range.start).take(range.end - range.start), &mut file)?;
+        io::copy(
+            &mut At(body_file, range.start).take(range.end - range.start),
+            &mut file,
+        )?;
         let end = file.stream_position()?;
-        Ok(Payload::File { file: Arc::new(file), range: 0..end })
+        Ok(Payload::File {
+            file: Arc::new(file),
+            range: 0..end,
+        })
     };
     spool().map_err(|error| Bad::fatal(format!("a large request needs a temporary file: {error}")))
 }

@@ -20,7 +20,10 @@ impl StringsFile {
             reason: source.to_string(),
         })?;
         let text = String::from_utf8_lossy(&bytes);
-        Ok(Self { lines: text.lines().map(str::to_owned).collect(), given: true })
+        Ok(Self {
+            lines: text.lines().map(str::to_owned).collect(),
+            given: true,
+        })
     }
 
     pub(super) fn get(&self, index: u32) -> Result<&str, Bad> {

@@ -14,27 +14,46 @@ pub(super) struct UriParser {
 
 impl UriParser {
     pub(super) fn uri() -> Self {
-        Self { bodies: false, headers: Vec::new() }
+        Self {
+            bodies: false,
+            headers: Vec::new(),
+        }
     }
 
     pub(super) fn with_bodies() -> Self {
-        Self { bodies: true, headers: Vec::new() }
+        Self {
+            bodies: true,
+            headers: Vec::new(),
+        }
     }
 
     fn set_header(&mut self, text: &[u8]) -> Result<(), Bad> {
         let (name, value) = parse_header(text)?;
-        match self.headers.iter_mut().find(|(other, _)| other.eq_ignore_ascii_case(&name)) {
+        match self
+            .headers
+            .iter_mut()
+            .find(|(other, _)| other.eq_ignore_ascii_case(&name))
+        {
             Some(header) => header.1 = value,
             None => self.headers.push((name, value)),
         }
         Ok(())
     }
 
-    fn record(&self, line: &[u8], source: &mut Source, context: &mut Context) -> Result<Record, Bad> {
+    fn record(
+        &self,
+        line: &[u8],
+        source: &mut Source,
+        context: &mut Context,
+    ) -> Result<Record, Bad> {
         let (length, line) = if self.bodies {
             let (length, rest) = word(line);
-            let length = number(length)
-                .ok_or_else(|| Bad::new(format!("a record starts with the length of its body, and this with {}", shown(line))))?;
+            let length = number(length).ok_or_else(|| {
+                Bad::new(format!(
+                    "a record starts with the length of its body, and this with {}",
+                    shown(line)
+                ))
+            })?;
             (Some(length), rest)
         } else {
             (None, line)
@@ -55,7 +74,13 @@ impl UriParser {
             None => Payload::Memory(Default::default()),
         };
         let payload = made(head, body, context.settings.memory_payload_bytes_max)?;
-        Ok(Record { label, address, scheduled_ns: None, payload, script: None })
+        Ok(Record {
+            label,
+            address,
+            scheduled_ns: None,
+            payload,
+            script: None,
+        })
     }
 }
 
@@ -64,7 +89,9 @@ impl Parse for UriParser {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
-            let Some(line) = source.line()? else { return Ok(None) };
+            let Some(line) = source.line()? else {
+                return Ok(None);
+            };
             let line = source.bytes(line).trim_ascii().to_vec();
             let result = match &line[..] {
                 [] => continue,

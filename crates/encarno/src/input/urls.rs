@@ -13,7 +13,9 @@ impl Parse for UrlsParser {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
-            let Some(line) = source.line()? else { return Ok(None) };
+            let Some(line) = source.line()? else {
+                return Ok(None);
+            };
             let line = source.bytes(line).trim_ascii();
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
@@ -25,9 +27,20 @@ impl Parse for UrlsParser {
             let (url, label) = parse().map_err(|bad: Bad| bad.at(start))?;
             let label = context.label(label);
             let address = context.address(url.address);
-            let request = Request { method: b"GET", url, headers: &[], body_bytes: None };
+            let request = Request {
+                method: b"GET",
+                url,
+                headers: &[],
+                body_bytes: None,
+            };
             let payload = Payload::Memory(request.head(&context.settings).into());
-            return Ok(Some(Record { label, address, scheduled_ns: None, payload, script: None }));
+            return Ok(Some(Record {
+                label,
+                address,
+                scheduled_ns: None,
+                payload,
+                script: None,
+            }));
         }
     }
 }
@@ -38,7 +51,10 @@ fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Bad> {
     if Url::is_like(first) {
         return Ok((first, rest));
     }
-    let start = line.iter().rposition(u8::is_ascii_whitespace).map_or(0, |blank| blank + 1);
+    let start = line
+        .iter()
+        .rposition(u8::is_ascii_whitespace)
+        .map_or(0, |blank| blank + 1);
     let (label, url) = line.split_at(start);
     if Url::is_like(url) {
         Ok((url, label.trim_ascii()))

@@ -50,33 +50,51 @@ pub struct AddressError {
 impl Address {
     /// Understands an address. What follows host and port is ignored.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let error = |reason: &str| AddressError { address: text.to_owned(), reason: reason.to_owned() };
-        let (scheme, rest) = text.trim().split_once("://").unwrap_or(("http", text.trim()));
+        let error = |reason: &str| AddressError {
+            address: text.to_owned(),
+            reason: reason.to_owned(),
+        };
+        let (scheme, rest) = text
+            .trim()
+            .split_once("://")
+            .unwrap_or(("http", text.trim()));
         let (tls, port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (false, 80),
             "https" => (true, 443),
             "udp" => (false, 0),
             "http+unix" | "unix" => {
-                let path = SocketAddrUnix::new(rest).map_err(|_| error("the socket's path is too long"))?;
-                return Ok(Self { tls: false, host: Host::Unix(path) });
+                let path = SocketAddrUnix::new(rest)
+                    .map_err(|_| error("the socket's path is too long"))?;
+                return Ok(Self {
+                    tls: false,
+                    host: Host::Unix(path),
+                });
             }
             _ => return Err(error("expected http://, https://, udp:// or http+unix://")),
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let authority = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let authority = authority
+            .rsplit_once('@')
+            .map_or(authority, |(_, host)| host);
         let (name, port_text) = if let Some(inner) = authority.strip_prefix('[') {
-            let (name, tail) = inner.split_once(']').ok_or_else(|| error("a '[' without ']'"))?;
+            let (name, tail) = inner
+                .split_once(']')
+                .ok_or_else(|| error("a '[' without ']'"))?;
             (name, tail.strip_prefix(':'))
         } else {
             match authority.split_once(':') {
-                Some((_, tail)) if tail.contains(':') => return Err(error("an IPv6 address needs brackets: [::1]:80")),
+                Some((_, tail)) if tail.contains(':') => {
+                    return Err(error("an IPv6 address needs brackets: [::1]:80"));
+                }
                 Some((name, port)) => (name, Some(port)),
                 None => (authority, None),
             }
         };
         let port = match port_text {
             None | Some("") => port,
-            Some(digits) => digits.parse().map_err(|_| error("the port isn't a number up to 65535"))?,
+            Some(digits) => digits
+                .parse()
+                .map_err(|_| error("the port isn't a number up to 65535"))?,
         };
         if name.is_empty() {
             return Err(error("no host"));
@@ -84,7 +102,13 @@ impl Address {
         if port == 0 {
             return Err(error("no port"));
         }
-        Ok(Self { tls, host: Host::Internet { name: name.to_owned(), port } })
+        Ok(Self {
+            tls,
+            host: Host::Internet {
+                name: name.to_owned(),
+                port,
+            },
+        })
     }
 
     /// The name that TLS asks for and verifies.
@@ -160,7 +184,12 @@ impl AddressBook {
         let (results_sender, results) = unbounded();
         let mut entries = HashMap::new();
         let first = default.map_or_else(
-            || Entry::Failed(super::code::ADDRESS, strings.intern("the record has no address, and no default one is set")),
+            || {
+                Entry::Failed(
+                    super::code::ADDRESS,
+                    strings.intern("the record has no address, and no default one is set"),
+                )
+            },
             Entry::Ready,
         );
         entries.insert(StringId(0), first);
@@ -181,14 +210,25 @@ impl AddressBook {
             let entry = self.begin(id);
             self.entries.insert(id, entry);
         }
-        if let (Some(refresh_ns), Some(Entry::Ready(endpoint))) = (self.refresh_ns, self.entries.get_mut(&id)) {
+        if let (Some(refresh_ns), Some(Entry::Ready(endpoint))) =
+            (self.refresh_ns, self.entries.get_mut(&id))
+        {
             let names = matches!(endpoint.peers.first(), Some(Peer::Internet(_)));
-            if names && !endpoint.pending && now_ns.saturating_sub(endpoint.looked_up_ns) > refresh_ns {
+            if names
+                && !endpoint.pending
+                && now_ns.saturating_sub(endpoint.looked_up_ns) > refresh_ns
+            {
                 endpoint.pending = true;
                 endpoint.looked_up_ns = now_ns;
                 if let Some(Peer::Internet(first)) = endpoint.peers.first() {
                     let (name, port) = (endpoint.name.to_string(), first.port());
-                    self.resolver.ask(Question { id, name, port, reply: self.results_sender.clone(), waker: Arc::clone(&self.waker) });
+                    self.resolver.ask(Question {
+                        id,
+                        name,
+                        port,
+                        reply: self.results_sender.clone(),
+                        waker: Arc::clone(&self.waker),
+                    });
                 }
             }
         }
@@ -216,11 +256,18 @@ impl AddressBook {
                 }
                 (Some(entry @ Entry::Pending { .. }), result) => {
                     let new = match (&*entry, result) {
-                        (Entry::Pending { address, .. }, Ok(peers)) => Entry::Ready(endpoint_of(address, peers)),
-                        (_, Err(reason)) => Entry::Failed(super::code::DNS, self.strings.intern(&reason)),
+                        (Entry::Pending { address, .. }, Ok(peers)) => {
+                            Entry::Ready(endpoint_of(address, peers))
+                        }
+                        (_, Err(reason)) => {
+                            Entry::Failed(super::code::DNS, self.strings.intern(&reason))
+                        }
                         (_, Ok(_)) => continue,
                     };
-                    if let Entry::Pending { workers: waiting, .. } = std::mem::replace(entry, new) {
+                    if let Entry::Pending {
+                        workers: waiting, ..
+                    } = std::mem::replace(entry, new)
+                    {
                         workers.extend(waiting);
                     }
                 }
@@ -232,15 +279,27 @@ impl AddressBook {
     fn begin(&self, id: StringId) -> Entry {
         let text = self.strings.get(id).unwrap_or_default();
         match Address::parse(&text) {
-            Err(error) => Entry::Failed(super::code::ADDRESS, self.strings.intern(&error.to_string())),
+            Err(error) => Entry::Failed(
+                super::code::ADDRESS,
+                self.strings.intern(&error.to_string()),
+            ),
             Ok(address) => match immediate(&address) {
                 Some(peer) => Entry::Ready(endpoint_of(&address, vec![peer])),
                 None => {
                     if let Host::Internet { name, port } = &address.host {
                         let (reply, waker) = (self.results_sender.clone(), Arc::clone(&self.waker));
-                        self.resolver.ask(Question { id, name: name.clone(), port: *port, reply, waker });
+                        self.resolver.ask(Question {
+                            id,
+                            name: name.clone(),
+                            port: *port,
+                            reply,
+                            waker,
+                        });
                     }
-                    Entry::Pending { address, workers: Vec::new() }
+                    Entry::Pending {
+                        address,
+                        workers: Vec::new(),
+                    }
                 }
             },
         }
@@ -254,9 +313,15 @@ pub fn resolve_now(text: &str) -> Result<Endpoint, AddressError> {
         return Ok(endpoint_of(&address, vec![peer]));
     }
     let Host::Internet { name, port } = &address.host else {
-        return Err(AddressError { address: text.to_owned(), reason: "no host".to_owned() });
+        return Err(AddressError {
+            address: text.to_owned(),
+            reason: "no host".to_owned(),
+        });
     };
-    let peers = resolve(name, *port).map_err(|reason| AddressError { address: text.to_owned(), reason })?;
+    let peers = resolve(name, *port).map_err(|reason| AddressError {
+        address: text.to_owned(),
+        reason,
+    })?;
     Ok(endpoint_of(&address, peers))
 }
 
@@ -291,15 +356,24 @@ impl Resolver {
         let (questions, receiver) = bounded::<Question>(QUESTIONS_MAX);
         for _ in 0..RESOLVER_THREADS {
             let receiver = receiver.clone();
-            thread::Builder::new().name("resolver".to_owned()).spawn(move || {
-                for question in receiver {
-                    let result = resolve(&question.name, question.port);
-                    // The loop may have ended meanwhile.
-                    if question.reply.send(Found { id: question.id, result }).is_ok() {
-                        question.waker.wake();
+            thread::Builder::new()
+                .name("resolver".to_owned())
+                .spawn(move || {
+                    for question in receiver {
+                        let result = resolve(&question.name, question.port);
+                        // The loop may have ended meanwhile.
+                        if question
+                            .reply
+                            .send(Found {
+                                id: question.id,
+                                result,
+                            })
+                            .is_ok()
+                        {
+                            question.waker.wake();
+                        }
                     }
-                }
-            })?;
+                })?;
         }
         Ok(Self { questions })
     }
@@ -307,8 +381,18 @@ impl Resolver {
     fn ask(&self, question: Question) {
         if let Err(full) = self.questions.try_send(question) {
             let question = full.into_inner();
-            let reason = format!("name '{}' not looked up: too many names at once", question.name);
-            if question.reply.send(Found { id: question.id, result: Err(reason) }).is_ok() {
+            let reason = format!(
+                "name '{}' not looked up: too many names at once",
+                question.name
+            );
+            if question
+                .reply
+                .send(Found {
+                    id: question.id,
+                    result: Err(reason),
+                })
+                .is_ok()
+            {
                 question.waker.wake();
             }
         }
@@ -316,7 +400,9 @@ impl Resolver {
 }
 
 fn resolve(name: &str, port: u16) -> Result<Vec<Peer>, String> {
-    let found = (name, port).to_socket_addrs().map_err(|error| format!("name '{name}' not found: {error}"))?;
+    let found = (name, port)
+        .to_socket_addrs()
+        .map_err(|error| format!("name '{name}' not found: {error}"))?;
     let mut peers: Vec<Peer> = Vec::new();
     for address in found {
         let peer = Peer::Internet(address);
@@ -324,7 +410,11 @@ fn resolve(name: &str, port: u16) -> Result<Vec<Peer>, String> {
             peers.push(peer);
         }
     }
-    if peers.is_empty() { Err(format!("name '{name}' has no addresses")) } else { Ok(peers) }
+    if peers.is_empty() {
+        Err(format!("name '{name}' has no addresses"))
+    } else {
+        Ok(peers)
+    }
 }
 
 /// The peer of an address that needs no lookup.
@@ -339,7 +429,14 @@ fn immediate(address: &Address) -> Option<Peer> {
 }
 
 fn endpoint_of(address: &Address, peers: Vec<Peer>) -> Endpoint {
-    Endpoint { tls: address.tls, name: address.name().into(), peers, next: 0, looked_up_ns: 0, pending: false }
+    Endpoint {
+        tls: address.tls,
+        name: address.name().into(),
+        peers,
+        next: 0,
+        looked_up_ns: 0,
+        pending: false,
+    }
 }
 
 #[cfg(test)]
@@ -350,16 +447,29 @@ mod tests {
     fn addresses() {
         let parse = |text: &str| {
             let address = Address::parse(text).map_err(|error| error.reason)?;
-            let Host::Internet { name, port } = address.host else { return Err("unix".to_owned()) };
+            let Host::Internet { name, port } = address.host else {
+                return Err("unix".to_owned());
+            };
             Ok((address.tls, name, port))
         };
-        let is = |text: &str, tls, name: &str, port| assert_eq!(parse(text), Ok((tls, name.to_owned(), port)), "{text}");
+        let is = |text: &str, tls, name: &str, port| {
+            assert_eq!(parse(text), Ok((tls, name.to_owned(), port)), "{text}")
+        };
         is("http://example.org/", false, "example.org", 80);
         is("https://[::1]/a?b", true, "::1", 443);
         is("https://user:pass@h:8443", true, "h", 8443);
         is("udp://127.0.0.1:53", false, "127.0.0.1", 53);
         is("localhost:8070", false, "localhost", 8070);
-        for bad in ["", "http://", "ftp://a", "http://a:b", "http://a:99999", "http://[::1", "http://::1:80", "udp://a"] {
+        for bad in [
+            "",
+            "http://",
+            "ftp://a",
+            "http://a:b",
+            "http://a:99999",
+            "http://[::1",
+            "http://::1:80",
+            "udp://a",
+        ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert_eq!(parse("http+unix:///run/a.sock"), Err("unix".to_owned()));

@@ -23,7 +23,9 @@ impl Dummy {
             delay: settings.delay,
             error_rate: settings.error_rate,
             error: strings.intern("dummy error"),
-            random: Xoshiro256PlusPlus::seed_from_u64(settings.seed.wrapping_add(event_loop as u64)),
+            random: Xoshiro256PlusPlus::seed_from_u64(
+                settings.seed.wrapping_add(event_loop as u64),
+            ),
         }
     }
 
@@ -75,13 +77,23 @@ pub fn delay_ns(delay: &Delay, random: &mut Xoshiro256PlusPlus) -> u64 {
     match *delay {
         Delay::Zero => 0,
         Delay::Fixed(time) => time.as_nanos() as u64,
-        Delay::Exponential { mean } => (-(1.0 - uniform(random)).ln() * mean.as_nanos() as f64) as u64,
+        Delay::Exponential { mean } => {
+            (-(1.0 - uniform(random)).ln() * mean.as_nanos() as f64) as u64
+        }
         Delay::Uniform { from, to } => {
             let width = to.saturating_sub(from).as_nanos() as f64;
             from.as_nanos() as u64 + (uniform(random) * width) as u64
         }
-        Delay::Bimodal { fast, slow, slow_part } => {
-            let time = if uniform(random) < slow_part { slow } else { fast };
+        Delay::Bimodal {
+            fast,
+            slow,
+            slow_part,
+        } => {
+            let time = if uniform(random) < slow_part {
+                slow
+            } else {
+                fast
+            };
             time.as_nanos() as u64
         }
     }

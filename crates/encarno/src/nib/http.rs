@@ -119,7 +119,10 @@ impl Http {
     }
 
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let endpoint = match self.addresses.lookup(shot.address, io.worker, shot.hit.started_ns) {
+        let endpoint = match self
+            .addresses
+            .lookup(shot.address, io.worker, shot.hit.started_ns)
+        {
             Lookup::Ready(endpoint) => endpoint,
             Lookup::Pending => {
                 connection.phase = Phase::Resolving;
@@ -129,9 +132,16 @@ impl Http {
         };
         let source = self.sources.get(self.source_next).copied();
         self.source_next = (self.source_next + 1) % self.sources.len().max(1);
-        let tls = endpoint.tls.then(|| (Arc::clone(&self.tls), Arc::clone(&endpoint.name)));
+        let tls = endpoint
+            .tls
+            .then(|| (Arc::clone(&self.tls), Arc::clone(&endpoint.name)));
         let tls = tls.map(|(config, name)| {
-            let name = self.tls_settings.server_name.as_deref().unwrap_or(&name).to_owned();
+            let name = self
+                .tls_settings
+                .server_name
+                .as_deref()
+                .unwrap_or(&name)
+                .to_owned();
             (config, name)
         });
         let opened = Stream::open(endpoint.next_peer(), source, tls);
@@ -152,7 +162,13 @@ impl Http {
     }
 
     /// Moves the hit on as far as it goes without waiting.
-    fn advance(&mut self, connection: &mut Connection, shot: &mut Shot, closed: bool, io: &mut Io<'_>) -> Step {
+    fn advance(
+        &mut self,
+        connection: &mut Connection,
+        shot: &mut Shot,
+        closed: bool,
+        io: &mut Io<'_>,
+    ) -> Step {
         let result = drive(connection, shot, closed, self.keep_bytes_max, io);
         match result {
             Ok(true) => Step::Done,
@@ -161,14 +177,25 @@ impl Http {
         }
     }
 
-    fn fail(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>, failure: Failure) -> Step {
+    fn fail(
+        &mut self,
+        connection: &mut Connection,
+        shot: &mut Shot,
+        io: &mut Io<'_>,
+        failure: Failure,
+    ) -> Step {
         let untouched = connection.reused && shot.hit.received_bytes == 0;
         let (code, text) = match failure {
             Failure::System(Errno::MFILE | Errno::NFILE) => {
                 self.fatal = Some(Errno::MFILE);
-                (Errno::MFILE.raw_os_error() as u16, self.strings.intern("no file descriptors left"))
+                (
+                    Errno::MFILE.raw_os_error() as u16,
+                    self.strings.intern("no file descriptors left"),
+                )
             }
-            Failure::System(Errno::CONNRESET | Errno::PIPE) if untouched => (code::STALE, self.texts.stale),
+            Failure::System(Errno::CONNRESET | Errno::PIPE) if untouched => {
+                (code::STALE, self.texts.stale)
+            }
             Failure::System(errno) => {
                 let text = std::io::Error::from(errno).to_string();
                 (errno.raw_os_error() as u16, self.strings.intern(&text))
@@ -177,7 +204,9 @@ impl Http {
             Failure::Closed => (code::CLOSED_EARLY, self.texts.closed_early),
             Failure::Tls(text) => (code::TLS, self.strings.intern(&format!("TLS: {text}"))),
             Failure::Payload => (code::PAYLOAD, self.texts.payload),
-            Failure::Answer(AnswerError::HeadTooLong) => (code::HEAD_TOO_LONG, self.texts.head_too_long),
+            Failure::Answer(AnswerError::HeadTooLong) => {
+                (code::HEAD_TOO_LONG, self.texts.head_too_long)
+            }
             Failure::Answer(AnswerError::Head) => (code::PROTOCOL, self.texts.head),
             Failure::Answer(AnswerError::Length) => (code::PROTOCOL, self.texts.length),
             Failure::Answer(AnswerError::Chunk) => (code::PROTOCOL, self.texts.chunk),
@@ -282,10 +311,16 @@ impl Connection {
             if self.aside.len() >= ASIDE_MAX {
                 self.aside.remove(0);
             }
-            self.aside.push(Aside { address: self.address, number: self.number, stream });
+            self.aside.push(Aside {
+                address: self.address,
+                number: self.number,
+                stream,
+            });
         }
         self.address = address;
-        let Some(index) = self.aside.iter().position(|aside| aside.address == address) else { return };
+        let Some(index) = self.aside.iter().position(|aside| aside.address == address) else {
+            return;
+        };
         let mut aside = self.aside.remove(index);
         if aside.stream.idle_ok(scratch) {
             self.number = aside.number;
@@ -303,8 +338,18 @@ fn drive(
     keep_bytes_max: usize,
     io: &mut Io<'_>,
 ) -> Result<bool, Failure> {
-    let Connection { stream: slot, phase, sent, answer, kept, reused, .. } = connection;
-    let Some(stream) = slot.as_mut() else { return Ok(false) };
+    let Connection {
+        stream: slot,
+        phase,
+        sent,
+        answer,
+        kept,
+        reused,
+        ..
+    } = connection;
+    let Some(stream) = slot.as_mut() else {
+        return Ok(false);
+    };
     let hit = &mut shot.hit;
     if *phase == Phase::Connecting {
         if !stream.connected()? {
@@ -320,7 +365,11 @@ fn drive(
     }
     if let Phase::Handshaking { since_ns } = *phase {
         if !stream.shake_hands()? {
-            return if closed { Err(Failure::Closed) } else { Ok(false) };
+            return if closed {
+                Err(Failure::Closed)
+            } else {
+                Ok(false)
+            };
         }
         hit.connected_ns = io.clock.now_ns();
         hit.tls_us = ((hit.connected_ns - since_ns) / 1000).min(u64::from(u32::MAX)) as u32;
@@ -341,7 +390,9 @@ fn drive(
             }
             Ok(false) => {}
             // The peer may have answered before it closed: read that first.
-            Err(Failure::System(Errno::PIPE | Errno::CONNRESET)) if !*reused => *phase = Phase::Receiving,
+            Err(Failure::System(Errno::PIPE | Errno::CONNRESET)) if !*reused => {
+                *phase = Phase::Receiving
+            }
             Err(failure) => return Err(failure),
         }
     }
@@ -391,7 +442,12 @@ fn drive(
 }
 
 /// Sends on; true once all is sent.
-fn send(stream: &mut Stream, payload: &Payload, sent: &mut u64, scratch: &mut [u8]) -> Result<bool, Failure> {
+fn send(
+    stream: &mut Stream,
+    payload: &Payload,
+    sent: &mut u64,
+    scratch: &mut [u8],
+) -> Result<bool, Failure> {
     match payload {
         Payload::Memory(bytes) => {
             while (*sent as usize) < bytes.len() {
@@ -405,7 +461,8 @@ fn send(stream: &mut Stream, payload: &Payload, sent: &mut u64, scratch: &mut [u
             let length = range.end.saturating_sub(range.start);
             while *sent < length {
                 let piece = (length - *sent).min(scratch.len() as u64) as usize;
-                file.read_exact_at(&mut scratch[..piece], range.start + *sent).map_err(|_| Failure::Payload)?;
+                file.read_exact_at(&mut scratch[..piece], range.start + *sent)
+                    .map_err(|_| Failure::Payload)?;
                 match stream.send(&scratch[..piece])? {
                     None => return Ok(false),
                     Some(count) => *sent += count as u64,
@@ -416,7 +473,13 @@ fn send(stream: &mut Stream, payload: &Payload, sent: &mut u64, scratch: &mut [u
     stream.flushed()
 }
 
-fn end_failed(connection: &mut Connection, shot: &mut Shot, io: &Io<'_>, code: u16, text: StringId) -> Step {
+fn end_failed(
+    connection: &mut Connection,
+    shot: &mut Shot,
+    io: &Io<'_>,
+    code: u16,
+    text: StringId,
+) -> Step {
     connection.stream = None;
     connection.phase = Phase::Idle;
     let hit = &mut shot.hit;

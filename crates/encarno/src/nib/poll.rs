@@ -27,7 +27,9 @@ pub struct Waker {
 impl Poller {
     /// A new one.
     pub fn new() -> Result<Self, Errno> {
-        Ok(Self { epoll: epoll::create(CreateFlags::CLOEXEC)? })
+        Ok(Self {
+            epoll: epoll::create(CreateFlags::CLOEXEC)?,
+        })
     }
 
     /// Registers a socket for everything, for good.
@@ -39,7 +41,12 @@ impl Poller {
     /// Registers a waker, with [`WAKER_TOKEN`].
     pub fn register_waker(&self, waker: &Waker) -> Result<(), Errno> {
         let flags = EventFlags::IN | EventFlags::ET;
-        epoll::add(&self.epoll, &waker.eventfd, EventData::new_u64(WAKER_TOKEN), flags)
+        epoll::add(
+            &self.epoll,
+            &waker.eventfd,
+            EventData::new_u64(WAKER_TOKEN),
+            flags,
+        )
     }
 
     /// Waits until something is ready, or so long. Events are put into the
@@ -63,7 +70,9 @@ impl Poller {
 impl Waker {
     /// A new one; register it with each poller that it is to wake.
     pub fn new() -> Result<Self, Errno> {
-        Ok(Self { eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)? })
+        Ok(Self {
+            eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
+        })
     }
 
     /// Wakes.
@@ -88,5 +97,8 @@ pub fn readiness(event: &Event) -> (u64, Readiness) {
 }
 
 fn timespec(timeout_ns: u64) -> Timespec {
-    Timespec { tv_sec: (timeout_ns / 1_000_000_000) as i64, tv_nsec: (timeout_ns % 1_000_000_000) as _ }
+    Timespec {
+        tv_sec: (timeout_ns / 1_000_000_000) as i64,
+        tv_nsec: (timeout_ns % 1_000_000_000) as _,
+    }
 }

@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect, recv, send,
-    socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
+    recv, send, socket_with, sockopt,
 };
 
 /// Where a socket is connected to.
@@ -52,7 +52,11 @@ impl Socket {
 
     /// A datagram socket that talks to one peer only.
     pub fn datagrams(address: &SocketAddr, source: Option<IpAddr>) -> Result<Self, Errno> {
-        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let family = if address.is_ipv4() {
+            AddressFamily::INET
+        } else {
+            AddressFamily::INET6
+        };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let descriptor = socket_with(family, SocketType::DGRAM, flags, None)?;
         bind_source(&descriptor, source)?;
@@ -74,7 +78,9 @@ impl Socket {
 
     /// The error that connecting (or an earlier datagram) ended with.
     pub fn error(&self) -> Option<Errno> {
-        sockopt::socket_error(&self.descriptor).unwrap_or_else(Err).err()
+        sockopt::socket_error(&self.descriptor)
+            .unwrap_or_else(Err)
+            .err()
     }
 }
 
@@ -102,7 +108,9 @@ impl io::Write for &Socket {
 }
 
 fn bind_source(descriptor: &OwnedFd, source: Option<IpAddr>) -> Result<(), Errno> {
-    source.map_or(Ok(()), |address| bind(descriptor, &SocketAddr::new(address, 0)))
+    source.map_or(Ok(()), |address| {
+        bind(descriptor, &SocketAddr::new(address, 0))
+    })
 }
 
 #[inline]

@@ -5,12 +5,15 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::client::verify_server_name;
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, SupportedProtocolVersion};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
 use crate::settings::TlsSettings;
 
@@ -53,9 +56,12 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
     let provider = Arc::new(provider(&settings.cipher_suites)?);
     let versions = versions(settings.version_min, settings.version_max)?;
     let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider)).with_protocol_versions(&versions)?;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions)?;
     let builder = if settings.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAll(algorithms)))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AcceptAll(algorithms)))
     } else if let Some(path) = &settings.ca_file {
         let trusted = certificates(path)?;
         let mut roots = RootCertStore::empty();
@@ -65,14 +71,17 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
         let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
             .build()
             .map_err(|error| file_error("certificates", path, error))?;
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(Trusted { authority, trusted }))
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(Trusted { authority, trusted }))
     } else {
         builder.with_root_certificates(system_roots())
     };
     let mut config = match (&settings.certificate_file, &settings.key_file) {
         (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => {
-            let key = PrivateKeyDer::from_pem_file(key).map_err(|error| file_error("private key", key, error))?;
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| file_error("private key", key, error))?;
             builder.with_client_auth_cert(certificates(chain)?, key)?
         }
         _ => return Err(TlsError::HalfAnIdentity),
@@ -93,11 +102,18 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
     }
     let all = std::mem::take(&mut provider.cipher_suites);
     // rustls names the suites of TLS 1.3 apart; IANA doesn't.
-    let name_of = |suite: &rustls::SupportedCipherSuite| format!("{:?}", suite.suite()).replace("TLS13_", "TLS_");
+    let name_of = |suite: &rustls::SupportedCipherSuite| {
+        format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
+    };
     for wanted in suites {
-        let found = all.iter().find(|suite| name_of(suite) == wanted.to_ascii_uppercase());
+        let found = all
+            .iter()
+            .find(|suite| name_of(suite) == wanted.to_ascii_uppercase());
         let found = found.ok_or_else(|| {
-            TlsError::CipherSuite(wanted.clone(), all.iter().map(name_of).collect::<Vec<_>>().join(", "))
+            TlsError::CipherSuite(
+                wanted.clone(),
+                all.iter().map(name_of).collect::<Vec<_>>().join(", "),
+            )
         })?;
         provider.cipher_suites.push(*found);
     }
@@ -118,12 +134,17 @@ fn versions(min: u16, max: u16) -> Result<Vec<&'static SupportedProtocolVersion>
     if min <= TLS_13 && max >= TLS_13 {
         versions.push(&rustls::version::TLS13);
     }
-    if versions.is_empty() || min > max { Err(TlsError::NoVersion(min, max)) } else { Ok(versions) }
+    if versions.is_empty() || min > max {
+        Err(TlsError::NoVersion(min, max))
+    } else {
+        Ok(versions)
+    }
 }
 
 fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
-    let (_usable, _ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (_usable, _ignored) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
@@ -134,11 +155,19 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificates";
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     let certificates = read.map_err(|error| file_error(what, path, error))?;
-    if certificates.is_empty() { Err(file_error(what, path, "there are none")) } else { Ok(certificates) }
+    if certificates.is_empty() {
+        Err(file_error(what, path, "there are none"))
+    } else {
+        Ok(certificates)
+    }
 }
 
 fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsError {
-    TlsError::File { what, path: path.display().to_string(), reason: reason.to_string() }
+    TlsError::File {
+        what,
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
 }
 
 /// Accepts what the given authorities signed, and the given certificates
@@ -159,9 +188,16 @@ impl ServerCertVerifier for Trusted {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let result = self.authority.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        let result = self
+            .authority
+            .verify_server_cert(certificate, intermediates, name, ocsp, now);
         // Only that complaint: one that is out of date stays refused.
-        let as_authority = matches!(result, Err(rustls::Error::InvalidCertificate(CertificateError::Other(_))));
+        let as_authority = matches!(
+            result,
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(
+                _
+            )))
+        );
         if as_authority && self.trusted.iter().any(|trusted| trusted == certificate) {
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
@@ -175,7 +211,8 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.authority.verify_tls12_signature(message, certificate, signature)
+        self.authority
+            .verify_tls12_signature(message, certificate, signature)
     }
 
     fn verify_tls13_signature(
@@ -184,7 +221,8 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.authority.verify_tls13_signature(message, certificate, signature)
+        self.authority
+            .verify_tls13_signature(message, certificate, signature)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -239,16 +277,30 @@ mod tests {
     #[test]
     fn versions_that_are_gone_are_an_error_at_start() {
         let with = |version_min, version_max| {
-            client_config(&TlsSettings { version_min, version_max, ..TlsSettings::default() })
+            client_config(&TlsSettings {
+                version_min,
+                version_max,
+                ..TlsSettings::default()
+            })
         };
         assert!(matches!(with(769, 770), Err(TlsError::Version(770))));
         assert!(matches!(with(772, 771), Err(TlsError::NoVersion(772, 771))));
         assert!(with(769, 772).is_ok());
         assert!(with(0, 0).is_ok());
-        let suites = TlsSettings { cipher_suites: vec!["TLS_NO".to_owned()], ..TlsSettings::default() };
-        assert!(matches!(client_config(&suites), Err(TlsError::CipherSuite(..))));
+        let suites = TlsSettings {
+            cipher_suites: vec!["TLS_NO".to_owned()],
+            ..TlsSettings::default()
+        };
+        assert!(matches!(
+            client_config(&suites),
+            Err(TlsError::CipherSuite(..))
+        ));
         let suites = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
-        let settings = TlsSettings { cipher_suites: suites, version_min: 772, ..TlsSettings::default() };
+        let settings = TlsSettings {
+            cipher_suites: suites,
+            version_min: 772,
+            ..TlsSettings::default()
+        };
         assert!(client_config(&settings).is_ok());
     }
 }

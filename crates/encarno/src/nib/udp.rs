@@ -55,7 +55,10 @@ impl Udp {
     }
 
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let endpoint = match self.addresses.lookup(shot.address, io.worker, shot.hit.started_ns) {
+        let endpoint = match self
+            .addresses
+            .lookup(shot.address, io.worker, shot.hit.started_ns)
+        {
             Lookup::Ready(endpoint) => endpoint,
             Lookup::Pending => return Step::Running,
             Lookup::Failed(code, text) => return end_failed(connection, shot, io, code, text),
@@ -66,8 +69,10 @@ impl Udp {
         };
         let source = self.sources.get(self.source_next).copied();
         self.source_next = (self.source_next + 1) % self.sources.len().max(1);
-        let opened = Socket::datagrams(&peer, source)
-            .and_then(|socket| io.register(&socket, connection.number.wrapping_add(1)).map(|()| socket));
+        let opened = Socket::datagrams(&peer, source).and_then(|socket| {
+            io.register(&socket, connection.number.wrapping_add(1))
+                .map(|()| socket)
+        });
         match opened {
             Ok(socket) => {
                 connection.number = connection.number.wrapping_add(1);
@@ -80,12 +85,20 @@ impl Udp {
     }
 
     fn send(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let Some(socket) = &connection.socket else { return Step::Running };
+        let Some(socket) = &connection.socket else {
+            return Step::Running;
+        };
         if shot.hit.connected_ns == 0 {
-            shot.hit.connected_ns = if shot.hit.dns_us > 0 { io.clock.now_ns() } else { shot.hit.started_ns };
+            shot.hit.connected_ns = if shot.hit.dns_us > 0 {
+                io.clock.now_ns()
+            } else {
+                shot.hit.started_ns
+            };
         }
         let sent = match &shot.payload {
-            Payload::Memory(bytes) if bytes.len() as u64 <= DATAGRAM_BYTES_MAX => socket.send(bytes),
+            Payload::Memory(bytes) if bytes.len() as u64 <= DATAGRAM_BYTES_MAX => {
+                socket.send(bytes)
+            }
             _ => Err(Errno::MSGSIZE),
         };
         match sent {
@@ -105,11 +118,19 @@ impl Udp {
         }
     }
 
-    fn fail(&mut self, connection: &mut Connection, shot: &mut Shot, io: &Io<'_>, errno: Errno) -> Step {
+    fn fail(
+        &mut self,
+        connection: &mut Connection,
+        shot: &mut Shot,
+        io: &Io<'_>,
+        errno: Errno,
+    ) -> Step {
         if matches!(errno, Errno::MFILE | Errno::NFILE) {
             self.fatal = Some(errno);
         }
-        let text = self.strings.intern(&std::io::Error::from(errno).to_string());
+        let text = self
+            .strings
+            .intern(&std::io::Error::from(errno).to_string());
         end_failed(connection, shot, io, errno.raw_os_error() as u16, text)
     }
 }
@@ -149,14 +170,22 @@ impl Nib for Udp {
             return Step::Running;
         };
         if !connection.sent {
-            return if readiness.writable { self.send(connection, shot, io) } else { Step::Running };
+            return if readiness.writable {
+                self.send(connection, shot, io)
+            } else {
+                Step::Running
+            };
         }
-        let Some(socket) = &connection.socket else { return Step::Running };
+        let Some(socket) = &connection.socket else {
+            return Step::Running;
+        };
         match socket.receive(io.scratch) {
             Ok(count) => {
                 let now_ns = io.clock.now_ns();
                 if self.keep_bytes_max > 0 {
-                    connection.kept.extend_from_slice(&io.scratch[..count.min(self.keep_bytes_max)]);
+                    connection
+                        .kept
+                        .extend_from_slice(&io.scratch[..count.min(self.keep_bytes_max)]);
                 }
                 shot.hit.first_byte_ns = now_ns;
                 shot.hit.ended_ns = now_ns;
@@ -194,7 +223,13 @@ impl Nib for Udp {
     }
 }
 
-fn end_failed(connection: &mut Connection, shot: &mut Shot, io: &Io<'_>, code: u16, text: StringId) -> Step {
+fn end_failed(
+    connection: &mut Connection,
+    shot: &mut Shot,
+    io: &Io<'_>,
+    code: u16,
+    text: StringId,
+) -> Step {
     connection.socket = None;
     shot.hit.net_code = code;
     shot.hit.error = text;

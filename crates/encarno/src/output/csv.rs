@@ -7,9 +7,26 @@ use crate::hit::Hit;
 
 /// The columns, and the order of [`numbers`] between the label and the error.
 pub const COLUMNS: [&str; 21] = [
-    "scheduled_unix_ns", "started_unix_ns", "lag_ns", "response_ns", "service_ns", "dns_ns",
-    "tls_ns",    "connect_ns", "send_ns", "first_byte_ns", "read_ns", "sent_bytes", "received_bytes",
-    "net_code", "protocol_code", "concurrency", "worker", "scheduled_ns", "started_ns", "label",
+    "scheduled_unix_ns",
+    "started_unix_ns",
+    "lag_ns",
+    "response_ns",
+    "service_ns",
+    "dns_ns",
+    "tls_ns",
+    "connect_ns",
+    "send_ns",
+    "first_byte_ns",
+    "read_ns",
+    "sent_bytes",
+    "received_bytes",
+    "net_code",
+    "protocol_code",
+    "concurrency",
+    "worker",
+    "scheduled_ns",
+    "started_ns",
+    "label",
     "error",
 ];
 
@@ -53,7 +70,10 @@ impl CsvSink {
         file.buffer.extend_from_slice(COLUMNS.join(",").as_bytes());
         file.buffer.push(b'\n');
         file.write_out()?;
-        Ok(Self { file, started_unix_ns })
+        Ok(Self {
+            file,
+            started_unix_ns,
+        })
     }
 }
 

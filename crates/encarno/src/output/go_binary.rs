@@ -79,7 +79,11 @@ impl GoBinarySink {
         }
         self.lines_count += 1;
         let line = self.lines_count as u16;
-        let text = if self.lines_count == LINES_MAX { CATCH_ALL } else { text };
+        let text = if self.lines_count == LINES_MAX {
+            CATCH_ALL
+        } else {
+            text
+        };
         self.strings.buffer.extend_from_slice(text.as_bytes());
         self.strings.buffer.push(b'\n');
         self.lines.entry(text.to_owned()).or_insert(line);
@@ -150,7 +154,11 @@ fn one_line(text: &str) -> String {
 }
 
 fn read_lines(path: &PathBuf) -> Result<String, OutputError> {
-    let error = |source| OutputError { operation: "read", path: path.clone(), source };
+    let error = |source| OutputError {
+        operation: "read",
+        path: path.clone(),
+        source,
+    };
     let mut bytes = Vec::new();
     std::fs::File::open(Path::new(path))
         .and_then(|file| file.take(256 << 20).read_to_end(&mut bytes))

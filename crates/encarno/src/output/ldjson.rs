@@ -17,7 +17,10 @@ pub struct LdjsonSink {
 impl LdjsonSink {
     /// Creates the file.
     pub fn create(path: &Path, started_unix_ns: u64) -> Result<Self, OutputError> {
-        Ok(Self { file: OutputFile::create(path)?, started_unix_ns })
+        Ok(Self {
+            file: OutputFile::create(path)?,
+            started_unix_ns,
+        })
     }
 }
 
@@ -54,7 +57,10 @@ pub fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, texts: &m
         resp_bytes_count: hit.received_bytes,
     };
     let written = serde_json::to_writer(&mut *out, &line);
-    assert!(written.is_ok(), "numbers and texts are always JSON, and memory takes them");
+    assert!(
+        written.is_ok(),
+        "numbers and texts are always JSON, and memory takes them"
+    );
     out.extend_from_slice(b"\r\n");
 }
 

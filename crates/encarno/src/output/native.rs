@@ -18,12 +18,20 @@ pub struct NativeSink {
 
 impl NativeSink {
     /// Creates the file and says in it which run this is.
-    pub fn create(path: &Path, started_unix_ns: u64, settings_text: &str) -> Result<Self, OutputError> {
+    pub fn create(
+        path: &Path,
+        started_unix_ns: u64,
+        settings_text: &str,
+    ) -> Result<Self, OutputError> {
         let mut file = OutputFile::create(path)?;
         file.buffer.extend_from_slice(&RESULT_MAGIC);
         results::append_run(&mut file.buffer, started_unix_ns, settings_text);
         file.write_out()?;
-        Ok(Self { file, hits: 0, strings: 0 })
+        Ok(Self {
+            file,
+            hits: 0,
+            strings: 0,
+        })
     }
 }
 

@@ -32,8 +32,14 @@ pub struct ParquetSink {
 impl ParquetSink {
     /// Creates the file.
     pub fn create(path: &Path, started_unix_ns: u64) -> Result<Self, OutputError> {
-        let file = File::create(path).map_err(|source| OutputError { operation: "create", path: path.into(), source })?;
-        let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
+        let file = File::create(path).map_err(|source| OutputError {
+            operation: "create",
+            path: path.into(),
+            source,
+        })?;
+        let properties = WriterProperties::builder()
+            .set_compression(Compression::SNAPPY)
+            .build();
         let writer = schema()
             .and_then(|schema| SerializedFileWriter::new(file, schema, Arc::new(properties)))
             .map_err(|error| failure(path, error))?;
@@ -51,14 +57,18 @@ impl ParquetSink {
         let mut group = self.writer.next_row_group()?;
         for column in &mut self.columns {
             if let Some(mut writer) = group.next_column()? {
-                writer.typed::<Int64Type>().write_batch(column, None, None)?;
+                writer
+                    .typed::<Int64Type>()
+                    .write_batch(column, None, None)?;
                 writer.close()?;
             }
             column.clear();
         }
         for column in [&mut self.labels, &mut self.errors] {
             if let Some(mut writer) = group.next_column()? {
-                writer.typed::<ByteArrayType>().write_batch(column, None, None)?;
+                writer
+                    .typed::<ByteArrayType>()
+                    .write_batch(column, None, None)?;
                 writer.close()?;
             }
             column.clear();
@@ -70,23 +80,31 @@ impl ParquetSink {
 impl Sink for ParquetSink {
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
         for hit in hits {
-            for (column, number) in self.columns.iter_mut().zip(numbers(hit, self.started_unix_ns)) {
+            for (column, number) in self
+                .columns
+                .iter_mut()
+                .zip(numbers(hit, self.started_unix_ns))
+            {
                 column.push(number.cast_signed());
             }
             self.labels.push(ByteArray::from(&*texts.get(hit.label)));
             self.errors.push(ByteArray::from(&*texts.get(hit.error)));
         }
         if self.labels.len() >= GROUP_HITS {
-            self.write_group().map_err(|error| failure(&self.path, error))?;
+            self.write_group()
+                .map_err(|error| failure(&self.path, error))?;
         }
         Ok(())
     }
 
     fn finish(&mut self, _hits_lost: u64) -> Result<u64, OutputError> {
         if !self.labels.is_empty() {
-            self.write_group().map_err(|error| failure(&self.path, error))?;
+            self.write_group()
+                .map_err(|error| failure(&self.path, error))?;
         }
-        self.writer.finish().map_err(|error| failure(&self.path, error))?;
+        self.writer
+            .finish()
+            .map_err(|error| failure(&self.path, error))?;
         Ok(self.writer.bytes_written() as u64)
     }
 }
@@ -105,9 +123,16 @@ fn schema() -> Result<TypePtr, ParquetError> {
         column.build().map(Arc::new)
     });
     let columns = columns.collect::<Result<Vec<_>, _>>()?;
-    Type::group_type_builder("hit").with_fields(columns).build().map(Arc::new)
+    Type::group_type_builder("hit")
+        .with_fields(columns)
+        .build()
+        .map(Arc::new)
 }
 
 fn failure(path: &Path, error: ParquetError) -> OutputError {
-    OutputError { operation: "write", path: path.into(), source: std::io::Error::other(error) }
+    OutputError {
+        operation: "write",
+        path: path.into(),
+        source: std::io::Error::other(error),
+    }
 }

@@ -17,14 +17,22 @@ pub struct PhoutSink {
 impl PhoutSink {
     /// Creates the file.
     pub fn create(path: &Path, started_unix_ns: u64) -> Result<Self, OutputError> {
-        Ok(Self { file: OutputFile::create(path)?, started_unix_ns })
+        Ok(Self {
+            file: OutputFile::create(path)?,
+            started_unix_ns,
+        })
     }
 }
 
 impl Sink for PhoutSink {
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
         for hit in hits {
-            append_line(&mut self.file.buffer, hit, self.started_unix_ns, &texts.get(hit.label));
+            append_line(
+                &mut self.file.buffer,
+                hit,
+                self.started_unix_ns,
+                &texts.get(hit.label),
+            );
         }
         self.file.write_out()
     }
@@ -43,9 +51,17 @@ pub fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, label: &s
     out.extend_from_slice(number.format(start_ms / 1000).as_bytes());
     let ms = start_ms % 1000;
     out.push(b'.');
-    out.extend([b'0' + (ms / 100) as u8, b'0' + (ms / 10 % 10) as u8, b'0' + (ms % 10) as u8]);
+    out.extend([
+        b'0' + (ms / 100) as u8,
+        b'0' + (ms / 10 % 10) as u8,
+        b'0' + (ms % 10) as u8,
+    ]);
     out.push(b'\t');
-    out.extend(label.bytes().map(|byte| if byte < b' ' { b' ' } else { byte }));
+    out.extend(
+        label
+            .bytes()
+            .map(|byte| if byte < b' ' { b' ' } else { byte }),
+    );
     let interval_us = hit.service_ns() / 1000;
     let mut end_ns = 0;
     let phases_us = hit.phases_ns().map(|phase_ns| {

@@ -16,7 +16,10 @@ const BACKLOG_BYTES_MAX: usize = 64 << 20;
 /// What goes to the writer.
 #[derive(Debug)]
 pub(super) enum Message {
-    Hits { recorder: usize, hits: Vec<Hit> },
+    Hits {
+        recorder: usize,
+        hits: Vec<Hit>,
+    },
     Trace(Box<Trace>),
     /// A recorder's last word.
     Counts(Counts),
@@ -81,7 +84,8 @@ impl Recorder {
 
     /// Whether the trace wants that hit: ask before copying bytes.
     pub fn traces(&self, hit: &Hit) -> bool {
-        self.trace_level.is_some_and(|level| hit.go_status() >= level)
+        self.trace_level
+            .is_some_and(|level| hit.go_status() >= level)
     }
 
     /// Whether there is a trace at all: without one the bytes of requests and
@@ -93,7 +97,11 @@ impl Recorder {
     /// Writes request and response to the trace, if its level wants the hit.
     pub fn trace(&mut self, hit: &Hit, request: &[u8], response: &[u8]) {
         if self.traces(hit) {
-            let trace = Trace { hit: *hit, request: request.into(), response: response.into() };
+            let trace = Trace {
+                hit: *hit,
+                request: request.into(),
+                response: response.into(),
+            };
             self.send(Message::Trace(Box::new(trace)));
         }
     }
@@ -102,9 +110,15 @@ impl Recorder {
     /// that whoever reads the file while it grows sees it. Dropping flushes too.
     pub fn flush(&mut self) {
         if !self.hits.is_empty() {
-            let next = self.empty.try_recv().unwrap_or_else(|_| Vec::with_capacity(BUFFER_HITS));
+            let next = self
+                .empty
+                .try_recv()
+                .unwrap_or_else(|_| Vec::with_capacity(BUFFER_HITS));
             let hits = std::mem::replace(&mut self.hits, next);
-            self.send(Message::Hits { recorder: self.number, hits });
+            self.send(Message::Hits {
+                recorder: self.number,
+                hits,
+            });
         } else if !self.backlog.is_empty() {
             self.send_backlog();
         }
@@ -178,7 +192,9 @@ impl Message {
         size_of::<Self>()
             + match self {
                 Self::Hits { hits, .. } => hits.capacity() * size_of::<Hit>(),
-                Self::Trace(trace) => trace.request.len() + trace.response.len() + size_of::<Trace>(),
+                Self::Trace(trace) => {
+                    trace.request.len() + trace.response.len() + size_of::<Trace>()
+                }
                 Self::Counts(_) | Self::End => 0,
             }
     }
@@ -198,7 +214,10 @@ mod tests {
         let mut recorder = Recorder::new(0, queue, empty, None);
         recorder.backlog_bytes_max = 5 * BUFFER_HITS * size_of::<Hit>();
         for number in 0..20 * BUFFER_HITS as u64 {
-            recorder.record(&Hit { sent_bytes: number, ..Hit::default() });
+            recorder.record(&Hit {
+                sent_bytes: number,
+                ..Hit::default()
+            });
         }
         assert!(recorder.queue_full_count() >= 18);
         let lost = recorder.hits_lost();
@@ -228,9 +247,15 @@ mod tests {
         let (queue, messages) = sync_channel(2);
         let (_give_back, empty) = sync_channel(2);
         let mut recorder = Recorder::new(0, queue, empty, None);
-        recorder.record(&Hit { ended_ns: 1, ..Hit::default() });
+        recorder.record(&Hit {
+            ended_ns: 1,
+            ..Hit::default()
+        });
         assert!(messages.try_recv().is_err());
-        recorder.record(&Hit { ended_ns: 600_000_000, ..Hit::default() });
+        recorder.record(&Hit {
+            ended_ns: 600_000_000,
+            ..Hit::default()
+        });
         assert!(matches!(messages.try_recv(), Ok(Message::Hits { hits, .. }) if hits.len() == 2));
     }
 }

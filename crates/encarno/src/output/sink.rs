@@ -49,13 +49,22 @@ pub struct OutputFile {
 impl OutputFile {
     /// Creates the file, or empties it. `-` is the standard output.
     pub fn create(path: &Path) -> Result<Self, OutputError> {
-        let actual = if path == Path::new("-") { Path::new("/dev/stdout") } else { path };
+        let actual = if path == Path::new("-") {
+            Path::new("/dev/stdout")
+        } else {
+            path
+        };
         let file = File::create(actual).map_err(|source| OutputError {
             operation: "create",
             path: path.into(),
             source,
         })?;
-        Ok(Self { buffer: Vec::new(), path: path.into(), file, bytes: 0 })
+        Ok(Self {
+            buffer: Vec::new(),
+            path: path.into(),
+            file,
+            bytes: 0,
+        })
     }
 
     /// Writes the buffer. If that fails in the middle, the file is cut back to
@@ -78,7 +87,11 @@ impl OutputFile {
 
     /// An error about this file.
     pub fn error(&self, operation: &'static str, source: io::Error) -> OutputError {
-        OutputError { operation, path: self.path.clone(), source }
+        OutputError {
+            operation,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -92,7 +105,10 @@ pub struct Texts {
 impl Texts {
     /// The texts of a run, as they come up.
     pub fn of_run(strings: Strings) -> Self {
-        Self { live: Some(strings), known: Vec::new() }
+        Self {
+            live: Some(strings),
+            known: Vec::new(),
+        }
     }
 
     /// Takes a text that a file holds.
@@ -123,7 +139,10 @@ impl Texts {
     pub fn since(&mut self, first: StringId) -> Vec<Arc<str>> {
         self.learn(StringId(u32::MAX));
         let known = self.known.get(first.0 as usize..).unwrap_or_default();
-        known.iter().map(|text| text.clone().unwrap_or_default()).collect()
+        known
+            .iter()
+            .map(|text| text.clone().unwrap_or_default())
+            .collect()
     }
 
     fn learn(&mut self, id: StringId) {

@@ -32,7 +32,11 @@ impl TraceFile {
     /// Creates the file.
     pub fn create(settings: &TraceSettings, started_unix_ns: u64) -> Result<Self, OutputError> {
         let file = OutputFile::create(&settings.file)?;
-        Ok(Self { file, started_unix_ns, secrets: settings.secrets })
+        Ok(Self {
+            file,
+            started_unix_ns,
+            secrets: settings.secrets,
+        })
     }
 
     /// Writes a hit.
@@ -41,7 +45,12 @@ impl TraceFile {
             mask_secrets(&mut trace.request);
             mask_secrets(&mut trace.response);
         }
-        ldjson::append_line(&mut self.file.buffer, &trace.hit, self.started_unix_ns, texts);
+        ldjson::append_line(
+            &mut self.file.buffer,
+            &trace.hit,
+            self.started_unix_ns,
+            texts,
+        );
         for bytes in [&trace.request, &trace.response] {
             self.file.buffer.extend_from_slice(bytes);
             self.file.buffer.extend_from_slice(b"\r\n");
@@ -69,7 +78,9 @@ pub fn mask_secrets(bytes: &mut [u8]) {
             if !interim {
                 return;
             }
-            interim = bytes.get(at..).is_some_and(|rest| rest.starts_with(b"HTTP/1.1 1"));
+            interim = bytes
+                .get(at..)
+                .is_some_and(|rest| rest.starts_with(b"HTTP/1.1 1"));
             masking = false;
             continue;
         }
@@ -77,12 +88,17 @@ pub fn mask_secrets(bytes: &mut [u8]) {
         let value = if line[0] == b' ' || line[0] == b'\t' {
             0
         } else {
-            let Some(colon) = memchr::memchr(b':', line) else { continue };
+            let Some(colon) = memchr::memchr(b':', line) else {
+                continue;
+            };
             masking = is_secret(&line[..colon]);
             colon + 1
         };
         if masking {
-            for byte in line[value..].iter_mut().filter(|byte| !byte.is_ascii_whitespace()) {
+            for byte in line[value..]
+                .iter_mut()
+                .filter(|byte| !byte.is_ascii_whitespace())
+            {
                 *byte = b'*';
             }
         }
@@ -98,10 +114,18 @@ pub fn mask_settings(text: &str) -> String {
         let (name, value) = rest.split_at(colon + 1);
         masked.push_str(name);
         rest = value;
-        let word = name[..colon].rsplit(|c: char| !c.is_ascii_alphanumeric() && !"-_\"'".contains(c)).next();
-        if is_secret(word.unwrap_or_default().trim_matches(['"', '\'']).as_bytes()) {
+        let word = name[..colon]
+            .rsplit(|c: char| !c.is_ascii_alphanumeric() && !"-_\"'".contains(c))
+            .next();
+        if is_secret(
+            word.unwrap_or_default()
+                .trim_matches(['"', '\''])
+                .as_bytes(),
+        ) {
             let start = rest.len() - rest.trim_start_matches([' ', '"', '\'']).len();
-            let end = rest[start..].find(['\n', '"', '\'', '}']).map_or(rest.len(), |length| start + length);
+            let end = rest[start..]
+                .find(['\n', '"', '\'', '}'])
+                .map_or(rest.len(), |length| start + length);
             masked.push_str(&rest[..start]);
             masked.push_str(if start < end { "***" } else { "" });
             rest = &rest[end..];
@@ -112,10 +136,24 @@ pub fn mask_settings(text: &str) -> String {
 
 fn is_secret(name: &[u8]) -> bool {
     let name = name.trim_ascii().to_ascii_lowercase();
-    let whole: [&[u8]; 4] = [b"authorization", b"proxy-authorization", b"cookie", b"set-cookie"];
-    let parts: [&[u8]; 6] = [b"token", b"secret", b"api-key", b"apikey", b"api_key", b"password"];
+    let whole: [&[u8]; 4] = [
+        b"authorization",
+        b"proxy-authorization",
+        b"cookie",
+        b"set-cookie",
+    ];
+    let parts: [&[u8]; 6] = [
+        b"token",
+        b"secret",
+        b"api-key",
+        b"apikey",
+        b"api_key",
+        b"password",
+    ];
     whole.contains(&name.as_slice())
-        || parts.iter().any(|part| memchr::memmem::find(&name, part).is_some())
+        || parts
+            .iter()
+            .any(|part| memchr::memmem::find(&name, part).is_some())
 }
 
 #[cfg(test)]
@@ -131,7 +169,9 @@ mod tests {
     #[test]
     fn secrets_in_the_head_are_masked_and_lengths_stay() {
         assert_eq!(
-            masked("GET / HTTP/1.1\r\ncookie: a=b\r\nHost: h\r\nX-Auth-Token:t\r\n\r\nCookie: body"),
+            masked(
+                "GET / HTTP/1.1\r\ncookie: a=b\r\nHost: h\r\nX-Auth-Token:t\r\n\r\nCookie: body"
+            ),
             "GET / HTTP/1.1\r\ncookie: ***\r\nHost: h\r\nX-Auth-Token:*\r\n\r\nCookie: body"
         );
         assert_eq!(
@@ -145,9 +185,18 @@ mod tests {
     #[test]
     fn secrets_in_settings_are_masked() {
         for (text, expected) in [
-            ("headers: [\"Authorization: Bearer abc\", \"X: y\"], n: 1", "headers: [\"Authorization: ***\", \"X: y\"], n: 1"),
-            ("values:\n  password: hunter2\n  name: x\n", "values:\n  password: ***\n  name: x\n"),
-            ("{my_token: 'é', keyfile: a.pem}", "{my_token: '***', keyfile: a.pem}"),
+            (
+                "headers: [\"Authorization: Bearer abc\", \"X: y\"], n: 1",
+                "headers: [\"Authorization: ***\", \"X: y\"], n: 1",
+            ),
+            (
+                "values:\n  password: hunter2\n  name: x\n",
+                "values:\n  password: ***\n  name: x\n",
+            ),
+            (
+                "{my_token: 'é', keyfile: a.pem}",
+                "{my_token: '***', keyfile: a.pem}",
+            ),
             ("url: http://h/?a=b", "url: http://h/?a=b"),
             ("token:", "token:"),
             ("token: ", "token: "),

@@ -58,7 +58,14 @@ pub fn open(
             path: settings.native.clone().unwrap_or_default(),
             source,
         })?;
-    Ok((recorders, WriterThread { thread, queue, failed }))
+    Ok((
+        recorders,
+        WriterThread {
+            thread,
+            queue,
+            failed,
+        },
+    ))
 }
 
 /// The thread that writes.
@@ -81,7 +88,9 @@ impl WriterThread {
     pub fn finish(self) -> Result<WriteSummary, OutputError> {
         // A closed queue means that the thread ended already: join says why.
         let _ = self.queue.send(Message::End);
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        self.thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -193,10 +202,17 @@ fn create_sinks(
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &settings.native {
         let text = mask_settings(&settings.settings_text);
-        sinks.push(Box::new(native::NativeSink::create(path, started_unix_ns, &text)?));
+        sinks.push(Box::new(native::NativeSink::create(
+            path,
+            started_unix_ns,
+            &text,
+        )?));
     }
     if let Some(go_binary) = &settings.go_binary {
-        sinks.push(Box::new(go_binary::GoBinarySink::create(go_binary, started_unix_ns)?));
+        sinks.push(Box::new(go_binary::GoBinarySink::create(
+            go_binary,
+            started_unix_ns,
+        )?));
     }
     if let Some(path) = &settings.ldjson {
         sinks.push(Box::new(ldjson::LdjsonSink::create(path, started_unix_ns)?));

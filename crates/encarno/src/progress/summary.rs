@@ -135,8 +135,20 @@ const BUSY_PART_MAX: f64 = 0.95;
 const LAG_P99_NS_MAX: u64 = 5_000_000;
 
 impl Summary {
-    pub(super) fn new(counters: &[Arc<Counters>], open: bool, ending: Ending, strings: &Strings) -> Self {
-        let Ending { origin_ns, elapsed_ns, written, records, bad, stop } = ending;
+    pub(super) fn new(
+        counters: &[Arc<Counters>],
+        open: bool,
+        ending: Ending,
+        strings: &Strings,
+    ) -> Self {
+        let Ending {
+            origin_ns,
+            elapsed_ns,
+            written,
+            records,
+            bad,
+            stop,
+        } = ending;
         let totals = Totals::of(counters);
         assert_eq!(
             totals.scheduled,
@@ -145,14 +157,26 @@ impl Summary {
         );
         let sum = |pick: fn(&Counters) -> &Histogram| {
             let mut snapshot = Snapshot::default();
-            counters.iter().for_each(|counters| pick(counters).add_to(&mut snapshot));
+            counters
+                .iter()
+                .for_each(|counters| pick(counters).add_to(&mut snapshot));
             snapshot
         };
         let lag = sum(|counters| &counters.lag);
         let mut reasons = HashMap::new();
-        counters.iter().for_each(|counters| counters.add_failures_to(&mut reasons));
-        let text = |id| strings.get(id).map(|text| text.to_string()).unwrap_or_default();
-        let mut failures: Vec<_> = reasons.into_iter().map(|((code, id), count)| (code, text(id), count)).collect();
+        counters
+            .iter()
+            .for_each(|counters| counters.add_failures_to(&mut reasons));
+        let text = |id| {
+            strings
+                .get(id)
+                .map(|text| text.to_string())
+                .unwrap_or_default()
+        };
+        let mut failures: Vec<_> = reasons
+            .into_iter()
+            .map(|((code, id), count)| (code, text(id), count))
+            .collect();
         failures.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.cmp(b)));
         let verdict = Verdict::new(counters, &totals, &lag, open, &written);
         Self {
@@ -173,7 +197,13 @@ impl Summary {
 }
 
 impl Verdict {
-    fn new(counters: &[Arc<Counters>], totals: &Totals, lag: &Snapshot, open: bool, written: &WriteSummary) -> Self {
+    fn new(
+        counters: &[Arc<Counters>],
+        totals: &Totals,
+        lag: &Snapshot,
+        open: bool,
+        written: &WriteSummary,
+    ) -> Self {
         let mut reasons = Vec::new();
         let busy_part = |counters: &Arc<Counters>| {
             counters.cpu_ns.get() as f64 / counters.ended_ns.get().max(1) as f64
@@ -182,12 +212,19 @@ impl Verdict {
         let lag_p99_ns = lag.quantile_ns(0.99);
         let late = open && lag_p99_ns > LAG_P99_NS_MAX;
         if busiest > BUSY_PART_MAX && (!open || late) {
-            reasons.push(format!("an event loop used {:.0} % of its core: use more threads or machines", busiest * 100.0));
+            reasons.push(format!(
+                "an event loop used {:.0} % of its core: use more threads or machines",
+                busiest * 100.0
+            ));
         }
         if late && totals.no_worker > 0 {
-            reasons.push("hits waited for a free connection: allow more (--connections)".to_owned());
+            reasons
+                .push("hits waited for a free connection: allow more (--connections)".to_owned());
         } else if late {
-            reasons.push(format!("hits started late (p99 {}): the machine is too busy", rounded(lag_p99_ns)));
+            reasons.push(format!(
+                "hits started late (p99 {}): the machine is too busy",
+                rounded(lag_p99_ns)
+            ));
         }
         if totals.dropped > 0 {
             reasons.push(format!("{} hits were dropped", totals.dropped));
@@ -196,7 +233,10 @@ impl Verdict {
             reasons.push("hits waited for the input".to_owned());
         }
         if written.hits_lost > 0 {
-            reasons.push(format!("{} hits weren't recorded: the output is too slow", written.hits_lost));
+            reasons.push(format!(
+                "{} hits weren't recorded: the output is too slow",
+                written.hits_lost
+            ));
         }
         Self { reasons }
     }
@@ -228,7 +268,11 @@ impl fmt::Display for Summary {
         for (code, text, count) in self.failures.iter().take(REASONS_SHOWN) {
             writeln!(f, "{count} failed with {code}: {text}")?;
         }
-        for (name, times) in [("service", &self.service), ("response", &self.response), ("lag", &self.lag)] {
+        for (name, times) in [
+            ("service", &self.service),
+            ("response", &self.response),
+            ("lag", &self.lag),
+        ] {
             write!(f, "{name:<9}")?;
             for (label, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
                 write!(f, " {label} {:<8}", rounded(times.quantile_ns(part)))?;
@@ -243,10 +287,18 @@ impl fmt::Display for Summary {
             per_second(totals.received_bytes) * 1e-6,
         )?;
         if self.bad > 0 {
-            writeln!(f, "{} broken records were skipped, {} were used", self.bad, self.records)?;
+            writeln!(
+                f,
+                "{} broken records were skipped, {} were used",
+                self.bad, self.records
+            )?;
         }
         if self.written.queue_full_count > 0 {
-            writeln!(f, "the output queue was full {} times", self.written.queue_full_count)?;
+            writeln!(
+                f,
+                "the output queue was full {} times",
+                self.written.queue_full_count
+            )?;
         }
         for warning in &self.written.warnings {
             writeln!(f, "note: {warning}")?;
@@ -257,7 +309,11 @@ impl fmt::Display for Summary {
             Stop::Now => writeln!(f, "stopped at once, running hits were cancelled")?,
         }
         if self.verdict.is_limited() {
-            write!(f, "verdict: THE GENERATOR WAS A LIMIT: {}", self.verdict.reasons.join("; "))
+            write!(
+                f,
+                "verdict: THE GENERATOR WAS A LIMIT: {}",
+                self.verdict.reasons.join("; ")
+            )
         } else {
             write!(f, "verdict: the generator wasn't the limit")
         }

@@ -3,9 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use super::{
-    HIT_BYTES, KIND_END, KIND_HITS, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode,
-};
+use super::{HIT_BYTES, KIND_END, KIND_HITS, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode};
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::hit::Hit;
 use crate::strings::StringId;
@@ -113,10 +111,17 @@ impl fmt::Display for ResultSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} hits read", self.hits)?;
         if !self.ended {
-            write!(f, "; the file has no end: its writer was stopped, or it is still running")?;
+            write!(
+                f,
+                "; the file has no end: its writer was stopped, or it is still running"
+            )?;
         }
         if self.incomplete_bytes > 0 {
-            write!(f, "; {} bytes after the last complete block", self.incomplete_bytes)?;
+            write!(
+                f,
+                "; {} bytes after the last complete block",
+                self.incomplete_bytes
+            )?;
         }
         if self.damage.places > 0 {
             write!(f, "; {}", self.damage)?;
@@ -125,7 +130,11 @@ impl fmt::Display for ResultSummary {
             write!(f, "; {} hits lost to damage", self.hits_damaged)?;
         }
         if self.hits_lost > 0 {
-            write!(f, "; {} hits were never recorded: the writer fell behind", self.hits_lost)?;
+            write!(
+                f,
+                "; {} hits were never recorded: the writer fell behind",
+                self.hits_lost
+            )?;
         }
         Ok(())
     }
@@ -156,7 +165,13 @@ impl<R: Read> ResultReader<R> {
             _ => return Err(ResultsError::Run),
         };
         let summary = ResultSummary::default();
-        Ok(Self { frames, started_unix_ns, settings_text, summary, next_hit: 0 })
+        Ok(Self {
+            frames,
+            started_unix_ns,
+            settings_text,
+            summary,
+            next_hit: 0,
+        })
     }
 
     /// The wall clock when the run started.
@@ -171,7 +186,9 @@ impl<R: Read> ResultReader<R> {
 
     /// The next block; none at the end of what is there now.
     pub fn next_block(&mut self) -> io::Result<Option<Block<'_>>> {
-        let Some(frame) = self.frames.next_frame()? else { return Ok(None) };
+        let Some(frame) = self.frames.next_frame()? else {
+            return Ok(None);
+        };
         let payload = frame.payload;
         Ok(Some(match (frame.kind, payload.split_first_chunk::<8>()) {
             (KIND_HITS, Some((first, hits))) => {
@@ -192,13 +209,20 @@ impl<R: Read> ResultReader<R> {
                 Block::End
             }
             (KIND_STRINGS, _) => match payload.split_first_chunk::<4>() {
-                Some((first, bytes)) => {
-                    Block::Strings(Texts { first: u32::from_le_bytes(*first), bytes })
-                }
-                None => Block::Strings(Texts { first: 0, bytes: &[] }),
+                Some((first, bytes)) => Block::Strings(Texts {
+                    first: u32::from_le_bytes(*first),
+                    bytes,
+                }),
+                None => Block::Strings(Texts {
+                    first: 0,
+                    bytes: &[],
+                }),
             },
             // A kind of a later version: nothing that this one needs.
-            _ => Block::Strings(Texts { first: 0, bytes: &[] }),
+            _ => Block::Strings(Texts {
+                first: 0,
+                bytes: &[],
+            }),
         }))
     }
 
@@ -223,9 +247,10 @@ fn run(payload: &[u8]) -> Result<(u64, String), ResultsError> {
     let (version, rest) = payload.split_first_chunk::<4>().ok_or(ResultsError::Run)?;
     let (started, settings) = rest.split_first_chunk::<8>().ok_or(ResultsError::Run)?;
     match u32::from_le_bytes(*version) {
-        SCHEMA_VERSION => {
-            Ok((u64::from_le_bytes(*started), String::from_utf8_lossy(settings).into_owned()))
-        }
+        SCHEMA_VERSION => Ok((
+            u64::from_le_bytes(*started),
+            String::from_utf8_lossy(settings).into_owned(),
+        )),
         version => Err(ResultsError::Schema(version)),
     }
 }

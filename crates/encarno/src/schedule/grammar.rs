@@ -36,9 +36,13 @@ pub fn parse_duration(text: &str) -> Option<u64> {
         return None;
     }
     while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let digits = rest
+            .find(|c: char| !c.is_ascii_digit() && c != '.')
+            .unwrap_or(rest.len());
         let (number, tail) = rest.split_at(digits);
-        let letters = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
+        let letters = tail
+            .find(|c: char| !c.is_alphabetic())
+            .unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(letters);
         let unit_ns = match unit {
             "d" => 86_400_000_000_000,
@@ -89,14 +93,33 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
     let arguments = arguments.trim_end_matches(')');
     let arguments: Vec<&str> = arguments.split(',').map(str::trim).collect();
     let level = |text: &str| {
-        decimal(text, Level::ONE.0).map(Level).ok_or_else(|| error("a number such as 100 or 0.5"))
+        decimal(text, Level::ONE.0)
+            .map(Level)
+            .ok_or_else(|| error("a number such as 100 or 0.5"))
     };
     let duration = |text: &str| {
-        parse_duration(text).filter(|&ns| ns > 0).ok_or_else(|| error("a duration above zero such as 30s, 1m30s or 2h"))
+        parse_duration(text)
+            .filter(|&ns| ns > 0)
+            .ok_or_else(|| error("a duration above zero such as 30s, 1m30s or 2h"))
     };
-    let before = pieces.last().map(|piece: &Piece| piece.to).unwrap_or_default();
-    let raised = |by: Level| before.0.checked_add(by.0).map(Level).ok_or(ScheduleError::TooHigh);
-    let mut push = |from, to, duration_ns| pieces.push(Piece { from, to, duration_ns });
+    let before = pieces
+        .last()
+        .map(|piece: &Piece| piece.to)
+        .unwrap_or_default();
+    let raised = |by: Level| {
+        before
+            .0
+            .checked_add(by.0)
+            .map(Level)
+            .ok_or(ScheduleError::TooHigh)
+    };
+    let mut push = |from, to, duration_ns| {
+        pieces.push(Piece {
+            from,
+            to,
+            duration_ns,
+        })
+    };
     match (name.trim(), arguments.as_slice()) {
         ("line", [from, to, time]) => push(level(from)?, level(to)?, duration(time)?),
         ("const", [value, time]) => push(level(value)?, level(value)?, duration(time)?),
@@ -115,7 +138,11 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
             }
             for index in 0..=distance / increment.0 {
                 let change = index * increment.0;
-                let value = Level(if to >= from { from.0 + change } else { from.0 - change });
+                let value = Level(if to >= from {
+                    from.0 + change
+                } else {
+                    from.0 - change
+                });
                 push(value, value, time_ns);
             }
             // The increment doesn't fit: the end is a level of its own.
@@ -123,7 +150,9 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
                 push(to, to, time_ns);
             }
         }
-        ("line" | "const" | "ramp" | "start" | "wait" | "step", _) | (_, _) => return Err(error(SHAPE)),
+        ("line" | "const" | "ramp" | "start" | "wait" | "step", _) | (_, _) => {
+            return Err(error(SHAPE));
+        }
     }
     Ok(())
 }
@@ -138,12 +167,18 @@ fn decimal(text: &str, unit: u64) -> Option<u64> {
     if !digits(whole) || !digits(fraction) {
         return None;
     }
-    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let whole: u64 = if whole.is_empty() {
+        0
+    } else {
+        whole.parse().ok()?
+    };
     let mut sum = whole.checked_mul(unit)?;
     let fraction = &fraction[..fraction.len().min(18)];
     if !fraction.is_empty() {
         let numerator: u128 = fraction.parse().ok()?;
-        sum = sum.checked_add((numerator * u128::from(unit) / 10_u128.pow(fraction.len() as u32)) as u64)?;
+        sum = sum.checked_add(
+            (numerator * u128::from(unit) / 10_u128.pow(fraction.len() as u32)) as u64,
+        )?;
     }
     Some(sum)
 }
@@ -172,19 +207,39 @@ mod tests {
     fn steps_go_up_and_down_and_end_where_they_should() {
         let levels = |text: &str| -> Vec<u64> {
             let schedule: Schedule = text.parse().unwrap();
-            schedule.pieces().iter().map(|piece| piece.to.0 / Level::ONE.0).collect()
+            schedule
+                .pieces()
+                .iter()
+                .map(|piece| piece.to.0 / Level::ONE.0)
+                .collect()
         };
         assert_eq!(levels("step(1,10,4,5s)"), [1, 5, 9, 10]);
         assert_eq!(levels("step(10,1,3,5s)"), [10, 7, 4, 1]);
         assert_eq!(levels("step(10,0,4,5s)"), [10, 6, 2, 0]);
-        assert_eq!(levels("start(5) wait(1s) ramp(5,10s) start(2)"), [5, 5, 10, 12]);
+        assert_eq!(
+            levels("start(5) wait(1s) ramp(5,10s) start(2)"),
+            [5, 5, 10, 12]
+        );
         assert_eq!(levels("step(5,5,1,1s)"), [5]);
     }
 
     #[test]
     fn bad_schedules_name_the_place() {
-        for bad in ["", "const(5)", "const(5,0s)", "const(-1,1s)", "line(1,2,3s", "foo(1)", "step(1,1000000,0.1,1s)",
-            "step(1,2,0,1s)", "const(1,1s)x", "const(9999999999,1s)", "const(1,9999d)", "const(é,1s)", ")"] {
+        for bad in [
+            "",
+            "const(5)",
+            "const(5,0s)",
+            "const(-1,1s)",
+            "line(1,2,3s",
+            "foo(1)",
+            "step(1,1000000,0.1,1s)",
+            "step(1,2,0,1s)",
+            "const(1,1s)x",
+            "const(9999999999,1s)",
+            "const(1,9999d)",
+            "const(é,1s)",
+            ")",
+        ] {
             let error = bad.parse::<Schedule>().unwrap_err().to_string();
             assert!(error.contains("schedule"), "{bad}: {error}");
         }

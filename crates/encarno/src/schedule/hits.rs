@@ -51,7 +51,12 @@ impl HitInstants {
         let (mut start_ns, mut area) = (0, 0);
         for &piece in schedule.pieces() {
             let area_after = area + piece.area(piece.duration_ns);
-            pieces.push(PlacedPiece { piece, start_ns, area_before: area, area_after });
+            pieces.push(PlacedPiece {
+                piece,
+                start_ns,
+                area_before: area,
+                area_after,
+            });
             start_ns += piece.duration_ns;
             area = area_after;
         }
@@ -59,9 +64,19 @@ impl HitInstants {
             Randomness::None => None,
             Randomness::Poisson { seed } => Some(Xoshiro256PlusPlus::seed_from_u64(seed)),
         };
-        let mut instants = Self { pieces, index: 0, area: 0, stride, process };
+        let mut instants = Self {
+            pieces,
+            index: 0,
+            area: 0,
+            stride,
+            process,
+        };
         // A Poisson process doesn't start with a hit, an even one does.
-        let steps = if instants.process.is_some() { first + 1 } else { first };
+        let steps = if instants.process.is_some() {
+            first + 1
+        } else {
+            first
+        };
         instants.advance(steps);
         instants
     }
@@ -98,7 +113,11 @@ impl Iterator for HitInstants {
 
 impl PlacedPiece {
     fn instant_ns(&self, area: u128) -> u64 {
-        let Piece { from, to, duration_ns } = self.piece;
+        let Piece {
+            from,
+            to,
+            duration_ns,
+        } = self.piece;
         let hits = |area: u128| area as f64 / AREA_OF_HIT as f64;
         let seconds = duration_ns as f64 * 1e-9;
         let slope = from.0.abs_diff(to.0) as f64 * 1e-6 / seconds;
@@ -106,7 +125,11 @@ impl PlacedPiece {
         // ascending one seen backwards.
         let elapsed = |hits: f64, low: u64| {
             let low = low as f64 * 1e-6;
-            if hits <= 0.0 { 0.0 } else { 2e9 * hits / (low + (low * low + 2.0 * slope * hits).sqrt()) }
+            if hits <= 0.0 {
+                0.0
+            } else {
+                2e9 * hits / (low + (low * low + 2.0 * slope * hits).sqrt())
+            }
         };
         let offset_ns = if to >= from {
             elapsed(hits(area - self.area_before), from.0)
@@ -131,25 +154,44 @@ mod tests {
         let schedule: Schedule = "const(7777,1d)".parse().unwrap();
         let total = schedule.hits_before(schedule.duration_ns());
         assert_eq!(total, 7777 * 86_400);
-        let last = HitInstants::new(&schedule, Randomness::None, total - 1, 1).next().unwrap();
+        let last = HitInstants::new(&schedule, Randomness::None, total - 1, 1)
+            .next()
+            .unwrap();
         let exact = u128::from(total - 1) * 1_000_000_000 / 7777;
         assert!(u128::from(last).abs_diff(exact) <= 1, "{last} {exact}");
-        assert_eq!(HitInstants::new(&schedule, Randomness::None, total, 1).next(), None);
+        assert_eq!(
+            HitInstants::new(&schedule, Randomness::None, total, 1).next(),
+            None
+        );
     }
 
     #[test]
     fn the_integral_at_each_instant_is_the_number_of_the_hit() {
-        for text in ["line(1,5000,30s)", "line(0,3,1d)", "line(5000,0,10s)", "line(900,0.5,2h)", "line(0.3,0.2,1h)"] {
+        for text in [
+            "line(1,5000,30s)",
+            "line(0,3,1d)",
+            "line(5000,0,10s)",
+            "line(900,0.5,2h)",
+            "line(0.3,0.2,1h)",
+        ] {
             let schedule: Schedule = text.parse().unwrap();
             let total = schedule.hits_before(schedule.duration_ns());
             for part in 0..1000 {
                 let n = (total - 1) * part / 999;
-                let instant = HitInstants::new(&schedule, Randomness::None, n, 1).next().unwrap();
+                let instant = HitInstants::new(&schedule, Randomness::None, n, 1)
+                    .next()
+                    .unwrap();
                 let piece = schedule.pieces()[0];
                 let area = u128::from(n) * AREA_OF_HIT;
                 // The instant is rounded down; 2 ns for the rounding of the square root.
-                assert!(piece.area(instant.saturating_sub(1)) <= area, "{text} {n} {instant}");
-                assert!(piece.area((instant + 2).min(piece.duration_ns)) >= area, "{text} {n} {instant}");
+                assert!(
+                    piece.area(instant.saturating_sub(1)) <= area,
+                    "{text} {n} {instant}"
+                );
+                assert!(
+                    piece.area((instant + 2).min(piece.duration_ns)) >= area,
+                    "{text} {n} {instant}"
+                );
             }
         }
     }
@@ -161,18 +203,25 @@ mod tests {
         let schedule: Schedule = text.parse().unwrap();
         for randomness in [Randomness::None, Randomness::Poisson { seed: 3 }] {
             let all: Vec<_> = HitInstants::new(&schedule, randomness, 0, 1).collect();
-            let mut parts: Vec<_> =
-                (0..3).flat_map(|k| HitInstants::new(&schedule, randomness, k, 3)).collect();
+            let mut parts: Vec<_> = (0..3)
+                .flat_map(|k| HitInstants::new(&schedule, randomness, k, 3))
+                .collect();
             parts.sort_unstable();
             assert_eq!(parts, all);
         }
         assert!(all.is_sorted());
-        assert_eq!(all.len() as u64, schedule.hits_before(schedule.duration_ns()));
+        assert_eq!(
+            all.len() as u64,
+            schedule.hits_before(schedule.duration_ns())
+        );
     }
 
     #[test]
     fn a_pause_belongs_to_nobody() {
-        let seconds: Vec<_> = instants("const(1,1s) const(0,10s) const(1,1s)").iter().map(|ns| ns / 1_000_000_000).collect();
+        let seconds: Vec<_> = instants("const(1,1s) const(0,10s) const(1,1s)")
+            .iter()
+            .map(|ns| ns / 1_000_000_000)
+            .collect();
         assert_eq!(seconds, [0, 11]);
     }
 
@@ -181,13 +230,20 @@ mod tests {
     #[test]
     fn poisson_gaps_are_exponential() {
         let schedule: Schedule = "const(1000,20s)".parse().unwrap();
-        let all: Vec<_> = HitInstants::new(&schedule, Randomness::Poisson { seed: 42 }, 0, 1).collect();
-        let mut gaps: Vec<_> = all.windows(2).map(|pair| (pair[1] - pair[0]) as f64 * 1e-6).collect();
+        let all: Vec<_> =
+            HitInstants::new(&schedule, Randomness::Poisson { seed: 42 }, 0, 1).collect();
+        let mut gaps: Vec<_> = all
+            .windows(2)
+            .map(|pair| (pair[1] - pair[0]) as f64 * 1e-6)
+            .collect();
         gaps.sort_by(f64::total_cmp);
         let count = gaps.len() as f64;
         let law = |gap: f64| (1.0 - (-gap).exp()).clamp(1e-15, 1.0 - 1e-15);
         let sum: f64 = (0..gaps.len())
-            .map(|i| (2 * i + 1) as f64 * (law(gaps[i]).ln() + (1.0 - law(gaps[gaps.len() - 1 - i])).ln()))
+            .map(|i| {
+                (2 * i + 1) as f64
+                    * (law(gaps[i]).ln() + (1.0 - law(gaps[gaps.len() - 1 - i])).ln())
+            })
             .sum();
         let statistic = -count - sum / count;
         assert!(statistic < 3.857, "{statistic}");

@@ -25,7 +25,14 @@ pub struct Histogram {
 impl Default for Histogram {
     fn default() -> Self {
         let counts = vec![[0; PAGE]];
-        Self { places: [0; PAGES], counts, count: 0, sum: 0, min: u64::MAX, max: 0 }
+        Self {
+            places: [0; PAGES],
+            counts,
+            count: 0,
+            sum: 0,
+            min: u64::MAX,
+            max: 0,
+        }
     }
 }
 
@@ -47,7 +54,12 @@ impl Histogram {
 
     /// Adds all numbers of another one.
     pub fn merge(&mut self, other: &Self) {
-        for (page, &from) in other.places.iter().enumerate().filter(|&(_, &from)| from > 0) {
+        for (page, &from) in other
+            .places
+            .iter()
+            .enumerate()
+            .filter(|&(_, &from)| from > 0)
+        {
             let to = match self.places[page] {
                 0 => self.make_page(page),
                 place => place,
@@ -80,7 +92,11 @@ impl Histogram {
 
     /// The mean, exactly; 0 of none.
     pub fn mean(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum as f64 / self.count as f64 }
+        if self.count == 0 {
+            0.0
+        } else {
+            self.sum as f64 / self.count as f64
+        }
     }
 
     /// The number below or at which that share of all lies (nearest rank),
@@ -88,7 +104,12 @@ impl Histogram {
     pub fn quantile(&self, share: f64) -> u64 {
         let rank = ((share * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
         let mut before = 0;
-        for (page, &place) in self.places.iter().enumerate().filter(|&(_, &place)| place > 0) {
+        for (page, &place) in self
+            .places
+            .iter()
+            .enumerate()
+            .filter(|&(_, &place)| place > 0)
+        {
             for (bucket, count) in self.counts[place as usize].iter().enumerate() {
                 before += count;
                 if before >= rank {
@@ -142,7 +163,14 @@ mod tests {
         let none = Histogram::default();
         assert_eq!((none.min(), none.max(), none.quantile(0.5)), (0, 0, 0));
         let small = of(1..=1000);
-        assert_eq!((small.quantile(0.5), small.quantile(0.99), small.quantile(1.0)), (500, 990, 1000));
+        assert_eq!(
+            (
+                small.quantile(0.5),
+                small.quantile(0.99),
+                small.quantile(1.0)
+            ),
+            (500, 990, 1000)
+        );
         assert_eq!((small.mean(), small.min(), small.max()), (500.5, 1, 1000));
         let extremes = of([0, u64::MAX]);
         assert_eq!((extremes.quantile(0.5), extremes.max()), (0, u64::MAX));

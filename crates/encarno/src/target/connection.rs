@@ -51,12 +51,18 @@ impl Requests {
                 Ok(Status::Partial) | Err(_) => return Err(BadRequest),
             };
             let header = |name: &str| {
-                let found = request.headers.iter().find(|header| header.name.eq_ignore_ascii_case(name));
+                let found = request
+                    .headers
+                    .iter()
+                    .find(|header| header.name.eq_ignore_ascii_case(name));
                 found.map(|header| header.value.trim_ascii())
             };
             let length = match header("content-length") {
                 None => 0,
-                Some(value) => std::str::from_utf8(value).ok().and_then(|text| text.parse().ok()).ok_or(BadRequest)?,
+                Some(value) => std::str::from_utf8(value)
+                    .ok()
+                    .and_then(|text| text.parse().ok())
+                    .ok_or(BadRequest)?,
             };
             if header("transfer-encoding").is_some() {
                 return Err(BadRequest);
@@ -64,21 +70,33 @@ impl Requests {
             self.pending = Some(Asked {
                 sequence: number_at_end(request.path.unwrap_or_default().as_bytes()),
                 head_only: request.method == Some("HEAD"),
-                close: header("connection").is_some_and(|value| value.eq_ignore_ascii_case(b"close")),
+                close: header("connection")
+                    .is_some_and(|value| value.eq_ignore_ascii_case(b"close")),
             });
             let there = (self.buffer.len() - head_bytes) as u64;
             let taken = length.min(there);
             self.skip_bytes = length - taken;
             self.buffer.drain(..head_bytes + taken as usize);
         }
-        Ok(if self.skip_bytes == 0 { self.pending.take() } else { None })
+        Ok(if self.skip_bytes == 0 {
+            self.pending.take()
+        } else {
+            None
+        })
     }
 }
 
 /// The decimal number that these bytes end with.
 pub(super) fn number_at_end(bytes: &[u8]) -> Option<u64> {
-    let digits = bytes.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    std::str::from_utf8(&bytes[bytes.len() - digits..]).ok()?.parse().ok()
+    let digits = bytes
+        .iter()
+        .rev()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    std::str::from_utf8(&bytes[bytes.len() - digits..])
+        .ok()?
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -97,8 +115,16 @@ mod tests {
                     found.push(asked);
                 }
             }
-            let first = Asked { sequence: Some(12), head_only: false, close: false };
-            let second = Asked { sequence: Some(7), head_only: true, close: true };
+            let first = Asked {
+                sequence: Some(12),
+                head_only: false,
+                close: false,
+            };
+            let second = Asked {
+                sequence: Some(7),
+                head_only: true,
+                close: true,
+            };
             assert_eq!(found, [first, second], "in pieces of {size}");
         }
         let mut requests = Requests::default();

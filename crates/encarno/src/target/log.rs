@@ -31,7 +31,12 @@ pub fn read_log(path: &Path) -> io::Result<Vec<LogEntry>> {
     let parse = |line: String| {
         let mut fields = line.split(',').map(str::parse::<u64>);
         let mut field = || fields.next().and_then(Result::ok).ok_or_else(bad);
-        Ok(LogEntry { sequence: field()?, connection: field()?, received_ns: field()?, sent_ns: field()? })
+        Ok(LogEntry {
+            sequence: field()?,
+            connection: field()?,
+            received_ns: field()?,
+            sent_ns: field()?,
+        })
     };
     lines.map(|line| parse(line?)).collect()
 }
@@ -56,8 +61,14 @@ impl Log {
     }
 
     pub(super) fn write(&mut self, entry: &LogEntry) -> io::Result<()> {
-        let Some(file) = &mut self.file else { return Ok(()) };
-        writeln!(file, "{},{},{},{}", entry.sequence, entry.connection, entry.received_ns, entry.sent_ns)
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        writeln!(
+            file,
+            "{},{},{},{}",
+            entry.sequence, entry.connection, entry.received_ns, entry.sent_ns
+        )
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

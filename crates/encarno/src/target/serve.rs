@@ -91,8 +91,12 @@ impl Server {
         log: Log,
     ) -> Result<Self, RunError> {
         let registered = match &ears {
-            Ears::Streams(listener) => listener.set_nonblocking(true).and_then(|()| Ok(poller.register(listener, EARS_TOKEN)?)),
-            Ears::Datagrams(socket) => socket.set_nonblocking(true).and_then(|()| Ok(poller.register(socket, EARS_TOKEN)?)),
+            Ears::Streams(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| Ok(poller.register(listener, EARS_TOKEN)?)),
+            Ears::Datagrams(socket) => socket
+                .set_nonblocking(true)
+                .and_then(|()| Ok(poller.register(socket, EARS_TOKEN)?)),
         };
         registered.map_err(RunError::system("poll the target's socket"))?;
         let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
@@ -128,8 +132,14 @@ impl Server {
         let mut events = Vec::with_capacity(256);
         while !self.stop.load(Ordering::Relaxed) {
             let now_ns = monotonic_ns();
-            let due_ns = self.due.peek().map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
-            let sleep_ns = due_ns.saturating_sub(now_ns).saturating_sub(EARLY_NS).min(TURN_NS_MAX);
+            let due_ns = self
+                .due
+                .peek()
+                .map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
+            let sleep_ns = due_ns
+                .saturating_sub(now_ns)
+                .saturating_sub(EARLY_NS)
+                .min(TURN_NS_MAX);
             self.poller.wait(&mut events, sleep_ns)?;
             for event in events.drain(..) {
                 match readiness(&event) {
@@ -148,7 +158,11 @@ impl Server {
             self.answer_due()?;
         }
         // What was never answered is logged as such.
-        let unanswered: Vec<_> = self.answers.drain().map(|(_, answer)| answer.entry).collect();
+        let unanswered: Vec<_> = self
+            .answers
+            .drain()
+            .map(|(_, answer)| answer.entry)
+            .collect();
         for entry in unanswered {
             self.log.write(&entry)?;
         }
@@ -179,12 +193,23 @@ impl Server {
                     let number = self.summary.connections;
                     self.summary.connections += 1;
                     self.poller.register(&stream, number)?;
-                    let client = Client { stream, requests: Requests::default(), unsent: Vec::new(), sending: None };
+                    let client = Client {
+                        stream,
+                        requests: Requests::default(),
+                        unsent: Vec::new(),
+                        sending: None,
+                    };
                     self.clients.insert(number, client);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 // A client that is gone before it was taken, or an earlier datagram's error.
-                Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionRefused | ErrorKind::Interrupted) => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionAborted
+                            | ErrorKind::ConnectionRefused
+                            | ErrorKind::Interrupted
+                    ) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -193,7 +218,9 @@ impl Server {
     fn read(&mut self, number: u64) -> io::Result<()> {
         let mut buffer = [0; 65_536];
         loop {
-            let Some(client) = self.clients.get_mut(&number) else { return Ok(()) };
+            let Some(client) = self.clients.get_mut(&number) else {
+                return Ok(());
+            };
             match client.stream.read(&mut buffer) {
                 Ok(0) => return self.forget(number),
                 Ok(count) => client.requests.feed(&buffer[..count]),
@@ -202,7 +229,9 @@ impl Server {
                 Err(_) => return self.forget(number),
             }
             loop {
-                let Some(client) = self.clients.get_mut(&number) else { return Ok(()) };
+                let Some(client) = self.clients.get_mut(&number) else {
+                    return Ok(());
+                };
                 match client.requests.next() {
                     Ok(Some(asked)) => {
                         let (bytes, ending) = self.compose(asked.head_only, asked.close);
@@ -218,9 +247,17 @@ impl Server {
     /// The bytes of an answer, and what follows them.
     fn compose(&mut self, head_only: bool, close: bool) -> (Vec<u8>, Ending) {
         let settings = &self.settings;
-        let status = if self.random_is_below(settings.error_rate) { "500 Internal Server Error" } else { "200 OK" };
+        let status = if self.random_is_below(settings.error_rate) {
+            "500 Internal Server Error"
+        } else {
+            "200 OK"
+        };
         let settings = &self.settings;
-        let (reset_rate, close_rate, rude_rate) = (settings.reset_rate, settings.close_rate, settings.rude_close_rate);
+        let (reset_rate, close_rate, rude_rate) = (
+            settings.reset_rate,
+            settings.close_rate,
+            settings.rude_close_rate,
+        );
         let reset = self.random_is_below(reset_rate);
         let close = close || self.random_is_below(close_rate);
         let rude = self.random_is_below(rude_rate);
@@ -271,7 +308,12 @@ impl Server {
         let now_ns = monotonic_ns();
         let sequence = sequence.unwrap_or(self.summary.requests);
         self.summary.requests += 1;
-        let entry = LogEntry { sequence, connection: client, received_ns: now_ns, sent_ns: 0 };
+        let entry = LogEntry {
+            sequence,
+            connection: client,
+            received_ns: now_ns,
+            sent_ns: 0,
+        };
         if self.random_is_below(self.settings.silent_rate) {
             return self.log.write(&entry);
         }
@@ -279,16 +321,31 @@ impl Server {
         if let Some((after, length)) = self.settings.stall {
             let nanoseconds = |time: Duration| time.as_nanos() as u64;
             let start_ns = now_ns + nanoseconds(after);
-            let (from_ns, to_ns) = *self.stall_ns.get_or_insert((start_ns, start_ns + nanoseconds(length)));
+            let (from_ns, to_ns) = *self
+                .stall_ns
+                .get_or_insert((start_ns, start_ns + nanoseconds(length)));
             if (from_ns..to_ns).contains(&due_ns) {
                 due_ns = to_ns;
             }
         }
         let number = self.answers_made;
         self.answers_made += 1;
-        self.answers.insert(number, Answer { client, datagram_from, entry, ending, bytes });
+        self.answers.insert(
+            number,
+            Answer {
+                client,
+                datagram_from,
+                entry,
+                ending,
+                bytes,
+            },
+        );
         self.due.push(Reverse((due_ns, number)));
-        if due_ns <= now_ns { self.answer_due() } else { Ok(()) }
+        if due_ns <= now_ns {
+            self.answer_due()
+        } else {
+            Ok(())
+        }
     }
 
     fn answer_due(&mut self) -> io::Result<()> {
@@ -297,12 +354,17 @@ impl Server {
                 return Ok(());
             }
             self.due.pop();
-            let Some(answer) = self.answers.remove(&number) else { continue };
+            let Some(answer) = self.answers.remove(&number) else {
+                continue;
+            };
             if let (Some(from), Ears::Datagrams(socket)) = (answer.datagram_from, &self.ears) {
                 let sent = socket.send_to(&answer.bytes, from).is_ok();
                 let sent_ns = if sent { monotonic_ns() } else { 0 };
                 self.summary.answers += u64::from(sent);
-                self.log.write(&LogEntry { sent_ns, ..answer.entry })?;
+                self.log.write(&LogEntry {
+                    sent_ns,
+                    ..answer.entry
+                })?;
                 continue;
             }
             match self.clients.get_mut(&answer.client) {
@@ -319,8 +381,12 @@ impl Server {
     }
 
     fn send_on(&mut self, number: u64) -> io::Result<()> {
-        let Some(client) = self.clients.get_mut(&number) else { return Ok(()) };
-        let Some((mut entry, ending)) = client.sending else { return Ok(()) };
+        let Some(client) = self.clients.get_mut(&number) else {
+            return Ok(());
+        };
+        let Some((mut entry, ending)) = client.sending else {
+            return Ok(());
+        };
         let piece_max = if self.settings.drip { 1 } else { usize::MAX };
         let mut sent = 0;
         while sent < client.unsent.len() {

@@ -26,14 +26,25 @@ pub enum Stop {
 impl Control {
     /// With the wakers of all event loops.
     pub fn new(wakers: Vec<Arc<Waker>>) -> Self {
-        Self { stop: AtomicU8::new(0), wakers }
+        Self {
+            stop: AtomicU8::new(0),
+            wakers,
+        }
     }
 
     /// Asks all loops to stop; a second time: at once.
     pub fn stop_harder(&self) -> Stop {
-        let before = self.stop.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stop| Some((stop + 1).min(2)));
+        let before = self
+            .stop
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |stop| {
+                Some((stop + 1).min(2))
+            });
         self.wakers.iter().for_each(|waker| waker.wake());
-        if before == Ok(0) { Stop::Drain } else { Stop::Now }
+        if before == Ok(0) {
+            Stop::Drain
+        } else {
+            Stop::Now
+        }
     }
 
     /// Asks all loops to stop, if they aren't asked already.

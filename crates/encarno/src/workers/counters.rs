@@ -18,7 +18,10 @@ impl Count {
     /// Adds; only the owner may.
     #[inline]
     pub fn add(&self, number: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(number), Ordering::Relaxed);
+        self.0.store(
+            self.0.load(Ordering::Relaxed).wrapping_add(number),
+            Ordering::Relaxed,
+        );
     }
 
     /// Sets; only the owner may.
@@ -110,7 +113,10 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| Count::default()).collect(), max: Count::default() }
+        Self {
+            buckets: (0..BUCKETS).map(|_| Count::default()).collect(),
+            max: Count::default(),
+        }
     }
 }
 
@@ -144,15 +150,26 @@ pub struct Snapshot {
 
 impl Default for Snapshot {
     fn default() -> Self {
-        Self { counts: vec![0; BUCKETS], max_ns: 0 }
+        Self {
+            counts: vec![0; BUCKETS],
+            max_ns: 0,
+        }
     }
 }
 
 impl Snapshot {
     /// What came since an earlier one.
     pub fn since(&self, earlier: &Self) -> Self {
-        let counts = self.counts.iter().zip(&earlier.counts).map(|(now, then)| now - then).collect();
-        Self { counts, max_ns: self.max_ns }
+        let counts = self
+            .counts
+            .iter()
+            .zip(&earlier.counts)
+            .map(|(now, then)| now - then)
+            .collect();
+        Self {
+            counts,
+            max_ns: self.max_ns,
+        }
     }
 
     /// How many durations.
@@ -195,7 +212,10 @@ fn lowest_of(bucket: usize) -> u64 {
     let (octave, sub) = (bucket / SUB, (bucket % SUB) as u64);
     match octave {
         0 => sub,
-        octave => (SUB as u64 + sub).checked_shl(octave as u32 - 1).filter(|_| octave <= 58).unwrap_or(u64::MAX),
+        octave => (SUB as u64 + sub)
+            .checked_shl(octave as u32 - 1)
+            .filter(|_| octave <= 58)
+            .unwrap_or(u64::MAX),
     }
 }
 
@@ -211,7 +231,10 @@ mod tests {
         assert_eq!(bucket_of(u64::MAX), BUCKETS - 1);
         for value in [0, 1, 63, 64, 65, 127, 128, 1000, 1 << 40, u64::MAX / 3] {
             let index = bucket_of(value);
-            assert!(lowest_of(index) <= value && (index + 1 == BUCKETS || value < lowest_of(index + 1)), "{value}");
+            assert!(
+                lowest_of(index) <= value && (index + 1 == BUCKETS || value < lowest_of(index + 1)),
+                "{value}"
+            );
         }
     }
 

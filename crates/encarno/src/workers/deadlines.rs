@@ -22,7 +22,11 @@ struct Link {
 
 impl Deadlines {
     pub(super) fn new() -> Self {
-        Self { links: Vec::new(), oldest: NONE, newest: NONE }
+        Self {
+            links: Vec::new(),
+            oldest: NONE,
+            newest: NONE,
+        }
     }
 
     /// A hit of that worker has started.
@@ -30,9 +34,18 @@ impl Deadlines {
     pub(super) fn push(&mut self, worker: u32) {
         let index = worker as usize;
         if index >= self.links.len() {
-            self.links.resize(index + 1, Link { older: NONE, newer: NONE });
+            self.links.resize(
+                index + 1,
+                Link {
+                    older: NONE,
+                    newer: NONE,
+                },
+            );
         }
-        self.links[index] = Link { older: self.newest, newer: NONE };
+        self.links[index] = Link {
+            older: self.newest,
+            newer: NONE,
+        };
         match self.newest {
             NONE => self.oldest = worker,
             newest => self.links[newest as usize].newer = worker,

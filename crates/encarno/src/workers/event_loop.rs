@@ -86,8 +86,13 @@ impl<N: Nib> EventLoop<N> {
         // Otherwise sleeps end up to 50 µs late. Where it isn't allowed they do.
         let _slack = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let poller = Poller::new().map_err(LoopError::Poll)?;
-        poller.register_waker(&self.waker).map_err(LoopError::Poll)?;
-        let texts = Texts { timeout: self.strings.intern("timeout"), cancelled: self.strings.intern("cancelled") };
+        poller
+            .register_waker(&self.waker)
+            .map_err(LoopError::Poll)?;
+        let texts = Texts {
+            timeout: self.strings.intern("timeout"),
+            cancelled: self.strings.intern("cancelled"),
+        };
         let mut running = Running {
             poller,
             texts,
@@ -203,7 +208,11 @@ impl<N: Nib> Running<N> {
                 next_cpu_ns = now_ns + 10 * TURN_NS_MAX;
                 self.engine.counters.cpu_ns.set(thread_cpu_ns());
             }
-            let wake_at_ns = if more { now_ns } else { self.next_instant(now_ns).min(give_up_at_ns) };
+            let wake_at_ns = if more {
+                now_ns
+            } else {
+                self.next_instant(now_ns).min(give_up_at_ns)
+            };
             self.wait(&mut events, now_ns, wake_at_ns)?;
             self.look_at_others();
             for event in events.drain(..) {
@@ -216,15 +225,24 @@ impl<N: Nib> Running<N> {
                     continue;
                 }
                 let index = token as u32;
-                let Some(worker) = self.workers.get_mut(index as usize) else { continue };
+                let Some(worker) = self.workers.get_mut(index as usize) else {
+                    continue;
+                };
                 let mut io = Io {
                     poller: &self.poller,
                     worker: index,
                     clock: &self.engine.clock,
                     scratch: &mut self.scratch,
                 };
-                let shot = if worker.running { Some(&mut worker.shot) } else { None };
-                let step = self.engine.nib.ready(&mut worker.connection, shot, ready, &mut io);
+                let shot = if worker.running {
+                    Some(&mut worker.shot)
+                } else {
+                    None
+                };
+                let step = self
+                    .engine
+                    .nib
+                    .ready(&mut worker.connection, shot, ready, &mut io);
                 if self.take_step(index, step) {
                     let mut now_ns = self.workers[index as usize].shot.hit.ended_ns;
                     self.start_due(&mut now_ns);
@@ -237,7 +255,9 @@ impl<N: Nib> Running<N> {
     }
 
     fn wake(&mut self, index: u32) {
-        let Some(worker) = self.workers.get_mut(index as usize) else { return };
+        let Some(worker) = self.workers.get_mut(index as usize) else {
+            return;
+        };
         if !worker.running {
             return;
         }
@@ -247,7 +267,10 @@ impl<N: Nib> Running<N> {
             clock: &self.engine.clock,
             scratch: &mut self.scratch,
         };
-        let step = self.engine.nib.wake(&mut worker.connection, &mut worker.shot, &mut io);
+        let step = self
+            .engine
+            .nib
+            .wake(&mut worker.connection, &mut worker.shot, &mut io);
         self.take_step(index, step);
     }
 
@@ -270,7 +293,11 @@ impl<N: Nib> Running<N> {
 
     fn look_at_others(&mut self) {
         let own = Arc::as_ptr(&self.engine.counters);
-        let others = self.engine.all_counters.iter().filter(|other| Arc::as_ptr(other) != own);
+        let others = self
+            .engine
+            .all_counters
+            .iter()
+            .filter(|other| Arc::as_ptr(other) != own);
         self.others_running = others.map(|other| other.running.get()).sum();
     }
 }

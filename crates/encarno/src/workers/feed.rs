@@ -64,7 +64,9 @@ impl Feed {
                 Next::Record(record.clone())
             }
             Self::Shared(queue) => queue.next(),
-            Self::PerWorker(queues) => queues.get_mut(worker as usize).map_or(Next::End, Queue::next),
+            Self::PerWorker(queues) => queues
+                .get_mut(worker as usize)
+                .map_or(Next::End, Queue::next),
         }
     }
 }
@@ -136,25 +138,41 @@ impl Reader {
         let counts = Arc::new(Counts::default());
         let mut threads = Vec::new();
         let bad_max = settings.bad_max;
-        let spawn = |input: input::Input, senders: Vec<Sender<Vec<Record>>>, batch_records: usize| {
-            let counts = Arc::clone(&counts);
-            thread::Builder::new()
-                .name("input".to_owned())
-                .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
-        };
+        let spawn =
+            |input: input::Input, senders: Vec<Sender<Vec<Record>>>, batch_records: usize| {
+                let counts = Arc::clone(&counts);
+                thread::Builder::new()
+                    .name("input".to_owned())
+                    .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
+            };
         let start = |input, senders, batch| {
             spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
         };
         let feeds = match settings.sharing {
             Sharing::Shared if deal == Deal::ByNeed => {
                 let (sender, receiver) = bounded(BATCHES_MAX * workers.len());
-                threads.push(start(input::open(settings, strings)?, vec![sender], BATCH_RECORDS)?);
-                workers.iter().map(|_| Feed::Shared(Queue::of(receiver.clone()))).collect()
+                threads.push(start(
+                    input::open(settings, strings)?,
+                    vec![sender],
+                    BATCH_RECORDS,
+                )?);
+                workers
+                    .iter()
+                    .map(|_| Feed::Shared(Queue::of(receiver.clone())))
+                    .collect()
             }
             Sharing::Shared => {
-                let (senders, receivers): (Vec<_>, Vec<_>) = workers.iter().map(|_| bounded(BATCHES_MAX)).unzip();
-                threads.push(start(input::open(settings, strings)?, senders, BATCH_RECORDS)?);
-                receivers.into_iter().map(|receiver| Feed::Shared(Queue::of(receiver))).collect()
+                let (senders, receivers): (Vec<_>, Vec<_>) =
+                    workers.iter().map(|_| bounded(BATCHES_MAX)).unzip();
+                threads.push(start(
+                    input::open(settings, strings)?,
+                    senders,
+                    BATCH_RECORDS,
+                )?);
+                receivers
+                    .into_iter()
+                    .map(|receiver| Feed::Shared(Queue::of(receiver)))
+                    .collect()
             }
             // Each worker has its own place in the file; a thread reads for all workers of a loop.
             Sharing::PerWorker => {
@@ -164,7 +182,11 @@ impl Reader {
                     let mut queues = Vec::new();
                     for _ in 0..count {
                         let (sender, receiver) = bounded(1);
-                        places.push(Place { input: input::open(settings, strings)?, sender, batch: Vec::new() });
+                        places.push(Place {
+                            input: input::open(settings, strings)?,
+                            sender,
+                            batch: Vec::new(),
+                        });
                         queues.push(Queue::of(receiver));
                     }
                     let body = {
@@ -212,7 +234,10 @@ impl Reader {
 
 impl Queue {
     fn of(batches: Receiver<Vec<Record>>) -> Self {
-        Self { batches, current: Vec::new().into_iter() }
+        Self {
+            batches,
+            current: Vec::new().into_iter(),
+        }
     }
 }
 
@@ -226,12 +251,15 @@ fn read(
     bad_max: u64,
     counts: &Counts,
 ) -> Result<(), InputFailure> {
-    let mut batches: VecDeque<(Vec<Record>, u64)> = senders.iter().map(|_| (Vec::new(), 0)).collect();
+    let mut batches: VecDeque<(Vec<Record>, u64)> =
+        senders.iter().map(|_| (Vec::new(), 0)).collect();
     let mut turn = 0;
     // The first records go in small batches, so that the run starts at once.
     let mut size = 1;
     for item in input {
-        let Some(record) = check(item, bad_max, counts)? else { continue };
+        let Some(record) = check(item, bad_max, counts)? else {
+            continue;
+        };
         let (batch, bytes) = &mut batches[turn];
         *bytes += record.payload.len();
         batch.push(record);
@@ -316,7 +344,10 @@ fn check(
             tracing::warn!("record skipped: {bad}");
             if bad.fatal || number > bad_max {
                 counts.failed.store(true, Ordering::Relaxed);
-                return Err(InputFailure::Bad { bad: number, last: bad });
+                return Err(InputFailure::Bad {
+                    bad: number,
+                    last: bad,
+                });
             }
             Ok(None)
         }
@@ -338,7 +369,9 @@ fn hand_over(sender: &Sender<Vec<Record>>, batch: Vec<Record>, counts: &Counts) 
         match sender.send_timeout(batch, PATIENCE) {
             Ok(()) => return true,
             Err(SendTimeoutError::Disconnected(_)) => return false,
-            Err(SendTimeoutError::Timeout(_)) if counts.unwanted.load(Ordering::Relaxed) => return false,
+            Err(SendTimeoutError::Timeout(_)) if counts.unwanted.load(Ordering::Relaxed) => {
+                return false;
+            }
             Err(SendTimeoutError::Timeout(back)) => batch = back,
         }
     }

@@ -13,11 +13,11 @@ use encarno::hit::Hit;
 use encarno::pipeline;
 use encarno::progress::Summary;
 use encarno::results::Block;
-use encarno::settings::{
-    Arrivals, ClosedSettings, InputFormat, InputSettings, NetworkSettings, OpenSettings, OutputSettings, Progress,
-    Protocol, RunSettings, Sharing, Source, Workload,
-};
 use encarno::schedule::{Level, Schedule};
+use encarno::settings::{
+    Arrivals, ClosedSettings, InputFormat, InputSettings, NetworkSettings, OpenSettings,
+    OutputSettings, Progress, Protocol, RunSettings, Sharing, Source, Workload,
+};
 use encarno::stats;
 use encarno::strings::StringId;
 use encarno::target::{LogEntry, Target, TargetSettings, TargetSummary, read_log};
@@ -45,7 +45,11 @@ impl Account {
     }
 
     pub fn log_by_sequence(&self) -> HashMap<u64, LogEntry> {
-        let map: HashMap<_, _> = self.log.iter().map(|entry| (entry.sequence, *entry)).collect();
+        let map: HashMap<_, _> = self
+            .log
+            .iter()
+            .map(|entry| (entry.sequence, *entry))
+            .collect();
         assert_eq!(map.len(), self.log.len(), "the target got a hit twice");
         map
     }
@@ -75,12 +79,19 @@ pub fn open(schedule: &str, workers_max: usize) -> RunSettings {
 /// A closed workload over HTTP.
 pub fn closed(workers: u32) -> RunSettings {
     let workers = Schedule::constant(Level::whole(workers), 0);
-    settings(Workload::Closed(ClosedSettings { workers, duration: None }))
+    settings(Workload::Closed(ClosedSettings {
+        workers,
+        duration: None,
+    }))
 }
 
 fn settings(workload: Workload) -> RunSettings {
     RunSettings {
-        source: Source::Request { payload: Bytes::new(), label: String::new(), hits_max: None },
+        source: Source::Request {
+            payload: Bytes::new(),
+            label: String::new(),
+            hits_max: None,
+        },
         workload,
         protocol: Protocol::Http(NetworkSettings::default()),
         output: OutputSettings::default(),
@@ -93,7 +104,9 @@ fn settings(workload: Workload) -> RunSettings {
 
 /// Sends numbered hits, `/0`, `/1`, …, labelled with their numbers.
 pub fn numbered(count: u64) -> Vec<u8> {
-    let lines: String = (0..count).map(|number| format!("/{number} {number}\n")).collect();
+    let lines: String = (0..count)
+        .map(|number| format!("/{number} {number}\n"))
+        .collect();
     format!("[Host: target]\n{lines}").into_bytes()
 }
 
@@ -113,7 +126,11 @@ pub fn run_with(
     let path = |name: &str| -> PathBuf { directory.path().join(name) };
     let log = path("target.log");
     let udp = target.udp;
-    let target = Target::start(TargetSettings { log: Some(log.clone()), ..target }).unwrap();
+    let target = Target::start(TargetSettings {
+        log: Some(log.clone()),
+        ..target
+    })
+    .unwrap();
     let address = target.address();
     match &mut settings.protocol {
         Protocol::Http(network) => network.address = Some(format!("http://{address}")),
@@ -136,16 +153,33 @@ pub fn run_with(
     } else if let Source::Request { payload, .. } = &mut settings.source
         && payload.is_empty()
     {
-        *payload = Bytes::from_static(if udp { b"7" } else { b"GET / HTTP/1.1\r\nHost: target\r\n\r\n" });
+        *payload = Bytes::from_static(if udp {
+            b"7"
+        } else {
+            b"GET / HTTP/1.1\r\nHost: target\r\n\r\n"
+        });
     }
     settings.output.native = Some(path("run.enc"));
     let summary = pipeline::run(&settings, stop).unwrap();
     let target = target.stop().unwrap();
     let (hits, texts) = read_results(&path("run.enc"));
     let totals = summary.totals;
-    assert_eq!(totals.scheduled, totals.done + totals.failed + totals.dropped);
-    assert_eq!(hits.len() as u64, totals.done + totals.failed, "every hit that was started is recorded");
-    Account { summary, hits, texts, log: read_log(&log).unwrap(), target }
+    assert_eq!(
+        totals.scheduled,
+        totals.done + totals.failed + totals.dropped
+    );
+    assert_eq!(
+        hits.len() as u64,
+        totals.done + totals.failed,
+        "every hit that was started is recorded"
+    );
+    Account {
+        summary,
+        hits,
+        texts,
+        log: read_log(&log).unwrap(),
+        target,
+    }
 }
 
 fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, String>) {

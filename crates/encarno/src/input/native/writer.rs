@@ -7,7 +7,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::{
-    FLAG_TIMED, KIND_INPUT, KIND_LARGE, KIND_RECORDS, KIND_SCRIPT, KIND_STRINGS, RECORD_BYTES, SCHEMA_VERSION,
+    FLAG_TIMED, KIND_INPUT, KIND_LARGE, KIND_RECORDS, KIND_SCRIPT, KIND_STRINGS, RECORD_BYTES,
+    SCHEMA_VERSION,
 };
 use crate::frame::{INPUT_MAGIC, append_frame};
 use crate::hit::{Payload, Record};
@@ -57,7 +58,11 @@ impl NativeInputWriter {
             self.text(record.label),
             self.text(record.address),
             script,
-            if record.scheduled_ns.is_some() { FLAG_TIMED } else { 0 },
+            if record.scheduled_ns.is_some() {
+                FLAG_TIMED
+            } else {
+                0
+            },
         ];
         let mut head = [0; RECORD_BYTES];
         for (place, value) in head.as_chunks_mut::<4>().0.iter_mut().zip(narrow) {
@@ -80,7 +85,10 @@ impl NativeInputWriter {
                 file.seek(SeekFrom::Start(range.start))?;
                 let length = range.end - range.start;
                 if io::copy(&mut file.take(length), &mut self.out)? < length {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the file became shorter"));
+                    return Err(io::Error::new(
+                        io::ErrorKind::UnexpectedEof,
+                        "the file became shorter",
+                    ));
                 }
             }
         }
@@ -98,7 +106,8 @@ impl NativeInputWriter {
         *self.texts.entry(id).or_insert_with(|| {
             let text = self.strings.get(id).unwrap_or_default();
             let text = &text[..text.floor_char_boundary(FRAME_BYTES)];
-            self.new_texts.extend_from_slice(&(text.len() as u32).to_le_bytes());
+            self.new_texts
+                .extend_from_slice(&(text.len() as u32).to_le_bytes());
             self.new_texts.extend_from_slice(text.as_bytes());
             next
         })
@@ -130,7 +139,10 @@ impl NativeInputWriter {
 
     fn frame(&mut self, kind: u16, payload: &[u8]) -> io::Result<()> {
         if payload.len() > crate::frame::PAYLOAD_BYTES_MAX {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, "a script or payload is too large for a frame"));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "a script or payload is too large for a frame",
+            ));
         }
         self.frame.clear();
         append_frame(&mut self.frame, kind, |out| out.extend_from_slice(payload));

@@ -64,7 +64,13 @@ enum Framing {
 impl Default for Answer {
     /// Before any answer.
     fn default() -> Self {
-        Self { phase: Phase::Complete, partial: Vec::new(), head_only: false, status: 0, keep_alive: true }
+        Self {
+            phase: Phase::Complete,
+            partial: Vec::new(),
+            head_only: false,
+            status: 0,
+            keep_alive: true,
+        }
     }
 }
 
@@ -153,7 +159,11 @@ impl Answer {
         let room = (HEAD_BYTES_MAX + 1).saturating_sub(before).min(bytes.len());
         self.partial.extend_from_slice(&bytes[..room]);
         let Some(end) = head_end(&self.partial, before) else {
-            return if self.partial.len() > HEAD_BYTES_MAX { Err(AnswerError::HeadTooLong) } else { Ok(&[]) };
+            return if self.partial.len() > HEAD_BYTES_MAX {
+                Err(AnswerError::HeadTooLong)
+            } else {
+                Ok(&[])
+            };
         };
         let head = std::mem::take(&mut self.partial);
         let parsed = self.parse_head(&head[..end])?;
@@ -167,7 +177,11 @@ impl Answer {
     fn parse_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, AnswerError> {
         let mut headers = [const { MaybeUninit::<Header<'_>>::uninit() }; HEADERS_MAX];
         let mut response = Response::new(&mut []);
-        let parsed = ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
+        let parsed = ParserConfig::default().parse_response_with_uninit_headers(
+            &mut response,
+            bytes,
+            &mut headers,
+        );
         let length = match parsed {
             Ok(Status::Complete(length)) => length,
             Ok(Status::Partial) => return Ok(None),
@@ -218,14 +232,22 @@ fn framing(headers: &[Header<'_>], version_11: bool) -> Result<(Framing, bool), 
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
                 encoded = true;
-                let last = header.value.rsplit(|&byte| byte == b',').next().unwrap_or_default();
+                let last = header
+                    .value
+                    .rsplit(|&byte| byte == b',')
+                    .next()
+                    .unwrap_or_default();
                 chunked = last.trim_ascii().eq_ignore_ascii_case(b"chunked");
             }
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 for option in header.value.split(|&byte| byte == b',') {
                     match option.trim_ascii() {
-                        option if option.eq_ignore_ascii_case(b"close") => return_close(&mut keep_alive),
-                        option if option.eq_ignore_ascii_case(b"keep-alive") && !version_11 => keep_alive = true,
+                        option if option.eq_ignore_ascii_case(b"close") => {
+                            return_close(&mut keep_alive)
+                        }
+                        option if option.eq_ignore_ascii_case(b"keep-alive") && !version_11 => {
+                            keep_alive = true
+                        }
                         _ => {}
                     }
                 }
@@ -277,16 +299,31 @@ const LENGTH_DIGITS_MAX: u8 = 16;
 fn feed_chunk(chunk: Chunk, bytes: &[u8]) -> Result<(Phase, &[u8]), AnswerError> {
     if let Chunk::Data(left) = chunk {
         let taken = left.min(bytes.len() as u64);
-        let next = if taken == left { Chunk::DataEnd } else { Chunk::Data(left - taken) };
+        let next = if taken == left {
+            Chunk::DataEnd
+        } else {
+            Chunk::Data(left - taken)
+        };
         return Ok((Phase::Chunked(next), &bytes[taken as usize..]));
     }
-    let Some((&byte, rest)) = bytes.split_first() else { return Ok((Phase::Chunked(chunk), bytes)) };
-    let after_length = |length| if length == 0 { Chunk::Trailer(false) } else { Chunk::Data(length) };
+    let Some((&byte, rest)) = bytes.split_first() else {
+        return Ok((Phase::Chunked(chunk), bytes));
+    };
+    let after_length = |length| {
+        if length == 0 {
+            Chunk::Trailer(false)
+        } else {
+            Chunk::Data(length)
+        }
+    };
     let next = match (chunk, byte) {
         (Chunk::Length(length, 1..), b'\n') => after_length(length),
         (Chunk::Length(length, 1..), b';' | b' ' | b'\t' | b'\r') => Chunk::Extension(length),
         (Chunk::Length(length, digits), _) => {
-            let digit = (byte as char).to_digit(16).filter(|_| digits < LENGTH_DIGITS_MAX).ok_or(AnswerError::Chunk)?;
+            let digit = (byte as char)
+                .to_digit(16)
+                .filter(|_| digits < LENGTH_DIGITS_MAX)
+                .ok_or(AnswerError::Chunk)?;
             Chunk::Length(length << 4 | u64::from(digit), digits + 1)
         }
         (Chunk::Extension(length), b'\n') => after_length(length),
@@ -318,7 +355,12 @@ mod tests {
         };
         let whole = run(text.len());
         for size in [1, 2, 3, 7, 16] {
-            assert_eq!(run(size), whole, "in pieces of {size}: {}", String::from_utf8_lossy(text));
+            assert_eq!(
+                run(size),
+                whole,
+                "in pieces of {size}: {}",
+                String::from_utf8_lossy(text)
+            );
         }
         whole
     }
@@ -326,22 +368,82 @@ mod tests {
     #[test]
     fn known_answers() {
         let cases: &[(&str, bool, (bool, u16, bool))] = &[
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", false, (true, 200, true)),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", false, (false, 200, true)),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd", false, (true, 200, false)),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", true, (true, 200, true)),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: foo, Close\r\n\r\n", false, (true, 200, false)),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n", false, (true, 200, false)),
-            ("HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n", false, (true, 200, true)),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+                false,
+                (true, 200, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc",
+                false,
+                (false, 200, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcd",
+                false,
+                (true, 200, false),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+                true,
+                (true, 200, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: foo, Close\r\n\r\n",
+                false,
+                (true, 200, false),
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+                false,
+                (true, 200, false),
+            ),
+            (
+                "HTTP/1.0 200 OK\r\nContent-Length: 0\r\nConnection: keep-alive\r\n\r\n",
+                false,
+                (true, 200, true),
+            ),
             ("HTTP/1.1 204 No\r\n\r\n", false, (true, 204, true)),
-            ("HTTP/1.1 304 No\r\nContent-Length: 99\r\n\r\n", false, (true, 304, true)),
-            ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 201 OK\r\nContent-Length: 1\r\n\r\na", false, (true, 201, true)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\n", false, (true, 200, true)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n", false, (true, 200, true)),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n", false, (false, 200, true)),
-            ("HTTP/1.1 200 OK\r\n\r\nuntil it closes", false, (false, 200, false)),
-            ("HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", false, (true, 101, false)),
-            ("HTTP/1.1 200 OK\nContent-Length: 1\n\na", false, (true, 200, true)),
+            (
+                "HTTP/1.1 304 No\r\nContent-Length: 99\r\n\r\n",
+                false,
+                (true, 304, true),
+            ),
+            (
+                "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 E\r\nLink: x\r\n\r\nHTTP/1.1 201 OK\r\nContent-Length: 1\r\n\r\na",
+                false,
+                (true, 201, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nT: v\r\n\r\n",
+                false,
+                (true, 200, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n0\r\n\r\n",
+                false,
+                (true, 200, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+                false,
+                (false, 200, true),
+            ),
+            (
+                "HTTP/1.1 200 OK\r\n\r\nuntil it closes",
+                false,
+                (false, 200, false),
+            ),
+            (
+                "HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n",
+                false,
+                (true, 101, false),
+            ),
+            (
+                "HTTP/1.1 200 OK\nContent-Length: 1\n\na",
+                false,
+                (true, 200, true),
+            ),
         ];
         for (text, head_only, expected) in cases {
             assert_eq!(feed(text.as_bytes(), *head_only), Ok(*expected), "{text}");
@@ -352,18 +454,43 @@ mod tests {
     fn bad_answers() {
         let cases: &[(&str, AnswerError)] = &[
             ("SSH-2.0-OpenSSH\r\n\r\n", AnswerError::Head),
-            ("HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n", AnswerError::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n", AnswerError::Length),
-            ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n", AnswerError::Length),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n", AnswerError::Chunk),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n", AnswerError::Chunk),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n", AnswerError::Chunk),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n", AnswerError::Chunk),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+                AnswerError::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n",
+                AnswerError::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+                AnswerError::Length,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nx\r\n",
+                AnswerError::Chunk,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
+                AnswerError::Chunk,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n11111111111111111\r\n",
+                AnswerError::Chunk,
+            ),
+            (
+                "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab\r\n",
+                AnswerError::Chunk,
+            ),
         ];
         for (text, expected) in cases {
             assert_eq!(feed(text.as_bytes(), false), Err(*expected), "{text}");
         }
-        let endless = [b"HTTP/1.1 200 OK\r\nA: ".as_slice(), &vec![b'a'; HEAD_BYTES_MAX]].concat();
+        let endless = [
+            b"HTTP/1.1 200 OK\r\nA: ".as_slice(),
+            &vec![b'a'; HEAD_BYTES_MAX],
+        ]
+        .concat();
         assert_eq!(feed(&endless, false), Err(AnswerError::HeadTooLong));
         let many = ["HTTP/1.1 200 OK\r\n", &"a: b\r\n".repeat(200), "\r\n"].concat();
         assert_eq!(feed(many.as_bytes(), false), Err(AnswerError::HeadTooLong));
@@ -376,7 +503,9 @@ mod tests {
         answer.feed(b"HTTP/1.1 200 OK\r\n\r\nabc").unwrap();
         assert!(answer.end());
         answer.expect(false);
-        answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc").unwrap();
+        answer
+            .feed(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nabc")
+            .unwrap();
         assert!(!answer.end());
     }
 }

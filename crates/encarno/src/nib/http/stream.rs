@@ -51,11 +51,15 @@ impl Stream {
             Some((config, name)) => {
                 let bad_name = || Failure::Tls(format!("'{name}' can't be a server's name"));
                 let server = tls::server_name(&name).ok_or_else(bad_name)?;
-                let session = ClientConnection::new(config, server).map_err(|error| Failure::Tls(error.to_string()))?;
+                let session = ClientConnection::new(config, server)
+                    .map_err(|error| Failure::Tls(error.to_string()))?;
                 Some(Box::new(session))
             }
         };
-        Ok(Self { socket: Socket::connect(peer, source)?, tls })
+        Ok(Self {
+            socket: Socket::connect(peer, source)?,
+            tls,
+        })
     }
 
     /// The socket, to be registered.
@@ -83,7 +87,9 @@ impl Stream {
 
     /// Goes on with the handshake; true at its end.
     pub(super) fn shake_hands(&mut self) -> Result<bool, Failure> {
-        let Some(tls) = self.tls.as_deref_mut() else { return Ok(true) };
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return Ok(true);
+        };
         while tls.is_handshaking() {
             push(tls, &self.socket)?;
             if tls.wants_write() || !pull(tls, &self.socket)? {
@@ -117,7 +123,9 @@ impl Stream {
     /// Whether everything that was sent has left.
     #[inline]
     pub(super) fn flushed(&mut self) -> Result<bool, Failure> {
-        let Some(tls) = self.tls.as_deref_mut() else { return Ok(true) };
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return Ok(true);
+        };
         push(tls, &self.socket)?;
         Ok(!tls.wants_write())
     }
@@ -138,7 +146,9 @@ impl Stream {
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
                 // The peer closed without saying so: an answer that has a
                 // length is whole all the same, one without is not.
-                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => return Err(Failure::Closed),
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Err(Failure::Closed);
+                }
                 Err(error) => return Err(tls_failure(error)),
             }
             if !pull(tls, &self.socket)? {

@@ -37,7 +37,9 @@ impl<N: Nib> Running<N> {
                 Payload::Memory(bytes) => bytes,
                 Payload::File { .. } => b"(sent from the file)",
             };
-            self.engine.recorder.trace(hit, request, self.engine.nib.answer(&worker.connection));
+            self.engine
+                .recorder
+                .trace(hit, request, self.engine.nib.answer(&worker.connection));
         }
         self.deadlines.remove(index);
         self.free.push(index);

@@ -26,7 +26,9 @@ impl<N: Nib> Running<N> {
     }
 
     fn start_due_closed(&mut self, now_ns: &mut u64) -> bool {
-        let Pace::Closed(pace) = &self.engine.pace else { return false };
+        let Pace::Closed(pace) = &self.engine.pace else {
+            return false;
+        };
         if *now_ns >= pace.end_ns || self.input_ended {
             self.ended = true;
             return false;
@@ -38,10 +40,16 @@ impl<N: Nib> Running<N> {
             }
         }
         for _ in 0..STARTS_MAX {
-            let Some(&index) = self.free.last() else { return false };
+            let Some(&index) = self.free.last() else {
+                return false;
+            };
             // A worker above the level rests until the level rises again.
             if index as usize >= self.active {
-                let Some(position) = self.free.iter().rposition(|&index| (index as usize) < self.active) else {
+                let Some(position) = self
+                    .free
+                    .iter()
+                    .rposition(|&index| (index as usize) < self.active)
+                else {
                     return false;
                 };
                 let last = self.free.len() - 1;
@@ -64,7 +72,8 @@ impl<N: Nib> Running<N> {
                     // With a queue of its own each worker ends for itself.
                     if matches!(self.engine.feed, Feed::PerWorker(_)) {
                         self.free.pop();
-                        self.input_ended = self.free.is_empty() && self.engine.counters.running.get() == 0;
+                        self.input_ended =
+                            self.free.is_empty() && self.engine.counters.running.get() == 0;
                         self.ended = self.input_ended;
                         continue;
                     }
@@ -82,8 +91,17 @@ impl<N: Nib> Running<N> {
             if self.head.is_none() && !self.fetch_head() {
                 return false;
             }
-            let Pace::Open(OpenPace { late_limit_ns, workers_max, .. }) = self.engine.pace else { return false };
-            let Some(head) = &mut self.head else { return false };
+            let Pace::Open(OpenPace {
+                late_limit_ns,
+                workers_max,
+                ..
+            }) = self.engine.pace
+            else {
+                return false;
+            };
+            let Some(head) = &mut self.head else {
+                return false;
+            };
             if head.instant_ns > *now_ns {
                 return false;
             }
@@ -114,7 +132,9 @@ impl<N: Nib> Running<N> {
 
     /// Gets the next hit ready; false if there is none (yet).
     fn fetch_head(&mut self) -> bool {
-        let Pace::Open(pace) = &mut self.engine.pace else { return false };
+        let Pace::Open(pace) = &mut self.engine.pace else {
+            return false;
+        };
         // An instant without a record must not be lost: the record comes first.
         let record = match self.engine.feed.next(0) {
             Next::Record(record) => record,
@@ -135,7 +155,11 @@ impl<N: Nib> Running<N> {
         };
         match instant_ns.filter(|&instant_ns| instant_ns < pace.end_ns) {
             Some(instant_ns) => {
-                self.head = Some(Head { instant_ns, record, due: false });
+                self.head = Some(Head {
+                    instant_ns,
+                    record,
+                    due: false,
+                });
                 true
             }
             None => {
@@ -177,15 +201,27 @@ impl<N: Nib> Running<N> {
             clock: &self.engine.clock,
             scratch: &mut self.scratch,
         };
-        let step = self.engine.nib.start(&mut worker.connection, &mut worker.shot, &mut io);
+        let step = self
+            .engine
+            .nib
+            .start(&mut worker.connection, &mut worker.shot, &mut io);
         self.take_step(index, step);
     }
 
     pub(super) fn new_worker(&mut self) {
         let index = self.workers.len() as u32;
-        let shot = Shot { hit: Hit::default(), payload: Payload::Memory(Bytes::new()), address: StringId(0) };
+        let shot = Shot {
+            hit: Hit::default(),
+            payload: Payload::Memory(Bytes::new()),
+            address: StringId(0),
+        };
         let connection = self.engine.nib.connection();
-        self.workers.push(Worker { connection, shot, running: false, generation: 0 });
+        self.workers.push(Worker {
+            connection,
+            shot,
+            running: false,
+            generation: 0,
+        });
         self.free.push(index);
         self.engine.counters.workers.set(self.workers.len() as u64);
     }

@@ -42,21 +42,32 @@ impl<N: Nib> Running<N> {
             Pace::Open(pace) => {
                 if let Some(head) = &self.head {
                     let free = !self.free.is_empty() || self.workers.len() < pace.workers_max;
-                    let due_ns = if free { head.instant_ns } else { head.instant_ns.saturating_add(pace.late_limit_ns) };
+                    let due_ns = if free {
+                        head.instant_ns
+                    } else {
+                        head.instant_ns.saturating_add(pace.late_limit_ns)
+                    };
                     // Due and no worker: an event will tell.
                     if free || due_ns > now_ns {
                         instant_ns = instant_ns.min(due_ns);
                     }
                 }
             }
-            Pace::Closed(pace) => instant_ns = instant_ns.min(self.active_until_ns).min(pace.end_ns),
+            Pace::Closed(pace) => {
+                instant_ns = instant_ns.min(self.active_until_ns).min(pace.end_ns)
+            }
         }
         instant_ns
     }
 
     /// Sleeps until an event comes, or shortly before that instant: the rest
     /// is waited for by turning, since a timer is late by tens of µs.
-    pub(super) fn wait(&mut self, events: &mut Vec<Event>, now_ns: u64, wake_at_ns: u64) -> Result<(), LoopError> {
+    pub(super) fn wait(
+        &mut self,
+        events: &mut Vec<Event>,
+        now_ns: u64,
+        wake_at_ns: u64,
+    ) -> Result<(), LoopError> {
         let spin = matches!(&self.engine.pace, Pace::Open(pace) if pace.spin);
         let earned_ns = (now_ns - self.waited_ns) / TURNING_PART;
         self.credit_ns = (self.credit_ns + earned_ns).min(TURNING_CREDIT_NS_MAX);
@@ -67,7 +78,9 @@ impl<N: Nib> Running<N> {
             false => self.early_ns.min(self.credit_ns),
         };
         let sleep_ns = rest_ns.saturating_sub(early_ns);
-        self.poller.wait(events, sleep_ns).map_err(LoopError::Poll)?;
+        self.poller
+            .wait(events, sleep_ns)
+            .map_err(LoopError::Poll)?;
         if !events.is_empty() || rest_ns == 0 {
             return Ok(());
         }
