@@ -62,7 +62,7 @@ flags=
 flag() { flags=$flags${flags:+$(printf '\037')}$1; }
 flag -Clink-arg=--wasi-adapter=none
 # Paths are embedded for panics that nobody sees. Without those of this machine
-# the same sources give the same bytes anywhere.
+# the same sources and compiler give the same bytes anywhere.
 flag "--remap-path-prefix=$PWD=/blaster-component"
 flag "--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
 set -- build --locked --release --quiet --target "$target"
