@@ -105,7 +105,7 @@ class Processes:
         process = self.start("nats-server", command, lambda text: "Server is ready" in text)
         return process, f"nats://127.0.0.1:{port}"
 
-    def nginx(self):
+    def nginx(self, body="ok"):
         """Starts nginx with one worker; gives the worker's pid and an address."""
         port = free_port()
         configuration = os.path.join(self.folder, "nginx.conf")
@@ -119,14 +119,14 @@ http {{
   access_log off; keepalive_requests 1000000000;
   client_body_temp_path {self.folder}; proxy_temp_path {self.folder};
   fastcgi_temp_path {self.folder}; uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 "ok"; }} }}
+  server {{ listen 127.0.0.1:{port}; location / {{ return 200 "{body}"; }} }}
 }}
 """
             )
 
         def answers(_):
             try:
-                return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).read() == b"ok"
+                return urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=1).read() == body.encode()
             except OSError:
                 return False
 

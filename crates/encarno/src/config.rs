@@ -167,18 +167,10 @@ fn input(
             ));
         }
     };
-    let auto_label = match raw.autolabel.as_ref().map(|label| (label, &*label.value)) {
-        None => AutoLabel::None,
-        Some((_, "uri")) => AutoLabel::Uri,
-        Some((_, "uniq")) => AutoLabel::Unique,
-        Some((label, number)) => AutoLabel::Segments(number.parse().map_err(|_| {
-            Bad::at(
-                label,
-                "input.autolabel",
-                "write a number of path segments, uri or uniq",
-            )
-        })?),
-    };
+    let auto_label = raw.autolabel.as_ref().map(|label| {
+        let parsed = label.value.parse::<AutoLabel>();
+        parsed.map_err(|reason| Bad::at(label, "input.autolabel", reason))
+    });
     let defaults = InputSettings::of_file(file);
     Ok(InputSettings {
         format: format.transpose()?,
@@ -194,7 +186,7 @@ fn input(
         address_from_host: protocol.address.is_none(),
         headers: raw.headers.clone().into_iter().collect(),
         values,
-        auto_label,
+        auto_label: auto_label.transpose()?.unwrap_or_default(),
         chosen_labels: raw.chosenlabels.clone(),
         scripts: Scripts::Refuse,
         bad_max: raw.maxbad.unwrap_or(defaults.bad_max),

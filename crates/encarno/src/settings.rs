@@ -159,6 +159,21 @@ pub enum AutoLabel {
     Unique,
 }
 
+impl std::str::FromStr for AutoLabel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "uri" => Ok(Self::Uri),
+            "uniq" => Ok(Self::Unique),
+            number => number
+                .parse()
+                .map(Self::Segments)
+                .map_err(|_| "write a number of path segments, uri or uniq".to_owned()),
+        }
+    }
+}
+
 /// Where hits are written to. None of them = only summed up.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutputSettings {

@@ -18,6 +18,9 @@ use crate::error::RunError;
 use crate::nib::poll::{Poller, Waker};
 use crate::settings::Delay;
 
+/// Connections that may wait to be taken, as far as the system allows.
+const BACKLOG: i32 = 16_384;
+
 /// What the target does.
 #[derive(Clone, Debug, Default)]
 pub struct TargetSettings {
@@ -47,6 +50,8 @@ pub struct TargetSettings {
     pub body_bytes: usize,
     /// The seed of everything random.
     pub seed: u64,
+    /// Burn a core, so that the log's instants don't have the wake-up in them.
+    pub spin: bool,
     /// The log file.
     pub log: Option<PathBuf>,
 }
@@ -91,9 +96,13 @@ impl Target {
                 UdpSocket::bind(address).map_err(RunError::system("bind the target's socket"))?,
             )
         } else {
-            serve::Ears::Streams(
-                TcpListener::bind(address).map_err(RunError::system("listen as target"))?,
-            )
+            let listener =
+                TcpListener::bind(address).map_err(RunError::system("listen as target"))?;
+            // std asks for 128: the first instant of a closed run with 10,000 workers
+            // needs more, or connections are refused that a server would take.
+            rustix::net::listen(&listener, BACKLOG)
+                .map_err(|errno| RunError::system("listen as target")(errno.into()))?;
+            serve::Ears::Streams(listener)
         };
         let address = ears
             .address()

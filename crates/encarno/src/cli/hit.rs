@@ -1,5 +1,7 @@
 //! `encarno hit`: a run from flags alone.
 
+mod request;
+
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -12,9 +14,9 @@ use super::Failure;
 use crate::nib::address::Address;
 use crate::schedule::{Level, Schedule, parse_duration};
 use crate::settings::{
-    Arrivals, ClosedSettings, Delay, DummySettings, InputFormat, InputSettings, NetworkSettings,
-    OpenSettings, OutputSettings, Progress, Protocol, RunSettings, Sharing, Source, TlsSettings,
-    TraceSettings, UdpSettings, Workload,
+    Arrivals, AutoLabel, ClosedSettings, Delay, DummySettings, GoBinarySettings, InputFormat,
+    InputSettings, NetworkSettings, OpenSettings, OutputSettings, Progress, Protocol, RunSettings,
+    Sharing, Source, TlsSettings, TraceSettings, UdpSettings, Workload,
 };
 
 /// What `encarno hit` understands.
@@ -57,9 +59,22 @@ pub(super) struct HitArguments {
     /// Send the records of this file instead of one request; - is the standard input.
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// The file's format, when it isn't recognised.
+    /// The file's format, when it isn't recognised: payload, raw, stpd, uri, uripost, access,
+    /// jsonline, urls, native.
     #[arg(long, value_name = "FORMAT", requires = "input")]
-    format: Option<FormatArgument>,
+    format: Option<InputFormat>,
+    /// The strings file (.istr) of an indexed payload file.
+    #[arg(long, value_name = "FILE", requires = "input")]
+    strings: Option<PathBuf>,
+    /// A text for ${NAME} in the records.
+    #[arg(long = "value", value_name = "NAME=TEXT", requires = "input", value_parser = value)]
+    values: Vec<(String, String)>,
+    /// Labels for records without one: so many segments of the path, uri, or uniq.
+    #[arg(long, value_name = "N", requires = "input")]
+    auto_label: Option<AutoLabel>,
+    /// Send only records with this label.
+    #[arg(long = "choose", value_name = "LABEL", requires = "input")]
+    chosen_labels: Vec<String>,
     /// Read the file so many times.
     #[arg(long = "loop", value_name = "N", requires = "input")]
     passes: Option<NonZeroU64>,
@@ -127,6 +142,9 @@ pub(super) struct HitArguments {
     /// Write LDJSON too.
     #[arg(long, value_name = "FILE")]
     ldjson: Option<PathBuf>,
+    /// Write Go-encarno's binary format too, with its strings in a file beside it (.ostr).
+    #[arg(long, value_name = "FILE")]
+    go_binary: Option<PathBuf>,
     /// Write requests and answers to this file.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -157,35 +175,6 @@ enum ArrivalsArgument {
     Uniform,
     /// A Poisson process.
     Poisson,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(super) enum FormatArgument {
-    Payload,
-    Raw,
-    Stpd,
-    Uri,
-    Uripost,
-    Access,
-    Jsonline,
-    Urls,
-    Native,
-}
-
-impl From<FormatArgument> for InputFormat {
-    fn from(format: FormatArgument) -> Self {
-        match format {
-            FormatArgument::Payload => Self::Payload,
-            FormatArgument::Raw => Self::Raw,
-            FormatArgument::Stpd => Self::Stpd,
-            FormatArgument::Uri => Self::Uri,
-            FormatArgument::Uripost => Self::UriPost,
-            FormatArgument::Access => Self::Access,
-            FormatArgument::Jsonline => Self::JsonLine,
-            FormatArgument::Urls => Self::Urls,
-            FormatArgument::Native => Self::Native,
-        }
-    }
 }
 
 impl HitArguments {
@@ -258,7 +247,7 @@ impl HitArguments {
             return false;
         };
         let settings = InputSettings {
-            format: self.format.map(InputFormat::from),
+            format: self.format,
             ..InputSettings::of_file(file)
         };
         matches!(crate::input::format_of(&settings), Ok(InputFormat::Stpd))
@@ -307,10 +296,14 @@ impl HitArguments {
             let headers = self
                 .headers
                 .iter()
-                .map(|header| split_header(header))
+                .map(|header| request::split_header(header))
                 .collect::<Result<Vec<_>, _>>()?;
             return Ok(Source::File(InputSettings {
-                format: self.format.map(InputFormat::from),
+                format: self.format,
+                strings_file: self.strings.clone(),
+                values: self.values.iter().cloned().collect(),
+                auto_label: self.auto_label.unwrap_or_default(),
+                chosen_labels: self.chosen_labels.clone(),
                 sharing: if self.per_worker {
                     Sharing::PerWorker
                 } else {
@@ -318,7 +311,7 @@ impl HitArguments {
                 },
                 passes: self.passes,
                 records_max: self.hits,
-                host: host_of(&self.url).to_owned(),
+                host: request::host_of(&self.url).to_owned(),
                 headers,
                 bad_max: self.max_bad,
                 ..InputSettings::of_file(file)
@@ -333,7 +326,9 @@ impl HitArguments {
             }),
         };
         let payload = match protocol {
-            Protocol::Http(_) => self.request(body)?,
+            Protocol::Http(_) => {
+                request::bytes(&self.url, self.method.as_deref(), &self.headers, body)?
+            }
             Protocol::Udp(_) => body.unwrap_or_default(),
             Protocol::Dummy(_) => body.unwrap_or_default(),
         };
@@ -345,59 +340,14 @@ impl HitArguments {
         })
     }
 
-    fn request(&self, body: Option<Vec<u8>>) -> Result<Vec<u8>, Failure> {
-        let default_method = if body.is_some() { "POST" } else { "GET" };
-        let method = self.method.as_deref().unwrap_or(default_method);
-        let clean = |text: &str| !text.bytes().any(|byte| byte.is_ascii_control());
-        if method.is_empty()
-            || !method
-                .bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
-        {
-            return Err(Failure::usage(format!("'{method}' can't be a method")));
-        }
-        let target = target_of(&self.url);
-        if !clean(&target) || target.contains(' ') {
-            return Err(Failure::usage(
-                "the URL has a space or a control character: write it as %20",
-            ));
-        }
-        let mut request = format!("{method} {target} HTTP/1.1\r\n");
-        let mut has = (false, false, false);
-        for header in &self.headers {
-            let (name, value) = split_header(header)?;
-            if !clean(&value) {
-                return Err(Failure::usage(format!(
-                    "header '{name}' has a control character"
-                )));
-            }
-            has.0 |= name.eq_ignore_ascii_case("host");
-            has.1 |= name.eq_ignore_ascii_case("user-agent");
-            has.2 |= name.eq_ignore_ascii_case("content-length");
-            request.push_str(&format!("{name}: {value}\r\n"));
-        }
-        if !has.0 {
-            request.push_str(&format!("Host: {}\r\n", host_of(&self.url)));
-        }
-        if !has.1 {
-            request.push_str(concat!(
-                "User-Agent: encarno/",
-                env!("CARGO_PKG_VERSION"),
-                "\r\n"
-            ));
-        }
-        if let (Some(body), false) = (&body, has.2) {
-            request.push_str(&format!("Content-Length: {}\r\n", body.len()));
-        }
-        request.push_str("\r\n");
-        let mut request = request.into_bytes();
-        request.extend(body.unwrap_or_default());
-        Ok(request)
-    }
-
     fn output_settings(&self) -> OutputSettings {
         OutputSettings {
             native: self.output.clone(),
+            go_binary: self.go_binary.clone().map(|file| GoBinarySettings {
+                strings_file: file.with_extension("ostr"),
+                file,
+                input_strings_file: self.strings.clone(),
+            }),
             ldjson: self.ldjson.clone(),
             phout: self.phout.clone(),
             trace: self.trace.clone().map(|file| TraceSettings {
@@ -406,9 +356,13 @@ impl HitArguments {
                 secrets: self.trace_secrets,
             }),
             settings_text: format!("{self:?}"),
-            ..OutputSettings::default()
         }
     }
+}
+
+fn value(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=TEXT")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// A duration, as schedules write it.
@@ -445,43 +399,5 @@ pub(super) fn delay(text: &str) -> Result<Delay, String> {
             })
         }
         _ => Err(shape.to_owned()),
-    }
-}
-
-fn split_header(header: &str) -> Result<(String, String), Failure> {
-    let (name, value) = header
-        .split_once(':')
-        .ok_or_else(|| Failure::usage(format!("header '{header}' has no colon")))?;
-    let name = name.trim();
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    if name.is_empty() || !name.bytes().all(is_token) {
-        return Err(Failure::usage(format!("'{name}' can't be a header's name")));
-    }
-    Ok((name.to_owned(), value.trim().to_owned()))
-}
-
-/// Host and port of a URL, as the Host header has them.
-fn host_of(url: &str) -> &str {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    if scheme.contains("unix") {
-        return "localhost";
-    }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host)
-}
-
-/// Path and query of a URL.
-fn target_of(url: &str) -> String {
-    let (scheme, rest) = url.split_once("://").unwrap_or(("http", url));
-    if scheme.contains("unix") {
-        return "/".to_owned();
-    }
-    let rest = rest.split('#').next().unwrap_or_default();
-    match rest.find(['/', '?']) {
-        Some(start) if rest[start..].starts_with('/') => rest[start..].to_owned(),
-        Some(start) => format!("/{}", &rest[start..]),
-        None => "/".to_owned(),
     }
 }

@@ -8,11 +8,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Failure;
-use super::hit::FormatArgument;
 use crate::error::exit;
 use crate::input;
 use crate::schedule::{HitInstants, Randomness, Schedule, write_stpd};
-use crate::settings::InputSettings;
+use crate::settings::{InputFormat, InputSettings};
 use crate::strings::Strings;
 
 /// What `encarno step` understands.
@@ -28,7 +27,7 @@ pub(super) struct StepArguments {
     output: PathBuf,
     /// The records' format, when it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
-    format: Option<FormatArgument>,
+    format: Option<InputFormat>,
     /// Read the records so many times [default: as often as the schedule needs].
     #[arg(long = "loop", value_name = "N")]
     passes: Option<NonZeroU64>,
@@ -43,7 +42,7 @@ pub(super) struct StepArguments {
 impl StepArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let settings = InputSettings {
-            format: self.format.map(Into::into),
+            format: self.format,
             passes: self.passes,
             host: self.host.clone(),
             ..InputSettings::of_file(&self.input)

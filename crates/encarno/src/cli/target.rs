@@ -60,6 +60,9 @@ pub(super) struct TargetArguments {
     /// Log sequence number, connection, and instants on CLOCK_MONOTONIC of each request.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
+    /// Burn a core, so that the log's instants don't have the wake-up in them.
+    #[arg(long)]
+    spin: bool,
     /// End after that.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
@@ -85,6 +88,7 @@ impl TargetArguments {
             chunked: self.chunked,
             body_bytes: self.body_bytes,
             seed: self.seed,
+            spin: self.spin,
             log: self.log.clone(),
         })
         .map_err(Failure::setup)?;

@@ -139,7 +139,7 @@ impl Server {
             let sleep_ns = due_ns
                 .saturating_sub(now_ns)
                 .saturating_sub(EARLY_NS)
-                .min(TURN_NS_MAX);
+                .min(if self.settings.spin { 0 } else { TURN_NS_MAX });
             self.poller.wait(&mut events, sleep_ns)?;
             for event in events.drain(..) {
                 match readiness(&event) {

@@ -1,0 +1,227 @@
+"""HTTP load generators, each asked for the same work in its own words."""
+
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+
+from processes import ROOT, Failure, path
+from tables import first_line
+
+ENCARNO = "target/release/encarno"
+# Where `bench/hits --install` puts the peers that Debian doesn't have.
+PEERS = os.path.join(ROOT, "target/peers")
+OHA = "1.16.0"
+VEGETA = "v12.13.0"
+
+
+@dataclass
+class Finished:
+    """A program that has ended, and what it took."""
+
+    output: str
+    seconds: float
+    cpu_us: float
+    rss_mb: float
+
+
+def run(command, folder, seconds=180, env=None):
+    """Runs a program to its end, in a folder for what it writes."""
+    output, errors = os.path.join(folder, "output"), os.path.join(folder, "errors")
+    with open(output, "wb") as out, open(errors, "wb") as err:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env={**os.environ, **(env or {})}
+        )
+        # wait4 tells what this one child took, with all of its threads.
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            if time.monotonic() - began > seconds:
+                process.kill()
+                os.wait4(process.pid, 0)
+                raise Failure(f"{command[0]} didn't end within {seconds} s")
+            time.sleep(0.005)
+        ended = time.monotonic()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    text, said = (open(name, errors="replace").read() for name in (output, errors))
+    if process.returncode != 0:
+        raise Failure(f"{' '.join(command)} ended with {process.returncode}: {text[-1000:]}{said[-1000:]}")
+    return Finished(text, ended - began, (usage.ru_utime + usage.ru_stime) * 1e6, usage.ru_maxrss / 1024)
+
+
+@dataclass
+class Tool:
+    """A load generator. `closed` and `open` give what to run; `hits` how many
+    answers with status 200 it counted."""
+
+    name: str
+    version: str
+    closed: object = None
+    open: object = None
+    hits: object = None
+    env: dict = field(default_factory=dict)
+
+
+def counted(pattern):
+    """The number that a regular expression finds in what a tool printed."""
+
+    def hits(finished, _folder):
+        found = re.search(pattern, finished.output)
+        if not found:
+            raise Failure(f"no count in: {finished.output[-1000:]}")
+        return int(found[1])
+
+    return hits
+
+
+def recorded(_finished, folder):
+    """What the file holds, not what was claimed while running."""
+    stats = json.loads(run([path(ENCARNO), "stats", "--json", os.path.join(folder, "run.enc")], folder).output)
+    total = stats["total"]
+    good = total["protocol_codes"].get("200", 0)
+    if good != total["hits"]:
+        raise Failure(f"{total['hits'] - good} of {total['hits']} hits failed: {stats}")
+    return good
+
+
+def encarno(name="encarno", *flags):
+    def closed(url, connections, seconds, folder):
+        return [path(ENCARNO), "hit", url, "--connections", str(connections), "--for", f"{seconds}s",
+                "-o", os.path.join(folder, "run.enc"), "--quiet", *flags]  # fmt: skip
+
+    def opened(url, rate, seconds, folder):
+        return [path(ENCARNO), "hit", url, "--rate", f"const({rate},{seconds}s)", "--connections", "200",
+                "-o", os.path.join(folder, "run.enc"), "--quiet", *flags]  # fmt: skip
+
+    return Tool(name, "", closed, opened, recorded)
+
+
+def wrk():
+    return Tool(
+        "wrk -t1", first_line("wrk", "-v").split(" ")[1],
+        lambda url, connections, seconds, _: ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", url],
+        hits=counted(r"(\d+) requests in"),
+    )  # fmt: skip
+
+
+def h2load():
+    return Tool(
+        "h2load --h1", re.search(r"nghttp2/(\S+)", first_line("h2load", "--version"))[1],
+        lambda url, connections, seconds, _: ["h2load", "--h1", "-t1", f"-c{connections}", f"-D{seconds}", url],
+        hits=counted(r"(\d+) succeeded"),
+    )  # fmt: skip
+
+
+def oha(program):
+    def hits(finished, _folder):
+        return json.loads(finished.output)["statusCodeDistribution"]["200"]
+
+    common = [program, "--no-tui", "--output-format", "json"]
+    return Tool(
+        "oha", OHA,
+        lambda url, connections, seconds, _: [*common, "-z", f"{seconds}s", "-c", str(connections), url],
+        lambda url, rate, seconds, _: [*common, "-z", f"{seconds}s", "-c", "200", "-q", str(rate), "--latency-correction", url],
+        hits,
+    )  # fmt: skip
+
+
+def vegeta(program):
+    def attack(url, rate, seconds, connections, folder):
+        with open(os.path.join(folder, "targets"), "w") as file:
+            file.write(f"GET {url}\n")
+        return [program, "attack", f"-rate={rate}", f"-duration={seconds}s", f"-max-workers={connections}",
+                f"-workers={min(connections, 16)}", f"-connections={connections}",
+                "-targets=targets", "-output=results"]  # fmt: skip
+
+    def hits(_finished, folder):
+        report = run([program, "report", "-type=json", "results"], folder)
+        return json.loads(report.output)["status_codes"]["200"]
+
+    return Tool(
+        "vegeta", VEGETA,
+        lambda url, connections, seconds, folder: attack(url, 0, seconds, connections, folder),
+        lambda url, rate, seconds, folder: attack(url, rate, seconds, 200, folder),
+        hits,
+    )  # fmt: skip
+
+
+def hey():
+    version = first_line("dpkg-query", "-W", "-f=${Version}", "hey")
+    return Tool(
+        "hey", version,
+        lambda url, connections, seconds, _: ["hey", "-z", f"{seconds}s", "-c", str(connections), url],
+        # Its rate is that of each of its workers.
+        lambda url, rate, seconds, _: ["hey", "-z", f"{seconds}s", "-c", "50", "-q", str(rate // 50), url],
+        counted(r"\[200\]\s+(\d+) responses"),
+    )  # fmt: skip
+
+
+def k6():
+    env = {"K6_NO_USAGE_REPORT": "true", "K6_AUTO_EXTENSION_RESOLUTION": "false"}
+
+    def command(url, seconds, *flags):
+        return [path("k6"), "run", "--quiet", "--address", "", "-e", f"URL={url}", "-e", f"SECONDS={seconds}",
+                *flags, path("bench/hits.js")]  # fmt: skip
+
+    return Tool(
+        "k6", re.search(r"v[0-9.]+", first_line(path("k6"), "version"))[0],
+        lambda url, connections, seconds, _: command(url, seconds, "-e", f"VUS={connections}"),
+        lambda url, rate, seconds, _: command(url, seconds, "-e", f"RATE={rate}"),
+        counted(r'"good":(\d+)'), env=env,
+    )  # fmt: skip
+
+
+def install():
+    """Gets the peers that the machine can have; says which ones it can't."""
+    from_debian = path("scripts/from-debian")
+    for program, package in {"wrk": "wrk", "h2load": "nghttp2-client", "hey": "hey"}.items():
+        subprocess.run([from_debian, program, package, "it can be measured"])
+    os.makedirs(PEERS, exist_ok=True)
+    if not os.path.exists(f"{PEERS}/bin/oha"):
+        print("building oha", file=sys.stderr)
+        subprocess.run(
+            ["cargo", "install", "oha", "--quiet", "--version", OHA, "--locked", "--root", PEERS],
+            env={**os.environ, "CARGO_TARGET_DIR": f"{PEERS}/oha"}, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    if not os.path.exists(f"{PEERS}/bin/vegeta"):
+        print("building vegeta", file=sys.stderr)
+        module = f"{PEERS}/vegeta"
+        os.makedirs(module, exist_ok=True)
+        with open(f"{module}/go.mod", "w") as file:
+            file.write("module peers\n")
+        name = "github.com/tsenart/vegeta/v12"
+        for command in (["go", "get", f"{name}@{VEGETA}"], ["go", "build", "-o", f"{PEERS}/bin/", name]):
+            subprocess.run(command, cwd=module, stdin=subprocess.DEVNULL)
+
+
+def available():
+    """Every tool that is there, ours first."""
+    tools = [encarno("encarno --threads 1", "--threads", "1"), encarno()]
+    named = {
+        "wrk": wrk,
+        "h2load": h2load,
+        f"{PEERS}/bin/oha": lambda: oha(f"{PEERS}/bin/oha"),
+        f"{PEERS}/bin/vegeta": lambda: vegeta(f"{PEERS}/bin/vegeta"),
+        "hey": hey,
+        os.path.join(ROOT, "k6"): k6,
+    }
+    for program, tool in named.items():
+        if shutil.which(program):
+            tools.append(tool())
+        else:
+            print(f"{os.path.basename(program)} isn't there and is left out", file=sys.stderr)
+    return tools
+
+
+def raise_file_limit():
+    """Ten thousand connections need as many descriptors."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
