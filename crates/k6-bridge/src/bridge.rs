@@ -3,18 +3,21 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::abi::system;
 use crate::client::Client;
 use crate::completion::Completions;
 use crate::io_thread::IoThread;
+use crate::link::{Link, SharedLinks};
+use crate::lock;
 use crate::options::Options;
 
 pub(crate) struct Bridge {
     threads: Vec<Arc<IoThread>>,
     next: AtomicUsize,
+    shared: Mutex<SharedLinks>,
     completions: Arc<Completions>,
 }
 
@@ -29,6 +32,7 @@ impl Bridge {
         let mut bridge = Self {
             threads: Vec::new(),
             next: AtomicUsize::new(0),
+            shared: Mutex::default(),
             completions,
         };
         for index in 0..(cores / 4).clamp(1, 8) {
@@ -48,10 +52,18 @@ impl Bridge {
         self.threads.len()
     }
 
-    /// A client on the next IO thread. It doesn't connect yet.
+    /// A client with a link of its own on the next IO thread, or with one that it
+    /// shares. It doesn't connect yet.
     pub(crate) fn client(&self, options: Options) -> Client {
-        let index = self.next.fetch_add(1, Ordering::Relaxed) % self.threads.len();
-        Client::new(options, Arc::clone(&self.threads[index]))
+        let (link, number) = match options.shared {
+            Some(count) => lock(&self.shared).take(&options.transport, count.get()),
+            None => {
+                let link = Arc::new(Link::new(options.transport));
+                (link, self.next.fetch_add(1, Ordering::Relaxed))
+            }
+        };
+        let thread = &self.threads[number % self.threads.len()];
+        Client::new(link, Arc::clone(thread))
     }
 }
 

@@ -1,22 +1,19 @@
-//! A client: one connection, opened at the first call, and the calls in flight
-//! over it. All of it but submitting happens on the client's IO thread.
+//! A client: its link, and the calls in flight over it. All of it but submitting
+//! happens on the client's IO thread.
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::nats::{Connection, Outcome};
 use encarno_wrpc::{Error, ErrorCode};
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, Shared};
 use slab::Slab;
 use tokio::task::AbortHandle;
 
 use crate::bridge::Bridge;
 use crate::completion::{Completion, Completions, Ticket};
 use crate::io_thread::{Command, IoThread};
+use crate::link::Link;
 use crate::lock;
-use crate::options::Options;
 use crate::waiting::Expected;
 
 /// With more calls in flight than this a wake-up serves several of them, and
@@ -28,28 +25,14 @@ const WAIT_CALLS_MAX: usize = 2;
 pub(crate) struct TooManyCalls;
 
 pub(crate) struct Client {
-    options: Options,
     thread: Arc<IoThread>,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
 struct State {
-    link: Link,
+    /// `None` when the client is closed.
+    link: Option<Arc<Link>>,
     calls: Slab<Option<AbortHandle>>,
-}
-
-/// All calls that come while a connection is made wait for that one attempt.
-type Attempt = Shared<BoxFuture<'static, Result<Connection, Error>>>;
-
-#[derive(Default)]
-enum Link {
-    /// Not connected yet, or the last attempt failed: the next call tries.
-    #[default]
-    None,
-    Connecting(Attempt),
-    Up(Connection),
-    Closed,
 }
 
 /// A call on its way to the IO thread.
@@ -61,11 +44,14 @@ pub(crate) struct Call {
 }
 
 impl Client {
-    pub(crate) fn new(options: Options, thread: Arc<IoThread>) -> Self {
+    /// A client of a link that is used on that thread.
+    pub(crate) fn new(link: Arc<Link>, thread: Arc<IoThread>) -> Self {
         Self {
-            options,
             thread,
-            state: Mutex::default(),
+            state: Mutex::new(State {
+                link: Some(link),
+                calls: Slab::new(),
+            }),
         }
     }
 
@@ -114,7 +100,7 @@ impl Client {
         self.thread.push(Command::Cancel(Arc::clone(self)));
     }
 
-    /// Ends all calls and the connection.
+    /// Ends all calls, and the link unless others share it.
     pub(crate) fn close(self: &Arc<Self>) {
         self.thread.push(Command::Close(Arc::clone(self)));
     }
@@ -129,7 +115,8 @@ impl Client {
 
     pub(crate) fn close_now(&self) {
         self.cancel_now();
-        lock(&self.state).link = Link::Closed;
+        let link = lock(&self.state).link.take();
+        drop(link);
     }
 
     fn completions(&self) -> &Arc<Completions> {
@@ -153,44 +140,6 @@ impl Client {
             deadline,
         })
     }
-
-    async fn connection(self: &Arc<Self>) -> Result<Connection, Error> {
-        let attempt = {
-            let mut state = lock(&self.state);
-            match &state.link {
-                Link::Up(connection) => return Ok(connection.clone()),
-                Link::Connecting(attempt) => attempt.clone(),
-                Link::Closed => return Err(closed()),
-                Link::None => {
-                    let attempt = self.connect();
-                    state.link = Link::Connecting(attempt.clone());
-                    attempt
-                }
-            }
-        };
-        attempt.await
-    }
-
-    /// The attempt goes on when the calls that wait for it give up.
-    fn connect(self: &Arc<Self>) -> Attempt {
-        let client = Arc::clone(self);
-        let attempt = tokio::spawn(async move {
-            let connected = Connection::connect(&client.options.nats).await;
-            let mut state = lock(&client.state);
-            if !matches!(state.link, Link::Closed) {
-                state.link = match &connected {
-                    Ok(connection) => Link::Up(connection.clone()),
-                    Err(_) => Link::None,
-                };
-            }
-            connected
-        });
-        let ended = |_| Error::new(ErrorCode::Internal, "the attempt to connect was ended");
-        attempt
-            .map(move |joined| joined.map_err(ended).flatten())
-            .boxed()
-            .shared()
-    }
 }
 
 fn closed() -> Error {
@@ -202,18 +151,19 @@ impl Call {
     pub(crate) fn start(self) {
         let client = Arc::clone(&self.client);
         let mut state = lock(&client.state);
-        if matches!(state.link, Link::Closed) {
+        let Some(link) = state.link.clone() else {
             drop(state);
             return self.ticket.fail(closed());
-        }
+        };
         let key = state.calls.insert(None);
         let entry = Entry {
             client: self.client,
             key,
         };
         let task = tokio::spawn(async move {
-            let outcome = call(&entry.client, self.params, self.deadline).await;
+            let outcome = link.call(self.params, self.deadline).await;
             self.ticket.finish(outcome);
+            drop(entry);
         });
         state.calls[key] = Some(task.abort_handle());
     }
@@ -229,36 +179,5 @@ struct Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         lock(&self.client.state).calls.try_remove(self.key);
-    }
-}
-
-async fn call(client: &Arc<Client>, params: Bytes, deadline: Instant) -> Outcome {
-    let connected = match client.connection().now_or_never() {
-        Some(connected) => connected,
-        None => tokio::time::timeout_at(deadline.into(), client.connection())
-            .await
-            .unwrap_or_else(|_| {
-                Err(Error::new(
-                    ErrorCode::Timeout,
-                    format!(
-                        "the call timed out: there was no connection to NATS at {} yet",
-                        client.options.nats.peers()
-                    ),
-                ))
-            }),
-    };
-    match connected {
-        Ok(connection) => {
-            let function = client.options.function.clone();
-            connection.call(function, params, deadline).await
-        }
-        Err(error) => Outcome {
-            result: Err(error),
-            timing: encarno_wrpc::nats::Timing {
-                finished: Some(Instant::now()),
-                ..Default::default()
-            },
-            traffic: encarno_wrpc::nats::Traffic::default(),
-        },
     }
 }

@@ -12,8 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use encarno_wrpc::nats::Outcome;
-use encarno_wrpc::{Error, ErrorCode};
+use encarno_wrpc::{Error, ErrorCode, Outcome};
 use tokio::sync::Notify;
 
 use crate::lock;

@@ -8,7 +8,8 @@
 //! - `options`: the options of a client, from JSON to validated
 //! - `handles`: opaque numbers for bridges and clients
 //! - `bridge`: IO threads, and the queue of what they completed
-//! - `client`: a connection, opened at its first call, and the calls in flight
+//! - `link`: the way to a receiver over one of the transports, connected at its first call
+//! - `client`: a link, and the calls in flight over it
 //! - `io_thread`: a runtime, what it is asked to do, and what it has done
 //! - `lease`: lending the IO to the thread of a caller that is alone
 //! - `completion`: the way back, by a queue and an eventfd
@@ -21,6 +22,7 @@ mod completion;
 mod handles;
 mod io_thread;
 mod lease;
+mod link;
 mod options;
 mod waiting;
 

@@ -1,5 +1,6 @@
 //! The options of a client: JSON, as a script wrote it, to validated.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use encarno_wrpc::blaster;
@@ -15,9 +16,20 @@ const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 /// What a client needs to know.
 #[derive(Debug)]
 pub(crate) struct Options {
-    pub(crate) nats: nats::Options,
-    /// The subject of `blast` under the prefix.
-    pub(crate) function: Subject,
+    pub(crate) transport: Transport,
+    /// So many links serve all clients with this transport; `None`: each client
+    /// has one of its own.
+    pub(crate) shared: Option<NonZeroUsize>,
+}
+
+/// How calls travel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Transport {
+    Nats {
+        options: nats::Options,
+        /// The subject of `blast` under the prefix.
+        function: Subject,
+    },
 }
 
 #[derive(Deserialize)]
@@ -58,22 +70,31 @@ impl Options {
             }
         })?;
 
-        let mut nats = nats::Options::new(&raw.nats.url)
+        Ok(Self {
+            transport: raw.nats.check()?,
+            shared: None,
+        })
+    }
+}
+
+impl RawNats {
+    fn check(self) -> Result<Transport, String> {
+        let mut options = nats::Options::new(&self.url)
             .map_err(|error| format!("nats.url: {}", error.message))?;
-        if let Some(name) = raw.nats.name {
-            nats.name = name;
+        if let Some(name) = self.name {
+            options.name = name;
         }
-        if let Some(connect_timeout) = raw.nats.connect_timeout {
-            nats.connect_timeout = connect_timeout;
+        if let Some(connect_timeout) = self.connect_timeout {
+            options.connect_timeout = connect_timeout;
         }
-        let function = subject::function(&raw.nats.prefix, blaster::INSTANCE, blaster::FUNCTION)
+        let function = subject::function(&self.prefix, blaster::INSTANCE, blaster::FUNCTION)
             .map_err(|_| {
                 format!(
                     "nats.prefix: {:?} is not the beginning of a NATS subject",
-                    raw.nats.prefix
+                    self.prefix
                 )
             })?;
-        Ok(Self { nats, function })
+        Ok(Transport::Nats { options, function })
     }
 }
 
@@ -142,7 +163,15 @@ fn parse_duration(text: &str) -> Option<Duration> {
 mod tests {
     use std::time::Duration;
 
-    use super::{Options, parse_duration};
+    use encarno_wrpc::nats::{self, Subject};
+
+    use super::{Options, Transport, parse_duration};
+
+    fn nats(json: &str) -> (nats::Options, Subject) {
+        match Options::parse(json.as_bytes()).expect("options").transport {
+            Transport::Nats { options, function } => (options, function),
+        }
+    }
 
     fn error(json: &str) -> String {
         match Options::parse(json.as_bytes()) {
@@ -155,22 +184,22 @@ mod tests {
     fn the_options_of_the_example() {
         let json = r#"{"nats": {"url": "nats://localhost:4222", "prefix": "wasmtime"},
                        "tags": {"scenario": "basic"}}"#;
-        let options = Options::parse(json.as_bytes()).expect("options");
+        let (options, function) = nats(json);
         assert_eq!(
-            options.function.as_str(),
+            function.as_str(),
             "wasmtime.wrpc.0.0.1.xk6:wrpc/blaster@0.0.1.blast"
         );
-        assert_eq!(options.nats.connect_timeout, Duration::from_secs(5));
+        assert_eq!(options.connect_timeout, Duration::from_secs(5));
     }
 
     #[test]
     fn every_option() {
         let json = r#"{"nats": {"url": "nats://a:1,nats://b:2", "prefix": "", "name": "n",
                                 "connect_timeout": "1.5s"}}"#;
-        let options = Options::parse(json.as_bytes()).expect("options");
-        assert_eq!(options.nats.peers(), "nats://a:1,nats://b:2");
-        assert_eq!(options.nats.name, "n");
-        assert_eq!(options.nats.connect_timeout, Duration::from_millis(1500));
+        let (options, _) = nats(json);
+        assert_eq!(options.peers(), "nats://a:1,nats://b:2");
+        assert_eq!(options.name, "n");
+        assert_eq!(options.connect_timeout, Duration::from_millis(1500));
     }
 
     #[test]

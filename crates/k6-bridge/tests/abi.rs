@@ -14,7 +14,8 @@ use encarno_k6_bridge::abi::*;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::blaster::{self, Packet};
-use encarno_wrpc::nats::{self, Connection, Export, Limits, Parameters, Server};
+use encarno_wrpc::nats::{self, Connection, Server};
+use encarno_wrpc::serve::{Export, Limits, Parameters};
 
 const TEN_SECONDS: u64 = 10_000_000_000;
 

@@ -9,8 +9,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::nats::serve::Responder;
-use encarno_wrpc::nats::{Invocation, Parameters};
+use encarno_wrpc::serve::{Invocation, Parameters, Responder};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};

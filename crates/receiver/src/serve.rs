@@ -5,7 +5,8 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
-use encarno_wrpc::nats::{Connection, Export, Limits, Options, Server};
+use encarno_wrpc::nats::{Connection, Options, Server};
+use encarno_wrpc::serve::{Export, Limits};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::blaster::{self, Packet};
-use encarno_wrpc::nats::serve::Responder;
-use encarno_wrpc::nats::{Connection, Export, Limits, Options, Parameters, Server};
+use encarno_wrpc::nats::{Connection, Options, Server};
+use encarno_wrpc::serve::{Export, Limits, Parameters, Responder};
 use encarno_wrpc::value::DecodeError;
 use encarno_wrpc::{Error, ErrorCode};
 

@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
-use encarno_wrpc::nats::{
-    Connection, Export, Invocation, Limits, Options, Outcome, Parameters, Server, subject,
-};
+use encarno_wrpc::nats::{Connection, Options, Server, subject};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
 use encarno_wrpc::value::{Reader, Write as _};
-use encarno_wrpc::{Error, ErrorCode};
+use encarno_wrpc::{Error, ErrorCode, Outcome};
 use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 

@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::nats::{Connection, Options, Outcome, subject};
-use encarno_wrpc::{Error, ErrorCode};
+use encarno_wrpc::nats::{Connection, Options, subject};
+use encarno_wrpc::{Error, ErrorCode, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
 
 pub(crate) const PREFIX: &str = "test";

@@ -7,36 +7,14 @@ use std::time::{Duration, Instant};
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::connection::{Connection, Traffic};
+use super::connection::Connection;
 use super::mailbox::{Address, Mailbox, PROBE, PendingCall};
 use super::subject;
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, Outcome, Timing, Traffic};
 
 /// A call that was accepted and isn't answered is probed this often: its
 /// receiver may have died, and NATS doesn't say so by itself.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-
-/// When things happened. What didn't happen is `None`.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Timing {
-    /// Message 1 was handed to the connection.
-    pub sent: Option<Instant>,
-    /// The receiver's message 2 arrived.
-    pub accepted: Option<Instant>,
-    /// The end of the result arrived, or the failure was known.
-    pub finished: Option<Instant>,
-}
-
-/// What became of a call.
-#[derive(Debug)]
-pub struct Outcome {
-    /// The bytes of the results, or what went wrong.
-    pub result: Result<Bytes, Error>,
-    /// When things happened.
-    pub timing: Timing,
-    /// Bytes of payload and subjects, both ways.
-    pub traffic: Traffic,
-}
 
 /// Closes the mailbox whichever way the call ends, also by being dropped.
 struct Open<'a> {

@@ -41,15 +41,6 @@ impl Drop for AbortOnDrop {
     }
 }
 
-/// Messages and bytes of payload and subject, as a caller counts them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Traffic {
-    /// Bytes sent.
-    pub bytes_sent: u64,
-    /// Bytes received.
-    pub bytes_received: u64,
-}
-
 impl Connection {
     /// Connects, or says why not within [`Options::connect_timeout`].
     pub async fn connect(options: &Options) -> Result<Self, Error> {

@@ -10,7 +10,7 @@
 //!
 //! Rc and Rs are subjects under the one wildcard subscription that each side
 //! keeps for the life of its connection. Message 5 is left out where message 1
-//! held everything.
+//! held everything. [`Traffic`](crate::Traffic) counts payloads and subjects.
 //!
 //! - [`options`]: where to connect and how
 //! - [`subject`]: names on the wire
@@ -30,7 +30,6 @@ pub mod subject;
 
 /// A subject of NATS, which is checked where it is made.
 pub use async_nats::Subject;
-pub use call::{Outcome, Timing};
-pub use connection::{Connection, Traffic};
+pub use connection::Connection;
 pub use options::Options;
-pub use serve::{Export, Invocation, Limits, Parameters, Server};
+pub use serve::Server;

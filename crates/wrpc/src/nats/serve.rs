@@ -14,31 +14,9 @@ use super::connection::Connection;
 use super::headers;
 use super::mailbox::{Address, Arrival, Mailbox, PendingParams};
 use super::subject;
+use crate::serve::{self, Check, Export, Invocation, Limits, Parameters};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
-
-/// Looks at parameters: `Ok` if they are whole, [`DecodeError::Truncated`] if
-/// the rest must still arrive, any other error if they can't become whole.
-pub type Check = Box<dyn Fn(&[u8]) -> Result<(), DecodeError> + Send + Sync>;
-
-/// A function to serve.
-pub struct Export {
-    /// The instance that exports it; empty for a function of the component itself.
-    pub instance: String,
-    /// Its name.
-    pub function: String,
-    /// Tells where its parameters end.
-    pub check: Check,
-}
-
-/// What a caller may ask of a server.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// Parameters larger than this are refused.
-    pub params_bytes_max: usize,
-    /// How long the parts of the parameters may take to arrive.
-    pub params_timeout: Duration,
-}
 
 /// The functions served over a connection.
 pub struct Server {
@@ -65,24 +43,6 @@ impl Stream for Calls {
             .poll_next_unpin(context)
             .map(|message| message.map(|message| (export, message)))
     }
-}
-
-/// A call to serve: answer it by [`Responder::finish`].
-pub struct Invocation {
-    /// The position of the function in the list given to [`Server::new`].
-    pub export: usize,
-    /// Its parameters.
-    pub parameters: Parameters,
-    /// The way of the answers.
-    pub responder: Responder,
-}
-
-/// The parameters of an invocation.
-pub enum Parameters {
-    /// All arrived with the call.
-    Whole(Bytes),
-    /// More are to come: see [`Partial::complete`].
-    Partial(Partial),
 }
 
 impl Server {
@@ -168,12 +128,12 @@ impl Server {
                         format!("the parameters are larger than {limit} bytes"),
                     );
                 }
-                Parameters::Partial(Partial::new(
+                Parameters::Partial(serve::Partial::Nats(Partial::new(
                     self.connection.clone(),
                     message.payload,
                     self.limits.params_bytes_max,
                     self.limits.params_timeout,
-                ))
+                )))
             }
             Err(error) => {
                 return refuse(
@@ -185,7 +145,7 @@ impl Server {
         serve(Invocation {
             export,
             parameters,
-            responder,
+            responder: serve::Responder::Nats(responder),
         });
     }
 }

@@ -1,0 +1,149 @@
+//! A link: the way to a receiver, over one of the transports. It connects at the
+//! first call. Links that clients share have a place in a table of the bridge.
+
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::time::Instant;
+
+use bytes::Bytes;
+use encarno_wrpc::nats::{self, Connection, Subject};
+use encarno_wrpc::on_demand::OnDemand;
+use encarno_wrpc::{Error, ErrorCode, Outcome};
+use futures_util::FutureExt as _;
+
+use crate::options::Transport;
+
+/// A way to a receiver. All calls over it are made on one IO thread.
+pub(crate) enum Link {
+    Nats(NatsLink),
+}
+
+impl Link {
+    pub(crate) fn new(transport: Transport) -> Self {
+        match transport {
+            Transport::Nats { options, function } => Self::Nats(NatsLink {
+                options,
+                function,
+                connection: OnDemand::default(),
+            }),
+        }
+    }
+
+    /// Makes a call, with a result or an error no later than `deadline`.
+    pub(crate) async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
+        match self {
+            Self::Nats(link) => link.call(params, deadline).await,
+        }
+    }
+}
+
+/// A connection to NATS, and the function that is called over it.
+pub(crate) struct NatsLink {
+    options: nats::Options,
+    function: Subject,
+    connection: OnDemand<Connection>,
+}
+
+impl NatsLink {
+    async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
+        // A connection that is lost comes back by itself.
+        let mut connection = pin!(self.connection.get(
+            |_| true,
+            || {
+                let options = self.options.clone();
+                async move { Connection::connect(&options).await }
+            }
+        ));
+        let connected = match connection.as_mut().now_or_never() {
+            Some(connected) => connected,
+            None => match tokio::time::timeout_at(deadline.into(), connection).await {
+                Ok(connected) => connected,
+                Err(_) => Err(Error::new(
+                    ErrorCode::Timeout,
+                    format!(
+                        "the call timed out: there was no connection to NATS at {} yet",
+                        self.options.peers()
+                    ),
+                )),
+            },
+        };
+        match connected {
+            Ok(connection) => {
+                let function = self.function.clone();
+                connection.call(function, params, deadline).await
+            }
+            Err(error) => Outcome::unsent(error),
+        }
+    }
+}
+
+/// The links that clients with equal options share, as long as one of them is
+/// open.
+#[derive(Default)]
+pub(crate) struct SharedLinks {
+    groups: Vec<Group>,
+}
+
+struct Group {
+    transport: Transport,
+    links: Vec<Weak<Link>>,
+    next: usize,
+}
+
+impl SharedLinks {
+    /// One of `count` links with these options, in turns, and its number. A link
+    /// of the same number is always used on the same IO thread.
+    pub(crate) fn take(&mut self, transport: &Transport, count: usize) -> (Arc<Link>, usize) {
+        self.groups
+            .retain(|group| group.links.iter().any(|link| link.strong_count() > 0));
+        let found = self
+            .groups
+            .iter()
+            .position(|group| group.transport == *transport && group.links.len() == count);
+        let at = found.unwrap_or_else(|| {
+            self.groups.push(Group {
+                transport: transport.clone(),
+                links: vec![Weak::new(); count],
+                next: 0,
+            });
+            self.groups.len() - 1
+        });
+        let group = &mut self.groups[at];
+        let number = group.next;
+        group.next = (number + 1) % count;
+        let link = group.links[number].upgrade().unwrap_or_else(|| {
+            let link = Arc::new(Link::new(transport.clone()));
+            group.links[number] = Arc::downgrade(&link);
+            link
+        });
+        (link, number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::SharedLinks;
+    use crate::options::Options;
+
+    #[test]
+    fn equal_options_share_links() {
+        let transport = |url: &str| {
+            let json = format!(r#"{{"nats": {{"url": "{url}"}}}}"#);
+            Options::parse(json.as_bytes()).expect("options").transport
+        };
+        let (here, there) = (transport("nats://here"), transport("nats://there"));
+        let mut links = SharedLinks::default();
+        let (first, number) = links.take(&here, 2);
+        let (second, other) = links.take(&here, 2);
+        assert!(!Arc::ptr_eq(&first, &second) && number != other);
+        let (again, same) = links.take(&here, 2);
+        assert!(Arc::ptr_eq(&first, &again) && number == same);
+        assert!(!Arc::ptr_eq(&first, &links.take(&there, 2).0));
+        assert!(!Arc::ptr_eq(&second, &links.take(&here, 1).0));
+        drop((first, second, again));
+        links.take(&there, 1);
+        assert!(links.groups.len() <= 2, "closed links leave nothing behind");
+    }
+}

@@ -1,0 +1,88 @@
+//! A connection that is made when it is first needed, and again when it is lost.
+
+use std::future::Future;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
+use crate::{Error, ErrorCode};
+
+/// A connection, or the attempt to make it. All that ask meanwhile wait for that
+/// one attempt; it goes on when they give up.
+pub struct OnDemand<C> {
+    state: Arc<Mutex<State<C>>>,
+}
+
+type Attempt<C> = Shared<BoxFuture<'static, Result<C, Error>>>;
+
+enum State<C> {
+    /// Not connected yet, or the last attempt failed: the next to ask tries.
+    None,
+    Connecting(Attempt<C>),
+    Up(C),
+}
+
+impl<C> Default for OnDemand<C> {
+    fn default() -> Self {
+        Self {
+            state: Arc::new(Mutex::new(State::None)),
+        }
+    }
+}
+
+impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
+    /// The connection there is, if it `is_usable`; else the one that `connect`
+    /// makes, which runs as a task of the runtime of the first to ask.
+    pub async fn get<F>(
+        &self,
+        is_usable: impl FnOnce(&C) -> bool,
+        connect: impl FnOnce() -> F,
+    ) -> Result<C, Error>
+    where
+        F: Future<Output = Result<C, Error>> + Send + 'static,
+    {
+        let attempt = {
+            let mut state = self.lock();
+            match &*state {
+                State::Up(connection) if is_usable(connection) => return Ok(connection.clone()),
+                State::Connecting(attempt) => attempt.clone(),
+                State::None | State::Up(_) => {
+                    let attempt = self.attempt(connect());
+                    *state = State::Connecting(attempt.clone());
+                    attempt
+                }
+            }
+        };
+        attempt.await
+    }
+
+    fn attempt(
+        &self,
+        connect: impl Future<Output = Result<C, Error>> + Send + 'static,
+    ) -> Attempt<C> {
+        let state = Arc::clone(&self.state);
+        let attempt = tokio::spawn(async move {
+            let connected = connect.await;
+            *lock(&state) = match &connected {
+                Ok(connection) => State::Up(connection.clone()),
+                Err(_) => State::None,
+            };
+            connected
+        });
+        let ended = |_| Error::new(ErrorCode::Internal, "the attempt to connect was ended");
+        attempt
+            .map(move |joined| joined.map_err(ended).flatten())
+            .boxed()
+            .shared()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
+        lock(&self.state)
+    }
+}
+
+/// The state is whole at every point at which code could panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
