@@ -1,4 +1,4 @@
-//! UDP, TLS, signals: what isn't plain HTTP at leisure.
+//! UDP, unix sockets, stops, large records: what isn't plain HTTP at leisure.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test that fails here says enough
 
@@ -7,7 +7,6 @@ mod rig;
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -15,13 +14,10 @@ use bytes::Bytes;
 use encarno::nib::code;
 use encarno::pipeline;
 use encarno::settings::{
-    Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, TlsSettings,
-    UdpSettings, Workload,
+    Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, UdpSettings, Workload,
 };
 use encarno::target::{Target, TargetSettings};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use rig::{closed, machine, open, run, run_with};
-use rustls::pki_types::PrivateKeyDer;
 
 fn udp(answer: bool, timeout: Duration) -> Protocol {
     Protocol::Udp(UdpSettings {
@@ -164,73 +160,6 @@ fn the_dummy_does_what_its_script_says() {
 }
 
 #[test]
-fn certificates_are_verified_unless_asked_not_to() {
-    let _machine = machine();
-    let directory = tempfile::tempdir().unwrap();
-    // As `openssl req -x509` makes them: self-signed, and marked as an authority.
-    let signing_key = KeyPair::generate().unwrap();
-    let mut parameters = CertificateParams::new(vec!["target.test".to_owned()]).unwrap();
-    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let cert = parameters.self_signed(&signing_key).unwrap();
-    let ca_file = directory.path().join("ca.pem");
-    std::fs::write(&ca_file, cert.pem()).unwrap();
-    let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let server = rustls::ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .unwrap();
-    let server = server
-        .with_no_client_auth()
-        .with_single_cert(vec![cert.der().clone()], key)
-        .unwrap();
-    let port = serve_tls(Arc::new(server));
-
-    let codes = |tls: TlsSettings| {
-        let mut settings = closed(2);
-        settings.source = hits_max(20, b"GET / HTTP/1.1\r\nHost: target.test\r\n\r\n");
-        let address = Some(format!("https://127.0.0.1:{port}/"));
-        settings.protocol = Protocol::Http(NetworkSettings {
-            address,
-            tls,
-            ..NetworkSettings::default()
-        });
-        let result = directory.path().join("run.enc");
-        settings.output.native = Some(result);
-        let summary = pipeline::run(&settings, |_| {}).unwrap();
-        (summary.totals.done, summary.totals.failed)
-    };
-    assert_eq!(
-        codes(TlsSettings::default()),
-        (0, 20),
-        "an unknown authority was trusted"
-    );
-    let trusted = TlsSettings {
-        ca_file: Some(ca_file),
-        ..TlsSettings::default()
-    };
-    assert_eq!(codes(trusted.clone()), (0, 20), "the name wasn't verified");
-    let named = TlsSettings {
-        server_name: Some("target.test".to_owned()),
-        ..trusted
-    };
-    assert_eq!(codes(named.clone()), (20, 0));
-    assert_eq!(
-        codes(TlsSettings {
-            version_max: 771,
-            ..named
-        }),
-        (20, 0)
-    );
-    assert_eq!(
-        codes(TlsSettings {
-            insecure: true,
-            ..TlsSettings::default()
-        }),
-        (20, 0)
-    );
-}
-
-#[test]
 fn a_worker_keeps_a_connection_to_each_address() {
     let _machine = machine();
     let targets: Vec<_> = ["127.0.0.1:0", "[::1]:0", "127.0.0.1:0"]
@@ -364,37 +293,6 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
         2 * (head.len() + body_bytes) as u64
     );
     assert_eq!(target.stop().unwrap().answers, 2);
-}
-
-/// Answers each request with 20 kB; a thread for each connection.
-fn serve_tls(config: Arc<rustls::ServerConfig>) -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (mut stream, config) = (stream.unwrap(), Arc::clone(&config));
-            thread::spawn(move || {
-                let mut session = rustls::ServerConnection::new(config).unwrap();
-                let mut stream = rustls::Stream::new(&mut session, &mut stream);
-                let mut request = Vec::new();
-                let mut buffer = [0; 4096];
-                while let Ok(count @ 1..) = stream.read(&mut buffer) {
-                    request.extend_from_slice(&buffer[..count]);
-                    if request.ends_with(b"\r\n\r\n") {
-                        assert_eq!(stream.conn.alpn_protocol(), None);
-                        let answer = [
-                            b"HTTP/1.1 200 OK\r\nContent-Length: 20000\r\n\r\n".as_slice(),
-                            &[b'x'; 20_000],
-                        ]
-                        .concat();
-                        stream.write_all(&answer).unwrap();
-                        request.clear();
-                    }
-                }
-            });
-        }
-    });
-    port
 }
 
 #[test]

@@ -1,0 +1,268 @@
+//! `encarno hit` as a user types it: its flags, and its exit codes.
+
+#![allow(clippy::expect_used)] // a test that can't go on says why
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use encarno::target::{Target, TargetSettings};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_encarno"));
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    command(folder, arguments).output().expect("it starts")
+}
+
+/// The exit code, and all that it said.
+fn outcome(output: &Output) -> (Option<i32>, String) {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let said = text(&output.stdout) + &text(&output.stderr);
+    (output.status.code(), said)
+}
+
+fn assert_ends(folder: &Path, arguments: &[&str], code: i32, says: &str) {
+    let (ended, said) = outcome(&run(folder, arguments));
+    assert!(said.contains(says), "{arguments:?} said: {said}");
+    assert_eq!(ended, Some(code), "{arguments:?} said: {said}");
+}
+
+/// The total of a result file.
+fn total(folder: &Path, file: &str) -> serde_json::Value {
+    let stats = run(folder, &["stats", "--json", file]);
+    let json: serde_json::Value = serde_json::from_slice(&stats.stdout).expect("JSON");
+    assert_eq!(json["whole"], true, "{json}");
+    json["total"].clone()
+}
+
+#[test]
+fn exit_codes() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    std::fs::write(folder.join("broken"), "5 a\nhello\n\n999 b\nshort\n").expect("written");
+    std::fs::write(folder.join("words"), "no number\n".repeat(9)).expect("written");
+
+    assert_ends(folder, &["hit", "dummy:", "-n", "9"], 0, "done 9");
+    // Hits that fail are results, not a failure of the run.
+    let failing = ["hit", "dummy:", "-n", "9", "--error-rate", "1"];
+    assert_ends(folder, &failing, 0, "failed 9");
+    assert_ends(
+        folder,
+        &["hit", "dummy:", "-n", "9", "-i", "none"],
+        1,
+        "none",
+    );
+    assert_ends(folder, &["hit", "http://::1/", "-n", "9"], 2, "brackets");
+    assert_ends(folder, &["hit", "dummy:"], 2, "for how long?");
+    let broken = [
+        "hit", "dummy:", "-i", "words", "--format", "raw", "--loop", "1",
+    ];
+    assert_ends(
+        folder,
+        &[&broken[..], &["--max-bad", "0"]].concat(),
+        3,
+        "words",
+    );
+    let full = ["hit", "dummy:", "-n", "100000", "-o", "/dev/full"];
+    assert_ends(folder, &full, 4, "/dev/full");
+    let nowhere = ["hit", "dummy:", "-n", "9", "-o", "no/folder"];
+    assert_ends(folder, &nowhere, 4, "no/folder");
+    let late = [
+        "hit",
+        "dummy:",
+        "--rate",
+        "const(1000,300ms)",
+        "--connections",
+        "1",
+        "--delay",
+        "fixed:50ms",
+        "--late-limit",
+        "10ms",
+    ];
+    assert_ends(folder, &late, 0, "THE GENERATOR WAS A LIMIT");
+    assert_ends(folder, &[&late[..], &["--strict"]].concat(), 6, "dropped");
+}
+
+#[test]
+fn file_descriptors_that_run_out_end_the_run_by_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let target = Target::start(TargetSettings {
+        listen: Some(SocketAddr::from(([0, 0, 0, 0], 0))),
+        ..TargetSettings::default()
+    })
+    .expect("a target");
+    let port = target.address().port();
+    // A worker keeps a connection to each of sixteen addresses; 40 workers have
+    // 640 then, where one for each was reckoned with.
+    let urls: String = (1..=16)
+        .map(|host| format!("http://127.0.0.{host}:{port}/\n"))
+        .collect();
+    std::fs::write(folder.path().join("urls"), urls).expect("written");
+    let arguments = [
+        "hit",
+        "http://127.0.0.1/",
+        "-i",
+        "urls",
+        "--per-worker",
+        "--connections",
+        "40",
+        "--for",
+        "20s",
+        "-q",
+        "-o",
+        "run.enc",
+    ];
+    let hit = command(folder.path(), &arguments);
+    let output = Command::new("sh")
+        .args(["-c", "ulimit -n 160 && exec \"$0\" \"$@\""])
+        .arg(hit.get_program())
+        .args(arguments)
+        .current_dir(folder.path())
+        .output()
+        .expect("a shell");
+    let (code, said) = outcome(&output);
+    assert!(said.contains("no file descriptors left"), "{said}");
+    assert_eq!(code, Some(5), "{said}");
+    let hits = total(folder.path(), "run.enc")["hits"].as_u64();
+    assert!(hits > Some(0), "what was hit before is in the file");
+    target.stop().expect("it served");
+}
+
+/// A run that would take an hour, once it has begun.
+fn long_run(folder: &Path) -> Child {
+    let arguments = [
+        "hit",
+        "dummy:",
+        "--rate",
+        "const(100,1h)",
+        "--delay",
+        "fixed:20s",
+        "--grace",
+        "1m",
+        "-q",
+        "-o",
+        "run.enc",
+    ];
+    let child = command(folder, &arguments).spawn().expect("it starts");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !folder.join("run.enc").exists() {
+        assert!(Instant::now() < deadline, "no result file");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    child
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let child = long_run(folder.path());
+    let pid = Pid::from_child(&child);
+    kill_process(pid, Signal::TERM).expect("it runs");
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(pid, Signal::INT).expect("it waits for running hits");
+    let (code, said) = outcome(&child.wait_with_output().expect("it ends"));
+    assert!(said.contains("once more to stop at once"), "{said}");
+    assert!(said.contains("running hits were cancelled"), "{said}");
+    assert_eq!(code, Some(130), "{said}");
+    let total = total(folder.path(), "run.enc");
+    assert!(total["failed"].as_u64() > Some(10), "{total}");
+    assert_eq!(total["hits"], total["net_codes"]["1007"], "{total}");
+}
+
+#[test]
+fn records_labels_and_formats_from_flags() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let records = concat!(
+        "{\"plen\": 9, \"label\": \"one\", \"replaces\": [\"who\"]}\nhi ${who}\n",
+        "{\"plen\": 2, \"label\": \"two\"}\nxy\n",
+    );
+    std::fs::write(folder.join("payload"), records).expect("written");
+    std::fs::write(folder.join("paths"), "[Host: here]\n/a/b/c\n/a/x\n/d\n").expect("written");
+
+    let values = [
+        "hit",
+        "dummy:",
+        "-i",
+        "payload",
+        "--loop",
+        "2",
+        "--value",
+        "who=world",
+        "--trace",
+        "trace",
+    ];
+    assert_ends(folder, &values, 0, "done 4");
+    let trace = std::fs::read_to_string(folder.join("trace")).expect("written");
+    assert_eq!(trace.matches("hi world").count(), 2, "{trace}");
+    let chosen = [
+        "hit", "dummy:", "-i", "payload", "--loop", "3", "--value", "who=x", "--choose", "two",
+        "-o", "two.enc",
+    ];
+    assert_ends(folder, &chosen, 0, "done 3");
+    let labelled = [
+        "hit",
+        "dummy:",
+        "-i",
+        "paths",
+        "--format",
+        "uri",
+        "--loop",
+        "1",
+        "--auto-label",
+        "1",
+        "-o",
+        "paths.enc",
+        "--go-binary",
+        "paths.bin",
+    ];
+    assert_ends(folder, &labelled, 0, "done 3");
+    let stats = run(folder, &["stats", "--json", "paths.enc"]);
+    let json: serde_json::Value = serde_json::from_slice(&stats.stdout).expect("JSON");
+    let labels: Vec<_> = json["labels"]
+        .as_array()
+        .expect("labels")
+        .iter()
+        .map(|label| {
+            (
+                label["label"].as_str().expect("text"),
+                label["hits"].as_u64().expect("a number"),
+            )
+        })
+        .collect();
+    // Named as Yandex.Tank's autocases are.
+    assert_eq!(labels, [("_a", 2), ("_d", 1)]);
+    // Three records of 74 bytes, and their labels beside them.
+    assert_eq!(
+        std::fs::metadata(folder.join("paths.bin"))
+            .expect("written")
+            .len(),
+        3 * 74
+    );
+    let strings = std::fs::read_to_string(folder.join("paths.ostr")).expect("written");
+    assert!(strings.lines().any(|line| line == "_a"), "{strings}");
+    assert_ends(
+        folder,
+        &["hit", "dummy:", "-n", "1", "--value", "a=b"],
+        2,
+        "--input",
+    );
+    assert_ends(
+        folder,
+        &["hit", "dummy:", "-i", "paths", "--auto-label", "many"],
+        2,
+        "uri or uniq",
+    );
+}
