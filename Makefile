@@ -60,12 +60,13 @@ clean: ## Delete what the other targets built
 ##@ Try
 
 .PHONY: demo
-demo: all component bin/nats-server ## Run _examples/blaster.js for ten seconds against a receiver of its own
+demo: all component bin/nats-server ## Hit encarno's own target, and run _examples/blaster.js against a receiver of its own
 	@scripts/demo
 
 .PHONY: bench
 bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
 	@bench/run $(if $(QUICK),--quick)
+	@bench/hits $(if $(QUICK),--quick)
 
 ##@ Check
 

@@ -30,6 +30,13 @@ class Finished:
     rss_mb: float
 
 
+def peak_rss_mb(pid):
+    """The most memory that a process had so far; 0 when it has ended."""
+    with open(f"/proc/{pid}/status") as file:
+        found = re.search(r"VmHWM:\s+(\d+)", file.read())
+    return int(found[1]) / 1024 if found else 0
+
+
 def run(command, folder, seconds=180, env=None):
     """Runs a program to its end, in a folder for what it writes."""
     output, errors = os.path.join(folder, "output"), os.path.join(folder, "errors")
@@ -38,8 +45,11 @@ def run(command, folder, seconds=180, env=None):
         process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env={**os.environ, **(env or {})}
         )
-        # wait4 tells what this one child took, with all of its threads.
+        rss_mb = 0
+        # wait4 tells what this one child took, with all of its threads; but its
+        # maximum of memory counts this process too, as it was at the fork.
         while True:
+            rss_mb = max(rss_mb, peak_rss_mb(process.pid))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
@@ -47,13 +57,13 @@ def run(command, folder, seconds=180, env=None):
                 process.kill()
                 os.wait4(process.pid, 0)
                 raise Failure(f"{command[0]} didn't end within {seconds} s")
-            time.sleep(0.005)
+            time.sleep(0.02)
         ended = time.monotonic()
     process.returncode = os.waitstatus_to_exitcode(status)
     text, said = (open(name, errors="replace").read() for name in (output, errors))
     if process.returncode != 0:
         raise Failure(f"{' '.join(command)} ended with {process.returncode}: {text[-1000:]}{said[-1000:]}")
-    return Finished(text, ended - began, (usage.ru_utime + usage.ru_stime) * 1e6, usage.ru_maxrss / 1024)
+    return Finished(text, ended - began, (usage.ru_utime + usage.ru_stime) * 1e6, rss_mb)
 
 
 @dataclass

@@ -12,6 +12,7 @@ pub use summary::{Ending, Summary, Totals, Verdict};
 use crate::clock::Clock;
 use crate::schedule::Level;
 use crate::settings::{Arrivals, Progress, RunSettings, Workload};
+use crate::statistics::time_text;
 use crate::strings::Strings;
 use crate::workers::Counters;
 use crate::workers::counters::Snapshot;
@@ -169,7 +170,7 @@ impl Watch {
                 schedule.level_at(view.now_ns).0 as f64 / Level::ONE.0 as f64
             )
         });
-        let quantile = |part| rounded(view.recent.quantile_ns(part));
+        let quantile = |part| time_text(view.recent.quantile_ns(part) as f64);
         let totals = view.totals;
         format!(
             "{:.0}{asked} hits/s, response p50 {} p99 {}, errors: {} net, {} protocol, dropped: {}",
@@ -224,12 +225,6 @@ pub fn go_duration(duration_ns: u64) -> String {
     }
 }
 
-/// To three digits: more would be more than is known.
-fn rounded(duration_ns: u64) -> String {
-    let unit = 10_u64.pow(duration_ns.checked_ilog10().unwrap_or(0).saturating_sub(2));
-    go_duration((duration_ns.saturating_add(unit / 2)) / unit * unit)
-}
-
 /// UTC, as logs write it.
 fn wall_clock() -> String {
     let unix = SystemTime::now()
@@ -263,7 +258,7 @@ fn show(text: &str) {
 
 #[cfg(test)]
 mod tests {
-    use super::{go_duration, rounded};
+    use super::go_duration;
 
     #[test]
     fn durations_look_as_in_go() {
@@ -276,8 +271,6 @@ mod tests {
             (90_000_000_000, "1m30s"),
             (3_600_000_000_000, "1h0m0s"),
         ];
-        assert_eq!(rounded(123_456), "123µs");
-        assert_eq!(rounded(0), "0s");
         for (duration_ns, text) in cases {
             assert_eq!(go_duration(duration_ns), text);
         }

@@ -3,7 +3,7 @@
 //! Memory depends on the number of labels and on the spread of the times, not
 //! on the number of hits.
 
-mod histogram;
+pub(crate) mod histogram;
 
 pub use histogram::Histogram;
 
@@ -187,6 +187,24 @@ impl Statistics {
         let last = self.labels.len() - 1;
         &mut self.labels[last].1
     }
+}
+
+/// A time with its unit, to three digits: more would be more than is known.
+pub(crate) fn time_text(ns: f64) -> String {
+    let (value, unit) = match ns {
+        _ if ns < 1e3 => return format!("{ns:.0} ns"),
+        _ if ns < 1e6 => (ns / 1e3, "µs"),
+        _ if ns < 1e9 => (ns / 1e6, "ms"),
+        _ => (ns / 1e9, "s"),
+    };
+    let digits = if value < 10.0 {
+        2
+    } else if value < 100.0 {
+        1
+    } else {
+        0
+    };
+    format!("{value:.digits$} {unit}")
 }
 
 #[cfg(test)]

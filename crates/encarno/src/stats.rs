@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::output::sink::Texts;
 use crate::results::{Block, ResultReader, ResultSummary, ResultsError};
-use crate::statistics::{Histogram, LabelStatistics, OTHER_LABELS, Statistics};
+use crate::statistics::{Histogram, LabelStatistics, OTHER_LABELS, Statistics, time_text};
 
 /// The quantiles that are printed.
 const QUANTILES: [(&str, f64); 6] = [
@@ -161,13 +161,13 @@ fn print_label(name: &str, label: &LabelStatistics, out: &mut dyn Write) -> io::
         write!(
             out,
             "  {name:<9}{:>10}{:>10}",
-            time(times.min() as f64),
-            time(times.mean())
+            time_text(times.min() as f64),
+            time_text(times.mean())
         )?;
         for (_, share) in QUANTILES {
-            write!(out, "{:>10}", time(times.quantile(share) as f64))?;
+            write!(out, "{:>10}", time_text(times.quantile(share) as f64))?;
         }
-        writeln!(out, "{:>10}", time(times.max() as f64))?;
+        writeln!(out, "{:>10}", time_text(times.max() as f64))?;
     }
     writeln!(
         out,
@@ -197,24 +197,6 @@ fn print_codes(name: &str, codes: &[(u16, u64)], hits: u64, out: &mut dyn Write)
         )?;
     }
     writeln!(out)
-}
-
-/// A time with its unit, to three or four digits.
-fn time(ns: f64) -> String {
-    let (value, unit) = match ns {
-        _ if ns < 1e3 => return format!("{ns:.0} ns"),
-        _ if ns < 1e6 => (ns / 1e3, "µs"),
-        _ if ns < 1e9 => (ns / 1e6, "ms"),
-        _ => (ns / 1e9, "s"),
-    };
-    let digits = if value < 10.0 {
-        2
-    } else if value < 100.0 {
-        1
-    } else {
-        0
-    };
-    format!("{value:.digits$} {unit}")
 }
 
 fn percent(part: u64, whole: u64) -> f64 {

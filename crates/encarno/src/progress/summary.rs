@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::{SECOND_NS, rounded};
+use super::SECOND_NS;
 use crate::output::WriteSummary;
+use crate::statistics::time_text;
 use crate::strings::Strings;
 use crate::workers::Counters;
 use crate::workers::control::Stop;
@@ -223,7 +224,7 @@ impl Verdict {
         } else if late {
             reasons.push(format!(
                 "hits started late (p99 {}): the machine is too busy",
-                rounded(lag_p99_ns)
+                time_text(lag_p99_ns as f64)
             ));
         }
         if totals.dropped > 0 {
@@ -275,9 +276,13 @@ impl fmt::Display for Summary {
         ] {
             write!(f, "{name:<9}")?;
             for (label, part) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)] {
-                write!(f, " {label} {:<8}", rounded(times.quantile_ns(part)))?;
+                write!(
+                    f,
+                    " {label} {:<9}",
+                    time_text(times.quantile_ns(part) as f64)
+                )?;
             }
-            writeln!(f, " max {}", rounded(times.max_ns()))?;
+            writeln!(f, " max {}", time_text(times.max_ns() as f64))?;
         }
         writeln!(
             f,

@@ -8,7 +8,9 @@
 const BUCKETS_LOG2: u32 = 10;
 const PAGE_LOG2: u32 = 6;
 const PAGE: usize = 1 << PAGE_LOG2;
-const PAGES: usize = bucket_of(u64::MAX) / PAGE + 1;
+const PAGES: usize = BUCKETS.div_ceil(PAGE);
+/// All buckets there are.
+pub(crate) const BUCKETS: usize = bucket_of(u64::MAX) + 1;
 
 /// A distribution of numbers.
 #[derive(Clone, Debug)]
@@ -129,14 +131,16 @@ impl Histogram {
     }
 }
 
+/// The bucket of a number.
 #[inline]
-const fn bucket_of(value: u64) -> usize {
+pub(crate) const fn bucket_of(value: u64) -> usize {
     let magnitude = u64::BITS - 1 - (value | 1 << BUCKETS_LOG2).leading_zeros();
     let shift = magnitude - BUCKETS_LOG2;
     ((shift as usize) << BUCKETS_LOG2) + (value >> shift) as usize
 }
 
-const fn middle_of(bucket: usize) -> u64 {
+/// The number in the middle of a bucket.
+pub(crate) const fn middle_of(bucket: usize) -> u64 {
     let magnitude = bucket >> BUCKETS_LOG2;
     if magnitude < 2 {
         return bucket as u64;
