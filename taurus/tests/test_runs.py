@@ -6,6 +6,7 @@ import time
 
 import pytest
 from bzt_run import Bzt, free_port
+from sessions import Site
 
 PLAIN = {"follow-redirects": False}
 
@@ -120,3 +121,79 @@ def test_what_encarno_refuses_is_shown(tool, tmp_path):
     bzt = Bzt(tmp_path, tool, config)
     assert bzt.wait() != 0
     assert "ammo.txt" in bzt.said() and "encarno's log" in bzt.said()
+
+
+def test_a_scripted_flow(tool, tmp_path):
+    (tmp_path / "users.csv").write_text('user;word\nann;Grüße\nbob;"a,b"\neve;x y\n')
+    (tmp_path / "ammo.uri").write_text("/oops oops\n")
+    site = Site()
+    flow = {
+        "default-address": site.address,
+        "data-sources": [{"path": "users.csv", "delimiter": ";"}],
+        "variables": {"sign": "€"},
+        "requests": [
+            {
+                "url": "/login",
+                "method": "POST",
+                "label": "login",
+                "body": {"user": "${user}", "word": "${word}"},
+                "extract-jsonpath": {"token": "$..token"},
+                "extract-regexp": {"etag": 'ETag: "(.+?)"'},
+                "assert": [{"contains": "200", "subject": "http-code"}],
+                "think-time": "uniform(10ms,5ms)",
+            },
+            {
+                "url": "/items/${token}?n=1",
+                "label": "items of ${user}",
+                "headers": {"If-None-Match": "${etag}"},
+                "assert": [
+                    {"contains": ["items", "of \\w+$"], "subject": "body"},
+                    {"contains": ["items of eve and others"], "not": True},
+                ],
+            },
+            {
+                "url": "/echo",
+                "method": "POST",
+                "label": "echo",
+                "body": "Grüße ${user} ${sign}",
+                "assert": [{"contains": "(1+1)", "regexp": False, "subject": "body"}],
+            },
+            {"url": "/oops", "label": "fails", "assert": ["fine"], "on-fail": "next"},
+            {"url": "/never", "label": "never"},
+        ],
+    }
+    extract = {"extract-regexp": {"v": "x"}, "assert": [{"contains": "oops", "subject": "body"}]}
+    paced = {"url": "/oops", "label": "paced", "follow-redirects": False} | extract
+    config = {
+        "execution": [
+            execution("flow", concurrency=3, iterations=4),
+            execution("paced", throughput=50, hold_for="2s"),
+            execution("ammo", iterations=5),
+        ],
+        "scenarios": {
+            "flow": flow,
+            "paced": {"default-address": site.address, "requests": [paced]},
+            "ammo": {"default-address": site.address, "script": "ammo.uri", "think-time": "20ms"},
+        },
+    }
+    try:
+        bzt = Bzt(tmp_path, tool, config)
+        assert bzt.wait() == 0, bzt.said()
+    finally:
+        site.close()
+    assert site.wrong == []
+    bzt.compare()
+    rows = bzt.rows()
+    hits = {label: int(row["throughput"]) for label, row in rows.items()}
+    people = {f"items of {user}": site.logins.count(user) for user in ("ann", "bob", "eve")}
+    assert hits == people | {
+        "login": 12,
+        "echo": 12,
+        "fails": 12,
+        "paced": 100,
+        "oops": 5,
+        "": 12 * 4 + 100 + 5,
+    }
+    assert all(count > 0 for count in people.values())
+    assert {label for label, row in rows.items() if int(row["fail"])} == {"fails", ""}
+    assert int(rows["fails"]["fail"]) == 12
