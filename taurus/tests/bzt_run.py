@@ -12,7 +12,8 @@ from pathlib import Path
 import yaml
 
 TAURUS = Path(__file__).resolve().parents[1]
-SECONDS_MAX = 60
+# Far more than it takes: other work may share the machine.
+SECONDS_MAX = 240
 QUANTILES = ("p50", "p90", "p95", "p99", "p99.9")
 
 

@@ -7,7 +7,6 @@ import yaml
 from bzt import TaurusConfigError
 
 from encarno.config import ConfigWriter, health_of
-from encarno.notes import Notes
 
 RAW = {"follow-redirects": False, "default-address": "http://h"}
 
@@ -129,24 +128,6 @@ def test_a_scenario_is_written_once(make_executor, notes, tmp_path):
             paths.append(yaml.safe_load(file)["input"]["payloadfile"])
     assert paths[0] == paths[1]
     assert len(list(tmp_path.glob("*.payload"))) == 1
-
-
-def test_memory_doesnt_grow_with_a_list_of_urls(make_executor, tmp_path):
-    import logging
-    import tracemalloc
-
-    with open(tmp_path / "urls.txt", "w", encoding="utf-8") as file:
-        file.writelines(f"label{number % 7} /{number}\n" for number in range(50_000))
-    executor = make_executor({}, RAW | {"requests": "urls.txt"})
-    tracemalloc.start()
-    try:
-        ConfigWriter(executor, Notes(logging.getLogger("test"))).write()
-        _, peak = tracemalloc.get_traced_memory()
-    finally:
-        tracemalloc.stop()
-    (payload,) = tmp_path.glob("*.payload")
-    # The output's buffer is 1 MiB.
-    assert peak < 2_000_000 < payload.stat().st_size / 2
 
 
 def test_health():

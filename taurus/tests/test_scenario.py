@@ -228,6 +228,17 @@ def test_redirects_are_followed_in_a_scenario_and_not_in_a_list_of_urls(translat
     ]
 
 
+def test_a_list_of_urls_is_never_held_whole(tmp_path, notes):
+    """However long it is: a later line isn't looked at before its turn."""
+    path = tmp_path / "urls.txt"
+    path.write_text("/a\nhttp://[broken/\n")
+    scenario = {"default-address": "http://h", "requests": str(path)}
+    records = ScenarioTranslator(scenario, str, notes).records()
+    assert next(records).metadata["label"] == "/a"
+    with pytest.raises(TaurusConfigError, match="broken"):
+        next(records)
+
+
 def test_extract_regexp(translate):
     extracts = {
         "plain": "id=(.+)",
