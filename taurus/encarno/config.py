@@ -1,5 +1,6 @@
 """encarno's configuration file, made of a Taurus execution."""
 
+import os
 import re
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
@@ -97,6 +98,8 @@ class ConfigWriter:
         if made.scripted:
             # Each user goes through the scenario by himself.
             config["input"]["sharing"] = "per-worker"
+            if passes:
+                config["workers"]["maxworkers"] = self._load.users
             if self._scenario.get("store-cookie", self._listed):
                 config["workers"]["cookies"] = True
             if made.data:
@@ -132,6 +135,8 @@ class ConfigWriter:
 
     def _use_script(self, config: dict, script: str) -> None:
         """A file that is there is used as it is."""
+        if not os.path.isfile(script):
+            raise TaurusConfigError(f"script: there is no file {script}")
         for key in _REQUEST_KEYS:
             if key in self._scenario:
                 self._notes.warn(f"{key}: a script is sent as it is: {key} has no effect")

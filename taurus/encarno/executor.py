@@ -2,8 +2,8 @@
 
 import os
 import signal
-import subprocess
 
+import psutil
 from bzt import ToolError
 from bzt.engine import HavingInstallableTools, ScenarioExecutor
 from bzt.modules.aggregator import ConsolidatingAggregator
@@ -26,7 +26,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
     def __init__(self) -> None:
         super().__init__()
         self.tool: EncarnoTool | None = None
-        self.process: subprocess.Popen | None = None
+        self.process: psutil.Popen | None = None
         self.config_file = ""
         self._results = ""
         self._stopped = False
@@ -76,20 +76,30 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             try:
                 self.process.wait(patience)
                 return
-            except Exception as error:  # psutil's own TimeoutExpired, or subprocess'
-                if type(error).__name__ != "TimeoutExpired":
-                    raise
+            except psutil.TimeoutExpired:
+                continue
         self.log.warning("encarno doesn't end: it is killed")
         self.process.kill()
         self.process.wait()
 
     def post_process(self) -> None:
         try:
+            # Interrupted while it started, it wasn't shut down.
+            self.shutdown()
             if self.reader:
-                self.reader.finish()
+                self._finish_reading()
             self._tell_verdict()
         finally:
             super().post_process()
+
+    def _finish_reading(self) -> None:
+        try:
+            self.reader.finish()
+        except ToolError as error:
+            # Stopped at its very start, a run has no results to follow.
+            if not self._stopped or self.reader.hits:
+                raise
+            self.log.info("nothing was recorded: %s", error)
 
     def has_results(self) -> bool:
         # A run that was stopped before its first hit is no failure.

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from logging import Logger
+from pathlib import Path
 
 from bzt import ToolError
 from bzt.modules.aggregator import DataPoint, KPISet, ResultsReader
@@ -32,6 +33,7 @@ class SecondsReader(ResultsReader):
         self.log = log.getChild(self.__class__.__name__)
         self.hits = 0
         self._tail: subprocess.Popen | None = None
+        self._errors = ""
         self._partial = b""
         self._lines: list[bytes] = []
         self._ended = False
@@ -39,6 +41,7 @@ class SecondsReader(ResultsReader):
 
     def follow(self, tool: str, results: str, pid: int, errors: str) -> None:
         """Starts to follow what that process writes."""
+        self._errors = errors
         command = [tool, "tail", results, "--format", "seconds", "--pid", str(pid)]
         with open(errors, "wb") as stderr:
             # A session of its own: Ctrl-C is for Taurus, and the tail ends with the run.
@@ -69,7 +72,8 @@ class SecondsReader(ResultsReader):
             self._tail.wait(10)
         self._tail.stdout.close()
         if self._tail.returncode:
-            raise ToolError(f"encarno tail ended with exit code {self._tail.returncode}")
+            said = Path(self._errors).read_text(encoding="utf-8", errors="replace").strip()
+            raise ToolError(f"the results can't be followed: {said}")
         self._tail = None
 
     def _receive(self) -> None:

@@ -52,6 +52,14 @@ def test_what_a_script_needs(configure, tmp_path):
     assert (second["delimiter"], second["order"], second["names"]) == ("tab", "loop", ["a", "b"])
 
 
+def test_iterations_are_those_of_each_user(configure):
+    scenario = {"requests": [{"url": "/", "assert": ["ok"]}]}
+    config = configure(scenario, {"throughput": 10, "iterations": 3})
+    assert config["workers"]["maxworkers"] == 1
+    config = configure(scenario, {"throughput": 10, "hold-for": "1s"})
+    assert config["workers"]["maxworkers"] == 1000
+
+
 def test_cookies_may_be_refused(configure):
     scenario = {"requests": [{"url": "/", "assert": ["ok"]}], "store-cookie": False}
     assert "cookies" not in configure(scenario)["workers"]
