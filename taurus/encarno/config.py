@@ -124,11 +124,14 @@ class ConfigWriter:
             path = self._engine.create_artifact("encarno", ".payload")
             count = write_payload(path, translator.records())
             self._executor.log.info("%d records in %s", count, path)
-            scripted = (
-                translator.scripted or bool(data) or self._scenario.get("enable-regex", False)
-            )
+            scripted = bool(translator.scripted or data or self._own_script())
             written[name] = Input(path, scripted, data)
         return written[name]
+
+    def _own_script(self) -> bool:
+        """Whether scripting is asked for in encarno's own words."""
+        rules = (self._scenario.get("config") or {}).get("rules")
+        return bool(rules or self._scenario.get("enable-regex"))
 
     def _include(self, name: str) -> dict:
         return plain(self._executor.get_scenario(name).data)

@@ -155,7 +155,8 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         """Figures that are the generator's own are no figures of the server."""
         for line in _end_of(self.stdout.name).splitlines() if self.stdout else ():
             if line.startswith("verdict: ") and "WAS A LIMIT" in line:
-                self.log.warning("%s", line.removeprefix("verdict: "))
+                text = line.removeprefix("verdict: ").replace("--connections", "concurrency")
+                self.log.warning("%s", text)
             elif line.startswith("scheduled "):
                 self.log.info("%s", line)
 

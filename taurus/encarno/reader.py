@@ -35,7 +35,7 @@ class SecondsReader(ResultsReader):
         self._tail: subprocess.Popen | None = None
         self._errors = ""
         self._partial = b""
-        self._lines: list[bytes] = []
+        self._seconds: list[dict] = []
         self._ended = False
         self._last_second = 0
 
@@ -71,10 +71,12 @@ class SecondsReader(ResultsReader):
                 self._tail.kill()
             self._tail.wait(10)
         self._tail.stdout.close()
-        if self._tail.returncode:
-            said = Path(self._errors).read_text(encoding="utf-8", errors="replace").strip()
-            raise ToolError(f"the results can't be followed: {said}")
-        self._tail = None
+        code, self._tail = self._tail.returncode, None
+        said = Path(self._errors).read_text(encoding="utf-8", errors="replace").strip()
+        if code:
+            raise ToolError(f"the results can't be followed: {said or code}")
+        if said:
+            self.log.warning("%s", said)
 
     def _receive(self) -> None:
         while not self._ended:
@@ -84,16 +86,17 @@ class SecondsReader(ResultsReader):
                 return
             self._ended = not chunk
             *lines, self._partial = (self._partial + chunk).split(b"\n")
-            self._lines += lines
-            self.hits += sum(_hits(line) for line in lines)
+            seconds = [json.loads(line) for line in lines]
+            self._seconds += seconds
+            self.hits += sum(kind["hits"] for second in seconds for kind in second["kinds"])
 
     def _calculate_datapoints(self, final_pass: bool = False) -> Iterator[DataPoint]:
         if self._tail is not None:
             self._receive()
-        count = len(self._lines) if final_pass else _POINTS_MAX
-        lines, self._lines = self._lines[:count], self._lines[count:]
-        for line in lines:
-            yield self._point(json.loads(line))
+        count = len(self._seconds) if final_pass else _POINTS_MAX
+        seconds, self._seconds = self._seconds[:count], self._seconds[count:]
+        for second in seconds:
+            yield self._point(second)
 
     def _ramp_up_exclude(self) -> bool:
         return False
@@ -162,7 +165,3 @@ def _add(kpis: KPISet, kind: dict, rc: str, error: str | None) -> None:
         kind_of_error = KPISet.ERRTYPE_ASSERT if asserted else KPISet.ERRTYPE_ERROR
         item = KPISet.error_item_skel(error, rc, hits, kind_of_error, Counter(), None)
         KPISet.inc_list(kpis[KPISet.ERRORS], ("msg", error), item)
-
-
-def _hits(line: bytes) -> int:
-    return sum(kind["hits"] for kind in json.loads(line)["kinds"])

@@ -1,9 +1,10 @@
 """Sums by second as data points."""
 
-import json
 import logging
+import subprocess
 
 import pytest
+import yaml
 from bzt.modules.aggregator import DataPoint, KPISet
 
 from encarno.reader import SecondsReader, error_of
@@ -29,7 +30,7 @@ def kind(label, hits=1, status=200, error="", answered=True, **values):
 def points(*seconds, setup=lambda reader: None):
     reader = SecondsReader(logging.getLogger("test"))
     setup(reader)
-    reader._lines = [json.dumps({"second": n, "kinds": kinds}).encode() for n, kinds in seconds]
+    reader._seconds = [{"second": n, "kinds": kinds} for n, kinds in seconds]
     return list(reader.datapoints(True))
 
 
@@ -95,3 +96,29 @@ def test_assertions_are_told_from_errors():
 )
 def test_errors_have_a_text(status, error, said):
     assert error_of(kind("a", 1, status, error)) == said
+
+
+def test_a_run_whose_writer_died_is_told(tool, tmp_path, caplog):
+    writer = subprocess.Popen(["sleep", "600"])
+    results = tmp_path / "r.enc"
+    (tmp_path / "p.txt").write_bytes(b'{"plen": 1, "label": "a"}\nx\n')
+    config = {
+        "input": {"payloadfile": str(tmp_path / "p.txt"), "recordlimit": 5},
+        "output": {"nativefile": str(results)},
+        "workers": {"mode": "closed", "maxworkers": 1},
+        "protocol": {"driver": "dummy"},
+    }
+    (tmp_path / "c.yml").write_text(yaml.safe_dump(config))
+    subprocess.run([tool, "run", tmp_path / "c.yml"], check=True, capture_output=True)
+    whole = results.read_bytes()
+    # Without its last frame: 16 bytes of head, 16 of payload.
+    results.write_bytes(whole[:-32])
+    reader = SecondsReader(logging.getLogger("test"))
+    reader.follow(tool, str(results), writer.pid, str(tmp_path / "tail.err"))
+    writer.kill()
+    writer.wait()
+    reader.finish()
+    assert reader.hits == 5
+    assert "has no end" in caplog.text
+    (point,) = reader.datapoints(True)
+    assert point[DataPoint.CURRENT][""][KPISet.SAMPLE_COUNT] == 5
