@@ -86,6 +86,7 @@ class ConfigWriter:
             self._use_requests(config)
         for own in (self._settings.get("config"), self._scenario.get("config")):
             _merge(config, own or {})
+        self.results = config["output"]["nativefile"]
         path = self._engine.create_artifact("encarno", ".yml")
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)
@@ -183,8 +184,7 @@ class ConfigWriter:
         if name not in OUTPUT_FORMATS:
             known = ", ".join(OUTPUT_FORMATS)
             raise TaurusConfigError(f"output-format: {name!r} isn't one of {known}")
-        self.results = self._engine.create_artifact("encarno_results", ".enc")
-        output = {"nativefile": self.results}
+        output = {"nativefile": self._engine.create_artifact("encarno_results", ".enc")}
         for key, suffix in OUTPUT_FORMATS[name].items():
             output[key] = self._engine.create_artifact("encarno_results", suffix)
         level = self._own("trace-level")

@@ -12,7 +12,7 @@ from bzt.modules.console import ExecutorWidget
 from .config import ConfigWriter, health_of
 from .notes import Notes
 from .reader import SecondsReader
-from .tool import EncarnoTool
+from .tool import EncarnoTool, path_of
 from .variables import plain
 
 # The first signal lets running hits end, the second doesn't.
@@ -45,7 +45,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             self.engine.aggregator.add_underling(self.reader)
 
     def install_required_tools(self) -> None:
-        self.tool = self._get_tool(EncarnoTool, config=self.settings)
+        self.tool = self._get_tool(EncarnoTool, config=path_of(self.engine, self.settings))
         if not self.tool.check_if_installed():
             self.tool.install()
 

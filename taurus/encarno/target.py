@@ -6,7 +6,7 @@ import subprocess
 from bzt import ToolError
 from bzt.engine import HavingInstallableTools, Service
 
-from .tool import EncarnoTool
+from .tool import EncarnoTool, path_of
 
 _START_S_MAX = 10.0
 
@@ -20,10 +20,7 @@ class EncarnoTarget(Service, HavingInstallableTools):
         self.tool: EncarnoTool | None = None
 
     def install_required_tools(self) -> None:
-        # The executor's settings say where the program is.
-        settings = self.engine.config.get("modules").get("encarno")
-        config = settings if isinstance(settings, dict) else {}
-        self.tool = EncarnoTool(config=config, log=self.log)
+        self.tool = EncarnoTool(config=path_of(self.engine), log=self.log)
         if not self.tool.check_if_installed():
             self.tool.install()
 

@@ -8,10 +8,21 @@ import subprocess
 from pathlib import Path
 
 from bzt import ToolError
+from bzt.engine import Engine
 from bzt.utils import RequiredTool, get_full_path
+
+from .variables import plain
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _BUILD_SECONDS_MAX = 3600
+
+
+def path_of(engine: Engine, settings: dict | None = None) -> dict:
+    """Where the settings say that the program is: a module's own, or encarno's."""
+    modules = plain(engine.config).get("modules") or {}
+    common = modules.get("encarno")
+    common = common if isinstance(common, dict) else {}
+    return {"path": (settings or {}).get("path") or common.get("path")}
 
 
 class EncarnoTool(RequiredTool):

@@ -59,6 +59,7 @@ def test_loads_of_every_kind(tool, tmp_path, address, address6):
             execution("iterations", concurrency=3, iterations=4),
             execution("both", concurrency=2, iterations=5, hold_for="10m"),
             execution("rated", throughput=100, concurrency=5, iterations=20),
+            execution("risen", concurrency=3, iterations=6, ramp_up="1s"),
             execution("six", concurrency=2, hold_for="1s"),
             execution("list", concurrency=2, iterations=3),
             execution("ammo", concurrency=2, iterations=7),
@@ -71,6 +72,7 @@ def test_loads_of_every_kind(tool, tmp_path, address, address6):
             "iterations": urls("iterations", "/a", "/b"),
             "both": urls("both", "/a"),
             "rated": urls("rated", "/a"),
+            "risen": urls("risen", "/a"),
             "six": urls("six", "/a", where=address6),
             "list": {"default-address": address, "requests": "urls.txt"},
             "ammo": {"default-address": address, "script": "ammo.uri"},
@@ -87,6 +89,7 @@ def test_loads_of_every_kind(tool, tmp_path, address, address6):
     assert (hits["iterations /a"], hits["iterations /b"]) == (12, 12)
     assert hits["both /a"] == 10
     assert hits["rated /a"] == 100
+    assert hits["risen /a"] == 18
     assert hits["six /a"] > 10
     assert (hits["listed"], hits[f"{address6}/six"]) == (6, 6)
     assert (hits["ammo"], hits["ammo2"]) == (7, 7)
@@ -166,7 +169,7 @@ def test_a_scripted_flow(tool, tmp_path):
     paced = {"url": "/oops", "label": "paced", "follow-redirects": False} | extract
     config = {
         "execution": [
-            execution("flow", concurrency=3, iterations=4),
+            execution("flow", concurrency=3, iterations=4, ramp_up="500ms"),
             execution("paced", throughput=50, hold_for="2s"),
             execution("ammo", iterations=5),
         ],
