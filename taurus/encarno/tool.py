@@ -22,7 +22,7 @@ def path_of(engine: Engine, settings: dict | None = None) -> dict:
     modules = plain(engine.config).get("modules") or {}
     common = modules.get("encarno")
     common = common if isinstance(common, dict) else {}
-    return {"path": (settings or {}).get("path") or common.get("path")}
+    return {"path": plain(settings or {}).get("path") or common.get("path")}
 
 
 class EncarnoTool(RequiredTool):

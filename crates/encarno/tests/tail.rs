@@ -151,12 +151,8 @@ fn sums_by_second_are_known_and_complete() {
     file.hits(&all);
     file.hits(&[hit(1, 1300, 20)]);
     file.end();
-    convert::results(
-        &file.path("run.enc"),
-        &file.path("out"),
-        ResultFormat::Seconds,
-    )
-    .expect("whole");
+    let following = file.follow(ResultFormat::Seconds, None, LONG);
+    assert_eq!(following.join().expect("no panic").0, TailEnd::Whole);
     let out = text(&file.path("out"));
     let lines: Vec<serde_json::Value> = out
         .lines()
