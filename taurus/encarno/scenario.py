@@ -88,10 +88,13 @@ class ScenarioTranslator:
         except OSError as error:
             raise TaurusConfigError(f"requests: can't read {path}: {error.strerror}") from error
         with file:
-            for line in file:
-                *label, url = line.split() or [""]
-                if url:
-                    yield {"url": url} | ({"label": " ".join(label)} if label else {})
+            try:
+                for line in file:
+                    *label, url = line.split() or [""]
+                    if url:
+                        yield {"url": url} | ({"label": " ".join(label)} if label else {})
+            except UnicodeDecodeError as error:
+                raise TaurusConfigError(f"requests: {path} isn't UTF-8: {error}") from error
 
     def _flat(self, requests: list) -> Iterator[dict]:
         for request in requests:
@@ -118,7 +121,7 @@ class ScenarioTranslator:
         method = text_of(request.get("method") or "GET")
         method = method if "${" in method else method.upper()
         label = text_of(request.get("label") or url or "udp")
-        self._notes.unknown_keys(f"request {label!r}", request, _REQUEST_KEYS)
+        self._notes.unknown_keys("requests", request, _REQUEST_KEYS)
         record = self._bytes(request, url, method)
         record.metadata["label"] = label
         self._script(request, record)

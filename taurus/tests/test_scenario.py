@@ -239,6 +239,12 @@ def test_a_list_of_urls_is_never_held_whole(tmp_path, notes):
         next(records)
 
 
+def test_a_list_that_isnt_text_is_named(translate, tmp_path):
+    (tmp_path / "urls.txt").write_bytes(b"/a\xff\n")
+    with pytest.raises(TaurusConfigError, match="UTF-8"):
+        translate({"default-address": "http://h", "requests": "urls.txt"})
+
+
 def test_extract_regexp(translate):
     extracts = {
         "plain": "id=(.+)",
