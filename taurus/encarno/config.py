@@ -34,7 +34,7 @@ OUTPUT_FORMATS = {
 }
 TRACE_NONE = 1000
 # Keys that need requests to be made, which a script has already.
-_REQUEST_KEYS = ("store-cookie", "keepalive", "on-fail", "requests")
+_REQUEST_KEYS = ("keepalive", "on-fail", "requests")
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Input:
 
 
 # A scenario's file is written once, however many executions use it.
-_written: WeakKeyDictionary[object, dict[str, Input]] = WeakKeyDictionary()
+_written: WeakKeyDictionary[object, dict[tuple[str, str], Input]] = WeakKeyDictionary()
 
 
 class ConfigWriter:
@@ -111,16 +111,24 @@ class ConfigWriter:
             config["input"]["iterationlimit"] = passes
 
     @property
+    def _driver(self) -> str:
+        return text_of(self._own("protocol") or "http")
+
+    @property
     def _listed(self) -> bool:
         return not isinstance(self._scenario.get("requests", []), str)
 
     def _input(self) -> Input:
         written = _written.setdefault(self._engine, {})
-        name = self._executor.label
+        name = (self._executor.label, self._driver)
         if name not in written:
             data, columns = data_of(self._executor, self._notes)
             translator = ScenarioTranslator(
-                self._scenario, self._engine.find_file, self._notes, columns, self._include
+                self._scenario | {"protocol": self._driver},
+                self._engine.find_file,
+                self._notes,
+                columns,
+                self._include,
             )
             path = self._engine.create_artifact("encarno", ".payload")
             count = write_payload(path, translator.records())
@@ -169,9 +177,11 @@ class ConfigWriter:
         data, _ = data_of(self._executor, self._notes)
         if data:
             config["workers"]["data"] = data
+        if self._scenario.get("store-cookie", False):
+            config["workers"]["cookies"] = True
 
     def _protocol(self) -> dict:
-        driver = text_of(self._own("protocol") or "http")
+        driver = self._driver
         if driver == "dummy":
             return {"driver": driver}
         timeout = self._scenario.get("timeout") or "10s"

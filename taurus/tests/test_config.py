@@ -87,6 +87,12 @@ def test_own_settings(configure):
     }
 
 
+def test_a_protocol_for_all_scenarios(configure):
+    config = configure({"requests": None}, settings={"protocol": "dummy"})
+    assert config["protocol"] == {"driver": "dummy"}
+    assert Path(config["input"]["payloadfile"]).read_bytes().count(b'"label": "/"') == 1
+
+
 def test_an_unknown_output_format_is_an_error(configure):
     with pytest.raises(TaurusConfigError, match="xml"):
         configure(settings={"output-format": "xml"})
@@ -102,6 +108,7 @@ def test_a_script_is_used_as_it_is(configure, tmp_path, notes):
         "headers": {"X": 1},
         "think-time": "1s",
         "store-cookie": True,
+        "keepalive": False,
     }
     config = configure(scenario, {"concurrency": 4, "iterations": 3})
     assert config["input"] == {
@@ -112,7 +119,8 @@ def test_a_script_is_used_as_it_is(configure, tmp_path, notes):
     }
     assert config["protocol"]["address"] == "http://[::1]:80"
     assert config["rules"] == [{"label": "", "think": "fixed:1s"}]
-    assert any("store-cookie" in text for text in notes.said)
+    assert config["workers"]["cookies"] is True
+    assert any("keepalive" in text for text in notes.said)
 
 
 def test_own_configuration_comes_last(configure):
