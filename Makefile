@@ -55,7 +55,7 @@ install: all ## Install k6, wrpc-wasmtime-nats and encarno under PREFIX (default
 
 .PHONY: clean
 clean: ## Delete what the other targets built
-	rm -rf target bin k6 $(COMPONENT) blaster-component/target
+	rm -rf target bin k6 $(COMPONENT) blaster-component/target taurus/.venv
 
 ##@ Try
 
@@ -89,7 +89,8 @@ header: ## Write the header of the C ABI anew
 ##@ Set up
 
 .PHONY: setup
-setup: needs bin/nats-server bin/staticcheck ## Build the pinned tools into bin/
+setup: needs bin/nats-server bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
+	@scripts/taurus-venv || true
 
 # Built once: `go tool` would link it again whenever Go's cache was cleared.
 bin/nats-server: tools/go.mod | needs

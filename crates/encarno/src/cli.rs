@@ -3,6 +3,7 @@
 mod hit;
 mod read;
 mod step;
+mod tail;
 mod target;
 
 use std::io::Write;
@@ -56,6 +57,8 @@ enum Command {
     Stats(read::StatsArguments),
     /// Show a result file or an input file, for people to read.
     Show(read::ShowArguments),
+    /// Follow a result file while it grows, until its run has ended.
+    Tail(tail::TailArguments),
     /// Convert results to other formats, and inputs to the native one.
     Convert(read::ConvertArguments),
     /// Write a stpd file from records and a schedule.
@@ -75,6 +78,7 @@ pub fn main() -> ExitCode {
         }
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
+        (Some(Command::Tail(arguments)), _) => arguments.run(),
         (Some(Command::Convert(arguments)), _) => arguments.run(),
         (Some(Command::Step(arguments)), _) => arguments.run(),
         (Some(Command::Target(arguments)), _) => arguments.run(),

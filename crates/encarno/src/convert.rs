@@ -9,7 +9,10 @@ use std::path::{Path, PathBuf};
 use crate::hit::{Hit, Payload, Record};
 use crate::input::{self, BadRecord, InputError, native::NativeInputWriter};
 use crate::output::sink::{OutputError, Sink, Texts};
-use crate::output::{csv::CsvSink, go_binary::GoBinarySink, ldjson::LdjsonSink, phout::PhoutSink};
+use crate::output::{
+    csv::CsvSink, go_binary::GoBinarySink, ldjson::LdjsonSink, phout::PhoutSink,
+    seconds::SecondsSink,
+};
 use crate::results::{Block, ResultSummary};
 use crate::settings::{GoBinarySettings, InputSettings, Scripts};
 use crate::stats::{self, FileError};
@@ -31,6 +34,8 @@ pub enum ResultFormat {
     Csv,
     /// phout.
     Phout,
+    /// Sums by second, as JSON lines.
+    Seconds,
     /// Parquet, with the columns of the CSV.
     #[cfg(feature = "parquet")]
     Parquet,
@@ -49,6 +54,7 @@ impl ResultFormat {
             "ldjson" | "jsonl" | "ndjson" => Self::Ldjson,
             "csv" => Self::Csv,
             "phout" => Self::Phout,
+            "seconds" => Self::Seconds,
             #[cfg(feature = "parquet")]
             "parquet" => Self::Parquet,
             _ => return None,
@@ -102,26 +108,7 @@ pub struct Converted {
 /// Converts a native result file.
 pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted, ConvertError> {
     let mut reader = stats::open(from)?;
-    let started_unix_ns = reader.started_unix_ns();
-    let mut sink: Box<dyn Sink> = match format {
-        ResultFormat::GoBinary => {
-            let strings_file = to.with_extension("ostr");
-            let settings = GoBinarySettings {
-                file: to.into(),
-                strings_file,
-                input_strings_file: None,
-            };
-            Box::new(GoBinarySink::create(&settings, started_unix_ns)?)
-        }
-        ResultFormat::Ldjson => Box::new(LdjsonSink::create(to, started_unix_ns)?),
-        ResultFormat::Csv => Box::new(CsvSink::create(to, started_unix_ns)?),
-        ResultFormat::Phout => Box::new(PhoutSink::create(to, started_unix_ns)?),
-        #[cfg(feature = "parquet")]
-        ResultFormat::Parquet => Box::new(crate::output::parquet::ParquetSink::create(
-            to,
-            started_unix_ns,
-        )?),
-    };
+    let mut sink = create_sink(to, format, reader.started_unix_ns())?;
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
     loop {
@@ -158,6 +145,34 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
         results: Some(summary),
         warning,
         ..Converted::default()
+    })
+}
+
+/// A file of that format; `started_unix_ns` is the wall clock at the run's start.
+pub(crate) fn create_sink(
+    to: &Path,
+    format: ResultFormat,
+    started_unix_ns: u64,
+) -> Result<Box<dyn Sink>, OutputError> {
+    Ok(match format {
+        ResultFormat::GoBinary => {
+            let strings_file = to.with_extension("ostr");
+            let settings = GoBinarySettings {
+                file: to.into(),
+                strings_file,
+                input_strings_file: None,
+            };
+            Box::new(GoBinarySink::create(&settings, started_unix_ns)?)
+        }
+        ResultFormat::Ldjson => Box::new(LdjsonSink::create(to, started_unix_ns)?),
+        ResultFormat::Csv => Box::new(CsvSink::create(to, started_unix_ns)?),
+        ResultFormat::Phout => Box::new(PhoutSink::create(to, started_unix_ns)?),
+        ResultFormat::Seconds => Box::new(SecondsSink::create(to, started_unix_ns)?),
+        #[cfg(feature = "parquet")]
+        ResultFormat::Parquet => Box::new(crate::output::parquet::ParquetSink::create(
+            to,
+            started_unix_ns,
+        )?),
     })
 }
 

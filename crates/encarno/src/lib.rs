@@ -20,6 +20,7 @@
 //! - [`stats`]: sums from a result file
 //! - [`show`]: files for people to read
 //! - [`convert`]: files to other formats
+//! - [`tail`]: a result file while it grows
 //! - [`target`]: a scripted server to test and calibrate with
 //! - [`cli`]: the commands
 //! - [`clock`], [`error`]: the run's clock, and why it may fail
@@ -44,5 +45,6 @@ pub mod show;
 pub mod statistics;
 pub mod stats;
 pub mod strings;
+pub mod tail;
 pub mod target;
 pub mod workers;

@@ -19,6 +19,7 @@ pub mod native;
 #[cfg(feature = "parquet")]
 pub mod parquet;
 pub mod phout;
+pub mod seconds;
 pub mod sink;
 pub mod trace;
 

@@ -44,12 +44,13 @@ pub(super) struct ConvertArguments {
     /// A native result file, or an input file of any format.
     file: PathBuf,
     /// The new file. For results its ending says the format: .bin (Go-encarno,
-    /// with an .ostr beside it), .ldjson, .csv, .phout, .parquet. An input
+    /// with an .ostr beside it), .ldjson, .csv, .phout, .seconds (JSON lines with
+    /// the sums of each second), .parquet. An input
     /// becomes a native input, or Go-encarno's payload file with --to payload.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
     /// The new format, when the name's ending doesn't say it: bin, ldjson, csv,
-    /// phout, parquet; native, payload.
+    /// phout, seconds, parquet; native, payload.
     #[arg(long, value_name = "FORMAT")]
     to: Option<String>,
     /// An input file's format, when it isn't recognised.
@@ -127,7 +128,7 @@ impl ConvertArguments {
             Some(name) => ResultFormat::of_text(name),
             None => ResultFormat::of_name(&self.output),
         };
-        let text = "into what? End the new file's name in .bin, .ldjson, .csv, .phout or .parquet, or say it with --to";
+        let text = "into what? End the new file's name in .bin, .ldjson, .csv, .phout, .seconds or .parquet, or say it with --to";
         format.ok_or_else(|| Failure::usage(text))
     }
 

@@ -14,6 +14,11 @@ pub trait Sink: Send {
     /// Writes some hits, and leaves nothing in memory that belongs in the file.
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError>;
 
+    /// Everything that was there up to that wall-clock instant was handed over.
+    fn at_rest(&mut self, _unix_ns: u64) -> Result<(), OutputError> {
+        Ok(())
+    }
+
     /// Completes the file: how many bytes it has. `hits_lost` weren't recorded.
     fn finish(&mut self, hits_lost: u64) -> Result<u64, OutputError>;
 

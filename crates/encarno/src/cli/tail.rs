@@ -1,0 +1,72 @@
+//! `encarno tail`: a result file while it grows.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use rustix::process::Pid;
+
+use super::hit::duration;
+use super::{Failure, complain};
+use crate::convert::ResultFormat;
+use crate::error::exit;
+use crate::tail::{self, TailEnd, TailSettings};
+
+/// What `encarno tail` understands.
+#[derive(Debug, Args)]
+pub(super) struct TailArguments {
+    /// A native result file; it needn't be there yet.
+    file: PathBuf,
+    /// What is written to the standard output: csv, ldjson, phout: every hit;
+    /// seconds: a JSON line with the sums of each second.
+    #[arg(long, default_value = "csv", value_parser = format)]
+    format: ResultFormat,
+    /// The process that writes the file: when it ends, so does this.
+    #[arg(long, value_name = "PID", value_parser = process)]
+    pid: Option<Pid>,
+    /// Without --pid: end when nothing came for so long.
+    #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
+    idle: Duration,
+}
+
+impl TailArguments {
+    pub(super) fn run(self) -> Result<u8, Failure> {
+        let settings = TailSettings {
+            file: self.file,
+            format: self.format,
+            writer: self.pid,
+            idle_max: self.idle,
+        };
+        let output = io::stdout();
+        let (end, summary) =
+            tail::tail(&settings, Path::new("-"), output.as_fd()).map_err(Failure::setup)?;
+        match end {
+            TailEnd::Whole if summary.is_whole() => {}
+            TailEnd::Whole => complain(&format!("{}: {summary}", settings.file.display())),
+            TailEnd::ReaderGone => {}
+            end => complain(&format!("{}: {end}: {summary}", settings.file.display())),
+        }
+        Ok(exit::OK)
+    }
+}
+
+fn format(name: &str) -> Result<ResultFormat, String> {
+    match ResultFormat::of_text(name) {
+        Some(
+            format @ (ResultFormat::Csv
+            | ResultFormat::Ldjson
+            | ResultFormat::Phout
+            | ResultFormat::Seconds),
+        ) => Ok(format),
+        _ => Err("write csv, ldjson, phout or seconds".to_owned()),
+    }
+}
+
+fn process(text: &str) -> Result<Pid, String> {
+    text.parse()
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| "expected the number of a process".to_owned())
+}

@@ -1,0 +1,135 @@
+"""Extractions and assertions, from Taurus's words to those of a payload record."""
+
+import re
+from collections.abc import Iterator
+
+from bzt import TaurusConfigError
+
+from .notes import Notes
+from .variables import text_of
+
+SUBJECTS = {
+    "body": "body",
+    "headers": "headers",
+    "http-code": "code",
+    # Head and body: what is looked at when nothing is said.
+    "response": "response",
+}
+_EXTRACT_REGEXP_KEYS = frozenset("regexp default match-no template subject".split())
+_EXTRACT_JSONPATH_KEYS = frozenset("jsonpath default match-no".split())
+_ASSERT_KEYS = frozenset("contains subject regexp not".split())
+_ASSERT_JSONPATH_KEYS = frozenset("jsonpath expected-value validate invert regexp".split())
+_GROUP = re.compile(r"\$(\d+)\$")
+_RANDOM = -1
+
+
+def extracts_of(request: dict, notes: Notes) -> dict[str, dict]:
+    """The variables that a request sets from its answer."""
+    extracts = {}
+    for name, value in _items(request, "extract-regexp"):
+        given = value if isinstance(value, dict) else {"regexp": value}
+        place = f"extract-regexp {name!r}"
+        notes.unknown_keys(place, given, _EXTRACT_REGEXP_KEYS)
+        extract: dict = {"re": text_of(_required(given, "regexp", place))}
+        extract["matchNo"] = _match_number(given, 1, place, notes)
+        extract.update(_template(given.get("template", 1), extract["re"], place))
+        if "subject" in given:
+            extract["subject"] = _subject(given["subject"], place)
+        extracts[name] = extract | _default(given)
+    for name, value in _items(request, "extract-jsonpath"):
+        given = value if isinstance(value, dict) else {"jsonpath": value}
+        place = f"extract-jsonpath {name!r}"
+        notes.unknown_keys(place, given, _EXTRACT_JSONPATH_KEYS)
+        extract = {"jsonpath": text_of(_required(given, "jsonpath", place)), "subject": "body"}
+        extract["matchNo"] = _match_number(given, 1, place, notes)
+        extracts[name] = extract | _default(given)
+    return extracts
+
+
+def asserts_of(request: dict, notes: Notes) -> list[dict]:
+    """What a request's answer must look like."""
+    asserts = []
+    for value in _list(request.get("assert")):
+        given = value if isinstance(value, dict) else {"contains": value}
+        notes.unknown_keys("assert", given, _ASSERT_KEYS)
+        key = "re" if given.get("regexp", True) else "text"
+        for pattern in _list(_required(given, "contains", "assert")):
+            check: dict = {key: text_of(pattern), "invert": bool(given.get("not", False))}
+            if "subject" in given:
+                check["subject"] = _subject(given["subject"], "assert")
+            asserts.append(check)
+    for value in _list(request.get("assert-jsonpath")):
+        given = value if isinstance(value, dict) else {"jsonpath": value}
+        notes.unknown_keys("assert-jsonpath", given, _ASSERT_JSONPATH_KEYS)
+        path = text_of(_required(given, "jsonpath", "assert-jsonpath"))
+        check = {"jsonpath": path, "invert": bool(given.get("invert", False)), "subject": "body"}
+        expected = given.get("expected-value")
+        if expected not in (None, "") and given.get("validate", True):
+            check["equals"] = text_of(expected)
+            if given.get("regexp", False):
+                notes.warn(
+                    f"assert-jsonpath {path!r}: expected-value is compared as text, not as a regexp"
+                )
+        asserts.append(check)
+    return asserts
+
+
+def _match_number(given: dict, default: int, place: str, notes: Notes) -> int:
+    """Taurus counts from 1, 0 = random, -1 = all; a payload from 0, -1 = random."""
+    try:
+        number = int(given.get("match-no", default))
+    except (TypeError, ValueError) as error:
+        raise TaurusConfigError(f"{place}: match-no isn't a number") from error
+    if number < 0:
+        notes.warn(f"{place}: match-no -1 (all matches) isn't supported: the first one is taken")
+        return 0
+    return number - 1 if number else _RANDOM
+
+
+def _template(template: object, regexp: str, place: str) -> dict:
+    """A group's number, or a text with `$1$`."""
+    text = text_of(template)
+    whole = _GROUP.fullmatch(text)
+    number = whole[1] if whole else text
+    if not number.isdigit():
+        return {"groupNo": 0, "template": text}
+    try:
+        # Without a group the whole match is meant.
+        groups = re.compile(regexp).groups
+    except re.error:
+        return {"groupNo": int(number)}  # Another syntax: the engine will say.
+    if int(number) > groups and groups:
+        raise TaurusConfigError(f"{place}: template: {regexp!r} has no group {number}")
+    return {"groupNo": int(number) if groups else 0}
+
+
+def _default(given: dict) -> dict:
+    return {"default": text_of(given["default"])} if "default" in given else {}
+
+
+def _subject(subject: object, place: str) -> str:
+    try:
+        return SUBJECTS[text_of(subject)]
+    except KeyError:
+        known = ", ".join(SUBJECTS)
+        raise TaurusConfigError(f"{place}: subject: {subject!r} isn't one of {known}") from None
+
+
+def _required(given: dict, key: str, place: str) -> object:
+    if given.get(key) in (None, "", []):
+        raise TaurusConfigError(f"{place}: {key} is missing")
+    return given[key]
+
+
+def _items(request: dict, key: str) -> Iterator[tuple[str, object]]:
+    value = request.get(key) or {}
+    if not isinstance(value, dict):
+        raise TaurusConfigError(f"{key}: write a map from variables to what is extracted")
+    for name in value:
+        yield text_of(name), value[name]
+
+
+def _list(value: object) -> list:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list | tuple) else [value]

@@ -1,0 +1,227 @@
+"""encarno's configuration file, made of a Taurus execution."""
+
+import os
+import re
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import yaml
+from bzt import TaurusConfigError
+from bzt.engine import ScenarioExecutor
+
+from .data import data_of
+from .load import EXECUTION_KEYS, Load
+from .notes import Notes
+from .payload import write_payload
+from .scenario import (
+    REDIRECTS_MAX,
+    SCENARIO_KEYS,
+    ScenarioTranslator,
+    duration_of,
+    think_of,
+)
+from .variables import plain, text_of
+
+SETTING_KEYS = frozenset(
+    "class path protocol trace-level tls-config input-strings output-format config".split()
+)
+# Beside the native file, which is what Taurus's figures come from.
+OUTPUT_FORMATS = {
+    "native": {},
+    "bin": {"binaryfile": ".bin", "stringsfile": ".ostr"},
+    "ldjson": {"ldjsonfile": ".ldjson"},
+    "phout": {"phoutfile": ".phout"},
+}
+TRACE_NONE = 1000
+# Keys that need requests to be made, which a script has already.
+_REQUEST_KEYS = ("keepalive", "on-fail", "requests")
+
+
+@dataclass(frozen=True)
+class Input:
+    """What is sent: a file, and whether its records are a script."""
+
+    file: str
+    scripted: bool
+    data: list[dict]
+
+
+# A scenario's file is written once, however many executions use it.
+_written: WeakKeyDictionary[object, dict[tuple[str, str], Input]] = WeakKeyDictionary()
+
+
+class ConfigWriter:
+    """Writes the files that a run needs into the artifacts' folder."""
+
+    def __init__(self, executor: ScenarioExecutor, notes: Notes) -> None:
+        self._executor = executor
+        self._engine = executor.engine
+        self._scenario = plain(executor.get_scenario().data)
+        self._settings = plain(executor.settings)
+        self._notes = notes
+        self._load = Load.of(executor, notes)
+        self.results = ""
+        self.trace = ""
+
+    def write(self) -> str:
+        """The configuration's path."""
+        label = self._executor.label
+        self._notes.unknown_keys("execution", self._executor.execution, EXECUTION_KEYS)
+        self._notes.unknown_keys(f"scenario {label!r}", self._scenario, SCENARIO_KEYS)
+        self._notes.unknown_keys("encarno's settings", self._settings, SETTING_KEYS)
+        config = {
+            "protocol": self._protocol(),
+            "input": {},
+            "output": self._output(),
+            "workers": self._load.workers(),
+            # The log lines tell the console how workers are.
+            "run": {"lines": True},
+        }
+        values = self._scenario.get("variables") or {}
+        config["workers"]["values"] = {text_of(k): text_of(v) for k, v in values.items()}
+        script = self._executor.get_script_path()
+        if script:
+            self._use_script(config, script)
+        else:
+            self._use_requests(config)
+        for own in (self._settings.get("config"), self._scenario.get("config")):
+            _merge(config, own or {})
+        self.results = config["output"]["nativefile"]
+        path = self._engine.create_artifact("encarno", ".yml")
+        with open(path, "w", encoding="utf-8") as file:
+            yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)
+        return path
+
+    def _use_requests(self, config: dict) -> None:
+        made = self._input()
+        config["input"] = {"payloadfile": made.file}
+        passes = self._load.passes
+        if made.scripted:
+            # Each user goes through the scenario by himself.
+            config["input"]["sharing"] = "per-worker"
+            if passes:
+                config["workers"]["maxworkers"] = self._load.users
+            if self._scenario.get("store-cookie", self._listed):
+                config["workers"]["cookies"] = True
+            if made.data:
+                config["workers"]["data"] = made.data
+        else:
+            passes *= self._load.users
+        if passes:
+            config["input"]["iterationlimit"] = passes
+
+    @property
+    def _driver(self) -> str:
+        return text_of(self._own("protocol") or "http")
+
+    @property
+    def _listed(self) -> bool:
+        return not isinstance(self._scenario.get("requests", []), str)
+
+    def _input(self) -> Input:
+        written = _written.setdefault(self._engine, {})
+        name = (self._executor.label, self._driver)
+        if name not in written:
+            data, columns = data_of(self._executor, self._notes)
+            translator = ScenarioTranslator(
+                self._scenario | {"protocol": self._driver},
+                self._engine.find_file,
+                self._notes,
+                columns,
+                self._include,
+            )
+            path = self._engine.create_artifact("encarno", ".payload")
+            count = write_payload(path, translator.records())
+            self._executor.log.info("%d records in %s", count, path)
+            scripted = bool(translator.scripted or data or self._own_script())
+            written[name] = Input(path, scripted, data)
+        return written[name]
+
+    def _own_script(self) -> bool:
+        """Whether scripting is asked for in encarno's own words."""
+        rules = (self._scenario.get("config") or {}).get("rules")
+        return bool(rules or self._scenario.get("enable-regex"))
+
+    def _include(self, name: str) -> dict:
+        return plain(self._executor.get_scenario(name).data)
+
+    def _use_script(self, config: dict, script: str) -> None:
+        """A file that is there is used as it is."""
+        if not os.path.isfile(script):
+            raise TaurusConfigError(f"script: there is no file {script}")
+        for key in _REQUEST_KEYS:
+            if key in self._scenario:
+                self._notes.warn(f"{key}: a script is sent as it is: {key} has no effect")
+        config["input"] = {"payloadfile": script}
+        strings = self._own("input-strings")
+        if strings:
+            config["input"]["stringsfile"] = self._engine.find_file(text_of(strings))
+        if self._load.passes:
+            config["input"]["iterationlimit"] = self._load.passes
+        if self._scenario.get("enable-regex", False):
+            config["input"]["enableregexes"] = True
+        headers = self._scenario.get("headers")
+        if headers:
+            config["input"]["headers"] = {text_of(k): text_of(v) for k, v in headers.items()}
+        address = text_of(self._scenario.get("default-address"))
+        if address:
+            scheme = "" if "://" in address else "http://"
+            config["protocol"]["address"] = f"{scheme}{address}".rstrip("/")
+        rule = {
+            "think": think_of(self._scenario.get("think-time"), self._notes),
+            "follow": REDIRECTS_MAX if self._scenario.get("follow-redirects", False) else 0,
+        }
+        rule = {key: value for key, value in rule.items() if value}
+        if rule:
+            config["rules"] = [{"label": ""} | rule]
+        data, _ = data_of(self._executor, self._notes)
+        if data:
+            config["workers"]["data"] = data
+        if self._scenario.get("store-cookie", False):
+            config["workers"]["cookies"] = True
+
+    def _protocol(self) -> dict:
+        driver = self._driver
+        if driver == "dummy":
+            return {"driver": driver}
+        timeout = self._scenario.get("timeout") or "10s"
+        tls = self._own("tls-config")
+        protocol = {"driver": driver, "timeout": duration_of(timeout)}
+        return protocol | ({"tlsconf": tls} if tls else {})
+
+    def _output(self) -> dict:
+        name = text_of(self._own("output-format") or "native")
+        if name not in OUTPUT_FORMATS:
+            known = ", ".join(OUTPUT_FORMATS)
+            raise TaurusConfigError(f"output-format: {name!r} isn't one of {known}")
+        output = {"nativefile": self._engine.create_artifact("encarno_results", ".enc")}
+        for key, suffix in OUTPUT_FORMATS[name].items():
+            output[key] = self._engine.create_artifact("encarno_results", suffix)
+        level = self._own("trace-level")
+        try:
+            level = TRACE_NONE if level is None else int(level)
+        except (TypeError, ValueError) as error:
+            raise TaurusConfigError(f"trace-level: {level!r} isn't a number") from error
+        if level < TRACE_NONE:
+            self.trace = self._engine.create_artifact("encarno_trace", ".txt")
+            output |= {"reqrespfile": self.trace, "reqrespfilelevel": level}
+        return output
+
+    def _own(self, key: str) -> object:
+        """A key of ours: the scenario's, or else the module's."""
+        value = self._scenario.get(key)
+        return self._settings.get(key) if value is None else value
+
+
+def _merge(into: dict, other: dict) -> None:
+    for key, value in other.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)
+        else:
+            into[key] = value
+
+
+def health_of(line: str) -> dict[str, str]:
+    """The figures of a health line: waiting, working, sleeping, busy, lag, reqs."""
+    _, found, rest = line.partition("Workers: ")
+    return dict(re.findall(r"(\w+): ([^,\s]+)", rest)) if found else {}

@@ -1,0 +1,168 @@
+"""The executor: starts encarno, follows its results, ends it."""
+
+import os
+import signal
+
+import psutil
+from bzt import ToolError
+from bzt.engine import HavingInstallableTools, ScenarioExecutor
+from bzt.modules.aggregator import ConsolidatingAggregator
+from bzt.modules.console import ExecutorWidget
+
+from .config import ConfigWriter, health_of
+from .notes import Notes
+from .reader import SecondsReader
+from .tool import EncarnoTool, path_of
+from .variables import plain
+
+# The first signal lets running hits end, the second doesn't.
+_PATIENCE_S = (5.0, 5.0)
+_LOG_BYTES = 4096
+
+
+class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
+    """executor: encarno"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tool: EncarnoTool | None = None
+        self.process: psutil.Popen | None = None
+        self.config_file = ""
+        self._results = ""
+        self._stopped = False
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.install_required_tools()
+        writer = ConfigWriter(self, Notes(self.log))
+        self.config_file = writer.write()
+        self._results = writer.results
+        # Both are read while they grow, and shown when something is wrong.
+        self.stdout = open(self.engine.create_artifact("encarno", ".out"), "w")  # noqa: SIM115
+        self.stderr = open(self.engine.create_artifact("encarno", ".err"), "w")  # noqa: SIM115
+        self.reader = SecondsReader(self.log)
+        if isinstance(self.engine.aggregator, ConsolidatingAggregator):
+            self.engine.aggregator.add_underling(self.reader)
+
+    def install_required_tools(self) -> None:
+        self.tool = self._get_tool(EncarnoTool, config=path_of(self.engine, self.settings))
+        if not self.tool.check_if_installed():
+            self.tool.install()
+
+    def startup(self) -> None:
+        self.process = self._execute([self.tool.tool_path, "run", self.config_file])
+        errors = self.engine.create_artifact("encarno_tail", ".err")
+        self.reader.follow(self.tool.tool_path, self._results, self.process.pid, errors)
+
+    def check(self) -> bool:
+        code = self.process.poll()
+        if code is not None:
+            if code != 0:
+                raise ToolError(
+                    f"encarno ended with exit code {code}", self.get_error_diagnostics()
+                )
+            return True
+        if self.widget:
+            self._show(health_of(self._last_health()))
+        return False
+
+    def shutdown(self) -> None:
+        """Asks it to end; what is recorded until then counts."""
+        if self.process is None or self.process.poll() is not None:
+            return
+        self._stopped = True
+        for patience in _PATIENCE_S:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(patience)
+                return
+            except psutil.TimeoutExpired:
+                continue
+        self.log.warning("encarno doesn't end: it is killed")
+        self.process.kill()
+        self.process.wait()
+
+    def post_process(self) -> None:
+        try:
+            # Interrupted while it started, it wasn't shut down.
+            self.shutdown()
+            if self.reader:
+                self._finish_reading()
+            self._tell_verdict()
+        finally:
+            super().post_process()
+
+    def _finish_reading(self) -> None:
+        try:
+            self.reader.finish()
+        except ToolError as error:
+            # Stopped at its very start, a run has no results to follow.
+            if not self._stopped or self.reader.hits:
+                raise
+            self.log.info("nothing was recorded: %s", error)
+
+    def has_results(self) -> bool:
+        # A run that was stopped before its first hit is no failure.
+        return self._stopped or bool(self.reader and self.reader.hits)
+
+    def get_widget(self) -> ExecutorWidget:
+        if not self.widget:
+            self.widget = ExecutorWidget(self, f"encarno: {self.label}")
+        return self.widget
+
+    def resource_files(self) -> list[str]:
+        scenario = plain(self.get_scenario().data)
+        files = [self.get_script_path(), scenario.get("input-strings")]
+        requests = scenario.get("requests") or []
+        if isinstance(requests, str):
+            files.append(requests)
+        else:
+            for request in requests:
+                if isinstance(request, dict):
+                    files.append(request.get("body-file"))
+                    files += [upload.get("path") for upload in request.get("upload-files") or []]
+        files += [source["path"] for source in self.get_scenario().get_data_sources()]
+        return [file for file in files if file]
+
+    def get_error_diagnostics(self) -> list[str]:
+        diagnostics = []
+        for name, file in (("output", self.stdout), ("log", self.stderr)):
+            text = _end_of(file.name) if file else ""
+            if text:
+                diagnostics.append(f"encarno's {name}:\n{text}")
+        return diagnostics
+
+    def _last_health(self) -> str:
+        lines = [line for line in _end_of(self.stderr.name).splitlines() if "Workers: " in line]
+        return lines[-1] if lines else ""
+
+    def _show(self, health: dict[str, str]) -> None:
+        if not health:
+            return
+        waiting, lag = health.get("waiting", "0"), health.get("lag", "0s")
+        text = [
+            f"{self!r}: ",
+            ("graph fail" if waiting != "0" else "stat-txt", f"{waiting} wait"),
+            f", {health.get('busy', '0')} busy",
+        ]
+        if self.get_raw_load().throughput:
+            sleeping = health.get("sleeping", "0")
+            text += [", ", ("graph vc" if sleeping == "0" else "stat-txt", f"{sleeping} sleep")]
+            text += [", ", ("stat-txt", f"{lag} lag")]
+        self.widget.widgets[0].set_text(text)
+
+    def _tell_verdict(self) -> None:
+        """Figures that are the generator's own are no figures of the server."""
+        for line in _end_of(self.stdout.name).splitlines() if self.stdout else ():
+            if line.startswith("verdict: ") and "WAS A LIMIT" in line:
+                text = line.removeprefix("verdict: ").replace("--connections", "concurrency")
+                self.log.warning("%s", text)
+            elif line.startswith("scheduled "):
+                self.log.info("%s", line)
+
+
+def _end_of(path: str) -> str:
+    """The last lines of a file that may be growing."""
+    with open(path, "rb") as file:
+        file.seek(max(os.fstat(file.fileno()).st_size - _LOG_BYTES, 0))
+        return file.read().decode(errors="replace").strip()

@@ -1,0 +1,54 @@
+"""A service that answers hits, to try a test on: `encarno target`."""
+
+import select
+import subprocess
+
+from bzt import ToolError
+from bzt.engine import HavingInstallableTools, Service
+
+from .tool import EncarnoTool, path_of
+
+_START_S_MAX = 10.0
+
+
+class EncarnoTarget(Service, HavingInstallableTools):
+    """services: [{module: encarno-target, listen: 127.0.0.1:8070, delay: exponential:5ms}]"""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.process: subprocess.Popen | None = None
+        self.tool: EncarnoTool | None = None
+
+    def install_required_tools(self) -> None:
+        self.tool = EncarnoTool(config=path_of(self.engine), log=self.log)
+        if not self.tool.check_if_installed():
+            self.tool.install()
+
+    def prepare(self) -> None:
+        super().prepare()
+        self.install_required_tools()
+        listen = str(self.parameters.get("listen", "127.0.0.1:8070"))
+        delay = str(self.parameters.get("delay", "none"))
+        command = [self.tool.tool_path, "target", listen, "--delay", delay]
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=True,
+        )
+        select.select([self.process.stdout], [], [], _START_S_MAX)
+        if self.process.poll() is not None:
+            said = self.process.stderr.read().decode(errors="replace").strip()
+            raise ToolError(f"encarno target doesn't start: {said}")
+        self.log.info("%s", self.process.stdout.readline().decode(errors="replace").strip())
+
+    def post_process(self) -> None:
+        if self.process is None:
+            return
+        self.process.terminate()
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,159 @@
+"""The configuration file: what the other keys become."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from bzt import TaurusConfigError
+
+from encarno.config import ConfigWriter, health_of
+
+RAW = {"follow-redirects": False, "default-address": "http://h"}
+
+
+@pytest.fixture
+def configure(make_executor, notes):
+    def write(scenario=None, execution=None, settings=None):
+        scenario = RAW | {"requests": ["/"]} | (scenario or {})
+        executor = make_executor(execution or {}, scenario, settings)
+        with open(ConfigWriter(executor, notes).write(), encoding="utf-8") as file:
+            return yaml.safe_load(file)
+
+    return write
+
+
+def test_an_ordinary_one(configure):
+    config = configure(execution={"concurrency": 3, "iterations": 2})
+    assert config["protocol"] == {"driver": "http", "timeout": "10s"}
+    assert config["input"].keys() == {"payloadfile", "iterationlimit"}
+    assert config["input"]["iterationlimit"] == 6
+    assert config["output"].keys() == {"nativefile"}
+
+
+def test_what_a_script_needs(configure, tmp_path):
+    (tmp_path / "d.csv").write_bytes("name;größe\nä;1\n".encode("latin-1"))
+    source = {"path": "d.csv", "delimiter": ";", "encoding": "latin-1", "loop": False}
+    scenario = {
+        "requests": [{"url": "/${größe}", "assert": ["ok"]}],
+        "variables": {"flag": True, "text": "1e3"},
+        "data-sources": [source, {"path": "d.csv", "variable-names": "a, b", "delimiter": "tab"}],
+    }
+    source["encoding"] = "latin-1"
+    scenario["data-sources"][1]["encoding"] = "latin-1"
+    config = configure(scenario, {"concurrency": 3, "iterations": 2})
+    assert config["input"]["sharing"] == "per-worker"
+    assert config["input"]["iterationlimit"] == 2
+    workers = config["workers"]
+    assert workers["cookies"] is True
+    assert workers["values"] == {"flag": "true", "text": "1e3"}
+    first, second = workers["data"]
+    assert (first["delimiter"], first["order"], first["quoted"]) == (";", "once", True)
+    assert Path(first["file"]).read_text(encoding="utf-8") == "name;größe\nä;1\n"
+    assert (second["delimiter"], second["order"], second["names"]) == ("tab", "loop", ["a", "b"])
+
+
+def test_iterations_are_those_of_each_user(configure):
+    scenario = {"requests": [{"url": "/", "assert": ["ok"]}]}
+    config = configure(scenario, {"throughput": 10, "iterations": 3})
+    assert config["workers"]["maxworkers"] == 1
+    config = configure(scenario, {"throughput": 10, "hold-for": "1s"})
+    assert config["workers"]["maxworkers"] == 1000
+
+
+def test_cookies_may_be_refused(configure):
+    scenario = {"requests": [{"url": "/", "assert": ["ok"]}], "store-cookie": False}
+    assert "cookies" not in configure(scenario)["workers"]
+
+
+def test_random_rows(configure, tmp_path):
+    (tmp_path / "d.csv").write_text("a,b\n1,2\n")
+    source = {"path": "d.csv", "random-order": True}
+    assert configure({"data-sources": [source]})["workers"]["data"][0]["order"] == "random"
+
+
+def test_own_settings(configure):
+    tls = {"insecureskipverify": True, "minversion": 772}
+    settings = {"trace-level": 400, "tls-config": tls, "output-format": "bin"}
+    config = configure({"timeout": "2500ms", "trace-level": 500}, settings=settings)
+    assert config["protocol"] == {"driver": "http", "timeout": "2.5s", "tlsconf": tls}
+    output = config["output"]
+    assert output["reqrespfilelevel"] == 500
+    assert output.keys() == {
+        "nativefile",
+        "binaryfile",
+        "stringsfile",
+        "reqrespfile",
+        "reqrespfilelevel",
+    }
+
+
+def test_a_protocol_for_all_scenarios(configure):
+    config = configure({"requests": None}, settings={"protocol": "dummy"})
+    assert config["protocol"] == {"driver": "dummy"}
+    assert Path(config["input"]["payloadfile"]).read_bytes().count(b'"label": "/"') == 1
+
+
+def test_an_unknown_output_format_is_an_error(configure):
+    with pytest.raises(TaurusConfigError, match="xml"):
+        configure(settings={"output-format": "xml"})
+
+
+def test_a_script_is_used_as_it_is(configure, tmp_path, notes):
+    (tmp_path / "ammo.txt").write_text("[Host: h]\n/\n")
+    (tmp_path / "s.istr").write_text("a\n")
+    scenario = {
+        "script": "ammo.txt",
+        "input-strings": "s.istr",
+        "default-address": "[::1]:80",
+        "headers": {"X": 1},
+        "think-time": "1s",
+        "store-cookie": True,
+        "keepalive": False,
+    }
+    config = configure(scenario, {"concurrency": 4, "iterations": 3})
+    assert config["input"] == {
+        "payloadfile": str(tmp_path / "ammo.txt"),
+        "stringsfile": str(tmp_path / "s.istr"),
+        "iterationlimit": 3,
+        "headers": {"X": "1"},
+    }
+    assert config["protocol"]["address"] == "http://[::1]:80"
+    assert config["rules"] == [{"label": "", "think": "fixed:1s"}]
+    assert config["workers"]["cookies"] is True
+    assert any("keepalive" in text for text in notes.said)
+
+
+def test_own_configuration_comes_last(configure):
+    settings = {"config": {"run": {"threads": 1}, "protocol": {"driver": "udp"}}}
+    config = configure({"config": {"protocol": {"driver": "dummy"}}}, settings=settings)
+    assert config["protocol"]["driver"] == "dummy"
+    assert config["run"] == {"lines": True, "threads": 1}
+
+
+def test_keys_without_effect_are_named(configure, notes):
+    configure({"retrieve-resources": True}, {"locations": {}}, {"download-link": "x"})
+    for key in ("retrieve-resources", "locations", "download-link"):
+        assert any(repr(key) in text for text in notes.said), key
+
+
+def test_a_scenario_is_written_once(make_executor, notes, tmp_path):
+    executor = make_executor({}, RAW | {"requests": ["/"]})
+    paths = []
+    for _ in range(2):
+        with open(ConfigWriter(executor, notes).write(), encoding="utf-8") as file:
+            paths.append(yaml.safe_load(file)["input"]["payloadfile"])
+    assert paths[0] == paths[1]
+    assert len(list(tmp_path.glob("*.payload"))) == 1
+
+
+def test_health():
+    line = "t info Workers: waiting: 1, working: 2, sleeping: 3, busy: 4, lag: 1.5ms, reqs: 6"
+    assert health_of(line) == {
+        "waiting": "1",
+        "working": "2",
+        "sleeping": "3",
+        "busy": "4",
+        "lag": "1.5ms",
+        "reqs": "6",
+    }
+    assert health_of("t info other") == {}
