@@ -8,13 +8,14 @@
 //! binaryfile, stringsfile}`, `workers {mode, workloadschedule,
 //! startingworkers, maxworkers, values}`, `protocol {driver, maxconnections,
 //! timeout, tlsconf {insecureskipverify, minversion, maxversion,
-//! tlsciphersuites}}`. `maxconnections` limited its idle connections; here each
+//! tlsciphersuites}}`. Ours are beside them in [`raw`]; `workers {cookies,
+//! data}` and `rules` are read by [`script`]. `maxconnections` limited its idle connections; here each
 //! worker has its own, so it is read and means nothing.
 
 mod raw;
+mod script;
 mod workload;
 
-use std::collections::BTreeMap;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -117,13 +118,15 @@ impl Bad {
 }
 
 fn settings(raw: Raw, text: &str) -> Result<RunSettings, Bad> {
-    let input = input(&raw.input, &raw.protocol, raw.workers.values.clone())?;
+    let input = input(&raw)?;
+    let script = script::script(&raw, input.sharing)?;
     let workload = workload::workload(&raw.workers, &input)?;
     let run = &raw.run;
     Ok(RunSettings {
         workload,
         protocol: protocol(&raw.protocol, raw.output.reqrespfile.is_some())?,
         output: output(&raw.output, &raw.input, text)?,
+        script,
         source: Source::File(input),
         threads: run.threads.and_then(NonZeroUsize::new),
         grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
@@ -136,11 +139,9 @@ fn settings(raw: Raw, text: &str) -> Result<RunSettings, Bad> {
     })
 }
 
-fn input(
-    raw: &RawInput,
-    protocol: &RawProtocol,
-    values: BTreeMap<String, String>,
-) -> Result<InputSettings, Bad> {
+fn input(whole: &Raw) -> Result<InputSettings, Bad> {
+    let (raw, protocol) = (&whole.input, &whole.protocol);
+    let values = whole.workers.values.clone();
     let file = given(&raw.payloadfile).ok_or_else(|| {
         Bad::missing("input.payloadfile", "name the file with what is to be sent")
     })?;
@@ -156,7 +157,7 @@ fn input(
         .map(|sharing| (sharing, &*sharing.value))
     {
         // With scripts each of Go-encarno's workers reads the file for itself.
-        None if raw.enableregexes => Sharing::PerWorker,
+        None if script::needs_order(whole) => Sharing::PerWorker,
         None | Some((_, "shared")) => Sharing::Shared,
         Some((_, "per-worker")) => Sharing::PerWorker,
         Some((sharing, _)) => {
@@ -188,7 +189,7 @@ fn input(
         values,
         auto_label: auto_label.transpose()?.unwrap_or_default(),
         chosen_labels: raw.chosenlabels.clone(),
-        scripts: Scripts::Refuse,
+        scripts: Scripts::Run,
         bad_max: raw.maxbad.unwrap_or(defaults.bad_max),
         ..defaults
     })
@@ -254,9 +255,7 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
             answer: raw.answer,
         }),
         "dummy" => Protocol::Dummy(DummySettings {
-            delay: duration(&raw.delay, "protocol.delay")?
-                .map(Delay::Fixed)
-                .unwrap_or_default(),
+            delay: delay(&raw.delay)?,
             error_rate: match &raw.errorrate {
                 Some(rate) if !(0.0..=1.0).contains(&rate.value) => {
                     return Err(Bad::at(
@@ -301,6 +300,19 @@ fn tls(raw: &RawTls) -> Result<TlsSettings, Bad> {
         key_file: given(&raw.keyfile),
         server_name: raw.servername.clone(),
     })
+}
+
+/// A distribution, or a duration for one that doesn't vary.
+fn delay(value: &Option<Spanned<String>>) -> Result<Delay, Bad> {
+    match value {
+        Some(text) if text.value.contains(':') || text.value.trim() == "none" => text
+            .value
+            .parse()
+            .map_err(|reason: String| Bad::at(text, "protocol.delay", reason)),
+        _ => Ok(duration(value, "protocol.delay")?
+            .map(Delay::Fixed)
+            .unwrap_or_default()),
+    }
 }
 
 /// A duration with units, as Go writes it.

@@ -4,6 +4,7 @@ use crate::input::InputError;
 use crate::nib::address::AddressError;
 use crate::nib::tls::TlsError;
 use crate::output::OutputError;
+use crate::script::ScriptError;
 use crate::workers::LoopError;
 use crate::workers::feed::InputFailure;
 
@@ -45,6 +46,9 @@ pub enum RunError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Scripting.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
     /// Settings that don't go together.
     #[error("{0}")]
     Settings(String),
@@ -69,6 +73,7 @@ impl RunError {
             Self::Input(InputFailure::Open(_))
             | Self::Address(_)
             | Self::Tls(_)
+            | Self::Script(_)
             | Self::Settings(_)
             | Self::System { .. } => exit::SETUP,
         }

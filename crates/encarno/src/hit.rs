@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::script::Script;
+use crate::script::{Plan, Script};
 use crate::strings::StringId;
 
 /// Something to send, as a file or the command line gave it.
@@ -20,8 +20,12 @@ pub struct Record {
     pub scheduled_ns: Option<u64>,
     /// The bytes.
     pub payload: Payload,
-    /// What else it asks for; none = send it and be done.
+    /// What else it asks for, as it was read; in a run its plan takes its place.
     pub script: Option<Arc<Script>>,
+    /// What a worker does about it; none = send it and be done.
+    pub plan: Option<Arc<Plan>>,
+    /// It starts a pass through the input.
+    pub first_of_pass: bool,
 }
 
 /// The bytes of a record. They are bytes, never text.

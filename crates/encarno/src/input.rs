@@ -25,6 +25,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::hit::Record;
+use crate::script::Compiler;
 use crate::settings::{InputFormat, InputSettings, Sharing};
 use crate::strings::Strings;
 use context::Context;
@@ -91,10 +92,12 @@ pub struct Input {
     context: Context,
     format: InputFormat,
     passes: Option<u64>,
+    one_pass: bool,
     pass: u64,
     records: u64,
     records_in_pass: u64,
     bad: u64,
+    scripts: Option<Arc<Compiler>>,
     /// Times in the file count from here: each pass goes on after the last one.
     pass_start_ns: u64,
     last_scheduled_ns: u64,
@@ -125,14 +128,22 @@ impl Input {
             context,
             format,
             passes,
+            one_pass: false,
             pass: 1,
             records: 0,
             records_in_pass: 0,
             bad: 0,
+            scripts: None,
             pass_start_ns: 0,
             last_scheduled_ns: 0,
             ended: false,
         }
+    }
+
+    /// The records' scripts become plans as they are read.
+    pub fn compiled_by(mut self, scripts: &Arc<Compiler>) -> Self {
+        self.scripts = Some(Arc::clone(scripts));
+        self
     }
 
     /// The same input once more, from its start, for another worker: the open
@@ -150,12 +161,26 @@ impl Input {
             ..
         } = &self.context;
         let context = Context::new(strings, Arc::clone(strings_file), Arc::clone(settings));
-        Ok(Self::new(source, self.format, context))
+        Ok(Self {
+            scripts: self.scripts.clone(),
+            ..Self::new(source, self.format, context)
+        })
     }
 
     /// The format that the file has.
     pub fn format(&self) -> InputFormat {
         self.format
+    }
+
+    /// How often it is read, whole; none = as often as needed.
+    pub fn passes(&self) -> Option<u64> {
+        self.passes
+    }
+
+    /// The records of one pass, however many there would be.
+    pub fn first_pass(&mut self) -> impl Iterator<Item = Result<Record, BadRecord>> {
+        self.one_pass = true;
+        std::iter::from_fn(|| self.next())
     }
 
     /// Records left out by choice: not a GET in an access log, not a chosen label.
@@ -168,12 +193,18 @@ impl Input {
         self.bad
     }
 
-    fn good(&mut self, mut record: Record) -> Option<Record> {
+    /// The record with all that doesn't come from its format; none if it isn't chosen.
+    fn good(&mut self, mut record: Record) -> Result<Option<Record>, Bad> {
         self.context.label_if_needed(&mut record, self.records);
-        self.context.address_if_needed(&mut record);
+        self.context.address_if_needed(&mut record)?;
         if !self.context.chosen(&record) {
             self.context.skipped += 1;
-            return None;
+            return Ok(None);
+        }
+        record.first_of_pass = self.records_in_pass == 0;
+        if let Some(scripts) = &self.scripts {
+            // A flow without one of its steps isn't the one that was meant.
+            scripts.plan(&mut record).map_err(Bad::fatal)?;
         }
         if let Some(scheduled_ns) = &mut record.scheduled_ns {
             *scheduled_ns = scheduled_ns.saturating_add(self.pass_start_ns);
@@ -183,7 +214,7 @@ impl Input {
         self.records_in_pass += 1;
         let records_max = self.context.settings.records_max;
         self.ended = records_max.is_some_and(|max| self.records >= max.get());
-        Some(record)
+        Ok(Some(record))
     }
 
     /// What goes out about a broken record: nothing if it did in the first pass.
@@ -219,7 +250,8 @@ impl Input {
         if self.records_in_pass == 0 {
             return Err(Bad::fatal("there is no usable record in the file"));
         }
-        if self.passes.is_some_and(|passes| self.pass >= passes) || !self.source.can_rewind() {
+        let is_last = self.one_pass || self.passes.is_some_and(|passes| self.pass >= passes);
+        if is_last || !self.source.can_rewind() {
             self.ended = true;
             return Ok(());
         }
@@ -241,8 +273,9 @@ impl Iterator for Input {
             let start = self.source.offset();
             let bad = match self.parser.next(&mut self.source, &mut self.context) {
                 Ok(Some(record)) => match self.good(record) {
-                    Some(record) => return Some(Ok(record)),
-                    None => continue,
+                    Ok(Some(record)) => return Some(Ok(record)),
+                    Ok(None) => continue,
+                    Err(bad) => bad,
                 },
                 Ok(None) => match self.next_pass() {
                     Ok(()) => continue,

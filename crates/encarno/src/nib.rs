@@ -8,6 +8,7 @@
 //! are ours, see [`code`].
 
 pub mod address;
+pub mod dial;
 pub mod dummy;
 pub mod http;
 pub mod poll;
@@ -56,6 +57,29 @@ pub struct Shot {
     pub payload: Payload,
     /// Where to; 0 = the default address.
     pub address: StringId,
+    /// So much of the answer is kept, for whoever looks at it afterwards.
+    pub keep_bytes_max: usize,
+}
+
+impl Shot {
+    /// Keeps what came, up to the bound.
+    #[inline]
+    fn keep(&self, kept: &mut Vec<u8>, bytes: &[u8]) {
+        if self.keep_bytes_max > 0 {
+            let room = self.keep_bytes_max.saturating_sub(kept.len());
+            kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+    }
+}
+
+/// Makes room for the next answer; what a long one took is given back.
+#[inline]
+fn forget(kept: &mut Vec<u8>) {
+    const KEPT_BYTES: usize = 256 << 10;
+    if kept.capacity() > KEPT_BYTES {
+        *kept = Vec::new();
+    }
+    kept.clear();
 }
 
 /// What a nib may use of its event loop.

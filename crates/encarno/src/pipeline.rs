@@ -1,5 +1,6 @@
 //! One run: input → schedule → workers → nib → output, built and waited for.
 
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::thread;
@@ -20,6 +21,7 @@ use crate::nib::{Nib, tls};
 use crate::output::{self, Recorder};
 use crate::progress::{Ending, Summary, Watch};
 use crate::schedule::{HitInstants, Randomness};
+use crate::script::{Compiler, Desk};
 use crate::settings::{
     Arrivals, NetworkSettings, Protocol, RunSettings, Sharing, Source, Workload,
 };
@@ -41,7 +43,8 @@ pub fn run(settings: &RunSettings, stop: impl FnOnce(Arc<Control>)) -> Result<Su
     let strings = Strings::default();
     let wakers = wakers(threads)?;
     let parts = nib_parts(settings)?;
-    let (reader, feeds) = feeds(settings, &strings, threads)?;
+    let scripts = scripts(settings, &strings)?;
+    let (reader, feeds) = feeds(settings, &strings, &scripts, threads)?;
     let clock = Clock::start();
     let (recorders, writer) =
         output::open(&settings.output, threads, &strings, clock.started_unix_ns())?;
@@ -64,6 +67,7 @@ pub fn run(settings: &RunSettings, stop: impl FnOnce(Arc<Control>)) -> Result<Su
                 counters: &counters,
                 control: &control,
                 waker: &wakers[number],
+                scripts: &scripts,
             };
             start_loop(settings, &parts, &strings, clock, seat)
         });
@@ -100,6 +104,7 @@ struct Seat<'a> {
     counters: &'a [Arc<Counters>],
     control: &'a Arc<Control>,
     waker: &'a Arc<Waker>,
+    scripts: &'a Arc<Compiler>,
 }
 
 /// What all nibs are made from.
@@ -180,6 +185,11 @@ fn event_loop<N: Nib>(
         Workload::Open(open) => share_of(open.workers_start.min(open.workers_max), seat.share),
         Workload::Closed(_) => 0,
     };
+    let network = match &settings.protocol {
+        Protocol::Dummy(_) => None,
+        Protocol::Http(network) => Some(network),
+        Protocol::Udp(udp) => Some(&udp.network),
+    };
     EventLoop {
         nib,
         pace: pace(&settings.workload, seat.share),
@@ -195,6 +205,16 @@ fn event_loop<N: Nib>(
         grace_ns: nanoseconds(settings.grace),
         share: seat.share,
         workers_start,
+        keep_answer_bytes_max: network.map_or(0, |network| network.keep_answer_bytes_max),
+        desk: matches!(settings.source, Source::File(_)).then(|| {
+            let address = network.and_then(|network| network.address.as_deref());
+            Box::new(Desk::new(
+                Arc::clone(seat.scripts),
+                address,
+                seat.share.0,
+                strings,
+            ))
+        }),
     }
 }
 
@@ -317,10 +337,11 @@ fn check(settings: &RunSettings, threads: usize) -> Result<(), RunError> {
         ));
     }
     if let Workload::Open(open) = &settings.workload {
-        if let Source::File(input) = &settings.source
-            && input.sharing == Sharing::PerWorker
+        if matches!(open.arrivals, Arrivals::Recorded)
+            && matches!(&settings.source, Source::File(input) if input.sharing == Sharing::PerWorker)
         {
-            let text = "an input per worker needs a closed workload: in an open one any worker may take a hit";
+            let text = "instants of the records and an input per worker don't go together: each worker \
+                        would want the same instants";
             return Err(RunError::Settings(text.to_owned()));
         }
         if matches!(open.arrivals, Arrivals::Recorded)
@@ -379,9 +400,20 @@ fn nib_parts(settings: &RunSettings) -> Result<NibParts, RunError> {
     })
 }
 
+fn scripts(settings: &RunSettings, strings: &Strings) -> Result<Arc<Compiler>, RunError> {
+    let none = BTreeMap::new();
+    let (values, per_worker) = match &settings.source {
+        Source::File(input) => (&input.values, input.sharing == Sharing::PerWorker),
+        Source::Request { .. } => (&none, false),
+    };
+    let compiler = Compiler::new(&settings.script, values, per_worker, strings)?;
+    Ok(Arc::new(compiler))
+}
+
 fn feeds(
     settings: &RunSettings,
     strings: &Strings,
+    scripts: &Arc<Compiler>,
     threads: usize,
 ) -> Result<(Option<Reader>, Vec<Feed>), RunError> {
     match &settings.source {
@@ -395,6 +427,8 @@ fn feeds(
                 address: StringId(0),
                 scheduled_ns: None,
                 script: None,
+                plan: None,
+                first_of_pass: false,
                 // A copy for each loop, so that they don't share its counter.
                 payload: Payload::Memory(bytes::Bytes::copy_from_slice(payload)),
             };
@@ -417,7 +451,7 @@ fn feeds(
             let workers: Vec<usize> = (0..threads)
                 .map(|number| share_of(workers_max(settings), (number, threads)))
                 .collect();
-            let (reader, feeds) = Reader::start(input, strings, &workers, deal)?;
+            let (reader, feeds) = Reader::start(input, strings, scripts, &workers, deal)?;
             Ok((Some(reader), feeds))
         }
     }

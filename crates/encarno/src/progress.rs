@@ -172,8 +172,12 @@ impl Watch {
         });
         let quantile = |part| time_text(view.recent.quantile_ns(part) as f64);
         let totals = view.totals;
+        let unmet = match totals.unmet {
+            0 => String::new(),
+            unmet => format!(", {unmet} unmet asserts"),
+        };
         format!(
-            "{:.0}{asked} hits/s, response p50 {} p99 {}, errors: {} net, {} protocol, dropped: {}",
+            "{:.0}{asked} hits/s, response p50 {} p99 {}, errors: {} net, {} protocol{unmet}, dropped: {}",
             view.rate,
             quantile(0.5),
             quantile(0.99),
@@ -183,13 +187,19 @@ impl Watch {
         )
     }
 
-    /// Workers without a hit: waiting (closed: for input) and sleeping (open: for their moment).
+    /// Workers without a hit: waiting (closed: for input) and sleeping (pausing,
+    /// or open: for their moment).
     fn idle(&self, totals: &Totals) -> (u64, u64) {
         let idle = totals
             .workers
             .min(self.workers_max)
             .saturating_sub(totals.running);
-        if self.open { (0, idle) } else { (idle, 0) }
+        let pausing = totals.sleeping.min(idle);
+        if self.open {
+            (0, idle)
+        } else {
+            (idle - pausing, pausing)
+        }
     }
 }
 

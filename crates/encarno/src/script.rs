@@ -1,40 +1,50 @@
-//! What a record asks for beyond being sent: values in, values out, checks.
+//! What a record asks for beyond being sent: values in, values out, checks,
+//! cookies, redirects, pauses.
 //!
-//! The input parses it (Go-encarno's `replaces`, `extracts` and `asserts`);
-//! the workers act on it.
+//! A record's [`Script`] is compiled when it is read ([`compile`]): a mistake
+//! in it is told with file and offset. What comes out is a [`Plan`], which all
+//! workers share. A worker that meets a record with a plan has a [`Session`]:
+//! the event loop asks it before the hit starts, and after it has ended. A
+//! record without a plan costs nothing but the question whether it has one.
+//!
+//! In the order in which a hit meets them:
+//!
+//! - [`definition`], [`json`]: scripts, as files have them
+//! - [`pattern`]: Go's regular expressions for the `regex` crate
+//! - [`compile`]: scripts and rules into plans
+//! - [`data`]: rows of files, for each pass of a worker
+//! - [`variables`], [`template`]: values, and where they are put in
+//! - [`cookies`], [`request`]: what is added to the request
+//! - [`answer`]: head and body of what came
+//! - [`redirect`]: the request that follows a 3xx
+//! - [`extract`], [`check`]: values out of the answer, and whether it is right
+//! - [`session`]: one worker's part of all that
 
-use serde::{Deserialize, Serialize};
+mod answer;
+mod check;
+mod compile;
+mod cookies;
+mod data;
+mod definition;
+mod extract;
+mod json;
+mod pattern;
+mod redirect;
+mod request;
+mod session;
+mod template;
+mod variables;
 
-/// The script of one record.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Script {
-    /// Variables to substitute as `${name}` in payload, label and address. An
-    /// unknown one becomes `NO_VALUE`.
-    pub replaces: Vec<String>,
-    /// Variables to set from the answer.
-    pub extracts: Vec<Extract>,
-    /// What the answer must look like.
-    pub asserts: Vec<Assert>,
-}
+pub use compile::{Compiler, Plan, ScriptError};
+pub use data::{DataError, DataSource};
+pub use definition::{Assert, Extract, OnFail, Script, Subject};
+pub use json::{JsonAssert, JsonExtract, assert_json, extract_json};
+pub use session::{Admission, Desk, Ended, Session};
+pub use template::fill_fixed;
 
-/// A variable that is set from the bytes of the answer; `NOT_FOUND` without a match.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Extract {
-    /// The variable.
-    pub name: String,
-    /// The regular expression.
-    pub regex: String,
-    /// Which match, from 0; -1 = a random one.
-    pub match_number: i32,
-    /// Which group; 0 = the whole match.
-    pub group_number: u32,
-}
-
-/// An expression that the bytes of the answer must match, or must not.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Assert {
-    /// The regular expression.
-    pub regex: String,
-    /// True: it must not match.
-    pub invert: bool,
-}
+/// So much of an answer is looked at; what follows isn't kept.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// A value is at most that long: what a peer sends must not grow without end.
+const VALUE_BYTES_MAX: usize = 64 << 10;
+/// A request with its values put in is at most that long.
+const REQUEST_BYTES_MAX: usize = 16 << 20;

@@ -1,11 +1,15 @@
 //! What a run is asked to do: validated, and not validated again further on.
 
+mod delay;
 mod run;
+mod script;
 
+pub use delay::{DELAY_SHAPE, Delay, uniform};
 pub use run::{
-    Arrivals, ClosedSettings, Delay, DummySettings, NetworkSettings, OpenSettings, Progress,
-    Protocol, RunSettings, Source, TlsSettings, UdpSettings, Workload,
+    Arrivals, ClosedSettings, DummySettings, NetworkSettings, OpenSettings, Progress, Protocol,
+    RunSettings, Source, TlsSettings, UdpSettings, Workload,
 };
+pub use script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -138,11 +142,14 @@ pub enum Sharing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scripts {
     /// Values that are known from the start are substituted; a record that
-    /// needs its answer looked at ends the run.
+    /// needs its answer looked at ends the input.
     #[default]
     Refuse,
-    /// They come with the record, and the workers act on them.
+    /// They come with the record, as they are.
     Keep,
+    /// The workers act on them; values that are the same for all are
+    /// substituted before.
+    Run,
 }
 
 /// Labels for records without one.

@@ -16,7 +16,7 @@ use crate::schedule::{Level, Schedule, parse_duration};
 use crate::settings::{
     Arrivals, AutoLabel, ClosedSettings, Delay, DummySettings, GoBinarySettings, InputFormat,
     InputSettings, NetworkSettings, OpenSettings, OutputSettings, Progress, Protocol, RunSettings,
-    Sharing, Source, TlsSettings, TraceSettings, UdpSettings, Workload,
+    ScriptSettings, Scripts, Sharing, Source, TlsSettings, TraceSettings, UdpSettings, Workload,
 };
 
 /// What `encarno hit` understands.
@@ -126,8 +126,8 @@ pub(super) struct HitArguments {
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
 
-    /// dummy: the delay, such as fixed:10ms, exponential:10ms, uniform:1ms:5ms, bimodal:1ms:100ms:0.05.
-    #[arg(long, value_name = "DELAY", default_value = "none", value_parser = delay)]
+    /// dummy: the delay, such as fixed:10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
+    #[arg(long, value_name = "DELAY", default_value = "none")]
     delay: Delay,
     /// dummy: the part of hits that fails.
     #[arg(long, value_name = "PART", default_value_t = 0.0)]
@@ -185,6 +185,10 @@ impl HitArguments {
             source: self.source(&protocol)?,
             workload: self.workload()?,
             protocol,
+            script: ScriptSettings {
+                seed: self.seed,
+                ..ScriptSettings::default()
+            },
             output: self.output_settings(),
             threads: self.threads,
             grace: self.grace,
@@ -314,6 +318,7 @@ impl HitArguments {
                 host: request::host_of(&self.url).to_owned(),
                 headers,
                 bad_max: self.max_bad,
+                scripts: Scripts::Run,
                 ..InputSettings::of_file(file)
             }));
         }
@@ -369,35 +374,4 @@ fn value(text: &str) -> Result<(String, String), String> {
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = parse_duration(text).map(Duration::from_nanos);
     parsed.ok_or_else(|| "expected a duration such as 30s, 1m30s or 200ms".to_owned())
-}
-
-/// A delay's distribution.
-pub(super) fn delay(text: &str) -> Result<Delay, String> {
-    let shape =
-        "expected none, fixed:10ms, exponential:10ms, uniform:1ms:5ms or bimodal:1ms:100ms:0.05";
-    let parts: Vec<&str> = text.split(':').collect();
-    let time = |text: &str| duration(text).map_err(|_| shape.to_owned());
-    match parts.as_slice() {
-        ["none"] => Ok(Delay::Zero),
-        ["fixed", delay] => Ok(Delay::Fixed(time(delay)?)),
-        ["exponential", mean] => Ok(Delay::Exponential { mean: time(mean)? }),
-        ["uniform", from, to] => {
-            let (from, to) = (time(from)?, time(to)?);
-            if from <= to {
-                Ok(Delay::Uniform { from, to })
-            } else {
-                Err("uniform: from is above to".to_owned())
-            }
-        }
-        ["bimodal", fast, slow, part] => {
-            let slow_part = part.parse().ok().filter(|part| (0.0..=1.0).contains(part));
-            let slow_part = slow_part.ok_or("bimodal: the slow part must lie in 0 … 1")?;
-            Ok(Delay::Bimodal {
-                fast: time(fast)?,
-                slow: time(slow)?,
-                slow_part,
-            })
-        }
-        _ => Err(shape.to_owned()),
-    }
 }

@@ -10,7 +10,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Failure;
-use super::hit::{delay, duration};
+use super::hit::duration;
 use crate::error::exit;
 use crate::settings::Delay;
 use crate::target::{Target, TargetSettings};
@@ -24,8 +24,8 @@ pub(super) struct TargetArguments {
     /// Answer datagrams instead of HTTP.
     #[arg(long)]
     udp: bool,
-    /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms, bimodal:1ms:100ms:0.05.
-    #[arg(long, default_value = "none", value_parser = delay)]
+    /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
+    #[arg(long, default_value = "none")]
     delay: Delay,
     /// Answer nothing for LENGTH, from AFTER the first request on.
     #[arg(long, value_name = "AFTER:LENGTH", value_parser = stall)]

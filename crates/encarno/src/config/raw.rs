@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_saphyr::Spanned;
 
+use crate::script::{JsonAssert, JsonExtract};
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
@@ -13,6 +15,36 @@ pub(super) struct Raw {
     pub(super) workers: RawWorkers,
     pub(super) protocol: RawProtocol,
     pub(super) run: RawRun,
+    // From here on ours.
+    pub(super) rules: Vec<RawRule>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRule {
+    pub(super) label: Spanned<String>,
+    #[serde(default)]
+    pub(super) extracts: BTreeMap<String, JsonExtract>,
+    #[serde(default)]
+    pub(super) asserts: Vec<JsonAssert>,
+    #[serde(default)]
+    pub(super) think: Option<String>,
+    #[serde(default)]
+    pub(super) follow: Option<u32>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawData {
+    pub(super) file: Spanned<String>,
+    #[serde(default)]
+    pub(super) delimiter: Option<Spanned<String>>,
+    #[serde(default)]
+    pub(super) quoted: Option<bool>,
+    #[serde(default)]
+    pub(super) names: Vec<String>,
+    #[serde(default)]
+    pub(super) order: Option<Spanned<String>>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +93,8 @@ pub(super) struct RawWorkers {
     pub(super) latelimit: Option<Spanned<String>>,
     pub(super) duration: Option<Spanned<String>>,
     pub(super) spin: bool,
+    pub(super) cookies: bool,
+    pub(super) data: Vec<RawData>,
 }
 
 #[derive(Debug, Deserialize)]

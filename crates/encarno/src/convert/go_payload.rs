@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::hit::{Payload, Record};
-use crate::script::Script;
+use crate::script::{JsonAssert, JsonExtract, OnFail, Script, assert_json, extract_json};
 use crate::strings::Strings;
 
 /// The Go tool reads metadata into a buffer of that size.
@@ -45,26 +45,15 @@ impl GoPayloadWriter {
             extracts: script
                 .extracts
                 .iter()
-                .map(|extract| {
-                    let (match_no, group_no) = (extract.match_number, extract.group_number);
-                    (
-                        &*extract.name,
-                        Extract {
-                            re: &extract.regex,
-                            match_no,
-                            group_no,
-                        },
-                    )
-                })
+                .map(|extract| (&*extract.name, extract_json(extract)))
                 .collect(),
-            asserts: script
-                .asserts
-                .iter()
-                .map(|a| Assert {
-                    re: &a.regex,
-                    invert: a.invert,
-                })
-                .collect(),
+            asserts: script.asserts.iter().map(assert_json).collect(),
+            think: script.think.as_deref(),
+            onfail: script.on_fail,
+            scenario: script.scenario,
+            follow: script.follow,
+            timeout: script.timeout_ns.map(|ns| format!("{ns}ns")),
+            keepalive: script.close.then_some(false),
         };
         let metadata = serde_json::to_vec(&metadata)?;
         self.long += u64::from(metadata.len() > METADATA_BYTES_MAX);
@@ -115,21 +104,24 @@ struct Metadata<'a> {
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     replaces: &'a [String],
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    extracts: BTreeMap<&'a str, Extract<'a>>,
+    extracts: BTreeMap<&'a str, JsonExtract>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    asserts: Vec<Assert<'a>>,
+    asserts: Vec<JsonAssert>,
+    // From here on ours.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    think: Option<&'a str>,
+    #[serde(skip_serializing_if = "is_default")]
+    onfail: OnFail,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    scenario: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    follow: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    timeout: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keepalive: Option<bool>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Extract<'a> {
-    re: &'a str,
-    match_no: i32,
-    group_no: u32,
-}
-
-#[derive(Serialize)]
-struct Assert<'a> {
-    re: &'a str,
-    invert: bool,
+fn is_default(onfail: &OnFail) -> bool {
+    *onfail == OnFail::default()
 }

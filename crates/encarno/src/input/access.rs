@@ -41,13 +41,15 @@ impl Parse for AccessParser {
             };
             let payload = Payload::Memory(request.head(&context.settings).into());
             let label = context.label(b"");
-            let address = context.address(url.address);
+            let address = context.address(url.address)?;
             return Ok(Some(Record {
                 label,
                 address,
                 scheduled_ns: None,
                 payload,
                 script: None,
+                plan: None,
+                first_of_pass: false,
             }));
         }
     }

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use super::request;
 use super::strings_file::StringsFile;
+use super::{Bad, request};
 use crate::hit::{Payload, Record};
 use crate::settings::{AutoLabel, InputSettings};
 use crate::strings::{StringId, Strings};
 
-/// Texts that are kept apart; more labels than that share one.
-const TEXTS_END: StringId = StringId(1_000_000);
-const MORE_TEXTS: &str = "(more labels)";
+/// Labels that are kept apart; more than that share one.
+const LABELS_END: StringId = StringId(1_000_000);
+const MORE_LABELS: &str = "(more labels)";
+/// Addresses can't share one: there is room for them beyond the labels.
+const ADDRESSES_END: StringId = StringId(2_000_000);
 
 /// What parsers share.
 pub(super) struct Context {
@@ -40,11 +42,13 @@ impl Context {
 
     /// The number of a label; records with the same one tend to follow another.
     pub(super) fn label(&mut self, text: &[u8]) -> StringId {
-        intern(&self.strings, &mut self.last_label, text)
+        intern(&self.strings, &mut self.last_label, text, LABELS_END)
+            .unwrap_or_else(|| self.strings.intern(MORE_LABELS))
     }
 
-    pub(super) fn address(&mut self, text: &[u8]) -> StringId {
-        intern(&self.strings, &mut self.last_address, text)
+    pub(super) fn address(&mut self, text: &[u8]) -> Result<StringId, Bad> {
+        intern(&self.strings, &mut self.last_address, text, ADDRESSES_END)
+            .ok_or_else(|| Bad::new("there are too many different addresses before this one"))
     }
 
     pub(super) fn label_if_needed(&mut self, record: &mut Record, number: u64) {
@@ -66,14 +70,15 @@ impl Context {
     }
 
     /// Without any address the request's Host header says where to.
-    pub(super) fn address_if_needed(&mut self, record: &mut Record) {
+    pub(super) fn address_if_needed(&mut self, record: &mut Record) -> Result<(), Bad> {
         if record.address.0 == 0
             && self.settings.address_from_host
             && let Payload::Memory(bytes) = &record.payload
             && let Some(host) = request::host(bytes)
         {
-            record.address = self.address(host);
+            record.address = self.address(host)?;
         }
+        Ok(())
     }
 
     pub(super) fn chosen(&self, record: &Record) -> bool {
@@ -86,11 +91,15 @@ impl Context {
     }
 }
 
-fn intern(strings: &Strings, last: &mut (Vec<u8>, StringId), text: &[u8]) -> StringId {
+fn intern(
+    strings: &Strings,
+    last: &mut (Vec<u8>, StringId),
+    text: &[u8],
+    end: StringId,
+) -> Option<StringId> {
     if last.0 != text {
-        let id = strings.intern_below(&String::from_utf8_lossy(text), TEXTS_END);
-        let id = id.unwrap_or_else(|| strings.intern(MORE_TEXTS));
+        let id = strings.intern_below(&String::from_utf8_lossy(text), end)?;
         *last = (text.to_vec(), id);
     }
-    last.1
+    Some(last.1)
 }

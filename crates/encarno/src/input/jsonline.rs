@@ -81,9 +81,11 @@ fn record(line: &[u8], context: &mut Context) -> Result<Record, Bad> {
     bytes.extend_from_slice(line.body.as_bytes());
     Ok(Record {
         label: context.label(line.tag.as_bytes()),
-        address: context.address(url.address),
+        address: context.address(url.address)?,
         scheduled_ns: None,
         payload: Payload::Memory(bytes.into()),
         script: None,
+        plan: None,
+        first_of_pass: false,
     })
 }

@@ -153,6 +153,8 @@ impl NativeParser {
             scheduled_ns,
             payload,
             script: None,
+            plan: None,
+            first_of_pass: false,
         };
         match head.script {
             0 => Ok(record),

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use memchr::memmem;
 use serde::Deserialize;
 
@@ -13,14 +12,12 @@ use super::raw::{number, shown};
 use super::source::Source;
 use super::{Bad, Context, Parse};
 use crate::hit::{Payload, Record};
-use crate::script::{Assert, Extract, Script};
-use crate::settings::Scripts;
+use crate::schedule::parse_duration;
+use crate::script::{Assert, Extract, JsonAssert, JsonExtract, OnFail, Script, fill_fixed};
+use crate::settings::{Scripts, Sharing};
 use crate::strings::StringId;
 
-/// What a variable without a value becomes.
-const NO_VALUE: &str = "NO_VALUE";
 const SCRIPTS_MAX: usize = 10_000;
-const CONTENT_LENGTH: &[u8] = b"${:content-length:}";
 
 /// Most records have one of few scripts: equal ones are kept once.
 #[derive(Default)]
@@ -60,6 +57,8 @@ impl Parse for PayloadParser {
             scheduled_ns: None,
             payload,
             script: None,
+            plan: None,
+            first_of_pass: false,
         };
         match metadata.script {
             None => Ok(Some(record)),
@@ -89,81 +88,49 @@ pub(super) fn apply_script(
     script: Arc<Script>,
     context: &mut Context,
 ) -> Result<Record, Bad> {
-    if context.settings.scripts == Scripts::Keep {
-        record.script = Some(script);
-        return Ok(record);
+    match (context.settings.scripts, context.settings.sharing) {
+        (Scripts::Keep, _) | (Scripts::Run, Sharing::PerWorker) => {
+            record.script = Some(script);
+            return Ok(record);
+        }
+        (Scripts::Refuse, _) if !script.extracts.is_empty() || !script.asserts.is_empty() => {
+            return Err(Bad::fatal(
+                "the record extracts values from its answer or asserts something about it: \
+                 only a run can do that",
+            ));
+        }
+        // Values are the same for all workers then.
+        (Scripts::Run, Sharing::Shared) | (Scripts::Refuse, _) => {}
     }
-    if !script.extracts.is_empty() || !script.asserts.is_empty() {
-        return Err(Bad::fatal(
-            "the record extracts values from its answer or asserts something about it, \
-             which this version doesn't do yet: it can't run as it is meant",
-        ));
-    }
-    let Payload::Memory(bytes) = &record.payload else {
-        return Err(Bad::new(
-            "values can't be substituted in a payload that doesn't fit into memory",
-        ));
-    };
-    record.payload = Payload::Memory(substitute(bytes, &script.replaces, context));
-    for (text, is_label) in [(record.label, true), (record.address, false)] {
-        if let Some(text) = context.strings.get(text).filter(|text| text.contains("${")) {
-            let text = replace_values(text.as_bytes().to_vec(), &script.replaces, context);
-            if is_label {
-                record.label = context.label(&text);
-            } else {
-                record.address = context.address(&text);
+    let fill = |text: &[u8]| fill_fixed(text, &script.replaces, &context.settings.values);
+    match &record.payload {
+        Payload::Memory(bytes) => {
+            if let Some(filled) = fill(bytes).map_err(Bad::new)? {
+                record.payload = Payload::Memory(filled);
             }
         }
-    }
-    Ok(record)
-}
-
-fn substitute(payload: &Bytes, names: &[String], context: &Context) -> Bytes {
-    if memmem::find(payload, b"${").is_none() {
-        return payload.clone();
-    }
-    let payload = replace_values(payload.to_vec(), names, context);
-    if memmem::find(&payload, CONTENT_LENGTH).is_none() {
-        return payload.into();
-    }
-    let body_bytes = payload.len() - body_start(&payload);
-    replace(&payload, CONTENT_LENGTH, body_bytes.to_string().as_bytes()).into()
-}
-
-fn replace_values(mut text: Vec<u8>, names: &[String], context: &Context) -> Vec<u8> {
-    for name in names {
-        let value = context
-            .settings
-            .values
-            .get(name)
-            .map_or(NO_VALUE, String::as_str);
-        text = replace(&text, format!("${{{name}}}").as_bytes(), value.as_bytes());
-    }
-    text
-}
-
-fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() + to.len());
-    let mut rest = text;
-    while let Some(at) = memmem::find(rest, from) {
-        out.extend_from_slice(&rest[..at]);
-        out.extend_from_slice(to);
-        rest = &rest[at + from.len()..];
-    }
-    out.extend_from_slice(rest);
-    out
-}
-
-/// Where the body of an HTTP request starts: after the first empty line.
-fn body_start(payload: &[u8]) -> usize {
-    let mut start = 0;
-    for line in payload.split_inclusive(|&byte| byte == b'\n') {
-        start += line.len();
-        if line == b"\n" || line == b"\r\n" {
-            break;
+        Payload::File { .. } if script.replaces.is_empty() => {}
+        Payload::File { .. } => {
+            return Err(Bad::new(
+                "values can't be substituted in a payload that doesn't fit into memory",
+            ));
         }
     }
-    start
+    let filled = |id| {
+        let text = context.strings.get(id).unwrap_or_else(|| "".into());
+        fill(text.as_bytes()).map_err(Bad::new)
+    };
+    let (label, address) = (filled(record.label)?, filled(record.address)?);
+    if let Some(label) = label {
+        record.label = context.label(&label);
+    }
+    if let Some(address) = address {
+        record.address = context.address(&address)?;
+    }
+    if context.settings.scripts == Scripts::Run && script.is_more_than_values() {
+        record.script = Some(script);
+    }
+    Ok(record)
 }
 
 #[derive(Deserialize)]
@@ -189,24 +156,19 @@ struct Json<'a> {
     asserts: Vec<JsonAssert>,
     #[serde(default)]
     c: Vec<u32>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct JsonExtract {
-    re: String,
+    // From here on ours.
     #[serde(default)]
-    group_no: u32,
+    think: Option<String>,
     #[serde(default)]
-    match_no: i32,
-}
-
-#[derive(Deserialize)]
-struct JsonAssert {
-    #[serde(alias = "Re")]
-    re: String,
-    #[serde(default, alias = "Invert")]
-    invert: bool,
+    onfail: OnFail,
+    #[serde(default)]
+    scenario: bool,
+    #[serde(default)]
+    follow: Option<u32>,
+    #[serde(default)]
+    timeout: Option<String>,
+    #[serde(default)]
+    keepalive: Option<bool>,
 }
 
 struct Metadata {
@@ -219,12 +181,12 @@ impl Metadata {
         let json: Json = serde_json::from_slice(line)
             .map_err(|error| Bad::new(format!("bad metadata: {error}, in {}", shown(line))))?;
         let label = match &*json.label {
-            "" if json.l > 0 => context.indexed(json.l, Context::label)?,
+            "" if json.l > 0 => context.indexed(json.l, |context, text| Ok(context.label(text)))?,
             label => context.label(label.as_bytes()),
         };
         let address = match &*json.address {
             "" if json.a > 0 => context.indexed(json.a, Context::address)?,
-            address => context.address(address.as_bytes()),
+            address => context.address(address.as_bytes())?,
         };
         let length = json.plen;
         let script = json.script(context)?;
@@ -236,6 +198,12 @@ impl Json<'_> {
     fn script(self, context: &Context) -> Result<Option<Script>, Bad> {
         let mut script = Script {
             replaces: self.replaces,
+            think: self.think,
+            on_fail: self.onfail,
+            scenario: self.scenario,
+            follow: self.follow,
+            timeout_ns: self.timeout.map(timeout_ns).transpose()?,
+            close: self.keepalive == Some(false),
             ..Script::default()
         };
         for index in self.r {
@@ -243,35 +211,15 @@ impl Json<'_> {
                 .replaces
                 .push(context.strings_file.get(index)?.to_owned());
         }
-        for (
-            name,
-            JsonExtract {
-                re,
-                group_no,
-                match_no,
-            },
-        ) in self.extracts
-        {
-            script.extracts.push(Extract {
-                name,
-                regex: re,
-                match_number: match_no,
-                group_number: group_no,
-            });
+        for (name, extract) in self.extracts {
+            script.extracts.push(extract.named(name));
         }
         for index in self.e {
             script
                 .extracts
                 .push(indexed_extract(context.strings_file.get(index)?)?);
         }
-        script.asserts = self
-            .asserts
-            .into_iter()
-            .map(|a| Assert {
-                regex: a.re,
-                invert: a.invert,
-            })
-            .collect();
+        script.asserts = self.asserts.into_iter().map(Assert::from).collect();
         for index in self.c {
             let text = context.strings_file.get(index)?;
             let (invert, regex) = text.split_once(' ').ok_or_else(|| {
@@ -282,10 +230,16 @@ impl Json<'_> {
             script.asserts.push(Assert {
                 regex: regex.into(),
                 invert: invert != "0",
+                ..Assert::default()
             });
         }
         Ok((script != Script::default()).then_some(script))
     }
+}
+
+fn timeout_ns(text: String) -> Result<u64, Bad> {
+    let parsed = parse_duration(&text).filter(|&ns| ns > 0);
+    parsed.ok_or_else(|| Bad::new(format!("timeout {text:?}: write for example 5s or 200ms")))
 }
 
 /// `name match group regex`.
@@ -301,6 +255,7 @@ fn indexed_extract(text: &str) -> Result<Extract, Bad> {
             regex,
             match_number,
             group_number,
+            ..Extract::default()
         })
     };
     parse().ok_or_else(|| Bad::new(format!("not an extract `name match group regex`: {text:?}")))
@@ -310,10 +265,10 @@ impl Context {
     fn indexed(
         &mut self,
         index: u32,
-        number: fn(&mut Self, &[u8]) -> StringId,
+        number: fn(&mut Self, &[u8]) -> Result<StringId, Bad>,
     ) -> Result<StringId, Bad> {
         let text = self.strings_file.get(index)?.to_owned();
-        Ok(number(self, text.as_bytes()))
+        number(self, text.as_bytes())
     }
 }
 

@@ -4,6 +4,7 @@
 use super::source::Source;
 use super::{Bad, Context, Parse};
 use crate::hit::Record;
+use crate::strings::StringId;
 
 /// A longer tag is no tag.
 const TAG_BYTES_MAX: usize = 256;
@@ -49,13 +50,15 @@ impl Parse for RawParser {
                 return Err(bad.at(start));
             }
         };
-        let address = context.address(b"");
+        let address = StringId(0);
         Ok(Some(Record {
             label,
             address,
             scheduled_ns,
             payload,
             script: None,
+            plan: None,
+            first_of_pass: false,
         }))
     }
 }

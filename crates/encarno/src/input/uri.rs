@@ -68,7 +68,7 @@ impl UriParser {
         };
         let head = request.head(&context.settings);
         let label = context.label(tag.trim_ascii());
-        let address = context.address(url.address);
+        let address = context.address(url.address)?;
         let body = match length {
             Some(length) => source.payload(length)?,
             None => Payload::Memory(Default::default()),
@@ -80,6 +80,8 @@ impl UriParser {
             scheduled_ns: None,
             payload,
             script: None,
+            plan: None,
+            first_of_pass: false,
         })
     }
 }

@@ -26,7 +26,7 @@ impl Parse for UrlsParser {
             };
             let (url, label) = parse().map_err(|bad: Bad| bad.at(start))?;
             let label = context.label(label);
-            let address = context.address(url.address);
+            let address = context.address(url.address)?;
             let request = Request {
                 method: b"GET",
                 url,
@@ -40,6 +40,8 @@ impl Parse for UrlsParser {
                 scheduled_ns: None,
                 payload,
                 script: None,
+                plan: None,
+                first_of_pass: false,
             }));
         }
     }

@@ -1,10 +1,10 @@
 //! No network: a scripted delay, so that the engine itself can be measured.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::{Rng, SeedableRng};
+use rand_xoshiro::rand_core::SeedableRng;
 
 use super::{Io, Nib, Readiness, Shot, Step, code};
-use crate::settings::{Delay, DummySettings};
+use crate::settings::{Delay, DummySettings, uniform};
 use crate::strings::{StringId, Strings};
 
 /// The dummy.
@@ -54,7 +54,7 @@ impl Nib for Dummy {
         shot.hit.connected_ns = started_ns;
         shot.hit.sent_ns = started_ns;
         shot.hit.sent_bytes = shot.payload.len();
-        let delay_ns = delay_ns(&self.delay, &mut self.random);
+        let delay_ns = self.delay.sample_ns(&mut self.random);
         if delay_ns == 0 {
             return self.end(shot, io.clock.now_ns());
         }
@@ -70,36 +70,4 @@ impl Nib for Dummy {
     }
 
     fn abandon(&mut self, (): &mut ()) {}
-}
-
-/// The next delay of a distribution.
-pub fn delay_ns(delay: &Delay, random: &mut Xoshiro256PlusPlus) -> u64 {
-    match *delay {
-        Delay::Zero => 0,
-        Delay::Fixed(time) => time.as_nanos() as u64,
-        Delay::Exponential { mean } => {
-            (-(1.0 - uniform(random)).ln() * mean.as_nanos() as f64) as u64
-        }
-        Delay::Uniform { from, to } => {
-            let width = to.saturating_sub(from).as_nanos() as f64;
-            from.as_nanos() as u64 + (uniform(random) * width) as u64
-        }
-        Delay::Bimodal {
-            fast,
-            slow,
-            slow_part,
-        } => {
-            let time = if uniform(random) < slow_part {
-                slow
-            } else {
-                fast
-            };
-            time.as_nanos() as u64
-        }
-    }
-}
-
-/// Evenly in 0 … 1, without 1.
-pub fn uniform(random: &mut Xoshiro256PlusPlus) -> f64 {
-    (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }

@@ -58,10 +58,11 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
     let algorithms = provider.signature_verification_algorithms;
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)?;
+    let verified = |trust| Arc::new(Verifier { trust, algorithms });
     let builder = if settings.insecure {
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AcceptAll(algorithms)))
+            .with_custom_certificate_verifier(verified(Trust::All))
     } else if let Some(path) = &settings.ca_file {
         let trusted = certificates(path)?;
         let mut roots = RootCertStore::empty();
@@ -73,7 +74,7 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
             .map_err(|error| file_error("certificates", path, error))?;
         builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(Trusted { authority, trusted }))
+            .with_custom_certificate_verifier(verified(Trust::These { authority, trusted }))
     } else {
         builder.with_root_certificates(system_roots())
     };
@@ -170,16 +171,28 @@ fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsErro
     }
 }
 
-/// Accepts what the given authorities signed, and the given certificates
-/// themselves: a self-signed one is often marked as an authority, which rustls
-/// doesn't accept from a server although it is the very one that was asked for.
+/// Whom to believe; that the peer has its certificate's key is always checked.
 #[derive(Debug)]
-struct Trusted {
-    authority: Arc<WebPkiServerVerifier>,
-    trusted: Vec<CertificateDer<'static>>,
+struct Verifier {
+    trust: Trust,
+    algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ServerCertVerifier for Trusted {
+#[derive(Debug)]
+enum Trust {
+    /// Any certificate.
+    All,
+    /// What the given authorities signed, and the given certificates
+    /// themselves: a self-signed one is often marked as an authority, which
+    /// rustls doesn't accept from a server although it is the very one that was
+    /// asked for.
+    These {
+        authority: Arc<WebPkiServerVerifier>,
+        trusted: Vec<CertificateDer<'static>>,
+    },
+}
+
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         certificate: &CertificateDer<'_>,
@@ -188,9 +201,10 @@ impl ServerCertVerifier for Trusted {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        let result = self
-            .authority
-            .verify_server_cert(certificate, intermediates, name, ocsp, now);
+        let Trust::These { authority, trusted } = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let result = authority.verify_server_cert(certificate, intermediates, name, ocsp, now);
         // Only that complaint: one that is out of date stays refused.
         let as_authority = matches!(
             result,
@@ -198,7 +212,7 @@ impl ServerCertVerifier for Trusted {
                 _
             )))
         );
-        if as_authority && self.trusted.iter().any(|trusted| trusted == certificate) {
+        if as_authority && trusted.iter().any(|trusted| trusted == certificate) {
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
         }
@@ -211,8 +225,7 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.authority
-            .verify_tls12_signature(message, certificate, signature)
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -221,51 +234,11 @@ impl ServerCertVerifier for Trusted {
         certificate: &CertificateDer<'_>,
         signature: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        self.authority
-            .verify_tls13_signature(message, certificate, signature)
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.authority.supported_verify_schemes()
-    }
-}
-
-/// Accepts any certificate, but still checks that the peer has its key.
-#[derive(Debug)]
-struct AcceptAll(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AcceptAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 

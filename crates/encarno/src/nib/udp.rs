@@ -1,12 +1,11 @@
 //! Datagrams: send one, wait for one, or don't.
 
-use std::net::IpAddr;
-
 use rustix::io::Errno;
 
-use super::address::{AddressBook, Lookup};
+use super::address::AddressBook;
+use super::dial::{Dialer, NoPeer, note_lookup};
 use super::socket::{Peer, Socket};
-use super::{Io, Nib, Readiness, Shot, Step, code};
+use super::{Io, Nib, Readiness, Shot, Step, code, forget};
 use crate::hit::Payload;
 use crate::settings::UdpSettings;
 use crate::strings::{StringId, Strings};
@@ -21,12 +20,9 @@ const DATAGRAM_BYTES_MAX: u64 = 65_507;
 /// would be taken for the next one's: the socket is closed with the hit.
 #[derive(Debug)]
 pub struct Udp {
-    addresses: AddressBook,
+    dialer: Dialer,
     strings: Strings,
-    sources: Vec<IpAddr>,
-    source_next: usize,
     answer: bool,
-    keep_bytes_max: usize,
     fatal: Option<Errno>,
 }
 
@@ -38,37 +34,36 @@ pub struct Connection {
     address: StringId,
     kept: Vec<u8>,
     sent: bool,
+    /// When its address began to be looked up.
+    looked_up_ns: u64,
 }
 
 impl Udp {
     /// Of one event loop.
     pub fn new(settings: &UdpSettings, addresses: AddressBook, strings: &Strings) -> Self {
         Self {
-            addresses,
+            dialer: Dialer::new(&settings.network, addresses),
             strings: strings.clone(),
-            sources: settings.network.source_addresses.clone(),
-            source_next: 0,
             answer: settings.answer,
-            keep_bytes_max: settings.network.keep_answer_bytes_max,
             fatal: None,
         }
     }
 
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let endpoint = match self
-            .addresses
-            .lookup(shot.address, io.worker, shot.hit.started_ns)
-        {
-            Lookup::Ready(endpoint) => endpoint,
-            Lookup::Pending => return Step::Running,
-            Lookup::Failed(code, text) => return end_failed(connection, shot, io, code, text),
+        let (endpoint, source) = match self.dialer.dial(shot, io) {
+            Ok(found) => found,
+            Err(NoPeer::Pending) => {
+                connection.looked_up_ns = io.clock.now_ns();
+                return Step::Running;
+            }
+            Err(NoPeer::Failed(code, text)) => {
+                return end_failed(connection, shot, io, code, text);
+            }
         };
         let Peer::Internet(peer) = *endpoint.next_peer() else {
             let text = self.strings.intern("UDP over a unix socket isn't there");
             return end_failed(connection, shot, io, code::ADDRESS, text);
         };
-        let source = self.sources.get(self.source_next).copied();
-        self.source_next = (self.source_next + 1) % self.sources.len().max(1);
         let opened = Socket::datagrams(&peer, source).and_then(|socket| {
             io.register(&socket, connection.number.wrapping_add(1))
                 .map(|()| socket)
@@ -143,7 +138,7 @@ impl Nib for Udp {
     }
 
     fn start(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        connection.kept.clear();
+        forget(&mut connection.kept);
         connection.sent = false;
         if connection.socket.is_some() && connection.address == shot.address {
             return self.send(connection, shot, io);
@@ -182,11 +177,7 @@ impl Nib for Udp {
         match socket.receive(io.scratch) {
             Ok(count) => {
                 let now_ns = io.clock.now_ns();
-                if self.keep_bytes_max > 0 {
-                    connection
-                        .kept
-                        .extend_from_slice(&io.scratch[..count.min(self.keep_bytes_max)]);
-                }
+                shot.keep(&mut connection.kept, &io.scratch[..count]);
                 shot.hit.first_byte_ns = now_ns;
                 shot.hit.ended_ns = now_ns;
                 shot.hit.received_bytes = count as u64;
@@ -201,8 +192,7 @@ impl Nib for Udp {
         if connection.socket.is_some() {
             return Step::Running;
         }
-        let waited_ns = io.clock.now_ns().saturating_sub(shot.hit.started_ns);
-        shot.hit.dns_us = (waited_ns / 1000).min(u64::from(u32::MAX)) as u32;
+        note_lookup(shot, connection.looked_up_ns, io);
         self.open(connection, shot, io)
     }
 
@@ -211,7 +201,7 @@ impl Nib for Udp {
     }
 
     fn woken(&mut self, workers: &mut Vec<u32>) {
-        self.addresses.take_results(workers);
+        self.dialer.woken(workers);
     }
 
     fn answer<'a>(&self, connection: &'a Connection) -> &'a [u8] {

@@ -29,8 +29,14 @@ pub struct Totals {
     pub dropped: u64,
     /// Among the failed: the peer closed a kept connection under the hit.
     pub stale: u64,
+    /// Among the done: an answer that isn't as asserted.
+    pub unmet: u64,
+    /// Redirects that were followed, as parts of their hits.
+    pub redirects: u64,
     /// Hits that run.
     pub running: u64,
+    /// Workers that pause.
+    pub sleeping: u64,
     /// Workers there are.
     pub workers: u64,
     /// Turns in which a hit was due and no worker was free.
@@ -57,6 +63,9 @@ impl Totals {
             totals.refused += counters.refused.get();
             totals.dropped += counters.dropped.get();
             totals.stale += counters.stale.get();
+            totals.unmet += counters.unmet.get();
+            totals.redirects += counters.redirects.get();
+            totals.sleeping += counters.sleeping.get();
             totals.running += counters.running.get();
             totals.workers += counters.workers.get();
             totals.no_worker += counters.no_worker.get();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::{InputSettings, OutputSettings};
+use super::{Delay, InputSettings, OutputSettings, ScriptSettings};
 use crate::schedule::Schedule;
 
 /// One run, whole.
@@ -19,6 +19,8 @@ pub struct RunSettings {
     pub workload: Workload,
     /// How it is sent.
     pub protocol: Protocol,
+    /// What workers do beside sending.
+    pub script: ScriptSettings,
     /// Where the results go.
     pub output: OutputSettings,
     /// Event loops; none = one a core.
@@ -121,37 +123,6 @@ pub struct DummySettings {
     pub seed: u64,
 }
 
-/// A distribution of delays.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub enum Delay {
-    /// None.
-    #[default]
-    Zero,
-    /// Always the same.
-    Fixed(Duration),
-    /// Exponential.
-    Exponential {
-        /// Its mean.
-        mean: Duration,
-    },
-    /// Evenly between two.
-    Uniform {
-        /// The shortest.
-        from: Duration,
-        /// The longest.
-        to: Duration,
-    },
-    /// One of two.
-    Bimodal {
-        /// The usual one.
-        fast: Duration,
-        /// The other one.
-        slow: Duration,
-        /// The part of the hits that takes the other one, 0 … 1.
-        slow_part: f64,
-    },
-}
-
 /// Connections over a network.
 #[derive(Clone, Debug)]
 pub struct NetworkSettings {
@@ -166,7 +137,7 @@ pub struct NetworkSettings {
     pub resolve_every: Option<Duration>,
     /// TLS.
     pub tls: TlsSettings,
-    /// Whether answers are kept whole (up to a bound) for the trace or for scripts.
+    /// So much of each answer is kept, for the trace; scripts keep what they need.
     pub keep_answer_bytes_max: usize,
 }
 

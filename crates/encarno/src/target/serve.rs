@@ -18,8 +18,8 @@ use super::connection::{Requests, number_at_end};
 use super::log::{Log, LogEntry};
 use super::{TargetSettings, TargetSummary};
 use crate::error::RunError;
-use crate::nib::dummy::{delay_ns, uniform};
 use crate::nib::poll::{Poller, WAKER_TOKEN, readiness};
+use crate::settings::uniform;
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
 const TURN_NS_MAX: u64 = 100_000_000;
@@ -317,7 +317,7 @@ impl Server {
         if self.random_is_below(self.settings.silent_rate) {
             return self.log.write(&entry);
         }
-        let mut due_ns = now_ns + delay_ns(&self.settings.delay, &mut self.random);
+        let mut due_ns = now_ns + self.settings.delay.sample_ns(&mut self.random);
         if let Some((after, length)) = self.settings.stall {
             let nanoseconds = |time: Duration| time.as_nanos() as u64;
             let start_ns = now_ns + nanoseconds(after);

@@ -56,8 +56,14 @@ pub struct Counters {
     pub dropped: Count,
     /// Hits that failed as stale: the peer closed a kept connection.
     pub stale: Count,
+    /// Hits that ended with an answer that isn't as asserted; among the done ones.
+    pub unmet: Count,
+    /// Redirects that were followed; they are part of their hits.
+    pub redirects: Count,
     /// Hits that run.
     pub running: Count,
+    /// Workers that pause.
+    pub sleeping: Count,
     /// Workers there are.
     pub workers: Count,
     /// Turns in which a hit was due and no worker was free.

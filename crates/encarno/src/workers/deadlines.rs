@@ -1,8 +1,9 @@
 //! When running hits time out: a list in the order of their starts.
 //!
-//! All hits have the same timeout, so the oldest start times out first. The
-//! list runs through the workers, so that it costs a few stores a hit, no
-//! memory and no system call.
+//! Hits with the run's timeout are in one list, where the oldest start times
+//! out first. Those with a timeout of their own are in another one, in which
+//! nobody looks for the time: a wake ends them. The lists run through the
+//! workers, so that they cost a few stores a hit, no memory and no system call.
 
 const NONE: u32 = u32::MAX;
 
@@ -10,6 +11,20 @@ const NONE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Deadlines {
     links: Vec<Link>,
+    lists: [Ends; 2],
+}
+
+/// The list that a hit is in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timeout {
+    /// The run's.
+    OfAll = 0,
+    /// The hit's own.
+    Own = 1,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Ends {
     oldest: u32,
     newest: u32,
 }
@@ -18,84 +33,96 @@ pub(super) struct Deadlines {
 struct Link {
     older: u32,
     newer: u32,
+    list: Timeout,
 }
 
 impl Deadlines {
     pub(super) fn new() -> Self {
-        Self {
-            links: Vec::new(),
+        let none = Ends {
             oldest: NONE,
             newest: NONE,
+        };
+        Self {
+            links: Vec::new(),
+            lists: [none; 2],
         }
     }
 
     /// A hit of that worker has started.
     #[inline]
-    pub(super) fn push(&mut self, worker: u32) {
+    pub(super) fn push(&mut self, worker: u32, list: Timeout) {
         let index = worker as usize;
         if index >= self.links.len() {
-            self.links.resize(
-                index + 1,
-                Link {
-                    older: NONE,
-                    newer: NONE,
-                },
-            );
+            let link = Link {
+                older: NONE,
+                newer: NONE,
+                list,
+            };
+            self.links.resize(index + 1, link);
         }
+        let ends = &mut self.lists[list as usize];
         self.links[index] = Link {
-            older: self.newest,
+            older: ends.newest,
             newer: NONE,
+            list,
         };
-        match self.newest {
-            NONE => self.oldest = worker,
+        match ends.newest {
+            NONE => ends.oldest = worker,
             newest => self.links[newest as usize].newer = worker,
         }
-        self.newest = worker;
+        ends.newest = worker;
     }
 
     /// The hit of that worker has ended.
     #[inline]
     pub(super) fn remove(&mut self, worker: u32) {
-        let Link { older, newer } = self.links[worker as usize];
+        let Link { older, newer, list } = self.links[worker as usize];
+        let ends = &mut self.lists[list as usize];
         match older {
-            NONE => self.oldest = newer,
+            NONE => ends.oldest = newer,
             older => self.links[older as usize].newer = newer,
         }
         match newer {
-            NONE => self.newest = older,
+            NONE => ends.newest = older,
             newer => self.links[newer as usize].older = older,
         }
     }
 
-    /// The worker whose hit times out first.
+    /// The worker of that list whose hit started first.
     #[inline]
-    pub(super) fn oldest(&self) -> Option<u32> {
-        (self.oldest != NONE).then_some(self.oldest)
+    pub(super) fn oldest(&self, list: Timeout) -> Option<u32> {
+        let oldest = self.lists[list as usize].oldest;
+        (oldest != NONE).then_some(oldest)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Deadlines;
+    use super::{Deadlines, Timeout};
 
     #[test]
     fn the_oldest_comes_first_whatever_ends_between() {
         let mut list = Deadlines::new();
         let take = |list: &mut Deadlines| {
-            let oldest = list.oldest();
+            let oldest = list.oldest(Timeout::OfAll);
             oldest.inspect(|&worker| list.remove(worker))
         };
         for worker in [3, 0, 2, 1] {
-            list.push(worker);
+            list.push(worker, Timeout::OfAll);
         }
+        list.push(5, Timeout::Own);
         list.remove(0);
-        list.push(0);
+        list.push(0, Timeout::OfAll);
         list.remove(2);
+        list.push(4, Timeout::Own);
         let order: Vec<_> = std::iter::from_fn(|| take(&mut list)).collect();
         assert_eq!(order, [3, 1, 0]);
-        list.push(1);
-        assert_eq!(list.oldest(), Some(1));
+        list.push(1, Timeout::OfAll);
+        assert_eq!(list.oldest(Timeout::OfAll), Some(1));
         list.remove(1);
-        assert_eq!(list.oldest(), None);
+        assert_eq!(list.oldest(Timeout::OfAll), None);
+        assert_eq!(list.oldest(Timeout::Own), Some(5));
+        list.remove(5);
+        assert_eq!(list.oldest(Timeout::Own), Some(4));
     }
 }

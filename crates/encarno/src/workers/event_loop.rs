@@ -1,6 +1,7 @@
 //! One event loop: starts hits, moves them on, records them.
 
 mod ending;
+mod scripted;
 mod starting;
 mod waiting;
 
@@ -14,7 +15,7 @@ use rustix::io::Errno;
 
 use super::control::{Control, Stop};
 use super::counters::Counters;
-use super::deadlines::Deadlines;
+use super::deadlines::{Deadlines, Timeout};
 use super::feed::Feed;
 use super::pace::Pace;
 use crate::clock::{Clock, thread_cpu_ns};
@@ -22,6 +23,7 @@ use crate::hit::Record;
 use crate::nib::poll::{Poller, WAKER_TOKEN, Waker, readiness};
 use crate::nib::{Io, Nib, Shot, Step};
 use crate::output::Recorder;
+use crate::script::{Desk, Plan, Session};
 use crate::strings::{StringId, Strings};
 
 /// Events taken at once.
@@ -78,6 +80,10 @@ pub struct EventLoop<N: Nib> {
     pub share: (usize, usize),
     /// Workers that are there from the start.
     pub workers_start: usize,
+    /// So much of each answer is kept, for the trace.
+    pub keep_answer_bytes_max: usize,
+    /// What scripts need; none if the input can't have any.
+    pub desk: Option<Box<Desk>>,
 }
 
 impl<N: Nib> EventLoop<N> {
@@ -94,13 +100,17 @@ impl<N: Nib> EventLoop<N> {
             cancelled: self.strings.intern("cancelled"),
         };
         let mut running = Running {
-            poller,
+            means: Means {
+                poller,
+                clock: self.clock,
+                scratch: vec![0; SCRATCH_BYTES],
+            },
             texts,
             workers: Vec::new(),
             free: Vec::new(),
+            workers_ended: 0,
             deadlines: Deadlines::new(),
             wakes: BinaryHeap::new(),
-            scratch: vec![0; SCRATCH_BYTES],
             active: 0,
             active_until_ns: 0,
             head: None,
@@ -128,6 +138,39 @@ struct Worker<C> {
     running: bool,
     /// Tells this use of a worker from earlier ones, in wakes.
     generation: u32,
+    /// What is done about the running hit beside sending it; most have none.
+    plan: Option<Arc<Plan>>,
+    session: Option<Box<Session>>,
+}
+
+/// What a nib may use.
+struct Means {
+    poller: Poller,
+    clock: Clock,
+    scratch: Vec<u8>,
+}
+
+impl Means {
+    #[inline]
+    fn io(&mut self, worker: u32) -> Io<'_> {
+        Io {
+            poller: &self.poller,
+            worker,
+            clock: &self.clock,
+            scratch: &mut self.scratch,
+        }
+    }
+}
+
+/// What happens at an instant without an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Wake {
+    /// The nib asked for it.
+    Nib,
+    /// The worker's pause is over.
+    Rested,
+    /// The hit's own timeout.
+    Timeout,
 }
 
 struct Texts {
@@ -137,14 +180,16 @@ struct Texts {
 
 struct Running<N: Nib> {
     engine: EventLoop<N>,
-    poller: Poller,
+    means: Means,
     texts: Texts,
     workers: Vec<Worker<N::Connection>>,
     /// Workers without a hit; the one that was used last is taken first.
     free: Vec<u32>,
+    /// Workers whose own input has ended.
+    workers_ended: usize,
     deadlines: Deadlines,
-    wakes: BinaryHeap<Reverse<(u64, u32, u32)>>,
-    scratch: Vec<u8>,
+    /// Instant, worker, generation, and what for.
+    wakes: BinaryHeap<Reverse<(u64, u32, u32, Wake)>>,
     /// Closed: how many workers may run, and until when that holds.
     active: usize,
     active_until_ns: u64,
@@ -165,7 +210,8 @@ struct Running<N: Nib> {
 
 struct Head {
     instant_ns: u64,
-    record: Record,
+    /// None = the worker that takes it has its own.
+    record: Option<Record>,
     /// It is counted as scheduled already.
     due: bool,
 }
@@ -228,12 +274,7 @@ impl<N: Nib> Running<N> {
                 let Some(worker) = self.workers.get_mut(index as usize) else {
                     continue;
                 };
-                let mut io = Io {
-                    poller: &self.poller,
-                    worker: index,
-                    clock: &self.engine.clock,
-                    scratch: &mut self.scratch,
-                };
+                let mut io = self.means.io(index);
                 let shot = if worker.running {
                     Some(&mut worker.shot)
                 } else {
@@ -261,12 +302,7 @@ impl<N: Nib> Running<N> {
         if !worker.running {
             return;
         }
-        let mut io = Io {
-            poller: &self.poller,
-            worker: index,
-            clock: &self.engine.clock,
-            scratch: &mut self.scratch,
-        };
+        let mut io = self.means.io(index);
         let step = self
             .engine
             .nib
@@ -280,15 +316,17 @@ impl<N: Nib> Running<N> {
         match step {
             Step::Running => false,
             Step::WakeAt(instant_ns) => {
-                let generation = self.workers[index as usize].generation;
-                self.wakes.push(Reverse((instant_ns, index, generation)));
+                self.wake_at(index, instant_ns, Wake::Nib);
                 false
             }
-            Step::Done => {
-                self.finish(index);
-                true
-            }
+            Step::Done => self.finish(index),
         }
+    }
+
+    fn wake_at(&mut self, index: u32, instant_ns: u64, wake: Wake) {
+        let generation = self.workers[index as usize].generation;
+        self.wakes
+            .push(Reverse((instant_ns, index, generation, wake)));
     }
 
     fn look_at_others(&mut self) {

@@ -1,5 +1,7 @@
 //! Records on their way from the reader's thread to the event loops.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -8,7 +10,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 
 use crate::hit::Record;
-use crate::input::{self, BadRecord, InputError};
+use crate::input::{self, BadRecord, Input, InputError};
+use crate::script::Compiler;
 use crate::settings::{InputSettings, Sharing};
 use crate::strings::Strings;
 
@@ -33,7 +36,11 @@ pub enum Feed {
     Shared(Queue),
     /// From a reader: a queue for each worker.
     PerWorker(Vec<Queue>),
+    /// From memory: a place in them for each worker.
+    Held(Held),
 }
+
+pub use held::Held;
 
 /// A queue of batches.
 #[derive(Debug)]
@@ -67,6 +74,16 @@ impl Feed {
             Self::PerWorker(queues) => queues
                 .get_mut(worker as usize)
                 .map_or(Next::End, Queue::next),
+            Self::Held(held) => held.next(worker),
+        }
+    }
+
+    /// How many workers it is for, if each has records of its own.
+    pub fn places(&self) -> Option<usize> {
+        match self {
+            Self::Repeat { .. } | Self::Shared(_) => None,
+            Self::PerWorker(queues) => Some(queues.len()),
+            Self::Held(held) => Some(held.places()),
         }
     }
 }
@@ -110,6 +127,14 @@ struct Counts {
     failed: AtomicBool,
 }
 
+impl Counts {
+    /// What was read is read once more.
+    fn start_again(&self) {
+        self.records.store(0, Ordering::Relaxed);
+        self.bad.store(0, Ordering::Relaxed);
+    }
+}
+
 /// Why an input ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum InputFailure {
@@ -132,30 +157,31 @@ impl Reader {
     pub fn start(
         settings: &InputSettings,
         strings: &Strings,
+        scripts: &Arc<Compiler>,
         workers: &[usize],
         deal: Deal,
     ) -> Result<(Self, Vec<Feed>), InputFailure> {
         let counts = Arc::new(Counts::default());
+        let open = || input::open(settings, strings).map(|input| input.compiled_by(scripts));
+        if let Some(feeds) = held::read(settings, open, workers, &counts)? {
+            let threads = Vec::new();
+            return Ok((Self { threads, counts }, feeds));
+        }
         let mut threads = Vec::new();
         let bad_max = settings.bad_max;
-        let spawn =
-            |input: input::Input, senders: Vec<Sender<Vec<Record>>>, batch_records: usize| {
-                let counts = Arc::clone(&counts);
-                thread::Builder::new()
-                    .name("input".to_owned())
-                    .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
-            };
+        let spawn = |input: Input, senders: Vec<Sender<Vec<Record>>>, batch_records: usize| {
+            let counts = Arc::clone(&counts);
+            thread::Builder::new()
+                .name("input".to_owned())
+                .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
+        };
         let start = |input, senders, batch| {
             spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
         };
         let feeds = match settings.sharing {
             Sharing::Shared if deal == Deal::ByNeed => {
                 let (sender, receiver) = bounded(BATCHES_MAX * workers.len());
-                threads.push(start(
-                    input::open(settings, strings)?,
-                    vec![sender],
-                    BATCH_RECORDS,
-                )?);
+                threads.push(start(open()?, vec![sender], BATCH_RECORDS)?);
                 workers
                     .iter()
                     .map(|_| Feed::Shared(Queue::of(receiver.clone())))
@@ -164,11 +190,7 @@ impl Reader {
             Sharing::Shared => {
                 let (senders, receivers): (Vec<_>, Vec<_>) =
                     workers.iter().map(|_| bounded(BATCHES_MAX)).unzip();
-                threads.push(start(
-                    input::open(settings, strings)?,
-                    senders,
-                    BATCH_RECORDS,
-                )?);
+                threads.push(start(open()?, senders, BATCH_RECORDS)?);
                 receivers
                     .into_iter()
                     .map(|receiver| Feed::Shared(Queue::of(receiver)))
@@ -183,7 +205,7 @@ impl Reader {
                     for _ in 0..count {
                         let (sender, receiver) = bounded(1);
                         places.push(Place {
-                            input: input::open(settings, strings)?,
+                            input: open()?,
                             sender,
                             batch: Vec::new(),
                         });
@@ -245,7 +267,7 @@ impl Queue {
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
 fn read(
-    input: input::Input,
+    input: Input,
     senders: &[Sender<Vec<Record>>],
     batch_records: usize,
     bad_max: u64,
@@ -283,7 +305,7 @@ fn read(
 
 /// A worker's own place in the input.
 struct Place {
-    input: input::Input,
+    input: Input,
     sender: Sender<Vec<Record>>,
     /// What was read and isn't handed over.
     batch: Vec<Record>,

@@ -16,7 +16,7 @@ use encarno::results::Block;
 use encarno::schedule::{Level, Schedule};
 use encarno::settings::{
     Arrivals, ClosedSettings, InputFormat, InputSettings, NetworkSettings, OpenSettings,
-    OutputSettings, Progress, Protocol, RunSettings, Sharing, Source, Workload,
+    OutputSettings, Progress, Protocol, RunSettings, ScriptSettings, Sharing, Source, Workload,
 };
 use encarno::stats;
 use encarno::strings::StringId;
@@ -94,6 +94,7 @@ fn settings(workload: Workload) -> RunSettings {
         },
         workload,
         protocol: Protocol::Http(NetworkSettings::default()),
+        script: ScriptSettings::default(),
         output: OutputSettings::default(),
         threads: NonZeroUsize::new(2),
         grace: Duration::from_secs(5),

@@ -2,14 +2,22 @@
 
 use std::cmp::Reverse;
 
-use super::Running;
+use super::{Running, Timeout, Wake};
 use crate::hit::Payload;
 use crate::nib::{Nib, code};
 use crate::strings::StringId;
 
 impl<N: Nib> Running<N> {
+    /// False if the hit goes on: it follows a redirect.
     #[inline]
-    pub(super) fn finish(&mut self, index: u32) {
+    pub(super) fn finish(&mut self, index: u32) -> bool {
+        let mut rest_ns = 0;
+        if self.workers[index as usize].plan.is_some() {
+            match self.conclude(index) {
+                Some(rest) => rest_ns = rest,
+                None => return false,
+            }
+        }
         let worker = &mut self.workers[index as usize];
         worker.running = false;
         let hit = &worker.shot.hit;
@@ -42,23 +50,37 @@ impl<N: Nib> Running<N> {
                 .trace(hit, request, self.engine.nib.answer(&worker.connection));
         }
         self.deadlines.remove(index);
-        self.free.push(index);
+        if rest_ns > 0 {
+            self.rest(index, rest_ns);
+        } else {
+            self.free.push(index);
+        }
+        true
     }
 
     pub(super) fn wake_due(&mut self, now_ns: u64) {
-        while let Some(&Reverse((instant_ns, index, generation))) = self.wakes.peek() {
+        while let Some(&Reverse((instant_ns, index, generation, wake))) = self.wakes.peek() {
             if instant_ns > now_ns {
                 return;
             }
             self.wakes.pop();
-            if self.workers[index as usize].generation == generation {
-                self.wake(index);
+            let worker = &self.workers[index as usize];
+            if worker.generation != generation {
+                continue;
+            }
+            match wake {
+                Wake::Nib => self.wake(index),
+                Wake::Rested => self.rested(index),
+                Wake::Timeout if worker.running => {
+                    self.give_up(index, code::TIMEOUT, self.texts.timeout, now_ns);
+                }
+                Wake::Timeout => {}
             }
         }
     }
 
     pub(super) fn time_out(&mut self, now_ns: u64) {
-        while let Some(index) = self.deadlines.oldest() {
+        while let Some(index) = self.deadlines.oldest(Timeout::OfAll) {
             let started_ns = self.workers[index as usize].shot.hit.started_ns;
             if now_ns.saturating_sub(started_ns) < self.engine.timeout_ns {
                 return;
@@ -68,8 +90,10 @@ impl<N: Nib> Running<N> {
     }
 
     pub(super) fn cancel_all(&mut self, now_ns: u64) {
-        while let Some(index) = self.deadlines.oldest() {
-            self.give_up(index, code::CANCELLED, self.texts.cancelled, now_ns);
+        for list in [Timeout::OfAll, Timeout::Own] {
+            while let Some(index) = self.deadlines.oldest(list) {
+                self.give_up(index, code::CANCELLED, self.texts.cancelled, now_ns);
+            }
         }
     }
 

@@ -2,11 +2,11 @@
 
 use bytes::Bytes;
 
-use super::{Head, Running, Worker};
+use super::{Head, Running, Timeout, Worker};
 use crate::hit::{Hit, Payload, Record};
-use crate::nib::{Io, Nib, Shot};
+use crate::nib::{Nib, Shot};
 use crate::strings::StringId;
-use crate::workers::feed::{Feed, Next};
+use crate::workers::feed::Next;
 use crate::workers::pace::{OpenPace, Pace};
 
 /// Hits started in one go before sockets are looked at again.
@@ -56,7 +56,7 @@ impl<N: Nib> Running<N> {
                 self.free.swap(position, last);
                 continue;
             }
-            match self.engine.feed.next(index) {
+            match self.next_record(index) {
                 Next::Record(record) => {
                     self.free.pop();
                     self.engine.counters.scheduled.add(1);
@@ -69,12 +69,7 @@ impl<N: Nib> Running<N> {
                     return false;
                 }
                 Next::End => {
-                    // With a queue of its own each worker ends for itself.
-                    if matches!(self.engine.feed, Feed::PerWorker(_)) {
-                        self.free.pop();
-                        self.input_ended =
-                            self.free.is_empty() && self.engine.counters.running.get() == 0;
-                        self.ended = self.input_ended;
+                    if self.end_worker() {
                         continue;
                     }
                     self.input_ended = true;
@@ -117,17 +112,50 @@ impl<N: Nib> Running<N> {
             }
             if self.free.is_empty() {
                 if self.workers.len() >= workers_max {
-                    counters.no_worker.add(1);
+                    self.engine.counters.no_worker.add(1);
                     return false;
                 }
                 self.new_worker();
             }
-            if let (Some(index), Some(head)) = (self.free.pop(), self.head.take()) {
-                self.start(index, head.instant_ns, *now_ns, head.record);
+            let Some(&index) = self.free.last() else {
+                return false;
+            };
+            let record = match self.head.as_mut().and_then(|head| head.record.take()) {
+                Some(record) => record,
+                None => match self.next_record(index) {
+                    Next::Record(record) => record,
+                    Next::NotYet => {
+                        self.hungry = true;
+                        self.engine.counters.no_record.add(1);
+                        return false;
+                    }
+                    Next::End if self.end_worker() => continue,
+                    Next::End => {
+                        // There is nothing for this instant, so there was no hit to schedule.
+                        self.head = None;
+                        let scheduled = &self.engine.counters.scheduled;
+                        scheduled.set(scheduled.get() - 1);
+                        return false;
+                    }
+                },
+            };
+            self.free.pop();
+            if let Some(head) = self.head.take() {
+                self.start(index, head.instant_ns, *now_ns, record);
                 *now_ns = self.engine.clock.now_ns();
             }
         }
         true
+    }
+
+    /// The input of the worker that would be next has ended. True if others go on.
+    fn end_worker(&mut self) -> bool {
+        self.free.pop();
+        self.workers_ended += 1;
+        let all = self.engine.feed.places().unwrap_or(0);
+        self.input_ended = self.workers_ended >= all;
+        self.ended = self.input_ended;
+        !self.ended
     }
 
     /// Gets the next hit ready; false if there is none (yet).
@@ -135,9 +163,17 @@ impl<N: Nib> Running<N> {
         let Pace::Open(pace) = &mut self.engine.pace else {
             return false;
         };
-        // An instant without a record must not be lost: the record comes first.
-        let record = match self.engine.feed.next(0) {
-            Next::Record(record) => record,
+        // An instant without a record must not be lost: the record comes first,
+        // unless each worker has its own.
+        let own = self.engine.feed.places().is_some();
+        let next = if own {
+            Next::End
+        } else {
+            self.engine.feed.next(0)
+        };
+        let record = match next {
+            Next::Record(record) => Some(record),
+            Next::End if own => None,
             Next::NotYet => {
                 self.hungry = true;
                 self.engine.counters.no_record.add(1);
@@ -151,7 +187,12 @@ impl<N: Nib> Running<N> {
         };
         let instant_ns = match &mut pace.instants {
             Some(instants) => instants.next(),
-            None => Some(record.scheduled_ns.unwrap_or(0)),
+            None => Some(
+                record
+                    .as_ref()
+                    .and_then(|record| record.scheduled_ns)
+                    .unwrap_or(0),
+            ),
         };
         match instant_ns.filter(|&instant_ns| instant_ns < pace.end_ns) {
             Some(instant_ns) => {
@@ -193,14 +234,20 @@ impl<N: Nib> Running<N> {
             },
             payload: record.payload,
             address: record.address,
+            keep_bytes_max: self.engine.keep_answer_bytes_max,
         };
-        self.deadlines.push(index);
-        let mut io = Io {
-            poller: &self.poller,
-            worker: index,
-            clock: &self.engine.clock,
-            scratch: &mut self.scratch,
-        };
+        worker.plan = None;
+        self.deadlines.push(index, Timeout::OfAll);
+        if let Some(plan) = record.plan {
+            let ready = self.prepare(index, &plan);
+            self.workers[index as usize].plan = Some(plan);
+            if !ready {
+                self.finish(index);
+                return;
+            }
+        }
+        let worker = &mut self.workers[index as usize];
+        let mut io = self.means.io(index);
         let step = self
             .engine
             .nib
@@ -214,6 +261,7 @@ impl<N: Nib> Running<N> {
             hit: Hit::default(),
             payload: Payload::Memory(Bytes::new()),
             address: StringId(0),
+            keep_bytes_max: 0,
         };
         let connection = self.engine.nib.connection();
         self.workers.push(Worker {
@@ -221,6 +269,8 @@ impl<N: Nib> Running<N> {
             shot,
             running: false,
             generation: 0,
+            plan: None,
+            session: None,
         });
         self.free.push(index);
         self.engine.counters.workers.set(self.workers.len() as u64);

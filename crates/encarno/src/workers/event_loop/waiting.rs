@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use rustix::event::epoll::Event;
 
-use super::{LoopError, Running, TURN_NS_MAX};
+use super::{LoopError, Running, TURN_NS_MAX, Timeout};
 use crate::nib::Nib;
 use crate::workers::pace::Pace;
 
@@ -28,7 +28,7 @@ impl<N: Nib> Running<N> {
         if let Some(&Reverse((wake_ns, ..))) = self.wakes.peek() {
             instant_ns = instant_ns.min(wake_ns);
         }
-        if let Some(index) = self.deadlines.oldest() {
+        if let Some(index) = self.deadlines.oldest(Timeout::OfAll) {
             let started_ns = self.workers[index as usize].shot.hit.started_ns;
             instant_ns = instant_ns.min(started_ns.saturating_add(self.engine.timeout_ns));
         }
@@ -78,7 +78,8 @@ impl<N: Nib> Running<N> {
             false => self.early_ns.min(self.credit_ns),
         };
         let sleep_ns = rest_ns.saturating_sub(early_ns);
-        self.poller
+        self.means
+            .poller
             .wait(events, sleep_ns)
             .map_err(LoopError::Poll)?;
         if !events.is_empty() || rest_ns == 0 {

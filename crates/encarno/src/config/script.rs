@@ -1,0 +1,85 @@
+//! What workers do beside sending: `workers {cookies, data}`, and `rules`.
+
+use std::path::PathBuf;
+
+use super::Bad;
+use super::raw::{Raw, RawData, RawRule};
+use crate::script::{Assert, Compiler, Script};
+use crate::settings::{DataOrder, DataSettings, RuleSettings, ScriptSettings, Sharing};
+
+pub(super) fn script(raw: &Raw, sharing: Sharing) -> Result<ScriptSettings, Bad> {
+    let data = raw.workers.data.iter().map(data);
+    let rules = raw.rules.iter().map(|raw| rule(raw, sharing));
+    Ok(ScriptSettings {
+        cookies: raw.workers.cookies,
+        data: data.collect::<Result<_, _>>()?,
+        rules: rules.collect::<Result<_, _>>()?,
+        seed: raw.workers.seed,
+    })
+}
+
+/// Whether workers must read the input in order each.
+pub(super) fn needs_order(raw: &Raw) -> bool {
+    raw.input.enableregexes
+        || raw.workers.cookies
+        || !raw.workers.data.is_empty()
+        || raw.rules.iter().any(|rule| !rule.extracts.is_empty())
+}
+
+fn data(raw: &RawData) -> Result<DataSettings, Bad> {
+    let delimiter = match &raw.delimiter {
+        None => b',',
+        Some(text) => match text.value.as_bytes() {
+            b"tab" | b"\\t" => b'\t',
+            [byte] if *byte != b'"' && !matches!(byte, b'\r' | b'\n') => *byte,
+            _ => {
+                let reason = "write one ASCII character, or tab";
+                return Err(Bad::at(text, "workers.data.delimiter", reason));
+            }
+        },
+    };
+    let order = match raw.order.as_ref().map(|order| (order, &*order.value)) {
+        None | Some((_, "loop")) => DataOrder::Loop,
+        Some((_, "random")) => DataOrder::Random,
+        Some((_, "once")) => DataOrder::Once,
+        Some((order, _)) => {
+            return Err(Bad::at(
+                order,
+                "workers.data.order",
+                "write loop, random or once",
+            ));
+        }
+    };
+    // Read when the run starts; that it is there can be said with the line now.
+    let file = PathBuf::from(&raw.file.value);
+    if !file.is_file() {
+        let reason = format!("there is no file {:?}", raw.file.value);
+        return Err(Bad::at(&raw.file, "workers.data.file", reason));
+    }
+    Ok(DataSettings {
+        file,
+        delimiter,
+        quoted: raw.quoted.unwrap_or(true),
+        names: raw.names.clone(),
+        order,
+    })
+}
+
+fn rule(raw: &RawRule, sharing: Sharing) -> Result<RuleSettings, Bad> {
+    let extracts = raw.extracts.iter();
+    let rule = RuleSettings {
+        label: raw.label.value.clone(),
+        script: Script {
+            extracts: extracts
+                .map(|(name, extract)| extract.clone().named(name.clone()))
+                .collect(),
+            asserts: raw.asserts.iter().cloned().map(Assert::from).collect(),
+            think: raw.think.clone(),
+            follow: raw.follow,
+            ..Script::default()
+        },
+    };
+    Compiler::check_rule(&rule, sharing == Sharing::PerWorker)
+        .map_err(|reason| Bad::at(&raw.label, "rules", reason))?;
+    Ok(rule)
+}

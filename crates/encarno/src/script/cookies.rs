@@ -1,0 +1,111 @@
+//! The cookies of one worker, as a browser keeps them (RFC 6265).
+
+use cookie_store::CookieStore;
+use url::Url;
+
+/// As many as browsers keep; more than that are a peer's mischief.
+const COOKIES_MAX: usize = 300;
+const COOKIE_BYTES_MAX: usize = 4096;
+
+/// A worker's jar.
+#[derive(Debug, Default)]
+pub(super) struct Jar {
+    store: CookieStore,
+    count: usize,
+}
+
+impl Jar {
+    pub(super) fn clear(&mut self) {
+        if self.count > 0 {
+            self.store.clear();
+            self.count = 0;
+        }
+    }
+
+    /// What a Set-Cookie header says; one that isn't allowed is left out, as
+    /// browsers do.
+    pub(super) fn take(&mut self, header: &[u8], url: &Url) {
+        if header.len() > COOKIE_BYTES_MAX {
+            return;
+        }
+        if self.count >= COOKIES_MAX {
+            self.count = self.store.iter_unexpired().count();
+            if self.count >= COOKIES_MAX {
+                return;
+            }
+        }
+        let text = String::from_utf8_lossy(header);
+        if self.store.parse(&text, url).is_ok() {
+            self.count += 1;
+        }
+    }
+
+    /// The Cookie header for that URL; false if there is none.
+    pub(super) fn write(&self, url: &Url, out: &mut String) -> bool {
+        out.clear();
+        if self.count == 0 {
+            return false;
+        }
+        for (name, value) in self.store.get_request_values(url) {
+            if !out.is_empty() {
+                out.push_str("; ");
+            }
+            out.push_str(name);
+            out.push('=');
+            out.push_str(value);
+        }
+        !out.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::{COOKIES_MAX, Jar};
+
+    fn sent(jar: &Jar, url: &str) -> String {
+        let mut out = String::new();
+        jar.write(&Url::parse(url).expect("a URL"), &mut out);
+        let mut cookies: Vec<_> = out.split("; ").collect();
+        cookies.sort_unstable();
+        cookies.join("; ")
+    }
+
+    #[test]
+    fn path_host_and_end_are_kept_to() {
+        let mut jar = Jar::default();
+        let url = Url::parse("http://a.test:8080/dir/page").expect("a URL");
+        for header in [
+            "root=1; Path=/",
+            "here=2",
+            "wide=3; Domain=a.test; Path=/",
+            "other=4; Domain=b.test",
+            "safe=5; Secure; Path=/",
+        ] {
+            jar.take(header.as_bytes(), &url);
+        }
+        assert_eq!(sent(&jar, "http://a.test/dir/x"), "here=2; root=1; wide=3");
+        assert_eq!(sent(&jar, "http://a.test/"), "root=1; wide=3");
+        assert_eq!(sent(&jar, "http://sub.a.test/"), "wide=3");
+        assert_eq!(sent(&jar, "http://b.test/"), "");
+        jar.take(b"root=1; Path=/; Max-Age=0", &url);
+        assert_eq!(sent(&jar, "http://a.test/"), "wide=3");
+        jar.clear();
+        assert_eq!(sent(&jar, "http://a.test/"), "");
+    }
+
+    #[test]
+    fn a_jar_is_bounded() {
+        let mut jar = Jar::default();
+        let url = Url::parse("http://a.test/").expect("a URL");
+        for number in 0..2 * COOKIES_MAX {
+            jar.take(format!("c{number}=x").as_bytes(), &url);
+        }
+        jar.take(format!("long={}", "x".repeat(5000)).as_bytes(), &url);
+        assert_eq!(
+            sent(&jar, "http://a.test/").split("; ").count(),
+            COOKIES_MAX
+        );
+    }
+}

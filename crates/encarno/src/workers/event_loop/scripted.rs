@@ -1,0 +1,108 @@
+//! Where scripts come in: before a hit starts, and after it has ended.
+
+use super::{Running, Timeout, Wake};
+use crate::hit::Record;
+use crate::nib::Nib;
+use crate::script::{Admission, Ended, Plan};
+use crate::workers::feed::Next;
+
+impl<N: Nib> Running<N> {
+    /// The next record for that worker, as far as its earlier hits allow.
+    pub(super) fn next_record(&mut self, index: u32) -> Next {
+        loop {
+            let record = match self.engine.feed.next(index) {
+                Next::Record(record) => record,
+                other => return other,
+            };
+            let Some(plan) = &record.plan else {
+                return Next::Record(record);
+            };
+            match self.admit(index, &record, plan) {
+                Admission::Go => return Next::Record(record),
+                Admission::Skip => {}
+                Admission::End => return Next::End,
+            }
+        }
+    }
+
+    fn admit(&mut self, index: u32, record: &Record, plan: &Plan) -> Admission {
+        let worker = &mut self.workers[index as usize];
+        match &mut self.engine.desk {
+            Some(desk) => worker
+                .session
+                .get_or_insert_default()
+                .admit(record, plan, desk),
+            None => Admission::Go,
+        }
+    }
+
+    /// Makes the shot ready; false if it has ended by that.
+    pub(super) fn prepare(&mut self, index: u32, plan: &Plan) -> bool {
+        let worker = &mut self.workers[index as usize];
+        if let Some(timeout_ns) = plan.timeout_ns {
+            let due_ns = worker.shot.hit.started_ns.saturating_add(timeout_ns);
+            self.deadlines.remove(index);
+            self.deadlines.push(index, Timeout::Own);
+            self.wake_at(index, due_ns, Wake::Timeout);
+        }
+        let worker = &mut self.workers[index as usize];
+        let Some(desk) = &mut self.engine.desk else {
+            return true;
+        };
+        let session = worker.session.get_or_insert_default();
+        let result = session.prepare(plan, &mut worker.shot, desk);
+        if let Err((code, text)) = result {
+            let hit = &mut worker.shot.hit;
+            hit.net_code = code;
+            hit.error = text;
+            hit.ended_ns = self.engine.clock.now_ns();
+        }
+        result.is_ok()
+    }
+
+    /// How long the worker pauses now; none if the hit goes on.
+    pub(super) fn conclude(&mut self, index: u32) -> Option<u64> {
+        let worker = &mut self.workers[index as usize];
+        let (Some(plan), Some(desk)) = (&worker.plan, &mut self.engine.desk) else {
+            return Some(0);
+        };
+        let answer = self.engine.nib.answer(&worker.connection);
+        let session = worker.session.get_or_insert_default();
+        match session.conclude(plan, &mut worker.shot, answer, desk) {
+            Ended::Done { rest_ns, close } => {
+                let hit = &worker.shot.hit;
+                if hit.error.0 != 0 && hit.net_code == 0 {
+                    self.engine.counters.unmet.add(1);
+                }
+                if close {
+                    self.engine.nib.abandon(&mut worker.connection);
+                }
+                Some(rest_ns)
+            }
+            Ended::Follow => {
+                self.engine.counters.redirects.add(1);
+                let mut io = self.means.io(index);
+                let step = self
+                    .engine
+                    .nib
+                    .start(&mut worker.connection, &mut worker.shot, &mut io);
+                self.take_step(index, step);
+                None
+            }
+        }
+    }
+
+    /// The worker pauses: it has no hit, and takes none.
+    pub(super) fn rest(&mut self, index: u32, rest_ns: u64) {
+        let until_ns = self.engine.clock.now_ns().saturating_add(rest_ns);
+        self.wake_at(index, until_ns, Wake::Rested);
+        let sleeping = &self.engine.counters.sleeping;
+        sleeping.set(sleeping.get() + 1);
+    }
+
+    pub(super) fn rested(&mut self, index: u32) {
+        let sleeping = &self.engine.counters.sleeping;
+        sleeping.set(sleeping.get() - 1);
+        self.free.push(index);
+    }
+}
