@@ -120,7 +120,7 @@ impl Bad {
 fn settings(raw: Raw, text: &str) -> Result<RunSettings, Bad> {
     let input = input(&raw)?;
     let script = script::script(&raw, input.sharing)?;
-    let workload = workload::workload(&raw.workers, &input)?;
+    let workload = workload::workload(&raw.workers, &input, script::is_bounded(&script))?;
     let run = &raw.run;
     Ok(RunSettings {
         workload,

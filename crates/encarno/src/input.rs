@@ -270,8 +270,14 @@ impl Iterator for Input {
 
     fn next(&mut self) -> Option<Self::Item> {
         while !self.ended {
-            let start = self.source.offset();
-            let bad = match self.parser.next(&mut self.source, &mut self.context) {
+            let (start, parsed) = match self.parser.start(&mut self.source) {
+                Ok(start) => {
+                    let parsed = self.parser.next(&mut self.source, &mut self.context);
+                    (start, parsed)
+                }
+                Err(error) => (self.source.offset(), Err(error.into())),
+            };
+            let bad = match parsed {
                 Ok(Some(record)) => match self.good(record) {
                     Ok(Some(record)) => return Some(Ok(record)),
                     Ok(None) => continue,
@@ -329,6 +335,11 @@ pub struct InputError {
 /// A format. It leaves the source where the next record may start, after a
 /// broken one too.
 trait Parse: Send {
+    /// Goes to where the next record starts, and says where that is.
+    fn start(&mut self, source: &mut Source) -> std::io::Result<u64> {
+        Ok(source.offset())
+    }
+
     /// The next record; none at the end of the file.
     fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad>;
 

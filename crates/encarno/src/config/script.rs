@@ -18,6 +18,11 @@ pub(super) fn script(raw: &Raw, sharing: Sharing) -> Result<ScriptSettings, Bad>
     })
 }
 
+/// Whether the run ends with its rows.
+pub(super) fn is_bounded(script: &ScriptSettings) -> bool {
+    script.data.iter().any(|data| data.order == DataOrder::Once)
+}
+
 /// Whether workers must read the input in order each.
 pub(super) fn needs_order(raw: &Raw) -> bool {
     raw.input.enableregexes

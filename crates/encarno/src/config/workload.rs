@@ -11,7 +11,11 @@ use crate::settings::{
 /// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
 const WORKERS_MAX: usize = 10_000;
 
-pub(super) fn workload(raw: &RawWorkers, input: &InputSettings) -> Result<Workload, Bad> {
+pub(super) fn workload(
+    raw: &RawWorkers,
+    input: &InputSettings,
+    ends_with_rows: bool,
+) -> Result<Workload, Bad> {
     let schedule = schedule(raw)?;
     let duration_max = duration(&raw.duration, "workers.duration")?;
     match raw.mode.as_ref().map(|mode| (mode, &*mode.value)) {
@@ -24,7 +28,7 @@ pub(super) fn workload(raw: &RawWorkers, input: &InputSettings) -> Result<Worklo
             spin: raw.spin,
         })),
         Some((_, "closed")) => {
-            let bounded = input.passes.is_some() || input.records_max.is_some();
+            let bounded = ends_with_rows || input.passes.is_some() || input.records_max.is_some();
             let workers = match schedule {
                 Some(schedule) => schedule,
                 // Go-encarno made no worker then; with a bounded input it is clear what is meant.

@@ -26,8 +26,12 @@ pub(super) struct PayloadParser {
 }
 
 impl Parse for PayloadParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn start(&mut self, source: &mut Source) -> std::io::Result<u64> {
         source.skip_line_ends()?;
+        Ok(source.offset())
+    }
+
+    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
         let start = source.offset();
         let Some(line) = source.line()? else {
             return Ok(None);

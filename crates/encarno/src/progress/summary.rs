@@ -106,7 +106,8 @@ pub struct Summary {
     pub bad: u64,
     /// Whether it was stopped.
     pub stop: Stop,
-    /// Failures by net code and text, the most frequent first.
+    /// Failures by net code and text, the most frequent first; code 0 = an
+    /// answer that isn't as asserted.
     pub failures: Vec<(u16, String, u64)>,
     /// Whether the generator itself was the limit.
     pub verdict: Verdict,
@@ -275,8 +276,17 @@ impl fmt::Display for Summary {
         if totals.refused > 0 {
             writeln!(f, "{} answers with a code from 400 on", totals.refused)?;
         }
+        if totals.unmet > 0 {
+            writeln!(f, "{} answers not as asserted", totals.unmet)?;
+        }
         for (code, text, count) in self.failures.iter().take(REASONS_SHOWN) {
-            writeln!(f, "{count} failed with {code}: {text}")?;
+            match code {
+                0 => writeln!(f, "{count} with {text}")?,
+                code => writeln!(f, "{count} failed with {code}: {text}")?,
+            }
+        }
+        if totals.redirects > 0 {
+            writeln!(f, "{} redirects followed", totals.redirects)?;
         }
         for (name, times) in [
             ("service", &self.service),

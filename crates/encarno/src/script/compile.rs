@@ -220,10 +220,8 @@ impl Compiler {
             }
         };
         drop(state);
-        record.plan = match plan {
-            None if self.active.load(Ordering::Relaxed) => Some(Arc::clone(&self.plain)),
-            plan => plan,
-        };
+        record.plan = plan;
+        self.complete(record);
         let edits = |plan: &Plan| plan.replaces.is_some() || plan.follow > 0 || self.cookies;
         if matches!(record.payload, Payload::File { .. })
             && record.plan.as_deref().is_some_and(edits)
@@ -235,6 +233,13 @@ impl Compiler {
             );
         }
         Ok(())
+    }
+
+    /// In a run with sessions each record is part of one.
+    pub fn complete(&self, record: &mut Record) {
+        if record.plan.is_none() && self.active.load(Ordering::Relaxed) {
+            record.plan = Some(Arc::clone(&self.plain));
+        }
     }
 
     fn make(

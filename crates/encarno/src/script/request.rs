@@ -85,7 +85,7 @@ impl<'a> Request<'a> {
         };
         let target = std::str::from_utf8(self.target).ok()?;
         // A proxy is asked with the whole URL.
-        if target.contains("://") {
+        if !target.starts_with('/') {
             return Url::parse(target).ok();
         }
         Url::parse(&format!("{scheme}://{host}{target}")).ok()
@@ -162,6 +162,13 @@ mod tests {
         assert_eq!(request.rest, b"\r\nbody");
         let url = request.url("https://10.0.0.1:8443").unwrap();
         assert_eq!(url.as_str(), "https://[::1]:80/a?b");
+        let proxied = Request::parse(b"GET http://a/b?http://c HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(proxied.url("").unwrap().as_str(), "http://a/b?http://c");
+        let nested = Request::parse(b"GET /b?http://c HTTP/1.1\r\n\r\n").unwrap();
+        assert_eq!(
+            nested.url("http://h").unwrap().as_str(),
+            "http://h/b?http://c"
+        );
         let bare = Request::parse(b"GET / HTTP/1.0\n\n").unwrap();
         assert_eq!((bare.headers, bare.rest), (&b""[..], &b"\n"[..]));
         assert_eq!(bare.url("h:8/x").unwrap().as_str(), "http://h:8/");

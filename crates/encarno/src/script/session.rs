@@ -346,17 +346,20 @@ impl Session {
     /// True if the shot holds the next request.
     fn follow(&mut self, plan: &Plan, shot: &mut Shot, head: &[u8], desk: &mut Desk) -> bool {
         let status = shot.hit.protocol_code;
-        let (Some(url), Some(location)) = (&self.url, header(head, "location")) else {
-            return false;
-        };
         if plan.follow == 0 || !Redirect::is_status(status) {
             return false;
         }
+        let Some(location) = header(head, "location") else {
+            return false;
+        };
         if self.earlier.hops >= plan.follow {
             shot.hit.error = desk.texts.redirects;
             return false;
         }
-        let redirect = Redirect::new(status, url, location);
+        let redirect = self
+            .url
+            .as_ref()
+            .and_then(|url| Redirect::new(status, url, location));
         let (Some(redirect), Some(request)) = (redirect, Request::parse(&self.request)) else {
             shot.hit.error = desk.texts.location;
             return false;

@@ -163,7 +163,7 @@ impl Reader {
     ) -> Result<(Self, Vec<Feed>), InputFailure> {
         let counts = Arc::new(Counts::default());
         let open = || input::open(settings, strings).map(|input| input.compiled_by(scripts));
-        if let Some(feeds) = held::read(settings, open, workers, &counts)? {
+        if let Some(feeds) = held::read(settings, open, scripts, workers, &counts)? {
             let threads = Vec::new();
             return Ok((Self { threads, counts }, feeds));
         }

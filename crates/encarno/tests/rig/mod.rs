@@ -183,7 +183,7 @@ pub fn run_with(
     }
 }
 
-fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, String>) {
+pub fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, String>) {
     let (mut hits, mut texts) = (Vec::new(), HashMap::new());
     let mut reader = stats::open(path).unwrap();
     while let Some(block) = reader.next_block().unwrap() {

@@ -73,6 +73,7 @@ impl<N: Nib> Running<N> {
                 let hit = &worker.shot.hit;
                 if hit.error.0 != 0 && hit.net_code == 0 {
                     self.engine.counters.unmet.add(1);
+                    self.engine.counters.count_failure(0, hit.error);
                 }
                 if close {
                     self.engine.nib.abandon(&mut worker.connection);

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{Counts, Feed, InputFailure, Next, check};
 use crate::hit::{Payload, Record};
 use crate::input::{Input, InputError};
+use crate::script::Compiler;
 use crate::settings::{AutoLabel, InputSettings, Sharing};
 
 /// More than that is read by each worker as it goes.
@@ -59,6 +60,7 @@ impl Held {
 pub(super) fn read(
     settings: &InputSettings,
     open: impl Fn() -> Result<Input, InputError>,
+    scripts: &Compiler,
     workers: &[usize],
     counts: &Counts,
 ) -> Result<Option<Vec<Feed>>, InputFailure> {
@@ -86,6 +88,10 @@ pub(super) fn read(
         }
         records.push(record);
     }
+    // Those before the first script are read only once: their plan comes now.
+    records
+        .iter_mut()
+        .for_each(|record| scripts.complete(record));
     let feed = |&count: &usize| {
         // A copy for each loop, so that they don't share the payloads' counters.
         let records = records.iter().map(|record| {
