@@ -11,14 +11,14 @@
 //!
 //! - [`definition`], [`json`]: scripts, as files have them
 //! - [`pattern`]: Go's regular expressions for the `regex` crate
-//! - [`compile`]: scripts and rules into plans
+//! - [`plan`], [`compile`]: scripts and rules, compiled
 //! - [`data`]: rows of files, for each pass of a worker
 //! - [`variables`], [`template`]: values, and where they are put in
 //! - [`cookies`], [`request`]: what is added to the request
 //! - [`answer`]: head and body of what came
 //! - [`redirect`]: the request that follows a 3xx
 //! - [`extract`], [`check`]: values out of the answer, and whether it is right
-//! - [`session`]: one worker's part of all that
+//! - [`desk`], [`session`]: one worker's part of all that
 
 mod answer;
 mod check;
@@ -26,20 +26,24 @@ mod compile;
 mod cookies;
 mod data;
 mod definition;
+mod desk;
 mod extract;
 mod json;
 mod pattern;
+mod plan;
 mod redirect;
 mod request;
 mod session;
 mod template;
 mod variables;
 
-pub use compile::{Compiler, Plan, ScriptError};
+pub use compile::{Compiler, ScriptError};
 pub use data::{DataError, DataSource};
 pub use definition::{Assert, Extract, OnFail, Script, Subject};
+pub use desk::Desk;
 pub use json::{JsonAssert, JsonExtract, assert_json, extract_json};
-pub use session::{Admission, Desk, Ended, Session};
+pub use plan::Plan;
+pub use session::{Admission, Ended, Session};
 pub use template::fill_fixed;
 
 /// So much of an answer is looked at; what follows isn't kept.

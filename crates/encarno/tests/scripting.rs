@@ -718,7 +718,9 @@ fn mistakes_name_their_place() {
             vec!["protocol.delay"],
         ),
     ] {
-        let error = try_flow(&site, sections, &[first.clone()]).err().unwrap();
+        let error = try_flow(&site, sections, std::slice::from_ref(&first))
+            .err()
+            .unwrap();
         for reason in reasons {
             assert!(error.contains(reason), "{error}");
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use csv::{ByteRecord, ReaderBuilder};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::compile::Names;
+use super::plan::Names;
 use super::variables::{Slot, Variables};
 use crate::settings::{DataOrder, DataSettings, uniform};
 

@@ -278,7 +278,8 @@ mod tests {
 
     #[test]
     fn what_go_accepts() {
-        let cases: &[(&str, &[u8], Option<&[u8]>)] = &[
+        type Case<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+        let cases: &[Case<'_>] = &[
             (
                 r#"{"token": "([^"]+)"}"#,
                 br#"{"token": "a{1}"}"#,

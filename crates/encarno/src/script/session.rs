@@ -1,106 +1,23 @@
 //! One worker's part: what it knows, before a hit and after it.
 
-use std::sync::Arc;
-
 use bytes::{Bytes, BytesMut};
-use rand_xoshiro::Xoshiro256PlusPlus;
-use rand_xoshiro::rand_core::SeedableRng;
 use url::Url;
 
 use super::answer::{Answer, final_head, values};
-use super::compile::{Compiler, Plan};
 use super::cookies::Jar;
 use super::definition::OnFail;
-use super::pattern::Matchers;
+use super::desk::{ADDRESSES_END, Desk, LABELS_END};
+use super::plan::Plan;
 use super::redirect::Redirect;
 use super::request::{Request, header};
-use super::template::{TooLong, fill, fill_request, is_template};
+use super::template::{TooLong, fill_request, is_template};
 use super::variables::Variables;
 use crate::hit::{Hit, Payload, Record};
 use crate::nib::{Shot, code};
-use crate::strings::{StringId, Strings};
+use crate::strings::StringId;
 
-/// Labels and addresses that values may make of one; more share a label, or fail.
-const LABELS_END: StringId = StringId(1_000_000);
-const ADDRESSES_END: StringId = StringId(2_000_000);
 /// Buffers that grew beyond are given back.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
-
-/// What all sessions of one event loop use.
-#[derive(Debug)]
-pub struct Desk {
-    compiler: Arc<Compiler>,
-    strings: Strings,
-    random: Xoshiro256PlusPlus,
-    matchers: Matchers,
-    body: Vec<u8>,
-    text: BytesMut,
-    lengths: Vec<usize>,
-    cookies: String,
-    /// Of records that have none.
-    address: Arc<str>,
-    texts: Texts,
-}
-
-#[derive(Debug)]
-struct Texts {
-    request_too_long: StringId,
-    value_too_long: StringId,
-    redirects: StringId,
-    location: StringId,
-    labels: StringId,
-    addresses: StringId,
-}
-
-impl Desk {
-    /// Of that event loop.
-    pub fn new(
-        compiler: Arc<Compiler>,
-        address: Option<&str>,
-        event_loop: usize,
-        strings: &Strings,
-    ) -> Self {
-        let seed = compiler.seed.wrapping_add(event_loop as u64);
-        Self {
-            random: Xoshiro256PlusPlus::seed_from_u64(seed),
-            compiler,
-            strings: strings.clone(),
-            matchers: Matchers::default(),
-            body: Vec::new(),
-            text: BytesMut::new(),
-            lengths: Vec::new(),
-            cookies: String::new(),
-            address: address.unwrap_or_default().into(),
-            texts: Texts {
-                request_too_long: strings.intern("with its values the request is too long"),
-                value_too_long: strings.intern("an extracted value is too long"),
-                redirects: strings.intern("more redirects than are followed"),
-                location: strings.intern("a redirect to where HTTP can't go"),
-                labels: strings.intern("(more labels)"),
-                addresses: strings.intern("too many different addresses"),
-            },
-        }
-    }
-
-    fn address_of(&self, id: StringId) -> Arc<str> {
-        match id {
-            StringId(0) => Arc::clone(&self.address),
-            id => self.strings.get(id).unwrap_or_else(|| "".into()),
-        }
-    }
-
-    fn fill_text(&mut self, text: &str, plan: &Plan, variables: &Variables) -> Result<(), TooLong> {
-        self.text.clear();
-        let replaces = plan.replaces.as_deref().unwrap_or_default();
-        fill(
-            text.as_bytes(),
-            replaces,
-            variables,
-            &mut self.text,
-            &mut self.lengths,
-        )
-    }
-}
 
 /// Whether a record is this worker's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -249,6 +166,7 @@ impl Session {
     }
 
     fn add_cookies(&mut self, plan: &Plan, shot: &mut Shot, desk: &mut Desk) {
+        self.url = None;
         if plan.follow == 0 && !desk.compiler.cookies {
             return;
         }

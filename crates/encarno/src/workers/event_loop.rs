@@ -6,7 +6,7 @@ mod starting;
 mod waiting;
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, BinaryHeap};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use rustix::io::Errno;
 
 use super::control::{Control, Stop};
 use super::counters::Counters;
-use super::deadlines::{Deadlines, Timeout};
+use super::deadlines::Deadlines;
 use super::feed::Feed;
 use super::pace::Pace;
 use crate::clock::{Clock, thread_cpu_ns};
@@ -110,6 +110,7 @@ impl<N: Nib> EventLoop<N> {
             free: Vec::new(),
             workers_ended: 0,
             deadlines: Deadlines::new(),
+            own_deadlines: BTreeSet::new(),
             wakes: BinaryHeap::new(),
             active: 0,
             active_until_ns: 0,
@@ -169,8 +170,6 @@ enum Wake {
     Nib,
     /// The worker's pause is over.
     Rested,
-    /// The hit's own timeout.
-    Timeout,
 }
 
 struct Texts {
@@ -188,6 +187,8 @@ struct Running<N: Nib> {
     /// Workers whose own input has ended.
     workers_ended: usize,
     deadlines: Deadlines,
+    /// When and where hits time out that have a timeout of their own.
+    own_deadlines: BTreeSet<(u64, u32)>,
     /// Instant, worker, generation, and what for.
     wakes: BinaryHeap<Reverse<(u64, u32, u32, Wake)>>,
     /// Closed: how many workers may run, and until when that holds.

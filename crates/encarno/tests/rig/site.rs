@@ -9,13 +9,13 @@ use std::time::Duration;
 
 /// A request as it came.
 #[derive(Clone, Debug)]
-pub struct Asked {
-    pub method: String,
-    pub target: String,
-    pub headers: HashMap<String, String>,
-    pub body: Vec<u8>,
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) target: String,
+    pub(crate) headers: HashMap<String, String>,
+    pub(crate) body: Vec<u8>,
     /// Which connection.
-    pub connection: usize,
+    pub(crate) connection: usize,
 }
 
 #[derive(Default)]
@@ -25,13 +25,13 @@ struct Memory {
     sessions: HashMap<String, (String, String)>,
 }
 
-pub struct Site {
-    pub address: SocketAddr,
+pub(crate) struct Site {
+    pub(crate) address: SocketAddr,
     memory: Arc<Mutex<Memory>>,
 }
 
 impl Site {
-    pub fn start(listen: &str) -> Self {
+    pub(crate) fn start(listen: &str) -> Self {
         let listener = TcpListener::bind(listen).unwrap();
         let address = listener.local_addr().unwrap();
         let memory = Arc::new(Mutex::new(Memory::default()));
@@ -45,12 +45,12 @@ impl Site {
         Self { address, memory }
     }
 
-    pub fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
     /// All requests, in the order in which they came.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<Asked> {
         lock(&self.memory).asked.clone()
     }
 }

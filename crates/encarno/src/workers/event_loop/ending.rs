@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use super::{Running, Timeout, Wake};
+use super::scripted::Afterwards;
+use super::{Running, Wake};
 use crate::hit::Payload;
 use crate::nib::{Nib, code};
 use crate::strings::StringId;
@@ -11,10 +12,10 @@ impl<N: Nib> Running<N> {
     /// False if the hit goes on: it follows a redirect.
     #[inline]
     pub(super) fn finish(&mut self, index: u32) -> bool {
-        let mut rest_ns = 0;
+        let mut afterwards = Afterwards::default();
         if self.workers[index as usize].plan.is_some() {
             match self.conclude(index) {
-                Some(rest) => rest_ns = rest,
+                Some(scripted) => afterwards = scripted,
                 None => return false,
             }
         }
@@ -49,9 +50,11 @@ impl<N: Nib> Running<N> {
                 .recorder
                 .trace(hit, request, self.engine.nib.answer(&worker.connection));
         }
-        self.deadlines.remove(index);
-        if rest_ns > 0 {
-            self.rest(index, rest_ns);
+        if !afterwards.had_own_timeout {
+            self.deadlines.remove(index);
+        }
+        if afterwards.rest_ns > 0 {
+            self.rest(index, afterwards.rest_ns);
         } else {
             self.free.push(index);
         }
@@ -64,23 +67,24 @@ impl<N: Nib> Running<N> {
                 return;
             }
             self.wakes.pop();
-            let worker = &self.workers[index as usize];
-            if worker.generation != generation {
+            if self.workers[index as usize].generation != generation {
                 continue;
             }
             match wake {
                 Wake::Nib => self.wake(index),
                 Wake::Rested => self.rested(index),
-                Wake::Timeout if worker.running => {
-                    self.give_up(index, code::TIMEOUT, self.texts.timeout, now_ns);
-                }
-                Wake::Timeout => {}
             }
         }
     }
 
     pub(super) fn time_out(&mut self, now_ns: u64) {
-        while let Some(index) = self.deadlines.oldest(Timeout::OfAll) {
+        while let Some(&(due_ns, index)) = self.own_deadlines.first() {
+            if due_ns > now_ns {
+                break;
+            }
+            self.give_up(index, code::TIMEOUT, self.texts.timeout, now_ns);
+        }
+        while let Some(index) = self.deadlines.oldest() {
             let started_ns = self.workers[index as usize].shot.hit.started_ns;
             if now_ns.saturating_sub(started_ns) < self.engine.timeout_ns {
                 return;
@@ -90,10 +94,9 @@ impl<N: Nib> Running<N> {
     }
 
     pub(super) fn cancel_all(&mut self, now_ns: u64) {
-        for list in [Timeout::OfAll, Timeout::Own] {
-            while let Some(index) = self.deadlines.oldest(list) {
-                self.give_up(index, code::CANCELLED, self.texts.cancelled, now_ns);
-            }
+        let own = |running: &Self| running.own_deadlines.first().map(|&(_, index)| index);
+        while let Some(index) = self.deadlines.oldest().or_else(|| own(self)) {
+            self.give_up(index, code::CANCELLED, self.texts.cancelled, now_ns);
         }
     }
 

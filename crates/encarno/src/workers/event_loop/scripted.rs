@@ -1,10 +1,19 @@
 //! Where scripts come in: before a hit starts, and after it has ended.
 
-use super::{Running, Timeout, Wake};
+use super::{Running, Wake};
 use crate::hit::Record;
 use crate::nib::Nib;
 use crate::script::{Admission, Ended, Plan};
 use crate::workers::feed::Next;
+
+/// What is done once a hit has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Afterwards {
+    /// The worker pauses so long.
+    pub(super) rest_ns: u64,
+    /// The hit is no longer among the deadlines.
+    pub(super) had_own_timeout: bool,
+}
 
 impl<N: Nib> Running<N> {
     /// The next record for that worker, as far as its earlier hits allow.
@@ -42,10 +51,8 @@ impl<N: Nib> Running<N> {
         if let Some(timeout_ns) = plan.timeout_ns {
             let due_ns = worker.shot.hit.started_ns.saturating_add(timeout_ns);
             self.deadlines.remove(index);
-            self.deadlines.push(index, Timeout::Own);
-            self.wake_at(index, due_ns, Wake::Timeout);
+            self.own_deadlines.insert((due_ns, index));
         }
-        let worker = &mut self.workers[index as usize];
         let Some(desk) = &mut self.engine.desk else {
             return true;
         };
@@ -60,11 +67,11 @@ impl<N: Nib> Running<N> {
         result.is_ok()
     }
 
-    /// How long the worker pauses now; none if the hit goes on.
-    pub(super) fn conclude(&mut self, index: u32) -> Option<u64> {
+    /// None if the hit goes on.
+    pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
         let worker = &mut self.workers[index as usize];
         let (Some(plan), Some(desk)) = (&worker.plan, &mut self.engine.desk) else {
-            return Some(0);
+            return Some(Afterwards::default());
         };
         let answer = self.engine.nib.answer(&worker.connection);
         let session = worker.session.get_or_insert_default();
@@ -78,7 +85,14 @@ impl<N: Nib> Running<N> {
                 if close {
                     self.engine.nib.abandon(&mut worker.connection);
                 }
-                Some(rest_ns)
+                if let Some(timeout_ns) = plan.timeout_ns {
+                    let due_ns = hit.started_ns.saturating_add(timeout_ns);
+                    self.own_deadlines.remove(&(due_ns, index));
+                }
+                Some(Afterwards {
+                    rest_ns,
+                    had_own_timeout: plan.timeout_ns.is_some(),
+                })
             }
             Ended::Follow => {
                 self.engine.counters.redirects.add(1);

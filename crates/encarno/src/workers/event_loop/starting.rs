@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Head, Running, Timeout, Worker};
+use super::{Head, Running, Worker};
 use crate::hit::{Hit, Payload, Record};
 use crate::nib::{Nib, Shot};
 use crate::strings::StringId;
@@ -237,7 +237,7 @@ impl<N: Nib> Running<N> {
             keep_bytes_max: self.engine.keep_answer_bytes_max,
         };
         worker.plan = None;
-        self.deadlines.push(index, Timeout::OfAll);
+        self.deadlines.push(index);
         if let Some(plan) = record.plan {
             let ready = self.prepare(index, &plan);
             self.workers[index as usize].plan = Some(plan);

@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use rustix::event::epoll::Event;
 
-use super::{LoopError, Running, TURN_NS_MAX, Timeout};
+use super::{LoopError, Running, TURN_NS_MAX};
 use crate::nib::Nib;
 use crate::workers::pace::Pace;
 
@@ -28,9 +28,12 @@ impl<N: Nib> Running<N> {
         if let Some(&Reverse((wake_ns, ..))) = self.wakes.peek() {
             instant_ns = instant_ns.min(wake_ns);
         }
-        if let Some(index) = self.deadlines.oldest(Timeout::OfAll) {
+        if let Some(index) = self.deadlines.oldest() {
             let started_ns = self.workers[index as usize].shot.hit.started_ns;
             instant_ns = instant_ns.min(started_ns.saturating_add(self.engine.timeout_ns));
+        }
+        if let Some(&(due_ns, _)) = self.own_deadlines.first() {
+            instant_ns = instant_ns.min(due_ns);
         }
         if self.ended {
             return instant_ns;
