@@ -3,6 +3,9 @@
 //! side without k6.
 //!
 //! `blast URL PREFIX IN_FLIGHT PAYLOAD_BYTES SECONDS`
+//!
+//! URL is that of NATS, or `tcp://HOST:PORT` of a receiver. There, PREFIX is `shared`
+//! for one connection, or `single` for a connection for each call.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used)]
 
@@ -12,7 +15,41 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::blaster::{self, Packet};
-use encarno_wrpc::nats::{Connection, Options, subject};
+use encarno_wrpc::nats::{Connection, Options, Subject, subject};
+use encarno_wrpc::{Outcome, tcp};
+
+enum Target {
+    Nats(Connection, Subject),
+    Tcp(tcp::Client, tcp::Function),
+}
+
+impl Target {
+    async fn new(url: &str, prefix: &str) -> Self {
+        let Some(addr) = url.strip_prefix("tcp://") else {
+            let options = Options::new(url).expect("URL");
+            let connection = Connection::connect(&options).await.expect("connect");
+            let function = subject::function(prefix, blaster::INSTANCE, blaster::FUNCTION);
+            return Self::Nats(connection, function.expect("PREFIX"));
+        };
+        let mut options = tcp::Options::new(addr).expect("URL");
+        options.reuse = match prefix {
+            "shared" => true,
+            "single" => false,
+            _ => panic!("over TCP, PREFIX is `shared` or `single`"),
+        };
+        let function = tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION);
+        Self::Tcp(tcp::Client::new(options), function)
+    }
+
+    async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
+        match self {
+            Self::Nats(connection, function) => {
+                connection.call(function.clone(), params, deadline).await
+            }
+            Self::Tcp(client, function) => client.call(function, params, deadline).await,
+        }
+    }
+}
 
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -34,10 +71,7 @@ fn main() {
         .expect("runtime");
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let connection = Connection::connect(&Options::new(url).expect("URL"))
-            .await
-            .expect("connect");
-        let function = subject::function(prefix, blaster::INSTANCE, blaster::FUNCTION).unwrap();
+        let target = Rc::new(Target::new(url, prefix).await);
         let params = Bytes::from(
             Packet {
                 payload: &payload,
@@ -53,8 +87,7 @@ fn main() {
         let end = started + Duration::from_secs(seconds);
         let workers: Vec<_> = (0..in_flight)
             .map(|_| {
-                let (connection, function, params) =
-                    (connection.clone(), function.clone(), params.clone());
+                let (target, params) = (Rc::clone(&target), params.clone());
                 let (latencies_us, failed) = (Rc::clone(&latencies_us), Rc::clone(&failed));
                 tokio::task::spawn_local(async move {
                     loop {
@@ -63,9 +96,7 @@ fn main() {
                             return;
                         }
                         let deadline = begin + Duration::from_secs(10);
-                        let outcome = connection
-                            .call(function.clone(), params.clone(), deadline)
-                            .await;
+                        let outcome = target.call(params.clone(), deadline).await;
                         if let Err(error) = outcome.result {
                             failed.set(failed.get() + 1);
                             eprintln!("{}: {error}", error.code);
