@@ -188,8 +188,8 @@ impl Single {
         peer: &str,
     ) -> Result<(), Error> {
         let has_params = !params.is_empty();
-        self.traffic.bytes_sent = (function.names().len() + params.len()) as u64;
         let mut out = encode(function, params);
+        self.traffic.bytes_sent = out.len() as u64;
         self.timing.sent = Some(Instant::now());
         let mut inbox = BytesMut::new();
         let mut frames = Decoder::default();
@@ -220,7 +220,7 @@ impl Single {
                     return Err(self.gone(peer, "the receiver closed it"));
                 }
                 Ok(0) => return self.closed(peer),
-                Ok(_) => {}
+                Ok(count) => self.traffic.bytes_received += count as u64,
                 Err(error) => return Err(self.gone(peer, &error)),
             }
             while let Some(event) = frames.next(&mut inbox).map_err(|error| match error.code {
@@ -250,7 +250,6 @@ impl Single {
                 Ok(())
             }
             Event::Data(data) => {
-                self.traffic.bytes_received += data.len() as u64;
                 if self.results.len() + data.len() > RESULT_BYTES_MAX {
                     let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
                     return Err(Error::new(ErrorCode::PayloadTooLarge, text));
@@ -296,7 +295,6 @@ fn encode(function: &Function, mut params: Bytes) -> Outbox {
     let mut out = Outbox::default();
     let mut head = Vec::with_capacity(function.names().len() + 8);
     frames::put_header(function, &mut head);
-    let is_one_frame = params.len() <= FRAME_BYTES_MAX;
     while !params.is_empty() {
         let frame = params.split_to(params.len().min(FRAME_BYTES_MAX));
         frames::put_head(frame.len(), &mut head);
@@ -305,8 +303,6 @@ fn encode(function: &Function, mut params: Bytes) -> Outbox {
         head.clear();
     }
     out.put(&head);
-    if !is_one_frame {
-        out.put(EMPTY);
-    }
+    out.put(EMPTY);
     out
 }

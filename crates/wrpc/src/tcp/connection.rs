@@ -14,7 +14,7 @@ use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 use tokio::io::AsyncReadExt as _;
 
 use super::frames::{self, Function};
-use super::messages::{self, CHUNK_BYTES_MAX, Kind, Message};
+use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind, Message};
 use super::outbox::Outbox;
 use super::stream::Stream;
 use super::{READ_BYTES, RESULT_BYTES_MAX};
@@ -165,7 +165,7 @@ impl Open<'_> {
             true => Kind::Call,
             false => Kind::CallBegins,
         };
-        sent.bytes = (names.len() + first.len()) as u64;
+        sent.bytes = (HEAD_BYTES + names.len() + first.len()) as u64;
         self.put(kind, names, first).await?;
         sent.at = Some(Instant::now());
         if kind == Kind::CallBegins {
@@ -174,7 +174,7 @@ impl Open<'_> {
             loop {
                 let chunk = params.split_to(params.len().min(CHUNK_BYTES_MAX));
                 let is_end = chunk.is_empty();
-                sent.bytes += chunk.len() as u64;
+                sent.bytes += (HEAD_BYTES + chunk.len()) as u64;
                 self.put(Kind::Params, &[], chunk).await?;
                 if is_end || self.wait(|call| call.finished.is_some()).now() {
                     break;
@@ -373,7 +373,7 @@ impl PendingCall {
         if self.finished.is_some() {
             return Ok(()); // answered twice: the first one counts
         }
-        self.bytes_received += message.payload.len() as u64;
+        self.bytes_received += (HEAD_BYTES + message.payload.len()) as u64;
         match message.kind {
             Kind::Accepted => {
                 self.accepted.get_or_insert(now);

@@ -236,3 +236,139 @@ fn read_head(reader: &mut Reader<'_>) -> Result<(bool, usize), DecodeError> {
     };
     Ok((is_error, reader.unsigned(32, "length of a frame")? as usize))
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::BytesMut;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// The events of `bytes` that arrive in pieces of these sizes; neighbouring
+    /// data is one event. Ends with the first error.
+    fn events(bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Option<Error>) {
+        let mut found: Vec<Event> = Vec::new();
+        let mut frames = Decoder::default();
+        let mut inbox = BytesMut::new();
+        let mut rest = bytes;
+        let mut sizes = sizes.iter().cycle();
+        while !rest.is_empty() {
+            let size = sizes
+                .next()
+                .map_or(rest.len(), |&size| size.clamp(1, rest.len()));
+            inbox.extend_from_slice(&rest[..size]);
+            rest = &rest[size..];
+            loop {
+                match (frames.next(&mut inbox), found.last_mut()) {
+                    (Ok(None), _) => break,
+                    (Ok(Some(Event::Data(data))), Some(Event::Data(before))) => {
+                        *before = [&before[..], &data[..]].concat().into();
+                    }
+                    (Ok(Some(event)), _) => found.push(event),
+                    (Err(error), _) => return (found, Some(error)),
+                }
+            }
+            assert!(
+                inbox.len() <= ERROR_BYTES_MAX.max(HEAD_BYTES_MAX),
+                "{}",
+                inbox.len()
+            );
+        }
+        (found, None)
+    }
+
+    #[test]
+    fn known_frames() {
+        let error = Error::new(ErrorCode::GuestTrap, "it\ntrapped");
+        let mut bytes = vec![0, 3, 1, 2, 3, 0, 0, 0, 0x81, 0x80, 0, 9];
+        put_error(&error, &mut bytes);
+        assert_eq!(&bytes[12..18], [1, 0xff, 0xff, 0xff, 0xff, 0x0f]);
+        let (found, end) = events(&bytes, &[1]);
+        assert_eq!(end, None);
+        assert_eq!(
+            found,
+            [
+                Event::Data(Bytes::from_static(&[1, 2, 3])),
+                Event::Empty,
+                Event::Data(Bytes::from_static(&[9])),
+                Event::Error(Error::new(ErrorCode::GuestTrap, "it trapped")),
+            ]
+        );
+    }
+
+    #[test]
+    fn frames_that_are_refused() {
+        for bytes in [
+            &[2, 0, 0, 1][..],
+            &[1, 0, 1],
+            &[0xff, 0xff, 0xff, 0xff, 0x1f],
+            &[0, 0xff, 0xff, 0xff, 0xff, 0x10],
+            &[1, 0xff, 0xff, 0xff, 0xff, 0x0f, 0xff, 0xff, 1],
+        ] {
+            let (found, error) = events(bytes, &[]);
+            assert_eq!(found, [], "{bytes:?}");
+            assert_eq!(
+                error.map(|error| error.code),
+                Some(ErrorCode::ProtocolViolation)
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn frames_are_the_same_however_they_arrive(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8),
+            error in prop::option::of("[a-z ]{0,40}"),
+            sizes in prop::collection::vec(1usize..70, 1..20),
+        ) {
+            let mut bytes = Vec::new();
+            for frame in &frames {
+                put_head(frame.len(), &mut bytes);
+                bytes.extend_from_slice(frame);
+            }
+            if let Some(text) = error {
+                put_error(&Error::new(ErrorCode::Internal, text), &mut bytes);
+            }
+            let whole = events(&bytes, &[]);
+            prop_assert_eq!(&whole.1, &None);
+            prop_assert_eq!(whole, events(&bytes, &sizes));
+        }
+
+        #[test]
+        fn any_bytes_are_frames_or_an_error(
+            bytes in prop::collection::vec(prop_oneof![0u8..3, any::<u8>()], 0..200),
+            sizes in prop::collection::vec(1usize..9, 1..20),
+        ) {
+            prop_assert_eq!(events(&bytes, &[]).0, events(&bytes, &sizes).0);
+        }
+
+        #[test]
+        fn headers_are_found_when_they_are_whole(
+            instance in "[a-z:/@.0-9]{0,200}",
+            function in "[a-z-]{0,40}",
+        ) {
+            let name = Function::new(&instance, &function);
+            let mut bytes = Vec::new();
+            put_header(&name, &mut bytes);
+            for end in 0..bytes.len() {
+                prop_assert_eq!(take_header(&mut bytes[..end].into()), Ok(None));
+            }
+            bytes.push(7);
+            let mut inbox = BytesMut::from(&bytes[..]);
+            prop_assert_eq!(take_header(&mut inbox), Ok(Some(name.0)));
+            prop_assert_eq!(&inbox[..], [7]);
+        }
+    }
+
+    #[test]
+    fn headers_that_are_refused() {
+        for bytes in [
+            &[1][..],
+            &[0, 0xff, 0xff, 0xff, 0xff, 0x0f],
+            &[0, 0x81, 0x08],
+            &[0, 1, 0xff],
+        ] {
+            assert!(take_header(&mut bytes.into()).is_err(), "{bytes:?}");
+        }
+    }
+}

@@ -20,7 +20,8 @@ pub(super) const PREFACE: &[u8; 9] = b"\xffencarno\x01";
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
 /// Parameters and results are cut to this, so that others get in between.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 << 10;
-const HEAD_BYTES: usize = 13;
+/// What stands before a payload.
+pub(super) const HEAD_BYTES: usize = 13;
 
 /// What a message says. The first four are the caller's, with a number that it
 /// has not used before; the others the receiver's.
@@ -109,4 +110,47 @@ pub(super) fn take(inbox: &mut BytesMut) -> Result<Option<Message>, Error> {
         call,
         payload,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_known_message() {
+        let bytes = [5, 0, 0, 0, 7, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 9];
+        let mut inbox = BytesMut::from(&bytes[..]);
+        let message = Message {
+            kind: Kind::End,
+            call: 258,
+            payload: Bytes::from_static(&[1, 2, 3, 4, 5]),
+        };
+        assert_eq!(take(&mut inbox), Ok(Some(message)));
+        assert_eq!(take(&mut inbox), Ok(None));
+        assert_eq!(&inbox[..], [9]);
+    }
+
+    #[test]
+    fn messages_that_are_refused() {
+        for bytes in [
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0],
+            [1, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            [255, 255, 255, 255, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        ] {
+            assert!(take(&mut BytesMut::from(&bytes[..])).is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_an_error(bytes in prop::collection::vec(0u8..20, 0..200)) {
+            let mut inbox = BytesMut::from(&bytes[..]);
+            while let Ok(Some(message)) = take(&mut inbox) {
+                prop_assert!(message.payload.len() <= PAYLOAD_BYTES_MAX);
+            }
+        }
+    }
 }

@@ -18,7 +18,7 @@
 //!   and that was all. Where the first came, the second must come before the FIN.
 //! - a frame on the path `[ffffffff]`: it failed; two names, code and sentence.
 //!
-//! And a caller of ours ends parameters of several frames by an empty one. It
+//! And a caller of ours ends its parameters by an empty frame, too. It
 //! keeps its own side open until the receiver closes, so that the closed
 //! connection lingers at the receiver's port and not at one of the caller's.
 //!
@@ -30,7 +30,7 @@
 //! with upstream: its receivers take the next call only when they have read the
 //! header of the one before.
 //!
-//! [`Traffic`](crate::Traffic) counts names, parameters and results.
+//! [`Traffic`](crate::Traffic) counts the bytes of a call in either form, before TLS.
 //!
 //! - [`options`]: where to connect and how
 //! - `stream`: a TCP connection, encrypted or not

@@ -10,8 +10,9 @@ use crate::{Error, ErrorCode};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// A host name or an IP address, an IPv6 one without brackets.
-    pub(super) host: String,
-    pub(super) port: u16,
+    pub host: String,
+    /// Its port.
+    pub port: u16,
     /// How long an attempt to connect may take, TLS included.
     pub connect_timeout: Duration,
     /// Small writes are sent at once.

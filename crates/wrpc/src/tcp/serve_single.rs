@@ -130,6 +130,10 @@ impl Single {
         self.looks += 1;
         match self.site.check(self.export, &self.params) {
             Ok(()) => {
+                // Nothing follows but, from callers of ours, the end.
+                if self.inbox[..] == *EMPTY {
+                    self.inbox.clear();
+                }
                 self.is_read = self.inbox.is_empty();
                 Ok(true)
             }
