@@ -172,7 +172,8 @@ export interface Result {
  *   includes making the connection at the first call
  * - `wrpc_blaster_accepted`, trend: from there until the receiver accepted it
  * - `wrpc_blaster_result`, trend: from there until its result or its failure
- * - `data_sent` and `data_received`, counters: bytes of payloads and subjects
+ * - `data_sent` and `data_received`, counters: bytes of payloads and subjects; over TCP, of
+ *   the protocol
  *
  * A part that a failed call didn't reach has no sample. A call that is cut off by
  * the end of the test leaves none at all, as with k6's own modules.
