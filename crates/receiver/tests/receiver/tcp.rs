@@ -131,7 +131,7 @@ fn starts_that_are_refused() {
         (
             &["127.0.0.1:0", relay.to_str().unwrap()],
             1,
-            "the component imports test:guest/work@0.1.0.echo: over TCP",
+            "the component imports test:guest/work@0.1.0.echo, test:guest/work@0.1.0.trap: over TCP",
         ),
         (
             &["--tls-cert", "a.pem", "127.0.0.1:0", worker],
