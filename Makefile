@@ -12,7 +12,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 
 RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
-BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
+BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(RELEASE)/wrpc-wasmtime-tcp $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
 COMPONENT := blaster-component/blaster-component.wasm
 
 # The whole workspace at once, always: for a subset of it cargo would choose other

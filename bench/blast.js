@@ -1,7 +1,11 @@
 // One blast an iteration. bench/run sets VUs and duration.
 import wrpc from "k6/x/wrpc";
 
-const blaster = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: __ENV.PREFIX } });
+const blaster = wrpc.blaster(
+  __ENV.TCP_ADDR
+    ? { tcp: { addr: __ENV.TCP_ADDR, pool: Number(__ENV.POOL) } }
+    : { nats: { url: __ENV.NATS_URL, prefix: __ENV.PREFIX } },
+);
 const packet = {
   payload: new ArrayBuffer(Number(__ENV.PAYLOAD_BYTES)),
   wait_ms: Number(__ENV.WAIT_MS),

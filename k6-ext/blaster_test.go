@@ -101,6 +101,12 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		`wrpc.blaster({nats: {url: "nats://a"}, tags: {a: null}})`:      {"tags.a", "null"},
 		`const o = {nats: {}}; o.nats.url = o; wrpc.blaster(o)`:         {"options"},
 		`wrpc.blaster({nats: {url: "nats://me:secret@a", b: 1}})`:       {"nats.b"},
+		`wrpc.blaster({tcp: {}})`:                                       {"tcp", "addr"},
+		`wrpc.blaster({tcp: {addr: "localhost"}})`:                      {"tcp.addr", "HOST:PORT"},
+		`wrpc.blaster({tcp: {addr: "a:1", pool: 0.5}})`:                 {"tcp.pool"},
+		`wrpc.blaster({tcp: {addr: "a:1", tls: true}})`:                 {"tcp.tls"},
+		`wrpc.blaster({tcp: {addr: "a:1", tls: {ca: "/no/such"}}})`:     {"tcp.tls", "/no/such"},
+		`wrpc.blaster({nats: {url: "a"}, tcp: {addr: "a:1"}})`:          {"nats", "tcp", "only one"},
 	} {
 		message := vu.mustFail("(() => {" + code + "})()")
 		require.Contains(t, message, "TypeError", code)
@@ -185,6 +191,39 @@ func TestBlast(t *testing.T) {
 	}
 	require.Len(t, vu.emitted("wrpc_blaster_operation"), 11)
 	require.Empty(t, vu.emitted("wrpc_blaster_transport_error"))
+}
+
+func TestBlastOverTCP(t *testing.T) {
+	addr := startTCPReceiver(t)
+	for _, pool := range []int{0, 1, 3} {
+		vu := newVU(t)
+		vu.must(fmt.Sprintf(`const blaster = wrpc.blaster({tcp: {addr: %q, pool: %d}})`, addr, pool))
+		vu.start()
+		for _, packet := range []string{
+			``,
+			`{cpu_burn_ms: 1, wait_ms: 1, payload: "hello", timeout: 10000, tags: {a: "b"}}`,
+			`{payload: "x".repeat(3000000)}`,
+		} {
+			result := vu.must(fmt.Sprintf("blaster.blast(%s)", packet)).Export().(map[string]any)
+			require.Equal(t, true, result["ok"], "%s: %v", packet, result)
+		}
+		_, err := vu.RunOnEventLoop(`
+			var results;
+			(async () => {
+				results = await Promise.all(Array.from({length: 200}, (_, i) =>
+					blaster.blastAsync({wait_ms: i % 50, payload: "x".repeat(i)})));
+			})()`)
+		require.NoError(t, err)
+		require.True(t, vu.must(`results.every((r, i) => r.ok && r.duration >= i % 50)`).ToBoolean())
+		late := vu.must(`blaster.blast({wait_ms: 60000, timeout: 100})`).Export().(map[string]any)
+		require.Equal(t, "timeout", late["error_code"], late["error"])
+		require.Len(t, vu.emitted("wrpc_blaster_operation"), 204)
+		require.Len(t, vu.emitted("wrpc_blaster_accepted"), 204)
+		require.Len(t, vu.emitted("wrpc_blaster_transport_error"), 1)
+		for _, name := range []string{"data_sent", "data_received"} {
+			require.Greater(t, vu.emitted(name)[0].Value, 0.0, name)
+		}
+	}
 }
 
 func TestMetricsAndTags(t *testing.T) {

@@ -44,9 +44,46 @@ export interface NatsOptions {
   connect_timeout?: Duration;
 }
 
-/** The options of a client. An unknown key is an error. */
+/** How to reach a receiver over TCP, without a broker. */
+export interface TcpOptions {
+  /** `host:port`, where an IPv6 address stands in brackets. All addresses of a name are tried. */
+  addr: string;
+  /** How long an attempt to connect may take, TLS included. Default: `"5s"`. */
+  connect_timeout?: Duration;
+  /** Whether small writes are sent at once. Default: true. */
+  nodelay?: boolean;
+  /** A receiver from which nothing is heard is given up after about this long. Default: `"5s"`. */
+  keepalive?: Duration;
+  /** The local IP address to connect from. Default: the system's choice. */
+  source_addr?: string;
+  /**
+   * So many connections serve the calls of all VUs with the same options; a receiver
+   * that can't do that, such as upstream's, gets a connection for each call. With 0,
+   * any receiver does. Default: 1.
+   */
+  pool?: number;
+  /** Encrypts. With `{}` the system's certificates are trusted. Default: no TLS. */
+  tls?: TlsOptions;
+}
+
+/** TLS. Files are PEM; their names are relative to k6's working directory. */
+export interface TlsOptions {
+  /** Certificates that are trusted instead of the system's. */
+  ca?: string;
+  /** The chain of certificates by which k6 shows who it is; needs `key`. */
+  cert?: string;
+  /** The key to `cert`. */
+  key?: string;
+  /** The name that the receiver's certificate must have. Default: the host of `addr`. */
+  server_name?: string;
+  /** Accepts any certificate. Default: false. */
+  insecure_skip_verify?: boolean;
+}
+
+/** The options of a client: one of `nats` and `tcp`. An unknown key is an error. */
 export interface BlasterOptions {
-  nats: NatsOptions;
+  nats?: NatsOptions;
+  tcp?: TcpOptions;
   /**
    * Tags for the samples of all calls of this client. As in k6/http, one named
    * like a tag of k6's own (such as `scenario`) takes its place.
@@ -80,7 +117,7 @@ export interface Packet {
  * - `tls_failure`: TLS could not be set up
  * - `authentication`: the server wants other credentials
  * - `connection_lost`: the connection broke while the call was in flight
- * - `no_responders`: nobody serves the function under this prefix
+ * - `no_responders`: nobody serves the function under this prefix, or at this address
  * - `receiver_gone`: the receiver accepted the call and went away
  * - `receiver_busy`: the receiver has as many calls as it may hold
  * - `timeout`: no result within the timeout of the packet
@@ -121,8 +158,9 @@ export interface Result {
 }
 
 /**
- * Makes calls over one connection of its VU's own, which is opened at the first
- * call, and again by the next call when that failed.
+ * Makes calls over one connection of its VU's own, or over one that VUs share (see
+ * `pool`), which is opened at the first call, and again by the next call when that
+ * failed.
  *
  * Every call leaves samples of these metrics, with the tags of k6, the client and
  * the packet, and for a failed call the tag `error_code`:
@@ -134,7 +172,8 @@ export interface Result {
  *   includes making the connection at the first call
  * - `wrpc_blaster_accepted`, trend: from there until the receiver accepted it
  * - `wrpc_blaster_result`, trend: from there until its result or its failure
- * - `data_sent` and `data_received`, counters: bytes of payloads and subjects
+ * - `data_sent` and `data_received`, counters: bytes of payloads and subjects; over TCP, of
+ *   the protocol
  *
  * A part that a failed call didn't reach has no sample. A call that is cut off by
  * the end of the test leaves none at all, as with k6's own modules.

@@ -25,7 +25,7 @@ func parseOptions(runtime *sobek.Runtime, value sobek.Value) (options, error) {
 		return options{}, fmt.Errorf("options: %w", err)
 	}
 	if object == nil {
-		return options{}, errors.New("options are missing: { nats: { url } } is the least")
+		return options{}, errors.New("options are missing: { nats: { url } } or { tcp: { addr } } is the least")
 	}
 	tags, err := parseTags(object.Get("tags"))
 	if err != nil {

@@ -69,6 +69,21 @@ func startReceiver(t *testing.T, natsURL string) {
 	require.Equal(t, "ready", strings.TrimSpace(line))
 }
 
+// startTCPReceiver starts a receiver that listens itself, and gives its address.
+func startTCPReceiver(t *testing.T) string {
+	t.Helper()
+	receiver := fromEnv(t, "NATIVE_RECEIVER", "target/release/examples/native_receiver", "run `make`")
+	command := exec.Command(receiver, "tcp://127.0.0.1:0", "-")
+	output, err := command.StdoutPipe()
+	require.NoError(t, err)
+	start(t, command)
+	line, err := bufio.NewReader(output).ReadString('\n')
+	require.NoError(t, err)
+	addr, found := strings.CutPrefix(strings.TrimSpace(line), "ready at ")
+	require.True(t, found, line)
+	return addr
+}
+
 func start(t *testing.T, command *exec.Cmd) {
 	t.Helper()
 	require.NoError(t, command.Start())

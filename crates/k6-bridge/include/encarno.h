@@ -127,10 +127,12 @@ EncarnoStatus encarno_bridge_open(EncarnoBridge *opened, EncarnoOwnedBytes *erro
 // dropped.
 EncarnoStatus encarno_bridge_close(uint64_t bridge);
 
-// Opens a client: a connection of its own, which is made at the first call.
+// Opens a client: a connection of its own, or one that it shares with others of
+// equal options, which is made at the first call.
 //
-// `options` is JSON: `{"nats": {"url", "prefix", "name", "connect_timeout"}}`;
-// a key `tags` beside `nats` is ignored. On `OK`, `client` is filled: the caller
+// `options` is JSON: `{"nats": {"url", "prefix", "name", "connect_timeout"}}` or
+// `{"tcp": {"addr", "connect_timeout", "nodelay", "keepalive", "source_addr",
+// "pool", "tls"}}`; a key `tags` beside them is ignored. On `OK`, `client` is filled: the caller
 // closes it by `encarno_client_close`. On `BAD_OPTIONS`, `error` holds a
 // sentence that names the key at fault, which the caller frees.
 //

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use encarno_wrpc::nats::{self, Connection, Subject};
 use encarno_wrpc::on_demand::OnDemand;
-use encarno_wrpc::{Error, ErrorCode, Outcome};
+use encarno_wrpc::{Error, ErrorCode, Outcome, blaster, tcp};
 use futures_util::FutureExt as _;
 
 use crate::options::Transport;
@@ -16,6 +16,7 @@ use crate::options::Transport;
 /// A way to a receiver. All calls over it are made on one IO thread.
 pub(crate) enum Link {
     Nats(NatsLink),
+    Tcp(TcpLink),
 }
 
 impl Link {
@@ -26,6 +27,10 @@ impl Link {
                 function,
                 connection: OnDemand::default(),
             }),
+            Transport::Tcp(options) => Self::Tcp(TcpLink {
+                client: tcp::Client::new(options),
+                function: tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION),
+            }),
         }
     }
 
@@ -33,8 +38,15 @@ impl Link {
     pub(crate) async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
         match self {
             Self::Nats(link) => link.call(params, deadline).await,
+            Self::Tcp(link) => link.client.call(&link.function, params, deadline).await,
         }
     }
+}
+
+/// A receiver at an address, and the function that is called there.
+pub(crate) struct TcpLink {
+    client: tcp::Client,
+    function: tcp::Function,
 }
 
 /// A connection to NATS, and the function that is called over it.

@@ -1,10 +1,13 @@
 //! The options of a client: JSON, as a script wrote it, to validated.
 
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use encarno_wrpc::blaster;
 use encarno_wrpc::nats::{self, Subject, subject};
+use encarno_wrpc::tcp;
+use encarno_wrpc::tls::ClientTls;
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 
@@ -12,6 +15,9 @@ use serde::de::{Error as _, IgnoredAny};
 const JSON_BYTES_MAX: usize = 1 << 20;
 /// Longer waits can't be meant.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// More connections can't be meant.
+const POOL_MAX: usize = 4096;
 
 /// What a client needs to know.
 #[derive(Debug)]
@@ -30,12 +36,14 @@ pub(crate) enum Transport {
         /// The subject of `blast` under the prefix.
         function: Subject,
     },
+    Tcp(tcp::Options),
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Raw {
-    nats: RawNats,
+    nats: Option<RawNats>,
+    tcp: Option<RawTcp>,
     /// For the metrics: the caller's business.
     #[serde(default, rename = "tags")]
     _tags: Option<IgnoredAny>,
@@ -50,6 +58,31 @@ struct RawNats {
     name: Option<String>,
     #[serde(default, deserialize_with = "duration")]
     connect_timeout: Option<Duration>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTcp {
+    addr: String,
+    #[serde(default, deserialize_with = "duration")]
+    connect_timeout: Option<Duration>,
+    nodelay: Option<bool>,
+    #[serde(default, deserialize_with = "duration")]
+    keepalive: Option<Duration>,
+    source_addr: Option<String>,
+    pool: Option<usize>,
+    tls: Option<RawTls>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawTls {
+    ca: Option<PathBuf>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    server_name: Option<String>,
+    #[serde(default)]
+    insecure_skip_verify: bool,
 }
 
 impl Options {
@@ -70,10 +103,15 @@ impl Options {
             }
         })?;
 
-        Ok(Self {
-            transport: raw.nats.check()?,
-            shared: None,
-        })
+        match (raw.nats, raw.tcp) {
+            (Some(nats), None) => Ok(Self {
+                transport: nats.check()?,
+                shared: None,
+            }),
+            (None, Some(tcp)) => tcp.check(),
+            (None, None) => Err("a transport is missing: `nats` or `tcp`".into()),
+            (Some(_), Some(_)) => Err("`nats` and `tcp`: only one of them can be used".into()),
+        }
     }
 }
 
@@ -95,6 +133,56 @@ impl RawNats {
                 )
             })?;
         Ok(Transport::Nats { options, function })
+    }
+}
+
+impl RawTcp {
+    fn check(self) -> Result<Options, String> {
+        let mut options = tcp::Options::new(&self.addr)
+            .map_err(|error| format!("tcp.addr: {}", error.message))?;
+        if let Some(connect_timeout) = self.connect_timeout {
+            options.connect_timeout = connect_timeout;
+        }
+        if let Some(nodelay) = self.nodelay {
+            options.nodelay = nodelay;
+        }
+        if let Some(keepalive) = self.keepalive {
+            options.keepalive = keepalive;
+        }
+        if let Some(source) = self.source_addr {
+            let source = source
+                .parse()
+                .map_err(|_| format!("tcp.source_addr: {source:?} is not an IP address"))?;
+            options.source_addr = Some(source);
+        }
+        options.tls = self.tls.map(RawTls::check).transpose()?;
+        let pool = self.pool.unwrap_or(1);
+        if pool > POOL_MAX {
+            return Err(format!("tcp.pool: {pool} is more than {POOL_MAX}"));
+        }
+        options.reuse = pool > 0;
+        Ok(Options {
+            transport: Transport::Tcp(options),
+            shared: NonZeroUsize::new(pool),
+        })
+    }
+}
+
+impl RawTls {
+    fn check(self) -> Result<ClientTls, String> {
+        let tls = ClientTls {
+            ca: self.ca,
+            cert: self.cert,
+            key: self.key,
+            server_name: self.server_name,
+            insecure_skip_verify: self.insecure_skip_verify,
+        };
+        // Files are read again when the connection is made; better to hear of them now.
+        if tls.ca.is_some() || tls.cert.is_some() || tls.key.is_some() {
+            tls.config()
+                .map_err(|error| format!("tcp.tls: {}", error.message))?;
+        }
+        Ok(tls)
     }
 }
 
@@ -170,6 +258,7 @@ mod tests {
     fn nats(json: &str) -> (nats::Options, Subject) {
         match Options::parse(json.as_bytes()).expect("options").transport {
             Transport::Nats { options, function } => (options, function),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -203,14 +292,64 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_tcp() {
+        let json = r#"{"tcp": {"addr": "[::1]:7761", "connect_timeout": "1s", "nodelay": false,
+                               "keepalive": 2000, "source_addr": "::1", "pool": 3,
+                               "tls": {"server_name": "a", "insecure_skip_verify": true}}}"#;
+        let options = Options::parse(json.as_bytes()).expect("options");
+        assert_eq!(options.shared.map(usize::from), Some(3));
+        let Transport::Tcp(tcp) = options.transport else {
+            panic!("not TCP");
+        };
+        assert_eq!(tcp.peer(), "[::1]:7761");
+        assert_eq!(tcp.connect_timeout, Duration::from_secs(1));
+        assert_eq!(tcp.keepalive, Duration::from_secs(2));
+        assert_eq!(tcp.source_addr, "::1".parse().ok());
+        assert!(tcp.reuse && !tcp.nodelay);
+        assert!(tcp.tls.is_some_and(|tls| tls.insecure_skip_verify));
+
+        let json = r#"{"tcp": {"addr": "localhost:7761", "pool": 0}}"#;
+        let options = Options::parse(json.as_bytes()).expect("options");
+        assert!(options.shared.is_none(), "a link for each client");
+        let Transport::Tcp(tcp) = options.transport else {
+            panic!("not TCP");
+        };
+        assert!(!tcp.reuse && tcp.nodelay && tcp.tls.is_none());
+    }
+
+    #[test]
     fn errors_name_the_key() {
         for (json, parts) in [
-            ("{}", &["nats"][..]),
+            ("{}", &["nats", "tcp"][..]),
             (r#"{"nats": {}}"#, &["url"]),
             (r#"{"nats": 5}"#, &["nats", "5"]),
             (r#"{"nats": {"url": 5}}"#, &["nats.url", "5", "string"]),
             (r#"{"nats": {"url": "http://a"}}"#, &["nats.url", "http"]),
-            (r#"{"natz": {}}"#, &["natz", "`nats`", "`tags`"]),
+            (r#"{"natz": {}}"#, &["natz", "`nats`", "`tcp`", "`tags`"]),
+            (
+                r#"{"nats": {"url": "a"}, "tcp": {"addr": "a:1"}}"#,
+                &["nats", "tcp", "only one"],
+            ),
+            (r#"{"tcp": {}}"#, &["tcp", "addr"]),
+            (r#"{"tcp": {"addr": "a"}}"#, &["tcp.addr", "HOST:PORT"]),
+            (r#"{"tcp": {"addr": "a:1", "pol": 1}}"#, &["pol", "`pool`"]),
+            (r#"{"tcp": {"addr": "a:1", "pool": -1}}"#, &["tcp.pool"]),
+            (
+                r#"{"tcp": {"addr": "a:1", "pool": 5000}}"#,
+                &["tcp.pool", "4096"],
+            ),
+            (
+                r#"{"tcp": {"addr": "a:1", "source_addr": "b"}}"#,
+                &["tcp.source_addr", "\"b\""],
+            ),
+            (
+                r#"{"tcp": {"addr": "a:1", "tls": {"ca": "/no/such"}}}"#,
+                &["tcp.tls", "/no/such"],
+            ),
+            (
+                r#"{"tcp": {"addr": "a:1", "tls": {"cert": "/no/such"}}}"#,
+                &["tcp.tls", "key"],
+            ),
             (
                 r#"{"nats": {"url": "nats://a", "prefx": "b"}}"#,
                 &["prefx", "`url`", "`prefix`", "`name`", "`connect_timeout`"],

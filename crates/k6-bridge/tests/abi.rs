@@ -16,6 +16,7 @@ use encarno_wrpc::ErrorCode;
 use encarno_wrpc::blaster::{self, Packet};
 use encarno_wrpc::nats::{self, Connection, Server};
 use encarno_wrpc::serve::{Export, Limits, Parameters};
+use encarno_wrpc::tcp;
 
 const TEN_SECONDS: u64 = 10_000_000_000;
 
@@ -636,5 +637,100 @@ fn threads_submit_cancel_and_close_all_at_once() {
             "{}",
             done.text
         );
+    }
+}
+
+/// A receiver at an address, which counts the connections that it takes.
+fn tcp_receiver() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
+    use std::sync::atomic::Ordering;
+    let connections = std::sync::Arc::<std::sync::atomic::AtomicUsize>::default();
+    let counter = std::sync::Arc::clone(&connections);
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            let export = Export {
+                instance: blaster::INSTANCE.into(),
+                function: blaster::FUNCTION.into(),
+                check: Box::new(|params| Packet::decode(params).map(drop)),
+            };
+            let limits = Limits {
+                params_bytes_max: 16 << 20,
+                params_timeout: Duration::from_secs(5),
+            };
+            let settings = tcp::serve::Settings::default();
+            let server = tcp::Server::bind("127.0.0.1:0", vec![export], limits, settings)
+                .await
+                .unwrap();
+            // What is between the caller and the receiver counts.
+            let front = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let back = server.local_addr().unwrap();
+            ready.send(front.local_addr().unwrap().to_string()).unwrap();
+            tokio::spawn(async move {
+                while let Ok((mut caller, _)) = front.accept().await {
+                    counter.fetch_add(1, Ordering::SeqCst);
+                    tokio::spawn(async move {
+                        let mut receiver = tokio::net::TcpStream::connect(back).await.unwrap();
+                        let _ = tokio::io::copy_bidirectional(&mut caller, &mut receiver).await;
+                    });
+                }
+            });
+            let answer = |invocation: encarno_wrpc::serve::Invocation| {
+                tokio::spawn(async move {
+                    if let Parameters::Whole(params) = invocation.parameters {
+                        let packet = Packet::decode(&params).unwrap();
+                        tokio::time::sleep(Duration::from_millis(packet.wait_ms)).await;
+                        invocation.responder.finish(Ok(Bytes::new())).await;
+                    }
+                });
+            };
+            server.run(std::future::pending(), answer).await;
+        });
+    });
+    let addr = is_ready.recv_timeout(Duration::from_secs(10)).unwrap();
+    (addr, connections)
+}
+
+#[test]
+fn clients_share_the_connections_of_a_pool() {
+    use std::sync::atomic::Ordering;
+    for (pool, expected) in [(1, 1), (3, 3), (0, 64)] {
+        let (addr, connections) = tcp_receiver();
+        let mut bridge = TestBridge::open();
+        let options = format!(r#"{{"tcp": {{"addr": "{addr}", "pool": {pool}}}}}"#);
+        let clients: Vec<u64> = (0..8)
+            .map(|_| bridge.try_client(&options).unwrap())
+            .collect();
+        for tag in 0..64 {
+            let client = clients[tag as usize % clients.len()];
+            assert_eq!(submit(client, &blast(tag), b"hello"), Status::Ok);
+        }
+        for done in bridge.take(64, 64) {
+            assert_eq!(done.code, None, "{}", done.text);
+            assert!(done.bytes.0 > 5 && done.bytes.1 > 0);
+        }
+        assert_eq!(connections.load(Ordering::SeqCst), expected, "pool: {pool}");
+        if pool == 1 {
+            // The calls of one client end with it; those of others go on.
+            let long = Blast {
+                wait_ms: 300,
+                ..blast(100)
+            };
+            assert_eq!(
+                submit(clients[0], &Blast { tag: 101, ..long }, b""),
+                Status::Ok
+            );
+            assert_eq!(submit(clients[1], &long, b""), Status::Ok);
+            assert_eq!(encarno_client_close(clients[0]), Status::Ok);
+            let done = bridge.take(2, 2);
+            assert_eq!(
+                (done[0].tag, done[0].code),
+                (101, Some(ErrorCode::Cancelled))
+            );
+            assert_eq!((done[1].tag, done[1].code), (100, None));
+        }
     }
 }

@@ -1,11 +1,13 @@
 //! The path of a call: admitted, run, answered.
 //!
-//! Calls arrive on the thread that owns the connection and run as tasks on
+//! Calls arrive on the thread that owns the connections and run as tasks on
 //! threads of their own, so that guests that burn CPU don't hold up messages.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -148,14 +150,28 @@ impl Calls {
             .receive(export, parameters, &mut responder, deadline)
             .await
         {
-            Ok((params, _reserved)) => self.call(export, params, deadline).await,
+            Ok((params, _reserved)) => {
+                let mut call = pin!(self.call(export, params, deadline));
+                // A short call is accepted by its answer. One that goes on, or waits
+                // for a slot, is accepted now.
+                match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => {
+                        responder.accept().await;
+                        tokio::select! {
+                            biased;
+                            result = call => result,
+                            () = responder.caller_gone() => return,
+                        }
+                    }
+                }
+            }
             Err(error) => Err(error),
         };
         responder.finish(result).await;
     }
 
-    /// Accepts the call and gets all of its parameters, with the memory that
-    /// is reserved for them.
+    /// Gets all parameters of a call, with the memory that is reserved for them.
     async fn receive(
         &self,
         export: usize,
@@ -164,11 +180,8 @@ impl Calls {
         deadline: Instant,
     ) -> Result<(Bytes, Reserved), Error> {
         let partial = match parameters {
-            // Accepted, even if it must wait for a slot. A short call's result
-            // leaves in the same write.
             Parameters::Whole(params) => {
                 let reserved = self.budget.try_reserve(params.len());
-                responder.accept().await;
                 return Ok((params, reserved.ok_or_else(no_memory)?));
             }
             Parameters::Partial(partial) => partial,

@@ -75,16 +75,26 @@ impl Workload {
         self.component.engine()
     }
 
-    /// Provides the imports: WASI here, all others over `connection`.
-    pub(crate) fn link(&self, connection: &Connection, import_prefix: &str) -> Result<Host> {
+    /// Provides the imports: WASI here, all others over the connection, under the
+    /// prefix. Without a connection there may be no others.
+    pub(crate) fn link(&self, others: Option<(&Connection, &str)>) -> Result<Host> {
         let mut linker = Linker::new(self.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
-        imports::link(
-            &mut linker,
-            connection,
-            import_prefix,
-            &self.interface.imports,
-        )?;
+        let imports = &self.interface.imports;
+        match others {
+            Some((connection, prefix)) => {
+                imports::link(&mut linker, connection, prefix, imports)?;
+            }
+            None if imports.is_empty() => {}
+            None => {
+                let names: Vec<_> = imports.iter().map(Function::path).collect();
+                bail!(
+                    "the component imports {}: over TCP there is nobody to provide that; \
+                     serve it by wrpc-wasmtime-nats",
+                    names.join(", ")
+                );
+            }
+        }
         let linked = linker
             .instantiate_pre(&self.component)
             .context("cannot provide what the component imports")?;

@@ -3,6 +3,10 @@
 //! side without k6.
 //!
 //! `blast URL PREFIX IN_FLIGHT PAYLOAD_BYTES SECONDS`
+//!
+//! URL is that of NATS, or `tcp://HOST:PORT` of a receiver. There, PREFIX is `shared`
+//! for one connection, `single` for a connection for each call, or `upstream` for
+//! upstream's own client, without its encoding and decoding of values.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used)]
 
@@ -12,7 +16,69 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::blaster::{self, Packet};
-use encarno_wrpc::nats::{Connection, Options, subject};
+use encarno_wrpc::nats::{Connection, Options, Subject, subject};
+use encarno_wrpc::tcp;
+use tokio::io::AsyncReadExt as _;
+use wrpc_transport::Invoke as _;
+
+enum Target {
+    Nats(Connection, Subject),
+    Tcp(tcp::Client, tcp::Function),
+    Upstream(wrpc_transport::tcp::Client<String>),
+}
+
+impl Target {
+    async fn new(url: &str, prefix: &str) -> Self {
+        let Some(addr) = url.strip_prefix("tcp://") else {
+            let options = Options::new(url).expect("URL");
+            let connection = Connection::connect(&options).await.expect("connect");
+            let function = subject::function(prefix, blaster::INSTANCE, blaster::FUNCTION);
+            return Self::Nats(connection, function.expect("PREFIX"));
+        };
+        if prefix == "upstream" {
+            return Self::Upstream(addr.to_owned().into());
+        }
+        let mut options = tcp::Options::new(addr).expect("URL");
+        options.reuse = match prefix {
+            "shared" => true,
+            "single" => false,
+            _ => panic!("over TCP, PREFIX is `shared`, `single` or `upstream`"),
+        };
+        let function = tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION);
+        Self::Tcp(tcp::Client::new(options), function)
+    }
+
+    async fn call(&self, params: Bytes, deadline: Instant) -> Result<(), String> {
+        let outcome = match self {
+            Self::Nats(connection, function) => {
+                connection.call(function.clone(), params, deadline).await
+            }
+            Self::Tcp(client, function) => client.call(function, params, deadline).await,
+            Self::Upstream(client) => {
+                return call_upstream(client, params)
+                    .await
+                    .map_err(|error| format!("{error:#}"));
+            }
+        };
+        match outcome.result {
+            Ok(_) => Ok(()),
+            Err(error) => Err(format!("{}: {error}", error.code)),
+        }
+    }
+}
+
+async fn call_upstream(
+    client: &wrpc_transport::tcp::Client<String>,
+    params: Bytes,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let no_paths = [[None::<usize>; 0]; 0];
+    let (outgoing, mut incoming) = client
+        .invoke((), blaster::INSTANCE, blaster::FUNCTION, params, no_paths)
+        .await?;
+    drop(outgoing); // the end of the parameters
+    incoming.read_to_end(&mut Vec::new()).await?;
+    Ok(())
+}
 
 fn cpu_seconds() -> f64 {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
@@ -34,10 +100,7 @@ fn main() {
         .expect("runtime");
     let tasks = tokio::task::LocalSet::new();
     tasks.block_on(&runtime, async {
-        let connection = Connection::connect(&Options::new(url).expect("URL"))
-            .await
-            .expect("connect");
-        let function = subject::function(prefix, blaster::INSTANCE, blaster::FUNCTION).unwrap();
+        let target = Rc::new(Target::new(url, prefix).await);
         let params = Bytes::from(
             Packet {
                 payload: &payload,
@@ -53,8 +116,7 @@ fn main() {
         let end = started + Duration::from_secs(seconds);
         let workers: Vec<_> = (0..in_flight)
             .map(|_| {
-                let (connection, function, params) =
-                    (connection.clone(), function.clone(), params.clone());
+                let (target, params) = (Rc::clone(&target), params.clone());
                 let (latencies_us, failed) = (Rc::clone(&latencies_us), Rc::clone(&failed));
                 tokio::task::spawn_local(async move {
                     loop {
@@ -63,12 +125,9 @@ fn main() {
                             return;
                         }
                         let deadline = begin + Duration::from_secs(10);
-                        let outcome = connection
-                            .call(function.clone(), params.clone(), deadline)
-                            .await;
-                        if let Err(error) = outcome.result {
+                        if let Err(error) = target.call(params.clone(), deadline).await {
                             failed.set(failed.get() + 1);
-                            eprintln!("{}: {error}", error.code);
+                            eprintln!("{error}");
                         }
                         let took = begin.elapsed().as_micros() as u64;
                         latencies_us.borrow_mut().saturating_record(took.max(1));

@@ -3,6 +3,8 @@
 //! transport costs, and tests as a peer that is always there.
 //!
 //! `native_receiver URL PREFIX`
+//!
+//! URL is that of NATS, or `tcp://HOST:PORT` to listen at; then PREFIX isn't used.
 
 #![allow(clippy::print_stdout, clippy::expect_used, clippy::unwrap_used)]
 
@@ -11,9 +13,9 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_wrpc::blaster::{self, Packet};
 use encarno_wrpc::nats::{Connection, Options, Server};
-use encarno_wrpc::serve::{Export, Limits, Parameters, Responder};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters, Responder};
 use encarno_wrpc::value::DecodeError;
-use encarno_wrpc::{Error, ErrorCode};
+use encarno_wrpc::{Error, ErrorCode, tcp};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
@@ -21,9 +23,6 @@ async fn main() {
     let [url, prefix] = &arguments[..] else {
         panic!("usage: native_receiver URL PREFIX");
     };
-    let connection = Connection::connect(&Options::new(url).expect("URL"))
-        .await
-        .expect("connect");
     let export = Export {
         instance: blaster::INSTANCE.into(),
         function: blaster::FUNCTION.into(),
@@ -33,29 +32,41 @@ async fn main() {
         params_bytes_max: 64 << 20,
         params_timeout: Duration::from_secs(10),
     };
-    let server = Server::new(connection, prefix, None, vec![export], limits)
-        .await
-        .expect("subscribe");
-    println!("ready");
     let stop = async {
         tokio::signal::ctrl_c().await.unwrap();
     };
-    server
-        .run(stop, |invocation| {
-            tokio::spawn(async move {
-                let mut responder = invocation.responder;
-                let params = match invocation.parameters {
-                    Parameters::Whole(params) => Ok(params),
-                    Parameters::Partial(partial) => partial.complete(&mut responder).await,
-                };
-                let result = match params {
-                    Ok(params) => work(&params, &mut responder).await,
-                    Err(error) => Err(error),
-                };
-                responder.finish(result).await;
-            });
-        })
-        .await;
+    if let Some(addr) = url.strip_prefix("tcp://") {
+        let settings = tcp::serve::Settings::default();
+        let server = tcp::Server::bind(addr, vec![export], limits, settings)
+            .await
+            .expect("listen");
+        println!("ready at {}", server.local_addr().expect("address"));
+        server.run(stop, serve).await;
+    } else {
+        let connection = Connection::connect(&Options::new(url).expect("URL"))
+            .await
+            .expect("connect");
+        let server = Server::new(connection, prefix, None, vec![export], limits)
+            .await
+            .expect("subscribe");
+        println!("ready");
+        server.run(stop, serve).await;
+    }
+}
+
+fn serve(invocation: Invocation) {
+    tokio::spawn(async move {
+        let mut responder = invocation.responder;
+        let params = match invocation.parameters {
+            Parameters::Whole(params) => Ok(params),
+            Parameters::Partial(partial) => partial.complete(&mut responder).await,
+        };
+        let result = match params {
+            Ok(params) => work(&params, &mut responder).await,
+            Err(error) => Err(error),
+        };
+        responder.finish(result).await;
+    });
 }
 
 /// Reads the payload, spins, and sleeps, as the packet asks.

@@ -1,5 +1,5 @@
 //! wRPC 0.0.1, the protocol by which wasm components call one another over a
-//! network: its values, and calls over NATS from both ends.
+//! network: its values, and calls over NATS and TCP from both ends.
 //!
 //! The modules in the order in which a call meets them:
 //!
@@ -9,15 +9,31 @@
 //! - [`on_demand`]: a connection that is made when it is needed
 //! - [`serve`]: a call to serve
 //! - [`nats`]: a connection, calls made over it, and calls served over it
+//! - [`tcp`]: the same without a broker, and many calls on one connection
+//! - [`tls`]: TLS as either end
+//! - `chunks`, `pending_params`: what arrives in pieces
+//! - `task`: tasks that belong to something
 //! - [`error`]: the closed list of what can go wrong
 
 pub mod blaster;
 pub mod call;
+mod chunks;
 pub mod error;
 pub mod nats;
 pub mod on_demand;
+mod pending_params;
 pub mod serve;
+mod task;
+pub mod tcp;
+pub mod tls;
 pub mod value;
 
 pub use call::{Outcome, Timing, Traffic};
 pub use error::{Error, ErrorCode};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The data behind our locks is whole at every point at which code could panic.
+fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,12 +1,12 @@
 //! A connection that is made when it is first needed, and again when it is lost.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, lock};
 
 /// A connection, or the attempt to make it. All that ask meanwhile wait for that
 /// one attempt; it goes on when they give up.
@@ -43,7 +43,7 @@ impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
         F: Future<Output = Result<C, Error>> + Send + 'static,
     {
         let attempt = {
-            let mut state = self.lock();
+            let mut state = lock(&self.state);
             match &*state {
                 State::Up(connection) if is_usable(connection) => return Ok(connection.clone()),
                 State::Connecting(attempt) => attempt.clone(),
@@ -76,13 +76,4 @@ impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
             .boxed()
             .shared()
     }
-
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
-        lock(&self.state)
-    }
-}
-
-/// The state is whole at every point at which code could panic.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

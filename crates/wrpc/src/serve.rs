@@ -1,10 +1,11 @@
 //! Calls to serve, whichever transport brings them.
 
-use bytes::Bytes;
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use crate::value::DecodeError;
-use crate::{Error, nats};
+use crate::{Error, ErrorCode, nats, tcp};
 
 /// Looks at parameters: `Ok` if they are whole, [`DecodeError::Truncated`] if
 /// the rest must still arrive, any other error if they can't become whole.
@@ -51,6 +52,8 @@ pub enum Parameters {
 pub enum Partial {
     /// Over NATS.
     Nats(nats::serve::Partial),
+    /// Over TCP: the responder has them.
+    Tcp,
 }
 
 impl Partial {
@@ -58,6 +61,11 @@ impl Partial {
     pub async fn complete(self, responder: &mut Responder) -> Result<Bytes, Error> {
         match (self, responder) {
             (Self::Nats(partial), Responder::Nats(responder)) => partial.complete(responder).await,
+            (Self::Tcp, Responder::Tcp(responder)) => responder.complete().await,
+            _ => Err(Error::new(
+                ErrorCode::Internal,
+                "parameters of another call",
+            )),
         }
     }
 }
@@ -66,6 +74,8 @@ impl Partial {
 pub enum Responder {
     /// Over NATS.
     Nats(nats::serve::Responder),
+    /// Over TCP.
+    Tcp(tcp::serve::Responder),
 }
 
 impl Responder {
@@ -74,6 +84,7 @@ impl Responder {
     pub async fn accept(&mut self) {
         match self {
             Self::Nats(responder) => responder.accept().await,
+            Self::Tcp(responder) => responder.accept().await,
         }
     }
 
@@ -81,6 +92,16 @@ impl Responder {
     pub async fn finish(self, result: Result<Bytes, Error>) {
         match self {
             Self::Nats(responder) => responder.finish(result).await,
+            Self::Tcp(responder) => responder.finish(result).await,
+        }
+    }
+
+    /// Done when the caller is known to have given the call up. Not every
+    /// transport tells: then it is never done.
+    pub async fn caller_gone(&self) {
+        match self {
+            Self::Nats(_) => std::future::pending().await,
+            Self::Tcp(responder) => responder.caller_gone().await,
         }
     }
 }

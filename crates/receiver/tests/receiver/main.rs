@@ -12,3 +12,4 @@ mod end;
 mod interoperability;
 mod limits;
 mod refusals;
+mod tcp;

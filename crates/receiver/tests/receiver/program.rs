@@ -30,11 +30,20 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Serves a component under [`PREFIX`], and waits until it is ready.
     pub(crate) fn start(url: &str, component: &Path, arguments: &[&str]) -> Self {
-        let mut child = command(url, arguments)
-            .args([PREFIX, PREFIX])
-            .arg(component)
-            .spawn()
-            .expect("the receiver");
+        let mut command = command(url, arguments);
+        command.args([PREFIX, PREFIX]).arg(component);
+        Self::spawn(command)
+    }
+
+    /// Serves a component at a free port of loopback, and waits until it is ready.
+    pub(crate) fn start_tcp(component: &Path, arguments: &[&str]) -> Self {
+        let mut command = tcp_command(arguments);
+        command.arg("127.0.0.1:0").arg(component);
+        Self::spawn(command)
+    }
+
+    fn spawn(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the receiver");
         let stderr = Arc::<Mutex<String>>::default();
         let reader = std::thread::spawn({
             let stderr = Arc::clone(&stderr);
@@ -63,6 +72,12 @@ impl Receiver {
             receiver.stderr()
         );
         receiver
+    }
+
+    /// Where it listens.
+    pub(crate) fn addr(&self) -> &str {
+        let (_, place) = self.ready.rsplit_once(" at ").unwrap();
+        place.split(' ').next().unwrap()
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -107,10 +122,20 @@ impl Drop for Receiver {
 }
 
 fn command(url: &str, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_wrpc-wasmtime-nats"));
+    let mut command = program(env!("CARGO_BIN_EXE_wrpc-wasmtime-nats"));
+    command.args(["serve", "-n", url]).args(arguments);
     command
-        .args(["serve", "-n", url])
-        .args(arguments)
+}
+
+fn tcp_command(arguments: &[&str]) -> Command {
+    let mut command = program(env!("CARGO_BIN_EXE_wrpc-wasmtime-tcp"));
+    command.arg("serve").args(arguments);
+    command
+}
+
+fn program(path: &str) -> Command {
+    let mut command = Command::new(path);
+    command
         .env_remove("RUST_LOG")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -133,7 +158,16 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Runs the program until it ends; returns its exit code and its stderr.
 pub(crate) fn run(url: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    let mut child = command(url, arguments).spawn().expect("the receiver");
+    run_command(command(url, arguments))
+}
+
+/// The same of the one for TCP.
+pub(crate) fn run_tcp(arguments: &[&str]) -> (Option<i32>, String) {
+    run_command(tcp_command(arguments))
+}
+
+fn run_command(mut command: Command) -> (Option<i32>, String) {
+    let mut child = command.spawn().expect("the receiver");
     let status = wait(&mut child);
     let (mut stdout, mut stderr) = (String::new(), String::new());
     child.stdout.unwrap().read_to_string(&mut stdout).unwrap();

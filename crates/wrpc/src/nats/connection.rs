@@ -3,18 +3,18 @@
 //! Every connection has one wildcard subscription, `INBOX.>`. What is expected
 //! there has a mailbox, and the mailbox's number stands in the subject.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use async_nats::{Event, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
 
-use super::mailbox::{Address, Mailbox, Mailboxes};
+use super::mailbox::{Address, Mailbox, Mailboxes, deliver_params};
 use super::options::{self, Options};
-use crate::{Error, ErrorCode};
+use crate::task::AbortOnDrop;
+use crate::{Error, ErrorCode, lock};
 
 /// A connection, shared by all that call or serve over it.
 #[derive(Clone)]
@@ -31,14 +31,6 @@ struct Shared {
     inbox: String,
     mailboxes: Mutex<Mailboxes>,
     up: watch::Receiver<bool>,
-}
-
-struct AbortOnDrop(JoinHandle<()>);
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
 }
 
 impl Connection {
@@ -254,7 +246,7 @@ impl Shared {
         };
         match lock(&self.mailboxes).get(address) {
             Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &self.peers),
-            Some(Mailbox::Params(params)) => params.deliver(part, &message),
+            Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
             None => {} // late: its caller has gone
         }
     }
@@ -277,10 +269,4 @@ fn lost(peers: &str, error: &dyn std::error::Error) -> Error {
         ErrorCode::ConnectionLost,
         format!("the connection to NATS at {peers} is closed: {error}"),
     )
-}
-
-/// No code panics while it holds one of these locks; if it did, the data would
-/// still be whole.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

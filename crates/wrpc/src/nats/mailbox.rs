@@ -5,9 +5,10 @@ use std::task::Waker;
 use std::time::Instant;
 
 use async_nats::{Message, StatusCode, Subject};
-use bytes::{Bytes, BytesMut};
 
 use super::headers;
+use crate::chunks::Chunks;
+use crate::pending_params::PendingParams;
 use crate::{Error, ErrorCode};
 
 /// Results beyond this are refused.
@@ -101,49 +102,9 @@ pub(super) struct PendingCall {
     pub(super) accepted: Option<Instant>,
     /// Rs, the subject of the receiver's side.
     pub(super) receiver: Option<Subject>,
-    pub(super) results: Results,
+    pub(super) results: Chunks,
     pub(super) bytes_received: u64,
     pub(super) finished: Option<(Instant, Result<(), Error>)>,
-}
-
-/// Most results are one message: kept as it came.
-#[derive(Default)]
-pub(super) enum Results {
-    #[default]
-    None,
-    One(Bytes),
-    Many(BytesMut),
-}
-
-impl Results {
-    fn push(&mut self, chunk: &Bytes) {
-        match self {
-            Results::None => *self = Results::One(chunk.clone()),
-            Results::One(first) => {
-                let mut all = BytesMut::with_capacity(first.len() + chunk.len());
-                all.extend_from_slice(first);
-                all.extend_from_slice(chunk);
-                *self = Results::Many(all);
-            }
-            Results::Many(all) => all.extend_from_slice(chunk),
-        }
-    }
-
-    fn len(&self) -> usize {
-        match self {
-            Results::None => 0,
-            Results::One(one) => one.len(),
-            Results::Many(all) => all.len(),
-        }
-    }
-
-    pub(super) fn into_bytes(self) -> Bytes {
-        match self {
-            Results::None => Bytes::new(),
-            Results::One(one) => one,
-            Results::Many(all) => all.freeze(),
-        }
-    }
 }
 
 impl PendingCall {
@@ -172,7 +133,7 @@ impl PendingCall {
                     let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
                     self.fail(Error::new(ErrorCode::PayloadTooLarge, text), now);
                 } else if self.finished.is_none() {
-                    self.results.push(&message.payload);
+                    self.results.push(message.payload.clone());
                 }
             }
             PROBE if no_responders => self.fail(
@@ -212,66 +173,12 @@ impl PendingCall {
     }
 }
 
-/// The mailbox of parameters that didn't fit message 1.
-pub(super) struct PendingParams {
-    bytes: BytesMut,
-    bytes_max: usize,
-    state: Coming,
-    waker: Option<Waker>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Coming {
-    More,
-    Whole,
-    TooLarge,
-}
-
-/// What became of parameters on their way.
-pub(super) enum Arrival {
-    Whole(Bytes),
-    TooLarge,
-}
-
-impl PendingParams {
-    pub(super) fn new(beginning: Bytes, bytes_max: usize) -> Self {
-        Self {
-            bytes: BytesMut::from(beginning),
-            bytes_max,
-            state: Coming::More,
-            waker: None,
-        }
-    }
-
-    pub(super) fn deliver(&mut self, part: &str, message: &Message) {
-        if part != "params" || self.state != Coming::More {
-            return;
-        }
-        if message.payload.is_empty() {
-            self.state = Coming::Whole;
-        } else if self.bytes.len() + message.payload.len() > self.bytes_max {
-            self.state = Coming::TooLarge;
-            self.bytes = BytesMut::new();
-        } else {
-            self.bytes.extend_from_slice(&message.payload);
-            return;
-        }
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-    }
-
-    /// Takes what arrived, once nothing more is expected.
-    pub(super) fn arrived(&mut self) -> Option<Arrival> {
-        match self.state {
-            Coming::More => None,
-            Coming::Whole => Some(Arrival::Whole(std::mem::take(&mut self.bytes).freeze())),
-            Coming::TooLarge => Some(Arrival::TooLarge),
-        }
-    }
-
-    pub(super) fn wake_by(&mut self, waker: &Waker) {
-        self.waker = Some(waker.clone());
+/// A message for the mailbox of parameters that didn't fit message 1.
+pub(super) fn deliver_params(params: &mut PendingParams, part: &str, message: &Message) {
+    match part {
+        "params" if message.payload.is_empty() => params.end(),
+        "params" => params.push(&message.payload),
+        _ => {}
     }
 }
 

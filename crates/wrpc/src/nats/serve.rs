@@ -12,8 +12,9 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::connection::Connection;
 use super::headers;
-use super::mailbox::{Address, Arrival, Mailbox, PendingParams};
+use super::mailbox::{Address, Mailbox};
 use super::subject;
+use crate::pending_params::{Arrival, PendingParams};
 use crate::serve::{self, Check, Export, Invocation, Limits, Parameters};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
@@ -241,13 +242,7 @@ impl Partial {
             let Some(Mailbox::Params(params)) = mailboxes.get(self.address) else {
                 unreachable!("the mailbox of parameters is open as long as they are awaited");
             };
-            match params.arrived() {
-                Some(arrived) => Poll::Ready(arrived),
-                None => {
-                    params.wake_by(context.waker());
-                    Poll::Pending
-                }
-            }
+            params.poll(context)
         });
         match tokio::time::timeout(self.timeout, arrived).await {
             Ok(Arrival::TooLarge) => Err(Error::new(

@@ -1,0 +1,37 @@
+//! `wrpc-wasmtime-nats` and `wrpc-wasmtime-tcp`: serve the exports of a wasm
+//! component over wRPC.
+//!
+//! The modules in the order in which a call meets them:
+//!
+//! - [`cli`]: the command lines
+//! - [`durations`]: durations on them
+//! - [`serve`]: from the command line to a served component, and its end
+//! - [`serve_nats`], [`serve_tcp`]: what the transports need
+//! - [`exports`]: what the component exports and imports
+//! - [`calls`]: the path of a call
+//! - [`budget`]: the memory of all parameters together
+//! - [`host`]: the component compiled and linked once, instantiated for each call
+//! - [`pool`]: the pool of instances, and what the kernel allows
+//! - [`guest`]: what a guest has of the host
+//! - [`codec`]: values between the wire and a guest's memory
+//! - [`imports`]: calls that the component makes
+//! - [`limits`]: memory, tables and CPU of a call
+
+#![allow(rustdoc::private_intra_doc_links)]
+
+mod budget;
+mod calls;
+mod cli;
+mod codec;
+mod durations;
+mod exports;
+mod guest;
+mod host;
+mod imports;
+mod limits;
+mod pool;
+mod serve;
+mod serve_nats;
+mod serve_tcp;
+
+pub use cli::{over_nats, over_tcp};

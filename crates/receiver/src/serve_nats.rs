@@ -1,0 +1,60 @@
+//! A component served over NATS.
+
+use std::time::Duration;
+
+use encarno_wrpc::nats::{Connection, Options, Server};
+use tokio::runtime::Handle;
+use wasmtime::Result;
+
+use crate::cli::NatsArgs;
+use crate::host::Workload;
+use crate::serve::{self, Signals};
+
+/// How long the server may take to send no more calls.
+const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long answers that are written may take to leave.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves the component until a signal.
+pub(crate) fn run(args: &NatsArgs) -> Result<()> {
+    let mut options = Options::new(&args.nats)?;
+    options.name = "wrpc-wasmtime-nats".into();
+    options.connect_timeout = args.connect_timeout;
+    let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
+    serve::run(|guests| serve(args, options, workload, guests))
+}
+
+async fn serve(
+    args: &NatsArgs,
+    options: Options,
+    workload: Workload,
+    guests: Handle,
+) -> Result<()> {
+    let signals = Signals::listen()?;
+    let connection = Connection::connect(&options).await?;
+    let host = workload.link(Some((&connection, &args.import_prefix)))?;
+    let (calls, exports) = args.guests.calls(&workload, host, guests)?;
+    let server = Server::new(
+        connection.clone(),
+        &args.export_prefix,
+        args.group.as_deref(),
+        exports,
+        args.guests.call_limits(),
+    )
+    .await?;
+    let place = format!("under {} at {}", args.export_prefix, connection.peers());
+    serve::say_ready(&workload, &place)?;
+
+    let stop = signals.stop(&calls);
+    tokio::select! {
+        () = server.run(stop.clone().wait(), |invocation| calls.serve(invocation)) => {}
+        // Without a connection, the server can't be told to send no more calls.
+        () = async { stop.wait().await; tokio::time::sleep(UNSUBSCRIBE_TIMEOUT).await } => {}
+    }
+    calls.drained().await;
+    // The answers of the last calls may still be on their way out. Without a
+    // connection there is nothing to wait for.
+    let _ = tokio::time::timeout(FLUSH_TIMEOUT, connection.flush()).await;
+    Ok(())
+}

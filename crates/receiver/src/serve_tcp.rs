@@ -1,0 +1,63 @@
+//! A component served over TCP.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encarno_wrpc::tcp::Server;
+use encarno_wrpc::tcp::serve::Settings;
+use encarno_wrpc::tls::ServerTls;
+use tokio::runtime::Handle;
+use wasmtime::Result;
+
+use crate::cli::TcpArgs;
+use crate::host::Workload;
+use crate::serve::{self, Signals};
+
+/// How long answers that are written may take to leave.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Serves the component until a signal.
+pub(crate) fn run(args: &TcpArgs) -> Result<()> {
+    let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
+    serve::run(|guests| serve(args, workload, guests))
+}
+
+impl TcpArgs {
+    fn settings(&self) -> Settings {
+        let tls =
+            (self.tls_cert.as_ref().zip(self.tls_key.as_ref())).map(|(cert, key)| ServerTls {
+                cert: cert.clone(),
+                key: key.clone(),
+                client_ca: self.tls_client_ca.clone(),
+            });
+        Settings {
+            tls,
+            connections_max: self.max_connections as usize,
+            header_timeout: self.header_timeout,
+            silence_max: self.silence,
+        }
+    }
+}
+
+async fn serve(args: &TcpArgs, workload: Workload, guests: Handle) -> Result<()> {
+    let signals = Signals::listen()?;
+    let host = workload.link(None)?;
+    let (calls, exports) = args.guests.calls(&workload, host, guests)?;
+    let server = Server::bind(
+        &args.addr,
+        exports,
+        args.guests.call_limits(),
+        args.settings(),
+    )
+    .await?;
+    serve::say_ready(&workload, &format!("at {}", server.local_addr()?))?;
+
+    let stop = signals.stop(&calls);
+    let serving = Arc::clone(&calls);
+    let draining = server
+        .run(stop.wait(), move |invocation| serving.serve(invocation))
+        .await;
+    calls.drained().await;
+    let _ = tokio::time::timeout(FLUSH_TIMEOUT, draining.close()).await;
+    Ok(())
+}

@@ -1,0 +1,308 @@
+//! Calls made.
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::{timeout, timeout_at};
+
+use super::connection::Connection;
+use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX, Function};
+use super::messages::PREFACE;
+use super::options::Options;
+use super::outbox::Outbox;
+use super::stream::{Connector, Stream};
+use super::{READ_BYTES, RESULT_BYTES_MAX};
+use crate::chunks::Chunks;
+use crate::on_demand::OnDemand;
+use crate::{Error, ErrorCode, Outcome, Timing, Traffic};
+
+/// Makes calls to one receiver. It connects when that is first needed.
+pub struct Client {
+    connector: Arc<Connector>,
+    shared: OnDemand<Way>,
+    /// The receiver has answered as one of ours does on a connection of one call.
+    is_ours: AtomicBool,
+}
+
+/// How calls travel, as the receiver would have it.
+#[derive(Clone)]
+enum Way {
+    Shared(Connection),
+    /// It closed the connection on the preface.
+    Single,
+}
+
+impl Client {
+    /// A client with these options.
+    pub fn new(options: Options) -> Self {
+        Self {
+            connector: Arc::new(Connector::new(options)),
+            shared: OnDemand::default(),
+            is_ours: AtomicBool::new(false),
+        }
+    }
+
+    /// The address of the receiver.
+    pub fn peer(&self) -> &str {
+        self.connector.peer()
+    }
+
+    /// Calls a function, with a result or an error no later than `deadline`.
+    /// Dropping the future gives the call up.
+    pub async fn call(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
+        if !self.connector.options().reuse {
+            return self.call_single(function, params, deadline).await;
+        }
+        let mut way = pin!(self.shared.get(
+            |way| match way {
+                Way::Shared(connection) => connection.is_usable(),
+                Way::Single => !self.is_ours.swap(false, Ordering::Relaxed),
+            },
+            || connect_shared(Arc::clone(&self.connector)),
+        ));
+        let way = match way.as_mut().now_or_never() {
+            Some(way) => way,
+            None => timeout_at(deadline.into(), way)
+                .await
+                .unwrap_or_else(|_| Err(self.not_connected())),
+        };
+        match way {
+            Ok(Way::Shared(connection)) => connection.call(function, params, deadline).await,
+            Ok(Way::Single) => self.call_single(function, params, deadline).await,
+            Err(error) => Outcome::unsent(error),
+        }
+    }
+
+    async fn call_single(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
+        let mut call = Single::default();
+        let exchange = async {
+            let stream = self.connector.connect().await?;
+            call.exchange(stream, function, params, self.peer()).await
+        };
+        let ended = timeout_at(deadline.into(), exchange).await;
+        let result = ended.unwrap_or_else(|_| Err(call.timed_out(self)));
+        if call.timing.accepted.is_some() {
+            self.is_ours.store(true, Ordering::Relaxed);
+        }
+        call.timing.finished = Some(Instant::now());
+        let results = call.results;
+        Outcome {
+            result: result.map(|()| results.into_bytes()),
+            timing: call.timing,
+            traffic: call.traffic,
+        }
+    }
+
+    fn not_connected(&self) -> Error {
+        let text = format!(
+            "the call timed out: there was no connection to {} yet",
+            self.peer()
+        );
+        Error::new(ErrorCode::Timeout, text)
+    }
+}
+
+/// Connects and asks the receiver whether calls may share the connection.
+async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
+    let mut stream = connector.connect().await?;
+    let peer = connector.peer();
+    let limit = connector.options().connect_timeout;
+    match timeout(limit, exchange_prefaces(&mut stream, peer)).await {
+        Ok(Ok(true)) => Ok(Way::Shared(Connection::new(stream, peer))),
+        Ok(Ok(false)) => Ok(Way::Single),
+        Ok(Err(error)) => Err(error),
+        Err(_) => Err(Error::new(
+            ErrorCode::ConnectionRefused,
+            format!("{peer} took the connection and did not answer within {limit:?}"),
+        )),
+    }
+}
+
+/// Whether the receiver is one of ours.
+async fn exchange_prefaces(stream: &mut Stream, peer: &str) -> Result<bool, Error> {
+    let sent = async {
+        stream.write_all(PREFACE).await?;
+        stream.flush().await
+    };
+    if sent.await.is_err() {
+        return Ok(false); // closed, as upstream's receivers do
+    }
+    let mut inbox = BytesMut::with_capacity(256);
+    let mut frames = Decoder::default();
+    loop {
+        match stream.read_buf(&mut inbox).await {
+            Ok(0) | Err(_) if inbox.is_empty() => return Ok(false),
+            Ok(count) if count > 0 => {}
+            _ => return Err(not_wrpc(peer, &inbox)),
+        }
+        if inbox.len() >= PREFACE.len() && inbox.starts_with(&PREFACE[..PREFACE.len() - 1]) {
+            return match &inbox[..] == PREFACE {
+                true => Ok(true),
+                false => Err(frames::violation(format!(
+                    "{peer} speaks another version of the shared wire"
+                ))),
+            };
+        }
+        // A receiver that takes no connections says why in a frame.
+        if !PREFACE.starts_with(&inbox) {
+            match frames.next(&mut inbox) {
+                Ok(Some(Event::Error(error))) => return Err(error),
+                Ok(None) => {}
+                Ok(Some(_)) | Err(_) => return Err(not_wrpc(peer, &inbox)),
+            }
+        }
+    }
+}
+
+fn not_wrpc(peer: &str, answer: &[u8]) -> Error {
+    // The first byte of a record of TLS: an alert.
+    let hint = match answer.first() {
+        Some(0x15) => ": it seems to expect TLS",
+        _ => "",
+    };
+    frames::violation(format!("{peer} does not speak wRPC{hint}"))
+}
+
+/// A call on a connection of its own.
+#[derive(Default)]
+struct Single {
+    results: Chunks,
+    timing: Timing,
+    traffic: Traffic,
+    is_ended: bool,
+}
+
+impl Single {
+    async fn exchange(
+        &mut self,
+        mut stream: Stream,
+        function: &Function,
+        params: Bytes,
+        peer: &str,
+    ) -> Result<(), Error> {
+        let has_params = !params.is_empty();
+        let mut out = encode(function, params);
+        self.traffic.bytes_sent = out.len() as u64;
+        self.timing.sent = Some(Instant::now());
+        let mut inbox = BytesMut::new();
+        let mut frames = Decoder::default();
+        let mut can_write = true;
+        if !has_params {
+            // Upstream's older receivers begin when they see that nothing comes.
+            let _ = poll_fn(|context| out.poll_write(&mut stream, context)).await;
+            let _ = stream.shutdown().await;
+            can_write = false;
+        }
+        loop {
+            // Both at once: a receiver may refuse what it hasn't read.
+            let read = poll_fn(|context| {
+                if can_write && !out.is_done() {
+                    // What the receiver said before it stopped reading counts.
+                    let written = out.poll_write(&mut stream, context);
+                    can_write = !matches!(written, Poll::Ready(Err(_)));
+                }
+                inbox.reserve(if frames.is_within_frame(&inbox) {
+                    READ_BYTES
+                } else {
+                    512
+                });
+                pin!(stream.read_buf(&mut inbox)).poll(context)
+            });
+            match read.await {
+                Ok(0) if frames.is_within_frame(&inbox) => {
+                    return Err(self.gone(peer, "the receiver closed it"));
+                }
+                Ok(0) => return self.closed(peer),
+                Ok(count) => self.traffic.bytes_received += count as u64,
+                Err(error) => return Err(self.gone(peer, &error)),
+            }
+            while let Some(event) = frames.next(&mut inbox).map_err(|error| match error.code {
+                ErrorCode::ProtocolViolation if self.timing.accepted.is_none() => {
+                    Error::new(error.code, format!("{peer} does not speak wRPC: {error}"))
+                }
+                _ => error,
+            })? {
+                self.take(event)?;
+            }
+            if self.is_ended {
+                stream.leave();
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, event: Event) -> Result<(), Error> {
+        match event {
+            Event::Error(error) => Err(error),
+            Event::Empty if self.timing.accepted.is_some() => {
+                self.is_ended = true;
+                Ok(())
+            }
+            Event::Empty => {
+                self.timing.accepted = Some(Instant::now());
+                Ok(())
+            }
+            Event::Data(data) => {
+                if self.results.len() + data.len() > RESULT_BYTES_MAX {
+                    let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
+                    return Err(Error::new(ErrorCode::PayloadTooLarge, text));
+                }
+                self.results.push(data);
+                Ok(())
+            }
+        }
+    }
+
+    /// The receiver closed the connection after whole frames.
+    fn closed(&self, peer: &str) -> Result<(), Error> {
+        match self.timing.accepted {
+            // Upstream's way to end a call, whether it succeeded or not.
+            None => Ok(()),
+            Some(_) => Err(self.gone(peer, "the receiver closed it")),
+        }
+    }
+
+    fn gone(&self, peer: &str, reason: impl std::fmt::Display) -> Error {
+        let text = format!("the connection to {peer} was lost: {reason}");
+        match self.timing.accepted {
+            None => Error::new(ErrorCode::ConnectionLost, text),
+            Some(_) => Error::new(
+                ErrorCode::ReceiverGone,
+                format!("the receiver accepted the call and is gone: {text}"),
+            ),
+        }
+    }
+
+    fn timed_out(&self, client: &Client) -> Error {
+        let phase = match (self.timing.sent, self.timing.accepted) {
+            (None, _) => return client.not_connected(),
+            (_, None) => "the receiver did not accept it",
+            (_, Some(_)) => "it was accepted and not answered",
+        };
+        Error::new(ErrorCode::Timeout, format!("the call timed out: {phase}"))
+    }
+}
+
+/// Header and parameters.
+fn encode(function: &Function, mut params: Bytes) -> Outbox {
+    let mut out = Outbox::default();
+    let mut head = Vec::with_capacity(function.names().len() + 8);
+    frames::put_header(function, &mut head);
+    while !params.is_empty() {
+        let frame = params.split_to(params.len().min(FRAME_BYTES_MAX));
+        frames::put_head(frame.len(), &mut head);
+        out.put(&head);
+        out.put_bytes(frame);
+        head.clear();
+    }
+    out.put(&head);
+    out.put(EMPTY);
+    out
+}

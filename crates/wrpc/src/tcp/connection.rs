@@ -1,0 +1,414 @@
+//! A connection that many calls share, from its caller's end.
+//!
+//! One task has the socket. Calls put messages into the outbox and wake it; what
+//! was put meanwhile leaves in one write. It hands what arrives to the calls.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
+use tokio::io::AsyncReadExt as _;
+
+use super::frames::{self, Function};
+use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind, Message};
+use super::outbox::Outbox;
+use super::stream::Stream;
+use super::{READ_BYTES, RESULT_BYTES_MAX};
+use crate::chunks::Chunks;
+use crate::task::AbortOnDrop;
+use crate::{Error, ErrorCode, Outcome, Timing, Traffic, lock};
+
+/// With more than this in the outbox, calls wait before they put more into it.
+const OUTBOX_BYTES_MAX: usize = 4 << 20;
+
+#[derive(Clone)]
+pub(super) struct Connection {
+    shared: Arc<Shared>,
+    // The last clone ends the task, and so closes the socket.
+    _task: Arc<AbortOnDrop>,
+}
+
+struct Shared {
+    state: Mutex<State>,
+    peer: String,
+}
+
+#[derive(Default)]
+struct State {
+    out: Outbox,
+    /// Of the task, while it waits.
+    task: Option<Waker>,
+    calls: SlotMap<DefaultKey, PendingCall>,
+    /// Of calls that wait for room in the outbox.
+    waiting: Vec<Waker>,
+    is_going_away: bool,
+    lost: Option<Error>,
+}
+
+#[derive(Default)]
+struct PendingCall {
+    waker: Option<Waker>,
+    accepted: Option<Instant>,
+    results: Chunks,
+    bytes_received: u64,
+    finished: Option<(Instant, Result<(), Error>)>,
+}
+
+impl Connection {
+    /// A connection over a stream on which both prefaces were exchanged.
+    pub(super) fn new(stream: Stream, peer: &str) -> Self {
+        let shared = Arc::new(Shared {
+            state: Mutex::default(),
+            peer: peer.to_owned(),
+        });
+        let mut socket = Socket {
+            stream,
+            inbox: BytesMut::new(),
+            writing: Outbox::default(),
+        };
+        let task = tokio::spawn({
+            let shared = Arc::clone(&shared);
+            async move {
+                let error = poll_fn(|context| shared.poll(&mut socket, context)).await;
+                shared.lose(error);
+            }
+        });
+        Self {
+            shared,
+            _task: Arc::new(AbortOnDrop(task)),
+        }
+    }
+
+    /// Whether calls can be made over it.
+    pub(super) fn is_usable(&self) -> bool {
+        let state = lock(&self.shared.state);
+        !state.is_going_away && state.lost.is_none()
+    }
+
+    /// Makes a call, with a result or an error no later than `deadline`.
+    pub(super) async fn call(
+        &self,
+        function: &Function,
+        params: Bytes,
+        deadline: Instant,
+    ) -> Outcome {
+        let open = Open {
+            shared: &self.shared,
+            key: lock(&self.shared.state)
+                .calls
+                .insert(PendingCall::default()),
+        };
+        let mut sent = Sent::default();
+        let answer = {
+            let exchange = open.exchange(function, params, &mut sent);
+            tokio::time::timeout_at(deadline.into(), exchange).await
+        };
+        let call = open.close();
+        let (finished, result) = match (answer, call.finished) {
+            // A result that came in the same instant as the deadline is a result.
+            (_, Some((at, result))) => (at, result),
+            (Ok(Err(error)), None) => (Instant::now(), Err(error)),
+            (Ok(Ok(())), None) | (Err(_), None) => {
+                let phase = match (sent.at, call.accepted) {
+                    (None, _) => "it could not be sent",
+                    (_, None) => "the receiver did not accept it",
+                    (_, Some(_)) => "it was accepted and not answered",
+                };
+                let text = format!("the call timed out: {phase}");
+                (Instant::now(), Err(Error::new(ErrorCode::Timeout, text)))
+            }
+        };
+        let results = call.results;
+        Outcome {
+            result: result.map(|()| results.into_bytes()),
+            timing: Timing {
+                sent: sent.at,
+                accepted: call.accepted,
+                finished: Some(finished),
+            },
+            traffic: Traffic {
+                bytes_sent: sent.bytes,
+                bytes_received: call.bytes_received,
+            },
+        }
+    }
+}
+
+#[derive(Default)]
+struct Sent {
+    at: Option<Instant>,
+    bytes: u64,
+}
+
+/// The place of a call among those in flight: given back whichever way it ends,
+/// also by being dropped.
+struct Open<'a> {
+    shared: &'a Shared,
+    key: DefaultKey,
+}
+
+impl Open<'_> {
+    /// Sends the call and waits for its end; the end itself lies in its place.
+    async fn exchange(
+        &self,
+        function: &Function,
+        mut params: Bytes,
+        sent: &mut Sent,
+    ) -> Result<(), Error> {
+        let names = function.names();
+        let first = params.split_to(params.len().min(CHUNK_BYTES_MAX - names.len()));
+        let kind = match params.is_empty() {
+            true => Kind::Call,
+            false => Kind::CallBegins,
+        };
+        sent.bytes = (HEAD_BYTES + names.len() + first.len()) as u64;
+        self.put(kind, names, first).await?;
+        sent.at = Some(Instant::now());
+        if kind == Kind::CallBegins {
+            self.wait(|call| call.accepted.is_some() || call.finished.is_some())
+                .await;
+            loop {
+                let chunk = params.split_to(params.len().min(CHUNK_BYTES_MAX));
+                let is_end = chunk.is_empty();
+                sent.bytes += (HEAD_BYTES + chunk.len()) as u64;
+                self.put(Kind::Params, &[], chunk).await?;
+                if is_end || self.wait(|call| call.finished.is_some()).now() {
+                    break;
+                }
+            }
+        }
+        self.wait(|call| call.finished.is_some()).await;
+        Ok(())
+    }
+
+    /// Puts a message into the outbox, as soon as there is room in it.
+    async fn put(&self, kind: Kind, beginning: &[u8], rest: Bytes) -> Result<(), Error> {
+        let mut rest = Some(rest);
+        poll_fn(|context| {
+            let mut state = lock(&self.shared.state);
+            if let Some(error) = &state.lost {
+                return Poll::Ready(Err(error.clone()));
+            }
+            if state.out.len() > OUTBOX_BYTES_MAX {
+                state.waiting.push(context.waker().clone());
+                return Poll::Pending;
+            }
+            let rest = rest.take().unwrap_or_default();
+            messages::put(&mut state.out, kind, self.number(), beginning, rest);
+            state.wake_task();
+            Poll::Ready(Ok(()))
+        })
+        .await
+    }
+
+    fn wait<F: FnMut(&PendingCall) -> bool>(&self, ready: F) -> Wait<'_, F> {
+        Wait { open: self, ready }
+    }
+
+    /// How the wire names the call.
+    fn number(&self) -> u64 {
+        self.key.data().as_ffi()
+    }
+
+    fn close(self) -> PendingCall {
+        self.take().unwrap_or_default()
+    }
+
+    fn take(&self) -> Option<PendingCall> {
+        let mut state = lock(&self.shared.state);
+        let call = state.calls.remove(self.key)?;
+        if call.finished.is_none() && state.lost.is_none() {
+            messages::put(
+                &mut state.out,
+                Kind::Cancel,
+                self.number(),
+                &[],
+                Bytes::new(),
+            );
+            state.wake_task();
+        }
+        Some(call)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.take();
+    }
+}
+
+/// Waits until `ready` holds for a call.
+struct Wait<'a, F> {
+    open: &'a Open<'a>,
+    ready: F,
+}
+
+impl<F: FnMut(&PendingCall) -> bool> Wait<'_, F> {
+    /// Whether it holds already.
+    fn now(&mut self) -> bool {
+        let state = lock(&self.open.shared.state);
+        state.calls.get(self.open.key).is_none_or(&mut self.ready)
+    }
+}
+
+impl<F: FnMut(&PendingCall) -> bool + Unpin> Future for Wait<'_, F> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        let this = &mut *self;
+        let mut state = lock(&this.open.shared.state);
+        match state.calls.get_mut(this.open.key) {
+            Some(call) if !(this.ready)(call) => {
+                match &mut call.waker {
+                    Some(waker) => waker.clone_from(context.waker()),
+                    none => *none = Some(context.waker().clone()),
+                }
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+}
+
+impl State {
+    fn wake_task(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+    }
+}
+
+/// What the task alone has.
+struct Socket {
+    stream: Stream,
+    inbox: BytesMut,
+    /// On its way out. Written without the lock, while calls fill the other one.
+    writing: Outbox,
+}
+
+impl Shared {
+    /// Writes what there is and reads what there is, until the connection is lost.
+    fn poll(&self, socket: &mut Socket, context: &mut Context<'_>) -> Poll<Error> {
+        loop {
+            if socket.writing.is_done() {
+                let mut state = lock(&self.state);
+                std::mem::swap(&mut state.out, &mut socket.writing);
+                state.waiting.drain(..).for_each(Waker::wake);
+            }
+            let mut is_stuck = socket.writing.is_done();
+            if !is_stuck {
+                match socket.writing.poll_write(&mut socket.stream, context) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(self.lost(&error)),
+                    Poll::Pending => is_stuck = true,
+                }
+            }
+            socket.inbox.reserve(READ_BYTES / 2);
+            match pin!(socket.stream.read_buf(&mut socket.inbox)).poll(context) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(self.lost(&"the receiver closed it")),
+                Poll::Ready(Ok(_)) => match self.deliver(&mut socket.inbox) {
+                    Ok(()) => continue,
+                    Err(error) => return Poll::Ready(error),
+                },
+                Poll::Ready(Err(error)) => return Poll::Ready(self.lost(&error)),
+                Poll::Pending => {}
+            }
+            if is_stuck {
+                let mut state = lock(&self.state);
+                if !socket.writing.is_done() || state.out.is_done() {
+                    state.task = Some(context.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Hands messages to their calls.
+    fn deliver(&self, inbox: &mut BytesMut) -> Result<(), Error> {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        while let Some(message) = messages::take(inbox)? {
+            if message.kind == Kind::GoAway {
+                state.is_going_away = true;
+                continue;
+            }
+            let key = DefaultKey::from(KeyData::from_ffi(message.call));
+            match state.calls.get_mut(key) {
+                Some(call) => call.deliver(message, now)?,
+                None => {} // late: its caller has gone
+            }
+        }
+        Ok(())
+    }
+
+    fn lost(&self, reason: &dyn std::fmt::Display) -> Error {
+        let text = format!("the connection to {} was lost: {reason}", self.peer);
+        Error::new(ErrorCode::ConnectionLost, text)
+    }
+
+    /// Ends all calls.
+    fn lose(&self, error: Error) {
+        let now = Instant::now();
+        let mut state = lock(&self.state);
+        for call in state.calls.values_mut() {
+            let mut error = error.clone();
+            if call.accepted.is_some() && error.code == ErrorCode::ConnectionLost {
+                error.code = ErrorCode::ReceiverGone;
+                error.message = format!("the receiver accepted the call and is gone: {error}");
+            }
+            call.finish(Err(error), now);
+        }
+        state.waiting.drain(..).for_each(Waker::wake);
+        state.out = Outbox::default();
+        state.lost = Some(error);
+    }
+}
+
+impl PendingCall {
+    fn deliver(&mut self, message: Message, now: Instant) -> Result<(), Error> {
+        if self.finished.is_some() {
+            return Ok(()); // answered twice: the first one counts
+        }
+        self.bytes_received += (HEAD_BYTES + message.payload.len()) as u64;
+        match message.kind {
+            Kind::Accepted => {
+                self.accepted.get_or_insert(now);
+                self.wake(); // parameters may wait to be sent on
+            }
+            Kind::Results | Kind::End => {
+                if self.results.len() + message.payload.len() > RESULT_BYTES_MAX {
+                    let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
+                    self.finish(Err(Error::new(ErrorCode::PayloadTooLarge, text)), now);
+                    return Ok(());
+                }
+                if !message.payload.is_empty() {
+                    self.results.push(message.payload);
+                }
+                if message.kind == Kind::End {
+                    self.accepted.get_or_insert(now);
+                    self.finish(Ok(()), now);
+                }
+            }
+            Kind::Error => self.finish(Err(frames::decode_error(&message.payload)), now),
+            kind => return Err(frames::violation(format!("a receiver that says {kind:?}"))),
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, result: Result<(), Error>, now: Instant) {
+        if self.finished.is_none() {
+            self.finished = Some((now, result));
+            self.wake();
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}

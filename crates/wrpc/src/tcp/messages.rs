@@ -1,0 +1,156 @@
+//! What travels on a connection that many calls share.
+//!
+//! Each side opens with [`PREFACE`]; after it come messages:
+//!
+//! ```text
+//! length u32 | kind u8 | call u64 | payload        little-endian; length is that of the payload
+//! ```
+
+use bytes::{Buf as _, Bytes, BytesMut};
+
+use super::frames::violation;
+use super::outbox::Outbox;
+use crate::Error;
+
+/// Its first byte is no protocol of upstream's, which closes the connection. The
+/// last one is the version.
+pub(super) const PREFACE: &[u8; 9] = b"\xffencarno\x01";
+
+/// The longest payload.
+pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+/// Parameters and results are cut to this, so that others get in between.
+pub(super) const CHUNK_BYTES_MAX: usize = 256 << 10;
+/// What stands before a payload.
+pub(super) const HEAD_BYTES: usize = 13;
+
+/// What a message says. The first four are the caller's, with a number that it
+/// has not used before; the others the receiver's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Kind {
+    /// Instance, function, and all parameters.
+    Call = 1,
+    /// Instance, function, and the beginning of the parameters. The rest is sent
+    /// when the call was accepted.
+    CallBegins = 2,
+    /// More parameters; an empty one is the end.
+    Params = 3,
+    /// The caller doesn't want the result any more.
+    Cancel = 4,
+    /// The call runs, or waits to run.
+    Accepted = 5,
+    /// More results.
+    Results = 6,
+    /// The last results, which may be empty: the call succeeded.
+    End = 7,
+    /// Code and sentence: the call failed.
+    Error = 8,
+    /// The receiver takes no more calls. The number is 0.
+    GoAway = 9,
+}
+
+impl Kind {
+    fn of(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::Call,
+            2 => Self::CallBegins,
+            3 => Self::Params,
+            4 => Self::Cancel,
+            5 => Self::Accepted,
+            6 => Self::Results,
+            7 => Self::End,
+            8 => Self::Error,
+            9 => Self::GoAway,
+            _ => return None,
+        })
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Message {
+    pub(super) kind: Kind,
+    pub(super) call: u64,
+    pub(super) payload: Bytes,
+}
+
+/// Puts a message whose payload is `beginning`, then `rest`.
+pub(super) fn put(out: &mut Outbox, kind: Kind, call: u64, beginning: &[u8], rest: Bytes) {
+    let length = (beginning.len() + rest.len()) as u32;
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4] = kind as u8;
+    head[5..].copy_from_slice(&call.to_le_bytes());
+    out.put(&head);
+    out.put(beginning);
+    out.put_bytes(rest);
+}
+
+/// Takes the next message; `None` while it is incomplete.
+pub(super) fn take(inbox: &mut BytesMut) -> Result<Option<Message>, Error> {
+    let Some((head, _)) = inbox.split_first_chunk::<HEAD_BYTES>() else {
+        return Ok(None);
+    };
+    let [a, b, c, d, kind, call @ ..] = *head;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    let call = u64::from_le_bytes(call);
+    if length > PAYLOAD_BYTES_MAX {
+        return Err(violation(format!("a message of {length} bytes")));
+    }
+    let Some(kind) = Kind::of(kind) else {
+        return Err(violation(format!("a message of unknown kind {kind}")));
+    };
+    if inbox.len() < HEAD_BYTES + length {
+        inbox.reserve(HEAD_BYTES + length - inbox.len());
+        return Ok(None);
+    }
+    inbox.advance(HEAD_BYTES);
+    let payload = inbox.split_to(length).freeze();
+    Ok(Some(Message {
+        kind,
+        call,
+        payload,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_known_message() {
+        let bytes = [5, 0, 0, 0, 7, 2, 1, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 9];
+        let mut inbox = BytesMut::from(&bytes[..]);
+        let message = Message {
+            kind: Kind::End,
+            call: 258,
+            payload: Bytes::from_static(&[1, 2, 3, 4, 5]),
+        };
+        assert_eq!(take(&mut inbox), Ok(Some(message)));
+        assert_eq!(take(&mut inbox), Ok(None));
+        assert_eq!(&inbox[..], [9]);
+    }
+
+    #[test]
+    fn messages_that_are_refused() {
+        for bytes in [
+            [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0],
+            [1, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+            [255, 255, 255, 255, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        ] {
+            assert!(take(&mut BytesMut::from(&bytes[..])).is_err(), "{bytes:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_messages_or_an_error(bytes in prop::collection::vec(0u8..20, 0..200)) {
+            let mut inbox = BytesMut::from(&bytes[..]);
+            while let Ok(Some(message)) = take(&mut inbox) {
+                prop_assert!(message.payload.len() <= PAYLOAD_BYTES_MAX);
+            }
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! wRPC over TCP.
+//!
+//! **A connection for each call**, as upstream does it:
+//!
+//! ```text
+//! caller   → receiver  00 | name(instance) | name(function) | frame*
+//! receiver → caller    frame* | FIN
+//! name  = LEB128 length | UTF-8
+//! frame = LEB128 path length | that many LEB128 indices | LEB128 data length | data
+//! ```
+//!
+//! Frames of path length 0 hold parameters or results, cut anywhere; others belong
+//! to asynchronous values, which no function here has. On this wire nothing tells
+//! a success without results from a receiver that died. So a receiver of ours says
+//! more, in ways that upstream's callers read past, or fail on as they should:
+//!
+//! - a frame without data: the call was accepted; and another one: it succeeded,
+//!   and that was all. Where the first came, the second must come before the FIN.
+//! - a frame on the path `[ffffffff]`: it failed; two names, code and sentence.
+//!
+//! And a caller of ours ends its parameters by an empty frame, too. It
+//! keeps its own side open until the receiver closes, so that the closed
+//! connection lingers at the receiver's port and not at one of the caller's.
+//!
+//! **A connection that calls share**, where the receiver is ours. The caller opens
+//! with a preface that is no version of upstream's protocol. Our receiver
+//! answers alike, and messages follow: see `messages`. Upstream's closes the
+//! connection: the caller remembers that, and opens one for each call, until a
+//! receiver of ours answers there. Connections opened ahead would be of no use
+//! with upstream: its receivers take the next call only when they have read the
+//! header of the one before.
+//!
+//! [`Traffic`](crate::Traffic) counts the bytes of a call in either form, before TLS.
+//!
+//! - [`options`]: where to connect and how
+//! - `stream`: a TCP connection, encrypted or not
+//! - `outbox`: bytes on their way to a socket
+//! - [`frames`]: upstream's wire
+//! - `messages`: the wire of a connection that calls share
+//! - [`call`]: calls made
+//! - `connection`: a shared connection, from its caller's end
+//! - [`serve`]: calls served
+//! - `serve_shared`, `serve_single`: the two kinds of connections, from the receiver's end
+
+pub mod call;
+mod connection;
+pub mod frames;
+mod messages;
+pub mod options;
+mod outbox;
+pub mod serve;
+mod serve_shared;
+mod serve_single;
+mod stream;
+
+pub use call::Client;
+pub use frames::Function;
+pub use options::Options;
+pub use serve::Server;
+
+/// A read asks for so many bytes.
+const READ_BYTES: usize = 64 << 10;
+
+/// Results beyond this are refused.
+const RESULT_BYTES_MAX: usize = 256 << 20;

@@ -1,0 +1,125 @@
+//! Where to connect and how.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use crate::tls::ClientTls;
+use crate::{Error, ErrorCode};
+
+/// The options of a caller.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// A host name or an IP address, an IPv6 one without brackets.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How long an attempt to connect may take, TLS included.
+    pub connect_timeout: Duration,
+    /// Small writes are sent at once.
+    pub nodelay: bool,
+    /// A peer from which nothing is heard is given up after about this long.
+    pub keepalive: Duration,
+    /// The local address to connect from.
+    pub source_addr: Option<IpAddr>,
+    /// Encrypts, if it is there.
+    pub tls: Option<ClientTls>,
+    /// Keeps one connection for all calls where the receiver can do that;
+    /// otherwise there is a connection for each call.
+    pub reuse: bool,
+}
+
+impl Options {
+    /// Options for the receiver at `HOST:PORT`, where an IPv6 address stands in
+    /// brackets.
+    pub fn new(addr: &str) -> Result<Self, Error> {
+        let (host, port) = parse(addr)?;
+        Ok(Self {
+            host,
+            port,
+            connect_timeout: Duration::from_secs(5),
+            nodelay: true,
+            keepalive: Duration::from_secs(5),
+            source_addr: None,
+            tls: None,
+            reuse: true,
+        })
+    }
+
+    /// The address as text.
+    pub fn peer(&self) -> String {
+        match self.host.contains(':') {
+            true => format!("[{}]:{}", self.host, self.port),
+            false => format!("{}:{}", self.host, self.port),
+        }
+    }
+}
+
+/// `HOST:PORT`.
+pub(super) fn parse(addr: &str) -> Result<(String, u16), Error> {
+    let invalid = |reason: &str| {
+        let text = format!(
+            "invalid address {addr:?}: {reason}; expected HOST:PORT, such as \
+             \"127.0.0.1:7761\" or \"[::1]:7761\""
+        );
+        Error::new(ErrorCode::ConnectionRefused, text)
+    };
+    let (host, port) = addr
+        .rsplit_once(':')
+        .ok_or_else(|| invalid("it has no port"))?;
+    let port = port
+        .parse()
+        .map_err(|_| invalid("the port isn't a number up to 65535"))?;
+    let host = match host.strip_prefix('[') {
+        Some(rest) => rest
+            .strip_suffix(']')
+            .filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
+            .ok_or_else(|| invalid("what is in brackets isn't an IPv6 address"))?,
+        None if host.contains(':') => {
+            return Err(invalid(
+                "an IPv6 address needs brackets, and nothing else has colons",
+            ));
+        }
+        None => host,
+    };
+    let is_odd = |char: char| char.is_whitespace() || char.is_control() || "/@%".contains(char);
+    match host {
+        "" => Err(invalid("it has no host")),
+        odd if odd.contains(is_odd) => Err(invalid("it is not a host name")),
+        host => Ok((host.to_owned(), port)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Options;
+
+    #[test]
+    fn addresses() {
+        for good in [
+            "127.0.0.1:1",
+            "[::1]:7761",
+            "localhost:65535",
+            "a.b-c.example:0",
+        ] {
+            assert_eq!(Options::new(good).expect(good).peer(), good);
+        }
+        for bad in [
+            "",
+            ":1",
+            "localhost",
+            "localhost:",
+            "a:65536",
+            "a:-1",
+            "::1:7761",
+            "[::1]",
+            "[a]:1",
+            "[::1:1",
+            "tcp://a:1",
+            "a b:1",
+            "me@a:1",
+        ] {
+            let error = Options::new(bad).expect_err(bad);
+            assert!(error.message.contains("HOST:PORT"), "{bad}: {error}");
+        }
+    }
+}

@@ -1,0 +1,104 @@
+//! Bytes on their way to a socket: many small ones become one write, and large
+//! ones aren't copied.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::AsyncWrite;
+
+use super::stream::Stream;
+
+/// Bytes up to this are copied to their neighbours.
+const COPY_MAX: usize = 4 << 10;
+/// Of so many pieces a write is made.
+const SLICES: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Outbox {
+    /// Goes before `tail`.
+    pieces: VecDeque<Bytes>,
+    tail: BytesMut,
+    length: usize,
+    /// TLS may still hold what was written.
+    is_unflushed: bool,
+}
+
+impl Outbox {
+    pub(super) fn len(&self) -> usize {
+        self.length
+    }
+
+    /// Whether all of it is with the kernel.
+    pub(super) fn is_done(&self) -> bool {
+        self.length == 0 && !self.is_unflushed
+    }
+
+    pub(super) fn put(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        self.length += bytes.len();
+        self.is_unflushed = true;
+    }
+
+    pub(super) fn put_bytes(&mut self, bytes: Bytes) {
+        if bytes.len() <= COPY_MAX {
+            return self.put(&bytes);
+        }
+        if !self.tail.is_empty() {
+            self.pieces.push_back(self.tail.split().freeze());
+        }
+        self.length += bytes.len();
+        self.is_unflushed = true;
+        self.pieces.push_back(bytes);
+    }
+
+    /// Writes until it is empty. Each `Ready` or `Pending` may have made it shorter.
+    pub(super) fn poll_write(
+        &mut self,
+        stream: &mut Stream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        while self.length > 0 {
+            let written = if self.pieces.is_empty() {
+                ready!(Pin::new(&mut *stream).poll_write(context, &self.tail))?
+            } else {
+                let mut slices = [IoSlice::new(&[]); SLICES];
+                let all = self
+                    .pieces
+                    .iter()
+                    .map(|piece| &piece[..])
+                    .chain([&self.tail[..]]);
+                for (slice, bytes) in slices.iter_mut().zip(all) {
+                    *slice = IoSlice::new(bytes);
+                }
+                ready!(Pin::new(&mut *stream).poll_write_vectored(context, &slices))?
+            };
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        if self.is_unflushed {
+            ready!(Pin::new(stream).poll_flush(context))?;
+            self.is_unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut written: usize) {
+        self.length -= written;
+        while let Some(piece) = self.pieces.front_mut() {
+            if written < piece.len() {
+                return piece.advance(written);
+            }
+            written -= piece.len();
+            self.pieces.pop_front();
+        }
+        match written == self.tail.len() {
+            true => self.tail.clear(),
+            false => self.tail.advance(written),
+        }
+    }
+}

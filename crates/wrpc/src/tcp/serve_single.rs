@@ -1,0 +1,224 @@
+//! A connection of one call, from the receiver's end.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::{Instant, timeout, timeout_at};
+
+use super::READ_BYTES;
+use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX};
+use super::outbox::Outbox;
+use super::serve::{self, Serve, Site};
+use super::stream::Stream;
+use crate::serve::{Invocation, Parameters, Partial, Responder};
+use crate::value::DecodeError;
+use crate::{Error, ErrorCode, tcp};
+
+/// Parameters up to this are read before the call is handed on.
+const BEGINNING_BYTES_MAX: usize = 256 << 10;
+/// So often parameters are looked at while they arrive. Further ones go on until
+/// their end is marked: a look takes time in proportion to what is there.
+const LOOKS_MAX: u32 = 16;
+
+/// Serves the call whose header was read.
+pub(super) async fn serve(
+    site: Arc<Site>,
+    stream: Stream,
+    inbox: BytesMut,
+    names: &[u8],
+    serve: &Arc<Serve>,
+    place: OwnedSemaphorePermit,
+    deadline: Instant,
+) -> Result<(), Error> {
+    let found = site.find(names);
+    let mut single = Box::new(Single {
+        export: *found.as_ref().unwrap_or(&0),
+        site,
+        stream,
+        inbox,
+        frames: Decoder::default(),
+        params: BytesMut::new(),
+        looks: 0,
+        look_at: 0,
+        is_read: false,
+        is_accepted: false,
+        _place: place,
+    });
+    if let Err(error) = found {
+        single.finish(Err(error)).await;
+        return Ok(());
+    }
+    let whole = match timeout_at(deadline, single.read(BEGINNING_BYTES_MAX)).await {
+        Ok(whole) => whole,
+        Err(_) => Err(single.site.params_late()),
+    };
+    let parameters = match whole {
+        Ok(true) => Parameters::Whole(single.params.split().freeze()),
+        Ok(false) => Parameters::Partial(Partial::Tcp),
+        Err(error) => {
+            single.finish(Err(error)).await;
+            return Ok(());
+        }
+    };
+    serve(Invocation {
+        export: single.export,
+        parameters,
+        responder: Responder::Tcp(tcp::serve::Responder::Single(single)),
+    });
+    Ok(())
+}
+
+/// A call and its connection.
+pub struct Single {
+    site: Arc<Site>,
+    export: usize,
+    stream: Stream,
+    inbox: BytesMut,
+    frames: Decoder,
+    params: BytesMut,
+    looks: u32,
+    /// The parameters aren't whole before there are so many bytes of them.
+    look_at: usize,
+    /// Nothing more is expected from the caller.
+    is_read: bool,
+    is_accepted: bool,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Single {
+    /// Reads parameters until they are whole, or more than `bytes_max` of them are
+    /// there.
+    async fn read(&mut self, bytes_max: usize) -> Result<bool, Error> {
+        loop {
+            while let Some(event) = self.frames.next(&mut self.inbox)? {
+                match event {
+                    Event::Data(data) => self.params.extend_from_slice(&data),
+                    Event::Empty => return self.end(),
+                    Event::Error(error) => {
+                        return Err(frames::violation(format!("a caller that says {error}")));
+                    }
+                }
+                if self.params.len() > self.site.limits.params_bytes_max {
+                    return Err(self.site.too_large());
+                }
+            }
+            if self.params.len() >= self.look_at && self.looks < LOOKS_MAX && self.look()? {
+                return Ok(true);
+            }
+            if self.params.len() > bytes_max {
+                return Ok(false);
+            }
+            self.inbox.reserve(READ_BYTES);
+            match self.stream.read_buf(&mut self.inbox).await {
+                Ok(0) if self.frames.is_within_frame(&self.inbox) => {
+                    return Err(frames::violation("the parameters end within a frame"));
+                }
+                Ok(0) => return self.end(),
+                Ok(_) => {}
+                Err(error) => {
+                    let text = format!("the caller is gone: {error}");
+                    return Err(Error::new(ErrorCode::Cancelled, text));
+                }
+            }
+        }
+    }
+
+    /// Whether the parameters are whole.
+    fn look(&mut self) -> Result<bool, Error> {
+        self.looks += 1;
+        match self.site.check(self.export, &self.params) {
+            Ok(()) => {
+                // Nothing follows but, from callers of ours, the end.
+                if self.inbox[..] == *EMPTY {
+                    self.inbox.clear();
+                }
+                self.is_read = self.inbox.is_empty();
+                Ok(true)
+            }
+            Err(DecodeError::Truncated { missing, .. }) => {
+                let needed = (self.params.len() as u64).saturating_add(missing);
+                if needed > self.site.limits.params_bytes_max as u64 {
+                    return Err(self.site.too_large());
+                }
+                self.look_at = needed as usize;
+                Ok(false)
+            }
+            Err(error) => Err(undecodable(&error)),
+        }
+    }
+
+    /// The caller says that these were all parameters.
+    fn end(&mut self) -> Result<bool, Error> {
+        self.is_read = true;
+        match self.site.check(self.export, &self.params) {
+            Ok(()) => Ok(true),
+            Err(error) => Err(undecodable(&error)),
+        }
+    }
+
+    /// Waits for the rest of the parameters.
+    pub(super) async fn complete(&mut self) -> Result<Bytes, Error> {
+        self.accept().await;
+        let limit = self.site.limits.params_timeout;
+        match timeout(limit, self.read(usize::MAX)).await {
+            Ok(Ok(_)) => Ok(self.params.split().freeze()),
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(self.site.params_late()),
+        }
+    }
+
+    pub(super) async fn accept(&mut self) {
+        if !self.is_accepted {
+            self.is_accepted = true;
+            let mut out = Outbox::default();
+            out.put(EMPTY);
+            self.write(&mut out).await;
+        }
+    }
+
+    pub(super) async fn finish(mut self, result: Result<Bytes, Error>) {
+        let mut out = Outbox::default();
+        match result {
+            Ok(mut results) => {
+                if !self.is_accepted {
+                    out.put(EMPTY);
+                }
+                let mut head = Vec::new();
+                while !results.is_empty() {
+                    let frame = results.split_to(results.len().min(FRAME_BYTES_MAX));
+                    head.clear();
+                    frames::put_head(frame.len(), &mut head);
+                    out.put(&head);
+                    out.put_bytes(frame);
+                }
+                out.put(EMPTY);
+            }
+            Err(error) => {
+                let mut frame = Vec::new();
+                frames::put_error(&error, &mut frame);
+                out.put(&frame);
+            }
+        }
+        self.write(&mut out).await;
+        match self.is_read {
+            true => {
+                let _ = self.stream.shutdown().await;
+            }
+            false => serve::close(&mut self.stream).await,
+        }
+    }
+
+    /// A caller that can't be reached learns it by its own deadline.
+    async fn write(&mut self, out: &mut Outbox) {
+        let limit = self.site.settings.silence_max;
+        if let Err(error) = serve::write(out, &mut self.stream, limit).await {
+            tracing::debug!(%error, "an answer was lost");
+        }
+    }
+}
+
+fn undecodable(error: &DecodeError) -> Error {
+    frames::violation(format!("the parameters can't be decoded: {error}"))
+}

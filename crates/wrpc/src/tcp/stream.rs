@@ -1,0 +1,256 @@
+//! A TCP connection, encrypted or not.
+
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_rustls::rustls::ClientConfig;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, rustls};
+
+use super::options::Options;
+use crate::{Error, ErrorCode, tls};
+
+/// A connection to a peer.
+pub(super) enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Connects again and again with the same options.
+pub(super) struct Connector {
+    options: Options,
+    peer: String,
+    /// Made at the first connection: it reads files.
+    tls: OnceLock<Result<Arc<ClientConfig>, Error>>,
+}
+
+impl Connector {
+    pub(super) fn new(options: Options) -> Self {
+        Self {
+            peer: options.peer(),
+            options,
+            tls: OnceLock::new(),
+        }
+    }
+
+    pub(super) fn peer(&self) -> &str {
+        &self.peer
+    }
+
+    pub(super) fn options(&self) -> &Options {
+        &self.options
+    }
+
+    /// Connects, or says why not within [`Options::connect_timeout`].
+    pub(super) async fn connect(&self) -> Result<Stream, Error> {
+        let limit = self.options.connect_timeout;
+        let deadline = Instant::now() + limit;
+        let tcp = self.connect_tcp(deadline).await?;
+        let Some(tls) = &self.options.tls else {
+            return Ok(Stream::Plain(tcp));
+        };
+        let config = self.tls.get_or_init(|| tls.config()).clone()?;
+        let name = tls.server_name.as_deref().unwrap_or(&self.options.host);
+        let handshake = TlsConnector::from(config).connect(tls::server_name(name)?, tcp);
+        let peer = &self.peer;
+        match timeout_at(deadline, handshake).await {
+            Ok(Ok(stream)) => Ok(Stream::Tls(Box::new(stream.into()))),
+            Ok(Err(error)) => Err(Error::new(
+                ErrorCode::TlsFailure,
+                format!("TLS with {peer} failed: {}", tls_reason(&error)),
+            )),
+            Err(_) => Err(Error::new(
+                ErrorCode::TlsFailure,
+                format!("TLS with {peer} failed: no answer within {limit:?}"),
+            )),
+        }
+    }
+
+    async fn connect_tcp(&self, deadline: Instant) -> Result<TcpStream, Error> {
+        let addresses = self.resolve(deadline).await?;
+        let mut reason = None;
+        for (index, &address) in addresses.iter().enumerate() {
+            // What is left is shared by the addresses that are left.
+            let left = deadline.saturating_duration_since(Instant::now());
+            let share = left / (addresses.len() - index) as u32;
+            reason = match timeout(share, self.connect_to(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => Some(connect_reason(&error)),
+                Err(_) => Some(format!("no answer within {share:.1?}")),
+            };
+        }
+        let tried = match addresses.len() {
+            0 => " (it has no address of the family of source_addr)".to_owned(),
+            1 => String::new(),
+            count => format!(" (the last of {count} addresses)"),
+        };
+        Err(Error::new(
+            ErrorCode::ConnectionRefused,
+            format!(
+                "cannot connect to {}: {}{tried}",
+                self.peer,
+                reason.unwrap_or_else(|| "nowhere to connect to".into())
+            ),
+        ))
+    }
+
+    async fn resolve(&self, deadline: Instant) -> Result<Vec<SocketAddr>, Error> {
+        let unresolved = |reason: &dyn std::fmt::Display| {
+            let text = format!("cannot resolve {:?}: {reason}", self.options.host);
+            Error::new(ErrorCode::UnresolvedHost, text)
+        };
+        let lookup = tokio::net::lookup_host((self.options.host.as_str(), self.options.port));
+        let found = timeout_at(deadline, lookup).await;
+        let found = found
+            .map_err(|_| {
+                unresolved(&format!(
+                    "no answer within {:?}",
+                    self.options.connect_timeout
+                ))
+            })?
+            .map_err(|error| unresolved(&error))?;
+        let source = self.options.source_addr;
+        Ok(found
+            .filter(|address| source.is_none_or(|source| source.is_ipv4() == address.is_ipv4()))
+            .collect())
+    }
+
+    async fn connect_to(&self, address: SocketAddr) -> io::Result<TcpStream> {
+        let socket = match address.ip() {
+            IpAddr::V4(_) => TcpSocket::new_v4()?,
+            IpAddr::V6(_) => TcpSocket::new_v6()?,
+        };
+        if let Some(source) = self.options.source_addr {
+            socket.bind(SocketAddr::new(source, 0))?;
+        }
+        let stream = socket.connect(address).await?;
+        stream.set_nodelay(self.options.nodelay)?;
+        watch(&stream, self.options.keepalive)?;
+        Ok(stream)
+    }
+}
+
+/// Makes the kernel give up a peer from which nothing is heard for about so long,
+/// whether something is on its way to it or not.
+fn watch(stream: &TcpStream, limit: Duration) -> io::Result<()> {
+    let second = Duration::from_secs(1);
+    let keepalive = TcpKeepalive::new()
+        .with_time((limit / 2).max(second))
+        .with_interval((limit / 4).max(second))
+        .with_retries(2);
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    socket.set_tcp_user_timeout(Some(limit))
+}
+
+fn connect_reason(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => {
+            format!("{error}: no local port is free, or source_addr isn't an address of this host")
+        }
+        _ => error.to_string(),
+    }
+}
+
+fn tls_reason(error: &io::Error) -> String {
+    let inner = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match inner {
+        Some(rustls::Error::InvalidMessage(_)) => format!("{error}: does the peer speak TLS?"),
+        Some(inner) => inner.to_string(),
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "the peer closed the connection: does it speak TLS?".into()
+        }
+        None => error.to_string(),
+    }
+}
+
+impl Stream {
+    /// The receiver's end of a connection that was accepted.
+    pub(super) async fn accept(
+        stream: TcpStream,
+        tls: Option<&TlsAcceptor>,
+        keepalive: Duration,
+    ) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        watch(&stream, keepalive)?;
+        Ok(match tls {
+            None => Self::Plain(stream),
+            Some(tls) => Self::Tls(Box::new(tls.accept(stream).await?.into())),
+        })
+    }
+
+    /// Lets the connection go without a trace: all was said from both ends, and a
+    /// port of ours would else be taken for a minute.
+    pub(super) fn leave(self) {
+        let tcp = match &self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        // What can't be set is no loss.
+        let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Tls(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Tls(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(context, slices),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}

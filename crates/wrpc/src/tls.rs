@@ -1,0 +1,194 @@
+//! TLS as either end, from PEM files.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tokio_rustls::rustls::client::danger::{
+    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
+};
+use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::server::WebPkiClientVerifier;
+use tokio_rustls::rustls::{
+    self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+};
+
+use crate::{Error, ErrorCode};
+
+/// What a caller asks of TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientTls {
+    /// Certificates that are trusted instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// The chain of certificates by which the caller shows who it is.
+    pub cert: Option<PathBuf>,
+    /// The key to `cert`.
+    pub key: Option<PathBuf>,
+    /// The name that the peer's certificate must have; by default that of the address.
+    pub server_name: Option<String>,
+    /// Accepts any certificate.
+    pub insecure_skip_verify: bool,
+}
+
+/// What a receiver asks of TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTls {
+    /// The chain of certificates.
+    pub cert: PathBuf,
+    /// The key to `cert`.
+    pub key: PathBuf,
+    /// Callers must show a certificate of one of these.
+    pub client_ca: Option<PathBuf>,
+}
+
+impl ClientTls {
+    /// Reads the files. An error names the one at fault.
+    pub fn config(&self) -> Result<Arc<ClientConfig>, Error> {
+        let provider = provider();
+        let algorithms = provider.signature_verification_algorithms;
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failure(&error))?;
+        let builder = match &self.ca {
+            _ if self.insecure_skip_verify => builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AcceptAll(algorithms))),
+            Some(path) => builder.with_root_certificates(roots(path)?),
+            None => builder.with_root_certificates(system_roots()?),
+        };
+        let config = match (&self.cert, &self.key) {
+            (None, None) => builder.with_no_client_auth(),
+            (Some(chain), Some(key)) => builder
+                .with_client_auth_cert(certificates(chain)?, private_key(key)?)
+                .map_err(|error| failure(&error))?,
+            _ => {
+                let text = "a certificate of one's own needs both `cert` and `key`";
+                return Err(Error::new(ErrorCode::TlsFailure, text));
+            }
+        };
+        Ok(Arc::new(config))
+    }
+}
+
+impl ServerTls {
+    /// Reads the files. An error names the one at fault.
+    pub fn config(&self) -> Result<Arc<ServerConfig>, Error> {
+        let builder = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .map_err(|error| failure(&error))?;
+        let builder = match &self.client_ca {
+            None => builder.with_no_client_auth(),
+            Some(path) => {
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider())
+                        .build()
+                        .map_err(|error| file_failure("certificates", path, &error))?;
+                builder.with_client_cert_verifier(verifier)
+            }
+        };
+        let config = builder
+            .with_single_cert(certificates(&self.cert)?, private_key(&self.key)?)
+            .map_err(|error| file_failure("certificate and key", &self.cert, &error))?;
+        Ok(Arc::new(config))
+    }
+}
+
+/// The name to ask the peer for: a host's name, or its IP address.
+pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
+    ServerName::try_from(name.to_owned()).map_err(|_| {
+        let text = format!("{name:?} is neither a host name nor an IP address");
+        Error::new(ErrorCode::TlsFailure, text)
+    })
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let failed = |error: &dyn std::fmt::Display| file_failure("certificates", path, error);
+    let found = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| failed(&error))?;
+    match found.is_empty() {
+        true => Err(failed(&"there are none in it")),
+        false => Ok(found),
+    }
+}
+
+fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
+    PrivateKeyDer::from_pem_file(path).map_err(|error| file_failure("private key", path, &error))
+}
+
+fn roots(path: &Path) -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        roots
+            .add(certificate)
+            .map_err(|error| file_failure("certificates", path, &error))?;
+    }
+    Ok(roots)
+}
+
+fn system_roots() -> Result<RootCertStore, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    match roots.is_empty() {
+        true => Err(Error::new(
+            ErrorCode::TlsFailure,
+            "the system has no certificates to trust: name a file in `ca`",
+        )),
+        false => Ok(roots),
+    }
+}
+
+fn failure(error: &dyn std::fmt::Display) -> Error {
+    Error::new(ErrorCode::TlsFailure, format!("TLS set-up: {error}"))
+}
+
+fn file_failure(what: &str, path: &Path, reason: &dyn std::fmt::Display) -> Error {
+    Error::new(
+        ErrorCode::TlsFailure,
+        format!("cannot read the {what} in {}: {reason}", path.display()),
+    )
+}
+
+/// Looks at no certificate, as the user asked.
+#[derive(Debug)]
+struct AcceptAll(WebPkiSupportedAlgorithms);
+
+impl ServerCertVerifier for AcceptAll {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_schemes()
+    }
+}
