@@ -43,6 +43,7 @@ class Input:
 
     file: str
     scripted: bool
+    large: bool
     data: list[dict]
 
 
@@ -101,7 +102,7 @@ class ConfigWriter:
             config["input"]["sharing"] = "per-worker"
             if passes:
                 config["workers"]["maxworkers"] = self._load.users
-            if self._scenario.get("store-cookie", self._listed):
+            if self._keeps_cookies(made):
                 config["workers"]["cookies"] = True
             if made.data:
                 config["workers"]["data"] = made.data
@@ -114,9 +115,15 @@ class ConfigWriter:
     def _driver(self) -> str:
         return text_of(self._own("protocol") or "http")
 
-    @property
-    def _listed(self) -> bool:
-        return not isinstance(self._scenario.get("requests", []), str)
+    def _keeps_cookies(self, made: Input) -> bool:
+        if "store-cookie" in self._scenario:
+            return bool(self._scenario["store-cookie"])
+        listed = not isinstance(self._scenario.get("requests"), str)
+        if listed and made.large:
+            self._notes.warn(
+                "store-cookie: a request above 1 MiB can't carry cookies: they are off here"
+            )
+        return listed and not made.large
 
     def _input(self) -> Input:
         written = _written.setdefault(self._engine, {})
@@ -134,7 +141,7 @@ class ConfigWriter:
             count = write_payload(path, translator.records())
             self._executor.log.info("%d records in %s", count, path)
             scripted = bool(translator.scripted or data or self._own_script())
-            written[name] = Input(path, scripted, data)
+            written[name] = Input(path, scripted, translator.large, data)
         return written[name]
 
     def _own_script(self) -> bool:

@@ -25,8 +25,8 @@ _BLOCKS = frozenset("if once loop while foreach action set-variables setup teard
 # As many as JMeter follows.
 REDIRECTS_MAX = 20
 ON_FAIL = ("continue", "next", "stop")
-# A file's bytes are searched for variables when they aren't more.
-_SEARCHED_BYTES_MAX = 1 << 20
+# Longer payloads are sent from the file, piece by piece: they can't be changed.
+MEMORY_BYTES_MAX = 1 << 20
 
 
 @dataclass
@@ -58,8 +58,9 @@ class ScenarioTranslator:
         self._notes = notes
         self._include = include
         self._known = set(known) | {text_of(name) for name in scenario.get("variables") or {}}
-        # Whether workers need more than to send.
+        # Whether workers need more than to send, and whether something is too long for that.
         self.scripted = False
+        self.large = False
 
     def records(self) -> Iterator[Record]:
         """All of them; nothing is kept."""
@@ -160,12 +161,14 @@ class ScenarioTranslator:
             metadata["replaces"] = names
         extracts = extracts_of(request, self._notes)
         self._known.update(extracts)
-        listed = not isinstance(self.scenario.get("requests"), str)
+        large = len(record) > MEMORY_BYTES_MAX
+        self.large |= large
+        followed = not large and not isinstance(self.scenario.get("requests"), str)
         asked = {
             "extracts": extracts,
             "asserts": asserts_of(request, self._notes),
             "think": think_of(self._option(request, "think-time", None), self._notes),
-            "follow": REDIRECTS_MAX if self._option(request, "follow-redirects", listed) else 0,
+            "follow": REDIRECTS_MAX if self._option(request, "follow-redirects", followed) else 0,
         }
         if asked["asserts"]:
             asked["onfail"] = self._on_fail(request)
@@ -189,7 +192,7 @@ class ScenarioTranslator:
         if not body.parts:
             return []
         names = names_in([body.inline().decode(errors="replace")])
-        if len(body) <= _SEARCHED_BYTES_MAX:
+        if len(body) <= MEMORY_BYTES_MAX:
             for part in body.parts:
                 if not isinstance(part, bytes):
                     found = names_in([part.read_bytes().decode(errors="replace")])

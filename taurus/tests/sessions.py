@@ -37,7 +37,12 @@ class _Handler(BaseHTTPRequestHandler):
         pass
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body_bytes = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/size":
+            self._note(body_bytes == bytes(range(256)) * 8192, "the file's bytes are others")
+            self._answer(200)
+            return
+        body = body_bytes.decode()
         if self.path == "/login":
             self._login(parse_qs(body))
         elif self.path == "/echo" and self._user():

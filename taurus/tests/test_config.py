@@ -65,6 +65,16 @@ def test_cookies_may_be_refused(configure):
     assert "cookies" not in configure(scenario)["workers"]
 
 
+def test_large_bodies_are_sent_as_they_are(configure, tmp_path, notes):
+    (tmp_path / "big.bin").write_bytes(bytes(2 << 20))
+    big = {"url": "/big", "method": "POST", "body-file": "big.bin"}
+    config = configure({"requests": ["/", big], "follow-redirects": None})
+    payload = Path(config["input"]["payloadfile"]).read_bytes()
+    assert payload.count(b'"follow": 20') == 1
+    assert "cookies" not in config["workers"]
+    assert any("store-cookie" in text for text in notes.said)
+
+
 def test_random_rows(configure, tmp_path):
     (tmp_path / "d.csv").write_text("a,b\n1,2\n")
     source = {"path": "d.csv", "random-order": True}

@@ -129,6 +129,7 @@ def test_what_encarno_refuses_is_shown(tool, tmp_path):
 def test_a_scripted_flow(tool, tmp_path):
     (tmp_path / "users.csv").write_text('user;word\nann;Grüße\nbob;"a,b"\neve;x y\n')
     (tmp_path / "ammo.uri").write_text("/oops oops\n")
+    (tmp_path / "big.bin").write_bytes(bytes(range(256)) * 8192)
     site = Site()
     flow = {
         "default-address": site.address,
@@ -172,9 +173,17 @@ def test_a_scripted_flow(tool, tmp_path):
             execution("flow", concurrency=3, iterations=4, ramp_up="500ms"),
             execution("paced", throughput=50, hold_for="2s"),
             execution("ammo", iterations=5),
+            execution("large", concurrency=2, iterations=2),
         ],
         "scenarios": {
             "flow": flow,
+            "large": {
+                "default-address": site.address,
+                "requests": [
+                    {"url": "/size", "method": "POST", "label": "large", "body-file": "big.bin"},
+                    {"url": "/oops", "label": "small"},
+                ],
+            },
             "paced": {"default-address": site.address, "requests": [paced]},
             "ammo": {"default-address": site.address, "script": "ammo.uri", "think-time": "20ms"},
         },
@@ -195,7 +204,9 @@ def test_a_scripted_flow(tool, tmp_path):
         "fails": 12,
         "paced": 100,
         "oops": 5,
-        "": 12 * 4 + 100 + 5,
+        "large": 4,
+        "small": 4,
+        "": 12 * 4 + 100 + 5 + 8,
     }
     assert all(count > 0 for count in people.values())
     assert {label for label, row in rows.items() if int(row["fail"])} == {"fails", ""}
