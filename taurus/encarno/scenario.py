@@ -168,10 +168,9 @@ class ScenarioTranslator:
             "extracts": extracts,
             "asserts": asserts_of(request, self._notes),
             "think": think_of(self._option(request, "think-time", None), self._notes),
+            "onfail": self._on_fail(request),
             "follow": REDIRECTS_MAX if self._option(request, "follow-redirects", followed) else 0,
         }
-        if asked["asserts"]:
-            asked["onfail"] = self._on_fail(request)
         if request.get("timeout"):
             asked["timeout"] = duration_of(request["timeout"])
         if not self._option(request, "keepalive", True):
