@@ -761,6 +761,65 @@ fn what_a_peer_sends_is_bounded() {
 }
 
 #[test]
+fn an_input_that_is_not_held_runs_the_same() {
+    let _machine = machine();
+    let site = site();
+    // Labels that count on: each worker reads the file itself.
+    let sections = json!({
+        "workers": {"cookies": true, "maxworkers": 3, "values": {"user": "u"}},
+        "input": {"iterationlimit": 20, "autolabel": "uniq"},
+    });
+    let account = flow(&site, sections, &login_and_page("${token}"));
+    assert_eq!(
+        account.steps(),
+        [("login u", "", 200), ("page", "", 200)].repeat(60)
+    );
+
+    let failing = json!({"label": "fails", "onfail": "stop", "asserts": [{"re": "no"}]});
+    let records = [
+        labelled("first", "/list"),
+        record(failing, get("/list", "")),
+        labelled("never", "/list"),
+    ];
+    let sections = json!({"input": {"iterationlimit": 3, "autolabel": "uniq"}});
+    assert_eq!(
+        flow(&site, sections, &records).labels(),
+        ["first", "fails"].repeat(3)
+    );
+}
+
+#[test]
+fn large_payloads_are_checked_but_not_changed() {
+    let _machine = machine();
+    let site = site();
+    let body = "x".repeat(3 << 20);
+    let payload = format!(
+        "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let asserts = json!([{"re": "^x{9}", "subject": "body"}, {"text": "y", "invert": true, "subject": "body"}]);
+    let account = flow(
+        &site,
+        json!({}),
+        &[record(json!({"asserts": asserts}), &payload)],
+    );
+    assert_eq!(account.steps(), [("", "", 200)]);
+    for (sections, metadata) in [
+        (json!({"workers": {"cookies": true}}), json!({})),
+        (json!({}), json!({"replaces": ["v"]})),
+        (json!({}), json!({"follow": 1})),
+    ] {
+        let error = try_flow(&site, sections, &[record(metadata, &payload)])
+            .err()
+            .unwrap();
+        assert!(
+            error.contains("offset 0: ") && error.contains("held in memory"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_go_tools_configuration_runs_as_it_is() {
     let _machine = machine();
     let site = site();

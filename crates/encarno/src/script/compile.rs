@@ -183,7 +183,13 @@ impl Compiler {
         drop(state);
         record.plan = plan;
         self.complete(record);
-        let edits = |plan: &Plan| plan.replaces.is_some() || plan.follow > 0 || self.cookies;
+        let edits = |plan: &Plan| {
+            let has_values = plan
+                .replaces
+                .as_ref()
+                .is_some_and(|names| !names.is_empty());
+            has_values || plan.follow > 0 || self.cookies
+        };
         if matches!(record.payload, Payload::File { .. })
             && record.plan.as_deref().is_some_and(edits)
         {

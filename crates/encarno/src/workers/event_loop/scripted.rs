@@ -17,18 +17,29 @@ pub(super) struct Afterwards {
 
 impl<N: Nib> Running<N> {
     /// The next record for that worker, as far as its earlier hits allow.
+    #[inline]
     pub(super) fn next_record(&mut self, index: u32) -> Next {
+        let next = self.engine.feed.next(index);
+        match &next {
+            Next::Record(record) if record.plan.is_some() => self.next_admitted(index, next),
+            _ => next,
+        }
+    }
+
+    // What only scripted hits need stays out of line, and out of the others' way.
+    #[inline(never)]
+    fn next_admitted(&mut self, index: u32, mut next: Next) -> Next {
         loop {
-            let record = match self.engine.feed.next(index) {
-                Next::Record(record) => record,
-                other => return other,
+            let Next::Record(record) = &next else {
+                return next;
             };
-            let Some(plan) = &record.plan else {
-                return Next::Record(record);
+            let admission = match &record.plan {
+                Some(plan) => self.admit(index, record, plan),
+                None => Admission::Go,
             };
-            match self.admit(index, &record, plan) {
-                Admission::Go => return Next::Record(record),
-                Admission::Skip => {}
+            match admission {
+                Admission::Go => return next,
+                Admission::Skip => next = self.engine.feed.next(index),
                 Admission::End => return Next::End,
             }
         }
@@ -46,6 +57,7 @@ impl<N: Nib> Running<N> {
     }
 
     /// Makes the shot ready; false if it has ended by that.
+    #[inline(never)]
     pub(super) fn prepare(&mut self, index: u32, plan: &Plan) -> bool {
         let worker = &mut self.workers[index as usize];
         if let Some(timeout_ns) = plan.timeout_ns {
@@ -68,6 +80,7 @@ impl<N: Nib> Running<N> {
     }
 
     /// None if the hit goes on.
+    #[inline(never)]
     pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
         let worker = &mut self.workers[index as usize];
         let (Some(plan), Some(desk)) = (&worker.plan, &mut self.engine.desk) else {
@@ -108,6 +121,7 @@ impl<N: Nib> Running<N> {
     }
 
     /// The worker pauses: it has no hit, and takes none.
+    #[inline(never)]
     pub(super) fn rest(&mut self, index: u32, rest_ns: u64) {
         let until_ns = self.engine.clock.now_ns().saturating_add(rest_ns);
         self.wake_at(index, until_ns, Wake::Rested);
