@@ -216,7 +216,8 @@ impl Single {
                 pin!(stream.read_buf(&mut inbox)).poll(context)
             });
             match read.await {
-                Ok(0) if frames.is_within_frame(&inbox) => {
+                // Neither is an end, on any wire.
+                Ok(0) if frames.is_within_frame(&inbox) || !out.is_done() => {
                     return Err(self.gone(peer, "the receiver closed it"));
                 }
                 Ok(0) => return self.closed(peer),
