@@ -365,7 +365,7 @@ mod tests {
         for bytes in [
             &[1][..],
             &[0, 0xff, 0xff, 0xff, 0xff, 0x0f],
-            &[0, 0x81, 0x08],
+            &[0, 0x86, 0x10],
             &[0, 1, 0xff],
         ] {
             assert!(take_header(&mut bytes.into()).is_err(), "{bytes:?}");
