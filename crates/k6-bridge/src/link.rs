@@ -115,7 +115,7 @@ impl SharedLinks {
         let at = found.unwrap_or_else(|| {
             self.groups.push(Group {
                 transport: transport.clone(),
-                links: vec![Weak::new(); count],
+                links: (0..count).map(|_| Weak::new()).collect(),
                 next: 0,
             });
             self.groups.len() - 1

@@ -337,9 +337,9 @@ impl Shared {
                 continue;
             }
             let key = DefaultKey::from(KeyData::from_ffi(message.call));
-            match state.calls.get_mut(key) {
-                Some(call) => call.deliver(message, now)?,
-                None => {} // late: its caller has gone
+            // One that isn't there is late: its caller has gone.
+            if let Some(call) = state.calls.get_mut(key) {
+                call.deliver(message, now)?;
             }
         }
         Ok(())
