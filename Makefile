@@ -68,10 +68,14 @@ bench: all component bin/nats-server ## Measure, and write the tables of bench/R
 	@bench/run $(if $(QUICK),--quick)
 	@bench/hits $(if $(QUICK),--quick)
 
+.PHONY: soak
+soak: all component bin/nats-server ## Look whether k6 or the receiver grow under load (DURATION=20m VUS=256)
+	@scripts/soak
+
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: lint
@@ -89,7 +93,7 @@ header: ## Write the header of the C ABI anew
 ##@ Set up
 
 .PHONY: setup
-setup: needs bin/nats-server bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
+setup: needs bin/nats-server bin/toxiproxy bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
 	@scripts/taurus-venv || true
 
 # Built once: `go tool` would link it again whenever Go's cache was cleared.
@@ -100,6 +104,10 @@ bin/nats-server: tools/go.mod | needs
 bin/staticcheck: tools/go.mod | needs
 	@echo "make: building bin/staticcheck"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ honnef.co/go/tools/cmd/staticcheck && touch ../$@
+
+bin/toxiproxy: tools/go.mod | needs
+	@echo "make: building bin/toxiproxy"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/toxiproxy github.com/Shopify/toxiproxy/v2/cmd/server && touch ../$@
 
 bin/xk6: tools/go.mod | needs
 	@echo "make: building bin/xk6"

@@ -28,20 +28,69 @@ export type Tags = Record<string, string | number | boolean>;
 /** How to reach a receiver over NATS. */
 export interface NatsOptions {
   /**
-   * `nats://host:port` or `tls://host:port`, or several separated by commas,
-   * which are tried in turn. The scheme `nats://` and the port 4222 may be left
+   * `nats://host:port` or `tls://host:port`; several, as a list or separated by
+   * commas, are tried in turn. The scheme `nats://` and the port 4222 may be left
    * out; `user:password@` or `token@` may stand before the host.
    */
-  url: string;
+  url: string | string[];
   /** The prefix under which the receiver serves. Default: none. */
   prefix?: string;
   /** The name that the server's monitoring shows. Default: `"encarno"`. */
   name?: string;
+  /** The user; `password` goes with it. Of all credentials only one kind may be given. */
+  user?: string;
+  /** The password of the user. */
+  password?: string;
+  /** A token. */
+  token?: string;
+  /** A credentials file: a JWT and the seed of its nkey, as `nsc` writes it. */
+  credentials?: string;
+  /** The seed of an nkey, `"SU…"`, or a file that holds it. */
+  nkey?: string;
+  /** A JWT, or a file that holds it; `nkey` goes with it, and signs. */
+  jwt?: string;
+  /** TLS, beyond what `tls://` asks for. */
+  tls?: NatsTls;
+  /** The beginning of the subjects on which answers arrive. Default: `"_INBOX"`. */
+  inbox_prefix?: string;
   /**
    * How long an attempt to connect may take, and how long a call waits for a
    * lost connection to come back. Default: `"5s"`.
    */
   connect_timeout?: Duration;
+  /**
+   * How often a silent server is asked whether it is there. After three questions
+   * without an answer the connection counts as lost. Longer than a message takes
+   * on a slow network. Default: `"1500ms"`.
+   */
+  ping_interval?: Duration;
+  /**
+   * Attempts to restore a lost connection, one URL each; then the next call makes a
+   * new one. Above 0. Default: without end.
+   */
+  max_reconnects?: number;
+  /**
+   * The longest pause between such attempts. They begin at once, the pauses double
+   * from 10 ms on, and each is shortened by up to a half by chance. Default: `"1s"`.
+   */
+  reconnect_delay?: Duration;
+  /**
+   * So many connections for all VUs together, instead of one for each. Clients whose
+   * NATS options are equal share them. Default: one for each VU.
+   */
+  shared?: number;
+}
+
+/** TLS to NATS. Files are PEM; relative names count from the working directory. */
+export interface NatsTls {
+  /** Certificates to trust instead of the system's. */
+  ca?: string;
+  /** Our own certificate; `key` goes with it. */
+  cert?: string;
+  /** The key of our certificate. */
+  key?: string;
+  /** Never talk without TLS. Default: whether any of the files is given. */
+  required?: boolean;
 }
 
 /** How to reach a receiver over TCP, without a broker. */
@@ -159,8 +208,8 @@ export interface Result {
 
 /**
  * Makes calls over one connection of its VU's own, or over one that VUs share (see
- * `pool`), which is opened at the first call, and again by the next call when that
- * failed.
+ * `shared` and `pool`), which is opened at the first call, and again by the next call
+ * when that failed.
  *
  * Every call leaves samples of these metrics, with the tags of k6, the client and
  * the packet, and for a failed call the tag `error_code`:
@@ -174,6 +223,26 @@ export interface Result {
  * - `wrpc_blaster_result`, trend: from there until its result or its failure
  * - `data_sent` and `data_received`, counters: bytes of payloads and subjects; over TCP, of
  *   the protocol
+ *
+ * What the connections themselves do is reported once a second and at the end of the
+ * test, for all VUs together, with the tag `transport` and those of the test:
+ *
+ * - `wrpc_transport_connects` and `wrpc_transport_connect_failures`, counters:
+ *   connections made, and attempts that failed
+ * - `wrpc_transport_losses` and `wrpc_transport_reconnects`, counters: connections that
+ *   were lost, and that came back
+ * - `wrpc_transport_connecting`, trend: how long a connection took to make, with name
+ *   resolution, TLS and login
+ * - `wrpc_transport_data_sent` and `wrpc_transport_data_received`, counters: bytes as in
+ *   `data_sent`
+ * - `wrpc_transport_messages_sent` and `wrpc_transport_messages_received`, counters
+ * - `wrpc_transport_messages_dropped`, counter: messages that came faster than they
+ *   were read; of a burst some may be missing here
+ * - `wrpc_transport_calls_in_flight`, gauge: calls made and not ended
+ * - `wrpc_transport_errors`, counter: failed calls, with the tag `error_code`; those
+ *   that were cut off are not among them
+ *
+ * Losses, reconnects and messages are of NATS alone.
  *
  * A part that a failed call didn't reach has no sample. A call that is cut off by
  * the end of the test leaves none at all, as with k6's own modules.

@@ -56,10 +56,11 @@ func startK6(t *testing.T, natsURL, script string) *k6 {
 	return startFile(t, natsURL, file)
 }
 
-func startFile(t *testing.T, natsURL, file string) *k6 {
+func startFile(t *testing.T, natsURL, file string, arguments ...string) *k6 {
 	t.Helper()
 	binary := fromEnv(t, "K6", "k6", "run `make`")
-	running := &k6{Cmd: exec.Command(binary, "run", "--quiet", file), ended: make(chan error, 1)}
+	arguments = append([]string{"run", "--quiet", file}, arguments...)
+	running := &k6{Cmd: exec.Command(binary, arguments...), ended: make(chan error, 1)}
 	running.Env = append(os.Environ(),
 		"NATS_URL="+natsURL, "K6_NO_USAGE_REPORT=true", "K6_AUTO_EXTENSION_RESOLUTION=false")
 	running.Stdout, running.Stderr = &running.output, &running.output

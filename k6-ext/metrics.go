@@ -17,6 +17,7 @@ type instruments struct {
 	queued         *metrics.Metric
 	accepted       *metrics.Metric
 	result         *metrics.Metric
+	transports     transportInstruments
 }
 
 func newInstruments(registry *metrics.Registry) (instruments, error) {
@@ -33,6 +34,21 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 		queued:         add("wrpc_blaster_queued", metrics.Trend, metrics.Time),
 		accepted:       add("wrpc_blaster_accepted", metrics.Trend, metrics.Time),
 		result:         add("wrpc_blaster_result", metrics.Trend, metrics.Time),
+		transports: transportInstruments{
+			root:             registry.RootTagSet(),
+			connects:         add("wrpc_transport_connects", metrics.Counter, metrics.Default),
+			reconnects:       add("wrpc_transport_reconnects", metrics.Counter, metrics.Default),
+			connectFailures:  add("wrpc_transport_connect_failures", metrics.Counter, metrics.Default),
+			losses:           add("wrpc_transport_losses", metrics.Counter, metrics.Default),
+			connecting:       add("wrpc_transport_connecting", metrics.Trend, metrics.Time),
+			bytesSent:        add("wrpc_transport_data_sent", metrics.Counter, metrics.Data),
+			bytesReceived:    add("wrpc_transport_data_received", metrics.Counter, metrics.Data),
+			messagesSent:     add("wrpc_transport_messages_sent", metrics.Counter, metrics.Default),
+			messagesReceived: add("wrpc_transport_messages_received", metrics.Counter, metrics.Default),
+			messagesDropped:  add("wrpc_transport_messages_dropped", metrics.Counter, metrics.Default),
+			callsInFlight:    add("wrpc_transport_calls_in_flight", metrics.Gauge, metrics.Default),
+			errors:           add("wrpc_transport_errors", metrics.Counter, metrics.Default),
+		},
 	}
 	return added, errors.Join(all...)
 }
@@ -85,4 +101,5 @@ func (instruments *instruments) push(
 	add(state.BuiltinMetrics.DataSent, float64(done.bytesSent))
 	add(state.BuiltinMetrics.DataReceived, float64(done.bytesReceived))
 	metrics.PushIfNotDone(ctx, state.Samples, samples)
+	theReporter.reportIfDue(ctx, done.arrived, state, &instruments.transports)
 }

@@ -1,13 +1,15 @@
 package wrpc
 
 import (
+	"sync"
+
 	"github.com/grafana/sobek"
 	"go.k6.io/k6/v2/js/common"
 	"go.k6.io/k6/v2/js/modules"
 )
 
 // RootModule is the module as k6 knows it: one for all VUs.
-type RootModule struct{}
+type RootModule struct{ endIsAwaited sync.Once }
 
 // ModuleInstance is the module of one VU. Nothing in it is shared between VUs.
 type ModuleInstance struct {
@@ -17,7 +19,8 @@ type ModuleInstance struct {
 }
 
 // NewModuleInstance makes the module of a VU that imports it.
-func (*RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
+func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
+	root.endIsAwaited.Do(func() { theReporter.reportAtEnd(vu) })
 	instruments, err := newInstruments(vu.InitEnv().Registry)
 	if err != nil {
 		common.Throw(vu.Runtime(), err)

@@ -38,11 +38,12 @@ func startNATS(t *testing.T) string {
 }
 
 // startNATSAt starts a nats-server at a port; at -1 it chooses one.
-func startNATSAt(t *testing.T, port string) (string, *exec.Cmd) {
+func startNATSAt(t *testing.T, port string, arguments ...string) (string, *exec.Cmd) {
 	t.Helper()
 	server := fromEnv(t, "NATS_SERVER", "bin/nats-server", "run `make setup`")
 	ports := t.TempDir()
-	command := exec.Command(server, "--addr", "127.0.0.1", "--port", port, "--ports_file_dir", ports)
+	arguments = append(arguments, "--addr", "127.0.0.1", "--port", port, "--ports_file_dir", ports)
+	command := exec.Command(server, arguments...)
 	start(t, command)
 	var known struct{ Nats []string }
 	require.Eventually(t, func() bool {

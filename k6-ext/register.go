@@ -5,8 +5,10 @@
 //   - options.go: the options of a client
 //   - blaster.go: wrpc.blaster(), blast() and blastAsync()
 //   - packet.go: the packet, from JavaScript to numbers and bytes
-//   - bridge.go: the way to the Rust library and back; all of the cgo
+//   - bridge.go: the way to the Rust library and back
 //   - metrics.go: what a call leaves in k6's results
+//   - transports.go: what the connections leave there
+//   - counts.go: what Rust counted for that; with bridge.go, all of the cgo
 package wrpc
 
 import "go.k6.io/k6/v2/js/modules"

@@ -12,6 +12,9 @@
 // Stands for a moment that was not reached.
 #define ENCARNO_NEVER UINT64_MAX
 
+// The length of `errors` in `TransportCounts`.
+#define ENCARNO_ERRORS 32
+
 // What an export says.
 enum EncarnoStatus
 #if __STDC_VERSION__ >= 202311L
@@ -112,6 +115,33 @@ typedef struct {
   uint32_t reserved;
 } EncarnoCompletion;
 
+// What a transport did since the bridge was opened, over all its connections.
+typedef struct {
+  // Connections made.
+  uint64_t connects;
+  // Connections that were lost and came back.
+  uint64_t reconnects;
+  // Attempts to connect that failed; not those to come back.
+  uint64_t connect_failures;
+  // Connections that were lost.
+  uint64_t losses;
+  // Bytes of payloads and subjects that were sent.
+  uint64_t bytes_sent;
+  // The same for what arrived.
+  uint64_t bytes_received;
+  // Messages sent.
+  uint64_t messages_sent;
+  // Messages that arrived.
+  uint64_t messages_received;
+  // Messages that arrived and were dropped, since they were read too slowly.
+  uint64_t messages_dropped;
+  // Calls made and not ended, now.
+  uint64_t calls_in_flight;
+  // Calls that failed, by the number of their error code: `errors[9]` are those
+  // with code 9.
+  uint64_t errors[ENCARNO_ERRORS];
+} EncarnoTransportCounts;
+
 // Opens a bridge: its IO threads and its queue of completions.
 //
 // On `OK`, `opened` is filled: the caller closes the bridge by
@@ -194,6 +224,32 @@ EncarnoStatus encarno_completions_take(uint64_t bridge,
 // # Safety
 // `name` must be writable.
 EncarnoStatus encarno_error_name(uint32_t code, EncarnoView *name);
+
+// The name of a transport, such as `nats`. The view is good for ever.
+// `BAD_ARGUMENT` for a number that is no transport; they count from 0 without gaps.
+//
+// # Safety
+// `name` must be writable.
+EncarnoStatus encarno_transport_name(uint32_t transport, EncarnoView *name);
+
+// What a transport did since the bridge was opened.
+//
+// # Safety
+// `counts` must be writable.
+EncarnoStatus encarno_transport_counts(uint64_t bridge,
+                                       uint32_t transport,
+                                       EncarnoTransportCounts *counts);
+
+// Takes how long connections of a transport took to make, in nanoseconds, each
+// once, and sets `taken` to their number, which may be 0.
+//
+// # Safety
+// `times_ns` must be writable for `capacity` elements; `taken` must be writable.
+EncarnoStatus encarno_connect_times_take(uint64_t bridge,
+                                         uint32_t transport,
+                                         uint64_t *times_ns,
+                                         size_t capacity,
+                                         size_t *taken);
 
 // Frees bytes that an export handed out, and empties `bytes`, so that freeing
 // it again does nothing.

@@ -5,10 +5,13 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use encarno_wrpc::Counted;
 
 use crate::abi::system;
 use crate::client::Client;
-use crate::completion::Completions;
+use crate::completion::{CALLS_MAX, Completions};
 use crate::io_thread::IoThread;
 use crate::link::{Link, SharedLinks};
 use crate::lock;
@@ -27,7 +30,7 @@ impl Bridge {
     pub(crate) fn open() -> io::Result<(Self, OwnedFd)> {
         let event = system::eventfd()?;
         let reader = event.try_clone()?;
-        let completions = Arc::new(Completions::new(File::from(event)));
+        let completions = Arc::new(Completions::new(File::from(event), CALLS_MAX));
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let mut bridge = Self {
             threads: Vec::new(),
@@ -55,15 +58,40 @@ impl Bridge {
     /// A client with a link of its own on the next IO thread, or with one that it
     /// shares. It doesn't connect yet.
     pub(crate) fn client(&self, options: Options) -> Client {
-        let (link, number) = match options.shared {
-            Some(count) => lock(&self.shared).take(&options.transport, count.get()),
+        let Options { transport, shared } = options;
+        let counters = |number| Arc::clone(self.thread(number).counters(transport.number()));
+        let (link, number) = match shared {
+            Some(count) => lock(&self.shared).take(&transport, count.get(), counters),
             None => {
-                let link = Arc::new(Link::new(options.transport));
-                (link, self.next.fetch_add(1, Ordering::Relaxed))
+                let number = self.next.fetch_add(1, Ordering::Relaxed);
+                let counters = counters(number);
+                (Arc::new(Link::new(transport, counters)), number)
             }
         };
-        let thread = &self.threads[number % self.threads.len()];
-        Client::new(link, Arc::clone(thread))
+        Client::new(link, Arc::clone(self.thread(number)))
+    }
+
+    /// What a transport did, in all.
+    pub(crate) fn counted(&self, transport: usize) -> Counted {
+        let mut all = Counted::default();
+        for thread in &self.threads {
+            all += thread.counters(transport).counted();
+        }
+        all
+    }
+
+    /// How long connections took to make: at most so many, each once.
+    pub(crate) fn take_connect_times(&self, transport: usize, max: usize) -> Vec<Duration> {
+        let mut times = Vec::new();
+        for thread in &self.threads {
+            let left = max - times.len();
+            times.extend(thread.counters(transport).take_connect_times(left));
+        }
+        times
+    }
+
+    fn thread(&self, number: usize) -> &Arc<IoThread> {
+        &self.threads[number % self.threads.len()]
     }
 }
 

@@ -41,15 +41,18 @@ pub(crate) struct Completions {
     /// An eventfd, written when the queue was empty and no longer is.
     event: File,
     in_flight: AtomicUsize,
+    in_flight_max: usize,
     waiters: Waiters,
 }
 
 impl Completions {
-    pub(crate) fn new(event: File) -> Self {
+    /// The bound is [`CALLS_MAX`], but in tests.
+    pub(crate) fn new(event: File, in_flight_max: usize) -> Self {
         Self {
             queue: Mutex::default(),
             event,
             in_flight: AtomicUsize::new(0),
+            in_flight_max,
             waiters: Waiters::default(),
         }
     }
@@ -125,8 +128,12 @@ impl Outbox {
 
     /// A ticket for one more call, unless there are too many.
     pub(crate) fn admit(self: &Arc<Self>, tag: u64, expected: Option<Expected>) -> Option<Ticket> {
-        let in_flight = &self.completions.in_flight;
-        if in_flight.fetch_add(1, Ordering::Relaxed) >= CALLS_MAX {
+        let Completions {
+            in_flight,
+            in_flight_max,
+            ..
+        } = &*self.completions;
+        if in_flight.fetch_add(1, Ordering::Relaxed) >= *in_flight_max {
             in_flight.fetch_sub(1, Ordering::Relaxed);
             return None;
         }
@@ -223,5 +230,32 @@ impl Drop for Ticket {
         } else {
             Error::new(ErrorCode::Cancelled, "the call was cancelled")
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::sync::Arc;
+
+    use super::{Completions, Outbox};
+    use crate::lock;
+
+    #[test]
+    fn calls_beyond_the_bound_are_refused_until_others_were_taken() {
+        let event = File::options().write(true).open("/dev/null");
+        let completions = Arc::new(Completions::new(event.expect("/dev/null"), 3));
+        let outbox = Arc::new(Outbox::new(Arc::clone(&completions)));
+        let admit = || outbox.admit(7, None);
+        let tickets: Vec<_> = (0..3).filter_map(|_| admit()).collect();
+        assert_eq!(tickets.len(), 3);
+        assert!(admit().is_none(), "a fourth one in flight");
+        drop(tickets);
+        assert!(admit().is_none(), "they are done and weren't taken");
+        completions.append(&mut lock(&outbox.completed));
+        assert_eq!(completions.take(2, |_, _| {}), 2);
+        let again: Vec<_> = (0..3).filter_map(|_| admit()).collect();
+        assert_eq!(again.len(), 2);
+        assert_eq!(completions.in_flight(), 3, "the refused ones left nothing");
     }
 }

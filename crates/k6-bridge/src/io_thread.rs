@@ -7,6 +7,7 @@ use std::task::Poll;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use encarno_wrpc::Counters;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
@@ -15,6 +16,7 @@ use crate::client::{Call, Client};
 use crate::completion::{Completions, Outbox};
 use crate::lease::Lease;
 use crate::lock;
+use crate::options::Transport;
 use crate::waiting::Expected;
 
 /// Host names are resolved on threads of their own, of which so many serve an
@@ -37,6 +39,8 @@ pub(crate) struct IoThread {
     inbox: Inbox,
     outbox: Arc<Outbox>,
     lease: Lease,
+    /// What each transport does on this thread: nobody else adds to them.
+    counters: [Arc<Counters>; Transport::NAMES.len()],
     /// Gone when the thread has ended.
     runtime: Mutex<Option<Arc<Runtime>>>,
     handle: Mutex<Option<JoinHandle<()>>>,
@@ -54,6 +58,7 @@ impl IoThread {
             inbox: Inbox::new(),
             outbox: Arc::new(Outbox::new(Arc::clone(completions))),
             lease: Lease::default(),
+            counters: Default::default(),
             runtime: Mutex::new(Some(Arc::clone(&runtime))),
             handle: Mutex::default(),
         });
@@ -68,6 +73,10 @@ impl IoThread {
         })?;
         *lock(&thread.handle) = Some(handle);
         Ok(thread)
+    }
+
+    pub(crate) fn counters(&self, transport: usize) -> &Arc<Counters> {
+        &self.counters[transport]
     }
 
     pub(crate) fn outbox(&self) -> &Arc<Outbox> {

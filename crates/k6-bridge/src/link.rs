@@ -8,38 +8,54 @@ use std::time::Instant;
 use bytes::Bytes;
 use encarno_wrpc::nats::{self, Connection, Subject};
 use encarno_wrpc::on_demand::OnDemand;
-use encarno_wrpc::{Error, ErrorCode, Outcome, blaster, tcp};
+use encarno_wrpc::{Counters, Error, ErrorCode, Outcome, blaster, tcp};
 use futures_util::FutureExt as _;
 
 use crate::options::Transport;
 
 /// A way to a receiver. All calls over it are made on one IO thread.
 pub(crate) enum Link {
-    Nats(NatsLink),
+    Nats(Box<NatsLink>),
     Tcp(TcpLink),
 }
 
 impl Link {
-    pub(crate) fn new(transport: Transport) -> Self {
+    /// `counters` are those of the transport on the link's IO thread.
+    pub(crate) fn new(transport: Transport, counters: Arc<Counters>) -> Self {
         match transport {
-            Transport::Nats { options, function } => Self::Nats(NatsLink {
+            Transport::Nats { options, function } => Self::Nats(Box::new(NatsLink {
                 options,
                 function,
                 connection: OnDemand::default(),
-            }),
+                counters,
+            })),
             Transport::Tcp(options) => Self::Tcp(TcpLink {
-                client: tcp::Client::new(options),
+                client: tcp::Client::counted(options, Arc::clone(&counters)),
                 function: tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION),
+                counters,
             }),
         }
     }
 
     /// Makes a call, with a result or an error no later than `deadline`.
     pub(crate) async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
-        match self {
+        let counters = match self {
+            Self::Nats(link) => &link.counters,
+            Self::Tcp(link) => &link.counters,
+        };
+        let _in_flight = counters.call();
+        let outcome = match self {
             Self::Nats(link) => link.call(params, deadline).await,
-            Self::Tcp(link) => link.client.call(&link.function, params, deadline).await,
+            Self::Tcp(link) => {
+                let outcome = link.client.call(&link.function, params, deadline).await;
+                counters.carried(outcome.traffic);
+                outcome
+            }
+        };
+        if let Err(error) = &outcome.result {
+            counters.failed(error.code);
         }
+        outcome
     }
 }
 
@@ -47,6 +63,7 @@ impl Link {
 pub(crate) struct TcpLink {
     client: tcp::Client,
     function: tcp::Function,
+    counters: Arc<Counters>,
 }
 
 /// A connection to NATS, and the function that is called over it.
@@ -54,16 +71,17 @@ pub(crate) struct NatsLink {
     options: nats::Options,
     function: Subject,
     connection: OnDemand<Connection>,
+    counters: Arc<Counters>,
 }
 
 impl NatsLink {
     async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
-        // A connection that is lost comes back by itself.
+        // A connection that is lost comes back by itself, but for one that is given up.
         let mut connection = pin!(self.connection.get(
-            |_| true,
+            |connection| !connection.is_closed(),
             || {
-                let options = self.options.clone();
-                async move { Connection::connect(&options).await }
+                let (options, counters) = (self.options.clone(), Arc::clone(&self.counters));
+                async move { Connection::connect_counted(&options, counters).await }
             }
         ));
         let connected = match connection.as_mut().now_or_never() {
@@ -105,7 +123,12 @@ struct Group {
 impl SharedLinks {
     /// One of `count` links with these options, in turns, and its number. A link
     /// of the same number is always used on the same IO thread.
-    pub(crate) fn take(&mut self, transport: &Transport, count: usize) -> (Arc<Link>, usize) {
+    pub(crate) fn take(
+        &mut self,
+        transport: &Transport,
+        count: usize,
+        counters: impl FnOnce(usize) -> Arc<Counters>,
+    ) -> (Arc<Link>, usize) {
         self.groups
             .retain(|group| group.links.iter().any(|link| link.strong_count() > 0));
         let found = self
@@ -124,7 +147,7 @@ impl SharedLinks {
         let number = group.next;
         group.next = (number + 1) % count;
         let link = group.links[number].upgrade().unwrap_or_else(|| {
-            let link = Arc::new(Link::new(transport.clone()));
+            let link = Arc::new(Link::new(transport.clone(), counters(number)));
             group.links[number] = Arc::downgrade(&link);
             link
         });
@@ -137,7 +160,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::SharedLinks;
-    use crate::options::Options;
+    use crate::options::{Options, Transport};
 
     #[test]
     fn equal_options_share_links() {
@@ -147,15 +170,18 @@ mod tests {
         };
         let (here, there) = (transport("nats://here"), transport("nats://there"));
         let mut links = SharedLinks::default();
-        let (first, number) = links.take(&here, 2);
-        let (second, other) = links.take(&here, 2);
+        let take = |links: &mut SharedLinks, transport: &Transport, count| {
+            links.take(transport, count, |_| Arc::default())
+        };
+        let (first, number) = take(&mut links, &here, 2);
+        let (second, other) = take(&mut links, &here, 2);
         assert!(!Arc::ptr_eq(&first, &second) && number != other);
-        let (again, same) = links.take(&here, 2);
+        let (again, same) = take(&mut links, &here, 2);
         assert!(Arc::ptr_eq(&first, &again) && number == same);
-        assert!(!Arc::ptr_eq(&first, &links.take(&there, 2).0));
-        assert!(!Arc::ptr_eq(&second, &links.take(&here, 1).0));
+        assert!(!Arc::ptr_eq(&first, &take(&mut links, &there, 2).0));
+        assert!(!Arc::ptr_eq(&second, &take(&mut links, &here, 1).0));
         drop((first, second, again));
-        links.take(&there, 1);
+        take(&mut links, &there, 1);
         assert!(links.groups.len() <= 2, "closed links leave nothing behind");
     }
 }

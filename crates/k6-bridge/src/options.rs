@@ -1,23 +1,23 @@
 //! The options of a client: JSON, as a script wrote it, to validated.
 
+mod of_nats;
+mod of_tcp;
+
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use encarno_wrpc::blaster;
-use encarno_wrpc::nats::{self, Subject, subject};
+use encarno_wrpc::nats::{self, Subject};
 use encarno_wrpc::tcp;
-use encarno_wrpc::tls::ClientTls;
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
+
+use self::of_nats::RawNats;
+use self::of_tcp::RawTcp;
 
 /// Longer options can't be meant.
 const JSON_BYTES_MAX: usize = 1 << 20;
 /// Longer waits can't be meant.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
-
-/// More connections can't be meant.
-const POOL_MAX: usize = 4096;
 
 /// What a client needs to know.
 #[derive(Debug)]
@@ -49,40 +49,17 @@ struct Raw {
     _tags: Option<IgnoredAny>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawNats {
-    url: String,
-    #[serde(default)]
-    prefix: String,
-    name: Option<String>,
-    #[serde(default, deserialize_with = "duration")]
-    connect_timeout: Option<Duration>,
-}
+impl Transport {
+    /// The names of the transports, as metrics have them, by their numbers.
+    pub(crate) const NAMES: &[&str] = &["nats", "tcp"];
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTcp {
-    addr: String,
-    #[serde(default, deserialize_with = "duration")]
-    connect_timeout: Option<Duration>,
-    nodelay: Option<bool>,
-    #[serde(default, deserialize_with = "duration")]
-    keepalive: Option<Duration>,
-    source_addr: Option<String>,
-    pool: Option<usize>,
-    tls: Option<RawTls>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawTls {
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
-    server_name: Option<String>,
-    #[serde(default)]
-    insecure_skip_verify: bool,
+    /// Its number: part of the C ABI.
+    pub(crate) fn number(&self) -> usize {
+        match self {
+            Self::Nats { .. } => 0,
+            Self::Tcp(_) => 1,
+        }
+    }
 }
 
 impl Options {
@@ -103,86 +80,15 @@ impl Options {
             }
         })?;
 
-        match (raw.nats, raw.tcp) {
-            (Some(nats), None) => Ok(Self {
-                transport: nats.check()?,
-                shared: None,
-            }),
-            (None, Some(tcp)) => tcp.check(),
-            (None, None) => Err("a transport is missing: `nats` or `tcp`".into()),
-            (Some(_), Some(_)) => Err("`nats` and `tcp`: only one of them can be used".into()),
-        }
-    }
-}
-
-impl RawNats {
-    fn check(self) -> Result<Transport, String> {
-        let mut options = nats::Options::new(&self.url)
-            .map_err(|error| format!("nats.url: {}", error.message))?;
-        if let Some(name) = self.name {
-            options.name = name;
-        }
-        if let Some(connect_timeout) = self.connect_timeout {
-            options.connect_timeout = connect_timeout;
-        }
-        let function = subject::function(&self.prefix, blaster::INSTANCE, blaster::FUNCTION)
-            .map_err(|_| {
-                format!(
-                    "nats.prefix: {:?} is not the beginning of a NATS subject",
-                    self.prefix
-                )
-            })?;
-        Ok(Transport::Nats { options, function })
-    }
-}
-
-impl RawTcp {
-    fn check(self) -> Result<Options, String> {
-        let mut options = tcp::Options::new(&self.addr)
-            .map_err(|error| format!("tcp.addr: {}", error.message))?;
-        if let Some(connect_timeout) = self.connect_timeout {
-            options.connect_timeout = connect_timeout;
-        }
-        if let Some(nodelay) = self.nodelay {
-            options.nodelay = nodelay;
-        }
-        if let Some(keepalive) = self.keepalive {
-            options.keepalive = keepalive;
-        }
-        if let Some(source) = self.source_addr {
-            let source = source
-                .parse()
-                .map_err(|_| format!("tcp.source_addr: {source:?} is not an IP address"))?;
-            options.source_addr = Some(source);
-        }
-        options.tls = self.tls.map(RawTls::check).transpose()?;
-        let pool = self.pool.unwrap_or(1);
-        if pool > POOL_MAX {
-            return Err(format!("tcp.pool: {pool} is more than {POOL_MAX}"));
-        }
-        options.reuse = pool > 0;
-        Ok(Options {
-            transport: Transport::Tcp(options),
-            shared: NonZeroUsize::new(pool),
-        })
-    }
-}
-
-impl RawTls {
-    fn check(self) -> Result<ClientTls, String> {
-        let tls = ClientTls {
-            ca: self.ca,
-            cert: self.cert,
-            key: self.key,
-            server_name: self.server_name,
-            insecure_skip_verify: self.insecure_skip_verify,
+        let (transport, shared) = match (raw.nats, raw.tcp) {
+            (Some(nats), None) => nats.check()?,
+            (None, Some(tcp)) => tcp.check()?,
+            (None, None) => return Err("a transport is missing: `nats` or `tcp`".into()),
+            (Some(_), Some(_)) => {
+                return Err("`nats` and `tcp`: only one of them can be used".into());
+            }
         };
-        // Files are read again when the connection is made; better to hear of them now.
-        if tls.ca.is_some() || tls.cert.is_some() || tls.key.is_some() {
-            tls.config()
-                .map_err(|error| format!("tcp.tls: {}", error.message))?;
-        }
-        Ok(tls)
+        Ok(Self { transport, shared })
     }
 }
 
@@ -283,12 +189,41 @@ mod tests {
 
     #[test]
     fn every_option() {
-        let json = r#"{"nats": {"url": "nats://a:1,nats://b:2", "prefix": "", "name": "n",
-                                "connect_timeout": "1.5s"}}"#;
+        let json = r#"{"nats": {"url": ["nats://a:1", "nats://b:2,c"], "prefix": "", "name": "n",
+            "user": "me", "password": "hidden", "tls": {"required": true}, "inbox_prefix": "in",
+            "connect_timeout": "1.5s", "ping_interval": 700, "max_reconnects": 3,
+            "reconnect_delay": "2s", "shared": 4}}"#;
         let (options, _) = nats(json);
-        assert_eq!(options.peers(), "nats://a:1,nats://b:2");
+        assert_eq!(options.peers(), "nats://a:1,nats://b:2,nats://c:4222");
         assert_eq!(options.name, "n");
+        assert_eq!(options.tls.required, Some(true));
+        assert_eq!(options.inbox_prefix, "in");
         assert_eq!(options.connect_timeout, Duration::from_millis(1500));
+        assert_eq!(options.ping_interval, Duration::from_millis(700));
+        assert_eq!(options.max_reconnects, Some(3));
+        assert_eq!(options.reconnect_delay, Duration::from_secs(2));
+        let parsed = Options::parse(json.as_bytes()).expect("options");
+        assert_eq!(parsed.shared.map(usize::from), Some(4));
+        let shown = format!("{parsed:?}");
+        assert!(shown.contains("me") && !shown.contains("hidden"), "{shown}");
+    }
+
+    #[test]
+    fn no_error_shows_a_secret() {
+        for wrong in [
+            r#""password": 314159"#,
+            r#""user": "me", "password": ["314159"]"#,
+            r#""token": 314159"#,
+            r#""token": "314159", "nkey": "314159""#,
+            r#""nkey": "314159""#,
+            r#""jwt": "314159""#,
+            r#""user": "me", "password": "314159", "prefix": "a b""#,
+            r#""user": "me", "password": "314159", "tls": {"ca": "/no/such"}"#,
+        ] {
+            let error = error(&format!(r#"{{"nats": {{"url": "nats://a", {wrong}}}}}"#));
+            assert!(error.starts_with("nats."), "{error}");
+            assert!(!error.contains("314159"), "{error}");
+        }
     }
 
     #[test]
@@ -357,6 +292,38 @@ mod tests {
             (
                 r#"{"nats": {"url": "nats://a", "prefix": "a b"}}"#,
                 &["nats.prefix", "a b"],
+            ),
+            (
+                r#"{"nats": {"url": ["nats://a", 7]}}"#,
+                &["nats.url", "7", "string"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://me:x@a", "token": "t"}}"#,
+                &["nats.url", "other credentials"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://a", "tls": {"ca": "/no/such"}}}"#,
+                &["nats.tls.ca", "/no/such", "No such file"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://a", "tls": {"insecure": true}}}"#,
+                &["nats.tls", "insecure", "`ca`"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://a", "max_reconnects": 0}}"#,
+                &["nats.max_reconnects", "above 0"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://a", "shared": 0}}"#,
+                &["nats.shared", "nonzero"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://a", "shared": 100000}}"#,
+                &["nats.shared", "at most 65536"],
+            ),
+            (
+                r#"{"nats": {"url": "nats://a", "inbox_prefix": "a b"}}"#,
+                &["nats.inbox_prefix", "a b"],
             ),
             (
                 r#"{"nats": {"url": "nats://a", "connect_timeout": "soon"}}"#,

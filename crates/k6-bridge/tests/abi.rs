@@ -10,6 +10,7 @@ use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_k6_bridge::abi::types::ERRORS;
 use encarno_k6_bridge::abi::*;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
@@ -232,7 +233,8 @@ fn handles_that_are_wrong_or_closed_are_a_status() {
         1,
         u64::MAX,
         bridge.handle,
-        client + 1,
+        // The next place may be that of a test beside this one.
+        client + (1 << 20),
         client + (1 << 32),
     ] {
         assert_eq!(submit(wrong, &packet, b""), Status::BadHandle);
@@ -321,6 +323,101 @@ fn options_that_are_wrong_are_a_status_and_a_text() {
         text.contains("prefx") && text.contains("`prefix`"),
         "{text}"
     );
+}
+
+fn counts(bridge: &TestBridge) -> TransportCounts {
+    let mut counts = std::mem::MaybeUninit::uninit();
+    let status = unsafe { encarno_transport_counts(bridge.handle, 0, counts.as_mut_ptr()) };
+    assert_eq!(status, Status::Ok);
+    unsafe { counts.assume_init() }
+}
+
+fn connect_times(bridge: &TestBridge, capacity: usize) -> Vec<u64> {
+    let (mut times, mut taken) = (vec![0; capacity], 0);
+    let status = unsafe {
+        encarno_connect_times_take(bridge.handle, 0, times.as_mut_ptr(), capacity, &mut taken)
+    };
+    assert_eq!(status, Status::Ok);
+    times.truncate(taken);
+    times
+}
+
+#[test]
+fn transports_are_counted() {
+    let mut name = view(b"");
+    assert_eq!(unsafe { encarno_transport_name(0, &mut name) }, Status::Ok);
+    let name = unsafe { std::slice::from_raw_parts(name.data, name.length) };
+    assert_eq!(name, b"nats");
+    let nats = NatsServer::start();
+    let _receiver = Receiver::start(&nats.url());
+    let mut bridge = TestBridge::open();
+    let clients = [bridge.client(&nats.url()), bridge.client(&nats.url())];
+    assert_eq!(counts(&bridge).connects, 0, "not before the first call");
+    for (tag, client) in clients.into_iter().enumerate() {
+        assert_eq!(submit(client, &blast(tag as u64), &[7; 1000]), Status::Ok);
+    }
+    assert!(bridge.take(2, 10).iter().all(|done| done.code.is_none()));
+    let counted = counts(&bridge);
+    assert_eq!((counted.connects, counted.connect_failures), (2, 0));
+    assert_eq!((counted.messages_sent, counted.messages_received), (2, 4));
+    assert!(counted.bytes_sent > 2000 && counted.bytes_received > 50);
+    assert_eq!((counted.calls_in_flight, counted.errors), (0, [0; ERRORS]));
+    // Each time once, also by small batches.
+    assert_eq!(connect_times(&bridge, 1).len(), 1);
+    assert!(connect_times(&bridge, 9)[0] > 0);
+    assert_eq!(connect_times(&bridge, 9).len(), 0);
+
+    let slow = Blast {
+        wait_ms: 5000,
+        timeout_ns: 300_000_000,
+        ..blast(9)
+    };
+    assert_eq!(submit(clients[0], &slow, b""), Status::Ok);
+    std::thread::sleep(Duration::from_millis(100));
+    assert_eq!(counts(&bridge).calls_in_flight, 1);
+    bridge.take(1, 1);
+    let timeouts = counts(&bridge).errors[ErrorCode::Timeout as usize];
+    assert_eq!((counts(&bridge).calls_in_flight, timeouts), (0, 1));
+
+    let mut counts = std::mem::MaybeUninit::uninit();
+    unsafe {
+        for (transport, expected) in [(99, Status::BadArgument), (0, Status::BadHandle)] {
+            let status = encarno_transport_counts(0, transport, counts.as_mut_ptr());
+            assert_eq!(status, expected);
+        }
+        let status = encarno_transport_counts(bridge.handle, 0, null_mut());
+        assert_eq!(status, Status::BadArgument);
+        let status = encarno_connect_times_take(bridge.handle, 0, null_mut(), 1, null_mut());
+        assert_eq!(status, Status::BadArgument);
+        assert_eq!(encarno_transport_name(0, null_mut()), Status::BadArgument);
+    }
+}
+
+/// What is given up is made anew by the next call.
+#[test]
+fn a_connection_that_was_given_up() {
+    let mut nats = NatsServer::start();
+    let mut bridge = TestBridge::open();
+    let options = format!(
+        r#"{{"nats": {{"url": "{}", "prefix": "test", "max_reconnects": 2}}}}"#,
+        nats.url()
+    );
+    let client = bridge.try_client(&options).unwrap();
+    let mut call = |expected: &[ErrorCode]| {
+        assert_eq!(submit(client, &blast(1), b""), Status::Ok);
+        let code = bridge.take(1, 1)[0].code.unwrap();
+        assert!(expected.contains(&code), "{code}");
+    };
+    call(&[ErrorCode::NoResponders]);
+    nats.kill();
+    for _ in 0..3 {
+        // Lost, given up, or refused to a new connection.
+        call(&[ErrorCode::ConnectionLost, ErrorCode::ConnectionRefused]);
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    nats.restart();
+    call(&[ErrorCode::NoResponders]);
+    assert!(counts(&bridge).connects == 2 && counts(&bridge).reconnects == 0);
 }
 
 #[test]

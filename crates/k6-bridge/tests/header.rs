@@ -5,7 +5,7 @@
 use std::mem::{offset_of, size_of};
 use std::path::Path;
 
-use encarno_k6_bridge::abi::{Blast, Bridge, Completion, OwnedBytes, View};
+use encarno_k6_bridge::abi::{Blast, Bridge, Completion, OwnedBytes, TransportCounts, View};
 
 /// With `ENCARNO_WRITE_HEADER=1` it writes the header instead.
 #[test]
@@ -44,4 +44,6 @@ fn layout() {
     assert_eq!(size_of::<Completion>(), 72);
     assert_eq!(offset_of!(Completion, error), 48);
     assert_eq!(offset_of!(Completion, error_code), 64);
+    assert_eq!(size_of::<TransportCounts>(), 336);
+    assert_eq!(offset_of!(TransportCounts, errors), 80);
 }

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use wasmtime::Result;
 
+use crate::nats_args::ConnectionArgs;
 use crate::{durations, serve_nats, serve_tcp};
 
 /// Hosts a wasm component on wasmtime and serves its exports over wRPC on NATS.
@@ -75,22 +76,13 @@ pub(crate) struct GuestArgs {
 /// What the command line says of NATS.
 #[derive(Args)]
 pub(crate) struct NatsArgs {
-    /// NATS server, or several separated by commas.
-    #[arg(
-        short,
-        long,
-        value_name = "URL",
-        default_value = "nats://127.0.0.1:4222"
-    )]
-    pub(crate) nats: String,
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
     /// Queue group: receivers of the same group share the calls.
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) guests: GuestArgs,
-    /// How long to try to reach NATS at the start.
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = durations::parse)]
-    pub(crate) connect_timeout: Duration,
     /// Imports that aren't WASI are called under this prefix.
     pub(crate) import_prefix: String,
     /// Exports are served under this prefix.
@@ -147,6 +139,11 @@ fn run(serve: impl FnOnce() -> Result<()>) -> ExitCode {
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
         EnvFilter::new("warn,async_nats=off,encarno_receiver=info,encarno_wrpc=info")
     });
+    // At "trace" async-nats writes what it sends, credentials included.
+    let filter = match "async_nats::connection=debug".parse() {
+        Ok(directive) if filter.to_string().contains("trace") => filter.add_directive(directive),
+        _ => filter,
+    };
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

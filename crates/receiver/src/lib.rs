@@ -5,6 +5,7 @@
 //!
 //! - [`cli`]: the command lines
 //! - [`durations`]: durations on them
+//! - [`nats_args`]: how to reach NATS
 //! - [`serve`]: from the command line to a served component, and its end
 //! - [`serve_nats`], [`serve_tcp`]: what the transports need
 //! - [`exports`]: what the component exports and imports
@@ -29,6 +30,7 @@ mod guest;
 mod host;
 mod imports;
 mod limits;
+mod nats_args;
 mod pool;
 mod serve;
 mod serve_nats;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use encarno_wrpc::nats::{Connection, Options, Server};
 use tokio::runtime::Handle;
-use wasmtime::Result;
+use wasmtime::{Result, bail};
 
 use crate::cli::NatsArgs;
 use crate::host::Workload;
@@ -18,9 +18,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves the component until a signal.
 pub(crate) fn run(args: &NatsArgs) -> Result<()> {
-    let mut options = Options::new(&args.nats)?;
-    options.name = "wrpc-wasmtime-nats".into();
-    options.connect_timeout = args.connect_timeout;
+    let options = args.connection.options()?;
     let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
     serve::run(|guests| serve(args, options, workload, guests))
 }
@@ -51,6 +49,12 @@ async fn serve(
         () = server.run(stop.clone().wait(), |invocation| calls.serve(invocation)) => {}
         // Without a connection, the server can't be told to send no more calls.
         () = async { stop.wait().await; tokio::time::sleep(UNSUBSCRIBE_TIMEOUT).await } => {}
+    }
+    if connection.is_closed() {
+        bail!(
+            "the connection to NATS at {} was lost and given up (--max-reconnects)",
+            connection.peers()
+        );
     }
     calls.drained().await;
     // The answers of the last calls may still be on their way out. Without a

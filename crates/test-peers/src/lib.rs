@@ -6,9 +6,17 @@
     reason = "used by tests alone"
 )]
 
+mod identity;
+mod toxiproxy;
+
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+pub use identity::{Certificates, Nkey, Operator, file};
+/// For the attributes of toxics.
+pub use serde_json::json;
+pub use toxiproxy::Toxiproxy;
 
 /// A nats-server of this test's own. It is killed when dropped.
 pub struct NatsServer {
@@ -33,6 +41,17 @@ impl NatsServer {
             port,
             arguments,
         }
+    }
+
+    /// Starts it with a configuration file of that text.
+    pub fn start_configured(text: &str) -> Self {
+        let file = file("nats.conf", text);
+        Self::start_with(&["--config", file.to_str().expect("UTF-8")])
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// `nats://127.0.0.1:PORT`.
@@ -65,7 +84,7 @@ impl Drop for NatsServer {
 }
 
 fn start(arguments: &[String], port: &str) -> (Child, u16) {
-    let program = nats_server();
+    let program = program("nats-server", "NATS_SERVER");
     let ports = scratch("nats-ports");
     let mut child = Command::new(&program)
         .args(["--addr", "127.0.0.1", "--port", port, "--ports_file_dir"])
@@ -113,14 +132,15 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-fn nats_server() -> PathBuf {
-    let program = match std::env::var_os("NATS_SERVER") {
+/// A program in `bin/`, or where the environment variable says.
+fn program(name: &str, variable: &str) -> PathBuf {
+    let program = match std::env::var_os(variable) {
         Some(program) => PathBuf::from(program),
-        None => root().join("bin/nats-server"),
+        None => root().join("bin").join(name),
     };
     assert!(
         program.exists(),
-        "{} does not exist: run `make setup` first, or name another nats-server in NATS_SERVER",
+        "{} does not exist: run `make setup` first, or name another {name} in {variable}",
         program.display()
     );
     program

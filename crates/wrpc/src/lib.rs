@@ -13,11 +13,13 @@
 //! - [`tls`]: TLS as either end
 //! - `chunks`, `pending_params`: what arrives in pieces
 //! - `task`: tasks that belong to something
+//! - [`counters`]: what the transports did
 //! - [`error`]: the closed list of what can go wrong
 
 pub mod blaster;
 pub mod call;
 mod chunks;
+pub mod counters;
 pub mod error;
 pub mod nats;
 pub mod on_demand;
@@ -29,6 +31,7 @@ pub mod tls;
 pub mod value;
 
 pub use call::{Outcome, Timing, Traffic};
+pub use counters::{Counted, Counters};
 pub use error::{Error, ErrorCode};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

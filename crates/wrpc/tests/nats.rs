@@ -3,109 +3,22 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::future::Future;
+mod rig;
+
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
-use encarno_wrpc::nats::{Connection, Options, Server, subject};
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
-use encarno_wrpc::value::{Reader, Write as _};
-use encarno_wrpc::{Error, ErrorCode, Outcome};
+use encarno_wrpc::nats::{Connection, Options};
+use encarno_wrpc::serve::{Limits, Parameters};
+use encarno_wrpc::{Error, ErrorCode};
 use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
 
-const PREFIX: &str = "test";
-const PARAMS_BYTES_MAX: usize = 16 << 20;
-
-/// What the echo server does with a call.
-#[derive(Clone, Copy)]
-enum Behaviour {
-    Echo,
-    AcceptOnly,
-    Fail(ErrorCode),
-}
-
-async fn connect(url: &str) -> Connection {
-    Connection::connect(&Options::new(url).unwrap())
-        .await
-        .unwrap()
-}
-
-/// Serves `pkg:name/echo.echo: func(list<u8>) -> list<u8>`.
-async fn serve(url: &str, behaviour: Behaviour) -> JoinHandle<()> {
-    let export = Export {
-        instance: "pkg:name/echo".into(),
-        function: "echo".into(),
-        check: Box::new(|params| {
-            let mut reader = Reader::new(params);
-            reader.bytes()?;
-            reader.finish()
-        }),
-    };
-    let limits = Limits {
-        params_bytes_max: PARAMS_BYTES_MAX,
-        params_timeout: Duration::from_secs(5),
-    };
-    let connection = connect(url).await;
-    let server = Server::new(connection, PREFIX, None, vec![export], limits)
-        .await
-        .unwrap();
-    let serve = move |invocation: Invocation| {
-        tokio::spawn(async move {
-            let mut responder = invocation.responder;
-            let params = match invocation.parameters {
-                Parameters::Whole(params) => Ok(params),
-                Parameters::Partial(partial) => partial.complete(&mut responder).await,
-            };
-            match behaviour {
-                Behaviour::Echo => responder.finish(params).await,
-                Behaviour::AcceptOnly => responder.accept().await,
-                Behaviour::Fail(code) => {
-                    responder
-                        .finish(Err(Error::new(code, "as asked\r\nfor")))
-                        .await;
-                }
-            }
-        });
-    };
-    tokio::spawn(server.run(std::future::pending(), serve))
-}
-
-fn echo() -> async_nats::Subject {
-    subject::function(PREFIX, "pkg:name/echo", "echo").unwrap()
-}
-
-fn list(payload: &[u8]) -> Bytes {
-    let mut params = Vec::new();
-    params.bytes(payload);
-    params.into()
-}
-
-async fn call(connection: &Connection, params: Bytes, timeout_ms: u64) -> Outcome {
-    let deadline = Instant::now() + Duration::from_millis(timeout_ms);
-    connection.call(echo(), params, deadline).await
-}
-
-fn code(outcome: &Outcome) -> ErrorCode {
-    outcome.result.as_ref().expect_err("an error").code
-}
-
-/// Returns when the server knows the subscriptions that were made.
-async fn settle(client: &async_nats::Client) {
-    let inbox = client.new_inbox();
-    let mut own = client.subscribe(inbox.clone()).await.unwrap();
-    client.publish(inbox, Bytes::new()).await.unwrap();
-    within(5, own.next()).await.unwrap();
-}
-
-/// Every test ends, whatever happens.
-async fn within<T>(seconds: u64, future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(seconds), future)
-        .await
-        .expect("it hangs")
-}
+use rig::{
+    Behaviour, call, code, code_or_ok, connect, echo, limits, list, serve, server, settle, within,
+};
 
 #[tokio::test]
 async fn results_of_every_size_come_back_whole() {
@@ -421,32 +334,15 @@ async fn a_receiver_that_breaks_the_rules_harms_nobody() {
     }
 }
 
-fn code_or_ok(outcome: &Outcome) -> Option<ErrorCode> {
-    outcome.result.as_ref().err().map(|error| error.code)
-}
-
 #[tokio::test]
 async fn a_parameter_stream_that_stops_is_given_up() {
     let nats = NatsServer::start();
     let connection = connect(&nats.url()).await;
-    let export = Export {
-        instance: "pkg:name/echo".into(),
-        function: "echo".into(),
-        check: Box::new(|params| Reader::new(params).bytes().map(drop)),
-    };
-    let limits = Limits {
-        params_bytes_max: 1000,
+    let impatient = Limits {
         params_timeout: Duration::from_millis(200),
+        ..limits()
     };
-    let server = Server::new(
-        connect(&nats.url()).await,
-        PREFIX,
-        None,
-        vec![export],
-        limits,
-    )
-    .await
-    .unwrap();
+    let server = server(connect(&nats.url()).await, impatient).await;
     tokio::spawn(server.run(std::future::pending(), |invocation| {
         tokio::spawn(async move {
             let mut responder = invocation.responder;
@@ -467,24 +363,7 @@ async fn a_parameter_stream_that_stops_is_given_up() {
 #[tokio::test]
 async fn a_stopped_server_finishes_what_it_was_given() {
     let nats = NatsServer::start();
-    let export = Export {
-        instance: "pkg:name/echo".into(),
-        function: "echo".into(),
-        check: Box::new(|_| Ok(())),
-    };
-    let limits = Limits {
-        params_bytes_max: 1000,
-        params_timeout: Duration::from_secs(1),
-    };
-    let server = Server::new(
-        connect(&nats.url()).await,
-        PREFIX,
-        None,
-        vec![export],
-        limits,
-    )
-    .await
-    .unwrap();
+    let server = server(connect(&nats.url()).await, limits()).await;
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let (running, mut ran) = tokio::sync::mpsc::unbounded_channel();
     let serving = tokio::spawn(server.run(
@@ -515,70 +394,4 @@ async fn a_stopped_server_finishes_what_it_was_given() {
     assert_eq!(outcome.result, Ok(Bytes::new()));
     let outcome = within(5, call(&connection, list(b""), 10_000)).await;
     assert_eq!(code(&outcome), ErrorCode::NoResponders);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_killed_again_and_again_loses_no_call() {
-    let mut nats = NatsServer::start();
-    let url = nats.url();
-    let _server = serve(&url, Behaviour::Echo).await;
-    let connection = connect(&url).await;
-    let (stop, stopped) = tokio::sync::watch::channel(false);
-    let callers: Vec<_> = (0..64u32)
-        .map(|number| {
-            let (connection, stopped) = (connection.clone(), stopped.clone());
-            tokio::spawn(async move {
-                let params = list(&number.to_le_bytes());
-                let (mut answered, mut failed) = (0, 0);
-                while !*stopped.borrow() {
-                    let began = Instant::now();
-                    let outcome = call(&connection, params.clone(), 1000).await;
-                    assert!(
-                        began.elapsed() < Duration::from_secs(5),
-                        "past its deadline"
-                    );
-                    match outcome.result {
-                        Ok(result) => {
-                            assert_eq!(result, params);
-                            answered += 1;
-                        }
-                        Err(error) => {
-                            let known = [
-                                ErrorCode::ConnectionLost,
-                                ErrorCode::ConnectionRefused,
-                                ErrorCode::NoResponders,
-                                ErrorCode::ReceiverGone,
-                                ErrorCode::Timeout,
-                            ];
-                            assert!(known.contains(&error.code), "{error:?}");
-                            failed += 1;
-                            tokio::time::sleep(Duration::from_millis(5)).await;
-                        }
-                    }
-                }
-                (answered, failed)
-            })
-        })
-        .collect();
-    for _ in 0..5 {
-        tokio::time::sleep(Duration::from_millis(150)).await;
-        nats.restart();
-    }
-    // Both sides come back by themselves.
-    within(20, async {
-        while call(&connection, list(b"back"), 1000).await.result.is_err() {}
-    })
-    .await;
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    stop.send(true).unwrap();
-    let (mut answered, mut failed) = (0, 0);
-    for caller in callers {
-        let counts = within(20, caller).await.unwrap();
-        answered += counts.0;
-        failed += counts.1;
-    }
-    assert!(
-        answered > 0 && failed > 0,
-        "{answered} answered, {failed} failed"
-    );
 }

@@ -26,11 +26,11 @@ use bytes::Bytes;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::blaster;
 
-pub use types::{Blast, Bridge, Completion, OwnedBytes, Status, View};
+pub use types::{Blast, Bridge, Completion, OwnedBytes, Status, TransportCounts, View};
 
 use crate::client::TooManyCalls;
 use crate::handles::{self, Entry};
-use crate::options::Options;
+use crate::options::{Options, Transport};
 
 /// Opens a bridge: its IO threads and its queue of completions.
 ///
@@ -270,6 +270,81 @@ pub unsafe extern "C" fn encarno_error_name(code: u32, name: *mut View) -> Statu
         };
         // SAFETY: not null, and writable as the caller promises.
         unsafe { name.write(View::of(found.name().as_bytes())) };
+        Status::Ok
+    })
+}
+
+/// The name of a transport, such as `nats`. The view is good for ever.
+/// `BAD_ARGUMENT` for a number that is no transport; they count from 0 without gaps.
+///
+/// # Safety
+/// `name` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_transport_name(transport: u32, name: *mut View) -> Status {
+    guard(|| {
+        let found = Transport::NAMES.get(transport as usize);
+        let (Some(found), false) = (found, name.is_null()) else {
+            return Status::BadArgument;
+        };
+        // SAFETY: not null, and writable as the caller promises.
+        unsafe { name.write(View::of(found.as_bytes())) };
+        Status::Ok
+    })
+}
+
+/// What a transport did since the bridge was opened.
+///
+/// # Safety
+/// `counts` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_transport_counts(
+    bridge: u64,
+    transport: u32,
+    counts: *mut TransportCounts,
+) -> Status {
+    guard(|| {
+        let transport = transport as usize;
+        if counts.is_null() || transport >= Transport::NAMES.len() {
+            return Status::BadArgument;
+        }
+        let Some(bridge) = handles::bridge(bridge) else {
+            return Status::BadHandle;
+        };
+        // SAFETY: not null, and writable as the caller promises.
+        unsafe { counts.write(bridge.counted(transport).into()) };
+        Status::Ok
+    })
+}
+
+/// Takes how long connections of a transport took to make, in nanoseconds, each
+/// once, and sets `taken` to their number, which may be 0.
+///
+/// # Safety
+/// `times_ns` must be writable for `capacity` elements; `taken` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_connect_times_take(
+    bridge: u64,
+    transport: u32,
+    times_ns: *mut u64,
+    capacity: usize,
+    taken: *mut usize,
+) -> Status {
+    guard(|| {
+        let transport = transport as usize;
+        if times_ns.is_null() || taken.is_null() || transport >= Transport::NAMES.len() {
+            return Status::BadArgument;
+        }
+        let Some(bridge) = handles::bridge(bridge) else {
+            return Status::BadHandle;
+        };
+        let times = bridge.take_connect_times(transport, capacity);
+        for (index, time) in times.iter().enumerate() {
+            // SAFETY: `index` is below `capacity`, and so many are writable as the
+            // caller promises.
+            unsafe { times_ns.add(index).write(time.as_nanos() as u64) };
+        }
+        // SAFETY: not null, and writable as the caller promises.
+        unsafe { taken.write(times.len()) };
         Status::Ok
     })
 }

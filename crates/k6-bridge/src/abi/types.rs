@@ -114,6 +114,57 @@ pub struct Completion {
     pub reserved: u32,
 }
 
+/// What a transport did since the bridge was opened, over all its connections.
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+pub struct TransportCounts {
+    /// Connections made.
+    pub connects: u64,
+    /// Connections that were lost and came back.
+    pub reconnects: u64,
+    /// Attempts to connect that failed; not those to come back.
+    pub connect_failures: u64,
+    /// Connections that were lost.
+    pub losses: u64,
+    /// Bytes of payloads and subjects that were sent.
+    pub bytes_sent: u64,
+    /// The same for what arrived.
+    pub bytes_received: u64,
+    /// Messages sent.
+    pub messages_sent: u64,
+    /// Messages that arrived.
+    pub messages_received: u64,
+    /// Messages that arrived and were dropped, since they were read too slowly.
+    pub messages_dropped: u64,
+    /// Calls made and not ended, now.
+    pub calls_in_flight: u64,
+    /// Calls that failed, by the number of their error code: `errors[9]` are those
+    /// with code 9.
+    pub errors: [u64; ERRORS],
+}
+
+/// The length of `errors` in `TransportCounts`.
+pub const ERRORS: usize = 32;
+const _: () = assert!(ERRORS == encarno_wrpc::counters::ERRORS);
+
+impl From<encarno_wrpc::Counted> for TransportCounts {
+    fn from(counted: encarno_wrpc::Counted) -> Self {
+        Self {
+            connects: counted.connects,
+            reconnects: counted.reconnects,
+            connect_failures: counted.connect_failures,
+            losses: counted.losses,
+            bytes_sent: counted.bytes_sent,
+            bytes_received: counted.bytes_received,
+            messages_sent: counted.messages_sent,
+            messages_received: counted.messages_received,
+            messages_dropped: counted.messages_dropped,
+            calls_in_flight: counted.calls_in_flight,
+            errors: counted.errors,
+        }
+    }
+}
+
 impl View {
     pub(super) const fn of(bytes: &'static [u8]) -> Self {
         Self {

@@ -8,7 +8,9 @@ mod program;
 
 mod blaster;
 mod calls;
+mod connection;
 mod end;
+mod faults;
 mod interoperability;
 mod limits;
 mod refusals;

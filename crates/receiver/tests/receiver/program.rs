@@ -30,7 +30,18 @@ pub(crate) struct Receiver {
 impl Receiver {
     /// Serves a component under [`PREFIX`], and waits until it is ready.
     pub(crate) fn start(url: &str, component: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(url, component, arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_with(
+        url: &str,
+        component: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+    ) -> Self {
         let mut command = command(url, arguments);
+        command.envs(environment.iter().copied());
         command.args([PREFIX, PREFIX]).arg(component);
         Self::spawn(command)
     }
@@ -137,6 +148,9 @@ fn program(path: &str) -> Command {
     let mut command = Command::new(path);
     command
         .env_remove("RUST_LOG")
+        .env_remove("NATS_TOKEN")
+        .env_remove("NATS_NKEY")
+        .env_remove("NATS_PASSWORD")
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
@@ -158,7 +172,18 @@ fn wait(child: &mut Child) -> ExitStatus {
 
 /// Runs the program until it ends; returns its exit code and its stderr.
 pub(crate) fn run(url: &str, arguments: &[&str]) -> (Option<i32>, String) {
-    run_command(command(url, arguments))
+    run_with(url, arguments, &[])
+}
+
+/// The same with variables of the environment.
+pub(crate) fn run_with(
+    url: &str,
+    arguments: &[&str],
+    environment: &[(&str, &str)],
+) -> (Option<i32>, String) {
+    let mut command = command(url, arguments);
+    command.envs(environment.iter().copied());
+    run_command(command)
 }
 
 /// The same of the one for TCP.
@@ -192,6 +217,19 @@ impl Client {
     /// Calls a function of [`INSTANCE`].
     pub(crate) async fn call(&self, function: &str, params: &[u8]) -> Result<Bytes, Error> {
         self.outcome(INSTANCE, function, params).await.result
+    }
+
+    /// The same, with another timeout than what is long enough for all.
+    pub(crate) async fn call_within(
+        &self,
+        timeout: Duration,
+        function: &str,
+        params: &[u8],
+    ) -> Result<Bytes, Error> {
+        let function = subject::function(PREFIX, INSTANCE, function).unwrap();
+        let params = Bytes::copy_from_slice(params);
+        let deadline = Instant::now() + timeout;
+        self.0.call(function, params, deadline).await.result
     }
 
     pub(crate) async fn outcome(&self, instance: &str, function: &str, params: &[u8]) -> Outcome {

@@ -87,7 +87,11 @@ impl Connection {
                     (_, None) => "the receiver did not accept it",
                     (_, Some(_)) => "it was accepted and not answered",
                 };
-                let error = Error::new(ErrorCode::Timeout, format!("the call timed out: {phase}"));
+                let mut text = format!("the call timed out: {phase}");
+                if let (None, Some(refusal)) = (call.accepted, self.refusal()) {
+                    text = format!("{text}; NATS has said: {refusal}");
+                }
+                let error = Error::new(ErrorCode::Timeout, text);
                 (Instant::now(), Err(error))
             }
         };

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use super::mailbox::{Address, Mailbox, Mailboxes, deliver_params};
 use super::options::{self, Options};
 use crate::task::AbortOnDrop;
-use crate::{Error, ErrorCode, lock};
+use crate::{Counters, Error, ErrorCode, lock};
 
 /// A connection, shared by all that call or serve over it.
 #[derive(Clone)]
@@ -26,58 +26,80 @@ pub struct Connection {
 
 struct Shared {
     client: async_nats::Client,
-    peers: String,
     connect_timeout: Duration,
     inbox: String,
+    expected: Arc<Expected>,
+}
+
+/// What async-nats's events change; they begin before there is a client.
+struct Expected {
+    peers: String,
     mailboxes: Mutex<Mailboxes>,
-    up: watch::Receiver<bool>,
+    state: watch::Sender<State>,
+    /// What the server refused last, such as a subject.
+    refusal: Mutex<Option<String>>,
+    counters: Arc<Counters>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Up,
+    /// Lost, and being restored.
+    Down,
+    /// Given up: nothing restores it.
+    Closed,
 }
 
 impl Connection {
-    /// Connects, or says why not within [`Options::connect_timeout`].
+    /// Connects, or says why not within [`Options::connect_timeout`] for each server.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
-        let (up_sender, up) = watch::channel(true);
-        let on_down: Arc<Mutex<Option<std::sync::Weak<Shared>>>> = Arc::default();
-        let shared_later = Arc::clone(&on_down);
-        let peers = options.peers();
+        Self::connect_counted(options, Arc::default()).await
+    }
+
+    /// Connects, and counts what the connection does from then on.
+    pub async fn connect_counted(
+        options: &Options,
+        counters: Arc<Counters>,
+    ) -> Result<Self, Error> {
+        let began = Instant::now();
+        let connected = Self::try_connect(options, &counters).await;
+        match &connected {
+            Ok(_) => counters.connected(began.elapsed()),
+            Err(_) => counters.not_connected(),
+        }
+        connected
+    }
+
+    async fn try_connect(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
+        let expected = Arc::new(Expected {
+            peers: options.peers(),
+            mailboxes: Mutex::default(),
+            state: watch::Sender::new(State::Up),
+            refusal: Mutex::default(),
+            counters: Arc::clone(counters),
+        });
         let connect = options
             .to_connect_options()
-            .event_callback(move |event| {
-                match &event {
-                    Event::Connected => {
-                        if !up_sender.send_replace(true) {
-                            tracing::info!("the connection to NATS at {peers} is back");
-                        }
-                    }
-                    Event::Disconnected | Event::Closed => {
-                        if up_sender.send_replace(false) {
-                            tracing::warn!("the connection to NATS at {peers} was lost");
-                        }
-                        let shared = lock(&shared_later).as_ref().and_then(|weak| weak.upgrade());
-                        if let Some(shared) = shared {
-                            shared.fail_calls();
-                        }
-                    }
-                    Event::SlowConsumer(_) => {
-                        tracing::warn!("messages dropped: this process reads too slowly");
-                    }
-                    other => tracing::debug!(event = %other, "NATS"),
+            .map_err(|error| {
+                let text = format!("cannot use the credentials for NATS: {error}");
+                Error::new(ErrorCode::Authentication, text)
+            })?
+            .event_callback({
+                let expected = Arc::clone(&expected);
+                move |event| {
+                    expected.handle(&event);
+                    std::future::ready(())
                 }
-                std::future::ready(())
             })
             .connect(options.servers.clone());
         // async-nats bounds each attempt; this bounds all of them together.
-        let client = tokio::time::timeout(options.connect_timeout, connect)
+        let limit = options.first_connect_timeout();
+        let client = tokio::time::timeout(limit, connect)
             .await
             .map_err(|_| {
-                Error::new(
-                    ErrorCode::ConnectionRefused,
-                    format!(
-                        "cannot connect to NATS at {}: no answer within {:?}",
-                        options.peers(),
-                        options.connect_timeout
-                    ),
-                )
+                let peers = options.peers();
+                let text = format!("cannot connect to NATS at {peers}: no answer within {limit:?}");
+                Error::new(ErrorCode::ConnectionRefused, text)
             })?
             .map_err(|error| options::connect_error(options, &error))?;
 
@@ -85,22 +107,21 @@ impl Connection {
         let mut messages = client
             .subscribe(format!("{inbox}.>"))
             .await
-            .map_err(|error| lost(&options.peers(), &error))?;
+            .map_err(|error| lost(&expected.peers, &error))?;
         let shared = Arc::new(Shared {
             client,
-            peers: options.peers(),
             connect_timeout: options.connect_timeout,
             inbox,
-            mailboxes: Mutex::default(),
-            up,
+            expected,
         });
-        *lock(&on_down) = Some(Arc::downgrade(&shared));
         let reader = tokio::spawn({
             let shared = Arc::clone(&shared);
             async move {
                 while let Some(message) = messages.next().await {
                     shared.deliver(message);
                 }
+                // async-nats has given up, or failed.
+                shared.expected.leave(State::Closed);
             }
         });
         Ok(Self {
@@ -111,7 +132,7 @@ impl Connection {
 
     /// The servers, without credentials, for messages.
     pub fn peers(&self) -> &str {
-        &self.shared.peers
+        &self.shared.expected.peers
     }
 
     /// The largest payload that the server takes in one message.
@@ -125,25 +146,33 @@ impl Connection {
             .client
             .flush()
             .await
-            .map_err(|error| lost(&self.shared.peers, &error))
+            .map_err(|error| lost(self.peers(), &error))
+    }
+
+    /// Whether it was lost for good: then only a new connection helps.
+    pub fn is_closed(&self) -> bool {
+        *self.shared.expected.state.borrow() == State::Closed
     }
 
     /// Waits until the connection is up, as long as [`Options::connect_timeout`].
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        if *self.shared.up.borrow() {
+        let Expected { state, peers, .. } = &*self.shared.expected;
+        if *state.borrow() == State::Up {
             return Ok(());
         }
-        let mut up = self.shared.up.clone();
-        match tokio::time::timeout(self.shared.connect_timeout, up.wait_for(|up| *up)).await {
-            Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::new(
-                ErrorCode::ConnectionRefused,
+        let limit = self.shared.connect_timeout;
+        let mut state = state.subscribe();
+        let left = state.wait_for(|state| *state != State::Down);
+        let text = match tokio::time::timeout(limit, left).await.map(Result::ok) {
+            Ok(Some(state)) if *state == State::Up => return Ok(()),
+            Ok(_) => format!("the connection to NATS at {peers} was lost and given up"),
+            Err(_) => {
                 format!(
-                    "the connection to NATS at {} was lost and is not back after {:?}",
-                    self.shared.peers, self.shared.connect_timeout
-                ),
-            )),
-        }
+                    "the connection to NATS at {peers} was lost and is not back after {limit:?}"
+                )
+            }
+        };
+        Err(Error::new(ErrorCode::ConnectionRefused, text))
     }
 
     pub(super) fn open(&self, mailbox: Mailbox) -> (Address, Subject) {
@@ -155,8 +184,13 @@ impl Connection {
         self.mailboxes().close(address)
     }
 
+    /// What the server refused last: it may be why an answer doesn't come.
+    pub(super) fn refusal(&self) -> Option<String> {
+        lock(&self.shared.expected.refusal).clone()
+    }
+
     pub(super) fn mailboxes(&self) -> MutexGuard<'_, Mailboxes> {
-        lock(&self.shared.mailboxes)
+        lock(&self.shared.expected.mailboxes)
     }
 
     /// An address in this inbox at which nothing is expected.
@@ -196,6 +230,8 @@ impl Connection {
         payload: Bytes,
     ) -> Result<(), Error> {
         let client = &self.shared.client;
+        let reply_bytes = reply.as_ref().map_or(0, |reply| reply.len());
+        let bytes = payload.len() + subject.len() + reply_bytes;
         let published = match (reply, headers) {
             (Some(reply), None) => client.publish_with_reply(subject, reply, payload).await,
             (None, None) => client.publish(subject, payload).await,
@@ -206,12 +242,15 @@ impl Connection {
                     .await
             }
         };
-        published.map_err(|error| match error.kind() {
-            async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
-                Error::new(ErrorCode::PayloadTooLarge, error.to_string())
-            }
-            _ => lost(&self.shared.peers, &error),
-        })
+        let counters = &self.shared.expected.counters;
+        published
+            .map(|()| counters.sent(bytes))
+            .map_err(|error| match error.kind() {
+                async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
+                    Error::new(ErrorCode::PayloadTooLarge, error.to_string())
+                }
+                _ => lost(self.peers(), &error),
+            })
     }
 
     pub(super) async fn subscribe(
@@ -224,7 +263,7 @@ impl Connection {
             Some(group) => client.queue_subscribe(subject, group.to_owned()).await,
             None => client.subscribe(subject).await,
         };
-        subscribed.map_err(|error| lost(&self.shared.peers, &error))
+        subscribed.map_err(|error| lost(self.peers(), &error))
     }
 }
 
@@ -232,6 +271,8 @@ impl Shared {
     /// Hands a message to the mailbox that its subject names.
     fn deliver(&self, message: Message) {
         let now = Instant::now();
+        let expected = &*self.expected;
+        expected.counters.received(message.length);
         // INBOX.NUMBER or INBOX.NUMBER.PART
         let Some(tail) = message.subject.as_str().get(self.inbox.len() + 1..) else {
             return;
@@ -244,10 +285,60 @@ impl Shared {
             place: number as u32,
             generation: (number >> 32) as u32,
         };
-        match lock(&self.mailboxes).get(address) {
-            Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &self.peers),
+        match lock(&expected.mailboxes).get(address) {
+            Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &expected.peers),
             Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
             None => {} // late: its caller has gone
+        }
+    }
+}
+
+impl Expected {
+    fn handle(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                if self.change(State::Up) {
+                    self.counters.reconnected();
+                    tracing::info!("the connection to NATS at {} is back", self.peers);
+                }
+            }
+            Event::Disconnected => self.leave(State::Down),
+            Event::Closed => self.leave(State::Closed),
+            Event::SlowConsumer(_) => {
+                self.counters.dropped();
+                tracing::warn!("messages dropped: this process reads too slowly");
+            }
+            Event::LameDuckMode => {
+                tracing::warn!("a server of NATS at {} is about to stop", self.peers);
+            }
+            Event::ServerError(error) => {
+                tracing::warn!("NATS at {}: {error}", self.peers);
+                *lock(&self.refusal) = Some(error.to_string());
+            }
+            other => tracing::debug!(event = %other, "NATS"),
+        }
+    }
+
+    /// Changes the state, unless it is that already or the last one.
+    fn change(&self, to: State) -> bool {
+        self.state.send_if_modified(|state| {
+            let changes = *state != to && *state != State::Closed;
+            if changes {
+                *state = to;
+            }
+            changes
+        })
+    }
+
+    /// The connection was lost, for now or for good.
+    fn leave(&self, to: State) {
+        let was_up = *self.state.borrow() == State::Up;
+        if self.change(to) {
+            if was_up {
+                self.counters.lost();
+                tracing::warn!("the connection to NATS at {} was lost", self.peers);
+            }
+            self.fail_calls();
         }
     }
 

@@ -12,6 +12,7 @@
 //! keeps for the life of its connection. Message 5 is left out where message 1
 //! held everything. [`Traffic`](crate::Traffic) counts payloads and subjects.
 //!
+//! - [`credentials`]: who we are to the server
 //! - [`options`]: where to connect and how
 //! - [`subject`]: names on the wire
 //! - `headers`: the error of a call, which upstream's wire has no place for
@@ -22,6 +23,7 @@
 
 pub mod call;
 pub mod connection;
+pub mod credentials;
 mod headers;
 mod mailbox;
 pub mod options;
@@ -31,5 +33,6 @@ pub mod subject;
 /// A subject of NATS, which is checked where it is made.
 pub use async_nats::Subject;
 pub use connection::Connection;
-pub use options::Options;
+pub use credentials::{Credentials, Given, Invalid, Secret};
+pub use options::{Options, Tls};
 pub use serve::Server;

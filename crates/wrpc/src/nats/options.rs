@@ -1,22 +1,58 @@
 //! Where to connect and how.
 
+use std::hash::{BuildHasher as _, RandomState};
+use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr};
+use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, rustls};
 use percent_encoding::percent_decode_str;
 
+use super::credentials::{self, Credentials, Invalid};
+use super::subject;
 use crate::{Error, ErrorCode};
 
-/// The options of a connection to NATS.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A first pause before another attempt to connect; it doubles with each.
+const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
+
+/// The options of a connection to NATS. Those that differ in nothing may share one.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// `nats://host:port` or `tls://host:port`, tried in turn.
+    /// `nats://host:port` or `tls://host:port`, tried in turn; without credentials.
     pub servers: Vec<ServerAddr>,
     /// The name that the server's monitoring shows.
     pub name: String,
+    /// Who we are.
+    pub credentials: Credentials,
+    /// Whom we trust, and who we are by certificate.
+    pub tls: Tls,
+    /// Where answers arrive; a server's permissions may ask for another one.
+    pub inbox_prefix: String,
     /// How long an attempt to connect may take, and how long a call waits for
     /// a lost connection to come back.
     pub connect_timeout: Duration,
+    /// The server is asked so often whether it is there. A connection on which three
+    /// such questions in turn find no answer is given up.
+    pub ping_interval: Duration,
+    /// Attempts to restore a lost connection, before it is closed for good.
+    pub max_reconnects: Option<usize>,
+    /// The longest pause between such attempts.
+    pub reconnect_delay: Duration,
+    /// Messages that may wait here to be read. Further ones are dropped and counted.
+    pub unread_messages_max: usize,
+}
+
+/// TLS, beyond what `tls://` in a URL asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Tls {
+    /// Certificates to trust instead of the system's: a PEM file.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate: a PEM file.
+    pub cert: Option<PathBuf>,
+    /// Its key: a PEM file.
+    pub key: Option<PathBuf>,
+    /// Never talk without TLS. Also so, unless said otherwise, with any of the files.
+    pub required: Option<bool>,
 }
 
 impl Options {
@@ -24,15 +60,57 @@ impl Options {
     /// `nats://` and the port 4222 may be left out; `user:password@` and
     /// `token@` are understood.
     pub fn new(urls: &str) -> Result<Self, Error> {
-        let servers = urls
-            .split(',')
-            .map(|url| parse_url(url.trim()))
-            .collect::<Result<_, _>>()?;
+        let mut credentials = Credentials::None;
+        let mut servers = Vec::new();
+        for url in urls.split(',') {
+            let (server, of_url) = parse_url(url.trim())?;
+            servers.push(server);
+            // The first URL that has any speaks for all: one user has to be known to
+            // all servers of a cluster.
+            if credentials == Credentials::None {
+                credentials = of_url;
+            }
+        }
         Ok(Self {
             servers,
+            credentials,
             name: "encarno".into(),
+            tls: Tls::default(),
+            inbox_prefix: "_INBOX".into(),
             connect_timeout: Duration::from_secs(5),
+            ping_interval: Duration::from_millis(1500),
+            max_reconnects: None,
+            reconnect_delay: Duration::from_secs(1),
+            unread_messages_max: 1 << 16,
         })
+    }
+
+    /// Looks at what a server isn't needed for: files, names and numbers.
+    pub fn check(&self) -> Result<(), Invalid> {
+        self.tls.check()?;
+        if subject::function(&self.inbox_prefix, "", "inbox").is_err() {
+            let reason = format!(
+                "{:?} is not the beginning of a NATS subject",
+                self.inbox_prefix
+            );
+            return Err(Invalid::new("inbox_prefix", reason));
+        }
+        if self.max_reconnects == Some(0) {
+            return Err(Invalid::new("max_reconnects", "it must be above 0"));
+        }
+        Ok(())
+    }
+
+    /// Adds credentials to those that the URLs may have.
+    pub fn identify(&mut self, given: credentials::Given) -> Result<(), Invalid> {
+        match given.check()? {
+            Credentials::None => {}
+            _ if self.credentials != Credentials::None => {
+                return Err(Invalid::new("url", "it has other credentials already"));
+            }
+            checked => self.credentials = checked,
+        }
+        Ok(())
     }
 
     /// The servers as text, without credentials.
@@ -50,38 +128,82 @@ impl Options {
         peers.join(",")
     }
 
-    /// async-nats reads no credentials from URLs. The first URL that has any speaks
-    /// for all: one user has to be known to all servers of a cluster.
-    fn credentials(&self) -> ConnectOptions {
-        let Some(server) = self
-            .servers
-            .iter()
-            .find(|server| server.username().is_some())
-        else {
-            return ConnectOptions::new();
-        };
-        let user = decoded(server.username().unwrap_or_default());
-        match server.password() {
-            Some(password) => ConnectOptions::with_user_and_password(user, decoded(password)),
-            None => ConnectOptions::with_token(user),
-        }
+    /// The bound of all first attempts together: each server has its own.
+    pub(super) fn first_connect_timeout(&self) -> Duration {
+        let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
+        self.connect_timeout.saturating_mul(servers)
     }
 
-    pub(super) fn to_connect_options(&self) -> ConnectOptions {
-        self.credentials()
+    pub(super) fn to_connect_options(&self) -> io::Result<ConnectOptions> {
+        let longest = self.reconnect_delay;
+        let mut options = self
+            .credentials
+            .to_connect_options()?
             .name(&self.name)
+            .custom_inbox_prefix(&self.inbox_prefix)
             .connection_timeout(self.connect_timeout)
+            .ping_interval(self.ping_interval)
+            .subscription_capacity(self.unread_messages_max)
+            .require_tls(self.tls.is_required())
             // Subjects are built by this crate and checked once, at set-up.
             .skip_subject_validation(true)
-            .reconnect_delay_callback(|attempt| {
-                // 0, 10, 20, 40 … 1000 ms: a server that was restarted is found at once,
-                // one that is away isn't flooded.
-                match attempt {
-                    0 | 1 => Duration::ZERO,
-                    _ => Duration::from_millis((5u64 << attempt.min(8)).min(1000)),
-                }
-            })
+            .reconnect_delay_callback(move |attempt| reconnect_delay(attempt, longest));
+        if let Some(attempts) = self.max_reconnects {
+            // async-nats counts the first attempts too, one for each server.
+            options = options.max_reconnects(attempts.max(self.servers.len()));
+        }
+        if let Some(ca) = &self.tls.ca {
+            options = options.add_root_certificates(ca.clone());
+        }
+        if let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) {
+            options = options.add_client_certificate(cert.clone(), key.clone());
+        }
+        Ok(options)
     }
+}
+
+impl Tls {
+    fn is_required(&self) -> bool {
+        let has_files = self.ca.is_some() || self.cert.is_some();
+        self.required.unwrap_or(has_files)
+    }
+
+    fn check(&self) -> Result<(), Invalid> {
+        match (&self.cert, &self.key) {
+            (Some(_), None) => return Err(Invalid::new("tls.cert", "its key is missing")),
+            (None, Some(_)) => return Err(Invalid::new("tls.key", "its certificate is missing")),
+            _ => {}
+        }
+        for (option, file, label) in [
+            ("tls.ca", &self.ca, "CERTIFICATE-----"),
+            ("tls.cert", &self.cert, "CERTIFICATE-----"),
+            ("tls.key", &self.key, "PRIVATE KEY-----"),
+        ] {
+            let Some(file) = file else { continue };
+            let reason = match credentials::read(file) {
+                Ok(text) if text.contains(label) => continue,
+                Ok(_) => format!("{} has no \"{label}\" in PEM", file.display()),
+                Err(error) => format!("cannot read {}: {error}", file.display()),
+            };
+            return Err(Invalid::new(option, reason));
+        }
+        Ok(())
+    }
+}
+
+/// 0, 10, 20, 40 … ms: a server that was restarted is found at once, one that is away
+/// isn't flooded. Up to half of a pause is left out by chance, lest all who lost
+/// the same server come back in the same instant.
+fn reconnect_delay(attempt: usize, longest: Duration) -> Duration {
+    if attempt <= 1 {
+        return Duration::ZERO;
+    }
+    let doublings = u32::try_from(attempt - 2).unwrap_or(u32::MAX).min(31);
+    let delay = RECONNECT_DELAY_MIN
+        .saturating_mul(1 << doublings)
+        .min(longest);
+    let chance = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
+    delay.mul_f64(1.0 - chance / 2.0)
 }
 
 /// The text behind `%xx`; the bytes of a secret that isn't text are left as they came.
@@ -92,7 +214,7 @@ fn decoded(part: &str) -> String {
 }
 
 /// NATS itself accepts any URL; what can't work is refused here, by name.
-fn parse_url(url: &str) -> Result<ServerAddr, Error> {
+fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
     let invalid = |reason: &str| {
         Error::new(
             ErrorCode::ConnectionRefused,
@@ -107,12 +229,20 @@ fn parse_url(url: &str) -> Result<ServerAddr, Error> {
     if host.is_empty() || host.contains(|char: char| char.is_whitespace() || char == '%') {
         return Err(invalid("it needs a host name or an IP address"));
     }
-    match address.scheme() {
-        "nats" | "tls" => Ok(address),
-        other => Err(invalid(&format!(
-            "the scheme must be nats or tls, not {other}"
-        ))),
+    if !matches!(address.scheme(), "nats" | "tls") {
+        let reason = format!("the scheme must be nats or tls, not {}", address.scheme());
+        return Err(invalid(&reason));
     }
+    let Some(user) = address.username().map(decoded) else {
+        return Ok((address, Credentials::None));
+    };
+    let credentials = Credentials::of_url(user, address.password().map(decoded));
+    // What is logged of an address shall not hold them.
+    let mut url = address.into_inner();
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    cleared.map_err(|()| invalid("it can't have credentials"))?;
+    let address = ServerAddr::from_url(url).map_err(|error| invalid(&format!("{error}")))?;
+    Ok((address, credentials))
 }
 
 fn without_secrets(url: &str) -> String {
@@ -128,6 +258,9 @@ fn without_secrets(url: &str) -> String {
 /// Sorts the reasons why a connection can't be made into our list.
 pub(super) fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
     let code = match error.kind() {
+        // async-nats takes what TLS and the server refuse for failures of the IO.
+        _ if is_of_tls(error) => ErrorCode::TlsFailure,
+        ConnectErrorKind::Io if is_of_credentials(error) => ErrorCode::Authentication,
         ConnectErrorKind::Dns => ErrorCode::UnresolvedHost,
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             ErrorCode::Authentication
@@ -144,9 +277,31 @@ pub(super) fn connect_error(options: &Options, error: &async_nats::ConnectError)
     )
 }
 
+fn is_of_tls(error: &async_nats::ConnectError) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(error) = source {
+        let inner = error
+            .downcast_ref::<io::Error>()
+            .and_then(io::Error::get_ref);
+        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
+            return true;
+        }
+        source = error.source();
+    }
+    false
+}
+
+/// Such as "user authentication expired".
+fn is_of_credentials(error: &async_nats::ConnectError) -> bool {
+    let text = error.to_string().to_lowercase();
+    text.contains("authentication") || text.contains("authorization")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Options;
+    use std::time::Duration;
+
+    use super::{Options, Tls, reconnect_delay};
 
     #[test]
     fn urls() {
@@ -176,5 +331,81 @@ mod tests {
         let error = Options::new("http://me:secret@host:1").expect_err("wrong scheme");
         assert!(!error.message.contains("secret"), "{error}");
         assert!(error.message.contains("host:1"), "{error}");
+    }
+
+    #[test]
+    fn secrets_of_urls_are_taken_out() {
+        let options =
+            Options::new("nats://me:hid%20den@host:1,nats://hidden2@other").expect("URLs");
+        let shown = format!("{options:?} {}", options.peers());
+        assert!(!shown.contains("hid"), "{shown}");
+        assert!(shown.contains("host") && shown.contains("me"), "{shown}");
+    }
+
+    #[test]
+    fn checks_need_no_server() {
+        let mut options = Options::new("host").expect("URL");
+        options.check().expect("defaults");
+        options.max_reconnects = Some(0);
+        assert_eq!(options.check().expect_err("0").option, "max_reconnects");
+        options.max_reconnects = Some(1);
+        for bad in ["a b", "a..b", "*", ">"] {
+            options.inbox_prefix = bad.into();
+            assert_eq!(options.check().expect_err(bad).option, "inbox_prefix");
+        }
+        options.inbox_prefix = "mine.inbox".into();
+        for (tls, option) in [
+            (
+                Tls {
+                    ca: Some("/no/such".into()),
+                    ..Tls::default()
+                },
+                "tls.ca",
+            ),
+            (
+                Tls {
+                    ca: Some("/proc/self/status".into()),
+                    ..Tls::default()
+                },
+                "tls.ca",
+            ),
+            (
+                Tls {
+                    cert: Some("a".into()),
+                    ..Tls::default()
+                },
+                "tls.cert",
+            ),
+            (
+                Tls {
+                    key: Some("a".into()),
+                    ..Tls::default()
+                },
+                "tls.key",
+            ),
+        ] {
+            options.tls = tls;
+            assert_eq!(options.check().expect_err(option).option, option);
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_longest() {
+        let longest = Duration::from_millis(300);
+        assert_eq!(reconnect_delay(1, longest), Duration::ZERO);
+        for (attempt, ms) in [
+            (2, 10),
+            (3, 20),
+            (6, 160),
+            (7, 300),
+            (40, 300),
+            (usize::MAX, 300),
+        ] {
+            for _ in 0..100 {
+                let delay = reconnect_delay(attempt, longest);
+                let whole = Duration::from_millis(ms);
+                assert!(delay <= whole && delay >= whole / 2, "{attempt}: {delay:?}");
+            }
+        }
     }
 }

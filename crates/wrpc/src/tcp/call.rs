@@ -21,7 +21,7 @@ use super::stream::{Connector, Stream};
 use super::{READ_BYTES, RESULT_BYTES_MAX};
 use crate::chunks::Chunks;
 use crate::on_demand::OnDemand;
-use crate::{Error, ErrorCode, Outcome, Timing, Traffic};
+use crate::{Counters, Error, ErrorCode, Outcome, Timing, Traffic};
 
 /// Makes calls to one receiver. It connects when that is first needed.
 pub struct Client {
@@ -42,8 +42,13 @@ enum Way {
 impl Client {
     /// A client with these options.
     pub fn new(options: Options) -> Self {
+        Self::counted(options, Arc::default())
+    }
+
+    /// A client of which it is counted how it connects.
+    pub fn counted(options: Options, counters: Arc<Counters>) -> Self {
         Self {
-            connector: Arc::new(Connector::new(options)),
+            connector: Arc::new(Connector::new(options, counters)),
             shared: OnDemand::default(),
             is_ours: AtomicBool::new(false),
         }

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, rustls};
 
 use super::options::Options;
-use crate::{Error, ErrorCode, tls};
+use crate::{Counters, Error, ErrorCode, tls};
 
 /// A connection to a peer.
 pub(super) enum Stream {
@@ -26,16 +26,18 @@ pub(super) enum Stream {
 /// Connects again and again with the same options.
 pub(super) struct Connector {
     options: Options,
+    counters: Arc<Counters>,
     peer: String,
     /// Made at the first connection: it reads files.
     tls: OnceLock<Result<Arc<ClientConfig>, Error>>,
 }
 
 impl Connector {
-    pub(super) fn new(options: Options) -> Self {
+    pub(super) fn new(options: Options, counters: Arc<Counters>) -> Self {
         Self {
             peer: options.peer(),
             options,
+            counters,
             tls: OnceLock::new(),
         }
     }
@@ -50,6 +52,16 @@ impl Connector {
 
     /// Connects, or says why not within [`Options::connect_timeout`].
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
+        let began = Instant::now();
+        let connected = self.try_connect().await;
+        match &connected {
+            Ok(_) => self.counters.connected(began.elapsed()),
+            Err(_) => self.counters.not_connected(),
+        }
+        connected
+    }
+
+    async fn try_connect(&self) -> Result<Stream, Error> {
         let limit = self.options.connect_timeout;
         let deadline = Instant::now() + limit;
         let tcp = self.connect_tcp(deadline).await?;

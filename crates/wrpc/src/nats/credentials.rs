@@ -1,0 +1,353 @@
+//! Who we are to a NATS server, as a user gives it: checked, and never shown.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_nats::ConnectOptions;
+
+/// Longer files can't be meant.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// A text that no log, error or metric shows.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` to itself.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+/// Credentials as a user gives them: nothing, or one kind.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// A user, who has a password.
+    pub user: Option<String>,
+    /// The password of the user.
+    pub password: Option<Secret>,
+    /// A token.
+    pub token: Option<Secret>,
+    /// A credentials file, as `nsc` makes them: a JWT and the seed of its nkey.
+    pub credentials: Option<PathBuf>,
+    /// The seed of an nkey, `SU…`, or a file that holds it.
+    pub nkey: Option<Secret>,
+    /// A user's JWT, or a file that holds it; its nkey is given too.
+    pub jwt: Option<Secret>,
+}
+
+/// What is wrong with what was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Invalid {
+    /// The name of the field of [`Given`] or of an option.
+    pub option: &'static str,
+    /// The rest of the sentence.
+    pub reason: String,
+}
+
+impl Invalid {
+    pub(super) fn new(option: &'static str, reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self { option, reason }
+    }
+}
+
+/// Credentials that were checked as far as they can be without a server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Credentials {
+    /// None.
+    #[default]
+    None,
+    /// A user and a password.
+    Password {
+        /// The user's name.
+        user: String,
+        /// The password.
+        password: Secret,
+    },
+    /// A token.
+    Token(Secret),
+    /// The seed of an nkey.
+    Nkey(Secret),
+    /// The text of a credentials file.
+    Jwt(Secret),
+}
+
+impl Given {
+    /// The one kind that was given. Files are read here, once.
+    pub fn check(self) -> Result<Credentials, Invalid> {
+        let kinds = [
+            ("user", self.user.is_some()),
+            ("token", self.token.is_some()),
+            ("credentials", self.credentials.is_some()),
+            ("nkey", self.nkey.is_some()),
+        ];
+        let mut given = kinds.iter().filter(|(_, is_given)| *is_given);
+        if let (Some((first, _)), Some((second, _))) = (given.next(), given.next()) {
+            let reason = format!("{first} is given already: one kind of credentials is enough");
+            return Err(Invalid::new(second, reason));
+        }
+        if self.password.is_some() && self.user.is_none() {
+            return Err(Invalid::new("password", "the user is missing"));
+        }
+        if self.jwt.is_some() && self.nkey.is_none() {
+            return Err(Invalid::new(
+                "jwt",
+                "its nkey is missing, which signs for it",
+            ));
+        }
+        if let Some(user) = self.user {
+            let password = self.password;
+            let password =
+                password.ok_or_else(|| Invalid::new("user", "the password is missing"))?;
+            return Ok(Credentials::Password { user, password });
+        }
+        if let Some(token) = self.token {
+            return Ok(Credentials::Token(token));
+        }
+        if let Some(file) = self.credentials {
+            let text = read(&file).map_err(|error| {
+                let reason = format!("cannot read {}: {error}", file.display());
+                Invalid::new("credentials", reason)
+            })?;
+            return jwt("credentials", text, "a JWT and the seed of its nkey");
+        }
+        let Some(nkey) = self.nkey else {
+            return Ok(Credentials::None);
+        };
+        let seed = text_or_file("nkey", &nkey, is_seed)?;
+        // async-nats checks a seed in the company of a JWT alone.
+        jwt("nkey", decorated("none", &seed), "the seed of an nkey")?;
+        match self.jwt {
+            None => Ok(Credentials::Nkey(Secret(seed))),
+            Some(given) => {
+                let token = text_or_file("jwt", &given, is_jwt)?;
+                jwt("jwt", decorated(&token, &seed), "a JWT")
+            }
+        }
+    }
+}
+
+impl Credentials {
+    /// Those before the host of a URL: `user:password` or a token.
+    pub(super) fn of_url(user: String, password: Option<String>) -> Self {
+        match password.map(Secret) {
+            Some(password) => Self::Password { user, password },
+            None => Self::Token(Secret(user)),
+        }
+    }
+
+    pub(super) fn to_connect_options(&self) -> io::Result<ConnectOptions> {
+        Ok(match self {
+            Self::None => ConnectOptions::new(),
+            Self::Password { user, password } => {
+                ConnectOptions::with_user_and_password(user.clone(), password.0.clone())
+            }
+            Self::Token(token) => ConnectOptions::with_token(token.0.clone()),
+            Self::Nkey(seed) => ConnectOptions::with_nkey(seed.0.clone()),
+            Self::Jwt(text) => ConnectOptions::with_credentials(text.as_str())?,
+        })
+    }
+}
+
+/// A text as credentials files have it, if async-nats understands it.
+fn jwt(option: &'static str, text: String, what: &str) -> Result<Credentials, Invalid> {
+    // The reason may quote what it didn't understand.
+    match ConnectOptions::with_credentials(&text) {
+        Ok(_) => Ok(Credentials::Jwt(Secret(text))),
+        Err(_) => Err(Invalid::new(option, format!("it is not {what}"))),
+    }
+}
+
+/// What credentials files hold.
+fn decorated(jwt: &str, seed: &str) -> String {
+    format!(
+        "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    )
+}
+
+fn is_seed(text: &str) -> bool {
+    let of_base32 = |byte: u8| byte.is_ascii_uppercase() || (b'2'..=b'7').contains(&byte);
+    text.len() > 40 && text.starts_with('S') && text.bytes().all(of_base32)
+}
+
+fn is_jwt(text: &str) -> bool {
+    text.starts_with("ey") && text.split('.').count() == 3
+}
+
+/// What is no secret by its looks is the name of a file, in which one line is. An
+/// error doesn't show it: it may be a secret with a slip of the pen.
+fn text_or_file(
+    option: &'static str,
+    given: &Secret,
+    is_meant: fn(&str) -> bool,
+) -> Result<String, Invalid> {
+    let given = given.as_str().trim();
+    if is_meant(given) {
+        return Ok(given.to_owned());
+    }
+    let text = read(Path::new(given)).map_err(|error| {
+        let reason = format!("it is neither the text itself nor a file that can be read: {error}");
+        Invalid::new(option, reason)
+    })?;
+    let line = text.lines().map(str::trim).find(|line| is_meant(line));
+    line.map(str::to_owned).ok_or_else(|| {
+        let reason = "the file has no line that could be it";
+        Invalid::new(option, reason)
+    })
+}
+
+pub(super) fn read(file: &Path) -> io::Result<String> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let opened = std::fs::File::open(file)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, Given, Secret};
+
+    /// Made for this test, known to no server.
+    const SEED: &str = "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM";
+
+    fn given() -> Given {
+        Given::default()
+    }
+
+    #[test]
+    fn one_kind_is_chosen() {
+        let secret = |text: &str| Some(Secret::new(text));
+        assert_eq!(given().check(), Ok(Credentials::None));
+        let password = Given {
+            user: Some("me".into()),
+            password: secret("hidden"),
+            ..given()
+        };
+        assert!(matches!(
+            password.check(),
+            Ok(Credentials::Password { user, .. }) if user == "me"
+        ));
+        let nkey = Given {
+            nkey: secret(SEED),
+            ..given()
+        };
+        assert_eq!(nkey.check(), Ok(Credentials::Nkey(Secret::new(SEED))));
+        let jwt = Given {
+            nkey: secret(SEED),
+            jwt: secret("eyJ0eXAi.eyJqdGki.c2ln"),
+            ..given()
+        };
+        assert!(matches!(jwt.check(), Ok(Credentials::Jwt(_))));
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_and_not_shown() {
+        let secret = |text: &str| Some(Secret::new(text));
+        let user = Some("me".to_owned());
+        let wrong_sum = SEED.replace("SUAC", "SUAD");
+        for (wrong, option, about) in [
+            (
+                Given {
+                    user: user.clone(),
+                    ..given()
+                },
+                "user",
+                "the password is missing",
+            ),
+            (
+                Given {
+                    password: secret("hidden"),
+                    ..given()
+                },
+                "password",
+                "the user is missing",
+            ),
+            (
+                Given {
+                    user,
+                    password: secret("hidden"),
+                    token: secret("hidden"),
+                    ..given()
+                },
+                "token",
+                "user is given already",
+            ),
+            (
+                Given {
+                    jwt: secret("hidden"),
+                    ..given()
+                },
+                "jwt",
+                "nkey is missing",
+            ),
+            (
+                Given {
+                    nkey: secret("hidden"),
+                    ..given()
+                },
+                "nkey",
+                "neither the text itself nor a file",
+            ),
+            (
+                Given {
+                    nkey: secret(&wrong_sum),
+                    ..given()
+                },
+                "nkey",
+                "not the seed of an nkey",
+            ),
+            (
+                Given {
+                    nkey: secret(SEED),
+                    jwt: secret("hidden"),
+                    ..given()
+                },
+                "jwt",
+                "neither the text itself nor a file",
+            ),
+            (
+                Given {
+                    credentials: Some("/no/such/file".into()),
+                    ..given()
+                },
+                "credentials",
+                "cannot read /no/such/file",
+            ),
+            (
+                Given {
+                    credentials: Some("/proc/self/status".into()),
+                    ..given()
+                },
+                "credentials",
+                "not a JWT and the seed",
+            ),
+        ] {
+            let shown = format!("{wrong:?}");
+            let invalid = wrong.check().expect_err(about);
+            assert_eq!(invalid.option, option, "{invalid:?}");
+            assert!(invalid.reason.contains(about), "{invalid:?}");
+            for text in [shown, format!("{invalid:?}")] {
+                for hidden in ["hidden", SEED, &wrong_sum] {
+                    assert!(!text.contains(hidden), "{text}");
+                }
+            }
+        }
+    }
+}

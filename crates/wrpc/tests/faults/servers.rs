@@ -1,0 +1,259 @@
+//! The server of NATS dies, retires, or finds us too slow.
+
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use encarno_test_peers::NatsServer;
+use encarno_wrpc::nats::{Connection, Options};
+use encarno_wrpc::{Counters, ErrorCode};
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::load::{Executions, Load};
+use crate::rig::{Behaviour, call, code, code_or_ok, connect, limits, list, serve, server, within};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_and_restarted_a_hundred_times_under_load() {
+    const TIMES: u64 = 100;
+    let mut nats = NatsServer::start();
+    let executions = Executions::default();
+    let _server = executions.serve(&nats.url()).await;
+    let counters = Arc::<Counters>::default();
+    let options = Options::new(&nats.url()).unwrap();
+    let connection = Connection::connect_counted(&options, Arc::clone(&counters))
+        .await
+        .unwrap();
+    let load = Load::start(&connection, 64, 128, Duration::from_secs(1));
+    for _ in 0..TIMES {
+        load.progress(10).await;
+        tokio::task::block_in_place(|| nats.restart());
+    }
+    // Both sides come back by themselves.
+    load.progress(100).await;
+    let account = load.account(&executions).await;
+    let known = [
+        ErrorCode::ConnectionLost,
+        ErrorCode::ConnectionRefused,
+        ErrorCode::NoResponders,
+        ErrorCode::ReceiverGone,
+        ErrorCode::Timeout,
+    ];
+    for code in account.failed.keys() {
+        assert!(known.contains(code), "{code}");
+    }
+    assert!(account.answered.len() as u64 >= 10 * TIMES && !account.failed.is_empty());
+    let counted = counters.counted();
+    assert_eq!((counted.connects, counted.connect_failures), (1, 0));
+    assert_eq!((counted.losses, counted.reconnects), (TIMES, TIMES));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_retires_hands_its_clients_over() {
+    let route = TcpListener::bind("127.0.0.1:0").unwrap();
+    let route_port = route.local_addr().unwrap().port();
+    drop(route);
+    let cluster = |listen: u16, routes: &str| {
+        let text = format!(
+            "cluster {{ name: c, listen: \"127.0.0.1:{listen}\", routes: [{routes}] }}\n\
+             lame_duck_duration: 30s\nlame_duck_grace_period: 10ms\n"
+        );
+        NatsServer::start_configured(&text)
+    };
+    let first = cluster(route_port, "");
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let second_port = free.local_addr().unwrap().port();
+    drop(free);
+    let second = cluster(second_port, &format!("\"nats://127.0.0.1:{route_port}\""));
+
+    let executions = Executions::default();
+    let both = format!("{},{}", first.url(), second.url());
+    let _server = executions.serve(&both).await;
+    let connection = connect(&both).await;
+    let load = Load::start(&connection, 8, 128, Duration::from_secs(1));
+    load.progress(100).await;
+    let pid = Pid::from_raw(first.pid() as i32).unwrap();
+    kill_process(pid, Signal::USR2).unwrap(); // lame duck
+    // It closes a connection a second, and then ends; the load goes on at the other.
+    within(60, async {
+        while std::net::TcpStream::connect(("127.0.0.1", first.port())).is_ok() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    load.progress(100).await;
+    let account = load.account(&executions).await;
+    let allowed = [
+        ErrorCode::ConnectionLost,
+        ErrorCode::NoResponders,
+        ErrorCode::Timeout,
+        ErrorCode::ReceiverGone,
+    ];
+    for code in account.failed.keys() {
+        assert!(allowed.contains(code), "{code}");
+    }
+}
+
+/// The server cuts off a client that doesn't read. A thread of its own stands still.
+#[test]
+fn a_client_that_stands_still_is_cut_off_and_comes_back() {
+    const RESULT: usize = 256 << 10;
+    let nats = NatsServer::start_configured("max_pending: 8MB\nwrite_deadline: \"100ms\"\n");
+    let url = nats.url();
+    let receiver = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .unwrap();
+    receiver.spawn({
+        let url = url.clone();
+        async move {
+            let server = server(connect(&url).await, limits()).await;
+            let large = Bytes::from(vec![1; RESULT]);
+            server
+                .run(std::future::pending(), move |invocation| {
+                    tokio::spawn(invocation.responder.finish(Ok(large.clone())));
+                })
+                .await;
+        }
+    });
+    let caller = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    caller.block_on(async {
+        let counters = Arc::<Counters>::default();
+        let options = Options::new(&url).unwrap();
+        let connection = Connection::connect_counted(&options, Arc::clone(&counters))
+            .await
+            .unwrap();
+        within(20, async {
+            while call(&connection, list(b""), 5000).await.result.is_err() {}
+        })
+        .await;
+        let calls: Vec<_> = (0..200)
+            .map(|_| {
+                let connection = connection.clone();
+                tokio::spawn(async move { call(&connection, list(b""), 20_000).await })
+            })
+            .collect();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        std::thread::sleep(Duration::from_millis(1500));
+        let mut lost = 0;
+        for call in calls {
+            match within(30, call).await.unwrap().result {
+                Ok(result) => assert_eq!(result.len(), RESULT),
+                Err(error) => {
+                    assert_eq!(error.code, ErrorCode::ConnectionLost, "{error}");
+                    lost += 1;
+                }
+            }
+        }
+        assert!(lost > 0);
+        assert!(counters.counted().losses >= 1);
+        within(20, async {
+            while call(&connection, list(b""), 5000).await.result.is_err() {}
+        })
+        .await;
+    });
+}
+
+/// Messages that we have no room for are dropped and counted; their calls time out.
+#[tokio::test]
+async fn messages_beyond_our_room_are_counted() {
+    let nats = NatsServer::start();
+    let url = nats.url();
+    let _server = serve(&url, Behaviour::Echo).await;
+    let counters = Arc::<Counters>::default();
+    let mut options = Options::new(&url).unwrap();
+    options.unread_messages_max = 4;
+    let connection = Connection::connect_counted(&options, Arc::clone(&counters))
+        .await
+        .unwrap();
+    let calls: Vec<_> = (0..500)
+        .map(|_| {
+            let connection = connection.clone();
+            tokio::spawn(async move { call(&connection, list(b"x"), 1000).await })
+        })
+        .collect();
+    let mut timed_out = 0;
+    for call in calls {
+        let outcome = within(20, call).await.unwrap();
+        match code_or_ok(&outcome) {
+            None => assert_eq!(outcome.result, Ok(list(b"x"))),
+            Some(code) => {
+                assert_eq!(code, ErrorCode::Timeout);
+                timed_out += 1;
+            }
+        }
+    }
+    assert!(timed_out > 0);
+    assert!(counters.counted().messages_dropped > 0);
+    let outcome = within(5, call(&connection, list(b"x"), 5000)).await;
+    assert_eq!(outcome.result, Ok(list(b"x")));
+}
+
+#[tokio::test]
+async fn payloads_around_the_servers_limit() {
+    const MAX: usize = 2048;
+    let nats = NatsServer::start_configured(&format!("max_payload: {MAX}\n"));
+    let _server = serve(&nats.url(), Behaviour::Echo).await;
+    let connection = connect(&nats.url()).await;
+    assert_eq!(connection.max_payload(), MAX);
+    // Of the parameters (with their length, and with the reply subject beside them)
+    // and of the results.
+    for size in (MAX - 80..=MAX + 3).chain(2 * MAX - 3..=2 * MAX + 3) {
+        let payload = vec![7; size];
+        let outcome = within(20, call(&connection, list(&payload), 10_000)).await;
+        assert!(outcome.result == Ok(list(&payload)), "{size} bytes");
+    }
+}
+
+#[tokio::test]
+async fn a_hundred_thousand_timeouts_leave_nothing_behind() {
+    let nats = NatsServer::start();
+    let silent = async_nats::connect(nats.url()).await.unwrap();
+    let subscriber = silent.subscribe(crate::rig::echo()).await.unwrap();
+    crate::rig::settle(&silent).await;
+    let connection = connect(&nats.url()).await;
+    for _ in 0..10 {
+        let calls: Vec<_> = (0..10_000)
+            .map(|_| {
+                let connection = connection.clone();
+                tokio::spawn(async move { call(&connection, list(b""), 30).await })
+            })
+            .collect();
+        for call in calls {
+            let outcome = within(30, call).await.unwrap();
+            assert_eq!(code(&outcome), ErrorCode::Timeout);
+        }
+    }
+    drop(subscriber);
+    drop(silent);
+    let _server = serve(&nats.url(), Behaviour::Echo).await;
+    for number in 0..100u32 {
+        let params = list(&number.to_le_bytes());
+        let outcome = within(20, call(&connection, params.clone(), 10_000)).await;
+        assert_eq!(outcome.result, Ok(params));
+    }
+}
+
+/// A connection that is given up fails its calls at once.
+#[tokio::test]
+async fn a_connection_is_given_up_after_so_many_attempts() {
+    let mut nats = NatsServer::start();
+    let mut options = Options::new(&nats.url()).unwrap();
+    options.max_reconnects = Some(3);
+    let connection = Connection::connect(&options).await.unwrap();
+    nats.kill();
+    within(20, async {
+        while !connection.is_closed() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    })
+    .await;
+    let outcome = within(5, call(&connection, list(b""), 60_000)).await;
+    assert_eq!(code(&outcome), ErrorCode::ConnectionRefused);
+    assert!(outcome.result.unwrap_err().message.contains("given up"));
+}

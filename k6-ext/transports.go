@@ -1,0 +1,149 @@
+package wrpc
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.k6.io/k6/v2/js/modules"
+	"go.k6.io/k6/v2/lib"
+	"go.k6.io/k6/v2/metrics"
+)
+
+// reportInterval is how often what the transports did becomes samples. Rust counts
+// it, so that a call pays for no more than a look at the time.
+const reportInterval = time.Second
+
+// testEnd is event.TestEnd, of a package that is k6's own.
+const testEnd = 3
+
+// transportInstruments are the metrics of the connections.
+type transportInstruments struct {
+	root *metrics.TagSet
+
+	connects         *metrics.Metric
+	reconnects       *metrics.Metric
+	connectFailures  *metrics.Metric
+	losses           *metrics.Metric
+	connecting       *metrics.Metric
+	bytesSent        *metrics.Metric
+	bytesReceived    *metrics.Metric
+	messagesSent     *metrics.Metric
+	messagesReceived *metrics.Metric
+	messagesDropped  *metrics.Metric
+	callsInFlight    *metrics.Metric
+	errors           *metrics.Metric
+}
+
+// reporter turns what the transports of this process did into samples: at a call,
+// once a second, and at the end of the test.
+type reporter struct {
+	due atomic.Int64 // Unix nanoseconds
+
+	mutex    sync.Mutex
+	names    []string
+	reported []counts
+	last     destination
+}
+
+// destination is where a report goes.
+type destination struct {
+	instruments *transportInstruments
+	tags        *metrics.TagSet
+	output      chan<- metrics.SampleContainer
+}
+
+var theReporter reporter
+
+// reportIfDue is called with every call that has ended.
+func (reporter *reporter) reportIfDue(
+	ctx context.Context, now time.Time, state *lib.State, instruments *transportInstruments,
+) {
+	due := reporter.due.Load()
+	if now.UnixNano() < due || !reporter.due.CompareAndSwap(due, now.Add(reportInterval).UnixNano()) || ctx.Err() != nil {
+		return
+	}
+	reporter.mutex.Lock()
+	defer reporter.mutex.Unlock()
+	// All VUs share the connections' counts: just the tags of the test are theirs.
+	tags := instruments.root.WithTagsFromMap(state.Options.RunTags)
+	reporter.last = destination{instruments, tags, state.Samples}
+	reporter.report(now)
+}
+
+// reportAtEnd waits for the end of the test and reports the rest.
+func (reporter *reporter) reportAtEnd(vu modules.VU) {
+	global := vu.Events().Global
+	if global == nil { // in unit tests
+		return
+	}
+	_, events := global.Subscribe(testEnd)
+	go func() {
+		for event := range events {
+			reporter.mutex.Lock()
+			if reporter.last.output != nil {
+				reporter.report(time.Now())
+			}
+			reporter.mutex.Unlock()
+			event.Done()
+		}
+	}()
+}
+
+func (reporter *reporter) report(now time.Time) {
+	bridge, err := theBridge()
+	if err != nil {
+		return // no client was opened either
+	}
+	if reporter.names == nil {
+		reporter.names = transportNames()
+		reporter.reported = make([]counts, len(reporter.names))
+	}
+	for number, name := range reporter.names {
+		counted, ok := bridge.counts(number)
+		if ok {
+			reporter.reportOne(now, bridge, number, name, &counted)
+		}
+	}
+}
+
+func (reporter *reporter) reportOne(now time.Time, bridge *bridge, number int, name string, counted *counts) {
+	before := &reporter.reported[number]
+	instruments := reporter.last.instruments
+	tags := reporter.last.tags.With("transport", name)
+	var samples metrics.Samples
+	emit := func(metric *metrics.Metric, tags *metrics.TagSet, value float64) {
+		series := metrics.TimeSeries{Metric: metric, Tags: tags}
+		samples = append(samples, metrics.Sample{TimeSeries: series, Time: now, Value: value})
+	}
+	count := func(metric *metrics.Metric, tags *metrics.TagSet, now, before uint64) {
+		if now != before {
+			emit(metric, tags, float64(now-before))
+		}
+	}
+	count(instruments.connects, tags, counted.connects, before.connects)
+	count(instruments.reconnects, tags, counted.reconnects, before.reconnects)
+	count(instruments.connectFailures, tags, counted.connectFailures, before.connectFailures)
+	count(instruments.losses, tags, counted.losses, before.losses)
+	count(instruments.bytesSent, tags, counted.bytesSent, before.bytesSent)
+	count(instruments.bytesReceived, tags, counted.bytesReceived, before.bytesReceived)
+	count(instruments.messagesSent, tags, counted.messagesSent, before.messagesSent)
+	count(instruments.messagesReceived, tags, counted.messagesReceived, before.messagesReceived)
+	count(instruments.messagesDropped, tags, counted.messagesDropped, before.messagesDropped)
+	for code, errors := range counted.errors {
+		if errors != before.errors[code] {
+			count(instruments.errors, tags.With("error_code", bridge.errorNames[code]), errors, before.errors[code])
+		}
+	}
+	for _, time := range bridge.connectTimes(number) {
+		emit(instruments.connecting, tags, metrics.D(time))
+	}
+	if counted.connects > 0 {
+		emit(instruments.callsInFlight, tags, float64(counted.callsInFlight))
+	}
+	*before = *counted
+	if len(samples) > 0 {
+		reporter.last.output <- samples
+	}
+}
