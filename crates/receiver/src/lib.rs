@@ -9,6 +9,7 @@
 //! - [`serve_nats`], [`serve_tcp`]: what the transports need
 //! - [`exports`]: what the component exports and imports
 //! - [`calls`]: the path of a call
+//! - [`http`]: HTTP requests, and the responses of guests
 //! - [`budget`]: the memory of all parameters together
 //! - [`host`]: the component compiled and linked once, instantiated for each call
 //! - [`pool`]: the pool of instances, and what the kernel allows
@@ -27,6 +28,7 @@ mod durations;
 mod exports;
 mod guest;
 mod host;
+mod http;
 mod imports;
 mod limits;
 mod pool;

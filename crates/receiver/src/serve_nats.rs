@@ -22,7 +22,9 @@ pub(crate) fn run(args: &NatsArgs) -> Result<()> {
     options.name = "wrpc-wasmtime-nats".into();
     options.connect_timeout = args.connect_timeout;
     let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
-    serve::run(|guests| serve(args, options, workload, guests))
+    serve::run(&args.guests, |guests| {
+        serve(args, options, workload, guests)
+    })
 }
 
 async fn serve(

@@ -43,6 +43,7 @@ async fn serve(url: &str, behaviour: Behaviour) -> JoinHandle<()> {
             reader.bytes()?;
             reader.finish()
         }),
+        has_streams: false,
     };
     let limits = Limits {
         params_bytes_max: PARAMS_BYTES_MAX,
@@ -433,6 +434,7 @@ async fn a_parameter_stream_that_stops_is_given_up() {
         instance: "pkg:name/echo".into(),
         function: "echo".into(),
         check: Box::new(|params| Reader::new(params).bytes().map(drop)),
+        has_streams: false,
     };
     let limits = Limits {
         params_bytes_max: 1000,
@@ -471,6 +473,7 @@ async fn a_stopped_server_finishes_what_it_was_given() {
         instance: "pkg:name/echo".into(),
         function: "echo".into(),
         check: Box::new(|_| Ok(())),
+        has_streams: false,
     };
     let limits = Limits {
         params_bytes_max: 1000,

@@ -9,6 +9,7 @@ mod program;
 mod blaster;
 mod calls;
 mod end;
+mod http;
 mod interoperability;
 mod limits;
 mod refusals;

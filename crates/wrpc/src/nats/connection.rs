@@ -247,6 +247,7 @@ impl Shared {
         match lock(&self.mailboxes).get(address) {
             Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &self.peers),
             Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
+            Some(Mailbox::Served(served)) => served.deliver(part, &message),
             None => {} // late: its caller has gone
         }
     }
@@ -258,8 +259,12 @@ impl Shared {
             ErrorCode::ConnectionLost,
             format!("the connection to NATS at {} was lost", self.peers),
         );
-        for call in lock(&self.mailboxes).calls() {
-            call.fail(error.clone(), now);
+        for mailbox in lock(&self.mailboxes).iter_mut() {
+            match mailbox {
+                Mailbox::Call(call) => call.fail(error.clone(), now),
+                Mailbox::Served(served) => served.streams.fail(&error),
+                Mailbox::Params(_) => {}
+            }
         }
     }
 }
