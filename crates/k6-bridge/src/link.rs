@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
+use encarno_wrpc::http::{self, RequestHead};
 use encarno_wrpc::nats::{self, Connection, Subject};
 use encarno_wrpc::on_demand::OnDemand;
 use encarno_wrpc::{Error, ErrorCode, Outcome, blaster, tcp};
@@ -22,14 +23,20 @@ pub(crate) enum Link {
 impl Link {
     pub(crate) fn new(transport: Transport) -> Self {
         match transport {
-            Transport::Nats { options, function } => Self::Nats(NatsLink {
+            Transport::Nats {
                 options,
                 function,
+                http,
+            } => Self::Nats(NatsLink {
+                options,
+                function,
+                http,
                 connection: OnDemand::default(),
             }),
             Transport::Tcp(options) => Self::Tcp(TcpLink {
                 client: tcp::Client::new(options),
                 function: tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION),
+                http: tcp::Function::new(http::INSTANCE, http::FUNCTION),
             }),
         }
     }
@@ -41,23 +48,64 @@ impl Link {
             Self::Tcp(link) => link.client.call(&link.function, params, deadline).await,
         }
     }
+
+    /// Makes an HTTP request, with a response or an error no later than `deadline`.
+    pub(crate) async fn http(
+        &self,
+        head: RequestHead,
+        body: Bytes,
+        deadline: Instant,
+    ) -> http::Outcome {
+        match self {
+            Self::Nats(link) => match link.connect(deadline).await {
+                Ok(connection) => {
+                    let function = link.http.clone();
+                    connection.http(function, head, body, deadline).await
+                }
+                Err(error) => http::Outcome::unsent(error),
+            },
+            // Over TCP the bodies travel within parameters and results.
+            Self::Tcp(link) => {
+                let request = http::Message {
+                    head,
+                    body: http::Part::Ready(body),
+                    trailers: http::Part::Ready(None),
+                };
+                let params = request.encode().into();
+                let called = link.client.call(&link.http, params, deadline);
+                called.await.into()
+            }
+        }
+    }
 }
 
-/// A receiver at an address, and the function that is called there.
+/// A receiver at an address, and the functions that are called there.
 pub(crate) struct TcpLink {
     client: tcp::Client,
     function: tcp::Function,
+    http: tcp::Function,
 }
 
-/// A connection to NATS, and the function that is called over it.
+/// A connection to NATS, and the functions that are called over it.
 pub(crate) struct NatsLink {
     options: nats::Options,
     function: Subject,
+    http: Subject,
     connection: OnDemand<Connection>,
 }
 
 impl NatsLink {
     async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
+        match self.connect(deadline).await {
+            Ok(connection) => {
+                let function = self.function.clone();
+                connection.call(function, params, deadline).await
+            }
+            Err(error) => Outcome::unsent(error),
+        }
+    }
+
+    async fn connect(&self, deadline: Instant) -> Result<Connection, Error> {
         // A connection that is lost comes back by itself.
         let mut connection = pin!(self.connection.get(
             |_| true,
@@ -66,7 +114,7 @@ impl NatsLink {
                 async move { Connection::connect(&options).await }
             }
         ));
-        let connected = match connection.as_mut().now_or_never() {
+        match connection.as_mut().now_or_never() {
             Some(connected) => connected,
             None => match tokio::time::timeout_at(deadline.into(), connection).await {
                 Ok(connected) => connected,
@@ -78,13 +126,6 @@ impl NatsLink {
                     ),
                 )),
             },
-        };
-        match connected {
-            Ok(connection) => {
-                let function = self.function.clone();
-                connection.call(function, params, deadline).await
-            }
-            Err(error) => Outcome::unsent(error),
         }
     }
 }

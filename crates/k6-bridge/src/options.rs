@@ -4,10 +4,10 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use encarno_wrpc::blaster;
 use encarno_wrpc::nats::{self, Subject, subject};
 use encarno_wrpc::tcp;
 use encarno_wrpc::tls::ClientTls;
+use encarno_wrpc::{blaster, http};
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 
@@ -35,6 +35,8 @@ pub(crate) enum Transport {
         options: nats::Options,
         /// The subject of `blast` under the prefix.
         function: Subject,
+        /// The same for HTTP requests.
+        http: Subject,
     },
     Tcp(tcp::Options),
 }
@@ -125,14 +127,19 @@ impl RawNats {
         if let Some(connect_timeout) = self.connect_timeout {
             options.connect_timeout = connect_timeout;
         }
-        let function = subject::function(&self.prefix, blaster::INSTANCE, blaster::FUNCTION)
-            .map_err(|_| {
+        let subject = |instance, function| {
+            subject::function(&self.prefix, instance, function).map_err(|_| {
                 format!(
                     "nats.prefix: {:?} is not the beginning of a NATS subject",
                     self.prefix
                 )
-            })?;
-        Ok(Transport::Nats { options, function })
+            })
+        };
+        Ok(Transport::Nats {
+            function: subject(blaster::INSTANCE, blaster::FUNCTION)?,
+            http: subject(http::INSTANCE, http::FUNCTION)?,
+            options,
+        })
     }
 }
 
@@ -257,7 +264,9 @@ mod tests {
 
     fn nats(json: &str) -> (nats::Options, Subject) {
         match Options::parse(json.as_bytes()).expect("options").transport {
-            Transport::Nats { options, function } => (options, function),
+            Transport::Nats {
+                options, function, ..
+            } => (options, function),
             other => panic!("{other:?}"),
         }
     }
