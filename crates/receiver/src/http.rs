@@ -142,6 +142,8 @@ pub(crate) struct Exchange<G> {
     /// Of the body, and not sent.
     piece: BytesMut,
     trailers: Option<Vec<Field>>,
+    /// How the guest failed.
+    failure: Option<Error>,
 }
 
 /// How the body of a response may travel.
@@ -171,6 +173,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
             response: None,
             piece: BytesMut::new(),
             trailers: None,
+            failure: None,
         }
     }
 
@@ -328,11 +331,12 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
     /// Runs the guest. Ready when it has ended, and from then on.
     fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         let Some(guest) = &mut self.guest else {
-            return Poll::Ready(Ok(()));
+            return Poll::Ready(self.failure.clone().map_or(Ok(()), Err));
         };
         let polled = Pin::new(guest).poll(context);
-        if polled.is_ready() {
+        if let Poll::Ready(result) = &polled {
             self.guest = None;
+            self.failure = result.clone().err();
         }
         polled
     }
@@ -346,7 +350,11 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
         while self.piece.len() < bytes_max {
             match http_body::Body::poll_frame(Pin::new(body), context) {
                 Poll::Pending => return frames,
-                Poll::Ready(None) => return Frames::End,
+                // The body of a guest that failed just ends.
+                Poll::Ready(None) => match &self.failure {
+                    Some(error) => return Frames::Failed(error.clone()),
+                    None => return Frames::End,
+                },
                 Poll::Ready(Some(Err(error))) => {
                     return Frames::Failed(Error::new(
                         ErrorCode::InvalidResponse,
