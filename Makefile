@@ -13,7 +13,7 @@ export CARGO_TARGET_DIR := $(CURDIR)/target
 RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
 BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(RELEASE)/wrpc-wasmtime-tcp $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
-COMPONENT := blaster-component/blaster-component.wasm
+COMPONENTS := blaster-component/blaster-component.wasm http-component/http-component.wasm
 
 # The whole workspace at once, always: for a subset of it cargo would choose other
 # features, and compile wasmtime and tokio again.
@@ -43,10 +43,13 @@ k6: $(BRIDGE) $(GO_SOURCES)
 	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.libraryHash=$$hash" -o ../k6 ./cmd/k6
 
 .PHONY: component
-component: $(COMPONENT) ## Build blaster-component/blaster-component.wasm
+component: $(COMPONENTS) ## Build the components blaster-component and http-component
 
-$(COMPONENT): $(wildcard blaster-component/src/*.rs blaster-component/Cargo.* wit/*.wit wit/deps/*/*.wit) blaster-component/build.sh | needs
-	@blaster-component/build.sh
+define component_rule
+$(1)/$(1).wasm: $(wildcard $(1)/src/*.rs $(1)/Cargo.* wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
+	@scripts/build-component $(1)
+endef
+$(foreach name,blaster-component http-component,$(eval $(call component_rule,$(name))))
 
 .PHONY: install
 install: all ## Install k6, wrpc-wasmtime-nats and encarno under PREFIX (default /usr/local), below DESTDIR
@@ -55,7 +58,7 @@ install: all ## Install k6, wrpc-wasmtime-nats and encarno under PREFIX (default
 
 .PHONY: clean
 clean: ## Delete what the other targets built
-	rm -rf target bin k6 $(COMPONENT) blaster-component/target taurus/.venv
+	rm -rf target bin k6 $(COMPONENTS) blaster-component/target http-component/target taurus/.venv
 
 ##@ Try
 

@@ -37,7 +37,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBridge{}.event_fd)-8]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-72]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-80]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error)-48]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-64]
 )

@@ -14,6 +14,15 @@
 
 // The length of `errors` in `TransportCounts`.
 #define ENCARNO_ERRORS 32
+// The body of the response is kept.
+#define ENCARNO_HTTP_KEEP 0
+
+// The body of the response is read to its end and not kept.
+#define ENCARNO_HTTP_DISCARD 1
+
+// The body of the response isn't read: the call completes with its head, and the
+// receiver is told to send no more.
+#define ENCARNO_HTTP_IGNORE 2
 
 // What an export says.
 enum EncarnoStatus
@@ -93,6 +102,26 @@ typedef struct {
   uint64_t timeout_ns;
 } EncarnoBlast;
 
+// A response. Its parts are freed with it.
+typedef struct {
+  // Names and values of the headers in turns, each a length of 32 bits,
+  // little-endian, and so many bytes.
+  EncarnoOwnedBytes headers;
+  // The same for the trailers.
+  EncarnoOwnedBytes trailers;
+  // The body, if it was to be kept.
+  EncarnoOwnedBytes body;
+  // Bytes of the body, kept or not.
+  uint64_t body_bytes;
+  // From the submission until the head was there; the completion's `finished_ns`
+  // is the end of what was read.
+  uint64_t head_ns;
+  // 200 to 599.
+  uint32_t status;
+  // 0.
+  uint32_t reserved;
+} EncarnoHttpResponse;
+
 // What became of a call. Times are from its submission, by a monotonic clock.
 typedef struct {
   // The call's.
@@ -113,6 +142,9 @@ typedef struct {
   uint32_t error_code;
   // 0.
   uint32_t reserved;
+  // The response to an HTTP request; null for any other call and for one that
+  // failed. The caller's to free, by `encarno_http_response_free`.
+  EncarnoHttpResponse *response;
 } EncarnoCompletion;
 
 // What a transport did since the bridge was opened, over all its connections.
@@ -141,6 +173,19 @@ typedef struct {
   // with code 9.
   uint64_t errors[ENCARNO_ERRORS];
 } EncarnoTransportCounts;
+// An HTTP request, but for its head and its body.
+typedef struct {
+  // Comes back with the completion.
+  uint64_t tag;
+  // From the submission until the call fails with `timeout`; at most a day.
+  uint64_t timeout_ns;
+  // A response whose body is larger fails; for `HTTP_KEEP`.
+  uint64_t body_bytes_max;
+  // What becomes of the body: one of `HTTP_KEEP`, `HTTP_DISCARD`, `HTTP_IGNORE`.
+  uint32_t reading;
+  // 0.
+  uint32_t reserved;
+} EncarnoHttpRequest;
 
 // Opens a bridge: its IO threads and its queue of completions.
 //
@@ -204,8 +249,8 @@ EncarnoStatus encarno_blast_wait(uint64_t client,
                                  EncarnoCompletion *completion);
 
 // Takes completions from the queue of a bridge, the oldest first, and sets
-// `taken` to their number, which may be 0. The caller frees the error text of
-// each. To wait for completions, read 8 bytes from the descriptor; it becomes
+// `taken` to their number, which may be 0. The caller frees the error text and
+// the response of each. To wait for completions, read 8 bytes from the descriptor; it becomes
 // readable when the queue stops being empty, so that after a read all of it
 // must be taken.
 //
@@ -257,5 +302,85 @@ EncarnoStatus encarno_connect_times_take(uint64_t bridge,
 // # Safety
 // `bytes` must be null, or writable and as an export left it.
 EncarnoStatus encarno_bytes_free(EncarnoOwnedBytes *bytes);
+
+// Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
+// completion with its tag will come to the queue of the bridge, no later than its
+// timeout, with a response or with an error. On `TOO_MANY_CALLS` completions must
+// be taken first. On `BAD_OPTIONS`, `error` holds a sentence that names what is
+// wrong with the request, which the caller frees.
+//
+// `head` is a list of texts, each a length of 32 bits, little-endian, and so many
+// bytes: the method, the scheme, the host with its port, the path with its query
+// (may be empty), and then names and values of headers in turns.
+//
+// # Safety
+// `request`, `head` and `body` must be readable; all are copied. `error` must be
+// writable.
+EncarnoStatus encarno_http_submit(uint64_t client,
+                                  const EncarnoHttpRequest *request,
+                                  EncarnoView head,
+                                  EncarnoView body,
+                                  EncarnoOwnedBytes *error);
+
+// Submits an HTTP request, and where few calls are in flight waits for it, as
+// `encarno_blast_wait` does. On `OK`, `completion` is filled, what it holds is the
+// caller's to free, and nothing comes to the queue. On `PENDING` the completion
+// will come to the queue, as after `encarno_http_submit`.
+//
+// # Safety
+// As `encarno_http_submit`; `completion` must be writable.
+EncarnoStatus encarno_http_wait(uint64_t client,
+                                const EncarnoHttpRequest *request,
+                                EncarnoView head,
+                                EncarnoView body,
+                                EncarnoCompletion *completion,
+                                EncarnoOwnedBytes *error);
+
+// Frees the response of a completion with all that it holds, and empties
+// `response`, so that freeing it again does nothing.
+//
+// # Safety
+// `response` must be null, or writable and as an export left it.
+EncarnoStatus encarno_http_response_free(EncarnoHttpResponse **response);
+
+// Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
+// completion with its tag will come to the queue of the bridge, no later than its
+// timeout, with a response or with an error. On `TOO_MANY_CALLS` completions must
+// be taken first. On `BAD_OPTIONS`, `error` holds a sentence that names what is
+// wrong with the request, which the caller frees.
+//
+// `head` is a list of texts, each a length of 32 bits, little-endian, and so many
+// bytes: the method, the scheme, the host with its port, the path with its query
+// (may be empty), and then names and values of headers in turns.
+//
+// # Safety
+// `request`, `head` and `body` must be readable; all are copied. `error` must be
+// writable.
+EncarnoStatus encarno_http_submit(uint64_t client,
+                                  const EncarnoHttpRequest *request,
+                                  EncarnoView head,
+                                  EncarnoView body,
+                                  EncarnoOwnedBytes *error);
+
+// Submits an HTTP request, and where few calls are in flight waits for it, as
+// `encarno_blast_wait` does. On `OK`, `completion` is filled, what it holds is the
+// caller's to free, and nothing comes to the queue. On `PENDING` the completion
+// will come to the queue, as after `encarno_http_submit`.
+//
+// # Safety
+// As `encarno_http_submit`; `completion` must be writable.
+EncarnoStatus encarno_http_wait(uint64_t client,
+                                const EncarnoHttpRequest *request,
+                                EncarnoView head,
+                                EncarnoView body,
+                                EncarnoCompletion *completion,
+                                EncarnoOwnedBytes *error);
+
+// Frees the response of a completion with all that it holds, and empties
+// `response`, so that freeing it again does nothing.
+//
+// # Safety
+// `response` must be null, or writable and as an export left it.
+EncarnoStatus encarno_http_response_free(EncarnoHttpResponse **response);
 
 #endif  /* ENCARNO_H */

@@ -11,6 +11,7 @@ use tokio::task::AbortHandle;
 
 use crate::bridge::Bridge;
 use crate::completion::{Completion, Completions, Ticket};
+use crate::http;
 use crate::io_thread::{Command, IoThread};
 use crate::link::Link;
 use crate::lock;
@@ -39,8 +40,16 @@ struct State {
 pub(crate) struct Call {
     client: Arc<Client>,
     ticket: Ticket,
-    params: Bytes,
+    work: Work,
     deadline: Instant,
+}
+
+/// What is to be called.
+pub(crate) enum Work {
+    /// `blast`, with these parameters.
+    Blast(Bytes),
+    /// An HTTP request.
+    Http(Box<http::Request>),
 }
 
 impl Client {
@@ -63,10 +72,10 @@ impl Client {
     pub(crate) fn submit(
         self: &Arc<Self>,
         tag: u64,
-        params: Bytes,
+        work: Work,
         timeout: Duration,
     ) -> Result<(), TooManyCalls> {
-        let call = self.call(tag, params, timeout, None)?;
+        let call = self.call(tag, work, timeout, None)?;
         self.thread.push(Command::Call(call));
         Ok(())
     }
@@ -76,7 +85,7 @@ impl Client {
     pub(crate) fn submit_and_wait(
         self: &Arc<Self>,
         tag: u64,
-        params: Bytes,
+        work: Work,
         timeout: Duration,
     ) -> Result<Option<Completion>, TooManyCalls> {
         let completions = self.completions();
@@ -85,9 +94,9 @@ impl Client {
             false => None,
         };
         let Some(expected) = expected else {
-            return self.submit(tag, params, timeout).map(|()| None);
+            return self.submit(tag, work, timeout).map(|()| None);
         };
-        let call = self.call(tag, params, timeout, Some(expected));
+        let call = self.call(tag, work, timeout, Some(expected));
         let call = call.inspect_err(|_| {
             completions.waiters().leave(expected);
         })?;
@@ -126,7 +135,7 @@ impl Client {
     fn call(
         self: &Arc<Self>,
         tag: u64,
-        params: Bytes,
+        work: Work,
         timeout: Duration,
         expected: Option<Expected>,
     ) -> Result<Call, TooManyCalls> {
@@ -136,7 +145,7 @@ impl Client {
         Ok(Call {
             client: Arc::clone(self),
             ticket,
-            params,
+            work,
             deadline,
         })
     }
@@ -161,8 +170,23 @@ impl Call {
             key,
         };
         let task = tokio::spawn(async move {
-            let outcome = link.call(self.params, self.deadline).await;
-            self.ticket.finish(outcome);
+            match self.work {
+                Work::Blast(params) => {
+                    let outcome = link.call(params, self.deadline).await;
+                    self.ticket.finish(outcome);
+                }
+                // Few calls are this large: they take the memory apart.
+                Work::Http(request) => {
+                    let http::Request {
+                        head,
+                        body,
+                        reading,
+                    } = *request;
+                    let request = Box::pin(link.http(head, body, self.deadline));
+                    let outcome = request.await;
+                    Box::pin(http::complete(outcome, reading, self.ticket)).await;
+                }
+            }
             drop(entry);
         });
         state.calls[key] = Some(task.abort_handle());

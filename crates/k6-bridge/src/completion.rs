@@ -12,9 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use encarno_wrpc::{Error, ErrorCode, Outcome};
+use encarno_wrpc::{Error, ErrorCode, Outcome, Timing, Traffic};
 use tokio::sync::Notify;
 
+use crate::http::Response;
 use crate::lock;
 use crate::waiting::{Expected, Waiters};
 
@@ -33,6 +34,8 @@ pub(crate) struct Completion {
     pub(crate) finished: Duration,
     pub(crate) bytes_sent: u64,
     pub(crate) bytes_received: u64,
+    /// Of an HTTP request.
+    pub(crate) response: Option<Box<Response>>,
 }
 
 /// The completions of a bridge.
@@ -185,16 +188,42 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    pub(crate) fn finish(mut self, outcome: Outcome) {
+    pub(crate) fn finish(self, outcome: Outcome) {
+        let error = outcome.result.err();
+        self.finish_with(outcome.timing, outcome.traffic, error, None);
+    }
+
+    /// Completes an HTTP request.
+    pub(crate) fn finish_http(
+        self,
+        timing: Timing,
+        traffic: Traffic,
+        result: Result<Response, Error>,
+    ) {
+        let (response, error) = match result {
+            Ok(response) => (Some(response), None),
+            Err(error) => (None, Some(error)),
+        };
+        self.finish_with(timing, traffic, error, response);
+    }
+
+    fn finish_with(
+        mut self,
+        timing: Timing,
+        traffic: Traffic,
+        error: Option<Error>,
+        response: Option<Response>,
+    ) {
         let since = |moment: Instant| moment.saturating_duration_since(self.submitted);
         let completion = Completion {
             tag: self.tag,
-            error: outcome.result.err(),
-            sent: outcome.timing.sent.map(since),
-            accepted: outcome.timing.accepted.map(since),
-            finished: since(outcome.timing.finished.unwrap_or_else(Instant::now)),
-            bytes_sent: outcome.traffic.bytes_sent,
-            bytes_received: outcome.traffic.bytes_received,
+            error,
+            sent: timing.sent.map(since),
+            accepted: timing.accepted.map(since),
+            finished: since(timing.finished.unwrap_or_else(Instant::now)),
+            bytes_sent: traffic.bytes_sent,
+            bytes_received: traffic.bytes_received,
+            response: response.map(Box::new),
         };
         self.is_finished = true;
         self.outbox.deliver(self.expected, completion);
@@ -215,6 +244,7 @@ impl Ticket {
             finished: self.submitted.elapsed(),
             bytes_sent: 0,
             bytes_received: 0,
+            response: None,
         };
         self.outbox.deliver(self.expected, completion);
     }

@@ -10,6 +10,7 @@
 //! - `bridge`: IO threads, and the queue of what they completed
 //! - `link`: the way to a receiver over one of the transports, connected at its first call
 //! - `client`: a link, and the calls in flight over it
+//! - `http`: HTTP requests, from what a script wrote to a response
 //! - `io_thread`: a runtime, what it is asked to do, and what it has done
 //! - `lease`: lending the IO to the thread of a caller that is alone
 //! - `completion`: the way back, by a queue and an eventfd
@@ -20,6 +21,7 @@ mod bridge;
 mod client;
 mod completion;
 mod handles;
+mod http;
 mod io_thread;
 mod lease;
 mod link;

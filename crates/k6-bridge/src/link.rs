@@ -6,6 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use bytes::Bytes;
+use encarno_wrpc::http::{self, RequestHead};
 use encarno_wrpc::nats::{self, Connection, Subject};
 use encarno_wrpc::on_demand::OnDemand;
 use encarno_wrpc::{Counters, Error, ErrorCode, Outcome, blaster, tcp};
@@ -23,9 +24,14 @@ impl Link {
     /// `counters` are those of the transport on the link's IO thread.
     pub(crate) fn new(transport: Transport, counters: Arc<Counters>) -> Self {
         match transport {
-            Transport::Nats { options, function } => Self::Nats(Box::new(NatsLink {
+            Transport::Nats {
                 options,
                 function,
+                http,
+            } => Self::Nats(Box::new(NatsLink {
+                options,
+                function,
+                http,
                 connection: OnDemand::default(),
                 counters,
             })),
@@ -33,6 +39,7 @@ impl Link {
                 client: tcp::Client::counted(options, Arc::clone(&counters)),
                 function: tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION),
                 counters,
+                http: tcp::Function::new(http::INSTANCE, http::FUNCTION),
             }),
         }
     }
@@ -57,25 +64,76 @@ impl Link {
         }
         outcome
     }
+
+    /// Makes an HTTP request, with a response or an error no later than `deadline`.
+    pub(crate) async fn http(
+        &self,
+        head: RequestHead,
+        body: Bytes,
+        deadline: Instant,
+    ) -> http::Outcome {
+        let counters = match self {
+            Self::Nats(link) => &link.counters,
+            Self::Tcp(link) => &link.counters,
+        };
+        let _in_flight = counters.call();
+        let outcome = match self {
+            Self::Nats(link) => match link.connect(deadline).await {
+                Ok(connection) => {
+                    let function = link.http.clone();
+                    connection.http(function, head, body, deadline).await
+                }
+                Err(error) => http::Outcome::unsent(error),
+            },
+            // Over TCP the bodies travel within parameters and results.
+            Self::Tcp(link) => {
+                let request = http::Message {
+                    head,
+                    body: http::Part::Ready(body),
+                    trailers: http::Part::Ready(None),
+                };
+                let params = request.encode().into();
+                let called = link.client.call(&link.http, params, deadline).await;
+                counters.carried(called.traffic);
+                called.into()
+            }
+        };
+        if let Err(error) = &outcome.result {
+            counters.failed(error.code);
+        }
+        outcome
+    }
 }
 
-/// A receiver at an address, and the function that is called there.
+/// A receiver at an address, and the functions that are called there.
 pub(crate) struct TcpLink {
     client: tcp::Client,
     function: tcp::Function,
     counters: Arc<Counters>,
+    http: tcp::Function,
 }
 
-/// A connection to NATS, and the function that is called over it.
+/// A connection to NATS, and the functions that are called over it.
 pub(crate) struct NatsLink {
     options: nats::Options,
     function: Subject,
+    http: Subject,
     connection: OnDemand<Connection>,
     counters: Arc<Counters>,
 }
 
 impl NatsLink {
     async fn call(&self, params: Bytes, deadline: Instant) -> Outcome {
+        match self.connect(deadline).await {
+            Ok(connection) => {
+                let function = self.function.clone();
+                connection.call(function, params, deadline).await
+            }
+            Err(error) => Outcome::unsent(error),
+        }
+    }
+
+    async fn connect(&self, deadline: Instant) -> Result<Connection, Error> {
         // A connection that is lost comes back by itself, but for one that is given up.
         let mut connection = pin!(self.connection.get(
             |connection| !connection.is_closed(),
@@ -84,7 +142,7 @@ impl NatsLink {
                 async move { Connection::connect_counted(&options, counters).await }
             }
         ));
-        let connected = match connection.as_mut().now_or_never() {
+        match connection.as_mut().now_or_never() {
             Some(connected) => connected,
             None => match tokio::time::timeout_at(deadline.into(), connection).await {
                 Ok(connected) => connected,
@@ -96,13 +154,6 @@ impl NatsLink {
                     ),
                 )),
             },
-        };
-        match connected {
-            Ok(connection) => {
-                let function = self.function.clone();
-                connection.call(function, params, deadline).await
-            }
-            Err(error) => Outcome::unsent(error),
         }
     }
 }

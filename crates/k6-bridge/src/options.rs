@@ -35,6 +35,8 @@ pub(crate) enum Transport {
         options: nats::Options,
         /// The subject of `blast` under the prefix.
         function: Subject,
+        /// The same for HTTP requests.
+        http: Subject,
     },
     Tcp(tcp::Options),
 }
@@ -163,7 +165,9 @@ mod tests {
 
     fn nats(json: &str) -> (nats::Options, Subject) {
         match Options::parse(json.as_bytes()).expect("options").transport {
-            Transport::Nats { options, function } => (options, function),
+            Transport::Nats {
+                options, function, ..
+            } => (options, function),
             other => panic!("{other:?}"),
         }
     }

@@ -186,6 +186,7 @@ impl Receiver {
                     instance: blaster::INSTANCE.into(),
                     function: blaster::FUNCTION.into(),
                     check: Box::new(|params| Packet::decode(params).map(drop)),
+                    has_streams: false,
                 };
                 let limits = Limits {
                     params_bytes_max: 16 << 20,
@@ -753,6 +754,7 @@ fn tcp_receiver() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
                 instance: blaster::INSTANCE.into(),
                 function: blaster::FUNCTION.into(),
                 check: Box::new(|params| Packet::decode(params).map(drop)),
+                has_streams: false,
             };
             let limits = Limits {
                 params_bytes_max: 16 << 20,

@@ -5,7 +5,9 @@
 use std::mem::{offset_of, size_of};
 use std::path::Path;
 
-use encarno_k6_bridge::abi::{Blast, Bridge, Completion, OwnedBytes, TransportCounts, View};
+use encarno_k6_bridge::abi::{
+    Blast, Bridge, Completion, HttpRequest, HttpResponse, OwnedBytes, TransportCounts, View,
+};
 
 /// With `ENCARNO_WRITE_HEADER=1` it writes the header instead.
 #[test]
@@ -16,6 +18,7 @@ fn header_is_current() {
         .with_config(cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap())
         .with_src(root.join("src/abi/types.rs"))
         .with_src(root.join("src/abi/mod.rs"))
+        .with_src(root.join("src/abi/http.rs"))
         .generate()
         .expect("the source")
         .write(&mut generated);
@@ -41,9 +44,13 @@ fn layout() {
     assert_eq!(offset_of!(Bridge, event_fd), 8);
     assert_eq!(size_of::<Blast>(), 64);
     assert_eq!(offset_of!(Blast, timeout_ns), 56);
-    assert_eq!(size_of::<Completion>(), 72);
+    assert_eq!(size_of::<Completion>(), 80);
     assert_eq!(offset_of!(Completion, error), 48);
     assert_eq!(offset_of!(Completion, error_code), 64);
     assert_eq!(size_of::<TransportCounts>(), 336);
     assert_eq!(offset_of!(TransportCounts, errors), 80);
+    assert_eq!(offset_of!(Completion, response), 72);
+    assert_eq!(size_of::<HttpRequest>(), 32);
+    assert_eq!(size_of::<HttpResponse>(), 72);
+    assert_eq!(offset_of!(HttpResponse, status), 64);
 }

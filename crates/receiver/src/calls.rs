@@ -14,12 +14,13 @@ use bytes::Bytes;
 use encarno_wrpc::serve::{Invocation, Parameters, Responder};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout_at;
 
 use crate::budget::{Budget, Reserved};
-use crate::codec::Shape;
+use crate::exports::Kind;
 use crate::host::Host;
+use crate::http::{self, Exchange};
 use crate::limits::{CpuMeter, Ticker};
 
 /// Parameters of a call larger than this are refused.
@@ -38,7 +39,7 @@ const LONE_CALL_GAP: Duration = Duration::from_micros(50);
 /// Serves the calls of a component.
 pub(crate) struct Calls {
     host: Host,
-    shapes: Arc<[Shape]>,
+    kinds: Arc<[Kind]>,
     budget: Budget,
     ticker: Arc<Ticker>,
     timeout: Duration,
@@ -57,7 +58,7 @@ pub(crate) struct Calls {
 impl Calls {
     pub(crate) fn new(
         host: Host,
-        shapes: Arc<[Shape]>,
+        kinds: Arc<[Kind]>,
         ticker: Arc<Ticker>,
         timeout: Duration,
         concurrency: u32,
@@ -66,7 +67,7 @@ impl Calls {
         let slots = concurrency as usize;
         Arc::new(Self {
             host,
-            shapes,
+            kinds,
             budget: Budget::new(BUDGET_BYTES),
             ticker,
             timeout,
@@ -150,6 +151,9 @@ impl Calls {
             .receive(export, parameters, &mut responder, deadline)
             .await
         {
+            Ok((params, _reserved)) if matches!(self.kinds[export], Kind::Http(_)) => {
+                return self.handle(export, params, responder, deadline).await;
+            }
             Ok((params, _reserved)) => {
                 let mut call = pin!(self.call(export, params, deadline));
                 // A short call is accepted by its answer. One that goes on, or waits
@@ -196,13 +200,7 @@ impl Calls {
 
     /// Waits for a slot and runs the guest in it.
     async fn call(&self, export: usize, params: Bytes, deadline: Instant) -> Result<Bytes, Error> {
-        let _slot = match self.slots.try_acquire() {
-            Ok(slot) => slot,
-            Err(_) => match timeout_at(deadline.into(), self.slots.acquire()).await {
-                Ok(Ok(slot)) => slot,
-                _ => return Err(self.no_slot()),
-            },
-        };
+        let _slot = self.slot(deadline).await?;
         let _ticking = self.ticker.call();
         let call = CpuMeter::new(self.host.call(export, params, deadline));
         match timeout_at(deadline.into(), call).await {
@@ -211,8 +209,46 @@ impl Calls {
         }
     }
 
+    /// Waits for a slot and lets the guest answer the request in it.
+    async fn handle(
+        &self,
+        export: usize,
+        params: Bytes,
+        mut responder: Responder,
+        deadline: Instant,
+    ) {
+        let request = http::request(&params, responder.streams().as_ref());
+        let slot = match self.slots.try_acquire() {
+            Ok(slot) => Ok(slot),
+            Err(_) => {
+                responder.accept().await;
+                self.slot(deadline).await
+            }
+        };
+        let (request, _slot) = match (request, slot) {
+            (Ok(request), Ok(slot)) => (request, slot),
+            (Err(error), _) | (_, Err(error)) => return responder.finish(Err(error)).await,
+        };
+        let _ticking = self.ticker.call();
+        let (answer, answered) = oneshot::channel();
+        let guest = CpuMeter::new(self.host.handle(export, request, answer, deadline));
+        let exchange = Exchange::new(guest, answered);
+        let timed_out = || self.timed_out();
+        exchange.run(responder, deadline, timed_out).await;
+    }
+
+    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
+        if let Ok(slot) = self.slots.try_acquire() {
+            return Ok(slot);
+        }
+        match timeout_at(deadline.into(), self.slots.acquire()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => Err(self.no_slot()),
+        }
+    }
+
     fn check(&self, export: usize, params: &[u8]) -> Result<(), Error> {
-        self.shapes[export].check(params).map_err(|error| {
+        self.kinds[export].check(params).map_err(|error| {
             Error::new(
                 ErrorCode::ProtocolViolation,
                 format!("the parameters can't be decoded: {error}"),

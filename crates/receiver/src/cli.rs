@@ -71,6 +71,9 @@ pub(crate) struct GuestArgs {
     /// CPU time of a call, ms, counted while it runs [default: unlimited].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_cpu_ms: Option<u64>,
+    /// Let guests send HTTP requests to anyone (wasi:http/outgoing-handler).
+    #[arg(long)]
+    pub(crate) allow_outgoing: bool,
 }
 
 /// What the command line says of NATS.

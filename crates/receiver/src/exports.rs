@@ -1,5 +1,7 @@
 //! What a component exports and imports, as far as wRPC is concerned.
 
+use encarno_wrpc::http::{self, Message, RequestHead};
+use encarno_wrpc::value::DecodeError;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::error::Context as _;
@@ -13,8 +15,17 @@ pub(crate) struct Function {
     pub(crate) instance: String,
     /// Its name.
     pub(crate) name: String,
-    /// The shape of its parameters together.
-    pub(crate) params: Shape,
+    /// How it is called.
+    pub(crate) kind: Kind,
+}
+
+/// How a function is called.
+#[derive(Clone)]
+pub(crate) enum Kind {
+    /// With values; this is the shape of its parameters together.
+    Values(Shape),
+    /// With an HTTP request; this is the instance in the component.
+    Http(String),
 }
 
 impl Function {
@@ -23,6 +34,16 @@ impl Function {
         match self.instance.as_str() {
             "" => self.name.clone(),
             instance => format!("{instance}.{}", self.name),
+        }
+    }
+}
+
+impl Kind {
+    /// Looks at parameters, as [`encarno_wrpc::serve::Check`] does.
+    pub(crate) fn check(&self, params: &[u8]) -> std::result::Result<(), DecodeError> {
+        match self {
+            Self::Values(shape) => shape.check(params),
+            Self::Http(_) => Message::<RequestHead>::check(params),
         }
     }
 }
@@ -36,14 +57,19 @@ pub(crate) struct Interface {
 }
 
 /// The packages whose interfaces the host itself provides.
-const WASI: [&str; 6] = [
+const WASI: [&str; 7] = [
     "wasi:cli/",
     "wasi:clocks/",
     "wasi:filesystem/",
+    "wasi:http/",
     "wasi:io/",
     "wasi:random/",
     "wasi:sockets/",
 ];
+
+/// The interface of components that handle HTTP requests, but for the last part of
+/// its version.
+const HTTP_HANDLER: &str = "wasi:http/incoming-handler@0.2.";
 
 impl Interface {
     /// Reads the type of a component, and refuses what can't be served or
@@ -52,6 +78,14 @@ impl Interface {
         let ty = component.component_type();
         let mut exports = Vec::new();
         for (name, item) in ty.exports(engine) {
+            if name.starts_with(HTTP_HANDLER) {
+                exports.push(Function {
+                    instance: http::INSTANCE.into(),
+                    name: http::FUNCTION.into(),
+                    kind: Kind::Http(name.into()),
+                });
+                continue;
+            }
             collect(engine, name, item.ty, &mut exports)
                 .with_context(|| format!("cannot serve the export `{name}`"))?;
         }
@@ -107,6 +141,6 @@ fn function(instance: &str, name: &str, ty: &ComponentFunc) -> Result<Function> 
     Ok(Function {
         instance: instance.to_owned(),
         name: name.to_owned(),
-        params: Shape::Fields(params),
+        kind: Kind::Values(Shape::Fields(params)),
     })
 }

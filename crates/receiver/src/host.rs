@@ -7,14 +7,18 @@ use bytes::Bytes;
 use encarno_wrpc::nats::Connection;
 use encarno_wrpc::value::DecodeError;
 use encarno_wrpc::{Error, ErrorCode};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use tokio::sync::oneshot;
+use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Resource};
 use wasmtime::error::Context as _;
 use wasmtime::{Engine, Result, Store, Trap, UpdateDeadline, bail};
 use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::WasiHttpView as _;
+use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
 use crate::codec::{Params, ResultTooLarge, Results};
-use crate::exports::{Function, Interface};
+use crate::exports::{Function, Interface, Kind};
 use crate::guest::Guest;
+use crate::http::{Answer, Request};
 use crate::imports::{self, ImportFailed};
 use crate::limits::{CpuLimit, MemoryLimit, cpu_used};
 use crate::pool::{self, GuestLimits, Pool};
@@ -80,6 +84,7 @@ impl Workload {
     pub(crate) fn link(&self, others: Option<(&Connection, &str)>) -> Result<Host> {
         let mut linker = Linker::new(self.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
+        wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         let imports = &self.interface.imports;
         match others {
             Some((connection, prefix)) => {
@@ -110,7 +115,11 @@ impl Workload {
     }
 
     fn index(&self, export: &Function) -> Option<ComponentExportIndex> {
-        let instance = match export.instance.as_str() {
+        let instance = match &export.kind {
+            Kind::Http(instance) => instance,
+            Kind::Values(_) => &export.instance,
+        };
+        let instance = match instance.as_str() {
             "" => None,
             name => Some(self.component.get_export_index(None, name)?),
         };
@@ -137,19 +146,7 @@ impl Host {
         params: Bytes,
         deadline: Instant,
     ) -> std::result::Result<Bytes, Error> {
-        let guest = Guest {
-            deadline,
-            memory: MemoryLimit::new(self.limits.memory_bytes),
-            cpu: self.limits.cpu,
-            wasi: None,
-        };
-        let mut store = Store::new(self.linked.engine(), guest);
-        store.limiter(|guest| &mut guest.memory);
-        store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(|store| match store.data().cpu {
-            Some(cpu_max) if cpu_used() > cpu_max => Err(CpuLimit(cpu_max).into()),
-            _ => Ok(UpdateDeadline::Yield(1)),
-        });
+        let mut store = self.store(deadline);
         let call = async {
             let instance = self.linked.instantiate_async(&mut store).await?;
             let function =
@@ -160,6 +157,51 @@ impl Host {
             Ok(Results(encoded)) => Ok(encoded.into()),
             Err(error) => Err(failure(&error, &store.data().memory)),
         }
+    }
+
+    /// Hands a request to an export that handles them. What the guest answers goes
+    /// to `answer`; this ends when the guest does.
+    pub(crate) async fn handle(
+        &self,
+        export: usize,
+        request: Request,
+        answer: oneshot::Sender<Answer>,
+        deadline: Instant,
+    ) -> std::result::Result<(), Error> {
+        let mut store = self.store(deadline);
+        let handled = async {
+            let mut http = store.data_mut().http();
+            let request = http.new_incoming_request(request.scheme, request.request)?;
+            let answer = http.new_response_outparam(answer)?;
+            let instance = self.linked.instantiate_async(&mut store).await?;
+            let function = instance.get_typed_func::<(
+                Resource<HostIncomingRequest>,
+                Resource<HostResponseOutparam>,
+            ), ()>(&mut store, self.exports[export])?;
+            function.call_async(&mut store, (request, answer)).await
+        };
+        match handled.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(failure(&error, &store.data().memory)),
+        }
+    }
+
+    fn store(&self, deadline: Instant) -> Store<Guest> {
+        let guest = Guest {
+            deadline,
+            memory: MemoryLimit::new(self.limits.memory_bytes),
+            cpu: self.limits.cpu,
+            may_send_requests: self.limits.outgoing,
+            wasi: None,
+        };
+        let mut store = Store::new(self.linked.engine(), guest);
+        store.limiter(|guest| &mut guest.memory);
+        store.set_epoch_deadline(1);
+        store.epoch_deadline_callback(|store| match store.data().cpu {
+            Some(cpu_max) if cpu_used() > cpu_max => Err(CpuLimit(cpu_max).into()),
+            _ => Ok(UpdateDeadline::Yield(1)),
+        });
+        store
     }
 }
 

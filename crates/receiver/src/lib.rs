@@ -10,6 +10,7 @@
 //! - [`serve_nats`], [`serve_tcp`]: what the transports need
 //! - [`exports`]: what the component exports and imports
 //! - [`calls`]: the path of a call
+//! - [`http`]: HTTP requests, and the responses of guests
 //! - [`budget`]: the memory of all parameters together
 //! - [`host`]: the component compiled and linked once, instantiated for each call
 //! - [`pool`]: the pool of instances, and what the kernel allows
@@ -28,6 +29,7 @@ mod durations;
 mod exports;
 mod guest;
 mod host;
+mod http;
 mod imports;
 mod limits;
 mod nats_args;

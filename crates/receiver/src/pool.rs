@@ -32,6 +32,8 @@ pub(crate) struct GuestLimits {
     pub(crate) memory_bytes: usize,
     /// Of a call, while it runs.
     pub(crate) cpu: Option<Duration>,
+    /// Whether it may send HTTP requests.
+    pub(crate) outgoing: bool,
 }
 
 /// What one instance needs of the pool.

@@ -14,16 +14,18 @@ use wasmtime::error::Context as _;
 
 use crate::calls::{Calls, PARAMS_BYTES_MAX};
 use crate::cli::GuestArgs;
-use crate::codec::Shape;
-use crate::exports::Function;
+use crate::exports::{Function, Kind};
 use crate::host::{Host, Workload};
 use crate::limits::Ticker;
 use crate::pool::GuestLimits;
 
 /// Runs `serve` on the thread that owns the connections, until it ends. It gets
 /// the threads of the guests. An error is a start that failed.
-pub(crate) fn run<F: Future<Output = Result<()>>>(serve: impl FnOnce(Handle) -> F) -> Result<()> {
-    let guests = guests_runtime()?;
+pub(crate) fn run<F: Future<Output = Result<()>>>(
+    args: &GuestArgs,
+    serve: impl FnOnce(Handle) -> F,
+) -> Result<()> {
+    let guests = guests_runtime(args.allow_outgoing)?;
     let messages = runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -33,8 +35,12 @@ pub(crate) fn run<F: Future<Output = Result<()>>>(serve: impl FnOnce(Handle) -> 
     served
 }
 
-fn guests_runtime() -> Result<Runtime> {
-    runtime::Builder::new_multi_thread()
+fn guests_runtime(have_network: bool) -> Result<Runtime> {
+    let mut threads = runtime::Builder::new_multi_thread();
+    if have_network {
+        threads.enable_io();
+    }
+    threads
         .thread_name("guest")
         .enable_time()
         // A guest that burns CPU comes back after a millisecond. With the
@@ -52,6 +58,7 @@ impl GuestArgs {
             concurrency: self.max_concurrency,
             memory_bytes: (self.max_memory_mb as usize) << 20,
             cpu: self.max_cpu_ms.map(Duration::from_millis),
+            outgoing: self.allow_outgoing,
         }
     }
 
@@ -70,14 +77,14 @@ impl GuestArgs {
         host: Host,
         guests: Handle,
     ) -> Result<(Arc<Calls>, Vec<Export>)> {
-        let shapes: Arc<[Shape]> = (workload.exports().iter())
-            .map(|export| export.params.clone())
+        let kinds: Arc<[Kind]> = (workload.exports().iter())
+            .map(|export| export.kind.clone())
             .collect();
         let ticker = Ticker::start(workload.engine().clone()).context("cannot start the ticker")?;
-        let exports = exports(workload, &shapes);
+        let exports = exports(workload, &kinds);
         let calls = Calls::new(
             host,
-            shapes,
+            kinds,
             ticker,
             self.timeout,
             self.max_concurrency,
@@ -87,14 +94,15 @@ impl GuestArgs {
     }
 }
 
-fn exports(workload: &Workload, shapes: &Arc<[Shape]>) -> Vec<Export> {
+fn exports(workload: &Workload, kinds: &Arc<[Kind]>) -> Vec<Export> {
     (workload.exports().iter().enumerate())
         .map(|(index, export)| {
-            let shapes = Arc::clone(shapes);
+            let kinds = Arc::clone(kinds);
             Export {
                 instance: export.instance.clone(),
                 function: export.name.clone(),
-                check: Box::new(move |params| shapes[index].check(params)),
+                has_streams: matches!(export.kind, Kind::Http(_)),
+                check: Box::new(move |params| kinds[index].check(params)),
             }
         })
         .collect()

@@ -20,7 +20,9 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 pub(crate) fn run(args: &NatsArgs) -> Result<()> {
     let options = args.connection.options()?;
     let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
-    serve::run(|guests| serve(args, options, workload, guests))
+    serve::run(&args.guests, |guests| {
+        serve(args, options, workload, guests)
+    })
 }
 
 async fn serve(

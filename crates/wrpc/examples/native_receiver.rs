@@ -27,6 +27,7 @@ async fn main() {
         instance: blaster::INSTANCE.into(),
         function: blaster::FUNCTION.into(),
         check: Box::new(|params| Packet::decode(params).map(drop)),
+        has_streams: false,
     };
     let limits = Limits {
         params_bytes_max: 64 << 20,

@@ -60,6 +60,10 @@ error_codes! {
     GuestLimit = 14, "guest_limit";
     /// A fault of this software.
     Internal = 15, "internal";
+    /// An HTTP handler gave an error code instead of a response.
+    HandlerError = 16, "handler_error";
+    /// A response that breaks the rules of HTTP or of its interface.
+    InvalidResponse = 17, "invalid_response";
 }
 
 impl fmt::Display for ErrorCode {

@@ -5,6 +5,7 @@
 //!
 //! - [`value`]: the encoding of component-model values, as primitives
 //! - [`blaster`]: the packet of `xk6:wrpc/blaster`, the call this project makes most
+//! - [`http`]: requests and responses of `wrpc:http`
 //! - [`call`]: what becomes of a call
 //! - [`on_demand`]: a connection that is made when it is needed
 //! - [`serve`]: a call to serve
@@ -21,6 +22,7 @@ pub mod call;
 mod chunks;
 pub mod counters;
 pub mod error;
+pub mod http;
 pub mod nats;
 pub mod on_demand;
 mod pending_params;

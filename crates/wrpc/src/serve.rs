@@ -19,6 +19,8 @@ pub struct Export {
     pub function: String,
     /// Tells where its parameters end.
     pub check: Check,
+    /// Its parameters or results may have streams, as those of [`crate::http`] do.
+    pub has_streams: bool,
 }
 
 /// What a caller may ask of a server.
@@ -88,6 +90,22 @@ impl Responder {
         }
     }
 
+    /// The streams of the call, where the transport carries any.
+    pub fn streams(&self) -> Option<nats::streaming::Streaming> {
+        match self {
+            Self::Nats(responder) => responder.streaming(),
+            Self::Tcp(_) => None,
+        }
+    }
+
+    /// Sends results of which streams are a part, which follow.
+    pub async fn begin(&mut self, results: Bytes) {
+        match self {
+            Self::Nats(responder) => responder.begin(results).await,
+            Self::Tcp(_) => {}
+        }
+    }
+
     /// Sends the results, or what went wrong.
     pub async fn finish(self, result: Result<Bytes, Error>) {
         match self {
@@ -100,7 +118,7 @@ impl Responder {
     /// transport tells: then it is never done.
     pub async fn caller_gone(&self) {
         match self {
-            Self::Nats(_) => std::future::pending().await,
+            Self::Nats(responder) => responder.caller_gone().await,
             Self::Tcp(responder) => responder.caller_gone().await,
         }
     }

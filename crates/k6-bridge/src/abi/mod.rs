@@ -10,10 +10,12 @@
 //!   [`encarno_bytes_free`].
 //! - Exports may be called by any thread at any time.
 //!
-//! The parts: [`types`] and [`system`], what is wanted of the operating system.
+//! The parts: [`types`], [`http`] for the exports of HTTP, and [`system`], what is
+//! wanted of the operating system.
 
 #![allow(unsafe_code)]
 
+pub mod http;
 pub(crate) mod system;
 pub mod types;
 
@@ -26,9 +28,11 @@ use bytes::Bytes;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::blaster;
 
-pub use types::{Blast, Bridge, Completion, OwnedBytes, Status, TransportCounts, View};
+pub use types::{
+    Blast, Bridge, Completion, HttpRequest, HttpResponse, OwnedBytes, Status, TransportCounts, View,
+};
 
-use crate::client::TooManyCalls;
+use crate::client::{TooManyCalls, Work};
 use crate::handles::{self, Entry};
 use crate::options::{Options, Transport};
 
@@ -174,7 +178,7 @@ pub unsafe extern "C" fn encarno_blast_submit(
         let Some((tag, params, timeout)) = (unsafe { read(blast, payload) }) else {
             return Status::BadArgument;
         };
-        match client.submit(tag, params, timeout) {
+        match client.submit(tag, Work::Blast(params), timeout) {
             Ok(()) => Status::Ok,
             Err(TooManyCalls) => Status::TooManyCalls,
         }
@@ -209,7 +213,7 @@ pub unsafe extern "C" fn encarno_blast_wait(
         let Some((tag, params, timeout)) = (unsafe { read(blast, payload) }) else {
             return Status::BadArgument;
         };
-        match client.submit_and_wait(tag, params, timeout) {
+        match client.submit_and_wait(tag, Work::Blast(params), timeout) {
             Ok(Some(done)) => {
                 // SAFETY: not null, and writable as the caller promises.
                 unsafe { completion.write(done.into()) };
@@ -222,8 +226,8 @@ pub unsafe extern "C" fn encarno_blast_wait(
 }
 
 /// Takes completions from the queue of a bridge, the oldest first, and sets
-/// `taken` to their number, which may be 0. The caller frees the error text of
-/// each. To wait for completions, read 8 bytes from the descriptor; it becomes
+/// `taken` to their number, which may be 0. The caller frees the error text and
+/// the response of each. To wait for completions, read 8 bytes from the descriptor; it becomes
 /// readable when the queue stops being empty, so that after a read all of it
 /// must be taken.
 ///
@@ -413,8 +417,12 @@ mod tests {
     fn every_export_has_the_panic_boundary() {
         let source = include_str!("mod.rs");
         let source = source.split("#[cfg(test)]").next().expect("source");
-        let exports: Vec<&str> = source.split("#[unsafe(no_mangle)]").skip(1).collect();
-        assert!(exports.len() >= 10);
+        let exports = source.split("#[unsafe(no_mangle)]").skip(1);
+        let http = include_str!("http.rs")
+            .split("#[unsafe(no_mangle)]")
+            .skip(1);
+        let exports: Vec<&str> = exports.chain(http).collect();
+        assert!(exports.len() >= 13);
         for export in exports {
             let body = export.split_once("-> Status {").expect("a status").1;
             assert!(body.trim_start().starts_with("guard(|| "), "{body}");

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::ptr;
 
-use crate::completion;
+use crate::{completion, http};
 
 /// What an export says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,6 +112,55 @@ pub struct Completion {
     pub error_code: u32,
     /// 0.
     pub reserved: u32,
+    /// The response to an HTTP request; null for any other call and for one that
+    /// failed. The caller's to free, by `encarno_http_response_free`.
+    pub response: *mut HttpResponse,
+}
+
+/// The body of the response is kept.
+pub const HTTP_KEEP: u32 = 0;
+/// The body of the response is read to its end and not kept.
+pub const HTTP_DISCARD: u32 = 1;
+/// The body of the response isn't read: the call completes with its head, and the
+/// receiver is told to send no more.
+pub const HTTP_IGNORE: u32 = 2;
+
+/// An HTTP request, but for its head and its body.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct HttpRequest {
+    /// Comes back with the completion.
+    pub tag: u64,
+    /// From the submission until the call fails with `timeout`; at most a day.
+    pub timeout_ns: u64,
+    /// A response whose body is larger fails; for `HTTP_KEEP`.
+    pub body_bytes_max: u64,
+    /// What becomes of the body: one of `HTTP_KEEP`, `HTTP_DISCARD`, `HTTP_IGNORE`.
+    pub reading: u32,
+    /// 0.
+    pub reserved: u32,
+}
+
+/// A response. Its parts are freed with it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct HttpResponse {
+    /// Names and values of the headers in turns, each a length of 32 bits,
+    /// little-endian, and so many bytes.
+    pub headers: OwnedBytes,
+    /// The same for the trailers.
+    pub trailers: OwnedBytes,
+    /// The body, if it was to be kept.
+    pub body: OwnedBytes,
+    /// Bytes of the body, kept or not.
+    pub body_bytes: u64,
+    /// From the submission until the head was there; the completion's `finished_ns`
+    /// is the end of what was read.
+    pub head_ns: u64,
+    /// 200 to 599.
+    pub status: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// What a transport did since the bridge was opened, over all its connections.
@@ -198,23 +247,29 @@ impl OwnedBytes {
     };
 
     /// # Safety
-    /// It must come from `From<String>` and must not be used again.
+    /// It must come from one of the `From` below and must not be used again.
     pub(super) unsafe fn free(self) {
         if self.data.is_null() {
             return;
         }
         let slice = ptr::slice_from_raw_parts_mut(self.data, self.length);
-        // SAFETY: `From<String>` made it from a box of that length.
+        // SAFETY: it was made from a box of that length.
         drop(unsafe { Box::from_raw(slice) });
     }
 }
 
 impl From<String> for OwnedBytes {
     fn from(text: String) -> Self {
-        if text.is_empty() {
+        text.into_bytes().into()
+    }
+}
+
+impl From<Vec<u8>> for OwnedBytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        if bytes.is_empty() {
             return Self::EMPTY;
         }
-        let bytes = Box::leak(text.into_bytes().into_boxed_slice());
+        let bytes = Box::leak(bytes.into_boxed_slice());
         Self {
             data: bytes.as_mut_ptr(),
             length: bytes.len(),
@@ -239,6 +294,36 @@ impl From<completion::Completion> for Completion {
             error,
             error_code,
             reserved: 0,
+            response: completion.response.map_or(ptr::null_mut(), |response| {
+                Box::into_raw(Box::new(HttpResponse::from(*response)))
+            }),
+        }
+    }
+}
+
+impl From<http::Response> for HttpResponse {
+    fn from(response: http::Response) -> Self {
+        Self {
+            headers: http::encode_fields(&response.headers).into(),
+            trailers: http::encode_fields(&response.trailers).into(),
+            body: Vec::from(response.body).into(),
+            body_bytes: response.body_bytes,
+            head_ns: response.head_at.as_nanos() as u64,
+            status: u32::from(response.status),
+            reserved: 0,
+        }
+    }
+}
+
+impl HttpResponse {
+    /// # Safety
+    /// It must come from a completion and must not be used again.
+    pub(super) unsafe fn free(response: *mut Self) {
+        // SAFETY: a completion made it of a box, and nobody else has it.
+        let response = unsafe { Box::from_raw(response) };
+        for bytes in [response.headers, response.trailers, response.body] {
+            // SAFETY: they came with it.
+            unsafe { bytes.free() };
         }
     }
 }

@@ -5,8 +5,8 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use encarno_wrpc::blaster;
 use encarno_wrpc::nats::{Given, Invalid, Options, Secret, Tls, subject};
+use encarno_wrpc::{blaster, http};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
@@ -83,17 +83,25 @@ impl RawNats {
         set(&mut options.ping_interval, self.ping_interval);
         set(&mut options.reconnect_delay, self.reconnect_delay);
         options.check().map_err(invalid)?;
-        let function = subject::function(&self.prefix, blaster::INSTANCE, blaster::FUNCTION)
-            .map_err(|_| {
+        if self.shared.is_some_and(|shared| shared.get() > SHARED_MAX) {
+            return Err(format!("nats.shared: it must be at most {SHARED_MAX}"));
+        }
+        let subject = |instance, function| {
+            subject::function(&self.prefix, instance, function).map_err(|_| {
                 format!(
                     "nats.prefix: {:?} is not the beginning of a NATS subject",
                     self.prefix
                 )
-            })?;
-        if self.shared.is_some_and(|shared| shared.get() > SHARED_MAX) {
-            return Err(format!("nats.shared: it must be at most {SHARED_MAX}"));
-        }
-        Ok((Transport::Nats { options, function }, self.shared))
+            })
+        };
+        let function = subject(blaster::INSTANCE, blaster::FUNCTION)?;
+        let http = subject(http::INSTANCE, http::FUNCTION)?;
+        let transport = Transport::Nats {
+            options,
+            function,
+            http,
+        };
+        Ok((transport, self.shared))
     }
 }
 

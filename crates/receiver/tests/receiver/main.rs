@@ -11,6 +11,7 @@ mod calls;
 mod connection;
 mod end;
 mod faults;
+mod http;
 mod interoperability;
 mod limits;
 mod refusals;

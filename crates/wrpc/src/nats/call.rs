@@ -4,17 +4,18 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use async_nats::Subject;
+use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 
 use super::connection::Connection;
 use super::mailbox::{Address, Mailbox, PROBE, PendingCall};
+use super::streams::WINDOW_HEADER_BYTES;
 use super::subject;
 use crate::{Error, ErrorCode, Outcome, Timing, Traffic};
 
 /// A call that was accepted and isn't answered is probed this often: its
 /// receiver may have died, and NATS doesn't say so by itself.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Closes the mailbox whichever way the call ends, also by being dropped.
 struct Open<'a> {
@@ -22,24 +23,26 @@ struct Open<'a> {
     address: Address,
 }
 
-impl Open<'_> {
-    /// Waits until `ready` finds in the call what it looks for.
-    async fn wait<T>(&self, mut ready: impl FnMut(&mut PendingCall) -> Option<T>) -> T {
-        poll_fn(|context| {
-            let mut mailboxes = self.connection.mailboxes();
-            let Some(Mailbox::Call(call)) = mailboxes.get(self.address) else {
-                unreachable!("the mailbox of a call is open as long as its guard");
-            };
-            match ready(call) {
-                Some(found) => Poll::Ready(found),
-                None => {
-                    call.wake_by(context.waker());
-                    Poll::Pending
-                }
+/// Waits until `ready` finds in the call what it looks for.
+async fn wait<T>(
+    connection: &Connection,
+    address: Address,
+    mut ready: impl FnMut(&mut PendingCall) -> Option<T>,
+) -> T {
+    poll_fn(|context| {
+        let mut mailboxes = connection.mailboxes();
+        let Some(Mailbox::Call(call)) = mailboxes.get(address) else {
+            unreachable!("the mailbox of a call is open as long as its guard");
+        };
+        match ready(call) {
+            Some(found) => Poll::Ready(found),
+            None => {
+                call.wake_by(context.waker());
+                Poll::Pending
             }
-        })
-        .await
-    }
+        }
+    })
+    .await
 }
 
 impl Drop for Open<'_> {
@@ -49,13 +52,27 @@ impl Drop for Open<'_> {
 }
 
 impl Connection {
+    /// What a call says that had no end in time, and how far it came.
+    pub(super) fn timed_out(&self, sent: Option<Instant>, accepted: Option<Instant>) -> Error {
+        let phase = match (sent, accepted) {
+            (None, _) => "it could not be sent",
+            (_, None) => "the receiver did not accept it",
+            (_, Some(_)) => "it was accepted and not answered",
+        };
+        let mut text = format!("the call timed out: {phase}");
+        if let (None, Some(refusal)) = (accepted, self.refusal()) {
+            text = format!("{text}; NATS has said: {refusal}");
+        }
+        Error::new(ErrorCode::Timeout, text)
+    }
+
     /// Calls a function, with a result or an error no later than `deadline`.
     ///
     /// `function` comes from [`subject::function`]. Dropping the future gives
     /// the call up.
     pub async fn call(&self, function: Subject, params: Bytes, deadline: Instant) -> Outcome {
         let (address, reply) = self.open(Mailbox::Call(PendingCall::default()));
-        let open = Open {
+        let _open = Open {
             connection: self,
             address,
         };
@@ -64,10 +81,11 @@ impl Connection {
         let answer = {
             let exchange = exchange(
                 self,
-                &open,
+                address,
                 function,
                 &reply,
                 params,
+                None,
                 &mut sent,
                 &mut bytes_sent,
             );
@@ -82,16 +100,7 @@ impl Connection {
             (_, Some((at, result))) => (at, result),
             (Ok(Err(error)), None) => (Instant::now(), Err(error)),
             (Ok(Ok(())), None) | (Err(_), None) => {
-                let phase = match (sent, call.accepted) {
-                    (None, _) => "it could not be sent",
-                    (_, None) => "the receiver did not accept it",
-                    (_, Some(_)) => "it was accepted and not answered",
-                };
-                let mut text = format!("the call timed out: {phase}");
-                if let (None, Some(refusal)) = (call.accepted, self.refusal()) {
-                    text = format!("{text}; NATS has said: {refusal}");
-                }
-                let error = Error::new(ErrorCode::Timeout, text);
+                let error = self.timed_out(sent, call.accepted);
                 (Instant::now(), Err(error))
             }
         };
@@ -112,32 +121,42 @@ impl Connection {
 }
 
 /// Sends the call and waits for its end; the end itself lies in the mailbox.
-async fn exchange(
+#[allow(
+    clippy::too_many_arguments,
+    reason = "two callers, which differ in few of them"
+)]
+pub(super) async fn exchange(
     connection: &Connection,
-    open: &Open<'_>,
+    address: Address,
     function: Subject,
     reply: &Subject,
     mut params: Bytes,
+    headers: Option<HeaderMap>,
     sent: &mut Option<Instant>,
     bytes_sent: &mut u64,
 ) -> Result<(), Error> {
     connection.ready().await?;
     let chunk_max = connection.max_payload().saturating_sub(reply.len()).max(1);
-    let first = params.split_to(params.len().min(chunk_max));
+    let first_max = match &headers {
+        Some(_) => chunk_max.saturating_sub(WINDOW_HEADER_BYTES).max(1),
+        None => chunk_max,
+    };
+    let first = params.split_to(params.len().min(first_max));
     *bytes_sent += (first.len() + function.len() + reply.len()) as u64;
     connection
-        .publish(function, Some(reply.clone()), None, first)
+        .publish(function, Some(reply.clone()), headers, first)
         .await?;
     *sent = Some(Instant::now());
 
     if !params.is_empty() {
-        let receiver = open
-            .wait(|call| match (&call.receiver, &call.finished) {
+        let receiver = wait(connection, address, |call| {
+            match (&call.receiver, &call.finished) {
                 (Some(receiver), None) => Some(Ok(receiver.clone())),
                 (_, Some(_)) => Some(Err(())),
                 (None, None) => None,
-            })
-            .await;
+            }
+        })
+        .await;
         if let Ok(receiver) = receiver {
             let subject = subject::params(&receiver);
             // The empty chunk is the end of the parameters.
@@ -155,7 +174,9 @@ async fn exchange(
         }
     }
 
-    let finished = open.wait(|call| call.finished.is_some().then_some(()));
+    let finished = wait(connection, address, |call| {
+        call.finished.is_some().then_some(())
+    });
     let mut finished = std::pin::pin!(finished);
     while tokio::time::timeout(PROBE_INTERVAL, &mut finished)
         .await
@@ -163,7 +184,7 @@ async fn exchange(
     {
         let receiver = {
             let mut mailboxes = connection.mailboxes();
-            match mailboxes.get(open.address) {
+            match mailboxes.get(address) {
                 Some(Mailbox::Call(call)) => call.receiver.clone(),
                 _ => None,
             }

@@ -288,6 +288,7 @@ impl Shared {
         match lock(&expected.mailboxes).get(address) {
             Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &expected.peers),
             Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
+            Some(Mailbox::Served(served)) => served.deliver(part, &message),
             None => {} // late: its caller has gone
         }
     }
@@ -349,8 +350,12 @@ impl Expected {
             ErrorCode::ConnectionLost,
             format!("the connection to NATS at {} was lost", self.peers),
         );
-        for call in lock(&self.mailboxes).calls() {
-            call.fail(error.clone(), now);
+        for mailbox in lock(&self.mailboxes).iter_mut() {
+            match mailbox {
+                Mailbox::Call(call) => call.fail(error.clone(), now),
+                Mailbox::Served(served) => served.streams.fail(&error),
+                Mailbox::Params(_) => {}
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 use async_nats::{Message, StatusCode, Subject};
 
 use super::headers;
+use super::streams::{Streams, window_of};
 use crate::chunks::Chunks;
 use crate::pending_params::PendingParams;
 use crate::{Error, ErrorCode};
@@ -23,6 +24,44 @@ pub(super) enum Mailbox {
     Call(PendingCall),
     /// The rest of the parameters of a call that is to be served.
     Params(PendingParams),
+    /// All that arrives for a call that is served and may have streams.
+    Served(Box<Served>),
+}
+
+/// The mailbox of a call that is served and may have streams.
+#[derive(Default)]
+pub(super) struct Served {
+    pub(super) params: Option<PendingParams>,
+    pub(super) streams: Streams,
+}
+
+impl Mailbox {
+    /// The streams of the call, if it may have any.
+    pub(super) fn streams(&mut self) -> Option<&mut Streams> {
+        match self {
+            Self::Call(call) => call.streams.as_deref_mut(),
+            Self::Served(served) => Some(&mut served.streams),
+            Self::Params(_) => None,
+        }
+    }
+
+    /// The parameters that are awaited.
+    pub(super) fn params(&mut self) -> Option<&mut PendingParams> {
+        match self {
+            Self::Params(params) => Some(params),
+            Self::Served(served) => served.params.as_mut(),
+            Self::Call(_) => None,
+        }
+    }
+}
+
+impl Served {
+    pub(super) fn deliver(&mut self, part: &str, message: &Message) {
+        match (part, &mut self.params) {
+            ("params", Some(params)) => deliver_params(params, part, message),
+            _ => self.streams.deliver("params", part, message),
+        }
+    }
 }
 
 /// The name of a mailbox: its place and its generation.
@@ -74,14 +113,11 @@ impl Mailboxes {
         entry.mailbox.as_mut()
     }
 
-    /// The calls whose answers are awaited.
-    pub(super) fn calls(&mut self) -> impl Iterator<Item = &mut PendingCall> {
+    /// All that are open.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Mailbox> {
         self.places
             .iter_mut()
-            .filter_map(|place| match &mut place.mailbox {
-                Some(Mailbox::Call(call)) => Some(call),
-                Some(Mailbox::Params(_)) | None => None,
-            })
+            .filter_map(|place| place.mailbox.as_mut())
     }
 
     pub(super) fn close(&mut self, address: Address) -> Option<Mailbox> {
@@ -105,9 +141,19 @@ pub(super) struct PendingCall {
     pub(super) results: Chunks,
     pub(super) bytes_received: u64,
     pub(super) finished: Option<(Instant, Result<(), Error>)>,
+    /// For a function whose results may have streams.
+    pub(super) streams: Option<Box<Streams>>,
 }
 
 impl PendingCall {
+    /// Of a function whose results may have streams.
+    pub(super) fn with_streams() -> Self {
+        Self {
+            streams: Some(Box::default()),
+            ..Self::default()
+        }
+    }
+
     pub(super) fn deliver(&mut self, part: &str, message: &Message, now: Instant, peers: &str) {
         self.bytes_received += message.length as u64;
         let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
@@ -122,6 +168,10 @@ impl PendingCall {
             "" if self.accepted.is_none() => {
                 self.accepted = Some(now);
                 self.receiver = message.reply.clone();
+                if let Some(streams) = &mut self.streams {
+                    streams.open_window(window_of(message));
+                    streams.wake();
+                }
                 self.wake(); // parameters may wait to be sent on
             }
             "results" if message.payload.is_empty() => {
@@ -143,12 +193,19 @@ impl PendingCall {
                 ),
                 now,
             ),
-            // Accepted twice, or results of another path: no function of ours has any.
-            _ => {}
+            _ => {
+                // Accepted twice, or results of a path that the function doesn't have.
+                if let Some(streams) = &mut self.streams {
+                    streams.deliver("results", part, message);
+                }
+            }
         }
     }
 
     pub(super) fn fail(&mut self, error: Error, now: Instant) {
+        if let Some(streams) = &mut self.streams {
+            streams.fail(&error);
+        }
         self.finish(Err(error), now);
     }
 

@@ -17,17 +17,23 @@
 //! - [`subject`]: names on the wire
 //! - `headers`: the error of a call, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
+//! - `streams`: what follows a call, in pieces
 //! - [`connection`]: the connection and its inbox
 //! - [`call`]: a call made
+//! - `http`: an HTTP request made
 //! - [`serve`]: calls served
+//! - [`streaming`]: the streams of a call that is served
 
 pub mod call;
 pub mod connection;
 pub mod credentials;
 mod headers;
+pub(crate) mod http;
 mod mailbox;
 pub mod options;
 pub mod serve;
+pub mod streaming;
+pub(crate) mod streams;
 pub mod subject;
 
 /// A subject of NATS, which is checked where it is made.

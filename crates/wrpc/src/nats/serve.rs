@@ -2,6 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,7 +13,9 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::connection::Connection;
 use super::headers;
-use super::mailbox::{Address, Mailbox};
+use super::mailbox::{Mailbox, Served};
+use super::streaming::Streaming;
+use super::streams::{self, Inbox, Streams};
 use super::subject;
 use crate::pending_params::{Arrival, PendingParams};
 use crate::serve::{self, Check, Export, Invocation, Limits, Parameters};
@@ -22,7 +25,7 @@ use crate::{Error, ErrorCode};
 /// The functions served over a connection.
 pub struct Server {
     connection: Connection,
-    checks: Vec<Check>,
+    checks: Vec<(Check, bool)>,
     calls: SelectAll<Calls>,
     limits: Limits,
     /// Rs for calls of which nothing more is expected.
@@ -65,7 +68,7 @@ impl Server {
                 export: index,
                 subscriber,
             });
-            checks.push(export.check);
+            checks.push((export.check, export.has_streams));
         }
         connection.round_trip().await?;
         Ok(Self {
@@ -104,22 +107,35 @@ impl Server {
     }
 
     fn accept(&self, export: usize, message: Message, serve: &impl Fn(Invocation)) {
+        let window = streams::window_of(&message);
         let Some(reply) = message.reply else {
             tracing::warn!(subject = %message.subject, "a call without a reply subject was ignored");
             return;
         };
-        let responder = Responder {
+        let (check, has_streams) = &self.checks[export];
+        let mut responder = Responder {
             connection: self.connection.clone(),
             reply,
             receiver: self.nowhere.clone(),
             accepted: false,
+            inbox: None,
+            has_window: false,
         };
+        if *has_streams {
+            // Whatever the caller sends once the call is accepted, it is expected.
+            let mut served = Box::new(Served::default());
+            served.streams.open_window(window);
+            let (inbox, receiver) = Inbox::open(&self.connection, Mailbox::Served(served));
+            responder.receiver = receiver;
+            responder.inbox = Some(inbox);
+            responder.has_window = window.is_some();
+        }
         let refuse = |code, message: String| {
             let responder = responder.clone();
             tokio::spawn(responder.finish(Err(Error::new(code, message))));
         };
         let arrived = message.payload.len() as u64;
-        let parameters = match (self.checks[export])(&message.payload) {
+        let parameters = match check(&message.payload) {
             Ok(()) => Parameters::Whole(message.payload),
             Err(DecodeError::Truncated { missing, .. }) => {
                 let limit = self.limits.params_bytes_max as u64;
@@ -129,12 +145,20 @@ impl Server {
                         format!("the parameters are larger than {limit} bytes"),
                     );
                 }
-                Parameters::Partial(serve::Partial::Nats(Partial::new(
-                    self.connection.clone(),
-                    message.payload,
-                    self.limits.params_bytes_max,
-                    self.limits.params_timeout,
-                )))
+                let (bytes_max, timeout) =
+                    (self.limits.params_bytes_max, self.limits.params_timeout);
+                let params = PendingParams::new(message.payload, bytes_max);
+                Parameters::Partial(serve::Partial::Nats(match &responder.inbox {
+                    None => Partial::new(&self.connection, params, timeout),
+                    Some(inbox) => {
+                        inbox.expect_params(params);
+                        Partial {
+                            inbox: Arc::clone(inbox),
+                            receiver: responder.receiver.clone(),
+                            timeout,
+                        }
+                    }
+                }))
             }
             Err(error) => {
                 return refuse(
@@ -158,6 +182,28 @@ pub struct Responder {
     reply: Subject,
     receiver: Subject,
     accepted: bool,
+    /// Of a call that may have streams.
+    inbox: Option<Arc<Inbox>>,
+    /// The caller knows windows.
+    has_window: bool,
+}
+
+impl Inbox {
+    fn open(connection: &Connection, mailbox: Mailbox) -> (Arc<Self>, Subject) {
+        let (address, subject) = connection.open(mailbox);
+        let connection = connection.clone();
+        let inbox = Self {
+            connection,
+            address,
+        };
+        (Arc::new(inbox), subject)
+    }
+
+    fn expect_params(&self, params: PendingParams) {
+        if let Some(Mailbox::Served(served)) = self.connection.mailboxes().get(self.address) {
+            served.params = Some(params);
+        }
+    }
 }
 
 impl Responder {
@@ -169,25 +215,53 @@ impl Responder {
         }
         self.accepted = true;
         let (reply, receiver) = (self.reply.clone(), self.receiver.clone());
-        self.publish(reply, Some(receiver), None, Bytes::new())
+        let headers = self.has_window.then(streams::window_header);
+        self.publish(reply, Some(receiver), headers, Bytes::new())
             .await;
+    }
+
+    /// The streams of the call, if it may have any.
+    pub(crate) fn streaming(&self) -> Option<Streaming> {
+        Some(Streaming {
+            inbox: Arc::clone(self.inbox.as_ref()?),
+            reply: self.reply.clone(),
+        })
+    }
+
+    /// Sends results of which streams are a part, which follow.
+    pub(crate) async fn begin(&mut self, results: Bytes) {
+        self.accept().await;
+        self.send_results(results, None).await;
+    }
+
+    /// Done when the caller of a call with streams says that it has gone.
+    pub(crate) async fn caller_gone(&self) {
+        match &self.inbox {
+            None => std::future::pending().await,
+            Some(inbox) => {
+                let cancelled = |streams: &mut Streams| streams.is_cancelled.then_some(());
+                poll_fn(|context| inbox.poll(context, cancelled)).await;
+            }
+        }
     }
 
     /// Sends the results, or what went wrong.
     pub async fn finish(mut self, result: Result<Bytes, Error>) {
         self.accept().await;
+        match result {
+            Ok(results) => self.send_results(results, None).await,
+            Err(error) => self.send_results(Bytes::new(), Some(&error)).await,
+        }
+    }
+
+    async fn send_results(&self, mut results: Bytes, error: Option<&Error>) {
         let subject = subject::results(&self.reply);
-        let headers = match result {
-            Ok(mut results) => {
-                let chunk_max = self.connection.max_payload().max(1);
-                while !results.is_empty() {
-                    let chunk = results.split_to(results.len().min(chunk_max));
-                    self.publish(subject.clone(), None, None, chunk).await;
-                }
-                None
-            }
-            Err(error) => Some(headers::from_error(&error)),
-        };
+        let chunk_max = self.connection.max_payload().max(1);
+        while !results.is_empty() {
+            let chunk = results.split_to(results.len().min(chunk_max));
+            self.publish(subject.clone(), None, None, chunk).await;
+        }
+        let headers = error.map(headers::from_error);
         self.publish(subject, None, headers, Bytes::new()).await;
     }
 
@@ -211,19 +285,16 @@ impl Responder {
 
 /// Parameters of which the beginning has arrived.
 pub struct Partial {
-    connection: Connection,
-    address: Address,
+    inbox: Arc<Inbox>,
     receiver: Subject,
     timeout: Duration,
 }
 
 impl Partial {
-    fn new(connection: Connection, beginning: Bytes, bytes_max: usize, timeout: Duration) -> Self {
-        let params = PendingParams::new(beginning, bytes_max);
-        let (address, receiver) = connection.open(Mailbox::Params(params));
+    fn new(connection: &Connection, params: PendingParams, timeout: Duration) -> Self {
+        let (inbox, receiver) = Inbox::open(connection, Mailbox::Params(params));
         Self {
-            connection,
-            address,
+            inbox,
             receiver,
             timeout,
         }
@@ -238,8 +309,11 @@ impl Partial {
 
     async fn arrived(self) -> Result<Bytes, Error> {
         let arrived = poll_fn(|context| {
-            let mut mailboxes = self.connection.mailboxes();
-            let Some(Mailbox::Params(params)) = mailboxes.get(self.address) else {
+            let mut mailboxes = self.inbox.connection.mailboxes();
+            let params = mailboxes
+                .get(self.inbox.address)
+                .and_then(|mailbox| mailbox.params());
+            let Some(params) = params else {
                 unreachable!("the mailbox of parameters is open as long as they are awaited");
             };
             params.poll(context)
@@ -265,7 +339,8 @@ impl Connection {
     /// Returns when the server has handled all that was sent before: a message of
     /// ours to ourselves has come back. A flush just empties our own buffers.
     pub async fn round_trip(&self) -> Result<(), Error> {
-        let message = Partial::new(self.clone(), Bytes::new(), 0, Duration::from_secs(5));
+        let params = PendingParams::new(Bytes::new(), 0);
+        let message = Partial::new(self, params, Duration::from_secs(5));
         let own = subject::params(&message.receiver);
         self.publish(own, None, None, Bytes::new()).await?;
         message.arrived().await.map(drop).map_err(|_| {
@@ -274,11 +349,5 @@ impl Connection {
                 format!("NATS at {} does not answer", self.peers()),
             )
         })
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        self.connection.close(self.address);
     }
 }

@@ -55,6 +55,7 @@ impl Echo {
                 reader.bytes()?;
                 reader.finish()
             }),
+            has_streams: false,
         };
         let limits = Limits {
             params_bytes_max: PARAMS_BYTES_MAX,

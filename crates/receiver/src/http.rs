@@ -1,0 +1,476 @@
+//! HTTP requests: handled by a component that exports `wasi:http/incoming-handler`.
+//!
+//! A response whose body is small and comes at once is one message. Of any other,
+//! the head is sent when the guest has nothing more to say for the moment, and the
+//! body follows as fast as the caller takes it.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{Bytes, BytesMut};
+use encarno_wrpc::http::error_code::{Detail, HandlerError};
+use encarno_wrpc::http::{Body, Field, INLINE_BYTES_MAX, Message, Part, RequestHead, ResponseHead};
+use encarno_wrpc::nats::streaming::Streaming;
+use encarno_wrpc::serve::Responder;
+use encarno_wrpc::{Error, ErrorCode};
+use http_body::Frame;
+use tokio::sync::oneshot;
+use tokio::time::timeout_at;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode as WasiError, Scheme};
+use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
+
+use crate::codec::RESULT_BYTES_MAX;
+
+/// A part of a body is sent when so much of it is there, or no more for the moment.
+const PIECE_BYTES: usize = 128 << 10;
+
+/// What a guest says to its `response-outparam`.
+pub(crate) type Answer = Result<http::Response<HyperOutgoingBody>, WasiError>;
+
+/// A request as wasi:http takes it.
+pub(crate) struct Request {
+    pub(crate) scheme: Scheme,
+    pub(crate) request: http::Request<RequestBody>,
+}
+
+/// The parameters of a call as a request, whose body arrives by `streams` where it
+/// isn't in them.
+pub(crate) fn request(params: &Bytes, streams: Option<&Streaming>) -> Result<Request, Error> {
+    let invalid = |reason: String| {
+        Error::new(
+            ErrorCode::ProtocolViolation,
+            format!("the request can't be used: {reason}"),
+        )
+    };
+    let message =
+        Message::<RequestHead>::decode(params).map_err(|error| invalid(error.to_string()))?;
+    let body = match streams {
+        Some(streams) => streams.body(&message)?,
+        None => Body::whole(&message)?,
+    };
+    let head = message.head;
+    let scheme = match head.scheme.as_deref() {
+        None | Some("http") => Scheme::Http,
+        Some("https") => Scheme::Https,
+        Some(other) => Scheme::Other(other.to_owned()),
+    };
+    let authority = match &head.authority {
+        Some(authority) => authority.as_str(),
+        None => host(&head.headers).unwrap_or("localhost"),
+    };
+    let uri = http::Uri::builder()
+        .scheme(head.scheme.as_deref().unwrap_or("http"))
+        .authority(authority)
+        .path_and_query(head.path_with_query.as_deref().unwrap_or("/"))
+        .build()
+        .map_err(|error| invalid(format!("its address: {error}")))?;
+    let mut request = http::Request::new(RequestBody(Some(body)));
+    *request.uri_mut() = uri;
+    *request.method_mut() = http::Method::from_bytes(head.method.as_bytes())
+        .map_err(|error| invalid(format!("its method: {error}")))?;
+    *request.headers_mut() =
+        header_map(&head.headers).map_err(|error| invalid(format!("its headers: {error}")))?;
+    Ok(Request { scheme, request })
+}
+
+fn host(headers: &[Field]) -> Option<&str> {
+    let host = headers
+        .iter()
+        .find(|field| field.name.eq_ignore_ascii_case("host"))?;
+    std::str::from_utf8(&host.value).ok()
+}
+
+fn header_map(fields: &[Field]) -> Result<http::HeaderMap, String> {
+    let mut headers = http::HeaderMap::new();
+    for field in fields {
+        let name = http::HeaderName::from_bytes(field.name.as_bytes());
+        let name = name.map_err(|error| error.to_string())?;
+        let value = http::HeaderValue::from_maybe_shared(field.value.clone());
+        let value = value.map_err(|error| error.to_string())?;
+        let appended = headers.try_append(name, value);
+        appended.map_err(|error| error.to_string())?;
+    }
+    Ok(headers)
+}
+
+fn fields(headers: &http::HeaderMap) -> Vec<Field> {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| Field {
+        name: name.as_str().to_owned(),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+    };
+    headers.iter().map(field).collect()
+}
+
+/// The body of a request, as hyper's types see it.
+pub(crate) struct RequestBody(Option<Body>);
+
+impl http_body::Body for RequestBody {
+    type Data = Bytes;
+    type Error = wasmtime_wasi_http::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let Some(body) = &mut self.0 else {
+            return Poll::Ready(None);
+        };
+        let internal = |reason: String| wasmtime_wasi_http::Error::InternalError(Some(reason));
+        Poll::Ready(match body.poll_chunk(context) {
+            Poll::Pending => return Poll::Pending,
+            Poll::Ready(Ok(Some(chunk))) => Some(Ok(Frame::data(chunk))),
+            Poll::Ready(Ok(None)) => {
+                let trailers = body.trailers().map(header_map);
+                self.0 = None;
+                trailers.map(|trailers| trailers.map(Frame::trailers).map_err(internal))
+            }
+            Poll::Ready(Err(error)) => {
+                self.0 = None;
+                Some(Err(internal(error.message)))
+            }
+        })
+    }
+}
+
+/// A guest that handles a request, and what came of it so far.
+pub(crate) struct Exchange<G> {
+    guest: Option<G>,
+    answer: oneshot::Receiver<Answer>,
+    response: Option<(ResponseHead, HyperOutgoingBody)>,
+    /// Of the body, and not sent.
+    piece: BytesMut,
+    trailers: Option<Vec<Field>>,
+    /// How the guest failed.
+    failure: Option<Error>,
+}
+
+/// How the body of a response may travel.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// With the head alone: the transport carries no streams.
+    Whole,
+    /// After the head alone: the caller reads nothing else.
+    Streamed,
+    /// With the head if it is small, else after it.
+    Either,
+}
+
+/// What is to be sent first.
+enum Beginning {
+    /// Results that are all there is.
+    Whole(Result<Bytes, Error>),
+    /// Results whose body follows.
+    Head(Bytes),
+}
+
+impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
+    pub(crate) fn new(guest: G, answer: oneshot::Receiver<Answer>) -> Self {
+        Self {
+            guest: Some(guest),
+            answer,
+            response: None,
+            piece: BytesMut::new(),
+            trailers: None,
+            failure: None,
+        }
+    }
+
+    /// Runs the guest, and answers the call as it says, no later than `deadline`.
+    pub(crate) async fn run(
+        mut self,
+        mut responder: Responder,
+        deadline: Instant,
+        timed_out: impl Fn() -> Error,
+    ) {
+        let streams = responder.streams();
+        let way = match &streams {
+            None => Way::Whole,
+            Some(streams) if streams.takes_ready_bodies() => Way::Either,
+            Some(_) => Way::Streamed,
+        };
+        let first = poll_fn(|context| Poll::Ready(self.poll_beginning(context, way)));
+        let beginning = match first.await {
+            Poll::Ready(beginning) => beginning,
+            Poll::Pending => {
+                responder.accept().await;
+                let beginning = poll_fn(|context| self.poll_beginning(context, way));
+                let beginning = timeout_at(deadline.into(), beginning);
+                tokio::select! {
+                    biased;
+                    beginning = beginning => {
+                        beginning.unwrap_or_else(|_| Beginning::Whole(Err(timed_out())))
+                    }
+                    () = responder.caller_gone() => return,
+                }
+            }
+        };
+        match (beginning, streams) {
+            (Beginning::Whole(result), _) => {
+                let is_done = result.is_err();
+                responder.finish(result).await;
+                if is_done {
+                    return;
+                }
+            }
+            (Beginning::Head(head), Some(streams)) => {
+                responder.begin(head).await;
+                let body = timeout_at(deadline.into(), self.send_body(&streams));
+                let end = tokio::select! {
+                    biased;
+                    end = body => end.unwrap_or_else(|_| Err(timed_out())),
+                    () = responder.caller_gone() => return,
+                };
+                if let Err(error) = streams.end(end).await {
+                    tracing::warn!(%error, "the end of a response was lost");
+                }
+            }
+            (Beginning::Head(_), None) => return, // it is only begun where it can go on
+        }
+        // What a guest does after its response is its own affair, within its limits.
+        if let Some(guest) = &mut self.guest
+            && let Ok(Err(error)) = timeout_at(deadline.into(), guest).await
+        {
+            tracing::debug!(%error, "a guest failed after its response");
+        }
+    }
+
+    async fn send_body(&mut self, streams: &Streaming) -> Result<Option<Vec<Field>>, Error> {
+        while let Some(piece) = poll_fn(|context| self.poll_piece(context)).await? {
+            streams.send(piece).await?;
+        }
+        Ok(self.trailers.take())
+    }
+
+    /// Runs the guest and collects, until the response is whole, or there is nothing
+    /// to collect at the moment.
+    fn poll_beginning(&mut self, context: &mut Context<'_>, way: Way) -> Poll<Beginning> {
+        let bytes_max = match way {
+            Way::Either | Way::Streamed => INLINE_BYTES_MAX,
+            Way::Whole => RESULT_BYTES_MAX,
+        };
+        let whole = |result| Poll::Ready(Beginning::Whole(result));
+        loop {
+            let ran = self.poll_guest(context);
+            if self.response.is_none() {
+                match self.answer.try_recv() {
+                    Ok(Ok(response)) => {
+                        let (parts, body) = response.into_parts();
+                        let head = ResponseHead {
+                            status: parts.status.as_u16(),
+                            headers: fields(&parts.headers),
+                        };
+                        self.response = Some((head, body));
+                    }
+                    Ok(Err(error)) => return whole(Ok(handler_error(error).encode().into())),
+                    Err(_) => {
+                        return match ran {
+                            Poll::Pending => Poll::Pending,
+                            Poll::Ready(Err(error)) => whole(Err(error)),
+                            Poll::Ready(Ok(())) => whole(Err(Error::new(
+                                ErrorCode::InvalidResponse,
+                                "the handler ended without a response",
+                            ))),
+                        };
+                    }
+                }
+            }
+            match self.poll_frames(context, bytes_max) {
+                // The guest may have waited for room in the body.
+                Frames::Some => {}
+                Frames::End if way != Way::Streamed => {
+                    let body = Part::Ready(self.piece.split().freeze());
+                    let trailers = Part::Ready(self.trailers.take());
+                    return whole(Ok(self.encode(body, trailers)));
+                }
+                Frames::Failed(error) => return whole(Err(error)),
+                Frames::End | Frames::Full | Frames::None => {
+                    if let Poll::Ready(Err(error)) = ran {
+                        return whole(Err(error));
+                    }
+                    if way != Way::Whole {
+                        let head = self.encode(Part::Pending, Part::Pending);
+                        return Poll::Ready(Beginning::Head(head));
+                    }
+                    if self.piece.len() >= bytes_max {
+                        let text = format!(
+                            "the body of the response is larger than {} MiB, which is all that \
+                             travels over this transport",
+                            bytes_max >> 20
+                        );
+                        return whole(Err(Error::new(ErrorCode::GuestLimit, text)));
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    /// Runs the guest for the next piece of the body; `None` after the last one.
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
+        loop {
+            let ran = self.poll_guest(context);
+            match self.poll_frames(context, PIECE_BYTES) {
+                Frames::Some => {}
+                Frames::Failed(error) => return Poll::Ready(Err(error)),
+                frames => {
+                    if !self.piece.is_empty() {
+                        return Poll::Ready(Ok(Some(self.piece.split().freeze())));
+                    }
+                    return match (frames, ran) {
+                        (Frames::End, _) => Poll::Ready(Ok(None)),
+                        (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+                        _ => Poll::Pending,
+                    };
+                }
+            }
+        }
+    }
+
+    /// Runs the guest. Ready when it has ended, and from then on.
+    fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        let Some(guest) = &mut self.guest else {
+            return Poll::Ready(self.failure.clone().map_or(Ok(()), Err));
+        };
+        let polled = Pin::new(guest).poll(context);
+        if let Poll::Ready(result) = &polled {
+            self.guest = None;
+            self.failure = result.clone().err();
+        }
+        polled
+    }
+
+    /// Takes what there is of the body.
+    fn poll_frames(&mut self, context: &mut Context<'_>, bytes_max: usize) -> Frames {
+        let Some((_, body)) = &mut self.response else {
+            return Frames::None;
+        };
+        let mut frames = Frames::None;
+        while self.piece.len() < bytes_max {
+            match http_body::Body::poll_frame(Pin::new(body), context) {
+                Poll::Pending => return frames,
+                // The body of a guest that failed just ends.
+                Poll::Ready(None) => match &self.failure {
+                    Some(error) => return Frames::Failed(error.clone()),
+                    None => return Frames::End,
+                },
+                Poll::Ready(Some(Err(error))) => {
+                    return Frames::Failed(Error::new(
+                        ErrorCode::InvalidResponse,
+                        format!("the guest gave up the body of its response: {error}"),
+                    ));
+                }
+                Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => self.piece.extend_from_slice(&data),
+                    Err(frame) => {
+                        self.trailers = frame.into_trailers().ok().map(|map| fields(&map));
+                    }
+                },
+            }
+            frames = Frames::Some;
+        }
+        Frames::Full
+    }
+
+    fn encode(&mut self, body: Part<Bytes>, trailers: Part<Option<Vec<Field>>>) -> Bytes {
+        let head = match &mut self.response {
+            Some((head, _)) => std::mem::take(head),
+            None => ResponseHead::default(),
+        };
+        let message = Message {
+            head,
+            body,
+            trailers,
+        };
+        message.encode().into()
+    }
+}
+
+/// What was taken of a body.
+enum Frames {
+    /// Some; there may be more.
+    Some,
+    /// As much as may be.
+    Full,
+    /// Nothing: there is none at the moment.
+    None,
+    /// The rest of it.
+    End,
+    Failed(Error),
+}
+
+/// What a guest says instead of a response, on the wire.
+fn handler_error(error: WasiError) -> HandlerError {
+    let number = |number: Option<u32>| Detail::Number(number.map(u64::from));
+    let name = error_name(&error);
+    let detail = match error {
+        WasiError::DnsError(dns) => Detail::Dns(dns.rcode, dns.info_code),
+        WasiError::TlsAlertReceived(alert) => Detail::Alert(alert.alert_id, alert.alert_message),
+        WasiError::HttpRequestBodySize(size) | WasiError::HttpResponseBodySize(size) => {
+            Detail::Number(size)
+        }
+        WasiError::HttpRequestHeaderSectionSize(size)
+        | WasiError::HttpRequestTrailerSectionSize(size)
+        | WasiError::HttpResponseHeaderSectionSize(size)
+        | WasiError::HttpResponseTrailerSectionSize(size) => number(size),
+        WasiError::HttpRequestHeaderSize(size) => {
+            Detail::Size(size.map(|size| (size.field_name, size.field_size)))
+        }
+        WasiError::HttpRequestTrailerSize(size)
+        | WasiError::HttpResponseHeaderSize(size)
+        | WasiError::HttpResponseTrailerSize(size) => {
+            Detail::Size(Some((size.field_name, size.field_size)))
+        }
+        WasiError::HttpResponseTransferCoding(text)
+        | WasiError::HttpResponseContentCoding(text)
+        | WasiError::InternalError(text) => Detail::Text(text),
+        _ => Detail::None,
+    };
+    HandlerError::new(name, detail).unwrap_or_else(HandlerError::internal)
+}
+
+/// The case's name in WIT.
+fn error_name(error: &WasiError) -> &'static str {
+    match error {
+        WasiError::DnsTimeout => "DNS-timeout",
+        WasiError::DnsError(_) => "DNS-error",
+        WasiError::DestinationNotFound => "destination-not-found",
+        WasiError::DestinationUnavailable => "destination-unavailable",
+        WasiError::DestinationIpProhibited => "destination-IP-prohibited",
+        WasiError::DestinationIpUnroutable => "destination-IP-unroutable",
+        WasiError::ConnectionRefused => "connection-refused",
+        WasiError::ConnectionTerminated => "connection-terminated",
+        WasiError::ConnectionTimeout => "connection-timeout",
+        WasiError::ConnectionReadTimeout => "connection-read-timeout",
+        WasiError::ConnectionWriteTimeout => "connection-write-timeout",
+        WasiError::ConnectionLimitReached => "connection-limit-reached",
+        WasiError::TlsProtocolError => "TLS-protocol-error",
+        WasiError::TlsCertificateError => "TLS-certificate-error",
+        WasiError::TlsAlertReceived(_) => "TLS-alert-received",
+        WasiError::HttpRequestDenied => "HTTP-request-denied",
+        WasiError::HttpRequestLengthRequired => "HTTP-request-length-required",
+        WasiError::HttpRequestBodySize(_) => "HTTP-request-body-size",
+        WasiError::HttpRequestMethodInvalid => "HTTP-request-method-invalid",
+        WasiError::HttpRequestUriInvalid => "HTTP-request-URI-invalid",
+        WasiError::HttpRequestUriTooLong => "HTTP-request-URI-too-long",
+        WasiError::HttpRequestHeaderSectionSize(_) => "HTTP-request-header-section-size",
+        WasiError::HttpRequestHeaderSize(_) => "HTTP-request-header-size",
+        WasiError::HttpRequestTrailerSectionSize(_) => "HTTP-request-trailer-section-size",
+        WasiError::HttpRequestTrailerSize(_) => "HTTP-request-trailer-size",
+        WasiError::HttpResponseIncomplete => "HTTP-response-incomplete",
+        WasiError::HttpResponseHeaderSectionSize(_) => "HTTP-response-header-section-size",
+        WasiError::HttpResponseHeaderSize(_) => "HTTP-response-header-size",
+        WasiError::HttpResponseBodySize(_) => "HTTP-response-body-size",
+        WasiError::HttpResponseTrailerSectionSize(_) => "HTTP-response-trailer-section-size",
+        WasiError::HttpResponseTrailerSize(_) => "HTTP-response-trailer-size",
+        WasiError::HttpResponseTransferCoding(_) => "HTTP-response-transfer-coding",
+        WasiError::HttpResponseContentCoding(_) => "HTTP-response-content-coding",
+        WasiError::HttpResponseTimeout => "HTTP-response-timeout",
+        WasiError::HttpUpgradeFailed => "HTTP-upgrade-failed",
+        WasiError::HttpProtocolError => "HTTP-protocol-error",
+        WasiError::LoopDetected => "loop-detected",
+        WasiError::ConfigurationError => "configuration-error",
+        WasiError::InternalError(_) => "internal-error",
+    }
+}

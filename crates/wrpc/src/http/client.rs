@@ -1,0 +1,79 @@
+//! A call made: what becomes of it, whichever transport carries it.
+
+use bytes::Bytes;
+
+use super::body::Body;
+use super::message::{Message, ResponseHead};
+use crate::nats::http::Open;
+use crate::nats::streams::Incoming;
+use crate::{Error, ErrorCode, Timing, Traffic, call};
+
+/// A response.
+pub struct Response {
+    /// What stands before the body.
+    pub head: ResponseHead,
+    /// The body, which goes on arriving. Dropped, it isn't wanted any more.
+    pub body: Body,
+}
+
+/// What became of a call when the head of the response was there.
+pub struct Outcome {
+    /// The response, or what went wrong.
+    pub result: Result<Response, Error>,
+    /// When things happened, up to the head of the response.
+    pub timing: Timing,
+    /// What travelled for it so far.
+    pub traffic: Traffic,
+}
+
+impl Outcome {
+    /// A call that failed before anything was sent.
+    pub fn unsent(error: Error) -> Self {
+        let outcome = call::Outcome::unsent(error.clone());
+        Self {
+            result: Err(error),
+            timing: outcome.timing,
+            traffic: outcome.traffic,
+        }
+    }
+}
+
+impl From<call::Outcome> for Outcome {
+    /// A call over a transport that brings the results whole.
+    fn from(outcome: call::Outcome) -> Self {
+        Self {
+            result: outcome
+                .result
+                .and_then(|results| read_response(&results, || None, None)),
+            timing: outcome.timing,
+            traffic: outcome.traffic,
+        }
+    }
+}
+
+/// Reads the results of a call; `streams` is where the rest of them arrives.
+pub(crate) fn read_response(
+    results: &Bytes,
+    streams: impl FnOnce() -> Option<(Incoming, Incoming)>,
+    open: Option<Open>,
+) -> Result<Response, Error> {
+    if results.is_empty() {
+        // This is how upstream says that a handler trapped.
+        let text = "the handler ended without a response";
+        return Err(Error::new(ErrorCode::InvalidResponse, text));
+    }
+    match Message::<ResponseHead>::decode(results) {
+        Ok(Ok(message)) => Ok(Response {
+            head: message.head,
+            body: Body::new(message.body, message.trailers, streams, open)?,
+        }),
+        Ok(Err(error)) => Err(Error::new(
+            ErrorCode::HandlerError,
+            format!("the handler gave an error: {error}"),
+        )),
+        Err(error) => Err(Error::new(
+            ErrorCode::InvalidResponse,
+            format!("the response can't be decoded: {error}"),
+        )),
+    }
+}

@@ -1,0 +1,476 @@
+//! Requests and responses on the wire.
+
+use bytes::Bytes;
+
+use super::error_code::HandlerError;
+use crate::value::{DecodeError, Reader, Write as _};
+
+/// A header, or a trailer. Several of the same name stand one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name, a token.
+    pub name: String,
+    /// Its value: bytes without line breaks.
+    pub value: Bytes,
+}
+
+/// What stands before the body of a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestHead {
+    /// `GET`, `POST` and so on: a token.
+    pub method: String,
+    /// `http` or `https`, as a rule.
+    pub scheme: Option<String>,
+    /// Host, and port where there is one.
+    pub authority: Option<String>,
+    /// From the first slash on.
+    pub path_with_query: Option<String>,
+    /// The headers.
+    pub headers: Vec<Field>,
+}
+
+/// What stands before the body of a response.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResponseHead {
+    /// 200 to 599.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<Field>,
+}
+
+/// A part that stands in the message, or follows at its sub-path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Part<T> {
+    /// It is known.
+    Ready(T),
+    /// It follows.
+    Pending,
+}
+
+/// A request or a response.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message<H> {
+    /// What stands before the body.
+    pub head: H,
+    /// The body.
+    pub body: Part<Bytes>,
+    /// The trailers; `None` is the usual thing.
+    pub trailers: Part<Option<Vec<Field>>>,
+}
+
+/// The methods that have a number of their own, in its order.
+const METHODS: [&str; 9] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
+];
+/// The same for schemes.
+const SCHEMES: [&str; 2] = ["http", "https"];
+
+const REQUEST_METHOD: &str = "method, which must be a token";
+const FIELD_NAME: &str = "header name, which must be a token";
+const FIELD_VALUE: &str = "header value, which must not hold control characters";
+const STATUS: &str = "status, which must be from 200 to 599";
+
+impl Message<RequestHead> {
+    /// The parameters of the call.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(self.size_hint() + 128);
+        self.encode_parts(&mut encoded);
+        let head = &self.head;
+        variant(&mut encoded, &METHODS, &head.method);
+        option(&mut encoded, head.path_with_query.as_deref(), |to, path| {
+            to.bytes(path.as_bytes());
+        });
+        option(&mut encoded, head.scheme.as_deref(), |to, scheme| {
+            variant(to, &SCHEMES, scheme);
+        });
+        option(&mut encoded, head.authority.as_deref(), |to, authority| {
+            to.bytes(authority.as_bytes());
+        });
+        write_fields(&mut encoded, &head.headers);
+        encoded
+    }
+
+    /// Reads the parameters of a call.
+    pub fn decode(params: &Bytes) -> Result<Self, DecodeError> {
+        let mut reader = Reader::new(params);
+        let (body, trailers) = read_parts(&mut reader, params)?;
+        let at = reader.position();
+        let method = read_variant(&mut reader, &METHODS, "method")?;
+        if !is_token(method.as_bytes()) {
+            return Err(Reader::invalid(at, REQUEST_METHOD));
+        }
+        let path_with_query =
+            read_option(&mut reader, |reader| reader.string().map(str::to_owned))?;
+        let scheme = read_option(&mut reader, |reader| {
+            read_variant(reader, &SCHEMES, "scheme")
+        })?;
+        let authority = read_option(&mut reader, |reader| reader.string().map(str::to_owned))?;
+        let headers = read_fields(&mut reader, params)?;
+        reader.finish()?;
+        Ok(Self {
+            head: RequestHead {
+                method,
+                scheme,
+                authority,
+                path_with_query,
+                headers,
+            },
+            body,
+            trailers,
+        })
+    }
+
+    /// Looks at parameters: `Ok` if the head is whole and valid.
+    pub fn check(params: &[u8]) -> Result<(), DecodeError> {
+        let mut reader = Reader::new(params);
+        skip_parts(&mut reader)?;
+        let others = METHODS.len() as u64;
+        match reader.unsigned(32, "method")? {
+            number if number == others => drop(reader.string()?),
+            number if number < others => {}
+            _ => return Err(Reader::invalid(reader.position(), "method")),
+        }
+        if reader.bit("option of path")? {
+            reader.string()?;
+        }
+        if reader.bit("option of scheme")? && reader.unsigned(32, "scheme")? == 2 {
+            reader.string()?;
+        }
+        if reader.bit("option of authority")? {
+            reader.string()?;
+        }
+        each_field(&mut reader, |_, _| ())?;
+        reader.finish()
+    }
+}
+
+impl Message<ResponseHead> {
+    /// The results of a call that has a response.
+    pub fn encode(&self) -> Vec<u8> {
+        let mut encoded = Vec::with_capacity(self.size_hint() + 128);
+        encoded.push(0); // ok
+        self.encode_parts(&mut encoded);
+        encoded.unsigned(u64::from(self.head.status));
+        write_fields(&mut encoded, &self.head.headers);
+        encoded
+    }
+
+    /// Reads the results of a call.
+    pub fn decode(results: &Bytes) -> Result<Result<Self, HandlerError>, DecodeError> {
+        let mut reader = Reader::new(results);
+        if reader.bit("result")? {
+            let error = HandlerError::read(&mut reader)?;
+            reader.finish()?;
+            return Ok(Err(error));
+        }
+        let (body, trailers) = read_parts(&mut reader, results)?;
+        let at = reader.position();
+        let status = reader.unsigned(16, "status")? as u16;
+        if !(200..600).contains(&status) {
+            return Err(Reader::invalid(at, STATUS));
+        }
+        let headers = read_fields(&mut reader, results)?;
+        reader.finish()?;
+        Ok(Ok(Self {
+            head: ResponseHead { status, headers },
+            body,
+            trailers,
+        }))
+    }
+}
+
+impl<H> Message<H> {
+    fn size_hint(&self) -> usize {
+        match &self.body {
+            Part::Ready(body) => body.len(),
+            Part::Pending => 0,
+        }
+    }
+
+    fn encode_parts(&self, encoded: &mut Vec<u8>) {
+        match &self.body {
+            Part::Ready(body) => {
+                encoded.push(1);
+                encoded.bytes(body);
+            }
+            Part::Pending => encoded.push(0),
+        }
+        match &self.trailers {
+            Part::Ready(trailers) => {
+                encoded.push(1);
+                write_trailers(encoded, trailers.as_deref());
+            }
+            Part::Pending => encoded.push(0),
+        }
+    }
+}
+
+/// Whether these bytes may name a header or a method.
+pub fn is_token(name: &[u8]) -> bool {
+    !name.is_empty()
+        && name
+            .iter()
+            .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Whether these bytes may be the value of a header.
+pub fn is_field_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
+}
+
+/// `option<fields>`, what a future of trailers holds.
+pub(crate) fn write_trailers(encoded: &mut Vec<u8>, trailers: Option<&[Field]>) {
+    option(encoded, trailers, |to, fields| write_fields(to, fields));
+}
+
+/// Reads what [`write_trailers`] wrote.
+pub(crate) fn read_trailers(encoded: &Bytes) -> Result<Option<Vec<Field>>, DecodeError> {
+    let mut reader = Reader::new(encoded);
+    let trailers = read_option(&mut reader, |reader| read_fields(reader, encoded))?;
+    reader.finish()?;
+    Ok(trailers)
+}
+
+fn read_parts(
+    reader: &mut Reader<'_>,
+    whole: &Bytes,
+) -> Result<(Part<Bytes>, Part<Option<Vec<Field>>>), DecodeError> {
+    let body = match reader.bit("stream")? {
+        true => Part::Ready(whole.slice_ref(reader.bytes()?)),
+        false => Part::Pending,
+    };
+    let trailers = match reader.bit("future")? {
+        true => Part::Ready(read_option(reader, |reader| read_fields(reader, whole))?),
+        false => Part::Pending,
+    };
+    Ok((body, trailers))
+}
+
+fn skip_parts(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
+    if reader.bit("stream")? {
+        reader.bytes()?;
+    }
+    if reader.bit("future")? && reader.bit("option of trailers")? {
+        each_field(reader, |_, _| ())?;
+    }
+    Ok(())
+}
+
+fn write_fields(encoded: &mut Vec<u8>, fields: &[Field]) {
+    // On the wire each name stands once, with all of its values. Headers are few,
+    // so that comparing each with each is the fastest way.
+    let is_first = |index: usize| {
+        let name = &fields[index].name;
+        !fields[..index]
+            .iter()
+            .any(|earlier| earlier.name.eq_ignore_ascii_case(name))
+    };
+    let names = (0..fields.len()).filter(|&index| is_first(index)).count();
+    encoded.unsigned(names as u64);
+    for (index, field) in fields.iter().enumerate() {
+        if !is_first(index) {
+            continue;
+        }
+        let same = || {
+            fields[index..]
+                .iter()
+                .filter(|other| other.name.eq_ignore_ascii_case(&field.name))
+        };
+        encoded.bytes(field.name.as_bytes());
+        encoded.unsigned(same().count() as u64);
+        for field in same() {
+            encoded.bytes(&field.value);
+        }
+    }
+}
+
+fn read_fields(reader: &mut Reader<'_>, whole: &Bytes) -> Result<Vec<Field>, DecodeError> {
+    let mut fields = Vec::new();
+    each_field(reader, |name, value| {
+        fields.push(Field {
+            name: name.to_owned(),
+            value: whole.slice_ref(value),
+        });
+    })?;
+    Ok(fields)
+}
+
+/// Walks over `list<tuple<string, list<list<u8>>>>` and checks names and values.
+fn each_field<'a>(
+    reader: &mut Reader<'a>,
+    mut give: impl FnMut(&'a str, &'a [u8]),
+) -> Result<(), DecodeError> {
+    for _ in 0..reader.length()? {
+        let at = reader.position();
+        let name = reader.string()?;
+        if !is_token(name.as_bytes()) {
+            return Err(Reader::invalid(at, FIELD_NAME));
+        }
+        for _ in 0..reader.length()? {
+            let at = reader.position();
+            let value = reader.bytes()?;
+            if !is_field_value(value) {
+                return Err(Reader::invalid(at, FIELD_VALUE));
+            }
+            give(name, value);
+        }
+    }
+    Ok(())
+}
+
+/// One of the known cases by its number, or the text after the last number.
+fn variant(encoded: &mut Vec<u8>, known: &[&str], text: &str) {
+    match known.iter().position(|&name| name == text) {
+        Some(number) => encoded.unsigned(number as u64),
+        None => {
+            encoded.unsigned(known.len() as u64);
+            encoded.bytes(text.as_bytes());
+        }
+    }
+}
+
+fn read_variant(
+    reader: &mut Reader<'_>,
+    known: &[&str],
+    what: &'static str,
+) -> Result<String, DecodeError> {
+    let at = reader.position();
+    let number = reader.unsigned(32, what)? as usize;
+    match known.get(number) {
+        Some(&name) => Ok(name.to_owned()),
+        None if number == known.len() => reader.string().map(str::to_owned),
+        None => Err(Reader::invalid(at, what)),
+    }
+}
+
+fn option<T>(encoded: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
+    match value {
+        None => encoded.push(0),
+        Some(value) => {
+            encoded.push(1);
+            write(encoded, value);
+        }
+    }
+}
+
+fn read_option<'a, T>(
+    reader: &mut Reader<'a>,
+    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
+) -> Result<Option<T>, DecodeError> {
+    match reader.bit("option")? {
+        true => read(reader).map(Some),
+        false => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Field, Message, Part, RequestHead, ResponseHead};
+    use crate::http::error_code::{Detail, HandlerError};
+    use crate::value::DecodeError;
+
+    fn field(name: &str, value: &'static str) -> Field {
+        Field {
+            name: name.into(),
+            value: value.into(),
+        }
+    }
+
+    fn request() -> Message<RequestHead> {
+        Message {
+            head: RequestHead {
+                method: "POST".into(),
+                scheme: Some("http".into()),
+                authority: Some("h:1".into()),
+                path_with_query: Some("/a?b".into()),
+                headers: vec![field("x-a", "b"), field("x-a", "c")],
+            },
+            body: Part::Pending,
+            trailers: Part::Pending,
+        }
+    }
+
+    /// What upstream's wrpc-interface-http 0.34 sends and takes.
+    #[test]
+    fn known_answers() {
+        let encoded = b"\0\0\x02\x01\x04/a?b\x01\0\x01\x03h:1\x01\x03x-a\x02\x01b\x01c";
+        assert_eq!(request().encode(), encoded);
+        assert_eq!(Message::decode(&Bytes::from_static(encoded)), Ok(request()));
+
+        let encoded = b"\0\0\0\xc9\x01\x02\x08x-method\x01\x04POST\x06x-path\x01\x02/a";
+        let response = Message {
+            head: ResponseHead {
+                status: 201,
+                headers: vec![field("x-method", "POST"), field("x-path", "/a")],
+            },
+            body: Part::Pending,
+            trailers: Part::Pending,
+        };
+        assert_eq!(response.encode(), encoded);
+        let decoded = Message::<ResponseHead>::decode(&Bytes::from_static(encoded));
+        assert_eq!(decoded, Ok(Ok(response)));
+
+        let denied = HandlerError::new("HTTP-request-denied", Detail::None).expect("a case");
+        assert_eq!(denied.encode(), b"\x01\x0f");
+    }
+
+    #[test]
+    fn every_part_survives_a_round_trip() {
+        let mut message = request();
+        message.body = Part::Ready(Bytes::from_static(b"body"));
+        message.trailers = Part::Ready(Some(vec![field("x-t", "u")]));
+        message.head.method = "BREW".into();
+        message.head.scheme = Some("coap".into());
+        message.head.headers.push(field("X-A", "d"));
+        let encoded = Bytes::from(message.encode());
+        // Names that differ in case alone are the same name.
+        message.head.headers[2].name = "x-a".into();
+        assert_eq!(Message::decode(&encoded), Ok(message));
+        assert_eq!(Message::<RequestHead>::check(&encoded), Ok(()));
+        for cut in 0..encoded.len() {
+            let error = Message::<RequestHead>::check(&encoded[..cut]);
+            assert!(matches!(error, Err(DecodeError::Truncated { .. })), "{cut}");
+            assert!(Message::<RequestHead>::decode(&encoded.slice(..cut)).is_err());
+        }
+    }
+
+    #[test]
+    fn what_no_response_can_be_is_an_error() {
+        let response = |status: u16, name: &str, value: &'static str| {
+            let message = Message {
+                head: ResponseHead {
+                    status,
+                    headers: vec![field(name, value)],
+                },
+                body: Part::Ready(Bytes::new()),
+                trailers: Part::Ready(None),
+            };
+            Message::<ResponseHead>::decode(&message.encode().into())
+        };
+        assert!(response(200, "a", "b\tc").is_ok());
+        for (status, name, value, about) in [
+            (199, "a", "b", "status"),
+            (600, "a", "b", "status"),
+            (200, "a b", "c", "header name"),
+            (200, "", "c", "header name"),
+            (200, "a", "b\r\nc: d", "header value"),
+        ] {
+            let error = response(status, name, value).expect_err(about);
+            assert!(error.to_string().contains(about), "{error}");
+        }
+        // Lengths of 4 GiB: of the body, of the headers, of a name.
+        for bomb in [
+            &b"\0\x01\xff\xff\xff\xff\x0f"[..],
+            b"\0\0\0\xc8\x01\xff\xff\xff\xff\x0f",
+            b"\0\0\0\xc8\x01\x01\xff\xff\xff\xff\x0f",
+        ] {
+            let error = Message::<ResponseHead>::decode(&Bytes::from_static(bomb));
+            assert!(matches!(error, Err(DecodeError::Truncated { .. })));
+        }
+        assert!(Message::<ResponseHead>::decode(&Bytes::from_static(b"\x01\x27")).is_err());
+    }
+}

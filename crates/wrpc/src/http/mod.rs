@@ -1,0 +1,41 @@
+//! HTTP over wRPC: `wrpc:http/incoming-handler@0.1.0`, whose WIT is in
+//! `wit/deps/wrpc-http`.
+//!
+//! A request and a response have a head, a body of type `stream<u8>` and
+//! trailers of type `future<option<fields>>`. Where those are known when the head
+//! is sent they stand in it ("ready"); otherwise they follow ("pending"), at
+//! sub-paths of the parameters or results:
+//!
+//! - `0.0`: the body, as chunks with their lengths; a length of 0 is the end
+//! - `0.1`: the trailers, as an option
+//!
+//! The modules:
+//!
+//! - [`message`]: requests and responses, encoded and decoded
+//! - [`error_code`]: what a handler says instead of a response
+//! - [`body`]: a body that arrives in pieces
+//! - [`client`]: a call made
+
+pub mod body;
+pub mod client;
+pub mod error_code;
+pub mod message;
+
+pub use body::Body;
+pub use client::{Outcome, Response};
+pub use message::{Field, Message, Part, RequestHead, ResponseHead};
+
+/// The interface.
+pub const INSTANCE: &str = "wrpc:http/incoming-handler@0.1.0";
+
+/// Its function.
+pub const FUNCTION: &str = "handle";
+
+/// Bodies up to this travel with their head, in one message.
+pub const INLINE_BYTES_MAX: usize = 256 << 10;
+
+/// The sub-path of the body in parameters and in results.
+pub(crate) const BODY_PATH: &str = "0.0";
+
+/// The sub-path of the trailers.
+pub(crate) const TRAILERS_PATH: &str = "0.1";

@@ -1,0 +1,239 @@
+//! A component that answers HTTP requests, each path in its own way, so that a
+//! client can be tried on all that a server may do.
+//!
+//! | path | answer |
+//! |---|---|
+//! | `/echo…` | the request: its body, its headers as `x-echo-NAME`, and `x-method`, `x-path`, `x-scheme`, `x-authority` |
+//! | `/status/N` | that status, and the number as a text |
+//! | `/delay/MS` | after so many milliseconds |
+//! | `/bytes/N` | N bytes: 0, 1, … 250, 0, 1, … |
+//! | `/count` | how many bytes the request's body has |
+//! | `/cookies` | the cookies of the request, as lines |
+//! | `/set-cookie?LINE&LINE` | each line as a `set-cookie` header |
+//! | `/redirect/N` | so many redirections, with status 302 or `?STATUS` |
+//! | `/trailers` | a body with trailers |
+//! | `/fetch?AUTHORITY` | what a request to there gives: its status, or the error |
+//! | `/burn/MS`, `/memory/MB` | after using so much of the host |
+//! | `/error`, `/silence`, `/trap`, `/cut/N` | no response, or half of one |
+//!
+//! - [`bodies`]: reading and writing
+//! - [`query`]: what stands after the question mark
+
+// `generate!` writes the code at the border to the host, without docs.
+#[allow(missing_docs)]
+mod bindings {
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "http-guest",
+        generate_all,
+    });
+}
+
+mod bodies;
+mod query;
+
+use bindings::exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam};
+use bindings::wasi::clocks::monotonic_clock;
+use bindings::wasi::http::outgoing_handler;
+use bindings::wasi::http::types::{
+    ErrorCode, Fields, Method, OutgoingBody, OutgoingRequest, OutgoingResponse, Scheme,
+};
+
+const NS_PER_MS: u64 = 1_000_000;
+const PAGE_BYTES: usize = 4096;
+
+struct Component;
+
+impl Guest for Component {
+    fn handle(request: IncomingRequest, out: ResponseOutparam) {
+        let target = request.path_with_query().unwrap_or_default();
+        let (path, query) = target.split_once('?').unwrap_or((&target, ""));
+        let mut parts = path.trim_start_matches('/').splitn(2, '/');
+        let name = parts.next().unwrap_or_default();
+        let number = parts.next().and_then(|text| text.parse::<u64>().ok());
+        match (name, number) {
+            ("echo" | "", _) => echo(&request, &target, out),
+            ("status", Some(status)) => text(out, status as u16, &[], &status.to_string()),
+            ("delay", Some(ms)) => {
+                monotonic_clock::subscribe_duration(ms.saturating_mul(NS_PER_MS)).block();
+                text(out, 200, &[], &ms.to_string());
+            }
+            ("bytes", Some(count)) => {
+                let body = respond(out, 200, &[("content-type", b"application/octet-stream")]);
+                bodies::pattern(&body, count);
+                finish(body, None);
+            }
+            ("count", _) => {
+                let count = bodies::count(&request);
+                text(out, 200, &[], &count.to_string());
+            }
+            ("cookies", _) => text(out, 200, &[], &cookies(&request)),
+            ("set-cookie", _) => {
+                let lines = query::parts(query);
+                let headers: Vec<_> = lines
+                    .iter()
+                    .map(|line| ("set-cookie", line.as_bytes()))
+                    .collect();
+                text(out, 200, &headers, "");
+            }
+            ("redirect", Some(0)) => text(out, 200, &[], "arrived"),
+            ("redirect", Some(left)) => redirect(out, left - 1, query),
+            ("trailers", _) => {
+                let body = respond(out, 200, &[]);
+                bodies::write(&body, b"body");
+                finish(body, Some(fields(&[("x-trailer", b"last")])));
+            }
+            ("fetch", _) => text(out, 200, &[], &fetch(query)),
+            ("burn", Some(ms)) => {
+                let end = monotonic_clock::now().saturating_add(ms.saturating_mul(NS_PER_MS));
+                while monotonic_clock::now() < end {}
+                text(out, 200, &[], &ms.to_string());
+            }
+            ("memory", Some(mib)) => {
+                let mut held = vec![0u8; (mib as usize) << 20];
+                held.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
+                let held = std::hint::black_box(held);
+                text(out, 200, &[], &(held.len() >> 20).to_string());
+            }
+            ("error", _) => ResponseOutparam::set(
+                out,
+                Err(ErrorCode::InternalError(Some("as asked".to_owned()))),
+            ),
+            ("silence", _) => drop(out),
+            ("trap", _) => std::process::abort(),
+            ("cut", Some(count)) => {
+                let body = respond(out, 200, &[]);
+                bodies::pattern(&body, count);
+                std::process::abort();
+            }
+            _ => text(out, 404, &[], "no such path"),
+        }
+    }
+}
+
+type Header<'a> = (&'a str, &'a [u8]);
+
+fn echo(request: &IncomingRequest, target: &str, out: ResponseOutparam) {
+    let method = match request.method() {
+        Method::Get => "GET".to_owned(),
+        Method::Head => "HEAD".to_owned(),
+        Method::Post => "POST".to_owned(),
+        Method::Put => "PUT".to_owned(),
+        Method::Delete => "DELETE".to_owned(),
+        Method::Connect => "CONNECT".to_owned(),
+        Method::Options => "OPTIONS".to_owned(),
+        Method::Trace => "TRACE".to_owned(),
+        Method::Patch => "PATCH".to_owned(),
+        Method::Other(method) => method,
+    };
+    let scheme = match request.scheme() {
+        None => String::new(),
+        Some(Scheme::Http) => "http".to_owned(),
+        Some(Scheme::Https) => "https".to_owned(),
+        Some(Scheme::Other(scheme)) => scheme,
+    };
+    let authority = request.authority().unwrap_or_default();
+    let received = request.headers().entries();
+    let echoed: Vec<_> = received
+        .iter()
+        .map(|(name, value)| (format!("x-echo-{name}"), value))
+        .collect();
+    let mut headers: Vec<Header> = vec![
+        ("x-method", method.as_bytes()),
+        ("x-path", target.as_bytes()),
+        ("x-scheme", scheme.as_bytes()),
+        ("x-authority", authority.as_bytes()),
+    ];
+    headers.extend(echoed.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+    for (name, value) in &received {
+        if name == "content-type" {
+            headers.push(("content-type", value));
+        }
+    }
+    let body = respond(out, 200, &headers);
+    bodies::copy(request, &body);
+    finish(body, None);
+}
+
+fn cookies(request: &IncomingRequest) -> String {
+    let mut lines = String::new();
+    for (name, value) in request.headers().entries() {
+        if name != "cookie" {
+            continue;
+        }
+        for cookie in String::from_utf8_lossy(&value).split(';') {
+            lines.push_str(cookie.trim());
+            lines.push('\n');
+        }
+    }
+    lines
+}
+
+fn redirect(out: ResponseOutparam, left: u64, query: &str) {
+    let status = query.parse().unwrap_or(302);
+    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let location = format!("/redirect/{left}{query}");
+    text(out, status, &[("location", location.as_bytes())], "");
+}
+
+fn fetch(authority: &str) -> String {
+    let request = OutgoingRequest::new(Fields::new());
+    let said = request
+        .set_scheme(Some(&Scheme::Http))
+        .and_then(|()| request.set_authority(Some(authority)))
+        .and_then(|()| request.set_path_with_query(Some("/")));
+    if said.is_err() {
+        return "not an authority".to_owned();
+    }
+    let response = match outgoing_handler::handle(request, None) {
+        Ok(response) => response,
+        Err(error) => return format!("{error:?}"),
+    };
+    response.subscribe().block();
+    match response.get() {
+        Some(Ok(Ok(response))) => response.status().to_string(),
+        Some(Ok(Err(error))) => format!("{error:?}"),
+        _ => "no response".to_owned(),
+    }
+}
+
+/// Answers with a short text.
+fn text(out: ResponseOutparam, status: u16, headers: &[Header], text: &str) {
+    let mut headers = headers.to_vec();
+    headers.push(("content-type", b"text/plain"));
+    let body = respond(out, status, &headers);
+    bodies::write(&body, text.as_bytes());
+    finish(body, None);
+}
+
+/// Answers with that status and these headers; the body is to follow. What HTTP
+/// doesn't allow is left out.
+fn respond(out: ResponseOutparam, status: u16, headers: &[Header]) -> Option<OutgoingBody> {
+    let response = OutgoingResponse::new(fields(headers));
+    let status = response.set_status_code(status);
+    let body = response.body().ok();
+    let answer = status.map(|()| response);
+    ResponseOutparam::set(
+        out,
+        answer.map_err(|()| ErrorCode::InternalError(Some("no such status".to_owned()))),
+    );
+    body
+}
+
+fn fields(headers: &[Header]) -> Fields {
+    let fields = Fields::new();
+    for (name, value) in headers {
+        // A header that is reserved, such as host, isn't echoed.
+        let _ = fields.append(name, value);
+    }
+    fields
+}
+
+fn finish(body: Option<OutgoingBody>, trailers: Option<Fields>) {
+    if let Some(body) = body {
+        // The host notices by itself when a body isn't what was announced.
+        let _ = OutgoingBody::finish(body, trailers);
+    }
+}
+
+bindings::export!(Component with_types_in bindings);
