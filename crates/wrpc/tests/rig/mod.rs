@@ -40,6 +40,7 @@ pub fn limits() -> Limits {
 /// A server of `pkg:name/echo.echo: func(list<u8>) -> list<u8>`, not running yet.
 pub async fn server(connection: Connection, limits: Limits) -> Server {
     let export = Export {
+        has_streams: false,
         instance: "pkg:name/echo".into(),
         function: "echo".into(),
         check: Box::new(|params| {
