@@ -1,0 +1,493 @@
+package http
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/cookiejar"
+	"net/http/httptest"
+	"sort"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/grafana/sobek"
+	"github.com/sirupsen/logrus"
+	"github.com/stretchr/testify/require"
+	"go.k6.io/k6/v2/js/modules"
+	k6http "go.k6.io/k6/v2/js/modules/k6/http"
+	"go.k6.io/k6/v2/js/modulestest"
+	"go.k6.io/k6/v2/lib"
+	"go.k6.io/k6/v2/metrics"
+	"gopkg.in/guregu/null.v3"
+)
+
+// overHTTP carries requests to an ordinary server, byte for byte as they came.
+type overHTTP struct{ transport http.RoundTripper }
+
+// untraced keeps the hooks of k6's code from those of this connection.
+type untraced struct{ context.Context }
+
+func (untraced) Value(any) any { return nil }
+
+// to gives an exchanger whose requests all go to one server, as over a link: the
+// authority is just a name.
+func to(address string) overHTTP {
+	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(address, "http://"))
+	}
+	return overHTTP{&http.Transport{DisableCompression: true, DialContext: dial}}
+}
+
+func (over overHTTP) Exchange(ctx context.Context, request *Request) (*Answer, error) {
+	target := request.Scheme + "://" + request.Authority + request.Target
+	carried, err := http.NewRequestWithContext(untraced{ctx}, request.Method, target, bytes.NewReader(request.Body))
+	if err != nil {
+		return nil, err
+	}
+	for _, field := range request.Header {
+		carried.Header.Add(field.Name, field.Value)
+	}
+	request.Sent()
+	response, err := over.transport.RoundTrip(carried)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{Status: response.StatusCode, Body: response.Body, Timing: Timing{1, 2, 3}}
+	for name, values := range response.Header {
+		for _, value := range values {
+			answer.Header = append(answer.Header, Field{strings.ToLower(name), value})
+		}
+	}
+	return answer, nil
+}
+
+// server answers as a component of the examples would.
+func server(t *testing.T) *httptest.Server {
+	mux := http.NewServeMux()
+	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		headers := map[string][]string{}
+		for name, values := range r.Header {
+			if name == "Cookie" { // in any order, as Go's maps have it
+				values = strings.Split(values[0], "; ")
+				sort.Strings(values)
+			}
+			headers[name] = values
+		}
+		_ = json.NewEncoder(w).Encode(map[string]any{
+			"method": r.Method, "path": r.URL.RequestURI(), "host": r.Host, "headers": headers,
+			"body": string(body), "length": r.ContentLength,
+		})
+	})
+	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
+		var code int
+		_, _ = fmt.Sscan(r.PathValue("code"), &code)
+		w.WriteHeader(code)
+	})
+	mux.HandleFunc("/bytes", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0, 1, 2, 255}) })
+	mux.HandleFunc("/gzip", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Encoding", "gzip")
+		_, _ = w.Write(gzipped("unpacked"))
+	})
+	mux.HandleFunc("/cookies/set", func(w http.ResponseWriter, _ *http.Request) {
+		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1", Path: "/", MaxAge: 60, HttpOnly: true})
+		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2", Path: "/elsewhere"})
+		http.SetCookie(w, &http.Cookie{Name: "c", Value: "3", Secure: true})
+		w.Header().Add("X-Twice", "one")
+		w.Header().Add("X-Twice", "two")
+	})
+	mux.HandleFunc("/redirect/{left}", func(w http.ResponseWriter, r *http.Request) {
+		var left int
+		_, _ = fmt.Sscan(r.PathValue("left"), &left)
+		http.SetCookie(w, &http.Cookie{Name: fmt.Sprint("hop", left), Value: "x", Path: "/"})
+		if left == 0 {
+			http.Redirect(w, r, "/echo", http.StatusFound)
+			return
+		}
+		http.Redirect(w, r, fmt.Sprint("/redirect/", left-1), http.StatusFound)
+	})
+	mux.HandleFunc("/moved/{code}", func(w http.ResponseWriter, r *http.Request) {
+		var code int
+		_, _ = fmt.Sscan(r.PathValue("code"), &code)
+		http.Redirect(w, r, "/echo", code)
+	})
+	mux.HandleFunc("/basic", func(w http.ResponseWriter, r *http.Request) {
+		user, password, ok := r.BasicAuth()
+		_, _ = fmt.Fprint(w, user, " ", password, " ", ok)
+	})
+	mux.HandleFunc("/digest", func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.Header.Get("Authorization"), "Digest ") {
+			w.Header().Set("WWW-Authenticate", `Digest realm="r", nonce="n", qop="auth", algorithm=MD5`)
+			w.WriteHeader(http.StatusUnauthorized)
+			return
+		}
+		_, _ = fmt.Fprint(w, "let in")
+	})
+	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `<html><body><a href="/echo?x=1">go</a><form action="/echo" method="post"><input name="n" value="v"></form></body></html>`)
+	})
+	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	// A date would differ from second to second.
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header()["Date"] = nil
+		mux.ServeHTTP(w, r)
+	})
+	started := httptest.NewServer(handler)
+	t.Cleanup(started.Close)
+	return started
+}
+
+// script is one VU with `http` from somewhere.
+type script struct {
+	*modulestest.Runtime
+	t       *testing.T
+	samples chan metrics.SampleContainer
+	log     *bytes.Buffer
+}
+
+func newScript(t *testing.T, makeHTTP func(modules.VU, *metrics.Registry) *sobek.Object) *script {
+	runtime := modulestest.NewRuntime(t)
+	registry := runtime.VU.InitEnv().Registry
+	require.NoError(t, runtime.VU.Runtime().Set("http", makeHTTP(runtime.VU, registry)))
+	jar, err := cookiejar.New(nil)
+	require.NoError(t, err)
+	samples := make(chan metrics.SampleContainer, 10_000)
+	log := &bytes.Buffer{}
+	logger := logrus.New()
+	logger.SetOutput(log)
+	options := lib.Options{
+		MaxRedirects: null.IntFrom(10),
+		UserAgent:    null.StringFrom("test"),
+		Batch:        null.IntFrom(20),
+		BatchPerHost: null.IntFrom(6),
+		SystemTags:   &metrics.DefaultSystemTagSet,
+	}
+	runtime.MoveToVUContext(&lib.State{
+		Options:        options,
+		BuiltinMetrics: runtime.BuiltinMetrics,
+		Logger:         logger,
+		Transport:      &http.Transport{DisableCompression: true, DialContext: (&net.Dialer{}).DialContext},
+		CookieJar:      jar,
+		Samples:        samples,
+		BufferPool:     lib.NewBufferPool(),
+		Tags:           lib.NewVUStateTags(registry.RootTagSet().With("scenario", "default").With("group", "")),
+	})
+	return &script{runtime, t, samples, log}
+}
+
+func ofK6(t *testing.T) *script {
+	return newScript(t, func(vu modules.VU, _ *metrics.Registry) *sobek.Object {
+		return k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)
+	})
+}
+
+func over(t *testing.T, exchanger Exchanger) *script {
+	return newScript(t, func(vu modules.VU, registry *metrics.Registry) *sobek.Object {
+		instruments, err := NewInstruments(registry)
+		require.NoError(t, err)
+		addTags := func(set *metrics.TagSet) *metrics.TagSet { return set.With("client", "one") }
+		object, err := New(vu, exchanger, instruments, addTags)
+		require.NoError(t, err)
+		return object
+	})
+}
+
+func ofOurs(t *testing.T, address string) *script { return over(t, to(address)) }
+
+// run gives what the script returns as JSON.
+func (script *script) run(body, url string) (string, error) {
+	// Times and the port of a connection differ; what TLS says is empty for both.
+	code := `var seen; (async () => {
+		const url = ` + fmt.Sprintf("%q", url) + `;
+		const plain = (response) => {
+			const { timings, remote_ip, remote_port, proto, ...rest } = JSON.parse(JSON.stringify(response));
+			for (const cookies of [rest.request.headers.Cookie || []]) if (cookies[0]) cookies[0] = cookies[0].split("; ").sort().join("; ");
+			if (rest.body && response.body instanceof ArrayBuffer) rest.body = Array.from(new Uint8Array(response.body));
+			return { ...rest, timed: Object.keys(timings).sort(), timings: Object.values(timings).every((time) => time >= 0) };
+		};
+		` + body + `
+	})().then((value) => { seen = JSON.stringify(value); }, (error) => { seen = "rejected: " + error; });`
+	_, err := script.RunOnEventLoop(code)
+	if err != nil {
+		return "", err
+	}
+	return script.VU.Runtime().Get("seen").String(), nil
+}
+
+func (script *script) emitted() map[string][]metrics.Sample {
+	found := map[string][]metrics.Sample{}
+	for _, container := range metrics.GetBufferedSamples(script.samples) {
+		for _, sample := range container.GetSamples() {
+			found[sample.Metric.Name] = append(found[sample.Metric.Name], sample)
+		}
+	}
+	return found
+}
+
+// The same script through k6/http and through ours: the same responses.
+func TestResponsesAreThoseOfK6(t *testing.T) {
+	address := server(t).URL
+	for name, code := range map[string]string{
+		"get":        `return plain(http.get(url + "/echo?a=b"));`,
+		"head":       `return plain(http.head(url + "/echo"));`,
+		"post text":  `return plain(http.post(url + "/echo", "tëxt"));`,
+		"post bytes": `return plain(http.post(url + "/echo", new Uint8Array([104, 105]).buffer));`,
+		"post form":  `return plain(http.post(url + "/echo", { a: "1 2", b: ["x", "y"] }));`,
+		"post none":  `return plain(http.post(url + "/echo"));`,
+		"multipart": `const r = http.post(url + "/echo", { f: http.file("content", "name.txt", "text/plain"), n: 1 });
+			const boundary = r.request.headers["Content-Type"][0].split("boundary=")[1];
+			return JSON.parse(JSON.stringify(plain(r)).replaceAll(boundary, "B"));`,
+		"put":              `return plain(http.put(url + "/echo", "x"));`,
+		"patch":            `return plain(http.patch(url + "/echo", "x", { headers: { "X-A": "b" } }));`,
+		"del":              `return plain(http.del(url + "/echo", "x"));`,
+		"options":          `return plain(http.options(url + "/echo"));`,
+		"request":          `return plain(http.request("PROPFIND", url + "/echo", "x"));`,
+		"asyncRequest":     `return plain(await http.asyncRequest("POST", url + "/echo", "x"));`,
+		"many async":       `return (await Promise.all([1, 2, 3].map((n) => http.asyncRequest("GET", url + "/echo?" + n)))).map(plain);`,
+		"batch array":      `return http.batch([["GET", url + "/echo"], ["POST", url + "/echo", "x", { headers: { a: "b" } }], url + "/status/404"]).map(plain);`,
+		"batch object":     `const r = http.batch({ one: url + "/echo?1", two: { method: "PUT", url: url + "/echo", body: "b" } }); return [plain(r.one), plain(r.two)];`,
+		"url":              "return plain(http.get(http.url`${url}/echo?x=${1}`));",
+		"status":           `return [204, 304, 400, 404, 500, 503].map((code) => plain(http.get(url + "/status/" + code)));`,
+		"binary":           `return plain(http.get(url + "/bytes", { responseType: "binary" }));`,
+		"no body":          `return plain(http.get(url + "/bytes", { responseType: "none" }));`,
+		"gzip":             `return plain(http.get(url + "/gzip"));`,
+		"compression":      `const r = plain(http.post(url + "/echo", "xxxxxxxxxxxxxxxx", { compression: "gzip" })); return r;`,
+		"cookies":          `const r = http.get(url + "/cookies/set"); return [plain(r), r.cookies.a[0].value, plain(http.get(url + "/echo"))];`,
+		"request cookies":  `http.get(url + "/cookies/set"); return plain(http.get(url + "/echo", { cookies: { a: { value: "9", replace: true }, d: "4" } }));`,
+		"jar":              `const jar = http.cookieJar(); jar.set(url, "j", "k", { path: "/" }); return [plain(http.get(url + "/echo")), jar.cookiesForURL(url + "/")];`,
+		"own jar":          `const jar = new http.CookieJar(); jar.set(url, "own", "1"); http.get(url + "/cookies/set"); return plain(http.get(url + "/echo", { jar }));`,
+		"jar cleared":      `const jar = http.cookieJar(); jar.set(url, "j", "k"); jar.clear(url); return plain(http.get(url + "/echo"));`,
+		"redirects":        `return plain(http.get(url + "/redirect/3"));`,
+		"redirects: 1":     `return plain(http.get(url + "/redirect/3", { redirects: 1 }));`,
+		"redirects: 0":     `return plain(http.post(url + "/redirect/3", "x", { redirects: 0 }));`,
+		"redirect methods": `return [301, 302, 303, 307, 308].map((code) => plain(http.post(url + "/moved/" + code, "body")));`,
+		"basic":            `return plain(http.get(url.replace("//", "//me:secret@") + "/basic"));`,
+		"digest":           `return plain(http.get(url.replace("//", "//me:secret@") + "/digest", { auth: "digest" })).status;`,
+		"json":             `const r = http.get(url + "/echo?q"); return [r.json("method"), r.json().path, r.json("headers.User-Agent.0")];`,
+		"html":             `const r = http.get(url + "/html"); return [r.html("a").text(), r.html().find("a").attr("href")];`,
+		"submitForm":       `return plain(http.get(url + "/html").submitForm());`,
+		"clickLink":        `return plain(http.get(url + "/html").clickLink());`,
+		"timeout":          `const r = plain(http.get(url + "/slow", { timeout: 100 })); return [r.status, r.error, r.error_code, r.body];`,
+		"throw":            `try { http.get(url + "/slow", { timeout: "100ms", throw: true }); } catch (error) { return "thrown"; }`,
+		"rejected":         `return await http.asyncRequest("GET", url + "/slow", null, { timeout: 100, throw: true }).then(() => "resolved", () => "rejected");`,
+		"headers":          `return plain(http.get(url + "/echo", { headers: { Host: "other.test", "x-lower": "1", "User-Agent": "mine" } }));`,
+		"content length":   `return plain(http.post(url + "/echo", "four", { headers: { "Content-Length": "17" } }));`,
+		"callback": `http.setResponseCallback(http.expectedStatuses(404, { min: 500, max: 599 }));
+			return [404, 200, 503].map((code) => plain(http.get(url + "/status/" + code)));`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			theirs, err := ofK6(t).run(code, address)
+			require.NoError(t, err)
+			script := ofOurs(t, address)
+			ours, err := script.run(code, address)
+			require.NoError(t, err)
+			require.NotContains(t, ours, "rejected: ")
+			require.JSONEq(t, theirs, ours, script.log)
+			require.NotEmpty(t, script.emitted()["wrpc_http_request"])
+		})
+	}
+}
+
+func TestSamples(t *testing.T) {
+	address := server(t).URL
+	script := ofOurs(t, address)
+	seen, err := script.run(`
+		http.get(url + "/echo", { tags: { mine: "yes", name: "named" } });
+		http.get(url + "/status/404");
+		http.get(url + "/redirect/1");
+		http.batch([url + "/echo", url + "/status/500"]);
+		await http.asyncRequest("GET", url + "/echo");
+		http.get(url + "/echo", { responseCallback: null });
+	`, address)
+	require.NoError(t, err)
+	require.Equal(t, "undefined", seen)
+	emitted := script.emitted()
+	count := func(name string) int { return len(emitted[name]) }
+	require.Equal(t, 9, count("wrpc_http_request"))
+	require.Equal(t, 9, count("wrpc_http_response"))
+	require.Equal(t, 9, count("wrpc_http_duration"))
+	require.Equal(t, 9, count("wrpc_http_queued"))
+	require.Equal(t, 2, count("wrpc_http_invalid_response"))
+	require.Equal(t, 8, count("wrpc_http_failed"), "none where there is no callback")
+	require.Zero(t, count("wrpc_http_error")+count("wrpc_transport_error"))
+	require.Equal(t, 9, count("data_sent"))
+	for _, absent := range []string{"http_reqs", "http_req_duration", "http_req_connecting", ""} {
+		require.Zero(t, count(absent), absent)
+	}
+	first := emitted["wrpc_http_duration"][0].Tags.Map()
+	require.Equal(t, map[string]string{
+		"client": "one", "scenario": "default", "group": "", "mine": "yes", "name": "named", "url": "named",
+		"method": "GET", "status": "200", "proto": "wRPC/0.0.1", "expected_response": "true",
+	}, first)
+	second := emitted["wrpc_http_invalid_response"][0].Tags.Map()
+	require.Equal(t, "404", second["status"])
+	require.Equal(t, "1404", second["error_code"])
+	require.Equal(t, "false", second["expected_response"])
+}
+
+// failing gives no answer, or a strange one.
+type failing struct {
+	answer *Answer
+	err    error
+}
+
+func (failing failing) Exchange(_ context.Context, request *Request) (*Answer, error) {
+	request.Sent()
+	return failing.answer, failing.err
+}
+
+func TestFailures(t *testing.T) {
+	body := io.NopCloser(strings.NewReader("x"))
+	broken := io.NopCloser(io.MultiReader(strings.NewReader("x"), failingReader{&Error{Code: "connection_lost", Text: "gone"}}))
+	for name, test := range map[string]struct {
+		failing
+		seen    string
+		emitted string
+		code    string
+	}{
+		"refused": {failing{err: &Error{Code: "connection_refused", Text: "nobody"}},
+			`[0,"connection_refused: nobody",1212]`, "wrpc_transport_error", "connection_refused"},
+		"no responders": {failing{err: &Error{Code: "no_responders", Text: "nobody"}},
+			`[0,"no_responders: nobody",1000]`, "wrpc_transport_error", "no_responders"},
+		"timeout": {failing{err: &Error{Code: "timeout", Text: "late"}},
+			`[0,"request timeout",1050]`, "wrpc_transport_error", "timeout"},
+		"component": {failing{err: &Error{Code: "http_internal_error", Text: "oh"}},
+			`[0,"http_internal_error: oh",1000]`, "wrpc_http_error", "http_internal_error"},
+		"status": {failing{answer: &Answer{Status: 7, Body: body}},
+			`[0,"protocol_violation: the answer has the status 7",1000]`, "wrpc_http_invalid_response", "protocol_violation"},
+		"header": {failing{answer: &Answer{Status: 200, Header: []Field{{"a b", "c"}}, Body: body}},
+			`[0,"protocol_violation: the answer's header \"a b\" isn't one",1000]`, "wrpc_http_invalid_response", "protocol_violation"},
+		"value": {failing{answer: &Answer{Status: 200, Header: []Field{{"a", "b\r\nc: d"}}, Body: body}},
+			`[0,"protocol_violation: the answer's header \"a\" isn't one",1000]`, "wrpc_http_invalid_response", "protocol_violation"},
+		"body": {failing{answer: &Answer{Status: 200, Body: broken, Timing: noTiming}},
+			`[0,"connection_lost: gone",1220]`, "wrpc_transport_error", "connection_lost"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			script := over(t, test.failing)
+			seen, err := script.run(`const r = http.get("http://there/"); return [r.status, r.error, r.error_code];`, "")
+			require.NoError(t, err)
+			require.Equal(t, test.seen, seen)
+			emitted := script.emitted()
+			require.Len(t, emitted["wrpc_http_request"], 1)
+			require.Empty(t, emitted["wrpc_http_response"])
+			require.Len(t, emitted[test.emitted], 1)
+			require.Equal(t, test.code, emitted[test.emitted][0].Tags.Map()["error_code"])
+			require.Equal(t, test.emitted == "wrpc_transport_error", len(emitted["wrpc_transport_error"]) == 1)
+		})
+	}
+}
+
+type failingReader struct{ err error }
+
+func (failing failingReader) Read([]byte) (int, error) { return 0, failing.err }
+
+func TestWhatAScriptMayNotSay(t *testing.T) {
+	script := over(t, failing{err: errors.New("it was sent")})
+	for code, said := range map[string]string{
+		`http.get("http://a/", { time: 1 })`: "get(): params.time isn't known: there are auth,",
+		`http.get("http:///a")`:              `get(): the URL "http:///a" has no host`,
+		`http.get("ftp://a/")`:               `get(): the URL "ftp://a/" begins neither`,
+		`http.get()`:                         "get(): the URL is missing",
+		`http.get("http://a/", "b")`:         "get(): params must be an object, not b",
+		`http.post("http://a/", "", { headers: { "a b": "c" } })`:                 `post(): params.headers: "a b" can't be`,
+		`http.post("http://a/", "", { headers: { a: "b\nc" } })`:                  "post(): params.headers: the value of a has a line break",
+		`http.get("http://a/", { timeout: -1 })`:                                  "get(): params.timeout: -1:",
+		`http.get("http://a/", { timeout: "soon" })`:                              "get(): params.timeout: soon:",
+		`http.get("http://a/", { redirects: -1 })`:                                "get(): params.redirects: -1 is below 0",
+		`http.get("http://a/", { auth: "token" })`:                                `get(): params.auth: "token" isn't known`,
+		`http.get("http://a/", { auth: { username: "a" } })`:                      "get(): params.auth: { username, password } is expected",
+		`http.request("G T", "http://a/")`:                                        "request(): the method must be a token",
+		`http.batch([["GET", "http://a/", null, { wait: 1 }]])`:                   "batch(): entry 0: params.wait isn't known",
+		`http.batch(["http://a/", { url: "http://", method: "GET" }])`:            "batch(): entry 1: the URL",
+		`http.batch([["GET", "http://a/", null, {consume: false}], "http://a/"])`: "batch(): consume:",
+		`http.asyncRequest("GET", "nowhere")`:                                     "asyncRequest(): the URL",
+		`http.post("http://a/", 5, { throw: true })`:                              "unknown request body type",
+	} {
+		seen, err := script.run(`try { `+code+`; } catch (error) { return String(error); }`, "")
+		require.NoError(t, err, code)
+		if strings.Contains(said, "unknown request") {
+			require.NotContains(t, seen, "it was sent", code)
+			continue
+		}
+		require.Contains(t, seen, strings.ReplaceAll(said, `"`, `\"`), code)
+	}
+	require.Empty(t, script.emitted(), "nothing was sent")
+}
+
+func TestAuthByNameAndPassword(t *testing.T) {
+	address := server(t).URL
+	script := ofOurs(t, address)
+	seen, err := script.run(`const r = http.get(url + "/basic", { auth: { username: "m@e", password: "s:/t" } }); return [r.body, r.url.includes("s:/t")];`, address)
+	require.NoError(t, err)
+	require.Equal(t, `["m@e s:/t true",false]`, seen)
+	for _, sample := range script.emitted()["wrpc_http_request"] {
+		require.Equal(t, address+"/basic", sample.Tags.Map()["url"])
+	}
+}
+
+// endless is a body that nobody could read whole.
+type endless struct{ closed chan struct{} }
+
+func (endless) Read(into []byte) (int, error) { return len(into), nil }
+func (body endless) Close() error             { close(body.closed); return nil }
+
+func TestConsumeFalseReadsNoBody(t *testing.T) {
+	closed := make(chan struct{})
+	script := over(t, failing{answer: &Answer{Status: 200, Body: endless{closed}}})
+	seen, err := script.run(`const r = http.get("http://a/", { consume: false }); return [r.status, r.body];`, "")
+	require.NoError(t, err)
+	require.Equal(t, `[200,null]`, seen)
+	<-closed
+}
+
+func TestTenThousandInFlight(t *testing.T) {
+	release := make(chan struct{})
+	time.AfterFunc(200*time.Millisecond, func() { close(release) })
+	script := over(t, waiting{release})
+	seen, err := script.run(`const all = [];
+		for (let n = 0; n < 10000; n++) all.push(http.asyncRequest("GET", "http://a/" + n));
+		const found = await Promise.all(all);
+		return found.filter((response) => response.status === 204).length;`, "")
+	require.NoError(t, err)
+	require.Equal(t, "10000", seen)
+}
+
+type waiting struct{ release chan struct{} }
+
+func (waiting waiting) Exchange(ctx context.Context, request *Request) (*Answer, error) {
+	request.Sent()
+	select {
+	case <-waiting.release:
+		return &Answer{Status: 204, Body: http.NoBody}, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func TestOptionsOfTheTestAreRespected(t *testing.T) {
+	address := server(t).URL
+	script := ofOurs(t, address)
+	state := script.VU.State()
+	state.Options.DiscardResponseBodies = null.BoolFrom(true)
+	state.Options.Throw = null.BoolFrom(true)
+	state.Options.Batch = null.IntFrom(1)
+	seen, err := script.run(`let thrown = ""; try { http.get(url + "/slow", { timeout: 50 }); } catch (error) { thrown = "thrown"; }
+		return [http.get(url + "/bytes").body, thrown];`, address)
+	require.NoError(t, err)
+	require.Equal(t, `[null,"thrown"]`, seen)
+}
+
+func gzipped(text string) []byte {
+	var packed bytes.Buffer
+	writer := gzip.NewWriter(&packed)
+	_, _ = writer.Write([]byte(text))
+	_ = writer.Close()
+	return packed.Bytes()
+}
