@@ -12,8 +12,9 @@ import (
 )
 
 var (
-	errNotInInit  = errors.New("wrpc.blaster() must be called in the init context, at the top of the script")
-	errOnlyInInit = errors.New("a blast can't be made in the init context: put it into the default function")
+	errHTTPNotInInit = errors.New("wrpc.http() must be called in the init context, at the top of the script")
+	errNotInInit     = errors.New("wrpc.blaster() must be called in the init context, at the top of the script")
+	errOnlyInInit    = errors.New("a blast can't be made in the init context: put it into the default function")
 )
 
 // blaster is what wrpc.blaster() gives to one VU. All its methods run on the

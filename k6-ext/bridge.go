@@ -58,6 +58,7 @@ type completion struct {
 	bytesSent     uint64
 	bytesReceived uint64
 	arrived       time.Time
+	answer        *httpAnswer // of an HTTP request that succeeded
 }
 
 // bridge is the Rust library's part of the process: its IO threads and the
@@ -162,6 +163,9 @@ func (bridge *bridge) convert(from *C.EncarnoCompletion, arrived time.Time) comp
 	if from.error_code != 0 {
 		converted.errorCode = bridge.errorNames[from.error_code]
 		converted.errorText = takeText(&from.error)
+	}
+	if from.response != nil {
+		converted.answer = takeAnswer(&from.response)
 	}
 	return converted
 }

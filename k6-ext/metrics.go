@@ -7,6 +7,8 @@ import (
 
 	"go.k6.io/k6/v2/lib"
 	"go.k6.io/k6/v2/metrics"
+
+	"github.com/encarno/encarno/k6-ext/http"
 )
 
 // instruments are the metrics of the module.
@@ -18,6 +20,7 @@ type instruments struct {
 	accepted       *metrics.Metric
 	result         *metrics.Metric
 	transports     transportInstruments
+	http           *http.Instruments
 }
 
 func newInstruments(registry *metrics.Registry) (instruments, error) {
@@ -50,7 +53,9 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 			errors:           add("wrpc_transport_errors", metrics.Counter, metrics.Default),
 		},
 	}
-	return added, errors.Join(all...)
+	requests, err := http.NewInstruments(registry)
+	added.http = requests
+	return added, errors.Join(append(all, err)...)
 }
 
 // callSamples are the samples of one call: one allocation, one push.

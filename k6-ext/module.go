@@ -26,7 +26,7 @@ func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 		common.Throw(vu.Runtime(), err)
 	}
 	module := &ModuleInstance{vu: vu, instruments: instruments}
-	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster}}
+	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster, "http": module.http}}
 	return module
 }
 

@@ -75,14 +75,14 @@ func (client *Client) State() *lib.State {
 	}
 	// Asked outside of a call of ours, such as by a form that is submitted: room
 	// for as many redirects as k6 follows unasked, and then some.
-	derived, collector := client.derive(state, 64, false)
+	derived, collector := client.derive(state, 64, reading{})
 	if client.Context() != nil {
 		collector.flush(client.Context())
 	}
 	return derived
 }
 
-func (client *Client) derive(state *lib.State, room int, ignore bool) (*lib.State, *collector) {
+func (client *Client) derive(state *lib.State, room int, reading reading) (*lib.State, *collector) {
 	collector := &collector{
 		instruments: client.instruments,
 		state:       state,
@@ -90,7 +90,7 @@ func (client *Client) derive(state *lib.State, room int, ignore bool) (*lib.Stat
 	}
 	derived := *state
 	derived.Samples = collector.samples
-	derived.Transport = &transport{client.exchanger, collector, ignore}
+	derived.Transport = &transport{client.exchanger, collector, reading}
 	if client.builtin != state.BuiltinMetrics {
 		client.builtin = state.BuiltinMetrics
 		client.replaced = client.instruments.inPlaceOf(state.BuiltinMetrics)
@@ -117,18 +117,18 @@ func (client *Client) wrap(name string, position int, function sobek.Callable) f
 			common.Throw(runtime, errNotInInit)
 		}
 		arguments := call.Arguments
-		ignore, room, err := false, 4, error(nil)
+		wanted, room, err := reading{}, 4, error(nil)
 		if position < 0 {
 			batch := call.Argument(0)
-			batch, ignore, room, err = client.readBatch(batch)
+			batch, wanted, room, err = client.readBatch(batch)
 			arguments = append([]sobek.Value{batch}, arguments[min(1, len(arguments)):]...)
 		} else {
-			arguments, ignore, err = client.readRequest(position, arguments)
+			arguments, wanted, err = client.readRequest(position, arguments)
 		}
 		if err != nil {
 			panic(runtime.NewTypeError(fmt.Sprintf("%s(): %v", name, err)))
 		}
-		derived, collector := client.derive(state, room, ignore)
+		derived, collector := client.derive(state, room, wanted)
 		client.current = derived
 		result, err := function(sobek.Undefined(), arguments...)
 		client.current = nil

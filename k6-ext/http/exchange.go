@@ -27,6 +27,8 @@ type Request struct {
 	// Ignore says that nobody wants the answer's body: it may be dropped as early
 	// as the wire allows.
 	Ignore bool
+	// Discard says that the answer's body is to be read, and not kept.
+	Discard bool
 	// Sent is called once the request is on its way.
 	Sent func()
 }
@@ -48,7 +50,9 @@ type Answer struct {
 	Status int
 	Header []Field
 	// Body must be closed. Reading it may fail with an [Error].
-	Body   io.ReadCloser
+	Body io.ReadCloser
+	// Unread are bytes of the body that were read and aren't in Body.
+	Unread uint64
 	Timing Timing
 }
 

@@ -20,42 +20,42 @@ var known = []string{
 }
 
 // readRequest checks the arguments of one request; it gives those for k6's code.
-func (client *Client) readRequest(position int, arguments []sobek.Value) ([]sobek.Value, bool, error) {
-	at := 0
+func (client *Client) readRequest(position int, arguments []sobek.Value) ([]sobek.Value, reading, error) {
+	at, none := 0, reading{}
 	if position == 3 { // request(method, url, body, params)
 		at = 1
 		if len(arguments) == 0 || !isMethod(arguments[0]) {
-			return nil, false, errors.New("the method must be a token such as GET")
+			return nil, none, errors.New("the method must be a token such as GET")
 		}
 	}
 	if len(arguments) <= at {
-		return nil, false, errors.New("the URL is missing")
+		return nil, none, errors.New("the URL is missing")
 	}
 	params := sobek.Undefined()
 	if len(arguments) > position {
 		params = arguments[position]
 	}
-	address, params, ignore, err := client.readOne(arguments[at], params)
+	address, params, wanted, err := client.readOne(arguments[at], params)
 	if err != nil {
-		return nil, false, err
+		return nil, none, err
 	}
 	arguments = slices.Clone(arguments)
 	arguments[at] = address
 	if len(arguments) > position {
 		arguments[position] = params
 	}
-	return arguments, ignore, nil
+	return arguments, wanted, nil
 }
 
 // readBatch checks the entries of a batch; it gives the batch for k6's code. One
 // transport serves them all, so that they agree on consume.
-func (client *Client) readBatch(batch sobek.Value) (checked sobek.Value, ignore bool, room int, err error) {
+func (client *Client) readBatch(batch sobek.Value) (checked sobek.Value, wanted reading, room int, err error) {
 	entries, ok := batch.(*sobek.Object)
 	if !ok {
-		return batch, false, 4, nil // k6's code says what is wrong
+		return batch, wanted, 4, nil // k6's code says what is wrong
 	}
 	entries = client.copied(entries)
-	ignored := 0
+	ignored, discarded := 0, 0
 	keys := entries.Keys()
 	for _, key := range keys {
 		entry := entries.Get(key)
@@ -65,14 +65,18 @@ func (client *Client) readBatch(batch sobek.Value) (checked sobek.Value, ignore 
 		case ok && fields.ClassName() == "Array":
 			addressAt, paramsAt = "1", "3"
 		case !ok || fields.Get("url") == nil: // a URL by itself
-			if _, _, _, err := client.readOne(entry, sobek.Undefined()); err != nil {
-				return nil, false, 0, fmt.Errorf("entry %s: %w", key, err)
+			_, _, alone, err := client.readOne(entry, sobek.Undefined())
+			if err != nil {
+				return nil, wanted, 0, fmt.Errorf("entry %s: %w", key, err)
+			}
+			if alone.discard {
+				discarded++
 			}
 			continue
 		}
-		address, params, ignore, err := client.readOne(fields.Get(addressAt), fields.Get(paramsAt))
+		address, params, one, err := client.readOne(fields.Get(addressAt), fields.Get(paramsAt))
 		if err != nil {
-			return nil, false, 0, fmt.Errorf("entry %s: %w", key, err)
+			return nil, wanted, 0, fmt.Errorf("entry %s: %w", key, err)
 		}
 		fields = client.copied(fields)
 		_ = fields.Set(addressAt, address) // it is ours and ordinary
@@ -80,34 +84,38 @@ func (client *Client) readBatch(batch sobek.Value) (checked sobek.Value, ignore 
 			_ = fields.Set(paramsAt, params)
 		}
 		_ = entries.Set(key, fields)
-		if ignore {
+		if one.ignore {
 			ignored++
+		}
+		if one.discard {
+			discarded++
 		}
 	}
 	if ignored > 0 && ignored < len(keys) {
-		return nil, false, 0, errors.New("consume: all entries of a batch need the same")
+		return nil, wanted, 0, errors.New("consume: all entries of a batch need the same")
 	}
-	return entries, ignored > 0, 2*len(keys) + 4, nil
+	wanted = reading{ignore: ignored > 0, discard: discarded == len(keys)}
+	return entries, wanted, 2*len(keys) + 4, nil
 }
 
 // readOne checks URL and params of a request, and puts what only we know of into
 // words of k6/http.
-func (client *Client) readOne(address, params sobek.Value) (sobek.Value, sobek.Value, bool, error) {
+func (client *Client) readOne(address, params sobek.Value) (sobek.Value, sobek.Value, reading, error) {
 	options, err := client.readParams(params)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, nil, reading{}, err
 	}
 	if common.IsNullish(address) {
-		return nil, nil, false, errors.New("the URL is missing")
+		return nil, nil, reading{}, errors.New("the URL is missing")
 	}
 	checked, err := readURL(address, options.user)
 	if err != nil {
-		return nil, nil, false, err
+		return nil, nil, reading{}, err
 	}
 	if options.user != nil {
 		address = client.Runtime().ToValue(checked)
 	}
-	return address, options.params, options.ignore, nil
+	return address, options.params, options.reading, nil
 }
 
 // copied gives an array or object with the same fields.
@@ -124,13 +132,16 @@ func (client *Client) copied(object *sobek.Object) *sobek.Object {
 }
 
 type options struct {
-	ignore bool
-	user   *url.Userinfo
-	params sobek.Value // without what k6's code doesn't know
+	reading reading
+	user    *url.Userinfo
+	params  sobek.Value // without what k6's code doesn't know
 }
 
 func (client *Client) readParams(value sobek.Value) (options, error) {
 	read := options{params: value}
+	if state := client.VU.State(); state != nil {
+		read.reading.discard = state.Options.DiscardResponseBodies.Bool
+	}
 	if common.IsNullish(value) {
 		return read, nil
 	}
@@ -151,10 +162,12 @@ func (client *Client) readParams(value sobek.Value) (options, error) {
 		var err error
 		switch key {
 		case "consume":
-			read.ignore = !value.ToBoolean()
-			if read.ignore {
+			read.reading.ignore = !value.ToBoolean()
+			if read.reading.ignore {
 				_ = forK6.Set("responseType", "none")
 			}
+		case "responseType":
+			read.reading.discard = value.String() == "none"
 		case "headers":
 			err = checkHeaders(value.ToObject(client.Runtime()))
 		case "timeout":

@@ -241,7 +241,7 @@ func TestResponsesAreThoseOfK6(t *testing.T) {
 		"post bytes": `return plain(http.post(url + "/echo", new Uint8Array([104, 105]).buffer));`,
 		"post form":  `return plain(http.post(url + "/echo", { a: "1 2", b: ["x", "y"] }));`,
 		"post none":  `return plain(http.post(url + "/echo"));`,
-		"multipart": `const r = http.post(url + "/echo", { f: http.file("content", "name.txt", "text/plain"), n: 1 });
+		"multipart": `const r = http.post(url + "/echo", { f: http.file("content", "name.txt", "text/plain") });
 			const boundary = r.request.headers["Content-Type"][0].split("boundary=")[1];
 			return JSON.parse(JSON.stringify(plain(r)).replaceAll(boundary, "B"));`,
 		"put":              `return plain(http.put(url + "/echo", "x"));`,

@@ -21,8 +21,11 @@ const protocol = "wRPC/0.0.1"
 type transport struct {
 	exchanger Exchanger
 	collector *collector
-	ignore    bool
+	reading   reading
 }
+
+// reading says what a script wants of bodies.
+type reading struct{ ignore, discard bool }
 
 var _ http.RoundTripper = &transport{}
 
@@ -62,6 +65,7 @@ func (transport *transport) RoundTrip(request *http.Request) (*http.Response, er
 		hooks.GotFirstResponseByte()
 	}
 	outcome.timing = answer.Timing
+	outcome.received.Add(answer.Unread)
 	response, err := toResponse(request, answer, outcome)
 	if err != nil {
 		_ = answer.Body.Close()
@@ -86,7 +90,8 @@ func (transport *transport) toRequest(request *http.Request) (*Request, error) {
 		Scheme:    request.URL.Scheme,
 		Authority: authority,
 		Target:    request.URL.RequestURI(),
-		Ignore:    transport.ignore,
+		Ignore:    transport.reading.ignore,
+		Discard:   transport.reading.discard,
 	}
 	carried.Header = make([]Field, 0, len(request.Header)+1)
 	for name, values := range request.Header {

@@ -12,8 +12,6 @@
 // Stands for a moment that was not reached.
 #define ENCARNO_NEVER UINT64_MAX
 
-// The length of `errors` in `TransportCounts`.
-#define ENCARNO_ERRORS 32
 // The body of the response is kept.
 #define ENCARNO_HTTP_KEEP 0
 
@@ -23,6 +21,9 @@
 // The body of the response isn't read: the call completes with its head, and the
 // receiver is told to send no more.
 #define ENCARNO_HTTP_IGNORE 2
+
+// The length of `errors` in `TransportCounts`.
+#define ENCARNO_ERRORS 32
 
 // What an export says.
 enum EncarnoStatus
@@ -173,6 +174,7 @@ typedef struct {
   // with code 9.
   uint64_t errors[ENCARNO_ERRORS];
 } EncarnoTransportCounts;
+
 // An HTTP request, but for its head and its body.
 typedef struct {
   // Comes back with the completion.
