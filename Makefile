@@ -66,6 +66,10 @@ clean: ## Delete what the other targets built
 demo: all component bin/nats-server ## Hit encarno's own target, and run _examples/blaster.js against a receiver of its own
 	@scripts/demo
 
+.PHONY: demo-http
+demo-http: all component bin/nats-server ## Run _examples/http/basic.js against http-component
+	@COMPONENT=http-component/http-component.wasm scripts/with-receiver ./k6 run _examples/http/basic.js
+
 .PHONY: bench
 bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
 	@bench/run $(if $(QUICK),--quick)

@@ -175,6 +175,8 @@ export interface Packet {
  * - `protocol_violation`: bytes that the protocol or the function's type doesn't allow
  * - `guest_trap`: the component trapped
  * - `guest_limit`: the component reached a limit of the receiver: memory, CPU or time
+ * - `handler_error`: an HTTP handler gave an error code instead of a response
+ * - `invalid_response`: a response that breaks the rules of HTTP
  * - `internal`: a fault of this software
  */
 export type ErrorCode =
@@ -192,6 +194,8 @@ export type ErrorCode =
   | "protocol_violation"
   | "guest_trap"
   | "guest_limit"
+  | "handler_error"
+  | "invalid_response"
   | "internal";
 
 /** What became of a call. */
@@ -273,7 +277,149 @@ export interface Blaster {
  */
 export function blaster(options: BlasterOptions): Blaster;
 
+/** `{ username, password }`, or one of k6/http's: a name and password in the URL. */
+export type HttpAuth = "basic" | "digest" | "ntlm" | { username: string; password: string };
+
+/** The params of k6/http, and `consume`. An unknown key is an error. */
+export interface HttpParams {
+  auth?: HttpAuth;
+  compression?: string;
+  /**
+   * With false the body isn't read: the receiver is told to send no more of it,
+   * `response.body` is null, and `response.timings` end with the head. In a batch
+   * all entries need the same. Default: true.
+   */
+  consume?: boolean;
+  cookies?: Record<string, string | { value: string; replace?: boolean }>;
+  headers?: Record<string, string>;
+  jar?: HttpCookieJar;
+  /** How many redirects are followed. Default: the test's `maxRedirects`. */
+  redirects?: number;
+  /** From `expectedStatuses`; null: no `wrpc_http_failed`, no tag `expected_response`. */
+  responseCallback?: unknown;
+  /** With `"none"` the body is read and not kept, at any size. Otherwise it has at most 256 MiB. */
+  responseType?: "text" | "binary" | "none";
+  tags?: Tags;
+  /** Whether a failed request throws. Default: the test's `throw`. */
+  throw?: boolean;
+  /** Default: `"60s"`. */
+  timeout?: Duration;
+}
+
+/** Text, bytes, or a form; with a file from `http.file` in it, a multipart form. */
+export type HttpBody = string | ArrayBuffer | Record<string, unknown> | null;
+
+/** A URL, or what `http.url` makes of a template. */
+export type HttpUrl = string | object;
+
+/** A response, as k6/http gives it. */
+export interface HttpResponse {
+  /** 0 if there is none. */
+  status: number;
+  /** Such as `"200 OK"`. */
+  status_text: string;
+  /** Empty if there is a response; otherwise an {@link ErrorCode}, a colon, and a sentence. */
+  error: string;
+  /** As in k6/http: 1000 and the status from 400 on, or the kind of failure. */
+  error_code: number;
+  body: string | ArrayBuffer | null;
+  /** Names as `Content-Type`; several values are joined by `", "`. */
+  headers: Record<string, string>;
+  cookies: Record<string, HttpCookie[]>;
+  /**
+   * Milliseconds. `waiting` lasts until the whole body is there; `connecting` and
+   * `tls_handshaking` are 0.
+   */
+  timings: Record<
+    "blocked" | "connecting" | "tls_handshaking" | "sending" | "waiting" | "receiving" | "duration",
+    number
+  >;
+  /** Of the last request, where redirects were followed. */
+  url: string;
+  /** `"wRPC/0.0.1"`. */
+  proto: string;
+  /** Empty: requests have no connection of their own. So are `remote_port`, `tls_version`, `tls_cipher_suite` and `ocsp`. */
+  remote_ip: string;
+  request: {
+    method: string;
+    url: string;
+    body: string;
+    headers: Record<string, string[]>;
+    cookies: Record<string, { name: string; value: string; replace: boolean }[]>;
+  };
+  json(selector?: string): unknown;
+  html(selector?: string): any;
+  submitForm(params?: object): HttpResponse;
+  clickLink(params?: object): HttpResponse;
+}
+
+/** A cookie of a response. */
+export interface HttpCookie {
+  name: string;
+  value: string;
+  domain: string;
+  path: string;
+  http_only: boolean;
+  secure: boolean;
+  max_age: number;
+  /** Milliseconds since 1970. */
+  expires: number;
+}
+
+/** k6/http's cookie jar. */
+export interface HttpCookieJar {
+  cookiesForURL(url: string): Record<string, string[]>;
+  set(url: string, name: string, value: string, attributes?: object): boolean;
+  clear(url: string): void;
+  delete(url: string, name: string): void;
+}
+
+/**
+ * The interface of k6/http over wRPC. Host and port of a URL are a name for the
+ * component: all requests go to the receiver that the options name. What k6/http
+ * would let pass throws here, before anything is sent: an unknown key of params, a
+ * header with a line break, a URL without a host, a timeout that isn't above 0.
+ */
+export interface Http {
+  get(url: HttpUrl, params?: HttpParams | null): HttpResponse;
+  head(url: HttpUrl, params?: HttpParams | null): HttpResponse;
+  post(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  put(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  patch(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  del(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  options(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  request(method: string, url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  /** Rejects only where `request` would throw. */
+  asyncRequest(method: string, url: HttpUrl, body?: HttpBody, params?: HttpParams | null): Promise<HttpResponse>;
+  /** Entries: a URL, `[method, url, body, params]` or `{ method, url, body, params }`. */
+  batch<Requests extends unknown[] | Record<string, unknown>>(
+    requests: Requests,
+  ): Requests extends unknown[] ? HttpResponse[] : Record<keyof Requests, HttpResponse>;
+  file(data: string | ArrayBuffer, filename?: string, contentType?: string): object;
+  url(parts: TemplateStringsArray, ...values: unknown[]): object;
+  cookieJar(): HttpCookieJar;
+  CookieJar: new () => HttpCookieJar;
+  expectedStatuses(...statuses: (number | { min: number; max: number })[]): object;
+  setResponseCallback(callback: object | null): void;
+}
+
+/**
+ * Makes a client whose requests go to a component that exports
+ * `wasi:http/incoming-handler@0.2`. In the init context only.
+ *
+ * ```javascript
+ * const http = wrpc.http({ nats: { url: "nats://localhost:4222", prefix: "wasmtime" } });
+ * export default function () {
+ *   http.get("http://localhost:8000/", { tags: { page: "home" } });
+ * }
+ * ```
+ *
+ * @throws TypeError for options that are missing, unknown or wrong.
+ */
+export function http(options: BlasterOptions): Http;
+
 declare const wrpc: {
   blaster: typeof blaster;
+  http: typeof http;
 };
 export default wrpc;

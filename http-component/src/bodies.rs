@@ -74,7 +74,9 @@ fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> bool {
         match stream.check_write() {
             Ok(0) => stream.subscribe().block(),
             Ok(allowed) => {
-                let taken = bytes.len().min(usize::try_from(allowed).unwrap_or(usize::MAX));
+                let taken = bytes
+                    .len()
+                    .min(usize::try_from(allowed).unwrap_or(usize::MAX));
                 let (now, later) = bytes.split_at(taken);
                 if stream.write(now).is_err() {
                     return false;

@@ -91,7 +91,9 @@ impl Guest for Component {
             }
             ("memory", Some(mib)) => {
                 let mut held = vec![0u8; (mib as usize) << 20];
-                held.iter_mut().step_by(PAGE_BYTES).for_each(|byte| *byte = 1);
+                held.iter_mut()
+                    .step_by(PAGE_BYTES)
+                    .for_each(|byte| *byte = 1);
                 let held = std::hint::black_box(held);
                 text(out, 200, &[], &(held.len() >> 20).to_string());
             }
@@ -144,7 +146,11 @@ fn echo(request: &IncomingRequest, target: &str, out: ResponseOutparam) {
         ("x-scheme", scheme.as_bytes()),
         ("x-authority", authority.as_bytes()),
     ];
-    headers.extend(echoed.iter().map(|(name, value)| (name.as_str(), value.as_slice())));
+    headers.extend(
+        echoed
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_slice())),
+    );
     for (name, value) in &received {
         if name == "content-type" {
             headers.push(("content-type", value));
@@ -171,7 +177,11 @@ fn cookies(request: &IncomingRequest) -> String {
 
 fn redirect(out: ResponseOutparam, left: u64, query: &str) {
     let status = query.parse().unwrap_or(302);
-    let query = if query.is_empty() { String::new() } else { format!("?{query}") };
+    let query = if query.is_empty() {
+        String::new()
+    } else {
+        format!("?{query}")
+    };
     let location = format!("/redirect/{left}{query}");
     text(out, status, &[("location", location.as_bytes())], "");
 }

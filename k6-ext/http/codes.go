@@ -7,10 +7,11 @@ import (
 )
 
 // invalidResponse is the code of an answer that breaks the rules of HTTP.
-const invalidResponse = "protocol_violation"
+const invalidResponse = "invalid_response"
 
-// isHTTP tells what the component says of HTTP from what the transport says.
-func isHTTP(code string) bool { return strings.HasPrefix(code, "http_") }
+// handlerError is the code of a component that answered with an error instead of
+// a response.
+const handlerError = "handler_error"
 
 // k6Error gives the error the number that k6/http has for the same thing.
 func k6Error(failure *Error) error {

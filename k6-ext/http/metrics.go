@@ -107,7 +107,7 @@ func (instruments *Instruments) complete(trail *httpext.Trail, builtin *metrics.
 	case outcome.code == invalidResponse:
 		add(instruments.invalidResponse, tags, 1)
 		add(instruments.failure, tags, 1)
-	case isHTTP(outcome.code):
+	case outcome.code == handlerError:
 		add(instruments.failure, tags, 1)
 	default:
 		add(instruments.failure, tags, 1)

@@ -222,7 +222,7 @@ pub fn is_field_value(value: &[u8]) -> bool {
 
 /// `option<fields>`, what a future of trailers holds.
 pub(crate) fn write_trailers(encoded: &mut Vec<u8>, trailers: Option<&[Field]>) {
-    option(encoded, trailers, |to, fields| write_fields(to, fields));
+    option(encoded, trailers, write_fields);
 }
 
 /// Reads what [`write_trailers`] wrote.
@@ -233,10 +233,13 @@ pub(crate) fn read_trailers(encoded: &Bytes) -> Result<Option<Vec<Field>>, Decod
     Ok(trailers)
 }
 
+/// What a future of trailers ends with.
+type Trailers = Option<Vec<Field>>;
+
 fn read_parts(
     reader: &mut Reader<'_>,
     whole: &Bytes,
-) -> Result<(Part<Bytes>, Part<Option<Vec<Field>>>), DecodeError> {
+) -> Result<(Part<Bytes>, Part<Trailers>), DecodeError> {
     let body = match reader.bit("stream")? {
         true => Part::Ready(whole.slice_ref(reader.bytes()?)),
         false => Part::Pending,
