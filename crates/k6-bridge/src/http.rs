@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::http::message::{is_field_value, is_token};
-use encarno_wrpc::http::{Field, Outcome, RequestHead};
+use encarno_wrpc::http::{Body, Field, Outcome, RequestHead};
 use encarno_wrpc::{Error, ErrorCode};
 
 use crate::completion::Ticket;
@@ -144,50 +144,44 @@ pub(crate) async fn complete(outcome: Outcome, reading: Reading, ticket: Ticket)
     };
     let head_at = timing.finished.unwrap_or_else(Instant::now);
     let head_at = head_at.saturating_duration_since(ticket.submitted);
-    let mut body = Vec::new();
-    let mut body_bytes = 0u64;
-    let mut failed = None;
-    while reading != Reading::Ignore {
-        match response.body.chunk().await {
-            Ok(None) => break,
-            Err(error) => {
-                failed = Some(error);
-                break;
-            }
-            Ok(Some(chunk)) => {
-                body_bytes += chunk.len() as u64;
-                let Reading::Keep(bytes_max) = reading else {
-                    continue;
-                };
-                if body_bytes > bytes_max as u64 {
-                    let text = format!("the body of the response is larger than {bytes_max} bytes");
-                    failed = Some(Error::new(ErrorCode::PayloadTooLarge, text));
-                    break;
-                }
-                body.push(chunk);
-            }
-        }
-    }
+    let read = read(&mut response.body, reading).await;
     if let Some(last) = response.body.traffic() {
         traffic = last;
         timing.finished = Some(Instant::now());
     }
-    let body = match body.len() {
-        1 => body.remove(0),
-        _ => body.concat().into(),
-    };
-    let result = match failed {
-        Some(error) => Err(error),
-        None => Ok(Response {
-            status: response.head.status,
-            headers: std::mem::take(&mut response.head.headers),
-            trailers: response.body.trailers().unwrap_or_default().to_vec(),
-            body,
-            body_bytes,
-            head_at,
-        }),
-    };
+    let result = read.map(|(body, body_bytes)| Response {
+        status: response.head.status,
+        headers: std::mem::take(&mut response.head.headers),
+        trailers: response.body.trailers().unwrap_or_default().to_vec(),
+        body,
+        body_bytes,
+        head_at,
+    });
     ticket.finish_http(timing, traffic, result);
+}
+
+/// What is kept of the body, and how many bytes it had, as far as it was read.
+async fn read(body: &mut Body, reading: Reading) -> Result<(Bytes, u64), Error> {
+    let mut kept = Vec::new();
+    let mut bytes = 0u64;
+    if reading == Reading::Ignore {
+        return Ok((Bytes::new(), bytes));
+    }
+    while let Some(chunk) = body.chunk().await? {
+        bytes += chunk.len() as u64;
+        if let Reading::Keep(bytes_max) = reading {
+            if bytes > bytes_max as u64 {
+                let text = format!("the body of the response is larger than {bytes_max} bytes");
+                return Err(Error::new(ErrorCode::PayloadTooLarge, text));
+            }
+            kept.push(chunk);
+        }
+    }
+    let kept = match kept.len() {
+        1 => kept.remove(0),
+        _ => kept.concat().into(),
+    };
+    Ok((kept, bytes))
 }
 
 #[cfg(test)]

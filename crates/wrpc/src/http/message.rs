@@ -402,7 +402,10 @@ mod tests {
     fn known_answers() {
         let encoded = b"\0\0\x02\x01\x04/a?b\x01\0\x01\x03h:1\x01\x03x-a\x02\x01b\x01c";
         assert_eq!(request().encode(), encoded);
-        assert_eq!(Message::decode(&Bytes::from_static(encoded)), Ok(request()));
+        assert_eq!(
+            Message::<RequestHead>::decode(&Bytes::from_static(encoded)),
+            Ok(request())
+        );
 
         let encoded = b"\0\0\0\xc9\x01\x02\x08x-method\x01\x04POST\x06x-path\x01\x02/a";
         let response = Message {
@@ -432,7 +435,7 @@ mod tests {
         let encoded = Bytes::from(message.encode());
         // Names that differ in case alone are the same name.
         message.head.headers[2].name = "x-a".into();
-        assert_eq!(Message::decode(&encoded), Ok(message));
+        assert_eq!(Message::<RequestHead>::decode(&encoded), Ok(message));
         assert_eq!(Message::<RequestHead>::check(&encoded), Ok(()));
         for cut in 0..encoded.len() {
             let error = Message::<RequestHead>::check(&encoded[..cut]);
