@@ -345,44 +345,4 @@ EncarnoStatus encarno_http_wait(uint64_t client,
 // `response` must be null, or writable and as an export left it.
 EncarnoStatus encarno_http_response_free(EncarnoHttpResponse **response);
 
-// Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
-// completion with its tag will come to the queue of the bridge, no later than its
-// timeout, with a response or with an error. On `TOO_MANY_CALLS` completions must
-// be taken first. On `BAD_OPTIONS`, `error` holds a sentence that names what is
-// wrong with the request, which the caller frees.
-//
-// `head` is a list of texts, each a length of 32 bits, little-endian, and so many
-// bytes: the method, the scheme, the host with its port, the path with its query
-// (may be empty), and then names and values of headers in turns.
-//
-// # Safety
-// `request`, `head` and `body` must be readable; all are copied. `error` must be
-// writable.
-EncarnoStatus encarno_http_submit(uint64_t client,
-                                  const EncarnoHttpRequest *request,
-                                  EncarnoView head,
-                                  EncarnoView body,
-                                  EncarnoOwnedBytes *error);
-
-// Submits an HTTP request, and where few calls are in flight waits for it, as
-// `encarno_blast_wait` does. On `OK`, `completion` is filled, what it holds is the
-// caller's to free, and nothing comes to the queue. On `PENDING` the completion
-// will come to the queue, as after `encarno_http_submit`.
-//
-// # Safety
-// As `encarno_http_submit`; `completion` must be writable.
-EncarnoStatus encarno_http_wait(uint64_t client,
-                                const EncarnoHttpRequest *request,
-                                EncarnoView head,
-                                EncarnoView body,
-                                EncarnoCompletion *completion,
-                                EncarnoOwnedBytes *error);
-
-// Frees the response of a completion with all that it holds, and empties
-// `response`, so that freeing it again does nothing.
-//
-// # Safety
-// `response` must be null, or writable and as an export left it.
-EncarnoStatus encarno_http_response_free(EncarnoHttpResponse **response);
-
 #endif  /* ENCARNO_H */

@@ -18,7 +18,6 @@ fn header_is_current() {
         .with_config(cbindgen::Config::from_file(root.join("cbindgen.toml")).unwrap())
         .with_src(root.join("src/abi/types.rs"))
         .with_src(root.join("src/abi/mod.rs"))
-        .with_src(root.join("src/abi/http.rs"))
         .generate()
         .expect("the source")
         .write(&mut generated);
