@@ -74,7 +74,11 @@ impl Toxiproxy {
 
     /// Asks its API.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        let body = body.to_string();
+        // A body that it doesn't read would make it reset the connection.
+        let body = match body {
+            Value::Null => String::new(),
+            body => body.to_string(),
+        };
         let mut stream = TcpStream::connect(&self.api).expect("toxiproxy's API");
         let patience = Some(Duration::from_secs(20));
         stream.set_read_timeout(patience).expect("a timeout");

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use encarno_test_peers::{Toxiproxy, json};
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::tcp::serve::Settings;
 use encarno_wrpc::tcp::{Client, Options};
@@ -269,4 +270,66 @@ async fn more_connections_than_may_be() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let [_, single] = server.clients();
     echoes(&single, b"there is room").await;
+}
+
+/// Both ways of a connection, each over its own proxy.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_end_whatever_the_network_does() {
+    let echo = Echo::start_with("127.0.0.1:0", Settings::default()).await;
+    let known = [
+        ErrorCode::ConnectionLost,
+        ErrorCode::ConnectionRefused,
+        ErrorCode::ReceiverGone,
+        ErrorCode::Timeout,
+        ErrorCode::ProtocolViolation,
+    ];
+    for reuse in [true, false] {
+        let proxy = Toxiproxy::start(&echo.addr.to_string());
+        let client = Client::new(Options {
+            reuse,
+            ..Options::new(proxy.address()).unwrap()
+        });
+        echoes(&client, b"before").await;
+        // Whether calls get through: always, or not while the network is broken.
+        for (toxic, attributes, gets_through) in [
+            ("latency", json!({"latency": 40, "jitter": 20}), true),
+            ("bandwidth", json!({"rate": 1000}), true), // KB/s
+            (
+                "slicer",
+                json!({"average_size": 9, "size_variation": 5, "delay": 5}),
+                true,
+            ),
+            ("limit_data", json!({"bytes": 20_000}), false),
+            ("reset_peer", json!({"timeout": 50}), false),
+            ("timeout", json!({"timeout": 0}), false),
+        ] {
+            proxy.add(toxic, &attributes);
+            let timeout_ms = if gets_through { 10_000 } else { 700 };
+            let payloads: Vec<_> = (0..20u8).map(|number| vec![number; 2000]).collect();
+            let calls = payloads
+                .iter()
+                .map(|payload| call(&client, "echo", list(payload), timeout_ms));
+            let outcomes = futures_util::future::join_all(calls).await;
+            for (payload, outcome) in payloads.iter().zip(outcomes) {
+                match outcome.result {
+                    Ok(result) => assert_eq!(result, list(payload), "{toxic}, reuse: {reuse}"),
+                    Err(error) => assert!(
+                        !gets_through && known.contains(&error.code),
+                        "{toxic}, reuse: {reuse}: {error}"
+                    ),
+                }
+            }
+            proxy.clear();
+            // What the broken network left behind holds nobody up for long.
+            let mut healed = false;
+            for _ in 0..20 {
+                let outcome = call(&client, "echo", list(b"after"), 1000).await;
+                healed |= outcome.result.is_ok();
+                if healed {
+                    break;
+                }
+            }
+            assert!(healed, "{toxic}, reuse: {reuse}: no call succeeds any more");
+        }
+    }
 }
