@@ -246,7 +246,8 @@ export interface Result {
  * - `wrpc_transport_errors`, counter: failed calls, with the tag `error_code`; those
  *   that were cut off are not among them
  *
- * Losses, reconnects and messages are of NATS alone.
+ * Over TCP with `pool: 0` there are no losses, reconnects and messages; dropped
+ * messages are of NATS alone.
  *
  * A part that a failed call didn't reach has no sample. A call that is cut off by
  * the end of the test leaves none at all, as with k6's own modules.

@@ -116,7 +116,15 @@ impl Counters {
         add(&self.messages_dropped, 1);
     }
 
-    /// Counts the bytes of a call, for a transport that doesn't count its messages.
+    pub(crate) fn message_sent(&self) {
+        add(&self.messages_sent, 1);
+    }
+
+    pub(crate) fn message_received(&self) {
+        add(&self.messages_received, 1);
+    }
+
+    /// Counts the bytes of a call, for a transport whose messages carry several calls'.
     pub fn carried(&self, traffic: Traffic) {
         add(&self.bytes_sent, traffic.bytes_sent);
         add(&self.bytes_received, traffic.bytes_received);

@@ -120,7 +120,7 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
     let peer = connector.peer();
     let limit = connector.options().connect_timeout;
     match timeout(limit, exchange_prefaces(&mut stream, peer)).await {
-        Ok(Ok(true)) => Ok(Way::Shared(Connection::new(stream, peer))),
+        Ok(Ok(true)) => Ok(Way::Shared(Connection::new(stream, Arc::clone(&connector)))),
         Ok(Ok(false)) => Ok(Way::Single),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::new(

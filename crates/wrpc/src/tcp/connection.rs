@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt as _;
 use super::frames::{self, Function};
 use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind, Message};
 use super::outbox::Outbox;
-use super::stream::Stream;
+use super::stream::{Connector, Stream};
 use super::{READ_BYTES, RESULT_BYTES_MAX};
 use crate::chunks::Chunks;
 use crate::task::AbortOnDrop;
@@ -34,7 +34,7 @@ pub(super) struct Connection {
 
 struct Shared {
     state: Mutex<State>,
-    peer: String,
+    connector: Arc<Connector>,
 }
 
 #[derive(Default)]
@@ -60,10 +60,10 @@ struct PendingCall {
 
 impl Connection {
     /// A connection over a stream on which both prefaces were exchanged.
-    pub(super) fn new(stream: Stream, peer: &str) -> Self {
+    pub(super) fn new(stream: Stream, connector: Arc<Connector>) -> Self {
         let shared = Arc::new(Shared {
             state: Mutex::default(),
-            peer: peer.to_owned(),
+            connector,
         });
         let mut socket = Socket {
             stream,
@@ -199,6 +199,7 @@ impl Open<'_> {
             }
             let rest = rest.take().unwrap_or_default();
             messages::put(&mut state.out, kind, self.number(), beginning, rest);
+            self.shared.connector.counters().message_sent();
             state.wake_task();
             Poll::Ready(Ok(()))
         })
@@ -229,6 +230,7 @@ impl Open<'_> {
                 &[],
                 Bytes::new(),
             );
+            self.shared.connector.counters().message_sent();
             state.wake_task();
         }
         Some(call)
@@ -332,6 +334,7 @@ impl Shared {
         let now = Instant::now();
         let mut state = lock(&self.state);
         while let Some(message) = messages::take(inbox)? {
+            self.connector.counters().message_received();
             if message.kind == Kind::GoAway {
                 state.is_going_away = true;
                 continue;
@@ -346,7 +349,10 @@ impl Shared {
     }
 
     fn lost(&self, reason: &dyn std::fmt::Display) -> Error {
-        let text = format!("the connection to {} was lost: {reason}", self.peer);
+        let text = format!(
+            "the connection to {} was lost: {reason}",
+            self.connector.peer()
+        );
         Error::new(ErrorCode::ConnectionLost, text)
     }
 
@@ -354,6 +360,9 @@ impl Shared {
     fn lose(&self, error: Error) {
         let now = Instant::now();
         let mut state = lock(&self.state);
+        if !state.is_going_away {
+            self.connector.lost();
+        }
         for call in state.calls.values_mut() {
             let mut error = error.clone();
             if call.accepted.is_some() && error.code == ErrorCode::ConnectionLost {

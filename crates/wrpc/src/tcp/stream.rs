@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct Connector {
     options: Options,
     counters: Arc<Counters>,
     peer: String,
+    /// A connection was lost, and no other one made since.
+    lost: AtomicBool,
     /// Made at the first connection: it reads files.
     tls: OnceLock<Result<Arc<ClientConfig>, Error>>,
 }
@@ -38,6 +41,7 @@ impl Connector {
             peer: options.peer(),
             options,
             counters,
+            lost: AtomicBool::new(false),
             tls: OnceLock::new(),
         }
     }
@@ -55,10 +59,21 @@ impl Connector {
         let began = Instant::now();
         let connected = self.try_connect().await;
         match &connected {
+            Ok(_) if self.lost.swap(false, Ordering::Relaxed) => self.counters.reconnected(),
             Ok(_) => self.counters.connected(began.elapsed()),
             Err(_) => self.counters.not_connected(),
         }
         connected
+    }
+
+    /// Counts a connection that was lost while it was to be used on.
+    pub(super) fn lost(&self) {
+        self.lost.store(true, Ordering::Relaxed);
+        self.counters.lost();
+    }
+
+    pub(super) fn counters(&self) -> &Counters {
+        &self.counters
     }
 
     async fn try_connect(&self) -> Result<Stream, Error> {

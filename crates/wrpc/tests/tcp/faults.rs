@@ -1,12 +1,13 @@
 //! Peers that go, stay silent, or refuse.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use encarno_test_peers::{Toxiproxy, json};
-use encarno_wrpc::ErrorCode;
 use encarno_wrpc::tcp::serve::Settings;
 use encarno_wrpc::tcp::{Client, Options};
+use encarno_wrpc::{Counters, ErrorCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -332,4 +333,28 @@ async fn calls_end_whatever_the_network_does() {
             assert!(healed, "{toxic}, reuse: {reuse}: no call succeeds any more");
         }
     }
+}
+
+#[tokio::test]
+async fn what_connections_do_is_counted() {
+    let echo = Echo::start().await;
+    let counters = Arc::<Counters>::default();
+    let client = Client::counted(echo.options(), Arc::clone(&counters));
+    for _ in 0..3 {
+        echoes(&client, b"x").await;
+    }
+    let counted = counters.counted();
+    assert_eq!((counted.connects, counted.connect_failures), (1, 0));
+    assert_eq!((counted.losses, counted.reconnects), (0, 0));
+    assert_eq!(counted.messages_sent, 3);
+    assert!(counted.messages_received >= 3, "{counted:?}");
+
+    let addr = echo.addr.to_string();
+    drop(echo);
+    error(call(&client, "echo", list(b"x"), 1000).await);
+    let _echo = Echo::start_with(&addr, settings()).await;
+    echoes(&client, b"y").await;
+    let counted = counters.counted();
+    assert_eq!((counted.losses, counted.reconnects), (1, 1), "{counted:?}");
+    assert_eq!(counted.connects, 1, "{counted:?}");
 }
