@@ -24,7 +24,7 @@ type Client struct {
 	instruments *Instruments
 	addTags     func(*metrics.TagSet) *metrics.TagSet
 
-	// The state that k6's code sees during a call.
+	// The state that k6's code sees during a call, or for the rest of a turn.
 	current *lib.State
 
 	// Metrics and tags as they were at the last call, and ours in their place:
@@ -73,12 +73,17 @@ func (client *Client) State() *lib.State {
 	if state == nil {
 		return nil
 	}
-	// Asked outside of a call of ours, such as by a form that is submitted: room
-	// for as many redirects as k6 follows unasked, and then some.
-	derived, collector := client.derive(state, 64, reading{})
-	if client.Context() != nil {
+	// Asked outside of a call of ours, such as by a form that is submitted: what
+	// that leaves is passed on once the script's turn is over.
+	derived, collector := client.derive(state, 4, reading{})
+	client.current = derived
+	client.RegisterCallback()(func() error {
+		if client.current == derived {
+			client.current = nil
+		}
 		collector.flush(client.Context())
-	}
+		return nil
+	})
 	return derived
 }
 

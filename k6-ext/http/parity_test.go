@@ -332,6 +332,18 @@ func TestSamples(t *testing.T) {
 	require.Equal(t, "false", second["expected_response"])
 }
 
+// A form is submitted by k6's code itself, past our functions.
+func TestFormsAndLinksAreCounted(t *testing.T) {
+	address := server(t).URL
+	script := ofOurs(t, address)
+	_, err := script.run(`const page = http.get(url + "/html");
+		for (let n = 0; n < 20; n++) page.submitForm();
+		http.get(url + "/echo");
+		page.clickLink();`, address)
+	require.NoError(t, err)
+	require.Len(t, script.emitted()["wrpc_http_response"], 23)
+}
+
 // failing gives no answer, or a strange one.
 type failing struct {
 	answer *Answer
