@@ -222,7 +222,11 @@ impl Calls {
             Ok(slot) => Ok(slot),
             Err(_) => {
                 responder.accept().await;
-                self.slot(deadline).await
+                tokio::select! {
+                    biased;
+                    slot = self.slot(deadline) => slot,
+                    () = responder.caller_gone() => return,
+                }
             }
         };
         let (request, _slot) = match (request, slot) {

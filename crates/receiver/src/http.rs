@@ -222,8 +222,13 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     end = body => end.unwrap_or_else(|_| Err(timed_out())),
                     () = responder.caller_gone() => return,
                 };
+                let is_done = end.is_err();
                 if let Err(error) = streams.end(end).await {
                     tracing::warn!(%error, "the end of a response was lost");
+                }
+                // A guest that writes a body which nobody takes would wait for ever.
+                if is_done {
+                    return;
                 }
             }
             (Beginning::Head(_), None) => return, // it is only begun where it can go on

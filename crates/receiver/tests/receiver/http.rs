@@ -165,11 +165,12 @@ async fn bodies_of_every_size_go_both_ways() {
 #[tokio::test]
 async fn a_body_that_is_not_wanted_is_not_sent() {
     let nats = NatsServer::start();
-    let arguments = ["--max-concurrency", "1"];
+    let arguments = ["--max-concurrency", "1", "--timeout", "10m"];
     let _receiver = Receiver::start(&nats.url(), &component(), &arguments);
     let client = Client::connect(&nats.url()).await;
     for _ in 0..3 {
-        // A terabyte would hold the only slot until the receiver's timeout.
+        // A terabyte would hold the only slot until the receiver's timeout, and the
+        // next request would not be answered within the client's.
         let path = "/bytes/1000000000000";
         let mut response = client.response("GET", path, Bytes::new()).await.unwrap();
         assert!(response.body.chunk().await.unwrap().is_some());
