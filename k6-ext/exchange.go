@@ -5,17 +5,16 @@ package wrpc
 
 #cgo noescape encarno_http_wait
 #cgo nocallback encarno_http_wait
+#cgo noescape encarno_http_submit
+#cgo nocallback encarno_http_submit
 #cgo noescape encarno_http_response_free
 #cgo nocallback encarno_http_response_free
 */
 import "C"
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
-	"io"
 	"sync"
 	"time"
 	"unsafe"
@@ -30,104 +29,127 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.response)-72]
 )
 
-// A body that a script reads is at most that large.
-const bodyBytesMax = 256 << 20
-
-// link carries the requests of one client, for many goroutines.
+// link carries the requests of one client.
 type link struct {
 	client *client
-	mutex  sync.Mutex // of the client's idle calls
+	mutex  sync.Mutex // of the client's idle calls: ends are told on another goroutine
 }
 
 var _ http.Exchanger = &link{}
 
-// httpAnswer is a response as it came over the bridge.
-type httpAnswer struct {
-	status    int
-	header    []http.Field
-	body      []byte
-	bodyBytes uint64
-	head      time.Duration
-}
-
-// Exchange makes a request and waits for its answer, or for the end of the context.
-func (link *link) Exchange(ctx context.Context, request *http.Request) (*http.Answer, error) {
-	done, err := link.call(ctx, request)
-	if err != nil {
-		return nil, err
-	}
-	timing := http.Timing{Queued: done.sent, Accepted: never, Answered: never}
-	if done.sent != never && done.accepted != never {
-		timing.Accepted = max(done.accepted-done.sent, 0)
-	}
-	if done.errorCode != "" {
-		if done.errorCode == "cancelled" && ctx.Err() != nil {
-			return nil, ctx.Err()
-		}
-		return nil, &http.Error{Code: done.errorCode, Text: done.errorText, Timing: timing}
-	}
-	answer := done.answer
-	if done.accepted != never {
-		timing.Answered = max(answer.head-done.accepted, 0)
-	}
-	return &http.Answer{
-		Status: answer.status,
-		Header: answer.header,
-		Body:   io.NopCloser(bytes.NewReader(answer.body)),
-		Unread: answer.bodyBytes - uint64(len(answer.body)),
-		Timing: timing,
-	}, nil
-}
-
-func (link *link) call(ctx context.Context, request *http.Request) (completion, error) {
-	link.mutex.Lock()
-	call := link.client.take()
-	link.mutex.Unlock()
-	defer func() {
-		link.mutex.Lock()
-		defer link.mutex.Unlock()
-		link.client.give(call)
-	}()
-	timeout := timeoutMax
-	if deadline, ok := ctx.Deadline(); ok {
-		timeout = min(max(time.Until(deadline), time.Nanosecond), timeoutMax)
-	}
-	carried := C.EncarnoHttpRequest{
-		tag:            C.uint64_t(call.tag),
-		timeout_ns:     C.uint64_t(timeout),
-		body_bytes_max: bodyBytesMax,
-		reading:        C.ENCARNO_HTTP_KEEP,
-	}
-	switch {
-	case request.Ignore:
-		carried.reading = C.ENCARNO_HTTP_IGNORE
-	case request.Discard:
-		carried.reading = C.ENCARNO_HTTP_DISCARD
-	}
+// Wait makes a request and waits for its end, or for that of the context.
+func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome {
+	call := link.take()
+	defer link.give(call)
+	carried := newHTTPRequest(call.tag, request)
 	var done C.EncarnoCompletion
 	var reason C.EncarnoOwnedBytes
-	request.Sent()
 	head := headOf(request)
-	status := C.encarno_http_wait(link.client.handle, &carried, view(head), view(request.Body), &done, &reason)
+	status := C.encarno_http_wait(link.client.handle, &carried, view(head), view(bytesOf(request.Body)), &done, &reason)
 	switch status {
 	case C.ENCARNO_STATUS_OK:
-		return link.client.bridge.convert(&done, time.Now()), nil
+		completion := link.client.bridge.convert(&done, time.Now())
+		return completion.outcome()
 	case C.ENCARNO_STATUS_PENDING:
-	case C.ENCARNO_STATUS_BAD_OPTIONS:
-		return completion{}, errors.New(takeText(&reason))
 	default:
-		return completion{}, submitError(status)
+		return refused(status, &reason)
 	}
 	select {
 	case <-call.done:
 	case <-ctx.Done():
-		// Its own deadline ends the call by itself, about now.
-		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			link.client.cancel()
-		}
-		<-call.done
+		link.client.cancel()
+		<-call.done // at once
 	}
-	return call.completion, nil
+	return call.completion.outcome()
+}
+
+// Start makes a request, whose end is told on the goroutine that reads the queue.
+func (link *link) Start(request *http.Request, ended func(*http.Outcome)) {
+	submitted := link.take()
+	submitted.notify = func(call *call) {
+		outcome := call.completion.outcome()
+		link.give(call)
+		ended(outcome)
+	}
+	carried := newHTTPRequest(submitted.tag, request)
+	var reason C.EncarnoOwnedBytes
+	head := headOf(request)
+	status := C.encarno_http_submit(link.client.handle, &carried, view(head), view(bytesOf(request.Body)), &reason)
+	if status != C.ENCARNO_STATUS_OK {
+		link.give(submitted)
+		ended(refused(status, &reason))
+	}
+}
+
+// Cancel gives up the requests that are in flight.
+func (link *link) Cancel() { link.client.cancel() }
+
+func (link *link) take() *call {
+	link.mutex.Lock()
+	defer link.mutex.Unlock()
+	return link.client.take()
+}
+
+func (link *link) give(call *call) {
+	link.mutex.Lock()
+	defer link.mutex.Unlock()
+	call.completion = completion{} // it may hold a large body
+	link.client.give(call)
+}
+
+func newHTTPRequest(tag uint64, request *http.Request) C.EncarnoHttpRequest {
+	return C.EncarnoHttpRequest{
+		tag:            C.uint64_t(tag),
+		timeout_ns:     C.uint64_t(min(request.Timeout, timeoutMax)),
+		body_bytes_max: http.BodyBytesMax,
+		reading:        readings[request.Reading],
+	}
+}
+
+var readings = [...]C.uint32_t{
+	http.Keep:    C.ENCARNO_HTTP_KEEP,
+	http.Discard: C.ENCARNO_HTTP_DISCARD,
+	http.Ignore:  C.ENCARNO_HTTP_IGNORE,
+}
+
+// refused is the end of a request that was never one.
+func refused(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) *http.Outcome {
+	text := submitError(status).Error()
+	if status == C.ENCARNO_STATUS_BAD_OPTIONS {
+		text = takeText(reason)
+	}
+	return &http.Outcome{
+		Err:    &http.Error{Code: "internal", Text: text},
+		Timing: http.Timing{Sent: never, Accepted: never, Head: never},
+		End:    time.Now(),
+	}
+}
+
+// outcome is what an HTTP request's completion says.
+func (done *completion) outcome() *http.Outcome {
+	outcome := &http.Outcome{
+		Timing:   http.Timing{Sent: done.sent, Accepted: done.accepted, Head: never, Finished: done.finished},
+		Sent:     done.bytesSent,
+		Received: done.bytesReceived,
+		End:      done.arrived,
+	}
+	if done.errorCode != "" {
+		outcome.Err = &http.Error{Code: done.errorCode, Text: done.errorText}
+		return outcome
+	}
+	outcome.Status = done.answer.status
+	outcome.Header = done.answer.header
+	outcome.Body = done.answer.body
+	outcome.Timing.Head = done.answer.head
+	return outcome
+}
+
+// httpAnswer is a response as it came over the bridge.
+type httpAnswer struct {
+	status int
+	header []http.Field
+	body   []byte
+	head   time.Duration
 }
 
 // headOf writes a head as the library reads it: texts, each with its length.
@@ -152,15 +174,15 @@ func headOf(request *http.Request) []byte {
 func takeAnswer(owned **C.EncarnoHttpResponse) *httpAnswer {
 	response := *owned
 	taken := &httpAnswer{
-		status:    int(response.status),
-		bodyBytes: uint64(response.body_bytes),
-		head:      duration(response.head_ns),
-		body:      C.GoBytes(unsafe.Pointer(response.body.data), C.int(response.body.length)),
+		status: int(response.status),
+		head:   duration(response.head_ns),
+		body:   C.GoBytes(unsafe.Pointer(response.body.data), C.int(response.body.length)),
 	}
-	texts := C.GoBytes(unsafe.Pointer(response.headers.data), C.int(response.headers.length))
+	// One copy, of which names and values are parts.
+	texts := C.GoStringN((*C.char)(unsafe.Pointer(response.headers.data)), C.int(response.headers.length))
 	next := func() string {
-		length := binary.LittleEndian.Uint32(texts)
-		text := string(texts[4 : 4+length])
+		length := binary.LittleEndian.Uint32(bytesOf(texts[:4]))
+		text := texts[4 : 4+length]
 		texts = texts[4+length:]
 		return text
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/encarno/encarno/k6-ext/http"
 )
 
-// http is wrpc.http(): k6/http, over a link.
+// http is wrpc.http(): the functions of k6/http, over a link.
 func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
 	if module.vu.InitEnv() == nil || module.vu.State() != nil {

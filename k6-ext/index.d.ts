@@ -279,7 +279,7 @@ export interface Blaster {
 export function blaster(options: BlasterOptions): Blaster;
 
 /** `{ username, password }`, or one of k6/http's: a name and password in the URL. */
-export type HttpAuth = "basic" | "digest" | "ntlm" | { username: string; password: string };
+export type HttpAuth = "basic" | "digest" | { username: string; password: string };
 
 /** The params of k6/http, and `consume`. An unknown key is an error. */
 export interface HttpParams {
@@ -287,8 +287,7 @@ export interface HttpParams {
   compression?: string;
   /**
    * With false the body isn't read: the receiver is told to send no more of it,
-   * `response.body` is null, and `response.timings` end with the head. In a batch
-   * all entries need the same. Default: true.
+   * `response.body` is null, and `response.timings` end with the head. Default: true.
    */
   consume?: boolean;
   cookies?: Record<string, string | { value: string; replace?: boolean }>;
@@ -328,8 +327,10 @@ export interface HttpResponse {
   headers: Record<string, string>;
   cookies: Record<string, HttpCookie[]>;
   /**
-   * Milliseconds. `waiting` lasts until the whole body is there; `connecting` and
-   * `tls_handshaking` are 0.
+   * Milliseconds, by the library's clock. `blocked`: until the request was sent, which
+   * includes making the connection; `waiting`: from there to the head of the response;
+   * `receiving`: from there to the end of its body; `duration`: the last two together.
+   * `connecting`, `tls_handshaking` and `sending` are 0.
    */
   timings: Record<
     "blocked" | "connecting" | "tls_handshaking" | "sending" | "waiting" | "receiving" | "duration",
@@ -390,7 +391,10 @@ export interface Http {
   del(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
   options(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
   request(method: string, url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
-  /** Rejects only where `request` would throw. */
+  /**
+   * Rejects only where a failed `request` would throw; misuse throws at once. Thousands
+   * may be in flight for one VU: they hold neither a thread nor a goroutine.
+   */
   asyncRequest(method: string, url: HttpUrl, body?: HttpBody, params?: HttpParams | null): Promise<HttpResponse>;
   /** Entries: a URL, `[method, url, body, params]` or `{ method, url, body, params }`. */
   batch<Requests extends unknown[] | Record<string, unknown>>(

@@ -54,6 +54,9 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 		},
 	}
 	requests, err := http.NewInstruments(registry)
+	requests.Pushed = func(ctx context.Context, at time.Time, state *lib.State) {
+		theReporter.reportIfDue(ctx, at, state, &added.transports)
+	}
 	added.http = requests
 	return added, errors.Join(append(all, err)...)
 }

@@ -1,8 +1,10 @@
 package http
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/grafana/sobek"
 	"go.k6.io/k6/v2/js/common"
@@ -14,153 +16,169 @@ import (
 
 var errNotInInit = errors.New("a request can't be made in the init context: put it into the default function")
 
-// Client is what wrpc.http() gives to one VU: an instance of k6/http of its own,
-// for which the VU's state has another transport and other metrics. All its
-// methods run on the VU's goroutine.
+// Client is what wrpc.http() gives to one VU. All its methods run on the VU's
+// goroutine.
 type Client struct {
-	modules.VU
-
+	vu          modules.VU
 	exchanger   Exchanger
 	instruments *Instruments
 	addTags     func(*metrics.TagSet) *metrics.TagSet
 
-	// The state that k6's code sees during a call, or for the rest of a turn.
-	current *lib.State
+	// What a response is judged by where its request doesn't say; nil: not at all.
+	expected *expectedStatuses
 
-	// Metrics and tags as they were at the last call, and ours in their place:
-	// they change rarely.
-	builtin, replaced     *metrics.BuiltinMetrics
+	// Tags of the VU as they were at the last call, and with ours added: they change
+	// rarely.
 	tagsBefore, tagsAfter *metrics.TagSet
-}
 
-// functions make requests. Their params are the argument at that position; -1 for
-// batch, whose entries have params each.
-var functions = map[string]int{
-	"get": 1, "head": 1,
-	"post": 2, "put": 2, "patch": 2, "del": 2, "options": 2,
-	"request": 3, "asyncRequest": 3,
-	"batch": -1,
+	// Promises that aren't settled yet, all of one iteration, and what ends the watch
+	// over its context.
+	unsettled int
+	unwatch   func() bool
 }
 
 // New makes the object that a script calls k6/http's functions of.
 func New(
 	vu modules.VU, exchanger Exchanger, instruments *Instruments, addTags func(*metrics.TagSet) *metrics.TagSet,
 ) (*sobek.Object, error) {
-	client := &Client{VU: vu, exchanger: exchanger, instruments: instruments, addTags: addTags}
-	inner, ok := k6http.New().NewModuleInstance(client).Exports().Default.(*sobek.Object)
+	client := &Client{
+		vu: vu, exchanger: exchanger, instruments: instruments, addTags: addTags, expected: defaultExpected,
+	}
+	// What makes no requests is k6's: url, file, cookieJar, CookieJar and the constants.
+	object, ok := k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)
 	if !ok {
 		return nil, errors.New("k6/http exports something else than expected")
 	}
-	for name, position := range functions {
-		function, ok := sobek.AssertFunction(inner.Get(name))
-		if !ok {
-			return nil, fmt.Errorf("k6/http has no function %s", name)
-		}
-		if err := inner.Set(name, client.wrap(name, position, function)); err != nil {
+	functions := map[string]func(sobek.FunctionCall) sobek.Value{
+		"get":                 client.bodiless("get", http.MethodGet),
+		"head":                client.bodiless("head", http.MethodHead),
+		"post":                client.bodied("post", http.MethodPost),
+		"put":                 client.bodied("put", http.MethodPut),
+		"patch":               client.bodied("patch", http.MethodPatch),
+		"del":                 client.bodied("del", http.MethodDelete),
+		"options":             client.bodied("options", http.MethodOptions),
+		"request":             client.request,
+		"asyncRequest":        client.asyncRequest,
+		"batch":               client.batch,
+		"expectedStatuses":    client.expectedStatuses,
+		"setResponseCallback": client.setResponseCallback,
+	}
+	for name, function := range functions {
+		if err := object.Set(name, function); err != nil {
 			return nil, err
 		}
 	}
-	return inner, nil
+	return object, nil
 }
 
-// State is what k6's code asks for: the VU's state, with the transport and the
-// metrics of this client.
-func (client *Client) State() *lib.State {
-	if client.current != nil {
-		return client.current
-	}
-	state := client.VU.State()
-	if state == nil {
-		return nil
-	}
-	// Asked outside of a call of ours, such as by a form that is submitted: what
-	// that leaves is passed on once the script's turn is over.
-	derived, collector := client.derive(state, 4, reading{})
-	client.current = derived
-	client.RegisterCallback()(func() error {
-		if client.current == derived {
-			client.current = nil
+// bodiless is get and head: (url, params).
+func (client *Client) bodiless(name, method string) func(sobek.FunctionCall) sobek.Value {
+	return func(call sobek.FunctionCall) sobek.Value {
+		if state := client.vu.State(); state != nil && len(call.Arguments) > 2 {
+			state.Logger.Warnf("http.%s only accepts a url and a params argument (2 arguments), but %d were given",
+				name, len(call.Arguments))
 		}
-		collector.flush(client.Context())
-		return nil
-	})
-	return derived
+		return client.perform(name, arguments{method, call.Argument(0), nil, call.Argument(1)})
+	}
 }
 
-func (client *Client) derive(state *lib.State, room int, reading reading) (*lib.State, *collector) {
-	collector := &collector{
-		instruments: client.instruments,
-		state:       state,
-		samples:     make(chan metrics.SampleContainer, room),
+// bodied is the rest: (url, body, params).
+func (client *Client) bodied(name, method string) func(sobek.FunctionCall) sobek.Value {
+	return func(call sobek.FunctionCall) sobek.Value {
+		return client.perform(name, arguments{method, call.Argument(0), call.Argument(1), call.Argument(2)})
 	}
-	derived := *state
-	derived.Samples = collector.samples
-	derived.Transport = &transport{client.exchanger, collector, reading}
-	if client.builtin != state.BuiltinMetrics {
-		client.builtin = state.BuiltinMetrics
-		client.replaced = client.instruments.inPlaceOf(state.BuiltinMetrics)
+}
+
+// request is request(method, url, body, params).
+func (client *Client) request(call sobek.FunctionCall) sobek.Value {
+	return client.perform("request", client.ofRequest("request", call))
+}
+
+// ofRequest reads the arguments of request and asyncRequest.
+func (client *Client) ofRequest(name string, call sobek.FunctionCall) arguments {
+	method := call.Argument(0)
+	if common.IsNullish(method) || !isToken(method.String()) {
+		client.throw(name, misuse{errors.New("the method must be a token such as GET")})
 	}
-	derived.BuiltinMetrics = client.replaced
+	return arguments{method.String(), call.Argument(1), call.Argument(2), call.Argument(3)}
+}
+
+// perform makes a request and waits for its response.
+func (client *Client) perform(name string, given arguments) sobek.Value {
+	response, err := client.do(name, given)
+	if err != nil {
+		client.throw(name, err)
+	}
+	return client.vu.Runtime().ToValue(response)
+}
+
+func (client *Client) do(name string, given arguments) (*Response, error) {
+	state := client.stateFor(name)
+	call, err := client.parse(state, given)
+	if err != nil {
+		return client.unparsed(state, err)
+	}
+	ctx := client.vu.Context()
+	if state.RPSLimit != nil {
+		if err := state.RPSLimit.Wait(ctx); err != nil {
+			return nil, err
+		}
+	}
+	for request := call.begin(); request != nil; {
+		request = call.step(client.exchanger.Wait(ctx, request))
+	}
+	return call.result()
+}
+
+// stateFor is the VU's state, without which there are no requests.
+func (client *Client) stateFor(name string) *lib.State {
+	state := client.vu.State()
+	if state == nil {
+		client.throw(name, errNotInInit)
+	}
+	return state
+}
+
+// unparsed is what becomes of arguments that k6/http doesn't throw for.
+func (client *Client) unparsed(state *lib.State, err error) (*Response, error) {
+	if _, ok := errors.AsType[misuse](err); ok || state.Options.Throw.Bool {
+		return nil, err
+	}
+	state.Logger.WithField("error", err).Warn("Request Failed")
+	return client.failed(err), nil
+}
+
+// throw ends the script's call.
+func (client *Client) throw(name string, err error) {
+	runtime := client.vu.Runtime()
+	if misuse, ok := errors.AsType[misuse](err); ok {
+		panic(runtime.NewTypeError(fmt.Sprintf("%s(): %v", name, misuse)))
+	}
+	common.Throw(runtime, err)
+}
+
+// tags are those of the VU with those of the client.
+func (client *Client) tags(state *lib.State) metrics.TagsAndMeta {
 	tags := state.Tags.GetCurrentValues()
 	if tags.Tags != client.tagsBefore {
 		client.tagsBefore = tags.Tags
 		client.tagsAfter = client.addTags(tags.Tags)
 	}
-	derived.Tags = lib.NewVUStateTags(client.tagsAfter)
-	if len(tags.Metadata) > 0 {
-		derived.Tags.Modify(func(own *metrics.TagsAndMeta) { own.Metadata = tags.Metadata })
-	}
-	return &derived, collector
+	tags.Tags = client.tagsAfter
+	return tags
 }
 
-// wrap checks what k6's code would let pass, and gives it the state of this call.
-func (client *Client) wrap(name string, position int, function sobek.Callable) func(sobek.FunctionCall) sobek.Value {
-	return func(call sobek.FunctionCall) sobek.Value {
-		runtime := client.Runtime()
-		state := client.VU.State()
-		if state == nil {
-			common.Throw(runtime, errNotInInit)
-		}
-		arguments := call.Arguments
-		wanted, room, err := reading{}, 4, error(nil)
-		if position < 0 {
-			batch := call.Argument(0)
-			batch, wanted, room, err = client.readBatch(batch)
-			arguments = append([]sobek.Value{batch}, arguments[min(1, len(arguments)):]...)
-		} else {
-			arguments, wanted, err = client.readRequest(position, arguments)
-		}
-		if err != nil {
-			panic(runtime.NewTypeError(fmt.Sprintf("%s(): %v", name, err)))
-		}
-		derived, collector := client.derive(state, room, wanted)
-		client.current = derived
-		result, err := function(sobek.Undefined(), arguments...)
-		client.current = nil
-		ctx := client.Context()
-		if name != "asyncRequest" || err != nil {
-			collector.flush(ctx)
-			if err != nil {
-				panic(err)
-			}
-			return result
-		}
-		client.whenSettled(result, func() { collector.flush(ctx) })
-		return result
+// watch gives up what is in flight when the iteration ends before its promises do.
+func (client *Client) watch(ctx context.Context) {
+	if client.unsettled == 0 {
+		client.unwatch = context.AfterFunc(ctx, client.exchanger.Cancel)
 	}
+	client.unsettled++
 }
 
-// whenSettled calls the function before the script learns of the promise's end.
-func (client *Client) whenSettled(promise sobek.Value, settled func()) {
-	runtime := client.Runtime()
-	then, ok := sobek.AssertFunction(promise.ToObject(runtime).Get("then"))
-	if !ok {
-		return
+func (client *Client) settled() {
+	client.unsettled--
+	if client.unsettled == 0 {
+		client.unwatch()
 	}
-	react := runtime.ToValue(func(sobek.FunctionCall) sobek.Value {
-		settled()
-		return sobek.Undefined()
-	})
-	// It can't throw: the promise is k6's, and the reactions are ours.
-	_, _ = then(promise, react, react)
 }

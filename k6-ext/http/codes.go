@@ -1,22 +1,27 @@
 package http
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
-// invalidResponse is the code of an answer that breaks the rules of HTTP.
-const invalidResponse = "invalid_response"
+// Codes of the library's list that mean something here.
+const (
+	invalidResponse = "invalid_response" // the answer breaks the rules of HTTP
+	handlerError    = "handler_error"    // the component gave an error instead of an answer
+	cancelled       = "cancelled"        // the test or the iteration ended
+	timedOut        = "timeout"
+)
 
-// handlerError is the code of a component that answered with an error instead of
-// a response.
-const handlerError = "handler_error"
-
-// k6Error gives the error the number that k6/http has for the same thing.
+// k6Error gives the error the number and the text that k6/http has for the same thing.
 func k6Error(failure *Error) error {
 	// k6's type of codes isn't exported: only a constant becomes one.
 	switch failure.Code {
+	case timedOut:
+		return httpext.NewK6Error(1050, "request timeout", failure)
 	case "unresolved_host":
 		return httpext.NewK6Error(1101, failure.Error(), failure)
 	case "connection_refused":
@@ -28,6 +33,14 @@ func k6Error(failure *Error) error {
 	default:
 		return httpext.NewK6Error(1000, failure.Error(), failure)
 	}
+}
+
+// codeOf gives number and text of an error, as a response shows them.
+func codeOf(err error) (int, string) {
+	if known, ok := errors.AsType[httpext.K6Error](err); ok {
+		return int(known.Code), known.Message
+	}
+	return 1000, err.Error()
 }
 
 // isToken is RFC 9110, section 5.6.2.
@@ -46,4 +59,20 @@ func isToken(name string) bool {
 // isFieldValue is RFC 9110, section 5.5.
 func isFieldValue(value string) bool {
 	return !strings.ContainsAny(value, "\x00\r\n")
+}
+
+// check looks at what the peer says, which may be anyone.
+func (outcome *Outcome) check() *Error {
+	if outcome.Err != nil {
+		return outcome.Err
+	}
+	if outcome.Status < 200 || outcome.Status > 999 {
+		return &Error{invalidResponse, fmt.Sprintf("the answer has the status %d", outcome.Status)}
+	}
+	for _, field := range outcome.Header {
+		if !isToken(field.Name) || !isFieldValue(field.Value) {
+			return &Error{invalidResponse, fmt.Sprintf("the answer's header %q isn't one", field.Name)}
+		}
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
+	"runtime"
 	"sort"
 	"strings"
 	"testing"
@@ -29,43 +30,71 @@ import (
 )
 
 // overHTTP carries requests to an ordinary server, byte for byte as they came.
-type overHTTP struct{ transport http.RoundTripper }
-
-// untraced keeps the hooks of k6's code from those of this connection.
-type untraced struct{ context.Context }
-
-func (untraced) Value(any) any { return nil }
+type overHTTP struct {
+	transport http.RoundTripper
+	inFlight  context.Context
+	cancel    context.CancelFunc
+}
 
 // to gives an exchanger whose requests all go to one server, as over a link: the
 // authority is just a name.
-func to(address string) overHTTP {
+func to(t *testing.T, address string) *overHTTP {
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(address, "http://"))
 	}
-	return overHTTP{&http.Transport{DisableCompression: true, DialContext: dial}}
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	return &overHTTP{&http.Transport{DisableCompression: true, DialContext: dial}, ctx, cancel}
 }
 
-func (over overHTTP) Exchange(ctx context.Context, request *Request) (*Answer, error) {
+func (over *overHTTP) Start(request *Request, ended func(*Outcome)) {
+	go func() { ended(over.Wait(over.inFlight, request)) }()
+}
+
+func (over *overHTTP) Cancel() { over.cancel() }
+
+func (over *overHTTP) Wait(ctx context.Context, request *Request) *Outcome {
+	ctx, cancel := context.WithTimeout(ctx, request.Timeout)
+	defer cancel()
+	outcome := &Outcome{Timing: Timing{1, 2, 3, 4}, Sent: 1, Received: 1}
+	err := over.exchange(ctx, request, outcome)
+	outcome.End = time.Now()
+	switch {
+	case err == nil:
+	case errors.Is(err, context.DeadlineExceeded):
+		outcome.Err = &Error{"timeout", err.Error()}
+	case errors.Is(err, context.Canceled):
+		outcome.Err = &Error{"cancelled", err.Error()}
+	default:
+		outcome.Err = &Error{"connection_lost", err.Error()}
+	}
+	return outcome
+}
+
+func (over *overHTTP) exchange(ctx context.Context, request *Request, outcome *Outcome) error {
 	target := request.Scheme + "://" + request.Authority + request.Target
-	carried, err := http.NewRequestWithContext(untraced{ctx}, request.Method, target, bytes.NewReader(request.Body))
+	carried, err := http.NewRequestWithContext(ctx, request.Method, target, strings.NewReader(request.Body))
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for _, field := range request.Header {
 		carried.Header.Add(field.Name, field.Value)
 	}
-	request.Sent()
 	response, err := over.transport.RoundTrip(carried)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	answer := &Answer{Status: response.StatusCode, Body: response.Body, Timing: Timing{1, 2, 3}}
+	defer func() { _ = response.Body.Close() }()
+	outcome.Status = response.StatusCode
 	for name, values := range response.Header {
 		for _, value := range values {
-			answer.Header = append(answer.Header, Field{strings.ToLower(name), value})
+			outcome.Header = append(outcome.Header, Field{strings.ToLower(name), value})
 		}
 	}
-	return answer, nil
+	if request.Reading == Keep {
+		outcome.Body, err = io.ReadAll(response.Body)
+	}
+	return err
 }
 
 // server answers as a component of the examples would.
@@ -153,9 +182,9 @@ type script struct {
 }
 
 func newScript(t *testing.T, makeHTTP func(modules.VU, *metrics.Registry) *sobek.Object) *script {
-	runtime := modulestest.NewRuntime(t)
-	registry := runtime.VU.InitEnv().Registry
-	require.NoError(t, runtime.VU.Runtime().Set("http", makeHTTP(runtime.VU, registry)))
+	vu := modulestest.NewRuntime(t)
+	registry := vu.VU.InitEnv().Registry
+	require.NoError(t, vu.VU.Runtime().Set("http", makeHTTP(vu.VU, registry)))
 	jar, err := cookiejar.New(nil)
 	require.NoError(t, err)
 	samples := make(chan metrics.SampleContainer, 10_000)
@@ -169,9 +198,9 @@ func newScript(t *testing.T, makeHTTP func(modules.VU, *metrics.Registry) *sobek
 		BatchPerHost: null.IntFrom(6),
 		SystemTags:   &metrics.DefaultSystemTagSet,
 	}
-	runtime.MoveToVUContext(&lib.State{
+	vu.MoveToVUContext(&lib.State{
 		Options:        options,
-		BuiltinMetrics: runtime.BuiltinMetrics,
+		BuiltinMetrics: vu.BuiltinMetrics,
 		Logger:         logger,
 		Transport:      &http.Transport{DisableCompression: true, DialContext: (&net.Dialer{}).DialContext},
 		CookieJar:      jar,
@@ -179,7 +208,7 @@ func newScript(t *testing.T, makeHTTP func(modules.VU, *metrics.Registry) *sobek
 		BufferPool:     lib.NewBufferPool(),
 		Tags:           lib.NewVUStateTags(registry.RootTagSet().With("scenario", "default").With("group", "")),
 	})
-	return &script{runtime, t, samples, log}
+	return &script{vu, t, samples, log}
 }
 
 func ofK6(t *testing.T) *script {
@@ -199,7 +228,7 @@ func over(t *testing.T, exchanger Exchanger) *script {
 	})
 }
 
-func ofOurs(t *testing.T, address string) *script { return over(t, to(address)) }
+func ofOurs(t *testing.T, address string) *script { return over(t, to(t, address)) }
 
 // run gives what the script returns as JSON.
 func (script *script) run(body, url string) (string, error) {
@@ -345,44 +374,40 @@ func TestFormsAndLinksAreCounted(t *testing.T) {
 }
 
 // failing gives no answer, or a strange one.
-type failing struct {
-	answer *Answer
-	err    error
-}
+type failing struct{ outcome Outcome }
 
-func (failing failing) Exchange(_ context.Context, request *Request) (*Answer, error) {
-	request.Sent()
-	return failing.answer, failing.err
-}
+func (failing failing) Wait(context.Context, *Request) *Outcome { return &failing.outcome }
+
+func (failing failing) Start(_ *Request, ended func(*Outcome)) { ended(&failing.outcome) }
+
+func (failing) Cancel() {}
 
 func TestFailures(t *testing.T) {
-	body := io.NopCloser(strings.NewReader("x"))
-	broken := io.NopCloser(io.MultiReader(strings.NewReader("x"), failingReader{&Error{Code: "connection_lost", Text: "gone"}}))
 	for name, test := range map[string]struct {
-		failing
+		outcome Outcome
 		seen    string
 		emitted string
 		code    string
 	}{
-		"refused": {failing{err: &Error{Code: "connection_refused", Text: "nobody"}},
+		"refused": {Outcome{Err: &Error{"connection_refused", "nobody"}},
 			`[0,"connection_refused: nobody",1212]`, "wrpc_transport_error", "connection_refused"},
-		"no responders": {failing{err: &Error{Code: "no_responders", Text: "nobody"}},
+		"no responders": {Outcome{Err: &Error{"no_responders", "nobody"}},
 			`[0,"no_responders: nobody",1000]`, "wrpc_transport_error", "no_responders"},
-		"timeout": {failing{err: &Error{Code: "timeout", Text: "late"}},
+		"timeout": {Outcome{Err: &Error{"timeout", "late"}},
 			`[0,"request timeout",1050]`, "wrpc_transport_error", "timeout"},
-		"component": {failing{err: &Error{Code: "handler_error", Text: "oh"}},
+		"component": {Outcome{Err: &Error{"handler_error", "oh"}},
 			`[0,"handler_error: oh",1000]`, "wrpc_http_error", "handler_error"},
-		"status": {failing{answer: &Answer{Status: 7, Body: body}},
+		"status": {Outcome{Status: 7},
 			`[0,"invalid_response: the answer has the status 7",1000]`, "wrpc_http_invalid_response", "invalid_response"},
-		"header": {failing{answer: &Answer{Status: 200, Header: []Field{{"a b", "c"}}, Body: body}},
+		"header": {Outcome{Status: 200, Header: []Field{{"a b", "c"}}},
 			`[0,"invalid_response: the answer's header \"a b\" isn't one",1000]`, "wrpc_http_invalid_response", "invalid_response"},
-		"value": {failing{answer: &Answer{Status: 200, Header: []Field{{"a", "b\r\nc: d"}}, Body: body}},
+		"value": {Outcome{Status: 200, Header: []Field{{"a", "b\r\nc: d"}}},
 			`[0,"invalid_response: the answer's header \"a\" isn't one",1000]`, "wrpc_http_invalid_response", "invalid_response"},
-		"body": {failing{answer: &Answer{Status: 200, Body: broken, Timing: noTiming}},
+		"lost": {Outcome{Err: &Error{"connection_lost", "gone"}},
 			`[0,"connection_lost: gone",1220]`, "wrpc_transport_error", "connection_lost"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			script := over(t, test.failing)
+			script := over(t, failing{test.outcome})
 			seen, err := script.run(`const r = http.get("http://there/"); return [r.status, r.error, r.error_code];`, "")
 			require.NoError(t, err)
 			require.Equal(t, test.seen, seen)
@@ -396,31 +421,28 @@ func TestFailures(t *testing.T) {
 	}
 }
 
-type failingReader struct{ err error }
-
-func (failing failingReader) Read([]byte) (int, error) { return 0, failing.err }
-
 func TestWhatAScriptMayNotSay(t *testing.T) {
-	script := over(t, failing{err: errors.New("it was sent")})
+	script := over(t, failing{Outcome{Err: &Error{"internal", "it was sent"}}})
 	for code, said := range map[string]string{
 		`http.get("http://a/", { time: 1 })`: "get(): params.time isn't known: there are auth,",
 		`http.get("http:///a")`:              `get(): the URL "http:///a" has no host`,
 		`http.get("ftp://a/")`:               `get(): the URL "ftp://a/" begins neither`,
 		`http.get()`:                         "get(): the URL is missing",
 		`http.get("http://a/", "b")`:         "get(): params must be an object, not b",
-		`http.post("http://a/", "", { headers: { "a b": "c" } })`:                 `post(): params.headers: "a b" can't be`,
-		`http.post("http://a/", "", { headers: { a: "b\nc" } })`:                  "post(): params.headers: the value of a has a line break",
-		`http.get("http://a/", { timeout: -1 })`:                                  "get(): params.timeout: -1:",
-		`http.get("http://a/", { timeout: "soon" })`:                              "get(): params.timeout: soon:",
-		`http.get("http://a/", { redirects: -1 })`:                                "get(): params.redirects: -1 is below 0",
-		`http.get("http://a/", { auth: "token" })`:                                `get(): params.auth: "token" isn't known`,
-		`http.get("http://a/", { auth: { username: "a" } })`:                      "get(): params.auth: { username, password } is expected",
-		`http.request("G T", "http://a/")`:                                        "request(): the method must be a token",
-		`http.batch([["GET", "http://a/", null, { wait: 1 }]])`:                   "batch(): entry 0: params.wait isn't known",
-		`http.batch(["http://a/", { url: "http://", method: "GET" }])`:            "batch(): entry 1: the URL",
-		`http.batch([["GET", "http://a/", null, {consume: false}], "http://a/"])`: "batch(): consume:",
-		`http.asyncRequest("GET", "nowhere")`:                                     "asyncRequest(): the URL",
-		`http.post("http://a/", 5, { throw: true })`:                              "unknown request body type",
+		`http.post("http://a/", "", { headers: { "a b": "c" } })`:      `post(): params.headers: "a b" can't be`,
+		`http.post("http://a/", "", { headers: { a: "b\nc" } })`:       "post(): params.headers: the value of a has a line break",
+		`http.get("http://a/", { timeout: -1 })`:                       "get(): params.timeout: -1:",
+		`http.get("http://a/", { timeout: "soon" })`:                   "get(): params.timeout: soon:",
+		`http.get("http://a/", { redirects: -1 })`:                     "get(): params.redirects: -1 is below 0",
+		`http.get("http://a/", { auth: "token" })`:                     `get(): params.auth: "token" isn't known`,
+		`http.get("http://a/", { auth: { username: "a" } })`:           "get(): params.auth: { username, password } is expected",
+		`http.request("G T", "http://a/")`:                             "request(): the method must be a token",
+		`http.batch([["GET", "http://a/", null, { wait: 1 }]])`:        "batch(): entry 0: params.wait isn't known",
+		`http.batch(["http://a/", { url: "http://", method: "GET" }])`: "batch(): entry 1: the URL",
+		`http.get("http://a/", { auth: "ntlm" })`:                      "get(): params.auth: ntlm authenticates a connection",
+		`http.get("http://a/", { jar: {} })`:                           "get(): params.jar: a jar from",
+		`http.asyncRequest("GET", "nowhere")`:                          "asyncRequest(): the URL",
+		`http.post("http://a/", 5, { throw: true })`:                   "unknown request body type",
 	} {
 		seen, err := script.run(`try { `+code+`; } catch (error) { return String(error); }`, "")
 		require.NoError(t, err, code)
@@ -444,43 +466,70 @@ func TestAuthByNameAndPassword(t *testing.T) {
 	}
 }
 
-// endless is a body that nobody could read whole.
-type endless struct{ closed chan struct{} }
+// noting keeps what it was asked for, and answers with nothing in it.
+type noting struct{ requests *[]*Request }
 
-func (endless) Read(into []byte) (int, error) { return len(into), nil }
-func (body endless) Close() error             { close(body.closed); return nil }
-
-func TestConsumeFalseReadsNoBody(t *testing.T) {
-	closed := make(chan struct{})
-	script := over(t, failing{answer: &Answer{Status: 200, Body: endless{closed}}})
-	seen, err := script.run(`const r = http.get("http://a/", { consume: false }); return [r.status, r.body];`, "")
-	require.NoError(t, err)
-	require.Equal(t, `[200,null]`, seen)
-	<-closed
+func (noting noting) Wait(_ context.Context, request *Request) *Outcome {
+	*noting.requests = append(*noting.requests, request)
+	return &Outcome{Status: 200}
 }
 
+func (noting noting) Start(request *Request, ended func(*Outcome)) { ended(noting.Wait(context.Background(), request)) }
+
+func (noting) Cancel() {}
+
+func TestConsumeFalseReadsNoBody(t *testing.T) {
+	var requests []*Request
+	script := over(t, noting{&requests})
+	seen, err := script.run(`const bodies = [http.get("http://a/", { consume: false }), http.get("http://a/", { responseType: "none" }),
+		...http.batch([["GET", "http://a/", null, { consume: false }], "http://a/"])].map((response) => response.body);
+		return bodies;`, "")
+	require.NoError(t, err)
+	require.Equal(t, `[null,null,null,""]`, seen)
+	var read []Reading
+	for _, request := range requests {
+		read = append(read, request.Reading)
+	}
+	require.Equal(t, []Reading{Ignore, Discard, Ignore, Keep}, read)
+}
+
+// later answers all at once, once they are all there; nothing waits meanwhile.
+type later struct {
+	count   int
+	waiting []func(*Outcome)
+	most    int // goroutines
+}
+
+func (*later) Wait(context.Context, *Request) *Outcome { panic("not asynchronous") }
+
+func (later *later) Start(_ *Request, ended func(*Outcome)) {
+	later.waiting = append(later.waiting, ended)
+	later.most = max(later.most, runtime.NumGoroutine())
+	if len(later.waiting) < later.count {
+		return
+	}
+	waiting := later.waiting
+	later.waiting = nil
+	go func() {
+		for _, ended := range waiting {
+			ended(&Outcome{Status: 204})
+		}
+	}()
+}
+
+func (*later) Cancel() {}
+
 func TestTenThousandInFlight(t *testing.T) {
-	release := make(chan struct{})
-	time.AfterFunc(200*time.Millisecond, func() { close(release) })
-	script := over(t, waiting{release})
+	exchanger := &later{count: 10_000}
+	script := over(t, exchanger)
+	before := runtime.NumGoroutine()
 	seen, err := script.run(`const all = [];
 		for (let n = 0; n < 10000; n++) all.push(http.asyncRequest("GET", "http://a/" + n));
 		const found = await Promise.all(all);
 		return found.filter((response) => response.status === 204).length;`, "")
 	require.NoError(t, err)
 	require.Equal(t, "10000", seen)
-}
-
-type waiting struct{ release chan struct{} }
-
-func (waiting waiting) Exchange(ctx context.Context, request *Request) (*Answer, error) {
-	request.Sent()
-	select {
-	case <-waiting.release:
-		return &Answer{Status: 204, Body: http.NoBody}, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+	require.Less(t, exchanger.most, before+10, "goroutines with 10,000 requests in flight")
 }
 
 func TestOptionsOfTheTestAreRespected(t *testing.T) {

@@ -1,0 +1,156 @@
+package http
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/grafana/sobek"
+	"go.k6.io/k6/v2/js/common"
+	"go.k6.io/k6/v2/lib"
+	"go.k6.io/k6/v2/lib/netext/httpext"
+)
+
+// arguments are what a script gave for one request; what is missing is nil, undefined
+// or null.
+type arguments struct {
+	method                string
+	url, body, parameters sobek.Value
+}
+
+// misuse is what k6/http would let pass. It throws a TypeError.
+type misuse struct{ error }
+
+// parse makes a call of the arguments. Its errors are either misuse or what k6/http
+// says itself.
+func (client *Client) parse(state *lib.State, given arguments) (*call, error) {
+	address, err := readURL(given.url)
+	if err != nil {
+		return nil, misuse{err}
+	}
+	parsed := &call{
+		client: client,
+		state:  state,
+		named:  address,
+		first:  hop{method: given.method, url: address.GetURL(), header: make(http.Header, 2)},
+		params: params{
+			timeout:   60 * time.Second,
+			redirects: state.Options.MaxRedirects,
+			throw:     state.Options.Throw.Bool,
+			expected:  client.expected,
+			jar:       state.CookieJar,
+			tags:      client.tags(state),
+		},
+	}
+	if state.Options.DiscardResponseBodies.Bool {
+		parsed.responseType = httpext.ResponseTypeNone
+	}
+	// Params may override a header that the body needs.
+	if err := parsed.readBody(given.body); err != nil {
+		return nil, err
+	}
+	parsed.first.header["User-Agent"] = []string{state.Options.UserAgent.String}
+	if err := parsed.readParams(client.vu.Runtime(), given.parameters); err != nil {
+		return nil, err
+	}
+	parsed.keepSecret()
+	if parsed.jar != nil {
+		parsed.first.setCookies(parsed.jar, parsed.cookies)
+	}
+	return parsed, nil
+}
+
+// readURL checks a URL.
+func readURL(value sobek.Value) (httpext.URL, error) {
+	if common.IsNullish(value) {
+		return httpext.URL{}, misuse{fmt.Errorf("the URL is missing")}
+	}
+	address, err := httpext.ToURL(value.Export())
+	if err != nil {
+		return address, fmt.Errorf("the URL can't be read: %w", err)
+	}
+	return address, checkURL(address.GetURL(), address.URL)
+}
+
+func checkURL(parsed *url.URL, written string) error {
+	switch {
+	case parsed == nil:
+		return fmt.Errorf("the URL %q can't be read", written)
+	case parsed.Host == "":
+		return fmt.Errorf("the URL %q has no host", written)
+	case parsed.Scheme != "http" && parsed.Scheme != "https":
+		return fmt.Errorf("the URL %q begins neither with http:// nor with https://", written)
+	}
+	return nil
+}
+
+// keepSecret takes name and password out of the URL, where they aren't to be sent as
+// they are.
+func (call *call) keepSecret() {
+	if call.auth != "digest" || call.first.url.User == nil {
+		return
+	}
+	anonymous := *call.first.url
+	anonymous.User = nil
+	call.first.url, call.first.user = &anonymous, call.first.url.User
+}
+
+// batchEntry reads one entry of a batch: a URL, [method, url, body, params] or
+// { method, url, body, params }.
+func batchEntry(key string, entry sobek.Value) (arguments, error) {
+	object, ok := entry.(*sobek.Object)
+	if !ok {
+		return arguments{http.MethodGet, entry, nil, nil}, nil
+	}
+	if object.ClassName() == "Array" {
+		given := arguments{"", object.Get("1"), object.Get("2"), object.Get("3")}
+		method, ok := stringOf(object.Get("0"))
+		if given.url == nil {
+			return given, fmt.Errorf("invalid batch request '%v'", entry.Export())
+		} else if !ok {
+			return given, fmt.Errorf("invalid method type '%#v'", exported(object.Get("0")))
+		}
+		given.method = method
+		return given, checkMethod(method)
+	}
+	if _, ok := object.Export().(httpext.URL); ok {
+		return arguments{http.MethodGet, entry, nil, nil}, nil
+	}
+	given := arguments{http.MethodGet, object.Get("url"), object.Get("body"), object.Get("params")}
+	if given.url == nil {
+		return given, fmt.Errorf("batch request %s doesn't have a url key", key)
+	}
+	if value := object.Get("method"); value != nil {
+		method, ok := stringOf(value)
+		if !ok {
+			return given, fmt.Errorf("invalid method type '%#v'", exported(value))
+		}
+		given.method = strings.ToUpper(method)
+		if slices.Contains([]string{http.MethodGet, http.MethodHead}, given.method) {
+			given.body = nil
+		}
+	}
+	return given, checkMethod(given.method)
+}
+
+func checkMethod(method string) error {
+	if !isToken(method) {
+		return misuse{fmt.Errorf("the method %q must be a token such as GET", method)}
+	}
+	return nil
+}
+
+func stringOf(value sobek.Value) (string, bool) {
+	text, ok := exported(value).(string)
+	return text, ok
+}
+
+func exported(value sobek.Value) any {
+	if value == nil {
+		return nil
+	}
+	return value.Export()
+}

@@ -1,0 +1,253 @@
+package http
+
+import (
+	"fmt"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.k6.io/k6/v2/lib"
+	"go.k6.io/k6/v2/lib/netext/httpext"
+	"go.k6.io/k6/v2/metrics"
+)
+
+// protocol is what response.proto and the tag proto say.
+const protocol = "wRPC/0.0.1"
+
+// call is one request of a script, and the requests that follow from it: redirects,
+// and the answer to a digest's challenge. It is driven from outside: begin gives the
+// first request, step the next, until there is none; then result has the response.
+type call struct {
+	client *Client
+	state  *lib.State
+	params
+
+	named   httpext.URL
+	first   hop
+	body    string
+	hasBody bool
+
+	now      hop
+	hops     int // requests before this one, but for those that a digest repeats
+	stripped bool
+	judged   bool
+	deadline time.Time
+
+	response *httpext.Response
+	err      error
+}
+
+// hop is one request on the way.
+type hop struct {
+	method    string
+	url       *url.URL
+	host      string // of the header Host, where the script gave one
+	header    http.Header
+	user      *url.Userinfo // for a digest; of the URL itself otherwise
+	digest    string        // what answers a challenge
+	forbidden bool          // the body isn't sent again
+}
+
+// begin gives the first request.
+func (call *call) begin() *Request {
+	shown := &httpext.Request{
+		Method:  call.first.method,
+		URL:     call.first.url.String(),
+		Headers: call.first.header,
+		Body:    call.body,
+		Cookies: requestCookies(call.first.header),
+	}
+	if call.auth == "digest" {
+		shown.URL = call.named.GetURL().String()
+	}
+	call.response = &httpext.Response{
+		URL:     call.named.URL,
+		Request: shown,
+		Headers: map[string]string{},
+		Cookies: map[string][]*httpext.HTTPCookie{},
+	}
+	call.compress()
+	call.checkLength()
+	if _, ok := call.tags.Tags.Get("name"); !ok && call.state.Options.SystemTags.Has(metrics.TagName) &&
+		call.named.Name != "" && call.named.Name != call.named.Clean() {
+		call.tags.SetSystemTagOrMeta(metrics.TagName, call.named.Name)
+	}
+	call.now = call.first
+	call.deadline = time.Now().Add(call.timeout)
+	return call.request(call.timeout)
+}
+
+// request is the hop as it goes over the wire.
+func (call *call) request(timeout time.Duration) *Request {
+	hop := &call.now
+	request := &Request{
+		Method:    hop.method,
+		Scheme:    hop.url.Scheme,
+		Authority: hop.url.Host,
+		Target:    hop.url.RequestURI(),
+		Header:    make([]Field, 0, len(hop.header)+2),
+		Timeout:   timeout,
+	}
+	if hop.host != "" {
+		request.Authority = hop.host
+	}
+	switch {
+	case call.ignore:
+		request.Reading = Ignore
+	case call.responseType == httpext.ResponseTypeNone:
+		request.Reading = Discard
+	}
+	for name, values := range hop.header {
+		lower := strings.ToLower(name)
+		switch lower {
+		case "host", "transfer-encoding", "trailer": // as net/http: they are the carrier's
+			continue
+		case "user-agent":
+			if values[0] == "" {
+				continue
+			}
+		}
+		for _, value := range values {
+			request.Header = append(request.Header, Field{lower, textproto.TrimString(value)})
+		}
+	}
+	if authorization := call.authorization(); authorization != "" {
+		request.Header = append(request.Header, Field{"authorization", authorization})
+	}
+	if !hop.forbidden {
+		request.Body = call.body
+	}
+	// As net/http does it: a method that expects a body says that there is none.
+	expects := hop.method == http.MethodPost || hop.method == http.MethodPut || hop.method == http.MethodPatch
+	if len(request.Body) > 0 || expects {
+		request.Header = append(request.Header, Field{"content-length", strconv.Itoa(len(request.Body))})
+	}
+	return request
+}
+
+// step takes what became of the last request, and gives the next one or nil.
+func (call *call) step(outcome *Outcome) *Request {
+	if failure := outcome.check(); failure != nil {
+		call.fail(outcome, k6Error(failure), failure.Code)
+		return nil
+	}
+	follows, err := call.answerChallenge(outcome), error(nil)
+	if !follows {
+		follows, err = call.redirect(outcome)
+	}
+	if err != nil {
+		call.fail(outcome, err, "")
+		return nil
+	}
+	if !follows {
+		call.finish(outcome)
+		return nil
+	}
+	// The library refuses what is too late.
+	return call.request(max(time.Until(call.deadline), 1))
+}
+
+// finish makes the response of the last answer.
+func (call *call) finish(outcome *Outcome) {
+	response := call.response
+	body, err := call.readAnswer(outcome)
+	response.Body = body
+	if err != nil {
+		call.fail(outcome, err, "")
+		return
+	}
+	call.emit(outcome, &call.now, nil, "")
+	if cookies := answerCookies(outcome.Header); len(cookies) > 0 {
+		if call.jar != nil {
+			call.jar.SetCookies(call.now.url, cookies)
+		}
+		response.Cookies = shownCookies(cookies)
+	}
+	response.URL = call.now.url.String()
+	response.Status = outcome.Status
+	response.StatusText = statusText(outcome.Status)
+	response.Proto = protocol
+	response.Timings = timings(outcome.Timing)
+	if outcome.Status >= 400 {
+		response.ErrorCode = 1000 + outcome.Status
+	}
+	for _, field := range outcome.Header {
+		name := textproto.CanonicalMIMEHeaderKey(field.Name)
+		if before, ok := response.Headers[name]; ok {
+			response.Headers[name] = before + ", " + field.Value
+		} else {
+			response.Headers[name] = field.Value
+		}
+	}
+}
+
+// fail makes the response of an error. The code is the library's, if it has one.
+func (call *call) fail(outcome *Outcome, err error, code string) {
+	call.response.ErrorCode, call.response.Error = codeOf(err)
+	call.response.Timings = timings(outcome.Timing)
+	call.emit(outcome, &call.now, err, code)
+	method := call.first.method
+	call.err = &url.Error{Op: method[:1] + strings.ToLower(method[1:]), URL: clean(call.now.url), Err: err}
+	if !call.throw && code != cancelled {
+		call.state.Logger.WithField("error", call.err).Warn("Request Failed")
+	}
+}
+
+// result is what the script gets once no request follows.
+func (call *call) result() (*Response, error) {
+	if call.err != nil && call.throw {
+		return nil, call.err
+	}
+	if body, ok := call.response.Body.([]byte); ok {
+		call.response.Body = call.client.vu.Runtime().NewArrayBuffer(body)
+	}
+	return &Response{Response: call.response, client: call.client}, nil
+}
+
+// readAnswer gives the body as the script wants it.
+func (call *call) readAnswer(outcome *Outcome) (any, error) {
+	if call.ignore || call.responseType == httpext.ResponseTypeNone ||
+		outcome.Status == http.StatusNoContent || outcome.Status == http.StatusNotModified {
+		return nil, nil
+	}
+	body, err := decompressed(outcome.Body, headerOf(outcome.Header, "content-encoding"))
+	if call.responseType == httpext.ResponseTypeBinary {
+		return append([]byte{}, body...), err
+	}
+	return textOf(body), err
+}
+
+// headerOf gives the first value of a header.
+func headerOf(header []Field, name string) string {
+	for _, field := range header {
+		if strings.EqualFold(field.Name, name) {
+			return field.Value
+		}
+	}
+	return ""
+}
+
+// clean is a URL without the name and password that it may have.
+func clean(full *url.URL) string {
+	if full.User == nil {
+		return full.String()
+	}
+	anonymous := *full
+	anonymous.User = nil
+	mask := "****@"
+	if _, ok := full.User.Password(); ok {
+		mask = "****:****@"
+	}
+	text, scheme := anonymous.String(), len(full.Scheme)+len("://")
+	return text[:scheme] + mask + text[scheme:]
+}
+
+func statusText(status int) string {
+	if text := http.StatusText(status); text != "" {
+		return strconv.Itoa(status) + " " + text
+	}
+	return fmt.Sprint(status, " ")
+}

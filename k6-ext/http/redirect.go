@@ -1,0 +1,111 @@
+package http
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/sirupsen/logrus"
+)
+
+// redirect goes on to where the answer points, by the rules of net/http's client and
+// k6's limit. It says whether there is a next request.
+func (call *call) redirect(outcome *Outcome) (bool, error) {
+	last := call.now
+	next := hop{method: last.method, forbidden: last.forbidden}
+	switch outcome.Status {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
+		next.forbidden = true
+		if last.method != http.MethodGet && last.method != http.MethodHead {
+			next.method = http.MethodGet
+		}
+	case http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+	default:
+		return false, nil
+	}
+	location := headerOf(outcome.Header, "location")
+	if location == "" {
+		return false, nil
+	}
+	written, err := url.Parse(location)
+	if err != nil {
+		return false, fmt.Errorf("failed to parse Location header %q: %w", location, err)
+	}
+	next.url = last.url.ResolveReference(written)
+	if call.hops++; int64(call.hops) > call.redirects.Int64 {
+		if !call.redirects.Valid {
+			call.state.Logger.WithFields(logrus.Fields{"url": clean(call.first.url)}).Warnf(
+				"Stopped after %d redirects and returned the redirection; pass { redirects: n }"+
+					" in request params or set global maxRedirects to silence this", call.hops)
+		}
+		return false, nil
+	}
+	if err := checkURL(next.url, next.url.String()); err != nil {
+		return false, fmt.Errorf("redirected: %w", err)
+	}
+	if last.host != "" && last.host != last.url.Host && !written.IsAbs() {
+		next.host = last.host
+	}
+	if last.url.Scheme == next.url.Scheme && last.url.Host == next.url.Host {
+		next.user = last.user
+	}
+	call.response.URL = next.url.String()
+	call.emit(outcome, &last, nil, "")
+	call.copyHeader(&next)
+	if referer := refererOf(last.url, next.url, next.header.Get("Referer")); referer != "" {
+		next.header.Set("Referer", referer)
+	}
+	if call.jar != nil {
+		if cookies := answerCookies(outcome.Header); len(cookies) > 0 {
+			call.jar.SetCookies(last.url, cookies)
+		}
+		next.header.Del("Cookie")
+		next.setCookies(call.jar, call.cookies)
+	}
+	call.now = next
+	return true, nil
+}
+
+// copyHeader gives the next request the header of the first, without what is of a body
+// that isn't sent again, and without secrets once it goes elsewhere.
+func (call *call) copyHeader(next *hop) {
+	if next.url.Host != call.first.url.Host && !isWithin(next.url.Hostname(), call.first.url.Hostname()) {
+		call.stripped = true
+	}
+	next.header = make(http.Header, len(call.first.header)+1)
+	for name, values := range call.first.header {
+		switch name {
+		case "Authorization", "Www-Authenticate", "Cookie", "Cookie2", "Proxy-Authorization", "Proxy-Authenticate":
+			if call.stripped {
+				continue
+			}
+		case "Content-Encoding", "Content-Language", "Content-Location", "Content-Type":
+			if next.forbidden {
+				continue
+			}
+		}
+		next.header[name] = values
+	}
+}
+
+// isWithin says whether a host is the other or below it. An address is below none.
+func isWithin(host, other string) bool {
+	return host == other || !strings.ContainsAny(host, ":%") && strings.HasSuffix(host, "."+other)
+}
+
+// refererOf is the header of RFC 9110, section 10.1.3.
+func refererOf(last, next *url.URL, given string) string {
+	if last.Scheme == "https" && next.Scheme == "http" {
+		return ""
+	}
+	if given != "" {
+		return given
+	}
+	if last.User == nil {
+		return last.String()
+	}
+	anonymous := *last
+	anonymous.User = nil
+	return anonymous.String()
+}
