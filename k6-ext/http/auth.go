@@ -54,7 +54,7 @@ func (call *call) answerChallenge(outcome *Outcome) bool {
 	if challenge == nil {
 		return false
 	}
-	answer := challenge.answer(hop.method, hop.url.RequestURI(), hop.user.Username(), password(hop))
+	answer := challenge.answer(hop.method, hop.url.RequestURI(), hop.user.Username(), password(hop), rand.Text())
 	if answer == "" {
 		return false
 	}
@@ -114,8 +114,9 @@ func unquote(text string) (value, rest string) {
 	return unquoted.String(), ""
 }
 
-// answer is the header Authorization, or empty for what isn't known: RFC 7616, 3.4.
-func (challenge challenge) answer(method, uri, name, secret string) string {
+// answer is the header Authorization, or empty for what isn't known: RFC 7616, 3.4. The
+// last argument is the client's nonce.
+func (challenge challenge) answer(method, uri, name, secret, once string) string {
 	algorithm, session := strings.CutSuffix(strings.ToLower(challenge["algorithm"]), "-sess")
 	var newHash func() hash.Hash
 	switch algorithm {
@@ -131,7 +132,7 @@ func (challenge challenge) answer(method, uri, name, secret string) string {
 		_, _ = sum.Write([]byte(strings.Join(parts, ":"))) // a hash doesn't fail
 		return hex.EncodeToString(sum.Sum(nil))
 	}
-	nonce, realm, once := challenge["nonce"], challenge["realm"], rand.Text()
+	nonce, realm := challenge["nonce"], challenge["realm"]
 	secretHash := digest(name, realm, secret)
 	if session {
 		secretHash = digest(secretHash, nonce, once)

@@ -35,6 +35,7 @@ type call struct {
 	stripped bool
 	judged   bool
 	deadline time.Time
+	debugID  string
 
 	response *httpext.Response
 	err      error
@@ -125,11 +126,13 @@ func (call *call) request(timeout time.Duration) *Request {
 	if len(request.Body) > 0 || expects {
 		request.Header = append(request.Header, Field{"content-length", strconv.Itoa(len(request.Body))})
 	}
+	call.debugRequest(request)
 	return request
 }
 
 // step takes what became of the last request, and gives the next one or nil.
 func (call *call) step(outcome *Outcome) *Request {
+	call.debugOutcome(outcome)
 	if failure := outcome.check(); failure != nil {
 		call.fail(outcome, k6Error(failure), failure.Code)
 		return nil

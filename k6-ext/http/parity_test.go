@@ -1,264 +1,13 @@
 package http
 
 import (
-	"bytes"
-	"compress/gzip"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"net/http/cookiejar"
-	"net/http/httptest"
 	"runtime"
-	"sort"
 	"strings"
 	"testing"
-	"time"
 
-	"github.com/grafana/sobek"
-	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
-	"go.k6.io/k6/v2/js/modules"
-	k6http "go.k6.io/k6/v2/js/modules/k6/http"
-	"go.k6.io/k6/v2/js/modulestest"
-	"go.k6.io/k6/v2/lib"
-	"go.k6.io/k6/v2/metrics"
 	"gopkg.in/guregu/null.v3"
 )
-
-// overHTTP carries requests to an ordinary server, byte for byte as they came.
-type overHTTP struct {
-	transport http.RoundTripper
-	inFlight  context.Context
-	cancel    context.CancelFunc
-}
-
-// to gives an exchanger whose requests all go to one server, as over a link: the
-// authority is just a name.
-func to(t *testing.T, address string) *overHTTP {
-	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, network, strings.TrimPrefix(address, "http://"))
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	t.Cleanup(cancel)
-	return &overHTTP{&http.Transport{DisableCompression: true, DialContext: dial}, ctx, cancel}
-}
-
-func (over *overHTTP) Start(request *Request, ended func(*Outcome)) {
-	go func() { ended(over.Wait(over.inFlight, request)) }()
-}
-
-func (over *overHTTP) Cancel() { over.cancel() }
-
-func (over *overHTTP) Wait(ctx context.Context, request *Request) *Outcome {
-	ctx, cancel := context.WithTimeout(ctx, request.Timeout)
-	defer cancel()
-	outcome := &Outcome{Timing: Timing{1, 2, 3, 4}, Sent: 1, Received: 1}
-	err := over.exchange(ctx, request, outcome)
-	outcome.End = time.Now()
-	switch {
-	case err == nil:
-	case errors.Is(err, context.DeadlineExceeded):
-		outcome.Err = &Error{"timeout", err.Error()}
-	case errors.Is(err, context.Canceled):
-		outcome.Err = &Error{"cancelled", err.Error()}
-	default:
-		outcome.Err = &Error{"connection_lost", err.Error()}
-	}
-	return outcome
-}
-
-func (over *overHTTP) exchange(ctx context.Context, request *Request, outcome *Outcome) error {
-	target := request.Scheme + "://" + request.Authority + request.Target
-	carried, err := http.NewRequestWithContext(ctx, request.Method, target, strings.NewReader(request.Body))
-	if err != nil {
-		return err
-	}
-	for _, field := range request.Header {
-		carried.Header.Add(field.Name, field.Value)
-	}
-	response, err := over.transport.RoundTrip(carried)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = response.Body.Close() }()
-	outcome.Status = response.StatusCode
-	for name, values := range response.Header {
-		for _, value := range values {
-			outcome.Header = append(outcome.Header, Field{strings.ToLower(name), value})
-		}
-	}
-	if request.Reading == Keep {
-		outcome.Body, err = io.ReadAll(response.Body)
-	}
-	return err
-}
-
-// server answers as a component of the examples would.
-func server(t *testing.T) *httptest.Server {
-	mux := http.NewServeMux()
-	mux.HandleFunc("/echo", func(w http.ResponseWriter, r *http.Request) {
-		body, _ := io.ReadAll(r.Body)
-		headers := map[string][]string{}
-		for name, values := range r.Header {
-			if name == "Cookie" { // in any order, as Go's maps have it
-				values = strings.Split(values[0], "; ")
-				sort.Strings(values)
-			}
-			headers[name] = values
-		}
-		_ = json.NewEncoder(w).Encode(map[string]any{
-			"method": r.Method, "path": r.URL.RequestURI(), "host": r.Host, "headers": headers,
-			"body": string(body), "length": r.ContentLength,
-		})
-	})
-	mux.HandleFunc("/status/{code}", func(w http.ResponseWriter, r *http.Request) {
-		var code int
-		_, _ = fmt.Sscan(r.PathValue("code"), &code)
-		w.WriteHeader(code)
-	})
-	mux.HandleFunc("/bytes", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte{0, 1, 2, 255}) })
-	mux.HandleFunc("/gzip", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Encoding", "gzip")
-		_, _ = w.Write(gzipped("unpacked"))
-	})
-	mux.HandleFunc("/cookies/set", func(w http.ResponseWriter, _ *http.Request) {
-		http.SetCookie(w, &http.Cookie{Name: "a", Value: "1", Path: "/", MaxAge: 60, HttpOnly: true})
-		http.SetCookie(w, &http.Cookie{Name: "b", Value: "2", Path: "/elsewhere"})
-		http.SetCookie(w, &http.Cookie{Name: "c", Value: "3", Secure: true})
-		w.Header().Add("X-Twice", "one")
-		w.Header().Add("X-Twice", "two")
-	})
-	mux.HandleFunc("/redirect/{left}", func(w http.ResponseWriter, r *http.Request) {
-		var left int
-		_, _ = fmt.Sscan(r.PathValue("left"), &left)
-		http.SetCookie(w, &http.Cookie{Name: fmt.Sprint("hop", left), Value: "x", Path: "/"})
-		if left == 0 {
-			http.Redirect(w, r, "/echo", http.StatusFound)
-			return
-		}
-		http.Redirect(w, r, fmt.Sprint("/redirect/", left-1), http.StatusFound)
-	})
-	mux.HandleFunc("/moved/{code}", func(w http.ResponseWriter, r *http.Request) {
-		var code int
-		_, _ = fmt.Sscan(r.PathValue("code"), &code)
-		http.Redirect(w, r, "/echo", code)
-	})
-	mux.HandleFunc("/basic", func(w http.ResponseWriter, r *http.Request) {
-		user, password, ok := r.BasicAuth()
-		_, _ = fmt.Fprint(w, user, " ", password, " ", ok)
-	})
-	mux.HandleFunc("/digest", func(w http.ResponseWriter, r *http.Request) {
-		if !strings.HasPrefix(r.Header.Get("Authorization"), "Digest ") {
-			w.Header().Set("WWW-Authenticate", `Digest realm="r", nonce="n", qop="auth", algorithm=MD5`)
-			w.WriteHeader(http.StatusUnauthorized)
-			return
-		}
-		_, _ = fmt.Fprint(w, "let in")
-	})
-	mux.HandleFunc("/html", func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = fmt.Fprint(w, `<html><body><a href="/echo?x=1">go</a><form action="/echo" method="post"><input name="n" value="v"></form></body></html>`)
-	})
-	mux.HandleFunc("/slow", func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	// A date would differ from second to second.
-	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header()["Date"] = nil
-		mux.ServeHTTP(w, r)
-	})
-	started := httptest.NewServer(handler)
-	t.Cleanup(started.Close)
-	return started
-}
-
-// script is one VU with `http` from somewhere.
-type script struct {
-	*modulestest.Runtime
-	t       *testing.T
-	samples chan metrics.SampleContainer
-	log     *bytes.Buffer
-}
-
-func newScript(t *testing.T, makeHTTP func(modules.VU, *metrics.Registry) *sobek.Object) *script {
-	vu := modulestest.NewRuntime(t)
-	registry := vu.VU.InitEnv().Registry
-	require.NoError(t, vu.VU.Runtime().Set("http", makeHTTP(vu.VU, registry)))
-	jar, err := cookiejar.New(nil)
-	require.NoError(t, err)
-	samples := make(chan metrics.SampleContainer, 10_000)
-	log := &bytes.Buffer{}
-	logger := logrus.New()
-	logger.SetOutput(log)
-	options := lib.Options{
-		MaxRedirects: null.IntFrom(10),
-		UserAgent:    null.StringFrom("test"),
-		Batch:        null.IntFrom(20),
-		BatchPerHost: null.IntFrom(6),
-		SystemTags:   &metrics.DefaultSystemTagSet,
-	}
-	vu.MoveToVUContext(&lib.State{
-		Options:        options,
-		BuiltinMetrics: vu.BuiltinMetrics,
-		Logger:         logger,
-		Transport:      &http.Transport{DisableCompression: true, DialContext: (&net.Dialer{}).DialContext},
-		CookieJar:      jar,
-		Samples:        samples,
-		BufferPool:     lib.NewBufferPool(),
-		Tags:           lib.NewVUStateTags(registry.RootTagSet().With("scenario", "default").With("group", "")),
-	})
-	return &script{vu, t, samples, log}
-}
-
-func ofK6(t *testing.T) *script {
-	return newScript(t, func(vu modules.VU, _ *metrics.Registry) *sobek.Object {
-		return k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)
-	})
-}
-
-func over(t *testing.T, exchanger Exchanger) *script {
-	return newScript(t, func(vu modules.VU, registry *metrics.Registry) *sobek.Object {
-		instruments, err := NewInstruments(registry)
-		require.NoError(t, err)
-		addTags := func(set *metrics.TagSet) *metrics.TagSet { return set.With("client", "one") }
-		object, err := New(vu, exchanger, instruments, addTags)
-		require.NoError(t, err)
-		return object
-	})
-}
-
-func ofOurs(t *testing.T, address string) *script { return over(t, to(t, address)) }
-
-// run gives what the script returns as JSON.
-func (script *script) run(body, url string) (string, error) {
-	// Times and the port of a connection differ; what TLS says is empty for both.
-	code := `var seen; (async () => {
-		const url = ` + fmt.Sprintf("%q", url) + `;
-		const plain = (response) => {
-			const { timings, remote_ip, remote_port, proto, ...rest } = JSON.parse(JSON.stringify(response));
-			for (const cookies of [rest.request.headers.Cookie || []]) if (cookies[0]) cookies[0] = cookies[0].split("; ").sort().join("; ");
-			if (rest.body && response.body instanceof ArrayBuffer) rest.body = Array.from(new Uint8Array(response.body));
-			return { ...rest, timed: Object.keys(timings).sort(), timings: Object.values(timings).every((time) => time >= 0) };
-		};
-		` + body + `
-	})().then((value) => { seen = JSON.stringify(value); }, (error) => { seen = "rejected: " + error; });`
-	_, err := script.RunOnEventLoop(code)
-	if err != nil {
-		return "", err
-	}
-	return script.VU.Runtime().Get("seen").String(), nil
-}
-
-func (script *script) emitted() map[string][]metrics.Sample {
-	found := map[string][]metrics.Sample{}
-	for _, container := range metrics.GetBufferedSamples(script.samples) {
-		for _, sample := range container.GetSamples() {
-			found[sample.Metric.Name] = append(found[sample.Metric.Name], sample)
-		}
-	}
-	return found
-}
 
 // The same script through k6/http and through ours: the same responses.
 func TestResponsesAreThoseOfK6(t *testing.T) {
@@ -304,23 +53,14 @@ func TestResponsesAreThoseOfK6(t *testing.T) {
 		"submitForm":       `return plain(http.get(url + "/html").submitForm());`,
 		"clickLink":        `return plain(http.get(url + "/html").clickLink());`,
 		"timeout":          `const r = plain(http.get(url + "/slow", { timeout: 100 })); return [r.status, r.error, r.error_code, r.body];`,
-		"throw":            `try { http.get(url + "/slow", { timeout: "100ms", throw: true }); } catch (error) { return "thrown"; }`,
-		"rejected":         `return await http.asyncRequest("GET", url + "/slow", null, { timeout: 100, throw: true }).then(() => "resolved", () => "rejected");`,
+		"throw":            `try { http.get(url + "/slow", { timeout: "100ms", throw: true }); } catch (error) { return String(error); }`,
+		"rejected":         `return await http.asyncRequest("GET", url + "/slow", null, { timeout: 100, throw: true }).then(() => "resolved", (error) => "rejected with " + error);`,
 		"headers":          `return plain(http.get(url + "/echo", { headers: { Host: "other.test", "x-lower": "1", "User-Agent": "mine" } }));`,
 		"content length":   `return plain(http.post(url + "/echo", "four", { headers: { "Content-Length": "17" } }));`,
 		"callback": `http.setResponseCallback(http.expectedStatuses(404, { min: 500, max: 599 }));
 			return [404, 200, 503].map((code) => plain(http.get(url + "/status/" + code)));`,
 	} {
-		t.Run(name, func(t *testing.T) {
-			theirs, err := ofK6(t).run(code, address)
-			require.NoError(t, err)
-			script := ofOurs(t, address)
-			ours, err := script.run(code, address)
-			require.NoError(t, err)
-			require.NotContains(t, ours, "rejected: ")
-			require.JSONEq(t, theirs, ours, script.log)
-			require.NotEmpty(t, script.emitted()["wrpc_http_request"])
-		})
+		t.Run(name, func(t *testing.T) { same(t, address, code) })
 	}
 }
 
@@ -372,15 +112,6 @@ func TestFormsAndLinksAreCounted(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, script.emitted()["wrpc_http_response"], 23)
 }
-
-// failing gives no answer, or a strange one.
-type failing struct{ outcome Outcome }
-
-func (failing failing) Wait(context.Context, *Request) *Outcome { return &failing.outcome }
-
-func (failing failing) Start(_ *Request, ended func(*Outcome)) { ended(&failing.outcome) }
-
-func (failing) Cancel() {}
 
 func TestFailures(t *testing.T) {
 	for name, test := range map[string]struct {
@@ -466,18 +197,6 @@ func TestAuthByNameAndPassword(t *testing.T) {
 	}
 }
 
-// noting keeps what it was asked for, and answers with nothing in it.
-type noting struct{ requests *[]*Request }
-
-func (noting noting) Wait(_ context.Context, request *Request) *Outcome {
-	*noting.requests = append(*noting.requests, request)
-	return &Outcome{Status: 200}
-}
-
-func (noting noting) Start(request *Request, ended func(*Outcome)) { ended(noting.Wait(context.Background(), request)) }
-
-func (noting) Cancel() {}
-
 func TestConsumeFalseReadsNoBody(t *testing.T) {
 	var requests []*Request
 	script := over(t, noting{&requests})
@@ -492,32 +211,6 @@ func TestConsumeFalseReadsNoBody(t *testing.T) {
 	}
 	require.Equal(t, []Reading{Ignore, Discard, Ignore, Keep}, read)
 }
-
-// later answers all at once, once they are all there; nothing waits meanwhile.
-type later struct {
-	count   int
-	waiting []func(*Outcome)
-	most    int // goroutines
-}
-
-func (*later) Wait(context.Context, *Request) *Outcome { panic("not asynchronous") }
-
-func (later *later) Start(_ *Request, ended func(*Outcome)) {
-	later.waiting = append(later.waiting, ended)
-	later.most = max(later.most, runtime.NumGoroutine())
-	if len(later.waiting) < later.count {
-		return
-	}
-	waiting := later.waiting
-	later.waiting = nil
-	go func() {
-		for _, ended := range waiting {
-			ended(&Outcome{Status: 204})
-		}
-	}()
-}
-
-func (*later) Cancel() {}
 
 func TestTenThousandInFlight(t *testing.T) {
 	exchanger := &later{count: 10_000}
@@ -545,10 +238,15 @@ func TestOptionsOfTheTestAreRespected(t *testing.T) {
 	require.Equal(t, `[null,"thrown"]`, seen)
 }
 
-func gzipped(text string) []byte {
-	var packed bytes.Buffer
-	writer := gzip.NewWriter(&packed)
-	_, _ = writer.Write([]byte(text))
-	_ = writer.Close()
-	return packed.Bytes()
+func TestHTTPDebugShowsRequestsAndResponses(t *testing.T) {
+	address := server(t).URL
+	for option, body := range map[string]bool{"": false, "headers": false, "full": true} {
+		script := ofOurs(t, address)
+		script.VU.State().Options.HTTPDebug = null.StringFrom(option)
+		_, err := script.run(`http.post(url + "/basic", "the body");`, address)
+		require.NoError(t, err)
+		require.Equal(t, option != "", strings.Contains(script.log.String(), "user-agent: test"))
+		require.Equal(t, option != "", strings.Contains(script.log.String(), "200 OK"))
+		require.Equal(t, body, strings.Contains(script.log.String(), "the body"))
+	}
 }
