@@ -33,6 +33,7 @@ var (
 type link struct {
 	client *client
 	mutex  sync.Mutex // of the client's idle calls: ends are told on another goroutine
+	head   []byte     // of the last request, to be written over by the next
 }
 
 var _ http.Exchanger = &link{}
@@ -44,8 +45,8 @@ func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome
 	carried := newHTTPRequest(call.tag, request)
 	var done C.EncarnoCompletion
 	var reason C.EncarnoOwnedBytes
-	head := headOf(request)
-	status := C.encarno_http_wait(link.client.handle, &carried, view(head), view(bytesOf(request.Body)), &done, &reason)
+	link.writeHead(request)
+	status := C.encarno_http_wait(link.client.handle, &carried, view(link.head), view(bytesOf(request.Body)), &done, &reason)
 	switch status {
 	case C.ENCARNO_STATUS_OK:
 		completion := link.client.bridge.convert(&done, time.Now())
@@ -73,8 +74,8 @@ func (link *link) Start(request *http.Request, ended func(*http.Outcome)) {
 	}
 	carried := newHTTPRequest(submitted.tag, request)
 	var reason C.EncarnoOwnedBytes
-	head := headOf(request)
-	status := C.encarno_http_submit(link.client.handle, &carried, view(head), view(bytesOf(request.Body)), &reason)
+	link.writeHead(request)
+	status := C.encarno_http_submit(link.client.handle, &carried, view(link.head), view(bytesOf(request.Body)), &reason)
 	if status != C.ENCARNO_STATUS_OK {
 		link.give(submitted)
 		ended(refused(status, &reason))
@@ -152,9 +153,9 @@ type httpAnswer struct {
 	head   time.Duration
 }
 
-// headOf writes a head as the library reads it: texts, each with its length.
-func headOf(request *http.Request) []byte {
-	var head []byte
+// writeHead writes a head as the library reads it: texts, each with its length.
+func (link *link) writeHead(request *http.Request) {
+	head := link.head[:0]
 	text := func(text string) {
 		head = binary.LittleEndian.AppendUint32(head, uint32(len(text)))
 		head = append(head, text...)
@@ -167,13 +168,14 @@ func headOf(request *http.Request) []byte {
 		text(field.Name)
 		text(field.Value)
 	}
-	return head
+	link.head = head
 }
 
 // takeAnswer copies a response that belongs to us, and frees it.
 func takeAnswer(owned **C.EncarnoHttpResponse) *httpAnswer {
 	response := *owned
 	taken := &httpAnswer{
+		header: make([]http.Field, 0, 8), // as most have
 		status: int(response.status),
 		head:   duration(response.head_ns),
 		body:   C.GoBytes(unsafe.Pointer(response.body.data), C.int(response.body.length)),

@@ -45,6 +45,7 @@ type call struct {
 type hop struct {
 	method    string
 	url       *url.URL
+	text      string // of the URL
 	host      string // of the header Host, where the script gave one
 	header    http.Header
 	user      *url.Userinfo // for a digest; of the URL itself otherwise
@@ -54,9 +55,10 @@ type hop struct {
 
 // begin gives the first request.
 func (call *call) begin() *Request {
+	call.first.text = call.first.url.String()
 	shown := &httpext.Request{
 		Method:  call.first.method,
-		URL:     call.first.url.String(),
+		URL:     call.first.text,
 		Headers: call.first.header,
 		Body:    call.body,
 		Cookies: requestCookies(call.first.header),
@@ -169,7 +171,7 @@ func (call *call) finish(outcome *Outcome) {
 		}
 		response.Cookies = shownCookies(cookies)
 	}
-	response.URL = call.now.url.String()
+	response.URL = call.now.text
 	response.Status = outcome.Status
 	response.StatusText = statusText(outcome.Status)
 	response.Proto = protocol
@@ -193,7 +195,7 @@ func (call *call) fail(outcome *Outcome, err error, code string) {
 	call.response.Timings = timings(outcome.Timing)
 	call.emit(outcome, &call.now, err, code)
 	method := call.first.method
-	call.err = &url.Error{Op: method[:1] + strings.ToLower(method[1:]), URL: clean(call.now.url), Err: err}
+	call.err = &url.Error{Op: method[:1] + strings.ToLower(method[1:]), URL: call.now.clean(), Err: err}
 	if !call.throw && code != cancelled {
 		call.state.Logger.WithField("error", call.err).Warn("Request Failed")
 	}
@@ -233,18 +235,18 @@ func headerOf(header []Field, name string) string {
 	return ""
 }
 
-// clean is a URL without the name and password that it may have.
-func clean(full *url.URL) string {
-	if full.User == nil {
-		return full.String()
+// clean is the URL without the name and password that it may have.
+func (hop *hop) clean() string {
+	if hop.url.User == nil {
+		return hop.text
 	}
-	anonymous := *full
+	anonymous := *hop.url
 	anonymous.User = nil
 	mask := "****@"
-	if _, ok := full.User.Password(); ok {
+	if _, ok := hop.url.User.Password(); ok {
 		mask = "****:****@"
 	}
-	text, scheme := anonymous.String(), len(full.Scheme)+len("://")
+	text, scheme := anonymous.String(), len(anonymous.Scheme)+len("://")
 	return text[:scheme] + mask + text[scheme:]
 }
 

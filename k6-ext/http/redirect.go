@@ -33,15 +33,16 @@ func (call *call) redirect(outcome *Outcome) (bool, error) {
 		return false, fmt.Errorf("failed to parse Location header %q: %w", location, err)
 	}
 	next.url = last.url.ResolveReference(written)
+	next.text = next.url.String()
 	if call.hops++; int64(call.hops) > call.redirects.Int64 {
 		if !call.redirects.Valid {
-			call.state.Logger.WithFields(logrus.Fields{"url": clean(call.first.url)}).Warnf(
+			call.state.Logger.WithFields(logrus.Fields{"url": call.first.clean()}).Warnf(
 				"Stopped after %d redirects and returned the redirection; pass { redirects: n }"+
 					" in request params or set global maxRedirects to silence this", call.hops)
 		}
 		return false, nil
 	}
-	if err := checkURL(next.url, next.url.String()); err != nil {
+	if err := checkURL(next.url, next.text); err != nil {
 		return false, fmt.Errorf("redirected: %w", err)
 	}
 	if last.host != "" && last.host != last.url.Host && !written.IsAbs() {
@@ -50,7 +51,7 @@ func (call *call) redirect(outcome *Outcome) (bool, error) {
 	if last.url.Scheme == next.url.Scheme && last.url.Host == next.url.Host {
 		next.user = last.user
 	}
-	call.response.URL = next.url.String()
+	call.response.URL = next.text
 	call.emit(outcome, &last, nil, "")
 	call.copyHeader(&next)
 	if referer := refererOf(last.url, next.url, next.header.Get("Referer")); referer != "" {

@@ -94,7 +94,7 @@ func (call *call) tagsOf(status int, hop *hop, err error) (metrics.TagsAndMeta, 
 		// A name groups addresses: the tag url mustn't split them again.
 		set(metrics.TagURL, name)
 	} else {
-		address := clean(hop.url)
+		address := hop.clean()
 		set(metrics.TagName, address)
 		set(metrics.TagURL, address)
 	}
