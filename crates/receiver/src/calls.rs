@@ -217,7 +217,7 @@ impl Calls {
         mut responder: Responder,
         deadline: Instant,
     ) {
-        let request = http::request(&params, responder.streams().as_ref());
+        let request = http::request(&params, &mut responder);
         let slot = match self.slots.try_acquire() {
             Ok(slot) => Ok(slot),
             Err(_) => {

@@ -13,7 +13,7 @@ use bytes::{Bytes, BytesMut};
 use encarno_wrpc::http::error_code::{Detail, HandlerError};
 use encarno_wrpc::http::{Body, Field, INLINE_BYTES_MAX, Message, Part, RequestHead, ResponseHead};
 use encarno_wrpc::nats::streaming::Streaming;
-use encarno_wrpc::serve::Responder;
+use encarno_wrpc::serve::{Bodies, Responder};
 use encarno_wrpc::{Error, ErrorCode};
 use http_body::Frame;
 use tokio::sync::oneshot;
@@ -35,22 +35,18 @@ pub(crate) struct Request {
     pub(crate) request: http::Request<RequestBody>,
 }
 
-/// The parameters of a call as a request, whose body arrives by `streams` where it
-/// isn't in them.
-pub(crate) fn request(params: &Bytes, streams: Option<&Streaming>) -> Result<Request, Error> {
+/// The parameters of a call as a request. What isn't in them goes on arriving.
+pub(crate) fn request(params: &Bytes, responder: &mut Responder) -> Result<Request, Error> {
     let invalid = |reason: String| {
         Error::new(
             ErrorCode::ProtocolViolation,
             format!("the request can't be used: {reason}"),
         )
     };
-    let message =
+    let mut message =
         Message::<RequestHead>::decode(params).map_err(|error| invalid(error.to_string()))?;
-    let body = match streams {
-        Some(streams) => streams.body(&message)?,
-        None => Body::whole(&message)?,
-    };
-    let head = message.head;
+    let head = std::mem::take(&mut message.head);
+    let body = responder.body(message)?;
     let scheme = match head.scheme.as_deref() {
         None | Some("http") => Scheme::Http,
         Some("https") => Scheme::Https,
@@ -146,17 +142,6 @@ pub(crate) struct Exchange<G> {
     failure: Option<Error>,
 }
 
-/// How the body of a response may travel.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Way {
-    /// With the head alone: the transport carries no streams.
-    Whole,
-    /// After the head alone: the caller reads nothing else.
-    Streamed,
-    /// With the head if it is small, else after it.
-    Either,
-}
-
 /// What is to be sent first.
 enum Beginning {
     /// Results that are all there is.
@@ -184,12 +169,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
         deadline: Instant,
         timed_out: impl Fn() -> Error,
     ) {
-        let streams = responder.streams();
-        let way = match &streams {
-            None => Way::Whole,
-            Some(streams) if streams.takes_ready_bodies() => Way::Either,
-            Some(_) => Way::Streamed,
-        };
+        let way = responder.bodies();
         let first = poll_fn(|context| Poll::Ready(self.poll_beginning(context, way)));
         let beginning = match first.await {
             Poll::Ready(beginning) => beginning,
@@ -206,16 +186,19 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                 }
             }
         };
-        match (beginning, streams) {
-            (Beginning::Whole(result), _) => {
+        match beginning {
+            Beginning::Whole(result) => {
                 let is_done = result.is_err();
                 responder.finish(result).await;
                 if is_done {
                     return;
                 }
             }
-            (Beginning::Head(head), Some(streams)) => {
+            Beginning::Head(head) => {
                 responder.begin(head).await;
+                let Some(streams) = responder.streams() else {
+                    return; // it is only begun where it can go on
+                };
                 let body = timeout_at(deadline.into(), self.send_body(&streams));
                 let end = tokio::select! {
                     biased;
@@ -231,7 +214,6 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     return;
                 }
             }
-            (Beginning::Head(_), None) => return, // it is only begun where it can go on
         }
         // What a guest does after its response is its own affair, within its limits.
         if let Some(guest) = &mut self.guest
@@ -250,10 +232,10 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
 
     /// Runs the guest and collects, until the response is whole, or there is nothing
     /// to collect at the moment.
-    fn poll_beginning(&mut self, context: &mut Context<'_>, way: Way) -> Poll<Beginning> {
+    fn poll_beginning(&mut self, context: &mut Context<'_>, way: Bodies) -> Poll<Beginning> {
         let bytes_max = match way {
-            Way::Either | Way::Streamed => INLINE_BYTES_MAX,
-            Way::Whole => RESULT_BYTES_MAX,
+            Bodies::Either | Bodies::Streamed => INLINE_BYTES_MAX,
+            Bodies::Whole => RESULT_BYTES_MAX,
         };
         let whole = |result| Poll::Ready(Beginning::Whole(result));
         loop {
@@ -284,7 +266,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
             match self.poll_frames(context, bytes_max) {
                 // The guest may have waited for room in the body.
                 Frames::Some => {}
-                Frames::End if way != Way::Streamed => {
+                Frames::End if way != Bodies::Streamed => {
                     let body = Part::Ready(self.piece.split().freeze());
                     let trailers = Part::Ready(self.trailers.take());
                     return whole(Ok(self.encode(body, trailers)));
@@ -294,7 +276,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     if let Poll::Ready(Err(error)) = ran {
                         return whole(Err(error));
                     }
-                    if way != Way::Whole {
+                    if way != Bodies::Whole {
                         let head = self.encode(Part::Pending, Part::Pending);
                         return Poll::Ready(Beginning::Head(head));
                     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::http::{Body, Message, RequestHead};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode, nats, tcp};
 
@@ -72,6 +73,17 @@ impl Partial {
     }
 }
 
+/// How the body of a response may travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bodies {
+    /// With the head alone: the transport carries no streams.
+    Whole,
+    /// After the head alone: the caller reads nothing else.
+    Streamed,
+    /// With the head if it is small, else after it.
+    Either,
+}
+
 /// The way of the answers to one call.
 pub enum Responder {
     /// Over NATS.
@@ -90,8 +102,24 @@ impl Responder {
         }
     }
 
+    /// The body of the request that the parameters are, and its trailers.
+    pub fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
+        match self {
+            Self::Nats(responder) => responder.body(request),
+            Self::Tcp(_) => Body::new(request.body, request.trailers, || None, None),
+        }
+    }
+
+    /// How the body of a response may travel.
+    pub fn bodies(&self) -> Bodies {
+        match self {
+            Self::Nats(responder) => responder.bodies(),
+            Self::Tcp(_) => Bodies::Whole,
+        }
+    }
+
     /// The streams of the call, where the transport carries any.
-    pub fn streams(&self) -> Option<nats::streaming::Streaming> {
+    pub fn streams(&mut self) -> Option<nats::streaming::Streaming> {
         match self {
             Self::Nats(responder) => responder.streaming(),
             Self::Tcp(_) => None,

@@ -3,14 +3,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+mod rig;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::http::{FUNCTION, INSTANCE, Outcome, RequestHead, Response};
-use encarno_wrpc::nats::{Connection, Options, subject};
-use futures_util::StreamExt as _;
+use encarno_wrpc::http::{
+    FUNCTION, INSTANCE, Message, Outcome, Part, RequestHead, Response, ResponseHead,
+};
+use encarno_wrpc::nats::{Connection, Server, subject};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
+use futures_util::{FutureExt as _, StreamExt as _};
+
+use crate::rig::{connect, settle};
 
 /// What a server publishes for a call: a part of the reply subject, and a payload.
 type Script = Vec<(&'static str, Vec<u8>)>;
@@ -20,7 +27,7 @@ async fn serve(url: &str, script: Script) {
     let client = async_nats::connect(url).await.unwrap();
     let function = subject::function("test", INSTANCE, FUNCTION).unwrap();
     let mut calls = client.subscribe(function).await.unwrap();
-    client.flush().await.unwrap();
+    settle(&client).await;
     tokio::spawn(async move {
         while let Some(call) = calls.next().await {
             let reply = call.reply.unwrap();
@@ -38,18 +45,17 @@ async fn serve(url: &str, script: Script) {
 }
 
 async fn get(url: &str, timeout: Duration) -> Outcome {
-    let connection = Connection::connect(&Options::new(url).unwrap())
-        .await
-        .unwrap();
+    request(&connect(url).await, "GET", Bytes::new(), timeout).await
+}
+
+async fn request(connection: &Connection, method: &str, body: Bytes, timeout: Duration) -> Outcome {
     let function = subject::function("test", INSTANCE, FUNCTION).unwrap();
     let head = RequestHead {
-        method: "GET".into(),
+        method: method.into(),
         ..RequestHead::default()
     };
     let deadline = Instant::now() + timeout;
-    connection
-        .http(function, head, Bytes::new(), deadline)
-        .await
+    connection.http(function, head, body, deadline).await
 }
 
 /// Status 200, no headers, and body and trailers to follow.
@@ -163,4 +169,207 @@ async fn a_body_that_comes_too_fast_is_an_error_and_stalls_nobody() {
     }
     let error = response.body.collect(1 << 30).await.expect_err("too much");
     assert_eq!(error.code, ErrorCode::PayloadTooLarge, "{error}");
+}
+
+/// A receiver of ours that answers with the body of the request.
+async fn echo(url: &str) {
+    let export = Export {
+        instance: INSTANCE.into(),
+        function: FUNCTION.into(),
+        check: Box::new(Message::<RequestHead>::check),
+        has_streams: true,
+    };
+    let limits = Limits {
+        params_bytes_max: 1 << 20,
+        params_timeout: Duration::from_secs(5),
+    };
+    let server = Server::new(connect(url).await, "test", None, vec![export], limits);
+    let server = server.await.unwrap();
+    let answer = |invocation: Invocation| {
+        tokio::spawn(async move {
+            let Parameters::Whole(params) = invocation.parameters else {
+                unreachable!("the heads here are small");
+            };
+            let mut responder = invocation.responder;
+            let request = Message::<RequestHead>::decode(&params).unwrap();
+            let result = match responder.body(request) {
+                Ok(mut body) => match body.collect(1 << 20).now_or_never() {
+                    Some(body) => body,
+                    None => {
+                        responder.accept().await; // now it is sent
+                        body.collect(1 << 20).await
+                    }
+                },
+                Err(error) => Err(error),
+            };
+            let response = |body| Message {
+                head: ResponseHead {
+                    status: 200,
+                    headers: Vec::new(),
+                },
+                body: Part::Ready(body),
+                trailers: Part::Ready(None),
+            };
+            let result = result.map(|body| response(body).encode().into());
+            responder.finish(result).await;
+        });
+    };
+    tokio::spawn(server.run(std::future::pending(), answer));
+}
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends a request and gives the body that comes back.
+async fn echoed(connection: &Connection, body: &'static [u8]) -> Bytes {
+    let outcome = request(connection, "POST", body.into(), PATIENCE).await;
+    outcome.result.unwrap().body.collect(1 << 20).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_small_request_is_one_message_each_way() {
+    let nats = NatsServer::start();
+    echo(&nats.url()).await;
+    let spy = async_nats::connect(nats.url()).await.unwrap();
+    let mut seen = spy.subscribe("test.>").await.unwrap();
+    let mut answers = spy.subscribe("_INBOX.>").await.unwrap();
+    settle(&spy).await;
+    let connection = connect(&nats.url()).await;
+    // A body is put behind the head as soon as a receiver has shown that it is ours.
+    assert_eq!(&echoed(&connection, b"").await[..], b"");
+    assert_eq!(&echoed(&connection, b"body").await[..], b"body");
+    for length in ["0", "4"] {
+        let message = seen.next().await.unwrap();
+        let headers = message.headers.unwrap();
+        assert_eq!(headers.get("Encarno-Body").unwrap().as_str(), length);
+        let reply = message.reply.unwrap();
+        let answer = loop {
+            // Other connections ask themselves whether they are up.
+            let message = answers.next().await.unwrap();
+            if message.subject.starts_with(reply.as_str()) {
+                break message;
+            }
+        };
+        assert_eq!(answer.subject.as_str(), format!("{reply}.whole"));
+    }
+}
+
+/// Serves as upstream's receivers do, and gives what it was sent: the parameters and
+/// the stream of the body.
+fn upstream(
+    client: async_nats::Client,
+    mut calls: async_nats::Subscriber,
+) -> impl Future<Output = (async_nats::Message, Vec<u8>)> {
+    async move {
+        let call = calls.next().await.unwrap();
+        let (reply, own) = (call.reply.clone().unwrap(), client.new_inbox());
+        let mut parts = client.subscribe(format!("{own}.params.0.0")).await.unwrap();
+        client
+            .publish_with_reply(reply.clone(), own, Bytes::new())
+            .await
+            .unwrap();
+        let mut stream = Vec::new();
+        while stream.last() != Some(&0) {
+            stream.extend_from_slice(&parts.next().await.unwrap().payload);
+        }
+        for (part, payload) in [
+            ("results", HEAD),
+            ("results", b""),
+            ("results.0.0", &[0]),
+            ("results.0.1", &[0]),
+        ] {
+            let subject = format!("{reply}.{part}");
+            client.publish(subject, payload.into()).await.unwrap();
+        }
+        (call, stream)
+    }
+}
+
+#[tokio::test]
+async fn a_receiver_that_reads_no_body_behind_the_head_is_sent_a_stream() {
+    let nats = NatsServer::start();
+    let connection = connect(&nats.url()).await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let function = subject::function("test", INSTANCE, FUNCTION).unwrap();
+    // Whether the receiver seemed to be ours, and whether the body stands behind the head.
+    for (ours, announced) in [(false, None), (true, Some("4")), (false, None)] {
+        if ours {
+            let mut calls = client.subscribe(function.clone()).await.unwrap();
+            settle(&client).await;
+            let answering = async {
+                let reply = calls.next().await.unwrap().reply.unwrap();
+                let whole = b"\0\x01\0\x01\0\xc8\x01\0";
+                let subject = format!("{reply}.whole");
+                client.publish(subject, whole[..].into()).await.unwrap();
+            };
+            tokio::join!(echoed(&connection, b""), answering);
+            drop(calls);
+        }
+        let calls = client.subscribe(function.clone()).await.unwrap();
+        settle(&client).await;
+        let answering = upstream(client.clone(), calls);
+        let (_, (call, stream)) = tokio::join!(echoed(&connection, b"body"), answering);
+        let headers = call.headers.unwrap();
+        let header = headers.get("Encarno-Body").map(|value| value.as_str());
+        assert_eq!(header, announced);
+        assert_eq!(call.payload.ends_with(b"body"), announced.is_some());
+        assert_eq!(stream, b"\x04body\0");
+    }
+}
+
+#[tokio::test]
+async fn a_length_that_is_none_is_refused() {
+    let nats = NatsServer::start();
+    echo(&nats.url()).await;
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let function = subject::function("test", INSTANCE, FUNCTION).unwrap();
+    let head = |body| Message {
+        head: RequestHead {
+            method: "GET".into(),
+            ..RequestHead::default()
+        },
+        body,
+        trailers: Part::Ready(None),
+    };
+    let pending = head(Part::Pending).encode();
+    let ready = head(Part::Ready(Bytes::from_static(b"one"))).encode();
+    let behind = [&pending[..], b"body"].concat();
+    for (payload, length, about) in [
+        (&behind, "4", ""),
+        (&behind, "3", "left over"),
+        (&behind, "5", "truncated"),
+        (&behind, "1000", "Encarno-Body"),
+        (&behind, "-1", "Encarno-Body"),
+        (&behind, "", "Encarno-Body"),
+        (&behind, "99999999999999999999999", "Encarno-Body"),
+        (&pending, "x", "Encarno-Body"),
+        (&ready, "0", "two bodies"),
+    ] {
+        let mut headers = async_nats::HeaderMap::new();
+        headers.insert("Encarno-Window", "1000");
+        headers.insert("Encarno-Body", length);
+        let reply = client.new_inbox();
+        let mut answers = client.subscribe(format!("{reply}.*")).await.unwrap();
+        client
+            .publish_with_reply_and_headers(
+                function.clone(),
+                reply,
+                headers,
+                payload.clone().into(),
+            )
+            .await
+            .unwrap();
+        let answer = answers.next().await.unwrap();
+        let headers = answer.headers.unwrap_or_default();
+        let error = headers
+            .get("Encarno-Error-Message")
+            .map(|value| value.as_str());
+        match error {
+            None => assert_eq!(about, "", "{length:?}"),
+            Some(error) => {
+                let code = headers.get("Encarno-Error").unwrap().as_str();
+                assert_eq!(code, "protocol_violation", "{error}");
+                assert!(!about.is_empty() && error.contains(about), "{error}");
+            }
+        }
+    }
 }

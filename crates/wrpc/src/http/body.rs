@@ -4,7 +4,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::message::{Field, Message, Part, RequestHead, read_trailers};
+use super::message::{Field, Part, read_trailers};
 use crate::nats::streams::Incoming;
 use crate::{Error, ErrorCode, Traffic, nats};
 
@@ -66,12 +66,6 @@ impl Body {
             trailers,
             traffic: None,
         })
-    }
-
-    /// A body that is all in the request.
-    pub fn whole(request: &Message<RequestHead>) -> Result<Self, Error> {
-        let (body, trailers) = (request.body.clone(), request.trailers.clone());
-        Self::new(body, trailers, || None, None)
     }
 
     /// The next piece of it, never empty; `None` after the last one, when the

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::connection::Connection;
 use super::mailbox::{Address, Mailbox, PROBE, PendingCall};
-use super::streams::WINDOW_HEADER_BYTES;
+use super::streams::HEADERS_BYTES_MAX;
 use super::subject;
 use crate::{Error, ErrorCode, Outcome, Timing, Traffic};
 
@@ -24,7 +24,7 @@ struct Open<'a> {
 }
 
 /// Waits until `ready` finds in the call what it looks for.
-async fn wait<T>(
+pub(super) async fn wait<T>(
     connection: &Connection,
     address: Address,
     mut ready: impl FnMut(&mut PendingCall) -> Option<T>,
@@ -79,16 +79,19 @@ impl Connection {
         let mut sent = None;
         let mut bytes_sent = 0;
         let answer = {
-            let exchange = exchange(
-                self,
-                address,
-                function,
-                &reply,
-                params,
-                None,
-                &mut sent,
-                &mut bytes_sent,
-            );
+            let exchange = async {
+                self.send(
+                    address,
+                    function,
+                    &reply,
+                    params,
+                    None,
+                    &mut sent,
+                    &mut bytes_sent,
+                )
+                .await?;
+                self.finished(address, &reply).await
+            };
             tokio::time::timeout_at(deadline.into(), exchange).await
         };
 
@@ -118,85 +121,89 @@ impl Connection {
             },
         }
     }
-}
 
-/// Sends the call and waits for its end; the end itself lies in the mailbox.
-#[allow(
-    clippy::too_many_arguments,
-    reason = "two callers, which differ in few of them"
-)]
-pub(super) async fn exchange(
-    connection: &Connection,
-    address: Address,
-    function: Subject,
-    reply: &Subject,
-    mut params: Bytes,
-    headers: Option<HeaderMap>,
-    sent: &mut Option<Instant>,
-    bytes_sent: &mut u64,
-) -> Result<(), Error> {
-    connection.ready().await?;
-    let chunk_max = connection.max_payload().saturating_sub(reply.len()).max(1);
-    let first_max = match &headers {
-        Some(_) => chunk_max.saturating_sub(WINDOW_HEADER_BYTES).max(1),
-        None => chunk_max,
-    };
-    let first = params.split_to(params.len().min(first_max));
-    *bytes_sent += (first.len() + function.len() + reply.len()) as u64;
-    connection
-        .publish(function, Some(reply.clone()), headers, first)
-        .await?;
-    *sent = Some(Instant::now());
+    /// Sends the call with all of its parameters.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "two callers, which differ in few of them"
+    )]
+    pub(super) async fn send(
+        &self,
+        address: Address,
+        function: Subject,
+        reply: &Subject,
+        mut params: Bytes,
+        headers: Option<HeaderMap>,
+        sent: &mut Option<Instant>,
+        bytes_sent: &mut u64,
+    ) -> Result<(), Error> {
+        self.ready().await?;
+        let first_max = self.first_max(reply, headers.is_some());
+        let first = params.split_to(params.len().min(first_max));
+        *bytes_sent += (first.len() + function.len() + reply.len()) as u64;
+        self.publish(function, Some(reply.clone()), headers, first)
+            .await?;
+        *sent = Some(Instant::now());
+        if params.is_empty() {
+            return Ok(());
+        }
 
-    if !params.is_empty() {
-        let receiver = wait(connection, address, |call| {
+        let receiver = wait(self, address, |call| {
             match (&call.receiver, &call.finished) {
-                (Some(receiver), None) => Some(Ok(receiver.clone())),
-                (_, Some(_)) => Some(Err(())),
+                (Some(receiver), None) => Some(Some(receiver.clone())),
+                (_, Some(_)) => Some(None),
                 (None, None) => None,
             }
         })
         .await;
-        if let Ok(receiver) = receiver {
-            let subject = subject::params(&receiver);
-            // The empty chunk is the end of the parameters.
-            loop {
-                let chunk = params.split_to(params.len().min(chunk_max));
-                let is_end = chunk.is_empty();
-                *bytes_sent += (chunk.len() + subject.len()) as u64;
-                connection
-                    .publish(subject.clone(), None, None, chunk)
-                    .await?;
-                if is_end {
-                    break;
-                }
+        let Some(receiver) = receiver else {
+            return Ok(()); // it was refused
+        };
+        let subject = subject::params(&receiver);
+        // The empty chunk is the end of the parameters.
+        loop {
+            let chunk = params.split_to(params.len().min(self.first_max(reply, false)));
+            let is_end = chunk.is_empty();
+            *bytes_sent += (chunk.len() + subject.len()) as u64;
+            self.publish(subject.clone(), None, None, chunk).await?;
+            if is_end {
+                return Ok(());
             }
         }
     }
 
-    let finished = wait(connection, address, |call| {
-        call.finished.is_some().then_some(())
-    });
-    let mut finished = std::pin::pin!(finished);
-    while tokio::time::timeout(PROBE_INTERVAL, &mut finished)
-        .await
-        .is_err()
-    {
-        let receiver = {
-            let mut mailboxes = connection.mailboxes();
-            match mailboxes.get(address) {
-                Some(Mailbox::Call(call)) => call.receiver.clone(),
-                _ => None,
-            }
+    /// What message 1 holds of the parameters.
+    pub(super) fn first_max(&self, reply: &Subject, has_headers: bool) -> usize {
+        let taken = match has_headers {
+            true => reply.len() + HEADERS_BYTES_MAX,
+            false => reply.len(),
         };
-        if let Some(receiver) = receiver {
-            // To a receiver that lives this is the end of the parameters, which it
-            // has seen or doesn't wait for. If it has gone, the server answers.
-            let probe = Subject::from([reply.as_str(), ".", PROBE].concat());
-            connection
-                .publish(subject::params(&receiver), Some(probe), None, Bytes::new())
-                .await?;
-        }
+        self.max_payload().saturating_sub(taken).max(1)
     }
-    Ok(())
+
+    /// Waits for the end of a call; the end itself lies in the mailbox.
+    pub(super) async fn finished(&self, address: Address, reply: &Subject) -> Result<(), Error> {
+        let finished = wait(self, address, |call| call.finished.is_some().then_some(()));
+        let mut finished = std::pin::pin!(finished);
+        while tokio::time::timeout(PROBE_INTERVAL, &mut finished)
+            .await
+            .is_err()
+        {
+            let receiver = {
+                let mut mailboxes = self.mailboxes();
+                match mailboxes.get(address) {
+                    Some(Mailbox::Call(call)) => call.receiver.clone(),
+                    _ => None,
+                }
+            };
+            if let Some(receiver) = receiver {
+                // To a receiver that lives this is the end of the parameters, which it
+                // has seen or doesn't wait for. If it has gone, the server answers.
+                let probe = Subject::from([reply.as_str(), ".", PROBE].concat());
+                self.publish(subject::params(&receiver), Some(probe), None, Bytes::new())
+                    .await?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -3,6 +3,7 @@
 //! Every connection has one wildcard subscription, `INBOX.>`. What is expected
 //! there has a mailbox, and the mailbox's number stands in the subject.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -29,6 +30,8 @@ struct Shared {
     connect_timeout: Duration,
     inbox: String,
     expected: Arc<Expected>,
+    /// The last one to accept a call with streams was a receiver of ours.
+    receivers_are_ours: AtomicBool,
 }
 
 /// What async-nats's events change; they begin before there is a client.
@@ -113,6 +116,7 @@ impl Connection {
             connect_timeout: options.connect_timeout,
             inbox,
             expected,
+            receivers_are_ours: AtomicBool::new(false),
         });
         let reader = tokio::spawn({
             let shared = Arc::clone(&shared);
@@ -182,6 +186,18 @@ impl Connection {
 
     pub(super) fn close(&self, address: Address) -> Option<Mailbox> {
         self.mailboxes().close(address)
+    }
+
+    /// Whether the receivers here have understood what upstream's don't. Others may
+    /// serve the same function: it is a good guess.
+    pub(super) fn receivers_are_ours(&self) -> bool {
+        self.shared.receivers_are_ours.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_receivers_are_ours(&self, are_ours: bool) {
+        self.shared
+            .receivers_are_ours
+            .store(are_ours, Ordering::Relaxed);
     }
 
     /// What the server refused last: it may be why an answer doesn't come.

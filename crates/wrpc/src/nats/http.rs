@@ -1,22 +1,20 @@
 //! An HTTP request made. Its body, if it is large, goes on while the response
 //! arrives.
 
-use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Instant;
 
 use async_nats::Subject;
 use bytes::Bytes;
 
-use super::call::{PROBE_INTERVAL, exchange};
+use super::call::{PROBE_INTERVAL, wait};
 use super::connection::Connection;
-use super::mailbox::{Mailbox, PROBE, PendingCall};
+use super::mailbox::{Address, Mailbox, PROBE, PendingCall};
 use super::streams::{self, Inbox, Incoming, Which};
 use super::subject;
 use crate::http::client::{Outcome, read_response};
-use crate::http::{BODY_PATH, Message, Part, RequestHead};
+use crate::http::{BODY_PATH, INLINE_BYTES_MAX, Message, Part, RequestHead};
 use crate::task::AbortOnDrop;
 use crate::{Error, ErrorCode, Timing, Traffic};
 
@@ -30,7 +28,7 @@ pub(crate) struct Open {
     deadline: Instant,
     bytes_sent: Arc<AtomicU64>,
     is_complete: bool,
-    _upload: AbortOnDrop,
+    upload: Option<AbortOnDrop>,
 }
 
 impl Open {
@@ -118,44 +116,57 @@ impl Connection {
         deadline: Instant,
     ) -> Outcome {
         // Upstream's receivers on NATS read a body of another form if it stands in the
-        // head, so that it always follows.
+        // head, so that it always follows: as a stream, or behind the head where a
+        // receiver of ours will look for it.
         let request = Message {
             head,
             body: Part::Pending,
             trailers: Part::Ready(None),
         };
         let (address, reply) = self.open(Mailbox::Call(PendingCall::with_streams()));
-        let inbox = Arc::new(Inbox {
-            connection: self.clone(),
-            address,
-        });
+        let mut params = request.encode();
+        let is_inline = (body.is_empty() || self.receivers_are_ours())
+            && body.len() <= INLINE_BYTES_MAX
+            && params.len() + body.len() <= self.first_max(&reply, true);
+        if is_inline {
+            params.extend_from_slice(&body);
+        }
+        let headers = streams::headers(is_inline.then_some(body.len()));
         let uploaded = Arc::new(AtomicU64::new(0));
-        let upload = upload(Arc::clone(&inbox), body, Arc::clone(&uploaded));
-        let upload = AbortOnDrop(tokio::spawn(upload));
         let mut open = Open {
-            inbox,
-            reply: reply.clone(),
+            inbox: Arc::new(Inbox {
+                connection: self.clone(),
+                address,
+            }),
+            reply,
             receiver: None,
             deadline,
             bytes_sent: Arc::clone(&uploaded),
             is_complete: false,
-            _upload: upload,
+            upload: None,
         };
 
         let mut sent = None;
         let mut bytes_sent = 0;
-        let params = Bytes::from(request.encode());
         let answer = {
-            let exchange = exchange(
-                self,
-                address,
-                function,
-                &reply,
-                params,
-                Some(streams::window_header()),
-                &mut sent,
-                &mut bytes_sent,
-            );
+            let exchange = async {
+                self.send(
+                    address,
+                    function,
+                    &open.reply,
+                    params.into(),
+                    Some(headers),
+                    &mut sent,
+                    &mut bytes_sent,
+                )
+                .await?;
+                if let Some(receiver) = self.wants_body(address, is_inline).await {
+                    let inbox = Arc::clone(&open.inbox);
+                    let upload = upload(inbox, receiver, body, Arc::clone(&uploaded));
+                    open.upload = Some(AbortOnDrop(tokio::spawn(upload)));
+                }
+                self.finished(address, &open.reply).await
+            };
             tokio::time::timeout_at(deadline.into(), exchange).await
         };
         uploaded.fetch_add(bytes_sent, Ordering::Relaxed);
@@ -166,6 +177,9 @@ impl Connection {
                 unreachable!("the mailbox of a call is open as long as its inbox");
             };
             open.receiver = call.receiver.clone();
+            if let (Some(_), Some(streams)) = (call.accepted, &call.streams) {
+                self.set_receivers_are_ours(streams.has_window);
+            }
             let results = std::mem::take(&mut call.results);
             (call.accepted, call.finished.clone(), results.into_bytes())
         };
@@ -195,28 +209,30 @@ impl Connection {
             traffic,
         }
     }
+
+    /// Waits until the call is answered or accepted: by a receiver that takes the body
+    /// as a stream, which is returned, or that has it with the parameters.
+    async fn wants_body(&self, address: Address, is_inline: bool) -> Option<Subject> {
+        wait(self, address, |call| {
+            let has_window = call
+                .streams
+                .as_ref()
+                .is_some_and(|streams| streams.has_window);
+            match (&call.receiver, &call.finished) {
+                (_, Some((_, Err(_)))) => Some(None),
+                (Some(_), _) if is_inline && has_window => Some(None),
+                (Some(receiver), _) => Some(Some(receiver.clone())),
+                (None, Some(_)) => Some(None),
+                (None, None) => None,
+            }
+        })
+        .await
+    }
 }
 
-/// Sends a body once the receiver has accepted the call.
-async fn upload(inbox: Arc<Inbox>, body: Bytes, bytes_sent: Arc<AtomicU64>) {
+/// Sends a body to a receiver that has accepted the call.
+async fn upload(inbox: Arc<Inbox>, receiver: Subject, body: Bytes, bytes_sent: Arc<AtomicU64>) {
     let connection = &inbox.connection;
-    let receiver = poll_fn(|context| {
-        let mut mailboxes = connection.mailboxes();
-        let Some(Mailbox::Call(call)) = mailboxes.get(inbox.address) else {
-            return Poll::Ready(None);
-        };
-        match (&call.receiver, &call.finished, &mut call.streams) {
-            (Some(receiver), ..) => Poll::Ready(Some(receiver.clone())),
-            (None, None, Some(streams)) => {
-                streams.wake_by(context.waker());
-                Poll::Pending
-            }
-            _ => Poll::Ready(None),
-        }
-    });
-    let Some(receiver) = receiver.await else {
-        return;
-    };
     let subject = subject::params(&receiver);
     let subject = Subject::from([subject.as_str(), ".", BODY_PATH].concat());
     let count = |bytes: usize| {

@@ -18,6 +18,9 @@ const RESULT_BYTES_MAX: usize = 256 << 20;
 /// The part of a reply subject on which the answer to a probe arrives.
 pub(super) const PROBE: &str = "probe";
 
+/// The part of a reply subject on which one message is the whole answer.
+pub(super) const WHOLE: &str = "whole";
+
 /// What is expected at a mailbox.
 pub(super) enum Mailbox {
     /// The answers to a call that was made.
@@ -178,13 +181,14 @@ impl PendingCall {
                 let result = message.headers.as_ref().map_or(Ok(()), headers::to_result);
                 self.finish(result, now);
             }
-            "results" => {
-                if self.results.len() + message.payload.len() > RESULT_BYTES_MAX {
-                    let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
-                    self.fail(Error::new(ErrorCode::PayloadTooLarge, text), now);
-                } else if self.finished.is_none() {
-                    self.results.push(message.payload.clone());
+            "results" => self.push(message, now),
+            WHOLE => {
+                self.accepted.get_or_insert(now);
+                if let Some(streams) = &mut self.streams {
+                    streams.has_window = true;
                 }
+                self.push(message, now);
+                self.finish(Ok(()), now);
             }
             PROBE if no_responders => self.fail(
                 Error::new(
@@ -199,6 +203,18 @@ impl PendingCall {
                     streams.deliver("results", part, message);
                 }
             }
+        }
+    }
+
+    fn push(&mut self, message: &Message, now: Instant) {
+        if self.finished.is_some() {
+            return;
+        }
+        if self.results.len() + message.payload.len() > RESULT_BYTES_MAX {
+            let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
+            self.fail(Error::new(ErrorCode::PayloadTooLarge, text), now);
+        } else {
+            self.results.push(message.payload.clone());
         }
     }
 

@@ -8,6 +8,14 @@
 //! 5 caller   → receiver  PUB Rs.params            the rest of the parameters, then empty
 //! ```
 //!
+//! Between two ends of this software a request with streams of which nothing needs to
+//! follow is two messages. Message 1 then has headers, see `streams`, and the answer
+//! is
+//!
+//! ```text
+//! 2 receiver → caller    PUB Rc.whole             the results: accepted, and the end
+//! ```
+//!
 //! Rc and Rs are subjects under the one wildcard subscription that each side
 //! keeps for the life of its connection. Message 5 is left out where message 1
 //! held everything. [`Traffic`](crate::Traffic) counts payloads and subjects.

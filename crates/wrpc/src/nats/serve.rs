@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Message, Subject, Subscriber};
+use async_nats::{HeaderMap, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt as _};
@@ -17,8 +17,9 @@ use super::mailbox::{Mailbox, Served};
 use super::streaming::Streaming;
 use super::streams::{self, Inbox, Streams};
 use super::subject;
+use crate::http::{Body, Message, Part, RequestHead};
 use crate::pending_params::{Arrival, PendingParams};
-use crate::serve::{self, Check, Export, Invocation, Limits, Parameters};
+use crate::serve::{self, Bodies, Check, Export, Invocation, Limits, Parameters};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
@@ -39,7 +40,7 @@ struct Calls {
 }
 
 impl Stream for Calls {
-    type Item = (usize, Message);
+    type Item = (usize, async_nats::Message);
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let export = self.export;
@@ -106,7 +107,7 @@ impl Server {
         }
     }
 
-    fn accept(&self, export: usize, message: Message, serve: &impl Fn(Invocation)) {
+    fn accept(&self, export: usize, mut message: async_nats::Message, serve: &impl Fn(Invocation)) {
         let window = streams::window_of(&message);
         let Some(reply) = message.reply else {
             tracing::warn!(subject = %message.subject, "a call without a reply subject was ignored");
@@ -118,29 +119,28 @@ impl Server {
             reply,
             receiver: self.nowhere.clone(),
             accepted: false,
+            has_streams: *has_streams,
+            window,
+            body: None,
             inbox: None,
-            has_window: false,
         };
-        if *has_streams {
-            // Whatever the caller sends once the call is accepted, it is expected.
-            let mut served = Box::new(Served::default());
-            served.streams.open_window(window);
-            let (inbox, receiver) = Inbox::open(&self.connection, Mailbox::Served(served));
-            responder.receiver = receiver;
-            responder.inbox = Some(inbox);
-            responder.has_window = window.is_some();
-        }
-        let refuse = |code, message: String| {
-            let responder = responder.clone();
+        let refuse = |responder: Responder, code, message: String| {
             tokio::spawn(responder.finish(Err(Error::new(code, message))));
         };
+        if *has_streams {
+            match streams::split_body(message.headers.as_ref(), &mut message.payload) {
+                Ok(body) => responder.body = body,
+                Err(error) => return refuse(responder, error.code, error.message),
+            }
+        }
         let arrived = message.payload.len() as u64;
         let parameters = match check(&message.payload) {
             Ok(()) => Parameters::Whole(message.payload),
-            Err(DecodeError::Truncated { missing, .. }) => {
+            Err(DecodeError::Truncated { missing, .. }) if responder.body.is_none() => {
                 let limit = self.limits.params_bytes_max as u64;
                 if arrived.saturating_add(missing) > limit {
                     return refuse(
+                        responder,
                         ErrorCode::PayloadTooLarge,
                         format!("the parameters are larger than {limit} bytes"),
                     );
@@ -148,12 +148,12 @@ impl Server {
                 let (bytes_max, timeout) =
                     (self.limits.params_bytes_max, self.limits.params_timeout);
                 let params = PendingParams::new(message.payload, bytes_max);
-                Parameters::Partial(serve::Partial::Nats(match &responder.inbox {
+                Parameters::Partial(serve::Partial::Nats(match responder.open() {
                     None => Partial::new(&self.connection, params, timeout),
                     Some(inbox) => {
                         inbox.expect_params(params);
                         Partial {
-                            inbox: Arc::clone(inbox),
+                            inbox,
                             receiver: responder.receiver.clone(),
                             timeout,
                         }
@@ -162,6 +162,7 @@ impl Server {
             }
             Err(error) => {
                 return refuse(
+                    responder,
                     ErrorCode::ProtocolViolation,
                     format!("the parameters can't be decoded: {error}"),
                 );
@@ -176,16 +177,19 @@ impl Server {
 }
 
 /// The way of the answers to one call.
-#[derive(Clone)]
 pub struct Responder {
     connection: Connection,
     reply: Subject,
     receiver: Subject,
     accepted: bool,
-    /// Of a call that may have streams.
+    /// Parameters or results may have streams.
+    has_streams: bool,
+    /// What the caller takes of a stream, if it knows windows.
+    window: Option<u64>,
+    /// The body of the request, where it came with the parameters.
+    body: Option<Bytes>,
+    /// Open from the moment on at which the caller may send something to it.
     inbox: Option<Arc<Inbox>>,
-    /// The caller knows windows.
-    has_window: bool,
 }
 
 impl Inbox {
@@ -214,18 +218,58 @@ impl Responder {
             return;
         }
         self.accepted = true;
+        self.open();
         let (reply, receiver) = (self.reply.clone(), self.receiver.clone());
-        let headers = self.has_window.then(streams::window_header);
+        let headers = self.window.map(|_| streams::headers(None));
         self.publish(reply, Some(receiver), headers, Bytes::new())
             .await;
     }
 
+    /// The inbox of a call that may have streams.
+    fn open(&mut self) -> Option<Arc<Inbox>> {
+        if self.has_streams && self.inbox.is_none() {
+            let mut served = Box::new(Served::default());
+            served.streams.open_window(self.window);
+            let (inbox, receiver) = Inbox::open(&self.connection, Mailbox::Served(served));
+            self.receiver = receiver;
+            self.inbox = Some(inbox);
+        }
+        self.inbox.clone()
+    }
+
     /// The streams of the call, if it may have any.
-    pub(crate) fn streaming(&self) -> Option<Streaming> {
+    pub(crate) fn streaming(&mut self) -> Option<Streaming> {
         Some(Streaming {
-            inbox: Arc::clone(self.inbox.as_ref()?),
+            inbox: self.open()?,
             reply: self.reply.clone(),
         })
+    }
+
+    /// The body of the request and its trailers.
+    pub(crate) fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
+        let body = match (request.body, self.body.take()) {
+            (body, None) => body,
+            (Part::Pending, Some(body)) => Part::Ready(body),
+            (Part::Ready(_), Some(_)) => {
+                let text = "the request has two bodies, one of them behind its parameters";
+                return Err(Error::new(ErrorCode::ProtocolViolation, text));
+            }
+        };
+        Body::new(
+            body,
+            request.trailers,
+            || self.streaming().map(Streaming::incoming),
+            None,
+        )
+    }
+
+    /// How the body of a response may travel.
+    pub(crate) fn bodies(&self) -> Bodies {
+        match self.window {
+            Some(_) => Bodies::Either,
+            // Upstream's callers on NATS read another form in the head.
+            None => Bodies::Streamed,
+        }
     }
 
     /// Sends results of which streams are a part, which follow.
@@ -247,6 +291,14 @@ impl Responder {
 
     /// Sends the results, or what went wrong.
     pub async fn finish(mut self, result: Result<Bytes, Error>) {
+        if let Ok(results) = &result
+            && self.window.is_some()
+            && !self.accepted
+            && results.len() <= self.connection.max_payload()
+        {
+            let subject = subject::whole(&self.reply);
+            return self.publish(subject, None, None, results.clone()).await;
+        }
         self.accept().await;
         match result {
             Ok(results) => self.send_results(results, None).await,

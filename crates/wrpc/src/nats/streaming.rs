@@ -10,7 +10,7 @@ use super::streams::{self, Inbox, Incoming, Which};
 use super::{headers, subject};
 use crate::Error;
 use crate::http::message::write_trailers;
-use crate::http::{BODY_PATH, Body, Field, Message, RequestHead, TRAILERS_PATH};
+use crate::http::{BODY_PATH, Field, TRAILERS_PATH};
 
 /// The streams of a call that is served.
 pub struct Streaming {
@@ -20,26 +20,11 @@ pub struct Streaming {
 }
 
 impl Streaming {
-    /// The body of the request and its trailers.
-    pub fn body(&self, request: &Message<RequestHead>) -> Result<Body, Error> {
+    /// The body of the request and its trailers, as they arrive.
+    pub(super) fn incoming(self) -> (Incoming, Incoming) {
         let incoming =
             |which| Incoming::new(Arc::clone(&self.inbox), which, Some(self.reply.clone()));
-        Body::new(
-            request.body.clone(),
-            request.trailers.clone(),
-            || Some((incoming(Which::Body), incoming(Which::Trailers))),
-            None,
-        )
-    }
-
-    /// Whether the caller takes a body that stands in the head of the response.
-    /// Upstream's callers on NATS read another form there.
-    pub fn takes_ready_bodies(&self) -> bool {
-        let mut mailboxes = self.inbox.connection.mailboxes();
-        let streams = mailboxes
-            .get(self.inbox.address)
-            .and_then(|mailbox| mailbox.streams());
-        streams.is_some_and(|streams| streams.has_window)
+        (incoming(Which::Body), incoming(Which::Trailers))
     }
 
     /// Sends a part of the body of the response, as soon as the caller takes it.

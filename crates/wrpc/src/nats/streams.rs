@@ -8,6 +8,11 @@
 //! doesn't say so, such as upstream's, is sent everything at once; what it sends is
 //! kept up to [`BUFFER_BYTES_MAX`]. The part `cancel` says that nobody reads any
 //! more. Upstream drops both parts unread.
+//!
+//! A small body needs no stream. That of a request may stand behind the parameters
+//! in message 1, whose header `Encarno-Body` is its length. Upstream's receivers read
+//! neither: to one that accepts without a window, the body is sent as a stream
+//! after all.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -35,21 +40,47 @@ const TRAILERS_BYTES_MAX: usize = 128 << 10;
 /// The header that says [`WINDOW_BYTES`].
 const WINDOW_HEADER: &str = "Encarno-Window";
 
+/// The header that says how many bytes at the end of message 1 are the body.
+const BODY_HEADER: &str = "Encarno-Body";
+
 /// The part of a subject at which the window grows.
 pub(super) const WINDOW: &str = "window";
 
 /// The part of a subject at which a reader says that it has gone.
 pub(super) const CANCEL: &str = "cancel";
 
-/// The header with this end's window.
-pub(super) fn window_header() -> HeaderMap {
+/// The headers with this end's window and, if the body of a request stands behind
+/// the parameters, its length.
+pub(super) fn headers(body: Option<usize>) -> HeaderMap {
     let mut headers = HeaderMap::new();
     headers.insert(WINDOW_HEADER, WINDOW_BYTES.to_string());
+    if let Some(length) = body {
+        headers.insert(BODY_HEADER, length.to_string());
+    }
     headers
 }
 
-/// What a message with [`window_header`] takes beside its payload.
-pub(super) const WINDOW_HEADER_BYTES: usize = 64;
+/// What a message with [`headers`] takes beside its payload.
+pub(super) const HEADERS_BYTES_MAX: usize = 96;
+
+/// Cuts the body of a request off its payload, if it stands there.
+pub(super) fn split_body(
+    headers: Option<&HeaderMap>,
+    payload: &mut Bytes,
+) -> Result<Option<Bytes>, Error> {
+    let Some(length) = headers.and_then(|headers| headers.get(BODY_HEADER)) else {
+        return Ok(None);
+    };
+    let length = length.as_str().parse().ok();
+    let head = length.and_then(|length: usize| payload.len().checked_sub(length));
+    match head {
+        Some(head) => Ok(Some(payload.split_off(head))),
+        None => Err(Error::new(
+            ErrorCode::ProtocolViolation,
+            format!("the header {BODY_HEADER} is no length within the message"),
+        )),
+    }
+}
 
 /// The window of the other end, if it has one.
 pub(super) fn window_of(message: &Message) -> Option<u64> {

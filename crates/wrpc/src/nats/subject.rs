@@ -2,6 +2,7 @@
 
 use async_nats::Subject;
 
+use super::mailbox::WHOLE;
 use crate::{Error, ErrorCode};
 
 /// The protocol's part of a function's subject.
@@ -30,6 +31,11 @@ pub fn function(prefix: &str, instance: &str, function: &str) -> Result<Subject,
 /// Where the results of the call with that reply subject go.
 pub(super) fn results(reply: &str) -> Subject {
     Subject::from([reply, ".results"].concat())
+}
+
+/// Where the whole answer goes, if it is one message.
+pub(super) fn whole(reply: &str) -> Subject {
+    Subject::from([reply, ".", WHOLE].concat())
 }
 
 /// Where the parameters go that didn't fit the first message.

@@ -68,6 +68,7 @@ fn said() -> impl Strategy<Value = Said> {
         ".params",
         ".probe",
         ".results.0",
+        ".whole",
         ".",
         "..",
         ".x.y.z",
@@ -78,8 +79,14 @@ fn said() -> impl Strategy<Value = Said> {
         prop::collection::vec(any::<u8>(), 1..40),
         Just(vec![0xff; 2000]),
     ];
-    let name = prop::sample::select(vec!["Encarno-Error", "Encarno-Error-Message", "Other"]);
-    let value = prop_oneof!["timeout", "guest_trap", "", "[ -~]{0,30}"];
+    let name = prop::sample::select(vec![
+        "Encarno-Error",
+        "Encarno-Error-Message",
+        "Encarno-Window",
+        "Encarno-Body",
+        "Other",
+    ]);
+    let value = prop_oneof!["timeout", "guest_trap", "", "[0-9]{1,20}", "[ -~]{0,30}"];
     (
         part,
         payload,
