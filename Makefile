@@ -73,6 +73,7 @@ demo-http: all component bin/nats-server ## Run _examples/http/basic.js against 
 .PHONY: bench
 bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
 	@bench/run $(if $(QUICK),--quick)
+	@bench/http $(if $(QUICK),--quick)
 	@bench/hits $(if $(QUICK),--quick)
 
 .PHONY: soak

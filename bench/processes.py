@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -105,8 +107,32 @@ class Processes:
         process = self.start("nats-server", command, lambda text: "Server is ready" in text)
         return process, f"nats://127.0.0.1:{port}"
 
+    def receiver(self, url, prefix, component):
+        """Starts our receiver over NATS."""
+        program = path("target/release/wrpc-wasmtime-nats")
+        command = [program, "serve", "-n", url, prefix, prefix, path(component)]
+        return self.start("receiver", command, lambda text: "ready" in text, {"RUST_LOG": "error"})
+
+    def receiver_tcp(self, component):
+        """Starts our receiver over TCP; its `addr` says where."""
+        command = [path("target/release/wrpc-wasmtime-tcp"), "serve", "127.0.0.1:0", path(component)]
+        return self.start_tcp("receiver over TCP", command)
+
+    def start_tcp(self, name, command):
+        """Starts a program that says where it listens, in a line with "ready"."""
+        ready = re.compile(r"ready.* at ([0-9.:]+).*\n")
+        process = self.start(name, command, ready.search, {"RUST_LOG": "error"})
+        with open(process.log) as log:
+            process.addr = ready.search(log.read())[1]
+        return process
+
     def nginx(self, body="ok"):
-        """Starts nginx with one worker; gives the worker's pid and an address."""
+        """Starts nginx with one worker; gives the worker's pid and an address. A GET is
+        answered by `body`, and so is a POST, once its body was read."""
+        if not shutil.which("nginx"):
+            package = [path("scripts/from-debian"), "nginx", "nginx-light", "the benchmark can be run"]
+            if subprocess.run(package).returncode != 0:
+                raise Failure("nginx is the peer that k6's own http is measured against")
         port = free_port()
         configuration = os.path.join(self.folder, "nginx.conf")
         with open(configuration, "w") as file:
@@ -119,7 +145,15 @@ http {{
   access_log off; keepalive_requests 1000000000;
   client_body_temp_path {self.folder}; proxy_temp_path {self.folder};
   fastcgi_temp_path {self.folder}; uwsgi_temp_path {self.folder}; scgi_temp_path {self.folder};
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 "{body}"; }} }}
+  client_body_buffer_size 1m;
+  server {{
+    listen 127.0.0.1:{port};
+    location / {{ return 200 "{body}"; }}
+    # `return` doesn't wait for the request's body; a mirror does.
+    location = /count {{ mirror /sink; empty_gif; error_page 405 =200 @read; }}
+    location = /sink {{ internal; return 204; }}
+    location @read {{ return 200 "{body}"; }}
+  }}
 }}
 """
             )
