@@ -7,6 +7,7 @@
 )]
 
 mod identity;
+mod namespace;
 mod toxiproxy;
 
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 pub use identity::{Certificates, Nkey, Operator, file};
+pub use namespace::Namespace;
 /// For the attributes of toxics.
 pub use serde_json::json;
 pub use toxiproxy::Toxiproxy;
@@ -21,6 +23,7 @@ pub use toxiproxy::Toxiproxy;
 /// A nats-server of this test's own. It is killed when dropped.
 pub struct NatsServer {
     child: Child,
+    host: String,
     port: u16,
     arguments: Vec<String>,
 }
@@ -35,11 +38,25 @@ impl NatsServer {
     pub fn start_with(arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
         // -1 makes the server choose a port and write it to a file.
-        let (child, port) = start(&arguments, "-1");
+        let command = command("127.0.0.1", "-1", &arguments);
+        let (child, port) = start(command);
         Self {
             child,
+            host: "127.0.0.1".into(),
             port,
             arguments,
+        }
+    }
+
+    /// Starts it in another network namespace; it can't be restarted.
+    pub fn start_in(namespace: &Namespace) -> Self {
+        let host = namespace.address().to_string();
+        let (child, port) = start(namespace.within(&command(&host, "-1", &[])));
+        Self {
+            child,
+            host,
+            port,
+            arguments: Vec::new(),
         }
     }
 
@@ -54,9 +71,9 @@ impl NatsServer {
         self.child.id()
     }
 
-    /// `nats://127.0.0.1:PORT`.
+    /// `nats://HOST:PORT`.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.host, self.port)
     }
 
     /// The port it listens on.
@@ -73,7 +90,8 @@ impl NatsServer {
     /// Starts it again on the same port.
     pub fn restart(&mut self) {
         self.kill();
-        self.child = start(&self.arguments, &self.port.to_string()).0;
+        let command = command(&self.host, &self.port.to_string(), &self.arguments);
+        self.child = start(command).0;
     }
 }
 
@@ -83,17 +101,23 @@ impl Drop for NatsServer {
     }
 }
 
-fn start(arguments: &[String], port: &str) -> (Child, u16) {
-    let program = program("nats-server", "NATS_SERVER");
+fn command(host: &str, port: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(program("nats-server", "NATS_SERVER"));
+    command
+        .args(["--addr", host, "--port", port])
+        .args(arguments);
+    command
+}
+
+fn start(mut command: Command) -> (Child, u16) {
     let ports = scratch("nats-ports");
-    let mut child = Command::new(&program)
-        .args(["--addr", "127.0.0.1", "--port", port, "--ports_file_dir"])
+    let mut child = command
+        .arg("--ports_file_dir")
         .arg(&ports)
-        .args(arguments)
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {}: {error}", program.display()));
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
     let deadline = Instant::now() + Duration::from_secs(20);
     let port = loop {
         if let Some(port) = read_port(&ports) {

@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_test_peers::Namespace;
 use encarno_wrpc::nats::{Connection, Options, subject};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
 use rustix::process::{Pid, Signal, kill_process};
@@ -50,6 +51,17 @@ impl Receiver {
     pub(crate) fn start_tcp(component: &Path, arguments: &[&str]) -> Self {
         let mut command = tcp_command(arguments);
         command.arg("127.0.0.1:0").arg(component);
+        Self::spawn(command)
+    }
+
+    /// The same in another network namespace.
+    pub(crate) fn start_tcp_in(namespace: &Namespace, component: &Path) -> Self {
+        let mut command = tcp_command(&[]);
+        command
+            .arg(format!("{}:0", namespace.address()))
+            .arg(component);
+        let mut command = namespace.within(&command);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         Self::spawn(command)
     }
 

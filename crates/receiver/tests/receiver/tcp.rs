@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_test_peers::Namespace;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::tcp::{Client, Function, Options};
 use encarno_wrpc::{Error, Outcome};
@@ -69,18 +70,64 @@ async fn guests_that_behave_and_guests_that_do_not() {
 #[tokio::test]
 async fn callers_that_go_leave_their_place() {
     let receiver = Receiver::start_tcp(&guests::worker(), &["--max-concurrency", "1"]);
-    let [client, _] = clients(&receiver);
-    // Each would hold the only place for 8 s.
-    for _ in 0..10 {
-        let sleep = tokio::time::timeout(
-            Duration::from_millis(100),
-            call(&client, "sleep", &[0xc0, 0x3e]),
-        );
-        assert!(sleep.await.is_err());
+    for client in clients(&receiver) {
+        // Each would hold the only place for 8 s.
+        for _ in 0..10 {
+            let sleep = tokio::time::timeout(
+                Duration::from_millis(100),
+                call(&client, "sleep", &[0xc0, 0x3e]),
+            );
+            assert!(sleep.await.is_err());
+        }
+        let begun = Instant::now();
+        call(&client, "echo", &[0]).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(6));
     }
-    let begun = Instant::now();
-    call(&client, "echo", &[0]).await.unwrap();
-    assert!(begun.elapsed() < Duration::from_secs(6));
+}
+
+/// The receiver's host is gone: no packet passes, and nobody says so.
+#[tokio::test]
+async fn a_receiver_that_vanishes_is_noticed() {
+    let Some(namespace) = Namespace::new() else {
+        return;
+    };
+    let receiver = Receiver::start_tcp_in(&namespace, &guests::worker());
+    let clients = clients(&receiver);
+    for client in &clients {
+        call(client, "echo", &[0]).await.unwrap();
+    }
+    let running = clients.clone().map(|client| {
+        tokio::spawn(async move { call(&client, "sleep", &[0xc0, 0x3e]).await }) // 8 s
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+
+    namespace.cut();
+    let cut = Instant::now();
+    for client in &clients {
+        let echo = Function::new(INSTANCE, "echo");
+        let deadline = Instant::now() + Duration::from_millis(500);
+        let params = Bytes::from_static(&[0]);
+        let late = client.call(&echo, params, deadline).await.result;
+        assert_eq!(late.expect_err("it is gone").code, ErrorCode::Timeout);
+        assert!(deadline.elapsed() < Duration::from_secs(5));
+    }
+    for running in running {
+        let gone = running.await.unwrap().expect_err("it is gone");
+        assert_eq!(gone.code, ErrorCode::ReceiverGone, "{gone}");
+    }
+    // Five seconds by default, and some more on a busy machine; the calls themselves
+    // would wait for 20.
+    let took = cut.elapsed();
+    assert!(took < Duration::from_secs(12), "{took:?}");
+    println!("noticed after {took:.1?}");
+
+    namespace.mend();
+    for client in &clients {
+        let begun = Instant::now();
+        while let Err(error) = call(client, "echo", &[0]).await {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{error}");
+        }
+    }
 }
 
 #[tokio::test]

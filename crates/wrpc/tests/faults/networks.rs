@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use encarno_test_peers::{NatsServer, Toxiproxy, json};
+use encarno_test_peers::{Namespace, NatsServer, Toxiproxy, json};
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::nats::{Connection, Options};
 
@@ -42,6 +42,46 @@ async fn a_black_hole_is_noticed() {
             .accepted
             .is_none()
         {}
+    })
+    .await;
+}
+
+/// The host of NATS is gone: no packet passes, and nobody says so.
+#[tokio::test]
+async fn a_server_that_vanishes_is_noticed() {
+    let Some(namespace) = Namespace::new() else {
+        return;
+    };
+    let nats = NatsServer::start_in(&namespace);
+    let _server = serve(&nats.url(), Behaviour::AcceptOnly).await;
+    let connection = connect(&nats.url()).await;
+    let calling = tokio::spawn({
+        let connection = connection.clone();
+        async move { call(&connection, list(b""), 60_000).await }
+    });
+    let mut accepted = call(&connection, list(b""), 300).await;
+    assert_eq!(code(&accepted), ErrorCode::Timeout);
+    assert!(accepted.timing.accepted.is_some());
+
+    namespace.cut();
+    let began = Instant::now();
+    let short = within(5, call(&connection, list(b""), 500)).await;
+    assert_eq!(code(&short), ErrorCode::Timeout, "{short:?}");
+    assert!(short.timing.accepted.is_none());
+    let outcome = within(30, calling).await.unwrap();
+    assert_eq!(code(&outcome), ErrorCode::ConnectionLost, "{outcome:?}");
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    println!("noticed after {took:.1?}");
+
+    namespace.mend();
+    within(30, async {
+        loop {
+            accepted = call(&connection, list(b""), 300).await;
+            if accepted.timing.accepted.is_some() {
+                break;
+            }
+        }
     })
     .await;
 }

@@ -1,0 +1,132 @@
+//! A network that a peer can vanish from: its packets get lost, and nobody sends a
+//! FIN or a RST for it.
+
+use std::net::Ipv4Addr;
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A network namespace with a link to this one. It goes when dropped.
+pub struct Namespace {
+    name: String,
+    link: String,
+    subnet: u8,
+}
+
+impl Namespace {
+    /// Makes one. Where that isn't possible, stderr says that the test is skipped and
+    /// why: it takes `ip` of iproute2, and root's rights.
+    pub fn new() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let id = std::process::id();
+        for _ in 0..20 {
+            let number = NEXT.fetch_add(1, Ordering::Relaxed);
+            let new = Self {
+                name: format!("encarno-{id}-{number}"),
+                // At most 15 bytes.
+                link: format!("enc{:x}-{:x}", id & 0x00ff_ffff, number & 0xff),
+                subnet: (id.wrapping_mul(31).wrapping_add(number) % 250) as u8,
+            };
+            match new.set_up() {
+                Ok(()) => return Some(new),
+                // Another process's test has that subnet.
+                Err(reason) if reason.contains("in use") => {}
+                Err(reason) => {
+                    eprintln!("skipped: no network namespace can be made: {reason}");
+                    return None;
+                }
+            }
+        }
+        eprintln!("skipped: no subnet of 198.18.0.0/16 is free for a network namespace");
+        None
+    }
+
+    fn set_up(&self) -> Result<(), String> {
+        let (name, link) = (&self.name, &self.link);
+        let subnet = format!("198.18.{}.", self.subnet);
+        let routes = ip(&["-4", "route", "show"])?;
+        if routes.contains(&subnet) {
+            return Err(format!("{subnet}0/24 is in use"));
+        }
+        ip(&["netns", "add", name])?;
+        ip(&[
+            "link", "add", link, "type", "veth", "peer", "name", "peer", "netns", name,
+        ])?;
+        ip(&["addr", "add", &format!("{subnet}1/24"), "dev", link])?;
+        ip(&["link", "set", link, "up"])?;
+        ip(&[
+            "-n",
+            name,
+            "addr",
+            "add",
+            &format!("{subnet}2/24"),
+            "dev",
+            "peer",
+        ])?;
+        ip(&["-n", name, "link", "set", "lo", "up"])?;
+        self.mend();
+        Ok(())
+    }
+
+    /// The address of what runs within it.
+    pub fn address(&self) -> Ipv4Addr {
+        Ipv4Addr::new(198, 18, self.subnet, 2)
+    }
+
+    /// The same program with the same arguments and environment, to be run within it.
+    pub fn within(&self, command: &Command) -> Command {
+        let mut within = Command::new("ip");
+        within
+            .args(["netns", "exec", &self.name])
+            .arg(command.get_program())
+            .args(command.get_args());
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => within.env(name, value),
+                None => within.env_remove(name),
+            };
+        }
+        within
+    }
+
+    /// No packet passes any more, in neither direction.
+    pub fn cut(&self) {
+        self.turn("down");
+    }
+
+    /// Packets pass again.
+    pub fn mend(&self) {
+        self.turn("up");
+    }
+
+    // At the far end, so that nothing on this side hears of it.
+    fn turn(&self, state: &str) {
+        ip(&["-n", &self.name, "link", "set", "peer", state]).expect("the link");
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // The link goes with the namespace. A set-up that failed left less of it.
+        let _ = ip(&["netns", "del", &self.name]);
+        let _ = ip(&["link", "del", &self.link]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<String, String> {
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = Command::new("ip")
+        .args(arguments)
+        .output()
+        .map_err(|error| format!("ip, of the package iproute2: {error}"))?;
+    match status.success() {
+        true => Ok(String::from_utf8_lossy(&stdout).into_owned()),
+        false => Err(format!(
+            "ip {}: {}",
+            arguments.join(" "),
+            String::from_utf8_lossy(&stderr).trim()
+        )),
+    }
+}
