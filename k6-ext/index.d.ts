@@ -241,13 +241,13 @@ export interface Result {
  *   `data_sent`
  * - `wrpc_transport_messages_sent` and `wrpc_transport_messages_received`, counters
  * - `wrpc_transport_messages_dropped`, counter: messages that came faster than they
- *   were read; of a burst some may be missing here
+ *   were read
  * - `wrpc_transport_calls_in_flight`, gauge: calls made and not ended
  * - `wrpc_transport_errors`, counter: failed calls, with the tag `error_code`; those
  *   that were cut off are not among them
  *
- * Over TCP with `pool: 0` there are no losses, reconnects and messages; dropped
- * messages are of NATS alone.
+ * Over TCP with `pool: 0` messages are frames, and there are no reconnects: each call
+ * has a new connection. Dropped messages are of NATS alone.
  *
  * A part that a failed call didn't reach has no sample. A call that is cut off by
  * the end of the test leaves none at all, as with k6's own modules.

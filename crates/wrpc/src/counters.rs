@@ -76,8 +76,8 @@ counters! {
     messages_sent,
     /// Messages that arrived.
     messages_received,
-    /// Messages that arrived and were dropped, since they were read too slowly. Of
-    /// drops in quick succession some may be missing here.
+    /// Messages that arrived and were dropped, since they were read too slowly. Where
+    /// a connection to NATS also serves calls, those that came for them count, too.
     messages_dropped,
 }
 
@@ -112,12 +112,12 @@ impl Counters {
         add(&self.bytes_received, bytes as u64);
     }
 
-    pub(crate) fn dropped(&self) {
-        add(&self.messages_dropped, 1);
+    pub(crate) fn dropped(&self, count: u64) {
+        add(&self.messages_dropped, count);
     }
 
-    pub(crate) fn message_sent(&self) {
-        add(&self.messages_sent, 1);
+    pub(crate) fn messages_sent(&self, count: u64) {
+        add(&self.messages_sent, count);
     }
 
     pub(crate) fn message_received(&self) {

@@ -142,8 +142,8 @@ impl Responder {
         }
     }
 
-    /// Done when the caller is known to have given the call up. Not every
-    /// transport tells: then it is never done.
+    /// Done when the caller is known to have given the call up or to be gone. Not
+    /// every caller tells: then it is never done.
     pub async fn caller_gone(&self) {
         match self {
             Self::Nats(responder) => responder.caller_gone().await,

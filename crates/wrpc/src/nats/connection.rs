@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use async_nats::{Event, HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use super::mailbox::{Address, Mailbox, Mailboxes, deliver_params};
 use super::options::{self, Options};
@@ -41,6 +41,9 @@ struct Expected {
     state: watch::Sender<State>,
     /// What the server refused last, such as a subject.
     refusal: Mutex<Option<String>>,
+    /// Messages were dropped since that was looked at. async-nats says so once for
+    /// each, but not for all in quick succession.
+    too_slow: Notify,
     counters: Arc<Counters>,
 }
 
@@ -79,6 +82,7 @@ impl Connection {
             mailboxes: Mutex::default(),
             state: watch::Sender::new(State::Up),
             refusal: Mutex::default(),
+            too_slow: Notify::new(),
             counters: Arc::clone(counters),
         });
         let connect = options
@@ -121,8 +125,24 @@ impl Connection {
         let reader = tokio::spawn({
             let shared = Arc::clone(&shared);
             async move {
-                while let Some(message) = messages.next().await {
-                    shared.deliver(message);
+                let (mut taken, mut dropped) = (0, 0);
+                loop {
+                    tokio::select! {
+                        biased;
+                        message = messages.next() => match message {
+                            Some(message) => {
+                                taken += 1;
+                                shared.deliver(message);
+                            }
+                            None => break,
+                        },
+                        // All that came and isn't waiting here any more was dropped.
+                        () = shared.expected.too_slow.notified() => {
+                            let missing = shared.arrived().saturating_sub(taken + dropped);
+                            dropped += missing;
+                            shared.expected.counters.dropped(missing);
+                        }
+                    }
                 }
                 // async-nats has given up, or failed.
                 shared.expected.leave(State::Closed);
@@ -284,6 +304,12 @@ impl Connection {
 }
 
 impl Shared {
+    /// How many messages async-nats has read from the socket.
+    fn arrived(&self) -> u64 {
+        let statistics = self.client.statistics();
+        statistics.in_messages.load(Ordering::Relaxed)
+    }
+
     /// Hands a message to the mailbox that its subject names.
     fn deliver(&self, message: Message) {
         let now = Instant::now();
@@ -322,7 +348,7 @@ impl Expected {
             Event::Disconnected => self.leave(State::Down),
             Event::Closed => self.leave(State::Closed),
             Event::SlowConsumer(_) => {
-                self.counters.dropped();
+                self.too_slow.notify_one();
                 tracing::warn!("messages dropped: this process reads too slowly");
             }
             Event::LameDuckMode => {

@@ -88,8 +88,15 @@ impl Client {
     async fn call_single(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
         let mut call = Single::default();
         let exchange = async {
-            let stream = self.connector.connect().await?;
-            call.exchange(stream, function, params, self.peer()).await
+            let mut held = Held {
+                stream: self.connector.connect().await?,
+                is_over: false,
+            };
+            let result = call
+                .exchange(&mut held.stream, function, params, &self.connector)
+                .await;
+            held.is_over = true;
+            result
         };
         let ended = timeout_at(deadline.into(), exchange).await;
         let result = ended.unwrap_or_else(|_| Err(call.timed_out(self)));
@@ -175,6 +182,21 @@ fn not_wrpc(peer: &str, answer: &[u8]) -> Error {
     frames::violation(format!("{peer} does not speak wRPC{hint}"))
 }
 
+/// The connection of a call that may be given up: a reset tells every receiver,
+/// whereas a mere FIN is what callers may say after their parameters.
+struct Held {
+    stream: Stream,
+    is_over: bool,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.stream.reset_when_dropped();
+        }
+    }
+}
+
 /// A call on a connection of its own.
 #[derive(Default)]
 struct Single {
@@ -187,13 +209,15 @@ struct Single {
 impl Single {
     async fn exchange(
         &mut self,
-        mut stream: Stream,
+        stream: &mut Stream,
         function: &Function,
         params: Bytes,
-        peer: &str,
+        connector: &Connector,
     ) -> Result<(), Error> {
+        let counters = connector.counters();
         let has_params = !params.is_empty();
-        let mut out = encode(function, params);
+        let (mut out, frames_sent) = encode(function, params);
+        counters.messages_sent(frames_sent);
         self.traffic.bytes_sent = out.len() as u64;
         self.timing.sent = Some(Instant::now());
         let mut inbox = BytesMut::new();
@@ -201,7 +225,7 @@ impl Single {
         let mut can_write = true;
         if !has_params {
             // Upstream's older receivers begin when they see that nothing comes.
-            let _ = poll_fn(|context| out.poll_write(&mut stream, context)).await;
+            let _ = poll_fn(|context| out.poll_write(stream, context)).await;
             let _ = stream.shutdown().await;
             can_write = false;
         }
@@ -210,7 +234,7 @@ impl Single {
             let read = poll_fn(|context| {
                 if can_write && !out.is_done() {
                     // What the receiver said before it stopped reading counts.
-                    let written = out.poll_write(&mut stream, context);
+                    let written = out.poll_write(stream, context);
                     can_write = !matches!(written, Poll::Ready(Err(_)));
                 }
                 inbox.reserve(if frames.is_within_frame(&inbox) {
@@ -223,22 +247,26 @@ impl Single {
             match read.await {
                 // Neither is an end, on any wire.
                 Ok(0) if frames.is_within_frame(&inbox) || !out.is_done() => {
-                    return Err(self.gone(peer, "the receiver closed it"));
+                    return Err(self.gone(connector, "the receiver closed it"));
                 }
-                Ok(0) => return self.closed(peer),
+                Ok(0) => return self.closed(connector),
                 Ok(count) => self.traffic.bytes_received += count as u64,
-                Err(error) => return Err(self.gone(peer, &error)),
+                Err(error) => return Err(self.gone(connector, &error)),
             }
             while let Some(event) = frames.next(&mut inbox).map_err(|error| match error.code {
                 ErrorCode::ProtocolViolation if self.timing.accepted.is_none() => {
+                    let peer = connector.peer();
                     Error::new(error.code, format!("{peer} does not speak wRPC: {error}"))
                 }
                 _ => error,
             })? {
+                counters.message_received();
                 self.take(event)?;
             }
             if self.is_ended {
-                stream.leave();
+                // All was said from both ends, and a port of ours would else be
+                // taken for a minute.
+                stream.reset_when_dropped();
                 return Ok(());
             }
         }
@@ -267,15 +295,18 @@ impl Single {
     }
 
     /// The receiver closed the connection after whole frames.
-    fn closed(&self, peer: &str) -> Result<(), Error> {
+    fn closed(&self, connector: &Connector) -> Result<(), Error> {
         match self.timing.accepted {
             // Upstream's way to end a call, whether it succeeded or not.
             None => Ok(()),
-            Some(_) => Err(self.gone(peer, "the receiver closed it")),
+            Some(_) => Err(self.gone(connector, "the receiver closed it")),
         }
     }
 
-    fn gone(&self, peer: &str, reason: impl std::fmt::Display) -> Error {
+    fn gone(&self, connector: &Connector, reason: impl std::fmt::Display) -> Error {
+        // The next call's connection is a new one, and not this one come back.
+        connector.counters().lost();
+        let peer = connector.peer();
         let text = format!("the connection to {peer} was lost: {reason}");
         match self.timing.accepted {
             None => Error::new(ErrorCode::ConnectionLost, text),
@@ -296,8 +327,10 @@ impl Single {
     }
 }
 
-/// Header and parameters.
-fn encode(function: &Function, mut params: Bytes) -> Outbox {
+/// Header and parameters, and how many frames that is; the header goes with the
+/// first one.
+fn encode(function: &Function, mut params: Bytes) -> (Outbox, u64) {
+    let mut frames = 1; // the end
     let mut out = Outbox::default();
     let mut head = Vec::with_capacity(function.names().len() + 8);
     frames::put_header(function, &mut head);
@@ -307,8 +340,9 @@ fn encode(function: &Function, mut params: Bytes) -> Outbox {
         out.put(&head);
         out.put_bytes(frame);
         head.clear();
+        frames += 1;
     }
     out.put(&head);
     out.put(EMPTY);
-    out
+    (out, frames)
 }

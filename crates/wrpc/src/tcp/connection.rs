@@ -199,7 +199,7 @@ impl Open<'_> {
             }
             let rest = rest.take().unwrap_or_default();
             messages::put(&mut state.out, kind, self.number(), beginning, rest);
-            self.shared.connector.counters().message_sent();
+            self.shared.connector.counters().messages_sent(1);
             state.wake_task();
             Poll::Ready(Ok(()))
         })
@@ -230,7 +230,7 @@ impl Open<'_> {
                 &[],
                 Bytes::new(),
             );
-            self.shared.connector.counters().message_sent();
+            self.shared.connector.counters().messages_sent(1);
             state.wake_task();
         }
         Some(call)

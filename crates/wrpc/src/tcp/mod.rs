@@ -20,7 +20,8 @@
 //!
 //! And a caller of ours ends its parameters by an empty frame, too. It
 //! keeps its own side open until the receiver closes, so that the closed
-//! connection lingers at the receiver's port and not at one of the caller's.
+//! connection lingers at the receiver's port and not at one of the caller's. A
+//! caller that gives a call up resets the connection, which every receiver sees.
 //!
 //! **A connection that calls share**, where the receiver is ours. The caller opens
 //! with a preface that is no version of upstream's protocol. Our receiver

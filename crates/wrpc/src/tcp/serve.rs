@@ -366,7 +366,7 @@ impl Responder {
     /// See [`serve::Responder::caller_gone`](crate::serve::Responder::caller_gone).
     pub async fn caller_gone(&self) {
         match self {
-            Self::Single(_) => std::future::pending().await,
+            Self::Single(single) => single.caller_gone().await,
             Self::Shared(shared) => shared.caller_gone().await,
         }
     }

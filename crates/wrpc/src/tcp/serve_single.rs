@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -43,6 +43,7 @@ pub(super) async fn serve(
         looks: 0,
         look_at: 0,
         is_read: false,
+        keeps_open: false,
         is_accepted: false,
         _place: place,
     });
@@ -83,6 +84,9 @@ pub struct Single {
     look_at: usize,
     /// Nothing more is expected from the caller.
     is_read: bool,
+    /// The caller is one of ours: it marked the end of its parameters, and closes
+    /// its side no sooner than the receiver does.
+    keeps_open: bool,
     is_accepted: bool,
     _place: OwnedSemaphorePermit,
 }
@@ -95,7 +99,10 @@ impl Single {
             while let Some(event) = self.frames.next(&mut self.inbox)? {
                 match event {
                     Event::Data(data) => self.params.extend_from_slice(&data),
-                    Event::Empty => return self.end(),
+                    Event::Empty => {
+                        self.keeps_open = !self.params.is_empty();
+                        return self.end();
+                    }
                     Event::Error(error) => {
                         return Err(frames::violation(format!("a caller that says {error}")));
                     }
@@ -133,6 +140,7 @@ impl Single {
                 // Nothing follows but, from callers of ours, the end.
                 if self.inbox[..] == *EMPTY {
                     self.inbox.clear();
+                    self.keeps_open = !self.params.is_empty();
                 }
                 self.is_read = self.inbox.is_empty();
                 Ok(true)
@@ -176,6 +184,17 @@ impl Single {
             out.put(EMPTY);
             self.write(&mut out).await;
         }
+    }
+
+    /// Done when the caller is known to have gone: it reset the connection, or,
+    /// being one of ours, closed it.
+    pub(super) async fn caller_gone(&self) {
+        let tcp = self.stream.tcp();
+        if self.keeps_open && matches!(tcp.peek(&mut [0]).await, Ok(0) | Err(_)) {
+            return;
+        }
+        // It fails only where no calls can be answered either.
+        let _ = tcp.ready(Interest::ERROR).await;
     }
 
     pub(super) async fn finish(mut self, result: Result<Bytes, Error>) {

@@ -215,15 +215,19 @@ impl Stream {
         })
     }
 
-    /// Lets the connection go without a trace: all was said from both ends, and a
-    /// port of ours would else be taken for a minute.
-    pub(super) fn leave(self) {
-        let tcp = match &self {
+    /// The connection below TLS.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => stream.get_ref().0,
-        };
+        }
+    }
+
+    /// Makes the end of the connection a reset: what is on its way is thrown away,
+    /// and nothing stays of it.
+    pub(super) fn reset_when_dropped(&self) {
         // What can't be set is no loss.
-        let _ = SockRef::from(tcp).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 }
 

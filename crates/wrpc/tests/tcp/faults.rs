@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use encarno_test_peers::{Toxiproxy, json};
@@ -10,6 +11,7 @@ use encarno_wrpc::tcp::{Client, Options};
 use encarno_wrpc::{Counters, ErrorCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::timeout;
 
 use crate::rig::*;
 
@@ -333,6 +335,92 @@ async fn calls_end_whatever_the_network_does() {
             assert!(healed, "{toxic}, reuse: {reuse}: no call succeeds any more");
         }
     }
+}
+
+/// Given up by deadline or by being dropped, on both kinds of connections.
+#[tokio::test]
+async fn a_caller_that_goes_is_noticed() {
+    let server = Echo::start().await;
+    let gone = |count| {
+        let gone = Arc::clone(&server.gone);
+        within(5, async move {
+            while gone.load(Ordering::SeqCst) < count {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        })
+    };
+    let mut count = 0;
+    for client in server.clients() {
+        let late = error(call(&client, "hold", list(b"x"), 100).await);
+        assert_eq!(late.code, ErrorCode::Timeout, "{late}");
+        count += 1;
+        gone(count).await;
+        let dropped = timeout(
+            Duration::from_millis(100),
+            call(&client, "hold", list(&[7; 1 << 20]), 60_000),
+        );
+        assert!(dropped.await.is_err());
+        count += 1;
+        gone(count).await;
+    }
+}
+
+/// Upstream's callers close their side when their parameters were sent, and wait.
+#[tokio::test]
+async fn a_caller_that_closes_its_side_is_there() {
+    let server = Echo::start().await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    let hold = b"\x00\x0dpkg:name/echo\x04hold\x00\x02\x01x";
+    stream.write_all(hold).await.unwrap();
+    stream.shutdown().await.unwrap();
+    assert_eq!(read(&mut stream, 2).await, b"\x00\x00"); // accepted
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(server.gone.load(Ordering::SeqCst), 0);
+    stream.set_zero_linger().unwrap();
+    drop(stream);
+    within(5, async {
+        while server.gone.load(Ordering::SeqCst) == 0 {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_connections_of_one_call_do_is_counted() {
+    let echo = Echo::start().await;
+    let counters = Arc::<Counters>::default();
+    let options = Options {
+        reuse: false,
+        ..echo.options()
+    };
+    let client = Client::counted(options, Arc::clone(&counters));
+    for _ in 0..3 {
+        echoes(&client, b"x").await;
+    }
+    let counted = counters.counted();
+    assert_eq!((counted.connects, counted.losses), (3, 0));
+    // Parameters and their end; accepted, the results and their end.
+    assert_eq!((counted.messages_sent, counted.messages_received), (6, 9));
+
+    let options = receiver(|mut stream| async move {
+        read(&mut stream, HEADER.len()).await;
+        stream.write_all(b"\x00\x00").await.unwrap();
+        reset(stream).await;
+    })
+    .await;
+    let options = Options {
+        reuse: false,
+        ..options
+    };
+    let counters = Arc::<Counters>::default();
+    let client = Client::counted(options, Arc::clone(&counters));
+    for _ in 0..2 {
+        error(call(&client, "echo", list(b"x"), 5000).await);
+    }
+    let counted = counters.counted();
+    assert_eq!((counted.connects, counted.losses), (2, 2), "{counted:?}");
+    assert_eq!(counted.reconnects, 0, "each call has a new connection");
 }
 
 #[tokio::test]
