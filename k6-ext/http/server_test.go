@@ -106,6 +106,9 @@ func server(t *testing.T) *httptest.Server {
 				text = compressed(encoding, text)
 			}
 		}
+		if r.FormValue("lie") != "" {
+			text = "not packed at all, although it says so"
+		}
 		w.Header().Set("Content-Encoding", given)
 		_, _ = fmt.Fprint(w, text[:len(text)-len(r.FormValue("cut"))])
 	})
