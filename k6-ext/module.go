@@ -38,5 +38,5 @@ func (module *ModuleInstance) Exports() modules.Exports {
 // throw ends the script's function with a TypeError: the way to say that the
 // script is wrong. What goes wrong with a call is a result instead.
 func throw(runtime *sobek.Runtime, err error) {
-	panic(runtime.NewTypeError(err.Error()))
+	panic(runtime.NewTypeError("%s", err.Error()))
 }

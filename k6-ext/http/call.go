@@ -218,6 +218,9 @@ func (call *call) readAnswer(outcome *Outcome) (any, error) {
 		outcome.Status == http.StatusNoContent || outcome.Status == http.StatusNotModified {
 		return nil, nil
 	}
+	if call.now.method == http.MethodHead {
+		outcome.Body = nil // a component may answer as it would a GET
+	}
 	body, err := decompressed(outcome.Body, headerOf(outcome.Header, "content-encoding"))
 	if call.responseType == httpext.ResponseTypeBinary {
 		return append([]byte{}, body...), err

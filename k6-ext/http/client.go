@@ -3,7 +3,6 @@ package http
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/http"
 
 	"github.com/grafana/sobek"
@@ -152,7 +151,7 @@ func (client *Client) unparsed(state *lib.State, err error) (*Response, error) {
 func (client *Client) throw(name string, err error) {
 	runtime := client.vu.Runtime()
 	if misuse, ok := errors.AsType[misuse](err); ok {
-		panic(runtime.NewTypeError(fmt.Sprintf("%s(): %v", name, misuse)))
+		panic(runtime.NewTypeError("%s(): %v", name, misuse))
 	}
 	common.Throw(runtime, err)
 }

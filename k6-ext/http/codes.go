@@ -3,6 +3,7 @@ package http
 import (
 	"errors"
 	"fmt"
+	"net/textproto"
 	"strings"
 
 	"go.k6.io/k6/v2/lib/netext/httpext"
@@ -69,10 +70,13 @@ func (outcome *Outcome) check() *Error {
 	if outcome.Status < 200 || outcome.Status > 999 {
 		return &Error{invalidResponse, fmt.Sprintf("the answer has the status %d", outcome.Status)}
 	}
-	for _, field := range outcome.Header {
+	for at := range outcome.Header {
+		field := &outcome.Header[at]
 		if !isToken(field.Name) || !isFieldValue(field.Value) {
 			return &Error{invalidResponse, fmt.Sprintf("the answer's header %q isn't one", field.Name)}
 		}
+		// By the same section, blanks around a value are none of it.
+		field.Value = textproto.TrimString(field.Value)
 	}
 	return nil
 }

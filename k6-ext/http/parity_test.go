@@ -155,11 +155,12 @@ func TestFailures(t *testing.T) {
 func TestWhatAScriptMayNotSay(t *testing.T) {
 	script := over(t, failing{Outcome{Err: &Error{"internal", "it was sent"}}})
 	for code, said := range map[string]string{
-		`http.get("http://a/", { time: 1 })`: "get(): params.time isn't known: there are auth,",
-		`http.get("http:///a")`:              `get(): the URL "http:///a" has no host`,
-		`http.get("ftp://a/")`:               `get(): the URL "ftp://a/" begins neither`,
-		`http.get()`:                         "get(): the URL is missing",
-		`http.get("http://a/", "b")`:         "get(): params must be an object, not b",
+		`http.get("http://a/", { time: 1 })`:                           "get(): params.time isn't known: there are auth,",
+		`http.get("http://a/%zz")`:                                     `invalid URL escape "%zz"`,
+		`http.get("http:///a")`:                                        `get(): the URL "http:///a" has no host`,
+		`http.get("ftp://a/")`:                                         `get(): the URL "ftp://a/" begins neither`,
+		`http.get()`:                                                   "get(): the URL is missing",
+		`http.get("http://a/", "b")`:                                   "get(): params must be an object, not b",
 		`http.post("http://a/", "", { headers: { "a b": "c" } })`:      `post(): params.headers: "a b" can't be`,
 		`http.post("http://a/", "", { headers: { a: "b\nc" } })`:       "post(): params.headers: the value of a has a line break",
 		`http.get("http://a/", { timeout: -1 })`:                       "get(): params.timeout: -1:",
@@ -184,6 +185,14 @@ func TestWhatAScriptMayNotSay(t *testing.T) {
 		require.Contains(t, seen, strings.ReplaceAll(said, `"`, `\"`), code)
 	}
 	require.Empty(t, script.emitted(), "nothing was sent")
+}
+
+// A component may answer a HEAD as it would a GET, and put blanks around a value.
+func TestWhatAPeerMaySayOtherwise(t *testing.T) {
+	script := over(t, failing{Outcome{Status: 200, Body: []byte("x"), Header: []Field{{"a", " \tb "}, {"set-cookie", " s = t "}}}})
+	seen, err := script.run(`const r = http.head("http://a/"); return [r.body, http.get("http://a/").body, r.headers.A, r.headers["Set-Cookie"]];`, "")
+	require.NoError(t, err)
+	require.Equal(t, `["","x","b","s = t"]`, seen)
 }
 
 func TestAuthByNameAndPassword(t *testing.T) {
