@@ -31,9 +31,9 @@ type call struct {
 	hasBody bool
 
 	now      hop
-	hops     int // requests before this one, but for those that a digest repeats
-	stripped bool
-	judged   bool
+	hops     int  // requests before this one, but for those that a digest repeats
+	stripped bool // a redirect led elsewhere: secrets of the header stay behind
+	judged   bool // the first answer was, which for a digest is to be the challenge
 	deadline time.Time
 	debugID  string
 
@@ -43,14 +43,14 @@ type call struct {
 
 // hop is one request on the way.
 type hop struct {
-	method    string
-	url       *url.URL
-	text      string // of the URL
-	host      string // of the header Host, where the script gave one
-	header    http.Header
-	user      *url.Userinfo // for a digest; of the URL itself otherwise
-	digest    string        // what answers a challenge
-	forbidden bool          // the body isn't sent again
+	method   string
+	url      *url.URL
+	text     string // of the URL
+	host     string // of the header Host, where the script gave one
+	header   http.Header
+	user     *url.Userinfo // that is not in the URL
+	digest   string        // what answers a challenge
+	bodiless bool          // a redirect dropped the body
 }
 
 // begin gives the first request.
@@ -120,7 +120,7 @@ func (call *call) request(timeout time.Duration) *Request {
 	if authorization := call.authorization(); authorization != "" {
 		request.Header = append(request.Header, Field{"authorization", authorization})
 	}
-	if !hop.forbidden {
+	if !hop.bodiless {
 		request.Body = call.body
 	}
 	// As net/http does it: a method that expects a body says that there is none.

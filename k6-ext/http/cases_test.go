@@ -84,8 +84,10 @@ func TestBodiesAreThoseOfK6(t *testing.T) {
 		"files": `const r = http.post(url + "/echo", { one: http.file("a", "a\"b.txt"), two: http.file(new Uint8Array([1, 2]).buffer, "c", "text/x") });
 			const boundary = r.request.headers["Content-Type"][0].split("boundary=")[1];
 			return r.json("body").split("--" + boundary).sort();`,
-		"json":       `const r = http.get(url + "/echo"); return [r.json("nothing"), r.json("headers.#"), r.json().method, r.json("length")];`,
-		"not json":   `const r = http.get(url + "/html"); let said; try { r.json(); } catch (error) { said = String(error); } return [said, r.json("a")];`,
+		"json":     `const r = http.get(url + "/echo"); return [r.json("nothing"), r.json("headers.#"), r.json().method, r.json("length")];`,
+		"not json": `const r = http.get(url + "/html"); let said; try { r.json(); } catch (error) { said = String(error); } return [said, r.json("a")];`,
+		"where json is wrong": `return ["x", "[1,\n2", "{\n \"a\": 1,\n b}", "{\"ä\": x}", "[1]]", "{\"a\":\n}"].map((text) => {
+			try { return http.get(url + "/say?text=" + encodeURIComponent(text)).json(); } catch (error) { return String(error); } });`,
 		"null json":  `const r = http.get(url + "/html", { responseType: "none" }); let said = []; for (const name of ["json", "html"]) try { r[name](); } catch (error) { said.push(String(error)); } return said;`,
 		"form":       `const page = http.get(url + "/html"); return plain(page.submitForm({ fields: { n: "w", m: "x" }, params: { headers: { "X-A": "b" } } }));`,
 		"no form":    `let said; try { http.get(url + "/html").submitForm({ formSelector: "#none" }); } catch (error) { said = String(error); } return said;`,

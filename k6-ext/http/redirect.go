@@ -13,10 +13,10 @@ import (
 // k6's limit. It says whether there is a next request.
 func (call *call) redirect(outcome *Outcome) (bool, error) {
 	last := call.now
-	next := hop{method: last.method, forbidden: last.forbidden}
+	next := hop{method: last.method, bodiless: last.bodiless}
 	switch outcome.Status {
 	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther:
-		next.forbidden = true
+		next.bodiless = true
 		if last.method != http.MethodGet && last.method != http.MethodHead {
 			next.method = http.MethodGet
 		}
@@ -82,7 +82,7 @@ func (call *call) copyHeader(next *hop) {
 				continue
 			}
 		case "Content-Encoding", "Content-Language", "Content-Location", "Content-Type":
-			if next.forbidden {
+			if next.bodiless {
 				continue
 			}
 		}

@@ -90,6 +90,7 @@ func server(t *testing.T) *httptest.Server {
 		w.WriteHeader(code)
 		_, _ = fmt.Fprint(w, "elsewhere")
 	})
+	mux.HandleFunc("/say", func(w http.ResponseWriter, r *http.Request) { _, _ = fmt.Fprint(w, r.FormValue("text")) })
 	mux.HandleFunc("/set/", func(w http.ResponseWriter, r *http.Request) {
 		for _, cookie := range r.URL.Query()["c"] {
 			w.Header().Add("Set-Cookie", cookie)
