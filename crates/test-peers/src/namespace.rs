@@ -1,6 +1,7 @@
 //! A network that a peer can vanish from: its packets get lost, and nobody sends a
 //! FIN or a RST for it.
 
+use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -31,12 +32,12 @@ impl Namespace {
                 // Another process's test has that subnet.
                 Err(reason) if reason.contains("in use") => {}
                 Err(reason) => {
-                    eprintln!("skipped: no network namespace can be made: {reason}");
+                    skipped(&format!("no network namespace can be made: {reason}"));
                     return None;
                 }
             }
         }
-        eprintln!("skipped: no subnet of 198.18.0.0/16 is free for a network namespace");
+        skipped("no subnet of 198.18.0.0/16 is free for a network namespace");
         None
     }
 
@@ -110,6 +111,13 @@ impl Drop for Namespace {
         let _ = ip(&["netns", "del", &self.name]);
         let _ = ip(&["link", "del", &self.link]);
     }
+}
+
+/// Not by `eprintln`, which shows of failed tests alone.
+fn skipped(reason: &str) {
+    let test = std::thread::current();
+    let test = test.name().unwrap_or("a test");
+    let _ = writeln!(std::io::stderr(), "{test} is skipped: {reason}");
 }
 
 fn ip(arguments: &[&str]) -> Result<String, String> {
