@@ -15,9 +15,6 @@ import (
 // it, so that a call pays for no more than a look at the time.
 const reportInterval = time.Second
 
-// testEnd is event.TestEnd, of a package that is k6's own.
-const testEnd = 3
-
 // transportInstruments are the metrics of the connections.
 type transportInstruments struct {
 	root *metrics.TagSet
@@ -78,7 +75,10 @@ func (reporter *reporter) reportAtEnd(vu modules.VU) {
 	if global == nil { // in unit tests
 		return
 	}
-	_, events := global.Subscribe(testEnd)
+	events := subscribe(global.Subscribe, "TestEnd")
+	if events == nil { // this k6 has no such event
+		return
+	}
 	go func() {
 		for event := range events {
 			reporter.mutex.Lock()
@@ -89,6 +89,21 @@ func (reporter *reporter) reportAtEnd(vu modules.VU) {
 			event.Done()
 		}
 	}()
+}
+
+// subscribe finds an event by its name. The package of k6's events is internal: its
+// types can be inferred, but not named.
+func subscribe[Type interface {
+	~uint8
+	String() string
+}, Event any](to func(...Type) (uint64, <-chan Event), name string) <-chan Event {
+	for event := Type(0); event < 255; event++ {
+		if event.String() == name {
+			_, events := to(event)
+			return events
+		}
+	}
+	return nil
 }
 
 func (reporter *reporter) report(now time.Time) {
