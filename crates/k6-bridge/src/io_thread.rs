@@ -28,6 +28,9 @@ const RESOLVERS: usize = 2;
 /// sets two, of a second and more.
 const TICK: Duration = Duration::from_millis(50);
 
+/// With more calls in flight than this, others run before an IO thread goes to sleep.
+const CROWD: usize = 8;
+
 /// What an IO thread is asked to do.
 pub(crate) enum Command {
     Call(Call),
@@ -52,6 +55,14 @@ impl IoThread {
             .enable_all()
             .max_blocking_threads(RESOLVERS)
             .thread_name("encarno-resolve")
+            .on_thread_park({
+                let completions = Arc::clone(completions);
+                move || {
+                    if completions.in_flight() > CROWD {
+                        std::thread::yield_now();
+                    }
+                }
+            })
             .build()?;
         let runtime = Arc::new(runtime);
         let thread = Arc::new(Self {
