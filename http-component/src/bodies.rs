@@ -27,6 +27,16 @@ pub(crate) fn count(request: &IncomingRequest) -> u64 {
     count
 }
 
+/// A request's body.
+pub(crate) fn collect(request: &IncomingRequest) -> Vec<u8> {
+    let mut whole = Vec::new();
+    read(request, |piece| {
+        whole.extend_from_slice(piece);
+        true
+    });
+    whole
+}
+
 /// Copies a request's body.
 pub(crate) fn copy(request: &IncomingRequest, body: &Option<OutgoingBody>) {
     with_stream(body, |stream| {

@@ -4,19 +4,25 @@
 //! | path | answer |
 //! |---|---|
 //! | `/echo…` | the request: its body, its headers as `x-echo-NAME`, and `x-method`, `x-path`, `x-scheme`, `x-authority` |
+//! | `/json` | the request, as JSON |
 //! | `/status/N` | that status, and the number as a text |
 //! | `/delay/MS` | after so many milliseconds |
 //! | `/bytes/N` | N bytes: 0, 1, … 250, 0, 1, … |
 //! | `/count` | how many bytes the request's body has |
-//! | `/cookies` | the cookies of the request, as lines |
+//! | `/cookies` | the cookies of the request, as sorted lines |
 //! | `/set-cookie?LINE&LINE` | each line as a `set-cookie` header |
 //! | `/redirect/N` | so many redirections, with status 302 or `?STATUS` |
+//! | `/moved/STATUS?URL&LINE` | a redirection to that URL, with each further line as a `set-cookie` header |
+//! | `/packed/ENCODING` | the text `unpacked`, in `gzip`, `deflate`, `br` or `zstd` |
+//! | `/html` | a page with links and forms |
+//! | `/basic`, `/digest` | 401, until credentials of that kind come, whatever they are; then the part of them that names the user |
 //! | `/trailers` | a body with trailers |
 //! | `/fetch?AUTHORITY` | what a request to there gives: its status, or the error |
 //! | `/burn/MS`, `/memory/MB` | after using so much of the host |
 //! | `/error`, `/silence`, `/trap`, `/cut/N` | no response, or half of one |
 //!
 //! - [`bodies`]: reading and writing
+//! - [`pages`]: what is text
 //! - [`query`]: what stands after the question mark
 
 // `generate!` writes the code at the border to the host, without docs.
@@ -30,6 +36,7 @@ mod bindings {
 }
 
 mod bodies;
+mod pages;
 mod query;
 
 use bindings::exports::wasi::http::incoming_handler::{Guest, IncomingRequest, ResponseOutparam};
@@ -50,16 +57,31 @@ impl Guest for Component {
         let (path, query) = target.split_once('?').unwrap_or((&target, ""));
         let mut parts = path.trim_start_matches('/').splitn(2, '/');
         let name = parts.next().unwrap_or_default();
-        let number = parts.next().and_then(|text| text.parse::<u64>().ok());
+        let rest = parts.next().unwrap_or_default();
+        let number = rest.parse::<u64>().ok();
         match (name, number) {
             ("echo" | "", _) => echo(&request, &target, out),
+            ("json", _) => {
+                let json = pages::json(&request, &target);
+                whole(
+                    out,
+                    200,
+                    &[("content-type", b"application/json")],
+                    json.as_bytes(),
+                );
+            }
             ("status", Some(status)) => text(out, status as u16, &[], &status.to_string()),
             ("delay", Some(ms)) => {
                 monotonic_clock::subscribe_duration(ms.saturating_mul(NS_PER_MS)).block();
                 text(out, 200, &[], &ms.to_string());
             }
             ("bytes", Some(count)) => {
-                let body = respond(out, 200, &[("content-type", b"application/octet-stream")]);
+                let length = count.to_string();
+                let headers: [Header; 2] = [
+                    ("content-type", b"application/octet-stream"),
+                    ("content-length", length.as_bytes()),
+                ];
+                let body = respond(out, 200, &headers);
                 bodies::pattern(&body, count);
                 finish(body, None);
             }
@@ -67,7 +89,7 @@ impl Guest for Component {
                 let count = bodies::count(&request);
                 text(out, 200, &[], &count.to_string());
             }
-            ("cookies", _) => text(out, 200, &[], &cookies(&request)),
+            ("cookies", _) => text(out, 200, &[], &pages::cookies(&request).join("\n")),
             ("set-cookie", _) => {
                 let lines = query::parts(query);
                 let headers: Vec<_> = lines
@@ -78,6 +100,30 @@ impl Guest for Component {
             }
             ("redirect", Some(0)) => text(out, 200, &[], "arrived"),
             ("redirect", Some(left)) => redirect(out, left - 1, query),
+            ("moved", Some(status)) => {
+                let lines = query::parts(query);
+                let mut names = std::iter::once("location").chain(std::iter::repeat("set-cookie"));
+                let headers: Vec<_> = names
+                    .by_ref()
+                    .zip(lines.iter().map(String::as_bytes))
+                    .collect();
+                text(out, status as u16, &headers, "");
+            }
+            ("packed", _) if pages::packed(rest).is_some() => {
+                let packed = pages::packed(rest).unwrap_or_default();
+                whole(out, 200, &[("content-encoding", rest.as_bytes())], packed);
+            }
+            ("html", _) => whole(
+                out,
+                200,
+                &[("content-type", b"text/html")],
+                pages::HTML.as_bytes(),
+            ),
+            ("basic", _) => challenge(&request, "Basic ", "Basic realm=\"r\"", out),
+            ("digest", _) => {
+                let asked = "Digest realm=\"r\", nonce=\"n\", qop=\"auth\", algorithm=MD5";
+                challenge(&request, "Digest ", asked, out);
+            }
             ("trailers", _) => {
                 let body = respond(out, 200, &[]);
                 bodies::write(&body, b"body");
@@ -116,25 +162,14 @@ impl Guest for Component {
 type Header<'a> = (&'a str, &'a [u8]);
 
 fn echo(request: &IncomingRequest, target: &str, out: ResponseOutparam) {
-    let method = match request.method() {
-        Method::Get => "GET".to_owned(),
-        Method::Head => "HEAD".to_owned(),
-        Method::Post => "POST".to_owned(),
-        Method::Put => "PUT".to_owned(),
-        Method::Delete => "DELETE".to_owned(),
-        Method::Connect => "CONNECT".to_owned(),
-        Method::Options => "OPTIONS".to_owned(),
-        Method::Trace => "TRACE".to_owned(),
-        Method::Patch => "PATCH".to_owned(),
-        Method::Other(method) => method,
-    };
+    let method = method(request);
     let scheme = match request.scheme() {
         None => String::new(),
         Some(Scheme::Http) => "http".to_owned(),
         Some(Scheme::Https) => "https".to_owned(),
         Some(Scheme::Other(scheme)) => scheme,
     };
-    let authority = request.authority().unwrap_or_default();
+    let authority = authority(request);
     let received = request.headers().entries();
     let echoed: Vec<_> = received
         .iter()
@@ -161,18 +196,37 @@ fn echo(request: &IncomingRequest, target: &str, out: ResponseOutparam) {
     finish(body, None);
 }
 
-fn cookies(request: &IncomingRequest) -> String {
-    let mut lines = String::new();
-    for (name, value) in request.headers().entries() {
-        if name != "cookie" {
-            continue;
-        }
-        for cookie in String::from_utf8_lossy(&value).split(';') {
-            lines.push_str(cookie.trim());
-            lines.push('\n');
-        }
-    }
-    lines
+fn method(request: &IncomingRequest) -> String {
+    let name = match request.method() {
+        Method::Get => "GET",
+        Method::Head => "HEAD",
+        Method::Post => "POST",
+        Method::Put => "PUT",
+        Method::Delete => "DELETE",
+        Method::Connect => "CONNECT",
+        Method::Options => "OPTIONS",
+        Method::Trace => "TRACE",
+        Method::Patch => "PATCH",
+        Method::Other(method) => return method,
+    };
+    name.to_owned()
+}
+
+fn authority(request: &IncomingRequest) -> String {
+    request.authority().unwrap_or_default()
+}
+
+/// Lets those in who show anything of the right kind, and says who they are.
+fn challenge(request: &IncomingRequest, kind: &str, asked: &str, out: ResponseOutparam) {
+    let headers = request.headers().entries();
+    let shown = headers.iter().find(|(name, _)| name == "authorization");
+    let shown = shown.map(|(_, value)| String::from_utf8_lossy(value));
+    let Some(shown) = shown.as_deref().and_then(|value| value.strip_prefix(kind)) else {
+        return text(out, 401, &[("www-authenticate", asked.as_bytes())], "");
+    };
+    let mut parts = shown.split(',');
+    let user = parts.find(|part| kind == "Basic " || part.contains("username="));
+    text(out, 200, &[], user.unwrap_or_default().trim());
 }
 
 fn redirect(out: ResponseOutparam, left: u64, query: &str) {
@@ -211,8 +265,19 @@ fn fetch(authority: &str) -> String {
 fn text(out: ResponseOutparam, status: u16, headers: &[Header], text: &str) {
     let mut headers = headers.to_vec();
     headers.push(("content-type", b"text/plain"));
+    whole(out, status, &headers, text.as_bytes());
+}
+
+/// Answers with a body whose length is known, unless the status allows none.
+fn whole(out: ResponseOutparam, status: u16, headers: &[Header], bytes: &[u8]) {
+    if matches!(status, 204 | 304) {
+        return finish(respond(out, status, &[]), None);
+    }
+    let length = bytes.len().to_string();
+    let mut headers = headers.to_vec();
+    headers.push(("content-length", length.as_bytes()));
     let body = respond(out, status, &headers);
-    bodies::write(&body, text.as_bytes());
+    bodies::write(&body, bytes);
     finish(body, None);
 }
 
