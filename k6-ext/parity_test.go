@@ -2,12 +2,16 @@ package wrpc
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -75,13 +79,13 @@ func compare(t *testing.T, at string, theirs, ours any) {
 		listToo, _ := ours.([]any)
 		if len(list) == len(listToo) {
 			for index := range list {
-				compare(t, at+"."+string(rune('0'+index%10)), list[index], listToo[index])
+				compare(t, fmt.Sprint(at, ".", index), list[index], listToo[index])
 			}
 			return
 		}
 	}
 	if !isObject || !isObjectToo {
-		if !equal(theirs, ours) {
+		if asText(theirs) != asText(ours) {
 			t.Errorf("%s: k6/http gives %v, wrpc.http %v", at, theirs, ours)
 		}
 		return
@@ -97,6 +101,7 @@ func compare(t *testing.T, at string, theirs, ours any) {
 		mine, there := other[name]
 		yours, thereToo := one[name]
 		switch expected, connection := differs[name]; {
+		case name == "$params": // ours alone
 		case there != thereToo:
 			t.Errorf("%s.%s: k6/http gives %v, wrpc.http %v", at, name, yours, mine)
 		case one["$response"] == nil:
@@ -106,19 +111,16 @@ func compare(t *testing.T, at string, theirs, ours any) {
 				t.Errorf("%s.%s is %v", at, name, mine)
 			}
 		case name == "ocsp":
-			compare(t, at+"."+name, nil, nil)
+			status, _ := mine.(map[string]any)
+			if status["status"] != "" {
+				t.Errorf("%s.ocsp is %v", at, mine)
+			}
 		case name == "timings":
 			timings(t, at, yours, mine)
 		default:
 			compare(t, at+"."+name, yours, mine)
 		}
 	}
-}
-
-func equal(one, other any) bool {
-	left, _ := json.Marshal(one)
-	right, _ := json.Marshal(other)
-	return string(left) == string(right)
 }
 
 // timings have the same parts, each a time, and the duration is their sum.
@@ -147,23 +149,134 @@ func TestParity(t *testing.T) {
 	server := startNATS(t)
 	startComponent(t, server)
 	addr, _ := startComponent(t, "")
+	table := parityTable(t)
 	scripts, err := filepath.Glob("parity/*.js")
 	require.NoError(t, err)
 	for _, script := range scripts {
-		name := strings.TrimSuffix(filepath.Base(script), ".js")
-		if name == "suite" {
+		name := filepath.Base(script)
+		if name == "suite.js" {
 			continue
 		}
 		t.Run(name, func(t *testing.T) {
-			theirs := seenBy(t, script, "SITE="+plain, "TLS_SITE="+secure)
+			sites := []string{"SITE=" + plain, "TLS_SITE=" + secure}
+			theirs := seenBy(t, script, sites...)
+			var ours map[string]any
 			for over, at := range map[string]string{"NATS": "NATS_URL=" + server, "TCP": "TCP_ADDR=" + addr} {
 				t.Run(over, func(t *testing.T) {
-					ours := seenBy(t, script, at, "SITE="+plain, "TLS_SITE="+secure)
+					ours = seenBy(t, script, append(sites, at)...)
 					for name, value := range theirs {
 						t.Run(name, func(t *testing.T) { compare(t, "", value, ours[name]) })
 					}
 				})
 			}
+			table.check(t, script, theirs, ours)
 		})
 	}
+	table.finish(t)
+}
+
+// table is README's: what k6/http has, and the scripts that show it.
+type table struct {
+	rows    map[string]map[string][]string // kind, name, scripts
+	scripts map[string]bool
+	fields  map[string]bool // of responses, as they came
+}
+
+func parityTable(t *testing.T) *table {
+	t.Helper()
+	text, err := os.ReadFile("../README.md")
+	require.NoError(t, err)
+	read := &table{map[string]map[string][]string{}, map[string]bool{}, map[string]bool{}}
+	_, text, found := bytes.Cut(text, []byte("| | | ✓ |\n"))
+	require.True(t, found, "README.md has no table of what k6/http has")
+	kind := ""
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) < 5 {
+			break
+		}
+		if strings.Contains(line, "---") {
+			continue
+		}
+		if name := strings.TrimSpace(cells[1]); name != "" {
+			kind = name
+			read.rows[kind] = map[string][]string{}
+		}
+		links := regexp.MustCompile(`\]\(([^)]+)\)`).FindAllStringSubmatch(cells[3], -1)
+		require.NotEmpty(t, links, "no script shows %s", cells[2])
+		for _, name := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(cells[2], -1) {
+			for _, link := range links {
+				read.rows[kind][name[1]] = append(read.rows[kind][name[1]], link[1])
+				read.scripts[link[1]] = true
+			}
+		}
+	}
+	for script := range read.scripts {
+		require.FileExists(t, filepath.Join("..", script))
+	}
+	return read
+}
+
+// check looks whether a script shows what its rows say.
+func (table *table) check(t *testing.T, script string, theirs, ours map[string]any) {
+	t.Helper()
+	path := "k6-ext/" + script
+	require.True(t, table.scripts[path], "%s has no row in README.md", path)
+	source, err := os.ReadFile(script)
+	require.NoError(t, err)
+	shown := map[string]bool{}
+	table.collect(shown, theirs)
+	table.collect(shown, ours)
+	for kind, pattern := range map[string]string{
+		"functions": `http\.%s\b`, "jar": `\.%s\(`, "params": `\b%s\b( }|:|,)`, "methods": `\.%s\(`,
+	} {
+		for name, scripts := range table.rows[kind] {
+			if slices.Contains(scripts, path) {
+				require.Regexp(t, fmt.Sprintf(pattern, name), string(source), "%s doesn't show %s", path, name)
+			}
+		}
+	}
+	for name, scripts := range table.rows["response"] {
+		if slices.Contains(scripts, path) {
+			require.True(t, shown[name], "no response of %s has a %s", path, name)
+		}
+	}
+	for _, name := range theirs["$functions"].([]any) {
+		require.Contains(t, table.rows["functions"], name, "README.md has no row for this function")
+	}
+	for _, name := range ours["$params"].([]any) {
+		require.Contains(t, table.rows["params"], name, "README.md has no row for this key of params")
+	}
+}
+
+// collect notes which fields responses have, and which of them say anything.
+func (table *table) collect(shown map[string]bool, seen any) {
+	switch seen := seen.(type) {
+	case []any:
+		for _, one := range seen {
+			table.collect(shown, one)
+		}
+	case map[string]any:
+		for name, value := range seen {
+			if seen["$response"] == nil {
+				table.collect(shown, value)
+			} else if name != "$response" {
+				table.fields[name] = true
+				shown[name] = shown[name] || !slices.Contains([]string{"null", `""`, "0", "{}", "[]"}, asText(value))
+			}
+		}
+	}
+}
+
+// finish looks whether k6 has what no row names.
+func (table *table) finish(t *testing.T) {
+	t.Helper()
+	for name := range table.fields {
+		require.Contains(t, table.rows["response"], name, "README.md has no row for this field of responses")
+	}
+}
+
+func asText(value any) string {
+	text, _ := json.Marshal(value)
+	return string(text)
 }

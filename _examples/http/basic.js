@@ -2,10 +2,11 @@
 import wrpc from "k6/x/wrpc";
 import { check } from "k6";
 
-const http = wrpc.http({
-  nats: { url: __ENV.NATS_URL || "nats://localhost:4222", prefix: __ENV.PREFIX || "wasmtime" },
-  tags: { scenario: "basic" },
-});
+const { TCP_ADDR, NATS_URL, PREFIX } = __ENV;
+const link = TCP_ADDR
+  ? { tcp: { addr: TCP_ADDR } }
+  : { nats: { url: NATS_URL || "nats://localhost:4222", prefix: PREFIX || "wasmtime" } };
+const http = wrpc.http({ ...link, tags: { scenario: "basic" } });
 const url = "http://localhost:8000";
 
 export const options = { vus: 4, duration: __ENV.DURATION || "10s", thresholds: { checks: ["rate==1"] } };
