@@ -30,7 +30,7 @@ export default suite({
   "responseCallback: expectedStatuses": (http, url) =>
     http.get(`${url}/status/404`, { responseCallback: http.expectedStatuses(404, { min: 500, max: 599 }) }),
   "responseCallback: null": (http, url) => http.get(`${url}/status/404`, { responseCallback: null }),
-  "responseCallback: wrong": (http, url) => http.get(`${url}/status/404`, { responseCallback: () => true }),
+  "responseCallback: wrong": (http, url) => http.get(`${url}/status/404`, { responseCallback: () => true }).error.startsWith("unsupported responseCallback"),
   setResponseCallback: (http, url) => {
     http.setResponseCallback(http.expectedStatuses(404));
     return [http.get(`${url}/status/404`), http.get(`${url}/status/200`)];
