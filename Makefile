@@ -68,7 +68,7 @@ demo: all component bin/nats-server ## Hit encarno's own target, and run _exampl
 
 .PHONY: demo-http
 demo-http: all component bin/nats-server ## Run _examples/http/basic.js against http-component
-	@COMPONENT=http-component/http-component.wasm scripts/with-receiver ./k6 run _examples/http/basic.js
+	@scripts/demo-http
 
 .PHONY: bench
 bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
