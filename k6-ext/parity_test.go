@@ -50,6 +50,17 @@ func startComponent(t *testing.T, natsURL string, arguments ...string) (addr str
 	return addr, command
 }
 
+// writeScript gives a script that has `http`, over NATS.
+func writeScript(t *testing.T, script string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "script.js")
+	script = `import wrpc from "k6/x/wrpc";
+		import k6http from "k6/http";
+		const http = wrpc.http({ nats: { url: __ENV.NATS_URL, prefix: "test" } });` + script
+	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
+	return file
+}
+
 // seenBy runs a script, which sends what it saw to a sink.
 func seenBy(t *testing.T, script string, environment ...string) map[string]any {
 	t.Helper()
