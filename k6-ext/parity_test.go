@@ -61,16 +61,25 @@ func writeScript(t *testing.T, script string) string {
 	return file
 }
 
-// seenBy runs a script, which sends what it saw to a sink.
+// seenBy runs a script, and gives what it saw.
 func seenBy(t *testing.T, script string, environment ...string) map[string]any {
 	t.Helper()
+	seen, _ := runToSink(t, script, environment...)
+	return seen
+}
+
+// runToSink runs a script, which sends what it saw to a sink; it gives that and the
+// file of the samples.
+func runToSink(t *testing.T, script string, environment ...string) (map[string]any, string) {
+	t.Helper()
+	samples := filepath.Join(t.TempDir(), "samples.json")
 	saw := make(chan []byte, 1)
 	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
 		body, _ := io.ReadAll(request.Body)
 		saw <- body
 	}))
 	defer sink.Close()
-	arguments := []string{"--log-output", "none"}
+	arguments := []string{"--log-output", "none", "--out", "json=" + samples}
 	for _, one := range append(environment, "SINK="+sink.URL) {
 		arguments = append(arguments, "-e", one)
 	}
@@ -78,7 +87,46 @@ func seenBy(t *testing.T, script string, environment ...string) map[string]any {
 	require.Equal(t, 0, running.wait(t, 90*time.Second), running.output.String())
 	var seen map[string]any
 	require.NoError(t, json.Unmarshal(<-saw, &seen))
-	return seen
+	return seen, samples
+}
+
+// tagged gives the tags of the samples of a metric, without those of the connection
+// and of the sink.
+func tagged(t *testing.T, samples, metric string) []string {
+	t.Helper()
+	file, err := os.Open(samples)
+	require.NoError(t, err)
+	defer func() { _ = file.Close() }()
+	found := []string{}
+	for decoder := json.NewDecoder(file); decoder.More(); {
+		var sample struct {
+			Type, Metric string
+			Data         struct{ Tags map[string]string }
+		}
+		require.NoError(t, decoder.Decode(&sample))
+		tags := sample.Data.Tags
+		if sample.Type != "Point" || sample.Metric != metric || !strings.Contains(tags["url"], "parity.test") {
+			continue
+		}
+		delete(tags, "proto")
+		delete(tags, "tls_version")
+		found = append(found, asText(tags))
+	}
+	slices.Sort(found)
+	return found
+}
+
+// sameTags compares the samples of k6/http with those of wrpc.http.
+func sameTags(t *testing.T, theirs, ours string) {
+	t.Helper()
+	for metric, one := range map[string]string{
+		"http_reqs": "wrpc_http_request", "http_req_failed": "wrpc_http_failed",
+		"http_req_duration": "wrpc_http_duration", "http_req_waiting": "wrpc_http_waiting",
+	} {
+		expected := tagged(t, theirs, metric)
+		require.NotEmpty(t, expected)
+		require.Equal(t, expected, tagged(t, ours, one), "tags of %s", one)
+	}
 }
 
 // compare walks through what two ways gave.
@@ -170,14 +218,16 @@ func TestParity(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			sites := []string{"SITE=" + plain, "TLS_SITE=" + secure}
-			theirs := seenBy(t, script, sites...)
+			theirs, samples := runToSink(t, script, sites...)
 			var ours map[string]any
 			for over, at := range map[string]string{"NATS": "NATS_URL=" + server, "TCP": "TCP_ADDR=" + addr} {
 				t.Run(over, func(t *testing.T) {
-					ours = seenBy(t, script, append(sites, at)...)
+					seen, sampled := runToSink(t, script, append(sites, at)...)
+					ours = seen
 					for name, value := range theirs {
 						t.Run(name, func(t *testing.T) { compare(t, "", value, ours[name]) })
 					}
+					sameTags(t, samples, sampled)
 				})
 			}
 			table.check(t, script, theirs, ours)
