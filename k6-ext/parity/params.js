@@ -5,7 +5,7 @@ const as = (url, user) => url.replace("//", `//${user}@`);
 
 export default suite({
   "auth: in the URL": (http, url) => http.get(`${as(url, "me:secret")}/basic`),
-  "auth: basic": (http, url) => http.get(`${as(url, "me:s%40y")}/basic`, { auth: "basic" }),
+  "auth: basic": (http, url) => http.get(`${as(url, "me:secret")}/basic`, { auth: "basic" }),
   "auth: digest": (http, url) => http.get(`${as(url, "me:secret")}/digest`, { auth: "digest" }),
   "auth: digest, with a body": (http, url) => http.post(`${as(url, "me:secret")}/digest`, "body", { auth: "digest" }),
   "auth: none": (http, url) => [http.get(`${url}/basic`), http.get(`${url}/digest`)],
