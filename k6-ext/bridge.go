@@ -138,10 +138,12 @@ func (bridge *bridge) read() {
 
 func (bridge *bridge) deliver(batch []C.EncarnoCompletion) {
 	arrived := time.Now()
+	// Calls are added and never change: whoever is told of an end may make one.
 	bridge.mutex.RLock()
-	defer bridge.mutex.RUnlock()
+	calls := bridge.calls
+	bridge.mutex.RUnlock()
 	for index := range batch {
-		call := bridge.calls[batch[index].tag]
+		call := calls[batch[index].tag]
 		call.completion = bridge.convert(&batch[index], arrived)
 		if call.notify != nil {
 			call.notify(call)

@@ -4,6 +4,7 @@ export { options } from "./suite.js";
 export default suite({
   get: (http, url) => http.get(`${url}/json?a=b&c=%20d`),
   head: (http, url) => http.head(`${url}/status/200`),
+  "head: as bytes": (http, url) => http.head(`${url}/bytes/1000`, { responseType: "binary" }),
   "post: a text": (http, url) => http.post(`${url}/json`, "tëxt"),
   "post: a form": (http, url) => http.post(`${url}/json`, { a: "1 2", b: ["x", "y"], c: 3 }),
   "post: nothing": (http, url) => http.post(`${url}/json`),
