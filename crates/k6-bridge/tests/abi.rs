@@ -326,9 +326,14 @@ fn options_that_are_wrong_are_a_status_and_a_text() {
     );
 }
 
+/// Of NATS.
 fn counts(bridge: &TestBridge) -> TransportCounts {
+    counts_of(bridge, 0)
+}
+
+fn counts_of(bridge: &TestBridge, transport: u32) -> TransportCounts {
     let mut counts = std::mem::MaybeUninit::uninit();
-    let status = unsafe { encarno_transport_counts(bridge.handle, 0, counts.as_mut_ptr()) };
+    let status = unsafe { encarno_transport_counts(bridge.handle, transport, counts.as_mut_ptr()) };
     assert_eq!(status, Status::Ok);
     unsafe { counts.assume_init() }
 }
@@ -796,7 +801,8 @@ fn tcp_receiver() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
 #[test]
 fn clients_share_the_connections_of_a_pool() {
     use std::sync::atomic::Ordering;
-    for (pool, expected) in [(1, 1), (3, 3), (0, 64)] {
+    // Connections, and messages to be sent: with `pool: 0` two frames a call.
+    for (pool, expected, messages) in [(1, 1, 64), (3, 3, 64), (0, 64, 128)] {
         let (addr, connections) = tcp_receiver();
         let mut bridge = TestBridge::open();
         let options = format!(r#"{{"tcp": {{"addr": "{addr}", "pool": {pool}}}}}"#);
@@ -807,10 +813,18 @@ fn clients_share_the_connections_of_a_pool() {
             let client = clients[tag as usize % clients.len()];
             assert_eq!(submit(client, &blast(tag), b"hello"), Status::Ok);
         }
+        let mut bytes = (0, 0);
         for done in bridge.take(64, 64) {
             assert_eq!(done.code, None, "{}", done.text);
             assert!(done.bytes.0 > 5 && done.bytes.1 > 0);
+            bytes = (bytes.0 + done.bytes.0, bytes.1 + done.bytes.1);
         }
+        let counted = counts_of(&bridge, 1);
+        assert_eq!(counted.connects, expected as u64, "pool: {pool}");
+        assert_eq!(counted.messages_sent, messages, "pool: {pool}");
+        assert!(counted.messages_received >= 64, "pool: {pool}");
+        assert_eq!((counted.bytes_sent, counted.bytes_received), bytes);
+        assert_eq!((counted.losses, counted.calls_in_flight), (0, 0));
         assert_eq!(connections.load(Ordering::SeqCst), expected, "pool: {pool}");
         if pool == 1 {
             // The calls of one client end with it; those of others go on.
