@@ -103,11 +103,7 @@ impl Connection {
         let limit = options.first_connect_timeout();
         let client = tokio::time::timeout(limit, connect)
             .await
-            .map_err(|_| {
-                let peers = options.peers();
-                let text = format!("cannot connect to NATS at {peers}: no answer within {limit:?}");
-                Error::new(ErrorCode::ConnectionRefused, text)
-            })?
+            .map_err(|_| options::no_answer(options))?
             .map_err(|error| options::connect_error(options, &error))?;
 
         let inbox = client.new_inbox();

@@ -271,10 +271,20 @@ pub(super) fn connect_error(options: &Options, error: &async_nats::ConnectError)
         | ConnectErrorKind::Io
         | ConnectErrorKind::MaxReconnects => ErrorCode::ConnectionRefused,
     };
+    if error.kind() == ConnectErrorKind::TimedOut {
+        return no_answer(options);
+    }
     Error::new(
         code,
         format!("cannot connect to NATS at {}: {error}", options.peers()),
     )
+}
+
+/// No server answered in time: async-nats or we may be the first to say so.
+pub(super) fn no_answer(options: &Options) -> Error {
+    let (peers, limit) = (options.peers(), options.first_connect_timeout());
+    let text = format!("cannot connect to NATS at {peers}: no answer within {limit:?}");
+    Error::new(ErrorCode::ConnectionRefused, text)
 }
 
 fn is_of_tls(error: &async_nats::ConnectError) -> bool {
