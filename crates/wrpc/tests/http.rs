@@ -255,33 +255,31 @@ async fn a_small_request_is_one_message_each_way() {
 
 /// Serves as upstream's receivers do, and gives what it was sent: the parameters and
 /// the stream of the body.
-fn upstream(
+async fn upstream(
     client: async_nats::Client,
     mut calls: async_nats::Subscriber,
-) -> impl Future<Output = (async_nats::Message, Vec<u8>)> {
-    async move {
-        let call = calls.next().await.unwrap();
-        let (reply, own) = (call.reply.clone().unwrap(), client.new_inbox());
-        let mut parts = client.subscribe(format!("{own}.params.0.0")).await.unwrap();
-        client
-            .publish_with_reply(reply.clone(), own, Bytes::new())
-            .await
-            .unwrap();
-        let mut stream = Vec::new();
-        while stream.last() != Some(&0) {
-            stream.extend_from_slice(&parts.next().await.unwrap().payload);
-        }
-        for (part, payload) in [
-            ("results", HEAD),
-            ("results", b""),
-            ("results.0.0", &[0]),
-            ("results.0.1", &[0]),
-        ] {
-            let subject = format!("{reply}.{part}");
-            client.publish(subject, payload.into()).await.unwrap();
-        }
-        (call, stream)
+) -> (async_nats::Message, Vec<u8>) {
+    let call = calls.next().await.unwrap();
+    let (reply, own) = (call.reply.clone().unwrap(), client.new_inbox());
+    let mut parts = client.subscribe(format!("{own}.params.0.0")).await.unwrap();
+    client
+        .publish_with_reply(reply.clone(), own, Bytes::new())
+        .await
+        .unwrap();
+    let mut stream = Vec::new();
+    while stream.last() != Some(&0) {
+        stream.extend_from_slice(&parts.next().await.unwrap().payload);
     }
+    for (part, payload) in [
+        ("results", HEAD),
+        ("results", b""),
+        ("results.0.0", &[0]),
+        ("results.0.1", &[0]),
+    ] {
+        let subject = format!("{reply}.{part}");
+        client.publish(subject, payload.into()).await.unwrap();
+    }
+    (call, stream)
 }
 
 #[tokio::test]
