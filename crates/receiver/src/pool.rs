@@ -23,6 +23,9 @@ const ADDRESS_SPACE_BYTES_MAX: u64 = 100 << 40;
 /// much for the host functions that it calls.
 const STACK_BYTES: usize = 1 << 20;
 
+/// What is handed back to the kernel at a time.
+const DECOMMIT_BATCH: u32 = 16;
+
 /// What every guest gets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct GuestLimits {
@@ -76,24 +79,25 @@ impl Pool {
 
     /// Whether the kernel's limits allow that many instances.
     pub(crate) fn check(self, limits: GuestLimits) -> Result<()> {
-        let instances = u64::from(limits.concurrency);
+        let (asked, spare) = (u64::from(limits.concurrency), u64::from(spare()));
         let memories = u64::from(self.memories.max(1));
         let instances_max = ADDRESS_SPACE_BYTES_MAX / (MEMORY_RESERVATION_BYTES * memories);
-        if instances > instances_max {
+        let asked_max = instances_max.saturating_sub(spare);
+        if asked > asked_max {
             bail!(
-                "{instances} instances of it exceed the address space: at most {instances_max} are \
+                "{asked} instances of it exceed the address space: at most {asked_max} are \
                  possible, lower --max-concurrency"
             );
         }
         // A memory in use is up to four mappings (image, heap, room to grow,
         // guard), a stack two, tables and all else few.
-        let maps = instances * (memories * 4 + 2) + 1000;
+        let maps = (asked + spare) * (memories * 4 + 2) + 1000;
         let Ok(text) = std::fs::read_to_string("/proc/sys/vm/max_map_count") else {
             return Ok(()); // not Linux, or hidden: nothing to compare with
         };
         match text.trim().parse::<u64>() {
             Ok(maps_max) if maps > maps_max => bail!(
-                "{instances} instances of it need up to {maps} memory mappings and the kernel allows \
+                "{asked} instances of it need up to {maps} memory mappings and the kernel allows \
                  {maps_max}: lower --max-concurrency or raise the sysctl vm.max_map_count"
             ),
             _ => Ok(()),
@@ -101,9 +105,16 @@ impl Pool {
     }
 }
 
+/// More than may run: what a thread is handing back to the kernel at the moment is
+/// no instance's any more, and can't be another's yet.
+fn spare() -> u32 {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    (2 * DECOMMIT_BATCH).saturating_mul(u32::try_from(threads).unwrap_or(u32::MAX))
+}
+
 /// An engine with such a pool for as many instances as may run.
 pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
-    let instances = limits.concurrency;
+    let instances = limits.concurrency.saturating_add(spare());
     let knows_touched = PoolingAllocationConfig::is_pagemap_scan_available();
     let mut pooling = PoolingAllocationConfig::new();
     pooling
@@ -143,7 +154,7 @@ pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine
         .linear_memory_keep_resident(if knows_touched { 256 << 10 } else { 0 })
         .table_keep_resident(64 << 10)
         // What is beyond that goes back to the kernel, with one call for many.
-        .decommit_batch_size(16);
+        .decommit_batch_size(DECOMMIT_BATCH as usize);
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
