@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::http::message::{is_field_value, is_token};
+use encarno_wrpc::http::fields::{is_field_value, is_token};
 use encarno_wrpc::http::{Body, Field, Outcome, RequestHead};
 use encarno_wrpc::{Error, ErrorCode};
 

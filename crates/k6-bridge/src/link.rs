@@ -54,9 +54,8 @@ impl Link {
         let outcome = match self {
             Self::Nats(link) => link.call(params, deadline).await,
             Self::Tcp(link) => {
-                let outcome = link.client.call(&link.function, params, deadline).await;
-                counters.carried(outcome.traffic);
-                outcome
+                let call = link.client.call(&link.function, params, deadline);
+                call.await
             }
         };
         if let Err(error) = &outcome.result {
@@ -85,17 +84,9 @@ impl Link {
                 }
                 Err(error) => http::Outcome::unsent(error),
             },
-            // Over TCP the bodies travel within parameters and results.
             Self::Tcp(link) => {
-                let request = http::Message {
-                    head,
-                    body: http::Part::Ready(body),
-                    trailers: http::Part::Ready(None),
-                };
-                let params = request.encode().into();
-                let called = link.client.call(&link.http, params, deadline).await;
-                counters.carried(called.traffic);
-                called.into()
+                let request = link.client.http(&link.http, head, body, deadline);
+                request.await
             }
         };
         if let Err(error) = &outcome.result {

@@ -124,8 +124,8 @@ impl Counters {
         add(&self.messages_received, 1);
     }
 
-    /// Counts the bytes of a call, for a transport whose messages carry several calls'.
-    pub fn carried(&self, traffic: Traffic) {
+    /// Counts the bytes of a call whose messages are counted apart.
+    pub(crate) fn carried(&self, traffic: Traffic) {
         add(&self.bytes_sent, traffic.bytes_sent);
         add(&self.bytes_received, traffic.bytes_received);
     }

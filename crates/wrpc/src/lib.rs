@@ -12,6 +12,7 @@
 //! - [`nats`]: a connection, calls made over it, and calls served over it
 //! - [`tcp`]: the same without a broker, and many calls on one connection
 //! - [`tls`]: TLS as either end
+//! - [`streams`]: the body of a request or response, in pieces, both ways
 //! - `chunks`, `pending_params`: what arrives in pieces
 //! - `task`: tasks that belong to something
 //! - [`counters`]: what the transports did
@@ -27,6 +28,7 @@ pub mod nats;
 pub mod on_demand;
 mod pending_params;
 pub mod serve;
+pub mod streams;
 mod task;
 pub mod tcp;
 pub mod tls;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::http::{Body, Message, RequestHead};
+use crate::http::{Body, Message, Part, RequestHead};
+use crate::streams::Streaming;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode, nats, tcp};
 
@@ -104,25 +105,35 @@ impl Responder {
 
     /// The body of the request that the parameters are, and its trailers.
     pub fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
-        match self {
-            Self::Nats(responder) => responder.body(request),
-            Self::Tcp(_) => Body::new(request.body, request.trailers, || None, None),
-        }
+        let behind = match self {
+            Self::Nats(responder) => responder.take_body(),
+            Self::Tcp(_) => None,
+        };
+        let body = match (request.body, behind) {
+            (body, None) => body,
+            (Part::Pending, Some(body)) => Part::Ready(body),
+            (Part::Ready(_), Some(_)) => {
+                let text = "the request has two bodies, one of them behind its parameters";
+                return Err(Error::new(ErrorCode::ProtocolViolation, text));
+            }
+        };
+        let incoming = || self.streams().map(Streaming::incoming);
+        Body::of_request(body, request.trailers, incoming)
     }
 
     /// How the body of a response may travel.
     pub fn bodies(&self) -> Bodies {
         match self {
             Self::Nats(responder) => responder.bodies(),
-            Self::Tcp(_) => Bodies::Whole,
+            Self::Tcp(responder) => responder.bodies(),
         }
     }
 
     /// The streams of the call, where the transport carries any.
-    pub fn streams(&mut self) -> Option<nats::streaming::Streaming> {
+    pub fn streams(&mut self) -> Option<Streaming> {
         match self {
-            Self::Nats(responder) => responder.streaming(),
-            Self::Tcp(_) => None,
+            Self::Nats(responder) => responder.streams(),
+            Self::Tcp(responder) => responder.streams(),
         }
     }
 
@@ -130,7 +141,7 @@ impl Responder {
     pub async fn begin(&mut self, results: Bytes) {
         match self {
             Self::Nats(responder) => responder.begin(results).await,
-            Self::Tcp(_) => {}
+            Self::Tcp(responder) => responder.begin(results).await,
         }
     }
 

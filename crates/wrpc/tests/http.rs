@@ -331,6 +331,7 @@ async fn a_length_that_is_none_is_refused() {
     let pending = head(Part::Pending).encode();
     let ready = head(Part::Ready(Bytes::from_static(b"one"))).encode();
     let behind = [&pending[..], b"body"].concat();
+    let large = [&pending[..], &vec![0; 262_144]].concat();
     for (payload, length, about) in [
         (&behind, "4", ""),
         (&behind, "3", "left over"),
@@ -340,6 +341,8 @@ async fn a_length_that_is_none_is_refused() {
         (&behind, "", "Encarno-Body"),
         (&behind, "99999999999999999999999", "Encarno-Body"),
         (&pending, "x", "Encarno-Body"),
+        (&large, "262144", ""),
+        (&large, "262145", "Encarno-Body"),
         (&ready, "0", "two bodies"),
     ] {
         let mut headers = async_nats::HeaderMap::new();

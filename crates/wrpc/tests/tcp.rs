@@ -9,6 +9,8 @@ mod calls;
 mod faults;
 #[path = "tcp/hostile.rs"]
 mod hostile;
+#[path = "tcp/http.rs"]
+mod http;
 #[path = "tcp/rig.rs"]
 mod rig;
 #[path = "tcp/tls.rs"]

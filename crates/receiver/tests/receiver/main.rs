@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod guests;
+mod http_client;
 mod program;
 
 mod blaster;

@@ -4,9 +4,10 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
-use super::message::{Field, Part, read_trailers};
-use crate::nats::streams::Incoming;
-use crate::{Error, ErrorCode, Traffic, nats};
+use super::fields::{Field, read_trailers};
+use super::message::Part;
+use crate::streams::{Incoming, Open};
+use crate::{Error, ErrorCode, Traffic};
 
 /// A body that arrives, with its trailers.
 #[derive(Default)]
@@ -22,50 +23,79 @@ struct Source {
     /// What is left of a message.
     message: Bytes,
     trailers: Option<(Incoming, BytesMut)>,
-    call: Option<nats::http::Open>,
+    call: Option<Open>,
     error: Option<Error>,
 }
 
 impl Body {
-    pub(crate) fn new(
+    /// The body of a request: what isn't there arrives by `incoming`.
+    pub(crate) fn of_request(
         body: Part<Bytes>,
         trailers: Part<Option<Vec<Field>>>,
         incoming: impl FnOnce() -> Option<(Incoming, Incoming)>,
-        mut call: Option<nats::http::Open>,
     ) -> Result<Self, Error> {
-        let (ready, body_pending) = match body {
-            Part::Ready(body) => (body, false),
-            Part::Pending => (Bytes::new(), true),
-        };
-        let (trailers, trailers_pending) = match trailers {
-            Part::Ready(trailers) => (trailers, false),
-            Part::Pending => (None, true),
-        };
-        let source = match (body_pending || trailers_pending).then(incoming) {
-            None => {
-                if let Some(call) = &mut call {
-                    call.complete();
-                }
-                None
+        let (whole, pending) = Self::split(body, trailers);
+        match pending {
+            (false, false) => Ok(whole),
+            pending => whole.with_source(pending, incoming(), None),
+        }
+    }
+
+    /// The body of a response to a call that is `open`.
+    pub(crate) fn of_response(
+        body: Part<Bytes>,
+        trailers: Part<Option<Vec<Field>>>,
+        open: Option<Open>,
+    ) -> Result<Self, Error> {
+        let (whole, pending) = Self::split(body, trailers);
+        match (pending, open) {
+            ((false, false), Some(mut open)) => {
+                open.complete();
+                Ok(whole)
             }
-            Some(None) => {
-                let text = "a body that is sent as a stream can't be read over this transport";
-                return Err(Error::new(ErrorCode::ProtocolViolation, text));
+            ((false, false), None) => Ok(whole),
+            (pending, open) => {
+                let incoming = open.as_ref().map(Open::incoming);
+                whole.with_source(pending, incoming, open)
             }
-            Some(Some((body, trailers))) => Some(Box::new(Source {
-                body: body_pending.then(|| (body, Unchunker::default())),
-                message: Bytes::new(),
-                trailers: trailers_pending.then(|| (trailers, BytesMut::new())),
-                call,
-                error: None,
-            })),
+        }
+    }
+
+    /// What is there, and whether body and trailers are to come.
+    fn split(body: Part<Bytes>, trailers: Part<Option<Vec<Field>>>) -> (Self, (bool, bool)) {
+        let pending = (body == Part::Pending, trailers == Part::Pending);
+        let whole = Self {
+            ready: match body {
+                Part::Ready(body) => body,
+                Part::Pending => Bytes::new(),
+            },
+            trailers: match trailers {
+                Part::Ready(trailers) => trailers,
+                Part::Pending => None,
+            },
+            ..Self::default()
         };
-        Ok(Self {
-            ready,
-            source,
-            trailers,
-            traffic: None,
-        })
+        (whole, pending)
+    }
+
+    fn with_source(
+        mut self,
+        (body_pending, trailers_pending): (bool, bool),
+        incoming: Option<(Incoming, Incoming)>,
+        call: Option<Open>,
+    ) -> Result<Self, Error> {
+        let Some((body, trailers)) = incoming else {
+            let text = "a body that is sent as a stream can't be read over this transport";
+            return Err(Error::new(ErrorCode::ProtocolViolation, text));
+        };
+        self.source = Some(Box::new(Source {
+            body: body_pending.then(|| (body, Unchunker::default())),
+            message: Bytes::new(),
+            trailers: trailers_pending.then(|| (trailers, BytesMut::new())),
+            call,
+            error: None,
+        }));
+        Ok(self)
     }
 
     /// The next piece of it, never empty; `None` after the last one, when the
@@ -134,7 +164,7 @@ impl Body {
     /// if nothing did after the head.
     pub fn traffic(&self) -> Option<Traffic> {
         let open = self.source.as_ref().and_then(|source| source.call.as_ref());
-        open.map(nats::http::Open::traffic).or(self.traffic)
+        open.map(Open::traffic).or(self.traffic)
     }
 
     /// Whether all of it has been read.
@@ -157,7 +187,7 @@ impl Source {
                 self.body = None;
                 break;
             }
-            match incoming.poll_message(context) {
+            match incoming.poll_piece(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(message) => {
                     let cut = || broken("it ends in the middle");
@@ -167,7 +197,7 @@ impl Source {
         }
         while let Some((incoming, encoded)) = &mut self.trailers {
             // Nobody says where they end but they themselves.
-            let end = match incoming.poll_message(context) {
+            let end = match incoming.poll_piece(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(message) => match message? {
                     Some(message) => {

@@ -4,8 +4,7 @@ use bytes::Bytes;
 
 use super::body::Body;
 use super::message::{Message, ResponseHead};
-use crate::nats::http::Open;
-use crate::nats::streams::Incoming;
+use crate::streams::Open;
 use crate::{Error, ErrorCode, Timing, Traffic, call};
 
 /// A response.
@@ -44,19 +43,15 @@ impl From<call::Outcome> for Outcome {
         Self {
             result: outcome
                 .result
-                .and_then(|results| read_response(&results, || None, None)),
+                .and_then(|results| read_response(&results, None)),
             timing: outcome.timing,
             traffic: outcome.traffic,
         }
     }
 }
 
-/// Reads the results of a call; `streams` is where the rest of them arrives.
-pub(crate) fn read_response(
-    results: &Bytes,
-    streams: impl FnOnce() -> Option<(Incoming, Incoming)>,
-    open: Option<Open>,
-) -> Result<Response, Error> {
+/// Reads the results of a call, of which more is to come if it is `open`.
+pub(crate) fn read_response(results: &Bytes, mut open: Option<Open>) -> Result<Response, Error> {
     if results.is_empty() {
         // This is how upstream says that a handler trapped.
         let text = "the handler ended without a response";
@@ -65,12 +60,16 @@ pub(crate) fn read_response(
     match Message::<ResponseHead>::decode(results) {
         Ok(Ok(message)) => Ok(Response {
             head: message.head,
-            body: Body::new(message.body, message.trailers, streams, open)?,
+            body: Body::of_response(message.body, message.trailers, open)?,
         }),
-        Ok(Err(error)) => Err(Error::new(
-            ErrorCode::HandlerError,
-            format!("the handler gave an error: {error}"),
-        )),
+        Ok(Err(error)) => {
+            // That was all.
+            open.as_mut().map(Open::complete);
+            Err(Error::new(
+                ErrorCode::HandlerError,
+                format!("the handler gave an error: {error}"),
+            ))
+        }
         Err(error) => Err(Error::new(
             ErrorCode::InvalidResponse,
             format!("the response can't be decoded: {error}"),

@@ -3,16 +3,11 @@
 use bytes::Bytes;
 
 use super::error_code::HandlerError;
+use super::fields::{
+    Field, Trailers, each_field, is_token, option, read_fields, read_option, write_fields,
+    write_trailers,
+};
 use crate::value::{DecodeError, Reader, Write as _};
-
-/// A header, or a trailer. Several of the same name stand one after the other.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Its name, a token.
-    pub name: String,
-    /// Its value: bytes without line breaks.
-    pub value: Bytes,
-}
 
 /// What stands before the body of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,8 +61,6 @@ const METHODS: [&str; 9] = [
 const SCHEMES: [&str; 2] = ["http", "https"];
 
 const REQUEST_METHOD: &str = "method, which must be a token";
-const FIELD_NAME: &str = "header name, which must be a token";
-const FIELD_VALUE: &str = "header value, which must not hold control characters";
 const STATUS: &str = "status, which must be from 200 to 599";
 
 impl Message<RequestHead> {
@@ -205,37 +198,6 @@ impl<H> Message<H> {
     }
 }
 
-/// Whether these bytes may name a header or a method.
-pub fn is_token(name: &[u8]) -> bool {
-    !name.is_empty()
-        && name
-            .iter()
-            .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
-}
-
-/// Whether these bytes may be the value of a header.
-pub fn is_field_value(value: &[u8]) -> bool {
-    value
-        .iter()
-        .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
-}
-
-/// `option<fields>`, what a future of trailers holds.
-pub(crate) fn write_trailers(encoded: &mut Vec<u8>, trailers: Option<&[Field]>) {
-    option(encoded, trailers, write_fields);
-}
-
-/// Reads what [`write_trailers`] wrote.
-pub(crate) fn read_trailers(encoded: &Bytes) -> Result<Option<Vec<Field>>, DecodeError> {
-    let mut reader = Reader::new(encoded);
-    let trailers = read_option(&mut reader, |reader| read_fields(reader, encoded))?;
-    reader.finish()?;
-    Ok(trailers)
-}
-
-/// What a future of trailers ends with.
-type Trailers = Option<Vec<Field>>;
-
 fn read_parts(
     reader: &mut Reader<'_>,
     whole: &Bytes,
@@ -257,68 +219,6 @@ fn skip_parts(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     }
     if reader.bit("future")? && reader.bit("option of trailers")? {
         each_field(reader, |_, _| ())?;
-    }
-    Ok(())
-}
-
-fn write_fields(encoded: &mut Vec<u8>, fields: &[Field]) {
-    // On the wire each name stands once, with all of its values. Headers are few,
-    // so that comparing each with each is the fastest way.
-    let is_first = |index: usize| {
-        let name = &fields[index].name;
-        !fields[..index]
-            .iter()
-            .any(|earlier| earlier.name.eq_ignore_ascii_case(name))
-    };
-    let names = (0..fields.len()).filter(|&index| is_first(index)).count();
-    encoded.unsigned(names as u64);
-    for (index, field) in fields.iter().enumerate() {
-        if !is_first(index) {
-            continue;
-        }
-        let same = || {
-            fields[index..]
-                .iter()
-                .filter(|other| other.name.eq_ignore_ascii_case(&field.name))
-        };
-        encoded.bytes(field.name.as_bytes());
-        encoded.unsigned(same().count() as u64);
-        for field in same() {
-            encoded.bytes(&field.value);
-        }
-    }
-}
-
-fn read_fields(reader: &mut Reader<'_>, whole: &Bytes) -> Result<Vec<Field>, DecodeError> {
-    let mut fields = Vec::new();
-    each_field(reader, |name, value| {
-        fields.push(Field {
-            name: name.to_owned(),
-            value: whole.slice_ref(value),
-        });
-    })?;
-    Ok(fields)
-}
-
-/// Walks over `list<tuple<string, list<list<u8>>>>` and checks names and values.
-fn each_field<'a>(
-    reader: &mut Reader<'a>,
-    mut give: impl FnMut(&'a str, &'a [u8]),
-) -> Result<(), DecodeError> {
-    for _ in 0..reader.length()? {
-        let at = reader.position();
-        let name = reader.string()?;
-        if !is_token(name.as_bytes()) {
-            return Err(Reader::invalid(at, FIELD_NAME));
-        }
-        for _ in 0..reader.length()? {
-            let at = reader.position();
-            let value = reader.bytes()?;
-            if !is_field_value(value) {
-                return Err(Reader::invalid(at, FIELD_VALUE));
-            }
-            give(name, value);
-        }
     }
     Ok(())
 }
@@ -345,26 +245,6 @@ fn read_variant(
         Some(&name) => Ok(name.to_owned()),
         None if number == known.len() => reader.string().map(str::to_owned),
         None => Err(Reader::invalid(at, what)),
-    }
-}
-
-fn option<T>(encoded: &mut Vec<u8>, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
-    match value {
-        None => encoded.push(0),
-        Some(value) => {
-            encoded.push(1);
-            write(encoded, value);
-        }
-    }
-}
-
-fn read_option<'a, T>(
-    reader: &mut Reader<'a>,
-    read: impl FnOnce(&mut Reader<'a>) -> Result<T, DecodeError>,
-) -> Result<Option<T>, DecodeError> {
-    match reader.bit("option")? {
-        true => read(reader).map(Some),
-        false => Ok(None),
     }
 }
 

@@ -11,6 +11,7 @@
 //!
 //! The modules:
 //!
+//! - [`fields`]: headers and trailers
 //! - [`message`]: requests and responses, encoded and decoded
 //! - [`error_code`]: what a handler says instead of a response
 //! - [`body`]: a body that arrives in pieces
@@ -19,11 +20,13 @@
 pub mod body;
 pub mod client;
 pub mod error_code;
+pub mod fields;
 pub mod message;
 
 pub use body::Body;
 pub use client::{Outcome, Response};
-pub use message::{Field, Message, Part, RequestHead, ResponseHead};
+pub use fields::Field;
+pub use message::{Message, Part, RequestHead, ResponseHead};
 
 /// The interface.
 pub const INSTANCE: &str = "wrpc:http/incoming-handler@0.1.0";

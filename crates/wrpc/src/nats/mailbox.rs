@@ -7,9 +7,10 @@ use std::time::Instant;
 use async_nats::{Message, StatusCode, Subject};
 
 use super::headers;
-use super::streams::{Streams, window_of};
+use super::streams::{self, window_of};
 use crate::chunks::Chunks;
 use crate::pending_params::PendingParams;
+use crate::streams::Streams;
 use crate::{Error, ErrorCode};
 
 /// Results beyond this are refused.
@@ -62,7 +63,7 @@ impl Served {
     pub(super) fn deliver(&mut self, part: &str, message: &Message) {
         match (part, &mut self.params) {
             ("params", Some(params)) => deliver_params(params, part, message),
-            _ => self.streams.deliver("params", part, message),
+            _ => streams::deliver(&mut self.streams, "params", part, message),
         }
     }
 }
@@ -173,7 +174,6 @@ impl PendingCall {
                 self.receiver = message.reply.clone();
                 if let Some(streams) = &mut self.streams {
                     streams.open_window(window_of(message));
-                    streams.wake();
                 }
                 self.wake(); // parameters may wait to be sent on
             }
@@ -200,7 +200,7 @@ impl PendingCall {
             _ => {
                 // Accepted twice, or results of a path that the function doesn't have.
                 if let Some(streams) = &mut self.streams {
-                    streams.deliver("results", part, message);
+                    streams::deliver(streams, "results", part, message);
                 }
             }
         }

@@ -25,22 +25,20 @@
 //! - [`subject`]: names on the wire
 //! - `headers`: the error of a call, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
-//! - `streams`: what follows a call, in pieces
+//! - `streams`: how streams travel
 //! - [`connection`]: the connection and its inbox
 //! - [`call`]: a call made
 //! - `http`: an HTTP request made
 //! - [`serve`]: calls served
-//! - [`streaming`]: the streams of a call that is served
 
 pub mod call;
 pub mod connection;
 pub mod credentials;
 mod headers;
-pub(crate) mod http;
+mod http;
 mod mailbox;
 pub mod options;
 pub mod serve;
-pub mod streaming;
 pub(crate) mod streams;
 pub mod subject;
 

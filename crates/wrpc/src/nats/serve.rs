@@ -14,12 +14,11 @@ use futures_util::{Stream, StreamExt as _};
 use super::connection::Connection;
 use super::headers;
 use super::mailbox::{Mailbox, Served};
-use super::streaming::Streaming;
-use super::streams::{self, Inbox, Streams};
+use super::streams::{self, Carrier, End, Inbox};
 use super::subject;
-use crate::http::{Body, Message, Part, RequestHead};
 use crate::pending_params::{Arrival, PendingParams};
 use crate::serve::{self, Bodies, Check, Export, Invocation, Limits, Parameters};
+use crate::streams::Streaming;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
@@ -238,29 +237,15 @@ impl Responder {
     }
 
     /// The streams of the call, if it may have any.
-    pub(crate) fn streaming(&mut self) -> Option<Streaming> {
-        Some(Streaming {
-            inbox: self.open()?,
-            reply: self.reply.clone(),
-        })
+    pub(crate) fn streams(&mut self) -> Option<Streaming> {
+        let (inbox, end) = (self.open()?, End::Receiver(self.reply.clone()));
+        let carrier = Carrier { inbox, end };
+        Some(Streaming::new(crate::streams::Carrier::Nats(carrier)))
     }
 
-    /// The body of the request and its trailers.
-    pub(crate) fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
-        let body = match (request.body, self.body.take()) {
-            (body, None) => body,
-            (Part::Pending, Some(body)) => Part::Ready(body),
-            (Part::Ready(_), Some(_)) => {
-                let text = "the request has two bodies, one of them behind its parameters";
-                return Err(Error::new(ErrorCode::ProtocolViolation, text));
-            }
-        };
-        Body::new(
-            body,
-            request.trailers,
-            || self.streaming().map(Streaming::incoming),
-            None,
-        )
+    /// The body of the request, where it came with the parameters.
+    pub(crate) fn take_body(&mut self) -> Option<Bytes> {
+        self.body.take()
     }
 
     /// How the body of a response may travel.
@@ -283,8 +268,10 @@ impl Responder {
         match &self.inbox {
             None => std::future::pending().await,
             Some(inbox) => {
-                let cancelled = |streams: &mut Streams| streams.is_cancelled.then_some(());
-                poll_fn(|context| inbox.poll(context, cancelled)).await;
+                let (inbox, end) = (Arc::clone(inbox), End::Receiver(self.reply.clone()));
+                crate::streams::Carrier::Nats(Carrier { inbox, end })
+                    .cancelled()
+                    .await;
             }
         }
     }

@@ -20,6 +20,7 @@ use super::outbox::Outbox;
 use super::stream::{Connector, Stream};
 use super::{READ_BYTES, RESULT_BYTES_MAX};
 use crate::chunks::Chunks;
+use crate::http::{self, Message, Part, RequestHead};
 use crate::on_demand::OnDemand;
 use crate::{Counters, Error, ErrorCode, Outcome, Timing, Traffic};
 
@@ -62,8 +63,16 @@ impl Client {
     /// Calls a function, with a result or an error no later than `deadline`.
     /// Dropping the future gives the call up.
     pub async fn call(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
+        match self.way(deadline).await {
+            Ok(Way::Shared(connection)) => connection.call(function, params, deadline).await,
+            Ok(Way::Single) => self.call_single(function, params, deadline).await,
+            Err(error) => Outcome::unsent(error),
+        }
+    }
+
+    async fn way(&self, deadline: Instant) -> Result<Way, Error> {
         if !self.connector.options().reuse {
-            return self.call_single(function, params, deadline).await;
+            return Ok(Way::Single);
         }
         let mut way = pin!(self.shared.get(
             |way| match way {
@@ -72,16 +81,39 @@ impl Client {
             },
             || connect_shared(Arc::clone(&self.connector)),
         ));
-        let way = match way.as_mut().now_or_never() {
+        match way.as_mut().now_or_never() {
             Some(way) => way,
             None => timeout_at(deadline.into(), way)
                 .await
                 .unwrap_or_else(|_| Err(self.not_connected())),
-        };
-        match way {
-            Ok(Way::Shared(connection)) => connection.call(function, params, deadline).await,
-            Ok(Way::Single) => self.call_single(function, params, deadline).await,
-            Err(error) => Outcome::unsent(error),
+        }
+    }
+
+    /// Makes an HTTP request, with the head of a response or an error no later than
+    /// `deadline`. The body of the response is read afterwards, under the same
+    /// deadline. Dropping the future, or the body, gives the call up.
+    ///
+    /// On a connection of one call, bodies travel within parameters and results, which
+    /// bounds them.
+    pub async fn http(
+        &self,
+        function: &Function,
+        head: RequestHead,
+        body: Bytes,
+        deadline: Instant,
+    ) -> http::Outcome {
+        match self.way(deadline).await {
+            Ok(Way::Shared(connection)) => connection.http(function, head, body, deadline).await,
+            Ok(Way::Single) => {
+                let request = Message {
+                    head,
+                    body: Part::Ready(body),
+                    trailers: Part::Ready(None),
+                };
+                let params = request.encode().into();
+                self.call_single(function, params, deadline).await.into()
+            }
+            Err(error) => http::Outcome::unsent(error),
         }
     }
 
@@ -104,6 +136,7 @@ impl Client {
             self.is_ours.store(true, Ordering::Relaxed);
         }
         call.timing.finished = Some(Instant::now());
+        self.connector.counters().carried(call.traffic);
         let results = call.results;
         Outcome {
             result: result.map(|()| results.into_bytes()),

@@ -13,14 +13,14 @@ use bytes::{Bytes, BytesMut};
 use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 use tokio::io::AsyncReadExt as _;
 
-use super::frames::{self, Function};
-use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind, Message};
+use super::READ_BYTES;
+use super::frames::Function;
+use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
 use super::outbox::Outbox;
+use super::pending_call::PendingCall;
 use super::stream::{Connector, Stream};
-use super::{READ_BYTES, RESULT_BYTES_MAX};
-use crate::chunks::Chunks;
 use crate::task::AbortOnDrop;
-use crate::{Error, ErrorCode, Outcome, Timing, Traffic, lock};
+use crate::{Error, ErrorCode, Outcome, Traffic, lock};
 
 /// With more than this in the outbox, calls wait before they put more into it.
 const OUTBOX_BYTES_MAX: usize = 4 << 20;
@@ -47,15 +47,6 @@ struct State {
     waiting: Vec<Waker>,
     is_going_away: bool,
     lost: Option<Error>,
-}
-
-#[derive(Default)]
-struct PendingCall {
-    waker: Option<Waker>,
-    accepted: Option<Instant>,
-    results: Chunks,
-    bytes_received: u64,
-    finished: Option<(Instant, Result<(), Error>)>,
 }
 
 impl Connection {
@@ -96,64 +87,53 @@ impl Connection {
         params: Bytes,
         deadline: Instant,
     ) -> Outcome {
-        let open = Open {
-            shared: &self.shared,
-            key: lock(&self.shared.state)
-                .calls
-                .insert(PendingCall::default()),
-        };
+        let place = self.place(PendingCall::default());
         let mut sent = Sent::default();
         let answer = {
-            let exchange = open.exchange(function, params, &mut sent);
+            let exchange = async {
+                place.send(function, params, &mut sent).await?;
+                place.finished().await;
+                Ok(())
+            };
             tokio::time::timeout_at(deadline.into(), exchange).await
         };
-        let call = open.close();
-        let (finished, result) = match (answer, call.finished) {
-            // A result that came in the same instant as the deadline is a result.
-            (_, Some((at, result))) => (at, result),
-            (Ok(Err(error)), None) => (Instant::now(), Err(error)),
-            (Ok(Ok(())), None) | (Err(_), None) => {
-                let phase = match (sent.at, call.accepted) {
-                    (None, _) => "it could not be sent",
-                    (_, None) => "the receiver did not accept it",
-                    (_, Some(_)) => "it was accepted and not answered",
-                };
-                let text = format!("the call timed out: {phase}");
-                (Instant::now(), Err(Error::new(ErrorCode::Timeout, text)))
-            }
-        };
-        let results = call.results;
+        let mut call = place.close();
+        let (result, timing) = call.ended(answer, &sent);
         Outcome {
-            result: result.map(|()| results.into_bytes()),
-            timing: Timing {
-                sent: sent.at,
-                accepted: call.accepted,
-                finished: Some(finished),
-            },
+            result: result.map(|()| call.take_results()),
+            timing,
             traffic: Traffic {
                 bytes_sent: sent.bytes,
                 bytes_received: call.bytes_received,
             },
         }
     }
+
+    pub(super) fn place(&self, call: PendingCall) -> Place {
+        Place {
+            key: lock(&self.shared.state).calls.insert(call),
+            connection: self.clone(),
+        }
+    }
 }
 
+/// When a call was sent, and how much of it.
 #[derive(Default)]
-struct Sent {
-    at: Option<Instant>,
-    bytes: u64,
+pub(super) struct Sent {
+    pub(super) at: Option<Instant>,
+    pub(super) bytes: u64,
 }
 
 /// The place of a call among those in flight: given back whichever way it ends,
 /// also by being dropped.
-struct Open<'a> {
-    shared: &'a Shared,
+pub(super) struct Place {
+    connection: Connection,
     key: DefaultKey,
 }
 
-impl Open<'_> {
-    /// Sends the call and waits for its end; the end itself lies in its place.
-    async fn exchange(
+impl Place {
+    /// Sends the call with all of its parameters.
+    pub(super) async fn send(
         &self,
         function: &Function,
         mut params: Bytes,
@@ -181,15 +161,29 @@ impl Open<'_> {
                 }
             }
         }
-        self.wait(|call| call.finished.is_some()).await;
         Ok(())
     }
 
+    /// Waits for the end of the call; the end itself lies in its place.
+    pub(super) async fn finished(&self) {
+        self.wait(|call| call.finished.is_some()).await;
+    }
+
+    /// Looks at the call.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut PendingCall) -> T) -> Option<T> {
+        let mut state = lock(&self.shared().state);
+        state.calls.get_mut(self.key).map(look)
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.connection.shared
+    }
+
     /// Puts a message into the outbox, as soon as there is room in it.
-    async fn put(&self, kind: Kind, beginning: &[u8], rest: Bytes) -> Result<(), Error> {
+    pub(super) async fn put(&self, kind: Kind, beginning: &[u8], rest: Bytes) -> Result<(), Error> {
         let mut rest = Some(rest);
         poll_fn(|context| {
-            let mut state = lock(&self.shared.state);
+            let mut state = lock(&self.shared().state);
             if let Some(error) = &state.lost {
                 return Poll::Ready(Err(error.clone()));
             }
@@ -198,16 +192,31 @@ impl Open<'_> {
                 return Poll::Pending;
             }
             let rest = rest.take().unwrap_or_default();
-            messages::put(&mut state.out, kind, self.number(), beginning, rest);
-            self.shared.connector.counters().messages_sent(1);
-            state.wake_task();
+            self.put_now(&mut state, kind, beginning, rest);
             Poll::Ready(Ok(()))
         })
         .await
     }
 
+    /// Puts a small message into the outbox, if the call has an answer of which more is
+    /// to come, and the connection is there.
+    pub(super) fn say(&self, kind: Kind, payload: &[u8]) {
+        let mut state = lock(&self.shared().state);
+        let call = state.calls.get(self.key);
+        if state.lost.is_none() && call.is_some_and(PendingCall::is_answered) {
+            self.put_now(&mut state, kind, payload, Bytes::new());
+        }
+    }
+
+    fn put_now(&self, state: &mut State, kind: Kind, beginning: &[u8], rest: Bytes) {
+        let bytes = HEAD_BYTES + beginning.len() + rest.len();
+        messages::put(&mut state.out, kind, self.number(), beginning, rest);
+        self.shared().connector.counters().sent(bytes);
+        state.wake_task();
+    }
+
     fn wait<F: FnMut(&PendingCall) -> bool>(&self, ready: F) -> Wait<'_, F> {
-        Wait { open: self, ready }
+        Wait { place: self, ready }
     }
 
     /// How the wire names the call.
@@ -220,24 +229,16 @@ impl Open<'_> {
     }
 
     fn take(&self) -> Option<PendingCall> {
-        let mut state = lock(&self.shared.state);
+        let mut state = lock(&self.shared().state);
         let call = state.calls.remove(self.key)?;
         if call.finished.is_none() && state.lost.is_none() {
-            messages::put(
-                &mut state.out,
-                Kind::Cancel,
-                self.number(),
-                &[],
-                Bytes::new(),
-            );
-            self.shared.connector.counters().messages_sent(1);
-            state.wake_task();
+            self.put_now(&mut state, Kind::Cancel, &[], Bytes::new());
         }
         Some(call)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
         self.take();
     }
@@ -245,15 +246,15 @@ impl Drop for Open<'_> {
 
 /// Waits until `ready` holds for a call.
 struct Wait<'a, F> {
-    open: &'a Open<'a>,
+    place: &'a Place,
     ready: F,
 }
 
 impl<F: FnMut(&PendingCall) -> bool> Wait<'_, F> {
     /// Whether it holds already.
     fn now(&mut self) -> bool {
-        let state = lock(&self.open.shared.state);
-        state.calls.get(self.open.key).is_none_or(&mut self.ready)
+        let state = lock(&self.place.shared().state);
+        state.calls.get(self.place.key).is_none_or(&mut self.ready)
     }
 }
 
@@ -262,8 +263,8 @@ impl<F: FnMut(&PendingCall) -> bool + Unpin> Future for Wait<'_, F> {
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
-        let mut state = lock(&this.open.shared.state);
-        match state.calls.get_mut(this.open.key) {
+        let mut state = lock(&this.place.shared().state);
+        match state.calls.get_mut(this.place.key) {
             Some(call) if !(this.ready)(call) => {
                 match &mut call.waker {
                     Some(waker) => waker.clone_from(context.waker()),
@@ -334,7 +335,8 @@ impl Shared {
         let now = Instant::now();
         let mut state = lock(&self.state);
         while let Some(message) = messages::take(inbox)? {
-            self.connector.counters().message_received();
+            let bytes = HEAD_BYTES + message.payload.len();
+            self.connector.counters().received(bytes);
             if message.kind == Kind::GoAway {
                 state.is_going_away = true;
                 continue;
@@ -369,55 +371,10 @@ impl Shared {
                 error.code = ErrorCode::ReceiverGone;
                 error.message = format!("the receiver accepted the call and is gone: {error}");
             }
-            call.finish(Err(error), now);
+            call.fail(error, now);
         }
         state.waiting.drain(..).for_each(Waker::wake);
         state.out = Outbox::default();
         state.lost = Some(error);
-    }
-}
-
-impl PendingCall {
-    fn deliver(&mut self, message: Message, now: Instant) -> Result<(), Error> {
-        if self.finished.is_some() {
-            return Ok(()); // answered twice: the first one counts
-        }
-        self.bytes_received += (HEAD_BYTES + message.payload.len()) as u64;
-        match message.kind {
-            Kind::Accepted => {
-                self.accepted.get_or_insert(now);
-                self.wake(); // parameters may wait to be sent on
-            }
-            Kind::Results | Kind::End => {
-                if self.results.len() + message.payload.len() > RESULT_BYTES_MAX {
-                    let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
-                    self.finish(Err(Error::new(ErrorCode::PayloadTooLarge, text)), now);
-                    return Ok(());
-                }
-                if !message.payload.is_empty() {
-                    self.results.push(message.payload);
-                }
-                if message.kind == Kind::End {
-                    self.accepted.get_or_insert(now);
-                    self.finish(Ok(()), now);
-                }
-            }
-            Kind::Error => self.finish(Err(frames::decode_error(&message.payload)), now),
-            kind => return Err(frames::violation(format!("a receiver that says {kind:?}"))),
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, result: Result<(), Error>, now: Instant) {
-        if self.finished.is_none() {
-            self.finished = Some((now, result));
-            self.wake();
-        }
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
     }
 }

@@ -11,10 +11,11 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use super::frames::violation;
 use super::outbox::Outbox;
 use crate::Error;
+use crate::streams::{Streams, Which};
 
 /// Its first byte is no protocol of upstream's, which closes the connection. The
 /// last one is the version.
-pub(super) const PREFACE: &[u8; 9] = b"\xffencarno\x01";
+pub(super) const PREFACE: &[u8; 9] = b"\xffencarno\x02";
 
 /// The longest payload.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
@@ -24,7 +25,7 @@ pub(super) const CHUNK_BYTES_MAX: usize = 256 << 10;
 pub(super) const HEAD_BYTES: usize = 13;
 
 /// What a message says. The first four are the caller's, with a number that it
-/// has not used before; the others the receiver's.
+/// has not used before; the last three are either's, and all others the receiver's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
@@ -47,6 +48,14 @@ pub(super) enum Kind {
     Error = 8,
     /// The receiver takes no more calls. The number is 0.
     GoAway = 9,
+    /// More of the body of a request or response: chunks with their lengths, cut
+    /// anywhere. That of a response comes after `End`, and `Error` may end it.
+    Body = 10,
+    /// The same for its trailers, which come after the body.
+    Trailers = 11,
+    /// So many bytes more of the body may be sent than before, as a u64. At first it is
+    /// [`WINDOW_BYTES`](crate::streams::WINDOW_BYTES).
+    Window = 12,
 }
 
 impl Kind {
@@ -61,9 +70,39 @@ impl Kind {
             7 => Self::End,
             8 => Self::Error,
             9 => Self::GoAway,
+            10 => Self::Body,
+            11 => Self::Trailers,
+            12 => Self::Window,
             _ => return None,
         })
     }
+}
+
+impl From<Which> for Kind {
+    fn from(which: Which) -> Self {
+        match which {
+            Which::Body => Self::Body,
+            Which::Trailers => Self::Trailers,
+        }
+    }
+}
+
+/// Hands a message to the streams that it is for, if it is for any.
+pub(super) fn deliver(streams: Option<&mut Streams>, message: Message) -> Result<(), Error> {
+    let Some(streams) = streams else {
+        let text = format!("{:?} for a call without streams", message.kind);
+        return Err(violation(text));
+    };
+    match message.kind {
+        Kind::Body => streams.push(Which::Body, message.payload),
+        Kind::Trailers => streams.push(Which::Trailers, message.payload),
+        Kind::Window => match <[u8; 8]>::try_from(&message.payload[..]) {
+            Ok(more) => streams.grow_window(u64::from_le_bytes(more)),
+            Err(_) => return Err(violation("a window that is no number")),
+        },
+        kind => return Err(violation(format!("{kind:?} as a part of a stream"))),
+    }
+    Ok(())
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -136,7 +175,7 @@ mod tests {
     fn messages_that_are_refused() {
         for bytes in [
             [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
-            [0, 0, 0, 0, 10, 0, 0, 0, 0, 0, 0, 0, 0],
+            [0, 0, 0, 0, 13, 0, 0, 0, 0, 0, 0, 0, 0],
             [1, 0, 16, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0],
             [255, 255, 255, 255, 1, 0, 0, 0, 0, 0, 0, 0, 0],
         ] {

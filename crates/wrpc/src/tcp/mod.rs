@@ -10,7 +10,8 @@
 //! ```
 //!
 //! Frames of path length 0 hold parameters or results, cut anywhere; others belong
-//! to asynchronous values, which no function here has. On this wire nothing tells
+//! to asynchronous values, which are refused here: bodies travel within parameters and
+//! results, as far as those may go. On this wire nothing tells
 //! a success without results from a receiver that died. So a receiver of ours says
 //! more, in ways that upstream's callers read past, or fail on as they should:
 //!
@@ -25,9 +26,9 @@
 //!
 //! **A connection that calls share**, where the receiver is ours. The caller opens
 //! with a preface that is no version of upstream's protocol. Our receiver
-//! answers alike, and messages follow: see `messages`. Upstream's closes the
-//! connection: the caller remembers that, and opens one for each call, until a
-//! receiver of ours answers there. Connections opened ahead would be of no use
+//! answers alike, and messages follow, those of bodies among them: see `messages`.
+//! Upstream's closes the connection: the caller remembers that, and opens one for each
+//! call, until a receiver of ours answers there. Connections opened ahead would be of no use
 //! with upstream: its receivers take the next call only when they have read the
 //! header of the one before.
 //!
@@ -39,16 +40,21 @@
 //! - [`frames`]: upstream's wire
 //! - `messages`: the wire of a connection that calls share
 //! - [`call`]: calls made
-//! - `connection`: a shared connection, from its caller's end
+//! - `connection`, `pending_call`: a shared connection and its calls, from the caller's end
+//! - `http`: an HTTP request on it, and its streams
 //! - [`serve`]: calls served
 //! - `serve_shared`, `serve_single`: the two kinds of connections, from the receiver's end
+//! - `respond_shared`: the answers on a shared connection, and streams
 
 pub mod call;
 mod connection;
 pub mod frames;
+pub(crate) mod http;
 mod messages;
 pub mod options;
 mod outbox;
+mod pending_call;
+pub(crate) mod respond_shared;
 pub mod serve;
 mod serve_shared;
 mod serve_single;

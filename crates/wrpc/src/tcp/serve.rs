@@ -20,8 +20,9 @@ use tokio_rustls::TlsAcceptor;
 use super::messages::PREFACE;
 use super::outbox::Outbox;
 use super::stream::Stream;
-use super::{frames, options, serve_shared, serve_single};
-use crate::serve::{Check, Export, Invocation, Limits};
+use super::{frames, options, respond_shared, serve_shared, serve_single};
+use crate::serve::{Bodies, Check, Export, Invocation, Limits};
+use crate::streams::Streaming;
 use crate::tls::ServerTls;
 use crate::{Error, ErrorCode};
 
@@ -62,7 +63,8 @@ pub struct Server {
 /// What all connections of a server share.
 pub(super) struct Site {
     tls: Option<TlsAcceptor>,
-    checks: Vec<Check>,
+    /// And whether their calls may have streams.
+    checks: Vec<(Check, bool)>,
     /// By their names as they travel.
     functions: HashMap<Bytes, usize>,
     pub(super) limits: Limits,
@@ -93,7 +95,11 @@ impl Site {
         export: usize,
         params: &[u8],
     ) -> Result<(), crate::value::DecodeError> {
-        (self.checks[export])(params)
+        (self.checks[export].0)(params)
+    }
+
+    pub(super) fn has_streams(&self, export: usize) -> bool {
+        self.checks[export].1
     }
 
     pub(super) fn too_large(&self) -> Error {
@@ -132,7 +138,7 @@ impl Server {
         for (index, export) in exports.into_iter().enumerate() {
             let function = frames::Function::new(&export.instance, &export.function);
             functions.insert(Bytes::copy_from_slice(function.names()), index);
-            checks.push(export.check);
+            checks.push((export.check, export.has_streams));
         }
         let site = Arc::new(Site {
             tls,
@@ -343,7 +349,7 @@ pub enum Responder {
     /// On a connection of its own.
     Single(Box<serve_single::Single>),
     /// On a connection that it shares.
-    Shared(serve_shared::SharedResponder),
+    Shared(respond_shared::SharedResponder),
 }
 
 impl Responder {
@@ -360,6 +366,30 @@ impl Responder {
         match self {
             Self::Single(single) => single.finish(result).await,
             Self::Shared(shared) => shared.finish(result).await,
+        }
+    }
+
+    /// See [`serve::Responder::bodies`](crate::serve::Responder::bodies).
+    pub(crate) fn bodies(&self) -> Bodies {
+        match self {
+            Self::Single(_) => Bodies::Whole,
+            Self::Shared(_) => Bodies::Either,
+        }
+    }
+
+    /// See [`serve::Responder::streams`](crate::serve::Responder::streams).
+    pub(crate) fn streams(&self) -> Option<Streaming> {
+        match self {
+            Self::Single(_) => None,
+            Self::Shared(shared) => Some(shared.streams()),
+        }
+    }
+
+    /// See [`serve::Responder::begin`](crate::serve::Responder::begin).
+    pub(crate) async fn begin(&mut self, results: Bytes) {
+        match self {
+            Self::Single(_) => {} // it has no streams
+            Self::Shared(shared) => shared.begin(results).await,
         }
     }
 

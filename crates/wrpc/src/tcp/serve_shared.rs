@@ -17,17 +17,19 @@ use tokio::time::{Instant, Sleep, timeout};
 
 use super::READ_BYTES;
 use super::frames;
-use super::messages::{self, CHUNK_BYTES_MAX, Kind, Message};
+use super::messages::{self, Kind, Message};
 use super::outbox::Outbox;
+use super::respond_shared::SharedResponder;
 use super::serve::{Serve, Site};
 use super::stream::Stream;
-use crate::pending_params::{Arrival, PendingParams};
+use crate::pending_params::PendingParams;
 use crate::serve::{self, Invocation, Parameters};
+use crate::streams::{Streams, WINDOW_BYTES};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode, lock, tcp};
 
 /// With more than this in the outbox, nothing more is read, and results wait.
-const OUTBOX_BYTES_MAX: usize = 1 << 20;
+pub(super) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
 /// The connections of a server.
 #[derive(Default)]
@@ -54,30 +56,32 @@ impl Connections {
 }
 
 pub(super) struct Shared {
-    site: Arc<Site>,
-    state: Mutex<State>,
+    pub(super) site: Arc<Site>,
+    pub(super) state: Mutex<State>,
 }
 
 #[derive(Default)]
-struct State {
-    out: Outbox,
+pub(super) struct State {
+    pub(super) out: Outbox,
     /// Of the task, while it waits.
     task: Option<Waker>,
-    calls: HashMap<u64, Served>,
+    pub(super) calls: HashMap<u64, Served>,
     /// Of answers that wait for room in the outbox.
-    waiting: Vec<Waker>,
+    pub(super) waiting: Vec<Waker>,
     is_closing: bool,
     /// The connection is gone.
-    is_lost: bool,
+    pub(super) is_lost: bool,
 }
 
 /// A call that isn't answered yet.
 #[derive(Default)]
-struct Served {
+pub(super) struct Served {
     /// The rest of its parameters.
-    params: Option<PendingParams>,
+    pub(super) params: Option<PendingParams>,
+    /// If its parameters or results may have any.
+    pub(super) streams: Option<Box<Streams>>,
     /// Waits for its caller to go.
-    waker: Option<Waker>,
+    pub(super) waker: Option<Waker>,
 }
 
 impl State {
@@ -87,19 +91,24 @@ impl State {
         }
     }
 
-    fn put(&mut self, kind: Kind, call: u64, payload: Bytes) {
-        messages::put(&mut self.out, kind, call, &[], payload);
+    pub(super) fn put(&mut self, kind: Kind, call: u64, head: &[u8], payload: Bytes) {
+        messages::put(&mut self.out, kind, call, head, payload);
         self.wake_task();
     }
 
-    fn put_error(&mut self, call: u64, error: &Error) {
-        self.put(Kind::Error, call, frames::encode_error(error).into());
+    pub(super) fn put_error(&mut self, call: u64, error: &Error) {
+        self.put(
+            Kind::Error,
+            call,
+            &frames::encode_error(error),
+            Bytes::new(),
+        );
     }
 
-    fn remove(&mut self, call: u64) {
-        if let Some(mut served) = self.calls.remove(&call) {
-            served.wake();
-        }
+    /// Takes a call out. Whether it was there.
+    pub(super) fn remove(&mut self, call: u64) -> bool {
+        let removed = self.calls.remove(&call);
+        removed.map(|mut served| served.wake()).is_some()
     }
 }
 
@@ -111,6 +120,9 @@ impl Served {
         }
         if let Some(params) = &mut self.params {
             params.wake();
+        }
+        if let Some(streams) = &mut self.streams {
+            streams.wake();
         }
     }
 }
@@ -232,7 +244,15 @@ impl Shared {
                         }
                     }
                 }
-                Kind::Cancel => lock(&self.state).remove(message.call),
+                Kind::Body | Kind::Trailers | Kind::Window => {
+                    // For a call that isn't there it is late: that was answered.
+                    if let Some(served) = lock(&self.state).calls.get_mut(&message.call) {
+                        messages::deliver(served.streams.as_deref_mut(), message)?;
+                    }
+                }
+                Kind::Cancel => {
+                    lock(&self.state).remove(message.call);
+                }
                 kind => return Err(frames::violation(format!("a caller that says {kind:?}"))),
             }
         }
@@ -260,6 +280,9 @@ impl Shared {
             }
         };
         let mut served = Served::default();
+        if self.site.has_streams(export) {
+            served.streams = Some(Box::new(Streams::with_window(Some(WINDOW_BYTES))));
+        }
         let parameters = match is_whole {
             true => Parameters::Whole(payload),
             false => {
@@ -275,12 +298,10 @@ impl Shared {
         Ok(Some(Invocation {
             export,
             parameters,
-            responder: serve::Responder::Tcp(tcp::serve::Responder::Shared(SharedResponder {
-                shared: Arc::clone(self),
+            responder: serve::Responder::Tcp(tcp::serve::Responder::Shared(SharedResponder::new(
+                Arc::clone(self),
                 call,
-                is_accepted: false,
-                is_finished: false,
-            })),
+            ))),
         }))
     }
 
@@ -336,108 +357,4 @@ impl Socket {
 
 fn lost(reason: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorCode::ConnectionLost, reason.to_string())
-}
-
-/// The way of the answers to one call.
-pub struct SharedResponder {
-    shared: Arc<Shared>,
-    call: u64,
-    is_accepted: bool,
-    is_finished: bool,
-}
-
-impl SharedResponder {
-    pub(super) fn accept(&mut self) {
-        if !self.is_accepted {
-            self.is_accepted = true;
-            let mut state = lock(&self.shared.state);
-            if state.calls.contains_key(&self.call) {
-                state.put(Kind::Accepted, self.call, Bytes::new());
-            }
-        }
-    }
-
-    pub(super) async fn complete(&mut self) -> Result<Bytes, Error> {
-        self.accept();
-        let arrived = poll_fn(|context| {
-            let mut state = lock(&self.shared.state);
-            let served = state.calls.get_mut(&self.call);
-            match served.and_then(|served| served.params.as_mut()) {
-                Some(params) => params.poll(context).map(Some),
-                None => Poll::Ready(None),
-            }
-        });
-        let site = &self.shared.site;
-        match timeout(site.limits.params_timeout, arrived).await {
-            Ok(Some(Arrival::Whole(bytes))) => Ok(bytes),
-            Ok(Some(Arrival::TooLarge)) => Err(site.too_large()),
-            Ok(None) => Err(Error::new(ErrorCode::Cancelled, "the caller is gone")),
-            Err(_) => Err(site.params_late()),
-        }
-    }
-
-    /// Done when nobody waits for the answer any more.
-    pub(super) async fn caller_gone(&self) {
-        poll_fn(|context| {
-            let mut state = lock(&self.shared.state);
-            match state.calls.get_mut(&self.call) {
-                Some(served) => {
-                    served.waker = Some(context.waker().clone());
-                    Poll::Pending
-                }
-                None => Poll::Ready(()),
-            }
-        })
-        .await;
-    }
-
-    pub(super) async fn finish(mut self, result: Result<Bytes, Error>) {
-        let mut results = match result {
-            Ok(results) => results,
-            Err(error) => return self.end(|state, call| state.put_error(call, &error)),
-        };
-        while results.len() > CHUNK_BYTES_MAX {
-            let chunk = results.split_to(CHUNK_BYTES_MAX);
-            self.room().await;
-            let mut state = lock(&self.shared.state);
-            if !state.calls.contains_key(&self.call) {
-                break;
-            }
-            state.put(Kind::Results, self.call, chunk);
-        }
-        if results.len() > 1 << 10 {
-            self.room().await;
-        }
-        self.end(|state, call| state.put(Kind::End, call, results));
-    }
-
-    /// Waits until the peer has taken what others sent it.
-    async fn room(&self) {
-        poll_fn(|context| {
-            let mut state = lock(&self.shared.state);
-            if state.is_lost || state.out.len() <= OUTBOX_BYTES_MAX {
-                return Poll::Ready(());
-            }
-            state.waiting.push(context.waker().clone());
-            Poll::Pending
-        })
-        .await;
-    }
-
-    fn end(&mut self, answer: impl FnOnce(&mut State, u64)) {
-        self.is_finished = true;
-        let mut state = lock(&self.shared.state);
-        if state.calls.remove(&self.call).is_some() {
-            answer(&mut state, self.call);
-        }
-    }
-}
-
-impl Drop for SharedResponder {
-    fn drop(&mut self) {
-        if !self.is_finished {
-            let error = Error::new(ErrorCode::Internal, "the receiver dropped the call");
-            self.end(|state, call| state.put_error(call, &error));
-        }
-    }
 }

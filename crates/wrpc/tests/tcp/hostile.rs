@@ -123,7 +123,7 @@ async fn peers_that_speak_something_else() {
         &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..],
         b"SSH-2.0-OpenSSH_9.9\r\n",
         b"\x15\x03\x01\x00\x02\x02\x28",
-        b"\xffencarno\x02",
+        b"\xffencarno\x03",
         b"\xffenc",
     ] {
         let options = receiver(move |mut stream| async move {

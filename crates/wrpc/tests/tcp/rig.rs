@@ -21,7 +21,7 @@ pub(crate) const INSTANCE: &str = "pkg:name/echo";
 pub(crate) const PARAMS_BYTES_MAX: usize = 16 << 20;
 /// How a call to `echo` begins on a connection of its own.
 pub(crate) const HEADER: &[u8] = b"\x00\x0dpkg:name/echo\x04echo";
-pub(crate) const PREFACE: &[u8] = b"\xffencarno\x01";
+pub(crate) const PREFACE: &[u8] = b"\xffencarno\x02";
 
 /// Serves `echo: func(list<u8>) -> list<u8>`, `fail` and `hold`, which take as much.
 /// `fail` fails; `hold` is accepted and never answered.

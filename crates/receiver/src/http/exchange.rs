@@ -1,4 +1,4 @@
-//! HTTP requests: handled by a component that exports `wasi:http/incoming-handler`.
+//! A guest that handles a request, and its response.
 //!
 //! A response whose body is small and comes at once is one message. Of any other,
 //! the head is sent when the guest has nothing more to say for the moment, and the
@@ -10,17 +10,16 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use encarno_wrpc::http::error_code::{Detail, HandlerError};
-use encarno_wrpc::http::{Body, Field, INLINE_BYTES_MAX, Message, Part, RequestHead, ResponseHead};
-use encarno_wrpc::nats::streaming::Streaming;
+use encarno_wrpc::http::{Field, INLINE_BYTES_MAX, Message, Part, ResponseHead};
 use encarno_wrpc::serve::{Bodies, Responder};
+use encarno_wrpc::streams::Streaming;
 use encarno_wrpc::{Error, ErrorCode};
-use http_body::Frame;
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;
-use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode as WasiError, Scheme};
+use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as WasiError;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
+use super::handler_error::handler_error;
 use crate::codec::RESULT_BYTES_MAX;
 
 /// A part of a body is sent when so much of it is there, or no more for the moment.
@@ -28,107 +27,6 @@ const PIECE_BYTES: usize = 128 << 10;
 
 /// What a guest says to its `response-outparam`.
 pub(crate) type Answer = Result<http::Response<HyperOutgoingBody>, WasiError>;
-
-/// A request as wasi:http takes it.
-pub(crate) struct Request {
-    pub(crate) scheme: Scheme,
-    pub(crate) request: http::Request<RequestBody>,
-}
-
-/// The parameters of a call as a request. What isn't in them goes on arriving.
-pub(crate) fn request(params: &Bytes, responder: &mut Responder) -> Result<Request, Error> {
-    let invalid = |reason: String| {
-        Error::new(
-            ErrorCode::ProtocolViolation,
-            format!("the request can't be used: {reason}"),
-        )
-    };
-    let mut message =
-        Message::<RequestHead>::decode(params).map_err(|error| invalid(error.to_string()))?;
-    let head = std::mem::take(&mut message.head);
-    let body = responder.body(message)?;
-    let scheme = match head.scheme.as_deref() {
-        None | Some("http") => Scheme::Http,
-        Some("https") => Scheme::Https,
-        Some(other) => Scheme::Other(other.to_owned()),
-    };
-    let authority = match &head.authority {
-        Some(authority) => authority.as_str(),
-        None => host(&head.headers).unwrap_or("localhost"),
-    };
-    let uri = http::Uri::builder()
-        .scheme(head.scheme.as_deref().unwrap_or("http"))
-        .authority(authority)
-        .path_and_query(head.path_with_query.as_deref().unwrap_or("/"))
-        .build()
-        .map_err(|error| invalid(format!("its address: {error}")))?;
-    let mut request = http::Request::new(RequestBody(Some(body)));
-    *request.uri_mut() = uri;
-    *request.method_mut() = http::Method::from_bytes(head.method.as_bytes())
-        .map_err(|error| invalid(format!("its method: {error}")))?;
-    *request.headers_mut() =
-        header_map(&head.headers).map_err(|error| invalid(format!("its headers: {error}")))?;
-    Ok(Request { scheme, request })
-}
-
-fn host(headers: &[Field]) -> Option<&str> {
-    let host = headers
-        .iter()
-        .find(|field| field.name.eq_ignore_ascii_case("host"))?;
-    std::str::from_utf8(&host.value).ok()
-}
-
-fn header_map(fields: &[Field]) -> Result<http::HeaderMap, String> {
-    let mut headers = http::HeaderMap::new();
-    for field in fields {
-        let name = http::HeaderName::from_bytes(field.name.as_bytes());
-        let name = name.map_err(|error| error.to_string())?;
-        let value = http::HeaderValue::from_maybe_shared(field.value.clone());
-        let value = value.map_err(|error| error.to_string())?;
-        let appended = headers.try_append(name, value);
-        appended.map_err(|error| error.to_string())?;
-    }
-    Ok(headers)
-}
-
-fn fields(headers: &http::HeaderMap) -> Vec<Field> {
-    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| Field {
-        name: name.as_str().to_owned(),
-        value: Bytes::copy_from_slice(value.as_bytes()),
-    };
-    headers.iter().map(field).collect()
-}
-
-/// The body of a request, as hyper's types see it.
-pub(crate) struct RequestBody(Option<Body>);
-
-impl http_body::Body for RequestBody {
-    type Data = Bytes;
-    type Error = wasmtime_wasi_http::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let Some(body) = &mut self.0 else {
-            return Poll::Ready(None);
-        };
-        let internal = |reason: String| wasmtime_wasi_http::Error::InternalError(Some(reason));
-        Poll::Ready(match body.poll_chunk(context) {
-            Poll::Pending => return Poll::Pending,
-            Poll::Ready(Ok(Some(chunk))) => Some(Ok(Frame::data(chunk))),
-            Poll::Ready(Ok(None)) => {
-                let trailers = body.trailers().map(header_map);
-                self.0 = None;
-                trailers.map(|trailers| trailers.map(Frame::trailers).map_err(internal))
-            }
-            Poll::Ready(Err(error)) => {
-                self.0 = None;
-                Some(Err(internal(error.message)))
-            }
-        })
-    }
-}
 
 /// A guest that handles a request, and what came of it so far.
 pub(crate) struct Exchange<G> {
@@ -387,77 +285,10 @@ enum Frames {
     Failed(Error),
 }
 
-/// What a guest says instead of a response, on the wire.
-fn handler_error(error: WasiError) -> HandlerError {
-    let number = |number: Option<u32>| Detail::Number(number.map(u64::from));
-    let name = error_name(&error);
-    let detail = match error {
-        WasiError::DnsError(dns) => Detail::Dns(dns.rcode, dns.info_code),
-        WasiError::TlsAlertReceived(alert) => Detail::Alert(alert.alert_id, alert.alert_message),
-        WasiError::HttpRequestBodySize(size) | WasiError::HttpResponseBodySize(size) => {
-            Detail::Number(size)
-        }
-        WasiError::HttpRequestHeaderSectionSize(size)
-        | WasiError::HttpRequestTrailerSectionSize(size)
-        | WasiError::HttpResponseHeaderSectionSize(size)
-        | WasiError::HttpResponseTrailerSectionSize(size) => number(size),
-        WasiError::HttpRequestHeaderSize(size) => {
-            Detail::Size(size.map(|size| (size.field_name, size.field_size)))
-        }
-        WasiError::HttpRequestTrailerSize(size)
-        | WasiError::HttpResponseHeaderSize(size)
-        | WasiError::HttpResponseTrailerSize(size) => {
-            Detail::Size(Some((size.field_name, size.field_size)))
-        }
-        WasiError::HttpResponseTransferCoding(text)
-        | WasiError::HttpResponseContentCoding(text)
-        | WasiError::InternalError(text) => Detail::Text(text),
-        _ => Detail::None,
+fn fields(headers: &http::HeaderMap) -> Vec<Field> {
+    let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| Field {
+        name: name.as_str().to_owned(),
+        value: Bytes::copy_from_slice(value.as_bytes()),
     };
-    HandlerError::new(name, detail).unwrap_or_else(HandlerError::internal)
-}
-
-/// The case's name in WIT.
-fn error_name(error: &WasiError) -> &'static str {
-    match error {
-        WasiError::DnsTimeout => "DNS-timeout",
-        WasiError::DnsError(_) => "DNS-error",
-        WasiError::DestinationNotFound => "destination-not-found",
-        WasiError::DestinationUnavailable => "destination-unavailable",
-        WasiError::DestinationIpProhibited => "destination-IP-prohibited",
-        WasiError::DestinationIpUnroutable => "destination-IP-unroutable",
-        WasiError::ConnectionRefused => "connection-refused",
-        WasiError::ConnectionTerminated => "connection-terminated",
-        WasiError::ConnectionTimeout => "connection-timeout",
-        WasiError::ConnectionReadTimeout => "connection-read-timeout",
-        WasiError::ConnectionWriteTimeout => "connection-write-timeout",
-        WasiError::ConnectionLimitReached => "connection-limit-reached",
-        WasiError::TlsProtocolError => "TLS-protocol-error",
-        WasiError::TlsCertificateError => "TLS-certificate-error",
-        WasiError::TlsAlertReceived(_) => "TLS-alert-received",
-        WasiError::HttpRequestDenied => "HTTP-request-denied",
-        WasiError::HttpRequestLengthRequired => "HTTP-request-length-required",
-        WasiError::HttpRequestBodySize(_) => "HTTP-request-body-size",
-        WasiError::HttpRequestMethodInvalid => "HTTP-request-method-invalid",
-        WasiError::HttpRequestUriInvalid => "HTTP-request-URI-invalid",
-        WasiError::HttpRequestUriTooLong => "HTTP-request-URI-too-long",
-        WasiError::HttpRequestHeaderSectionSize(_) => "HTTP-request-header-section-size",
-        WasiError::HttpRequestHeaderSize(_) => "HTTP-request-header-size",
-        WasiError::HttpRequestTrailerSectionSize(_) => "HTTP-request-trailer-section-size",
-        WasiError::HttpRequestTrailerSize(_) => "HTTP-request-trailer-size",
-        WasiError::HttpResponseIncomplete => "HTTP-response-incomplete",
-        WasiError::HttpResponseHeaderSectionSize(_) => "HTTP-response-header-section-size",
-        WasiError::HttpResponseHeaderSize(_) => "HTTP-response-header-size",
-        WasiError::HttpResponseBodySize(_) => "HTTP-response-body-size",
-        WasiError::HttpResponseTrailerSectionSize(_) => "HTTP-response-trailer-section-size",
-        WasiError::HttpResponseTrailerSize(_) => "HTTP-response-trailer-size",
-        WasiError::HttpResponseTransferCoding(_) => "HTTP-response-transfer-coding",
-        WasiError::HttpResponseContentCoding(_) => "HTTP-response-content-coding",
-        WasiError::HttpResponseTimeout => "HTTP-response-timeout",
-        WasiError::HttpUpgradeFailed => "HTTP-upgrade-failed",
-        WasiError::HttpProtocolError => "HTTP-protocol-error",
-        WasiError::LoopDetected => "loop-detected",
-        WasiError::ConfigurationError => "configuration-error",
-        WasiError::InternalError(_) => "internal-error",
-    }
+    headers.iter().map(field).collect()
 }

@@ -1,0 +1,50 @@
+//! A stream that arrives.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+
+use super::{Carrier, WINDOW_BYTES, Which};
+use crate::Error;
+
+/// One stream that arrives, in pieces that were cut anywhere.
+pub(crate) struct Incoming {
+    carrier: Carrier,
+    which: Which,
+    /// Read since the other end was last told.
+    unsaid: u64,
+}
+
+impl Incoming {
+    /// Body and trailers of a call.
+    pub(crate) fn of(carrier: &Carrier) -> (Self, Self) {
+        let stream = |which| Self {
+            carrier: carrier.clone(),
+            which,
+            unsaid: 0,
+        };
+        (stream(Which::Body), stream(Which::Trailers))
+    }
+
+    /// The next piece; `None` after the last one.
+    pub(crate) fn poll_piece(
+        &mut self,
+        context: &Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, Error>> {
+        let which = self.which;
+        let polled = self.carrier.poll(context, |streams| {
+            let has_window = streams.has_window;
+            streams.next(which).map(|next| (next, has_window))
+        });
+        let Some((next, has_window)) = ready!(polled) else {
+            return Poll::Ready(Ok(None));
+        };
+        if let (Ok(Some(piece)), true, Which::Body) = (&next, has_window, which) {
+            self.unsaid += piece.len() as u64;
+            if self.unsaid >= WINDOW_BYTES / 2 {
+                self.carrier.grant(std::mem::take(&mut self.unsaid));
+            }
+        }
+        Poll::Ready(next)
+    }
+}

@@ -1,0 +1,61 @@
+//! A body that is sent.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use super::{Carrier, Which};
+use crate::value::Write as _;
+use crate::{Error, ErrorCode};
+
+/// Small enough for any window and any server, large enough to cost little.
+pub(super) const PIECE_BYTES_MAX: usize = 128 << 10;
+
+/// The most that the length of a chunk takes.
+const LENGTH_BYTES_MAX: usize = 5;
+
+/// The end of a body: a chunk of no bytes.
+pub(super) const END: &[u8] = &[0];
+
+/// Sends `data` as chunks of the body, as the window allows.
+pub(super) async fn send(
+    carrier: &Carrier,
+    mut data: Bytes,
+    mut sent: impl FnMut(usize),
+) -> Result<(), Error> {
+    let chunk_max = carrier.piece_bytes_max() - LENGTH_BYTES_MAX;
+    while !data.is_empty() {
+        let wanted = data.len().min(chunk_max);
+        let allowed = poll_fn(|context| {
+            carrier.poll(context, |streams| match streams.is_cancelled {
+                true => Some(None),
+                false => streams.take_window(wanted).map(Some),
+            })
+        });
+        let allowed = allowed.await.flatten().ok_or_else(gone)?;
+        let chunk = data.split_to(allowed);
+        let mut length = Vec::with_capacity(LENGTH_BYTES_MAX);
+        length.unsigned(chunk.len() as u64);
+        sent(carrier.send(Which::Body, &length, chunk).await?);
+    }
+    Ok(())
+}
+
+/// Sends the whole body of a request, and adds what has travelled to `bytes_sent`.
+pub(super) async fn upload(carrier: Carrier, body: Bytes, bytes_sent: Arc<AtomicU64>) {
+    let count = |bytes: usize| {
+        bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+    };
+    // What stops it is known to the call as well, or is no failure of it.
+    if send(&carrier, body, count).await.is_ok()
+        && let Ok(bytes) = carrier.send(Which::Body, END, Bytes::new()).await
+    {
+        count(bytes);
+    }
+}
+
+fn gone() -> Error {
+    Error::new(ErrorCode::Cancelled, "the reader of the body has gone")
+}

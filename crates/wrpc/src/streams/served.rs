@@ -1,0 +1,45 @@
+//! The streams of a call that is served: the request's body in, the response's
+//! body out.
+
+use bytes::Bytes;
+
+use super::outgoing::{self, END};
+use super::{Carrier, Incoming, Which};
+use crate::Error;
+use crate::http::Field;
+use crate::http::fields::write_trailers;
+
+/// The streams of a call that is served.
+pub struct Streaming(Carrier);
+
+impl Streaming {
+    pub(crate) fn new(carrier: Carrier) -> Self {
+        Self(carrier)
+    }
+
+    /// The body of the request and its trailers, as they arrive.
+    pub(crate) fn incoming(self) -> (Incoming, Incoming) {
+        Incoming::of(&self.0)
+    }
+
+    /// Sends a part of the body of the response, as soon as the caller takes it.
+    pub async fn send(&self, data: Bytes) -> Result<(), Error> {
+        outgoing::send(&self.0, data, |_| ()).await
+    }
+
+    /// Ends the body of the response: with its trailers, or with what went wrong.
+    pub async fn end(self, end: Result<Option<Vec<Field>>, Error>) -> Result<(), Error> {
+        match end {
+            Ok(fields) => {
+                let mut trailers = Vec::new();
+                write_trailers(&mut trailers, fields.as_deref());
+                self.0.send(Which::Body, END, Bytes::new()).await?;
+                self.0
+                    .send(Which::Trailers, &trailers, Bytes::new())
+                    .await?;
+                self.0.end(Ok(())).await
+            }
+            Err(error) => self.0.end(Err(error)).await,
+        }
+    }
+}

@@ -1,0 +1,265 @@
+//! The streams of a call, as one end sees them.
+
+use std::collections::VecDeque;
+use std::task::Waker;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{BUFFER_BYTES_MAX, TRAILERS_BYTES_MAX, WINDOW_BYTES, Which};
+use crate::{Error, ErrorCode};
+
+/// Pieces up to this are copied together: each holds the buffer of a whole read.
+const COPY_MAX: usize = 4 << 10;
+
+pub(crate) struct Streams {
+    body: Channel,
+    trailers: Channel,
+    /// What may be sent now; `None`: the other end sets no limit.
+    window: Option<u64>,
+    /// The other end knows windows.
+    pub(crate) has_window: bool,
+    pub(crate) is_cancelled: bool,
+    wakers: Vec<Waker>,
+}
+
+/// A stream, as far as it wasn't read yet.
+struct Channel {
+    pieces: VecDeque<Bytes>,
+    /// Comes after `pieces`.
+    tail: BytesMut,
+    bytes: usize,
+    bytes_max: usize,
+    end: Option<Result<(), Error>>,
+}
+
+impl Default for Streams {
+    fn default() -> Self {
+        Self {
+            body: Channel::new(BUFFER_BYTES_MAX),
+            trailers: Channel::new(TRAILERS_BYTES_MAX),
+            window: None,
+            has_window: false,
+            is_cancelled: false,
+            wakers: Vec::new(),
+        }
+    }
+}
+
+impl Streams {
+    /// Of a call whose other end takes so much of a body, if it knows windows.
+    pub(crate) fn with_window(window: Option<u64>) -> Self {
+        let mut streams = Self::default();
+        streams.open_window(window);
+        streams
+    }
+
+    /// Sets what the other end takes.
+    pub(crate) fn open_window(&mut self, window: Option<u64>) {
+        self.window = window;
+        self.has_window = window.is_some();
+        if self.has_window {
+            // It was told the same, with room for the ends of both.
+            self.body.bytes_max = 2 * WINDOW_BYTES as usize;
+        }
+        self.wake();
+    }
+
+    /// The other end takes more.
+    pub(crate) fn grow_window(&mut self, more: u64) {
+        if let Some(window) = &mut self.window {
+            *window = window.saturating_add(more);
+        }
+        self.wake();
+    }
+
+    /// Takes a chunk of up to `wanted` bytes, with its length, out of the window.
+    /// `None`: nothing may be sent at the moment.
+    pub(super) fn take_window(&mut self, wanted: usize) -> Option<usize> {
+        let Some(window) = &mut self.window else {
+            return Some(wanted);
+        };
+        let room = usize::try_from(*window).unwrap_or(usize::MAX);
+        let chunk = wanted.min(room.saturating_sub(length_bytes(wanted.min(room))));
+        if chunk == 0 {
+            return None;
+        }
+        *window -= (chunk + length_bytes(chunk)) as u64;
+        Some(chunk)
+    }
+
+    /// The other end reads no more.
+    pub(crate) fn cancel(&mut self) {
+        self.is_cancelled = true;
+        self.wake();
+    }
+
+    /// More of a stream.
+    pub(crate) fn push(&mut self, which: Which, data: Bytes) {
+        self.channel(which).push(data);
+        self.wake();
+    }
+
+    /// A stream has ended.
+    pub(crate) fn end(&mut self, which: Which, end: Result<(), Error>) {
+        self.channel(which).end.get_or_insert(end);
+        self.wake();
+    }
+
+    /// Ends what hasn't ended.
+    pub(crate) fn fail(&mut self, error: &Error) {
+        for which in [Which::Body, Which::Trailers] {
+            self.end(which, Err(error.clone()));
+        }
+    }
+
+    /// The next piece of a stream, or its end. `None`: it hasn't arrived yet.
+    pub(super) fn next(&mut self, which: Which) -> Option<Result<Option<Bytes>, Error>> {
+        let channel = self.channel(which);
+        match channel.pop() {
+            Some(piece) => Some(Ok(Some(piece))),
+            None => channel.end.clone().map(|end| end.map(|()| None)),
+        }
+    }
+
+    fn channel(&mut self, which: Which) -> &mut Channel {
+        match which {
+            Which::Body => &mut self.body,
+            Which::Trailers => &mut self.trailers,
+        }
+    }
+
+    pub(super) fn wake_by(&mut self, waker: &Waker) {
+        if !self.wakers.iter().any(|known| known.will_wake(waker)) {
+            self.wakers.push(waker.clone());
+        }
+    }
+
+    pub(crate) fn wake(&mut self) {
+        for waker in self.wakers.drain(..) {
+            waker.wake();
+        }
+    }
+}
+
+/// What the length of a chunk takes.
+fn length_bytes(chunk: usize) -> usize {
+    let bits = usize::BITS - chunk.leading_zeros();
+    bits.div_ceil(7).max(1) as usize
+}
+
+impl Channel {
+    fn new(bytes_max: usize) -> Self {
+        Self {
+            pieces: VecDeque::new(),
+            tail: BytesMut::new(),
+            bytes: 0,
+            bytes_max,
+            end: None,
+        }
+    }
+
+    fn push(&mut self, data: Bytes) {
+        if self.end.is_some() {
+            return;
+        }
+        if self.bytes + data.len() > self.bytes_max {
+            self.pieces.clear();
+            self.tail = BytesMut::new();
+            self.bytes = 0;
+            let text = format!(
+                "a body came faster than it was read, and more than {} bytes of it would have to be kept",
+                self.bytes_max
+            );
+            self.end = Some(Err(Error::new(ErrorCode::PayloadTooLarge, text)));
+            return;
+        }
+        self.bytes += data.len();
+        if data.len() <= COPY_MAX {
+            return self.tail.extend_from_slice(&data);
+        }
+        if !self.tail.is_empty() {
+            self.pieces.push_back(self.tail.split().freeze());
+        }
+        self.pieces.push_back(data);
+    }
+
+    fn pop(&mut self) -> Option<Bytes> {
+        let piece = match self.pieces.pop_front() {
+            Some(piece) => piece,
+            None if self.tail.is_empty() => return None,
+            None => self.tail.split().freeze(),
+        };
+        self.bytes -= piece.len();
+        Some(piece)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::{Streams, WINDOW_BYTES, Which};
+    use crate::ErrorCode;
+    use crate::value::Write as _;
+
+    #[test]
+    fn pieces_keep_their_order_and_small_ones_become_one() {
+        let mut streams = Streams::default();
+        for length in [1, 2, 5000, 3, 4] {
+            streams.push(Which::Body, vec![length as u8; length].into());
+        }
+        streams.end(Which::Body, Ok(()));
+        let mut lengths = Vec::new();
+        while let Some(Ok(Some(piece))) = streams.next(Which::Body) {
+            lengths.push(piece.len());
+        }
+        assert_eq!(lengths, [3, 5000, 7]);
+        assert_eq!(streams.next(Which::Body), Some(Ok(None)));
+        assert_eq!(streams.next(Which::Trailers), None);
+    }
+
+    #[test]
+    fn a_window_is_used_up_and_grows() {
+        let mut streams = Streams::with_window(Some(10));
+        assert_eq!(streams.take_window(8), Some(8));
+        assert_eq!(streams.take_window(8), None);
+        streams.grow_window(4);
+        assert_eq!(streams.take_window(8), Some(4));
+        streams.grow_window(u64::MAX);
+        streams.grow_window(u64::MAX);
+        assert_eq!(streams.take_window(8), Some(8));
+        assert_eq!(Streams::default().take_window(8), Some(8));
+    }
+
+    #[test]
+    fn what_is_taken_is_what_travels() {
+        for window in (0..300u64).chain(16_380..16_400) {
+            for wanted in [1, 126, 127, 128, 129, 16_383, 16_384, 20_000] {
+                let mut streams = Streams::with_window(Some(window));
+                let mut travelled = 0;
+                while let Some(chunk) = streams.take_window(wanted) {
+                    let mut encoded = Vec::new();
+                    encoded.bytes(&vec![0; chunk]);
+                    travelled += encoded.len() as u64;
+                }
+                let left = window - travelled; // and not less than nothing
+                assert_eq!(streams.window, Some(left));
+                assert!(left < 2, "{left} of {window}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_sender_that_ignores_its_window_is_stopped() {
+        let mut streams = Streams::with_window(Some(WINDOW_BYTES));
+        let piece = Bytes::from(vec![0; 64 << 10]);
+        for _ in 0..17 {
+            streams.push(Which::Body, piece.clone());
+        }
+        let ended = streams.next(Which::Body).expect("an end");
+        assert_eq!(
+            ended.expect_err("an error").code,
+            ErrorCode::PayloadTooLarge
+        );
+    }
+}

@@ -1,0 +1,200 @@
+//! The answers to a call on a shared connection, and its streams, from the
+//! receiver's end.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use tokio::time::timeout;
+
+use super::messages::{CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
+use super::serve_shared::{OUTBOX_BYTES_MAX, Shared, State};
+use crate::pending_params::Arrival;
+use crate::streams::{self, Streaming, Streams, Which};
+use crate::{Error, ErrorCode, lock};
+
+/// The way of the answers to one call.
+pub struct SharedResponder {
+    place: Carrier,
+    is_accepted: bool,
+    is_finished: bool,
+}
+
+impl SharedResponder {
+    pub(super) fn new(shared: Arc<Shared>, call: u64) -> Self {
+        Self {
+            place: Carrier { shared, call },
+            is_accepted: false,
+            is_finished: false,
+        }
+    }
+
+    pub(super) fn accept(&mut self) {
+        if !self.is_accepted {
+            self.is_accepted = true;
+            self.place.say(Kind::Accepted, &[]);
+        }
+    }
+
+    pub(super) async fn complete(&mut self) -> Result<Bytes, Error> {
+        self.accept();
+        let Carrier { shared, call } = &self.place;
+        let arrived = poll_fn(|context| {
+            let mut state = lock(&shared.state);
+            let served = state.calls.get_mut(call);
+            match served.and_then(|served| served.params.as_mut()) {
+                Some(params) => params.poll(context).map(Some),
+                None => Poll::Ready(None),
+            }
+        });
+        let site = &shared.site;
+        match timeout(site.limits.params_timeout, arrived).await {
+            Ok(Some(Arrival::Whole(bytes))) => Ok(bytes),
+            Ok(Some(Arrival::TooLarge)) => Err(site.too_large()),
+            Ok(None) => Err(caller_gone()),
+            Err(_) => Err(site.params_late()),
+        }
+    }
+
+    /// Done when nobody waits for the answer any more.
+    pub(super) async fn caller_gone(&self) {
+        poll_fn(|context| {
+            let mut state = lock(&self.place.shared.state);
+            match state.calls.get_mut(&self.place.call) {
+                Some(served) => {
+                    served.waker = Some(context.waker().clone());
+                    Poll::Pending
+                }
+                None => Poll::Ready(()),
+            }
+        })
+        .await;
+    }
+
+    pub(super) fn streams(&self) -> Streaming {
+        Streaming::new(streams::Carrier::TcpReceiver(self.place.clone()))
+    }
+
+    /// Sends results of which streams are a part, which follow.
+    pub(super) async fn begin(&mut self, results: Bytes) {
+        let last = self.place.send_all_but_last(results).await;
+        self.place.say(Kind::End, &last);
+    }
+
+    pub(super) async fn finish(mut self, result: Result<Bytes, Error>) {
+        let results = match result {
+            Ok(results) => results,
+            Err(error) => return self.end(|state, call| state.put_error(call, &error)),
+        };
+        let last = self.place.send_all_but_last(results).await;
+        self.end(|state, call| state.put(Kind::End, call, &[], last));
+    }
+
+    fn end(&mut self, answer: impl FnOnce(&mut State, u64)) {
+        self.is_finished = true;
+        self.place.end_with(answer);
+    }
+}
+
+impl Drop for SharedResponder {
+    fn drop(&mut self) {
+        if !self.is_finished {
+            let error = Error::new(ErrorCode::Internal, "the receiver dropped the call");
+            self.end(|state, call| state.put_error(call, &error));
+        }
+    }
+}
+
+/// The place of a call at its connection, and the way of its streams.
+#[derive(Clone)]
+pub(crate) struct Carrier {
+    shared: Arc<Shared>,
+    call: u64,
+}
+
+impl Carrier {
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Streams) -> T) -> Option<T> {
+        let mut state = lock(&self.shared.state);
+        let served = state.calls.get_mut(&self.call)?;
+        served.streams.as_deref_mut().map(look)
+    }
+
+    pub(crate) async fn send(
+        &self,
+        which: Which,
+        head: &[u8],
+        data: Bytes,
+    ) -> Result<usize, Error> {
+        self.room().await;
+        let bytes = HEAD_BYTES + head.len() + data.len();
+        let mut state = lock(&self.shared.state);
+        if !state.calls.contains_key(&self.call) {
+            return Err(caller_gone());
+        }
+        state.put(which.into(), self.call, head, data);
+        Ok(bytes)
+    }
+
+    pub(crate) fn end(&self, end: Result<(), Error>) {
+        self.end_with(|state, call| {
+            if let Err(error) = end {
+                state.put_error(call, &error);
+            }
+        });
+    }
+
+    pub(crate) fn grant(&self, bytes: u64) {
+        self.say(Kind::Window, &bytes.to_le_bytes());
+    }
+
+    /// Puts a small message into the outbox, unless the caller has gone.
+    fn say(&self, kind: Kind, payload: &[u8]) {
+        let mut state = lock(&self.shared.state);
+        if state.calls.contains_key(&self.call) {
+            state.put(kind, self.call, payload, Bytes::new());
+        }
+    }
+
+    /// Sends results up to the last message of them, which is returned.
+    async fn send_all_but_last(&self, mut results: Bytes) -> Bytes {
+        while results.len() > CHUNK_BYTES_MAX {
+            let chunk = results.split_to(CHUNK_BYTES_MAX);
+            self.room().await;
+            let mut state = lock(&self.shared.state);
+            if !state.calls.contains_key(&self.call) {
+                break;
+            }
+            state.put(Kind::Results, self.call, &[], chunk);
+        }
+        if results.len() > 1 << 10 {
+            self.room().await;
+        }
+        results
+    }
+
+    /// Waits until the peer has taken what others sent it.
+    async fn room(&self) {
+        poll_fn(|context| {
+            let mut state = lock(&self.shared.state);
+            if state.is_lost || state.out.len() <= OUTBOX_BYTES_MAX {
+                return Poll::Ready(());
+            }
+            state.waiting.push(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
+    /// Takes the call out, with a last word if its caller is still there.
+    fn end_with(&self, answer: impl FnOnce(&mut State, u64)) {
+        let mut state = lock(&self.shared.state);
+        if state.remove(self.call) {
+            answer(&mut state, self.call);
+        }
+    }
+}
+
+fn caller_gone() -> Error {
+    Error::new(ErrorCode::Cancelled, "the caller is gone")
+}
