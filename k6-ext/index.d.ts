@@ -284,14 +284,18 @@ export type HttpAuth = "basic" | "digest" | { username: string; password: string
 /** The params of k6/http, and `consume`. An unknown key is an error. */
 export interface HttpParams {
   auth?: HttpAuth;
+  /** How the body is packed before it is sent: `"gzip"`, `"deflate"`, `"br"`, `"zstd"`, or several after one another: `"deflate, gzip"`. */
   compression?: string;
   /**
    * With false the body isn't read: the receiver is told to send no more of it,
    * `response.body` is null, and `response.timings` end with the head. Default: true.
    */
   consume?: boolean;
+  /** Cookies of this request alone. Those of the jar go along; with `replace` one takes the place of the jar's. */
   cookies?: Record<string, string | { value: string; replace?: boolean }>;
+  /** `Host` takes the place of the URL's host and port. A name that isn't a token and a value with a line break throw. */
   headers?: Record<string, string>;
+  /** Where cookies come from and go to. Default: the VU's jar. */
   jar?: HttpCookieJar;
   /** How many redirects are followed. Default: the test's `maxRedirects`. */
   redirects?: number;
@@ -299,6 +303,7 @@ export interface HttpParams {
   responseCallback?: unknown;
   /** With `"none"` the body is read and not kept, at any size. Otherwise it has at most 256 MiB. */
   responseType?: "text" | "binary" | "none";
+  /** Tags for the samples of this request; `name` takes the place of the URL in the tags `name` and `url`. */
   tags?: Tags;
   /** Whether a failed request throws. Default: the test's `throw`. */
   throw?: boolean;
@@ -312,8 +317,17 @@ export type HttpBody = string | ArrayBuffer | Record<string, unknown> | null;
 /** A URL, or what `http.url` makes of a template. */
 export type HttpUrl = string | object;
 
+/** What a body is, by `responseType` and `consume`; of params that may be anything, anything. */
+export type HttpBodyOf<P> = 0 extends 1 & P
+  ? any
+  : P extends { responseType: "none" } | { consume: false }
+    ? null
+    : P extends { responseType: "binary" }
+      ? ArrayBuffer
+      : string;
+
 /** A response, as k6/http gives it. */
-export interface HttpResponse {
+export interface HttpResponse<Body = string> {
   /** 0 if there is none. */
   status: number;
   /** Such as `"200 OK"`. */
@@ -322,26 +336,37 @@ export interface HttpResponse {
   error: string;
   /** As in k6/http: 1000 and the status from 400 on, or the kind of failure. */
   error_code: number;
-  body: string | ArrayBuffer | null;
+  /** Unpacked, as `responseType` says; null if it wasn't kept, and where there is none. */
+  body: Body;
   /** Names as `Content-Type`; several values are joined by `", "`. */
   headers: Record<string, string>;
+  /** Those that the response set, by name. */
   cookies: Record<string, HttpCookie[]>;
   /**
    * Milliseconds, by the library's clock. `blocked`: until the request was sent, which
    * includes making the connection; `waiting`: from there to the head of the response;
    * `receiving`: from there to the end of its body; `duration`: the last two together.
-   * `connecting`, `tls_handshaking` and `sending` are 0.
+   * `looking_up`, `connecting`, `tls_handshaking` and `sending` are 0.
    */
   timings: Record<
-    "blocked" | "connecting" | "tls_handshaking" | "sending" | "waiting" | "receiving" | "duration",
+    "blocked" | "looking_up" | "connecting" | "tls_handshaking" | "sending" | "waiting" | "receiving" | "duration",
     number
   >;
   /** Of the last request, where redirects were followed. */
   url: string;
   /** `"wRPC/0.0.1"`. */
   proto: string;
-  /** Empty: requests have no connection of their own. So are `remote_port`, `tls_version`, `tls_cipher_suite` and `ocsp`. */
+  /** Empty, as the next four: requests have no connection of their own. */
   remote_ip: string;
+  /** 0. */
+  remote_port: number;
+  /** Empty. */
+  tls_version: string;
+  /** Empty. */
+  tls_cipher_suite: string;
+  /** Its `status` is empty. */
+  ocsp: { status: string; produced_at: number; this_update: number; next_update: number; revoked_at: number; revocation_reason: string };
+  /** As it was sent; of the last request, where redirects were followed. */
   request: {
     method: string;
     url: string;
@@ -349,10 +374,37 @@ export interface HttpResponse {
     headers: Record<string, string[]>;
     cookies: Record<string, { name: string; value: string; replace: boolean }[]>;
   };
-  json(selector?: string): unknown;
+  /**
+   * The body as JSON, or what the selector of [gjson](https://github.com/tidwall/gjson) finds in
+   * it; undefined if it finds nothing.
+   *
+   * @throws Error when the body isn't JSON, or null.
+   */
+  json(selector?: string): any;
+  /**
+   * The body as a `Selection` of k6/html, or what the CSS selector finds in it.
+   *
+   * @throws Error when the body is null.
+   */
   html(selector?: string): any;
-  submitForm(params?: object): HttpResponse;
-  clickLink(params?: object): HttpResponse;
+  /**
+   * Sends the page's first form, or that of `formSelector`, by its method, with its fields
+   * and, over them, those of `fields`.
+   *
+   * @throws Error when there is no such form.
+   */
+  submitForm(options?: {
+    formSelector?: string;
+    fields?: Record<string, string>;
+    submitSelector?: string;
+    params?: HttpParams;
+  }): HttpResponse;
+  /**
+   * Follows the page's first link, or that of `selector`.
+   *
+   * @throws Error when there is no such link.
+   */
+  clickLink(options?: { selector?: string; params?: HttpParams }): HttpResponse;
 }
 
 /** A cookie of a response. */
@@ -368,11 +420,27 @@ export interface HttpCookie {
   expires: number;
 }
 
-/** k6/http's cookie jar. */
+/** k6/http's cookie jar, by RFC 6265: a cookie belongs to a host, or a domain, and a path. */
 export interface HttpCookieJar {
+  /** What a request to the URL would send: values by name. */
   cookiesForURL(url: string): Record<string, string[]>;
-  set(url: string, name: string, value: string, attributes?: object): boolean;
+  /** @throws Error when `expires` isn't a date as in `"Mon, 02 Jan 2006 15:04:05 GMT"`. */
+  set(
+    url: string,
+    name: string,
+    value: string,
+    attributes?: {
+      domain?: string;
+      path?: string;
+      expires?: string;
+      max_age?: number;
+      secure?: boolean;
+      http_only?: boolean;
+    },
+  ): boolean;
+  /** Drops all cookies of the URL. */
   clear(url: string): void;
+  /** Drops a cookie of the URL. */
   delete(url: string, name: string): void;
 }
 
@@ -383,28 +451,44 @@ export interface HttpCookieJar {
  * header with a line break, a URL without a host, a timeout that isn't above 0.
  */
 export interface Http {
-  get(url: HttpUrl, params?: HttpParams | null): HttpResponse;
-  head(url: HttpUrl, params?: HttpParams | null): HttpResponse;
-  post(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
-  put(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
-  patch(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
-  del(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
-  options(url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
-  request(method: string, url: HttpUrl, body?: HttpBody, params?: HttpParams | null): HttpResponse;
+  get<P extends HttpParams>(url: HttpUrl, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  head<P extends HttpParams>(url: HttpUrl, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  post<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  put<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  patch<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  del<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  options<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
+  request<P extends HttpParams>(
+    method: string,
+    url: HttpUrl,
+    body?: HttpBody,
+    params?: P | null,
+  ): HttpResponse<HttpBodyOf<P>>;
   /**
    * Rejects only where a failed `request` would throw; misuse throws at once. Thousands
    * may be in flight for one VU: they hold neither a thread nor a goroutine.
    */
-  asyncRequest(method: string, url: HttpUrl, body?: HttpBody, params?: HttpParams | null): Promise<HttpResponse>;
+  asyncRequest<P extends HttpParams>(
+    method: string,
+    url: HttpUrl,
+    body?: HttpBody,
+    params?: P | null,
+  ): Promise<HttpResponse<HttpBodyOf<P>>>;
   /** Entries: a URL, `[method, url, body, params]` or `{ method, url, body, params }`. */
   batch<Requests extends unknown[] | Record<string, unknown>>(
     requests: Requests,
   ): Requests extends unknown[] ? HttpResponse[] : Record<keyof Requests, HttpResponse>;
+  /** A file, for a field of a body. Default: the time as its name, `"application/octet-stream"`. */
   file(data: string | ArrayBuffer, filename?: string, contentType?: string): object;
+  /** A URL whose requests share a name, the template with `${}` in the place of each value: ``http.url`http://host/${id}` ``. */
   url(parts: TemplateStringsArray, ...values: unknown[]): object;
+  /** The VU's jar, which is emptied before each iteration unless `noCookiesReset` says otherwise. */
   cookieJar(): HttpCookieJar;
+  /** A jar of the script's own, for `params.jar`. */
   CookieJar: new () => HttpCookieJar;
+  /** For `responseCallback` and `setResponseCallback`: which statuses a response may have. */
   expectedStatuses(...statuses: (number | { min: number; max: number })[]): object;
+  /** For the VU's requests from then on. Default: `expectedStatuses({ min: 200, max: 399 })`; null: none is judged. */
   setResponseCallback(callback: object | null): void;
 }
 
