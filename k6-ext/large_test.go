@@ -80,9 +80,8 @@ func TestAGibibyteInConstantMemory(t *testing.T) {
 
 // 10,000 requests of one VU, all in flight at once: each is answered, and counted once.
 func TestTenThousandRequestsOfOneVUInFlight(t *testing.T) {
-	server := startNATS(t)
-	startComponent(t, server, "--max-concurrency", "10000", "--timeout", "120s", "--max-memory-mb", "8")
-	seen := seenBy(t, writeScript(t, `
+	arguments := []string{"--max-concurrency", "10000", "--timeout", "120s", "--max-memory-mb", "8"}
+	script := writeScript(t, `
 		export const options = {
 			iterations: 1,
 			thresholds: {
@@ -95,6 +94,14 @@ func TestTenThousandRequestsOfOneVUInFlight(t *testing.T) {
 				http.asyncRequest("GET", "http://there/delay/1000?" + n, null, { timeout: "80s" }));
 			const good = (await Promise.all(all)).filter(({ status, body }) => status === 200 && body === "1000");
 			k6http.post(__ENV.SINK, JSON.stringify({ good: good.length }));
-		}`), "NATS_URL="+server)
-	require.Equal(t, 10_000.0, seen["good"])
+		}`)
+	t.Run("NATS", func(t *testing.T) {
+		server := startNATS(t)
+		startComponent(t, server, arguments...)
+		require.Equal(t, 10_000.0, seenBy(t, script, "NATS_URL="+server)["good"])
+	})
+	t.Run("TCP", func(t *testing.T) {
+		addr, _ := startComponent(t, "", arguments...)
+		require.Equal(t, 10_000.0, seenBy(t, script, "TCP_ADDR="+addr)["good"])
+	})
 }

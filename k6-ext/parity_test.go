@@ -50,13 +50,14 @@ func startComponent(t *testing.T, natsURL string, arguments ...string) (addr str
 	return addr, command
 }
 
-// writeScript gives a script that has `http`, over NATS.
+// writeScript gives a script that has `http`, at NATS_URL or TCP_ADDR.
 func writeScript(t *testing.T, script string) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "script.js")
 	script = `import wrpc from "k6/x/wrpc";
 		import k6http from "k6/http";
-		const http = wrpc.http({ nats: { url: __ENV.NATS_URL, prefix: "test" } });` + script
+		const { NATS_URL, TCP_ADDR } = __ENV;
+		const http = wrpc.http(TCP_ADDR ? { tcp: { addr: TCP_ADDR } } : { nats: { url: NATS_URL, prefix: "test" } });` + script
 	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
 	return file
 }
@@ -276,7 +277,7 @@ func parityTable(t *testing.T) *table {
 		source, err := os.ReadFile(filepath.Join("..", script))
 		require.NoError(t, err)
 		for kind, pattern := range map[string]string{
-			"functions": `http\.%s\b`, "jar": `\.%s\(`, "params": `\b%s\b( }|:|,)`, "methods": `\.%s\(`,
+			"functions": `http\.%s\b`, "cookie jar": `\.%s\(`, "params": `\b%s\b( }|:|,)`, "methods": `\.%s\(`, "options": `\b%s: `,
 		} {
 			for name, scripts := range read.rows[kind] {
 				if slices.Contains(scripts, script) {
