@@ -46,7 +46,7 @@ k6: $(BRIDGE) $(GO_SOURCES)
 component: $(COMPONENTS) ## Build the components blaster-component and http-component
 
 define component_rule
-$(1)/$(1).wasm: $(wildcard $(1)/src/*.rs $(1)/Cargo.* wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
+$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
 	@scripts/build-component $(1)
 endef
 $(foreach name,blaster-component http-component,$(eval $(call component_rule,$(name))))

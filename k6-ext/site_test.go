@@ -7,23 +7,18 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/stretchr/testify/require"
 )
 
 // The paths of http-component, as an ordinary HTTP server has them.
-
-const page = `<html><head><title>A page</title></head><body>
-<a id="first" href="/json?link=1">one</a> <a id="second" href="json?link=2">two</a>
-<form id="find" action="/json"><input name="q" value="words"><input type="submit" name="go" value="Go"></form>
-<form id="send" action="/json" method="post"><input name="a" value="1"><input type="checkbox" name="b" value="2" checked>
-<select name="c"><option value="3">x</option><option value="4" selected>y</option></select></form>
-</body></html>
-`
 
 // The text "unpacked", packed.
 var packed = map[string]string{
@@ -36,11 +31,13 @@ var packed = map[string]string{
 // startSites starts the server, without and with TLS, and gives the addresses.
 func startSites(t *testing.T) (plain, secure string) {
 	t.Helper()
+	page, err := os.ReadFile("../http-component/src/page.html")
+	require.NoError(t, err)
 	handler := http.HandlerFunc(func(writer http.ResponseWriter, request *http.Request) {
 		// What net/http would add, and a component has no reason to.
 		writer.Header()["Date"] = nil
 		writer.Header()["Content-Type"] = nil
-		site(writer, request)
+		site(writer, request, string(page))
 	})
 	one, two := httptest.NewServer(handler), httptest.NewTLSServer(handler)
 	t.Cleanup(one.Close)
@@ -48,7 +45,7 @@ func startSites(t *testing.T) (plain, secure string) {
 	return one.Listener.Addr().String(), two.Listener.Addr().String()
 }
 
-func site(writer http.ResponseWriter, request *http.Request) {
+func site(writer http.ResponseWriter, request *http.Request, page string) {
 	name, rest, _ := strings.Cut(strings.TrimPrefix(request.URL.EscapedPath(), "/"), "/")
 	number, err := strconv.Atoi(rest)
 	numbered := err == nil

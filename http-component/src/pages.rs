@@ -6,13 +6,7 @@ use crate::bindings::wasi::http::types::IncomingRequest;
 use crate::{authority, bodies, method};
 
 /// A page with a link and two forms.
-pub(crate) const HTML: &str = r#"<html><head><title>A page</title></head><body>
-<a id="first" href="/json?link=1">one</a> <a id="second" href="json?link=2">two</a>
-<form id="find" action="/json"><input name="q" value="words"><input type="submit" name="go" value="Go"></form>
-<form id="send" action="/json" method="post"><input name="a" value="1"><input type="checkbox" name="b" value="2" checked>
-<select name="c"><option value="3">x</option><option value="4" selected>y</option></select></form>
-</body></html>
-"#;
+pub(crate) const HTML: &str = include_str!("page.html");
 
 /// The text `unpacked`, packed.
 pub(crate) fn packed(encoding: &str) -> Option<&'static [u8]> {
