@@ -32,12 +32,13 @@ var differs = map[string]any{
 func startComponent(t *testing.T, natsURL string, arguments ...string) (addr string, receiver *exec.Cmd) {
 	t.Helper()
 	component := fromEnv(t, "HTTP_COMPONENT", "http-component/http-component.wasm", "run `make component`")
-	binary, last := "target/release/wrpc-wasmtime-tcp", []string{"127.0.0.1:0", component}
+	binary, last := "wrpc-wasmtime-tcp", []string{"127.0.0.1:0", component}
 	if natsURL != "" {
-		binary, last = "target/release/wrpc-wasmtime-nats", []string{"--nats", natsURL, "test", "test", component}
+		binary, last = "wrpc-wasmtime-nats", []string{"--nats", natsURL, "test", "test", component}
 	}
 	arguments = append(append([]string{"serve"}, arguments...), last...)
-	command := exec.Command(fromEnv(t, "RECEIVER", binary, "run `make`"), arguments...)
+	variable := strings.ToUpper(strings.ReplaceAll(binary, "-", "_"))
+	command := exec.Command(fromEnv(t, variable, "target/release/"+binary, "run `make`"), arguments...)
 	output, err := command.StdoutPipe()
 	require.NoError(t, err)
 	start(t, command)
