@@ -36,6 +36,10 @@ func TestAGibibyteInConstantMemory(t *testing.T) {
 		_, receiver := startComponent(t, server, "--timeout", "120s")
 		gibibyte(t, "NATS_URL="+server, receiver)
 	})
+	t.Run("TCP", func(t *testing.T) {
+		addr, receiver := startComponent(t, "", "--timeout", "120s")
+		gibibyte(t, "TCP_ADDR="+addr, receiver)
+	})
 }
 
 func gibibyte(t *testing.T, at string, receiver *exec.Cmd) {
