@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code, clippy::unwrap_used, clippy::expect_used)]
 
+mod http;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read as _;
