@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -44,7 +45,13 @@ class Bzt:
         environment = os.environ | {"PYTHONPATH": str(TAURUS), "HOME": str(folder)}
         with open(self.log, "wb") as out:
             self.process = subprocess.Popen(
-                command, cwd=folder, env=environment, stdout=out, stderr=subprocess.STDOUT
+                command,
+                cwd=folder,
+                env=environment,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                # A shell's children in the background ignore SIGINT, and so would bzt.
+                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
 
     def wait(self) -> int:
