@@ -84,13 +84,11 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                 }
             }
         };
-        match beginning {
+        let has_failed = match beginning {
             Beginning::Whole(result) => {
-                let is_done = result.is_err();
+                let has_failed = result.is_err();
                 responder.finish(result).await;
-                if is_done {
-                    return;
-                }
+                has_failed
             }
             Beginning::Head(head) => {
                 responder.begin(head).await;
@@ -103,15 +101,16 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     end = body => end.unwrap_or_else(|_| Err(timed_out())),
                     () = responder.caller_gone() => return,
                 };
-                let is_done = end.is_err();
+                let has_failed = end.is_err();
                 if let Err(error) = streams.end(end).await {
                     tracing::warn!(%error, "the end of a response was lost");
                 }
-                // A guest that writes a body which nobody takes would wait for ever.
-                if is_done {
-                    return;
-                }
+                has_failed
             }
+        };
+        // A guest that writes a body which nobody takes would wait for ever.
+        if has_failed {
+            return;
         }
         // What a guest does after its response is its own affair, within its limits.
         if let Some(guest) = &mut self.guest
