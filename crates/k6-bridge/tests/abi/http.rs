@@ -15,45 +15,13 @@ use encarno_k6_bridge::abi::{
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::http::{FUNCTION, Field, INSTANCE, Message, Part, RequestHead, ResponseHead};
-use encarno_wrpc::nats::{Connection, Options, Server};
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
+use encarno_wrpc::serve::{Export, Invocation, Parameters};
 
-use crate::{TEN_SECONDS, TestBridge, take_text, view};
+use crate::{Receiver, TEN_SECONDS, TestBridge, take_text, view};
 
-/// A server that answers with the path as a header and the request's body as its
+/// A receiver that answers with the path as a header and the request's body as its
 /// own, and says nothing to a request for `/silence`.
-struct Echo {
-    _stop: tokio::sync::oneshot::Sender<()>,
-}
-
-impl Echo {
-    fn start(url: &str) -> Self {
-        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-        let (ready, is_ready) = std::sync::mpsc::channel();
-        let url = url.to_owned();
-        std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
-                let server = server(&url).await;
-                ready.send(()).unwrap();
-                let stop = async {
-                    let _ = stopped.await;
-                };
-                let serve = |invocation| drop(tokio::spawn(answer(invocation)));
-                server.run(stop, serve).await;
-            });
-        });
-        is_ready.recv_timeout(Duration::from_secs(10)).unwrap();
-        Self { _stop: stop }
-    }
-}
-
-async fn server(url: &str) -> Server {
-    let options = Options::new(url).unwrap();
-    let connection = Connection::connect(&options).await.unwrap();
+fn echo(url: &str) -> Receiver {
     let export = Export {
         instance: INSTANCE.into(),
         function: FUNCTION.into(),
@@ -62,13 +30,9 @@ async fn server(url: &str) -> Server {
         }),
         has_streams: true,
     };
-    let limits = Limits {
-        params_bytes_max: 16 << 20,
-        params_timeout: Duration::from_secs(5),
-    };
-    Server::new(connection, "test", None, vec![export], limits)
-        .await
-        .unwrap()
+    Receiver::serving(url, export, |invocation| {
+        tokio::spawn(answer(invocation));
+    })
 }
 
 async fn answer(mut invocation: Invocation) {
@@ -198,7 +162,7 @@ fn path_header(path: &str) -> Vec<u8> {
 #[test]
 fn a_response_comes_as_far_as_it_is_to_be_read() {
     let nats = NatsServer::start();
-    let _echo = Echo::start(&nats.url());
+    let _echo = echo(&nats.url());
     let bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
     let body = vec![b'x'; 1000];
@@ -224,7 +188,7 @@ fn a_response_comes_as_far_as_it_is_to_be_read() {
 #[test]
 fn a_request_is_waited_for_or_comes_by_the_queue() {
     let nats = NatsServer::start();
-    let _echo = Echo::start(&nats.url());
+    let _echo = echo(&nats.url());
     let bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
     let mut waited = 0;

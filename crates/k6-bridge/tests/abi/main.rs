@@ -18,7 +18,7 @@ use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::blaster::{self, Packet};
 use encarno_wrpc::nats::{self, Connection, Server};
-use encarno_wrpc::serve::{Export, Limits, Parameters};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
 use encarno_wrpc::tcp;
 
 const TEN_SECONDS: u64 = 10_000_000_000;
@@ -166,62 +166,72 @@ fn submit(client: u64, blast: &Blast, payload: &[u8]) -> Status {
     unsafe { encarno_blast_submit(client, blast, view(payload)) }
 }
 
-/// A receiver that sleeps as asked and answers.
+/// A receiver on NATS, on a thread of its own.
 struct Receiver {
     _stop: tokio::sync::oneshot::Sender<()>,
 }
 
 impl Receiver {
+    /// One that sleeps as asked and answers.
     fn start(url: &str) -> Self {
+        Self::serving(url, blaster(), |mut invocation| {
+            tokio::spawn(async move {
+                let responder = &mut invocation.responder;
+                let params = match invocation.parameters {
+                    Parameters::Whole(params) => params,
+                    Parameters::Partial(rest) => rest.complete(responder).await.unwrap(),
+                };
+                responder.accept().await;
+                let packet = Packet::decode(&params).unwrap();
+                tokio::time::sleep(Duration::from_millis(packet.wait_ms)).await;
+                invocation.responder.finish(Ok(Bytes::new())).await;
+            });
+        })
+    }
+
+    fn serving(url: &str, export: Export, serve: impl Fn(Invocation) + Send + 'static) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let url = url.to_owned();
         std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
-            runtime.block_on(async {
+            runtime().block_on(async {
                 let options = nats::Options::new(&url).unwrap();
                 let connection = Connection::connect(&options).await.unwrap();
-                let export = Export {
-                    instance: blaster::INSTANCE.into(),
-                    function: blaster::FUNCTION.into(),
-                    check: Box::new(|params| Packet::decode(params).map(drop)),
-                    has_streams: false,
-                };
-                let limits = Limits {
-                    params_bytes_max: 16 << 20,
-                    params_timeout: Duration::from_secs(5),
-                };
-                let server = Server::new(connection, "test", None, vec![export], limits)
+                let server = Server::new(connection, "test", None, vec![export], limits())
                     .await
                     .unwrap();
                 ready.send(()).unwrap();
                 let stop = async {
                     let _ = stopped.await;
                 };
-                server
-                    .run(stop, |mut invocation| {
-                        tokio::spawn(async move {
-                            let responder = &mut invocation.responder;
-                            let params = match invocation.parameters {
-                                Parameters::Whole(params) => params,
-                                Parameters::Partial(rest) => {
-                                    rest.complete(responder).await.unwrap()
-                                }
-                            };
-                            responder.accept().await;
-                            let packet = Packet::decode(&params).unwrap();
-                            tokio::time::sleep(Duration::from_millis(packet.wait_ms)).await;
-                            invocation.responder.finish(Ok(Bytes::new())).await;
-                        });
-                    })
-                    .await;
+                server.run(stop, serve).await;
             });
         });
         is_ready.recv_timeout(Duration::from_secs(10)).unwrap();
         Self { _stop: stop }
+    }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+fn blaster() -> Export {
+    Export {
+        instance: blaster::INSTANCE.into(),
+        function: blaster::FUNCTION.into(),
+        check: Box::new(|params| Packet::decode(params).map(drop)),
+        has_streams: false,
+    }
+}
+
+fn limits() -> Limits {
+    Limits {
+        params_bytes_max: 16 << 20,
+        params_timeout: Duration::from_secs(5),
     }
 }
 
@@ -752,23 +762,9 @@ fn tcp_receiver() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
     let counter = std::sync::Arc::clone(&connections);
     let (ready, is_ready) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            let export = Export {
-                instance: blaster::INSTANCE.into(),
-                function: blaster::FUNCTION.into(),
-                check: Box::new(|params| Packet::decode(params).map(drop)),
-                has_streams: false,
-            };
-            let limits = Limits {
-                params_bytes_max: 16 << 20,
-                params_timeout: Duration::from_secs(5),
-            };
+        runtime().block_on(async {
             let settings = tcp::serve::Settings::default();
-            let server = tcp::Server::bind("127.0.0.1:0", vec![export], limits, settings)
+            let server = tcp::Server::bind("127.0.0.1:0", vec![blaster()], limits(), settings)
                 .await
                 .unwrap();
             // What is between the caller and the receiver counts.
@@ -784,7 +780,7 @@ fn tcp_receiver() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
                     });
                 }
             });
-            let answer = |invocation: encarno_wrpc::serve::Invocation| {
+            let answer = |invocation: Invocation| {
                 tokio::spawn(async move {
                     if let Parameters::Whole(params) = invocation.parameters {
                         let packet = Packet::decode(&params).unwrap();
