@@ -217,7 +217,10 @@ impl Calls {
         mut responder: Responder,
         deadline: Instant,
     ) {
-        let request = http::request(&params, &mut responder);
+        let request = match http::request(&params, &mut responder) {
+            Ok(request) => request,
+            Err(error) => return responder.finish(Err(error)).await,
+        };
         let slot = match self.slots.try_acquire() {
             Ok(slot) => Ok(slot),
             Err(_) => {
@@ -229,9 +232,9 @@ impl Calls {
                 }
             }
         };
-        let (request, _slot) = match (request, slot) {
-            (Ok(request), Ok(slot)) => (request, slot),
-            (Err(error), _) | (_, Err(error)) => return responder.finish(Err(error)).await,
+        let _slot = match slot {
+            Ok(slot) => slot,
+            Err(error) => return responder.finish(Err(error)).await,
         };
         let _ticking = self.ticker.call();
         let (answer, answered) = oneshot::channel();
