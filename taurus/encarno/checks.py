@@ -8,19 +8,29 @@ from bzt import TaurusConfigError
 from .notes import Notes
 from .variables import text_of
 
+# The body is looked at when nothing is said, as by JMeter.
 SUBJECTS = {
     "body": "body",
     "headers": "headers",
     "http-code": "code",
-    # Head and body: what is looked at when nothing is said.
+    # Head and body.
     "response": "response",
 }
+# JMeter's boundary extractor has names of its own.
+_BOUNDARY_SUBJECTS = {"response-headers": "headers", "code": "http-code"}
 _EXTRACT_REGEXP_KEYS = frozenset("regexp default match-no template subject".split())
+_EXTRACT_BOUNDARY_KEYS = frozenset("left right default match-no subject".split())
 _EXTRACT_JSONPATH_KEYS = frozenset("jsonpath default match-no".split())
 _ASSERT_KEYS = frozenset("contains subject regexp not".split())
-_ASSERT_JSONPATH_KEYS = frozenset("jsonpath expected-value validate invert regexp".split())
+_ASSERT_JSONPATH_KEYS = frozenset(
+    "jsonpath expected-value validate expect-null invert regexp".split()
+)
 _GROUP = re.compile(r"\$(\d+)\$")
+# What makes a regular expression more than a text.
+_SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
+_VARIABLE = re.compile(r"\$\{[^{}]*\}")
 _RANDOM = -1
+_ALL = -2
 
 
 def extracts_of(request: dict, notes: Notes) -> dict[str, dict]:
@@ -33,8 +43,18 @@ def extracts_of(request: dict, notes: Notes) -> dict[str, dict]:
         extract: dict = {"re": text_of(_required(given, "regexp", place))}
         extract["matchNo"] = _match_number(given, 1, place, notes)
         extract.update(_template(given.get("template", 1), extract["re"], place))
-        if "subject" in given:
-            extract["subject"] = _subject(given["subject"], place)
+        extract["subject"] = _subject(given.get("subject", "body"), place)
+        extracts[name] = extract | _default(given)
+    for name, given in _items(request, "extract-boundary"):
+        place = f"extract-boundary {name!r}"
+        if not isinstance(given, dict):
+            raise TaurusConfigError(f"{place}: write left and right")
+        notes.unknown_keys(place, given, _EXTRACT_BOUNDARY_KEYS)
+        left, right = (text_of(_required(given, key, place)) for key in ("left", "right"))
+        subject = text_of(given.get("subject", "body"))
+        extract = {"re": f"(?s){_quoted(left)}(.*?){_quoted(right)}", "groupNo": 1}
+        extract["matchNo"] = _match_number(given, 1, place, notes)
+        extract["subject"] = _subject(_BOUNDARY_SUBJECTS.get(subject, subject), place)
         extracts[name] = extract | _default(given)
     for name, value in _items(request, "extract-jsonpath"):
         given = value if isinstance(value, dict) else {"jsonpath": value}
@@ -55,27 +75,32 @@ def asserts_of(request: dict, notes: Notes) -> list[dict]:
         key = "re" if given.get("regexp", True) else "text"
         for pattern in _list(_required(given, "contains", "assert")):
             check: dict = {key: text_of(pattern), "invert": bool(given.get("not", False))}
-            if "subject" in given:
-                check["subject"] = _subject(given["subject"], "assert")
+            check["subject"] = _subject(given.get("subject", "body"), "assert")
             asserts.append(check)
     for value in _list(request.get("assert-jsonpath")):
         given = value if isinstance(value, dict) else {"jsonpath": value}
         notes.unknown_keys("assert-jsonpath", given, _ASSERT_JSONPATH_KEYS)
         path = text_of(_required(given, "jsonpath", "assert-jsonpath"))
         check = {"jsonpath": path, "invert": bool(given.get("invert", False)), "subject": "body"}
-        expected = given.get("expected-value")
-        if expected not in (None, "") and given.get("validate", True):
-            check["equals"] = text_of(expected)
-            if given.get("regexp", False):
-                notes.warn(
-                    f"assert-jsonpath {path!r}: expected-value is compared as text, not as a regexp"
-                )
-        asserts.append(check)
+        asserts.append(check | _expected(given, path, notes))
     return asserts
 
 
+def _expected(given: dict, path: str, notes: Notes) -> dict:
+    """What a JSONPath's node must be. JMeter takes a regular expression, for all of it."""
+    if given.get("expect-null", False):
+        return {"equals": "null"}
+    expected = given.get("expected-value")
+    if expected in (None, "") or not given.get("validate", True):
+        return {}
+    text = text_of(expected)
+    if given.get("regexp", True) and _SPECIAL.search(_VARIABLE.sub("", text)):
+        notes.warn(f"assert-jsonpath {path!r}: expected-value is compared as text, not as a regexp")
+    return {"equals": text}
+
+
 def _match_number(given: dict, default: int, place: str, notes: Notes) -> int:
-    """Taurus counts from 1, 0 = random, -1 = all; a payload from 0, -1 = random."""
+    """Taurus counts from 1, 0 = random, -1 = all; a payload from 0, -1 = random, -2 = all."""
     try:
         number = int(given.get("match-no", default))
     except (TypeError, ValueError) as error:
@@ -101,6 +126,12 @@ def _template(template: object, regexp: str, place: str) -> dict:
     if int(number) > groups and groups:
         raise TaurusConfigError(f"{place}: template: {regexp!r} has no group {number}")
     return {"groupNo": int(number) if groups else 0}
+
+
+def _quoted(text: str) -> str:
+    """A text as a regular expression; its variables stay variables."""
+    parts = re.split(r"(\$\{[^{}]*\})", text)
+    return "".join(part if at % 2 else re.escape(part) for at, part in enumerate(parts))
 
 
 def _default(given: dict) -> dict:

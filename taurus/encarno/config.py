@@ -9,13 +9,16 @@ import yaml
 from bzt import TaurusConfigError
 from bzt.engine import ScenarioExecutor
 
+from .blocks import included_names
 from .data import data_of
 from .load import EXECUTION_KEYS, Load
 from .notes import Notes
 from .payload import write_payload
+from .private import private_artifact
 from .scenario import (
     REDIRECTS_MAX,
     SCENARIO_KEYS,
+    TIMEOUT,
     ScenarioTranslator,
     duration_of,
     think_of,
@@ -34,7 +37,7 @@ OUTPUT_FORMATS = {
 }
 TRACE_NONE = 1000
 # Keys that need requests to be made, which a script has already.
-_REQUEST_KEYS = ("keepalive", "on-fail", "requests")
+_REQUEST_KEYS = ("keepalive", "on-fail", "requests", "cookies", "authorization")
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Input:
     file: str
     scripted: bool
     large: bool
+    lasting: bool
     data: list[dict]
 
 
@@ -61,6 +65,8 @@ class ConfigWriter:
         self._settings = plain(executor.settings)
         self._notes = notes
         self._load = Load.of(executor, notes)
+        self._included: dict[str, dict] = {}
+        self._include_all(self._scenario)
         self.results = ""
         self.trace = ""
 
@@ -78,8 +84,7 @@ class ConfigWriter:
             # The log lines tell the console how workers are.
             "run": {"lines": True},
         }
-        values = self._scenario.get("variables") or {}
-        config["workers"]["values"] = {text_of(k): text_of(v) for k, v in values.items()}
+        config["workers"]["values"] = self._values()
         script = self._executor.get_script_path()
         if script:
             self._use_script(config, script)
@@ -88,7 +93,7 @@ class ConfigWriter:
         for own in (self._settings.get("config"), self._scenario.get("config")):
             _merge(config, own or {})
         self.results = config["output"]["nativefile"]
-        path = self._engine.create_artifact("encarno", ".yml")
+        path = private_artifact(self._engine, "encarno", ".yml")
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)
         return path
@@ -104,6 +109,8 @@ class ConfigWriter:
                 config["workers"]["maxworkers"] = self._load.users
             if self._keeps_cookies(made):
                 config["workers"]["cookies"] = True
+            if made.lasting:
+                config["workers"]["lasting"] = True
             if made.data:
                 config["workers"]["data"] = made.data
         else:
@@ -129,19 +136,20 @@ class ConfigWriter:
         written = _written.setdefault(self._engine, {})
         name = (self._executor.label, self._driver)
         if name not in written:
-            data, columns = data_of(self._executor, self._notes)
+            scenarios = [self._executor.get_scenario(name) for name in (None, *self._included)]
+            data, columns = data_of(scenarios, self._engine, self._notes)
             translator = ScenarioTranslator(
-                self._scenario | {"protocol": self._driver},
+                self._scenario | {"protocol": self._driver, "variables": self._values()},
                 self._engine.find_file,
                 self._notes,
                 columns,
                 self._include,
             )
-            path = self._engine.create_artifact("encarno", ".payload")
+            path = private_artifact(self._engine, "encarno", ".payload")
             count = write_payload(path, translator.records())
             self._executor.log.info("%d records in %s", count, path)
             scripted = bool(translator.scripted or data or self._own_script())
-            written[name] = Input(path, scripted, translator.large, data)
+            written[name] = Input(path, scripted, translator.large, translator.lasting, data)
         return written[name]
 
     def _own_script(self) -> bool:
@@ -150,7 +158,24 @@ class ConfigWriter:
         return bool(rules or self._scenario.get("enable-regex"))
 
     def _include(self, name: str) -> dict:
-        return plain(self._executor.get_scenario(name).data)
+        if name not in self._included:
+            self._included[name] = plain(self._executor.get_scenario(name).data)
+            place = f"scenario {name!r}"
+            self._notes.unknown_keys(place, self._included[name], SCENARIO_KEYS)
+        return self._included[name]
+
+    def _include_all(self, scenario: dict) -> None:
+        """Knows all scenarios that are included, also by those that are included."""
+        for name in included_names(scenario.get("requests")):
+            if name not in self._included:
+                self._include_all(self._include(name))
+
+    def _values(self) -> dict[str, str]:
+        """What variables have at the start; the scenario that is run says the last word."""
+        values: dict = {}
+        for scenario in (*self._included.values(), self._scenario):
+            values |= scenario.get("variables") or {}
+        return {text_of(name): text_of(value) for name, value in values.items()}
 
     def _use_script(self, config: dict, script: str) -> None:
         """A file that is there is used as it is."""
@@ -181,7 +206,7 @@ class ConfigWriter:
         rule = {key: value for key, value in rule.items() if value}
         if rule:
             config["rules"] = [{"label": ""} | rule]
-        data, _ = data_of(self._executor, self._notes)
+        data, _ = data_of([self._executor.get_scenario()], self._engine, self._notes)
         if data:
             config["workers"]["data"] = data
         if self._scenario.get("store-cookie", False):
@@ -191,7 +216,7 @@ class ConfigWriter:
         driver = self._driver
         if driver == "dummy":
             return {"driver": driver}
-        timeout = self._scenario.get("timeout") or "10s"
+        timeout = self._scenario.get("timeout") or TIMEOUT
         tls = self._own("tls-config")
         protocol = {"driver": driver, "timeout": duration_of(timeout)}
         return protocol | ({"tlsconf": tls} if tls else {})
@@ -201,16 +226,16 @@ class ConfigWriter:
         if name not in OUTPUT_FORMATS:
             known = ", ".join(OUTPUT_FORMATS)
             raise TaurusConfigError(f"output-format: {name!r} isn't one of {known}")
-        output = {"nativefile": self._engine.create_artifact("encarno_results", ".enc")}
+        output = {"nativefile": private_artifact(self._engine, "encarno_results", ".enc")}
         for key, suffix in OUTPUT_FORMATS[name].items():
-            output[key] = self._engine.create_artifact("encarno_results", suffix)
+            output[key] = private_artifact(self._engine, "encarno_results", suffix)
         level = self._own("trace-level")
         try:
             level = TRACE_NONE if level is None else int(level)
         except (TypeError, ValueError) as error:
             raise TaurusConfigError(f"trace-level: {level!r} isn't a number") from error
         if level < TRACE_NONE:
-            self.trace = self._engine.create_artifact("encarno_trace", ".txt")
+            self.trace = private_artifact(self._engine, "encarno_trace", ".txt")
             output |= {"reqrespfile": self.trace, "reqrespfilelevel": level}
         return output
 

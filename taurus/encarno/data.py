@@ -1,36 +1,44 @@
 """Data sources: CSV files whose rows become variables."""
 
 import csv
+from collections.abc import Iterable, Iterator
 
 from bzt import TaurusConfigError
-from bzt.engine import ScenarioExecutor
-from bzt.utils import guess_delimiter
+from bzt.engine import Engine, Scenario
+from bzt.utils import guess_csv_dialect
 
 from .notes import Notes
+from .private import private_artifact
 from .variables import text_of
 
 _KEYS = frozenset("path delimiter quoted encoding loop variable-names random-order".split())
+_UTF8 = ("utf8", "ascii", "usascii")
 
 
-def data_of(executor: ScenarioExecutor, notes: Notes) -> tuple[list[dict], frozenset[str]]:
+def data_of(
+    scenarios: Iterable[Scenario], engine: Engine, notes: Notes
+) -> tuple[list[dict], frozenset[str]]:
     """The entries of `workers.data`, and the names of all their columns."""
     entries = []
     names: set[str] = set()
-    for source in executor.get_scenario().get_data_sources():
+    for source in (source for scenario in scenarios for source in scenario.get_data_sources()):
         place = f"data-sources {source.get('path')!r}"
         notes.unknown_keys(place, source, _KEYS)
-        path = executor.engine.find_file(text_of(source.get("path")))
+        path = engine.find_file(text_of(source.get("path")))
         encoding = text_of(source.get("encoding") or "utf-8")
+        quoted = bool(source.get("quoted", True))
         try:
-            path = _in_utf8(executor, path, encoding)
-            delimiter = source.get("delimiter") or guess_delimiter(path)
+            delimiter = text_of(source.get("delimiter") or _guessed(path, encoding))
+            if not _is_plain(encoding, delimiter):
+                path = _copy(engine, path, encoding, delimiter, quoted)
+                delimiter, quoted = ",", True
             columns = _columns(source, path, delimiter)
-        except (OSError, UnicodeError, LookupError) as error:
+        except (OSError, UnicodeError, LookupError, csv.Error) as error:
             raise TaurusConfigError(f"{place}: {error}") from error
         entry = {
             "file": path,
             "delimiter": "tab" if delimiter == "\t" else delimiter,
-            "quoted": bool(source.get("quoted", True)),
+            "quoted": quoted,
             "order": _order(source, place, notes),
         }
         if source.get("variable-names"):
@@ -55,18 +63,49 @@ def _columns(source: dict, path: str, delimiter: str) -> list[str]:
         return [text_of(name) for name in given]
     if given:
         return [name.strip() for name in text_of(given).split(",")]
-    with open(path, encoding="utf-8", newline="") as file:
+    with open(path, encoding="utf-8-sig", newline="") as file:
         return next(csv.reader(file, delimiter=delimiter), [])
 
 
-def _in_utf8(executor: ScenarioExecutor, path: str, encoding: str) -> str:
-    if encoding.lower().replace("-", "").replace("_", "") in ("utf8", "ascii", "usascii"):
-        return path
-    copy = executor.engine.create_artifact("encarno_data", ".csv")
+def _guessed(path: str, encoding: str) -> str:
+    with open(path, encoding=encoding, newline="") as file:
+        head = file.read(4096)
+    try:
+        return guess_csv_dialect(head).delimiter
+    except csv.Error:
+        return ","
+
+
+def _is_plain(encoding: str, delimiter: str) -> bool:
+    """Whether encarno reads such a file itself."""
+    is_utf8 = encoding.lower().replace("-", "").replace("_", "") in _UTF8
+    return is_utf8 and len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
+
+
+def _copy(engine: Engine, path: str, encoding: str, delimiter: str, quoted: bool) -> str:
+    """The same rows in UTF-8, with commas between their fields."""
+    copy = private_artifact(engine, "encarno_data", ".csv")
     with (
         open(path, encoding=encoding, newline="") as old,
         open(copy, "w", encoding="utf-8", newline="") as new,
     ):
-        while chunk := old.read(1 << 20):
-            new.write(chunk)
+        rows = (row for row in _rows(old, delimiter, quoted) if row)
+        csv.writer(new, lineterminator="\n").writerows(rows)
     return copy
+
+
+def _rows(lines: Iterable[str], delimiter: str, quoted: bool) -> Iterator[list[str]]:
+    if len(delimiter) == 1:
+        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
+        yield from csv.reader(lines, delimiter=delimiter, quoting=quoting)
+        return
+    for line in lines:
+        fields = line.rstrip("\r\n").split(delimiter)
+        if fields != [""]:
+            yield [_unquoted(field) if quoted else field for field in fields]
+
+
+def _unquoted(field: str) -> str:
+    if len(field) > 1 and field[0] == field[-1] == '"':
+        return field[1:-1].replace('""', '"')
+    return field

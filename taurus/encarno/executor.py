@@ -9,9 +9,14 @@ from bzt.engine import HavingInstallableTools, ScenarioExecutor
 from bzt.modules.aggregator import ConsolidatingAggregator
 from bzt.modules.console import ExecutorWidget
 
+from .blocks import files_of, included_names
 from .config import ConfigWriter, health_of
+from .functional import FunctionalReader
 from .notes import Notes
+from .private import private_artifact
 from .reader import SecondsReader
+from .surroundings import prepare_surroundings
+from .tail import Tail
 from .tool import EncarnoTool, path_of
 from .variables import plain
 
@@ -33,16 +38,26 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
 
     def prepare(self) -> None:
         super().prepare()
+        prepare_surroundings()
         self.install_required_tools()
         writer = ConfigWriter(self, Notes(self.log))
         self.config_file = writer.write()
         self._results = writer.results
         # Both are read while they grow, and shown when something is wrong.
-        self.stdout = open(self.engine.create_artifact("encarno", ".out"), "w")  # noqa: SIM115
-        self.stderr = open(self.engine.create_artifact("encarno", ".err"), "w")  # noqa: SIM115
-        self.reader = SecondsReader(self.log)
-        if isinstance(self.engine.aggregator, ConsolidatingAggregator):
-            self.engine.aggregator.add_underling(self.reader)
+        self.stdout = open(private_artifact(self.engine, "encarno", ".out"), "w")  # noqa: SIM115
+        self.stderr = open(private_artifact(self.engine, "encarno", ".err"), "w")  # noqa: SIM115
+        self.reader = self._make_reader()
+
+    def _make_reader(self) -> Tail:
+        aggregator = self.engine.aggregator
+        if self.engine.is_functional_mode():
+            reader: Tail = FunctionalReader(self.log, self.label)
+            aggregator.add_underling(reader)
+            return reader
+        reader = SecondsReader(self.log)
+        if isinstance(aggregator, ConsolidatingAggregator):
+            aggregator.add_underling(reader)
+        return reader
 
     def install_required_tools(self) -> None:
         self.tool = self._get_tool(EncarnoTool, config=path_of(self.engine, self.settings))
@@ -51,7 +66,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
 
     def startup(self) -> None:
         self.process = self._execute([self.tool.tool_path, "run", self.config_file])
-        errors = self.engine.create_artifact("encarno_tail", ".err")
+        errors = private_artifact(self.engine, "encarno_tail", ".err")
         self.reader.follow(self.tool.tool_path, self._results, self.process.pid, errors)
 
     def check(self) -> bool:
@@ -113,15 +128,13 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
     def resource_files(self) -> list[str]:
         scenario = plain(self.get_scenario().data)
         files = [self.get_script_path(), scenario.get("input-strings")]
-        requests = scenario.get("requests") or []
-        if isinstance(requests, str):
-            files.append(requests)
-        else:
-            for request in requests:
-                if isinstance(request, dict):
-                    files.append(request.get("body-file"))
-                    files += [upload.get("path") for upload in request.get("upload-files") or []]
-        files += [source["path"] for source in self.get_scenario().get_data_sources()]
+        files += files_of(scenario.get("requests"))
+        scenarios = [self.get_scenario()]
+        for name in dict.fromkeys(included_names(scenario.get("requests"))):
+            scenarios.append(self.get_scenario(name))
+            files += files_of(plain(scenarios[-1].data).get("requests"))
+        for entry in scenarios:
+            files += [source["path"] for source in entry.get_data_sources()]
         return [file for file in files if file]
 
     def get_error_diagnostics(self) -> list[str]:

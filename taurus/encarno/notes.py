@@ -3,6 +3,24 @@
 from collections.abc import Iterable
 from logging import Logger
 
+# What JMeter's executor has and encarno hasn't, and what to write instead.
+INSTEAD = {
+    "extract-css-jquery": "write extract-regexp or extract-boundary",
+    "extract-xpath": "write extract-regexp or extract-boundary",
+    "assert-xpath": "write assert with a regexp",
+    "jsr223": "encarno runs no code: write set-variables, or run this scenario with JMeter",
+    "from-variable": "extract from the response that has the value",
+    "scope": "encarno looks at the response itself",
+    "concat": "write match-no: -1 and foreach",
+    "assume-success": "a status of 400 and above stays a failure",
+    "retrieve-resources": "write their URLs as requests",
+    "store-cache": "encarno caches nothing",
+    "keystore-config": "write tls-config with certificatefile and keyfile",
+    "properties": "write variables",
+    "modifications": "they are for JMX files",
+    "force-parent-sample": "encarno records hits and no sums of them",
+}
+
 
 class Notes:
     """Warnings about keys, each of them once."""
@@ -17,7 +35,10 @@ class Notes:
             self._log.warning("%s", text)
 
     def unknown_keys(self, place: str, keys: Iterable, known: frozenset[str]) -> None:
-        """Names the keys that have no effect, for nobody knows them here."""
+        """Names the keys that have no effect, and what does have it."""
         for key in keys:
             if key not in known:
-                self.warn(f"{place}: encarno doesn't know the key {key!r}: it has no effect")
+                instead = f"; {INSTEAD[key]}" if key in INSTEAD else ""
+                self.warn(
+                    f"{place}: encarno doesn't know the key {key!r}: it has no effect{instead}"
+                )

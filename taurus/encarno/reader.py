@@ -5,94 +5,33 @@ of seconds, and not on the number of hits.
 """
 
 import http
-import json
-import os
-import select
-import subprocess
-import time
 from collections import Counter
 from collections.abc import Iterator
 from logging import Logger
-from pathlib import Path
 
-from bzt import ToolError
 from bzt.modules.aggregator import DataPoint, KPISet, ResultsReader
 
-_READ_BYTES = 1 << 20
+from .tail import Tail
+
 # A console that has much to catch up with stays responsive.
 _POINTS_MAX = 100
-# The last seconds come at once when the run has ended.
-_END_SECONDS_MAX = 60.0
 
 
-class SecondsReader(ResultsReader):
+class SecondsReader(Tail, ResultsReader):
     """Makes a data point of each line."""
 
     def __init__(self, log: Logger) -> None:
-        super().__init__()
-        self.log = log.getChild(self.__class__.__name__)
-        self.hits = 0
-        self._tail: subprocess.Popen | None = None
-        self._errors = ""
-        self._partial = b""
+        ResultsReader.__init__(self)
+        Tail.__init__(self, log.getChild(self.__class__.__name__), "seconds")
         self._seconds: list[dict] = []
-        self._ended = False
         self._last_second = 0
 
-    def follow(self, tool: str, results: str, pid: int, errors: str) -> None:
-        """Starts to follow what that process writes."""
-        self._errors = errors
-        command = [tool, "tail", results, "--format", "seconds", "--pid", str(pid)]
-        with open(errors, "wb") as stderr:
-            # A session of its own: Ctrl-C is for Taurus, and the tail ends with the run.
-            self._tail = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=stderr,
-                start_new_session=True,
-            )
-        os.set_blocking(self._tail.stdout.fileno(), False)
-
-    def finish(self) -> None:
-        """Reads the rest: the run has ended, and so its results do."""
-        if self._tail is None:
-            return
-        deadline = time.monotonic() + _END_SECONDS_MAX
-        while not self._ended:
-            wait = deadline - time.monotonic()
-            if wait <= 0:
-                self.log.warning("the last results didn't come within %d s", _END_SECONDS_MAX)
-                break
-            select.select([self._tail.stdout], [], [], wait)
-            self._receive()
-        if self._tail.poll() is None:
-            if not self._ended:
-                self._tail.kill()
-            self._tail.wait(10)
-        self._tail.stdout.close()
-        code, self._tail = self._tail.returncode, None
-        said = Path(self._errors).read_text(encoding="utf-8", errors="replace").strip()
-        if code:
-            raise ToolError(f"the results can't be followed: {said or code}")
-        if said:
-            self.log.warning("%s", said)
-
-    def _receive(self) -> None:
-        while not self._ended:
-            try:
-                chunk = os.read(self._tail.stdout.fileno(), _READ_BYTES)
-            except BlockingIOError:
-                return
-            self._ended = not chunk
-            *lines, self._partial = (self._partial + chunk).split(b"\n")
-            seconds = [json.loads(line) for line in lines]
-            self._seconds += seconds
-            self.hits += sum(kind["hits"] for second in seconds for kind in second["kinds"])
+    def take(self, line: dict) -> None:
+        self._seconds.append(line)
+        self.hits += sum(kind["hits"] for kind in line["kinds"])
 
     def _calculate_datapoints(self, final_pass: bool = False) -> Iterator[DataPoint]:
-        if self._tail is not None:
-            self._receive()
+        self.receive()
         count = len(self._seconds) if final_pass else _POINTS_MAX
         seconds, self._seconds = self._seconds[:count], self._seconds[count:]
         for second in seconds:
@@ -117,7 +56,8 @@ class SecondsReader(ResultsReader):
                 continue
             if self.generalize_labels:
                 label = self._generalize_label(label)
-            rc, error = str(kind["status"]), self._fold_error(error_of(kind))
+            rc = str(kind["status"])
+            error = self._fold_error(error_text(kind["status"], kind["error"]))
             if self._redundant_aggregation:
                 label = self.get_mixed_label(label, rc, error)
             if label not in current:
@@ -135,13 +75,10 @@ class SecondsReader(ResultsReader):
         return KPISet(self.track_percentiles, high, self._redundant_aggregation)
 
 
-def error_of(kind: dict) -> str | None:
-    """What is wrong with these hits; None = nothing."""
-    if kind["error"]:
-        return kind["error"]
-    status = kind["status"]
-    if status < 400:
-        return None
+def error_text(status: int, error: str) -> str | None:
+    """What is wrong with a hit; None = nothing."""
+    if error or status < 400:
+        return error or None
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

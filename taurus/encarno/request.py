@@ -8,10 +8,11 @@ from urllib.parse import SplitResult, quote, urlsplit
 from bzt import TaurusConfigError
 
 from .body import Body, form_of
-from .variables import CONTENT_LENGTH, text_of
+from .variables import CONTENT_LENGTH, starts_with_variable, text_of
 
 # All that a request line may hold, and what stands for itself already.
 _SAFE = "%/:=&?~+!$,;'@()*[]{}|-._"
+_USER = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~\w${}-]+")
 
 
@@ -31,7 +32,12 @@ def target_of(url: str, default_address: str, query: dict | None = None) -> Targ
     if not split.netloc:
         base = _split(default_address if "://" in default_address else f"http://{default_address}")
         if not base.netloc:
-            raise TaurusConfigError(f"{url!r} isn't a whole URL, and there is no default-address")
+            way_out = ""
+            if starts_with_variable(url):
+                way_out = "; or write the scheme before the variable, such as http://${host}/"
+            raise TaurusConfigError(
+                f"{url!r} isn't a whole URL, and there is no default-address{way_out}"
+            )
         split = split._replace(scheme=base.scheme, netloc=base.netloc)
     user_info, _, host = split.netloc.rpartition("@")
     path = quote(split.path or "/", safe=_SAFE)
@@ -62,7 +68,8 @@ def head_of(method: str, target: Target, headers: dict[str, str], body: Body, li
         lines.append(f"Content-Length: {CONTENT_LENGTH if live else len(body)}")
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name) or "\r" in value or "\n" in value:
-            raise TaurusConfigError(f"headers: {name!r}: {value!r} isn't a header of a line")
+            # The value may be a secret.
+            raise TaurusConfigError(f"headers: {name!r} isn't a name with a value of one line")
         lines.append(f"{name}: {value}")
     head = "\r\n".join([*lines, "", ""])
     if not live:
@@ -79,8 +86,13 @@ def merged_headers(*sources: dict | None) -> dict[str, str]:
     return dict(merged.values())
 
 
+def without_user(url: str) -> str:
+    """The URL as it may be shown: without a name and a password."""
+    return _USER.sub(r"\1", url)
+
+
 def _split(url: str) -> SplitResult:
     try:
         return urlsplit(url)
     except ValueError as error:
-        raise TaurusConfigError(f"{url!r} isn't a URL: {error}") from error
+        raise TaurusConfigError(f"{without_user(url)!r} isn't a URL: {error}") from error

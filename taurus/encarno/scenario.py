@@ -6,27 +6,32 @@ from dataclasses import dataclass, field
 from bzt import TaurusConfigError
 from bzt.utils import dehumanize_time, parse_think_time
 
+from .blocks import LAST_OK, Blocks, Request, Step, assigned_names
 from .body import Body, body_of
 from .checks import asserts_of, extracts_of
+from .identity import identity_of
 from .notes import Notes
-from .request import head_of, merged_headers, target_of
-from .variables import calls_in, names_in, text_of
+from .request import head_of, merged_headers, target_of, without_user
+from .variables import calls_in, names_in, text_of, with_values
 
 SCENARIO_KEYS = frozenset(
     "requests script default-address headers timeout think-time keepalive store-cookie "
-    "follow-redirects variables data-sources protocol trace-level tls-config input-strings "
-    "enable-regex on-fail config".split()
+    "follow-redirects variables data-sources cookies authorization protocol trace-level "
+    "tls-config input-strings enable-regex on-fail config".split()
 )
 _REQUEST_KEYS = frozenset(
     "url method label body body-file upload-files headers think-time timeout keepalive "
-    "follow-redirects extract-regexp extract-jsonpath assert assert-jsonpath on-fail".split()
+    "follow-redirects extract-regexp extract-boundary extract-jsonpath assert assert-jsonpath "
+    "on-fail".split()
 )
-_BLOCKS = frozenset("if once loop while foreach action set-variables setup teardown".split())
+TIMEOUT = "10s"
 # As many as JMeter follows.
 REDIRECTS_MAX = 20
 ON_FAIL = ("continue", "next", "stop")
 # Longer payloads are sent from the file, piece by piece: they can't be changed.
 MEMORY_BYTES_MAX = 1 << 20
+# Where a check or an extract may have variables.
+_PATTERNS = ("re", "text", "jsonpath", "equals", "default")
 
 
 @dataclass
@@ -56,36 +61,40 @@ class ScenarioTranslator:
         self.protocol = text_of(scenario.get("protocol") or "http")
         self._find = find
         self._notes = notes
-        self._include = include
-        self._known = set(known) | {text_of(name) for name in scenario.get("variables") or {}}
+        self._blocks = Blocks(notes, include, self._lines)
+        values = {text_of(k): text_of(v) for k, v in (scenario.get("variables") or {}).items()}
+        assigned = known | set(assigned_names(scenario.get("requests"), include))
+        self._constants = {name: value for name, value in values.items() if name not in assigned}
+        self._known = set(known) | set(values)
         # Whether workers need more than to send, and whether something is too long for that.
         self.scripted = False
         self.large = False
 
+    @property
+    def lasting(self) -> bool:
+        """Whether a user's values must last from one pass to the next."""
+        return self._blocks.lasting
+
     def records(self) -> Iterator[Record]:
         """All of them; nothing is kept."""
-        requests = self.scenario.get("requests")
-        if isinstance(requests, str):
-            source: Iterator[dict] = self._lines(requests)
-        else:
-            source = self._flat(requests or [])
-        first = True
-        for request in source:
-            record = self._record(request)
+        first, sent = True, False
+        for item in self._blocks.items(self.scenario):
+            record = self._step(item) if isinstance(item, Step) else self._record(item)
             if first and self.scripted:
                 record.metadata["scenario"] = True
             first = False
+            sent |= isinstance(item, Request)
             yield record
-        if first and self.protocol == "dummy":
-            yield self._record({"url": "/"})
-        elif first:
+        if not sent and self.protocol == "dummy":
+            yield self._record(Request({"url": "/"}, self.scenario))
+        elif not sent:
             raise TaurusConfigError("the scenario has no requests: write requests, or a script")
 
     def _lines(self, name: str) -> Iterator[dict]:
         """A text file: a URL a line, with an optional label before it."""
         path = self._find(name)
         try:
-            file = open(path, encoding="utf-8")  # noqa: SIM115
+            file = open(path, encoding="utf-8-sig")  # noqa: SIM115
         except OSError as error:
             raise TaurusConfigError(f"requests: can't read {path}: {error.strerror}") from error
         with file:
@@ -97,93 +106,107 @@ class ScenarioTranslator:
             except UnicodeDecodeError as error:
                 raise TaurusConfigError(f"requests: {path} isn't UTF-8: {error}") from error
 
-    def _flat(self, requests: list) -> Iterator[dict]:
-        for request in requests:
-            if not isinstance(request, dict):
-                yield {"url": text_of(request)}
-            elif "transaction" in request:
-                self._notes.warn(
-                    f"transaction {request['transaction']!r}: its requests are sent; "
-                    "it has no sum of its own"
-                )
-                yield from self._flat(request.get("do") or [])
-            elif "include-scenario" in request and self._include:
-                yield from self._flat(self._include(request["include-scenario"]).get("requests"))
-            elif blocks := _BLOCKS.intersection(request):
-                block = min(blocks)
-                self._notes.warn(f"requests: encarno doesn't know {block!r}: the block is left out")
-            else:
-                yield request
+    def _step(self, step: Step) -> Record:
+        self.scripted = True
+        values = step.keys.get("set", {})
+        each = step.keys.get("each", {})
+        texts = [*values.values(), step.keys.get("unless", ""), step.keys.get("times", "")]
+        metadata: dict = {"label": next(iter(step.keys)), "step": step.keys}
+        names = self._named(texts, f"the block {metadata['label']!r}")
+        if names:
+            metadata["replaces"] = names
+        self._known.update(values, [each["name"]] if each else [])
+        return Record(metadata, b"")
 
-    def _record(self, request: dict) -> Record:
+    def _record(self, item: Request) -> Record:
+        request = item.keys
         url = text_of(request.get("url"))
         if not url and self.protocol != "udp":
-            raise TaurusConfigError(f"requests: the url is missing: {request}")
+            place = f" (label {text_of(request['label'])!r})" if request.get("label") else ""
+            raise TaurusConfigError(f"requests: a request has no url{place}")
         method = text_of(request.get("method") or "GET")
         method = method if "${" in method else method.upper()
-        label = text_of(request.get("label") or url or "udp")
+        label = text_of(request.get("label") or without_user(url) or "udp")
         self._notes.unknown_keys("requests", request, _REQUEST_KEYS)
-        record = self._bytes(request, url, method)
+        record = self._bytes(item, url, method)
         record.metadata["label"] = label
-        self._script(request, record)
+        self._script(item, record)
         return record
 
-    def _bytes(self, request: dict, url: str, method: str) -> Record:
+    def _bytes(self, item: Request, url: str, method: str) -> Record:
         """The bytes to send, and where to."""
-        default = text_of(self.scenario.get("default-address"))
-        headers = merged_headers(self.scenario.get("headers"), request.get("headers"))
+        request, scope = item.keys, item.scope
+        # A variable may be all of the address: then its value is needed now.
+        default = with_values(text_of(scope.get("default-address")), self._constants)
+        if url.startswith("${"):
+            url = with_values(url, self._constants)
+        headers = merged_headers(scope.get("headers"), request.get("headers"))
         lower = {name.lower(): value for name, value in headers.items()}
         body = body_of(request, method, lower.get("content-type", ""), self._find)
         if self.protocol == "udp":
             return Record({"address": url or default}, b"", body)
         if self.protocol == "dummy" and "://" not in url:
             default = default or "http://dummy"
-        if not self._option(request, "keepalive", True) and "connection" not in lower:
+        if not _option(item, "keepalive", True) and "connection" not in lower:
             headers["Connection"] = "close"
         query = request.get("body") if method == "GET" else None
         target = target_of(url, default, query if isinstance(query, dict) else None)
+        identity = identity_of(scope, target, self._notes)
+        headers |= {name: value for name, value in identity.items() if name.lower() not in lower}
         live = bool(self._names(body))
         head = head_of(method, target, headers, body, live)
         return Record({"address": target.address}, head, body)
 
-    def _script(self, request: dict, record: Record) -> None:
+    def _script(self, item: Request, record: Record) -> None:
         """What the record asks for beyond being sent."""
-        metadata = record.metadata
+        request, metadata = item.keys, record.metadata
+        extracts = extracts_of(request, self._notes)
+        asserts = asserts_of(request, self._notes)
         texts = [metadata["label"], metadata["address"], record.head.decode()]
-        names = names_in(texts)
-        for name in names:
-            if name not in self._known:
-                self._notes.warn(f"${{{name}}} in {metadata['label']!r}: nothing sets it before")
-        for call in (call for text in texts for call in calls_in(text)):
-            self._notes.warn(f"${{{call}}}: encarno doesn't have JMeter's functions")
+        looks = [*asserts, *extracts.values()]
+        texts += [look[key] for look in looks for key in _PATTERNS if key in look]
+        texts.append(record.body.inline().decode(errors="replace"))
+        names = self._named(texts, repr(metadata["label"]))
         names = list(dict.fromkeys(names + self._names(record.body)))
         if names:
             metadata["replaces"] = names
-        extracts = extracts_of(request, self._notes)
         self._known.update(extracts)
         large = len(record) > MEMORY_BYTES_MAX
         self.large |= large
-        followed = not large and not isinstance(self.scenario.get("requests"), str)
+        followed = not large and not isinstance(item.scope.get("requests"), str)
+        think = _option(item, "think-time", None)
         asked = {
             "extracts": extracts,
-            "asserts": asserts_of(request, self._notes),
-            "think": think_of(self._option(request, "think-time", None), self._notes),
-            "onfail": self._on_fail(request),
-            "follow": REDIRECTS_MAX if self._option(request, "follow-redirects", followed) else 0,
+            "asserts": asserts,
+            "think": think_of(think, self._notes, item.pause),
+            "onfail": _on_fail(item),
+            "follow": REDIRECTS_MAX if _option(item, "follow-redirects", followed) else 0,
         }
-        if request.get("timeout"):
-            asked["timeout"] = duration_of(request["timeout"])
-        if not self._option(request, "keepalive", True):
+        timeout = request.get("timeout")
+        if not timeout and item.scope is not self.scenario:
+            # The run's own is that of the scenario that includes this one.
+            given = item.scope.get("timeout") or TIMEOUT
+            timeout = given if given != (self.scenario.get("timeout") or TIMEOUT) else None
+        if timeout:
+            asked["timeout"] = duration_of(timeout)
+        if not _option(item, "keepalive", True):
             asked["keepalive"] = False
         asked = {key: value for key, value in asked.items() if value or value is False}
         self.scripted |= bool(asked)
         metadata.update(asked)
 
-    def _on_fail(self, request: dict) -> str:
-        action = text_of(self._option(request, "on-fail", "continue"))
-        if action not in ON_FAIL:
-            raise TaurusConfigError(f"on-fail: {action!r} isn't one of {', '.join(ON_FAIL)}")
-        return "" if action == "continue" else action
+    def _named(self, texts: list[str], place: str) -> list[str]:
+        """The variables in these texts; those that nothing sets are told."""
+        names = names_in(texts)
+        for name in names:
+            if name not in self._known and name != LAST_OK:
+                self._notes.warn(f"${{{name}}} in {place}: nothing sets it before")
+        for call in (call for text in texts for call in calls_in(text)):
+            self._notes.warn(
+                f"${{{call}}} in {place}: encarno doesn't have JMeter's functions: it is sent "
+                "as it is written; use variables or data-sources"
+            )
+        return names
 
     def _names(self, body: Body) -> list[str]:
         """Variables in the body. In a file only those that something sets: its
@@ -198,28 +221,36 @@ class ScenarioTranslator:
                     names += [name for name in found if name in self._known]
         return names
 
-    def _option(self, request: dict, key: str, default: object) -> object:
-        """A request's own word, or else its scenario's."""
-        for source in (request, self.scenario):
-            if source.get(key) is not None:
-                return source[key]
-        return default
+
+def _option(item: Request, key: str, default: object) -> object:
+    """A request's own word, or else its scenario's."""
+    for source in (item.keys, item.scope):
+        if source.get(key) is not None:
+            return source[key]
+    return default
 
 
-def think_of(value: object, notes: Notes) -> str:
-    """Taurus's think-time as a delay of ours."""
-    if not value:
-        return ""
-    parsed = parse_think_time(text_of(value), full=True)
+def _on_fail(item: Request) -> str:
+    action = text_of(_option(item, "on-fail", "continue"))
+    if action not in ON_FAIL:
+        raise TaurusConfigError(f"on-fail: {action!r} isn't one of {', '.join(ON_FAIL)}")
+    return "" if action == "continue" else action
+
+
+def think_of(value: object, notes: Notes, pause: object = None) -> str:
+    """Taurus's think-time as a delay of ours, with a pause of that length behind it."""
+    longer = dehumanize_time(pause) if pause else 0
+    parsed = parse_think_time(text_of(value), full=True) if value else None
     if not isinstance(parsed, list):
-        return f"fixed:{duration_of(value)}"
-    kind, mean, deviation = parsed
-    mean, deviation = dehumanize_time(mean), dehumanize_time(deviation)
+        seconds = (dehumanize_time(value) if value else 0) + longer
+        return f"fixed:{duration_of(seconds)}" if seconds else ""
+    kind, mean, deviation = parsed[0], *(dehumanize_time(part) for part in parsed[1:])
+    if kind == "poisson":
+        return f"poisson:{duration_of(mean + longer)}"
+    mean += longer
     if kind == "uniform":
         return f"uniform:{duration_of(max(mean - deviation, 0))}:{duration_of(mean + deviation)}"
-    if kind == "gaussian":
-        return f"gaussian:{duration_of(mean)}:{duration_of(deviation)}"
-    return f"poisson:{duration_of(mean)}"
+    return f"gaussian:{duration_of(mean)}:{duration_of(deviation)}"
 
 
 def duration_of(value: object) -> str:

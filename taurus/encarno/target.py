@@ -6,6 +6,7 @@ import subprocess
 from bzt import ToolError
 from bzt.engine import HavingInstallableTools, Service
 
+from .surroundings import prepare_surroundings
 from .tool import EncarnoTool, path_of
 
 _START_S_MAX = 10.0
@@ -26,6 +27,7 @@ class EncarnoTarget(Service, HavingInstallableTools):
 
     def prepare(self) -> None:
         super().prepare()
+        prepare_surroundings()
         self.install_required_tools()
         listen = str(self.parameters.get("listen", "127.0.0.1:8070"))
         delay = str(self.parameters.get("delay", "none"))

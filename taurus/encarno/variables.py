@@ -19,6 +19,15 @@ def calls_in(text: str) -> list[str]:
     return _CALL.findall(text)
 
 
+def with_values(text: str, values: dict[str, str]) -> str:
+    """The text with the values of variables that are known now."""
+    return _NAME.sub(lambda found: values.get(found[1], found[0]), text)
+
+
+def starts_with_variable(url: str) -> bool:
+    return bool(_NAME.match(url))
+
+
 def text_of(value: object) -> str:
     """A YAML scalar as text: true stays true."""
     if isinstance(value, bool):
@@ -26,10 +35,15 @@ def text_of(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def plain(value: object) -> Any:
-    """Taurus's dictionaries as Python's: their get() has effects. null = not given."""
+def plain(value: object, nulls: bool = False) -> Any:
+    """Taurus's dictionaries as Python's: their get() has effects. null = not given,
+    but in bodies it is a value."""
     if isinstance(value, dict):
-        return {text_of(key): plain(item) for key, item in value.items() if item is not None}
+        return {
+            text_of(key): plain(item, nulls or key == "body")
+            for key, item in value.items()
+            if nulls or item is not None
+        }
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, nulls) for item in value]
     return value

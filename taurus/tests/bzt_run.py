@@ -1,12 +1,18 @@
 """A real run of bzt, and what it says beside what `encarno stats` says."""
 
+import contextlib
 import csv
+import fcntl
 import json
 import os
+import pty
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -21,7 +27,14 @@ QUANTILES = ("p50", "p90", "p95", "p99", "p99.9")
 class Bzt:
     """bzt in a folder of its own, without a network."""
 
-    def __init__(self, folder: Path, tool: str, config: dict) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tool: str,
+        config: dict,
+        options: tuple[str, ...] = (),
+        terminal: bool = False,
+    ) -> None:
         self.folder = folder
         self.artifacts = folder / "artifacts"
         self._tool = tool
@@ -32,7 +45,7 @@ class Bzt:
                 "check-interval": "500ms",
                 "artifacts-dir": str(self.artifacts),
             },
-            "modules": {"console": {"disable": True}, "encarno": {"path": tool}},
+            "modules": {"console": {"disable": not terminal}, "encarno": {"path": tool}},
             "reporting": [{"module": "final-stats", "dump-csv": str(folder / "stats.csv")}],
         }
         path.write_text(yaml.safe_dump(own | config), encoding="utf-8")
@@ -41,18 +54,24 @@ class Bzt:
             str(Path(sys.executable).parent / "bzt"),
             str(TAURUS / "encarno-module.yml"),
             str(path),
+            *options,
         ]
         environment = os.environ | {"PYTHONPATH": str(TAURUS), "HOME": str(folder)}
         with open(self.log, "wb") as out:
+            ours, theirs = _terminal() if terminal else (None, None)
             self.process = subprocess.Popen(
                 command,
                 cwd=folder,
-                env=environment,
-                stdout=out,
+                env=environment | {"TERM": "xterm"},
+                stdin=theirs,
+                stdout=theirs or out,
                 stderr=subprocess.STDOUT,
                 # A shell's children in the background ignore SIGINT, and so would bzt.
                 preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             )
+        if terminal:
+            os.close(theirs)
+            threading.Thread(target=_copy, args=(ours, self.log), daemon=True).start()
 
     def wait(self) -> int:
         try:
@@ -91,6 +110,20 @@ class Bzt:
             same(row, stats[label])
         assert int(total["throughput"]) == sum(label["hits"] for label in stats.values())
         assert int(total["fail"]) == sum(label["failed"] for label in stats.values())
+
+
+def _terminal() -> tuple[int, int]:
+    """Both ends of a terminal of a usual size."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
+    return ours, theirs
+
+
+def _copy(terminal: int, log: Path) -> None:
+    """What is shown, until nobody has the terminal open any more."""
+    with open(log, "wb", buffering=0) as out, contextlib.suppress(OSError):
+        while chunk := os.read(terminal, 1 << 16):
+            out.write(chunk)
 
 
 def same(row: dict, stats: dict) -> None:

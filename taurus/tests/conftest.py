@@ -1,5 +1,6 @@
 """What the tests share: an engine of Taurus's with a folder of its own, and the program."""
 
+import json
 import logging
 import os
 from pathlib import Path
@@ -11,6 +12,8 @@ from bzt.utils import BetterDict
 
 from encarno import EncarnoExecutor
 from encarno.notes import Notes
+from encarno.payload import write_payload
+from encarno.scenario import ScenarioTranslator
 from encarno.tool import EncarnoTool
 
 TAURUS = Path(__file__).resolve().parents[1]
@@ -51,3 +54,36 @@ def notes():
     kept = Notes(log)
     kept.said = kept._said
     return kept
+
+
+@pytest.fixture
+def translate(tmp_path, notes):
+    """Records of a scenario, read back from the payload file: (metadata, bytes)."""
+
+    def read(scenario, known=(), include=None):
+        def find(name):
+            return str(tmp_path / name)
+
+        translator = ScenarioTranslator(scenario, find, notes, frozenset(known), include)
+        path = tmp_path / "payload"
+        count = write_payload(str(path), translator.records())
+        data, records = path.read_bytes(), []
+        while data:
+            line, _, data = data.partition(b"\n")
+            metadata = json.loads(line)
+            length = metadata.pop("plen")
+            assert data[length : length + 1] == b"\n"
+            records.append((metadata, data[:length]))
+            data = data[length + 1 :]
+        assert len(records) == count
+        return records
+
+    return read
+
+
+def one(translate, request, **scenario):
+    """The record of a request, without what Taurus does by default."""
+    scenario = {"default-address": "http://h:81", "follow-redirects": False} | scenario
+    records = translate(scenario | {"requests": [request]})
+    assert len(records) == 1
+    return records[0]

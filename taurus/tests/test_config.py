@@ -47,9 +47,9 @@ def test_what_a_script_needs(configure, tmp_path):
     assert workers["cookies"] is True
     assert workers["values"] == {"flag": "true", "text": "1e3"}
     first, second = workers["data"]
-    assert (first["delimiter"], first["order"], first["quoted"]) == (";", "once", True)
-    assert Path(first["file"]).read_text(encoding="utf-8") == "name;größe\nä;1\n"
-    assert (second["delimiter"], second["order"], second["names"]) == ("tab", "loop", ["a", "b"])
+    assert (first["delimiter"], first["order"], first["quoted"]) == (",", "once", True)
+    assert Path(first["file"]).read_text(encoding="utf-8") == "name,größe\nä,1\n"
+    assert (second["order"], second["names"]) == ("loop", ["a", "b"])
 
 
 def test_iterations_are_those_of_each_user(configure):
@@ -154,6 +154,39 @@ def test_a_scenario_is_written_once(make_executor, notes, tmp_path):
             paths.append(yaml.safe_load(file)["input"]["payloadfile"])
     assert paths[0] == paths[1]
     assert len(list(tmp_path.glob("*.payload"))) == 1
+
+
+def test_included_scenarios_bring_variables_and_data(make_executor, notes, tmp_path):
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n")
+    (tmp_path / "c.csv").write_text("c,d\n1,2\n")
+    outer = RAW | {
+        "data-sources": ["a.csv"],
+        "variables": {"v": "outer"},
+        "requests": [{"transaction": "t", "do": [{"include-scenario": "inner"}]}],
+    }
+    inner = {
+        "data-sources": ["c.csv"],
+        "variables": {"v": "inner", "w": "inner"},
+        "requests": ["/${a}/${c}/${v}/${w}", {"include-scenario": "innermost"}],
+        "locations": {},
+    }
+    innermost = {"variables": {"x": "innermost"}, "requests": ["/${x}"]}
+    executor = make_executor({}, outer)
+    executor.engine.config.merge({"scenarios": {"inner": inner, "innermost": innermost}})
+    with open(ConfigWriter(executor, notes).write(), encoding="utf-8") as file:
+        workers = yaml.safe_load(file)["workers"]
+    assert [Path(entry["file"]).name for entry in workers["data"]] == ["a.csv", "c.csv"]
+    assert workers["values"] == {"v": "outer", "w": "inner", "x": "innermost"}
+    assert not any("nothing sets it" in text for text in notes.said)
+    assert any("'locations'" in text for text in notes.said)
+
+
+def test_others_cannot_read_what_is_written(configure, tmp_path):
+    configure(settings={"trace-level": 400, "output-format": "bin"})
+    written = list(tmp_path.glob("encarno*"))
+    assert len(written) == 6
+    for file in written:
+        assert file.stat().st_mode & 0o777 == 0o600, file
 
 
 def test_health():

@@ -8,7 +8,7 @@ from bzt import TaurusConfigError
 DUMMY = {"protocol": "dummy", "follow-redirects": False, "config": {"run": {"threads": 1}}}
 
 
-def test_interrupted_while_it_starts_it_is_ended(make_executor, tool):
+def test_interrupted_while_it_starts_it_is_ended(make_executor, tool, tmp_path):
     executor = make_executor({"throughput": 100, "hold-for": "1h"}, DUMMY, {"path": tool})
     executor.prepare()
     executor.startup()
@@ -16,6 +16,8 @@ def test_interrupted_while_it_starts_it_is_ended(make_executor, tool):
     executor.post_process()
     assert executor.process.poll() is not None
     assert executor.has_results()
+    for file in tmp_path.glob("encarno*"):
+        assert file.stat().st_mode & 0o777 == 0o600, file
 
 
 def test_the_widget_tells_how_workers_are(make_executor, tool):
@@ -42,9 +44,18 @@ def test_files_that_a_test_needs_are_told(make_executor, tmp_path):
         (tmp_path / name).write_text("a\n")
     scenario = {
         "data-sources": ["d.csv"],
-        "requests": ["/", {"url": "/", "body-file": "b.txt", "upload-files": [{"path": "u"}]}],
+        "requests": [
+            "/",
+            {"url": "/", "body-file": "b.txt", "upload-files": [{"path": "u"}]},
+            {"transaction": "t", "do": [{"url": "/", "body-file": "deep.txt"}]},
+            {"include-scenario": "other"},
+        ],
     }
-    assert make_executor({}, scenario).resource_files() == ["b.txt", "u", "d.csv"]
+    executor = make_executor({}, scenario)
+    other = {"data-sources": ["d.csv"], "requests": [{"url": "/", "body-file": "o.txt"}]}
+    executor.engine.config.merge({"scenarios": {"other": other}})
+    expected = ["b.txt", "u", "deep.txt", "o.txt", "d.csv", "d.csv"]
+    assert executor.resource_files() == expected
     assert make_executor({}, {"requests": "urls.txt"}).resource_files() == ["urls.txt"]
 
 

@@ -7,7 +7,7 @@ import pytest
 import yaml
 from bzt.modules.aggregator import DataPoint, KPISet
 
-from encarno.reader import SecondsReader, error_of
+from encarno.reader import SecondsReader, error_text
 
 
 def kind(label, hits=1, status=200, error="", answered=True, **values):
@@ -95,7 +95,7 @@ def test_assertions_are_told_from_errors():
     ],
 )
 def test_errors_have_a_text(status, error, said):
-    assert error_of(kind("a", 1, status, error)) == said
+    assert error_text(status, error) == said
 
 
 def test_a_run_whose_writer_died_is_told(tool, tmp_path, caplog):

@@ -145,7 +145,7 @@ def test_a_scripted_flow(tool, tmp_path):
                 "label": "login",
                 "body": {"user": "${user}", "word": "${word}"},
                 "extract-jsonpath": {"token": "$..token"},
-                "extract-regexp": {"etag": 'ETag: "(.+?)"'},
+                "extract-regexp": {"etag": {"regexp": 'ETag: "(.+?)"', "subject": "headers"}},
                 "assert": [{"contains": "200", "subject": "http-code"}],
                 "think-time": "uniform(10ms,5ms)",
             },

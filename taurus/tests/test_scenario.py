@@ -4,43 +4,13 @@ import json
 
 import pytest
 from bzt import TaurusConfigError
+from conftest import one
 
 from encarno.notes import Notes
-from encarno.payload import write_payload
 from encarno.scenario import ScenarioTranslator
+from encarno.variables import plain
 
-
-@pytest.fixture
-def translate(tmp_path, notes):
-    """Records of a scenario, read back from the payload file: (metadata, bytes)."""
-
-    def read(scenario, known=(), include=None):
-        def find(name):
-            return str(tmp_path / name)
-
-        translator = ScenarioTranslator(scenario, find, notes, frozenset(known), include)
-        path = tmp_path / "payload"
-        count = write_payload(str(path), translator.records())
-        data, records = path.read_bytes(), []
-        while data:
-            line, _, data = data.partition(b"\n")
-            metadata = json.loads(line)
-            length = metadata.pop("plen")
-            assert data[length : length + 1] == b"\n"
-            records.append((metadata, data[:length]))
-            data = data[length + 1 :]
-        assert len(records) == count
-        return records
-
-    return read
-
-
-def one(translate, request, **scenario):
-    """The record of a request, without what Taurus does by default."""
-    scenario = {"default-address": "http://h:81", "follow-redirects": False} | scenario
-    records = translate(scenario | {"requests": [request]})
-    assert len(records) == 1
-    return records[0]
+NULLS = {"a": None, "b": [None, {"c": None}]}
 
 
 def test_a_url_alone(translate):
@@ -72,6 +42,8 @@ def test_an_address_needs_no_scheme(translate):
 def test_a_user_in_the_url_becomes_a_header(translate):
     metadata, payload = one(translate, "http://me:pass@h/")
     assert metadata["address"] == "http://h"
+    # Labels are in results, on the console and in logs.
+    assert metadata["label"] == "http://h/"
     assert b"\r\nHost: h\r\nAuthorization: Basic bWU6cGFzcw==\r\n" in payload
 
 
@@ -93,8 +65,9 @@ def test_headers_of_the_request_come_last(translate):
 
 
 def test_a_header_has_one_line(translate):
-    with pytest.raises(TaurusConfigError, match="X-A"):
-        one(translate, {"url": "/", "headers": {"X-A": "1\r\nX-B: 2"}})
+    with pytest.raises(TaurusConfigError, match="X-A") as error:
+        one(translate, {"url": "/", "headers": {"X-A": "secret\r\nX-B: 2"}})
+    assert "secret" not in str(error.value)
 
 
 def test_a_body_is_counted_in_bytes(translate):
@@ -117,6 +90,10 @@ def test_a_map_is_a_form_a_query_or_json(translate):
     assert json.loads(payload.partition(b"\r\n\r\n")[2]) == body
     _, payload = one(translate, {"url": "/", "method": "PUT", "body": {"deep": [1]}})
     assert payload.endswith(b'{"deep": [1]}')
+    _, payload = one(
+        translate, {"url": "/", "method": "PUT", "body": plain({"body": NULLS})["body"]}
+    )
+    assert json.loads(payload.partition(b"\r\n\r\n")[2]) == NULLS
 
 
 def test_a_body_file_is_bytes(translate, tmp_path):
@@ -181,10 +158,45 @@ def test_a_known_length_is_filled_in(translate):
     assert "replaces" not in metadata
 
 
-def test_unset_variables_and_functions_are_named(translate, notes):
-    one(translate, "/${gone}/${__time()}")
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "/${gone}/${__time()}",
+        {"url": "/", "method": "POST", "body": "${gone} ${__time()}"},
+        {"url": "/", "method": "POST", "body": {"a": {"b": ["${gone}", "${__time()}"]}}},
+        {"url": "/", "headers": {"X": "${gone}${__time(,)}"}},
+        {"url": "/", "assert": ["${gone}", "${__time()}"]},
+        {"url": "/", "extract-jsonpath": {"v": "$.${gone}.${__time()}"}},
+        {
+            "url": "/",
+            "assert-jsonpath": [{"jsonpath": "$.${gone}", "expected-value": "${__time()}"}],
+        },
+    ],
+)
+def test_unset_variables_and_functions_are_named(translate, notes, request_):
+    one(translate, request_)
     assert any("${gone}" in text for text in notes.said)
     assert any("__time" in text for text in notes.said)
+
+
+@pytest.mark.parametrize("host", ["http://x:82", "x:82"])
+def test_a_url_may_begin_with_a_variable(translate, host):
+    scenario = {"variables": {"host": host}, "default-address": "http://default"}
+    url = "${host}/a" if "://" in host else "http://${host}/a"
+    metadata, payload = one(translate, {"url": url, "label": "l"}, **scenario)
+    assert payload.startswith(b"GET /a HTTP/1.1\r\nHost: ")
+    assert metadata["address"] in ("http://x:82", "http://${host}")
+    scenario["default-address"] = "${host}"
+    metadata, payload = one(translate, {"url": "/b", "label": "l"}, **scenario)
+    assert metadata["address"] == "http://x:82"
+    assert payload.startswith(b"GET /b HTTP/1.1\r\nHost: x:82\r\n")
+
+
+def test_a_whole_address_that_comes_later_is_refused(translate):
+    scenario = {"default-address": None, "variables": {"host": "http://x"}}
+    request = {"url": "${host}/a", "extract-regexp": {"host": "(x)"}}
+    with pytest.raises(TaurusConfigError, match=r"http://\$\{host\}/"):
+        one(translate, request, **scenario)
 
 
 @pytest.mark.parametrize(
@@ -255,9 +267,9 @@ def test_extract_regexp(translate):
     }
     metadata, _ = one(translate, {"url": "/", "extract-regexp": extracts})
     assert metadata["extracts"] == {
-        "plain": {"re": "id=(.+)", "matchNo": 0, "groupNo": 1},
-        "whole": {"re": "id=.+", "matchNo": 0, "groupNo": 0},
-        "one": {"re": "(a)(b)", "matchNo": 2, "groupNo": 2, "default": "0"},
+        "plain": {"re": "id=(.+)", "matchNo": 0, "groupNo": 1, "subject": "body"},
+        "whole": {"re": "id=.+", "matchNo": 0, "groupNo": 0, "subject": "body"},
+        "one": {"re": "(a)(b)", "matchNo": 2, "groupNo": 2, "subject": "body", "default": "0"},
         "random": {"re": "(a)", "matchNo": -1, "groupNo": 1, "subject": "headers"},
         "joined": {
             "re": "(a)(b)",
@@ -279,6 +291,20 @@ def test_extract_jsonpath(translate):
     }
 
 
+def test_extract_boundary(translate, notes):
+    extracts = {
+        "a": {"left": "<t>", "right": "</t>"},
+        "b": {"left": "${x}(", "right": ")", "match-no": 0, "subject": "response-headers"},
+    }
+    metadata, _ = one(translate, {"url": "/", "extract-boundary": extracts}, variables={"x": 1})
+    assert metadata["extracts"] == {
+        "a": {"re": "(?s)<t>(.*?)</t>", "groupNo": 1, "matchNo": 0, "subject": "body"},
+        "b": {"re": r"(?s)${x}\((.*?)\)", "groupNo": 1, "matchNo": -1, "subject": "headers"},
+    }
+    with pytest.raises(TaurusConfigError, match="right"):
+        one(translate, {"url": "/", "extract-boundary": {"a": {"left": "x"}}})
+
+
 def test_asserts(translate):
     asserts = [
         "ok",
@@ -288,7 +314,7 @@ def test_asserts(translate):
     ]
     metadata, _ = one(translate, {"url": "/", "assert": asserts})
     assert metadata["asserts"] == [
-        {"re": "ok", "invert": False},
+        {"re": "ok", "invert": False, "subject": "body"},
         {"re": "a.c", "invert": True, "subject": "headers"},
         {"re": "d", "invert": True, "subject": "headers"},
         {"text": "1+1", "invert": False, "subject": "body"},
@@ -310,17 +336,19 @@ def test_assert_jsonpath(translate):
 @pytest.mark.parametrize(
     ("request_", "named"),
     [
+        ({"url": "http://me:secret@[x/"}, "isn't a URL"),
         ({"url": "/", "assert": [{"contains": "a", "subject": "trailer"}]}, "trailer"),
         ({"url": "/", "assert": [{"subject": "body"}]}, "contains"),
         ({"url": "/", "extract-regexp": {"v": {"regexp": "(a)", "template": 2}}}, "group 2"),
         ({"url": "/", "assert": ["a"], "on-fail": "panic"}, "panic"),
         ({"url": "/", "method": "GET /"}, "method"),
-        ({"label": "no url"}, "url"),
+        ({"label": "no url", "headers": {"X": "secret"}}, "no url"),
     ],
 )
 def test_mistakes_are_named(translate, request_, named):
-    with pytest.raises(TaurusConfigError, match=named):
+    with pytest.raises(TaurusConfigError, match=named) as error:
         one(translate, request_)
+    assert "secret" not in str(error.value)
 
 
 def test_what_has_no_effect_is_named(translate, notes):
@@ -328,9 +356,9 @@ def test_what_has_no_effect_is_named(translate, notes):
     request = {"url": "/", "extract-xpath": {}, "assert": asserts}
     one(translate, request)
     translate(
-        {"requests": [{"transaction": "t", "do": ["http://h/1"]}, {"loop": 5, "do": ["http://h/"]}]}
+        {"requests": [{"transaction": "t", "do": ["http://h/1"]}, {"teardown": ["http://h/"]}]}
     )
-    for key in ("extract-xpath", "assume-success", "transaction", "loop"):
+    for key in ("extract-xpath", "assume-success", "transaction", "teardown"):
         assert any(key in text for text in notes.said), key
 
 
@@ -343,13 +371,6 @@ def test_a_warning_is_said_once(caplog):
     assert [record.message for record in caplog.records] == [
         "request: encarno doesn't know the key 'a': it has no effect"
     ]
-
-
-def test_other_scenarios_may_be_included(translate):
-    other = {"requests": ["http://h/2"]}
-    requests = ["http://h/1", {"include-scenario": "other"}]
-    records = translate({"requests": requests}, include={"other": other}.get)
-    assert [metadata["label"] for metadata, _ in records] == ["http://h/1", "http://h/2"]
 
 
 def test_dummy_and_udp(translate):
