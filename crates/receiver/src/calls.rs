@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::serve::{Invocation, Parameters, Responder};
+use encarno_wrpc::serve::{Invocation, Parameters, Respond};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
@@ -86,7 +86,7 @@ impl Calls {
     /// The first slice of a call that comes alone runs on this thread, since
     /// waking another one costs more than a short call does. Then nobody else
     /// waits here, and a slice ends with the next tick.
-    pub(crate) fn serve(self: &Arc<Self>, invocation: Invocation) {
+    pub(crate) fn serve(self: &Arc<Self>, invocation: Invocation<impl Respond>) {
         let others = self.admitted.fetch_add(1, Ordering::SeqCst);
         if others >= self.admitted_max {
             self.leave();
@@ -140,7 +140,7 @@ impl Calls {
         }
     }
 
-    async fn run(&self, invocation: Invocation) {
+    async fn run(&self, invocation: Invocation<impl Respond>) {
         let Invocation {
             export,
             parameters,
@@ -180,19 +180,16 @@ impl Calls {
         &self,
         export: usize,
         parameters: Parameters,
-        responder: &mut Responder,
+        responder: &mut impl Respond,
         deadline: Instant,
     ) -> Result<(Bytes, Reserved), Error> {
-        let partial = match parameters {
-            Parameters::Whole(params) => {
-                let reserved = self.budget.try_reserve(params.len());
-                return Ok((params, reserved.ok_or_else(no_memory)?));
-            }
-            Parameters::Partial(partial) => partial,
-        };
+        if let Parameters::Whole(params) = parameters {
+            let reserved = self.budget.try_reserve(params.len());
+            return Ok((params, reserved.ok_or_else(no_memory)?));
+        }
         let reserved = timeout_at(deadline.into(), self.budget.reserve(PARAMS_BYTES_MAX)).await;
         let mut reserved = reserved.ok().flatten().ok_or_else(no_memory)?;
-        let params = partial.complete(responder).await?;
+        let params = responder.complete().await?;
         reserved.shrink(params.len());
         self.check(export, &params)?;
         Ok((params, reserved))
@@ -214,7 +211,7 @@ impl Calls {
         &self,
         export: usize,
         params: Bytes,
-        mut responder: Responder,
+        mut responder: impl Respond,
         deadline: Instant,
     ) {
         let request = match http::request(&params, &mut responder) {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_wrpc::blaster::{self, Packet};
 use encarno_wrpc::nats::{Connection, Options, Server};
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters, Responder};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::value::DecodeError;
 use encarno_wrpc::{Error, ErrorCode, tcp};
 
@@ -55,13 +55,10 @@ async fn main() {
     }
 }
 
-fn serve(invocation: Invocation) {
+fn serve(invocation: Invocation<impl Respond>) {
     tokio::spawn(async move {
         let mut responder = invocation.responder;
-        let params = match invocation.parameters {
-            Parameters::Whole(params) => Ok(params),
-            Parameters::Partial(partial) => partial.complete(&mut responder).await,
-        };
+        let params = invocation.parameters.receive(&mut responder).await;
         let result = match params {
             Ok(params) => work(&params, &mut responder).await,
             Err(error) => Err(error),
@@ -71,7 +68,7 @@ fn serve(invocation: Invocation) {
 }
 
 /// Reads the payload, spins, and sleeps, as the packet asks.
-async fn work(params: &[u8], responder: &mut Responder) -> Result<Bytes, Error> {
+async fn work(params: &[u8], responder: &mut impl Respond) -> Result<Bytes, Error> {
     let packet = Packet::decode(params).map_err(|error: DecodeError| {
         Error::new(ErrorCode::ProtocolViolation, error.to_string())
     })?;

@@ -1,5 +1,6 @@
 //! Calls to serve, whichever transport brings them.
 
+use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use crate::http::{Body, Message, Part, RequestHead};
 use crate::streams::Streaming;
 use crate::value::DecodeError;
-use crate::{Error, ErrorCode, nats, tcp};
+use crate::{Error, ErrorCode};
 
 /// Looks at parameters: `Ok` if they are whole, [`DecodeError::Truncated`] if
 /// the rest must still arrive, any other error if they can't become whole.
@@ -34,44 +35,22 @@ pub struct Limits {
     pub params_timeout: Duration,
 }
 
-/// A call to serve: answer it by [`Responder::finish`].
-pub struct Invocation {
+/// A call to serve: answer it by [`Respond::finish`].
+pub struct Invocation<R> {
     /// The position of the function in the list of exports.
     pub export: usize,
     /// Its parameters.
     pub parameters: Parameters,
     /// The way of the answers.
-    pub responder: Responder,
+    pub responder: R,
 }
 
 /// The parameters of an invocation.
 pub enum Parameters {
     /// All arrived with the call.
     Whole(Bytes),
-    /// More are to come: see [`Partial::complete`].
-    Partial(Partial),
-}
-
-/// Parameters of which the beginning has arrived.
-pub enum Partial {
-    /// Over NATS.
-    Nats(nats::serve::Partial),
-    /// Over TCP: the responder has them.
-    Tcp,
-}
-
-impl Partial {
-    /// Accepts the call, which makes its caller send the rest, and waits for that.
-    pub async fn complete(self, responder: &mut Responder) -> Result<Bytes, Error> {
-        match (self, responder) {
-            (Self::Nats(partial), Responder::Nats(responder)) => partial.complete(responder).await,
-            (Self::Tcp, Responder::Tcp(responder)) => responder.complete().await,
-            _ => Err(Error::new(
-                ErrorCode::Internal,
-                "parameters of another call",
-            )),
-        }
-    }
+    /// More are to come: see [`Respond::complete`].
+    Partial,
 }
 
 /// How the body of a response may travel.
@@ -85,31 +64,73 @@ pub enum Bodies {
     Either,
 }
 
-/// The way of the answers to one call.
-pub enum Responder {
-    /// Over NATS.
-    Nats(nats::serve::Responder),
-    /// Over TCP.
-    Tcp(tcp::serve::Responder),
-}
-
-impl Responder {
-    /// Tells the caller that the call was accepted. Once is enough, and
-    /// [`Responder::finish`] does it where it wasn't done.
-    pub async fn accept(&mut self) {
-        match self {
-            Self::Nats(responder) => responder.accept().await,
-            Self::Tcp(responder) => responder.accept().await,
-        }
+impl Limits {
+    pub(crate) fn too_large(&self) -> Error {
+        let limit = self.params_bytes_max;
+        let text = format!("the parameters are larger than {limit} bytes");
+        Error::new(ErrorCode::PayloadTooLarge, text)
     }
 
+    pub(crate) fn params_late(&self) -> Error {
+        let limit = self.params_timeout;
+        let text = format!("the parameters did not arrive whole within {limit:?}");
+        Error::new(ErrorCode::Timeout, text)
+    }
+}
+
+impl<R> Invocation<R> {
+    /// The same call with another way of the answers.
+    pub fn map<S>(self, wrap: impl FnOnce(R) -> S) -> Invocation<S> {
+        Invocation {
+            export: self.export,
+            parameters: self.parameters,
+            responder: wrap(self.responder),
+        }
+    }
+}
+
+impl Parameters {
+    /// All parameters, when they have arrived. `responder` is that of the same call.
+    pub async fn receive(self, responder: &mut impl Respond) -> Result<Bytes, Error> {
+        match self {
+            Self::Whole(params) => Ok(params),
+            Self::Partial => responder.complete().await,
+        }
+    }
+}
+
+/// The way of the answers to one call.
+pub trait Respond: Send + Sync + Sized + 'static {
+    /// Tells the caller that the call was accepted. Once is enough, and
+    /// [`Respond::finish`] does it where it wasn't done.
+    fn accept(&mut self) -> impl Future<Output = ()> + Send;
+
+    /// Accepts a call whose parameters are [`Parameters::Partial`], which makes its
+    /// caller send the rest, and waits for that. To be called once.
+    fn complete(&mut self) -> impl Future<Output = Result<Bytes, Error>> + Send;
+
+    /// The body of the request, where it came behind the parameters.
+    fn take_body(&mut self) -> Option<Bytes>;
+
+    /// How the body of a response may travel.
+    fn bodies(&self) -> Bodies;
+
+    /// The streams of the call, where the transport carries any.
+    fn streams(&mut self) -> Option<Streaming>;
+
+    /// Sends results of which streams are a part, which follow.
+    fn begin(&mut self, results: Bytes) -> impl Future<Output = ()> + Send;
+
+    /// Sends the results, or what went wrong.
+    fn finish(self, result: Result<Bytes, Error>) -> impl Future<Output = ()> + Send;
+
+    /// Done when the caller is known to have given the call up or to be gone. Not
+    /// every caller tells: then it is never done.
+    fn caller_gone(&self) -> impl Future<Output = ()> + Send;
+
     /// The body of the request that the parameters are, and its trailers.
-    pub fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
-        let behind = match self {
-            Self::Nats(responder) => responder.take_body(),
-            Self::Tcp(_) => None,
-        };
-        let body = match (request.body, behind) {
+    fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
+        let body = match (request.body, self.take_body()) {
             (body, None) => body,
             (Part::Pending, Some(body)) => Part::Ready(body),
             (Part::Ready(_), Some(_)) => {
@@ -119,46 +140,5 @@ impl Responder {
         };
         let incoming = || self.streams().map(Streaming::incoming);
         Body::of_request(body, request.trailers, incoming)
-    }
-
-    /// How the body of a response may travel.
-    pub fn bodies(&self) -> Bodies {
-        match self {
-            Self::Nats(responder) => responder.bodies(),
-            Self::Tcp(responder) => responder.bodies(),
-        }
-    }
-
-    /// The streams of the call, where the transport carries any.
-    pub fn streams(&mut self) -> Option<Streaming> {
-        match self {
-            Self::Nats(responder) => responder.streams(),
-            Self::Tcp(responder) => responder.streams(),
-        }
-    }
-
-    /// Sends results of which streams are a part, which follow.
-    pub async fn begin(&mut self, results: Bytes) {
-        match self {
-            Self::Nats(responder) => responder.begin(results).await,
-            Self::Tcp(responder) => responder.begin(results).await,
-        }
-    }
-
-    /// Sends the results, or what went wrong.
-    pub async fn finish(self, result: Result<Bytes, Error>) {
-        match self {
-            Self::Nats(responder) => responder.finish(result).await,
-            Self::Tcp(responder) => responder.finish(result).await,
-        }
-    }
-
-    /// Done when the caller is known to have given the call up or to be gone. Not
-    /// every caller tells: then it is never done.
-    pub async fn caller_gone(&self) {
-        match self {
-            Self::Nats(responder) => responder.caller_gone().await,
-            Self::Tcp(responder) => responder.caller_gone().await,
-        }
     }
 }

@@ -13,8 +13,9 @@ use encarno_wrpc::ErrorCode;
 use encarno_wrpc::http::{
     FUNCTION, INSTANCE, Message, Outcome, Part, RequestHead, Response, ResponseHead,
 };
+use encarno_wrpc::nats::serve::Responder;
 use encarno_wrpc::nats::{Connection, Server, subject};
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters, Respond};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::rig::{connect, settle};
@@ -185,7 +186,7 @@ async fn echo(url: &str) {
     };
     let server = Server::new(connect(url).await, "test", None, vec![export], limits);
     let server = server.await.unwrap();
-    let answer = |invocation: Invocation| {
+    let answer = |invocation: Invocation<Responder>| {
         tokio::spawn(async move {
             let Parameters::Whole(params) = invocation.parameters else {
                 unreachable!("the heads here are small");

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::nats::{Connection, Options};
-use encarno_wrpc::serve::{Limits, Parameters};
+use encarno_wrpc::serve::{Limits, Parameters, Respond};
 use encarno_wrpc::{Error, ErrorCode};
 use futures_util::StreamExt as _;
 use tokio::task::JoinHandle;
@@ -346,10 +346,8 @@ async fn a_parameter_stream_that_stops_is_given_up() {
     tokio::spawn(server.run(std::future::pending(), |invocation| {
         tokio::spawn(async move {
             let mut responder = invocation.responder;
-            let Parameters::Partial(partial) = invocation.parameters else {
-                panic!("whole");
-            };
-            let params = partial.complete(&mut responder).await;
+            assert!(matches!(invocation.parameters, Parameters::Partial));
+            let params = responder.complete().await;
             responder.finish(params).await;
         });
     }));

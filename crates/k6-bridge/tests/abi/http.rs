@@ -15,7 +15,7 @@ use encarno_k6_bridge::abi::{
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::http::{FUNCTION, Field, INSTANCE, Message, Part, RequestHead, ResponseHead};
-use encarno_wrpc::serve::{Export, Invocation, Parameters};
+use encarno_wrpc::serve::{Export, Invocation, Parameters, Respond};
 
 use crate::{Receiver, TEN_SECONDS, TestBridge, take_text, view};
 
@@ -35,7 +35,7 @@ fn echo(url: &str) -> Receiver {
     })
 }
 
-async fn answer(mut invocation: Invocation) {
+async fn answer(mut invocation: Invocation<impl Respond>) {
     let responder = &mut invocation.responder;
     let Parameters::Whole(params) = invocation.parameters else {
         panic!("these requests are small");

@@ -18,7 +18,7 @@ use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::blaster::{self, Packet};
 use encarno_wrpc::nats::{self, Connection, Server};
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters, Respond};
 use encarno_wrpc::tcp;
 
 const TEN_SECONDS: u64 = 10_000_000_000;
@@ -177,10 +177,7 @@ impl Receiver {
         Self::serving(url, blaster(), |mut invocation| {
             tokio::spawn(async move {
                 let responder = &mut invocation.responder;
-                let params = match invocation.parameters {
-                    Parameters::Whole(params) => params,
-                    Parameters::Partial(rest) => rest.complete(responder).await.unwrap(),
-                };
+                let params = invocation.parameters.receive(responder).await.unwrap();
                 responder.accept().await;
                 let packet = Packet::decode(&params).unwrap();
                 tokio::time::sleep(Duration::from_millis(packet.wait_ms)).await;
@@ -189,7 +186,11 @@ impl Receiver {
         })
     }
 
-    fn serving(url: &str, export: Export, serve: impl Fn(Invocation) + Send + 'static) -> Self {
+    fn serving(
+        url: &str,
+        export: Export,
+        serve: impl Fn(Invocation<nats::serve::Responder>) + Send + 'static,
+    ) -> Self {
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
         let url = url.to_owned();
@@ -780,7 +781,7 @@ fn tcp_receiver() -> (String, std::sync::Arc<std::sync::atomic::AtomicUsize>) {
                     });
                 }
             });
-            let answer = |invocation: Invocation| {
+            let answer = |invocation: Invocation<tcp::serve::Responder>| {
                 tokio::spawn(async move {
                     if let Parameters::Whole(params) = invocation.parameters {
                         let packet = Packet::decode(&params).unwrap();

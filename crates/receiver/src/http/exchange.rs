@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use encarno_wrpc::http::{Field, INLINE_BYTES_MAX, Message, Part, ResponseHead};
-use encarno_wrpc::serve::{Bodies, Responder};
+use encarno_wrpc::serve::{Bodies, Respond};
 use encarno_wrpc::streams::Streaming;
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::sync::oneshot;
@@ -63,7 +63,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
     /// Runs the guest, and answers the call as it says, no later than `deadline`.
     pub(crate) async fn run(
         mut self,
-        mut responder: Responder,
+        mut responder: impl Respond,
         deadline: Instant,
         timed_out: impl Fn() -> Error,
     ) {

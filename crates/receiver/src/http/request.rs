@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use encarno_wrpc::http::{Body, Field, Message, RequestHead};
-use encarno_wrpc::serve::Responder;
+use encarno_wrpc::serve::Respond;
 use encarno_wrpc::{Error, ErrorCode};
 use http_body::Frame;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
@@ -17,7 +17,7 @@ pub(crate) struct Request {
 }
 
 /// The parameters of a call as a request. What isn't in them goes on arriving.
-pub(crate) fn request(params: &Bytes, responder: &mut Responder) -> Result<Request, Error> {
+pub(crate) fn request(params: &Bytes, responder: &mut impl Respond) -> Result<Request, Error> {
     let invalid = |reason: String| {
         Error::new(
             ErrorCode::ProtocolViolation,

@@ -17,7 +17,7 @@ async fn a_signal_drains() {
         let mut receiver = Receiver::start(&nats.url(), &guests::worker(), &[]);
         let running = tokio::spawn({
             let client = client.clone();
-            async move { client.call("sleep", &[0xf4, 0x03]).await }
+            async move { client.call("sleep", &[0xd0, 0x0f]).await } // 2 s
         });
         client.echo(1).await; // the sleeper's message went ahead of this one
         receiver.signal(signal);

@@ -17,7 +17,7 @@ use super::mailbox::{Mailbox, Served};
 use super::streams::{self, Carrier, End, Inbox};
 use super::subject;
 use crate::pending_params::{Arrival, PendingParams};
-use crate::serve::{self, Bodies, Check, Export, Invocation, Limits, Parameters};
+use crate::serve::{Bodies, Check, Export, Invocation, Limits, Parameters, Respond};
 use crate::streams::Streaming;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
@@ -84,7 +84,11 @@ impl Server {
     /// calls, hands over those that the server had sent already, and returns.
     ///
     /// `serve` must not block: calls arrive one after the other.
-    pub async fn run(mut self, stop: impl Future<Output = ()>, serve: impl Fn(Invocation)) {
+    pub async fn run(
+        mut self,
+        stop: impl Future<Output = ()>,
+        serve: impl Fn(Invocation<Responder>),
+    ) {
         let mut stop = pin!(stop);
         loop {
             let next = poll_fn(|context| match self.calls.poll_next_unpin(context) {
@@ -106,7 +110,12 @@ impl Server {
         }
     }
 
-    fn accept(&self, export: usize, mut message: async_nats::Message, serve: &impl Fn(Invocation)) {
+    fn accept(
+        &self,
+        export: usize,
+        mut message: async_nats::Message,
+        serve: &impl Fn(Invocation<Responder>),
+    ) {
         let window = streams::window_of(&message);
         let Some(reply) = message.reply else {
             tracing::warn!(subject = %message.subject, "a call without a reply subject was ignored");
@@ -121,56 +130,48 @@ impl Server {
             has_streams: *has_streams,
             window,
             body: None,
+            rest: None,
             inbox: None,
         };
-        let refuse = |responder: Responder, code, message: String| {
-            tokio::spawn(responder.finish(Err(Error::new(code, message))));
+        let refuse = |responder: Responder, error: Error| {
+            tokio::spawn(responder.finish(Err(error)));
         };
         if *has_streams {
             match streams::split_body(message.headers.as_ref(), &mut message.payload) {
                 Ok(body) => responder.body = body,
-                Err(error) => return refuse(responder, error.code, error.message),
+                Err(error) => return refuse(responder, error),
             }
         }
         let arrived = message.payload.len() as u64;
         let parameters = match check(&message.payload) {
             Ok(()) => Parameters::Whole(message.payload),
             Err(DecodeError::Truncated { missing, .. }) if responder.body.is_none() => {
-                let limit = self.limits.params_bytes_max as u64;
-                if arrived.saturating_add(missing) > limit {
-                    return refuse(
-                        responder,
-                        ErrorCode::PayloadTooLarge,
-                        format!("the parameters are larger than {limit} bytes"),
-                    );
+                if arrived.saturating_add(missing) > self.limits.params_bytes_max as u64 {
+                    return refuse(responder, self.limits.too_large());
                 }
-                let (bytes_max, timeout) =
-                    (self.limits.params_bytes_max, self.limits.params_timeout);
-                let params = PendingParams::new(message.payload, bytes_max);
-                Parameters::Partial(serve::Partial::Nats(match responder.open() {
-                    None => Partial::new(&self.connection, params, timeout),
+                let params = PendingParams::new(message.payload, self.limits.params_bytes_max);
+                responder.rest = Some(match responder.open() {
+                    None => Partial::new(&self.connection, params, self.limits),
                     Some(inbox) => {
                         inbox.expect_params(params);
                         Partial {
                             inbox,
                             receiver: responder.receiver.clone(),
-                            timeout,
+                            limits: self.limits,
                         }
                     }
-                }))
+                });
+                Parameters::Partial
             }
             Err(error) => {
-                return refuse(
-                    responder,
-                    ErrorCode::ProtocolViolation,
-                    format!("the parameters can't be decoded: {error}"),
-                );
+                let text = format!("the parameters can't be decoded: {error}");
+                return refuse(responder, Error::new(ErrorCode::ProtocolViolation, text));
             }
         };
         serve(Invocation {
             export,
             parameters,
-            responder: serve::Responder::Nats(responder),
+            responder,
         });
     }
 }
@@ -187,6 +188,8 @@ pub struct Responder {
     window: Option<u64>,
     /// The body of the request, where it came with the parameters.
     body: Option<Bytes>,
+    /// The rest of the parameters, while it is awaited.
+    rest: Option<Partial>,
     /// Open from the moment on at which the caller may send something to it.
     inbox: Option<Arc<Inbox>>,
 }
@@ -209,10 +212,8 @@ impl Inbox {
     }
 }
 
-impl Responder {
-    /// Tells the caller that the call was accepted. Once is enough, and
-    /// [`Responder::finish`] does it where it wasn't done.
-    pub async fn accept(&mut self) {
+impl Respond for Responder {
+    async fn accept(&mut self) {
         if self.accepted {
             return;
         }
@@ -224,32 +225,21 @@ impl Responder {
             .await;
     }
 
-    /// The inbox of a call that may have streams.
-    fn open(&mut self) -> Option<Arc<Inbox>> {
-        if self.has_streams && self.inbox.is_none() {
-            let mut served = Box::new(Served::default());
-            served.streams.open_window(self.window);
-            let (inbox, receiver) = Inbox::open(&self.connection, Mailbox::Served(served));
-            self.receiver = receiver;
-            self.inbox = Some(inbox);
-        }
-        self.inbox.clone()
+    async fn complete(&mut self) -> Result<Bytes, Error> {
+        let Some(rest) = self.rest.take() else {
+            let text = "there is no rest of the parameters to wait for";
+            return Err(Error::new(ErrorCode::Internal, text));
+        };
+        self.receiver = rest.receiver.clone();
+        self.accept().await;
+        rest.arrived().await
     }
 
-    /// The streams of the call, if it may have any.
-    pub(crate) fn streams(&mut self) -> Option<Streaming> {
-        let (inbox, end) = (self.open()?, End::Receiver(self.reply.clone()));
-        let carrier = Carrier { inbox, end };
-        Some(Streaming::new(crate::streams::Carrier::Nats(carrier)))
-    }
-
-    /// The body of the request, where it came with the parameters.
-    pub(crate) fn take_body(&mut self) -> Option<Bytes> {
+    fn take_body(&mut self) -> Option<Bytes> {
         self.body.take()
     }
 
-    /// How the body of a response may travel.
-    pub(crate) fn bodies(&self) -> Bodies {
+    fn bodies(&self) -> Bodies {
         match self.window {
             Some(_) => Bodies::Either,
             // Upstream's callers on NATS read another form in the head.
@@ -257,27 +247,18 @@ impl Responder {
         }
     }
 
-    /// Sends results of which streams are a part, which follow.
-    pub(crate) async fn begin(&mut self, results: Bytes) {
+    fn streams(&mut self) -> Option<Streaming> {
+        let (inbox, end) = (self.open()?, End::Receiver(self.reply.clone()));
+        let carrier = Carrier { inbox, end };
+        Some(Streaming::new(crate::streams::Carrier::Nats(carrier)))
+    }
+
+    async fn begin(&mut self, results: Bytes) {
         self.accept().await;
         self.send_results(results, None).await;
     }
 
-    /// Done when the caller of a call with streams says that it has gone.
-    pub(crate) async fn caller_gone(&self) {
-        match &self.inbox {
-            None => std::future::pending().await,
-            Some(inbox) => {
-                let (inbox, end) = (Arc::clone(inbox), End::Receiver(self.reply.clone()));
-                crate::streams::Carrier::Nats(Carrier { inbox, end })
-                    .cancelled()
-                    .await;
-            }
-        }
-    }
-
-    /// Sends the results, or what went wrong.
-    pub async fn finish(mut self, result: Result<Bytes, Error>) {
+    async fn finish(mut self, result: Result<Bytes, Error>) {
         if let Ok(results) = &result
             && self.window.is_some()
             && !self.accepted
@@ -291,6 +272,33 @@ impl Responder {
             Ok(results) => self.send_results(results, None).await,
             Err(error) => self.send_results(Bytes::new(), Some(&error)).await,
         }
+    }
+
+    /// Only the caller of a call with streams says that it has gone.
+    async fn caller_gone(&self) {
+        match &self.inbox {
+            None => std::future::pending().await,
+            Some(inbox) => {
+                let (inbox, end) = (Arc::clone(inbox), End::Receiver(self.reply.clone()));
+                crate::streams::Carrier::Nats(Carrier { inbox, end })
+                    .cancelled()
+                    .await;
+            }
+        }
+    }
+}
+
+impl Responder {
+    /// The inbox of a call that may have streams.
+    fn open(&mut self) -> Option<Arc<Inbox>> {
+        if self.has_streams && self.inbox.is_none() {
+            let mut served = Box::new(Served::default());
+            served.streams.open_window(self.window);
+            let (inbox, receiver) = Inbox::open(&self.connection, Mailbox::Served(served));
+            self.receiver = receiver;
+            self.inbox = Some(inbox);
+        }
+        self.inbox.clone()
     }
 
     async fn send_results(&self, mut results: Bytes, error: Option<&Error>) {
@@ -323,29 +331,23 @@ impl Responder {
 }
 
 /// Parameters of which the beginning has arrived.
-pub struct Partial {
+struct Partial {
     inbox: Arc<Inbox>,
     receiver: Subject,
-    timeout: Duration,
+    limits: Limits,
 }
 
 impl Partial {
-    fn new(connection: &Connection, params: PendingParams, timeout: Duration) -> Self {
+    fn new(connection: &Connection, params: PendingParams, limits: Limits) -> Self {
         let (inbox, receiver) = Inbox::open(connection, Mailbox::Params(params));
         Self {
             inbox,
             receiver,
-            timeout,
+            limits,
         }
     }
 
-    /// Accepts the call, which makes its caller send the rest, and waits for that.
-    pub async fn complete(self, responder: &mut Responder) -> Result<Bytes, Error> {
-        responder.receiver = self.receiver.clone();
-        responder.accept().await;
-        self.arrived().await
-    }
-
+    /// Waits for the rest.
     async fn arrived(self) -> Result<Bytes, Error> {
         let arrived = poll_fn(|context| {
             let mut mailboxes = self.inbox.connection.mailboxes();
@@ -357,19 +359,10 @@ impl Partial {
             };
             params.poll(context)
         });
-        match tokio::time::timeout(self.timeout, arrived).await {
-            Ok(Arrival::TooLarge) => Err(Error::new(
-                ErrorCode::PayloadTooLarge,
-                "the parameters are larger than the receiver takes",
-            )),
+        match tokio::time::timeout(self.limits.params_timeout, arrived).await {
             Ok(Arrival::Whole(bytes)) => Ok(bytes),
-            Err(_) => Err(Error::new(
-                ErrorCode::Timeout,
-                format!(
-                    "the parameters did not arrive whole within {:?}",
-                    self.timeout
-                ),
-            )),
+            Ok(Arrival::TooLarge) => Err(self.limits.too_large()),
+            Err(_) => Err(self.limits.params_late()),
         }
     }
 }
@@ -379,7 +372,11 @@ impl Connection {
     /// ours to ourselves has come back. A flush just empties our own buffers.
     pub async fn round_trip(&self) -> Result<(), Error> {
         let params = PendingParams::new(Bytes::new(), 0);
-        let message = Partial::new(self, params, Duration::from_secs(5));
+        let limits = Limits {
+            params_bytes_max: 0,
+            params_timeout: Duration::from_secs(5),
+        };
+        let message = Partial::new(self, params, limits);
         let own = subject::params(&message.receiver);
         self.publish(own, None, None, Bytes::new()).await?;
         message.arrived().await.map(drop).map_err(|_| {

@@ -42,9 +42,11 @@
 //! - [`call`]: calls made
 //! - `connection`, `pending_call`: a shared connection and its calls, from the caller's end
 //! - `http`: an HTTP request on it, and its streams
-//! - [`serve`]: calls served
-//! - `serve_shared`, `serve_single`: the two kinds of connections, from the receiver's end
-//! - `respond_shared`: the answers on a shared connection, and streams
+//! - `site`: what all connections of a receiver share
+//! - `shared_calls`, `respond_shared`, `serve_shared`: the calls of a shared connection,
+//!   the answers to them, and the connection, from the receiver's end
+//! - `serve_single`: a connection of one call, from the receiver's end
+//! - [`serve`]: calls served, on connections of either kind
 
 pub mod call;
 mod connection;
@@ -58,6 +60,8 @@ pub(crate) mod respond_shared;
 pub mod serve;
 mod serve_shared;
 mod serve_single;
+mod shared_calls;
+mod site;
 mod stream;
 
 pub use call::Client;

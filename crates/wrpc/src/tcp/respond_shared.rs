@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::time::timeout;
 
 use super::messages::{CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
-use super::serve_shared::{OUTBOX_BYTES_MAX, Shared, State};
+use super::shared_calls::{OUTBOX_BYTES_MAX, Shared, State};
 use crate::pending_params::Arrival;
 use crate::streams::{self, Streaming, Streams, Which};
 use crate::{Error, ErrorCode, lock};
@@ -48,12 +48,12 @@ impl SharedResponder {
                 None => Poll::Ready(None),
             }
         });
-        let site = &shared.site;
-        match timeout(site.limits.params_timeout, arrived).await {
+        let limits = &shared.limits;
+        match timeout(limits.params_timeout, arrived).await {
             Ok(Some(Arrival::Whole(bytes))) => Ok(bytes),
-            Ok(Some(Arrival::TooLarge)) => Err(site.too_large()),
+            Ok(Some(Arrival::TooLarge)) => Err(limits.too_large()),
             Ok(None) => Err(caller_gone()),
-            Err(_) => Err(site.params_late()),
+            Err(_) => Err(limits.params_late()),
         }
     }
 

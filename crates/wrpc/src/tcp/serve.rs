@@ -1,12 +1,10 @@
 //! Calls served.
 
-use std::collections::HashMap;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -18,101 +16,25 @@ use tokio::time::{timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::messages::PREFACE;
-use super::outbox::Outbox;
+use super::respond_shared::SharedResponder;
+use super::serve_single::Single;
+use super::site::{Site, close};
 use super::stream::Stream;
-use super::{frames, options, respond_shared, serve_shared, serve_single};
-use crate::serve::{Bodies, Check, Export, Invocation, Limits};
+use super::{frames, options, serve_shared};
+use crate::serve::{Bodies, Export, Invocation, Limits, Respond};
 use crate::streams::Streaming;
-use crate::tls::ServerTls;
 use crate::{Error, ErrorCode};
+
+pub use super::site::Settings;
 
 /// Refusals of connections that are under way at once; further ones are dropped.
 const REFUSALS_MAX: usize = 64;
-
-/// What a server asks of connections.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Encrypts, if it is there.
-    pub tls: Option<ServerTls>,
-    /// Connections that may be open.
-    pub connections_max: usize,
-    /// How long a connection may take to say what it wants, TLS included.
-    pub header_timeout: Duration,
-    /// A peer that takes no bytes, or doesn't answer the kernel, for so long is dropped.
-    pub silence_max: Duration,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            tls: None,
-            connections_max: 10_000,
-            header_timeout: Duration::from_secs(5),
-            silence_max: Duration::from_secs(10),
-        }
-    }
-}
 
 /// The functions served at an address.
 pub struct Server {
     listener: TcpListener,
     site: Arc<Site>,
     tasks: JoinSet<()>,
-}
-
-/// What all connections of a server share.
-pub(super) struct Site {
-    tls: Option<TlsAcceptor>,
-    /// And whether their calls may have streams.
-    checks: Vec<(Check, bool)>,
-    /// By their names as they travel.
-    functions: HashMap<Bytes, usize>,
-    pub(super) limits: Limits,
-    pub(super) settings: Settings,
-    places: Arc<Semaphore>,
-    pub(super) shared: serve_shared::Connections,
-    is_draining: AtomicBool,
-}
-
-impl Site {
-    /// The position of the function with these names.
-    pub(super) fn find(&self, names: &[u8]) -> Result<usize, Error> {
-        if self.is_draining.load(Ordering::SeqCst) {
-            let text = "the receiver takes no more calls";
-            return Err(Error::new(ErrorCode::NoResponders, text));
-        }
-        self.functions.get(names).copied().ok_or_else(|| {
-            let text = format!(
-                "the receiver doesn't serve {}",
-                frames::readable_names(names)
-            );
-            Error::new(ErrorCode::NoResponders, text)
-        })
-    }
-
-    pub(super) fn check(
-        &self,
-        export: usize,
-        params: &[u8],
-    ) -> Result<(), crate::value::DecodeError> {
-        (self.checks[export].0)(params)
-    }
-
-    pub(super) fn has_streams(&self, export: usize) -> bool {
-        self.checks[export].1
-    }
-
-    pub(super) fn too_large(&self) -> Error {
-        let limit = self.limits.params_bytes_max;
-        let text = format!("the parameters are larger than {limit} bytes");
-        Error::new(ErrorCode::PayloadTooLarge, text)
-    }
-
-    pub(super) fn params_late(&self) -> Error {
-        let limit = self.limits.params_timeout;
-        let text = format!("the parameters did not arrive whole within {limit:?}");
-        Error::new(ErrorCode::Timeout, text)
-    }
 }
 
 impl Server {
@@ -133,23 +55,7 @@ impl Server {
             let text = format!("cannot listen at {addr}: {error}");
             Error::new(ErrorCode::ConnectionRefused, text)
         })?;
-        let mut functions = HashMap::new();
-        let mut checks = Vec::new();
-        for (index, export) in exports.into_iter().enumerate() {
-            let function = frames::Function::new(&export.instance, &export.function);
-            functions.insert(Bytes::copy_from_slice(function.names()), index);
-            checks.push((export.check, export.has_streams));
-        }
-        let site = Arc::new(Site {
-            tls,
-            checks,
-            functions,
-            limits,
-            places: Arc::new(Semaphore::new(settings.connections_max)),
-            settings,
-            shared: serve_shared::Connections::default(),
-            is_draining: AtomicBool::new(false),
-        });
+        let site = Arc::new(Site::new(tls, exports, limits, settings));
         Ok(Self {
             listener,
             site,
@@ -170,7 +76,7 @@ impl Server {
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()>,
-        serve: impl Fn(Invocation) + Send + Sync + 'static,
+        serve: impl Fn(Invocation<Responder>) + Send + Sync + 'static,
     ) -> Draining {
         let serve: Arc<Serve> = Arc::new(serve);
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
@@ -189,8 +95,7 @@ impl Server {
                 () = &mut stop => break,
             }
         }
-        self.site.is_draining.store(true, Ordering::SeqCst);
-        self.site.shared.go_away();
+        self.site.drain();
         Draining {
             site: self.site,
             tasks: self.tasks,
@@ -227,7 +132,7 @@ impl Server {
 }
 
 /// Takes calls, on the thread that reads them.
-pub(super) type Serve = dyn Fn(Invocation) + Send + Sync;
+type Serve = dyn Fn(Invocation<Responder>) + Send + Sync;
 
 /// A server that takes no more calls.
 pub struct Draining {
@@ -280,7 +185,11 @@ async fn connection(
         )))
     })?;
     if let Some(names) = names {
-        return serve_single::serve(site, stream, inbox, &names, &serve, place, deadline).await;
+        let call = Single::read_call(site, stream, inbox, &names, place, deadline).await;
+        if let Some(invocation) = call {
+            serve(invocation.map(|single| Responder::Single(Box::new(single))));
+        }
+        return Ok(());
     }
     if !inbox.starts_with(PREFACE) {
         return Err(frames::violation(
@@ -293,7 +202,10 @@ async fn connection(
         stream.flush().await
     };
     match timeout_at(deadline, answered).await {
-        Ok(Ok(())) => serve_shared::serve(site, stream, inbox, &serve, place).await,
+        Ok(Ok(())) => {
+            let serve = |invocation: Invocation<_>| serve(invocation.map(Responder::Shared));
+            serve_shared::serve(site, stream, inbox, serve, place).await
+        }
         _ => Err(frames::violation("it takes no bytes")),
     }
 }
@@ -319,93 +231,65 @@ async fn refuse(site: &Site, stream: TcpStream) {
     let _ = timeout(Duration::from_secs(1), said).await;
 }
 
-/// Closes a connection on which bytes may come that nobody reads. Without this
-/// they would reset it, and what was written would be lost with it.
-pub(super) async fn close(stream: &mut Stream) {
-    let mut dropped = [0; 4 << 10];
-    let _ = stream.shutdown().await;
-    let read = async { while let Ok(1..) = stream.read(&mut dropped).await {} };
-    let _ = timeout(Duration::from_secs(1), read).await;
-}
-
-/// Writes everything, as long as the peer takes some of it within each `limit`.
-pub(super) async fn write(
-    out: &mut Outbox,
-    stream: &mut Stream,
-    limit: Duration,
-) -> io::Result<()> {
-    loop {
-        let before = out.len();
-        match timeout(limit, poll_fn(|context| out.poll_write(stream, context))).await {
-            Ok(written) => return written,
-            Err(_) if out.len() < before => {}
-            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
-}
-
 /// The way of the answers to one call.
 pub enum Responder {
     /// On a connection of its own.
-    Single(Box<serve_single::Single>),
+    Single(Box<Single>),
     /// On a connection that it shares.
-    Shared(respond_shared::SharedResponder),
+    Shared(SharedResponder),
 }
 
-impl Responder {
-    /// See [`serve::Responder::accept`](crate::serve::Responder::accept).
-    pub async fn accept(&mut self) {
+impl Respond for Responder {
+    async fn accept(&mut self) {
         match self {
             Self::Single(single) => single.accept().await,
             Self::Shared(shared) => shared.accept(),
         }
     }
 
-    /// See [`serve::Responder::finish`](crate::serve::Responder::finish).
-    pub async fn finish(self, result: Result<Bytes, Error>) {
+    async fn complete(&mut self) -> Result<Bytes, Error> {
         match self {
-            Self::Single(single) => single.finish(result).await,
-            Self::Shared(shared) => shared.finish(result).await,
+            Self::Single(single) => single.complete().await,
+            Self::Shared(shared) => shared.complete().await,
         }
     }
 
-    /// See [`serve::Responder::bodies`](crate::serve::Responder::bodies).
-    pub(crate) fn bodies(&self) -> Bodies {
+    fn take_body(&mut self) -> Option<Bytes> {
+        None
+    }
+
+    fn bodies(&self) -> Bodies {
         match self {
             Self::Single(_) => Bodies::Whole,
             Self::Shared(_) => Bodies::Either,
         }
     }
 
-    /// See [`serve::Responder::streams`](crate::serve::Responder::streams).
-    pub(crate) fn streams(&self) -> Option<Streaming> {
+    fn streams(&mut self) -> Option<Streaming> {
         match self {
             Self::Single(_) => None,
             Self::Shared(shared) => Some(shared.streams()),
         }
     }
 
-    /// See [`serve::Responder::begin`](crate::serve::Responder::begin).
-    pub(crate) async fn begin(&mut self, results: Bytes) {
+    async fn begin(&mut self, results: Bytes) {
         match self {
             Self::Single(_) => {} // it has no streams
             Self::Shared(shared) => shared.begin(results).await,
         }
     }
 
-    /// See [`serve::Responder::caller_gone`](crate::serve::Responder::caller_gone).
-    pub async fn caller_gone(&self) {
+    async fn finish(self, result: Result<Bytes, Error>) {
         match self {
-            Self::Single(single) => single.caller_gone().await,
-            Self::Shared(shared) => shared.caller_gone().await,
+            Self::Single(single) => single.finish(result).await,
+            Self::Shared(shared) => shared.finish(result).await,
         }
     }
 
-    /// See [`serve::Partial::complete`](crate::serve::Partial::complete).
-    pub async fn complete(&mut self) -> Result<Bytes, Error> {
+    async fn caller_gone(&self) {
         match self {
-            Self::Single(single) => single.complete().await,
-            Self::Shared(shared) => shared.complete().await,
+            Self::Single(single) => single.caller_gone().await,
+            Self::Shared(shared) => shared.caller_gone().await,
         }
     }
 }

@@ -3,14 +3,12 @@
 //! As at the other end, one task has the socket; answers are put into an outbox by
 //! whichever thread has them.
 
-use std::collections::HashMap;
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::{Bytes, BytesMut};
-use slotmap::{DefaultKey, SlotMap};
+use bytes::BytesMut;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, timeout};
@@ -20,143 +18,48 @@ use super::frames;
 use super::messages::{self, Kind, Message};
 use super::outbox::Outbox;
 use super::respond_shared::SharedResponder;
-use super::serve::{Serve, Site};
+use super::shared_calls::{OUTBOX_BYTES_MAX, Served, Shared};
+use super::site::Site;
 use super::stream::Stream;
 use crate::pending_params::PendingParams;
-use crate::serve::{self, Invocation, Parameters};
+use crate::serve::{Invocation, Parameters};
 use crate::streams::{Streams, WINDOW_BYTES};
 use crate::value::DecodeError;
-use crate::{Error, ErrorCode, lock, tcp};
-
-/// With more than this in the outbox, nothing more is read, and results wait.
-pub(super) const OUTBOX_BYTES_MAX: usize = 1 << 20;
-
-/// The connections of a server.
-#[derive(Default)]
-pub(super) struct Connections(Mutex<SlotMap<DefaultKey, Weak<Shared>>>);
-
-impl Connections {
-    /// Asks their callers to make no more calls.
-    pub(super) fn go_away(&self) {
-        self.each(|state| messages::put(&mut state.out, Kind::GoAway, 0, &[], Bytes::new()));
-    }
-
-    /// Lets each of them end when its outbox is empty.
-    pub(super) fn close(&self) {
-        self.each(|state| state.is_closing = true);
-    }
-
-    fn each(&self, change: impl Fn(&mut State)) {
-        for connection in lock(&self.0).values().filter_map(Weak::upgrade) {
-            let mut state = lock(&connection.state);
-            change(&mut state);
-            state.wake_task();
-        }
-    }
-}
-
-pub(super) struct Shared {
-    pub(super) site: Arc<Site>,
-    pub(super) state: Mutex<State>,
-}
-
-#[derive(Default)]
-pub(super) struct State {
-    pub(super) out: Outbox,
-    /// Of the task, while it waits.
-    task: Option<Waker>,
-    pub(super) calls: HashMap<u64, Served>,
-    /// Of answers that wait for room in the outbox.
-    pub(super) waiting: Vec<Waker>,
-    is_closing: bool,
-    /// The connection is gone.
-    pub(super) is_lost: bool,
-}
-
-/// A call that isn't answered yet.
-#[derive(Default)]
-pub(super) struct Served {
-    /// The rest of its parameters.
-    pub(super) params: Option<PendingParams>,
-    /// If its parameters or results may have any.
-    pub(super) streams: Option<Box<Streams>>,
-    /// Waits for its caller to go.
-    pub(super) waker: Option<Waker>,
-}
-
-impl State {
-    fn wake_task(&mut self) {
-        if let Some(task) = self.task.take() {
-            task.wake();
-        }
-    }
-
-    pub(super) fn put(&mut self, kind: Kind, call: u64, head: &[u8], payload: Bytes) {
-        messages::put(&mut self.out, kind, call, head, payload);
-        self.wake_task();
-    }
-
-    pub(super) fn put_error(&mut self, call: u64, error: &Error) {
-        self.put(
-            Kind::Error,
-            call,
-            &frames::encode_error(error),
-            Bytes::new(),
-        );
-    }
-
-    /// Takes a call out. Whether it was there.
-    pub(super) fn remove(&mut self, call: u64) -> bool {
-        let removed = self.calls.remove(&call);
-        removed.map(|mut served| served.wake()).is_some()
-    }
-}
-
-impl Served {
-    /// Whoever waits finds that the call isn't there any more.
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
-        }
-        if let Some(params) = &mut self.params {
-            params.wake();
-        }
-        if let Some(streams) = &mut self.streams {
-            streams.wake();
-        }
-    }
-}
+use crate::{Error, ErrorCode, lock};
 
 /// Serves the calls of a connection until it ends.
 pub(super) async fn serve(
     site: Arc<Site>,
     stream: Stream,
     inbox: BytesMut,
-    serve: &Arc<Serve>,
+    serve: impl Fn(Invocation<SharedResponder>),
     _place: OwnedSemaphorePermit,
 ) -> Result<(), Error> {
-    let shared = Arc::new(Shared {
-        site: Arc::clone(&site),
-        state: Mutex::default(),
-    });
-    let key = lock(&site.shared.0).insert(Arc::downgrade(&shared));
-    let mut socket = Socket {
+    let shared = Arc::new(Shared::new(site.limits));
+    let key = site.shared.add(&shared);
+    let mut task = Task {
+        site,
+        shared,
+        serve,
         stream,
         inbox,
         writing: Outbox::default(),
         stalled: None,
     };
-    let ended = poll_fn(|context| shared.poll(&mut socket, serve, context)).await;
-    lock(&site.shared.0).remove(key);
-    shared.lose();
+    let ended = poll_fn(|context| task.poll(context)).await;
+    task.site.shared.remove(key);
+    task.shared.lose();
     if ended.is_ok() {
-        let _ = timeout(site.settings.silence_max, socket.stream.shutdown()).await;
+        let _ = timeout(task.site.settings.silence_max, task.stream.shutdown()).await;
     }
     ended
 }
 
-/// What the task alone has.
-struct Socket {
+/// What the task has: the socket, and the calls that share it.
+struct Task<F> {
+    site: Arc<Site>,
+    shared: Arc<Shared>,
+    serve: F,
     stream: Stream,
     inbox: BytesMut,
     writing: Outbox,
@@ -164,49 +67,44 @@ struct Socket {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Shared {
-    fn poll(
-        self: &Arc<Self>,
-        socket: &mut Socket,
-        serve: &Arc<Serve>,
-        context: &mut Context<'_>,
-    ) -> Poll<Result<(), Error>> {
+impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         // A preface may have brought the first calls along.
-        if !socket.inbox.is_empty() {
-            self.deliver(socket, serve)?;
+        if !self.inbox.is_empty() {
+            self.deliver()?;
         }
         loop {
             let mut is_full = false;
             let mut is_closing = false;
-            if socket.writing.is_done() {
-                let mut state = lock(&self.state);
-                std::mem::swap(&mut state.out, &mut socket.writing);
+            if self.writing.is_done() {
+                let mut state = lock(&self.shared.state);
+                std::mem::swap(&mut state.out, &mut self.writing);
                 state.waiting.drain(..).for_each(Waker::wake);
                 is_closing = state.is_closing;
             } else {
-                is_full = lock(&self.state).out.len() > OUTBOX_BYTES_MAX;
+                is_full = lock(&self.shared.state).out.len() > OUTBOX_BYTES_MAX;
             }
-            if is_closing && socket.writing.is_done() {
+            if is_closing && self.writing.is_done() {
                 return Poll::Ready(Ok(()));
             }
-            let mut is_stuck = socket.writing.is_done();
+            let mut is_stuck = self.writing.is_done();
             if !is_stuck {
-                let before = socket.writing.len();
-                match socket.writing.poll_write(&mut socket.stream, context) {
+                let before = self.writing.len();
+                match self.writing.poll_write(&mut self.stream, context) {
                     Poll::Ready(Ok(())) => {}
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(&error))),
                     Poll::Pending => is_stuck = true,
                 }
-                if socket.writing.len() < before {
-                    socket.stalled = None;
+                if self.writing.len() < before {
+                    self.stalled = None;
                 }
             }
             if !is_full {
-                socket.inbox.reserve(READ_BYTES / 2);
-                match pin!(socket.stream.read_buf(&mut socket.inbox)).poll(context) {
+                self.inbox.reserve(READ_BYTES / 2);
+                match pin!(self.stream.read_buf(&mut self.inbox)).poll(context) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                     Poll::Ready(Ok(_)) => {
-                        self.deliver(socket, serve)?;
+                        self.deliver()?;
                         continue;
                     }
                     Poll::Ready(Err(error)) => return Poll::Ready(Err(lost(&error))),
@@ -214,28 +112,28 @@ impl Shared {
                 }
             }
             if is_stuck {
-                let mut state = lock(&self.state);
-                if !socket.writing.is_done() || (state.out.is_done() && !state.is_closing) {
+                let mut state = lock(&self.shared.state);
+                if !self.writing.is_done() || (state.out.is_done() && !state.is_closing) {
                     state.task = Some(context.waker().clone());
                     drop(state);
-                    return socket.poll_stalled(&self.site, context);
+                    return self.poll_stalled(context);
                 }
             }
         }
     }
 
     /// Hands calls on, and what belongs to them.
-    fn deliver(self: &Arc<Self>, socket: &mut Socket, serve: &Arc<Serve>) -> Result<(), Error> {
-        while let Some(message) = messages::take(&mut socket.inbox)? {
-            socket.stalled = None;
+    fn deliver(&mut self) -> Result<(), Error> {
+        while let Some(message) = messages::take(&mut self.inbox)? {
+            self.stalled = None;
             match message.kind {
                 Kind::Call | Kind::CallBegins => {
                     if let Some(invocation) = self.invocation(message)? {
-                        serve(invocation);
+                        (self.serve)(invocation);
                     }
                 }
                 Kind::Params => {
-                    let mut state = lock(&self.state);
+                    let mut state = lock(&self.shared.state);
                     let served = state.calls.get_mut(&message.call);
                     if let Some(params) = served.and_then(|served| served.params.as_mut()) {
                         match message.payload.is_empty() {
@@ -246,12 +144,12 @@ impl Shared {
                 }
                 Kind::Body | Kind::Trailers | Kind::Window => {
                     // For a call that isn't there it is late: that was answered.
-                    if let Some(served) = lock(&self.state).calls.get_mut(&message.call) {
+                    if let Some(served) = lock(&self.shared.state).calls.get_mut(&message.call) {
                         messages::deliver(served.streams.as_deref_mut(), message)?;
                     }
                 }
                 Kind::Cancel => {
-                    lock(&self.state).remove(message.call);
+                    lock(&self.shared.state).remove(message.call);
                 }
                 kind => return Err(frames::violation(format!("a caller that says {kind:?}"))),
             }
@@ -260,7 +158,7 @@ impl Shared {
     }
 
     /// The call of a message, unless it was refused.
-    fn invocation(self: &Arc<Self>, message: Message) -> Result<Option<Invocation>, Error> {
+    fn invocation(&self, message: Message) -> Result<Option<Invocation<SharedResponder>>, Error> {
         let Message {
             kind,
             call,
@@ -271,7 +169,7 @@ impl Shared {
         let names = payload.split_to(names);
         let found = self.site.find(&names);
         let found = found.and_then(|export| Ok((export, self.missing(export, kind, &payload)?)));
-        let mut state = lock(&self.state);
+        let mut state = lock(&self.shared.state);
         let (export, is_whole) = match found {
             Ok(found) => found,
             Err(error) => {
@@ -288,7 +186,7 @@ impl Shared {
             false => {
                 let bytes_max = self.site.limits.params_bytes_max;
                 served.params = Some(PendingParams::new(payload, bytes_max));
-                Parameters::Partial(serve::Partial::Tcp)
+                Parameters::Partial
             }
         };
         if state.calls.insert(call, served).is_some() {
@@ -298,10 +196,7 @@ impl Shared {
         Ok(Some(Invocation {
             export,
             parameters,
-            responder: serve::Responder::Tcp(tcp::serve::Responder::Shared(SharedResponder::new(
-                Arc::clone(self),
-                call,
-            ))),
+            responder: SharedResponder::new(Arc::clone(&self.shared), call),
         }))
     }
 
@@ -312,7 +207,7 @@ impl Shared {
             Err(DecodeError::Truncated { missing, .. }) if kind == Kind::CallBegins => {
                 let needed = (params.len() as u64).saturating_add(missing);
                 match needed > self.site.limits.params_bytes_max as u64 {
-                    true => Err(self.site.too_large()),
+                    true => Err(self.site.limits.too_large()),
                     false => Ok(false),
                 }
             }
@@ -322,26 +217,13 @@ impl Shared {
         }
     }
 
-    /// The connection is gone, and with it whoever wanted answers.
-    fn lose(&self) {
-        let mut state = lock(&self.state);
-        state.is_lost = true;
-        for (_, mut served) in state.calls.drain() {
-            served.wake();
-        }
-        state.waiting.drain(..).for_each(Waker::wake);
-        state.out = Outbox::default();
-    }
-}
-
-impl Socket {
     /// A peer that holds up what it has begun, or doesn't read, has not for ever.
-    fn poll_stalled(&mut self, site: &Site, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.inbox.is_empty() && self.writing.is_done() {
             self.stalled = None;
             return Poll::Pending;
         }
-        let limit = site.settings.silence_max;
+        let limit = self.site.settings.silence_max;
         let stalled = self
             .stalled
             .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(Instant::now() + limit)));

@@ -10,66 +10,17 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::READ_BYTES;
 use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX};
 use super::outbox::Outbox;
-use super::serve::{self, Serve, Site};
+use super::site::{self, Site};
 use super::stream::Stream;
-use crate::serve::{Invocation, Parameters, Partial, Responder};
+use crate::serve::{Invocation, Parameters};
 use crate::value::DecodeError;
-use crate::{Error, ErrorCode, tcp};
+use crate::{Error, ErrorCode};
 
 /// Parameters up to this are read before the call is handed on.
 const BEGINNING_BYTES_MAX: usize = 256 << 10;
 /// So often parameters are looked at while they arrive. Further ones go on until
 /// their end is marked: a look takes time in proportion to what is there.
 const LOOKS_MAX: u32 = 16;
-
-/// Serves the call whose header was read.
-pub(super) async fn serve(
-    site: Arc<Site>,
-    stream: Stream,
-    inbox: BytesMut,
-    names: &[u8],
-    serve: &Arc<Serve>,
-    place: OwnedSemaphorePermit,
-    deadline: Instant,
-) -> Result<(), Error> {
-    let found = site.find(names);
-    let mut single = Box::new(Single {
-        export: *found.as_ref().unwrap_or(&0),
-        site,
-        stream,
-        inbox,
-        frames: Decoder::default(),
-        params: BytesMut::new(),
-        looks: 0,
-        look_at: 0,
-        is_read: false,
-        keeps_open: false,
-        is_accepted: false,
-        _place: place,
-    });
-    if let Err(error) = found {
-        single.finish(Err(error)).await;
-        return Ok(());
-    }
-    let whole = match timeout_at(deadline, single.read(BEGINNING_BYTES_MAX)).await {
-        Ok(whole) => whole,
-        Err(_) => Err(single.site.params_late()),
-    };
-    let parameters = match whole {
-        Ok(true) => Parameters::Whole(single.params.split().freeze()),
-        Ok(false) => Parameters::Partial(Partial::Tcp),
-        Err(error) => {
-            single.finish(Err(error)).await;
-            return Ok(());
-        }
-    };
-    serve(Invocation {
-        export: single.export,
-        parameters,
-        responder: Responder::Tcp(tcp::serve::Responder::Single(single)),
-    });
-    Ok(())
-}
 
 /// A call and its connection.
 pub struct Single {
@@ -92,6 +43,52 @@ pub struct Single {
 }
 
 impl Single {
+    /// Reads the call whose header was read, unless it must be refused.
+    pub(super) async fn read_call(
+        site: Arc<Site>,
+        stream: Stream,
+        inbox: BytesMut,
+        names: &[u8],
+        place: OwnedSemaphorePermit,
+        deadline: Instant,
+    ) -> Option<Invocation<Self>> {
+        let found = site.find(names);
+        let mut single = Self {
+            export: *found.as_ref().unwrap_or(&0),
+            site,
+            stream,
+            inbox,
+            frames: Decoder::default(),
+            params: BytesMut::new(),
+            looks: 0,
+            look_at: 0,
+            is_read: false,
+            keeps_open: false,
+            is_accepted: false,
+            _place: place,
+        };
+        let whole = match found {
+            Ok(_) => match timeout_at(deadline, single.read(BEGINNING_BYTES_MAX)).await {
+                Ok(whole) => whole,
+                Err(_) => Err(single.site.limits.params_late()),
+            },
+            Err(error) => Err(error),
+        };
+        let parameters = match whole {
+            Ok(true) => Parameters::Whole(single.params.split().freeze()),
+            Ok(false) => Parameters::Partial,
+            Err(error) => {
+                single.finish(Err(error)).await;
+                return None;
+            }
+        };
+        Some(Invocation {
+            export: single.export,
+            parameters,
+            responder: single,
+        })
+    }
+
     /// Reads parameters until they are whole, or more than `bytes_max` of them are
     /// there.
     async fn read(&mut self, bytes_max: usize) -> Result<bool, Error> {
@@ -108,7 +105,7 @@ impl Single {
                     }
                 }
                 if self.params.len() > self.site.limits.params_bytes_max {
-                    return Err(self.site.too_large());
+                    return Err(self.site.limits.too_large());
                 }
             }
             if self.params.len() >= self.look_at && self.looks < LOOKS_MAX && self.look()? {
@@ -148,7 +145,7 @@ impl Single {
             Err(DecodeError::Truncated { missing, .. }) => {
                 let needed = (self.params.len() as u64).saturating_add(missing);
                 if needed > self.site.limits.params_bytes_max as u64 {
-                    return Err(self.site.too_large());
+                    return Err(self.site.limits.too_large());
                 }
                 self.look_at = needed as usize;
                 Ok(false)
@@ -173,7 +170,7 @@ impl Single {
         match timeout(limit, self.read(usize::MAX)).await {
             Ok(Ok(_)) => Ok(self.params.split().freeze()),
             Ok(Err(error)) => Err(error),
-            Err(_) => Err(self.site.params_late()),
+            Err(_) => Err(self.site.limits.params_late()),
         }
     }
 
@@ -225,14 +222,14 @@ impl Single {
             true => {
                 let _ = self.stream.shutdown().await;
             }
-            false => serve::close(&mut self.stream).await,
+            false => site::close(&mut self.stream).await,
         }
     }
 
     /// A caller that can't be reached learns it by its own deadline.
     async fn write(&mut self, out: &mut Outbox) {
         let limit = self.site.settings.silence_max;
-        if let Err(error) = serve::write(out, &mut self.stream, limit).await {
+        if let Err(error) = site::write(out, &mut self.stream, limit).await {
             tracing::debug!(%error, "an answer was lost");
         }
     }

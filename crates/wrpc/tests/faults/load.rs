@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::nats::Connection;
+use encarno_wrpc::nats::serve::Responder;
 use encarno_wrpc::serve::{Invocation, Parameters};
 use tokio::task::JoinHandle;
 
@@ -25,14 +26,15 @@ impl Executions {
     pub(crate) async fn serve(&self, url: &str) -> JoinHandle<()> {
         let executions = self.clone();
         let server = server(connect(url).await, limits()).await;
-        tokio::spawn(
-            server.run(std::future::pending(), move |invocation: Invocation| {
+        tokio::spawn(server.run(
+            std::future::pending(),
+            move |invocation: Invocation<Responder>| {
                 if let Parameters::Whole(params) = &invocation.parameters {
                     executions.note(params);
                 }
                 tokio::spawn(answer(invocation, Behaviour::Echo));
-            }),
-        )
+            },
+        ))
     }
 
     fn note(&self, params: &Bytes) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::nats::{Connection, Options};
+use encarno_wrpc::serve::Respond as _;
 use encarno_wrpc::{Counters, ErrorCode};
 use rustix::process::{Pid, Signal, kill_process};
 

@@ -6,8 +6,9 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_wrpc::nats::serve::Responder;
 use encarno_wrpc::nats::{Connection, Options, Server, subject};
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::value::{Reader, Write as _};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
 use tokio::task::JoinHandle;
@@ -57,18 +58,15 @@ pub async fn server(connection: Connection, limits: Limits) -> Server {
 /// Serves as it is told.
 pub async fn serve(url: &str, behaviour: Behaviour) -> JoinHandle<()> {
     let server = server(connect(url).await, limits()).await;
-    let serve = move |invocation: Invocation| {
+    let serve = move |invocation: Invocation<Responder>| {
         tokio::spawn(answer(invocation, behaviour));
     };
     tokio::spawn(server.run(std::future::pending(), serve))
 }
 
-pub async fn answer(invocation: Invocation, behaviour: Behaviour) {
+pub async fn answer(invocation: Invocation<Responder>, behaviour: Behaviour) {
     let mut responder = invocation.responder;
-    let params = match invocation.parameters {
-        Parameters::Whole(params) => Ok(params),
-        Parameters::Partial(partial) => partial.complete(&mut responder).await,
-    };
+    let params = invocation.parameters.receive(&mut responder).await;
     match behaviour {
         Behaviour::Echo => responder.finish(params).await,
         Behaviour::AcceptOnly => responder.accept().await,

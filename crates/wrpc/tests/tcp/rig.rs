@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters};
-use encarno_wrpc::tcp::serve::{Draining, Settings};
+use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
+use encarno_wrpc::tcp::serve::{Draining, Responder, Settings};
 use encarno_wrpc::tcp::{Client, Function, Options, Server};
 use encarno_wrpc::value::{Reader, Write as _};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
@@ -105,12 +105,9 @@ impl Drop for Echo {
     }
 }
 
-async fn answer(invocation: Invocation, gone: Arc<AtomicUsize>) {
+async fn answer(invocation: Invocation<Responder>, gone: Arc<AtomicUsize>) {
     let mut responder = invocation.responder;
-    let params = match invocation.parameters {
-        Parameters::Whole(params) => Ok(params),
-        Parameters::Partial(partial) => partial.complete(&mut responder).await,
-    };
+    let params = invocation.parameters.receive(&mut responder).await;
     match invocation.export {
         0 => responder.finish(params).await,
         1 => {

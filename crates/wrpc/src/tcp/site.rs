@@ -1,0 +1,142 @@
+//! What all connections of a server share.
+
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+
+use super::frames;
+use super::outbox::Outbox;
+use super::shared_calls::Connections;
+use super::stream::Stream;
+use crate::serve::{Check, Export, Limits};
+use crate::tls::ServerTls;
+use crate::value::DecodeError;
+use crate::{Error, ErrorCode};
+
+/// What a server asks of connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Encrypts, if it is there.
+    pub tls: Option<ServerTls>,
+    /// Connections that may be open.
+    pub connections_max: usize,
+    /// How long a connection may take to say what it wants, TLS included.
+    pub header_timeout: Duration,
+    /// A peer that takes no bytes, or doesn't answer the kernel, for so long is dropped.
+    pub silence_max: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            tls: None,
+            connections_max: 10_000,
+            header_timeout: Duration::from_secs(5),
+            silence_max: Duration::from_secs(10),
+        }
+    }
+}
+
+/// What all connections of a server share.
+pub(super) struct Site {
+    pub(super) tls: Option<TlsAcceptor>,
+    /// And whether their calls may have streams.
+    checks: Vec<(Check, bool)>,
+    /// By their names as they travel.
+    functions: HashMap<Bytes, usize>,
+    pub(super) limits: Limits,
+    pub(super) settings: Settings,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) shared: Connections,
+    is_draining: AtomicBool,
+}
+
+impl Site {
+    pub(super) fn new(
+        tls: Option<TlsAcceptor>,
+        exports: Vec<Export>,
+        limits: Limits,
+        settings: Settings,
+    ) -> Self {
+        let mut functions = HashMap::new();
+        let mut checks = Vec::new();
+        for (index, export) in exports.into_iter().enumerate() {
+            let function = frames::Function::new(&export.instance, &export.function);
+            functions.insert(Bytes::copy_from_slice(function.names()), index);
+            checks.push((export.check, export.has_streams));
+        }
+        Self {
+            tls,
+            checks,
+            functions,
+            limits,
+            places: Arc::new(Semaphore::new(settings.connections_max)),
+            settings,
+            shared: Connections::default(),
+            is_draining: AtomicBool::new(false),
+        }
+    }
+
+    /// Takes no more calls.
+    pub(super) fn drain(&self) {
+        self.is_draining.store(true, Ordering::SeqCst);
+        self.shared.go_away();
+    }
+
+    /// The position of the function with these names.
+    pub(super) fn find(&self, names: &[u8]) -> Result<usize, Error> {
+        if self.is_draining.load(Ordering::SeqCst) {
+            let text = "the receiver takes no more calls";
+            return Err(Error::new(ErrorCode::NoResponders, text));
+        }
+        self.functions.get(names).copied().ok_or_else(|| {
+            let text = format!(
+                "the receiver doesn't serve {}",
+                frames::readable_names(names)
+            );
+            Error::new(ErrorCode::NoResponders, text)
+        })
+    }
+
+    pub(super) fn check(&self, export: usize, params: &[u8]) -> Result<(), DecodeError> {
+        (self.checks[export].0)(params)
+    }
+
+    pub(super) fn has_streams(&self, export: usize) -> bool {
+        self.checks[export].1
+    }
+}
+
+/// Closes a connection on which bytes may come that nobody reads. Without this
+/// they would reset it, and what was written would be lost with it.
+pub(super) async fn close(stream: &mut Stream) {
+    let mut dropped = [0; 4 << 10];
+    let _ = stream.shutdown().await;
+    let read = async { while let Ok(1..) = stream.read(&mut dropped).await {} };
+    let _ = timeout(Duration::from_secs(1), read).await;
+}
+
+/// Writes everything, as long as the peer takes some of it within each `limit`.
+pub(super) async fn write(
+    out: &mut Outbox,
+    stream: &mut Stream,
+    limit: Duration,
+) -> io::Result<()> {
+    loop {
+        let before = out.len();
+        match timeout(limit, poll_fn(|context| out.poll_write(stream, context))).await {
+            Ok(written) => return written,
+            Err(_) if out.len() < before => {}
+            Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+}
