@@ -5,8 +5,8 @@
 use std::num::NonZeroU64;
 use std::time::Instant;
 
-use encarno::settings::InputSettings;
-use encarno::strings::Strings;
+use encarno_input::InputSettings;
+use encarno_record::Strings;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let file = std::env::args().nth(1).ok_or("which file?")?;
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let start = Instant::now();
     let mut bytes = 0;
-    let mut input = encarno::input::open(&settings, &Strings::default())?;
+    let mut input = encarno_input::open(&settings, &Strings::default())?;
     let format = input.format();
     for record in input.by_ref() {
         bytes += record?.payload.len();

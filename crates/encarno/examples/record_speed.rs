@@ -5,9 +5,8 @@
 
 use std::time::Instant;
 
-use encarno::hit::Hit;
-use encarno::settings::OutputSettings;
-use encarno::strings::Strings;
+use encarno_engine::settings::OutputSettings;
+use encarno_record::{Hit, Strings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args()
@@ -25,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         native: Some((&path).into()),
         ..OutputSettings::default()
     };
-    let (mut recorders, writer) = encarno::output::open(&settings, 1, &strings, 0)?;
+    let (mut recorders, writer) = encarno_engine::output::open(&settings, 1, &strings, 0)?;
     let start = Instant::now();
     let mut random = 88_172_645_463_325_252_u64;
     for number in 0..hits {
@@ -59,13 +58,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         hits as f64 / written_s / 1e6
     );
     let start = Instant::now();
-    let mut file = encarno::stats::read(path.as_ref())?;
+    let mut file = encarno::read::stats::read(path.as_ref())?;
     let read_s = start.elapsed().as_secs_f64();
     println!(
         "read {:.1} M/s: {}",
         file.summary.hits as f64 / read_s / 1e6,
         file.summary
     );
-    encarno::stats::print_table(&file.statistics, &mut file.texts, &mut std::io::stdout())?;
+    encarno::read::stats::print_table(&file.statistics, &mut file.texts, &mut std::io::stdout())?;
     Ok(())
 }

@@ -13,14 +13,13 @@ use std::sync::Arc;
 use std::thread;
 
 use clap::{Parser, Subcommand};
+use encarno_engine::workers::Control;
+use encarno_engine::workers::control::Stop;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::error::exit;
-use crate::pipeline;
-use crate::settings::RunSettings;
-use crate::workers::Control;
-use crate::workers::control::Stop;
+use crate::exit;
+use crate::protocols::{self, Run};
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
 ///
@@ -121,19 +120,16 @@ fn run_file(file: &Path) -> Result<u8, Failure> {
 }
 
 /// Runs, shows the summary, and says how it went.
-pub(crate) fn run(settings: &RunSettings) -> Result<u8, Failure> {
-    let summary = pipeline::run(settings, connect_signals).map_err(|error| {
-        let exit_code = error.exit_code();
-        Failure {
-            text: error.to_string(),
-            exit_code,
-        }
+fn run(run: &Run) -> Result<u8, Failure> {
+    let summary = protocols::run(run, connect_signals).map_err(|error| Failure {
+        text: error.to_string(),
+        exit_code: exit::of(&error),
     })?;
     // The run is over: that nobody reads its summary doesn't change its outcome.
     let _shown = writeln!(std::io::stdout(), "{summary}");
     Ok(match summary.stop {
         Stop::Now => exit::INTERRUPTED,
-        _ if settings.strict && summary.verdict.is_limited() => exit::STRICT,
+        _ if run.strict && summary.verdict.is_limited() => exit::STRICT,
         _ => exit::OK,
     })
 }

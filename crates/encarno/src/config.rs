@@ -1,6 +1,6 @@
 //! The configuration file: Go-encarno's YAML as it is, and keys of ours.
 //!
-//! File → [`raw`] (types and known keys) → [`RunSettings`], validated. Each
+//! File → [`raw`] (types and known keys) → [`Run`], validated. Each
 //! error says file, line, key and what to write instead.
 //!
 //! Of Go-encarno: `input {payloadfile, stringsfile, iterationlimit,
@@ -20,21 +20,25 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use encarno_engine::progress::Progress;
+use encarno_engine::settings::{OutputSettings, RunSettings, Source};
+use encarno_input::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
+use encarno_nib::delay::Delay;
+use encarno_nib::{NetworkSettings, TlsSettings};
+use encarno_nibs::dummy::DummySettings;
+use encarno_nibs::udp::UdpSettings;
+use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::parse_duration;
+use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
 use serde_saphyr::Spanned;
 
-use crate::schedule::parse_duration;
-use crate::settings::{
-    AutoLabel, Delay, DummySettings, GoBinarySettings, InputFormat, InputSettings, NetworkSettings,
-    OutputSettings, Progress, Protocol, RunSettings, Scripts, Sharing, Source, TlsSettings,
-    TraceSettings, UdpSettings,
-};
-use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
+use crate::protocols::{Protocol, Run};
 
 /// A configuration file is at most that long.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a configuration file.
-pub fn read(file: &Path) -> Result<RunSettings, ConfigError> {
+pub fn read(file: &Path) -> Result<Run, ConfigError> {
     let error = |reason: String| ConfigError {
         file: file.into(),
         line: 0,
@@ -52,7 +56,7 @@ pub fn read(file: &Path) -> Result<RunSettings, ConfigError> {
 }
 
 /// Understands the text of a configuration; `file` is for messages.
-pub fn parse(text: &str, file: &Path) -> Result<RunSettings, ConfigError> {
+pub fn parse(text: &str, file: &Path) -> Result<Run, ConfigError> {
     let raw: Raw = serde_saphyr::from_str(text).map_err(|error| ConfigError {
         file: file.into(),
         line: error.location().map_or(0, |location| location.line()),
@@ -117,19 +121,22 @@ impl Bad {
     }
 }
 
-fn settings(raw: Raw, text: &str) -> Result<RunSettings, Bad> {
+fn settings(raw: Raw, text: &str) -> Result<Run, Bad> {
     let input = input(&raw)?;
     let script = script::script(&raw, input.sharing)?;
     let workload = workload::workload(&raw.workers, &input, script::is_bounded(&script))?;
     let run = &raw.run;
-    Ok(RunSettings {
+    let settings = RunSettings {
         workload,
-        protocol: protocol(&raw.protocol, raw.output.reqrespfile.is_some())?,
         output: output(&raw.output, &raw.input, text)?,
         script,
         source: Source::File(input),
         threads: run.threads.and_then(NonZeroUsize::new),
         grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
+    };
+    Ok(Run {
+        settings,
+        protocol: protocol(&raw.protocol, raw.output.reqrespfile.is_some())?,
         strict: run.strict,
         progress: match (run.quiet, run.lines) {
             (true, _) => Progress::Quiet,
@@ -226,7 +233,7 @@ fn output(raw: &RawOutput, input: &RawInput, text: &str) -> Result<OutputSetting
 fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
     let network = || -> Result<NetworkSettings, Bad> {
         if let Some(address) = &raw.address {
-            let parsed = crate::nib::address::Address::parse(&address.value);
+            let parsed = encarno_nib::address::Address::parse(&address.value);
             parsed.map_err(|error| Bad::at(address, "protocol.address", error.reason))?;
         }
         let mut source_addresses = Vec::new();

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use encarno::target::{Target, TargetSettings};
+use encarno_target::{Target, TargetSettings};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn command(folder: &Path, arguments: &[&str]) -> Command {

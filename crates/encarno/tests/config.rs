@@ -6,8 +6,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use encarno::config;
-use encarno::schedule::Level;
-use encarno::settings::{Arrivals, InputFormat, Protocol, RunSettings, Sharing, Source, Workload};
+use encarno::protocols::{Protocol, Run};
+use encarno_engine::schedule::Level;
+use encarno_engine::settings::{Arrivals, RunSettings, Source, Workload};
+use encarno_input::{InputFormat, Sharing};
 use proptest::prelude::*;
 
 fn data(name: &str) -> std::path::PathBuf {
@@ -20,14 +22,14 @@ fn go() -> String {
     std::fs::read_to_string(data("go.yml")).expect("there")
 }
 
-fn parse(text: &str) -> Result<RunSettings, String> {
+fn parse(text: &str) -> Result<Run, String> {
     config::parse(text, Path::new("test.yml")).map_err(|error| error.to_string())
 }
 
 #[test]
 fn a_go_configuration() {
     let settings = config::read(&data("go.yml")).expect("it is right");
-    let Source::File(input) = &settings.source else {
+    let Source::File(input) = &settings.settings.source else {
         panic!("a file")
     };
     assert_eq!(input.file, Path::new("payload.enc-go"));
@@ -37,21 +39,24 @@ fn a_go_configuration() {
     );
     assert_eq!(input.values["name"], "text");
     assert_eq!(input.values["number"], "5");
-    let trace = settings.output.trace.expect("a trace");
+    let trace = settings.settings.output.trace.expect("a trace");
     assert_eq!(
         (trace.file.as_path(), trace.level, trace.secrets),
         (Path::new("trace.txt"), 500, false)
     );
-    let binary = settings.output.go_binary.expect("a binary file");
+    let binary = settings.settings.output.go_binary.expect("a binary file");
     assert_eq!(
         (binary.file.as_path(), binary.strings_file.as_path()),
         (Path::new("results.bin"), Path::new("results.ostr"))
     );
     assert_eq!(
-        (settings.output.ldjson, settings.output.native),
+        (
+            settings.settings.output.ldjson,
+            settings.settings.output.native
+        ),
         (None, None)
     );
-    let Workload::Open(open) = &settings.workload else {
+    let Workload::Open(open) = &settings.settings.workload else {
         panic!("open")
     };
     assert_eq!((open.workers_start, open.workers_max), (2, 50));
@@ -79,14 +84,14 @@ fn a_go_configuration() {
 fn defaults_and_closed() {
     let text = "{input: {payloadfile: a, iterationlimit: 3, enableregexes: true}, workers: {mode: closed, maxworkers: 4}, protocol: {driver: dummy}}";
     let settings = parse(text).expect("it is right");
-    let Source::File(input) = &settings.source else {
+    let Source::File(input) = &settings.settings.source else {
         panic!("a file")
     };
     assert_eq!(
         (input.passes.map(|passes| passes.get()), input.sharing),
         (Some(3), Sharing::PerWorker)
     );
-    let Workload::Closed(closed) = &settings.workload else {
+    let Workload::Closed(closed) = &settings.settings.workload else {
         panic!("closed")
     };
     assert_eq!(
@@ -105,19 +110,19 @@ protocol: {driver: https, address: 'https://[::1]:8443/', tlsconf: {cafile: ca.p
 run: {threads: 2, grace: 3s, strict: true, quiet: true}
 ";
     let settings = parse(text).expect("it is right");
-    let Source::File(input) = &settings.source else {
+    let Source::File(input) = &settings.settings.source else {
         panic!("a file")
     };
     assert_eq!(
         (input.format, input.bad_max, &*input.host),
         (Some(InputFormat::Stpd), 0, "[::1]:8443")
     );
-    assert!(settings.strict && settings.grace == Duration::from_secs(3));
+    assert!(settings.strict && settings.settings.grace == Duration::from_secs(3));
     assert_eq!(
-        settings.output.native.as_deref(),
+        settings.settings.output.native.as_deref(),
         Some(Path::new("run.enc"))
     );
-    let Workload::Open(open) = &settings.workload else {
+    let Workload::Open(open) = &settings.settings.workload else {
         panic!("open")
     };
     assert!(matches!(open.arrivals, Arrivals::Poisson { seed: 4, .. }));

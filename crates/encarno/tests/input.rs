@@ -5,11 +5,9 @@
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 
-use encarno::convert::{self, InputTarget};
-use encarno::hit::{Payload, Record};
-use encarno::input::{self, BadRecord};
-use encarno::settings::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
-use encarno::strings::Strings;
+use encarno::read::convert::{self, InputTarget};
+use encarno_input::{AutoLabel, BadRecord, InputFormat, InputSettings, Scripts, Sharing};
+use encarno_record::{Payload, Record, Strings};
 use proptest::prelude::*;
 
 const FIRST: &[u8] = b"GET /a?x=1 HTTP/1.1\r\nHost: h\r\n\r\n";
@@ -46,7 +44,7 @@ fn bytes_of(payload: &Payload) -> Vec<u8> {
 
 fn read(settings: &InputSettings) -> (InputFormat, Vec<Seen>, Vec<BadRecord>) {
     let strings = Strings::default();
-    let mut input = input::open(settings, &strings).expect("it opens");
+    let mut input = encarno_input::open(settings, &strings).expect("it opens");
     let text = |id| strings.get(id).expect("a text").to_string();
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     for record in input.by_ref() {
@@ -162,7 +160,7 @@ fn scripts_are_kept_or_refused() {
     let (_, good, bad) = read(&settings);
     assert!(good.is_empty() && bad.len() == 1 && bad[0].fatal);
     settings.scripts = Scripts::Keep;
-    let input = input::open(&settings, &Strings::default()).expect("it opens");
+    let input = encarno_input::open(&settings, &Strings::default()).expect("it opens");
     let scripts: Vec<_> = input
         .map(|record| record.expect("a record").script.expect("a script"))
         .collect();
@@ -281,7 +279,7 @@ fn large_payloads_stay_in_the_file() {
             memory_payload_bytes_max: 40,
             ..settings(data(name))
         };
-        let records: Vec<_> = input::open(&settings, &Strings::default())
+        let records: Vec<_> = encarno_input::open(&settings, &Strings::default())
             .expect("it opens")
             .collect();
         let payloads: Vec<_> = records
@@ -458,11 +456,11 @@ fn a_file_without_records_ends_and_says_so() {
         let (_, good, bad) = read(&settings);
         assert!(good.is_empty() && bad.len() == 1 && bad[0].fatal, "{bad:?}");
     }
-    let refused = input::open(&settings(temporary(b"").path().into()), &Strings::default());
+    let refused = encarno_input::open(&settings(temporary(b"").path().into()), &Strings::default());
     assert!(refused.is_err());
     let unknown = temporary(b"what is this\n");
-    let error =
-        input::open(&settings(unknown.path().into()), &Strings::default()).expect_err("not known");
+    let error = encarno_input::open(&settings(unknown.path().into()), &Strings::default())
+        .expect_err("not known");
     assert!(error.to_string().contains("--format"), "{error}");
 }
 
@@ -487,7 +485,7 @@ fn survive(format: Option<InputFormat>, bytes: &[u8]) -> (usize, usize) {
         memory_payload_bytes_max: 64,
         ..settings(file.path().into())
     };
-    let Ok(input) = input::open(&settings, &Strings::default()) else {
+    let Ok(input) = encarno_input::open(&settings, &Strings::default()) else {
         return (0, 0);
     };
     let (mut good, mut bad) = (0, 0);
@@ -610,7 +608,7 @@ fn our_own_format_keeps_scripts_and_large_payloads() {
             scripts: Scripts::Keep,
             ..settings.clone()
         };
-        let input = input::open(&settings, &Strings::default()).expect("it opens");
+        let input = encarno_input::open(&settings, &Strings::default()).expect("it opens");
         input.map(|record| record.expect("good").script).collect()
     };
     assert_eq!(scripts(&settings(to.clone())), scripts(&from));
@@ -683,7 +681,7 @@ fn workers_that_read_for_themselves_share_the_open_file() {
             ..settings(data(name))
         };
         let strings = Strings::default();
-        let mut first = input::open(&settings, &strings).expect("it opens");
+        let mut first = encarno_input::open(&settings, &strings).expect("it opens");
         let mut second = first.again().expect("once more");
         let label =
             |record: Option<Result<Record, BadRecord>>| record.expect("one").expect("good").label;

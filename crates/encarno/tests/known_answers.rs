@@ -8,9 +8,11 @@ mod rig;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use encarno::nib::code;
-use encarno::settings::{Arrivals, Delay, InputSettings, Sharing, Source, Workload};
-use encarno::target::TargetSettings;
+use encarno_engine::settings::{Arrivals, Source, Workload};
+use encarno_input::{InputSettings, Sharing};
+use encarno_nib::delay::Delay;
+use encarno_record::code;
+use encarno_target::TargetSettings;
 use rig::{closed, machine, numbered, open, quantile, run};
 
 const MS: u64 = 1_000_000;
@@ -157,19 +159,19 @@ fn a_stall_shows_in_the_response_times_as_the_drain_model_says() {
             .filter(|hit| (from_ns..to_ns - 200 * MS).contains(&hit.scheduled_ns))
             .collect();
         assert!(stalled.len() > 750, "{}", stalled.len());
-        let sum = |times: fn(&encarno::hit::Hit) -> u64| {
+        let sum = |times: fn(&encarno_record::Hit) -> u64| {
             stalled.iter().map(|hit| times(hit) as f64).sum::<f64>()
         };
         let model: f64 = stalled
             .iter()
             .map(|hit| (to_ns - hit.scheduled_ns) as f64)
             .sum();
-        let off = sum(encarno::hit::Hit::response_ns) / model - 1.0;
+        let off = sum(encarno_record::Hit::response_ns) / model - 1.0;
         assert!(
             off.abs() < 0.03,
             "with {workers} workers the response times are off by {off}"
         );
-        let service_part = sum(encarno::hit::Hit::service_ns) / model;
+        let service_part = sum(encarno_record::Hit::service_ns) / model;
         if workers == 20 {
             // Only those that were under way are slow: the service time alone hides the stall.
             assert!(service_part < 0.1, "{service_part}");
@@ -185,7 +187,7 @@ fn a_stall_shows_in_the_response_times_as_the_drain_model_says() {
 fn poisson_arrivals_pass_anderson_darling() {
     let _machine = machine();
     let mut settings = open("const(2000,5s)", 500);
-    if let Workload::Open(open) = &mut settings.workload {
+    if let Workload::Open(open) = &mut settings.settings.workload {
         open.arrivals = Arrivals::Poisson {
             schedule: "const(2000,5s)".parse().unwrap(),
             seed: 11,
@@ -219,7 +221,7 @@ fn poisson_arrivals_pass_anderson_darling() {
 fn a_hit_that_is_too_late_is_dropped_and_counted() {
     let _machine = machine();
     let mut settings = open("const(1000,1s)", 4);
-    if let Workload::Open(open) = &mut settings.workload {
+    if let Workload::Open(open) = &mut settings.settings.workload {
         open.late_limit = Some(Duration::from_millis(20));
     }
     let target = TargetSettings {
@@ -262,7 +264,7 @@ fn without_a_limit_late_hits_wait_and_their_response_counts_it() {
 fn a_closed_workload_never_has_more_hits_than_workers() {
     let _machine = machine();
     let mut settings = closed(8);
-    if let Workload::Closed(closed) = &mut settings.workload {
+    if let Workload::Closed(closed) = &mut settings.settings.workload {
         closed.workers = "ramp(8,1s) line(8,0,1s)".parse().unwrap();
     }
     let target = TargetSettings {
@@ -316,7 +318,7 @@ fn a_closed_run_sends_each_record_once_however_many_loops() {
 fn with_an_input_per_worker_each_sends_all_of_it_in_order() {
     let _machine = machine();
     let mut settings = closed(5);
-    settings.source = Source::File(InputSettings {
+    settings.settings.source = Source::File(InputSettings {
         sharing: Sharing::PerWorker,
         ..InputSettings::of_file("")
     });
@@ -338,7 +340,7 @@ fn failures_have_their_own_codes() {
     let count = 200;
     let codes = |target: TargetSettings| {
         let mut settings = closed(8);
-        if let encarno::settings::Protocol::Http(network) = &mut settings.protocol {
+        if let encarno::protocols::Protocol::Http(network) = &mut settings.protocol {
             network.timeout = Duration::from_millis(300);
         }
         let account = run(settings, target, Some(numbered(count)));
@@ -414,8 +416,7 @@ fn a_poor_connection_is_refused_by_name() {
         .unwrap()
         .port();
     let mut settings = closed(2);
-    settings.protocol =
-        encarno::settings::Protocol::Http(encarno::settings::NetworkSettings::default());
+    settings.protocol = encarno::protocols::Protocol::Http(encarno_nib::NetworkSettings::default());
     let records =
         format!("http://127.0.0.1:{port}/1 refused\nhttp://no-such-name.invalid/2 unknown\n");
     let account = run(

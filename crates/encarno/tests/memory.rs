@@ -10,12 +10,11 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use encarno::hit::{Hit, Payload};
-use encarno::input;
-use encarno::output;
-use encarno::settings::{InputFormat, InputSettings, OutputSettings};
-use encarno::stats;
-use encarno::strings::Strings;
+use encarno::read::stats;
+use encarno_engine::output;
+use encarno_engine::settings::OutputSettings;
+use encarno_input::{InputFormat, InputSettings};
+use encarno_record::{Hit, Payload, Strings};
 
 const MIB: u64 = 1 << 20;
 
@@ -41,7 +40,7 @@ fn count(file: &Path, format: InputFormat, passes: u64) -> (u64, u64, u64) {
         ..InputSettings::of_file(file)
     };
     let (mut good, mut bytes, mut bad) = (0, 0, 0);
-    for record in input::open(&settings, &Strings::default()).expect("it opens") {
+    for record in encarno_input::open(&settings, &Strings::default()).expect("it opens") {
         match record {
             Ok(record) => {
                 good += 1;

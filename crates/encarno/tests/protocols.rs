@@ -11,12 +11,15 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno::nib::code;
-use encarno::pipeline;
-use encarno::settings::{
-    Delay, DummySettings, InputSettings, NetworkSettings, Protocol, Source, UdpSettings, Workload,
-};
-use encarno::target::{Target, TargetSettings};
+use encarno::protocols::{self, Protocol};
+use encarno_engine::settings::{Source, Workload};
+use encarno_input::InputSettings;
+use encarno_nib::NetworkSettings;
+use encarno_nib::delay::Delay;
+use encarno_nibs::dummy::DummySettings;
+use encarno_nibs::udp::UdpSettings;
+use encarno_record::code;
+use encarno_target::{Target, TargetSettings};
 use rig::{closed, machine, open, run, run_with};
 
 fn udp(answer: bool, timeout: Duration) -> Protocol {
@@ -41,7 +44,7 @@ fn hits_max(number: u64, payload: &'static [u8]) -> Source {
 fn datagrams_are_answered_or_time_out() {
     let _machine = machine();
     let mut settings = closed(4);
-    settings.source = hits_max(400, b"ping 7");
+    settings.settings.source = hits_max(400, b"ping 7");
     settings.protocol = udp(true, Duration::from_millis(200));
     let account = run(
         settings.clone(),
@@ -64,7 +67,7 @@ fn datagrams_are_answered_or_time_out() {
         silent_rate: 1.0,
         ..TargetSettings::default()
     };
-    settings.source = hits_max(8, b"ping 7");
+    settings.settings.source = hits_max(8, b"ping 7");
     let account = run(settings.clone(), silent.clone(), None);
     assert_eq!(account.codes()[&(code::TIMEOUT, 0)], 8);
     assert_eq!(account.target.requests, 8);
@@ -104,7 +107,7 @@ fn the_first_stop_lets_running_hits_end_and_the_second_does_not() {
 fn the_grace_ends_hits_that_would_not_end() {
     let _machine = machine();
     let mut settings = open("const(100,1h)", 500);
-    settings.grace = Duration::from_millis(300);
+    settings.settings.grace = Duration::from_millis(300);
     let started = Instant::now();
     let silent = TargetSettings {
         silent_rate: 1.0,
@@ -132,7 +135,7 @@ fn the_grace_ends_hits_that_would_not_end() {
 fn the_dummy_does_what_its_script_says() {
     let _machine = machine();
     let mut settings = closed(4);
-    settings.source = hits_max(2000, b"");
+    settings.settings.source = hits_max(2000, b"");
     let delay = Delay::Bimodal {
         fast: Duration::from_micros(100),
         slow: Duration::from_millis(5),
@@ -176,7 +179,7 @@ fn a_worker_keeps_a_connection_to_each_address() {
         .map(|i| format!("http://{}/{i} {i}\n", targets[i % 3].address()))
         .collect();
     let mut settings = closed(2);
-    settings.threads = NonZeroUsize::new(1);
+    settings.settings.threads = NonZeroUsize::new(1);
     let account = run(
         settings,
         TargetSettings::default(),
@@ -196,8 +199,8 @@ fn source_addresses_are_taken_in_turn() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut settings = closed(4);
-    settings.source = hits_max(4, b"GET / HTTP/1.1\r\n\r\n");
-    settings.threads = NonZeroUsize::new(1);
+    settings.settings.source = hits_max(4, b"GET / HTTP/1.1\r\n\r\n");
+    settings.settings.threads = NonZeroUsize::new(1);
     settings.protocol = Protocol::Http(NetworkSettings {
         address: Some(format!("http://{address}")),
         source_addresses: vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()],
@@ -215,7 +218,7 @@ fn source_addresses_are_taken_in_turn() {
         sources.sort();
         sources
     });
-    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    let summary = protocols::run(&settings, |_| {}).unwrap();
     assert_eq!(
         (summary.totals.done, summary.totals.failed),
         (4, 0),
@@ -244,13 +247,13 @@ fn a_unix_socket_is_an_address_too() {
         }
     });
     let mut settings = closed(1);
-    settings.source = hits_max(50, b"HEAD / HTTP/1.1\r\n\r\n");
+    settings.settings.source = hits_max(50, b"HEAD / HTTP/1.1\r\n\r\n");
     let address = Some(format!("http+unix://{}", path.display()));
     settings.protocol = Protocol::Http(NetworkSettings {
         address,
         ..NetworkSettings::default()
     });
-    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    let summary = protocols::run(&settings, |_| {}).unwrap();
     assert_eq!(
         (summary.totals.done, summary.totals.failed),
         (50, 0),
@@ -272,7 +275,7 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
     let end = (records.metadata().unwrap().len() as usize + body_bytes) as u64;
     records.set_len(end).unwrap();
     let target = Target::start(TargetSettings::default()).unwrap();
-    settings.source = Source::File(InputSettings {
+    settings.settings.source = Source::File(InputSettings {
         passes: std::num::NonZeroU64::new(2),
         ..InputSettings::of_file(file)
     });
@@ -281,7 +284,7 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
         address,
         ..NetworkSettings::default()
     });
-    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    let summary = protocols::run(&settings, |_| {}).unwrap();
     assert_eq!(
         (summary.totals.done, summary.totals.failed),
         (2, 0),
@@ -302,7 +305,7 @@ fn settings_that_cannot_work_fail_at_the_start_and_say_why() {
         address: Some("http://no-such-name.invalid/".to_owned()),
         ..NetworkSettings::default()
     });
-    let error = pipeline::run(&settings, |_| {}).unwrap_err().to_string();
+    let error = protocols::run(&settings, |_| {}).unwrap_err().to_string();
     assert!(error.contains("no-such-name.invalid"), "{error}");
 
     let mut settings = closed(100_000_000);
@@ -310,13 +313,13 @@ fn settings_that_cannot_work_fail_at_the_start_and_say_why() {
         address: Some("http://127.0.0.1:1".to_owned()),
         ..NetworkSettings::default()
     });
-    let error = pipeline::run(&settings, |_| {}).unwrap_err().to_string();
+    let error = protocols::run(&settings, |_| {}).unwrap_err().to_string();
     assert!(error.contains("file descriptors"), "{error}");
 
     let mut settings = open("const(1,1s)", 1);
-    if let Workload::Open(open) = &mut settings.workload {
-        open.arrivals = encarno::settings::Arrivals::Recorded;
+    if let Workload::Open(open) = &mut settings.settings.workload {
+        open.arrivals = encarno_engine::settings::Arrivals::Recorded;
     }
-    let error = pipeline::run(&settings, |_| {}).unwrap_err().to_string();
+    let error = protocols::run(&settings, |_| {}).unwrap_err().to_string();
     assert!(error.contains("stpd"), "{error}");
 }

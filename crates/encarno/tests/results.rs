@@ -4,14 +4,14 @@
 
 use std::path::{Path, PathBuf};
 
-use encarno::convert::{self, ResultFormat};
-use encarno::hit::Hit;
-use encarno::output;
-use encarno::results::HIT_BYTES;
-use encarno::settings::{GoBinarySettings, InputSettings, OutputSettings, TraceSettings};
-use encarno::show;
-use encarno::stats;
-use encarno::strings::{StringId, Strings};
+use encarno::read::convert::{self, ResultFormat};
+use encarno::read::{show, stats};
+use encarno_engine::output;
+use encarno_engine::settings::OutputSettings;
+use encarno_input::InputSettings;
+use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::results::HIT_BYTES;
+use encarno_record::{Hit, StringId, Strings};
 use proptest::prelude::*;
 
 const STARTED_UNIX_NS: u64 = 1_700_000_000_123_000_000;
@@ -337,7 +337,7 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
     assert!(hits == 4 && file.summary.is_whole());
 
     // Where each block ends, and the hits in it.
-    let mut frames = encarno::frame::FrameReader::new(&whole[8..]);
+    let mut frames = encarno_record::frame::FrameReader::new(&whole[8..]);
     let mut ends = Vec::new();
     while let Some(frame) = frames.next_frame().expect("slices don't fail") {
         let hits = if frame.kind == 3 {
@@ -416,7 +416,7 @@ proptest! {
         prop_assert_eq!(reader.started_unix_ns(), STARTED_UNIX_NS);
         let mut found = Vec::new();
         while let Some(block) = reader.next_block().expect("readable") {
-            if let encarno::results::Block::Hits(hits) = block {
+            if let encarno_record::results::Block::Hits(hits) = block {
                 found.extend(hits.iter());
             }
         }

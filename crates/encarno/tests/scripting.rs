@@ -9,10 +9,9 @@ mod site;
 use std::collections::{BTreeMap, HashSet};
 use std::path::Path;
 
-use encarno::hit::Hit;
-use encarno::nib::code;
-use encarno::progress::Summary;
-use encarno::{config, pipeline};
+use encarno::{config, protocols};
+use encarno_engine::progress::Summary;
+use encarno_record::{Hit, code};
 use rig::{machine, read_results};
 use serde_json::{Value, json};
 use site::Site;
@@ -37,7 +36,7 @@ fn labelled(label: &str, target: &str) -> Vec<u8> {
 struct Account {
     summary: Summary,
     hits: Vec<Hit>,
-    texts: std::collections::HashMap<encarno::strings::StringId, String>,
+    texts: std::collections::HashMap<encarno_record::StringId, String>,
 }
 
 impl Account {
@@ -93,7 +92,7 @@ fn flow_in(
     let text = yaml(folder.path(), site, sections);
     let settings =
         config::parse(&text, Path::new("flow.yml")).map_err(|error| error.to_string())?;
-    let summary = pipeline::run(&settings, |_| {}).map_err(|error| error.to_string())?;
+    let summary = protocols::run(&settings, |_| {}).map_err(|error| error.to_string())?;
     let (hits, texts) = read_results(&folder.path().join("run.enc"));
     Ok(Account {
         summary,
@@ -843,7 +842,7 @@ fn the_go_tools_configuration_runs_as_it_is() {
         folder.path().display()
     );
     let settings = config::parse(&text, Path::new("go.yml")).unwrap();
-    let summary = pipeline::run(&settings, |_| {}).unwrap();
+    let summary = protocols::run(&settings, |_| {}).unwrap();
     assert_eq!((summary.totals.done, summary.totals.refused), (8, 4));
     assert!(summary.elapsed_ns < 8_000_000_000, "it ends with its input");
     let targets: Vec<_> = site.asked().into_iter().map(|asked| asked.target).collect();

@@ -10,12 +10,11 @@ use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use encarno::convert::{self, ResultFormat};
-use encarno::frame::RESULT_MAGIC;
-use encarno::hit::Hit;
-use encarno::results::{self, ResultSummary};
-use encarno::strings::StringId;
-use encarno::tail::{TailEnd, TailSettings, tail};
+use encarno::read::convert::{self, ResultFormat};
+use encarno::read::tail::{TailEnd, TailSettings, tail};
+use encarno_record::frame::RESULT_MAGIC;
+use encarno_record::results::{self, ResultSummary};
+use encarno_record::{Hit, StringId};
 use rustix::process::Pid;
 
 const STARTED_UNIX_NS: u64 = 1_700_000_000_000_000_000;

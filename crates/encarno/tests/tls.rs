@@ -11,8 +11,9 @@ use std::sync::Arc;
 use std::thread;
 
 use bytes::Bytes;
-use encarno::pipeline;
-use encarno::settings::{NetworkSettings, Protocol, Source, TlsSettings};
+use encarno::protocols::{self, Protocol};
+use encarno_engine::settings::Source;
+use encarno_nib::{NetworkSettings, TlsSettings};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rig::{closed, machine};
 use rustls::RootCertStore;
@@ -64,7 +65,7 @@ fn parameters() -> CertificateParams {
 /// Done and failed of twenty hits.
 fn hits(port: u16, tls: TlsSettings) -> (u64, u64) {
     let mut settings = closed(2);
-    settings.source = Source::Request {
+    settings.settings.source = Source::Request {
         payload: Bytes::from_static(b"GET / HTTP/1.1\r\nHost: target.test\r\n\r\n"),
         label: String::new(),
         hits_max: Some(20),
@@ -74,7 +75,7 @@ fn hits(port: u16, tls: TlsSettings) -> (u64, u64) {
         tls,
         ..NetworkSettings::default()
     });
-    let totals = pipeline::run(&settings, |_| {}).unwrap().totals;
+    let totals = protocols::run(&settings, |_| {}).unwrap().totals;
     (totals.done, totals.failed)
 }
 
@@ -194,7 +195,7 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
             tls,
             ..NetworkSettings::default()
         });
-        pipeline::run(&settings, |_| {}).unwrap_err().to_string()
+        protocols::run(&settings, |_| {}).unwrap_err().to_string()
     };
     let half = TlsSettings {
         key_file: None,

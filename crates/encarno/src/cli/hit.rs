@@ -9,15 +9,23 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
+use encarno_engine::progress::Progress;
+use encarno_engine::schedule::{Level, Schedule};
+use encarno_engine::settings::{
+    Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
+    Workload,
+};
+use encarno_input::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
+use encarno_nib::address::Address;
+use encarno_nib::delay::Delay;
+use encarno_nib::{NetworkSettings, TlsSettings};
+use encarno_nibs::dummy::DummySettings;
+use encarno_nibs::udp::UdpSettings;
+use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::parse_duration;
 
 use super::Failure;
-use crate::nib::address::Address;
-use crate::schedule::{Level, Schedule, parse_duration};
-use crate::settings::{
-    Arrivals, AutoLabel, ClosedSettings, Delay, DummySettings, GoBinarySettings, InputFormat,
-    InputSettings, NetworkSettings, OpenSettings, OutputSettings, Progress, Protocol, RunSettings,
-    ScriptSettings, Scripts, Sharing, Source, TlsSettings, TraceSettings, UdpSettings, Workload,
-};
+use crate::protocols::{Protocol, Run};
 
 /// What `encarno hit` understands.
 #[derive(Debug, Args)]
@@ -179,12 +187,11 @@ enum ArrivalsArgument {
 
 impl HitArguments {
     /// Checks what the flags say together.
-    pub(super) fn settings(&self) -> Result<RunSettings, Failure> {
+    pub(super) fn settings(&self) -> Result<Run, Failure> {
         let protocol = self.protocol()?;
-        Ok(RunSettings {
+        let settings = RunSettings {
             source: self.source(&protocol)?,
             workload: self.workload()?,
-            protocol,
             script: ScriptSettings {
                 seed: self.seed,
                 ..ScriptSettings::default()
@@ -192,6 +199,10 @@ impl HitArguments {
             output: self.output_settings(),
             threads: self.threads,
             grace: self.grace,
+        };
+        Ok(Run {
+            settings,
+            protocol,
             strict: self.strict,
             progress: match (self.quiet, self.lines) {
                 (true, _) => Progress::Quiet,
@@ -254,7 +265,7 @@ impl HitArguments {
             format: self.format,
             ..InputSettings::of_file(file)
         };
-        matches!(crate::input::format_of(&settings), Ok(InputFormat::Stpd))
+        matches!(encarno_input::format_of(&settings), Ok(InputFormat::Stpd))
     }
 
     fn protocol(&self) -> Result<Protocol, Failure> {

@@ -4,13 +4,13 @@ use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 
 use clap::Args;
+use encarno_input::{InputFormat, InputSettings};
 
 use super::{Failure, complain};
-use crate::convert::{self, Converted, InputTarget, ResultFormat};
-use crate::error::exit;
-use crate::settings::{InputFormat, InputSettings};
-use crate::show::{self, FileKind, ShowError};
-use crate::stats;
+use crate::exit;
+use crate::read::convert::{self, Converted, InputTarget, ResultFormat};
+use crate::read::show::{self, FileKind, ShowError};
+use crate::read::stats;
 
 /// What `encarno stats` understands.
 #[derive(Debug, Args)]

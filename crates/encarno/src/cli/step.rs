@@ -6,13 +6,12 @@ use std::num::NonZeroU64;
 use std::path::PathBuf;
 
 use clap::Args;
+use encarno_engine::schedule::{HitInstants, Randomness, Schedule, write_stpd};
+use encarno_input::{InputFormat, InputSettings};
+use encarno_record::Strings;
 
 use super::Failure;
-use crate::error::exit;
-use crate::input;
-use crate::schedule::{HitInstants, Randomness, Schedule, write_stpd};
-use crate::settings::{InputFormat, InputSettings};
-use crate::strings::Strings;
+use crate::exit;
 
 /// What `encarno step` understands.
 #[derive(Debug, Args)]
@@ -48,7 +47,7 @@ impl StepArguments {
             ..InputSettings::of_file(&self.input)
         };
         let strings = Strings::default();
-        let records = input::open(&settings, &strings).map_err(Failure::setup)?;
+        let records = encarno_input::open(&settings, &strings).map_err(Failure::setup)?;
         let records = records.map(|record| {
             record.map(|record| {
                 let label = strings.get(record.label).unwrap_or_default();

@@ -10,9 +10,9 @@ use rustix::process::Pid;
 
 use super::hit::duration;
 use super::{Failure, complain};
-use crate::convert::ResultFormat;
-use crate::error::exit;
-use crate::tail::{self, TailEnd, TailSettings};
+use crate::exit;
+use crate::read::convert::ResultFormat;
+use crate::read::tail::{self, TailEnd, TailSettings};
 
 /// What `encarno tail` understands.
 #[derive(Debug, Args)]

@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use encarno_nib::delay::Delay;
+use encarno_target::{Target, TargetSettings};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Failure;
 use super::hit::duration;
-use crate::error::exit;
-use crate::settings::Delay;
-use crate::target::{Target, TargetSettings};
+use crate::exit;
 
 /// What `encarno target` understands.
 #[derive(Debug, Args)]

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use encarno_record::script::{JsonAssert, JsonExtract};
 use serde::Deserialize;
 use serde_saphyr::Spanned;
-
-use crate::script::{JsonAssert, JsonExtract};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]

@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use encarno_engine::script::Compiler;
+use encarno_engine::settings::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
+use encarno_input::Sharing;
+use encarno_record::script::{Assert, Script};
+
 use super::Bad;
 use super::raw::{Raw, RawData, RawRule};
-use crate::script::{Assert, Compiler, Script};
-use crate::settings::{DataOrder, DataSettings, RuleSettings, ScriptSettings, Sharing};
 
 pub(super) fn script(raw: &Raw, sharing: Sharing) -> Result<ScriptSettings, Bad> {
     let data = raw.workers.data.iter().map(data);

@@ -1,12 +1,11 @@
 //! The `workers` section: when hits start.
 
+use encarno_engine::schedule::{Level, Piece, Schedule};
+use encarno_engine::settings::{Arrivals, ClosedSettings, OpenSettings, Workload};
+use encarno_input::{InputFormat, InputSettings, format_of};
+
 use super::raw::{RawLevel, RawWorkers};
 use super::{Bad, duration};
-use crate::input::format_of;
-use crate::schedule::{Level, Piece, Schedule};
-use crate::settings::{
-    Arrivals, ClosedSettings, InputFormat, InputSettings, OpenSettings, Workload,
-};
 
 /// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
 const WORKERS_MAX: usize = 10_000;
@@ -111,7 +110,7 @@ fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, Bad> {
             let schedule = text.value.parse();
             schedule
                 .map(Some)
-                .map_err(|error: crate::schedule::ScheduleError| {
+                .map_err(|error: encarno_engine::schedule::ScheduleError| {
                     Bad::at(text, "workers.schedule", error.to_string())
                 })
         }

@@ -9,18 +9,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use encarno::hit::Hit;
-use encarno::pipeline;
-use encarno::progress::Summary;
-use encarno::results::Block;
-use encarno::schedule::{Level, Schedule};
-use encarno::settings::{
-    Arrivals, ClosedSettings, InputFormat, InputSettings, NetworkSettings, OpenSettings,
-    OutputSettings, Progress, Protocol, RunSettings, ScriptSettings, Sharing, Source, Workload,
+use encarno::protocols::{self, Protocol, Run};
+use encarno::read::stats;
+use encarno_engine::progress::{Progress, Summary};
+use encarno_engine::schedule::{Level, Schedule};
+use encarno_engine::settings::{
+    Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
+    Workload,
 };
-use encarno::stats;
-use encarno::strings::StringId;
-use encarno::target::{LogEntry, Target, TargetSettings, TargetSummary, read_log};
+use encarno_input::{InputFormat, InputSettings, Sharing};
+use encarno_nib::NetworkSettings;
+use encarno_record::results::Block;
+use encarno_record::{Hit, StringId};
+use encarno_target::{LogEntry, Target, TargetSettings, TargetSummary, read_log};
 
 /// One run at a time: they would only measure each other.
 pub fn machine() -> MutexGuard<'static, ()> {
@@ -64,7 +65,7 @@ impl Account {
 }
 
 /// An open workload over HTTP.
-pub fn open(schedule: &str, workers_max: usize) -> RunSettings {
+pub fn open(schedule: &str, workers_max: usize) -> Run {
     let open = OpenSettings {
         arrivals: Arrivals::Uniform(schedule.parse().unwrap()),
         workers_start: 0,
@@ -77,7 +78,7 @@ pub fn open(schedule: &str, workers_max: usize) -> RunSettings {
 }
 
 /// A closed workload over HTTP.
-pub fn closed(workers: u32) -> RunSettings {
+pub fn closed(workers: u32) -> Run {
     let workers = Schedule::constant(Level::whole(workers), 0);
     settings(Workload::Closed(ClosedSettings {
         workers,
@@ -85,19 +86,22 @@ pub fn closed(workers: u32) -> RunSettings {
     }))
 }
 
-fn settings(workload: Workload) -> RunSettings {
-    RunSettings {
+fn settings(workload: Workload) -> Run {
+    let settings = RunSettings {
         source: Source::Request {
             payload: Bytes::new(),
             label: String::new(),
             hits_max: None,
         },
         workload,
-        protocol: Protocol::Http(NetworkSettings::default()),
         script: ScriptSettings::default(),
         output: OutputSettings::default(),
         threads: NonZeroUsize::new(2),
         grace: Duration::from_secs(5),
+    };
+    Run {
+        settings,
+        protocol: Protocol::Http(NetworkSettings::default()),
         strict: false,
         progress: Progress::Quiet,
     }
@@ -112,16 +116,16 @@ pub fn numbered(count: u64) -> Vec<u8> {
 }
 
 /// Runs against a target of its own.
-pub fn run(settings: RunSettings, target: TargetSettings, records: Option<Vec<u8>>) -> Account {
+pub fn run(settings: Run, target: TargetSettings, records: Option<Vec<u8>>) -> Account {
     run_with(settings, target, records, |_| {})
 }
 
 /// The same, with a hand on the run's control.
 pub fn run_with(
-    mut settings: RunSettings,
+    mut settings: Run,
     target: TargetSettings,
     records: Option<Vec<u8>>,
-    stop: impl FnOnce(std::sync::Arc<encarno::workers::Control>),
+    stop: impl FnOnce(std::sync::Arc<encarno_engine::workers::Control>),
 ) -> Account {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| -> PathBuf { directory.path().join(name) };
@@ -140,18 +144,18 @@ pub fn run_with(
     }
     if let Some(records) = records {
         std::fs::write(path("records"), records).unwrap();
-        let sharing = match &settings.source {
+        let sharing = match &settings.settings.source {
             Source::File(input) => input.sharing,
             Source::Request { .. } => Sharing::Shared,
         };
-        settings.source = Source::File(InputSettings {
+        settings.settings.source = Source::File(InputSettings {
             sharing,
             format: Some(InputFormat::Uri),
             passes: std::num::NonZeroU64::new(1),
             host: "target".to_owned(),
             ..InputSettings::of_file(path("records"))
         });
-    } else if let Source::Request { payload, .. } = &mut settings.source
+    } else if let Source::Request { payload, .. } = &mut settings.settings.source
         && payload.is_empty()
     {
         *payload = Bytes::from_static(if udp {
@@ -160,8 +164,8 @@ pub fn run_with(
             b"GET / HTTP/1.1\r\nHost: target\r\n\r\n"
         });
     }
-    settings.output.native = Some(path("run.enc"));
-    let summary = pipeline::run(&settings, stop).unwrap();
+    settings.settings.output.native = Some(path("run.enc"));
+    let summary = protocols::run(&settings, stop).unwrap();
     let target = target.stop().unwrap();
     let (hits, texts) = read_results(&path("run.enc"));
     let totals = summary.totals;

@@ -1,0 +1,11 @@
+//! What commands say about files: those that runs wrote, and those they read.
+//!
+//! - [`stats`]: sums of a result file
+//! - [`show`]: files for people to read
+//! - [`convert`]: files to other formats
+//! - [`tail`]: a result file while it grows
+
+pub mod convert;
+pub mod show;
+pub mod stats;
+pub mod tail;

@@ -1,0 +1,258 @@
+//! `encarno convert`: results to other formats, and inputs to our own or to
+//! Go-encarno's.
+
+mod go_payload;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use encarno_input::native::NativeInputWriter;
+use encarno_input::{BadRecord, InputError, InputSettings, Scripts};
+use encarno_record::formats::{
+    CsvSink, GoBinarySettings, GoBinarySink, LdjsonSink, OutputError, PhoutSink, SecondsSink, Sink,
+    Texts,
+};
+use encarno_record::results::{Block, ResultSummary};
+use encarno_record::{Hit, Payload, Record, Strings};
+use go_payload::GoPayloadWriter;
+
+use crate::read::stats::{self, FileError};
+
+/// Hits are handed to a sink in portions of that many.
+const PORTION: usize = 8192;
+
+/// What results become.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ResultFormat {
+    /// Go-encarno's binary records; their strings go to a file beside them
+    /// that ends in `.ostr`.
+    GoBinary,
+    /// Go-encarno's LDJSON.
+    Ldjson,
+    /// CSV with all that a hit has.
+    Csv,
+    /// phout.
+    Phout,
+    /// Sums by second, as JSON lines.
+    Seconds,
+    /// Parquet, with the columns of the CSV.
+    #[cfg(feature = "parquet")]
+    Parquet,
+}
+
+impl ResultFormat {
+    /// The format that a file's name stands for.
+    pub fn of_name(path: &Path) -> Option<Self> {
+        Self::of_text(path.extension()?.to_str()?)
+    }
+
+    /// The format of that name.
+    pub fn of_text(name: &str) -> Option<Self> {
+        Some(match name {
+            "bin" | "go" | "go-binary" => Self::GoBinary,
+            "ldjson" | "jsonl" | "ndjson" => Self::Ldjson,
+            "csv" => Self::Csv,
+            "phout" => Self::Phout,
+            "seconds" => Self::Seconds,
+            #[cfg(feature = "parquet")]
+            "parquet" => Self::Parquet,
+            _ => return None,
+        })
+    }
+}
+
+/// What an input becomes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputTarget {
+    /// Our own format.
+    Native,
+    /// Go-encarno's payload file, with its texts in it.
+    GoPayload,
+}
+
+/// Why a file can't be converted.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// A result file that can't be read.
+    #[error(transparent)]
+    Results(#[from] FileError),
+    /// An input file that can't be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// Too many broken records.
+    #[error("{0}")]
+    Bad(BadRecord),
+    /// A file that can't be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+}
+
+/// What was converted, and what wasn't.
+#[derive(Clone, Debug, Default)]
+pub struct Converted {
+    /// Hits or records.
+    pub count: u64,
+    /// Results: what was read and lost.
+    pub results: Option<ResultSummary>,
+    /// Input: broken records, the first ones of them.
+    pub bad: Vec<BadRecord>,
+    /// Input: how many were broken.
+    pub bad_count: u64,
+    /// Input: how many were left out by choice.
+    pub skipped: u64,
+    /// What a reader of the new file must know.
+    pub warning: Option<String>,
+}
+
+/// Converts a native result file.
+pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted, ConvertError> {
+    let mut reader = stats::open(from)?;
+    let mut sink = create_sink(to, format, reader.started_unix_ns())?;
+    let mut texts = Texts::default();
+    let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
+    loop {
+        match reader.next_block() {
+            Ok(Some(Block::Strings(block))) => {
+                block.iter().for_each(|(id, text)| texts.insert(id, &text))
+            }
+            Ok(Some(Block::Hits(hits))) => {
+                for hit in hits.iter() {
+                    portion.push(hit);
+                    if portion.len() == PORTION {
+                        sink.hits(&portion, &mut texts)?;
+                        portion.clear();
+                    }
+                }
+            }
+            Ok(Some(Block::End)) => {}
+            Ok(None) => break,
+            Err(source) => {
+                return Err(FileError {
+                    path: from.into(),
+                    source: source.into(),
+                }
+                .into());
+            }
+        }
+    }
+    sink.hits(&portion, &mut texts)?;
+    let summary = reader.summary();
+    sink.finish(summary.hits_lost)?;
+    let warning = sink.warning();
+    Ok(Converted {
+        count: summary.hits,
+        results: Some(summary),
+        warning,
+        ..Converted::default()
+    })
+}
+
+/// A file of that format; `started_unix_ns` is the wall clock at the run's start.
+pub(crate) fn create_sink(
+    to: &Path,
+    format: ResultFormat,
+    started_unix_ns: u64,
+) -> Result<Box<dyn Sink>, OutputError> {
+    Ok(match format {
+        ResultFormat::GoBinary => {
+            let strings_file = to.with_extension("ostr");
+            let settings = GoBinarySettings {
+                file: to.into(),
+                strings_file,
+                input_strings_file: None,
+            };
+            Box::new(GoBinarySink::create(&settings, started_unix_ns)?)
+        }
+        ResultFormat::Ldjson => Box::new(LdjsonSink::create(to, started_unix_ns)?),
+        ResultFormat::Csv => Box::new(CsvSink::create(to, started_unix_ns)?),
+        ResultFormat::Phout => Box::new(PhoutSink::create(to, started_unix_ns)?),
+        ResultFormat::Seconds => Box::new(SecondsSink::create(to, started_unix_ns)?),
+        #[cfg(feature = "parquet")]
+        ResultFormat::Parquet => Box::new(encarno_record::formats::ParquetSink::create(
+            to,
+            started_unix_ns,
+        )?),
+    })
+}
+
+/// Converts an input of any format. It is read once, with its scripts;
+/// `settings` say how (format, headers, labels, …).
+pub fn input(
+    settings: &InputSettings,
+    to: &Path,
+    target: InputTarget,
+) -> Result<Converted, ConvertError> {
+    let settings = InputSettings {
+        passes: std::num::NonZeroU64::new(1),
+        scripts: Scripts::Keep,
+        ..settings.clone()
+    };
+    let strings = Strings::default();
+    let mut input = encarno_input::open(&settings, &strings)?;
+    let path: PathBuf = to.into();
+    let error = |operation| {
+        let path = path.clone();
+        move |source: io::Error| OutputError {
+            operation,
+            path,
+            source,
+        }
+    };
+    let mut writer = match target {
+        InputTarget::Native => Writer::Native(Box::new(
+            NativeInputWriter::create(to, &strings).map_err(error("create"))?,
+        )),
+        InputTarget::GoPayload => {
+            Writer::GoPayload(GoPayloadWriter::create(to, &strings).map_err(error("create"))?)
+        }
+    };
+    let mut converted = Converted::default();
+    let mut without_host = 0;
+    for record in input.by_ref() {
+        match record {
+            Ok(record) => {
+                converted.count += 1;
+                without_host += u64::from(has_empty_host(&record));
+                match &mut writer {
+                    Writer::Native(writer) => writer.write(&record),
+                    Writer::GoPayload(writer) => writer.write(&record),
+                }
+                .map_err(error("write"))?;
+            }
+            Err(bad) if bad.fatal => return Err(ConvertError::Bad(bad)),
+            Err(bad) => {
+                converted.bad_count += 1;
+                if converted.bad.len() < 10 {
+                    converted.bad.push(bad);
+                }
+            }
+        }
+    }
+    converted.skipped = input.skipped();
+    match writer {
+        Writer::Native(writer) => writer.finish(),
+        Writer::GoPayload(writer) => {
+            converted.warning = writer.warning();
+            writer.finish()
+        }
+    }
+    .map_err(error("write"))?;
+    if without_host > 0 {
+        converted.warning.get_or_insert(format!(
+            "{without_host} requests have an empty Host header, for the file doesn't say it: give --host"
+        ));
+    }
+    Ok(converted)
+}
+
+fn has_empty_host(record: &Record) -> bool {
+    match &record.payload {
+        Payload::Memory(bytes) => memchr::memmem::find(bytes, b"\r\nHost: \r\n").is_some(),
+        Payload::File { .. } => false,
+    }
+}
+
+enum Writer {
+    Native(Box<NativeInputWriter>),
+    GoPayload(GoPayloadWriter),
+}

@@ -1,0 +1,234 @@
+//! `encarno show`: a result file or an input file, for people to read.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use encarno_input::{InputError, InputSettings, Scripts};
+use encarno_record::formats::Texts;
+use encarno_record::frame::{INPUT_MAGIC, RESULT_MAGIC};
+use encarno_record::results::Block;
+use encarno_record::{Hit, Payload, Record, Strings};
+
+use crate::read::stats::{self, FileError};
+
+/// Bytes of a payload that are shown, unless all are wanted.
+const SHOWN_BYTES: usize = 2000;
+
+/// Why a file isn't shown.
+#[derive(Debug, thiserror::Error)]
+pub enum ShowError {
+    /// A result file that can't be read.
+    #[error(transparent)]
+    Results(#[from] FileError),
+    /// An input file that can't be read.
+    #[error(transparent)]
+    Input(#[from] InputError),
+    /// The output, or opening the file.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+}
+
+/// What kind a file is, by its first bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A native result file.
+    Results,
+    /// A native input file.
+    NativeInput,
+    /// Anything else: ammo of one of the formats, perhaps.
+    Other,
+}
+
+/// Looks at a file's first bytes.
+pub fn kind_of(path: &Path) -> io::Result<FileKind> {
+    let mut magic = [0; RESULT_MAGIC.len()];
+    let file = File::open(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))?;
+    let mut read = 0;
+    let mut file = file.take(magic.len() as u64);
+    while read < magic.len() {
+        match file.read(&mut magic[read..])? {
+            0 => break,
+            bytes => read += bytes,
+        }
+    }
+    Ok(match magic {
+        RESULT_MAGIC => FileKind::Results,
+        INPUT_MAGIC => FileKind::NativeInput,
+        _ => FileKind::Other,
+    })
+}
+
+/// Shows a file: hits a line each, or records with their payloads. The settings
+/// say how an input is to be read; `all` shows payloads whole.
+pub fn show(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
+    match kind_of(&settings.file)? {
+        FileKind::Results => show_results(&settings.file, out),
+        _ => show_input(settings, all, out),
+    }
+}
+
+fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
+    let mut reader = stats::open(path)?;
+    writeln!(
+        out,
+        "# started {} (unix seconds)",
+        seconds(reader.started_unix_ns())
+    )?;
+    for line in reader.settings_text().lines() {
+        writeln!(out, "# {}", stats::printable(line))?;
+    }
+    writeln!(
+        out,
+        "#{:>13} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>5} {:>5} {:>9} {:>9} {:>6} label error",
+        "scheduled_s",
+        "lag_us",
+        "connect_us",
+        "send_us",
+        "first_us",
+        "read_us",
+        "response_us",
+        "net",
+        "proto",
+        "sent",
+        "received",
+        "worker"
+    )?;
+    let mut texts = Texts::default();
+    loop {
+        match reader.next_block() {
+            Ok(Some(Block::Strings(block))) => {
+                block.iter().for_each(|(id, text)| texts.insert(id, &text))
+            }
+            Ok(Some(Block::Hits(hits))) => {
+                for hit in hits.iter() {
+                    show_hit(&hit, &mut texts, out)?;
+                }
+            }
+            Ok(Some(Block::End)) => {}
+            Ok(None) => break,
+            Err(source) => {
+                return Err(FileError {
+                    path: path.into(),
+                    source: source.into(),
+                }
+                .into());
+            }
+        }
+    }
+    writeln!(out, "# {}", reader.summary())?;
+    Ok(())
+}
+
+fn show_hit(hit: &Hit, texts: &mut Texts, out: &mut dyn Write) -> io::Result<()> {
+    let [connect, send, first, read] = hit.phases_ns().map(us);
+    writeln!(
+        out,
+        "{:>14} {:>11} {connect:>11} {send:>11} {first:>11} {read:>11} {:>11} {:>5} {:>5} {:>9} {:>9} {:>6} {} {}",
+        seconds(hit.scheduled_ns),
+        us(hit.lag_ns()),
+        us(hit.response_ns()),
+        hit.net_code,
+        hit.protocol_code,
+        hit.sent_bytes,
+        hit.received_bytes,
+        hit.worker,
+        match &*stats::printable(&texts.get(hit.label)) {
+            "" => "-",
+            label => label,
+        },
+        stats::printable(&texts.get(hit.error)),
+    )
+}
+
+fn show_input(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
+    let settings = InputSettings {
+        passes: std::num::NonZeroU64::new(1),
+        scripts: Scripts::Keep,
+        bad_max: u64::MAX,
+        ..settings.clone()
+    };
+    let strings = Strings::default();
+    let input = encarno_input::open(&settings, &strings)?;
+    for (number, record) in input.enumerate() {
+        match record {
+            Ok(record) => show_record(number, &record, &strings, all, out)?,
+            Err(bad) => writeln!(out, "# record {number} is broken: {bad}")?,
+        }
+    }
+    Ok(())
+}
+
+fn show_record(
+    number: usize,
+    record: &Record,
+    strings: &Strings,
+    all: bool,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let length = record.payload.len();
+    write!(out, "# record {number}: {length} bytes")?;
+    if let Some(scheduled_ns) = record.scheduled_ns {
+        write!(out, ", at {} s", seconds(scheduled_ns))?;
+    }
+    for (name, id) in [("label", record.label), ("address", record.address)] {
+        if let Some(text) = strings.get(id).filter(|text| !text.is_empty()) {
+            write!(out, ", {name} {}", stats::printable(&text))?;
+        }
+    }
+    writeln!(out)?;
+    if let Some(script) = &record.script {
+        writeln!(out, "# {}", stats::printable(&format!("{script:?}")))?;
+    }
+    let shown_max = if all { u64::MAX } else { SHOWN_BYTES as u64 };
+    match &record.payload {
+        Payload::Memory(bytes) => {
+            let shown = &bytes[..bytes
+                .len()
+                .min(usize::try_from(shown_max).unwrap_or(usize::MAX))];
+            out.write_all(&visible(shown))?;
+        }
+        Payload::File { file, range } => {
+            let mut at = range.start;
+            let end = range.start.saturating_add(shown_max).min(range.end);
+            let mut piece = vec![0; 64 << 10];
+            while at < end {
+                let wanted = piece
+                    .len()
+                    .min(usize::try_from(end - at).unwrap_or(usize::MAX));
+                let bytes = std::os::unix::fs::FileExt::read_at(&**file, &mut piece[..wanted], at)?;
+                if bytes == 0 {
+                    break;
+                }
+                out.write_all(&visible(&piece[..bytes]))?;
+                at += bytes as u64;
+            }
+        }
+    }
+    if length > shown_max {
+        write!(out, "\n# … {} bytes more", length - shown_max)?;
+    }
+    writeln!(out)
+}
+
+/// Bytes as text: what a terminal could take amiss is escaped.
+fn visible(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for &byte in bytes {
+        match byte {
+            b'\n' | b'\t' | b' '..=b'~' => out.push(byte),
+            b'\r' => {}
+            _ => out.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
+        }
+    }
+    out
+}
+
+fn seconds(ns: u64) -> String {
+    format!("{}.{:09}", ns / 1_000_000_000, ns % 1_000_000_000)
+}
+
+fn us(ns: u64) -> String {
+    format!("{}.{:03}", ns / 1000, ns % 1000)
+}

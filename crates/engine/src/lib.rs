@@ -1,0 +1,25 @@
+//! One run: schedule, input, scripts, event loops, recorders.
+//!
+//! The modules in the order in which a run meets them:
+//!
+//! - [`settings`]: what a run is asked to do
+//! - [`schedule`]: when hits start
+//! - [`script`]: what a record asks for beyond being sent
+//! - [`workers`]: event loops that make hits
+//! - [`output`]: hits on their way to files
+//! - [`progress`]: what is shown meanwhile, and at the end
+//! - run: one run, of all these
+
+mod error;
+mod run;
+
+pub mod output;
+pub mod progress;
+pub mod schedule;
+pub mod script;
+pub mod settings;
+pub mod workers;
+
+pub use error::RunError;
+pub use run::run;
+pub use workers::feed::InputFailure;

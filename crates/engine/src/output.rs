@@ -1,0 +1,12 @@
+//! Hits on their way to files, written by one thread.
+//!
+//! Each event loop has a [`Recorder`]. It fills a buffer and hands it to the
+//! writer thread by a bounded queue; empty buffers come back. A full queue is
+//! counted and the buffers wait in the recorder; past its bound they are lost,
+//! counted and told in the [`WriteSummary`]. Hits are never slowed.
+
+mod recorder;
+mod writer;
+
+pub use recorder::Recorder;
+pub use writer::{WriteSummary, WriterThread, open};

@@ -1,0 +1,44 @@
+//! What a record asks for beyond being sent: values in, values out, checks,
+//! cookies, redirects, pauses.
+//!
+//! A record's [`Script`](encarno_record::script::Script) is compiled when it is
+//! read: a mistake in it is told with file and offset. What comes out is a
+//! [`Plan`], which all workers share. A worker that meets a record with a plan
+//! has a [`Session`]: the event loop asks it before the hit starts, and after
+//! it has ended. A record without a plan costs nothing but the question whether
+//! it has one.
+//!
+//! In the order in which a hit meets them:
+//!
+//! - pattern: Go's regular expressions for the `regex` crate
+//! - plan, compile: scripts and rules, compiled
+//! - data: rows of files, for each pass of a worker
+//! - cookies, request: what is added to the request
+//! - answer: head and body of what came
+//! - redirect: the request that follows a 3xx
+//! - extract, check: values out of the answer, and whether it is right
+//! - desk, session: one worker's part of all that
+
+mod answer;
+mod check;
+mod compile;
+mod cookies;
+mod data;
+mod desk;
+mod extract;
+mod pattern;
+mod plan;
+mod redirect;
+mod request;
+mod session;
+
+pub use compile::{Compiler, ScriptError};
+pub use data::{DataError, DataSource};
+pub use desk::Desk;
+pub use plan::{Plan, Planned};
+pub use session::{Admission, Ended, Session};
+
+/// So much of an answer is looked at; what follows isn't kept.
+pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// A value is at most that long: what a peer sends must not grow without end.
+const VALUE_BYTES_MAX: usize = 64 << 10;

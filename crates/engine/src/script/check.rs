@@ -1,0 +1,74 @@
+//! Whether an answer is as asserted.
+
+use std::sync::Arc;
+
+use encarno_record::StringId;
+use encarno_record::script::{Assert, Subject};
+use memchr::memmem::Finder;
+use serde_json_path::JsonPath;
+
+use super::answer::{Answer, node_text};
+use super::pattern::{Matchers, Pattern};
+
+/// An assert, compiled.
+#[derive(Debug)]
+pub(super) struct Check {
+    pub(super) subject: Subject,
+    pub(super) test: Test,
+    pub(super) invert: bool,
+    /// What the hit's error is if it isn't met.
+    pub(super) error: StringId,
+}
+
+#[derive(Debug)]
+pub(super) enum Test {
+    Regex(Pattern),
+    Text(Box<Finder<'static>>),
+    JsonPath(Arc<JsonPath>, Option<String>),
+}
+
+impl Check {
+    pub(super) fn is_met(&self, answer: &mut Answer<'_>, matchers: &mut Matchers) -> bool {
+        let found = match &self.test {
+            Test::Regex(pattern) => {
+                let text = answer.part(self.subject);
+                matchers.get(pattern).regex.is_match(text)
+            }
+            Test::Text(finder) => finder.find(answer.part(self.subject)).is_some(),
+            Test::JsonPath(path, equals) => {
+                let nodes = answer.nodes(path);
+                match equals {
+                    None => !nodes.is_empty(),
+                    Some(text) => nodes.iter().any(|node| node_text(node) == text.as_str()),
+                }
+            }
+        };
+        found != self.invert
+    }
+}
+
+/// The error text: what was expected, and wasn't so.
+pub(super) fn error_text(assert: &Assert) -> String {
+    let place = match assert.subject {
+        _ if assert.jsonpath.is_some() => "the body",
+        Subject::Response => "the answer",
+        Subject::Body => "the body",
+        Subject::Headers => "the headers",
+        Subject::Code => "the code",
+    };
+    let verb = if assert.invert { "has" } else { "doesn't have" };
+    let what = match (&assert.jsonpath, &assert.equals, &assert.text) {
+        (Some(path), None, _) => path.clone(),
+        (Some(path), Some(text), _) => format!("{path} = {text:?}"),
+        (None, _, Some(text)) => format!("{text:?}"),
+        (None, _, None) => format!("/{}/", assert.regex),
+    };
+    let text = format!("assert: {place} {verb} {what}");
+    match text.char_indices().nth(ERROR_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text,
+    }
+}
+
+/// Errors are lines of tables.
+const ERROR_CHARS_MAX: usize = 200;

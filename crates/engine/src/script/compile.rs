@@ -1,0 +1,253 @@
+//! Plans for records: their scripts and the rules that match, each made once.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use encarno_input::Prepare;
+use encarno_record::script::Script;
+use encarno_record::template::is_template;
+use encarno_record::{Payload, Record, Slot, StringId, Strings};
+
+use super::data::{DataError, DataSource};
+use super::pattern::Pattern;
+use super::plan::{KEEP_HEAD, NEEDS_ORDER, Plan, Planned, Workshop};
+use crate::settings::{RuleSettings, ScriptSettings};
+
+/// Plans that are kept; further ones are made again.
+const PLANS_MAX: usize = 100_000;
+
+/// Makes plans, for all readers of the input.
+#[derive(Debug)]
+pub struct Compiler {
+    strings: Strings,
+    rules: Vec<Rule>,
+    /// Each worker reads the input in order.
+    pub(super) per_worker: bool,
+    pub(super) cookies: bool,
+    pub(super) seed: u64,
+    pub(super) data: Vec<DataSource>,
+    /// What variables have at the start of each pass.
+    pub(super) values: Vec<(Slot, Box<[u8]>)>,
+    /// Records without a script belong to sessions too.
+    active: AtomicBool,
+    plain: Arc<Plan>,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    workshop: Workshop,
+    plans: HashMap<(usize, StringId, StringId), Kept>,
+}
+
+#[derive(Debug)]
+struct Rule {
+    label: Pattern,
+    script: Script,
+}
+
+/// The script is kept along: its place in memory is the key.
+#[derive(Debug)]
+struct Kept {
+    plan: Option<Arc<Plan>>,
+    _script: Option<Arc<Script>>,
+}
+
+/// Scripting that can't be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum ScriptError {
+    /// A file of rows.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Anything else.
+    #[error("{0}")]
+    Settings(String),
+}
+
+impl Prepare for Compiler {
+    type Prepared = Planned;
+
+    fn prepare(&self, mut record: Record) -> Result<Planned, String> {
+        let plan = self.plan(&record)?;
+        record.script = None;
+        Ok(Planned { record, plan })
+    }
+}
+
+impl Compiler {
+    /// Of one run.
+    pub fn new(
+        settings: &ScriptSettings,
+        values: &BTreeMap<String, String>,
+        per_worker: bool,
+        strings: &Strings,
+    ) -> Result<Self, ScriptError> {
+        let mut workshop = Workshop::default();
+        if !per_worker && (settings.cookies || !settings.data.is_empty()) {
+            let what = if settings.cookies {
+                "cookies"
+            } else {
+                "data files"
+            };
+            return Err(ScriptError::Settings(format!("{what} need {NEEDS_ORDER}")));
+        }
+        let slot = |(name, value): (&String, &String)| {
+            let slot = workshop.names.slot(name).map_err(ScriptError::Settings)?;
+            Ok((slot, value.as_bytes().into()))
+        };
+        let values = values
+            .iter()
+            .map(slot)
+            .collect::<Result<_, ScriptError>>()?;
+        let data = settings
+            .data
+            .iter()
+            .map(|data| DataSource::read(data, &mut workshop.names));
+        let data = data.collect::<Result<Vec<_>, _>>()?;
+        let rules = settings.rules.iter().map(|rule| {
+            let bad = |reason| ScriptError::Settings(format!("rule {:?}: {reason}", rule.label));
+            let label = workshop.pattern(&rule.label).map_err(bad)?;
+            // Found now, rather than at the first hit that matches.
+            workshop
+                .plan(&rule.script, &["", ""], strings, per_worker)
+                .map_err(bad)?;
+            let script = rule.script.clone();
+            Ok(Rule { label, script })
+        });
+        let rules = rules.collect::<Result<Vec<_>, ScriptError>>()?;
+        let plain = Plan {
+            keep_bytes: if settings.cookies { KEEP_HEAD } else { 0 },
+            ..Plan::default()
+        };
+        Ok(Self {
+            strings: strings.clone(),
+            rules,
+            per_worker,
+            cookies: settings.cookies,
+            seed: settings.seed,
+            active: AtomicBool::new(settings.cookies || !data.is_empty()),
+            data,
+            values,
+            plain: Arc::new(plain),
+            state: Mutex::new(State {
+                workshop,
+                plans: HashMap::new(),
+            }),
+        })
+    }
+
+    /// Whether a rule can be used; the error says why not.
+    pub fn check_rule(rule: &RuleSettings, per_worker: bool) -> Result<(), String> {
+        let mut workshop = Workshop::default();
+        workshop.pattern(&rule.label)?;
+        workshop.plan(&rule.script, &["", ""], &Strings::default(), per_worker)?;
+        Ok(())
+    }
+
+    /// The plan of a record, if it needs one.
+    fn plan(&self, record: &Record) -> Result<Option<Arc<Plan>>, String> {
+        let script = record.script.clone();
+        if script.is_none() && self.rules.is_empty() && !self.active.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        if script.is_some() && self.per_worker {
+            self.active.store(true, Ordering::Relaxed);
+        }
+        let [label, address] = [record.label, record.address]
+            .map(|id| self.strings.get(id).unwrap_or_else(|| Arc::from("")));
+        // What doesn't change the plan isn't part of its key.
+        let label_counts = !self.rules.is_empty() || is_template(label.as_bytes());
+        let key = (
+            script
+                .as_ref()
+                .map_or(0, |script| Arc::as_ptr(script).addr()),
+            if label_counts {
+                record.label
+            } else {
+                StringId(0)
+            },
+            if is_template(address.as_bytes()) {
+                record.address
+            } else {
+                StringId(0)
+            },
+        );
+        let mut state = self.lock();
+        let plan = match state.plans.get(&key) {
+            Some(kept) => kept.plan.clone(),
+            None => {
+                let plan =
+                    self.make(&mut state.workshop, script.as_deref(), &[&label, &address])?;
+                if state.plans.len() >= PLANS_MAX {
+                    state.plans.clear();
+                }
+                let kept = Kept {
+                    plan: plan.clone(),
+                    _script: script,
+                };
+                state.plans.insert(key, kept);
+                plan
+            }
+        };
+        drop(state);
+        let plan = self.complete(plan);
+        let edits = |plan: &Plan| {
+            let has_values = plan
+                .replaces
+                .as_ref()
+                .is_some_and(|names| !names.is_empty());
+            has_values || plan.follow > 0 || self.cookies
+        };
+        if matches!(record.payload, Payload::File { .. }) && plan.as_deref().is_some_and(edits) {
+            return Err(
+                "values, cookies and redirects need a payload that is held in memory, \
+                 and this one is too long for that"
+                    .to_owned(),
+            );
+        }
+        Ok(plan)
+    }
+
+    /// In a run with sessions each record is part of one.
+    pub(crate) fn complete(&self, plan: Option<Arc<Plan>>) -> Option<Arc<Plan>> {
+        let active = || self.active.load(Ordering::Relaxed);
+        plan.or_else(|| active().then(|| Arc::clone(&self.plain)))
+    }
+
+    fn make(
+        &self,
+        workshop: &mut Workshop,
+        script: Option<&Script>,
+        texts: &[&str; 2],
+    ) -> Result<Option<Arc<Plan>>, String> {
+        let mut whole = script.cloned().unwrap_or_default();
+        let mut has_any = script.is_some();
+        for rule in &self.rules {
+            if !rule.label.regex.is_match(texts[0].as_bytes()) {
+                continue;
+            }
+            has_any = true;
+            whole.extracts.extend(rule.script.extracts.iter().cloned());
+            whole.asserts.extend(rule.script.asserts.iter().cloned());
+            whole.think = whole.think.or_else(|| rule.script.think.clone());
+            whole.follow = whole.follow.or(rule.script.follow);
+        }
+        if !has_any {
+            return Ok(None);
+        }
+        let mut plan = workshop.plan(&whole, texts, &self.strings, self.per_worker)?;
+        // Fixed values were put in when the record was read.
+        if script.is_none() || !self.per_worker {
+            plan.replaces = None;
+        }
+        if self.cookies {
+            plan.keep_bytes = plan.keep_bytes.max(KEEP_HEAD);
+        }
+        Ok(Some(Arc::new(plan)))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,112 @@
+//! Rows of files, whose fields become variables: a row for each pass of a worker.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use csv::{ByteRecord, ReaderBuilder};
+use encarno_nib::delay::uniform;
+use encarno_record::{Slot, Variables};
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::plan::Names;
+use crate::settings::{DataOrder, DataSettings};
+
+/// Rows are held in memory: a larger file is no data source.
+const FILE_BYTES_MAX: u64 = 512 << 20;
+
+/// A file of rows, shared by all workers.
+#[derive(Debug)]
+pub struct DataSource {
+    rows: Vec<ByteRecord>,
+    slots: Vec<Slot>,
+    order: DataOrder,
+    next: AtomicUsize,
+}
+
+/// A file of rows that can't be used.
+#[derive(Debug, thiserror::Error)]
+#[error("data file {file}: {reason}", file = file.display())]
+pub struct DataError {
+    /// The file.
+    pub file: PathBuf,
+    /// Why not.
+    pub reason: String,
+}
+
+impl DataSource {
+    /// Reads it, whole.
+    pub(super) fn read(settings: &DataSettings, names: &mut Names) -> Result<Self, DataError> {
+        let error = |reason: String| DataError {
+            file: settings.file.clone(),
+            reason,
+        };
+        let bytes = std::fs::metadata(&settings.file)
+            .map_err(|source| error(source.to_string()))?
+            .len();
+        if bytes > FILE_BYTES_MAX {
+            let most = FILE_BYTES_MAX >> 20;
+            return Err(error(format!("it has more than {most} MiB")));
+        }
+        let mut reader = ReaderBuilder::new()
+            .delimiter(settings.delimiter)
+            .quoting(settings.quoted)
+            .has_headers(false)
+            .flexible(true)
+            .from_path(&settings.file)
+            .map_err(|source| error(source.to_string()))?;
+        let mut rows = Vec::new();
+        let mut columns = settings.names.clone();
+        for row in reader.byte_records() {
+            let row = row.map_err(|source| error(source.to_string()))?;
+            if columns.is_empty() {
+                let text = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
+                columns = row.iter().map(text).collect();
+                // A mark that some editors put before the first letter.
+                if let Some(first) = columns.first_mut() {
+                    *first = first.trim_start_matches('\u{feff}').to_owned();
+                }
+                continue;
+            }
+            if row.len() < columns.len() {
+                let line = row.position().map_or(0, csv::Position::line);
+                return Err(error(format!(
+                    "line {line} has {} fields, and there are {} names: {}",
+                    row.len(),
+                    columns.len(),
+                    columns.join(", ")
+                )));
+            }
+            rows.push(row);
+        }
+        if rows.is_empty() {
+            return Err(error("there are no rows in it".to_owned()));
+        }
+        let slots = columns.iter().map(|name| names.slot(name));
+        let slots = slots.collect::<Result<_, _>>().map_err(error)?;
+        Ok(Self {
+            rows,
+            slots,
+            order: settings.order,
+            next: AtomicUsize::new(0),
+        })
+    }
+
+    /// Sets the variables to the next row; false if none is left.
+    pub(super) fn next(&self, variables: &mut Variables, random: &mut Xoshiro256PlusPlus) -> bool {
+        let count = self.rows.len();
+        let index = match self.order {
+            DataOrder::Loop => self.next.fetch_add(1, Ordering::Relaxed) % count,
+            DataOrder::Once => self.next.fetch_add(1, Ordering::Relaxed),
+            DataOrder::Random => (uniform(random) * count as f64) as usize,
+        };
+        let Some(row) = self.rows.get(index) else {
+            // Not counted further: it must not come round.
+            self.next.store(count, Ordering::Relaxed);
+            return false;
+        };
+        for (slot, field) in self.slots.iter().zip(row) {
+            variables.set(*slot, field);
+        }
+        true
+    }
+}

@@ -1,0 +1,99 @@
+//! What all sessions of one event loop share: buffers, random numbers,
+//! compiled expressions with memory of their own.
+
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use encarno_record::template::{TooLong, fill};
+use encarno_record::{StringId, Strings, Variables};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+use super::compile::Compiler;
+use super::pattern::Matchers;
+use super::plan::Plan;
+
+/// Labels and addresses that values may make of one; more share a label, or fail.
+pub(super) const LABELS_END: StringId = StringId(1_000_000);
+pub(super) const ADDRESSES_END: StringId = StringId(2_000_000);
+
+/// What all sessions of one event loop use.
+#[derive(Debug)]
+pub struct Desk {
+    pub(super) compiler: Arc<Compiler>,
+    pub(super) strings: Strings,
+    pub(super) random: Xoshiro256PlusPlus,
+    pub(super) matchers: Matchers,
+    pub(super) body: Vec<u8>,
+    pub(super) text: BytesMut,
+    pub(super) lengths: Vec<usize>,
+    pub(super) cookies: String,
+    /// Of records that have none.
+    address: Arc<str>,
+    pub(super) texts: Texts,
+}
+
+#[derive(Debug)]
+pub(super) struct Texts {
+    pub(super) request_too_long: StringId,
+    pub(super) value_too_long: StringId,
+    pub(super) redirects: StringId,
+    pub(super) location: StringId,
+    pub(super) labels: StringId,
+    pub(super) addresses: StringId,
+}
+
+impl Desk {
+    /// Of that event loop.
+    pub fn new(
+        compiler: Arc<Compiler>,
+        address: Option<&str>,
+        event_loop: usize,
+        strings: &Strings,
+    ) -> Self {
+        let seed = compiler.seed.wrapping_add(event_loop as u64);
+        Self {
+            random: Xoshiro256PlusPlus::seed_from_u64(seed),
+            compiler,
+            strings: strings.clone(),
+            matchers: Matchers::default(),
+            body: Vec::new(),
+            text: BytesMut::new(),
+            lengths: Vec::new(),
+            cookies: String::new(),
+            address: address.unwrap_or_default().into(),
+            texts: Texts {
+                request_too_long: strings.intern("with its values the request is too long"),
+                value_too_long: strings.intern("an extracted value is too long"),
+                redirects: strings.intern("more redirects than are followed"),
+                location: strings.intern("a redirect to where HTTP can't go"),
+                labels: strings.intern("(more labels)"),
+                addresses: strings.intern("too many different addresses"),
+            },
+        }
+    }
+
+    pub(super) fn address_of(&self, id: StringId) -> Arc<str> {
+        match id {
+            StringId(0) => Arc::clone(&self.address),
+            id => self.strings.get(id).unwrap_or_else(|| "".into()),
+        }
+    }
+
+    pub(super) fn fill_text(
+        &mut self,
+        text: &str,
+        plan: &Plan,
+        variables: &Variables,
+    ) -> Result<(), TooLong> {
+        self.text.clear();
+        let replaces = plan.replaces.as_deref().unwrap_or_default();
+        fill(
+            text.as_bytes(),
+            replaces,
+            variables,
+            &mut self.text,
+            &mut self.lengths,
+        )
+    }
+}

@@ -1,0 +1,248 @@
+//! A script, compiled: what a worker does about a record.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use encarno_nib::delay::Delay;
+use encarno_record::script::{Assert, Extract, OnFail, Script, Subject};
+use encarno_record::template::{Replaces, is_template};
+use encarno_record::{Record, Slot, StringId, Strings};
+use memchr::memmem::Finder;
+use serde_json_path::JsonPath;
+
+use super::ANSWER_BYTES_MAX;
+use super::check::{Check, Test, error_text};
+use super::extract::{ExtractPlan, Source, Value, parse_template};
+use super::pattern::Pattern;
+
+/// Distinct expressions, JSONPaths and names in a run.
+const TEXTS_MAX: usize = 10_000;
+/// More redirects than that are a loop.
+const FOLLOW_MAX: u32 = 50;
+/// Texts of asserts get numbers below; further ones share one.
+const ERRORS_END: StringId = StringId(1_000_000);
+const NOT_FOUND: &str = "NOT_FOUND";
+pub(super) const NEEDS_ORDER: &str =
+    "workers that read the input in order each: write sharing: per-worker (input) or --per-worker";
+
+/// A record and what a worker does about it.
+#[derive(Clone, Debug)]
+pub struct Planned {
+    /// What is sent.
+    pub record: Record,
+    /// What else is done; none = send it and be done.
+    pub plan: Option<Arc<Plan>>,
+}
+
+/// What a worker does about a record beside sending it.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// None = nothing is put in.
+    pub(super) replaces: Option<Box<Replaces>>,
+    /// Label and address that have values to be put in.
+    pub(super) label: Option<Arc<str>>,
+    pub(super) address: Option<Arc<str>>,
+    pub(super) extracts: Vec<ExtractPlan>,
+    pub(super) checks: Vec<Check>,
+    pub(super) think: Option<Delay>,
+    pub(super) on_fail: OnFail,
+    pub(super) scenario: bool,
+    pub(super) follow: u32,
+    pub(super) close: bool,
+    /// So much of the answer is needed.
+    pub(super) keep_bytes: usize,
+    /// The hit's own timeout.
+    pub timeout_ns: Option<u64>,
+}
+
+/// Expressions, paths and names that were met, each compiled once.
+#[derive(Debug, Default)]
+pub(super) struct Workshop {
+    pub(super) names: Names,
+    patterns: HashMap<String, Pattern>,
+    paths: HashMap<String, Arc<JsonPath>>,
+}
+
+/// Variables by name.
+#[derive(Debug, Default)]
+pub(super) struct Names(HashMap<Box<str>, Slot>);
+
+/// Interim heads may come before the one that counts.
+pub(super) const KEEP_HEAD: usize = 2 * encarno_nib::HEAD_BYTES_MAX;
+
+impl Workshop {
+    pub(super) fn plan(
+        &mut self,
+        script: &Script,
+        [label, address]: &[&str; 2],
+        strings: &Strings,
+        per_worker: bool,
+    ) -> Result<Plan, String> {
+        let ordered = !script.extracts.is_empty() || script.on_fail != OnFail::Continue;
+        if ordered && !per_worker {
+            return Err(format!("extracts and onfail need {NEEDS_ORDER}"));
+        }
+        let replaces = script.replaces.iter().map(|name| {
+            let slot = self.names.slot(name)?;
+            Ok((name.as_bytes().into(), slot))
+        });
+        let replaces = replaces.collect::<Result<Box<_>, String>>()?;
+        let extracts = script
+            .extracts
+            .iter()
+            .map(|extract| self.extract(extract).map_err(in_variable(&extract.name)));
+        let extracts = extracts.collect::<Result<Vec<_>, _>>()?;
+        let checks = script
+            .asserts
+            .iter()
+            .map(|assert| self.check(assert, strings));
+        let checks = checks.collect::<Result<Vec<_>, _>>()?;
+        let think = match &script.think {
+            None => None,
+            Some(text) => {
+                let delay = text.parse::<Delay>();
+                Some(delay.map_err(|reason| format!("think {text:?}: {reason}"))?)
+            }
+        };
+        let follow = script.follow.unwrap_or(0);
+        if follow > FOLLOW_MAX {
+            return Err(format!("follow {follow}: at most {FOLLOW_MAX} redirects"));
+        }
+        let subjects = extracts.iter().map(|extract| extract.subject);
+        let subjects = subjects.chain(checks.iter().map(|check| check.subject));
+        let keep = subjects.map(|subject| match subject {
+            Subject::Code => 0,
+            Subject::Headers => KEEP_HEAD,
+            Subject::Response | Subject::Body => ANSWER_BYTES_MAX,
+        });
+        let keep_bytes = keep.max().unwrap_or(0);
+        let template =
+            |text: &str| (per_worker && is_template(text.as_bytes())).then(|| text.into());
+        Ok(Plan {
+            replaces: Some(replaces),
+            label: template(label),
+            address: template(address),
+            extracts,
+            checks,
+            think: think.filter(|think| *think != Delay::Zero),
+            on_fail: script.on_fail,
+            scenario: script.scenario,
+            follow,
+            close: script.close,
+            keep_bytes: keep_bytes.max(if follow > 0 { KEEP_HEAD } else { 0 }),
+            timeout_ns: script.timeout_ns,
+        })
+    }
+
+    fn extract(&mut self, extract: &Extract) -> Result<ExtractPlan, String> {
+        let default = extract.default.as_deref().unwrap_or(NOT_FOUND);
+        let subject = match (&extract.jsonpath, extract.subject) {
+            (None, subject) => subject,
+            (Some(_), Subject::Response | Subject::Body) => Subject::Body,
+            (Some(_), _) => return Err("a JSONPath looks at the body only".to_owned()),
+        };
+        let source = match &extract.jsonpath {
+            Some(_) if !extract.regex.is_empty() => {
+                return Err("re and jsonpath: one of them is too much".to_owned());
+            }
+            Some(path) => Source::JsonPath(self.path(path)?),
+            None => {
+                let pattern = self.pattern(&extract.regex)?;
+                let groups = pattern.regex.captures_len();
+                let group = extract.group_number as usize;
+                if group >= groups {
+                    return Err(format!(
+                        "group {group} isn't in {:?}, which has {} of them",
+                        extract.regex,
+                        groups - 1
+                    ));
+                }
+                let value = match &extract.template {
+                    None => Value::Group(group),
+                    Some(template) => Value::Template(parse_template(template, groups)?),
+                };
+                Source::Regex(pattern, value)
+            }
+        };
+        Ok(ExtractPlan {
+            slot: self.names.slot(&extract.name)?,
+            subject,
+            source,
+            number: extract.match_number.max(-1),
+            default: default.as_bytes().into(),
+        })
+    }
+
+    fn check(&mut self, assert: &Assert, strings: &Strings) -> Result<Check, String> {
+        let mut subject = assert.subject;
+        let test = match (&assert.jsonpath, &assert.text) {
+            (Some(_), Some(_)) => {
+                return Err("an assert has a text or a jsonpath, not both".to_owned());
+            }
+            (Some(path), None) => {
+                if !matches!(subject, Subject::Response | Subject::Body) {
+                    return Err("a JSONPath looks at the body only".to_owned());
+                }
+                subject = Subject::Body;
+                Test::JsonPath(self.path(path)?, assert.equals.clone())
+            }
+            (None, Some(text)) => Test::Text(Box::new(Finder::new(text).into_owned())),
+            (None, None) => Test::Regex(self.pattern(&assert.regex)?),
+        };
+        let error = strings.intern_below(&error_text(assert), ERRORS_END);
+        Ok(Check {
+            subject,
+            test,
+            invert: assert.invert,
+            error: error.unwrap_or_else(|| strings.intern("assert: not met")),
+        })
+    }
+
+    pub(super) fn pattern(&mut self, text: &str) -> Result<Pattern, String> {
+        if let Some(pattern) = self.patterns.get(text) {
+            return Ok(pattern.clone());
+        }
+        bounded(self.patterns.len(), "regular expressions")?;
+        let pattern = Pattern::compile(text, self.patterns.len() as u32)?;
+        self.patterns.insert(text.to_owned(), pattern.clone());
+        Ok(pattern)
+    }
+
+    fn path(&mut self, text: &str) -> Result<Arc<JsonPath>, String> {
+        if let Some(path) = self.paths.get(text) {
+            return Ok(Arc::clone(path));
+        }
+        bounded(self.paths.len(), "JSONPaths")?;
+        let path = JsonPath::parse(text).map_err(|error| {
+            let (at, reason) = (error.position(), error.message().to_owned());
+            format!("bad JSONPath {text:?}, at character {at}: {reason}")
+        })?;
+        let path = Arc::new(path);
+        self.paths.insert(text.to_owned(), Arc::clone(&path));
+        Ok(path)
+    }
+}
+
+impl Names {
+    pub(super) fn slot(&mut self, name: &str) -> Result<Slot, String> {
+        if let Some(&slot) = self.0.get(name) {
+            return Ok(slot);
+        }
+        bounded(self.0.len(), "variables")?;
+        let slot = Slot(self.0.len() as u32);
+        self.0.insert(name.into(), slot);
+        Ok(slot)
+    }
+}
+
+fn bounded(count: usize, what: &str) -> Result<(), String> {
+    if count < TEXTS_MAX {
+        Ok(())
+    } else {
+        Err(format!("more than {TEXTS_MAX} distinct {what} in one run"))
+    }
+}
+
+fn in_variable(name: &str) -> impl Fn(String) -> String {
+    move |reason| format!("variable {name:?}: {reason}")
+}

@@ -1,0 +1,328 @@
+//! One worker's part: what it knows, before a hit and after it.
+
+use bytes::{Bytes, BytesMut};
+use encarno_nib::Shot;
+use encarno_record::script::OnFail;
+use encarno_record::template::{TooLong, fill_request, is_template};
+use encarno_record::{Hit, Payload, Record, StringId, Variables, code};
+use url::Url;
+
+use super::answer::{Answer, final_head, values};
+use super::cookies::Jar;
+use super::desk::{ADDRESSES_END, Desk, LABELS_END};
+use super::plan::Plan;
+use super::redirect::Redirect;
+use super::request::{Request, header};
+
+/// Buffers that grew beyond are given back.
+const BUFFER_BYTES_KEPT: usize = 64 << 10;
+
+/// Whether a record is this worker's turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is.
+    Go,
+    /// An earlier hit failed: go on to the next record.
+    Skip,
+    /// There is no row left for this pass: the worker ends.
+    End,
+}
+
+/// How a hit goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The shot holds the next request: a redirect.
+    Follow,
+    /// It is over.
+    Done {
+        /// The worker pauses so long.
+        rest_ns: u64,
+        /// Its connection isn't used again.
+        close: bool,
+    },
+}
+
+/// A worker's variables and cookies, from one hit to the next.
+#[derive(Debug, Default)]
+pub struct Session {
+    variables: Variables,
+    jar: Jar,
+    skip: Skip,
+    buffer: BytesMut,
+    /// The request as it was before the jar's cookies were added.
+    request: Bytes,
+    url: Option<Url>,
+    earlier: Earlier,
+    last_label: (Vec<u8>, StringId),
+}
+
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Skip {
+    #[default]
+    No,
+    ToScenario,
+    ToPass,
+}
+
+/// The hops before this one.
+#[derive(Debug, Default)]
+struct Earlier {
+    hops: u32,
+    connected_ns: u64,
+    sent_bytes: u64,
+    received_bytes: u64,
+    dns_us: u32,
+    tls_us: u32,
+}
+
+impl Session {
+    /// Whether the worker makes a hit of that record.
+    pub fn admit(&mut self, record: &Record, plan: &Plan, desk: &mut Desk) -> Admission {
+        if !desk.compiler.per_worker {
+            return Admission::Go;
+        }
+        if record.first_of_pass {
+            self.skip = Skip::No;
+            self.jar.clear();
+            self.variables.clear();
+            for (slot, value) in &desk.compiler.values {
+                self.variables.set(*slot, value);
+            }
+            for data in &desk.compiler.data {
+                if !data.next(&mut self.variables, &mut desk.random) {
+                    return Admission::End;
+                }
+            }
+        }
+        match self.skip {
+            Skip::ToScenario if plan.scenario => self.skip = Skip::No,
+            Skip::No => {}
+            _ => return Admission::Skip,
+        }
+        Admission::Go
+    }
+
+    /// Puts values and cookies into what is about to be sent. The error is the
+    /// hit's.
+    pub fn prepare(
+        &mut self,
+        plan: &Plan,
+        shot: &mut Shot,
+        desk: &mut Desk,
+    ) -> Result<(), (u16, StringId)> {
+        self.earlier = Earlier::default();
+        self.request = Bytes::new();
+        shot.keep_bytes_max = shot.keep_bytes_max.max(plan.keep_bytes);
+        let too_long = (code::PAYLOAD, desk.texts.request_too_long);
+        if let Some(label) = &plan.label {
+            desk.fill_text(label, plan, &self.variables)
+                .map_err(|TooLong| too_long)?;
+            if self.last_label.0 != desk.text {
+                let text = String::from_utf8_lossy(&desk.text);
+                let id = desk.strings.intern_below(&text, LABELS_END);
+                self.last_label = (desk.text.to_vec(), id.unwrap_or(desk.texts.labels));
+            }
+            shot.hit.label = self.last_label.1;
+        }
+        if let Some(address) = &plan.address {
+            desk.fill_text(address, plan, &self.variables)
+                .map_err(|TooLong| too_long)?;
+            let text = String::from_utf8_lossy(&desk.text);
+            let id = desk.strings.intern_below(&text, ADDRESSES_END);
+            shot.address = id.ok_or((code::ADDRESS, desk.texts.addresses))?;
+        }
+        let Payload::Memory(bytes) = &mut shot.payload else {
+            return Ok(());
+        };
+        if let Some(replaces) = plan.replaces.as_deref()
+            && is_template(bytes)
+        {
+            self.buffer.clear();
+            self.buffer.reserve(bytes.len());
+            fill_request(
+                bytes,
+                replaces,
+                &self.variables,
+                &mut self.buffer,
+                &mut desk.lengths,
+            )
+            .map_err(|TooLong| too_long)?;
+            *bytes = self.take_buffer();
+        }
+        self.add_cookies(plan, shot, desk);
+        Ok(())
+    }
+
+    /// What was put together in the buffer; the memory is used again once the
+    /// hit is over.
+    fn take_buffer(&mut self) -> Bytes {
+        let bytes = self.buffer.split().freeze();
+        if bytes.len() > BUFFER_BYTES_KEPT {
+            self.buffer = BytesMut::new();
+        }
+        bytes
+    }
+
+    fn add_cookies(&mut self, plan: &Plan, shot: &mut Shot, desk: &mut Desk) {
+        self.url = None;
+        if plan.follow == 0 && !desk.compiler.cookies {
+            return;
+        }
+        let Payload::Memory(bytes) = &mut shot.payload else {
+            return;
+        };
+        let Some(request) = Request::parse(bytes) else {
+            return;
+        };
+        self.url = request.url(&desk.address_of(shot.address));
+        self.request = bytes.clone();
+        if let Some(url) = &self.url
+            && desk.compiler.cookies
+            && self.jar.write(url, &mut desk.cookies)
+        {
+            self.buffer.clear();
+            request.with_cookies(&desk.cookies, &mut self.buffer);
+            *bytes = self.take_buffer();
+        }
+    }
+
+    /// Looks at the answer; what isn't as it should be becomes the hit's error.
+    pub fn conclude(
+        &mut self,
+        plan: &Plan,
+        shot: &mut Shot,
+        answer: &[u8],
+        desk: &mut Desk,
+    ) -> Ended {
+        if shot.hit.net_code == 0 {
+            if plan.follow > 0 || desk.compiler.cookies {
+                let head = &answer[final_head(answer)];
+                self.take_cookies(head, desk);
+                if self.follow(plan, shot, head, desk) {
+                    return Ended::Follow;
+                }
+            }
+            self.look(plan, &mut shot.hit, answer, desk);
+        } else {
+            for extract in &plan.extracts {
+                extract.run_without(&mut self.variables);
+            }
+        }
+        self.earlier.add_to(&mut shot.hit);
+        // Given back for the next request.
+        self.request = Bytes::new();
+        if shot.hit.error.0 != 0 && desk.compiler.per_worker {
+            self.skip = match plan.on_fail {
+                OnFail::Continue => Skip::No,
+                OnFail::Next => Skip::ToScenario,
+                OnFail::Stop => Skip::ToPass,
+            };
+        }
+        Ended::Done {
+            rest_ns: plan
+                .think
+                .map_or(0, |think| think.sample_ns(&mut desk.random)),
+            close: plan.close,
+        }
+    }
+
+    fn look(&mut self, plan: &Plan, hit: &mut Hit, answer: &[u8], desk: &mut Desk) {
+        if plan.extracts.is_empty() && plan.checks.is_empty() {
+            return;
+        }
+        let mut answer = Answer::new(answer, hit.protocol_code, &mut desk.body);
+        for extract in &plan.extracts {
+            let result = extract.run(
+                &mut answer,
+                &mut desk.matchers,
+                &mut desk.random,
+                &mut self.variables,
+            );
+            if result.is_err() && hit.error.0 == 0 {
+                hit.error = desk.texts.value_too_long;
+            }
+        }
+        for check in &plan.checks {
+            if hit.error.0 == 0 && !check.is_met(&mut answer, &mut desk.matchers) {
+                hit.error = check.error;
+            }
+        }
+    }
+
+    fn take_cookies(&mut self, head: &[u8], desk: &Desk) {
+        if let Some(url) = &self.url
+            && desk.compiler.cookies
+        {
+            for value in values(head, "set-cookie") {
+                self.jar.take(value, url);
+            }
+        }
+    }
+
+    /// True if the shot holds the next request.
+    fn follow(&mut self, plan: &Plan, shot: &mut Shot, head: &[u8], desk: &mut Desk) -> bool {
+        let status = shot.hit.protocol_code;
+        if plan.follow == 0 || !Redirect::is_status(status) {
+            return false;
+        }
+        let Some(location) = header(head, "location") else {
+            return false;
+        };
+        if self.earlier.hops >= plan.follow {
+            shot.hit.error = desk.texts.redirects;
+            return false;
+        }
+        let redirect = self
+            .url
+            .as_ref()
+            .and_then(|url| Redirect::new(status, url, location));
+        let (Some(redirect), Some(request)) = (redirect, Request::parse(&self.request)) else {
+            shot.hit.error = desk.texts.location;
+            return false;
+        };
+        if redirect.leaves {
+            let address = redirect.address();
+            match desk.strings.intern_below(address, ADDRESSES_END) {
+                Some(id) => shot.address = id,
+                None => {
+                    shot.hit.error = desk.texts.addresses;
+                    return false;
+                }
+            }
+        }
+        self.earlier.take(&mut shot.hit);
+        self.buffer.clear();
+        redirect.write(&request, &mut self.buffer);
+        shot.payload = Payload::Memory(self.take_buffer());
+        self.add_cookies(plan, shot, desk);
+        true
+    }
+}
+
+impl Earlier {
+    /// Adds a hop, and makes the hit ready for the next one.
+    fn take(&mut self, hit: &mut Hit) {
+        self.hops += 1;
+        if self.hops == 1 {
+            self.connected_ns = hit.connected_ns;
+        }
+        self.sent_bytes += std::mem::take(&mut hit.sent_bytes);
+        self.received_bytes += std::mem::take(&mut hit.received_bytes);
+        self.dns_us = self.dns_us.saturating_add(std::mem::take(&mut hit.dns_us));
+        self.tls_us = self.tls_us.saturating_add(std::mem::take(&mut hit.tls_us));
+        hit.protocol_code = 0;
+        (hit.connected_ns, hit.sent_ns) = (0, 0);
+        (hit.first_byte_ns, hit.ended_ns) = (0, 0);
+    }
+
+    /// One hit of all hops: connected with the first, answered with the last.
+    fn add_to(&self, hit: &mut Hit) {
+        if self.hops > 0 {
+            hit.connected_ns = self.connected_ns;
+            hit.sent_bytes += self.sent_bytes;
+            hit.received_bytes += self.received_bytes;
+            hit.dns_us = hit.dns_us.saturating_add(self.dns_us);
+            hit.tls_us = hit.tls_us.saturating_add(self.tls_us);
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a run is asked to do: validated, and not validated again further on.
+
+mod script;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use encarno_input::InputSettings;
+use encarno_record::formats::{GoBinarySettings, TraceSettings};
+
+pub use self::script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
+use crate::schedule::Schedule;
+
+/// One run, whole.
+#[derive(Clone, Debug)]
+pub struct RunSettings {
+    /// What is sent.
+    pub source: Source,
+    /// When it is sent.
+    pub workload: Workload,
+    /// What workers do beside sending.
+    pub script: ScriptSettings,
+    /// Where the results go.
+    pub output: OutputSettings,
+    /// Event loops; none = one a core.
+    pub threads: Option<NonZeroUsize>,
+    /// How long running hits may take to end after a stop.
+    pub grace: Duration,
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// The same bytes again and again.
+    Request {
+        /// The bytes.
+        payload: Bytes,
+        /// The name of the hits.
+        label: String,
+        /// At most so many hits.
+        hits_max: Option<u64>,
+    },
+    /// A file.
+    File(InputSettings),
+}
+
+/// When hits start.
+#[derive(Clone, Debug)]
+pub enum Workload {
+    /// At their instants, whatever the answers do.
+    Open(OpenSettings),
+    /// As soon as a worker is free.
+    Closed(ClosedSettings),
+}
+
+/// An open workload.
+#[derive(Clone, Debug)]
+pub struct OpenSettings {
+    /// Where the instants come from.
+    pub arrivals: Arrivals,
+    /// Workers (and connections) that are there from the start.
+    pub workers_start: usize,
+    /// At most so many, in all loops together.
+    pub workers_max: usize,
+    /// A hit that is later than that is dropped; none = it waits.
+    pub late_limit: Option<Duration>,
+    /// Ends the schedule early.
+    pub duration_max: Option<Duration>,
+    /// Burn a core to be on time to the microsecond.
+    pub spin: bool,
+}
+
+/// Where an open workload's instants come from.
+#[derive(Clone, Debug)]
+pub enum Arrivals {
+    /// Evenly, as the rate says.
+    Uniform(Schedule),
+    /// A Poisson process whose rate varies as the schedule says.
+    Poisson {
+        /// The rate.
+        schedule: Schedule,
+        /// The same seed gives the same instants.
+        seed: u64,
+    },
+    /// The records carry them (`stpd`).
+    Recorded,
+}
+
+/// A closed workload.
+#[derive(Clone, Debug)]
+pub struct ClosedSettings {
+    /// How many workers there are at each instant.
+    pub workers: Schedule,
+    /// How long; the last level is held up to there. None = as long as the
+    /// schedule, or, if that takes no time, until the input ends.
+    pub duration: Option<Duration>,
+}
+
+/// Where hits are written to. None of them = only summed up.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutputSettings {
+    /// The native result file.
+    pub native: Option<PathBuf>,
+    /// Go-encarno's binary file, and its strings file.
+    pub go_binary: Option<GoBinarySettings>,
+    /// Go-encarno's LDJSON file.
+    pub ldjson: Option<PathBuf>,
+    /// phout.
+    pub phout: Option<PathBuf>,
+    /// The trace (answ log).
+    pub trace: Option<TraceSettings>,
+    /// The settings of the run as text, kept in the native file.
+    pub settings_text: String,
+}

@@ -1,0 +1,138 @@
+//! Where scripts come in: before a hit starts, and after it has ended.
+
+use encarno_nib::Nib;
+use encarno_record::Record;
+
+use super::{Running, Wake};
+use crate::script::{Admission, Ended, Plan};
+use crate::workers::feed::Next;
+
+/// What is done once a hit has ended.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Afterwards {
+    /// The worker pauses so long.
+    pub(super) rest_ns: u64,
+    /// The hit is no longer among the deadlines.
+    pub(super) had_own_timeout: bool,
+}
+
+impl<N: Nib> Running<N> {
+    /// The next record for that worker, as far as its earlier hits allow.
+    #[inline]
+    pub(super) fn next_record(&mut self, index: u32) -> Next {
+        let next = self.engine.feed.next(index);
+        match &next {
+            Next::Record(record) if record.plan.is_some() => self.next_admitted(index, next),
+            _ => next,
+        }
+    }
+
+    // What only scripted hits need stays out of line, and out of the others' way.
+    #[inline(never)]
+    fn next_admitted(&mut self, index: u32, mut next: Next) -> Next {
+        loop {
+            let Next::Record(record) = &next else {
+                return next;
+            };
+            let admission = match &record.plan {
+                Some(plan) => self.admit(index, &record.record, plan),
+                None => Admission::Go,
+            };
+            match admission {
+                Admission::Go => return next,
+                Admission::Skip => next = self.engine.feed.next(index),
+                Admission::End => return Next::End,
+            }
+        }
+    }
+
+    fn admit(&mut self, index: u32, record: &Record, plan: &Plan) -> Admission {
+        let worker = &mut self.workers[index as usize];
+        match &mut self.engine.desk {
+            Some(desk) => worker
+                .session
+                .get_or_insert_default()
+                .admit(record, plan, desk),
+            None => Admission::Go,
+        }
+    }
+
+    /// Makes the shot ready; false if it has ended by that.
+    #[inline(never)]
+    pub(super) fn prepare(&mut self, index: u32, plan: &Plan) -> bool {
+        let worker = &mut self.workers[index as usize];
+        if let Some(timeout_ns) = plan.timeout_ns {
+            let due_ns = worker.shot.hit.started_ns.saturating_add(timeout_ns);
+            self.deadlines.remove(index);
+            self.own_deadlines.insert((due_ns, index));
+        }
+        let Some(desk) = &mut self.engine.desk else {
+            return true;
+        };
+        let session = worker.session.get_or_insert_default();
+        let result = session.prepare(plan, &mut worker.shot, desk);
+        if let Err((code, text)) = result {
+            let hit = &mut worker.shot.hit;
+            hit.net_code = code;
+            hit.error = text;
+            hit.ended_ns = self.engine.clock.now_ns();
+        }
+        result.is_ok()
+    }
+
+    /// None if the hit goes on.
+    #[inline(never)]
+    pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
+        let worker = &mut self.workers[index as usize];
+        let (Some(plan), Some(desk)) = (&worker.plan, &mut self.engine.desk) else {
+            return Some(Afterwards::default());
+        };
+        let answer = self.engine.nib.answer(&worker.connection);
+        let session = worker.session.get_or_insert_default();
+        match session.conclude(plan, &mut worker.shot, answer, desk) {
+            Ended::Done { rest_ns, close } => {
+                let hit = &worker.shot.hit;
+                if hit.error.0 != 0 && hit.net_code == 0 {
+                    self.engine.counters.unmet.add(1);
+                    self.engine.counters.count_failure(0, hit.error);
+                }
+                if close {
+                    self.engine.nib.abandon(&mut worker.connection);
+                }
+                if let Some(timeout_ns) = plan.timeout_ns {
+                    let due_ns = hit.started_ns.saturating_add(timeout_ns);
+                    self.own_deadlines.remove(&(due_ns, index));
+                }
+                Some(Afterwards {
+                    rest_ns,
+                    had_own_timeout: plan.timeout_ns.is_some(),
+                })
+            }
+            Ended::Follow => {
+                self.engine.counters.redirects.add(1);
+                let mut io = self.means.io(index);
+                let step = self
+                    .engine
+                    .nib
+                    .start(&mut worker.connection, &mut worker.shot, &mut io);
+                self.take_step(index, step);
+                None
+            }
+        }
+    }
+
+    /// The worker pauses: it has no hit, and takes none.
+    #[inline(never)]
+    pub(super) fn rest(&mut self, index: u32, rest_ns: u64) {
+        let until_ns = self.engine.clock.now_ns().saturating_add(rest_ns);
+        self.wake_at(index, until_ns, Wake::Rested);
+        let sleeping = &self.engine.counters.sleeping;
+        sleeping.set(sleeping.get() + 1);
+    }
+
+    pub(super) fn rested(&mut self, index: u32) {
+        let sleeping = &self.engine.counters.sleeping;
+        sleeping.set(sleeping.get() - 1);
+        self.free.push(index);
+    }
+}

@@ -1,0 +1,401 @@
+//! Records on their way from the reader's thread to the event loops.
+
+mod held;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{self, JoinHandle};
+
+use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded};
+use encarno_input::{BadRecord, InputError, InputSettings, Sharing};
+use encarno_record::Strings;
+
+use crate::script::{Compiler, Planned};
+
+type Input = encarno_input::Input<Compiler>;
+
+/// Records travel in batches: a queue operation for each would cost more than the hit's own work.
+const BATCH_RECORDS: usize = 64;
+/// Batches that wait for a loop. With them a file is read ahead of need, and no further.
+const BATCHES_MAX: usize = 8;
+/// How often a waiting reader looks whether it is still wanted.
+const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
+
+/// Where an event loop's records come from.
+#[derive(Debug)]
+pub enum Feed {
+    /// The same one, so many times.
+    Repeat {
+        /// The record.
+        record: Planned,
+        /// How many are left.
+        left: u64,
+    },
+    /// From a reader: one queue for all workers of the loop.
+    Shared(Queue),
+    /// From a reader: a queue for each worker.
+    PerWorker(Vec<Queue>),
+    /// From memory: a place in them for each worker.
+    Held(Held),
+}
+
+pub use held::Held;
+
+/// A queue of batches.
+#[derive(Debug)]
+pub struct Queue {
+    batches: Receiver<Vec<Planned>>,
+    current: std::vec::IntoIter<Planned>,
+}
+
+/// What a feed has.
+#[derive(Debug)]
+pub enum Next {
+    /// A record.
+    Record(Planned),
+    /// None yet.
+    NotYet,
+    /// None ever again.
+    End,
+}
+
+impl Feed {
+    /// The next record for that worker.
+    #[inline]
+    pub fn next(&mut self, worker: u32) -> Next {
+        match self {
+            Self::Repeat { left: 0, .. } => Next::End,
+            Self::Repeat { record, left } => {
+                *left -= 1;
+                Next::Record(record.clone())
+            }
+            Self::Shared(queue) => queue.next(),
+            Self::PerWorker(queues) => queues
+                .get_mut(worker as usize)
+                .map_or(Next::End, Queue::next),
+            Self::Held(held) => held.next(worker),
+        }
+    }
+
+    /// How many workers it is for, if each has records of its own.
+    pub fn places(&self) -> Option<usize> {
+        match self {
+            Self::Repeat { .. } | Self::Shared(_) => None,
+            Self::PerWorker(queues) => Some(queues.len()),
+            Self::Held(held) => Some(held.places()),
+        }
+    }
+}
+
+impl Queue {
+    fn next(&mut self) -> Next {
+        loop {
+            if let Some(record) = self.current.next() {
+                return Next::Record(record);
+            }
+            match self.batches.try_recv() {
+                Ok(batch) => self.current = batch.into_iter(),
+                Err(TryRecvError::Empty) => return Next::NotYet,
+                Err(TryRecvError::Disconnected) => return Next::End,
+            }
+        }
+    }
+}
+
+/// How records are shared out among loops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deal {
+    /// Record i goes to loop i mod n, as hit i does.
+    InTurn,
+    /// Whoever is free takes the next ones.
+    ByNeed,
+}
+
+/// The threads that read, and what became of them.
+#[derive(Debug)]
+pub struct Reader {
+    threads: Vec<JoinHandle<Result<(), InputFailure>>>,
+    counts: Arc<Counts>,
+}
+
+#[derive(Debug, Default)]
+struct Counts {
+    records: AtomicU64,
+    bad: AtomicU64,
+    unwanted: AtomicBool,
+    failed: AtomicBool,
+}
+
+impl Counts {
+    /// What was read is read once more.
+    fn start_again(&self) {
+        self.records.store(0, Ordering::Relaxed);
+        self.bad.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Why an input ended before its end.
+#[derive(Debug, thiserror::Error)]
+pub enum InputFailure {
+    /// It couldn't be opened.
+    #[error(transparent)]
+    Open(#[from] InputError),
+    /// Too many broken records, or one after which nothing can be read.
+    #[error("input ended after {bad} broken record(s), the last one: {last}")]
+    Bad {
+        /// How many.
+        bad: u64,
+        /// The last one.
+        last: BadRecord,
+    },
+}
+
+impl Reader {
+    /// Opens the input and starts to read it: a feed for each event loop,
+    /// which has that many workers.
+    pub fn start(
+        settings: &InputSettings,
+        strings: &Strings,
+        scripts: &Arc<Compiler>,
+        workers: &[usize],
+        deal: Deal,
+    ) -> Result<(Self, Vec<Feed>), InputFailure> {
+        let counts = Arc::new(Counts::default());
+        let open =
+            || encarno_input::open(settings, strings).map(|input| input.prepared_by(scripts));
+        if let Some(feeds) = held::read(settings, open, scripts, workers, &counts)? {
+            let threads = Vec::new();
+            return Ok((Self { threads, counts }, feeds));
+        }
+        let mut threads = Vec::new();
+        let bad_max = settings.bad_max;
+        let spawn = |input: Input, senders: Vec<Sender<Vec<Planned>>>, batch_records: usize| {
+            let counts = Arc::clone(&counts);
+            thread::Builder::new()
+                .name("input".to_owned())
+                .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
+        };
+        let start = |input, senders, batch| {
+            spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
+        };
+        let feeds = match settings.sharing {
+            Sharing::Shared if deal == Deal::ByNeed => {
+                let (sender, receiver) = bounded(BATCHES_MAX * workers.len());
+                threads.push(start(open()?, vec![sender], BATCH_RECORDS)?);
+                workers
+                    .iter()
+                    .map(|_| Feed::Shared(Queue::of(receiver.clone())))
+                    .collect()
+            }
+            Sharing::Shared => {
+                let (senders, receivers): (Vec<_>, Vec<_>) =
+                    workers.iter().map(|_| bounded(BATCHES_MAX)).unzip();
+                threads.push(start(open()?, senders, BATCH_RECORDS)?);
+                receivers
+                    .into_iter()
+                    .map(|receiver| Feed::Shared(Queue::of(receiver)))
+                    .collect()
+            }
+            // Each worker has its own place in the file; a thread reads for all workers of a loop.
+            Sharing::PerWorker => {
+                let mut feeds = Vec::new();
+                for &count in workers {
+                    let mut places = Vec::new();
+                    let mut queues = Vec::new();
+                    for _ in 0..count {
+                        let (sender, receiver) = bounded(1);
+                        places.push(Place {
+                            input: open()?,
+                            sender,
+                            batch: Vec::new(),
+                        });
+                        queues.push(Queue::of(receiver));
+                    }
+                    let body = {
+                        let counts = Arc::clone(&counts);
+                        move || read_places(places, bad_max, &counts)
+                    };
+                    let thread = thread::Builder::new().name("input".to_owned()).spawn(body);
+                    threads.push(thread.map_err(|error| no_thread(settings, &error))?);
+                    feeds.push(Feed::PerWorker(queues));
+                }
+                feeds
+            }
+        };
+        Ok((Self { threads, counts }, feeds))
+    }
+
+    /// Records that were read.
+    pub fn records(&self) -> u64 {
+        self.counts.records.load(Ordering::Relaxed)
+    }
+
+    /// Broken records that were skipped.
+    pub fn bad(&self) -> u64 {
+        self.counts.bad.load(Ordering::Relaxed)
+    }
+
+    /// Whether it ended with an error: [`Reader::finish`] says which.
+    pub fn failed(&self) -> bool {
+        self.counts.failed.load(Ordering::Relaxed)
+    }
+
+    /// Ends reading, if it hasn't ended, and says how it went.
+    pub fn finish(self) -> Result<(), InputFailure> {
+        self.counts.unwanted.store(true, Ordering::Relaxed);
+        let mut result = Ok(());
+        for thread in self.threads {
+            match thread.join() {
+                Ok(ended) => result = result.and(ended),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        result
+    }
+}
+
+impl Queue {
+    fn of(batches: Receiver<Vec<Planned>>) -> Self {
+        Self {
+            batches,
+            current: Vec::new().into_iter(),
+        }
+    }
+}
+
+/// Records in a batch stop being ahead of need at that many bytes.
+const BATCH_BYTES_MAX: u64 = 1 << 20;
+
+fn read(
+    input: Input,
+    senders: &[Sender<Vec<Planned>>],
+    batch_records: usize,
+    bad_max: u64,
+    counts: &Counts,
+) -> Result<(), InputFailure> {
+    let mut batches: VecDeque<(Vec<Planned>, u64)> =
+        senders.iter().map(|_| (Vec::new(), 0)).collect();
+    let mut turn = 0;
+    // The first records go in small batches, so that the run starts at once.
+    let mut size = 1;
+    for item in input {
+        let Some(record) = check(item, bad_max, counts)? else {
+            continue;
+        };
+        let (batch, bytes) = &mut batches[turn];
+        *bytes += record.record.payload.len();
+        batch.push(record);
+        if batch.len() >= size || *bytes >= BATCH_BYTES_MAX {
+            let full = std::mem::replace(batch, Vec::with_capacity(batch_records));
+            *bytes = 0;
+            if !hand_over(&senders[turn], full, counts) {
+                return Ok(());
+            }
+            size = (size * 2).min(batch_records);
+        }
+        turn = (turn + 1) % senders.len();
+    }
+    for (sender, (batch, _)) in senders.iter().zip(batches) {
+        if !batch.is_empty() && !hand_over(sender, batch, counts) {
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+/// A worker's own place in the input.
+struct Place {
+    input: Input,
+    sender: Sender<Vec<Planned>>,
+    /// What was read and isn't handed over.
+    batch: Vec<Planned>,
+}
+
+/// Small: there may be thousands of them.
+const PLACE_BATCH_RECORDS: usize = 16;
+/// When all workers have enough, they are looked at again after that.
+const PLACE_REST: std::time::Duration = std::time::Duration::from_millis(1);
+
+/// Keeps the queues of all places full.
+fn read_places(mut places: Vec<Place>, bad_max: u64, counts: &Counts) -> Result<(), InputFailure> {
+    while !places.is_empty() && !counts.unwanted.load(Ordering::Relaxed) {
+        let mut moved = false;
+        let mut index = 0;
+        while let Some(place) = places.get_mut(index) {
+            let mut ended = false;
+            while place.batch.len() < PLACE_BATCH_RECORDS && !ended && !place.sender.is_full() {
+                match place.input.next() {
+                    None => ended = true,
+                    Some(item) => place.batch.extend(check(item, bad_max, counts)?),
+                }
+            }
+            if !place.batch.is_empty() {
+                match place.sender.try_send(std::mem::take(&mut place.batch)) {
+                    Ok(()) => moved = true,
+                    Err(TrySendError::Full(back)) => place.batch = back,
+                    Err(TrySendError::Disconnected(_)) => ended = true,
+                }
+            }
+            // A place whose last batch waits comes back for it.
+            if ended && place.batch.is_empty() {
+                places.swap_remove(index);
+            } else {
+                index += 1;
+            }
+        }
+        if !moved {
+            thread::sleep(PLACE_REST);
+        }
+    }
+    Ok(())
+}
+
+/// Counts a record; a broken one is told and skipped, and one too many is the end.
+fn check(
+    item: Result<Planned, BadRecord>,
+    bad_max: u64,
+    counts: &Counts,
+) -> Result<Option<Planned>, InputFailure> {
+    match item {
+        Ok(record) => {
+            counts.records.fetch_add(1, Ordering::Relaxed);
+            Ok(Some(record))
+        }
+        Err(bad) => {
+            let number = counts.bad.fetch_add(1, Ordering::Relaxed) + 1;
+            tracing::warn!("record skipped: {bad}");
+            if bad.fatal || number > bad_max {
+                counts.failed.store(true, Ordering::Relaxed);
+                return Err(InputFailure::Bad {
+                    bad: number,
+                    last: bad,
+                });
+            }
+            Ok(None)
+        }
+    }
+}
+
+fn no_thread(settings: &InputSettings, error: &std::io::Error) -> InputFailure {
+    InputFailure::Open(InputError {
+        operation: "start a thread for",
+        file: settings.file.clone(),
+        reason: error.to_string(),
+    })
+}
+
+/// False if nobody wants it any more.
+fn hand_over(sender: &Sender<Vec<Planned>>, batch: Vec<Planned>, counts: &Counts) -> bool {
+    let mut batch = batch;
+    loop {
+        match sender.send_timeout(batch, PATIENCE) {
+            Ok(()) => return true,
+            Err(SendTimeoutError::Disconnected(_)) => return false,
+            Err(SendTimeoutError::Timeout(_)) if counts.unwanted.load(Ordering::Relaxed) => {
+                return false;
+            }
+            Err(SendTimeoutError::Timeout(back)) => batch = back,
+        }
+    }
+}

@@ -1,0 +1,111 @@
+//! Inputs that fit into memory, for workers that read them in order each: read
+//! once, before the run, with no thread and no queue to a worker.
+
+use bytes::Bytes;
+use encarno_input::{AutoLabel, InputError, InputSettings, Sharing};
+use encarno_record::Payload;
+
+use super::{Counts, Feed, Input, InputFailure, Next, check};
+use crate::script::{Compiler, Planned};
+
+/// More than that is read by each worker as it goes.
+const RECORDS_MAX: usize = 100_000;
+const BYTES_MAX: u64 = 32 << 20;
+
+/// The records of an input, and where the workers of one event loop are in them.
+#[derive(Debug)]
+pub struct Held {
+    records: Vec<Planned>,
+    places: Vec<Place>,
+    passes: u64,
+    records_max: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    next: usize,
+    pass: u64,
+    taken: u64,
+}
+
+impl Held {
+    pub(super) fn next(&mut self, worker: u32) -> Next {
+        let Some(place) = self.places.get_mut(worker as usize) else {
+            return Next::End;
+        };
+        if place.next == self.records.len() {
+            place.next = 0;
+            place.pass += 1;
+        }
+        if place.pass >= self.passes || place.taken >= self.records_max {
+            return Next::End;
+        }
+        match self.records.get(place.next) {
+            Some(record) => {
+                place.next += 1;
+                place.taken += 1;
+                Next::Record(record.clone())
+            }
+            None => Next::End,
+        }
+    }
+
+    pub(super) fn places(&self) -> usize {
+        self.places.len()
+    }
+}
+
+/// A feed for each event loop; none if the input isn't one that can be held.
+pub(super) fn read(
+    settings: &InputSettings,
+    open: impl Fn() -> Result<Input, InputError>,
+    scripts: &Compiler,
+    workers: &[usize],
+    counts: &Counts,
+) -> Result<Option<Vec<Feed>>, InputFailure> {
+    // Labels that count on would start again with each pass; a pipe that is
+    // too long couldn't be read once more.
+    if settings.sharing != Sharing::PerWorker
+        || settings.auto_label == AutoLabel::Unique
+        || !settings.file.is_file()
+    {
+        return Ok(None);
+    }
+    let mut input = open()?;
+    let mut records = Vec::new();
+    let mut bytes = 0;
+    for item in input.first_pass() {
+        let Some(record) = check(item, settings.bad_max, counts)? else {
+            continue;
+        };
+        if let Payload::Memory(payload) = &record.record.payload {
+            bytes += payload.len() as u64;
+        }
+        if records.len() >= RECORDS_MAX || bytes > BYTES_MAX {
+            counts.start_again();
+            return Ok(None);
+        }
+        records.push(record);
+    }
+    // Those before the first script are read only once: their plan comes now.
+    for record in &mut records {
+        record.plan = scripts.complete(record.plan.take());
+    }
+    let feed = |&count: &usize| {
+        // A copy for each loop, so that they don't share the payloads' counters.
+        let records = records.iter().map(|record| {
+            let mut record = record.clone();
+            if let Payload::Memory(payload) = &record.record.payload {
+                record.record.payload = Payload::Memory(Bytes::copy_from_slice(payload));
+            }
+            record
+        });
+        Feed::Held(Held {
+            records: records.collect(),
+            places: vec![Place::default(); count],
+            passes: input.passes().unwrap_or(u64::MAX),
+            records_max: settings.records_max.map_or(u64::MAX, |max| max.get()),
+        })
+    };
+    Ok(Some(workers.iter().map(feed).collect()))
+}

@@ -1,0 +1,425 @@
+//! Records from files: recognised, read ahead in large blocks, never whole.
+//!
+//! A payload is a view into the block that was read, or, if it is large, a
+//! range of the file; the memory needed doesn't depend on the file's size.
+//!
+//! - settings: what is read, and how
+//! - source: blocks, lines and payloads of a file that may be compressed
+//! - recognise: which format a file has
+//! - one module for each format
+//! - context: what a record gets that its format doesn't say
+
+mod access;
+mod context;
+mod jsonline;
+mod payload;
+mod raw;
+mod recognise;
+mod request;
+mod settings;
+mod source;
+mod strings_file;
+mod uri;
+mod urls;
+
+pub mod native;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use encarno_record::{Record, Strings};
+
+pub use settings::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
+
+use context::Context;
+use source::Source;
+use strings_file::StringsFile;
+
+const BLOCK_BYTES: usize = 256 << 10;
+/// There may be thousands of workers.
+const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
+
+/// Opens the input. The result is an endless or bounded stream of records, as
+/// the settings say; broken ones come as data between the good ones. Read it
+/// on a thread of its own; [`Input::again`] gives each worker its own, if it isn't shared.
+pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputError> {
+    let (source, format) = open_source(settings)?;
+    let strings_file = match &settings.strings_file {
+        Some(file) => StringsFile::read(file)?,
+        None => StringsFile::default(),
+    };
+    let context = Context::new(strings, Arc::new(strings_file), Arc::new(settings.clone()));
+    Ok(Input::new(source, format, context, Arc::new(AsRead)))
+}
+
+/// The format of the input: the one that is named, or else what its content says.
+pub fn format_of(settings: &InputSettings) -> Result<InputFormat, InputError> {
+    match settings.format {
+        Some(format) => Ok(format),
+        None => open_source(settings).map(|(_, format)| format),
+    }
+}
+
+fn open_source(settings: &InputSettings) -> Result<(Source, InputFormat), InputError> {
+    let error = |operation, reason: String| InputError {
+        operation,
+        file: settings.file.clone(),
+        reason,
+    };
+    let block_bytes = match settings.sharing {
+        Sharing::Shared => BLOCK_BYTES,
+        Sharing::PerWorker => BLOCK_BYTES_PER_WORKER,
+    };
+    let mut source = Source::open(
+        &settings.file,
+        block_bytes,
+        settings.memory_payload_bytes_max,
+    )
+    .map_err(|source| error("open", source.to_string()))?;
+    let format = match settings.format {
+        Some(format) => format,
+        None => {
+            let start = source
+                .peek(BLOCK_BYTES)
+                .map_err(|source| error("read", source.to_string()))?;
+            recognise::format(start).map_err(|reason| error("recognise", reason))?
+        }
+    };
+    Ok((source, format))
+}
+
+/// What becomes of a record on the thread that reads it.
+pub trait Prepare: Send + Sync {
+    /// What the input gives instead of the record.
+    type Prepared;
+
+    /// Prepares it. An error ends the input: a flow without one of its steps
+    /// isn't the one that was meant.
+    fn prepare(&self, record: Record) -> Result<Self::Prepared, String>;
+}
+
+/// Records stay as they were read.
+#[derive(Clone, Copy, Debug)]
+pub struct AsRead;
+
+impl Prepare for AsRead {
+    type Prepared = Record;
+
+    fn prepare(&self, record: Record) -> Result<Record, String> {
+        Ok(record)
+    }
+}
+
+/// The records of an input.
+pub struct Input<P = AsRead> {
+    source: Source,
+    parser: Box<dyn Parse>,
+    context: Context,
+    format: InputFormat,
+    passes: Option<u64>,
+    one_pass: bool,
+    pass: u64,
+    records: u64,
+    records_in_pass: u64,
+    bad: u64,
+    prepare: Arc<P>,
+    /// Times in the file count from here: each pass goes on after the last one.
+    pass_start_ns: u64,
+    last_scheduled_ns: u64,
+    ended: bool,
+}
+
+impl Input {
+    /// The records are prepared as they are read.
+    pub fn prepared_by<P: Prepare>(self, prepare: &Arc<P>) -> Input<P> {
+        Input {
+            source: self.source,
+            parser: self.parser,
+            context: self.context,
+            format: self.format,
+            passes: self.passes,
+            one_pass: self.one_pass,
+            pass: self.pass,
+            records: self.records,
+            records_in_pass: self.records_in_pass,
+            bad: self.bad,
+            prepare: Arc::clone(prepare),
+            pass_start_ns: self.pass_start_ns,
+            last_scheduled_ns: self.last_scheduled_ns,
+            ended: self.ended,
+        }
+    }
+}
+
+impl<P: Prepare> Input<P> {
+    fn new(source: Source, format: InputFormat, context: Context, prepare: Arc<P>) -> Self {
+        let parser: Box<dyn Parse> = match format {
+            InputFormat::Payload => Box::new(payload::PayloadParser::default()),
+            InputFormat::Raw => Box::new(raw::RawParser::raw()),
+            InputFormat::Stpd => Box::new(raw::RawParser::stpd()),
+            InputFormat::Uri => Box::new(uri::UriParser::uri()),
+            InputFormat::UriPost => Box::new(uri::UriParser::with_bodies()),
+            InputFormat::Access => Box::new(access::AccessParser),
+            InputFormat::JsonLine => Box::new(jsonline::JsonLineParser),
+            InputFormat::Urls => Box::new(urls::UrlsParser),
+            InputFormat::Native => Box::new(native::NativeParser::default()),
+        };
+        let passes = match context.settings.passes {
+            Some(passes) => Some(passes.get()),
+            None if format == InputFormat::Stpd => Some(1),
+            None => None,
+        };
+        Self {
+            source,
+            parser,
+            context,
+            format,
+            passes,
+            one_pass: false,
+            pass: 1,
+            records: 0,
+            records_in_pass: 0,
+            bad: 0,
+            prepare,
+            pass_start_ns: 0,
+            last_scheduled_ns: 0,
+            ended: false,
+        }
+    }
+
+    /// The same input once more, from its start, for another worker: the open
+    /// file and the strings file are shared.
+    pub fn again(&self) -> Result<Self, InputError> {
+        let source = self.source.again().map_err(|source| InputError {
+            operation: "read for each worker",
+            file: self.context.settings.file.clone(),
+            reason: source.to_string(),
+        })?;
+        let Context {
+            strings,
+            strings_file,
+            settings,
+            ..
+        } = &self.context;
+        let context = Context::new(strings, Arc::clone(strings_file), Arc::clone(settings));
+        Ok(Self::new(
+            source,
+            self.format,
+            context,
+            Arc::clone(&self.prepare),
+        ))
+    }
+
+    /// The format that the file has.
+    pub fn format(&self) -> InputFormat {
+        self.format
+    }
+
+    /// How often it is read, whole; none = as often as needed.
+    pub fn passes(&self) -> Option<u64> {
+        self.passes
+    }
+
+    /// The records of one pass, however many there would be.
+    pub fn first_pass(&mut self) -> impl Iterator<Item = Result<P::Prepared, BadRecord>> {
+        self.one_pass = true;
+        std::iter::from_fn(|| self.next())
+    }
+
+    /// Records left out by choice: not a GET in an access log, not a chosen label.
+    pub fn skipped(&self) -> u64 {
+        self.context.skipped
+    }
+
+    /// Broken records of the first pass.
+    pub fn bad(&self) -> u64 {
+        self.bad
+    }
+
+    /// The record with all that doesn't come from its format; none if it isn't chosen.
+    fn good(&mut self, mut record: Record) -> Result<Option<P::Prepared>, Bad> {
+        self.context.label_if_needed(&mut record, self.records);
+        self.context.address_if_needed(&mut record)?;
+        if !self.context.chosen(&record) {
+            self.context.skipped += 1;
+            return Ok(None);
+        }
+        record.first_of_pass = self.records_in_pass == 0;
+        if let Some(scheduled_ns) = &mut record.scheduled_ns {
+            *scheduled_ns = scheduled_ns.saturating_add(self.pass_start_ns);
+            self.last_scheduled_ns = *scheduled_ns;
+        }
+        self.records += 1;
+        self.records_in_pass += 1;
+        let records_max = self.context.settings.records_max;
+        self.ended = records_max.is_some_and(|max| self.records >= max.get());
+        self.prepare.prepare(record).map(Some).map_err(Bad::fatal)
+    }
+
+    /// What goes out about a broken record: nothing if it did in the first pass.
+    fn bad_record(&mut self, bad: Bad, start: u64) -> Option<BadRecord> {
+        let Bad {
+            mut reason,
+            mut fatal,
+            ..
+        } = bad;
+        if self.pass > 1 && !fatal {
+            return None;
+        }
+        self.bad += 1;
+        let bad_max = self.context.settings.bad_max;
+        if self.bad > bad_max && !fatal {
+            fatal = true;
+            reason = format!(
+                "{reason}; that is more than {bad_max} broken records, the input ends here"
+            );
+        }
+        self.ended = fatal;
+        let file = self.context.settings.file.clone();
+        Some(BadRecord {
+            file,
+            offset: bad.offset.unwrap_or(start),
+            reason,
+            fatal,
+        })
+    }
+
+    /// Starts the next pass, if there is one.
+    fn next_pass(&mut self) -> Result<(), Bad> {
+        if self.records_in_pass == 0 {
+            return Err(Bad::fatal("there is no usable record in the file"));
+        }
+        let is_last = self.one_pass || self.passes.is_some_and(|passes| self.pass >= passes);
+        if is_last || !self.source.can_rewind() {
+            self.ended = true;
+            return Ok(());
+        }
+        self.pass += 1;
+        self.records_in_pass = 0;
+        self.pass_start_ns = self.last_scheduled_ns;
+        self.parser.restart();
+        self.source
+            .rewind()
+            .map_err(|error| Bad::fatal(format!("can't read it again: {error}")))
+    }
+}
+
+impl<P: Prepare> Iterator for Input<P> {
+    type Item = Result<P::Prepared, BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.ended {
+            let (start, parsed) = match self.parser.start(&mut self.source) {
+                Ok(start) => {
+                    let parsed = self.parser.next(&mut self.source, &mut self.context);
+                    (start, parsed)
+                }
+                Err(error) => (self.source.offset(), Err(error.into())),
+            };
+            let bad = match parsed {
+                Ok(Some(record)) => match self.good(record) {
+                    Ok(Some(record)) => return Some(Ok(record)),
+                    Ok(None) => continue,
+                    Err(bad) => bad,
+                },
+                Ok(None) => match self.next_pass() {
+                    Ok(()) => continue,
+                    Err(bad) => bad,
+                },
+                Err(bad) => bad,
+            };
+            if let Some(bad) = self.bad_record(bad, start) {
+                return Some(Err(bad));
+            }
+        }
+        None
+    }
+}
+
+impl<P> std::fmt::Debug for Input<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Input")
+            .field("format", &self.format)
+            .field("records", &self.records)
+            .finish()
+    }
+}
+
+/// A record that can't be used: skipped, counted, reported.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{file}, offset {offset}: {reason}", file = file.display())]
+pub struct BadRecord {
+    /// The file.
+    pub file: PathBuf,
+    /// Where the record starts in it (decompressed, if it is compressed).
+    pub offset: u64,
+    /// What is wrong with it.
+    pub reason: String,
+    /// Whether the input ends here, because nothing after it can be read.
+    pub fatal: bool,
+}
+
+/// An input that can't be opened or recognised.
+#[derive(Debug, thiserror::Error)]
+#[error("can't {operation} {file}: {reason}", file = file.display())]
+pub struct InputError {
+    /// What was tried: `open`, `recognise`, `read`.
+    pub operation: &'static str,
+    /// The file.
+    pub file: PathBuf,
+    /// Why not, and the way out.
+    pub reason: String,
+}
+
+/// A format. It leaves the source where the next record may start, after a
+/// broken one too.
+trait Parse: Send {
+    /// Goes to where the next record starts, and says where that is.
+    fn start(&mut self, source: &mut Source) -> std::io::Result<u64> {
+        Ok(source.offset())
+    }
+
+    /// The next record; none at the end of the file.
+    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad>;
+
+    /// The file starts again.
+    fn restart(&mut self) {}
+}
+
+/// What is wrong with a record.
+#[derive(Debug)]
+struct Bad {
+    reason: String,
+    offset: Option<u64>,
+    fatal: bool,
+}
+
+impl Bad {
+    fn new(reason: impl Into<String>) -> Self {
+        Self {
+            reason: reason.into(),
+            offset: None,
+            fatal: false,
+        }
+    }
+
+    fn fatal(reason: impl Into<String>) -> Self {
+        Self {
+            fatal: true,
+            ..Self::new(reason)
+        }
+    }
+
+    fn at(self, offset: u64) -> Self {
+        Self {
+            offset: Some(offset),
+            ..self
+        }
+    }
+}
+
+impl From<std::io::Error> for Bad {
+    fn from(error: std::io::Error) -> Self {
+        Self::fatal(format!("can't read on: {error}"))
+    }
+}

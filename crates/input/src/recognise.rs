@@ -1,0 +1,91 @@
+//! Which format a file has, from its first bytes.
+
+use encarno_record::frame::INPUT_MAGIC;
+
+use super::access::request_of;
+use super::raw::{number, word};
+use super::request::Url;
+use crate::InputFormat;
+
+/// The format of a file that starts like that, or why it isn't known.
+pub(super) fn format(start: &[u8]) -> Result<InputFormat, String> {
+    if start.starts_with(&INPUT_MAGIC) {
+        return Ok(InputFormat::Native);
+    }
+    let mut lines = start
+        .split(|&byte| byte == b'\n')
+        .map(<[u8]>::trim_ascii)
+        .filter(|line| !line.is_empty());
+    let Some(first) = lines.next() else {
+        return Err("the file is empty".into());
+    };
+    let headers = std::iter::once(first).chain(lines.clone());
+    let request = headers
+        .clone()
+        .find(|line| !line.starts_with(b"["))
+        .unwrap_or_default();
+    let format = match first[0] {
+        b'{' if memchr::memmem::find(first, b"\"plen\"").is_some() => Some(InputFormat::Payload),
+        b'{' if memchr::memmem::find(first, b"\"uri\"").is_some() => Some(InputFormat::JsonLine),
+        b'[' if is_uripost(request) => Some(InputFormat::UriPost),
+        b'[' if Url::is_like(request) => Some(InputFormat::Uri),
+        b'0'..=b'9' => with_length(first, start),
+        _ => None,
+    };
+    format
+        .or_else(|| request_of(first).map(|_| InputFormat::Access))
+        .or_else(|| list(headers.take(1000)))
+        .ok_or_else(|| {
+            "its content is of no format that is known; name it with --format: payload, raw, stpd, uri, \
+             uripost, access, jsonline, urls, native"
+                .into()
+        })
+}
+
+/// `LEN…`: what follows the length says the format.
+fn with_length(line: &[u8], start: &[u8]) -> Option<InputFormat> {
+    let (length, rest) = word(line);
+    let length = number(length)?;
+    let (second, _) = word(rest);
+    if number(second).is_some() {
+        return Some(InputFormat::Stpd);
+    }
+    // A tag may look like a path; then the bytes are a request and no body.
+    let payload_start = memchr::memmem::find(start, line)? + line.len();
+    let payload = start[payload_start..].trim_ascii_start();
+    let payload = &payload[..payload
+        .len()
+        .min(usize::try_from(length).unwrap_or(usize::MAX))];
+    let first = payload
+        .split(|&byte| byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    let is_request = memchr::memmem::find(first, b" HTTP/1.").is_some();
+    if is_uripost(line) && !is_request {
+        Some(InputFormat::UriPost)
+    } else {
+        Some(InputFormat::Raw)
+    }
+}
+
+fn is_uripost(line: &[u8]) -> bool {
+    let (length, rest) = word(line);
+    number(length).is_some() && Url::is_like(rest)
+}
+
+/// URLs alone, or with words around them.
+fn list<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<InputFormat> {
+    let mut format = None;
+    for line in lines.filter(|line| !line.starts_with(b"#")) {
+        let (first, _) = word(line);
+        if first.starts_with(b"/") {
+            format = format.or(Some(InputFormat::Uri));
+        } else if line.split(u8::is_ascii_whitespace).any(Url::is_like) {
+            return Some(InputFormat::Urls);
+        } else {
+            // The last line may be cut off.
+            return format;
+        }
+    }
+    format
+}

@@ -1,0 +1,211 @@
+//! The tip that touches the target: one small trait for all protocols.
+//!
+//! An event loop owns a nib and its workers; a worker has one connection and
+//! makes one hit at a time. The nib moves a hit on as far as it goes without
+//! waiting, notes the instants in it, and says what it waits for.
+//!
+//! In the order in which a hit meets them:
+//!
+//! - [`clock`]: the run's clock
+//! - settings, network: connections over a network, as asked for and set up
+//! - [`delay`]: distributions of delays, for what is made up and for pauses
+//! - [`address`], dial: where connections go to, and from where
+//! - [`socket`], [`tls`], [`poll`]: bytes to and from the peer
+
+pub mod address;
+pub mod clock;
+pub mod delay;
+pub mod poll;
+pub mod socket;
+pub mod tls;
+
+mod dial;
+mod network;
+mod settings;
+
+pub use dial::{Dialer, NoPeer, note_lookup};
+pub use network::{Network, SetUpError};
+pub use settings::{NetworkSettings, TlsSettings};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use encarno_record::{Hit, Payload, StringId, Strings};
+
+use crate::clock::Clock;
+use crate::poll::{Poller, Waker};
+
+/// A hit on its way, and what it sends.
+#[derive(Debug)]
+pub struct Shot {
+    /// What is known of it by now.
+    pub hit: Hit,
+    /// What is sent.
+    pub payload: Payload,
+    /// Where to; 0 = the default address.
+    pub address: StringId,
+    /// So much of the answer is kept, for whoever looks at it afterwards.
+    pub keep_bytes_max: usize,
+}
+
+impl Shot {
+    /// Keeps what came, up to the bound.
+    #[inline]
+    pub fn keep(&self, kept: &mut Vec<u8>, bytes: &[u8]) {
+        if self.keep_bytes_max > 0 {
+            let room = self.keep_bytes_max.saturating_sub(kept.len());
+            kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
+        }
+    }
+}
+
+/// The longest head of an answer that is read.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Makes room for the next answer; what a long one took is given back.
+#[inline]
+pub fn forget(kept: &mut Vec<u8>) {
+    const KEPT_BYTES: usize = 256 << 10;
+    if kept.capacity() > KEPT_BYTES {
+        *kept = Vec::new();
+    }
+    kept.clear();
+}
+
+/// What a nib may use of its event loop.
+#[derive(Debug)]
+pub struct Io<'a> {
+    /// Where to register sockets.
+    pub poller: &'a Poller,
+    /// The worker, as its event loop counts.
+    pub worker: u32,
+    /// The clock.
+    pub clock: &'a Clock,
+    /// A buffer for one read; nothing stays in it.
+    pub scratch: &'a mut [u8],
+}
+
+impl Io<'_> {
+    /// Registers a socket of the worker. Its events come with that number, so
+    /// that those of a socket that was closed or put aside aren't taken for
+    /// another's.
+    pub fn register(
+        &self,
+        socket: impl std::os::fd::AsFd,
+        number: u32,
+    ) -> Result<(), rustix::io::Errno> {
+        self.poller
+            .register(socket, u64::from(number) << 32 | u64::from(self.worker))
+    }
+}
+
+/// How far a hit has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// It waits for its connection, or for [`Nib::woken`].
+    Running,
+    /// It waits for that instant.
+    WakeAt(u64),
+    /// It has ended; everything in the hit is set.
+    Done,
+}
+
+/// What happened to a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Readiness {
+    /// The number that the socket was registered with.
+    pub number: u32,
+    /// There is something to read, or the peer closed.
+    pub readable: bool,
+    /// There is room to write.
+    pub writable: bool,
+    /// The peer closed its side, or the connection broke.
+    pub closed: bool,
+}
+
+/// A protocol. Everything it needs per worker is in its `Connection`.
+pub trait Nib {
+    /// What belongs to one worker.
+    type Connection;
+
+    /// A connection that isn't open yet.
+    fn connection(&mut self) -> Self::Connection;
+
+    /// Starts a hit; `started_ns` is set.
+    fn start(
+        &mut self,
+        connection: &mut Self::Connection,
+        shot: &mut Shot,
+        io: &mut Io<'_>,
+    ) -> Step;
+
+    /// The connection is ready; the shot is the running hit, if there is one.
+    fn ready(
+        &mut self,
+        connection: &mut Self::Connection,
+        shot: Option<&mut Shot>,
+        readiness: Readiness,
+        io: &mut Io<'_>,
+    ) -> Step;
+
+    /// The instant of [`Step::WakeAt`] has come, or the worker was named by [`Nib::woken`].
+    fn wake(&mut self, connection: &mut Self::Connection, shot: &mut Shot, io: &mut Io<'_>)
+    -> Step;
+
+    /// Gives the running hit up: its connection can't be used any more.
+    fn abandon(&mut self, connection: &mut Self::Connection);
+
+    /// Workers whose hits can go on, after something outside the event loop ended.
+    fn woken(&mut self, workers: &mut Vec<u32>) {
+        let _ = workers;
+    }
+
+    /// The answer of the hit that has just ended, as far as it was kept.
+    fn answer<'a>(&self, connection: &'a Self::Connection) -> &'a [u8] {
+        let _ = connection;
+        &[]
+    }
+
+    /// Fails if the loop can't go on: no file descriptors are left.
+    fn fatal(&self) -> Option<rustix::io::Errno> {
+        None
+    }
+}
+
+/// A protocol, configured: it makes the nib of each event loop.
+pub trait Protocol {
+    /// What an event loop has of it.
+    type Nib: Nib + Send + 'static;
+
+    /// The nib of one event loop.
+    fn nib(&self, seat: &Seat<'_>) -> Self::Nib;
+
+    /// A hit that takes longer fails.
+    fn timeout(&self) -> Duration;
+
+    /// So much of each answer is kept, for the trace; scripts keep what they need.
+    fn keep_answer_bytes_max(&self) -> usize {
+        0
+    }
+
+    /// The address of records that don't carry one.
+    fn address(&self) -> Option<&str> {
+        None
+    }
+
+    /// How many file descriptors that many workers take.
+    fn descriptors(&self, workers: u64) -> u64 {
+        workers
+    }
+}
+
+/// What a nib gets of the event loop that it will belong to.
+#[derive(Debug)]
+pub struct Seat<'a> {
+    /// The loop's number, from 0.
+    pub number: usize,
+    /// The texts of the run.
+    pub strings: &'a Strings,
+    /// Wakes the loop up.
+    pub waker: &'a Arc<Waker>,
+}

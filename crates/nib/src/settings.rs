@@ -1,0 +1,57 @@
+//! Connections over a network: what protocols have in common.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Connections over a network.
+#[derive(Clone, Debug)]
+pub struct NetworkSettings {
+    /// The address of records that don't carry one: `http://host:port`,
+    /// `https://host`, `udp://host:port`, `http+unix:///path`.
+    pub address: Option<String>,
+    /// A hit that takes longer fails.
+    pub timeout: Duration,
+    /// Source addresses, taken in turn.
+    pub source_addresses: Vec<IpAddr>,
+    /// Look names up again that often; none = once.
+    pub resolve_every: Option<Duration>,
+    /// TLS.
+    pub tls: TlsSettings,
+    /// So much of each answer is kept, for the trace; scripts keep what they need.
+    pub keep_answer_bytes_max: usize,
+}
+
+impl Default for NetworkSettings {
+    fn default() -> Self {
+        Self {
+            address: None,
+            timeout: Duration::from_secs(10),
+            source_addresses: Vec::new(),
+            resolve_every: None,
+            tls: TlsSettings::default(),
+            keep_answer_bytes_max: 0,
+        }
+    }
+}
+
+/// TLS, verified unless asked not to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsSettings {
+    /// Accept any certificate.
+    pub insecure: bool,
+    /// The lowest version: 0x0303 (771) or 0x0304 (772); 0 = what rustls has.
+    pub version_min: u16,
+    /// The highest version; 0 = what rustls has.
+    pub version_max: u16,
+    /// Cipher suites by their IANA names; empty = rustls' own choice.
+    pub cipher_suites: Vec<String>,
+    /// PEM file of certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// PEM file of the client's certificate chain.
+    pub certificate_file: Option<PathBuf>,
+    /// PEM file of the client's key.
+    pub key_file: Option<PathBuf>,
+    /// The name to ask for and to verify, instead of the address's.
+    pub server_name: Option<String>,
+}

@@ -1,0 +1,278 @@
+//! TLS as a client, verified unless asked not to.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
+
+use crate::TlsSettings;
+
+/// TLS that can't be set up as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// Versions that nobody should speak any more.
+    #[error(
+        "TLS up to version {0} isn't possible: 1.0 (769) and 1.1 (770) are broken and not implemented; \
+         set maxversion to 771 (1.2) or 772 (1.3)"
+    )]
+    Version(u16),
+    /// The lowest version is above the highest.
+    #[error("TLS versions {0} to {1}: none is between them")]
+    NoVersion(u16, u16),
+    /// A cipher suite that isn't there.
+    #[error("TLS cipher suite {0} isn't there; there are: {1}")]
+    CipherSuite(String, String),
+    /// A file that isn't what it should be.
+    #[error("can't read the {what} in {path}: {reason}")]
+    File {
+        /// What was looked for in it.
+        what: &'static str,
+        /// The file.
+        path: String,
+        /// Why not.
+        reason: String,
+    },
+    /// Certificate without key, or the other way round.
+    #[error("a client certificate needs both its chain and its key")]
+    HalfAnIdentity,
+    /// What rustls said.
+    #[error("TLS set-up: {0}")]
+    Rustls(#[from] rustls::Error),
+}
+
+/// Builds it. Roots are the system's, so that a company's own authority works
+/// as it does in a browser; where there are none, Mozilla's list.
+pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(provider(&settings.cipher_suites)?);
+    let versions = versions(settings.version_min, settings.version_max)?;
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(&versions)?;
+    let verified = |trust| Arc::new(Verifier { trust, algorithms });
+    let builder = if settings.insecure {
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(verified(Trust::All))
+    } else if let Some(path) = &settings.ca_file {
+        let trusted = certificates(path)?;
+        let mut roots = RootCertStore::empty();
+        for certificate in &trusted {
+            roots.add(certificate.clone())?;
+        }
+        let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|error| file_error("certificates", path, error))?;
+        builder
+            .dangerous()
+            .with_custom_certificate_verifier(verified(Trust::These { authority, trusted }))
+    } else {
+        builder.with_root_certificates(system_roots())
+    };
+    let mut config = match (&settings.certificate_file, &settings.key_file) {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(chain), Some(key)) => {
+            let key = PrivateKeyDer::from_pem_file(key)
+                .map_err(|error| file_error("private key", key, error))?;
+            builder.with_client_auth_cert(certificates(chain)?, key)?
+        }
+        _ => return Err(TlsError::HalfAnIdentity),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// The name to ask for: a host's name, or its IP address.
+pub fn server_name(name: &str) -> Option<ServerName<'static>> {
+    ServerName::try_from(name.to_owned()).ok()
+}
+
+fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
+    let mut provider = ring::default_provider();
+    if suites.is_empty() {
+        return Ok(provider);
+    }
+    let all = std::mem::take(&mut provider.cipher_suites);
+    // rustls names the suites of TLS 1.3 apart; IANA doesn't.
+    let name_of = |suite: &rustls::SupportedCipherSuite| {
+        format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
+    };
+    for wanted in suites {
+        let found = all
+            .iter()
+            .find(|suite| name_of(suite) == wanted.to_ascii_uppercase());
+        let found = found.ok_or_else(|| {
+            TlsError::CipherSuite(
+                wanted.clone(),
+                all.iter().map(name_of).collect::<Vec<_>>().join(", "),
+            )
+        })?;
+        provider.cipher_suites.push(*found);
+    }
+    Ok(provider)
+}
+
+fn versions(min: u16, max: u16) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    const TLS_12: u16 = 771;
+    const TLS_13: u16 = 772;
+    if max != 0 && max < TLS_12 {
+        return Err(TlsError::Version(max));
+    }
+    let max = if max == 0 { TLS_13 } else { max };
+    let mut versions = Vec::new();
+    if min <= TLS_12 {
+        versions.push(&rustls::version::TLS12);
+    }
+    if min <= TLS_13 && max >= TLS_13 {
+        versions.push(&rustls::version::TLS13);
+    }
+    if versions.is_empty() || min > max {
+        Err(TlsError::NoVersion(min, max))
+    } else {
+        Ok(versions)
+    }
+}
+
+fn system_roots() -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    let (_usable, _ignored) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    if roots.is_empty() {
+        roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
+    }
+    roots
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let what = "certificates";
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let certificates = read.map_err(|error| file_error(what, path, error))?;
+    if certificates.is_empty() {
+        Err(file_error(what, path, "there are none"))
+    } else {
+        Ok(certificates)
+    }
+}
+
+fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsError {
+    TlsError::File {
+        what,
+        path: path.display().to_string(),
+        reason: reason.to_string(),
+    }
+}
+
+/// Whom to believe; that the peer has its certificate's key is always checked.
+#[derive(Debug)]
+struct Verifier {
+    trust: Trust,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+#[derive(Debug)]
+enum Trust {
+    /// Any certificate.
+    All,
+    /// What the given authorities signed, and the given certificates
+    /// themselves: a self-signed one is often marked as an authority, which
+    /// rustls doesn't accept from a server although it is the very one that was
+    /// asked for.
+    These {
+        authority: Arc<WebPkiServerVerifier>,
+        trusted: Vec<CertificateDer<'static>>,
+    },
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let Trust::These { authority, trusted } = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        let result = authority.verify_server_cert(certificate, intermediates, name, ocsp, now);
+        // Only that complaint: one that is out of date stays refused.
+        let as_authority = matches!(
+            result,
+            Err(rustls::Error::InvalidCertificate(CertificateError::Other(
+                _
+            )))
+        );
+        if as_authority && trusted.iter().any(|trusted| trusted == certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        result
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TlsError, client_config};
+    use crate::TlsSettings;
+
+    #[test]
+    fn versions_that_are_gone_are_an_error_at_start() {
+        let with = |version_min, version_max| {
+            client_config(&TlsSettings {
+                version_min,
+                version_max,
+                ..TlsSettings::default()
+            })
+        };
+        assert!(matches!(with(769, 770), Err(TlsError::Version(770))));
+        assert!(matches!(with(772, 771), Err(TlsError::NoVersion(772, 771))));
+        assert!(with(769, 772).is_ok());
+        assert!(with(0, 0).is_ok());
+        let suites = TlsSettings {
+            cipher_suites: vec!["TLS_NO".to_owned()],
+            ..TlsSettings::default()
+        };
+        assert!(matches!(
+            client_config(&suites),
+            Err(TlsError::CipherSuite(..))
+        ));
+        let suites = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
+        let settings = TlsSettings {
+            cipher_suites: suites,
+            version_min: 772,
+            ..TlsSettings::default()
+        };
+        assert!(client_config(&settings).is_ok());
+    }
+}

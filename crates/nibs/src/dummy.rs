@@ -1,0 +1,101 @@
+//! No network: a scripted delay, so that the engine itself can be measured.
+
+use std::time::Duration;
+
+use encarno_nib::delay::{Delay, uniform};
+use encarno_nib::{Io, Nib, Protocol, Readiness, Seat, Shot, Step};
+use encarno_record::{StringId, Strings, code};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+
+/// A scripted service without a network.
+#[derive(Clone, Debug, Default)]
+pub struct DummySettings {
+    /// How long a hit takes.
+    pub delay: Delay,
+    /// The part of the hits that fails, 0 … 1.
+    pub error_rate: f64,
+    /// The delays' and errors' seed.
+    pub seed: u64,
+}
+
+impl Protocol for DummySettings {
+    type Nib = Dummy;
+
+    fn nib(&self, seat: &Seat<'_>) -> Dummy {
+        Dummy::new(self, seat.number, seat.strings)
+    }
+
+    fn timeout(&self) -> Duration {
+        Duration::MAX
+    }
+
+    fn descriptors(&self, _workers: u64) -> u64 {
+        0
+    }
+}
+
+/// The dummy.
+#[derive(Debug)]
+pub struct Dummy {
+    delay: Delay,
+    error_rate: f64,
+    error: StringId,
+    random: Xoshiro256PlusPlus,
+}
+
+impl Dummy {
+    /// Each event loop needs a seed of its own.
+    fn new(settings: &DummySettings, event_loop: usize, strings: &Strings) -> Self {
+        Self {
+            delay: settings.delay,
+            error_rate: settings.error_rate,
+            error: strings.intern("dummy error"),
+            random: Xoshiro256PlusPlus::seed_from_u64(
+                settings.seed.wrapping_add(event_loop as u64),
+            ),
+        }
+    }
+
+    fn end(&mut self, shot: &mut Shot, now_ns: u64) -> Step {
+        let hit = &mut shot.hit;
+        hit.first_byte_ns = now_ns;
+        hit.ended_ns = now_ns;
+        if self.error_rate > 0.0 && uniform(&mut self.random) < self.error_rate {
+            hit.net_code = code::DUMMY;
+            hit.error = self.error;
+        } else {
+            hit.protocol_code = 200;
+        }
+        Step::Done
+    }
+}
+
+impl Nib for Dummy {
+    type Connection = ();
+
+    fn connection(&mut self) {}
+
+    #[inline]
+    fn start(&mut self, (): &mut (), shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        let started_ns = shot.hit.started_ns;
+        shot.hit.connected_ns = started_ns;
+        shot.hit.sent_ns = started_ns;
+        shot.hit.sent_bytes = shot.payload.len();
+        let delay_ns = self.delay.sample_ns(&mut self.random);
+        if delay_ns == 0 {
+            return self.end(shot, io.clock.now_ns());
+        }
+        Step::WakeAt(started_ns + delay_ns)
+    }
+
+    fn ready(&mut self, (): &mut (), _: Option<&mut Shot>, _: Readiness, _: &mut Io<'_>) -> Step {
+        Step::Running
+    }
+
+    fn wake(&mut self, (): &mut (), shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        self.end(shot, io.clock.now_ns())
+    }
+
+    fn abandon(&mut self, (): &mut ()) {}
+}

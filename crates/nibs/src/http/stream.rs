@@ -1,0 +1,202 @@
+//! A stream of bytes to a peer, plain or through TLS.
+
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use encarno_nib::socket::{Peer, Socket};
+use encarno_nib::tls;
+use rustix::io::Errno;
+use rustls::{ClientConfig, ClientConnection};
+
+use super::answer::AnswerError;
+
+/// An open connection.
+#[derive(Debug)]
+pub(super) struct Stream {
+    socket: Socket,
+    tls: Option<Box<ClientConnection>>,
+}
+
+/// Why a hit can't go on.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The operating system says so.
+    System(Errno),
+    /// The peer closed.
+    Closed,
+    /// TLS says so.
+    Tls(String),
+    /// What came isn't an answer.
+    Answer(AnswerError),
+    /// The record's bytes can't be read.
+    Payload,
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Self::System(errno)
+    }
+}
+
+impl Stream {
+    /// Starts to connect.
+    pub(super) fn open(
+        peer: &Peer,
+        source: Option<IpAddr>,
+        tls: Option<(Arc<ClientConfig>, String)>,
+    ) -> Result<Self, Failure> {
+        let tls = match tls {
+            None => None,
+            Some((config, name)) => {
+                let bad_name = || Failure::Tls(format!("'{name}' can't be a server's name"));
+                let server = tls::server_name(&name).ok_or_else(bad_name)?;
+                let session = ClientConnection::new(config, server)
+                    .map_err(|error| Failure::Tls(error.to_string()))?;
+                Some(Box::new(session))
+            }
+        };
+        Ok(Self {
+            socket: Socket::connect(peer, source)?,
+            tls,
+        })
+    }
+
+    /// The socket, to be registered.
+    pub(super) fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Whether TLS is spoken.
+    #[inline]
+    pub(super) fn is_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// Whether connecting has ended, and well.
+    pub(super) fn connected(&self) -> Result<bool, Failure> {
+        if let Some(errno) = self.socket.error() {
+            return Err(Failure::System(errno));
+        }
+        match rustix::net::getpeername(&self.socket) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOTCONN) => Ok(false),
+            Err(errno) => Err(Failure::System(errno)),
+        }
+    }
+
+    /// Goes on with the handshake; true at its end.
+    pub(super) fn shake_hands(&mut self) -> Result<bool, Failure> {
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return Ok(true);
+        };
+        while tls.is_handshaking() {
+            push(tls, &self.socket)?;
+            if tls.wants_write() || !pull(tls, &self.socket)? {
+                break;
+            }
+        }
+        // The last flight may still be waiting: it goes before the request.
+        push(tls, &self.socket)?;
+        Ok(!tls.is_handshaking())
+    }
+
+    /// Sends what there is room for; none = wait for room.
+    #[inline]
+    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return match self.socket.send(bytes) {
+                Ok(count) => Ok(Some(count)),
+                Err(Errno::AGAIN) => Ok(None),
+                Err(errno) => Err(Failure::System(errno)),
+            };
+        };
+        push(tls, &self.socket)?;
+        if tls.wants_write() {
+            return Ok(None);
+        }
+        let count = tls.writer().write(bytes).map_err(tls_failure)?;
+        push(tls, &self.socket)?;
+        Ok(Some(count))
+    }
+
+    /// Whether everything that was sent has left.
+    #[inline]
+    pub(super) fn flushed(&mut self) -> Result<bool, Failure> {
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return Ok(true);
+        };
+        push(tls, &self.socket)?;
+        Ok(!tls.wants_write())
+    }
+
+    /// Receives what is there; none = wait, 0 = the peer closed.
+    #[inline]
+    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
+        let Some(tls) = self.tls.as_deref_mut() else {
+            return match self.socket.receive(buffer) {
+                Ok(count) => Ok(Some(count)),
+                Err(Errno::AGAIN) => Ok(None),
+                Err(errno) => Err(Failure::System(errno)),
+            };
+        };
+        loop {
+            match tls.reader().read(buffer) {
+                Ok(count) => return Ok(Some(count)),
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                // The peer closed without saying so: an answer that has a
+                // length is whole all the same, one without is not.
+                Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+                    return Err(Failure::Closed);
+                }
+                Err(error) => return Err(tls_failure(error)),
+            }
+            if !pull(tls, &self.socket)? {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Between hits: takes what TLS itself sends (tickets); false if anything
+    /// else came.
+    pub(super) fn idle_ok(&mut self, scratch: &mut [u8]) -> bool {
+        matches!(self.receive(scratch), Ok(None))
+    }
+}
+
+fn push(tls: &mut ClientConnection, mut socket: &Socket) -> Result<(), Failure> {
+    while tls.wants_write() {
+        match tls.write_tls(&mut socket) {
+            Ok(_) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(tls_failure(error)),
+        }
+    }
+    Ok(())
+}
+
+/// Takes what came; false if nothing did.
+fn pull(tls: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Failure> {
+    match tls.read_tls(&mut socket) {
+        Ok(count) => {
+            let state = tls.process_new_packets().map_err(|error| {
+                // The alert that says why is for the peer; that it arrives isn't our concern.
+                let _sent = tls.write_tls(&mut socket);
+                Failure::Tls(error.to_string())
+            })?;
+            if count == 0 && !state.peer_has_closed() && tls.is_handshaking() {
+                return Err(Failure::Closed);
+            }
+            Ok(true)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
+        Err(error) => Err(tls_failure(error)),
+    }
+}
+
+fn tls_failure(error: std::io::Error) -> Failure {
+    match Errno::from_io_error(&error) {
+        Some(errno) => Failure::System(errno),
+        None => Failure::Tls(error.to_string()),
+    }
+}

@@ -1,0 +1,269 @@
+//! Datagrams: send one, wait for one, or don't.
+
+use std::time::Duration;
+
+use encarno_nib::socket::{Peer, Socket};
+use encarno_nib::{
+    Dialer, Io, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Seat, SetUpError, Shot,
+    Step, forget, note_lookup,
+};
+use encarno_record::{Payload, StringId, Strings, code};
+use rustix::io::Errno;
+
+/// The largest payload of a datagram.
+const DATAGRAM_BYTES_MAX: u64 = 65_507;
+
+/// Datagrams.
+#[derive(Clone, Debug)]
+pub struct UdpSettings {
+    /// Addresses and timeout.
+    pub network: NetworkSettings,
+    /// Whether a hit ends with an answer, or when it is sent.
+    pub answer: bool,
+}
+
+/// Datagrams over a network that is set up.
+#[derive(Debug)]
+pub struct UdpProtocol {
+    network: Network,
+    answer: bool,
+}
+
+impl UdpProtocol {
+    /// Looks the default address up.
+    pub fn set_up(settings: UdpSettings) -> Result<Self, SetUpError> {
+        Ok(Self {
+            network: Network::set_up(settings.network)?,
+            answer: settings.answer,
+        })
+    }
+}
+
+impl Protocol for UdpProtocol {
+    type Nib = Udp;
+
+    fn nib(&self, seat: &Seat<'_>) -> Udp {
+        Udp {
+            dialer: self.network.dialer(seat),
+            strings: seat.strings.clone(),
+            answer: self.answer,
+            fatal: None,
+        }
+    }
+
+    fn timeout(&self) -> Duration {
+        self.network.settings().timeout
+    }
+
+    fn keep_answer_bytes_max(&self) -> usize {
+        self.network.settings().keep_answer_bytes_max
+    }
+
+    fn address(&self) -> Option<&str> {
+        self.network.settings().address.as_deref()
+    }
+}
+
+/// The UDP nib of one event loop.
+///
+/// Each worker has a socket of its own, connected to the peer, so that an
+/// answer can be nobody else's. An answer that comes after its hit timed out
+/// would be taken for the next one's: the socket is closed with the hit.
+#[derive(Debug)]
+pub struct Udp {
+    dialer: Dialer,
+    strings: Strings,
+    answer: bool,
+    fatal: Option<Errno>,
+}
+
+/// A worker's socket.
+#[derive(Debug, Default)]
+pub struct Connection {
+    socket: Option<Socket>,
+    number: u32,
+    address: StringId,
+    kept: Vec<u8>,
+    sent: bool,
+    /// When its address began to be looked up.
+    looked_up_ns: u64,
+}
+
+impl Udp {
+    fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        let (endpoint, source) = match self.dialer.dial(shot, io) {
+            Ok(found) => found,
+            Err(NoPeer::Pending) => {
+                connection.looked_up_ns = io.clock.now_ns();
+                return Step::Running;
+            }
+            Err(NoPeer::Failed(code, text)) => {
+                return end_failed(connection, shot, io, code, text);
+            }
+        };
+        let Peer::Internet(peer) = *endpoint.next_peer() else {
+            let text = self.strings.intern("UDP over a unix socket isn't there");
+            return end_failed(connection, shot, io, code::ADDRESS, text);
+        };
+        let opened = Socket::datagrams(&peer, source).and_then(|socket| {
+            io.register(&socket, connection.number.wrapping_add(1))
+                .map(|()| socket)
+        });
+        match opened {
+            Ok(socket) => {
+                connection.number = connection.number.wrapping_add(1);
+                connection.socket = Some(socket);
+            }
+            Err(errno) => return self.fail(connection, shot, io, errno),
+        }
+        connection.address = shot.address;
+        self.send(connection, shot, io)
+    }
+
+    fn send(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        let Some(socket) = &connection.socket else {
+            return Step::Running;
+        };
+        if shot.hit.connected_ns == 0 {
+            shot.hit.connected_ns = if shot.hit.dns_us > 0 {
+                io.clock.now_ns()
+            } else {
+                shot.hit.started_ns
+            };
+        }
+        let sent = match &shot.payload {
+            Payload::Memory(bytes) if bytes.len() as u64 <= DATAGRAM_BYTES_MAX => {
+                socket.send(bytes)
+            }
+            _ => Err(Errno::MSGSIZE),
+        };
+        match sent {
+            Ok(count) => {
+                let now_ns = io.clock.now_ns();
+                shot.hit.sent_ns = now_ns;
+                shot.hit.sent_bytes = count as u64;
+                connection.sent = true;
+                if self.answer {
+                    return Step::Running;
+                }
+                shot.hit.ended_ns = now_ns;
+                Step::Done
+            }
+            Err(Errno::AGAIN) => Step::Running,
+            Err(errno) => self.fail(connection, shot, io, errno),
+        }
+    }
+
+    fn fail(
+        &mut self,
+        connection: &mut Connection,
+        shot: &mut Shot,
+        io: &Io<'_>,
+        errno: Errno,
+    ) -> Step {
+        if matches!(errno, Errno::MFILE | Errno::NFILE) {
+            self.fatal = Some(errno);
+        }
+        let text = self
+            .strings
+            .intern(&std::io::Error::from(errno).to_string());
+        end_failed(connection, shot, io, errno.raw_os_error() as u16, text)
+    }
+}
+
+impl Nib for Udp {
+    type Connection = Connection;
+
+    fn connection(&mut self) -> Connection {
+        Connection::default()
+    }
+
+    fn start(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        forget(&mut connection.kept);
+        connection.sent = false;
+        if connection.socket.is_some() && connection.address == shot.address {
+            return self.send(connection, shot, io);
+        }
+        connection.socket = None;
+        self.open(connection, shot, io)
+    }
+
+    fn ready(
+        &mut self,
+        connection: &mut Connection,
+        shot: Option<&mut Shot>,
+        readiness: Readiness,
+        io: &mut Io<'_>,
+    ) -> Step {
+        if readiness.number != connection.number {
+            return Step::Running;
+        }
+        let Some(shot) = shot else {
+            // Nobody waits for it. Errors of earlier datagrams are taken off.
+            if let (true, Some(socket)) = (readiness.readable, &connection.socket) {
+                while socket.receive(io.scratch).is_ok() {}
+            }
+            return Step::Running;
+        };
+        if !connection.sent {
+            return if readiness.writable {
+                self.send(connection, shot, io)
+            } else {
+                Step::Running
+            };
+        }
+        let Some(socket) = &connection.socket else {
+            return Step::Running;
+        };
+        match socket.receive(io.scratch) {
+            Ok(count) => {
+                let now_ns = io.clock.now_ns();
+                shot.keep(&mut connection.kept, &io.scratch[..count]);
+                shot.hit.first_byte_ns = now_ns;
+                shot.hit.ended_ns = now_ns;
+                shot.hit.received_bytes = count as u64;
+                Step::Done
+            }
+            Err(Errno::AGAIN) => Step::Running,
+            Err(errno) => self.fail(connection, shot, io, errno),
+        }
+    }
+
+    fn wake(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        if connection.socket.is_some() {
+            return Step::Running;
+        }
+        note_lookup(shot, connection.looked_up_ns, io);
+        self.open(connection, shot, io)
+    }
+
+    fn abandon(&mut self, connection: &mut Connection) {
+        connection.socket = None;
+    }
+
+    fn woken(&mut self, workers: &mut Vec<u32>) {
+        self.dialer.woken(workers);
+    }
+
+    fn answer<'a>(&self, connection: &'a Connection) -> &'a [u8] {
+        &connection.kept
+    }
+
+    fn fatal(&self) -> Option<Errno> {
+        self.fatal
+    }
+}
+
+fn end_failed(
+    connection: &mut Connection,
+    shot: &mut Shot,
+    io: &Io<'_>,
+    code: u16,
+    text: StringId,
+) -> Step {
+    connection.socket = None;
+    shot.hit.net_code = code;
+    shot.hit.error = text;
+    shot.hit.ended_ns = io.clock.now_ns();
+    Step::Done
+}

@@ -1,0 +1,23 @@
+//! Hits to files: what takes hits, one file at a time, a module for each format.
+
+mod csv;
+mod go_binary;
+mod ldjson;
+mod native;
+#[cfg(feature = "parquet")]
+mod parquet;
+mod phout;
+mod seconds;
+mod sink;
+mod trace;
+
+pub use csv::CsvSink;
+pub use go_binary::{GoBinarySettings, GoBinarySink};
+pub use ldjson::LdjsonSink;
+pub use native::NativeSink;
+#[cfg(feature = "parquet")]
+pub use parquet::ParquetSink;
+pub use phout::PhoutSink;
+pub use seconds::SecondsSink;
+pub use sink::{OutputError, OutputFile, Sink, Texts};
+pub use trace::{Trace, TraceFile, TraceSettings, mask_settings};

@@ -1,0 +1,34 @@
+//! What is sent, what became of it, and the files that tell of it.
+//!
+//! The modules in the order in which a hit meets them:
+//!
+//! - strings: labels, addresses and error texts, each known by a number
+//! - record: what is sent; [`script`]: what a record asks for beyond that
+//! - [`template`], variables: values that are put into a record
+//! - hit, [`code`]: what became of it
+//! - [`histogram`], [`statistics`]: distributions and sums of hits
+//! - [`frame`]: framed blocks with checksums
+//! - [`results`]: the native result file
+//! - [`formats`]: hits to files, in this format and others
+//! - duration: how durations are written
+
+mod duration;
+mod hit;
+mod record;
+mod strings;
+mod variables;
+
+pub mod code;
+pub mod formats;
+pub mod frame;
+pub mod histogram;
+pub mod results;
+pub mod script;
+pub mod statistics;
+pub mod template;
+
+pub use duration::{decimal, parse_duration};
+pub use hit::Hit;
+pub use record::{Payload, Record};
+pub use strings::{StringId, Strings};
+pub use variables::{Slot, Variables};

@@ -1,0 +1,45 @@
+//! A worker's variables: a place for each name, found once.
+
+/// What a variable without a value becomes.
+pub const NO_VALUE: &[u8] = b"NO_VALUE";
+
+/// The place of a variable; all workers of a run have the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot(pub u32);
+
+/// The values of one worker.
+#[derive(Debug, Default)]
+pub struct Variables(Vec<Variable>);
+
+/// Its bytes stay allocated from one value to the next.
+#[derive(Debug, Default)]
+struct Variable {
+    is_set: bool,
+    bytes: Vec<u8>,
+}
+
+impl Variables {
+    pub fn get(&self, slot: Slot) -> &[u8] {
+        match self.0.get(slot.0 as usize) {
+            Some(variable) if variable.is_set => &variable.bytes,
+            _ => NO_VALUE,
+        }
+    }
+
+    pub fn set(&mut self, slot: Slot, value: &[u8]) {
+        let index = slot.0 as usize;
+        if index >= self.0.len() {
+            self.0.resize_with(index + 1, Variable::default);
+        }
+        let variable = &mut self.0[index];
+        variable.is_set = true;
+        variable.bytes.clear();
+        variable.bytes.extend_from_slice(value);
+    }
+
+    pub fn clear(&mut self) {
+        self.0
+            .iter_mut()
+            .for_each(|variable| variable.is_set = false);
+    }
+}

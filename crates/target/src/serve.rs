@@ -1,0 +1,434 @@
+//! The target's event loop.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::num::NonZeroU64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use encarno_nib::delay::uniform;
+use encarno_nib::poll::{Poller, WAKER_TOKEN, readiness};
+use rand_xoshiro::Xoshiro256PlusPlus;
+use rand_xoshiro::rand_core::SeedableRng;
+use rustix::net::sockopt;
+use rustix::time::{ClockId, clock_gettime};
+
+use super::connection::{Requests, number_at_end};
+use super::log::{Log, LogEntry};
+use super::{TargetError, TargetSettings, TargetSummary};
+
+const EARS_TOKEN: u64 = u64::MAX - 1;
+const TURN_NS_MAX: u64 = 100_000_000;
+/// The last stretch is waited for by turning, since timers are late.
+const EARLY_NS: u64 = 60_000;
+
+/// What it listens with.
+#[derive(Debug)]
+pub(super) enum Ears {
+    Streams(TcpListener),
+    Datagrams(UdpSocket),
+}
+
+impl Ears {
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Streams(listener) => listener.local_addr(),
+            Self::Datagrams(socket) => socket.local_addr(),
+        }
+    }
+}
+
+pub(super) struct Server {
+    settings: TargetSettings,
+    ears: Ears,
+    poller: Poller,
+    stop: Arc<AtomicBool>,
+    log: Log,
+    random: Xoshiro256PlusPlus,
+    clients: HashMap<u64, Client>,
+    /// Answers by the instant at which they are due.
+    due: BinaryHeap<Reverse<(u64, u64)>>,
+    answers: HashMap<u64, Answer>,
+    answers_made: u64,
+    stall_ns: Option<(u64, u64)>,
+    summary: TargetSummary,
+    body: Vec<u8>,
+}
+
+struct Client {
+    stream: TcpStream,
+    requests: Requests,
+    /// What the socket had no room for, and the entry that is logged at its end.
+    unsent: Vec<u8>,
+    sending: Option<(LogEntry, Ending)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Keep,
+    Close,
+    Reset,
+}
+
+struct Answer {
+    client: u64,
+    datagram_from: Option<SocketAddr>,
+    entry: LogEntry,
+    ending: Ending,
+    bytes: Vec<u8>,
+}
+
+impl Server {
+    pub(super) fn new(
+        settings: TargetSettings,
+        ears: Ears,
+        poller: Poller,
+        stop: Arc<AtomicBool>,
+        log: Log,
+    ) -> Result<Self, TargetError> {
+        let registered = match &ears {
+            Ears::Streams(listener) => listener
+                .set_nonblocking(true)
+                .and_then(|()| Ok(poller.register(listener, EARS_TOKEN)?)),
+            Ears::Datagrams(socket) => socket
+                .set_nonblocking(true)
+                .and_then(|()| Ok(poller.register(socket, EARS_TOKEN)?)),
+        };
+        registered.map_err(TargetError::new("poll the target's socket"))?;
+        let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
+        let body = vec![b'x'; settings.body_bytes];
+        Ok(Self {
+            settings,
+            ears,
+            poller,
+            stop,
+            log,
+            random,
+            clients: HashMap::new(),
+            due: BinaryHeap::new(),
+            answers: HashMap::new(),
+            answers_made: 0,
+            stall_ns: None,
+            summary: TargetSummary::default(),
+            body,
+        })
+    }
+
+    pub(super) fn run(&mut self) -> Result<TargetSummary, TargetError> {
+        let failed = TargetError::new("serve as target");
+        match self.serve() {
+            Ok(()) => Ok(self.summary),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    fn serve(&mut self) -> io::Result<()> {
+        // Without it answers are up to 50 µs later than asked.
+        let _slack = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+        let mut events = Vec::with_capacity(256);
+        while !self.stop.load(Ordering::Relaxed) {
+            let now_ns = monotonic_ns();
+            let due_ns = self
+                .due
+                .peek()
+                .map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
+            let sleep_ns = due_ns
+                .saturating_sub(now_ns)
+                .saturating_sub(EARLY_NS)
+                .min(if self.settings.spin { 0 } else { TURN_NS_MAX });
+            self.poller.wait(&mut events, sleep_ns)?;
+            for event in events.drain(..) {
+                match readiness(&event) {
+                    (WAKER_TOKEN, _) => {}
+                    (EARS_TOKEN, _) => self.listen()?,
+                    (client, ready) => {
+                        if ready.writable {
+                            self.send_on(client)?;
+                        }
+                        if ready.readable {
+                            self.read(client)?;
+                        }
+                    }
+                }
+            }
+            self.answer_due()?;
+        }
+        // What was never answered is logged as such.
+        let unanswered: Vec<_> = self
+            .answers
+            .drain()
+            .map(|(_, answer)| answer.entry)
+            .collect();
+        for entry in unanswered {
+            self.log.write(&entry)?;
+        }
+        self.log.flush()
+    }
+
+    fn listen(&mut self) -> io::Result<()> {
+        let mut buffer = [0; 65_536];
+        loop {
+            let heard = match &self.ears {
+                Ears::Streams(listener) => listener.accept().map(|(stream, _)| Some(stream)),
+                Ears::Datagrams(socket) => match socket.recv_from(&mut buffer) {
+                    Ok((count, from)) => {
+                        let client = self.summary.requests;
+                        let sequence = number_at_end(&buffer[..count]);
+                        let bytes = buffer[..count].to_vec();
+                        self.take_request(client, sequence, Some(from), bytes, Ending::Keep)?;
+                        Ok(None)
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match heard {
+                Ok(None) => {}
+                Ok(Some(stream)) => {
+                    stream.set_nonblocking(true)?;
+                    stream.set_nodelay(true)?;
+                    let number = self.summary.connections;
+                    self.summary.connections += 1;
+                    self.poller.register(&stream, number)?;
+                    let client = Client {
+                        stream,
+                        requests: Requests::default(),
+                        unsent: Vec::new(),
+                        sending: None,
+                    };
+                    self.clients.insert(number, client);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                // A client that is gone before it was taken, or an earlier datagram's error.
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        ErrorKind::ConnectionAborted
+                            | ErrorKind::ConnectionRefused
+                            | ErrorKind::Interrupted
+                    ) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn read(&mut self, number: u64) -> io::Result<()> {
+        let mut buffer = [0; 65_536];
+        loop {
+            let Some(client) = self.clients.get_mut(&number) else {
+                return Ok(());
+            };
+            match client.stream.read(&mut buffer) {
+                Ok(0) => return self.forget(number),
+                Ok(count) => client.requests.feed(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return self.forget(number),
+            }
+            loop {
+                let Some(client) = self.clients.get_mut(&number) else {
+                    return Ok(());
+                };
+                match client.requests.next() {
+                    Ok(Some(asked)) => {
+                        let (bytes, ending) = self.compose(asked.head_only, asked.close);
+                        self.take_request(number, asked.sequence, None, bytes, ending)?;
+                    }
+                    Ok(None) => break,
+                    Err(_) => return self.forget(number),
+                }
+            }
+        }
+    }
+
+    /// The bytes of an answer, and what follows them.
+    fn compose(&mut self, head_only: bool, close: bool) -> (Vec<u8>, Ending) {
+        let settings = &self.settings;
+        let status = if self.random_is_below(settings.error_rate) {
+            "500 Internal Server Error"
+        } else {
+            "200 OK"
+        };
+        let settings = &self.settings;
+        let (reset_rate, close_rate, rude_rate) = (
+            settings.reset_rate,
+            settings.close_rate,
+            settings.rude_close_rate,
+        );
+        let reset = self.random_is_below(reset_rate);
+        let close = close || self.random_is_below(close_rate);
+        let rude = self.random_is_below(rude_rate);
+        let mut bytes = Vec::with_capacity(128 + self.body.len());
+        let length = self.body.len();
+        bytes.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
+        if close {
+            bytes.extend_from_slice(b"Connection: close\r\n");
+        }
+        let body_start;
+        if self.settings.chunked {
+            bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+            body_start = bytes.len();
+            if !head_only {
+                for chunk in self.body.chunks(1000) {
+                    bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                    bytes.extend_from_slice(chunk);
+                    bytes.extend_from_slice(b"\r\n");
+                }
+                bytes.extend_from_slice(b"0\r\n\r\n");
+            }
+        } else {
+            bytes.extend_from_slice(format!("Content-Length: {length}\r\n\r\n").as_bytes());
+            body_start = bytes.len();
+            if !head_only {
+                bytes.extend_from_slice(&self.body);
+            }
+        }
+        if reset {
+            bytes.truncate(body_start + (bytes.len() - body_start) / 2);
+        }
+        let ending = match (reset, close || rude) {
+            (true, _) => Ending::Reset,
+            (_, true) => Ending::Close,
+            _ => Ending::Keep,
+        };
+        (bytes, ending)
+    }
+
+    fn take_request(
+        &mut self,
+        client: u64,
+        sequence: Option<u64>,
+        datagram_from: Option<SocketAddr>,
+        bytes: Vec<u8>,
+        ending: Ending,
+    ) -> io::Result<()> {
+        let now_ns = monotonic_ns();
+        let sequence = sequence.unwrap_or(self.summary.requests);
+        self.summary.requests += 1;
+        let entry = LogEntry {
+            sequence,
+            connection: client,
+            received_ns: now_ns,
+            sent_ns: 0,
+        };
+        if self.random_is_below(self.settings.silent_rate) {
+            return self.log.write(&entry);
+        }
+        let mut due_ns = now_ns + self.settings.delay.sample_ns(&mut self.random);
+        if let Some((after, length)) = self.settings.stall {
+            let nanoseconds = |time: Duration| time.as_nanos() as u64;
+            let start_ns = now_ns + nanoseconds(after);
+            let (from_ns, to_ns) = *self
+                .stall_ns
+                .get_or_insert((start_ns, start_ns + nanoseconds(length)));
+            if (from_ns..to_ns).contains(&due_ns) {
+                due_ns = to_ns;
+            }
+        }
+        let number = self.answers_made;
+        self.answers_made += 1;
+        self.answers.insert(
+            number,
+            Answer {
+                client,
+                datagram_from,
+                entry,
+                ending,
+                bytes,
+            },
+        );
+        self.due.push(Reverse((due_ns, number)));
+        if due_ns <= now_ns {
+            self.answer_due()
+        } else {
+            Ok(())
+        }
+    }
+
+    fn answer_due(&mut self) -> io::Result<()> {
+        while let Some(&Reverse((due_ns, number))) = self.due.peek() {
+            if due_ns > monotonic_ns() {
+                return Ok(());
+            }
+            self.due.pop();
+            let Some(answer) = self.answers.remove(&number) else {
+                continue;
+            };
+            if let (Some(from), Ears::Datagrams(socket)) = (answer.datagram_from, &self.ears) {
+                let sent = socket.send_to(&answer.bytes, from).is_ok();
+                let sent_ns = if sent { monotonic_ns() } else { 0 };
+                self.summary.answers += u64::from(sent);
+                self.log.write(&LogEntry {
+                    sent_ns,
+                    ..answer.entry
+                })?;
+                continue;
+            }
+            match self.clients.get_mut(&answer.client) {
+                // The client didn't wait.
+                None => self.log.write(&answer.entry)?,
+                Some(client) => {
+                    client.unsent = answer.bytes;
+                    client.sending = Some((answer.entry, answer.ending));
+                    self.send_on(answer.client)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send_on(&mut self, number: u64) -> io::Result<()> {
+        let Some(client) = self.clients.get_mut(&number) else {
+            return Ok(());
+        };
+        let Some((mut entry, ending)) = client.sending else {
+            return Ok(());
+        };
+        let piece_max = if self.settings.drip { 1 } else { usize::MAX };
+        let mut sent = 0;
+        while sent < client.unsent.len() {
+            let piece = &client.unsent[sent..];
+            match client.stream.write(&piece[..piece.len().min(piece_max)]) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    client.unsent.drain(..sent);
+                    return Ok(());
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return self.forget(number),
+            }
+        }
+        client.unsent.clear();
+        client.sending = None;
+        if ending == Ending::Reset {
+            // With no time to linger, closing resets.
+            sockopt::set_socket_linger(&client.stream, Some(Duration::ZERO))?;
+        } else {
+            entry.sent_ns = monotonic_ns();
+            self.summary.answers += 1;
+        }
+        if ending != Ending::Keep {
+            self.clients.remove(&number);
+        }
+        self.log.write(&entry)
+    }
+
+    fn forget(&mut self, number: u64) -> io::Result<()> {
+        let client = self.clients.remove(&number);
+        match client.and_then(|client| client.sending) {
+            Some((entry, _)) => self.log.write(&entry),
+            None => Ok(()),
+        }
+    }
+
+    fn random_is_below(&mut self, rate: f64) -> bool {
+        rate > 0.0 && uniform(&mut self.random) < rate
+    }
+}
+
+fn monotonic_ns() -> u64 {
+    let time = clock_gettime(ClockId::Monotonic);
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
