@@ -8,7 +8,7 @@ use std::time::Duration;
 use encarno::config;
 use encarno::protocols::{Protocol, Run};
 use encarno_engine::schedule::Level;
-use encarno_engine::settings::{Arrivals, RunSettings, Source, Workload};
+use encarno_engine::settings::{Arrivals, Source, Workload};
 use encarno_input::{InputFormat, Sharing};
 use proptest::prelude::*;
 
@@ -220,7 +220,7 @@ fn a_file_with_instants_needs_no_schedule() {
         "{{input: {{payloadfile: {:?}}}, workers: {{mode: open}}, protocol: {{driver: dummy}}}}",
         data("stpd.ammo")
     );
-    let Workload::Open(open) = parse(&text).expect("it is right").workload else {
+    let Workload::Open(open) = parse(&text).expect("it is right").settings.workload else {
         panic!("open")
     };
     assert!(matches!(open.arrivals, Arrivals::Recorded));

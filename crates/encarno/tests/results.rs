@@ -282,7 +282,7 @@ fn past_the_last_number_the_go_format_says_so() {
             if number < 65_534 {
                 &*label
             } else {
-                output::go_binary::CATCH_ALL
+                encarno_record::formats::CATCH_ALL
             }
         );
     }

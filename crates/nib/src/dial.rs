@@ -25,6 +25,7 @@ pub enum NoPeer {
 }
 
 impl Dialer {
+    /// Of one event loop.
     pub fn new(settings: &NetworkSettings, addresses: AddressBook) -> Self {
         Self {
             addresses,

@@ -12,7 +12,7 @@ mod sink;
 mod trace;
 
 pub use csv::CsvSink;
-pub use go_binary::{GoBinarySettings, GoBinarySink};
+pub use go_binary::{CATCH_ALL, GoBinarySettings, GoBinarySink};
 pub use ldjson::LdjsonSink;
 pub use native::NativeSink;
 #[cfg(feature = "parquet")]

@@ -1,7 +1,7 @@
 //! A worker's variables: a place for each name, found once.
 
 /// What a variable without a value becomes.
-pub const NO_VALUE: &[u8] = b"NO_VALUE";
+const NO_VALUE: &[u8] = b"NO_VALUE";
 
 /// The place of a variable; all workers of a run have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,7 @@ struct Variable {
 }
 
 impl Variables {
+    /// The value; `NO_VALUE` if it has none.
     pub fn get(&self, slot: Slot) -> &[u8] {
         match self.0.get(slot.0 as usize) {
             Some(variable) if variable.is_set => &variable.bytes,
@@ -26,6 +27,7 @@ impl Variables {
         }
     }
 
+    /// Sets the value.
     pub fn set(&mut self, slot: Slot, value: &[u8]) {
         let index = slot.0 as usize;
         if index >= self.0.len() {
@@ -37,6 +39,7 @@ impl Variables {
         variable.bytes.extend_from_slice(value);
     }
 
+    /// Takes all values away.
     pub fn clear(&mut self) {
         self.0
             .iter_mut()

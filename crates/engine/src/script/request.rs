@@ -135,7 +135,9 @@ pub(super) fn header<'a>(headers: &'a [u8], name: &str) -> Option<&'a [u8]> {
 mod tests {
     use bytes::BytesMut;
 
-    use super::{Request, body_start};
+    use encarno_record::template::body_start;
+
+    use super::Request;
 
     #[test]
     fn a_request_in_its_parts() {

@@ -215,7 +215,7 @@ impl Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use encarno_record::statistics::Histogram as Statistics;
+    use encarno_record::histogram::Histogram as Statistics;
 
     use super::{Histogram, Snapshot};
 

@@ -6,7 +6,7 @@ use super::sink::{OutputError, OutputFile, Sink, Texts};
 use crate::Hit;
 
 /// The columns, and the order of [`numbers`] between the label and the error.
-pub const COLUMNS: [&str; 21] = [
+pub(super) const COLUMNS: [&str; 21] = [
     "scheduled_unix_ns",
     "started_unix_ns",
     "lag_ns",
@@ -31,7 +31,7 @@ pub const COLUMNS: [&str; 21] = [
 ];
 
 /// The numbers of a hit, in the order of the columns.
-pub fn numbers(hit: &Hit, run_started_unix_ns: u64) -> [u64; 19] {
+pub(super) fn numbers(hit: &Hit, run_started_unix_ns: u64) -> [u64; 19] {
     let [connect, send, first_byte, read] = hit.phases_ns();
     [
         run_started_unix_ns + hit.scheduled_ns,

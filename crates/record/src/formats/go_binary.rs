@@ -13,7 +13,7 @@ use super::sink::{OutputError, OutputFile, Sink, Texts};
 use crate::{Hit, StringId};
 
 /// The length of a record.
-pub const RECORD_BYTES: usize = 74;
+pub(super) const RECORD_BYTES: usize = 74;
 /// What all strings past the last index share.
 pub const CATCH_ALL: &str = "(more strings than this format can number)";
 
@@ -132,7 +132,12 @@ impl Sink for GoBinarySink {
 }
 
 /// A hit as a record.
-pub fn encode(hit: &Hit, started_unix_ns: u64, error: u16, label: u16) -> [u8; RECORD_BYTES] {
+pub(super) fn encode(
+    hit: &Hit,
+    started_unix_ns: u64,
+    error: u16,
+    label: u16,
+) -> [u8; RECORD_BYTES] {
     let mut record = [0; RECORD_BYTES];
     let mut at = 0;
     let mut put = |bytes: &[u8]| {

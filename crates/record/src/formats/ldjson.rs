@@ -39,7 +39,7 @@ impl Sink for LdjsonSink {
 }
 
 /// Appends a hit as a line, which ends in `\r\n` as Go-encarno's do.
-pub fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, texts: &mut Texts) {
+pub(super) fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, texts: &mut Texts) {
     let [connect, sent, first_byte, read] = hit.phases_ns();
     let line = Line {
         start_ts: (started_unix_ns + hit.started_ns) / 1_000_000_000,

@@ -45,7 +45,7 @@ impl Sink for PhoutSink {
 
 /// Appends a hit as a line. The phases are rounded so that they add up to
 /// `interval_real` exactly.
-pub fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, label: &str) {
+pub(super) fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, label: &str) {
     let start_ms = (started_unix_ns + hit.started_ns) / 1_000_000;
     let mut number = itoa::Buffer::new();
     out.extend_from_slice(number.format(start_ms / 1000).as_bytes());

@@ -79,7 +79,7 @@ impl TraceFile {
 
 /// Overwrites the values of headers that hold secrets, in each HTTP head at the
 /// start of the bytes (an interim response is followed by another one).
-pub fn mask_secrets(bytes: &mut [u8]) {
+pub(super) fn mask_secrets(bytes: &mut [u8]) {
     let mut at = 0;
     let mut masking = false;
     let mut interim = bytes.starts_with(b"HTTP/1.1 1");
