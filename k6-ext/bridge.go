@@ -37,7 +37,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBridge{}.event_fd)-8]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-80]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-96]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error)-48]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-64]
 )
@@ -88,7 +88,24 @@ type call struct {
 // theBridge is opened by the first client and lives as long as the process.
 var theBridge = sync.OnceValues(openBridge)
 
+// abiVersion compares the version of the C ABI that this extension was compiled with to
+// that of the library which was linked to it.
+func abiVersion(header, library uint32) error {
+	if header == library {
+		return nil
+	}
+	return fmt.Errorf("the bridge cannot be opened: this extension was compiled for version %d of its C ABI, "+
+		"and the library libencarno_k6_bridge.a speaks version %d: build both anew, by `make k6`", header, library)
+}
+
 func openBridge() (*bridge, error) {
+	var library C.uint32_t
+	if status := C.encarno_abi_version(&library); status != C.ENCARNO_STATUS_OK {
+		return nil, statusError("the library does not say its version", status, "")
+	}
+	if err := abiVersion(C.ENCARNO_ABI_VERSION, uint32(library)); err != nil {
+		return nil, err
+	}
 	var opened C.EncarnoBridge
 	var reason C.EncarnoOwnedBytes
 	if status := C.encarno_bridge_open(&opened, &reason); status != C.ENCARNO_STATUS_OK {

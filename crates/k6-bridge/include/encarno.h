@@ -6,6 +6,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
+// The version of all that is in this header. It changes whenever a caller that was
+// compiled with an older header could misread the library: a struct, an export or a
+// meaning has changed or gone. A caller compares it with `encarno_abi_version`.
+#define ENCARNO_ABI_VERSION 2
+
 // The longest timeout: a day.
 #define ENCARNO_TIMEOUT_NS_MAX 86400000000000
 
@@ -22,7 +27,7 @@
 // receiver is told to send no more.
 #define ENCARNO_HTTP_IGNORE 2
 
-// The length of `errors` in `TransportCounts`.
+// The length of `errors` in `EncarnoTransportCounts`.
 #define ENCARNO_ERRORS 32
 
 // What an export says.
@@ -82,27 +87,6 @@ typedef struct {
   size_t length;
 } EncarnoView;
 
-// A call of `xk6:wrpc/blaster`, but for its payload. The id of the packet is
-// `VU-ITERATION-NUMBER`.
-typedef struct {
-  // Comes back with the completion.
-  uint64_t tag;
-  // The virtual user.
-  uint64_t vu;
-  // Its iteration.
-  uint64_t iteration;
-  // The call within the iteration.
-  uint64_t number;
-  // MiB for the component to allocate and touch.
-  uint64_t mem_burn_mb;
-  // Milliseconds of CPU for it to burn.
-  uint64_t cpu_burn_ms;
-  // Milliseconds for it to sleep.
-  uint64_t wait_ms;
-  // From the submission until the call fails with `timeout`; at most a day.
-  uint64_t timeout_ns;
-} EncarnoBlast;
-
 // A response. Its parts are freed with it.
 typedef struct {
   // Names and values of the headers in turns, each a length of 32 bits,
@@ -127,9 +111,9 @@ typedef struct {
 typedef struct {
   // The call's.
   uint64_t tag;
-  // Until it was handed to the connection, or `NEVER`.
+  // Until it was handed to the connection, or `ENCARNO_NEVER`.
   uint64_t sent_ns;
-  // Until the receiver accepted it, or `NEVER`.
+  // Until the receiver accepted it, or `ENCARNO_NEVER`.
   uint64_t accepted_ns;
   // Until its result or its failure.
   uint64_t finished_ns;
@@ -146,6 +130,9 @@ typedef struct {
   // The response to an HTTP request; null for any other call and for one that
   // failed. The caller's to free, by `encarno_http_response_free`.
   EncarnoHttpResponse *response;
+  // The encoded results of a function; empty for one without results, and for a call
+  // that failed. The caller's to free.
+  EncarnoOwnedBytes results;
 } EncarnoCompletion;
 
 // What a transport did since the bridge was opened, over all its connections.
@@ -175,19 +162,57 @@ typedef struct {
   uint64_t errors[ENCARNO_ERRORS];
 } EncarnoTransportCounts;
 
+// A call of a function, but for its parameters and headers.
+typedef struct {
+  // Comes back with the completion.
+  uint64_t tag;
+  // The number of the function, from `encarno_function_open` for the same client.
+  uint64_t function;
+  // From the submission until the call fails with `timeout`; at most a day.
+  uint64_t timeout_ns;
+} EncarnoCall;
+
+// A call of `xk6:wrpc/blaster`, but for its payload. The id of the packet is
+// `VU-ITERATION-NUMBER`.
+typedef struct {
+  // Comes back with the completion.
+  uint64_t tag;
+  // The virtual user.
+  uint64_t vu;
+  // Its iteration.
+  uint64_t iteration;
+  // The call within the iteration.
+  uint64_t number;
+  // MiB for the component to allocate and touch.
+  uint64_t mem_burn_mb;
+  // Milliseconds of CPU for it to burn.
+  uint64_t cpu_burn_ms;
+  // Milliseconds for it to sleep.
+  uint64_t wait_ms;
+  // From the submission until the call fails with `timeout`; at most a day.
+  uint64_t timeout_ns;
+} EncarnoBlast;
+
 // An HTTP request, but for its head and its body.
 typedef struct {
   // Comes back with the completion.
   uint64_t tag;
   // From the submission until the call fails with `timeout`; at most a day.
   uint64_t timeout_ns;
-  // A response whose body is larger fails; for `HTTP_KEEP`.
+  // A response whose body is larger fails; for `ENCARNO_HTTP_KEEP`.
   uint64_t body_bytes_max;
-  // What becomes of the body: one of `HTTP_KEEP`, `HTTP_DISCARD`, `HTTP_IGNORE`.
+  // What becomes of the body: one of `ENCARNO_HTTP_KEEP`, `ENCARNO_HTTP_DISCARD`, `ENCARNO_HTTP_IGNORE`.
   uint32_t reading;
   // 0.
   uint32_t reserved;
 } EncarnoHttpRequest;
+
+// The version of the C ABI that this library speaks: `ENCARNO_ABI_VERSION` of the
+// header that came with it. This export never changes.
+//
+// # Safety
+// `version` must be writable.
+EncarnoStatus encarno_abi_version(uint32_t *version);
 
 // Opens a bridge: its IO threads and its queue of completions.
 //
@@ -207,9 +232,8 @@ EncarnoStatus encarno_bridge_close(uint64_t bridge);
 // Opens a client: a connection of its own, or one that it shares with others of
 // equal options, which is made at the first call.
 //
-// `options` is JSON: `{"nats": {"url", "prefix", "name", "connect_timeout"}}` or
-// `{"tcp": {"addr", "connect_timeout", "nodelay", "keepalive", "source_addr",
-// "pool", "tls"}}`; a key `tags` beside them is ignored. On `OK`, `client` is filled: the caller
+// `options` is JSON with the key `nats` or `tcp`, whose keys are those of a scenario's
+// options; a key `tags` beside them is ignored. On `OK`, `client` is filled: the caller
 // closes it by `encarno_client_close`. On `BAD_OPTIONS`, `error` holds a
 // sentence that names the key at fault, which the caller frees.
 //
@@ -227,32 +251,9 @@ EncarnoStatus encarno_client_cancel(uint64_t client);
 // Closes a client, its calls as `encarno_client_cancel` does, and its connection.
 EncarnoStatus encarno_client_close(uint64_t client);
 
-// Submits a blast, without blocking. On `OK`, and only then, exactly one
-// completion with its tag will come to the queue of the bridge, no later than
-// its timeout. On `TOO_MANY_CALLS` completions must be taken first.
-//
-// # Safety
-// `blast` and `payload` must be readable; both are copied.
-EncarnoStatus encarno_blast_submit(uint64_t client, const EncarnoBlast *blast, EncarnoView payload);
-
-// Submits a blast, and where few calls are in flight waits for it: that is
-// cheaper than a wake-up by the queue. On `OK`, `completion` is filled, its
-// error text is the caller's to free, and nothing comes to the queue. On
-// `PENDING` the completion will come to the queue, as after
-// `encarno_blast_submit`. At most two threads are ever held here, for at most
-// some milliseconds.
-//
-// # Safety
-// `blast` and `payload` must be readable; both are copied. `completion` must
-// be writable.
-EncarnoStatus encarno_blast_wait(uint64_t client,
-                                 const EncarnoBlast *blast,
-                                 EncarnoView payload,
-                                 EncarnoCompletion *completion);
-
 // Takes completions from the queue of a bridge, the oldest first, and sets
-// `taken` to their number, which may be 0. The caller frees the error text and
-// the response of each. To wait for completions, read 8 bytes from the descriptor; it becomes
+// `taken` to their number, which may be 0. The caller frees the error text, the
+// response and the results of each. To wait for completions, read 8 bytes from the descriptor; it becomes
 // readable when the queue stops being empty, so that after a read all of it
 // must be taken.
 //
@@ -304,6 +305,75 @@ EncarnoStatus encarno_connect_times_take(uint64_t bridge,
 // # Safety
 // `bytes` must be null, or writable and as an export left it.
 EncarnoStatus encarno_bytes_free(EncarnoOwnedBytes *bytes);
+
+// Opens a function of an interface, such as `run` of `a:b/c@1.0.0`, for the calls of a
+// client. The interface is empty for a function of the component itself. On `OK`,
+// `function` is its number, which is the same each time, and good as long as the
+// client. On `BAD_OPTIONS`, `error` holds a sentence, which the caller frees.
+//
+// # Safety
+// `interface` and `name` must be readable; `function` and `error` must be writable.
+EncarnoStatus encarno_function_open(uint64_t client,
+                                    EncarnoView interface,
+                                    EncarnoView name,
+                                    uint64_t *function,
+                                    EncarnoOwnedBytes *error);
+
+// Submits a call of a function, without blocking. On `OK`, and only then, exactly one
+// completion with its tag will come to the queue of the bridge, no later than its
+// timeout, with results or with an error. On `TOO_MANY_CALLS` completions must be taken
+// first. On `BAD_OPTIONS`, `error` holds a sentence that names the header at fault,
+// which the caller frees.
+//
+// `params` are the encoded parameters. `headers` are names and values in turns, such as
+// `traceparent`, each a length of 32 bits, little-endian, and so many bytes. They travel
+// over NATS; over TCP, a call with headers fails.
+//
+// # Safety
+// `call`, `params` and `headers` must be readable; all are copied. `error` must be
+// writable.
+EncarnoStatus encarno_call_submit(uint64_t client,
+                                  const EncarnoCall *call,
+                                  EncarnoView params,
+                                  EncarnoView headers,
+                                  EncarnoOwnedBytes *error);
+
+// Submits a call of a function, and where few calls are in flight waits for it, as
+// `encarno_blast_wait` does. On `OK`, `completion` is filled, what it holds is the
+// caller's to free, and nothing comes to the queue. On `PENDING` the completion will
+// come to the queue, as after `encarno_call_submit`.
+//
+// # Safety
+// As `encarno_call_submit`; `completion` must be writable.
+EncarnoStatus encarno_call_wait(uint64_t client,
+                                const EncarnoCall *call,
+                                EncarnoView params,
+                                EncarnoView headers,
+                                EncarnoCompletion *completion,
+                                EncarnoOwnedBytes *error);
+
+// Submits a blast, without blocking. On `OK`, and only then, exactly one
+// completion with its tag will come to the queue of the bridge, no later than
+// its timeout. On `TOO_MANY_CALLS` completions must be taken first.
+//
+// # Safety
+// `blast` and `payload` must be readable; both are copied.
+EncarnoStatus encarno_blast_submit(uint64_t client, const EncarnoBlast *blast, EncarnoView payload);
+
+// Submits a blast, and where few calls are in flight waits for it: that is
+// cheaper than a wake-up by the queue. On `OK`, `completion` is filled, its
+// error text is the caller's to free, and nothing comes to the queue. On
+// `PENDING` the completion will come to the queue, as after
+// `encarno_blast_submit`. At most two threads are ever held here, for at most
+// some milliseconds.
+//
+// # Safety
+// `blast` and `payload` must be readable; both are copied. `completion` must
+// be writable.
+EncarnoStatus encarno_blast_wait(uint64_t client,
+                                 const EncarnoBlast *blast,
+                                 EncarnoView payload,
+                                 EncarnoCompletion *completion);
 
 // Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
 // completion with its tag will come to the queue of the bridge, no later than its

@@ -1,27 +1,19 @@
-//! A bridge: IO threads, and the queue of what they completed.
+//! A bridge: the caller, and the queue of what it completed.
 
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
-use encarno_wrpc::Counted;
+use encarno_wrpc_caller::{Caller, Sink};
 
-use crate::abi::system;
-use crate::client::Client;
-use crate::completion::{CALLS_MAX, Completions};
-use crate::io_thread::IoThread;
-use crate::link::{Link, SharedLinks};
-use crate::lock;
-use crate::options::Options;
+use crate::queue::CompletionQueue;
+use crate::system;
 
 pub(crate) struct Bridge {
-    threads: Vec<Arc<IoThread>>,
-    next: AtomicUsize,
-    shared: Mutex<SharedLinks>,
-    completions: Arc<Completions>,
+    /// Gone only while the bridge is dropped.
+    caller: Option<Caller>,
+    queue: Arc<CompletionQueue>,
 }
 
 impl Bridge {
@@ -30,77 +22,32 @@ impl Bridge {
     pub(crate) fn open() -> io::Result<(Self, OwnedFd)> {
         let event = system::eventfd()?;
         let reader = event.try_clone()?;
-        let completions = Arc::new(Completions::new(File::from(event), CALLS_MAX));
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut bridge = Self {
-            threads: Vec::new(),
-            next: AtomicUsize::new(0),
-            shared: Mutex::default(),
-            completions,
+        let queue = Arc::new(CompletionQueue::new(File::from(event)));
+        let sink = Arc::clone(&queue) as Arc<dyn Sink>;
+        let caller = system::without_signals(|| Caller::start(sink))?;
+        let bridge = Self {
+            caller: Some(caller),
+            queue,
         };
-        for index in 0..(cores / 4).clamp(1, 8) {
-            // Where one can't be started, dropping the bridge ends the others.
-            bridge
-                .threads
-                .push(IoThread::start(index, &bridge.completions)?);
-        }
         Ok((bridge, reader))
     }
 
-    pub(crate) fn completions(&self) -> &Arc<Completions> {
-        &self.completions
-    }
-
-    pub(crate) fn io_threads(&self) -> usize {
-        self.threads.len()
-    }
-
-    /// A client with a link of its own on the next IO thread, or with one that it
-    /// shares. It doesn't connect yet.
-    pub(crate) fn client(&self, options: Options) -> Client {
-        let Options { transport, shared } = options;
-        let counters = |number| Arc::clone(self.thread(number).counters(transport.number()));
-        let (link, number) = match shared {
-            Some(count) => lock(&self.shared).take(&transport, count.get(), counters),
-            None => {
-                let number = self.next.fetch_add(1, Ordering::Relaxed);
-                let counters = counters(number);
-                (Arc::new(Link::new(transport, counters)), number)
-            }
-        };
-        Client::new(link, Arc::clone(self.thread(number)))
-    }
-
-    /// What a transport did, in all.
-    pub(crate) fn counted(&self, transport: usize) -> Counted {
-        let mut all = Counted::default();
-        for thread in &self.threads {
-            all += thread.counters(transport).counted();
+    pub(crate) fn caller(&self) -> &Caller {
+        match &self.caller {
+            Some(caller) => caller,
+            None => unreachable!("the bridge isn't being dropped"),
         }
-        all
     }
 
-    /// How long connections took to make: at most so many, each once.
-    pub(crate) fn take_connect_times(&self, transport: usize, max: usize) -> Vec<Duration> {
-        let mut times = Vec::new();
-        for thread in &self.threads {
-            let left = max - times.len();
-            times.extend(thread.counters(transport).take_connect_times(left));
-        }
-        times
-    }
-
-    fn thread(&self, number: usize) -> &Arc<IoThread> {
-        &self.threads[number % self.threads.len()]
+    pub(crate) fn queue(&self) -> &CompletionQueue {
+        &self.queue
     }
 }
 
 impl Drop for Bridge {
-    /// Ends the IO threads and with them all calls in flight.
+    /// Ends the IO threads and with them all calls in flight; then the reader learns it.
     fn drop(&mut self) {
-        for thread in &self.threads {
-            thread.stop();
-        }
-        self.completions.wake();
+        self.caller = None;
+        self.queue.wake();
     }
 }

@@ -1,32 +1,20 @@
 //! The C ABI through which k6 makes wRPC calls.
 //!
-//! A call never holds a thread of its caller: it is submitted, and its
-//! completion is fetched later, together with others. The modules in the order
-//! in which a call meets them:
+//! A call never holds a thread of its caller: it is submitted, and its completion is
+//! fetched later, together with others. Calls themselves are made by
+//! `encarno-wrpc-caller`; the modules here in the order in which a call meets them:
 //!
 //! - [`abi`]: what C sees: the exports, their structs, and the panic boundary
-//! - `options`: the options of a client, from JSON to validated
-//! - `handles`: opaque numbers for bridges and clients
-//! - `bridge`: IO threads, and the queue of what they completed
-//! - `link`: the way to a receiver over one of the transports, connected at its first call
-//! - `client`: a link, and the calls in flight over it
-//! - `http`: HTTP requests, from what a script wrote to a response
-//! - `io_thread`: a runtime, what it is asked to do, and what it has done
-//! - `lease`: lending the IO to the thread of a caller that is alone
-//! - `completion`: the way back, by a queue and an eventfd
-//! - `waiting`: the other way back, to a thread that waits for a moment
+//! - `handles`: opaque numbers for bridges and clients, and what they stand for
+//! - `bridge`: the caller, and the queue of what it completed
+//! - `queue`: completions on their way to the reader of an eventfd
+//! - `system`: what is wanted of the operating system
 
 pub mod abi;
 mod bridge;
-mod client;
-mod completion;
 mod handles;
-mod http;
-mod io_thread;
-mod lease;
-mod link;
-mod options;
-mod waiting;
+mod queue;
+mod system;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -5,9 +5,7 @@
 use std::mem::{offset_of, size_of};
 use std::path::Path;
 
-use encarno_k6_bridge::abi::{
-    Blast, Bridge, Completion, HttpRequest, HttpResponse, OwnedBytes, TransportCounts, View,
-};
+use encarno_k6_bridge::abi::*;
 
 /// With `ENCARNO_WRITE_HEADER=1` it writes the header instead.
 #[test]
@@ -37,19 +35,21 @@ fn header_is_current() {
 /// `k6-ext/bridge.go` has the same numbers for what C makes of the header.
 #[test]
 fn layout() {
-    assert_eq!(size_of::<View>(), 16);
-    assert_eq!(size_of::<OwnedBytes>(), 16);
-    assert_eq!(size_of::<Bridge>(), 16);
-    assert_eq!(offset_of!(Bridge, event_fd), 8);
-    assert_eq!(size_of::<Blast>(), 64);
-    assert_eq!(offset_of!(Blast, timeout_ns), 56);
-    assert_eq!(size_of::<Completion>(), 80);
-    assert_eq!(offset_of!(Completion, error), 48);
-    assert_eq!(offset_of!(Completion, error_code), 64);
-    assert_eq!(size_of::<TransportCounts>(), 336);
-    assert_eq!(offset_of!(TransportCounts, errors), 80);
-    assert_eq!(offset_of!(Completion, response), 72);
-    assert_eq!(size_of::<HttpRequest>(), 32);
-    assert_eq!(size_of::<HttpResponse>(), 72);
-    assert_eq!(offset_of!(HttpResponse, status), 64);
+    assert_eq!(size_of::<EncarnoView>(), 16);
+    assert_eq!(size_of::<EncarnoOwnedBytes>(), 16);
+    assert_eq!(size_of::<EncarnoBridge>(), 16);
+    assert_eq!(offset_of!(EncarnoBridge, event_fd), 8);
+    assert_eq!(size_of::<EncarnoBlast>(), 64);
+    assert_eq!(offset_of!(EncarnoBlast, timeout_ns), 56);
+    assert_eq!(size_of::<EncarnoCompletion>(), 96);
+    assert_eq!(offset_of!(EncarnoCompletion, results), 80);
+    assert_eq!(size_of::<EncarnoCall>(), 24);
+    assert_eq!(offset_of!(EncarnoCompletion, error), 48);
+    assert_eq!(offset_of!(EncarnoCompletion, error_code), 64);
+    assert_eq!(size_of::<EncarnoTransportCounts>(), 336);
+    assert_eq!(offset_of!(EncarnoTransportCounts, errors), 80);
+    assert_eq!(offset_of!(EncarnoCompletion, response), 72);
+    assert_eq!(size_of::<EncarnoHttpRequest>(), 32);
+    assert_eq!(size_of::<EncarnoHttpResponse>(), 72);
+    assert_eq!(offset_of!(EncarnoHttpResponse, status), 64);
 }

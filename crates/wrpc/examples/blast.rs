@@ -23,7 +23,7 @@ use wrpc_transport::Invoke as _;
 
 enum Target {
     Nats(Connection, Subject),
-    Tcp(tcp::Client, tcp::Function),
+    Tcp(tcp::Remote, tcp::Function),
     Upstream(wrpc_transport::tcp::Client<String>),
 }
 
@@ -45,7 +45,7 @@ impl Target {
             _ => panic!("over TCP, PREFIX is `shared`, `single` or `upstream`"),
         };
         let function = tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION);
-        Self::Tcp(tcp::Client::new(options), function)
+        Self::Tcp(tcp::Remote::new(options), function)
     }
 
     async fn call(&self, params: Bytes, deadline: Instant) -> Result<(), String> {

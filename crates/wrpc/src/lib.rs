@@ -13,6 +13,7 @@
 //! - [`tcp`]: the same without a broker, and many calls on one connection
 //! - [`tls`]: TLS as either end
 //! - [`streams`]: the body of a request or response, in pieces, both ways
+//! - `pending_call`: a call that was made, and what has come of it
 //! - `chunks`, `pending_params`: what arrives in pieces
 //! - `task`: tasks that belong to something
 //! - [`counters`]: what the transports did
@@ -26,6 +27,7 @@ pub mod error;
 pub mod http;
 pub mod nats;
 pub mod on_demand;
+mod pending_call;
 mod pending_params;
 pub mod serve;
 pub mod streams;
@@ -34,7 +36,7 @@ pub mod tcp;
 pub mod tls;
 pub mod value;
 
-pub use call::{Outcome, Timing, Traffic};
+pub use call::{Headers, Outcome, Timing, Traffic};
 pub use counters::{Counted, Counters};
 pub use error::{Error, ErrorCode};
 

@@ -9,13 +9,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
-use encarno_wrpc::ErrorCode;
-use encarno_wrpc::http::{
-    FUNCTION, INSTANCE, Message, Outcome, Part, RequestHead, Response, ResponseHead,
-};
+use encarno_wrpc::http::{FUNCTION, INSTANCE, Message, Part, RequestHead, Response, ResponseHead};
 use encarno_wrpc::nats::serve::Responder;
 use encarno_wrpc::nats::{Connection, Server, subject};
 use encarno_wrpc::serve::{Export, Invocation, Limits, Parameters, Respond};
+use encarno_wrpc::{ErrorCode, Outcome};
 use futures_util::{FutureExt as _, StreamExt as _};
 
 use crate::rig::{connect, settle};
@@ -45,11 +43,16 @@ async fn serve(url: &str, script: Script) {
     });
 }
 
-async fn get(url: &str, timeout: Duration) -> Outcome {
+async fn get(url: &str, timeout: Duration) -> Outcome<Response> {
     request(&connect(url).await, "GET", Bytes::new(), timeout).await
 }
 
-async fn request(connection: &Connection, method: &str, body: Bytes, timeout: Duration) -> Outcome {
+async fn request(
+    connection: &Connection,
+    method: &str,
+    body: Bytes,
+    timeout: Duration,
+) -> Outcome<Response> {
     let function = subject::function("test", INSTANCE, FUNCTION).unwrap();
     let head = RequestHead {
         method: method.into(),

@@ -1,13 +1,16 @@
 //! HTTP requests, by the same queue as all calls.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 
-use super::types::{self, Completion, HttpRequest, HttpResponse, OwnedBytes, Status, View};
-use super::{guard, handles};
-use crate::client::{TooManyCalls, Work};
-use crate::http::{self, Reading};
+use encarno_wrpc_caller::{HttpCall, Reading};
+
+use super::call::{Refused, Submission};
+use super::types::{
+    ENCARNO_HTTP_DISCARD, ENCARNO_HTTP_IGNORE, ENCARNO_HTTP_KEEP, EncarnoCompletion,
+    EncarnoHttpRequest, EncarnoHttpResponse, EncarnoOwnedBytes, EncarnoStatus, EncarnoView,
+};
+use super::{guard, texts};
+use crate::handles::{self, OpenClient};
 
 /// Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
 /// completion with its tag will come to the queue of the bridge, no later than its
@@ -25,30 +28,23 @@ use crate::http::{self, Reading};
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn encarno_http_submit(
     client: u64,
-    request: *const HttpRequest,
-    head: View,
-    body: View,
-    error: *mut OwnedBytes,
-) -> Status {
+    request: *const EncarnoHttpRequest,
+    head: EncarnoView,
+    body: EncarnoView,
+    error: *mut EncarnoOwnedBytes,
+) -> EncarnoStatus {
     guard(|| {
         if error.is_null() {
-            return Status::BadArgument;
+            return EncarnoStatus::BadArgument;
         }
         let Some(client) = handles::client(client) else {
-            return Status::BadHandle;
+            return EncarnoStatus::BadHandle;
         };
         // SAFETY: readable during this call, as the caller promises.
-        match unsafe { read(request, head, body) } {
-            Ok((tag, work, timeout)) => match client.submit(tag, work, timeout) {
-                Ok(()) => Status::Ok,
-                Err(TooManyCalls) => Status::TooManyCalls,
-            },
-            Err(None) => Status::BadArgument,
-            Err(Some(reason)) => {
-                // SAFETY: not null, and writable as the caller promises.
-                unsafe { error.write(OwnedBytes::from(reason)) };
-                Status::BadOptions
-            }
+        match unsafe { read(&client, request, head, body) } {
+            Ok(submission) => submission.submit(&client),
+            // SAFETY: not null, and writable as the caller promises.
+            Err(refused) => unsafe { refused.status(error) },
         }
     })
 }
@@ -63,36 +59,25 @@ pub unsafe extern "C" fn encarno_http_submit(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn encarno_http_wait(
     client: u64,
-    request: *const HttpRequest,
-    head: View,
-    body: View,
-    completion: *mut Completion,
-    error: *mut OwnedBytes,
-) -> Status {
+    request: *const EncarnoHttpRequest,
+    head: EncarnoView,
+    body: EncarnoView,
+    completion: *mut EncarnoCompletion,
+    error: *mut EncarnoOwnedBytes,
+) -> EncarnoStatus {
     guard(|| {
         if completion.is_null() || error.is_null() {
-            return Status::BadArgument;
+            return EncarnoStatus::BadArgument;
         }
         let Some(client) = handles::client(client) else {
-            return Status::BadHandle;
+            return EncarnoStatus::BadHandle;
         };
         // SAFETY: readable during this call, as the caller promises.
-        match unsafe { read(request, head, body) } {
-            Ok((tag, work, timeout)) => match client.submit_and_wait(tag, work, timeout) {
-                Ok(Some(done)) => {
-                    // SAFETY: not null, and writable as the caller promises.
-                    unsafe { completion.write(done.into()) };
-                    Status::Ok
-                }
-                Ok(None) => Status::Pending,
-                Err(TooManyCalls) => Status::TooManyCalls,
-            },
-            Err(None) => Status::BadArgument,
-            Err(Some(reason)) => {
-                // SAFETY: not null, and writable as the caller promises.
-                unsafe { error.write(OwnedBytes::from(reason)) };
-                Status::BadOptions
-            }
+        match unsafe { read(&client, request, head, body) } {
+            // SAFETY: not null, and writable as the caller promises.
+            Ok(submission) => unsafe { submission.wait(&client, completion) },
+            // SAFETY: as above.
+            Err(refused) => unsafe { refused.status(error) },
         }
     })
 }
@@ -103,53 +88,50 @@ pub unsafe extern "C" fn encarno_http_wait(
 /// # Safety
 /// `response` must be null, or writable and as an export left it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn encarno_http_response_free(response: *mut *mut HttpResponse) -> Status {
+pub unsafe extern "C" fn encarno_http_response_free(
+    response: *mut *mut EncarnoHttpResponse,
+) -> EncarnoStatus {
     guard(|| {
         if response.is_null() {
-            return Status::BadArgument;
+            return EncarnoStatus::BadArgument;
         }
         // SAFETY: not null, and writable as the caller promises.
         let owned = unsafe { response.replace(std::ptr::null_mut()) };
         if !owned.is_null() {
             // SAFETY: an export made it of a box, and it was replaced above: nobody
             // else has it.
-            unsafe { HttpResponse::free(owned) };
+            unsafe { EncarnoHttpResponse::free(owned) };
         }
-        Status::Ok
+        EncarnoStatus::Ok
     })
 }
 
-/// The tag, the request and the timeout; what is wrong with the request; or `None`
-/// if a pointer is null or a number out of its range.
-///
 /// # Safety
 /// As [`encarno_http_submit`].
 unsafe fn read(
-    request: *const HttpRequest,
-    head: View,
-    body: View,
-) -> Result<(u64, Work, Duration), Option<String>> {
+    client: &OpenClient,
+    request: *const EncarnoHttpRequest,
+    head: EncarnoView,
+    body: EncarnoView,
+) -> Result<Submission<HttpCall>, Refused> {
     // SAFETY: null is checked here; what isn't null is readable, as the caller promises.
-    let (request, head, body) = unsafe {
-        (
-            request.as_ref().ok_or(None)?,
-            head.bytes().ok_or(None)?,
-            body.bytes().ok_or(None)?,
-        )
+    let (request, head, body) = unsafe { (request.as_ref(), head.bytes(), body.bytes()) };
+    let (Some(request), Some(head), Some(body)) = (request, head, body) else {
+        return Err(Refused::Argument);
     };
     let reading = match request.reading {
-        types::HTTP_KEEP => {
+        ENCARNO_HTTP_KEEP => {
             Reading::Keep(usize::try_from(request.body_bytes_max).unwrap_or(usize::MAX))
         }
-        types::HTTP_DISCARD => Reading::Discard,
-        types::HTTP_IGNORE => Reading::Ignore,
-        _ => return Err(None),
+        ENCARNO_HTTP_DISCARD => Reading::Discard,
+        ENCARNO_HTTP_IGNORE => Reading::Ignore,
+        _ => return Err(Refused::Argument),
     };
-    let work = Work::Http(Box::new(http::Request {
-        head: http::head(head).map_err(Some)?,
+    let work = HttpCall {
+        function: client.http.clone(),
+        head: texts::head(head).map_err(Refused::Because)?,
         body: Bytes::copy_from_slice(body),
         reading,
-    }));
-    let timeout = Duration::from_nanos(request.timeout_ns.min(types::TIMEOUT_NS_MAX));
-    Ok((request.tag, work, timeout))
+    };
+    Ok(Submission::new(request.tag, work, request.timeout_ns))
 }

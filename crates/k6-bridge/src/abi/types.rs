@@ -2,13 +2,21 @@
 
 use std::io::Write as _;
 use std::ptr;
+use std::time::Instant;
 
-use crate::{completion, http};
+use encarno_wrpc_caller::{Completion, HttpReply, Reply};
+
+use super::texts;
+
+/// The version of all that is in this header. It changes whenever a caller that was
+/// compiled with an older header could misread the library: a struct, an export or a
+/// meaning has changed or gone. A caller compares it with `encarno_abi_version`.
+pub const ENCARNO_ABI_VERSION: u32 = 2;
 
 /// What an export says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
-pub enum Status {
+pub enum EncarnoStatus {
     /// Done.
     Ok = 0,
     /// The call was submitted; its completion comes by the queue.
@@ -30,7 +38,7 @@ pub enum Status {
 /// Bytes that belong to whoever made the view.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct View {
+pub struct EncarnoView {
     /// The first byte; may be null when `length` is 0.
     pub data: *const u8,
     /// How many.
@@ -41,7 +49,7 @@ pub struct View {
 /// `encarno_bytes_free` frees them. UTF-8 where they are a text.
 #[derive(Debug)]
 #[repr(C)]
-pub struct OwnedBytes {
+pub struct EncarnoOwnedBytes {
     /// The first byte; null when there are none.
     pub data: *mut u8,
     /// How many.
@@ -51,7 +59,7 @@ pub struct OwnedBytes {
 /// A bridge that was opened.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct Bridge {
+pub struct EncarnoBridge {
     /// Its handle; never 0.
     pub handle: u64,
     /// An eventfd, non-blocking, readable when completions are to be taken. It
@@ -65,7 +73,7 @@ pub struct Bridge {
 /// `VU-ITERATION-NUMBER`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub struct Blast {
+pub struct EncarnoBlast {
     /// Comes back with the completion.
     pub tag: u64,
     /// The virtual user.
@@ -84,21 +92,33 @@ pub struct Blast {
     pub timeout_ns: u64,
 }
 
+/// A call of a function, but for its parameters and headers.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct EncarnoCall {
+    /// Comes back with the completion.
+    pub tag: u64,
+    /// The number of the function, from `encarno_function_open` for the same client.
+    pub function: u64,
+    /// From the submission until the call fails with `timeout`; at most a day.
+    pub timeout_ns: u64,
+}
+
 /// The longest timeout: a day.
-pub const TIMEOUT_NS_MAX: u64 = 86_400_000_000_000;
+pub const ENCARNO_TIMEOUT_NS_MAX: u64 = 86_400_000_000_000;
 
 /// Stands for a moment that was not reached.
-pub const NEVER: u64 = u64::MAX;
+pub const ENCARNO_NEVER: u64 = u64::MAX;
 
 /// What became of a call. Times are from its submission, by a monotonic clock.
 #[derive(Debug)]
 #[repr(C)]
-pub struct Completion {
+pub struct EncarnoCompletion {
     /// The call's.
     pub tag: u64,
-    /// Until it was handed to the connection, or `NEVER`.
+    /// Until it was handed to the connection, or `ENCARNO_NEVER`.
     pub sent_ns: u64,
-    /// Until the receiver accepted it, or `NEVER`.
+    /// Until the receiver accepted it, or `ENCARNO_NEVER`.
     pub accepted_ns: u64,
     /// Until its result or its failure.
     pub finished_ns: u64,
@@ -107,35 +127,38 @@ pub struct Completion {
     /// The same for what arrived.
     pub bytes_received: u64,
     /// What went wrong, in a sentence; empty when nothing did. The caller's to free.
-    pub error: OwnedBytes,
+    pub error: EncarnoOwnedBytes,
     /// 0 for success, otherwise see `encarno_error_name`.
     pub error_code: u32,
     /// 0.
     pub reserved: u32,
     /// The response to an HTTP request; null for any other call and for one that
     /// failed. The caller's to free, by `encarno_http_response_free`.
-    pub response: *mut HttpResponse,
+    pub response: *mut EncarnoHttpResponse,
+    /// The encoded results of a function; empty for one without results, and for a call
+    /// that failed. The caller's to free.
+    pub results: EncarnoOwnedBytes,
 }
 
 /// The body of the response is kept.
-pub const HTTP_KEEP: u32 = 0;
+pub const ENCARNO_HTTP_KEEP: u32 = 0;
 /// The body of the response is read to its end and not kept.
-pub const HTTP_DISCARD: u32 = 1;
+pub const ENCARNO_HTTP_DISCARD: u32 = 1;
 /// The body of the response isn't read: the call completes with its head, and the
 /// receiver is told to send no more.
-pub const HTTP_IGNORE: u32 = 2;
+pub const ENCARNO_HTTP_IGNORE: u32 = 2;
 
 /// An HTTP request, but for its head and its body.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
-pub struct HttpRequest {
+pub struct EncarnoHttpRequest {
     /// Comes back with the completion.
     pub tag: u64,
     /// From the submission until the call fails with `timeout`; at most a day.
     pub timeout_ns: u64,
-    /// A response whose body is larger fails; for `HTTP_KEEP`.
+    /// A response whose body is larger fails; for `ENCARNO_HTTP_KEEP`.
     pub body_bytes_max: u64,
-    /// What becomes of the body: one of `HTTP_KEEP`, `HTTP_DISCARD`, `HTTP_IGNORE`.
+    /// What becomes of the body: one of `ENCARNO_HTTP_KEEP`, `ENCARNO_HTTP_DISCARD`, `ENCARNO_HTTP_IGNORE`.
     pub reading: u32,
     /// 0.
     pub reserved: u32,
@@ -144,14 +167,14 @@ pub struct HttpRequest {
 /// A response. Its parts are freed with it.
 #[derive(Debug)]
 #[repr(C)]
-pub struct HttpResponse {
+pub struct EncarnoHttpResponse {
     /// Names and values of the headers in turns, each a length of 32 bits,
     /// little-endian, and so many bytes.
-    pub headers: OwnedBytes,
+    pub headers: EncarnoOwnedBytes,
     /// The same for the trailers.
-    pub trailers: OwnedBytes,
+    pub trailers: EncarnoOwnedBytes,
     /// The body, if it was to be kept.
-    pub body: OwnedBytes,
+    pub body: EncarnoOwnedBytes,
     /// Bytes of the body, kept or not.
     pub body_bytes: u64,
     /// From the submission until the head was there; the completion's `finished_ns`
@@ -166,7 +189,7 @@ pub struct HttpResponse {
 /// What a transport did since the bridge was opened, over all its connections.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
-pub struct TransportCounts {
+pub struct EncarnoTransportCounts {
     /// Connections made.
     pub connects: u64,
     /// Connections that were lost and came back.
@@ -189,14 +212,14 @@ pub struct TransportCounts {
     pub calls_in_flight: u64,
     /// Calls that failed, by the number of their error code: `errors[9]` are those
     /// with code 9.
-    pub errors: [u64; ERRORS],
+    pub errors: [u64; ENCARNO_ERRORS],
 }
 
-/// The length of `errors` in `TransportCounts`.
-pub const ERRORS: usize = 32;
-const _: () = assert!(ERRORS == encarno_wrpc::counters::ERRORS);
+/// The length of `errors` in `EncarnoTransportCounts`.
+pub const ENCARNO_ERRORS: usize = 32;
+const _: () = assert!(ENCARNO_ERRORS == encarno_wrpc::counters::ERRORS);
 
-impl From<encarno_wrpc::Counted> for TransportCounts {
+impl From<encarno_wrpc::Counted> for EncarnoTransportCounts {
     fn from(counted: encarno_wrpc::Counted) -> Self {
         Self {
             connects: counted.connects,
@@ -214,7 +237,7 @@ impl From<encarno_wrpc::Counted> for TransportCounts {
     }
 }
 
-impl View {
+impl EncarnoView {
     pub(super) const fn of(bytes: &'static [u8]) -> Self {
         Self {
             data: bytes.as_ptr(),
@@ -239,7 +262,7 @@ impl View {
     }
 }
 
-impl OwnedBytes {
+impl EncarnoOwnedBytes {
     /// None.
     pub const EMPTY: Self = Self {
         data: ptr::null_mut(),
@@ -258,13 +281,13 @@ impl OwnedBytes {
     }
 }
 
-impl From<String> for OwnedBytes {
+impl From<String> for EncarnoOwnedBytes {
     fn from(text: String) -> Self {
         text.into_bytes().into()
     }
 }
 
-impl From<Vec<u8>> for OwnedBytes {
+impl From<Vec<u8>> for EncarnoOwnedBytes {
     fn from(bytes: Vec<u8>) -> Self {
         if bytes.is_empty() {
             return Self::EMPTY;
@@ -277,45 +300,62 @@ impl From<Vec<u8>> for OwnedBytes {
     }
 }
 
-impl From<completion::Completion> for Completion {
-    fn from(completion: completion::Completion) -> Self {
-        let nanoseconds = |duration: std::time::Duration| duration.as_nanos() as u64;
-        let (error_code, error) = match completion.error {
-            None => (0, OwnedBytes::EMPTY),
-            Some(error) => (error.code as u32, OwnedBytes::from(error.message)),
+impl From<Completion> for EncarnoCompletion {
+    fn from(completion: Completion) -> Self {
+        let Completion {
+            tag,
+            submitted,
+            outcome,
+            ..
+        } = completion;
+        let since = |moment: Option<Instant>| {
+            moment.map_or(ENCARNO_NEVER, |moment| {
+                moment.saturating_duration_since(submitted).as_nanos() as u64
+            })
         };
-        Self {
-            tag: completion.tag,
-            sent_ns: completion.sent.map_or(NEVER, nanoseconds),
-            accepted_ns: completion.accepted.map_or(NEVER, nanoseconds),
-            finished_ns: nanoseconds(completion.finished),
-            bytes_sent: completion.bytes_sent,
-            bytes_received: completion.bytes_received,
-            error,
-            error_code,
+        let timing = outcome.timing;
+        let mut converted = Self {
+            tag,
+            sent_ns: since(timing.sent),
+            accepted_ns: since(timing.accepted),
+            finished_ns: since(timing.finished.or_else(|| Some(Instant::now()))),
+            bytes_sent: outcome.traffic.bytes_sent,
+            bytes_received: outcome.traffic.bytes_received,
+            error: EncarnoOwnedBytes::EMPTY,
+            error_code: 0,
             reserved: 0,
-            response: completion.response.map_or(ptr::null_mut(), |response| {
-                Box::into_raw(Box::new(HttpResponse::from(*response)))
-            }),
+            response: ptr::null_mut(),
+            results: EncarnoOwnedBytes::EMPTY,
+        };
+        match outcome.result {
+            Ok(Reply::Results(results)) => converted.results = Vec::from(results).into(),
+            Ok(Reply::Http(reply)) => {
+                let head_ns = since(Some(reply.head_at));
+                let response = EncarnoHttpResponse::new(*reply, head_ns);
+                converted.response = Box::into_raw(Box::new(response));
+            }
+            Err(error) => {
+                converted.error_code = error.code as u32;
+                converted.error = error.message.into();
+            }
         }
+        converted
     }
 }
 
-impl From<http::Response> for HttpResponse {
-    fn from(response: http::Response) -> Self {
+impl EncarnoHttpResponse {
+    fn new(reply: HttpReply, head_ns: u64) -> Self {
         Self {
-            headers: http::encode_fields(&response.headers).into(),
-            trailers: http::encode_fields(&response.trailers).into(),
-            body: Vec::from(response.body).into(),
-            body_bytes: response.body_bytes,
-            head_ns: response.head_at.as_nanos() as u64,
-            status: u32::from(response.status),
+            headers: texts::of_fields(&reply.headers).into(),
+            trailers: texts::of_fields(&reply.trailers).into(),
+            body: Vec::from(reply.body).into(),
+            body_bytes: reply.body_bytes,
+            head_ns,
+            status: u32::from(reply.status),
             reserved: 0,
         }
     }
-}
 
-impl HttpResponse {
     /// # Safety
     /// It must come from a completion and must not be used again.
     pub(super) unsafe fn free(response: *mut Self) {
@@ -329,13 +369,13 @@ impl HttpResponse {
 }
 
 /// The id of a packet, without an allocation.
-pub(super) struct Id {
+pub(super) struct PacketId {
     text: [u8; 62],
     length: usize,
 }
 
-impl Id {
-    pub(super) fn new(blast: &Blast) -> Self {
+impl PacketId {
+    pub(super) fn new(blast: &EncarnoBlast) -> Self {
         let mut text = [0; 62]; // three numbers of at most 20 digits, two dashes
         let mut rest = &mut text[..];
         // It fits: see above.

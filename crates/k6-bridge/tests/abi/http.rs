@@ -5,13 +5,7 @@ use std::ptr::{null, null_mut};
 use std::time::Duration;
 
 use bytes::Bytes;
-use encarno_k6_bridge::abi::http::{
-    encarno_http_response_free, encarno_http_submit, encarno_http_wait,
-};
-use encarno_k6_bridge::abi::types::{HTTP_DISCARD, HTTP_IGNORE, HTTP_KEEP};
-use encarno_k6_bridge::abi::{
-    Completion, HttpRequest, HttpResponse, OwnedBytes, Status, View, encarno_completions_take,
-};
+use encarno_k6_bridge::abi::*;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::http::{FUNCTION, Field, INSTANCE, Message, Part, RequestHead, ResponseHead};
@@ -71,8 +65,8 @@ fn head(path: &str) -> Vec<u8> {
     head
 }
 
-fn request(tag: u64, reading: u32) -> HttpRequest {
-    HttpRequest {
+fn request(tag: u64, reading: u32) -> EncarnoHttpRequest {
+    EncarnoHttpRequest {
         tag,
         timeout_ns: TEN_SECONDS,
         body_bytes_max: 1000,
@@ -81,17 +75,22 @@ fn request(tag: u64, reading: u32) -> HttpRequest {
     }
 }
 
-fn submit(client: u64, request: &HttpRequest, head: &[u8], body: &[u8]) -> Result<(), String> {
-    let mut error = OwnedBytes::EMPTY;
+fn submit(
+    client: u64,
+    request: &EncarnoHttpRequest,
+    head: &[u8],
+    body: &[u8],
+) -> Result<(), String> {
+    let mut error = EncarnoOwnedBytes::EMPTY;
     let (head, body) = (view(head), view(body));
     match unsafe { encarno_http_submit(client, request, head, body, &mut error) } {
-        Status::Ok => Ok(()),
-        Status::BadOptions => Err(take_text(error)),
+        EncarnoStatus::Ok => Ok(()),
+        EncarnoStatus::BadOptions => Err(take_text(error)),
         status => panic!("{status:?}"),
     }
 }
 
-fn bytes(owned: &OwnedBytes) -> Vec<u8> {
+fn bytes(owned: &EncarnoOwnedBytes) -> Vec<u8> {
     if owned.data.is_null() {
         return Vec::new();
     }
@@ -102,15 +101,15 @@ fn bytes(owned: &OwnedBytes) -> Vec<u8> {
 struct Taken {
     tag: u64,
     error: Option<(ErrorCode, String)>,
-    /// Status, headers, body, and the length of the body.
+    /// EncarnoStatus, headers, body, and the length of the body.
     response: Option<(u32, Vec<u8>, Vec<u8>, u64)>,
 }
 
-fn take(mut completion: Completion) -> Taken {
+fn take(mut completion: EncarnoCompletion) -> Taken {
     let code = completion.error_code;
     let known = ErrorCode::ALL.iter().find(|known| **known as u32 == code);
     let response = (!completion.response.is_null()).then(|| {
-        let HttpResponse {
+        let EncarnoHttpResponse {
             headers,
             trailers,
             body,
@@ -125,7 +124,7 @@ fn take(mut completion: Completion) -> Taken {
     });
     for _ in 0..2 {
         let status = unsafe { encarno_http_response_free(&mut completion.response) };
-        assert_eq!(status, Status::Ok);
+        assert_eq!(status, EncarnoStatus::Ok);
         assert!(completion.response.is_null());
     }
     let text = take_text(completion.error);
@@ -138,12 +137,12 @@ fn take(mut completion: Completion) -> Taken {
 
 /// By the queue.
 fn next(bridge: &TestBridge) -> Taken {
-    let mut room = MaybeUninit::<Completion>::uninit();
+    let mut room = MaybeUninit::<EncarnoCompletion>::uninit();
     for _ in 0..2000 {
         let mut taken = 0;
         let status =
             unsafe { encarno_completions_take(bridge.handle, room.as_mut_ptr(), 1, &mut taken) };
-        assert_eq!(status, Status::Ok);
+        assert_eq!(status, EncarnoStatus::Ok);
         if taken == 1 {
             return take(unsafe { room.assume_init() });
         }
@@ -167,9 +166,9 @@ fn a_response_comes_as_far_as_it_is_to_be_read() {
     let client = bridge.client(&nats.url());
     let body = vec![b'x'; 1000];
     for (reading, kept, length) in [
-        (HTTP_KEEP, 1000, 1000),
-        (HTTP_DISCARD, 0, 1000),
-        (HTTP_IGNORE, 0, 0),
+        (ENCARNO_HTTP_KEEP, 1000, 1000),
+        (ENCARNO_HTTP_DISCARD, 0, 1000),
+        (ENCARNO_HTTP_IGNORE, 0, 0),
     ] {
         submit(client, &request(7, reading), &head("/a?b"), &body).unwrap();
         let done = next(&bridge);
@@ -179,7 +178,13 @@ fn a_response_comes_as_far_as_it_is_to_be_read() {
         assert_eq!((body.len(), body_bytes), (kept, length), "{reading}");
     }
 
-    submit(client, &request(8, HTTP_KEEP), &head("/"), &[0; 1001]).unwrap();
+    submit(
+        client,
+        &request(8, ENCARNO_HTTP_KEEP),
+        &head("/"),
+        &[0; 1001],
+    )
+    .unwrap();
     let (code, text) = next(&bridge).error.expect("too large");
     assert_eq!(code, ErrorCode::PayloadTooLarge);
     assert!(text.contains("1000"), "{text}");
@@ -193,19 +198,19 @@ fn a_request_is_waited_for_or_comes_by_the_queue() {
     let client = bridge.client(&nats.url());
     let mut waited = 0;
     for tag in 0..50 {
-        let (request, head) = (request(tag, HTTP_KEEP), head("/"));
+        let (request, head) = (request(tag, ENCARNO_HTTP_KEEP), head("/"));
         let mut done = MaybeUninit::uninit();
-        let mut error = OwnedBytes::EMPTY;
+        let mut error = EncarnoOwnedBytes::EMPTY;
         let (head, body) = (view(&head), view(b"body"));
         let status = unsafe {
             encarno_http_wait(client, &request, head, body, done.as_mut_ptr(), &mut error)
         };
         let done = match status {
-            Status::Ok => {
+            EncarnoStatus::Ok => {
                 waited += 1;
                 take(unsafe { done.assume_init() })
             }
-            Status::Pending => next(&bridge),
+            EncarnoStatus::Pending => next(&bridge),
             status => panic!("{status:?}"),
         };
         assert_eq!(done.tag, tag);
@@ -214,9 +219,9 @@ fn a_request_is_waited_for_or_comes_by_the_queue() {
     // A busy machine may take its time, but not for all of them.
     assert!(waited > 0);
 
-    let silent = HttpRequest {
+    let silent = EncarnoHttpRequest {
         timeout_ns: 200_000_000,
-        ..request(50, HTTP_KEEP)
+        ..request(50, ENCARNO_HTTP_KEEP)
     };
     submit(client, &silent, &head("/silence"), b"").unwrap();
     let (code, _) = next(&bridge).error.expect("an error");
@@ -227,7 +232,7 @@ fn a_request_is_waited_for_or_comes_by_the_queue() {
 fn what_is_no_request_is_a_status() {
     let bridge = TestBridge::open();
     let client = bridge.client("nats://127.0.0.1:1");
-    let good = request(1, HTTP_KEEP);
+    let good = request(1, ENCARNO_HTTP_KEEP);
     let error = submit(client, &good, &head("no slash"), b"").unwrap_err();
     assert!(error.contains("the path"), "{error}");
     let error = submit(client, &good, &[9; 7], b"").unwrap_err();
@@ -235,11 +240,11 @@ fn what_is_no_request_is_a_status() {
 
     let (whole, reading) = (head("/"), request(1, 3));
     let head = view(&whole);
-    let nothing = View {
+    let nothing = EncarnoView {
         data: null(),
         length: 5,
     };
-    let mut error = OwnedBytes::EMPTY;
+    let mut error = EncarnoOwnedBytes::EMPTY;
     let mut done = MaybeUninit::uninit();
     unsafe {
         for (request, head, body) in [
@@ -249,17 +254,20 @@ fn what_is_no_request_is_a_status() {
             (&raw const reading, head, head),
         ] {
             let status = encarno_http_submit(client, request, head, body, &mut error);
-            assert_eq!(status, Status::BadArgument);
+            assert_eq!(status, EncarnoStatus::BadArgument);
             let done = done.as_mut_ptr();
             let status = encarno_http_wait(client, request, head, body, done, &mut error);
-            assert_eq!(status, Status::BadArgument);
+            assert_eq!(status, EncarnoStatus::BadArgument);
         }
         let status = encarno_http_submit(client, &good, head, head, null_mut());
-        assert_eq!(status, Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadArgument);
         let status = encarno_http_wait(client, &good, head, head, null_mut(), &mut error);
-        assert_eq!(status, Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadArgument);
         let status = encarno_http_submit(client + (1 << 20), &good, head, head, &mut error);
-        assert_eq!(status, Status::BadHandle);
-        assert_eq!(encarno_http_response_free(null_mut()), Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadHandle);
+        assert_eq!(
+            encarno_http_response_free(null_mut()),
+            EncarnoStatus::BadArgument
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(unsafe_code, clippy::unwrap_used, clippy::expect_used)]
 
+mod call;
 mod http;
 
 use std::collections::HashMap;
@@ -12,7 +13,6 @@ use std::ptr::{null, null_mut};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_k6_bridge::abi::types::ERRORS;
 use encarno_k6_bridge::abi::*;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
@@ -23,25 +23,28 @@ use encarno_wrpc::tcp;
 
 const TEN_SECONDS: u64 = 10_000_000_000;
 
-fn view(bytes: &[u8]) -> View {
-    View {
+fn view(bytes: &[u8]) -> EncarnoView {
+    EncarnoView {
         data: bytes.as_ptr(),
         length: bytes.len(),
     }
 }
 
 /// Frees the text and returns it.
-fn take_text(mut bytes: OwnedBytes) -> String {
-    let text = if bytes.data.is_null() {
-        String::new()
-    } else {
-        let bytes = unsafe { std::slice::from_raw_parts(bytes.data, bytes.length) };
-        String::from_utf8(bytes.to_vec()).unwrap()
+fn take_text(bytes: EncarnoOwnedBytes) -> String {
+    String::from_utf8(take_bytes(bytes)).unwrap()
+}
+
+/// Frees the bytes and returns them.
+fn take_bytes(mut bytes: EncarnoOwnedBytes) -> Vec<u8> {
+    let taken = match bytes.data.is_null() {
+        true => Vec::new(),
+        false => unsafe { std::slice::from_raw_parts(bytes.data, bytes.length) }.to_vec(),
     };
-    assert_eq!(unsafe { encarno_bytes_free(&mut bytes) }, Status::Ok);
+    assert_eq!(unsafe { encarno_bytes_free(&mut bytes) }, EncarnoStatus::Ok);
     assert!(bytes.data.is_null() && bytes.length == 0);
-    assert_eq!(unsafe { encarno_bytes_free(&mut bytes) }, Status::Ok);
-    text
+    assert_eq!(unsafe { encarno_bytes_free(&mut bytes) }, EncarnoStatus::Ok);
+    taken
 }
 
 struct TestBridge {
@@ -51,14 +54,14 @@ struct TestBridge {
 
 impl TestBridge {
     fn open() -> Self {
-        let mut bridge = Bridge {
+        let mut bridge = EncarnoBridge {
             handle: 0,
             event_fd: -1,
             io_threads: 0,
         };
-        let mut error = OwnedBytes::EMPTY;
+        let mut error = EncarnoOwnedBytes::EMPTY;
         let status = unsafe { encarno_bridge_open(&mut bridge, &mut error) };
-        assert_eq!(status, Status::Ok);
+        assert_eq!(status, EncarnoStatus::Ok);
         assert!(bridge.handle != 0 && bridge.io_threads >= 1);
         Self {
             handle: bridge.handle,
@@ -66,12 +69,12 @@ impl TestBridge {
         }
     }
 
-    fn try_client(&self, options: &str) -> Result<u64, (Status, String)> {
+    fn try_client(&self, options: &str) -> Result<u64, (EncarnoStatus, String)> {
         let mut client = 0;
-        let mut error = OwnedBytes::EMPTY;
+        let mut error = EncarnoOwnedBytes::EMPTY;
         let options = view(options.as_bytes());
         match unsafe { encarno_client_open(self.handle, options, &mut client, &mut error) } {
-            Status::Ok => Ok(client),
+            EncarnoStatus::Ok => Ok(client),
             status => Err((status, take_text(error))),
         }
     }
@@ -101,12 +104,12 @@ impl TestBridge {
             unsafe { libc::poll(&mut poll, 1, 100) };
             let _ = self.event.read(&mut [0; 8]);
             loop {
-                let mut room: Vec<Completion> = Vec::with_capacity(batch);
+                let mut room: Vec<EncarnoCompletion> = Vec::with_capacity(batch);
                 let mut taken = 0;
                 let status = unsafe {
                     encarno_completions_take(self.handle, room.as_mut_ptr(), batch, &mut taken)
                 };
-                assert_eq!(status, Status::Ok);
+                assert_eq!(status, EncarnoStatus::Ok);
                 assert!(taken <= batch);
                 unsafe { room.set_len(taken) };
                 all.extend(room.into_iter().map(Done::from));
@@ -134,10 +137,11 @@ struct Done {
     accepted_ns: u64,
     finished_ns: u64,
     bytes: (u64, u64),
+    results: Vec<u8>,
 }
 
-impl From<Completion> for Done {
-    fn from(completion: Completion) -> Self {
+impl From<EncarnoCompletion> for Done {
+    fn from(completion: EncarnoCompletion) -> Self {
         let code = completion.error_code;
         Self {
             tag: completion.tag,
@@ -150,19 +154,20 @@ impl From<Completion> for Done {
             accepted_ns: completion.accepted_ns,
             finished_ns: completion.finished_ns,
             bytes: (completion.bytes_sent, completion.bytes_received),
+            results: take_bytes(completion.results),
         }
     }
 }
 
-fn blast(tag: u64) -> Blast {
-    Blast {
+fn blast(tag: u64) -> EncarnoBlast {
+    EncarnoBlast {
         tag,
         timeout_ns: TEN_SECONDS,
-        ..Blast::default()
+        ..EncarnoBlast::default()
     }
 }
 
-fn submit(client: u64, blast: &Blast, payload: &[u8]) -> Status {
+fn submit(client: u64, blast: &EncarnoBlast, payload: &[u8]) -> EncarnoStatus {
     unsafe { encarno_blast_submit(client, blast, view(payload)) }
 }
 
@@ -251,29 +256,32 @@ fn handles_that_are_wrong_or_closed_are_a_status() {
         client + (1 << 20),
         client + (1 << 32),
     ] {
-        assert_eq!(submit(wrong, &packet, b""), Status::BadHandle);
-        assert_eq!(encarno_client_cancel(wrong), Status::BadHandle);
-        assert_eq!(encarno_client_close(wrong), Status::BadHandle);
+        assert_eq!(submit(wrong, &packet, b""), EncarnoStatus::BadHandle);
+        assert_eq!(encarno_client_cancel(wrong), EncarnoStatus::BadHandle);
+        assert_eq!(encarno_client_close(wrong), EncarnoStatus::BadHandle);
     }
     for wrong in [0, u64::MAX, client] {
-        assert_eq!(encarno_bridge_close(wrong), Status::BadHandle);
-        let (mut room, mut taken) = (Vec::<Completion>::with_capacity(1), 7);
+        assert_eq!(encarno_bridge_close(wrong), EncarnoStatus::BadHandle);
+        let (mut room, mut taken) = (Vec::<EncarnoCompletion>::with_capacity(1), 7);
         let status = unsafe { encarno_completions_take(wrong, room.as_mut_ptr(), 1, &mut taken) };
-        assert_eq!((status, taken), (Status::BadHandle, 7));
+        assert_eq!((status, taken), (EncarnoStatus::BadHandle, 7));
     }
 
-    assert_eq!(encarno_client_close(client), Status::Ok);
-    assert_eq!(encarno_client_close(client), Status::BadHandle);
-    assert_eq!(submit(client, &packet, b""), Status::BadHandle);
+    assert_eq!(encarno_client_close(client), EncarnoStatus::Ok);
+    assert_eq!(encarno_client_close(client), EncarnoStatus::BadHandle);
+    assert_eq!(submit(client, &packet, b""), EncarnoStatus::BadHandle);
     // The place is used again, with another generation.
     let next = bridge.client("nats://127.0.0.1:1");
     assert_ne!(next, client);
-    assert_eq!(submit(client, &packet, b""), Status::BadHandle);
+    assert_eq!(submit(client, &packet, b""), EncarnoStatus::BadHandle);
 
     // A bridge takes its clients with it.
-    assert_eq!(encarno_bridge_close(bridge.handle), Status::Ok);
-    assert_eq!(encarno_bridge_close(bridge.handle), Status::BadHandle);
-    assert_eq!(submit(next, &packet, b""), Status::BadHandle);
+    assert_eq!(encarno_bridge_close(bridge.handle), EncarnoStatus::Ok);
+    assert_eq!(
+        encarno_bridge_close(bridge.handle),
+        EncarnoStatus::BadHandle
+    );
+    assert_eq!(submit(next, &packet, b""), EncarnoStatus::BadHandle);
 }
 
 #[test]
@@ -281,48 +289,51 @@ fn null_pointers_are_a_status() {
     let bridge = TestBridge::open();
     let client = bridge.client("nats://127.0.0.1:1");
     let packet = blast(1);
-    let nothing = View {
+    let nothing = EncarnoView {
         data: null(),
         length: 5,
     };
-    let endless = View {
+    let endless = EncarnoView {
         data: b"x".as_ptr(),
         length: usize::MAX,
     };
     unsafe {
         assert_eq!(
             encarno_bridge_open(null_mut(), null_mut()),
-            Status::BadArgument
+            EncarnoStatus::BadArgument
         );
         let status = encarno_client_open(bridge.handle, view(b"{}"), null_mut(), null_mut());
-        assert_eq!(status, Status::BadArgument);
-        let (mut other, mut error) = (0, OwnedBytes::EMPTY);
+        assert_eq!(status, EncarnoStatus::BadArgument);
+        let (mut other, mut error) = (0, EncarnoOwnedBytes::EMPTY);
         for options in [nothing, endless] {
             let status = encarno_client_open(bridge.handle, options, &mut other, &mut error);
-            assert_eq!(status, Status::BadArgument);
+            assert_eq!(status, EncarnoStatus::BadArgument);
         }
         assert_eq!(
             encarno_blast_submit(client, null(), view(b"")),
-            Status::BadArgument
+            EncarnoStatus::BadArgument
         );
         for payload in [nothing, endless] {
             assert_eq!(
                 encarno_blast_submit(client, &packet, payload),
-                Status::BadArgument
+                EncarnoStatus::BadArgument
             );
         }
         let status = encarno_blast_wait(client, &packet, view(b""), null_mut());
-        assert_eq!(status, Status::BadArgument);
-        let mut room = std::mem::MaybeUninit::<Completion>::uninit();
+        assert_eq!(status, EncarnoStatus::BadArgument);
+        let mut room = std::mem::MaybeUninit::<EncarnoCompletion>::uninit();
         for _ in 0..5 {
             // A waiter that was refused gives its place back.
             let status = encarno_blast_wait(client, &packet, nothing, room.as_mut_ptr());
-            assert_eq!(status, Status::BadArgument);
+            assert_eq!(status, EncarnoStatus::BadArgument);
         }
         let status = encarno_completions_take(bridge.handle, null_mut(), 1, null_mut());
-        assert_eq!(status, Status::BadArgument);
-        assert_eq!(encarno_error_name(1, null_mut()), Status::BadArgument);
-        assert_eq!(encarno_bytes_free(null_mut()), Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadArgument);
+        assert_eq!(
+            encarno_error_name(1, null_mut()),
+            EncarnoStatus::BadArgument
+        );
+        assert_eq!(encarno_bytes_free(null_mut()), EncarnoStatus::BadArgument);
     }
 }
 
@@ -332,7 +343,7 @@ fn options_that_are_wrong_are_a_status_and_a_text() {
     let (status, text) = bridge
         .try_client(r#"{"nats": {"url": "nats://a", "prefx": "b"}}"#)
         .unwrap_err();
-    assert_eq!(status, Status::BadOptions);
+    assert_eq!(status, EncarnoStatus::BadOptions);
     assert!(
         text.contains("prefx") && text.contains("`prefix`"),
         "{text}"
@@ -340,14 +351,14 @@ fn options_that_are_wrong_are_a_status_and_a_text() {
 }
 
 /// Of NATS.
-fn counts(bridge: &TestBridge) -> TransportCounts {
+fn counts(bridge: &TestBridge) -> EncarnoTransportCounts {
     counts_of(bridge, 0)
 }
 
-fn counts_of(bridge: &TestBridge, transport: u32) -> TransportCounts {
+fn counts_of(bridge: &TestBridge, transport: u32) -> EncarnoTransportCounts {
     let mut counts = std::mem::MaybeUninit::uninit();
     let status = unsafe { encarno_transport_counts(bridge.handle, transport, counts.as_mut_ptr()) };
-    assert_eq!(status, Status::Ok);
+    assert_eq!(status, EncarnoStatus::Ok);
     unsafe { counts.assume_init() }
 }
 
@@ -356,7 +367,7 @@ fn connect_times(bridge: &TestBridge, capacity: usize) -> Vec<u64> {
     let status = unsafe {
         encarno_connect_times_take(bridge.handle, 0, times.as_mut_ptr(), capacity, &mut taken)
     };
-    assert_eq!(status, Status::Ok);
+    assert_eq!(status, EncarnoStatus::Ok);
     times.truncate(taken);
     times
 }
@@ -364,7 +375,10 @@ fn connect_times(bridge: &TestBridge, capacity: usize) -> Vec<u64> {
 #[test]
 fn transports_are_counted() {
     let mut name = view(b"");
-    assert_eq!(unsafe { encarno_transport_name(0, &mut name) }, Status::Ok);
+    assert_eq!(
+        unsafe { encarno_transport_name(0, &mut name) },
+        EncarnoStatus::Ok
+    );
     let name = unsafe { std::slice::from_raw_parts(name.data, name.length) };
     assert_eq!(name, b"nats");
     let nats = NatsServer::start();
@@ -373,25 +387,31 @@ fn transports_are_counted() {
     let clients = [bridge.client(&nats.url()), bridge.client(&nats.url())];
     assert_eq!(counts(&bridge).connects, 0, "not before the first call");
     for (tag, client) in clients.into_iter().enumerate() {
-        assert_eq!(submit(client, &blast(tag as u64), &[7; 1000]), Status::Ok);
+        assert_eq!(
+            submit(client, &blast(tag as u64), &[7; 1000]),
+            EncarnoStatus::Ok
+        );
     }
     assert!(bridge.take(2, 10).iter().all(|done| done.code.is_none()));
     let counted = counts(&bridge);
     assert_eq!((counted.connects, counted.connect_failures), (2, 0));
     assert_eq!((counted.messages_sent, counted.messages_received), (2, 4));
     assert!(counted.bytes_sent > 2000 && counted.bytes_received > 50);
-    assert_eq!((counted.calls_in_flight, counted.errors), (0, [0; ERRORS]));
+    assert_eq!(
+        (counted.calls_in_flight, counted.errors),
+        (0, [0; ENCARNO_ERRORS])
+    );
     // Each time once, also by small batches.
     assert_eq!(connect_times(&bridge, 1).len(), 1);
     assert!(connect_times(&bridge, 9)[0] > 0);
     assert_eq!(connect_times(&bridge, 9).len(), 0);
 
-    let slow = Blast {
+    let slow = EncarnoBlast {
         wait_ms: 5000,
         timeout_ns: 300_000_000,
         ..blast(9)
     };
-    assert_eq!(submit(clients[0], &slow, b""), Status::Ok);
+    assert_eq!(submit(clients[0], &slow, b""), EncarnoStatus::Ok);
     std::thread::sleep(Duration::from_millis(100));
     assert_eq!(counts(&bridge).calls_in_flight, 1);
     bridge.take(1, 1);
@@ -400,15 +420,21 @@ fn transports_are_counted() {
 
     let mut counts = std::mem::MaybeUninit::uninit();
     unsafe {
-        for (transport, expected) in [(99, Status::BadArgument), (0, Status::BadHandle)] {
+        for (transport, expected) in [
+            (99, EncarnoStatus::BadArgument),
+            (0, EncarnoStatus::BadHandle),
+        ] {
             let status = encarno_transport_counts(0, transport, counts.as_mut_ptr());
             assert_eq!(status, expected);
         }
         let status = encarno_transport_counts(bridge.handle, 0, null_mut());
-        assert_eq!(status, Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadArgument);
         let status = encarno_connect_times_take(bridge.handle, 0, null_mut(), 1, null_mut());
-        assert_eq!(status, Status::BadArgument);
-        assert_eq!(encarno_transport_name(0, null_mut()), Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadArgument);
+        assert_eq!(
+            encarno_transport_name(0, null_mut()),
+            EncarnoStatus::BadArgument
+        );
     }
 }
 
@@ -423,7 +449,7 @@ fn a_connection_that_was_given_up() {
     );
     let client = bridge.try_client(&options).unwrap();
     let mut call = |expected: &[ErrorCode]| {
-        assert_eq!(submit(client, &blast(1), b""), Status::Ok);
+        assert_eq!(submit(client, &blast(1), b""), EncarnoStatus::Ok);
         let code = bridge.take(1, 1)[0].code.unwrap();
         assert!(expected.contains(&code), "{code}");
     };
@@ -445,14 +471,14 @@ fn error_codes_have_names() {
     for &code in ErrorCode::ALL {
         assert_eq!(
             unsafe { encarno_error_name(code as u32, &mut name) },
-            Status::Ok
+            EncarnoStatus::Ok
         );
         let bytes = unsafe { std::slice::from_raw_parts(name.data, name.length) };
         assert_eq!(bytes, code.name().as_bytes());
     }
     for code in [0, ErrorCode::ALL.len() as u32 + 1, u32::MAX] {
         let status = unsafe { encarno_error_name(code, &mut name) };
-        assert_eq!(status, Status::BadArgument);
+        assert_eq!(status, EncarnoStatus::BadArgument);
     }
 }
 
@@ -464,7 +490,7 @@ fn every_call_completes_once_in_batches() {
     let client = bridge.client(&nats.url());
     let payload = [7; 1000];
     for tag in 0..500 {
-        assert_eq!(submit(client, &blast(tag), &payload), Status::Ok);
+        assert_eq!(submit(client, &blast(tag), &payload), EncarnoStatus::Ok);
     }
     let mut done = bridge.take(500, 64);
     done.sort_by_key(|done| done.tag);
@@ -484,20 +510,20 @@ fn a_short_call_is_waited_for_and_a_long_one_is_not() {
     let _receiver = Receiver::start(&nats.url());
     let mut bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
-    let wait = |packet: &Blast| {
-        let mut room = std::mem::MaybeUninit::<Completion>::uninit();
+    let wait = |packet: &EncarnoBlast| {
+        let mut room = std::mem::MaybeUninit::<EncarnoCompletion>::uninit();
         match unsafe { encarno_blast_wait(client, packet, view(b""), room.as_mut_ptr()) } {
-            Status::Ok => Ok(Done::from(unsafe { room.assume_init() })),
+            EncarnoStatus::Ok => Ok(Done::from(unsafe { room.assume_init() })),
             status => Err(status),
         }
     };
     // Long: the completion comes by the queue, and the thread is free long before.
     let begin = Instant::now();
-    let long = Blast {
+    let long = EncarnoBlast {
         wait_ms: 500,
         ..blast(1)
     };
-    assert_eq!(wait(&long).unwrap_err(), Status::Pending);
+    assert_eq!(wait(&long).unwrap_err(), EncarnoStatus::Pending);
     assert!(begin.elapsed() < Duration::from_millis(400));
     let done = bridge.take(1, 16);
     assert_eq!((done[0].tag, done[0].code), (1, None));
@@ -512,7 +538,7 @@ fn a_short_call_is_waited_for_and_a_long_one_is_not() {
                 done
             }
             Err(status) => {
-                assert_eq!(status, Status::Pending);
+                assert_eq!(status, EncarnoStatus::Pending);
                 bridge.take(1, 16).remove(0)
             }
         };
@@ -527,17 +553,17 @@ fn a_timeout_is_an_error_of_its_own() {
     let _receiver = Receiver::start(&nats.url());
     let mut bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
-    let packet = Blast {
+    let packet = EncarnoBlast {
         wait_ms: 60_000,
         timeout_ns: 100_000_000,
         ..blast(1)
     };
-    assert_eq!(submit(client, &packet, b""), Status::Ok);
+    assert_eq!(submit(client, &packet, b""), EncarnoStatus::Ok);
     let done = &bridge.take(1, 16)[0];
     assert_eq!(done.code, Some(ErrorCode::Timeout), "{}", done.text);
     assert!(done.finished_ns >= 100_000_000);
     // Afterwards the client is as good as before.
-    assert_eq!(submit(client, &blast(2), b""), Status::Ok);
+    assert_eq!(submit(client, &blast(2), b""), EncarnoStatus::Ok);
     assert_eq!(bridge.take(1, 16)[0].code, None);
 }
 
@@ -548,7 +574,7 @@ fn failures_to_connect_are_results_and_the_next_call_tries_again() {
     let mut bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
     for tag in 0..3 {
-        assert_eq!(submit(client, &blast(tag), b""), Status::Ok);
+        assert_eq!(submit(client, &blast(tag), b""), EncarnoStatus::Ok);
     }
     for done in bridge.take(3, 16) {
         assert_eq!(
@@ -559,11 +585,11 @@ fn failures_to_connect_are_results_and_the_next_call_tries_again() {
         );
         assert_eq!(
             (done.sent_ns, done.accepted_ns),
-            (types::NEVER, types::NEVER)
+            (ENCARNO_NEVER, ENCARNO_NEVER)
         );
     }
     nats.restart();
-    assert_eq!(submit(client, &blast(9), b""), Status::Ok);
+    assert_eq!(submit(client, &blast(9), b""), EncarnoStatus::Ok);
     let done = &bridge.take(1, 16)[0];
     assert_eq!(done.code, Some(ErrorCode::NoResponders), "{}", done.text);
 }
@@ -575,12 +601,12 @@ fn a_black_hole_ends_with_the_timeout_of_the_call() {
     let url = format!("nats://{}", listener.local_addr().unwrap());
     let mut bridge = TestBridge::open();
     let client = bridge.client(&url);
-    let packet = Blast {
+    let packet = EncarnoBlast {
         timeout_ns: 100_000_000,
         ..blast(1)
     };
-    assert_eq!(submit(client, &packet, b""), Status::Ok);
-    assert_eq!(submit(client, &blast(2), b""), Status::Ok);
+    assert_eq!(submit(client, &packet, b""), EncarnoStatus::Ok);
+    assert_eq!(submit(client, &blast(2), b""), EncarnoStatus::Ok);
     let done = bridge.take(2, 16);
     assert_eq!((done[0].tag, done[0].code), (1, Some(ErrorCode::Timeout)));
     // The other lasts as long as the attempt to connect.
@@ -597,17 +623,17 @@ fn cancelling_ends_what_is_in_flight_at_once() {
     let _receiver = Receiver::start(&nats.url());
     let mut bridge = TestBridge::open();
     let (client, other) = (bridge.client(&nats.url()), bridge.client(&nats.url()));
-    let slow = |tag, wait_ms| Blast {
+    let slow = |tag, wait_ms| EncarnoBlast {
         wait_ms,
         timeout_ns: 60_000_000_000,
         ..blast(tag)
     };
     for tag in 0..100 {
-        assert_eq!(submit(client, &slow(tag, 50_000), b""), Status::Ok);
+        assert_eq!(submit(client, &slow(tag, 50_000), b""), EncarnoStatus::Ok);
     }
-    assert_eq!(submit(other, &slow(1000, 1_000), b""), Status::Ok);
-    assert_eq!(encarno_client_cancel(client), Status::Ok);
-    assert_eq!(submit(client, &blast(500), b""), Status::Ok);
+    assert_eq!(submit(other, &slow(1000, 1_000), b""), EncarnoStatus::Ok);
+    assert_eq!(encarno_client_cancel(client), EncarnoStatus::Ok);
+    assert_eq!(submit(client, &blast(500), b""), EncarnoStatus::Ok);
     let done: HashMap<_, _> = bridge
         .take(102, 16)
         .into_iter()
@@ -618,8 +644,8 @@ fn cancelling_ends_what_is_in_flight_at_once() {
     assert_eq!(done[&1000], None, "another client is not affected");
 
     // Closing does the same.
-    assert_eq!(submit(client, &slow(1, 50_000), b""), Status::Ok);
-    assert_eq!(encarno_client_close(client), Status::Ok);
+    assert_eq!(submit(client, &slow(1, 50_000), b""), EncarnoStatus::Ok);
+    assert_eq!(encarno_client_close(client), EncarnoStatus::Ok);
     let done = &bridge.take(1, 16)[0];
     assert_eq!((done.tag, done.code), (1, Some(ErrorCode::Cancelled)));
 }
@@ -630,13 +656,13 @@ fn closing_a_bridge_in_mid_call_wakes_its_reader() {
     let _receiver = Receiver::start(&nats.url());
     let mut bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
-    let packet = Blast {
+    let packet = EncarnoBlast {
         wait_ms: 50_000,
         ..blast(1)
     };
-    assert_eq!(submit(client, &packet, b""), Status::Ok);
+    assert_eq!(submit(client, &packet, b""), EncarnoStatus::Ok);
     let begin = Instant::now();
-    assert_eq!(encarno_bridge_close(bridge.handle), Status::Ok);
+    assert_eq!(encarno_bridge_close(bridge.handle), EncarnoStatus::Ok);
     assert!(begin.elapsed() < Duration::from_secs(5));
     assert_eq!(bridge.event.read(&mut [0; 8]).unwrap(), 8);
 }
@@ -654,16 +680,16 @@ fn callers_that_wait_alone_and_together() {
     let clients: Vec<u64> = (0..3).map(|_| bridge.client(&nats.url())).collect();
     // Whether it came back at once.
     let call = |client, tag| {
-        let mut room = std::mem::MaybeUninit::<Completion>::uninit();
+        let mut room = std::mem::MaybeUninit::<EncarnoCompletion>::uninit();
         let packet = blast(tag);
         match unsafe { encarno_blast_wait(client, &packet, view(b"x"), room.as_mut_ptr()) } {
-            Status::Ok => {
+            EncarnoStatus::Ok => {
                 let done = Done::from(unsafe { room.assume_init() });
                 assert_eq!((done.tag, done.code), (tag, None), "{}", done.text);
                 true
             }
             status => {
-                assert_eq!(status, Status::Pending);
+                assert_eq!(status, EncarnoStatus::Pending);
                 false
             }
         }
@@ -725,14 +751,14 @@ fn threads_submit_cancel_and_close_all_at_once() {
                 for call in 0..CALLS {
                     let tag = thread * CALLS + call;
                     let client = if call % 2 == 0 { shared } else { own };
-                    if submit(client, &blast(tag), b"x") == Status::Ok {
+                    if submit(client, &blast(tag), b"x") == EncarnoStatus::Ok {
                         submitted += 1;
                     }
                     if call % 97 == 0 {
-                        assert_eq!(encarno_client_cancel(own), Status::Ok);
+                        assert_eq!(encarno_client_cancel(own), EncarnoStatus::Ok);
                     }
                     if call % 501 == 0 {
-                        assert_eq!(encarno_client_close(own), Status::Ok);
+                        assert_eq!(encarno_client_close(own), EncarnoStatus::Ok);
                         own = opener.client(url);
                     }
                 }
@@ -810,7 +836,7 @@ fn clients_share_the_connections_of_a_pool() {
             .collect();
         for tag in 0..64 {
             let client = clients[tag as usize % clients.len()];
-            assert_eq!(submit(client, &blast(tag), b"hello"), Status::Ok);
+            assert_eq!(submit(client, &blast(tag), b"hello"), EncarnoStatus::Ok);
         }
         let mut bytes = (0, 0);
         for done in bridge.take(64, 64) {
@@ -827,16 +853,16 @@ fn clients_share_the_connections_of_a_pool() {
         assert_eq!(connections.load(Ordering::SeqCst), expected, "pool: {pool}");
         if pool == 1 {
             // The calls of one client end with it; those of others go on.
-            let long = Blast {
+            let long = EncarnoBlast {
                 wait_ms: 300,
                 ..blast(100)
             };
             assert_eq!(
-                submit(clients[0], &Blast { tag: 101, ..long }, b""),
-                Status::Ok
+                submit(clients[0], &EncarnoBlast { tag: 101, ..long }, b""),
+                EncarnoStatus::Ok
             );
-            assert_eq!(submit(clients[1], &long, b""), Status::Ok);
-            assert_eq!(encarno_client_close(clients[0]), Status::Ok);
+            assert_eq!(submit(clients[1], &long, b""), EncarnoStatus::Ok);
+            assert_eq!(encarno_client_close(clients[0]), EncarnoStatus::Ok);
             let done = bridge.take(2, 2);
             assert_eq!(
                 (done[0].tag, done[0].code),

@@ -44,7 +44,7 @@ impl Site {
         let [shared, single] = [true, false].map(|reuse| {
             let mut options = tcp::Options::new(receivers[1].addr()).unwrap();
             options.reuse = reuse;
-            Client::Tcp(tcp::Client::new(options))
+            Client::Tcp(tcp::Remote::new(options))
         });
         Self {
             nats: Client::connect(&nats.url()).await,
@@ -63,7 +63,7 @@ impl Site {
 /// Makes requests of a receiver.
 pub(crate) enum Client {
     Nats(Connection),
-    Tcp(tcp::Client),
+    Tcp(tcp::Remote),
 }
 
 impl Client {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_test_peers::Namespace;
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::tcp::{Client, Function, Options};
+use encarno_wrpc::tcp::{Function, Options, Remote};
 use encarno_wrpc::{Error, Outcome};
 use rustix::process::Signal;
 
@@ -15,22 +15,22 @@ use crate::guests;
 use crate::program::{INSTANCE, Receiver, run_tcp};
 
 /// A client for each of the two ways: a connection that is shared, and one for each call.
-fn clients(receiver: &Receiver) -> [Arc<Client>; 2] {
+fn clients(receiver: &Receiver) -> [Arc<Remote>; 2] {
     [true, false].map(|reuse| {
         let mut options = Options::new(receiver.addr()).unwrap();
         options.reuse = reuse;
-        Arc::new(Client::new(options))
+        Arc::new(Remote::new(options))
     })
 }
 
-async fn outcome(client: &Client, function: &str, params: &[u8]) -> Outcome {
+async fn outcome(client: &Remote, function: &str, params: &[u8]) -> Outcome {
     let function = Function::new(INSTANCE, function);
     let deadline = Instant::now() + Duration::from_secs(20);
     let params = Bytes::copy_from_slice(params);
     client.call(&function, params, deadline).await
 }
 
-async fn call(client: &Client, function: &str, params: &[u8]) -> Result<Bytes, Error> {
+async fn call(client: &Remote, function: &str, params: &[u8]) -> Result<Bytes, Error> {
     outcome(client, function, params).await.result
 }
 

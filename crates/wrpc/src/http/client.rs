@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::body::Body;
 use super::message::{Message, ResponseHead};
 use crate::streams::Open;
-use crate::{Error, ErrorCode, Timing, Traffic, call};
+use crate::{Error, ErrorCode};
 
 /// A response.
 pub struct Response {
@@ -13,41 +13,6 @@ pub struct Response {
     pub head: ResponseHead,
     /// The body, which goes on arriving. Dropped, it isn't wanted any more.
     pub body: Body,
-}
-
-/// What became of a call when the head of the response was there.
-pub struct Outcome {
-    /// The response, or what went wrong.
-    pub result: Result<Response, Error>,
-    /// When things happened, up to the head of the response.
-    pub timing: Timing,
-    /// What travelled for it so far.
-    pub traffic: Traffic,
-}
-
-impl Outcome {
-    /// A call that failed before anything was sent.
-    pub fn unsent(error: Error) -> Self {
-        let outcome = call::Outcome::unsent(error.clone());
-        Self {
-            result: Err(error),
-            timing: outcome.timing,
-            traffic: outcome.traffic,
-        }
-    }
-}
-
-impl From<call::Outcome> for Outcome {
-    /// A call over a transport that brings the results whole.
-    fn from(outcome: call::Outcome) -> Self {
-        Self {
-            result: outcome
-                .result
-                .and_then(|results| read_response(&results, None)),
-            timing: outcome.timing,
-            traffic: outcome.traffic,
-        }
-    }
 }
 
 /// Reads the results of a call, of which more is to come if it is `open`.

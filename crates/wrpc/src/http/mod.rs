@@ -24,7 +24,7 @@ pub mod fields;
 pub mod message;
 
 pub use body::Body;
-pub use client::{Outcome, Response};
+pub use client::Response;
 pub use fields::Field;
 pub use message::{Message, Part, RequestHead, ResponseHead};
 

@@ -233,7 +233,8 @@ impl Connection {
         })
     }
 
-    fn reply_subject(&self, address: Address) -> Subject {
+    /// The subject that leads to a mailbox.
+    pub(super) fn reply_subject(&self, address: Address) -> Subject {
         let number = u64::from(address.generation) << 32 | u64::from(address.place);
         let inbox = &self.shared.inbox;
         let mut subject = String::with_capacity(inbox.len() + 17);
@@ -324,7 +325,7 @@ impl Shared {
             generation: (number >> 32) as u32,
         };
         match lock(&expected.mailboxes).get(address) {
-            Some(Mailbox::Call(call)) => call.deliver(part, &message, now, &expected.peers),
+            Some(Mailbox::Call(made)) => made.deliver(part, &message, now, &expected.peers),
             Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
             Some(Mailbox::Served(served)) => served.deliver(part, &message),
             None => {} // late: its caller has gone
@@ -390,7 +391,7 @@ impl Expected {
         );
         for mailbox in lock(&self.mailboxes).iter_mut() {
             match mailbox {
-                Mailbox::Call(call) => call.fail(error.clone(), now),
+                Mailbox::Call(made) => made.call.fail(error.clone(), now),
                 Mailbox::Served(served) => served.streams.fail(&error),
                 Mailbox::Params(_) => {}
             }

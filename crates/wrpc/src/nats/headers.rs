@@ -1,9 +1,9 @@
-//! What upstream's wire can't say: the error of a call, in the headers of its
-//! last message.
+//! The headers of a call: those of its caller, and in its last message what upstream's
+//! wire can't say, which is its error.
 
 use async_nats::HeaderMap;
 
-use crate::{Error, ErrorCode};
+use crate::{Error, ErrorCode, Headers};
 
 /// On message 4, names the [`ErrorCode`] of a call that failed. Callers that
 /// don't know it see what upstream would have sent: the end of the results.
@@ -11,6 +11,18 @@ const ERROR_HEADER: &str = "Encarno-Error";
 /// On message 4, says in a sentence what failed.
 const ERROR_MESSAGE_HEADER: &str = "Encarno-Error-Message";
 const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The headers that a caller gave to its call, if it gave any.
+pub(super) fn of_call(headers: &Headers) -> Option<HeaderMap> {
+    if headers.is_empty() {
+        return None;
+    }
+    let mut map = HeaderMap::new();
+    for (name, value) in headers.iter() {
+        map.append(name, value);
+    }
+    Some(map)
+}
 
 /// Headers that say what went wrong, in one line each.
 pub(super) fn from_error(error: &Error) -> HeaderMap {

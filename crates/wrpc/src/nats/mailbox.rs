@@ -1,31 +1,22 @@
 //! What is expected at an inbox: a table of mailboxes, each reached by the
 //! number that stands in the subject of a message.
 
-use std::task::Waker;
 use std::time::Instant;
 
 use async_nats::{Message, StatusCode, Subject};
 
 use super::headers;
 use super::streams::{self, window_of};
-use crate::chunks::Chunks;
+use super::subject::{PROBE, WHOLE};
+use crate::pending_call::PendingCall;
 use crate::pending_params::PendingParams;
 use crate::streams::Streams;
 use crate::{Error, ErrorCode};
 
-/// Results beyond this are refused.
-const RESULT_BYTES_MAX: usize = 256 << 20;
-
-/// The part of a reply subject on which the answer to a probe arrives.
-pub(super) const PROBE: &str = "probe";
-
-/// The part of a reply subject on which one message is the whole answer.
-pub(super) const WHOLE: &str = "whole";
-
 /// What is expected at a mailbox.
 pub(super) enum Mailbox {
     /// The answers to a call that was made.
-    Call(PendingCall),
+    Call(MadeCall),
     /// The rest of the parameters of a call that is to be served.
     Params(PendingParams),
     /// All that arrives for a call that is served and may have streams.
@@ -43,7 +34,7 @@ impl Mailbox {
     /// The streams of the call, if it may have any.
     pub(super) fn streams(&mut self) -> Option<&mut Streams> {
         match self {
-            Self::Call(call) => call.streams.as_deref_mut(),
+            Self::Call(made) => made.call.streams.as_deref_mut(),
             Self::Served(served) => Some(&mut served.streams),
             Self::Params(_) => None,
         }
@@ -135,62 +126,56 @@ impl Mailboxes {
     }
 }
 
-/// The mailbox of a call.
+/// The mailbox of a call that was made.
 #[derive(Default)]
-pub(super) struct PendingCall {
-    waker: Option<Waker>,
-    pub(super) accepted: Option<Instant>,
+pub(super) struct MadeCall {
+    pub(super) call: PendingCall,
     /// Rs, the subject of the receiver's side.
     pub(super) receiver: Option<Subject>,
-    pub(super) results: Chunks,
-    pub(super) bytes_received: u64,
-    pub(super) finished: Option<(Instant, Result<(), Error>)>,
-    /// For a function whose results may have streams.
-    pub(super) streams: Option<Box<Streams>>,
 }
 
-impl PendingCall {
+impl MadeCall {
     /// Of a function whose results may have streams.
     pub(super) fn with_streams() -> Self {
         Self {
-            streams: Some(Box::default()),
-            ..Self::default()
+            call: PendingCall::with_streams(Streams::default()),
+            receiver: None,
         }
     }
 
     pub(super) fn deliver(&mut self, part: &str, message: &Message, now: Instant, peers: &str) {
-        self.bytes_received += message.length as u64;
+        let call = &mut self.call;
+        call.bytes_received += message.length as u64;
         let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
         match part {
-            "" if no_responders => self.fail(
+            "" if no_responders => call.fail(
                 Error::new(
                     ErrorCode::NoResponders,
                     format!("nobody serves the function on NATS at {peers}"),
                 ),
                 now,
             ),
-            "" if self.accepted.is_none() => {
-                self.accepted = Some(now);
+            "" if call.accepted.is_none() => {
                 self.receiver = message.reply.clone();
-                if let Some(streams) = &mut self.streams {
+                if let Some(streams) = &mut call.streams {
                     streams.open_window(window_of(message));
                 }
-                self.wake(); // parameters may wait to be sent on
+                call.accept(now);
             }
             "results" if message.payload.is_empty() => {
                 let result = message.headers.as_ref().map_or(Ok(()), headers::to_result);
-                self.finish(result, now);
+                call.finish(result, now);
             }
-            "results" => self.push(message, now),
+            "results" => call.push(message.payload.clone(), now),
             WHOLE => {
-                self.accepted.get_or_insert(now);
-                if let Some(streams) = &mut self.streams {
+                if let Some(streams) = &mut call.streams {
                     streams.has_window = true;
                 }
-                self.push(message, now);
-                self.finish(Ok(()), now);
+                call.accept(now);
+                call.push(message.payload.clone(), now);
+                call.finish(Ok(()), now);
             }
-            PROBE if no_responders => self.fail(
+            PROBE if no_responders => call.fail(
                 Error::new(
                     ErrorCode::ReceiverGone,
                     "the receiver accepted the call and is gone",
@@ -199,49 +184,10 @@ impl PendingCall {
             ),
             _ => {
                 // Accepted twice, or results of a path that the function doesn't have.
-                if let Some(streams) = &mut self.streams {
+                if let Some(streams) = &mut call.streams {
                     streams::deliver(streams, "results", part, message);
                 }
             }
-        }
-    }
-
-    fn push(&mut self, message: &Message, now: Instant) {
-        if self.finished.is_some() {
-            return;
-        }
-        if self.results.len() + message.payload.len() > RESULT_BYTES_MAX {
-            let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
-            self.fail(Error::new(ErrorCode::PayloadTooLarge, text), now);
-        } else {
-            self.results.push(message.payload.clone());
-        }
-    }
-
-    pub(super) fn fail(&mut self, error: Error, now: Instant) {
-        if let Some(streams) = &mut self.streams {
-            streams.fail(&error);
-        }
-        self.finish(Err(error), now);
-    }
-
-    fn finish(&mut self, result: Result<(), Error>, now: Instant) {
-        if self.finished.is_none() {
-            self.finished = Some((now, result));
-            self.wake();
-        }
-    }
-
-    pub(super) fn wake_by(&mut self, waker: &Waker) {
-        match &mut self.waker {
-            Some(own) => own.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
-    }
-
-    fn wake(&mut self) {
-        if let Some(waker) = self.waker.take() {
-            waker.wake();
         }
     }
 }
@@ -260,7 +206,7 @@ mod tests {
     use super::{Mailbox, Mailboxes};
 
     fn mailbox() -> Mailbox {
-        Mailbox::Call(super::PendingCall::default())
+        Mailbox::Call(super::MadeCall::default())
     }
 
     #[test]

@@ -23,12 +23,14 @@
 //! - [`credentials`]: who we are to the server
 //! - [`options`]: where to connect and how
 //! - [`subject`]: names on the wire
-//! - `headers`: the error of a call, which upstream's wire has no place for
+//! - `headers`: the headers of a call, and its error, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
-//! - `streams`: how streams travel
 //! - [`connection`]: the connection and its inbox
+//! - `open_mailbox`: a mailbox and its owner
+//! - `streams`: how streams travel
 //! - [`call`]: a call made
 //! - `http`: an HTTP request made
+//! - [`remote`]: a connection that is made when it is needed
 //! - [`serve`]: calls served
 
 pub mod call;
@@ -37,7 +39,9 @@ pub mod credentials;
 mod headers;
 mod http;
 mod mailbox;
+mod open_mailbox;
 pub mod options;
+pub mod remote;
 pub mod serve;
 pub(crate) mod streams;
 pub mod subject;
@@ -47,4 +51,5 @@ pub use async_nats::Subject;
 pub use connection::Connection;
 pub use credentials::{Credentials, Given, Invalid, Secret};
 pub use options::{Options, Tls};
+pub use remote::Remote;
 pub use serve::Server;

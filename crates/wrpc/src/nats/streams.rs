@@ -16,10 +16,10 @@ use std::time::Instant;
 use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 
-use super::call::PROBE_INTERVAL;
-use super::connection::Connection;
-use super::mailbox::{Address, Mailbox, PROBE};
-use super::{headers, subject};
+use super::headers;
+use super::mailbox::Mailbox;
+pub(super) use super::open_mailbox::OpenMailbox as Inbox;
+use super::open_mailbox::PROBE_INTERVAL;
 use crate::http::{BODY_PATH, INLINE_BYTES_MAX, TRAILERS_PATH};
 use crate::streams::{Streams, WINDOW_BYTES, Which};
 use crate::value::{Reader, Write as _};
@@ -107,18 +107,6 @@ pub(super) fn deliver(streams: &mut Streams, side: &str, part: &str, message: &M
     }
 }
 
-/// The mailbox of a call with streams: open as long as anyone has this.
-pub(super) struct Inbox {
-    pub(super) connection: Connection,
-    pub(super) address: Address,
-}
-
-impl Drop for Inbox {
-    fn drop(&mut self) {
-        self.connection.close(self.address);
-    }
-}
-
 /// The way of the streams of a call.
 #[derive(Clone)]
 pub(crate) struct Carrier {
@@ -126,10 +114,10 @@ pub(crate) struct Carrier {
     pub(super) end: End,
 }
 
-/// Which end of a call this is, and Rc, the caller's subject.
+/// Which end of a call this is; at the receiver's, with Rc, the caller's subject.
 #[derive(Clone)]
 pub(super) enum End {
-    Caller(Subject),
+    Caller,
     Receiver(Subject),
 }
 
@@ -187,10 +175,8 @@ impl Carrier {
     }
 
     pub(crate) fn bytes_received(&self) -> u64 {
-        match self.inbox.connection.mailboxes().get(self.inbox.address) {
-            Some(Mailbox::Call(call)) => call.bytes_received,
-            _ => 0,
-        }
+        let bytes = self.inbox.look(|made| made.call.bytes_received);
+        bytes.unwrap_or_default()
     }
 
     /// Returns at the deadline; meanwhile it asks now and then whether the receiver
@@ -202,14 +188,8 @@ impl Carrier {
             if Instant::now() >= deadline {
                 return None;
             }
-            if let (Some(peer), End::Caller(own)) = (self.peer(), &self.end) {
-                let probe = Subject::from([own.as_str(), ".", PROBE].concat());
-                let connection = &self.inbox.connection;
-                let asked =
-                    connection.publish(subject::params(&peer), Some(probe), None, Bytes::new());
-                if let Err(error) = asked.await {
-                    return Some(error);
-                }
+            if let Err(error) = self.inbox.probe().await {
+                return Some(error);
             }
         }
     }
@@ -219,10 +199,7 @@ impl Carrier {
         if let End::Receiver(caller) = &self.end {
             return Some(caller.clone());
         }
-        match self.inbox.connection.mailboxes().get(self.inbox.address) {
-            Some(Mailbox::Call(call)) => call.receiver.clone(),
-            _ => None,
-        }
+        self.inbox.look(|made| made.receiver.clone()).flatten()
     }
 
     fn subject(&self, which: Which) -> Result<Subject, Error> {
@@ -231,7 +208,7 @@ impl Carrier {
             Which::Trailers => TRAILERS_PATH,
         };
         let side = match &self.end {
-            End::Caller(_) => "params",
+            End::Caller => "params",
             End::Receiver(_) => "results",
         };
         match self.peer() {

@@ -2,11 +2,16 @@
 
 use async_nats::Subject;
 
-use super::mailbox::WHOLE;
 use crate::{Error, ErrorCode};
 
 /// The protocol's part of a function's subject.
 const PROTOCOL: &str = "wrpc.0.0.1";
+
+/// The part of a reply subject on which the answer to a probe arrives.
+pub(super) const PROBE: &str = "probe";
+
+/// The part of a reply subject on which one message is the whole answer.
+pub(super) const WHOLE: &str = "whole";
 
 /// The subject of a function: `PREFIX.wrpc.0.0.1.INSTANCE.FUNCTION`. Prefix and
 /// instance may be empty.
@@ -36,6 +41,11 @@ pub(super) fn results(reply: &str) -> Subject {
 /// Where the whole answer goes, if it is one message.
 pub(super) fn whole(reply: &str) -> Subject {
     Subject::from([reply, ".", WHOLE].concat())
+}
+
+/// Where the answer to a probe goes.
+pub(super) fn probe(reply: &str) -> Subject {
+    Subject::from([reply, ".", PROBE].concat())
 }
 
 /// Where the parameters go that didn't fit the first message.

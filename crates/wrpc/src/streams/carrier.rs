@@ -7,7 +7,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{Streams, Which};
-use crate::{Error, ErrorCode, nats, tcp};
+use crate::{Error, call, nats, tcp};
 
 /// The place of a call at its connection. The call is there as long as anyone has this.
 #[derive(Clone)]
@@ -129,9 +129,6 @@ impl Carrier {
                 tokio::time::sleep_until(deadline.into()).await;
             }
         }
-        Error::new(
-            ErrorCode::Timeout,
-            "the call timed out: the body of the response did not end",
-        )
+        call::timed_out("the body of the response did not end")
     }
 }

@@ -12,20 +12,22 @@ use futures_util::FutureExt as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
 
+use super::READ_BYTES;
 use super::connection::Connection;
 use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX, Function};
 use super::messages::PREFACE;
 use super::options::Options;
 use super::outbox::Outbox;
 use super::stream::{Connector, Stream};
-use super::{READ_BYTES, RESULT_BYTES_MAX};
 use crate::chunks::Chunks;
-use crate::http::{self, Message, Part, RequestHead};
+use crate::http::client::read_response;
+use crate::http::{Message, Part, RequestHead, Response};
 use crate::on_demand::OnDemand;
+use crate::pending_call::{exceeds_result_limit, timed_out, timed_out_connecting};
 use crate::{Counters, Error, ErrorCode, Outcome, Timing, Traffic};
 
-/// Makes calls to one receiver. It connects when that is first needed.
-pub struct Client {
+/// A receiver, to which calls are made. The first of them connects.
+pub struct Remote {
     connector: Arc<Connector>,
     shared: OnDemand<Way>,
     /// The receiver has answered as one of ours does on a connection of one call.
@@ -40,13 +42,13 @@ enum Way {
     Single,
 }
 
-impl Client {
-    /// A client with these options.
+impl Remote {
+    /// A receiver with these options.
     pub fn new(options: Options) -> Self {
         Self::counted(options, Arc::default())
     }
 
-    /// A client of which it is counted how it connects.
+    /// A receiver of which it is counted how we connect to it.
     pub fn counted(options: Options, counters: Arc<Counters>) -> Self {
         Self {
             connector: Arc::new(Connector::new(options, counters)),
@@ -101,7 +103,7 @@ impl Client {
         head: RequestHead,
         body: Bytes,
         deadline: Instant,
-    ) -> http::Outcome {
+    ) -> Outcome<Response> {
         match self.way(deadline).await {
             Ok(Way::Shared(connection)) => connection.http(function, head, body, deadline).await,
             Ok(Way::Single) => {
@@ -111,26 +113,27 @@ impl Client {
                     trailers: Part::Ready(None),
                 };
                 let params = request.encode().into();
-                self.call_single(function, params, deadline).await.into()
+                let outcome = self.call_single(function, params, deadline).await;
+                outcome.and_then(|results| read_response(&results, None))
             }
-            Err(error) => http::Outcome::unsent(error),
+            Err(error) => Outcome::unsent(error),
         }
     }
 
     async fn call_single(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
         let mut call = Single::default();
-        let exchange = async {
+        let answered = async {
             let mut held = Held {
                 stream: self.connector.connect().await?,
                 is_over: false,
             };
             let result = call
-                .exchange(&mut held.stream, function, params, &self.connector)
+                .run(&mut held.stream, function, params, &self.connector)
                 .await;
             held.is_over = true;
             result
         };
-        let ended = timeout_at(deadline.into(), exchange).await;
+        let ended = timeout_at(deadline.into(), answered).await;
         let result = ended.unwrap_or_else(|_| Err(call.timed_out(self)));
         if call.timing.accepted.is_some() {
             self.is_ours.store(true, Ordering::Relaxed);
@@ -146,11 +149,7 @@ impl Client {
     }
 
     fn not_connected(&self) -> Error {
-        let text = format!(
-            "the call timed out: there was no connection to {} yet",
-            self.peer()
-        );
-        Error::new(ErrorCode::Timeout, text)
+        timed_out_connecting(self.peer())
     }
 }
 
@@ -159,7 +158,7 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
     let mut stream = connector.connect().await?;
     let peer = connector.peer();
     let limit = connector.options().connect_timeout;
-    match timeout(limit, exchange_prefaces(&mut stream, peer)).await {
+    match timeout(limit, swap_prefaces(&mut stream, peer)).await {
         Ok(Ok(true)) => Ok(Way::Shared(Connection::new(stream, Arc::clone(&connector)))),
         Ok(Ok(false)) => Ok(Way::Single),
         Ok(Err(error)) => Err(error),
@@ -171,7 +170,7 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
 }
 
 /// Whether the receiver is one of ours.
-async fn exchange_prefaces(stream: &mut Stream, peer: &str) -> Result<bool, Error> {
+async fn swap_prefaces(stream: &mut Stream, peer: &str) -> Result<bool, Error> {
     let sent = async {
         stream.write_all(PREFACE).await?;
         stream.flush().await
@@ -240,7 +239,7 @@ struct Single {
 }
 
 impl Single {
-    async fn exchange(
+    async fn run(
         &mut self,
         stream: &mut Stream,
         function: &Function,
@@ -316,14 +315,13 @@ impl Single {
                 self.timing.accepted = Some(Instant::now());
                 Ok(())
             }
-            Event::Data(data) => {
-                if self.results.len() + data.len() > RESULT_BYTES_MAX {
-                    let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
-                    return Err(Error::new(ErrorCode::PayloadTooLarge, text));
+            Event::Data(data) => match exceeds_result_limit(self.results.len() + data.len()) {
+                Some(error) => Err(error),
+                None => {
+                    self.results.push(data);
+                    Ok(())
                 }
-                self.results.push(data);
-                Ok(())
-            }
+            },
         }
     }
 
@@ -350,13 +348,11 @@ impl Single {
         }
     }
 
-    fn timed_out(&self, client: &Client) -> Error {
-        let phase = match (self.timing.sent, self.timing.accepted) {
-            (None, _) => return client.not_connected(),
-            (_, None) => "the receiver did not accept it",
-            (_, Some(_)) => "it was accepted and not answered",
-        };
-        Error::new(ErrorCode::Timeout, format!("the call timed out: {phase}"))
+    fn timed_out(&self, remote: &Remote) -> Error {
+        match self.timing.sent {
+            None => remote.not_connected(),
+            sent => timed_out(sent, self.timing.accepted),
+        }
     }
 }
 

@@ -14,11 +14,12 @@ use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 use tokio::io::AsyncReadExt as _;
 
 use super::READ_BYTES;
+use super::deliver::deliver;
 use super::frames::Function;
 use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
 use super::outbox::Outbox;
-use super::pending_call::PendingCall;
 use super::stream::{Connector, Stream};
+use crate::pending_call::{PendingCall, Sent};
 use crate::task::AbortOnDrop;
 use crate::{Error, ErrorCode, Outcome, Traffic, lock};
 
@@ -89,18 +90,18 @@ impl Connection {
     ) -> Outcome {
         let place = self.place(PendingCall::default());
         let mut sent = Sent::default();
-        let answer = {
-            let exchange = async {
+        let waited = {
+            let answered = async {
                 place.send(function, params, &mut sent).await?;
                 place.finished().await;
                 Ok(())
             };
-            tokio::time::timeout_at(deadline.into(), exchange).await
+            tokio::time::timeout_at(deadline.into(), answered).await
         };
         let mut call = place.close();
-        let (result, timing) = call.ended(answer, &sent);
+        let (result, timing) = call.ended(waited, &sent);
         Outcome {
-            result: result.map(|()| call.take_results()),
+            result,
             timing,
             traffic: Traffic {
                 bytes_sent: sent.bytes,
@@ -115,13 +116,6 @@ impl Connection {
             connection: self.clone(),
         }
     }
-}
-
-/// When a call was sent, and how much of it.
-#[derive(Default)]
-pub(super) struct Sent {
-    pub(super) at: Option<Instant>,
-    pub(super) bytes: u64,
 }
 
 /// The place of a call among those in flight: given back whichever way it ends,
@@ -149,14 +143,14 @@ impl Place {
         self.put(kind, names, first).await?;
         sent.at = Some(Instant::now());
         if kind == Kind::CallBegins {
-            self.wait(|call| call.accepted.is_some() || call.finished.is_some())
+            self.wait(|call| call.accepted.is_some() || call.is_finished())
                 .await;
             loop {
                 let chunk = params.split_to(params.len().min(CHUNK_BYTES_MAX));
                 let is_end = chunk.is_empty();
                 sent.bytes += (HEAD_BYTES + chunk.len()) as u64;
                 self.put(Kind::Params, &[], chunk).await?;
-                if is_end || self.wait(|call| call.finished.is_some()).now() {
+                if is_end || self.wait(PendingCall::is_finished).now() {
                     break;
                 }
             }
@@ -166,7 +160,7 @@ impl Place {
 
     /// Waits for the end of the call; the end itself lies in its place.
     pub(super) async fn finished(&self) {
-        self.wait(|call| call.finished.is_some()).await;
+        self.wait(PendingCall::is_finished).await;
     }
 
     /// Looks at the call.
@@ -231,7 +225,7 @@ impl Place {
     fn take(&self) -> Option<PendingCall> {
         let mut state = lock(&self.shared().state);
         let call = state.calls.remove(self.key)?;
-        if call.finished.is_none() && state.lost.is_none() {
+        if !call.is_finished() && state.lost.is_none() {
             self.put_now(&mut state, Kind::Cancel, &[], Bytes::new());
         }
         Some(call)
@@ -266,10 +260,7 @@ impl<F: FnMut(&PendingCall) -> bool + Unpin> Future for Wait<'_, F> {
         let mut state = lock(&this.place.shared().state);
         match state.calls.get_mut(this.place.key) {
             Some(call) if !(this.ready)(call) => {
-                match &mut call.waker {
-                    Some(waker) => waker.clone_from(context.waker()),
-                    none => *none = Some(context.waker().clone()),
-                }
+                call.wake_by(context.waker());
                 Poll::Pending
             }
             _ => Poll::Ready(()),
@@ -344,7 +335,7 @@ impl Shared {
             let key = DefaultKey::from(KeyData::from_ffi(message.call));
             // One that isn't there is late: its caller has gone.
             if let Some(call) = state.calls.get_mut(key) {
-                call.deliver(message, now)?;
+                deliver(call, message, now)?;
             }
         }
         Ok(())

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::connection::{Connection, Place, Sent};
+use super::connection::{Connection, Place};
 use super::frames::Function;
 use super::messages::{CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
-use super::pending_call::PendingCall;
-use crate::Error;
-use crate::http::client::{Outcome, read_response};
-use crate::http::{Message, Part, RequestHead};
-use crate::streams::{self, Open, Streams, Which};
+use crate::http::client::read_response;
+use crate::http::{Message, Part, RequestHead, Response};
+use crate::pending_call::{PendingCall, Sent};
+use crate::streams::{self, Open, Streams, WINDOW_BYTES, Which};
+use crate::{Error, Outcome};
 
 /// Bodies up to this travel with their head: both fit into one message, but for heads
 /// that are large themselves.
@@ -28,7 +28,7 @@ impl Connection {
         head: RequestHead,
         body: Bytes,
         deadline: Instant,
-    ) -> Outcome {
+    ) -> Outcome<Response> {
         let (with_head, streamed) = match body.len() <= WITH_HEAD_BYTES_MAX {
             true => (Part::Ready(body), None),
             false => (Part::Pending, Some(body)),
@@ -38,12 +38,13 @@ impl Connection {
             body: with_head,
             trailers: Part::Ready(None),
         };
-        let place = Arc::new(self.place(PendingCall::with_streams()));
+        let call = PendingCall::with_streams(Streams::with_window(Some(WINDOW_BYTES)));
+        let place = Arc::new(self.place(call));
         let carrier = streams::Carrier::TcpCaller(Carrier(Arc::clone(&place)));
         let mut open = Open::new(carrier, deadline);
         let mut sent = Sent::default();
-        let answer = {
-            let exchange = async {
+        let waited = {
+            let answered = async {
                 let params = request.encode().into();
                 place.send(function, params, &mut sent).await?;
                 if let Some(body) = streamed {
@@ -52,13 +53,10 @@ impl Connection {
                 place.finished().await;
                 Ok(())
             };
-            tokio::time::timeout_at(deadline.into(), exchange).await
+            tokio::time::timeout_at(deadline.into(), answered).await
         };
         open.add_sent(sent.bytes);
-        let ended = place.look(|call| {
-            let (result, timing) = call.ended(answer, &sent);
-            (result.map(|()| call.take_results()), timing)
-        });
+        let ended = place.look(|call| call.ended(waited, &sent));
         let (result, timing) = ended.unwrap_or_else(|| {
             unreachable!("a call is there as long as its place");
         });

@@ -40,7 +40,7 @@
 //! - [`frames`]: upstream's wire
 //! - `messages`: the wire of a connection that calls share
 //! - [`call`]: calls made
-//! - `connection`, `pending_call`: a shared connection and its calls, from the caller's end
+//! - `connection`, `deliver`: a shared connection and what arrives on it, from the caller's end
 //! - `http`: an HTTP request on it, and its streams
 //! - `site`: what all connections of a receiver share
 //! - `shared_calls`, `respond_shared`, `serve_shared`: the calls of a shared connection,
@@ -50,12 +50,12 @@
 
 pub mod call;
 mod connection;
+mod deliver;
 pub mod frames;
 pub(crate) mod http;
 mod messages;
 pub mod options;
 mod outbox;
-mod pending_call;
 pub(crate) mod respond_shared;
 pub mod serve;
 mod serve_shared;
@@ -64,13 +64,10 @@ mod shared_calls;
 mod site;
 mod stream;
 
-pub use call::Client;
+pub use call::Remote;
 pub use frames::Function;
 pub use options::Options;
 pub use serve::Server;
 
 /// A read asks for so many bytes.
 const READ_BYTES: usize = 64 << 10;
-
-/// Results beyond this are refused.
-const RESULT_BYTES_MAX: usize = 256 << 20;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::tcp::{Client, Options};
+use encarno_wrpc::tcp::{Options, Remote};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -59,7 +59,7 @@ async fn the_bytes_of_a_call_of_its_own() {
         }
     })
     .await;
-    let client = Client::new(Options {
+    let client = Remote::new(Options {
         reuse: false,
         ..options
     });
@@ -70,7 +70,7 @@ async fn the_bytes_of_a_call_of_its_own() {
     assert_eq!(&outcome.result.unwrap()[..], b"\x05hello");
 }
 
-async fn call_echo(client: &Client) -> encarno_wrpc::Outcome {
+async fn call_echo(client: &Remote) -> encarno_wrpc::Outcome {
     call(client, "echo", list(b"hello"), 5000).await
 }
 
@@ -224,7 +224,7 @@ async fn addresses_of_every_kind() {
         async {}
     })
     .await;
-    let client = Client::new(Options {
+    let client = Remote::new(Options {
         source_addr: Some([127, 0, 0, 5].into()),
         ..options
     });

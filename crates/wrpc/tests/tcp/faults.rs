@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use encarno_test_peers::{Toxiproxy, json};
 use encarno_wrpc::tcp::serve::Settings;
-use encarno_wrpc::tcp::{Client, Options};
+use encarno_wrpc::tcp::{Options, Remote};
 use encarno_wrpc::{Counters, ErrorCode};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -65,7 +65,7 @@ async fn silent_peers() {
         assert_eq!(late.code, ErrorCode::Timeout, "{late}");
         assert!(begun.elapsed() >= Duration::from_millis(200));
     }
-    let client = Client::new(Options {
+    let client = Remote::new(Options {
         connect_timeout: Duration::from_millis(100),
         ..options
     });
@@ -138,7 +138,7 @@ async fn a_receiver_of_single_calls_that_dies() {
             }
         })
         .await;
-        let client = Client::new(Options {
+        let client = Remote::new(Options {
             reuse: false,
             ..options
         });
@@ -288,7 +288,7 @@ async fn calls_end_whatever_the_network_does() {
     ];
     for reuse in [true, false] {
         let proxy = Toxiproxy::start(&echo.addr.to_string());
-        let client = Client::new(Options {
+        let client = Remote::new(Options {
             reuse,
             ..Options::new(proxy.address()).unwrap()
         });
@@ -394,7 +394,7 @@ async fn what_connections_of_one_call_do_is_counted() {
         reuse: false,
         ..echo.options()
     };
-    let client = Client::counted(options, Arc::clone(&counters));
+    let client = Remote::counted(options, Arc::clone(&counters));
     for _ in 0..3 {
         echoes(&client, b"x").await;
     }
@@ -414,7 +414,7 @@ async fn what_connections_of_one_call_do_is_counted() {
         ..options
     };
     let counters = Arc::<Counters>::default();
-    let client = Client::counted(options, Arc::clone(&counters));
+    let client = Remote::counted(options, Arc::clone(&counters));
     for _ in 0..2 {
         error(call(&client, "echo", list(b"x"), 5000).await);
     }
@@ -427,7 +427,7 @@ async fn what_connections_of_one_call_do_is_counted() {
 async fn what_connections_do_is_counted() {
     let echo = Echo::start().await;
     let counters = Arc::<Counters>::default();
-    let client = Client::counted(echo.options(), Arc::clone(&counters));
+    let client = Remote::counted(echo.options(), Arc::clone(&counters));
     for _ in 0..3 {
         echoes(&client, b"x").await;
     }

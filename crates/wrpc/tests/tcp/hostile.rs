@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::tcp::Client;
+use encarno_wrpc::tcp::Remote;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -192,7 +192,7 @@ proptest! {
     #[test]
     fn whatever_a_shared_receiver_says_calls_end(bytes in bytes_from_a_peer()) {
         run(async {
-            let client: Client = shared_receiver(move |mut stream| {
+            let client: Remote = shared_receiver(move |mut stream| {
                 let bytes = bytes.clone();
                 async move {
                     let (_, number, _) = take_message(&mut stream).await;

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::http::{FUNCTION, INSTANCE, Outcome, RequestHead};
-use encarno_wrpc::tcp::{Client, Function};
-use encarno_wrpc::{Error, ErrorCode};
+use encarno_wrpc::http::{FUNCTION, INSTANCE, RequestHead, Response};
+use encarno_wrpc::tcp::{Function, Remote};
+use encarno_wrpc::{Error, ErrorCode, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -26,7 +26,7 @@ const WINDOW_BYTES: usize = 512 << 10;
 /// Status 200, no headers, and body and trailers to follow.
 const HEAD: &[u8] = b"\0\0\0\xc8\x01\0";
 
-async fn request(client: &Client, body: Bytes) -> Outcome {
+async fn request(client: &Remote, body: Bytes) -> Outcome<Response> {
     let head = RequestHead {
         method: "POST".into(),
         ..RequestHead::default()
@@ -47,7 +47,7 @@ async fn say(stream: &mut TcpStream, call: u64, said: &[(u8, &[u8])]) {
 
 /// Answers each request with that, and closes the connection when the request has
 /// been given up, or at once.
-async fn answering(said: &'static [(u8, &'static [u8])], closes: bool) -> Client {
+async fn answering(said: &'static [(u8, &'static [u8])], closes: bool) -> Remote {
     shared_receiver(move |mut stream| async move {
         let (kind, call, _) = take_message(&mut stream).await;
         assert_eq!(kind, CALL);
@@ -60,7 +60,7 @@ async fn answering(said: &'static [(u8, &'static [u8])], closes: bool) -> Client
 }
 
 /// What comes of a body, and how it ends.
-async fn body(client: &Client) -> (Vec<u8>, Option<Error>) {
+async fn body(client: &Remote) -> (Vec<u8>, Option<Error>) {
     let mut response = request(client, Bytes::new()).await.result.unwrap();
     let mut read = Vec::new();
     loop {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::tcp::serve::{Draining, Responder, Settings};
-use encarno_wrpc::tcp::{Client, Function, Options, Server};
+use encarno_wrpc::tcp::{Function, Options, Remote, Server};
 use encarno_wrpc::value::{Reader, Write as _};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -92,7 +92,7 @@ impl Echo {
     }
 
     /// A client for each of the two ways.
-    pub(crate) fn clients(&self) -> [Client; 2] {
+    pub(crate) fn clients(&self) -> [Remote; 2] {
         both(self.options())
     }
 }
@@ -123,9 +123,9 @@ async fn answer(invocation: Invocation<Responder>, gone: Arc<AtomicUsize>) {
 }
 
 /// A client for each of the two ways.
-pub(crate) fn both(options: Options) -> [Client; 2] {
+pub(crate) fn both(options: Options) -> [Remote; 2] {
     [true, false].map(|reuse| {
-        Client::new(Options {
+        Remote::new(Options {
             reuse,
             ..options.clone()
         })
@@ -142,7 +142,7 @@ pub(crate) fn list(payload: &[u8]) -> Bytes {
     params.into()
 }
 
-pub(crate) async fn call(client: &Client, name: &str, params: Bytes, timeout_ms: u64) -> Outcome {
+pub(crate) async fn call(client: &Remote, name: &str, params: Bytes, timeout_ms: u64) -> Outcome {
     let deadline = Instant::now() + Duration::from_millis(timeout_ms);
     within(
         timeout_ms / 1000 + 5,
@@ -151,7 +151,7 @@ pub(crate) async fn call(client: &Client, name: &str, params: Bytes, timeout_ms:
     .await
 }
 
-pub(crate) async fn echoes(client: &Client, payload: &[u8]) {
+pub(crate) async fn echoes(client: &Remote, payload: &[u8]) {
     let outcome = call(client, "echo", list(payload), 10_000).await;
     assert_eq!(outcome.result.expect("echo"), list(payload));
 }
@@ -210,7 +210,7 @@ pub(crate) async fn take_message(stream: &mut TcpStream) -> (u8, u64, Vec<u8>) {
 /// after the prefaces.
 pub(crate) async fn shared_receiver<F>(
     answer: impl Fn(TcpStream) -> F + Clone + Send + 'static,
-) -> Client
+) -> Remote
 where
     F: Future<Output = ()> + Send + 'static,
 {
@@ -224,5 +224,5 @@ where
         }
     })
     .await;
-    Client::new(options)
+    Remote::new(options)
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use encarno_test_peers::scratch;
 use encarno_wrpc::tcp::serve::Settings;
-use encarno_wrpc::tcp::{Client, Options};
+use encarno_wrpc::tcp::{Options, Remote};
 use encarno_wrpc::tls::{ClientTls, ServerTls};
 use encarno_wrpc::{Error, ErrorCode};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -53,7 +53,7 @@ async fn start(certificate: &(PathBuf, PathBuf), client_ca: Option<PathBuf>) -> 
     Echo::start_with("127.0.0.1:0", settings).await
 }
 
-fn clients(server: &Echo, tls: ClientTls) -> [Client; 2] {
+fn clients(server: &Echo, tls: ClientTls) -> [Remote; 2] {
     both(Options {
         tls: Some(tls),
         ..server.options()

@@ -116,7 +116,7 @@ async fn we_call_upstream() {
 async fn a_receiver_of_ours_in_the_place_of_upstreams_is_noticed() {
     let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = upstream.local_addr().unwrap();
-    let client = encarno_wrpc::tcp::Client::new(Options::new(&addr.to_string()).unwrap());
+    let client = encarno_wrpc::tcp::Remote::new(Options::new(&addr.to_string()).unwrap());
     let closed = tokio::spawn(async move {
         // The preface and the call, both closed as upstream does.
         for _ in 0..2 {

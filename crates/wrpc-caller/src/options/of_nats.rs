@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use encarno_wrpc::nats::{Given, Invalid, Options, Secret, Tls, subject};
-use encarno_wrpc::{blaster, http};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use super::{Transport, duration};
+use super::duration;
+use crate::link::Transport;
 
 /// More connections can't be meant.
 const SHARED_MAX: usize = 1 << 16;
@@ -86,20 +86,15 @@ impl RawNats {
         if self.shared.is_some_and(|shared| shared.get() > SHARED_MAX) {
             return Err(format!("nats.shared: it must be at most {SHARED_MAX}"));
         }
-        let subject = |instance, function| {
-            subject::function(&self.prefix, instance, function).map_err(|_| {
-                format!(
-                    "nats.prefix: {:?} is not the beginning of a NATS subject",
-                    self.prefix
-                )
-            })
-        };
-        let function = subject(blaster::INSTANCE, blaster::FUNCTION)?;
-        let http = subject(http::INSTANCE, http::FUNCTION)?;
+        if subject::function(&self.prefix, "", "function").is_err() {
+            return Err(format!(
+                "nats.prefix: {:?} is not the beginning of a NATS subject",
+                self.prefix
+            ));
+        }
         let transport = Transport::Nats {
             options,
-            function,
-            http,
+            prefix: self.prefix,
         };
         Ok((transport, self.shared))
     }

@@ -11,12 +11,10 @@ use encarno_wrpc::Counters;
 use tokio::runtime::Runtime;
 use tokio::sync::Notify;
 
-use crate::abi::system;
-use crate::client::{Call, Client};
-use crate::completion::{Completions, Outbox};
 use crate::lease::Lease;
+use crate::link::Transport;
 use crate::lock;
-use crate::options::Transport;
+use crate::ticket::Completions;
 use crate::waiting::Expected;
 
 /// Host names are resolved on threads of their own, of which so many serve an
@@ -33,16 +31,12 @@ const TICK: Duration = Duration::from_millis(50);
 /// nobody waits for the processor, that is over at once.
 const CROWD: usize = 8;
 
-/// What an IO thread is asked to do.
-pub(crate) enum Command {
-    Call(Call),
-    Cancel(Arc<Client>),
-    Close(Arc<Client>),
-}
+/// What an IO thread is asked to do, within its runtime. It must not block.
+pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct IoThread {
-    inbox: Inbox,
-    outbox: Arc<Outbox>,
+    jobs: Jobs,
+    completions: Arc<Completions>,
     lease: Lease,
     /// What each transport does on this thread: nobody else adds to them.
     counters: [Arc<Counters>; Transport::NAMES.len()],
@@ -52,13 +46,13 @@ pub(crate) struct IoThread {
 }
 
 impl IoThread {
-    pub(crate) fn start(index: usize, completions: &Arc<Completions>) -> io::Result<Arc<Self>> {
+    pub(crate) fn start(index: usize, completions: Arc<Completions>) -> io::Result<Arc<Self>> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(RESOLVERS)
             .thread_name("encarno-resolve")
             .on_thread_park({
-                let completions = Arc::clone(completions);
+                let completions = Arc::clone(&completions);
                 move || {
                     if completions.in_flight() > CROWD {
                         std::thread::yield_now();
@@ -68,8 +62,8 @@ impl IoThread {
             .build()?;
         let runtime = Arc::new(runtime);
         let thread = Arc::new(Self {
-            inbox: Inbox::new(),
-            outbox: Arc::new(Outbox::new(Arc::clone(completions))),
+            jobs: Jobs::new(),
+            completions,
             lease: Lease::default(),
             counters: Default::default(),
             runtime: Mutex::new(Some(Arc::clone(&runtime))),
@@ -79,11 +73,9 @@ impl IoThread {
             let thread = Arc::clone(&thread);
             move || thread.run(runtime)
         };
-        let handle = system::without_signals(|| {
-            std::thread::Builder::new()
-                .name(format!("encarno-io-{index}"))
-                .spawn(run)
-        })?;
+        let handle = std::thread::Builder::new()
+            .name(format!("encarno-io-{index}"))
+            .spawn(run)?;
         *lock(&thread.handle) = Some(handle);
         Ok(thread)
     }
@@ -92,8 +84,8 @@ impl IoThread {
         &self.counters[transport]
     }
 
-    pub(crate) fn outbox(&self) -> &Arc<Outbox> {
-        &self.outbox
+    pub(crate) fn completions(&self) -> &Arc<Completions> {
+        &self.completions
     }
 
     /// Ends the thread, and all calls in flight as cancelled.
@@ -103,27 +95,27 @@ impl IoThread {
             // It panicked, if at all, with a message of its own.
             let _ = handle.join();
         }
-        self.inbox.close();
+        self.jobs.close();
     }
 
-    pub(crate) fn push(&self, command: Command) {
-        self.inbox.push(command);
+    pub(crate) fn push(&self, job: Job) {
+        self.jobs.push(job);
         self.lease.take_back();
     }
 
-    /// Pushes a call and waits for it, for a moment; it arrives at `expected` or
-    /// by the queue.
-    pub(crate) fn push_and_wait(&self, call: Call, expected: Expected) {
-        let completions = self.outbox.completions();
+    /// Pushes the job of a call and waits for the call, for a moment; it arrives at
+    /// `expected` or at the sink.
+    pub(crate) fn push_and_wait(&self, job: Job, expected: Expected) {
+        let completions = &self.completions;
         let is_alone = completions.in_flight() <= 1;
         if self.lease.begin_drive(is_alone) {
             let runtime = lock(&self.runtime).clone();
             match runtime {
                 Some(runtime) => {
-                    self.drive(&runtime, call, expected);
+                    self.drive(&runtime, job, expected);
                     release(runtime);
                 }
-                None => self.inbox.push(Command::Call(call)),
+                None => self.jobs.push(job),
             }
             self.lease.end_drive();
             if completions.in_flight() > 1 {
@@ -131,19 +123,19 @@ impl IoThread {
             }
             return;
         }
-        self.push(Command::Call(call));
+        self.push(job);
         completions.waiters().wait(expected);
     }
 
-    fn drive(&self, runtime: &Runtime, call: Call, expected: Expected) {
-        let mut call = Some(call);
+    fn drive(&self, runtime: &Runtime, job: Job, expected: Expected) {
+        let mut job = Some(job);
         runtime.block_on(poll_fn(|context| {
-            if let Some(call) = call.take() {
+            if let Some(job) = job.take() {
                 // From within the runtime this needs no wake-up.
-                self.inbox.push(Command::Call(call));
+                self.jobs.push(job);
             }
             // In this order: a wake-up after the first can't be missed.
-            let waited = self.outbox.completions().waiters().poll(expected, context);
+            let waited = self.completions.waiters().poll(expected, context);
             if waited.is_ready() || !self.lease.is_lent() {
                 return Poll::Ready(());
             }
@@ -154,11 +146,11 @@ impl IoThread {
     fn run(self: Arc<Self>, runtime: Arc<Runtime>) {
         runtime.spawn({
             let thread = Arc::clone(&self);
-            async move { thread.inbox.serve().await }
+            async move { thread.jobs.serve().await }
         });
         runtime.spawn({
-            let outbox = Arc::clone(&self.outbox);
-            async move { outbox.forward().await }
+            let completions = Arc::clone(&self.completions);
+            async move { completions.forward().await }
         });
         runtime.spawn(async {
             loop {
@@ -171,7 +163,7 @@ impl IoThread {
                 break;
             }
             self.lease.lend();
-            self.outbox.completions().waiters().wake_all();
+            self.completions.waiters().wake_all();
         }
         lock(&self.runtime).take();
         release(runtime);
@@ -186,57 +178,53 @@ fn release(runtime: Arc<Runtime>) {
     }
 }
 
-/// Commands on their way to an IO thread. What is in it is bounded by the
-/// number of calls and clients.
-struct Inbox {
+/// Jobs on their way to an IO thread. What is in it is bounded by the number of calls
+/// and clients.
+struct Jobs {
     /// `None` when the thread has ended.
-    commands: Mutex<Option<Vec<Command>>>,
+    waiting: Mutex<Option<Vec<Job>>>,
     arrived: Notify,
 }
 
-impl Inbox {
+impl Jobs {
     fn new() -> Self {
         Self {
-            commands: Mutex::new(Some(Vec::new())),
+            waiting: Mutex::new(Some(Vec::new())),
             arrived: Notify::new(),
         }
     }
 
-    /// A burst of commands costs one wake-up: that of the first. To a thread that
-    /// has ended, a call is dropped, and so completed as cancelled.
-    fn push(&self, command: Command) {
-        let mut commands = lock(&self.commands);
-        let Some(waiting) = &mut *commands else {
-            drop(commands);
-            return drop(command);
+    /// A burst of jobs costs one wake-up: that of the first. To a thread that has
+    /// ended, a call is dropped, and so completed as cancelled.
+    fn push(&self, job: Job) {
+        let mut jobs = lock(&self.waiting);
+        let Some(waiting) = &mut *jobs else {
+            drop(jobs);
+            return drop(job);
         };
         let was_empty = waiting.is_empty();
-        waiting.push(command);
-        drop(commands);
+        waiting.push(job);
+        drop(jobs);
         if was_empty {
             self.arrived.notify_one();
         }
     }
 
     fn close(&self) {
-        let left = lock(&self.commands).take();
+        let left = lock(&self.waiting).take();
         drop(left);
     }
 
     /// Does what it is asked, for ever.
     async fn serve(&self) {
-        let mut commands = Vec::new();
+        let mut jobs = Vec::new();
         loop {
             self.arrived.notified().await;
-            if let Some(arrived) = &mut *lock(&self.commands) {
-                std::mem::swap(arrived, &mut commands);
+            if let Some(arrived) = &mut *lock(&self.waiting) {
+                std::mem::swap(arrived, &mut jobs);
             }
-            for command in commands.drain(..) {
-                match command {
-                    Command::Call(call) => call.start(),
-                    Command::Cancel(client) => client.cancel_now(),
-                    Command::Close(client) => client.close_now(),
-                }
+            for job in jobs.drain(..) {
+                job();
             }
         }
     }

@@ -8,7 +8,8 @@ use encarno_wrpc::tcp;
 use encarno_wrpc::tls::ClientTls;
 use serde::Deserialize;
 
-use super::{Transport, duration};
+use super::duration;
+use crate::link::Transport;
 
 /// More connections can't be meant.
 const POOL_MAX: usize = 4096;

@@ -6,13 +6,12 @@ mod of_tcp;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use encarno_wrpc::nats::{self, Subject};
-use encarno_wrpc::tcp;
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 
 use self::of_nats::RawNats;
 use self::of_tcp::RawTcp;
+use crate::link::Transport;
 
 /// Longer options can't be meant.
 const JSON_BYTES_MAX: usize = 1 << 20;
@@ -21,24 +20,12 @@ const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// What a client needs to know.
 #[derive(Debug)]
-pub(crate) struct Options {
-    pub(crate) transport: Transport,
+pub struct Options {
+    /// How its calls travel.
+    pub transport: Transport,
     /// So many links serve all clients with this transport; `None`: each client
     /// has one of its own.
-    pub(crate) shared: Option<NonZeroUsize>,
-}
-
-/// How calls travel.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Transport {
-    Nats {
-        options: nats::Options,
-        /// The subject of `blast` under the prefix.
-        function: Subject,
-        /// The same for HTTP requests.
-        http: Subject,
-    },
-    Tcp(tcp::Options),
+    pub shared: Option<NonZeroUsize>,
 }
 
 #[derive(Deserialize)]
@@ -51,22 +38,9 @@ struct Raw {
     _tags: Option<IgnoredAny>,
 }
 
-impl Transport {
-    /// The names of the transports, as metrics have them, by their numbers.
-    pub(crate) const NAMES: &[&str] = &["nats", "tcp"];
-
-    /// Its number: part of the C ABI.
-    pub(crate) fn number(&self) -> usize {
-        match self {
-            Self::Nats { .. } => 0,
-            Self::Tcp(_) => 1,
-        }
-    }
-}
-
 impl Options {
     /// The options in `json`, or a sentence that names the key at fault.
-    pub(crate) fn parse(json: &[u8]) -> Result<Self, String> {
+    pub fn parse(json: &[u8]) -> Result<Self, String> {
         if json.len() > JSON_BYTES_MAX {
             return Err(format!(
                 "the options are longer than {JSON_BYTES_MAX} bytes"
@@ -159,15 +133,14 @@ fn parse_duration(text: &str) -> Option<Duration> {
 mod tests {
     use std::time::Duration;
 
-    use encarno_wrpc::nats::{self, Subject};
+    use encarno_wrpc::nats;
 
-    use super::{Options, Transport, parse_duration};
+    use super::{Options, parse_duration};
+    use crate::link::Transport;
 
-    fn nats(json: &str) -> (nats::Options, Subject) {
+    fn nats(json: &str) -> (nats::Options, String) {
         match Options::parse(json.as_bytes()).expect("options").transport {
-            Transport::Nats {
-                options, function, ..
-            } => (options, function),
+            Transport::Nats { options, prefix } => (options, prefix),
             other => panic!("{other:?}"),
         }
     }
@@ -183,11 +156,8 @@ mod tests {
     fn the_options_of_the_example() {
         let json = r#"{"nats": {"url": "nats://localhost:4222", "prefix": "wasmtime"},
                        "tags": {"scenario": "basic"}}"#;
-        let (options, function) = nats(json);
-        assert_eq!(
-            function.as_str(),
-            "wasmtime.wrpc.0.0.1.xk6:wrpc/blaster@0.0.1.blast"
-        );
+        let (options, prefix) = nats(json);
+        assert_eq!(prefix, "wasmtime");
         assert_eq!(options.connect_timeout, Duration::from_secs(5));
     }
 

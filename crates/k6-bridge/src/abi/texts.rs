@@ -1,13 +1,10 @@
-//! HTTP requests: from what a script wrote to a response.
-
-use std::time::{Duration, Instant};
+//! Lists of texts, as they pass the C ABI: each a length of 32 bits, little-endian, and
+//! so many bytes.
 
 use bytes::Bytes;
+use encarno_wrpc::Headers;
 use encarno_wrpc::http::fields::{is_field_value, is_token};
-use encarno_wrpc::http::{Body, Field, Outcome, RequestHead};
-use encarno_wrpc::{Error, ErrorCode};
-
-use crate::completion::Ticket;
+use encarno_wrpc::http::{Field, RequestHead};
 
 /// More headers can't be meant.
 const HEADERS_MAX: usize = 1024;
@@ -15,54 +12,42 @@ const HEADERS_MAX: usize = 1024;
 /// Heads beyond this are refused.
 const HEAD_BYTES_MAX: usize = 256 << 10;
 
-/// What becomes of the body of a response.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Reading {
-    /// It is kept, unless it is larger than that.
-    Keep(usize),
-    /// It is read to its end and not kept.
-    Discard,
-    /// Nobody reads it: the call ends with the head of the response.
-    Ignore,
+/// What is left of a list.
+struct Texts<'a>(&'a [u8]);
+
+impl<'a> Texts<'a> {
+    fn next(&mut self) -> Result<&'a [u8], String> {
+        let cut = || "a list of texts ends in the middle".to_owned();
+        let (length, after) = self.0.split_first_chunk().ok_or_else(cut)?;
+        let length = u32::from_le_bytes(*length) as usize;
+        let (text, after) = after.split_at_checked(length).ok_or_else(cut)?;
+        self.0 = after;
+        Ok(text)
+    }
 }
 
-/// A request to make.
-pub(crate) struct Request {
-    pub(crate) head: RequestHead,
-    pub(crate) body: Bytes,
-    pub(crate) reading: Reading,
-}
-
-/// A response, as far as it was to be read.
-#[derive(Debug)]
-pub(crate) struct Response {
-    pub(crate) status: u16,
-    pub(crate) headers: Vec<Field>,
-    pub(crate) trailers: Vec<Field>,
-    pub(crate) body: Bytes,
-    /// Of the body, kept or not.
-    pub(crate) body_bytes: u64,
-    /// From the submission to the head.
-    pub(crate) head_at: Duration,
+/// Reads the headers of a call: names and values in turns.
+pub(super) fn headers(encoded: &[u8]) -> Result<Headers, String> {
+    let mut headers = Headers::default();
+    let mut texts = Texts(encoded);
+    while !texts.0.is_empty() {
+        let name = String::from_utf8_lossy(texts.next()?);
+        let value = str::from_utf8(texts.next()?)
+            .map_err(|_| format!("the value of the header {name:?} of the call is not UTF-8"))?;
+        headers.add(&name, value).map_err(|error| error.message)?;
+    }
+    Ok(headers)
 }
 
 /// Reads a head: method, scheme, authority and path, then the names and values of the
 /// headers; each a length of 32 bits, little-endian, and so many bytes.
-pub(crate) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
+pub(super) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
     if encoded.len() > HEAD_BYTES_MAX {
         return Err(format!(
             "the headers are longer than {HEAD_BYTES_MAX} bytes"
         ));
     }
-    let mut rest = encoded;
-    let mut next = || -> Result<&[u8], String> {
-        let cut = || "the head of the request ends in the middle".to_owned();
-        let (length, after) = rest.split_first_chunk().ok_or_else(cut)?;
-        let length = u32::from_le_bytes(*length) as usize;
-        let (part, after) = after.split_at_checked(length).ok_or_else(cut)?;
-        rest = after;
-        Ok(part)
-    };
+    let mut texts = Texts(encoded);
     let text = |what: &str, bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) if !text.contains(|char: char| char.is_control() || char == ' ') => {
             Ok(text.to_owned())
@@ -72,28 +57,24 @@ pub(crate) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
             String::from_utf8_lossy(bytes)
         )),
     };
-    let method = text("the method", next()?)?;
+    let method = text("the method", texts.next()?)?;
     if !is_token(method.as_bytes()) {
         return Err(format!("the method {method:?} is not a token"));
     }
-    let scheme = text("the scheme", next()?)?;
-    let authority = text("the host", next()?)?;
+    let scheme = text("the scheme", texts.next()?)?;
+    let authority = text("the host", texts.next()?)?;
     if authority.is_empty() {
         return Err("the URL has no host".into());
     }
-    let path = text("the path", next()?)?;
+    let path = text("the path", texts.next()?)?;
     if !path.is_empty() && !path.starts_with('/') {
         return Err(format!("the path {path:?} does not begin with a slash"));
     }
     let mut headers = Vec::new();
     // What is left are pairs.
-    loop {
-        let name = match next() {
-            Ok(name) => name,
-            Err(_) if rest.is_empty() => break,
-            Err(error) => return Err(error),
-        };
-        let value = next()?;
+    while !texts.0.is_empty() {
+        let name = texts.next()?;
+        let value = texts.next()?;
         let shown = String::from_utf8_lossy(name);
         if !is_token(name) {
             return Err(format!("the header name {shown:?} is not a token"));
@@ -120,8 +101,8 @@ pub(crate) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
     })
 }
 
-/// Fields in the form that [`head`] reads.
-pub(crate) fn encode_fields(fields: &[Field]) -> Vec<u8> {
+/// Fields as texts in turns.
+pub(super) fn of_fields(fields: &[Field]) -> Vec<u8> {
     let mut encoded = Vec::new();
     let mut part = |bytes: &[u8]| {
         // A field came in a message, which is shorter than that.
@@ -135,60 +116,11 @@ pub(crate) fn encode_fields(fields: &[Field]) -> Vec<u8> {
     encoded
 }
 
-/// Reads the response and completes the call.
-pub(crate) async fn complete(outcome: Outcome, reading: Reading, ticket: Ticket) {
-    let (mut timing, mut traffic) = (outcome.timing, outcome.traffic);
-    let mut response = match outcome.result {
-        Ok(response) => response,
-        Err(error) => return ticket.finish_http(timing, traffic, Err(error)),
-    };
-    let head_at = timing.finished.unwrap_or_else(Instant::now);
-    let head_at = head_at.saturating_duration_since(ticket.submitted);
-    let read = read(&mut response.body, reading).await;
-    if let Some(last) = response.body.traffic() {
-        traffic = last;
-        timing.finished = Some(Instant::now());
-    }
-    let result = read.map(|(body, body_bytes)| Response {
-        status: response.head.status,
-        headers: std::mem::take(&mut response.head.headers),
-        trailers: response.body.trailers().unwrap_or_default().to_vec(),
-        body,
-        body_bytes,
-        head_at,
-    });
-    ticket.finish_http(timing, traffic, result);
-}
-
-/// What is kept of the body, and how many bytes it had, as far as it was read.
-async fn read(body: &mut Body, reading: Reading) -> Result<(Bytes, u64), Error> {
-    let mut kept = Vec::new();
-    let mut bytes = 0u64;
-    if reading == Reading::Ignore {
-        return Ok((Bytes::new(), bytes));
-    }
-    while let Some(chunk) = body.chunk().await? {
-        bytes += chunk.len() as u64;
-        if let Reading::Keep(bytes_max) = reading {
-            if bytes > bytes_max as u64 {
-                let text = format!("the body of the response is larger than {bytes_max} bytes");
-                return Err(Error::new(ErrorCode::PayloadTooLarge, text));
-            }
-            kept.push(chunk);
-        }
-    }
-    let kept = match kept.len() {
-        1 => kept.remove(0),
-        _ => kept.concat().into(),
-    };
-    Ok((kept, bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use encarno_wrpc::http::Field;
 
-    use super::{encode_fields, head};
+    use super::{head, headers, of_fields};
 
     fn encode(parts: &[&str]) -> Vec<u8> {
         let mut encoded = Vec::new();
@@ -206,7 +138,7 @@ mod tests {
         assert_eq!(read.method, "GET");
         assert_eq!(read.authority.as_deref(), Some("host:1"));
         assert_eq!(read.headers.len(), 2);
-        assert!(encoded.ends_with(&encode_fields(&read.headers)));
+        assert!(encoded.ends_with(&of_fields(&read.headers)));
         assert!(head(&encode(&["GET", "", "h", ""])).is_ok());
         for cut in 1..encoded.len() {
             let whole = head(&encoded[..cut]).is_ok();
@@ -241,11 +173,28 @@ mod tests {
 
     #[test]
     fn no_fields_are_no_bytes() {
-        assert!(encode_fields(&[]).is_empty());
+        assert!(of_fields(&[]).is_empty());
         let field = Field {
             name: "a".into(),
             value: "b".into(),
         };
-        assert_eq!(encode_fields(&[field]), b"\x01\0\0\0a\x01\0\0\0b");
+        assert_eq!(of_fields(&[field]), b"\x01\0\0\0a\x01\0\0\0b");
+    }
+
+    #[test]
+    fn headers_of_a_call() {
+        let read = headers(&encode(&["traceparent", "00-1", "x", ""])).expect("headers");
+        let read: Vec<_> = read.iter().collect();
+        assert_eq!(read, [("traceparent", "00-1"), ("x", "")]);
+        assert!(headers(&[]).expect("none").is_empty());
+        for (parts, about) in [
+            (&["traceparent"][..], "in the middle"),
+            (&["a b", "c"], "\"a b\""),
+            (&["a", "b\nc"], "line break"),
+        ] {
+            let error = headers(&encode(parts)).expect_err(about);
+            assert!(error.contains(about), "{error}");
+        }
+        assert!(headers(b"\x01\0\0\0a\x01\0\0\0\xff").is_err());
     }
 }

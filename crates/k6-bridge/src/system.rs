@@ -1,5 +1,7 @@
 //! What is wanted of the operating system and isn't in the standard library.
 
+#![allow(unsafe_code)]
+
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{FromRawFd as _, OwnedFd};

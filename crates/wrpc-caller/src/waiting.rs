@@ -11,7 +11,7 @@ use crate::lock;
 /// So many threads may wait at once.
 const PLACES: usize = 2;
 /// For so long. Most calls on a local network are done by then; the others are
-/// long enough for the queue's wake-up not to matter.
+/// long enough for the wake-up of who reads the sink not to matter.
 const WAIT_MAX: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ struct Place {
 
 #[derive(Default)]
 struct State {
-    /// Counts the calls that were awaited here: a late one goes to the queue.
+    /// Counts the calls that were awaited here: a late one goes to the sink.
     awaited: u64,
     waiting: bool,
     completion: Option<Completion>,
@@ -61,8 +61,8 @@ impl Waiters {
         })
     }
 
-    /// Gives the place up. What arrived is returned; what didn't will come by the
-    /// queue.
+    /// Gives the place up. What arrived is returned; what didn't will come to the
+    /// sink.
     pub(crate) fn leave(&self, expected: Expected) -> Option<Completion> {
         let place = &self.places[expected.place];
         let mut state = lock(&place.state);

@@ -1,0 +1,56 @@
+//! Completions on their way to the reader of an eventfd.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::Write as _;
+use std::sync::Mutex;
+
+use encarno_wrpc_caller::{Completion, Sink};
+
+use crate::lock;
+
+/// From it, one reader fetches many completions at once. It is bounded by the calls
+/// that may be in flight: they count until their completions are taken.
+pub(crate) struct CompletionQueue {
+    waiting: Mutex<VecDeque<Completion>>,
+    /// An eventfd, written when the queue was empty and no longer is.
+    event: File,
+}
+
+impl CompletionQueue {
+    pub(crate) fn new(event: File) -> Self {
+        Self {
+            waiting: Mutex::default(),
+            event,
+        }
+    }
+
+    /// Hands completions to `give`, the oldest first, at most so many. Returns how
+    /// many.
+    pub(crate) fn fetch(&self, max: usize, mut give: impl FnMut(usize, Completion)) -> usize {
+        let mut waiting = lock(&self.waiting);
+        let count = waiting.len().min(max);
+        for (index, completion) in waiting.drain(..count).enumerate() {
+            give(index, completion);
+        }
+        count
+    }
+
+    /// Wakes the reader of the eventfd, though there may be nothing to fetch.
+    pub(crate) fn wake(&self) {
+        // Fails only if the counter is full: then the reader is awake as it is.
+        let _ = (&self.event).write(&1u64.to_ne_bytes());
+    }
+}
+
+impl Sink for CompletionQueue {
+    fn take(&self, completed: &mut Vec<Completion>) {
+        let mut waiting = lock(&self.waiting);
+        let was_empty = waiting.is_empty();
+        waiting.extend(completed.drain(..));
+        drop(waiting);
+        if was_empty {
+            self.wake();
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! HTTP requests: the call of a handler, and a response that is read as far as it is
+//! wanted.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use encarno_wrpc::http::{Body, Field, RequestHead};
+use encarno_wrpc::{Error, ErrorCode, Outcome};
+
+use crate::call::Work;
+use crate::completion::Reply;
+use crate::link::{Function, Link};
+
+/// What becomes of the body of a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// It is kept, unless it is larger than that.
+    Keep(usize),
+    /// It is read to its end and not kept.
+    Discard,
+    /// Nobody reads it: the call ends with the head of the response.
+    Ignore,
+}
+
+/// An HTTP request to make: its completion has [`Reply::Http`].
+#[derive(Clone, Debug)]
+pub struct HttpCall {
+    /// The handler, of the client that makes the request.
+    pub function: Function,
+    /// What stands before the body.
+    pub head: RequestHead,
+    /// The body.
+    pub body: Bytes,
+    /// What becomes of the response's.
+    pub reading: Reading,
+}
+
+/// A response, as far as it was to be read.
+#[derive(Debug)]
+pub struct HttpReply {
+    /// 200 to 599.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<Field>,
+    /// The trailers.
+    pub trailers: Vec<Field>,
+    /// The body, if it was to be kept.
+    pub body: Bytes,
+    /// Of the body, kept or not.
+    pub body_bytes: u64,
+    /// When the head was there.
+    pub head_at: Instant,
+}
+
+impl Work for HttpCall {
+    async fn run(self, link: Arc<Link>, deadline: Instant) -> Outcome<Reply> {
+        let Self {
+            function,
+            head,
+            body,
+            reading,
+        } = self;
+        let outcome = link.http(&function, head, body, deadline).await;
+        let (mut timing, mut traffic) = (outcome.timing, outcome.traffic);
+        let mut response = match outcome.result {
+            Ok(response) => response,
+            Err(error) => {
+                return Outcome {
+                    result: Err(error),
+                    timing,
+                    traffic,
+                };
+            }
+        };
+        let head_at = timing.finished.unwrap_or_else(Instant::now);
+        let read = read(&mut response.body, reading).await;
+        if let Some(last) = response.body.traffic() {
+            traffic = last;
+            timing.finished = Some(Instant::now());
+        }
+        let result = read.map(|(body, body_bytes)| {
+            Reply::Http(Box::new(HttpReply {
+                status: response.head.status,
+                headers: std::mem::take(&mut response.head.headers),
+                trailers: response.body.trailers().unwrap_or_default().to_vec(),
+                body,
+                body_bytes,
+                head_at,
+            }))
+        });
+        Outcome {
+            result,
+            timing,
+            traffic,
+        }
+    }
+}
+
+/// What is kept of the body, and how many bytes it had, as far as it was read.
+async fn read(body: &mut Body, reading: Reading) -> Result<(Bytes, u64), Error> {
+    let mut kept = Vec::new();
+    let mut bytes = 0u64;
+    if reading == Reading::Ignore {
+        return Ok((Bytes::new(), bytes));
+    }
+    while let Some(chunk) = body.chunk().await? {
+        bytes += chunk.len() as u64;
+        if let Reading::Keep(bytes_max) = reading {
+            if bytes > bytes_max as u64 {
+                let text = format!("the body of the response is larger than {bytes_max} bytes");
+                return Err(Error::new(ErrorCode::PayloadTooLarge, text));
+            }
+            kept.push(chunk);
+        }
+    }
+    let kept = match kept.len() {
+        1 => kept.remove(0),
+        _ => kept.concat().into(),
+    };
+    Ok((kept, bytes))
+}

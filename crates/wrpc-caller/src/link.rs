@@ -1,0 +1,150 @@
+//! The way to a receiver over one of the transports, connected at the first call. This
+//! is the one place that knows which transports there are.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use encarno_wrpc::http::{RequestHead, Response};
+use encarno_wrpc::nats::{self, Subject, subject};
+use encarno_wrpc::{Counters, Error, ErrorCode, Headers, Outcome, tcp};
+
+/// How calls travel, and where to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Transport {
+    /// Over servers of NATS.
+    Nats {
+        /// Where to connect and how.
+        options: nats::Options,
+        /// The prefix under which functions are served.
+        prefix: String,
+    },
+    /// To an address.
+    Tcp(tcp::Options),
+}
+
+impl Transport {
+    /// The names of the transports, as metrics have them, by their numbers.
+    pub const NAMES: &[&str] = &["nats", "tcp"];
+
+    /// Its number.
+    pub fn number(&self) -> usize {
+        match self {
+            Self::Nats { .. } => 0,
+            Self::Tcp(_) => 1,
+        }
+    }
+}
+
+/// A function of the receivers that a link leads to. It is cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Function(Name);
+
+/// What a transport calls the function.
+#[derive(Clone, Debug)]
+enum Name {
+    Nats(Subject),
+    Tcp(tcp::Function),
+}
+
+/// A way to a receiver. All calls over it are made on one IO thread.
+pub struct Link {
+    remote: Remote,
+    /// Those of the transport on the link's IO thread.
+    counters: Arc<Counters>,
+}
+
+enum Remote {
+    Nats {
+        remote: Box<nats::Remote>,
+        prefix: String,
+    },
+    Tcp(tcp::Remote),
+}
+
+impl Link {
+    pub(crate) fn new(transport: Transport, counters: Arc<Counters>) -> Self {
+        let remote = match transport {
+            Transport::Nats { options, prefix } => Remote::Nats {
+                remote: Box::new(nats::Remote::counted(options, Arc::clone(&counters))),
+                prefix,
+            },
+            Transport::Tcp(options) => {
+                Remote::Tcp(tcp::Remote::counted(options, Arc::clone(&counters)))
+            }
+        };
+        Self { remote, counters }
+    }
+
+    /// The function of that name of an interface, or of the component itself where
+    /// `instance` is empty.
+    pub fn function(&self, instance: &str, name: &str) -> Result<Function, Error> {
+        // What NATS can't name is refused for every transport.
+        let checked = subject::function("", instance, name)?;
+        Ok(Function(match &self.remote {
+            Remote::Nats { prefix, .. } if prefix.is_empty() => Name::Nats(checked),
+            Remote::Nats { prefix, .. } => Name::Nats(subject::function(prefix, instance, name)?),
+            Remote::Tcp(_) => Name::Tcp(tcp::Function::new(instance, name)),
+        }))
+    }
+
+    /// Calls a function, with a result or an error no later than `deadline`.
+    pub async fn call(
+        &self,
+        function: &Function,
+        params: Bytes,
+        headers: &Headers,
+        deadline: Instant,
+    ) -> Outcome {
+        let _in_flight = self.counters.call();
+        let outcome = match (&self.remote, &function.0) {
+            (Remote::Nats { remote, .. }, Name::Nats(subject)) => {
+                remote.call(subject, params, headers, deadline).await
+            }
+            (Remote::Tcp(_), Name::Tcp(_)) if !headers.is_empty() => Outcome::unsent(no_headers()),
+            (Remote::Tcp(remote), Name::Tcp(function)) => {
+                remote.call(function, params, deadline).await
+            }
+            _ => Outcome::unsent(of_another_link()),
+        };
+        self.count(outcome)
+    }
+
+    /// Makes an HTTP request, with a response or an error no later than `deadline`.
+    pub async fn http(
+        &self,
+        function: &Function,
+        head: RequestHead,
+        body: Bytes,
+        deadline: Instant,
+    ) -> Outcome<Response> {
+        let _in_flight = self.counters.call();
+        let outcome = match (&self.remote, &function.0) {
+            (Remote::Nats { remote, .. }, Name::Nats(subject)) => {
+                remote.http(subject, head, body, deadline).await
+            }
+            (Remote::Tcp(remote), Name::Tcp(function)) => {
+                remote.http(function, head, body, deadline).await
+            }
+            _ => Outcome::unsent(of_another_link()),
+        };
+        self.count(outcome)
+    }
+
+    fn count<R>(&self, outcome: Outcome<R>) -> Outcome<R> {
+        if let Err(error) = &outcome.result {
+            self.counters.failed(error.code);
+        }
+        outcome
+    }
+}
+
+fn no_headers() -> Error {
+    let text = "wRPC over TCP has no place for the headers of a call: use NATS, or no headers";
+    Error::new(ErrorCode::ProtocolViolation, text)
+}
+
+fn of_another_link() -> Error {
+    let text = "the function is one of another client, over another transport";
+    Error::new(ErrorCode::Internal, text)
+}

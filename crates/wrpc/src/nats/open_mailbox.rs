@@ -1,0 +1,88 @@
+//! An open mailbox and its owner.
+
+use std::future::poll_fn;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::mailbox::{Address, MadeCall, Mailbox};
+use super::subject;
+use crate::Error;
+
+/// A call that was accepted and isn't answered is probed this often: its
+/// receiver may have died, and NATS doesn't say so by itself.
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+
+/// A mailbox that is open as long as anyone has this: it is closed whichever way a call
+/// ends, also by being dropped.
+pub(super) struct OpenMailbox {
+    pub(super) connection: Connection,
+    pub(super) address: Address,
+}
+
+impl Drop for OpenMailbox {
+    fn drop(&mut self) {
+        self.connection.close(self.address);
+    }
+}
+
+impl OpenMailbox {
+    /// Looks at a call that was made. `None`: the mailbox is of another kind.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&mut MadeCall) -> T) -> Option<T> {
+        match self.connection.mailboxes().get(self.address) {
+            Some(Mailbox::Call(made)) => Some(look(made)),
+            _ => None,
+        }
+    }
+
+    /// Waits until `ready` finds in the call what it looks for.
+    pub(super) async fn wait<T>(&self, mut ready: impl FnMut(&mut MadeCall) -> Option<T>) -> T {
+        poll_fn(|context| {
+            let looked = self.look(|made| {
+                let found = ready(made);
+                if found.is_none() {
+                    made.call.wake_by(context.waker());
+                }
+                found
+            });
+            match looked {
+                Some(Some(found)) => Poll::Ready(found),
+                Some(None) => Poll::Pending,
+                None => unreachable!("the mailbox of a call is open as long as its owner"),
+            }
+        })
+        .await
+    }
+
+    /// Waits for the end of a call; the end itself lies in the mailbox.
+    pub(super) async fn finished(&self) -> Result<(), Error> {
+        let finished = self.wait(|made| made.call.is_finished().then_some(()));
+        let mut finished = std::pin::pin!(finished);
+        while tokio::time::timeout(PROBE_INTERVAL, &mut finished)
+            .await
+            .is_err()
+        {
+            self.probe().await?;
+        }
+        Ok(())
+    }
+
+    /// Asks whether the receiver of a call lives, if it has said where it is. If it has
+    /// gone, the server says so to the mailbox.
+    pub(super) async fn probe(&self) -> Result<(), Error> {
+        let receiver = self.look(|made| made.receiver.clone()).flatten();
+        let Some(receiver) = receiver else {
+            return Ok(());
+        };
+        // To a receiver that lives this is the end of the parameters, which it has seen
+        // or doesn't wait for.
+        let connection = &self.connection;
+        let reply = subject::probe(&connection.reply_subject(self.address));
+        let to = subject::params(&receiver);
+        connection
+            .publish(to, Some(reply), None, Bytes::new())
+            .await
+    }
+}

@@ -1,0 +1,150 @@
+//! A call that was made, and what has come of it, whichever transport carries it.
+
+use std::task::Waker;
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::time::error::Elapsed;
+
+use crate::chunks::Chunks;
+use crate::streams::Streams;
+use crate::{Error, ErrorCode, Timing, call};
+
+/// Results beyond this are refused.
+pub(crate) const RESULT_BYTES_MAX: usize = 256 << 20;
+
+/// When a call was sent, and how much of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) at: Option<Instant>,
+    pub(crate) bytes: u64,
+}
+
+/// What has arrived for a call.
+#[derive(Default)]
+pub(crate) struct PendingCall {
+    waker: Option<Waker>,
+    pub(crate) accepted: Option<Instant>,
+    results: Chunks,
+    pub(crate) bytes_received: u64,
+    finished: Option<(Instant, Result<(), Error>)>,
+    /// For a function whose parameters or results may have streams.
+    pub(crate) streams: Option<Box<Streams>>,
+}
+
+impl PendingCall {
+    /// Of a function whose parameters or results may have streams.
+    pub(crate) fn with_streams(streams: Streams) -> Self {
+        Self {
+            streams: Some(Box::new(streams)),
+            ..Self::default()
+        }
+    }
+
+    /// The receiver has accepted the call.
+    pub(crate) fn accept(&mut self, now: Instant) {
+        self.accepted.get_or_insert(now);
+        self.wake(); // parameters may wait to be sent on
+    }
+
+    /// More of the results.
+    pub(crate) fn push(&mut self, data: Bytes, now: Instant) {
+        if self.is_finished() || data.is_empty() {
+            return;
+        }
+        match exceeds_result_limit(self.results.len() + data.len()) {
+            Some(error) => self.fail(error, now),
+            None => self.results.push(data),
+        }
+    }
+
+    /// The results are whole, or this went wrong. The first end counts.
+    pub(crate) fn finish(&mut self, result: Result<(), Error>, now: Instant) {
+        if self.finished.is_none() {
+            self.finished = Some((now, result));
+            self.wake();
+        }
+    }
+
+    /// Ends what hasn't ended: the results, and streams.
+    pub(crate) fn fail(&mut self, error: Error, now: Instant) {
+        if let Some(streams) = &mut self.streams {
+            streams.fail(&error);
+        }
+        self.finish(Err(error), now);
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.finished.is_some()
+    }
+
+    /// Whether it has ended by an error.
+    pub(crate) fn is_failed(&self) -> bool {
+        matches!(self.finished, Some((_, Err(_))))
+    }
+
+    /// Whether its results have come.
+    pub(crate) fn is_answered(&self) -> bool {
+        matches!(self.finished, Some((_, Ok(()))))
+    }
+
+    /// What became of a call that was waited for, and the results, as far as they have
+    /// come.
+    pub(crate) fn ended(
+        &mut self,
+        waited: Result<Result<(), Error>, Elapsed>,
+        sent: &Sent,
+    ) -> (Result<Bytes, Error>, Timing) {
+        let (finished, result) = match (waited, self.finished.clone()) {
+            // A result that came in the same instant as the deadline is a result.
+            (_, Some((at, result))) => (at, result),
+            (Ok(Err(error)), None) => (Instant::now(), Err(error)),
+            (Ok(Ok(())), None) | (Err(_), None) => {
+                (Instant::now(), Err(timed_out(sent.at, self.accepted)))
+            }
+        };
+        let timing = Timing {
+            sent: sent.at,
+            accepted: self.accepted,
+            finished: Some(finished),
+        };
+        let results = std::mem::take(&mut self.results);
+        (result.map(|()| results.into_bytes()), timing)
+    }
+
+    pub(crate) fn wake_by(&mut self, waker: &Waker) {
+        match &mut self.waker {
+            Some(own) => own.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
+    }
+
+    fn wake(&mut self) {
+        if let Some(waker) = self.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+/// What a call says that had no end in time, by how far it came.
+pub(crate) fn timed_out(sent: Option<Instant>, accepted: Option<Instant>) -> Error {
+    let phase = match (sent, accepted) {
+        (None, _) => "it could not be sent",
+        (_, None) => "the receiver did not accept it",
+        (_, Some(_)) => "it was accepted and not answered",
+    };
+    call::timed_out(phase)
+}
+
+/// The same where there was no connection in time.
+pub(crate) fn timed_out_connecting(peer: &str) -> Error {
+    call::timed_out(&format!("there was no connection to {peer} yet"))
+}
+
+/// The error of a result of so many bytes, if that is too many.
+pub(crate) fn exceeds_result_limit(bytes: usize) -> Option<Error> {
+    (bytes > RESULT_BYTES_MAX).then(|| {
+        let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");
+        Error::new(ErrorCode::PayloadTooLarge, text)
+    })
+}
