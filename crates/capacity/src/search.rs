@@ -1,0 +1,264 @@
+//! The highest rate that keeps a goal.
+//!
+//! The search holds two bounds, in the manner of MLRsearch (RFC 9971): the
+//! highest rate that was shown to keep the goal, and the lowest that was not.
+//! Smaller loads come first, since an overload takes time to go away. If a rate
+//! fails below one that held, the failure counts.
+
+use crate::goal::Verdict;
+
+/// What is searched.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Settings {
+    /// The highest throughput, as far as it is known, hits/s.
+    pub peak: f64,
+    /// No rate above is tried, hits/s.
+    pub rate_max: f64,
+    /// The bounds' distance at the end, as a part of the lower one.
+    pub width: f64,
+    /// At most so many trials.
+    pub trials_max: usize,
+    /// A trial takes at least so long, s.
+    pub seconds_min: f64,
+    /// A trial takes at most so long, s.
+    pub seconds_max: f64,
+}
+
+/// The next trial.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// Hits per second, as a Poisson process.
+    pub rate: f64,
+    /// It isn't judged before, and again after each doubling, s.
+    pub seconds_min: f64,
+    /// It is undecided then, s.
+    pub seconds_max: f64,
+}
+
+/// A trial that was made.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Trial {
+    /// Hits per second.
+    pub rate: f64,
+    /// What it said.
+    pub verdict: Verdict,
+}
+
+/// What the search came to.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Bracket {
+    /// The goal holds at the one rate and was not shown to hold at the other.
+    Between {
+        /// It holds here.
+        holds: f64,
+        /// It wasn't shown to hold here.
+        fails: f64,
+    },
+    /// It holds at the highest rate that was allowed.
+    HoldsAt(f64),
+    /// It was not shown to hold at the lowest rate that was tried.
+    FailsAt(f64),
+}
+
+/// The state of the search.
+#[derive(Clone, Debug)]
+pub struct Search {
+    settings: Settings,
+    trials: Vec<Trial>,
+}
+
+/// The first rate, as a part of the peak.
+const START: f64 = 0.5;
+/// While nothing fails the rate grows by that factor.
+const GROWTH: f64 = std::f64::consts::SQRT_2;
+/// Below that part of the peak it isn't worth a search.
+const PART_MIN: f64 = 1.0 / 1024.0;
+/// A trial takes that many relaxation times.
+const RELAXATIONS: f64 = 200.0;
+
+impl Search {
+    /// Nothing measured yet.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            trials: Vec::new(),
+        }
+    }
+
+    /// The bounds: holds, fails.
+    fn bounds(&self) -> (Option<f64>, Option<f64>) {
+        let failed = self
+            .trials
+            .iter()
+            .filter(|trial| trial.verdict != Verdict::Holds);
+        let fails = failed.map(|trial| trial.rate).min_by(f64::total_cmp);
+        let below = |rate: f64| fails.is_none_or(|fails| rate < fails);
+        let held = self
+            .trials
+            .iter()
+            .filter(|trial| trial.verdict == Verdict::Holds);
+        let holds = held.map(|trial| trial.rate).filter(|&rate| below(rate));
+        (holds.max_by(f64::total_cmp), fails)
+    }
+
+    /// The next trial. None when the search is over.
+    pub fn next(&self) -> Option<Plan> {
+        let Settings {
+            peak,
+            rate_max,
+            width,
+            trials_max,
+            ..
+        } = self.settings;
+        if self.trials.len() >= trials_max {
+            return None;
+        }
+        let rate = match self.bounds() {
+            (None, None) => (START * peak).min(rate_max),
+            (Some(holds), None) if holds >= rate_max => return None,
+            (Some(holds), None) => (holds * GROWTH).min(rate_max),
+            (None, Some(fails)) if fails < PART_MIN * peak => return None,
+            (None, Some(fails)) => fails / 2.0,
+            (Some(holds), Some(fails)) if fails <= holds * (1.0 + width) => return None,
+            (Some(holds), Some(fails)) => (holds * fails).sqrt(),
+        };
+        Some(self.plan(rate))
+    }
+
+    /// A queue forgets its past within 1/(√μ−√a)² s (the relaxation time of
+    /// M/M/1); a trial must be longer than that by far.
+    fn plan(&self, rate: f64) -> Plan {
+        let Settings {
+            peak,
+            seconds_min,
+            seconds_max,
+            ..
+        } = self.settings;
+        let distance = (peak.sqrt() - rate.sqrt()).max(0.0);
+        let seconds = RELAXATIONS / (distance * distance);
+        Plan {
+            rate,
+            seconds_min: seconds.clamp(seconds_min, seconds_max),
+            seconds_max,
+        }
+    }
+
+    /// Takes what the trial of [`Search::next`] said.
+    pub fn observe(&mut self, verdict: Verdict) {
+        if let Some(plan) = self.next() {
+            self.trials.push(Trial {
+                rate: plan.rate,
+                verdict,
+            });
+        }
+    }
+
+    /// All trials, in the order in which they were made.
+    pub fn trials(&self) -> &[Trial] {
+        &self.trials
+    }
+
+    /// What is known by now. None before the first trial.
+    pub fn bracket(&self) -> Option<Bracket> {
+        match self.bounds() {
+            (Some(holds), Some(fails)) => Some(Bracket::Between { holds, fails }),
+            (Some(holds), None) => Some(Bracket::HoldsAt(holds)),
+            (None, Some(fails)) => Some(Bracket::FailsAt(fails)),
+            (None, None) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Bracket, Search, Settings};
+    use crate::goal::Verdict;
+
+    const SETTINGS: Settings = Settings {
+        peak: 1000.0,
+        rate_max: 1e6,
+        width: 0.05,
+        trials_max: 12,
+        seconds_min: 5.0,
+        seconds_max: 60.0,
+    };
+
+    fn run(settings: Settings, system: impl Fn(f64, usize) -> Verdict) -> Search {
+        let mut search = Search::new(settings);
+        while let Some(plan) = search.next() {
+            search.observe(system(plan.rate, search.trials().len()));
+        }
+        search
+    }
+
+    fn limit_at(limit: f64) -> impl Fn(f64, usize) -> Verdict {
+        move |rate, _| {
+            if rate <= limit {
+                Verdict::Holds
+            } else {
+                Verdict::Fails
+            }
+        }
+    }
+
+    #[test]
+    fn a_limit_is_bracketed() {
+        for limit in [907.9, 501.0, 499.0, 30.0, 3.0, 1400.0] {
+            let search = run(SETTINGS, limit_at(limit));
+            let Some(Bracket::Between { holds, fails }) = search.bracket() else {
+                panic!("{limit}: {:?}", search.bracket());
+            };
+            assert!(holds <= limit && limit < fails, "{limit}: {holds} {fails}");
+            let trials = search.trials().len();
+            assert!(
+                fails <= holds * 1.05 || trials == 12,
+                "{limit}: {holds} {fails} {trials}"
+            );
+        }
+        assert!(run(SETTINGS, limit_at(907.9)).trials().len() <= 7);
+    }
+
+    #[test]
+    fn bounds_that_are_never_reached() {
+        let always = run(
+            Settings {
+                rate_max: 700.0,
+                ..SETTINGS
+            },
+            limit_at(1e9),
+        );
+        assert_eq!(always.bracket(), Some(Bracket::HoldsAt(700.0)));
+        let never = run(SETTINGS, limit_at(0.0));
+        assert!(matches!(never.bracket(), Some(Bracket::FailsAt(rate)) if rate < 1.0));
+    }
+
+    #[test]
+    fn under_inversion_the_failure_counts() {
+        // It fails once at 500, then holds at whatever is tried below.
+        let search = run(SETTINGS, |rate, made| match made {
+            1 => Verdict::Fails,
+            _ if rate < 2000.0 => Verdict::Holds,
+            _ => Verdict::Fails,
+        });
+        let second = search.trials()[1].rate;
+        let Some(Bracket::Between { holds, fails }) = search.bracket() else {
+            panic!("{:?}", search.bracket());
+        };
+        assert!(holds < second && fails == second);
+    }
+
+    #[test]
+    fn trials_near_the_peak_are_longer() {
+        let mut search = Search::new(SETTINGS);
+        let first = search.next().expect("a first one");
+        assert_eq!((first.rate, first.seconds_min), (500.0, 5.0));
+        for _ in 0..2 {
+            search.observe(Verdict::Holds);
+        }
+        let third = search.next().expect("a third one");
+        assert!(
+            third.seconds_min > 5.0 && third.seconds_max == 60.0,
+            "{third:?}"
+        );
+    }
+}
