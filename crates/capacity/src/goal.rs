@@ -233,7 +233,7 @@ impl FromStr for Condition {
             _ => return Err(bad()),
         };
         let limit_ns = number.parse::<f64>().map_err(|_| bad())? * unit_ns;
-        if limit_ns < 1.0 || limit_ns > 1e18 {
+        if !(1.0..=1e18).contains(&limit_ns) {
             return Err(format!("{text:?}: the limit must be above zero"));
         }
         Ok(Self::Quantile {

@@ -3,6 +3,8 @@
 //! `ENCARNO_SIMULATIONS` is how many systems each test measures (300; the
 //! searches take a tenth). All of it is deterministic.
 
+#![allow(clippy::print_stdout, clippy::unwrap_used)] // figures for whoever asks for them
+
 use std::sync::OnceLock;
 
 use encarno_capacity::fit::{Fit, Point, fit};
@@ -59,7 +61,7 @@ impl System {
             sigma,
             kappa: (1.0 - sigma) / (peak_workers * peak_workers),
         };
-        let peak = usl.peak().expect("κ is above 0");
+        let peak = usl.peak().unwrap();
         Self {
             usl,
             peak_workers,
@@ -84,7 +86,7 @@ impl System {
                 steady: true,
             });
         }
-        levels.fit().expect("enough trials")
+        levels.fit().unwrap()
     }
 }
 
@@ -120,12 +122,13 @@ fn assert_coverage(what: &str, held: usize, all: usize) {
 #[test]
 fn intervals_hold_the_true_values() {
     let all = measured();
-    let count = |holds: &dyn Fn(&System, &Fit) -> bool| {
+    type Holds = dyn Fn(&System, &Fit) -> bool;
+    let count = |holds: &Holds| {
         all.iter()
             .filter(|(system, fit)| holds(system, fit))
             .count()
     };
-    let checks: [(&str, &dyn Fn(&System, &Fit) -> bool); 5] = [
+    let checks: [(&str, &Holds); 5] = [
         ("λ", &|system, fit| fit.lambda.holds(system.usl.lambda)),
         ("σ", &|system, fit| fit.sigma.holds(system.usl.sigma)),
         ("κ", &|system, fit| fit.kappa.holds(system.usl.kappa)),
