@@ -1,7 +1,6 @@
 package wrpc
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -9,6 +8,8 @@ import (
 	"github.com/grafana/sobek"
 	"go.k6.io/k6/v2/lib"
 	"go.k6.io/k6/v2/metrics"
+
+	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
 var (
@@ -29,16 +30,13 @@ type blaster struct {
 	tagsBefore, tagsAfter *metrics.TagSet
 
 	// The iteration of the last call, and how many calls it made.
-	iteration int64
-	number    uint64
+	lastIteration int64
+	number        uint64
 
 	// What most results say, as JavaScript's values.
 	jsTrue, jsEmpty sobek.Value
 
-	// Promises that aren't settled yet, all of one iteration, and what ends the
-	// watch over its context.
-	unsettled int
-	unwatch   func() bool
+	promises iteration.Promises
 }
 
 // blaster is wrpc.blaster().
@@ -62,6 +60,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 		jsTrue:  runtime.ToValue(true),
 		jsEmpty: runtime.ToValue(""),
 	}
+	opened.promises.GiveUp = client.cancel
 	object := runtime.NewObject()
 	for name, method := range map[string]func(sobek.FunctionCall) sobek.Value{
 		"blast":      opened.blast,
@@ -91,39 +90,29 @@ func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blastAsync", jsCall)
 	runtime := blaster.module.vu.Runtime()
 	ctx := blaster.module.vu.Context()
-	if blaster.unsettled == 0 {
-		blaster.unwatch = context.AfterFunc(ctx, blaster.client.cancel)
-	}
 	promise, resolve, _ := runtime.NewPromise()
 	enqueue := blaster.module.vu.RegisterCallback()
 	settle := func(call *call) error {
 		done := call.completion
 		blaster.client.give(call)
-		blaster.settled()
+		blaster.promises.End()
 		blaster.module.instruments.push(ctx, state, tags, &done)
 		return resolve(blaster.toResult(&done))
 	}
 	notify := func(call *call) {
 		enqueue(func() error { return settle(call) })
 	}
-	blaster.unsettled++
+	blaster.promises.Begin(ctx)
 	if err := blaster.client.submit(blaster.nextID(state), &packet, notify); err != nil {
 		enqueue(func() error { return nil })
-		blaster.settled()
+		blaster.promises.End()
 		throw(runtime, fmt.Errorf("blastAsync(): %w", err))
 	}
 	if ctx.Err() != nil {
-		// The watch may have fired before the call was submitted.
+		// They may have been given up before the call was submitted.
 		blaster.client.cancel()
 	}
 	return runtime.ToValue(promise)
-}
-
-func (blaster *blaster) settled() {
-	blaster.unsettled--
-	if blaster.unsettled == 0 {
-		blaster.unwatch()
-	}
 }
 
 func (blaster *blaster) prepare(
@@ -155,8 +144,8 @@ func withTags(set *metrics.TagSet, tags []tag) *metrics.TagSet {
 }
 
 func (blaster *blaster) nextID(state *lib.State) packetID {
-	if blaster.iteration != state.Iteration {
-		blaster.iteration = state.Iteration
+	if blaster.lastIteration != state.Iteration {
+		blaster.lastIteration = state.Iteration
 		blaster.number = 0
 	}
 	blaster.number++

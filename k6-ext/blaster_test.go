@@ -1,6 +1,7 @@
 package wrpc
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -310,16 +311,26 @@ func TestManyPromises(t *testing.T) {
 	require.Len(t, vu.emitted("wrpc_blaster_operation"), 1002)
 }
 
-func TestTheEndOfTheContextCancels(t *testing.T) {
+// calls of an iteration that are in flight when it ends.
+var callsInFlight = []string{
+	`result = blaster.blast({wait_ms: 60000, timeout: "60s"})`,
+	`Promise.all([1, 2, 3].map(() => blaster.blastAsync({wait_ms: 60000, timeout: "60s"}))).then(all => { result = all[2] })`,
+}
+
+// inIteration begins an iteration as k6 does, and gives what ends the VU's run.
+func (vu *vu) inIteration() (endRun func()) {
+	run, endRun := context.WithCancel(vu.VU.CtxField)
+	vu.VU.CtxField, vu.CancelContext = context.WithCancel(run)
+	return endRun
+}
+
+func TestTheEndOfTheRunCancels(t *testing.T) {
 	server := startNATS(t)
 	startReceiver(t, server)
-	for _, code := range []string{
-		`result = blaster.blast({wait_ms: 60000, timeout: "60s"})`,
-		`Promise.all([1, 2, 3].map(() => blaster.blastAsync({wait_ms: 60000, timeout: "60s"}))).then(all => { result = all[2] })`,
-	} {
+	for _, code := range callsInFlight {
 		vu := newVU(t)
 		vu.open(server)
-		time.AfterFunc(300*time.Millisecond, vu.CancelContext)
+		time.AfterFunc(300*time.Millisecond, vu.inIteration())
 		begin := time.Now()
 		_, err := vu.RunOnEventLoop("var result; " + code)
 		require.NoError(t, err)
@@ -332,6 +343,24 @@ func TestTheEndOfTheContextCancels(t *testing.T) {
 		require.NoError(t, err)
 		require.Less(t, time.Since(begin), 30*time.Second)
 		require.Equal(t, "cancelled", vu.must("result.error_code").String())
+	}
+}
+
+// The script threw: its calls are given up, and counted.
+func TestTheEndOfTheIterationAloneCancelsAndCounts(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	for index, code := range callsInFlight {
+		vu := newVU(t)
+		vu.open(server)
+		defer vu.inIteration()()
+		time.AfterFunc(300*time.Millisecond, vu.CancelContext)
+		_, err := vu.RunOnEventLoop("var result; " + code)
+		require.NoError(t, err)
+		require.Equal(t, "cancelled", vu.must("result.error_code").String())
+		calls := vu.emitted("wrpc_blaster_operation")
+		require.Len(t, calls, []int{1, 3}[index])
+		require.Equal(t, "cancelled", tagOf(calls[0], "error_code"))
 	}
 }
 

@@ -39,4 +39,18 @@ func TestTheEndGivesRequestsUp(t *testing.T) {
 			}`))
 		require.Equal(t, 0, running.wait(t, 30*time.Second), running.output.String())
 	})
+	t.Run("exceptions, one after the other", func(t *testing.T) {
+		running := startFile(t, server, writeScript(t, `
+			import { Counter } from "k6/metrics";
+			const failed = new Counter("failed");
+			export const options = { vus: 4, iterations: 2000, thresholds: {
+				iterations: ["count==2000"], wrpc_http_request: ["count==4000"], failed: ["count==0"],
+			} };
+			export default function () {
+				failed.add(http.get("http://there/status/200").status === 200 ? 0 : 1);
+				http.asyncRequest("GET", "http://there/status/200");
+				throw new Error("on purpose");
+			}`))
+		require.Equal(t, 0, running.wait(t, 90*time.Second), running.output.String())
+	})
 }

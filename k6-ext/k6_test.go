@@ -141,6 +141,30 @@ func TestAnExceptionEndsTheCallsOfItsIteration(t *testing.T) {
 	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
 }
 
+// Each call is counted once whatever its iteration does, and none is cancelled by the
+// end of the iteration before.
+func TestIterationsThatThrowLeaveTheNextOnesAlone(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	running := startK6(t, server, `
+		import { Counter } from "k6/metrics";
+		import { sleep } from "k6";
+		const failed = new Counter("failed");
+		export const options = {
+			scenarios: { only: { executor: "per-vu-iterations", vus: 4, iterations: 1000, maxDuration: "100s" } },
+			thresholds: { iterations: ["count==4000"], wrpc_blaster_operation: ["count==12000"], failed: ["count==0"] },
+		};
+		export default function () {
+			const result = blaster.blast();
+			failed.add(result.ok ? 0 : 1, { code: result.error_code });
+			blaster.blastAsync();
+			blaster.blastAsync();
+			if (__ITER % 3 == 1) sleep(0.002); // they end, and aren't settled
+			if (__ITER % 3 != 2) throw new Error("on purpose");
+		}`)
+	require.Equal(t, 0, running.wait(t, 120*time.Second), running.output.String())
+}
+
 // NATS is killed under load and comes back: every call ends with a result, and
 // in the end they succeed again.
 func TestNATSIsKilledAndComesBack(t *testing.T) {

@@ -9,7 +9,11 @@ import (
 	"go.k6.io/k6/v2/metrics"
 
 	"github.com/encarno/encarno/k6-ext/http"
+	"github.com/encarno/encarno/k6-ext/iteration"
 )
+
+// cancelled is the library's code of a call that was given up.
+const cancelled = "cancelled"
 
 // instruments are the metrics of the module.
 type instruments struct {
@@ -75,8 +79,7 @@ func (samples *callSamples) GetSamples() []metrics.Sample { return samples.sampl
 func (samples *callSamples) GetTags() *metrics.TagSet     { return samples.tags }
 func (samples *callSamples) GetTime() time.Time           { return samples.time }
 
-// push emits what a call leaves in the results. Of a call that was cut off by
-// the end of the test nothing is emitted, as k6 does with its own.
+// push emits what a call leaves in the results.
 func (instruments *instruments) push(
 	ctx context.Context, state *lib.State, tags metrics.TagsAndMeta, done *completion,
 ) {
@@ -108,6 +111,6 @@ func (instruments *instruments) push(
 	}
 	add(state.BuiltinMetrics.DataSent, float64(done.bytesSent))
 	add(state.BuiltinMetrics.DataReceived, float64(done.bytesReceived))
-	metrics.PushIfNotDone(ctx, state.Samples, samples)
+	iteration.Push(ctx, state.Samples, samples, done.errorCode == cancelled)
 	theReporter.reportIfDue(ctx, done.arrived, state, &instruments.transports)
 }

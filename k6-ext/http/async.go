@@ -31,14 +31,13 @@ func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 		return runtime.ToValue(promise)
 	}
 	ctx := client.vu.Context()
-	client.watch(ctx)
+	client.promises.Begin(ctx)
 	client.whenAllowed(ctx, state, func(err error) error {
 		if err != nil {
-			client.settled()
+			client.promises.End()
 			return settle(nil, err)
 		}
-		client.follow(ctx, parsed, parsed.begin(), settle)
-		return nil
+		return client.follow(ctx, parsed, parsed.begin(), settle)
 	})
 	return runtime.ToValue(promise)
 }
@@ -46,25 +45,28 @@ func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 // follow sends a request and those that follow from it, each from the event loop.
 func (client *Client) follow(
 	ctx context.Context, call *call, request *Request, settle func(*Response, error) error,
-) {
-	if request == nil {
-		return
+) error {
+	if ctx.Err() != nil {
+		// k6 goes on with what is queued also after the script threw.
+		call.giveUp()
+		client.promises.End()
+		return settle(call.result())
 	}
 	enqueue := client.vu.RegisterCallback()
 	client.exchanger.Start(request, func(outcome *Outcome) {
 		enqueue(func() error {
 			if next := call.step(outcome); next != nil {
-				client.follow(ctx, call, next, settle)
-				return nil
+				return client.follow(ctx, call, next, settle)
 			}
-			client.settled()
+			client.promises.End()
 			return settle(call.result())
 		})
 	})
 	if ctx.Err() != nil {
-		// The watch may have fired before the request was sent.
+		// They may have been given up before the request was sent.
 		client.exchanger.Cancel()
 	}
+	return nil
 }
 
 // whenAllowed goes on at once, or from the event loop when the test's limit of requests

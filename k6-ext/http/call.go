@@ -191,9 +191,18 @@ func (call *call) finish(outcome *Outcome) {
 
 // fail makes the response of an error. The code is the library's, if it has one.
 func (call *call) fail(outcome *Outcome, err error, code string) {
-	call.response.ErrorCode, call.response.Error = codeOf(err)
+	call.endWith(err, code)
 	call.response.Timings = timings(outcome.Timing)
 	call.emit(outcome, &call.now, err, code)
+}
+
+// giveUp makes the response of a request that isn't made any more: it leaves no samples.
+func (call *call) giveUp() {
+	call.endWith(k6Error(&Error{cancelled, "the iteration has ended"}), cancelled)
+}
+
+func (call *call) endWith(err error, code string) {
+	call.response.ErrorCode, call.response.Error = codeOf(err)
 	method := call.first.method
 	call.err = &url.Error{Op: method[:1] + strings.ToLower(method[1:]), URL: call.now.clean(), Err: err}
 	if !call.throw && code != cancelled {

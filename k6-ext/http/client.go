@@ -1,7 +1,6 @@
 package http
 
 import (
-	"context"
 	"errors"
 	"net/http"
 
@@ -11,6 +10,8 @@ import (
 	k6http "go.k6.io/k6/v2/js/modules/k6/http"
 	"go.k6.io/k6/v2/lib"
 	"go.k6.io/k6/v2/metrics"
+
+	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
 var errNotInInit = errors.New("a request can't be made in the init context: put it into the default function")
@@ -30,10 +31,7 @@ type Client struct {
 	// rarely.
 	tagsBefore, tagsAfter *metrics.TagSet
 
-	// Promises that aren't settled yet, all of one iteration, and what ends the watch
-	// over its context.
-	unsettled int
-	unwatch   func() bool
+	promises iteration.Promises
 }
 
 // New makes the object that a script calls k6/http's functions of.
@@ -42,6 +40,7 @@ func New(
 ) (*sobek.Object, error) {
 	client := &Client{
 		vu: vu, exchanger: exchanger, instruments: instruments, addTags: addTags, expected: defaultExpected,
+		promises: iteration.Promises{GiveUp: exchanger.Cancel},
 	}
 	// What makes no requests is k6's: url, file, cookieJar, CookieJar and the constants.
 	object, ok := k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)
@@ -165,19 +164,4 @@ func (client *Client) tags(state *lib.State) metrics.TagsAndMeta {
 	}
 	tags.Tags = client.tagsAfter
 	return tags
-}
-
-// watch gives up what is in flight when the iteration ends before its promises do.
-func (client *Client) watch(ctx context.Context) {
-	if client.unsettled == 0 {
-		client.unwatch = context.AfterFunc(ctx, client.exchanger.Cancel)
-	}
-	client.unsettled++
-}
-
-func (client *Client) settled() {
-	client.unsettled--
-	if client.unsettled == 0 {
-		client.unwatch()
-	}
 }

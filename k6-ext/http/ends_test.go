@@ -1,6 +1,8 @@
 package http
 
 import (
+	"context"
+	"fmt"
 	"testing"
 	"time"
 
@@ -9,9 +11,10 @@ import (
 	"gopkg.in/guregu/null.v3"
 )
 
-// An iteration that ends takes its requests along, and leaves no samples of them.
-func TestTheEndOfTheIterationGivesRequestsUp(t *testing.T) {
-	for name, test := range map[string]struct {
+// A run or an iteration that ends takes its requests along. Of a run, they leave no
+// samples; of an iteration whose script threw, each is counted.
+func TestTheEndGivesRequestsUp(t *testing.T) {
+	tests := map[string]struct {
 		code  string
 		count int
 	}{
@@ -19,23 +22,55 @@ func TestTheEndOfTheIterationGivesRequestsUp(t *testing.T) {
 		"async": {`await Promise.all([1, 2, 3].map(() => http.asyncRequest("GET", "http://a/"))); return "ended";`, 3},
 		"batch": {`http.batch(["http://a/", "http://b/", "http://c/"]); return "ended";`, 3},
 		"throw": {`try { await http.asyncRequest("GET", "http://a/", null, { throw: true }); } catch { return "ended"; }`, 1},
-	} {
-		t.Run(name, func(t *testing.T) {
-			exchanger := &holding{begun: make(chan struct{}, 3)}
-			script := over(t, exchanger)
-			go func() {
-				for range test.count {
-					<-exchanger.begun
-				}
-				script.CancelContext()
-			}()
-			seen, err := script.run(test.code, "")
-			require.NoError(t, err)
-			require.Equal(t, `"ended"`, seen)
-			require.Empty(t, script.emitted())
-			require.NotContains(t, script.log.String(), "Request Failed", "nobody cares any more")
-		})
 	}
+	for name, test := range tests {
+		for _, isOfRun := range []bool{true, false} {
+			t.Run(fmt.Sprint(name, ", of the run: ", isOfRun), func(t *testing.T) {
+				exchanger := &holding{begun: make(chan struct{}, 3)}
+				script := over(t, exchanger)
+				run, end := context.WithCancel(script.VU.CtxField)
+				defer end()
+				script.VU.CtxField, script.CancelContext = context.WithCancel(run)
+				if !isOfRun {
+					end = script.CancelContext
+				}
+				go func() {
+					for range test.count {
+						<-exchanger.begun
+					}
+					end()
+				}()
+				seen, err := script.run(test.code, "")
+				require.NoError(t, err)
+				require.Equal(t, `"ended"`, seen)
+				emitted := script.emitted()["wrpc_http_request"]
+				if isOfRun {
+					require.Empty(t, emitted)
+				} else {
+					require.Len(t, emitted, test.count)
+				}
+				require.NotContains(t, script.log.String(), "Request Failed", "nobody cares any more")
+			})
+		}
+	}
+}
+
+// k6 goes on with what is queued after the script threw: a redirect isn't followed then,
+// and what was not sent isn't counted.
+func TestNothingIsSentOnceTheIterationHasEnded(t *testing.T) {
+	var requests []*Request
+	script := over(t, redirecting{noting{&requests}})
+	_, err := script.RunOnEventLoop(`http.asyncRequest("GET", "http://a/").then(() => { throw "settled before the end" })`)
+	require.ErrorContains(t, err, "settled before the end", "it would be followed for ever")
+	before := len(requests)
+	require.Equal(t, 11, before, "ten redirects")
+	script.emitted()
+	var code = `http.asyncRequest("GET", "http://a/"); end(); throw new Error("on purpose")`
+	require.NoError(t, script.VU.Runtime().Set("end", script.CancelContext))
+	_, err = script.RunOnEventLoop(code)
+	require.ErrorContains(t, err, "on purpose")
+	require.Len(t, requests, before+1)
+	require.Len(t, script.emitted()["wrpc_http_request"], 1)
 }
 
 func TestTheLimitOfRequestsASecondHolds(t *testing.T) {

@@ -6,6 +6,8 @@ import (
 
 	"go.k6.io/k6/v2/lib/netext/httpext"
 	"go.k6.io/k6/v2/metrics"
+
+	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
 // requestSamples are the samples of one request: one allocation, one push.
@@ -22,9 +24,8 @@ func (samples *requestSamples) GetSamples() []metrics.Sample { return samples.sa
 func (samples *requestSamples) GetTags() *metrics.TagSet     { return samples.tags }
 func (samples *requestSamples) GetTime() time.Time           { return samples.time }
 
-// emit leaves the samples of one request. Of one that was cut off by the end of the
-// test nothing is emitted, as k6 does with its own. The code is the library's, if the
-// error has one.
+// emit leaves the samples of one request. The code is the library's, if the error has
+// one.
 func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 	tags, failed := call.tagsOf(outcome.Status, hop, err)
 	samples := &requestSamples{tags: tags.Tags, time: outcome.End}
@@ -79,7 +80,7 @@ func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 	add(call.state.BuiltinMetrics.DataSent, tags.Tags, float64(outcome.Sent))
 	add(call.state.BuiltinMetrics.DataReceived, tags.Tags, float64(outcome.Received))
 	ctx := call.client.vu.Context()
-	metrics.PushIfNotDone(ctx, call.state.Samples, samples)
+	iteration.Push(ctx, call.state.Samples, samples, code == cancelled)
 	if instruments.Pushed != nil {
 		instruments.Pushed(ctx, outcome.End, call.state)
 	}

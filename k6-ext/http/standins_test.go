@@ -208,6 +208,14 @@ func (noting noting) Start(request *Request, ended func(*Outcome)) {
 
 func (noting) Cancel() {}
 
+// redirecting answers each request with a redirect to the same URL.
+type redirecting struct{ noting }
+
+func (redirecting redirecting) Start(request *Request, ended func(*Outcome)) {
+	redirecting.Wait(context.Background(), request)
+	ended(&Outcome{Status: 302, Header: []Field{{"location", "/"}}})
+}
+
 // counting answers once as many requests are in flight as are expected, or all came.
 type counting struct {
 	expected, total int
