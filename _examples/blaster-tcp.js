@@ -16,7 +16,7 @@ export const options = {
   duration: __ENV.DURATION || "10s",
   thresholds: {
     checks: ["rate==1"],
-    wrpc_blaster_transport_error: ["count==0"],
+    wrpc_blaster_error: ["count==0"],
   },
 };
 

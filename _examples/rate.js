@@ -15,7 +15,7 @@ export const options = {
       preAllocatedVUs: 50,
     },
   },
-  thresholds: { "wrpc_blaster_transport_error{scenario:steady}": ["count==0"] },
+  thresholds: { "wrpc_blaster_error{scenario:steady}": ["count==0"] },
 };
 
 export default function () {

@@ -13,7 +13,7 @@ export const options = {
     "wrpc_blaster_operation{team:search}": ["count==40"],
     "wrpc_blaster_duration{kind:quick}": ["p(95)<5000"],
     "wrpc_blaster_duration{kind:slow}": ["min>=50", "p(95)<5000"],
-    wrpc_blaster_transport_error: ["count==0"],
+    wrpc_blaster_error: ["count==0"],
   },
 };
 

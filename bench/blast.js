@@ -22,7 +22,7 @@ export function handleSummary({ metrics }) {
     stdout: JSON.stringify({
       p50_ms: metrics.wrpc_blaster_duration.values.med,
       p99_ms: metrics.wrpc_blaster_duration.values["p(99)"],
-      failed: (metrics.wrpc_blaster_transport_error || { values: { count: 0 } }).values.count,
+      failed: (metrics.wrpc_blaster_error || { values: { count: 0 } }).values.count,
     }),
   };
 }

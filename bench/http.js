@@ -23,14 +23,13 @@ export function post() {
 export default __ENV.METHOD === "POST" ? post : get;
 
 export function handleSummary({ metrics }) {
-  const { http_req_duration, http_req_failed, wrpc_http_duration, wrpc_http_failed } = metrics;
-  const duration = wrpc_http_duration || http_req_duration;
+  const { http_req_duration: duration, http_req_failed: failed } = metrics;
   return {
     stdout: JSON.stringify({
       p50_ms: duration.values.med,
       p99_ms: duration.values["p(99)"],
       // Of a rate, k6 counts what is true as passed.
-      failed: (wrpc_http_failed || http_req_failed).values.passes,
+      failed: failed.values.passes,
     }),
   };
 }

@@ -3,11 +3,13 @@ package wrpc
 import (
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/grafana/sobek"
+	"github.com/sirupsen/logrus"
 	"github.com/stretchr/testify/require"
 	"go.k6.io/k6/v2/js/modulestest"
 	"go.k6.io/k6/v2/lib"
@@ -39,10 +41,17 @@ func (vu *vu) start() {
 	vu.MoveToVUContext(&lib.State{
 		BuiltinMetrics: vu.BuiltinMetrics,
 		Options:        lib.Options{SystemTags: &metrics.DefaultSystemTagSet},
+		Logger:         vu.logger(),
 		Samples:        vu.samples,
 		Tags:           lib.NewVUStateTags(registry.RootTagSet().With("scenario", "default").With("group", "")),
 		VUIDGlobal:     7,
 	})
+}
+
+func (*vu) logger() logrus.FieldLogger {
+	logger := logrus.New()
+	logger.SetOutput(io.Discard)
+	return logger
 }
 
 func (vu *vu) open(url string) {

@@ -219,7 +219,9 @@ export interface Result {
  * the packet, and for a failed call the tag `error_code`:
  *
  * - `wrpc_blaster_operation`, counter: calls
- * - `wrpc_blaster_transport_error`, counter: failed calls
+ * - `wrpc_blaster_error`, counter: failed calls
+ * - `wrpc_blaster_transport_error`, counter: those of them that are the transport's or the
+ *   receiver's doing
  * - `wrpc_blaster_duration`, trend: the whole call; its parts are
  * - `wrpc_blaster_queued`, trend: until it was handed to the connection, which
  *   includes making the connection at the first call
@@ -243,14 +245,15 @@ export interface Result {
  * - `wrpc_transport_messages_dropped`, counter: messages that came faster than they
  *   were read
  * - `wrpc_transport_calls_in_flight`, gauge: calls made and not ended
- * - `wrpc_transport_errors`, counter: failed calls, with the tag `error_code`; those
+ * - `wrpc_transport_calls_failed`, counter: failed calls, with the tag `error_code`; those
  *   that were cut off are not among them
  *
  * Over TCP with `pool: 0` messages are frames, and there are no reconnects: each call
  * has a new connection. Dropped messages are of NATS alone.
  *
  * A part that a failed call didn't reach has no sample. A call that is cut off by
- * the end of the test leaves none at all, as with k6's own modules.
+ * the end of the test leaves none at all, as with k6's own modules; one that is given up
+ * because the script threw is counted as `cancelled`.
  */
 export interface Blaster {
   /**
@@ -299,7 +302,7 @@ export interface HttpParams {
   jar?: HttpCookieJar;
   /** How many redirects are followed. Default: the test's `maxRedirects`. */
   redirects?: number;
-  /** From `expectedStatuses`; null: no `wrpc_http_failed`, no tag `expected_response`. */
+  /** From `expectedStatuses`; null: no `http_req_failed`, no tag `expected_response`. */
   responseCallback?: unknown;
   /** With `"none"` the body is read and not kept, at any size. Otherwise it has at most 256 MiB. */
   responseType?: "text" | "binary" | "none";

@@ -18,6 +18,7 @@ const cancelled = "cancelled"
 // instruments are the metrics of the module.
 type instruments struct {
 	operation      *metrics.Metric
+	failure        *metrics.Metric
 	transportError *metrics.Metric
 	duration       *metrics.Metric
 	queued         *metrics.Metric
@@ -36,6 +37,7 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 	}
 	added := instruments{
 		operation:      add("wrpc_blaster_operation", metrics.Counter, metrics.Default),
+		failure:        add("wrpc_blaster_error", metrics.Counter, metrics.Default),
 		transportError: add("wrpc_blaster_transport_error", metrics.Counter, metrics.Default),
 		duration:       add("wrpc_blaster_duration", metrics.Trend, metrics.Time),
 		queued:         add("wrpc_blaster_queued", metrics.Trend, metrics.Time),
@@ -54,7 +56,7 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 			messagesReceived: add("wrpc_transport_messages_received", metrics.Counter, metrics.Default),
 			messagesDropped:  add("wrpc_transport_messages_dropped", metrics.Counter, metrics.Default),
 			callsInFlight:    add("wrpc_transport_calls_in_flight", metrics.Gauge, metrics.Default),
-			errors:           add("wrpc_transport_errors", metrics.Counter, metrics.Default),
+			callsFailed:      add("wrpc_transport_calls_failed", metrics.Counter, metrics.Default),
 		},
 	}
 	requests, err := http.NewInstruments(registry)
@@ -67,17 +69,9 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 
 // callSamples are the samples of one call: one allocation, one push.
 type callSamples struct {
-	tags    *metrics.TagSet
-	time    time.Time
-	count   int
-	samples [8]metrics.Sample
+	metrics.ConnectedSamples
+	array [9]metrics.Sample
 }
-
-var _ metrics.ConnectedSampleContainer = &callSamples{}
-
-func (samples *callSamples) GetSamples() []metrics.Sample { return samples.samples[:samples.count] }
-func (samples *callSamples) GetTags() *metrics.TagSet     { return samples.tags }
-func (samples *callSamples) GetTime() time.Time           { return samples.time }
 
 // push emits what a call leaves in the results.
 func (instruments *instruments) push(
@@ -87,18 +81,19 @@ func (instruments *instruments) push(
 	if failed {
 		tags.SetSystemTagOrMetaIfEnabled(state.Options.SystemTags, metrics.TagErrorCode, done.errorCode)
 	}
-	samples := &callSamples{tags: tags.Tags, time: done.arrived}
+	samples := &callSamples{ConnectedSamples: metrics.ConnectedSamples{Tags: tags.Tags, Time: done.arrived}}
+	samples.Samples = samples.array[:0]
 	add := func(metric *metrics.Metric, value float64) {
-		sample := &samples.samples[samples.count]
-		samples.count++
-		sample.Metric = metric
-		sample.Tags = tags.Tags
-		sample.Time = done.arrived
-		sample.Metadata = tags.Metadata
-		sample.Value = value
+		samples.Samples = append(samples.Samples, metrics.Sample{
+			TimeSeries: metrics.TimeSeries{Metric: metric, Tags: tags.Tags},
+			Time:       done.arrived, Metadata: tags.Metadata, Value: value,
+		})
 	}
 	add(instruments.operation, 1)
 	if failed {
+		add(instruments.failure, 1)
+	}
+	if http.IsOfTransport(done.errorCode) {
 		add(instruments.transportError, 1)
 	}
 	add(instruments.duration, metrics.D(done.finished))

@@ -30,7 +30,7 @@ type transportInstruments struct {
 	messagesReceived *metrics.Metric
 	messagesDropped  *metrics.Metric
 	callsInFlight    *metrics.Metric
-	errors           *metrics.Metric
+	callsFailed      *metrics.Metric
 }
 
 // reporter turns what the transports of this process did into samples: at a call,
@@ -148,7 +148,7 @@ func (reporter *reporter) reportOne(now time.Time, bridge *bridge, number int, n
 	count(instruments.messagesDropped, tags, counted.messagesDropped, before.messagesDropped)
 	for code, errors := range counted.errors {
 		if errors != before.errors[code] {
-			count(instruments.errors, tags.With("error_code", bridge.errorNames[code]), errors, before.errors[code])
+			count(instruments.callsFailed, tags.With("error_code", bridge.errorNames[code]), errors, before.errors[code])
 		}
 	}
 	for _, time := range bridge.connectTimes(number) {

@@ -87,7 +87,7 @@ func TestFailuresAreReportedByTheirCode(t *testing.T) {
 	report()
 	vu.must(`blaster.blast()`)
 	refused := 0.0
-	for _, sample := range vu.emitted("wrpc_transport_errors") {
+	for _, sample := range vu.emitted("wrpc_transport_calls_failed") {
 		if tagOf(sample, "error_code") == "connection_refused" {
 			refused += sample.Value
 		}
@@ -106,7 +106,7 @@ func TestTheTestsEndReportsTheRest(t *testing.T) {
 			wrpc_transport_messages_sent: ["count==100"],
 			wrpc_transport_messages_received: ["count==200"],
 			wrpc_transport_reconnects: ["count==0"],
-			wrpc_transport_errors: ["count==0"],
+			wrpc_transport_calls_failed: ["count==0"],
 			wrpc_transport_calls_in_flight: ["value==0"],
 			wrpc_transport_connecting: ["min>0"],
 		} };

@@ -12,7 +12,7 @@ export const options = {
     wrpc_http_request: ["count==7"],
     // Failed without a response: the trap, the error, the timeouts, and nobody.
     wrpc_http_error: ["count==5"],
-    wrpc_transport_error: ["count==4"],
+    wrpc_transport_error: ["count==3"],
     "wrpc_http_error{error_code:guest_trap}": ["count==1"],
     "wrpc_http_error{error_code:timeout}": ["count==2"],
   },

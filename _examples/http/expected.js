@@ -8,10 +8,10 @@ const http = wrpc.http(link);
 export const options = {
   thresholds: {
     checks: ["rate==1"],
-    wrpc_http_request: ["count==5"],
-    "wrpc_http_request{expected_response:true}": ["count==3"],
+    http_reqs: ["count==5"],
+    "http_reqs{expected_response:true}": ["count==3"],
     // One of four: the last one isn't judged.
-    wrpc_http_failed: ["rate==0.25"],
+    http_req_failed: ["rate==0.25"],
     wrpc_http_invalid_response: ["count==1"],
   },
 };

@@ -144,7 +144,7 @@ func (call *call) step(outcome *Outcome) *Request {
 		follows, err = call.redirect(outcome)
 	}
 	if err != nil {
-		call.fail(outcome, err, "")
+		call.fail(outcome, err, invalidResponse)
 		return nil
 	}
 	if !follows {
@@ -161,7 +161,7 @@ func (call *call) finish(outcome *Outcome) {
 	body, err := call.readAnswer(outcome)
 	response.Body = body
 	if err != nil {
-		call.fail(outcome, err, "")
+		call.fail(outcome, err, invalidResponse)
 		return
 	}
 	call.emit(outcome, &call.now, nil, "")
@@ -189,7 +189,7 @@ func (call *call) finish(outcome *Outcome) {
 	}
 }
 
-// fail makes the response of an error. The code is the library's, if it has one.
+// fail makes the response of an error, with its code of the library's list.
 func (call *call) fail(outcome *Outcome, err error, code string) {
 	call.endWith(err, code)
 	call.response.Timings = timings(outcome.Timing)

@@ -22,6 +22,7 @@ type Client struct {
 	vu          modules.VU
 	exchanger   Exchanger
 	instruments *Instruments
+	families    Families
 	addTags     func(*metrics.TagSet) *metrics.TagSet
 
 	// What a response is judged by where its request doesn't say; nil: not at all.
@@ -34,13 +35,25 @@ type Client struct {
 	promises iteration.Promises
 }
 
+// Config is what a client needs.
+type Config struct {
+	Exchanger   Exchanger
+	Instruments *Instruments
+	Families    Families
+	// AddTags adds those of the client to a VU's.
+	AddTags func(*metrics.TagSet) *metrics.TagSet
+}
+
 // New makes the object that a script calls k6/http's functions of.
-func New(
-	vu modules.VU, exchanger Exchanger, instruments *Instruments, addTags func(*metrics.TagSet) *metrics.TagSet,
-) (*sobek.Object, error) {
+func New(vu modules.VU, config Config) (*sobek.Object, error) {
 	client := &Client{
-		vu: vu, exchanger: exchanger, instruments: instruments, addTags: addTags, expected: defaultExpected,
-		promises: iteration.Promises{GiveUp: exchanger.Cancel},
+		vu:          vu,
+		exchanger:   config.Exchanger,
+		instruments: config.Instruments,
+		families:    config.Families,
+		addTags:     config.AddTags,
+		expected:    defaultExpected,
+		promises:    iteration.Promises{GiveUp: config.Exchanger.Cancel},
 	}
 	// What makes no requests is k6's: url, file, cookieJar, CookieJar and the constants.
 	object, ok := k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)

@@ -17,6 +17,17 @@ const (
 	timedOut        = "timeout"
 )
 
+// IsOfTransport says whether a code of the library's list is the transport's or the
+// receiver's doing: neither the component's, nor the script's, nor that of an iteration
+// that ended.
+func IsOfTransport(code string) bool {
+	switch code {
+	case "", cancelled, "guest_trap", "guest_limit", handlerError, invalidResponse:
+		return false
+	}
+	return true
+}
+
 // k6Error gives the error the number and the text that k6/http has for the same thing.
 func k6Error(failure *Error) error {
 	// k6's type of codes isn't exported: only a constant becomes one.

@@ -9,19 +9,18 @@ import (
 	"go.k6.io/k6/v2/metrics"
 )
 
-// Instruments are the metrics of requests.
+// Families say which metrics requests leave: k6's own, which thresholds and dashboards
+// know, and those that say more of wRPC.
+type Families struct{ HTTP, WRPC bool }
+
+// Instruments are the metrics of the family wrpc. Those of k6 are in the VU's state.
 type Instruments struct {
 	request         *metrics.Metric
 	response        *metrics.Metric
 	invalidResponse *metrics.Metric
 	failure         *metrics.Metric
 	transportError  *metrics.Metric
-	failed          *metrics.Metric
 	duration        *metrics.Metric
-	blocked         *metrics.Metric
-	sending         *metrics.Metric
-	waiting         *metrics.Metric
-	receiving       *metrics.Metric
 	queued          *metrics.Metric
 	accepted        *metrics.Metric
 	answered        *metrics.Metric
@@ -44,12 +43,7 @@ func NewInstruments(registry *metrics.Registry) (*Instruments, error) {
 		invalidResponse: add("wrpc_http_invalid_response", metrics.Counter, metrics.Default),
 		failure:         add("wrpc_http_error", metrics.Counter, metrics.Default),
 		transportError:  add("wrpc_transport_error", metrics.Counter, metrics.Default),
-		failed:          add("wrpc_http_failed", metrics.Rate, metrics.Default),
 		duration:        add("wrpc_http_duration", metrics.Trend, metrics.Time),
-		blocked:         add("wrpc_http_blocked", metrics.Trend, metrics.Time),
-		sending:         add("wrpc_http_sending", metrics.Trend, metrics.Time),
-		waiting:         add("wrpc_http_waiting", metrics.Trend, metrics.Time),
-		receiving:       add("wrpc_http_receiving", metrics.Trend, metrics.Time),
 		queued:          add("wrpc_http_queued", metrics.Trend, metrics.Time),
 		accepted:        add("wrpc_http_accepted", metrics.Trend, metrics.Time),
 		answered:        add("wrpc_http_answered", metrics.Trend, metrics.Time),

@@ -5,7 +5,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/grafana/sobek"
 	"github.com/stretchr/testify/require"
+	"go.k6.io/k6/v2/js/modules"
+	"go.k6.io/k6/v2/metrics"
 	"gopkg.in/guregu/null.v3"
 )
 
@@ -84,12 +87,16 @@ func TestSamples(t *testing.T) {
 	require.Equal(t, 9, count("wrpc_http_duration"))
 	require.Equal(t, 9, count("wrpc_http_queued"))
 	require.Equal(t, 2, count("wrpc_http_invalid_response"))
-	require.Equal(t, 8, count("wrpc_http_failed"), "none where there is no callback")
+	require.Equal(t, 8, count("http_req_failed"), "none where there is no callback")
 	require.Zero(t, count("wrpc_http_error")+count("wrpc_transport_error"))
 	require.Equal(t, 9, count("data_sent"))
-	for _, absent := range []string{"http_reqs", "http_req_duration", "http_req_connecting", ""} {
-		require.Zero(t, count(absent), absent)
+	for _, name := range []string{
+		"http_reqs", "http_req_duration", "http_req_blocked", "http_req_connecting", "http_req_tls_handshaking",
+		"http_req_sending", "http_req_waiting", "http_req_receiving",
+	} {
+		require.Equal(t, 9, count(name), name)
 	}
+	require.Equal(t, emitted["http_req_duration"][0].Tags, emitted["wrpc_http_duration"][0].Tags)
 	first := emitted["wrpc_http_duration"][0].Tags.Map()
 	require.Equal(t, map[string]string{
 		"client": "one", "scenario": "default", "group": "", "mine": "yes", "name": "named", "url": "named",
@@ -97,8 +104,35 @@ func TestSamples(t *testing.T) {
 	}, first)
 	second := emitted["wrpc_http_invalid_response"][0].Tags.Map()
 	require.Equal(t, "404", second["status"])
-	require.Equal(t, "1404", second["error_code"])
+	require.NotContains(t, second, "error_code", "a name of the library's list, and there is none")
+	require.Equal(t, "1404", emitted["http_req_failed"][1].Tags.Map()["error_code"])
 	require.Equal(t, "false", second["expected_response"])
+}
+
+func TestFamiliesOfMetrics(t *testing.T) {
+	for _, families := range []Families{{true, true}, {true, false}, {false, true}} {
+		script := newScript(t, func(vu modules.VU, registry *metrics.Registry) *sobek.Object {
+			instruments, err := NewInstruments(registry)
+			require.NoError(t, err)
+			same := func(set *metrics.TagSet) *metrics.TagSet { return set }
+			object, err := New(vu, Config{failing{Outcome{Status: 500}}, instruments, families, same})
+			require.NoError(t, err)
+			return object
+		})
+		_, err := script.run(`http.get("http://a/")`, "")
+		require.NoError(t, err)
+		emitted := script.emitted()
+		ofK6, ofWRPC := 0, 0
+		for name := range emitted {
+			if strings.HasPrefix(name, "http_req") {
+				ofK6++
+			} else if strings.HasPrefix(name, "wrpc_") {
+				ofWRPC++
+			}
+		}
+		require.Equal(t, families, Families{ofK6 == 9, ofWRPC == 7})
+		require.Len(t, emitted["data_sent"], 1)
+	}
 }
 
 // A form is submitted by k6's code itself, past our functions.
@@ -134,6 +168,8 @@ func TestFailures(t *testing.T) {
 			`[0,"invalid_response: the answer's header \"a b\" isn't one",1000]`, "wrpc_http_invalid_response", "invalid_response"},
 		"value": {Outcome{Status: 200, Header: []Field{{"a", "b\r\nc: d"}}},
 			`[0,"invalid_response: the answer's header \"a\" isn't one",1000]`, "wrpc_http_invalid_response", "invalid_response"},
+		"trap": {Outcome{Err: &Error{"guest_trap", "unreachable"}},
+			`[0,"guest_trap: unreachable",1000]`, "wrpc_http_error", "guest_trap"},
 		"lost": {Outcome{Err: &Error{"connection_lost", "gone"}},
 			`[0,"connection_lost: gone",1220]`, "wrpc_transport_error", "connection_lost"},
 	} {
@@ -148,6 +184,8 @@ func TestFailures(t *testing.T) {
 			require.Len(t, emitted[test.emitted], 1)
 			require.Equal(t, test.code, emitted[test.emitted][0].Tags.Map()["error_code"])
 			require.Equal(t, test.emitted == "wrpc_transport_error", len(emitted["wrpc_transport_error"]) == 1)
+			require.InDelta(t, 1, emitted["http_req_failed"][0].Value, 0)
+			require.Regexp(t, `^1\d\d\d$`, emitted["http_req_failed"][0].Tags.Map()["error_code"])
 		})
 	}
 }

@@ -10,80 +10,102 @@ import (
 	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
-// requestSamples are the samples of one request: one allocation, one push.
-type requestSamples struct {
-	tags    *metrics.TagSet
-	time    time.Time
-	count   int
-	samples [15]metrics.Sample
-}
+// samplesMax is how many samples a request leaves at most.
+const samplesMax = 20
 
-var _ metrics.ConnectedSampleContainer = &requestSamples{}
-
-func (samples *requestSamples) GetSamples() []metrics.Sample { return samples.samples[:samples.count] }
-func (samples *requestSamples) GetTags() *metrics.TagSet     { return samples.tags }
-func (samples *requestSamples) GetTime() time.Time           { return samples.time }
-
-// emit leaves the samples of one request. The code is the library's, if the error has
-// one.
+// emit leaves the samples of one request. The code is that of the error, of the
+// library's list.
 func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 	tags, failed := call.tagsOf(outcome.Status, hop, err)
-	samples := &requestSamples{tags: tags.Tags, time: outcome.End}
+	samples := &requestSamples{ConnectedSamples: metrics.ConnectedSamples{Tags: tags.Tags, Time: outcome.End}}
+	samples.Samples = samples.array[:0]
 	add := func(metric *metrics.Metric, tagSet *metrics.TagSet, value float64) {
-		sample := &samples.samples[samples.count]
-		samples.count++
-		sample.Metric = metric
-		sample.Tags = tagSet
-		sample.Time = outcome.End
-		sample.Metadata = tags.Metadata
-		sample.Value = value
+		samples.Samples = append(samples.Samples, metrics.Sample{
+			TimeSeries: metrics.TimeSeries{Metric: metric, Tags: tagSet},
+			Time:       outcome.End, Metadata: tags.Metadata, Value: value,
+		})
 	}
-	instruments, parts := call.client.instruments, partsOf(outcome.Timing)
-	add(instruments.request, tags.Tags, 1)
-	add(instruments.duration, tags.Tags, metrics.D(parts.waiting+parts.receiving))
-	add(instruments.blocked, tags.Tags, metrics.D(parts.blocked))
-	add(instruments.sending, tags.Tags, 0)
-	add(instruments.waiting, tags.Tags, metrics.D(parts.waiting))
-	add(instruments.receiving, tags.Tags, metrics.D(parts.receiving))
-	if call.expected != nil {
-		add(instruments.failed, tags.Tags, metrics.B(failed))
-	}
-	coded := tags.Tags
-	if code != "" && call.state.Options.SystemTags.Has(metrics.TagErrorCode) {
-		coded = coded.With("error_code", code)
-	}
-	switch code {
-	case "":
-		add(instruments.response, coded, 1)
-		if failed {
-			add(instruments.invalidResponse, coded, 1)
-		}
-	case invalidResponse:
-		add(instruments.invalidResponse, coded, 1)
-		add(instruments.failure, coded, 1)
-	case handlerError:
-		add(instruments.failure, coded, 1)
-	default:
-		add(instruments.failure, coded, 1)
-		add(instruments.transportError, coded, 1)
-	}
-	if timing := outcome.Timing; timing.Sent >= 0 {
-		add(instruments.queued, tags.Tags, metrics.D(timing.Sent))
-		if timing.Accepted >= 0 {
-			accepted := max(timing.Accepted, timing.Sent)
-			add(instruments.accepted, tags.Tags, metrics.D(accepted-timing.Sent))
-			if timing.Head >= 0 {
-				add(instruments.answered, tags.Tags, metrics.D(max(timing.Head-accepted, 0)))
-			}
+	client, builtin, parts := call.client, call.state.BuiltinMetrics, partsOf(outcome.Timing)
+	if client.families.HTTP {
+		add(builtin.HTTPReqs, tags.Tags, 1)
+		add(builtin.HTTPReqDuration, tags.Tags, metrics.D(parts.waiting+parts.receiving))
+		add(builtin.HTTPReqBlocked, tags.Tags, metrics.D(parts.blocked))
+		// A request has no connection of its own, as one that k6/http sends over a
+		// connection that is there.
+		add(builtin.HTTPReqConnecting, tags.Tags, 0)
+		add(builtin.HTTPReqTLSHandshaking, tags.Tags, 0)
+		add(builtin.HTTPReqSending, tags.Tags, 0)
+		add(builtin.HTTPReqWaiting, tags.Tags, metrics.D(parts.waiting))
+		add(builtin.HTTPReqReceiving, tags.Tags, metrics.D(parts.receiving))
+		if call.expected != nil {
+			add(builtin.HTTPReqFailed, tags.Tags, metrics.B(failed))
 		}
 	}
-	add(call.state.BuiltinMetrics.DataSent, tags.Tags, float64(outcome.Sent))
-	add(call.state.BuiltinMetrics.DataReceived, tags.Tags, float64(outcome.Received))
-	ctx := call.client.vu.Context()
+	if client.families.WRPC {
+		call.addOfWRPC(outcome, call.wrpcTags(outcome, tags.Tags, code), code, failed, add)
+	}
+	add(builtin.DataSent, tags.Tags, float64(outcome.Sent))
+	add(builtin.DataReceived, tags.Tags, float64(outcome.Received))
+	ctx := client.vu.Context()
 	iteration.Push(ctx, call.state.Samples, samples, code == cancelled)
-	if instruments.Pushed != nil {
-		instruments.Pushed(ctx, outcome.End, call.state)
+	if pushed := client.instruments.Pushed; pushed != nil {
+		pushed(ctx, outcome.End, call.state)
 	}
+}
+
+// requestSamples are the samples of one request: one allocation, one push.
+type requestSamples struct {
+	metrics.ConnectedSamples
+	array [samplesMax]metrics.Sample
+}
+
+// addOfWRPC adds the samples of the family wrpc.
+func (call *call) addOfWRPC(
+	outcome *Outcome, tags *metrics.TagSet, code string, failed bool,
+	add func(*metrics.Metric, *metrics.TagSet, float64),
+) {
+	instruments, parts := call.client.instruments, partsOf(outcome.Timing)
+	add(instruments.request, tags, 1)
+	add(instruments.duration, tags, metrics.D(parts.waiting+parts.receiving))
+	if code == "" {
+		add(instruments.response, tags, 1)
+	} else {
+		add(instruments.failure, tags, 1)
+	}
+	if code == invalidResponse || code == "" && failed {
+		add(instruments.invalidResponse, tags, 1)
+	}
+	if IsOfTransport(code) {
+		add(instruments.transportError, tags, 1)
+	}
+	timing := outcome.Timing
+	if timing.Sent < 0 {
+		return
+	}
+	add(instruments.queued, tags, metrics.D(timing.Sent))
+	if timing.Accepted < 0 {
+		return
+	}
+	accepted := max(timing.Accepted, timing.Sent)
+	add(instruments.accepted, tags, metrics.D(accepted-timing.Sent))
+	if timing.Head >= 0 {
+		add(instruments.answered, tags, metrics.D(max(timing.Head-accepted, 0)))
+	}
+}
+
+// wrpcTags gives the tags of the family wrpc, where error_code is a name of the library's
+// list, and not a number of k6's.
+func (call *call) wrpcTags(outcome *Outcome, tags *metrics.TagSet, code string) *metrics.TagSet {
+	const name = "error_code"
+	switch {
+	case !call.state.Options.SystemTags.Has(metrics.TagErrorCode):
+		return tags
+	case code != "":
+		return tags.With(name, code)
+	case outcome.Status >= 400:
+		return tags.Without(name)
+	}
+	return tags
 }
 
 // tagsOf gives the tags that k6/http would, and whether the answer isn't as expected.

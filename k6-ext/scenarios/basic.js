@@ -16,7 +16,7 @@ export const options = {
     iterations: ["count==20"],
     // setup() and teardown() make calls too.
     wrpc_blaster_operation: ["count==182"],
-    wrpc_blaster_transport_error: ["count==0"],
+    wrpc_blaster_error: ["count==0"],
     wrpc_blaster_duration: ["min>0"],
     wrpc_blaster_queued: ["min>=0"],
     wrpc_blaster_accepted: ["min>=0"],

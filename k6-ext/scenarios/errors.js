@@ -23,9 +23,9 @@ export const options = {
   thresholds: {
     checks: ["rate==1"],
     wrpc_blaster_operation: ["count==20"],
-    wrpc_blaster_transport_error: ["count==10"],
+    wrpc_blaster_error: ["count==10"],
     ...Object.fromEntries(
-      Object.keys(expected).map((code) => [`wrpc_blaster_transport_error{error_code:${code}}`, ["count==2"]]),
+      Object.keys(expected).map((code) => [`wrpc_blaster_error{error_code:${code}}`, ["count==2"]]),
     ),
   },
 };
