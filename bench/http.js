@@ -1,12 +1,13 @@
 // One request an iteration: by k6/http to URL, or over wRPC to a component. bench/http
-// sets VUs and duration.
+// sets VUs and duration. METRICS is the option `metrics`, several separated by commas.
 import wrpc from "k6/x/wrpc";
 import k6Http from "k6/http";
 
 const link = __ENV.TCP_ADDR
   ? { tcp: { addr: __ENV.TCP_ADDR } }
   : { nats: { url: __ENV.NATS_URL, prefix: __ENV.PREFIX } };
-const http = __ENV.URL ? k6Http : wrpc.http(link);
+const metrics = (__ENV.METRICS || "http,wrpc").split(",");
+const http = __ENV.URL ? k6Http : wrpc.http({ ...link, metrics });
 const url = __ENV.URL || "http://localhost/";
 const body = "x".repeat(64 << 10);
 

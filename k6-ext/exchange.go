@@ -115,12 +115,16 @@ var readings = [...]C.uint32_t{
 
 // refused is the end of a request that was never one.
 func refused(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) *http.Outcome {
-	text := submitError(status).Error()
-	if status == C.ENCARNO_STATUS_BAD_OPTIONS {
-		text = takeText(reason)
+	failure := &http.Error{Code: http.InvalidRequest, Text: submitError(status).Error()}
+	switch status {
+	case C.ENCARNO_STATUS_BAD_OPTIONS:
+		failure.Text = takeText(reason)
+	case C.ENCARNO_STATUS_TOO_MANY_CALLS:
+	default:
+		failure.Code = internal
 	}
 	return &http.Outcome{
-		Err:    &http.Error{Code: "internal", Text: text},
+		Err:    failure,
 		Timing: http.Timing{Sent: never, Accepted: never, Head: never},
 		End:    time.Now(),
 	}

@@ -34,6 +34,7 @@ func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 		Exchanger:   &link{client: client},
 		Instruments: module.instruments.http,
 		Families:    families,
+		Warned:      &module.root.warned,
 		AddTags:     func(set *metrics.TagSet) *metrics.TagSet { return withTags(set, options.tags) },
 	})
 	if err != nil {

@@ -177,6 +177,7 @@ export interface Packet {
  * - `guest_limit`: the component reached a limit of the receiver: memory, CPU or time
  * - `handler_error`: an HTTP handler gave an error code instead of a response
  * - `invalid_response`: a response that breaks the rules of HTTP
+ * - `invalid_request`: the script wrote what can't be sent over HTTP
  * - `internal`: a fault of this software
  */
 export type ErrorCode =
@@ -196,6 +197,7 @@ export type ErrorCode =
   | "guest_limit"
   | "handler_error"
   | "invalid_response"
+  | "invalid_request"
   | "internal";
 
 /** What became of a call. */

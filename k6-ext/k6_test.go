@@ -215,7 +215,8 @@ func TestTheDashboardShowsTheMetrics(t *testing.T) {
 	t.Setenv("K6_WEB_DASHBOARD_PERIOD", "1s")
 	startK6(t, server, `
 		export const options = { vus: 1, duration: "300s" };
-		export default function () { blaster.blast({ wait_ms: 1 }); }`)
+		const http = wrpc.http({ nats: { url: __ENV.NATS_URL, prefix: "nobody" } });
+		export default function () { blaster.blast({ wait_ms: 1 }); http.get("http://there/"); }`)
 	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
 	defer cancel()
 	var events *http.Response
@@ -233,6 +234,7 @@ func TestTheDashboardShowsTheMetrics(t *testing.T) {
 	missing := map[string]bool{
 		"wrpc_blaster_operation": true, "wrpc_blaster_duration": true, "wrpc_blaster_queued": true,
 		"wrpc_blaster_accepted": true, "wrpc_blaster_result": true,
+		"http_reqs": true, "http_req_failed": true, "http_req_duration": true, "wrpc_http_request": true,
 	}
 	for len(missing) > 0 && lines.Scan() {
 		for name := range missing {

@@ -12,8 +12,11 @@ import (
 	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
-// cancelled is the library's code of a call that was given up.
-const cancelled = "cancelled"
+// Codes of the library's list: of a call that was given up, and of our own faults.
+const (
+	cancelled = "cancelled"
+	internal  = "internal"
+)
 
 // instruments are the metrics of the module.
 type instruments struct {

@@ -9,10 +9,15 @@ import (
 )
 
 // RootModule is the module as k6 knows it: one for all VUs.
-type RootModule struct{ endIsAwaited sync.Once }
+type RootModule struct {
+	endIsAwaited sync.Once
+	warned       sync.Map // warnings that were given
+}
 
-// ModuleInstance is the module of one VU. Nothing in it is shared between VUs.
+// ModuleInstance is the module of one VU. But for the root, nothing in it is shared
+// between VUs.
 type ModuleInstance struct {
+	root        *RootModule
 	vu          modules.VU
 	instruments instruments
 	exports     modules.Exports
@@ -25,7 +30,7 @@ func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 	if err != nil {
 		common.Throw(vu.Runtime(), err)
 	}
-	module := &ModuleInstance{vu: vu, instruments: instruments}
+	module := &ModuleInstance{root: root, vu: vu, instruments: instruments}
 	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster, "http": module.http}}
 	return module
 }

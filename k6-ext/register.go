@@ -6,7 +6,7 @@
 //   - blaster.go: wrpc.blaster(), blast() and blastAsync()
 //   - packet.go: the packet, from JavaScript to numbers and bytes
 //   - bridge.go: the way to the Rust library and back
-//   - metrics.go: what a call leaves in k6's results
+//   - metrics.go: what a call leaves in k6's results, by the package iteration
 //   - transports.go: what the connections leave there
 //   - counts.go: what Rust counted for that; with bridge.go, all of the cgo
 package wrpc

@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/encarno/encarno/k6-ext/http"
 )
 
 // table is README's: what k6/http has, and the scripts that show it.
@@ -81,7 +83,7 @@ func (table *table) check(t *testing.T, script string, theirs, ours map[string]a
 	for _, name := range theirs["$functions"].([]any) {
 		require.Contains(t, table.rows["functions"], name, "README.md has no row for this function")
 	}
-	for _, name := range ours["$params"].([]any) {
+	for _, name := range http.ParamNames {
 		require.Contains(t, table.rows["params"], name, "README.md has no row for this key of params")
 	}
 }

@@ -3,13 +3,11 @@ package http
 import (
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/grafana/sobek"
-	"go.k6.io/k6/v2/js/common"
 	"go.k6.io/k6/v2/lib"
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
@@ -21,15 +19,12 @@ type arguments struct {
 	url, body, parameters sobek.Value
 }
 
-// misuse is what k6/http would let pass. It throws a TypeError.
-type misuse struct{ error }
-
-// parse makes a call of the arguments. Its errors are either misuse or what k6/http
-// says itself.
+// parse makes a call of the arguments. Its errors are those that k6/http has for what it
+// can't read. What can be read and not be sent is the call's refusal.
 func (client *Client) parse(state *lib.State, given arguments) (*call, error) {
-	address, err := readURL(given.url)
+	address, err := httpext.ToURL(exported(given.url))
 	if err != nil {
-		return nil, misuse{err}
+		return nil, err
 	}
 	parsed := &call{
 		client: client,
@@ -57,34 +52,13 @@ func (client *Client) parse(state *lib.State, given arguments) (*call, error) {
 		return nil, err
 	}
 	parsed.keepSecret()
+	if parsed.refusal == nil {
+		parsed.refusal = parsed.check()
+	}
 	if parsed.jar != nil {
 		parsed.first.setCookies(parsed.jar, parsed.cookies)
 	}
 	return parsed, nil
-}
-
-// readURL checks a URL.
-func readURL(value sobek.Value) (httpext.URL, error) {
-	if common.IsNullish(value) {
-		return httpext.URL{}, misuse{fmt.Errorf("the URL is missing")}
-	}
-	address, err := httpext.ToURL(value.Export())
-	if err != nil {
-		return address, fmt.Errorf("the URL can't be read: %w", err)
-	}
-	return address, checkURL(address.GetURL(), address.URL)
-}
-
-func checkURL(parsed *url.URL, written string) error {
-	switch {
-	case parsed == nil:
-		return fmt.Errorf("the URL %q can't be read", written)
-	case parsed.Host == "":
-		return fmt.Errorf("the URL %q has no host", written)
-	case parsed.Scheme != "http" && parsed.Scheme != "https":
-		return fmt.Errorf("the URL %q begins neither with http:// nor with https://", written)
-	}
-	return nil
 }
 
 // keepSecret takes name and password out of the URL, where they aren't to be sent as
@@ -114,7 +88,7 @@ func batchEntry(key string, entry sobek.Value) (arguments, error) {
 			return given, fmt.Errorf("invalid method type '%#v'", exported(object.Get("0")))
 		}
 		given.method = method
-		return given, checkMethod(method)
+		return given, nil
 	}
 	if _, ok := object.Export().(httpext.URL); ok {
 		return arguments{http.MethodGet, entry, nil, nil}, nil
@@ -133,14 +107,7 @@ func batchEntry(key string, entry sobek.Value) (arguments, error) {
 			given.body = nil
 		}
 	}
-	return given, checkMethod(given.method)
-}
-
-func checkMethod(method string) error {
-	if !isToken(method) {
-		return misuse{fmt.Errorf("the method %q must be a token such as GET", method)}
-	}
-	return nil
+	return given, nil
 }
 
 func stringOf(value sobek.Value) (string, bool) {

@@ -10,10 +10,9 @@ import (
 // asyncRequest is asyncRequest(method, url, body, params). Nothing waits for it but the
 // event loop: each end of a request goes on from there.
 func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
-	const name = "asyncRequest"
-	state := client.stateFor(name)
+	state := client.stateFor()
 	runtime := client.vu.Runtime()
-	parsed, err := client.parse(state, client.ofRequest(name, jsCall))
+	parsed, err := client.parse(state, ofRequest(jsCall))
 	promise, resolve, reject := runtime.NewPromise()
 	settle := func(response *Response, err error) error {
 		if err != nil {
@@ -23,9 +22,6 @@ func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 	}
 	if err != nil {
 		response, err := client.unparsed(state, err)
-		if _, ok := err.(misuse); ok {
-			client.throw(name, err)
-		}
 		// The promise is new: settling it can't fail.
 		_ = settle(response, err)
 		return runtime.ToValue(promise)
@@ -46,21 +42,18 @@ func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 func (client *Client) follow(
 	ctx context.Context, call *call, request *Request, settle func(*Response, error) error,
 ) error {
-	if ctx.Err() != nil {
+	if request != nil && ctx.Err() != nil {
 		// k6 goes on with what is queued also after the script threw.
 		call.giveUp()
+		request = nil
+	}
+	if request == nil {
 		client.promises.End()
 		return settle(call.result())
 	}
 	enqueue := client.vu.RegisterCallback()
 	client.exchanger.Start(request, func(outcome *Outcome) {
-		enqueue(func() error {
-			if next := call.step(outcome); next != nil {
-				return client.follow(ctx, call, next, settle)
-			}
-			client.promises.End()
-			return settle(call.result())
-		})
+		enqueue(func() error { return client.follow(ctx, call, call.step(outcome), settle) })
 	})
 	if ctx.Err() != nil {
 		// They may have been given up before the request was sent.

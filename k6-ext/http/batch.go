@@ -6,10 +6,12 @@ import (
 	"fmt"
 
 	"github.com/grafana/sobek"
+	"go.k6.io/k6/v2/js/common"
 	"go.k6.io/k6/v2/lib"
 )
 
-// batchEnd is the end of one request of a batch.
+// batchEnd is the end of one request of a batch; without an outcome, of one that was
+// never sent.
 type batchEnd struct {
 	at      int
 	outcome *Outcome
@@ -18,17 +20,16 @@ type batchEnd struct {
 // batch is batch(requests): an array or an object of requests, which are made at once,
 // as far as the test's batch and batchPerHost allow.
 func (client *Client) batch(jsCall sobek.FunctionCall) sobek.Value {
-	const name = "batch"
-	state := client.stateFor(name)
+	state := client.stateFor()
 	runtime := client.vu.Runtime()
 	if len(jsCall.Arguments) == 0 {
-		client.throw(name, errors.New("no argument was provided to http.batch()"))
+		common.Throw(runtime, errors.New("no argument was provided to http.batch()"))
 	} else if len(jsCall.Arguments) > 1 {
-		client.throw(name, errors.New("http.batch() accepts only an array or an object of requests"))
+		common.Throw(runtime, errors.New("http.batch() accepts only an array or an object of requests"))
 	}
 	requests, ok := jsCall.Argument(0).(*sobek.Object)
 	if !ok || requests.ClassName() != "Array" && requests.ClassName() != "Object" {
-		client.throw(name, fmt.Errorf("invalid http.batch() argument type %T", jsCall.Argument(0).Export()))
+		common.Throw(runtime, fmt.Errorf("invalid http.batch() argument type %T", jsCall.Argument(0).Export()))
 	}
 	keys := requests.Keys()
 	calls := make([]*call, 0, len(keys))
@@ -37,9 +38,6 @@ func (client *Client) batch(jsCall sobek.FunctionCall) sobek.Value {
 	for at, key := range keys {
 		call, err := client.entry(state, key, requests.Get(key))
 		if err != nil {
-			if failed, ok := errors.AsType[misuse](err); ok {
-				client.throw(name, misuse{fmt.Errorf("entry %s: %w", key, failed)})
-			}
 			responses[at] = client.failed(err)
 			failure = err
 			break
@@ -50,10 +48,10 @@ func (client *Client) batch(jsCall sobek.FunctionCall) sobek.Value {
 	case failure == nil:
 		failure = client.together(client.vu.Context(), state, calls, responses)
 		if failure != nil {
-			client.throw(name, failure)
+			common.Throw(runtime, failure)
 		}
 	case state.Options.Throw.Bool:
-		client.throw(name, failure)
+		common.Throw(runtime, failure)
 	default:
 		state.Logger.WithField("error", failure).Warn("A batch request failed")
 	}
@@ -85,6 +83,10 @@ func (client *Client) together(ctx context.Context, state *lib.State, calls []*c
 	ends := make(chan batchEnd, len(calls))
 	limits := newLimits(int(state.Options.Batch.Int64), int(state.Options.BatchPerHost.Int64))
 	start := func(at int, request *Request) {
+		if request == nil {
+			ends <- batchEnd{at, nil}
+			return
+		}
 		client.exchanger.Start(request, func(outcome *Outcome) { ends <- batchEnd{at, outcome} })
 	}
 	waiting := make([]int, len(calls))
@@ -117,9 +119,11 @@ func (client *Client) together(ctx context.Context, state *lib.State, calls []*c
 		select {
 		case end := <-ends:
 			call := calls[end.at]
-			if next := call.step(end.outcome); next != nil {
-				start(end.at, next)
-				continue
+			if end.outcome != nil {
+				if next := call.step(end.outcome); next != nil {
+					start(end.at, next)
+					continue
+				}
 			}
 			limits.give(call.host())
 			left--

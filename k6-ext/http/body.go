@@ -88,7 +88,7 @@ func (call *call) writeMultipart(fields []formField) error {
 			continue
 		}
 		if !isFieldValue(file.ContentType) {
-			return misuse{fmt.Errorf("the content type of the file %q has a line break or a zero byte", field.name)}
+			return fmt.Errorf("the content type of the file %q has a line break or a zero byte", field.name)
 		}
 		content, err := common.ToBytes(file.Data)
 		if err != nil {

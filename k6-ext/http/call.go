@@ -19,7 +19,8 @@ const protocol = "wRPC/0.0.1"
 
 // call is one request of a script, and the requests that follow from it: redirects,
 // and the answer to a digest's challenge. It is driven from outside: begin gives the
-// first request, step the next, until there is none; then result has the response.
+// first request, step the next, until there is none, which is nil; then result has the
+// response.
 type call struct {
 	client *Client
 	state  *lib.State
@@ -27,6 +28,7 @@ type call struct {
 
 	named   httpext.URL
 	first   hop
+	refusal *Error // why it can't be sent
 	body    string
 	hasBody bool
 
@@ -79,6 +81,11 @@ func (call *call) begin() *Request {
 		call.tags.SetSystemTagOrMeta(metrics.TagName, call.named.Name)
 	}
 	call.now = call.first
+	if call.refusal != nil {
+		unsent := &Outcome{Timing: Timing{-1, -1, -1, 0}, End: time.Now()}
+		call.fail(unsent, k6Error(call.refusal), call.refusal.Code)
+		return nil
+	}
 	call.deadline = time.Now().Add(call.timeout)
 	return call.request(call.timeout)
 }
@@ -87,15 +94,17 @@ func (call *call) begin() *Request {
 func (call *call) request(timeout time.Duration) *Request {
 	hop := &call.now
 	request := &Request{
-		Method:    hop.method,
-		Scheme:    hop.url.Scheme,
-		Authority: hop.url.Host,
-		Target:    hop.url.RequestURI(),
-		Header:    make([]Field, 0, len(hop.header)+2),
-		Timeout:   timeout,
+		Method:  hop.method,
+		Scheme:  hop.url.Scheme,
+		Target:  target(hop.url),
+		Header:  make([]Field, 0, len(hop.header)+2),
+		Timeout: timeout,
 	}
+	// It was checked.
 	if hop.host != "" {
-		request.Authority = hop.host
+		request.Authority, _ = authority(hop.host)
+	} else {
+		request.Authority, _ = authority(hop.url.Host)
 	}
 	switch {
 	case call.ignore:
@@ -203,8 +212,11 @@ func (call *call) giveUp() {
 
 func (call *call) endWith(err error, code string) {
 	call.response.ErrorCode, call.response.Error = codeOf(err)
-	method := call.first.method
-	call.err = &url.Error{Op: method[:1] + strings.ToLower(method[1:]), URL: call.now.clean(), Err: err}
+	operation := strings.ToLower(call.first.method)
+	if operation != "" {
+		operation = call.first.method[:1] + operation[1:]
+	}
+	call.err = &url.Error{Op: operation, URL: call.now.clean(), Err: err}
 	if !call.throw && code != cancelled {
 		call.state.Logger.WithField("error", call.err).Warn("Request Failed")
 	}

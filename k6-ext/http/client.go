@@ -3,6 +3,9 @@ package http
 import (
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/grafana/sobek"
 	"go.k6.io/k6/v2/js/common"
@@ -23,6 +26,7 @@ type Client struct {
 	exchanger   Exchanger
 	instruments *Instruments
 	families    Families
+	warned      *sync.Map
 	addTags     func(*metrics.TagSet) *metrics.TagSet
 
 	// What a response is judged by where its request doesn't say; nil: not at all.
@@ -40,6 +44,8 @@ type Config struct {
 	Exchanger   Exchanger
 	Instruments *Instruments
 	Families    Families
+	// Warned has the warnings that were given. VUs share it.
+	Warned *sync.Map
 	// AddTags adds those of the client to a VU's.
 	AddTags func(*metrics.TagSet) *metrics.TagSet
 }
@@ -51,31 +57,49 @@ func New(vu modules.VU, config Config) (*sobek.Object, error) {
 		exchanger:   config.Exchanger,
 		instruments: config.Instruments,
 		families:    config.Families,
+		warned:      config.Warned,
 		addTags:     config.AddTags,
 		expected:    defaultExpected,
 		promises:    iteration.Promises{GiveUp: config.Exchanger.Cancel},
 	}
-	// What makes no requests is k6's: url, file, cookieJar, CookieJar and the constants.
-	object, ok := k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)
+	exported, ok := k6http.New().NewModuleInstance(vu).Exports().Default.(*sobek.Object)
 	if !ok {
 		return nil, errors.New("k6/http exports something else than expected")
 	}
-	functions := map[string]func(sobek.FunctionCall) sobek.Value{
+	return client.inPlaceOf(exported)
+}
+
+// inPlaceOf gives what a script sees in place of what k6/http exports: our functions, and
+// of k6's what makes no requests. Those are lists of names, so that what a later k6 adds
+// doesn't go past us to the network.
+func (client *Client) inPlaceOf(exported *sobek.Object) (*sobek.Object, error) {
+	ours := map[string]func(sobek.FunctionCall) sobek.Value{
 		"get":                 client.bodiless("get", http.MethodGet),
 		"head":                client.bodiless("head", http.MethodHead),
-		"post":                client.bodied("post", http.MethodPost),
-		"put":                 client.bodied("put", http.MethodPut),
-		"patch":               client.bodied("patch", http.MethodPatch),
-		"del":                 client.bodied("del", http.MethodDelete),
-		"options":             client.bodied("options", http.MethodOptions),
+		"post":                client.bodied(http.MethodPost),
+		"put":                 client.bodied(http.MethodPut),
+		"patch":               client.bodied(http.MethodPatch),
+		"del":                 client.bodied(http.MethodDelete),
+		"options":             client.bodied(http.MethodOptions),
 		"request":             client.request,
 		"asyncRequest":        client.asyncRequest,
 		"batch":               client.batch,
 		"expectedStatuses":    client.expectedStatuses,
 		"setResponseCallback": client.setResponseCallback,
 	}
-	for name, function := range functions {
-		if err := object.Set(name, function); err != nil {
+	theirs := []string{"url", "file", "cookieJar", "CookieJar"}
+	object := client.vu.Runtime().NewObject()
+	for _, name := range exported.Keys() {
+		var err error
+		switch function, isOurs := ours[name]; {
+		case isOurs:
+			err = object.Set(name, function)
+		case slices.Contains(theirs, name):
+			err = object.Set(name, exported.Get(name))
+		case strings.HasPrefix(name, "TLS_"), strings.HasPrefix(name, "OCSP_"):
+			err = object.DefineDataProperty(name, exported.Get(name), sobek.FLAG_FALSE, sobek.FLAG_FALSE, sobek.FLAG_TRUE)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
@@ -89,42 +113,43 @@ func (client *Client) bodiless(name, method string) func(sobek.FunctionCall) sob
 			state.Logger.Warnf("http.%s only accepts a url and a params argument (2 arguments), but %d were given",
 				name, len(call.Arguments))
 		}
-		return client.perform(name, arguments{method, call.Argument(0), nil, call.Argument(1)})
+		return client.perform(arguments{method, call.Argument(0), nil, call.Argument(1)})
 	}
 }
 
 // bodied is the rest: (url, body, params).
-func (client *Client) bodied(name, method string) func(sobek.FunctionCall) sobek.Value {
+func (client *Client) bodied(method string) func(sobek.FunctionCall) sobek.Value {
 	return func(call sobek.FunctionCall) sobek.Value {
-		return client.perform(name, arguments{method, call.Argument(0), call.Argument(1), call.Argument(2)})
+		return client.perform(arguments{method, call.Argument(0), call.Argument(1), call.Argument(2)})
 	}
 }
 
 // request is request(method, url, body, params).
 func (client *Client) request(call sobek.FunctionCall) sobek.Value {
-	return client.perform("request", client.ofRequest("request", call))
+	return client.perform(ofRequest(call))
 }
 
-// ofRequest reads the arguments of request and asyncRequest.
-func (client *Client) ofRequest(name string, call sobek.FunctionCall) arguments {
-	method := call.Argument(0)
-	if common.IsNullish(method) || !isToken(method.String()) {
-		client.throw(name, misuse{errors.New("the method must be a token such as GET")})
+// ofRequest reads the arguments of request and asyncRequest. A method that is missing is
+// an empty one.
+func ofRequest(call sobek.FunctionCall) arguments {
+	given := arguments{"", call.Argument(1), call.Argument(2), call.Argument(3)}
+	if method := call.Argument(0); !common.IsNullish(method) {
+		given.method = method.String()
 	}
-	return arguments{method.String(), call.Argument(1), call.Argument(2), call.Argument(3)}
+	return given
 }
 
 // perform makes a request and waits for its response.
-func (client *Client) perform(name string, given arguments) sobek.Value {
-	response, err := client.do(name, given)
+func (client *Client) perform(given arguments) sobek.Value {
+	response, err := client.do(given)
 	if err != nil {
-		client.throw(name, err)
+		common.Throw(client.vu.Runtime(), err)
 	}
 	return client.vu.Runtime().ToValue(response)
 }
 
-func (client *Client) do(name string, given arguments) (*Response, error) {
-	state := client.stateFor(name)
+func (client *Client) do(given arguments) (*Response, error) {
+	state := client.stateFor()
 	call, err := client.parse(state, given)
 	if err != nil {
 		return client.unparsed(state, err)
@@ -142,30 +167,21 @@ func (client *Client) do(name string, given arguments) (*Response, error) {
 }
 
 // stateFor is the VU's state, without which there are no requests.
-func (client *Client) stateFor(name string) *lib.State {
+func (client *Client) stateFor() *lib.State {
 	state := client.vu.State()
 	if state == nil {
-		client.throw(name, errNotInInit)
+		common.Throw(client.vu.Runtime(), errNotInInit)
 	}
 	return state
 }
 
-// unparsed is what becomes of arguments that k6/http doesn't throw for.
+// unparsed is what becomes of arguments that can't be read.
 func (client *Client) unparsed(state *lib.State, err error) (*Response, error) {
-	if _, ok := errors.AsType[misuse](err); ok || state.Options.Throw.Bool {
+	if state.Options.Throw.Bool {
 		return nil, err
 	}
 	state.Logger.WithField("error", err).Warn("Request Failed")
 	return client.failed(err), nil
-}
-
-// throw ends the script's call.
-func (client *Client) throw(name string, err error) {
-	runtime := client.vu.Runtime()
-	if misuse, ok := errors.AsType[misuse](err); ok {
-		panic(runtime.NewTypeError("%s(): %v", name, misuse))
-	}
-	common.Throw(runtime, err)
 }
 
 // tags are those of the VU with those of the client.

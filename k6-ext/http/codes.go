@@ -9,6 +9,10 @@ import (
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
+// InvalidRequest is the code of what a script wrote and can't be sent. No other stands for
+// that. The library doesn't have it: it is found out before.
+const InvalidRequest = "invalid_request"
+
 // Codes of the library's list that mean something here.
 const (
 	invalidResponse = "invalid_response" // the answer breaks the rules of HTTP
@@ -22,7 +26,7 @@ const (
 // that ended.
 func IsOfTransport(code string) bool {
 	switch code {
-	case "", cancelled, "guest_trap", "guest_limit", handlerError, invalidResponse:
+	case "", cancelled, "guest_trap", "guest_limit", handlerError, InvalidRequest, invalidResponse:
 		return false
 	}
 	return true

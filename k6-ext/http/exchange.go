@@ -1,5 +1,5 @@
-// Package http is k6/http over another way of carrying requests: its functions, params
-// and responses, with metrics of other names. What of k6's own code works apart from
+// Package http is k6/http over another way of carrying requests: its functions, params,
+// responses and metrics, and some metrics more. What of k6's own code works apart from
 // its connections is used: jars, URLs, files, JSON selectors, HTML.
 package http
 

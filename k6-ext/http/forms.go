@@ -46,7 +46,7 @@ func (response *Response) SubmitForm(options ...sobek.Value) (*Response, error) 
 		sent.body = runtime.ToValue(values)
 	}
 	sent.url = runtime.ToValue(target.String())
-	return response.client.do("submitForm", sent)
+	return response.client.do(sent)
 }
 
 // ClickLink follows the link of the page that a selector finds: { selector, params }.
@@ -65,7 +65,7 @@ func (response *Response) ClickLink(options ...sobek.Value) (*Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return response.client.do("clickLink", arguments{
+	return response.client.do(arguments{
 		http.MethodGet, runtime.ToValue(target.String()), nil, option(runtime, options, "params"),
 	})
 }

@@ -34,8 +34,8 @@ type params struct {
 	timeout      time.Duration
 }
 
-// known are the keys of params: k6/http's and, last, ours.
-var known = []string{
+// ParamNames are the keys of params: k6/http's and, last, ours.
+var ParamNames = []string{
 	"auth", "compression", "cookies", "headers", "jar", "redirects", "responseCallback",
 	"responseType", "tags", "throw", "timeout", "consume",
 }
@@ -46,12 +46,15 @@ func (call *call) readParams(runtime *sobek.Runtime, value sobek.Value) error {
 	}
 	given, ok := value.(*sobek.Object)
 	if !ok || given.ClassName() != "Object" {
-		return misuse{fmt.Errorf("params must be an object, not %s", value)}
+		call.warnOnce("params must be an object: what is something else has no effect")
+		return nil
 	}
 	for _, key := range given.Keys() {
 		value := given.Get(key)
-		if !slices.Contains(known, key) {
-			return misuse{fmt.Errorf("params.%s isn't known: there are %s", key, strings.Join(known, ", "))}
+		if !slices.Contains(ParamNames, key) {
+			call.warnOnce(fmt.Sprintf("params.%s isn't known and has no effect: there are %s",
+				key, strings.Join(ParamNames, ", ")))
+			continue
 		}
 		if err := call.readParam(runtime, key, value); err != nil {
 			return err
@@ -60,36 +63,29 @@ func (call *call) readParams(runtime *sobek.Runtime, value sobek.Value) error {
 	return nil
 }
 
-func (call *call) readParam(runtime *sobek.Runtime, key string, value sobek.Value) error {
+func (call *call) readParam(runtime *sobek.Runtime, key string, value sobek.Value) (err error) {
 	// These mean something when they are null.
 	switch key {
 	case "redirects":
 		call.redirects = null.IntFrom(value.ToInteger())
-		if call.redirects.Int64 < 0 {
-			return misuse{fmt.Errorf("params.redirects: %s is below 0", value)}
-		}
 		return nil
 	case "throw":
 		call.throw = value.ToBoolean()
 		return nil
 	case "responseCallback":
-		expected, err := toExpected(value)
-		call.expected = expected
+		call.expected, err = toExpected(value)
 		return err
 	}
 	if common.IsNullish(value) {
 		return nil
 	}
-	var err error
 	switch key {
 	case "consume":
 		call.ignore = !value.ToBoolean()
 	case "compression":
 		call.compressions, err = readCompressions(value.String())
-		return err
 	case "responseType":
 		call.responseType, err = httpext.ResponseTypeString(value.String())
-		return err
 	case "tags":
 		if err := common.ApplyCustomUserTags(runtime, &call.tags, value); err != nil {
 			return fmt.Errorf("invalid HTTP request metric tags: %w", err)
@@ -97,63 +93,57 @@ func (call *call) readParam(runtime *sobek.Runtime, key string, value sobek.Valu
 	case "cookies":
 		call.cookies = readCookies(runtime, value.ToObject(runtime))
 	case "headers":
-		err = call.readHeaders(value.ToObject(runtime))
+		call.readHeaders(value.ToObject(runtime))
 	case "timeout":
-		call.timeout, err = types.GetDurationValue(value.Export())
-		if err != nil || call.timeout <= 0 {
-			err = fmt.Errorf("%s: a number of ms or text such as \"10s\" is expected, above 0", value)
+		if call.timeout, err = types.GetDurationValue(value.Export()); err != nil {
+			return fmt.Errorf("invalid timeout value: %w", err)
 		}
 	case "jar":
-		jar, ok := value.Export().(*k6http.CookieJar)
-		if !ok {
-			err = errors.New("a jar from cookieJar() or new CookieJar() is expected")
-		} else {
+		if jar, ok := value.Export().(*k6http.CookieJar); ok {
 			call.jar = jar.Jar
+		} else {
+			call.warnOnce("params.jar has no effect: a jar from cookieJar() or new CookieJar() is expected")
 		}
 	case "auth":
-		err = call.readAuth(value)
+		return call.readAuth(value)
 	}
-	if err != nil {
-		return misuse{fmt.Errorf("params.%s: %w", key, err)}
-	}
-	return nil
+	return err
 }
 
-func (call *call) readHeaders(given *sobek.Object) error {
+func (call *call) readHeaders(given *sobek.Object) {
 	for _, name := range given.Keys() {
 		value := given.Get(name).String()
-		if !isToken(name) {
-			return fmt.Errorf("%q can't be a header's name", name)
-		}
-		if !isFieldValue(value) {
-			return fmt.Errorf("the value of %s has a line break or a zero byte", name)
-		}
 		if strings.EqualFold(name, "host") {
 			call.first.host = value
 		}
 		call.first.header.Set(name, value)
 	}
-	return nil
 }
 
 func (call *call) readAuth(value sobek.Value) error {
 	if given, ok := value.(*sobek.Object); ok {
 		name, password := given.Get("username"), given.Get("password")
 		if common.IsNullish(name) || common.IsNullish(password) || len(given.Keys()) != 2 {
-			return errors.New("{ username, password } is expected")
+			return errors.New("params.auth: { username, password } is expected")
 		}
 		call.first.user = url.UserPassword(name.String(), password.String())
 		return nil
 	}
-	call.auth = value.String()
-	switch call.auth {
+	switch call.auth = value.String(); call.auth {
 	case "basic", "digest":
-		return nil
 	case "ntlm":
-		return errors.New("ntlm authenticates a connection, and a request over wRPC has none of its own: " +
-			"take basic, digest, or { username, password }")
+		call.refusal = invalid("params.auth: ntlm authenticates a connection, and a request over wRPC has none of " +
+			"its own: take basic, digest, or { username, password }")
 	default:
-		return fmt.Errorf("%q isn't known: basic, digest, or { username, password }", call.auth)
+		call.warnOnce(`params.auth has no effect: "basic", "digest" or { username, password } is expected`)
+	}
+	return nil
+}
+
+// warnOnce warns of what a script gives to each request, the first time that it does.
+func (call *call) warnOnce(message string) {
+	if _, isKnown := call.client.warned.LoadOrStore(message, true); !isKnown {
+		call.state.Logger.Warn(message)
 	}
 }
 

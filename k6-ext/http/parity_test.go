@@ -3,6 +3,7 @@ package http
 import (
 	"runtime"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/grafana/sobek"
@@ -115,7 +116,7 @@ func TestFamiliesOfMetrics(t *testing.T) {
 			instruments, err := NewInstruments(registry)
 			require.NoError(t, err)
 			same := func(set *metrics.TagSet) *metrics.TagSet { return set }
-			object, err := New(vu, Config{failing{Outcome{Status: 500}}, instruments, families, same})
+			object, err := New(vu, Config{failing{Outcome{Status: 500}}, instruments, families, &sync.Map{}, same})
 			require.NoError(t, err)
 			return object
 		})
@@ -188,41 +189,6 @@ func TestFailures(t *testing.T) {
 			require.Regexp(t, `^1\d\d\d$`, emitted["http_req_failed"][0].Tags.Map()["error_code"])
 		})
 	}
-}
-
-func TestWhatAScriptMayNotSay(t *testing.T) {
-	script := over(t, failing{Outcome{Err: &Error{"internal", "it was sent"}}})
-	for code, said := range map[string]string{
-		`http.get("http://a/", { time: 1 })`:                           "get(): params.time isn't known: there are auth,",
-		`http.get("http://a/%zz")`:                                     `invalid URL escape "%zz"`,
-		`http.get("http:///a")`:                                        `get(): the URL "http:///a" has no host`,
-		`http.get("ftp://a/")`:                                         `get(): the URL "ftp://a/" begins neither`,
-		`http.get()`:                                                   "get(): the URL is missing",
-		`http.get("http://a/", "b")`:                                   "get(): params must be an object, not b",
-		`http.post("http://a/", "", { headers: { "a b": "c" } })`:      `post(): params.headers: "a b" can't be`,
-		`http.post("http://a/", "", { headers: { a: "b\nc" } })`:       "post(): params.headers: the value of a has a line break",
-		`http.get("http://a/", { timeout: -1 })`:                       "get(): params.timeout: -1:",
-		`http.get("http://a/", { timeout: "soon" })`:                   "get(): params.timeout: soon:",
-		`http.get("http://a/", { redirects: -1 })`:                     "get(): params.redirects: -1 is below 0",
-		`http.get("http://a/", { auth: "token" })`:                     `get(): params.auth: "token" isn't known`,
-		`http.get("http://a/", { auth: { username: "a" } })`:           "get(): params.auth: { username, password } is expected",
-		`http.request("G T", "http://a/")`:                             "request(): the method must be a token",
-		`http.batch([["GET", "http://a/", null, { wait: 1 }]])`:        "batch(): entry 0: params.wait isn't known",
-		`http.batch(["http://a/", { url: "http://", method: "GET" }])`: "batch(): entry 1: the URL",
-		`http.get("http://a/", { auth: "ntlm" })`:                      "get(): params.auth: ntlm authenticates a connection",
-		`http.get("http://a/", { jar: {} })`:                           "get(): params.jar: a jar from",
-		`http.asyncRequest("GET", "nowhere")`:                          "asyncRequest(): the URL",
-		`http.post("http://a/", 5, { throw: true })`:                   "unknown request body type",
-	} {
-		seen, err := script.run(`try { `+code+`; } catch (error) { return String(error); }`, "")
-		require.NoError(t, err, code)
-		if strings.Contains(said, "unknown request") {
-			require.NotContains(t, seen, "it was sent", code)
-			continue
-		}
-		require.Contains(t, seen, strings.ReplaceAll(said, `"`, `\"`), code)
-	}
-	require.Empty(t, script.emitted(), "nothing was sent")
 }
 
 // A component may answer a HEAD as it would a GET, and put blanks around a value.

@@ -147,7 +147,7 @@ func over(t *testing.T, exchanger Exchanger) *script {
 		instruments, err := NewInstruments(registry)
 		require.NoError(t, err)
 		addTags := func(set *metrics.TagSet) *metrics.TagSet { return set.With("client", "one") }
-		object, err := New(vu, Config{exchanger, instruments, Families{true, true}, addTags})
+		object, err := New(vu, Config{exchanger, instruments, Families{true, true}, &sync.Map{}, addTags})
 		require.NoError(t, err)
 		return object
 	})

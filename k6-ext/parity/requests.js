@@ -36,5 +36,6 @@ export default suite({
   "TLS is the caller's": (http) => http.get("https://secure.parity.test/json"),
   "a path without a slash": (http, url) => http.get(url),
   "a fragment": (http, url) => http.get(`${url}/json?a#fragment`),
+  "a path with characters that need escapes": (http, url) => http.get(`${url}/json/a b"<>^|{}\`\\`),
   "a path with escapes": (http, url) => http.get(`${url}/json/%2F%C3%A4/ä?q=ä+ö`),
 });

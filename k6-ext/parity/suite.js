@@ -48,19 +48,9 @@ function plain(value) {
   return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, plain(one)]));
 }
 
-// The message that refuses an unknown key names the known ones.
-function knownParams() {
-  try {
-    http.get("http://parity.test/", { unknown: 1 });
-  } catch (error) {
-    return /there are (.*)$/.exec(error.message)[1].split(", ");
-  }
-}
-
 export function suite(cases) {
   return async function () {
     const seen = { $functions: Object.keys(http).filter((name) => typeof http[name] === "function") };
-    if (link) seen.$params = knownParams();
     let number = 0;
     for (const [name, one] of Object.entries(cases)) {
       // A host for each, so that no case has another's cookies.
