@@ -7,10 +7,6 @@ package wrpc
 #include "encarno.h"
 
 // None of them keeps a pointer or calls back into Go.
-#cgo noescape encarno_blast_submit
-#cgo nocallback encarno_blast_submit
-#cgo noescape encarno_blast_wait
-#cgo nocallback encarno_blast_wait
 #cgo noescape encarno_completions_take
 #cgo nocallback encarno_completions_take
 #cgo noescape encarno_bytes_free
@@ -19,11 +15,10 @@ package wrpc
 import "C"
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 )
@@ -35,8 +30,6 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoOwnedBytes{})-16]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBridge{})-16]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBridge{}.event_fd)-8]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-96]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error)-48]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-64]
@@ -68,6 +61,9 @@ type bridge struct {
 	event      *os.File
 	errorNames []string
 
+	// Why nobody reads the queue any more, once that is so. Then no call can succeed.
+	failure atomic.Pointer[error]
+
 	// A call's tag is its position here, the call stays for the life of its
 	// client, and is used again.
 	mutex sync.RWMutex
@@ -78,6 +74,9 @@ type bridge struct {
 type call struct {
 	tag        uint64
 	completion completion
+	// From the submission until the completion. Whoever takes it back tells of the end:
+	// so that is told once, and what comes for a call that has ended is dropped.
+	isDue atomic.Bool
 	// Where a goroutine waits for it.
 	done chan struct{}
 	// What is done with it instead, on the goroutine that reads the queue.
@@ -129,21 +128,35 @@ func openBridge() (*bridge, error) {
 	return opening, nil
 }
 
-// read hands completions to those who wait for them, until the bridge is closed.
+// read hands completions to those who wait for them. When it can't go on, all that are in
+// flight fail, and all that come.
 func (bridge *bridge) read() {
+	failure := bridge.readUntilFailure()
+	bridge.failure.Store(&failure)
+	bridge.mutex.RLock()
+	calls := bridge.calls
+	bridge.mutex.RUnlock()
+	for _, call := range calls {
+		call.end(completion{
+			errorCode: internal, errorText: failure.Error(), sent: never, accepted: never, arrived: time.Now(),
+		})
+	}
+}
+
+func (bridge *bridge) readUntilFailure() error {
 	// In C's memory, since cgo would look through Go's for pointers at each call.
 	batch := unsafe.Slice((*C.EncarnoCompletion)(C.calloc(batchMax, C.sizeof_EncarnoCompletion)), batchMax)
 	defer C.free(unsafe.Pointer(&batch[0]))
 	var counter [8]byte
 	for {
 		if _, err := bridge.event.Read(counter[:]); err != nil {
-			return
+			return fmt.Errorf("the ends of calls can't be read any more: %w", err)
 		}
 		for {
 			var taken C.size_t
 			status := C.encarno_completions_take(bridge.handle, &batch[0], batchMax, &taken)
 			if status != C.ENCARNO_STATUS_OK {
-				return
+				return statusError("the ends of calls can't be read any more", status, "")
 			}
 			bridge.deliver(batch[:taken])
 			if taken < batchMax {
@@ -160,13 +173,20 @@ func (bridge *bridge) deliver(batch []C.EncarnoCompletion) {
 	calls := bridge.calls
 	bridge.mutex.RUnlock()
 	for index := range batch {
-		call := calls[batch[index].tag]
-		call.completion = bridge.convert(&batch[index], arrived)
-		if call.notify != nil {
-			call.notify(call)
-		} else {
-			call.done <- struct{}{}
-		}
+		calls[batch[index].tag].end(bridge.convert(&batch[index], arrived))
+	}
+}
+
+// end tells of the end of a call, unless that was done.
+func (call *call) end(how completion) {
+	if !call.isDue.CompareAndSwap(true, false) {
+		return
+	}
+	call.completion = how
+	if call.notify != nil {
+		call.notify(call)
+	} else {
+		call.done <- struct{}{}
 	}
 }
 
@@ -195,114 +215,6 @@ func (bridge *bridge) newCall() *call {
 	added := &call{tag: uint64(len(bridge.calls)), done: make(chan struct{}, 1)}
 	bridge.calls = append(bridge.calls, added)
 	return added
-}
-
-// client has a connection of its own, which is made at its first call. But for
-// cancel, it belongs to the goroutine of one VU.
-type client struct {
-	bridge *bridge
-	handle C.uint64_t
-	idle   []*call
-}
-
-// openClient checks the options, given as JSON.
-func openClient(options []byte) (*client, error) {
-	bridge, err := theBridge()
-	if err != nil {
-		return nil, err
-	}
-	opening := &client{bridge: bridge}
-	var reason C.EncarnoOwnedBytes
-	status := C.encarno_client_open(bridge.handle, view(options), &opening.handle, &reason)
-	switch status {
-	case C.ENCARNO_STATUS_OK:
-		return opening, nil
-	case C.ENCARNO_STATUS_BAD_OPTIONS:
-		return nil, errors.New(takeText(&reason))
-	default:
-		return nil, statusError("the client cannot be opened", status, takeText(&reason))
-	}
-}
-
-// blast makes a call and waits for its end, or for that of the context, which
-// ends the call.
-func (client *client) blast(ctx context.Context, id packetID, packet *packet) (completion, error) {
-	call := client.take()
-	defer client.give(call)
-	blast := newBlast(call.tag, id, packet)
-	var done C.EncarnoCompletion
-	switch status := C.encarno_blast_wait(client.handle, &blast, view(packet.payload), &done); status {
-	case C.ENCARNO_STATUS_OK:
-		return client.bridge.convert(&done, time.Now()), nil
-	case C.ENCARNO_STATUS_PENDING:
-	default:
-		return completion{}, submitError(status)
-	}
-	select {
-	case <-call.done:
-	case <-ctx.Done():
-		client.cancel()
-		<-call.done // at once
-	}
-	return call.completion, nil
-}
-
-// submit makes a call of which notify is told, on another goroutine and exactly
-// once, unless submit itself fails. The call is given back by give.
-func (client *client) submit(id packetID, packet *packet, notify func(*call)) error {
-	call := client.take()
-	call.notify = notify
-	blast := newBlast(call.tag, id, packet)
-	status := C.encarno_blast_submit(client.handle, &blast, view(packet.payload))
-	if status != C.ENCARNO_STATUS_OK {
-		client.give(call)
-		return submitError(status)
-	}
-	return nil
-}
-
-// cancel ends the client's calls that are in flight: they complete at once. Any
-// goroutine may call it.
-func (client *client) cancel() {
-	C.encarno_client_cancel(client.handle)
-}
-
-func (client *client) take() *call {
-	last := len(client.idle) - 1
-	if last < 0 {
-		return client.bridge.newCall()
-	}
-	call := client.idle[last]
-	client.idle = client.idle[:last]
-	return call
-}
-
-func (client *client) give(call *call) {
-	call.notify = nil
-	client.idle = append(client.idle, call)
-}
-
-// packetID names a packet in the logs of a receiver.
-type packetID struct{ vu, iteration, number uint64 }
-
-func newBlast(tag uint64, id packetID, packet *packet) C.EncarnoBlast {
-	return C.EncarnoBlast{
-		tag:         C.uint64_t(tag),
-		vu:          C.uint64_t(id.vu),
-		iteration:   C.uint64_t(id.iteration),
-		number:      C.uint64_t(id.number),
-		mem_burn_mb: C.uint64_t(packet.memoryBurnMB),
-		cpu_burn_ms: C.uint64_t(packet.cpuBurnMS),
-		wait_ms:     C.uint64_t(packet.waitMS),
-		timeout_ns:  C.uint64_t(packet.timeout),
-	}
-}
-
-func submitError(status C.EncarnoStatus) error {
-	if status == C.ENCARNO_STATUS_TOO_MANY_CALLS {
-		return errors.New("too many calls are in flight: 1048576 is the limit")
-	}
-	return statusError("the call cannot be submitted", status, "")
 }
 
 func statusError(what string, status C.EncarnoStatus, reason string) error {

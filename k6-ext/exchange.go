@@ -15,7 +15,6 @@ import "C"
 import (
 	"context"
 	"encoding/binary"
-	"sync"
 	"time"
 	"unsafe"
 
@@ -32,16 +31,17 @@ var (
 // link carries the requests of one client.
 type link struct {
 	client *client
-	mutex  sync.Mutex // of the client's idle calls: ends are told on another goroutine
-	head   []byte     // of the last request, to be written over by the next
+	head   []byte // of the last request, to be written over by the next
 }
 
 var _ http.Exchanger = &link{}
 
 // Wait makes a request and waits for its end, or for that of the context.
 func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome {
-	call := link.take()
-	defer link.give(call)
+	call, err := link.client.begin(nil)
+	if err != nil {
+		return unsent(internal, err.Error())
+	}
 	carried := newHTTPRequest(call.tag, request)
 	var done C.EncarnoCompletion
 	var reason C.EncarnoOwnedBytes
@@ -49,54 +49,41 @@ func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome
 	status := C.encarno_http_wait(link.client.handle, &carried, view(link.head), view(bytesOf(request.Body)), &done, &reason)
 	switch status {
 	case C.ENCARNO_STATUS_OK:
-		completion := link.client.bridge.convert(&done, time.Now())
-		return completion.outcome()
+		call.isDue.Store(false) // nothing comes by the queue
+		link.client.give(call)
+		how := link.client.bridge.convert(&done, time.Now())
+		return how.outcome()
 	case C.ENCARNO_STATUS_PENDING:
+		how := link.client.await(ctx, call)
+		return how.outcome()
 	default:
+		link.client.refused(call, status)
 		return refused(status, &reason)
 	}
-	select {
-	case <-call.done:
-	case <-ctx.Done():
-		link.client.cancel()
-		<-call.done // at once
-	}
-	return call.completion.outcome()
 }
 
 // Start makes a request, whose end is told on the goroutine that reads the queue.
 func (link *link) Start(request *http.Request, ended func(*http.Outcome)) {
-	submitted := link.take()
-	submitted.notify = func(call *call) {
+	submitted, err := link.client.begin(func(call *call) {
 		outcome := call.completion.outcome()
-		link.give(call)
+		link.client.give(call)
 		ended(outcome)
+	})
+	if err != nil {
+		ended(unsent(internal, err.Error()))
+		return
 	}
 	carried := newHTTPRequest(submitted.tag, request)
 	var reason C.EncarnoOwnedBytes
 	link.writeHead(request)
 	status := C.encarno_http_submit(link.client.handle, &carried, view(link.head), view(bytesOf(request.Body)), &reason)
-	if status != C.ENCARNO_STATUS_OK {
-		link.give(submitted)
+	if status != C.ENCARNO_STATUS_OK && link.client.refused(submitted, status) {
 		ended(refused(status, &reason))
 	}
 }
 
 // Cancel gives up the requests that are in flight.
 func (link *link) Cancel() { link.client.cancel() }
-
-func (link *link) take() *call {
-	link.mutex.Lock()
-	defer link.mutex.Unlock()
-	return link.client.take()
-}
-
-func (link *link) give(call *call) {
-	link.mutex.Lock()
-	defer link.mutex.Unlock()
-	call.completion = completion{} // it may hold a large body
-	link.client.give(call)
-}
 
 func newHTTPRequest(tag uint64, request *http.Request) C.EncarnoHttpRequest {
 	return C.EncarnoHttpRequest{
@@ -113,18 +100,22 @@ var readings = [...]C.uint32_t{
 	http.Ignore:  C.ENCARNO_HTTP_IGNORE,
 }
 
-// refused is the end of a request that was never one.
+// refused is the end of a request that the library didn't take.
 func refused(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) *http.Outcome {
-	failure := &http.Error{Code: http.InvalidRequest, Text: submitError(status).Error()}
 	switch status {
 	case C.ENCARNO_STATUS_BAD_OPTIONS:
-		failure.Text = takeText(reason)
+		return unsent(http.InvalidRequest, takeText(reason))
 	case C.ENCARNO_STATUS_TOO_MANY_CALLS:
+		return unsent(http.InvalidRequest, submitError(status).Error())
 	default:
-		failure.Code = internal
+		return unsent(internal, submitError(status).Error())
 	}
+}
+
+// unsent is the end of a request that was never one.
+func unsent(code, text string) *http.Outcome {
 	return &http.Outcome{
-		Err:    failure,
+		Err:    &http.Error{Code: code, Text: text},
 		Timing: http.Timing{Sent: never, Accepted: never, Head: never},
 		End:    time.Now(),
 	}

@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -170,26 +172,33 @@ func TestIterationsThatThrowLeaveTheNextOnesAlone(t *testing.T) {
 func TestNATSIsKilledAndComesBack(t *testing.T) {
 	server, process := startNATSAt(t, "-1")
 	startReceiver(t, server)
+	var isBack atomic.Bool
+	signal := httptest.NewServer(http.HandlerFunc(func(writer http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(writer, isBack.Load())
+	}))
+	defer signal.Close()
+	t.Setenv("SIGNAL", signal.URL)
 	running := startK6(t, server, `
 		import { sleep } from "k6";
+		import http from "k6/http";
 		export const options = {
-			scenarios: { only: { executor: "per-vu-iterations", vus: 16, iterations: 1, maxDuration: "100s" } },
+			scenarios: { only: { executor: "per-vu-iterations", vus: 16, iterations: 1, maxDuration: "300s" } },
 			thresholds: {
 				iterations: ["count==16"],
 				// Those in flight when it died.
 				wrpc_blaster_transport_error: ["count>0"],
 			},
 		};
+		const isBack = () => http.get(__ENV.SIGNAL).body === "true";
 		export default function () {
 			console.log("begins");
-			let failures = 0, successes = 0;
-			while (failures === 0 || successes < 100) {
+			for (let successes = 0; successes < 100 || !isBack(); ) {
 				const result = blaster.blast({ wait_ms: 1, timeout: "5s" });
 				successes = result.ok ? successes + 1 : 0;
-				if (!result.ok) { failures++; sleep(0.05); }
+				if (!result.ok) sleep(0.05);
 			}
 		}`)
-	require.Eventually(t, func() bool { return strings.Contains(running.output.String(), "begins") },
+	require.Eventually(t, func() bool { return strings.Count(running.output.String(), "begins") == 16 },
 		60*time.Second, 10*time.Millisecond)
 	time.Sleep(300 * time.Millisecond) // into the load
 	require.NoError(t, process.Process.Kill())
@@ -198,6 +207,7 @@ func TestNATSIsKilledAndComesBack(t *testing.T) {
 	parsed, err := url.Parse(server)
 	require.NoError(t, err)
 	startNATSAt(t, parsed.Port())
+	isBack.Store(true)
 	require.Equal(t, 0, running.wait(t, 120*time.Second), running.output.String())
 }
 
@@ -246,18 +256,26 @@ func TestTheDashboardShowsTheMetrics(t *testing.T) {
 	require.Empty(t, missing)
 }
 
-// 2,000 calls of 100 ms in flight at once, and at most 32 OS threads.
+// 2,000 calls in flight at once, each for 100 ms at least, and few OS threads. Whatever
+// else the machine has to do: nothing here may be too late.
 func TestCallsInFlightHoldNoThreads(t *testing.T) {
 	server := startNATS(t)
 	startReceiver(t, server)
 	running := startK6(t, server, `
 		import { Counter } from "k6/metrics";
 		const failed = new Counter("failed");
+		const patient = wrpc.blaster({
+			nats: { url: __ENV.NATS_URL, prefix: "test", connect_timeout: "300s", ping_interval: "300s" },
+		});
 		export const options = {
-			scenarios: { only: { executor: "per-vu-iterations", vus: 2000, iterations: 10, maxDuration: "100s" } },
+			scenarios: { only: { executor: "per-vu-iterations", vus: 2000, iterations: 10, maxDuration: "300s" } },
 			thresholds: { wrpc_blaster_operation: ["count==20000"], wrpc_blaster_duration: ["min>=100"], failed: ["count==0"] },
 		};
-		export default function () { failed.add(blaster.blast({ wait_ms: 100, timeout: "60s" }).ok ? 0 : 1); }`)
+		export default function () {
+			const { ok, error } = patient.blast({ wait_ms: 100, timeout: "300s" });
+			failed.add(ok ? 0 : 1);
+			if (!ok) console.error(error);
+		}`)
 	most := 0
 	for done := false; !done; {
 		select {
@@ -268,8 +286,9 @@ func TestCallsInFlightHoldNoThreads(t *testing.T) {
 			most = max(most, running.threads())
 		}
 	}
-	require.Equal(t, 0, running.wait(t, 120*time.Second), running.output.String())
+	require.Equal(t, 0, running.wait(t, time.Second), running.output.String())
 	require.Positive(t, most)
-	require.LessOrEqual(t, most, 32)
+	// Go makes some more while the machine is busy; of calls there would be hundreds.
+	require.LessOrEqual(t, most, 100)
 	t.Logf("at most %d threads", most)
 }

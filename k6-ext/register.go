@@ -5,10 +5,13 @@
 //   - options.go: the options of a client
 //   - blaster.go: wrpc.blaster(), blast() and blastAsync()
 //   - packet.go: the packet, from JavaScript to numbers and bytes
-//   - bridge.go: the way to the Rust library and back
+//   - client.go: the calls of a client, given to the Rust library
+//   - bridge.go: the way back from there
 //   - metrics.go: what a call leaves in k6's results, by the package iteration
 //   - transports.go: what the connections leave there
-//   - counts.go: what Rust counted for that; with bridge.go, all of the cgo
+//   - counts.go: what Rust counted for that
+//
+// All of the cgo is in client.go, bridge.go, counts.go and, for HTTP, exchange.go.
 package wrpc
 
 import "go.k6.io/k6/v2/js/modules"

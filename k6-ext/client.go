@@ -1,0 +1,191 @@
+package wrpc
+
+/*
+#include "encarno.h"
+
+// None of them keeps a pointer or calls back into Go.
+#cgo noescape encarno_blast_submit
+#cgo nocallback encarno_blast_submit
+#cgo noescape encarno_blast_wait
+#cgo nocallback encarno_blast_wait
+*/
+import "C"
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+	"unsafe"
+)
+
+// As in bridge.go.
+var (
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
+)
+
+// Statuses of a submission, by names that tests can use.
+const (
+	statusPanic        = C.ENCARNO_STATUS_PANIC
+	statusTooManyCalls = C.ENCARNO_STATUS_TOO_MANY_CALLS
+)
+
+// client has a connection of its own, which is made at its first call. But for cancel
+// and give, it belongs to the goroutine of one VU.
+type client struct {
+	bridge *bridge
+	handle C.uint64_t
+
+	mutex sync.Mutex // ends are told on another goroutine
+	idle  []*call
+}
+
+// openClient checks the options, given as JSON.
+func openClient(options []byte) (*client, error) {
+	bridge, err := theBridge()
+	if err != nil {
+		return nil, err
+	}
+	return bridge.openClient(options)
+}
+
+func (bridge *bridge) openClient(options []byte) (*client, error) {
+	opening := &client{bridge: bridge}
+	var reason C.EncarnoOwnedBytes
+	status := C.encarno_client_open(bridge.handle, view(options), &opening.handle, &reason)
+	switch status {
+	case C.ENCARNO_STATUS_OK:
+		return opening, nil
+	case C.ENCARNO_STATUS_BAD_OPTIONS:
+		return nil, errors.New(takeText(&reason))
+	default:
+		return nil, statusError("the client cannot be opened", status, takeText(&reason))
+	}
+}
+
+// blast makes a call and waits for its end, or for that of the context, which
+// ends the call.
+func (client *client) blast(ctx context.Context, id packetID, packet *packet) (completion, error) {
+	call, err := client.begin(nil)
+	if err != nil {
+		return completion{}, err
+	}
+	blast := newBlast(call.tag, id, packet)
+	var done C.EncarnoCompletion
+	switch status := C.encarno_blast_wait(client.handle, &blast, view(packet.payload), &done); status {
+	case C.ENCARNO_STATUS_OK:
+		call.isDue.Store(false) // nothing comes by the queue
+		client.give(call)
+		return client.bridge.convert(&done, time.Now()), nil
+	case C.ENCARNO_STATUS_PENDING:
+		return client.await(ctx, call), nil
+	default:
+		client.refused(call, status)
+		return completion{}, submitError(status)
+	}
+}
+
+// submit makes a call of which notify is told, on another goroutine and exactly
+// once, unless submit itself fails. The call is given back by give.
+func (client *client) submit(id packetID, packet *packet, notify func(*call)) error {
+	call, err := client.begin(notify)
+	if err != nil {
+		return err
+	}
+	blast := newBlast(call.tag, id, packet)
+	status := C.encarno_blast_submit(client.handle, &blast, view(packet.payload))
+	if status != C.ENCARNO_STATUS_OK && client.refused(call, status) {
+		return submitError(status)
+	}
+	return nil
+}
+
+// cancel ends the client's calls that are in flight: they complete at once. Any
+// goroutine may call it.
+func (client *client) cancel() {
+	C.encarno_client_cancel(client.handle)
+}
+
+// begin gives a call that is submitted next.
+func (client *client) begin(notify func(*call)) (*call, error) {
+	call := client.take()
+	call.notify = notify
+	// In this order: either the failure is seen here, or the call by whoever tells of it.
+	call.isDue.Store(true)
+	if failure := client.bridge.failure.Load(); failure != nil && call.isDue.CompareAndSwap(true, false) {
+		client.give(call)
+		return nil, *failure
+	}
+	return call, nil
+}
+
+// await waits for the end of a call, or for that of the context, which ends the call.
+func (client *client) await(ctx context.Context, call *call) completion {
+	select {
+	case <-call.done:
+	case <-ctx.Done():
+		client.cancel()
+		<-call.done // at once
+	}
+	how := call.completion
+	client.give(call)
+	return how
+}
+
+// refused takes back a call that wasn't submitted. It says whether its end is still to be
+// told.
+func (client *client) refused(call *call, status C.EncarnoStatus) bool {
+	if !call.isDue.CompareAndSwap(true, false) {
+		return false
+	}
+	// After a panic there may be a completion yet: then the tag isn't used again.
+	if status != C.ENCARNO_STATUS_PANIC {
+		client.give(call)
+	}
+	return true
+}
+
+func (client *client) take() *call {
+	client.mutex.Lock()
+	defer client.mutex.Unlock()
+	last := len(client.idle) - 1
+	if last < 0 {
+		return client.bridge.newCall()
+	}
+	call := client.idle[last]
+	client.idle = client.idle[:last]
+	return call
+}
+
+// give gives back a call for which nothing comes any more.
+func (client *client) give(call *call) {
+	client.mutex.Lock()
+	defer client.mutex.Unlock()
+	call.notify = nil
+	call.completion = completion{} // it may hold a large body
+	client.idle = append(client.idle, call)
+}
+
+// packetID names a packet in the logs of a receiver.
+type packetID struct{ vu, iteration, number uint64 }
+
+func newBlast(tag uint64, id packetID, packet *packet) C.EncarnoBlast {
+	return C.EncarnoBlast{
+		tag:         C.uint64_t(tag),
+		vu:          C.uint64_t(id.vu),
+		iteration:   C.uint64_t(id.iteration),
+		number:      C.uint64_t(id.number),
+		mem_burn_mb: C.uint64_t(packet.memoryBurnMB),
+		cpu_burn_ms: C.uint64_t(packet.cpuBurnMS),
+		wait_ms:     C.uint64_t(packet.waitMS),
+		timeout_ns:  C.uint64_t(packet.timeout),
+	}
+}
+
+func submitError(status C.EncarnoStatus) error {
+	if status == C.ENCARNO_STATUS_TOO_MANY_CALLS {
+		return errors.New("too many calls are in flight: 1048576 is the limit")
+	}
+	return statusError("the call cannot be submitted", status, "")
+}
