@@ -128,7 +128,8 @@ pub fn uniform(random: &mut Xoshiro256PlusPlus) -> f64 {
     (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-fn exponential(random: &mut Xoshiro256PlusPlus, mean: f64) -> f64 {
+/// Exponential, with this mean.
+pub fn exponential(random: &mut Xoshiro256PlusPlus, mean: f64) -> f64 {
     -(1.0 - uniform(random)).ln() * mean
 }
 

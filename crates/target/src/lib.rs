@@ -4,6 +4,7 @@
 mod connection;
 mod log;
 mod serve;
+mod station;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 pub use log::{LogEntry, read_log};
 
+use encarno_capacity::usl::Usl;
 use encarno_nib::delay::Delay;
 use encarno_nib::poll::{Poller, Waker};
 
@@ -46,6 +48,14 @@ pub struct TargetSettings {
     pub udp: bool,
     /// How long an answer takes, from the request's last byte.
     pub delay: Delay,
+    /// Requests are served as the Universal Scalability Law says; the delay comes
+    /// on top.
+    pub usl: Option<Usl>,
+    /// So many servers take one request each, and the delay is the time that a
+    /// server takes (M/M/m, with an exponential one).
+    pub servers: Option<usize>,
+    /// More requests than that at a time are answered with status 503 at once.
+    pub in_service_max: Option<usize>,
     /// From that instant after the first request on, nothing is answered for that long.
     pub stall: Option<(Duration, Duration)>,
     /// The part of answers with status 500, 0 … 1.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use encarno_nib::delay::uniform;
+use encarno_nib::delay::{exponential, uniform};
 use encarno_nib::poll::{Poller, WAKER_TOKEN, readiness};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
@@ -18,6 +18,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use super::connection::{Requests, number_at_end};
 use super::log::{Log, LogEntry};
+use super::station::{Servers, Sharing};
 use super::{TargetError, TargetSettings, TargetSummary};
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
@@ -53,6 +54,8 @@ pub(super) struct Server {
     due: BinaryHeap<Reverse<(u64, u64)>>,
     answers: HashMap<u64, Answer>,
     answers_made: u64,
+    sharing: Option<Sharing>,
+    servers: Option<Servers>,
     stall_ns: Option<(u64, u64)>,
     summary: TargetSummary,
     body: Vec<u8>,
@@ -100,6 +103,8 @@ impl Server {
         registered.map_err(TargetError::new("poll the target's socket"))?;
         let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
         let body = vec![b'x'; settings.body_bytes];
+        let sharing = settings.usl.map(Sharing::new);
+        let servers = settings.servers.map(Servers::new);
         Ok(Self {
             settings,
             ears,
@@ -111,6 +116,8 @@ impl Server {
             due: BinaryHeap::new(),
             answers: HashMap::new(),
             answers_made: 0,
+            sharing,
+            servers,
             stall_ns: None,
             summary: TargetSummary::default(),
             body,
@@ -135,6 +142,8 @@ impl Server {
                 .due
                 .peek()
                 .map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
+            let ends_ns = self.sharing.as_ref().and_then(Sharing::next_ns);
+            let due_ns = due_ns.min(ends_ns.unwrap_or(u64::MAX));
             let sleep_ns = due_ns
                 .saturating_sub(now_ns)
                 .saturating_sub(EARLY_NS)
@@ -316,7 +325,22 @@ impl Server {
         if self.random_is_below(self.settings.silent_rate) {
             return self.log.write(&entry);
         }
-        let mut due_ns = now_ns + self.settings.delay.sample_ns(&mut self.random);
+        let full = self.settings.in_service_max;
+        if full.is_some_and(|full| self.answers.len() >= full) && datagram_from.is_none() {
+            let answer = Answer {
+                client,
+                datagram_from,
+                entry,
+                ending: Ending::Keep,
+                bytes: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+            };
+            return self.send(answer);
+        }
+        let delay_ns = self.settings.delay.sample_ns(&mut self.random);
+        let mut due_ns = match &mut self.servers {
+            Some(servers) => servers.arrive(now_ns, delay_ns),
+            None => now_ns + delay_ns,
+        };
         if let Some((after, length)) = self.settings.stall {
             let nanoseconds = |time: Duration| time.as_nanos() as u64;
             let start_ns = now_ns + nanoseconds(after);
@@ -339,6 +363,15 @@ impl Server {
                 bytes,
             },
         );
+        if self.sharing.is_some() {
+            // Those that ended before leave first: the speed was another one then.
+            self.end_services(now_ns);
+            let work = exponential(&mut self.random, 1.0);
+            if let Some(sharing) = &mut self.sharing {
+                sharing.arrive(number, work, now_ns);
+            }
+            return Ok(());
+        }
         self.due.push(Reverse((due_ns, number)));
         if due_ns <= now_ns {
             self.answer_due()
@@ -347,7 +380,19 @@ impl Server {
         }
     }
 
+    /// What has been served is answered, after the delay if there is one.
+    fn end_services(&mut self, now_ns: u64) {
+        let Some(sharing) = &mut self.sharing else {
+            return;
+        };
+        while let Some(number) = sharing.next_ended(now_ns) {
+            let delay_ns = self.settings.delay.sample_ns(&mut self.random);
+            self.due.push(Reverse((now_ns + delay_ns, number)));
+        }
+    }
+
     fn answer_due(&mut self) -> io::Result<()> {
+        self.end_services(monotonic_ns());
         while let Some(&Reverse((due_ns, number))) = self.due.peek() {
             if due_ns > monotonic_ns() {
                 return Ok(());
@@ -356,27 +401,30 @@ impl Server {
             let Some(answer) = self.answers.remove(&number) else {
                 continue;
             };
-            if let (Some(from), Ears::Datagrams(socket)) = (answer.datagram_from, &self.ears) {
-                let sent = socket.send_to(&answer.bytes, from).is_ok();
-                let sent_ns = if sent { monotonic_ns() } else { 0 };
-                self.summary.answers += u64::from(sent);
-                self.log.write(&LogEntry {
-                    sent_ns,
-                    ..answer.entry
-                })?;
-                continue;
-            }
-            match self.clients.get_mut(&answer.client) {
-                // The client didn't wait.
-                None => self.log.write(&answer.entry)?,
-                Some(client) => {
-                    client.unsent = answer.bytes;
-                    client.sending = Some((answer.entry, answer.ending));
-                    self.send_on(answer.client)?;
-                }
-            }
+            self.send(answer)?;
         }
         Ok(())
+    }
+
+    fn send(&mut self, answer: Answer) -> io::Result<()> {
+        if let (Some(from), Ears::Datagrams(socket)) = (answer.datagram_from, &self.ears) {
+            let sent = socket.send_to(&answer.bytes, from).is_ok();
+            let sent_ns = if sent { monotonic_ns() } else { 0 };
+            self.summary.answers += u64::from(sent);
+            return self.log.write(&LogEntry {
+                sent_ns,
+                ..answer.entry
+            });
+        }
+        match self.clients.get_mut(&answer.client) {
+            // The client didn't wait.
+            None => self.log.write(&answer.entry),
+            Some(client) => {
+                client.unsent = answer.bytes;
+                client.sending = Some((answer.entry, answer.ending));
+                self.send_on(answer.client)
+            }
+        }
     }
 
     fn send_on(&mut self, number: u64) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use encarno_capacity::usl::Usl;
 use encarno_nib::delay::Delay;
 use encarno_target::{Target, TargetSettings};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -27,6 +28,18 @@ pub(super) struct TargetArguments {
     /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
     #[arg(long, default_value = "none")]
     delay: Delay,
+    /// Serve as the Universal Scalability Law says: the throughput of one worker per second,
+    /// contention and coherency, such as 100,0.02,0.0001. N workers that wait for their answers reach
+    /// LAMBDA*N/(1+SIGMA*(N-1)+KAPPA*N*(N-1)) answers per second.
+    #[arg(long, value_name = "LAMBDA,SIGMA,KAPPA", value_parser = usl)]
+    usl: Option<Usl>,
+    /// So many servers that take one request each, for as long as --delay says: with an
+    /// exponential delay it is the queue M/M/m.
+    #[arg(long, value_name = "M", conflicts_with = "usl", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    servers: Option<u32>,
+    /// Answer with status 503 at once when so many requests are in service or wait.
+    #[arg(long, value_name = "N")]
+    cap: Option<usize>,
     /// Answer nothing for LENGTH, from AFTER the first request on.
     #[arg(long, value_name = "AFTER:LENGTH", value_parser = stall)]
     stall: Option<(Duration, Duration)>,
@@ -78,6 +91,9 @@ impl TargetArguments {
             listen: Some(self.listen),
             udp: self.udp,
             delay: self.delay,
+            usl: self.usl,
+            servers: self.servers.map(|servers| servers as usize),
+            in_service_max: self.cap,
             stall: self.stall,
             error_rate: self.error_rate,
             reset_rate: self.reset_rate,
@@ -121,6 +137,27 @@ fn stall(text: &str) -> Result<(Duration, Duration), String> {
         .split_once(':')
         .ok_or("expected AFTER:LENGTH, such as 2s:1s")?;
     Ok((duration(after)?, duration(length)?))
+}
+
+fn usl(text: &str) -> Result<Usl, String> {
+    let shape = "expected LAMBDA,SIGMA,KAPPA, such as 100,0.02,0.0001";
+    let numbers: Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse()).collect();
+    match numbers.map_err(|_| shape)?[..] {
+        [lambda, sigma, kappa]
+            if lambda > 0.0
+                && lambda <= 1e6
+                && (0.0..1.0).contains(&sigma)
+                && (0.0..1.0).contains(&kappa) =>
+        {
+            Ok(Usl {
+                lambda,
+                sigma,
+                kappa,
+            })
+        }
+        [_, _, _] => Err("LAMBDA is above 0, SIGMA and KAPPA lie in 0 … 1".to_owned()),
+        _ => Err(shape.to_owned()),
+    }
 }
 
 fn part(text: &str) -> Result<f64, String> {
