@@ -27,10 +27,10 @@ pub struct TooManyCalls;
 /// Makes calls over one link.
 pub struct Client {
     thread: Arc<IoThread>,
-    state: Mutex<State>,
+    state: Mutex<ClientState>,
 }
 
-struct State {
+struct ClientState {
     /// `None` when the client is closed.
     link: Option<Arc<Link>>,
     calls: Slab<Option<AbortHandle>>,
@@ -41,7 +41,7 @@ impl Client {
     pub(crate) fn new(link: Arc<Link>, thread: Arc<IoThread>) -> Self {
         Self {
             thread,
-            state: Mutex::new(State {
+            state: Mutex::new(ClientState {
                 link: Some(link),
                 calls: Slab::new(),
             }),

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use encarno_wrpc::Outcome;
+use encarno_wrpc::http::Field;
 
-use crate::http::HttpReply;
 use crate::in_flight::Permit;
 
 /// What became of a call. It counts as in flight until this is dropped.
@@ -27,6 +27,23 @@ pub enum Reply {
     Results(Bytes),
     /// The response to an HTTP request.
     Http(Box<HttpReply>),
+}
+
+/// A response, as far as it was to be read.
+#[derive(Debug)]
+pub struct HttpReply {
+    /// 200 to 599.
+    pub status: u16,
+    /// The headers.
+    pub headers: Vec<Field>,
+    /// The trailers.
+    pub trailers: Vec<Field>,
+    /// The body, if it was to be kept.
+    pub body: Bytes,
+    /// Of the body, kept or not.
+    pub body_bytes: u64,
+    /// When the head was there.
+    pub head_at: Instant,
 }
 
 /// Takes completions. It is called on IO threads, and must not block.

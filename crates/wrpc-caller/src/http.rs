@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use encarno_wrpc::http::{Body, Field, RequestHead};
+use encarno_wrpc::http::{Body, RequestHead};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
 
 use crate::call::Work;
-use crate::completion::Reply;
+use crate::completion::{HttpReply, Reply};
 use crate::link::{Function, Link};
 
 /// What becomes of the body of a response.
@@ -34,23 +34,6 @@ pub struct HttpCall {
     pub body: Bytes,
     /// What becomes of the response's.
     pub reading: Reading,
-}
-
-/// A response, as far as it was to be read.
-#[derive(Debug)]
-pub struct HttpReply {
-    /// 200 to 599.
-    pub status: u16,
-    /// The headers.
-    pub headers: Vec<Field>,
-    /// The trailers.
-    pub trailers: Vec<Field>,
-    /// The body, if it was to be kept.
-    pub body: Bytes,
-    /// Of the body, kept or not.
-    pub body_bytes: u64,
-    /// When the head was there.
-    pub head_at: Instant,
 }
 
 impl Work for HttpCall {

@@ -44,17 +44,17 @@ pub struct Function(Name);
 #[derive(Clone, Debug)]
 enum Name {
     Nats(Subject),
-    Tcp(tcp::Function),
+    Tcp(tcp::FunctionNames),
 }
 
 /// A way to a receiver. All calls over it are made on one IO thread.
 pub struct Link {
-    remote: Remote,
+    route: Route,
     /// Those of the transport on the link's IO thread.
     counters: Arc<Counters>,
 }
 
-enum Remote {
+enum Route {
     Nats {
         remote: Box<nats::Remote>,
         prefix: String,
@@ -64,16 +64,16 @@ enum Remote {
 
 impl Link {
     pub(crate) fn new(transport: Transport, counters: Arc<Counters>) -> Self {
-        let remote = match transport {
-            Transport::Nats { options, prefix } => Remote::Nats {
+        let route = match transport {
+            Transport::Nats { options, prefix } => Route::Nats {
                 remote: Box::new(nats::Remote::counted(options, Arc::clone(&counters))),
                 prefix,
             },
             Transport::Tcp(options) => {
-                Remote::Tcp(tcp::Remote::counted(options, Arc::clone(&counters)))
+                Route::Tcp(tcp::Remote::counted(options, Arc::clone(&counters)))
             }
         };
-        Self { remote, counters }
+        Self { route, counters }
     }
 
     /// The function of that name of an interface, or of the component itself where
@@ -81,10 +81,10 @@ impl Link {
     pub fn function(&self, instance: &str, name: &str) -> Result<Function, Error> {
         // What NATS can't name is refused for every transport.
         let checked = subject::function("", instance, name)?;
-        Ok(Function(match &self.remote {
-            Remote::Nats { prefix, .. } if prefix.is_empty() => Name::Nats(checked),
-            Remote::Nats { prefix, .. } => Name::Nats(subject::function(prefix, instance, name)?),
-            Remote::Tcp(_) => Name::Tcp(tcp::Function::new(instance, name)),
+        Ok(Function(match &self.route {
+            Route::Nats { prefix, .. } if prefix.is_empty() => Name::Nats(checked),
+            Route::Nats { prefix, .. } => Name::Nats(subject::function(prefix, instance, name)?),
+            Route::Tcp(_) => Name::Tcp(tcp::FunctionNames::new(instance, name)),
         }))
     }
 
@@ -97,12 +97,12 @@ impl Link {
         deadline: Instant,
     ) -> Outcome {
         let _in_flight = self.counters.call();
-        let outcome = match (&self.remote, &function.0) {
-            (Remote::Nats { remote, .. }, Name::Nats(subject)) => {
+        let outcome = match (&self.route, &function.0) {
+            (Route::Nats { remote, .. }, Name::Nats(subject)) => {
                 remote.call(subject, params, headers, deadline).await
             }
-            (Remote::Tcp(_), Name::Tcp(_)) if !headers.is_empty() => Outcome::unsent(no_headers()),
-            (Remote::Tcp(remote), Name::Tcp(function)) => {
+            (Route::Tcp(_), Name::Tcp(_)) if !headers.is_empty() => Outcome::unsent(no_headers()),
+            (Route::Tcp(remote), Name::Tcp(function)) => {
                 remote.call(function, params, deadline).await
             }
             _ => Outcome::unsent(of_another_link()),
@@ -119,11 +119,11 @@ impl Link {
         deadline: Instant,
     ) -> Outcome<Response> {
         let _in_flight = self.counters.call();
-        let outcome = match (&self.remote, &function.0) {
-            (Remote::Nats { remote, .. }, Name::Nats(subject)) => {
+        let outcome = match (&self.route, &function.0) {
+            (Route::Nats { remote, .. }, Name::Nats(subject)) => {
                 remote.http(subject, head, body, deadline).await
             }
-            (Remote::Tcp(remote), Name::Tcp(function)) => {
+            (Route::Tcp(remote), Name::Tcp(function)) => {
                 remote.http(function, head, body, deadline).await
             }
             _ => Outcome::unsent(of_another_link()),

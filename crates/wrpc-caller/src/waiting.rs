@@ -16,18 +16,18 @@ const WAIT_MAX: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
 pub(crate) struct Waiters {
-    places: [Place; PLACES],
+    places: [WaitPlace; PLACES],
 }
 
 #[derive(Default)]
-struct Place {
+struct WaitPlace {
     taken: AtomicBool,
-    state: Mutex<State>,
+    state: Mutex<WaitState>,
     arrived: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct WaitState {
     /// Counts the calls that were awaited here: a late one goes to the sink.
     awaited: u64,
     waiting: bool,
@@ -121,8 +121,8 @@ impl Waiters {
     }
 }
 
-impl Place {
-    fn wake(&self, mut state: MutexGuard<'_, State>) {
+impl WaitPlace {
+    fn wake(&self, mut state: MutexGuard<'_, WaitState>) {
         let waker = state.waker.take();
         drop(state);
         match waker {

@@ -23,7 +23,7 @@ use wrpc_transport::Invoke as _;
 
 enum Target {
     Nats(Connection, Subject),
-    Tcp(tcp::Remote, tcp::Function),
+    Tcp(tcp::Remote, tcp::FunctionNames),
     Upstream(wrpc_transport::tcp::Client<String>),
 }
 
@@ -44,7 +44,7 @@ impl Target {
             "single" => false,
             _ => panic!("over TCP, PREFIX is `shared`, `single` or `upstream`"),
         };
-        let function = tcp::Function::new(blaster::INSTANCE, blaster::FUNCTION);
+        let function = tcp::FunctionNames::new(blaster::INSTANCE, blaster::FUNCTION);
         Self::Tcp(tcp::Remote::new(options), function)
     }
 

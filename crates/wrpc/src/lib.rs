@@ -6,38 +6,38 @@
 //! - [`value`]: the encoding of component-model values, as primitives
 //! - [`blaster`]: the packet of `xk6:wrpc/blaster`, the call this project makes most
 //! - [`http`]: requests and responses of `wrpc:http`
-//! - [`call`]: what becomes of a call
-//! - [`on_demand`]: a connection that is made when it is needed
+//! - `call`: what becomes of a call
+//! - `on_demand`: a connection that is made when it is needed
 //! - [`serve`]: a call to serve
 //! - [`nats`]: a connection, calls made over it, and calls served over it
 //! - [`tcp`]: the same without a broker, and many calls on one connection
 //! - [`tls`]: TLS as either end
-//! - [`streams`]: the body of a request or response, in pieces, both ways
+//! - `streams`: the body of a request or response, in pieces, both ways
 //! - `pending_call`: a call that was made, and what has come of it
 //! - `chunks`, `pending_params`: what arrives in pieces
 //! - `task`: tasks that belong to something
-//! - [`counters`]: what the transports did
-//! - [`error`]: the closed list of what can go wrong
+//! - `counters`: what the transports did
+//! - `error`: the closed list of what can go wrong
 
 pub mod blaster;
-pub mod call;
+mod call;
 mod chunks;
-pub mod counters;
-pub mod error;
+mod counters;
+mod error;
 pub mod http;
 pub mod nats;
-pub mod on_demand;
+mod on_demand;
 mod pending_call;
 mod pending_params;
 pub mod serve;
-pub mod streams;
+mod streams;
 mod task;
 pub mod tcp;
 pub mod tls;
 pub mod value;
 
 pub use call::{Headers, Outcome, Timing, Traffic};
-pub use counters::{Counted, Counters};
+pub use counters::{Counted, Counters, ERRORS};
 pub use error::{Error, ErrorCode};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -10,13 +10,13 @@ use crate::{Error, ErrorCode, lock};
 
 /// A connection, or the attempt to make it. All that ask meanwhile wait for that
 /// one attempt; it goes on when they give up.
-pub struct OnDemand<C> {
-    state: Arc<Mutex<State<C>>>,
+pub(crate) struct OnDemand<C> {
+    state: Arc<Mutex<Progress<C>>>,
 }
 
 type Attempt<C> = Shared<BoxFuture<'static, Result<C, Error>>>;
 
-enum State<C> {
+enum Progress<C> {
     /// Not connected yet, or the last attempt failed: the next to ask tries.
     None,
     Connecting(Attempt<C>),
@@ -26,7 +26,7 @@ enum State<C> {
 impl<C> Default for OnDemand<C> {
     fn default() -> Self {
         Self {
-            state: Arc::new(Mutex::new(State::None)),
+            state: Arc::new(Mutex::new(Progress::None)),
         }
     }
 }
@@ -34,7 +34,7 @@ impl<C> Default for OnDemand<C> {
 impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
     /// The connection there is, if it `is_usable`; else the one that `connect`
     /// makes, which runs as a task of the runtime of the first to ask.
-    pub async fn get<F>(
+    pub(crate) async fn get<F>(
         &self,
         is_usable: impl FnOnce(&C) -> bool,
         connect: impl FnOnce() -> F,
@@ -45,11 +45,11 @@ impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
         let attempt = {
             let mut state = lock(&self.state);
             match &*state {
-                State::Up(connection) if is_usable(connection) => return Ok(connection.clone()),
-                State::Connecting(attempt) => attempt.clone(),
-                State::None | State::Up(_) => {
+                Progress::Up(connection) if is_usable(connection) => return Ok(connection.clone()),
+                Progress::Connecting(attempt) => attempt.clone(),
+                Progress::None | Progress::Up(_) => {
                     let attempt = self.attempt(connect());
-                    *state = State::Connecting(attempt.clone());
+                    *state = Progress::Connecting(attempt.clone());
                     attempt
                 }
             }
@@ -65,8 +65,8 @@ impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
         let attempt = tokio::spawn(async move {
             let connected = connect.await;
             *lock(&state) = match &connected {
-                Ok(connection) => State::Up(connection.clone()),
-                Err(_) => State::None,
+                Ok(connection) => Progress::Up(connection.clone()),
+                Err(_) => Progress::None,
             };
             connected
         });

@@ -15,7 +15,7 @@ pub(crate) const RESULT_BYTES_MAX: usize = 256 << 20;
 
 /// When a call was sent, and how much of it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Sent {
+pub(crate) struct Dispatch {
     pub(crate) at: Option<Instant>,
     pub(crate) bytes: u64,
 }
@@ -93,7 +93,7 @@ impl PendingCall {
     pub(crate) fn ended(
         &mut self,
         waited: Result<Result<(), Error>, Elapsed>,
-        sent: &Sent,
+        sent: &Dispatch,
     ) -> (Result<Bytes, Error>, Timing) {
         let (finished, result) = match (waited, self.finished.clone()) {
             // A result that came in the same instant as the deadline is a result.

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::http::{Body, Message, Part, RequestHead};
-use crate::streams::Streaming;
+use crate::http::{Body, Message, Part, RequestHead, Streaming};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 

@@ -3,8 +3,7 @@
 
 use bytes::Bytes;
 use encarno_wrpc::Headers;
-use encarno_wrpc::http::fields::{is_field_value, is_token};
-use encarno_wrpc::http::{Field, RequestHead};
+use encarno_wrpc::http::{Field, RequestHead, is_field_value, is_token};
 
 /// More headers can't be meant.
 const HEADERS_MAX: usize = 1024;

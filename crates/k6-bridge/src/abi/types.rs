@@ -217,7 +217,7 @@ pub struct EncarnoTransportCounts {
 
 /// The length of `errors` in `EncarnoTransportCounts`.
 pub const ENCARNO_ERRORS: usize = 32;
-const _: () = assert!(ENCARNO_ERRORS == encarno_wrpc::counters::ERRORS);
+const _: () = assert!(ENCARNO_ERRORS == encarno_wrpc::ERRORS);
 
 impl From<encarno_wrpc::Counted> for EncarnoTransportCounts {
     fn from(counted: encarno_wrpc::Counted) -> Self {

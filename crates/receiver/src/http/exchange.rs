@@ -10,9 +10,8 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
-use encarno_wrpc::http::{Field, INLINE_BYTES_MAX, Message, Part, ResponseHead};
+use encarno_wrpc::http::{Field, INLINE_BYTES_MAX, Message, Part, ResponseHead, Streaming};
 use encarno_wrpc::serve::{Bodies, Respond};
-use encarno_wrpc::streams::Streaming;
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::sync::oneshot;
 use tokio::time::timeout_at;

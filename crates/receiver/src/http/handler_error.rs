@@ -1,6 +1,6 @@
 //! What a guest says instead of a response.
 
-use encarno_wrpc::http::error_code::{Detail, HandlerError};
+use encarno_wrpc::http::{Detail, HandlerError};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as WasiError;
 
 /// What a guest says instead of a response, on the wire.

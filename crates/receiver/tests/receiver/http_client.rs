@@ -105,7 +105,7 @@ impl Client {
                 connection.http(function, head, body, deadline).await
             }
             Self::Tcp(client) => {
-                let function = tcp::Function::new(http::INSTANCE, http::FUNCTION);
+                let function = tcp::FunctionNames::new(http::INSTANCE, http::FUNCTION);
                 client.http(&function, head, body, deadline).await
             }
         };
@@ -121,7 +121,7 @@ impl Client {
                 connection.call(function, params.into(), deadline).await
             }
             Self::Tcp(client) => {
-                let function = tcp::Function::new(http::INSTANCE, http::FUNCTION);
+                let function = tcp::FunctionNames::new(http::INSTANCE, http::FUNCTION);
                 client.call(&function, params.into(), deadline).await
             }
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_test_peers::Namespace;
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::tcp::{Function, Options, Remote};
+use encarno_wrpc::tcp::{FunctionNames, Options, Remote};
 use encarno_wrpc::{Error, Outcome};
 use rustix::process::Signal;
 
@@ -24,7 +24,7 @@ fn clients(receiver: &Receiver) -> [Arc<Remote>; 2] {
 }
 
 async fn outcome(client: &Remote, function: &str, params: &[u8]) -> Outcome {
-    let function = Function::new(INSTANCE, function);
+    let function = FunctionNames::new(INSTANCE, function);
     let deadline = Instant::now() + Duration::from_secs(20);
     let params = Bytes::copy_from_slice(params);
     client.call(&function, params, deadline).await
@@ -104,7 +104,7 @@ async fn a_receiver_that_vanishes_is_noticed() {
     namespace.cut();
     let cut = Instant::now();
     for client in &clients {
-        let echo = Function::new(INSTANCE, "echo");
+        let echo = FunctionNames::new(INSTANCE, "echo");
         let deadline = Instant::now() + Duration::from_millis(500);
         let params = Bytes::from_static(&[0]);
         let late = client.call(&echo, params, deadline).await.result;

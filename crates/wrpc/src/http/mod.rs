@@ -11,22 +11,27 @@
 //!
 //! The modules:
 //!
-//! - [`fields`]: headers and trailers
-//! - [`message`]: requests and responses, encoded and decoded
-//! - [`error_code`]: what a handler says instead of a response
-//! - [`body`]: a body that arrives in pieces
-//! - [`client`]: a call made
+//! - `fields`: headers and trailers
+//! - `message`: requests and responses, encoded and decoded
+//! - `error_code`: what a handler says instead of a response
+//! - `body`: a body that arrives in pieces
+//! - `client`: a call made
+//! - `served`: the streams of a call that is served
 
-pub mod body;
-pub mod client;
-pub mod error_code;
-pub mod fields;
-pub mod message;
+mod body;
+mod client;
+mod error_code;
+mod fields;
+mod message;
+mod served;
 
 pub use body::Body;
 pub use client::Response;
-pub use fields::Field;
+pub(crate) use client::read_response;
+pub use error_code::{Detail, HandlerError};
+pub use fields::{Field, is_field_value, is_token};
 pub use message::{Message, Part, RequestHead, ResponseHead};
+pub use served::Streaming;
 
 /// The interface.
 pub const INSTANCE: &str = "wrpc:http/incoming-handler@0.1.0";

@@ -10,7 +10,7 @@ use super::connection::Connection;
 use super::mailbox::{MadeCall, Mailbox};
 use super::open_mailbox::OpenMailbox;
 use super::{headers, subject};
-use crate::pending_call::Sent;
+use crate::pending_call::Dispatch;
 use crate::{Error, Headers, Outcome, Timing, Traffic};
 
 /// What message 1 is made of.
@@ -54,7 +54,7 @@ impl Connection {
             headers_len: headers.encoded_len(),
             params,
         };
-        let mut sent = Sent::default();
+        let mut sent = Dispatch::default();
         let waited = {
             let answered = async {
                 mailbox.send(first, &mut sent).await?;
@@ -83,7 +83,11 @@ impl Connection {
 
 impl OpenMailbox {
     /// Sends a call with all of its parameters.
-    pub(super) async fn send(&self, first: FirstMessage<'_>, sent: &mut Sent) -> Result<(), Error> {
+    pub(super) async fn send(
+        &self,
+        first: FirstMessage<'_>,
+        sent: &mut Dispatch,
+    ) -> Result<(), Error> {
         let connection = &self.connection;
         connection.ready().await?;
         let FirstMessage {
@@ -134,7 +138,7 @@ impl OpenMailbox {
     pub(super) fn ended(
         &self,
         waited: Result<Result<(), Error>, Elapsed>,
-        sent: &Sent,
+        sent: &Dispatch,
     ) -> (Result<Bytes, Error>, Timing) {
         let is_late = waited.is_err();
         let ended = self.look(|made| {

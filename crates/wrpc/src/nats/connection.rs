@@ -20,25 +20,25 @@ use crate::{Counters, Error, ErrorCode, lock};
 /// A connection, shared by all that call or serve over it.
 #[derive(Clone)]
 pub struct Connection {
-    shared: Arc<Shared>,
+    core: Arc<Core>,
     // The last clone ends the reader of the inbox.
     _reader: Arc<AbortOnDrop>,
 }
 
-struct Shared {
+struct Core {
     client: async_nats::Client,
     connect_timeout: Duration,
     inbox: String,
-    expected: Arc<Expected>,
+    events: Arc<EventState>,
     /// The last one to accept a call with streams was a receiver of ours.
     receivers_are_ours: AtomicBool,
 }
 
 /// What async-nats's events change; they begin before there is a client.
-struct Expected {
+struct EventState {
     peers: String,
     mailboxes: Mutex<Mailboxes>,
-    state: watch::Sender<State>,
+    state: watch::Sender<Liveness>,
     /// What the server refused last, such as a subject.
     refusal: Mutex<Option<String>>,
     /// Messages were dropped since that was looked at. async-nats says so once for
@@ -48,7 +48,7 @@ struct Expected {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
+enum Liveness {
     Up,
     /// Lost, and being restored.
     Down,
@@ -77,10 +77,10 @@ impl Connection {
     }
 
     async fn try_connect(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
-        let expected = Arc::new(Expected {
+        let events = Arc::new(EventState {
             peers: options.peers(),
             mailboxes: Mutex::default(),
-            state: watch::Sender::new(State::Up),
+            state: watch::Sender::new(Liveness::Up),
             refusal: Mutex::default(),
             too_slow: Notify::new(),
             counters: Arc::clone(counters),
@@ -92,9 +92,9 @@ impl Connection {
                 Error::new(ErrorCode::Authentication, text)
             })?
             .event_callback({
-                let expected = Arc::clone(&expected);
+                let events = Arc::clone(&events);
                 move |event| {
-                    expected.handle(&event);
+                    events.handle(&event);
                     std::future::ready(())
                 }
             })
@@ -110,16 +110,16 @@ impl Connection {
         let mut messages = client
             .subscribe(format!("{inbox}.>"))
             .await
-            .map_err(|error| lost(&expected.peers, &error))?;
-        let shared = Arc::new(Shared {
+            .map_err(|error| lost(&events.peers, &error))?;
+        let core = Arc::new(Core {
             client,
             connect_timeout: options.connect_timeout,
             inbox,
-            expected,
+            events,
             receivers_are_ours: AtomicBool::new(false),
         });
         let reader = tokio::spawn({
-            let shared = Arc::clone(&shared);
+            let core = Arc::clone(&core);
             async move {
                 let (mut taken, mut dropped) = (0, 0);
                 loop {
@@ -128,41 +128,41 @@ impl Connection {
                         message = messages.next() => match message {
                             Some(message) => {
                                 taken += 1;
-                                shared.deliver(message);
+                                core.deliver(message);
                             }
                             None => break,
                         },
                         // All that came and isn't waiting here any more was dropped.
-                        () = shared.expected.too_slow.notified() => {
-                            let missing = shared.arrived().saturating_sub(taken + dropped);
+                        () = core.events.too_slow.notified() => {
+                            let missing = core.arrived().saturating_sub(taken + dropped);
                             dropped += missing;
-                            shared.expected.counters.dropped(missing);
+                            core.events.counters.dropped(missing);
                         }
                     }
                 }
                 // async-nats has given up, or failed.
-                shared.expected.leave(State::Closed);
+                core.events.leave(Liveness::Closed);
             }
         });
         Ok(Self {
-            shared,
+            core,
             _reader: Arc::new(AbortOnDrop(reader)),
         })
     }
 
     /// The servers, without credentials, for messages.
     pub fn peers(&self) -> &str {
-        &self.shared.expected.peers
+        &self.core.events.peers
     }
 
     /// The largest payload that the server takes in one message.
     pub fn max_payload(&self) -> usize {
-        self.shared.client.max_payload()
+        self.core.client.max_payload()
     }
 
     /// Waits until all that was published has been written to the socket.
     pub async fn flush(&self) -> Result<(), Error> {
-        self.shared
+        self.core
             .client
             .flush()
             .await
@@ -171,20 +171,20 @@ impl Connection {
 
     /// Whether it was lost for good: then only a new connection helps.
     pub fn is_closed(&self) -> bool {
-        *self.shared.expected.state.borrow() == State::Closed
+        *self.core.events.state.borrow() == Liveness::Closed
     }
 
     /// Waits until the connection is up, as long as [`Options::connect_timeout`].
     pub(super) async fn ready(&self) -> Result<(), Error> {
-        let Expected { state, peers, .. } = &*self.shared.expected;
-        if *state.borrow() == State::Up {
+        let EventState { state, peers, .. } = &*self.core.events;
+        if *state.borrow() == Liveness::Up {
             return Ok(());
         }
-        let limit = self.shared.connect_timeout;
+        let limit = self.core.connect_timeout;
         let mut state = state.subscribe();
-        let left = state.wait_for(|state| *state != State::Down);
+        let left = state.wait_for(|state| *state != Liveness::Down);
         let text = match tokio::time::timeout(limit, left).await.map(Result::ok) {
-            Ok(Some(state)) if *state == State::Up => return Ok(()),
+            Ok(Some(state)) if *state == Liveness::Up => return Ok(()),
             Ok(_) => format!("the connection to NATS at {peers} was lost and given up"),
             Err(_) => {
                 format!(
@@ -207,22 +207,22 @@ impl Connection {
     /// Whether the receivers here have understood what upstream's don't. Others may
     /// serve the same function: it is a good guess.
     pub(super) fn receivers_are_ours(&self) -> bool {
-        self.shared.receivers_are_ours.load(Ordering::Relaxed)
+        self.core.receivers_are_ours.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_receivers_are_ours(&self, are_ours: bool) {
-        self.shared
+        self.core
             .receivers_are_ours
             .store(are_ours, Ordering::Relaxed);
     }
 
     /// What the server refused last: it may be why an answer doesn't come.
     pub(super) fn refusal(&self) -> Option<String> {
-        lock(&self.shared.expected.refusal).clone()
+        lock(&self.core.events.refusal).clone()
     }
 
     pub(super) fn mailboxes(&self) -> MutexGuard<'_, Mailboxes> {
-        lock(&self.shared.expected.mailboxes)
+        lock(&self.core.events.mailboxes)
     }
 
     /// An address in this inbox at which nothing is expected.
@@ -236,7 +236,7 @@ impl Connection {
     /// The subject that leads to a mailbox.
     pub(super) fn reply_subject(&self, address: Address) -> Subject {
         let number = u64::from(address.generation) << 32 | u64::from(address.place);
-        let inbox = &self.shared.inbox;
+        let inbox = &self.core.inbox;
         let mut subject = String::with_capacity(inbox.len() + 17);
         subject.push_str(inbox);
         subject.push('.');
@@ -262,7 +262,7 @@ impl Connection {
         headers: Option<HeaderMap>,
         payload: Bytes,
     ) -> Result<(), Error> {
-        let client = &self.shared.client;
+        let client = &self.core.client;
         let reply_bytes = reply.as_ref().map_or(0, |reply| reply.len());
         let bytes = payload.len() + subject.len() + reply_bytes;
         let published = match (reply, headers) {
@@ -275,7 +275,7 @@ impl Connection {
                     .await
             }
         };
-        let counters = &self.shared.expected.counters;
+        let counters = &self.core.events.counters;
         published
             .map(|()| counters.sent(bytes))
             .map_err(|error| match error.kind() {
@@ -291,7 +291,7 @@ impl Connection {
         subject: Subject,
         group: Option<&str>,
     ) -> Result<async_nats::Subscriber, Error> {
-        let client = &self.shared.client;
+        let client = &self.core.client;
         let subscribed = match group {
             Some(group) => client.queue_subscribe(subject, group.to_owned()).await,
             None => client.subscribe(subject).await,
@@ -300,7 +300,7 @@ impl Connection {
     }
 }
 
-impl Shared {
+impl Core {
     /// How many messages async-nats has read from the socket.
     fn arrived(&self) -> u64 {
         let statistics = self.client.statistics();
@@ -310,8 +310,8 @@ impl Shared {
     /// Hands a message to the mailbox that its subject names.
     fn deliver(&self, message: Message) {
         let now = Instant::now();
-        let expected = &*self.expected;
-        expected.counters.received(message.length);
+        let events = &*self.events;
+        events.counters.received(message.length);
         // INBOX.NUMBER or INBOX.NUMBER.PART
         let Some(tail) = message.subject.as_str().get(self.inbox.len() + 1..) else {
             return;
@@ -324,8 +324,8 @@ impl Shared {
             place: number as u32,
             generation: (number >> 32) as u32,
         };
-        match lock(&expected.mailboxes).get(address) {
-            Some(Mailbox::Call(made)) => made.deliver(part, &message, now, &expected.peers),
+        match lock(&events.mailboxes).get(address) {
+            Some(Mailbox::Call(made)) => made.deliver(part, &message, now, &events.peers),
             Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
             Some(Mailbox::Served(served)) => served.deliver(part, &message),
             None => {} // late: its caller has gone
@@ -333,17 +333,17 @@ impl Shared {
     }
 }
 
-impl Expected {
+impl EventState {
     fn handle(&self, event: &Event) {
         match event {
             Event::Connected => {
-                if self.change(State::Up) {
+                if self.change(Liveness::Up) {
                     self.counters.reconnected();
                     tracing::info!("the connection to NATS at {} is back", self.peers);
                 }
             }
-            Event::Disconnected => self.leave(State::Down),
-            Event::Closed => self.leave(State::Closed),
+            Event::Disconnected => self.leave(Liveness::Down),
+            Event::Closed => self.leave(Liveness::Closed),
             Event::SlowConsumer(_) => {
                 self.too_slow.notify_one();
                 tracing::warn!("messages dropped: this process reads too slowly");
@@ -360,9 +360,9 @@ impl Expected {
     }
 
     /// Changes the state, unless it is that already or the last one.
-    fn change(&self, to: State) -> bool {
+    fn change(&self, to: Liveness) -> bool {
         self.state.send_if_modified(|state| {
-            let changes = *state != to && *state != State::Closed;
+            let changes = *state != to && *state != Liveness::Closed;
             if changes {
                 *state = to;
             }
@@ -371,8 +371,8 @@ impl Expected {
     }
 
     /// The connection was lost, for now or for good.
-    fn leave(&self, to: State) {
-        let was_up = *self.state.borrow() == State::Up;
+    fn leave(&self, to: Liveness) {
+        let was_up = *self.state.borrow() == Liveness::Up;
         if self.change(to) {
             if was_up {
                 self.counters.lost();

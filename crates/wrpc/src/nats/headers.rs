@@ -1,8 +1,11 @@
-//! The headers of a call: those of its caller, and in its last message what upstream's
-//! wire can't say, which is its error.
+//! The headers of a call: those of its caller, those of its streams, and in its last
+//! message what upstream's wire can't say, which is its error.
 
-use async_nats::HeaderMap;
+use async_nats::{HeaderMap, Message};
+use bytes::Bytes;
 
+use crate::http::INLINE_BYTES_MAX;
+use crate::streams::WINDOW_BYTES;
 use crate::{Error, ErrorCode, Headers};
 
 /// On message 4, names the [`ErrorCode`] of a call that failed. Callers that
@@ -11,6 +14,12 @@ const ERROR_HEADER: &str = "Encarno-Error";
 /// On message 4, says in a sentence what failed.
 const ERROR_MESSAGE_HEADER: &str = "Encarno-Error-Message";
 const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// The header that says how much of a body is taken.
+const WINDOW_HEADER: &str = "Encarno-Window";
+
+/// The header that says how many bytes at the end of message 1 are the body.
+const BODY_HEADER: &str = "Encarno-Body";
 
 /// The headers that a caller gave to its call, if it gave any.
 pub(super) fn of_call(headers: &Headers) -> Option<HeaderMap> {
@@ -56,4 +65,46 @@ pub(super) fn to_result(headers: &HeaderMap) -> Result<(), Error> {
             ),
         ),
     })
+}
+
+/// The headers with this end's window and, if the body of a request stands behind
+/// the parameters, its length.
+pub(super) fn of_streams(body: Option<usize>) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert(WINDOW_HEADER, WINDOW_BYTES.to_string());
+    if let Some(length) = body {
+        headers.insert(BODY_HEADER, length.to_string());
+    }
+    headers
+}
+
+/// What a message with [`of_streams`] takes beside its payload.
+pub(super) const STREAMS_BYTES_MAX: usize = 96;
+
+/// Cuts the body of a request off its payload, if it stands there.
+pub(super) fn split_body(
+    headers: Option<&HeaderMap>,
+    payload: &mut Bytes,
+) -> Result<Option<Bytes>, Error> {
+    let Some(length) = headers.and_then(|headers| headers.get(BODY_HEADER)) else {
+        return Ok(None);
+    };
+    let length = length.as_str().parse().ok();
+    let length = length.filter(|&length: &usize| length <= INLINE_BYTES_MAX);
+    let head = length.and_then(|length| payload.len().checked_sub(length));
+    match head {
+        Some(head) => Ok(Some(payload.split_off(head))),
+        None => Err(Error::new(
+            ErrorCode::ProtocolViolation,
+            format!(
+                "the header {BODY_HEADER} is no length within the message, up to {INLINE_BYTES_MAX}"
+            ),
+        )),
+    }
+}
+
+/// The window of the other end, if it has one.
+pub(super) fn window_of(message: &Message) -> Option<u64> {
+    let headers = message.headers.as_ref()?;
+    headers.get(WINDOW_HEADER)?.as_str().parse().ok()
 }

@@ -9,14 +9,15 @@ use bytes::Bytes;
 
 use super::call::FirstMessage;
 use super::connection::Connection;
+use super::headers::{self, STREAMS_BYTES_MAX};
 use super::mailbox::{MadeCall, Mailbox};
 use super::open_mailbox::OpenMailbox;
-use super::streams::{Carrier, End, HEADERS_BYTES_MAX, headers};
+use super::streams::{End, MailboxStreams};
 use crate::Outcome;
-use crate::http::client::read_response;
+use crate::http::read_response;
 use crate::http::{INLINE_BYTES_MAX, Message, Part, RequestHead, Response};
-use crate::pending_call::Sent;
-use crate::streams::{self, Open};
+use crate::pending_call::Dispatch;
+use crate::streams::Open;
 
 impl Connection {
     /// Makes an HTTP request, with the head of a response or an error no later than
@@ -48,24 +49,24 @@ impl Connection {
         let mut params = request.encode();
         let is_inline = (body.is_empty() || self.receivers_are_ours())
             && body.len() <= INLINE_BYTES_MAX
-            && params.len() + body.len() <= self.first_max(&reply, HEADERS_BYTES_MAX);
+            && params.len() + body.len() <= self.first_max(&reply, STREAMS_BYTES_MAX);
         if is_inline {
             params.extend_from_slice(&body);
         }
         let first = FirstMessage {
             function,
             reply: &reply,
-            headers: Some(headers(is_inline.then_some(body.len()))),
-            headers_len: HEADERS_BYTES_MAX,
+            headers: Some(headers::of_streams(is_inline.then_some(body.len()))),
+            headers_len: STREAMS_BYTES_MAX,
             params: params.into(),
         };
-        let carrier = Carrier {
-            inbox: Arc::clone(&mailbox),
+        let streams = MailboxStreams {
+            mailbox: Arc::clone(&mailbox),
             end: End::Caller,
         };
-        let mut open = Open::new(streams::Carrier::Nats(carrier), deadline);
+        let mut open = Open::new(Arc::new(streams), deadline);
 
-        let mut sent = Sent::default();
+        let mut sent = Dispatch::default();
         let waited = {
             let answered = async {
                 mailbox.send(first, &mut sent).await?;

@@ -6,11 +6,12 @@ use std::time::Instant;
 use async_nats::{Message, StatusCode, Subject};
 
 use super::headers;
-use super::streams::{self, window_of};
-use super::subject::{PROBE, WHOLE};
+use super::subject::{CANCEL, PROBE, WHOLE, WINDOW};
+use crate::http::{BODY_PATH, TRAILERS_PATH};
 use crate::pending_call::PendingCall;
 use crate::pending_params::PendingParams;
-use crate::streams::Streams;
+use crate::streams::{Streams, Which};
+use crate::value::Reader;
 use crate::{Error, ErrorCode};
 
 /// What is expected at a mailbox.
@@ -20,12 +21,12 @@ pub(super) enum Mailbox {
     /// The rest of the parameters of a call that is to be served.
     Params(PendingParams),
     /// All that arrives for a call that is served and may have streams.
-    Served(Box<Served>),
+    Served(Box<ServedMailbox>),
 }
 
 /// The mailbox of a call that is served and may have streams.
 #[derive(Default)]
-pub(super) struct Served {
+pub(super) struct ServedMailbox {
     pub(super) params: Option<PendingParams>,
     pub(super) streams: Streams,
 }
@@ -50,11 +51,11 @@ impl Mailbox {
     }
 }
 
-impl Served {
+impl ServedMailbox {
     pub(super) fn deliver(&mut self, part: &str, message: &Message) {
         match (part, &mut self.params) {
             ("params", Some(params)) => deliver_params(params, part, message),
-            _ => streams::deliver(&mut self.streams, "params", part, message),
+            _ => deliver_to_streams(&mut self.streams, "params", part, message),
         }
     }
 }
@@ -70,11 +71,11 @@ pub(super) struct Address {
 /// message doesn't reach the next tenant.
 #[derive(Default)]
 pub(super) struct Mailboxes {
-    places: Vec<Place>,
+    places: Vec<Slot>,
     free: Vec<u32>,
 }
 
-struct Place {
+struct Slot {
     generation: u32,
     mailbox: Option<Mailbox>,
 }
@@ -90,7 +91,7 @@ impl Mailboxes {
             };
         }
         let place = self.places.len() as u32;
-        self.places.push(Place {
+        self.places.push(Slot {
             generation: 1, // 0 is the address that nobody has, see `nowhere`
             mailbox: Some(mailbox),
         });
@@ -167,7 +168,7 @@ impl MadeCall {
             "" if call.accepted.is_none() => {
                 self.receiver = message.reply.clone();
                 if let Some(streams) = &mut call.streams {
-                    streams.open_window(window_of(message));
+                    streams.open_window(headers::window_of(message));
                 }
                 call.accept(now);
             }
@@ -194,10 +195,35 @@ impl MadeCall {
             _ => {
                 // Accepted twice, or results of a path that the function doesn't have.
                 if let Some(streams) = &mut call.streams {
-                    streams::deliver(streams, "results", part, message);
+                    deliver_to_streams(streams, "results", part, message);
                 }
             }
         }
+    }
+}
+
+/// A message at `SIDE.PATH` of a call with streams, or at another part.
+fn deliver_to_streams(streams: &mut Streams, side: &str, part: &str, message: &Message) {
+    let path = part
+        .strip_prefix(side)
+        .and_then(|path| path.strip_prefix('.'));
+    let which = match (part, path) {
+        (WINDOW, _) => {
+            if let Ok(more) = Reader::new(&message.payload).unsigned(64, WINDOW) {
+                streams.grow_window(more);
+            }
+            return;
+        }
+        (CANCEL, _) => return streams.cancel(),
+        (_, Some(BODY_PATH)) => Which::Body,
+        (_, Some(TRAILERS_PATH)) => Which::Trailers,
+        _ => return,
+    };
+    if message.payload.is_empty() {
+        let end = message.headers.as_ref().map_or(Ok(()), headers::to_result);
+        streams.end(which, end);
+    } else {
+        streams.push(which, message.payload.clone());
     }
 }
 

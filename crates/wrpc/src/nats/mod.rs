@@ -20,30 +20,30 @@
 //! keeps for the life of its connection. Message 5 is left out where message 1
 //! held everything. [`Traffic`](crate::Traffic) counts payloads and subjects.
 //!
-//! - [`credentials`]: who we are to the server
-//! - [`options`]: where to connect and how
+//! - `credentials`: who we are to the server
+//! - `options`: where to connect and how
 //! - [`subject`]: names on the wire
 //! - `headers`: the headers of a call, and its error, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
-//! - [`connection`]: the connection and its inbox
+//! - `connection`: the connection and its inbox
 //! - `open_mailbox`: a mailbox and its owner
 //! - `streams`: how streams travel
-//! - [`call`]: a call made
+//! - `call`: a call made
 //! - `http`: an HTTP request made
-//! - [`remote`]: a connection that is made when it is needed
+//! - `remote`: a connection that is made when it is needed
 //! - [`serve`]: calls served
 
-pub mod call;
-pub mod connection;
-pub mod credentials;
+mod call;
+mod connection;
+mod credentials;
 mod headers;
 mod http;
 mod mailbox;
 mod open_mailbox;
-pub mod options;
-pub mod remote;
+mod options;
+mod remote;
 pub mod serve;
-pub(crate) mod streams;
+mod streams;
 pub mod subject;
 
 /// A subject of NATS, which is checked where it is made.

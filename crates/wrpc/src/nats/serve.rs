@@ -13,12 +13,14 @@ use futures_util::{Stream, StreamExt as _};
 
 use super::connection::Connection;
 use super::headers;
-use super::mailbox::{Mailbox, Served};
-use super::streams::{self, Carrier, End, Inbox};
+use super::mailbox::{Mailbox, ServedMailbox};
+use super::open_mailbox::OpenMailbox;
+use super::streams::{End, MailboxStreams};
 use super::subject;
+use crate::http::Streaming;
 use crate::pending_params::{Arrival, PendingParams};
 use crate::serve::{Bodies, Check, Export, Invocation, Limits, Parameters, Respond};
-use crate::streams::Streaming;
+use crate::streams;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
@@ -116,7 +118,7 @@ impl Server {
         mut message: async_nats::Message,
         serve: &impl Fn(Invocation<Responder>),
     ) {
-        let window = streams::window_of(&message);
+        let window = headers::window_of(&message);
         let Some(reply) = message.reply else {
             tracing::warn!(subject = %message.subject, "a call without a reply subject was ignored");
             return;
@@ -137,7 +139,7 @@ impl Server {
             tokio::spawn(responder.finish(Err(error)));
         };
         if *has_streams {
-            match streams::split_body(message.headers.as_ref(), &mut message.payload) {
+            match headers::split_body(message.headers.as_ref(), &mut message.payload) {
                 Ok(body) => responder.body = body,
                 Err(error) => return refuse(responder, error),
             }
@@ -191,10 +193,10 @@ pub struct Responder {
     /// The rest of the parameters, while it is awaited.
     rest: Option<Partial>,
     /// Open from the moment on at which the caller may send something to it.
-    inbox: Option<Arc<Inbox>>,
+    inbox: Option<Arc<OpenMailbox>>,
 }
 
-impl Inbox {
+impl OpenMailbox {
     fn open(connection: &Connection, mailbox: Mailbox) -> (Arc<Self>, Subject) {
         let (address, subject) = connection.open(mailbox);
         let connection = connection.clone();
@@ -220,7 +222,7 @@ impl Respond for Responder {
         self.accepted = true;
         self.open();
         let (reply, receiver) = (self.reply.clone(), self.receiver.clone());
-        let headers = self.window.map(|_| streams::headers(None));
+        let headers = self.window.map(|_| headers::of_streams(None));
         self.publish(reply, Some(receiver), headers, Bytes::new())
             .await;
     }
@@ -249,8 +251,11 @@ impl Respond for Responder {
 
     fn streams(&mut self) -> Option<Streaming> {
         let (inbox, end) = (self.open()?, End::Receiver(self.reply.clone()));
-        let carrier = Carrier { inbox, end };
-        Some(Streaming::new(crate::streams::Carrier::Nats(carrier)))
+        let streams = MailboxStreams {
+            mailbox: inbox,
+            end,
+        };
+        Some(Streaming::new(Arc::new(streams)))
     }
 
     async fn begin(&mut self, results: Bytes) {
@@ -279,10 +284,8 @@ impl Respond for Responder {
         match &self.inbox {
             None => std::future::pending().await,
             Some(inbox) => {
-                let (inbox, end) = (Arc::clone(inbox), End::Receiver(self.reply.clone()));
-                crate::streams::Carrier::Nats(Carrier { inbox, end })
-                    .cancelled()
-                    .await;
+                let (mailbox, end) = (Arc::clone(inbox), End::Receiver(self.reply.clone()));
+                streams::cancelled(&MailboxStreams { mailbox, end }).await;
             }
         }
     }
@@ -290,11 +293,11 @@ impl Respond for Responder {
 
 impl Responder {
     /// The inbox of a call that may have streams.
-    fn open(&mut self) -> Option<Arc<Inbox>> {
+    fn open(&mut self) -> Option<Arc<OpenMailbox>> {
         if self.has_streams && self.inbox.is_none() {
-            let mut served = Box::new(Served::default());
+            let mut served = Box::new(ServedMailbox::default());
             served.streams.open_window(self.window);
-            let (inbox, receiver) = Inbox::open(&self.connection, Mailbox::Served(served));
+            let (inbox, receiver) = OpenMailbox::open(&self.connection, Mailbox::Served(served));
             self.receiver = receiver;
             self.inbox = Some(inbox);
         }
@@ -332,14 +335,14 @@ impl Responder {
 
 /// Parameters of which the beginning has arrived.
 struct Partial {
-    inbox: Arc<Inbox>,
+    inbox: Arc<OpenMailbox>,
     receiver: Subject,
     limits: Limits,
 }
 
 impl Partial {
     fn new(connection: &Connection, params: PendingParams, limits: Limits) -> Self {
-        let (inbox, receiver) = Inbox::open(connection, Mailbox::Params(params));
+        let (inbox, receiver) = OpenMailbox::open(connection, Mailbox::Params(params));
         Self {
             inbox,
             receiver,

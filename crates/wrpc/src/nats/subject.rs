@@ -13,6 +13,12 @@ pub(super) const PROBE: &str = "probe";
 /// The part of a reply subject on which one message is the whole answer.
 pub(super) const WHOLE: &str = "whole";
 
+/// The part of a subject at which the window grows.
+pub(super) const WINDOW: &str = "window";
+
+/// The part of a subject at which a reader says that it has gone.
+pub(super) const CANCEL: &str = "cancel";
+
 /// The subject of a function: `PREFIX.wrpc.0.0.1.INSTANCE.FUNCTION`. Prefix and
 /// instance may be empty.
 pub fn function(prefix: &str, instance: &str, function: &str) -> Result<Subject, Error> {

@@ -1,15 +1,17 @@
 //! A stream that arrives.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 
-use super::{Carrier, WINDOW_BYTES, Which};
+use super::carrier::{self, Carrier};
+use super::{WINDOW_BYTES, Which};
 use crate::Error;
 
 /// One stream that arrives, in pieces that were cut anywhere.
 pub(crate) struct Incoming {
-    carrier: Carrier,
+    carrier: Arc<dyn Carrier>,
     which: Which,
     /// Read since the other end was last told.
     unsaid: u64,
@@ -17,9 +19,9 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     /// Body and trailers of a call.
-    pub(crate) fn of(carrier: &Carrier) -> (Self, Self) {
+    pub(crate) fn of(carrier: &Arc<dyn Carrier>) -> (Self, Self) {
         let stream = |which| Self {
-            carrier: carrier.clone(),
+            carrier: Arc::clone(carrier),
             which,
             unsaid: 0,
         };
@@ -32,7 +34,7 @@ impl Incoming {
         context: &Context<'_>,
     ) -> Poll<Result<Option<Bytes>, Error>> {
         let which = self.which;
-        let polled = self.carrier.poll(context, |streams| {
+        let polled = carrier::poll(&*self.carrier, context, |streams| {
             let has_window = streams.has_window;
             streams.next(which).map(|next| (next, has_window))
         });

@@ -9,23 +9,21 @@
 //! what they send is kept up to [`BUFFER_BYTES_MAX`].
 //!
 //! - `state`: what has arrived, and what may be sent
-//! - `carrier`: the way of a call's streams through its transport
+//! - `carrier`: the way of a call's streams through its transport, which implements it
 //! - `incoming`: a stream that arrives
 //! - `outgoing`: a body that is sent
 //! - `open`: a call made whose response goes on arriving
-//! - [`served`]: the streams of a call that is served
 
 mod carrier;
 mod incoming;
 mod open;
 mod outgoing;
-pub mod served;
 mod state;
 
-pub(crate) use carrier::Carrier;
+pub(crate) use carrier::{Carrier, PIECE_BYTES_MAX, cancelled};
 pub(crate) use incoming::Incoming;
 pub(crate) use open::Open;
-pub use served::Streaming;
+pub(crate) use outgoing::{END, send};
 pub(crate) use state::Streams;
 
 /// What an end takes of a body before it has read any of it, as it travels.

@@ -6,14 +6,15 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Carrier, Incoming, outgoing};
+use super::carrier::{self, Carrier};
+use super::{Incoming, outgoing};
 use crate::task::AbortOnDrop;
 use crate::{Error, Traffic};
 
 /// A call of which more is to come. Dropped before [`Open::complete`], it tells the
 /// receiver that nobody reads any more.
 pub(crate) struct Open {
-    carrier: Carrier,
+    carrier: Arc<dyn Carrier>,
     deadline: Instant,
     bytes_sent: Arc<AtomicU64>,
     is_complete: bool,
@@ -21,7 +22,7 @@ pub(crate) struct Open {
 }
 
 impl Open {
-    pub(crate) fn new(carrier: Carrier, deadline: Instant) -> Self {
+    pub(crate) fn new(carrier: Arc<dyn Carrier>, deadline: Instant) -> Self {
         Self {
             carrier,
             deadline,
@@ -33,7 +34,11 @@ impl Open {
 
     /// Sends the body of the request, while the response arrives.
     pub(crate) fn upload(&mut self, body: Bytes) {
-        let upload = outgoing::upload(self.carrier.clone(), body, Arc::clone(&self.bytes_sent));
+        let upload = outgoing::upload(
+            Arc::clone(&self.carrier),
+            body,
+            Arc::clone(&self.bytes_sent),
+        );
         self.upload = Some(AbortOnDrop(tokio::spawn(upload)));
     }
 
@@ -62,8 +67,8 @@ impl Open {
 
     /// Ends when the deadline has passed, or when it is known that no more will come.
     pub(crate) fn watch(&self) -> impl Future<Output = Error> + use<> {
-        let (carrier, deadline) = (self.carrier.clone(), self.deadline);
-        async move { carrier.watch(deadline).await }
+        let (carrier, deadline) = (Arc::clone(&self.carrier), self.deadline);
+        async move { carrier::watch(&*carrier, deadline).await }
     }
 }
 

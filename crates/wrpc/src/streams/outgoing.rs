@@ -6,22 +6,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::{Carrier, Which};
+use super::Which;
+use super::carrier::{self, Carrier};
 use crate::value::Write as _;
 use crate::{Error, ErrorCode};
-
-/// Small enough for any window and any server, large enough to cost little.
-pub(super) const PIECE_BYTES_MAX: usize = 128 << 10;
 
 /// The most that the length of a chunk takes.
 const LENGTH_BYTES_MAX: usize = 5;
 
 /// The end of a body: a chunk of no bytes.
-pub(super) const END: &[u8] = &[0];
+pub(crate) const END: &[u8] = &[0];
 
 /// Sends `data` as chunks of the body, as the window allows.
-pub(super) async fn send(
-    carrier: &Carrier,
+pub(crate) async fn send(
+    carrier: &dyn Carrier,
     mut data: Bytes,
     mut sent: impl FnMut(usize),
 ) -> Result<(), Error> {
@@ -29,7 +27,7 @@ pub(super) async fn send(
     while !data.is_empty() {
         let wanted = data.len().min(chunk_max);
         let allowed = poll_fn(|context| {
-            carrier.poll(context, |streams| match streams.is_cancelled {
+            carrier::poll(carrier, context, |streams| match streams.is_cancelled {
                 true => Some(None),
                 false => streams.take_window(wanted).map(Some),
             })
@@ -44,12 +42,12 @@ pub(super) async fn send(
 }
 
 /// Sends the whole body of a request, and adds what has travelled to `bytes_sent`.
-pub(super) async fn upload(carrier: Carrier, body: Bytes, bytes_sent: Arc<AtomicU64>) {
+pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, bytes_sent: Arc<AtomicU64>) {
     let count = |bytes: usize| {
         bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
     };
     // What stops it is known to the call as well, or is no failure of it.
-    if send(&carrier, body, count).await.is_ok()
+    if send(&*carrier, body, count).await.is_ok()
         && let Ok(bytes) = carrier.send(Which::Body, END, Bytes::new()).await
     {
         count(bytes);

@@ -13,14 +13,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{timeout, timeout_at};
 
 use super::READ_BYTES;
-use super::connection::Connection;
-use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX, Function};
+use super::connection::SharedConnection;
+use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX, FunctionNames};
 use super::messages::PREFACE;
 use super::options::Options;
 use super::outbox::Outbox;
 use super::stream::{Connector, Stream};
 use crate::chunks::Chunks;
-use crate::http::client::read_response;
+use crate::http::read_response;
 use crate::http::{Message, Part, RequestHead, Response};
 use crate::on_demand::OnDemand;
 use crate::pending_call::{exceeds_result_limit, timed_out, timed_out_connecting};
@@ -37,7 +37,7 @@ pub struct Remote {
 /// How calls travel, as the receiver would have it.
 #[derive(Clone)]
 enum Way {
-    Shared(Connection),
+    Shared(SharedConnection),
     /// It closed the connection on the preface.
     Single,
 }
@@ -64,7 +64,12 @@ impl Remote {
 
     /// Calls a function, with a result or an error no later than `deadline`.
     /// Dropping the future gives the call up.
-    pub async fn call(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
+    pub async fn call(
+        &self,
+        function: &FunctionNames,
+        params: Bytes,
+        deadline: Instant,
+    ) -> Outcome {
         match self.way(deadline).await {
             Ok(Way::Shared(connection)) => connection.call(function, params, deadline).await,
             Ok(Way::Single) => self.call_single(function, params, deadline).await,
@@ -99,7 +104,7 @@ impl Remote {
     /// bounds them.
     pub async fn http(
         &self,
-        function: &Function,
+        function: &FunctionNames,
         head: RequestHead,
         body: Bytes,
         deadline: Instant,
@@ -120,8 +125,13 @@ impl Remote {
         }
     }
 
-    async fn call_single(&self, function: &Function, params: Bytes, deadline: Instant) -> Outcome {
-        let mut call = Single::default();
+    async fn call_single(
+        &self,
+        function: &FunctionNames,
+        params: Bytes,
+        deadline: Instant,
+    ) -> Outcome {
+        let mut call = SingleCall::default();
         let answered = async {
             let mut held = Held {
                 stream: self.connector.connect().await?,
@@ -159,7 +169,10 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
     let peer = connector.peer();
     let limit = connector.options().connect_timeout;
     match timeout(limit, swap_prefaces(&mut stream, peer)).await {
-        Ok(Ok(true)) => Ok(Way::Shared(Connection::new(stream, Arc::clone(&connector)))),
+        Ok(Ok(true)) => Ok(Way::Shared(SharedConnection::new(
+            stream,
+            Arc::clone(&connector),
+        ))),
         Ok(Ok(false)) => Ok(Way::Single),
         Ok(Err(error)) => Err(error),
         Err(_) => Err(Error::new(
@@ -231,18 +244,18 @@ impl Drop for Held {
 
 /// A call on a connection of its own.
 #[derive(Default)]
-struct Single {
+struct SingleCall {
     results: Chunks,
     timing: Timing,
     traffic: Traffic,
     is_ended: bool,
 }
 
-impl Single {
+impl SingleCall {
     async fn run(
         &mut self,
         stream: &mut Stream,
-        function: &Function,
+        function: &FunctionNames,
         params: Bytes,
         connector: &Connector,
     ) -> Result<(), Error> {
@@ -358,7 +371,7 @@ impl Single {
 
 /// Header and parameters, and how many frames that is; the header goes with the
 /// first one.
-fn encode(function: &Function, mut params: Bytes) -> (Outbox, u64) {
+fn encode(function: &FunctionNames, mut params: Bytes) -> (Outbox, u64) {
     let mut frames = 1; // the end
     let mut out = Outbox::default();
     let mut head = Vec::with_capacity(function.names().len() + 8);

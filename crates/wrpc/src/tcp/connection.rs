@@ -15,11 +15,11 @@ use tokio::io::AsyncReadExt as _;
 
 use super::READ_BYTES;
 use super::deliver::deliver;
-use super::frames::Function;
+use super::frames::FunctionNames;
 use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
 use super::outbox::Outbox;
 use super::stream::{Connector, Stream};
-use crate::pending_call::{PendingCall, Sent};
+use crate::pending_call::{Dispatch, PendingCall};
 use crate::task::AbortOnDrop;
 use crate::{Error, ErrorCode, Outcome, Traffic, lock};
 
@@ -27,19 +27,19 @@ use crate::{Error, ErrorCode, Outcome, Traffic, lock};
 const OUTBOX_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone)]
-pub(super) struct Connection {
-    shared: Arc<Shared>,
+pub(super) struct SharedConnection {
+    shared: Arc<CallerEnd>,
     // The last clone ends the task, and so closes the socket.
     _task: Arc<AbortOnDrop>,
 }
 
-struct Shared {
-    state: Mutex<State>,
+struct CallerEnd {
+    state: Mutex<CallerState>,
     connector: Arc<Connector>,
 }
 
 #[derive(Default)]
-struct State {
+struct CallerState {
     out: Outbox,
     /// Of the task, while it waits.
     task: Option<Waker>,
@@ -50,10 +50,10 @@ struct State {
     lost: Option<Error>,
 }
 
-impl Connection {
+impl SharedConnection {
     /// A connection over a stream on which both prefaces were exchanged.
     pub(super) fn new(stream: Stream, connector: Arc<Connector>) -> Self {
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(CallerEnd {
             state: Mutex::default(),
             connector,
         });
@@ -84,12 +84,12 @@ impl Connection {
     /// Makes a call, with a result or an error no later than `deadline`.
     pub(super) async fn call(
         &self,
-        function: &Function,
+        function: &FunctionNames,
         params: Bytes,
         deadline: Instant,
     ) -> Outcome {
         let place = self.place(PendingCall::default());
-        let mut sent = Sent::default();
+        let mut sent = Dispatch::default();
         let waited = {
             let answered = async {
                 place.send(function, params, &mut sent).await?;
@@ -110,8 +110,8 @@ impl Connection {
         }
     }
 
-    pub(super) fn place(&self, call: PendingCall) -> Place {
-        Place {
+    pub(super) fn place(&self, call: PendingCall) -> CallSlot {
+        CallSlot {
             key: lock(&self.shared.state).calls.insert(call),
             connection: self.clone(),
         }
@@ -120,18 +120,18 @@ impl Connection {
 
 /// The place of a call among those in flight: given back whichever way it ends,
 /// also by being dropped.
-pub(super) struct Place {
-    connection: Connection,
+pub(super) struct CallSlot {
+    connection: SharedConnection,
     key: DefaultKey,
 }
 
-impl Place {
+impl CallSlot {
     /// Sends the call with all of its parameters.
     pub(super) async fn send(
         &self,
-        function: &Function,
+        function: &FunctionNames,
         mut params: Bytes,
-        sent: &mut Sent,
+        sent: &mut Dispatch,
     ) -> Result<(), Error> {
         let names = function.names();
         let first = params.split_to(params.len().min(CHUNK_BYTES_MAX - names.len()));
@@ -169,7 +169,7 @@ impl Place {
         state.calls.get_mut(self.key).map(look)
     }
 
-    fn shared(&self) -> &Shared {
+    fn shared(&self) -> &CallerEnd {
         &self.connection.shared
     }
 
@@ -202,7 +202,7 @@ impl Place {
         }
     }
 
-    fn put_now(&self, state: &mut State, kind: Kind, beginning: &[u8], rest: Bytes) {
+    fn put_now(&self, state: &mut CallerState, kind: Kind, beginning: &[u8], rest: Bytes) {
         let bytes = HEAD_BYTES + beginning.len() + rest.len();
         messages::put(&mut state.out, kind, self.number(), beginning, rest);
         self.shared().connector.counters().sent(bytes);
@@ -232,7 +232,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for CallSlot {
     fn drop(&mut self) {
         self.take();
     }
@@ -240,7 +240,7 @@ impl Drop for Place {
 
 /// Waits until `ready` holds for a call.
 struct Wait<'a, F> {
-    place: &'a Place,
+    place: &'a CallSlot,
     ready: F,
 }
 
@@ -268,7 +268,7 @@ impl<F: FnMut(&PendingCall) -> bool + Unpin> Future for Wait<'_, F> {
     }
 }
 
-impl State {
+impl CallerState {
     fn wake_task(&mut self) {
         if let Some(task) = self.task.take() {
             task.wake();
@@ -284,7 +284,7 @@ struct Socket {
     writing: Outbox,
 }
 
-impl Shared {
+impl CallerEnd {
     /// Writes what there is and reads what there is, until the connection is lost.
     fn poll(&self, socket: &mut Socket, context: &mut Context<'_>) -> Poll<Error> {
         loop {

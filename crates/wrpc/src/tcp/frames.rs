@@ -27,9 +27,9 @@ const HEADER_BYTES_MAX: usize = 1 + 2 * (2 + NAME_BYTES_MAX);
 
 /// A function, as the wire names it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Function(Bytes);
+pub struct FunctionNames(Bytes);
 
-impl Function {
+impl FunctionNames {
     /// A function of an instance, or of the component itself where `instance` is empty.
     pub fn new(instance: &str, function: &str) -> Self {
         let mut names = Vec::with_capacity(instance.len() + function.len() + 4);
@@ -89,7 +89,7 @@ pub(super) fn take_header(inbox: &mut BytesMut) -> Result<Option<Bytes>, Error> 
 }
 
 /// The header of a call.
-pub(super) fn put_header(function: &Function, out: &mut Vec<u8>) {
+pub(super) fn put_header(function: &FunctionNames, out: &mut Vec<u8>) {
     out.push(PROTOCOL);
     out.extend_from_slice(function.names());
 }
@@ -347,7 +347,7 @@ mod tests {
             instance in "[a-z:/@.0-9]{0,200}",
             function in "[a-z-]{0,40}",
         ) {
-            let name = Function::new(&instance, &function);
+            let name = FunctionNames::new(&instance, &function);
             let mut bytes = Vec::new();
             put_header(&name, &mut bytes);
             for end in 0..bytes.len() {

@@ -5,26 +5,28 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 
-use super::connection::{Connection, Place};
-use super::frames::Function;
+use super::connection::{CallSlot, SharedConnection};
+use super::frames::FunctionNames;
 use super::messages::{CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
-use crate::http::client::read_response;
+use crate::http::read_response;
 use crate::http::{Message, Part, RequestHead, Response};
-use crate::pending_call::{PendingCall, Sent};
-use crate::streams::{self, Open, Streams, WINDOW_BYTES, Which};
+use crate::pending_call::{Dispatch, PendingCall};
+use crate::streams::{Carrier, Open, Streams, WINDOW_BYTES, Which};
 use crate::{Error, Outcome};
 
 /// Bodies up to this travel with their head: both fit into one message, but for heads
 /// that are large themselves.
 const WITH_HEAD_BYTES_MAX: usize = CHUNK_BYTES_MAX / 2;
 
-impl Connection {
+impl SharedConnection {
     /// Makes an HTTP request, with the head of a response or an error no later than
     /// `deadline`. The body of the response is read afterwards.
     pub(super) async fn http(
         &self,
-        function: &Function,
+        function: &FunctionNames,
         head: RequestHead,
         body: Bytes,
         deadline: Instant,
@@ -40,9 +42,9 @@ impl Connection {
         };
         let call = PendingCall::with_streams(Streams::with_window(Some(WINDOW_BYTES)));
         let place = Arc::new(self.place(call));
-        let carrier = streams::Carrier::TcpCaller(Carrier(Arc::clone(&place)));
+        let carrier = Arc::clone(&place) as Arc<dyn Carrier>;
         let mut open = Open::new(carrier, deadline);
-        let mut sent = Sent::default();
+        let mut sent = Dispatch::default();
         let waited = {
             let answered = async {
                 let params = request.encode().into();
@@ -56,7 +58,7 @@ impl Connection {
             tokio::time::timeout_at(deadline.into(), answered).await
         };
         open.add_sent(sent.bytes);
-        let ended = place.look(|call| call.ended(waited, &sent));
+        let ended = CallSlot::look(&place, |call| call.ended(waited, &sent));
         let (result, timing) = ended.unwrap_or_else(|| {
             unreachable!("a call is there as long as its place");
         });
@@ -71,35 +73,36 @@ impl Connection {
 }
 
 /// The way of the streams of a call, from its caller's end.
-#[derive(Clone)]
-pub(crate) struct Carrier(Arc<Place>);
-
-impl Carrier {
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Streams) -> T) -> Option<T> {
-        let looked = self.0.look(|call| call.streams.as_deref_mut().map(look));
-        looked.flatten()
+impl Carrier for CallSlot {
+    fn look(&self, look: &mut dyn FnMut(&mut Streams)) -> bool {
+        let looked = CallSlot::look(self, |call| call.streams.as_deref_mut().map(look));
+        looked.flatten().is_some()
     }
 
-    pub(crate) async fn send(
-        &self,
+    fn send<'a>(
+        &'a self,
         which: Which,
-        head: &[u8],
+        head: &'a [u8],
         data: Bytes,
-    ) -> Result<usize, Error> {
-        let bytes = HEAD_BYTES + head.len() + data.len();
-        self.0.put(which.into(), head, data).await?;
-        Ok(bytes)
+    ) -> BoxFuture<'a, Result<usize, Error>> {
+        async move {
+            let bytes = HEAD_BYTES + head.len() + data.len();
+            self.put(which.into(), head, data).await?;
+            Ok(bytes)
+        }
+        .boxed()
     }
 
-    pub(crate) fn grant(&self, bytes: u64) {
-        self.0.say(Kind::Window, &bytes.to_le_bytes());
+    fn grant(&self, bytes: u64) {
+        self.say(Kind::Window, &bytes.to_le_bytes());
     }
 
-    pub(crate) fn cancel(&self) {
-        self.0.say(Kind::Cancel, &[]);
+    fn cancel(&self) {
+        self.say(Kind::Cancel, &[]);
     }
 
-    pub(crate) fn bytes_received(&self) -> u64 {
-        self.0.look(|call| call.bytes_received).unwrap_or_default()
+    fn bytes_received(&self) -> u64 {
+        let bytes = CallSlot::look(self, |call| call.bytes_received);
+        bytes.unwrap_or_default()
     }
 }

@@ -34,12 +34,12 @@
 //!
 //! [`Traffic`](crate::Traffic) counts the bytes of a call in either form, before TLS.
 //!
-//! - [`options`]: where to connect and how
+//! - `options`: where to connect and how
 //! - `stream`: a TCP connection, encrypted or not
 //! - `outbox`: bytes on their way to a socket
-//! - [`frames`]: upstream's wire
+//! - `frames`: upstream's wire
 //! - `messages`: the wire of a connection that calls share
-//! - [`call`]: calls made
+//! - `call`: calls made
 //! - `connection`, `deliver`: a shared connection and what arrives on it, from the caller's end
 //! - `http`: an HTTP request on it, and its streams
 //! - `site`: what all connections of a receiver share
@@ -48,15 +48,15 @@
 //! - `serve_single`: a connection of one call, from the receiver's end
 //! - [`serve`]: calls served, on connections of either kind
 
-pub mod call;
+mod call;
 mod connection;
 mod deliver;
-pub mod frames;
-pub(crate) mod http;
+mod frames;
+mod http;
 mod messages;
-pub mod options;
+mod options;
 mod outbox;
-pub(crate) mod respond_shared;
+mod respond_shared;
 pub mod serve;
 mod serve_shared;
 mod serve_single;
@@ -65,7 +65,7 @@ mod site;
 mod stream;
 
 pub use call::Remote;
-pub use frames::Function;
+pub use frames::FunctionNames;
 pub use options::Options;
 pub use serve::Server;
 

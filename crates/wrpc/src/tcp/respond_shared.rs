@@ -6,17 +6,20 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::time::timeout;
 
 use super::messages::{CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
 use super::shared_calls::{OUTBOX_BYTES_MAX, Shared, State};
+use crate::http::Streaming;
 use crate::pending_params::Arrival;
-use crate::streams::{self, Streaming, Streams, Which};
+use crate::streams::{Carrier, Streams, Which};
 use crate::{Error, ErrorCode, lock};
 
 /// The way of the answers to one call.
 pub struct SharedResponder {
-    place: Carrier,
+    place: CallPlace,
     is_accepted: bool,
     is_finished: bool,
 }
@@ -24,7 +27,7 @@ pub struct SharedResponder {
 impl SharedResponder {
     pub(super) fn new(shared: Arc<Shared>, call: u64) -> Self {
         Self {
-            place: Carrier { shared, call },
+            place: CallPlace { shared, call },
             is_accepted: false,
             is_finished: false,
         }
@@ -39,7 +42,7 @@ impl SharedResponder {
 
     pub(super) async fn complete(&mut self) -> Result<Bytes, Error> {
         self.accept();
-        let Carrier { shared, call } = &self.place;
+        let CallPlace { shared, call } = &self.place;
         let arrived = poll_fn(|context| {
             let mut state = lock(&shared.state);
             let served = state.calls.get_mut(call);
@@ -73,7 +76,7 @@ impl SharedResponder {
     }
 
     pub(super) fn streams(&self) -> Streaming {
-        Streaming::new(streams::Carrier::TcpReceiver(self.place.clone()))
+        Streaming::new(Arc::new(self.place.clone()))
     }
 
     /// Sends results of which streams are a part, which follow.
@@ -108,46 +111,53 @@ impl Drop for SharedResponder {
 
 /// The place of a call at its connection, and the way of its streams.
 #[derive(Clone)]
-pub(crate) struct Carrier {
+struct CallPlace {
     shared: Arc<Shared>,
     call: u64,
 }
 
-impl Carrier {
-    pub(crate) fn look<T>(&self, look: impl FnOnce(&mut Streams) -> T) -> Option<T> {
+impl Carrier for CallPlace {
+    fn look(&self, look: &mut dyn FnMut(&mut Streams)) -> bool {
         let mut state = lock(&self.shared.state);
-        let served = state.calls.get_mut(&self.call)?;
-        served.streams.as_deref_mut().map(look)
+        let served = state.calls.get_mut(&self.call);
+        let streams = served.and_then(|served| served.streams.as_deref_mut());
+        streams.map(look).is_some()
     }
 
-    pub(crate) async fn send(
-        &self,
+    fn send<'a>(
+        &'a self,
         which: Which,
-        head: &[u8],
+        head: &'a [u8],
         data: Bytes,
-    ) -> Result<usize, Error> {
-        self.room().await;
-        let bytes = HEAD_BYTES + head.len() + data.len();
-        let mut state = lock(&self.shared.state);
-        if !state.calls.contains_key(&self.call) {
-            return Err(caller_gone());
+    ) -> BoxFuture<'a, Result<usize, Error>> {
+        async move {
+            self.room().await;
+            let bytes = HEAD_BYTES + head.len() + data.len();
+            let mut state = lock(&self.shared.state);
+            if !state.calls.contains_key(&self.call) {
+                return Err(caller_gone());
+            }
+            state.put(which.into(), self.call, head, data);
+            Ok(bytes)
         }
-        state.put(which.into(), self.call, head, data);
-        Ok(bytes)
+        .boxed()
     }
 
-    pub(crate) fn end(&self, end: Result<(), Error>) {
+    fn end(&self, end: Result<(), Error>) -> BoxFuture<'_, Result<(), Error>> {
         self.end_with(|state, call| {
             if let Err(error) = end {
                 state.put_error(call, &error);
             }
         });
+        std::future::ready(Ok(())).boxed()
     }
 
-    pub(crate) fn grant(&self, bytes: u64) {
+    fn grant(&self, bytes: u64) {
         self.say(Kind::Window, &bytes.to_le_bytes());
     }
+}
 
+impl CallPlace {
     /// Puts a small message into the outbox, unless the caller has gone.
     fn say(&self, kind: Kind, payload: &[u8]) {
         let mut state = lock(&self.shared.state);

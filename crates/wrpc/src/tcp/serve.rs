@@ -21,8 +21,8 @@ use super::serve_single::Single;
 use super::site::{Site, close};
 use super::stream::Stream;
 use super::{frames, options, serve_shared};
+use crate::http::Streaming;
 use crate::serve::{Bodies, Export, Invocation, Limits, Respond};
-use crate::streams::Streaming;
 use crate::{Error, ErrorCode};
 
 pub use super::site::Settings;

@@ -70,7 +70,7 @@ impl Site {
         let mut functions = HashMap::new();
         let mut checks = Vec::new();
         for (index, export) in exports.into_iter().enumerate() {
-            let function = frames::Function::new(&export.instance, &export.function);
+            let function = frames::FunctionNames::new(&export.instance, &export.function);
             functions.insert(Bytes::copy_from_slice(function.names()), index);
             checks.push((export.check, export.has_streams));
         }

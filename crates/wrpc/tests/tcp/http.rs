@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::http::{FUNCTION, INSTANCE, RequestHead, Response};
-use encarno_wrpc::tcp::{Function, Remote};
+use encarno_wrpc::tcp::{FunctionNames, Remote};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -31,7 +31,7 @@ async fn request(client: &Remote, body: Bytes) -> Outcome<Response> {
         method: "POST".into(),
         ..RequestHead::default()
     };
-    let function = Function::new(INSTANCE, FUNCTION);
+    let function = FunctionNames::new(INSTANCE, FUNCTION);
     let deadline = Instant::now() + Duration::from_secs(10);
     within(20, client.http(&function, head, body, deadline)).await
 }

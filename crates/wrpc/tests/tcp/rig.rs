@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::tcp::serve::{Draining, Responder, Settings};
-use encarno_wrpc::tcp::{Function, Options, Remote, Server};
+use encarno_wrpc::tcp::{FunctionNames, Options, Remote, Server};
 use encarno_wrpc::value::{Reader, Write as _};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -132,8 +132,8 @@ pub(crate) fn both(options: Options) -> [Remote; 2] {
     })
 }
 
-pub(crate) fn function(name: &str) -> Function {
-    Function::new(INSTANCE, name)
+pub(crate) fn function(name: &str) -> FunctionNames {
+    FunctionNames::new(INSTANCE, name)
 }
 
 pub(crate) fn list(payload: &[u8]) -> Bytes {

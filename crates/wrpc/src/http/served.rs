@@ -1,19 +1,19 @@
 //! The streams of a call that is served: the request's body in, the response's
 //! body out.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
-use super::outgoing::{self, END};
-use super::{Carrier, Incoming, Which};
+use super::fields::{Field, write_trailers};
 use crate::Error;
-use crate::http::Field;
-use crate::http::fields::write_trailers;
+use crate::streams::{Carrier, END, Incoming, Which, send};
 
 /// The streams of a call that is served.
-pub struct Streaming(Carrier);
+pub struct Streaming(Arc<dyn Carrier>);
 
 impl Streaming {
-    pub(crate) fn new(carrier: Carrier) -> Self {
+    pub(crate) fn new(carrier: Arc<dyn Carrier>) -> Self {
         Self(carrier)
     }
 
@@ -24,7 +24,7 @@ impl Streaming {
 
     /// Sends a part of the body of the response, as soon as the caller takes it.
     pub async fn send(&self, data: Bytes) -> Result<(), Error> {
-        outgoing::send(&self.0, data, |_| ()).await
+        send(&*self.0, data, |_| ()).await
     }
 
     /// Ends the body of the response: with its trailers, or with what went wrong.
