@@ -1,0 +1,175 @@
+//! Texts that no log, error or metric shows.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::path::{Path, PathBuf};
+
+/// Longer files can't be meant.
+const FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// What PEM and credentials files have in them, and no path has.
+const BEGIN: &str = "-----BEGIN ";
+
+/// A path beyond this, or a longer part of one without a dot, may be something else.
+const SHOWN_BYTES_MAX: usize = 256;
+const SHOWN_PART_BYTES_MAX: usize = 40;
+
+/// A text that shows itself to nobody.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Keeps `text` to itself.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("…")
+    }
+}
+
+/// A file, or what it would hold: certificates, a key or credentials, in PEM.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub enum FileOrText {
+    /// The name of a file.
+    File(PathBuf),
+    /// What it would hold.
+    Text(Secret),
+}
+
+impl From<String> for FileOrText {
+    /// A text with the first line of PEM in it is no name of a file.
+    fn from(given: String) -> Self {
+        match given.contains(BEGIN) {
+            true => Self::Text(Secret(given)),
+            false => Self::File(given.into()),
+        }
+    }
+}
+
+impl From<PathBuf> for FileOrText {
+    fn from(given: PathBuf) -> Self {
+        match given.into_os_string().into_string() {
+            Ok(given) => given.into(),
+            Err(given) => Self::File(given.into()),
+        }
+    }
+}
+
+impl From<&str> for FileOrText {
+    fn from(given: &str) -> Self {
+        given.to_owned().into()
+    }
+}
+
+impl FileOrText {
+    /// The text itself, or what is in the file. An error doesn't name the file.
+    pub(crate) fn read(&self) -> io::Result<String> {
+        match self {
+            Self::File(file) => read(file),
+            Self::Text(text) => Ok(text.0.clone()),
+        }
+    }
+
+    /// A name by which libraries that want a file can open it, and what must be kept as
+    /// long as they may.
+    pub(crate) fn as_file(&self) -> io::Result<(PathBuf, Option<File>)> {
+        match self {
+            Self::File(file) => Ok((file.clone(), None)),
+            Self::Text(text) => {
+                let flags = rustix::fs::MemfdFlags::CLOEXEC;
+                let mut file = File::from(rustix::fs::memfd_create("encarno-pem", flags)?);
+                file.write_all(text.0.as_bytes())?;
+                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+                Ok((path.into(), Some(file)))
+            }
+        }
+    }
+}
+
+/// For errors: the name of the file, unless it may be a secret with a slip of the pen.
+impl fmt::Display for FileOrText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self::File(file) = self else {
+            return formatter.write_str("the text that was given");
+        };
+        let shown = file.to_string_lossy();
+        let is_odd = |part: &str| part.len() > SHOWN_PART_BYTES_MAX && !part.contains('.');
+        let is_secret = shown.len() > SHOWN_BYTES_MAX
+            || shown.contains(char::is_control)
+            || shown.split('/').any(is_odd);
+        match is_secret {
+            true => formatter.write_str("the file that was named"),
+            false => formatter.write_str(&shown),
+        }
+    }
+}
+
+impl fmt::Debug for FileOrText {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(_) => write!(formatter, "{self}"),
+            Self::Text(text) => fmt::Debug::fmt(text, formatter),
+        }
+    }
+}
+
+/// What is in a file of a size that can be meant.
+pub(crate) fn read(file: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let opened = File::open(file)?;
+    opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other("it is longer than 1 MiB"));
+    }
+    Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FileOrText;
+
+    const KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2Vw\n-----END PRIVATE KEY-----\n";
+
+    #[test]
+    fn a_text_is_read_as_a_file_would_be_and_never_shown() {
+        let given = FileOrText::from(KEY);
+        assert_eq!(given.read().expect("text"), KEY);
+        let (path, kept) = given.as_file().expect("a file");
+        for _ in 0..2 {
+            assert_eq!(std::fs::read_to_string(&path).expect("readable"), KEY);
+        }
+        drop(kept);
+        let shown = format!("{given:?} {given}");
+        assert!(!shown.contains("MC4C") && !shown.contains("BEGIN"), "{shown}");
+    }
+
+    #[test]
+    fn only_what_looks_like_a_path_is_shown() {
+        for path in ["/etc/ssl/ca.pem", "a.pem", "../keys/my-key", "/no/such/file"] {
+            let given = FileOrText::from(path);
+            assert_eq!(given.to_string(), path);
+            assert!(given.as_file().expect("a path").1.is_none());
+        }
+        for secret in [
+            "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM",
+            "MC4CAQAwBQYDK2VwBCIEINTuctv5E1hK1bbY8fdp+K06/nwoy/HU++CXqI9EdVhC",
+            "MC4CAQ\nAwBQYDK2Vw",
+            "----BEGIN PRIVATE KEY-----\nMC4CAQAw\n",
+        ] {
+            let given = FileOrText::from(secret);
+            let error = given.read().expect_err("no such file");
+            let shown = format!("{given} {given:?} {error}");
+            assert!(!shown.contains("MC4C") && !shown.contains("SUAC"), "{shown}");
+        }
+    }
+}
