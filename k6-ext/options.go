@@ -1,8 +1,6 @@
 package wrpc
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -15,7 +13,7 @@ import (
 // options is what wrpc.blaster() was given. The Rust library knows the keys and
 // checks them; the tags are k6's, and are checked here.
 type options struct {
-	json []byte // without the tags, and with the keys in order: equal options are equal texts
+	json []byte
 	tags []tag
 }
 
@@ -33,26 +31,11 @@ func parseOptions(runtime *sobek.Runtime, value sobek.Value) (options, error) {
 	if err != nil {
 		return options{}, err
 	}
-	written, err := object.MarshalJSON()
+	json, err := object.MarshalJSON()
 	if err != nil {
 		return options{}, fmt.Errorf("options: %w", err)
 	}
-	return options{json: normalised(written), tags: tags}, nil
-}
-
-func normalised(written []byte) []byte {
-	decoder := json.NewDecoder(bytes.NewReader(written))
-	decoder.UseNumber()
-	var keys map[string]any
-	if decoder.Decode(&keys) != nil {
-		return written // the library says what is wrong with it
-	}
-	delete(keys, "tags")
-	ordered, err := json.Marshal(keys)
-	if err != nil {
-		return written
-	}
-	return ordered
+	return options{json: json, tags: tags}, nil
 }
 
 // parseTags gives the tags in the order of their names, so that equal tags lead

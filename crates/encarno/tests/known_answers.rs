@@ -8,12 +8,14 @@ mod rig;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use encarno_engine::schedule::{HitInstants, Level, Piece, Randomness};
 use encarno_engine::settings::{Arrivals, Source, Workload};
+use encarno_engine::workers::control::GrowError;
 use encarno_input::{InputSettings, Sharing};
 use encarno_nib::delay::Delay;
 use encarno_record::code;
 use encarno_target::TargetSettings;
-use rig::{closed, machine, numbered, open, quantile, run};
+use rig::{closed, machine, numbered, open, quantile, run, run_with};
 
 const MS: u64 = 1_000_000;
 
@@ -258,6 +260,144 @@ fn without_a_limit_late_hits_wait_and_their_response_counts_it() {
     assert!(last.response_ns() >= 1000 * MS, "{}", last.response_ns());
     assert!(last.service_ns() >= 10 * MS);
     assert_eq!(last.response_ns(), last.lag_ns() + last.service_ns());
+}
+
+#[test]
+fn an_open_run_ends_with_its_schedule_and_what_could_not_start_is_dropped() {
+    let _machine = machine();
+    let mut settings = open("const(100,1s)", 2);
+    if let Workload::Open(open) = &mut settings.settings.workload {
+        open.keep_backlog = false;
+    }
+    let target = || TargetSettings {
+        delay: Delay::Fixed(Duration::from_millis(500)),
+        ..TargetSettings::default()
+    };
+    let account = run(settings, target(), Some(numbered(1000)));
+    let totals = account.summary.totals;
+    // Two at a time for half a second each, and whoever is free at the end starts once more.
+    assert!((2..=6).contains(&totals.done), "{totals:?}");
+    assert_eq!((totals.scheduled, totals.failed), (100, 0), "{totals:?}");
+    assert_eq!(totals.dropped, 100 - totals.done);
+    assert_eq!(totals.dropped_at_end, totals.dropped);
+    assert_eq!(account.target.requests, totals.done);
+    // Fewer records than instants: what there is no record for was never scheduled.
+    let mut settings = open("const(100,1s)", 2);
+    if let Workload::Open(open) = &mut settings.settings.workload {
+        open.keep_backlog = false;
+    }
+    let totals = run(settings, target(), Some(numbered(20))).summary.totals;
+    assert_eq!((totals.scheduled, totals.failed), (20, 0), "{totals:?}");
+    assert!(totals.dropped >= 14, "{totals:?}");
+}
+
+#[test]
+fn hits_that_run_at_the_end_of_the_schedule_have_the_grace_and_no_more() {
+    let _machine = machine();
+    let silent = || TargetSettings {
+        silent_rate: 1.0,
+        ..TargetSettings::default()
+    };
+    let mut closed_for_a_while = closed(4);
+    if let Workload::Closed(closed) = &mut closed_for_a_while.settings.workload {
+        closed.duration = Some(Duration::from_millis(200));
+    }
+    for mut settings in [open("const(50,200ms)", 50), closed_for_a_while] {
+        settings.settings.grace = Duration::from_millis(300);
+        if let encarno::protocols::Protocol::Http(network) = &mut settings.protocol {
+            network.timeout = Duration::from_secs(3600);
+        }
+        let account = run(settings, silent(), None);
+        assert!(!account.hits.is_empty());
+        for hit in &account.hits {
+            assert_eq!(hit.net_code, code::CANCELLED);
+            assert!(hit.ended_ns >= 500 * MS, "{}", hit.ended_ns);
+        }
+    }
+}
+
+#[test]
+fn a_rate_that_changes_ten_times_starts_each_hit_once_at_its_instant() {
+    let _machine = machine();
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let piece = |level, seconds: f64| Piece {
+        from: Level::whole(level),
+        to: Level::whole(level),
+        duration_ns: (seconds * 1e9) as u64,
+    };
+    let account = run_with(
+        open("const(300,1h)", 500),
+        TargetSettings::default(),
+        Some(numbered(20_000)),
+        |control| {
+            std::thread::spawn(move || {
+                for change in 0..10 {
+                    // So long before that no pause of this thread matters.
+                    let from_ns = control.earliest_ns() + 1000 * MS;
+                    let pieces = match change {
+                        9 => vec![piece(700, 0.25), piece(0, 0.1), piece(50, 0.1)],
+                        _ => vec![piece(100 + 150 * (change % 4), 3600.0)],
+                    };
+                    control.grow(from_ns, &pieces).unwrap();
+                    std::thread::sleep(Duration::from_millis(70));
+                }
+                sender.send(control.schedule().unwrap()).unwrap();
+            });
+        },
+    );
+    let schedule = receiver.recv().unwrap();
+    assert_eq!(schedule.pieces().len(), 13);
+    let instants: Vec<_> = HitInstants::new(&schedule, Randomness::None, 0, 1).collect();
+    assert_eq!(account.summary.totals.scheduled, instants.len() as u64);
+    assert_eq!(account.summary.totals.done, instants.len() as u64);
+    let log = account.log_by_sequence();
+    assert_eq!(log.len(), instants.len());
+    for hit in &account.hits {
+        let sequence = account.sequence(hit);
+        assert_eq!(
+            hit.scheduled_ns, instants[sequence as usize],
+            "hit {sequence}"
+        );
+        let received_ns = log[&sequence].received_ns - account.summary.origin_ns;
+        assert!(hit.scheduled_ns <= hit.started_ns && hit.started_ns <= received_ns);
+    }
+}
+
+#[test]
+fn a_closed_run_has_more_workers_as_its_schedule_grows() {
+    let _machine = machine();
+    let mut settings = closed(2);
+    if let Workload::Closed(closed) = &mut settings.settings.workload {
+        closed.workers = "const(2,1h)".parse().unwrap();
+        closed.workers_max = 6;
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let target = TargetSettings {
+        delay: Delay::Fixed(Duration::from_millis(10)),
+        ..TargetSettings::default()
+    };
+    let account = run_with(settings, target, None, |control| {
+        std::thread::spawn(move || {
+            let level = |workers| Piece {
+                from: Level::whole(workers),
+                to: Level::whole(workers),
+                duration_ns: 300 * MS,
+            };
+            let from_ns = control.earliest_ns() + 500 * MS;
+            let refused = control.grow(from_ns, &[level(7)]);
+            assert_eq!(refused, Err(GrowError::Workers { workers_max: 6 }));
+            control.grow(from_ns, &[level(6)]).unwrap();
+            sender.send(from_ns).unwrap();
+        });
+    });
+    let from_ns = receiver.recv().unwrap();
+    let workers = |late: bool| -> HashSet<_> {
+        let hits = account.hits.iter();
+        let chosen = hits.filter(|hit| (hit.started_ns >= from_ns) == late);
+        chosen.map(|hit| hit.worker).collect()
+    };
+    assert_eq!(workers(false), HashSet::from([0, 1]));
+    assert_eq!(workers(true), (0..6).collect());
 }
 
 #[test]

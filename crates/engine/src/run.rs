@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, bounded};
+use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
 use encarno_input::Sharing;
 use encarno_nib::clock::Clock;
 use encarno_nib::poll::Waker;
@@ -17,12 +18,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::error::RunError;
 use crate::output::{self, Recorder};
 use crate::progress::{Ending, Progress, Summary, Watch};
-use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Desk, Planned};
-use crate::settings::{Arrivals, RunSettings, Source, Workload};
+use crate::settings::{Arrivals, RunSettings, Source, Workload, nanoseconds};
+use crate::workers::control::Limits;
 use crate::workers::feed::Deal;
-use crate::workers::pace::{ClosedPace, OpenPace, Pace, share_of};
-use crate::workers::{Control, Counters, EventLoop, Feed, LoopError, Reader};
+use crate::workers::{Control, Counters, EventLoop, Feed, LoopError, Pace, Reader, Share};
 
 /// How often the main thread looks around.
 const LOOK: Duration = Duration::from_millis(50);
@@ -37,42 +37,39 @@ pub fn run<P: Protocol>(
     progress: Progress,
     stop: impl FnOnce(Arc<Control>),
 ) -> Result<Summary, RunError> {
-    let threads = threads(settings);
-    check(settings, protocol, threads)?;
+    let shares = shares(settings, protocol);
+    check(settings, protocol, shares.len())?;
     let strings = Strings::default();
-    let wakers = wakers(threads)?;
+    let wakers = wakers(shares.len())?;
     let scripts = scripts(settings, &strings)?;
-    let (reader, feeds) = feeds(settings, &strings, &scripts, threads)?;
+    let (reader, feeds) = feeds(settings, &strings, &scripts, &shares)?;
     let clock = Clock::start();
-    let (recorders, writer) =
-        output::open(&settings.output, threads, &strings, clock.started_unix_ns())?;
-    let counters: Vec<Arc<Counters>> = (0..threads)
-        .map(|_| Arc::new(Counters::default()))
-        .collect();
-    let control = Arc::new(Control::new(wakers.clone()));
+    let (recorders, writer) = output::open(
+        &settings.output,
+        shares.len(),
+        &strings,
+        clock.started_unix_ns(),
+    )?;
+    let counters: Vec<Arc<Counters>> = shares.iter().map(|_| Arc::default()).collect();
+    let control = Arc::new(control(&settings.workload, &wakers, clock));
     stop(Arc::clone(&control));
     let watch = Watch::new(settings, progress, &counters, clock);
-    let loops = feeds
-        .into_iter()
-        .zip(recorders)
-        .enumerate()
-        .map(|(number, (feed, recorder))| {
-            let share = (number, threads);
-            let seat = Seat {
-                share,
-                feed,
-                recorder,
-                counters: &counters,
-                control: &control,
-                waker: &wakers[number],
-                scripts: &scripts,
-            };
-            spawn(event_loop(settings, protocol, &strings, clock, seat))
-        });
-    let loops = loops
-        .collect::<Result<Vec<_>, _>>()
-        .inspect_err(|_| control.drain())?;
-    let result = wait(loops, &control, &watch, &writer, reader.as_ref());
+    let (sender, endings) = unbounded();
+    for (share, (feed, recorder)) in shares.iter().zip(feeds.into_iter().zip(recorders)) {
+        let seat = Seat {
+            share: *share,
+            feed,
+            recorder,
+            counters: &counters,
+            control: &control,
+            waker: &wakers[share.number],
+            scripts: &scripts,
+        };
+        let event_loop = event_loop(settings, protocol, &strings, clock, seat);
+        spawn(event_loop, sender.clone()).inspect_err(|_| control.drain())?;
+    }
+    drop(sender);
+    let result = wait(&endings, &control, &watch, &writer, reader.as_ref());
     let ended_ns = clock.now_ns();
     // An output's error says more than the loops' word that there was one.
     let written = writer.finish()?;
@@ -96,7 +93,7 @@ pub fn run<P: Protocol>(
 
 /// What one event loop gets for itself.
 struct Seat<'a> {
-    share: (usize, usize),
+    share: Share,
     feed: Feed,
     recorder: Recorder,
     counters: &'a [Arc<Counters>],
@@ -105,7 +102,7 @@ struct Seat<'a> {
     scripts: &'a Arc<Compiler>,
 }
 
-type LoopEnd = crossbeam_channel::Receiver<Result<(), LoopError>>;
+type LoopEnd = Result<(), LoopError>;
 
 fn event_loop<P: Protocol>(
     settings: &RunSettings,
@@ -115,20 +112,20 @@ fn event_loop<P: Protocol>(
     seat: Seat<'_>,
 ) -> EventLoop<P::Nib> {
     let nib = protocol.nib(&encarno_nib::Seat {
-        number: seat.share.0,
+        number: seat.share.number,
         strings,
         waker: seat.waker,
     });
     let workers_start = match &settings.workload {
-        Workload::Open(open) => share_of(open.workers_start.min(open.workers_max), seat.share),
+        Workload::Open(open) => seat.share.workers(open.workers_start.min(open.workers_max)),
         Workload::Closed(_) => 0,
     };
     EventLoop {
         nib,
-        pace: pace(&settings.workload, seat.share),
+        pace: Pace::new(&settings.workload, seat.share),
         feed: seat.feed,
         recorder: seat.recorder,
-        counters: Arc::clone(&seat.counters[seat.share.0]),
+        counters: Arc::clone(&seat.counters[seat.share.number]),
         all_counters: seat.counters.to_vec(),
         control: Arc::clone(seat.control),
         clock,
@@ -143,120 +140,106 @@ fn event_loop<P: Protocol>(
             Box::new(Desk::new(
                 Arc::clone(seat.scripts),
                 protocol.address(),
-                seat.share.0,
+                seat.share.number,
                 strings,
             ))
         }),
     }
 }
 
-fn pace(workload: &Workload, share: (usize, usize)) -> Pace {
-    let instants = |schedule, randomness| {
-        Some(HitInstants::new(
-            schedule,
-            randomness,
-            share.0 as u64,
-            share.1 as u64,
-        ))
-    };
-    match workload {
-        Workload::Open(open) => Pace::Open(OpenPace {
-            instants: match &open.arrivals {
-                Arrivals::Uniform(schedule) => instants(schedule, Randomness::None),
-                Arrivals::Poisson { schedule, seed } => {
-                    instants(schedule, Randomness::Poisson { seed: *seed })
-                }
-                Arrivals::Recorded => None,
+fn control(workload: &Workload, wakers: &[Arc<Waker>], clock: Clock) -> Control {
+    let (schedule, limits) = match workload {
+        Workload::Open(open) => (
+            open.schedule().cloned(),
+            Limits {
+                end_ns: open.end_ns(),
+                ends_with_schedule: true,
+                workers_max: None,
             },
-            end_ns: open.duration_max.map_or(u64::MAX, nanoseconds),
-            late_limit_ns: open.late_limit.map_or(u64::MAX, nanoseconds),
-            workers_max: share_of(open.workers_max, share),
-            spin: open.spin,
-        }),
-        Workload::Closed(closed) => {
-            let schedule_ns = closed.workers.duration_ns();
-            let own_end_ns = if schedule_ns == 0 {
-                u64::MAX
-            } else {
-                schedule_ns
-            };
-            Pace::Closed(ClosedPace {
-                workers: closed.workers.clone(),
-                end_ns: closed.duration.map_or(own_end_ns, nanoseconds),
-                share,
-            })
-        }
-    }
+        ),
+        Workload::Closed(closed) => (
+            Some(closed.workers.clone()),
+            Limits {
+                end_ns: closed.end_ns().unwrap_or(u64::MAX),
+                ends_with_schedule: closed.end_ns().is_none(),
+                workers_max: Some(closed.workers_max()),
+            },
+        ),
+    };
+    Control::new(wakers.to_vec(), clock, schedule, limits)
 }
 
-fn spawn<N>(event_loop: EventLoop<N>) -> Result<LoopEnd, RunError>
+fn spawn<N>(event_loop: EventLoop<N>, sender: Sender<LoopEnd>) -> Result<(), RunError>
 where
     N: Nib + Send + 'static,
 {
-    let (sender, receiver) = bounded(1);
-    let name = format!("loop-{}", event_loop.share.0);
+    let name = format!("loop-{}", event_loop.share.number);
     let body = move || {
+        // A broken invariant, told by the panic itself. What the loop had is dropped with it.
+        let ended = catch_unwind(AssertUnwindSafe(|| event_loop.run()));
         // The main thread is there until all loops have ended.
-        let _taken = sender.send(event_loop.run());
+        let _taken = sender.send(ended.unwrap_or(Err(LoopError::Panicked)));
     };
     thread::Builder::new()
         .name(name)
         .spawn(body)
-        .map_err(RunError::system("start an event loop"))?;
-    Ok(receiver)
+        .map(drop)
+        .map_err(RunError::system("start an event loop"))
 }
 
+/// Takes the loops' ends as they come: if one breaks down, the others stop at once.
 fn wait(
-    loops: Vec<LoopEnd>,
+    endings: &crossbeam_channel::Receiver<LoopEnd>,
     control: &Control,
     watch: &Watch,
     writer: &output::WriterThread,
     reader: Option<&Reader>,
 ) -> Result<(), RunError> {
     let mut result = Ok(());
-    for ending in loops {
-        loop {
-            match ending.recv_timeout(LOOK) {
-                Ok(ended) => {
-                    if ended.is_err() {
-                        control.drain();
-                    }
-                    result = result.and(ended);
-                    break;
-                }
-                Err(RecvTimeoutError::Timeout) => {
-                    watch.look();
-                    if writer.failed() || reader.is_some_and(Reader::failed) {
-                        control.drain();
-                    }
-                }
-                // Its thread panicked: a broken invariant, told by the panic itself.
-                Err(RecvTimeoutError::Disconnected) => {
+    loop {
+        match endings.recv_timeout(LOOK) {
+            Ok(ended) => {
+                if ended.is_err() {
                     control.drain();
-                    result = Err(LoopError::Panicked);
-                    break;
+                }
+                result = result.and(ended);
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                watch.look();
+                if writer.failed() || reader.is_some_and(Reader::failed) {
+                    control.drain();
                 }
             }
+            // All have ended.
+            Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     watch.end();
     Ok(result?)
 }
 
-fn threads(settings: &RunSettings) -> usize {
+/// The part of each event loop.
+fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // No more loops than workers: a loop without one would only be in the way.
-    settings
+    let group = protocol.streams().max(1) as usize;
+    // No more loops than links: a loop without one would only be in the way.
+    let count = settings
         .threads
         .map_or(cores, NonZeroUsize::get)
-        .min(workers_max(settings))
-        .max(1)
+        .min(workers_max(settings).div_ceil(group))
+        .max(1);
+    let share = |number| Share {
+        number,
+        count,
+        group,
+    };
+    (0..count).map(share).collect()
 }
 
 fn workers_max(settings: &RunSettings) -> usize {
     match &settings.workload {
         Workload::Open(open) => open.workers_max,
-        Workload::Closed(closed) => closed.workers.level_max().0.div_ceil(1_000_000) as usize,
+        Workload::Closed(closed) => closed.workers_max(),
     }
 }
 
@@ -328,7 +311,7 @@ fn feeds(
     settings: &RunSettings,
     strings: &Strings,
     scripts: &Arc<Compiler>,
-    threads: usize,
+    shares: &[Share],
 ) -> Result<(Option<Reader>, Vec<Feed>), RunError> {
     match &settings.source {
         Source::Request {
@@ -345,31 +328,23 @@ fn feeds(
                 },
                 plan: None,
             };
-            let left = |number| {
-                hits_max.map_or(u64::MAX, |max| {
-                    share_of(max as usize, (number, threads)) as u64
-                })
-            };
-            let feed = |number| Feed::Repeat {
+            let feed = |share: &Share| Feed::Repeat {
                 record: record(),
-                left: left(number),
+                left: hits_max.map_or(u64::MAX, |max| share.part(max as usize) as u64),
             };
-            Ok((None, (0..threads).map(feed).collect()))
+            Ok((None, shares.iter().map(feed).collect()))
         }
         Source::File(input) => {
             let deal = match settings.workload {
                 Workload::Open(_) => Deal::InTurn,
                 Workload::Closed(_) => Deal::ByNeed,
             };
-            let workers: Vec<usize> = (0..threads)
-                .map(|number| share_of(workers_max(settings), (number, threads)))
+            let workers: Vec<usize> = shares
+                .iter()
+                .map(|share| share.workers(workers_max(settings)))
                 .collect();
             let (reader, feeds) = Reader::start(input, strings, scripts, &workers, deal)?;
             Ok((Some(reader), feeds))
         }
     }
-}
-
-fn nanoseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -43,26 +43,30 @@ pub struct Piece {
 /// A level over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
-    pieces: Vec<Piece>,
+    placed: Vec<Placed>,
+}
+
+/// A piece where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Placed {
+    piece: Piece,
+    start_ns: u64,
+    /// Another piece begins here: that may be before this one's own end.
+    end_ns: u64,
+    /// The integral of the level up to its start, and up to its end.
+    area_start: u128,
+    area_end: u128,
 }
 
 impl Schedule {
     /// From pieces, in order.
     pub fn new(pieces: Vec<Piece>) -> Result<Self, ScheduleError> {
-        let mut total_ns = 0_u64;
-        for piece in &pieces {
-            if piece.from > Level::MAX || piece.to > Level::MAX {
-                return Err(ScheduleError::TooHigh);
-            }
-            total_ns = total_ns
-                .checked_add(piece.duration_ns)
-                .filter(|&sum| sum <= DURATION_NS_MAX)
-                .ok_or(ScheduleError::TooLong)?;
-        }
         if pieces.is_empty() {
             return Err(ScheduleError::Empty);
         }
-        Ok(Self { pieces })
+        let mut schedule = Self::default();
+        schedule.append(&pieces)?;
+        Ok(schedule)
     }
 
     /// The same level all the time.
@@ -72,76 +76,140 @@ impl Schedule {
             to: level,
             duration_ns,
         };
-        Self {
-            pieces: vec![piece],
-        }
+        let mut schedule = Self::default();
+        schedule.place(piece);
+        schedule
     }
 
-    /// Its pieces.
-    pub fn pieces(&self) -> &[Piece] {
-        &self.pieces
+    /// The same up to that instant, and these pieces from there on. What lay
+    /// after it is gone; if the schedule ends earlier, its last level is held up
+    /// to there. Up to that instant nothing moves, to the ns.
+    pub fn grown(&self, from_ns: u64, pieces: &[Piece]) -> Result<Self, ScheduleError> {
+        if pieces.is_empty() {
+            return Err(ScheduleError::Empty);
+        }
+        let mut grown = self.clone();
+        grown.placed.retain(|placed| placed.start_ns < from_ns);
+        if let Some(last) = grown.placed.last_mut()
+            && last.end_ns > from_ns
+        {
+            last.end_ns = from_ns;
+            last.area_end = last.area_start + last.piece.area(from_ns - last.start_ns);
+        }
+        let end_ns = grown.duration_ns();
+        if end_ns < from_ns {
+            let level = grown.level_at(end_ns);
+            grown.append(&[Piece {
+                from: level,
+                to: level,
+                duration_ns: from_ns - end_ns,
+            }])?;
+        }
+        grown.append(pieces)?;
+        Ok(grown)
+    }
+
+    fn append(&mut self, pieces: &[Piece]) -> Result<(), ScheduleError> {
+        for &piece in pieces {
+            if piece.from > Level::MAX || piece.to > Level::MAX {
+                return Err(ScheduleError::TooHigh);
+            }
+            if DURATION_NS_MAX.saturating_sub(self.duration_ns()) < piece.duration_ns {
+                return Err(ScheduleError::TooLong);
+            }
+            self.place(piece);
+        }
+        Ok(())
+    }
+
+    fn place(&mut self, piece: Piece) {
+        let (start_ns, area_start) = match self.placed.last() {
+            Some(last) => (last.end_ns, last.area_end),
+            None => (0, 0),
+        };
+        self.placed.push(Placed {
+            piece,
+            start_ns,
+            end_ns: start_ns + piece.duration_ns,
+            area_start,
+            area_end: area_start + piece.area(piece.duration_ns),
+        });
+    }
+
+    /// Its pieces, each as it was given.
+    pub fn pieces(&self) -> Vec<Piece> {
+        self.placed.iter().map(|placed| placed.piece).collect()
     }
 
     /// How long it takes.
     pub fn duration_ns(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.duration_ns).sum()
+        self.placed.last().map_or(0, |placed| placed.end_ns)
     }
 
     /// The highest level.
     pub fn level_max(&self) -> Level {
-        self.pieces
+        self.placed
             .iter()
-            .map(|piece| piece.from.max(piece.to))
+            .map(|placed| placed.piece.from.max(placed.piece.to))
             .max()
             .unwrap_or_default()
     }
 
+    /// The highest level, in whole workers.
+    pub fn workers_max(&self) -> usize {
+        self.level_max().0.div_ceil(Level::ONE.0) as usize
+    }
+
     /// The level at that instant; past the end, the last one.
     pub fn level_at(&self, instant_ns: u64) -> Level {
-        let mut start_ns = 0;
-        for piece in &self.pieces {
-            let elapsed_ns = instant_ns - start_ns;
-            if elapsed_ns < piece.duration_ns {
-                let part =
-                    |level: Level, weight_ns: u64| u128::from(level.0) * u128::from(weight_ns);
-                let sum =
-                    part(piece.from, piece.duration_ns - elapsed_ns) + part(piece.to, elapsed_ns);
-                return Level((sum / u128::from(piece.duration_ns)) as u64);
-            }
-            start_ns += piece.duration_ns;
+        match self.placed_at(instant_ns) {
+            Some(placed) => placed.level_at(instant_ns),
+            None => self
+                .placed
+                .last()
+                .map(|placed| placed.level_at(placed.end_ns))
+                .unwrap_or_default(),
         }
-        self.pieces.last().map(|piece| piece.to).unwrap_or_default()
     }
 
     /// How many workers there are at that instant, and until when that holds at least.
     pub fn workers_at(&self, instant_ns: u64) -> (usize, u64) {
         let workers = self.level_at(instant_ns).0.div_ceil(Level::ONE.0) as usize;
-        let mut end_ns = 0_u64;
-        for piece in &self.pieces {
-            end_ns += piece.duration_ns;
-            if instant_ns < end_ns {
-                let sloped = piece.from != piece.to;
-                let until_ns = if sloped {
-                    end_ns.min(instant_ns + RAMP_STEP_NS)
-                } else {
-                    end_ns
-                };
-                return (workers, until_ns);
-            }
-        }
-        (workers, u64::MAX)
+        let until_ns = match self.placed_at(instant_ns) {
+            None => u64::MAX,
+            Some(placed) if placed.piece.from == placed.piece.to => placed.end_ns,
+            Some(placed) => placed.end_ns.min(instant_ns + RAMP_STEP_NS),
+        };
+        (workers, until_ns)
     }
 
     /// How many hits there are up to that instant.
     pub fn hits_before(&self, duration_ns: u64) -> u64 {
-        let mut area = 0;
-        let mut start_ns = 0;
-        for piece in &self.pieces {
-            let elapsed_ns = duration_ns.saturating_sub(start_ns).min(piece.duration_ns);
-            area += piece.area(elapsed_ns);
-            start_ns += piece.duration_ns;
-        }
+        let area = match self.placed_at(duration_ns) {
+            Some(placed) => placed.area_start + placed.piece.area(duration_ns - placed.start_ns),
+            None => self.placed.last().map_or(0, |placed| placed.area_end),
+        };
         area.div_ceil(AREA_OF_HIT) as u64
+    }
+
+    fn placed_at(&self, instant_ns: u64) -> Option<&Placed> {
+        let index = self
+            .placed
+            .partition_point(|placed| placed.end_ns <= instant_ns);
+        self.placed.get(index)
+    }
+}
+
+impl Placed {
+    fn level_at(&self, instant_ns: u64) -> Level {
+        let piece = &self.piece;
+        if piece.duration_ns == 0 {
+            return piece.to;
+        }
+        let elapsed_ns = instant_ns - self.start_ns;
+        let part = |level: Level, weight_ns: u64| u128::from(level.0) * u128::from(weight_ns);
+        let sum = part(piece.from, piece.duration_ns - elapsed_ns) + part(piece.to, elapsed_ns);
+        Level((sum / u128::from(piece.duration_ns)) as u64)
     }
 }
 
@@ -203,5 +271,23 @@ mod tests {
         assert_eq!(count("line(0,10,10s)"), 50);
         assert_eq!(count("line(10,0,10s) wait(1h) line(0,10,10s)"), 100);
         assert_eq!(count("const(0.1,10s) const(0.3,10s)"), 4);
+    }
+
+    #[test]
+    fn a_schedule_grows_from_an_instant_on_and_holds_its_level_up_to_there() {
+        let schedule: Schedule = "line(0,10,10s) const(50,1h)".parse().unwrap();
+        let more: Schedule = "const(2,5s)".parse().unwrap();
+        let cut = schedule.grown(5_000_000_000, &more.pieces()).unwrap();
+        assert_eq!(cut.duration_ns(), 10_000_000_000);
+        assert_eq!(cut.level_at(4_000_000_000), Level::whole(4));
+        assert_eq!(cut.level_at(5_000_000_000), Level::whole(2));
+        // 12.5 of the line, 10 of the constant.
+        assert_eq!(cut.hits_before(cut.duration_ns()), 23);
+        let held = Schedule::constant(Level::whole(7), 0)
+            .grown(3_000_000_000, &more.pieces())
+            .unwrap();
+        assert_eq!(held.workers_at(1), (7, 3_000_000_000));
+        assert_eq!(held.workers_at(3_000_000_000), (2, 8_000_000_000));
+        assert!(schedule.grown(1, &[]).is_err());
     }
 }

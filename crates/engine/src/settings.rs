@@ -26,7 +26,8 @@ pub struct RunSettings {
     pub output: OutputSettings,
     /// Event loops; none = one a core.
     pub threads: Option<NonZeroUsize>,
-    /// How long running hits may take to end after a stop.
+    /// How long running hits may take to end after a stop, or after the end of
+    /// the schedule.
     pub grace: Duration,
 }
 
@@ -70,6 +71,9 @@ pub struct OpenSettings {
     pub duration_max: Option<Duration>,
     /// Burn a core to be on time to the microsecond.
     pub spin: bool,
+    /// Hits that wait for a connection at the end of the schedule are made all
+    /// the same, however long that takes. Without it they are dropped.
+    pub keep_backlog: bool,
 }
 
 /// Where an open workload's instants come from.
@@ -96,6 +100,39 @@ pub struct ClosedSettings {
     /// How long; the last level is held up to there. None = as long as the
     /// schedule, or, if that takes no time, until the input ends.
     pub duration: Option<Duration>,
+    /// The schedule may grow to so many; 0 = to its own highest level.
+    pub workers_max: usize,
+}
+
+impl OpenSettings {
+    /// No hit starts from there on, whatever the schedule says.
+    pub(crate) fn end_ns(&self) -> u64 {
+        self.duration_max.map_or(u64::MAX, nanoseconds)
+    }
+
+    /// The rate; none if the records carry the instants.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match &self.arrivals {
+            Arrivals::Uniform(schedule) | Arrivals::Poisson { schedule, .. } => Some(schedule),
+            Arrivals::Recorded => None,
+        }
+    }
+}
+
+impl ClosedSettings {
+    /// No hit starts from there on; none = from the schedule's end on.
+    pub(crate) fn end_ns(&self) -> Option<u64> {
+        match self.duration {
+            Some(duration) => Some(nanoseconds(duration)),
+            None if self.workers.duration_ns() == 0 => Some(u64::MAX),
+            None => None,
+        }
+    }
+
+    /// So many workers there may be.
+    pub fn workers_max(&self) -> usize {
+        self.workers_max.max(self.workers.workers_max())
+    }
 }
 
 /// Where hits are written to. None of them = only summed up.
@@ -113,4 +150,8 @@ pub struct OutputSettings {
     pub trace: Option<TraceSettings>,
     /// The settings of the run as text, kept in the native file.
     pub settings_text: String,
+}
+
+pub(crate) fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

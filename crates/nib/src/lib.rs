@@ -8,6 +8,7 @@
 //!
 //! - [`clock`]: the run's clock
 //! - settings, network: connections over a network, as asked for and set up
+//! - hits: the running hits of an event loop, for links that several of them share
 //! - [`delay`]: distributions of delays, for what is made up and for pauses
 //! - [`address`], dial: where connections go to, and from where
 //! - [`socket`], [`tls`], [`poll`]: bytes to and from the peer
@@ -20,10 +21,12 @@ pub mod socket;
 pub mod tls;
 
 mod dial;
+mod hits;
 mod network;
 mod settings;
 
 pub use dial::{Dialer, NoPeer, note_lookup};
+pub use hits::{Hits, LINK_BIT};
 pub use network::{Network, SetUpError};
 pub use settings::{NetworkSettings, TlsSettings};
 
@@ -97,6 +100,18 @@ impl Io<'_> {
         self.poller
             .register(socket, u64::from(number) << 32 | u64::from(self.worker))
     }
+
+    /// Registers the socket of a link. Its events come with both numbers, to
+    /// [`Nib::ready_shared`].
+    pub fn register_link(
+        &self,
+        socket: impl std::os::fd::AsFd,
+        link: u32,
+        number: u32,
+    ) -> Result<(), rustix::io::Errno> {
+        self.poller
+            .register(socket, u64::from(number) << 32 | u64::from(LINK_BIT | link))
+    }
 }
 
 /// How far a hit has come.
@@ -124,9 +139,16 @@ pub struct Readiness {
 }
 
 /// A protocol. Everything it needs per worker is in its `Connection`.
+///
+/// A worker has one hit at a time. Whether it has a connection of its own is
+/// the protocol's matter: if [`Nib::SHARED`] is set, the nib keeps links that
+/// several workers use at once, and a `Connection` is a worker's place in one.
 pub trait Nib {
     /// What belongs to one worker.
     type Connection;
+
+    /// Whether workers share links. The methods that say so are called only then.
+    const SHARED: bool = false;
 
     /// A connection that isn't open yet.
     fn connection(&mut self) -> Self::Connection;
@@ -152,12 +174,41 @@ pub trait Nib {
     fn wake(&mut self, connection: &mut Self::Connection, shot: &mut Shot, io: &mut Io<'_>)
     -> Step;
 
-    /// Gives the running hit up: its connection can't be used any more.
+    /// Gives the running hit up: its connection can't be used any more. On a
+    /// shared link the others go on: what is to be said to the peer is kept for
+    /// [`Nib::flush`].
     fn abandon(&mut self, connection: &mut Self::Connection);
 
     /// Workers whose hits can go on, after something outside the event loop ended.
     fn woken(&mut self, workers: &mut Vec<u32>) {
         let _ = workers;
+    }
+
+    /// A link is ready.
+    fn ready_shared(
+        &mut self,
+        link: u32,
+        readiness: Readiness,
+        hits: &mut dyn Hits<Self::Connection>,
+        io: &mut Io<'_>,
+    ) {
+        let _ = (link, readiness, hits, io);
+    }
+
+    /// Sends what hits that were started, and hits that were given up, left to
+    /// be sent: many of them in one call to the system.
+    fn flush(&mut self, hits: &mut dyn Hits<Self::Connection>, io: &mut Io<'_>) {
+        let _ = (hits, io);
+    }
+
+    /// When [`Nib::due`] is to be called, whatever else happens.
+    fn next_instant(&self) -> u64 {
+        u64::MAX
+    }
+
+    /// The instant has come.
+    fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Self::Connection>, io: &mut Io<'_>) {
+        let _ = (now_ns, hits, io);
     }
 
     /// The answer of the hit that has just ended, as far as it was kept.
@@ -193,9 +244,14 @@ pub trait Protocol {
         None
     }
 
+    /// So many workers share a link: those of one link belong to one event loop.
+    fn streams(&self) -> u32 {
+        1
+    }
+
     /// How many file descriptors that many workers take.
     fn descriptors(&self, workers: u64) -> u64 {
-        workers
+        workers.div_ceil(u64::from(self.streams().max(1)))
     }
 }
 

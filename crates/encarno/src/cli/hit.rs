@@ -54,6 +54,10 @@ pub(super) struct HitArguments {
     /// Drop hits that would start later than that after their instant; without it they wait.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     late_limit: Option<Duration>,
+    /// Make hits that wait for a connection at the schedule's end all the same; without it they
+    /// are dropped.
+    #[arg(long, requires = "rate")]
+    keep_backlog: bool,
     /// Start hits to the microsecond, at the price of busy cores.
     #[arg(long)]
     spin: bool,
@@ -221,6 +225,7 @@ impl HitArguments {
                 late_limit: self.late_limit,
                 duration_max: self.duration,
                 spin: self.spin,
+                keep_backlog: self.keep_backlog,
             })
         };
         if let Some(schedule) = self.rate.clone() {
@@ -248,6 +253,7 @@ impl HitArguments {
         Ok(Workload::Closed(ClosedSettings {
             workers,
             duration: self.duration,
+            workers_max: 0,
         }))
     }
 

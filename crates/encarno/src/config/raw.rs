@@ -92,6 +92,7 @@ pub(super) struct RawWorkers {
     pub(super) latelimit: Option<Spanned<String>>,
     pub(super) duration: Option<Spanned<String>>,
     pub(super) spin: bool,
+    pub(super) keepbacklog: bool,
     pub(super) cookies: bool,
     pub(super) data: Vec<RawData>,
 }

@@ -25,6 +25,7 @@ pub(super) fn workload(
             late_limit: duration(&raw.latelimit, "workers.latelimit")?,
             duration_max,
             spin: raw.spin,
+            keep_backlog: raw.keepbacklog,
         })),
         Some((_, "closed")) => {
             let bounded = ends_with_rows || input.passes.is_some() || input.records_max.is_some();
@@ -43,6 +44,7 @@ pub(super) fn workload(
             Ok(Workload::Closed(ClosedSettings {
                 workers,
                 duration: duration_max,
+                workers_max: 0,
             }))
         }
         Some((mode, other)) => Err(Bad::at(

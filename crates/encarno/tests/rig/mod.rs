@@ -73,6 +73,7 @@ pub fn open(schedule: &str, workers_max: usize) -> Run {
         late_limit: None,
         duration_max: None,
         spin: false,
+        keep_backlog: true,
     };
     settings(Workload::Open(open))
 }
@@ -83,6 +84,7 @@ pub fn closed(workers: u32) -> Run {
     settings(Workload::Closed(ClosedSettings {
         workers,
         duration: None,
+        workers_max: 0,
     }))
 }
 

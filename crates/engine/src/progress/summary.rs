@@ -28,6 +28,9 @@ pub struct Totals {
     pub refused: u64,
     /// Hits that were never started.
     pub dropped: u64,
+    /// Among the dropped: due at the schedule's end, and no connection or no
+    /// record was there for them.
+    pub dropped_at_end: u64,
     /// Among the failed: the peer closed a kept connection under the hit.
     pub stale: u64,
     /// Among the done: an answer that isn't as asserted.
@@ -63,6 +66,7 @@ impl Totals {
             totals.failed += counters.failed.get();
             totals.refused += counters.refused.get();
             totals.dropped += counters.dropped.get();
+            totals.dropped_at_end += counters.dropped_at_end.get();
             totals.stale += counters.stale.get();
             totals.unmet += counters.unmet.get();
             totals.redirects += counters.redirects.get();

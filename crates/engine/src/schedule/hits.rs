@@ -3,7 +3,7 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
-use super::{AREA_OF_HIT, Piece, Schedule};
+use super::{AREA_OF_HIT, Piece, Placed, Schedule};
 
 /// Increasing instants, in ns from the start, of every `stride`-th hit.
 ///
@@ -11,9 +11,13 @@ use super::{AREA_OF_HIT, Piece, Schedule};
 /// of `(slope/2)·t² + from·t − n = 0`, in the form that loses no digits, taken
 /// from the piece's lower end. Nothing accumulates: the error is below 1 ns at
 /// any n.
+///
+/// A hit is its number, which is an area under the level: that stays when the
+/// schedule grows, and only its instant is another one. So loops that share the
+/// hits out by number take each once, whatever becomes of the schedule.
 #[derive(Clone, Debug)]
 pub struct HitInstants {
-    pieces: Vec<PlacedPiece>,
+    pieces: Vec<Placed>,
     /// The piece that the next hit is looked for from.
     index: usize,
     /// The area at which the next hit lies.
@@ -35,37 +39,16 @@ pub enum Randomness {
     },
 }
 
-#[derive(Clone, Copy, Debug)]
-struct PlacedPiece {
-    piece: Piece,
-    start_ns: u64,
-    area_before: u128,
-    area_after: u128,
-}
-
 impl HitInstants {
     /// Of the hits `first`, `first + stride`, …: loop k of n takes (k, n), and
     /// all of them together take each hit once.
     pub fn new(schedule: &Schedule, randomness: Randomness, first: u64, stride: u64) -> Self {
-        let mut pieces = Vec::with_capacity(schedule.pieces().len());
-        let (mut start_ns, mut area) = (0, 0);
-        for &piece in schedule.pieces() {
-            let area_after = area + piece.area(piece.duration_ns);
-            pieces.push(PlacedPiece {
-                piece,
-                start_ns,
-                area_before: area,
-                area_after,
-            });
-            start_ns += piece.duration_ns;
-            area = area_after;
-        }
         let process = match randomness {
             Randomness::None => None,
             Randomness::Poisson { seed } => Some(Xoshiro256PlusPlus::seed_from_u64(seed)),
         };
         let mut instants = Self {
-            pieces,
+            pieces: schedule.placed.clone(),
             index: 0,
             area: 0,
             stride,
@@ -79,6 +62,28 @@ impl HitInstants {
         };
         instants.advance(steps);
         instants
+    }
+
+    /// The instant of the next hit, which stays the next one.
+    #[inline]
+    pub fn peek(&mut self) -> Option<u64> {
+        let mut placed = self.pieces.get(self.index)?;
+        while self.area >= placed.area_end {
+            self.index += 1;
+            placed = self.pieces.get(self.index)?;
+        }
+        Some(placed.instant_ns(self.area))
+    }
+
+    /// The schedule has grown: hits that were given out stay as they are.
+    pub fn follow(&mut self, schedule: &Schedule) {
+        self.pieces.clone_from(&schedule.placed);
+        self.index = 0;
+    }
+
+    /// Where the schedule ends.
+    pub fn end_ns(&self) -> u64 {
+        self.pieces.last().map_or(0, |placed| placed.end_ns)
     }
 
     fn advance(&mut self, hits: u64) {
@@ -100,18 +105,13 @@ impl Iterator for HitInstants {
 
     #[inline]
     fn next(&mut self) -> Option<u64> {
-        let mut piece = self.pieces.get(self.index)?;
-        while self.area >= piece.area_after {
-            self.index += 1;
-            piece = self.pieces.get(self.index)?;
-        }
-        let instant_ns = piece.instant_ns(self.area);
+        let instant_ns = self.peek()?;
         self.advance(self.stride);
         Some(instant_ns)
     }
 }
 
-impl PlacedPiece {
+impl Placed {
     fn instant_ns(&self, area: u128) -> u64 {
         let Piece {
             from,
@@ -132,17 +132,21 @@ impl PlacedPiece {
             }
         };
         let offset_ns = if to >= from {
-            elapsed(hits(area - self.area_before), from.0)
+            elapsed(hits(area - self.area_start), from.0)
         } else {
-            duration_ns as f64 - elapsed(hits(self.area_after - area), to.0)
+            let area_of_all = self.piece.area(duration_ns);
+            duration_ns as f64 - elapsed(hits(self.area_start + area_of_all - area), to.0)
         };
-        self.start_ns + (offset_ns.max(0.0) as u64).min(duration_ns)
+        (self.start_ns + offset_ns.max(0.0) as u64).min(self.end_ns)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{AREA_OF_HIT, HitInstants, Randomness, Schedule};
+    use proptest::prelude::*;
+
+    use super::{AREA_OF_HIT, HitInstants, Piece, Randomness, Schedule};
+    use crate::schedule::Level;
 
     fn instants(text: &str) -> Vec<u64> {
         let schedule: Schedule = text.parse().unwrap();
@@ -214,6 +218,67 @@ mod tests {
             all.len() as u64,
             schedule.hits_before(schedule.duration_ns())
         );
+    }
+
+    fn piece() -> impl Strategy<Value = Piece> {
+        let level = || (0..2_000_000_000_u64).prop_map(Level);
+        (level(), level(), any::<bool>(), 1..400_000_000_u64).prop_map(
+            |(from, to, flat, duration_ns)| Piece {
+                from,
+                to: if flat { from } else { to },
+                duration_ns,
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        /// Three loops, each of which learns of the growths at other moments, but
+        /// before it comes to their instants, as the event loops do.
+        #[test]
+        fn loops_together_take_each_hit_once_while_the_schedule_grows(
+            first in prop::collection::vec(piece(), 1..4),
+            growths in prop::collection::vec((0.0..1.0_f64, prop::collection::vec(piece(), 1..3)), 0..6),
+            poisson in any::<bool>(),
+            early in prop::collection::vec(0.0..1.0_f64, 18),
+        ) {
+            let randomness = match poisson {
+                true => Randomness::Poisson { seed: 7 },
+                false => Randomness::None,
+            };
+            let mut schedules = vec![(0, Schedule::new(first).unwrap())];
+            for (part, pieces) in &growths {
+                let (before_ns, last) = schedules.last().unwrap();
+                let span_ns = last.duration_ns() - before_ns;
+                let from_ns = before_ns + (span_ns as f64 * part) as u64;
+                let grown = last.grown(from_ns, pieces).unwrap();
+                schedules.push((from_ns, grown));
+            }
+            let whole = &schedules.last().unwrap().1;
+            let all: Vec<_> = HitInstants::new(whole, randomness, 0, 1).collect();
+            prop_assert!(all.is_sorted());
+            if !poisson {
+                prop_assert_eq!(all.len() as u64, whole.hits_before(whole.duration_ns()));
+            }
+            let mut together = Vec::new();
+            for number in 0..3 {
+                let mut instants = HitInstants::new(&schedules[0].1, randomness, number, 3);
+                let mut early = early[number as usize * 6..].iter();
+                for (from_ns, schedule) in &schedules[1..] {
+                    // Hits before that are taken before the loop knows.
+                    let known_ns = (*from_ns as f64 * early.next().unwrap()) as u64;
+                    while let Some(instant_ns) = instants.peek() && instant_ns < known_ns {
+                        together.push(instant_ns);
+                        instants.next();
+                    }
+                    instants.follow(schedule);
+                }
+                together.extend(instants);
+            }
+            together.sort_unstable();
+            prop_assert_eq!(together, all);
+        }
     }
 
     #[test]

@@ -54,6 +54,9 @@ pub struct Counters {
     pub refused: Count,
     /// Hits that were never started.
     pub dropped: Count,
+    /// Among the dropped: their instant had come, and no connection was free for
+    /// them up to the schedule's end, or there was no record.
+    pub dropped_at_end: Count,
     /// Hits that failed as stale: the peer closed a kept connection.
     pub stale: Count,
     /// Hits that ended with an answer that isn't as asserted; among the done ones.

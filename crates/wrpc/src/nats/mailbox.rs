@@ -128,28 +128,19 @@ impl Mailboxes {
 }
 
 /// The mailbox of a call that was made.
+#[derive(Default)]
 pub(super) struct MadeCall {
-    /// The function's subject.
-    function: Subject,
     pub(super) call: PendingCall,
     /// Rs, the subject of the receiver's side.
     pub(super) receiver: Option<Subject>,
 }
 
 impl MadeCall {
-    pub(super) fn new(function: Subject) -> Self {
-        Self {
-            function,
-            call: PendingCall::default(),
-            receiver: None,
-        }
-    }
-
     /// Of a function whose results may have streams.
-    pub(super) fn with_streams(function: Subject) -> Self {
+    pub(super) fn with_streams() -> Self {
         Self {
             call: PendingCall::with_streams(Streams::default()),
-            ..Self::new(function)
+            receiver: None,
         }
     }
 
@@ -161,7 +152,7 @@ impl MadeCall {
             "" if no_responders => call.fail(
                 Error::new(
                     ErrorCode::NoResponders,
-                    format!("nobody serves {} on NATS at {peers}", self.function),
+                    format!("nobody serves the function on NATS at {peers}"),
                 ),
                 now,
             ),
@@ -241,7 +232,7 @@ mod tests {
     use super::{Mailbox, Mailboxes};
 
     fn mailbox() -> Mailbox {
-        Mailbox::Call(super::MadeCall::new("function".into()))
+        Mailbox::Call(super::MadeCall::default())
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use encarno_nib::Nib;
 use encarno_record::Record;
 
-use super::{Running, Wake};
+use super::{Crew, Wake};
 use crate::script::{Admission, Ended, Plan};
 use crate::workers::feed::Next;
 
@@ -16,11 +16,11 @@ pub(super) struct Afterwards {
     pub(super) had_own_timeout: bool,
 }
 
-impl<N: Nib> Running<N> {
+impl<N: Nib> Crew<N> {
     /// The next record for that worker, as far as its earlier hits allow.
     #[inline]
-    pub(super) fn next_record(&mut self, index: u32) -> Next {
-        let next = self.engine.feed.next(index);
+    pub(in super::super) fn next_record(&mut self, index: u32) -> Next {
+        let next = self.feed.next(index);
         match &next {
             Next::Record(record) if record.plan.is_some() => self.next_admitted(index, next),
             _ => next,
@@ -40,7 +40,7 @@ impl<N: Nib> Running<N> {
             };
             match admission {
                 Admission::Go => return next,
-                Admission::Skip => next = self.engine.feed.next(index),
+                Admission::Skip => next = self.feed.next(index),
                 Admission::End => return Next::End,
             }
         }
@@ -48,7 +48,7 @@ impl<N: Nib> Running<N> {
 
     fn admit(&mut self, index: u32, record: &Record, plan: &Plan) -> Admission {
         let worker = &mut self.workers[index as usize];
-        match &mut self.engine.desk {
+        match &mut self.desk {
             Some(desk) => worker
                 .session
                 .get_or_insert_default()
@@ -63,10 +63,9 @@ impl<N: Nib> Running<N> {
         let worker = &mut self.workers[index as usize];
         if let Some(timeout_ns) = plan.timeout_ns {
             let due_ns = worker.shot.hit.started_ns.saturating_add(timeout_ns);
-            self.deadlines.remove(index);
-            self.own_deadlines.insert((due_ns, index));
+            self.timers.start_own(index, due_ns);
         }
-        let Some(desk) = &mut self.engine.desk else {
+        let Some(desk) = &mut self.desk else {
             return true;
         };
         let session = worker.session.get_or_insert_default();
@@ -75,7 +74,7 @@ impl<N: Nib> Running<N> {
             let hit = &mut worker.shot.hit;
             hit.net_code = code;
             hit.error = text;
-            hit.ended_ns = self.engine.clock.now_ns();
+            hit.ended_ns = self.means.clock.now_ns();
         }
         result.is_ok()
     }
@@ -84,24 +83,24 @@ impl<N: Nib> Running<N> {
     #[inline(never)]
     pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
         let worker = &mut self.workers[index as usize];
-        let (Some(plan), Some(desk)) = (&worker.plan, &mut self.engine.desk) else {
+        let (Some(plan), Some(desk)) = (&worker.plan, &mut self.desk) else {
             return Some(Afterwards::default());
         };
-        let answer = self.engine.nib.answer(&worker.connection);
+        let answer = self.nib.answer(&worker.connection);
         let session = worker.session.get_or_insert_default();
         match session.conclude(plan, &mut worker.shot, answer, desk) {
             Ended::Done { rest_ns, close } => {
                 let hit = &worker.shot.hit;
                 if hit.error.0 != 0 && hit.net_code == 0 {
-                    self.engine.counters.unmet.add(1);
-                    self.engine.counters.count_failure(0, hit.error);
+                    self.account.counters.unmet.add(1);
+                    self.account.counters.count_failure(0, hit.error);
                 }
                 if close {
-                    self.engine.nib.abandon(&mut worker.connection);
+                    self.nib.abandon(&mut worker.connection);
                 }
                 if let Some(timeout_ns) = plan.timeout_ns {
                     let due_ns = hit.started_ns.saturating_add(timeout_ns);
-                    self.own_deadlines.remove(&(due_ns, index));
+                    self.timers.end_own(index, due_ns);
                 }
                 Some(Afterwards {
                     rest_ns,
@@ -109,10 +108,10 @@ impl<N: Nib> Running<N> {
                 })
             }
             Ended::Follow => {
-                self.engine.counters.redirects.add(1);
+                worker.running = true;
+                self.account.counters.redirects.add(1);
                 let mut io = self.means.io(index);
                 let step = self
-                    .engine
                     .nib
                     .start(&mut worker.connection, &mut worker.shot, &mut io);
                 self.take_step(index, step);
@@ -124,14 +123,14 @@ impl<N: Nib> Running<N> {
     /// The worker pauses: it has no hit, and takes none.
     #[inline(never)]
     pub(super) fn rest(&mut self, index: u32, rest_ns: u64) {
-        let until_ns = self.engine.clock.now_ns().saturating_add(rest_ns);
+        let until_ns = self.means.clock.now_ns().saturating_add(rest_ns);
         self.wake_at(index, until_ns, Wake::Rested);
-        let sleeping = &self.engine.counters.sleeping;
+        let sleeping = &self.account.counters.sleeping;
         sleeping.set(sleeping.get() + 1);
     }
 
     pub(super) fn rested(&mut self, index: u32) {
-        let sleeping = &self.engine.counters.sleeping;
+        let sleeping = &self.account.counters.sleeping;
         sleeping.set(sleeping.get() - 1);
         self.free.push(index);
     }

@@ -1,14 +1,12 @@
 //! How hits end: well, by a timeout, or because the run is over.
 
-use std::cmp::Reverse;
-
 use encarno_nib::Nib;
 use encarno_record::{Payload, StringId, code};
 
 use super::scripted::Afterwards;
-use super::{Running, Wake};
+use super::{Crew, Wake};
 
-impl<N: Nib> Running<N> {
+impl<N: Nib> Crew<N> {
     /// False if the hit goes on: it follows a redirect.
     #[inline]
     pub(super) fn finish(&mut self, index: u32) -> bool {
@@ -22,7 +20,7 @@ impl<N: Nib> Running<N> {
         let worker = &mut self.workers[index as usize];
         worker.running = false;
         let hit = &worker.shot.hit;
-        let counters = &self.engine.counters;
+        let counters = &self.account.counters;
         counters.running.set(counters.running.get() - 1);
         if hit.net_code == 0 {
             counters.done.add(1);
@@ -40,18 +38,17 @@ impl<N: Nib> Running<N> {
         counters.received_bytes.add(hit.received_bytes);
         counters.service.record(hit.service_ns());
         counters.response.record(hit.response_ns());
-        self.engine.recorder.record(hit);
-        if self.engine.recorder.has_trace() && self.engine.recorder.traces(hit) {
+        let recorder = &mut self.account.recorder;
+        recorder.record(hit);
+        if recorder.has_trace() && recorder.traces(hit) {
             let request: &[u8] = match &worker.shot.payload {
                 Payload::Memory(bytes) => bytes,
                 Payload::File { .. } => b"(sent from the file)",
             };
-            self.engine
-                .recorder
-                .trace(hit, request, self.engine.nib.answer(&worker.connection));
+            recorder.trace(hit, request, self.nib.answer(&worker.connection));
         }
         if !afterwards.had_own_timeout {
-            self.deadlines.remove(index);
+            self.timers.end(index);
         }
         if afterwards.rest_ns > 0 {
             self.rest(index, afterwards.rest_ns);
@@ -61,12 +58,9 @@ impl<N: Nib> Running<N> {
         true
     }
 
-    pub(super) fn wake_due(&mut self, now_ns: u64) {
-        while let Some(&Reverse((instant_ns, index, generation, wake))) = self.wakes.peek() {
-            if instant_ns > now_ns {
-                return;
-            }
-            self.wakes.pop();
+    /// Hits whose instant has come go on, and pauses end.
+    pub(in super::super) fn wake_due(&mut self, now_ns: u64) {
+        while let Some((index, generation, wake)) = self.timers.pop_wake(now_ns) {
             if self.workers[index as usize].generation != generation {
                 continue;
             }
@@ -75,34 +69,44 @@ impl<N: Nib> Running<N> {
                 Wake::Rested => self.rested(index),
             }
         }
-    }
-
-    pub(super) fn time_out(&mut self, now_ns: u64) {
-        while let Some(&(due_ns, index)) = self.own_deadlines.first() {
-            if due_ns > now_ns {
-                break;
-            }
-            self.give_up(index, code::TIMEOUT, self.texts.timeout, now_ns);
-        }
-        while let Some(index) = self.deadlines.oldest() {
-            let started_ns = self.workers[index as usize].shot.hit.started_ns;
-            if now_ns.saturating_sub(started_ns) < self.engine.timeout_ns {
-                return;
-            }
-            self.give_up(index, code::TIMEOUT, self.texts.timeout, now_ns);
+        if N::SHARED && self.nib.next_instant() <= now_ns {
+            self.with_hits(|nib, hits, io| nib.due(now_ns, hits, io));
         }
     }
 
-    pub(super) fn cancel_all(&mut self, now_ns: u64) {
-        let own = |running: &Self| running.own_deadlines.first().map(|&(_, index)| index);
-        while let Some(index) = self.deadlines.oldest().or_else(|| own(self)) {
-            self.give_up(index, code::CANCELLED, self.texts.cancelled, now_ns);
+    pub(in super::super) fn time_out(&mut self, now_ns: u64) {
+        let workers = |crew: &Self| {
+            crew.timers
+                .timed_out(now_ns, |index| crew.started_ns(index))
+        };
+        while let Some(index) = workers(self) {
+            self.give_up(index, code::TIMEOUT, self.account.timeout, now_ns);
         }
+    }
+
+    pub(in super::super) fn cancel_all(&mut self, now_ns: u64) {
+        while let Some(index) = self.timers.any() {
+            self.give_up(index, code::CANCELLED, self.account.cancelled, now_ns);
+        }
+    }
+
+    /// The next instant at which something happens to a hit without an event.
+    pub(in super::super) fn next_instant(&self) -> u64 {
+        let instant_ns = self.timers.next_instant(|index| self.started_ns(index));
+        if N::SHARED {
+            instant_ns.min(self.nib.next_instant())
+        } else {
+            instant_ns
+        }
+    }
+
+    fn started_ns(&self, index: u32) -> u64 {
+        self.workers[index as usize].shot.hit.started_ns
     }
 
     fn give_up(&mut self, index: u32, code: u16, text: StringId, now_ns: u64) {
         let worker = &mut self.workers[index as usize];
-        self.engine.nib.abandon(&mut worker.connection);
+        self.nib.abandon(&mut worker.connection);
         let hit = &mut worker.shot.hit;
         hit.net_code = code;
         hit.error = text;

@@ -1,0 +1,396 @@
+//! The workers of one event loop, and their hits from start to end.
+//!
+//! - [`timers`]: what happens to hits without an event
+//! - [`scripted`]: what scripts do before a hit and after it
+//! - [`ending`]: how hits end
+
+mod deadlines;
+mod ending;
+mod scripted;
+mod timers;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use encarno_nib::clock::{Clock, thread_cpu_ns};
+use encarno_nib::poll::Poller;
+use encarno_nib::{Hits, Io, Nib, Readiness, Shot, Step};
+use encarno_record::{Hit, Payload, StringId};
+
+use super::EventLoop;
+use super::pace::Pace;
+use crate::output::Recorder;
+use crate::script::{Desk, Plan, Planned, Session};
+use crate::workers::Share;
+use crate::workers::counters::Counters;
+use crate::workers::feed::{Feed, Next};
+use timers::{Timers, Wake};
+
+/// One read takes at most so much; more only means another read.
+const SCRATCH_BYTES: usize = 64 << 10;
+
+/// The workers, and all that a hit needs on its way.
+pub(super) struct Crew<N: Nib> {
+    nib: N,
+    means: Means,
+    workers: Vec<Worker<N::Connection>>,
+    /// Workers without a hit; the one that was used last is taken first.
+    free: Vec<u32>,
+    timers: Timers,
+    account: Account,
+    feed: Feed,
+    desk: Option<Box<Desk>>,
+    share: Share,
+    keep_answer_bytes_max: usize,
+    /// Workers that the nib named; empty between uses.
+    named: Vec<u32>,
+}
+
+/// What a nib may use, and the loop itself waits by.
+pub(super) struct Means {
+    pub(super) poller: Poller,
+    pub(super) clock: Clock,
+    scratch: Vec<u8>,
+}
+
+/// Where it is noted what became of hits.
+struct Account {
+    counters: Arc<Counters>,
+    others: Vec<Arc<Counters>>,
+    others_running: u64,
+    recorder: Recorder,
+    timeout: StringId,
+    cancelled: StringId,
+}
+
+struct Worker<C> {
+    connection: C,
+    shot: Shot,
+    running: bool,
+    /// Tells this use of a worker from earlier ones, in wakes.
+    generation: u32,
+    /// What is done about the running hit beside sending it; most have none.
+    plan: Option<Arc<Plan>>,
+    session: Option<Box<Session>>,
+}
+
+impl Means {
+    #[inline]
+    fn io(&mut self, worker: u32) -> Io<'_> {
+        Io {
+            poller: &self.poller,
+            worker,
+            clock: &self.clock,
+            scratch: &mut self.scratch,
+        }
+    }
+}
+
+/// What a nib with shared links sees of the workers.
+struct Seats<'a, C> {
+    workers: &'a mut [Worker<C>],
+    ended: &'a mut Vec<u32>,
+}
+
+impl<C> Hits<C> for Seats<'_, C> {
+    fn get(&mut self, worker: u32) -> Option<(&mut C, &mut Shot)> {
+        let worker = self.workers.get_mut(worker as usize)?;
+        worker
+            .running
+            .then_some((&mut worker.connection, &mut worker.shot))
+    }
+
+    fn end(&mut self, index: u32) {
+        if let Some(worker) = self.workers.get_mut(index as usize)
+            && std::mem::take(&mut worker.running)
+        {
+            self.ended.push(index);
+        }
+    }
+}
+
+impl<N: Nib> Crew<N> {
+    /// With the workers that are there from the start.
+    pub(super) fn new(parts: EventLoop<N>, poller: Poller) -> (Self, Pace) {
+        let account = Account {
+            timeout: parts.strings.intern("timeout"),
+            cancelled: parts.strings.intern("cancelled"),
+            others: parts
+                .all_counters
+                .into_iter()
+                .filter(|other| !Arc::ptr_eq(other, &parts.counters))
+                .collect(),
+            counters: parts.counters,
+            others_running: 0,
+            recorder: parts.recorder,
+        };
+        let mut crew = Self {
+            nib: parts.nib,
+            means: Means {
+                poller,
+                clock: parts.clock,
+                scratch: vec![0; SCRATCH_BYTES],
+            },
+            workers: Vec::new(),
+            free: Vec::new(),
+            timers: Timers::new(parts.timeout_ns),
+            account,
+            feed: parts.feed,
+            desk: parts.desk,
+            share: parts.share,
+            keep_answer_bytes_max: parts.keep_answer_bytes_max,
+            named: Vec::new(),
+        };
+        for _ in 0..parts.workers_start {
+            crew.hire();
+        }
+        (crew, parts.pace)
+    }
+
+    /// The last hit has ended.
+    pub(super) fn close(&mut self) {
+        self.account.recorder.flush();
+        let counters = &self.account.counters;
+        counters.cpu_ns.set(thread_cpu_ns());
+        counters.ended_ns.set(self.means.clock.now_ns());
+    }
+
+    pub(super) fn means(&self) -> &Means {
+        &self.means
+    }
+
+    #[inline]
+    pub(super) fn now_ns(&self) -> u64 {
+        self.means.clock.now_ns()
+    }
+
+    #[inline]
+    pub(super) fn counters(&self) -> &Counters {
+        &self.account.counters
+    }
+
+    /// Hits that run.
+    pub(super) fn running(&self) -> u64 {
+        self.account.counters.running.get()
+    }
+
+    /// Workers there are.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.workers.len()
+    }
+
+    pub(super) fn is_out_of_descriptors(&self) -> bool {
+        self.nib.fatal().is_some()
+    }
+
+    pub(super) fn look_at_others(&mut self) {
+        let others = self.account.others.iter();
+        self.account.others_running = others.map(|other| other.running.get()).sum();
+    }
+
+    // Which worker is free is the pace's to decide.
+
+    /// The free worker that is next.
+    #[inline]
+    pub(super) fn next_free(&self) -> Option<u32> {
+        self.free.last().copied()
+    }
+
+    /// Takes the next free worker off the list: it starts, or has no input any more.
+    #[inline]
+    pub(super) fn take_free(&mut self) {
+        self.free.pop();
+    }
+
+    /// Brings a free worker below that number to the front; false if there is none.
+    pub(super) fn prefer_below(&mut self, number: usize) -> bool {
+        let below = |&index: &u32| (index as usize) < number;
+        match self.free.iter().rposition(below) {
+            Some(position) => {
+                let last = self.free.len() - 1;
+                self.free.swap(position, last);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Another worker, which is free.
+    pub(super) fn hire(&mut self) {
+        let index = self.workers.len() as u32;
+        let shot = Shot {
+            hit: Hit::default(),
+            payload: Payload::Memory(Bytes::new()),
+            address: StringId(0),
+            keep_bytes_max: 0,
+        };
+        let connection = self.nib.connection();
+        self.workers.push(Worker {
+            connection,
+            shot,
+            running: false,
+            generation: 0,
+            plan: None,
+            session: None,
+        });
+        self.free.push(index);
+        self.account.counters.workers.set(self.workers.len() as u64);
+    }
+
+    /// The next record of those that all workers share.
+    pub(super) fn next_shared_record(&mut self) -> Next {
+        self.feed.next(0)
+    }
+
+    /// How many workers have records of their own; none if all share them.
+    #[inline]
+    pub(super) fn places(&self) -> Option<usize> {
+        self.feed.places()
+    }
+
+    #[inline]
+    pub(super) fn start(
+        &mut self,
+        index: u32,
+        scheduled_ns: u64,
+        started_ns: u64,
+        planned: Planned,
+    ) {
+        let Planned { record, plan } = planned;
+        let counters = &self.account.counters;
+        let running = counters.running.get() + 1;
+        counters.running.set(running);
+        counters.started.add(1);
+        let lag_ns = started_ns.saturating_sub(scheduled_ns);
+        counters.lag_sum_ns.add(lag_ns);
+        counters.lag.record(lag_ns);
+        let number = if N::SHARED {
+            self.share.number_of(index)
+        } else {
+            index * self.share.count as u32 + self.share.number as u32
+        };
+        let worker = &mut self.workers[index as usize];
+        worker.running = true;
+        worker.generation = worker.generation.wrapping_add(1);
+        worker.shot = Shot {
+            hit: Hit {
+                scheduled_ns,
+                started_ns,
+                label: record.label,
+                concurrency: (running + self.account.others_running) as u32,
+                worker: number,
+                ..Hit::default()
+            },
+            payload: record.payload,
+            address: record.address,
+            keep_bytes_max: self.keep_answer_bytes_max,
+        };
+        worker.plan = None;
+        self.timers.start(index);
+        if let Some(plan) = plan {
+            let ready = self.prepare(index, &plan);
+            self.workers[index as usize].plan = Some(plan);
+            if !ready {
+                self.finish(index);
+                return;
+            }
+        }
+        let worker = &mut self.workers[index as usize];
+        let mut io = self.means.io(index);
+        let step = self
+            .nib
+            .start(&mut worker.connection, &mut worker.shot, &mut io);
+        self.take_step(index, step);
+    }
+
+    /// A worker's connection is ready. When its hit ended, if it did.
+    #[inline]
+    pub(super) fn ready(&mut self, index: u32, ready: Readiness) -> Option<u64> {
+        let worker = self.workers.get_mut(index as usize)?;
+        let mut io = self.means.io(index);
+        let shot = if worker.running {
+            Some(&mut worker.shot)
+        } else {
+            None
+        };
+        let step = self.nib.ready(&mut worker.connection, shot, ready, &mut io);
+        self.take_step(index, step)
+            .then(|| self.workers[index as usize].shot.hit.ended_ns)
+    }
+
+    /// A link is ready. When the last hit on it ended, if any did.
+    pub(super) fn link_ready(&mut self, link: u32, ready: Readiness) -> Option<u64> {
+        self.with_hits(|nib, hits, io| nib.ready_shared(link, ready, hits, io))
+    }
+
+    /// Lets the nib send what was left to be sent; true if hits ended by that.
+    pub(super) fn flush(&mut self) -> bool {
+        self.with_hits(|nib, hits, io| nib.flush(hits, io))
+            .is_some()
+    }
+
+    fn with_hits(
+        &mut self,
+        call: impl FnOnce(&mut N, &mut dyn Hits<N::Connection>, &mut Io<'_>),
+    ) -> Option<u64> {
+        let mut ended = std::mem::take(&mut self.named);
+        let mut seats = Seats {
+            workers: &mut self.workers,
+            ended: &mut ended,
+        };
+        // No worker of its own: a link's socket is registered as the link's.
+        let mut io = self.means.io(u32::MAX);
+        call(&mut self.nib, &mut seats, &mut io);
+        let mut ended_ns = None;
+        for index in ended.drain(..) {
+            if self.finish(index) {
+                ended_ns = ended_ns.max(Some(self.workers[index as usize].shot.hit.ended_ns));
+            }
+        }
+        self.named = ended;
+        ended_ns
+    }
+
+    /// Workers that something outside the loop ended a wait of go on.
+    pub(super) fn wake_named(&mut self) {
+        let mut named = std::mem::take(&mut self.named);
+        self.nib.woken(&mut named);
+        for index in named.drain(..) {
+            self.wake(index);
+        }
+        self.named = named;
+    }
+
+    fn wake(&mut self, index: u32) {
+        let Some(worker) = self.workers.get_mut(index as usize) else {
+            return;
+        };
+        if !worker.running {
+            return;
+        }
+        let mut io = self.means.io(index);
+        let step = self
+            .nib
+            .wake(&mut worker.connection, &mut worker.shot, &mut io);
+        self.take_step(index, step);
+    }
+
+    /// True if the hit has ended.
+    #[inline]
+    fn take_step(&mut self, index: u32, step: Step) -> bool {
+        match step {
+            Step::Running => false,
+            Step::WakeAt(instant_ns) => {
+                self.wake_at(index, instant_ns, Wake::Nib);
+                false
+            }
+            Step::Done => self.finish(index),
+        }
+    }
+
+    fn wake_at(&mut self, index: u32, instant_ns: u64, wake: Wake) {
+        let generation = self.workers[index as usize].generation;
+        self.timers.wake_at(instant_ns, index, generation, wake);
+    }
+}

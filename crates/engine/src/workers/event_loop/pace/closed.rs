@@ -1,0 +1,123 @@
+//! The workers of a closed workload: whoever is free starts again.
+
+use encarno_nib::Nib;
+
+use super::{Crew, Ended, HUNGER_NS, STARTS_MAX};
+use crate::schedule::Schedule;
+use crate::settings::ClosedSettings;
+use crate::workers::feed::Next;
+use crate::workers::{Control, Share};
+
+#[derive(Debug)]
+pub struct Closed {
+    /// How many workers there are in all loops together.
+    workers: Schedule,
+    /// How often it had changed.
+    changes: u64,
+    /// No hits from there on; none = from the schedule's end on.
+    end_ns: Option<u64>,
+    share: Share,
+    /// How many workers of this loop may run, and until when that holds.
+    active: usize,
+    active_until_ns: u64,
+    /// A worker was free and there was no record for it yet.
+    hungry: bool,
+    /// Workers whose own input has ended.
+    workers_ended: usize,
+    pub(super) ended: Ended,
+}
+
+impl Closed {
+    pub(super) fn new(settings: &ClosedSettings, share: Share) -> Self {
+        Self {
+            workers: settings.workers.clone(),
+            changes: 0,
+            end_ns: settings.end_ns(),
+            share,
+            active: 0,
+            active_until_ns: 0,
+            hungry: false,
+            workers_ended: 0,
+            ended: Ended::No,
+        }
+    }
+
+    pub(super) fn start_due<N: Nib>(
+        &mut self,
+        crew: &mut Crew<N>,
+        control: &Control,
+        now_ns: &mut u64,
+    ) -> bool {
+        self.hungry = false;
+        for _ in 0..STARTS_MAX {
+            // The instant was read before: who sees a hit's turn come sees the
+            // schedule that holds then.
+            if control.changes() != self.changes {
+                self.follow(control);
+            }
+            if *now_ns >= self.end_ns() {
+                self.ended = Ended::Time;
+                return false;
+            }
+            if *now_ns >= self.active_until_ns {
+                let (all, until_ns) = self.workers.workers_at(*now_ns);
+                (self.active, self.active_until_ns) = (self.share.workers(all), until_ns);
+                while crew.len() < self.active {
+                    crew.hire();
+                }
+            }
+            let Some(index) = crew.next_free() else {
+                return false;
+            };
+            // A worker above the level rests until the level rises again.
+            if index as usize >= self.active {
+                if !crew.prefer_below(self.active) {
+                    return false;
+                }
+                continue;
+            }
+            match crew.next_record(index) {
+                Next::Record(record) => {
+                    crew.take_free();
+                    crew.counters().scheduled.add(1);
+                    crew.start(index, *now_ns, *now_ns, record);
+                    *now_ns = crew.now_ns();
+                }
+                Next::NotYet => {
+                    self.hungry = true;
+                    crew.counters().no_record.add(1);
+                    return false;
+                }
+                Next::End => {
+                    crew.take_free();
+                    self.workers_ended += 1;
+                    if self.workers_ended >= crew.places().unwrap_or(0) {
+                        self.ended = Ended::Input;
+                        return false;
+                    }
+                }
+            }
+        }
+        true
+    }
+
+    pub(super) fn next_instant(&self, now_ns: u64) -> u64 {
+        let instant_ns = self.active_until_ns.min(self.end_ns());
+        match self.hungry {
+            true => instant_ns.min(now_ns + HUNGER_NS),
+            false => instant_ns,
+        }
+    }
+
+    fn end_ns(&self) -> u64 {
+        self.end_ns.unwrap_or_else(|| self.workers.duration_ns())
+    }
+
+    fn follow(&mut self, control: &Control) {
+        self.changes = control.changes();
+        if let Some(schedule) = control.schedule() {
+            self.workers = Schedule::clone(&schedule);
+            self.active_until_ns = 0;
+        }
+    }
+}

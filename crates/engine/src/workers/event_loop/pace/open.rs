@@ -1,0 +1,316 @@
+//! The instants of an open workload: hits start at them, whatever the answers do.
+
+use encarno_nib::Nib;
+
+use super::{Crew, Ended, HUNGER_NS, STARTS_MAX};
+use crate::schedule::{HitInstants, Randomness};
+use crate::script::Planned;
+use crate::settings::{Arrivals, OpenSettings};
+use crate::workers::feed::Next;
+use crate::workers::{Control, Share};
+
+/// At the schedule's end an input that is merely behind gets so long, or the grace.
+const BEHIND_NS_MAX: u64 = 1_000_000_000;
+
+#[derive(Debug)]
+pub struct Open {
+    /// None = the records carry them.
+    instants: Option<HitInstants>,
+    /// How often the schedule had changed.
+    changes: u64,
+    /// No hits from there on, whatever the schedule says.
+    end_ns: u64,
+    /// Later hits are dropped.
+    late_limit_ns: u64,
+    /// At most so many workers in this loop.
+    workers_max: usize,
+    pub(super) spin: bool,
+    keep_backlog: bool,
+    /// The record of the next hit; none also if the worker that takes it has its own.
+    record: Option<Planned>,
+    /// The next hit, whose instant may not have come.
+    head: Option<Head>,
+    /// What is due is dropped: the schedule has ended, and workers had no time for it.
+    dropping: bool,
+    /// The run was told to end before its schedule.
+    pub(super) stopped: bool,
+    /// There was no record yet for a hit.
+    hungry: bool,
+    /// Workers whose own input has ended.
+    workers_ended: usize,
+    pub(super) ended: Ended,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Head {
+    instant_ns: u64,
+    /// It is counted as scheduled already.
+    due: bool,
+}
+
+impl Open {
+    pub(super) fn new(settings: &OpenSettings, share: Share) -> Self {
+        let (number, count) = (share.number as u64, share.count as u64);
+        Self {
+            instants: match &settings.arrivals {
+                Arrivals::Uniform(schedule) => {
+                    Some(HitInstants::new(schedule, Randomness::None, number, count))
+                }
+                Arrivals::Poisson { schedule, seed } => {
+                    let randomness = Randomness::Poisson { seed: *seed };
+                    Some(HitInstants::new(schedule, randomness, number, count))
+                }
+                Arrivals::Recorded => None,
+            },
+            changes: 0,
+            end_ns: settings.end_ns(),
+            late_limit_ns: settings
+                .late_limit
+                .map_or(u64::MAX, crate::settings::nanoseconds),
+            workers_max: share.workers(settings.workers_max),
+            spin: settings.spin,
+            keep_backlog: settings.keep_backlog,
+            record: None,
+            head: None,
+            dropping: false,
+            stopped: false,
+            hungry: false,
+            workers_ended: 0,
+            ended: Ended::No,
+        }
+    }
+
+    pub(super) fn start_due<N: Nib>(
+        &mut self,
+        crew: &mut Crew<N>,
+        control: &Control,
+        grace_ns: u64,
+        now_ns: &mut u64,
+    ) -> bool {
+        self.hungry = false;
+        for _ in 0..STARTS_MAX {
+            // The instant was read before: who sees a hit's instant come sees
+            // the schedule that holds then.
+            if control.changes() != self.changes {
+                self.follow(control);
+            }
+            let Some(head) = self.head(crew) else {
+                self.end_in_time(crew, grace_ns, *now_ns);
+                return false;
+            };
+            if head.instant_ns > *now_ns {
+                return false;
+            }
+            if !head.due {
+                head.due = true;
+                crew.counters().scheduled.add(1);
+            }
+            let instant_ns = head.instant_ns;
+            if *now_ns - instant_ns > self.late_limit_ns {
+                self.drop_head(crew);
+                continue;
+            }
+            if self.dropping {
+                self.drop_head(crew);
+                crew.counters().dropped_at_end.add(1);
+                continue;
+            }
+            let index = match crew.next_free() {
+                Some(index) => index,
+                None if crew.len() < self.workers_max => {
+                    crew.hire();
+                    continue;
+                }
+                None => {
+                    crew.counters().no_worker.add(1);
+                    if *now_ns < self.schedule_end_ns() || self.keep_backlog {
+                        return false;
+                    }
+                    self.dropping = true;
+                    continue;
+                }
+            };
+            let record = match self.record.take() {
+                Some(record) => record,
+                None => match crew.next_record(index) {
+                    Next::Record(record) => record,
+                    Next::NotYet => {
+                        self.hungry = true;
+                        crew.counters().no_record.add(1);
+                        self.end_in_time(crew, grace_ns, *now_ns);
+                        return false;
+                    }
+                    Next::End => {
+                        if self.end_worker(crew) {
+                            continue;
+                        }
+                        // There is nothing for this instant, so there was no hit to schedule.
+                        self.head = None;
+                        let scheduled = &crew.counters().scheduled;
+                        scheduled.set(scheduled.get() - 1);
+                        return false;
+                    }
+                },
+            };
+            crew.take_free();
+            self.pass_head();
+            crew.start(index, instant_ns, *now_ns, record);
+            *now_ns = crew.now_ns();
+        }
+        true
+    }
+
+    pub(super) fn next_instant<N: Nib>(&self, crew: &Crew<N>, now_ns: u64) -> u64 {
+        if self.hungry {
+            return now_ns + HUNGER_NS;
+        }
+        let end_ns = self.schedule_end_ns();
+        let free = crew.next_free().is_some() || crew.len() < self.workers_max;
+        let instant_ns = match &self.head {
+            Some(head) if free => return head.instant_ns,
+            Some(head) => head
+                .instant_ns
+                .saturating_add(self.late_limit_ns)
+                .min(end_ns),
+            None => end_ns,
+        };
+        // Due and no worker: an event will tell.
+        if instant_ns > now_ns {
+            instant_ns
+        } else {
+            u64::MAX
+        }
+    }
+
+    /// The schedule ends now.
+    pub(super) fn stop(&mut self, now_ns: u64) {
+        self.stopped = true;
+        self.dropping = true;
+        self.end_ns = self.end_ns.min(now_ns);
+        if self.head.is_some_and(|head| !head.due) {
+            self.head = None;
+        }
+    }
+
+    /// No hit starts any more; one whose instant had come is dropped.
+    pub(super) fn end<N: Nib>(&mut self, crew: &Crew<N>, ended: Ended) {
+        if self.head.is_some_and(|head| head.due) {
+            self.drop_head(crew);
+        }
+        self.ended = ended;
+    }
+
+    /// The next hit; none if there is none yet, or none any more.
+    fn head<N: Nib>(&mut self, crew: &mut Crew<N>) -> Option<&mut Head> {
+        if self.head.is_none() {
+            // Each worker may have records of its own: then the one that takes
+            // the hit has its record.
+            if self.record.is_none() && crew.places().is_none() {
+                match crew.next_shared_record() {
+                    Next::Record(record) => self.record = Some(record),
+                    Next::NotYet => {
+                        self.hungry = true;
+                        crew.counters().no_record.add(1);
+                        return None;
+                    }
+                    Next::End => {
+                        self.ended = Ended::Input;
+                        return None;
+                    }
+                }
+            }
+            let instant_ns = match &mut self.instants {
+                Some(instants) => instants.peek()?,
+                None => {
+                    let record = self.record.as_ref();
+                    let recorded_ns = record.and_then(|record| record.record.scheduled_ns);
+                    recorded_ns.unwrap_or(0)
+                }
+            };
+            if instant_ns >= self.end_ns {
+                return None;
+            }
+            self.head = Some(Head {
+                instant_ns,
+                due: false,
+            });
+        }
+        self.head.as_mut()
+    }
+
+    /// The hit has started, or is dropped.
+    fn pass_head(&mut self) {
+        self.head = None;
+        if let Some(instants) = &mut self.instants {
+            instants.next();
+        }
+    }
+
+    fn drop_head<N: Nib>(&mut self, crew: &Crew<N>) {
+        crew.counters().dropped.add(1);
+        self.record = None;
+        self.pass_head();
+    }
+
+    /// Where the schedule ends; recorded instants end with the input.
+    fn schedule_end_ns(&self) -> u64 {
+        match &self.instants {
+            Some(instants) => instants.end_ns().min(self.end_ns),
+            None => self.end_ns,
+        }
+    }
+
+    /// There is nothing to start: that may be the end.
+    fn end_in_time<N: Nib>(&mut self, crew: &Crew<N>, grace_ns: u64, now_ns: u64) {
+        let end_ns = self.schedule_end_ns();
+        if now_ns < end_ns || self.ended != Ended::No {
+            return;
+        }
+        if !self.hungry {
+            self.ended = Ended::Time;
+        } else if !self.keep_backlog && now_ns - end_ns >= grace_ns.min(BEHIND_NS_MAX) {
+            self.drop_rest(crew);
+            self.ended = Ended::Time;
+        }
+    }
+
+    /// The input was too slow to the end: what was due is dropped.
+    fn drop_rest<N: Nib>(&mut self, crew: &Crew<N>) {
+        let counters = crew.counters();
+        if self.head.is_some_and(|head| head.due) {
+            self.drop_head(crew);
+            counters.dropped_at_end.add(1);
+        }
+        let Some(instants) = &mut self.instants else {
+            return;
+        };
+        let end_ns = self.end_ns;
+        let rest = instants
+            .take_while(|&instant_ns| instant_ns < end_ns)
+            .count() as u64;
+        counters.scheduled.add(rest);
+        counters.dropped.add(rest);
+        counters.dropped_at_end.add(rest);
+    }
+
+    /// The input of the worker that would be next has ended. True if others go on.
+    fn end_worker<N: Nib>(&mut self, crew: &mut Crew<N>) -> bool {
+        crew.take_free();
+        self.workers_ended += 1;
+        if self.workers_ended >= crew.places().unwrap_or(0) {
+            self.ended = Ended::Input;
+        }
+        self.ended == Ended::No
+    }
+
+    fn follow(&mut self, control: &Control) {
+        self.changes = control.changes();
+        if let (Some(schedule), Some(instants)) = (control.schedule(), &mut self.instants) {
+            instants.follow(&schedule);
+            // Its instant may be another one; the hit stays the same.
+            if self.head.is_some_and(|head| !head.due) {
+                self.head = None;
+            }
+        }
+    }
+}
