@@ -29,7 +29,12 @@ func BenchmarkGet(b *testing.B) {
 	t := &testing.T{}
 	k6 := ofK6(t)
 	k6.VU.State().Transport = atOnce{}
-	for name, script := range map[string]*script{"k6": k6, "ours": over(t, answered)} {
+	for name, script := range map[string]*script{
+		"k6":         k6,
+		"ours":       over(t, answered),
+		"ours, http": with(t, answered, Families{HTTP: true}),
+		"ours, wrpc": with(t, answered, Families{WRPC: true}),
+	} {
 		b.Run(name, func(b *testing.B) {
 			samples := make(chan metrics.SampleContainer, 1000)
 			script.VU.State().Samples = samples

@@ -3,13 +3,9 @@ package http
 import (
 	"runtime"
 	"strings"
-	"sync"
 	"testing"
 
-	"github.com/grafana/sobek"
 	"github.com/stretchr/testify/require"
-	"go.k6.io/k6/v2/js/modules"
-	"go.k6.io/k6/v2/metrics"
 	"gopkg.in/guregu/null.v3"
 )
 
@@ -112,14 +108,7 @@ func TestSamples(t *testing.T) {
 
 func TestFamiliesOfMetrics(t *testing.T) {
 	for _, families := range []Families{{true, true}, {true, false}, {false, true}} {
-		script := newScript(t, func(vu modules.VU, registry *metrics.Registry) *sobek.Object {
-			instruments, err := NewInstruments(registry)
-			require.NoError(t, err)
-			same := func(set *metrics.TagSet) *metrics.TagSet { return set }
-			object, err := New(vu, Config{failing{Outcome{Status: 500}}, instruments, families, &sync.Map{}, same})
-			require.NoError(t, err)
-			return object
-		})
+		script := with(t, failing{Outcome{Status: 500}}, families)
 		_, err := script.run(`http.get("http://a/")`, "")
 		require.NoError(t, err)
 		emitted := script.emitted()

@@ -143,11 +143,15 @@ func ofK6(t *testing.T) *script {
 }
 
 func over(t *testing.T, exchanger Exchanger) *script {
+	return with(t, exchanger, Families{HTTP: true, WRPC: true})
+}
+
+func with(t *testing.T, exchanger Exchanger, families Families) *script {
 	return newScript(t, func(vu modules.VU, registry *metrics.Registry) *sobek.Object {
 		instruments, err := NewInstruments(registry)
 		require.NoError(t, err)
 		addTags := func(set *metrics.TagSet) *metrics.TagSet { return set.With("client", "one") }
-		object, err := New(vu, Config{exchanger, instruments, Families{true, true}, &sync.Map{}, addTags})
+		object, err := New(vu, Config{exchanger, instruments, families, &sync.Map{}, addTags})
 		require.NoError(t, err)
 		return object
 	})
