@@ -11,13 +11,13 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_wrpc::memory::{Memory, Reservation};
 use encarno_wrpc::serve::{Invocation, Parameters, Respond};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore, SemaphorePermit, oneshot};
 use tokio::time::timeout_at;
 
-use crate::budget::{Budget, Reserved};
 use crate::exports::Kind;
 use crate::host::Host;
 use crate::http::{self, Exchange};
@@ -26,8 +26,15 @@ use crate::limits::{CpuMeter, Ticker};
 /// Parameters of a call larger than this are refused.
 pub(crate) const PARAMS_BYTES_MAX: usize = 64 << 20;
 
-/// The memory for large parameters of all calls together.
-const BUDGET_BYTES: usize = 4 << 30;
+/// What a call takes while it waits, beside its parameters.
+const CALL_BYTES: usize = 8 << 10;
+
+/// Parameters up to this are copied when their call has to wait: they are a part of
+/// a buffer into which more was read.
+const COPY_MAX: usize = 4 << 10;
+
+/// Refusals that are under way at once; further ones are dropped.
+const REFUSALS_MAX: usize = 1024;
 
 /// Calls that may wait for each call that may run.
 const WAITING_PER_SLOT: usize = 4;
@@ -40,13 +47,16 @@ const LONE_CALL_GAP: Duration = Duration::from_micros(50);
 pub(crate) struct Calls {
     host: Host,
     kinds: Arc<[Kind]>,
-    budget: Budget,
+    memory: Memory,
+    /// What a guest takes from its start on.
+    guest_bytes: usize,
     ticker: Arc<Ticker>,
     timeout: Duration,
     /// One for each call that runs.
     slots: Semaphore,
     /// Calls that run or wait.
     admitted: AtomicUsize,
+    refusing: AtomicUsize,
     admitted_max: usize,
     none_left: Notify,
     guests: Handle,
@@ -60,19 +70,21 @@ impl Calls {
         host: Host,
         kinds: Arc<[Kind]>,
         ticker: Arc<Ticker>,
+        memory: Memory,
         timeout: Duration,
-        concurrency: u32,
         guests: Handle,
     ) -> Arc<Self> {
-        let slots = concurrency as usize;
+        let slots = host.limits().concurrency as usize;
         Arc::new(Self {
+            guest_bytes: host.guest_bytes(),
             host,
             kinds,
-            budget: Budget::new(BUDGET_BYTES),
+            memory,
             ticker,
             timeout,
             slots: Semaphore::new(slots),
             admitted: AtomicUsize::new(0),
+            refusing: AtomicUsize::new(0),
             admitted_max: slots * (1 + WAITING_PER_SLOT),
             none_left: Notify::new(),
             guests,
@@ -91,12 +103,17 @@ impl Calls {
         if others >= self.admitted_max {
             self.leave();
             let text = format!("{} calls run or wait already", self.admitted_max);
-            let refusal = Err(Error::new(ErrorCode::ReceiverBusy, text));
-            tokio::spawn(invocation.responder.finish(refusal));
-            return;
+            return self.refuse(invocation, Error::new(ErrorCode::ReceiverBusy, text));
         }
-        let admitted = Admitted(Arc::clone(self));
-        let call = async move { admitted.0.run(invocation).await };
+        let Some(held) = self.memory.reserve(CALL_BYTES + arrived(&invocation)) else {
+            self.leave();
+            return self.refuse(invocation, self.memory.used_up());
+        };
+        let admitted = Admitted {
+            calls: Arc::clone(self),
+            _held: held,
+        };
+        let call = async move { admitted.calls.run(invocation).await };
         let is_alone = others == 0 && self.since_last_call() > LONE_CALL_GAP;
         if !is_alone {
             self.guests.spawn(call);
@@ -110,6 +127,19 @@ impl Calls {
             self.guests.spawn(call);
         }
         self.since_last_call();
+    }
+
+    fn refuse(self: &Arc<Self>, invocation: Invocation<impl Respond>, error: Error) {
+        if self.refusing.fetch_add(1, Ordering::Relaxed) >= REFUSALS_MAX {
+            self.refusing.fetch_sub(1, Ordering::Relaxed);
+            tracing::warn!("refusals leave too slowly: a call got none");
+            return;
+        }
+        let calls = Arc::clone(self);
+        tokio::spawn(async move {
+            invocation.responder.finish(Err(error)).await;
+            calls.refusing.fetch_sub(1, Ordering::Relaxed);
+        });
     }
 
     fn since_last_call(&self) -> Duration {
@@ -147,14 +177,11 @@ impl Calls {
             mut responder,
         } = invocation;
         let deadline = Instant::now() + self.timeout;
-        let result = match self
-            .receive(export, parameters, &mut responder, deadline)
-            .await
-        {
-            Ok((params, _reserved)) if matches!(self.kinds[export], Kind::Http(_)) => {
+        let result = match self.receive(export, parameters, &mut responder).await {
+            Ok(params) if matches!(self.kinds[export], Kind::Http(_)) => {
                 return self.handle(export, params, responder, deadline).await;
             }
-            Ok((params, _reserved)) => {
+            Ok(params) => {
                 let mut call = pin!(self.call(export, params, deadline));
                 // A short call is accepted by its answer. One that goes on, or waits
                 // for a slot, is accepted now.
@@ -175,38 +202,46 @@ impl Calls {
         responder.finish(result).await;
     }
 
-    /// Gets all parameters of a call, with the memory that is reserved for them.
+    /// Gets all parameters of a call.
     async fn receive(
         &self,
         export: usize,
         parameters: Parameters,
         responder: &mut impl Respond,
-        deadline: Instant,
-    ) -> Result<(Bytes, Reserved), Error> {
+    ) -> Result<Bytes, Error> {
         if let Parameters::Whole(params) = parameters {
-            let reserved = self.budget.try_reserve(params.len());
-            return Ok((params, reserved.ok_or_else(no_memory)?));
+            return Ok(params);
         }
-        let reserved = timeout_at(deadline.into(), self.budget.reserve(PARAMS_BYTES_MAX)).await;
-        let mut reserved = reserved.ok().flatten().ok_or_else(no_memory)?;
         let params = responder.complete().await?;
-        reserved.shrink(params.len());
         self.check(export, &params)?;
-        Ok((params, reserved))
+        Ok(params)
     }
 
-    /// Waits for a slot and runs the guest in it.
-    async fn call(&self, export: usize, params: Bytes, deadline: Instant) -> Result<Bytes, Error> {
-        let _slot = self.slot(deadline).await?;
+    /// Waits for room and runs the guest in it.
+    async fn call(
+        &self,
+        export: usize,
+        mut params: Bytes,
+        deadline: Instant,
+    ) -> Result<Bytes, Error> {
+        let room = match self.try_room() {
+            Some(room) => room,
+            None => {
+                if params.len() <= COPY_MAX {
+                    params = Bytes::copy_from_slice(&params);
+                }
+                self.room(deadline).await?
+            }
+        };
         let _ticking = self.ticker.call();
-        let call = CpuMeter::new(self.host.call(export, params, deadline));
-        match timeout_at(deadline.into(), call).await {
+        let call = self.host.call(export, params, deadline, room.memory);
+        match timeout_at(deadline.into(), CpuMeter::new(call)).await {
             Ok(result) => result,
             Err(_) => Err(self.timed_out()),
         }
     }
 
-    /// Waits for a slot and lets the guest answer the request in it.
+    /// Waits for room and lets the guest answer the request in it.
     async fn handle(
         &self,
         export: usize,
@@ -218,37 +253,51 @@ impl Calls {
             Ok(request) => request,
             Err(error) => return responder.finish(Err(error)).await,
         };
-        let slot = match self.slots.try_acquire() {
-            Ok(slot) => Ok(slot),
-            Err(_) => {
+        let room = match self.try_room() {
+            Some(room) => Ok(room),
+            None => {
                 responder.accept().await;
                 tokio::select! {
                     biased;
-                    slot = self.slot(deadline) => slot,
+                    room = self.room(deadline) => room,
                     () = responder.caller_gone() => return,
                 }
             }
         };
-        let _slot = match slot {
-            Ok(slot) => slot,
+        let room = match room {
+            Ok(room) => room,
             Err(error) => return responder.finish(Err(error)).await,
         };
         let _ticking = self.ticker.call();
         let (answer, answered) = oneshot::channel();
-        let guest = CpuMeter::new(self.host.handle(export, request, answer, deadline));
-        let exchange = Exchange::new(guest, answered);
+        let guest = self
+            .host
+            .handle(export, request, answer, deadline, room.memory);
+        let exchange = Exchange::new(CpuMeter::new(guest), answered, self.memory.nothing());
         let timed_out = || self.timed_out();
         exchange.run(responder, deadline, timed_out).await;
     }
 
-    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, Error> {
-        if let Ok(slot) = self.slots.try_acquire() {
-            return Ok(slot);
-        }
-        match timeout_at(deadline.into(), self.slots.acquire()).await {
-            Ok(Ok(slot)) => Ok(slot),
-            _ => Err(self.no_slot()),
-        }
+    /// Room for a guest, if there is any at the moment.
+    fn try_room(&self) -> Option<Room<'_>> {
+        Some(Room {
+            _slot: self.slots.try_acquire().ok()?,
+            memory: self.memory.reserve(self.guest_bytes)?,
+        })
+    }
+
+    /// Room for a guest, as soon as there is any.
+    async fn room(&self, deadline: Instant) -> Result<Room<'_>, Error> {
+        let slot = timeout_at(deadline.into(), self.slots.acquire()).await;
+        let Ok(Ok(slot)) = slot else {
+            return Err(self.no_slot());
+        };
+        let memory = self.memory.reserve_when_free(self.guest_bytes);
+        let memory = timeout_at(deadline.into(), memory).await;
+        Ok(Room {
+            _slot: slot,
+            memory: memory.map_err(|_| self.memory.used_up())?,
+        })
     }
 
     fn check(&self, export: usize, params: &[u8]) -> Result<(), Error> {
@@ -278,16 +327,29 @@ impl Calls {
     }
 }
 
-fn no_memory() -> Error {
-    let text = "the parameters of other calls take all the memory there is for them";
-    Error::new(ErrorCode::ReceiverBusy, text)
+/// What has arrived of a call.
+fn arrived(invocation: &Invocation<impl Respond>) -> usize {
+    let params = match &invocation.parameters {
+        Parameters::Whole(params) => params.len(),
+        Parameters::Partial => 0, // these are counted as they arrive
+    };
+    params + invocation.responder.body_bytes()
+}
+
+/// What a guest needs to run.
+struct Room<'a> {
+    _slot: SemaphorePermit<'a>,
+    memory: Reservation,
 }
 
 /// A call that counts as admitted until this is dropped.
-struct Admitted(Arc<Calls>);
+struct Admitted {
+    calls: Arc<Calls>,
+    _held: Reservation,
+}
 
 impl Drop for Admitted {
     fn drop(&mut self) {
-        self.0.leave();
+        self.calls.leave();
     }
 }

@@ -68,6 +68,11 @@ pub(crate) struct GuestArgs {
     #[arg(long, value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_memory_mb: u32,
+    /// Memory of all calls together, MiB: of guests, parameters, results, and all that is
+    /// kept for them. What would take more is refused, or waits [default: three quarters
+    /// of the memory of the machine or of the control group].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub(crate) max_total_memory_mb: Option<u64>,
     /// CPU time of a call, ms, counted while it runs [default: unlimited].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_cpu_ms: Option<u64>,
@@ -106,6 +111,9 @@ pub(crate) struct TcpArgs {
     /// A connection that hasn't said what it wants by then is dropped.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = durations::parse)]
     pub(crate) header_timeout: Duration,
+    /// A connection that calls share is closed after so long without calls.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = durations::parse)]
+    pub(crate) idle: Duration,
     /// A caller that holds up what it has begun, or takes no bytes, for so long is dropped.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = durations::parse)]
     pub(crate) silence: Duration,

@@ -1,15 +1,19 @@
 //! What a guest has of the host: the data of its store.
 
+use std::any::Any;
 use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::types::{
+    HostIncomingRequest, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
+};
 use wasmtime_wasi_http::{
-    Error as HttpError, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks,
-    WasiHttpView, default_send_request,
+    Error as HttpError, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView,
+    WasiHttpHooks, WasiHttpView, default_send_request,
 };
 
-use crate::limits::MemoryLimit;
+use crate::limits::{HANDLES_MAX, MemoryLimit};
 
 /// What a guest has of the host: the data of its store.
 pub(crate) struct Guest {
@@ -24,13 +28,62 @@ pub(crate) struct Guest {
     pub(crate) wasi: Option<Box<Wasi>>,
 }
 
+/// After so many calls of WASI, what the host keeps for the guest is counted.
+const COUNT_EVERY: u32 = 32;
+
+/// What a handle takes on the host, beside the fields of HTTP.
+const HANDLE_BYTES: usize = 1 << 10;
+
+/// What a guest may write to a body at a time: the host keeps one such piece.
+const BODY_PIECE_BYTES: usize = 128 << 10;
+
+/// Random bytes that a guest may ask for at a time.
+const RANDOM_BYTES_MAX: u64 = 1 << 20;
+
 /// WASI's side of a guest.
 pub(crate) struct Wasi {
     context: WasiCtx,
     table: ResourceTable,
     http: WasiHttpCtx,
     hooks: HttpHooks,
+    calls: u32,
 }
+
+impl Wasi {
+    /// What the host keeps for the guest.
+    fn bytes(&mut self) -> usize {
+        self.table
+            .iter_mut()
+            .map(|entry| resource_bytes(entry))
+            .sum()
+    }
+}
+
+fn resource_bytes(entry: &mut dyn Any) -> usize {
+    let fields = |fields: &FieldMap| -> usize {
+        let field = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+            name.as_str().len() + value.len() + FIELD_BYTES
+        };
+        fields.iter().map(field).sum()
+    };
+    HANDLE_BYTES
+        + if let Some(own) = entry.downcast_ref::<FieldMap>() {
+            fields(own)
+        } else if let Some(request) = entry.downcast_ref::<HostOutgoingRequest>() {
+            fields(&request.headers) + BODY_PIECE_BYTES
+        } else if let Some(response) = entry.downcast_ref::<HostOutgoingResponse>() {
+            fields(&response.headers) + BODY_PIECE_BYTES
+        } else if let Some(response) = entry.downcast_ref::<HostIncomingResponse>() {
+            fields(&response.headers) + BODY_PIECE_BYTES
+        } else if entry.is::<HostIncomingRequest>() {
+            BODY_PIECE_BYTES
+        } else {
+            0
+        }
+}
+
+/// What a field takes beside its name and value.
+const FIELD_BYTES: usize = 64;
 
 /// What a guest may do by wasi:http.
 struct HttpHooks {
@@ -47,6 +100,10 @@ type Sent = Result<
 >;
 
 impl WasiHttpHooks for HttpHooks {
+    fn p2_outgoing_body_chunk_size(&mut self) -> usize {
+        BODY_PIECE_BYTES
+    }
+
     fn send_request(
         &mut self,
         request: http::Request<WasiBody>,
@@ -68,19 +125,34 @@ impl WasiHttpHooks for HttpHooks {
 impl Guest {
     fn wasi(&mut self) -> &mut Wasi {
         let may_send_requests = self.may_send_requests;
-        self.wasi.get_or_insert_with(|| {
+        let wasi = self.wasi.get_or_insert_with(|| {
+            let mut table = ResourceTable::new();
+            table.set_max_capacity(HANDLES_MAX);
             Box::new(Wasi {
                 context: WasiCtx::builder()
                     .stdout(wasmtime_wasi::cli::stderr())
                     .stderr(wasmtime_wasi::cli::stderr())
                     .allow_tcp(false)
                     .allow_udp(false)
+                    .max_random_size(RANDOM_BYTES_MAX)
                     .build(),
-                table: ResourceTable::new(),
+                table,
                 http: WasiHttpCtx::new(),
                 hooks: HttpHooks { may_send_requests },
+                calls: 0,
             })
-        })
+        });
+        wasi.calls += 1;
+        if wasi.calls == COUNT_EVERY {
+            wasi.calls = 0;
+            // A table that takes nothing more ends the guest, if it needs more.
+            let capacity = match self.memory.keep_on_host(wasi.bytes()) {
+                true => HANDLES_MAX,
+                false => 0,
+            };
+            wasi.table.set_max_capacity(capacity);
+        }
+        wasi
     }
 }
 

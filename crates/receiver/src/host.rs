@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use bytes::Bytes;
+use encarno_wrpc::memory::Reservation;
 use encarno_wrpc::nats::Connection;
 use encarno_wrpc::value::DecodeError;
 use encarno_wrpc::{Error, ErrorCode};
@@ -11,7 +12,7 @@ use tokio::sync::oneshot;
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker, Resource};
 use wasmtime::error::Context as _;
 use wasmtime::{Engine, Result, Store, Trap, UpdateDeadline, bail};
-use wasmtime_wasi::I32Exit;
+use wasmtime_wasi::{I32Exit, ResourceTableError};
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
@@ -20,13 +21,22 @@ use crate::exports::{Function, Interface, Kind};
 use crate::guest::Guest;
 use crate::http::{Answer, Request};
 use crate::imports::{self, ImportFailed};
-use crate::limits::{CpuLimit, MemoryLimit, cpu_used};
+use crate::limits::{CpuLimit, HANDLES_MAX, MemoryLimit, cpu_used};
 use crate::pool::{self, GuestLimits, Pool};
+
+/// What a guest may hand to WASI at a time. Streams take no more than 128 KiB, and
+/// headers of HTTP as much.
+const WASI_BYTES_MAX: usize = 4 << 20;
+
+/// What it may hand to another import at a time, as dynamic values: these take about
+/// forty times the memory of what they encode.
+const IMPORT_BYTES_MAX: usize = 128 << 20;
 
 /// A component that is compiled.
 pub(crate) struct Workload {
     component: Component,
     interface: Interface,
+    pool: Pool,
     limits: GuestLimits,
 }
 
@@ -34,7 +44,10 @@ pub(crate) struct Workload {
 pub(crate) struct Host {
     linked: InstancePre<Guest>,
     exports: Vec<ComponentExportIndex>,
+    pool: Pool,
     limits: GuestLimits,
+    /// What a guest may hand to the host at a time.
+    hostcall_bytes: usize,
 }
 
 impl Workload {
@@ -62,6 +75,7 @@ impl Workload {
                 return Ok(Self {
                     component,
                     interface,
+                    pool: needed,
                     limits,
                 });
             }
@@ -110,7 +124,12 @@ impl Workload {
         Ok(Host {
             linked,
             exports,
+            pool: self.pool,
             limits: self.limits,
+            hostcall_bytes: match self.interface.imports.is_empty() {
+                true => WASI_BYTES_MAX,
+                false => IMPORT_BYTES_MAX,
+            },
         })
     }
 
@@ -139,14 +158,26 @@ fn expect_component(wasm: &[u8]) -> Result<()> {
 }
 
 impl Host {
-    /// Calls an export with encoded parameters; returns its encoded results.
+    /// What every guest gets.
+    pub(crate) fn limits(&self) -> GuestLimits {
+        self.limits
+    }
+
+    /// What a guest takes from its start on.
+    pub(crate) fn guest_bytes(&self) -> usize {
+        self.pool.guest_bytes()
+    }
+
+    /// Calls an export with encoded parameters; returns its encoded results. What the
+    /// guest takes is reserved in `memory`, and then what the results take.
     pub(crate) async fn call(
         &self,
         export: usize,
         params: Bytes,
         deadline: Instant,
+        memory: Reservation,
     ) -> std::result::Result<Bytes, Error> {
-        let mut store = self.store(deadline);
+        let mut store = self.store(deadline, memory);
         let call = async {
             let instance = self.linked.instantiate_async(&mut store).await?;
             let function =
@@ -154,7 +185,17 @@ impl Host {
             function.call_async(&mut store, Params(params)).await
         };
         match call.await {
-            Ok(Results(encoded)) => Ok(encoded.into()),
+            Ok(Results(encoded)) if encoded.is_empty() => Ok(Bytes::new()),
+            Ok(Results(mut encoded)) => {
+                if encoded.capacity() / 5 * 4 > encoded.len() {
+                    encoded.shrink_to_fit();
+                }
+                let mut memory = store.into_data().memory.into_reservation();
+                match memory.resize(encoded.capacity()) {
+                    true => Ok(memory.keep_for(encoded.into())),
+                    false => Err(memory.used_up()),
+                }
+            }
             Err(error) => Err(failure(&error, &store.data().memory)),
         }
     }
@@ -167,8 +208,9 @@ impl Host {
         request: Request,
         answer: oneshot::Sender<Answer>,
         deadline: Instant,
+        memory: Reservation,
     ) -> std::result::Result<(), Error> {
-        let mut store = self.store(deadline);
+        let mut store = self.store(deadline, memory);
         let handled = async {
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(request.scheme, request.request)?;
@@ -186,16 +228,18 @@ impl Host {
         }
     }
 
-    fn store(&self, deadline: Instant) -> Store<Guest> {
+    fn store(&self, deadline: Instant, memory: Reservation) -> Store<Guest> {
         let guest = Guest {
             deadline,
-            memory: MemoryLimit::new(self.limits.memory_bytes),
+            memory: MemoryLimit::new(self.limits.memory_bytes, memory),
             cpu: self.limits.cpu,
             may_send_requests: self.limits.outgoing,
             wasi: None,
         };
         let mut store = Store::new(self.linked.engine(), guest);
         store.limiter(|guest| &mut guest.memory);
+        store.set_max_component_handles(HANDLES_MAX);
+        store.set_hostcall_fuel(self.hostcall_bytes);
         store.set_epoch_deadline(1);
         store.epoch_deadline_callback(|store| match store.data().cpu {
             Some(cpu_max) if cpu_used() > cpu_max => Err(CpuLimit(cpu_max).into()),
@@ -222,7 +266,11 @@ fn failure(error: &wasmtime::Error, memory: &MemoryLimit) -> Error {
         return Error::new(ErrorCode::GuestTrap, failed.to_string());
     }
     if let Some(reached) = memory.reached() {
-        return Error::new(ErrorCode::GuestLimit, reached);
+        return reached;
+    }
+    if let Some(ResourceTableError::Full) = error.downcast_ref() {
+        let text = format!("the limit of {HANDLES_MAX} handles of the host is reached");
+        return Error::new(ErrorCode::GuestLimit, text);
     }
     let reason = if let Some(exit) = error.downcast_ref::<I32Exit>() {
         format!("it exited with status {}", exit.0)

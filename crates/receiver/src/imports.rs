@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use encarno_wrpc::nats::{Connection, subject};
 use encarno_wrpc::value::Reader;
+use wasmtime::StoreContextMut;
 use wasmtime::component::types::ComponentFunc;
 use wasmtime::component::{Linker, Val};
 
@@ -11,8 +12,10 @@ use crate::codec::val;
 use crate::exports::Function;
 use crate::guest::Guest;
 
-/// Results of an import larger than this are refused: as dynamic values they
-/// take forty times the memory.
+/// Dynamic values take so many times the memory of what they encode.
+const DYNAMIC_FACTOR: usize = 40;
+
+/// Results of an import larger than this are refused.
 const RESULT_BYTES_MAX: usize = 8 << 20;
 
 /// A call to an import failed; the guest traps with this message.
@@ -37,17 +40,21 @@ pub(crate) fn link(
             name => linker.instance(name)?,
         };
         let connection = connection.clone();
-        instance.func_new_async(&import.name, move |store, ty, params, results| {
+        instance.func_new_async(&import.name, move |mut store, ty, params, results| {
             let (connection, import_subject) = (connection.clone(), import_subject.clone());
             let deadline = store.data().deadline;
             Box::new(async move {
                 let name = import_subject.to_string();
                 let called = async {
                     let encoded = encode_params(&ty, params).map_err(|error| error.to_string())?;
+                    let params_bytes = encoded.len().saturating_mul(DYNAMIC_FACTOR);
+                    hold(&mut store, params_bytes)?;
                     let outcome = connection.call(import_subject, encoded, deadline).await;
                     let encoded = outcome
                         .result
                         .map_err(|error| format!("{}: {error}", error.code))?;
+                    let results_bytes = encoded.len().saturating_mul(DYNAMIC_FACTOR);
+                    hold(&mut store, params_bytes.saturating_add(results_bytes))?;
                     decode_results(&ty, &encoded, results)
                 };
                 called.await.map_err(|reason| {
@@ -58,6 +65,16 @@ pub(crate) fn link(
         })?;
     }
     Ok(())
+}
+
+/// Reserves what a call takes on the host. It is kept until the next one, since the
+/// results go into the guest's memory after this.
+fn hold(store: &mut StoreContextMut<'_, Guest>, bytes: usize) -> Result<(), String> {
+    let memory = &mut store.data_mut().memory;
+    match memory.keep_for_import(bytes) {
+        true => Ok(()),
+        false => Err("there is no memory left for its values".to_owned()),
+    }
 }
 
 fn encode_params(ty: &ComponentFunc, params: &[Val]) -> wasmtime::Result<Bytes> {

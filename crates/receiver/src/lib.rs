@@ -11,7 +11,7 @@
 //! - [`exports`]: what the component exports and imports
 //! - [`calls`]: the path of a call
 //! - [`http`]: HTTP requests, and the responses of guests
-//! - [`budget`]: the memory of all parameters together
+//! - [`machine`]: how much memory there is
 //! - [`host`]: the component compiled and linked once, instantiated for each call
 //! - [`pool`]: the pool of instances, and what the kernel allows
 //! - [`guest`]: what a guest has of the host
@@ -21,7 +21,6 @@
 
 #![allow(rustdoc::private_intra_doc_links)]
 
-mod budget;
 mod calls;
 mod cli;
 mod codec;
@@ -32,6 +31,7 @@ mod host;
 mod http;
 mod imports;
 mod limits;
+mod machine;
 mod nats_args;
 mod pool;
 mod serve;

@@ -8,8 +8,14 @@ use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 use std::time::Duration;
 
+use encarno_wrpc::memory::Reservation;
+use encarno_wrpc::{Error, ErrorCode};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, ResourceLimiter};
+
+/// What a guest takes beside its memories: the stack, of which it may use so much as
+/// `wasmtime::Config::max_wasm_stack` says, and its instance and store.
+pub(crate) const GUEST_BYTES: usize = (512 << 10) + (64 << 10);
 
 /// How long a guest runs before others have their turn. Timer slack and a busy
 /// machine make it longer.
@@ -27,11 +33,24 @@ pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 #[error("the CPU limit of {} ms is used up (--max-cpu-ms)", .0.as_millis())]
 pub(crate) struct CpuLimit(pub(crate) Duration);
 
-/// Counts the memory of one instance, which may have several memories.
+/// The handles that a guest may have at a time: of the host's resources, and of its own.
+pub(crate) const HANDLES_MAX: usize = 4096;
+
+/// What an element of a table takes.
+const ELEMENT_BYTES: usize = size_of::<usize>();
+
+/// Counts what one guest takes: its memories, its tables, and what the host keeps for it.
 pub(crate) struct MemoryLimit {
+    /// Of all memories.
     bytes: usize,
     bytes_max: usize,
+    /// Of all tables.
     elements: usize,
+    /// Of the host's resources.
+    host_bytes: usize,
+    /// Of the values of the last import.
+    import_bytes: usize,
+    reserved: Reservation,
     denied: Option<Denied>,
 }
 
@@ -40,28 +59,71 @@ pub(crate) struct MemoryLimit {
 enum Denied {
     Memory,
     Table,
+    /// What all calls together may take was used up.
+    Total,
 }
 
 impl MemoryLimit {
-    pub(crate) fn new(bytes_max: usize) -> Self {
+    /// Of a guest for which its memory at the start is reserved.
+    pub(crate) fn new(bytes_max: usize, reserved: Reservation) -> Self {
         Self {
             bytes: 0,
             bytes_max,
             elements: 0,
+            host_bytes: 0,
+            import_bytes: 0,
+            reserved,
             denied: None,
         }
     }
 
     /// A guest that is denied memory sees -1 and usually traps. This is what
     /// that trap is about.
-    pub(crate) fn reached(&self) -> Option<String> {
-        self.denied.map(|denied| match denied {
+    pub(crate) fn reached(&self) -> Option<Error> {
+        let text = match self.denied? {
             Denied::Memory => format!(
                 "the memory limit of {} MiB is reached (--max-memory-mb)",
                 self.bytes_max >> 20
             ),
             Denied::Table => format!("the limit of {TABLE_ELEMENTS_MAX} table elements is reached"),
-        })
+            Denied::Total => return Some(self.reserved.used_up()),
+        };
+        Some(Error::new(ErrorCode::GuestLimit, text))
+    }
+
+    /// Says what the host keeps for the guest now. Whether there is memory for it.
+    pub(crate) fn keep_on_host(&mut self, bytes: usize) -> bool {
+        let before = std::mem::replace(&mut self.host_bytes, bytes);
+        let fits = self.reserve(self.bytes, self.elements);
+        if !fits {
+            self.host_bytes = before;
+        }
+        fits
+    }
+
+    /// The same for the values of an import.
+    pub(crate) fn keep_for_import(&mut self, bytes: usize) -> bool {
+        self.import_bytes = bytes;
+        self.reserve(self.bytes, self.elements)
+    }
+
+    /// The guest has ended.
+    pub(crate) fn into_reservation(self) -> Reservation {
+        self.reserved
+    }
+
+    fn reserve(&mut self, bytes: usize, elements: usize) -> bool {
+        let tables = elements.saturating_mul(ELEMENT_BYTES);
+        let all = GUEST_BYTES
+            .saturating_add(bytes)
+            .saturating_add(tables)
+            .saturating_add(self.host_bytes)
+            .saturating_add(self.import_bytes);
+        let fits = self.reserved.grow_to(all);
+        if !fits {
+            self.denied = Some(Denied::Total);
+        }
+        fits
     }
 }
 
@@ -77,8 +139,11 @@ impl ResourceLimiter for MemoryLimit {
             self.denied = Some(Denied::Memory);
             return Ok(false);
         }
-        self.bytes = total;
-        Ok(true)
+        let fits = self.reserve(total, self.elements);
+        if fits {
+            self.bytes = total;
+        }
+        Ok(fits)
     }
 
     fn table_growing(
@@ -94,8 +159,11 @@ impl ResourceLimiter for MemoryLimit {
             self.denied = Some(Denied::Table);
             return Ok(false);
         }
-        self.elements = total;
-        Ok(true)
+        let fits = self.reserve(self.bytes, total);
+        if fits {
+            self.elements = total;
+        }
+        Ok(fits)
     }
 }
 

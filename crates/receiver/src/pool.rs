@@ -7,7 +7,10 @@ use wasmtime::{
     Config, Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationConfig, Result, bail,
 };
 
-use crate::limits::TABLE_ELEMENTS_MAX;
+use crate::limits::{GUEST_BYTES, TABLE_ELEMENTS_MAX};
+
+/// A page of the system, or a part of it.
+const OS_PAGE: usize = 4 << 10;
 
 /// A wasm page.
 const PAGE_BYTES: usize = 64 << 10;
@@ -23,6 +26,9 @@ const ADDRESS_SPACE_BYTES_MAX: u64 = 100 << 40;
 /// much for the host functions that it calls.
 const STACK_BYTES: usize = 1 << 20;
 
+/// What a memory that nobody uses may keep of what its last guest touched.
+const KEPT_BYTES_MAX: usize = 256 << 10;
+
 /// What is handed back to the kernel at a time.
 const DECOMMIT_BATCH: u32 = 16;
 
@@ -33,6 +39,8 @@ pub(crate) struct GuestLimits {
     pub(crate) concurrency: u32,
     /// Of all memories of a guest together.
     pub(crate) memory_bytes: usize,
+    /// Of all calls together.
+    pub(crate) total_bytes: usize,
     /// Of a call, while it runs.
     pub(crate) cpu: Option<Duration>,
     /// Whether it may send HTTP requests.
@@ -44,6 +52,8 @@ pub(crate) struct GuestLimits {
 pub(crate) struct Pool {
     memories: u32,
     tables: u32,
+    /// Of the largest memory, at the start.
+    memory_bytes: usize,
 }
 
 impl Pool {
@@ -52,6 +62,7 @@ impl Pool {
         Self {
             memories: 1,
             tables: 1,
+            memory_bytes: 0,
         }
     }
 
@@ -64,17 +75,35 @@ impl Pool {
         let Some(needed) = component.resources_required() else {
             bail!("it imports core modules, which can't be provided");
         };
-        let initial = needed.max_initial_memory_size.unwrap_or(0) as usize;
-        if initial.saturating_mul(PAGE_BYTES) > limits.memory_bytes {
-            bail!(
-                "it starts with {} MiB of memory, more than --max-memory-mb allows",
-                initial.saturating_mul(PAGE_BYTES).div_ceil(1 << 20)
-            );
-        }
-        Ok(Self {
+        let pages = needed.max_initial_memory_size.unwrap_or(0) as usize;
+        let needed = Self {
             memories: needed.num_memories,
             tables: needed.num_tables,
-        })
+            memory_bytes: pages.saturating_mul(PAGE_BYTES),
+        };
+        for (bytes, limit, option) in [
+            (needed.memory_bytes, limits.memory_bytes, "--max-memory-mb"),
+            (
+                needed.guest_bytes(),
+                limits.total_bytes,
+                "--max-total-memory-mb",
+            ),
+        ] {
+            if bytes > limit {
+                bail!(
+                    "it starts with {} MiB of memory, more than {option} allows",
+                    bytes.div_ceil(1 << 20)
+                );
+            }
+        }
+        Ok(needed)
+    }
+
+    /// What a guest takes from its start on, if each of its memories is as large as the
+    /// largest; if not, less.
+    pub(crate) fn guest_bytes(self) -> usize {
+        let memories = self.memory_bytes.saturating_mul(self.memories as usize);
+        memories.saturating_add(GUEST_BYTES)
     }
 
     /// Whether the kernel's limits allow that many instances.
@@ -116,6 +145,9 @@ fn spare() -> u32 {
 pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
     let instances = limits.concurrency.saturating_add(spare());
     let knows_touched = PoolingAllocationConfig::is_pagemap_scan_available();
+    // All of it together is no large part of the memory.
+    let memories = instances.saturating_mul(pool.memories.max(1)) as usize;
+    let kept = (limits.total_bytes / 8 / memories).min(KEPT_BYTES_MAX) / OS_PAGE * OS_PAGE;
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         // An instance of the component for each call, and a stack.
@@ -151,7 +183,7 @@ pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine
         } else {
             Enabled::No
         })
-        .linear_memory_keep_resident(if knows_touched { 256 << 10 } else { 0 })
+        .linear_memory_keep_resident(if knows_touched { kept } else { 0 })
         .table_keep_resident(64 << 10)
         // What is beyond that goes back to the kernel, with one call for many.
         .decommit_batch_size(DECOMMIT_BATCH as usize);

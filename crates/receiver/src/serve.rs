@@ -5,6 +5,7 @@ use std::process;
 use std::sync::Arc;
 use std::time::Duration;
 
+use encarno_wrpc::memory::Memory;
 use encarno_wrpc::serve::{Export, Limits};
 use tokio::runtime::{self, Handle, Runtime};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -17,7 +18,11 @@ use crate::cli::GuestArgs;
 use crate::exports::{Function, Kind};
 use crate::host::{Host, Workload};
 use crate::limits::Ticker;
+use crate::machine;
 use crate::pool::GuestLimits;
+
+/// What all calls together may take, where the system doesn't say how much there is.
+const DEFAULT_TOTAL_BYTES: u64 = 4 << 30;
 
 /// Runs `serve` on the thread that owns the connections, until it ends. It gets
 /// the threads of the guests. An error is a start that failed.
@@ -57,16 +62,32 @@ impl GuestArgs {
         GuestLimits {
             concurrency: self.max_concurrency,
             memory_bytes: (self.max_memory_mb as usize) << 20,
+            total_bytes: self.total_bytes(),
             cpu: self.max_cpu_ms.map(Duration::from_millis),
             outgoing: self.allow_outgoing,
         }
     }
 
+    /// What all calls together may take.
+    fn total_bytes(&self) -> usize {
+        let given = self.max_total_memory_mb.map(|mib| mib << 20);
+        // The rest is for the compiled component, for what the allocator and the pool
+        // keep, and for all else that runs there.
+        let there_is = || machine::memory_bytes().map_or(DEFAULT_TOTAL_BYTES, |all| all / 4 * 3);
+        usize::try_from(given.unwrap_or_else(there_is)).unwrap_or(usize::MAX)
+    }
+
+    /// The account of what all calls together take.
+    pub(crate) fn memory(&self) -> Memory {
+        Memory::new(self.total_bytes())
+    }
+
     /// What is allowed to callers.
-    pub(crate) fn call_limits(&self) -> Limits {
+    pub(crate) fn call_limits(&self, memory: &Memory) -> Limits {
         Limits {
             params_bytes_max: PARAMS_BYTES_MAX,
             params_timeout: self.timeout,
+            memory: memory.clone(),
         }
     }
 
@@ -75,6 +96,7 @@ impl GuestArgs {
         &self,
         workload: &Workload,
         host: Host,
+        memory: Memory,
         guests: Handle,
     ) -> Result<(Arc<Calls>, Vec<Export>)> {
         let kinds: Arc<[Kind]> = (workload.exports().iter())
@@ -82,14 +104,7 @@ impl GuestArgs {
             .collect();
         let ticker = Ticker::start(workload.engine().clone()).context("cannot start the ticker")?;
         let exports = exports(workload, &kinds);
-        let calls = Calls::new(
-            host,
-            kinds,
-            ticker,
-            self.timeout,
-            self.max_concurrency,
-            guests,
-        );
+        let calls = Calls::new(host, kinds, ticker, memory, self.timeout, guests);
         Ok((calls, exports))
     }
 }

@@ -34,13 +34,15 @@ async fn serve(
     let signals = Signals::listen()?;
     let connection = Connection::connect(&options).await?;
     let host = workload.link(Some((&connection, &args.import_prefix)))?;
-    let (calls, exports) = args.guests.calls(&workload, host, guests)?;
+    let memory = args.guests.memory();
+    let limits = args.guests.call_limits(&memory);
+    let (calls, exports) = args.guests.calls(&workload, host, memory, guests)?;
     let server = Server::new(
         connection.clone(),
         &args.export_prefix,
         args.group.as_deref(),
         exports,
-        args.guests.call_limits(),
+        limits,
     )
     .await?;
     let place = format!("under {} at {}", args.export_prefix, connection.peers());

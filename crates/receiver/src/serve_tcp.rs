@@ -34,6 +34,7 @@ impl TcpArgs {
             tls,
             connections_max: self.max_connections as usize,
             header_timeout: self.header_timeout,
+            idle_max: self.idle,
             silence_max: self.silence,
         }
     }
@@ -42,14 +43,10 @@ impl TcpArgs {
 async fn serve(args: &TcpArgs, workload: Workload, guests: Handle) -> Result<()> {
     let signals = Signals::listen()?;
     let host = workload.link(None)?;
-    let (calls, exports) = args.guests.calls(&workload, host, guests)?;
-    let server = Server::bind(
-        &args.addr,
-        exports,
-        args.guests.call_limits(),
-        args.settings(),
-    )
-    .await?;
+    let memory = args.guests.memory();
+    let limits = args.guests.call_limits(&memory);
+    let (calls, exports) = args.guests.calls(&workload, host, memory, guests)?;
+    let server = Server::bind(&args.addr, exports, limits, args.settings()).await?;
     serve::say_ready(&workload, &format!("at {}", server.local_addr()?))?;
 
     let stop = signals.stop(&calls);

@@ -29,10 +29,7 @@ async fn main() {
         check: Box::new(|params| Packet::decode(params).map(drop)),
         has_streams: false,
     };
-    let limits = Limits {
-        params_bytes_max: 64 << 20,
-        params_timeout: Duration::from_secs(10),
-    };
+    let limits = Limits::new(64 << 20, Duration::from_secs(10));
     let stop = async {
         tokio::signal::ctrl_c().await.unwrap();
     };

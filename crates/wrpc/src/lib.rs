@@ -14,17 +14,21 @@
 //! - [`tls`]: TLS as either end
 //! - `streams`: the body of a request or response, in pieces, both ways
 //! - `pending_call`: a call that was made, and what has come of it
+//! - [`memory`]: an account of what is held for calls
+//! - `arrivals`: parameters that arrive, and which of them go when memory is short
 //! - `chunks`, `pending_params`: what arrives in pieces
 //! - `task`: tasks that belong to something
 //! - `counters`: what the transports did
 //! - `error`: the closed list of what can go wrong
 
+mod arrivals;
 pub mod blaster;
 mod call;
 mod chunks;
 mod counters;
 mod error;
 pub mod http;
+pub mod memory;
 pub mod nats;
 mod on_demand;
 mod pending_call;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::http::{Body, Message, Part, RequestHead, Streaming};
+use crate::memory::Memory;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
@@ -26,12 +27,14 @@ pub struct Export {
 }
 
 /// What a caller may ask of a server.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone)]
 pub struct Limits {
     /// Parameters larger than this are refused.
     pub params_bytes_max: usize,
     /// How long the parts of the parameters may take to arrive.
     pub params_timeout: Duration,
+    /// What all calls hold together is reserved here.
+    pub memory: Memory,
 }
 
 /// A call to serve: answer it by [`Respond::finish`].
@@ -64,6 +67,15 @@ pub enum Bodies {
 }
 
 impl Limits {
+    /// Limits of each call alone.
+    pub fn new(params_bytes_max: usize, params_timeout: Duration) -> Self {
+        Self {
+            params_bytes_max,
+            params_timeout,
+            memory: Memory::unlimited(),
+        }
+    }
+
     pub(crate) fn too_large(&self) -> Error {
         let limit = self.params_bytes_max;
         let text = format!("the parameters are larger than {limit} bytes");
@@ -110,6 +122,11 @@ pub trait Respond: Send + Sync + Sized + 'static {
 
     /// The body of the request, where it came behind the parameters.
     fn take_body(&mut self) -> Option<Bytes>;
+
+    /// How much that is.
+    fn body_bytes(&self) -> usize {
+        0
+    }
 
     /// How the body of a response may travel.
     fn bodies(&self) -> Bodies;

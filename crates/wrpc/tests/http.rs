@@ -183,10 +183,7 @@ async fn echo(url: &str) {
         check: Box::new(Message::<RequestHead>::check),
         has_streams: true,
     };
-    let limits = Limits {
-        params_bytes_max: 1 << 20,
-        params_timeout: Duration::from_secs(5),
-    };
+    let limits = Limits::new(1 << 20, Duration::from_secs(5));
     let server = Server::new(connect(url).await, "test", None, vec![export], limits);
     let server = server.await.unwrap();
     let answer = |invocation: Invocation<Responder>| {

@@ -235,10 +235,7 @@ fn blaster() -> Export {
 }
 
 fn limits() -> Limits {
-    Limits {
-        params_bytes_max: 16 << 20,
-        params_timeout: Duration::from_secs(5),
-    }
+    Limits::new(16 << 20, Duration::from_secs(5))
 }
 
 #[test]

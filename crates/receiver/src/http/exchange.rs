@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use encarno_wrpc::http::{Field, INLINE_BYTES_MAX, Message, Part, ResponseHead, Streaming};
+use encarno_wrpc::memory::Reservation;
 use encarno_wrpc::serve::{Bodies, Respond};
 use encarno_wrpc::{Error, ErrorCode};
 use tokio::sync::oneshot;
@@ -34,6 +35,8 @@ pub(crate) struct Exchange<G> {
     response: Option<(ResponseHead, HyperOutgoingBody)>,
     /// Of the body, and not sent.
     piece: BytesMut,
+    /// Of the piece.
+    memory: Reservation,
     trailers: Option<Vec<Field>>,
     /// How the guest failed.
     failure: Option<Error>,
@@ -48,12 +51,13 @@ enum Beginning {
 }
 
 impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
-    pub(crate) fn new(guest: G, answer: oneshot::Receiver<Answer>) -> Self {
+    pub(crate) fn new(guest: G, answer: oneshot::Receiver<Answer>, memory: Reservation) -> Self {
         Self {
             guest: Some(guest),
             answer,
             response: None,
             piece: BytesMut::new(),
+            memory,
             trailers: None,
             failure: None,
         }
@@ -245,7 +249,12 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     ));
                 }
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => self.piece.extend_from_slice(&data),
+                    Ok(data) => {
+                        self.piece.extend_from_slice(&data);
+                        if !self.memory.grow_to(self.piece.len()) {
+                            return Frames::Failed(self.memory.used_up());
+                        }
+                    }
                     Err(frame) => {
                         self.trailers = frame.into_trailers().ok().map(|map| fields(&map));
                     }

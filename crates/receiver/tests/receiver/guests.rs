@@ -118,6 +118,21 @@ const WORKER: &str = r#"
       (i32.store (i32.const 8) (i32.const 65536))
       (i32.store (i32.const 12) (i32.const 4096))
       (i32.const 8))
+    ;; 512 lists of the same 64 KiB: a result of 32 MiB.
+    (func (export "large") (result i32) (local $at i32)
+      (drop (memory.grow (i32.const 1)))
+      (local.set $at (i32.const 65536))
+      (loop $next
+        (i32.store (local.get $at) (i32.const 0))
+        (i32.store offset=4 (local.get $at) (i32.const 65536))
+        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (br_if $next (i32.lt_u (local.get $at) (i32.const 69632))))
+      (i32.store (i32.const 8) (i32.const 65536))
+      (i32.store (i32.const 12) (i32.const 512))
+      (i32.const 8))
+    ;; Handles of the host that are never given back.
+    (func (export "leak")
+      (loop $more (drop (call $subscribe (i64.const 1))) (br $more)))
     (func (export "lie") (result i32)
       (i32.store (i32.const 8) (i32.const 0x7fffffff))
       (i32.store (i32.const 12) (i32.const 0x7fffffff))
@@ -144,6 +159,9 @@ const WORKER: &str = r#"
   (func $grow-modestly (result u32) (canon lift (core func $main "grow-modestly")))
   (func $huge (result (list (list u8)))
     (canon lift (core func $main "huge") (memory (core memory $main "memory"))))
+  (func $large (result (list (list u8)))
+    (canon lift (core func $main "large") (memory (core memory $main "memory"))))
+  (func $leak (canon lift (core func $main "leak")))
   (func $lie (result (list u8))
     (canon lift (core func $main "lie") (memory (core memory $main "memory"))))
   (instance $work
@@ -161,6 +179,8 @@ const WORKER: &str = r#"
     (export "grow-table" (func $grow-table))
     (export "grow-modestly" (func $grow-modestly))
     (export "huge" (func $huge))
+    (export "large" (func $large))
+    (export "leak" (func $leak))
     (export "lie" (func $lie)))
   (export "test:guest/work@0.1.0" (instance $work)))
 "#;

@@ -15,5 +15,6 @@ mod faults;
 mod http;
 mod interoperability;
 mod limits;
+mod memory;
 mod refusals;
 mod tcp;

@@ -1,6 +1,7 @@
 //! Calls served: message 1 in, messages 2 to 4 out.
 
 use std::future::{Future, poll_fn};
+use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -17,8 +18,10 @@ use super::mailbox::{Mailbox, ServedMailbox};
 use super::open_mailbox::OpenMailbox;
 use super::streams::{End, MailboxStreams};
 use super::subject;
+use crate::arrivals::Source;
 use crate::http::Streaming;
-use crate::pending_params::{Arrival, PendingParams};
+use crate::memory::Memory;
+use crate::pending_params::PendingParams;
 use crate::serve::{Bodies, Check, Export, Invocation, Limits, Parameters, Respond};
 use crate::streams;
 use crate::value::DecodeError;
@@ -129,7 +132,7 @@ impl Server {
             reply,
             receiver: self.nowhere.clone(),
             accepted: false,
-            has_streams: *has_streams,
+            memory: has_streams.then(|| self.limits.memory.clone()),
             window,
             body: None,
             rest: None,
@@ -151,15 +154,18 @@ impl Server {
                 if arrived.saturating_add(missing) > self.limits.params_bytes_max as u64 {
                     return refuse(responder, self.limits.too_large());
                 }
-                let params = PendingParams::new(message.payload, self.limits.params_bytes_max);
+                let announced = (arrived + missing) as usize;
+                let source = source(&responder.reply);
+                let params = PendingParams::new(&message.payload, announced, &self.limits, source);
+                let limits = self.limits.clone();
                 responder.rest = Some(match responder.open() {
-                    None => Partial::new(&self.connection, params, self.limits),
+                    None => Partial::new(&self.connection, params, limits),
                     Some(inbox) => {
                         inbox.expect_params(params);
                         Partial {
                             inbox,
                             receiver: responder.receiver.clone(),
-                            limits: self.limits,
+                            limits,
                         }
                     }
                 });
@@ -178,14 +184,20 @@ impl Server {
     }
 }
 
+/// The inbox of the caller that wants its answers there.
+fn source(reply: &str) -> Source {
+    let inbox = reply.rsplit_once('.').map_or(reply, |(inbox, _)| inbox);
+    Source(BuildHasherDefault::<DefaultHasher>::default().hash_one(inbox))
+}
+
 /// The way of the answers to one call.
 pub struct Responder {
     connection: Connection,
     reply: Subject,
     receiver: Subject,
     accepted: bool,
-    /// Parameters or results may have streams.
-    has_streams: bool,
+    /// Of what arrives for streams, if parameters or results may have any.
+    memory: Option<Memory>,
     /// What the caller takes of a stream, if it knows windows.
     window: Option<u64>,
     /// The body of the request, where it came with the parameters.
@@ -241,6 +253,10 @@ impl Respond for Responder {
         self.body.take()
     }
 
+    fn body_bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len)
+    }
+
     fn bodies(&self) -> Bodies {
         match self.window {
             Some(_) => Bodies::Either,
@@ -294,9 +310,10 @@ impl Respond for Responder {
 impl Responder {
     /// The inbox of a call that may have streams.
     fn open(&mut self) -> Option<Arc<OpenMailbox>> {
-        if self.has_streams && self.inbox.is_none() {
+        if let (Some(memory), None) = (&self.memory, &self.inbox) {
             let mut served = Box::new(ServedMailbox::default());
             served.streams.open_window(self.window);
+            served.streams.count_in(memory);
             let (inbox, receiver) = OpenMailbox::open(&self.connection, Mailbox::Served(served));
             self.receiver = receiver;
             self.inbox = Some(inbox);
@@ -363,8 +380,7 @@ impl Partial {
             params.poll(context)
         });
         match tokio::time::timeout(self.limits.params_timeout, arrived).await {
-            Ok(Arrival::Whole(bytes)) => Ok(bytes),
-            Ok(Arrival::TooLarge) => Err(self.limits.too_large()),
+            Ok(arrived) => arrived,
             Err(_) => Err(self.limits.params_late()),
         }
     }
@@ -374,11 +390,8 @@ impl Connection {
     /// Returns when the server has handled all that was sent before: a message of
     /// ours to ourselves has come back. A flush just empties our own buffers.
     pub async fn round_trip(&self) -> Result<(), Error> {
-        let params = PendingParams::new(Bytes::new(), 0);
-        let limits = Limits {
-            params_bytes_max: 0,
-            params_timeout: Duration::from_secs(5),
-        };
+        let limits = Limits::new(0, Duration::from_secs(5));
+        let params = PendingParams::new(&[], 0, &limits, Source(0));
         let message = Partial::new(self, params, limits);
         let own = subject::params(&message.receiver);
         self.publish(own, None, None, Bytes::new()).await?;

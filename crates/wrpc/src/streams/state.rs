@@ -6,6 +6,7 @@ use std::task::Waker;
 use bytes::{Bytes, BytesMut};
 
 use super::{BUFFER_BYTES_MAX, TRAILERS_BYTES_MAX, WINDOW_BYTES, Which};
+use crate::memory::{Memory, Reservation};
 use crate::{Error, ErrorCode};
 
 /// Pieces up to this are copied together: each holds the buffer of a whole read.
@@ -29,6 +30,8 @@ struct Channel {
     tail: BytesMut,
     bytes: usize,
     bytes_max: usize,
+    /// What is kept is reserved here, if it is counted at all.
+    reserved: Option<Reservation>,
     end: Option<Result<(), Error>>,
 }
 
@@ -51,6 +54,11 @@ impl Streams {
         let mut streams = Self::default();
         streams.open_window(window);
         streams
+    }
+
+    /// Counts what is kept of the body.
+    pub(crate) fn count_in(&mut self, memory: &Memory) {
+        self.body.reserved = Some(memory.nothing());
     }
 
     /// Sets what the other end takes.
@@ -154,6 +162,7 @@ impl Channel {
             tail: BytesMut::new(),
             bytes: 0,
             bytes_max,
+            reserved: None,
             end: None,
         }
     }
@@ -162,18 +171,21 @@ impl Channel {
         if self.end.is_some() {
             return;
         }
-        if self.bytes + data.len() > self.bytes_max {
-            self.pieces.clear();
-            self.tail = BytesMut::new();
-            self.bytes = 0;
+        let bytes = self.bytes + data.len();
+        if bytes > self.bytes_max {
             let text = format!(
                 "a body came faster than it was read, and more than {} bytes of it would have to be kept",
                 self.bytes_max
             );
-            self.end = Some(Err(Error::new(ErrorCode::PayloadTooLarge, text)));
-            return;
+            return self.give_up(Error::new(ErrorCode::PayloadTooLarge, text));
         }
-        self.bytes += data.len();
+        if let Some(reserved) = &mut self.reserved
+            && !reserved.resize(bytes)
+        {
+            let error = reserved.used_up();
+            return self.give_up(error);
+        }
+        self.bytes = bytes;
         if data.len() <= COPY_MAX {
             return self.tail.extend_from_slice(&data);
         }
@@ -183,13 +195,28 @@ impl Channel {
         self.pieces.push_back(data);
     }
 
+    fn give_up(&mut self, error: Error) {
+        self.pieces.clear();
+        self.tail = BytesMut::new();
+        self.forget(self.bytes);
+        self.end = Some(Err(error));
+    }
+
+    /// So many bytes less are kept.
+    fn forget(&mut self, bytes: usize) {
+        self.bytes -= bytes;
+        if let Some(reserved) = &mut self.reserved {
+            let _less = reserved.resize(self.bytes);
+        }
+    }
+
     fn pop(&mut self) -> Option<Bytes> {
         let piece = match self.pieces.pop_front() {
             Some(piece) => piece,
             None if self.tail.is_empty() => return None,
             None => self.tail.split().freeze(),
         };
-        self.bytes -= piece.len();
+        self.forget(piece.len());
         Some(piece)
     }
 }
@@ -200,6 +227,7 @@ mod tests {
 
     use super::{Streams, WINDOW_BYTES, Which};
     use crate::ErrorCode;
+    use crate::memory::Memory;
     use crate::value::Write as _;
 
     #[test]
@@ -247,6 +275,22 @@ mod tests {
                 assert!(left < 2, "{left} of {window}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_reserved() {
+        let memory = Memory::new(100_000);
+        let mut streams = Streams::with_window(Some(WINDOW_BYTES));
+        streams.count_in(&memory);
+        streams.push(Which::Body, Bytes::from(vec![0; 60_000]));
+        streams.push(Which::Body, Bytes::from(vec![0; 30_000]));
+        assert_eq!(memory.reserved(), 90_000);
+        assert!(matches!(streams.next(Which::Body), Some(Ok(Some(_)))));
+        assert_eq!(memory.reserved(), 30_000);
+        streams.push(Which::Body, Bytes::from(vec![0; 80_000]));
+        assert_eq!(memory.reserved(), 0);
+        let ended = streams.next(Which::Body).expect("an end");
+        assert_eq!(ended.expect_err("an error").code, ErrorCode::ReceiverBusy);
     }
 
     #[test]

@@ -124,6 +124,19 @@ pub(super) fn put(out: &mut Outbox, kind: Kind, call: u64, beginning: &[u8], res
     out.put_bytes(rest);
 }
 
+/// What the message is that has begun at the beginning of `inbox`: its kind, its
+/// call, and how many bytes it takes altogether.
+pub(super) fn begun(inbox: &BytesMut) -> Option<(Kind, u64, usize)> {
+    let (head, _) = inbox.split_first_chunk::<HEAD_BYTES>()?;
+    let [a, b, c, d, kind, call @ ..] = *head;
+    let length = u32::from_le_bytes([a, b, c, d]) as usize;
+    Some((
+        Kind::of(kind)?,
+        u64::from_le_bytes(call),
+        HEAD_BYTES + length,
+    ))
+}
+
 /// Takes the next message; `None` while it is incomplete.
 pub(super) fn take(inbox: &mut BytesMut) -> Result<Option<Message>, Error> {
     let Some((head, _)) = inbox.split_first_chunk::<HEAD_BYTES>() else {

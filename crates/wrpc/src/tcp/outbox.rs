@@ -22,6 +22,8 @@ pub(super) struct Outbox {
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
     length: usize,
+    /// Of what was put since it was empty, what was copied: it is in no one else's memory.
+    copied: usize,
     /// TLS may still hold what was written.
     is_unflushed: bool,
 }
@@ -29,6 +31,11 @@ pub(super) struct Outbox {
 impl Outbox {
     pub(super) fn len(&self) -> usize {
         self.length
+    }
+
+    /// How much of it is a copy, at most.
+    pub(super) fn copied(&self) -> usize {
+        self.copied
     }
 
     /// Whether all of it is with the kernel.
@@ -39,6 +46,7 @@ impl Outbox {
     pub(super) fn put(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.length += bytes.len();
+        self.copied += bytes.len();
         self.is_unflushed = true;
     }
 
@@ -89,6 +97,9 @@ impl Outbox {
 
     fn advance(&mut self, mut written: usize) {
         self.length -= written;
+        if self.length == 0 {
+            self.copied = 0;
+        }
         while let Some(piece) = self.pieces.front_mut() {
             if written < piece.len() {
                 return piece.advance(written);

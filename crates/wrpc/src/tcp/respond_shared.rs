@@ -13,7 +13,6 @@ use tokio::time::timeout;
 use super::messages::{CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
 use super::shared_calls::{OUTBOX_BYTES_MAX, Shared, State};
 use crate::http::Streaming;
-use crate::pending_params::Arrival;
 use crate::streams::{Carrier, Streams, Which};
 use crate::{Error, ErrorCode, lock};
 
@@ -53,8 +52,7 @@ impl SharedResponder {
         });
         let limits = &shared.limits;
         match timeout(limits.params_timeout, arrived).await {
-            Ok(Some(Arrival::Whole(bytes))) => Ok(bytes),
-            Ok(Some(Arrival::TooLarge)) => Err(limits.too_large()),
+            Ok(Some(arrived)) => arrived,
             Ok(None) => Err(caller_gone()),
             Err(_) => Err(limits.params_late()),
         }

@@ -10,15 +10,15 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{timeout, timeout_at};
+use tokio::time::{MissedTickBehavior, interval, timeout, timeout_at};
 use tokio_rustls::TlsAcceptor;
 
 use super::messages::PREFACE;
 use super::respond_shared::SharedResponder;
 use super::serve_single::Single;
-use super::site::{Site, close};
+use super::site::{Seat, Site, close};
 use super::stream::Stream;
 use super::{frames, options, serve_shared};
 use crate::http::Streaming;
@@ -81,6 +81,8 @@ impl Server {
         let serve: Arc<Serve> = Arc::new(serve);
         let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
         let mut stop = pin!(stop);
+        let mut rounds = interval(self.site.settings.round());
+        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 accepted = self.listener.accept() => match accepted {
@@ -92,6 +94,7 @@ impl Server {
                     }
                 },
                 Some(_) = self.tasks.join_next() => {}
+                _ = rounds.tick() => self.site.end_idle(),
                 () = &mut stop => break,
             }
         }
@@ -110,22 +113,26 @@ impl Server {
         refusals: &Arc<Semaphore>,
     ) {
         let site = Arc::clone(&self.site);
-        match Arc::clone(&site.places).try_acquire_owned() {
-            Ok(place) => {
+        match site.seat() {
+            Ok(seat) => {
+                self.tasks
+                    .spawn(serve_one(site, stream, peer, Arc::clone(serve), seat));
+            }
+            Err(error) => {
+                let Ok(refusal) = Arc::clone(refusals).try_acquire_owned() else {
+                    return;
+                };
                 let serve = Arc::clone(serve);
                 self.tasks.spawn(async move {
-                    if let Err(error) = connection(site, stream, serve, place).await {
-                        tracing::debug!(%peer, %error, "a connection was dropped");
+                    let seat = site.seat_of_an_idle_one().await;
+                    match seat {
+                        Some(seat) => {
+                            drop(refusal);
+                            serve_one(site, stream, peer, serve, seat).await;
+                        }
+                        None => refuse(&site, stream, &error).await,
                     }
                 });
-            }
-            Err(_) => {
-                if let Ok(refusal) = Arc::clone(refusals).try_acquire_owned() {
-                    self.tasks.spawn(async move {
-                        refuse(&site, stream).await;
-                        drop(refusal);
-                    });
-                }
             }
         }
     }
@@ -149,12 +156,24 @@ impl Draining {
     }
 }
 
+async fn serve_one(
+    site: Arc<Site>,
+    stream: TcpStream,
+    peer: SocketAddr,
+    serve: Arc<Serve>,
+    seat: Seat,
+) {
+    if let Err(error) = connection(site, stream, serve, seat).await {
+        tracing::debug!(%peer, %error, "a connection was dropped");
+    }
+}
+
 /// Finds out what a connection is to be, and serves it.
 async fn connection(
     site: Arc<Site>,
     stream: TcpStream,
     serve: Arc<Serve>,
-    place: OwnedSemaphorePermit,
+    seat: Seat,
 ) -> Result<(), Error> {
     let limit = site.settings.header_timeout;
     let deadline = tokio::time::Instant::now() + limit;
@@ -185,7 +204,7 @@ async fn connection(
         )))
     })?;
     if let Some(names) = names {
-        let call = Single::read_call(site, stream, inbox, &names, place, deadline).await;
+        let call = Single::read_call(site, stream, inbox, &names, seat, deadline).await;
         if let Some(invocation) = call {
             serve(invocation.map(|single| Responder::Single(Box::new(single))));
         }
@@ -204,7 +223,7 @@ async fn connection(
     match timeout_at(deadline, answered).await {
         Ok(Ok(())) => {
             let serve = |invocation: Invocation<_>| serve(invocation.map(Responder::Shared));
-            serve_shared::serve(site, stream, inbox, serve, place).await
+            serve_shared::serve(site, stream, inbox, serve, seat).await
         }
         _ => Err(frames::violation("it takes no bytes")),
     }
@@ -215,15 +234,12 @@ async fn accept(site: &Site, stream: TcpStream) -> Result<Stream, Error> {
     accepted.map_err(|error| Error::new(ErrorCode::TlsFailure, error.to_string()))
 }
 
-/// Says that there are too many connections.
-async fn refuse(site: &Site, stream: TcpStream) {
-    let limit = site.settings.connections_max;
-    let text = format!("the receiver has {limit} connections already (--max-connections)");
-    let error = Error::new(ErrorCode::ReceiverBusy, text);
+/// Says why a connection can't be taken.
+async fn refuse(site: &Site, stream: TcpStream, error: &Error) {
     let said = async {
         let mut stream = accept(site, stream).await.ok()?;
         let mut frame = Vec::new();
-        frames::put_error(&error, &mut frame);
+        frames::put_error(error, &mut frame);
         stream.write_all(&frame).await.ok()?;
         close(&mut stream).await;
         Some(())

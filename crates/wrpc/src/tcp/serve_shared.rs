@@ -8,24 +8,27 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::BytesMut;
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Sleep, timeout};
 
 use super::READ_BYTES;
 use super::frames;
-use super::messages::{self, Kind, Message};
+use super::messages::{self, HEAD_BYTES, Kind, Message, PAYLOAD_BYTES_MAX};
 use super::outbox::Outbox;
 use super::respond_shared::SharedResponder;
 use super::shared_calls::{OUTBOX_BYTES_MAX, Served, Shared};
-use super::site::Site;
+use super::site::{CONNECTION_BYTES, Seat, Site};
 use super::stream::Stream;
+use crate::arrivals::Source;
 use crate::pending_params::PendingParams;
 use crate::serve::{Invocation, Parameters};
 use crate::streams::{Streams, WINDOW_BYTES};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode, lock};
+
+/// The longest message.
+const MESSAGE_BYTES_MAX: usize = HEAD_BYTES + PAYLOAD_BYTES_MAX;
 
 /// Serves the calls of a connection until it ends.
 pub(super) async fn serve(
@@ -33,17 +36,21 @@ pub(super) async fn serve(
     stream: Stream,
     inbox: BytesMut,
     serve: impl Fn(Invocation<SharedResponder>),
-    _place: OwnedSemaphorePermit,
+    seat: Seat,
 ) -> Result<(), Error> {
-    let shared = Arc::new(Shared::new(site.limits));
+    let shared = Arc::new(Shared::new(site.limits.clone()));
+    let source = site.next_source();
     let key = site.shared.add(&shared);
     let mut task = Task {
         site,
+        source,
         shared,
         serve,
         stream,
         inbox,
         writing: Outbox::default(),
+        seat,
+        skip: 0,
         stalled: None,
     };
     let ended = poll_fn(|context| task.poll(context)).await;
@@ -58,11 +65,15 @@ pub(super) async fn serve(
 /// What the task has: the socket, and the calls that share it.
 struct Task<F> {
     site: Arc<Site>,
+    source: Source,
     shared: Arc<Shared>,
     serve: F,
     stream: Stream,
     inbox: BytesMut,
     writing: Outbox,
+    seat: Seat,
+    /// So many bytes more belong to a message for which there was no memory.
+    skip: usize,
     /// When the peer must have moved, while it holds us up.
     stalled: Option<Pin<Box<Sleep>>>,
 }
@@ -82,7 +93,11 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
                 state.waiting.drain(..).for_each(Waker::wake);
                 is_closing = state.is_closing;
             } else {
-                is_full = lock(&self.shared.state).out.len() > OUTBOX_BYTES_MAX;
+                let state = lock(&self.shared.state);
+                is_full = state.out.len() > OUTBOX_BYTES_MAX;
+                let waiting = state.out.copied() + self.writing.copied();
+                drop(state);
+                self.hold(waiting)?;
             }
             if is_closing && self.writing.is_done() {
                 return Poll::Ready(Ok(()));
@@ -122,9 +137,57 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }
     }
 
+    /// Reserves memory for what waits to be written, and for what is being read.
+    fn hold(&mut self, waiting: usize) -> Result<(), Error> {
+        let bytes = waiting + self.inbox.capacity();
+        let memory = &mut self.seat.memory;
+        let fits = match bytes <= CONNECTION_BYTES {
+            true if memory.bytes() == CONNECTION_BYTES => true,
+            true => memory.resize(CONNECTION_BYTES),
+            // In steps, and not for each message anew.
+            false => memory.grow_to(bytes.next_multiple_of(4 * CONNECTION_BYTES)),
+        };
+        match fits {
+            true => Ok(()),
+            false => Err(memory.used_up()),
+        }
+    }
+
+    /// Makes sure that there is memory for the message that has begun. If not, its call
+    /// is refused, and the message passed over.
+    fn expect_message(&mut self) -> Result<(), Error> {
+        let Some((kind, call, bytes)) = messages::begun(&self.inbox) else {
+            return Ok(());
+        };
+        if bytes <= READ_BYTES / 2 || bytes <= self.inbox.capacity() || bytes > MESSAGE_BYTES_MAX {
+            return Ok(());
+        }
+        if self.seat.memory.grow_to(CONNECTION_BYTES + bytes) {
+            return Ok(());
+        }
+        let error = self.seat.memory.used_up();
+        let mut state = lock(&self.shared.state);
+        if matches!(kind, Kind::Call | Kind::CallBegins) || state.remove(call) {
+            state.put_error(call, &error);
+        }
+        self.skip = bytes - self.inbox.len();
+        self.inbox = BytesMut::new();
+        Ok(())
+    }
+
     /// Hands calls on, and what belongs to them.
     fn deliver(&mut self) -> Result<(), Error> {
-        while let Some(message) = messages::take(&mut self.inbox)? {
+        if self.skip > 0 {
+            self.stalled = None;
+            let skipped = self.skip.min(self.inbox.len());
+            self.inbox.advance(skipped);
+            self.skip -= skipped;
+        }
+        loop {
+            self.expect_message()?;
+            let Some(message) = messages::take(&mut self.inbox)? else {
+                break;
+            };
             self.stalled = None;
             match message.kind {
                 Kind::Call | Kind::CallBegins => {
@@ -170,7 +233,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         let found = self.site.find(&names);
         let found = found.and_then(|export| Ok((export, self.missing(export, kind, &payload)?)));
         let mut state = lock(&self.shared.state);
-        let (export, is_whole) = match found {
+        let (export, announced) = match found {
             Ok(found) => found,
             Err(error) => {
                 state.put_error(call, &error);
@@ -179,19 +242,23 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         };
         let mut served = Served::default();
         if self.site.has_streams(export) {
-            served.streams = Some(Box::new(Streams::with_window(Some(WINDOW_BYTES))));
+            let mut streams = Box::new(Streams::with_window(Some(WINDOW_BYTES)));
+            streams.count_in(&self.site.limits.memory);
+            served.streams = Some(streams);
         }
-        let parameters = match is_whole {
-            true => Parameters::Whole(payload),
-            false => {
-                let bytes_max = self.site.limits.params_bytes_max;
-                served.params = Some(PendingParams::new(payload, bytes_max));
+        let parameters = match announced {
+            None => Parameters::Whole(payload),
+            Some(announced) => {
+                let (limits, source) = (&self.site.limits, self.source);
+                served.params = Some(PendingParams::new(&payload, announced, limits, source));
                 Parameters::Partial
             }
         };
         if state.calls.insert(call, served).is_some() {
             return Err(frames::violation("two calls with one number"));
         }
+        state.has_called = true;
+        state.idle_since = None;
         drop(state);
         Ok(Some(Invocation {
             export,
@@ -200,15 +267,15 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }))
     }
 
-    /// Whether the parameters of a call are whole.
-    fn missing(&self, export: usize, kind: Kind, params: &[u8]) -> Result<bool, Error> {
+    /// How much there will be of parameters that aren't whole.
+    fn missing(&self, export: usize, kind: Kind, params: &[u8]) -> Result<Option<usize>, Error> {
         match self.site.check(export, params) {
-            Ok(()) => Ok(true),
+            Ok(()) => Ok(None),
             Err(DecodeError::Truncated { missing, .. }) if kind == Kind::CallBegins => {
                 let needed = (params.len() as u64).saturating_add(missing);
                 match needed > self.site.limits.params_bytes_max as u64 {
                     true => Err(self.site.limits.too_large()),
-                    false => Ok(false),
+                    false => Ok(Some(needed as usize)),
                 }
             }
             Err(error) => Err(frames::violation(format!(
@@ -219,7 +286,8 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
 
     /// A peer that holds up what it has begun, or doesn't read, has not for ever.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        if self.inbox.is_empty() && self.writing.is_done() {
+        if self.inbox.is_empty() && self.skip == 0 && self.writing.is_done() {
+            self.hold(0)?;
             self.stalled = None;
             return Poll::Pending;
         }

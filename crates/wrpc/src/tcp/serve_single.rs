@@ -1,17 +1,21 @@
 //! A connection of one call, from the receiver's end.
 
+use std::future::{Future as _, poll_fn};
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::READ_BYTES;
 use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX};
 use super::outbox::Outbox;
-use super::site::{self, Site};
+use super::site::{self, Seat, Site};
 use super::stream::Stream;
+use crate::pending_params::Gathered;
 use crate::serve::{Invocation, Parameters};
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
@@ -29,7 +33,7 @@ pub struct Single {
     stream: Stream,
     inbox: BytesMut,
     frames: Decoder,
-    params: BytesMut,
+    params: Gathered,
     looks: u32,
     /// The parameters aren't whole before there are so many bytes of them.
     look_at: usize,
@@ -39,7 +43,7 @@ pub struct Single {
     /// its side no sooner than the receiver does.
     keeps_open: bool,
     is_accepted: bool,
-    _place: OwnedSemaphorePermit,
+    _seat: Seat,
 }
 
 impl Single {
@@ -49,23 +53,23 @@ impl Single {
         stream: Stream,
         inbox: BytesMut,
         names: &[u8],
-        place: OwnedSemaphorePermit,
+        seat: Seat,
         deadline: Instant,
     ) -> Option<Invocation<Self>> {
         let found = site.find(names);
         let mut single = Self {
             export: *found.as_ref().unwrap_or(&0),
+            params: Gathered::new(&site.limits, site.next_source()),
             site,
             stream,
             inbox,
             frames: Decoder::default(),
-            params: BytesMut::new(),
             looks: 0,
             look_at: 0,
             is_read: false,
             keeps_open: false,
             is_accepted: false,
-            _place: place,
+            _seat: seat,
         };
         let whole = match found {
             Ok(_) => match timeout_at(deadline, single.read(BEGINNING_BYTES_MAX)).await {
@@ -75,8 +79,12 @@ impl Single {
             Err(error) => Err(error),
         };
         let parameters = match whole {
-            Ok(true) => Parameters::Whole(single.params.split().freeze()),
-            Ok(false) => Parameters::Partial,
+            Ok(true) => single.params.take().map(Parameters::Whole),
+            Ok(false) => Ok(Parameters::Partial),
+            Err(error) => Err(error),
+        };
+        let parameters = match parameters {
+            Ok(parameters) => parameters,
             Err(error) => {
                 single.finish(Err(error)).await;
                 return None;
@@ -95,7 +103,7 @@ impl Single {
         loop {
             while let Some(event) = self.frames.next(&mut self.inbox)? {
                 match event {
-                    Event::Data(data) => self.params.extend_from_slice(&data),
+                    Event::Data(data) => self.params.push(&data)?,
                     Event::Empty => {
                         self.keeps_open = !self.params.is_empty();
                         return self.end();
@@ -103,9 +111,6 @@ impl Single {
                     Event::Error(error) => {
                         return Err(frames::violation(format!("a caller that says {error}")));
                     }
-                }
-                if self.params.len() > self.site.limits.params_bytes_max {
-                    return Err(self.site.limits.too_large());
                 }
             }
             if self.params.len() >= self.look_at && self.looks < LOOKS_MAX && self.look()? {
@@ -115,7 +120,7 @@ impl Single {
                 return Ok(false);
             }
             self.inbox.reserve(READ_BYTES);
-            match self.stream.read_buf(&mut self.inbox).await {
+            match self.read_more().await? {
                 Ok(0) if self.frames.is_within_frame(&self.inbox) => {
                     return Err(frames::violation("the parameters end within a frame"));
                 }
@@ -129,10 +134,27 @@ impl Single {
         }
     }
 
+    /// Reads from the socket, until what arrived has to make room for others.
+    async fn read_more(&mut self) -> Result<io::Result<usize>, Error> {
+        let Self {
+            stream,
+            inbox,
+            params,
+            ..
+        } = self;
+        poll_fn(|context| {
+            if let Some(error) = params.poll_given_up(context) {
+                return Poll::Ready(Err(error));
+            }
+            pin!(stream.read_buf(inbox)).poll(context).map(Ok)
+        })
+        .await
+    }
+
     /// Whether the parameters are whole.
     fn look(&mut self) -> Result<bool, Error> {
         self.looks += 1;
-        match self.site.check(self.export, &self.params) {
+        match self.site.check(self.export, self.params.as_slice()) {
             Ok(()) => {
                 // Nothing follows but, from callers of ours, the end.
                 if self.inbox[..] == *EMPTY {
@@ -148,6 +170,7 @@ impl Single {
                     return Err(self.site.limits.too_large());
                 }
                 self.look_at = needed as usize;
+                self.params.announce(self.look_at);
                 Ok(false)
             }
             Err(error) => Err(undecodable(&error)),
@@ -157,7 +180,7 @@ impl Single {
     /// The caller says that these were all parameters.
     fn end(&mut self) -> Result<bool, Error> {
         self.is_read = true;
-        match self.site.check(self.export, &self.params) {
+        match self.site.check(self.export, self.params.as_slice()) {
             Ok(()) => Ok(true),
             Err(error) => Err(undecodable(&error)),
         }
@@ -168,7 +191,7 @@ impl Single {
         self.accept().await;
         let limit = self.site.limits.params_timeout;
         match timeout(limit, self.read(usize::MAX)).await {
-            Ok(Ok(_)) => Ok(self.params.split().freeze()),
+            Ok(Ok(_)) => self.params.take(),
             Ok(Err(error)) => Err(error),
             Err(_) => Err(self.site.limits.params_late()),
         }

@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::task::Waker;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use slotmap::{DefaultKey, SlotMap};
@@ -19,6 +20,9 @@ use crate::{Error, lock};
 /// With more than this in the outbox, nothing more is read, and results wait.
 pub(super) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
+/// How long a caller that was asked to make no more calls may take to hear of it.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// The connections of a server.
 #[derive(Default)]
 pub(super) struct Connections(Mutex<SlotMap<DefaultKey, Weak<Shared>>>);
@@ -26,7 +30,7 @@ pub(super) struct Connections(Mutex<SlotMap<DefaultKey, Weak<Shared>>>);
 impl Connections {
     /// Asks their callers to make no more calls.
     pub(super) fn go_away(&self) {
-        self.each(|state| messages::put(&mut state.out, Kind::GoAway, 0, &[], Bytes::new()));
+        self.each(State::go_away);
     }
 
     pub(super) fn add(&self, connection: &Arc<Shared>) -> DefaultKey {
@@ -40,6 +44,50 @@ impl Connections {
     /// Lets each of them end when its outbox is empty.
     pub(super) fn close(&self) {
         self.each(|state| state.is_closing = true);
+    }
+
+    /// Ends those that are idle: at once when no call was made within `header_timeout`,
+    /// and after `idle_max` those on which calls were made. Their callers are told, and
+    /// have [`GRACE`] for calls that are on their way.
+    pub(super) fn end_idle(&self, header_timeout: Duration, idle_max: Duration) {
+        let now = Instant::now();
+        for connection in lock(&self.0).values().filter_map(Weak::upgrade) {
+            let mut state = lock(&connection.state);
+            if !state.calls.is_empty() {
+                state.idle_since = None;
+                continue;
+            }
+            let idle = now - *state.idle_since.get_or_insert(now);
+            match state.has_called {
+                false if idle >= header_timeout => state.is_closing = true,
+                true if idle >= idle_max + GRACE => state.is_closing = true,
+                true if idle >= idle_max && !state.is_going_away => state.go_away(),
+                _ => continue,
+            }
+            state.wake_task();
+        }
+    }
+
+    /// Ends the one that is idle for the longest time, and at least for that long.
+    /// Whether there was one.
+    pub(super) fn end_longest_idle(&self, idle_min: Duration) -> bool {
+        let now = Instant::now();
+        let connections = lock(&self.0);
+        let idle = connections.values().filter_map(Weak::upgrade);
+        let idle = idle.filter_map(|connection| {
+            let state = lock(&connection.state);
+            let since = state.idle_since.filter(|_| !state.is_closing)?;
+            drop(state);
+            (now - since >= idle_min).then_some((since, connection))
+        });
+        let Some((_, connection)) = idle.min_by_key(|(since, _)| *since) else {
+            return false;
+        };
+        let mut state = lock(&connection.state);
+        state.go_away();
+        state.is_closing = true;
+        state.wake_task();
+        true
     }
 
     fn each(&self, change: impl Fn(&mut State)) {
@@ -86,6 +134,12 @@ pub(super) struct State {
     /// Of answers that wait for room in the outbox.
     pub(super) waiting: Vec<Waker>,
     pub(super) is_closing: bool,
+    /// A call was made.
+    pub(super) has_called: bool,
+    /// When it was first seen without calls, and none came since.
+    pub(super) idle_since: Option<Instant>,
+    /// Its caller was asked to make no more calls.
+    is_going_away: bool,
     /// The connection is gone.
     pub(super) is_lost: bool,
 }
@@ -102,6 +156,11 @@ pub(super) struct Served {
 }
 
 impl State {
+    fn go_away(&mut self) {
+        self.is_going_away = true;
+        messages::put(&mut self.out, Kind::GoAway, 0, &[], Bytes::new());
+    }
+
     fn wake_task(&mut self) {
         if let Some(task) = self.task.take() {
             task.wake();

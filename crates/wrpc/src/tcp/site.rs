@@ -4,23 +4,29 @@ use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 
+use super::READ_BYTES;
 use super::frames;
 use super::outbox::Outbox;
 use super::shared_calls::Connections;
 use super::stream::Stream;
+use crate::arrivals::Source;
+use crate::memory::Reservation;
 use crate::serve::{Check, Export, Limits};
 use crate::tls::ServerTls;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
+
+/// What a connection takes: buffers for what it reads and writes.
+pub(super) const CONNECTION_BYTES: usize = READ_BYTES;
 
 /// What a server asks of connections.
 #[derive(Clone, Debug)]
@@ -31,8 +37,18 @@ pub struct Settings {
     pub connections_max: usize,
     /// How long a connection may take to say what it wants, TLS included.
     pub header_timeout: Duration,
+    /// How long a connection that calls share may be without calls.
+    pub idle_max: Duration,
     /// A peer that takes no bytes, or doesn't answer the kernel, for so long is dropped.
     pub silence_max: Duration,
+}
+
+impl Settings {
+    /// How often idle connections are looked for.
+    pub(super) fn round(&self) -> Duration {
+        let shortest = self.header_timeout.min(self.idle_max) / 2;
+        shortest.clamp(Duration::from_millis(10), Duration::from_secs(1))
+    }
 }
 
 impl Default for Settings {
@@ -41,9 +57,16 @@ impl Default for Settings {
             tls: None,
             connections_max: 10_000,
             header_timeout: Duration::from_secs(5),
+            idle_max: Duration::from_secs(60),
             silence_max: Duration::from_secs(10),
         }
     }
+}
+
+/// The room of a connection.
+pub(super) struct Seat {
+    _place: OwnedSemaphorePermit,
+    pub(super) memory: Reservation,
 }
 
 /// What all connections of a server share.
@@ -55,9 +78,10 @@ pub(super) struct Site {
     functions: HashMap<Bytes, usize>,
     pub(super) limits: Limits,
     pub(super) settings: Settings,
-    pub(super) places: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     pub(super) shared: Connections,
     is_draining: AtomicBool,
+    connections: AtomicU64,
 }
 
 impl Site {
@@ -83,7 +107,50 @@ impl Site {
             settings,
             shared: Connections::default(),
             is_draining: AtomicBool::new(false),
+            connections: AtomicU64::new(0),
         }
+    }
+
+    /// Room for a connection, if there is any.
+    pub(super) fn seat(&self) -> Result<Seat, Error> {
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        self.seat_at(place.map_err(|_| self.is_full())?)
+    }
+
+    /// Room for a connection at the expense of one that is idle, if there is any.
+    pub(super) async fn seat_of_an_idle_one(&self) -> Option<Seat> {
+        if !self.shared.end_longest_idle(self.settings.header_timeout) {
+            return None;
+        }
+        let place = Arc::clone(&self.places).acquire_owned();
+        let place = timeout(Duration::from_secs(1), place).await;
+        self.seat_at(place.ok()?.ok()?).ok()
+    }
+
+    /// Ends connections on which nothing happens.
+    pub(super) fn end_idle(&self) {
+        let settings = &self.settings;
+        self.shared
+            .end_idle(settings.header_timeout, settings.idle_max);
+    }
+
+    fn is_full(&self) -> Error {
+        let limit = self.settings.connections_max;
+        let text = format!("the receiver has {limit} connections already (--max-connections)");
+        Error::new(ErrorCode::ReceiverBusy, text)
+    }
+
+    fn seat_at(&self, place: OwnedSemaphorePermit) -> Result<Seat, Error> {
+        let memory = self.limits.memory.reserve(CONNECTION_BYTES);
+        Ok(Seat {
+            _place: place,
+            memory: memory.ok_or_else(|| self.limits.memory.used_up())?,
+        })
+    }
+
+    /// A connection, as a source of parameters.
+    pub(super) fn next_source(&self) -> Source {
+        Source(self.connections.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Takes no more calls.

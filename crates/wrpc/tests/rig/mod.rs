@@ -32,10 +32,7 @@ pub async fn connect(url: &str) -> Connection {
 
 /// Limits that no well-behaved call meets.
 pub fn limits() -> Limits {
-    Limits {
-        params_bytes_max: PARAMS_BYTES_MAX,
-        params_timeout: Duration::from_secs(5),
-    }
+    Limits::new(PARAMS_BYTES_MAX, Duration::from_secs(5))
 }
 
 /// A server of `pkg:name/echo.echo: func(list<u8>) -> list<u8>`, not running yet.

@@ -256,6 +256,7 @@ async fn timeouts_by_the_thousand_leave_nothing_behind() {
 async fn more_connections_than_may_be() {
     let two = Settings {
         connections_max: 2,
+        header_timeout: Duration::from_secs(20), // and so nobody is idle for long enough
         ..settings()
     };
     let server = Echo::start_with("127.0.0.1:0", two).await;

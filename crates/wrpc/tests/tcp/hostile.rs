@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use encarno_wrpc::ErrorCode;
 use encarno_wrpc::tcp::Remote;
+use encarno_wrpc::tcp::serve::Settings;
 use proptest::prelude::*;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -212,4 +213,90 @@ fn run(test: impl Future<Output = ()>) {
         .build()
         .unwrap();
     runtime.block_on(test);
+}
+
+/// Connections on which no call was made leave their place soon.
+#[tokio::test]
+async fn prefaces_alone_keep_nobody_out() {
+    let settings = Settings {
+        connections_max: 5,
+        ..settings()
+    };
+    let server = Echo::start_with("127.0.0.1:0", settings).await;
+    let mut silent = Vec::new();
+    for _ in 0..5 {
+        let mut stream = TcpStream::connect(server.addr).await.unwrap();
+        stream.write_all(PREFACE).await.unwrap();
+        assert_eq!(read(&mut stream, PREFACE.len()).await, PREFACE);
+        silent.push(stream);
+    }
+    for client in server.clients() {
+        within(10, async {
+            while call(&client, "echo", list(b"x"), 5000)
+                .await
+                .result
+                .is_err()
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        })
+        .await;
+    }
+    for mut stream in silent {
+        let mut said = Vec::new();
+        let _ = within(10, stream.read_to_end(&mut said)).await;
+    }
+}
+
+/// A shared connection without calls is closed after a while, and its caller is none
+/// the worse for it.
+#[tokio::test]
+async fn idle_connections_are_closed() {
+    let settings = Settings {
+        idle_max: Duration::from_millis(50),
+        ..settings()
+    };
+    let server = Echo::start_with("127.0.0.1:0", settings).await;
+    let mut stream = TcpStream::connect(server.addr).await.unwrap();
+    stream.write_all(PREFACE).await.unwrap();
+    assert_eq!(read(&mut stream, PREFACE.len()).await, PREFACE);
+    let call = [b"\x0dpkg:name/echo\x04echo", &[0][..]].concat();
+    stream.write_all(&message(1, 7, &call)).await.unwrap();
+    assert_eq!(take_message(&mut stream).await, (7, 7, vec![0]));
+    assert_eq!(
+        take_message(&mut stream).await.0,
+        9,
+        "to make no more calls"
+    );
+    let closed = within(10, stream.read(&mut [0])).await;
+    assert!(matches!(closed, Ok(0)), "{closed:?}");
+
+    let [shared, _] = server.clients();
+    for _ in 0..3 {
+        echoes(&shared, b"again").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+}
+
+/// Where no place is left, whoever is idle makes room.
+#[tokio::test]
+async fn idle_connections_make_room() {
+    let settings = Settings {
+        connections_max: 1,
+        header_timeout: Duration::from_millis(50),
+        ..settings()
+    };
+    let server = Echo::start_with("127.0.0.1:0", settings).await;
+    let [first, _] = server.clients();
+    let [second, _] = server.clients();
+    for _ in 0..3 {
+        for client in [&first, &second] {
+            within(10, async {
+                while call(client, "echo", list(b"x"), 5000).await.result.is_err() {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            })
+            .await;
+        }
+    }
 }

@@ -57,10 +57,7 @@ impl Echo {
             }),
             has_streams: false,
         };
-        let limits = Limits {
-            params_bytes_max: PARAMS_BYTES_MAX,
-            params_timeout: Duration::from_secs(1),
-        };
+        let limits = Limits::new(PARAMS_BYTES_MAX, Duration::from_secs(1));
         let exports = vec![export("echo"), export("fail"), export("hold")];
         let server = Server::bind(addr, exports, limits, settings).await.unwrap();
         let addr = server.local_addr().unwrap();

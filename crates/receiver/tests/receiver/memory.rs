@@ -1,0 +1,189 @@
+//! One bound for all that calls take together, whatever takes it.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use encarno_test_peers::NatsServer;
+use encarno_wrpc::ErrorCode;
+use encarno_wrpc::tcp::{Function, Options, Remote as Client};
+use encarno_wrpc::value::Write as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::guests;
+use crate::program::{self, INSTANCE, Receiver};
+
+/// What the program takes beside calls, and the allocator keeps.
+const REST_KIB: u64 = 120 << 10;
+
+async fn call(
+    client: &Client,
+    function: &str,
+    params: Bytes,
+) -> Result<Bytes, encarno_wrpc::Error> {
+    let deadline = std::time::Instant::now() + Duration::from_secs(20);
+    let function = Function::new(INSTANCE, function);
+    client.call(&function, params, deadline).await.result
+}
+
+fn client(receiver: &Receiver) -> Client {
+    Client::new(Options::new(receiver.addr()).unwrap())
+}
+
+fn list(bytes: usize) -> Bytes {
+    let mut params = Vec::new();
+    params.bytes(&vec![7; bytes]);
+    params.into()
+}
+
+/// A caller that says what it likes on a connection that calls share.
+struct Raw(TcpStream);
+
+impl Raw {
+    async fn connect(receiver: &Receiver) -> Self {
+        const PREFACE: &[u8] = b"\xffencarno\x02";
+        let mut stream = TcpStream::connect(receiver.addr()).await.unwrap();
+        stream.write_all(PREFACE).await.unwrap();
+        let mut answer = [0; PREFACE.len()];
+        stream.read_exact(&mut answer).await.unwrap();
+        Self(stream)
+    }
+
+    /// Kinds are 1: a call, 2: a call that begins, 3: more parameters.
+    async fn say(&mut self, kind: u8, call: u64, function: Option<&str>, params: &[u8]) {
+        let mut payload = Vec::new();
+        if let Some(function) = function {
+            payload.bytes(INSTANCE.as_bytes());
+            payload.bytes(function.as_bytes());
+        }
+        payload.extend_from_slice(params);
+        let mut message = (payload.len() as u32).to_le_bytes().to_vec();
+        message.push(kind);
+        message.extend(call.to_le_bytes());
+        message.extend(payload);
+        self.0.write_all(&message).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn guests() {
+    let nats = NatsServer::start();
+    let arguments = ["--max-total-memory-mb", "64", "--max-memory-mb", "1024"];
+    let _receiver = Receiver::start(&nats.url(), &guests::worker(), &arguments);
+    let client = program::Client::connect(&nats.url()).await;
+    let about = "the 64 MiB that all calls together may take are used up (--max-total-memory-mb)";
+    for _ in 0..3 {
+        client
+            .fails("grow", &[], ErrorCode::ReceiverBusy, about)
+            .await;
+        client.echo(1).await;
+    }
+    // Parameters for which the guest would have to grow beyond it: 40 MiB, twice.
+    client
+        .fails("echo", &list(40 << 20), ErrorCode::ReceiverBusy, about)
+        .await;
+    client.echo(1).await;
+}
+
+/// Guests that find no room at their start wait for it.
+#[tokio::test]
+async fn guests_wait_for_one_another() {
+    // Each takes some 700 KiB, so that about ten run at the same time.
+    let arguments = ["--max-total-memory-mb", "8", "--max-concurrency", "1000"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let client = std::sync::Arc::new(client(&receiver));
+    let calls: Vec<_> = (0..50)
+        .map(|_| {
+            let client = std::sync::Arc::clone(&client);
+            tokio::spawn(async move { call(&client, "sleep", Bytes::from_static(&[50])).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().expect("it waits for its turn");
+    }
+}
+
+#[tokio::test]
+async fn handles_of_the_host() {
+    let receiver = Receiver::start_tcp(&guests::worker(), &[]);
+    let error = call(&client(&receiver), "leak", Bytes::new()).await;
+    let error = error.expect_err("too many");
+    assert_eq!(error.code, ErrorCode::GuestLimit, "{error}");
+    assert!(error.message.contains("4096 handles"), "{error}");
+    drop(receiver);
+
+    // They are counted, too.
+    let arguments = ["--max-total-memory-mb", "3"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let error = call(&client(&receiver), "leak", Bytes::new()).await;
+    let error = error.expect_err("too much");
+    assert_eq!(error.code, ErrorCode::ReceiverBusy, "{error}");
+    let echoed = call(&client(&receiver), "echo", list(5)).await;
+    assert_eq!(echoed, Ok(list(5)));
+}
+
+#[tokio::test]
+async fn results_that_nobody_reads() {
+    let arguments = ["--max-total-memory-mb", "128", "--max-concurrency", "8"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let mut raw = Raw::connect(&receiver).await;
+    for number in 0..20 {
+        raw.say(1, number, Some("large"), &[]).await;
+    }
+    // Each is 32 MiB, and so three fit beside the guests; the others are refused. Their
+    // refusals stay unread as well: this is seen by another caller.
+    let client = client(&receiver);
+    let refused = loop {
+        match call(&client, "large", Bytes::new()).await {
+            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(refused.code, ErrorCode::ReceiverBusy, "{refused}");
+    assert!(
+        refused.message.contains("--max-total-memory-mb"),
+        "{refused}"
+    );
+    let peak = receiver.peak_rss_kib();
+    assert!(peak < (128 << 10) + 2 * (32 << 10) + REST_KIB, "{peak} KiB");
+    drop(raw);
+    while call(&client, "large", Bytes::new()).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn parameters_that_do_not_end() {
+    let arguments = ["--max-total-memory-mb", "64", "--timeout", "60s"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let mut raw = Raw::connect(&receiver).await;
+    let begun = &list(600_000)[..200_000];
+    for number in 0..1000 {
+        raw.say(2, number, Some("echo"), begun).await;
+    }
+    // Whoever goes on is served at the expense of whoever doesn't.
+    let client = client(&receiver);
+    for _ in 0..3 {
+        let params = list(8_000_000);
+        let echoed = call(&client, "echo", params.clone()).await;
+        assert!(echoed.expect("it has room") == params);
+    }
+    let peak = receiver.peak_rss_kib();
+    assert!(peak < (64 << 10) + REST_KIB, "{peak} KiB");
+}
+
+/// What was announced and didn't come takes nothing from others.
+#[tokio::test]
+async fn parameters_that_only_begin() {
+    let arguments = ["--timeout", "60s"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let mut raw = Raw::connect(&receiver).await;
+    let begun = &list(60_000_000)[..3];
+    for number in 0..1000 {
+        raw.say(2, number, Some("echo"), begun).await;
+    }
+    let client = client(&receiver);
+    let params = list(5_000_000);
+    let echoed = call(&client, "echo", params.clone()).await;
+    assert!(echoed.expect("it has room") == params);
+}

@@ -1,0 +1,229 @@
+//! Parameters that arrive in pieces, of all connections together: what they hold, and
+//! which of them goes when no memory is left.
+//!
+//! A caller may announce much and send little, or send slowly. So nothing is reserved
+//! for what was announced. What has arrived is reserved, and when that isn't possible,
+//! the slowest is given up of the source that holds the most: callers that begin many
+//! calls and don't go on pay for it themselves.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Instant;
+
+use slotmap::{DefaultKey, SlotMap};
+
+use crate::lock;
+use crate::memory::{Memory, Reservation};
+
+/// Those which hold less than this aren't worth giving up.
+const WORTH_BYTES: usize = 16 << 10;
+
+/// All that hold something.
+#[derive(Default)]
+pub(crate) struct Arrivals {
+    entries: Mutex<SlotMap<DefaultKey, Arc<Entry>>>,
+    /// By all of them together.
+    held: AtomicUsize,
+}
+
+/// Where parameters come from: a connection, or the inbox of a caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Source(pub(crate) u64);
+
+/// The memory of parameters that arrive.
+pub(crate) struct Arriving {
+    memory: Memory,
+    key: DefaultKey,
+    entry: Arc<Entry>,
+}
+
+struct Entry {
+    source: Source,
+    began: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// `None`: it was given up.
+    held: Option<Reservation>,
+    waker: Option<Waker>,
+}
+
+impl Arriving {
+    pub(crate) fn new(memory: &Memory, source: Source) -> Self {
+        let state = State {
+            held: Some(memory.nothing()),
+            waker: None,
+        };
+        let entry = Arc::new(Entry {
+            source,
+            began: Instant::now(),
+            state: Mutex::new(state),
+        });
+        let key = lock(&memory.arrivals().entries).insert(Arc::clone(&entry));
+        Self {
+            memory: memory.clone(),
+            key,
+            entry,
+        }
+    }
+
+    /// Reserves so many bytes altogether, if need be at the expense of others. Whether
+    /// that was possible.
+    pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
+        loop {
+            match &mut lock(&self.entry.state).held {
+                None => return false,
+                Some(held) => {
+                    let before = held.bytes();
+                    if bytes <= before || held.try_resize(bytes) {
+                        let more = bytes.saturating_sub(before);
+                        self.all().held.fetch_add(more, Ordering::Relaxed);
+                        return true;
+                    }
+                }
+            }
+            if !self.all().give_one_up(Some(self.key)) {
+                return false;
+            }
+        }
+    }
+
+    fn all(&self) -> &Arrivals {
+        self.memory.arrivals()
+    }
+
+    /// Whether it was given up. If not, `context` is woken when it is.
+    pub(crate) fn poll_given_up(&self, context: &Context<'_>) -> bool {
+        let mut state = lock(&self.entry.state);
+        if state.held.is_some() {
+            state.waker = Some(context.waker().clone());
+        }
+        state.held.is_none()
+    }
+
+    /// Whether it was given up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        lock(&self.entry.state).held.is_none()
+    }
+
+    /// All has arrived. `None`: it was given up before.
+    pub(crate) fn finish(self) -> Option<Reservation> {
+        self.all().take_from(&self.entry)
+    }
+}
+
+impl Drop for Arriving {
+    fn drop(&mut self) {
+        self.all().take_from(&self.entry);
+        lock(&self.all().entries).remove(self.key);
+    }
+}
+
+impl Arrivals {
+    fn take_from(&self, entry: &Entry) -> Option<Reservation> {
+        let held = lock(&entry.state).held.take();
+        let bytes = held.as_ref().map_or(0, Reservation::bytes);
+        self.held.fetch_sub(bytes, Ordering::Relaxed);
+        held
+    }
+
+    /// Gives the slowest up of the source that holds the most. `false`: there is none,
+    /// or it is `own`.
+    pub(crate) fn give_one_up(&self, own: Option<DefaultKey>) -> bool {
+        if self.held.load(Ordering::Relaxed) < WORTH_BYTES {
+            return false;
+        }
+        let entries = lock(&self.entries);
+        let mut sources: Vec<(Source, usize)> = Vec::new();
+        let mut all = Vec::with_capacity(entries.len());
+        for (key, entry) in entries.iter() {
+            let held = entry.held();
+            all.push((key, entry, held));
+            match sources
+                .iter_mut()
+                .find(|(source, _)| *source == entry.source)
+            {
+                Some((_, sum)) => *sum += held,
+                None => sources.push((entry.source, held)),
+            }
+        }
+        let Some(&(most, _)) = sources.iter().max_by_key(|&&(_, sum)| sum) else {
+            return false;
+        };
+        let now = Instant::now();
+        let rate = |entry: &Entry, held: usize| {
+            let seconds = now.duration_since(entry.began).as_secs_f64();
+            held as f64 / seconds.max(1e-6)
+        };
+        let slowest = (all.iter())
+            .filter(|(key, entry, held)| {
+                entry.source == most && (*held >= WORTH_BYTES || Some(*key) == own)
+            })
+            .min_by(|(_, a, a_held), (_, b, b_held)| rate(a, *a_held).total_cmp(&rate(b, *b_held)));
+        match slowest {
+            Some((key, entry, _)) if Some(*key) != own => {
+                // The memory is reserved for others from now on. It is freed in a
+                // moment, by the task that is woken.
+                drop(self.take_from(entry));
+                if let Some(waker) = lock(&entry.state).waker.take() {
+                    waker.wake();
+                }
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Entry {
+    fn held(&self) -> usize {
+        let state = lock(&self.state);
+        state.held.as_ref().map_or(0, Reservation::bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arriving, Source};
+    use crate::memory::Memory;
+
+    const MIB: usize = 1 << 20;
+
+    #[test]
+    fn the_slowest_of_the_greediest_source_goes() {
+        let memory = Memory::new(10 * MIB);
+        let new = |source| Arriving::new(&memory, Source(source));
+        let (mut modest, mut slow, mut fast) = (new(1), new(2), new(2));
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        assert!(modest.grow_to(MIB) && slow.grow_to(2 * MIB) && fast.grow_to(6 * MIB));
+        // It isn't the modest one that goes, though it is the slowest.
+        let mut newcomer = new(3);
+        assert!(newcomer.grow_to(2 * MIB));
+        assert!(slow.is_given_up() && !modest.is_given_up() && !fast.is_given_up());
+        // The greediest goes itself, and others stay.
+        assert!(!fast.grow_to(9 * MIB));
+        assert!(!modest.is_given_up() && !newcomer.is_given_up() && !fast.is_given_up());
+        drop((modest, slow, fast));
+        assert_eq!(newcomer.finish().map(|held| held.bytes()), Some(2 * MIB));
+        assert_eq!(memory.reserved(), 0);
+    }
+
+    #[test]
+    fn what_was_announced_takes_nothing() {
+        let memory = Memory::new(10 * MIB);
+        let begun: Vec<_> = (0..10_000)
+            .map(|_| Arriving::new(&memory, Source(1)))
+            .collect();
+        assert!(Arriving::new(&memory, Source(2)).grow_to(9 * MIB));
+        assert!(begun.iter().all(|begun| !begun.is_given_up()));
+    }
+
+    #[test]
+    fn memory_that_others_hold_is_a_refusal() {
+        let memory = Memory::new(10 * MIB);
+        let _guest = memory.reserve(10 * MIB);
+        assert!(!Arriving::new(&memory, Source(1)).grow_to(MIB));
+    }
+}
