@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::tcp::{Function, Options, Remote as Client};
+use encarno_wrpc::tcp::{Function, Options, Remote};
 use encarno_wrpc::value::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -17,7 +17,7 @@ use crate::program::{self, INSTANCE, Receiver};
 const REST_KIB: u64 = 120 << 10;
 
 async fn call(
-    client: &Client,
+    client: &Remote,
     function: &str,
     params: Bytes,
 ) -> Result<Bytes, encarno_wrpc::Error> {
@@ -26,8 +26,8 @@ async fn call(
     client.call(&function, params, deadline).await.result
 }
 
-fn client(receiver: &Receiver) -> Client {
-    Client::new(Options::new(receiver.addr()).unwrap())
+fn client(receiver: &Receiver) -> Remote {
+    Remote::new(Options::new(receiver.addr()).unwrap())
 }
 
 fn list(bytes: usize) -> Bytes {
