@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::tcp::{Function, Options, Remote};
+use encarno_wrpc::tcp::{FunctionNames, Options, Remote};
 use encarno_wrpc::value::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -22,7 +22,7 @@ async fn call(
     params: Bytes,
 ) -> Result<Bytes, encarno_wrpc::Error> {
     let deadline = std::time::Instant::now() + Duration::from_secs(20);
-    let function = Function::new(INSTANCE, function);
+    let function = FunctionNames::new(INSTANCE, function);
     client.call(&function, params, deadline).await.result
 }
 
