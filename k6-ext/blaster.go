@@ -49,7 +49,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
 	}
-	client, err := openClient(options.json)
+	client, err := module.client(options)
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
 	}

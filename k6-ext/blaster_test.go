@@ -285,6 +285,9 @@ func TestErrorsAreResults(t *testing.T) {
 				require.Equal(t, false, result["ok"])
 				require.Equal(t, code, result["error_code"], result["error"])
 				require.NotEmpty(t, result["error"])
+				if code == "no_responders" {
+					require.Contains(t, result["error"], "nobody.wrpc.0.0.1.xk6:wrpc/blaster@0.0.1.blast")
+				}
 				for _, name := range []string{"operation", "transport_error", "duration"} {
 					samples := vu.emitted("wrpc_blaster_" + name)
 					require.Len(t, samples, 1, name)

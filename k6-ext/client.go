@@ -31,8 +31,8 @@ const (
 	statusTooManyCalls = C.ENCARNO_STATUS_TOO_MANY_CALLS
 )
 
-// client has a connection of its own, which is made at its first call. But for cancel
-// and give, it belongs to the goroutine of one VU.
+// client has a connection of its own, or one that VUs share, which is made at its first
+// call. But for cancel and give, it belongs to the goroutine of one VU.
 type client struct {
 	bridge *bridge
 	handle C.uint64_t

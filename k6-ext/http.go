@@ -26,7 +26,7 @@ func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
 	}
-	client, err := openClient(options.json)
+	client, err := module.client(options)
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
 	}

@@ -7,6 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+func TestNobodyServesASubject(t *testing.T) {
+	vu := newVU(t)
+	vu.must(`const http = wrpc.http({nats: {url: "` + startNATS(t) + `", prefix: "nobody"}})`)
+	vu.start()
+	said := vu.must(`http.get("http://there/").error`).String()
+	require.Contains(t, said, "nobody serves nobody.wrpc.0.0.1.wrpc:http/incoming-handler@0.1.0.handle on NATS")
+}
+
 // A script that guards itself as one for k6/http does sees that nobody answers.
 func TestThresholdsOfK6SeeThatNobodyAnswers(t *testing.T) {
 	for name, server := range map[string]string{"no receiver": startNATS(t), "no server": closedPort(t)} {

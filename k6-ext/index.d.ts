@@ -16,504 +16,416 @@
  * @packageDocumentation
  */
 
-/**
- * A number of milliseconds above 0, or text with units such as `"10s"`,
- * `"1m30s"` or `"500ms"`; at most 24 hours.
- */
-export type Duration = number | string;
+declare module "k6/x/wrpc" {
+  import type {
+    AuthMethod,
+    BatchResponses,
+    FileData,
+    RefinedParams,
+    RefinedResponse,
+    RequestBody,
+    ResponseType,
+  } from "k6/http";
 
-/** Tags for samples. The values become text. */
-export type Tags = Record<string, string | number | boolean>;
-
-/** How to reach a receiver over NATS. */
-export interface NatsOptions {
   /**
-   * `nats://host:port` or `tls://host:port`; several, as a list or separated by
-   * commas, are tried in turn. The scheme `nats://` and the port 4222 may be left
-   * out; `user:password@` or `token@` may stand before the host.
+   * A number of milliseconds above 0, or text with units such as `"10s"`,
+   * `"1m30s"` or `"500ms"`; at most 24 hours.
    */
-  url: string | string[];
-  /** The prefix under which the receiver serves. Default: none. */
-  prefix?: string;
-  /** The name that the server's monitoring shows. Default: `"encarno"`. */
-  name?: string;
-  /** The user; `password` goes with it. Of all credentials only one kind may be given. */
-  user?: string;
-  /** The password of the user. */
-  password?: string;
-  /** A token. */
-  token?: string;
-  /** A credentials file: a JWT and the seed of its nkey, as `nsc` writes it. */
-  credentials?: string;
-  /** The seed of an nkey, `"SU…"`, or a file that holds it. */
-  nkey?: string;
-  /** A JWT, or a file that holds it; `nkey` goes with it, and signs. */
-  jwt?: string;
-  /** TLS, beyond what `tls://` asks for. */
-  tls?: NatsTls;
-  /** The beginning of the subjects on which answers arrive. Default: `"_INBOX"`. */
-  inbox_prefix?: string;
-  /**
-   * How long an attempt to connect may take, and how long a call waits for a
-   * lost connection to come back. Default: `"5s"`.
-   */
-  connect_timeout?: Duration;
-  /**
-   * How often a silent server is asked whether it is there. After three questions
-   * without an answer the connection counts as lost. Longer than a message takes
-   * on a slow network. Default: `"1500ms"`.
-   */
-  ping_interval?: Duration;
-  /**
-   * Attempts to restore a lost connection, one URL each; then the next call makes a
-   * new one. Above 0. Default: without end.
-   */
-  max_reconnects?: number;
-  /**
-   * The longest pause between such attempts. They begin at once, the pauses double
-   * from 10 ms on, and each is shortened by up to a half by chance. Default: `"1s"`.
-   */
-  reconnect_delay?: Duration;
-  /**
-   * So many connections for all VUs together, instead of one for each. Clients whose
-   * NATS options are equal share them. Default: one for each VU.
-   */
-  shared?: number;
-}
+  export type Duration = number | string;
 
-/** TLS to NATS. Files are PEM; relative names count from the working directory. */
-export interface NatsTls {
-  /** Certificates to trust instead of the system's. */
-  ca?: string;
-  /** Our own certificate; `key` goes with it. */
-  cert?: string;
-  /** The key of our certificate. */
-  key?: string;
-  /** Never talk without TLS. Default: whether any of the files is given. */
-  required?: boolean;
-}
+  /** Tags for samples. The values become text. */
+  export type Tags = Record<string, string | number | boolean>;
 
-/** How to reach a receiver over TCP, without a broker. */
-export interface TcpOptions {
-  /** `host:port`, where an IPv6 address stands in brackets. All addresses of a name are tried. */
-  addr: string;
-  /** How long an attempt to connect may take, TLS included. Default: `"5s"`. */
-  connect_timeout?: Duration;
-  /** Whether small writes are sent at once. Default: true. */
-  nodelay?: boolean;
-  /** A receiver from which nothing is heard is given up after about this long. Default: `"5s"`. */
-  keepalive?: Duration;
-  /** The local IP address to connect from. Default: the system's choice. */
-  source_addr?: string;
+  /** How to reach a receiver over NATS. */
+  export interface NatsOptions {
+    /**
+     * `nats://host:port` or `tls://host:port`; several, as a list or separated by
+     * commas, are tried in turn. The scheme `nats://` and the port 4222 may be left
+     * out; `user:password@` or `token@` may stand before the host.
+     */
+    url: string | string[];
+    /** The prefix under which the receiver serves. Default: none. */
+    prefix?: string;
+    /** The name that the server's monitoring shows. Default: `"encarno"`. */
+    name?: string;
+    /** The user; `password` goes with it. Of all credentials only one kind may be given. */
+    user?: string;
+    /** The password of the user. */
+    password?: string;
+    /** A token. */
+    token?: string;
+    /** A credentials file: a JWT and the seed of its nkey, as `nsc` writes it. */
+    credentials?: string;
+    /** The seed of an nkey, `"SU…"`, or a file that holds it. */
+    nkey?: string;
+    /** A JWT, or a file that holds it; `nkey` goes with it, and signs. */
+    jwt?: string;
+    /** TLS, beyond what `tls://` asks for. */
+    tls?: NatsTls;
+    /** The beginning of the subjects on which answers arrive. Default: `"_INBOX"`. */
+    inbox_prefix?: string;
+    /**
+     * How long an attempt to connect may take, and how long a call waits for a
+     * lost connection to come back. Default: `"5s"`.
+     */
+    connect_timeout?: Duration;
+    /**
+     * How often a silent server is asked whether it is there. After three questions
+     * without an answer the connection counts as lost. Longer than a message takes
+     * on a slow network. Default: `"1500ms"`.
+     */
+    ping_interval?: Duration;
+    /**
+     * Attempts to restore a lost connection, one URL each; then the next call makes a
+     * new one. Above 0. Default: without end.
+     */
+    max_reconnects?: number;
+    /**
+     * The longest pause between such attempts. They begin at once, the pauses double
+     * from 10 ms on, and each is shortened by up to a half by chance. Default: `"1s"`.
+     */
+    reconnect_delay?: Duration;
+    /**
+     * So many connections for all VUs together, instead of one for each. Clients whose
+     * NATS options are equal share them. Default: one for each VU.
+     */
+    shared?: number;
+  }
+
+  /** TLS to NATS. Files are PEM; relative names count from the working directory. */
+  export interface NatsTls {
+    /** Certificates to trust instead of the system's. */
+    ca?: string;
+    /** Our own certificate; `key` goes with it. */
+    cert?: string;
+    /** The key of our certificate. */
+    key?: string;
+    /** Never talk without TLS. Default: whether any of the files is given. */
+    required?: boolean;
+  }
+
+  /** How to reach a receiver over TCP, without a broker. */
+  export interface TcpOptions {
+    /** `host:port`, where an IPv6 address stands in brackets. All addresses of a name are tried. */
+    addr: string;
+    /** How long an attempt to connect may take, TLS included. Default: `"5s"`. */
+    connect_timeout?: Duration;
+    /** Whether small writes are sent at once. Default: true. */
+    nodelay?: boolean;
+    /** A receiver from which nothing is heard is given up after about this long. Default: `"5s"`. */
+    keepalive?: Duration;
+    /** The local IP address to connect from. Default: the system's choice. */
+    source_addr?: string;
+    /**
+     * So many connections serve the calls of all VUs with the same options; a receiver
+     * that can't do that, such as upstream's, gets a connection for each call. With 0,
+     * any receiver does. Default: 1.
+     */
+    pool?: number;
+    /** Encrypts. With `{}` the system's certificates are trusted. Default: no TLS. */
+    tls?: TlsOptions;
+  }
+
+  /** TLS. Files are PEM; their names are relative to k6's working directory. */
+  export interface TlsOptions {
+    /** Certificates that are trusted instead of the system's. */
+    ca?: string;
+    /** The chain of certificates by which k6 shows who it is; needs `key`. */
+    cert?: string;
+    /** The key to `cert`. */
+    key?: string;
+    /** The name that the receiver's certificate must have. Default: the host of `addr`. */
+    server_name?: string;
+    /** Accepts any certificate. Default: false. */
+    insecure_skip_verify?: boolean;
+  }
+
+  /** The options of a client: one of `nats` and `tcp`. An unknown key is an error. */
+  export interface BlasterOptions {
+    nats?: NatsOptions;
+    tcp?: TcpOptions;
+    /**
+     * Tags for the samples of all calls of this client. As in k6/http, one named
+     * like a tag of k6's own (such as `scenario`) takes its place.
+     */
+    tags?: Tags;
+  }
+
+  /** What a component is asked to do. An unknown key is an error. */
+  export interface Packet {
+    /** Milliseconds of CPU to burn. A whole number. Default: 0. */
+    cpu_burn_ms?: number;
+    /** MiB of memory to allocate, touch, and hold until the call ends. A whole number. Default: 0. */
+    memory_burn_mb?: number;
+    /** Milliseconds to sleep after that, without using CPU. A whole number. Default: 0. */
+    wait_ms?: number;
+    /** Bytes that the component reads. A string is sent as UTF-8. Default: none. */
+    payload?: string | ArrayBuffer | Uint8Array;
+    /** The longest that the whole call may take, waiting for a connection included. Default: `"10s"`. */
+    timeout?: Duration;
+    /** Another name of `timeout`; only one of the two may be given. */
+    timeout_ms?: Duration;
+    /** Tags for the samples of this call; they win over those of the client. */
+    tags?: Tags;
+  }
+
   /**
-   * So many connections serve the calls of all VUs with the same options; a receiver
-   * that can't do that, such as upstream's, gets a connection for each call. With 0,
-   * any receiver does. Default: 1.
-   */
-  pool?: number;
-  /** Encrypts. With `{}` the system's certificates are trusted. Default: no TLS. */
-  tls?: TlsOptions;
-}
-
-/** TLS. Files are PEM; their names are relative to k6's working directory. */
-export interface TlsOptions {
-  /** Certificates that are trusted instead of the system's. */
-  ca?: string;
-  /** The chain of certificates by which k6 shows who it is; needs `key`. */
-  cert?: string;
-  /** The key to `cert`. */
-  key?: string;
-  /** The name that the receiver's certificate must have. Default: the host of `addr`. */
-  server_name?: string;
-  /** Accepts any certificate. Default: false. */
-  insecure_skip_verify?: boolean;
-}
-
-/** The options of a client: one of `nats` and `tcp`. An unknown key is an error. */
-export interface BlasterOptions {
-  nats?: NatsOptions;
-  tcp?: TcpOptions;
-  /**
-   * Tags for the samples of all calls of this client. As in k6/http, one named
-   * like a tag of k6's own (such as `scenario`) takes its place.
-   */
-  tags?: Tags;
-}
-
-/** What a component is asked to do. An unknown key is an error. */
-export interface Packet {
-  /** Milliseconds of CPU to burn. A whole number. Default: 0. */
-  cpu_burn_ms?: number;
-  /** MiB of memory to allocate, touch, and hold until the call ends. A whole number. Default: 0. */
-  memory_burn_mb?: number;
-  /** Milliseconds to sleep after that, without using CPU. A whole number. Default: 0. */
-  wait_ms?: number;
-  /** Bytes that the component reads. A string is sent as UTF-8. Default: none. */
-  payload?: string | ArrayBuffer | Uint8Array;
-  /** The longest that the whole call may take, waiting for a connection included. Default: `"10s"`. */
-  timeout?: Duration;
-  /** Another name of `timeout`; only one of the two may be given. */
-  timeout_ms?: Duration;
-  /** Tags for the samples of this call; they win over those of the client. */
-  tags?: Tags;
-}
-
-/**
- * What went wrong with a call.
- *
- * - `connection_refused`: nothing listens at the address, or not in time
- * - `unresolved_host`: the host name has no address
- * - `tls_failure`: TLS could not be set up
- * - `authentication`: the server wants other credentials
- * - `connection_lost`: the connection broke while the call was in flight
- * - `no_responders`: nobody serves the function under this prefix, or at this address
- * - `receiver_gone`: the receiver accepted the call and went away
- * - `receiver_busy`: the receiver has as many calls as it may hold
- * - `timeout`: no result within the timeout of the packet
- * - `cancelled`: the test or the iteration ended
- * - `payload_too_large`: parameters or results beyond a limit
- * - `protocol_violation`: bytes that the protocol or the function's type doesn't allow
- * - `guest_trap`: the component trapped
- * - `guest_limit`: the component reached a limit of the receiver: memory, CPU or time
- * - `handler_error`: an HTTP handler gave an error code instead of a response
- * - `invalid_response`: a response that breaks the rules of HTTP
- * - `invalid_request`: the script wrote what can't be sent over HTTP
- * - `internal`: a fault of this software
- */
-export type ErrorCode =
-  | "connection_refused"
-  | "unresolved_host"
-  | "tls_failure"
-  | "authentication"
-  | "connection_lost"
-  | "no_responders"
-  | "receiver_gone"
-  | "receiver_busy"
-  | "timeout"
-  | "cancelled"
-  | "payload_too_large"
-  | "protocol_violation"
-  | "guest_trap"
-  | "guest_limit"
-  | "handler_error"
-  | "invalid_response"
-  | "invalid_request"
-  | "internal";
-
-/** What became of a call. */
-export interface Result {
-  /** Whether it succeeded. */
-  ok: boolean;
-  /** What went wrong, in a sentence; empty on success. */
-  error: string;
-  /** The kind of the failure; empty on success. */
-  error_code: ErrorCode | "";
-  /** From the call of `blast` until its result or its failure, in milliseconds. */
-  duration: number;
-}
-
-/**
- * Makes calls over one connection of its VU's own, or over one that VUs share (see
- * `shared` and `pool`), which is opened at the first call, and again by the next call
- * when that failed.
- *
- * Every call leaves samples of these metrics, with the tags of k6, the client and
- * the packet, and for a failed call the tag `error_code`:
- *
- * - `wrpc_blaster_operation`, counter: calls
- * - `wrpc_blaster_error`, counter: failed calls
- * - `wrpc_blaster_transport_error`, counter: those of them that are the transport's or the
- *   receiver's doing
- * - `wrpc_blaster_duration`, trend: the whole call; its parts are
- * - `wrpc_blaster_queued`, trend: until it was handed to the connection, which
- *   includes making the connection at the first call
- * - `wrpc_blaster_accepted`, trend: from there until the receiver accepted it
- * - `wrpc_blaster_result`, trend: from there until its result or its failure
- * - `data_sent` and `data_received`, counters: bytes of payloads and subjects; over TCP, of
- *   the protocol
- *
- * What the connections themselves do is reported once a second and at the end of the
- * test, for all VUs together, with the tag `transport` and those of the test:
- *
- * - `wrpc_transport_connects` and `wrpc_transport_connect_failures`, counters:
- *   connections made, and attempts that failed
- * - `wrpc_transport_losses` and `wrpc_transport_reconnects`, counters: connections that
- *   were lost, and that came back
- * - `wrpc_transport_connecting`, trend: how long a connection took to make, with name
- *   resolution, TLS and login
- * - `wrpc_transport_data_sent` and `wrpc_transport_data_received`, counters: bytes as in
- *   `data_sent`
- * - `wrpc_transport_messages_sent` and `wrpc_transport_messages_received`, counters
- * - `wrpc_transport_messages_dropped`, counter: messages that came faster than they
- *   were read
- * - `wrpc_transport_calls_in_flight`, gauge: calls made and not ended
- * - `wrpc_transport_calls_failed`, counter: failed calls, with the tag `error_code`; those
- *   that were cut off are not among them
- *
- * Over TCP with `pool: 0` messages are frames, and there are no reconnects: each call
- * has a new connection. Dropped messages are of NATS alone.
- *
- * A part that a failed call didn't reach has no sample. A call that is cut off by
- * the end of the test leaves none at all, as with k6's own modules; one that is given up
- * because the script threw is counted as `cancelled`.
- */
-export interface Blaster {
-  /**
-   * Calls the component and blocks the VU until the call's end.
+   * What went wrong with a call.
    *
-   * @throws TypeError on misuse: an unknown key or a value of a wrong type, named
-   * by the message, or a call in the init context. A failed call doesn't throw.
+   * - `connection_refused`: nothing listens at the address, or not in time
+   * - `unresolved_host`: the host name has no address
+   * - `tls_failure`: TLS could not be set up
+   * - `authentication`: the server wants other credentials
+   * - `connection_lost`: the connection broke while the call was in flight
+   * - `no_responders`: nobody serves the function under this prefix, or at this address
+   * - `receiver_gone`: the receiver accepted the call and went away
+   * - `receiver_busy`: the receiver has as many calls as it may hold
+   * - `timeout`: no result within the timeout of the packet
+   * - `cancelled`: the test or the iteration ended
+   * - `payload_too_large`: parameters or results beyond a limit
+   * - `protocol_violation`: bytes that the protocol or the function's type doesn't allow
+   * - `guest_trap`: the component trapped
+   * - `guest_limit`: the component reached a limit of the receiver: memory, CPU or time
+   * - `handler_error`: an HTTP handler gave an error code instead of a response
+   * - `invalid_response`: a response that breaks the rules of HTTP
+   * - `invalid_request`: the script wrote what can't be sent over HTTP
+   * - `internal`: a fault of this software
    */
-  blast(packet?: Packet | null): Result;
+  export type ErrorCode =
+    | "connection_refused"
+    | "unresolved_host"
+    | "tls_failure"
+    | "authentication"
+    | "connection_lost"
+    | "no_responders"
+    | "receiver_gone"
+    | "receiver_busy"
+    | "timeout"
+    | "cancelled"
+    | "payload_too_large"
+    | "protocol_violation"
+    | "guest_trap"
+    | "guest_limit"
+    | "handler_error"
+    | "invalid_response"
+    | "invalid_request"
+    | "internal";
+
+  /** What became of a call. */
+  export interface Result {
+    /** Whether it succeeded. */
+    ok: boolean;
+    /** What went wrong, in a sentence; empty on success. */
+    error: string;
+    /** The kind of the failure; empty on success. */
+    error_code: ErrorCode | "";
+    /** From the call of `blast` until its result or its failure, in milliseconds. */
+    duration: number;
+  }
 
   /**
-   * Calls the component without blocking. The promise resolves with the result,
-   * also with that of a failed call. The iteration lasts until all its promises
-   * are settled.
+   * Makes calls over one connection of its VU's own, or over one that VUs share (see
+   * `shared` and `pool`), which is opened at the first call, and again by the next call
+   * when that failed.
    *
-   * @throws TypeError on misuse, as `blast`.
+   * Every call leaves samples of these metrics, with the tags of k6, the client and
+   * the packet, and for a failed call the tag `error_code`:
+   *
+   * - `wrpc_blaster_operation`, counter: calls
+   * - `wrpc_blaster_error`, counter: failed calls
+   * - `wrpc_blaster_transport_error`, counter: those of them that are the transport's or the
+   *   receiver's doing
+   * - `wrpc_blaster_duration`, trend: the whole call; its parts are
+   * - `wrpc_blaster_queued`, trend: until it was handed to the connection, which
+   *   includes making the connection at the first call
+   * - `wrpc_blaster_accepted`, trend: from there until the receiver accepted it
+   * - `wrpc_blaster_result`, trend: from there until its result or its failure
+   * - `data_sent` and `data_received`, counters: bytes of payloads and subjects; over TCP, of
+   *   the protocol
+   *
+   * What the connections themselves do is reported once a second and at the end of the
+   * test, for all VUs together, with the tag `transport` and those of the test:
+   *
+   * - `wrpc_transport_connects` and `wrpc_transport_connect_failures`, counters:
+   *   connections made, and attempts that failed
+   * - `wrpc_transport_losses` and `wrpc_transport_reconnects`, counters: connections that
+   *   were lost, and that came back
+   * - `wrpc_transport_connecting`, trend: how long a connection took to make, with name
+   *   resolution, TLS and login
+   * - `wrpc_transport_data_sent` and `wrpc_transport_data_received`, counters: bytes as in
+   *   `data_sent`
+   * - `wrpc_transport_messages_sent` and `wrpc_transport_messages_received`, counters
+   * - `wrpc_transport_messages_dropped`, counter: messages that came faster than they
+   *   were read
+   * - `wrpc_transport_calls_in_flight`, gauge: calls made and not ended
+   * - `wrpc_transport_calls_failed`, counter: failed calls, with the tag `error_code`; those
+   *   that were cut off are not among them
+   *
+   * Over TCP with `pool: 0` messages are frames, and there are no reconnects: each call
+   * has a new connection. Dropped messages are of NATS alone.
+   *
+   * A part that a failed call didn't reach has no sample. A call that is cut off by
+   * the end of the test leaves none at all, as with k6's own modules; one that is given up
+   * because the script threw is counted as `cancelled`.
    */
-  blastAsync(packet?: Packet | null): Promise<Result>;
-}
+  export interface Blaster {
+    /**
+     * Calls the component and blocks the VU until the call's end.
+     *
+     * @throws TypeError on misuse: an unknown key or a value of a wrong type, named
+     * by the message, or a call in the init context. A failed call doesn't throw.
+     */
+    blast(packet?: Packet | null): Result;
 
-/**
- * Makes a client. In the init context only.
- *
- * @throws TypeError when an option is wrong; the message names it.
- */
-export function blaster(options: BlasterOptions): Blaster;
+    /**
+     * Calls the component without blocking. The promise resolves with the result,
+     * also with that of a failed call. The iteration lasts until all its promises
+     * are settled.
+     *
+     * @throws TypeError on misuse, as `blast`.
+     */
+    blastAsync(packet?: Packet | null): Promise<Result>;
+  }
 
-/** `{ username, password }`, or one of k6/http's: a name and password in the URL. */
-export type HttpAuth = "basic" | "digest" | { username: string; password: string };
-
-/** The params of k6/http, and `consume`. An unknown key is an error. */
-export interface HttpParams {
-  auth?: HttpAuth;
-  /** How the body is packed before it is sent: `"gzip"`, `"deflate"`, `"br"`, `"zstd"`, or several after one another: `"deflate, gzip"`. */
-  compression?: string;
   /**
-   * With false the body isn't read: the receiver is told to send no more of it,
-   * `response.body` is null, and `response.timings` end with the head. Default: true.
+   * Makes a client. In the init context only.
+   *
+   * @throws TypeError when an option is wrong; the message names it.
    */
-  consume?: boolean;
-  /** Cookies of this request alone. Those of the jar go along; with `replace` one takes the place of the jar's. */
-  cookies?: Record<string, string | { value: string; replace?: boolean }>;
-  /** `Host` takes the place of the URL's host and port. A name that isn't a token and a value with a line break throw. */
-  headers?: Record<string, string>;
-  /** Where cookies come from and go to. Default: the VU's jar. */
-  jar?: HttpCookieJar;
-  /** How many redirects are followed. Default: the test's `maxRedirects`. */
-  redirects?: number;
-  /** From `expectedStatuses`; null: no `http_req_failed`, no tag `expected_response`. */
-  responseCallback?: unknown;
-  /** With `"none"` the body is read and not kept, at any size. Otherwise it has at most 256 MiB. */
-  responseType?: "text" | "binary" | "none";
-  /** Tags for the samples of this request; `name` takes the place of the URL in the tags `name` and `url`. */
-  tags?: Tags;
-  /** Whether a failed request throws. Default: the test's `throw`. */
-  throw?: boolean;
-  /** Default: `"60s"`. */
-  timeout?: Duration;
-}
+  export function blaster(options: BlasterOptions): Blaster;
 
-/** Text, bytes, or a form; with a file from `http.file` in it, a multipart form. */
-export type HttpBody = string | ArrayBuffer | Record<string, unknown> | null;
+  type K6Http = typeof import("k6/http");
+  type HttpUrl = string | ReturnType<K6Http["url"]>;
 
-/** A URL, or what `http.url` makes of a template. */
-export type HttpUrl = string | object;
+  /** The params of k6/http, `consume` and `throw`. An unknown key has no effect, and a warning says so. */
+  export interface HttpParams<RT extends ResponseType | undefined = ResponseType | undefined>
+    extends Omit<RefinedParams<RT>, "auth" | "responseCallback" | "tags"> {
+    /**
+     * `{ username, password }`, or one of k6/http's: a name and password in the URL. With
+     * `"digest"` the password is never sent in clear. A request with `"ntlm"` fails: that
+     * authenticates a connection.
+     */
+    auth?: AuthMethod | { username: string; password: string };
+    /**
+     * With false the body isn't read: the receiver is told to send no more of it,
+     * `response.body` is null, and `response.timings` end with the head. Default: true.
+     */
+    consume?: boolean;
+    /** From `expectedStatuses`; null: no `http_req_failed`, no tag `expected_response`. */
+    responseCallback?: RefinedParams<RT>["responseCallback"] | null;
+    /** Tags for the samples of this request; `name` takes the place of the URL in the tags `name` and `url`. */
+    tags?: Tags;
+    /** Whether a failed request throws. Default: the test's `throw`. */
+    throw?: boolean;
+  }
 
-/** What a body is, by `responseType` and `consume`; of params that may be anything, anything. */
-export type HttpBodyOf<P> = 0 extends 1 & P
-  ? any
-  : P extends { responseType: "none" } | { consume: false }
-    ? null
-    : P extends { responseType: "binary" }
-      ? ArrayBuffer
-      : string;
+  /** Text, bytes, or a form; with a file from `http.file` in it, a multipart form. */
+  export type HttpBody = RequestBody | Uint8Array | { [name: string]: FormValue | FormValue[] };
+  type FormValue = string | number | boolean | FileData | null;
 
-/** A response, as k6/http gives it. */
-export interface HttpResponse<Body = string> {
-  /** 0 if there is none. */
-  status: number;
-  /** Such as `"200 OK"`. */
-  status_text: string;
-  /** Empty if there is a response; otherwise an {@link ErrorCode}, a colon, and a sentence. */
-  error: string;
-  /** As in k6/http: 1000 and the status from 400 on, or the kind of failure. */
-  error_code: number;
-  /** Unpacked, as `responseType` says; null if it wasn't kept, and where there is none. */
-  body: Body;
-  /** Names as `Content-Type`; several values are joined by `", "`. */
-  headers: Record<string, string>;
-  /** Those that the response set, by name. */
-  cookies: Record<string, HttpCookie[]>;
+  /** An entry of a batch. */
+  export type HttpBatchRequest =
+    | HttpUrl
+    | [method: string, url: HttpUrl, body?: HttpBody | null, params?: HttpParams | null]
+    | { method?: string; url: HttpUrl; body?: HttpBody | null; params?: HttpParams | null };
+
   /**
-   * Milliseconds, by the library's clock. `blocked`: until the request was sent, which
-   * includes making the connection; `waiting`: from there to the head of the response;
-   * `receiving`: from there to the end of its body; `duration`: the last two together.
-   * `looking_up`, `connecting`, `tls_handshaking` and `sending` are 0.
+   * The interface of k6/http over wRPC: a function that takes k6/http takes this. Host and
+   * port of a URL are a name for the component: all requests go to the receiver that the
+   * options name. What a script writes and can't be sent, such as a header with a line
+   * break, is a failed request, as in k6/http; its `error` begins with `invalid_request`.
+   *
+   * A response is that of k6/http, but for these: `error` is empty if there is a response,
+   * otherwise an {@link ErrorCode}, a colon, and a sentence. `proto` is `"wRPC/0.0.1"`.
+   * `remote_ip`, `remote_port`, `tls_version`, `tls_cipher_suite` and `ocsp` are empty:
+   * requests have no connection of their own. `timings` are by the library's clock, in ms:
+   * `blocked` until the request was sent, which includes making the connection; `waiting`
+   * from there to the head of the response; `receiving` from there to the end of its body;
+   * `duration` is the last two together; the others are 0. A body is at most 256 MiB, or of
+   * any size with `responseType: "none"`.
    */
-  timings: Record<
-    "blocked" | "looking_up" | "connecting" | "tls_handshaking" | "sending" | "waiting" | "receiving" | "duration",
-    number
-  >;
-  /** Of the last request, where redirects were followed. */
-  url: string;
-  /** `"wRPC/0.0.1"`. */
-  proto: string;
-  /** Empty, as the next four: requests have no connection of their own. */
-  remote_ip: string;
-  /** 0. */
-  remote_port: number;
-  /** Empty. */
-  tls_version: string;
-  /** Empty. */
-  tls_cipher_suite: string;
-  /** Its `status` is empty. */
-  ocsp: { status: string; produced_at: number; this_update: number; next_update: number; revoked_at: number; revocation_reason: string };
-  /** As it was sent; of the last request, where redirects were followed. */
-  request: {
-    method: string;
-    url: string;
-    body: string;
-    headers: Record<string, string[]>;
-    cookies: Record<string, { name: string; value: string; replace: boolean }[]>;
+  export interface Http extends Omit<K6Http, "default" | "SSL_3_0" | HttpFunction> {
+    get<RT extends ResponseType | undefined>(url: HttpUrl, params?: HttpParams<RT> | null): RefinedResponse<RT>;
+    head<RT extends ResponseType | undefined>(url: HttpUrl, params?: HttpParams<RT> | null): RefinedResponse<RT>;
+    post<RT extends ResponseType | undefined>(
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): RefinedResponse<RT>;
+    put<RT extends ResponseType | undefined>(
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): RefinedResponse<RT>;
+    patch<RT extends ResponseType | undefined>(
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): RefinedResponse<RT>;
+    del<RT extends ResponseType | undefined>(
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): RefinedResponse<RT>;
+    options<RT extends ResponseType | undefined>(
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): RefinedResponse<RT>;
+    request<RT extends ResponseType | undefined>(
+      method: string,
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): RefinedResponse<RT>;
+    /**
+     * Rejects only where a failed `request` would throw. Thousands may be in flight for one
+     * VU: they hold neither a thread nor a goroutine.
+     */
+    asyncRequest<RT extends ResponseType | undefined>(
+      method: string,
+      url: HttpUrl,
+      body?: HttpBody | null,
+      params?: HttpParams<RT> | null,
+    ): Promise<RefinedResponse<RT>>;
+    batch<Q extends HttpBatchRequest[] | { [name: string]: HttpBatchRequest }>(requests: Q): BatchResponses<Q>;
+    /** For the VU's requests from then on. Default: `expectedStatuses({ min: 200, max: 399 })`; null: none is judged. */
+    setResponseCallback(callback: Parameters<K6Http["setResponseCallback"]>[0] | null): void;
+  }
+
+  type HttpFunction =
+    | "get" | "head" | "post" | "put" | "patch" | "del" | "options" | "request" | "asyncRequest" | "batch"
+    | "setResponseCallback";
+
+  /** The options of `wrpc.http`. */
+  export interface HttpOptions extends BlasterOptions {
+    /**
+     * Which metrics requests leave: k6's own, `http_reqs` and so on, those that begin with
+     * `wrpc_`, or both, which is the default.
+     */
+    metrics?: HttpMetrics | HttpMetrics[];
+  }
+
+  export type HttpMetrics = "http" | "wrpc";
+
+  /**
+   * Makes a client whose requests go to a component that exports
+   * `wasi:http/incoming-handler@0.2`. In the init context only.
+   *
+   * ```javascript
+   * const http = wrpc.http({ nats: { url: "nats://localhost:4222", prefix: "wasmtime" } });
+   * export default function () {
+   *   http.get("http://localhost:8000/", { tags: { page: "home" } });
+   * }
+   * ```
+   *
+   * @throws TypeError for options that are missing, unknown or wrong.
+   */
+  export function http(options: HttpOptions): Http;
+
+  const wrpc: {
+    blaster: typeof blaster;
+    http: typeof http;
   };
-  /**
-   * The body as JSON, or what the selector of [gjson](https://github.com/tidwall/gjson) finds in
-   * it; undefined if it finds nothing.
-   *
-   * @throws Error when the body isn't JSON, or null.
-   */
-  json(selector?: string): any;
-  /**
-   * The body as a `Selection` of k6/html, or what the CSS selector finds in it.
-   *
-   * @throws Error when the body is null.
-   */
-  html(selector?: string): any;
-  /**
-   * Sends the page's first form, or that of `formSelector`, by its method, with its fields
-   * and, over them, those of `fields`.
-   *
-   * @throws Error when there is no such form.
-   */
-  submitForm(options?: {
-    formSelector?: string;
-    fields?: Record<string, string>;
-    submitSelector?: string;
-    params?: HttpParams;
-  }): HttpResponse;
-  /**
-   * Follows the page's first link, or that of `selector`.
-   *
-   * @throws Error when there is no such link.
-   */
-  clickLink(options?: { selector?: string; params?: HttpParams }): HttpResponse;
+  export default wrpc;
 }
-
-/** A cookie of a response. */
-export interface HttpCookie {
-  name: string;
-  value: string;
-  domain: string;
-  path: string;
-  http_only: boolean;
-  secure: boolean;
-  max_age: number;
-  /** Milliseconds since 1970. */
-  expires: number;
-}
-
-/** k6/http's cookie jar, by RFC 6265: a cookie belongs to a host, or a domain, and a path. */
-export interface HttpCookieJar {
-  /** What a request to the URL would send: values by name. */
-  cookiesForURL(url: string): Record<string, string[]>;
-  /** @throws Error when `expires` isn't a date as in `"Mon, 02 Jan 2006 15:04:05 GMT"`. */
-  set(
-    url: string,
-    name: string,
-    value: string,
-    attributes?: {
-      domain?: string;
-      path?: string;
-      expires?: string;
-      max_age?: number;
-      secure?: boolean;
-      http_only?: boolean;
-    },
-  ): boolean;
-  /** Drops all cookies of the URL. */
-  clear(url: string): void;
-  /** Drops a cookie of the URL. */
-  delete(url: string, name: string): void;
-}
-
-/**
- * The interface of k6/http over wRPC. Host and port of a URL are a name for the
- * component: all requests go to the receiver that the options name. What k6/http
- * would let pass throws here, before anything is sent: an unknown key of params, a
- * header with a line break, a URL without a host, a timeout that isn't above 0.
- */
-export interface Http {
-  get<P extends HttpParams>(url: HttpUrl, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  head<P extends HttpParams>(url: HttpUrl, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  post<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  put<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  patch<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  del<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  options<P extends HttpParams>(url: HttpUrl, body?: HttpBody, params?: P | null): HttpResponse<HttpBodyOf<P>>;
-  request<P extends HttpParams>(
-    method: string,
-    url: HttpUrl,
-    body?: HttpBody,
-    params?: P | null,
-  ): HttpResponse<HttpBodyOf<P>>;
-  /**
-   * Rejects only where a failed `request` would throw; misuse throws at once. Thousands
-   * may be in flight for one VU: they hold neither a thread nor a goroutine.
-   */
-  asyncRequest<P extends HttpParams>(
-    method: string,
-    url: HttpUrl,
-    body?: HttpBody,
-    params?: P | null,
-  ): Promise<HttpResponse<HttpBodyOf<P>>>;
-  /** Entries: a URL, `[method, url, body, params]` or `{ method, url, body, params }`. */
-  batch<Requests extends unknown[] | Record<string, unknown>>(
-    requests: Requests,
-  ): Requests extends unknown[] ? HttpResponse[] : Record<keyof Requests, HttpResponse>;
-  /** A file, for a field of a body. Default: the time as its name, `"application/octet-stream"`. */
-  file(data: string | ArrayBuffer, filename?: string, contentType?: string): object;
-  /** A URL whose requests share a name, the template with `${}` in the place of each value: ``http.url`http://host/${id}` ``. */
-  url(parts: TemplateStringsArray, ...values: unknown[]): object;
-  /** The VU's jar, which is emptied before each iteration unless `noCookiesReset` says otherwise. */
-  cookieJar(): HttpCookieJar;
-  /** A jar of the script's own, for `params.jar`. */
-  CookieJar: new () => HttpCookieJar;
-  /** For `responseCallback` and `setResponseCallback`: which statuses a response may have. */
-  expectedStatuses(...statuses: (number | { min: number; max: number })[]): object;
-  /** For the VU's requests from then on. Default: `expectedStatuses({ min: 200, max: 399 })`; null: none is judged. */
-  setResponseCallback(callback: object | null): void;
-}
-
-/**
- * Makes a client whose requests go to a component that exports
- * `wasi:http/incoming-handler@0.2`. In the init context only.
- *
- * ```javascript
- * const http = wrpc.http({ nats: { url: "nats://localhost:4222", prefix: "wasmtime" } });
- * export default function () {
- *   http.get("http://localhost:8000/", { tags: { page: "home" } });
- * }
- * ```
- *
- * @throws TypeError for options that are missing, unknown or wrong.
- */
-export function http(options: BlasterOptions): Http;
-
-declare const wrpc: {
-  blaster: typeof blaster;
-  http: typeof http;
-};
-export default wrpc;

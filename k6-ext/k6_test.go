@@ -96,6 +96,25 @@ func TestSmoke(t *testing.T) {
 	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
 }
 
+// As a script asks for a version, and without asking the network for one.
+func TestTheVersionIsKnown(t *testing.T) {
+	manifest, err := os.ReadFile("../Cargo.toml")
+	require.NoError(t, err)
+	require.Contains(t, string(manifest), fmt.Sprintf("\nversion = %q\n", strings.TrimPrefix(moduleVersion, "v")), "register.go")
+	t.Setenv("K6_BUILD_SERVICE_URL", "http://127.0.0.1:1")
+	file := filepath.Join(t.TempDir(), "script.js")
+	for constraint, status := range map[string]int{">= 0.1.0": 0, "^0.1": 0, "*": 0, ">= 99.0.0": -1} {
+		script := fmt.Sprintf(`"use k6 with k6/x/wrpc %s";
+			import wrpc from "k6/x/wrpc";
+			export default function () { wrpc.http; }`, constraint)
+		require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
+		command := exec.Command(fromEnv(t, "K6", "k6", "run `make`"), "run", "--quiet", file)
+		command.Env = append(os.Environ(), "K6_NO_USAGE_REPORT=true")
+		output, err := command.CombinedOutput()
+		require.Equal(t, status == 0, err == nil, "%s: %s", constraint, output)
+	}
+}
+
 func TestOptionsThatAreWrongEndTheRun(t *testing.T) {
 	running := startK6(t, "http://localhost", `export default function () {}`)
 	require.Equal(t, 107, running.wait(t, 30*time.Second), "a script exception")

@@ -19,6 +19,7 @@ type RootModule struct {
 type ModuleInstance struct {
 	root        *RootModule
 	vu          modules.VU
+	clients     map[string]*client // by their options
 	instruments instruments
 	exports     modules.Exports
 }
@@ -30,7 +31,7 @@ func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 	if err != nil {
 		common.Throw(vu.Runtime(), err)
 	}
-	module := &ModuleInstance{root: root, vu: vu, instruments: instruments}
+	module := &ModuleInstance{root: root, vu: vu, clients: map[string]*client{}, instruments: instruments}
 	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster, "http": module.http}}
 	return module
 }
@@ -38,6 +39,20 @@ func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 // Exports gives what a script sees.
 func (module *ModuleInstance) Exports() modules.Exports {
 	return module.exports
+}
+
+// client gives the VU's client of these options. All that a script opens with the same
+// options shares it, and with it its connection.
+func (module *ModuleInstance) client(options options) (*client, error) {
+	key := string(options.json)
+	if opened := module.clients[key]; opened != nil {
+		return opened, nil
+	}
+	opened, err := openClient(options.json)
+	if err == nil {
+		module.clients[key] = opened
+	}
+	return opened, err
 }
 
 // throw ends the script's function with a TypeError: the way to say that the

@@ -1,6 +1,8 @@
 package wrpc
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"reflect"
@@ -13,7 +15,7 @@ import (
 // options is what wrpc.blaster() was given. The Rust library knows the keys and
 // checks them; the tags are k6's, and are checked here.
 type options struct {
-	json []byte
+	json []byte // without the tags, and with the keys in order: equal options are equal texts
 	tags []tag
 }
 
@@ -31,11 +33,26 @@ func parseOptions(runtime *sobek.Runtime, value sobek.Value) (options, error) {
 	if err != nil {
 		return options{}, err
 	}
-	json, err := object.MarshalJSON()
+	written, err := object.MarshalJSON()
 	if err != nil {
 		return options{}, fmt.Errorf("options: %w", err)
 	}
-	return options{json: json, tags: tags}, nil
+	return options{json: normalised(written), tags: tags}, nil
+}
+
+func normalised(written []byte) []byte {
+	decoder := json.NewDecoder(bytes.NewReader(written))
+	decoder.UseNumber()
+	var keys map[string]any
+	if decoder.Decode(&keys) != nil {
+		return written // the library says what is wrong with it
+	}
+	delete(keys, "tags")
+	ordered, err := json.Marshal(keys)
+	if err != nil {
+		return written
+	}
+	return ordered
 }
 
 // parseTags gives the tags in the order of their names, so that equal tags lead

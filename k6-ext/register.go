@@ -14,8 +14,20 @@
 // All of the cgo is in client.go, bridge.go, counts.go and, for HTTP, exchange.go.
 package wrpc
 
-import "go.k6.io/k6/v2/js/modules"
+import (
+	"go.k6.io/k6/v2/ext"
+	"go.k6.io/k6/v2/js/modules"
+)
+
+const (
+	moduleName = "k6/x/wrpc"
+	// moduleVersion is that of the repository. It is told to k6 by us: Go knows none of a module
+	// that is built in its own folder, or that xk6 was given as a folder.
+	moduleVersion = "v0.1.0"
+)
 
 func init() {
-	modules.Register("k6/x/wrpc", new(RootModule))
+	modules.Register(moduleName, new(RootModule))
+	// For `k6 version`, and for scripts that say "use k6 with k6/x/wrpc >= 0.1.0".
+	ext.Get(ext.JSExtension)[moduleName].Version = moduleVersion
 }

@@ -127,6 +127,34 @@ func TestConnectionsAreShared(t *testing.T) {
 	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
 }
 
+// Whatever a script opens with the same options, in whatever order, a VU has one
+// connection for it.
+func TestClientsOfAVUShareItsConnection(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	running := startK6(t, server, `
+		const url = __ENV.NATS_URL, prefix = "test";
+		const clients = Array.from({ length: 10 }, (_, n) => wrpc.blaster({ nats: { prefix, url }, tags: { n } }));
+		const http = wrpc.http({ metrics: "http", nats: { url, prefix } });
+		const other = wrpc.blaster({ nats: { url, prefix, name: "other" } });
+		export const options = {
+			scenarios: { only: { executor: "per-vu-iterations", vus: 4, iterations: 10 } },
+			thresholds: {
+				wrpc_transport_connects: ["count==8"],
+				wrpc_blaster_operation: ["count==480"],
+				"wrpc_blaster_operation{n:7}": ["count==40"],
+				wrpc_blaster_error: ["count==0"],
+				http_reqs: ["count==40"],
+			},
+		};
+		export default async function () {
+			for (const client of [blaster, ...clients]) client.blast();
+			const all = [http.asyncRequest("GET", "http://there/"), other.blastAsync()];
+			await Promise.all(all);
+		}`)
+	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+}
+
 // From k6's secrets or the environment: into the connection, and nowhere else.
 func TestSecretsAreNotShown(t *testing.T) {
 	server, _ := startNATSAt(t, "-1", "--user", "me", "--pass", "hidden1")

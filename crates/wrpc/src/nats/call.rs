@@ -42,7 +42,7 @@ impl Connection {
         headers: &Headers,
         deadline: Instant,
     ) -> Outcome {
-        let (address, reply) = self.open(Mailbox::Call(MadeCall::default()));
+        let (address, reply) = self.open(Mailbox::Call(MadeCall::new(function.clone())));
         let mailbox = OpenMailbox {
             connection: self.clone(),
             address,

@@ -41,7 +41,7 @@ impl Connection {
             body: Part::Pending,
             trailers: Part::Ready(None),
         };
-        let (address, reply) = self.open(Mailbox::Call(MadeCall::with_streams()));
+        let (address, reply) = self.open(Mailbox::Call(MadeCall::with_streams(function.clone())));
         let mailbox = Arc::new(OpenMailbox {
             connection: self.clone(),
             address,

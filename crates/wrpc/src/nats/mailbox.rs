@@ -128,19 +128,28 @@ impl Mailboxes {
 }
 
 /// The mailbox of a call that was made.
-#[derive(Default)]
 pub(super) struct MadeCall {
+    /// The function's subject.
+    function: Subject,
     pub(super) call: PendingCall,
     /// Rs, the subject of the receiver's side.
     pub(super) receiver: Option<Subject>,
 }
 
 impl MadeCall {
+    pub(super) fn new(function: Subject) -> Self {
+        Self {
+            function,
+            call: PendingCall::default(),
+            receiver: None,
+        }
+    }
+
     /// Of a function whose results may have streams.
-    pub(super) fn with_streams() -> Self {
+    pub(super) fn with_streams(function: Subject) -> Self {
         Self {
             call: PendingCall::with_streams(Streams::default()),
-            receiver: None,
+            ..Self::new(function)
         }
     }
 
@@ -152,7 +161,7 @@ impl MadeCall {
             "" if no_responders => call.fail(
                 Error::new(
                     ErrorCode::NoResponders,
-                    format!("nobody serves the function on NATS at {peers}"),
+                    format!("nobody serves {} on NATS at {peers}", self.function),
                 ),
                 now,
             ),
@@ -232,7 +241,7 @@ mod tests {
     use super::{Mailbox, Mailboxes};
 
     fn mailbox() -> Mailbox {
-        Mailbox::Call(super::MadeCall::default())
+        Mailbox::Call(super::MadeCall::new("function".into()))
     }
 
     #[test]
