@@ -24,7 +24,7 @@ use encarno_engine::progress::Progress;
 use encarno_engine::settings::{OutputSettings, RunSettings, Source};
 use encarno_input::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
 use encarno_nib::delay::Delay;
-use encarno_nib::{NetworkSettings, TlsSettings};
+use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::udp::UdpSettings;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
@@ -247,7 +247,9 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
             address: raw.address.as_ref().map(|address| address.value.clone()),
             timeout: duration(&raw.timeout, "protocol.timeout")?.unwrap_or(Duration::from_secs(1)),
             source_addresses,
+            hosts: raw.hosts.clone(),
             resolve_every: duration(&raw.resolveevery, "protocol.resolveevery")?,
+            head_bytes_max: raw.maxheadbytes.unwrap_or(HEAD_BYTES_MAX),
             tls: tls(&raw.tlsconf)?,
             keep_answer_bytes_max: if traced { 1 << 20 } else { 0 },
         })
@@ -298,6 +300,7 @@ fn tls(raw: &RawTls) -> Result<TlsSettings, Bad> {
         )),
     };
     Ok(TlsSettings {
+        no_resumption: raw.noresumption,
         insecure: raw.insecureskipverify,
         version_min: version(&raw.minversion, "protocol.tlsconf.minversion")?,
         version_max: version(&raw.maxversion, "protocol.tlsconf.maxversion")?,

@@ -27,6 +27,23 @@ fn parse(text: &str) -> Result<Run, String> {
 }
 
 #[test]
+fn what_is_nested_too_deep_is_refused() {
+    for count in [100, 10_000, 200_000] {
+        let flow = format!(
+            "input: {{payloadfile: {}{}}}",
+            "[".repeat(count),
+            "]".repeat(count)
+        );
+        let maps = format!("input: {}", "{a: ".repeat(count));
+        let ignored = format!("nobody: {}{}", "[".repeat(count), "]".repeat(count));
+        let sequences = format!("input:\n  {}x", "- ".repeat(count));
+        for text in [flow, maps, ignored, sequences] {
+            assert!(parse(&text).is_err(), "{count}");
+        }
+    }
+}
+
+#[test]
 fn a_go_configuration() {
     let settings = config::read(&data("go.yml")).expect("it is right");
     let Source::File(input) = &settings.settings.source else {

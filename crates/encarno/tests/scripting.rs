@@ -159,7 +159,7 @@ fn a_flow_from_a_file_to_labels_and_errors() {
     let account = flow(&site, sections, &login_and_page("stolen"));
     let wrong = (
         "page",
-        "assert: the body doesn't have /^welcome \\pL+$/",
+        "assert: the body doesn't have /^welcome \\pL+$/; assert: the response has \"who\"",
         403,
     );
     assert_eq!(account.steps(), [one[0], wrong].repeat(6));
@@ -353,7 +353,7 @@ fn rules_apply_by_label_and_in_shared_and_open_runs() {
     assert_eq!(
         account.steps(),
         [
-            ("list", "assert: the answer doesn't have /id=9/", 200),
+            ("list", "assert: the response doesn't have /id=9/", 200),
             ("use 1", "", 404),
             ("start", "", 403)
         ]
@@ -377,7 +377,7 @@ fn rules_apply_by_label_and_in_shared_and_open_runs() {
                 *counts.entry((step.0, step.1)).or_default() += 1;
                 counts
             });
-    let unmet = ("no", "assert: the answer doesn't have \"id=1\"");
+    let unmet = ("no", "assert: the response doesn't have \"id=1\"");
     assert_eq!(errors, BTreeMap::from([(("list", ""), 20), (unmet, 20)]));
 }
 

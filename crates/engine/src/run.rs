@@ -18,7 +18,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::error::RunError;
 use crate::output::{self, Recorder};
 use crate::progress::{Ending, Progress, Summary, Watch};
-use crate::script::{Compiler, Desk, Planned};
+use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Workload, nanoseconds};
 use crate::workers::control::Limits;
 use crate::workers::feed::Deal;
@@ -136,8 +136,8 @@ fn event_loop<P: Protocol>(
         share: seat.share,
         workers_start,
         keep_answer_bytes_max: protocol.keep_answer_bytes_max(),
-        desk: matches!(settings.source, Source::File(_)).then(|| {
-            Box::new(Desk::new(
+        script_context: matches!(settings.source, Source::File(_)).then(|| {
+            Box::new(ScriptContext::new(
                 Arc::clone(seat.scripts),
                 protocol.address(),
                 seat.share.number,

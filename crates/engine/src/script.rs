@@ -14,18 +14,19 @@
 //! - plan, compile: scripts and rules, compiled
 //! - data: rows of files, for each pass of a worker
 //! - cookies, request: what is added to the request
-//! - answer: head and body of what came
+//! - inspection: what extracts and asserts look at
 //! - redirect: the request that follows a 3xx
 //! - extract, check: values out of the answer, and whether it is right
-//! - desk, session: one worker's part of all that
+//! - context: what all sessions of an event loop share
+//! - session: one worker's part of all that
 
-mod answer;
 mod check;
 mod compile;
+mod context;
 mod cookies;
 mod data;
-mod desk;
 mod extract;
+mod inspection;
 mod pattern;
 mod plan;
 mod redirect;
@@ -33,12 +34,12 @@ mod request;
 mod session;
 
 pub use compile::{Compiler, ScriptError};
+pub use context::ScriptContext;
 pub use data::{DataError, DataSource};
-pub use desk::Desk;
 pub use plan::{Plan, Planned};
 pub use session::{Admission, Ended, Session};
 
-/// So much of an answer is looked at; what follows isn't kept.
-pub const ANSWER_BYTES_MAX: usize = 1 << 20;
+/// So much of a body is looked at; what follows isn't kept.
+const BODY_BYTES_MAX: usize = 1 << 20;
 /// A value is at most that long: what a peer sends must not grow without end.
 const VALUE_BYTES_MAX: usize = 64 << 10;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use encarno_record::{Payload, Record, StringId, Strings};
 
+use super::Bad;
 use super::strings_file::StringsFile;
-use super::{Bad, request};
 use crate::{AutoLabel, InputSettings};
 
 /// Labels that are kept apart; more than that share one.
@@ -58,12 +58,12 @@ impl Context {
         let label = match (self.settings.auto_label, &record.payload) {
             (AutoLabel::None, _) => return,
             (AutoLabel::Unique, _) => format!("#{number}"),
-            (AutoLabel::Segments(count), Payload::Memory(bytes)) => request::path(bytes)
+            (AutoLabel::Segments(count), Payload::Memory(bytes)) => encarno_http1::path(bytes)
                 .split('/')
                 .skip(1)
                 .take(count.into())
                 .fold(String::new(), |label, segment| label + "_" + segment),
-            (AutoLabel::Uri, Payload::Memory(bytes)) => request::path(bytes),
+            (AutoLabel::Uri, Payload::Memory(bytes)) => encarno_http1::path(bytes),
             (_, Payload::File { .. }) => return,
         };
         record.label = self.label(label.as_bytes());
@@ -74,7 +74,7 @@ impl Context {
         if record.address.0 == 0
             && self.settings.address_from_host
             && let Payload::Memory(bytes) = &record.payload
-            && let Some(host) = request::host(bytes)
+            && let Some(host) = encarno_http1::host(bytes)
         {
             record.address = self.address(host)?;
         }

@@ -100,37 +100,6 @@ impl Request<'_> {
     }
 }
 
-/// The path in the first line of a request, without the query.
-pub(super) fn path(request: &[u8]) -> String {
-    let line = request
-        .split(|&byte| byte == b'\n')
-        .next()
-        .unwrap_or_default();
-    let target = line.split(|&byte| byte == b' ').nth(1).unwrap_or_default();
-    let path = target
-        .split(|byte| b"?#".contains(byte))
-        .next()
-        .unwrap_or_default();
-    String::from_utf8_lossy(path).into_owned()
-}
-
-/// The Host header of a request.
-pub(super) fn host(request: &[u8]) -> Option<&[u8]> {
-    let mut lines = request
-        .split(|&byte| byte == b'\n')
-        .map(<[u8]>::trim_ascii_end)
-        .skip(1);
-    let host = lines
-        .by_ref()
-        .take_while(|line| !line.is_empty())
-        .find_map(|line| {
-            let (name, value) = line.split_at(memchr::memchr(b':', line)?);
-            name.eq_ignore_ascii_case(b"host")
-                .then(|| value[1..].trim_ascii())
-        });
-    host.filter(|host| !host.is_empty())
-}
-
 /// `Name: value`, as header lines of ammo files have it.
 pub(super) fn parse_header(text: &[u8]) -> Result<(String, String), Bad> {
     let colon = memchr::memchr(b':', text)

@@ -80,7 +80,8 @@ impl Address {
         let (name, port_text) = if let Some(inner) = authority.strip_prefix('[') {
             let (name, tail) = inner
                 .split_once(']')
-                .ok_or_else(|| error("a '[' without ']'"))?;
+                .filter(|(name, _)| name.contains(':'))
+                .ok_or_else(|| error("brackets are for IPv6 addresses: [::1]:80"))?;
             (name, tail.strip_prefix(':'))
         } else {
             match authority.split_once(':') {
@@ -100,15 +101,20 @@ impl Address {
         if name.is_empty() {
             return Err(error("no host"));
         }
+        // Names in any alphabet are looked up as DNS has them (xn--…).
+        let name = match name.contains(':') {
+            true => name.to_owned(),
+            false => match url::Host::parse(name) {
+                Ok(host) => host.to_string(),
+                Err(reason) => return Err(error(&format!("host {name:?}: {reason}"))),
+            },
+        };
         if port == 0 {
             return Err(error("no port"));
         }
         Ok(Self {
             tls,
-            host: Host::Internet {
-                name: name.to_owned(),
-                port,
-            },
+            host: Host::Internet { name, port },
         })
     }
 
@@ -153,6 +159,10 @@ mod tests {
         is("https://user:pass@h:8443", true, "h", 8443);
         is("udp://127.0.0.1:53", false, "127.0.0.1", 53);
         is("localhost:8070", false, "localhost", 8070);
+        is("HTTPS://H.test?x=1", true, "h.test", 443);
+        is("http://bücher.example/", false, "xn--bcher-kva.example", 80);
+        is("udp://münchen:9", false, "xn--mnchen-3ya", 9);
+        is("http://a_b.svc:80", false, "a_b.svc", 80);
         for bad in [
             "",
             "http://",
@@ -162,10 +172,12 @@ mod tests {
             "http://[::1",
             "http://::1:80",
             "udp://a",
+            "http://a b/",
+            "http://[localhost]:80/",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert_eq!(parse("http+unix:///run/a.sock"), Err("unix".to_owned()));
-        assert!(resolve_now("http://no-such-name.invalid/").is_err());
+        assert!(resolve_now("http://no-such-name.invalid/", &Default::default()).is_err());
     }
 }

@@ -12,6 +12,7 @@
 //! - [`delay`]: distributions of delays, for what is made up and for pauses
 //! - [`address`], dial: where connections go to, and from where
 //! - [`socket`], [`tls`], [`poll`]: bytes to and from the peer
+//! - response: what came, in its parts
 
 pub mod address;
 pub mod clock;
@@ -23,12 +24,14 @@ pub mod tls;
 mod dial;
 mod hits;
 mod network;
+mod response;
 mod settings;
 
-pub use dial::{Dialer, NoPeer, note_lookup};
+pub use dial::{Dialer, NoPeer, Route, note_lookup};
 pub use hits::{Hits, LINK_BIT};
 pub use network::{Network, SetUpError};
-pub use settings::{NetworkSettings, TlsSettings};
+pub use response::{Keep, Kept, Response};
+pub use settings::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -47,32 +50,8 @@ pub struct Shot {
     pub payload: Payload,
     /// Where to; 0 = the default address.
     pub address: StringId,
-    /// So much of the answer is kept, for whoever looks at it afterwards.
-    pub keep_bytes_max: usize,
-}
-
-impl Shot {
-    /// Keeps what came, up to the bound.
-    #[inline]
-    pub fn keep(&self, kept: &mut Vec<u8>, bytes: &[u8]) {
-        if self.keep_bytes_max > 0 {
-            let room = self.keep_bytes_max.saturating_sub(kept.len());
-            kept.extend_from_slice(&bytes[..room.min(bytes.len())]);
-        }
-    }
-}
-
-/// The longest head of an answer that is read.
-pub const HEAD_BYTES_MAX: usize = 64 << 10;
-
-/// Makes room for the next answer; what a long one took is given back.
-#[inline]
-pub fn forget(kept: &mut Vec<u8>) {
-    const KEPT_BYTES: usize = 256 << 10;
-    if kept.capacity() > KEPT_BYTES {
-        *kept = Vec::new();
-    }
-    kept.clear();
+    /// What is kept of the response.
+    pub keep: Keep,
 }
 
 /// What a nib may use of its event loop.
@@ -211,8 +190,14 @@ pub trait Nib {
         let _ = (now_ns, hits, io);
     }
 
-    /// The answer of the hit that has just ended, as far as it was kept.
-    fn answer<'a>(&self, connection: &'a Self::Connection) -> &'a [u8] {
+    /// The response of the hit that has just ended, as far as it was kept.
+    fn response<'a>(&self, connection: &'a Self::Connection) -> Response<'a> {
+        let _ = connection;
+        Response::default()
+    }
+
+    /// What came, as it came, as far as it was kept: for the trace.
+    fn received<'a>(&self, connection: &'a Self::Connection) -> &'a [u8] {
         let _ = connection;
         &[]
     }

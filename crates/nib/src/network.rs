@@ -35,8 +35,11 @@ pub enum SetUpError {
 impl Network {
     /// Looks the default address up.
     pub fn set_up(settings: NetworkSettings) -> Result<Self, SetUpError> {
-        let endpoint = settings.address.as_deref().map(resolve_now).transpose()?;
-        let resolver = Resolver::start().map_err(|source| SetUpError::System {
+        let endpoint = settings.address.as_deref();
+        let endpoint = endpoint
+            .map(|text| resolve_now(text, &settings.hosts))
+            .transpose()?;
+        let resolver = Resolver::start(&settings.hosts).map_err(|source| SetUpError::System {
             operation: "start the resolver",
             source,
         })?;
@@ -61,6 +64,6 @@ impl Network {
             seat.waker,
             self.settings.resolve_every,
         );
-        Dialer::new(&self.settings, addresses)
+        Dialer::new(&self.settings, addresses, seat.strings)
     }
 }

@@ -1,8 +1,12 @@
 //! Connections over a network: what protocols have in common.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// The longest head of a response that is read unless said otherwise: curl's bound.
+pub const HEAD_BYTES_MAX: usize = 300 << 10;
 
 /// Connections over a network.
 #[derive(Clone, Debug)]
@@ -14,8 +18,12 @@ pub struct NetworkSettings {
     pub timeout: Duration,
     /// Source addresses, taken in turn.
     pub source_addresses: Vec<IpAddr>,
+    /// Names whose addresses aren't looked up.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Look names up again that often; none = once.
     pub resolve_every: Option<Duration>,
+    /// A longer head of a response is refused.
+    pub head_bytes_max: usize,
     /// TLS.
     pub tls: TlsSettings,
     /// So much of each answer is kept, for the trace; scripts keep what they need.
@@ -28,7 +36,9 @@ impl Default for NetworkSettings {
             address: None,
             timeout: Duration::from_secs(10),
             source_addresses: Vec::new(),
+            hosts: BTreeMap::new(),
             resolve_every: None,
+            head_bytes_max: HEAD_BYTES_MAX,
             tls: TlsSettings::default(),
             keep_answer_bytes_max: 0,
         }
@@ -52,6 +62,8 @@ pub struct TlsSettings {
     pub certificate_file: Option<PathBuf>,
     /// PEM file of the client's key.
     pub key_file: Option<PathBuf>,
+    /// Each connection makes a full handshake.
+    pub no_resumption: bool,
     /// The name to ask for and to verify, instead of the address's.
     pub server_name: Option<String>,
 }

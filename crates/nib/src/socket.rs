@@ -2,7 +2,10 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{
@@ -34,20 +37,30 @@ impl Socket {
             Peer::Internet(SocketAddr::V6(_)) => AddressFamily::INET6,
             Peer::Unix(_) => AddressFamily::UNIX,
         };
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let descriptor = socket_with(family, SocketType::STREAM, flags, None)?;
-        let started = match peer {
-            Peer::Internet(address) => {
+        let open = || -> Result<OwnedFd, Errno> {
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let descriptor = socket_with(family, SocketType::STREAM, flags, None)?;
+            if matches!(peer, Peer::Internet(_)) {
                 sockopt::set_tcp_nodelay(&descriptor, true)?;
-                bind_source(&descriptor, source)?;
-                connect(&descriptor, address)
             }
-            Peer::Unix(address) => connect(&descriptor, address),
+            Ok(descriptor)
         };
-        match started {
-            Ok(()) | Err(Errno::INPROGRESS) => Ok(Self { descriptor }),
-            Err(error) => Err(error),
-        }
+        let descriptor = match (peer, source) {
+            (Peer::Internet(address), Some(source)) => {
+                connect_from(source, address, local_ports(), &NEXT_PORT, open)?
+            }
+            (Peer::Internet(address), None) => {
+                let descriptor = open()?;
+                started(connect(&descriptor, address))?;
+                descriptor
+            }
+            (Peer::Unix(address), _) => {
+                let descriptor = open()?;
+                started(connect(&descriptor, address))?;
+                descriptor
+            }
+        };
+        Ok(Self { descriptor })
     }
 
     /// A datagram socket that talks to one peer only.
@@ -59,7 +72,9 @@ impl Socket {
         };
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         let descriptor = socket_with(family, SocketType::DGRAM, flags, None)?;
-        bind_source(&descriptor, source)?;
+        if let Some(source) = source {
+            bind(&descriptor, &SocketAddr::new(source, 0))?;
+        }
         connect(&descriptor, address)?;
         Ok(Self { descriptor })
     }
@@ -107,10 +122,63 @@ impl io::Write for &Socket {
     }
 }
 
-fn bind_source(descriptor: &OwnedFd, source: Option<IpAddr>) -> Result<(), Errno> {
-    source.map_or(Ok(()), |address| {
-        bind(descriptor, &SocketAddr::new(address, 0))
-    })
+fn started(result: Result<(), Errno>) -> Result<(), Errno> {
+    match result {
+        Err(Errno::INPROGRESS) => Ok(()),
+        result => result,
+    }
+}
+
+/// Ports that are tried for one connection.
+const PORTS_TRIED_MAX: usize = 64;
+/// All event loops take their ports from here, so that they rarely meet.
+static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
+
+/// Connects from that address. A port that the kernel chose when the socket is
+/// bound would be no other socket's, whatever peer that one goes to, and they
+/// would be used up; one that is named is shared by sockets to other peers.
+fn connect_from(
+    source: IpAddr,
+    peer: &SocketAddr,
+    ports: RangeInclusive<u16>,
+    next: &AtomicU32,
+    open: impl Fn() -> Result<OwnedFd, Errno>,
+) -> Result<OwnedFd, Errno> {
+    let count = u32::from(ports.end().saturating_sub(*ports.start())) + 1;
+    for _ in 0..PORTS_TRIED_MAX {
+        let offset = next.fetch_add(1, Ordering::Relaxed) % count;
+        let port = ports.start().saturating_add(offset as u16);
+        let descriptor = open()?;
+        sockopt::set_socket_reuseaddr(&descriptor, true)?;
+        match bind(&descriptor, &SocketAddr::new(source, port)) {
+            Ok(()) => {}
+            Err(Errno::ADDRINUSE | Errno::ACCESS) => continue,
+            Err(errno) => return Err(errno),
+        }
+        match started(connect(&descriptor, peer)) {
+            Ok(()) => return Ok(descriptor),
+            Err(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::ADDRNOTAVAIL)
+}
+
+/// The ports that are meant for this.
+fn local_ports() -> RangeInclusive<u16> {
+    static PORTS: OnceLock<RangeInclusive<u16>> = OnceLock::new();
+    let read = || {
+        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
+        let mut numbers = text.split_whitespace().map_while(|word| word.parse().ok());
+        let ports = numbers.next()?..=numbers.next()?;
+        (!ports.is_empty()).then_some(ports)
+    };
+    let ports = PORTS.get_or_init(|| {
+        // Other programs start at the same place: begin somewhere else.
+        NEXT_PORT.store(std::process::id().wrapping_mul(7919), Ordering::Relaxed);
+        read().unwrap_or(32_768..=60_999)
+    });
+    ports.clone()
 }
 
 #[inline]
@@ -120,5 +188,36 @@ fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno>
             Err(Errno::INTR) => {}
             result => return result,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails here says enough
+
+    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+    use std::sync::atomic::AtomicU32;
+
+    use rustix::io::Errno;
+    use rustix::net::{AddressFamily, SocketType, socket};
+
+    use super::connect_from;
+
+    #[test]
+    fn sockets_to_other_peers_share_a_source_port() {
+        let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let listen = || TcpListener::bind((source, 0)).unwrap();
+        let (first, second) = (listen(), listen());
+        // A port that was free a moment ago.
+        let port = listen().local_addr().unwrap().port();
+        let connect = |peer: &TcpListener| {
+            let open = || socket(AddressFamily::INET, SocketType::STREAM, None);
+            let peer = peer.local_addr().unwrap();
+            connect_from(source, &peer, port..=port, &AtomicU32::new(0), open)
+        };
+        let one = connect(&first).unwrap();
+        let other = connect(&second).unwrap();
+        assert_eq!(connect(&first).err(), Some(Errno::ADDRNOTAVAIL));
+        drop((one, other));
     }
 }

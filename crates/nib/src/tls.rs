@@ -1,10 +1,14 @@
 //! TLS as a client, verified unless asked not to.
+//!
+//! - reason: why it failed, in people's words
+
+mod reason;
 
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
@@ -15,6 +19,7 @@ use rustls::{
 };
 
 use crate::TlsSettings;
+pub use reason::reason;
 
 /// TLS that can't be set up as asked.
 #[derive(Debug, thiserror::Error)]
@@ -28,9 +33,14 @@ pub enum TlsError {
     /// The lowest version is above the highest.
     #[error("TLS versions {0} to {1}: none is between them")]
     NoVersion(u16, u16),
-    /// A cipher suite that isn't there.
-    #[error("TLS cipher suite {0} isn't there; there are: {1}")]
-    CipherSuite(String, String),
+    /// None of the cipher suites is there.
+    #[error("TLS cipher suites: none of {unknown} is there; there are: {known}")]
+    CipherSuites {
+        /// Those that were asked for.
+        unknown: String,
+        /// Those that there are.
+        known: String,
+    },
     /// A file that isn't what it should be.
     #[error("can't read the {what} in {path}: {reason}")]
     File {
@@ -41,6 +51,9 @@ pub enum TlsError {
         /// Why not.
         reason: String,
     },
+    /// The certificates to trust.
+    #[error("the certificates to trust can't be used: {0}")]
+    Roots(#[source] VerifierBuilderError),
     /// Certificate without key, or the other way round.
     #[error("a client certificate needs both its chain and its key")]
     HalfAnIdentity,
@@ -57,26 +70,27 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
     let algorithms = provider.signature_verification_algorithms;
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)?;
-    let verified = |trust| Arc::new(Verifier { trust, algorithms });
-    let builder = if settings.insecure {
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(verified(Trust::All))
-    } else if let Some(path) = &settings.ca_file {
-        let trusted = certificates(path)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in &trusted {
-            roots.add(certificate.clone())?;
+    let trust = match (settings.insecure, &settings.ca_file) {
+        (true, _) => Trust::All,
+        (false, ca_file) => {
+            let trusted = ca_file.as_deref().map(certificates).transpose()?;
+            let trusted = trusted.unwrap_or_default();
+            let mut roots = RootCertStore::empty();
+            for certificate in &trusted {
+                roots.add(certificate.clone())?;
+            }
+            if ca_file.is_none() {
+                roots = system_roots();
+            }
+            let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .map_err(TlsError::Roots)?;
+            Trust::These { authority, trusted }
         }
-        let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-            .build()
-            .map_err(|error| file_error("certificates", path, error))?;
-        builder
-            .dangerous()
-            .with_custom_certificate_verifier(verified(Trust::These { authority, trusted }))
-    } else {
-        builder.with_root_certificates(system_roots())
     };
+    let builder = builder
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(Verifier { trust, algorithms }));
     let mut config = match (&settings.certificate_file, &settings.key_file) {
         (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => {
@@ -86,6 +100,9 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
         }
         _ => return Err(TlsError::HalfAnIdentity),
     };
+    if settings.no_resumption {
+        config.resumption = Resumption::disabled();
+    }
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -105,17 +122,25 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
     let name_of = |suite: &rustls::SupportedCipherSuite| {
         format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
     };
+    let mut unknown = Vec::new();
     for wanted in suites {
-        let found = all
+        match all
             .iter()
-            .find(|suite| name_of(suite) == wanted.to_ascii_uppercase());
-        let found = found.ok_or_else(|| {
-            TlsError::CipherSuite(
-                wanted.clone(),
-                all.iter().map(name_of).collect::<Vec<_>>().join(", "),
-            )
-        })?;
-        provider.cipher_suites.push(*found);
+            .find(|suite| name_of(suite) == wanted.to_ascii_uppercase())
+        {
+            Some(suite) => provider.cipher_suites.push(*suite),
+            None => unknown.push(wanted.as_str()),
+        }
+    }
+    let unknown = unknown.join(", ");
+    let known = all.iter().map(name_of).collect::<Vec<_>>().join(", ");
+    if provider.cipher_suites.is_empty() {
+        return Err(TlsError::CipherSuites { unknown, known });
+    }
+    if !unknown.is_empty() {
+        tracing::warn!(
+            "TLS cipher suites that aren't there are left out: {unknown}; there are: {known}"
+        );
     }
     Ok(provider)
 }
@@ -181,8 +206,7 @@ struct Verifier {
 enum Trust {
     /// Any certificate.
     All,
-    /// What the given authorities signed, and the given certificates
-    /// themselves: a self-signed one is often marked as an authority, which
+    /// What the authorities signed, and the given certificates themselves: a self-signed one is often marked as an authority, which
     /// rustls doesn't accept from a server although it is the very one that was
     /// asked for.
     These {
@@ -265,8 +289,25 @@ mod tests {
         };
         assert!(matches!(
             client_config(&suites),
-            Err(TlsError::CipherSuite(..))
+            Err(TlsError::CipherSuites { .. })
         ));
+        // Go's lists have suites that nobody should speak any more.
+        let go = [
+            "TLS_RSA_WITH_AES_128_CBC_SHA",
+            "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+        ];
+        let suites = TlsSettings {
+            cipher_suites: go.map(str::to_owned).to_vec(),
+            ..TlsSettings::default()
+        };
+        assert_eq!(
+            client_config(&suites)
+                .expect("one is left")
+                .crypto_provider()
+                .cipher_suites
+                .len(),
+            1
+        );
         let suites = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
         let settings = TlsSettings {
             cipher_suites: suites,

@@ -1,30 +1,29 @@
 //! HTTP/1.1, with and without TLS: one write and one read for a hit.
 //!
-//! A connection is kept and used again as the answer allows. One that the peer
+//! A connection is kept and used again as the response allows. One that the peer
 //! closed between hits is opened again without a trace; if the hit was on its
 //! way already, it fails as [`code::STALE`] and isn't sent twice. A worker whose
 //! records go to several addresses keeps a connection to each of the last few.
-
 //!
-//! - [`connection`]: what a worker has, and how a hit moves on in it
-//! - [`stream`]: bytes to and from the peer, plain or through TLS
-//! - [`answer`]: where an answer ends
+//! - connection: what a worker has, and how a hit moves on in it
+//! - attempt: the addresses of a name, one after the other
+//! - stream: bytes to and from the peer, plain or through TLS
 
-pub mod answer;
+mod attempt;
 mod connection;
 mod stream;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use answer::AnswerError;
 pub use connection::Connection;
-use connection::{Phase, is_head};
+use connection::{Driven, Phase, Ready};
+use encarno_http1::{Expected, ResponseError, ResponseReader};
 use encarno_nib::{
-    Dialer, Io, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Seat, SetUpError, Shot,
-    Step, TlsSettings, forget, note_lookup, tls,
+    Dialer, Io, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Response, Seat,
+    SetUpError, Shot, Step, TlsSettings, note_lookup, tls,
 };
-use encarno_record::{StringId, Strings, code};
+use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
 use stream::{Failure, Stream};
 
@@ -52,8 +51,9 @@ impl Protocol for HttpProtocol {
             dialer: self.network.dialer(seat),
             tls: Arc::clone(&self.tls),
             tls_settings: self.network.settings().tls.clone(),
+            head_bytes_max: self.network.settings().head_bytes_max,
             strings: seat.strings.clone(),
-            texts: Texts::new(seat.strings),
+            texts: Texts::new(seat.strings, self.network.settings().head_bytes_max),
             fatal: None,
         }
     }
@@ -77,6 +77,7 @@ pub struct Http {
     dialer: Dialer,
     tls: Arc<rustls::ClientConfig>,
     tls_settings: TlsSettings,
+    head_bytes_max: usize,
     strings: Strings,
     texts: Texts,
     fatal: Option<Errno>,
@@ -86,78 +87,108 @@ pub struct Http {
 #[derive(Debug)]
 struct Texts {
     closed_early: StringId,
+    closed_in_handshake: StringId,
     stale: StringId,
-    head: StringId,
     head_too_long: StringId,
-    length: StringId,
-    chunk: StringId,
     payload: StringId,
 }
 
 impl Texts {
-    fn new(strings: &Strings) -> Self {
+    fn new(strings: &Strings, head_bytes_max: usize) -> Self {
+        let too_long = format!(
+            "the response's head is longer than {head_bytes_max} bytes: --max-head-bytes allows more"
+        );
         Self {
-            closed_early: strings.intern("connection closed before the answer was complete"),
-            stale: strings.intern("kept connection closed by the peer before an answer"),
-            head: strings.intern("the answer isn't HTTP/1.1"),
-            head_too_long: strings.intern("the answer's head is too long"),
-            length: strings.intern("the answer's Content-Length isn't a number, or there are two"),
-            chunk: strings.intern("the answer has a bad chunk"),
+            closed_early: strings.intern("connection closed before the response was complete"),
+            closed_in_handshake: strings.intern("connection closed during the TLS handshake"),
+            stale: strings.intern("kept connection closed by the peer before a response"),
+            head_too_long: strings.intern(&too_long),
             payload: strings.intern("the record's file can't be read"),
         }
     }
 }
 
+/// An address that is silent for so long is passed over, if there is another one.
+const SILENT_NS: u64 = 300_000_000;
+
 impl Http {
+    /// Connects to the next address; passes over those that refuse at once.
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let (endpoint, source) = match self.dialer.dial(shot, io) {
-            Ok(found) => found,
-            Err(NoPeer::Pending) => {
-                let since_ns = io.clock.now_ns();
-                connection.phase = Phase::Resolving { since_ns };
-                return Step::Running;
+        loop {
+            let now_ns = io.clock.now_ns();
+            let route = match self.dialer.dial(shot, io, connection.silent_peer()) {
+                Ok(route) => route,
+                Err(NoPeer::Pending) => {
+                    connection.phase = Phase::Resolving { since_ns: now_ns };
+                    return Step::Running;
+                }
+                Err(NoPeer::Failed(code, text)) => {
+                    return connection.end_failed(shot, io, code, text);
+                }
+            };
+            connection.attempt.begin(&route);
+            let tls = route.tls.then(|| {
+                let name = self.tls_settings.server_name.as_deref();
+                let name = name.unwrap_or(&route.name).to_owned();
+                (Arc::clone(&self.tls), name)
+            });
+            let number = connection.next_number();
+            let opened = Stream::open(&route.peer, route.source, tls).and_then(|stream| {
+                io.register(stream.socket(), number)?;
+                Ok(stream)
+            });
+            match opened {
+                Ok(stream) => {
+                    connection.connect(stream, shot.address);
+                    return match connection.attempt.may_pass_over() {
+                        true => Step::WakeAt(now_ns + SILENT_NS),
+                        false => Step::Running,
+                    };
+                }
+                Err(failure) if self.passes_over(connection, shot, &failure, now_ns) => {}
+                Err(failure) => return self.fail(connection, shot, io, failure),
             }
-            Err(NoPeer::Failed(code, text)) => {
-                return connection.end_failed(shot, io, code, text);
-            }
-        };
-        let tls = endpoint
-            .tls
-            .then(|| (Arc::clone(&self.tls), Arc::clone(&endpoint.name)));
-        let tls = tls.map(|(config, name)| {
-            let name = self
-                .tls_settings
-                .server_name
-                .as_deref()
-                .unwrap_or(&name)
-                .to_owned();
-            (config, name)
-        });
-        let opened = Stream::open(endpoint.next_peer(), source, tls);
-        let stream = match opened {
-            Ok(stream) => stream,
-            Err(failure) => return self.fail(connection, shot, io, failure),
-        };
-        let number = connection.next_number();
-        if let Err(errno) = io.register(stream.socket(), number) {
-            return self.fail(connection, shot, io, Failure::System(errno));
         }
-        connection.connect(stream, shot.address);
-        Step::Running
+    }
+
+    /// Whether another address is to be tried after that failure.
+    fn passes_over(
+        &mut self,
+        connection: &mut Connection,
+        shot: &Shot,
+        failure: &Failure,
+        now_ns: u64,
+    ) -> bool {
+        if !connection.attempt.may_pass_over() || !is_of_address(failure) {
+            return false;
+        }
+        if let Some(peer) = &connection.attempt.peer {
+            self.dialer.avoid(shot.address, peer, now_ns);
+        }
+        connection.stream = None;
+        true
     }
 
     /// Moves the hit on as far as it goes without waiting.
+    #[inline]
     fn advance(
         &mut self,
         connection: &mut Connection,
         shot: &mut Shot,
-        closed: bool,
+        ready: Ready,
         io: &mut Io<'_>,
     ) -> Step {
-        match connection.drive(shot, closed, io) {
-            Ok(true) => Step::Done,
-            Ok(false) => Step::Running,
-            Err(failure) => self.fail(connection, shot, io, failure),
+        match connection.drive(shot, ready, io) {
+            Ok(Driven::Done) => Step::Done,
+            Ok(Driven::Waiting) => Step::Running,
+            Ok(Driven::Again) => Step::WakeAt(io.clock.now_ns()),
+            Err(failure) => {
+                let connecting = connection.phase == Phase::Connecting;
+                if connecting && self.passes_over(connection, shot, &failure, io.clock.now_ns()) {
+                    return self.open(connection, shot, io);
+                }
+                self.fail(connection, shot, io, failure)
+            }
         }
     }
 
@@ -185,40 +216,64 @@ impl Http {
                 (errno.raw_os_error() as u16, self.strings.intern(&text))
             }
             Failure::Closed if untouched => (code::STALE, self.texts.stale),
+            Failure::Closed if matches!(connection.phase, Phase::Handshaking { .. }) => {
+                (code::CLOSED_EARLY, self.texts.closed_in_handshake)
+            }
             Failure::Closed => (code::CLOSED_EARLY, self.texts.closed_early),
             Failure::Tls(text) => (code::TLS, self.strings.intern(&format!("TLS: {text}"))),
             Failure::Payload => (code::PAYLOAD, self.texts.payload),
-            Failure::Answer(AnswerError::HeadTooLong) => {
+            Failure::Response(ResponseError::HeadTooLong) => {
                 (code::HEAD_TOO_LONG, self.texts.head_too_long)
             }
-            Failure::Answer(AnswerError::Head) => (code::PROTOCOL, self.texts.head),
-            Failure::Answer(AnswerError::Length) => (code::PROTOCOL, self.texts.length),
-            Failure::Answer(AnswerError::Chunk) => (code::PROTOCOL, self.texts.chunk),
+            Failure::Response(error) => (code::PROTOCOL, self.strings.intern(&error.to_string())),
         };
         connection.end_failed(shot, io, code, text)
     }
+}
+
+/// Whether another address of the same name may do better.
+fn is_of_address(failure: &Failure) -> bool {
+    matches!(
+        failure,
+        Failure::System(
+            Errno::CONNREFUSED
+                | Errno::CONNRESET
+                | Errno::HOSTUNREACH
+                | Errno::NETUNREACH
+                | Errno::TIMEDOUT
+                | Errno::ADDRNOTAVAIL
+                | Errno::AFNOSUPPORT
+                | Errno::ACCESS
+                | Errno::PERM
+        )
+    )
 }
 
 impl Nib for Http {
     type Connection = Connection;
 
     fn connection(&mut self) -> Connection {
-        Connection::default()
+        Connection::new(ResponseReader::new(self.head_bytes_max))
     }
 
     #[inline]
     fn start(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         connection.sent = 0;
-        connection.answer.expect(is_head(&shot.payload));
-        forget(&mut connection.kept);
+        let expected = match &shot.payload {
+            Payload::Memory(bytes) => Expected::of(bytes, bytes.len() as u64),
+            Payload::File { .. } => connection::expected_of_file(&shot.payload, io.scratch),
+        };
+        connection.reader.expect(expected);
+        connection.kept.expect(shot.keep);
         if connection.address != shot.address {
             connection.turn_to(shot.address, io.scratch);
         }
         if connection.stream.is_some() {
             shot.hit.connected_ns = shot.hit.started_ns;
             connection.phase = Phase::Sending;
-            return self.advance(connection, shot, false, io);
+            return self.advance(connection, shot, Ready::default(), io);
         }
+        connection.attempt = Default::default();
         self.open(connection, shot, io)
     }
 
@@ -234,7 +289,13 @@ impl Nib for Http {
             return Step::Running;
         }
         match shot {
-            Some(shot) => self.advance(connection, shot, readiness.closed, io),
+            Some(shot) => {
+                let ready = Ready {
+                    readable: readiness.readable,
+                    closed: readiness.closed,
+                };
+                self.advance(connection, shot, ready, io)
+            }
             None => {
                 // Between hits there is nothing to read: TLS apart, what comes
                 // then makes the connection useless.
@@ -250,11 +311,29 @@ impl Nib for Http {
     }
 
     fn wake(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let Phase::Resolving { since_ns } = connection.phase else {
-            return Step::Running;
-        };
-        note_lookup(shot, since_ns, io);
-        self.open(connection, shot, io)
+        match connection.phase {
+            Phase::Resolving { since_ns } => {
+                note_lookup(shot, since_ns, io);
+                self.open(connection, shot, io)
+            }
+            Phase::Connecting => {
+                // Nothing came from that address: it is silent.
+                let silent = Failure::System(Errno::TIMEDOUT);
+                if !self.passes_over(connection, shot, &silent, io.clock.now_ns()) {
+                    return Step::Running;
+                }
+                connection.attempt.is_silent();
+                self.open(connection, shot, io)
+            }
+            Phase::Sending | Phase::Receiving => {
+                let ready = Ready {
+                    readable: true,
+                    closed: connection.closed,
+                };
+                self.advance(connection, shot, ready, io)
+            }
+            Phase::Idle | Phase::Handshaking { .. } => Step::Running,
+        }
     }
 
     fn abandon(&mut self, connection: &mut Connection) {
@@ -266,8 +345,12 @@ impl Nib for Http {
         self.dialer.woken(workers);
     }
 
-    fn answer<'a>(&self, connection: &'a Connection) -> &'a [u8] {
-        &connection.kept
+    fn response<'a>(&self, connection: &'a Connection) -> Response<'a> {
+        connection.kept.response()
+    }
+
+    fn received<'a>(&self, connection: &'a Connection) -> &'a [u8] {
+        connection.kept.received()
     }
 
     fn fatal(&self) -> Option<Errno> {

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use encarno_nib::socket::{Peer, Socket};
 use encarno_nib::{
-    Dialer, Io, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Seat, SetUpError, Shot,
-    Step, forget, note_lookup,
+    Dialer, Io, Kept, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Response, Seat,
+    SetUpError, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
@@ -67,8 +67,8 @@ impl Protocol for UdpProtocol {
 /// The UDP nib of one event loop.
 ///
 /// Each worker has a socket of its own, connected to the peer, so that an
-/// answer can be nobody else's. An answer that comes after its hit timed out
-/// would be taken for the next one's: the socket is closed with the hit.
+/// answer can be nobody else's. One that comes late, or a second one, would be
+/// taken for the next hit's: the socket is closed with the hit.
 #[derive(Debug)]
 pub struct Udp {
     dialer: Dialer,
@@ -83,7 +83,7 @@ pub struct Connection {
     socket: Option<Socket>,
     number: u32,
     address: StringId,
-    kept: Vec<u8>,
+    kept: Kept,
     sent: bool,
     /// When its address began to be looked up.
     looked_up_ns: u64,
@@ -91,7 +91,7 @@ pub struct Connection {
 
 impl Udp {
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        let (endpoint, source) = match self.dialer.dial(shot, io) {
+        let route = match self.dialer.dial(shot, io, None) {
             Ok(found) => found,
             Err(NoPeer::Pending) => {
                 connection.looked_up_ns = io.clock.now_ns();
@@ -101,11 +101,11 @@ impl Udp {
                 return end_failed(connection, shot, io, code, text);
             }
         };
-        let Peer::Internet(peer) = *endpoint.next_peer() else {
+        let Peer::Internet(peer) = route.peer else {
             let text = self.strings.intern("UDP over a unix socket isn't there");
             return end_failed(connection, shot, io, code::ADDRESS, text);
         };
-        let opened = Socket::datagrams(&peer, source).and_then(|socket| {
+        let opened = Socket::datagrams(&peer, route.source).and_then(|socket| {
             io.register(&socket, connection.number.wrapping_add(1))
                 .map(|()| socket)
         });
@@ -179,7 +179,7 @@ impl Nib for Udp {
     }
 
     fn start(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
-        forget(&mut connection.kept);
+        connection.kept.expect(shot.keep);
         connection.sent = false;
         if connection.socket.is_some() && connection.address == shot.address {
             return self.send(connection, shot, io);
@@ -218,10 +218,12 @@ impl Nib for Udp {
         match socket.receive(io.scratch) {
             Ok(count) => {
                 let now_ns = io.clock.now_ns();
-                shot.keep(&mut connection.kept, &io.scratch[..count]);
+                connection.kept.wire(&io.scratch[..count]);
+                connection.kept.body(&io.scratch[..count]);
                 shot.hit.first_byte_ns = now_ns;
                 shot.hit.ended_ns = now_ns;
                 shot.hit.received_bytes = count as u64;
+                connection.socket = None;
                 Step::Done
             }
             Err(Errno::AGAIN) => Step::Running,
@@ -245,8 +247,12 @@ impl Nib for Udp {
         self.dialer.woken(workers);
     }
 
-    fn answer<'a>(&self, connection: &'a Connection) -> &'a [u8] {
-        &connection.kept
+    fn response<'a>(&self, connection: &'a Connection) -> Response<'a> {
+        connection.kept.response()
+    }
+
+    fn received<'a>(&self, connection: &'a Connection) -> &'a [u8] {
+        connection.kept.received()
     }
 
     fn fatal(&self) -> Option<Errno> {

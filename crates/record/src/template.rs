@@ -3,10 +3,16 @@
 //!
 //! One pass: a value that has `${…}` in it is put in as it is, so that a peer
 //! can't write templates.
+//!
+//! - place: where in a request a value goes, and what it becomes there
+
+mod place;
 
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
+use encarno_http1::Request;
+use place::{Place, Unfit};
 
 use crate::{Slot, Variables};
 
@@ -18,9 +24,16 @@ const REQUEST_BYTES_MAX: usize = 16 << 20;
 /// The variables that are put in, by name; others stay as they are written.
 pub type Replaces = [(Box<[u8]>, Slot)];
 
-/// The request would be longer than [`REQUEST_BYTES_MAX`].
-#[derive(Debug)]
-pub struct TooLong;
+/// Why values can't be put in.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FillError {
+    /// The request would be too long.
+    #[error("with its values the request has more than {REQUEST_BYTES_MAX} bytes")]
+    TooLong,
+    /// The value would end its line, and start another one.
+    #[error("the value of {0} has a line end: it can't be in the head of a request")]
+    LineEnd(String),
+}
 
 /// Whether there may be anything to put in.
 pub fn is_template(text: &[u8]) -> bool {
@@ -41,12 +54,24 @@ pub fn fill(
     variables: &Variables,
     out: &mut BytesMut,
     lengths: &mut Vec<usize>,
-) -> Result<(), TooLong> {
+) -> Result<(), FillError> {
     lengths.clear();
+    fill_at(Place::Text, text, replaces, variables, out, lengths)
+}
+
+fn fill_at(
+    mut place: Place,
+    text: &[u8],
+    replaces: &Replaces,
+    variables: &Variables,
+    out: &mut BytesMut,
+    lengths: &mut Vec<usize>,
+) -> Result<(), FillError> {
     let mut rest = text;
     loop {
         let literal = next_opening(rest).unwrap_or(rest.len());
         append(out, &rest[..literal])?;
+        place.pass(&rest[..literal]);
         rest = &rest[literal..];
         let Some(inner) = rest.get(2..) else {
             return append(out, rest);
@@ -55,9 +80,19 @@ pub fn fill(
         match name {
             Some(CONTENT_LENGTH) => lengths.push(out.len()),
             name => match name.and_then(|name| slot_of(name, replaces)) {
-                Some(slot) => append(out, variables.get(slot))?,
+                Some(slot) => {
+                    let value = variables.get(slot);
+                    if out.len() + value.len() > REQUEST_BYTES_MAX {
+                        return Err(FillError::TooLong);
+                    }
+                    place.write(value, out).map_err(|Unfit| {
+                        let name = String::from_utf8_lossy(name.unwrap_or_default());
+                        FillError::LineEnd(format!("${{{name}}}"))
+                    })?;
+                }
                 None => {
                     append(out, &rest[..2])?;
+                    place.pass(&rest[..2]);
                     rest = inner;
                     continue;
                 }
@@ -87,8 +122,7 @@ pub fn fill_fixed(
     }
     let mut out = BytesMut::with_capacity(text.len());
     let filled = fill_request(text, &replaces, &variables, &mut out, &mut Vec::new());
-    filled
-        .map_err(|TooLong| format!("with its values it has more than {REQUEST_BYTES_MAX} bytes"))?;
+    filled.map_err(|error| error.to_string())?;
     Ok(Some(out.freeze()))
 }
 
@@ -97,19 +131,22 @@ fn slot_of(name: &[u8], replaces: &Replaces) -> Option<Slot> {
     found.map(|&(_, slot)| slot)
 }
 
-/// A request, filled, with the length of its body where it belongs.
+/// A request, filled, each value as it has to be where it goes, with the length of its body where it belongs.
 pub fn fill_request(
     text: &[u8],
     replaces: &Replaces,
     variables: &Variables,
     out: &mut BytesMut,
     lengths: &mut Vec<usize>,
-) -> Result<(), TooLong> {
-    fill(text, replaces, variables, out, lengths)?;
+) -> Result<(), FillError> {
+    lengths.clear();
+    for (place, part) in parts(text) {
+        fill_at(place, part, replaces, variables, out, lengths)?;
+    }
     if lengths.is_empty() {
         return Ok(());
     }
-    let body_bytes = out.len() - body_start(out);
+    let body_bytes = encarno_http1::head_end(out, 0).map_or(0, |end| out.len() - end);
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(body_bytes).as_bytes();
     // From the last one on, so that the places of the others hold.
@@ -122,17 +159,24 @@ pub fn fill_request(
     Ok(())
 }
 
-/// Where the body of an HTTP request starts: after the first empty line.
-pub fn body_start(request: &[u8]) -> usize {
-    let mut start = 0;
-    while let Some(length) = memchr::memchr(b'\n', &request[start..]) {
-        let line = &request[start..start + length];
-        start += length + 1;
-        if line.is_empty() || line == b"\r" {
-            return start;
+/// The parts of a request, in their order; one text if it is none.
+fn parts(text: &[u8]) -> impl Iterator<Item = (Place, &[u8])> {
+    let parts = match Request::parse(text) {
+        None => [(Place::Text, text), (Place::Text, b""), (Place::Text, b"")],
+        Some(request) => {
+            let line_bytes = memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1);
+            let (line, rest) = text.split_at(line_bytes);
+            let body = request.body().unwrap_or_default();
+            let (fields, body) = rest.split_at(rest.len() - body.len());
+            let kind = request.field("content-type").unwrap_or_default();
+            [
+                (Place::Target, line),
+                (Place::Head, fields),
+                (Place::of_body(kind), body),
+            ]
         }
-    }
-    request.len()
+    };
+    parts.into_iter()
 }
 
 fn next_opening(text: &[u8]) -> Option<usize> {
@@ -146,9 +190,9 @@ fn next_opening(text: &[u8]) -> Option<usize> {
     }
 }
 
-fn append(out: &mut BytesMut, bytes: &[u8]) -> Result<(), TooLong> {
+fn append(out: &mut BytesMut, bytes: &[u8]) -> Result<(), FillError> {
     if out.len() + bytes.len() > REQUEST_BYTES_MAX {
-        return Err(TooLong);
+        return Err(FillError::TooLong);
     }
     out.put_slice(bytes);
     Ok(())
@@ -159,7 +203,7 @@ mod tests {
     use bytes::BytesMut;
     use proptest::prelude::*;
 
-    use super::{Slot, Variables, fill_request, is_template};
+    use super::{FillError, Slot, Variables, fill_request, is_template};
 
     fn filled(text: &str, values: &[(&str, &str)]) -> String {
         let mut variables = Variables::default();
@@ -205,6 +249,33 @@ mod tests {
             assert_eq!(filled(text, &values), expected, "{text}");
         }
         assert!(is_template(b"$ ${") && !is_template(b"$ {$") && !is_template(b"$"));
+    }
+
+    #[test]
+    fn a_value_smuggles_no_second_request() {
+        let evil = ("v", "x\r\nEvil: 1\r\n\r\nGET /2 HTTP/1.1\r\n\r\n");
+        let in_target = filled("GET /?a=${v} HTTP/1.1\r\nHost: h\r\n\r\n", &[evil]);
+        assert_eq!(in_target.matches("\r\n").count(), 3, "{in_target}");
+        let text = "GET / HTTP/1.1\r\nX: ${v}\r\n\r\n";
+        let mut variables = Variables::default();
+        variables.set(Slot(0), evil.1.as_bytes());
+        let replaces = [(b"v"[..].into(), Slot(0))];
+        let mut out = BytesMut::new();
+        let result = fill_request(
+            text.as_bytes(),
+            &replaces,
+            &variables,
+            &mut out,
+            &mut Vec::new(),
+        );
+        assert_eq!(result, Err(FillError::LineEnd("${v}".to_owned())));
+        let json = "POST / HTTP/1.1\r\nContent-Type: application/json\r\n\
+                    Content-Length: ${:content-length:}\r\n\r\n{\"a\": \"${v}\"}";
+        let body = filled(json, &[("v", "\"\n")]);
+        assert!(
+            body.ends_with("Content-Length: 13\r\n\r\n{\"a\": \"\\\"\\n\"}"),
+            "{body}"
+        );
     }
 
     proptest! {

@@ -1,6 +1,6 @@
 //! One client's connection: requests out of bytes.
 
-use httparse::{EMPTY_HEADER, Request, Status};
+use encarno_http1::{Chunks, Request, RequestBody, head_end};
 
 /// Heads longer than that are refused.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -9,9 +9,15 @@ const HEAD_BYTES_MAX: usize = 64 << 10;
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     buffer: Vec<u8>,
-    skip_bytes: u64,
-    /// The head was read, its body is being skipped.
-    pending: Option<Asked>,
+    /// The request whose body is being skipped.
+    pending: Option<(Asked, Skip)>,
+}
+
+/// What is skipped of a body.
+#[derive(Debug)]
+enum Skip {
+    Bytes(u64),
+    Chunks(Chunks),
 }
 
 /// A request, as far as the target cares.
@@ -19,70 +25,73 @@ pub(super) struct Requests {
 pub(super) struct Asked {
     /// The number at the end of its path.
     pub(super) sequence: Option<u64>,
-    /// It was HEAD: an answer has no body.
+    /// It was HEAD: a response has no body.
     pub(super) head_only: bool,
     /// The client wants the connection closed.
     pub(super) close: bool,
 }
 
-/// It isn't HTTP/1.1 with a length.
+/// It isn't HTTP/1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadRequest;
 
 impl Requests {
     /// Takes what came.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
-        if self.buffer.is_empty() {
-            let skipped = self.skip_bytes.min(bytes.len() as u64);
-            self.skip_bytes -= skipped;
-            bytes = &bytes[skipped as usize..];
-        }
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
     /// The next whole request, if there is one.
     pub(super) fn next(&mut self) -> Result<Option<Asked>, BadRequest> {
-        if self.pending.is_none() && !self.buffer.is_empty() {
-            let mut headers = [EMPTY_HEADER; 64];
-            let mut request = Request::new(&mut headers);
-            let head_bytes = match request.parse(&self.buffer) {
-                Ok(Status::Complete(head_bytes)) => head_bytes,
-                Ok(Status::Partial) if self.buffer.len() <= HEAD_BYTES_MAX => return Ok(None),
-                Ok(Status::Partial) | Err(_) => return Err(BadRequest),
+        if self.pending.is_none() {
+            // Empty lines before a request don't count (RFC 9112, 2.2).
+            let is_line_end = |byte: &&u8| matches!(byte, b'\r' | b'\n');
+            let start = self.buffer.iter().take_while(is_line_end).count();
+            let Some(end) = head_end(&self.buffer[start..], 0) else {
+                return match self.buffer.len() <= HEAD_BYTES_MAX {
+                    true => Ok(None),
+                    false => Err(BadRequest),
+                };
             };
-            let header = |name: &str| {
-                let found = request
-                    .headers
-                    .iter()
-                    .find(|header| header.name.eq_ignore_ascii_case(name));
-                found.map(|header| header.value.trim_ascii())
+            let head = &self.buffer[start..start + end];
+            let request = Request::parse(head).ok_or(BadRequest)?;
+            let asked = Asked {
+                sequence: number_at_end(request.target),
+                head_only: request.method == b"HEAD",
+                close: request.wants_close(),
             };
-            let length = match header("content-length") {
-                None => 0,
-                Some(value) => std::str::from_utf8(value)
-                    .ok()
-                    .and_then(|text| text.parse().ok())
-                    .ok_or(BadRequest)?,
+            let skip = match request.framing().ok_or(BadRequest)? {
+                RequestBody::Length(length) => Skip::Bytes(length),
+                RequestBody::Chunked => Skip::Chunks(Chunks::default()),
             };
-            if header("transfer-encoding").is_some() {
-                return Err(BadRequest);
-            }
-            self.pending = Some(Asked {
-                sequence: number_at_end(request.path.unwrap_or_default().as_bytes()),
-                head_only: request.method == Some("HEAD"),
-                close: header("connection")
-                    .is_some_and(|value| value.eq_ignore_ascii_case(b"close")),
-            });
-            let there = (self.buffer.len() - head_bytes) as u64;
-            let taken = length.min(there);
-            self.skip_bytes = length - taken;
-            self.buffer.drain(..head_bytes + taken as usize);
+            self.pending = Some((asked, skip));
+            self.buffer.drain(..start + end);
         }
-        Ok(if self.skip_bytes == 0 {
-            self.pending.take()
-        } else {
-            None
-        })
+        let Some((asked, skip)) = &mut self.pending else {
+            return Ok(None);
+        };
+        let skipped = match skip {
+            Skip::Bytes(left) => {
+                let skipped = (*left).min(self.buffer.len() as u64);
+                *left -= skipped;
+                self.buffer.drain(..skipped as usize);
+                *left == 0
+            }
+            Skip::Chunks(chunks) => {
+                let mut rest = &self.buffer[..];
+                while !rest.is_empty() && !chunks.is_complete() {
+                    rest = chunks.next(rest).ok_or(BadRequest)?.rest;
+                }
+                let skipped = self.buffer.len() - rest.len();
+                self.buffer.drain(..skipped);
+                chunks.is_complete()
+            }
+        };
+        let asked = *asked;
+        if skipped {
+            self.pending = None;
+        }
+        Ok(skipped.then_some(asked))
     }
 }
 
@@ -105,7 +114,9 @@ mod tests {
 
     #[test]
     fn requests_come_out_whole_however_they_come_in() {
-        let text = b"POST /a/12 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhelloHEAD /7 HTTP/1.1\r\nConnection: close\r\n\r\n";
+        let text = b"POST /a/12 HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello\
+            POST /13 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n\
+            \r\nHEAD /7 HTTP/1.1\r\nConnection: x, close\r\n\r\n";
         for size in [1, 2, 5, 40, 1000] {
             let mut requests = Requests::default();
             let mut found = Vec::new();
@@ -121,11 +132,15 @@ mod tests {
                 close: false,
             };
             let second = Asked {
+                sequence: Some(13),
+                ..first
+            };
+            let third = Asked {
                 sequence: Some(7),
                 head_only: true,
                 close: true,
             };
-            assert_eq!(found, [first, second], "in pieces of {size}");
+            assert_eq!(found, [first, second, third], "in pieces of {size}");
         }
         let mut requests = Requests::default();
         requests.feed(b"nonsense\r\n\r\n");

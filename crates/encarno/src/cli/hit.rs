@@ -18,7 +18,7 @@ use encarno_engine::settings::{
 use encarno_input::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
 use encarno_nib::address::Address;
 use encarno_nib::delay::Delay;
-use encarno_nib::{NetworkSettings, TlsSettings};
+use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::udp::UdpSettings;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
@@ -115,9 +115,15 @@ pub(super) struct HitArguments {
     /// Source addresses, taken in turn.
     #[arg(long = "source-address", value_name = "IP")]
     source_addresses: Vec<IpAddr>,
+    /// Connect to these addresses instead of looking the name up.
+    #[arg(long = "resolve", value_name = "NAME=IP,…", value_parser = known_host)]
+    hosts: Vec<(String, Vec<IpAddr>)>,
     /// Look names up again that often [default: once].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     resolve_every: Option<Duration>,
+    /// Refuse responses whose head is longer than that.
+    #[arg(long, value_name = "BYTES", default_value_t = HEAD_BYTES_MAX)]
+    max_head_bytes: usize,
     /// UDP: a hit ends when it is sent.
     #[arg(long)]
     no_answer: bool,
@@ -134,6 +140,9 @@ pub(super) struct HitArguments {
     /// The client's key, PEM.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     key: Option<PathBuf>,
+    /// Make a full TLS handshake for each connection.
+    #[arg(long)]
+    no_tls_resumption: bool,
     /// Ask for and verify this name instead of the URL's.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
@@ -292,13 +301,16 @@ impl HitArguments {
             address: Some(self.url.clone()),
             timeout: self.timeout,
             source_addresses: self.source_addresses.clone(),
+            hosts: self.hosts.iter().cloned().collect(),
             resolve_every: self.resolve_every,
+            head_bytes_max: self.max_head_bytes,
             tls: TlsSettings {
                 insecure: self.insecure,
                 ca_file: self.ca_file.clone(),
                 certificate_file: self.certificate.clone(),
                 key_file: self.key.clone(),
                 server_name: self.server_name.clone(),
+                no_resumption: self.no_tls_resumption,
                 ..TlsSettings::default()
             },
             keep_answer_bytes_max: if self.trace.is_some() { 1 << 20 } else { 0 },
@@ -385,6 +397,18 @@ impl HitArguments {
 fn value(text: &str) -> Result<(String, String), String> {
     let (name, value) = text.split_once('=').ok_or("expected NAME=TEXT")?;
     Ok((name.to_owned(), value.to_owned()))
+}
+
+fn known_host(text: &str) -> Result<(String, Vec<IpAddr>), String> {
+    let shape = || "expected NAME=IP, or several addresses with commas between them".to_owned();
+    let (name, addresses) = text.split_once('=').ok_or_else(shape)?;
+    let addresses = addresses
+        .split(',')
+        .map(|ip| ip.parse().map_err(|_| shape()));
+    Ok((
+        name.to_ascii_lowercase(),
+        addresses.collect::<Result<_, _>>()?,
+    ))
 }
 
 /// A duration, as schedules write it.

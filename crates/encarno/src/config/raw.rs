@@ -120,6 +120,9 @@ pub(super) struct RawProtocol {
     pub(super) address: Option<Spanned<String>>,
     pub(super) sourceaddresses: Vec<Spanned<String>>,
     pub(super) resolveevery: Option<Spanned<String>>,
+    pub(super) maxheadbytes: Option<usize>,
+    /// Names whose addresses aren't looked up.
+    pub(super) hosts: BTreeMap<String, Vec<std::net::IpAddr>>,
     pub(super) answer: bool,
     pub(super) delay: Option<Spanned<String>>,
     pub(super) errorrate: Option<Spanned<f64>>,
@@ -136,6 +139,8 @@ impl Default for RawProtocol {
             address: None,
             sourceaddresses: Vec::new(),
             resolveevery: None,
+            maxheadbytes: None,
+            hosts: BTreeMap::new(),
             answer: true,
             delay: None,
             errorrate: None,
@@ -156,6 +161,7 @@ pub(super) struct RawTls {
     pub(super) certificatefile: Option<String>,
     pub(super) keyfile: Option<String>,
     pub(super) servername: Option<String>,
+    pub(super) noresumption: bool,
 }
 
 #[derive(Debug, Default, Deserialize)]

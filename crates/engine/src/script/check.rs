@@ -7,7 +7,7 @@ use encarno_record::script::{Assert, Subject};
 use memchr::memmem::Finder;
 use serde_json_path::JsonPath;
 
-use super::answer::{Answer, node_text};
+use super::inspection::{Inspection, node_text};
 use super::pattern::{Matchers, Pattern};
 
 /// An assert, compiled.
@@ -28,15 +28,15 @@ pub(super) enum Test {
 }
 
 impl Check {
-    pub(super) fn is_met(&self, answer: &mut Answer<'_>, matchers: &mut Matchers) -> bool {
+    pub(super) fn is_met(&self, inspection: &mut Inspection<'_>, matchers: &mut Matchers) -> bool {
         let found = match &self.test {
             Test::Regex(pattern) => {
-                let text = answer.part(self.subject);
+                let text = inspection.part(self.subject);
                 matchers.get(pattern).regex.is_match(text)
             }
-            Test::Text(finder) => finder.find(answer.part(self.subject)).is_some(),
+            Test::Text(finder) => finder.find(inspection.part(self.subject)).is_some(),
             Test::JsonPath(path, equals) => {
-                let nodes = answer.nodes(path);
+                let nodes = inspection.nodes(path);
                 match equals {
                     None => !nodes.is_empty(),
                     Some(text) => nodes.iter().any(|node| node_text(node) == text.as_str()),
@@ -51,7 +51,7 @@ impl Check {
 pub(super) fn error_text(assert: &Assert) -> String {
     let place = match assert.subject {
         _ if assert.jsonpath.is_some() => "the body",
-        Subject::Response => "the answer",
+        Subject::Response => "the response",
         Subject::Body => "the body",
         Subject::Headers => "the headers",
         Subject::Code => "the code",

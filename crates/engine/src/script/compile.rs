@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use encarno_input::Prepare;
+use encarno_nib::Keep;
 use encarno_record::script::Script;
 use encarno_record::template::is_template;
 use encarno_record::{Payload, Record, Slot, StringId, Strings};
 
 use super::data::{DataError, DataSource};
 use super::pattern::Pattern;
-use super::plan::{KEEP_HEAD, NEEDS_ORDER, Plan, Planned, Workshop};
+use super::plan::{Expressions, KEEP_HEAD, NEEDS_ORDER, Plan, Planned};
 use crate::settings::{RuleSettings, ScriptSettings};
 
 /// Plans that are kept; further ones are made again.
@@ -37,7 +38,7 @@ pub struct Compiler {
 
 #[derive(Debug, Default)]
 struct State {
-    workshop: Workshop,
+    expressions: Expressions,
     plans: HashMap<(usize, StringId, StringId), Kept>,
 }
 
@@ -83,7 +84,7 @@ impl Compiler {
         per_worker: bool,
         strings: &Strings,
     ) -> Result<Self, ScriptError> {
-        let mut workshop = Workshop::default();
+        let mut expressions = Expressions::default();
         if !per_worker && (settings.cookies || !settings.data.is_empty()) {
             let what = if settings.cookies {
                 "cookies"
@@ -93,7 +94,10 @@ impl Compiler {
             return Err(ScriptError::Settings(format!("{what} need {NEEDS_ORDER}")));
         }
         let slot = |(name, value): (&String, &String)| {
-            let slot = workshop.names.slot(name).map_err(ScriptError::Settings)?;
+            let slot = expressions
+                .names
+                .slot(name)
+                .map_err(ScriptError::Settings)?;
             Ok((slot, value.as_bytes().into()))
         };
         let values = values
@@ -103,13 +107,13 @@ impl Compiler {
         let data = settings
             .data
             .iter()
-            .map(|data| DataSource::read(data, &mut workshop.names));
+            .map(|data| DataSource::read(data, &mut expressions.names));
         let data = data.collect::<Result<Vec<_>, _>>()?;
         let rules = settings.rules.iter().map(|rule| {
             let bad = |reason| ScriptError::Settings(format!("rule {:?}: {reason}", rule.label));
-            let label = workshop.pattern(&rule.label).map_err(bad)?;
+            let label = expressions.pattern(&rule.label).map_err(bad)?;
             // Found now, rather than at the first hit that matches.
-            workshop
+            expressions
                 .plan(&rule.script, &["", ""], strings, per_worker)
                 .map_err(bad)?;
             let script = rule.script.clone();
@@ -117,7 +121,10 @@ impl Compiler {
         });
         let rules = rules.collect::<Result<Vec<_>, ScriptError>>()?;
         let plain = Plan {
-            keep_bytes: if settings.cookies { KEEP_HEAD } else { 0 },
+            keep: match settings.cookies {
+                true => KEEP_HEAD,
+                false => Keep::default(),
+            },
             ..Plan::default()
         };
         Ok(Self {
@@ -131,7 +138,7 @@ impl Compiler {
             values,
             plain: Arc::new(plain),
             state: Mutex::new(State {
-                workshop,
+                expressions,
                 plans: HashMap::new(),
             }),
         })
@@ -139,9 +146,9 @@ impl Compiler {
 
     /// Whether a rule can be used; the error says why not.
     pub fn check_rule(rule: &RuleSettings, per_worker: bool) -> Result<(), String> {
-        let mut workshop = Workshop::default();
-        workshop.pattern(&rule.label)?;
-        workshop.plan(&rule.script, &["", ""], &Strings::default(), per_worker)?;
+        let mut expressions = Expressions::default();
+        expressions.pattern(&rule.label)?;
+        expressions.plan(&rule.script, &["", ""], &Strings::default(), per_worker)?;
         Ok(())
     }
 
@@ -177,8 +184,11 @@ impl Compiler {
         let plan = match state.plans.get(&key) {
             Some(kept) => kept.plan.clone(),
             None => {
-                let plan =
-                    self.make(&mut state.workshop, script.as_deref(), &[&label, &address])?;
+                let plan = self.make(
+                    &mut state.expressions,
+                    script.as_deref(),
+                    &[&label, &address],
+                )?;
                 if state.plans.len() >= PLANS_MAX {
                     state.plans.clear();
                 }
@@ -217,7 +227,7 @@ impl Compiler {
 
     fn make(
         &self,
-        workshop: &mut Workshop,
+        expressions: &mut Expressions,
         script: Option<&Script>,
         texts: &[&str; 2],
     ) -> Result<Option<Arc<Plan>>, String> {
@@ -236,13 +246,13 @@ impl Compiler {
         if !has_any {
             return Ok(None);
         }
-        let mut plan = workshop.plan(&whole, texts, &self.strings, self.per_worker)?;
+        let mut plan = expressions.plan(&whole, texts, &self.strings, self.per_worker)?;
         // Fixed values were put in when the record was read.
         if script.is_none() || !self.per_worker {
             plan.replaces = None;
         }
         if self.cookies {
-            plan.keep_bytes = plan.keep_bytes.max(KEEP_HEAD);
+            plan.keep = plan.keep.or(KEEP_HEAD);
         }
         Ok(Some(Arc::new(plan)))
     }

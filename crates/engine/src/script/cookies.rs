@@ -1,6 +1,9 @@
 //! The cookies of one worker, as a browser keeps them (RFC 6265).
 
+use std::net::IpAddr;
+
 use cookie_store::CookieStore;
+use encarno_nib::address::{Address, Host};
 use url::Url;
 
 /// As many as browsers keep; more than that are a peer's mischief.
@@ -40,13 +43,19 @@ impl Jar {
         }
     }
 
-    /// The Cookie header for that URL; false if there is none.
-    pub(super) fn write(&self, url: &Url, out: &mut String) -> bool {
+    /// The Cookie header for that URL; false if there is none. `is_private`: what
+    /// is sent is encrypted, or stays on this machine; only then Secure cookies
+    /// go along, as with browsers and curl.
+    pub(super) fn write(&self, url: &Url, is_private: bool, out: &mut String) -> bool {
         out.clear();
         if self.count == 0 {
             return false;
         }
-        for (name, value) in self.store.get_request_values(url) {
+        for cookie in self.store.matches(url) {
+            if cookie.secure() == Some(true) && !is_private {
+                continue;
+            }
+            let (name, value) = cookie.name_value();
             if !out.is_empty() {
                 out.push_str("; ");
             }
@@ -58,15 +67,29 @@ impl Jar {
     }
 }
 
+/// Whether what goes to that address can be read by nobody else. The URL is what
+/// the request says of itself; its Host may be any.
+pub(super) fn is_private(url: &Url, address: &str) -> bool {
+    let is_here = |host: &Host| match host {
+        Host::Unix(_) => true,
+        Host::Internet { name, .. } => match name.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => name == "localhost",
+        },
+    };
+    url.scheme() == "https" || Address::parse(address).is_ok_and(|address| is_here(&address.host))
+}
+
 #[cfg(test)]
 mod tests {
     use url::Url;
 
-    use super::{COOKIES_MAX, Jar};
+    use super::{COOKIES_MAX, Jar, is_private};
 
     fn sent(jar: &Jar, url: &str) -> String {
         let mut out = String::new();
-        jar.write(&Url::parse(url).expect("a URL"), &mut out);
+        let url = Url::parse(url).expect("a URL");
+        jar.write(&url, is_private(&url, url.as_str()), &mut out);
         let mut cookies: Vec<_> = out.split("; ").collect();
         cookies.sort_unstable();
         cookies.join("; ")
@@ -93,6 +116,28 @@ mod tests {
         assert_eq!(sent(&jar, "http://a.test/"), "wide=3");
         jar.clear();
         assert_eq!(sent(&jar, "http://a.test/"), "");
+    }
+
+    #[test]
+    fn secure_cookies_go_where_browsers_send_them() {
+        let mut jar = Jar::default();
+        for host in ["a.test", "127.0.0.1", "localhost"] {
+            let url = Url::parse(&format!("https://{host}/")).expect("a URL");
+            jar.take(b"safe=1; Secure; Path=/", &url);
+        }
+        for (url, address, goes) in [
+            ("https://a.test/", "https://10.0.0.1", true),
+            ("http://a.test/", "http://10.0.0.1", false),
+            ("http://127.0.0.1:80/", "http://127.0.0.1:80", true),
+            ("http://localhost/", "http://localhost", true),
+            // A Host that only says so.
+            ("http://localhost/", "http://10.0.0.1", false),
+        ] {
+            let parsed = Url::parse(url).expect("a URL");
+            let mut out = String::new();
+            jar.write(&parsed, is_private(&parsed, address), &mut out);
+            assert_eq!(out == "safe=1", goes, "{url} at {address}");
+        }
     }
 
     #[test]

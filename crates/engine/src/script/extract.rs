@@ -10,7 +10,7 @@ use regex::bytes::CaptureLocations;
 use serde_json_path::JsonPath;
 
 use super::VALUE_BYTES_MAX;
-use super::answer::{Answer, node_text};
+use super::inspection::{Inspection, node_text};
 use super::pattern::{Matcher, Matchers, Pattern};
 
 /// A random match is one of so many at most.
@@ -54,7 +54,7 @@ impl ExtractPlan {
     /// Sets the variable: to what is found, or else to the default.
     pub(super) fn run(
         &self,
-        answer: &mut Answer<'_>,
+        inspection: &mut Inspection<'_>,
         matchers: &mut Matchers,
         random: &mut Xoshiro256PlusPlus,
         variables: &mut Variables,
@@ -66,7 +66,7 @@ impl ExtractPlan {
         };
         match &self.source {
             Source::Regex(pattern, value) => {
-                let text = answer.part(self.subject);
+                let text = inspection.part(self.subject);
                 let matcher = matchers.get(pattern);
                 if !matcher.find(text, self.number, random) {
                     return set(&self.default);
@@ -91,7 +91,7 @@ impl ExtractPlan {
                 }
             }
             Source::JsonPath(path) => {
-                let nodes = answer.nodes(path);
+                let nodes = inspection.nodes(path);
                 let index = match usize::try_from(self.number) {
                     Ok(index) => index,
                     Err(_) => (uniform(random) * nodes.len() as f64) as usize,

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use encarno_nib::Keep;
 use encarno_nib::delay::Delay;
 use encarno_record::script::{Assert, Extract, OnFail, Script, Subject};
 use encarno_record::template::{Replaces, is_template};
@@ -10,17 +11,21 @@ use encarno_record::{Record, Slot, StringId, Strings};
 use memchr::memmem::Finder;
 use serde_json_path::JsonPath;
 
-use super::ANSWER_BYTES_MAX;
+use super::BODY_BYTES_MAX;
 use super::check::{Check, Test, error_text};
 use super::extract::{ExtractPlan, Source, Value, parse_template};
 use super::pattern::Pattern;
 
+/// A longer JSONPath is none that a person wrote.
+const PATH_BYTES_MAX: usize = 16 << 10;
+/// Brackets within brackets.
+const PATH_DEPTH_MAX: usize = 64;
 /// Distinct expressions, JSONPaths and names in a run.
 const TEXTS_MAX: usize = 10_000;
 /// More redirects than that are a loop.
 const FOLLOW_MAX: u32 = 50;
 /// Texts of asserts get numbers below; further ones share one.
-const ERRORS_END: StringId = StringId(1_000_000);
+pub(super) const ERRORS_END: StringId = StringId(1_000_000);
 const NOT_FOUND: &str = "NOT_FOUND";
 pub(super) const NEEDS_ORDER: &str =
     "workers that read the input in order each: write sharing: per-worker (input) or --per-worker";
@@ -49,15 +54,15 @@ pub struct Plan {
     pub(super) scenario: bool,
     pub(super) follow: u32,
     pub(super) close: bool,
-    /// So much of the answer is needed.
-    pub(super) keep_bytes: usize,
+    /// What is needed of the response.
+    pub(super) keep: Keep,
     /// The hit's own timeout.
     pub timeout_ns: Option<u64>,
 }
 
 /// Expressions, paths and names that were met, each compiled once.
 #[derive(Debug, Default)]
-pub(super) struct Workshop {
+pub(super) struct Expressions {
     pub(super) names: Names,
     patterns: HashMap<String, Pattern>,
     paths: HashMap<String, Arc<JsonPath>>,
@@ -67,10 +72,14 @@ pub(super) struct Workshop {
 #[derive(Debug, Default)]
 pub(super) struct Names(HashMap<Box<str>, Slot>);
 
-/// Interim heads may come before the one that counts.
-pub(super) const KEEP_HEAD: usize = 2 * encarno_nib::HEAD_BYTES_MAX;
+/// Redirects and cookies are in the head.
+pub(super) const KEEP_HEAD: Keep = Keep {
+    head: true,
+    body_bytes_max: 0,
+    wire_bytes_max: 0,
+};
 
-impl Workshop {
+impl Expressions {
     pub(super) fn plan(
         &mut self,
         script: &Script,
@@ -111,11 +120,15 @@ impl Workshop {
         let subjects = extracts.iter().map(|extract| extract.subject);
         let subjects = subjects.chain(checks.iter().map(|check| check.subject));
         let keep = subjects.map(|subject| match subject {
-            Subject::Code => 0,
+            Subject::Code => Keep::default(),
             Subject::Headers => KEEP_HEAD,
-            Subject::Response | Subject::Body => ANSWER_BYTES_MAX,
+            // The head says how the body is coded.
+            Subject::Response | Subject::Body => Keep {
+                body_bytes_max: BODY_BYTES_MAX,
+                ..KEEP_HEAD
+            },
         });
-        let keep_bytes = keep.max().unwrap_or(0);
+        let keep = keep.fold(Keep::default(), Keep::or);
         let template =
             |text: &str| (per_worker && is_template(text.as_bytes())).then(|| text.into());
         Ok(Plan {
@@ -129,7 +142,10 @@ impl Workshop {
             scenario: script.scenario,
             follow,
             close: script.close,
-            keep_bytes: keep_bytes.max(if follow > 0 { KEEP_HEAD } else { 0 }),
+            keep: match follow {
+                0 => keep,
+                _ => keep.or(KEEP_HEAD),
+            },
             timeout_ns: script.timeout_ns,
         })
     }
@@ -213,6 +229,7 @@ impl Workshop {
             return Ok(Arc::clone(path));
         }
         bounded(self.paths.len(), "JSONPaths")?;
+        check_path(text)?;
         let path = JsonPath::parse(text).map_err(|error| {
             let (at, reason) = (error.position(), error.message().to_owned());
             format!("bad JSONPath {text:?}, at character {at}: {reason}")
@@ -235,6 +252,28 @@ impl Names {
     }
 }
 
+/// What its parser, which calls itself, must not be given.
+fn check_path(text: &str) -> Result<(), String> {
+    if text.len() > PATH_BYTES_MAX {
+        return Err(format!("a JSONPath has more than {PATH_BYTES_MAX} bytes"));
+    }
+    let mut depth = 0_usize;
+    for byte in text.bytes() {
+        match byte {
+            b'(' | b'[' => depth += 1,
+            b')' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        if depth > PATH_DEPTH_MAX {
+            let start: String = text.chars().take(20).collect();
+            return Err(format!(
+                "bad JSONPath {start:?}…: brackets in more than {PATH_DEPTH_MAX} levels"
+            ));
+        }
+    }
+    Ok(())
+}
+
 fn bounded(count: usize, what: &str) -> Result<(), String> {
     if count < TEXTS_MAX {
         Ok(())
@@ -245,4 +284,28 @@ fn bounded(count: usize, what: &str) -> Result<(), String> {
 
 fn in_variable(name: &str) -> impl Fn(String) -> String {
     move |reason| format!("variable {name:?}: {reason}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Expressions;
+
+    #[test]
+    fn what_is_nested_too_deep_is_refused_before_it_is_parsed() {
+        let mut expressions = Expressions::default();
+        for count in [65, 5_000, 8_000] {
+            for (open, close) in [("(", ")"), ("!(", ")"), ("[?", "]"), ("[", "]")] {
+                let text = format!("$[?{}@.a{}]", open.repeat(count), close.repeat(count));
+                assert!(expressions.path(&text).is_err(), "{count} of {open}");
+            }
+            let text = format!("{}a{}", "(".repeat(count), ")".repeat(count));
+            let compiled = expressions.pattern(&text);
+            assert_eq!(compiled.is_ok(), count < 100, "{count} groups");
+        }
+        assert!(
+            expressions
+                .path("$[?((@.a == 1) && !(@.b > 2))].c[0]")
+                .is_ok()
+        );
+    }
 }

@@ -1,18 +1,19 @@
 //! One worker's part: what it knows, before a hit and after it.
 
 use bytes::{Bytes, BytesMut};
-use encarno_nib::Shot;
+use encarno_http1::Request;
+use encarno_nib::{Response, Shot};
 use encarno_record::script::OnFail;
-use encarno_record::template::{TooLong, fill_request, is_template};
+use encarno_record::template::{FillError, fill_request, is_template};
 use encarno_record::{Hit, Payload, Record, StringId, Variables, code};
 use url::Url;
 
-use super::answer::{Answer, final_head, values};
-use super::cookies::Jar;
-use super::desk::{ADDRESSES_END, Desk, LABELS_END};
+use super::context::{ADDRESSES_END, LABELS_END, ScriptContext};
+use super::cookies::{Jar, is_private};
+use super::inspection::Inspection;
 use super::plan::Plan;
 use super::redirect::Redirect;
-use super::request::{Request, header};
+use super::request::{url_of, with_cookies};
 
 /// Buffers that grew beyond are given back.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
@@ -77,19 +78,24 @@ struct Earlier {
 
 impl Session {
     /// Whether the worker makes a hit of that record.
-    pub fn admit(&mut self, record: &Record, plan: &Plan, desk: &mut Desk) -> Admission {
-        if !desk.compiler.per_worker {
+    pub fn admit(
+        &mut self,
+        record: &Record,
+        plan: &Plan,
+        context: &mut ScriptContext,
+    ) -> Admission {
+        if !context.compiler.per_worker {
             return Admission::Go;
         }
         if record.first_of_pass {
             self.skip = Skip::No;
             self.jar.clear();
             self.variables.clear();
-            for (slot, value) in &desk.compiler.values {
+            for (slot, value) in &context.compiler.values {
                 self.variables.set(*slot, value);
             }
-            for data in &desk.compiler.data {
-                if !data.next(&mut self.variables, &mut desk.random) {
+            for data in &context.compiler.data {
+                if !data.next(&mut self.variables, &mut context.random) {
                     return Admission::End;
                 }
             }
@@ -108,28 +114,29 @@ impl Session {
         &mut self,
         plan: &Plan,
         shot: &mut Shot,
-        desk: &mut Desk,
+        context: &mut ScriptContext,
     ) -> Result<(), (u16, StringId)> {
         self.earlier = Earlier::default();
         self.request = Bytes::new();
-        shot.keep_bytes_max = shot.keep_bytes_max.max(plan.keep_bytes);
-        let too_long = (code::PAYLOAD, desk.texts.request_too_long);
+        shot.keep = shot.keep.or(plan.keep);
         if let Some(label) = &plan.label {
-            desk.fill_text(label, plan, &self.variables)
-                .map_err(|TooLong| too_long)?;
-            if self.last_label.0 != desk.text {
-                let text = String::from_utf8_lossy(&desk.text);
-                let id = desk.strings.intern_below(&text, LABELS_END);
-                self.last_label = (desk.text.to_vec(), id.unwrap_or(desk.texts.labels));
+            context
+                .fill_text(label, plan, &self.variables)
+                .map_err(|error| unfit(&error, context))?;
+            if self.last_label.0 != context.text {
+                let text = String::from_utf8_lossy(&context.text);
+                let id = context.strings.intern_below(&text, LABELS_END);
+                self.last_label = (context.text.to_vec(), id.unwrap_or(context.texts.labels));
             }
             shot.hit.label = self.last_label.1;
         }
         if let Some(address) = &plan.address {
-            desk.fill_text(address, plan, &self.variables)
-                .map_err(|TooLong| too_long)?;
-            let text = String::from_utf8_lossy(&desk.text);
-            let id = desk.strings.intern_below(&text, ADDRESSES_END);
-            shot.address = id.ok_or((code::ADDRESS, desk.texts.addresses))?;
+            context
+                .fill_text(address, plan, &self.variables)
+                .map_err(|error| unfit(&error, context))?;
+            let text = String::from_utf8_lossy(&context.text);
+            let id = context.strings.intern_below(&text, ADDRESSES_END);
+            shot.address = id.ok_or((code::ADDRESS, context.texts.addresses))?;
         }
         let Payload::Memory(bytes) = &mut shot.payload else {
             return Ok(());
@@ -144,12 +151,12 @@ impl Session {
                 replaces,
                 &self.variables,
                 &mut self.buffer,
-                &mut desk.lengths,
+                &mut context.lengths,
             )
-            .map_err(|TooLong| too_long)?;
+            .map_err(|error| unfit(&error, context))?;
             *bytes = self.take_buffer();
         }
-        self.add_cookies(plan, shot, desk);
+        self.add_cookies(plan, shot, context);
         Ok(())
     }
 
@@ -163,9 +170,9 @@ impl Session {
         bytes
     }
 
-    fn add_cookies(&mut self, plan: &Plan, shot: &mut Shot, desk: &mut Desk) {
+    fn add_cookies(&mut self, plan: &Plan, shot: &mut Shot, context: &mut ScriptContext) {
         self.url = None;
-        if plan.follow == 0 && !desk.compiler.cookies {
+        if plan.follow == 0 && !context.compiler.cookies {
             return;
         }
         let Payload::Memory(bytes) = &mut shot.payload else {
@@ -174,14 +181,17 @@ impl Session {
         let Some(request) = Request::parse(bytes) else {
             return;
         };
-        self.url = request.url(&desk.address_of(shot.address));
+        let address = context.address_of(shot.address);
+        self.url = url_of(&request, &address);
         self.request = bytes.clone();
         if let Some(url) = &self.url
-            && desk.compiler.cookies
-            && self.jar.write(url, &mut desk.cookies)
+            && context.compiler.cookies
+            && self
+                .jar
+                .write(url, is_private(url, &address), &mut context.cookies)
         {
             self.buffer.clear();
-            request.with_cookies(&desk.cookies, &mut self.buffer);
+            with_cookies(&request, &context.cookies, &mut self.buffer);
             *bytes = self.take_buffer();
         }
     }
@@ -191,18 +201,17 @@ impl Session {
         &mut self,
         plan: &Plan,
         shot: &mut Shot,
-        answer: &[u8],
-        desk: &mut Desk,
+        response: Response<'_>,
+        context: &mut ScriptContext,
     ) -> Ended {
         if shot.hit.net_code == 0 {
-            if plan.follow > 0 || desk.compiler.cookies {
-                let head = &answer[final_head(answer)];
-                self.take_cookies(head, desk);
-                if self.follow(plan, shot, head, desk) {
+            if plan.follow > 0 || context.compiler.cookies {
+                self.take_cookies(response, context);
+                if self.follow(plan, shot, response, context) {
                     return Ended::Follow;
                 }
             }
-            self.look(plan, &mut shot.hit, answer, desk);
+            self.look(plan, &mut shot.hit, response, context);
         } else {
             for extract in &plan.extracts {
                 extract.run_without(&mut self.variables);
@@ -211,7 +220,7 @@ impl Session {
         self.earlier.add_to(&mut shot.hit);
         // Given back for the next request.
         self.request = Bytes::new();
-        if shot.hit.error.0 != 0 && desk.compiler.per_worker {
+        if shot.hit.error.0 != 0 && context.compiler.per_worker {
             self.skip = match plan.on_fail {
                 OnFail::Continue => Skip::No,
                 OnFail::Next => Skip::ToScenario,
@@ -221,55 +230,77 @@ impl Session {
         Ended::Done {
             rest_ns: plan
                 .think
-                .map_or(0, |think| think.sample_ns(&mut desk.random)),
+                .map_or(0, |think| think.sample_ns(&mut context.random)),
             close: plan.close,
         }
     }
 
-    fn look(&mut self, plan: &Plan, hit: &mut Hit, answer: &[u8], desk: &mut Desk) {
+    fn look(
+        &mut self,
+        plan: &Plan,
+        hit: &mut Hit,
+        response: Response<'_>,
+        context: &mut ScriptContext,
+    ) {
         if plan.extracts.is_empty() && plan.checks.is_empty() {
             return;
         }
-        let mut answer = Answer::new(answer, hit.protocol_code, &mut desk.body);
+        let mut inspection = Inspection::new(response, hit.protocol_code, &mut context.body);
         for extract in &plan.extracts {
             let result = extract.run(
-                &mut answer,
-                &mut desk.matchers,
-                &mut desk.random,
+                &mut inspection,
+                &mut context.matchers,
+                &mut context.random,
                 &mut self.variables,
             );
             if result.is_err() && hit.error.0 == 0 {
-                hit.error = desk.texts.value_too_long;
+                hit.error = context.texts.value_too_long;
             }
         }
+        if hit.error.0 != 0 {
+            return;
+        }
+        context.unmet.clear();
         for check in &plan.checks {
-            if hit.error.0 == 0 && !check.is_met(&mut answer, &mut desk.matchers) {
-                hit.error = check.error;
+            if !check.is_met(&mut inspection, &mut context.matchers) {
+                context.unmet.push(check.error);
             }
+        }
+        if let &[first, ref others @ ..] = &context.unmet[..] {
+            hit.error = match others {
+                [] => first,
+                _ => context.named_together(),
+            };
         }
     }
 
-    fn take_cookies(&mut self, head: &[u8], desk: &Desk) {
+    fn take_cookies(&mut self, response: Response<'_>, context: &ScriptContext) {
         if let Some(url) = &self.url
-            && desk.compiler.cookies
+            && context.compiler.cookies
         {
-            for value in values(head, "set-cookie") {
-                self.jar.take(value, url);
+            for field in response.fields().filter(|field| field.is("set-cookie")) {
+                self.jar.take(field.value, url);
             }
         }
     }
 
     /// True if the shot holds the next request.
-    fn follow(&mut self, plan: &Plan, shot: &mut Shot, head: &[u8], desk: &mut Desk) -> bool {
+    fn follow(
+        &mut self,
+        plan: &Plan,
+        shot: &mut Shot,
+        response: Response<'_>,
+        context: &mut ScriptContext,
+    ) -> bool {
         let status = shot.hit.protocol_code;
         if plan.follow == 0 || !Redirect::is_status(status) {
             return false;
         }
-        let Some(location) = header(head, "location") else {
+        let Some(location) = response.field("location") else {
             return false;
         };
         if self.earlier.hops >= plan.follow {
-            shot.hit.error = desk.texts.redirects;
+            shot.hit.error = context.texts.redirects;
             return false;
         }
         let redirect = self
@@ -277,15 +308,15 @@ impl Session {
             .as_ref()
             .and_then(|url| Redirect::new(status, url, location));
         let (Some(redirect), Some(request)) = (redirect, Request::parse(&self.request)) else {
-            shot.hit.error = desk.texts.location;
+            shot.hit.error = context.texts.location;
             return false;
         };
         if redirect.leaves {
             let address = redirect.address();
-            match desk.strings.intern_below(address, ADDRESSES_END) {
+            match context.strings.intern_below(&address, ADDRESSES_END) {
                 Some(id) => shot.address = id,
                 None => {
-                    shot.hit.error = desk.texts.addresses;
+                    shot.hit.error = context.texts.addresses;
                     return false;
                 }
             }
@@ -294,9 +325,14 @@ impl Session {
         self.buffer.clear();
         redirect.write(&request, &mut self.buffer);
         shot.payload = Payload::Memory(self.take_buffer());
-        self.add_cookies(plan, shot, desk);
+        self.add_cookies(plan, shot, context);
         true
     }
+}
+
+/// The hit's error if its values can't be put in.
+fn unfit(error: &FillError, context: &ScriptContext) -> (u16, StringId) {
+    (code::PAYLOAD, context.strings.intern(&error.to_string()))
 }
 
 impl Earlier {

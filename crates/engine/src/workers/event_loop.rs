@@ -23,7 +23,7 @@ use super::counters::Counters;
 use super::feed::Feed;
 use super::share::Share;
 use crate::output::Recorder;
-use crate::script::Desk;
+use crate::script::ScriptContext;
 use crew::Crew;
 pub use pace::Pace;
 use sleep::Sleep;
@@ -83,7 +83,7 @@ pub struct EventLoop<N: Nib> {
     /// So much of each answer is kept, for the trace.
     pub keep_answer_bytes_max: usize,
     /// What scripts need; none if the input can't have any.
-    pub desk: Option<Box<Desk>>,
+    pub script_context: Option<Box<ScriptContext>>,
 }
 
 impl<N: Nib> EventLoop<N> {

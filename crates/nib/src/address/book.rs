@@ -1,6 +1,7 @@
 //! What an event loop knows of its addresses.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,28 +20,82 @@ pub struct Endpoint {
     pub tls: bool,
     /// The name that TLS verifies.
     pub name: Arc<str>,
-    peers: Vec<Peer>,
+    peers: Vec<Candidate>,
     next: usize,
     looked_up_ns: u64,
     pending: bool,
 }
 
+/// One address of a name.
+#[derive(Clone, Debug)]
+struct Candidate {
+    peer: Peer,
+    /// It refused or was silent: others are preferred until then.
+    avoided_until_ns: u64,
+}
+
+/// An address that refused or was silent is asked again after that.
+const AVOIDED_NS: u64 = 10_000_000_000;
+/// A name that wasn't found is asked again after that.
+const RETRY_NS: u64 = 1_000_000_000;
+
 impl Endpoint {
     fn new(address: &Address, peers: Vec<Peer>) -> Self {
-        Self {
+        let mut endpoint = Self {
             tls: address.tls,
             name: address.name().into(),
-            peers,
+            peers: Vec::new(),
             next: 0,
             looked_up_ns: 0,
             pending: false,
+        };
+        endpoint.set_peers(peers);
+        endpoint
+    }
+
+    /// The next peer that fits, round robin; one that is to be avoided only if
+    /// all of them are.
+    pub fn next_peer(&mut self, now_ns: u64, fits: impl Fn(&Peer) -> bool) -> Option<Peer> {
+        let count = self.peers.len();
+        let in_turn = || (1..=count).map(|offset| (self.next + offset) % count);
+        let fitting = || in_turn().filter(|&index| fits(&self.peers[index].peer));
+        let index = fitting()
+            .find(|&index| self.peers[index].avoided_until_ns <= now_ns)
+            .or_else(|| fitting().next())?;
+        self.next = index;
+        Some(self.peers[index].peer.clone())
+    }
+
+    /// How many peers fit.
+    pub fn count(&self, fits: impl Fn(&Peer) -> bool) -> usize {
+        self.peers.iter().filter(|known| fits(&known.peer)).count()
+    }
+
+    fn set_peers(&mut self, peers: Vec<Peer>) {
+        let known = std::mem::take(&mut self.peers);
+        let candidate = |peer: Peer| {
+            let same = known.iter().find(|known| known.peer == peer);
+            let avoided_until_ns = same.map_or(0, |same| same.avoided_until_ns);
+            Candidate {
+                peer,
+                avoided_until_ns,
+            }
+        };
+        self.peers = peers.into_iter().map(candidate).collect();
+    }
+
+    fn avoid(&mut self, peer: &Peer, now_ns: u64) {
+        if let Some(known) = self.peers.iter_mut().find(|known| known.peer == *peer) {
+            known.avoided_until_ns = now_ns.saturating_add(AVOIDED_NS);
         }
     }
 
-    /// The next peer, round robin.
-    pub fn next_peer(&mut self) -> &Peer {
-        self.next = (self.next + 1) % self.peers.len();
-        &self.peers[self.next]
+    /// The port, if the peers are those of a name or an IP address.
+    fn port(&self) -> Option<u16> {
+        match self.peers.first()?.peer {
+            Peer::Internet(address) => Some(address.port()),
+            Peer::Unix(_) => None,
+        }
     }
 }
 
@@ -58,8 +113,13 @@ pub enum Lookup<'a> {
 #[derive(Debug)]
 enum Entry {
     Ready(Endpoint),
-    Pending { address: Address, workers: Vec<u32> },
-    Failed(u16, StringId),
+    Pending {
+        address: Address,
+        workers: Vec<u32>,
+    },
+    /// It can't be used; or it wasn't found, and may be asked for again from
+    /// that instant on.
+    Failed(u16, StringId, Option<u64>),
 }
 
 /// The addresses of one event loop, by their numbers.
@@ -72,6 +132,7 @@ pub struct AddressBook {
     results_sender: Sender<Found>,
     waker: Arc<Waker>,
     refresh_ns: Option<u64>,
+    last_lookup_ns: u64,
 }
 
 impl AddressBook {
@@ -91,6 +152,7 @@ impl AddressBook {
                 Entry::Failed(
                     code::ADDRESS,
                     strings.intern("the record has no address, and no default one is set"),
+                    None,
                 )
             },
             Entry::Ready,
@@ -104,35 +166,38 @@ impl AddressBook {
             results_sender,
             waker: Arc::clone(waker),
             refresh_ns: refresh.map(|time| time.as_nanos() as u64),
+            last_lookup_ns: 0,
         }
     }
 
     /// What is known of that address; starts to look it up when it is new, or too old.
     pub fn lookup(&mut self, id: StringId, worker: u32, now_ns: u64) -> Lookup<'_> {
-        if !self.entries.contains_key(&id) {
+        self.last_lookup_ns = now_ns;
+        let begins = match self.entries.get(&id) {
+            None => true,
+            Some(Entry::Failed(_, _, again)) => again.is_some_and(|again_ns| again_ns <= now_ns),
+            Some(_) => false,
+        };
+        if begins {
             let entry = self.begin(id);
             self.entries.insert(id, entry);
         }
         if let (Some(refresh_ns), Some(Entry::Ready(endpoint))) =
             (self.refresh_ns, self.entries.get_mut(&id))
+            && !endpoint.pending
+            && now_ns.saturating_sub(endpoint.looked_up_ns) > refresh_ns
         {
-            let names = matches!(endpoint.peers.first(), Some(Peer::Internet(_)));
-            if names
-                && !endpoint.pending
-                && now_ns.saturating_sub(endpoint.looked_up_ns) > refresh_ns
-            {
-                endpoint.pending = true;
-                endpoint.looked_up_ns = now_ns;
-                if let Some(Peer::Internet(first)) = endpoint.peers.first() {
-                    let (name, port) = (endpoint.name.to_string(), first.port());
-                    self.resolver.ask(Question {
-                        id,
-                        name,
-                        port,
-                        reply: self.results_sender.clone(),
-                        waker: Arc::clone(&self.waker),
-                    });
-                }
+            endpoint.pending = true;
+            endpoint.looked_up_ns = now_ns;
+            if let Some(port) = endpoint.port() {
+                let name = endpoint.name.to_string();
+                self.resolver.ask(Question {
+                    id,
+                    name,
+                    port,
+                    reply: self.results_sender.clone(),
+                    waker: Arc::clone(&self.waker),
+                });
             }
         }
         match self.entries.get_mut(&id) {
@@ -141,8 +206,15 @@ impl AddressBook {
                 workers.push(worker);
                 Lookup::Pending
             }
-            Some(Entry::Failed(code, text)) => Lookup::Failed(*code, *text),
+            Some(Entry::Failed(code, text, _)) => Lookup::Failed(*code, *text),
             None => Lookup::Failed(code::ADDRESS, StringId(0)),
+        }
+    }
+
+    /// That peer refused or is silent: others are preferred for a while.
+    pub fn avoid(&mut self, id: StringId, peer: &Peer, now_ns: u64) {
+        if let Some(Entry::Ready(endpoint)) = self.entries.get_mut(&id) {
+            endpoint.avoid(peer, now_ns);
         }
     }
 
@@ -154,7 +226,7 @@ impl AddressBook {
                 (Some(Entry::Ready(endpoint)), result) => {
                     endpoint.pending = false;
                     if let Ok(peers) = result {
-                        endpoint.peers = peers;
+                        endpoint.set_peers(peers);
                     }
                 }
                 (Some(entry @ Entry::Pending { .. }), result) => {
@@ -162,7 +234,10 @@ impl AddressBook {
                         (Entry::Pending { address, .. }, Ok(peers)) => {
                             Entry::Ready(Endpoint::new(address, peers))
                         }
-                        (_, Err(reason)) => Entry::Failed(code::DNS, self.strings.intern(&reason)),
+                        (_, Err(reason)) => {
+                            let again_ns = self.last_lookup_ns.saturating_add(RETRY_NS);
+                            Entry::Failed(code::DNS, self.strings.intern(&reason), Some(again_ns))
+                        }
                         (_, Ok(_)) => continue,
                     };
                     if let Entry::Pending {
@@ -180,7 +255,10 @@ impl AddressBook {
     fn begin(&self, id: StringId) -> Entry {
         let text = self.strings.get(id).unwrap_or_default();
         match Address::parse(&text) {
-            Err(error) => Entry::Failed(code::ADDRESS, self.strings.intern(&error.to_string())),
+            Err(error) => {
+                let text = self.strings.intern(&error.to_string());
+                Entry::Failed(code::ADDRESS, text, None)
+            }
             Ok(address) => match address.immediate() {
                 Some(peer) => Entry::Ready(Endpoint::new(&address, vec![peer])),
                 None => {
@@ -205,7 +283,10 @@ impl AddressBook {
 }
 
 /// Looks a name up now, waiting for it: for the default address, before the run.
-pub fn resolve_now(text: &str) -> Result<Endpoint, AddressError> {
+pub fn resolve_now(
+    text: &str,
+    hosts: &BTreeMap<String, Vec<IpAddr>>,
+) -> Result<Endpoint, AddressError> {
     let address = Address::parse(text)?;
     if let Some(peer) = address.immediate() {
         return Ok(Endpoint::new(&address, vec![peer]));
@@ -216,7 +297,7 @@ pub fn resolve_now(text: &str) -> Result<Endpoint, AddressError> {
             reason: "no host".to_owned(),
         });
     };
-    let peers = resolve(name, *port).map_err(|reason| AddressError {
+    let peers = resolve(hosts, name, *port).map_err(|reason| AddressError {
         address: text.to_owned(),
         reason,
     })?;
@@ -266,7 +347,7 @@ mod tests {
         };
         let peer =
             |book: &mut AddressBook, now_s: u64| match book.lookup(id, 7, now_s * 1_000_000_000) {
-                Lookup::Ready(endpoint) => Some(endpoint.next_peer().clone()),
+                Lookup::Ready(endpoint) => endpoint.next_peer(0, |_| true),
                 _ => None,
             };
         let at = |number| Some(Peer::Internet(([127, 0, 0, number], 80).into()));
@@ -285,5 +366,99 @@ mod tests {
         assert_eq!(peer(&mut book, 22), at(2), "asked at 11, so old after 21");
         settle(&mut book, &mut woken);
         assert_eq!(peer(&mut book, 23), at(3));
+    }
+
+    /// A book with one name, and how to settle its look-ups.
+    fn book(
+        lookup: impl Fn(&str, u16) -> std::io::Result<Vec<SocketAddr>> + Send + Clone + 'static,
+    ) -> (AddressBook, encarno_record::StringId, Poller) {
+        let poller = Poller::new().expect("an epoll");
+        let waker = Arc::new(Waker::new().expect("an eventfd"));
+        poller.register_waker(&waker).expect("registered");
+        let strings = Strings::default();
+        let id = strings.intern("http://name:80");
+        let resolver = Resolver::start_with(lookup).expect("threads");
+        (
+            AddressBook::new(None, &strings, &resolver, &waker, None),
+            id,
+            poller,
+        )
+    }
+
+    fn settle(book: &mut AddressBook, poller: &Poller) {
+        let mut events = Vec::with_capacity(1);
+        poller.wait(&mut events, 10_000_000_000).expect("woken");
+        book.take_results(&mut Vec::new());
+    }
+
+    #[test]
+    fn a_name_that_was_not_found_is_asked_again() {
+        let asked = Arc::new(AtomicU8::new(0));
+        let (mut book, id, poller) =
+            book(move |_, port| match asked.fetch_add(1, Ordering::Relaxed) {
+                0 => Err(std::io::Error::other("the server doesn't answer")),
+                _ => Ok(vec![([127, 0, 0, 1], port).into()]),
+            });
+        assert!(matches!(book.lookup(id, 0, 1_000), Lookup::Pending));
+        settle(&mut book, &poller);
+        assert!(
+            matches!(book.lookup(id, 0, 2_000), Lookup::Failed(..)),
+            "too early"
+        );
+        let later_ns = 5_000_000_000;
+        assert!(matches!(book.lookup(id, 0, later_ns), Lookup::Pending));
+        settle(&mut book, &poller);
+        assert!(matches!(book.lookup(id, 0, later_ns), Lookup::Ready(_)));
+    }
+
+    #[test]
+    fn thousands_of_names_are_all_looked_up() {
+        let (mut book, _, poller) = book(|_, port| Ok(vec![([127, 0, 0, 1], port).into()]));
+        let names: Vec<_> = (0..10_000)
+            .map(|number| book.strings.intern(&format!("http://host{number}:80")))
+            .collect();
+        for &name in &names {
+            assert!(matches!(book.lookup(name, 0, 1), Lookup::Pending));
+        }
+        let mut woken = 0;
+        while woken < names.len() {
+            let mut workers = Vec::new();
+            poller
+                .wait(&mut Vec::with_capacity(1), 10_000_000)
+                .expect("woken");
+            book.take_results(&mut workers);
+            woken += workers.len();
+        }
+        for &name in &names {
+            assert!(matches!(book.lookup(name, 0, 1), Lookup::Ready(_)));
+        }
+    }
+
+    #[test]
+    fn a_peer_that_refused_is_avoided_for_a_while() {
+        let ips = [1, 2, 3].map(|last| SocketAddr::from(([127, 0, 0, last], 80)));
+        let (mut book, id, poller) = book(move |_, _| Ok(ips.to_vec()));
+        assert!(matches!(book.lookup(id, 0, 0), Lookup::Pending));
+        settle(&mut book, &poller);
+        let next = |book: &mut AddressBook, now_ns: u64| match book.lookup(id, 0, now_ns) {
+            Lookup::Ready(endpoint) => endpoint.next_peer(now_ns, |_| true),
+            _ => None,
+        };
+        let peer = |index: usize| Some(Peer::Internet(ips[index]));
+        let turns = [1, 2, 0, 1].map(|index| (next(&mut book, 1), peer(index)));
+        assert!(
+            turns.iter().all(|(found, expected)| found == expected),
+            "{turns:?}"
+        );
+        book.avoid(id, &Peer::Internet(ips[2]), 1);
+        assert_eq!(
+            [next(&mut book, 2), next(&mut book, 2), next(&mut book, 2)],
+            [peer(0), peer(1), peer(0)]
+        );
+        // If all of them are to be avoided, none is.
+        book.avoid(id, &Peer::Internet(ips[0]), 2);
+        book.avoid(id, &Peer::Internet(ips[1]), 2);
+        assert_eq!([next(&mut book, 3), next(&mut book, 3)], [peer(1), peer(2)]);
+        assert_eq!(next(&mut book, 60_000_000_000), peer(0));
     }
 }

@@ -1,10 +1,11 @@
 //! Threads that look names up, since the system's resolver waits.
 
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::{io, thread};
 
-use crossbeam_channel::{Sender, bounded};
+use crossbeam_channel::{Sender, unbounded};
 use encarno_record::StringId;
 
 use crate::poll::Waker;
@@ -12,7 +13,6 @@ use crate::socket::Peer;
 
 /// Slow names need not hold up the others.
 const THREADS: usize = 4;
-const QUESTIONS_MAX: usize = 4096;
 
 /// Threads that look names up. They end with the last handle.
 #[derive(Clone, Debug)]
@@ -46,16 +46,19 @@ impl Question {
 }
 
 impl Resolver {
-    /// Starts the threads; names are looked up as the system does it.
-    pub fn start() -> io::Result<Self> {
-        Self::start_with(system)
+    /// Starts the threads; names are looked up as the system does it, but for
+    /// these.
+    pub fn start(hosts: &BTreeMap<String, Vec<IpAddr>>) -> io::Result<Self> {
+        let hosts = Arc::new(hosts.clone());
+        Self::start_with(move |name, port| lookup(&hosts, name, port))
     }
 
     pub(super) fn start_with<F>(lookup: F) -> io::Result<Self>
     where
         F: Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Clone + 'static,
     {
-        let (questions, receiver) = bounded::<Question>(QUESTIONS_MAX);
+        // A question for each address: bounded by the input's.
+        let (questions, receiver) = unbounded::<Question>();
         for _ in 0..THREADS {
             let (receiver, lookup) = (receiver.clone(), lookup.clone());
             let body = move || {
@@ -73,22 +76,36 @@ impl Resolver {
     }
 
     pub(super) fn ask(&self, question: Question) {
-        if let Err(full) = self.questions.try_send(question) {
-            let question = full.into_inner();
-            let name = &question.name;
-            let reason = format!("name '{name}' not looked up: too many names at once");
+        // Its threads end with the last handle, and this is one.
+        if let Err(ended) = self.questions.send(question) {
+            let question = ended.into_inner();
+            let reason = format!(
+                "name '{}' not looked up: the resolver has ended",
+                question.name
+            );
             question.answer(Err(reason));
         }
     }
 }
 
 /// Looks a name up, waiting for it.
-pub(super) fn resolve(name: &str, port: u16) -> Result<Vec<Peer>, String> {
-    peers(name, system(name, port))
+pub(super) fn resolve(
+    hosts: &BTreeMap<String, Vec<IpAddr>>,
+    name: &str,
+    port: u16,
+) -> Result<Vec<Peer>, String> {
+    peers(name, lookup(hosts, name, port))
 }
 
-fn system(name: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
-    (name, port).to_socket_addrs().map(Iterator::collect)
+fn lookup(
+    hosts: &BTreeMap<String, Vec<IpAddr>>,
+    name: &str,
+    port: u16,
+) -> io::Result<Vec<SocketAddr>> {
+    match hosts.get(name) {
+        Some(known) => Ok(known.iter().map(|&ip| SocketAddr::new(ip, port)).collect()),
+        None => (name, port).to_socket_addrs().map(Iterator::collect),
+    }
 }
 
 fn peers(name: &str, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<Peer>, String> {

@@ -2,15 +2,17 @@
 
 use std::os::unix::fs::FileExt;
 
-use encarno_nib::{Io, Shot, Step};
+use encarno_http1::{Expected, Part, ResponseReader};
+use encarno_nib::socket::Peer;
+use encarno_nib::{Io, Kept, Shot, Step};
 use encarno_record::{Payload, StringId};
 use rustix::io::Errno;
 
-use super::answer::Answer;
+use super::attempt::Attempt;
 use super::stream::{Failure, Stream};
 
 /// A worker's connection.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Connection {
     pub(super) stream: Option<Stream>,
     /// The number of the stream's events.
@@ -24,9 +26,36 @@ pub struct Connection {
     pub(super) sent: u64,
     /// Whether a hit was made on it before.
     pub(super) reused: bool,
-    pub(super) answer: Answer,
-    pub(super) kept: Vec<u8>,
+    /// Whether the peer has closed its side.
+    pub(super) closed: bool,
+    pub(super) attempt: Attempt,
+    pub(super) reader: ResponseReader,
+    pub(super) kept: Kept,
 }
+
+/// What is known of the socket.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Ready {
+    /// There may be something to read.
+    pub(super) readable: bool,
+    /// The peer closed its side.
+    pub(super) closed: bool,
+}
+
+/// How far a hit has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Driven {
+    /// It waits for the socket.
+    Waiting,
+    /// There is more to read, and others wait for their turn.
+    Again,
+    /// It has ended well.
+    Done,
+}
+
+/// Reads in one turn, so that a peer that sends without end doesn't keep other
+/// hits waiting.
+const READS_MAX: usize = 16;
 
 /// A stream that waits for its address to come up again.
 #[derive(Debug)]
@@ -55,6 +84,29 @@ pub(super) enum Phase {
 }
 
 impl Connection {
+    /// One that isn't open yet.
+    pub(super) fn new(reader: ResponseReader) -> Self {
+        Self {
+            stream: None,
+            number: 0,
+            address: StringId(0),
+            aside: Vec::new(),
+            numbers: 0,
+            phase: Phase::Idle,
+            sent: 0,
+            reused: false,
+            closed: false,
+            attempt: Attempt::default(),
+            reader,
+            kept: Kept::default(),
+        }
+    }
+
+    /// The address to come back to, once all others have refused.
+    pub(super) fn silent_peer(&self) -> Option<&Peer> {
+        self.attempt.silent_peer()
+    }
+
     /// Puts the stream aside and takes the one to that address, if there is one
     /// and nothing happened to it meanwhile.
     pub(super) fn turn_to(&mut self, address: StringId, scratch: &mut [u8]) {
@@ -106,35 +158,40 @@ impl Connection {
         self.stream = None;
         self.phase = Phase::Idle;
         let hit = &mut shot.hit;
-        hit.protocol_code = self.answer.status();
+        hit.protocol_code = self.reader.status();
         hit.net_code = code;
         hit.error = text;
         hit.ended_ns = io.clock.now_ns();
         Step::Done
     }
 
-    /// True once the hit has ended well.
+    /// Moves the hit on.
     pub(super) fn drive(
         &mut self,
         shot: &mut Shot,
-        closed: bool,
+        ready: Ready,
         io: &mut Io<'_>,
-    ) -> Result<bool, Failure> {
+    ) -> Result<Driven, Failure> {
         let Self {
             stream: slot,
             phase,
             sent,
-            answer,
+            reader,
             kept,
             reused,
             ..
         } = self;
+        let Ready {
+            mut readable,
+            closed,
+        } = ready;
+        self.closed = closed;
         let Some(stream) = slot.as_mut() else {
-            return Ok(false);
+            return Ok(Driven::Waiting);
         };
         if *phase == Phase::Connecting {
             if !stream.connected()? {
-                return Ok(false);
+                return Ok(Driven::Waiting);
             }
             let now_ns = io.clock.now_ns();
             if stream.is_tls() {
@@ -149,13 +206,15 @@ impl Connection {
                 return if closed {
                     Err(Failure::Closed)
                 } else {
-                    Ok(false)
+                    Ok(Driven::Waiting)
                 };
             }
             shot.hit.connected_ns = io.clock.now_ns();
             shot.hit.tls_us =
                 ((shot.hit.connected_ns - since_ns) / 1000).min(u64::from(u32::MAX)) as u32;
             *phase = Phase::Sending;
+            // TLS may have taken more from the socket than its own messages.
+            readable = true;
         }
         if *phase == Phase::Sending {
             let fresh = *sent == 0;
@@ -165,9 +224,10 @@ impl Connection {
                 Ok(true) => {
                     shot.hit.sent_ns = io.clock.now_ns();
                     *phase = Phase::Receiving;
-                    // Nothing can have come yet: the edge will tell.
-                    if fresh && !closed {
-                        return Ok(false);
+                    // Unless the peer spoke first, nothing can have come yet: the
+                    // edge will tell.
+                    if fresh && !readable && !closed {
+                        return Ok(Driven::Waiting);
                     }
                 }
                 Ok(false) => {}
@@ -178,14 +238,14 @@ impl Connection {
                 Err(failure) => return Err(failure),
             }
         }
-        loop {
+        for _ in 0..READS_MAX {
             let count = match stream.receive(io.scratch)? {
-                None => return Ok(false),
+                None => return Ok(Driven::Waiting),
                 Some(count) => count,
             };
             let now_ns = io.clock.now_ns();
             if count == 0 {
-                if !answer.end() || shot.hit.received_bytes == 0 {
+                if !reader.end() || shot.hit.received_bytes == 0 {
                     return Err(Failure::Closed);
                 }
             } else {
@@ -194,14 +254,22 @@ impl Connection {
                 }
                 shot.hit.received_bytes += count as u64;
                 let bytes = &io.scratch[..count];
-                shot.keep(kept, bytes);
-                answer.feed(bytes).map_err(Failure::Answer)?;
+                kept.wire(bytes);
+                let hit = &mut shot.hit;
+                let fed = reader.feed(bytes, |part| match part {
+                    Part::Head(status, head) => {
+                        // It stays, whatever becomes of the body.
+                        hit.protocol_code = status;
+                        kept.head(status, head);
+                    }
+                    Part::Body(body) => kept.body(body),
+                });
+                fed.map_err(Failure::Response)?;
             }
-            if answer.is_complete() {
-                shot.hit.protocol_code = answer.status();
+            if reader.is_complete() {
                 shot.hit.ended_ns = now_ns;
-                // An answer before the request's end: the rest can't be sent any more.
-                let keeps = answer.keep_alive() && *phase == Phase::Receiving && !closed;
+                // A response before the request's end: the rest can't be sent any more.
+                let keeps = reader.keep_alive() && *phase == Phase::Receiving && !closed;
                 if *phase == Phase::Sending {
                     shot.hit.sent_ns = shot.hit.first_byte_ns;
                 }
@@ -210,14 +278,15 @@ impl Connection {
                 if !keeps {
                     *slot = None;
                 }
-                return Ok(true);
+                return Ok(Driven::Done);
             }
             // A short read emptied the socket: more will come as a new edge. The
             // end of the stream is no edge of its own if it came along.
             if count < io.scratch.len() && !closed && !stream.is_tls() {
-                return Ok(false);
+                return Ok(Driven::Waiting);
             }
         }
+        Ok(Driven::Again)
     }
 }
 
@@ -253,10 +322,16 @@ fn send(
     stream.flushed()
 }
 
-/// Whether the answer has no body, whatever it says.
-pub(super) fn is_head(payload: &Payload) -> bool {
-    match payload {
-        Payload::Memory(bytes) => bytes.starts_with(b"HEAD "),
-        Payload::File { .. } => false,
+/// What the response to a request will be like that lies in a file.
+pub(super) fn expected_of_file(payload: &Payload, scratch: &mut [u8]) -> Expected {
+    let Payload::File { file, range } = payload else {
+        return Expected::default();
+    };
+    let bytes = range.end.saturating_sub(range.start);
+    let start = bytes.min(scratch.len() as u64) as usize;
+    match file.read_exact_at(&mut scratch[..start], range.start) {
+        Ok(()) => Expected::of(&scratch[..start], bytes),
+        // Sending will say so.
+        Err(_) => Expected::default(),
     }
 }

@@ -9,7 +9,7 @@ use encarno_nib::tls;
 use rustix::io::Errno;
 use rustls::{ClientConfig, ClientConnection};
 
-use super::answer::AnswerError;
+use encarno_http1::ResponseError;
 
 /// An open connection.
 #[derive(Debug)]
@@ -27,8 +27,8 @@ pub(super) enum Failure {
     Closed,
     /// TLS says so.
     Tls(String),
-    /// What came isn't an answer.
-    Answer(AnswerError),
+    /// What came isn't a response.
+    Response(ResponseError),
     /// The record's bytes can't be read.
     Payload,
 }
@@ -52,7 +52,7 @@ impl Stream {
                 let bad_name = || Failure::Tls(format!("'{name}' can't be a server's name"));
                 let server = tls::server_name(&name).ok_or_else(bad_name)?;
                 let session = ClientConnection::new(config, server)
-                    .map_err(|error| Failure::Tls(error.to_string()))?;
+                    .map_err(|error| Failure::Tls(tls::reason(&error)))?;
                 Some(Box::new(session))
             }
         };
@@ -164,9 +164,9 @@ impl Stream {
     }
 }
 
-fn push(tls: &mut ClientConnection, mut socket: &Socket) -> Result<(), Failure> {
-    while tls.wants_write() {
-        match tls.write_tls(&mut socket) {
+fn push(session: &mut ClientConnection, mut socket: &Socket) -> Result<(), Failure> {
+    while session.wants_write() {
+        match session.write_tls(&mut socket) {
             Ok(_) => {}
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(tls_failure(error)),
@@ -176,15 +176,15 @@ fn push(tls: &mut ClientConnection, mut socket: &Socket) -> Result<(), Failure> 
 }
 
 /// Takes what came; false if nothing did.
-fn pull(tls: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Failure> {
-    match tls.read_tls(&mut socket) {
+fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Failure> {
+    match session.read_tls(&mut socket) {
         Ok(count) => {
-            let state = tls.process_new_packets().map_err(|error| {
+            let state = session.process_new_packets().map_err(|error| {
                 // The alert that says why is for the peer; that it arrives isn't our concern.
-                let _sent = tls.write_tls(&mut socket);
-                Failure::Tls(error.to_string())
+                let _sent = session.write_tls(&mut socket);
+                Failure::Tls(tls::reason(&error))
             })?;
-            if count == 0 && !state.peer_has_closed() && tls.is_handshaking() {
+            if count == 0 && !state.peer_has_closed() && session.is_handshaking() {
                 return Err(Failure::Closed);
             }
             Ok(true)
@@ -197,6 +197,9 @@ fn pull(tls: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Failure
 fn tls_failure(error: std::io::Error) -> Failure {
     match Errno::from_io_error(&error) {
         Some(errno) => Failure::System(errno),
-        None => Failure::Tls(error.to_string()),
+        None => {
+            let source = error.get_ref().and_then(|source| source.downcast_ref());
+            Failure::Tls(source.map_or_else(|| error.to_string(), tls::reason))
+        }
     }
 }

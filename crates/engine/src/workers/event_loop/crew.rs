@@ -14,13 +14,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use encarno_nib::clock::{Clock, thread_cpu_ns};
 use encarno_nib::poll::Poller;
-use encarno_nib::{Hits, Io, Nib, Readiness, Shot, Step};
+use encarno_nib::{Hits, Io, Keep, Nib, Readiness, Shot, Step};
 use encarno_record::{Hit, Payload, StringId};
 
 use super::EventLoop;
 use super::pace::Pace;
 use crate::output::Recorder;
-use crate::script::{Desk, Plan, Planned, Session};
+use crate::script::{Plan, Planned, ScriptContext, Session};
 use crate::workers::Share;
 use crate::workers::counters::Counters;
 use crate::workers::feed::{Feed, Next};
@@ -39,7 +39,7 @@ pub(super) struct Crew<N: Nib> {
     timers: Timers,
     account: Account,
     feed: Feed,
-    desk: Option<Box<Desk>>,
+    script_context: Option<Box<ScriptContext>>,
     share: Share,
     keep_answer_bytes_max: usize,
     /// Workers that the nib named; empty between uses.
@@ -59,7 +59,8 @@ struct Account {
     others: Vec<Arc<Counters>>,
     others_running: u64,
     recorder: Recorder,
-    timeout: StringId,
+    /// By the phase in which the time ran out.
+    timeouts: [StringId; 4],
     cancelled: StringId,
 }
 
@@ -113,7 +114,13 @@ impl<N: Nib> Crew<N> {
     /// With the workers that are there from the start.
     pub(super) fn new(parts: EventLoop<N>, poller: Poller) -> (Self, Pace) {
         let account = Account {
-            timeout: parts.strings.intern("timeout"),
+            timeouts: [
+                "timeout while connecting",
+                "timeout while sending",
+                "timeout while waiting for the response",
+                "timeout within the response",
+            ]
+            .map(|text| parts.strings.intern(text)),
             cancelled: parts.strings.intern("cancelled"),
             others: parts
                 .all_counters
@@ -136,7 +143,7 @@ impl<N: Nib> Crew<N> {
             timers: Timers::new(parts.timeout_ns),
             account,
             feed: parts.feed,
-            desk: parts.desk,
+            script_context: parts.script_context,
             share: parts.share,
             keep_answer_bytes_max: parts.keep_answer_bytes_max,
             named: Vec::new(),
@@ -223,7 +230,7 @@ impl<N: Nib> Crew<N> {
             hit: Hit::default(),
             payload: Payload::Memory(Bytes::new()),
             address: StringId(0),
-            keep_bytes_max: 0,
+            keep: Keep::default(),
         };
         let connection = self.nib.connection();
         self.workers.push(Worker {
@@ -284,7 +291,10 @@ impl<N: Nib> Crew<N> {
             },
             payload: record.payload,
             address: record.address,
-            keep_bytes_max: self.keep_answer_bytes_max,
+            keep: Keep {
+                wire_bytes_max: self.keep_answer_bytes_max,
+                ..Keep::default()
+            },
         };
         worker.plan = None;
         self.timers.start(index);

@@ -45,7 +45,7 @@ impl<N: Nib> Crew<N> {
                 Payload::Memory(bytes) => bytes,
                 Payload::File { .. } => b"(sent from the file)",
             };
-            recorder.trace(hit, request, self.nib.answer(&worker.connection));
+            recorder.trace(hit, request, self.nib.received(&worker.connection));
         }
         if !afterwards.had_own_timeout {
             self.timers.end(index);
@@ -80,7 +80,7 @@ impl<N: Nib> Crew<N> {
                 .timed_out(now_ns, |index| crew.started_ns(index))
         };
         while let Some(index) = workers(self) {
-            self.give_up(index, code::TIMEOUT, self.account.timeout, now_ns);
+            self.give_up(index, code::TIMEOUT, self.timeout_text(index), now_ns);
         }
     }
 
@@ -98,6 +98,13 @@ impl<N: Nib> Crew<N> {
         } else {
             instant_ns
         }
+    }
+
+    fn timeout_text(&self, index: u32) -> StringId {
+        let hit = &self.workers[index as usize].shot.hit;
+        let reached = [hit.connected_ns, hit.sent_ns, hit.first_byte_ns];
+        let phase = reached.iter().take_while(|&&instant_ns| instant_ns > 0);
+        self.account.timeouts[phase.count()]
     }
 
     fn started_ns(&self, index: u32) -> u64 {

@@ -48,11 +48,13 @@ impl<N: Nib> Crew<N> {
 
     fn admit(&mut self, index: u32, record: &Record, plan: &Plan) -> Admission {
         let worker = &mut self.workers[index as usize];
-        match &mut self.desk {
-            Some(desk) => worker
-                .session
-                .get_or_insert_default()
-                .admit(record, plan, desk),
+        match &mut self.script_context {
+            Some(script_context) => {
+                worker
+                    .session
+                    .get_or_insert_default()
+                    .admit(record, plan, script_context)
+            }
             None => Admission::Go,
         }
     }
@@ -65,11 +67,11 @@ impl<N: Nib> Crew<N> {
             let due_ns = worker.shot.hit.started_ns.saturating_add(timeout_ns);
             self.timers.start_own(index, due_ns);
         }
-        let Some(desk) = &mut self.desk else {
+        let Some(script_context) = &mut self.script_context else {
             return true;
         };
         let session = worker.session.get_or_insert_default();
-        let result = session.prepare(plan, &mut worker.shot, desk);
+        let result = session.prepare(plan, &mut worker.shot, script_context);
         if let Err((code, text)) = result {
             let hit = &mut worker.shot.hit;
             hit.net_code = code;
@@ -83,12 +85,12 @@ impl<N: Nib> Crew<N> {
     #[inline(never)]
     pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
         let worker = &mut self.workers[index as usize];
-        let (Some(plan), Some(desk)) = (&worker.plan, &mut self.desk) else {
+        let (Some(plan), Some(script_context)) = (&worker.plan, &mut self.script_context) else {
             return Some(Afterwards::default());
         };
-        let answer = self.nib.answer(&worker.connection);
+        let response = self.nib.response(&worker.connection);
         let session = worker.session.get_or_insert_default();
-        match session.conclude(plan, &mut worker.shot, answer, desk) {
+        match session.conclude(plan, &mut worker.shot, response, script_context) {
             Ended::Done { rest_ns, close } => {
                 let hit = &worker.shot.hit;
                 if hit.error.0 != 0 && hit.net_code == 0 {

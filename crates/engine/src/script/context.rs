@@ -1,25 +1,29 @@
 //! What all sessions of one event loop share: buffers, random numbers,
 //! compiled expressions with memory of their own.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use encarno_record::template::{TooLong, fill};
+use encarno_record::template::{FillError, fill};
 use encarno_record::{StringId, Strings, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
 use super::compile::Compiler;
 use super::pattern::Matchers;
-use super::plan::Plan;
+use super::plan::{ERRORS_END, Plan};
 
 /// Labels and addresses that values may make of one; more share a label, or fail.
 pub(super) const LABELS_END: StringId = StringId(1_000_000);
 pub(super) const ADDRESSES_END: StringId = StringId(2_000_000);
 
+/// Combinations of asserts whose names are kept.
+const COMBINATIONS_MAX: usize = 10_000;
+
 /// What all sessions of one event loop use.
 #[derive(Debug)]
-pub struct Desk {
+pub struct ScriptContext {
     pub(super) compiler: Arc<Compiler>,
     pub(super) strings: Strings,
     pub(super) random: Xoshiro256PlusPlus,
@@ -28,6 +32,10 @@ pub struct Desk {
     pub(super) text: BytesMut,
     pub(super) lengths: Vec<usize>,
     pub(super) cookies: String,
+    /// The errors of the asserts that weren't met, and what each combination
+    /// of them is called.
+    pub(super) unmet: Vec<StringId>,
+    together: HashMap<Box<[StringId]>, StringId>,
     /// Of records that have none.
     address: Arc<str>,
     pub(super) texts: Texts,
@@ -35,7 +43,6 @@ pub struct Desk {
 
 #[derive(Debug)]
 pub(super) struct Texts {
-    pub(super) request_too_long: StringId,
     pub(super) value_too_long: StringId,
     pub(super) redirects: StringId,
     pub(super) location: StringId,
@@ -43,7 +50,7 @@ pub(super) struct Texts {
     pub(super) addresses: StringId,
 }
 
-impl Desk {
+impl ScriptContext {
     /// Of that event loop.
     pub fn new(
         compiler: Arc<Compiler>,
@@ -61,9 +68,10 @@ impl Desk {
             text: BytesMut::new(),
             lengths: Vec::new(),
             cookies: String::new(),
+            unmet: Vec::new(),
+            together: HashMap::new(),
             address: address.unwrap_or_default().into(),
             texts: Texts {
-                request_too_long: strings.intern("with its values the request is too long"),
                 value_too_long: strings.intern("an extracted value is too long"),
                 redirects: strings.intern("more redirects than are followed"),
                 location: strings.intern("a redirect to where HTTP can't go"),
@@ -80,12 +88,27 @@ impl Desk {
         }
     }
 
+    /// One error that names all asserts that weren't met.
+    pub(super) fn named_together(&mut self) -> StringId {
+        if let Some(&id) = self.together.get(&self.unmet[..]) {
+            return id;
+        }
+        let texts = self.unmet.iter().filter_map(|&id| self.strings.get(id));
+        let texts: Vec<_> = texts.collect();
+        let id = self.strings.intern_below(&texts.join("; "), ERRORS_END);
+        let id = id.unwrap_or(self.unmet[0]);
+        if self.together.len() < COMBINATIONS_MAX {
+            self.together.insert(self.unmet[..].into(), id);
+        }
+        id
+    }
+
     pub(super) fn fill_text(
         &mut self,
         text: &str,
         plan: &Plan,
         variables: &Variables,
-    ) -> Result<(), TooLong> {
+    ) -> Result<(), FillError> {
         self.text.clear();
         let replaces = plan.replaces.as_deref().unwrap_or_default();
         fill(

@@ -1,0 +1,59 @@
+//! What extracts and asserts look at.
+
+use std::borrow::Cow;
+
+use encarno_nib::Response;
+use encarno_record::script::Subject;
+use serde_json::Value;
+use serde_json_path::JsonPath;
+
+use super::BODY_BYTES_MAX;
+
+/// A response that is being looked at.
+#[derive(Debug)]
+pub(super) struct Inspection<'a> {
+    response: Response<'a>,
+    code: [u8; 3],
+    /// The body as JSON, once it was asked for; none inside = it isn't JSON.
+    json: Option<Option<Value>>,
+}
+
+impl<'a> Inspection<'a> {
+    /// `buffer` is used if the body is compressed.
+    pub(super) fn new(response: Response<'a>, status: u16, buffer: &'a mut Vec<u8>) -> Self {
+        let digit = |unit: u16| b'0' + (status / unit % 10) as u8;
+        Self {
+            response: response.decoded(buffer, BODY_BYTES_MAX),
+            code: [digit(100), digit(10), digit(1)],
+            json: None,
+        }
+    }
+
+    pub(super) fn part(&self, subject: Subject) -> &[u8] {
+        match subject {
+            Subject::Response => self.response.text(),
+            Subject::Body => self.response.body(),
+            Subject::Headers => self.response.head(),
+            Subject::Code => &self.code,
+        }
+    }
+
+    /// What the path finds in the body.
+    pub(super) fn nodes(&mut self, path: &JsonPath) -> Vec<&Value> {
+        let body = self.response.body();
+        let json = self
+            .json
+            .get_or_insert_with(|| serde_json::from_slice(body).ok());
+        json.as_ref()
+            .map(|json| path.query(json).all())
+            .unwrap_or_default()
+    }
+}
+
+/// A node as text: strings without their quotes, all else as JSON.
+pub(super) fn node_text(node: &Value) -> Cow<'_, str> {
+    match node {
+        Value::String(text) => Cow::Borrowed(text),
+        other => Cow::Owned(other.to_string()),
+    }
+}

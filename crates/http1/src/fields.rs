@@ -1,0 +1,138 @@
+//! The lines of a head.
+
+/// One field. A folded one (obs-fold) has more than one line, and line ends in
+/// its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'a> {
+    /// Where its first line starts.
+    pub start: usize,
+    /// Its lines as they are, with their ends.
+    pub lines: &'a [u8],
+    /// Its name; empty if a line has no colon.
+    pub name: &'a [u8],
+    /// Its value, without blanks around it.
+    pub value: &'a [u8],
+}
+
+impl Field<'_> {
+    /// Whether it has that name.
+    #[inline]
+    pub fn is(&self, name: &str) -> bool {
+        self.name.eq_ignore_ascii_case(name.as_bytes())
+    }
+}
+
+/// See [`fields`].
+#[derive(Clone, Debug)]
+pub struct Fields<'a> {
+    text: &'a [u8],
+    at: usize,
+}
+
+/// The fields of these lines, up to an empty one. The first line of a request
+/// or response isn't among them.
+#[inline]
+pub fn fields(text: &[u8]) -> Fields<'_> {
+    Fields { text, at: 0 }
+}
+
+/// The value of the first field of that name.
+pub fn field<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
+    fields(text)
+        .find(|field| field.is(name))
+        .map(|field| field.value)
+}
+
+impl<'a> Iterator for Fields<'a> {
+    type Item = Field<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'a>> {
+        let start = self.at;
+        let rest = self.text.get(start..).filter(|rest| !rest.is_empty())?;
+        let mut length = line_bytes(rest);
+        if matches!(&rest[..length], b"\r\n" | b"\n") {
+            return None;
+        }
+        while matches!(rest.get(length), Some(b' ' | b'\t')) {
+            length += line_bytes(&rest[length..]);
+        }
+        self.at = start + length;
+        let lines = &rest[..length];
+        let (name, value): (&[u8], &[u8]) = match memchr::memchr(b':', lines) {
+            Some(colon) => (
+                lines[..colon].trim_ascii_end(),
+                lines[colon + 1..].trim_ascii(),
+            ),
+            None => (b"", lines.trim_ascii()),
+        };
+        Some(Field {
+            start,
+            lines,
+            name,
+            value,
+        })
+    }
+}
+
+/// The length of the first line, with its end.
+#[inline]
+fn line_bytes(text: &[u8]) -> usize {
+    memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1)
+}
+
+/// Where the head ends: after its first empty line. Bytes before `from` were
+/// searched before.
+#[inline]
+pub fn head_end(text: &[u8], from: usize) -> Option<usize> {
+    let mut at = from.saturating_sub(3);
+    while let Some(found) = memchr::memchr(b'\n', &text[at..]) {
+        let end = at + found + 1;
+        let before = &text[..end - 1];
+        if end > from && (before.ends_with(b"\n") || before.ends_with(b"\n\r")) {
+            return Some(end);
+        }
+        at = end;
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{field, fields, head_end};
+
+    #[test]
+    fn lines_of_every_kind() {
+        let text = b"A: b\r\nX-Foo : 2\r\nB:c\n d\r\n\t e\r\nno colon\r\n@[]\xff:\r\n\r\nC: d";
+        let found: Vec<_> = fields(text)
+            .map(|field| (field.name, field.value))
+            .collect();
+        let expected: [(&[u8], &[u8]); 5] = [
+            (b"A", b"b"),
+            (b"X-Foo", b"2"),
+            (b"B", b"c\n d\r\n\t e"),
+            (b"", b"no colon"),
+            (b"@[]\xff", b""),
+        ];
+        assert_eq!(found, expected);
+        assert_eq!(field(text, "x-foo"), Some(&b"2"[..]));
+        assert_eq!(field(text, "C"), None);
+        let lines: Vec<u8> = fields(text)
+            .flat_map(|field| field.lines.to_vec())
+            .collect();
+        assert!(text.starts_with(&lines));
+    }
+
+    #[test]
+    fn heads_end_at_an_empty_line() {
+        for (text, from, end) in [
+            (&b"a\r\n\r\nb"[..], 0, Some(5)),
+            (b"a\n\nb", 0, Some(3)),
+            (b"a\n\r\nb", 3, Some(4)),
+            (b"a\r\nb\r\n", 0, None),
+            (b"", 0, None),
+        ] {
+            assert_eq!(head_end(text, from), end, "{text:?}");
+        }
+    }
+}

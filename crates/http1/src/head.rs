@@ -1,0 +1,159 @@
+//! The head of a response, and how its body ends (RFC 9112, 6.3).
+
+use crate::fields::fields;
+
+/// What can't be a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ResponseError {
+    /// It doesn't start with an HTTP/1 status line.
+    #[error("the response isn't HTTP/1.1")]
+    StatusLine,
+    /// The status isn't one of 100 … 999.
+    #[error("the response's status isn't one of 100 … 999")]
+    Status,
+    /// A line of the head is no field.
+    #[error("the response's head has a line that is no field")]
+    Field,
+    /// The head is longer than accepted.
+    #[error("the response's head is too long")]
+    HeadTooLong,
+    /// Its length isn't a number, or there are two.
+    #[error("the response's Content-Length isn't a number, or there are two")]
+    Length,
+    /// A chunk's length isn't one, or a chunk doesn't end.
+    #[error("the response has a bad chunk")]
+    Chunk,
+}
+
+/// How a body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+/// The first line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StatusLine {
+    pub(crate) status: u16,
+    /// It is HTTP/1.1, or a later version of HTTP/1.
+    pub(crate) is_11: bool,
+    /// The line's length with its end.
+    pub(crate) bytes: usize,
+}
+
+impl StatusLine {
+    /// Of a head that is whole.
+    #[inline]
+    pub(crate) fn parse(head: &[u8]) -> Result<Self, ResponseError> {
+        let bytes = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
+        let text = head[..bytes]
+            .strip_prefix(b"HTTP/1.")
+            .ok_or(ResponseError::StatusLine)?;
+        let [version @ b'0'..=b'9', b' ', text @ ..] = text else {
+            return Err(ResponseError::StatusLine);
+        };
+        let text = text.trim_ascii_start();
+        let (Some(digits), after) = (text.get(..3), text.get(3)) else {
+            return Err(ResponseError::StatusLine);
+        };
+        if !digits.iter().all(u8::is_ascii_digit)
+            || !matches!(after, None | Some(b' ' | b'\t' | b'\r' | b'\n'))
+        {
+            return Err(ResponseError::StatusLine);
+        }
+        let status = digits
+            .iter()
+            .fold(0, |status, digit| 10 * status + u16::from(digit - b'0'));
+        Ok(Self {
+            status,
+            is_11: *version != b'0',
+            bytes,
+        })
+    }
+
+    /// Whether another head follows this one.
+    pub(crate) fn is_interim(&self) -> bool {
+        matches!(self.status, 100..200) && self.status != 101
+    }
+
+    /// Whether these bytes may become a status line.
+    pub(crate) fn is_possible(start: &[u8]) -> bool {
+        const START: &[u8] = b"HTTP/1.";
+        let bytes = start.len().min(START.len());
+        start[..bytes] == START[..bytes]
+    }
+}
+
+/// How the body ends, and whether the connection stays. `text` is the head
+/// without its first line.
+#[inline]
+pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), ResponseError> {
+    let mut length: Option<u64> = None;
+    let mut encoded = false;
+    let mut chunked = false;
+    let mut keep_alive = is_11;
+    let mut close = false;
+    if matches!(text.first(), Some(b' ' | b'\t')) {
+        return Err(ResponseError::Field);
+    }
+    for field in fields(text) {
+        match field.name.len() {
+            // A name may be empty, but there is a colon after it.
+            0 if !field.lines.trim_ascii_start().starts_with(b":") => {
+                return Err(ResponseError::Field);
+            }
+            14 if field.is("content-length") => {
+                // A list of equal lengths is what a proxy makes of two fields.
+                for value in field.value.split(|&byte| byte == b',') {
+                    let value = parse_length(value).ok_or(ResponseError::Length)?;
+                    if length.is_some_and(|other| other != value) {
+                        return Err(ResponseError::Length);
+                    }
+                    length = Some(value);
+                }
+            }
+            // `identity` is what HTTP/1.1 once called no coding at all.
+            17 if field.is("transfer-encoding")
+                && !field.value.eq_ignore_ascii_case(b"identity") =>
+            {
+                encoded = true;
+                chunked = is_chunked(field.value);
+            }
+            10 if field.is("connection") => {
+                for option in field.value.split(|&byte| byte == b',') {
+                    let option = option.trim_ascii();
+                    close |= option.eq_ignore_ascii_case(b"close");
+                    keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+                }
+            }
+            _ => {}
+        }
+    }
+    let framing = match (encoded, length) {
+        (true, _) if chunked => Framing::Chunked,
+        (false, Some(length)) => Framing::Length(length),
+        _ => Framing::UntilClose,
+    };
+    // HTTP/1.0 has no transfer codings: whoever sends one there may mean
+    // something else by it.
+    Ok((framing, keep_alive && !close && (is_11 || !encoded)))
+}
+
+/// Whether the last coding is chunked.
+pub(crate) fn is_chunked(value: &[u8]) -> bool {
+    let last = value.rsplit(|&byte| byte == b',').next();
+    last.is_some_and(|last| last.trim_ascii().eq_ignore_ascii_case(b"chunked"))
+}
+
+pub(crate) fn parse_length(value: &[u8]) -> Option<u64> {
+    let value = value.trim_ascii();
+    if value.is_empty() {
+        return None;
+    }
+    value.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
+        sum.checked_mul(10)?.checked_add(digit)
+    })
+}

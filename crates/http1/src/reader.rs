@@ -1,0 +1,232 @@
+//! One response after the other, as it arrives.
+
+use crate::fields::head_end;
+use crate::head::{Framing, ResponseError, StatusLine, framing};
+use crate::{Chunks, Expected};
+
+/// Reads one response after the other; keeps nothing of them but a head that
+/// comes in pieces.
+#[derive(Debug)]
+pub struct ResponseReader {
+    phase: Phase,
+    /// The part of a head that came without its end.
+    partial: Vec<u8>,
+    expected: Expected,
+    status: u16,
+    keep_alive: bool,
+    /// Of all heads of this response: interim ones (1xx) may come first.
+    head_bytes: usize,
+    head_bytes_max: usize,
+}
+
+/// What was found in what came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// The status of the final response, and its head, whole.
+    Head(u16, &'a [u8]),
+    /// A piece of its body, without transfer coding.
+    Body(&'a [u8]),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Head,
+    Sized(u64),
+    Chunked(Chunks),
+    UntilClose,
+    Complete,
+}
+
+impl ResponseReader {
+    /// Before any response. A longer head is refused.
+    pub fn new(head_bytes_max: usize) -> Self {
+        Self {
+            phase: Phase::Complete,
+            partial: Vec::new(),
+            expected: Expected::default(),
+            status: 0,
+            keep_alive: true,
+            head_bytes: 0,
+            head_bytes_max,
+        }
+    }
+
+    /// A new response is expected.
+    #[inline]
+    pub fn expect(&mut self, expected: Expected) {
+        self.phase = Phase::Head;
+        self.partial.clear();
+        self.expected = expected;
+        self.status = 0;
+        self.keep_alive = true;
+        self.head_bytes = 0;
+    }
+
+    /// Whether it is all there.
+    #[inline]
+    pub fn is_complete(&self) -> bool {
+        self.phase == Phase::Complete
+    }
+
+    /// The peer has closed: whether that is a proper end.
+    pub fn end(&mut self) -> bool {
+        if self.phase == Phase::UntilClose {
+            self.phase = Phase::Complete;
+        }
+        self.keep_alive = false;
+        self.is_complete()
+    }
+
+    /// The status of the final response; 0 until there is one.
+    #[inline]
+    pub fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the connection can be used again.
+    #[inline]
+    pub fn keep_alive(&self) -> bool {
+        self.keep_alive && !self.expected.last
+    }
+
+    /// Takes what came. Bytes after the end make the connection unusable: one
+    /// response is expected at a time.
+    #[inline]
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        mut found: impl FnMut(Part<'_>),
+    ) -> Result<(), ResponseError> {
+        while !bytes.is_empty() {
+            match &mut self.phase {
+                Phase::Head => bytes = self.feed_head(bytes, &mut found)?,
+                Phase::Sized(left) => {
+                    let taken = (*left).min(bytes.len() as u64);
+                    *left -= taken;
+                    if *left == 0 {
+                        self.phase = Phase::Complete;
+                    }
+                    let (body, rest) = bytes.split_at(taken as usize);
+                    found(Part::Body(body));
+                    bytes = rest;
+                }
+                Phase::Chunked(chunks) => {
+                    let decoded = chunks.next(bytes).ok_or(ResponseError::Chunk)?;
+                    if chunks.is_complete() {
+                        self.phase = Phase::Complete;
+                    }
+                    if !decoded.data.is_empty() {
+                        found(Part::Body(decoded.data));
+                    }
+                    bytes = decoded.rest;
+                }
+                Phase::UntilClose => {
+                    found(Part::Body(bytes));
+                    return Ok(());
+                }
+                Phase::Complete => {
+                    self.keep_alive = false;
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn feed_head<'a>(
+        &mut self,
+        mut bytes: &'a [u8],
+        found: &mut impl FnMut(Part<'_>),
+    ) -> Result<&'a [u8], ResponseError> {
+        if self.partial.is_empty() {
+            // Empty lines before a status line: from a body that was longer
+            // than it said, or a server that means well.
+            while let [b'\r' | b'\n', rest @ ..] = bytes {
+                bytes = rest;
+                self.head_bytes += 1;
+            }
+            if bytes.is_empty() {
+                self.check_length(0)?;
+                return Ok(bytes);
+            }
+        }
+        let before = self.partial.len();
+        if before == 0
+            && let Some(end) = head_end(bytes, 0)
+        {
+            self.take_head(&bytes[..end], found)?;
+            return Ok(&bytes[end..]);
+        }
+        // A head in pieces: looked at only once its end is there, so that a
+        // peer that sends byte by byte can't make us parse it again and again.
+        let room = (self.head_bytes_max + 1).saturating_sub(self.head_bytes + before);
+        self.partial
+            .extend_from_slice(&bytes[..room.min(bytes.len())]);
+        let Some(end) = head_end(&self.partial, before) else {
+            if !StatusLine::is_possible(&self.partial) {
+                return Err(ResponseError::StatusLine);
+            }
+            self.check_length(self.partial.len()).inspect_err(|_| {
+                let line = StatusLine::parse(&self.partial).ok();
+                let line = line.filter(|line| !line.is_interim());
+                self.status = line.map_or(0, |line| line.status);
+            })?;
+            return Ok(&[]);
+        };
+        let mut head = std::mem::take(&mut self.partial);
+        let taken = self.take_head(&head[..end], found);
+        head.clear();
+        self.partial = head;
+        taken?;
+        Ok(&bytes[end - before..])
+    }
+
+    fn check_length(&self, more: usize) -> Result<(), ResponseError> {
+        match self.head_bytes + more <= self.head_bytes_max {
+            true => Ok(()),
+            false => Err(ResponseError::HeadTooLong),
+        }
+    }
+
+    #[inline]
+    fn take_head(
+        &mut self,
+        head: &[u8],
+        found: &mut impl FnMut(Part<'_>),
+    ) -> Result<(), ResponseError> {
+        let line = StatusLine::parse(head)?;
+        let status = line.status;
+        self.head_bytes += head.len();
+        if line.is_interim() {
+            return self.check_length(0);
+        }
+        self.status = status;
+        found(Part::Head(status, head));
+        self.check_length(0)?;
+        if status < 100 {
+            return Err(ResponseError::Status);
+        }
+        let (framing, keep_alive) = framing(&head[line.bytes..], line.is_11)?;
+        self.keep_alive = keep_alive;
+        self.phase = match framing {
+            // What follows isn't HTTP.
+            _ if status == 101 || self.expected.tunnel && matches!(status, 200..300) => {
+                self.keep_alive = false;
+                Phase::Complete
+            }
+            _ if self.expected.head_only || matches!(status, 204 | 304) => Phase::Complete,
+            Framing::Length(0) => Phase::Complete,
+            Framing::Length(length) => Phase::Sized(length),
+            Framing::Chunked => Phase::Chunked(Chunks::default()),
+            Framing::UntilClose => {
+                self.keep_alive = false;
+                Phase::UntilClose
+            }
+        };
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+#[path = "reader_tests.rs"]
+mod tests;
