@@ -6,19 +6,21 @@ mod step;
 mod tail;
 mod target;
 
-use std::io::Write;
+use std::io::{self, BufWriter, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
 use clap::{Parser, Subcommand};
+use encarno_engine::RunError;
 use encarno_engine::workers::Control;
 use encarno_engine::workers::control::Stop;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit;
+use crate::files::Files;
 use crate::protocols::{self, Run};
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
@@ -68,13 +70,20 @@ enum Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return said_instead(&error),
+    };
     start_log();
     let result = match (arguments.command, arguments.file) {
         (Some(Command::Run { file }), _) | (None, Some(file)) => run_file(&file),
-        (Some(Command::Hit(arguments)), _) => {
-            arguments.settings().and_then(|settings| run(&settings))
-        }
+        (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| {
+            let mut files = settings.files();
+            if let Some(body) = arguments.body_file() {
+                files.reads("the body", body);
+            }
+            run(&settings, &files)
+        }),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
         (Some(Command::Tail(arguments)), _) => arguments.run(),
@@ -87,6 +96,18 @@ pub fn main() -> ExitCode {
         complain(&failure.text);
         failure.exit_code
     }))
+}
+
+/// Help, version, or what is wrong with the command line.
+fn said_instead(error: &clap::Error) -> ExitCode {
+    let code = u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
+    match error.print().and_then(|()| io::stdout().flush()) {
+        Err(failed) if !error.use_stderr() && failed.kind() != io::ErrorKind::BrokenPipe => {
+            complain(&format!("can't write the standard output: {failed}"));
+            ExitCode::from(exit::OUTPUT)
+        }
+        _ => ExitCode::from(code),
+    }
 }
 
 /// Why a command failed, and the exit code that says so.
@@ -105,6 +126,14 @@ impl Failure {
         }
     }
 
+    /// An output can't be written.
+    pub(crate) fn output(error: impl ToString) -> Self {
+        Self {
+            text: error.to_string(),
+            exit_code: exit::OUTPUT,
+        }
+    }
+
     /// The command line is wrong.
     pub(crate) fn usage(error: impl ToString) -> Self {
         Self {
@@ -116,17 +145,31 @@ impl Failure {
 
 fn run_file(file: &Path) -> Result<u8, Failure> {
     let settings = crate::config::read(file).map_err(Failure::setup)?;
-    run(&settings)
+    let mut files = settings.files();
+    files.reads("the configuration", file);
+    run(&settings, &files)
 }
 
 /// Runs, shows the summary, and says how it went.
-fn run(run: &Run) -> Result<u8, Failure> {
-    let summary = protocols::run(run, connect_signals).map_err(|error| Failure {
-        text: error.to_string(),
-        exit_code: exit::of(&error),
-    })?;
-    // The run is over: that nobody reads its summary doesn't change its outcome.
-    let _shown = writeln!(std::io::stdout(), "{summary}");
+fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
+    files.check().map_err(Failure::usage)?;
+    let summary = match protocols::run(run, connect_signals) {
+        Ok(summary) => summary,
+        // Whoever read the output has seen enough.
+        Err(RunError::Output(error)) if error.is_broken_pipe() => return Ok(exit::OK),
+        Err(error) => {
+            return Err(Failure {
+                text: error.to_string(),
+                exit_code: exit::of(&error),
+            });
+        }
+    };
+    if files.write_stdout() {
+        // There is no other place to say it.
+        let _shown = writeln!(std::io::stderr(), "{summary}");
+    } else {
+        print(|out| writeln!(out, "{summary}"))?;
+    }
     Ok(match summary.stop {
         Stop::Now => exit::INTERRUPTED,
         _ if run.strict && summary.verdict.is_limited() => exit::STRICT,
@@ -134,9 +177,27 @@ fn run(run: &Run) -> Result<u8, Failure> {
     })
 }
 
+/// The signals that end a command: SIGHUP, too, since its terminal is gone then,
+/// unless whoever started it said that it shall live on (`nohup`).
+pub(crate) fn ending_signals() -> Vec<i32> {
+    let mut signals = vec![SIGINT, SIGTERM];
+    if !is_ignored(SIGHUP) {
+        signals.push(SIGHUP);
+    }
+    signals
+}
+
+fn is_ignored(signal: i32) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_some_and(|mask| mask & 1 << (signal - 1) != 0)
+}
+
 /// The first signal lets running hits end, the second doesn't, the third ends the program.
 fn connect_signals(control: Arc<Control>) {
-    let signals = match Signals::new([SIGINT, SIGTERM]) {
+    let signals = match Signals::new(ending_signals()) {
         Ok(signals) => signals,
         Err(error) => return tracing::warn!("signals end the run at once: {error}"),
     };
@@ -171,6 +232,25 @@ fn start_log() {
         .with_writer(std::io::stderr)
         .with_target(false)
         .init();
+}
+
+/// Prints what a command says. A reader that has seen enough (`| head`) is no
+/// failure; a standard output that takes no more is.
+pub(crate) fn print<W>(write: W) -> Result<(), Failure>
+where
+    W: FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>,
+{
+    let mut out = BufWriter::new(io::stdout());
+    match write(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::output(format!(
+            "can't write the standard output: {error}"
+        ))),
+        _ => {
+            // What couldn't be written must not be tried again.
+            drop(out.into_parts());
+            Ok(())
+        }
+    }
 }
 
 fn complain(text: &str) {

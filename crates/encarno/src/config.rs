@@ -22,17 +22,21 @@ use std::time::Duration;
 
 use encarno_engine::progress::Progress;
 use encarno_engine::settings::{OutputSettings, RunSettings, Source};
-use encarno_input::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
+use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
 use encarno_nib::delay::Delay;
 use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::udp::UdpSettings;
+use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::mask::Shown;
 use encarno_record::parse_duration;
+use encarno_secret::Secret;
 use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
 use serde_saphyr::Spanned;
 
 use crate::protocols::{Protocol, Run};
+use crate::url_text::Target;
 
 /// A configuration file is at most that long.
 const FILE_BYTES_MAX: u64 = 16 << 20;
@@ -45,25 +49,21 @@ pub fn read(file: &Path) -> Result<Run, ConfigError> {
         key: String::new(),
         reason,
     };
-    let metadata = std::fs::metadata(file).map_err(|source| error(source.to_string()))?;
-    if metadata.len() > FILE_BYTES_MAX {
-        return Err(error(format!(
-            "a configuration has at most {FILE_BYTES_MAX} bytes; is this one?"
-        )));
-    }
-    let text = std::fs::read_to_string(file).map_err(|source| error(source.to_string()))?;
+    let bytes = read_whole(file, FILE_BYTES_MAX).map_err(|source| error(source.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|source| error(source.to_string()))?;
     parse(&text, file)
 }
 
 /// Understands the text of a configuration; `file` is for messages.
 pub fn parse(text: &str, file: &Path) -> Result<Run, ConfigError> {
+    let text = text.trim_start_matches('\u{feff}');
     let raw: Raw = serde_saphyr::from_str(text).map_err(|error| ConfigError {
         file: file.into(),
         line: error.location().map_or(0, |location| location.line()),
         key: String::new(),
         reason: error.without_snippet().to_string(),
     })?;
-    settings(raw, text).map_err(|bad| ConfigError {
+    settings(raw).map_err(|bad| ConfigError {
         file: file.into(),
         line: bad.line,
         key: bad.key.into(),
@@ -97,13 +97,13 @@ fn place(file: &Path, line: u64, key: &str) -> String {
 
 /// A value that can't be used.
 #[derive(Debug)]
-struct Bad {
+struct BadValue {
     line: u64,
     key: &'static str,
     reason: String,
 }
 
-impl Bad {
+impl BadValue {
     fn at<T>(value: &Spanned<T>, key: &'static str, reason: impl Into<String>) -> Self {
         Self {
             line: value.referenced.line(),
@@ -121,14 +121,16 @@ impl Bad {
     }
 }
 
-fn settings(raw: Raw, text: &str) -> Result<Run, Bad> {
-    let input = input(&raw)?;
-    let script = script::script(&raw, input.sharing)?;
-    let workload = workload::workload(&raw.workers, &input, script::is_bounded(&script))?;
+fn settings(raw: Raw) -> Result<Run, BadValue> {
+    let target = target(&raw.protocol)?;
+    let mut input = input(&raw, target.as_ref())?;
+    let workload = workload::workload(&raw.workers, &input, script::is_bounded(&raw))?;
+    input.one_worker = workload.workers_max() == 1;
+    let script = script::script(&raw, input.in_order())?;
     let run = &raw.run;
     let settings = RunSettings {
         workload,
-        output: output(&raw.output, &raw.input, text)?,
+        output: output(&raw.output, &raw.input, settings_text(&raw))?,
         script,
         source: Source::File(input),
         threads: run.threads.and_then(NonZeroUsize::new),
@@ -136,7 +138,7 @@ fn settings(raw: Raw, text: &str) -> Result<Run, Bad> {
     };
     Ok(Run {
         settings,
-        protocol: protocol(&raw.protocol, raw.output.reqrespfile.is_some())?,
+        protocol: protocol(&raw.protocol, target, raw.output.reqrespfile.is_some())?,
         strict: run.strict,
         progress: match (run.quiet, run.lines) {
             (true, _) => Progress::Quiet,
@@ -146,17 +148,54 @@ fn settings(raw: Raw, text: &str) -> Result<Run, Bad> {
     })
 }
 
-fn input(whole: &Raw) -> Result<InputSettings, Bad> {
-    let (raw, protocol) = (&whole.input, &whole.protocol);
+/// Where hits go.
+fn target(raw: &RawProtocol) -> Result<Option<Target>, BadValue> {
+    let Some(address) = &raw.address else {
+        return Ok(None);
+    };
+    let target = address.value.target();
+    target
+        .map(Some)
+        .map_err(|reason| BadValue::at(address, "protocol.address", reason))
+}
+
+/// The settings as they were understood, with what was said only: secrets show
+/// themselves to nobody.
+fn settings_text(raw: &Raw) -> String {
+    let value = serde_json::to_value(raw).map(said);
+    let text = value.and_then(|value| serde_json::to_string_pretty(&value));
+    text.unwrap_or_default()
+}
+
+fn said(value: serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    let is_said = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::Array(values) => !values.is_empty(),
+        Value::Object(values) => !values.is_empty(),
+        _ => true,
+    };
+    match value {
+        Value::Object(values) => {
+            let values = values.into_iter().map(|(key, value)| (key, said(value)));
+            Value::Object(values.filter(|(_, value)| is_said(value)).collect())
+        }
+        Value::Array(values) => Value::Array(values.into_iter().map(said).collect()),
+        value => value,
+    }
+}
+
+fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue> {
+    let raw = &whole.input;
     let values = whole.workers.values.clone();
     let file = given(&raw.payloadfile).ok_or_else(|| {
-        Bad::missing("input.payloadfile", "name the file with what is to be sent")
+        BadValue::missing("input.payloadfile", "name the file with what is to be sent")
     })?;
     let format = raw.format.as_ref().map(|format| {
         format
             .value
             .parse::<InputFormat>()
-            .map_err(|reason| Bad::at(format, "input.format", reason))
+            .map_err(|reason| BadValue::at(format, "input.format", reason))
     });
     let sharing = match raw
         .sharing
@@ -168,7 +207,7 @@ fn input(whole: &Raw) -> Result<InputSettings, Bad> {
         None | Some((_, "shared")) => Sharing::Shared,
         Some((_, "per-worker")) => Sharing::PerWorker,
         Some((sharing, _)) => {
-            return Err(Bad::at(
+            return Err(BadValue::at(
                 sharing,
                 "input.sharing",
                 "write shared or per-worker",
@@ -177,8 +216,22 @@ fn input(whole: &Raw) -> Result<InputSettings, Bad> {
     };
     let auto_label = raw.autolabel.as_ref().map(|label| {
         let parsed = label.value.parse::<AutoLabel>();
-        parsed.map_err(|reason| Bad::at(label, "input.autolabel", reason))
+        parsed.map_err(|reason| BadValue::at(label, "input.autolabel", reason))
     });
+    let bad_limit = raw.maxbad.as_ref().map(|limit| {
+        let parsed = limit.value.to_string().parse::<BadLimit>();
+        parsed.map_err(|reason| BadValue::at(limit, "input.maxbad", reason))
+    });
+    let mut headers: Vec<_> = raw.headers.clone().into_iter().collect();
+    let is_authorization =
+        |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
+    if let Some(authorization) = target.and_then(|target| target.authorization.clone())
+        && !headers.iter().any(is_authorization)
+    {
+        headers.push(("Authorization".to_owned(), authorization));
+    }
+    let body = raw.body.as_ref().map(|body| body.expose().as_bytes());
+    let post = body.map(|_| "POST".to_owned());
     let defaults = InputSettings::of_file(file);
     Ok(InputSettings {
         format: format.transpose()?,
@@ -186,23 +239,27 @@ fn input(whole: &Raw) -> Result<InputSettings, Bad> {
         sharing,
         passes: raw.iterationlimit.and_then(NonZeroU64::new),
         records_max: raw.recordlimit.and_then(NonZeroU64::new),
-        host: protocol
-            .address
-            .as_ref()
-            .map(|address| host(&address.value).to_owned())
-            .unwrap_or_default(),
-        address_from_host: protocol.address.is_none(),
-        headers: raw.headers.clone().into_iter().collect(),
+        host: target.map(|target| target.host.clone()).unwrap_or_default(),
+        address_from_host: target.is_none(),
+        // Without a target there is nowhere else to go.
+        record_hosts: raw.recordhosts.unwrap_or(target.is_none()),
+        headers,
+        method: raw.method.clone().or(post),
+        body: body.map(bytes::Bytes::copy_from_slice),
         values,
         auto_label: auto_label.transpose()?.unwrap_or_default(),
         chosen_labels: raw.chosenlabels.clone(),
         scripts: Scripts::Run,
-        bad_max: raw.maxbad.unwrap_or(defaults.bad_max),
+        bad_limit: bad_limit.transpose()?.unwrap_or(defaults.bad_limit),
         ..defaults
     })
 }
 
-fn output(raw: &RawOutput, input: &RawInput, text: &str) -> Result<OutputSettings, Bad> {
+fn output(
+    raw: &RawOutput,
+    input: &RawInput,
+    settings_text: String,
+) -> Result<OutputSettings, BadValue> {
     let go_binary = match (given(&raw.binaryfile), given(&raw.stringsfile)) {
         (Some(file), Some(strings_file)) => Some(GoBinarySettings {
             file,
@@ -211,14 +268,18 @@ fn output(raw: &RawOutput, input: &RawInput, text: &str) -> Result<OutputSetting
         }),
         (Some(_), None) => {
             let reason = "binaryfile needs it: labels and errors are in it";
-            return Err(Bad::missing("output.stringsfile", reason));
+            return Err(BadValue::missing("output.stringsfile", reason));
         }
         (None, _) => None,
     };
     let trace = given(&raw.reqrespfile).map(|file| TraceSettings {
         file,
         level: raw.reqrespfilelevel,
-        secrets: raw.secrets,
+        shown: if raw.secrets {
+            Shown::all()
+        } else {
+            Shown::of(&raw.show)
+        },
     });
     Ok(OutputSettings {
         native: given(&raw.nativefile),
@@ -226,25 +287,21 @@ fn output(raw: &RawOutput, input: &RawInput, text: &str) -> Result<OutputSetting
         ldjson: given(&raw.ldjsonfile),
         phout: given(&raw.phoutfile),
         trace,
-        settings_text: text.to_owned(),
+        settings_text,
     })
 }
 
-fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
-    let network = || -> Result<NetworkSettings, Bad> {
-        if let Some(address) = &raw.address {
-            let parsed = encarno_nib::address::Address::parse(&address.value);
-            parsed.map_err(|error| Bad::at(address, "protocol.address", error.reason))?;
-        }
+fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<Protocol, BadValue> {
+    let network = || -> Result<NetworkSettings, BadValue> {
         let mut source_addresses = Vec::new();
         for address in &raw.sourceaddresses {
             let parsed = address.value.parse();
             source_addresses.push(parsed.map_err(|_| {
-                Bad::at(address, "protocol.sourceaddresses", "write an IP address")
+                BadValue::at(address, "protocol.sourceaddresses", "write an IP address")
             })?);
         }
         Ok(NetworkSettings {
-            address: raw.address.as_ref().map(|address| address.value.clone()),
+            address: target.as_ref().map(|target| target.address.clone()),
             timeout: duration(&raw.timeout, "protocol.timeout")?.unwrap_or(Duration::from_secs(1)),
             source_addresses,
             hosts: raw.hosts.clone(),
@@ -255,7 +312,10 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
         })
     };
     let Some(driver) = &raw.driver else {
-        return Err(Bad::missing("protocol.driver", "write http, udp or dummy"));
+        return Err(BadValue::missing(
+            "protocol.driver",
+            "write http, udp or dummy",
+        ));
     };
     Ok(match &*driver.value {
         "http" | "https" => Protocol::Http(network()?),
@@ -267,7 +327,7 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
             delay: delay(&raw.delay)?,
             error_rate: match &raw.errorrate {
                 Some(rate) if !(0.0..=1.0).contains(&rate.value) => {
-                    return Err(Bad::at(
+                    return Err(BadValue::at(
                         rate,
                         "protocol.errorrate",
                         "write a part from 0 to 1",
@@ -278,7 +338,7 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
             seed: raw.seed,
         }),
         other => {
-            return Err(Bad::at(
+            return Err(BadValue::at(
                 driver,
                 "protocol.driver",
                 format!("{other:?} isn't known: write http, udp or dummy"),
@@ -287,13 +347,13 @@ fn protocol(raw: &RawProtocol, traced: bool) -> Result<Protocol, Bad> {
     })
 }
 
-fn tls(raw: &RawTls) -> Result<TlsSettings, Bad> {
+fn tls(raw: &RawTls) -> Result<TlsSettings, BadValue> {
     let version = |value: &Option<Spanned<u16>>, key| match value {
         None => Ok(0),
         Some(version) if version.value == 0 || (769..=772).contains(&version.value) => {
             Ok(version.value)
         }
-        Some(version) => Err(Bad::at(
+        Some(version) => Err(BadValue::at(
             version,
             key,
             "TLS versions are numbers: 769 … 772 = 1.0 … 1.3",
@@ -313,12 +373,12 @@ fn tls(raw: &RawTls) -> Result<TlsSettings, Bad> {
 }
 
 /// A distribution, or a duration for one that doesn't vary.
-fn delay(value: &Option<Spanned<String>>) -> Result<Delay, Bad> {
+fn delay(value: &Option<Spanned<String>>) -> Result<Delay, BadValue> {
     match value {
         Some(text) if text.value.contains(':') || text.value.trim() == "none" => text
             .value
             .parse()
-            .map_err(|reason: String| Bad::at(text, "protocol.delay", reason)),
+            .map_err(|reason: String| BadValue::at(text, "protocol.delay", reason)),
         _ => Ok(duration(value, "protocol.delay")?
             .map(Delay::Fixed)
             .unwrap_or_default()),
@@ -326,17 +386,20 @@ fn delay(value: &Option<Spanned<String>>) -> Result<Delay, Bad> {
 }
 
 /// A duration with units, as Go writes it.
-fn duration(value: &Option<Spanned<String>>, key: &'static str) -> Result<Option<Duration>, Bad> {
+fn duration(
+    value: &Option<Spanned<String>>,
+    key: &'static str,
+) -> Result<Option<Duration>, BadValue> {
     let Some(value) = value else { return Ok(None) };
     let text = value.value.trim();
     if text != "0" && !text.ends_with(|end: char| end.is_ascii_alphabetic()) {
         let reason = format!("{text:?} has no unit: write for example 1m30s, 0.5s or 200ms");
-        return Err(Bad::at(value, key, reason));
+        return Err(BadValue::at(value, key, reason));
     }
     parse_duration(text)
         .map(|ns| Some(Duration::from_nanos(ns)))
         .ok_or_else(|| {
-            Bad::at(
+            BadValue::at(
                 value,
                 key,
                 format!("{text:?} isn't a duration: write for example 1m30s, 0.5s or 200ms"),
@@ -349,9 +412,4 @@ fn given(path: &Option<String>) -> Option<PathBuf> {
     path.as_deref()
         .filter(|path| !path.is_empty())
         .map(PathBuf::from)
-}
-
-fn host(address: &str) -> &str {
-    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
-    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }

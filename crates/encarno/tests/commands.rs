@@ -114,6 +114,7 @@ fn file_descriptors_that_run_out_end_the_run_by_name() {
         "http://127.0.0.1/",
         "-i",
         "urls",
+        "--record-hosts",
         "--per-worker",
         "--connections",
         "40",
@@ -203,6 +204,8 @@ fn records_labels_and_formats_from_flags() {
         "who=world",
         "--trace",
         "trace",
+        "--trace-show",
+        "body",
     ];
     assert_ends(folder, &values, 0, "done 4");
     let trace = std::fs::read_to_string(folder.join("trace")).expect("written");

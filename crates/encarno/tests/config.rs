@@ -9,7 +9,8 @@ use encarno::config;
 use encarno::protocols::{Protocol, Run};
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::{Arrivals, Source, Workload};
-use encarno_input::{InputFormat, Sharing};
+use encarno_input::{BadLimit, InputFormat, Sharing};
+use encarno_record::mask::Shown;
 use proptest::prelude::*;
 
 fn data(name: &str) -> std::path::PathBuf {
@@ -54,12 +55,12 @@ fn a_go_configuration() {
         (input.strings_file.as_ref(), input.passes, input.sharing),
         (None, None, Sharing::Shared)
     );
-    assert_eq!(input.values["name"], "text");
-    assert_eq!(input.values["number"], "5");
+    assert_eq!(input.values["name"].expose(), "text");
+    assert_eq!(input.values["number"].expose(), "5");
     let trace = settings.settings.output.trace.expect("a trace");
     assert_eq!(
-        (trace.file.as_path(), trace.level, trace.secrets),
-        (Path::new("trace.txt"), 500, false)
+        (trace.file.as_path(), trace.level, trace.shown),
+        (Path::new("trace.txt"), 500, Shown::default())
     );
     let binary = settings.settings.output.go_binary.expect("a binary file");
     assert_eq!(
@@ -131,8 +132,8 @@ run: {threads: 2, grace: 3s, strict: true, quiet: true}
         panic!("a file")
     };
     assert_eq!(
-        (input.format, input.bad_max, &*input.host),
-        (Some(InputFormat::Stpd), 0, "[::1]:8443")
+        (input.format, input.bad_limit, &*input.host),
+        (Some(InputFormat::Stpd), BadLimit::Records(0), "[::1]:8443")
     );
     assert!(settings.strict && settings.settings.grace == Duration::from_secs(3));
     assert_eq!(

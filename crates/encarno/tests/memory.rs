@@ -36,7 +36,7 @@ fn count(file: &Path, format: InputFormat, passes: u64) -> (u64, u64, u64) {
     let settings = InputSettings {
         format: Some(format),
         passes: NonZeroU64::new(passes),
-        bad_max: u64::MAX,
+        bad_limit: encarno_input::BadLimit::Share(1.0),
         ..InputSettings::of_file(file)
     };
     let (mut good, mut bytes, mut bad) = (0, 0, 0);

@@ -5,11 +5,13 @@
 use std::path::{Path, PathBuf};
 
 use encarno::read::convert::{self, ResultFormat};
-use encarno::read::{show, stats};
+use encarno::read::show::{self, Showing};
+use encarno::read::stats;
 use encarno_engine::output;
 use encarno_engine::settings::OutputSettings;
 use encarno_input::InputSettings;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::mask::Shown;
 use encarno_record::results::HIT_BYTES;
 use encarno_record::{Hit, StringId, Strings};
 use proptest::prelude::*;
@@ -174,7 +176,7 @@ fn a_run_writes_all_formats_at_once() {
     let mut shown = Vec::new();
     show::show(
         &InputSettings::of_file(folder.path("native")),
-        false,
+        &Showing::default(),
         &mut shown,
     )
     .expect("it is shown");
@@ -226,7 +228,7 @@ fn the_trace_has_what_its_level_asks_for() {
     let trace = TraceSettings {
         file: folder.path("trace"),
         level: 500,
-        secrets: false,
+        shown: Shown::default(),
     };
     let settings = OutputSettings {
         trace: Some(trace),
@@ -396,7 +398,7 @@ proptest! {
             }
         }
         let mut shown = Vec::new();
-        let _ = show::show(&InputSettings::of_file(&path), false, &mut shown);
+        let _ = show::show(&InputSettings::of_file(&path), &Showing::default(), &mut shown);
     }
 
     #[test]

@@ -662,7 +662,7 @@ fn mistakes_name_their_place() {
     }
     assert_eq!(site.asked().len(), 0, "nothing is sent before");
     // Workers that don't read in order can't carry on.
-    let shared = json!({"input": {"sharing": "shared"}});
+    let shared = json!({"input": {"sharing": "shared"}, "workers": {"maxworkers": 2}});
     let records = [record(
         json!({"extracts": {"v": {"re": "a"}}}),
         get("/list", ""),

@@ -73,19 +73,16 @@ pub fn run<P: Protocol>(
     let ended_ns = clock.now_ns();
     // An output's error says more than the loops' word that there was one.
     let written = writer.finish()?;
-    let read = reader.map_or(Ok((0, 0)), |reader| {
-        let counts = (reader.records(), reader.bad());
-        reader.finish().map(|()| counts)
-    });
+    let read = reader.map_or(Ok(Default::default()), Reader::finish);
     result?;
-    let (records, bad) = read?;
+    let read = read?;
     let (origin_ns, elapsed_ns) = (clock.origin_ns(), ended_ns);
     let ending = Ending {
         origin_ns,
         elapsed_ns,
         written,
-        records,
-        bad,
+        read,
+        address: protocol.address().unwrap_or_default().to_owned(),
         stop: control.stop(),
     };
     Ok(watch.summary(ending, &strings))
@@ -226,7 +223,7 @@ fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
     let count = settings
         .threads
         .map_or(cores, NonZeroUsize::get)
-        .min(workers_max(settings).div_ceil(group))
+        .min(settings.workload.workers_max().div_ceil(group))
         .max(1);
     let share = |number| Share {
         number,
@@ -236,20 +233,13 @@ fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
     (0..count).map(share).collect()
 }
 
-fn workers_max(settings: &RunSettings) -> usize {
-    match &settings.workload {
-        Workload::Open(open) => open.workers_max,
-        Workload::Closed(closed) => closed.workers_max(),
-    }
-}
-
 /// What can be known to fail before anything is started.
 fn check<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
     threads: usize,
 ) -> Result<(), RunError> {
-    let workers = workers_max(settings);
+    let workers = settings.workload.workers_max();
     if workers == 0 {
         return Err(RunError::Settings(
             "no workers: the number of connections is 0".to_owned(),
@@ -300,7 +290,7 @@ fn wakers(threads: usize) -> Result<Vec<Arc<Waker>>, RunError> {
 fn scripts(settings: &RunSettings, strings: &Strings) -> Result<Arc<Compiler>, RunError> {
     let none = BTreeMap::new();
     let (values, per_worker) = match &settings.source {
-        Source::File(input) => (&input.values, input.sharing == Sharing::PerWorker),
+        Source::File(input) => (&input.values, input.in_order()),
         Source::Request { .. } => (&none, false),
     };
     let compiler = Compiler::new(&settings.script, values, per_worker, strings)?;
@@ -341,7 +331,7 @@ fn feeds(
             };
             let workers: Vec<usize> = shares
                 .iter()
-                .map(|share| share.workers(workers_max(settings)))
+                .map(|share| share.workers(settings.workload.workers_max()))
                 .collect();
             let (reader, feeds) = Reader::start(input, strings, scripts, &workers, deal)?;
             Ok((Some(reader), feeds))

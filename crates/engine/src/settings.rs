@@ -56,6 +56,16 @@ pub enum Workload {
     Closed(ClosedSettings),
 }
 
+impl Workload {
+    /// At most so many workers.
+    pub fn workers_max(&self) -> usize {
+        match self {
+            Self::Open(open) => open.workers_max,
+            Self::Closed(closed) => closed.workers_max(),
+        }
+    }
+}
+
 /// An open workload.
 #[derive(Clone, Debug)]
 pub struct OpenSettings {
@@ -148,7 +158,7 @@ pub struct OutputSettings {
     pub phout: Option<PathBuf>,
     /// The trace (answ log).
     pub trace: Option<TraceSettings>,
-    /// The settings of the run as text, kept in the native file.
+    /// The settings of the run as text, without secrets, kept in the native file.
     pub settings_text: String,
 }
 

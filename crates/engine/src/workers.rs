@@ -5,6 +5,7 @@
 //! nothing that changes with a hit: each has counters of its own, which the
 //! progress reads. What they have in common is the [`control`].
 
+mod addresses;
 pub mod control;
 pub mod counters;
 pub mod event_loop;

@@ -1,62 +1,141 @@
-//! A web server's access log: the second field between `"` is
-//! `METHOD URI PROTO/VERSION`. Only GET can be repeated from it.
+//! Access logs, as web servers, proxies and load balancers write them. Only GET
+//! can be repeated from a log: it holds no bodies.
+//!
+//! - `quoted`: a line with `"METHOD URI PROTO"` in it (nginx, Apache, Traefik,
+//!   ALB and ELB, S3, Envoy …)
+//! - `json`: an object a line (Caddy, Traefik, nginx, Google Cloud)
+//! - `table`: columns that a `#Fields:` line names (IIS, CloudFront)
 
-use encarno_record::{Payload, Record};
+mod json;
+mod quoted;
+mod table;
 
-use super::raw::{shown, word};
-use super::request::{Request, Url};
-use super::source::Source;
-use super::{Bad, Context, Parse};
+use std::borrow::Cow;
 
-pub(super) struct AccessParser;
+use encarno_record::Record;
+
+use super::block_reader::BlockReader;
+use super::context::RequestParts;
+use super::raw::shown;
+use super::request::{RecordUrl, is_method};
+use super::{Parse, RecordContext, RecordError};
+
+#[derive(Default)]
+pub(super) struct AccessParser {
+    /// What the last `#Fields:` line said.
+    columns: Option<table::Columns>,
+}
+
+/// What a line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Logged<'a> {
+    /// A request.
+    Request {
+        method: Cow<'a, [u8]>,
+        url: Cow<'a, [u8]>,
+        /// Empty = the log doesn't say it.
+        host: Cow<'a, [u8]>,
+    },
+    /// A connection on which no request came, or bytes that are none.
+    NoRequest,
+}
 
 impl Parse for AccessParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
             let Some(line) = source.line()? else {
                 return Ok(None);
             };
-            let line = source.bytes(line);
-            if line.trim_ascii().is_empty() {
+            let line = source.bytes(line).trim_ascii();
+            if line.is_empty() || self.is_directive(line) {
                 continue;
             }
-            let (method, target) = request_of(line).ok_or_else(|| {
-                Bad::new(format!(
-                    "no \"METHOD URI PROTO/VERSION\" in {}",
+            let logged = self.logged(line).ok_or_else(|| {
+                RecordError::new(format!(
+                    "no line of an access log: neither \"METHOD URI PROTO\" nor a JSON object nor \
+                     columns after a #Fields: line, but {}",
                     shown(line)
                 ))
                 .at(start)
             })?;
-            if method != b"GET" {
-                context.skipped += 1;
+            let Logged::Request { method, url, host } = logged else {
+                context.left_out.add("lines without a request");
+                continue;
+            };
+            if &*method != b"GET" {
+                context
+                    .left_out
+                    .add(String::from_utf8_lossy(&method[..method.len().min(20)]).into_owned());
                 continue;
             }
-            let url = Url::parse(target).map_err(|bad| bad.at(start))?;
-            let request = Request {
-                method: b"GET",
-                url,
-                headers: &[],
-                body_bytes: None,
+            // `*`, `host:port` and what scanners send: no request that repeats.
+            if RecordUrl::parse(&url).is_err() {
+                context.left_out.add("GET with an URI that isn't one");
+                continue;
+            }
+            let parts = RequestParts {
+                url: &url,
+                host: &host,
+                ..RequestParts::default()
             };
-            let payload = Payload::Memory(request.head(&context.settings).into());
-            let label = context.label(b"");
-            let address = context.address(url.address)?;
-            return Ok(Some(Record {
-                label,
-                address,
-                ..Record::new(payload)
-            }));
+            return context
+                .request_of_url(parts)
+                .map(Some)
+                .map_err(|error| error.at(start));
+        }
+    }
+
+    fn restart(&mut self) {
+        self.columns = None;
+    }
+}
+
+impl AccessParser {
+    fn is_directive(&mut self, line: &[u8]) -> bool {
+        if let Some(columns) = table::Columns::of_directive(line) {
+            self.columns = Some(columns);
+        }
+        line.starts_with(b"#")
+    }
+
+    fn logged<'a>(&self, line: &'a [u8]) -> Option<Logged<'a>> {
+        match &self.columns {
+            Some(columns) => columns.logged(line),
+            None if line.starts_with(b"{") => json::logged(line),
+            None => quoted::logged(line),
         }
     }
 }
 
-/// Method and target of a log line.
-pub(super) fn request_of(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    let field = line.split(|&byte| byte == b'"').nth(1)?;
-    let (method, rest) = word(field);
-    let (target, protocol) = word(rest);
-    let known = !method.is_empty() && method.iter().all(u8::is_ascii_uppercase);
-    (known && protocol.starts_with(b"HTTP/")).then_some((method, target))
+/// Whether lines are those of an access log: a connection without a request may
+/// be the first that it tells of.
+pub(super) fn is_log<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
+    let mut parser = AccessParser::default();
+    for line in lines {
+        if parser.is_directive(line) {
+            continue;
+        }
+        match parser.logged(line) {
+            Some(Logged::Request { .. }) => return true,
+            Some(Logged::NoRequest) => {}
+            None => return false,
+        }
+    }
+    false
+}
+
+/// `METHOD URI PROTO`. A URI with a blank in it was sent like that; it isn't one.
+fn request_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let start = line.iter().position(|&byte| byte == b' ')?;
+    let end = line.iter().rposition(|&byte| byte == b' ')?;
+    let (method, protocol) = (&line[..start], &line[end + 1..]);
+    let known = is_method(method) && method.iter().all(|byte| !byte.is_ascii_lowercase());
+    (known && start < end && protocol.starts_with(b"HTTP/"))
+        .then(|| (method, &line[start + 1..end]))
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use encarno_record::{Payload, Record, StringId, Strings};
 
-use super::Bad;
+use super::request::{Origin, RecordUrl, RequestHead};
 use super::strings_file::StringsFile;
-use crate::{AutoLabel, InputSettings};
+use super::{RecordError, block_reader};
+use crate::{AutoLabel, InputSettings, LeftOut};
 
 /// Labels that are kept apart; more than that share one.
 const LABELS_END: StringId = StringId(1_000_000);
@@ -15,16 +16,29 @@ const MORE_LABELS: &str = "(more labels)";
 const ADDRESSES_END: StringId = StringId(2_000_000);
 
 /// What parsers share.
-pub(super) struct Context {
+pub(super) struct RecordContext {
     pub(super) strings: Strings,
     pub(super) strings_file: Arc<StringsFile>,
     pub(super) settings: Arc<InputSettings>,
+    pub(super) left_out: LeftOut,
     last_label: (Vec<u8>, StringId),
     last_address: (Vec<u8>, StringId),
-    pub(super) skipped: u64,
+    last_origin: (Vec<u8>, Origin),
 }
 
-impl Context {
+/// A request as a format says it, apart from what the settings say.
+#[derive(Default)]
+pub(super) struct RequestParts<'a> {
+    pub(super) method: &'a [u8],
+    pub(super) url: &'a [u8],
+    pub(super) headers: &'a [(String, String)],
+    pub(super) host: &'a [u8],
+    pub(super) label: &'a [u8],
+    /// Present if the request has a body, however long.
+    pub(super) body: Option<Payload>,
+}
+
+impl RecordContext {
     pub(super) fn new(
         strings: &Strings,
         strings_file: Arc<StringsFile>,
@@ -34,10 +48,61 @@ impl Context {
             strings: strings.clone(),
             strings_file,
             settings,
+            left_out: LeftOut::default(),
             last_label: (Vec::new(), StringId(0)),
             last_address: (Vec::new(), StringId(0)),
-            skipped: 0,
+            last_origin: (Vec::new(), Origin::default()),
         }
+    }
+
+    /// A record with a request that is put together here. The URL's host goes
+    /// into the Host header; where the request is sent is the run's to say,
+    /// unless records may say it.
+    pub(super) fn request(&mut self, parts: RequestParts<'_>) -> Result<Record, RecordError> {
+        let url = RecordUrl::parse(parts.url)?;
+        if self.last_origin.0 != url.origin {
+            self.last_origin = (url.origin.to_vec(), Origin::parse(url.origin)?);
+        }
+        let origin = &self.last_origin.1;
+        let head = RequestHead {
+            method: parts.method,
+            origin,
+            target: &url.target,
+            headers: parts.headers,
+            host: parts.host,
+            body_bytes: parts.body.as_ref().map(Payload::len),
+        };
+        let head = head.bytes(&self.settings);
+        let address = if self.settings.record_hosts && !origin.address.is_empty() {
+            let address = origin.address.clone();
+            self.address(address.as_bytes())?
+        } else {
+            StringId(0)
+        };
+        let payload = match parts.body {
+            None => Payload::Memory(head.into()),
+            Some(body) => block_reader::made(head, body, self.settings.memory_payload_bytes_max)?,
+        };
+        Ok(Record {
+            label: self.label(parts.label),
+            address,
+            ..Record::new(payload)
+        })
+    }
+
+    /// The same for a format that has URLs and no methods: GET, unless the
+    /// settings say a method or a body.
+    pub(super) fn request_of_url(
+        &mut self,
+        parts: RequestParts<'_>,
+    ) -> Result<Record, RecordError> {
+        let settings = Arc::clone(&self.settings);
+        let method = settings.method.as_deref().unwrap_or("GET");
+        self.request(RequestParts {
+            method: method.as_bytes(),
+            body: settings.body.clone().map(Payload::Memory),
+            ..parts
+        })
     }
 
     /// The number of a label; records with the same one tend to follow another.
@@ -46,9 +111,11 @@ impl Context {
             .unwrap_or_else(|| self.strings.intern(MORE_LABELS))
     }
 
-    pub(super) fn address(&mut self, text: &[u8]) -> Result<StringId, Bad> {
-        intern(&self.strings, &mut self.last_address, text, ADDRESSES_END)
-            .ok_or_else(|| Bad::new("there are too many different addresses before this one"))
+    pub(super) fn address(&mut self, text: &[u8]) -> Result<StringId, RecordError> {
+        let text = without_user(text);
+        intern(&self.strings, &mut self.last_address, &text, ADDRESSES_END).ok_or_else(|| {
+            RecordError::new("there are too many different addresses before this one")
+        })
     }
 
     pub(super) fn label_if_needed(&mut self, record: &mut Record, number: u64) {
@@ -70,7 +137,7 @@ impl Context {
     }
 
     /// Without any address the request's Host header says where to.
-    pub(super) fn address_if_needed(&mut self, record: &mut Record) -> Result<(), Bad> {
+    pub(super) fn address_if_needed(&mut self, record: &mut Record) -> Result<(), RecordError> {
         if record.address.0 == 0
             && self.settings.address_from_host
             && let Payload::Memory(bytes) = &record.payload
@@ -88,6 +155,21 @@ impl Context {
                 .strings
                 .get(record.label)
                 .is_some_and(|label| chosen.iter().any(|one| **one == *label))
+    }
+}
+
+/// An address without `user:password@`: addresses are kept in result files.
+fn without_user(address: &[u8]) -> std::borrow::Cow<'_, [u8]> {
+    let start = memchr::memmem::find(address, b"://").map_or(0, |scheme| scheme + 3);
+    let end = address[start..]
+        .iter()
+        .position(|byte| b"/?#".contains(byte))
+        .map_or(address.len(), |end| start + end);
+    match memchr::memrchr(b'@', &address[start..end]) {
+        None => address.into(),
+        Some(at) => [&address[..start], &address[start + at + 1..]]
+            .concat()
+            .into(),
     }
 }
 

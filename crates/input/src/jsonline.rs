@@ -1,87 +1,126 @@
-//! `jsonline` ammo: `{tag, uri, method, headers, host, body}` a line.
+//! Tank's and Pandora's JSON ammo: `{tag, uri, method, headers, host, body}`.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 
 use encarno_record::{Payload, Record};
 use serde::Deserialize;
+use serde_json::Value;
 
-use super::request::{Request, Url, check_header};
-use super::source::Source;
-use super::{Bad, Context, Parse};
+use super::block_reader::BlockReader;
+use super::context::RequestParts;
+use super::json_values;
+use super::request::{check_header, is_method};
+use super::{Parse, RecordContext, RecordError};
 
 pub(super) struct JsonLineParser;
 
+/// Further keys are those of other tools: they mean nothing here.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
 struct Line<'a> {
     #[serde(borrow, default)]
-    tag: Cow<'a, str>,
+    tag: Option<Cow<'a, str>>,
     #[serde(borrow)]
     uri: Cow<'a, str>,
-    #[serde(borrow, default = "get")]
-    method: Cow<'a, str>,
+    #[serde(borrow, default)]
+    method: Option<Cow<'a, str>>,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Option<Headers>,
     #[serde(borrow, default)]
-    host: Cow<'a, str>,
+    host: Option<Cow<'a, str>>,
     #[serde(borrow, default)]
-    body: Cow<'a, str>,
+    body: Option<Cow<'a, str>>,
 }
 
-fn get() -> Cow<'static, str> {
-    Cow::Borrowed("GET")
+/// `{"Name": "value"}`, or `["Name: value"]`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Headers {
+    ByName(serde_json::Map<String, Value>),
+    Lines(Vec<String>),
 }
 
 impl Parse for JsonLineParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
-        loop {
-            source.skip_line_ends()?;
-            let start = source.offset();
-            let Some(line) = source.line()? else {
-                return Ok(None);
-            };
-            let line = source.bytes(line);
-            if !line.trim_ascii().is_empty() {
-                return record(line, context).map(Some).map_err(|bad| bad.at(start));
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
+        match json_values::next_object(source)? {
+            None => Ok(None),
+            Some(object) => {
+                let start = source.offset() - object.len() as u64;
+                record(&object, context)
+                    .map(Some)
+                    .map_err(|error| error.at(start))
             }
         }
     }
 }
 
-fn record(line: &[u8], context: &mut Context) -> Result<Record, Bad> {
-    let line: Line = serde_json::from_slice(line).map_err(|error| {
-        Bad::new(format!(
-            "not a line of {{tag, uri, method, headers, host, body}}: {error}"
+fn record(object: &[u8], context: &mut RecordContext) -> Result<Record, RecordError> {
+    let line: Line = serde_json::from_slice(object).map_err(|error| {
+        RecordError::new(format!(
+            "not an object of {{tag, uri, method, headers, host, body}}: {error}"
         ))
     })?;
-    let url = Url::parse(line.uri.as_bytes())?;
-    if line.method.is_empty() || !line.method.bytes().all(|byte| byte.is_ascii_alphabetic()) {
-        return Err(Bad::new(format!("{:?} can't be a method", line.method)));
+    let method = line.method.as_deref().filter(|method| !method.is_empty());
+    let method = method.unwrap_or("GET");
+    if !is_method(method.as_bytes()) {
+        return Err(RecordError::new(format!("{method:?} can't be a method")));
     }
-    let mut headers: Vec<(String, String)> = line.headers.into_iter().collect();
-    if !line.host.is_empty()
-        && !headers
-            .iter()
-            .any(|(name, _)| name.eq_ignore_ascii_case("host"))
-    {
-        headers.insert(0, ("Host".into(), line.host.into_owned()));
-    }
+    let headers = line.headers.map_or(Ok(Vec::new()), pairs)?;
     for (name, value) in &headers {
         check_header(name, value)?;
     }
-    let has_body = !line.body.is_empty() || matches!(&*line.method, "POST" | "PUT" | "PATCH");
-    let request = Request {
-        method: line.method.as_bytes(),
-        url,
+    let host = line.host.as_deref().unwrap_or_default();
+    check_header("Host", host)?;
+    let body = line.body.as_deref().unwrap_or_default();
+    let has_body = !body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH");
+    context.request(RequestParts {
+        method: method.as_bytes(),
+        url: line.uri.as_bytes(),
         headers: &headers,
-        body_bytes: has_body.then_some(line.body.len() as u64),
-    };
-    let mut bytes = request.head(&context.settings);
-    bytes.extend_from_slice(line.body.as_bytes());
-    Ok(Record {
-        label: context.label(line.tag.as_bytes()),
-        address: context.address(url.address)?,
-        ..Record::new(Payload::Memory(bytes.into()))
+        host: host.as_bytes(),
+        label: line.tag.as_deref().unwrap_or_default().as_bytes(),
+        body: has_body.then(|| Payload::Memory(body.as_bytes().to_vec().into())),
     })
+}
+
+/// Names with values; a list of values is a header for each.
+fn pairs(headers: Headers) -> Result<Vec<(String, String)>, RecordError> {
+    let mut pairs = Vec::new();
+    match headers {
+        Headers::Lines(lines) => {
+            for line in lines {
+                pairs.push(super::request::parse_header(line.as_bytes())?);
+            }
+        }
+        Headers::ByName(headers) => {
+            for (name, value) in headers {
+                match value {
+                    Value::Array(values) => {
+                        for value in values {
+                            pairs.push((name.clone(), text(&name, value)?));
+                        }
+                    }
+                    value => {
+                        let value = text(&name, value)?;
+                        pairs.push((name, value));
+                    }
+                }
+            }
+        }
+    }
+    Ok(pairs)
+}
+
+fn text(name: &str, value: Value) -> Result<String, RecordError> {
+    match value {
+        Value::String(text) => Ok(text),
+        Value::Number(number) => Ok(number.to_string()),
+        Value::Bool(value) => Ok(value.to_string()),
+        _ => Err(RecordError::new(format!(
+            "the value of header {name} is no text"
+        ))),
+    }
 }

@@ -4,23 +4,26 @@
 //! range of the file; the memory needed doesn't depend on the file's size.
 //!
 //! - settings: what is read, and how
-//! - source: blocks, lines and payloads of a file that may be compressed
+//! - block_reader: blocks, lines and payloads of a file that may be compressed
 //! - recognise: which format a file has
 //! - one module for each format
 //! - context: what a record gets that its format doesn't say
 
 mod access;
+mod block_reader;
 mod context;
+mod json_values;
 mod jsonline;
+mod left_out;
 mod payload;
 mod raw;
 mod recognise;
 mod request;
 mod settings;
-mod source;
 mod strings_file;
 mod uri;
 mod urls;
+mod vegeta;
 
 pub mod native;
 
@@ -29,10 +32,12 @@ use std::sync::Arc;
 
 use encarno_record::{Record, Strings};
 
-pub use settings::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
+pub use left_out::LeftOut;
+pub use request::basic;
+pub use settings::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
 
-use context::Context;
-use source::Source;
+use block_reader::BlockReader;
+use context::RecordContext;
 use strings_file::StringsFile;
 
 const BLOCK_BYTES: usize = 256 << 10;
@@ -44,11 +49,18 @@ const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
 /// on a thread of its own; [`Input::again`] gives each worker its own, if it isn't shared.
 pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputError> {
     let (source, format) = open_source(settings)?;
+    if settings.passes.is_some_and(|passes| passes.get() > 1) && !source.can_rewind() {
+        return Err(InputError {
+            operation: "read several times",
+            file: settings.file.clone(),
+            reason: "a pipe can be read only once: write it to a file first".to_owned(),
+        });
+    }
     let strings_file = match &settings.strings_file {
         Some(file) => StringsFile::read(file)?,
         None => StringsFile::default(),
     };
-    let context = Context::new(strings, Arc::new(strings_file), Arc::new(settings.clone()));
+    let context = RecordContext::new(strings, Arc::new(strings_file), Arc::new(settings.clone()));
     Ok(Input::new(source, format, context, Arc::new(AsRead)))
 }
 
@@ -60,7 +72,7 @@ pub fn format_of(settings: &InputSettings) -> Result<InputFormat, InputError> {
     }
 }
 
-fn open_source(settings: &InputSettings) -> Result<(Source, InputFormat), InputError> {
+fn open_source(settings: &InputSettings) -> Result<(BlockReader, InputFormat), InputError> {
     let error = |operation, reason: String| InputError {
         operation,
         file: settings.file.clone(),
@@ -70,7 +82,7 @@ fn open_source(settings: &InputSettings) -> Result<(Source, InputFormat), InputE
         Sharing::Shared => BLOCK_BYTES,
         Sharing::PerWorker => BLOCK_BYTES_PER_WORKER,
     };
-    let mut source = Source::open(
+    let mut source = BlockReader::open(
         &settings.file,
         block_bytes,
         settings.memory_payload_bytes_max,
@@ -112,9 +124,9 @@ impl Prepare for AsRead {
 
 /// The records of an input.
 pub struct Input<P = AsRead> {
-    source: Source,
+    source: BlockReader,
     parser: Box<dyn Parse>,
-    context: Context,
+    context: RecordContext,
     format: InputFormat,
     passes: Option<u64>,
     one_pass: bool,
@@ -122,6 +134,8 @@ pub struct Input<P = AsRead> {
     records: u64,
     records_in_pass: u64,
     bad: u64,
+    /// Of the first pass, once that has ended.
+    left_out: Option<LeftOut>,
     prepare: Arc<P>,
     /// Times in the file count from here: each pass goes on after the last one.
     pass_start_ns: u64,
@@ -143,6 +157,7 @@ impl Input {
             records: self.records,
             records_in_pass: self.records_in_pass,
             bad: self.bad,
+            left_out: self.left_out,
             prepare: Arc::clone(prepare),
             pass_start_ns: self.pass_start_ns,
             last_scheduled_ns: self.last_scheduled_ns,
@@ -152,16 +167,22 @@ impl Input {
 }
 
 impl<P: Prepare> Input<P> {
-    fn new(source: Source, format: InputFormat, context: Context, prepare: Arc<P>) -> Self {
+    fn new(
+        source: BlockReader,
+        format: InputFormat,
+        context: RecordContext,
+        prepare: Arc<P>,
+    ) -> Self {
         let parser: Box<dyn Parse> = match format {
             InputFormat::Payload => Box::new(payload::PayloadParser::default()),
             InputFormat::Raw => Box::new(raw::RawParser::raw()),
             InputFormat::Stpd => Box::new(raw::RawParser::stpd()),
             InputFormat::Uri => Box::new(uri::UriParser::uri()),
             InputFormat::UriPost => Box::new(uri::UriParser::with_bodies()),
-            InputFormat::Access => Box::new(access::AccessParser),
+            InputFormat::Access => Box::new(access::AccessParser::default()),
             InputFormat::JsonLine => Box::new(jsonline::JsonLineParser),
             InputFormat::Urls => Box::new(urls::UrlsParser),
+            InputFormat::Vegeta => Box::new(vegeta::VegetaParser::default()),
             InputFormat::Native => Box::new(native::NativeParser::default()),
         };
         let passes = match context.settings.passes {
@@ -180,6 +201,7 @@ impl<P: Prepare> Input<P> {
             records: 0,
             records_in_pass: 0,
             bad: 0,
+            left_out: None,
             prepare,
             pass_start_ns: 0,
             last_scheduled_ns: 0,
@@ -195,13 +217,13 @@ impl<P: Prepare> Input<P> {
             file: self.context.settings.file.clone(),
             reason: source.to_string(),
         })?;
-        let Context {
+        let RecordContext {
             strings,
             strings_file,
             settings,
             ..
         } = &self.context;
-        let context = Context::new(strings, Arc::clone(strings_file), Arc::clone(settings));
+        let context = RecordContext::new(strings, Arc::clone(strings_file), Arc::clone(settings));
         Ok(Self::new(
             source,
             self.format,
@@ -226,9 +248,10 @@ impl<P: Prepare> Input<P> {
         std::iter::from_fn(|| self.next())
     }
 
-    /// Records left out by choice: not a GET in an access log, not a chosen label.
-    pub fn skipped(&self) -> u64 {
-        self.context.skipped
+    /// Records of the first pass that were left out by choice: not a GET in an
+    /// access log, not a chosen label.
+    pub fn left_out(&self) -> &LeftOut {
+        self.left_out.as_ref().unwrap_or(&self.context.left_out)
     }
 
     /// Broken records of the first pass.
@@ -237,11 +260,11 @@ impl<P: Prepare> Input<P> {
     }
 
     /// The record with all that doesn't come from its format; none if it isn't chosen.
-    fn good(&mut self, mut record: Record) -> Result<Option<P::Prepared>, Bad> {
+    fn good(&mut self, mut record: Record) -> Result<Option<P::Prepared>, RecordError> {
         self.context.label_if_needed(&mut record, self.records);
         self.context.address_if_needed(&mut record)?;
         if !self.context.chosen(&record) {
-            self.context.skipped += 1;
+            self.context.left_out.add("with a label that isn't chosen");
             return Ok(None);
         }
         record.first_of_pass = self.records_in_pass == 0;
@@ -253,12 +276,15 @@ impl<P: Prepare> Input<P> {
         self.records_in_pass += 1;
         let records_max = self.context.settings.records_max;
         self.ended = records_max.is_some_and(|max| self.records >= max.get());
-        self.prepare.prepare(record).map(Some).map_err(Bad::fatal)
+        self.prepare
+            .prepare(record)
+            .map(Some)
+            .map_err(RecordError::fatal)
     }
 
     /// What goes out about a broken record: nothing if it did in the first pass.
-    fn bad_record(&mut self, bad: Bad, start: u64) -> Option<BadRecord> {
-        let Bad {
+    fn bad_record(&mut self, bad: RecordError, start: u64) -> Option<BadRecord> {
+        let RecordError {
             mut reason,
             mut fatal,
             ..
@@ -267,12 +293,10 @@ impl<P: Prepare> Input<P> {
             return None;
         }
         self.bad += 1;
-        let bad_max = self.context.settings.bad_max;
-        if self.bad > bad_max && !fatal {
+        let limit = self.context.settings.bad_limit;
+        if limit.is_exceeded(self.bad, self.bad + self.records) && !fatal {
             fatal = true;
-            reason = format!(
-                "{reason}; that is more than {bad_max} broken records, the input ends here"
-            );
+            reason = format!("{reason}; that is more than {limit}, the input ends here");
         }
         self.ended = fatal;
         let file = self.context.settings.file.clone();
@@ -285,10 +309,16 @@ impl<P: Prepare> Input<P> {
     }
 
     /// Starts the next pass, if there is one.
-    fn next_pass(&mut self) -> Result<(), Bad> {
+    fn next_pass(&mut self) -> Result<(), RecordError> {
         if self.records_in_pass == 0 {
-            return Err(Bad::fatal("there is no usable record in the file"));
+            let mut reason = "there is no usable record in the file".to_owned();
+            if !self.left_out().is_empty() {
+                reason.push_str(&format!("; left out: {}", self.left_out()));
+            }
+            return Err(RecordError::fatal(reason));
         }
+        let left_out = std::mem::take(&mut self.context.left_out);
+        self.left_out.get_or_insert(left_out);
         let is_last = self.one_pass || self.passes.is_some_and(|passes| self.pass >= passes);
         if is_last || !self.source.can_rewind() {
             self.ended = true;
@@ -300,7 +330,7 @@ impl<P: Prepare> Input<P> {
         self.parser.restart();
         self.source
             .rewind()
-            .map_err(|error| Bad::fatal(format!("can't read it again: {error}")))
+            .map_err(|error| RecordError::fatal(format!("can't read it again: {error}")))
     }
 }
 
@@ -375,12 +405,16 @@ pub struct InputError {
 /// broken one too.
 trait Parse: Send {
     /// Goes to where the next record starts, and says where that is.
-    fn start(&mut self, source: &mut Source) -> std::io::Result<u64> {
+    fn start(&mut self, source: &mut BlockReader) -> std::io::Result<u64> {
         Ok(source.offset())
     }
 
     /// The next record; none at the end of the file.
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad>;
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError>;
 
     /// The file starts again.
     fn restart(&mut self) {}
@@ -388,13 +422,13 @@ trait Parse: Send {
 
 /// What is wrong with a record.
 #[derive(Debug)]
-struct Bad {
+struct RecordError {
     reason: String,
     offset: Option<u64>,
     fatal: bool,
 }
 
-impl Bad {
+impl RecordError {
     fn new(reason: impl Into<String>) -> Self {
         Self {
             reason: reason.into(),
@@ -418,7 +452,7 @@ impl Bad {
     }
 }
 
-impl From<std::io::Error> for Bad {
+impl From<std::io::Error> for RecordError {
     fn from(error: std::io::Error) -> Self {
         Self::fatal(format!("can't read on: {error}"))
     }

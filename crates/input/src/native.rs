@@ -19,9 +19,9 @@ use encarno_record::frame::{self, INPUT_MAGIC};
 use encarno_record::script::Script;
 use encarno_record::{Payload, Record, StringId};
 
+use super::block_reader::BlockReader;
 use super::payload::apply_script;
-use super::source::Source;
-use super::{Bad, Context, Parse};
+use super::{Parse, RecordContext, RecordError};
 
 mod writer;
 
@@ -50,7 +50,11 @@ pub(super) struct NativeParser {
 }
 
 impl Parse for NativeParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
         if !self.started {
             self.start(source)?;
         }
@@ -64,7 +68,7 @@ impl Parse for NativeParser {
                 KIND_RECORDS => (self.records, self.at) = (payload, 0),
                 KIND_LARGE => {
                     let head = Head::parse(&payload)
-                        .ok_or_else(|| Bad::new("a large record of no sense"))?;
+                        .ok_or_else(|| RecordError::new("a large record of no sense"))?;
                     let payload = source.payload(head.length)?;
                     return self.record(&head, payload, context).map(Some);
                 }
@@ -75,10 +79,10 @@ impl Parse for NativeParser {
         let (start, end) = (self.at, self.records.len());
         self.at = end;
         let head = Head::parse(&self.records[start..])
-            .ok_or_else(|| Bad::new("a record is cut off in its block"))?;
+            .ok_or_else(|| RecordError::new("a record is cut off in its block"))?;
         let start = start + RECORD_BYTES;
         if head.length > (end - start) as u64 {
-            return Err(Bad::new("a record is longer than its block"));
+            return Err(RecordError::new("a record is longer than its block"));
         }
         self.at = start + head.length as usize;
         self.record(
@@ -95,9 +99,9 @@ impl Parse for NativeParser {
 }
 
 impl NativeParser {
-    fn start(&mut self, source: &mut Source) -> Result<(), Bad> {
+    fn start(&mut self, source: &mut BlockReader) -> Result<(), RecordError> {
         if source.peek(INPUT_MAGIC.len())? != INPUT_MAGIC {
-            return Err(Bad::fatal("this isn't a native input file"));
+            return Err(RecordError::fatal("this isn't a native input file"));
         }
         source.take(INPUT_MAGIC.len())?;
         self.started = true;
@@ -109,19 +113,19 @@ impl NativeParser {
         };
         match version {
             Some(SCHEMA_VERSION) => Ok(()),
-            Some(version) => Err(Bad::fatal(format!(
+            Some(version) => Err(RecordError::fatal(format!(
                 "it has schema version {version}; this version reads up to {SCHEMA_VERSION}"
             ))),
-            None => Err(Bad::fatal("its first block is missing")),
+            None => Err(RecordError::fatal("its first block is missing")),
         }
     }
 
-    fn learn(&mut self, payload: &Bytes, context: &Context) -> Result<(), Bad> {
+    fn learn(&mut self, payload: &Bytes, context: &RecordContext) -> Result<(), RecordError> {
         let mut rest = &payload[..];
         while let Some((length, after)) = rest.split_first_chunk::<4>() {
             let (text, after) = after
                 .split_at_checked(u32::from_le_bytes(*length) as usize)
-                .ok_or_else(|| Bad::new("a text is longer than its block"))?;
+                .ok_or_else(|| RecordError::new("a text is longer than its block"))?;
             self.texts
                 .push(context.strings.intern(&String::from_utf8_lossy(text)));
             rest = after;
@@ -129,18 +133,23 @@ impl NativeParser {
         Ok(())
     }
 
-    fn learn_script(&mut self, payload: &[u8]) -> Result<(), Bad> {
+    fn learn_script(&mut self, payload: &[u8]) -> Result<(), RecordError> {
         let script: Script = serde_json::from_slice(payload)
-            .map_err(|error| Bad::new(format!("a script of no sense: {error}")))?;
+            .map_err(|error| RecordError::new(format!("a script of no sense: {error}")))?;
         self.scripts.push(Arc::new(script));
         Ok(())
     }
 
-    fn record(&self, head: &Head, payload: Payload, context: &mut Context) -> Result<Record, Bad> {
+    fn record(
+        &self,
+        head: &Head,
+        payload: Payload,
+        context: &mut RecordContext,
+    ) -> Result<Record, RecordError> {
         let text = |number: u32| match number {
             0 => Ok(StringId(0)),
             _ => self.texts.get(number as usize - 1).copied().ok_or_else(|| {
-                Bad::new(format!(
+                RecordError::new(format!(
                     "text {number} isn't there: the block with it may be damaged"
                 ))
             }),
@@ -156,8 +165,8 @@ impl NativeParser {
             0 => Ok(record),
             number => {
                 let script = self.scripts.get(number as usize - 1);
-                let script =
-                    script.ok_or_else(|| Bad::new(format!("script {number} isn't there")))?;
+                let script = script
+                    .ok_or_else(|| RecordError::new(format!("script {number} isn't there")))?;
                 apply_script(record, Arc::clone(script), context)
             }
         }
@@ -191,7 +200,7 @@ impl Head {
 
 /// The next frame whose checksums are right. A broken one is reported, and the
 /// source stands at the next mark.
-fn next_frame(source: &mut Source) -> Result<Option<(u16, Bytes)>, Bad> {
+fn next_frame(source: &mut BlockReader) -> Result<Option<(u16, Bytes)>, RecordError> {
     let start = source.offset();
     let there = source.peek(frame::HEADER_BYTES)?;
     if there.is_empty() {
@@ -209,7 +218,7 @@ fn next_frame(source: &mut Source) -> Result<Option<(u16, Bytes)>, Bad> {
     Ok(Some((header.kind, payload)))
 }
 
-fn damaged(source: &mut Source, start: u64) -> Result<Option<(u16, Bytes)>, Bad> {
+fn damaged(source: &mut BlockReader, start: u64) -> Result<Option<(u16, Bytes)>, RecordError> {
     source.take(1)?;
     loop {
         let there = source.peek(1 << 16)?;
@@ -227,5 +236,5 @@ fn damaged(source: &mut Source, start: u64) -> Result<Option<(u16, Bytes)>, Bad>
         }
     }
     let bytes = source.offset() - start;
-    Err(Bad::new(format!("{bytes} bytes are damaged; their records are lost")).at(start))
+    Err(RecordError::new(format!("{bytes} bytes are damaged; their records are lost")).at(start))
 }

@@ -11,10 +11,10 @@ use encarno_record::{Payload, Record, StringId, parse_duration};
 use memchr::memmem;
 use serde::Deserialize;
 
+use super::block_reader::BlockReader;
 use super::raw::{number, shown};
-use super::source::Source;
-use super::{Bad, Context, Parse};
-use crate::{Scripts, Sharing};
+use super::{Parse, RecordContext, RecordError};
+use crate::Scripts;
 
 const SCRIPTS_MAX: usize = 10_000;
 
@@ -25,12 +25,16 @@ pub(super) struct PayloadParser {
 }
 
 impl Parse for PayloadParser {
-    fn start(&mut self, source: &mut Source) -> std::io::Result<u64> {
+    fn start(&mut self, source: &mut BlockReader) -> std::io::Result<u64> {
         source.skip_line_ends()?;
         Ok(source.offset())
     }
 
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
         let start = source.offset();
         let Some(line) = source.line()? else {
             return Ok(None);
@@ -85,39 +89,39 @@ impl PayloadParser {
 pub(super) fn apply_script(
     mut record: Record,
     script: Arc<Script>,
-    context: &mut Context,
-) -> Result<Record, Bad> {
-    match (context.settings.scripts, context.settings.sharing) {
-        (Scripts::Keep, _) | (Scripts::Run, Sharing::PerWorker) => {
+    context: &mut RecordContext,
+) -> Result<Record, RecordError> {
+    match (context.settings.scripts, context.settings.in_order()) {
+        (Scripts::Keep, _) | (Scripts::Run, true) => {
             record.script = Some(script);
             return Ok(record);
         }
         (Scripts::Refuse, _) if !script.extracts.is_empty() || !script.asserts.is_empty() => {
-            return Err(Bad::fatal(
+            return Err(RecordError::fatal(
                 "the record extracts values from its answer or asserts something about it: \
                  only a run can do that",
             ));
         }
         // Values are the same for all workers then.
-        (Scripts::Run, Sharing::Shared) | (Scripts::Refuse, _) => {}
+        (Scripts::Run, false) | (Scripts::Refuse, _) => {}
     }
     let fill = |text: &[u8]| fill_fixed(text, &script.replaces, &context.settings.values);
     match &record.payload {
         Payload::Memory(bytes) => {
-            if let Some(filled) = fill(bytes).map_err(Bad::new)? {
+            if let Some(filled) = fill(bytes).map_err(RecordError::new)? {
                 record.payload = Payload::Memory(filled);
             }
         }
         Payload::File { .. } if script.replaces.is_empty() => {}
         Payload::File { .. } => {
-            return Err(Bad::new(
+            return Err(RecordError::new(
                 "values can't be substituted in a payload that doesn't fit into memory",
             ));
         }
     }
     let filled = |id| {
         let text = context.strings.get(id).unwrap_or_else(|| "".into());
-        fill(text.as_bytes()).map_err(Bad::new)
+        fill(text.as_bytes()).map_err(RecordError::new)
     };
     let (label, address) = (filled(record.label)?, filled(record.address)?);
     if let Some(label) = label {
@@ -176,15 +180,19 @@ struct Metadata {
 }
 
 impl Metadata {
-    fn parse(line: &[u8], context: &mut Context) -> Result<(Self, StringId, StringId), Bad> {
-        let json: Json = serde_json::from_slice(line)
-            .map_err(|error| Bad::new(format!("bad metadata: {error}, in {}", shown(line))))?;
+    fn parse(
+        line: &[u8],
+        context: &mut RecordContext,
+    ) -> Result<(Self, StringId, StringId), RecordError> {
+        let json: Json = serde_json::from_slice(line).map_err(|error| {
+            RecordError::new(format!("bad metadata: {error}, in {}", shown(line)))
+        })?;
         let label = match &*json.label {
             "" if json.l > 0 => context.indexed(json.l, |context, text| Ok(context.label(text)))?,
             label => context.label(label.as_bytes()),
         };
         let address = match &*json.address {
-            "" if json.a > 0 => context.indexed(json.a, Context::address)?,
+            "" if json.a > 0 => context.indexed(json.a, RecordContext::address)?,
             address => context.address(address.as_bytes())?,
         };
         let length = json.plen;
@@ -194,7 +202,7 @@ impl Metadata {
 }
 
 impl Json<'_> {
-    fn script(self, context: &Context) -> Result<Option<Script>, Bad> {
+    fn script(self, context: &RecordContext) -> Result<Option<Script>, RecordError> {
         let mut script = Script {
             replaces: self.replaces,
             think: self.think,
@@ -222,7 +230,7 @@ impl Json<'_> {
         for index in self.c {
             let text = context.strings_file.get(index)?;
             let (invert, regex) = text.split_once(' ').ok_or_else(|| {
-                Bad::new(format!(
+                RecordError::new(format!(
                     "string {index} isn't an assertion `0|1 regex`: {text:?}"
                 ))
             })?;
@@ -236,13 +244,14 @@ impl Json<'_> {
     }
 }
 
-fn timeout_ns(text: String) -> Result<u64, Bad> {
+fn timeout_ns(text: String) -> Result<u64, RecordError> {
     let parsed = parse_duration(&text).filter(|&ns| ns > 0);
-    parsed.ok_or_else(|| Bad::new(format!("timeout {text:?}: write for example 5s or 200ms")))
+    parsed
+        .ok_or_else(|| RecordError::new(format!("timeout {text:?}: write for example 5s or 200ms")))
 }
 
 /// `name match group regex`.
-fn indexed_extract(text: &str) -> Result<Extract, Bad> {
+fn indexed_extract(text: &str) -> Result<Extract, RecordError> {
     let mut words = text.splitn(4, ' ');
     let mut parse = || {
         let name = words.next()?.to_owned();
@@ -257,15 +266,17 @@ fn indexed_extract(text: &str) -> Result<Extract, Bad> {
             ..Extract::default()
         })
     };
-    parse().ok_or_else(|| Bad::new(format!("not an extract `name match group regex`: {text:?}")))
+    parse().ok_or_else(|| {
+        RecordError::new(format!("not an extract `name match group regex`: {text:?}"))
+    })
 }
 
-impl Context {
+impl RecordContext {
     fn indexed(
         &mut self,
         index: u32,
-        number: fn(&mut Self, &[u8]) -> Result<StringId, Bad>,
-    ) -> Result<StringId, Bad> {
+        number: fn(&mut Self, &[u8]) -> Result<StringId, RecordError>,
+    ) -> Result<StringId, RecordError> {
         let text = self.strings_file.get(index)?.to_owned();
         number(self, text.as_bytes())
     }

@@ -1,10 +1,11 @@
 //! phantom's ammo: `raw` is `LEN[ TAG]`, `stpd` is `LEN[ MSEC[ TAG]]`, each
 //! followed by a line end and LEN bytes. LEN 0 ends the file.
 
+use encarno_record::mask::masked_text;
 use encarno_record::{Record, StringId};
 
-use super::source::Source;
-use super::{Bad, Context, Parse};
+use super::block_reader::BlockReader;
+use super::{Parse, RecordContext, RecordError};
 
 /// A longer tag is no tag.
 const TAG_BYTES_MAX: usize = 256;
@@ -24,7 +25,11 @@ impl RawParser {
 }
 
 impl Parse for RawParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
         source.skip_line_ends()?;
         let start = source.offset();
         let timed = self.timed;
@@ -67,10 +72,10 @@ struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    fn parse(line: &'a [u8], timed: bool) -> Result<Self, Bad> {
+    fn parse(line: &'a [u8], timed: bool) -> Result<Self, RecordError> {
         let (length, rest) = word(line);
         let length = number(length).ok_or_else(|| {
-            Bad::new(format!(
+            RecordError::new(format!(
                 "a record starts with its length, and this with {}",
                 shown(line)
             ))
@@ -79,7 +84,7 @@ impl<'a> Header<'a> {
             let (ms, rest) = word(rest);
             let ns = number(ms).and_then(|ms| ms.checked_mul(1_000_000));
             let ns = ns.ok_or_else(|| {
-                Bad::new(format!(
+                RecordError::new(format!(
                     "after the length comes a time in ms, not {}",
                     shown(ms)
                 ))
@@ -90,13 +95,13 @@ impl<'a> Header<'a> {
         };
         let tag = rest.trim_ascii();
         if tag.len() > TAG_BYTES_MAX {
-            return Err(Bad::new(format!(
+            return Err(RecordError::new(format!(
                 "a tag of {} bytes; at most {TAG_BYTES_MAX}",
                 tag.len()
             )));
         }
         if timed && tag.contains(&b'\t') {
-            return Err(Bad::new("a tab in the tag"));
+            return Err(RecordError::new("a tab in the tag"));
         }
         Ok(Self {
             length,
@@ -127,10 +132,7 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The start of some bytes, for a message.
+/// The start of some bytes, for a message, as far as it can't be a secret.
 pub(super) fn shown(bytes: &[u8]) -> String {
-    format!(
-        "{:?}",
-        String::from_utf8_lossy(&bytes[..bytes.len().min(40)])
-    )
+    format!("{:?}", masked_text(&bytes[..bytes.len().min(40)]))
 }

@@ -2,15 +2,19 @@
 
 use encarno_record::frame::INPUT_MAGIC;
 
-use super::access::request_of;
+use super::json_values::first_object;
 use super::raw::{number, word};
-use super::request::Url;
+use super::request::RecordUrl;
+use super::{access, vegeta};
 use crate::InputFormat;
 
 /// The format of a file that starts like that, or why it isn't known.
 pub(super) fn format(start: &[u8]) -> Result<InputFormat, String> {
     if start.starts_with(&INPUT_MAGIC) {
         return Ok(InputFormat::Native);
+    }
+    if start.starts_with(&[0xff, 0xfe]) || start.starts_with(&[0xfe, 0xff]) {
+        return Err("it is UTF-16 text: convert it with iconv -f UTF-16 -t UTF-8".into());
     }
     let mut lines = start
         .split(|&byte| byte == b'\n')
@@ -26,20 +30,44 @@ pub(super) fn format(start: &[u8]) -> Result<InputFormat, String> {
         .unwrap_or_default();
     let format = match first[0] {
         b'{' if memchr::memmem::find(first, b"\"plen\"").is_some() => Some(InputFormat::Payload),
-        b'{' if memchr::memmem::find(first, b"\"uri\"").is_some() => Some(InputFormat::JsonLine),
         b'[' if is_uripost(request) => Some(InputFormat::UriPost),
-        b'[' if Url::is_like(request) => Some(InputFormat::Uri),
+        b'[' if RecordUrl::is_like(request) => Some(InputFormat::Uri),
         b'0'..=b'9' => with_length(first, start),
         _ => None,
     };
-    format
-        .or_else(|| request_of(first).map(|_| InputFormat::Access))
+    first_object(start)
+        .and_then(of_object)
+        .or(format)
+        .or_else(|| access::is_log(headers.clone().take(1000)).then_some(InputFormat::Access))
+        .or_else(|| {
+            let mut lines = headers.clone().filter(|line| !line.starts_with(b"#"));
+            let is_target = lines.next().is_some_and(vegeta::is_target);
+            is_target.then_some(InputFormat::Vegeta)
+        })
         .or_else(|| list(headers.take(1000)))
         .ok_or_else(|| {
-            "its content is of no format that is known; name it with --format: payload, raw, stpd, uri, \
-             uripost, access, jsonline, urls, native"
-                .into()
+            format!(
+                "its content is of no format that is known; name it with --format: {}",
+                InputFormat::names()
+            )
         })
+}
+
+/// JSON: its keys say which tool it was written for.
+fn of_object(object: &[u8]) -> Option<InputFormat> {
+    let value: serde_json::Value = serde_json::from_slice(object).ok()?;
+    let has = |key: &str| value.get(key).is_some();
+    if has("plen") {
+        Some(InputFormat::Payload)
+    } else if access::is_log(std::iter::once(object)) {
+        Some(InputFormat::Access)
+    } else if has("uri") {
+        Some(InputFormat::JsonLine)
+    } else if has("method") && has("url") {
+        Some(InputFormat::Vegeta)
+    } else {
+        None
+    }
 }
 
 /// `LEN…`: what follows the length says the format.
@@ -70,7 +98,7 @@ fn with_length(line: &[u8], start: &[u8]) -> Option<InputFormat> {
 
 fn is_uripost(line: &[u8]) -> bool {
     let (length, rest) = word(line);
-    number(length).is_some() && Url::is_like(rest)
+    number(length).is_some() && RecordUrl::is_like(rest)
 }
 
 /// URLs alone, or with words around them.
@@ -80,7 +108,7 @@ fn list<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<InputFormat> {
         let (first, _) = word(line);
         if first.starts_with(b"/") {
             format = format.or(Some(InputFormat::Uri));
-        } else if line.split(u8::is_ascii_whitespace).any(Url::is_like) {
+        } else if line.split(u8::is_ascii_whitespace).any(RecordUrl::is_like) {
             return Some(InputFormat::Urls);
         } else {
             // The last line may be cut off.

@@ -3,7 +3,12 @@
 
 use std::path::Path;
 
-use super::{Bad, InputError};
+use encarno_record::files::read_whole;
+
+use super::{InputError, RecordError};
+
+/// It is held in memory.
+const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// The lines of a strings file.
 #[derive(Debug, Default)]
@@ -14,23 +19,24 @@ pub(super) struct StringsFile {
 
 impl StringsFile {
     pub(super) fn read(file: &Path) -> Result<Self, InputError> {
-        let bytes = std::fs::read(file).map_err(|source| InputError {
+        let bytes = read_whole(file, FILE_BYTES_MAX).map_err(|source| InputError {
             operation: "read the strings file",
             file: file.into(),
             reason: source.to_string(),
         })?;
-        let text = String::from_utf8_lossy(&bytes);
+        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+        let text = String::from_utf8_lossy(bytes);
         Ok(Self {
             lines: text.lines().map(str::to_owned).collect(),
             given: true,
         })
     }
 
-    pub(super) fn get(&self, index: u32) -> Result<&str, Bad> {
+    pub(super) fn get(&self, index: u32) -> Result<&str, RecordError> {
         match (index as usize).checked_sub(1) {
             None => Ok(""),
             Some(line) => self.lines.get(line).map(String::as_str).ok_or_else(|| {
-                Bad::new(if self.given {
+                RecordError::new(if self.given {
                     format!("there is no string {index}: the strings file has {} lines", self.lines.len())
                 } else {
                     format!("it refers to string {index}, and there is no strings file: name it in `stringsfile`")

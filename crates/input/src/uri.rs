@@ -1,12 +1,13 @@
 //! `uri` ammo: `[Name: value]` lines, which hold until they are overridden, and
 //! `URI[ TAG]` lines. `uripost`: `LEN URI[ TAG]` and LEN bytes of body.
 
-use encarno_record::{Payload, Record};
+use encarno_record::Record;
 
+use super::block_reader::BlockReader;
+use super::context::RequestParts;
 use super::raw::{number, shown, word};
-use super::request::{Request, Url, parse_header};
-use super::source::{Source, made};
-use super::{Bad, Context, Parse};
+use super::request::{RecordUrl, parse_header};
+use super::{Parse, RecordContext, RecordError};
 
 pub(super) struct UriParser {
     bodies: bool,
@@ -28,7 +29,7 @@ impl UriParser {
         }
     }
 
-    fn set_header(&mut self, text: &[u8]) -> Result<(), Bad> {
+    fn set_header(&mut self, text: &[u8]) -> Result<(), RecordError> {
         let (name, value) = parse_header(text)?;
         match self
             .headers
@@ -44,13 +45,13 @@ impl UriParser {
     fn record(
         &self,
         line: &[u8],
-        source: &mut Source,
-        context: &mut Context,
-    ) -> Result<Record, Bad> {
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Record, RecordError> {
         let (length, line) = if self.bodies {
             let (length, rest) = word(line);
             let length = number(length).ok_or_else(|| {
-                Bad::new(format!(
+                RecordError::new(format!(
                     "a record starts with the length of its body, and this with {}",
                     shown(line)
                 ))
@@ -60,31 +61,34 @@ impl UriParser {
             (None, line)
         };
         let (url, tag) = word(line);
-        let url = Url::parse(url)?;
-        let request = Request {
-            method: if self.bodies { b"POST" } else { b"GET" },
+        let parts = RequestParts {
             url,
             headers: &self.headers,
-            body_bytes: length,
+            label: tag.trim_ascii(),
+            ..RequestParts::default()
         };
-        let head = request.head(&context.settings);
-        let label = context.label(tag.trim_ascii());
-        let address = context.address(url.address)?;
-        let body = match length {
-            Some(length) => source.payload(length)?,
-            None => Payload::Memory(Default::default()),
-        };
-        let payload = made(head, body, context.settings.memory_payload_bytes_max)?;
-        Ok(Record {
-            label,
-            address,
-            ..Record::new(payload)
-        })
+        match length {
+            None => context.request_of_url(parts),
+            Some(length) => {
+                // Checked before the body is read, so that the next record is found.
+                RecordUrl::parse(url)?;
+                let method = context.settings.method.clone();
+                context.request(RequestParts {
+                    method: method.as_deref().unwrap_or("POST").as_bytes(),
+                    body: Some(source.payload(length)?),
+                    ..parts
+                })
+            }
+        }
     }
 }
 
 impl Parse for UriParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
@@ -120,5 +124,5 @@ impl Parse for UriParser {
 /// Whether a record with a body could start with that line.
 fn starts_record(line: &[u8]) -> bool {
     let (length, rest) = word(line);
-    matches!(line, [b'[', .., b']']) || number(length).is_some() && Url::is_like(rest)
+    matches!(line, [b'[', .., b']']) || number(length).is_some() && RecordUrl::is_like(rest)
 }

@@ -1,16 +1,21 @@
 //! A plain list: a URL a line, with a label before it or after it.
 
-use encarno_record::{Payload, Record};
+use encarno_record::Record;
 
+use super::block_reader::BlockReader;
+use super::context::RequestParts;
 use super::raw::{shown, word};
-use super::request::{Request, Url};
-use super::source::Source;
-use super::{Bad, Context, Parse};
+use super::request::RecordUrl;
+use super::{Parse, RecordContext, RecordError, vegeta};
 
 pub(super) struct UrlsParser;
 
 impl Parse for UrlsParser {
-    fn next(&mut self, source: &mut Source, context: &mut Context) -> Result<Option<Record>, Bad> {
+    fn next(
+        &mut self,
+        source: &mut BlockReader,
+        context: &mut RecordContext,
+    ) -> Result<Option<Record>, RecordError> {
         loop {
             source.skip_line_ends()?;
             let start = source.offset();
@@ -21,43 +26,41 @@ impl Parse for UrlsParser {
             if line.is_empty() || line.starts_with(b"#") {
                 continue;
             }
-            let parse = || {
-                let (url, label) = split(line)?;
-                Ok((Url::parse(url)?, label))
-            };
-            let (url, label) = parse().map_err(|bad: Bad| bad.at(start))?;
-            let label = context.label(label);
-            let address = context.address(url.address)?;
-            let request = Request {
-                method: b"GET",
-                url,
-                headers: &[],
-                body_bytes: None,
-            };
-            let payload = Payload::Memory(request.head(&context.settings).into());
-            return Ok(Some(Record {
-                label,
-                address,
-                ..Record::new(payload)
-            }));
+            return split(line)
+                .and_then(|(url, label)| {
+                    context.request_of_url(RequestParts {
+                        url,
+                        label,
+                        ..RequestParts::default()
+                    })
+                })
+                .map(Some)
+                .map_err(|error| error.at(start));
         }
     }
 }
 
 /// The URL and the label of a line. If both words could be a URL, the first is.
-fn split(line: &[u8]) -> Result<(&[u8], &[u8]), Bad> {
+fn split(line: &[u8]) -> Result<(&[u8], &[u8]), RecordError> {
     let (first, rest) = word(line);
-    if Url::is_like(first) {
+    if RecordUrl::is_like(first) {
         return Ok((first, rest));
+    }
+    if vegeta::is_target(line) {
+        let reason = "METHOD URL is a target of vegeta's, and no URL with a label: --format vegeta";
+        return Err(RecordError::new(reason));
     }
     let start = line
         .iter()
         .rposition(u8::is_ascii_whitespace)
         .map_or(0, |blank| blank + 1);
     let (label, url) = line.split_at(start);
-    if Url::is_like(url) {
+    if RecordUrl::is_like(url) {
         Ok((url, label.trim_ascii()))
     } else {
-        Err(Bad::new(format!("there is no URL in {}", shown(line))))
+        Err(RecordError::new(format!(
+            "there is no URL in {}",
+            shown(line)
+        )))
     }
 }

@@ -20,4 +20,4 @@ pub use parquet::ParquetSink;
 pub use phout::PhoutSink;
 pub use seconds::SecondsSink;
 pub use sink::{OutputError, OutputFile, Sink, Texts};
-pub use trace::{Trace, TraceFile, TraceSettings, mask_settings};
+pub use trace::{Trace, TraceFile, TraceSettings};

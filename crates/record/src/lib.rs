@@ -10,6 +10,8 @@
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
 //! - [`formats`]: hits to files, in this format and others
+//! - [`files`]: how files are opened
+//! - [`mask`]: requests without what may be a secret
 //! - duration: how durations are written
 
 mod duration;
@@ -19,9 +21,11 @@ mod strings;
 mod variables;
 
 pub mod code;
+pub mod files;
 pub mod formats;
 pub mod frame;
 pub mod histogram;
+pub mod mask;
 pub mod results;
 pub mod script;
 pub mod statistics;

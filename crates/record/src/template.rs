@@ -12,6 +12,7 @@ use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use encarno_http1::Request;
+use encarno_secret::Secret;
 use place::{Place, Unfit};
 
 use crate::{Slot, Variables};
@@ -107,7 +108,7 @@ fn fill_at(
 pub fn fill_fixed(
     text: &[u8],
     names: &[String],
-    values: &BTreeMap<String, String>,
+    values: &BTreeMap<String, Secret>,
 ) -> Result<Option<Bytes>, String> {
     if !is_template(text) {
         return Ok(None);
@@ -117,7 +118,7 @@ pub fn fill_fixed(
     for (name, number) in names.iter().zip(0..) {
         replaces.push((name.as_bytes().into(), Slot(number)));
         if let Some(value) = values.get(name) {
-            variables.set(Slot(number), value.as_bytes());
+            variables.set(Slot(number), value.expose().as_bytes());
         }
     }
     let mut out = BytesMut::with_capacity(text.len());

@@ -4,7 +4,7 @@ mod request;
 
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,23 +15,29 @@ use encarno_engine::settings::{
     Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
     Workload,
 };
-use encarno_input::{AutoLabel, InputFormat, InputSettings, Scripts, Sharing};
-use encarno_nib::address::Address;
+use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
 use encarno_nib::delay::Delay;
 use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::udp::UdpSettings;
+use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::mask::Shown;
 use encarno_record::parse_duration;
+use encarno_secret::Secret;
 
 use super::Failure;
 use crate::protocols::{Protocol, Run};
+use crate::url_text::{HeaderText, Target, UrlText, ValueText};
+
+/// The body is held in memory.
+const BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// What `encarno hit` understands.
 #[derive(Debug, Args)]
 pub(super) struct HitArguments {
     /// http://…, https://…, udp://host:port, http+unix:///path, or dummy: (no network at all).
-    url: String,
+    url: UrlText,
 
     /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'.
     #[arg(long, value_name = "SCHEDULE")]
@@ -72,15 +78,18 @@ pub(super) struct HitArguments {
     #[arg(short, long, value_name = "FILE")]
     input: Option<PathBuf>,
     /// The file's format, when it isn't recognised: payload, raw, stpd, uri, uripost, access,
-    /// jsonline, urls, native.
+    /// jsonline, urls, vegeta, native.
     #[arg(long, value_name = "FORMAT", requires = "input")]
     format: Option<InputFormat>,
     /// The strings file (.istr) of an indexed payload file.
     #[arg(long, value_name = "FILE", requires = "input")]
     strings: Option<PathBuf>,
     /// A text for ${NAME} in the records.
-    #[arg(long = "value", value_name = "NAME=TEXT", requires = "input", value_parser = value)]
-    values: Vec<(String, String)>,
+    #[arg(long = "value", value_name = "NAME=TEXT", requires = "input")]
+    values: Vec<ValueText>,
+    /// Send records to the hosts that their URLs name, and not only to URL.
+    #[arg(long, requires = "input")]
+    record_hosts: bool,
     /// Labels for records without one: so many segments of the path, uri, or uniq.
     #[arg(long, value_name = "N", requires = "input")]
     auto_label: Option<AutoLabel>,
@@ -93,19 +102,19 @@ pub(super) struct HitArguments {
     /// Every worker reads the file for itself.
     #[arg(long, requires = "input")]
     per_worker: bool,
-    /// End the run after more broken records than that.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    max_bad: u64,
+    /// End the run after more broken records than that: a number, or a share of all records.
+    #[arg(long, value_name = "N", default_value = "10%")]
+    max_bad: BadLimit,
 
-    /// The request's method [default: GET, or POST with --data].
+    /// The request's method [default: GET, or POST with --data]; also of records that are URLs.
     #[arg(short = 'X', long)]
     method: Option<String>,
     /// A header, 'Name: value'.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
-    headers: Vec<String>,
-    /// The request's body, or the datagram; @FILE reads it from a file.
+    headers: Vec<HeaderText>,
+    /// The request's body, or the datagram; @FILE reads it from a file. Also of records that are URLs.
     #[arg(short, long)]
-    data: Option<String>,
+    data: Option<Secret>,
     /// The hits' label.
     #[arg(long, default_value = "")]
     label: String,
@@ -172,7 +181,11 @@ pub(super) struct HitArguments {
     /// … of hits whose status is at least that: 0, 400, 500, or 600 for network errors only.
     #[arg(long, value_name = "STATUS", default_value_t = 0, requires = "trace")]
     trace_level: u16,
-    /// … with Authorization, Cookie and the like readable.
+    /// … with the value of this header readable; query and body stand for those. What is shown of
+    /// all: paths, names, and the values of headers such as Host, Content-Type and User-Agent.
+    #[arg(long = "trace-show", value_name = "NAME", requires = "trace")]
+    trace_shown: Vec<String>,
+    /// … with everything readable, passwords and cookies too.
     #[arg(long, requires = "trace")]
     trace_secrets: bool,
 
@@ -201,10 +214,13 @@ enum ArrivalsArgument {
 impl HitArguments {
     /// Checks what the flags say together.
     pub(super) fn settings(&self) -> Result<Run, Failure> {
-        let protocol = self.protocol()?;
+        let target = self.url.target().map_err(Failure::usage)?;
+        let protocol = self.protocol(&target)?;
+        let workload = self.workload()?;
+        let one_worker = workload.workers_max() == 1;
         let settings = RunSettings {
-            source: self.source(&protocol)?,
-            workload: self.workload()?,
+            source: self.source(&target, &protocol, one_worker)?,
+            workload,
             script: ScriptSettings {
                 seed: self.seed,
                 ..ScriptSettings::default()
@@ -283,9 +299,8 @@ impl HitArguments {
         matches!(encarno_input::format_of(&settings), Ok(InputFormat::Stpd))
     }
 
-    fn protocol(&self) -> Result<Protocol, Failure> {
-        let scheme = self.url.split(':').next().unwrap_or_default();
-        if scheme == "dummy" {
+    fn protocol(&self, target: &Target) -> Result<Protocol, Failure> {
+        if target.scheme == "dummy" {
             if !(0.0..=1.0).contains(&self.error_rate) {
                 return Err(Failure::usage("--error-rate must lie in 0 … 1"));
             }
@@ -296,9 +311,8 @@ impl HitArguments {
             };
             return Ok(Protocol::Dummy(dummy));
         }
-        Address::parse(&self.url).map_err(Failure::usage)?;
         let network = NetworkSettings {
-            address: Some(self.url.clone()),
+            address: Some(target.address.clone()),
             timeout: self.timeout,
             source_addresses: self.source_addresses.clone(),
             hosts: self.hosts.iter().cloned().collect(),
@@ -315,7 +329,7 @@ impl HitArguments {
             },
             keep_answer_bytes_max: if self.trace.is_some() { 1 << 20 } else { 0 },
         };
-        Ok(match scheme {
+        Ok(match &*target.scheme {
             "udp" => Protocol::Udp(UdpSettings {
                 network,
                 answer: !self.no_answer,
@@ -324,17 +338,37 @@ impl HitArguments {
         })
     }
 
-    fn source(&self, protocol: &Protocol) -> Result<Source, Failure> {
+    fn source(
+        &self,
+        target: &Target,
+        protocol: &Protocol,
+        one_worker: bool,
+    ) -> Result<Source, Failure> {
+        let headers = self.headers.iter().map(HeaderText::parts);
+        let mut headers = headers
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Failure::usage)?;
+        let body = self.body()?;
         if let Some(file) = &self.input {
-            let headers = self
-                .headers
-                .iter()
-                .map(|header| request::split_header(header))
-                .collect::<Result<Vec<_>, _>>()?;
+            let has_body = body.is_some();
+            if has_body || self.method.is_some() {
+                self.check_urls_only(file)?;
+            }
+            let method = self.method.clone();
+            let method = method.or(has_body.then(|| request::default_method(true).to_owned()));
+            method.as_deref().map_or(Ok(()), request::check_method)?;
+            let is_authorization =
+                |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
+            if let Some(authorization) = &target.authorization
+                && !headers.iter().any(is_authorization)
+            {
+                headers.push(("Authorization".to_owned(), authorization.clone()));
+            }
+            let values = self.values.iter().map(ValueText::parts);
             return Ok(Source::File(InputSettings {
                 format: self.format,
                 strings_file: self.strings.clone(),
-                values: self.values.iter().cloned().collect(),
+                values: values.collect::<Result<_, _>>().map_err(Failure::usage)?,
                 auto_label: self.auto_label.unwrap_or_default(),
                 chosen_labels: self.chosen_labels.clone(),
                 sharing: if self.per_worker {
@@ -342,27 +376,21 @@ impl HitArguments {
                 } else {
                     Sharing::Shared
                 },
+                one_worker,
                 passes: self.passes,
                 records_max: self.hits,
-                host: request::host_of(&self.url).to_owned(),
+                host: target.host.clone(),
+                record_hosts: self.record_hosts,
                 headers,
-                bad_max: self.max_bad,
+                method,
+                body: body.map(Bytes::from),
+                bad_limit: self.max_bad,
                 scripts: Scripts::Run,
                 ..InputSettings::of_file(file)
             }));
         }
-        let body = match self.data.as_deref() {
-            None => None,
-            Some(data) => Some(match data.strip_prefix('@') {
-                None => data.as_bytes().to_vec(),
-                Some(path) => std::fs::read(path)
-                    .map_err(|error| Failure::setup(format!("can't read {path}: {error}")))?,
-            }),
-        };
         let payload = match protocol {
-            Protocol::Http(_) => {
-                request::bytes(&self.url, self.method.as_deref(), &self.headers, body)?
-            }
+            Protocol::Http(_) => request::bytes(target, self.method.as_deref(), &headers, body)?,
             Protocol::Udp(_) => body.unwrap_or_default(),
             Protocol::Dummy(_) => body.unwrap_or_default(),
         };
@@ -372,6 +400,43 @@ impl HitArguments {
             label: self.label.clone(),
             hits_max,
         })
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
+        let body = match data.expose().strip_prefix('@') {
+            None => data.expose().as_bytes().to_vec(),
+            Some(path) => read_whole(Path::new(path), BODY_BYTES_MAX)
+                .map_err(|error| Failure::setup(format!("can't read {path}: {error}")))?,
+        };
+        Ok(Some(body))
+    }
+
+    /// Records of most formats say method and body themselves. What can't be
+    /// looked at beforehand is what its format says.
+    fn check_urls_only(&self, file: &Path) -> Result<(), Failure> {
+        let settings = InputSettings {
+            format: self.format,
+            ..InputSettings::of_file(file)
+        };
+        let format = if self.format.is_some() || file.is_file() {
+            encarno_input::format_of(&settings).map_err(Failure::setup)?
+        } else {
+            InputFormat::Urls
+        };
+        if format.has_urls_only() {
+            return Ok(());
+        }
+        let text = "--method and --data are for records that are URLs: those of this file say both themselves";
+        Err(Failure::usage(text))
+    }
+
+    /// The file of the request's body.
+    pub(super) fn body_file(&self) -> Option<&Path> {
+        let data = self.data.as_ref()?.expose().strip_prefix('@')?;
+        Some(Path::new(data))
     }
 
     fn output_settings(&self) -> OutputSettings {
@@ -387,16 +452,15 @@ impl HitArguments {
             trace: self.trace.clone().map(|file| TraceSettings {
                 file,
                 level: self.trace_level,
-                secrets: self.trace_secrets,
+                shown: if self.trace_secrets {
+                    Shown::all()
+                } else {
+                    Shown::of(&self.trace_shown)
+                },
             }),
             settings_text: format!("{self:?}"),
         }
     }
-}
-
-fn value(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("expected NAME=TEXT")?;
-    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn known_host(text: &str) -> Result<(String, Vec<IpAddr>), String> {

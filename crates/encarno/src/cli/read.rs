@@ -1,15 +1,16 @@
 //! `encarno stats`, `show` and `convert`: files that are there already.
 
-use std::io::{self, BufWriter, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use encarno_input::{InputFormat, InputSettings};
+use encarno_input::{BadLimit, InputFormat, InputSettings};
+use encarno_record::mask::Shown;
 
-use super::{Failure, complain};
+use super::{Failure, complain, print};
 use crate::exit;
-use crate::read::convert::{self, Converted, InputTarget, ResultFormat};
-use crate::read::show::{self, FileKind, ShowError};
+use crate::files::Files;
+use crate::read::convert::{self, ConvertError, Converted, InputTarget, ResultFormat};
+use crate::read::show::{self, FileKind, ShowError, Showing};
 use crate::read::stats;
 
 /// What `encarno stats` understands.
@@ -36,6 +37,9 @@ pub(super) struct ShowArguments {
     /// Show payloads whole.
     #[arg(long)]
     all: bool,
+    /// Show what may be a secret: values of most headers, of queries, and of bodies.
+    #[arg(long)]
+    secrets: bool,
 }
 
 /// What `encarno convert` understands.
@@ -62,21 +66,25 @@ pub(super) struct ConvertArguments {
     /// The Host header of requests made from URLs, unless the file says another.
     #[arg(long, value_name = "HOST", default_value = "")]
     host: String,
-    /// Give up after more broken records than that.
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    max_bad: u64,
+    /// Keep the hosts that URLs name as addresses: records go there.
+    #[arg(long)]
+    record_hosts: bool,
+    /// Give up after more broken records than that: a number, or a share of all records.
+    #[arg(long, value_name = "N", default_value = "10%")]
+    max_bad: BadLimit,
 }
 
 impl StatsArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        check_stdout("the result file", &self.file)?;
         let mut file = stats::read(&self.file).map_err(Failure::setup)?;
-        let mut out = BufWriter::new(io::stdout());
-        let printed = if self.json {
-            stats::print_json(&mut file, &mut out)
-        } else {
-            stats::print_table(&file.statistics, &mut file.texts, &mut out)
-        };
-        finish(printed.and_then(|()| out.flush()))?;
+        print(|out| {
+            if self.json {
+                stats::print_json(&mut file, out)
+            } else {
+                stats::print_table(&file.statistics, &mut file.texts, out)
+            }
+        })?;
         if !file.summary.is_whole() {
             complain(&format!("{}: {}", self.file.display(), file.summary));
         }
@@ -86,40 +94,72 @@ impl StatsArguments {
 
 impl ShowArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let mut out = BufWriter::new(io::stdout());
+        check_stdout("the file", &self.file)?;
         let settings = InputSettings {
             format: self.format,
             strings_file: self.strings.clone(),
+            record_hosts: true,
             ..InputSettings::of_file(&self.file)
         };
-        match show::show(&settings, self.all, &mut out) {
-            Ok(()) => finish(out.flush())?,
-            Err(ShowError::Io(error)) => finish(Err(error))?,
-            Err(error) => return Err(Failure::setup(error)),
-        }
-        Ok(exit::OK)
+        let shown = Showing {
+            whole: self.all,
+            shown: if self.secrets {
+                Shown::all()
+            } else {
+                Shown::default()
+            },
+        };
+        let mut failure = None;
+        print(|out| match show::show(&settings, &shown, out) {
+            Ok(()) => Ok(()),
+            Err(ShowError::Output(error)) => Err(error),
+            Err(error) => {
+                failure = Some(Failure::setup(error));
+                Ok(())
+            }
+        })?;
+        failure.map_or(Ok(exit::OK), Err)
     }
 }
 
 impl ConvertArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        if same_file(&self.file, &self.output) {
-            return Err(Failure::usage("the new file is the old one"));
+        let kind = show::kind_of(&self.file).map_err(Failure::setup)?;
+        let mut files = Files::default();
+        files.reads("the old file", &self.file);
+        if let Some(strings) = &self.strings {
+            files.reads("the strings file", strings);
         }
-        let converted = match show::kind_of(&self.file).map_err(Failure::setup)? {
-            FileKind::Results => convert::results(&self.file, &self.output, self.result_format()?),
+        files.writes("the new file", &self.output);
+        let converted = match kind {
+            FileKind::Results => {
+                let format = self.result_format()?;
+                if let Some(strings) = format.strings_file(&self.output) {
+                    files.writes("the strings of the new file", &strings);
+                }
+                files.check().map_err(Failure::usage)?;
+                convert::results(&self.file, &self.output, format)
+            }
             _ => {
+                let target = self.input_target()?;
+                files.check().map_err(Failure::usage)?;
                 let settings = InputSettings {
                     format: self.format,
                     strings_file: self.strings.clone(),
                     host: self.host.clone(),
-                    bad_max: self.max_bad,
+                    record_hosts: self.record_hosts,
+                    bad_limit: self.max_bad,
                     ..InputSettings::of_file(&self.file)
                 };
-                convert::input(&settings, &self.output, self.input_target()?)
+                convert::input(&settings, &self.output, target)
             }
         };
-        self.report(&converted.map_err(Failure::setup)?);
+        match converted {
+            Ok(converted) => self.report(&converted),
+            Err(ConvertError::Output(error)) if error.is_broken_pipe() => {}
+            Err(ConvertError::Output(error)) => return Err(Failure::output(error)),
+            Err(error) => return Err(Failure::setup(error)),
+        }
         Ok(exit::OK)
     }
 
@@ -147,13 +187,17 @@ impl ConvertArguments {
         let Converted {
             count,
             bad_count,
-            skipped,
+            left_out,
             ..
         } = converted;
         match &converted.results {
             Some(summary) => complain(&summary.to_string()),
+            None if left_out.is_empty() => {
+                complain(&format!("{count} records, {bad_count} broken"));
+            }
             None => complain(&format!(
-                "{count} records, {bad_count} broken, {skipped} left out"
+                "{count} records, {bad_count} broken, {} left out ({left_out})",
+                left_out.count()
             )),
         }
         converted
@@ -163,14 +207,8 @@ impl ConvertArguments {
     }
 }
 
-fn same_file(one: &std::path::Path, other: &std::path::Path) -> bool {
-    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
-}
-
-/// A reader that has seen enough (`| head`) is no failure.
-fn finish(written: io::Result<()>) -> Result<(), Failure> {
-    match written {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::setup(error)),
-        _ => Ok(()),
-    }
+/// The standard output must not lead into the file that is read.
+pub(super) fn check_stdout(what: &'static str, file: &Path) -> Result<(), Failure> {
+    let mut files = Files::default();
+    files.reads(what, file).check().map_err(Failure::usage)
 }

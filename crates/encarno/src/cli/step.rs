@@ -1,6 +1,5 @@
 //! `encarno step`: the stepper.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -9,9 +8,11 @@ use clap::Args;
 use encarno_engine::schedule::{HitInstants, Randomness, Schedule, write_stpd};
 use encarno_input::{InputFormat, InputSettings};
 use encarno_record::Strings;
+use encarno_record::files::{self, Contents};
 
 use super::Failure;
 use crate::exit;
+use crate::files::Files;
 
 /// What `encarno step` understands.
 #[derive(Debug, Args)]
@@ -40,6 +41,12 @@ pub(super) struct StepArguments {
 
 impl StepArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        let mut claimed = Files::default();
+        claimed
+            .reads("the input", &self.input)
+            .writes("the stpd file", &self.output)
+            .check()
+            .map_err(Failure::usage)?;
         let settings = InputSettings {
             format: self.format,
             passes: self.passes,
@@ -59,20 +66,16 @@ impl StepArguments {
             .map_or(Randomness::None, |seed| Randomness::Poisson { seed });
         let instants = HitInstants::new(&self.rate, randomness, 0, 1);
         let failed = |error: std::io::Error| {
-            Failure::setup(format!("can't write {}: {error}", self.output.display()))
+            Failure::output(format!("can't write {}: {error}", self.output.display()))
         };
-        let mut output: Box<dyn Write> = if self.output.as_os_str() == "-" {
-            Box::new(std::io::stdout().lock())
-        } else {
-            Box::new(BufWriter::with_capacity(
-                1 << 20,
-                File::create(&self.output).map_err(failed)?,
-            ))
+        let file = files::create(&self.output, Contents::Requests).map_err(failed)?;
+        let mut output = BufWriter::with_capacity(1 << 20, file);
+        let written = write_stpd(instants, records, &mut output)
+            .and_then(|count| output.flush().map(|()| count));
+        let count = match written {
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(exit::OK),
+            written => written.map_err(failed)?.map_err(Failure::setup)?,
         };
-        let count = write_stpd(instants, records, &mut output)
-            .map_err(failed)?
-            .map_err(Failure::setup)?;
-        output.flush().map_err(failed)?;
         super::complain(&format!("{count} records written"));
         Ok(exit::OK)
     }

@@ -9,9 +9,10 @@ use clap::Args;
 use rustix::process::Pid;
 
 use super::hit::duration;
+use super::read::check_stdout;
 use super::{Failure, complain};
 use crate::exit;
-use crate::read::convert::ResultFormat;
+use crate::read::convert::{ConvertError, ResultFormat};
 use crate::read::tail::{self, TailEnd, TailSettings};
 
 /// What `encarno tail` understands.
@@ -33,6 +34,7 @@ pub(super) struct TailArguments {
 
 impl TailArguments {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        check_stdout("the result file", &self.file)?;
         let settings = TailSettings {
             file: self.file,
             format: self.format,
@@ -40,8 +42,12 @@ impl TailArguments {
             idle_max: self.idle,
         };
         let output = io::stdout();
-        let (end, summary) =
-            tail::tail(&settings, Path::new("-"), output.as_fd()).map_err(Failure::setup)?;
+        let (end, summary) = match tail::tail(&settings, Path::new("-"), output.as_fd()) {
+            Ok(tailed) => tailed,
+            Err(ConvertError::Output(error)) if error.is_broken_pipe() => return Ok(exit::OK),
+            Err(ConvertError::Output(error)) => return Err(Failure::output(error)),
+            Err(error) => return Err(Failure::setup(error)),
+        };
         match end {
             TailEnd::Whole if summary.is_whole() => {}
             TailEnd::Whole => complain(&format!("{}: {summary}", settings.file.display())),

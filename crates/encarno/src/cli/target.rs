@@ -9,7 +9,6 @@ use clap::Args;
 use encarno_capacity::usl::Usl;
 use encarno_nib::delay::Delay;
 use encarno_target::{Target, TargetSettings};
-use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 use super::Failure;
@@ -84,7 +83,7 @@ pub(super) struct TargetArguments {
 impl TargetArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let stop = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
+        for signal in super::ending_signals() {
             flag::register(signal, std::sync::Arc::clone(&stop)).map_err(Failure::setup)?;
         }
         let target = Target::start(TargetSettings {

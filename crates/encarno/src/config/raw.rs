@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use encarno_record::script::{JsonAssert, JsonExtract};
-use serde::Deserialize;
+use encarno_secret::Secret;
+use serde::{Deserialize, Serialize};
 use serde_saphyr::Spanned;
 
-#[derive(Debug, Default, Deserialize)]
+use crate::url_text::UrlText;
+
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Raw {
     pub(super) input: RawInput,
@@ -18,7 +21,7 @@ pub(super) struct Raw {
     pub(super) rules: Vec<RawRule>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawRule {
     pub(super) label: Spanned<String>,
@@ -32,7 +35,7 @@ pub(super) struct RawRule {
     pub(super) follow: Option<u32>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawData {
     pub(super) file: Spanned<String>,
@@ -46,7 +49,7 @@ pub(super) struct RawData {
     pub(super) order: Option<Spanned<String>>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawInput {
     pub(super) payloadfile: Option<String>,
@@ -57,13 +60,16 @@ pub(super) struct RawInput {
     pub(super) format: Option<Spanned<String>>,
     pub(super) sharing: Option<Spanned<String>>,
     pub(super) recordlimit: Option<u64>,
-    pub(super) headers: BTreeMap<String, String>,
+    pub(super) headers: BTreeMap<String, Secret>,
     pub(super) autolabel: Option<Spanned<String>>,
     pub(super) chosenlabels: Vec<String>,
-    pub(super) maxbad: Option<u64>,
+    pub(super) maxbad: Option<Spanned<RawNumber>>,
+    pub(super) recordhosts: Option<bool>,
+    pub(super) method: Option<String>,
+    pub(super) body: Option<Secret>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawOutput {
     pub(super) ldjsonfile: Option<String>,
@@ -75,16 +81,18 @@ pub(super) struct RawOutput {
     pub(super) nativefile: Option<String>,
     pub(super) phoutfile: Option<String>,
     pub(super) secrets: bool,
+    /// What the trace shows beyond what it shows of all.
+    pub(super) show: Vec<String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawWorkers {
     pub(super) mode: Option<Spanned<String>>,
     pub(super) workloadschedule: Option<Spanned<Vec<RawLevel>>>,
     pub(super) startingworkers: usize,
     pub(super) maxworkers: Option<usize>,
-    pub(super) values: BTreeMap<String, String>,
+    pub(super) values: BTreeMap<String, Secret>,
     // From here on ours.
     pub(super) schedule: Option<Spanned<String>>,
     pub(super) arrivals: Option<Spanned<String>>,
@@ -97,7 +105,7 @@ pub(super) struct RawWorkers {
     pub(super) data: Vec<RawData>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawLevel {
     #[serde(default = "zero")]
@@ -107,7 +115,7 @@ pub(super) struct RawLevel {
     pub(super) duration: Spanned<String>,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawProtocol {
     pub(super) driver: Option<Spanned<String>>,
@@ -117,7 +125,7 @@ pub(super) struct RawProtocol {
     pub(super) timeout: Option<Spanned<String>>,
     pub(super) tlsconf: RawTls,
     // From here on ours.
-    pub(super) address: Option<Spanned<String>>,
+    pub(super) address: Option<Spanned<UrlText>>,
     pub(super) sourceaddresses: Vec<Spanned<String>>,
     pub(super) resolveevery: Option<Spanned<String>>,
     pub(super) maxheadbytes: Option<usize>,
@@ -149,7 +157,7 @@ impl Default for RawProtocol {
     }
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawTls {
     pub(super) insecureskipverify: bool,
@@ -164,7 +172,7 @@ pub(super) struct RawTls {
     pub(super) noresumption: bool,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRun {
     pub(super) threads: Option<usize>,
@@ -172,6 +180,23 @@ pub(super) struct RawRun {
     pub(super) strict: bool,
     pub(super) quiet: bool,
     pub(super) lines: bool,
+}
+
+/// A number, or a text such as `10%`.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(untagged)]
+pub(super) enum RawNumber {
+    Whole(u64),
+    Text(String),
+}
+
+impl std::fmt::Display for RawNumber {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Whole(number) => number.fmt(f),
+            Self::Text(text) => text.fmt(f),
+        }
+    }
 }
 
 fn zero() -> Spanned<f64> {

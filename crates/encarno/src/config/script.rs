@@ -4,15 +4,14 @@ use std::path::PathBuf;
 
 use encarno_engine::script::Compiler;
 use encarno_engine::settings::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
-use encarno_input::Sharing;
 use encarno_record::script::{Assert, Script};
 
-use super::Bad;
+use super::BadValue;
 use super::raw::{Raw, RawData, RawRule};
 
-pub(super) fn script(raw: &Raw, sharing: Sharing) -> Result<ScriptSettings, Bad> {
+pub(super) fn script(raw: &Raw, in_order: bool) -> Result<ScriptSettings, BadValue> {
     let data = raw.workers.data.iter().map(data);
-    let rules = raw.rules.iter().map(|raw| rule(raw, sharing));
+    let rules = raw.rules.iter().map(|raw| rule(raw, in_order));
     Ok(ScriptSettings {
         cookies: raw.workers.cookies,
         data: data.collect::<Result<_, _>>()?,
@@ -22,8 +21,13 @@ pub(super) fn script(raw: &Raw, sharing: Sharing) -> Result<ScriptSettings, Bad>
 }
 
 /// Whether the run ends with its rows.
-pub(super) fn is_bounded(script: &ScriptSettings) -> bool {
-    script.data.iter().any(|data| data.order == DataOrder::Once)
+pub(super) fn is_bounded(raw: &Raw) -> bool {
+    let mut orders = raw
+        .workers
+        .data
+        .iter()
+        .filter_map(|data| data.order.as_ref());
+    orders.any(|order| order.value == "once")
 }
 
 /// Whether workers must read the input in order each.
@@ -34,7 +38,7 @@ pub(super) fn needs_order(raw: &Raw) -> bool {
         || raw.rules.iter().any(|rule| !rule.extracts.is_empty())
 }
 
-fn data(raw: &RawData) -> Result<DataSettings, Bad> {
+fn data(raw: &RawData) -> Result<DataSettings, BadValue> {
     let delimiter = match &raw.delimiter {
         None => b',',
         Some(text) => match text.value.as_bytes() {
@@ -42,7 +46,7 @@ fn data(raw: &RawData) -> Result<DataSettings, Bad> {
             [byte] if *byte != b'"' && !matches!(byte, b'\r' | b'\n') => *byte,
             _ => {
                 let reason = "write one ASCII character, or tab";
-                return Err(Bad::at(text, "workers.data.delimiter", reason));
+                return Err(BadValue::at(text, "workers.data.delimiter", reason));
             }
         },
     };
@@ -51,7 +55,7 @@ fn data(raw: &RawData) -> Result<DataSettings, Bad> {
         Some((_, "random")) => DataOrder::Random,
         Some((_, "once")) => DataOrder::Once,
         Some((order, _)) => {
-            return Err(Bad::at(
+            return Err(BadValue::at(
                 order,
                 "workers.data.order",
                 "write loop, random or once",
@@ -62,7 +66,7 @@ fn data(raw: &RawData) -> Result<DataSettings, Bad> {
     let file = PathBuf::from(&raw.file.value);
     if !file.is_file() {
         let reason = format!("there is no file {:?}", raw.file.value);
-        return Err(Bad::at(&raw.file, "workers.data.file", reason));
+        return Err(BadValue::at(&raw.file, "workers.data.file", reason));
     }
     Ok(DataSettings {
         file,
@@ -73,7 +77,7 @@ fn data(raw: &RawData) -> Result<DataSettings, Bad> {
     })
 }
 
-fn rule(raw: &RawRule, sharing: Sharing) -> Result<RuleSettings, Bad> {
+fn rule(raw: &RawRule, in_order: bool) -> Result<RuleSettings, BadValue> {
     let extracts = raw.extracts.iter();
     let rule = RuleSettings {
         label: raw.label.value.clone(),
@@ -87,7 +91,7 @@ fn rule(raw: &RawRule, sharing: Sharing) -> Result<RuleSettings, Bad> {
             ..Script::default()
         },
     };
-    Compiler::check_rule(&rule, sharing == Sharing::PerWorker)
-        .map_err(|reason| Bad::at(&raw.label, "rules", reason))?;
+    Compiler::check_rule(&rule, in_order)
+        .map_err(|reason| BadValue::at(&raw.label, "rules", reason))?;
     Ok(rule)
 }

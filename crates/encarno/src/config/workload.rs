@@ -5,7 +5,7 @@ use encarno_engine::settings::{Arrivals, ClosedSettings, OpenSettings, Workload}
 use encarno_input::{InputFormat, InputSettings, format_of};
 
 use super::raw::{RawLevel, RawWorkers};
-use super::{Bad, duration};
+use super::{BadValue, duration};
 
 /// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
 const WORKERS_MAX: usize = 10_000;
@@ -14,7 +14,7 @@ pub(super) fn workload(
     raw: &RawWorkers,
     input: &InputSettings,
     ends_with_rows: bool,
-) -> Result<Workload, Bad> {
+) -> Result<Workload, BadValue> {
     let schedule = schedule(raw)?;
     let duration_max = duration(&raw.duration, "workers.duration")?;
     match raw.mode.as_ref().map(|mode| (mode, &*mode.value)) {
@@ -36,7 +36,7 @@ pub(super) fn workload(
                     let workers = raw.maxworkers.unwrap_or(0).max(raw.startingworkers).max(1);
                     Schedule::constant(Level::whole(u32::try_from(workers).unwrap_or(u32::MAX)), 0)
                 }
-                None => return Err(Bad::missing("workers.workloadschedule", EMPTY)),
+                None => return Err(BadValue::missing("workers.workloadschedule", EMPTY)),
             };
             if workers.duration_ns() == 0 && !bounded && duration_max.is_none() {
                 return Err(no_length(raw));
@@ -47,12 +47,12 @@ pub(super) fn workload(
                 workers_max: 0,
             }))
         }
-        Some((mode, other)) => Err(Bad::at(
+        Some((mode, other)) => Err(BadValue::at(
             mode,
             "workers.mode",
             format!("{other:?} isn't known: write open or closed"),
         )),
-        None => Err(Bad::missing(
+        None => Err(BadValue::missing(
             "workers.mode",
             "write open (a rate) or closed (a number of workers)",
         )),
@@ -66,14 +66,14 @@ fn arrivals(
     raw: &RawWorkers,
     schedule: Option<Schedule>,
     input: &InputSettings,
-) -> Result<Arrivals, Bad> {
+) -> Result<Arrivals, BadValue> {
     let kind = raw
         .arrivals
         .as_ref()
         .map(|arrivals| (arrivals, &*arrivals.value));
     match (kind, schedule) {
         (Some((_, "recorded")), None) => Ok(Arrivals::Recorded),
-        (Some((arrivals, "recorded")), Some(_)) => Err(Bad::at(
+        (Some((arrivals, "recorded")), Some(_)) => Err(BadValue::at(
             arrivals,
             "workers.arrivals",
             "recorded instants and a schedule don't go together",
@@ -85,14 +85,14 @@ fn arrivals(
         {
             Ok(Arrivals::Recorded)
         }
-        (_, None) => Err(Bad::missing("workers.workloadschedule", EMPTY)),
+        (_, None) => Err(BadValue::missing("workers.workloadschedule", EMPTY)),
         (_, Some(schedule)) if schedule.duration_ns() == 0 => Err(no_length(raw)),
         (None | Some((_, "uniform")), Some(schedule)) => Ok(Arrivals::Uniform(schedule)),
         (Some((_, "poisson")), Some(schedule)) => Ok(Arrivals::Poisson {
             schedule,
             seed: raw.seed,
         }),
-        (Some((arrivals, _)), _) => Err(Bad::at(
+        (Some((arrivals, _)), _) => Err(BadValue::at(
             arrivals,
             "workers.arrivals",
             "write uniform, poisson or recorded",
@@ -101,9 +101,9 @@ fn arrivals(
 }
 
 /// The schedule in either form; none if there is none, or it is an empty list.
-fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, Bad> {
+fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, BadValue> {
     match (&raw.schedule, &raw.workloadschedule) {
-        (Some(text), Some(_)) => Err(Bad::at(
+        (Some(text), Some(_)) => Err(BadValue::at(
             text,
             "workers.schedule",
             "there is a workloadschedule too: one of them is too much",
@@ -113,7 +113,7 @@ fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, Bad> {
             schedule
                 .map(Some)
                 .map_err(|error: encarno_engine::schedule::ScheduleError| {
-                    Bad::at(text, "workers.schedule", error.to_string())
+                    BadValue::at(text, "workers.schedule", error.to_string())
                 })
         }
         (None, Some(levels)) if !levels.value.is_empty() => {
@@ -123,21 +123,25 @@ fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, Bad> {
                 .map(piece)
                 .collect::<Result<Vec<_>, _>>()?;
             let schedule = Schedule::new(pieces);
-            schedule
-                .map(Some)
-                .map_err(|error| Bad::at(levels, "workers.workloadschedule", error.to_string()))
+            schedule.map(Some).map_err(|error| {
+                BadValue::at(levels, "workers.workloadschedule", error.to_string())
+            })
         }
         (None, _) => Ok(None),
     }
 }
 
-fn piece(raw: &RawLevel) -> Result<Piece, Bad> {
+fn piece(raw: &RawLevel) -> Result<Piece, BadValue> {
     let level = |value: &serde_saphyr::Spanned<f64>, key| {
         let millionths = (value.value * Level::ONE.0 as f64).round();
         if (0.0..=Level::MAX.0 as f64).contains(&millionths) {
             Ok(Level(millionths as u64))
         } else {
-            Err(Bad::at(value, key, "a level lies between 0 and 1000000000"))
+            Err(BadValue::at(
+                value,
+                key,
+                "a level lies between 0 and 1000000000",
+            ))
         }
     };
     let time = duration(
@@ -152,11 +156,11 @@ fn piece(raw: &RawLevel) -> Result<Piece, Bad> {
     })
 }
 
-fn no_length(raw: &RawWorkers) -> Bad {
+fn no_length(raw: &RawWorkers) -> BadValue {
     let reason = "the schedule has no length: give one of its parts a duration";
     match (&raw.schedule, &raw.workloadschedule) {
-        (Some(text), _) => Bad::at(text, "workers.schedule", reason),
-        (_, Some(levels)) => Bad::at(levels, "workers.workloadschedule", reason),
-        _ => Bad::missing("workers.workloadschedule", EMPTY),
+        (Some(text), _) => BadValue::at(text, "workers.schedule", reason),
+        (_, Some(levels)) => BadValue::at(levels, "workers.workloadschedule", reason),
+        _ => BadValue::missing("workers.workloadschedule", EMPTY),
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use encarno_input::native::NativeInputWriter;
-use encarno_input::{BadRecord, InputError, InputSettings, Scripts};
+use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
 use encarno_record::formats::{
     CsvSink, GoBinarySettings, GoBinarySink, LdjsonSink, OutputError, PhoutSink, SecondsSink, Sink,
     Texts,
@@ -44,6 +44,11 @@ impl ResultFormat {
     /// The format that a file's name stands for.
     pub fn of_name(path: &Path) -> Option<Self> {
         Self::of_text(path.extension()?.to_str()?)
+    }
+
+    /// The second file of that format, beside the first one.
+    pub fn strings_file(self, path: &Path) -> Option<PathBuf> {
+        (self == Self::GoBinary).then(|| path.with_extension("ostr"))
     }
 
     /// The format of that name.
@@ -98,8 +103,8 @@ pub struct Converted {
     pub bad: Vec<BadRecord>,
     /// Input: how many were broken.
     pub bad_count: u64,
-    /// Input: how many were left out by choice.
-    pub skipped: u64,
+    /// Input: what was left out by choice.
+    pub left_out: LeftOut,
     /// What a reader of the new file must know.
     pub warning: Option<String>,
 }
@@ -228,7 +233,7 @@ pub fn input(
             }
         }
     }
-    converted.skipped = input.skipped();
+    converted.left_out.clone_from(input.left_out());
     match writer {
         Writer::Native(writer) => writer.finish(),
         Writer::GoPayload(writer) => {

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use encarno_input::{InputError, InputSettings, Scripts};
+use encarno_input::{BadLimit, InputError, InputSettings, Scripts};
 use encarno_record::formats::Texts;
 use encarno_record::frame::{INPUT_MAGIC, RESULT_MAGIC};
+use encarno_record::mask::Shown;
 use encarno_record::results::Block;
 use encarno_record::{Hit, Payload, Record, Strings};
 
@@ -24,9 +25,21 @@ pub enum ShowError {
     /// An input file that can't be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// The output, or opening the file.
+    /// A file that can't be opened.
     #[error("{0}")]
-    Io(#[from] io::Error),
+    Open(io::Error),
+    /// The output.
+    #[error("{0}")]
+    Output(#[from] io::Error),
+}
+
+/// How much of records is shown.
+#[derive(Clone, Debug, Default)]
+pub struct Showing {
+    /// Payloads whole, however long.
+    pub whole: bool,
+    /// What is shown beyond what can't be a secret.
+    pub shown: Shown,
 }
 
 /// What kind a file is, by its first bytes.
@@ -61,11 +74,15 @@ pub fn kind_of(path: &Path) -> io::Result<FileKind> {
 }
 
 /// Shows a file: hits a line each, or records with their payloads. The settings
-/// say how an input is to be read; `all` shows payloads whole.
-pub fn show(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
-    match kind_of(&settings.file)? {
+/// say how an input is to be read.
+pub fn show(
+    settings: &InputSettings,
+    showing: &Showing,
+    out: &mut dyn Write,
+) -> Result<(), ShowError> {
+    match kind_of(&settings.file).map_err(ShowError::Open)? {
         FileKind::Results => show_results(&settings.file, out),
-        _ => show_input(settings, all, out),
+        _ => show_input(settings, showing, out),
     }
 }
 
@@ -142,18 +159,22 @@ fn show_hit(hit: &Hit, texts: &mut Texts, out: &mut dyn Write) -> io::Result<()>
     )
 }
 
-fn show_input(settings: &InputSettings, all: bool, out: &mut dyn Write) -> Result<(), ShowError> {
+fn show_input(
+    settings: &InputSettings,
+    showing: &Showing,
+    out: &mut dyn Write,
+) -> Result<(), ShowError> {
     let settings = InputSettings {
         passes: std::num::NonZeroU64::new(1),
         scripts: Scripts::Keep,
-        bad_max: u64::MAX,
+        bad_limit: BadLimit::Share(1.0),
         ..settings.clone()
     };
     let strings = Strings::default();
     let input = encarno_input::open(&settings, &strings)?;
     for (number, record) in input.enumerate() {
         match record {
-            Ok(record) => show_record(number, &record, &strings, all, out)?,
+            Ok(record) => show_record(number, &record, &strings, showing, out)?,
             Err(bad) => writeln!(out, "# record {number} is broken: {bad}")?,
         }
     }
@@ -164,7 +185,7 @@ fn show_record(
     number: usize,
     record: &Record,
     strings: &Strings,
-    all: bool,
+    showing: &Showing,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let length = record.payload.len();
@@ -181,13 +202,19 @@ fn show_record(
     if let Some(script) = &record.script {
         writeln!(out, "# {}", stats::printable(&format!("{script:?}")))?;
     }
-    let shown_max = if all { u64::MAX } else { SHOWN_BYTES as u64 };
+    let shown_max = if showing.whole {
+        u64::MAX
+    } else {
+        SHOWN_BYTES as u64
+    };
     match &record.payload {
         Payload::Memory(bytes) => {
-            let shown = &bytes[..bytes
+            let shown = bytes
                 .len()
-                .min(usize::try_from(shown_max).unwrap_or(usize::MAX))];
-            out.write_all(&visible(shown))?;
+                .min(usize::try_from(shown_max).unwrap_or(usize::MAX));
+            let mut masked = bytes[..shown].to_vec();
+            showing.shown.mask(&mut masked);
+            out.write_all(&visible(&masked))?;
         }
         Payload::File { file, range } => {
             let mut at = range.start;
@@ -201,6 +228,8 @@ fn show_record(
                 if bytes == 0 {
                     break;
                 }
+                // A piece that starts within a body is one of a body.
+                showing.shown.mask(&mut piece[..bytes]);
                 out.write_all(&visible(&piece[..bytes]))?;
                 at += bytes as u64;
             }

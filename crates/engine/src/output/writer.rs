@@ -8,7 +8,6 @@ use std::thread::JoinHandle;
 
 use encarno_record::formats::{
     GoBinarySink, LdjsonSink, NativeSink, OutputError, PhoutSink, Sink, Texts, TraceFile,
-    mask_settings,
 };
 use encarno_record::{Hit, Strings};
 
@@ -203,8 +202,8 @@ fn create_sinks(
 ) -> Result<Vec<Box<dyn Sink>>, OutputError> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &settings.native {
-        let text = mask_settings(&settings.settings_text);
-        sinks.push(Box::new(NativeSink::create(path, started_unix_ns, &text)?));
+        let text = &settings.settings_text;
+        sinks.push(Box::new(NativeSink::create(path, started_unix_ns, text)?));
     }
     if let Some(go_binary) = &settings.go_binary {
         sinks.push(Box::new(GoBinarySink::create(go_binary, started_unix_ns)?));

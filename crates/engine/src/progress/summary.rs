@@ -12,6 +12,7 @@ use crate::output::WriteSummary;
 use crate::workers::Counters;
 use crate::workers::control::Stop;
 use crate::workers::counters::{Histogram, Snapshot};
+use crate::workers::feed::ReadSummary;
 
 /// The sums over all loops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,10 +106,10 @@ pub struct Summary {
     pub lag: Snapshot,
     /// What was written.
     pub written: WriteSummary,
-    /// Records that were read from a file.
-    pub records: u64,
-    /// Broken ones.
-    pub bad: u64,
+    /// What was read from a file.
+    pub read: ReadSummary,
+    /// The addresses that were hit, those with most hits first.
+    pub addresses: Vec<(String, u64)>,
     /// Whether it was stopped.
     pub stop: Stop,
     /// Failures by net code and text, the most frequent first; code 0 = an
@@ -127,16 +128,19 @@ pub struct Ending {
     pub elapsed_ns: u64,
     /// What was written.
     pub written: WriteSummary,
-    /// Records that were read from a file.
-    pub records: u64,
-    /// Broken ones.
-    pub bad: u64,
+    /// What was read from a file.
+    pub read: ReadSummary,
+    /// The address of records that don't carry one.
+    pub address: String,
     /// Whether it was stopped.
     pub stop: Stop,
 }
 
 /// Reasons of failures that are shown; `stats` has them all.
 const REASONS_SHOWN: usize = 5;
+
+/// Addresses that are shown one by one.
+const ADDRESSES_SHOWN: usize = 20;
 
 /// Whether the figures tell of the target, or of the generator.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,8 +165,8 @@ impl Summary {
             origin_ns,
             elapsed_ns,
             written,
-            records,
-            bad,
+            read,
+            address,
             stop,
         } = ending;
         let totals = Totals::of(counters);
@@ -194,6 +198,18 @@ impl Summary {
             .map(|((code, id), count)| (code, text(id), count))
             .collect();
         failures.sort_by(|a, b| b.2.cmp(&a.2).then_with(|| a.cmp(b)));
+        let mut hits = HashMap::new();
+        counters
+            .iter()
+            .for_each(|counters| counters.add_addresses_to(&mut hits));
+        let mut addresses: Vec<_> = hits
+            .into_iter()
+            .map(|(id, hits)| match id.0 {
+                0 => (address.clone(), hits),
+                _ => (text(id), hits),
+            })
+            .collect();
+        addresses.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.cmp(b)));
         let verdict = Verdict::new(counters, &totals, &lag, open, &written);
         Self {
             totals,
@@ -203,8 +219,8 @@ impl Summary {
             response: sum(|counters| &counters.response),
             lag,
             written,
-            records,
-            bad,
+            read,
+            addresses,
             stop,
             failures,
             verdict,
@@ -315,12 +331,23 @@ impl fmt::Display for Summary {
             totals.received_bytes as f64 * 1e-6,
             per_second(totals.received_bytes) * 1e-6,
         )?;
-        if self.bad > 0 {
+        if self.addresses.len() > 1 {
+            for (address, hits) in self.addresses.iter().take(ADDRESSES_SHOWN) {
+                writeln!(f, "{hits} hits to {address}")?;
+            }
+            if let Some(more) = self.addresses.len().checked_sub(ADDRESSES_SHOWN + 1) {
+                writeln!(f, "and hits to {} more addresses", more + 1)?;
+            }
+        }
+        if self.read.bad > 0 {
             writeln!(
                 f,
                 "{} broken records were skipped, {} were used",
-                self.bad, self.records
+                self.read.bad, self.read.records
             )?;
+        }
+        if !self.read.left_out.is_empty() {
+            writeln!(f, "left out of the input: {}", self.read.left_out)?;
         }
         if self.written.queue_full_count > 0 {
             writeln!(

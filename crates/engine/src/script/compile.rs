@@ -9,6 +9,7 @@ use encarno_nib::Keep;
 use encarno_record::script::Script;
 use encarno_record::template::is_template;
 use encarno_record::{Payload, Record, Slot, StringId, Strings};
+use encarno_secret::Secret;
 
 use super::data::{DataError, DataSource};
 use super::pattern::Pattern;
@@ -80,7 +81,7 @@ impl Compiler {
     /// Of one run.
     pub fn new(
         settings: &ScriptSettings,
-        values: &BTreeMap<String, String>,
+        values: &BTreeMap<String, Secret>,
         per_worker: bool,
         strings: &Strings,
     ) -> Result<Self, ScriptError> {
@@ -93,12 +94,12 @@ impl Compiler {
             };
             return Err(ScriptError::Settings(format!("{what} need {NEEDS_ORDER}")));
         }
-        let slot = |(name, value): (&String, &String)| {
+        let slot = |(name, value): (&String, &Secret)| {
             let slot = expressions
                 .names
                 .slot(name)
                 .map_err(ScriptError::Settings)?;
-            Ok((slot, value.as_bytes().into()))
+            Ok((slot, value.expose().as_bytes().into()))
         };
         let values = values
             .iter()

@@ -85,6 +85,8 @@ pub struct Counters {
     pub ended_ns: Count,
     /// Failures by net code and text. A failed hit may cost a lock.
     failures: Mutex<HashMap<(u16, StringId), u64>>,
+    /// Hits by address, once the loop has ended.
+    addresses: Mutex<HashMap<StringId, u64>>,
     /// How late hits started.
     pub lag: Histogram,
     /// From the start to the end.
@@ -98,6 +100,25 @@ impl Counters {
     pub fn count_failure(&self, net_code: u16, error: StringId) {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         *failures.entry((net_code, error)).or_default() += 1;
+    }
+
+    /// Sets the hits by address; the loop has ended.
+    pub fn set_addresses(&self, hits: HashMap<StringId, u64>) {
+        *self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = hits;
+    }
+
+    /// Adds the hits by address to those of other loops.
+    pub fn add_addresses_to(&self, sum: &mut HashMap<StringId, u64>) {
+        let addresses = self
+            .addresses
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        for (address, hits) in addresses.iter() {
+            *sum.entry(*address).or_default() += hits;
+        }
     }
 
     /// Adds the failures by reason to those of other loops.

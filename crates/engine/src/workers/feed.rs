@@ -3,12 +3,12 @@
 mod held;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded};
-use encarno_input::{BadRecord, InputError, InputSettings, Sharing};
+use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Sharing};
 use encarno_record::Strings;
 
 use crate::script::{Compiler, Planned};
@@ -112,6 +112,17 @@ pub enum Deal {
     ByNeed,
 }
 
+/// What was read of an input.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReadSummary {
+    /// Records that were handed over.
+    pub records: u64,
+    /// Broken ones, which were skipped.
+    pub bad: u64,
+    /// What was left out by choice, in one pass.
+    pub left_out: LeftOut,
+}
+
 /// The threads that read, and what became of them.
 #[derive(Debug)]
 pub struct Reader {
@@ -125,6 +136,11 @@ struct Counts {
     bad: AtomicU64,
     unwanted: AtomicBool,
     failed: AtomicBool,
+    left_out: Mutex<LeftOut>,
+}
+
+fn lock(left_out: &Mutex<LeftOut>) -> MutexGuard<'_, LeftOut> {
+    left_out.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Counts {
@@ -169,12 +185,11 @@ impl Reader {
             return Ok((Self { threads, counts }, feeds));
         }
         let mut threads = Vec::new();
-        let bad_max = settings.bad_max;
         let spawn = |input: Input, senders: Vec<Sender<Vec<Planned>>>, batch_records: usize| {
             let counts = Arc::clone(&counts);
             thread::Builder::new()
                 .name("input".to_owned())
-                .spawn(move || read(input, &senders, batch_records, bad_max, &counts))
+                .spawn(move || read(input, &senders, batch_records, &counts))
         };
         let start = |input, senders, batch| {
             spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
@@ -199,22 +214,29 @@ impl Reader {
             }
             // Each worker has its own place in the file; a thread reads for all workers of a loop.
             Sharing::PerWorker => {
+                // The file is opened once: all read it through one descriptor.
+                let mut inputs = vec![open()?];
+                for _ in 1..workers.iter().sum() {
+                    inputs.push(inputs[0].again()?);
+                }
+                let mut inputs = inputs.into_iter();
                 let mut feeds = Vec::new();
-                for &count in workers {
+                for (number, &count) in workers.iter().enumerate() {
                     let mut places = Vec::new();
                     let mut queues = Vec::new();
-                    for _ in 0..count {
+                    for (place, input) in inputs.by_ref().take(count).enumerate() {
                         let (sender, receiver) = bounded(1);
                         places.push(Place {
-                            input: open()?,
+                            input,
                             sender,
                             batch: Vec::new(),
+                            tells: number == 0 && place == 0,
                         });
                         queues.push(Queue::of(receiver));
                     }
                     let body = {
                         let counts = Arc::clone(&counts);
-                        move || read_places(places, bad_max, &counts)
+                        move || read_places(places, &counts)
                     };
                     let thread = thread::Builder::new().name("input".to_owned()).spawn(body);
                     threads.push(thread.map_err(|error| no_thread(settings, &error))?);
@@ -226,23 +248,13 @@ impl Reader {
         Ok((Self { threads, counts }, feeds))
     }
 
-    /// Records that were read.
-    pub fn records(&self) -> u64 {
-        self.counts.records.load(Ordering::Relaxed)
-    }
-
-    /// Broken records that were skipped.
-    pub fn bad(&self) -> u64 {
-        self.counts.bad.load(Ordering::Relaxed)
-    }
-
     /// Whether it ended with an error: [`Reader::finish`] says which.
     pub fn failed(&self) -> bool {
         self.counts.failed.load(Ordering::Relaxed)
     }
 
     /// Ends reading, if it hasn't ended, and says how it went.
-    pub fn finish(self) -> Result<(), InputFailure> {
+    pub fn finish(self) -> Result<ReadSummary, InputFailure> {
         self.counts.unwanted.store(true, Ordering::Relaxed);
         let mut result = Ok(());
         for thread in self.threads {
@@ -251,7 +263,11 @@ impl Reader {
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        result
+        result.map(|()| ReadSummary {
+            records: self.counts.records.load(Ordering::Relaxed),
+            bad: self.counts.bad.load(Ordering::Relaxed),
+            left_out: lock(&self.counts.left_out).clone(),
+        })
     }
 }
 
@@ -264,14 +280,27 @@ impl Queue {
     }
 }
 
+/// Broken records that are told one by one; all are counted.
+const BAD_TOLD_MAX: u64 = 10;
+
 /// Records in a batch stop being ahead of need at that many bytes.
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
 fn read(
-    input: Input,
+    mut input: Input,
     senders: &[Sender<Vec<Planned>>],
     batch_records: usize,
-    bad_max: u64,
+    counts: &Counts,
+) -> Result<(), InputFailure> {
+    let result = read_on(&mut input, senders, batch_records, counts);
+    lock(&counts.left_out).clone_from(input.left_out());
+    result
+}
+
+fn read_on(
+    input: &mut Input,
+    senders: &[Sender<Vec<Planned>>],
+    batch_records: usize,
     counts: &Counts,
 ) -> Result<(), InputFailure> {
     let mut batches: VecDeque<(Vec<Planned>, u64)> =
@@ -280,7 +309,7 @@ fn read(
     // The first records go in small batches, so that the run starts at once.
     let mut size = 1;
     for item in input {
-        let Some(record) = check(item, bad_max, counts)? else {
+        let Some(record) = check(item, counts)? else {
             continue;
         };
         let (batch, bytes) = &mut batches[turn];
@@ -310,6 +339,8 @@ struct Place {
     sender: Sender<Vec<Planned>>,
     /// What was read and isn't handed over.
     batch: Vec<Planned>,
+    /// It tells of broken records: they are the same for all places.
+    tells: bool,
 }
 
 /// Small: there may be thousands of them.
@@ -318,7 +349,7 @@ const PLACE_BATCH_RECORDS: usize = 16;
 const PLACE_REST: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Keeps the queues of all places full.
-fn read_places(mut places: Vec<Place>, bad_max: u64, counts: &Counts) -> Result<(), InputFailure> {
+fn read_places(mut places: Vec<Place>, counts: &Counts) -> Result<(), InputFailure> {
     while !places.is_empty() && !counts.unwanted.load(Ordering::Relaxed) {
         let mut moved = false;
         let mut index = 0;
@@ -327,7 +358,8 @@ fn read_places(mut places: Vec<Place>, bad_max: u64, counts: &Counts) -> Result<
             while place.batch.len() < PLACE_BATCH_RECORDS && !ended && !place.sender.is_full() {
                 match place.input.next() {
                     None => ended = true,
-                    Some(item) => place.batch.extend(check(item, bad_max, counts)?),
+                    Some(Err(bad)) if !place.tells && !bad.fatal => {}
+                    Some(item) => place.batch.extend(check(item, counts)?),
                 }
             }
             if !place.batch.is_empty() {
@@ -336,6 +368,9 @@ fn read_places(mut places: Vec<Place>, bad_max: u64, counts: &Counts) -> Result<
                     Err(TrySendError::Full(back)) => place.batch = back,
                     Err(TrySendError::Disconnected(_)) => ended = true,
                 }
+            }
+            if place.tells && (ended || counts.unwanted.load(Ordering::Relaxed)) {
+                lock(&counts.left_out).clone_from(place.input.left_out());
             }
             // A place whose last batch waits comes back for it.
             if ended && place.batch.is_empty() {
@@ -354,7 +389,6 @@ fn read_places(mut places: Vec<Place>, bad_max: u64, counts: &Counts) -> Result<
 /// Counts a record; a broken one is told and skipped, and one too many is the end.
 fn check(
     item: Result<Planned, BadRecord>,
-    bad_max: u64,
     counts: &Counts,
 ) -> Result<Option<Planned>, InputFailure> {
     match item {
@@ -364,8 +398,14 @@ fn check(
         }
         Err(bad) => {
             let number = counts.bad.fetch_add(1, Ordering::Relaxed) + 1;
-            tracing::warn!("record skipped: {bad}");
-            if bad.fatal || number > bad_max {
+            match number {
+                ..=BAD_TOLD_MAX => tracing::warn!("record skipped: {bad}"),
+                _ if number == BAD_TOLD_MAX + 1 => {
+                    tracing::warn!("further broken records are skipped without a word");
+                }
+                _ => {}
+            }
+            if bad.fatal {
                 counts.failed.store(true, Ordering::Relaxed);
                 return Err(InputFailure::Bad {
                     bad: number,

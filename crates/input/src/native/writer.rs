@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::Arc;
 
+use encarno_record::files::{self, Contents};
 use encarno_record::frame::{INPUT_MAGIC, append_frame};
 use encarno_record::script::Script;
 use encarno_record::{Payload, Record, StringId, Strings};
@@ -35,7 +36,7 @@ impl NativeInputWriter {
     /// Creates the file; the records to come have their texts in `strings`.
     pub fn create(path: &Path, strings: &Strings) -> io::Result<Self> {
         let mut writer = Self {
-            out: BufWriter::new(File::create(path)?),
+            out: BufWriter::new(files::create(path, Contents::Requests)?),
             strings: strings.clone(),
             texts: HashMap::from([(StringId(0), 0)]),
             new_texts: Vec::new(),

@@ -15,6 +15,7 @@ use parquet::schema::types::{Type, TypePtr};
 use super::csv::{COLUMNS, numbers};
 use super::sink::{OutputError, Sink, Texts};
 use crate::Hit;
+use crate::files::{self, Contents};
 
 /// Hits in a row group: about 20 MB while it is being put together.
 const GROUP_HITS: usize = 128 * 1024;
@@ -32,7 +33,7 @@ pub struct ParquetSink {
 impl ParquetSink {
     /// Creates the file.
     pub fn create(path: &Path, started_unix_ns: u64) -> Result<Self, OutputError> {
-        let file = File::create(path).map_err(|source| OutputError {
+        let file = files::create(path, Contents::Results).map_err(|source| OutputError {
             operation: "create",
             path: path.into(),
             source,

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::files::{self, Contents};
 use crate::{Hit, StringId, Strings};
 
 /// A file that hits are written to, in its format. Both the writer thread and
@@ -40,6 +41,14 @@ pub struct OutputError {
     pub source: io::Error,
 }
 
+impl OutputError {
+    /// Whether nobody reads the output any more: a reader that has seen enough
+    /// is no failure.
+    pub fn is_broken_pipe(&self) -> bool {
+        self.source.kind() == io::ErrorKind::BrokenPipe
+    }
+}
+
 /// A file to which whole pieces are written.
 #[derive(Debug)]
 pub struct OutputFile {
@@ -48,17 +57,19 @@ pub struct OutputFile {
     path: PathBuf,
     file: File,
     bytes: u64,
+    /// The file is ours from its start, so that it may be cut.
+    is_own: bool,
 }
 
 impl OutputFile {
     /// Creates the file, or empties it. `-` is the standard output.
     pub fn create(path: &Path) -> Result<Self, OutputError> {
-        let actual = if path == Path::new("-") {
-            Path::new("/dev/stdout")
-        } else {
-            path
-        };
-        let file = File::create(actual).map_err(|source| OutputError {
+        Self::create_for(path, Contents::Results)
+    }
+
+    /// The same; nobody but its owner reads a file with requests.
+    pub fn create_for(path: &Path, contents: Contents) -> Result<Self, OutputError> {
+        let file = files::create(path, contents).map_err(|source| OutputError {
             operation: "create",
             path: path.into(),
             source,
@@ -68,6 +79,7 @@ impl OutputFile {
             path: path.into(),
             file,
             bytes: 0,
+            is_own: !files::is_stdout(path) && path != Path::new("/dev/stderr"),
         })
     }
 
@@ -75,8 +87,10 @@ impl OutputFile {
     /// the last whole piece.
     pub fn write_out(&mut self) -> Result<(), OutputError> {
         if let Err(error) = self.file.write_all(&self.buffer) {
-            // The error that matters is the first one; a pipe can't be cut.
-            let _ = self.file.set_len(self.bytes);
+            if self.is_own {
+                // The error that matters is the first one; a pipe can't be cut.
+                let _ = self.file.set_len(self.bytes);
+            }
             return Err(self.error("write", error));
         }
         self.bytes += self.buffer.len() as u64;

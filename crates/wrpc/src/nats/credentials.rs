@@ -1,34 +1,13 @@
 //! Who we are to a NATS server, as a user gives it: checked, and never shown.
 
-use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use async_nats::ConnectOptions;
+use encarno_secret::Secret;
 
 /// Longer files can't be meant.
 const FILE_BYTES_MAX: u64 = 1 << 20;
-
-/// A text that no log, error or metric shows.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` to itself.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("…")
-    }
-}
 
 /// Credentials as a user gives them: nothing, or one kind.
 #[derive(Clone, Debug, Default)]
@@ -130,7 +109,7 @@ impl Given {
         // async-nats checks a seed in the company of a JWT alone.
         jwt("nkey", decorated("none", &seed), "the seed of an nkey")?;
         match self.jwt {
-            None => Ok(Credentials::Nkey(Secret(seed))),
+            None => Ok(Credentials::Nkey(Secret::new(seed))),
             Some(given) => {
                 let token = text_or_file("jwt", &given, is_jwt)?;
                 jwt("jwt", decorated(&token, &seed), "a JWT")
@@ -142,9 +121,9 @@ impl Given {
 impl Credentials {
     /// Those before the host of a URL: `user:password` or a token.
     pub(super) fn of_url(user: String, password: Option<String>) -> Self {
-        match password.map(Secret) {
+        match password.map(Secret::new) {
             Some(password) => Self::Password { user, password },
-            None => Self::Token(Secret(user)),
+            None => Self::Token(Secret::new(user)),
         }
     }
 
@@ -152,11 +131,11 @@ impl Credentials {
         Ok(match self {
             Self::None => ConnectOptions::new(),
             Self::Password { user, password } => {
-                ConnectOptions::with_user_and_password(user.clone(), password.0.clone())
+                ConnectOptions::with_user_and_password(user.clone(), password.expose().to_owned())
             }
-            Self::Token(token) => ConnectOptions::with_token(token.0.clone()),
-            Self::Nkey(seed) => ConnectOptions::with_nkey(seed.0.clone()),
-            Self::Jwt(text) => ConnectOptions::with_credentials(text.as_str())?,
+            Self::Token(token) => ConnectOptions::with_token(token.expose().to_owned()),
+            Self::Nkey(seed) => ConnectOptions::with_nkey(seed.expose().to_owned()),
+            Self::Jwt(text) => ConnectOptions::with_credentials(text.expose())?,
         })
     }
 }
@@ -165,7 +144,7 @@ impl Credentials {
 fn jwt(option: &'static str, text: String, what: &str) -> Result<Credentials, Invalid> {
     // The reason may quote what it didn't understand.
     match ConnectOptions::with_credentials(&text) {
-        Ok(_) => Ok(Credentials::Jwt(Secret(text))),
+        Ok(_) => Ok(Credentials::Jwt(Secret::new(text))),
         Err(_) => Err(Invalid::new(option, format!("it is not {what}"))),
     }
 }
@@ -194,7 +173,7 @@ fn text_or_file(
     given: &Secret,
     is_meant: fn(&str) -> bool,
 ) -> Result<String, Invalid> {
-    let given = given.as_str().trim();
+    let given = given.expose().trim();
     if is_meant(given) {
         return Ok(given.to_owned());
     }

@@ -49,7 +49,8 @@ pub mod subject;
 /// A subject of NATS, which is checked where it is made.
 pub use async_nats::Subject;
 pub use connection::Connection;
-pub use credentials::{Credentials, Given, Invalid, Secret};
+pub use credentials::{Credentials, Given, Invalid};
+pub use encarno_secret::Secret;
 pub use options::{Options, Tls};
 pub use remote::Remote;
 pub use serve::Server;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
+use encarno_record::files::{self, Contents};
 use encarno_record::script::{JsonAssert, JsonExtract, OnFail, Script, assert_json, extract_json};
 use encarno_record::{Payload, Record, Strings};
 use serde::Serialize;
@@ -24,7 +25,7 @@ pub(super) struct GoPayloadWriter {
 impl GoPayloadWriter {
     pub(super) fn create(path: &Path, strings: &Strings) -> io::Result<Self> {
         Ok(Self {
-            out: BufWriter::new(File::create(path)?),
+            out: BufWriter::new(files::create(path, Contents::Requests)?),
             strings: strings.clone(),
             timed: 0,
             long: 0,

@@ -22,6 +22,7 @@ use super::pace::Pace;
 use crate::output::Recorder;
 use crate::script::{Plan, Planned, ScriptContext, Session};
 use crate::workers::Share;
+use crate::workers::addresses::AddressCounts;
 use crate::workers::counters::Counters;
 use crate::workers::feed::{Feed, Next};
 use timers::{Timers, Wake};
@@ -59,6 +60,7 @@ struct Account {
     others: Vec<Arc<Counters>>,
     others_running: u64,
     recorder: Recorder,
+    addresses: AddressCounts,
     /// By the phase in which the time ran out.
     timeouts: [StringId; 4],
     cancelled: StringId,
@@ -130,6 +132,7 @@ impl<N: Nib> Crew<N> {
             counters: parts.counters,
             others_running: 0,
             recorder: parts.recorder,
+            addresses: AddressCounts::default(),
         };
         let mut crew = Self {
             nib: parts.nib,
@@ -158,6 +161,7 @@ impl<N: Nib> Crew<N> {
     pub(super) fn close(&mut self) {
         self.account.recorder.flush();
         let counters = &self.account.counters;
+        counters.set_addresses(self.account.addresses.take());
         counters.cpu_ns.set(thread_cpu_ns());
         counters.ended_ns.set(self.means.clock.now_ns());
     }
@@ -307,6 +311,7 @@ impl<N: Nib> Crew<N> {
             }
         }
         let worker = &mut self.workers[index as usize];
+        self.account.addresses.count(worker.shot.address);
         let mut io = self.means.io(index);
         let step = self
             .nib

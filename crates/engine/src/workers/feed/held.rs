@@ -5,7 +5,7 @@ use bytes::Bytes;
 use encarno_input::{AutoLabel, InputError, InputSettings, Sharing};
 use encarno_record::Payload;
 
-use super::{Counts, Feed, Input, InputFailure, Next, check};
+use super::{Counts, Feed, Input, InputFailure, Next, check, lock};
 use crate::script::{Compiler, Planned};
 
 /// More than that is read by each worker as it goes.
@@ -75,7 +75,7 @@ pub(super) fn read(
     let mut records = Vec::new();
     let mut bytes = 0;
     for item in input.first_pass() {
-        let Some(record) = check(item, settings.bad_max, counts)? else {
+        let Some(record) = check(item, counts)? else {
             continue;
         };
         if let Payload::Memory(payload) = &record.record.payload {
@@ -87,6 +87,7 @@ pub(super) fn read(
         }
         records.push(record);
     }
+    lock(&counts.left_out).clone_from(input.left_out());
     // Those before the first script are read only once: their plan comes now.
     for record in &mut records {
         record.plan = scripts.complete(record.plan.take());

@@ -112,6 +112,7 @@ impl<N: Nib> Crew<N> {
             Ended::Follow => {
                 worker.running = true;
                 self.account.counters.redirects.add(1);
+                self.account.addresses.count(worker.shot.address);
                 let mut io = self.means.io(index);
                 let step = self
                     .nib

@@ -11,18 +11,23 @@ use bytes::Bytes;
 use encarno_record::Payload;
 use flate2::read::MultiGzDecoder;
 
-use super::Bad;
+use super::RecordError;
 
 /// A longer line is no line of any format.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
 
+/// The byte order mark of UTF-8: what editors on Windows put before text.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// A file, read in blocks.
-pub(super) struct Source {
+pub(super) struct BlockReader {
     reader: Reader,
     /// What was read and not used yet starts at `at`.
     block: Bytes,
     at: usize,
     offset: u64,
+    /// Whether something was read yet.
+    started: bool,
     at_end: bool,
     block_bytes: usize,
     memory_bytes_max: u64,
@@ -51,7 +56,7 @@ impl Read for At {
     }
 }
 
-impl Source {
+impl BlockReader {
     pub(super) fn open(path: &Path, block_bytes: usize, memory_bytes_max: u64) -> io::Result<Self> {
         let actual = if path == Path::new("-") {
             Path::new("/dev/stdin")
@@ -83,6 +88,7 @@ impl Source {
             block,
             at: 0,
             offset: 0,
+            started: false,
             at_end: false,
             block_bytes,
             memory_bytes_max,
@@ -111,6 +117,7 @@ impl Source {
             block: Bytes::new(),
             at: 0,
             offset: 0,
+            started: false,
             at_end: false,
             block_bytes,
             memory_bytes_max,
@@ -132,7 +139,8 @@ impl Source {
             Reader::Gzip(_, file) => self.reader = gzip(Arc::clone(file)),
             Reader::Stream(_) => return Err(io::ErrorKind::NotSeekable.into()),
         }
-        (self.block, self.at, self.offset, self.at_end) = (Bytes::new(), 0, 0, false);
+        (self.block, self.at, self.offset) = (Bytes::new(), 0, 0);
+        (self.started, self.at_end) = (false, false);
         Ok(())
     }
 
@@ -144,8 +152,8 @@ impl Source {
     }
 
     /// The next line without its end; none at the end of the file. Get its
-    /// bytes with [`Source::bytes`] before anything else is read.
-    pub(super) fn line(&mut self) -> Result<Option<Range<usize>>, Bad> {
+    /// bytes with [`BlockReader::bytes`] before anything else is read.
+    pub(super) fn line(&mut self) -> Result<Option<Range<usize>>, RecordError> {
         let mut searched = 0;
         loop {
             let rest = &self.block[self.at..];
@@ -157,7 +165,7 @@ impl Source {
                 let start = self.offset;
                 self.skip_line()?;
                 let reason = format!("a line of more than {LINE_BYTES_MAX} bytes");
-                return Err(Bad::new(reason).at(start));
+                return Err(RecordError::new(reason).at(start));
             }
             if !self.read_block(searched + 1)? {
                 return Ok((searched > 0).then(|| self.use_line(searched, 0)));
@@ -203,7 +211,7 @@ impl Source {
 
     /// A payload of that length. If the file doesn't have it, nothing is used
     /// (unless only reading could tell).
-    pub(super) fn payload(&mut self, length: u64) -> Result<Payload, Bad> {
+    pub(super) fn payload(&mut self, length: u64) -> Result<Payload, RecordError> {
         if length <= self.memory_bytes_max {
             return Ok(Payload::Memory(self.take(length as usize)?));
         }
@@ -234,7 +242,7 @@ impl Source {
     }
 
     /// So many bytes, in memory.
-    pub(super) fn take(&mut self, length: usize) -> Result<Bytes, Bad> {
+    pub(super) fn take(&mut self, length: usize) -> Result<Bytes, RecordError> {
         let there = self.peek(length)?.len();
         if there < length {
             return Err(too_short(length as u64, there as u64));
@@ -246,9 +254,9 @@ impl Source {
 
     /// Copies a payload of a compressed file to a temporary one: it is sent
     /// from there.
-    fn spool(&mut self, length: u64) -> Result<Payload, Bad> {
+    fn spool(&mut self, length: u64) -> Result<Payload, RecordError> {
         let mut file = tempfile::tempfile().map_err(|error| {
-            Bad::fatal(format!(
+            RecordError::fatal(format!(
                 "a payload of {length} bytes needs a temporary file: {error}"
             ))
         })?;
@@ -261,7 +269,7 @@ impl Source {
             let rest = self.rest();
             let piece = &rest[..rest.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
             io::Write::write_all(&mut file, piece).map_err(|error| {
-                Bad::fatal(format!(
+                RecordError::fatal(format!(
                     "can't write a payload to a temporary file: {error}"
                 ))
             })?;
@@ -291,7 +299,7 @@ impl Source {
         start..start + length - usize::from(line.ends_with(b"\r"))
     }
 
-    fn skip_line(&mut self) -> io::Result<()> {
+    pub(super) fn skip_line(&mut self) -> io::Result<()> {
         loop {
             match memchr::memchr(b'\n', self.rest()) {
                 Some(length) => {
@@ -341,6 +349,16 @@ impl Source {
             Reader::Stream(_) => bytes == 0,
             _ => bytes < more,
         };
+        if !self.started {
+            if MARK.starts_with(self.rest()) && !self.at_end {
+                // A pipe gives a few bytes at a time: the mark may go on.
+                return self.read_block(MARK.len());
+            }
+            self.started = true;
+            if self.rest().starts_with(MARK) {
+                self.use_bytes(MARK.len());
+            }
+        }
         Ok(bytes > 0)
     }
 }
@@ -350,15 +368,19 @@ fn gzip(file: Arc<File>) -> Reader {
     Reader::Gzip(Box::new(MultiGzDecoder::new(at)), file)
 }
 
-fn too_short(length: u64, there: u64) -> Bad {
-    Bad::new(format!(
+fn too_short(length: u64, there: u64) -> RecordError {
+    RecordError::new(format!(
         "{length} bytes are announced, and only {there} are there"
     ))
 }
 
 /// Puts bytes that were made, and not read, where they can be sent from: in
 /// memory, or in a temporary file if they are many.
-pub(super) fn made(head: Vec<u8>, body: Payload, memory_bytes_max: u64) -> Result<Payload, Bad> {
+pub(super) fn made(
+    head: Vec<u8>,
+    body: Payload,
+    memory_bytes_max: u64,
+) -> Result<Payload, RecordError> {
     let (body_file, range) = match body {
         Payload::Memory(bytes) => {
             let mut whole = head;
@@ -381,5 +403,7 @@ pub(super) fn made(head: Vec<u8>, body: Payload, memory_bytes_max: u64) -> Resul
             range: 0..end,
         })
     };
-    spool().map_err(|error| Bad::fatal(format!("a large request needs a temporary file: {error}")))
+    spool().map_err(|error| {
+        RecordError::fatal(format!("a large request needs a temporary file: {error}"))
+    })
 }

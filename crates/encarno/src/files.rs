@@ -1,0 +1,184 @@
+//! Which files a command reads and writes: no output is an input, another
+//! output, or what the standard output already leads to.
+
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use encarno_record::files::is_stdout;
+
+/// Symbolic links that are followed to where a new file will lie.
+const LINKS_MAX: usize = 40;
+
+/// The files of a command. Check them before one is opened: opening an output
+/// empties it.
+#[derive(Debug, Default)]
+pub struct Files {
+    uses: Vec<Use>,
+}
+
+#[derive(Debug)]
+struct Use {
+    what: &'static str,
+    path: PathBuf,
+    written: bool,
+    place: Option<Place>,
+}
+
+/// Where a file lies, whatever its name; none for devices, which hold nothing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Place {
+    There {
+        device: u64,
+        inode: u64,
+    },
+    New {
+        folder: Box<Place>,
+        name: std::ffi::OsString,
+    },
+    Stdout,
+}
+
+/// Two uses of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Clash {
+    path: PathBuf,
+    output: &'static str,
+    other: &'static str,
+}
+
+impl fmt::Display for Clash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} would be written over {}: name another file",
+            self.path.display(),
+            self.output,
+            self.other
+        )
+    }
+}
+
+impl Files {
+    /// A file that is read. `what` stands in messages, such as `the input`.
+    pub fn reads(&mut self, what: &'static str, path: &Path) -> &mut Self {
+        let place = match path {
+            path if path == Path::new("-") || path == Path::new("/dev/stdin") => {
+                place_of_descriptor(io::stdin().as_fd())
+            }
+            path => place_of(path),
+        };
+        self.push(what, path, false, place)
+    }
+
+    /// A file that is written.
+    pub fn writes(&mut self, what: &'static str, path: &Path) -> &mut Self {
+        let place = if is_stdout(path) {
+            Some(Place::Stdout)
+        } else {
+            place_of(path)
+        };
+        self.push(what, path, true, place)
+    }
+
+    /// Whether an output is the standard output: what is for people goes to the
+    /// standard error then.
+    pub fn write_stdout(&self) -> bool {
+        self.uses.iter().any(|one| one.place == Some(Place::Stdout))
+    }
+
+    /// Fails if an output is one of the other files.
+    pub fn check(&self) -> Result<(), Clash> {
+        let stdout = Use {
+            what: "the standard output",
+            path: "-".into(),
+            written: true,
+            place: place_of_descriptor(io::stdout().as_fd()),
+        };
+        for (number, output) in self.uses.iter().enumerate().filter(|(_, one)| one.written) {
+            let before = self.uses[..number].iter();
+            let inputs_after = self.uses[number..].iter().filter(|one| !one.written);
+            for other in before.chain(inputs_after).chain([&stdout]) {
+                if output.is_same(other) {
+                    return Err(output.clash_with(other));
+                }
+            }
+        }
+        match self.uses.iter().find(|one| stdout.is_same(one)) {
+            Some(one) => Err(stdout.clash_with(one)),
+            None => Ok(()),
+        }
+    }
+
+    fn push(
+        &mut self,
+        what: &'static str,
+        path: &Path,
+        written: bool,
+        place: Option<Place>,
+    ) -> &mut Self {
+        self.uses.push(Use {
+            what,
+            path: path.into(),
+            written,
+            place,
+        });
+        self
+    }
+}
+
+impl Use {
+    fn is_same(&self, other: &Self) -> bool {
+        self.place.is_some() && self.place == other.place
+    }
+
+    fn clash_with(&self, other: &Self) -> Clash {
+        Clash {
+            path: if self.path == Path::new("-") {
+                other.path.clone()
+            } else {
+                self.path.clone()
+            },
+            output: self.what,
+            other: other.what,
+        }
+    }
+}
+
+fn place_of(path: &Path) -> Option<Place> {
+    let mut path = path.to_path_buf();
+    for _ in 0..LINKS_MAX {
+        match std::fs::metadata(&path) {
+            Ok(metadata) => return place_of_metadata(&metadata),
+            // A link to a file that isn't there yet: it will lie at the link's end.
+            Err(_) => match std::fs::read_link(&path) {
+                Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
+                Err(_) => break,
+            },
+        }
+    }
+    let folder = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let name = path.file_name()?.to_owned();
+    let folder = Box::new(place_of_metadata(&std::fs::metadata(folder).ok()?)?);
+    Some(Place::New { folder, name })
+}
+
+fn place_of_descriptor(descriptor: BorrowedFd<'_>) -> Option<Place> {
+    let file = File::from(descriptor.try_clone_to_owned().ok()?);
+    place_of_metadata(&file.metadata().ok()?)
+}
+
+fn place_of_metadata(metadata: &Metadata) -> Option<Place> {
+    let kind = metadata.file_type();
+    let holds = kind.is_file() || kind.is_dir() || kind.is_fifo() || kind.is_block_device();
+    holds.then(|| Place::There {
+        device: metadata.dev(),
+        inode: metadata.ino(),
+    })
+}

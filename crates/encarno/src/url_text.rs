@@ -1,0 +1,271 @@
+//! URLs and headers as users write them: they may hold passwords.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::str::FromStr;
+
+use encarno_input::basic;
+use encarno_nib::address::Address;
+use encarno_record::mask::{Shown, masked_url};
+use encarno_secret::{MASK, Secret};
+use serde::{Deserialize, Serialize, Serializer};
+use url::Url;
+
+/// A URL whose user, password and query are shown to nobody.
+#[derive(Clone, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct UrlText(Secret);
+
+impl FromStr for UrlText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Debug for UrlText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&masked_url(self.0.expose()))
+    }
+}
+
+impl Serialize for UrlText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&masked_url(self.0.expose()))
+    }
+}
+
+/// A URL in the parts that a run needs.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// `http`, `https`, `udp`, `dummy` …
+    pub(crate) scheme: String,
+    /// Scheme, host and port, as [`Address`] understands them.
+    pub(crate) address: String,
+    /// Host and port, as the Host header has them.
+    pub(crate) host: String,
+    /// Path and query, as a request has them.
+    pub(crate) path: String,
+    /// The value of an Authorization header, if the URL names a user.
+    pub(crate) authorization: Option<Secret>,
+}
+
+impl UrlText {
+    /// Understands it; the error says why it can't be used.
+    pub(crate) fn target(&self) -> Result<Target, String> {
+        let text = self.0.expose().trim();
+        if let Some(("dummy", _)) = text.split_once(':') {
+            return Ok(Target::without_network("dummy", text));
+        }
+        // Whatever it is an error about, it doesn't repeat the password.
+        Address::parse(&masked_url(text)).map_err(|error| error.to_string())?;
+        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let scheme = scheme.to_ascii_lowercase();
+        if scheme == "unix" || scheme == "http+unix" {
+            return Ok(Target::without_network(&scheme, text));
+        }
+        if text.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err("the URL has a control character in it".to_owned());
+        }
+        let url = Url::parse(&format!("{scheme}://{rest}"))
+            .map_err(|error| format!("the URL {} can't be used: {error}", masked_url(text)))?;
+        let host = url.host_str().unwrap_or_default();
+        let host = match url.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        };
+        let path = match (url.path(), url.query()) {
+            ("", None) => "/".to_owned(),
+            ("", Some(query)) => format!("/?{query}"),
+            (path, None) => path.to_owned(),
+            (path, Some(query)) => format!("{path}?{query}"),
+        };
+        Ok(Target {
+            address: format!("{scheme}://{host}"),
+            scheme,
+            host,
+            path,
+            authorization: basic(&url),
+        })
+    }
+}
+
+impl Target {
+    fn without_network(scheme: &str, address: &str) -> Self {
+        Self {
+            scheme: scheme.to_owned(),
+            address: address.to_owned(),
+            host: "localhost".to_owned(),
+            path: "/".to_owned(),
+            authorization: None,
+        }
+    }
+}
+
+/// `Name: value`, of which only names, and values that everybody may know, are shown.
+#[derive(Clone)]
+pub(crate) struct HeaderText(Secret);
+
+impl FromStr for HeaderText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Debug for HeaderText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.expose().split_once(':') {
+            Some((name, value)) if Shown::default().shows_header(name) => {
+                write!(f, "{name:?}: {:?}", value.trim())
+            }
+            Some((name, _)) => write!(f, "{name:?}: {MASK}"),
+            None => f.write_str(MASK),
+        }
+    }
+}
+
+impl HeaderText {
+    /// Name and value. An error names the header, if it has a name.
+    pub(crate) fn parts(&self) -> Result<(String, Secret), String> {
+        let (name, value) = self
+            .0
+            .expose()
+            .split_once(':')
+            .ok_or("a header has no colon: write 'Name: value'")?;
+        let (name, value) = (name.trim(), value.trim());
+        if name.is_empty() || !name.bytes().all(is_token) {
+            return Err(format!("'{name}' can't be a header's name"));
+        }
+        if value.bytes().any(|byte| byte.is_ascii_control()) {
+            return Err(format!("header '{name}' has a control character"));
+        }
+        Ok((name.to_owned(), Secret::new(value)))
+    }
+}
+
+/// `NAME=TEXT`, of which only the name is shown.
+#[derive(Clone)]
+pub(crate) struct ValueText(Secret);
+
+impl FromStr for ValueText {
+    type Err = Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Infallible> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Debug for ValueText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.expose().split_once('=') {
+            Some((name, _)) => write!(f, "{name}={MASK}"),
+            None => f.write_str(MASK),
+        }
+    }
+}
+
+impl ValueText {
+    /// Name and text.
+    pub(crate) fn parts(&self) -> Result<(String, Secret), String> {
+        let (name, text) = self
+            .0
+            .expose()
+            .split_once('=')
+            .ok_or("a value has no '=': write NAME=TEXT")?;
+        Ok((name.to_owned(), Secret::new(text)))
+    }
+}
+
+/// A tchar of RFC 9110, section 5.6.2.
+pub(crate) fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HeaderText, UrlText, ValueText};
+
+    fn url(text: &str) -> UrlText {
+        text.parse().expect("any text")
+    }
+
+    #[test]
+    fn what_a_url_comes_to() {
+        for (text, address, host, path) in [
+            ("http://h", "http://h", "h", "/"),
+            ("h:8070/a?b=c#d", "http://h:8070", "h:8070", "/a?b=c"),
+            ("HTTP://h?x=1", "http://h", "h", "/?x=1"),
+            (
+                "https://u:p@[::1]:8443/a b\"",
+                "https://[::1]:8443",
+                "[::1]:8443",
+                "/a%20b%22",
+            ),
+            (
+                "http://bücher.example/",
+                "http://xn--bcher-kva.example",
+                "xn--bcher-kva.example",
+                "/",
+            ),
+            (
+                "udp://127.0.0.1:53",
+                "udp://127.0.0.1:53",
+                "127.0.0.1:53",
+                "/",
+            ),
+            (
+                "http+unix:///run/a.sock",
+                "http+unix:///run/a.sock",
+                "localhost",
+                "/",
+            ),
+        ] {
+            let target = url(text).target().expect(text);
+            assert_eq!(
+                (&*target.address, &*target.host, &*target.path),
+                (address, host, path)
+            );
+        }
+        let basic = url("http://user:p%40ss@h/")
+            .target()
+            .expect("a URL")
+            .authorization;
+        assert_eq!(basic.expect("a user").expose(), "Basic dXNlcjpwQHNz");
+    }
+
+    #[test]
+    fn nothing_of_it_is_shown() {
+        let shown = [
+            format!("{:?}", url("http://user:hunter2@h/a?key=hunter2")),
+            url("http://user:hunter2@h:port/")
+                .target()
+                .expect_err("no port"),
+            url("gopher://user:hunter2@h/")
+                .target()
+                .expect_err("no scheme"),
+            format!(
+                "{:?}",
+                "Authorization: Bearer hunter2".parse::<HeaderText>()
+            ),
+            "Authorization hunter2"
+                .parse::<HeaderText>()
+                .expect("any")
+                .parts()
+                .expect_err("no colon"),
+            format!("{:?}", "password=hunter2".parse::<ValueText>()),
+            "hunter2"
+                .parse::<ValueText>()
+                .expect("any")
+                .parts()
+                .expect_err("no ="),
+        ];
+        assert!(
+            shown.iter().all(|text| !text.contains("hunter2")),
+            "{shown:?}"
+        );
+        assert_eq!(shown[0], "http://************@h/a?key=*******");
+    }
+}

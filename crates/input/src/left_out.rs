@@ -1,0 +1,50 @@
+//! Records that were left out by choice, by the reason.
+
+use std::borrow::Cow;
+use std::fmt;
+
+/// Reasons that are kept apart; a file may hold any number of methods.
+const REASONS_MAX: usize = 20;
+
+/// What was left out of one pass through an input, and how often.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftOut {
+    reasons: Vec<(Cow<'static, str>, u64)>,
+}
+
+impl LeftOut {
+    /// How many, whatever the reason.
+    pub fn count(&self) -> u64 {
+        self.reasons.iter().map(|(_, count)| count).sum()
+    }
+
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.reasons.is_empty()
+    }
+
+    pub(super) fn add(&mut self, reason: impl Into<Cow<'static, str>>) {
+        let mut reason = reason.into();
+        let known = |reasons: &[(Cow<'static, str>, u64)], reason: &str| {
+            reasons.iter().position(|(other, _)| other == reason)
+        };
+        if known(&self.reasons, &reason).is_none() && self.reasons.len() >= REASONS_MAX {
+            reason = Cow::Borrowed("others");
+        }
+        match known(&self.reasons, &reason) {
+            Some(place) => self.reasons[place].1 += 1,
+            None => self.reasons.push((reason, 1)),
+        }
+    }
+}
+
+/// `3 POST, 150 lines without a request`.
+impl fmt::Display for LeftOut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, (reason, count)) in self.reasons.iter().enumerate() {
+            let comma = if place > 0 { ", " } else { "" };
+            write!(f, "{comma}{count} {reason}")?;
+        }
+        Ok(())
+    }
+}
