@@ -709,7 +709,7 @@ fn mistakes_name_their_place() {
             vec!["workers.data.delimiter"],
         ),
         (
-            json!({"workers": {"cookies": true}, "input": {"sharing": "shared"}}),
+            json!({"workers": {"cookies": true, "maxworkers": 2}, "input": {"sharing": "shared"}}),
             vec!["cookies need"],
         ),
         (

@@ -155,6 +155,7 @@ pub fn run_with(
             format: Some(InputFormat::Uri),
             passes: std::num::NonZeroU64::new(1),
             host: "target".to_owned(),
+            record_hosts: true,
             ..InputSettings::of_file(path("records"))
         });
     } else if let Source::Request { payload, .. } = &mut settings.settings.source
