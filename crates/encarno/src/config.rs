@@ -23,10 +23,7 @@ use std::time::Duration;
 use encarno_engine::progress::Progress;
 use encarno_engine::settings::{OutputSettings, RunSettings, Source};
 use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
-use encarno_nib::delay::Delay;
-use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
-use encarno_nibs::dummy::DummySettings;
-use encarno_nibs::udp::UdpSettings;
+use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, Options, TlsSettings};
 use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
@@ -35,7 +32,7 @@ use encarno_secret::Secret;
 use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
 use serde_saphyr::Spanned;
 
-use crate::protocols::{Protocol, Run};
+use crate::protocols::{self, Protocol, Run};
 use crate::url_text::Target;
 
 /// A configuration file is at most that long.
@@ -312,39 +309,54 @@ fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<P
         })
     };
     let Some(driver) = &raw.driver else {
-        return Err(BadValue::missing(
-            "protocol.driver",
-            "write http, udp or dummy",
-        ));
+        let reason = format!("write one of {}", protocols::names());
+        return Err(BadValue::missing("protocol.driver", &reason));
     };
-    Ok(match &*driver.value {
-        "http" | "https" => Protocol::Http(network()?),
-        "udp" => Protocol::Udp(UdpSettings {
-            network: network()?,
-            answer: raw.answer,
-        }),
-        "dummy" => Protocol::Dummy(DummySettings {
-            delay: delay(&raw.delay)?,
-            error_rate: match &raw.errorrate {
-                Some(rate) if !(0.0..=1.0).contains(&rate.value) => {
-                    return Err(BadValue::at(
-                        rate,
-                        "protocol.errorrate",
-                        "write a part from 0 to 1",
-                    ));
-                }
-                rate => rate.as_ref().map_or(0.0, |rate| rate.value),
-            },
-            seed: raw.seed,
-        }),
-        other => {
-            return Err(BadValue::at(
-                driver,
-                "protocol.driver",
-                format!("{other:?} isn't known: write http, udp or dummy"),
-            ));
-        }
+    let Some(kind) = protocols::named(&driver.value) else {
+        let reason = format!(
+            "{:?} isn't known: write one of {}",
+            driver.value,
+            protocols::names()
+        );
+        return Err(BadValue::at(driver, "protocol.driver", reason));
+    };
+    let mut own = raw.options.clone();
+    let mut add = |name: &str, value: Option<String>| {
+        own.extend(value.map(|value| (name.to_owned(), value)));
+    };
+    add("answer", raw.answer.map(|answer| answer.to_string()));
+    add("delay", raw.delay.as_ref().map(|delay| delay.value.clone()));
+    add(
+        "errorrate",
+        raw.errorrate.as_ref().map(|rate| rate.value.to_string()),
+    );
+    add("seed", raw.seed.map(|seed| seed.to_string()));
+    let network = if kind.network {
+        network()?
+    } else {
+        NetworkSettings::default()
+    };
+    Protocol::new(kind, Options { network, own }).map_err(|bad| {
+        let (key, line) = match &*bad.option {
+            "delay" => ("protocol.delay", raw.delay.as_ref().map(line)),
+            "errorrate" => ("protocol.errorrate", raw.errorrate.as_ref().map(line)),
+            "address" => ("protocol.address", raw.address.as_ref().map(line)),
+            "answer" => ("protocol.answer", None),
+            "seed" => ("protocol.seed", None),
+            "tls" => ("protocol.tlsconf", None),
+            _ => ("protocol.options", None),
+        };
+        let reason = match key {
+            "protocol.options" => bad.to_string(),
+            _ => bad.reason,
+        };
+        let line = line.unwrap_or_else(|| self::line(driver));
+        BadValue { line, key, reason }
     })
+}
+
+fn line<T>(value: &Spanned<T>) -> u64 {
+    value.referenced.line()
 }
 
 fn tls(raw: &RawTls) -> Result<TlsSettings, BadValue> {
@@ -370,19 +382,6 @@ fn tls(raw: &RawTls) -> Result<TlsSettings, BadValue> {
         key_file: given(&raw.keyfile),
         server_name: raw.servername.clone(),
     })
-}
-
-/// A distribution, or a duration for one that doesn't vary.
-fn delay(value: &Option<Spanned<String>>) -> Result<Delay, BadValue> {
-    match value {
-        Some(text) if text.value.contains(':') || text.value.trim() == "none" => text
-            .value
-            .parse()
-            .map_err(|reason: String| BadValue::at(text, "protocol.delay", reason)),
-        _ => Ok(duration(value, "protocol.delay")?
-            .map(Delay::Fixed)
-            .unwrap_or_default()),
-    }
 }
 
 /// A duration with units, as Go writes it.

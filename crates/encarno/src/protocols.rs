@@ -1,4 +1,7 @@
 //! The protocols that users can name: the one place that knows them all.
+//!
+//! A protocol says of itself what it is called, which URLs and options it has,
+//! and what it can't do ([`Kind`]); command line, configuration and engine ask that.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +10,11 @@ use encarno_engine::RunError;
 use encarno_engine::progress::{Progress, Summary};
 use encarno_engine::settings::{RunSettings, Source};
 use encarno_engine::workers::Control;
-use encarno_nib::NetworkSettings;
+use encarno_nib::{BadOption, Factory, Kind, Options, Protocol as _};
 use encarno_nibs::dummy::DummySettings;
+use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
-use encarno_nibs::udp::{UdpProtocol, UdpSettings};
+use encarno_nibs::udp::UdpProtocol;
 
 use crate::files::Files;
 
@@ -62,30 +66,87 @@ impl Run {
     }
 }
 
-/// How hits are sent.
-#[derive(Clone, Debug)]
-pub enum Protocol {
-    /// No network at all: a scripted delay.
-    Dummy(DummySettings),
-    /// HTTP/1.1, with TLS if the address says `https`.
-    Http(NetworkSettings),
-    /// Datagrams.
-    Udp(UdpSettings),
+macro_rules! protocols {
+    ($($(#[$doc:meta])+ $variant:ident: $factory:ty,)+) => {
+        /// How hits are sent, understood and not set up yet.
+        #[derive(Clone, Debug)]
+        pub enum Protocol {
+            $($(#[$doc])+ $variant(<$factory as Factory>::Settings),)+
+        }
+
+        /// All protocols, the usual one first.
+        pub const KINDS: &[&Kind] = &[$(<$factory>::KIND),+];
+
+        impl Protocol {
+            /// What is known of it.
+            pub fn kind(&self) -> &'static Kind {
+                match self {
+                    $(Self::$variant(_) => <$factory>::KIND,)+
+                }
+            }
+
+            /// So many hits a connection carries at a time.
+            pub fn streams(&self) -> u32 {
+                match self {
+                    $(Self::$variant(settings) => <$factory>::streams_of(settings),)+
+                }
+            }
+
+            /// One of [`KINDS`], as the options say.
+            pub fn new(kind: &Kind, options: Options) -> Result<Self, BadOption> {
+                options.check(kind)?;
+                $(if kind == <$factory>::KIND {
+                    return <$factory>::settings(options).map(Self::$variant);
+                })+
+                Err(BadOption::new("driver", format!("{} isn't known", kind.name)))
+            }
+        }
+
+        /// Runs to the end. `stop` is called with the control once the run is on, to
+        /// connect it with signals.
+        pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
+            let Run { settings, progress, .. } = run;
+            match run.protocol.clone() {
+                $(Protocol::$variant(protocol) => {
+                    encarno_engine::run(settings, &<$factory>::set_up(protocol)?, *progress, stop)
+                })+
+            }
+        }
+    };
 }
 
-/// Runs to the end. `stop` is called with the control once the run is on, to
-/// connect it with signals.
-pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
-    let Run {
-        settings, progress, ..
-    } = run;
-    match run.protocol.clone() {
-        Protocol::Dummy(dummy) => encarno_engine::run(settings, &dummy, *progress, stop),
-        Protocol::Http(network) => {
-            encarno_engine::run(settings, &HttpProtocol::set_up(network)?, *progress, stop)
-        }
-        Protocol::Udp(udp) => {
-            encarno_engine::run(settings, &UdpProtocol::set_up(udp)?, *progress, stop)
-        }
-    }
+protocols! {
+    /// HTTP/1.1, with TLS if the address says `https`.
+    Http: HttpProtocol,
+    /// Datagrams.
+    Udp: UdpProtocol,
+    /// Lines that come back, many on one connection.
+    Echo: EchoProtocol,
+    /// No network at all: a scripted delay.
+    Dummy: DummySettings,
+}
+
+/// The protocol of that name.
+pub fn named(name: &str) -> Option<&'static Kind> {
+    KINDS.iter().copied().find(|kind| kind.is_named(name))
+}
+
+/// The protocol whose URLs begin so.
+pub fn of_scheme(scheme: &str) -> Result<&'static Kind, String> {
+    let found = KINDS.iter().copied().find(|kind| kind.has_scheme(scheme));
+    found.ok_or_else(|| {
+        let known: Vec<_> = KINDS
+            .iter()
+            .flat_map(|kind| kind.schemes)
+            .copied()
+            .collect();
+        let known = known.join(", ");
+        format!("no protocol has URLs that begin with {scheme}: there are {known}")
+    })
+}
+
+/// The names of all protocols, for messages.
+pub fn names() -> String {
+    let names: Vec<_> = KINDS.iter().map(|kind| kind.name).collect();
+    names.join(", ")
 }

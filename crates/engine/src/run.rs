@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
-use encarno_input::Sharing;
+use encarno_input::{InputFormat, Sharing};
 use encarno_nib::clock::Clock;
 use encarno_nib::poll::Waker;
 use encarno_nib::{Nib, Protocol};
@@ -41,7 +41,7 @@ pub fn run<P: Protocol>(
     check(settings, protocol, shares.len())?;
     let strings = Strings::default();
     let wakers = wakers(shares.len())?;
-    let scripts = scripts(settings, &strings)?;
+    let scripts = scripts(settings, protocol, &strings)?;
     let (reader, feeds) = feeds(settings, &strings, &scripts, &shares)?;
     let clock = Clock::start();
     let (recorders, writer) = output::open(
@@ -260,6 +260,15 @@ fn check<P: Protocol>(
             return Err(RunError::Settings(text.to_owned()));
         }
     }
+    if let (Workload::Closed(_), Source::File(input)) = (&settings.workload, &settings.source)
+        && input.file.is_file()
+        && matches!(encarno_input::format_of(input), Ok(InputFormat::Stpd))
+    {
+        tracing::warn!(
+            "the instants in {} aren't used: in a closed workload a hit starts when a worker is free",
+            input.file.display()
+        );
+    }
     let needed = protocol.descriptors(workers as u64) + threads as u64 * 4 + FILES_RESERVE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
@@ -287,14 +296,18 @@ fn wakers(threads: usize) -> Result<Vec<Arc<Waker>>, RunError> {
     wakers.map_err(|errno| RunError::system("create an eventfd")(errno.into()))
 }
 
-fn scripts(settings: &RunSettings, strings: &Strings) -> Result<Arc<Compiler>, RunError> {
+fn scripts<P: Protocol>(
+    settings: &RunSettings,
+    protocol: &P,
+    strings: &Strings,
+) -> Result<Arc<Compiler>, RunError> {
     let none = BTreeMap::new();
     let (values, per_worker) = match &settings.source {
         Source::File(input) => (&input.values, input.in_order()),
         Source::Request { .. } => (&none, false),
     };
     let compiler = Compiler::new(&settings.script, values, per_worker, strings)?;
-    Ok(Arc::new(compiler))
+    Ok(Arc::new(compiler.with(protocol)?))
 }
 
 fn feeds(
@@ -309,8 +322,14 @@ fn feeds(
             label,
             hits_max,
         } => {
+            let sent = scripts.sent(Payload::Memory(payload.clone()));
+            let Payload::Memory(payload) = sent.map_err(RunError::Settings)? else {
+                return Err(RunError::Settings(
+                    "the request isn't held in memory".to_owned(),
+                ));
+            };
             // A copy for each loop, so that they don't share its counter.
-            let copy = || Payload::Memory(bytes::Bytes::copy_from_slice(payload));
+            let copy = || Payload::Memory(bytes::Bytes::copy_from_slice(&payload));
             let record = || Planned {
                 record: Record {
                     label: strings.intern(label),

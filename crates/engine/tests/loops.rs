@@ -17,7 +17,7 @@ use encarno_engine::settings::{
 use encarno_engine::workers::control::{GrowError, HORIZON};
 use encarno_engine::workers::event_loop::LoopError;
 use encarno_engine::{RunError, run};
-use encarno_nib::{Io, Nib, Protocol, Readiness, Seat, Shot, Step};
+use encarno_nib::{Form, Io, Kind, Nib, Protocol, Readiness, Seat, Shot, Step};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -32,6 +32,16 @@ struct StuckProtocol {
 
 impl Protocol for StuckProtocol {
     type Nib = Stuck;
+
+    const KIND: &'static Kind = &Kind {
+        name: "stuck",
+        aliases: &[],
+        schemes: &[],
+        form: Form::Bytes,
+        tls: None,
+        network: false,
+        options: &[],
+    };
 
     fn nib(&self, seat: &Seat<'_>) -> Stuck {
         Stuck {

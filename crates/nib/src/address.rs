@@ -62,7 +62,7 @@ impl Address {
         let (tls, port) = match scheme.to_ascii_lowercase().as_str() {
             "http" => (false, 80),
             "https" => (true, 443),
-            "udp" => (false, 0),
+            "udp" | "echo" => (false, 0),
             "http+unix" | "unix" => {
                 let path = SocketAddrUnix::new(rest)
                     .map_err(|_| error("the socket's path is too long"))?;
@@ -71,7 +71,11 @@ impl Address {
                     host: Host::Unix(path),
                 });
             }
-            _ => return Err(error("expected http://, https://, udp:// or http+unix://")),
+            _ => {
+                return Err(error(
+                    "expected http://, https://, udp://, echo:// or http+unix://",
+                ));
+            }
         };
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
         let authority = authority

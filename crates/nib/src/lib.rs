@@ -10,6 +10,7 @@
 //! - settings, network: connections over a network, as asked for and set up
 //! - hits: the running hits of an event loop, for links that several of them share
 //! - [`delay`]: distributions of delays, for what is made up and for pauses
+//! - kind: what is said of a protocol once, and how it is made from options
 //! - [`address`], dial: where connections go to, and from where
 //! - [`socket`], [`tls`], [`poll`]: bytes to and from the peer
 //! - response: what came, in its parts
@@ -23,12 +24,14 @@ pub mod tls;
 
 mod dial;
 mod hits;
+mod kind;
 mod network;
 mod response;
 mod settings;
 
 pub use dial::{Dialer, NoPeer, Route, note_lookup};
 pub use hits::{Hits, LINK_BIT};
+pub use kind::{BadOption, Factory, Form, Kind, Options, Prepare};
 pub use network::{Network, SetUpError};
 pub use response::{Keep, Kept, Response};
 pub use settings::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
@@ -213,6 +216,9 @@ pub trait Protocol {
     /// What an event loop has of it.
     type Nib: Nib + Send + 'static;
 
+    /// What is known of it before it is set up.
+    const KIND: &'static Kind;
+
     /// The nib of one event loop.
     fn nib(&self, seat: &Seat<'_>) -> Self::Nib;
 
@@ -226,6 +232,11 @@ pub trait Protocol {
 
     /// The address of records that don't carry one.
     fn address(&self) -> Option<&str> {
+        None
+    }
+
+    /// What it does with payloads before they come to an event loop.
+    fn prepare(&self) -> Option<Arc<dyn Prepare>> {
         None
     }
 

@@ -64,7 +64,10 @@ pub enum TlsError {
 
 /// Builds it. Roots are the system's, so that a company's own authority works
 /// as it does in a browser; where there are none, Mozilla's list.
-pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client_config(
+    settings: &TlsSettings,
+    protocols: &[&[u8]],
+) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(provider(&settings.cipher_suites)?);
     let versions = versions(settings.version_min, settings.version_max)?;
     let algorithms = provider.signature_verification_algorithms;
@@ -103,7 +106,7 @@ pub fn client_config(settings: &TlsSettings) -> Result<Arc<ClientConfig>, TlsErr
     if settings.no_resumption {
         config.resumption = Resumption::disabled();
     }
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 
@@ -273,11 +276,14 @@ mod tests {
     #[test]
     fn versions_that_are_gone_are_an_error_at_start() {
         let with = |version_min, version_max| {
-            client_config(&TlsSettings {
-                version_min,
-                version_max,
-                ..TlsSettings::default()
-            })
+            client_config(
+                &TlsSettings {
+                    version_min,
+                    version_max,
+                    ..TlsSettings::default()
+                },
+                &[],
+            )
         };
         assert!(matches!(with(769, 770), Err(TlsError::Version(770))));
         assert!(matches!(with(772, 771), Err(TlsError::NoVersion(772, 771))));
@@ -288,7 +294,7 @@ mod tests {
             ..TlsSettings::default()
         };
         assert!(matches!(
-            client_config(&suites),
+            client_config(&suites, &[]),
             Err(TlsError::CipherSuites { .. })
         ));
         // Go's lists have suites that nobody should speak any more.
@@ -301,7 +307,7 @@ mod tests {
             ..TlsSettings::default()
         };
         assert_eq!(
-            client_config(&suites)
+            client_config(&suites, &[])
                 .expect("one is left")
                 .crypto_provider()
                 .cipher_suites
@@ -314,6 +320,6 @@ mod tests {
             version_min: 772,
             ..TlsSettings::default()
         };
-        assert!(client_config(&settings).is_ok());
+        assert!(client_config(&settings, &[]).is_ok());
     }
 }

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use encarno_nib::delay::{Delay, uniform};
-use encarno_nib::{Io, Nib, Protocol, Readiness, Seat, Shot, Step};
-use encarno_record::{StringId, Strings, code};
+use encarno_nib::{
+    BadOption, Factory, Form, Io, Kind, Nib, Options, Protocol, Readiness, Seat, SetUpError, Shot,
+    Step,
+};
+use encarno_record::{StringId, Strings, code, parse_duration};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
@@ -22,6 +25,16 @@ pub struct DummySettings {
 impl Protocol for DummySettings {
     type Nib = Dummy;
 
+    const KIND: &'static Kind = &Kind {
+        name: "dummy",
+        aliases: &[],
+        schemes: &["dummy"],
+        form: Form::Bytes,
+        tls: None,
+        network: false,
+        options: &["delay", "errorrate", "seed"],
+    };
+
     fn nib(&self, seat: &Seat<'_>) -> Dummy {
         Dummy::new(self, seat.number, seat.strings)
     }
@@ -32,6 +45,39 @@ impl Protocol for DummySettings {
 
     fn descriptors(&self, _workers: u64) -> u64 {
         0
+    }
+}
+
+impl Factory for DummySettings {
+    type Settings = Self;
+
+    fn settings(options: Options) -> Result<Self, BadOption> {
+        let error_rate = options
+            .own("errorrate", "a part from 0 to 1")?
+            .unwrap_or(0.0);
+        if !(0.0..=1.0).contains(&error_rate) {
+            return Err(BadOption::new("errorrate", "write a part from 0 to 1"));
+        }
+        Ok(Self {
+            delay: match options.own.get("delay") {
+                Some(text) => delay(text).map_err(|reason| BadOption::new("delay", reason))?,
+                None => Delay::default(),
+            },
+            error_rate,
+            seed: options.own("seed", "a whole number")?.unwrap_or(0),
+        })
+    }
+
+    fn set_up(settings: Self) -> Result<Self, SetUpError> {
+        Ok(settings)
+    }
+}
+
+/// A distribution, or a duration for one that doesn't vary.
+fn delay(text: &str) -> Result<Delay, String> {
+    match parse_duration(text.trim()) {
+        Some(ns) => Ok(Delay::Fixed(Duration::from_nanos(ns))),
+        None => text.parse(),
     }
 }
 

@@ -20,8 +20,8 @@ pub use connection::Connection;
 use connection::{Driven, Phase, Ready};
 use encarno_http1::{Expected, ResponseError, ResponseReader};
 use encarno_nib::{
-    Dialer, Io, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Response, Seat,
-    SetUpError, Shot, Step, TlsSettings, note_lookup, tls,
+    BadOption, Dialer, Factory, Form, Io, Kind, Network, NetworkSettings, Nib, NoPeer, Options,
+    Protocol, Readiness, Response, Seat, SetUpError, Shot, Step, TlsSettings, note_lookup, tls,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
@@ -34,17 +34,34 @@ pub struct HttpProtocol {
     tls: Arc<rustls::ClientConfig>,
 }
 
-impl HttpProtocol {
+impl Factory for HttpProtocol {
+    type Settings = NetworkSettings;
+
+    fn settings(options: Options) -> Result<NetworkSettings, BadOption> {
+        Ok(options.network)
+    }
+
     /// Looks the default address up, and loads certificates.
-    pub fn set_up(settings: NetworkSettings) -> Result<Self, SetUpError> {
+    fn set_up(settings: NetworkSettings) -> Result<Self, SetUpError> {
         let network = Network::set_up(settings)?;
-        let tls = tls::client_config(&network.settings().tls)?;
+        let protocols = Self::KIND.tls.unwrap_or_default();
+        let tls = tls::client_config(&network.settings().tls, protocols)?;
         Ok(Self { network, tls })
     }
 }
 
 impl Protocol for HttpProtocol {
     type Nib = Http;
+
+    const KIND: &'static Kind = &Kind {
+        name: "http",
+        aliases: &["https"],
+        schemes: &["http", "https", "http+unix", "unix"],
+        form: Form::Http,
+        tls: Some(&[b"http/1.1"]),
+        network: true,
+        options: &[],
+    };
 
     fn nib(&self, seat: &Seat<'_>) -> Http {
         Http {

@@ -4,14 +4,17 @@ use std::time::Duration;
 
 use encarno_nib::socket::{Peer, Socket};
 use encarno_nib::{
-    Dialer, Io, Kept, Network, NetworkSettings, Nib, NoPeer, Protocol, Readiness, Response, Seat,
-    SetUpError, Shot, Step, note_lookup,
+    BadOption, Dialer, Factory, Form, Io, Kept, Kind, Network, NetworkSettings, Nib, NoPeer,
+    Options, Protocol, Readiness, Response, Seat, SetUpError, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
 
 /// The largest payload of a datagram.
 const DATAGRAM_BYTES_MAX: u64 = 65_507;
+/// Datagrams that nobody asked for are read so far, and no further: the loop has
+/// other work to do.
+const UNASKED_MAX: usize = 64;
 
 /// Datagrams.
 #[derive(Clone, Debug)]
@@ -29,9 +32,17 @@ pub struct UdpProtocol {
     answer: bool,
 }
 
-impl UdpProtocol {
+impl Factory for UdpProtocol {
+    type Settings = UdpSettings;
+
+    fn settings(options: Options) -> Result<UdpSettings, BadOption> {
+        let answer = options.own("answer", "true or false")?.unwrap_or(true);
+        let network = options.network;
+        Ok(UdpSettings { network, answer })
+    }
+
     /// Looks the default address up.
-    pub fn set_up(settings: UdpSettings) -> Result<Self, SetUpError> {
+    fn set_up(settings: UdpSettings) -> Result<Self, SetUpError> {
         Ok(Self {
             network: Network::set_up(settings.network)?,
             answer: settings.answer,
@@ -41,6 +52,16 @@ impl UdpProtocol {
 
 impl Protocol for UdpProtocol {
     type Nib = Udp;
+
+    const KIND: &'static Kind = &Kind {
+        name: "udp",
+        aliases: &[],
+        schemes: &["udp"],
+        form: Form::Bytes,
+        tls: None,
+        network: true,
+        options: &["answer"],
+    };
 
     fn nib(&self, seat: &Seat<'_>) -> Udp {
         Udp {
@@ -201,7 +222,11 @@ impl Nib for Udp {
         let Some(shot) = shot else {
             // Nobody waits for it. Errors of earlier datagrams are taken off.
             if let (true, Some(socket)) = (readiness.readable, &connection.socket) {
-                while socket.receive(io.scratch).is_ok() {}
+                let mut unasked = (0..UNASKED_MAX).map(|_| socket.receive(io.scratch));
+                // Whoever sends more than that is cut off: the next hit has a new socket.
+                if unasked.all(|received| received.is_ok()) {
+                    connection.socket = None;
+                }
             }
             return Step::Running;
         };

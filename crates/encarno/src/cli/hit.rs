@@ -2,6 +2,7 @@
 
 mod request;
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
@@ -16,10 +17,7 @@ use encarno_engine::settings::{
     Workload,
 };
 use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
-use encarno_nib::delay::Delay;
-use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
-use encarno_nibs::dummy::DummySettings;
-use encarno_nibs::udp::UdpSettings;
+use encarno_nib::{Form, HEAD_BYTES_MAX, NetworkSettings, Options, TlsSettings};
 use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
@@ -27,7 +25,7 @@ use encarno_record::parse_duration;
 use encarno_secret::Secret;
 
 use super::Failure;
-use crate::protocols::{Protocol, Run};
+use crate::protocols::{self, Protocol, Run};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
 
 /// The body is held in memory.
@@ -36,7 +34,7 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 /// What `encarno hit` understands.
 #[derive(Debug, Args)]
 pub(super) struct HitArguments {
-    /// http://…, https://…, udp://host:port, http+unix:///path, or dummy: (no network at all).
+    /// http://…, https://…, udp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
     url: UrlText,
 
     /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'.
@@ -156,12 +154,15 @@ pub(super) struct HitArguments {
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
 
-    /// dummy: the delay, such as fixed:10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
-    #[arg(long, value_name = "DELAY", default_value = "none")]
-    delay: Delay,
+    /// dummy: the delay, such as 10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
+    #[arg(long, value_name = "DELAY")]
+    delay: Option<String>,
     /// dummy: the part of hits that fails.
-    #[arg(long, value_name = "PART", default_value_t = 0.0)]
-    error_rate: f64,
+    #[arg(long, value_name = "PART")]
+    error_rate: Option<f64>,
+    /// An option of the protocol, such as streams=32 with echo://.
+    #[arg(short = 'O', long = "option", value_name = "NAME=VALUE")]
+    options: Vec<ValueText>,
 
     /// Write all hits to this file.
     #[arg(short, long, value_name = "FILE")]
@@ -216,7 +217,7 @@ impl HitArguments {
     pub(super) fn settings(&self) -> Result<Run, Failure> {
         let target = self.url.target().map_err(Failure::usage)?;
         let protocol = self.protocol(&target)?;
-        let workload = self.workload()?;
+        let workload = self.workload(protocol.streams())?;
         let one_worker = workload.workers_max() == 1;
         let settings = RunSettings {
             source: self.source(&target, &protocol, one_worker)?,
@@ -241,12 +242,13 @@ impl HitArguments {
         })
     }
 
-    fn workload(&self) -> Result<Workload, Failure> {
+    /// A worker has one hit at a time: there are so many to a connection.
+    fn workload(&self, streams: u32) -> Result<Workload, Failure> {
         let open = |arrivals| {
             Workload::Open(OpenSettings {
                 arrivals,
                 workers_start: 0,
-                workers_max: self.connections.unwrap_or(1000) as usize,
+                workers_max: self.connections.unwrap_or(1000) as usize * streams as usize,
                 late_limit: self.late_limit,
                 duration_max: self.duration,
                 spin: self.spin,
@@ -262,13 +264,17 @@ impl HitArguments {
                 },
             }));
         }
-        if self.is_stepped() && self.connections.is_none() && self.workers.is_none() {
+        // The records' own instants count, however many connections they may use.
+        if self.workers.is_none() && self.is_stepped() {
             return Ok(open(Arrivals::Recorded));
         }
         let workers = match (&self.workers, self.connections) {
             (Some(schedule), _) => schedule.clone(),
             (None, Some(0)) => return Err(Failure::usage("--connections is 0")),
-            (None, connections) => Schedule::constant(Level::whole(connections.unwrap_or(10)), 0),
+            (None, connections) => {
+                let workers = connections.unwrap_or(10).saturating_mul(streams);
+                Schedule::constant(Level::whole(workers), 0)
+            }
         };
         let bounded = self.hits.is_some() || self.passes.is_some();
         if self.duration.is_none() && workers.duration_ns() == 0 && !bounded {
@@ -300,19 +306,9 @@ impl HitArguments {
     }
 
     fn protocol(&self, target: &Target) -> Result<Protocol, Failure> {
-        if target.scheme == "dummy" {
-            if !(0.0..=1.0).contains(&self.error_rate) {
-                return Err(Failure::usage("--error-rate must lie in 0 … 1"));
-            }
-            let dummy = DummySettings {
-                delay: self.delay,
-                error_rate: self.error_rate,
-                seed: self.seed,
-            };
-            return Ok(Protocol::Dummy(dummy));
-        }
+        let kind = protocols::of_scheme(&target.scheme).map_err(Failure::usage)?;
         let network = NetworkSettings {
-            address: Some(target.address.clone()),
+            address: kind.network.then(|| target.address.clone()),
             timeout: self.timeout,
             source_addresses: self.source_addresses.clone(),
             hosts: self.hosts.iter().cloned().collect(),
@@ -329,12 +325,26 @@ impl HitArguments {
             },
             keep_answer_bytes_max: if self.trace.is_some() { 1 << 20 } else { 0 },
         };
-        Ok(match &*target.scheme {
-            "udp" => Protocol::Udp(UdpSettings {
-                network,
-                answer: !self.no_answer,
-            }),
-            _ => Protocol::Http(network),
+        let mut own = BTreeMap::new();
+        for option in &self.options {
+            let (name, value) = option.parts().map_err(Failure::usage)?;
+            own.insert(name, value.expose().to_owned());
+        }
+        let mut add = |name: &str, value: Option<String>| {
+            own.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        add("delay", self.delay.clone());
+        add("errorrate", self.error_rate.map(|rate| rate.to_string()));
+        add("answer", self.no_answer.then(|| "false".to_owned()));
+        if kind.options.contains(&"seed") {
+            add("seed", Some(self.seed.to_string()));
+        }
+        let options = Options { network, own };
+        Protocol::new(kind, options).map_err(|bad| match &*bad.option {
+            "errorrate" => Failure::usage(format!("--error-rate: {}", bad.reason)),
+            "answer" => Failure::usage(format!("--no-answer: {}", bad.reason)),
+            "delay" => Failure::usage(format!("--delay: {}", bad.reason)),
+            _ => Failure::usage(bad),
         })
     }
 
@@ -389,10 +399,9 @@ impl HitArguments {
                 ..InputSettings::of_file(file)
             }));
         }
-        let payload = match protocol {
-            Protocol::Http(_) => request::bytes(target, self.method.as_deref(), &headers, body)?,
-            Protocol::Udp(_) => body.unwrap_or_default(),
-            Protocol::Dummy(_) => body.unwrap_or_default(),
+        let payload = match protocol.kind().form {
+            Form::Http => request::bytes(target, self.method.as_deref(), &headers, body)?,
+            Form::Bytes => body.unwrap_or_default(),
         };
         let hits_max = self.hits.map(NonZeroU64::get);
         Ok(Source::Request {

@@ -115,7 +115,7 @@ pub(super) struct RawLevel {
     pub(super) duration: Spanned<String>,
 }
 
-#[derive(Debug, Deserialize, Serialize)]
+#[derive(Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawProtocol {
     pub(super) driver: Option<Spanned<String>>,
@@ -131,30 +131,12 @@ pub(super) struct RawProtocol {
     pub(super) maxheadbytes: Option<usize>,
     /// Names whose addresses aren't looked up.
     pub(super) hosts: BTreeMap<String, Vec<std::net::IpAddr>>,
-    pub(super) answer: bool,
+    pub(super) answer: Option<bool>,
     pub(super) delay: Option<Spanned<String>>,
     pub(super) errorrate: Option<Spanned<f64>>,
-    pub(super) seed: u64,
-}
-
-impl Default for RawProtocol {
-    fn default() -> Self {
-        Self {
-            driver: None,
-            _maxconnections: None,
-            timeout: None,
-            tlsconf: RawTls::default(),
-            address: None,
-            sourceaddresses: Vec::new(),
-            resolveevery: None,
-            maxheadbytes: None,
-            hosts: BTreeMap::new(),
-            answer: true,
-            delay: None,
-            errorrate: None,
-            seed: 0,
-        }
-    }
+    pub(super) seed: Option<u64>,
+    /// Of the protocol itself, by name; those above are the same.
+    pub(super) options: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use encarno_input::Prepare;
-use encarno_nib::Keep;
+use encarno_nib::{Form, Keep, Kind, Protocol};
 use encarno_record::script::Script;
 use encarno_record::template::is_template;
 use encarno_record::{Payload, Record, Slot, StringId, Strings};
@@ -34,6 +34,9 @@ pub struct Compiler {
     /// Records without a script belong to sessions too.
     active: AtomicBool,
     plain: Arc<Plan>,
+    /// The protocol's hand in what is sent.
+    prepare: Option<Arc<dyn encarno_nib::Prepare>>,
+    kind: Option<&'static Kind>,
     state: Mutex<State>,
 }
 
@@ -73,6 +76,13 @@ impl Prepare for Compiler {
     fn prepare(&self, mut record: Record) -> Result<Planned, String> {
         let plan = self.plan(&record)?;
         record.script = None;
+        // With values to be filled in it isn't what is sent yet.
+        if !plan
+            .as_deref()
+            .is_some_and(|plan| plan.fills(&record.payload))
+        {
+            record.payload = self.sent(record.payload)?;
+        }
         Ok(Planned { record, plan })
     }
 }
@@ -138,11 +148,32 @@ impl Compiler {
             data,
             values,
             plain: Arc::new(plain),
+            prepare: None,
+            kind: None,
             state: Mutex::new(State {
                 expressions,
                 plans: HashMap::new(),
             }),
         })
+    }
+
+    /// For the protocol that sends the records: what it can't do is an error.
+    pub(crate) fn with<P: Protocol>(mut self, protocol: &P) -> Result<Self, ScriptError> {
+        if self.cookies && P::KIND.form != Form::Http {
+            let text = format!("cookies are HTTP's: {} has none", P::KIND.name);
+            return Err(ScriptError::Settings(text));
+        }
+        self.kind = Some(P::KIND);
+        self.prepare = protocol.prepare();
+        Ok(self)
+    }
+
+    /// What the protocol sends for a payload.
+    pub(crate) fn sent(&self, payload: Payload) -> Result<Payload, String> {
+        match &self.prepare {
+            Some(prepare) => prepare.prepare(payload),
+            None => Ok(payload),
+        }
     }
 
     /// Whether a rule can be used; the error says why not.
@@ -203,6 +234,11 @@ impl Compiler {
         };
         drop(state);
         let plan = self.complete(plan);
+        if let Some(kind) = self.kind.filter(|kind| kind.form != Form::Http)
+            && plan.as_deref().is_some_and(|plan| plan.follow > 0)
+        {
+            return Err(format!("redirects are HTTP's: {} has none", kind.name));
+        }
         let edits = |plan: &Plan| {
             let has_values = plan
                 .replaces

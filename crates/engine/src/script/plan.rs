@@ -7,7 +7,7 @@ use encarno_nib::Keep;
 use encarno_nib::delay::Delay;
 use encarno_record::script::{Assert, Extract, OnFail, Script, Subject};
 use encarno_record::template::{Replaces, is_template};
-use encarno_record::{Record, Slot, StringId, Strings};
+use encarno_record::{Payload, Record, Slot, StringId, Strings};
 use memchr::memmem::Finder;
 use serde_json_path::JsonPath;
 
@@ -58,6 +58,13 @@ pub struct Plan {
     pub(super) keep: Keep,
     /// The hit's own timeout.
     pub timeout_ns: Option<u64>,
+}
+
+impl Plan {
+    /// Whether values are put into that payload in the event loop.
+    pub(super) fn fills(&self, payload: &Payload) -> bool {
+        self.replaces.is_some() && matches!(payload, Payload::Memory(bytes) if is_template(bytes))
+    }
 }
 
 /// Expressions, paths and names that were met, each compiled once.

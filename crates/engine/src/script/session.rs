@@ -155,6 +155,11 @@ impl Session {
             )
             .map_err(|error| unfit(&error, context))?;
             *bytes = self.take_buffer();
+            let filled = std::mem::replace(&mut shot.payload, Payload::Memory(Bytes::new()));
+            shot.payload = context
+                .compiler
+                .sent(filled)
+                .map_err(|reason| (code::PAYLOAD, context.strings.intern(&reason)))?;
         }
         self.add_cookies(plan, shot, context);
         Ok(())

@@ -1,0 +1,151 @@
+//! What is said of a protocol once, for command line, configuration and engine.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::str::FromStr;
+
+use encarno_record::Payload;
+
+use crate::{NetworkSettings, Protocol, SetUpError, TlsSettings};
+
+/// What is known of a protocol before it is set up.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// Its name: a configuration's `driver`.
+    pub name: &'static str,
+    /// Other names of it.
+    pub aliases: &'static [&'static str],
+    /// The schemes of its URLs.
+    pub schemes: &'static [&'static str],
+    /// What it sends.
+    pub form: Form,
+    /// The names that it offers in TLS (ALPN), if it speaks TLS at all. A peer
+    /// that picks another name is an error; one that picks none isn't.
+    pub tls: Option<&'static [&'static [u8]]>,
+    /// Whether it connects to an address.
+    pub network: bool,
+    /// Its own options, beside those of the network.
+    pub options: &'static [&'static str],
+}
+
+/// What a protocol sends, and how its answers are understood.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// HTTP messages: cookies and redirects are known.
+    Http,
+    /// Bytes as they are.
+    Bytes,
+}
+
+impl Kind {
+    /// Whether that is its name, or another name of it.
+    pub fn is_named(&self, name: &str) -> bool {
+        self.name == name || self.aliases.contains(&name)
+    }
+
+    /// Whether its URLs begin so.
+    pub fn has_scheme(&self, scheme: &str) -> bool {
+        self.schemes
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(scheme))
+    }
+}
+
+/// What a user asked for, wherever it was written.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Connections.
+    pub network: NetworkSettings,
+    /// The protocol's own, as text, by the names in [`Kind::options`].
+    pub own: BTreeMap<String, String>,
+}
+
+/// An option that can't be used.
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
+#[error("{option}: {reason}")]
+pub struct BadOption {
+    /// Its name; `tls` stands for all of TLS, `address` for the URL.
+    pub option: String,
+    /// What is wrong, and what to write instead.
+    pub reason: String,
+}
+
+impl BadOption {
+    /// Of that option.
+    pub fn new(option: &str, reason: impl Into<String>) -> Self {
+        Self {
+            option: option.to_owned(),
+            reason: reason.into(),
+        }
+    }
+}
+
+impl Options {
+    /// Whether the protocol has what is asked for: what it would ignore is an error.
+    pub fn check(&self, kind: &Kind) -> Result<(), BadOption> {
+        let Kind { name, options, .. } = kind;
+        for option in self.own.keys() {
+            if !options.contains(&option.as_str()) {
+                let known = match options.len() {
+                    0 => "no options of its own".to_owned(),
+                    _ => options.join(", "),
+                };
+                let reason = format!("{name} doesn't have it; it has {known}");
+                return Err(BadOption::new(option, reason));
+            }
+        }
+        if kind.tls.is_none() && self.network.tls != TlsSettings::default() {
+            let reason = format!("{name} doesn't speak TLS: leave its options out");
+            return Err(BadOption::new("tls", reason));
+        }
+        if let Some(address) = &self.network.address
+            && let Some((scheme, _)) = address.split_once("://")
+            && !kind.has_scheme(scheme)
+        {
+            let schemes: Vec<_> = kind
+                .schemes
+                .iter()
+                .map(|scheme| format!("{scheme}://"))
+                .collect();
+            let known = schemes.join(", ");
+            let reason = format!("{name} has no URLs that begin with {scheme}://: write {known}");
+            return Err(BadOption::new("address", reason));
+        }
+        Ok(())
+    }
+
+    /// One of the protocol's own; none if it wasn't given.
+    pub fn own<T: FromStr>(&self, option: &str, expected: &str) -> Result<Option<T>, BadOption> {
+        let Some(text) = self.own.get(option) else {
+            return Ok(None);
+        };
+        let parsed = text.trim().parse().map(Some);
+        parsed.map_err(|_| BadOption::new(option, format!("{text:?}: write {expected}")))
+    }
+}
+
+/// A protocol that can be made from options.
+pub trait Factory: Protocol + Sized {
+    /// What it needs to be set up.
+    type Settings: Clone + Debug;
+
+    /// Understands the options, which [`Options::check`] has passed.
+    fn settings(options: Options) -> Result<Self::Settings, BadOption>;
+
+    /// So many hits a connection carries at a time: [`Protocol::streams`], before it is set up.
+    fn streams_of(settings: &Self::Settings) -> u32 {
+        let _ = settings;
+        1
+    }
+
+    /// Opens files, looks the default address up.
+    fn set_up(settings: Self::Settings) -> Result<Self, SetUpError>;
+}
+
+/// What a protocol does with a payload on the thread that reads the input,
+/// rather than with each hit. A payload with values of its worker in it is
+/// prepared once they are filled in, in the event loop.
+pub trait Prepare: Debug + Send + Sync {
+    /// What is sent for it. The error says what is wrong with the record.
+    fn prepare(&self, payload: Payload) -> Result<Payload, String>;
+}
