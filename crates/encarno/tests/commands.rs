@@ -269,3 +269,91 @@ fn records_labels_and_formats_from_flags() {
         "uri or uniq",
     );
 }
+
+/// Ends, or the test fails.
+fn end_of(mut child: Child) -> (Option<i32>, String) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while child.try_wait().expect("it can be asked").is_none() {
+        if Instant::now() > deadline {
+            child.kill().expect("it runs");
+            panic!("it goes on");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    outcome(&child.wait_with_output().expect("it has ended"))
+}
+
+#[test]
+fn a_stop_does_not_wait_for_an_input_that_says_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let arguments = [
+        "hit", "dummy:", "-i", "-", "--format", "raw", "--loop", "1", "-o", "run.enc", "-q",
+    ];
+    let mut child = command(folder.path(), &arguments)
+        .stdin(std::process::Stdio::piped())
+        .spawn()
+        .expect("it starts");
+    let input = child.stdin.take();
+    while !folder.path().join("run.enc").exists() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    kill_process(Pid::from_child(&child), Signal::TERM).expect("it runs");
+    let (code, said) = end_of(child);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("stopped before the end"), "{said}");
+    drop(input);
+}
+
+#[test]
+fn a_third_signal_ends_the_process_whatever_holds_it_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    // An output that nobody takes anything from.
+    let fifo = folder.path().join("fifo");
+    let made = Command::new("mkfifo").arg(&fifo).status().expect("mkfifo");
+    assert!(made.success());
+    let reader = std::fs::OpenOptions::new()
+        .read(true)
+        .write(true)
+        .open(&fifo)
+        .expect("both ends");
+    let arguments = [
+        "hit", "dummy:", "--for", "1h", "-c", "4", "--ldjson", "fifo", "-q",
+    ];
+    let child = command(folder.path(), &arguments)
+        .spawn()
+        .expect("it starts");
+    let pid = Pid::from_child(&child);
+    std::thread::sleep(Duration::from_secs(1));
+    for _ in 0..3 {
+        kill_process(pid, Signal::TERM).expect("it runs");
+        std::thread::sleep(Duration::from_millis(300));
+    }
+    let (code, said) = end_of(child);
+    assert_eq!(code, Some(130), "{said}");
+    drop(reader);
+}
+
+#[test]
+fn instants_of_records_count_or_it_is_said_that_they_do_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let records = "3 0 a\none\n3 1000 b\ntwo\n0\n";
+    std::fs::write(folder.path().join("x.stpd"), records).expect("a file");
+    let hit = |more: &[&str]| {
+        let arguments = [
+            &["hit", "dummy:", "-i", "x.stpd", "--loop", "1", "-q"],
+            more,
+        ]
+        .concat();
+        let started = Instant::now();
+        let (code, said) = outcome(&run(folder.path(), &arguments));
+        assert_eq!(code, Some(0), "{said}");
+        assert!(said.contains("scheduled 2 = done 2"), "{said}");
+        (started.elapsed(), said)
+    };
+    let (took, said) = hit(&["-c", "1"]);
+    assert!(took >= Duration::from_secs(1), "{took:?}");
+    assert!(!said.contains("aren't used"), "{said}");
+    let (_, said) = hit(&["--workers", "start(1)"]);
+    assert!(said.contains("instants in x.stpd aren't used"), "{said}");
+}

@@ -22,6 +22,11 @@ use super::station::{Servers, Sharing};
 use super::{TargetError, TargetSettings, TargetSummary};
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
+/// Reads of one client in a turn: what one sends without end must not keep the
+/// others waiting.
+const READS_MAX: usize = 16;
+/// Connections, or datagrams, that are taken in a turn.
+const HEARD_MAX: usize = 1024;
 const TURN_NS_MAX: u64 = 100_000_000;
 /// The last stretch is waited for by turning, since timers are late.
 const EARLY_NS: u64 = 60_000;
@@ -58,6 +63,8 @@ pub(super) struct Server {
     servers: Option<Servers>,
     stall_ns: Option<(u64, u64)>,
     summary: TargetSummary,
+    /// Whoever may have more to be read.
+    unread: Vec<u64>,
     body: Vec<u8>,
 }
 
@@ -120,6 +127,7 @@ impl Server {
             servers,
             stall_ns: None,
             summary: TargetSummary::default(),
+            unread: Vec::new(),
             body,
         })
     }
@@ -144,10 +152,11 @@ impl Server {
                 .map_or(u64::MAX, |Reverse((due_ns, _))| *due_ns);
             let ends_ns = self.sharing.as_ref().and_then(Sharing::next_ns);
             let due_ns = due_ns.min(ends_ns.unwrap_or(u64::MAX));
+            let turns = self.settings.spin || !self.unread.is_empty();
             let sleep_ns = due_ns
                 .saturating_sub(now_ns)
                 .saturating_sub(EARLY_NS)
-                .min(if self.settings.spin { 0 } else { TURN_NS_MAX });
+                .min(if turns { 0 } else { TURN_NS_MAX });
             self.poller.wait(&mut events, sleep_ns)?;
             for event in events.drain(..) {
                 match readiness(&event) {
@@ -161,6 +170,12 @@ impl Server {
                             self.read(client)?;
                         }
                     }
+                }
+            }
+            for token in std::mem::take(&mut self.unread) {
+                match token {
+                    EARS_TOKEN => self.listen()?,
+                    client => self.read(client)?,
                 }
             }
             self.answer_due()?;
@@ -179,7 +194,7 @@ impl Server {
 
     fn listen(&mut self) -> io::Result<()> {
         let mut buffer = [0; 65_536];
-        loop {
+        for _ in 0..HEARD_MAX {
             let heard = match &self.ears {
                 Ears::Streams(listener) => listener.accept().map(|(stream, _)| Some(stream)),
                 Ears::Datagrams(socket) => match socket.recv_from(&mut buffer) {
@@ -221,11 +236,13 @@ impl Server {
                 Err(error) => return Err(error),
             }
         }
+        self.unread.push(EARS_TOKEN);
+        Ok(())
     }
 
     fn read(&mut self, number: u64) -> io::Result<()> {
         let mut buffer = [0; 65_536];
-        loop {
+        for _ in 0..READS_MAX {
             let Some(client) = self.clients.get_mut(&number) else {
                 return Ok(());
             };
@@ -250,6 +267,8 @@ impl Server {
                 }
             }
         }
+        self.unread.push(number);
+        Ok(())
     }
 
     /// The bytes of an answer, and what follows them.

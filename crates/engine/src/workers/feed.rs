@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Instant;
 
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Sharing};
@@ -21,6 +22,8 @@ const BATCH_RECORDS: usize = 64;
 const BATCHES_MAX: usize = 8;
 /// How often a waiting reader looks whether it is still wanted.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
+/// How long a reader may take to see that it isn't wanted any more.
+const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Where an event loop's records come from.
 #[derive(Debug)]
@@ -253,11 +256,19 @@ impl Reader {
         self.counts.failed.load(Ordering::Relaxed)
     }
 
-    /// Ends reading, if it hasn't ended, and says how it went.
+    /// Ends reading, if it hasn't ended, and says how it went. A thread that
+    /// waits for a pipe on which nothing comes isn't waited for.
     pub fn finish(self) -> Result<ReadSummary, InputFailure> {
         self.counts.unwanted.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + FAREWELL;
         let mut result = Ok(());
         for thread in self.threads {
+            while !thread.is_finished() && Instant::now() < deadline {
+                thread::sleep(PLACE_REST);
+            }
+            if !thread.is_finished() {
+                continue;
+            }
             match thread.join() {
                 Ok(ended) => result = result.and(ended),
                 Err(panic) => std::panic::resume_unwind(panic),

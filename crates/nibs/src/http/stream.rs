@@ -90,11 +90,13 @@ impl Stream {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
         };
+        let mut pulls = 0;
         while tls.is_handshaking() {
             push(tls, &self.socket)?;
             if tls.wants_write() || !pull(tls, &self.socket)? {
                 break;
             }
+            count_pull(&mut pulls)?;
         }
         // The last flight may still be waiting: it goes before the request.
         push(tls, &self.socket)?;
@@ -140,6 +142,7 @@ impl Stream {
                 Err(errno) => Err(Failure::System(errno)),
             };
         };
+        let mut pulls = 0;
         loop {
             match tls.reader().read(buffer) {
                 Ok(count) => return Ok(Some(count)),
@@ -154,6 +157,7 @@ impl Stream {
             if !pull(tls, &self.socket)? {
                 return Ok(None);
             }
+            count_pull(&mut pulls)?;
         }
     }
 
@@ -192,6 +196,19 @@ fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Fai
         Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => Ok(false),
         Err(error) => Err(tls_failure(error)),
     }
+}
+
+/// Reads in one go that gave nothing to the protocol above: a record of 16 KiB or
+/// a long chain of certificates takes some. Who needs more sends only to keep us busy.
+const PULLS_MAX: u32 = 256;
+
+fn count_pull(pulls: &mut u32) -> Result<(), Failure> {
+    *pulls += 1;
+    if *pulls > PULLS_MAX {
+        let text = "the peer sends messages of TLS itself without end";
+        return Err(Failure::Tls(text.to_owned()));
+    }
+    Ok(())
 }
 
 fn tls_failure(error: std::io::Error) -> Failure {
