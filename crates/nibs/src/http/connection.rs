@@ -57,6 +57,10 @@ pub(super) enum Driven {
 /// hits waiting.
 const READS_MAX: usize = 16;
 
+/// Writes in one turn, so that a peer that takes a long request as fast as it is
+/// read from the disk doesn't, either.
+const SENDS_MAX: usize = 32;
+
 /// A stream that waits for its address to come up again.
 #[derive(Debug)]
 struct Aside {
@@ -221,7 +225,7 @@ impl Connection {
             let all = send(stream, &shot.payload, sent, io.scratch);
             shot.hit.sent_bytes = *sent;
             match all {
-                Ok(true) => {
+                Ok(Sent::All) => {
                     shot.hit.sent_ns = io.clock.now_ns();
                     *phase = Phase::Receiving;
                     // Unless the peer spoke first, nothing can have come yet: the
@@ -230,7 +234,8 @@ impl Connection {
                         return Ok(Driven::Waiting);
                     }
                 }
-                Ok(false) => {}
+                Ok(Sent::Again) => return Ok(Driven::Again),
+                Ok(Sent::Waiting) => {}
                 // The peer may have answered before it closed: read that first.
                 Err(Failure::System(Errno::PIPE | Errno::CONNRESET)) if !*reused => {
                     *phase = Phase::Receiving
@@ -290,36 +295,42 @@ impl Connection {
     }
 }
 
-/// Sends on; true once all is sent.
+/// How far the request has gone out.
+enum Sent {
+    All,
+    /// The socket has no room for the rest.
+    Waiting,
+    /// It has room, and others wait for their turn.
+    Again,
+}
+
 fn send(
     stream: &mut Stream,
     payload: &Payload,
     sent: &mut u64,
     scratch: &mut [u8],
-) -> Result<bool, Failure> {
-    match payload {
-        Payload::Memory(bytes) => {
-            while (*sent as usize) < bytes.len() {
-                match stream.send(&bytes[*sent as usize..])? {
-                    None => return Ok(false),
-                    Some(count) => *sent += count as u64,
-                }
-            }
+) -> Result<Sent, Failure> {
+    let length = payload.len();
+    for _ in 0..SENDS_MAX {
+        if *sent >= length {
+            let flushed = stream.flushed()?;
+            return Ok(if flushed { Sent::All } else { Sent::Waiting });
         }
-        Payload::File { file, range } => {
-            let length = range.end.saturating_sub(range.start);
-            while *sent < length {
+        let taken = match payload {
+            Payload::Memory(bytes) => stream.send(&bytes[*sent as usize..])?,
+            Payload::File { file, range } => {
                 let piece = (length - *sent).min(scratch.len() as u64) as usize;
                 file.read_exact_at(&mut scratch[..piece], range.start + *sent)
                     .map_err(|_| Failure::Payload)?;
-                match stream.send(&scratch[..piece])? {
-                    None => return Ok(false),
-                    Some(count) => *sent += count as u64,
-                }
+                stream.send(&scratch[..piece])?
             }
+        };
+        match taken {
+            None => return Ok(Sent::Waiting),
+            Some(count) => *sent += count as u64,
         }
     }
-    stream.flushed()
+    Ok(Sent::Again)
 }
 
 /// What the response to a request will be like that lies in a file.
