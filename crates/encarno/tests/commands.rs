@@ -357,3 +357,65 @@ fn instants_of_records_count_or_it_is_said_that_they_do_not() {
     let (_, said) = hit(&["--workers", "start(1)"]);
     assert!(said.contains("instants in x.stpd aren't used"), "{said}");
 }
+
+#[test]
+fn what_a_protocol_does_not_have_is_said_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let cases: [(&[&str], &str); 6] = [
+        (
+            &["udp://127.0.0.1:9", "--ca-file", "x"],
+            "udp doesn't speak TLS",
+        ),
+        (
+            &["http://127.0.0.1:9", "--delay", "1ms"],
+            "--delay: http doesn't have it",
+        ),
+        (
+            &["udp://127.0.0.1:9", "-O", "streams=4"],
+            "streams: udp doesn't have it; it has answer",
+        ),
+        (
+            &["echo://127.0.0.1:9", "-O", "streams=0"],
+            "streams: write a number",
+        ),
+        (
+            &["dummy:", "--error-rate", "2"],
+            "--error-rate: write a part",
+        ),
+        (&["ftp://127.0.0.1:9"], "echo://"),
+    ];
+    for (arguments, expected) in cases {
+        let arguments = [&["hit", "-n", "1"], arguments].concat();
+        assert_ends(folder.path(), &arguments, 2, expected);
+    }
+    assert_ends(
+        folder.path(),
+        &["hit", "dummy:", "-n", "3", "-O", "delay=1ms"],
+        0,
+        "done 3",
+    );
+    let configured = |protocol: &str| {
+        let workers = "{mode: closed, maxworkers: 1, duration: 1s}";
+        let input = "{payloadfile: run.yml, format: raw}";
+        let text = format!("input: {input}\nworkers: {workers}\nprotocol: {protocol}\n");
+        std::fs::write(folder.path().join("run.yml"), text).expect("a file");
+    };
+    for (protocol, expected) in [
+        ("{driver: gopher}", "write one of http, udp, echo, dummy"),
+        (
+            "{driver: dummy, options: {streams: '3'}}",
+            "it has delay, errorrate, seed",
+        ),
+        (
+            "{driver: udp, address: 'http://h:1'}",
+            "udp has no URLs that begin with http://",
+        ),
+        (
+            "{driver: udp, address: 'udp://h:1', tlsconf: {insecureskipverify: true}}",
+            "TLS",
+        ),
+    ] {
+        configured(protocol);
+        assert_ends(folder.path(), &["run", "run.yml"], 1, expected);
+    }
+}
