@@ -8,12 +8,14 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use bytes::Bytes;
 use encarno::protocols::{self, Protocol};
 use encarno_engine::settings::Source;
 use encarno_nib::{NetworkSettings, TlsSettings};
+use encarno_record::code;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use rig::{closed, machine};
 use rustls::RootCertStore;
@@ -210,6 +212,97 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
         swapped.starts_with("can't read the private key in"),
         "{swapped}"
     );
+}
+
+/// What hits fail with, each with its number.
+fn failures(port: u16, tls: TlsSettings) -> Vec<(u16, String, u64)> {
+    let mut settings = closed(2);
+    settings.settings.source = Source::Request {
+        payload: Bytes::from_static(b"GET / HTTP/1.1\r\nHost: target.test\r\n\r\n"),
+        label: String::new(),
+        hits_max: Some(10),
+    };
+    settings.protocol = Protocol::Http(NetworkSettings {
+        address: Some(format!("https://127.0.0.1:{port}/")),
+        tls,
+        ..NetworkSettings::default()
+    });
+    protocols::run(&settings, |_| {}).unwrap().failures
+}
+
+#[test]
+fn failures_are_told_in_peoples_words_and_group() {
+    let _machine = machine();
+    let identity = self_signed(parameters());
+    let server = server().with_no_client_auth();
+    let server = server.with_single_cert(vec![identity.certificate.clone()], identity.key());
+    let port = serve_tls(Arc::new(server.unwrap()));
+    let one = |port, words: &str| {
+        let found = failures(port, TlsSettings::default());
+        let [(code::TLS, text, 10)] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert!(text.contains(words), "{text}");
+    };
+    one(port, "-k to accept any");
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let plain_port = plain.local_addr().unwrap().port();
+    thread::spawn(move || {
+        for mut stream in plain.incoming().flatten() {
+            let mut hello = [0; 4096];
+            let _some = stream.read(&mut hello);
+            let _sent = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+        }
+    });
+    one(plain_port, "speaks no TLS");
+}
+
+#[test]
+fn sessions_are_resumed_unless_asked_not_to() {
+    let _machine = machine();
+    let folder = tempfile::tempdir().unwrap();
+    let identity = self_signed(parameters());
+    let (ca_file, _) = identity.write(folder.path(), "server");
+    let server = server().with_no_client_auth();
+    let server = server.with_single_cert(vec![identity.certificate.clone()], identity.key());
+    let server = Arc::new(server.unwrap());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let resumed = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&resumed);
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut session = rustls::ServerConnection::new(Arc::clone(&server)).unwrap();
+            let mut stream = rustls::Stream::new(&mut session, &mut stream);
+            let mut request = [0; 4096];
+            let _some = stream.read(&mut request);
+            let _sent = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            if session.handshake_kind() == Some(rustls::HandshakeKind::Resumed) {
+                count.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    });
+    let run = |no_resumption| {
+        let mut settings = closed(1);
+        settings.settings.source = Source::Request {
+            payload: Bytes::from_static(b"GET / HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+            label: String::new(),
+            hits_max: Some(10),
+        };
+        settings.protocol = Protocol::Http(NetworkSettings {
+            address: Some(format!("https://127.0.0.1:{port}/")),
+            tls: TlsSettings {
+                no_resumption,
+                ..trusting(&ca_file)
+            },
+            ..NetworkSettings::default()
+        });
+        let totals = protocols::run(&settings, |_| {}).unwrap().totals;
+        assert_eq!((totals.done, totals.failed), (10, 0));
+        resumed.swap(0, Ordering::Relaxed)
+    };
+    assert_eq!(run(true), 0);
+    assert!(run(false) > 5);
 }
 
 /// Answers each request with 20 kB; a thread for each connection.

@@ -31,6 +31,8 @@ pub(crate) enum Framing {
     Length(u64),
     Chunked,
     UntilClose,
+    /// Its lengths aren't numbers, or contradict one another.
+    Unknown,
 }
 
 /// The first line.
@@ -91,6 +93,7 @@ impl StatusLine {
 #[inline]
 pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), ResponseError> {
     let mut length: Option<u64> = None;
+    let mut contradiction = false;
     let mut encoded = false;
     let mut chunked = false;
     let mut keep_alive = is_11;
@@ -107,11 +110,9 @@ pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), Respo
             14 if field.is("content-length") => {
                 // A list of equal lengths is what a proxy makes of two fields.
                 for value in field.value.split(|&byte| byte == b',') {
-                    let value = parse_length(value).ok_or(ResponseError::Length)?;
-                    if length.is_some_and(|other| other != value) {
-                        return Err(ResponseError::Length);
-                    }
-                    length = Some(value);
+                    let value = parse_length(value);
+                    contradiction |= value.is_none() || length.is_some() && length != value;
+                    length = length.or(value);
                 }
             }
             // `identity` is what HTTP/1.1 once called no coding at all.
@@ -133,6 +134,7 @@ pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), Respo
     }
     let framing = match (encoded, length) {
         (true, _) if chunked => Framing::Chunked,
+        (false, _) if contradiction => Framing::Unknown,
         (false, Some(length)) => Framing::Length(length),
         _ => Framing::UntilClose,
     };

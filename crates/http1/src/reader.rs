@@ -215,6 +215,7 @@ impl ResponseReader {
                 Phase::Complete
             }
             _ if self.expected.head_only || matches!(status, 204 | 304) => Phase::Complete,
+            Framing::Unknown => return Err(ResponseError::Length),
             Framing::Length(0) => Phase::Complete,
             Framing::Length(length) => Phase::Sized(length),
             Framing::Chunked => Phase::Chunked(Chunks::default()),

@@ -136,6 +136,9 @@ fn where_responses_end() {
         (true, 200, true),
         "a",
     );
+    // Without a body no length matters.
+    let two = "Content-Length: 1\r\nContent-Length: x\r\n\r\n";
+    is(&format!("{ok}{two}"), HEAD, (true, 200, true), "");
     is("HTTP/1.1 204 No\r\n\r\n", GET, (true, 204, true), "");
     is(
         "HTTP/1.1 304 No\r\nContent-Length: 99\r\n\r\n",

@@ -35,4 +35,4 @@ pub use duration::{decimal, parse_duration};
 pub use hit::Hit;
 pub use record::{Payload, Record};
 pub use strings::{StringId, Strings};
-pub use variables::{Slot, Variables};
+pub use variables::{VariableId, Variables};

@@ -15,7 +15,7 @@ use encarno_http1::Request;
 use encarno_secret::Secret;
 use place::{Place, Unfit};
 
-use crate::{Slot, Variables};
+use crate::{VariableId, Variables};
 
 const CONTENT_LENGTH: &[u8] = b":content-length:";
 
@@ -23,7 +23,7 @@ const CONTENT_LENGTH: &[u8] = b":content-length:";
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 
 /// The variables that are put in, by name; others stay as they are written.
-pub type Replaces = [(Box<[u8]>, Slot)];
+pub type Replaces = [(Box<[u8]>, VariableId)];
 
 /// Why values can't be put in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -80,9 +80,9 @@ fn fill_at(
         let name = memchr::memchr(b'}', inner).map(|end| &inner[..end]);
         match name {
             Some(CONTENT_LENGTH) => lengths.push(out.len()),
-            name => match name.and_then(|name| slot_of(name, replaces)) {
-                Some(slot) => {
-                    let value = variables.get(slot);
+            name => match name.and_then(|name| id_of(name, replaces)) {
+                Some(id) => {
+                    let value = variables.get(id);
                     if out.len() + value.len() > REQUEST_BYTES_MAX {
                         return Err(FillError::TooLong);
                     }
@@ -114,11 +114,11 @@ pub fn fill_fixed(
         return Ok(None);
     }
     let mut variables = Variables::default();
-    let mut replaces: Vec<(Box<[u8]>, Slot)> = Vec::with_capacity(names.len());
+    let mut replaces: Vec<(Box<[u8]>, VariableId)> = Vec::with_capacity(names.len());
     for (name, number) in names.iter().zip(0..) {
-        replaces.push((name.as_bytes().into(), Slot(number)));
+        replaces.push((name.as_bytes().into(), VariableId(number)));
         if let Some(value) = values.get(name) {
-            variables.set(Slot(number), value.expose().as_bytes());
+            variables.set(VariableId(number), value.expose().as_bytes());
         }
     }
     let mut out = BytesMut::with_capacity(text.len());
@@ -127,9 +127,9 @@ pub fn fill_fixed(
     Ok(Some(out.freeze()))
 }
 
-fn slot_of(name: &[u8], replaces: &Replaces) -> Option<Slot> {
+fn id_of(name: &[u8], replaces: &Replaces) -> Option<VariableId> {
     let found = replaces.iter().find(|(known, _)| **known == *name);
-    found.map(|&(_, slot)| slot)
+    found.map(|&(_, id)| id)
 }
 
 /// A request, filled, each value as it has to be where it goes, with the length of its body where it belongs.
@@ -204,16 +204,16 @@ mod tests {
     use bytes::BytesMut;
     use proptest::prelude::*;
 
-    use super::{FillError, Slot, Variables, fill_request, is_template};
+    use super::{FillError, VariableId, Variables, fill_request, is_template};
 
     fn filled(text: &str, values: &[(&str, &str)]) -> String {
         let mut variables = Variables::default();
-        let mut replaces: Vec<(Box<[u8]>, Slot)> = Vec::new();
+        let mut replaces: Vec<(Box<[u8]>, VariableId)> = Vec::new();
         for (index, (name, value)) in values.iter().enumerate() {
-            replaces.push((name.as_bytes().into(), Slot(index as u32)));
-            variables.set(Slot(index as u32), value.as_bytes());
+            replaces.push((name.as_bytes().into(), VariableId(index as u32)));
+            variables.set(VariableId(index as u32), value.as_bytes());
         }
-        replaces.push((b"unset"[..].into(), Slot(99)));
+        replaces.push((b"unset"[..].into(), VariableId(99)));
         let mut out = BytesMut::new();
         fill_request(
             text.as_bytes(),
@@ -259,8 +259,8 @@ mod tests {
         assert_eq!(in_target.matches("\r\n").count(), 3, "{in_target}");
         let text = "GET / HTTP/1.1\r\nX: ${v}\r\n\r\n";
         let mut variables = Variables::default();
-        variables.set(Slot(0), evil.1.as_bytes());
-        let replaces = [(b"v"[..].into(), Slot(0))];
+        variables.set(VariableId(0), evil.1.as_bytes());
+        let replaces = [(b"v"[..].into(), VariableId(0))];
         let mut out = BytesMut::new();
         let result = fill_request(
             text.as_bytes(),

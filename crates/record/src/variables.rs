@@ -5,7 +5,7 @@ const NO_VALUE: &[u8] = b"NO_VALUE";
 
 /// The place of a variable; all workers of a run have the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Slot(pub u32);
+pub struct VariableId(pub u32);
 
 /// The values of one worker.
 #[derive(Debug, Default)]
@@ -20,16 +20,16 @@ struct Variable {
 
 impl Variables {
     /// The value; `NO_VALUE` if it has none.
-    pub fn get(&self, slot: Slot) -> &[u8] {
-        match self.0.get(slot.0 as usize) {
+    pub fn get(&self, id: VariableId) -> &[u8] {
+        match self.0.get(id.0 as usize) {
             Some(variable) if variable.is_set => &variable.bytes,
             _ => NO_VALUE,
         }
     }
 
     /// Sets the value.
-    pub fn set(&mut self, slot: Slot, value: &[u8]) {
-        let index = slot.0 as usize;
+    pub fn set(&mut self, id: VariableId, value: &[u8]) {
+        let index = id.0 as usize;
         if index >= self.0.len() {
             self.0.resize_with(index + 1, Variable::default);
         }

@@ -8,7 +8,7 @@ use encarno_input::Prepare;
 use encarno_nib::{Form, Keep, Kind, Protocol};
 use encarno_record::script::Script;
 use encarno_record::template::is_template;
-use encarno_record::{Payload, Record, Slot, StringId, Strings};
+use encarno_record::{Payload, Record, StringId, Strings, VariableId};
 use encarno_secret::Secret;
 
 use super::data::{DataError, DataSource};
@@ -30,7 +30,7 @@ pub struct Compiler {
     pub(super) seed: u64,
     pub(super) data: Vec<DataSource>,
     /// What variables have at the start of each pass.
-    pub(super) values: Vec<(Slot, Box<[u8]>)>,
+    pub(super) values: Vec<(VariableId, Box<[u8]>)>,
     /// Records without a script belong to sessions too.
     active: AtomicBool,
     plain: Arc<Plan>,
@@ -104,17 +104,14 @@ impl Compiler {
             };
             return Err(ScriptError::Settings(format!("{what} need {NEEDS_ORDER}")));
         }
-        let slot = |(name, value): (&String, &Secret)| {
-            let slot = expressions
+        let id = |(name, value): (&String, &Secret)| {
+            let id = expressions
                 .names
-                .slot(name)
+                .id_of(name)
                 .map_err(ScriptError::Settings)?;
-            Ok((slot, value.expose().as_bytes().into()))
+            Ok((id, value.expose().as_bytes().into()))
         };
-        let values = values
-            .iter()
-            .map(slot)
-            .collect::<Result<_, ScriptError>>()?;
+        let values = values.iter().map(id).collect::<Result<_, ScriptError>>()?;
         let data = settings
             .data
             .iter()

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use csv::{ByteRecord, ReaderBuilder};
 use encarno_nib::delay::uniform;
-use encarno_record::{Slot, Variables};
+use encarno_record::{VariableId, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::plan::Names;
@@ -18,7 +18,7 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 #[derive(Debug)]
 pub struct DataSource {
     rows: Vec<ByteRecord>,
-    slots: Vec<Slot>,
+    ids: Vec<VariableId>,
     order: DataOrder,
     next: AtomicUsize,
 }
@@ -81,11 +81,11 @@ impl DataSource {
         if rows.is_empty() {
             return Err(error("there are no rows in it".to_owned()));
         }
-        let slots = columns.iter().map(|name| names.slot(name));
-        let slots = slots.collect::<Result<_, _>>().map_err(error)?;
+        let ids = columns.iter().map(|name| names.id_of(name));
+        let ids = ids.collect::<Result<_, _>>().map_err(error)?;
         Ok(Self {
             rows,
-            slots,
+            ids,
             order: settings.order,
             next: AtomicUsize::new(0),
         })
@@ -104,8 +104,8 @@ impl DataSource {
             self.next.store(count, Ordering::Relaxed);
             return false;
         };
-        for (slot, field) in self.slots.iter().zip(row) {
-            variables.set(*slot, field);
+        for (id, field) in self.ids.iter().zip(row) {
+            variables.set(*id, field);
         }
         true
     }

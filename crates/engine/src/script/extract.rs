@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use encarno_nib::delay::uniform;
 use encarno_record::script::Subject;
-use encarno_record::{Slot, Variables};
+use encarno_record::{VariableId, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use regex::bytes::CaptureLocations;
 use serde_json_path::JsonPath;
@@ -19,7 +19,7 @@ const MATCHES_MAX: u32 = 10_000;
 /// An extract, compiled.
 #[derive(Debug)]
 pub(super) struct ExtractPlan {
-    pub(super) slot: Slot,
+    pub(super) variable: VariableId,
     pub(super) subject: Subject,
     pub(super) source: Source,
     /// Which match, from 0; -1 = a random one.
@@ -61,7 +61,7 @@ impl ExtractPlan {
     ) -> Result<(), TooLong> {
         let mut set = |value: &[u8]| {
             let fits = value.len() <= VALUE_BYTES_MAX;
-            variables.set(self.slot, if fits { value } else { &self.default });
+            variables.set(self.variable, if fits { value } else { &self.default });
             if fits { Ok(()) } else { Err(TooLong) }
         };
         match &self.source {
@@ -106,7 +106,7 @@ impl ExtractPlan {
 
     /// Sets the variable to its default: there was no answer.
     pub(super) fn run_without(&self, variables: &mut Variables) {
-        variables.set(self.slot, &self.default);
+        variables.set(self.variable, &self.default);
     }
 }
 

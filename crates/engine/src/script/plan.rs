@@ -7,7 +7,7 @@ use encarno_nib::Keep;
 use encarno_nib::delay::Delay;
 use encarno_record::script::{Assert, Extract, OnFail, Script, Subject};
 use encarno_record::template::{Replaces, is_template};
-use encarno_record::{Payload, Record, Slot, StringId, Strings};
+use encarno_record::{Payload, Record, StringId, Strings, VariableId};
 use memchr::memmem::Finder;
 use serde_json_path::JsonPath;
 
@@ -77,7 +77,7 @@ pub(super) struct Expressions {
 
 /// Variables by name.
 #[derive(Debug, Default)]
-pub(super) struct Names(HashMap<Box<str>, Slot>);
+pub(super) struct Names(HashMap<Box<str>, VariableId>);
 
 /// Redirects and cookies are in the head.
 pub(super) const KEEP_HEAD: Keep = Keep {
@@ -99,8 +99,8 @@ impl Expressions {
             return Err(format!("extracts and onfail need {NEEDS_ORDER}"));
         }
         let replaces = script.replaces.iter().map(|name| {
-            let slot = self.names.slot(name)?;
-            Ok((name.as_bytes().into(), slot))
+            let id = self.names.id_of(name)?;
+            Ok((name.as_bytes().into(), id))
         });
         let replaces = replaces.collect::<Result<Box<_>, String>>()?;
         let extracts = script
@@ -188,7 +188,7 @@ impl Expressions {
             }
         };
         Ok(ExtractPlan {
-            slot: self.names.slot(&extract.name)?,
+            variable: self.names.id_of(&extract.name)?,
             subject,
             source,
             number: extract.match_number.max(-1),
@@ -248,14 +248,14 @@ impl Expressions {
 }
 
 impl Names {
-    pub(super) fn slot(&mut self, name: &str) -> Result<Slot, String> {
-        if let Some(&slot) = self.0.get(name) {
-            return Ok(slot);
+    pub(super) fn id_of(&mut self, name: &str) -> Result<VariableId, String> {
+        if let Some(&id) = self.0.get(name) {
+            return Ok(id);
         }
         bounded(self.0.len(), "variables")?;
-        let slot = Slot(self.0.len() as u32);
-        self.0.insert(name.into(), slot);
-        Ok(slot)
+        let id = VariableId(self.0.len() as u32);
+        self.0.insert(name.into(), id);
+        Ok(id)
     }
 }
 

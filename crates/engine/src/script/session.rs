@@ -91,8 +91,8 @@ impl Session {
             self.skip = Skip::No;
             self.jar.clear();
             self.variables.clear();
-            for (slot, value) in &context.compiler.values {
-                self.variables.set(*slot, value);
+            for (id, value) in &context.compiler.values {
+                self.variables.set(*id, value);
             }
             for data in &context.compiler.data {
                 if !data.next(&mut self.variables, &mut context.random) {
