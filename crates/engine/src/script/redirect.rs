@@ -92,6 +92,8 @@ impl Redirect {
         out.put_slice(self.url[Position::BeforePath..Position::AfterQuery].as_bytes());
         out.put_u8(b' ');
         out.put_slice(request.version);
+        // A user in the Location is meant for where it leads.
+        let authorization = encarno_input::basic(&self.url);
         for field in request.fields() {
             let is = |names: &[&str]| names.iter().any(|name| field.is(name));
             if is(&["host"]) {
@@ -99,9 +101,16 @@ impl Redirect {
                 let host = &self.url[Position::BeforeHost..Position::AfterPort];
                 out.put_slice(host.as_bytes());
                 out.put_slice(request.line_end());
+            } else if authorization.is_some() && is(&["authorization"]) {
+                continue;
             } else if (!self.leaves || is(&TRAVELS)) && (keeps_body || !is(&OF_BODY)) {
                 out.put_slice(field.lines);
             }
+        }
+        if let Some(authorization) = authorization {
+            out.put_slice(b"Authorization: ");
+            out.put_slice(authorization.expose().as_bytes());
+            out.put_slice(request.line_end());
         }
         if keeps_body {
             out.put_slice(request.rest);
@@ -163,6 +172,16 @@ mod tests {
         }
         let head = follow(301, b"HEAD / HTTP/1.1\nhost: h\n\n", "/x").expect("followed");
         assert_eq!(head.1, "HEAD /x HTTP/1.1\nHost: h.test\n\n");
+    }
+
+    #[test]
+    fn a_user_in_the_location_is_who_asks_there() {
+        let get = b"GET /a HTTP/1.1\r\nHost: h.test\r\nAuthorization: own\r\n\r\n";
+        let (address, text) = follow(302, get, "http://user:p%40ss@h.test/b").expect("followed");
+        assert_eq!(address, "http://h.test");
+        let expected =
+            "GET /b HTTP/1.1\r\nHost: h.test\r\nAuthorization: Basic dXNlcjpwQHNz\r\n\r\n";
+        assert_eq!(text, expected);
     }
 
     #[test]
