@@ -1,5 +1,7 @@
 //! The lines of a head.
 
+use crate::ResponseError;
+
 /// One field. A folded one (obs-fold) has more than one line, and line ends in
 /// its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +43,42 @@ pub fn field<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
     fields(text)
         .find(|field| field.is(name))
         .map(|field| field.value)
+}
+
+impl<'a> Fields<'a> {
+    /// The next field whose name starts with one of these bytes; those before it
+    /// are passed over quickly. An error: a line has no colon.
+    #[inline]
+    pub(crate) fn next_of(&mut self, firsts: &[u8]) -> Result<Option<Field<'a>>, ResponseError> {
+        loop {
+            let rest = &self.text[self.at..];
+            match rest.first() {
+                None => return Ok(None),
+                Some(first) if firsts.contains(first) => {
+                    let field = self.next();
+                    return match &field {
+                        Some(field) if field.name.is_empty() => Err(ResponseError::Field),
+                        _ => Ok(field),
+                    };
+                }
+                Some(b'\r' | b'\n') if matches!(rest, [b'\n', ..] | [b'\r', b'\n', ..]) => {
+                    return Ok(None);
+                }
+                Some(b' ' | b'\t') => self.at += line_bytes(rest),
+                Some(_) => {
+                    let bytes = line_bytes(rest);
+                    if memchr::memchr(b':', &rest[..bytes]).is_none() {
+                        // It may go on in the next line.
+                        return match self.next() {
+                            Some(field) if field.lines.contains(&b':') => continue,
+                            _ => Err(ResponseError::Field),
+                        };
+                    }
+                    self.at += bytes;
+                }
+            }
+        }
+    }
 }
 
 impl<'a> Iterator for Fields<'a> {

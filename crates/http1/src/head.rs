@@ -101,12 +101,9 @@ pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), Respo
     if matches!(text.first(), Some(b' ' | b'\t')) {
         return Err(ResponseError::Field);
     }
-    for field in fields(text) {
+    let mut lines = fields(text);
+    while let Some(field) = lines.next_of(b"cCtT")? {
         match field.name.len() {
-            // A name may be empty, but there is a colon after it.
-            0 if !field.lines.trim_ascii_start().starts_with(b":") => {
-                return Err(ResponseError::Field);
-            }
             14 if field.is("content-length") => {
                 // A list of equal lengths is what a proxy makes of two fields.
                 for value in field.value.split(|&byte| byte == b',') {

@@ -177,6 +177,41 @@ impl Expected {
     /// For a request that has so many bytes in all, and starts with these.
     #[inline]
     pub fn of(bytes: &[u8], total_bytes: u64) -> Self {
+        match Self::of_plain(bytes, total_bytes) {
+            Some(expected) => expected,
+            None => Self::of_any(bytes, total_bytes),
+        }
+    }
+
+    /// Of what most requests are like: HTTP/1.1, whole, and without fields that
+    /// say anything about connection or body. It is asked before each hit.
+    #[inline]
+    fn of_plain(bytes: &[u8], total_bytes: u64) -> Option<Self> {
+        const VERSION: &[u8] = b" HTTP/1.1\r";
+        let mut at = memchr::memchr(b'\n', bytes)?;
+        let target = bytes[..at].strip_suffix(VERSION)?;
+        if !target.contains(&b' ') || bytes.len() as u64 != total_bytes {
+            return None;
+        }
+        loop {
+            let rest = &bytes[at + 1..];
+            match rest {
+                b"\r\n" => break,
+                [b'C' | b'c', b'O' | b'o', b'N' | b'n', ..]
+                | [b'T' | b't', b'R' | b'r', ..]
+                | [b'\r' | b'\n', ..]
+                | [] => return None,
+                _ => at += 1 + memchr::memchr(b'\n', rest)?,
+            }
+        }
+        Some(Self {
+            head_only: bytes.starts_with(b"HEAD "),
+            tunnel: bytes.starts_with(b"CONNECT "),
+            last: false,
+        })
+    }
+
+    fn of_any(bytes: &[u8], total_bytes: u64) -> Self {
         let Some(request) = Request::parse(bytes) else {
             return Self {
                 last: true,
@@ -248,6 +283,10 @@ mod tests {
         };
         for (text, expected) in [
             ("GET / HTTP/1.1\r\n\r\n", (false, false, false)),
+            (
+                "HEAD / HTTP/1.1\r\nHost: h\r\nAccept: x\r\nCache-Control: y\r\n\r\n",
+                (true, false, false),
+            ),
             ("HEAD / HTTP/1.1\r\n\r\n\r\n", (true, false, false)),
             ("CONNECT h:1 HTTP/1.1\r\n\r\n", (false, true, false)),
             (
@@ -295,6 +334,12 @@ mod tests {
             ("ping", (false, false, true)),
         ] {
             assert_eq!(of(text), expected, "{text}");
+            let any = Expected::of_any(text.as_bytes(), text.len() as u64);
+            assert_eq!(
+                Expected::of(text.as_bytes(), text.len() as u64),
+                any,
+                "{text}"
+            );
         }
         // Of a long body only the start is in memory.
         let start = b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\nab";
