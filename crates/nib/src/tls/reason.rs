@@ -69,7 +69,7 @@ fn certificate(error: &CertificateError) -> String {
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
             "the server's certificate isn't valid yet"
         }
-        CertificateError::UnknownIssuer => {
+        error if is_self_signed(error) => {
             "the server's certificate is self-signed, or of an authority that isn't trusted: \
              --ca-file, or -k to accept any"
         }
@@ -95,6 +95,16 @@ fn certificate(error: &CertificateError) -> String {
         other => return bounded(&format!("the server's certificate: {other}")),
     };
     known.to_owned()
+}
+
+/// Whether it is of nobody who is trusted. A certificate that signs itself is
+/// often marked as an authority.
+fn is_self_signed(error: &CertificateError) -> bool {
+    match error {
+        CertificateError::UnknownIssuer => true,
+        CertificateError::Other(other) => format!("{other:?}").contains("CaUsedAsEndEntity"),
+        _ => false,
+    }
 }
 
 fn bounded(text: &str) -> String {
