@@ -54,7 +54,7 @@ declare module "k6/x/wrpc" {
     password?: string;
     /** A token. */
     token?: string;
-    /** A credentials file: a JWT and the seed of its nkey, as `nsc` writes it. */
+    /** A credentials file, as `nsc` writes it, or its text: a JWT and the seed of its nkey. */
     credentials?: string;
     /** The seed of an nkey, `"SU…"`, or a file that holds it. */
     nkey?: string;
@@ -92,7 +92,10 @@ declare module "k6/x/wrpc" {
     shared?: number;
   }
 
-  /** TLS to NATS. Files are PEM; relative names count from the working directory. */
+  /**
+   * TLS to NATS. PEM files, whose relative names count from the working directory, or their text. If a URL is
+   * `tls://`, no server is talked to without TLS.
+   */
   export interface NatsTls {
     /** Certificates to trust instead of the system's. */
     ca?: string;
@@ -126,7 +129,7 @@ declare module "k6/x/wrpc" {
     tls?: TlsOptions;
   }
 
-  /** TLS. Files are PEM; their names are relative to k6's working directory. */
+  /** TLS. PEM files, whose names are relative to k6's working directory, or their text. */
   export interface TlsOptions {
     /** Certificates that are trusted instead of the system's. */
     ca?: string;

@@ -28,9 +28,14 @@ impl CompletionQueue {
     /// Hands completions to `give`, the oldest first, at most so many. Returns how
     /// many.
     pub(crate) fn fetch(&self, max: usize, mut give: impl FnMut(usize, Completion)) -> usize {
-        let mut waiting = lock(&self.waiting);
-        let count = waiting.len().min(max);
-        for (index, completion) in waiting.drain(..count).enumerate() {
+        let taken: Vec<Completion> = {
+            let mut waiting = lock(&self.waiting);
+            let count = waiting.len().min(max);
+            waiting.drain(..count).collect()
+        };
+        // What is given is copied, and may be large: IO threads don't wait for that.
+        let count = taken.len();
+        for (index, completion) in taken.into_iter().enumerate() {
             give(index, completion);
         }
         count

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use encarno_wrpc::nats::{Given, Invalid, Options, Secret, Tls};
+use encarno_wrpc::Secret;
+use encarno_wrpc::nats::{Given, Invalid, Options, Tls};
 use wasmtime::error::Context as _;
 use wasmtime::{Result, format_err};
 
@@ -84,9 +85,9 @@ impl ConnectionArgs {
         options.max_reconnects = self.max_reconnects;
         options.reconnect_delay = self.reconnect_delay;
         options.tls = Tls {
-            ca: self.tls_ca.clone(),
-            cert: self.tls_cert.clone(),
-            key: self.tls_key.clone(),
+            ca: self.tls_ca.clone().map(Into::into),
+            cert: self.tls_cert.clone().map(Into::into),
+            key: self.tls_key.clone().map(Into::into),
             required: self.tls.then_some(true),
         };
         options.identify(self.given()?).map_err(invalid)?;
@@ -104,7 +105,7 @@ impl ConnectionArgs {
             user: self.user.clone(),
             password: content("--password-file", self.password_file.as_deref())?,
             token: content("--token-file", self.token_file.as_deref())?,
-            credentials: self.creds.clone(),
+            credentials: self.creds.clone().map(Into::into),
             nkey: path(&self.nkey),
             jwt: path(&self.jwt),
         };

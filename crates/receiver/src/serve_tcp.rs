@@ -26,9 +26,9 @@ impl TcpArgs {
     fn settings(&self) -> Settings {
         let tls =
             (self.tls_cert.as_ref().zip(self.tls_key.as_ref())).map(|(cert, key)| ServerTls {
-                cert: cert.clone(),
-                key: key.clone(),
-                client_ca: self.tls_client_ca.clone(),
+                cert: cert.clone().into(),
+                key: key.clone().into(),
+                client_ca: self.tls_client_ca.clone().map(Into::into),
             });
         Settings {
             tls,

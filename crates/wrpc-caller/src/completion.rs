@@ -38,8 +38,9 @@ pub struct HttpReply {
     pub headers: Vec<Field>,
     /// The trailers.
     pub trailers: Vec<Field>,
-    /// The body, if it was to be kept.
-    pub body: Bytes,
+    /// The body, if it was to be kept, in the pieces in which it came: it may be large, and
+    /// an IO thread has no time to put it together.
+    pub body: Vec<Bytes>,
     /// Of the body, kept or not.
     pub body_bytes: u64,
     /// When the head was there.

@@ -80,12 +80,12 @@ impl Work for HttpCall {
     }
 }
 
-/// What is kept of the body, and how many bytes it had, as far as it was read.
-async fn read(body: &mut Body, reading: Reading) -> Result<(Bytes, u64), Error> {
+/// What is kept of the body, in pieces, and how many bytes it had, as far as it was read.
+async fn read(body: &mut Body, reading: Reading) -> Result<(Vec<Bytes>, u64), Error> {
     let mut kept = Vec::new();
     let mut bytes = 0u64;
     if reading == Reading::Ignore {
-        return Ok((Bytes::new(), bytes));
+        return Ok((kept, bytes));
     }
     while let Some(chunk) = body.chunk().await? {
         bytes += chunk.len() as u64;
@@ -97,9 +97,5 @@ async fn read(body: &mut Body, reading: Reading) -> Result<(Bytes, u64), Error> 
             kept.push(chunk);
         }
     }
-    let kept = match kept.len() {
-        1 => kept.remove(0),
-        _ => kept.concat().into(),
-    };
     Ok((kept, bytes))
 }

@@ -6,6 +6,7 @@ mod of_tcp;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
+use encarno_wrpc::{FileOrText, Secret};
 use serde::Deserialize;
 use serde::de::{Error as _, IgnoredAny};
 
@@ -74,6 +75,21 @@ fn without_position(message: &str) -> String {
         Some(at) => message[..at].to_owned(),
         None => message.to_owned(),
     }
+}
+
+/// A text of which no error says more than that it isn't one.
+fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
+    let text = Option::<String>::deserialize(from)
+        .map_err(|_| D::Error::custom("invalid type, expected a string"))?;
+    Ok(text.map(Secret::new))
+}
+
+/// The name of a file, or what it would hold.
+fn file_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<FileOrText>, D::Error> {
+    let text = Option::<String>::deserialize(from).map_err(|_| {
+        D::Error::custom("invalid type, expected the name of a file or what it would hold")
+    })?;
+    Ok(text.map(FileOrText::from))
 }
 
 /// A number of milliseconds, or text such as `"5s"`.

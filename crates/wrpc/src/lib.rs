@@ -14,20 +14,23 @@
 //! - [`tls`]: TLS as either end
 //! - `streams`: the body of a request or response, in pieces, both ways
 //! - `pending_call`: a call that was made, and what has come of it
-//! - [`memory`]: an account of what is held for calls
-//! - `arrivals`: parameters that arrive, and which of them go when memory is short
+//! - [`memory`]: an account of what is held for calls, and which parameters that arrive go
+//!   when memory is short
 //! - `chunks`, `pending_params`: what arrives in pieces
+//! - `location`: URLs and addresses as users write them
+//! - `file_or_text`: files, or what they would hold
 //! - `task`: tasks that belong to something
 //! - `counters`: what the transports did
 //! - `error`: the closed list of what can go wrong
 
-mod arrivals;
 pub mod blaster;
 mod call;
 mod chunks;
 mod counters;
 mod error;
+mod file_or_text;
 pub mod http;
+mod location;
 pub mod memory;
 pub mod nats;
 mod on_demand;
@@ -42,7 +45,9 @@ pub mod value;
 
 pub use call::{Headers, Outcome, Timing, Traffic};
 pub use counters::{Counted, Counters, ERRORS};
+pub use encarno_secret::Secret;
 pub use error::{Error, ErrorCode};
+pub use file_or_text::FileOrText;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -1,9 +1,8 @@
 //! Where a peer is: URLs and addresses as users write them.
 
+use encarno_secret::Secret;
 use percent_encoding::percent_decode_str;
 use url::Url;
-
-use crate::secret::Secret;
 
 /// What a URL says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,14 +30,20 @@ impl Location {
         let mut url = url.map_err(|error| error.to_string())?;
         if !schemes.contains(&url.scheme()) {
             let expected = schemes.join(" or ");
-            return Err(format!("the scheme must be {expected}, not {}", url.scheme()));
+            return Err(format!(
+                "the scheme must be {expected}, not {}",
+                url.scheme()
+            ));
         }
         let host = url.host_str().unwrap_or_default();
         // Anything but the letters of names is written as `%xx` there.
         if host.is_empty() || host.contains('%') {
             return Err("it needs a host name or an IP address".into());
         }
-        let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let host = host
+            .trim_start_matches('[')
+            .trim_end_matches(']')
+            .to_owned();
         if !matches!(url.path(), "" | "/") || url.query().is_some() || url.fragment().is_some() {
             return Err("nothing may follow the port".into());
         }
@@ -81,8 +86,7 @@ fn decoded(part: &str) -> Secret {
 
 #[cfg(test)]
 mod tests {
-    use super::{Location, shown};
-    use crate::secret::Secret;
+    use super::{Location, Secret, shown};
 
     fn parse(text: &str) -> Result<Location, String> {
         Location::parse(text, &["nats", "tls"])
@@ -96,7 +100,10 @@ mod tests {
         assert_eq!(location.password, Some(Secret::new("hid den")));
         assert_eq!(location.url.as_str(), "tls://[::1]:1");
         let location = parse("host").expect("a host");
-        assert_eq!((location.url.as_str(), location.port), ("nats://host", None));
+        assert_eq!(
+            (location.url.as_str(), location.port),
+            ("nats://host", None)
+        );
     }
 
     #[test]
@@ -117,7 +124,10 @@ mod tests {
         ] {
             let error = parse(wrong).expect_err(wrong);
             let text = format!("{} {error}", shown(wrong));
-            assert!(!text.contains("hidden") && !text.contains("hid/den"), "{text}");
+            assert!(
+                !text.contains("hidden") && !text.contains("hid/den"),
+                "{text}"
+            );
         }
         assert_eq!(shown("http://me:hidden@host:1"), "http://host:1");
         assert_eq!(shown("a b"), "a b");

@@ -5,13 +5,16 @@
 //! account allows. Where nothing is left, parameters that are still arriving make room:
 //! their calls have not begun. An account costs a small call a few atomic operations.
 
+mod arrivals;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use crate::arrivals::Arrivals;
+use self::arrivals::Arrivals;
+pub(crate) use self::arrivals::{Arriving, Source};
 use crate::{Error, ErrorCode};
 
 /// An account. Clones are the same account.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 
 use crate::Error;
-use crate::arrivals::{Arriving, Source};
+use crate::memory::{Arriving, Source};
 use crate::serve::Limits;
 
 /// Up to this much is held by the call itself.

@@ -1,7 +1,6 @@
-//! TLS as either end, from PEM files.
+//! TLS as either end, from PEM.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_rustls::rustls::client::danger::{
     HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
@@ -14,17 +13,18 @@ use tokio_rustls::rustls::{
     self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
 };
 
+use crate::file_or_text::FileOrText;
 use crate::{Error, ErrorCode};
 
 /// What a caller asks of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
     /// Certificates that are trusted instead of the system's.
-    pub ca: Option<PathBuf>,
+    pub ca: Option<FileOrText>,
     /// The chain of certificates by which the caller shows who it is.
-    pub cert: Option<PathBuf>,
+    pub cert: Option<FileOrText>,
     /// The key to `cert`.
-    pub key: Option<PathBuf>,
+    pub key: Option<FileOrText>,
     /// The name that the peer's certificate must have; by default that of the address.
     pub server_name: Option<String>,
     /// Accepts any certificate.
@@ -35,15 +35,15 @@ pub struct ClientTls {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTls {
     /// The chain of certificates.
-    pub cert: PathBuf,
+    pub cert: FileOrText,
     /// The key to `cert`.
-    pub key: PathBuf,
+    pub key: FileOrText,
     /// Callers must show a certificate of one of these.
-    pub client_ca: Option<PathBuf>,
+    pub client_ca: Option<FileOrText>,
 }
 
 impl ClientTls {
-    /// Reads the files. An error names the one at fault.
+    /// Reads the files, and may block for that. An error names the one at fault.
     pub fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         let provider = provider();
         let algorithms = provider.signature_verification_algorithms;
@@ -72,7 +72,7 @@ impl ClientTls {
 }
 
 impl ServerTls {
-    /// Reads the files. An error names the one at fault.
+    /// Reads the files, and may block for that. An error names the one at fault.
     pub fn config(&self) -> Result<Arc<ServerConfig>, Error> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -106,10 +106,11 @@ fn provider() -> Arc<CryptoProvider> {
     Arc::new(ring::default_provider())
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+fn certificates(path: &FileOrText) -> Result<Vec<CertificateDer<'static>>, Error> {
     let failed = |error: &dyn std::fmt::Display| file_failure("certificates", path, error);
-    let found = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let pem = path.read().map_err(|error| failed(&error))?;
+    let found = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(&error))?;
     match found.is_empty() {
         true => Err(failed(&"there are none in it")),
@@ -117,11 +118,13 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     }
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, Error> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| file_failure("private key", path, &error))
+fn private_key(path: &FileOrText) -> Result<PrivateKeyDer<'static>, Error> {
+    let failed = |error: &dyn std::fmt::Display| file_failure("private key", path, error);
+    let pem = path.read().map_err(|error| failed(&error))?;
+    PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|error| failed(&error))
 }
 
-fn roots(path: &Path) -> Result<RootCertStore, Error> {
+fn roots(path: &FileOrText) -> Result<RootCertStore, Error> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates(path)? {
         roots
@@ -131,7 +134,13 @@ fn roots(path: &Path) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
+/// The certificates that the system trusts, which are read once in a process: there are
+/// some hundred.
 fn system_roots() -> Result<RootCertStore, Error> {
+    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(roots.clone());
+    }
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     match roots.is_empty() {
@@ -139,7 +148,7 @@ fn system_roots() -> Result<RootCertStore, Error> {
             ErrorCode::TlsFailure,
             "the system has no certificates to trust: name a file in `ca`",
         )),
-        false => Ok(roots),
+        false => Ok(ROOTS.get_or_init(|| roots).clone()),
     }
 }
 
@@ -147,10 +156,10 @@ fn failure(error: &dyn std::fmt::Display) -> Error {
     Error::new(ErrorCode::TlsFailure, format!("TLS set-up: {error}"))
 }
 
-fn file_failure(what: &str, path: &Path, reason: &dyn std::fmt::Display) -> Error {
+fn file_failure(what: &str, path: &FileOrText, reason: &dyn std::fmt::Display) -> Error {
     Error::new(
         ErrorCode::TlsFailure,
-        format!("cannot read the {what} in {}: {reason}", path.display()),
+        format!("cannot read the {what} in {}: {reason}", path),
     )
 }
 

@@ -4,13 +4,18 @@
 
 mod rig;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use encarno_test_peers::{Certificates, NatsServer, Nkey, Operator, file};
-use encarno_wrpc::nats::{Connection, Given, Options, Secret, Tls};
-use encarno_wrpc::{Error, ErrorCode};
+use encarno_wrpc::http::RequestHead;
+use encarno_wrpc::nats::{Connection, Given, Options, Tls, subject};
+use encarno_wrpc::tls::ServerTls;
+use encarno_wrpc::{Error, ErrorCode, Secret};
 
 use rig::{Behaviour, call, list, server, within};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpListener;
 
 fn secret(text: impl Into<String>) -> Option<Secret> {
     Some(Secret::new(text))
@@ -98,7 +103,7 @@ async fn jwts() {
     let nats = NatsServer::start_configured(&known.config);
     let url = nats.url();
     let credentials = |operator: &Operator| Given {
-        credentials: Some(operator.credentials()),
+        credentials: Some(operator.credentials().into()),
         ..given()
     };
     let jwt = |seed: String, jwt: &str| Given {
@@ -123,13 +128,13 @@ async fn jwts() {
 async fn certificates() {
     let (ours, theirs) = (Certificates::new(), Certificates::new());
     let trusting = |certificates: &Certificates| Tls {
-        ca: Some(certificates.ca.clone()),
+        ca: Some(certificates.ca.clone().into()),
         ..Tls::default()
     };
     let client = |certificates: &Certificates| Tls {
-        ca: Some(ours.ca.clone()),
-        cert: Some(certificates.client.clone()),
-        key: Some(certificates.client_key.clone()),
+        ca: Some(ours.ca.clone().into()),
+        cert: Some(certificates.client.clone().into()),
+        key: Some(certificates.client_key.clone().into()),
         ..Tls::default()
     };
     let open = NatsServer::start_configured(&ours.config(false));
@@ -187,13 +192,207 @@ async fn permissions() {
     let mut options = Options::new(&url).unwrap();
     options.identify(password("caller", "hidden")).unwrap();
     let connection = Connection::connect(&options).await.unwrap();
-    let outcome = within(10, call(&connection, list(b"x"), 500)).await;
-    let error = outcome.result.unwrap_err();
-    assert_eq!(error.code, ErrorCode::Timeout);
-    assert!(error.message.contains("Permissions Violation"), "{error}");
+    for _ in 0..2 {
+        // The first call may be made before the server has said so.
+        let outcome = within(10, call(&connection, list(b"x"), 60_000)).await;
+        let error = outcome.result.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Authentication, "{error}");
+        assert!(error.message.contains("\"_INBOX."), "{error}");
+    }
 
     options.inbox_prefix = "mine".into();
     let connection = Connection::connect(&options).await.unwrap();
     let outcome = within(10, call(&connection, list(b"x"), 5000)).await;
     assert_eq!(outcome.result, Ok(list(b"x")));
+
+    // A function that this user may not call.
+    let function = subject::function("other", "", "f").unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let outcome = within(10, connection.call(function.clone(), list(b"x"), deadline)).await;
+    let error = outcome.result.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Authentication, "{error}");
+    assert!(error.message.contains("\"other.wrpc.0.0.1.f\""), "{error}");
+    let head = RequestHead {
+        method: "GET".into(),
+        ..RequestHead::default()
+    };
+    let outcome = within(10, connection.http(function, head, Bytes::new(), deadline)).await;
+    assert_eq!(outcome.result.err().map(|error| error.code), REFUSED);
+    // One that it may call isn't concerned.
+    let outcome = within(10, call(&connection, list(b"x"), 5000)).await;
+    assert_eq!(outcome.result, Ok(list(b"x")));
+}
+
+/// A receiver that may not subscribe says so, and not that it is ready.
+#[tokio::test]
+async fn a_receiver_without_its_subscriptions() {
+    let nats = NatsServer::start_configured(
+        "authorization { users: [\n\
+         {user: no_inbox, password: hidden, permissions: {subscribe: [\"test.>\"]}},\n\
+         {user: no_function, password: hidden, permissions: {subscribe: [\"_INBOX.>\"]}} ] }\n",
+    );
+    for (user, subject) in [
+        ("no_inbox", "\"_INBOX."),
+        ("no_function", "\"test.wrpc.0.0.1."),
+    ] {
+        let url = nats.url();
+        let connection = try_connect(&url, password(user, "hidden"), Tls::default());
+        let connection = connection.await.unwrap();
+        let made = within(3, rig::try_server(connection, rig::limits())).await;
+        let error = made.err().expect("refused");
+        assert_eq!(error.code, ErrorCode::Authentication, "{error}");
+        assert!(error.message.contains(subject), "{error}");
+    }
+}
+
+/// Calls fail at once, and by the right name, when the server has ended the connection
+/// since it accepts the credentials no more.
+#[tokio::test]
+async fn credentials_that_are_taken_back() {
+    let users = |users: &str| format!("authorization {{ users: [ {users} ] }}\n");
+    let both = "{user: me, password: hidden1}, {user: other, password: hidden2}";
+    let config = file("taken-back.conf", &users(both));
+    let nats = NatsServer::start_with(&["--config", config.to_str().unwrap()]);
+    let url = nats.url();
+    let connection = try_connect(&url, password("me", "hidden1"), Tls::default());
+    let connection = connection.await.unwrap();
+    let outcome = within(10, call(&connection, list(b"x"), 5000)).await;
+    assert_eq!(
+        outcome.result.err().map(|error| error.code),
+        Some(ErrorCode::NoResponders)
+    );
+
+    std::fs::write(&config, users("{user: other, password: hidden2}")).unwrap();
+    let pid = rustix::process::Pid::from_raw(nats.pid() as i32).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    let began = Instant::now();
+    loop {
+        let outcome = within(20, call(&connection, list(b"x"), 10_000)).await;
+        let error = outcome.result.unwrap_err();
+        match error.code {
+            // Not yet, or in the instant in which it was cut.
+            ErrorCode::NoResponders | ErrorCode::ConnectionLost => {}
+            code => {
+                assert_eq!(code, ErrorCode::Authentication, "{error}");
+                assert!(!error.message.contains("hidden"), "{error}");
+                break;
+            }
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{error}");
+    }
+    // Known from then on.
+    let (began, outcome) = (Instant::now(), call(&connection, list(b"x"), 10_000).await);
+    assert_eq!(outcome.result.err().map(|error| error.code), REFUSED);
+    assert!(began.elapsed() < Duration::from_secs(3));
+}
+
+/// What a server says of itself, and that it knows others.
+fn info(others: &str) -> String {
+    format!(
+        "INFO {{\"server_id\":\"x\",\"version\":\"2.10.0\",\"proto\":1,\"headers\":true,\
+         \"max_payload\":1048576,\"connect_urls\":[{others}]}}\r\n"
+    )
+}
+
+/// What a server tells of others doesn't lead to a connection without TLS.
+#[tokio::test]
+async fn tls_is_never_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let other = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("tls://{}", listener.local_addr().unwrap());
+    let gossip = format!("\"{}\"", other.local_addr().unwrap());
+    let ours = Certificates::new();
+    let config = ServerTls {
+        cert: ours.server.clone().into(),
+        key: ours.server_key.clone().into(),
+        client_ca: None,
+    };
+    let config = config.config().unwrap();
+    // It takes one connection, and is gone when the client has subscribed.
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        drop(listener);
+        stream.write_all(info(&gossip).as_bytes()).await.unwrap();
+        let accepted = tokio_rustls::TlsAcceptor::from(config).accept(stream).await;
+        let mut lines = BufReader::new(accepted.unwrap());
+        let mut line = String::new();
+        while !line.starts_with("SUB") {
+            line.clear();
+            lines.read_line(&mut line).await.unwrap();
+            if line.starts_with("PING") {
+                lines.write_all(b"PONG\r\n").await.unwrap();
+                lines.flush().await.unwrap();
+            }
+        }
+    });
+    let tls = Tls {
+        ca: Some(ours.ca.clone().into()),
+        // The URL asks for TLS, whatever this says.
+        required: Some(false),
+        ..Tls::default()
+    };
+    let connection = try_connect(&url, password("me", "hidden"), tls)
+        .await
+        .unwrap();
+    let heard = async {
+        let (mut stream, _) = other.accept().await.unwrap();
+        stream.write_all(info("").as_bytes()).await.unwrap();
+        stream.read_u8().await.unwrap()
+    };
+    assert_eq!(within(20, heard).await, 0x16, "the first byte of TLS");
+    drop(connection);
+}
+
+/// PEM and credentials may be given as text; what can't be used is never shown.
+#[tokio::test]
+async fn texts_instead_of_files() {
+    let read = |path: &std::path::Path| std::fs::read_to_string(path).unwrap();
+    let ours = Certificates::new();
+    let mut nats = NatsServer::start_configured(&ours.config(true));
+    let tls = Tls {
+        ca: Some(read(&ours.ca).into()),
+        cert: Some(read(&ours.client).into()),
+        key: Some(read(&ours.client_key).into()),
+        ..Tls::default()
+    };
+    let shown = format!("{tls:?}");
+    assert!(!shown.contains("BEGIN"), "{shown}");
+    let connection = try_connect(&nats.url(), given(), tls).await.unwrap();
+    // They are there for reconnects, too.
+    nats.kill();
+    nats.restart();
+    let began = Instant::now();
+    loop {
+        let outcome = within(20, call(&connection, list(b"x"), 5000)).await;
+        let error = outcome.result.unwrap_err();
+        if error.code == ErrorCode::NoResponders {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{error}");
+    }
+
+    let operator = Operator::new();
+    let nats = NatsServer::start_configured(&operator.config);
+    let credentials = Given {
+        credentials: Some(read(&operator.credentials()).into()),
+        ..given()
+    };
+    assert_eq!(identify(&nats.url(), credentials).await, None);
+
+    let key = read(&ours.client_key);
+    let body = key.lines().nth(1).unwrap();
+    for cut in [key.replace("-----BEGIN", "----"), body.to_owned()] {
+        let mut options = Options::new("nats://127.0.0.1:1").unwrap();
+        options.tls.cert = Some(read(&ours.client).into());
+        options.tls.key = Some(cut.clone().into());
+        let invalid = options.check().expect_err("no key");
+        let text = format!("{invalid:?} {options:?}");
+        assert!(!text.contains(body), "{text}");
+        let given = Given {
+            credentials: Some(cut.into()),
+            ..given()
+        };
+        let text = format!("{given:?} {:?}", given.clone().check());
+        assert!(!text.contains(body), "{text}");
+    }
 }

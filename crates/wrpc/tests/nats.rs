@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
-use encarno_wrpc::nats::{Connection, Options};
+use encarno_wrpc::nats::{Connection, Options, subject};
 use encarno_wrpc::serve::{Limits, Parameters, Respond};
 use encarno_wrpc::{Error, ErrorCode};
 use futures_util::StreamExt as _;
@@ -154,6 +154,33 @@ async fn a_receiver_that_dies_is_noticed_before_the_deadline() {
     server.abort(); // drops its connection
     let outcome = within(20, calling).await.unwrap();
     assert_eq!(code(&outcome), ErrorCode::ReceiverGone);
+}
+
+/// Upstream's receivers keep what comes at the parameters. One message there says that
+/// the parameters have ended; whether the receiver lives is asked elsewhere.
+#[tokio::test]
+async fn probes_fill_no_queue_of_the_receiver() {
+    let nats = NatsServer::start();
+    let client = async_nats::connect(nats.url()).await.unwrap();
+    let function = subject::function(rig::PREFIX, "pkg:name/echo", "echo").unwrap();
+    let mut calls = client.subscribe(function).await.unwrap();
+    let own = client.new_inbox();
+    let mut rest = client.subscribe(format!("{own}.>")).await.unwrap();
+    settle(&client).await;
+    let connection = connect(&nats.url()).await;
+    let calling = tokio::spawn(async move { call(&connection, list(b"x"), 60_000).await });
+    let reply = within(10, calls.next()).await.unwrap().reply.unwrap();
+    let accepted = client.publish_with_reply(reply.clone(), own.clone(), Bytes::new());
+    accepted.await.unwrap();
+    for part in ["params", "probe"] {
+        let message = within(10, rest.next()).await.unwrap();
+        assert_eq!(message.subject.as_str(), format!("{own}.{part}"));
+        assert!(message.payload.is_empty());
+    }
+    let results = format!("{reply}.results");
+    client.publish(results, Bytes::new()).await.unwrap();
+    let outcome = within(10, calling).await.unwrap();
+    assert_eq!(outcome.result, Ok(Bytes::new()));
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::ptr;
 use std::time::Instant;
 
+use bytes::Bytes;
 use encarno_wrpc_caller::{Completion, HttpReply, Reply};
 
 use super::texts;
@@ -348,7 +349,7 @@ impl EncarnoHttpResponse {
         Self {
             headers: texts::of_fields(&reply.headers).into(),
             trailers: texts::of_fields(&reply.trailers).into(),
-            body: Vec::from(reply.body).into(),
+            body: whole(reply.body).into(),
             body_bytes: reply.body_bytes,
             head_ns,
             status: u32::from(reply.status),
@@ -365,6 +366,14 @@ impl EncarnoHttpResponse {
             // SAFETY: they came with it.
             unsafe { bytes.free() };
         }
+    }
+}
+
+/// The pieces put together.
+fn whole(mut pieces: Vec<Bytes>) -> Vec<u8> {
+    match pieces.len() {
+        1 => Vec::from(pieces.remove(0)),
+        _ => pieces.concat(),
     }
 }
 

@@ -2,14 +2,14 @@
 
 use std::fmt;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use encarno_wrpc::nats::{Given, Invalid, Options, Secret, Tls, subject};
+use encarno_wrpc::nats::{Given, Invalid, Options, Tls, subject};
+use encarno_wrpc::{FileOrText, Secret};
 use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
-use super::duration;
+use super::{duration, file_or_text, secret};
 use crate::link::Transport;
 
 /// More connections can't be meant.
@@ -28,7 +28,8 @@ pub(super) struct RawNats {
     password: Option<Secret>,
     #[serde(default, deserialize_with = "secret")]
     token: Option<Secret>,
-    credentials: Option<PathBuf>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    credentials: Option<FileOrText>,
     #[serde(default, deserialize_with = "secret")]
     nkey: Option<Secret>,
     #[serde(default, deserialize_with = "secret")]
@@ -49,9 +50,12 @@ pub(super) struct RawNats {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTls {
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    ca: Option<FileOrText>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    cert: Option<FileOrText>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    key: Option<FileOrText>,
     required: Option<bool>,
 }
 
@@ -129,11 +133,4 @@ fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         }
     }
     from.deserialize_any(Urls)
-}
-
-/// A text of which no error says more than that it isn't one.
-fn secret<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
-    let text = Option::<String>::deserialize(from)
-        .map_err(|_| de::Error::custom("invalid type, expected a string"))?;
-    Ok(text.map(Secret::new))
 }

@@ -1,14 +1,13 @@
 //! `tcp: {…}` of a client's options.
 
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use encarno_wrpc::tcp;
 use encarno_wrpc::tls::ClientTls;
+use encarno_wrpc::{FileOrText, tcp};
 use serde::Deserialize;
 
-use super::duration;
+use super::{duration, file_or_text};
 use crate::link::Transport;
 
 /// More connections can't be meant.
@@ -31,9 +30,12 @@ pub(super) struct RawTcp {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawTls {
-    ca: Option<PathBuf>,
-    cert: Option<PathBuf>,
-    key: Option<PathBuf>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    ca: Option<FileOrText>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    cert: Option<FileOrText>,
+    #[serde(default, deserialize_with = "file_or_text")]
+    key: Option<FileOrText>,
     server_name: Option<String>,
     #[serde(default)]
     insecure_skip_verify: bool,

@@ -3,15 +3,16 @@
 //! Every connection has one wildcard subscription, `INBOX.>`. What is expected
 //! there has a mailbox, and the mailbox's number stands in the subject.
 
+use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use async_nats::{Event, HeaderMap, Message, Subject};
+use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use tokio::sync::{Notify, watch};
 
+use super::events::{EventState, Liveness};
 use super::mailbox::{Address, Mailbox, Mailboxes, deliver_params};
 use super::options::{self, Options};
 use crate::task::AbortOnDrop;
@@ -32,28 +33,8 @@ struct Core {
     events: Arc<EventState>,
     /// The last one to accept a call with streams was a receiver of ours.
     receivers_are_ours: AtomicBool,
-}
-
-/// What async-nats's events change; they begin before there is a client.
-struct EventState {
-    peers: String,
-    mailboxes: Mutex<Mailboxes>,
-    state: watch::Sender<Liveness>,
-    /// What the server refused last, such as a subject.
-    refusal: Mutex<Option<String>>,
-    /// Messages were dropped since that was looked at. async-nats says so once for
-    /// each, but not for all in quick succession.
-    too_slow: Notify,
-    counters: Arc<Counters>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Liveness {
-    Up,
-    /// Lost, and being restored.
-    Down,
-    /// Given up: nothing restores it.
-    Closed,
+    /// What async-nats opens by their names when it reconnects.
+    _files: Vec<File>,
 }
 
 impl Connection {
@@ -77,20 +58,12 @@ impl Connection {
     }
 
     async fn try_connect(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
-        let events = Arc::new(EventState {
-            peers: options.peers(),
-            mailboxes: Mutex::default(),
-            state: watch::Sender::new(Liveness::Up),
-            refusal: Mutex::default(),
-            too_slow: Notify::new(),
-            counters: Arc::clone(counters),
-        });
-        let connect = options
-            .to_connect_options()
-            .map_err(|error| {
-                let text = format!("cannot use the credentials for NATS: {error}");
-                Error::new(ErrorCode::Authentication, text)
-            })?
+        let events = Arc::new(EventState::new(options.peers(), Arc::clone(counters)));
+        let (connect_options, files) = options.to_connect_options().map_err(|error| {
+            let text = format!("cannot use the credentials for NATS: {error}");
+            Error::new(ErrorCode::Authentication, text)
+        })?;
+        let connect = connect_options
             .event_callback({
                 let events = Arc::clone(&events);
                 move |event| {
@@ -107,6 +80,7 @@ impl Connection {
             .map_err(|error| options::connect_error(options, &error))?;
 
         let inbox = client.new_inbox();
+        let _ = events.inbox.set(inbox.clone());
         let mut messages = client
             .subscribe(format!("{inbox}.>"))
             .await
@@ -117,6 +91,7 @@ impl Connection {
             inbox,
             events,
             receivers_are_ours: AtomicBool::new(false),
+            _files: files,
         });
         let reader = tokio::spawn({
             let core = Arc::clone(&core);
@@ -174,25 +149,59 @@ impl Connection {
         *self.core.events.state.borrow() == Liveness::Closed
     }
 
-    /// Waits until the connection is up, as long as [`Options::connect_timeout`].
+    /// Waits until the connection is up, as long as [`Options::connect_timeout`]. What is
+    /// refused is known at once.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         let EventState { state, peers, .. } = &*self.core.events;
-        if *state.borrow() == Liveness::Up {
-            return Ok(());
-        }
+        let mut known = *state.borrow();
         let limit = self.core.connect_timeout;
-        let mut state = state.subscribe();
-        let left = state.wait_for(|state| *state != Liveness::Down);
-        let text = match tokio::time::timeout(limit, left).await.map(Result::ok) {
-            Ok(Some(state)) if *state == Liveness::Up => return Ok(()),
-            Ok(_) => format!("the connection to NATS at {peers} was lost and given up"),
-            Err(_) => {
+        if known == Liveness::Down {
+            let mut changes = state.subscribe();
+            let left = changes.wait_for(|state| *state != Liveness::Down);
+            if let Ok(Ok(state)) = tokio::time::timeout(limit, left).await {
+                known = *state;
+            }
+        }
+        let text = match known {
+            Liveness::Up => return Ok(()),
+            Liveness::InboxRefused | Liveness::LockedOut => return Err(self.reason()),
+            Liveness::Closed => format!("the connection to NATS at {peers} was lost and given up"),
+            Liveness::Down => {
                 format!(
                     "the connection to NATS at {peers} was lost and is not back after {limit:?}"
                 )
             }
         };
         Err(Error::new(ErrorCode::ConnectionRefused, text))
+    }
+
+    /// Done when the server is known to refuse this connection or its inbox.
+    pub(super) async fn refused(&self) -> Error {
+        let mut state = self.core.events.state.subscribe();
+        let is_refused =
+            |state: &Liveness| matches!(state, Liveness::InboxRefused | Liveness::LockedOut);
+        let is_known = state.wait_for(is_refused).await.is_ok();
+        if !is_known {
+            std::future::pending::<()>().await;
+        }
+        self.reason()
+    }
+
+    /// An error if the server has refused a subscription.
+    pub(super) fn is_subscribed(&self, subject: &str) -> Result<(), Error> {
+        let refusals = lock(&self.core.events.refusals);
+        match refusals.subscriptions.iter().any(|known| known == subject) {
+            true => Err(self.core.events.may_not("subscribe", subject)),
+            false => Ok(()),
+        }
+    }
+
+    fn reason(&self) -> Error {
+        let reason = lock(&self.core.events.refusals).reason.clone();
+        reason.unwrap_or_else(|| {
+            let text = format!("NATS at {} refuses the connection", self.peers());
+            Error::new(ErrorCode::Authentication, text)
+        })
     }
 
     pub(super) fn open(&self, mailbox: Mailbox) -> (Address, Subject) {
@@ -218,7 +227,7 @@ impl Connection {
 
     /// What the server refused last: it may be why an answer doesn't come.
     pub(super) fn refusal(&self) -> Option<String> {
-        lock(&self.core.events.refusal).clone()
+        lock(&self.core.events.refusals).last.clone()
     }
 
     pub(super) fn mailboxes(&self) -> MutexGuard<'_, Mailboxes> {
@@ -329,72 +338,6 @@ impl Core {
             Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
             Some(Mailbox::Served(served)) => served.deliver(part, &message),
             None => {} // late: its caller has gone
-        }
-    }
-}
-
-impl EventState {
-    fn handle(&self, event: &Event) {
-        match event {
-            Event::Connected => {
-                if self.change(Liveness::Up) {
-                    self.counters.reconnected();
-                    tracing::info!("the connection to NATS at {} is back", self.peers);
-                }
-            }
-            Event::Disconnected => self.leave(Liveness::Down),
-            Event::Closed => self.leave(Liveness::Closed),
-            Event::SlowConsumer(_) => {
-                self.too_slow.notify_one();
-                tracing::warn!("messages dropped: this process reads too slowly");
-            }
-            Event::LameDuckMode => {
-                tracing::warn!("a server of NATS at {} is about to stop", self.peers);
-            }
-            Event::ServerError(error) => {
-                tracing::warn!("NATS at {}: {error}", self.peers);
-                *lock(&self.refusal) = Some(error.to_string());
-            }
-            other => tracing::debug!(event = %other, "NATS"),
-        }
-    }
-
-    /// Changes the state, unless it is that already or the last one.
-    fn change(&self, to: Liveness) -> bool {
-        self.state.send_if_modified(|state| {
-            let changes = *state != to && *state != Liveness::Closed;
-            if changes {
-                *state = to;
-            }
-            changes
-        })
-    }
-
-    /// The connection was lost, for now or for good.
-    fn leave(&self, to: Liveness) {
-        let was_up = *self.state.borrow() == Liveness::Up;
-        if self.change(to) {
-            if was_up {
-                self.counters.lost();
-                tracing::warn!("the connection to NATS at {} was lost", self.peers);
-            }
-            self.fail_calls();
-        }
-    }
-
-    /// The answers of calls in flight may have been lost with the connection.
-    fn fail_calls(&self) {
-        let now = Instant::now();
-        let error = Error::new(
-            ErrorCode::ConnectionLost,
-            format!("the connection to NATS at {} was lost", self.peers),
-        );
-        for mailbox in lock(&self.mailboxes).iter_mut() {
-            match mailbox {
-                Mailbox::Call(made) => made.call.fail(error.clone(), now),
-                Mailbox::Served(served) => served.streams.fail(&error),
-                Mailbox::Params(_) => {}
-            }
         }
     }
 }

@@ -1,13 +1,12 @@
 //! Who we are to a NATS server, as a user gives it: checked, and never shown.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_nats::ConnectOptions;
 use encarno_secret::Secret;
 
-/// Longer files can't be meant.
-const FILE_BYTES_MAX: u64 = 1 << 20;
+use crate::file_or_text::{self, FileOrText};
 
 /// Credentials as a user gives them: nothing, or one kind.
 #[derive(Clone, Debug, Default)]
@@ -18,8 +17,9 @@ pub struct Given {
     pub password: Option<Secret>,
     /// A token.
     pub token: Option<Secret>,
-    /// A credentials file, as `nsc` makes them: a JWT and the seed of its nkey.
-    pub credentials: Option<PathBuf>,
+    /// A credentials file, as `nsc` makes them, or its text: a JWT and the seed of its
+    /// nkey.
+    pub credentials: Option<FileOrText>,
     /// The seed of an nkey, `SU…`, or a file that holds it.
     pub nkey: Option<Secret>,
     /// A user's JWT, or a file that holds it; its nkey is given too.
@@ -96,8 +96,8 @@ impl Given {
             return Ok(Credentials::Token(token));
         }
         if let Some(file) = self.credentials {
-            let text = read(&file).map_err(|error| {
-                let reason = format!("cannot read {}: {error}", file.display());
+            let text = file.read().map_err(|error| {
+                let reason = format!("cannot read {file}: {error}");
                 Invalid::new("credentials", reason)
             })?;
             return jwt("credentials", text, "a JWT and the seed of its nkey");
@@ -120,10 +120,13 @@ impl Given {
 
 impl Credentials {
     /// Those before the host of a URL: `user:password` or a token.
-    pub(super) fn of_url(user: String, password: Option<String>) -> Self {
-        match password.map(Secret::new) {
-            Some(password) => Self::Password { user, password },
-            None => Self::Token(Secret::new(user)),
+    pub(super) fn of_url(user: Secret, password: Option<Secret>) -> Self {
+        match password {
+            Some(password) => Self::Password {
+                user: user.expose().to_owned(),
+                password,
+            },
+            None => Self::Token(user),
         }
     }
 
@@ -177,7 +180,7 @@ fn text_or_file(
     if is_meant(given) {
         return Ok(given.to_owned());
     }
-    let text = read(Path::new(given)).map_err(|error| {
+    let text = file_or_text::read(Path::new(given)).map_err(|error| {
         let reason = format!("it is neither the text itself nor a file that can be read: {error}");
         Invalid::new(option, reason)
     })?;
@@ -186,17 +189,6 @@ fn text_or_file(
         let reason = "the file has no line that could be it";
         Invalid::new(option, reason)
     })
-}
-
-pub(super) fn read(file: &Path) -> io::Result<String> {
-    use std::io::Read as _;
-    let mut text = String::new();
-    let opened = std::fs::File::open(file)?;
-    opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other("it is longer than 1 MiB"));
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -153,6 +153,13 @@ impl MadeCall {
         }
     }
 
+    /// Whether messages of the call go to that subject.
+    pub(super) fn publishes_to(&self, subject: &str) -> bool {
+        let receiver = self.receiver.as_ref();
+        let rest = receiver.and_then(|receiver| subject.strip_prefix(receiver.as_str()));
+        self.function.as_str() == subject || rest.is_some_and(|rest| rest.starts_with('.'))
+    }
+
     pub(super) fn deliver(&mut self, part: &str, message: &Message, now: Instant, peers: &str) {
         let call = &mut self.call;
         call.bytes_received += message.length as u64;

@@ -25,6 +25,7 @@
 //! - [`subject`]: names on the wire
 //! - `headers`: the headers of a call, and its error, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
+//! - `events`: what async-nats says of a connection, and what becomes of its calls then
 //! - `connection`: the connection and its inbox
 //! - `open_mailbox`: a mailbox and its owner
 //! - `streams`: how streams travel
@@ -36,6 +37,7 @@
 mod call;
 mod connection;
 mod credentials;
+mod events;
 mod headers;
 mod http;
 mod mailbox;
@@ -50,7 +52,6 @@ pub mod subject;
 pub use async_nats::Subject;
 pub use connection::Connection;
 pub use credentials::{Credentials, Given, Invalid};
-pub use encarno_secret::Secret;
 pub use options::{Options, Tls};
 pub use remote::Remote;
 pub use serve::Server;

@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
+use async_nats::Subject;
 use bytes::Bytes;
 
 use super::connection::Connection;
@@ -60,11 +61,16 @@ impl OpenMailbox {
     pub(super) async fn finished(&self) -> Result<(), Error> {
         let finished = self.wait(|made| made.call.is_finished().then_some(()));
         let mut finished = std::pin::pin!(finished);
+        // The first one says that these were all parameters, to a receiver that waits for
+        // more of them. Upstream's keeps all that comes there; later ones go where it
+        // drops them.
+        let mut to: fn(&str) -> Subject = subject::params;
         while tokio::time::timeout(PROBE_INTERVAL, &mut finished)
             .await
             .is_err()
         {
-            self.probe().await?;
+            self.probe_at(to).await?;
+            to = subject::probe;
         }
         Ok(())
     }
@@ -72,15 +78,17 @@ impl OpenMailbox {
     /// Asks whether the receiver of a call lives, if it has said where it is. If it has
     /// gone, the server says so to the mailbox.
     pub(super) async fn probe(&self) -> Result<(), Error> {
+        self.probe_at(subject::probe).await
+    }
+
+    async fn probe_at(&self, part: fn(&str) -> Subject) -> Result<(), Error> {
         let receiver = self.look(|made| made.receiver.clone()).flatten();
         let Some(receiver) = receiver else {
             return Ok(());
         };
-        // To a receiver that lives this is the end of the parameters, which it has seen
-        // or doesn't wait for.
         let connection = &self.connection;
         let reply = subject::probe(&connection.reply_subject(self.address));
-        let to = subject::params(&receiver);
+        let to = part(&receiver);
         connection
             .publish(to, Some(reply), None, Bytes::new())
             .await

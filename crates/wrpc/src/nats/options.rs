@@ -1,15 +1,16 @@
 //! Where to connect and how.
 
+use std::fs::File;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, rustls};
-use percent_encoding::percent_decode_str;
 
 use super::credentials::{self, Credentials, Invalid};
 use super::subject;
+use crate::file_or_text::FileOrText;
+use crate::location::{self, Location};
 use crate::{Error, ErrorCode};
 
 /// A first pause before another attempt to connect; it doubles with each.
@@ -45,13 +46,14 @@ pub struct Options {
 /// TLS, beyond what `tls://` in a URL asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tls {
-    /// Certificates to trust instead of the system's: a PEM file.
-    pub ca: Option<PathBuf>,
-    /// Our own certificate: a PEM file.
-    pub cert: Option<PathBuf>,
-    /// Its key: a PEM file.
-    pub key: Option<PathBuf>,
-    /// Never talk without TLS. Also so, unless said otherwise, with any of the files.
+    /// Certificates to trust instead of the system's, in PEM.
+    pub ca: Option<FileOrText>,
+    /// Our own certificate, in PEM.
+    pub cert: Option<FileOrText>,
+    /// Its key, in PEM.
+    pub key: Option<FileOrText>,
+    /// Never talk without TLS. Also so, unless said otherwise, with any of the others;
+    /// and always where one of the URLs begins with `tls://`.
     pub required: Option<bool>,
 }
 
@@ -134,7 +136,14 @@ impl Options {
         self.connect_timeout.saturating_mul(servers)
     }
 
-    pub(super) fn to_connect_options(&self) -> io::Result<ConnectOptions> {
+    /// Whether no server may be talked to without TLS: not those of the URLs, nor any that
+    /// they tell of.
+    fn requires_tls(&self) -> bool {
+        self.tls.is_required() || self.servers.iter().any(ServerAddr::tls_required)
+    }
+
+    /// The same for async-nats, and files that it may open as long as it reconnects.
+    pub(super) fn to_connect_options(&self) -> io::Result<(ConnectOptions, Vec<File>)> {
         let longest = self.reconnect_delay;
         let mut options = self
             .credentials
@@ -144,7 +153,7 @@ impl Options {
             .connection_timeout(self.connect_timeout)
             .ping_interval(self.ping_interval)
             .subscription_capacity(self.unread_messages_max)
-            .require_tls(self.tls.is_required())
+            .require_tls(self.requires_tls())
             // Subjects are built by this crate and checked once, at set-up.
             .skip_subject_validation(true)
             .reconnect_delay_callback(move |attempt| reconnect_delay(attempt, longest));
@@ -152,13 +161,19 @@ impl Options {
             // async-nats counts the first attempts too, one for each server.
             options = options.max_reconnects(attempts.max(self.servers.len()));
         }
+        let mut kept = Vec::new();
+        let mut open = |given: &FileOrText| {
+            let (path, file) = given.as_file()?;
+            kept.extend(file);
+            io::Result::Ok(path)
+        };
         if let Some(ca) = &self.tls.ca {
-            options = options.add_root_certificates(ca.clone());
+            options = options.add_root_certificates(open(ca)?);
         }
         if let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) {
-            options = options.add_client_certificate(cert.clone(), key.clone());
+            options = options.add_client_certificate(open(cert)?, open(key)?);
         }
-        Ok(options)
+        Ok((options, kept))
     }
 }
 
@@ -180,10 +195,10 @@ impl Tls {
             ("tls.key", &self.key, "PRIVATE KEY-----"),
         ] {
             let Some(file) = file else { continue };
-            let reason = match credentials::read(file) {
+            let reason = match file.read() {
                 Ok(text) if text.contains(label) => continue,
-                Ok(_) => format!("{} has no \"{label}\" in PEM", file.display()),
-                Err(error) => format!("cannot read {}: {error}", file.display()),
+                Ok(_) => format!("{file} has no \"{label}\" in PEM"),
+                Err(error) => format!("cannot read {file}: {error}"),
             };
             return Err(Invalid::new(option, reason));
         }
@@ -206,53 +221,23 @@ fn reconnect_delay(attempt: usize, longest: Duration) -> Duration {
     delay.mul_f64(1.0 - chance / 2.0)
 }
 
-/// The text behind `%xx`; the bytes of a secret that isn't text are left as they came.
-fn decoded(part: &str) -> String {
-    percent_decode_str(part)
-        .decode_utf8()
-        .map_or_else(|_| part.to_owned(), Into::into)
-}
-
 /// NATS itself accepts any URL; what can't work is refused here, by name.
 fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
-    let invalid = |reason: &str| {
+    let invalid = |reason: String| {
+        let shown = location::shown(url);
         Error::new(
             ErrorCode::ConnectionRefused,
-            format!("invalid NATS URL {:?}: {reason}", without_secrets(url)),
+            format!("invalid NATS URL {shown:?}: {reason}"),
         )
     };
-    if url.is_empty() {
-        return Err(invalid("it is empty"));
-    }
-    let address: ServerAddr = url.parse().map_err(|error| invalid(&format!("{error}")))?;
-    let host = address.host();
-    if host.is_empty() || host.contains(|char: char| char.is_whitespace() || char == '%') {
-        return Err(invalid("it needs a host name or an IP address"));
-    }
-    if !matches!(address.scheme(), "nats" | "tls") {
-        let reason = format!("the scheme must be nats or tls, not {}", address.scheme());
-        return Err(invalid(&reason));
-    }
-    let Some(user) = address.username().map(decoded) else {
-        return Ok((address, Credentials::None));
+    let location = Location::parse(url, &["nats", "tls"]).map_err(invalid)?;
+    let address = ServerAddr::from_url(location.url);
+    let address = address.map_err(|error| invalid(error.to_string()))?;
+    let credentials = match location.user {
+        Some(user) => Credentials::of_url(user, location.password),
+        None => Credentials::None,
     };
-    let credentials = Credentials::of_url(user, address.password().map(decoded));
-    // What is logged of an address shall not hold them.
-    let mut url = address.into_inner();
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    cleared.map_err(|()| invalid("it can't have credentials"))?;
-    let address = ServerAddr::from_url(url).map_err(|error| invalid(&format!("{error}")))?;
     Ok((address, credentials))
-}
-
-fn without_secrets(url: &str) -> String {
-    match (url.find("://"), url.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme + 3 <= at => {
-            format!("{}…{}", &url[..scheme + 3], &url[at..])
-        }
-        (None, Some(at)) => format!("…{}", &url[at..]),
-        _ => url.to_owned(),
-    }
 }
 
 /// Sorts the reasons why a connection can't be made into our list.
@@ -260,7 +245,7 @@ pub(super) fn connect_error(options: &Options, error: &async_nats::ConnectError)
     let code = match error.kind() {
         // async-nats takes what TLS and the server refuse for failures of the IO.
         _ if is_of_tls(error) => ErrorCode::TlsFailure,
-        ConnectErrorKind::Io if is_of_credentials(error) => ErrorCode::Authentication,
+        ConnectErrorKind::Io if is_of_credentials(&error.to_string()) => ErrorCode::Authentication,
         ConnectErrorKind::Dns => ErrorCode::UnresolvedHost,
         ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
             ErrorCode::Authentication
@@ -302,8 +287,8 @@ fn is_of_tls(error: &async_nats::ConnectError) -> bool {
 }
 
 /// Such as "user authentication expired".
-fn is_of_credentials(error: &async_nats::ConnectError) -> bool {
-    let text = error.to_string().to_lowercase();
+pub(super) fn is_of_credentials(text: &str) -> bool {
+    let text = text.to_lowercase();
     text.contains("authentication") || text.contains("authorization")
 }
 

@@ -18,9 +18,9 @@ use super::mailbox::{Mailbox, ServedMailbox};
 use super::open_mailbox::OpenMailbox;
 use super::streams::{End, MailboxStreams};
 use super::subject;
-use crate::arrivals::Source;
 use crate::http::Streaming;
 use crate::memory::Memory;
+use crate::memory::Source;
 use crate::pending_params::PendingParams;
 use crate::serve::{Bodies, Check, Export, Invocation, Limits, Parameters, Respond};
 use crate::streams;
@@ -66,16 +66,24 @@ impl Server {
     ) -> Result<Self, Error> {
         let mut calls = SelectAll::new();
         let mut checks = Vec::new();
+        let mut names = Vec::new();
         for (index, export) in exports.into_iter().enumerate() {
             let name = subject::function(prefix, &export.instance, &export.function)?;
-            let subscriber = connection.subscribe(name, group).await?;
+            let subscriber = connection.subscribe(name.clone(), group).await?;
+            names.push(name);
             calls.push(Calls {
                 export: index,
                 subscriber,
             });
             checks.push((export.check, export.has_streams));
         }
-        connection.round_trip().await?;
+        // What the server refuses comes before what is sent after it.
+        for _ in 0..2 {
+            connection.round_trip().await?;
+        }
+        for name in &names {
+            connection.is_subscribed(name)?;
+        }
         Ok(Self {
             nowhere: connection.nowhere(),
             connection,
@@ -395,11 +403,14 @@ impl Connection {
         let message = Partial::new(self, params, limits);
         let own = subject::params(&message.receiver);
         self.publish(own, None, None, Bytes::new()).await?;
-        message.arrived().await.map(drop).map_err(|_| {
-            Error::new(
-                ErrorCode::ConnectionLost,
-                format!("NATS at {} does not answer", self.peers()),
-            )
-        })
+        tokio::select! {
+            arrived = message.arrived() => arrived.map(drop).map_err(|_| {
+                Error::new(
+                    ErrorCode::ConnectionLost,
+                    format!("NATS at {} does not answer", self.peers()),
+                )
+            }),
+            refused = self.refused() => Err(refused),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::location::{self, Location};
 use crate::tls::ClientTls;
 use crate::{Error, ErrorCode};
 
@@ -57,35 +58,21 @@ impl Options {
 /// `HOST:PORT`.
 pub(super) fn parse(addr: &str) -> Result<(String, u16), Error> {
     let invalid = |reason: &str| {
+        let shown = location::shown(addr);
         let text = format!(
-            "invalid address {addr:?}: {reason}; expected HOST:PORT, such as \
+            "invalid address {shown:?}: {reason}; expected HOST:PORT, such as \
              \"127.0.0.1:7761\" or \"[::1]:7761\""
         );
         Error::new(ErrorCode::ConnectionRefused, text)
     };
-    let (host, port) = addr
-        .rsplit_once(':')
-        .ok_or_else(|| invalid("it has no port"))?;
-    let port = port
-        .parse()
-        .map_err(|_| invalid("the port isn't a number up to 65535"))?;
-    let host = match host.strip_prefix('[') {
-        Some(rest) => rest
-            .strip_suffix(']')
-            .filter(|inner| inner.parse::<std::net::Ipv6Addr>().is_ok())
-            .ok_or_else(|| invalid("what is in brackets isn't an IPv6 address"))?,
-        None if host.contains(':') => {
-            return Err(invalid(
-                "an IPv6 address needs brackets, and nothing else has colons",
-            ));
-        }
-        None => host,
-    };
-    let is_odd = |char: char| char.is_whitespace() || char.is_control() || "/@%".contains(char);
-    match host {
-        "" => Err(invalid("it has no host")),
-        odd if odd.contains(is_odd) => Err(invalid("it is not a host name")),
-        host => Ok((host.to_owned(), port)),
+    let location = Location::parse(&format!("tcp://{addr}"), &["tcp"]);
+    let location = location.map_err(|reason| invalid(&reason))?;
+    if location.user.is_some() || location.password.is_some() {
+        return Err(invalid("a receiver over TCP takes no credentials"));
+    }
+    match location.port {
+        Some(port) => Ok((location.host, port)),
+        None => Err(invalid("it has no port")),
     }
 }
 

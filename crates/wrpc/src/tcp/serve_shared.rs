@@ -20,7 +20,7 @@ use super::respond_shared::SharedResponder;
 use super::shared_calls::{OUTBOX_BYTES_MAX, Served, Shared};
 use super::site::{CONNECTION_BYTES, Seat, Site};
 use super::stream::Stream;
-use crate::arrivals::Source;
+use crate::memory::Source;
 use crate::pending_params::PendingParams;
 use crate::serve::{Invocation, Parameters};
 use crate::streams::{Streams, WINDOW_BYTES};

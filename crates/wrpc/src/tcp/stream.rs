@@ -4,7 +4,7 @@ use std::io::{self, IoSlice};
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,7 +16,11 @@ use tokio_rustls::rustls::ClientConfig;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream, rustls};
 
 use super::options::Options;
-use crate::{Counters, Error, ErrorCode, tls};
+use crate::tls::ClientTls;
+use crate::{Counters, Error, ErrorCode, lock, tls};
+
+/// Certificates and keys are read anew for a connection that is made later than this.
+const TLS_CONFIG_AGE_MAX: Duration = Duration::from_secs(10);
 
 /// A connection to a peer.
 pub(super) enum Stream {
@@ -31,8 +35,8 @@ pub(super) struct Connector {
     peer: String,
     /// A connection was lost, and no other one made since.
     lost: AtomicBool,
-    /// Made at the first connection: it reads files.
-    tls: OnceLock<Result<Arc<ClientConfig>, Error>>,
+    /// What the files said last, and when they were read.
+    tls: Mutex<Option<(Instant, Arc<ClientConfig>)>>,
 }
 
 impl Connector {
@@ -42,7 +46,7 @@ impl Connector {
             options,
             counters,
             lost: AtomicBool::new(false),
-            tls: OnceLock::new(),
+            tls: Mutex::default(),
         }
     }
 
@@ -83,7 +87,7 @@ impl Connector {
         let Some(tls) = &self.options.tls else {
             return Ok(Stream::Plain(tcp));
         };
-        let config = self.tls.get_or_init(|| tls.config()).clone()?;
+        let config = self.tls_config(tls).await?;
         let name = tls.server_name.as_deref().unwrap_or(&self.options.host);
         let handshake = TlsConnector::from(config).connect(tls::server_name(name)?, tcp);
         let peer = &self.peer;
@@ -98,6 +102,24 @@ impl Connector {
                 format!("TLS with {peer} failed: no answer within {limit:?}"),
             )),
         }
+    }
+
+    /// Reads the files on a thread of its own, unless that was a short while ago. An error
+    /// isn't kept: the files may be mended meanwhile.
+    async fn tls_config(&self, tls: &ClientTls) -> Result<Arc<ClientConfig>, Error> {
+        if let Some((read, config)) = &*lock(&self.tls)
+            && read.elapsed() < TLS_CONFIG_AGE_MAX
+        {
+            return Ok(Arc::clone(config));
+        }
+        let tls = tls.clone();
+        let config = tokio::task::spawn_blocking(move || tls.config()).await;
+        let config = config.map_err(|error| {
+            let text = format!("TLS set-up: {error}");
+            Error::new(ErrorCode::Internal, text)
+        })??;
+        *lock(&self.tls) = Some((Instant::now(), Arc::clone(&config)));
+        Ok(config)
     }
 
     async fn connect_tcp(&self, deadline: Instant) -> Result<TcpStream, Error> {

@@ -37,6 +37,11 @@ pub fn limits() -> Limits {
 
 /// A server of `pkg:name/echo.echo: func(list<u8>) -> list<u8>`, not running yet.
 pub async fn server(connection: Connection, limits: Limits) -> Server {
+    try_server(connection, limits).await.unwrap()
+}
+
+/// The same, or why it can't be.
+pub async fn try_server(connection: Connection, limits: Limits) -> Result<Server, Error> {
     let export = Export {
         has_streams: false,
         instance: "pkg:name/echo".into(),
@@ -47,9 +52,7 @@ pub async fn server(connection: Connection, limits: Limits) -> Server {
             reader.finish()
         }),
     };
-    Server::new(connection, PREFIX, None, vec![export], limits)
-        .await
-        .unwrap()
+    Server::new(connection, PREFIX, None, vec![export], limits).await
 }
 
 /// Serves as it is told.

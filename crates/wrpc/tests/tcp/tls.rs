@@ -41,9 +41,9 @@ fn certificate(folder: &Path, name: &str, by: &Authority, expired: bool) -> (Pat
 
 async fn start(certificate: &(PathBuf, PathBuf), client_ca: Option<PathBuf>) -> Echo {
     let tls = ServerTls {
-        cert: certificate.0.clone(),
-        key: certificate.1.clone(),
-        client_ca,
+        cert: certificate.0.clone().into(),
+        key: certificate.1.clone().into(),
+        client_ca: client_ca.map(Into::into),
     };
     let settings = Settings {
         tls: Some(tls),
@@ -84,7 +84,7 @@ async fn who_is_trusted() {
     let (_, others_file) = authority(&folder, "others");
     let server = start(&certificate(&folder, "127.0.0.1", &ours, false), None).await;
     let tls = ClientTls {
-        ca: Some(ours_file.clone()),
+        ca: Some(ours_file.clone().into()),
         ..ClientTls::default()
     };
     trusted(&server, &tls).await;
@@ -94,7 +94,7 @@ async fn who_is_trusted() {
     };
     trusted(&server, &insecure).await;
     let others = ClientTls {
-        ca: Some(others_file),
+        ca: Some(others_file.into()),
         ..ClientTls::default()
     };
     distrusted(&server, &others, "UnknownIssuer").await;
@@ -122,7 +122,7 @@ async fn callers_that_must_show_who_they_are() {
     let own = certificate(&folder, "127.0.0.1", &ours, false);
     let server = start(&own, Some(ours_file.clone())).await;
     let nobody = ClientTls {
-        ca: Some(ours_file),
+        ca: Some(ours_file.into()),
         ..ClientTls::default()
     };
     for client in clients(&server, nobody.clone()) {
@@ -133,8 +133,8 @@ async fn callers_that_must_show_who_they_are() {
     }
     let (cert, key) = certificate(&folder, "caller", &ours, false);
     let somebody = ClientTls {
-        cert: Some(cert),
-        key: Some(key),
+        cert: Some(cert.into()),
+        key: Some(key.into()),
         ..nobody
     };
     trusted(&server, &somebody).await;
@@ -176,27 +176,27 @@ fn files_that_are_wrong() {
     };
     for file in [&missing, &empty, &key] {
         let client = ClientTls {
-            ca: Some(file.clone()),
+            ca: Some(file.clone().into()),
             ..ClientTls::default()
         };
         says(client.config().map(drop), file);
         let server = ServerTls {
-            cert: file.clone(),
-            key: key.clone(),
+            cert: file.clone().into(),
+            key: key.clone().into(),
             client_ca: None,
         };
         says(server.config().map(drop), file);
     }
     for (cert, key, about) in [(&cert, &missing, &missing), (&cert, &other_key, &cert)] {
         let server = ServerTls {
-            cert: cert.clone(),
-            key: key.clone(),
-            client_ca: Some(ours_file.clone()),
+            cert: cert.clone().into(),
+            key: key.clone().into(),
+            client_ca: Some(ours_file.clone().into()),
         };
         says(server.config().map(drop), about);
     }
     let half = ClientTls {
-        cert: Some(cert),
+        cert: Some(cert.into()),
         ..ClientTls::default()
     };
     assert!(half.config().expect_err("no key").message.contains("key"));

@@ -13,8 +13,8 @@ use std::time::Instant;
 
 use slotmap::{DefaultKey, SlotMap};
 
+use super::{Memory, Reservation};
 use crate::lock;
-use crate::memory::{Memory, Reservation};
 
 /// Those which hold less than this aren't worth giving up.
 const WORTH_BYTES: usize = 16 << 10;

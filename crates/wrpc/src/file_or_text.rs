@@ -1,10 +1,12 @@
-//! Texts that no log, error or metric shows.
+//! A file, or what it would hold, which no log, error or metric shows.
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
+
+use encarno_secret::Secret;
 
 /// Longer files can't be meant.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -15,27 +17,6 @@ const BEGIN: &str = "-----BEGIN ";
 /// A path beyond this, or a longer part of one without a dot, may be something else.
 const SHOWN_BYTES_MAX: usize = 256;
 const SHOWN_PART_BYTES_MAX: usize = 40;
-
-/// A text that shows itself to nobody.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps `text` to itself.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("…")
-    }
-}
 
 /// A file, or what it would hold: certificates, a key or credentials, in PEM.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -50,7 +31,7 @@ impl From<String> for FileOrText {
     /// A text with the first line of PEM in it is no name of a file.
     fn from(given: String) -> Self {
         match given.contains(BEGIN) {
-            true => Self::Text(Secret(given)),
+            true => Self::Text(Secret::new(given)),
             false => Self::File(given.into()),
         }
     }
@@ -76,7 +57,7 @@ impl FileOrText {
     pub(crate) fn read(&self) -> io::Result<String> {
         match self {
             Self::File(file) => read(file),
-            Self::Text(text) => Ok(text.0.clone()),
+            Self::Text(text) => Ok(text.expose().to_owned()),
         }
     }
 
@@ -88,7 +69,7 @@ impl FileOrText {
             Self::Text(text) => {
                 let flags = rustix::fs::MemfdFlags::CLOEXEC;
                 let mut file = File::from(rustix::fs::memfd_create("encarno-pem", flags)?);
-                file.write_all(text.0.as_bytes())?;
+                file.write_all(text.expose().as_bytes())?;
                 let path = format!("/proc/self/fd/{}", file.as_raw_fd());
                 Ok((path.into(), Some(file)))
             }
@@ -150,12 +131,20 @@ mod tests {
         }
         drop(kept);
         let shown = format!("{given:?} {given}");
-        assert!(!shown.contains("MC4C") && !shown.contains("BEGIN"), "{shown}");
+        assert!(
+            !shown.contains("MC4C") && !shown.contains("BEGIN"),
+            "{shown}"
+        );
     }
 
     #[test]
     fn only_what_looks_like_a_path_is_shown() {
-        for path in ["/etc/ssl/ca.pem", "a.pem", "../keys/my-key", "/no/such/file"] {
+        for path in [
+            "/etc/ssl/ca.pem",
+            "a.pem",
+            "../keys/my-key",
+            "/no/such/file",
+        ] {
             let given = FileOrText::from(path);
             assert_eq!(given.to_string(), path);
             assert!(given.as_file().expect("a path").1.is_none());
@@ -169,7 +158,10 @@ mod tests {
             let given = FileOrText::from(secret);
             let error = given.read().expect_err("no such file");
             let shown = format!("{given} {given:?} {error}");
-            assert!(!shown.contains("MC4C") && !shown.contains("SUAC"), "{shown}");
+            assert!(
+                !shown.contains("MC4C") && !shown.contains("SUAC"),
+                "{shown}"
+            );
         }
     }
 }

@@ -1,0 +1,204 @@
+//! What async-nats says of a connection, and what becomes of its calls then.
+
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Instant;
+
+use async_nats::Event;
+use tokio::sync::{Notify, watch};
+
+use super::mailbox::{Mailbox, Mailboxes};
+use super::options;
+use crate::{Counters, Error, ErrorCode, lock};
+
+/// What async-nats's events change; they begin before there is a client.
+pub(super) struct EventState {
+    pub(super) peers: String,
+    pub(super) mailboxes: Mutex<Mailboxes>,
+    pub(super) state: watch::Sender<Liveness>,
+    /// Known as soon as there is a client.
+    pub(super) inbox: OnceLock<String>,
+    pub(super) refusals: Mutex<Refusals>,
+    /// Messages were dropped since that was looked at. async-nats says so once for
+    /// each, but not for all in quick succession.
+    pub(super) too_slow: Notify,
+    pub(super) counters: Arc<Counters>,
+}
+
+/// What the server refused.
+#[derive(Default)]
+pub(super) struct Refusals {
+    /// The last of it, as the server said it.
+    pub(super) last: Option<String>,
+    /// Why the connection is of no use, in the states that say so.
+    pub(super) reason: Option<Error>,
+    /// Subjects that it lets nobody subscribe to here.
+    pub(super) subscriptions: Vec<String>,
+}
+
+/// So many refused subjects are remembered.
+const SUBSCRIPTIONS_MAX: usize = 1024;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Liveness {
+    Up,
+    /// It is up, and the server refuses the inbox: no answer can come.
+    InboxRefused,
+    /// Lost, and being restored.
+    Down,
+    /// Lost, and not restored since the server refuses the credentials.
+    LockedOut,
+    /// Given up: nothing restores it.
+    Closed,
+}
+
+impl EventState {
+    pub(super) fn new(peers: String, counters: Arc<Counters>) -> Self {
+        Self {
+            peers,
+            mailboxes: Mutex::default(),
+            state: watch::Sender::new(Liveness::Up),
+            inbox: OnceLock::new(),
+            refusals: Mutex::default(),
+            too_slow: Notify::new(),
+            counters,
+        }
+    }
+
+    pub(super) fn handle(&self, event: &Event) {
+        match event {
+            Event::Connected => {
+                let mut refusals = lock(&self.refusals);
+                if *self.state.borrow() != Liveness::Up {
+                    *refusals = Refusals::default();
+                }
+                drop(refusals);
+                if self.change(Liveness::Up) {
+                    self.counters.reconnected();
+                    tracing::info!("the connection to NATS at {} is back", self.peers);
+                }
+            }
+            Event::Disconnected => {
+                let is_locked_out = lock(&self.refusals).reason.is_some()
+                    && *self.state.borrow() != Liveness::InboxRefused;
+                self.leave(match is_locked_out {
+                    true => Liveness::LockedOut,
+                    false => Liveness::Down,
+                });
+            }
+            Event::Closed => self.leave(Liveness::Closed),
+            Event::SlowConsumer(_) => {
+                self.too_slow.notify_one();
+                tracing::warn!("messages dropped: this process reads too slowly");
+            }
+            Event::LameDuckMode => {
+                tracing::warn!("a server of NATS at {} is about to stop", self.peers);
+            }
+            Event::ServerError(error) => {
+                let text = error.to_string();
+                tracing::warn!("NATS at {}: {text}", self.peers);
+                self.take_refusal(&text);
+                lock(&self.refusals).last = Some(text);
+            }
+            // Such as the reason why it isn't back.
+            Event::ClientError(error) => {
+                let text = error.to_string();
+                tracing::debug!("NATS at {}: {text}", self.peers);
+                if options::is_of_credentials(&text) && *self.state.borrow() == Liveness::Down {
+                    self.lock_out(&text);
+                    self.leave(Liveness::LockedOut);
+                }
+            }
+            other => tracing::debug!(event = %other, "NATS"),
+        }
+    }
+
+    /// Changes the state, unless it is that already or the last one.
+    fn change(&self, to: Liveness) -> bool {
+        self.state.send_if_modified(|state| {
+            let changes = *state != to && *state != Liveness::Closed;
+            if changes {
+                *state = to;
+            }
+            changes
+        })
+    }
+
+    /// The connection was lost, for now or for good.
+    pub(super) fn leave(&self, to: Liveness) {
+        let was = *self.state.borrow();
+        if self.change(to) {
+            if matches!(was, Liveness::Up | Liveness::InboxRefused) {
+                self.counters.lost();
+                tracing::warn!("the connection to NATS at {} was lost", self.peers);
+            }
+            // The answers of calls in flight may have been lost with it.
+            self.fail_calls(&Error::new(
+                ErrorCode::ConnectionLost,
+                format!("the connection to NATS at {} was lost", self.peers),
+            ));
+        }
+    }
+
+    /// What the server refuses is known to whom it concerns, and not when their time is up.
+    fn take_refusal(&self, text: &str) {
+        if let Some(subject) = refused_subject(text, "publish to") {
+            let error = self.may_not("publish", subject);
+            let now = Instant::now();
+            for mailbox in lock(&self.mailboxes).iter_mut() {
+                if let Mailbox::Call(made) = mailbox
+                    && made.publishes_to(subject)
+                {
+                    made.call.fail(error.clone(), now);
+                }
+            }
+        } else if let Some(subject) = refused_subject(text, "subscription to") {
+            let inbox = self.inbox.get().map_or("", String::as_str);
+            let mut refusals = lock(&self.refusals);
+            if subject.strip_suffix(".>") == Some(inbox) {
+                let error = self.may_not("subscribe", subject);
+                refusals.reason = Some(error.clone());
+                drop(refusals);
+                self.change(Liveness::InboxRefused);
+                self.fail_calls(&error);
+            } else if refusals.subscriptions.len() < SUBSCRIPTIONS_MAX {
+                refusals.subscriptions.push(subject.to_owned());
+            }
+        } else if options::is_of_credentials(text) {
+            // The server closes the connection next.
+            self.lock_out(text);
+        }
+    }
+
+    fn lock_out(&self, text: &str) {
+        let text = format!("NATS at {} refuses the credentials: {text}", self.peers);
+        let error = Error::new(ErrorCode::Authentication, text);
+        lock(&self.refusals).reason = Some(error);
+    }
+
+    pub(super) fn may_not(&self, what: &str, subject: &str) -> Error {
+        let text = format!(
+            "NATS at {} does not let this user {what} to {subject:?}",
+            self.peers
+        );
+        Error::new(ErrorCode::Authentication, text)
+    }
+
+    fn fail_calls(&self, error: &Error) {
+        let now = Instant::now();
+        for mailbox in lock(&self.mailboxes).iter_mut() {
+            match mailbox {
+                Mailbox::Call(made) => made.call.fail(error.clone(), now),
+                Mailbox::Served(served) => served.streams.fail(error),
+                Mailbox::Params(_) => {}
+            }
+        }
+    }
+}
+
+/// The subject in quotes in what a server says of permissions, such as
+/// `Permissions Violation for Publish to "a.b"`.
+fn refused_subject<'a>(text: &'a str, what: &str) -> Option<&'a str> {
+    let begin = format!("permissions violation for {what} \"");
+    let at = text.to_ascii_lowercase().find(&begin)? + begin.len();
+    text[at..].split('"').next()
+}
