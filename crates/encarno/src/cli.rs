@@ -1,6 +1,7 @@
 //! The command line: flags once, into validated settings.
 
 mod hit;
+mod parent;
 mod read;
 mod step;
 mod tail;
@@ -16,6 +17,7 @@ use clap::{Parser, Subcommand};
 use encarno_engine::RunError;
 use encarno_engine::workers::Control;
 use encarno_engine::workers::control::Stop;
+use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -53,6 +55,12 @@ enum Command {
     Run {
         /// The file: Go-encarno's YAML, and keys of ours.
         file: PathBuf,
+        /// Read the file and its input, and send nothing: is everything right?
+        #[arg(long)]
+        check: bool,
+        /// End when that process has ended, as after SIGTERM.
+        #[arg(long, value_name = "PID", value_parser = process)]
+        parent: Option<Pid>,
     },
     /// Sum up a result file.
     Stats(read::StatsArguments),
@@ -76,7 +84,16 @@ pub fn main() -> ExitCode {
     };
     start_log();
     let result = match (arguments.command, arguments.file) {
-        (Some(Command::Run { file }), _) | (None, Some(file)) => run_file(&file),
+        (
+            Some(Command::Run {
+                file, check: true, ..
+            }),
+            _,
+        ) => check_file(&file),
+        (Some(Command::Run { file, parent, .. }), _) => {
+            parent::end_with(parent).and_then(|()| run_file(&file))
+        }
+        (None, Some(file)) => run_file(&file),
         (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| {
             let mut files = settings.files();
             if let Some(body) = arguments.body_file() {
@@ -141,6 +158,26 @@ impl Failure {
             exit_code: exit::USAGE,
         }
     }
+}
+
+fn process(text: &str) -> Result<Pid, String> {
+    text.parse()
+        .ok()
+        .and_then(Pid::from_raw)
+        .ok_or_else(|| "expected the number of a process".to_owned())
+}
+
+fn check_file(file: &Path) -> Result<u8, Failure> {
+    let run = crate::config::read(file).map_err(Failure::setup)?;
+    let records = protocols::read_through(&run).map_err(|error| Failure {
+        exit_code: exit::of(&error),
+        text: error.to_string(),
+    })?;
+    let _shown = writeln!(
+        std::io::stdout(),
+        "{records} records: all of them can be sent"
+    );
+    Ok(exit::OK)
 }
 
 fn run_file(file: &Path) -> Result<u8, Failure> {

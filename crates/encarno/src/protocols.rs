@@ -112,6 +112,15 @@ macro_rules! protocols {
                 })+
             }
         }
+
+        /// Reads all of the input and sends nothing: how many records there are.
+        pub fn read_through(run: &Run) -> Result<u64, RunError> {
+            match run.protocol.clone() {
+                $(Protocol::$variant(protocol) => {
+                    encarno_engine::read_through(&run.settings, &<$factory>::set_up(protocol)?)
+                })+
+            }
+        }
     };
 }
 

@@ -419,3 +419,62 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
         assert_ends(folder.path(), &["run", "run.yml"], 1, expected);
     }
 }
+
+/// A configuration that runs until it is ended.
+fn endless(folder: &Path) -> String {
+    let hit = "{\"plen\": 1, \"label\": \"a\"}\nx\n";
+    let wrong = "{\"plen\": 1, \"label\": \"b\", \"asserts\": [{\"re\": \"(\"}]}\nx\n";
+    std::fs::write(folder.join("right"), hit.repeat(3)).expect("written");
+    std::fs::write(folder.join("wrong"), format!("{hit}{wrong}")).expect("written");
+    let config = |input: &str, maxbad: &str| {
+        format!(
+            "{{input: {{payloadfile: {input}, sharing: per-worker{maxbad}}}, protocol: {{driver: dummy, delay: 1ms}}, \
+             output: {{nativefile: run.enc}}, workers: {{mode: closed, maxworkers: 1, \
+             workloadschedule: [{{levelstart: 1, levelend: 1, duration: 1h}}]}}, run: {{quiet: true}}}}"
+        )
+    };
+    for (name, text) in [
+        ("right.yml", config("right", "")),
+        ("wrong.yml", config("wrong", ", maxbad: 0")),
+    ] {
+        std::fs::write(folder.join(name), text).expect("written");
+    }
+    "right.yml".to_owned()
+}
+
+#[test]
+fn a_configuration_is_checked_and_nothing_is_sent() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    endless(folder);
+    assert_ends(folder, &["run", "--check", "right.yml"], 0, "3 records");
+    assert_ends(folder, &["run", "--check", "wrong.yml"], 3, "request \"b\"");
+    assert!(!folder.join("run.enc").exists());
+}
+
+#[test]
+fn it_ends_with_the_process_that_is_named() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let config = endless(folder);
+    for (arguments, code) in [
+        (vec!["run", &*config], 0),
+        (vec!["target", "127.0.0.1:0"], 0),
+    ] {
+        let mut parent = Command::new("sleep").arg("600").spawn().expect("it starts");
+        let pid = parent.id().to_string();
+        let arguments = [&arguments[..], &["--parent", &pid]].concat();
+        let mut child = command(folder, &arguments).spawn().expect("it starts");
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().expect("it can be asked").is_none());
+        parent.kill().expect("it lives");
+        parent.wait().expect("it ends");
+        let output = child.wait_with_output().expect("it ends");
+        let (ended, said) = outcome(&output);
+        assert!(said.contains("is gone (--parent)"), "{said}");
+        assert_eq!(ended, Some(code), "{said}");
+        // One that isn't there ends it before it starts.
+        assert_ends(folder, &arguments, 1, "there is no such process");
+    }
+    assert!(total(folder, "run.enc")["hits"].as_u64() > Some(0));
+}

@@ -630,9 +630,22 @@ fn mistakes_name_their_place() {
             vec!["group 2 isn't in \"(a)\""],
         ),
         (
-            json!({"extracts": {"v": {"jsonpath": "$.["}}}),
-            vec!["bad JSONPath \"$.[\""],
+            json!({"extracts": {"v": {"jsonpath": "$.["}}, "label": "second"}),
+            vec!["request \"second\"", "bad JSONPath \"$.[\""],
         ),
+        (
+            json!({"asserts": [{"re": "${n}("}], "replaces": ["n"]}),
+            vec!["unclosed group"],
+        ),
+        (
+            json!({"asserts": [{"jsonpath": "$", "equals": "a", "re": "a"}]}),
+            vec!["re and equals"],
+        ),
+        (
+            json!({"step": {"if": "1 =", "skip": 1}}),
+            vec!["condition \"1 =\""],
+        ),
+        (json!({"step": {"jump": 1}}), vec!["unknown field `jump`"]),
         (
             json!({"extracts": {"v": {"re": "a", "jsonpath": "$"}}}),
             vec!["one of them is too much"],

@@ -21,5 +21,5 @@ pub mod settings;
 pub mod workers;
 
 pub use error::RunError;
-pub use run::run;
+pub use run::{read_through, run};
 pub use workers::feed::InputFailure;

@@ -88,6 +88,17 @@ pub fn run<P: Protocol>(
     Ok(watch.summary(ending, &strings))
 }
 
+/// Reads all of the input as a run would, and sends nothing: how many records
+/// there are.
+pub fn read_through<P: Protocol>(settings: &RunSettings, protocol: &P) -> Result<u64, RunError> {
+    let strings = Strings::default();
+    let scripts = scripts(settings, protocol, &strings)?;
+    match &settings.source {
+        Source::Request { .. } => Ok(1),
+        Source::File(input) => Ok(Reader::read_through(input, &strings, &scripts)?),
+    }
+}
+
 /// What one event loop gets for itself.
 struct Seat<'a> {
     share: Share,

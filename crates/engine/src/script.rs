@@ -11,27 +11,37 @@
 //! In the order in which a hit meets them:
 //!
 //! - pattern: Go's regular expressions for the `regex` crate
+//! - jsonpath, condition: JSONPaths, and the conditions of steps
+//! - names, values: variables, and texts that have them
 //! - plan, compile: scripts and rules, compiled
+//! - lists, steps: all matches of an extract, and branches and loops
 //! - data: rows of files, for each pass of a worker
 //! - cookies, request: what is added to the request
 //! - inspection: what extracts and asserts look at
 //! - redirect: the request that follows a 3xx
-//! - extract, check: values out of the answer, and whether it is right
+//! - extract, check, live: values out of the response, and whether it is right
 //! - context: what all sessions of an event loop share
 //! - session: one worker's part of all that
 
 mod check;
 mod compile;
+mod condition;
 mod context;
 mod cookies;
 mod data;
 mod extract;
 mod inspection;
+mod jsonpath;
+mod lists;
+mod live;
+mod names;
 mod pattern;
 mod plan;
 mod redirect;
 mod request;
 mod session;
+mod steps;
+mod values;
 
 pub use compile::{Compiler, ScriptError};
 pub use context::ScriptContext;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use encarno_record::script::{Assert, Extract, JsonAssert, JsonExtract, OnFail, Script};
+use encarno_record::script::{Assert, Extract, JsonAssert, JsonExtract, OnFail, Script, Step};
 use encarno_record::template::fill_fixed;
 use encarno_record::{Payload, Record, StringId, parse_duration};
 use memchr::memmem;
@@ -102,6 +102,11 @@ pub(super) fn apply_script(
                  only a run can do that",
             ));
         }
+        (Scripts::Refuse, _) if script.step.is_some() => {
+            return Err(RecordError::fatal(
+                "the record is a step: only a run can take it",
+            ));
+        }
         // Values are the same for all workers then.
         (Scripts::Run, false) | (Scripts::Refuse, _) => {}
     }
@@ -172,6 +177,10 @@ struct Json<'a> {
     timeout: Option<String>,
     #[serde(default)]
     keepalive: Option<bool>,
+    #[serde(default)]
+    wholeurl: bool,
+    #[serde(default)]
+    step: Option<Box<Step>>,
 }
 
 struct Metadata {
@@ -211,6 +220,8 @@ impl Json<'_> {
             follow: self.follow,
             timeout_ns: self.timeout.map(timeout_ns).transpose()?,
             close: self.keepalive == Some(false),
+            whole_url: self.wholeurl,
+            step: self.step,
             ..Script::default()
         };
         for index in self.r {

@@ -27,7 +27,8 @@ pub struct Hit {
     pub label: StringId,
     /// What went wrong, as text; 0 = nothing.
     pub error: StringId,
-    /// How many hits were running, this one included, when it started.
+    /// How many workers had a hit, this one included, or paused after one, when
+    /// it started: the users.
     pub concurrency: u32,
     /// The worker that made it.
     pub worker: u32,

@@ -1,8 +1,10 @@
 //! What a record asks for beyond being sent, as files have it.
 
 mod json;
+mod step;
 
 pub use json::{JsonAssert, JsonExtract, assert_json, extract_json};
+pub use step::{Each, Step, StepEnd};
 
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +31,11 @@ pub struct Script {
     pub timeout_ns: Option<u64>,
     /// Close the connection after the hit.
     pub close: bool,
+    /// The first line may have a whole URL once its values are put in: the hit
+    /// goes there.
+    pub whole_url: bool,
+    /// Nothing is sent: the record says where a worker goes on.
+    pub step: Option<Box<Step>>,
 }
 
 /// A variable that is set from the answer: by a regular expression, or by a JSONPath.
@@ -39,7 +46,7 @@ pub struct Extract {
     pub name: String,
     /// The regular expression; empty with a JSONPath.
     pub regex: String,
-    /// Which match, from 0; -1 = a random one.
+    /// Which match, from 0; -1 = a random one; -2 = all, as a list.
     pub match_number: i32,
     /// Which group; 0 = the whole match.
     pub group_number: u32,
@@ -65,7 +72,7 @@ pub struct Assert {
     pub text: Option<String>,
     /// A JSONPath that must find something in the body …
     pub jsonpath: Option<String>,
-    /// … and that is this.
+    /// … and that is this. (Or that the regular expression matches.)
     pub equals: Option<String>,
     /// What is searched.
     pub subject: Subject,

@@ -103,6 +103,24 @@ fn fill_at(
     }
 }
 
+/// A short text with its values put in; empty if that is too long.
+pub fn filled(text: &str, replaces: &Replaces, variables: &Variables) -> Vec<u8> {
+    if !is_template(text.as_bytes()) {
+        return text.as_bytes().to_vec();
+    }
+    let mut out = BytesMut::with_capacity(text.len());
+    match fill(
+        text.as_bytes(),
+        replaces,
+        variables,
+        &mut out,
+        &mut Vec::new(),
+    ) {
+        Ok(()) => out.to_vec(),
+        Err(_) => Vec::new(),
+    }
+}
+
 /// A text or request with values that are known from the start; none if there
 /// is nothing to put in.
 pub fn fill_fixed(

@@ -45,4 +45,17 @@ impl Variables {
             .iter_mut()
             .for_each(|variable| variable.is_set = false);
     }
+
+    /// Takes the value away.
+    pub fn unset(&mut self, id: VariableId) {
+        if let Some(variable) = self.0.get_mut(id.0 as usize) {
+            variable.is_set = false;
+        }
+    }
+
+    /// Whether it has a value.
+    pub fn is_set(&self, id: VariableId) -> bool {
+        let variable = self.0.get(id.0 as usize);
+        variable.is_some_and(|variable| variable.is_set)
+    }
 }

@@ -10,7 +10,7 @@ use rustix::process::Pid;
 
 use super::hit::duration;
 use super::read::check_stdout;
-use super::{Failure, complain};
+use super::{Failure, complain, process};
 use crate::exit;
 use crate::read::convert::{ConvertError, ResultFormat};
 use crate::read::tail::{self, TailEnd, TailSettings};
@@ -68,11 +68,4 @@ fn format(name: &str) -> Result<ResultFormat, String> {
         ) => Ok(format),
         _ => Err("write csv, ldjson, phout or seconds".to_owned()),
     }
-}
-
-fn process(text: &str) -> Result<Pid, String> {
-    text.parse()
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(|| "expected the number of a process".to_owned())
 }

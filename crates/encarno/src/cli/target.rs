@@ -9,10 +9,11 @@ use clap::Args;
 use encarno_capacity::usl::Usl;
 use encarno_nib::delay::Delay;
 use encarno_target::{Target, TargetSettings};
+use rustix::process::Pid;
 use signal_hook::flag;
 
-use super::Failure;
 use super::hit::duration;
+use super::{Failure, parent, process};
 use crate::exit;
 
 /// What `encarno target` understands.
@@ -78,6 +79,9 @@ pub(super) struct TargetArguments {
     /// End after that.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
+    /// End when that process has ended.
+    #[arg(long, value_name = "PID", value_parser = process)]
+    parent: Option<Pid>,
 }
 
 impl TargetArguments {
@@ -86,6 +90,7 @@ impl TargetArguments {
         for signal in super::ending_signals() {
             flag::register(signal, std::sync::Arc::clone(&stop)).map_err(Failure::setup)?;
         }
+        parent::end_with(self.parent)?;
         let target = Target::start(TargetSettings {
             listen: Some(self.listen),
             udp: self.udp,

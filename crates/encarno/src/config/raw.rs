@@ -102,6 +102,7 @@ pub(super) struct RawWorkers {
     pub(super) spin: bool,
     pub(super) keepbacklog: bool,
     pub(super) cookies: bool,
+    pub(super) sameuser: bool,
     pub(super) data: Vec<RawData>,
 }
 

@@ -14,6 +14,7 @@ pub(super) fn script(raw: &Raw, in_order: bool) -> Result<ScriptSettings, BadVal
     let rules = raw.rules.iter().map(|raw| rule(raw, in_order));
     Ok(ScriptSettings {
         cookies: raw.workers.cookies,
+        same_user: raw.workers.sameuser,
         data: data.collect::<Result<_, _>>()?,
         rules: rules.collect::<Result<_, _>>()?,
         seed: raw.workers.seed,

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use encarno_record::StringId;
 use encarno_record::script::{Assert, Subject};
 use memchr::memmem::Finder;
-use serde_json_path::JsonPath;
 
 use super::inspection::{Inspection, node_text};
+use super::jsonpath::Path;
 use super::pattern::{Matchers, Pattern};
 
 /// An assert, compiled.
@@ -24,7 +24,17 @@ pub(super) struct Check {
 pub(super) enum Test {
     Regex(Pattern),
     Text(Box<Finder<'static>>),
-    JsonPath(Arc<JsonPath>, Option<String>),
+    JsonPath(Arc<Path>, Expected),
+    /// It has variables in it: see `live`.
+    Live(Box<Assert>),
+}
+
+/// What one of a JSONPath's nodes must be.
+#[derive(Debug)]
+pub(super) enum Expected {
+    Anything,
+    Text(String),
+    Regex(Pattern),
 }
 
 impl Check {
@@ -35,13 +45,23 @@ impl Check {
                 matchers.get(pattern).regex.is_match(text)
             }
             Test::Text(finder) => finder.find(inspection.part(self.subject)).is_some(),
-            Test::JsonPath(path, equals) => {
+            Test::JsonPath(path, expected) => {
                 let nodes = inspection.nodes(path);
-                match equals {
-                    None => !nodes.is_empty(),
-                    Some(text) => nodes.iter().any(|node| node_text(node) == text.as_str()),
+                match expected {
+                    Expected::Anything => !nodes.is_empty(),
+                    Expected::Text(text) => {
+                        nodes.iter().any(|node| node_text(node) == text.as_str())
+                    }
+                    Expected::Regex(pattern) => {
+                        let regex = &matchers.get(pattern).regex;
+                        nodes
+                            .iter()
+                            .any(|node| regex.is_match(node_text(node).as_bytes()))
+                    }
                 }
             }
+            // Its values make it none that can be met.
+            Test::Live(_) => return false,
         };
         found != self.invert
     }
@@ -58,7 +78,8 @@ pub(super) fn error_text(assert: &Assert) -> String {
     };
     let verb = if assert.invert { "has" } else { "doesn't have" };
     let what = match (&assert.jsonpath, &assert.equals, &assert.text) {
-        (Some(path), None, _) => path.clone(),
+        (Some(path), None, _) if assert.regex.is_empty() => path.clone(),
+        (Some(path), None, _) => format!("{path} =~ /{}/", assert.regex),
         (Some(path), Some(text), _) => format!("{path} = {text:?}"),
         (None, _, Some(text)) => format!("{text:?}"),
         (None, _, None) => format!("/{}/", assert.regex),
@@ -69,6 +90,9 @@ pub(super) fn error_text(assert: &Assert) -> String {
         None => text,
     }
 }
+
+/// Texts of asserts get numbers below; further ones share one.
+pub(super) const ERRORS_END: StringId = StringId(1_000_000);
 
 /// Errors are lines of tables.
 const ERROR_CHARS_MAX: usize = 200;

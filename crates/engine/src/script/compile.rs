@@ -14,8 +14,10 @@ use encarno_secret::Secret;
 use super::data::{DataError, DataSource};
 use super::pattern::Pattern;
 use super::plan::{Expressions, KEEP_HEAD, NEEDS_ORDER, Plan, Planned};
+use super::steps::StepPlan;
 use crate::settings::{RuleSettings, ScriptSettings};
 
+const LAST_OK: &str = "JMeterThread.last_sample_ok";
 /// Plans that are kept; further ones are made again.
 const PLANS_MAX: usize = 100_000;
 
@@ -27,12 +29,17 @@ pub struct Compiler {
     /// Each worker reads the input in order.
     pub(super) per_worker: bool,
     pub(super) cookies: bool,
+    pub(super) same_user: bool,
+    /// `JMeterThread.last_sample_ok`: whether a worker's last hit went well.
+    pub(super) last_ok: VariableId,
     pub(super) seed: u64,
     pub(super) data: Vec<DataSource>,
     /// What variables have at the start of each pass.
     pub(super) values: Vec<(VariableId, Box<[u8]>)>,
     /// Records without a script belong to sessions too.
     active: AtomicBool,
+    /// A step leads back.
+    has_loops: AtomicBool,
     plain: Arc<Plan>,
     /// The protocol's hand in what is sent.
     prepare: Option<Arc<dyn encarno_nib::Prepare>>,
@@ -74,12 +81,15 @@ impl Prepare for Compiler {
     type Prepared = Planned;
 
     fn prepare(&self, mut record: Record) -> Result<Planned, String> {
-        let plan = self.plan(&record)?;
+        let plan = self.plan(&record).map_err(|reason| {
+            let label = self.strings.get(record.label).unwrap_or_default();
+            format!("request {label:?}: {reason}")
+        })?;
         record.script = None;
         // With values to be filled in it isn't what is sent yet.
         if !plan
             .as_deref()
-            .is_some_and(|plan| plan.fills(&record.payload))
+            .is_some_and(|plan| plan.step.is_some() || plan.fills(&record.payload))
         {
             record.payload = self.sent(record.payload)?;
         }
@@ -104,6 +114,10 @@ impl Compiler {
             };
             return Err(ScriptError::Settings(format!("{what} need {NEEDS_ORDER}")));
         }
+        let last_ok = expressions
+            .names
+            .id_of(LAST_OK)
+            .map_err(ScriptError::Settings)?;
         let id = |(name, value): (&String, &Secret)| {
             let id = expressions
                 .names
@@ -140,6 +154,9 @@ impl Compiler {
             rules,
             per_worker,
             cookies: settings.cookies,
+            same_user: settings.same_user,
+            last_ok,
+            has_loops: AtomicBool::new(false),
             seed: settings.seed,
             active: AtomicBool::new(settings.cookies || !data.is_empty()),
             data,
@@ -288,7 +305,15 @@ impl Compiler {
         if self.cookies {
             plan.keep = plan.keep.or(KEEP_HEAD);
         }
+        if plan.step.as_ref().is_some_and(StepPlan::is_loop) {
+            self.has_loops.store(true, Ordering::Relaxed);
+        }
         Ok(Some(Arc::new(plan)))
+    }
+
+    /// Whether the records so far have a step that leads back.
+    pub(crate) fn has_loops(&self) -> bool {
+        self.has_loops.load(Ordering::Relaxed)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -10,9 +10,11 @@ use encarno_record::{StringId, Strings, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
+use super::check::ERRORS_END;
 use super::compile::Compiler;
+use super::live::Live;
 use super::pattern::Matchers;
-use super::plan::{ERRORS_END, Plan};
+use super::plan::Plan;
 
 /// Labels and addresses that values may make of one; more share a label, or fail.
 pub(super) const LABELS_END: StringId = StringId(1_000_000);
@@ -28,6 +30,7 @@ pub struct ScriptContext {
     pub(super) strings: Strings,
     pub(super) random: Xoshiro256PlusPlus,
     pub(super) matchers: Matchers,
+    pub(super) live: Live,
     pub(super) body: Vec<u8>,
     pub(super) text: BytesMut,
     pub(super) lengths: Vec<usize>,
@@ -64,6 +67,7 @@ impl ScriptContext {
             compiler,
             strings: strings.clone(),
             matchers: Matchers::default(),
+            live: Live::default(),
             body: Vec::new(),
             text: BytesMut::new(),
             lengths: Vec::new(),

@@ -8,7 +8,7 @@ use encarno_nib::delay::uniform;
 use encarno_record::{VariableId, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
-use super::plan::Names;
+use super::names::Names;
 use crate::settings::{DataOrder, DataSettings};
 
 /// Rows are held in memory: a larger file is no data source.

@@ -1,36 +1,50 @@
 //! Values out of an answer.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use encarno_nib::delay::uniform;
-use encarno_record::script::Subject;
+use encarno_record::script::{Extract, Subject};
 use encarno_record::{VariableId, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use regex::bytes::CaptureLocations;
-use serde_json_path::JsonPath;
 
 use super::VALUE_BYTES_MAX;
 use super::inspection::{Inspection, node_text};
+use super::jsonpath::Path;
+use super::lists::{Lists, Numbered};
 use super::pattern::{Matcher, Matchers, Pattern};
 
 /// A random match is one of so many at most.
 const MATCHES_MAX: u32 = 10_000;
+/// Instead of a match's number: all of them.
+pub(super) const ALL: i32 = -2;
 
 /// An extract, compiled.
 #[derive(Debug)]
 pub(super) struct ExtractPlan {
-    pub(super) variable: VariableId,
+    pub(super) target: Target,
     pub(super) subject: Subject,
     pub(super) source: Source,
-    /// Which match, from 0; -1 = a random one.
+    /// Which match, from 0; -1 = a random one; [`ALL`].
     pub(super) number: i32,
     pub(super) default: Box<[u8]>,
+}
+
+/// What an extract sets.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) slot: VariableId,
+    /// Of a list, further variables.
+    pub(super) numbered: Option<Box<Numbered>>,
 }
 
 #[derive(Debug)]
 pub(super) enum Source {
     Regex(Pattern, Value),
-    JsonPath(Arc<JsonPath>),
+    JsonPath(Arc<Path>),
+    /// It has variables in it: see `live`.
+    Live(Box<Extract>),
 }
 
 /// What becomes of a match.
@@ -54,14 +68,21 @@ impl ExtractPlan {
     /// Sets the variable: to what is found, or else to the default.
     pub(super) fn run(
         &self,
+        target: &Target,
         inspection: &mut Inspection<'_>,
         matchers: &mut Matchers,
         random: &mut Xoshiro256PlusPlus,
         variables: &mut Variables,
+        lists: &mut Lists,
     ) -> Result<(), TooLong> {
+        if let Some(numbered) = &target.numbered {
+            let values = self.all(inspection, matchers).into_iter();
+            let whole = lists.set(target.slot, values, numbered, variables);
+            return if whole { Ok(()) } else { Err(TooLong) };
+        }
         let mut set = |value: &[u8]| {
             let fits = value.len() <= VALUE_BYTES_MAX;
-            variables.set(self.variable, if fits { value } else { &self.default });
+            variables.set(target.slot, if fits { value } else { &self.default });
             if fits { Ok(()) } else { Err(TooLong) }
         };
         match &self.source {
@@ -71,24 +92,7 @@ impl ExtractPlan {
                 if !matcher.find(text, self.number, random) {
                     return set(&self.default);
                 }
-                match value {
-                    Value::Group(group) => set(group_of(text, &matcher.groups, *group)),
-                    Value::Template(parts) => {
-                        let mut value = Vec::new();
-                        for part in parts {
-                            match part {
-                                Part::Text(text) => value.extend_from_slice(text.as_bytes()),
-                                Part::Group(group) => {
-                                    value.extend_from_slice(group_of(text, &matcher.groups, *group))
-                                }
-                            }
-                            if value.len() > VALUE_BYTES_MAX {
-                                break;
-                            }
-                        }
-                        set(&value)
-                    }
-                }
+                set(&value.of(text, &matcher.groups))
             }
             Source::JsonPath(path) => {
                 let nodes = inspection.nodes(path);
@@ -101,12 +105,65 @@ impl ExtractPlan {
                     None => set(&self.default),
                 }
             }
+            // Its values make it none that finds anything.
+            Source::Live(_) => set(&self.default),
+        }
+    }
+
+    fn all(&self, inspection: &mut Inspection<'_>, matchers: &mut Matchers) -> Vec<Vec<u8>> {
+        match &self.source {
+            Source::Regex(pattern, value) => {
+                let text = inspection.part(self.subject);
+                let Matcher { regex, groups } = matchers.get(pattern);
+                let mut values = Vec::new();
+                let mut at = 0;
+                while values.len() < MATCHES_MAX as usize
+                    && at <= text.len()
+                    && let Some(found) = regex.captures_read_at(groups, text, at)
+                {
+                    values.push(value.of(text, groups).into_owned());
+                    at = found.end() + usize::from(found.is_empty());
+                }
+                values
+            }
+            Source::JsonPath(path) => {
+                let nodes = inspection.nodes(path);
+                let texts = nodes.iter().map(|node| node_text(node).as_bytes().to_vec());
+                texts.collect()
+            }
+            Source::Live(_) => Vec::new(),
         }
     }
 
     /// Sets the variable to its default: there was no answer.
-    pub(super) fn run_without(&self, variables: &mut Variables) {
-        variables.set(self.variable, &self.default);
+    pub(super) fn run_without(&self, variables: &mut Variables, lists: &mut Lists) {
+        match &self.target.numbered {
+            None => variables.set(self.target.slot, &self.default),
+            Some(numbered) => {
+                let none = std::iter::empty::<&[u8]>();
+                lists.set(self.target.slot, none, numbered, variables);
+            }
+        }
+    }
+}
+
+impl Value {
+    fn of<'a>(&self, text: &'a [u8], groups: &CaptureLocations) -> Cow<'a, [u8]> {
+        let parts = match self {
+            Self::Group(group) => return Cow::Borrowed(group_of(text, groups, *group)),
+            Self::Template(parts) => parts,
+        };
+        let mut value = Vec::new();
+        for part in parts {
+            match part {
+                Part::Text(text) => value.extend_from_slice(text.as_bytes()),
+                Part::Group(group) => value.extend_from_slice(group_of(text, groups, *group)),
+            }
+            if value.len() > VALUE_BYTES_MAX {
+                break;
+            }
+        }
+        Cow::Owned(value)
     }
 }
 

@@ -5,9 +5,9 @@ use std::borrow::Cow;
 use encarno_nib::Response;
 use encarno_record::script::Subject;
 use serde_json::Value;
-use serde_json_path::JsonPath;
 
 use super::BODY_BYTES_MAX;
+use super::jsonpath::Path;
 
 /// A response that is being looked at.
 #[derive(Debug)]
@@ -39,13 +39,13 @@ impl<'a> Inspection<'a> {
     }
 
     /// What the path finds in the body.
-    pub(super) fn nodes(&mut self, path: &JsonPath) -> Vec<&Value> {
+    pub(super) fn nodes(&mut self, path: &Path) -> Vec<Cow<'_, Value>> {
         let body = self.response.body();
         let json = self
             .json
             .get_or_insert_with(|| serde_json::from_slice(body).ok());
         json.as_ref()
-            .map(|json| path.query(json).all())
+            .map(|json| path.find(json))
             .unwrap_or_default()
     }
 }

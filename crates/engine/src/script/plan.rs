@@ -7,25 +7,23 @@ use encarno_nib::Keep;
 use encarno_nib::delay::Delay;
 use encarno_record::script::{Assert, Extract, OnFail, Script, Subject};
 use encarno_record::template::{Replaces, is_template};
-use encarno_record::{Payload, Record, StringId, Strings, VariableId};
+use encarno_record::{Payload, Record, StringId, Strings};
 use memchr::memmem::Finder;
-use serde_json_path::JsonPath;
 
 use super::BODY_BYTES_MAX;
-use super::check::{Check, Test, error_text};
-use super::extract::{ExtractPlan, Source, Value, parse_template};
+use super::check::{Check, ERRORS_END, Expected, Test, error_text};
+use super::extract::{ALL, ExtractPlan, Source, Target, Value, parse_template};
+use super::jsonpath::Path;
+use super::lists::Numbered;
+use super::names::{Names, bounded};
 use super::pattern::Pattern;
+use super::steps::StepPlan;
+use super::values::{assert_is_live, assert_with, extract_is_live, extract_with};
 
-/// A longer JSONPath is none that a person wrote.
-const PATH_BYTES_MAX: usize = 16 << 10;
-/// Brackets within brackets.
-const PATH_DEPTH_MAX: usize = 64;
-/// Distinct expressions, JSONPaths and names in a run.
-const TEXTS_MAX: usize = 10_000;
 /// More redirects than that are a loop.
 const FOLLOW_MAX: u32 = 50;
-/// Texts of asserts get numbers below; further ones share one.
-pub(super) const ERRORS_END: StringId = StringId(1_000_000);
+/// The first values of a list are variables, too: `name_1` and so on.
+const NUMBERED_MAX: usize = 20;
 const NOT_FOUND: &str = "NOT_FOUND";
 pub(super) const NEEDS_ORDER: &str =
     "workers that read the input in order each: write sharing: per-worker (input) or --per-worker";
@@ -54,6 +52,9 @@ pub struct Plan {
     pub(super) scenario: bool,
     pub(super) follow: u32,
     pub(super) close: bool,
+    pub(super) whole_url: bool,
+    /// Nothing is sent.
+    pub(super) step: Option<StepPlan>,
     /// What is needed of the response.
     pub(super) keep: Keep,
     /// The hit's own timeout.
@@ -72,12 +73,9 @@ impl Plan {
 pub(super) struct Expressions {
     pub(super) names: Names,
     patterns: HashMap<String, Pattern>,
-    paths: HashMap<String, Arc<JsonPath>>,
+    paths: HashMap<String, Arc<Path>>,
+    steps: usize,
 }
-
-/// Variables by name.
-#[derive(Debug, Default)]
-pub(super) struct Names(HashMap<Box<str>, VariableId>);
 
 /// Redirects and cookies are in the head.
 pub(super) const KEEP_HEAD: Keep = Keep {
@@ -94,24 +92,33 @@ impl Expressions {
         strings: &Strings,
         per_worker: bool,
     ) -> Result<Plan, String> {
-        let ordered = !script.extracts.is_empty() || script.on_fail != OnFail::Continue;
+        let ordered = !script.extracts.is_empty()
+            || script.on_fail != OnFail::Continue
+            || script.step.is_some();
         if ordered && !per_worker {
-            return Err(format!("extracts and onfail need {NEEDS_ORDER}"));
+            return Err(format!("extracts, onfail and steps need {NEEDS_ORDER}"));
         }
         let replaces = script.replaces.iter().map(|name| {
             let id = self.names.id_of(name)?;
             Ok((name.as_bytes().into(), id))
         });
         let replaces = replaces.collect::<Result<Box<_>, String>>()?;
-        let extracts = script
-            .extracts
-            .iter()
-            .map(|extract| self.extract(extract).map_err(in_variable(&extract.name)));
+        let extracts = script.extracts.iter().map(|extract| {
+            let made = match per_worker && extract_is_live(extract) {
+                false => self.extract(extract),
+                true => self.live_extract(extract),
+            };
+            made.map_err(in_variable(&extract.name))
+        });
         let extracts = extracts.collect::<Result<Vec<_>, _>>()?;
-        let checks = script
-            .asserts
-            .iter()
-            .map(|assert| self.check(assert, strings));
+        let checks =
+            script
+                .asserts
+                .iter()
+                .map(|assert| match per_worker && assert_is_live(assert) {
+                    false => self.check(assert, strings),
+                    true => self.live_check(assert, strings),
+                });
         let checks = checks.collect::<Result<Vec<_>, _>>()?;
         let think = match &script.think {
             None => None,
@@ -120,6 +127,10 @@ impl Expressions {
                 Some(delay.map_err(|reason| format!("think {text:?}: {reason}"))?)
             }
         };
+        let step = script.step.as_deref().map(|step| {
+            self.steps += 1;
+            StepPlan::compile(step, &mut self.names, self.steps - 1)
+        });
         let follow = script.follow.unwrap_or(0);
         if follow > FOLLOW_MAX {
             return Err(format!("follow {follow}: at most {FOLLOW_MAX} redirects"));
@@ -149,6 +160,8 @@ impl Expressions {
             scenario: script.scenario,
             follow,
             close: script.close,
+            whole_url: script.whole_url,
+            step: step.transpose()?,
             keep: match follow {
                 0 => keep,
                 _ => keep.or(KEEP_HEAD),
@@ -157,7 +170,7 @@ impl Expressions {
         })
     }
 
-    fn extract(&mut self, extract: &Extract) -> Result<ExtractPlan, String> {
+    pub(super) fn extract(&mut self, extract: &Extract) -> Result<ExtractPlan, String> {
         let default = extract.default.as_deref().unwrap_or(NOT_FOUND);
         let subject = match (&extract.jsonpath, extract.subject) {
             (None, subject) => subject,
@@ -188,15 +201,49 @@ impl Expressions {
             }
         };
         Ok(ExtractPlan {
-            variable: self.names.id_of(&extract.name)?,
+            target: self.target(extract)?,
             subject,
             source,
-            number: extract.match_number.max(-1),
+            number: extract.match_number.max(ALL),
             default: default.as_bytes().into(),
         })
     }
 
-    fn check(&mut self, assert: &Assert, strings: &Strings) -> Result<Check, String> {
+    fn target(&mut self, extract: &Extract) -> Result<Target, String> {
+        let name = &extract.name;
+        let mut numbered = None;
+        if extract.match_number <= ALL {
+            let items = (1..=NUMBERED_MAX).map(|item| self.names.id_of(&format!("{name}_{item}")));
+            numbered = Some(Box::new(Numbered {
+                items: items.collect::<Result<_, _>>()?,
+                count: self.names.id_of(&format!("{name}_matchNr"))?,
+            }));
+        }
+        let slot = self.names.id_of(name)?;
+        Ok(Target { slot, numbered })
+    }
+
+    /// One that has variables in it: with a value for each it must be right.
+    fn live_extract(&mut self, extract: &Extract) -> Result<ExtractPlan, String> {
+        let tried = Self::default().extract(&extract_with(extract, without_values))?;
+        Ok(ExtractPlan {
+            target: self.target(extract)?,
+            source: Source::Live(Box::new(extract.clone())),
+            ..tried
+        })
+    }
+
+    /// One that has variables in it: with a value for each it must be right.
+    fn live_check(&mut self, assert: &Assert, strings: &Strings) -> Result<Check, String> {
+        let tried = Self::default().check(&assert_with(assert, without_values), strings)?;
+        Ok(Check {
+            test: Test::Live(Box::new(assert.clone())),
+            error: error_of(assert, strings),
+            ..tried
+        })
+    }
+
+    pub(super) fn check(&mut self, assert: &Assert, strings: &Strings) -> Result<Check, String> {
         let mut subject = assert.subject;
         let test = match (&assert.jsonpath, &assert.text) {
             (Some(_), Some(_)) => {
@@ -207,17 +254,24 @@ impl Expressions {
                     return Err("a JSONPath looks at the body only".to_owned());
                 }
                 subject = Subject::Body;
-                Test::JsonPath(self.path(path)?, assert.equals.clone())
+                let expected = match (&assert.equals, &*assert.regex) {
+                    (Some(_), regex) if !regex.is_empty() => {
+                        return Err("re and equals: one of them is too much".to_owned());
+                    }
+                    (Some(text), _) => Expected::Text(text.clone()),
+                    (None, "") => Expected::Anything,
+                    (None, regex) => Expected::Regex(self.pattern(regex)?),
+                };
+                Test::JsonPath(self.path(path)?, expected)
             }
             (None, Some(text)) => Test::Text(Box::new(Finder::new(text).into_owned())),
             (None, None) => Test::Regex(self.pattern(&assert.regex)?),
         };
-        let error = strings.intern_below(&error_text(assert), ERRORS_END);
         Ok(Check {
             subject,
             test,
             invert: assert.invert,
-            error: error.unwrap_or_else(|| strings.intern("assert: not met")),
+            error: error_of(assert, strings),
         })
     }
 
@@ -231,62 +285,35 @@ impl Expressions {
         Ok(pattern)
     }
 
-    fn path(&mut self, text: &str) -> Result<Arc<JsonPath>, String> {
+    fn path(&mut self, text: &str) -> Result<Arc<Path>, String> {
         if let Some(path) = self.paths.get(text) {
             return Ok(Arc::clone(path));
         }
         bounded(self.paths.len(), "JSONPaths")?;
-        check_path(text)?;
-        let path = JsonPath::parse(text).map_err(|error| {
-            let (at, reason) = (error.position(), error.message().to_owned());
-            format!("bad JSONPath {text:?}, at character {at}: {reason}")
-        })?;
-        let path = Arc::new(path);
+        let path = Arc::new(Path::parse(text)?);
         self.paths.insert(text.to_owned(), Arc::clone(&path));
         Ok(path)
     }
 }
 
-impl Names {
-    pub(super) fn id_of(&mut self, name: &str) -> Result<VariableId, String> {
-        if let Some(&id) = self.0.get(name) {
-            return Ok(id);
-        }
-        bounded(self.0.len(), "variables")?;
-        let id = VariableId(self.0.len() as u32);
-        self.0.insert(name.into(), id);
-        Ok(id)
-    }
+fn error_of(assert: &Assert, strings: &Strings) -> StringId {
+    let error = strings.intern_below(&error_text(assert), ERRORS_END);
+    error.unwrap_or_else(|| strings.intern("assert: not met"))
 }
 
-/// What its parser, which calls itself, must not be given.
-fn check_path(text: &str) -> Result<(), String> {
-    if text.len() > PATH_BYTES_MAX {
-        return Err(format!("a JSONPath has more than {PATH_BYTES_MAX} bytes"));
+/// A text that a value may make of it.
+fn without_values(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("${") {
+        let Some((_, behind)) = after.split_once('}') else {
+            break;
+        };
+        out.push_str(before);
+        out.push('0');
+        rest = behind;
     }
-    let mut depth = 0_usize;
-    for byte in text.bytes() {
-        match byte {
-            b'(' | b'[' => depth += 1,
-            b')' | b']' => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-        if depth > PATH_DEPTH_MAX {
-            let start: String = text.chars().take(20).collect();
-            return Err(format!(
-                "bad JSONPath {start:?}…: brackets in more than {PATH_DEPTH_MAX} levels"
-            ));
-        }
-    }
-    Ok(())
-}
-
-fn bounded(count: usize, what: &str) -> Result<(), String> {
-    if count < TEXTS_MAX {
-        Ok(())
-    } else {
-        Err(format!("more than {TEXTS_MAX} distinct {what} in one run"))
-    }
+    out + rest
 }
 
 fn in_variable(name: &str) -> impl Fn(String) -> String {

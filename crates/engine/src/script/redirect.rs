@@ -64,6 +64,17 @@ impl Redirect {
         })
     }
 
+    /// To where the first line of a request says, if that is a whole URL; all of it stays.
+    pub(super) fn to_whole_url(target: &[u8]) -> Option<Self> {
+        let url = Url::parse(std::str::from_utf8(target).ok()?).ok()?;
+        let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
+        is_http.then_some(Self {
+            leaves: false,
+            status: 307,
+            url,
+        })
+    }
+
     /// The address to connect to.
     pub(super) fn address(&self) -> String {
         format!(

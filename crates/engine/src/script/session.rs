@@ -4,28 +4,35 @@ use bytes::{Bytes, BytesMut};
 use encarno_http1::Request;
 use encarno_nib::{Response, Shot};
 use encarno_record::script::OnFail;
-use encarno_record::template::{FillError, fill_request, is_template};
+use encarno_record::template::{FillError, Replaces, fill_request, filled, is_template};
 use encarno_record::{Hit, Payload, Record, StringId, Variables, code};
 use url::Url;
 
 use super::context::{ADDRESSES_END, LABELS_END, ScriptContext};
 use super::cookies::{Jar, is_private};
 use super::inspection::Inspection;
+use super::lists::Lists;
 use super::plan::Plan;
 use super::redirect::Redirect;
 use super::request::{url_of, with_cookies};
+use super::steps::{Counters, Move, StepPlan};
 
 /// Buffers that grew beyond are given back.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
+
+/// A worker that takes more steps between two hits will never make one.
+const STEPS_MAX: u32 = 100_000;
 
 /// Whether a record is this worker's turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
     /// It is.
     Go,
-    /// An earlier hit failed: go on to the next record.
+    /// An earlier hit failed, or a step leads over it: go on to the next record.
     Skip,
-    /// There is no row left for this pass: the worker ends.
+    /// Go on with an earlier one, so many before this.
+    Back(u32),
+    /// There is no row left for this pass, or a step ends it: the worker ends.
     End,
 }
 
@@ -47,7 +54,16 @@ pub enum Ended {
 #[derive(Debug, Default)]
 pub struct Session {
     variables: Variables,
+    lists: Lists,
     jar: Jar,
+    passes: u64,
+    counters: Counters,
+    /// So many records are left out by a step.
+    ahead: u32,
+    /// A step led back: the record that comes may be the first of the pass once more.
+    returns: bool,
+    /// Steps since the last hit.
+    steps: u32,
     skip: Skip,
     buffer: BytesMut,
     /// The request as it was before the jar's cookies were added.
@@ -87,12 +103,20 @@ impl Session {
         if !context.compiler.per_worker {
             return Admission::Go;
         }
-        if record.first_of_pass {
+        let returns = std::mem::take(&mut self.returns);
+        if record.first_of_pass && !returns {
             self.skip = Skip::No;
-            self.jar.clear();
-            self.variables.clear();
-            for (id, value) in &context.compiler.values {
-                self.variables.set(*id, value);
+            self.ahead = 0;
+            self.counters.clear();
+            self.passes += 1;
+            if self.passes == 1 || !context.compiler.same_user {
+                self.jar.clear();
+                self.variables.clear();
+                self.lists.clear();
+                for (slot, value) in &context.compiler.values {
+                    self.variables.set(*slot, value);
+                }
+                self.variables.set(context.compiler.last_ok, b"true");
             }
             for data in &context.compiler.data {
                 if !data.next(&mut self.variables, &mut context.random) {
@@ -100,12 +124,47 @@ impl Session {
                 }
             }
         }
+        if self.ahead > 0 {
+            self.ahead -= 1;
+            return Admission::Skip;
+        }
         match self.skip {
             Skip::ToScenario if plan.scenario => self.skip = Skip::No,
             Skip::No => {}
             _ => return Admission::Skip,
         }
-        Admission::Go
+        match &plan.step {
+            Some(step) => self.step(step, plan),
+            None => {
+                self.steps = 0;
+                Admission::Go
+            }
+        }
+    }
+
+    fn step(&mut self, step: &StepPlan, plan: &Plan) -> Admission {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            tracing::warn!("a worker ends: it took {STEPS_MAX} steps without a hit between them");
+            return Admission::End;
+        }
+        let goes = step.take(
+            self.passes == 1,
+            &mut self.counters,
+            plan.replaces.as_deref().unwrap_or_default(),
+            &mut self.variables,
+            &self.lists,
+        );
+        match goes {
+            Move::Ahead(records) => self.ahead = records,
+            Move::Back(records) => {
+                self.returns = true;
+                return Admission::Back(records);
+            }
+            Move::NextPass => self.skip = Skip::ToPass,
+            Move::Nowhere => return Admission::End,
+        }
+        Admission::Skip
     }
 
     /// Puts values and cookies into what is about to be sent. The error is the
@@ -161,7 +220,35 @@ impl Session {
                 .sent(filled)
                 .map_err(|reason| (code::PAYLOAD, context.strings.intern(&reason)))?;
         }
+        if plan.whole_url {
+            self.go_to_whole_url(shot, context)?;
+        }
         self.add_cookies(plan, shot, context);
+        Ok(())
+    }
+
+    /// If the first line has a whole URL, the hit goes there.
+    fn go_to_whole_url(
+        &mut self,
+        shot: &mut Shot,
+        context: &mut ScriptContext,
+    ) -> Result<(), (u16, StringId)> {
+        let Payload::Memory(bytes) = &mut shot.payload else {
+            return Ok(());
+        };
+        let Some(request) = Request::parse(bytes) else {
+            return Ok(());
+        };
+        let Some(redirect) = Redirect::to_whole_url(request.target) else {
+            return Ok(());
+        };
+        let id = context
+            .strings
+            .intern_below(&redirect.address(), ADDRESSES_END);
+        shot.address = id.ok_or((code::ADDRESS, context.texts.addresses))?;
+        self.buffer.clear();
+        redirect.write(&request, &mut self.buffer);
+        *bytes = self.take_buffer();
         Ok(())
     }
 
@@ -219,12 +306,14 @@ impl Session {
             self.look(plan, &mut shot.hit, response, context);
         } else {
             for extract in &plan.extracts {
-                extract.run_without(&mut self.variables);
+                extract.run_without(&mut self.variables, &mut self.lists);
             }
         }
         self.earlier.add_to(&mut shot.hit);
         // Given back for the next request.
         self.request = Bytes::new();
+        let ok: &[u8] = if shot.hit.failed() { b"false" } else { b"true" };
+        self.variables.set(context.compiler.last_ok, ok);
         if shot.hit.error.0 != 0 && context.compiler.per_worker {
             self.skip = match plan.on_fail {
                 OnFail::Continue => Skip::No,
@@ -251,12 +340,21 @@ impl Session {
             return;
         }
         let mut inspection = Inspection::new(response, hit.protocol_code, &mut context.body);
+        let replaces = plan.replaces.as_deref().unwrap_or_default();
         for extract in &plan.extracts {
-            let result = extract.run(
+            let text_of = |text: &str| with_values(text, replaces, &self.variables);
+            let live = context.live.extract(extract, text_of);
+            let (source, matchers) = match &live {
+                Some(live) => (&**live, &mut context.live.matchers),
+                None => (extract, &mut context.matchers),
+            };
+            let result = source.run(
+                &extract.target,
                 &mut inspection,
-                &mut context.matchers,
+                matchers,
                 &mut context.random,
                 &mut self.variables,
+                &mut self.lists,
             );
             if result.is_err() && hit.error.0 == 0 {
                 hit.error = context.texts.value_too_long;
@@ -267,7 +365,13 @@ impl Session {
         }
         context.unmet.clear();
         for check in &plan.checks {
-            if !check.is_met(&mut inspection, &mut context.matchers) {
+            let text_of = |text: &str| with_values(text, replaces, &self.variables);
+            let live = context.live.check(check, &context.strings, text_of);
+            let is_met = match &live {
+                Some(live) => live.is_met(&mut inspection, &mut context.live.matchers),
+                None => check.is_met(&mut inspection, &mut context.matchers),
+            };
+            if !is_met {
                 context.unmet.push(check.error);
             }
         }
@@ -338,6 +442,10 @@ impl Session {
 /// The hit's error if its values can't be put in.
 fn unfit(error: &FillError, context: &ScriptContext) -> (u16, StringId) {
     (code::PAYLOAD, context.strings.intern(&error.to_string()))
+}
+
+fn with_values(text: &str, replaces: &Replaces, variables: &Variables) -> String {
+    String::from_utf8_lossy(&filled(text, replaces, variables)).into_owned()
 }
 
 impl Earlier {

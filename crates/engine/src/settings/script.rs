@@ -9,6 +9,8 @@ use encarno_record::script::Script;
 pub struct ScriptSettings {
     /// Each worker keeps cookies, from one record to the next.
     pub cookies: bool,
+    /// A worker's variables and cookies last from one pass to the next.
+    pub same_user: bool,
     /// Rows whose fields become variables.
     pub data: Vec<DataSettings>,
     /// What holds for every hit whose label matches.

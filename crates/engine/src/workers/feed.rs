@@ -81,6 +81,15 @@ impl Feed {
         }
     }
 
+    /// The worker's next record is the one so many before its last one. False if
+    /// it is gone.
+    pub fn go_back(&mut self, worker: u32, records: u32) -> bool {
+        match self {
+            Self::Held(held) => held.go_back(worker, records),
+            _ => false,
+        }
+    }
+
     /// How many workers it is for, if each has records of its own.
     pub fn places(&self) -> Option<usize> {
         match self {
@@ -187,6 +196,13 @@ impl Reader {
             let threads = Vec::new();
             return Ok((Self { threads, counts }, feeds));
         }
+        if scripts.has_loops() {
+            return Err(InputFailure::Open(InputError {
+                operation: "go back in",
+                file: settings.file.clone(),
+                reason: held::TOO_LARGE.to_owned(),
+            }));
+        }
         let mut threads = Vec::new();
         let spawn = |input: Input, senders: Vec<Sender<Vec<Planned>>>, batch_records: usize| {
             let counts = Arc::clone(&counts);
@@ -249,6 +265,20 @@ impl Reader {
             }
         };
         Ok((Self { threads, counts }, feeds))
+    }
+
+    /// Reads one pass of the input, and keeps nothing: how many records it has.
+    pub fn read_through(
+        settings: &InputSettings,
+        strings: &Strings,
+        scripts: &Arc<Compiler>,
+    ) -> Result<u64, InputFailure> {
+        let counts = Counts::default();
+        let mut input = encarno_input::open(settings, strings)?.prepared_by(scripts);
+        for item in input.first_pass() {
+            check(item, &counts)?;
+        }
+        Ok(counts.records.load(Ordering::Relaxed))
     }
 
     /// Whether it ended with an error: [`Reader::finish`] says which.

@@ -6,7 +6,9 @@ use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use encarno_record::files::{self, Contents};
-use encarno_record::script::{JsonAssert, JsonExtract, OnFail, Script, assert_json, extract_json};
+use encarno_record::script::{
+    JsonAssert, JsonExtract, OnFail, Script, Step, assert_json, extract_json,
+};
 use encarno_record::{Payload, Record, Strings};
 use serde::Serialize;
 
@@ -53,6 +55,8 @@ impl GoPayloadWriter {
             follow: script.follow,
             timeout: script.timeout_ns.map(|ns| format!("{ns}ns")),
             keepalive: script.close.then_some(false),
+            wholeurl: script.whole_url.then_some(true),
+            step: script.step.as_deref(),
         };
         let metadata = serde_json::to_vec(&metadata)?;
         self.long += u64::from(metadata.len() > METADATA_BYTES_MAX);
@@ -119,6 +123,10 @@ struct Metadata<'a> {
     timeout: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     keepalive: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wholeurl: Option<bool>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a Step>,
 }
 
 fn is_default(onfail: &OnFail) -> bool {

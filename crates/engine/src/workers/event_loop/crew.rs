@@ -58,7 +58,7 @@ pub(super) struct Means {
 struct Account {
     counters: Arc<Counters>,
     others: Vec<Arc<Counters>>,
-    others_running: u64,
+    others_busy: u64,
     recorder: Recorder,
     addresses: AddressCounts,
     /// By the phase in which the time ran out.
@@ -130,7 +130,7 @@ impl<N: Nib> Crew<N> {
                 .filter(|other| !Arc::ptr_eq(other, &parts.counters))
                 .collect(),
             counters: parts.counters,
-            others_running: 0,
+            others_busy: 0,
             recorder: parts.recorder,
             addresses: AddressCounts::default(),
         };
@@ -197,7 +197,9 @@ impl<N: Nib> Crew<N> {
 
     pub(super) fn look_at_others(&mut self) {
         let others = self.account.others.iter();
-        self.account.others_running = others.map(|other| other.running.get()).sum();
+        self.account.others_busy = others
+            .map(|other| other.running.get() + other.sleeping.get())
+            .sum();
     }
 
     // Which worker is free is the pace's to decide.
@@ -272,6 +274,7 @@ impl<N: Nib> Crew<N> {
         let counters = &self.account.counters;
         let running = counters.running.get() + 1;
         counters.running.set(running);
+        let pausing = counters.sleeping.get();
         counters.started.add(1);
         let lag_ns = started_ns.saturating_sub(scheduled_ns);
         counters.lag_sum_ns.add(lag_ns);
@@ -289,7 +292,7 @@ impl<N: Nib> Crew<N> {
                 scheduled_ns,
                 started_ns,
                 label: record.label,
-                concurrency: (running + self.account.others_running) as u32,
+                concurrency: (running + pausing + self.account.others_busy) as u32,
                 worker: number,
                 ..Hit::default()
             },

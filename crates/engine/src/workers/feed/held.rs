@@ -11,6 +11,8 @@ use crate::script::{Compiler, Planned};
 /// More than that is read by each worker as it goes.
 const RECORDS_MAX: usize = 100_000;
 const BYTES_MAX: u64 = 32 << 20;
+pub(super) const TOO_LARGE: &str =
+    "loops need an input of at most 100000 records and 32 MiB, in a file";
 
 /// The records of an input, and where the workers of one event loop are in them.
 #[derive(Debug)]
@@ -47,6 +49,22 @@ impl Held {
                 Next::Record(record.clone())
             }
             None => Next::End,
+        }
+    }
+
+    pub(super) fn go_back(&mut self, worker: u32, records: u32) -> bool {
+        let Some(place) = self.places.get_mut(worker as usize) else {
+            return false;
+        };
+        let back = u64::from(records) + 1;
+        // Step by step so many were taken in this pass.
+        match place.next.checked_sub(back as usize) {
+            Some(next) => {
+                place.next = next;
+                place.taken = place.taken.saturating_sub(back);
+                true
+            }
+            None => false,
         }
     }
 

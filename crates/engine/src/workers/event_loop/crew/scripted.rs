@@ -41,6 +41,12 @@ impl<N: Nib> Crew<N> {
             match admission {
                 Admission::Go => return next,
                 Admission::Skip => next = self.feed.next(index),
+                Admission::Back(records) => {
+                    if !self.feed.go_back(index, records) {
+                        return Next::End;
+                    }
+                    next = self.feed.next(index);
+                }
                 Admission::End => return Next::End,
             }
         }

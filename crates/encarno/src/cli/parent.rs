@@ -1,0 +1,47 @@
+//! The process that started this one: when it is gone, nobody ends this one any more.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
+
+use super::{Failure, complain};
+
+/// Running hits may end for so long; then they are given up.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// From now on this process ends as by SIGTERM when that one has ended.
+pub(super) fn end_with(parent: Option<Pid>) -> Result<(), Failure> {
+    let Some(parent) = parent else {
+        return Ok(());
+    };
+    let name = parent.as_raw_nonzero();
+    let bad = |reason: &dyn std::fmt::Display| Failure::setup(format!("--parent {name}: {reason}"));
+    // A handle, not a number: the number may soon be another process'.
+    let handle = match pidfd_open(parent, PidfdFlags::empty()) {
+        Ok(handle) => handle,
+        Err(Errno::SRCH) => return Err(bad(&"there is no such process")),
+        Err(errno) => return Err(bad(&errno)),
+    };
+    let body = move || {
+        wait_for(&handle);
+        complain(&format!(
+            "the process {name} is gone (--parent): this one ends, too"
+        ));
+        // As someone would who wants it to end: three times, see `connect_signals`.
+        loop {
+            let _sent = kill_process(getpid(), Signal::TERM);
+            thread::sleep(PATIENCE);
+        }
+    };
+    let thread = thread::Builder::new().name("parent".to_owned()).spawn(body);
+    thread.map(drop).map_err(|error| bad(&error))
+}
+
+fn wait_for(process: &OwnedFd) {
+    let mut waited = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
+    while poll(&mut waited, None) == Err(Errno::INTR) {}
+}

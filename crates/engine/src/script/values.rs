@@ -1,0 +1,52 @@
+//! Asserts and extracts whose texts have variables, and what values make of them.
+
+use encarno_record::script::{Assert, Extract};
+
+/// Whether one of its texts may have variables in it.
+pub(super) fn assert_is_live(assert: &Assert) -> bool {
+    texts_of_assert(assert).any(is_template)
+}
+
+/// Whether one of its texts may have variables in it.
+pub(super) fn extract_is_live(extract: &Extract) -> bool {
+    texts_of_extract(extract).any(is_template)
+}
+
+/// The assert with its variables' values.
+pub(super) fn assert_with(assert: &Assert, fill: impl Fn(&str) -> String) -> Assert {
+    let fill_option = |text: &Option<String>| text.as_deref().map(&fill);
+    Assert {
+        regex: fill(&assert.regex),
+        text: fill_option(&assert.text),
+        jsonpath: fill_option(&assert.jsonpath),
+        equals: fill_option(&assert.equals),
+        ..assert.clone()
+    }
+}
+
+/// The extract with its variables' values.
+pub(super) fn extract_with(extract: &Extract, fill: impl Fn(&str) -> String) -> Extract {
+    let fill_option = |text: &Option<String>| text.as_deref().map(&fill);
+    Extract {
+        regex: fill(&extract.regex),
+        jsonpath: fill_option(&extract.jsonpath),
+        default: fill_option(&extract.default),
+        ..extract.clone()
+    }
+}
+
+fn texts_of_assert(assert: &Assert) -> impl Iterator<Item = &str> {
+    let options = [&assert.text, &assert.jsonpath, &assert.equals];
+    let options = options.into_iter().filter_map(|text| text.as_deref());
+    options.chain([&*assert.regex])
+}
+
+fn texts_of_extract(extract: &Extract) -> impl Iterator<Item = &str> {
+    let options = [&extract.jsonpath, &extract.default];
+    let options = options.into_iter().filter_map(|text| text.as_deref());
+    options.chain([&*extract.regex])
+}
+
+fn is_template(text: &str) -> bool {
+    encarno_record::template::is_template(text.as_bytes())
+}
