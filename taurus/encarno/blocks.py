@@ -15,6 +15,11 @@ from .request import merged_headers
 from .variables import text_of
 
 _FOREACH = re.compile(r"\s*(\S+)\s+in\s+(\S+)\s*")
+_VARIABLE = re.compile(r"\$\{[^{}]+\}")
+_CALL = re.compile(
+    r"\s*\$\{__(?:jexl[23]?|javaScript|groovy)\((.*?)(?:(?<!\\),\s*\w*\s*)?\)\}\s*", re.S
+)
+_VARS_GET = re.compile(r"""vars\.get\((["'])([\w.-]+)\1\)""")
 LAST_OK = "JMeterThread.last_sample_ok"
 # What a scenario that is included may say otherwise than the one that includes it.
 _LISTS = ("do", "then", "else", "once", "setup")
@@ -70,12 +75,7 @@ class Blocks:
         for place, given in enumerate(requests):
             keys = given if isinstance(given, dict) else {"url": text_of(given)}
             block = next((name for name in _BLOCKS if name in keys), None)
-            if block in _STEPS:
-                self._notes.warn(
-                    f"requests: encarno doesn't know {block!r}: the block is left out; "
-                    "run this scenario with JMeter, or write its requests without it"
-                )
-            elif block:
+            if block:
                 yield from _BLOCKS[block](self, keys, scope)
             else:
                 yield Request(keys, scope, _pause_after(requests[place + 1 :]))
@@ -105,17 +105,20 @@ class Blocks:
         then = self._body(keys, "if", "then", scope)
         otherwise = self._body(keys, "if", "else", scope) if keys.get("else") else []
         skip = len(then) + bool(otherwise)
-        yield Step({"unless": text_of(keys["if"]), "skip": skip})
+        yield Step({"if": condition_of(text_of(keys["if"])), "skip": skip})
         yield from then
         if otherwise:
             yield Step({"skip": len(otherwise)})
             yield from otherwise
 
     def _while(self, keys: dict, scope: dict) -> Iterator[Item]:
-        condition = text_of(keys["while"])
+        condition = condition_of(text_of(keys["while"]))
         if condition in ("", "LAST"):
             condition = f"${{{LAST_OK}}}"
-        yield from _again({"unless": condition}, self._body(keys, "while", "do", scope))
+        if _VARIABLE.fullmatch(condition):
+            # JMeter goes on as long as it isn't that.
+            condition += ' != "false"'
+        yield from _again({"if": condition}, self._body(keys, "while", "do", scope))
 
     def _loop(self, keys: dict, scope: dict) -> Iterator[Item]:
         times = text_of(keys["loop"])
@@ -158,10 +161,8 @@ class Blocks:
     def _action(self, keys: dict, _scope: dict) -> Iterator[Item]:
         action = text_of(keys["action"])
         everyone = keys.get("target", "current-thread") != "current-thread"
-        if _STEPS and action != "pause":
-            self._notes.warn(f"action {action!r}: encarno doesn't know it: it is left out")
-        elif action == "continue" or (action in ("stop", "stop-now") and not everyone):
-            yield Step({"end": "pass" if action == "continue" else "run"})
+        if action == "continue" or (action in ("stop", "stop-now") and not everyone):
+            yield Step({"end": "pass" if action == "continue" else "worker"})
         elif action == "pause":
             # It belongs to the request before it: see _pause_after.
             if not keys.get("pause-duration"):
@@ -171,6 +172,13 @@ class Blocks:
                 f"action {action!r} for {keys.get('target')!r}: a user of encarno can't stop "
                 "others: it is left out; write passfail criteria"
             )
+
+
+def condition_of(text: str) -> str:
+    """A condition, out of the function of JMeter's that would work it out."""
+    found = _CALL.fullmatch(text)
+    inner = found[1] if found else text
+    return _VARS_GET.sub(r'"${\2}"', inner).strip()
 
 
 def merged_scenario(outer: dict, inner: dict) -> dict:
@@ -225,6 +233,22 @@ def assigned_names(
             yield from assigned_names(inner, include, (*seen, name))
 
 
+def listed_names(
+    requests: object, include: Callable[[str], dict] | None = None, seen: tuple = ()
+) -> Iterator[str]:
+    """The names of lists that a foreach goes through."""
+    for request in requests if isinstance(requests, list) else ():
+        if isinstance(request, dict):
+            found = _FOREACH.fullmatch(text_of(request.get("foreach")))
+            if found:
+                yield found[2]
+            for key in _LISTS:
+                yield from listed_names(request.get(key), include, seen)
+            name = request.get("include-scenario")
+            if name and include and name not in seen:
+                yield from listed_names(include(name).get("requests"), include, (*seen, name))
+
+
 def _again(condition: dict, body: list[Item]) -> Iterator[Item]:
     """The body as long as the condition holds."""
     yield Step(condition | {"skip": len(body) + 1})
@@ -246,7 +270,6 @@ def _list(value: object) -> list:
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
-_STEPS = frozenset("if once loop while foreach set-variables setup".split())
 _BLOCKS: dict[str, Callable[[Blocks, dict, dict], Iterator[Item]]] = {
     "if": Blocks._if,
     "once": Blocks._once,

@@ -31,17 +31,20 @@ _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _VARIABLE = re.compile(r"\$\{[^{}]*\}")
 _RANDOM = -1
 _ALL = -2
+# So many values of a list are variables, too.
+NUMBERED_MAX = 20
 
 
-def extracts_of(request: dict, notes: Notes) -> dict[str, dict]:
-    """The variables that a request sets from its answer."""
+def extracts_of(request: dict, notes: Notes, listed: frozenset[str] = frozenset()) -> dict:
+    """The variables that a request sets from its answer; of those that are `listed`
+    all matches are taken, unless it says which."""
     extracts = {}
     for name, value in _items(request, "extract-regexp"):
         given = value if isinstance(value, dict) else {"regexp": value}
         place = f"extract-regexp {name!r}"
         notes.unknown_keys(place, given, _EXTRACT_REGEXP_KEYS)
         extract: dict = {"re": text_of(_required(given, "regexp", place))}
-        extract["matchNo"] = _match_number(given, 1, place, notes)
+        extract["matchNo"] = _match_number(given, _ALL if name in listed else 1, place)
         extract.update(_template(given.get("template", 1), extract["re"], place))
         extract["subject"] = _subject(given.get("subject", "body"), place)
         extracts[name] = extract | _default(given)
@@ -53,7 +56,7 @@ def extracts_of(request: dict, notes: Notes) -> dict[str, dict]:
         left, right = (text_of(_required(given, key, place)) for key in ("left", "right"))
         subject = text_of(given.get("subject", "body"))
         extract = {"re": f"(?s){_quoted(left)}(.*?){_quoted(right)}", "groupNo": 1}
-        extract["matchNo"] = _match_number(given, 1, place, notes)
+        extract["matchNo"] = _match_number(given, _ALL if name in listed else 1, place)
         extract["subject"] = _subject(_BOUNDARY_SUBJECTS.get(subject, subject), place)
         extracts[name] = extract | _default(given)
     for name, value in _items(request, "extract-jsonpath"):
@@ -61,9 +64,19 @@ def extracts_of(request: dict, notes: Notes) -> dict[str, dict]:
         place = f"extract-jsonpath {name!r}"
         notes.unknown_keys(place, given, _EXTRACT_JSONPATH_KEYS)
         extract = {"jsonpath": text_of(_required(given, "jsonpath", place)), "subject": "body"}
-        extract["matchNo"] = _match_number(given, 1, place, notes)
+        extract["matchNo"] = _match_number(given, _ALL if name in listed else 1, place)
         extracts[name] = extract | _default(given)
     return extracts
+
+
+def names_of(extracts: dict[str, dict]) -> list[str]:
+    """The variables that they set: those of a list are numbered, as JMeter's are."""
+    names = list(extracts)
+    for name, extract in extracts.items():
+        if extract["matchNo"] == _ALL:
+            names += [f"{name}_{number}" for number in range(1, NUMBERED_MAX + 1)]
+            names.append(f"{name}_matchNr")
+    return names
 
 
 def asserts_of(request: dict, notes: Notes) -> list[dict]:
@@ -82,11 +95,11 @@ def asserts_of(request: dict, notes: Notes) -> list[dict]:
         notes.unknown_keys("assert-jsonpath", given, _ASSERT_JSONPATH_KEYS)
         path = text_of(_required(given, "jsonpath", "assert-jsonpath"))
         check = {"jsonpath": path, "invert": bool(given.get("invert", False)), "subject": "body"}
-        asserts.append(check | _expected(given, path, notes))
+        asserts.append(check | _expected(given))
     return asserts
 
 
-def _expected(given: dict, path: str, notes: Notes) -> dict:
+def _expected(given: dict) -> dict:
     """What a JSONPath's node must be. JMeter takes a regular expression, for all of it."""
     if given.get("expect-null", False):
         return {"equals": "null"}
@@ -95,19 +108,18 @@ def _expected(given: dict, path: str, notes: Notes) -> dict:
         return {}
     text = text_of(expected)
     if given.get("regexp", True) and _SPECIAL.search(_VARIABLE.sub("", text)):
-        notes.warn(f"assert-jsonpath {path!r}: expected-value is compared as text, not as a regexp")
+        return {"re": rf"\A(?:{text})\z"}
     return {"equals": text}
 
 
-def _match_number(given: dict, default: int, place: str, notes: Notes) -> int:
+def _match_number(given: dict, default: int, place: str) -> int:
     """Taurus counts from 1, 0 = random, -1 = all; a payload from 0, -1 = random, -2 = all."""
     try:
         number = int(given.get("match-no", default))
     except (TypeError, ValueError) as error:
         raise TaurusConfigError(f"{place}: match-no isn't a number") from error
     if number < 0:
-        notes.warn(f"{place}: match-no -1 (all matches) isn't supported: the first one is taken")
-        return 0
+        return _ALL
     return number - 1 if number else _RANDOM
 
 

@@ -68,6 +68,8 @@ class ConfigWriter:
         self._included: dict[str, dict] = {}
         self._include_all(self._scenario)
         self.results = ""
+        # Whether the records ask for more than to be sent.
+        self.scripted = False
         self.trace = ""
 
     def write(self) -> str:
@@ -100,6 +102,7 @@ class ConfigWriter:
 
     def _use_requests(self, config: dict) -> None:
         made = self._input()
+        self.scripted = made.scripted
         config["input"] = {"payloadfile": made.file}
         passes = self._load.passes
         if made.scripted:
@@ -110,7 +113,7 @@ class ConfigWriter:
             if self._keeps_cookies(made):
                 config["workers"]["cookies"] = True
             if made.lasting:
-                config["workers"]["lasting"] = True
+                config["workers"]["sameuser"] = True
             if made.data:
                 config["workers"]["data"] = made.data
         else:

@@ -2,9 +2,10 @@
 
 import os
 import signal
+import subprocess
 
 import psutil
-from bzt import ToolError
+from bzt import TaurusConfigError, ToolError
 from bzt.engine import HavingInstallableTools, ScenarioExecutor
 from bzt.modules.aggregator import ConsolidatingAggregator
 from bzt.modules.console import ExecutorWidget
@@ -19,10 +20,12 @@ from .surroundings import prepare_surroundings
 from .tail import Tail
 from .tool import EncarnoTool, path_of
 from .variables import plain
+from .words import in_words_of_taurus
 
 # The first signal lets running hits end, the second doesn't.
 _PATIENCE_S = (5.0, 5.0)
 _LOG_BYTES = 4096
+_CHECK_SECONDS_MAX = 600
 
 
 class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
@@ -43,10 +46,27 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         writer = ConfigWriter(self, Notes(self.log))
         self.config_file = writer.write()
         self._results = writer.results
+        self._check_input(writer)
         # Both are read while they grow, and shown when something is wrong.
         self.stdout = open(private_artifact(self.engine, "encarno", ".out"), "w")  # noqa: SIM115
         self.stderr = open(private_artifact(self.engine, "encarno", ".err"), "w")  # noqa: SIM115
         self.reader = self._make_reader()
+
+    def _check_input(self, writer: ConfigWriter) -> None:
+        """What encarno can't send, it says now rather than when the run has begun."""
+        if not writer.scripted:
+            return
+        checked = subprocess.run(
+            [self.tool.tool_path, "run", "--check", self.config_file],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env=os.environ | {"ENCARNO_LOG": "error"},
+            timeout=_CHECK_SECONDS_MAX,
+            check=False,
+        )
+        if checked.returncode:
+            raise TaurusConfigError(in_words_of_taurus(checked.stderr))
 
     def _make_reader(self) -> Tail:
         aggregator = self.engine.aggregator
@@ -65,7 +85,10 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             self.tool.install()
 
     def startup(self) -> None:
-        self.process = self._execute([self.tool.tool_path, "run", self.config_file])
+        self.env.set({"NO_COLOR": "1"})
+        # When Taurus is gone, however it ended, so is the load.
+        parent = ["--parent", str(os.getpid())]
+        self.process = self._execute([self.tool.tool_path, "run", *parent, self.config_file])
         errors = private_artifact(self.engine, "encarno_tail", ".err")
         self.reader.follow(self.tool.tool_path, self._results, self.process.pid, errors)
 

@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, quote, urlsplit
 from bzt import TaurusConfigError
 
 from .body import Body, form_of
-from .variables import CONTENT_LENGTH, starts_with_variable, text_of
+from .variables import CONTENT_LENGTH, text_of
 
 # All that a request line may hold, and what stands for itself already.
 _SAFE = "%/:=&?~+!$,;'@()*[]{}|-._"
@@ -32,12 +32,7 @@ def target_of(url: str, default_address: str, query: dict | None = None) -> Targ
     if not split.netloc:
         base = _split(default_address if "://" in default_address else f"http://{default_address}")
         if not base.netloc:
-            way_out = ""
-            if starts_with_variable(url):
-                way_out = "; or write the scheme before the variable, such as http://${host}/"
-            raise TaurusConfigError(
-                f"{url!r} isn't a whole URL, and there is no default-address{way_out}"
-            )
+            raise TaurusConfigError(f"{url!r} isn't a whole URL, and there is no default-address")
         split = split._replace(scheme=base.scheme, netloc=base.netloc)
     user_info, _, host = split.netloc.rpartition("@")
     path = quote(split.path or "/", safe=_SAFE)

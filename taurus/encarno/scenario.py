@@ -1,18 +1,19 @@
 """A scenario's requests, from Taurus's words to payload records."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from bzt import TaurusConfigError
 from bzt.utils import dehumanize_time, parse_think_time
 
-from .blocks import LAST_OK, Blocks, Request, Step, assigned_names
+from .blocks import LAST_OK, Blocks, Request, Step, assigned_names, listed_names
 from .body import Body, body_of
-from .checks import asserts_of, extracts_of
+from .checks import asserts_of, extracts_of, names_of
 from .identity import identity_of
 from .notes import Notes
 from .request import head_of, merged_headers, target_of, without_user
-from .variables import calls_in, names_in, text_of, with_values
+from .variables import calls_in, names_in, starts_with_variable, text_of, with_values
 
 SCENARIO_KEYS = frozenset(
     "requests script default-address headers timeout think-time keepalive store-cookie "
@@ -25,6 +26,8 @@ _REQUEST_KEYS = frozenset(
     "on-fail".split()
 )
 TIMEOUT = "10s"
+# Of a request whose URL is a variable that has no whole URL.
+NO_ADDRESS = "http://there-is-no-default-address.invalid"
 # As many as JMeter follows.
 REDIRECTS_MAX = 20
 ON_FAIL = ("continue", "next", "stop")
@@ -64,6 +67,7 @@ class ScenarioTranslator:
         self._blocks = Blocks(notes, include, self._lines)
         values = {text_of(k): text_of(v) for k, v in (scenario.get("variables") or {}).items()}
         assigned = known | set(assigned_names(scenario.get("requests"), include))
+        self._listed = frozenset(listed_names(scenario.get("requests"), include))
         self._constants = {name: value for name, value in values.items() if name not in assigned}
         self._known = set(known) | set(values)
         # Whether workers need more than to send, and whether something is too long for that.
@@ -110,8 +114,11 @@ class ScenarioTranslator:
         self.scripted = True
         values = step.keys.get("set", {})
         each = step.keys.get("each", {})
-        texts = [*values.values(), step.keys.get("unless", ""), step.keys.get("times", "")]
-        metadata: dict = {"label": next(iter(step.keys)), "step": step.keys}
+        texts = [*values.values(), step.keys.get("if", ""), step.keys.get("times", "")]
+        keys = dict(step.keys)
+        if each:
+            keys["each"] = each | {"items": self._numbered(each["of"])}
+        metadata: dict = {"label": next(iter(keys)), "step": keys}
         names = self._named(texts, f"the block {metadata['label']!r}")
         if names:
             metadata["replaces"] = names
@@ -138,7 +145,7 @@ class ScenarioTranslator:
         request, scope = item.keys, item.scope
         # A variable may be all of the address: then its value is needed now.
         default = with_values(text_of(scope.get("default-address")), self._constants)
-        if url.startswith("${"):
+        if starts_with_variable(url):
             url = with_values(url, self._constants)
         headers = merged_headers(scope.get("headers"), request.get("headers"))
         lower = {name.lower(): value for name, value in headers.items()}
@@ -150,17 +157,22 @@ class ScenarioTranslator:
         if not _option(item, "keepalive", True) and "connection" not in lower:
             headers["Connection"] = "close"
         query = request.get("body") if method == "GET" else None
+        whole = starts_with_variable(url)
+        if whole and not default:
+            # The variable has to have all of it.
+            default = NO_ADDRESS
         target = target_of(url, default, query if isinstance(query, dict) else None)
         identity = identity_of(scope, target, self._notes)
         headers |= {name: value for name, value in identity.items() if name.lower() not in lower}
         live = bool(self._names(body))
         head = head_of(method, target, headers, body, live)
-        return Record({"address": target.address}, head, body)
+        metadata = {"address": target.address} | ({"wholeurl": True} if whole else {})
+        return Record(metadata, head, body)
 
     def _script(self, item: Request, record: Record) -> None:
         """What the record asks for beyond being sent."""
         request, metadata = item.keys, record.metadata
-        extracts = extracts_of(request, self._notes)
+        extracts = extracts_of(request, self._notes, self._listed)
         asserts = asserts_of(request, self._notes)
         texts = [metadata["label"], metadata["address"], record.head.decode()]
         looks = [*asserts, *extracts.values()]
@@ -170,7 +182,7 @@ class ScenarioTranslator:
         names = list(dict.fromkeys(names + self._names(record.body)))
         if names:
             metadata["replaces"] = names
-        self._known.update(extracts)
+        self._known.update(names_of(extracts))
         large = len(record) > MEMORY_BYTES_MAX
         self.large |= large
         followed = not large and not isinstance(item.scope.get("requests"), str)
@@ -192,8 +204,15 @@ class ScenarioTranslator:
         if not _option(item, "keepalive", True):
             asked["keepalive"] = False
         asked = {key: value for key, value in asked.items() if value or value is False}
-        self.scripted |= bool(asked)
+        self.scripted |= bool(asked) or "wholeurl" in metadata
         metadata.update(asked)
+
+    def _numbered(self, name: str) -> list[str]:
+        """The variables name_1, name_2 and so on that something sets."""
+        numbers = itertools.takewhile(
+            lambda number: f"{name}_{number}" in self._known, itertools.count(1)
+        )
+        return [f"{name}_{number}" for number in numbers]
 
     def _named(self, texts: list[str], place: str) -> list[str]:
         """The variables in these texts; those that nothing sets are told."""

@@ -1,5 +1,6 @@
 """A service that answers hits, to try a test on: `encarno target`."""
 
+import os
 import select
 import subprocess
 
@@ -32,6 +33,8 @@ class EncarnoTarget(Service, HavingInstallableTools):
         listen = str(self.parameters.get("listen", "127.0.0.1:8070"))
         delay = str(self.parameters.get("delay", "none"))
         command = [self.tool.tool_path, "target", listen, "--delay", delay]
+        # When Taurus is gone, however it ended, so is the target.
+        command += ["--parent", str(os.getpid())]
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,

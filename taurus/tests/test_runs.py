@@ -65,6 +65,7 @@ def test_loads_of_every_kind(tool, tmp_path, address, address6):
             execution("risen", concurrency=3, iterations=6, ramp_up="1s"),
             execution("six", concurrency=2, hold_for="1s"),
             execution("list", concurrency=2, iterations=3),
+            execution("thinking", concurrency=10, hold_for="3s"),
             execution("ammo", concurrency=2, iterations=7),
             execution("down", concurrency=2, iterations=5),
         ],
@@ -78,6 +79,7 @@ def test_loads_of_every_kind(tool, tmp_path, address, address6):
             "risen": urls("risen", "/a"),
             "six": urls("six", "/a", where=address6),
             "list": {"default-address": address, "requests": "urls.txt"},
+            "thinking": urls("thinking", "/a") | {"think-time": "700ms"},
             "ammo": {"default-address": address, "script": "ammo.uri"},
             "down": urls("down", "/a", where=f"http://127.0.0.1:{free_port()}"),
         },
@@ -97,6 +99,8 @@ def test_loads_of_every_kind(tool, tmp_path, address, address6):
     assert (hits["listed"], hits[f"{address6}/six"]) == (6, 6)
     assert (hits["ammo"], hits["ammo2"]) == (7, 7)
     assert int(bzt.rows()["down /a"]["rc_999"]) == hits["down /a"] == 10
+    # Users who think are users.
+    assert int(bzt.rows()["thinking /a"]["concurrency"]) == 10
     # Users come in steps: in the first one they are half as many.
     assert int(bzt.rows()["steps /a"]["concurrency"]) == 4
 

@@ -192,11 +192,13 @@ def test_a_url_may_begin_with_a_variable(translate, host):
     assert payload.startswith(b"GET /b HTTP/1.1\r\nHost: x:82\r\n")
 
 
-def test_a_whole_address_that_comes_later_is_refused(translate):
-    scenario = {"default-address": None, "variables": {"host": "http://x"}}
-    request = {"url": "${host}/a", "extract-regexp": {"host": "(x)"}}
-    with pytest.raises(TaurusConfigError, match=r"http://\$\{host\}/"):
-        one(translate, request, **scenario)
+def test_a_whole_address_may_come_later(translate):
+    request = {"url": "${link}", "extract-regexp": {"link": "(x)"}}
+    metadata, payload = one(translate, request)
+    assert (metadata["address"], metadata["wholeurl"]) == ("http://h:81", True)
+    assert payload.startswith(b"GET ${link} HTTP/1.1\r\nHost: h:81\r\n")
+    metadata, _ = one(translate, request, **{"default-address": None})
+    assert metadata["address"] == "http://there-is-no-default-address.invalid"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,9 @@ import signal
 import time
 from xml.etree import ElementTree
 
+import psutil
 import pytest
-from bzt_run import Bzt
+from bzt_run import Bzt, free_port
 from sessions import Site
 
 DUMMY = {"protocol": "dummy", "requests": [{"url": "/", "label": "a hit"}]}
@@ -45,6 +46,23 @@ def test_a_signal_ends_it_and_nothing_is_lost(tool, tmp_path, number):
     assert "Interrupted by user" in bzt.said()
     bzt.compare()
     assert int(bzt.rows()["a hit"]["throughput"]) > 50
+
+
+def test_nothing_outlives_a_bzt_that_is_killed(tool, tmp_path):
+    config = endless(scenario="http") | {
+        "services": [{"module": "encarno-target", "listen": f"127.0.0.1:{free_port()}"}]
+    }
+    address = f"http://{config['services'][0]['listen']}"
+    config["scenarios"]["http"] = {"default-address": address, "requests": ["/"]}
+    bzt = Bzt(tmp_path, tool, config)
+    wait_for_hits(bzt)
+    children = psutil.Process(bzt.process.pid).children(recursive=True)
+    commands = [child.cmdline()[1] for child in children]
+    bzt.process.kill()
+    bzt.process.wait()
+    _gone, alive = psutil.wait_procs(children, timeout=60)
+    assert sorted(commands) == ["run", "tail", "target"]
+    assert alive == []
 
 
 def test_a_functional_test_tells_each_hit(tool, tmp_path):
