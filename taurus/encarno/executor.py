@@ -165,7 +165,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         for name, file in (("output", self.stdout), ("log", self.stderr)):
             text = _end_of(file.name) if file else ""
             if text:
-                diagnostics.append(f"encarno's {name}:\n{text}")
+                diagnostics.append(f"encarno's {name}:\n{in_words_of_taurus(text)}")
         return diagnostics
 
     def _last_health(self) -> str:
@@ -191,8 +191,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         """Figures that are the generator's own are no figures of the server."""
         for line in _end_of(self.stdout.name).splitlines() if self.stdout else ():
             if line.startswith("verdict: ") and "WAS A LIMIT" in line:
-                text = line.removeprefix("verdict: ").replace("--connections", "concurrency")
-                self.log.warning("%s", text)
+                self.log.warning("%s", in_words_of_taurus(line.removeprefix("verdict: ")))
             elif line.startswith("scheduled "):
                 self.log.info("%s", line)
 

@@ -1,9 +1,11 @@
 """Blocks and variables in real runs: what the server is asked for, in which order."""
 
+import re
 import subprocess
 
 import pytest
 from bzt import TaurusConfigError
+from bzt_run import free_port
 from paths import Paths
 
 from encarno.config import ConfigWriter
@@ -193,6 +195,27 @@ def test_a_mistake_is_told_before_the_start_with_its_request(make_executor, tool
     with pytest.raises(TaurusConfigError, match=r"^request \"the one\": .*" + named):
         executor.prepare()
     executor.post_process()
+
+
+def test_an_open_run_ends_with_its_schedule(make_executor, notes, tool):
+    """Whatever the answers do: what was due then and hasn't started is dropped, and counted."""
+    listen = f"127.0.0.1:{free_port()}"
+    target = [tool, "target", listen, "--delay", "fixed:1s"]
+    with subprocess.Popen(target, stdout=subprocess.PIPE, text=True) as process:
+        process.stdout.readline()
+        scenario = {"requests": [f"http://{listen}/"], "follow-redirects": False}
+        load = {"throughput": 100, "concurrency": 5, "hold-for": "2s"}
+        config = ConfigWriter(make_executor(load, scenario), notes).write()
+        ran = subprocess.run([tool, "run", config], capture_output=True, text=True, timeout=120)
+        process.terminate()
+    account = re.search(
+        r"scheduled (\d+) = done (\d+) \+ failed 0 \+ dropped (\d+).* for ([\d.]+) s", ran.stdout
+    )
+    assert account, ran.stdout + ran.stderr
+    scheduled, done, dropped = map(int, account.groups()[:3])
+    assert scheduled == 200 == done + dropped and 5 <= done <= 15
+    # The schedule, and the last answers: all that was due would take 40 s.
+    assert float(account[4]) < 20
 
 
 def test_a_bad_condition_is_told_before_the_start(make_executor, tool):
