@@ -128,6 +128,8 @@ class ConfigWriter:
     def _keeps_cookies(self, made: Input) -> bool:
         if "store-cookie" in self._scenario:
             return bool(self._scenario["store-cookie"])
+        if self._driver != "http":
+            return False
         listed = not isinstance(self._scenario.get("requests"), str)
         if listed and made.large:
             self._notes.warn(

@@ -157,7 +157,7 @@ class ScenarioTranslator:
         if not _option(item, "keepalive", True) and "connection" not in lower:
             headers["Connection"] = "close"
         query = request.get("body") if method == "GET" else None
-        whole = starts_with_variable(url)
+        whole = starts_with_variable(url) and self.protocol == "http"
         if whole and not default:
             # The variable has to have all of it.
             default = NO_ADDRESS
@@ -185,7 +185,11 @@ class ScenarioTranslator:
         self._known.update(names_of(extracts))
         large = len(record) > MEMORY_BYTES_MAX
         self.large |= large
-        followed = not large and not isinstance(item.scope.get("requests"), str)
+        followed = (
+            self.protocol == "http"
+            and not large
+            and not isinstance(item.scope.get("requests"), str)
+        )
         think = _option(item, "think-time", None)
         asked = {
             "extracts": extracts,

@@ -176,7 +176,9 @@ def test_variables_in_asserts_and_extracts(asked):
     assert "failed 0" in asked.said, asked.said
     answers["/first"] = (200, "who=eve")
     assert asked(requests, 1, answers, variables=values)[2] == "/no-eve/ann/NOT_FOUND"
-    assert "doesn't have /user.*${who}/; the body doesn't have /${who}/" in asked.said, asked.said
+    assert "doesn't have /user.*${who}/; assert: the body doesn't have /${who}/" in asked.said, (
+        asked.said
+    )
 
 
 @pytest.mark.parametrize(
