@@ -57,12 +57,12 @@ class SecondsReader(Tail, ResultsReader):
             if self.generalize_labels:
                 label = self._generalize_label(label)
             rc = str(kind["status"])
-            error = self._fold_error(error_text(kind["status"], kind["error"]))
+            error = self._fold_error(failure_text(kind))
             if self._redundant_aggregation:
                 label = self.get_mixed_label(label, rc, error)
             if label not in current:
                 current[label] = self._kpis(label)
-            _add(current[label], kind, rc, error)
+            _add(current[label], kind, rc, error, data["users"])
         overall = self._kpis("")
         for kpis in current.values():
             overall.merge_kpis(kpis, point[DataPoint.SOURCE_ID])
@@ -79,13 +79,25 @@ def error_text(status: int, error: str) -> str | None:
     """What is wrong with a hit; None = nothing."""
     if error or status < 400:
         return error or None
+    return status_text(status)
+
+
+def failure_text(kind: dict) -> str | None:
+    """What is wrong with hits that were summed up; None = nothing."""
+    if not kind["failed"]:
+        return None
+    return kind["error"] or status_text(kind["status"])
+
+
+def status_text(status: int) -> str:
+    """A status in words."""
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:
         return f"status {status}"
 
 
-def _add(kpis: KPISet, kind: dict, rc: str, error: str | None) -> None:
+def _add(kpis: KPISet, kind: dict, rc: str, error: str | None, users: int) -> None:
     hits = kind["hits"]
     kpis[KPISet.SAMPLE_COUNT] += hits
     kpis[KPISet.FAILURES if error else KPISet.SUCCESSES] += hits
@@ -94,7 +106,7 @@ def _add(kpis: KPISet, kind: dict, rc: str, error: str | None) -> None:
     kpis.sum_rt += kind["response_ns"] / 1e9
     kpis.sum_lt += kind["first_byte_ns"] / 1e9
     kpis.sum_cn += kind["connect_ns"] / 1e9
-    kpis.add_concurrency(kind["concurrency"], "")
+    kpis.add_concurrency(users, "")
     for milliseconds, count in kind["response_ms"]:
         kpis[KPISet.RESP_TIMES].add(milliseconds / 1000, count)
     if error:

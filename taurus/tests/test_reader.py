@@ -16,6 +16,7 @@ def kind(label, hits=1, status=200, error="", answered=True, **values):
         "status": status,
         "error": error,
         "answered": answered,
+        "failed": bool(error) or not 200 <= status < 400,
         "hits": hits,
         "concurrency": 2,
         "response_ns": hits * 5_000_000,
@@ -30,7 +31,7 @@ def kind(label, hits=1, status=200, error="", answered=True, **values):
 def points(*seconds, setup=lambda reader: None):
     reader = SecondsReader(logging.getLogger("test"))
     setup(reader)
-    reader._seconds = [{"second": n, "kinds": kinds} for n, kinds in seconds]
+    reader._seconds = [{"second": n, "users": 10, "kinds": kinds} for n, kinds in seconds]
     return list(reader.datapoints(True))
 
 
@@ -50,7 +51,8 @@ def test_a_second_is_a_point():
     assert a[KPISet.PERCENTILES]["99.0"] == pytest.approx(0.005)
     assert [(e["msg"], e["rc"], e["cnt"]) for e in b[KPISet.ERRORS]] == [("refused", "999", 2)]
     assert (total[KPISet.SAMPLE_COUNT], total[KPISet.FAILURES]) == (6, 3)
-    assert total[KPISet.CONCURRENCY] == 2
+    # Users, not the hits that they had in flight.
+    assert (total[KPISet.CONCURRENCY], b[KPISet.CONCURRENCY]) == (10, 10)
 
 
 def test_nothing_is_lost_when_a_second_comes_again():

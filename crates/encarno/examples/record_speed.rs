@@ -6,7 +6,8 @@
 use std::time::Instant;
 
 use encarno_engine::settings::OutputSettings;
-use encarno_record::{Hit, Strings};
+use encarno_record::sums::LoopState;
+use encarno_record::{Expected, Hit, Strings};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let path = std::env::args()
@@ -24,7 +25,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         native: Some((&path).into()),
         ..OutputSettings::default()
     };
-    let (mut recorders, writer) = encarno_engine::output::open(&settings, 1, &strings, 0)?;
+    let (mut recorders, writer) = encarno_engine::output::open(
+        &settings,
+        1,
+        &strings,
+        0,
+        &Expected::default(),
+        std::sync::mpsc::channel().0,
+    )?;
     let start = Instant::now();
     let mut random = 88_172_645_463_325_252_u64;
     for number in 0..hits {
@@ -47,10 +55,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ..Hit::default()
         };
         recorders[0].record(&hit);
+        if recorders[0].is_due(started_ns) {
+            recorders[0].look(started_ns, LoopState::default());
+        }
     }
     let recorded_s = start.elapsed().as_secs_f64();
     recorders.clear();
-    let summary = writer.finish()?;
+    let summary = writer.finish(0)?;
     let written_s = start.elapsed().as_secs_f64();
     println!(
         "recorded {:.1} M/s, written {:.1} M/s, {summary:?}",
@@ -58,13 +69,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         hits as f64 / written_s / 1e6
     );
     let start = Instant::now();
-    let mut file = encarno::read::stats::read(path.as_ref())?;
+    let file = encarno::read::stats::read(path.as_ref())?;
     let read_s = start.elapsed().as_secs_f64();
     println!(
         "read {:.1} M/s: {}",
         file.summary.hits as f64 / read_s / 1e6,
         file.summary
     );
-    encarno::read::stats::print_table(&file.statistics, &mut file.texts, &mut std::io::stdout())?;
+    let start = Instant::now();
+    let by_hit = encarno::read::stats::read_hits(path.as_ref())?;
+    let read_s = start.elapsed().as_secs_f64();
+    let rate = by_hit.summary.hits as f64 / read_s / 1e6;
+    println!("read hit by hit {rate:.1} M/s");
+    encarno::read::stats::print_table(&file, &mut std::io::stdout())?;
     Ok(())
 }

@@ -24,6 +24,7 @@ use signal_hook::iterator::Signals;
 use crate::exit;
 use crate::files::Files;
 use crate::protocols::{self, Run};
+use crate::report;
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
 ///
@@ -201,11 +202,12 @@ fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
             });
         }
     };
+    let text = report::run_text(&summary);
     if files.write_stdout() {
         // There is no other place to say it.
-        let _shown = writeln!(std::io::stderr(), "{summary}");
+        let _shown = writeln!(std::io::stderr(), "{text}");
     } else {
-        print(|out| writeln!(out, "{summary}"))?;
+        print(|out| writeln!(out, "{text}"))?;
     }
     Ok(match summary.stop {
         Stop::Now => exit::INTERRUPTED,

@@ -20,18 +20,18 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use encarno_engine::progress::Progress;
 use encarno_engine::settings::{OutputSettings, RunSettings, Source};
 use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
 use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, Options, TlsSettings};
 use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
-use encarno_record::parse_duration;
+use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
 use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
 use serde_saphyr::Spanned;
 
+use crate::console::Progress;
 use crate::protocols::{self, Protocol, Run};
 use crate::url_text::Target;
 
@@ -130,6 +130,7 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
         output: output(&raw.output, &raw.input, settings_text(&raw))?,
         script,
         source: Source::File(input),
+        expected: expected(&run.expect)?,
         threads: run.threads.and_then(NonZeroUsize::new),
         grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
     };
@@ -143,6 +144,16 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
             _ => Progress::Auto,
         },
     })
+}
+
+fn expected(raw: &Option<Spanned<String>>) -> Result<Expected, BadValue> {
+    match raw {
+        None => Ok(Expected::default()),
+        Some(text) => text
+            .value
+            .parse()
+            .map_err(|reason: String| BadValue::at(text, "run.expect", reason)),
+    }
 }
 
 /// Where hits go.

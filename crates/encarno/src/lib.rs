@@ -5,14 +5,18 @@
 //! - url_text: URLs and headers, whose passwords nobody sees
 //! - [`files`]: no output is an input
 //! - [`protocols`]: the protocols that users can name
+//! - [`console`]: what a run shows while it goes on
+//! - [`report`]: what is said about hits, at a run's end and by `stats`
 //! - [`read`]: what commands say about files
 //! - [`exit`]: exit codes
 
 pub mod cli;
 pub mod config;
+pub mod console;
 pub mod exit;
 pub mod files;
 pub mod protocols;
 pub mod read;
+pub mod report;
 
 mod url_text;

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use encarno_engine::RunError;
-use encarno_engine::progress::{Progress, Summary};
+use encarno_engine::meter::{Summary, Window};
 use encarno_engine::settings::{RunSettings, Source};
 use encarno_engine::workers::Control;
 use encarno_nib::{BadOption, Factory, Kind, Options, Protocol as _};
@@ -16,6 +16,7 @@ use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
 use encarno_nibs::udp::UdpProtocol;
 
+use crate::console::{Console, Progress};
 use crate::files::Files;
 
 /// One run, whole.
@@ -105,12 +106,16 @@ macro_rules! protocols {
         /// Runs to the end. `stop` is called with the control once the run is on, to
         /// connect it with signals.
         pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
-            let Run { settings, progress, .. } = run;
-            match run.protocol.clone() {
+            let settings = &run.settings;
+            let mut console = Console::new(run.progress, &settings.workload);
+            let observe = &mut |window: &Window| console.show(window);
+            let summary = match run.protocol.clone() {
                 $(Protocol::$variant(protocol) => {
-                    encarno_engine::run(settings, &<$factory>::set_up(protocol)?, *progress, stop)
+                    encarno_engine::run(settings, &<$factory>::set_up(protocol)?, observe, stop)
                 })+
-            }
+            };
+            console.end();
+            summary
         }
 
         /// Reads all of the input and sends nothing: how many records there are.

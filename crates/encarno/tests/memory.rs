@@ -14,7 +14,7 @@ use encarno::read::stats;
 use encarno_engine::output;
 use encarno_engine::settings::OutputSettings;
 use encarno_input::{InputFormat, InputSettings};
-use encarno_record::{Hit, Payload, Strings};
+use encarno_record::{Expected, Hit, Payload, Strings};
 
 const MIB: u64 = 1 << 20;
 
@@ -135,7 +135,9 @@ fn memory_does_not_grow_with_files() {
         native: Some(results.clone()),
         ..OutputSettings::default()
     };
-    let (mut recorders, writer) = output::open(&settings, 1, &strings, 0).expect("it opens");
+    let (meter, _) = std::sync::mpsc::channel();
+    let (mut recorders, writer) =
+        output::open(&settings, 1, &strings, 0, &Expected::default(), meter).expect("it opens");
     let mut slept = 0;
     for number in 0..3_000_000_u64 {
         recorders[0].record(&Hit {
@@ -150,7 +152,7 @@ fn memory_does_not_grow_with_files() {
         }
     }
     drop(recorders);
-    let summary = writer.finish().expect("written");
+    let summary = writer.finish(0).expect("written");
     assert_eq!((summary.hits, summary.hits_lost), (3_000_000, 0));
     let file = stats::read(&results).expect("readable");
     assert_eq!(file.statistics.total().hits, 3_000_000);

@@ -223,7 +223,7 @@ fn source_addresses_are_taken_in_turn() {
         (summary.totals.done, summary.totals.failed),
         (4, 0),
         "{:?}",
-        summary.failures
+        summary.total.errors
     );
     assert_eq!(
         server.join().unwrap(),
@@ -258,7 +258,7 @@ fn a_unix_socket_is_an_address_too() {
         (summary.totals.done, summary.totals.failed),
         (50, 0),
         "{:?}",
-        summary.failures
+        summary.total.errors
     );
 }
 
@@ -289,7 +289,7 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
         (summary.totals.done, summary.totals.failed),
         (2, 0),
         "{:?}",
-        summary.failures
+        summary.total.errors
     );
     assert_eq!(
         summary.totals.sent_bytes,

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used)] // a test that can't go on says why
 
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::channel;
 
 use encarno::read::convert::{self, ResultFormat};
 use encarno::read::show::{self, Showing};
@@ -10,10 +11,12 @@ use encarno::read::stats;
 use encarno_engine::output;
 use encarno_engine::settings::OutputSettings;
 use encarno_input::InputSettings;
-use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::formats::{GoBinarySettings, OutputError, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::HIT_BYTES;
-use encarno_record::{Hit, StringId, Strings};
+use encarno_record::statistics::LabelStatistics;
+use encarno_record::sums::LoopState;
+use encarno_record::{Expected, Hit, StringId, Strings};
 use proptest::prelude::*;
 
 const STARTED_UNIX_NS: u64 = 1_700_000_000_123_000_000;
@@ -70,12 +73,28 @@ fn two_hits(strings: &Strings) -> [Hit; 2] {
     [good, refused]
 }
 
+fn open(
+    settings: &OutputSettings,
+    recorders: usize,
+    strings: &Strings,
+) -> Result<(Vec<output::Recorder>, output::WriterThread), OutputError> {
+    let (meter, _) = channel();
+    let expected = Expected::default();
+    output::open(
+        settings,
+        recorders,
+        strings,
+        STARTED_UNIX_NS,
+        &expected,
+        meter,
+    )
+}
+
 fn record(settings: &OutputSettings, strings: &Strings, hits: &[Hit]) -> output::WriteSummary {
-    let (mut recorders, writer) =
-        output::open(settings, 1, strings, STARTED_UNIX_NS).expect("it opens");
+    let (mut recorders, writer) = open(settings, 1, strings).expect("it opens");
     hits.iter().for_each(|hit| recorders[0].record(hit));
     drop(recorders);
-    writer.finish().expect("it is written")
+    writer.finish(0).expect("it is written")
 }
 
 fn native(path: PathBuf) -> OutputSettings {
@@ -234,8 +253,7 @@ fn the_trace_has_what_its_level_asks_for() {
         trace: Some(trace),
         ..OutputSettings::default()
     };
-    let (mut recorders, writer) =
-        output::open(&settings, 1, &strings, STARTED_UNIX_NS).expect("it opens");
+    let (mut recorders, writer) = open(&settings, 1, &strings).expect("it opens");
     let [good, refused] = two_hits(&strings);
     assert!(
         recorders[0].has_trace() && !recorders[0].traces(&good) && recorders[0].traces(&refused)
@@ -243,7 +261,7 @@ fn the_trace_has_what_its_level_asks_for() {
     recorders[0].trace(&good, b"GET / HTTP/1.1\r\n\r\n", b"HTTP/1.1 404 No\r\n\r\n");
     recorders[0].trace(&refused, b"GET / HTTP/1.1\r\nCookie: secret\r\n\r\n", b"");
     drop(recorders);
-    assert_eq!(writer.finish().expect("it is written").traces, 1);
+    assert_eq!(writer.finish(0).expect("it is written").traces, 1);
     let text = folder.text("trace");
     let (line, rest) = text.split_once("\r\n").expect("a line");
     assert!(line.contains("\"Status\":999"));
@@ -322,18 +340,17 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
     let (folder, strings) = (Folder::new(), Strings::default());
     let path = folder.path("native");
     let settings = native(path.clone());
-    let (mut recorders, writer) =
-        output::open(&settings, 1, &strings, STARTED_UNIX_NS).expect("it opens");
+    let (mut recorders, writer) = open(&settings, 1, &strings).expect("it opens");
     for (number, hit) in two_hits(&strings).iter().enumerate() {
         recorders[0].record(hit);
         recorders[0].record(&Hit {
             label: strings.intern(&format!("{number}")),
             ..*hit
         });
-        recorders[0].flush();
+        recorders[0].look(0, LoopState::default());
     }
     drop(recorders);
-    writer.finish().expect("it is written");
+    writer.finish(0).expect("it is written");
     let whole = folder.bytes("native");
     let (hits, file) = read(&path);
     assert!(hits == 4 && file.summary.is_whole());
@@ -343,7 +360,7 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
     let mut ends = Vec::new();
     while let Some(frame) = frames.next_frame().expect("slices don't fail") {
         let hits = if frame.kind == 3 {
-            (frame.payload.len() - 8) / HIT_BYTES
+            (frame.payload.len() - 12) / HIT_BYTES
         } else {
             0
         };
@@ -426,11 +443,240 @@ proptest! {
     }
 }
 
+/// Hits of a run, as several event loops record them: each looks around when
+/// time has passed, so that the file has sums as a run's has.
+fn record_as_loops(path: &Path, strings: &Strings, loops: usize, hits: &[Hit]) {
+    let (mut recorders, writer) = open(&native(path.into()), loops, strings).expect("it opens");
+    for (number, hit) in hits.iter().enumerate() {
+        let recorder = &mut recorders[number % loops];
+        if recorder.is_due(hit.ended_ns) {
+            recorder.look(hit.ended_ns, LoopState::default());
+        }
+        recorder.record(hit);
+    }
+    drop(recorders);
+    writer.finish(0).expect("it is written");
+}
+
+/// What a hit of the properties below is made of.
+type Seed = (usize, u64, u64, u16, u16);
+
+fn seeds(count: usize) -> impl Strategy<Value = Vec<Seed>> {
+    let codes = prop_oneof![Just(200_u16), Just(404), Just(0)];
+    let net = prop_oneof![4 => Just(0_u16), 1 => Just(111)];
+    let seed = (
+        0..5_usize,
+        0..4_000_000_000_u64,
+        0..50_000_000_u64,
+        codes,
+        net,
+    );
+    prop::collection::vec(seed, 0..count)
+}
+
+fn hits_of(seeds: &[Seed], strings: &Strings) -> Vec<Hit> {
+    let mut hits: Vec<Hit> = seeds
+        .iter()
+        .map(
+            |&(label, ended_ns, lasted_ns, protocol_code, net_code)| Hit {
+                scheduled_ns: ended_ns.saturating_sub(lasted_ns),
+                started_ns: ended_ns.saturating_sub(lasted_ns / 2),
+                ended_ns,
+                received_bytes: lasted_ns,
+                label: strings.intern(["", "a", "b", "c", "d"][label]),
+                error: strings.intern(if net_code == 0 { "" } else { "refused" }),
+                protocol_code,
+                net_code,
+                concurrency: label as u32,
+                ..Hit::default()
+            },
+        )
+        .collect();
+    hits.sort_by_key(|hit| hit.ended_ns);
+    hits
+}
+
+fn table(file: &stats::FileStatistics) -> (String, Vec<(String, LabelStatistics)>) {
+    let mut table = Vec::new();
+    stats::print_table(file, &mut table).expect("memory");
+    let labels = file.statistics.labels();
+    let labels = labels.map(|(label, statistics)| (label.to_owned(), statistics.clone()));
+    (String::from_utf8(table).expect("text"), labels.collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn files_merge_to_what_one_file_with_all_hits_says(
+        one in seeds(300), other in seeds(300), loops in 1..4_usize,
+    ) {
+        let folder = Folder::new();
+        let paths = ["one", "other", "all"].map(|name| folder.path(name));
+        // The same label has another number in each file.
+        let strings = [Strings::default(), Strings::default(), Strings::default()];
+        for text in ["d", "refused", "b"] {
+            strings[1].intern(text);
+        }
+        record_as_loops(&paths[0], &strings[0], loops, &hits_of(&one, &strings[0]));
+        record_as_loops(&paths[1], &strings[1], 1, &hits_of(&other, &strings[1]));
+        let all = [&one[..], &other].concat();
+        record_as_loops(&paths[2], &strings[2], 2, &hits_of(&all, &strings[2]));
+        let mut merged = stats::read(&paths[0]).expect("readable");
+        merged.merge(&stats::read(&paths[1]).expect("readable"));
+        let whole = stats::read(&paths[2]).expect("readable");
+        let hits = whole.statistics.total().hits;
+        prop_assert_eq!(hits, all.len() as u64);
+        prop_assert_eq!(table(&merged), table(&whole));
+        prop_assert!(merged.summary.is_whole());
+        // And what the sums say is what the hits say.
+        let by_hit = stats::read_hits(&paths[2]).expect("readable");
+        prop_assert_eq!(table(&by_hit).1, table(&whole).1);
+        prop_assert_eq!(by_hit.summary, whole.summary);
+    }
+
+    #[test]
+    fn a_file_cut_or_damaged_anywhere_says_what_its_hits_say(
+        seeds in seeds(200), loops in 1..4_usize, cut: prop::sample::Index,
+        damage in prop::option::of((any::<prop::sample::Index>(), 1..=255_u8)),
+    ) {
+        let (folder, strings) = (Folder::new(), Strings::default());
+        let path = folder.path("native");
+        let hits = hits_of(&seeds, &strings);
+        record_as_loops(&path, &strings, loops, &hits);
+        let mut bytes = folder.bytes("native");
+        match damage {
+            None => bytes.truncate(cut.index(bytes.len() + 1)),
+            Some((place, change)) => {
+                let place = place.index(bytes.len());
+                bytes[place] ^= change;
+            }
+        }
+        std::fs::write(&path, &bytes).expect("written");
+        let Ok(by_sums) = stats::read(&path) else {
+            prop_assert!(stats::read_hits(&path).is_err());
+            return Ok(());
+        };
+        let by_hit = stats::read_hits(&path).expect("its start is readable");
+        if damage.is_none() {
+            prop_assert_eq!(table(&by_sums).1, table(&by_hit).1);
+            prop_assert_eq!(by_sums.summary.ended, by_hit.summary.ended);
+        } else {
+            // Sums outlive hits that are damaged; damaged sums are made up for by hits.
+            prop_assert!(by_sums.summary.hits >= by_hit.summary.hits);
+            prop_assert!(by_sums.summary.hits <= hits.len() as u64);
+            if by_sums.summary.hits == hits.len() as u64 && by_sums.summary.damage.places == 0 {
+                let total = by_sums.statistics.total();
+                prop_assert_eq!(total.response_ns.count(), hits.len() as u64);
+            }
+        }
+        // The seconds that are said to be whole are.
+        let mut reader = stats::open_sums(&path).expect("readable").expect("a file");
+        while let Some(_taken) = reader.next_taken().expect("readable") {}
+        let until_ns = reader.whole_until_ns();
+        if damage.is_none() && until_ns < u64::MAX {
+            let whole = hits.iter().filter(|hit| hit.ended_ns < until_ns).count();
+            prop_assert!(by_sums.summary.hits >= whole as u64);
+        }
+    }
+}
+
+#[test]
+fn many_labels_are_kept_as_hits_and_summed_up_all_the_same() {
+    let (folder, strings) = (Folder::new(), Strings::default());
+    let hits: Vec<Hit> = (0..20_000_u64)
+        .map(|number| Hit {
+            ended_ns: number * 100_000,
+            label: strings.intern(&number.to_string()),
+            protocol_code: 200,
+            ..Hit::default()
+        })
+        .collect();
+    let path = folder.path("native");
+    record_as_loops(&path, &strings, 2, &hits);
+    let bytes = folder.bytes("native").len();
+    assert!(bytes < 20_000 * (HIT_BYTES + 20), "{bytes} bytes");
+    let file = stats::read(&path).expect("readable");
+    assert!(file.summary.is_whole());
+    assert_eq!(
+        (file.summary.hits, file.statistics.labels().count()),
+        (20_000, 10_001)
+    );
+    convert::results(&path, &folder.path("seconds"), ResultFormat::Seconds).expect("converted");
+    let lines = folder.text("seconds");
+    let hits = lines.matches("\"hits\":1,").count();
+    assert_eq!((lines.lines().count(), hits), (3, 20_000));
+}
+
+#[test]
+fn files_of_the_first_schema_are_read() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema1.results");
+    let file = stats::read(&path).expect("readable");
+    assert!(file.summary.is_whole());
+    let (table, labels) = table(&file);
+    assert!(
+        table.starts_with("total: 60 hits in 0.028 s, 2112.5/s, 4 failed (6.67 %)\n"),
+        "{table}"
+    );
+    let words: Vec<_> = table.split_whitespace().collect();
+    let figures = "service 103 µs 1.41 ms 252 µs 2.93 ms 4.00 ms 4.02 ms 5.39 ms 5.39 ms 5.39 ms";
+    assert!(words.join(" ").contains(figures), "{table}");
+    let known: Vec<_> = labels
+        .iter()
+        .map(|(label, sums)| (&**label, sums.hits, sums.failed, sums.sent_bytes))
+        .collect();
+    assert_eq!(known, [("one", 40, 3, 1120), ("two", 20, 1, 560)]);
+    assert_eq!(labels[0].1.errors[&(1011, "dummy error".into())], 3);
+    let by_hit = stats::read_hits(&path).expect("readable");
+    assert_eq!(by_hit.summary, file.summary);
+    let folder = Folder::new();
+    let converted = convert::results(&path, &folder.path("csv"), ResultFormat::Csv);
+    assert_eq!(converted.expect("converted").count, 60);
+}
+
+#[test]
+fn phout_comes_in_the_order_of_completion_and_calls_timeouts_110() {
+    let (folder, strings) = (Folder::new(), Strings::default());
+    let settings = OutputSettings {
+        phout: Some(folder.path("phout")),
+        ..OutputSettings::default()
+    };
+    let (mut recorders, writer) = open(&settings, 2, &strings).expect("it opens");
+    // Each loop is ahead of the other in turn.
+    for step in 0..40_u64 {
+        let number = (step / 5 % 2) as usize;
+        let ended_ns = (step + if number == 0 { 7 } else { 0 }) * 100_000_000;
+        recorders[number].look(ended_ns, LoopState::default());
+        recorders[number].record(&Hit {
+            started_ns: ended_ns,
+            ended_ns,
+            net_code: if step == 3 { 1001 } else { 0 },
+            ..Hit::default()
+        });
+    }
+    drop(recorders);
+    writer.finish(0).expect("it is written");
+    let text = folder.text("phout");
+    let starts: Vec<f64> = text
+        .lines()
+        .map(|line| {
+            line.split('\t')
+                .next()
+                .expect("a column")
+                .parse()
+                .expect("a number")
+        })
+        .collect();
+    assert_eq!(starts.len(), 40);
+    assert!(starts.is_sorted(), "{starts:?}");
+    assert_eq!(text.matches("\t110\t0\n").count(), 1, "{text}");
+}
+
 #[test]
 fn a_full_disk_is_an_error_and_nobody_waits() {
     let strings = Strings::default();
     let settings = native("/dev/full".into());
-    let error = output::open(&settings, 1, &strings, 0).expect_err("the header can't be written");
+    let error = open(&settings, 1, &strings).expect_err("the header can't be written");
     assert!(
         error.to_string().starts_with("can't write /dev/full: "),
         "{error}"
@@ -440,13 +686,13 @@ fn a_full_disk_is_an_error_and_nobody_waits() {
         phout: Some("/dev/full".into()),
         ..OutputSettings::default()
     };
-    let (mut recorders, writer) = output::open(&settings, 1, &strings, 0).expect("it opens");
+    let (mut recorders, writer) = open(&settings, 1, &strings).expect("it opens");
     (0..100_000).for_each(|_| recorders[0].record(&Hit::default()));
     drop(recorders);
-    let error = writer.finish().expect_err("nothing was written");
+    let error = writer.finish(0).expect_err("nothing was written");
     assert!(error.to_string().contains("No space left"), "{error}");
     let nowhere = native("/nonexistent/folder/run.enc".into());
-    let error = output::open(&nowhere, 1, &strings, 0).expect_err("no such folder");
+    let error = open(&nowhere, 1, &strings).expect_err("no such folder");
     assert!(
         error
             .to_string()
@@ -470,9 +716,9 @@ fn statistics_as_json() {
         })
         .collect();
     record(&native(folder.path("native")), &strings, &hits);
-    let (_, mut file) = read(&folder.path("native"));
+    let (_, file) = read(&folder.path("native"));
     let mut json = Vec::new();
-    stats::print_json(&mut file, &mut json).expect("memory");
+    stats::print_json(&file, &mut json).expect("memory");
     let json: serde_json::Value = serde_json::from_slice(&json).expect("JSON");
     assert_eq!(json["whole"], true);
     let total = &json["total"];
@@ -486,11 +732,14 @@ fn statistics_as_json() {
     let median = total["response_ns"]["p50"].as_f64().expect("a number");
     assert!((median / 500_000.0 - 1.0).abs() < 0.001, "{median}");
     assert_eq!(total["lag_ns"]["p99.9"], 5);
-    assert_eq!(json["labels"][0]["label"], "odd");
-    assert_eq!(json["labels"][1]["hits"], 500);
+    assert_eq!(json["labels"][1]["label"], "odd");
+    assert_eq!(json["labels"][0]["hits"], 500);
     let mut table = Vec::new();
-    stats::print_table(&file.statistics, &mut file.texts, &mut table).expect("memory");
+    stats::print_table(&file, &mut table).expect("memory");
     let table = String::from_utf8(table).expect("text");
-    assert!(table.starts_with("total: 1000 hits in 1.000 s"), "{table}");
+    assert!(
+        table.starts_with("total: 1000 hits in 1.001 s, 999.0/s"),
+        "{table}"
+    );
     assert!(table.contains("\neven: 500 hits"), "{table}");
 }

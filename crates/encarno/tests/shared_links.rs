@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use encarno::protocols::{self, Protocol, Run};
-use encarno_engine::progress::Summary;
+use encarno_engine::meter::Summary;
 use encarno_engine::settings::Source;
 use encarno_input::{InputFormat, InputSettings};
 use encarno_nib::NetworkSettings;

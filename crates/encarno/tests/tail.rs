@@ -13,8 +13,9 @@ use std::time::Duration;
 use encarno::read::convert::{self, ResultFormat};
 use encarno::read::tail::{TailEnd, TailSettings, tail};
 use encarno_record::frame::RESULT_MAGIC;
-use encarno_record::results::{self, ResultSummary};
-use encarno_record::{Hit, StringId};
+use encarno_record::results::{self, Ending, ResultSummary};
+use encarno_record::sums::{LoopState, LoopSums, Summing};
+use encarno_record::{Expected, Hit, StringId};
 use rustix::process::Pid;
 
 const STARTED_UNIX_NS: u64 = 1_700_000_000_000_000_000;
@@ -48,18 +49,36 @@ impl Growing {
     fn start(&self) {
         self.append(|out| {
             out.extend_from_slice(&RESULT_MAGIC);
-            results::append_run(out, STARTED_UNIX_NS, "");
+            results::append_run(out, STARTED_UNIX_NS, 1, &Expected::default(), "");
             results::append_strings(out, StringId(0), &["", "one", "two", "wrong"]);
         });
     }
 
     fn hits(&mut self, hits: &[Hit]) {
-        self.append(|out| results::append_hits(out, self.hits, hits));
+        self.append(|out| results::append_hits(out, self.hits, 0, hits));
         self.hits += hits.len() as u64;
     }
 
+    /// Hits, and the sums that stand for them up to that instant.
+    fn summed(&mut self, hits: &[Hit], until_ms: u64) {
+        self.hits(hits);
+        let mut summing = Summing::new(STARTED_UNIX_NS);
+        hits.iter().for_each(|hit| summing.record(hit));
+        let sums = LoopSums {
+            until_ns: until_ms * 1_000_000,
+            hits_covered: hits.len() as u64,
+            state: LoopState {
+                users: 10,
+                ..LoopState::default()
+            },
+            seconds: summing.take(),
+            ..LoopSums::default()
+        };
+        self.append(|out| results::append_sums(out, &sums));
+    }
+
     fn end(&self) {
-        self.append(|out| results::append_end(out, self.hits, 0));
+        self.append(|out| results::append_end(out, self.hits, Ending::default()));
     }
 
     /// Follows the file on a thread of its own, into the file `out`.
@@ -115,7 +134,7 @@ fn what_is_followed_is_what_is_converted() {
                 hit(1, second * 1000 + 900, 30),
                 hit(2, second * 1000 + 950, 40),
             ];
-            file.hits(&hits);
+            file.summed(&hits, second * 1000 + 960);
             thread::sleep(Duration::from_millis(30));
         }
         file.end();
@@ -139,7 +158,6 @@ fn sums_by_second_are_known_and_complete() {
         received_bytes: 0,
         ..hit(2, 1500, 7)
     };
-    // The last one comes when its second is written already.
     let all = [
         hit(1, 999, 20),
         hit(1, 1000, 20),
@@ -147,8 +165,14 @@ fn sums_by_second_are_known_and_complete() {
         refused,
         hit(2, 9000, 1),
     ];
-    file.hits(&all);
-    file.hits(&[hit(1, 1300, 20)]);
+    file.summed(&all, 9100);
+    // One comes when its second is written already, one has no sums.
+    file.summed(&[hit(1, 1300, 20)], 9200);
+    let not_found = Hit {
+        protocol_code: 404,
+        ..hit(1, 9300, 20)
+    };
+    file.hits(&[not_found]);
     file.end();
     let following = file.follow(ResultFormat::Seconds, None, LONG);
     assert_eq!(following.join().expect("no panic").0, TailEnd::Whole);
@@ -181,7 +205,13 @@ fn sums_by_second_are_known_and_complete() {
     assert_eq!(sums(1, 1, "error"), "wrong");
     assert_eq!(sums(1, 1, "answered"), false);
     assert_eq!(sums(1, 1, "first_byte_ns"), 0);
+    assert_eq!(sums(1, 1, "failed"), true);
     assert_eq!(sums(2, 0, "hits"), 1);
+    let users: Vec<_> = lines.iter().map(|line| &line["users"]).collect();
+    assert_eq!(users, [10; 4]);
+    assert_eq!(lines[3]["kinds"].as_array().map(Vec::len), Some(2));
+    let failed = [0, 1].map(|kind| sums(3, kind, "failed"));
+    assert_eq!(failed, [false, true]);
 }
 
 #[test]

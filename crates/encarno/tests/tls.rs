@@ -227,7 +227,10 @@ fn failures(port: u16, tls: TlsSettings) -> Vec<(u16, String, u64)> {
         tls,
         ..NetworkSettings::default()
     });
-    protocols::run(&settings, |_| {}).unwrap().failures
+    let errors = protocols::run(&settings, |_| {}).unwrap().total.errors;
+    let errors = errors.into_iter();
+    let failures = errors.map(|((code, text), hits)| (code, text.to_string(), hits));
+    failures.collect()
 }
 
 #[test]

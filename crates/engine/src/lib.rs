@@ -7,14 +7,14 @@
 //! - [`script`]: what a record asks for beyond being sent
 //! - [`workers`]: event loops that make hits
 //! - [`output`]: hits on their way to files
-//! - [`progress`]: what is shown meanwhile, and at the end
+//! - [`meter`]: what a run does, second by second, and at the end; as data
 //! - run: one run, of all these
 
 mod error;
 mod run;
 
+pub mod meter;
 pub mod output;
-pub mod progress;
 pub mod schedule;
 pub mod script;
 pub mod settings;

@@ -4,6 +4,9 @@
 //! writer thread by a bounded queue; empty buffers come back. A full queue is
 //! counted and the buffers wait in the recorder; past its bound they are lost,
 //! counted and told in the [`WriteSummary`]. Hits are never slowed.
+//!
+//! Once a second a recorder also hands over the sums of its hits, to the writer,
+//! whose native file carries them, and to the meter. Sums are never lost.
 
 mod recorder;
 mod writer;

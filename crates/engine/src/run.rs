@@ -1,6 +1,6 @@
 //! One run: input → schedule → workers → nib → output, built and waited for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -12,12 +12,13 @@ use encarno_input::{InputFormat, Sharing};
 use encarno_nib::clock::Clock;
 use encarno_nib::poll::Waker;
 use encarno_nib::{Nib, Protocol};
-use encarno_record::{Payload, Record, Strings};
+use encarno_record::{Payload, Record, StringId, Strings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::RunError;
+use crate::meter::{Ending, Meter, Summary, Totals, Window};
 use crate::output::{self, Recorder};
-use crate::progress::{Ending, Progress, Summary, Watch};
+use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Workload, nanoseconds};
 use crate::workers::control::Limits;
@@ -30,11 +31,12 @@ const LOOK: Duration = Duration::from_millis(50);
 const FILES_RESERVE: u64 = 64;
 
 /// Runs to the end. `stop` is called with the control once the run is on, to
-/// connect it with signals.
+/// connect it with signals; `observe` with each second of the run, when it is
+/// over.
 pub fn run<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
-    progress: Progress,
+    observe: &mut dyn FnMut(&Window),
     stop: impl FnOnce(Arc<Control>),
 ) -> Result<Summary, RunError> {
     let shares = shares(settings, protocol);
@@ -44,16 +46,18 @@ pub fn run<P: Protocol>(
     let scripts = scripts(settings, protocol, &strings)?;
     let (reader, feeds) = feeds(settings, &strings, &scripts, &shares)?;
     let clock = Clock::start();
+    let (mut meter, sums) = Meter::new(settings, shares.len(), &strings, clock);
     let (recorders, writer) = output::open(
         &settings.output,
         shares.len(),
         &strings,
         clock.started_unix_ns(),
+        &settings.expected,
+        sums,
     )?;
     let counters: Vec<Arc<Counters>> = shares.iter().map(|_| Arc::default()).collect();
     let control = Arc::new(control(&settings.workload, &wakers, clock));
     stop(Arc::clone(&control));
-    let watch = Watch::new(settings, progress, &counters, clock);
     let (sender, endings) = unbounded();
     for (share, (feed, recorder)) in shares.iter().zip(feeds.into_iter().zip(recorders)) {
         let seat = Seat {
@@ -69,23 +73,69 @@ pub fn run<P: Protocol>(
         spawn(event_loop, sender.clone()).inspect_err(|_| control.drain())?;
     }
     drop(sender);
-    let result = wait(&endings, &control, &watch, &writer, reader.as_ref());
-    let ended_ns = clock.now_ns();
+    let look = || {
+        meter.follow(control.schedule());
+        meter.look(observe);
+    };
+    let result = wait(&endings, &control, look, &writer, reader.as_ref());
+    let elapsed_ns = clock.now_ns();
+    let totals = Totals::of(&counters);
+    let span_ns = span_ns(&settings.workload, &control, totals.scheduled, elapsed_ns);
     // An output's error says more than the loops' word that there was one.
-    let written = writer.finish()?;
+    let written = writer.finish(span_ns)?;
     let read = reader.map_or(Ok(Default::default()), Reader::finish);
     result?;
     let read = read?;
-    let (origin_ns, elapsed_ns) = (clock.origin_ns(), ended_ns);
     let ending = Ending {
-        origin_ns,
+        origin_ns: clock.origin_ns(),
+        started_unix_ns: clock.started_unix_ns(),
         elapsed_ns,
+        span_ns,
+        expected: settings.expected,
         written,
         read,
-        address: protocol.address().unwrap_or_default().to_owned(),
+        addresses: addresses(&counters, protocol.address(), &strings),
         stop: control.stop(),
     };
-    Ok(watch.summary(ending, &strings))
+    let metered = meter.end(elapsed_ns, observe);
+    Ok(Summary::new(totals, metered, ending))
+}
+
+/// How long a run lasts for whoever divides by it. Ten hits at ten a second
+/// take a second, though the last one starts after 0.9 s: an open run lasts
+/// until its next hit would have been due.
+fn span_ns(workload: &Workload, control: &Control, scheduled: u64, elapsed_ns: u64) -> u64 {
+    let (Workload::Open(open), Some(schedule)) = (workload, control.schedule()) else {
+        return elapsed_ns;
+    };
+    let end_ns = open.end_ns().min(schedule.duration_ns());
+    let next_ns = HitInstants::new(&schedule, Randomness::None, scheduled, 1).next();
+    elapsed_ns.max(next_ns.unwrap_or(end_ns).min(end_ns))
+}
+
+/// The addresses that were hit, those with most hits first.
+fn addresses(
+    counters: &[Arc<Counters>],
+    default: Option<&str>,
+    strings: &Strings,
+) -> Vec<(String, u64)> {
+    let mut hits = HashMap::new();
+    counters
+        .iter()
+        .for_each(|counters| counters.add_addresses_to(&mut hits));
+    let text = |id: StringId| match id.0 {
+        0 => default.unwrap_or_default().to_owned(),
+        _ => strings
+            .get(id)
+            .map(|text| text.to_string())
+            .unwrap_or_default(),
+    };
+    let mut addresses: Vec<_> = hits
+        .into_iter()
+        .map(|(id, hits)| (text(id), hits))
+        .collect();
+    addresses.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.cmp(b)));
+    addresses
 }
 
 /// Reads all of the input as a run would, and sends nothing: how many records
@@ -139,6 +189,7 @@ fn event_loop<P: Protocol>(
         clock,
         waker: Arc::clone(seat.waker),
         strings: strings.clone(),
+        expected: settings.expected,
         timeout_ns: nanoseconds(protocol.timeout()),
         grace_ns: nanoseconds(settings.grace),
         share: seat.share,
@@ -199,7 +250,7 @@ where
 fn wait(
     endings: &crossbeam_channel::Receiver<LoopEnd>,
     control: &Control,
-    watch: &Watch,
+    mut look: impl FnMut(),
     writer: &output::WriterThread,
     reader: Option<&Reader>,
 ) -> Result<(), RunError> {
@@ -213,7 +264,7 @@ fn wait(
                 result = result.and(ended);
             }
             Err(RecvTimeoutError::Timeout) => {
-                watch.look();
+                look();
                 if writer.failed() || reader.is_some_and(Reader::failed) {
                     control.drain();
                 }
@@ -222,7 +273,6 @@ fn wait(
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
-    watch.end();
     Ok(result?)
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use encarno_input::InputSettings;
+use encarno_record::Expected;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 
 pub use self::script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
@@ -24,6 +25,8 @@ pub struct RunSettings {
     pub script: ScriptSettings,
     /// Where the results go.
     pub output: OutputSettings,
+    /// Which statuses don't fail a hit.
+    pub expected: Expected,
     /// Event loops; none = one a core.
     pub threads: Option<NonZeroUsize>,
     /// How long running hits may take to end after a stop, or after the end of

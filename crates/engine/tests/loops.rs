@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use encarno_engine::progress::Progress;
 use encarno_engine::schedule::{Level, Piece, Schedule};
 use encarno_engine::settings::{
     Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
@@ -18,6 +17,7 @@ use encarno_engine::workers::control::{GrowError, HORIZON};
 use encarno_engine::workers::event_loop::LoopError;
 use encarno_engine::{RunError, run};
 use encarno_nib::{Form, Io, Kind, Nib, Protocol, Readiness, Seat, Shot, Step};
+use encarno_record::Expected;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -85,6 +85,7 @@ fn settings(workload: Workload) -> RunSettings {
         workload,
         script: ScriptSettings::default(),
         output: OutputSettings::default(),
+        expected: Expected::default(),
         threads: NonZeroUsize::new(2),
         grace: Duration::from_millis(100),
     }
@@ -103,7 +104,7 @@ fn a_loop_that_breaks_down_ends_the_run_though_another_goes_on() {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let protocol = StuckProtocol { panics: true };
-        let result = run(&settings(closed()), &protocol, Progress::Quiet, |_| {});
+        let result = run(&settings(closed()), &protocol, &mut |_| {}, |_| {});
         sender.send(result).unwrap();
     });
     // Loop 0 would go on for an hour.
@@ -135,7 +136,7 @@ fn a_schedule_grows_only_where_all_loops_can_follow() {
     let protocol = StuckProtocol { panics: false };
     let schedule: Schedule = "const(1,1h)".parse().unwrap();
     let uniform = settings(open(Arrivals::Uniform(schedule)));
-    run(&uniform, &protocol, Progress::Quiet, |control| {
+    run(&uniform, &protocol, &mut |_| {}, |control| {
         let hour_ns = HOUR.as_nanos() as u64;
         let soon = control.grow(HORIZON.as_nanos() as u64 / 2, &[piece]);
         assert!(matches!(soon, Err(GrowError::TooSoon { .. })), "{soon:?}");

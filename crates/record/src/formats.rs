@@ -19,5 +19,5 @@ pub use native::NativeSink;
 pub use parquet::ParquetSink;
 pub use phout::PhoutSink;
 pub use seconds::SecondsSink;
-pub use sink::{OutputError, OutputFile, Sink, Texts};
+pub use sink::{OutputError, OutputFile, Sink};
 pub use trace::{Trace, TraceFile, TraceSettings};

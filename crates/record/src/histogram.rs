@@ -1,40 +1,61 @@
 //! A distribution with an error below 0.1 % at any size.
 //!
 //! The buckets are those of HdrHistogram with three digits: linear in each
-//! power of two. They are kept in pages that are made when needed, so that a
-//! histogram costs a few KiB and not a few hundred; thousands of labels fit.
+//! power of two, 1024 for each. A quantile is the middle of its bucket, at most
+//! 0.05 % away from the exact one; count, sum, minimum and maximum are exact.
+//! A histogram is equal to the sum of its parts, in whatever order they are
+//! merged.
+//!
+//! A distribution of few values is a short list. Beyond that the counts are
+//! kept in pages that are made when needed. Thousands of labels fit.
+
+use crate::varint;
 
 /// Each power of two has that many buckets, as a power of two.
 const BUCKETS_LOG2: u32 = 10;
 const PAGE_LOG2: u32 = 6;
 const PAGE: usize = 1 << PAGE_LOG2;
 const PAGES: usize = BUCKETS.div_ceil(PAGE);
+/// Buckets that are kept in a list; with more there are pages.
+const FEW_MAX: usize = 12;
 /// All buckets there are.
 pub const BUCKETS: usize = bucket_of(u64::MAX) + 1;
 
 /// A distribution of numbers.
 #[derive(Clone, Debug)]
 pub struct Histogram {
-    /// Where a page lies in `counts`; 0 = not made yet, for place 0 is unused.
-    places: [u16; PAGES],
-    counts: Vec<[u64; PAGE]>,
+    few: Vec<(u32, u64)>,
+    paged: Option<Box<Paged>>,
     count: u64,
     sum: u128,
     min: u64,
     max: u64,
 }
 
+#[derive(Clone, Debug)]
+struct Paged {
+    /// Where a page lies in `counts`; 0 = not made yet, for place 0 is unused.
+    places: [u16; PAGES],
+    counts: Vec<[u64; PAGE]>,
+}
+
 impl Default for Histogram {
     fn default() -> Self {
-        let counts = vec![[0; PAGE]];
         Self {
-            places: [0; PAGES],
-            counts,
+            few: Vec::new(),
+            paged: None,
             count: 0,
             sum: 0,
             min: u64::MAX,
             max: 0,
         }
+    }
+}
+
+impl PartialEq for Histogram {
+    fn eq(&self, other: &Self) -> bool {
+        (self.count, self.sum, self.min, self.max) == (other.count, other.sum, other.min, other.max)
+            && self.pairs() == other.pairs()
     }
 }
 
@@ -46,33 +67,49 @@ impl Histogram {
         self.sum += u128::from(value);
         self.min = self.min.min(value);
         self.max = self.max.max(value);
-        let bucket = bucket_of(value);
-        let mut place = self.places[bucket >> PAGE_LOG2];
-        if place == 0 {
-            place = self.make_page(bucket >> PAGE_LOG2);
+        self.add(bucket_of(value), 1);
+    }
+
+    /// Adds numbers: as [`Histogram::record`] does, at less cost for each.
+    #[inline]
+    pub fn record_all(&mut self, values: impl Iterator<Item = u64>) {
+        let (mut count, mut sum, mut min, mut max) = (0, 0_u128, self.min, self.max);
+        let mut note = |value: u64| {
+            count += 1;
+            sum += u128::from(value);
+            min = min.min(value);
+            max = max.max(value);
+        };
+        match &mut self.paged {
+            Some(paged) => values.for_each(|value| {
+                note(value);
+                paged.add(bucket_of(value), 1);
+            }),
+            None => values.for_each(|value| {
+                note(value);
+                self.add(bucket_of(value), 1);
+            }),
         }
-        self.counts[place as usize][bucket % PAGE] += 1;
+        self.count += count;
+        self.sum += sum;
+        (self.min, self.max) = (min, max);
+    }
+
+    /// Adds 0 so many times.
+    pub fn record_zeros(&mut self, count: u64) {
+        if count > 0 {
+            self.count += count;
+            self.min = 0;
+            self.add(0, count);
+        }
     }
 
     /// Adds all numbers of another one.
     pub fn merge(&mut self, other: &Self) {
-        for (page, &from) in other
-            .places
-            .iter()
-            .enumerate()
-            .filter(|&(_, &from)| from > 0)
-        {
-            let to = match self.places[page] {
-                0 => self.make_page(page),
-                place => place,
-            };
-            let added = &other.counts[from as usize];
-            for (count, more) in self.counts[to as usize].iter_mut().zip(added) {
-                *count += more;
-            }
-        }
-        self.count += other.count;
-        self.sum += other.sum;
+        other.for_each(|bucket, count| self.add(bucket, count));
+        // A file may claim any counts.
+        self.count = self.count.saturating_add(other.count);
+        self.sum = self.sum.saturating_add(other.sum);
         self.min = self.min.min(other.min);
         self.max = self.max.max(other.max);
     }
@@ -80,6 +117,11 @@ impl Histogram {
     /// How many numbers.
     pub fn count(&self) -> u64 {
         self.count
+    }
+
+    /// Their sum, exactly.
+    pub fn sum(&self) -> u128 {
+        self.sum
     }
 
     /// The least one, exactly; 0 if there is none.
@@ -105,21 +147,134 @@ impl Histogram {
     /// within 0.05 %; 0 of none.
     pub fn quantile(&self, share: f64) -> u64 {
         let rank = ((share * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
-        let mut before = 0;
-        for (page, &place) in self
-            .places
+        let (mut before, mut found) = (0, None);
+        let mut look = |bucket, count| {
+            before = u64::saturating_add(before, count);
+            if before >= rank && found.is_none() {
+                found = Some(bucket);
+            }
+        };
+        match &self.paged {
+            Some(_) => self.for_each(&mut look),
+            None => {
+                let mut few = self.few.clone();
+                few.sort_unstable();
+                few.iter()
+                    .for_each(|&(bucket, count)| look(bucket as usize, count));
+            }
+        }
+        found.map_or(0, |bucket| middle_of(bucket).clamp(self.min, self.max))
+    }
+
+    /// Each bucket that has numbers, and how many, by bucket.
+    pub fn pairs(&self) -> Vec<(u32, u64)> {
+        let mut pairs = Vec::with_capacity(self.few.len());
+        self.for_each(|bucket, count| pairs.push((bucket as u32, count)));
+        pairs.sort_unstable();
+        pairs
+    }
+
+    /// Appends it: how many pairs; for each the step from the last bucket and
+    /// the count; then sum, minimum and maximum. All are varints.
+    pub fn append_to(&self, out: &mut Vec<u8>) {
+        let pairs = self.pairs();
+        varint::append(out, pairs.len() as u64);
+        let mut last = 0;
+        for (bucket, count) in pairs {
+            varint::append(out, u64::from(bucket - last));
+            varint::append(out, count);
+            last = bucket;
+        }
+        if self.count > 0 {
+            varint::append(out, self.sum as u64);
+            varint::append(out, (self.sum >> 64) as u64);
+            varint::append(out, self.min);
+            varint::append(out, self.max);
+        }
+    }
+
+    /// Takes one off the start of these bytes; none if it isn't one.
+    pub fn take_from(bytes: &mut &[u8]) -> Option<Self> {
+        let mut histogram = Self::default();
+        let pairs = varint::take(bytes)?;
+        let mut bucket = 0_u64;
+        for _ in 0..pairs {
+            bucket = bucket.checked_add(varint::take(bytes)?)?;
+            if bucket >= BUCKETS as u64 {
+                return None;
+            }
+            let count = varint::take(bytes)?;
+            histogram.add(bucket as usize, count);
+            histogram.count = histogram.count.checked_add(count)?;
+        }
+        if histogram.count > 0 {
+            let low = varint::take(bytes)?;
+            histogram.sum = u128::from(varint::take(bytes)?) << 64 | u128::from(low);
+            histogram.min = varint::take(bytes)?;
+            histogram.max = varint::take(bytes)?;
+            if histogram.min > histogram.max {
+                return None;
+            }
+        }
+        Some(histogram)
+    }
+
+    #[inline]
+    fn add(&mut self, bucket: usize, count: u64) {
+        match &mut self.paged {
+            Some(paged) => paged.add(bucket, count),
+            None => self.add_to_few(bucket, count),
+        }
+    }
+
+    fn add_to_few(&mut self, bucket: usize, count: u64) {
+        let known = self
+            .few
             .iter()
-            .enumerate()
-            .filter(|&(_, &place)| place > 0)
-        {
-            for (bucket, count) in self.counts[place as usize].iter().enumerate() {
-                before += count;
-                if before >= rank {
-                    return middle_of(page * PAGE + bucket).clamp(self.min, self.max);
+            .position(|&(other, _)| other == bucket as u32);
+        match known {
+            Some(place) => self.few[place].1 = self.few[place].1.saturating_add(count),
+            None if self.few.len() < FEW_MAX => self.few.push((bucket as u32, count)),
+            None => {
+                let mut paged = Paged {
+                    places: [0; PAGES],
+                    counts: vec![[0; PAGE]],
+                };
+                for (bucket, count) in std::mem::take(&mut self.few) {
+                    paged.add(bucket as usize, count);
+                }
+                paged.add(bucket, count);
+                self.paged = Some(Box::new(paged));
+            }
+        }
+    }
+
+    /// Each bucket and its count; by bucket if there are pages.
+    fn for_each(&self, mut take: impl FnMut(usize, u64)) {
+        for &(bucket, count) in &self.few {
+            take(bucket as usize, count);
+        }
+        let Some(paged) = &self.paged else { return };
+        let made = paged.places.iter().enumerate();
+        for (page, &place) in made.filter(|&(_, &place)| place > 0) {
+            for (bucket, &count) in paged.counts[place as usize].iter().enumerate() {
+                if count > 0 {
+                    take(page * PAGE + bucket, count);
                 }
             }
         }
-        0
+    }
+}
+
+impl Paged {
+    #[inline]
+    fn add(&mut self, bucket: usize, count: u64) {
+        let mut place = self.places[bucket >> PAGE_LOG2];
+        if place == 0 {
+            place = self.make_page(bucket >> PAGE_LOG2);
+        }
+        let sum = &mut self.counts[place as usize][bucket % PAGE];
+        *sum = sum.wrapping_add(count);
     }
 
     #[cold]
@@ -202,6 +357,30 @@ mod tests {
             let exact = values[rank - 1];
             prop_assert!(histogram.quantile(share).abs_diff(exact) as f64 <= exact as f64 * 0.001);
             prop_assert_eq!(histogram.count(), values.len() as u64);
+        }
+
+        #[test]
+        fn it_comes_back_and_the_order_of_merges_does_not_matter(
+            values in prop::collection::vec(0_u64..10_000_000_000, 0..100),
+            shift in 0..30_u32,
+            cut: prop::sample::Index,
+        ) {
+            let whole = of(values.iter().map(|value| value >> shift));
+            let (left, right) = values.split_at(cut.index(values.len() + 1));
+            let [left, right] = [left, right].map(|part| of(part.iter().map(|value| value >> shift)));
+            for (one, other) in [(&left, &right), (&right, &left)] {
+                let mut merged = one.clone();
+                merged.merge(other);
+                prop_assert_eq!(&merged, &whole);
+            }
+            let mut bytes = Vec::new();
+            whole.append_to(&mut bytes);
+            let mut rest = &bytes[..];
+            prop_assert_eq!(Histogram::take_from(&mut rest).expect("it is one"), whole);
+            prop_assert!(rest.is_empty());
+            for cut in 0..bytes.len() {
+                prop_assert!(Histogram::take_from(&mut &bytes[..cut]).is_none());
+            }
         }
     }
 }

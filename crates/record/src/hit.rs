@@ -1,5 +1,6 @@
 //! What became of what was sent.
 
+use crate::Expected;
 use crate::strings::StringId;
 
 /// What became of one hit. Instants are ns on the run's monotonic clock, from
@@ -78,21 +79,28 @@ impl Hit {
 
     /// The status as Go-encarno counts it: 999 is an error below the protocol.
     pub fn go_status(&self) -> u16 {
-        if self.net_code != 0 || self.protocol_code == 0 && self.error.0 != 0 {
-            999
-        } else {
-            self.protocol_code
-        }
+        go_status(self.net_code, self.protocol_code, self.error.0 != 0)
     }
 
-    /// Whether it failed: an error, or a status of 400 and above.
-    pub fn failed(&self) -> bool {
-        self.net_code != 0 || self.error.0 != 0 || self.protocol_code >= 400
+    /// Whether it failed: no answer, a status that isn't expected, or an
+    /// answer that isn't as asserted.
+    #[inline]
+    pub fn failed(&self, expected: &Expected) -> bool {
+        expected.is_failure(self.net_code, self.protocol_code, self.error.0 != 0)
     }
 
     /// How late it started.
     pub fn lag_ns(&self) -> u64 {
         self.started_ns.saturating_sub(self.scheduled_ns)
+    }
+}
+
+/// The status as Go-encarno counts it, of what a hit came to.
+pub(crate) fn go_status(net_code: u16, protocol_code: u16, has_error: bool) -> u16 {
+    if net_code != 0 || protocol_code == 0 && has_error {
+        999
+    } else {
+        protocol_code
     }
 }
 

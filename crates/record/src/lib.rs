@@ -6,7 +6,9 @@
 //! - record: what is sent; [`script`]: what a record asks for beyond that
 //! - [`template`], variables: values that are put into a record
 //! - hit, [`code`]: what became of it
-//! - [`histogram`], [`statistics`]: distributions and sums of hits
+//! - expected: which statuses count as success
+//! - [`histogram`], [`sums`]: distributions, and sums of hits by second
+//! - [`statistics`]: what became of hits, by label
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
 //! - [`formats`]: hits to files, in this format and others
@@ -15,10 +17,12 @@
 //! - duration: how durations are written
 
 mod duration;
+mod expected;
 mod hit;
 mod record;
 mod strings;
 mod variables;
+mod varint;
 
 pub mod code;
 pub mod files;
@@ -29,10 +33,12 @@ pub mod mask;
 pub mod results;
 pub mod script;
 pub mod statistics;
+pub mod sums;
 pub mod template;
 
 pub use duration::{decimal, parse_duration};
+pub use expected::Expected;
 pub use hit::Hit;
 pub use record::{Payload, Record};
-pub use strings::{StringId, Strings};
+pub use strings::{StringId, Strings, Texts};
 pub use variables::{VariableId, Variables};

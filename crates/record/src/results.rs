@@ -2,22 +2,46 @@
 //!
 //! | kind | payload (little endian) |
 //! |---|---|
-//! | 1 run | schema version u32, start of the run in unix ns u64, settings as text |
+//! | 1 run | schema version u32, start of the run in unix ns u64, event loops u32, expected statuses (length u32, text), settings as text |
 //! | 2 strings | number of the first u32, then for each: length u32, bytes |
-//! | 3 hits | number of the first in this file u64, then [`HIT_BYTES`] for each |
-//! | 4 end | hits u64, hits not recorded u64 |
+//! | 3 hits | number of the first in this file u64, event loop u32, then [`HIT_BYTES`] for each |
+//! | 4 end | hits u64, hits not recorded u64, how long the run lasts in ns u64 (0 = not known) |
+//! | 5 sums | event loop u32, flags u32, until u64, hits covered u64, then varints: where the loop stands (how many numbers, numbers), sums |
 //!
-//! The run comes first; strings come before the hits that use them.
+//! The run comes first; strings come before the hits and sums that use them.
+//!
+//! **Sums.** Once a second each event loop adds the sums of the hits that it
+//! recorded since it last did, by second (Unix time, in which the hit ended),
+//! label and outcome: counts, bytes and three histograms (see
+//! [`crate::sums`], [`crate::histogram`]). Its last sums, when the loop has
+//! ended, have `until` = `u64::MAX`. Many sums are spread over several frames,
+//! of which flag 1 marks the last. They stand for the `hits covered` hits of
+//! that loop that come before them in the file, the latest first. So whoever
+//! wants sums skips hits that are covered and reads the others: also of a file
+//! that was cut anywhere, every hit that is in it counts once.
+//!
+//! Flag 2: the loop had so many outcomes that sums would be longer than hits.
+//! Then they are left out, nothing is covered, and its hits have to be read.
+//!
+//! **The last whole second** of a file without an end is the last one that ends
+//! at or before the smallest `until` among the latest sums of all its loops; of
+//! later seconds hits may be missing. [`SumsReader::whole_until_ns`] says it.
+//!
+//! Schema 1, which is still read, has neither sums nor expected statuses nor
+//! event loops in its frames.
 
 mod reader;
+mod summed;
 
 pub use reader::{Block, ResultReader, ResultSummary, ResultsError};
+pub use summed::{FileSums, SumsReader, Taken};
 
 use crate::frame::append_frame;
-use crate::{Hit, StringId};
+use crate::sums::{self, LoopSums};
+use crate::{Expected, Hit, StringId};
 
 /// The schema that is written. A reader refuses a newer one.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 /// The length of a hit on disk.
 pub const HIT_BYTES: usize = 92;
 /// Hits in one frame, at most.
@@ -27,15 +51,46 @@ const KIND_RUN: u16 = 1;
 const KIND_STRINGS: u16 = 2;
 const KIND_HITS: u16 = 3;
 const KIND_END: u16 = 4;
+const KIND_SUMS: u16 = 5;
+/// The last frame of these sums.
+const FLAG_LAST: u32 = 1;
+/// The sums were left out: read the hits.
+const FLAG_LEFT_OUT: u32 = 2;
+/// Sums with fewer outcomes are always written …
+const OUTCOMES_KEPT: usize = 256;
+/// … and more only if so many hits come to each: less than that is shorter as hits.
+const HITS_PER_OUTCOME_MIN: u64 = 3;
+/// Frames of sums are ended beyond that.
+const SUMS_BYTES: usize = 1 << 20;
 /// A longer text is cut: an error's text is a peer's to choose.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 const STRINGS_BYTES_MAX: usize = 1 << 20;
 
+/// What is known when all hits were handed over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ending {
+    /// Hits that weren't recorded.
+    pub hits_lost: u64,
+    /// How long the run lasts for whoever divides by it: to the end of the last
+    /// hit, or of the last gap of the schedule; 0 = not known.
+    pub span_ns: u64,
+}
+
 /// Appends the frame that says which run this is.
-pub fn append_run(out: &mut Vec<u8>, started_unix_ns: u64, settings_text: &str) {
+pub fn append_run(
+    out: &mut Vec<u8>,
+    started_unix_ns: u64,
+    loops: u32,
+    expected: &Expected,
+    settings_text: &str,
+) {
     append_frame(out, KIND_RUN, |out| {
         out.extend_from_slice(&SCHEMA_VERSION.to_le_bytes());
         out.extend_from_slice(&started_unix_ns.to_le_bytes());
+        out.extend_from_slice(&loops.to_le_bytes());
+        let expected = expected.to_string();
+        out.extend_from_slice(&(expected.len() as u32).to_le_bytes());
+        out.extend_from_slice(expected.as_bytes());
         out.extend_from_slice(cut(settings_text, STRINGS_BYTES_MAX).as_bytes());
     });
 }
@@ -57,11 +112,13 @@ pub fn append_strings<T: AsRef<str>>(out: &mut Vec<u8>, first: StringId, texts: 
     }
 }
 
-/// Appends frames with hits; `first` = how many hits the file already has.
-pub fn append_hits(out: &mut Vec<u8>, first: u64, hits: &[Hit]) {
+/// Appends frames with hits of one event loop; `first` = how many hits the
+/// file already has.
+pub fn append_hits(out: &mut Vec<u8>, first: u64, number: u32, hits: &[Hit]) {
     for (chunk, hits) in hits.chunks(HITS_MAX).enumerate() {
         append_frame(out, KIND_HITS, |out| {
             out.extend_from_slice(&(first + (chunk * HITS_MAX) as u64).to_le_bytes());
+            out.extend_from_slice(&number.to_le_bytes());
             let start = out.len();
             out.resize(start + hits.len() * HIT_BYTES, 0);
             let (places, _) = out[start..].as_chunks_mut::<HIT_BYTES>();
@@ -72,11 +129,48 @@ pub fn append_hits(out: &mut Vec<u8>, first: u64, hits: &[Hit]) {
     }
 }
 
+/// Appends frames with sums.
+pub fn append_sums(out: &mut Vec<u8>, loop_sums: &LoopSums) {
+    let outcomes = loop_sums.outcomes();
+    let left_out =
+        outcomes > OUTCOMES_KEPT && loop_sums.hits_covered < outcomes as u64 * HITS_PER_OUTCOME_MIN;
+    let mut rest = loop_sums
+        .seconds
+        .iter()
+        .flat_map(|(second, sums)| sums.iter().map(|(outcome, sums)| (*second, outcome, sums)))
+        .filter(|_| !left_out)
+        .peekable();
+    loop {
+        append_frame(out, KIND_SUMS, |out| {
+            let start = out.len();
+            out.extend_from_slice(&loop_sums.number.to_le_bytes());
+            let flags = out.len();
+            out.extend_from_slice(&[0; 4]);
+            out.extend_from_slice(&loop_sums.until_ns.to_le_bytes());
+            let covered = if left_out { 0 } else { loop_sums.hits_covered };
+            out.extend_from_slice(&covered.to_le_bytes());
+            sums::append_state(out, &loop_sums.state);
+            while out.len() - start < SUMS_BYTES
+                && let Some((second, outcome, sums)) = rest.next()
+            {
+                sums::append_sums(out, second, outcome, sums);
+            }
+            let last = if rest.peek().is_none() { FLAG_LAST } else { 0 };
+            let left_out = if left_out { FLAG_LEFT_OUT } else { 0 };
+            out[flags..flags + 4].copy_from_slice(&(last | left_out).to_le_bytes());
+        });
+        if rest.peek().is_none() {
+            return;
+        }
+    }
+}
+
 /// Appends the frame that says that the file is whole.
-pub fn append_end(out: &mut Vec<u8>, hits: u64, hits_lost: u64) {
+pub fn append_end(out: &mut Vec<u8>, hits: u64, ending: Ending) {
     append_frame(out, KIND_END, |out| {
         out.extend_from_slice(&hits.to_le_bytes());
-        out.extend_from_slice(&hits_lost.to_le_bytes());
+        out.extend_from_slice(&ending.hits_lost.to_le_bytes());
+        out.extend_from_slice(&ending.span_ns.to_le_bytes());
     });
 }
 

@@ -1,27 +1,43 @@
-//! Sums and distributions of hits, for each label and in total.
+//! What became of hits, for each label and in total.
 //!
-//! Memory depends on the number of labels and on the spread of the times, not
-//! on the number of hits.
+//! Labels are told apart by their text, so that statistics of several files and
+//! of several machines merge. They are equal to the statistics of one file with
+//! all hits, whatever the order, up to [`LABELS_MAX`] labels and [`ERRORS_MAX`]
+//! error texts for each. Memory depends on these and on the spread of the times,
+//! not on the number of hits.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use crate::histogram::Histogram;
-use crate::{Hit, StringId};
+use crate::sums::{Outcome, OutcomeSums, Sums};
+use crate::{Expected, Texts};
 
 /// Labels that are told apart; further ones are summed up together.
 pub const LABELS_MAX: usize = 10_000;
 /// The label of those.
-pub const OTHER_LABELS: StringId = StringId(u32::MAX);
+pub const OTHER_LABELS: &str = "(other labels)";
+/// Error texts that are told apart for each label; further ones are summed up together.
+pub const ERRORS_MAX: usize = 1000;
+/// The text of those.
+pub const OTHER_ERRORS: &str = "(other errors)";
 
 /// What became of some hits.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelStatistics {
     /// How many.
     pub hits: u64,
-    /// How many of them failed: an error, or a status of 400 and above.
+    /// How many of them failed: no answer, a status that isn't expected, or an
+    /// answer that isn't as asserted.
     pub failed: u64,
     /// How many had each net code; 0 = none.
-    pub net_codes: Tally,
+    pub net_codes: BTreeMap<u16, u64>,
     /// How many had each protocol code; 0 = none.
-    pub protocol_codes: Tally,
+    pub protocol_codes: BTreeMap<u16, u64>,
+    /// How many had each error, by net code and text.
+    pub errors: BTreeMap<(u16, Arc<str>), u64>,
+    /// The most hits that were running at once.
+    pub concurrency: u32,
     /// From the start of a hit to its end, ns.
     pub service_ns: Histogram,
     /// From the instant a hit was scheduled for to its end, ns.
@@ -32,156 +48,166 @@ pub struct LabelStatistics {
     pub sent_bytes: u64,
     /// Bytes received.
     pub received_bytes: u64,
-    /// The first scheduled instant, ns.
-    pub first_scheduled_ns: u64,
-    /// The last end, ns.
-    pub last_ended_ns: u64,
+    /// From the first scheduled instant to the last end, in Unix time; none
+    /// without hits.
+    pub span_unix_ns: Option<(u64, u64)>,
 }
 
 impl LabelStatistics {
-    /// Adds a hit.
-    #[inline]
-    pub fn record(&mut self, hit: &Hit) {
-        if self.hits == 0 {
-            self.first_scheduled_ns = hit.scheduled_ns;
+    /// Adds sums of hits that had that outcome in a run that started then.
+    pub fn add(
+        &mut self,
+        outcome: &Outcome,
+        sums: &Sums,
+        error: &Arc<str>,
+        started_unix_ns: u64,
+        expected: &Expected,
+    ) {
+        if sums.hits == 0 {
+            return;
         }
-        self.hits += 1;
-        self.failed += u64::from(hit.failed());
-        self.net_codes.add(hit.net_code, 1);
-        self.protocol_codes.add(hit.protocol_code, 1);
-        self.service_ns.record(hit.service_ns());
-        self.response_ns.record(hit.response_ns());
-        self.lag_ns.record(hit.lag_ns());
-        self.sent_bytes = self.sent_bytes.saturating_add(hit.sent_bytes);
-        self.received_bytes = self.received_bytes.saturating_add(hit.received_bytes);
-        self.first_scheduled_ns = self.first_scheduled_ns.min(hit.scheduled_ns);
-        self.last_ended_ns = self.last_ended_ns.max(hit.ended_ns);
+        count(&mut self.hits, sums.hits);
+        if outcome.failed(expected) {
+            count(&mut self.failed, sums.hits);
+        }
+        count(
+            self.net_codes.entry(outcome.net_code).or_default(),
+            sums.hits,
+        );
+        count(
+            self.protocol_codes
+                .entry(outcome.protocol_code)
+                .or_default(),
+            sums.hits,
+        );
+        if outcome.error.0 != 0 || outcome.net_code != 0 {
+            self.add_error((outcome.net_code, Arc::clone(error)), sums.hits);
+        }
+        self.concurrency = self.concurrency.max(sums.concurrency);
+        self.service_ns.merge(&sums.service_ns);
+        self.response_ns.merge(&sums.response_ns);
+        self.lag_ns.merge(&sums.lag_ns);
+        count(&mut self.sent_bytes, sums.sent_bytes);
+        count(&mut self.received_bytes, sums.received_bytes);
+        self.widen((
+            started_unix_ns.saturating_add(sums.first_scheduled_ns),
+            started_unix_ns.saturating_add(sums.last_ended_ns),
+        ));
     }
 
     /// Adds all that another one has.
     pub fn merge(&mut self, other: &Self) {
-        if self.hits == 0 {
-            self.first_scheduled_ns = other.first_scheduled_ns;
+        count(&mut self.hits, other.hits);
+        count(&mut self.failed, other.failed);
+        for (&code, &hits) in &other.net_codes {
+            count(self.net_codes.entry(code).or_default(), hits);
         }
-        self.hits += other.hits;
-        self.failed += other.failed;
-        for (code, count) in other.net_codes.sorted() {
-            self.net_codes.add(code, count);
+        for (&code, &hits) in &other.protocol_codes {
+            count(self.protocol_codes.entry(code).or_default(), hits);
         }
-        for (code, count) in other.protocol_codes.sorted() {
-            self.protocol_codes.add(code, count);
+        for (error, &hits) in &other.errors {
+            self.add_error(error.clone(), hits);
         }
+        self.concurrency = self.concurrency.max(other.concurrency);
         self.service_ns.merge(&other.service_ns);
         self.response_ns.merge(&other.response_ns);
         self.lag_ns.merge(&other.lag_ns);
-        self.sent_bytes = self.sent_bytes.saturating_add(other.sent_bytes);
-        self.received_bytes = self.received_bytes.saturating_add(other.received_bytes);
-        self.first_scheduled_ns = self.first_scheduled_ns.min(other.first_scheduled_ns);
-        self.last_ended_ns = self.last_ended_ns.max(other.last_ended_ns);
+        count(&mut self.sent_bytes, other.sent_bytes);
+        count(&mut self.received_bytes, other.received_bytes);
+        if let Some(span) = other.span_unix_ns {
+            self.widen(span);
+        }
     }
 
-    /// From the first scheduled instant to the last end.
-    pub fn duration_s(&self) -> f64 {
-        self.last_ended_ns.saturating_sub(self.first_scheduled_ns) as f64 / 1e9
-    }
-
-    /// Hits in a second of that time; 0 if it has no length.
-    pub fn rate(&self) -> f64 {
-        let duration_s = self.duration_s();
-        if duration_s > 0.0 {
-            self.hits as f64 / duration_s
+    fn add_error(&mut self, error: (u16, Arc<str>), hits: u64) {
+        let error = if self.errors.len() < ERRORS_MAX || self.errors.contains_key(&error) {
+            error
         } else {
-            0.0
-        }
-    }
-}
-
-/// How often each code occurred.
-#[derive(Clone, Debug, Default)]
-pub struct Tally {
-    counts: Vec<(u16, u64)>,
-    last: usize,
-}
-
-impl Tally {
-    /// Counts a code. The same code again is the common case.
-    #[inline]
-    pub fn add(&mut self, code: u16, count: u64) {
-        match self.counts.get_mut(self.last) {
-            Some((last, sum)) if *last == code => *sum += count,
-            _ => self.add_other(code, count),
-        }
-    }
-
-    /// Each code and its count, by code.
-    pub fn sorted(&self) -> Vec<(u16, u64)> {
-        let mut counts = self.counts.clone();
-        counts.sort_unstable();
-        counts
-    }
-
-    fn add_other(&mut self, code: u16, count: u64) {
-        self.last = match self.counts.iter().position(|&(other, _)| other == code) {
-            Some(place) => place,
-            None => {
-                self.counts.push((code, 0));
-                self.counts.len() - 1
-            }
+            (error.0, OTHER_ERRORS.into())
         };
-        self.counts[self.last].1 += count;
+        count(self.errors.entry(error).or_default(), hits);
     }
+
+    fn widen(&mut self, (start_ns, end_ns): (u64, u64)) {
+        let span = self.span_unix_ns.get_or_insert((start_ns, end_ns));
+        *span = (span.0.min(start_ns), span.1.max(end_ns));
+    }
+}
+
+/// A file may claim any counts.
+fn count(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
 }
 
 /// Statistics of hits by label.
 #[derive(Clone, Debug, Default)]
 pub struct Statistics {
-    places: Vec<u32>,
-    labels: Vec<(StringId, Box<LabelStatistics>)>,
+    places: HashMap<Arc<str>, usize>,
+    labels: Vec<(Arc<str>, Box<LabelStatistics>)>,
     others: Option<Box<LabelStatistics>>,
 }
 
 impl Statistics {
-    /// Adds a hit.
-    #[inline]
-    pub fn record(&mut self, hit: &Hit) {
-        match self.places.get(hit.label.0 as usize) {
-            Some(&place) if place > 0 => self.labels[place as usize - 1].1.record(hit),
-            _ => self.label(hit.label).record(hit),
+    /// Adds sums of a run that started at that wall-clock instant.
+    pub fn add(
+        &mut self,
+        sums: &OutcomeSums,
+        texts: &mut Texts,
+        started_unix_ns: u64,
+        expected: &Expected,
+    ) {
+        for (outcome, sums) in sums.iter() {
+            let error = texts.get(outcome.error);
+            let label = self.label(&texts.get(outcome.label));
+            label.add(outcome, sums, &error, started_unix_ns, expected);
         }
     }
 
-    /// Each label that occurred, in the order in which they came up.
-    pub fn labels(&self) -> impl Iterator<Item = (StringId, &LabelStatistics)> {
-        let labels = self
+    /// Adds all that other ones have.
+    pub fn merge(&mut self, other: &Self) {
+        for (label, statistics) in &other.labels {
+            self.label(label).merge(statistics);
+        }
+        if let Some(others) = &other.others {
+            self.others.get_or_insert_default().merge(others);
+        }
+    }
+
+    /// Each label that occurred, by text; the one that stands for others last.
+    pub fn labels(&self) -> impl Iterator<Item = (&str, &LabelStatistics)> {
+        let mut labels: Vec<_> = self
             .labels
             .iter()
-            .map(|(label, statistics)| (*label, &**statistics));
-        labels.chain(self.others.iter().map(|others| (OTHER_LABELS, &**others)))
+            .map(|(label, statistics)| (&**label, &**statistics))
+            .collect();
+        labels.sort_unstable_by_key(|&(label, _)| label);
+        let others = self.others.iter();
+        let others = others.map(|others| (OTHER_LABELS, &**others));
+        labels.into_iter().chain(others)
     }
 
     /// All labels together.
     pub fn total(&self) -> LabelStatistics {
         let mut total = LabelStatistics::default();
-        self.labels()
-            .for_each(|(_, statistics)| total.merge(statistics));
+        self.labels
+            .iter()
+            .map(|(_, statistics)| statistics)
+            .chain(&self.others)
+            .for_each(|statistics| total.merge(statistics));
         total
     }
 
-    #[cold]
-    fn label(&mut self, label: StringId) -> &mut LabelStatistics {
-        /// A damaged file mustn't ask for all memory.
-        const PLACES_MAX: usize = 1 << 24;
-        let number = label.0 as usize;
-        if self.labels.len() >= LABELS_MAX || number >= PLACES_MAX {
-            return self.others.get_or_insert_default();
-        }
-        if number >= self.places.len() {
-            self.places.resize(number + 1, 0);
-        }
-        self.labels.push((label, Box::default()));
-        self.places[number] = self.labels.len() as u32;
-        let last = self.labels.len() - 1;
-        &mut self.labels[last].1
+    fn label(&mut self, label: &Arc<str>) -> &mut LabelStatistics {
+        let place = match self.places.get(label) {
+            Some(&place) => place,
+            None if self.labels.len() >= LABELS_MAX => return self.others.get_or_insert_default(),
+            None => {
+                self.places.insert(Arc::clone(label), self.labels.len());
+                self.labels.push((Arc::clone(label), Box::default()));
+                self.labels.len() - 1
+            }
+        };
+        &mut self.labels[place].1
     }
 }
 
@@ -205,54 +231,120 @@ pub fn time_text(ns: f64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{LABELS_MAX, OTHER_LABELS, Statistics};
-    use crate::{Hit, StringId};
+    use std::sync::Arc;
+
+    use super::{ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics};
+    use crate::sums::OutcomeSums;
+    use crate::{Expected, Hit, StringId, Strings, Texts};
+
+    const STARTED_UNIX_NS: u64 = 1_700_000_000_000_000_000;
+
+    fn of(hits: impl IntoIterator<Item = Hit>, strings: &Strings) -> Statistics {
+        let mut sums = OutcomeSums::default();
+        hits.into_iter().for_each(|hit| sums.record(&hit));
+        let mut statistics = Statistics::default();
+        let mut texts = Texts::of_run(strings.clone());
+        statistics.add(&sums, &mut texts, STARTED_UNIX_NS, &Expected::default());
+        statistics
+    }
 
     #[test]
     fn the_total_is_the_sum_of_the_labels() {
-        let mut statistics = Statistics::default();
-        for number in 0..30_u32 {
-            statistics.record(&Hit {
-                label: StringId(number % 3),
-                scheduled_ns: 1_000_000_000 + u64::from(number),
-                started_ns: 1_000_000_005 + u64::from(number),
+        let strings = Strings::default();
+        let labels = ["a", "b", "c"].map(|text| strings.intern(text));
+        let refused = strings.intern("refused");
+        let wrong = strings.intern("assert");
+        let statistics = of(
+            (0..30_usize).map(|number| Hit {
+                label: labels[number % 3],
+                scheduled_ns: 1_000_000_000 + number as u64,
+                started_ns: 1_000_000_005 + number as u64,
                 ended_ns: 2_000_000_000,
                 received_bytes: 10,
-                protocol_code: if number == 7 { 503 } else { 200 },
+                protocol_code: match number {
+                    7 => 503,
+                    8 => 0,
+                    9 => 101,
+                    _ => 200,
+                },
                 net_code: if number == 8 { 111 } else { 0 },
+                error: match number {
+                    8 => refused,
+                    10 => wrong,
+                    _ => StringId(0),
+                },
                 ..Hit::default()
-            });
-        }
+            }),
+            &strings,
+        );
         let total = statistics.total();
         assert_eq!(
             (total.hits, total.failed, total.received_bytes),
-            (30, 2, 300)
+            (30, 4, 300)
         );
-        assert_eq!(total.protocol_codes.sorted(), [(200, 29), (503, 1)]);
-        assert_eq!(total.net_codes.sorted(), [(0, 29), (111, 1)]);
-        assert_eq!(total.lag_ns.max(), 5);
-        assert_eq!(total.duration_s(), 1.0);
-        assert_eq!(total.rate(), 30.0);
+        let codes: Vec<_> = total.protocol_codes.into_iter().collect();
+        assert_eq!(codes, [(0, 1), (101, 1), (200, 27), (503, 1)]);
         assert_eq!(
-            statistics
-                .labels()
-                .map(|(_, label)| label.hits)
-                .collect::<Vec<_>>(),
-            [10; 3]
+            total.net_codes.into_iter().collect::<Vec<_>>(),
+            [(0, 29), (111, 1)]
         );
+        let errors: Vec<_> = total.errors.into_iter().collect();
+        assert_eq!(
+            errors,
+            [((0, "assert".into()), 1), ((111, "refused".into()), 1)]
+        );
+        assert_eq!(total.lag_ns.max(), 5);
+        let span = (
+            STARTED_UNIX_NS + 1_000_000_000,
+            STARTED_UNIX_NS + 2_000_000_000,
+        );
+        assert_eq!(total.span_unix_ns, Some(span));
+        let labels: Vec<_> = statistics
+            .labels()
+            .map(|(label, statistics)| (label, statistics.hits))
+            .collect();
+        assert_eq!(labels, [("a", 10), ("b", 10), ("c", 10)]);
+    }
+
+    #[test]
+    fn a_merge_with_an_empty_one_changes_nothing() {
+        let strings = Strings::default();
+        let hit = Hit {
+            scheduled_ns: 5,
+            ended_ns: 9,
+            ..Hit::default()
+        };
+        let whole = of([hit], &strings).total();
+        for order in [
+            [&whole, &LabelStatistics::default()],
+            [&LabelStatistics::default(), &whole],
+        ] {
+            let mut merged = order[0].clone();
+            merged.merge(order[1]);
+            assert_eq!(merged, whole);
+            assert_eq!(
+                merged.span_unix_ns,
+                Some((STARTED_UNIX_NS + 5, STARTED_UNIX_NS + 9))
+            );
+        }
     }
 
     #[test]
     fn labels_past_the_limit_are_summed_up() {
-        let mut statistics = Statistics::default();
-        for label in (0..LABELS_MAX as u32 + 5).chain([u32::MAX - 1]) {
-            statistics.record(&Hit {
-                label: StringId(label),
-                ..Hit::default()
-            });
-        }
+        let strings = Strings::default();
+        let hits = (0..LABELS_MAX + 5).map(|number| Hit {
+            label: strings.intern(&number.to_string()),
+            ..Hit::default()
+        });
+        let statistics = of(hits, &strings);
         let others = statistics.labels().last().expect("others");
-        assert_eq!((others.0, others.1.hits), (OTHER_LABELS, 6));
-        assert_eq!(statistics.total().hits, LABELS_MAX as u64 + 6);
+        assert_eq!((others.0, others.1.hits), (OTHER_LABELS, 5));
+        assert_eq!(statistics.total().hits, LABELS_MAX as u64 + 5);
+        let mut label = LabelStatistics::default();
+        for number in 0..ERRORS_MAX + 5 {
+            label.add_error((1003, Arc::from(number.to_string())), 1);
+        }
+        assert_eq!(label.errors.len(), ERRORS_MAX + 1);
+        assert_eq!(label.errors.values().sum::<u64>(), ERRORS_MAX as u64 + 5);
     }
 }

@@ -74,6 +74,66 @@ impl Strings {
     }
 }
 
+/// The texts behind the numbers in hits: those of a run, or those of a file.
+#[derive(Clone, Debug, Default)]
+pub struct Texts {
+    live: Option<Strings>,
+    known: Vec<Option<Arc<str>>>,
+}
+
+impl Texts {
+    /// The texts of a run, as they come up.
+    pub fn of_run(strings: Strings) -> Self {
+        Self {
+            live: Some(strings),
+            known: Vec::new(),
+        }
+    }
+
+    /// Takes a text that a file holds.
+    pub fn insert(&mut self, id: StringId, text: &str) {
+        /// A hostile file could ask for all memory.
+        const TEXTS_MAX: usize = 1 << 22;
+        let place = id.0 as usize;
+        if place >= TEXTS_MAX {
+            return;
+        }
+        if place >= self.known.len() {
+            self.known.resize(place + 1, None);
+        }
+        self.known[place] = Some(text.into());
+    }
+
+    /// The text of that number; `#number` if damage took it.
+    pub fn get(&mut self, id: StringId) -> Arc<str> {
+        self.learn(id);
+        match self.known.get(id.0 as usize) {
+            Some(Some(text)) => Arc::clone(text),
+            _ if id.0 == 0 => Arc::from(""),
+            _ => format!("#{}", id.0).into(),
+        }
+    }
+
+    /// All texts from that number on, as far as they are known now.
+    pub fn since(&mut self, first: StringId) -> Vec<Arc<str>> {
+        self.learn(StringId(u32::MAX));
+        let known = self.known.get(first.0 as usize..).unwrap_or_default();
+        known
+            .iter()
+            .map(|text| text.clone().unwrap_or_default())
+            .collect()
+    }
+
+    fn learn(&mut self, id: StringId) {
+        if let Some(strings) = &self.live
+            && id.0 as usize >= self.known.len()
+        {
+            let new = strings.since(StringId(self.known.len() as u32));
+            self.known.extend(new.into_iter().map(Some));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{StringId, Strings};

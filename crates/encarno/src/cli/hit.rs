@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clap::{Args, ValueEnum};
-use encarno_engine::progress::Progress;
 use encarno_engine::schedule::{Level, Schedule};
 use encarno_engine::settings::{
     Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
@@ -21,10 +20,11 @@ use encarno_nib::{Form, HEAD_BYTES_MAX, NetworkSettings, Options, TlsSettings};
 use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
-use encarno_record::parse_duration;
+use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
 
 use super::Failure;
+use crate::console::Progress;
 use crate::protocols::{self, Protocol, Run};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
 
@@ -119,6 +119,9 @@ pub(super) struct HitArguments {
     /// A hit that takes longer fails.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     timeout: Duration,
+    /// The statuses that count as success, such as 200,404 or 200-299; hits with others have failed.
+    #[arg(long = "expect", value_name = "STATUSES", default_value_t)]
+    expected: Expected,
     /// Source addresses, taken in turn.
     #[arg(long = "source-address", value_name = "IP")]
     source_addresses: Vec<IpAddr>,
@@ -227,6 +230,7 @@ impl HitArguments {
                 ..ScriptSettings::default()
             },
             output: self.output_settings(),
+            expected: self.expected,
             threads: self.threads,
             grace: self.grace,
         };

@@ -11,13 +11,14 @@ use crate::exit;
 use crate::files::Files;
 use crate::read::convert::{self, ConvertError, Converted, InputTarget, ResultFormat};
 use crate::read::show::{self, FileKind, ShowError, Showing};
-use crate::read::stats;
+use crate::read::stats::{self, FileStatistics};
 
 /// What `encarno stats` understands.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
-    /// A native result file.
-    file: PathBuf,
+    /// Native result files; several are summed up as one, label by label.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
     /// For programs instead of people.
     #[arg(long)]
     json: bool,
@@ -76,18 +77,39 @@ pub(super) struct ConvertArguments {
 
 impl StatsArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        check_stdout("the result file", &self.file)?;
-        let mut file = stats::read(&self.file).map_err(Failure::setup)?;
+        let mut whole = None::<FileStatistics>;
+        let mut notes = Vec::new();
+        for path in &self.files {
+            check_stdout("the result file", path)?;
+            let file = stats::read(path).map_err(Failure::setup)?;
+            if !file.summary.is_whole() {
+                notes.push(format!("{}: {}", path.display(), file.summary));
+            }
+            match &mut whole {
+                None => whole = Some(file),
+                Some(whole) => {
+                    if whole.expected != file.expected {
+                        let (one, other) = (whole.expected, file.expected);
+                        notes.push(format!(
+                            "{}: this run expected the statuses {other}, and an earlier one {one}",
+                            path.display()
+                        ));
+                    }
+                    whole.merge(&file);
+                }
+            }
+        }
+        let Some(whole) = whole else {
+            return Err(Failure::usage("name a result file"));
+        };
         print(|out| {
             if self.json {
-                stats::print_json(&mut file, out)
+                stats::print_json(&whole, out)
             } else {
-                stats::print_table(&file.statistics, &mut file.texts, out)
+                stats::print_table(&whole, out)
             }
         })?;
-        if !file.summary.is_whole() {
-            complain(&format!("{}: {}", self.file.display(), file.summary));
-        }
+        notes.iter().for_each(|note| complain(note));
         Ok(exit::OK)
     }
 }

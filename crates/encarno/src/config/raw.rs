@@ -163,6 +163,7 @@ pub(super) struct RawRun {
     pub(super) strict: bool,
     pub(super) quiet: bool,
     pub(super) lines: bool,
+    pub(super) expect: Option<Spanned<String>>,
 }
 
 /// A number, or a text such as `10%`.

@@ -10,10 +10,9 @@ use encarno_input::native::NativeInputWriter;
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
 use encarno_record::formats::{
     CsvSink, GoBinarySettings, GoBinarySink, LdjsonSink, OutputError, PhoutSink, SecondsSink, Sink,
-    Texts,
 };
-use encarno_record::results::{Block, ResultSummary};
-use encarno_record::{Hit, Payload, Record, Strings};
+use encarno_record::results::{Block, Ending, ResultSummary, SumsReader, Taken};
+use encarno_record::{Expected, Hit, Payload, Record, Strings, Texts};
 use go_payload::GoPayloadWriter;
 
 use crate::read::stats::{self, FileError};
@@ -111,16 +110,19 @@ pub struct Converted {
 
 /// Converts a native result file.
 pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted, ConvertError> {
+    if format == ResultFormat::Seconds
+        && let Some(reader) = stats::open_sums(from)?
+    {
+        return seconds(reader, from, to);
+    }
     let mut reader = stats::open(from)?;
-    let mut sink = create_sink(to, format, reader.started_unix_ns())?;
+    let mut sink = create_sink(to, format, reader.started_unix_ns(), &reader.expected())?;
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
-    loop {
-        match reader.next_block() {
-            Ok(Some(Block::Strings(block))) => {
-                block.iter().for_each(|(id, text)| texts.insert(id, &text))
-            }
-            Ok(Some(Block::Hits(hits))) => {
+    while let Some(block) = reader.next_block().map_err(FileError::of(from))? {
+        match block {
+            Block::Strings(block) => block.iter().for_each(|(id, text)| texts.insert(id, &text)),
+            Block::Hits(hits) => {
                 for hit in hits.iter() {
                     portion.push(hit);
                     if portion.len() == PORTION {
@@ -129,20 +131,12 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
                     }
                 }
             }
-            Ok(Some(Block::End)) => {}
-            Ok(None) => break,
-            Err(source) => {
-                return Err(FileError {
-                    path: from.into(),
-                    source: source.into(),
-                }
-                .into());
-            }
+            Block::Other | Block::End => {}
         }
     }
     sink.hits(&portion, &mut texts)?;
     let summary = reader.summary();
-    sink.finish(summary.hits_lost)?;
+    sink.finish(Ending::default(), &mut texts)?;
     let warning = sink.warning();
     Ok(Converted {
         count: summary.hits,
@@ -152,11 +146,56 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
     })
 }
 
+/// Writes the sums of each second, which the file carries.
+fn seconds(mut reader: SumsReader, from: &Path, to: &Path) -> Result<Converted, ConvertError> {
+    let mut sink = SecondsSink::create(to, reader.started_unix_ns(), &reader.expected())?;
+    let mut texts = Texts::default();
+    while take_sums(&mut reader, &mut sink, &mut texts, from)? {}
+    reader
+        .rest(|sums| sink.add(&sums))
+        .map_err(FileError::of(from))?;
+    sink.finish(Ending::default(), &mut texts)?;
+    let summary = reader.summary();
+    Ok(Converted {
+        count: summary.hits,
+        results: Some(summary),
+        ..Converted::default()
+    })
+}
+
+/// Hands on what the file says next; false at the end of what is there now.
+pub(crate) fn take_sums(
+    reader: &mut SumsReader,
+    sink: &mut SecondsSink,
+    texts: &mut Texts,
+    from: &Path,
+) -> Result<bool, ConvertError> {
+    match reader.next_taken().map_err(FileError::of(from))? {
+        None => return Ok(false),
+        Some(Taken::Strings(block)) => {
+            for (id, text) in block {
+                texts.insert(id, &text);
+            }
+        }
+        Some(Taken::Sums(sums)) => {
+            sink.add(&sums);
+            let whole_until_ns = reader.whole_until_ns();
+            sink.write_until(
+                reader.started_unix_ns().saturating_add(whole_until_ns),
+                texts,
+            )?;
+        }
+        Some(Taken::End) => {}
+    }
+    Ok(true)
+}
+
 /// A file of that format; `started_unix_ns` is the wall clock at the run's start.
 pub(crate) fn create_sink(
     to: &Path,
     format: ResultFormat,
     started_unix_ns: u64,
+    expected: &Expected,
 ) -> Result<Box<dyn Sink>, OutputError> {
     Ok(match format {
         ResultFormat::GoBinary => {
@@ -171,7 +210,7 @@ pub(crate) fn create_sink(
         ResultFormat::Ldjson => Box::new(LdjsonSink::create(to, started_unix_ns)?),
         ResultFormat::Csv => Box::new(CsvSink::create(to, started_unix_ns)?),
         ResultFormat::Phout => Box::new(PhoutSink::create(to, started_unix_ns)?),
-        ResultFormat::Seconds => Box::new(SecondsSink::create(to, started_unix_ns)?),
+        ResultFormat::Seconds => Box::new(SecondsSink::create(to, started_unix_ns, expected)?),
         #[cfg(feature = "parquet")]
         ResultFormat::Parquet => Box::new(encarno_record::formats::ParquetSink::create(
             to,

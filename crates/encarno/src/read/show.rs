@@ -5,13 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 
 use encarno_input::{BadLimit, InputError, InputSettings, Scripts};
-use encarno_record::formats::Texts;
 use encarno_record::frame::{INPUT_MAGIC, RESULT_MAGIC};
 use encarno_record::mask::Shown;
 use encarno_record::results::Block;
-use encarno_record::{Hit, Payload, Record, Strings};
+use encarno_record::{Hit, Payload, Record, Strings, Texts};
 
 use crate::read::stats::{self, FileError};
+use crate::report::printable;
 
 /// Bytes of a payload that are shown, unless all are wanted.
 const SHOWN_BYTES: usize = 2000;
@@ -94,7 +94,7 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
         seconds(reader.started_unix_ns())
     )?;
     for line in reader.settings_text().lines() {
-        writeln!(out, "# {}", stats::printable(line))?;
+        writeln!(out, "# {}", printable(line))?;
     }
     writeln!(
         out,
@@ -123,7 +123,7 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
                     show_hit(&hit, &mut texts, out)?;
                 }
             }
-            Ok(Some(Block::End)) => {}
+            Ok(Some(Block::Other | Block::End)) => {}
             Ok(None) => break,
             Err(source) => {
                 return Err(FileError {
@@ -151,11 +151,11 @@ fn show_hit(hit: &Hit, texts: &mut Texts, out: &mut dyn Write) -> io::Result<()>
         hit.sent_bytes,
         hit.received_bytes,
         hit.worker,
-        match &*stats::printable(&texts.get(hit.label)) {
+        match &*printable(&texts.get(hit.label)) {
             "" => "-",
             label => label,
         },
-        stats::printable(&texts.get(hit.error)),
+        printable(&texts.get(hit.error)),
     )
 }
 
@@ -195,12 +195,12 @@ fn show_record(
     }
     for (name, id) in [("label", record.label), ("address", record.address)] {
         if let Some(text) = strings.get(id).filter(|text| !text.is_empty()) {
-            write!(out, ", {name} {}", stats::printable(&text))?;
+            write!(out, ", {name} {}", printable(&text))?;
         }
     }
     writeln!(out)?;
     if let Some(script) = &record.script {
-        writeln!(out, "# {}", stats::printable(&format!("{script:?}")))?;
+        writeln!(out, "# {}", printable(&format!("{script:?}")))?;
     }
     let shown_max = if showing.whole {
         u64::MAX

@@ -3,19 +3,22 @@
 //! It ends with the file's end frame; without one when the process that writes
 //! has ended, when nobody reads any more, or when nothing came for so long.
 
+use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use encarno_record::Hit;
-use encarno_record::formats::{OutputError, Sink, Texts};
-use encarno_record::results::{Block, ResultReader, ResultSummary, ResultsError};
+use encarno_record::formats::{OutputError, SecondsSink, Sink};
+use encarno_record::results::{
+    Block, Ending, ResultReader, ResultSummary, ResultsError, SumsReader,
+};
+use encarno_record::{Hit, Texts};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::read::convert::{ConvertError, ResultFormat, create_sink};
+use crate::read::convert::{ConvertError, ResultFormat, create_sink, take_sums};
 use crate::read::stats::{self, FileError};
 
 /// How often a file that doesn't grow is looked at.
@@ -66,73 +69,150 @@ pub fn tail(
     output: BorrowedFd<'_>,
 ) -> Result<(TailEnd, ResultSummary), ConvertError> {
     let mut watch = Watch::new(settings, output)?;
-    let (mut reader, mut sink) = loop {
+    let mut followed = loop {
         // Looked at first: what a writer wrote before it ended is there then.
         let end = watch.end();
-        match stats::open(&settings.file) {
-            Ok(reader) => {
-                let started_unix_ns = reader.started_unix_ns();
-                break (reader, create_sink(to, settings.format, started_unix_ns)?);
+        match Followed::open(settings, to) {
+            Ok(followed) => break followed,
+            Err(ConvertError::Results(error)) if end.is_none() && may_come(&error) => {
+                watch.rest()?;
             }
-            Err(error) if end.is_some() || !may_come(&error) => return Err(error.into()),
-            Err(_) => watch.rest()?,
+            Err(error) => return Err(error),
         }
     };
-    let mut texts = Texts::default();
     let end = loop {
         let end = watch.end();
-        let now_ns = unix_now_ns();
-        let moved = read_on(&mut reader, &mut *sink, &mut texts, settings)?;
-        if reader.summary().ended {
+        match followed.read_on() {
+            // The watch sees that too.
+            Err(error) if is_broken_pipe(&error) => {}
+            moved => {
+                if moved? {
+                    watch.moved();
+                }
+            }
+        }
+        if followed.summary().ended {
             break TailEnd::Whole;
         }
         if let Some(end) = end {
             break end;
         }
-        if moved {
-            watch.moved();
-        }
-        match sink.at_rest(now_ns) {
-            Err(error) if is_broken_pipe(&error) => break TailEnd::ReaderGone,
-            done => done?,
-        }
         watch.rest()?;
     };
-    match sink.finish(reader.summary().hits_lost) {
+    match followed.finish() {
         Err(error) if is_broken_pipe(&error) => {}
-        done => drop(done?),
+        done => done?,
     }
-    Ok((end, reader.summary()))
+    Ok((end, followed.summary()))
 }
 
-/// Reads up to the end of what is there; whether there was anything.
-fn read_on<R: io::Read>(
-    reader: &mut ResultReader<R>,
-    sink: &mut dyn Sink,
-    texts: &mut Texts,
-    settings: &TailSettings,
-) -> Result<bool, ConvertError> {
-    let mut moved = false;
-    let mut portion: Vec<Hit> = Vec::new();
-    loop {
-        match reader.next_block() {
-            Ok(Some(Block::Strings(block))) => {
-                block.iter().for_each(|(id, text)| texts.insert(id, &text));
-            }
-            Ok(Some(Block::Hits(hits))) => {
-                portion.clear();
-                portion.extend(hits.iter());
-                match sink.hits(&portion, texts) {
-                    // The watch sees that too.
-                    Err(error) if is_broken_pipe(&error) => return Ok(false),
-                    done => done?,
+/// A file that grows, and where what it says goes.
+struct Followed<'a> {
+    file: &'a Path,
+    texts: Texts,
+    kind: Kind,
+}
+
+enum Kind {
+    /// Every hit.
+    Hits {
+        reader: Box<ResultReader<File>>,
+        sink: Box<dyn Sink>,
+        portion: Vec<Hit>,
+    },
+    /// The sums that the file carries.
+    Sums {
+        reader: Box<SumsReader>,
+        sink: Box<SecondsSink>,
+    },
+}
+
+impl<'a> Followed<'a> {
+    fn open(settings: &'a TailSettings, to: &Path) -> Result<Self, ConvertError> {
+        let sums = match settings.format {
+            ResultFormat::Seconds => stats::open_sums(&settings.file)?,
+            _ => None,
+        };
+        let kind = match sums {
+            Some(reader) => Kind::Sums {
+                sink: Box::new(SecondsSink::create(
+                    to,
+                    reader.started_unix_ns(),
+                    &reader.expected(),
+                )?),
+                reader: Box::new(reader),
+            },
+            None => {
+                let reader = stats::open(&settings.file)?;
+                let (started, expected) = (reader.started_unix_ns(), reader.expected());
+                Kind::Hits {
+                    sink: create_sink(to, settings.format, started, &expected)?,
+                    reader: Box::new(reader),
+                    portion: Vec::new(),
                 }
             }
-            Ok(Some(Block::End)) => return Ok(true),
-            Ok(None) => return Ok(moved),
-            Err(source) => return Err(file_error(&settings.file, source.into()).into()),
+        };
+        Ok(Self {
+            file: &settings.file,
+            texts: Texts::default(),
+            kind,
+        })
+    }
+
+    /// Reads up to the end of what is there; whether there was anything.
+    fn read_on(&mut self) -> Result<bool, ConvertError> {
+        let mut moved = false;
+        match &mut self.kind {
+            Kind::Sums { reader, sink } => {
+                while take_sums(reader, sink, &mut self.texts, self.file)? {
+                    moved = true;
+                }
+            }
+            Kind::Hits {
+                reader,
+                sink,
+                portion,
+            } => {
+                while let Some(block) = reader.next_block().map_err(FileError::of(self.file))? {
+                    moved = true;
+                    match block {
+                        Block::Strings(block) => {
+                            for (id, text) in block.iter() {
+                                self.texts.insert(id, &text);
+                            }
+                        }
+                        Block::Hits(hits) => {
+                            portion.clear();
+                            portion.extend(hits.iter());
+                            sink.hits(portion, &mut self.texts)?;
+                        }
+                        Block::Other | Block::End => {}
+                    }
+                }
+            }
         }
-        moved = true;
+        Ok(moved)
+    }
+
+    fn finish(&mut self) -> Result<(), ConvertError> {
+        match &mut self.kind {
+            Kind::Sums { reader, sink } => {
+                let rest = reader.rest(|sums| sink.add(&sums));
+                rest.map_err(FileError::of(self.file))?;
+                sink.finish(Ending::default(), &mut self.texts)?;
+            }
+            Kind::Hits { sink, .. } => {
+                sink.finish(Ending::default(), &mut self.texts)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn summary(&self) -> ResultSummary {
+        match &self.kind {
+            Kind::Sums { reader, .. } => reader.summary(),
+            Kind::Hits { reader, .. } => reader.summary(),
+        }
     }
 }
 
@@ -224,8 +304,8 @@ fn may_come(error: &FileError) -> bool {
     }
 }
 
-fn is_broken_pipe(error: &OutputError) -> bool {
-    error.source.kind() == io::ErrorKind::BrokenPipe
+fn is_broken_pipe(error: &ConvertError) -> bool {
+    matches!(error, ConvertError::Output(error) if error.source.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn file_error(path: &Path, source: ResultsError) -> FileError {
@@ -233,11 +313,4 @@ fn file_error(path: &Path, source: ResultsError) -> FileError {
         path: path.into(),
         source,
     }
-}
-
-fn unix_now_ns() -> u64 {
-    let unix = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
-    unix.as_nanos() as u64
 }

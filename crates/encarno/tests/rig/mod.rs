@@ -9,9 +9,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use encarno::console::Progress;
 use encarno::protocols::{self, Protocol, Run};
 use encarno::read::stats;
-use encarno_engine::progress::{Progress, Summary};
+use encarno_engine::meter::Summary;
 use encarno_engine::schedule::{Level, Schedule};
 use encarno_engine::settings::{
     Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
@@ -20,7 +21,7 @@ use encarno_engine::settings::{
 use encarno_input::{InputFormat, InputSettings, Sharing};
 use encarno_nib::NetworkSettings;
 use encarno_record::results::Block;
-use encarno_record::{Hit, StringId};
+use encarno_record::{Expected, Hit, StringId};
 use encarno_target::{LogEntry, Target, TargetSettings, TargetSummary, read_log};
 
 /// One run at a time: they would only measure each other.
@@ -98,6 +99,7 @@ fn settings(workload: Workload) -> Run {
         workload,
         script: ScriptSettings::default(),
         output: OutputSettings::default(),
+        expected: Expected::default(),
         threads: NonZeroUsize::new(2),
         grace: Duration::from_secs(5),
     };
@@ -197,7 +199,7 @@ pub fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, Stri
         match block {
             Block::Strings(strings) => texts.extend(strings.iter()),
             Block::Hits(block) => hits.extend(block.iter()),
-            Block::End => {}
+            Block::Other | Block::End => {}
         }
     }
     assert!(reader.summary().is_whole());

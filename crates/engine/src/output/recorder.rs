@@ -1,10 +1,13 @@
-//! The hot side: a buffer, handed over when it is full or old.
+//! The hot side: a buffer, handed over when it is full or old, and the sums of
+//! what was handed over, once a second.
 
 use std::collections::VecDeque;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 
 use encarno_record::Hit;
 use encarno_record::formats::Trace;
+use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_of};
 
 /// A buffer of 90 kB stays in a core's own cache.
 const BUFFER_HITS: usize = 1024;
@@ -20,11 +23,15 @@ pub(super) enum Message {
         recorder: usize,
         hits: Vec<Hit>,
     },
+    /// Sums of hits that were handed over before.
+    Sums(Arc<LoopSums>),
     Trace(Box<Trace>),
     /// A recorder's last word.
     Counts(Counts),
-    /// Everything was handed over.
-    End,
+    /// Everything was handed over; how long the run lasts.
+    End {
+        span_ns: u64,
+    },
 }
 
 /// What a recorder couldn't hand over at once, or not at all.
@@ -35,39 +42,58 @@ pub(super) struct Counts {
     pub(super) queue_full_count: u64,
 }
 
+/// What all recorders of a run share.
+#[derive(Clone, Debug)]
+pub(super) struct Ways {
+    /// To the writer.
+    pub(super) queue: SyncSender<Message>,
+    /// To the meter, which doesn't wait for a slow disk.
+    pub(super) meter: Sender<Arc<LoopSums>>,
+    pub(super) trace_level: Option<u16>,
+    pub(super) started_unix_ns: u64,
+}
+
 /// Takes the hits of one event loop.
 #[derive(Debug)]
 pub struct Recorder {
     hits: Vec<Hit>,
     hand_over_at_ns: u64,
+    /// When it wants to be asked: a buffer is old, or a second is over.
+    due_ns: u64,
+    second_end_ns: u64,
     number: usize,
-    queue: SyncSender<Message>,
+    ways: Ways,
     empty: Receiver<Vec<Hit>>,
     backlog: VecDeque<Message>,
     backlog_bytes: usize,
     backlog_bytes_max: usize,
-    trace_level: Option<u16>,
+    summing: Summing,
+    /// Hits that were handed over since the last sums.
+    hits_covered: u64,
+    until_ns: u64,
+    state: LoopState,
     counts: Counts,
 }
 
 impl Recorder {
-    pub(super) fn new(
-        number: usize,
-        queue: SyncSender<Message>,
-        empty: Receiver<Vec<Hit>>,
-        trace_level: Option<u16>,
-    ) -> Self {
+    pub(super) fn new(number: usize, ways: Ways, empty: Receiver<Vec<Hit>>) -> Self {
+        let second = second_of(ways.started_unix_ns, 0);
         Self {
             hits: Vec::with_capacity(BUFFER_HITS),
             hand_over_at_ns: BUFFER_AGE_NS_MAX,
+            due_ns: 0,
+            second_end_ns: second_end_ns(ways.started_unix_ns, second),
             number,
-            queue,
             empty,
             backlog: VecDeque::new(),
             backlog_bytes: 0,
             backlog_bytes_max: BACKLOG_BYTES_MAX,
-            trace_level,
+            summing: Summing::new(ways.started_unix_ns),
+            hits_covered: 0,
+            until_ns: 0,
+            state: LoopState::default(),
             counts: Counts::default(),
+            ways,
         }
     }
 
@@ -82,16 +108,45 @@ impl Recorder {
         }
     }
 
+    /// Whether [`Recorder::look`] has something to do.
+    #[inline]
+    pub fn is_due(&self, now_ns: u64) -> bool {
+        now_ns >= self.due_ns
+    }
+
+    /// Hands over what is old, so that whoever reads along sees it also while
+    /// the loop has nothing to do; and once a second the sums. No hit that is
+    /// recorded after this may have ended before `now_ns`.
+    pub fn look(&mut self, now_ns: u64, state: LoopState) {
+        self.state = state;
+        self.hand_over_at_ns = now_ns + BUFFER_AGE_NS_MAX;
+        self.flush();
+        if now_ns >= self.second_end_ns {
+            let started_unix_ns = self.ways.started_unix_ns;
+            let second = second_of(started_unix_ns, now_ns);
+            self.until_ns = now_ns;
+            self.second_end_ns = second_end_ns(started_unix_ns, second);
+            self.send_sums();
+        }
+        self.due_ns = self.hand_over_at_ns.min(self.second_end_ns);
+    }
+
+    /// Takes the loop's last word on itself; hits and sums go when it is dropped.
+    pub fn end(&mut self, state: LoopState) {
+        self.state = state;
+    }
+
     /// Whether the trace wants that hit: ask before copying bytes.
     pub fn traces(&self, hit: &Hit) -> bool {
-        self.trace_level
+        self.ways
+            .trace_level
             .is_some_and(|level| hit.go_status() >= level)
     }
 
     /// Whether there is a trace at all: without one the bytes of requests and
     /// answers needn't be kept.
     pub fn has_trace(&self) -> bool {
-        self.trace_level.is_some()
+        self.ways.trace_level.is_some()
     }
 
     /// Writes request and response to the trace, if its level wants the hit.
@@ -106,10 +161,10 @@ impl Recorder {
         }
     }
 
-    /// Hands over what there is: call it when idle, about once a second, so
-    /// that whoever reads the file while it grows sees it. Dropping flushes too.
-    pub fn flush(&mut self) {
+    /// Hands over what there is.
+    fn flush(&mut self) {
         if !self.hits.is_empty() {
+            self.summing.record_all(&self.hits);
             let next = self
                 .empty
                 .try_recv()
@@ -119,9 +174,25 @@ impl Recorder {
                 recorder: self.number,
                 hits,
             });
+            if self.summing.is_full() {
+                self.send_sums();
+            }
         } else if !self.backlog.is_empty() {
             self.send_backlog();
         }
+    }
+
+    fn send_sums(&mut self) {
+        let sums = Arc::new(LoopSums {
+            number: self.number as u32,
+            until_ns: self.until_ns,
+            hits_covered: std::mem::take(&mut self.hits_covered),
+            state: self.state,
+            seconds: self.summing.take(),
+        });
+        // Without a meter nobody asked.
+        let _ = self.ways.meter.send(Arc::clone(&sums));
+        self.send(Message::Sums(sums));
     }
 
     /// How often the queue was full up to now.
@@ -139,12 +210,19 @@ impl Recorder {
         if self.backlog_bytes + bytes > self.backlog_bytes_max {
             self.send_backlog();
         }
-        if self.backlog_bytes + bytes > self.backlog_bytes_max {
-            match message {
-                Message::Hits { hits, .. } => self.counts.hits_lost += hits.len() as u64,
-                _ => self.counts.traces_lost += 1,
+        let full = self.backlog_bytes + bytes > self.backlog_bytes_max;
+        match &message {
+            Message::Hits { hits, .. } if full => {
+                self.counts.hits_lost += hits.len() as u64;
+                return;
             }
-            return;
+            Message::Trace(_) if full => {
+                self.counts.traces_lost += 1;
+                return;
+            }
+            Message::Hits { hits, .. } => self.hits_covered += hits.len() as u64,
+            // One a second at most: what was summed up isn't lost.
+            _ => {}
         }
         self.backlog_bytes += bytes;
         self.backlog.push_back(message);
@@ -154,7 +232,7 @@ impl Recorder {
     fn send_backlog(&mut self) {
         while let Some(message) = self.backlog.pop_front() {
             let bytes = message.bytes();
-            match self.queue.try_send(message) {
+            match self.ways.queue.try_send(message) {
                 Ok(()) => self.backlog_bytes -= bytes,
                 Err(TrySendError::Full(message)) => {
                     self.counts.queue_full_count += 1;
@@ -177,13 +255,15 @@ impl Drop for Recorder {
     /// The run is over: now there is time to wait for the writer.
     fn drop(&mut self) {
         self.flush();
+        self.until_ns = u64::MAX;
+        self.send_sums();
         for message in self.backlog.drain(..) {
-            if self.queue.send(message).is_err() {
+            if self.ways.queue.send(message).is_err() {
                 return;
             }
         }
         // Nobody listens any more: nobody can be told.
-        let _ = self.queue.send(Message::Counts(self.counts));
+        let _ = self.ways.queue.send(Message::Counts(self.counts));
     }
 }
 
@@ -195,24 +275,35 @@ impl Message {
                 Self::Trace(trace) => {
                     trace.request.len() + trace.response.len() + size_of::<Trace>()
                 }
-                Self::Counts(_) | Self::End => 0,
+                Self::Sums(_) | Self::Counts(_) | Self::End { .. } => 0,
             }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::sync_channel;
+    use std::sync::mpsc::{SyncSender, channel, sync_channel};
 
     use encarno_record::Hit;
+    use encarno_record::sums::LoopState;
 
-    use super::{BUFFER_HITS, Message, Recorder};
+    use super::{BUFFER_HITS, Message, Recorder, Ways};
+
+    /// Ways of a run whose first second ends at once.
+    fn ways(queue: SyncSender<Message>) -> Ways {
+        Ways {
+            queue,
+            meter: channel().0,
+            trace_level: None,
+            started_unix_ns: 10_900_000_000,
+        }
+    }
 
     #[test]
     fn a_full_queue_is_counted_and_no_hit_vanishes() {
         let (queue, messages) = sync_channel(2);
         let (_give_back, empty) = sync_channel(2);
-        let mut recorder = Recorder::new(0, queue, empty, None);
+        let mut recorder = Recorder::new(0, ways(queue), empty);
         recorder.backlog_bytes_max = 5 * BUFFER_HITS * size_of::<Hit>();
         for number in 0..20 * BUFFER_HITS as u64 {
             recorder.record(&Hit {
@@ -226,28 +317,34 @@ mod tests {
 
         let writer = std::thread::spawn(move || {
             let mut numbers = Vec::new();
-            let mut counts = None;
+            let (mut counts, mut covered, mut summed) = (None, 0, 0);
             for message in messages {
                 match message {
                     Message::Hits { hits, .. } => numbers.extend(hits.iter().map(|h| h.sent_bytes)),
+                    Message::Sums(sums) => {
+                        covered += sums.hits_covered;
+                        summed += sums.hits();
+                    }
                     Message::Counts(last) => counts = Some(last),
                     _ => {}
                 }
             }
-            (numbers, counts)
+            (numbers, counts, covered, summed)
         });
         drop(recorder);
-        let (numbers, counts) = writer.join().expect("the thread doesn't panic");
+        let (numbers, counts, covered, summed) = writer.join().expect("the thread doesn't panic");
         assert!(numbers.is_sorted());
         assert_eq!(numbers.len() as u64 + lost, 20 * BUFFER_HITS as u64);
         assert_eq!(counts.expect("a last word").hits_lost, lost);
+        assert_eq!(covered, numbers.len() as u64);
+        assert_eq!(summed, 20 * BUFFER_HITS as u64, "sums are never lost");
     }
 
     #[test]
     fn a_buffer_that_is_not_full_goes_by_age() {
         let (queue, messages) = sync_channel(2);
         let (_give_back, empty) = sync_channel(2);
-        let mut recorder = Recorder::new(0, queue, empty, None);
+        let mut recorder = Recorder::new(0, ways(queue), empty);
         recorder.record(&Hit {
             ended_ns: 1,
             ..Hit::default()
@@ -258,5 +355,35 @@ mod tests {
             ..Hit::default()
         });
         assert!(matches!(messages.try_recv(), Ok(Message::Hits { hits, .. }) if hits.len() == 2));
+    }
+
+    #[test]
+    fn a_loop_that_rests_hands_over_what_it_has() {
+        let (queue, messages) = sync_channel(8);
+        let (_give_back, empty) = sync_channel(2);
+        let mut recorder = Recorder::new(3, ways(queue), empty);
+        let state = LoopState {
+            users: 7,
+            ..LoopState::default()
+        };
+        assert!(recorder.is_due(0));
+        recorder.look(0, state);
+        recorder.record(&Hit::default());
+        assert!(!recorder.is_due(99_999_999) && recorder.is_due(100_000_000));
+        recorder.look(100_000_000, state);
+        assert!(matches!(messages.try_recv(), Ok(Message::Hits { hits, .. }) if hits.len() == 1));
+        match messages.try_recv() {
+            Ok(Message::Sums(sums)) => {
+                assert_eq!((sums.number, sums.until_ns), (3, 100_000_000));
+                assert_eq!((sums.hits_covered, sums.hits(), sums.state), (1, 1, state));
+            }
+            other => panic!("sums should come: {other:?}"),
+        }
+        // Within a second only hits.
+        recorder.record(&Hit::default());
+        assert!(!recorder.is_due(599_999_999) && recorder.is_due(600_000_000));
+        recorder.look(600_000_000, state);
+        assert!(matches!(messages.try_recv(), Ok(Message::Hits { .. })));
+        assert!(messages.try_recv().is_err());
     }
 }

@@ -3,15 +3,17 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use encarno_record::formats::{
-    GoBinarySink, LdjsonSink, NativeSink, OutputError, PhoutSink, Sink, Texts, TraceFile,
+    GoBinarySink, LdjsonSink, NativeSink, OutputError, PhoutSink, Sink, TraceFile,
 };
-use encarno_record::{Hit, Strings};
+use encarno_record::results::Ending;
+use encarno_record::sums::LoopSums;
+use encarno_record::{Expected, Hit, Strings, Texts};
 
-use super::recorder::{Counts, Message, Recorder};
+use super::recorder::{Counts, Message, Recorder, Ways};
 use crate::settings::OutputSettings;
 
 /// Buffers under way to the writer, for each recorder.
@@ -19,32 +21,42 @@ const QUEUE_BUFFERS: usize = 16;
 
 /// Opens all outputs and starts the writer thread: a recorder for each event
 /// loop, and the thread's handle. `started_unix_ns` is the wall clock at the
-/// run's start.
+/// run's start. The meter gets the sums of each loop, at least once a second.
 pub fn open(
     settings: &OutputSettings,
     recorders: usize,
     strings: &Strings,
     started_unix_ns: u64,
+    expected: &Expected,
+    meter: Sender<Arc<LoopSums>>,
 ) -> Result<(Vec<Recorder>, WriterThread), OutputError> {
     let (queue, messages) = sync_channel(QUEUE_BUFFERS * recorders.max(1));
     let trace = match &settings.trace {
         Some(trace) => Some(TraceFile::create(trace, started_unix_ns)?),
         None => None,
     };
-    let trace_level = settings.trace.as_ref().map(|trace| trace.level);
+    let ways = Ways {
+        queue: queue.clone(),
+        meter,
+        trace_level: settings.trace.as_ref().map(|trace| trace.level),
+        started_unix_ns,
+    };
     let mut give_back = Vec::with_capacity(recorders);
+    let untils = vec![0; recorders];
     let recorders = (0..recorders)
         .map(|number| {
             let (sender, empty) = sync_channel(QUEUE_BUFFERS);
             give_back.push(sender);
-            Recorder::new(number, queue.clone(), empty, trace_level)
+            Recorder::new(number, ways.clone(), empty)
         })
         .collect();
     let failed = Arc::new(AtomicBool::new(false));
     let writer = Writer {
         messages,
         give_back,
-        sinks: create_sinks(settings, started_unix_ns)?,
+        sinks: create_sinks(settings, started_unix_ns, untils.len() as u32, expected)?,
+        untils,
+        started_unix_ns,
         trace,
         texts: Texts::of_run(strings.clone()),
         summary: WriteSummary::default(),
@@ -84,11 +96,12 @@ impl WriterThread {
     }
 
     /// Writes what recorders handed over, closes all files, and says what
-    /// happened. Drop all recorders before. An output's first error comes back
+    /// happened. `span_ns` is how long the run lasts, for whoever divides by it;
+    /// 0 = not known. Drop all recorders before. An output's first error comes back
     /// here; what was written before it is readable.
-    pub fn finish(self) -> Result<WriteSummary, OutputError> {
+    pub fn finish(self, span_ns: u64) -> Result<WriteSummary, OutputError> {
         // A closed queue means that the thread ended already: join says why.
-        let _ = self.queue.send(Message::End);
+        let _ = self.queue.send(Message::End { span_ns });
         self.thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
@@ -118,6 +131,9 @@ struct Writer {
     messages: Receiver<Message>,
     give_back: Vec<SyncSender<Vec<Hit>>>,
     sinks: Vec<Box<dyn Sink>>,
+    /// Up to where each recorder has handed over all its hits.
+    untils: Vec<u64>,
+    started_unix_ns: u64,
     trace: Option<TraceFile>,
     texts: Texts,
     summary: WriteSummary,
@@ -127,14 +143,16 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> Result<WriteSummary, OutputError> {
+        let mut ended_span_ns = 0;
         while let Ok(message) = self.messages.recv() {
             match message {
                 Message::Hits { recorder, mut hits } => {
-                    self.write(&hits);
+                    self.write(recorder as u32, &hits);
                     hits.clear();
                     // With enough spare buffers this one is let go.
                     let _ = self.give_back[recorder].try_send(hits);
                 }
+                Message::Sums(sums) => self.write_sums(&sums),
                 Message::Trace(trace) => {
                     if let Some(file) = &mut self.trace {
                         match file.write(*trace, &mut self.texts) {
@@ -147,19 +165,41 @@ impl Writer {
                     }
                 }
                 Message::Counts(counts) => self.count(counts),
-                Message::End => break,
+                Message::End { span_ns } => {
+                    ended_span_ns = span_ns;
+                    break;
+                }
             }
         }
-        self.finish()
+        self.finish(ended_span_ns)
+    }
+
+    fn write(&mut self, recorder: u32, hits: &[Hit]) {
+        self.summary.hits += hits.len() as u64;
+        self.each_sink(|sink, texts| sink.hits_of(recorder, hits, texts));
+    }
+
+    fn write_sums(&mut self, sums: &LoopSums) {
+        if let Some(until_ns) = self.untils.get_mut(sums.number as usize) {
+            *until_ns = sums.until_ns;
+        }
+        let until_ns = self.untils.iter().copied().min().unwrap_or(0);
+        let until_unix_ns = self.started_unix_ns.saturating_add(until_ns);
+        self.each_sink(|sink, texts| {
+            sink.sums(sums, texts)?;
+            sink.at_rest(until_unix_ns, texts)
+        });
     }
 
     /// An output that failed is given up; the others and the queue go on, so
     /// that no hit waits for a full disk.
-    fn write(&mut self, hits: &[Hit]) {
-        self.summary.hits += hits.len() as u64;
+    fn each_sink(
+        &mut self,
+        mut act: impl FnMut(&mut dyn Sink, &mut Texts) -> Result<(), OutputError>,
+    ) {
         let mut at = 0;
         while at < self.sinks.len() {
-            match self.sinks[at].hits(hits, &mut self.texts) {
+            match act(&mut *self.sinks[at], &mut self.texts) {
                 Ok(()) => at += 1,
                 Err(error) => {
                     self.sinks.remove(at);
@@ -180,9 +220,13 @@ impl Writer {
         self.error.get_or_insert(error);
     }
 
-    fn finish(mut self) -> Result<WriteSummary, OutputError> {
+    fn finish(mut self, span_ns: u64) -> Result<WriteSummary, OutputError> {
+        let ending = Ending {
+            hits_lost: self.summary.hits_lost,
+            span_ns,
+        };
         for mut sink in std::mem::take(&mut self.sinks) {
-            match sink.finish(self.summary.hits_lost) {
+            match sink.finish(ending, &mut self.texts) {
                 Ok(bytes) => self.summary.bytes += bytes,
                 Err(error) => self.fail(error),
             }
@@ -199,11 +243,19 @@ impl Writer {
 fn create_sinks(
     settings: &OutputSettings,
     started_unix_ns: u64,
+    loops: u32,
+    expected: &Expected,
 ) -> Result<Vec<Box<dyn Sink>>, OutputError> {
     let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
     if let Some(path) = &settings.native {
         let text = &settings.settings_text;
-        sinks.push(Box::new(NativeSink::create(path, started_unix_ns, text)?));
+        sinks.push(Box::new(NativeSink::create(
+            path,
+            started_unix_ns,
+            loops,
+            expected,
+            text,
+        )?));
     }
     if let Some(go_binary) = &settings.go_binary {
         sinks.push(Box::new(GoBinarySink::create(go_binary, started_unix_ns)?));

@@ -11,10 +11,10 @@ mod sleep;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 
-use encarno_nib::clock::{Clock, thread_cpu_ns};
+use encarno_nib::clock::Clock;
 use encarno_nib::poll::{Poller, WAKER_TOKEN, Waker, readiness};
 use encarno_nib::{LINK_BIT, Nib};
-use encarno_record::Strings;
+use encarno_record::{Expected, Strings};
 use rustix::event::epoll::Event;
 use rustix::io::Errno;
 
@@ -72,6 +72,8 @@ pub struct EventLoop<N: Nib> {
     pub waker: Arc<Waker>,
     /// Texts of timeouts and cancellations.
     pub strings: Strings,
+    /// Which statuses don't fail a hit.
+    pub expected: Expected,
     /// A hit fails after that.
     pub timeout_ns: u64,
     /// Running hits get so long after a stop, or after the schedule's end.
@@ -107,7 +109,7 @@ impl<N: Nib> EventLoop<N> {
             give_up_at_ns: u64::MAX,
         };
         let result = running.turn_until_done();
-        running.crew.close();
+        running.crew.close(&running.pace);
         result
     }
 }
@@ -126,9 +128,10 @@ struct Running<N: Nib> {
 impl<N: Nib> Running<N> {
     fn turn_until_done(&mut self) -> Result<(), LoopError> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
-        let mut next_cpu_ns = 0;
         loop {
             let mut now_ns = self.crew.now_ns();
+            let turn_ns = now_ns;
+            self.crew.report(&self.pace, now_ns);
             self.heed_stop(now_ns);
             let mut more = self.start_due(&mut now_ns);
             if N::SHARED {
@@ -145,10 +148,6 @@ impl<N: Nib> Running<N> {
             if self.pace.has_ended() && self.crew.running() == 0 {
                 return Ok(());
             }
-            if now_ns >= next_cpu_ns {
-                next_cpu_ns = now_ns + 10 * TURN_NS_MAX;
-                self.crew.counters().cpu_ns.set(thread_cpu_ns());
-            }
             let wake_at_ns = if more {
                 now_ns
             } else {
@@ -162,6 +161,9 @@ impl<N: Nib> Running<N> {
                 self.take(&event);
             }
             let now_ns = self.crew.now_ns();
+            if self.pace.is_hungry() {
+                self.crew.counters().starved_ns.add(now_ns - turn_ns);
+            }
             self.crew.wake_due(now_ns);
             self.crew.time_out(now_ns);
         }

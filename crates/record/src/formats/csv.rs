@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::sink::{OutputError, OutputFile, Sink, Texts};
-use crate::Hit;
+use super::sink::{OutputError, OutputFile, Sink};
+use crate::results::Ending;
+use crate::{Hit, Texts};
 
 /// The columns, and the order of [`numbers`] between the label and the error.
 pub(super) const COLUMNS: [&str; 21] = [
@@ -94,7 +95,7 @@ impl Sink for CsvSink {
         self.file.write_out()
     }
 
-    fn finish(&mut self, _hits_lost: u64) -> Result<u64, OutputError> {
+    fn finish(&mut self, _ending: Ending, _texts: &mut Texts) -> Result<u64, OutputError> {
         self.file.write_out()?;
         Ok(self.file.bytes())
     }

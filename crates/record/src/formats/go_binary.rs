@@ -9,8 +9,9 @@ use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::sink::{OutputError, OutputFile, Sink, Texts};
-use crate::{Hit, StringId};
+use super::sink::{OutputError, OutputFile, Sink};
+use crate::results::Ending;
+use crate::{Hit, StringId, Texts};
 
 /// The length of a record.
 pub(super) const RECORD_BYTES: usize = 74;
@@ -114,7 +115,7 @@ impl Sink for GoBinarySink {
         self.records.write_out()
     }
 
-    fn finish(&mut self, _hits_lost: u64) -> Result<u64, OutputError> {
+    fn finish(&mut self, _ending: Ending, _texts: &mut Texts) -> Result<u64, OutputError> {
         self.strings.write_out()?;
         self.records.write_out()?;
         Ok(self.strings.bytes() + self.records.bytes())

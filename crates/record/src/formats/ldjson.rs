@@ -4,8 +4,9 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::sink::{OutputError, OutputFile, Sink, Texts};
-use crate::Hit;
+use super::sink::{OutputError, OutputFile, Sink};
+use crate::results::Ending;
+use crate::{Hit, Texts};
 
 /// An LDJSON result file.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ impl Sink for LdjsonSink {
         self.file.write_out()
     }
 
-    fn finish(&mut self, _hits_lost: u64) -> Result<u64, OutputError> {
+    fn finish(&mut self, _ending: Ending, _texts: &mut Texts) -> Result<u64, OutputError> {
         self.file.write_out()?;
         Ok(self.file.bytes())
     }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::sink::{OutputError, OutputFile, Sink, Texts};
+use super::sink::{OutputError, OutputFile, Sink};
 use crate::frame::RESULT_MAGIC;
-use crate::{Hit, StringId, results};
+use crate::sums::LoopSums;
+use crate::{Expected, Hit, StringId, Texts, results};
 
 /// A native result file.
 #[derive(Debug)]
@@ -19,11 +20,19 @@ impl NativeSink {
     pub fn create(
         path: &Path,
         started_unix_ns: u64,
+        loops: u32,
+        expected: &Expected,
         settings_text: &str,
     ) -> Result<Self, OutputError> {
         let mut file = OutputFile::create(path)?;
         file.buffer.extend_from_slice(&RESULT_MAGIC);
-        results::append_run(&mut file.buffer, started_unix_ns, settings_text);
+        results::append_run(
+            &mut file.buffer,
+            started_unix_ns,
+            loops,
+            expected,
+            settings_text,
+        );
         file.write_out()?;
         Ok(Self {
             file,
@@ -31,20 +40,34 @@ impl NativeSink {
             strings: 0,
         })
     }
+
+    fn append_strings(&mut self, texts: &mut Texts) {
+        let new = texts.since(StringId(self.strings));
+        results::append_strings(&mut self.file.buffer, StringId(self.strings), &new);
+        self.strings += new.len() as u32;
+    }
 }
 
 impl Sink for NativeSink {
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
-        let new = texts.since(StringId(self.strings));
-        results::append_strings(&mut self.file.buffer, StringId(self.strings), &new);
-        self.strings += new.len() as u32;
-        results::append_hits(&mut self.file.buffer, self.hits, hits);
+        self.hits_of(0, hits, texts)
+    }
+
+    fn hits_of(&mut self, number: u32, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
+        self.append_strings(texts);
+        results::append_hits(&mut self.file.buffer, self.hits, number, hits);
         self.hits += hits.len() as u64;
         self.file.write_out()
     }
 
-    fn finish(&mut self, hits_lost: u64) -> Result<u64, OutputError> {
-        results::append_end(&mut self.file.buffer, self.hits, hits_lost);
+    fn sums(&mut self, sums: &LoopSums, texts: &mut Texts) -> Result<(), OutputError> {
+        self.append_strings(texts);
+        results::append_sums(&mut self.file.buffer, sums);
+        self.file.write_out()
+    }
+
+    fn finish(&mut self, ending: results::Ending, _texts: &mut Texts) -> Result<u64, OutputError> {
+        results::append_end(&mut self.file.buffer, self.hits, ending);
         self.file.write_out()?;
         Ok(self.file.bytes())
     }

@@ -13,9 +13,10 @@ use parquet::file::writer::SerializedFileWriter;
 use parquet::schema::types::{Type, TypePtr};
 
 use super::csv::{COLUMNS, numbers};
-use super::sink::{OutputError, Sink, Texts};
-use crate::Hit;
+use super::sink::{OutputError, Sink};
 use crate::files::{self, Contents};
+use crate::results::Ending;
+use crate::{Hit, Texts};
 
 /// Hits in a row group: about 20 MB while it is being put together.
 const GROUP_HITS: usize = 128 * 1024;
@@ -98,7 +99,7 @@ impl Sink for ParquetSink {
         Ok(())
     }
 
-    fn finish(&mut self, _hits_lost: u64) -> Result<u64, OutputError> {
+    fn finish(&mut self, _ending: Ending, _texts: &mut Texts) -> Result<u64, OutputError> {
         if !self.labels.is_empty() {
             self.write_group()
                 .map_err(|error| failure(&self.path, error))?;

@@ -1,17 +1,28 @@
 //! phout, the results of phantom and pandora: 12 columns, tab-separated, times
 //! in µs: start `seconds.mmm`, tag, interval_real, connect, send, latency,
-//! receive, interval_event, size_out, size_in, net code, protocol code.
+//! receive, interval_event, size_out, size_in, net code, protocol code. Lines
+//! come in the order in which hits ended, as readers of phout rely on. Net codes
+//! are the operating system's error numbers: a timeout is 110.
 
 use std::path::Path;
 
-use super::sink::{OutputError, OutputFile, Sink, Texts};
-use crate::Hit;
+use super::sink::{OutputError, OutputFile, Sink};
+use crate::results::Ending;
+use crate::{Hit, Texts, code};
+
+/// Without a word that all earlier hits came, they are waited for so long.
+const LATE_NS_MAX: u64 = 1_500_000_000;
+/// ETIMEDOUT: what phantom, pandora and their readers call a timeout.
+const TIMEOUT: u16 = 110;
 
 /// A phout file.
 #[derive(Debug)]
 pub struct PhoutSink {
     file: OutputFile,
     started_unix_ns: u64,
+    /// Hits that may have to let others go first.
+    waiting: Vec<Hit>,
+    latest_ns: u64,
 }
 
 impl PhoutSink {
@@ -20,25 +31,45 @@ impl PhoutSink {
         Ok(Self {
             file: OutputFile::create(path)?,
             started_unix_ns,
+            waiting: Vec::new(),
+            latest_ns: 0,
         })
+    }
+
+    /// Writes the hits that ended before that instant of the run, in order.
+    fn write_until(&mut self, until_ns: u64, texts: &mut Texts) -> Result<(), OutputError> {
+        let end_ns = |hit: &Hit| hit.ended_ns;
+        self.waiting.sort_by_key(end_ns);
+        let count = match until_ns {
+            u64::MAX => self.waiting.len(),
+            _ => self.waiting.partition_point(|hit| end_ns(hit) < until_ns),
+        };
+        for hit in self.waiting.drain(..count) {
+            let label = texts.get(hit.label);
+            append_line(&mut self.file.buffer, &hit, self.started_unix_ns, &label);
+        }
+        self.file.write_out()
     }
 }
 
 impl Sink for PhoutSink {
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
-        for hit in hits {
-            append_line(
-                &mut self.file.buffer,
-                hit,
-                self.started_unix_ns,
-                &texts.get(hit.label),
-            );
+        self.waiting.extend_from_slice(hits);
+        let latest_ns = hits.iter().map(|hit| hit.ended_ns).max().unwrap_or(0);
+        // Not with each portion: sorting costs.
+        if latest_ns > self.latest_ns.saturating_add(LATE_NS_MAX / 2) {
+            self.latest_ns = latest_ns;
+            self.write_until(latest_ns.saturating_sub(LATE_NS_MAX), texts)?;
         }
-        self.file.write_out()
+        Ok(())
     }
 
-    fn finish(&mut self, _hits_lost: u64) -> Result<u64, OutputError> {
-        self.file.write_out()?;
+    fn at_rest(&mut self, unix_ns: u64, texts: &mut Texts) -> Result<(), OutputError> {
+        self.write_until(unix_ns.saturating_sub(self.started_unix_ns), texts)
+    }
+
+    fn finish(&mut self, _ending: Ending, texts: &mut Texts) -> Result<u64, OutputError> {
+        self.write_until(u64::MAX, texts)?;
         Ok(self.file.bytes())
     }
 }
@@ -69,11 +100,15 @@ pub(super) fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, la
         end_ns += phase_ns;
         end_ns / 1000 - start_us
     });
+    let net_code = match hit.net_code {
+        code::TIMEOUT => TIMEOUT,
+        code => code,
+    };
     let numbers = [interval_us]
         .into_iter()
         .chain(phases_us)
         .chain([interval_us, hit.sent_bytes, hit.received_bytes])
-        .chain([u64::from(hit.net_code), u64::from(hit.protocol_code)]);
+        .chain([u64::from(net_code), u64::from(hit.protocol_code)]);
     for value in numbers {
         out.push(b'\t');
         out.extend_from_slice(number.format(value).as_bytes());

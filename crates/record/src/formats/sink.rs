@@ -3,10 +3,11 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::files::{self, Contents};
-use crate::{Hit, StringId, Strings};
+use crate::results::Ending;
+use crate::sums::LoopSums;
+use crate::{Hit, Texts};
 
 /// A file that hits are written to, in its format. Both the writer thread and
 /// `convert` feed it.
@@ -14,13 +15,28 @@ pub trait Sink: Send {
     /// Writes some hits, and leaves nothing in memory that belongs in the file.
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError>;
 
-    /// Everything that was there up to that wall-clock instant was handed over.
-    fn at_rest(&mut self, _unix_ns: u64) -> Result<(), OutputError> {
+    /// The same, of hits that came from one event loop.
+    fn hits_of(
+        &mut self,
+        _number: u32,
+        hits: &[Hit],
+        texts: &mut Texts,
+    ) -> Result<(), OutputError> {
+        self.hits(hits, texts)
+    }
+
+    /// Takes sums of hits of one event loop; all that belong to them came before.
+    fn sums(&mut self, _sums: &LoopSums, _texts: &mut Texts) -> Result<(), OutputError> {
         Ok(())
     }
 
-    /// Completes the file: how many bytes it has. `hits_lost` weren't recorded.
-    fn finish(&mut self, hits_lost: u64) -> Result<u64, OutputError>;
+    /// Every hit that ended before that wall-clock instant was handed over.
+    fn at_rest(&mut self, _unix_ns: u64, _texts: &mut Texts) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Completes the file: how many bytes it has.
+    fn finish(&mut self, ending: Ending, texts: &mut Texts) -> Result<u64, OutputError>;
 
     /// What a reader of the file must know.
     fn warning(&self) -> Option<String> {
@@ -109,66 +125,6 @@ impl OutputFile {
             operation,
             path: self.path.clone(),
             source,
-        }
-    }
-}
-
-/// The texts behind the numbers in hits: those of a run, or those of a file.
-#[derive(Clone, Debug, Default)]
-pub struct Texts {
-    live: Option<Strings>,
-    known: Vec<Option<Arc<str>>>,
-}
-
-impl Texts {
-    /// The texts of a run, as they come up.
-    pub fn of_run(strings: Strings) -> Self {
-        Self {
-            live: Some(strings),
-            known: Vec::new(),
-        }
-    }
-
-    /// Takes a text that a file holds.
-    pub fn insert(&mut self, id: StringId, text: &str) {
-        /// A hostile file could ask for all memory.
-        const TEXTS_MAX: usize = 1 << 22;
-        let place = id.0 as usize;
-        if place >= TEXTS_MAX {
-            return;
-        }
-        if place >= self.known.len() {
-            self.known.resize(place + 1, None);
-        }
-        self.known[place] = Some(text.into());
-    }
-
-    /// The text of that number; `#number` if damage took it.
-    pub fn get(&mut self, id: StringId) -> Arc<str> {
-        self.learn(id);
-        match self.known.get(id.0 as usize) {
-            Some(Some(text)) => Arc::clone(text),
-            _ if id.0 == 0 => Arc::from(""),
-            _ => format!("#{}", id.0).into(),
-        }
-    }
-
-    /// All texts from that number on, as far as they are known now.
-    pub fn since(&mut self, first: StringId) -> Vec<Arc<str>> {
-        self.learn(StringId(u32::MAX));
-        let known = self.known.get(first.0 as usize..).unwrap_or_default();
-        known
-            .iter()
-            .map(|text| text.clone().unwrap_or_default())
-            .collect()
-    }
-
-    fn learn(&mut self, id: StringId) {
-        if let Some(strings) = &self.live
-            && id.0 as usize >= self.known.len()
-        {
-            let new = strings.since(StringId(self.known.len() as u32));
-            self.known.extend(new.into_iter().map(Some));
         }
     }
 }

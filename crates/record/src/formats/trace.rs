@@ -7,10 +7,10 @@
 use std::path::PathBuf;
 
 use super::ldjson;
-use super::sink::{OutputError, OutputFile, Texts};
-use crate::Hit;
+use super::sink::{OutputError, OutputFile};
 use crate::files::Contents;
 use crate::mask::Shown;
+use crate::{Hit, Texts};
 
 /// Which hits are written with request and response.
 #[derive(Clone, Debug, PartialEq, Eq)]

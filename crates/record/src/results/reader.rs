@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use super::{HIT_BYTES, KIND_END, KIND_HITS, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode};
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
-use crate::{Hit, StringId};
+use crate::{Expected, Hit, StringId};
 
 /// A block of a result file.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +14,8 @@ pub enum Block<'a> {
     Strings(Texts<'a>),
     /// Hits.
     Hits(Hits<'a>),
+    /// What only [`super::SumsReader`] or a later version needs.
+    Other,
     /// The file is whole.
     End,
 }
@@ -25,11 +27,42 @@ pub struct Texts<'a> {
     bytes: &'a [u8],
 }
 
+impl<'a> Texts<'a> {
+    /// Those of a frame's payload.
+    pub(super) fn of(payload: &'a [u8]) -> Self {
+        let (first, bytes) = payload.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
+        Self {
+            first: u32::from_le_bytes(*first),
+            bytes,
+        }
+    }
+}
+
 /// The hits of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct Hits<'a> {
     first: u64,
+    number: u32,
     hits: &'a [[u8; HIT_BYTES]],
+}
+
+impl<'a> Hits<'a> {
+    /// Those of a frame's payload; none if it is too short.
+    pub(super) fn of(payload: &'a [u8], version: u32) -> Option<Self> {
+        let (first, rest) = payload.split_first_chunk::<8>()?;
+        let (number, rest) = match version {
+            1 => (0, rest),
+            _ => {
+                let (number, rest) = rest.split_first_chunk::<4>()?;
+                (u32::from_le_bytes(*number), rest)
+            }
+        };
+        Some(Self {
+            first: u64::from_le_bytes(*first),
+            number,
+            hits: rest.as_chunks::<HIT_BYTES>().0,
+        })
+    }
 }
 
 impl<'a> Texts<'a> {
@@ -100,6 +133,20 @@ pub struct ResultSummary {
 }
 
 impl ResultSummary {
+    /// Adds what another file held.
+    pub fn merge(&mut self, other: &Self) {
+        self.hits += other.hits;
+        self.hits_damaged += other.hits_damaged;
+        self.hits_lost += other.hits_lost;
+        self.ended &= other.ended;
+        self.incomplete_bytes += other.incomplete_bytes;
+        if self.damage.places == 0 {
+            self.damage.first_offset = other.damage.first_offset;
+        }
+        self.damage.places += other.damage.places;
+        self.damage.bytes += other.damage.bytes;
+    }
+
     /// Whether all that the run recorded was read.
     pub fn is_whole(&self) -> bool {
         self.ended && self.damage.places == 0 && self.hits_damaged == 0 && self.hits_lost == 0
@@ -139,14 +186,24 @@ impl fmt::Display for ResultSummary {
     }
 }
 
+/// Which run a file is about.
+#[derive(Clone, Debug)]
+pub(super) struct Run {
+    pub(super) version: u32,
+    pub(super) started_unix_ns: u64,
+    pub(super) loops: u32,
+    pub(super) expected: Expected,
+    pub(super) settings_text: String,
+}
+
 /// Reads a result file.
 #[derive(Debug)]
 pub struct ResultReader<R> {
     frames: FrameReader<R>,
-    started_unix_ns: u64,
-    settings_text: String,
+    run: Run,
     summary: ResultSummary,
     next_hit: u64,
+    span_ns: u64,
 }
 
 impl<R: Read> ResultReader<R> {
@@ -159,28 +216,37 @@ impl<R: Read> ResultReader<R> {
             _ => return Err(ResultsError::Magic),
         }
         let mut frames = FrameReader::new(source);
-        let (started_unix_ns, settings_text) = match frames.next_frame()? {
-            Some(frame) if frame.kind == KIND_RUN => run(frame.payload)?,
+        let run = match frames.next_frame()? {
+            Some(frame) if frame.kind == KIND_RUN => Run::of(frame.payload)?,
             _ => return Err(ResultsError::Run),
         };
-        let summary = ResultSummary::default();
         Ok(Self {
             frames,
-            started_unix_ns,
-            settings_text,
-            summary,
+            run,
+            summary: ResultSummary::default(),
             next_hit: 0,
+            span_ns: 0,
         })
     }
 
     /// The wall clock when the run started.
     pub fn started_unix_ns(&self) -> u64 {
-        self.started_unix_ns
+        self.run.started_unix_ns
+    }
+
+    /// The statuses that the run expected.
+    pub fn expected(&self) -> Expected {
+        self.run.expected
     }
 
     /// The settings of the run.
     pub fn settings_text(&self) -> &str {
-        &self.settings_text
+        &self.run.settings_text
+    }
+
+    /// How long the run lasts, once its end was read; 0 = not known.
+    pub fn span_ns(&self) -> u64 {
+        self.span_ns
     }
 
     /// The next block; none at the end of what is there now.
@@ -189,39 +255,27 @@ impl<R: Read> ResultReader<R> {
             return Ok(None);
         };
         let payload = frame.payload;
-        Ok(Some(match (frame.kind, payload.split_first_chunk::<8>()) {
-            (KIND_HITS, Some((first, hits))) => {
-                let first = u64::from_le_bytes(*first);
-                let (hits, _) = hits.as_chunks::<HIT_BYTES>();
-                self.summary.hits_damaged += first.saturating_sub(self.next_hit);
-                self.next_hit = first.saturating_add(hits.len() as u64);
-                self.summary.hits += hits.len() as u64;
-                Block::Hits(Hits { first, hits })
-            }
-            (KIND_END, Some((hits, rest))) => {
-                let hits = u64::from_le_bytes(*hits);
+        Ok(Some(match frame.kind {
+            KIND_HITS => match Hits::of(payload, self.run.version) {
+                Some(hits) => {
+                    self.summary.hits_damaged += hits.first.saturating_sub(self.next_hit);
+                    self.next_hit = hits.first.saturating_add(hits.len() as u64);
+                    self.summary.hits += hits.len() as u64;
+                    Block::Hits(hits)
+                }
+                None => Block::Other,
+            },
+            KIND_END => {
+                let [hits, lost, span_ns] = end_numbers(payload);
                 self.summary.ended = true;
                 self.summary.hits_damaged += hits.saturating_sub(self.next_hit);
                 self.next_hit = hits;
-                let lost = rest.first_chunk::<8>().copied().unwrap_or_default();
-                self.summary.hits_lost = u64::from_le_bytes(lost);
+                self.summary.hits_lost = lost;
+                self.span_ns = span_ns;
                 Block::End
             }
-            (KIND_STRINGS, _) => match payload.split_first_chunk::<4>() {
-                Some((first, bytes)) => Block::Strings(Texts {
-                    first: u32::from_le_bytes(*first),
-                    bytes,
-                }),
-                None => Block::Strings(Texts {
-                    first: 0,
-                    bytes: &[],
-                }),
-            },
-            // A kind of a later version: nothing that this one needs.
-            _ => Block::Strings(Texts {
-                first: 0,
-                bytes: &[],
-            }),
+            KIND_STRINGS => Block::Strings(Texts::of(payload)),
+            _ => Block::Other,
         }))
     }
 
@@ -240,16 +294,50 @@ impl Hits<'_> {
     pub fn first(&self) -> u64 {
         self.first
     }
+
+    /// The event loop that made them.
+    pub fn number(&self) -> u32 {
+        self.number
+    }
 }
 
-fn run(payload: &[u8]) -> Result<(u64, String), ResultsError> {
-    let (version, rest) = payload.split_first_chunk::<4>().ok_or(ResultsError::Run)?;
-    let (started, settings) = rest.split_first_chunk::<8>().ok_or(ResultsError::Run)?;
-    match u32::from_le_bytes(*version) {
-        SCHEMA_VERSION => Ok((
-            u64::from_le_bytes(*started),
-            String::from_utf8_lossy(settings).into_owned(),
-        )),
-        version => Err(ResultsError::Schema(version)),
+impl Run {
+    /// That of the first frame's payload.
+    pub(super) fn of(payload: &[u8]) -> Result<Self, ResultsError> {
+        let (version, rest) = payload.split_first_chunk::<4>().ok_or(ResultsError::Run)?;
+        let (started, mut rest) = rest.split_first_chunk::<8>().ok_or(ResultsError::Run)?;
+        let version = u32::from_le_bytes(*version);
+        let (mut loops, mut expected) = (1, Expected::default());
+        match version {
+            1 => {}
+            SCHEMA_VERSION => {
+                let (count, texts) = rest.split_first_chunk::<4>().ok_or(ResultsError::Run)?;
+                loops = u32::from_le_bytes(*count);
+                let (length, texts) = texts.split_first_chunk::<4>().ok_or(ResultsError::Run)?;
+                let length = u32::from_le_bytes(*length) as usize;
+                let (text, settings) = texts.split_at_checked(length).ok_or(ResultsError::Run)?;
+                let text = str::from_utf8(text).map_err(|_| ResultsError::Run)?;
+                expected = text.parse().map_err(|_| ResultsError::Run)?;
+                rest = settings;
+            }
+            version => return Err(ResultsError::Schema(version)),
+        }
+        Ok(Self {
+            version,
+            started_unix_ns: u64::from_le_bytes(*started),
+            loops,
+            expected,
+            settings_text: String::from_utf8_lossy(rest).into_owned(),
+        })
     }
+}
+
+/// Hits, hits that were lost, and the run's span: those that are there.
+pub(super) fn end_numbers(payload: &[u8]) -> [u64; 3] {
+    let mut numbers = [0; 3];
+    let (there, _) = payload.as_chunks::<8>();
+    for (number, bytes) in numbers.iter_mut().zip(there) {
+        *number = u64::from_le_bytes(*bytes);
+    }
+    numbers
 }

@@ -15,7 +15,8 @@ use bytes::Bytes;
 use encarno_nib::clock::{Clock, thread_cpu_ns};
 use encarno_nib::poll::Poller;
 use encarno_nib::{Hits, Io, Keep, Nib, Readiness, Shot, Step};
-use encarno_record::{Hit, Payload, StringId};
+use encarno_record::sums::LoopState;
+use encarno_record::{Expected, Hit, Payload, StringId};
 
 use super::EventLoop;
 use super::pace::Pace;
@@ -60,6 +61,7 @@ struct Account {
     others: Vec<Arc<Counters>>,
     others_busy: u64,
     recorder: Recorder,
+    expected: Expected,
     addresses: AddressCounts,
     /// By the phase in which the time ran out.
     timeouts: [StringId; 4],
@@ -132,6 +134,7 @@ impl<N: Nib> Crew<N> {
             counters: parts.counters,
             others_busy: 0,
             recorder: parts.recorder,
+            expected: parts.expected,
             addresses: AddressCounts::default(),
         };
         let mut crew = Self {
@@ -158,12 +161,38 @@ impl<N: Nib> Crew<N> {
     }
 
     /// The last hit has ended.
-    pub(super) fn close(&mut self) {
-        self.account.recorder.flush();
+    pub(super) fn close(&mut self, pace: &Pace) {
+        let state = self.state(pace);
+        self.account.recorder.end(state);
         let counters = &self.account.counters;
         counters.set_addresses(self.account.addresses.take());
-        counters.cpu_ns.set(thread_cpu_ns());
-        counters.ended_ns.set(self.means.clock.now_ns());
+    }
+
+    /// Hands over what is due. Hits that end later end after that instant.
+    #[inline]
+    pub(super) fn report(&mut self, pace: &Pace, now_ns: u64) {
+        if self.account.recorder.is_due(now_ns) {
+            let state = self.state(pace);
+            self.account.recorder.look(now_ns, state);
+        }
+    }
+
+    #[cold]
+    fn state(&self, pace: &Pace) -> LoopState {
+        let counters = &self.account.counters;
+        let (running, sleeping) = (counters.running.get(), counters.sleeping.get());
+        LoopState {
+            users: pace.users(running + sleeping),
+            running,
+            workers: counters.workers.get(),
+            sleeping,
+            scheduled: counters.scheduled.get(),
+            started: counters.started.get(),
+            dropped: counters.dropped.get(),
+            cpu_ns: thread_cpu_ns(),
+            no_worker: counters.no_worker.get(),
+            starved_ns: counters.starved_ns.get(),
+        }
     }
 
     pub(super) fn means(&self) -> &Means {
@@ -276,9 +305,6 @@ impl<N: Nib> Crew<N> {
         counters.running.set(running);
         let pausing = counters.sleeping.get();
         counters.started.add(1);
-        let lag_ns = started_ns.saturating_sub(scheduled_ns);
-        counters.lag_sum_ns.add(lag_ns);
-        counters.lag.record(lag_ns);
         let number = if N::SHARED {
             self.share.number_of(index)
         } else {

@@ -99,6 +99,23 @@ impl Pace {
         }
     }
 
+    /// A worker was free, and there was no record for it yet.
+    #[inline]
+    pub(super) fn is_hungry(&self) -> bool {
+        match self {
+            Self::Open(open) => open.hungry && !self.has_ended(),
+            Self::Closed(closed) => closed.hungry && !self.has_ended(),
+        }
+    }
+
+    /// Workers of a closed workload; busy ones of an open workload.
+    pub(super) fn users(&self, busy: u64) -> u64 {
+        match self {
+            Self::Open(_) => busy,
+            Self::Closed(closed) => closed.users(),
+        }
+    }
+
     /// Whether the last stretch before a start is waited for by turning.
     pub(super) fn spins(&self) -> bool {
         match self {

@@ -22,22 +22,18 @@ impl<N: Nib> Crew<N> {
         let hit = &worker.shot.hit;
         let counters = &self.account.counters;
         counters.running.set(counters.running.get() - 1);
-        if hit.net_code == 0 {
-            counters.done.add(1);
-            if hit.protocol_code >= 400 {
-                counters.refused.add(1);
+        if hit.failed(&self.account.expected) {
+            counters.failed.add(1);
+            match hit.net_code {
+                0 if !self.account.expected.has(hit.protocol_code) => counters.refused.add(1),
+                code::STALE => counters.stale.add(1),
+                _ => {}
             }
         } else {
-            counters.failed.add(1);
-            counters.count_failure(hit.net_code, hit.error);
-            if hit.net_code == code::STALE {
-                counters.stale.add(1);
-            }
+            counters.done.add(1);
         }
         counters.sent_bytes.add(hit.sent_bytes);
         counters.received_bytes.add(hit.received_bytes);
-        counters.service.record(hit.service_ns());
-        counters.response.record(hit.response_ns());
         let recorder = &mut self.account.recorder;
         recorder.record(hit);
         if recorder.has_trace() && recorder.traces(hit) {

@@ -101,7 +101,6 @@ impl<N: Nib> Crew<N> {
                 let hit = &worker.shot.hit;
                 if hit.error.0 != 0 && hit.net_code == 0 {
                     self.account.counters.unmet.add(1);
-                    self.account.counters.count_failure(0, hit.error);
                 }
                 if close {
                     self.nib.abandon(&mut worker.connection);

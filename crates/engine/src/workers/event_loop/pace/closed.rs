@@ -21,7 +21,7 @@ pub struct Closed {
     active: usize,
     active_until_ns: u64,
     /// A worker was free and there was no record for it yet.
-    hungry: bool,
+    pub(super) hungry: bool,
     /// Workers whose own input has ended.
     workers_ended: usize,
     pub(super) ended: Ended,
@@ -85,7 +85,6 @@ impl Closed {
                 }
                 Next::NotYet => {
                     self.hungry = true;
-                    crew.counters().no_record.add(1);
                     return false;
                 }
                 Next::End => {
@@ -107,6 +106,11 @@ impl Closed {
             true => instant_ns.min(now_ns + HUNGER_NS),
             false => instant_ns,
         }
+    }
+
+    /// Workers that may run and have something to send, pausing ones included.
+    pub(super) fn users(&self) -> u64 {
+        self.active.saturating_sub(self.workers_ended) as u64
     }
 
     fn end_ns(&self) -> u64 {

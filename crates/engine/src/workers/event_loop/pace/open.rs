@@ -35,7 +35,7 @@ pub struct Open {
     /// The run was told to end before its schedule.
     pub(super) stopped: bool,
     /// There was no record yet for a hit.
-    hungry: bool,
+    pub(super) hungry: bool,
     /// Workers whose own input has ended.
     workers_ended: usize,
     pub(super) ended: Ended,
@@ -136,7 +136,6 @@ impl Open {
                     Next::Record(record) => record,
                     Next::NotYet => {
                         self.hungry = true;
-                        crew.counters().no_record.add(1);
                         self.end_in_time(crew, grace_ns, *now_ns);
                         return false;
                     }
@@ -210,7 +209,6 @@ impl Open {
                     Next::Record(record) => self.record = Some(record),
                     Next::NotYet => {
                         self.hungry = true;
-                        crew.counters().no_record.add(1);
                         return None;
                     }
                     Next::End => {

@@ -1,0 +1,339 @@
+//! What a run does, second by second, as data: it prints nothing.
+//!
+//! Each event loop hands over its sums once a second (see
+//! [`crate::output`]). When all loops have done so for a second, the meter makes
+//! a [`Window`] of them. Whoever wants to know what a run does reads windows:
+//! the console, the verdict, and at the end the [`Summary`], which is their sum.
+
+mod quota;
+mod summary;
+mod verdict;
+mod window;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+use encarno_nib::clock::Clock;
+use encarno_record::statistics::Statistics;
+use encarno_record::sums::{LoopState, LoopSums, second_end_ns, second_of};
+use encarno_record::{Expected, Strings, Texts};
+
+pub use quota::Quota;
+pub use summary::{Ending, Summary, Totals};
+pub use verdict::{Judge, Judgement, Verdict};
+pub use window::Window;
+
+use crate::schedule::{Level, Schedule};
+use crate::settings::{RunSettings, Workload};
+
+/// Makes windows of what event loops say.
+#[derive(Debug)]
+pub struct Meter {
+    sums: Receiver<Arc<LoopSums>>,
+    started_unix_ns: u64,
+    expected: Expected,
+    texts: Texts,
+    open: bool,
+    asked: Option<Arc<Schedule>>,
+    loops: Vec<Loop>,
+    /// What belongs to seconds that aren't over.
+    current: BTreeMap<u64, Statistics>,
+    /// The second of the next window, and where it begins in ns from the run's start.
+    second: u64,
+    from_ns: u64,
+    quota: Quota,
+    throttled_ns: u64,
+    judge: Judge,
+    whole: Statistics,
+}
+
+/// What an event loop said.
+#[derive(Debug, Default)]
+struct Loop {
+    /// The seconds before are whole, and where it stood at their end.
+    states: BTreeMap<u64, LoopState>,
+    /// Where it stood at the end of the last window.
+    last: LoopState,
+}
+
+impl Meter {
+    /// Of a run that starts now, and where its recorders send their sums.
+    pub fn new(
+        settings: &RunSettings,
+        loops: usize,
+        strings: &Strings,
+        clock: Clock,
+    ) -> (Self, Sender<Arc<LoopSums>>) {
+        let (sender, sums) = channel();
+        let (asked, open) = match &settings.workload {
+            Workload::Open(open) => (open.schedule().cloned().map(Arc::new), true),
+            Workload::Closed(_) => (None, false),
+        };
+        let started_unix_ns = clock.started_unix_ns();
+        let quota = Quota::of_this_process();
+        let meter = Self {
+            sums,
+            started_unix_ns,
+            expected: settings.expected,
+            texts: Texts::of_run(strings.clone()),
+            open,
+            asked,
+            loops: (0..loops).map(|_| Loop::default()).collect(),
+            current: BTreeMap::new(),
+            second: second_of(started_unix_ns, 0),
+            from_ns: 0,
+            throttled_ns: quota.throttled_ns(),
+            judge: Judge::new(open, quota.cores()),
+            quota,
+            whole: Statistics::default(),
+        };
+        (meter, sender)
+    }
+
+    /// An open run's schedule may grow: that is asked for now.
+    pub fn follow(&mut self, schedule: Option<Arc<Schedule>>) {
+        if self.open {
+            self.asked = schedule;
+        }
+    }
+
+    /// Gives the windows that are whole by now.
+    pub fn look(&mut self, observe: &mut dyn FnMut(&Window)) {
+        while let Ok(sums) = self.sums.try_recv() {
+            self.take(&sums);
+        }
+        let before = |one: &Loop| one.states.last_key_value().map_or(0, |(&second, _)| second);
+        let whole_before = self.loops.iter().map(before).min().unwrap_or(0);
+        // A loop that has ended says `u64::MAX`: that is the run's end, and not a second.
+        while whole_before != u64::MAX && self.second < whole_before {
+            let to_ns = second_end_ns(self.started_unix_ns, self.second);
+            self.close(to_ns, observe);
+        }
+    }
+
+    /// Gives the rest: all loops have ended, at that instant the last one.
+    pub fn end(mut self, elapsed_ns: u64, observe: &mut dyn FnMut(&Window)) -> Metered {
+        self.look(observe);
+        loop {
+            let end_ns = second_end_ns(self.started_unix_ns, self.second);
+            let last =
+                end_ns >= elapsed_ns && self.current.keys().all(|&second| second <= self.second);
+            let to_ns = if last {
+                elapsed_ns.max(self.from_ns)
+            } else {
+                end_ns
+            };
+            self.close(to_ns, observe);
+            if last {
+                break;
+            }
+        }
+        Metered {
+            statistics: self.whole,
+            judge: self.judge,
+        }
+    }
+
+    fn take(&mut self, sums: &LoopSums) {
+        for (second, outcomes) in &sums.seconds {
+            // What comes after its window belongs to the next one.
+            let statistics = self.current.entry((*second).max(self.second)).or_default();
+            statistics.add(
+                outcomes,
+                &mut self.texts,
+                self.started_unix_ns,
+                &self.expected,
+            );
+        }
+        if let Some(known) = self.loops.get_mut(sums.number as usize) {
+            let before = match sums.until_ns {
+                u64::MAX => u64::MAX,
+                until_ns => second_of(self.started_unix_ns, until_ns),
+            };
+            known.states.insert(before, sums.state);
+        }
+    }
+
+    /// The window ends here.
+    fn close(&mut self, to_ns: u64, observe: &mut dyn FnMut(&Window)) {
+        let statistics = self.current.remove(&self.second).unwrap_or_default();
+        let span_ns = (to_ns - self.from_ns).max(1);
+        let mut window = Window {
+            second: self.second,
+            from_ns: self.from_ns,
+            to_ns,
+            total: statistics.total(),
+            statistics,
+            asked: self.asked.as_ref().map(|schedule| {
+                schedule.level_at(to_ns.saturating_sub(1)).0 as f64 / Level::ONE.0 as f64
+            }),
+            ..Window::default()
+        };
+        for known in &mut self.loops {
+            let at_end = known.state_after(self.second);
+            window.add_loop(&known.last, &at_end, span_ns);
+            known.last = at_end;
+        }
+        let loops = self.loops.len().max(1) as f64;
+        window.starved /= loops;
+        let throttled_ns = self.quota.throttled_ns();
+        window.throttled_ns = throttled_ns.saturating_sub(self.throttled_ns);
+        self.throttled_ns = throttled_ns;
+        self.whole.merge(&window.statistics);
+        self.judge.take(&window);
+        observe(&window);
+        (self.second, self.from_ns) = (self.second + 1, to_ns);
+    }
+}
+
+impl Loop {
+    /// Where the loop stood when that second was over, as far as it said so.
+    fn state_after(&mut self, second: u64) -> LoopState {
+        // The first word on it; earlier ones are done with.
+        self.states = self.states.split_off(&(second + 1));
+        self.states
+            .first_key_value()
+            .map_or(self.last, |(_, &state)| state)
+    }
+}
+
+/// What all windows came to.
+#[derive(Debug)]
+pub struct Metered {
+    /// The sum of all windows.
+    pub statistics: Statistics,
+    /// What saw them all.
+    pub judge: Judge,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroUsize;
+    use std::sync::Arc;
+    use std::sync::mpsc::Sender;
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use encarno_nib::clock::Clock;
+    use encarno_record::sums::{LoopState, LoopSums, Summing};
+    use encarno_record::{Expected, Hit, Strings};
+
+    use super::{Meter, Window};
+    use crate::settings::{
+        Arrivals, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source, Workload,
+    };
+
+    const MS: u64 = 1_000_000;
+
+    fn meter(strings: &Strings) -> (Meter, Sender<Arc<LoopSums>>) {
+        let settings = RunSettings {
+            source: Source::Request {
+                payload: Bytes::new(),
+                label: String::new(),
+                hits_max: None,
+            },
+            workload: Workload::Open(OpenSettings {
+                arrivals: Arrivals::Uniform("const(100,10s)".parse().expect("a schedule")),
+                workers_start: 0,
+                workers_max: 1,
+                late_limit: None,
+                duration_max: None,
+                spin: false,
+                keep_backlog: false,
+            }),
+            script: ScriptSettings::default(),
+            output: OutputSettings::default(),
+            expected: Expected::default(),
+            threads: NonZeroUsize::new(2),
+            grace: Duration::ZERO,
+        };
+        let (mut meter, sender) = Meter::new(&settings, 2, strings, Clock::start());
+        // 300 ms of the first second are gone when the run starts.
+        meter.started_unix_ns = 1_700_000_000_300_000_000;
+        meter.second = 1_700_000_000;
+        (meter, sender)
+    }
+
+    fn said(
+        number: u32,
+        until_ns: u64,
+        ended_ms: &[u64],
+        scheduled: u64,
+        strings: &Strings,
+    ) -> Arc<LoopSums> {
+        let mut summing = Summing::new(1_700_000_000_300_000_000);
+        for &ended_ms in ended_ms {
+            summing.record(&Hit {
+                ended_ns: ended_ms * MS,
+                label: strings.intern(if number == 0 { "one" } else { "two" }),
+                protocol_code: 200,
+                ..Hit::default()
+            });
+        }
+        Arc::new(LoopSums {
+            number,
+            until_ns,
+            state: LoopState {
+                scheduled,
+                users: 3,
+                cpu_ns: scheduled * 100 * MS,
+                ..LoopState::default()
+            },
+            seconds: summing.take(),
+            ..LoopSums::default()
+        })
+    }
+
+    #[test]
+    fn a_second_is_a_window_when_all_loops_are_past_it() {
+        let strings = Strings::default();
+        let (mut meter, sender) = meter(&strings);
+        let mut windows: Vec<Window> = Vec::new();
+        let mut observe = |window: &Window| windows.push(window.clone());
+        let send = |sums| sender.send(sums).expect("the meter is there");
+        send(said(0, 701 * MS, &[100, 699, 700], 3, &strings));
+        meter.look(&mut observe);
+        send(said(1, 710 * MS, &[5], 1, &strings));
+        meter.look(&mut observe);
+        // A loop that was held up says two seconds at once; one hit comes too late.
+        send(said(0, 2750 * MS, &[1000, 650, 2749], 7, &strings));
+        send(said(1, 1702 * MS, &[], 1, &strings));
+        meter.look(&mut observe);
+        send(said(0, u64::MAX, &[2900], 8, &strings));
+        send(said(1, u64::MAX, &[2800, 2810], 3, &strings));
+        let metered = meter.end(2950 * MS, &mut observe);
+        let seen: Vec<_> = windows
+            .iter()
+            .map(|window| {
+                (
+                    window.second % 100,
+                    window.from_ns / MS,
+                    window.to_ns / MS,
+                    window.total.hits,
+                    window.scheduled,
+                )
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (0, 0, 700, 3, 4),
+                (1, 700, 1700, 3, 4),
+                (2, 1700, 2700, 0, 0),
+                (3, 2700, 2950, 4, 3)
+            ]
+        );
+        assert_eq!(windows[0].state.users, 6);
+        assert_eq!(windows[0].asked, Some(100.0));
+        let busy: Vec<f64> = windows[0].busy.clone();
+        assert!((busy[0] - 3.0 / 7.0).abs() < 1e-9, "{busy:?}");
+        let labels: Vec<_> = windows[0]
+            .statistics
+            .labels()
+            .map(|(label, sums)| (label, sums.hits))
+            .collect();
+        assert_eq!(labels, [("one", 2), ("two", 1)]);
+        assert_eq!(metered.statistics.total().hits, 10);
+    }
+}

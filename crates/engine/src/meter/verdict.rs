@@ -1,0 +1,334 @@
+//! Whether the figures tell of the target, or of the generator.
+
+use encarno_record::statistics::{LabelStatistics, time_text};
+
+use super::{Totals, Window};
+use crate::output::WriteSummary;
+use crate::workers::control::Stop;
+
+/// The quantiles at which lag is compared with response: those that are shown.
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
+/// A quantile says something if at least so many hits lie beyond it.
+const HITS_BEYOND_MIN: f64 = 10.0;
+/// With fewer hits not even the median does.
+const HITS_MIN: u64 = 20;
+/// Lag that makes up more than that part of the response time …
+const LAG_PART_MAX: f64 = 0.25;
+/// … and is longer than a timer's own lateness spoils the figures.
+const LAG_NS_MIN: u64 = 250_000;
+/// A loop that uses more of its core than that has no time left.
+const BUSY_PART_MAX: f64 = 0.95;
+/// A closed run whose workers lack input for more than that part of the time is starved.
+const STARVED_PART_MAX: f64 = 0.1;
+/// What is so in fewer windows is a hiccup, unless the whole run shows it.
+const WINDOWS_PART_MIN: f64 = 0.1;
+/// Shorter windows are too short to say how busy a loop was.
+const WINDOW_SECONDS_MIN: f64 = 0.2;
+/// Failures that the generator's own machine causes, and what to do about them.
+const OWN_FAILURES: [(u16, &str); 7] = [
+    (
+        99,
+        "no source address or port was left (EADDRNOTAVAIL): keep connections, use fewer, or add --source-address",
+    ),
+    (
+        98,
+        "a source port was in use (EADDRINUSE): use fewer connections, or add --source-address",
+    ),
+    (
+        24,
+        "no file descriptor was left (EMFILE): raise the limit (ulimit -n), or use fewer connections",
+    ),
+    (
+        23,
+        "the system had no file descriptor left (ENFILE): use fewer connections",
+    ),
+    (
+        105,
+        "the system had no buffers left (ENOBUFS): use fewer connections",
+    ),
+    (
+        12,
+        "the system had no memory left (ENOMEM): use fewer connections",
+    ),
+    (
+        11,
+        "a source port couldn't be had (EAGAIN): use fewer connections, or add --source-address",
+    ),
+];
+
+/// What can be said about the generator.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Judgement {
+    /// The figures tell of the target.
+    #[default]
+    Sound,
+    /// The generator itself was a limit.
+    Limited,
+    /// The figures don't show it: hits were too few, or all of them failed.
+    Unknown,
+}
+
+/// Whether the figures tell of the target, or of the generator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// In a word.
+    pub judgement: Judgement,
+    /// Why, a sentence each.
+    pub reasons: Vec<String>,
+}
+
+impl Verdict {
+    /// Whether the generator was the limit.
+    pub fn is_limited(&self) -> bool {
+        self.judgement == Judgement::Limited
+    }
+}
+
+/// Sees every window, and judges at the end.
+#[derive(Clone, Debug, Default)]
+pub struct Judge {
+    open: bool,
+    quota_cores: Option<f64>,
+    /// Windows that are long enough.
+    windows: u64,
+    busy: Seen,
+    starved: Seen,
+    throttled: Seen,
+    /// Windows with hits enough for a quantile, and those in which lag spoils one.
+    compared: u64,
+    late: Seen,
+    late_busy: Seen,
+    late_starved: u64,
+    late_throttled: u64,
+    late_no_worker: u64,
+    /// How long workers lacked input, and how long that could have been.
+    starved_seconds: f64,
+    seconds: f64,
+    busiest: f64,
+}
+
+/// In how many windows something was seen, and the worst of them.
+#[derive(Clone, Copy, Debug, Default)]
+struct Seen {
+    windows: u64,
+    worst: f64,
+}
+
+impl Seen {
+    fn note(&mut self, value: f64) {
+        self.windows += 1;
+        self.worst = self.worst.max(value);
+    }
+}
+
+impl Judge {
+    /// Of an open or a closed run, under that quota of cores.
+    pub fn new(open: bool, quota_cores: Option<f64>) -> Self {
+        Self {
+            open,
+            quota_cores,
+            ..Self::default()
+        }
+    }
+
+    /// Looks at a window.
+    pub fn take(&mut self, window: &Window) {
+        let busiest = window.busy.iter().copied().fold(0.0, f64::max);
+        let throttled = window.throttled_ns > 0;
+        if window.seconds() >= WINDOW_SECONDS_MIN {
+            self.windows += 1;
+            self.busiest = self.busiest.max(busiest);
+            if busiest > BUSY_PART_MAX {
+                self.busy.note(busiest);
+            }
+            if window.starved > STARVED_PART_MAX {
+                self.starved.note(window.starved);
+            }
+            if throttled {
+                self.throttled.note(window.throttled_ns as f64);
+            }
+        }
+        self.seconds += window.seconds();
+        self.starved_seconds += window.starved * window.seconds();
+        if !self.open || window.total.hits < HITS_MIN {
+            return;
+        }
+        self.compared += 1;
+        let Some(late) = Lateness::of(&window.total) else {
+            return;
+        };
+        self.late.note(late.part());
+        if busiest > BUSY_PART_MAX {
+            self.late_busy.note(busiest);
+        }
+        self.late_starved += u64::from(window.starved > STARVED_PART_MAX);
+        self.late_throttled += u64::from(throttled);
+        self.late_no_worker += u64::from(window.no_worker > 0);
+    }
+
+    /// Judges the run.
+    pub fn verdict(
+        &self,
+        total: &LabelStatistics,
+        totals: &Totals,
+        written: &WriteSummary,
+        stop: Stop,
+    ) -> Verdict {
+        let mut reasons = Vec::new();
+        if self.open {
+            self.judge_open(total, &mut reasons);
+        } else {
+            self.judge_closed(&mut reasons);
+        }
+        if totals.dropped > 0 && stop == Stop::No {
+            let why = match totals.no_worker {
+                0 => "the generator was late",
+                _ => {
+                    "all connections were busy: allow more (--connections), or the target is too slow for this rate"
+                }
+            };
+            reasons.push(format!("{} hits were dropped: {why}", totals.dropped));
+        }
+        for (code, what) in OWN_FAILURES {
+            if let Some(&count) = total.net_codes.get(&code) {
+                reasons.push(format!("{count} hits failed on this machine: {what}"));
+            }
+        }
+        if written.hits_lost > 0 {
+            let lost = written.hits_lost;
+            reasons.push(format!(
+                "{lost} hits weren't recorded: the output is too slow"
+            ));
+        }
+        if !reasons.is_empty() {
+            return Verdict {
+                judgement: Judgement::Limited,
+                reasons,
+            };
+        }
+        let unknown = if total.hits == 0 {
+            Some("no hit was made".to_owned())
+        } else if total.failed == total.hits {
+            Some("every hit failed: the figures say nothing about a target that works".to_owned())
+        } else if total.hits < HITS_MIN {
+            Some(format!("too few hits to say ({})", total.hits))
+        } else {
+            None
+        };
+        match unknown {
+            Some(reason) => Verdict {
+                judgement: Judgement::Unknown,
+                reasons: vec![reason],
+            },
+            None => Verdict::default(),
+        }
+    }
+
+    fn judge_open(&self, total: &LabelStatistics, reasons: &mut Vec<String>) {
+        let whole = Lateness::of(total);
+        if whole.is_none() && !is_often(self.late.windows, self.compared) {
+            return;
+        }
+        let what = match whole {
+            Some(late) => late.to_string(),
+            None => format!(
+                "lag makes up {:.0} % of the response time",
+                self.late.worst * 100.0
+            ),
+        };
+        let cause = if self.late_throttled > 0 {
+            self.quota_text()
+        } else if self.late_busy.windows > 0 {
+            let part = self.late_busy.worst * 100.0;
+            format!("an event loop used {part:.0} % of its core: use more threads or machines")
+        } else if self.late_no_worker > 0 {
+            "hits waited for a free connection: allow more (--connections), or the target is too \
+             slow for this rate"
+                .to_owned()
+        } else if self.late_starved > 0 {
+            "hits waited for the input".to_owned()
+        } else {
+            "the machine is too busy, or other programs are in the way".to_owned()
+        };
+        let (late, compared) = (self.late.windows, self.compared);
+        reasons.push(format!(
+            "hits started late in {late} of {compared} s: {what}; {cause}"
+        ));
+    }
+
+    fn judge_closed(&self, reasons: &mut Vec<String>) {
+        let windows = self.windows;
+        if is_often(self.throttled.windows, windows) {
+            reasons.push(format!(
+                "in {} of {windows} s {}",
+                self.throttled.windows,
+                self.quota_text()
+            ));
+        } else if is_often(self.busy.windows, windows) {
+            reasons.push(format!(
+                "an event loop used {:.0} % of its core (in {} of {windows} s): use more threads or machines",
+                self.busy.worst * 100.0,
+                self.busy.windows,
+            ));
+        }
+        let starved = self.starved_seconds / self.seconds.max(1e-9);
+        if starved > STARVED_PART_MAX || is_often(self.starved.windows, windows) {
+            reasons.push(format!(
+                "workers waited for the input {:.0} % of the time: it is too slow",
+                starved * 100.0
+            ));
+        }
+    }
+
+    fn quota_text(&self) -> String {
+        let quota = match self.quota_cores {
+            Some(cores) => format!("the CPU quota of the cgroup ({cores:.2} cores)"),
+            None => "the CPU quota of a cgroup".to_owned(),
+        };
+        format!("{quota} held the generator up: raise it, or ask for less")
+    }
+}
+
+fn is_often(windows: u64, of: u64) -> bool {
+    windows > 0 && windows as f64 >= of as f64 * WINDOWS_PART_MIN
+}
+
+/// The quantile at which lag spoils the response time most.
+struct Lateness {
+    name: &'static str,
+    lag_ns: u64,
+    response_ns: u64,
+}
+
+impl Lateness {
+    fn of(hits: &LabelStatistics) -> Option<Self> {
+        let tells = |part: f64| hits.hits as f64 * (1.0 - part) >= HITS_BEYOND_MIN - 1e-6;
+        QUANTILES
+            .into_iter()
+            .filter(|&(_, part)| tells(part))
+            .map(|(name, part)| Self {
+                name,
+                lag_ns: hits.lag_ns.quantile(part),
+                response_ns: hits.response_ns.quantile(part),
+            })
+            .filter(|late| late.lag_ns > LAG_NS_MIN && late.part() > LAG_PART_MAX)
+            .max_by(|one, other| one.part().total_cmp(&other.part()))
+    }
+
+    fn part(&self) -> f64 {
+        (self.lag_ns as f64 / self.response_ns.max(1) as f64).min(1.0)
+    }
+}
+
+impl std::fmt::Display for Lateness {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "lag makes up {:.0} % of the response time at {} ({} of {})",
+            self.part() * 100.0,
+            self.name,
+            time_text(self.lag_ns as f64),
+            time_text(self.response_ns as f64),
+        )
+    }
+}
