@@ -19,7 +19,8 @@
 //! | `/trailers` | a body with trailers |
 //! | `/fetch?AUTHORITY` | what a request to there gives: its status, or the error |
 //! | `/burn/MS`, `/memory/MB` | after using so much of the host |
-//! | `/error`, `/silence`, `/trap`, `/cut/N` | no response, or half of one |
+//! | `/error`, `/silence`, `/trap`, `/cut/N`, `/early` | no response, or half of one |
+//! | `/late/N` | N bytes, and then a trap |
 //!
 //! - [`bodies`]: reading and writing
 //! - [`pages`]: what is text
@@ -152,6 +153,20 @@ impl Guest for Component {
             ("cut", Some(count)) => {
                 let body = respond(out, 200, &[]);
                 bodies::pattern(&body, count);
+                std::process::abort();
+            }
+            ("early", _) => {
+                // A body that is larger than what the host keeps, before its head is set.
+                let response = OutgoingResponse::new(fields(&[]));
+                let body = response.body().ok();
+                bodies::pattern(&body, 8 << 20);
+                ResponseOutparam::set(out, Ok(response));
+                finish(body, None);
+            }
+            ("late", Some(count)) => {
+                let body = respond(out, 200, &[]);
+                bodies::pattern(&body, count);
+                finish(body, None);
                 std::process::abort();
             }
             _ => text(out, 404, &[], "no such path"),

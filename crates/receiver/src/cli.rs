@@ -7,10 +7,13 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use wasmtime::Result;
 
 use crate::nats_args::ConnectionArgs;
-use crate::{durations, serve_nats, serve_tcp};
+use crate::output::log::{LimitByKind, Lines};
+use crate::{durations, output, serve_nats, serve_tcp};
 
 /// Hosts a wasm component on wasmtime and serves its exports over wRPC on NATS.
 #[derive(Parser)]
@@ -73,6 +76,10 @@ pub(crate) struct GuestArgs {
     /// of the memory of the machine or of the control group].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_total_memory_mb: Option<u64>,
+    /// Keep the compiled component in this directory, and take it from there. Nobody else
+    /// may write to it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
     /// CPU time of a call, ms, counted while it runs [default: unlimited].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) max_cpu_ms: Option<u64>,
@@ -91,6 +98,9 @@ pub(crate) struct NatsArgs {
     pub(crate) group: Option<String>,
     #[command(flatten)]
     pub(crate) guests: GuestArgs,
+    /// Call imports of this package over NATS, although its name begins with "wasi:".
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) call: Vec<String>,
     /// Imports that aren't WASI are called under this prefix.
     pub(crate) import_prefix: String,
     /// Exports are served under this prefix.
@@ -155,16 +165,22 @@ fn run(serve: impl FnOnce() -> Result<()>) -> ExitCode {
         Ok(directive) if filter.to_string().contains("trace") => filter.add_directive(directive),
         _ => filter,
     };
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
+    output::start();
+    let lines = tracing_subscriber::fmt::layer()
+        .with_writer(Lines)
+        .with_ansi(std::io::stderr().is_terminal());
+    tracing_subscriber::registry()
+        .with(filter)
+        .with(LimitByKind)
+        .with(lines)
         .init();
-    match serve() {
+    let ended = serve();
+    if let Err(error) = &ended {
+        output::say(&format!("error: {error:#}"));
+    }
+    output::finish();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
+        Err(_) => ExitCode::FAILURE,
     }
 }

@@ -5,7 +5,7 @@ use encarno_wrpc::value::DecodeError;
 use wasmtime::component::Component;
 use wasmtime::component::types::{ComponentFunc, ComponentItem};
 use wasmtime::error::Context as _;
-use wasmtime::{Engine, Result, bail};
+use wasmtime::{Engine, Result, bail, format_err};
 
 use crate::codec::Shape;
 
@@ -72,11 +72,13 @@ const WASI: [&str; 7] = [
 const HTTP_HANDLER: &str = "wasi:http/incoming-handler@0.2.";
 
 impl Interface {
-    /// Reads the type of a component, and refuses what can't be served or
-    /// called over wRPC: no exports, resources, streams, futures.
-    pub(crate) fn of(engine: &Engine, component: &Component) -> Result<Self> {
+    /// Reads the type of a component. Exports that can't be served over wRPC, since they
+    /// have resources, streams or futures, are left out. Imports that can't be called are
+    /// refused, and so are those of WASI that the host doesn't provide, unless they are of
+    /// a package that is to be called.
+    pub(crate) fn of(engine: &Engine, component: &Component, calls: &[String]) -> Result<Self> {
         let ty = component.component_type();
-        let mut exports = Vec::new();
+        let (mut exports, mut left_out) = (Vec::new(), Vec::new());
         for (name, item) in ty.exports(engine) {
             if name.starts_with(HTTP_HANDLER) {
                 exports.push(Function {
@@ -86,46 +88,73 @@ impl Interface {
                 });
                 continue;
             }
-            collect(engine, name, item.ty, &mut exports)
-                .with_context(|| format!("cannot serve the export `{name}`"))?;
+            collect(engine, name, item.ty, |function| match function {
+                Ok(function) => exports.push(function),
+                Err(error) => {
+                    left_out.push(error.context(format!("cannot serve the export `{name}`")))
+                }
+            });
         }
         if exports.is_empty() {
-            bail!("the component exports no function");
+            return Err(match left_out.into_iter().next() {
+                Some(error) => error,
+                None => format_err!("the component exports no function"),
+            });
+        }
+        for error in left_out {
+            tracing::warn!("{error:#}: it is left out, and the others are served");
         }
         let mut imports = Vec::new();
         for (name, item) in ty.imports(engine) {
-            if !WASI.iter().any(|package| name.starts_with(package)) {
-                collect(engine, name, item.ty, &mut imports)
-                    .with_context(|| format!("cannot provide the import `{name}`"))?;
+            if WASI.iter().any(|package| name.starts_with(package)) {
+                continue;
+            }
+            let package = name.split(['/', '@']).next().unwrap_or(name);
+            if package.starts_with("wasi:") && !calls.iter().any(|call| call == package) {
+                bail!(
+                    "cannot provide the import `{name}`: the host doesn't have it, and it isn't \
+                     to be called (over NATS, `--call {package}` says that it is)"
+                );
+            }
+            let mut refused = None;
+            collect(engine, name, item.ty, |function| match function {
+                Ok(function) => imports.push(function),
+                Err(error) => refused = refused.take().or(Some(error)),
+            });
+            if let Some(error) = refused {
+                return Err(error.context(format!("cannot provide the import `{name}`")));
             }
         }
         Ok(Self { exports, imports })
     }
 }
 
-/// Adds the functions of an export or import.
+/// Gives the functions of an export or import to `take`, or why they can't be called.
 fn collect(
     engine: &Engine,
     name: &str,
     item: ComponentItem,
-    functions: &mut Vec<Function>,
-) -> Result<()> {
+    mut take: impl FnMut(Result<Function>),
+) {
     match item {
-        ComponentItem::ComponentFunc(ty) => functions.push(function("", name, &ty)?),
+        ComponentItem::ComponentFunc(ty) => take(function("", name, &ty)),
         ComponentItem::ComponentInstance(instance) => {
             for (inner, item) in instance.exports(engine) {
                 match item.ty {
-                    ComponentItem::ComponentFunc(ty) => functions.push(function(name, inner, &ty)?),
+                    ComponentItem::ComponentFunc(ty) => take(function(name, inner, &ty)),
                     // A resource matters only where a function takes or returns it.
                     ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
-                    _ => bail!("`{inner}` is neither a function nor a type"),
+                    _ => take(Err(format_err!(
+                        "`{inner}` is neither a function nor a type"
+                    ))),
                 }
             }
         }
         ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
-        _ => bail!("it is neither a function, nor an instance, nor a type"),
+        _ => take(Err(format_err!(
+            "it is neither a function, nor an instance, nor a type"
+        ))),
     }
-    Ok(())
 }
 
 fn function(instance: &str, name: &str, ty: &ComponentFunc) -> Result<Function> {

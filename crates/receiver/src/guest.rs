@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+use wasmtime_wasi_http::p2::body::HostOutgoingBody;
 use wasmtime_wasi_http::p2::types::{
     HostIncomingRequest, HostIncomingResponse, HostOutgoingRequest, HostOutgoingResponse,
 };
@@ -14,6 +15,7 @@ use wasmtime_wasi_http::{
 };
 
 use crate::limits::{HANDLES_MAX, MemoryLimit};
+use crate::output::guest::GuestOutput;
 
 /// What a guest has of the host: the data of its store.
 pub(crate) struct Guest {
@@ -123,6 +125,16 @@ impl WasiHttpHooks for HttpHooks {
 }
 
 impl Guest {
+    /// Whether it has begun a body and not finished it.
+    pub(crate) fn has_open_body(&mut self) -> bool {
+        let wasi = self.wasi.as_deref_mut();
+        wasi.is_some_and(|wasi| {
+            wasi.table
+                .iter_mut()
+                .any(|entry| entry.is::<HostOutgoingBody>())
+        })
+    }
+
     fn wasi(&mut self) -> &mut Wasi {
         let may_send_requests = self.may_send_requests;
         let wasi = self.wasi.get_or_insert_with(|| {
@@ -130,8 +142,8 @@ impl Guest {
             table.set_max_capacity(HANDLES_MAX);
             Box::new(Wasi {
                 context: WasiCtx::builder()
-                    .stdout(wasmtime_wasi::cli::stderr())
-                    .stderr(wasmtime_wasi::cli::stderr())
+                    .stdout(GuestOutput)
+                    .stderr(GuestOutput)
                     .allow_tcp(false)
                     .allow_udp(false)
                     .max_random_size(RANDOM_BYTES_MAX)

@@ -16,10 +16,11 @@ use wasmtime_wasi::{I32Exit, ResourceTableError};
 use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
+use crate::cache::Cache;
 use crate::codec::{Params, ResultTooLarge, Results};
 use crate::exports::{Function, Interface, Kind};
 use crate::guest::Guest;
-use crate::http::{Answer, Request};
+use crate::http::{Answer, Failure, Request};
 use crate::imports::{self, ImportFailed};
 use crate::limits::{CpuLimit, HANDLES_MAX, MemoryLimit, cpu_used};
 use crate::pool::{self, GuestLimits, Pool};
@@ -51,15 +52,20 @@ pub(crate) struct Host {
 }
 
 impl Workload {
-    /// Reads and compiles the component at `path`, and makes sure that so many
-    /// instances of it fit.
-    pub(crate) fn load(path: &Path, limits: GuestLimits) -> Result<Self> {
+    /// Reads and compiles the component at `path`, or takes it from the `cache`, and makes
+    /// sure that so many instances of it fit.
+    pub(crate) fn load(
+        path: &Path,
+        limits: GuestLimits,
+        cache: Option<&Cache>,
+        calls: &[String],
+    ) -> Result<Self> {
         let what = || format!("cannot load the component {}", path.display());
         let wasm = std::fs::read(path).with_context(what)?;
         expect_component(&wasm).with_context(what)?;
-        // The pool must be sized before the component is compiled, and what it
-        // needs is known afterwards.
-        let mut pool = Pool::usual();
+        // The pool must be sized before the component is compiled, and what it needs is
+        // only sure afterwards.
+        let mut pool = Pool::expected(&wasm);
         loop {
             pool.check(limits).with_context(what)?;
             let engine = pool::engine(pool, limits).with_context(|| {
@@ -68,10 +74,10 @@ impl Workload {
                     limits.concurrency
                 )
             })?;
-            let component = Component::from_binary(&engine, &wasm).with_context(what)?;
+            let component = compile(&engine, &wasm, cache).with_context(what)?;
             let needed = Pool::needed(&component, limits).with_context(what)?;
             if pool.holds(needed) {
-                let interface = Interface::of(&engine, &component).with_context(what)?;
+                let interface = Interface::of(&engine, &component, calls).with_context(what)?;
                 return Ok(Self {
                     component,
                     interface,
@@ -147,6 +153,26 @@ impl Workload {
     }
 }
 
+fn compile(engine: &Engine, wasm: &[u8], cache: Option<&Cache>) -> Result<Component> {
+    if let Some(component) = cache.and_then(|cache| cache.load(engine, wasm)) {
+        tracing::debug!("the compiled component was taken from the cache");
+        return Ok(component);
+    }
+    let mib = wasm.len() >> 20;
+    match (mib, cache) {
+        (0, _) => tracing::debug!("compiling the component"),
+        (_, None) => tracing::info!(
+            "compiling the component, {mib} MiB: this may take a while (--cache keeps the result)"
+        ),
+        (_, Some(_)) => tracing::info!("compiling the component, {mib} MiB: this may take a while"),
+    }
+    let component = Component::from_binary(engine, wasm)?;
+    if let Some(cache) = cache {
+        cache.store(&component, wasm);
+    }
+    Ok(component)
+}
+
 /// What wasmtime says about other files needs an expert to be understood.
 fn expect_component(wasm: &[u8]) -> Result<()> {
     // A magic number, then the version and the layer, two bytes each.
@@ -209,7 +235,7 @@ impl Host {
         answer: oneshot::Sender<Answer>,
         deadline: Instant,
         memory: Reservation,
-    ) -> std::result::Result<(), Error> {
+    ) -> std::result::Result<(), Failure> {
         let mut store = self.store(deadline, memory);
         let handled = async {
             let mut http = store.data_mut().http();
@@ -224,7 +250,10 @@ impl Host {
         };
         match handled.await {
             Ok(()) => Ok(()),
-            Err(error) => Err(failure(&error, &store.data().memory)),
+            Err(error) => Err(Failure {
+                error: failure(&error, &store.data().memory),
+                has_open_body: store.data_mut().has_open_body(),
+            }),
         }
     }
 

@@ -6,6 +6,7 @@
 //! - [`cli`]: the command lines
 //! - [`durations`]: durations on them
 //! - [`nats_args`]: how to reach NATS
+//! - [`output`]: the log, and what guests write
 //! - [`serve`]: from the command line to a served component, and its end
 //! - [`serve_nats`], [`serve_tcp`]: what the transports need
 //! - [`exports`]: what the component exports and imports
@@ -13,7 +14,8 @@
 //! - [`http`]: HTTP requests, and the responses of guests
 //! - [`machine`]: how much memory there is
 //! - [`host`]: the component compiled and linked once, instantiated for each call
-//! - [`pool`]: the pool of instances, and what the kernel allows
+//! - [`cache`]: components that were compiled before
+//! - [`needs`], [`pool`]: the pool of instances, and what the kernel allows
 //! - [`guest`]: what a guest has of the host
 //! - [`codec`]: values between the wire and a guest's memory
 //! - [`imports`]: calls that the component makes
@@ -21,6 +23,7 @@
 
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod cache;
 mod calls;
 mod cli;
 mod codec;
@@ -33,6 +36,8 @@ mod imports;
 mod limits;
 mod machine;
 mod nats_args;
+mod needs;
+mod output;
 mod pool;
 mod serve;
 mod serve_nats;

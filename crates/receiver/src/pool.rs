@@ -8,6 +8,7 @@ use wasmtime::{
 };
 
 use crate::limits::{GUEST_BYTES, TABLE_ELEMENTS_MAX};
+use crate::needs::Needs;
 
 /// A page of the system, or a part of it.
 const OS_PAGE: usize = 4 << 10;
@@ -57,11 +58,12 @@ pub(crate) struct Pool {
 }
 
 impl Pool {
-    /// One memory and one table: the rule.
-    pub(crate) fn usual() -> Self {
+    /// What the component will need, as far as its bytes tell.
+    pub(crate) fn expected(wasm: &[u8]) -> Self {
+        let needs = Needs::of(wasm).unwrap_or_default();
         Self {
-            memories: 1,
-            tables: 1,
+            memories: needs.memories.max(1),
+            tables: needs.tables.max(1),
             memory_bytes: 0,
         }
     }

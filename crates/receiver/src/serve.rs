@@ -1,6 +1,7 @@
 //! From the command line to a served component, and its end.
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,14 @@ use tokio::sync::watch;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
+use crate::cache::Cache;
 use crate::calls::{Calls, PARAMS_BYTES_MAX};
 use crate::cli::GuestArgs;
 use crate::exports::{Function, Kind};
 use crate::host::{Host, Workload};
 use crate::limits::Ticker;
-use crate::machine;
 use crate::pool::GuestLimits;
+use crate::{machine, output};
 
 /// What all calls together may take, where the system doesn't say how much there is.
 const DEFAULT_TOTAL_BYTES: u64 = 4 << 30;
@@ -57,8 +59,14 @@ fn guests_runtime(have_network: bool) -> Result<Runtime> {
 }
 
 impl GuestArgs {
+    /// The component, compiled. `calls` says which packages of WASI are called.
+    pub(crate) fn load(&self, workload: &Path, calls: &[String]) -> Result<Workload> {
+        let cache = self.cache.as_deref().map(Cache::open).transpose()?;
+        Workload::load(workload, self.guest_limits(), cache.as_ref(), calls)
+    }
+
     /// What is allowed to guests.
-    pub(crate) fn guest_limits(&self) -> GuestLimits {
+    fn guest_limits(&self) -> GuestLimits {
         GuestLimits {
             concurrency: self.max_concurrency,
             memory_bytes: (self.max_memory_mb as usize) << 20,
@@ -124,15 +132,13 @@ fn exports(workload: &Workload, kinds: &Arc<[Kind]>) -> Vec<Export> {
 }
 
 /// Says that calls are taken, and where.
-#[allow(clippy::print_stdout)] // the one line that scripts wait for
 pub(crate) fn say_ready(workload: &Workload, place: &str) -> Result<()> {
     let names: Vec<_> = workload.exports().iter().map(Function::path).collect();
-    println!(
-        "ready: serving {} {place} (pid {})",
-        names.join(", "),
-        process::id()
-    );
-    std::io::stdout().flush().context("cannot write to stdout")
+    let mut stdout = std::io::stdout();
+    let (names, pid) = (names.join(", "), process::id());
+    writeln!(stdout, "ready: serving {names} {place} (pid {pid})")
+        .and_then(|()| stdout.flush())
+        .context("cannot write to stdout")
 }
 
 /// SIGTERM and SIGINT.
@@ -174,10 +180,11 @@ impl Signals {
         tracing::info!(calls = calls.admitted(), "draining: no new calls are taken");
         stop.send_replace(true);
         self.next().await;
-        eprintln!(
+        output::say(&format!(
             "error: stopped by a second signal, which cut off {} calls",
             calls.admitted()
-        );
+        ));
+        output::finish();
         process::exit(1);
     }
 

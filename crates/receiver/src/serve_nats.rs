@@ -19,7 +19,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 /// Serves the component until a signal.
 pub(crate) fn run(args: &NatsArgs) -> Result<()> {
     let options = args.connection.options()?;
-    let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
+    let workload = args.guests.load(&args.workload, &args.call)?;
     serve::run(&args.guests, |guests| {
         serve(args, options, workload, guests)
     })

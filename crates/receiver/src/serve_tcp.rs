@@ -18,7 +18,7 @@ const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Serves the component until a signal.
 pub(crate) fn run(args: &TcpArgs) -> Result<()> {
-    let workload = Workload::load(&args.workload, args.guests.guest_limits())?;
+    let workload = args.guests.load(&args.workload, &[])?;
     serve::run(&args.guests, |guests| serve(args, workload, guests))
 }
 

@@ -361,6 +361,26 @@ async fn a_receiver_that_breaks_the_rules_harms_nobody() {
     }
 }
 
+/// The server takes no more than 300 bytes of headers: the sentence is cut, and the code
+/// arrives.
+#[tokio::test]
+async fn an_error_larger_than_a_message_is_shortened() {
+    let nats = NatsServer::start_configured("max_payload: 300\n");
+    let connection = connect(&nats.url()).await;
+    let server = server(connect(&nats.url()).await, limits()).await;
+    tokio::spawn(server.run(std::future::pending(), |invocation| {
+        let error = Error::new(ErrorCode::GuestTrap, "é".repeat(2000));
+        tokio::spawn(invocation.responder.finish(Err(error)));
+    }));
+    let outcome = within(10, call(&connection, list(b"x"), 5000)).await;
+    let error = outcome.result.expect_err("it fails");
+    assert_eq!(error.code, ErrorCode::GuestTrap, "{error}");
+    assert!(
+        error.message.starts_with("éé") && error.message.len() < 300,
+        "{error}"
+    );
+}
+
 #[tokio::test]
 async fn a_parameter_stream_that_stops_is_given_up() {
     let nats = NatsServer::start();

@@ -6,8 +6,8 @@
 //! [`wasmtime::component::Val`] and its allocation for each byte.
 //!
 //! The traits are `unsafe` because wasmtime trusts them with the slots that
-//! carry core wasm values. This is the only module in which that is allowed;
-//! the walks themselves, in [`lower`] and [`lift`], are safe code.
+//! carry core wasm values. Beside `cache`, this is the only module in which that is
+//! allowed; the walks themselves, in [`lower`] and [`lift`], are safe code.
 
 #![allow(unsafe_code)]
 
@@ -15,12 +15,35 @@ use std::mem::MaybeUninit;
 
 use bytes::Bytes;
 use wasmtime::component::__internal::{
-    CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext,
+    CanonicalAbiInfo, InstanceType, InterfaceType, LiftContext, LowerContext, wasmtime_environ,
 };
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 use wasmtime::{Result, ValRaw, bail};
 
 use super::{lift, lower};
+
+/// The version of wasmtime for which this module and those beside it were written. What
+/// they use is hidden, and may change with each patch.
+const WASMTIME: &str = "48.0.8";
+
+const _: () = assert!(
+    is_same(wasmtime_environ::VERSION, WASMTIME),
+    "this is another wasmtime than codec::typed was written for: read what it changed in \
+     `component::__internal` and in the traits that this module implements, run the tests \
+     of codec, and only then change `codec::typed::WASMTIME`"
+);
+
+const fn is_same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut index = 0;
+    while index < a.len() && index < b.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    a.len() == b.len()
+}
 
 /// Encoded parameters, on their way into a guest.
 pub(crate) struct Params(pub(crate) Bytes);

@@ -25,6 +25,14 @@ use crate::codec::RESULT_BYTES_MAX;
 /// A part of a body is sent when so much of it is there, or no more for the moment.
 const PIECE_BYTES: usize = 128 << 10;
 
+/// How a guest failed.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) error: Error,
+    /// It had begun a body and not finished it.
+    pub(crate) has_open_body: bool,
+}
+
 /// What a guest says to its `response-outparam`.
 pub(crate) type Answer = Result<http::Response<HyperOutgoingBody>, WasiError>;
 
@@ -38,8 +46,7 @@ pub(crate) struct Exchange<G> {
     /// Of the piece.
     memory: Reservation,
     trailers: Option<Vec<Field>>,
-    /// How the guest failed.
-    failure: Option<Error>,
+    failure: Option<Failure>,
 }
 
 /// What is to be sent first.
@@ -50,7 +57,7 @@ enum Beginning {
     Head(Bytes),
 }
 
-impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
+impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
     pub(crate) fn new(guest: G, answer: oneshot::Receiver<Answer>, memory: Reservation) -> Self {
         Self {
             guest: Some(guest),
@@ -81,7 +88,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                 tokio::select! {
                     biased;
                     beginning = beginning => {
-                        beginning.unwrap_or_else(|_| Beginning::Whole(Err(timed_out())))
+                        beginning.unwrap_or_else(|_| Beginning::Whole(Err(no_head(timed_out()))))
                     }
                     () = responder.caller_gone() => return,
                 }
@@ -117,9 +124,12 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
         }
         // What a guest does after its response is its own affair, within its limits.
         if let Some(guest) = &mut self.guest
-            && let Ok(Err(error)) = timeout_at(deadline.into(), guest).await
+            && let Ok(Err(failure)) = timeout_at(deadline.into(), guest).await
         {
-            tracing::debug!(%error, "a guest failed after its response");
+            self.failure = Some(failure);
+        }
+        if let Some(Failure { error, .. }) = &self.failure {
+            tracing::warn!(%error, "a guest failed after its response, which was whole");
         }
     }
 
@@ -154,7 +164,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     Err(_) => {
                         return match ran {
                             Poll::Pending => Poll::Pending,
-                            Poll::Ready(Err(error)) => whole(Err(error)),
+                            Poll::Ready(Err(failure)) => whole(Err(failure.error)),
                             Poll::Ready(Ok(())) => whole(Err(Error::new(
                                 ErrorCode::InvalidResponse,
                                 "the handler ended without a response",
@@ -172,9 +182,11 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     return whole(Ok(self.encode(body, trailers)));
                 }
                 Frames::Failed(error) => return whole(Err(error)),
-                Frames::End | Frames::Full | Frames::None => {
-                    if let Poll::Ready(Err(error)) = ran {
-                        return whole(Err(error));
+                frames @ (Frames::End | Frames::Full | Frames::None) => {
+                    // A body that was finished counts, whatever the guest did then.
+                    if let (Poll::Ready(Err(failure)), false) = (ran, matches!(frames, Frames::End))
+                    {
+                        return whole(Err(failure.error));
                     }
                     if way != Bodies::Whole {
                         let head = self.encode(Part::Pending, Part::Pending);
@@ -207,7 +219,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
                     }
                     return match (frames, ran) {
                         (Frames::End, _) => Poll::Ready(Ok(None)),
-                        (_, Poll::Ready(Err(error))) => Poll::Ready(Err(error)),
+                        (_, Poll::Ready(Err(failure))) => Poll::Ready(Err(failure.error)),
                         _ => Poll::Pending,
                     };
                 }
@@ -216,7 +228,7 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
     }
 
     /// Runs the guest. Ready when it has ended, and from then on.
-    fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+    fn poll_guest(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Failure>> {
         let Some(guest) = &mut self.guest else {
             return Poll::Ready(self.failure.clone().map_or(Ok(()), Err));
         };
@@ -237,10 +249,12 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
         while self.piece.len() < bytes_max {
             match http_body::Body::poll_frame(Pin::new(body), context) {
                 Poll::Pending => return frames,
-                // The body of a guest that failed just ends.
+                // The body of a guest that failed just ends, finished or not.
                 Poll::Ready(None) => match &self.failure {
-                    Some(error) => return Frames::Failed(error.clone()),
-                    None => return Frames::End,
+                    Some(failure) if failure.has_open_body => {
+                        return Frames::Failed(failure.error.clone());
+                    }
+                    _ => return Frames::End,
                 },
                 Poll::Ready(Some(Err(error))) => {
                     return Frames::Failed(Error::new(
@@ -277,6 +291,14 @@ impl<G: Future<Output = Result<(), Error>> + Unpin> Exchange<G> {
         };
         message.encode().into()
     }
+}
+
+/// A timeout before the head of a response was set.
+fn no_head(mut timed_out: Error) -> Error {
+    timed_out.message.push_str(
+        ": the handler had not set its response; what it writes to a body waits until then",
+    );
+    timed_out
 }
 
 /// What was taken of a body.

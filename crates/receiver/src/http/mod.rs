@@ -8,5 +8,5 @@ mod exchange;
 mod handler_error;
 mod request;
 
-pub(crate) use exchange::{Answer, Exchange};
+pub(crate) use exchange::{Answer, Exchange, Failure};
 pub(crate) use request::{Request, request};

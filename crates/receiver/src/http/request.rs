@@ -49,7 +49,18 @@ pub(crate) fn request(params: &Bytes, responder: &mut impl Respond) -> Result<Re
         .map_err(|error| invalid(format!("its method: {error}")))?;
     *request.headers_mut() =
         header_map(&head.headers).map_err(|error| invalid(format!("its headers: {error}")))?;
+    if let Some(length) = request.headers().get(http::header::CONTENT_LENGTH)
+        && !is_decimal(length.as_bytes())
+    {
+        return Err(invalid(format!(
+            "its content-length is no number: {length:?}"
+        )));
+    }
     Ok(Request { scheme, request })
+}
+
+fn is_decimal(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(u8::is_ascii_digit)
 }
 
 fn host(headers: &[Field]) -> Option<&str> {

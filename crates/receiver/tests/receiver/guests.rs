@@ -226,6 +226,51 @@ const RELAY: &str = r#"
   (export "test:guest/relay@0.1.0" (instance $relays)))
 "#;
 
+/// Exports `write` and `flood`, which write a line to stderr, and lines without end.
+pub(crate) fn writer() -> Component {
+    component("writer", WRITER)
+}
+
+const WRITER: &str = r#"
+(component
+  (import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))
+  (alias export $errors "error" (type $error))
+  (import "wasi:io/streams@0.2.0" (instance $streams
+    (alias outer 1 $error (type $outer-error))
+    (export "error" (type $e (eq $outer-error)))
+    (export "output-stream" (type $stream (sub resource)))
+    (type $failed' (variant (case "last-operation-failed" (own $e)) (case "closed")))
+    (export "stream-error" (type $failed (eq $failed')))
+    (export "[method]output-stream.blocking-write-and-flush"
+      (func (param "self" (borrow $stream)) (param "contents" (list u8)) (result (result (error $failed)))))))
+  (alias export $streams "output-stream" (type $stream))
+  (import "wasi:cli/stderr@0.2.0" (instance $stderr
+    (alias outer 1 $stream (type $outer-stream))
+    (export "output-stream" (type $s (eq $outer-stream)))
+    (export "get-stderr" (func (result (own $s))))))
+  (core module $Libc (memory (export "memory") 1) (data (i32.const 1024) "written by a guest\n"))
+  (core instance $libc (instantiate $Libc))
+  (core func $get (canon lower (func $stderr "get-stderr")))
+  (core func $write (canon lower (func $streams "[method]output-stream.blocking-write-and-flush")
+    (memory (core memory $libc "memory"))))
+  (core module $Main
+    (import "host" "get" (func $get (result i32)))
+    (import "host" "write" (func $write (param i32 i32 i32 i32)))
+    (func (export "write")
+      (call $write (call $get) (i32.const 1024) (i32.const 19) (i32.const 8)))
+    (func (export "flood") (local $stream i32)
+      (local.set $stream (call $get))
+      (loop $more
+        (call $write (local.get $stream) (i32.const 1024) (i32.const 4096) (i32.const 8))
+        (br $more))))
+  (core instance $main (instantiate $Main (with "host" (instance
+    (export "get" (func $get)) (export "write" (func $write))))))
+  (func $write-line (canon lift (core func $main "write")))
+  (func $flood (canon lift (core func $main "flood")))
+  (instance $work (export "write" (func $write-line)) (export "flood" (func $flood)))
+  (export "test:guest/work@0.1.0" (instance $work)))
+"#;
+
 /// Exports `who: func() -> u8`, which returns that number.
 pub(crate) fn numbered(number: u8) -> Component {
     let text = format!(

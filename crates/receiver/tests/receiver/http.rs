@@ -211,6 +211,47 @@ async fn what_goes_wrong_in_a_handler_has_a_code() {
 }
 
 #[tokio::test]
+async fn a_guest_that_traps_after_its_response_has_given_it() {
+    let site = Site::start(&[]).await;
+    for client in site.clients() {
+        for length in [0, 5, 300_000, 3_000_000] {
+            let (head, body) = client.get(&format!("/late/{length}")).await.unwrap();
+            assert_eq!((head.status, body.len()), (200, length));
+        }
+    }
+    for receiver in &site.receivers {
+        receiver.logged("failed after its response").await;
+    }
+}
+
+#[tokio::test]
+async fn a_body_before_its_head_waits_until_the_timeout_which_says_so() {
+    let site = Site::start(&["--timeout", "500ms"]).await;
+    for client in site.clients() {
+        let about = "the handler had not set its response";
+        client.fails("/early", ErrorCode::GuestLimit, about).await;
+    }
+}
+
+#[tokio::test]
+async fn a_length_of_a_request_that_is_none_is_refused() {
+    let site = Site::start(&[]).await;
+    for client in site.clients() {
+        for length in ["abc", "", "+5", "-1", "5 "] {
+            let head = RequestHead {
+                method: "GET".into(),
+                headers: vec![field("content-length", length)],
+                ..RequestHead::default()
+            };
+            let request = client.request(head, Bytes::new(), Duration::from_secs(20));
+            let error = request.await.err().expect("no number");
+            assert_eq!(error.code, ErrorCode::ProtocolViolation, "{error}");
+            assert!(error.message.contains("content-length"), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_receiver_that_is_killed_ends_its_responses() {
     let site = Site::start(&["--timeout", "10m"]).await;
     let path = "/bytes/1000000000000";

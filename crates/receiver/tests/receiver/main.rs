@@ -16,5 +16,7 @@ mod http;
 mod interoperability;
 mod limits;
 mod memory;
+mod output;
 mod refusals;
+mod starts;
 mod tcp;

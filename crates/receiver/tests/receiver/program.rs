@@ -65,19 +65,31 @@ impl Receiver {
         Self::spawn(command)
     }
 
-    fn spawn(mut command: Command) -> Self {
+    /// The same; nobody reads its stderr, and it logs all that is worth debugging.
+    pub(crate) fn start_tcp_unread(component: &Path, arguments: &[&str]) -> Self {
+        let mut command = tcp_command(arguments);
+        command.env("RUST_LOG", "debug");
+        command.arg("127.0.0.1:0").arg(component);
+        Self::spawn_with(command, false)
+    }
+
+    fn spawn(command: Command) -> Self {
+        Self::spawn_with(command, true)
+    }
+
+    fn spawn_with(mut command: Command, reads_stderr: bool) -> Self {
         let mut child = command.spawn().expect("the receiver");
         let stderr = Arc::<Mutex<String>>::default();
-        let reader = std::thread::spawn({
+        let reader = reads_stderr.then(|| {
             let stderr = Arc::clone(&stderr);
             let pipe = child.stderr.take().unwrap();
-            move || {
+            std::thread::spawn(move || {
                 for line in BufReader::new(pipe).lines() {
                     let mut stderr = stderr.lock().unwrap();
                     stderr.push_str(&line.unwrap());
                     stderr.push('\n');
                 }
-            }
+            })
         });
         let mut ready = String::new();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
@@ -85,7 +97,7 @@ impl Receiver {
         let receiver = Self {
             child,
             stderr,
-            reader: Some(reader),
+            reader,
             ready,
         };
         assert!(

@@ -33,14 +33,20 @@ pub(super) fn of_call(headers: &Headers) -> Option<HeaderMap> {
     Some(map)
 }
 
-/// Headers that say what went wrong, in one line each.
-pub(super) fn from_error(error: &Error) -> HeaderMap {
+/// What the headers of an error take beside its name and its message: `NATS/1.0`, two
+/// names of headers with a colon and a blank, and the ends of four lines.
+const ERROR_BYTES: usize = 8 + ERROR_HEADER.len() + ERROR_MESSAGE_HEADER.len() + 2 * 2 + 4 * 2;
+
+/// Headers that say what went wrong, in one line each. The server takes no more than
+/// `bytes_max` of them: a longer message is cut.
+pub(super) fn from_error(error: &Error, bytes_max: usize) -> HeaderMap {
     let mut message: String = error
         .message
         .chars()
         .map(|char| if char.is_control() { ' ' } else { char })
         .collect();
-    message.truncate(message.floor_char_boundary(ERROR_MESSAGE_BYTES_MAX));
+    let room = bytes_max.saturating_sub(ERROR_BYTES + error.code.name().len());
+    message.truncate(message.floor_char_boundary(room.min(ERROR_MESSAGE_BYTES_MAX)));
     let mut headers = HeaderMap::new();
     headers.insert(ERROR_HEADER, error.code.name());
     headers.insert(ERROR_MESSAGE_HEADER, message);

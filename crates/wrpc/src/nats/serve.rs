@@ -336,7 +336,7 @@ impl Responder {
             let chunk = results.split_to(results.len().min(chunk_max));
             self.publish(subject.clone(), None, None, chunk).await;
         }
-        let headers = error.map(headers::from_error);
+        let headers = error.map(|error| headers::from_error(error, chunk_max));
         self.publish(subject, None, headers, Bytes::new()).await;
     }
 

@@ -74,8 +74,9 @@ impl Carrier for MailboxStreams {
     fn end(&self, end: Result<(), Error>) -> BoxFuture<'_, Result<(), Error>> {
         async move {
             let Err(error) = end else { return Ok(()) };
-            let (subject, headers) = (self.subject(Which::Body)?, headers::from_error(&error));
             let connection = &self.mailbox.connection;
+            let headers = headers::from_error(&error, connection.max_payload());
+            let subject = self.subject(Which::Body)?;
             connection
                 .publish(subject, None, Some(headers), Bytes::new())
                 .await

@@ -1,0 +1,144 @@
+//! What guests write to their stdout and stderr.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::io::AsyncWrite;
+use wasmtime_wasi::async_trait;
+use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
+
+/// What all guests together may write on and on.
+pub(super) const BYTES_PER_SECOND: usize = 256 << 10;
+
+/// What they may write at once.
+const BURST_BYTES: usize = 256 << 10;
+
+/// A guest may write so much at a time.
+const PIECE_BYTES_MAX: usize = 16 << 10;
+
+/// What guests may write at the moment.
+pub(super) struct Rate {
+    bytes: usize,
+    at: Option<Instant>,
+}
+
+impl Rate {
+    pub(super) const fn new() -> Self {
+        Self {
+            bytes: BURST_BYTES,
+            at: None,
+        }
+    }
+
+    /// Whether so many bytes more may be written.
+    pub(super) fn take(&mut self, bytes: usize, now: Instant) -> bool {
+        let since = self.at.map(|at| now.saturating_duration_since(at));
+        let more = since.map_or(0.0, |since| since.as_secs_f64() * BYTES_PER_SECOND as f64);
+        // Less than a byte isn't forgotten.
+        if self.at.is_none() || more >= 1.0 {
+            self.bytes = (self.bytes + more as usize).min(BURST_BYTES);
+            self.at = Some(now);
+        }
+        match self.bytes.checked_sub(bytes) {
+            Some(left) => {
+                self.bytes = left;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// The stdout and stderr of guests. What is too much is left out, so that no guest
+/// waits for whoever reads.
+#[derive(Clone, Copy)]
+pub(crate) struct GuestOutput;
+
+fn push(bytes: &[u8]) {
+    super::lock().push_of_guest(bytes, Instant::now());
+}
+
+impl IsTerminal for GuestOutput {
+    fn is_terminal(&self) -> bool {
+        false
+    }
+}
+
+impl StdoutStream for GuestOutput {
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        Box::new(Self)
+    }
+
+    fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(Self)
+    }
+}
+
+impl OutputStream for GuestOutput {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        push(&bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(PIECE_BYTES_MAX)
+    }
+}
+
+#[async_trait]
+impl Pollable for GuestOutput {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for GuestOutput {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let piece = &bytes[..bytes.len().min(PIECE_BYTES_MAX)];
+        push(piece);
+        Poll::Ready(Ok(piece.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{BURST_BYTES, BYTES_PER_SECOND, Rate};
+
+    #[test]
+    fn a_rate_holds_whatever_the_steps() {
+        let start = Instant::now();
+        for step in [10, 1000, 100_000] {
+            let mut rate = Rate::new();
+            let mut written = 0;
+            for microseconds in (0..2_000_000).step_by(step) {
+                let now = start + Duration::from_micros(microseconds);
+                while rate.take(100, now) {
+                    written += 100;
+                }
+            }
+            let expected = BURST_BYTES + 2 * BYTES_PER_SECOND;
+            assert!(written <= expected, "{step}: {written}");
+            assert!(written > expected / 10 * 9, "{step}: {written}");
+        }
+    }
+}
