@@ -201,6 +201,7 @@ fn event_loop<P: Protocol>(
                 protocol.address(),
                 seat.share.number,
                 strings,
+                &settings.expected,
             ))
         }),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use encarno_record::template::{FillError, fill};
-use encarno_record::{StringId, Strings, Variables};
+use encarno_record::{Expected, StringId, Strings, Variables};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 
@@ -28,6 +28,8 @@ const COMBINATIONS_MAX: usize = 10_000;
 pub struct ScriptContext {
     pub(super) compiler: Arc<Compiler>,
     pub(super) strings: Strings,
+    /// Which statuses don't fail a hit.
+    pub(super) expected: Expected,
     pub(super) random: Xoshiro256PlusPlus,
     pub(super) matchers: Matchers,
     pub(super) live: Live,
@@ -60,12 +62,14 @@ impl ScriptContext {
         address: Option<&str>,
         event_loop: usize,
         strings: &Strings,
+        expected: &Expected,
     ) -> Self {
         let seed = compiler.seed.wrapping_add(event_loop as u64);
         Self {
             random: Xoshiro256PlusPlus::seed_from_u64(seed),
             compiler,
             strings: strings.clone(),
+            expected: *expected,
             matchers: Matchers::default(),
             live: Live::default(),
             body: Vec::new(),

@@ -312,7 +312,8 @@ impl Session {
         self.earlier.add_to(&mut shot.hit);
         // Given back for the next request.
         self.request = Bytes::new();
-        let ok: &[u8] = if shot.hit.failed() { b"false" } else { b"true" };
+        let failed = shot.hit.failed(&context.expected);
+        let ok: &[u8] = if failed { b"false" } else { b"true" };
         self.variables.set(context.compiler.last_ok, ok);
         if shot.hit.error.0 != 0 && context.compiler.per_worker {
             self.skip = match plan.on_fail {
