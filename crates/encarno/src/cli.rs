@@ -1,5 +1,6 @@
 //! The command line: flags once, into validated settings.
 
+mod habits;
 mod hit;
 mod parent;
 mod read;
@@ -79,9 +80,20 @@ enum Command {
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let arguments = match Arguments::try_parse_from(habits::completed(std::env::args_os())) {
         Ok(arguments) => arguments,
-        Err(error) => return said_instead(&error),
+        Err(error) => {
+            let said = said_instead(&error);
+            let first = std::env::args_os().nth(1).map(PathBuf::from);
+            if let Some(command) = first
+                .filter(|_| error.use_stderr())
+                .as_deref()
+                .and_then(habits::meant)
+            {
+                complain(&format!("did you mean `encarno {command}`?"));
+            }
+            return said;
+        }
     };
     start_log();
     let result = match (arguments.command, arguments.file) {
@@ -182,6 +194,13 @@ fn check_file(file: &Path) -> Result<u8, Failure> {
 }
 
 fn run_file(file: &Path) -> Result<u8, Failure> {
+    if let Some(command) = habits::meant(file) {
+        let text = format!(
+            "there is no command and no file {:?}: did you mean `encarno {command}`?",
+            file.display().to_string()
+        );
+        return Err(Failure::usage(text));
+    }
     let settings = crate::config::read(file).map_err(Failure::setup)?;
     let mut files = settings.files();
     files.reads("the configuration", file);
@@ -191,6 +210,12 @@ fn run_file(file: &Path) -> Result<u8, Failure> {
 /// Runs, shows the summary, and says how it went.
 fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
     files.check().map_err(Failure::usage)?;
+    for file in files.replaced() {
+        complain(&format!(
+            "{}: the file that was there is replaced",
+            file.display()
+        ));
+    }
     let summary = match protocols::run(run, connect_signals) {
         Ok(summary) => summary,
         // Whoever read the output has seen enough.

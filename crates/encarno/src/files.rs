@@ -90,6 +90,18 @@ impl Files {
         self.uses.iter().any(|one| one.place == Some(Place::Stdout))
     }
 
+    /// Outputs that are files with something in them: it will be gone.
+    pub fn replaced(&self) -> impl Iterator<Item = &Path> {
+        let is_full = |path: &Path| {
+            std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
+        };
+        let written = self.uses.iter().filter(|one| one.written);
+        let files = written.filter(|one| matches!(one.place, Some(Place::There { .. })));
+        files
+            .map(|one| &*one.path)
+            .filter(move |path| is_full(path))
+    }
+
     /// Fails if an output is one of the other files.
     pub fn check(&self) -> Result<(), Clash> {
         let stdout = Use {

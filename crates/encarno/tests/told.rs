@@ -542,3 +542,79 @@ fn one_worker_reads_in_order_without_being_told() {
     fs::write(folder.join("run.yml"), two).expect("written");
     assert_ends(&run(folder, &["run", "run.yml"]), 3, "sharing: per-worker");
 }
+
+#[test]
+fn commands_by_habit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let target = Target::start(TargetSettings::default()).expect("a target");
+    let url = format!("http://{}/", target.address());
+    assert_ends(
+        &run(folder, &[&url, "-n", "3", "-o", "run.enc"]),
+        0,
+        "done 3",
+    );
+    let rate = run(
+        folder,
+        &[
+            &url, "-r", "50/s", "-z", "200ms", "-m", "HEAD", "-o", "run.enc",
+        ],
+    );
+    assert_ends(&rate, 0, "done 10");
+    // What was there isn't replaced without a word.
+    assert_ends(&rate, 0, "run.enc: the file that was there is replaced");
+    assert_ends(
+        &run(folder, &["hit", &url, "--rate", "1k"]),
+        2,
+        "for how long?",
+    );
+    assert_ends(
+        &run(folder, &["hti", &url]),
+        2,
+        "did you mean `encarno hit`?",
+    );
+    assert_ends(&run(folder, &["stat"]), 2, "did you mean `encarno stats`?");
+    assert_ends(&run(folder, &["hit", &url, "--outptu", "x"]), 2, "--output");
+    for listen in ["0", ":0", "localhost:0", "127.0.0.1:0"] {
+        let output = run(folder, &["target", listen, "--for", "10ms"]);
+        assert_ends(&output, 0, "listening on http://127.0.0.1:");
+    }
+    assert_eq!(target.stop().expect("it served").requests, 13);
+}
+
+#[test]
+fn a_tail_of_a_file_that_was_cut_ends_with_its_writer() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    assert_ends(
+        &run(folder, &["hit", "dummy:", "-n", "9", "-o", "run.enc"]),
+        0,
+        "done 9",
+    );
+    let whole = fs::read(folder.join("run.enc")).expect("there");
+    for length in [whole.len() - 10, whole.len() / 2, 4, 0] {
+        // All but its end, which says that the run is over.
+        fs::write(folder.join("cut.enc"), &whole[..whole.len() - 10]).expect("written");
+        let mut writer = Command::new("sleep").arg("60").spawn().expect("sleep");
+        let pid = writer.id().to_string();
+        let mut tail = command(folder, &["tail", "cut.enc", "--pid", &pid])
+            .spawn()
+            .expect("it starts");
+        let mut line = [0; 1];
+        let mut out = tail.stdout.take().expect("a pipe");
+        out.read_exact(&mut line).expect("it has begun");
+        let file = OpenOptions::new().write(true).open(folder.join("cut.enc"));
+        file.and_then(|file| file.set_len(length as u64))
+            .expect("cut");
+        writer.kill().expect("it runs");
+        writer.wait().expect("it ends");
+        let mut rest = Vec::new();
+        out.read_to_end(&mut rest).expect("it ends");
+        let output = tail.wait_with_output().expect("it ends");
+        assert_ends(&output, 0, "the process that wrote has ended");
+    }
+    // The same for one that was cut before it was opened.
+    fs::write(folder.join("cut.enc"), &whole[..4]).expect("written");
+    let gone = run(folder, &["tail", "cut.enc", "--pid", "4194304"]);
+    assert_ends(&gone, 1, "isn't a native result file");
+}

@@ -24,6 +24,7 @@ use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
 
 use super::Failure;
+use super::habits::Rate;
 use crate::console::Progress;
 use crate::protocols::{self, Protocol, Run};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
@@ -38,8 +39,9 @@ pub(super) struct HitArguments {
     url: UrlText,
 
     /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'.
-    #[arg(long, value_name = "SCHEDULE")]
-    rate: Option<Schedule>,
+    /// A number is a rate that holds for as long as --for says: 500, 500/s, 30/m, 1k.
+    #[arg(short, long, value_name = "SCHEDULE")]
+    rate: Option<Rate>,
     /// Connections: closed, so many workers; open, at most so many (1000).
     #[arg(short, long, value_name = "N")]
     connections: Option<u32>,
@@ -47,7 +49,7 @@ pub(super) struct HitArguments {
     #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["rate", "connections"])]
     workers: Option<Schedule>,
     /// How long; in an open workload the schedule ends then.
-    #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
+    #[arg(short = 'z', long = "for", visible_alias = "duration", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
     /// How hits of an open workload are spread.
     #[arg(long, value_enum, default_value = "uniform")]
@@ -105,7 +107,7 @@ pub(super) struct HitArguments {
     max_bad: BadLimit,
 
     /// The request's method [default: GET, or POST with --data]; also of records that are URLs.
-    #[arg(short = 'X', long)]
+    #[arg(short = 'X', visible_short_alias = 'm', long)]
     method: Option<String>,
     /// A header, 'Name: value'.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
@@ -259,7 +261,8 @@ impl HitArguments {
                 keep_backlog: self.keep_backlog,
             })
         };
-        if let Some(schedule) = self.rate.clone() {
+        if let Some(rate) = &self.rate {
+            let schedule = rate.schedule(self.duration).map_err(Failure::usage)?;
             return Ok(open(match self.arrivals {
                 ArrivalsArgument::Uniform => Arrivals::Uniform(schedule),
                 ArrivalsArgument::Poisson => Arrivals::Poisson {

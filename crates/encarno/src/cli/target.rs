@@ -20,7 +20,8 @@ use crate::exit;
 #[derive(Debug, Args)]
 pub(super) struct TargetArguments {
     /// Where to listen; port 0 = any free one.
-    #[arg(default_value = "127.0.0.1:8070")]
+    /// PORT, :PORT or localhost:PORT is the loopback interface.
+    #[arg(default_value = "127.0.0.1:8070", value_parser = listen)]
     listen: SocketAddr,
     /// Answer datagrams instead of HTTP.
     #[arg(long)]
@@ -134,6 +135,16 @@ impl TargetArguments {
         .map_err(Failure::setup)?;
         Ok(exit::OK)
     }
+}
+
+fn listen(text: &str) -> Result<SocketAddr, String> {
+    let port = text.strip_prefix("localhost").unwrap_or(text);
+    let port = port.strip_prefix(':').unwrap_or(port);
+    let address = match port.parse() {
+        Ok(port) => Some(SocketAddr::from(([127, 0, 0, 1], port))),
+        Err(_) => text.parse().ok(),
+    };
+    address.ok_or_else(|| "write PORT, :PORT, or IP:PORT such as 0.0.0.0:8070".to_owned())
 }
 
 fn stall(text: &str) -> Result<(Duration, Duration), String> {
