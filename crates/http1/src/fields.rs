@@ -1,6 +1,6 @@
 //! The lines of a head.
 
-use crate::ResponseError;
+use crate::error::ResponseError;
 
 /// One field. A folded one (obs-fold) has more than one line, and line ends in
 /// its value.

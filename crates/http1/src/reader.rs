@@ -1,7 +1,8 @@
 //! One response after the other, as it arrives.
 
+use crate::error::ResponseError;
 use crate::fields::head_end;
-use crate::head::{Framing, ResponseError, StatusLine, framing};
+use crate::head::{Framing, StatusLine, framing};
 use crate::{Chunks, Expected};
 
 /// Reads one response after the other; keeps nothing of them but a head that
