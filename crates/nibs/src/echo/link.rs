@@ -11,6 +11,9 @@ use rustix::io::Errno;
 const READS_MAX: usize = 16;
 /// Answers that nobody waits for any more, beyond which the link is given up.
 const OVERDUE_MIN: usize = 64;
+/// An answer without an end that is longer than this, and longer than its line,
+/// breaks the link. A shorter one is only wrong, however it is cut into packets.
+const LINE_BYTES_MAX: usize = 64 << 10;
 
 /// A connection that several workers use.
 #[derive(Debug, Default)]
@@ -53,7 +56,7 @@ pub(super) enum Broken {
     Closed,
     /// An answer came that nothing was sent for.
     Unasked,
-    /// What came is longer than what was sent.
+    /// What came doesn't end, and is longer than any answer may be.
     OtherLine,
     /// Too many answers didn't come.
     Overdue,
@@ -234,7 +237,7 @@ impl Link {
             }
             self.partial.extend_from_slice(bytes);
             let length_max = self.waiting.front().map_or(0, |waiting| waiting.length);
-            if self.partial.len() > length_max {
+            if self.partial.len() > length_max.max(LINE_BYTES_MAX) {
                 return Err(Broken::OtherLine);
             }
         }

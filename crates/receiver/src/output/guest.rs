@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use tokio::io::AsyncWrite;
@@ -36,13 +36,13 @@ impl Rate {
 
     /// Whether so many bytes more may be written.
     pub(super) fn take(&mut self, bytes: usize, now: Instant) -> bool {
-        let since = self.at.map(|at| now.saturating_duration_since(at));
-        let more = since.map_or(0.0, |since| since.as_secs_f64() * BYTES_PER_SECOND as f64);
-        // Less than a byte isn't forgotten.
-        if self.at.is_none() || more >= 1.0 {
-            self.bytes = (self.bytes + more as usize).min(BURST_BYTES);
-            self.at = Some(now);
-        }
+        let at = self.at.unwrap_or(now);
+        let since_ns = now.saturating_duration_since(at).as_nanos();
+        let more = (since_ns * BYTES_PER_SECOND as u128 / 1_000_000_000) as usize;
+        // What is less than a byte counts the next time.
+        let counted_ns = (more as u128 * 1_000_000_000).div_ceil(BYTES_PER_SECOND as u128);
+        self.at = Some(at + Duration::from_nanos(counted_ns as u64));
+        self.bytes = self.bytes.saturating_add(more).min(BURST_BYTES);
         match self.bytes.checked_sub(bytes) {
             Some(left) => {
                 self.bytes = left;
