@@ -211,7 +211,8 @@ def test_an_open_run_ends_with_its_schedule(make_executor, notes, tool):
         ran = subprocess.run([tool, "run", config], capture_output=True, text=True, timeout=120)
         process.terminate()
     account = re.search(
-        r"scheduled (\d+) = done (\d+) \+ failed 0 \+ dropped (\d+).* for ([\d.]+) s", ran.stdout
+        r"scheduled (\d+) = done (\d+) \+ failed 0 \+ dropped (\d+)\ntotal: .* hits in ([\d.]+) s",
+        ran.stdout,
     )
     assert account, ran.stdout + ran.stderr
     scheduled, done, dropped = map(int, account.groups()[:3])
