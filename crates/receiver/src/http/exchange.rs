@@ -183,8 +183,15 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
                 }
                 Frames::Failed(error) => return whole(Err(error)),
                 frames @ (Frames::End | Frames::Full | Frames::None) => {
-                    // A body that was finished counts, whatever the guest did then.
-                    if let (Poll::Ready(Err(failure)), false) = (ran, matches!(frames, Frames::End))
+                    // A body that was finished counts, whatever the guest did then, and
+                    // however much of it is still to be sent.
+                    let is_finished = |failure: &Failure| match frames {
+                        Frames::End => true,
+                        Frames::Full => !failure.has_open_body,
+                        _ => false,
+                    };
+                    if let Poll::Ready(Err(failure)) = ran
+                        && !is_finished(&failure)
                     {
                         return whole(Err(failure.error));
                     }
