@@ -125,28 +125,30 @@ async fn handles_of_the_host() {
 #[tokio::test]
 async fn results_that_nobody_reads() {
     let limits = ["--max-total-memory-mb", "128", "--max-concurrency", "8"];
-    // The caller stays, however slow the machine is. A guest waits for memory as long
-    // as its call may take.
-    let arguments = [&limits[..], &["--silence", "10m", "--timeout", "10s"]].concat();
+    // The caller stays, and no call ends by its time, however slow the machine is.
+    let arguments = [&limits[..], &["--silence", "10m", "--timeout", "10m"]].concat();
     let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
     let mut raw = Raw::connect(&receiver).await;
     for number in 0..20 {
         raw.say(1, number, Some("large"), &[]).await;
     }
-    // Each is 32 MiB, and so three fit beside the guests; the others are refused. Their
-    // refusals stay unread as well: this is seen by another caller.
+    // Each is 32 MiB, and so three fit beside the guests; the others wait for memory or
+    // are refused. What they are told stays unread as well: another caller sees it.
     let client = client(&receiver);
-    let refused = loop {
-        match call(&client, "large", Bytes::new()).await {
-            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => break error,
+    loop {
+        let called = call(&client, "large", Bytes::new());
+        match tokio::time::timeout(Duration::from_secs(3), called).await {
+            Ok(Ok(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Ok(Err(refused)) => {
+                assert_eq!(refused.code, ErrorCode::ReceiverBusy, "{refused}");
+                let way_out = "--max-total-memory-mb";
+                assert!(refused.message.contains(way_out), "{refused}");
+                break;
+            }
+            // It waits for memory, which nobody gives back.
+            Err(_) => break,
         }
-    };
-    assert_eq!(refused.code, ErrorCode::ReceiverBusy, "{refused}");
-    assert!(
-        refused.message.contains("--max-total-memory-mb"),
-        "{refused}"
-    );
+    }
     let peak = receiver.peak_rss_kib();
     assert!(peak < (128 << 10) + 2 * (32 << 10) + REST_KIB, "{peak} KiB");
     drop(raw);
