@@ -99,7 +99,7 @@ func TestOptionsThatAreWrong(t *testing.T) {
 		`wrpc.blaster({nats: {}})`:                                      {"url"},
 		`wrpc.blaster({nats: {url: 5}})`:                                {"nats.url", "5"},
 		`wrpc.blaster({nats: {url: "http://a"}})`:                       {"nats.url", "http"},
-		`wrpc.blaster({nats: {url: "nats://a:b"}})`:                     {"nats.url", "a:b"},
+		`wrpc.blaster({nats: {url: "nats://a:b"}})`:                     {"nats.url", "invalid port number"},
 		`wrpc.blaster({nats: {url: "nats://a", prefx: "b"}})`:           {"prefx", "prefix"},
 		`wrpc.blaster({nats: {url: "nats://a"}, nuts: 1})`:              {"nuts", "nats", "tags"},
 		`wrpc.blaster({nats: {url: "nats://a", prefix: "a b"}})`:        {"nats.prefix", "a b"},
