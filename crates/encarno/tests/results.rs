@@ -409,8 +409,15 @@ proptest! {
             let summary = file.summary;
             prop_assert_eq!(file.statistics.total().hits, summary.hits);
             // An undamaged file can come out: two flips of one byte.
-            prop_assert!(summary.is_whole() == (summary.hits == 5000 && summary.ended && summary.damage.places == 0));
-            if summary.ended {
+            let undamaged = summary.damage.places == 0 && summary.hits_damaged == 0;
+            prop_assert_eq!(
+                summary.is_whole(),
+                summary.hits == 5000 && summary.ended && undamaged,
+                "{:?}", summary
+            );
+            // Where sums stand for hits, the number in their block is read without the
+            // block's checksum: a flip in it is told as damage, though nothing is lost.
+            if summary.ended && summary.hits != 5000 {
                 prop_assert_eq!(summary.hits + summary.hits_damaged, 5000);
             }
         }
