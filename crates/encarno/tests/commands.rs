@@ -2,28 +2,17 @@
 
 #![allow(clippy::expect_used)] // a test that can't go on says why
 
+#[path = "rig/program.rs"]
+mod program;
+
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Output};
 use std::time::{Duration, Instant};
 
 use encarno_target::{Target, TargetSettings};
+use program::{command, run};
 use rustix::process::{Pid, Signal, kill_process};
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_encarno"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().expect("it starts")
-}
 
 /// The exit code, and all that it said.
 fn outcome(output: &Output) -> (Option<i32>, String) {

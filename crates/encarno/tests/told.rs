@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used)] // a test that can't go on says why
 
+#[path = "rig/program.rs"]
+mod program;
+
 #[path = "rig/site.rs"]
 #[allow(dead_code, clippy::unwrap_used)] // others use more of it
 mod site;
@@ -15,23 +18,9 @@ use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use encarno_target::{Target, TargetSettings};
+use program::{command, run};
 use rustix::process::{Pid, Signal, kill_process};
 use site::Site;
-
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_encarno"));
-    command
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
-}
-
-fn run(folder: &Path, arguments: &[&str]) -> Output {
-    command(folder, arguments).output().expect("it starts")
-}
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()

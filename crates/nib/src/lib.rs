@@ -222,17 +222,26 @@ pub trait Protocol {
     /// The nib of one event loop.
     fn nib(&self, seat: &Seat<'_>) -> Self::Nib;
 
+    /// The connections that it makes; none without a network.
+    fn network(&self) -> Option<&NetworkSettings> {
+        None
+    }
+
     /// A hit that takes longer fails.
-    fn timeout(&self) -> Duration;
+    fn timeout(&self) -> Duration {
+        self.network()
+            .map_or(Duration::MAX, |network| network.timeout)
+    }
 
     /// So much of each answer is kept, for the trace; scripts keep what they need.
     fn keep_answer_bytes_max(&self) -> usize {
-        0
+        self.network()
+            .map_or(0, |network| network.keep_answer_bytes_max)
     }
 
     /// The address of records that don't carry one.
     fn address(&self) -> Option<&str> {
-        None
+        self.network()?.address.as_deref()
     }
 
     /// What it does with payloads before they come to an event loop.

@@ -39,10 +39,6 @@ impl Protocol for DummySettings {
         Dummy::new(self, seat.number, seat.strings)
     }
 
-    fn timeout(&self) -> Duration {
-        Duration::MAX
-    }
-
     fn descriptors(&self, _workers: u64) -> u64 {
         0
     }

@@ -9,7 +9,6 @@ mod link;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use encarno_nib::socket::Socket;
 use encarno_nib::{
@@ -95,16 +94,8 @@ impl Protocol for EchoProtocol {
         }
     }
 
-    fn timeout(&self) -> Duration {
-        self.network.settings().timeout
-    }
-
-    fn keep_answer_bytes_max(&self) -> usize {
-        self.network.settings().keep_answer_bytes_max
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.network.settings().address.as_deref()
+    fn network(&self) -> Option<&NetworkSettings> {
+        Some(self.network.settings())
     }
 
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {

@@ -14,7 +14,6 @@ mod connection;
 mod stream;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 pub use connection::Connection;
 use connection::{Driven, Phase, Ready};
@@ -75,16 +74,8 @@ impl Protocol for HttpProtocol {
         }
     }
 
-    fn timeout(&self) -> Duration {
-        self.network.settings().timeout
-    }
-
-    fn keep_answer_bytes_max(&self) -> usize {
-        self.network.settings().keep_answer_bytes_max
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.network.settings().address.as_deref()
+    fn network(&self) -> Option<&NetworkSettings> {
+        Some(self.network.settings())
     }
 }
 

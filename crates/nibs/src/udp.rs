@@ -1,7 +1,5 @@
 //! Datagrams: send one, wait for one, or don't.
 
-use std::time::Duration;
-
 use encarno_nib::socket::{Peer, Socket};
 use encarno_nib::{
     BadOption, Dialer, Factory, Form, Io, Kept, Kind, Network, NetworkSettings, Nib, NoPeer,
@@ -72,16 +70,8 @@ impl Protocol for UdpProtocol {
         }
     }
 
-    fn timeout(&self) -> Duration {
-        self.network.settings().timeout
-    }
-
-    fn keep_answer_bytes_max(&self) -> usize {
-        self.network.settings().keep_answer_bytes_max
-    }
-
-    fn address(&self) -> Option<&str> {
-        self.network.settings().address.as_deref()
+    fn network(&self) -> Option<&NetworkSettings> {
+        Some(self.network.settings())
     }
 }
 

@@ -84,18 +84,10 @@ pub unsafe extern "C" fn encarno_call_submit(
     error: *mut EncarnoOwnedBytes,
 ) -> EncarnoStatus {
     guard(|| {
-        if error.is_null() {
-            return EncarnoStatus::BadArgument;
-        }
-        let Some(client) = handles::client(client) else {
-            return EncarnoStatus::BadHandle;
-        };
         // SAFETY: readable during this call, as the caller promises.
-        match unsafe { read_call(&client, call, params, headers) } {
-            Ok(submission) => submission.submit(&client),
-            // SAFETY: not null, and writable as the caller promises.
-            Err(refused) => unsafe { refused.status(error) },
-        }
+        let read = |client: &OpenClient| unsafe { read_call(client, call, params, headers) };
+        // SAFETY: null, or writable as the caller promises.
+        unsafe { submit(client, error, read) }
     })
 }
 
@@ -116,19 +108,10 @@ pub unsafe extern "C" fn encarno_call_wait(
     error: *mut EncarnoOwnedBytes,
 ) -> EncarnoStatus {
     guard(|| {
-        if completion.is_null() || error.is_null() {
-            return EncarnoStatus::BadArgument;
-        }
-        let Some(client) = handles::client(client) else {
-            return EncarnoStatus::BadHandle;
-        };
         // SAFETY: readable during this call, as the caller promises.
-        match unsafe { read_call(&client, call, params, headers) } {
-            // SAFETY: not null, and writable as the caller promises.
-            Ok(submission) => unsafe { submission.wait(&client, completion) },
-            // SAFETY: as above.
-            Err(refused) => unsafe { refused.status(error) },
-        }
+        let read = |client: &OpenClient| unsafe { read_call(client, call, params, headers) };
+        // SAFETY: null, or writable as the caller promises.
+        unsafe { submit_and_wait(client, completion, error, read) }
     })
 }
 
@@ -229,6 +212,52 @@ impl<W: Work> Submission<W> {
             Ok(None) => EncarnoStatus::Pending,
             Err(TooManyCalls) => EncarnoStatus::TooManyCalls,
         }
+    }
+}
+
+/// Submits what `read` makes of the arguments of an export.
+///
+/// # Safety
+/// `error` must be null or writable.
+pub(super) unsafe fn submit<W: Work>(
+    client: u64,
+    error: *mut EncarnoOwnedBytes,
+    read: impl FnOnce(&OpenClient) -> Result<Submission<W>, Refused>,
+) -> EncarnoStatus {
+    if error.is_null() {
+        return EncarnoStatus::BadArgument;
+    }
+    let Some(client) = handles::client(client) else {
+        return EncarnoStatus::BadHandle;
+    };
+    match read(&client) {
+        Ok(submission) => submission.submit(&client),
+        // SAFETY: not null, and writable as the caller promises.
+        Err(refused) => unsafe { refused.status(error) },
+    }
+}
+
+/// As [`submit`], and where few calls are in flight waits for the completion.
+///
+/// # Safety
+/// `completion` and `error` must be null or writable.
+pub(super) unsafe fn submit_and_wait<W: Work>(
+    client: u64,
+    completion: *mut EncarnoCompletion,
+    error: *mut EncarnoOwnedBytes,
+    read: impl FnOnce(&OpenClient) -> Result<Submission<W>, Refused>,
+) -> EncarnoStatus {
+    if completion.is_null() || error.is_null() {
+        return EncarnoStatus::BadArgument;
+    }
+    let Some(client) = handles::client(client) else {
+        return EncarnoStatus::BadHandle;
+    };
+    match read(&client) {
+        // SAFETY: not null, and writable as the caller promises.
+        Ok(submission) => unsafe { submission.wait(&client, completion) },
+        // SAFETY: as above.
+        Err(refused) => unsafe { refused.status(error) },
     }
 }
 

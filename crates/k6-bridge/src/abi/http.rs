@@ -4,13 +4,13 @@ use bytes::Bytes;
 
 use encarno_wrpc_caller::{HttpCall, Reading};
 
-use super::call::{Refused, Submission};
+use super::call::{Refused, Submission, submit, submit_and_wait};
 use super::types::{
     ENCARNO_HTTP_DISCARD, ENCARNO_HTTP_IGNORE, ENCARNO_HTTP_KEEP, EncarnoCompletion,
     EncarnoHttpRequest, EncarnoHttpResponse, EncarnoOwnedBytes, EncarnoStatus, EncarnoView,
 };
 use super::{guard, texts};
-use crate::handles::{self, OpenClient};
+use crate::handles::OpenClient;
 
 /// Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
 /// completion with its tag will come to the queue of the bridge, no later than its
@@ -34,18 +34,10 @@ pub unsafe extern "C" fn encarno_http_submit(
     error: *mut EncarnoOwnedBytes,
 ) -> EncarnoStatus {
     guard(|| {
-        if error.is_null() {
-            return EncarnoStatus::BadArgument;
-        }
-        let Some(client) = handles::client(client) else {
-            return EncarnoStatus::BadHandle;
-        };
         // SAFETY: readable during this call, as the caller promises.
-        match unsafe { read(&client, request, head, body) } {
-            Ok(submission) => submission.submit(&client),
-            // SAFETY: not null, and writable as the caller promises.
-            Err(refused) => unsafe { refused.status(error) },
-        }
+        let read = |client: &OpenClient| unsafe { read(client, request, head, body) };
+        // SAFETY: null, or writable as the caller promises.
+        unsafe { submit(client, error, read) }
     })
 }
 
@@ -66,19 +58,10 @@ pub unsafe extern "C" fn encarno_http_wait(
     error: *mut EncarnoOwnedBytes,
 ) -> EncarnoStatus {
     guard(|| {
-        if completion.is_null() || error.is_null() {
-            return EncarnoStatus::BadArgument;
-        }
-        let Some(client) = handles::client(client) else {
-            return EncarnoStatus::BadHandle;
-        };
         // SAFETY: readable during this call, as the caller promises.
-        match unsafe { read(&client, request, head, body) } {
-            // SAFETY: not null, and writable as the caller promises.
-            Ok(submission) => unsafe { submission.wait(&client, completion) },
-            // SAFETY: as above.
-            Err(refused) => unsafe { refused.status(error) },
-        }
+        let read = |client: &OpenClient| unsafe { read(client, request, head, body) };
+        // SAFETY: null, or writable as the caller promises.
+        unsafe { submit_and_wait(client, completion, error, read) }
     })
 }
 
