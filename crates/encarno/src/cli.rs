@@ -1,5 +1,6 @@
 //! The command line: flags once, into validated settings.
 
+mod flags;
 mod habits;
 mod hit;
 mod parent;
@@ -109,9 +110,7 @@ pub fn main() -> ExitCode {
         (None, Some(file)) => run_file(&file),
         (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| {
             let mut files = settings.files();
-            if let Some(body) = arguments.body_file() {
-                files.reads("the body", body);
-            }
+            arguments.note_files(&mut files);
             run(&settings, &files)
         }),
         (Some(Command::Stats(arguments)), _) => arguments.run(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::Args;
 use rustix::process::Pid;
 
-use super::hit::duration;
+use super::flags::duration;
 use super::read::check_stdout;
 use super::{Failure, complain, process};
 use crate::exit;

@@ -12,7 +12,7 @@ use encarno_target::{Target, TargetSettings};
 use rustix::process::Pid;
 use signal_hook::flag;
 
-use super::hit::duration;
+use super::flags::duration;
 use super::{Failure, parent, process};
 use crate::exit;
 

@@ -1,0 +1,20 @@
+//! Flags that several commands have, in groups: what is sent ([`request`],
+//! [`records`]), over which connections ([`connection`]), how much of it
+//! ([`load`]), what is written ([`output`]) and what is judged ([`verdict`]).
+
+pub(super) mod connection;
+pub(super) mod load;
+pub(super) mod output;
+pub(super) mod records;
+pub(super) mod request;
+pub(super) mod verdict;
+
+use std::time::Duration;
+
+use encarno_record::parse_duration;
+
+/// A duration, as schedules write it.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let parsed = parse_duration(text).map(Duration::from_nanos);
+    parsed.ok_or_else(|| "expected a duration such as 30s, 1m30s or 200ms".to_owned())
+}

@@ -1,0 +1,90 @@
+//! Connections and TLS.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
+
+use super::duration;
+
+/// How a connection is made, and what is expected of it.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Connections and TLS")]
+pub(crate) struct ConnectionArguments {
+    /// A hit that takes longer fails.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+    /// Source addresses, taken in turn.
+    #[arg(long = "source-address", value_name = "IP")]
+    source_addresses: Vec<IpAddr>,
+    /// Connect to these addresses instead of looking the name up.
+    #[arg(long = "resolve", value_name = "NAME=IP,…", value_parser = known_host)]
+    hosts: Vec<(String, Vec<IpAddr>)>,
+    /// Look names up again that often [default: once].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    resolve_every: Option<Duration>,
+    /// Refuse responses whose head is longer than that.
+    #[arg(long, value_name = "BYTES", default_value_t = HEAD_BYTES_MAX)]
+    max_head_bytes: usize,
+    /// Accept any certificate.
+    #[arg(short = 'k', long)]
+    insecure: bool,
+    /// Trust the certificates in this PEM file instead of the system's.
+    #[arg(long, value_name = "FILE")]
+    ca_file: Option<PathBuf>,
+    /// The client's certificate chain, PEM.
+    #[arg(long, value_name = "FILE", requires = "key")]
+    certificate: Option<PathBuf>,
+    /// The client's key, PEM.
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    key: Option<PathBuf>,
+    /// Make a full TLS handshake for each connection.
+    #[arg(long)]
+    no_tls_resumption: bool,
+    /// Ask for and verify this name instead of the URL's.
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+}
+
+impl ConnectionArguments {
+    /// The settings of hits that go to this address, unless a record names
+    /// another. Of each answer, `keep_answer_bytes_max` bytes are kept.
+    pub(crate) fn settings(
+        &self,
+        address: Option<String>,
+        keep_answer_bytes_max: usize,
+    ) -> NetworkSettings {
+        NetworkSettings {
+            address,
+            timeout: self.timeout,
+            source_addresses: self.source_addresses.clone(),
+            hosts: self.hosts.iter().cloned().collect(),
+            resolve_every: self.resolve_every,
+            head_bytes_max: self.max_head_bytes,
+            tls: TlsSettings {
+                insecure: self.insecure,
+                ca_file: self.ca_file.clone(),
+                certificate_file: self.certificate.clone(),
+                key_file: self.key.clone(),
+                server_name: self.server_name.clone(),
+                no_resumption: self.no_tls_resumption,
+                ..TlsSettings::default()
+            },
+            keep_answer_bytes_max,
+        }
+    }
+}
+
+fn known_host(text: &str) -> Result<(String, Vec<IpAddr>), String> {
+    let shape = || "expected NAME=IP, or several addresses with commas between them".to_owned();
+    let (name, addresses) = text.split_once('=').ok_or_else(shape)?;
+    let addresses = addresses
+        .split(',')
+        .map(|ip| ip.parse().map_err(|_| shape()));
+    Ok((
+        name.to_ascii_lowercase(),
+        addresses.collect::<Result<_, _>>()?,
+    ))
+}

@@ -1,0 +1,122 @@
+//! How much is sent, and when.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use encarno_engine::schedule::{Level, Schedule};
+use encarno_engine::settings::{Arrivals, ClosedSettings, OpenSettings, Workload};
+
+use super::duration;
+use crate::cli::Failure;
+use crate::cli::habits::Rate;
+
+/// The workload.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Load")]
+pub(crate) struct LoadArguments {
+    /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'.
+    /// A number is a rate that holds for as long as --for says: 500, 500/s, 30/m, 1k.
+    #[arg(short, long, value_name = "SCHEDULE")]
+    rate: Option<Rate>,
+    /// Connections: closed, so many workers; open, at most so many (1000).
+    #[arg(short, long, value_name = "N")]
+    connections: Option<u32>,
+    /// Closed workload: workers over time, such as 'ramp(100,30s) wait(1m) line(100,0,30s)'.
+    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["rate", "connections"])]
+    workers: Option<Schedule>,
+    /// How long; in an open workload the schedule ends then.
+    #[arg(short = 'z', long = "for", visible_alias = "duration", value_name = "DURATION", value_parser = duration)]
+    duration: Option<Duration>,
+    /// How hits of an open workload are spread.
+    #[arg(long, value_enum, default_value = "uniform")]
+    arrivals: ArrivalsArgument,
+    /// The seed of everything random.
+    #[arg(long, default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Drop hits that would start later than that after their instant; without it they wait.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    late_limit: Option<Duration>,
+    /// Make hits that wait for a connection at the schedule's end all the same; without it they
+    /// are dropped.
+    #[arg(long, requires = "rate")]
+    keep_backlog: bool,
+    /// Start hits to the microsecond, at the price of busy cores.
+    #[arg(long)]
+    spin: bool,
+    /// Event loops [default: one a core].
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<NonZeroUsize>,
+    /// At most so many hits.
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) hits: Option<NonZeroU64>,
+    /// Running hits get so long after a stop.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    pub(crate) grace: Duration,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum ArrivalsArgument {
+    /// Evenly.
+    Uniform,
+    /// A Poisson process.
+    Poisson,
+}
+
+/// What the records mean for the workload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RecordsLoad {
+    /// They carry instants of their own.
+    pub(crate) stepped: bool,
+    /// They end by themselves.
+    pub(crate) bounded: bool,
+}
+
+impl LoadArguments {
+    /// A worker has one hit at a time: there are `streams` of them to a connection.
+    pub(crate) fn workload(&self, streams: u32, records: RecordsLoad) -> Result<Workload, Failure> {
+        let open = |arrivals| {
+            Workload::Open(OpenSettings {
+                arrivals,
+                workers_start: 0,
+                workers_max: self.connections.unwrap_or(1000) as usize * streams as usize,
+                late_limit: self.late_limit,
+                duration_max: self.duration,
+                spin: self.spin,
+                keep_backlog: self.keep_backlog,
+            })
+        };
+        if let Some(rate) = &self.rate {
+            let schedule = rate.schedule(self.duration).map_err(Failure::usage)?;
+            return Ok(open(match self.arrivals {
+                ArrivalsArgument::Uniform => Arrivals::Uniform(schedule),
+                ArrivalsArgument::Poisson => Arrivals::Poisson {
+                    schedule,
+                    seed: self.seed,
+                },
+            }));
+        }
+        // The records' own instants count, however many connections they may use.
+        if self.workers.is_none() && records.stepped {
+            return Ok(open(Arrivals::Recorded));
+        }
+        let workers = match (&self.workers, self.connections) {
+            (Some(schedule), _) => schedule.clone(),
+            (None, Some(0)) => return Err(Failure::usage("--connections is 0")),
+            (None, connections) => {
+                let workers = connections.unwrap_or(10).saturating_mul(streams);
+                Schedule::constant(Level::whole(workers), 0)
+            }
+        };
+        let bounded = self.hits.is_some() || records.bounded;
+        if self.duration.is_none() && workers.duration_ns() == 0 && !bounded {
+            let text = "for how long? Give --for DURATION, --hits N, --loop N, or a schedule with --rate or --workers";
+            return Err(Failure::usage(text));
+        }
+        Ok(Workload::Closed(ClosedSettings {
+            workers,
+            duration: self.duration,
+            workers_max: 0,
+        }))
+    }
+}

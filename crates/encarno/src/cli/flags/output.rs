@@ -1,0 +1,81 @@
+//! What is written of the hits.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use encarno_engine::settings::OutputSettings;
+use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::mask::Shown;
+
+/// Of an answer, a trace shows at most so much.
+const TRACED_ANSWER_BYTES_MAX: usize = 1 << 20;
+
+/// The files that a run writes.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArguments {
+    /// Write all hits to this file.
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Write phout too.
+    #[arg(long, value_name = "FILE")]
+    phout: Option<PathBuf>,
+    /// Write LDJSON too.
+    #[arg(long, value_name = "FILE")]
+    ldjson: Option<PathBuf>,
+    /// Write Go-encarno's binary format too, with its strings in a file beside it (.ostr).
+    #[arg(long, value_name = "FILE")]
+    go_binary: Option<PathBuf>,
+    /// Write requests and answers to this file.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// … of hits whose status is at least that: 0, 400, 500, or 600 for network errors only.
+    #[arg(long, value_name = "STATUS", default_value_t = 0, requires = "trace")]
+    trace_level: u16,
+    /// … with the value of this header readable; query and body stand for those. What is shown of
+    /// all: paths, names, and the values of headers such as Host, Content-Type and User-Agent.
+    #[arg(long = "trace-show", value_name = "NAME", requires = "trace")]
+    trace_shown: Vec<String>,
+    /// … with everything readable, passwords and cookies too.
+    #[arg(long, requires = "trace")]
+    trace_secrets: bool,
+}
+
+impl OutputArguments {
+    /// So many bytes of each answer are needed.
+    pub(crate) fn keep_answer_bytes_max(&self) -> usize {
+        match self.trace {
+            Some(_) => TRACED_ANSWER_BYTES_MAX,
+            None => 0,
+        }
+    }
+
+    /// The outputs; `settings_text` stands in the result file, and
+    /// `input_strings_file` is the one of the records.
+    pub(crate) fn settings(
+        &self,
+        settings_text: String,
+        input_strings_file: Option<PathBuf>,
+    ) -> OutputSettings {
+        OutputSettings {
+            native: self.output.clone(),
+            go_binary: self.go_binary.clone().map(|file| GoBinarySettings {
+                strings_file: file.with_extension("ostr"),
+                file,
+                input_strings_file,
+            }),
+            ldjson: self.ldjson.clone(),
+            phout: self.phout.clone(),
+            trace: self.trace.clone().map(|file| TraceSettings {
+                file,
+                level: self.trace_level,
+                shown: if self.trace_secrets {
+                    Shown::all()
+                } else {
+                    Shown::of(&self.trace_shown)
+                },
+            }),
+            settings_text,
+        }
+    }
+}

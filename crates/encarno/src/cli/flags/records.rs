@@ -1,0 +1,115 @@
+//! Records of a file, which are sent instead of one request.
+
+use std::num::NonZeroU64;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
+
+use super::load::RecordsLoad;
+use crate::cli::Failure;
+use crate::url_text::ValueText;
+
+/// Where records come from, and which of them are sent.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Records of a file")]
+pub(crate) struct RecordsArguments {
+    /// Send the records of this file instead of one request; - is the standard input.
+    #[arg(short, long, value_name = "FILE")]
+    pub(super) input: Option<PathBuf>,
+    /// The file's format, when it isn't recognised: payload, raw, stpd, uri, uripost, access,
+    /// jsonline, urls, vegeta, native.
+    #[arg(long, value_name = "FORMAT", requires = "input")]
+    format: Option<InputFormat>,
+    /// The strings file (.istr) of an indexed payload file.
+    #[arg(long, value_name = "FILE", requires = "input")]
+    pub(crate) strings: Option<PathBuf>,
+    /// A text for ${NAME} in the records.
+    #[arg(long = "value", value_name = "NAME=TEXT", requires = "input")]
+    values: Vec<ValueText>,
+    /// Send records to the hosts that their URLs name, and not only to URL.
+    #[arg(long, requires = "input")]
+    record_hosts: bool,
+    /// Labels for records without one: so many segments of the path, uri, or uniq.
+    #[arg(long, value_name = "N", requires = "input")]
+    auto_label: Option<AutoLabel>,
+    /// Send only records with this label.
+    #[arg(long = "choose", value_name = "LABEL", requires = "input")]
+    chosen_labels: Vec<String>,
+    /// Read the file so many times.
+    #[arg(long = "loop", value_name = "N", requires = "input")]
+    passes: Option<NonZeroU64>,
+    /// Every worker reads the file for itself.
+    #[arg(long, requires = "input")]
+    per_worker: bool,
+    /// End the run after more broken records than that: a number, or a share of all records.
+    #[arg(long, value_name = "N", default_value = "10%")]
+    max_bad: BadLimit,
+}
+
+impl RecordsArguments {
+    /// How the file is read, with what these flags say of it.
+    pub(super) fn settings(&self, file: &Path) -> Result<InputSettings, Failure> {
+        let values = self.values.iter().map(ValueText::parts);
+        Ok(InputSettings {
+            strings_file: self.strings.clone(),
+            values: values.collect::<Result<_, _>>().map_err(Failure::usage)?,
+            auto_label: self.auto_label.unwrap_or_default(),
+            chosen_labels: self.chosen_labels.clone(),
+            sharing: if self.per_worker {
+                Sharing::PerWorker
+            } else {
+                Sharing::Shared
+            },
+            passes: self.passes,
+            record_hosts: self.record_hosts,
+            bad_limit: self.max_bad,
+            scripts: Scripts::Run,
+            ..self.file_settings(file)
+        })
+    }
+
+    fn file_settings(&self, file: &Path) -> InputSettings {
+        InputSettings {
+            format: self.format,
+            ..InputSettings::of_file(file)
+        }
+    }
+
+    /// What the file means for the workload.
+    pub(crate) fn load(&self) -> RecordsLoad {
+        RecordsLoad {
+            stepped: self.is_stepped(),
+            bounded: self.passes.is_some(),
+        }
+    }
+
+    /// Whether the records carry instants of their own. The standard input
+    /// can't be looked at beforehand: there the format must be named.
+    fn is_stepped(&self) -> bool {
+        let Some(file) = self
+            .input
+            .as_ref()
+            .filter(|file| file.is_file() || self.format.is_some())
+        else {
+            return false;
+        };
+        let format = encarno_input::format_of(&self.file_settings(file));
+        matches!(format, Ok(InputFormat::Stpd))
+    }
+
+    /// Records of most formats say method and body themselves. What can't be
+    /// looked at beforehand is what its format says.
+    pub(super) fn check_urls_only(&self, file: &Path) -> Result<(), Failure> {
+        let format = if self.format.is_some() || file.is_file() {
+            encarno_input::format_of(&self.file_settings(file)).map_err(Failure::setup)?
+        } else {
+            InputFormat::Urls
+        };
+        if format.has_urls_only() {
+            return Ok(());
+        }
+        let text = "--method and --data are for records that are URLs: those of this file say both themselves";
+        Err(Failure::usage(text))
+    }
+}

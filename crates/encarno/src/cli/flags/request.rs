@@ -1,0 +1,193 @@
+//! What is sent, and what is expected of the answer.
+
+mod message;
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU64;
+use std::path::Path;
+
+use bytes::Bytes;
+use clap::Args;
+use encarno_engine::settings::Source;
+use encarno_input::InputSettings;
+use encarno_nib::{Form, NetworkSettings, Options};
+use encarno_record::Expected;
+use encarno_record::files::read_whole;
+use encarno_secret::Secret;
+
+use super::connection::ConnectionArguments;
+use super::records::RecordsArguments;
+use crate::cli::Failure;
+use crate::files::Files;
+use crate::protocols::{self, Protocol};
+use crate::url_text::{HeaderText, Target, UrlText, ValueText};
+
+/// The body is held in memory.
+const BODY_BYTES_MAX: u64 = 1 << 30;
+
+/// The request, or the file of records, and the protocol's options.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Request")]
+pub(crate) struct RequestArguments {
+    /// http://…, https://…, udp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
+    #[arg(help_heading = None::<&'static str>)]
+    url: UrlText,
+    /// The request's method [default: GET, or POST with --data]; also of records that are URLs.
+    #[arg(short = 'X', visible_short_alias = 'm', long)]
+    method: Option<String>,
+    /// A header, 'Name: value'.
+    #[arg(short = 'H', long = "header", value_name = "HEADER")]
+    headers: Vec<HeaderText>,
+    /// The request's body, or the datagram; @FILE reads it from a file. Also of records that are URLs.
+    #[arg(short, long)]
+    data: Option<Secret>,
+    /// The hits' label.
+    #[arg(long, default_value = "")]
+    label: String,
+    /// The statuses that count as success, such as 200,404 or 200-299; hits with others have failed.
+    #[arg(long = "expect", value_name = "STATUSES", default_value_t)]
+    pub(crate) expected: Expected,
+    /// UDP: a hit ends when it is sent.
+    #[arg(long)]
+    no_answer: bool,
+    /// dummy: the delay, such as 10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
+    #[arg(long, value_name = "DELAY")]
+    delay: Option<String>,
+    /// dummy: the part of hits that fails.
+    #[arg(long, value_name = "PART")]
+    error_rate: Option<f64>,
+    /// An option of the protocol, such as streams=32 with echo://.
+    #[arg(short = 'O', long = "option", value_name = "NAME=VALUE")]
+    options: Vec<ValueText>,
+
+    #[command(flatten)]
+    pub(crate) records: RecordsArguments,
+}
+
+/// What a source is told beyond the request: how many hits there may be, and
+/// whether one worker makes them all.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SourceLimits {
+    pub(crate) hits_max: Option<NonZeroU64>,
+    pub(crate) one_worker: bool,
+}
+
+impl RequestArguments {
+    /// Where hits go.
+    pub(crate) fn target(&self) -> Result<Target, Failure> {
+        self.url.target().map_err(Failure::usage)
+    }
+
+    /// The protocol of the URL, with its options; `seed` is for those that are random.
+    pub(crate) fn protocol(
+        &self,
+        target: &Target,
+        connection: &ConnectionArguments,
+        keep_answer_bytes_max: usize,
+        seed: u64,
+    ) -> Result<Protocol, Failure> {
+        let kind = protocols::of_scheme(&target.scheme).map_err(Failure::usage)?;
+        let address = kind.network.then(|| target.address.clone());
+        let network: NetworkSettings = connection.settings(address, keep_answer_bytes_max);
+        let mut own = BTreeMap::new();
+        for option in &self.options {
+            let (name, value) = option.parts().map_err(Failure::usage)?;
+            own.insert(name, value.expose().to_owned());
+        }
+        let mut add = |name: &str, value: Option<String>| {
+            own.extend(value.map(|value| (name.to_owned(), value)));
+        };
+        add("delay", self.delay.clone());
+        add("errorrate", self.error_rate.map(|rate| rate.to_string()));
+        add("answer", self.no_answer.then(|| "false".to_owned()));
+        if kind.options.contains(&"seed") {
+            add("seed", Some(seed.to_string()));
+        }
+        let options = Options { network, own };
+        Protocol::new(kind, options).map_err(|bad| match &*bad.option {
+            "errorrate" => Failure::usage(format!("--error-rate: {}", bad.reason)),
+            "answer" => Failure::usage(format!("--no-answer: {}", bad.reason)),
+            "delay" => Failure::usage(format!("--delay: {}", bad.reason)),
+            _ => Failure::usage(bad),
+        })
+    }
+
+    /// The one request, or the file of records.
+    pub(crate) fn source(
+        &self,
+        target: &Target,
+        protocol: &Protocol,
+        limits: SourceLimits,
+    ) -> Result<Source, Failure> {
+        let headers = self.headers.iter().map(HeaderText::parts);
+        let headers = headers
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(Failure::usage)?;
+        let body = self.body()?;
+        if let Some(file) = &self.records.input {
+            return self.file(file, target, headers, body, limits);
+        }
+        let payload = match protocol.kind().form {
+            Form::Http => message::bytes(target, self.method.as_deref(), &headers, body)?,
+            Form::Bytes => body.unwrap_or_default(),
+        };
+        Ok(Source::Request {
+            payload: Bytes::from(payload),
+            label: self.label.clone(),
+            hits_max: limits.hits_max.map(NonZeroU64::get),
+        })
+    }
+
+    fn file(
+        &self,
+        file: &Path,
+        target: &Target,
+        mut headers: Vec<(String, Secret)>,
+        body: Option<Vec<u8>>,
+        limits: SourceLimits,
+    ) -> Result<Source, Failure> {
+        let has_body = body.is_some();
+        if has_body || self.method.is_some() {
+            self.records.check_urls_only(file)?;
+        }
+        let method = self.method.clone();
+        let method = method.or(has_body.then(|| message::default_method(true).to_owned()));
+        method.as_deref().map_or(Ok(()), message::check_method)?;
+        let is_authorization =
+            |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
+        if let Some(authorization) = &target.authorization
+            && !headers.iter().any(is_authorization)
+        {
+            headers.push(("Authorization".to_owned(), authorization.clone()));
+        }
+        Ok(Source::File(InputSettings {
+            one_worker: limits.one_worker,
+            records_max: limits.hits_max,
+            host: target.host.clone(),
+            headers,
+            method,
+            body: body.map(Bytes::from),
+            ..self.records.settings(file)?
+        }))
+    }
+
+    fn body(&self) -> Result<Option<Vec<u8>>, Failure> {
+        let Some(data) = &self.data else {
+            return Ok(None);
+        };
+        let body = match data.expose().strip_prefix('@') {
+            None => data.expose().as_bytes().to_vec(),
+            Some(path) => read_whole(Path::new(path), BODY_BYTES_MAX)
+                .map_err(|error| Failure::setup(format!("can't read {path}: {error}")))?,
+        };
+        Ok(Some(body))
+    }
+
+    /// Notes the files that only the command line names.
+    pub(crate) fn note_files(&self, files: &mut Files) {
+        let data = self.data.as_ref();
+        if let Some(body) = data.and_then(|data| data.expose().strip_prefix('@')) {
+            files.reads("the body", Path::new(body));
+        }
+    }
+}
