@@ -6,12 +6,8 @@
 //! records go to several addresses keeps a connection to each of the last few.
 //!
 //! - connection: what a worker has, and how a hit moves on in it
-//! - attempt: the addresses of a name, one after the other
-//! - stream: bytes to and from the peer, plain or through TLS
 
-mod attempt;
 mod connection;
-mod stream;
 
 use std::sync::Arc;
 
@@ -24,7 +20,8 @@ use encarno_nib::{
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
-use stream::{Failure, Stream};
+
+use crate::stream::{Failure, Stream};
 
 /// HTTP over a network that is set up.
 #[derive(Debug)]

@@ -8,8 +8,8 @@ use encarno_nib::{Io, Kept, Shot, Step};
 use encarno_record::{Payload, StringId};
 use rustix::io::Errno;
 
-use super::attempt::Attempt;
-use super::stream::{Failure, Stream};
+use crate::attempt::Attempt;
+use crate::stream::{Failure, Stream};
 
 /// A worker's connection.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use encarno_nib::socket::Peer;
 
 /// The attempts to connect for one hit.
 #[derive(Debug, Default)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     /// Where the last one goes to.
-    pub(super) peer: Option<Peer>,
+    pub(crate) peer: Option<Peer>,
     /// One that was silent, and may only be slow.
     silent: Option<Peer>,
     count: usize,
@@ -16,7 +16,7 @@ pub(super) struct Attempt {
 
 impl Attempt {
     /// Another one.
-    pub(super) fn begin(&mut self, route: &Route) {
+    pub(crate) fn begin(&mut self, route: &Route) {
         self.count += 1;
         self.addresses = route.addresses;
         self.peer = Some(route.peer.clone());
@@ -24,19 +24,19 @@ impl Attempt {
 
     /// Whether another address is left, or a silent one to come back to, which
     /// gets all the time there is.
-    pub(super) fn may_pass_over(&self) -> bool {
+    pub(crate) fn may_pass_over(&self) -> bool {
         self.count < self.addresses || self.count == self.addresses && self.silent.is_some()
     }
 
     /// The last one had no answer in time.
-    pub(super) fn is_silent(&mut self) {
+    pub(crate) fn is_silent(&mut self) {
         if self.silent.is_none() {
             self.silent = self.peer.clone();
         }
     }
 
     /// The address to come back to, once all others were tried.
-    pub(super) fn silent_peer(&self) -> Option<&Peer> {
+    pub(crate) fn silent_peer(&self) -> Option<&Peer> {
         self.silent
             .as_ref()
             .filter(|_| self.count == self.addresses)

@@ -13,14 +13,14 @@ use encarno_http1::ResponseError;
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Stream {
+pub(crate) struct Stream {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
 }
 
 /// Why a hit can't go on.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// The operating system says so.
     System(Errno),
     /// The peer closed.
@@ -41,7 +41,7 @@ impl From<Errno> for Failure {
 
 impl Stream {
     /// Starts to connect.
-    pub(super) fn open(
+    pub(crate) fn open(
         peer: &Peer,
         source: Option<IpAddr>,
         tls: Option<(Arc<ClientConfig>, String)>,
@@ -63,18 +63,18 @@ impl Stream {
     }
 
     /// The socket, to be registered.
-    pub(super) fn socket(&self) -> &Socket {
+    pub(crate) fn socket(&self) -> &Socket {
         &self.socket
     }
 
     /// Whether TLS is spoken.
     #[inline]
-    pub(super) fn is_tls(&self) -> bool {
+    pub(crate) fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
     /// Whether connecting has ended, and well.
-    pub(super) fn connected(&self) -> Result<bool, Failure> {
+    pub(crate) fn connected(&self) -> Result<bool, Failure> {
         if let Some(errno) = self.socket.error() {
             return Err(Failure::System(errno));
         }
@@ -86,7 +86,7 @@ impl Stream {
     }
 
     /// Goes on with the handshake; true at its end.
-    pub(super) fn shake_hands(&mut self) -> Result<bool, Failure> {
+    pub(crate) fn shake_hands(&mut self) -> Result<bool, Failure> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
         };
@@ -105,7 +105,7 @@ impl Stream {
 
     /// Sends what there is room for; none = wait for room.
     #[inline]
-    pub(super) fn send(&mut self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return match self.socket.send(bytes) {
                 Ok(count) => Ok(Some(count)),
@@ -124,7 +124,7 @@ impl Stream {
 
     /// Whether everything that was sent has left.
     #[inline]
-    pub(super) fn flushed(&mut self) -> Result<bool, Failure> {
+    pub(crate) fn flushed(&mut self) -> Result<bool, Failure> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
         };
@@ -134,7 +134,7 @@ impl Stream {
 
     /// Receives what is there; none = wait, 0 = the peer closed.
     #[inline]
-    pub(super) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
+    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return match self.socket.receive(buffer) {
                 Ok(count) => Ok(Some(count)),
@@ -163,7 +163,7 @@ impl Stream {
 
     /// Between hits: takes what TLS itself sends (tickets); false if anything
     /// else came.
-    pub(super) fn idle_ok(&mut self, scratch: &mut [u8]) -> bool {
+    pub(crate) fn idle_ok(&mut self, scratch: &mut [u8]) -> bool {
         matches!(self.receive(scratch), Ok(None))
     }
 }
