@@ -161,7 +161,11 @@ fn target(raw: &RawProtocol) -> Result<Option<Target>, BadValue> {
     let Some(address) = &raw.address else {
         return Ok(None);
     };
-    let target = address.value.target();
+    let driver = raw
+        .driver
+        .as_ref()
+        .and_then(|driver| protocols::named(&driver.value));
+    let target = address.value.target(driver.unwrap_or(protocols::KINDS[0]));
     target
         .map(Some)
         .map_err(|reason| BadValue::at(address, "protocol.address", reason))

@@ -10,7 +10,7 @@ use encarno_engine::RunError;
 use encarno_engine::meter::{Summary, Window};
 use encarno_engine::settings::{RunSettings, Source};
 use encarno_engine::workers::Control;
-use encarno_nib::{BadOption, Factory, Kind, Options, Protocol as _};
+use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options, Protocol as _};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
@@ -46,7 +46,7 @@ impl Run {
         for data in &self.settings.script.data {
             reads("the data", Some(&data.file));
         }
-        if let Protocol::Http(network) = &self.protocol {
+        if let Some(network) = self.protocol.network() {
             reads("the CA file", network.tls.ca_file.as_deref());
             reads("the certificate", network.tls.certificate_file.as_deref());
             reads("the key", network.tls.key_file.as_deref());
@@ -93,6 +93,13 @@ macro_rules! protocols {
                 }
             }
 
+            /// The connections that it will make; none without a network.
+            pub fn network(&self) -> Option<&NetworkSettings> {
+                match self {
+                    $(Self::$variant(settings) => <$factory>::network_of(settings),)+
+                }
+            }
+
             /// One of [`KINDS`], as the options say.
             pub fn new(kind: &Kind, options: Options) -> Result<Self, BadOption> {
                 options.check(kind)?;
@@ -131,11 +138,11 @@ macro_rules! protocols {
 
 protocols! {
     /// HTTP/1.1, with TLS if the address says `https`.
-    Http: HttpProtocol,
+    Http: Networked<HttpProtocol>,
     /// Datagrams.
-    Udp: UdpProtocol,
+    Udp: Networked<UdpProtocol>,
     /// Lines that come back, many on one connection.
-    Echo: EchoProtocol,
+    Echo: Networked<EchoProtocol>,
     /// No network at all: a scripted delay.
     Dummy: DummySettings,
 }
@@ -149,11 +156,8 @@ pub fn named(name: &str) -> Option<&'static Kind> {
 pub fn of_scheme(scheme: &str) -> Result<&'static Kind, String> {
     let found = KINDS.iter().copied().find(|kind| kind.has_scheme(scheme));
     found.ok_or_else(|| {
-        let known: Vec<_> = KINDS
-            .iter()
-            .flat_map(|kind| kind.schemes)
-            .copied()
-            .collect();
+        let known = KINDS.iter().flat_map(|kind| kind.schemes);
+        let known: Vec<_> = known.map(|scheme| scheme.name).collect();
         let known = known.join(", ");
         format!("no protocol has URLs that begin with {scheme}: there are {known}")
     })

@@ -5,11 +5,14 @@ use std::fmt;
 use std::str::FromStr;
 
 use encarno_input::basic;
+use encarno_nib::Kind;
 use encarno_nib::address::Address;
 use encarno_record::mask::{Shown, masked_url};
 use encarno_secret::{MASK, Secret};
 use serde::{Deserialize, Serialize, Serializer};
 use url::Url;
+
+use crate::protocols;
 
 /// A URL whose user, password and query are shown to nobody.
 #[derive(Clone, Deserialize)]
@@ -52,18 +55,29 @@ pub(crate) struct Target {
 }
 
 impl UrlText {
-    /// Understands it; the error says why it can't be used.
-    pub(crate) fn target(&self) -> Result<Target, String> {
+    /// Understands it; the error says why it can't be used. One without a scheme is
+    /// taken for `usual`'s first.
+    pub(crate) fn target(&self, usual: &'static Kind) -> Result<Target, String> {
         let text = self.0.expose().trim();
-        if let Some(("dummy", _)) = text.split_once(':') {
-            return Ok(Target::without_network("dummy", text));
-        }
-        // Whatever it is an error about, it doesn't repeat the password.
-        Address::parse(&masked_url(text)).map_err(|error| error.to_string())?;
-        let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
+        let (kind, scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if usual.has_scheme(scheme) => (usual, scheme, rest),
+            Some((scheme, rest)) => (protocols::of_scheme(scheme)?, scheme, rest),
+            None => match text.split_once(':').map(|(name, _)| protocols::named(name)) {
+                Some(Some(kind)) if !kind.network => (kind, kind.name, ""),
+                _ => (
+                    usual,
+                    usual.schemes.first().map_or("", |scheme| scheme.name),
+                    text,
+                ),
+            },
+        };
         let scheme = scheme.to_ascii_lowercase();
-        if scheme == "unix" || scheme == "http+unix" {
-            return Ok(Target::without_network(&scheme, text));
+        if !kind.network {
+            return Ok(Target::without_host(&scheme, text));
+        }
+        Address::parse(text, kind.schemes).map_err(|error| error.to_string())?;
+        if kind.scheme(&scheme).is_some_and(|scheme| scheme.unix) {
+            return Ok(Target::without_host(&scheme, text));
         }
         if text.bytes().any(|byte| byte.is_ascii_control()) {
             return Err("the URL has a control character in it".to_owned());
@@ -92,7 +106,7 @@ impl UrlText {
 }
 
 impl Target {
-    fn without_network(scheme: &str, address: &str) -> Self {
+    fn without_host(scheme: &str, address: &str) -> Self {
         Self {
             scheme: scheme.to_owned(),
             address: address.to_owned(),
@@ -187,6 +201,7 @@ pub(crate) fn is_token(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{HeaderText, UrlText, ValueText};
+    use crate::protocols::KINDS;
 
     fn url(text: &str) -> UrlText {
         text.parse().expect("any text")
@@ -223,14 +238,14 @@ mod tests {
                 "/",
             ),
         ] {
-            let target = url(text).target().expect(text);
+            let target = url(text).target(KINDS[0]).expect(text);
             assert_eq!(
                 (&*target.address, &*target.host, &*target.path),
                 (address, host, path)
             );
         }
         let basic = url("http://user:p%40ss@h/")
-            .target()
+            .target(KINDS[0])
             .expect("a URL")
             .authorization;
         assert_eq!(basic.expect("a user").expose(), "Basic dXNlcjpwQHNz");
@@ -241,10 +256,10 @@ mod tests {
         let shown = [
             format!("{:?}", url("http://user:hunter2@h/a?key=hunter2")),
             url("http://user:hunter2@h:port/")
-                .target()
+                .target(KINDS[0])
                 .expect_err("no port"),
             url("gopher://user:hunter2@h/")
-                .target()
+                .target(KINDS[0])
                 .expect_err("no scheme"),
             format!(
                 "{:?}",

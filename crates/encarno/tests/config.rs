@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use encarno::config;
-use encarno::protocols::{Protocol, Run};
+use encarno::protocols::Run;
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::{Arrivals, Source, Workload};
 use encarno_input::{BadLimit, InputFormat, Sharing};
@@ -83,9 +83,7 @@ fn a_go_configuration() {
     };
     assert_eq!(schedule.duration_ns(), 90_500_000_000);
     assert_eq!(schedule.pieces()[1].from, Level(10_500_000));
-    let Protocol::Http(network) = &settings.protocol else {
-        panic!("http")
-    };
+    let network = settings.protocol.network().expect("http");
     assert_eq!(
         (network.timeout, network.address.as_ref()),
         (Duration::from_secs(2), None)

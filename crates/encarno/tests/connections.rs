@@ -16,8 +16,8 @@ use bytes::Bytes;
 use encarno::protocols::{self, Protocol, Run};
 use encarno_engine::settings::Source;
 use encarno_input::{InputFormat, InputSettings};
-use encarno_nib::NetworkSettings;
-use encarno_nibs::udp::UdpSettings;
+use encarno_nib::{NetworkSettings, NetworkedSettings};
+use encarno_nibs::udp::UdpProtocol;
 use encarno_record::{Hit, code};
 use rig::{closed, machine};
 
@@ -99,7 +99,7 @@ fn network(timeout_ms: u64, address: String) -> NetworkSettings {
 fn run(payload: &[u8], hits: u64, network: NetworkSettings) -> Outcome {
     let mut settings = closed(1);
     settings.settings.threads = NonZeroUsize::new(1);
-    settings.protocol = Protocol::Http(network);
+    settings.protocol = Protocol::Http(network.into());
     settings.settings.source = Source::Request {
         payload: Bytes::copy_from_slice(payload),
         label: "hit".to_owned(),
@@ -299,7 +299,7 @@ fn a_peer_that_sends_without_end_does_not_stop_the_others() {
     });
     let mut settings = closed(2);
     settings.settings.threads = NonZeroUsize::new(1);
-    settings.protocol = Protocol::Http(network(700, format!("http://{}", server.address)));
+    settings.protocol = Protocol::Http(network(700, format!("http://{}", server.address)).into());
     settings.settings.source = Source::Request {
         payload: get(&server, "").into(),
         label: "hit".to_owned(),
@@ -339,9 +339,9 @@ fn a_second_datagram_is_not_the_next_hits_answer() {
     std::fs::write(&file, records).unwrap();
     let mut settings = closed(1);
     settings.settings.threads = NonZeroUsize::new(1);
-    settings.protocol = Protocol::Udp(UdpSettings {
+    settings.protocol = Protocol::Udp(NetworkedSettings {
         network: network(2000, format!("udp://{address}")),
-        answer: true,
+        protocol: UdpProtocol { answer: true },
     });
     settings.settings.source = Source::File(InputSettings {
         format: Some(InputFormat::Raw),

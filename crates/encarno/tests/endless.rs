@@ -92,9 +92,9 @@ fn run_beside_the_endless(carrier: Carrier, timeout: Duration, stops: u32) -> Ac
         let mut run = closed(6);
         run.settings.threads = NonZeroUsize::new(1);
         run.settings.grace = Duration::from_secs(3600);
-        if let Protocol::Http(network) = &mut run.protocol {
-            network.timeout = timeout;
-            network.tls.insecure = true;
+        if let Protocol::Http(http) = &mut run.protocol {
+            http.network.timeout = timeout;
+            http.network.tls.insecure = true;
         }
         let account = run_with(
             run,

@@ -306,8 +306,8 @@ fn hits_that_run_at_the_end_of_the_schedule_have_the_grace_and_no_more() {
     }
     for mut settings in [open("const(50,200ms)", 50), closed_for_a_while] {
         settings.settings.grace = Duration::from_millis(300);
-        if let encarno::protocols::Protocol::Http(network) = &mut settings.protocol {
-            network.timeout = Duration::from_secs(3600);
+        if let encarno::protocols::Protocol::Http(http) = &mut settings.protocol {
+            http.network.timeout = Duration::from_secs(3600);
         }
         let account = run(settings, silent(), None);
         assert!(!account.hits.is_empty());
@@ -482,8 +482,8 @@ fn failures_have_their_own_codes() {
     let count = 200;
     let codes = |target: TargetSettings| {
         let mut settings = closed(8);
-        if let encarno::protocols::Protocol::Http(network) = &mut settings.protocol {
-            network.timeout = Duration::from_millis(300);
+        if let encarno::protocols::Protocol::Http(http) = &mut settings.protocol {
+            http.network.timeout = Duration::from_millis(300);
         }
         let account = run(settings, target, Some(numbered(count)));
         assert_eq!(account.summary.totals.scheduled, count);
@@ -558,7 +558,8 @@ fn a_poor_connection_is_refused_by_name() {
         .unwrap()
         .port();
     let mut settings = closed(2);
-    settings.protocol = encarno::protocols::Protocol::Http(encarno_nib::NetworkSettings::default());
+    settings.protocol =
+        encarno::protocols::Protocol::Http(encarno_nib::NetworkSettings::default().into());
     let records =
         format!("http://127.0.0.1:{port}/1 refused\nhttp://no-such-name.invalid/2 unknown\n");
     let account = run(

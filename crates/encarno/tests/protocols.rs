@@ -14,21 +14,21 @@ use bytes::Bytes;
 use encarno::protocols::{self, Protocol};
 use encarno_engine::settings::{Source, Workload};
 use encarno_input::InputSettings;
-use encarno_nib::NetworkSettings;
 use encarno_nib::delay::Delay;
+use encarno_nib::{NetworkSettings, NetworkedSettings};
 use encarno_nibs::dummy::DummySettings;
-use encarno_nibs::udp::UdpSettings;
+use encarno_nibs::udp::UdpProtocol;
 use encarno_record::code;
 use encarno_target::{Target, TargetSettings};
 use rig::{closed, machine, open, run, run_with};
 
 fn udp(answer: bool, timeout: Duration) -> Protocol {
-    Protocol::Udp(UdpSettings {
+    Protocol::Udp(NetworkedSettings {
         network: NetworkSettings {
             timeout,
             ..NetworkSettings::default()
         },
-        answer,
+        protocol: UdpProtocol { answer },
     })
 }
 
@@ -201,11 +201,14 @@ fn source_addresses_are_taken_in_turn() {
     let mut settings = closed(4);
     settings.settings.source = hits_max(4, b"GET / HTTP/1.1\r\n\r\n");
     settings.settings.threads = NonZeroUsize::new(1);
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address: Some(format!("http://{address}")),
-        source_addresses: vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()],
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address: Some(format!("http://{address}")),
+            source_addresses: vec!["127.0.0.2".parse().unwrap(), "127.0.0.3".parse().unwrap()],
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let server = thread::spawn(move || {
         let mut sources = Vec::new();
         for _ in 0..4 {
@@ -249,10 +252,13 @@ fn a_unix_socket_is_an_address_too() {
     let mut settings = closed(1);
     settings.settings.source = hits_max(50, b"HEAD / HTTP/1.1\r\n\r\n");
     let address = Some(format!("http+unix://{}", path.display()));
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address,
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address,
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let summary = protocols::run(&settings, |_| {}).unwrap();
     assert_eq!(
         (summary.totals.done, summary.totals.failed),
@@ -280,10 +286,13 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
         ..InputSettings::of_file(file)
     });
     let address = Some(format!("http://{}", target.address()));
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address,
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address,
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let summary = protocols::run(&settings, |_| {}).unwrap();
     assert_eq!(
         (summary.totals.done, summary.totals.failed),
@@ -301,18 +310,24 @@ fn a_large_record_goes_from_the_disk_in_pieces() {
 #[test]
 fn settings_that_cannot_work_fail_at_the_start_and_say_why() {
     let mut settings = closed(1);
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address: Some("http://no-such-name.invalid/".to_owned()),
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address: Some("http://no-such-name.invalid/".to_owned()),
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let error = protocols::run(&settings, |_| {}).unwrap_err().to_string();
     assert!(error.contains("no-such-name.invalid"), "{error}");
 
     let mut settings = closed(100_000_000);
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address: Some("http://127.0.0.1:1".to_owned()),
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address: Some("http://127.0.0.1:1".to_owned()),
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let error = protocols::run(&settings, |_| {}).unwrap_err().to_string();
     assert!(error.contains("file descriptors"), "{error}");
 

@@ -18,8 +18,8 @@ use encarno::protocols::{self, Protocol, Run};
 use encarno_engine::meter::Summary;
 use encarno_engine::settings::Source;
 use encarno_input::{InputFormat, InputSettings};
-use encarno_nib::NetworkSettings;
-use encarno_nibs::echo::EchoSettings;
+use encarno_nib::{NetworkSettings, NetworkedSettings};
+use encarno_nibs::echo::EchoProtocol;
 use encarno_record::{Hit, code};
 use rig::{closed, machine, open, read_results};
 
@@ -135,13 +135,13 @@ fn echo(
         ..InputSettings::of_file(file)
     });
     run.settings.output.native = Some(directory.path().join("run.enc"));
-    run.protocol = Protocol::Echo(EchoSettings {
+    run.protocol = Protocol::Echo(NetworkedSettings {
         network: NetworkSettings {
             address: Some(format!("echo://{}", peer.address)),
             timeout,
             ..NetworkSettings::default()
         },
-        streams,
+        protocol: EchoProtocol { streams },
     });
     let summary = protocols::run(&run, |_| {}).unwrap();
     let (hits, texts) = read_results(&directory.path().join("run.enc"));
@@ -265,12 +265,12 @@ fn silence_times_every_hit_out_and_a_lie_is_told() {
 fn a_record_that_is_no_line_and_what_the_protocol_cannot_do_are_told() {
     let peer = Peer::start(|_, _| Deed::Echo);
     let mut run = closed(1);
-    run.protocol = Protocol::Echo(EchoSettings {
+    run.protocol = Protocol::Echo(NetworkedSettings {
         network: NetworkSettings {
             address: Some(format!("echo://{}", peer.address)),
             ..NetworkSettings::default()
         },
-        streams: 4,
+        protocol: EchoProtocol { streams: 4 },
     });
     let request = |bytes: &'static [u8]| Source::Request {
         payload: Bytes::from_static(bytes),

@@ -72,11 +72,14 @@ fn hits(port: u16, tls: TlsSettings) -> (u64, u64) {
         label: String::new(),
         hits_max: Some(20),
     };
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address: Some(format!("https://127.0.0.1:{port}/")),
-        tls,
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address: Some(format!("https://127.0.0.1:{port}/")),
+            tls,
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let totals = protocols::run(&settings, |_| {}).unwrap().totals;
     (totals.done, totals.failed)
 }
@@ -192,11 +195,14 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
 
     let error = |tls: TlsSettings| {
         let mut settings = closed(1);
-        settings.protocol = Protocol::Http(NetworkSettings {
-            address: Some(format!("https://127.0.0.1:{port}/")),
-            tls,
-            ..NetworkSettings::default()
-        });
+        settings.protocol = Protocol::Http(
+            NetworkSettings {
+                address: Some(format!("https://127.0.0.1:{port}/")),
+                tls,
+                ..NetworkSettings::default()
+            }
+            .into(),
+        );
         protocols::run(&settings, |_| {}).unwrap_err().to_string()
     };
     let half = TlsSettings {
@@ -222,11 +228,14 @@ fn failures(port: u16, tls: TlsSettings) -> Vec<(u16, String, u64)> {
         label: String::new(),
         hits_max: Some(10),
     };
-    settings.protocol = Protocol::Http(NetworkSettings {
-        address: Some(format!("https://127.0.0.1:{port}/")),
-        tls,
-        ..NetworkSettings::default()
-    });
+    settings.protocol = Protocol::Http(
+        NetworkSettings {
+            address: Some(format!("https://127.0.0.1:{port}/")),
+            tls,
+            ..NetworkSettings::default()
+        }
+        .into(),
+    );
     let errors = protocols::run(&settings, |_| {}).unwrap().total.errors;
     let errors = errors.into_iter();
     let failures = errors.map(|((code, text), hits)| (code, text.to_string(), hits));
@@ -292,14 +301,17 @@ fn sessions_are_resumed_unless_asked_not_to() {
             label: String::new(),
             hits_max: Some(10),
         };
-        settings.protocol = Protocol::Http(NetworkSettings {
-            address: Some(format!("https://127.0.0.1:{port}/")),
-            tls: TlsSettings {
-                no_resumption,
-                ..trusting(&ca_file)
-            },
-            ..NetworkSettings::default()
-        });
+        settings.protocol = Protocol::Http(
+            NetworkSettings {
+                address: Some(format!("https://127.0.0.1:{port}/")),
+                tls: TlsSettings {
+                    no_resumption,
+                    ..trusting(&ca_file)
+                },
+                ..NetworkSettings::default()
+            }
+            .into(),
+        );
         let totals = protocols::run(&settings, |_| {}).unwrap().totals;
         assert_eq!((totals.done, totals.failed), (10, 0));
         resumed.swap(0, Ordering::Relaxed)

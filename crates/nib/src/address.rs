@@ -9,9 +9,12 @@ mod resolver;
 
 use std::net::{IpAddr, SocketAddr};
 
+use encarno_record::mask::masked_url;
 use rustix::net::SocketAddrUnix;
+use url::{ParseError, Url};
 
 use super::socket::Peer;
+use crate::Scheme;
 pub use book::{AddressBook, Endpoint, Lookup, resolve_now};
 pub use resolver::Resolver;
 
@@ -49,77 +52,48 @@ pub struct AddressError {
 }
 
 impl Address {
-    /// Understands an address. What follows host and port is ignored.
-    pub fn parse(text: &str) -> Result<Self, AddressError> {
-        let error = |reason: &str| AddressError {
-            address: text.to_owned(),
-            reason: reason.to_owned(),
+    /// Understands an address by the schemes of its protocol; one without a scheme
+    /// has the first. What follows host and port is ignored.
+    pub fn parse(text: &str, schemes: &[Scheme]) -> Result<Self, AddressError> {
+        // Whatever it is an error about, it doesn't repeat a password.
+        let error = |reason: String| AddressError {
+            address: masked_url(text),
+            reason,
         };
-        let (scheme, rest) = text
-            .trim()
-            .split_once("://")
-            .unwrap_or(("http", text.trim()));
-        let (tls, port) = match scheme.to_ascii_lowercase().as_str() {
-            "http" => (false, 80),
-            "https" => (true, 443),
-            "udp" | "echo" => (false, 0),
-            "http+unix" | "unix" => {
-                let path = SocketAddrUnix::new(rest)
-                    .map_err(|_| error("the socket's path is too long"))?;
-                return Ok(Self {
-                    tls: false,
-                    host: Host::Unix(path),
-                });
-            }
-            _ => {
-                return Err(error(
-                    "expected http://, https://, udp://, echo:// or http+unix://",
-                ));
+        let (scheme, rest) = match text.trim().split_once("://") {
+            None => (schemes.first(), text.trim()),
+            Some((name, rest)) => {
+                let mut known = schemes.iter();
+                let scheme = known.find(|known| known.name.eq_ignore_ascii_case(name));
+                (scheme, rest)
             }
         };
-        let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        let authority = authority
-            .rsplit_once('@')
-            .map_or(authority, |(_, host)| host);
-        let (name, port_text) = if let Some(inner) = authority.strip_prefix('[') {
-            let (name, tail) = inner
-                .split_once(']')
-                .filter(|(name, _)| name.contains(':'))
-                .ok_or_else(|| error("brackets are for IPv6 addresses: [::1]:80"))?;
-            (name, tail.strip_prefix(':'))
-        } else {
-            match authority.split_once(':') {
-                Some((_, tail)) if tail.contains(':') => {
-                    return Err(error("an IPv6 address needs brackets: [::1]:80"));
-                }
-                Some((name, port)) => (name, Some(port)),
-                None => (authority, None),
-            }
+        let Some(scheme) = scheme else {
+            let known = schemes.iter().map(|known| format!("{}://", known.name));
+            let known: Vec<_> = known.collect();
+            return Err(error(format!("expected {}", known.join(", "))));
         };
-        let port = match port_text {
-            None | Some("") => port,
-            Some(digits) => digits
-                .parse()
-                .map_err(|_| error("the port isn't a number up to 65535"))?,
-        };
-        if name.is_empty() {
-            return Err(error("no host"));
+        if scheme.unix {
+            let path = SocketAddrUnix::new(rest)
+                .map_err(|_| error("the socket's path is too long".to_owned()))?;
+            return Ok(Self {
+                tls: scheme.tls,
+                host: Host::Unix(path),
+            });
         }
-        // Names in any alphabet are looked up as DNS has them (xn--…).
-        let name = match name.contains(':') {
-            true => name.to_owned(),
-            false => match url::Host::parse(name) {
-                Ok(host) => host.to_string(),
-                Err(reason) => return Err(error(&format!("host {name:?}: {reason}"))),
-            },
+        let url = any_url(rest).map_err(|reason| error(bad_url(rest, reason)))?;
+        let name = match host_of(&url) {
+            Ok(Some(name)) => name,
+            Ok(None) => return Err(error("no host".to_owned())),
+            Err(reason) => return Err(error(format!("host {:?}: {reason}", url.host_str()))),
         };
-        if port == 0 {
-            return Err(error("no port"));
+        match url.port().filter(|&port| port > 0).or(scheme.port) {
+            Some(port) => Ok(Self {
+                tls: scheme.tls,
+                host: Host::Internet { name, port },
+            }),
+            None => Err(error("no port".to_owned())),
         }
-        Ok(Self {
-            tls,
-            host: Host::Internet { name, port },
-        })
     }
 
     /// The name that TLS asks for and verifies.
@@ -142,14 +116,70 @@ impl Address {
     }
 }
 
+/// Whether what goes to that address, of whatever scheme, stays on this machine.
+pub fn is_local(text: &str) -> bool {
+    let text = text.trim();
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    // A path, and no host: a unix socket.
+    if rest.starts_with('/') {
+        return true;
+    }
+    match any_url(rest).map(|url| host_of(&url)) {
+        Ok(Ok(Some(name))) => match name.parse::<IpAddr>() {
+            Ok(ip) => ip.is_loopback(),
+            Err(_) => name == "localhost",
+        },
+        _ => false,
+    }
+}
+
+/// A URL of no known scheme, so that no scheme's own rules (its default port, its
+/// slashes) come into it.
+fn any_url(rest: &str) -> Result<Url, ParseError> {
+    Url::parse(&format!("any://{rest}"))
+}
+
+/// The host's name as DNS has it (xn--… of other alphabets), or its IP address.
+fn host_of(url: &Url) -> Result<Option<String>, ParseError> {
+    match url.host() {
+        None | Some(url::Host::Domain("")) => Ok(None),
+        Some(url::Host::Domain(name)) => url::Host::parse(name).map(|host| Some(host.to_string())),
+        Some(url::Host::Ipv4(ip)) => Ok(Some(ip.to_string())),
+        Some(url::Host::Ipv6(ip)) => Ok(Some(ip.to_string())),
+    }
+}
+
+fn bad_url(rest: &str, reason: ParseError) -> String {
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    match reason {
+        _ if !host.starts_with('[') && host.matches(':').count() > 1 => {
+            "an IPv6 address needs brackets: [::1]:80".to_owned()
+        }
+        ParseError::InvalidIpv6Address => "brackets are for IPv6 addresses: [::1]:80".to_owned(),
+        ParseError::InvalidPort => "the port isn't a number up to 65535".to_owned(),
+        ParseError::EmptyHost => "no host".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Address, Host, resolve_now};
+    use super::{Address, Host, is_local, resolve_now};
+    use crate::Scheme;
+
+    const SCHEMES: &[Scheme] = &[
+        Scheme::new("http", Some(80)),
+        Scheme::with_tls("https", Some(443)),
+        Scheme::new("udp", None),
+        Scheme::new("here", Some(7777)),
+        Scheme::unix("http+unix"),
+    ];
 
     #[test]
     fn addresses() {
         let parse = |text: &str| {
-            let address = Address::parse(text).map_err(|error| error.reason)?;
+            let address = Address::parse(text, SCHEMES).map_err(|error| error.reason)?;
             let Host::Internet { name, port } = address.host else {
                 return Err("unix".to_owned());
             };
@@ -162,6 +192,11 @@ mod tests {
         is("https://[::1]/a?b", true, "::1", 443);
         is("https://user:pass@h:8443", true, "h", 8443);
         is("udp://127.0.0.1:53", false, "127.0.0.1", 53);
+        is("udp://127.0.0.1:80/", false, "127.0.0.1", 80);
+        is("https://h:443", true, "h", 443);
+        is("https://h:80", true, "h", 80);
+        is("here://h", false, "h", 7777);
+        is("http://h:/", false, "h", 80);
         is("localhost:8070", false, "localhost", 8070);
         is("HTTPS://H.test?x=1", true, "h.test", 443);
         is("http://bücher.example/", false, "xn--bcher-kva.example", 80);
@@ -182,6 +217,53 @@ mod tests {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert_eq!(parse("http+unix:///run/a.sock"), Err("unix".to_owned()));
-        assert!(resolve_now("http://no-such-name.invalid/", &Default::default()).is_err());
+        assert!(resolve_now("http://no-such-name.invalid/", SCHEMES, &Default::default()).is_err());
+        for (text, says) in [
+            ("http://::1:80", "brackets"),
+            ("http://h:99999", "port"),
+            (
+                "gopher://h",
+                "expected http://, https://, udp://, here://, http+unix://",
+            ),
+            ("udp://h", "no port"),
+            ("http://", "no host"),
+        ] {
+            let reason = parse(text).expect_err(text);
+            assert!(reason.contains(says), "{text}: {reason}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_address_is_told_without_its_password() {
+        for text in [
+            "http://user:hunter2@h:99999",
+            "gopher://user:hunter2@h",
+            "http://user:hunter2@",
+        ] {
+            let error = Address::parse(text, SCHEMES).expect_err(text).to_string();
+            assert!(!error.contains("hunter2"), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_stays_on_this_machine() {
+        for text in [
+            "http://127.0.0.9:80/a",
+            "https://[::1]",
+            "localhost:1",
+            "unix:///run/a",
+            "x://u:p@LOCALHOST",
+        ] {
+            assert!(is_local(text), "{text}");
+        }
+        for text in [
+            "http://10.0.0.1",
+            "h",
+            "http://localhost.test/",
+            "",
+            "http://a b",
+        ] {
+            assert!(!is_local(text), "{text}");
+        }
     }
 }

@@ -4,18 +4,25 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use encarno_record::{StringId, Strings, code};
+use rustix::io::Errno;
+use rustls::ClientConfig;
 
 use crate::address::{AddressBook, Lookup};
 use crate::socket::Peer;
+use crate::stream::{Stream, StreamError};
 use crate::{Io, NetworkSettings, Shot};
 
-/// Looks addresses up, and takes source addresses in turn.
+/// Looks addresses up, takes source addresses in turn, connects, and says what is
+/// recorded when that fails.
 #[derive(Debug)]
 pub struct Dialer {
+    settings: Arc<NetworkSettings>,
     addresses: AddressBook,
-    sources: Vec<IpAddr>,
+    tls: Option<Arc<ClientConfig>>,
     source_next: usize,
     strings: Strings,
+    closed_early: StringId,
+    fatal: Option<Errno>,
 }
 
 /// Where to connect to, and from where.
@@ -44,13 +51,26 @@ pub enum NoPeer {
 
 impl Dialer {
     /// Of one event loop.
-    pub fn new(settings: &NetworkSettings, addresses: AddressBook, strings: &Strings) -> Self {
+    pub fn new(
+        settings: &Arc<NetworkSettings>,
+        addresses: AddressBook,
+        tls: Option<Arc<ClientConfig>>,
+        strings: &Strings,
+    ) -> Self {
         Self {
+            settings: Arc::clone(settings),
             addresses,
-            sources: settings.source_addresses.clone(),
+            tls,
             source_next: 0,
             strings: strings.clone(),
+            closed_early: strings.intern("connection closed before the answer was complete"),
+            fatal: None,
         }
+    }
+
+    /// What was asked for.
+    pub fn settings(&self) -> &NetworkSettings {
+        &self.settings
     }
 
     /// Where to connect to: to `wanted`, or else to the next address of the name.
@@ -66,7 +86,7 @@ impl Dialer {
             Lookup::Failed(code, text) => return Err(NoPeer::Failed(code, text)),
             Lookup::Ready(endpoint) => endpoint,
         };
-        let sources = &self.sources;
+        let sources = &self.settings.source_addresses;
         let fits = |peer: &Peer| sources.is_empty() || sources.iter().any(|ip| is_for(ip, peer));
         let peer = match wanted {
             Some(peer) => Some(peer.clone()),
@@ -87,6 +107,45 @@ impl Dialer {
         Ok(Route { source, ..route })
     }
 
+    /// Starts to connect there, with TLS if the address says so.
+    pub fn connect(&self, route: &Route) -> Result<Stream, StreamError> {
+        let tls = match (route.tls, &self.tls) {
+            (false, _) => None,
+            (true, Some(config)) => {
+                let name = self.settings.tls.server_name.as_deref();
+                Some((Arc::clone(config), name.unwrap_or(&route.name).to_owned()))
+            }
+            (true, None) => {
+                let text = "the protocol doesn't speak it".to_owned();
+                return Err(StreamError::Tls(text));
+            }
+        };
+        Stream::open(&route.peer, route.source, tls)
+    }
+
+    /// The net code and the text of a hit that ends so. Out of file descriptors,
+    /// the loop can't go on: see [`Dialer::fatal`].
+    pub fn explain(&mut self, error: StreamError) -> (u16, StringId) {
+        match error {
+            StreamError::System(errno @ (Errno::MFILE | Errno::NFILE)) => {
+                self.fatal = Some(errno);
+                let text = self.strings.intern("no file descriptors left");
+                (errno.raw_os_error() as u16, text)
+            }
+            StreamError::System(errno) => {
+                let text = std::io::Error::from(errno).to_string();
+                (errno.raw_os_error() as u16, self.strings.intern(&text))
+            }
+            StreamError::Closed => (code::CLOSED_EARLY, self.closed_early),
+            StreamError::Tls(text) => (code::TLS, self.strings.intern(&format!("TLS: {text}"))),
+        }
+    }
+
+    /// Why the event loop can't go on, if it can't: see [`crate::Nib::fatal`].
+    pub fn fatal(&self) -> Option<Errno> {
+        self.fatal
+    }
+
     /// That peer refused or is silent: others are preferred for a while.
     pub fn avoid(&mut self, address: StringId, peer: &Peer, now_ns: u64) {
         self.addresses.avoid(address, peer, now_ns);
@@ -98,12 +157,13 @@ impl Dialer {
     }
 
     fn next_source(&mut self, peer: &Peer) -> Option<IpAddr> {
-        let count = self.sources.len();
+        let sources = &self.settings.source_addresses;
+        let count = sources.len();
         let index = (0..count)
             .map(|offset| (self.source_next + offset) % count)
-            .find(|&index| is_for(&self.sources[index], peer))?;
+            .find(|&index| is_for(&sources[index], peer))?;
         self.source_next = (index + 1) % count;
-        Some(self.sources[index])
+        Some(sources[index])
     }
 }
 

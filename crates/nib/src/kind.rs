@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use encarno_record::Payload;
 
-use crate::{NetworkSettings, Protocol, SetUpError, TlsSettings};
+use crate::{NetworkSettings, Scheme, TlsSettings};
 
 /// What is known of a protocol before it is set up.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub struct Kind {
     pub name: &'static str,
     /// Other names of it.
     pub aliases: &'static [&'static str],
-    /// The schemes of its URLs.
-    pub schemes: &'static [&'static str],
+    /// The schemes of its URLs, the usual one first.
+    pub schemes: &'static [Scheme],
     /// What it sends.
     pub form: Form,
     /// The names that it offers in TLS (ALPN), if it speaks TLS at all. A peer
@@ -45,9 +45,22 @@ impl Kind {
 
     /// Whether its URLs begin so.
     pub fn has_scheme(&self, scheme: &str) -> bool {
-        self.schemes
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(scheme))
+        self.scheme(scheme).is_some()
+    }
+
+    /// Its scheme of that name.
+    pub fn scheme(&self, name: &str) -> Option<&'static Scheme> {
+        let mut known = self.schemes.iter();
+        known.find(|known| known.name.eq_ignore_ascii_case(name))
+    }
+
+    /// How its URLs begin, for messages.
+    pub fn beginnings(&self) -> String {
+        let schemes = self.schemes.iter();
+        let beginnings: Vec<_> = schemes
+            .map(|scheme| format!("{}://", scheme.name))
+            .collect();
+        beginnings.join(", ")
     }
 }
 
@@ -102,12 +115,7 @@ impl Options {
             && let Some((scheme, _)) = address.split_once("://")
             && !kind.has_scheme(scheme)
         {
-            let schemes: Vec<_> = kind
-                .schemes
-                .iter()
-                .map(|scheme| format!("{scheme}://"))
-                .collect();
-            let known = schemes.join(", ");
+            let known = kind.beginnings();
             let reason = format!("{name} has no URLs that begin with {scheme}://: write {known}");
             return Err(BadOption::new("address", reason));
         }
@@ -122,24 +130,6 @@ impl Options {
         let parsed = text.trim().parse().map(Some);
         parsed.map_err(|_| BadOption::new(option, format!("{text:?}: write {expected}")))
     }
-}
-
-/// A protocol that can be made from options.
-pub trait Factory: Protocol + Sized {
-    /// What it needs to be set up.
-    type Settings: Clone + Debug;
-
-    /// Understands the options, which [`Options::check`] has passed.
-    fn settings(options: Options) -> Result<Self::Settings, BadOption>;
-
-    /// So many hits a connection carries at a time: [`Protocol::streams`], before it is set up.
-    fn streams_of(settings: &Self::Settings) -> u32 {
-        let _ = settings;
-        1
-    }
-
-    /// Opens files, looks the default address up.
-    fn set_up(settings: Self::Settings) -> Result<Self, SetUpError>;
 }
 
 /// What a protocol does with a payload on the thread that reads the input,

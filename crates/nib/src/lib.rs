@@ -10,9 +10,11 @@
 //! - settings, network: connections over a network, as asked for and set up
 //! - hits: the running hits of an event loop, for links that several of them share
 //! - [`delay`]: distributions of delays, for what is made up and for pauses
-//! - kind: what is said of a protocol once, and how it is made from options
+//! - scheme, kind: what is said of a protocol once
+//! - factory: how it is made from options
+//! - networked: what protocols over sockets have in common, set up once
 //! - [`address`], dial: where connections go to, and from where
-//! - [`socket`], [`tls`], [`poll`]: bytes to and from the peer
+//! - [`socket`], [`tls`], [`stream`], [`poll`]: bytes to and from the peer
 //! - response: what came, in its parts
 
 pub mod address;
@@ -20,20 +22,27 @@ pub mod clock;
 pub mod delay;
 pub mod poll;
 pub mod socket;
+pub mod stream;
 pub mod tls;
 
 mod dial;
+mod factory;
 mod hits;
 mod kind;
 mod network;
+mod networked;
 mod response;
+mod scheme;
 mod settings;
 
 pub use dial::{Dialer, NoPeer, Route, note_lookup};
+pub use factory::Factory;
 pub use hits::{Hits, LINK_BIT};
-pub use kind::{BadOption, Factory, Form, Kind, Options, Prepare};
+pub use kind::{BadOption, Form, Kind, Options, Prepare};
 pub use network::{Network, SetUpError};
+pub use networked::{NetworkProtocol, Networked, NetworkedSettings};
 pub use response::{Keep, Kept, Response};
+pub use scheme::Scheme;
 pub use settings::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 
 use std::sync::Arc;
@@ -55,6 +64,16 @@ pub struct Shot {
     pub address: StringId,
     /// What is kept of the response.
     pub keep: Keep,
+}
+
+impl Shot {
+    /// Ends the hit without an answer.
+    pub fn fail(&mut self, code: u16, text: StringId, io: &Io<'_>) -> Step {
+        self.hit.net_code = code;
+        self.hit.error = text;
+        self.hit.ended_ns = io.clock.now_ns();
+        Step::Done
+    }
 }
 
 /// What a nib may use of its event loop.

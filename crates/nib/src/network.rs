@@ -1,15 +1,21 @@
 //! The network of a run: set up once, for all event loops.
 
-use crate::address::{AddressBook, AddressError, Endpoint, Resolver, resolve_now};
-use crate::tls::TlsError;
-use crate::{Dialer, NetworkSettings, Seat};
+use std::sync::Arc;
 
-/// Addresses and how they are found.
+use rustls::ClientConfig;
+
+use crate::address::{AddressBook, AddressError, Endpoint, Resolver, resolve_now};
+use crate::tls::{TlsError, client_config};
+use crate::{Dialer, Kind, NetworkSettings, Seat};
+
+/// Addresses and how they are found, and TLS.
 #[derive(Debug)]
 pub struct Network {
-    settings: NetworkSettings,
+    settings: Arc<NetworkSettings>,
+    kind: &'static Kind,
     endpoint: Option<Endpoint>,
     resolver: Resolver,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// A protocol that can't be set up as asked.
@@ -33,20 +39,23 @@ pub enum SetUpError {
 }
 
 impl Network {
-    /// Looks the default address up.
-    pub fn set_up(settings: NetworkSettings) -> Result<Self, SetUpError> {
+    /// Looks the default address up, and loads certificates if the protocol speaks TLS.
+    pub fn set_up(settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
         let endpoint = settings.address.as_deref();
         let endpoint = endpoint
-            .map(|text| resolve_now(text, &settings.hosts))
+            .map(|text| resolve_now(text, kind.schemes, &settings.hosts))
             .transpose()?;
         let resolver = Resolver::start(&settings.hosts).map_err(|source| SetUpError::System {
             operation: "start the resolver",
             source,
         })?;
+        let tls = kind.tls.map(|names| client_config(&settings.tls, names));
         Ok(Self {
-            settings,
+            settings: Arc::new(settings),
+            kind,
             endpoint,
             resolver,
+            tls: tls.transpose()?,
         })
     }
 
@@ -59,11 +68,12 @@ impl Network {
     pub fn dialer(&self, seat: &Seat<'_>) -> Dialer {
         let addresses = AddressBook::new(
             self.endpoint.clone(),
+            self.kind.schemes,
             seat.strings,
             &self.resolver,
             seat.waker,
             self.settings.resolve_every,
         );
-        Dialer::new(&self.settings, addresses, seat.strings)
+        Dialer::new(&self.settings, addresses, self.tls.clone(), seat.strings)
     }
 }

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use encarno_nib::delay::{Delay, uniform};
 use encarno_nib::{
-    BadOption, Factory, Form, Io, Kind, Nib, Options, Protocol, Readiness, Seat, SetUpError, Shot,
-    Step,
+    BadOption, Factory, Form, Io, Kind, Nib, Options, Protocol, Readiness, Scheme, Seat,
+    SetUpError, Shot, Step,
 };
 use encarno_record::{StringId, Strings, code, parse_duration};
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -28,7 +28,7 @@ impl Protocol for DummySettings {
     const KIND: &'static Kind = &Kind {
         name: "dummy",
         aliases: &[],
-        schemes: &["dummy"],
+        schemes: &[Scheme::new("dummy", None)],
         form: Form::Bytes,
         tls: None,
         network: false,

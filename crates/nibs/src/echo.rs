@@ -10,10 +10,9 @@ mod link;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use encarno_nib::socket::Socket;
 use encarno_nib::{
-    BadOption, Dialer, Factory, Form, Hits, Io, Kept, Kind, Network, NetworkSettings, Nib, NoPeer,
-    Options, Prepare, Protocol, Readiness, Response, Seat, SetUpError, Shot, Step, note_lookup,
+    BadOption, Dialer, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options, Prepare,
+    Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use link::{Broken, Link};
@@ -23,65 +22,38 @@ use rustix::io::Errno;
 const STREAMS: u32 = 16;
 
 /// Lines that come back.
-#[derive(Clone, Debug)]
-pub struct EchoSettings {
-    /// Addresses and timeout.
-    pub network: NetworkSettings,
+#[derive(Clone, Copy, Debug)]
+pub struct EchoProtocol {
     /// So many workers share a connection.
     pub streams: u32,
 }
 
-/// Lines over a network that is set up.
-#[derive(Debug)]
-pub struct EchoProtocol {
-    network: Network,
-    streams: u32,
-}
-
-impl Factory for EchoProtocol {
-    type Settings = EchoSettings;
-
-    fn settings(options: Options) -> Result<EchoSettings, BadOption> {
-        let streams = options
-            .own("streams", "a whole number from 1 to 65536")?
-            .unwrap_or(STREAMS);
-        if !(1..=1 << 16).contains(&streams) {
-            return Err(BadOption::new("streams", "write a number from 1 to 65536"));
-        }
-        let network = options.network;
-        Ok(EchoSettings { network, streams })
-    }
-
-    fn streams_of(settings: &EchoSettings) -> u32 {
-        settings.streams
-    }
-
-    /// Looks the default address up.
-    fn set_up(settings: EchoSettings) -> Result<Self, SetUpError> {
-        Ok(Self {
-            network: Network::set_up(settings.network)?,
-            streams: settings.streams,
-        })
-    }
-}
-
-impl Protocol for EchoProtocol {
+impl NetworkProtocol for EchoProtocol {
     type Nib = Echo;
 
     const KIND: &'static Kind = &Kind {
         name: "echo",
         aliases: &[],
-        schemes: &["echo"],
+        schemes: &[Scheme::new("echo", None)],
         form: Form::Bytes,
         tls: None,
         network: true,
         options: &["streams"],
     };
 
-    fn nib(&self, seat: &Seat<'_>) -> Echo {
+    fn new(options: &Options) -> Result<Self, BadOption> {
+        let streams = options
+            .own("streams", "a whole number from 1 to 65536")?
+            .unwrap_or(STREAMS);
+        if !(1..=1 << 16).contains(&streams) {
+            return Err(BadOption::new("streams", "write a number from 1 to 65536"));
+        }
+        Ok(Self { streams })
+    }
+
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Echo {
         Echo {
-            dialer: self.network.dialer(seat),
-            strings: seat.strings.clone(),
+            dialer,
             texts: Texts::new(seat.strings),
             streams: self.streams,
             places: 0,
@@ -90,12 +62,7 @@ impl Protocol for EchoProtocol {
             spare: Vec::new(),
             changed: Vec::new(),
             unread: Vec::new(),
-            fatal: None,
         }
-    }
-
-    fn network(&self) -> Option<&NetworkSettings> {
-        Some(self.network.settings())
     }
 
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
@@ -131,7 +98,6 @@ impl Prepare for Line {
 #[derive(Debug)]
 pub struct Echo {
     dialer: Dialer,
-    strings: Strings,
     texts: Texts,
     streams: u32,
     /// Workers there are.
@@ -145,7 +111,6 @@ pub struct Echo {
     changed: Vec<u32>,
     /// Links that may have more to read.
     unread: Vec<u32>,
-    fatal: Option<Errno>,
 }
 
 /// A worker's place in a link.
@@ -163,7 +128,6 @@ pub struct Place {
 /// What can go wrong, each interned once.
 #[derive(Debug)]
 struct Texts {
-    closed_early: StringId,
     other_line: StringId,
     unasked: StringId,
     overdue: StringId,
@@ -173,7 +137,6 @@ struct Texts {
 impl Texts {
     fn new(strings: &Strings) -> Self {
         Self {
-            closed_early: strings.intern("connection closed before the answer was complete"),
             other_line: strings.intern("the answer isn't the line that was sent"),
             unasked: strings.intern("an answer came that nothing was sent for"),
             overdue: strings.intern("too many answers are missing on this connection"),
@@ -187,11 +150,11 @@ impl Echo {
     /// opened if it has to be.
     fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         let Payload::Memory(line) = &shot.payload else {
-            return end_failed(shot, io, code::PAYLOAD, self.texts.payload);
+            return shot.fail(code::PAYLOAD, self.texts.payload, io);
         };
         let line = line.clone();
         if !line.ends_with(b"\n") || line[..line.len() - 1].contains(&b'\n') {
-            return end_failed(shot, io, code::PAYLOAD, self.texts.payload);
+            return shot.fail(code::PAYLOAD, self.texts.payload, io);
         }
         let number = self.link_for(place.group, shot.address);
         if !self.links[number as usize].is_there() {
@@ -201,14 +164,14 @@ impl Echo {
                     place.looked_up_ns = Some(io.clock.now_ns());
                     return Step::Running;
                 }
-                Err(NoPeer::Failed(code, text)) => return end_failed(shot, io, code, text),
+                Err(NoPeer::Failed(code, text)) => return shot.fail(code, text, io),
             };
             let link = &mut self.links[number as usize];
-            let opened = Socket::connect(&route.peer, route.source)
-                .and_then(|socket| link.open(number, socket, io));
-            if let Err(errno) = opened {
-                let (code, text) = self.failure(errno);
-                return end_failed(shot, io, code, text);
+            let opened = self.dialer.connect(&route);
+            let opened = opened.and_then(|stream| link.open(number, stream, io));
+            if let Err(error) = opened {
+                let (code, text) = self.dialer.explain(error);
+                return shot.fail(code, text, io);
             }
         }
         let link = &mut self.links[number as usize];
@@ -238,19 +201,10 @@ impl Echo {
         number
     }
 
-    fn failure(&mut self, errno: Errno) -> (u16, StringId) {
-        if matches!(errno, Errno::MFILE | Errno::NFILE) {
-            self.fatal = Some(errno);
-        }
-        let text = std::io::Error::from(errno).to_string();
-        (errno.raw_os_error() as u16, self.strings.intern(&text))
-    }
-
     /// Ends all hits of a link that is of no use any more.
     fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
         let (code, text) = match broken {
-            Broken::System(errno) => self.failure(errno),
-            Broken::Closed => (code::CLOSED_EARLY, self.texts.closed_early),
+            Broken::Stream(error) => self.dialer.explain(error),
             Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
             Broken::OtherLine => (code::PROTOCOL, self.texts.other_line),
             Broken::Overdue => (code::CLOSED_EARLY, self.texts.overdue),
@@ -258,7 +212,7 @@ impl Echo {
         for worker in self.links[number as usize].close() {
             if let Some((place, shot)) = hits.get(worker) {
                 place.on = None;
-                end_failed(shot, io, code, text);
+                shot.fail(code, text, io);
                 hits.end(worker);
             }
         }
@@ -416,14 +370,6 @@ impl Nib for Echo {
     }
 
     fn fatal(&self) -> Option<Errno> {
-        self.fatal
+        self.dialer.fatal()
     }
-}
-
-fn end_failed(shot: &mut Shot, io: &Io<'_>, code: u16, text: StringId) -> Step {
-    let hit = &mut shot.hit;
-    hit.net_code = code;
-    hit.error = text;
-    hit.ended_ns = io.clock.now_ns();
-    Step::Done
 }

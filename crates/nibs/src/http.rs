@@ -9,70 +9,51 @@
 
 mod connection;
 
-use std::sync::Arc;
-
 pub use connection::Connection;
-use connection::{Driven, Phase, Ready};
+use connection::{Driven, Failure, Phase, Ready};
 use encarno_http1::{Expected, ResponseError, ResponseReader};
+use encarno_nib::stream::StreamError;
 use encarno_nib::{
-    BadOption, Dialer, Factory, Form, Io, Kind, Network, NetworkSettings, Nib, NoPeer, Options,
-    Protocol, Readiness, Response, Seat, SetUpError, Shot, Step, TlsSettings, note_lookup, tls,
+    BadOption, Dialer, Form, Io, Kind, NetworkProtocol, Nib, NoPeer, Options, Readiness, Response,
+    Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
 
-use crate::stream::{Failure, Stream};
+/// HTTP/1.1, which has no options of its own.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HttpProtocol;
 
-/// HTTP over a network that is set up.
-#[derive(Debug)]
-pub struct HttpProtocol {
-    network: Network,
-    tls: Arc<rustls::ClientConfig>,
-}
-
-impl Factory for HttpProtocol {
-    type Settings = NetworkSettings;
-
-    fn settings(options: Options) -> Result<NetworkSettings, BadOption> {
-        Ok(options.network)
-    }
-
-    /// Looks the default address up, and loads certificates.
-    fn set_up(settings: NetworkSettings) -> Result<Self, SetUpError> {
-        let network = Network::set_up(settings)?;
-        let protocols = Self::KIND.tls.unwrap_or_default();
-        let tls = tls::client_config(&network.settings().tls, protocols)?;
-        Ok(Self { network, tls })
-    }
-}
-
-impl Protocol for HttpProtocol {
+impl NetworkProtocol for HttpProtocol {
     type Nib = Http;
 
     const KIND: &'static Kind = &Kind {
         name: "http",
         aliases: &["https"],
-        schemes: &["http", "https", "http+unix", "unix"],
+        schemes: &[
+            Scheme::new("http", Some(80)),
+            Scheme::with_tls("https", Some(443)),
+            Scheme::unix("http+unix"),
+            Scheme::unix("unix"),
+        ],
         form: Form::Http,
         tls: Some(&[b"http/1.1"]),
         network: true,
         options: &[],
     };
 
-    fn nib(&self, seat: &Seat<'_>) -> Http {
-        Http {
-            dialer: self.network.dialer(seat),
-            tls: Arc::clone(&self.tls),
-            tls_settings: self.network.settings().tls.clone(),
-            head_bytes_max: self.network.settings().head_bytes_max,
-            strings: seat.strings.clone(),
-            texts: Texts::new(seat.strings, self.network.settings().head_bytes_max),
-            fatal: None,
-        }
+    fn new(_: &Options) -> Result<Self, BadOption> {
+        Ok(Self)
     }
 
-    fn network(&self) -> Option<&NetworkSettings> {
-        Some(self.network.settings())
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Http {
+        let head_bytes_max = dialer.settings().head_bytes_max;
+        Http {
+            dialer,
+            head_bytes_max,
+            strings: seat.strings.clone(),
+            texts: Texts::new(seat.strings, head_bytes_max),
+        }
     }
 }
 
@@ -80,18 +61,14 @@ impl Protocol for HttpProtocol {
 #[derive(Debug)]
 pub struct Http {
     dialer: Dialer,
-    tls: Arc<rustls::ClientConfig>,
-    tls_settings: TlsSettings,
     head_bytes_max: usize,
     strings: Strings,
     texts: Texts,
-    fatal: Option<Errno>,
 }
 
 /// What can go wrong, each interned once.
 #[derive(Debug)]
 struct Texts {
-    closed_early: StringId,
     closed_in_handshake: StringId,
     stale: StringId,
     head_too_long: StringId,
@@ -104,7 +81,6 @@ impl Texts {
             "the response's head is longer than {head_bytes_max} bytes: --max-head-bytes allows more"
         );
         Self {
-            closed_early: strings.intern("connection closed before the response was complete"),
             closed_in_handshake: strings.intern("connection closed during the TLS handshake"),
             stale: strings.intern("kept connection closed by the peer before a response"),
             head_too_long: strings.intern(&too_long),
@@ -132,13 +108,8 @@ impl Http {
                 }
             };
             connection.attempt.begin(&route);
-            let tls = route.tls.then(|| {
-                let name = self.tls_settings.server_name.as_deref();
-                let name = name.unwrap_or(&route.name).to_owned();
-                (Arc::clone(&self.tls), name)
-            });
             let number = connection.next_number();
-            let opened = Stream::open(&route.peer, route.source, tls).and_then(|stream| {
+            let opened = self.dialer.connect(&route).and_then(|stream| {
                 io.register(stream.socket(), number)?;
                 Ok(stream)
             });
@@ -150,8 +121,8 @@ impl Http {
                         false => Step::Running,
                     };
                 }
-                Err(failure) if self.passes_over(connection, shot, &failure, now_ns) => {}
-                Err(failure) => return self.fail(connection, shot, io, failure),
+                Err(error) if self.passes_over(connection, shot, &error, now_ns) => {}
+                Err(error) => return self.fail(connection, shot, io, error.into()),
             }
         }
     }
@@ -161,10 +132,10 @@ impl Http {
         &mut self,
         connection: &mut Connection,
         shot: &Shot,
-        failure: &Failure,
+        error: &StreamError,
         now_ns: u64,
     ) -> bool {
-        if !connection.attempt.may_pass_over() || !is_of_address(failure) {
+        if !connection.attempt.may_pass_over() || !error.is_of_address() {
             return false;
         }
         if let Some(peer) = &connection.attempt.peer {
@@ -188,8 +159,9 @@ impl Http {
             Ok(Driven::Waiting) => Step::Running,
             Ok(Driven::Again) => Step::WakeAt(io.clock.now_ns()),
             Err(failure) => {
-                let connecting = connection.phase == Phase::Connecting;
-                if connecting && self.passes_over(connection, shot, &failure, io.clock.now_ns()) {
+                if let (Phase::Connecting, Failure::Stream(error)) = (connection.phase, &failure)
+                    && self.passes_over(connection, shot, error, io.clock.now_ns())
+                {
                     return self.open(connection, shot, io);
                 }
                 self.fail(connection, shot, io, failure)
@@ -206,26 +178,15 @@ impl Http {
     ) -> Step {
         let untouched = connection.reused && shot.hit.received_bytes == 0;
         let (code, text) = match failure {
-            Failure::System(Errno::MFILE | Errno::NFILE) => {
-                self.fatal = Some(Errno::MFILE);
-                (
-                    Errno::MFILE.raw_os_error() as u16,
-                    self.strings.intern("no file descriptors left"),
-                )
-            }
-            Failure::System(Errno::CONNRESET | Errno::PIPE) if untouched => {
-                (code::STALE, self.texts.stale)
-            }
-            Failure::System(errno) => {
-                let text = std::io::Error::from(errno).to_string();
-                (errno.raw_os_error() as u16, self.strings.intern(&text))
-            }
-            Failure::Closed if untouched => (code::STALE, self.texts.stale),
-            Failure::Closed if matches!(connection.phase, Phase::Handshaking { .. }) => {
+            Failure::Stream(
+                StreamError::System(Errno::CONNRESET | Errno::PIPE) | StreamError::Closed,
+            ) if untouched => (code::STALE, self.texts.stale),
+            Failure::Stream(StreamError::Closed)
+                if matches!(connection.phase, Phase::Handshaking { .. }) =>
+            {
                 (code::CLOSED_EARLY, self.texts.closed_in_handshake)
             }
-            Failure::Closed => (code::CLOSED_EARLY, self.texts.closed_early),
-            Failure::Tls(text) => (code::TLS, self.strings.intern(&format!("TLS: {text}"))),
+            Failure::Stream(error) => self.dialer.explain(error),
             Failure::Payload => (code::PAYLOAD, self.texts.payload),
             Failure::Response(ResponseError::HeadTooLong) => {
                 (code::HEAD_TOO_LONG, self.texts.head_too_long)
@@ -234,24 +195,6 @@ impl Http {
         };
         connection.end_failed(shot, io, code, text)
     }
-}
-
-/// Whether another address of the same name may do better.
-fn is_of_address(failure: &Failure) -> bool {
-    matches!(
-        failure,
-        Failure::System(
-            Errno::CONNREFUSED
-                | Errno::CONNRESET
-                | Errno::HOSTUNREACH
-                | Errno::NETUNREACH
-                | Errno::TIMEDOUT
-                | Errno::ADDRNOTAVAIL
-                | Errno::AFNOSUPPORT
-                | Errno::ACCESS
-                | Errno::PERM
-        )
-    )
 }
 
 impl Nib for Http {
@@ -323,7 +266,7 @@ impl Nib for Http {
             }
             Phase::Connecting => {
                 // Nothing came from that address: it is silent.
-                let silent = Failure::System(Errno::TIMEDOUT);
+                let silent = StreamError::System(Errno::TIMEDOUT);
                 if !self.passes_over(connection, shot, &silent, io.clock.now_ns()) {
                     return Step::Running;
                 }
@@ -359,6 +302,6 @@ impl Nib for Http {
     }
 
     fn fatal(&self) -> Option<Errno> {
-        self.fatal
+        self.dialer.fatal()
     }
 }

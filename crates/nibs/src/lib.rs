@@ -5,8 +5,8 @@
 //! - `echo`: lines that come back, many on one connection
 //! - `dummy`: no network, to measure the engine itself
 //!
-//! What protocols over connections share is in attempt, the addresses of a name one
-//! after the other, and in stream, bytes to and from the peer, plain or through TLS.
+//! What protocols over connections share: attempt, the addresses of a name one
+//! after the other. Streams and dialers are the nib's.
 
 pub mod dummy;
 pub mod echo;
@@ -14,4 +14,3 @@ pub mod http;
 pub mod udp;
 
 mod attempt;
-mod stream;

@@ -2,8 +2,8 @@
 
 use encarno_nib::socket::{Peer, Socket};
 use encarno_nib::{
-    BadOption, Dialer, Factory, Form, Io, Kept, Kind, Network, NetworkSettings, Nib, NoPeer,
-    Options, Protocol, Readiness, Response, Seat, SetUpError, Shot, Step, note_lookup,
+    BadOption, Dialer, Form, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options, Readiness,
+    Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
@@ -15,63 +15,36 @@ const DATAGRAM_BYTES_MAX: u64 = 65_507;
 const UNASKED_MAX: usize = 64;
 
 /// Datagrams.
-#[derive(Clone, Debug)]
-pub struct UdpSettings {
-    /// Addresses and timeout.
-    pub network: NetworkSettings,
+#[derive(Clone, Copy, Debug)]
+pub struct UdpProtocol {
     /// Whether a hit ends with an answer, or when it is sent.
     pub answer: bool,
 }
 
-/// Datagrams over a network that is set up.
-#[derive(Debug)]
-pub struct UdpProtocol {
-    network: Network,
-    answer: bool,
-}
-
-impl Factory for UdpProtocol {
-    type Settings = UdpSettings;
-
-    fn settings(options: Options) -> Result<UdpSettings, BadOption> {
-        let answer = options.own("answer", "true or false")?.unwrap_or(true);
-        let network = options.network;
-        Ok(UdpSettings { network, answer })
-    }
-
-    /// Looks the default address up.
-    fn set_up(settings: UdpSettings) -> Result<Self, SetUpError> {
-        Ok(Self {
-            network: Network::set_up(settings.network)?,
-            answer: settings.answer,
-        })
-    }
-}
-
-impl Protocol for UdpProtocol {
+impl NetworkProtocol for UdpProtocol {
     type Nib = Udp;
 
     const KIND: &'static Kind = &Kind {
         name: "udp",
         aliases: &[],
-        schemes: &["udp"],
+        schemes: &[Scheme::new("udp", None)],
         form: Form::Bytes,
         tls: None,
         network: true,
         options: &["answer"],
     };
 
-    fn nib(&self, seat: &Seat<'_>) -> Udp {
-        Udp {
-            dialer: self.network.dialer(seat),
-            strings: seat.strings.clone(),
-            answer: self.answer,
-            fatal: None,
-        }
+    fn new(options: &Options) -> Result<Self, BadOption> {
+        let answer = options.own("answer", "true or false")?.unwrap_or(true);
+        Ok(Self { answer })
     }
 
-    fn network(&self) -> Option<&NetworkSettings> {
-        Some(self.network.settings())
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Udp {
+        Udp {
+            dialer,
+            strings: seat.strings.clone(),
+            answer: self.answer,
+        }
     }
 }
 
@@ -85,7 +58,6 @@ pub struct Udp {
     dialer: Dialer,
     strings: Strings,
     answer: bool,
-    fatal: Option<Errno>,
 }
 
 /// A worker's socket.
@@ -172,13 +144,8 @@ impl Udp {
         io: &Io<'_>,
         errno: Errno,
     ) -> Step {
-        if matches!(errno, Errno::MFILE | Errno::NFILE) {
-            self.fatal = Some(errno);
-        }
-        let text = self
-            .strings
-            .intern(&std::io::Error::from(errno).to_string());
-        end_failed(connection, shot, io, errno.raw_os_error() as u16, text)
+        let (code, text) = self.dialer.explain(errno.into());
+        end_failed(connection, shot, io, code, text)
     }
 }
 
@@ -271,7 +238,7 @@ impl Nib for Udp {
     }
 
     fn fatal(&self) -> Option<Errno> {
-        self.fatal
+        self.dialer.fatal()
     }
 }
 
@@ -283,8 +250,5 @@ fn end_failed(
     text: StringId,
 ) -> Step {
     connection.socket = None;
-    shot.hit.net_code = code;
-    shot.hit.error = text;
-    shot.hit.ended_ns = io.clock.now_ns();
-    Step::Done
+    shot.fail(code, text, io)
 }

@@ -105,7 +105,7 @@ fn settings(workload: Workload) -> Run {
     };
     Run {
         settings,
-        protocol: Protocol::Http(NetworkSettings::default()),
+        protocol: Protocol::Http(NetworkSettings::default().into()),
         strict: false,
         progress: Progress::Quiet,
     }
@@ -142,7 +142,7 @@ pub fn run_with(
     .unwrap();
     let address = target.address();
     match &mut settings.protocol {
-        Protocol::Http(network) => network.address = Some(format!("http://{address}")),
+        Protocol::Http(http) => http.network.address = Some(format!("http://{address}")),
         Protocol::Udp(udp) => udp.network.address = Some(format!("udp://{address}")),
         Protocol::Echo(_) | Protocol::Dummy(_) => {}
     }

@@ -1,9 +1,7 @@
 //! The cookies of one worker, as a browser keeps them (RFC 6265).
 
-use std::net::IpAddr;
-
 use cookie_store::CookieStore;
-use encarno_nib::address::{Address, Host};
+use encarno_nib::address::is_local;
 use url::Url;
 
 /// As many as browsers keep; more than that are a peer's mischief.
@@ -70,14 +68,7 @@ impl Jar {
 /// Whether what goes to that address can be read by nobody else. The URL is what
 /// the request says of itself; its Host may be any.
 pub(super) fn is_private(url: &Url, address: &str) -> bool {
-    let is_here = |host: &Host| match host {
-        Host::Unix(_) => true,
-        Host::Internet { name, .. } => match name.parse::<IpAddr>() {
-            Ok(ip) => ip.is_loopback(),
-            Err(_) => name == "localhost",
-        },
-    };
-    url.scheme() == "https" || Address::parse(address).is_ok_and(|address| is_here(&address.host))
+    url.scheme() == "https" || is_local(address)
 }
 
 #[cfg(test)]

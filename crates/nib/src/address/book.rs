@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
+use encarno_record::mask::masked_url;
 use encarno_record::{StringId, Strings, code};
 
 use super::resolver::{Found, Question, Resolver, resolve};
 use super::{Address, AddressError, Host};
+use crate::Scheme;
 use crate::poll::Waker;
 use crate::socket::Peer;
 
@@ -125,6 +127,7 @@ enum Entry {
 /// The addresses of one event loop, by their numbers.
 #[derive(Debug)]
 pub struct AddressBook {
+    schemes: &'static [Scheme],
     entries: HashMap<StringId, Entry>,
     strings: Strings,
     resolver: Resolver,
@@ -139,6 +142,7 @@ impl AddressBook {
     /// An empty one. `default` is the address of number 0.
     pub fn new(
         default: Option<Endpoint>,
+        schemes: &'static [Scheme],
         strings: &Strings,
         resolver: &Resolver,
         waker: &Arc<Waker>,
@@ -159,6 +163,7 @@ impl AddressBook {
         );
         entries.insert(StringId(0), first);
         Self {
+            schemes,
             entries,
             strings: strings.clone(),
             resolver: resolver.clone(),
@@ -254,7 +259,7 @@ impl AddressBook {
 
     fn begin(&self, id: StringId) -> Entry {
         let text = self.strings.get(id).unwrap_or_default();
-        match Address::parse(&text) {
+        match Address::parse(&text, self.schemes) {
             Err(error) => {
                 let text = self.strings.intern(&error.to_string());
                 Entry::Failed(code::ADDRESS, text, None)
@@ -285,15 +290,16 @@ impl AddressBook {
 /// Looks a name up now, waiting for it: for the default address, before the run.
 pub fn resolve_now(
     text: &str,
+    schemes: &[Scheme],
     hosts: &BTreeMap<String, Vec<IpAddr>>,
 ) -> Result<Endpoint, AddressError> {
-    let address = Address::parse(text)?;
+    let address = Address::parse(text, schemes)?;
     if let Some(peer) = address.immediate() {
         return Ok(Endpoint::new(&address, vec![peer]));
     }
     let Host::Internet { name, port } = &address.host else {
         return Err(AddressError {
-            address: text.to_owned(),
+            address: masked_url(text),
             reason: "no host".to_owned(),
         });
     };
@@ -316,9 +322,12 @@ mod tests {
     use encarno_record::Strings;
 
     use super::{AddressBook, Lookup};
+    use crate::Scheme;
     use crate::address::Resolver;
     use crate::poll::{Poller, Waker};
     use crate::socket::Peer;
+
+    const SCHEMES: &[Scheme] = &[Scheme::new("http", Some(80))];
 
     /// A name whose address goes up by one with each look-up.
     fn moving() -> impl Fn(&str, u16) -> std::io::Result<Vec<SocketAddr>> + Send + Clone {
@@ -338,7 +347,7 @@ mod tests {
         let id = strings.intern("http://moves:80");
         let resolver = Resolver::start_with(moving()).expect("threads");
         let every = Duration::from_secs(10);
-        let mut book = AddressBook::new(None, &strings, &resolver, &waker, Some(every));
+        let mut book = AddressBook::new(None, SCHEMES, &strings, &resolver, &waker, Some(every));
         let mut woken = Vec::new();
         let mut events = Vec::with_capacity(1);
         let mut settle = |book: &mut AddressBook, woken: &mut Vec<u32>| {
@@ -379,7 +388,7 @@ mod tests {
         let id = strings.intern("http://name:80");
         let resolver = Resolver::start_with(lookup).expect("threads");
         (
-            AddressBook::new(None, &strings, &resolver, &waker, None),
+            AddressBook::new(None, SCHEMES, &strings, &resolver, &waker, None),
             id,
             poller,
         )

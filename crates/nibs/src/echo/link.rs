@@ -3,8 +3,7 @@
 use std::collections::VecDeque;
 
 use encarno_nib::Io;
-use encarno_nib::socket::Socket;
-use rustix::io::Errno;
+use encarno_nib::stream::{Stream, StreamError};
 
 /// Reads of one turn: what a peer sends without end must not keep the event
 /// loop from its other work.
@@ -18,7 +17,7 @@ const LINE_BYTES_MAX: usize = 64 << 10;
 /// A connection that several workers use.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    socket: Option<Socket>,
+    stream: Option<Stream>,
     open: bool,
     /// Tells the events of this socket from those of earlier ones.
     number: u32,
@@ -48,12 +47,10 @@ struct Waiting {
 }
 
 /// Why a link is of no use any more.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) enum Broken {
-    /// The operating system says so.
-    System(Errno),
-    /// The peer closed.
-    Closed,
+    /// Its stream.
+    Stream(StreamError),
     /// An answer came that nothing was sent for.
     Unasked,
     /// What came doesn't end, and is longer than any answer may be.
@@ -62,9 +59,15 @@ pub(super) enum Broken {
     Overdue,
 }
 
+impl From<StreamError> for Broken {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
+
 impl Link {
     pub(super) fn is_there(&self) -> bool {
-        self.socket.is_some()
+        self.stream.is_some()
     }
 
     /// It is to be closed, and takes no more hits.
@@ -77,19 +80,24 @@ impl Link {
     }
 
     pub(super) fn is_that(&self, number: u32) -> bool {
-        self.socket.is_some() && self.number == number
+        self.stream.is_some() && self.number == number
     }
 
-    pub(super) fn open(&mut self, link: u32, socket: Socket, io: &Io<'_>) -> Result<(), Errno> {
+    pub(super) fn open(
+        &mut self,
+        link: u32,
+        stream: Stream,
+        io: &Io<'_>,
+    ) -> Result<(), StreamError> {
         self.number = self.number.wrapping_add(1);
-        io.register_link(&socket, link, self.number)?;
-        self.socket = Some(socket);
+        io.register_link(stream.socket(), link, self.number)?;
+        self.stream = Some(stream);
         Ok(())
     }
 
     /// Gives the workers back whose hits were on it.
     pub(super) fn close(&mut self) -> Vec<u32> {
-        self.socket = None;
+        self.stream = None;
         self.open = false;
         self.outbox.clear();
         self.sent = 0;
@@ -122,7 +130,7 @@ impl Link {
     /// Why it broke, if it did.
     pub(super) fn take_change(&mut self) -> Option<Broken> {
         self.changed = false;
-        self.broken
+        self.broken.take()
     }
 
     /// The hit's answer is nobody's. True if the link is to be closed.
@@ -141,16 +149,12 @@ impl Link {
 
     /// The workers that waited for it, if it has just been connected.
     pub(super) fn connected(&mut self) -> Result<Option<Vec<u32>>, Broken> {
-        let (Some(socket), false) = (&self.socket, self.open) else {
+        let (Some(stream), false) = (&self.stream, self.open) else {
             return Ok(None);
         };
-        if let Some(errno) = socket.error() {
-            return Err(Broken::System(errno));
-        }
-        match rustix::net::getpeername(socket) {
-            Ok(_) => self.open = true,
-            Err(Errno::NOTCONN) => return Ok(None),
-            Err(errno) => return Err(Broken::System(errno)),
+        self.open = stream.connected()?;
+        if !self.open {
+            return Ok(None);
         }
         let workers = self.waiting.iter().filter_map(|waiting| waiting.worker);
         Ok(Some(workers.collect()))
@@ -158,19 +162,18 @@ impl Link {
 
     /// Sends what there is room for. What is not sent then waits for room.
     pub(super) fn write(&mut self, mut sent: impl FnMut(u32)) -> Result<(), Broken> {
-        let (Some(socket), true) = (&self.socket, self.open) else {
+        let (Some(stream), true) = (&mut self.stream, self.open) else {
             return Ok(());
         };
         let mut left = 0;
         // It ends: nothing is added meanwhile.
         while self.sent < self.outbox.len() {
-            match socket.send(&self.outbox[self.sent..]) {
-                Ok(count) => {
+            match stream.send(&self.outbox[self.sent..])? {
+                Some(count) => {
                     self.sent += count;
                     left += count;
                 }
-                Err(Errno::AGAIN) => break,
-                Err(errno) => return Err(Broken::System(errno)),
+                None => break,
             }
         }
         // Whose lines have left?
@@ -200,14 +203,13 @@ impl Link {
         mut answer: impl FnMut(u32, &[u8], u64),
     ) -> Result<bool, Broken> {
         for _ in 0..READS_MAX {
-            let (Some(socket), true) = (&self.socket, self.open) else {
+            let (Some(stream), true) = (&mut self.stream, self.open) else {
                 return Ok(false);
             };
-            let count = match socket.receive(io.scratch) {
-                Ok(0) => return Err(Broken::Closed),
-                Ok(count) => count,
-                Err(Errno::AGAIN) => return Ok(false),
-                Err(errno) => return Err(Broken::System(errno)),
+            let count = match stream.receive(io.scratch)? {
+                Some(0) => return Err(StreamError::Closed.into()),
+                Some(count) => count,
+                None => return Ok(false),
             };
             let now_ns = io.clock.now_ns();
             let mut bytes = &io.scratch[..count];

@@ -2,14 +2,14 @@
 
 use std::os::unix::fs::FileExt;
 
-use encarno_http1::{Expected, Part, ResponseReader};
+use encarno_http1::{Expected, Part, ResponseError, ResponseReader};
 use encarno_nib::socket::Peer;
+use encarno_nib::stream::{Stream, StreamError};
 use encarno_nib::{Io, Kept, Shot, Step};
 use encarno_record::{Payload, StringId};
 use rustix::io::Errno;
 
 use crate::attempt::Attempt;
-use crate::stream::{Failure, Stream};
 
 /// A worker's connection.
 #[derive(Debug)]
@@ -31,6 +31,23 @@ pub struct Connection {
     pub(super) attempt: Attempt,
     pub(super) reader: ResponseReader,
     pub(super) kept: Kept,
+}
+
+/// Why a hit can't go on.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The stream says so.
+    Stream(StreamError),
+    /// What came isn't a response.
+    Response(ResponseError),
+    /// The record's bytes can't be read.
+    Payload,
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
 }
 
 /// What is known of the socket.
@@ -161,12 +178,8 @@ impl Connection {
     ) -> Step {
         self.stream = None;
         self.phase = Phase::Idle;
-        let hit = &mut shot.hit;
-        hit.protocol_code = self.reader.status();
-        hit.net_code = code;
-        hit.error = text;
-        hit.ended_ns = io.clock.now_ns();
-        Step::Done
+        shot.hit.protocol_code = self.reader.status();
+        shot.fail(code, text, io)
     }
 
     /// Moves the hit on.
@@ -208,7 +221,7 @@ impl Connection {
         if let Phase::Handshaking { since_ns } = *phase {
             if !stream.shake_hands()? {
                 return if closed {
-                    Err(Failure::Closed)
+                    Err(StreamError::Closed.into())
                 } else {
                     Ok(Driven::Waiting)
                 };
@@ -237,7 +250,9 @@ impl Connection {
                 Ok(Sent::Again) => return Ok(Driven::Again),
                 Ok(Sent::Waiting) => {}
                 // The peer may have answered before it closed: read that first.
-                Err(Failure::System(Errno::PIPE | Errno::CONNRESET)) if !*reused => {
+                Err(Failure::Stream(StreamError::System(Errno::PIPE | Errno::CONNRESET)))
+                    if !*reused =>
+                {
                     *phase = Phase::Receiving
                 }
                 Err(failure) => return Err(failure),
@@ -251,7 +266,7 @@ impl Connection {
             let now_ns = io.clock.now_ns();
             if count == 0 {
                 if !reader.end() || shot.hit.received_bytes == 0 {
-                    return Err(Failure::Closed);
+                    return Err(StreamError::Closed.into());
                 }
             } else {
                 if shot.hit.received_bytes == 0 {

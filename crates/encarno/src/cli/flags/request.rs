@@ -75,7 +75,7 @@ pub(crate) struct SourceLimits {
 impl RequestArguments {
     /// Where hits go.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
-        self.url.target().map_err(Failure::usage)
+        self.url.target(protocols::KINDS[0]).map_err(Failure::usage)
     }
 
     /// The protocol of the URL, with its options; `seed` is for those that are random.

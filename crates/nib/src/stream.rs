@@ -4,55 +4,70 @@ use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use encarno_nib::socket::{Peer, Socket};
-use encarno_nib::tls;
 use rustix::io::Errno;
 use rustls::{ClientConfig, ClientConnection};
 
-use encarno_http1::ResponseError;
+use crate::socket::{Peer, Socket};
+use crate::tls;
 
 /// An open connection.
 #[derive(Debug)]
-pub(crate) struct Stream {
+pub struct Stream {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
 }
 
-/// Why a hit can't go on.
+/// Why a stream is of no use any more.
 #[derive(Debug)]
-pub(crate) enum Failure {
+pub enum StreamError {
     /// The operating system says so.
     System(Errno),
     /// The peer closed.
     Closed,
     /// TLS says so.
     Tls(String),
-    /// What came isn't a response.
-    Response(ResponseError),
-    /// The record's bytes can't be read.
-    Payload,
 }
 
-impl From<Errno> for Failure {
+impl StreamError {
+    /// Whether another address of the same name may do better.
+    pub fn is_of_address(&self) -> bool {
+        matches!(
+            self,
+            Self::System(
+                Errno::CONNREFUSED
+                    | Errno::CONNRESET
+                    | Errno::HOSTUNREACH
+                    | Errno::NETUNREACH
+                    | Errno::TIMEDOUT
+                    | Errno::ADDRNOTAVAIL
+                    | Errno::AFNOSUPPORT
+                    | Errno::ACCESS
+                    | Errno::PERM
+            )
+        )
+    }
+}
+
+impl From<Errno> for StreamError {
     fn from(errno: Errno) -> Self {
         Self::System(errno)
     }
 }
 
 impl Stream {
-    /// Starts to connect.
-    pub(crate) fn open(
+    /// Starts to connect; with TLS, the name is what the peer's certificate has to have.
+    pub fn open(
         peer: &Peer,
         source: Option<IpAddr>,
         tls: Option<(Arc<ClientConfig>, String)>,
-    ) -> Result<Self, Failure> {
+    ) -> Result<Self, StreamError> {
         let tls = match tls {
             None => None,
             Some((config, name)) => {
-                let bad_name = || Failure::Tls(format!("'{name}' can't be a server's name"));
+                let bad_name = || StreamError::Tls(format!("'{name}' can't be a server's name"));
                 let server = tls::server_name(&name).ok_or_else(bad_name)?;
                 let session = ClientConnection::new(config, server)
-                    .map_err(|error| Failure::Tls(tls::reason(&error)))?;
+                    .map_err(|error| StreamError::Tls(tls::reason(&error)))?;
                 Some(Box::new(session))
             }
         };
@@ -63,30 +78,36 @@ impl Stream {
     }
 
     /// The socket, to be registered.
-    pub(crate) fn socket(&self) -> &Socket {
+    #[inline]
+    pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
     /// Whether TLS is spoken.
     #[inline]
-    pub(crate) fn is_tls(&self) -> bool {
+    pub fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
+    /// The protocol that the peer picked of those that were offered in TLS (ALPN).
+    pub fn alpn(&self) -> Option<&[u8]> {
+        self.tls.as_deref()?.alpn_protocol()
+    }
+
     /// Whether connecting has ended, and well.
-    pub(crate) fn connected(&self) -> Result<bool, Failure> {
+    pub fn connected(&self) -> Result<bool, StreamError> {
         if let Some(errno) = self.socket.error() {
-            return Err(Failure::System(errno));
+            return Err(StreamError::System(errno));
         }
         match rustix::net::getpeername(&self.socket) {
             Ok(_) => Ok(true),
             Err(Errno::NOTCONN) => Ok(false),
-            Err(errno) => Err(Failure::System(errno)),
+            Err(errno) => Err(StreamError::System(errno)),
         }
     }
 
     /// Goes on with the handshake; true at its end.
-    pub(crate) fn shake_hands(&mut self) -> Result<bool, Failure> {
+    pub fn shake_hands(&mut self) -> Result<bool, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
         };
@@ -105,12 +126,12 @@ impl Stream {
 
     /// Sends what there is room for; none = wait for room.
     #[inline]
-    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<usize>, Failure> {
+    pub fn send(&mut self, bytes: &[u8]) -> Result<Option<usize>, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return match self.socket.send(bytes) {
                 Ok(count) => Ok(Some(count)),
                 Err(Errno::AGAIN) => Ok(None),
-                Err(errno) => Err(Failure::System(errno)),
+                Err(errno) => Err(StreamError::System(errno)),
             };
         };
         push(tls, &self.socket)?;
@@ -124,7 +145,7 @@ impl Stream {
 
     /// Whether everything that was sent has left.
     #[inline]
-    pub(crate) fn flushed(&mut self) -> Result<bool, Failure> {
+    pub fn flushed(&mut self) -> Result<bool, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
         };
@@ -134,12 +155,12 @@ impl Stream {
 
     /// Receives what is there; none = wait, 0 = the peer closed.
     #[inline]
-    pub(crate) fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, Failure> {
+    pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return match self.socket.receive(buffer) {
                 Ok(count) => Ok(Some(count)),
                 Err(Errno::AGAIN) => Ok(None),
-                Err(errno) => Err(Failure::System(errno)),
+                Err(errno) => Err(StreamError::System(errno)),
             };
         };
         let mut pulls = 0;
@@ -150,7 +171,7 @@ impl Stream {
                 // The peer closed without saying so: an answer that has a
                 // length is whole all the same, one without is not.
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
-                    return Err(Failure::Closed);
+                    return Err(StreamError::Closed);
                 }
                 Err(error) => return Err(tls_failure(error)),
             }
@@ -163,12 +184,12 @@ impl Stream {
 
     /// Between hits: takes what TLS itself sends (tickets); false if anything
     /// else came.
-    pub(crate) fn idle_ok(&mut self, scratch: &mut [u8]) -> bool {
+    pub fn idle_ok(&mut self, scratch: &mut [u8]) -> bool {
         matches!(self.receive(scratch), Ok(None))
     }
 }
 
-fn push(session: &mut ClientConnection, mut socket: &Socket) -> Result<(), Failure> {
+fn push(session: &mut ClientConnection, mut socket: &Socket) -> Result<(), StreamError> {
     while session.wants_write() {
         match session.write_tls(&mut socket) {
             Ok(_) => {}
@@ -180,16 +201,16 @@ fn push(session: &mut ClientConnection, mut socket: &Socket) -> Result<(), Failu
 }
 
 /// Takes what came; false if nothing did.
-fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Failure> {
+fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, StreamError> {
     match session.read_tls(&mut socket) {
         Ok(count) => {
             let state = session.process_new_packets().map_err(|error| {
                 // The alert that says why is for the peer; that it arrives isn't our concern.
                 let _sent = session.write_tls(&mut socket);
-                Failure::Tls(tls::reason(&error))
+                StreamError::Tls(tls::reason(&error))
             })?;
             if count == 0 && !state.peer_has_closed() && session.is_handshaking() {
-                return Err(Failure::Closed);
+                return Err(StreamError::Closed);
             }
             Ok(true)
         }
@@ -202,21 +223,21 @@ fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Fai
 /// a long chain of certificates takes some. Who needs more sends only to keep us busy.
 const PULLS_MAX: u32 = 256;
 
-fn count_pull(pulls: &mut u32) -> Result<(), Failure> {
+fn count_pull(pulls: &mut u32) -> Result<(), StreamError> {
     *pulls += 1;
     if *pulls > PULLS_MAX {
         let text = "the peer sends messages of TLS itself without end";
-        return Err(Failure::Tls(text.to_owned()));
+        return Err(StreamError::Tls(text.to_owned()));
     }
     Ok(())
 }
 
-fn tls_failure(error: std::io::Error) -> Failure {
+fn tls_failure(error: std::io::Error) -> StreamError {
     match Errno::from_io_error(&error) {
-        Some(errno) => Failure::System(errno),
+        Some(errno) => StreamError::System(errno),
         None => {
             let source = error.get_ref().and_then(|source| source.downcast_ref());
-            Failure::Tls(source.map_or_else(|| error.to_string(), tls::reason))
+            StreamError::Tls(source.map_or_else(|| error.to_string(), tls::reason))
         }
     }
 }

@@ -1,0 +1,118 @@
+//! Protocols over sockets: what all of them need is set up here, once.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crate::{
+    BadOption, Dialer, Factory, Kind, Network, NetworkSettings, Nib, Options, Prepare, Protocol,
+    Seat, SetUpError,
+};
+
+/// A protocol whose nib opens sockets by a [`Dialer`]. It says what is its own;
+/// [`Networked`] makes a [`Protocol`] of it: addresses, TLS, timeouts and source
+/// addresses are the same for all.
+pub trait NetworkProtocol: Clone + Debug {
+    /// What an event loop has of it.
+    type Nib: Nib + Send + 'static;
+
+    /// What is known of it before it is set up.
+    const KIND: &'static Kind;
+
+    /// Understands its own options, the names of which [`Kind::options`] has.
+    fn new(options: &Options) -> Result<Self, BadOption>;
+
+    /// The nib of one event loop.
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Self::Nib;
+
+    /// As [`Protocol::prepare`].
+    fn prepare(&self) -> Option<Arc<dyn Prepare>> {
+        None
+    }
+
+    /// As [`Protocol::streams`].
+    fn streams(&self) -> u32 {
+        1
+    }
+
+    /// As [`Protocol::descriptors`].
+    fn descriptors(&self, workers: u64) -> u64 {
+        workers.div_ceil(u64::from(self.streams().max(1)))
+    }
+}
+
+/// A [`NetworkProtocol`] over a network that is set up.
+#[derive(Debug)]
+pub struct Networked<P> {
+    network: Network,
+    protocol: P,
+}
+
+/// A [`NetworkProtocol`] that isn't set up yet.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkedSettings<P> {
+    /// Addresses, TLS and timeout.
+    pub network: NetworkSettings,
+    /// What is its own.
+    pub protocol: P,
+}
+
+impl<P: Default> From<NetworkSettings> for NetworkedSettings<P> {
+    fn from(network: NetworkSettings) -> Self {
+        Self {
+            network,
+            protocol: P::default(),
+        }
+    }
+}
+
+impl<P: NetworkProtocol> Factory for Networked<P> {
+    type Settings = NetworkedSettings<P>;
+
+    fn settings(options: Options) -> Result<NetworkedSettings<P>, BadOption> {
+        Ok(NetworkedSettings {
+            protocol: P::new(&options)?,
+            network: options.network,
+        })
+    }
+
+    fn streams_of(settings: &NetworkedSettings<P>) -> u32 {
+        settings.protocol.streams()
+    }
+
+    fn network_of(settings: &NetworkedSettings<P>) -> Option<&NetworkSettings> {
+        Some(&settings.network)
+    }
+
+    fn set_up(settings: NetworkedSettings<P>) -> Result<Self, SetUpError> {
+        Ok(Self {
+            network: Network::set_up(settings.network, P::KIND)?,
+            protocol: settings.protocol,
+        })
+    }
+}
+
+impl<P: NetworkProtocol> Protocol for Networked<P> {
+    type Nib = P::Nib;
+
+    const KIND: &'static Kind = P::KIND;
+
+    fn nib(&self, seat: &Seat<'_>) -> P::Nib {
+        self.protocol.nib(self.network.dialer(seat), seat)
+    }
+
+    fn network(&self) -> Option<&NetworkSettings> {
+        Some(self.network.settings())
+    }
+
+    fn prepare(&self) -> Option<Arc<dyn Prepare>> {
+        self.protocol.prepare()
+    }
+
+    fn streams(&self) -> u32 {
+        self.protocol.streams()
+    }
+
+    fn descriptors(&self, workers: u64) -> u64 {
+        self.protocol.descriptors(workers)
+    }
+}
