@@ -32,6 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         0,
         &Expected::default(),
         std::sync::mpsc::channel().0,
+        None,
     )?;
     let start = Instant::now();
     let mut random = 88_172_645_463_325_252_u64;

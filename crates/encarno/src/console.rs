@@ -63,6 +63,7 @@ impl Console {
                 let highest = closed.workers.level_max();
                 (highest.0.div_ceil(Level::ONE.0), false)
             }
+            Workload::Steered(steered) => (steered.workers_max as u64, true),
         };
         Self {
             style,

@@ -8,6 +8,7 @@
 //! - [`workers`]: event loops that make hits
 //! - [`output`]: hits on their way to files
 //! - [`meter`]: what a run does, second by second, and at the end; as data
+//! - [`pilot`]: who follows a run, and may steer it
 //! - run: one run, of all these
 
 mod error;
@@ -15,11 +16,12 @@ mod run;
 
 pub mod meter;
 pub mod output;
+pub mod pilot;
 pub mod schedule;
 pub mod script;
 pub mod settings;
 pub mod workers;
 
 pub use error::RunError;
-pub use run::{read_through, run};
+pub use run::{read_through, run, steer};
 pub use workers::feed::InputFailure;

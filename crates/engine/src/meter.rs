@@ -68,7 +68,7 @@ impl Meter {
         let (sender, sums) = channel();
         let (asked, open) = match &settings.workload {
             Workload::Open(open) => (open.schedule().cloned().map(Arc::new), true),
-            Workload::Closed(_) => (None, false),
+            Workload::Closed(_) | Workload::Steered(_) => (None, false),
         };
         let started_unix_ns = clock.started_unix_ns();
         let quota = Quota::of_this_process();

@@ -9,7 +9,9 @@
 //! whose native file carries them, and to the meter. Sums are never lost.
 
 mod recorder;
+mod sample;
 mod writer;
 
 pub use recorder::Recorder;
+pub use sample::{Sample, TENTH_NS, Tenth};
 pub use writer::{WriteSummary, WriterThread, open};

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
@@ -18,10 +19,11 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use crate::error::RunError;
 use crate::meter::{Ending, Meter, Summary, Totals, Window};
 use crate::output::{self, Recorder};
+use crate::pilot::{self, Gauge, Helm, Pilot};
 use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Workload, nanoseconds};
-use crate::workers::control::Limits;
+use crate::workers::control::{Limits, Schedules};
 use crate::workers::feed::Deal;
 use crate::workers::{Control, Counters, EventLoop, Feed, LoopError, Pace, Reader, Share};
 
@@ -36,7 +38,18 @@ const FILES_RESERVE: u64 = 64;
 pub fn run<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
-    observe: &mut dyn FnMut(&Window),
+    mut observe: &mut dyn FnMut(&Window),
+    stop: impl FnOnce(Arc<Control>),
+) -> Result<Summary, RunError> {
+    steer(settings, protocol, &mut observe, stop)
+}
+
+/// Runs to the end, as the pilot says. `stop` is called with the control once the
+/// run is on, to connect it with signals.
+pub fn steer<P: Protocol>(
+    settings: &RunSettings,
+    protocol: &P,
+    pilot: &mut dyn Pilot,
     stop: impl FnOnce(Arc<Control>),
 ) -> Result<Summary, RunError> {
     let shares = shares(settings, protocol);
@@ -47,6 +60,14 @@ pub fn run<P: Protocol>(
     let (reader, feeds) = feeds(settings, &strings, &scripts, &shares)?;
     let clock = Clock::start();
     let (mut meter, sums) = Meter::new(settings, shares.len(), &strings, clock);
+    let (samples, sampled) = match &settings.workload {
+        Workload::Steered(_) => {
+            let (samples, sampled) = channel();
+            (Some(samples), Some(sampled))
+        }
+        _ => (None, None),
+    };
+    let mut gauge = Gauge::new(sampled, shares.len());
     let (recorders, writer) = output::open(
         &settings.output,
         shares.len(),
@@ -54,6 +75,7 @@ pub fn run<P: Protocol>(
         clock.started_unix_ns(),
         &settings.expected,
         sums,
+        samples,
     )?;
     let counters: Vec<Arc<Counters>> = shares.iter().map(|_| Arc::default()).collect();
     let control = Arc::new(control(&settings.workload, &wakers, clock));
@@ -75,9 +97,19 @@ pub fn run<P: Protocol>(
     drop(sender);
     let look = || {
         meter.follow(control.schedule());
-        meter.look(observe);
+        meter.look(&mut |window| pilot.window(window));
+        gauge.take();
+        pilot.look(&mut Helm {
+            control: &control,
+            gauge: &mut gauge,
+            writer: &writer,
+        });
     };
-    let result = wait(&endings, &control, look, &writer, reader.as_ref());
+    let every = match &settings.workload {
+        Workload::Steered(_) => pilot::LOOK,
+        _ => LOOK,
+    };
+    let result = wait(&endings, &control, (every, look), &writer, reader.as_ref());
     let elapsed_ns = clock.now_ns();
     let totals = Totals::of(&counters);
     let span_ns = span_ns(&settings.workload, &control, totals.scheduled, elapsed_ns);
@@ -97,7 +129,7 @@ pub fn run<P: Protocol>(
         addresses: addresses(&counters, protocol.address(), &strings),
         stop: control.stop(),
     };
-    let metered = meter.end(elapsed_ns, observe);
+    let metered = meter.end(elapsed_ns, &mut |window| pilot.window(window));
     Ok(Summary::new(totals, metered, ending))
 }
 
@@ -176,7 +208,7 @@ fn event_loop<P: Protocol>(
     });
     let workers_start = match &settings.workload {
         Workload::Open(open) => seat.share.workers(open.workers_start.min(open.workers_max)),
-        Workload::Closed(_) => 0,
+        Workload::Closed(_) | Workload::Steered(_) => 0,
     };
     EventLoop {
         nib,
@@ -208,9 +240,12 @@ fn event_loop<P: Protocol>(
 }
 
 fn control(workload: &Workload, wakers: &[Arc<Waker>], clock: Clock) -> Control {
-    let (schedule, limits) = match workload {
+    let (schedules, limits) = match workload {
         Workload::Open(open) => (
-            open.schedule().cloned(),
+            Schedules {
+                rate: open.schedule().cloned().map(Arc::new),
+                ..Schedules::default()
+            },
             Limits {
                 end_ns: open.end_ns(),
                 ends_with_schedule: true,
@@ -218,15 +253,26 @@ fn control(workload: &Workload, wakers: &[Arc<Waker>], clock: Clock) -> Control 
             },
         ),
         Workload::Closed(closed) => (
-            Some(closed.workers.clone()),
+            Schedules {
+                workers: Some(Arc::new(closed.workers.clone())),
+                ..Schedules::default()
+            },
             Limits {
                 end_ns: closed.end_ns().unwrap_or(u64::MAX),
                 ends_with_schedule: closed.end_ns().is_none(),
                 workers_max: Some(closed.workers_max()),
             },
         ),
+        Workload::Steered(steered) => (
+            Control::at_rest(),
+            Limits {
+                end_ns: u64::MAX,
+                ends_with_schedule: false,
+                workers_max: Some(steered.workers_max),
+            },
+        ),
     };
-    Control::new(wakers.to_vec(), clock, schedule, limits)
+    Control::new(wakers.to_vec(), clock, schedules, limits)
 }
 
 fn spawn<N>(event_loop: EventLoop<N>, sender: Sender<LoopEnd>) -> Result<(), RunError>
@@ -251,13 +297,13 @@ where
 fn wait(
     endings: &crossbeam_channel::Receiver<LoopEnd>,
     control: &Control,
-    mut look: impl FnMut(),
+    (every, mut look): (Duration, impl FnMut()),
     writer: &output::WriterThread,
     reader: Option<&Reader>,
 ) -> Result<(), RunError> {
     let mut result = Ok(());
     loop {
-        match endings.recv_timeout(LOOK) {
+        match endings.recv_timeout(every) {
             Ok(ended) => {
                 if ended.is_err() {
                     control.drain();
@@ -408,7 +454,7 @@ fn feeds(
         Source::File(input) => {
             let deal = match settings.workload {
                 Workload::Open(_) => Deal::InTurn,
-                Workload::Closed(_) => Deal::ByNeed,
+                Workload::Closed(_) | Workload::Steered(_) => Deal::ByNeed,
             };
             let workers: Vec<usize> = shares
                 .iter()

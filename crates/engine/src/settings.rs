@@ -57,6 +57,8 @@ pub enum Workload {
     Open(OpenSettings),
     /// As soon as a worker is free.
     Closed(ClosedSettings),
+    /// One or the other, as whoever steers the run says from time to time.
+    Steered(SteeredSettings),
 }
 
 impl Workload {
@@ -65,8 +67,23 @@ impl Workload {
         match self {
             Self::Open(open) => open.workers_max,
             Self::Closed(closed) => closed.workers_max(),
+            Self::Steered(steered) => steered.workers_max,
         }
     }
+}
+
+/// A workload that is steered (see [`crate::pilot`]): nothing starts before the
+/// first word, and it ends when it is told to.
+#[derive(Clone, Debug)]
+pub struct SteeredSettings {
+    /// At most so many workers, in all loops together.
+    pub workers_max: usize,
+    /// A hit at a rate that is later than that is dropped.
+    pub late_limit: Duration,
+    /// Hits at a rate are a Poisson process; the same seed gives the same one.
+    pub seed: u64,
+    /// Burn a core to be on time to the microsecond.
+    pub spin: bool,
 }
 
 /// An open workload.

@@ -131,7 +131,7 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
                     }
                 }
             }
-            Block::Other | Block::End => {}
+            Block::Mark(_) | Block::Other | Block::End => {}
         }
     }
     sink.hits(&portion, &mut texts)?;

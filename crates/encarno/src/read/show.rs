@@ -123,7 +123,7 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
                     show_hit(&hit, &mut texts, out)?;
                 }
             }
-            Ok(Some(Block::Other | Block::End)) => {}
+            Ok(Some(Block::Mark(_) | Block::Other | Block::End)) => {}
             Ok(None) => break,
             Err(source) => {
                 return Err(FileError {

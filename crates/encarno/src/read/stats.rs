@@ -120,7 +120,7 @@ pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
         match reader.next_block().map_err(FileError::of(path))? {
             Some(Block::Hits(hits)) => hits.iter().for_each(|hit| gathered.record(&hit)),
             Some(Block::Strings(texts)) => gathered.learn(texts.iter()),
-            Some(Block::Other | Block::End) => {}
+            Some(Block::Mark(_) | Block::Other | Block::End) => {}
             None => break,
         }
     }

@@ -186,7 +186,7 @@ impl<'a> Followed<'a> {
                             portion.extend(hits.iter());
                             sink.hits(portion, &mut self.texts)?;
                         }
-                        Block::Other | Block::End => {}
+                        Block::Mark(_) | Block::Other | Block::End => {}
                     }
                 }
             }

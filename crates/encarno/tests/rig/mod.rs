@@ -199,7 +199,7 @@ pub fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, Stri
         match block {
             Block::Strings(strings) => texts.extend(strings.iter()),
             Block::Hits(block) => hits.extend(block.iter()),
-            Block::Other | Block::End => {}
+            Block::Mark(_) | Block::Other | Block::End => {}
         }
     }
     assert!(reader.summary().is_whole());

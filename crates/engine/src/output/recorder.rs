@@ -9,6 +9,8 @@ use encarno_record::Hit;
 use encarno_record::formats::Trace;
 use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_of};
 
+use super::sample::{Sampling, TENTH_NS};
+
 /// A buffer of 90 kB stays in a core's own cache.
 const BUFFER_HITS: usize = 1024;
 /// A buffer that isn't full goes after that time: others read along.
@@ -26,6 +28,11 @@ pub(super) enum Message {
     /// Sums of hits that were handed over before.
     Sums(Arc<LoopSums>),
     Trace(Box<Trace>),
+    /// What somebody wants to be known of that instant (ns from the run's start).
+    Mark {
+        at_ns: u64,
+        text: String,
+    },
     /// A recorder's last word.
     Counts(Counts),
     /// Everything was handed over; how long the run lasts.
@@ -51,6 +58,8 @@ pub(super) struct Ways {
     pub(super) meter: Sender<Arc<LoopSums>>,
     pub(super) trace_level: Option<u16>,
     pub(super) started_unix_ns: u64,
+    /// To whoever steers the run.
+    pub(super) sampling: Option<Sampling>,
 }
 
 /// Takes the hits of one event loop.
@@ -129,6 +138,11 @@ impl Recorder {
             self.send_sums();
         }
         self.due_ns = self.hand_over_at_ns.min(self.second_end_ns);
+        if let Some(sampling) = &mut self.ways.sampling {
+            sampling.send(self.number, now_ns, state);
+            let tenth_end_ns = (now_ns / TENTH_NS + 1) * TENTH_NS;
+            self.due_ns = self.due_ns.min(tenth_end_ns);
+        }
     }
 
     /// Takes the loop's last word on itself; hits and sums go when it is dropped.
@@ -165,6 +179,9 @@ impl Recorder {
     fn flush(&mut self) {
         if !self.hits.is_empty() {
             self.summing.record_all(&self.hits);
+            if let Some(sampling) = &mut self.ways.sampling {
+                sampling.record_all(&self.hits);
+            }
             let next = self
                 .empty
                 .try_recv()
@@ -275,7 +292,7 @@ impl Message {
                 Self::Trace(trace) => {
                     trace.request.len() + trace.response.len() + size_of::<Trace>()
                 }
-                Self::Sums(_) | Self::Counts(_) | Self::End { .. } => 0,
+                Self::Sums(_) | Self::Mark { .. } | Self::Counts(_) | Self::End { .. } => 0,
             }
     }
 }
@@ -296,6 +313,7 @@ mod tests {
             meter: channel().0,
             trace_level: None,
             started_unix_ns: 10_900_000_000,
+            sampling: None,
         }
     }
 

@@ -14,6 +14,7 @@ use encarno_record::sums::LoopSums;
 use encarno_record::{Expected, Hit, Strings, Texts};
 
 use super::recorder::{Counts, Message, Recorder, Ways};
+use super::sample::{Sample, Sampling};
 use crate::settings::OutputSettings;
 
 /// Buffers under way to the writer, for each recorder.
@@ -21,7 +22,8 @@ const QUEUE_BUFFERS: usize = 16;
 
 /// Opens all outputs and starts the writer thread: a recorder for each event
 /// loop, and the thread's handle. `started_unix_ns` is the wall clock at the
-/// run's start. The meter gets the sums of each loop, at least once a second.
+/// run's start. The meter gets the sums of each loop, at least once a second, and
+/// whoever steers the run its samples.
 pub fn open(
     settings: &OutputSettings,
     recorders: usize,
@@ -29,6 +31,7 @@ pub fn open(
     started_unix_ns: u64,
     expected: &Expected,
     meter: Sender<Arc<LoopSums>>,
+    samples: Option<Sender<Sample>>,
 ) -> Result<(Vec<Recorder>, WriterThread), OutputError> {
     let (queue, messages) = sync_channel(QUEUE_BUFFERS * recorders.max(1));
     let trace = match &settings.trace {
@@ -40,6 +43,7 @@ pub fn open(
         meter,
         trace_level: settings.trace.as_ref().map(|trace| trace.level),
         started_unix_ns,
+        sampling: samples.map(|samples| Sampling::new(samples, *expected)),
     };
     let mut give_back = Vec::with_capacity(recorders);
     let untils = vec![0; recorders];
@@ -93,6 +97,12 @@ impl WriterThread {
     /// True once an output failed (disk full …): the run had better end.
     pub fn failed(&self) -> bool {
         self.failed.load(Relaxed)
+    }
+
+    /// Writes down what somebody wants to be known of that instant.
+    pub fn mark(&self, at_ns: u64, text: String) {
+        // A closed queue means that the thread ended already: finish says why.
+        let _ = self.queue.send(Message::Mark { at_ns, text });
     }
 
     /// Writes what recorders handed over, closes all files, and says what
@@ -163,6 +173,9 @@ impl Writer {
                             }
                         }
                     }
+                }
+                Message::Mark { at_ns, text } => {
+                    self.each_sink(|sink, _| sink.mark(at_ns, &text));
                 }
                 Message::Counts(counts) => self.count(counts),
                 Message::End { span_ns } => {

@@ -1,13 +1,13 @@
 //! How a run is told to end, and to go on in another way.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use encarno_nib::clock::Clock;
 use encarno_nib::poll::Waker;
 
-use crate::schedule::{Piece, Schedule, ScheduleError};
+use crate::schedule::{Level, Piece, Schedule, ScheduleError};
 use crate::settings::nanoseconds;
 
 /// Shared by all event loops; it changes a few times a run.
@@ -16,11 +16,34 @@ pub struct Control {
     stop: AtomicU8,
     /// How often the schedule has changed.
     changes: AtomicU64,
-    /// None = the records carry the instants.
-    schedule: Mutex<Option<Arc<Schedule>>>,
+    schedules: Mutex<Schedules>,
     limits: Limits,
     clock: Clock,
     wakers: Vec<Arc<Waker>>,
+}
+
+/// What starts hits at each instant.
+#[derive(Clone, Debug, Default)]
+pub struct Schedules {
+    /// Hits per second; none of a closed workload, and if the records carry the
+    /// instants.
+    pub rate: Option<Arc<Schedule>>,
+    /// Workers that start again as soon as they are free; none of an open workload.
+    pub workers: Option<Arc<Schedule>>,
+    /// Hits that were due before and have found no worker by then are dropped: they
+    /// belong to a load that is over.
+    pub void_before_ns: u64,
+}
+
+/// What a steered run does from some instant on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Load {
+    /// Nothing starts.
+    Rest,
+    /// So many workers, each of which starts again as soon as it is free.
+    Workers(u32),
+    /// Hits per second, as a Poisson process.
+    Rate(Level),
 }
 
 /// What a schedule may not grow beyond.
@@ -48,6 +71,8 @@ pub enum Stop {
 /// A schedule changes no sooner than that: all loops know of it when its
 /// instant comes, and so switch at the same one without a lock.
 pub const HORIZON: Duration = Duration::from_millis(50);
+/// A load of a steered run has no end of its own: a year.
+const UNTIL_TOLD_NS: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
 /// Why a schedule can't grow so.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -70,6 +95,9 @@ pub enum GrowError {
     /// The run was told to stop.
     #[error("the run is being stopped")]
     Stopped,
+    /// The run has a schedule of its own, or none is needed.
+    #[error("the run isn't one that is steered")]
+    NotSteered,
     /// The records carry the instants.
     #[error("the records carry their own instants: there is no schedule that could change")]
     Recorded,
@@ -92,13 +120,13 @@ impl Control {
     pub fn new(
         wakers: Vec<Arc<Waker>>,
         clock: Clock,
-        schedule: Option<Schedule>,
+        schedules: Schedules,
         limits: Limits,
     ) -> Self {
         Self {
             stop: AtomicU8::new(0),
             changes: AtomicU64::new(0),
-            schedule: Mutex::new(schedule.map(Arc::new)),
+            schedules: Mutex::new(schedules),
             limits,
             clock,
             wakers,
@@ -145,14 +173,17 @@ impl Control {
     /// From that instant of the run on, these pieces take the place of what the
     /// schedule has there, or follow it. It must lie beyond the [`HORIZON`].
     pub fn grow(&self, from_ns: u64, pieces: &[Piece]) -> Result<(), GrowError> {
-        let mut schedule = self.schedule.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut schedules = self.lock();
         let earliest_ns = self.earliest_ns();
         if self.stop() != Stop::No {
             return Err(GrowError::Stopped);
         }
-        let Some(before) = schedule.as_deref() else {
-            return Err(GrowError::Recorded);
+        let schedules = &mut *schedules;
+        let schedule = match (&mut schedules.rate, &mut schedules.workers) {
+            (Some(schedule), _) | (None, Some(schedule)) => schedule,
+            (None, None) => return Err(GrowError::Recorded),
         };
+        let before = &*schedule;
         let end_ns = match self.limits.ends_with_schedule {
             true => self.limits.end_ns.min(before.duration_ns()),
             false => self.limits.end_ns,
@@ -169,8 +200,61 @@ impl Control {
         {
             return Err(GrowError::Workers { workers_max });
         }
-        *schedule = Some(Arc::new(grown));
-        // A loop that sees the new number sees the new schedule, too.
+        *schedule = Arc::new(grown);
+        self.changed(from_ns)
+    }
+
+    /// From that instant on a steered run does that, until it is told otherwise.
+    /// It must lie beyond the [`HORIZON`].
+    pub fn steer(&self, from_ns: u64, load: Load) -> Result<(), GrowError> {
+        let mut schedules = self.lock();
+        let earliest_ns = self.earliest_ns();
+        if self.stop() != Stop::No {
+            return Err(GrowError::Stopped);
+        }
+        let (Some(rate), Some(workers)) = (&schedules.rate, &schedules.workers) else {
+            return Err(GrowError::NotSteered);
+        };
+        if from_ns < earliest_ns {
+            return Err(GrowError::TooSoon { earliest_ns });
+        }
+        let (hits, users) = match load {
+            Load::Rest => (Level::default(), 0),
+            Load::Workers(count) => (Level::default(), count),
+            Load::Rate(rate) => (rate, 0),
+        };
+        if let Some(workers_max) = self.limits.workers_max
+            && users as usize > workers_max
+        {
+            return Err(GrowError::Workers { workers_max });
+        }
+        let piece = |level| Piece {
+            from: level,
+            to: level,
+            duration_ns: UNTIL_TOLD_NS,
+        };
+        let rate = rate.grown(from_ns, &[piece(hits)])?;
+        let workers = workers.grown(from_ns, &[piece(Level::whole(users))])?;
+        *schedules = Schedules {
+            rate: Some(Arc::new(rate)),
+            workers: Some(Arc::new(workers)),
+            void_before_ns: from_ns,
+        };
+        self.changed(from_ns)
+    }
+
+    /// The schedules of a steered run that does nothing yet.
+    pub fn at_rest() -> Schedules {
+        let rest = || Some(Arc::new(Schedule::constant(Level::default(), UNTIL_TOLD_NS)));
+        Schedules {
+            rate: rest(),
+            workers: rest(),
+            void_before_ns: 0,
+        }
+    }
+
+    /// Tells the loops. A loop that sees the new number sees the new schedules, too.
+    fn changed(&self, from_ns: u64) -> Result<(), GrowError> {
         self.changes.fetch_add(1, Ordering::Release);
         let late = self.clock.now_ns() >= from_ns;
         self.wake_all();
@@ -183,12 +267,22 @@ impl Control {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// The schedule as it is now; none if the records carry the instants.
+    /// The schedule as it is now, of rates if there are any; none if the records
+    /// carry the instants.
     pub fn schedule(&self) -> Option<Arc<Schedule>> {
-        self.schedule
+        let schedules = self.schedules();
+        schedules.rate.or(schedules.workers)
+    }
+
+    /// What starts hits, as it is now.
+    pub fn schedules(&self) -> Schedules {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Schedules> {
+        self.schedules
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .clone()
     }
 
     fn wake_all(&self) {

@@ -66,6 +66,11 @@ impl Sink for NativeSink {
         self.file.write_out()
     }
 
+    fn mark(&mut self, at_ns: u64, text: &str) -> Result<(), OutputError> {
+        results::append_mark(&mut self.file.buffer, at_ns, text);
+        self.file.write_out()
+    }
+
     fn finish(&mut self, ending: results::Ending, _texts: &mut Texts) -> Result<u64, OutputError> {
         results::append_end(&mut self.file.buffer, self.hits, ending);
         self.file.write_out()?;

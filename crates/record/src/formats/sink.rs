@@ -30,6 +30,12 @@ pub trait Sink: Send {
         Ok(())
     }
 
+    /// Takes what somebody wants to be known of that instant, ns from the run's
+    /// start. Most formats have no place for it.
+    fn mark(&mut self, _at_ns: u64, _text: &str) -> Result<(), OutputError> {
+        Ok(())
+    }
+
     /// Every hit that ended before that wall-clock instant was handed over.
     fn at_rest(&mut self, _unix_ns: u64, _texts: &mut Texts) -> Result<(), OutputError> {
         Ok(())

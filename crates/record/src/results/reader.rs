@@ -3,7 +3,7 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use super::{HIT_BYTES, KIND_END, KIND_HITS, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode};
+use super::{HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode};
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::{Expected, Hit, StringId};
 
@@ -14,6 +14,8 @@ pub enum Block<'a> {
     Strings(Texts<'a>),
     /// Hits.
     Hits(Hits<'a>),
+    /// What somebody wanted to be known.
+    Mark(Mark<'a>),
     /// What only [`super::SumsReader`] or a later version needs.
     Other,
     /// The file is whole.
@@ -61,6 +63,26 @@ impl<'a> Hits<'a> {
             first: u64::from_le_bytes(*first),
             number,
             hits: rest.as_chunks::<HIT_BYTES>().0,
+        })
+    }
+}
+
+/// What somebody wanted to be known of an instant of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark<'a> {
+    /// ns from the run's start.
+    pub at_ns: u64,
+    /// JSON, an object whose keys say what it is about.
+    pub text: &'a str,
+}
+
+impl<'a> Mark<'a> {
+    /// That of a frame's payload; none if it isn't one.
+    fn of(payload: &'a [u8]) -> Option<Self> {
+        let (at_ns, text) = payload.split_first_chunk::<8>()?;
+        Some(Self {
+            at_ns: u64::from_le_bytes(*at_ns),
+            text: str::from_utf8(text).ok()?,
         })
     }
 }
@@ -275,6 +297,7 @@ impl<R: Read> ResultReader<R> {
                 Block::End
             }
             KIND_STRINGS => Block::Strings(Texts::of(payload)),
+            KIND_MARK => Mark::of(payload).map_or(Block::Other, Block::Mark),
             _ => Block::Other,
         }))
     }

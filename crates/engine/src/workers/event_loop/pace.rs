@@ -23,6 +23,8 @@ pub enum Pace {
     Open(Box<Open>),
     /// A free worker.
     Closed(Closed),
+    /// One or the other: of the two, one is at rest.
+    Steered(Box<(Closed, Open)>),
 }
 
 impl Pace {
@@ -31,6 +33,10 @@ impl Pace {
         match workload {
             Workload::Open(settings) => Self::Open(Box::new(Open::new(settings, share))),
             Workload::Closed(settings) => Self::Closed(Closed::new(settings, share)),
+            Workload::Steered(settings) => {
+                let parts = (Closed::steered(share), Open::steered(settings, share));
+                Self::Steered(Box::new(parts))
+            }
         }
     }
 
@@ -46,6 +52,14 @@ impl Pace {
         match self {
             Self::Open(open) => open.start_due(crew, control, grace_ns, now_ns),
             Self::Closed(closed) => closed.start_due(crew, control, now_ns),
+            Self::Steered(parts) => {
+                let (closed, open) = &mut **parts;
+                let more =
+                    closed.ended == Ended::No && closed.start_due(crew, control, now_ns);
+                let hits = open.ended == Ended::No
+                    && open.start_due(crew, control, grace_ns, now_ns);
+                more | hits
+            }
         }
     }
 
@@ -54,6 +68,10 @@ impl Pace {
         match self {
             Self::Open(open) => open.next_instant(crew, now_ns),
             Self::Closed(closed) => closed.next_instant(now_ns),
+            Self::Steered(parts) => {
+                let (closed, open) = &**parts;
+                closed.next_instant(now_ns).min(open.next_instant(crew, now_ns))
+            }
         }
     }
 
@@ -63,6 +81,7 @@ impl Pace {
         match self {
             Self::Open(open) => open.ended != Ended::No,
             Self::Closed(closed) => closed.ended != Ended::No,
+            Self::Steered(parts) => parts.0.ended != Ended::No && parts.1.ended != Ended::No,
         }
     }
 
@@ -72,6 +91,7 @@ impl Pace {
         match self {
             Self::Open(open) => open.ended == Ended::Time,
             Self::Closed(closed) => closed.ended == Ended::Time,
+            Self::Steered(parts) => parts.0.ended == Ended::Time || parts.1.ended == Ended::Time,
         }
     }
 
@@ -80,6 +100,10 @@ impl Pace {
         match self {
             Self::Open(open) => open.stop(now_ns),
             Self::Closed(closed) => closed.ended = Ended::Time,
+            Self::Steered(parts) => {
+                parts.0.ended = Ended::Time;
+                parts.1.stop(now_ns);
+            }
         }
     }
 
@@ -88,6 +112,7 @@ impl Pace {
         match self {
             Self::Open(open) => open.stopped || open.ended == Ended::Time,
             Self::Closed(closed) => closed.ended == Ended::Time,
+            Self::Steered(parts) => parts.1.stopped || self.is_over(),
         }
     }
 
@@ -96,6 +121,10 @@ impl Pace {
         match self {
             Self::Open(open) => open.end(crew, Ended::Time),
             Self::Closed(closed) => closed.ended = Ended::Time,
+            Self::Steered(parts) => {
+                parts.0.ended = Ended::Time;
+                parts.1.end(crew, Ended::Time);
+            }
         }
     }
 
@@ -105,6 +134,7 @@ impl Pace {
         match self {
             Self::Open(open) => open.hungry && !self.has_ended(),
             Self::Closed(closed) => closed.hungry && !self.has_ended(),
+            Self::Steered(parts) => (parts.0.hungry || parts.1.hungry) && !self.has_ended(),
         }
     }
 
@@ -113,6 +143,7 @@ impl Pace {
         match self {
             Self::Open(_) => busy,
             Self::Closed(closed) => closed.users(),
+            Self::Steered(parts) => parts.0.users().max(busy),
         }
     }
 
@@ -121,6 +152,7 @@ impl Pace {
         match self {
             Self::Open(open) => open.spin,
             Self::Closed(_) => false,
+            Self::Steered(parts) => parts.1.spin,
         }
     }
 }

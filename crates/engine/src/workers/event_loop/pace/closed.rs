@@ -1,5 +1,7 @@
 //! The workers of a closed workload: whoever is free starts again.
 
+use std::time::Duration;
+
 use encarno_nib::Nib;
 
 use super::{Crew, Ended, HUNGER_NS, STARTS_MAX};
@@ -28,6 +30,18 @@ pub struct Closed {
 }
 
 impl Closed {
+    /// That part of a steered workload.
+    pub(super) fn steered(share: Share) -> Self {
+        Self::new(
+            &ClosedSettings {
+                workers: Schedule::default(),
+                duration: Some(Duration::MAX),
+                workers_max: 0,
+            },
+            share,
+        )
+    }
+
     pub(super) fn new(settings: &ClosedSettings, share: Share) -> Self {
         Self {
             workers: settings.workers.clone(),
@@ -119,7 +133,7 @@ impl Closed {
 
     fn follow(&mut self, control: &Control) {
         self.changes = control.changes();
-        if let Some(schedule) = control.schedule() {
+        if let Some(schedule) = control.schedules().workers {
             self.workers = Schedule::clone(&schedule);
             self.active_until_ns = 0;
         }

@@ -3,9 +3,9 @@
 use encarno_nib::Nib;
 
 use super::{Crew, Ended, HUNGER_NS, STARTS_MAX};
-use crate::schedule::{HitInstants, Randomness};
+use crate::schedule::{HitInstants, Level, Randomness, Schedule};
 use crate::script::Planned;
-use crate::settings::{Arrivals, OpenSettings};
+use crate::settings::{Arrivals, OpenSettings, SteeredSettings};
 use crate::workers::feed::Next;
 use crate::workers::{Control, Share};
 
@@ -22,6 +22,8 @@ pub struct Open {
     end_ns: u64,
     /// Later hits are dropped.
     late_limit_ns: u64,
+    /// Hits that were due before are dropped, once that instant has come.
+    void_before_ns: u64,
     /// At most so many workers in this loop.
     workers_max: usize,
     pub(super) spin: bool,
@@ -67,6 +69,7 @@ impl Open {
             late_limit_ns: settings
                 .late_limit
                 .map_or(u64::MAX, crate::settings::nanoseconds),
+            void_before_ns: 0,
             workers_max: share.workers(settings.workers_max),
             spin: settings.spin,
             keep_backlog: settings.keep_backlog,
@@ -78,6 +81,26 @@ impl Open {
             workers_ended: 0,
             ended: Ended::No,
         }
+    }
+
+    /// That part of a steered workload.
+    pub(super) fn steered(settings: &SteeredSettings, share: Share) -> Self {
+        let schedule = Schedule::constant(Level::default(), u64::MAX);
+        Self::new(
+            &OpenSettings {
+                arrivals: Arrivals::Poisson {
+                    schedule,
+                    seed: settings.seed,
+                },
+                workers_start: 0,
+                workers_max: settings.workers_max,
+                late_limit: Some(settings.late_limit),
+                duration_max: None,
+                spin: settings.spin,
+                keep_backlog: false,
+            },
+            share,
+        )
     }
 
     pub(super) fn start_due<N: Nib>(
@@ -106,7 +129,8 @@ impl Open {
                 crew.counters().scheduled.add(1);
             }
             let instant_ns = head.instant_ns;
-            if *now_ns - instant_ns > self.late_limit_ns {
+            let void = instant_ns < self.void_before_ns && *now_ns >= self.void_before_ns;
+            if void || *now_ns - instant_ns > self.late_limit_ns {
                 self.drop_head(crew);
                 continue;
             }
@@ -303,7 +327,9 @@ impl Open {
 
     fn follow(&mut self, control: &Control) {
         self.changes = control.changes();
-        if let (Some(schedule), Some(instants)) = (control.schedule(), &mut self.instants) {
+        let schedules = control.schedules();
+        self.void_before_ns = schedules.void_before_ns;
+        if let (Some(schedule), Some(instants)) = (schedules.rate, &mut self.instants) {
             instants.follow(&schedule);
             // Its instant may be another one; the hit stays the same.
             if self.head.is_some_and(|head| !head.due) {

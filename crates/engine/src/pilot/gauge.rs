@@ -1,0 +1,201 @@
+//! What all event loops did, put together from their samples.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::mpsc::Receiver;
+
+use encarno_record::sums::LoopState;
+
+use crate::output::{Sample, TENTH_NS, Tenth};
+
+/// What all event loops did lately.
+#[derive(Debug)]
+pub struct Gauge {
+    samples: Option<Receiver<Sample>>,
+    tenths: BTreeMap<u64, Tenth>,
+    /// Where each loop stood when, the latest last.
+    loops: Vec<VecDeque<(u64, LoopState)>>,
+}
+
+/// What happened between two instants.
+#[derive(Clone, Debug, Default)]
+pub struct Reading {
+    /// Each tenth of a second.
+    pub tenths: Vec<Tenth>,
+    /// Hits that ran, on average.
+    pub in_flight: f64,
+    /// Which share of the time each loop used its core.
+    pub busy: Vec<f64>,
+    /// Which share of the time workers were free and the input had nothing for them.
+    pub starved: f64,
+    /// Hits whose instant came.
+    pub scheduled: u64,
+    /// Hits that were given up before their start.
+    pub dropped: u64,
+    /// Turns in which a hit was due and no worker was free.
+    pub no_worker: u64,
+    /// By how many hits more were due or running at the end than at the start.
+    pub backlog: i64,
+}
+
+impl Reading {
+    /// All tenths together.
+    pub fn total(&self) -> Tenth {
+        let mut total = Tenth::default();
+        self.tenths.iter().for_each(|tenth| total.merge(tenth));
+        total
+    }
+
+    /// The share of its core that the busiest loop used.
+    pub fn busiest(&self) -> f64 {
+        self.busy.iter().copied().fold(0.0, f64::max)
+    }
+}
+
+impl Gauge {
+    /// Of so many loops; without samples nothing is known.
+    pub(crate) fn new(samples: Option<Receiver<Sample>>, loops: usize) -> Self {
+        Self {
+            samples,
+            tenths: BTreeMap::new(),
+            loops: vec![VecDeque::new(); loops],
+        }
+    }
+
+    pub(crate) fn take(&mut self) {
+        let Some(samples) = &self.samples else {
+            return;
+        };
+        while let Ok(sample) = samples.try_recv() {
+            for (number, tenth) in &sample.tenths {
+                self.tenths.entry(*number).or_default().merge(tenth);
+            }
+            if let Some(states) = self.loops.get_mut(sample.number) {
+                states.push_back((sample.until_ns, sample.state));
+            }
+        }
+    }
+
+    /// Everything that ended before is known, ns from the run's start.
+    pub fn whole_until_ns(&self) -> u64 {
+        let latest = |states: &VecDeque<(u64, LoopState)>| states.back().map_or(0, |state| state.0);
+        let until_ns = self.loops.iter().map(latest).min().unwrap_or(0);
+        until_ns / TENTH_NS * TENTH_NS
+    }
+
+    /// Hits that run, as far as the loops said.
+    pub fn running(&self) -> u64 {
+        let latest = self.loops.iter().filter_map(VecDeque::back);
+        latest.map(|(_, state)| state.running).sum()
+    }
+
+    /// What happened between these instants, which are whole tenths of a second.
+    pub fn read(&self, from_ns: u64, to_ns: u64) -> Reading {
+        let tenths = (from_ns / TENTH_NS..to_ns / TENTH_NS)
+            .map(|number| self.tenths.get(&number).cloned().unwrap_or_default());
+        let mut reading = Reading {
+            tenths: tenths.collect(),
+            ..Reading::default()
+        };
+        for states in &self.loops {
+            reading.add_loop(states, from_ns, to_ns);
+        }
+        reading.starved /= self.loops.len().max(1) as f64;
+        reading
+    }
+
+    pub(super) fn forget_before(&mut self, instant_ns: u64) {
+        self.tenths = self.tenths.split_off(&(instant_ns / TENTH_NS));
+        for states in &mut self.loops {
+            // The last one before is where what is kept begins.
+            while states.get(1).is_some_and(|state| state.0 <= instant_ns) {
+                states.pop_front();
+            }
+        }
+    }
+}
+
+impl Reading {
+    fn add_loop(&mut self, states: &VecDeque<(u64, LoopState)>, from_ns: u64, to_ns: u64) {
+        let first = states.iter().rfind(|state| state.0 <= from_ns);
+        let (Some((start_ns, start)), Some((end_ns, end))) = (
+            first.or(states.front()),
+            states.iter().rfind(|state| state.0 <= to_ns),
+        ) else {
+            return;
+        };
+        let within = states
+            .iter()
+            .filter(|state| state.0 > from_ns && state.0 <= to_ns);
+        let (count, running) = within.fold((0_u64, 0_u64), |(count, running), (_, state)| {
+            (count + 1, running + state.running)
+        });
+        self.in_flight += running as f64 / count.max(1) as f64;
+        let since = |pick: fn(&LoopState) -> u64| pick(end).saturating_sub(pick(start));
+        let span_ns = end_ns.saturating_sub(*start_ns).max(1) as f64;
+        self.busy.push(since(|state| state.cpu_ns) as f64 / span_ns);
+        self.starved += since(|state| state.starved_ns) as f64 / span_ns;
+        self.scheduled += since(|state| state.scheduled);
+        self.dropped += since(|state| state.dropped);
+        self.no_worker += since(|state| state.no_worker);
+        let open = |state: &LoopState| {
+            (state.scheduled - state.started - state.dropped + state.running) as i64
+        };
+        self.backlog += open(end) - open(start);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::mpsc::channel;
+
+    use encarno_record::sums::LoopState;
+
+    use super::Gauge;
+    use crate::output::{Sample, TENTH_NS, Tenth};
+
+    #[test]
+    fn loops_are_put_together_tenth_by_tenth() {
+        let (sender, samples) = channel();
+        let mut gauge = Gauge::new(Some(samples), 2);
+        let mut say = |number, tenths_past: u64, ended: &[(u64, u64)], cpu_part: f64, due| {
+            let until_ns = tenths_past * TENTH_NS + 7;
+            let tenth = |&(number, ended): &(u64, u64)| {
+                let tenth = Tenth {
+                    ended,
+                    ..Tenth::default()
+                };
+                (number, tenth)
+            };
+            let state = LoopState {
+                running: 3,
+                scheduled: due,
+                started: due.min(10),
+                cpu_ns: (until_ns as f64 * cpu_part) as u64,
+                ..LoopState::default()
+            };
+            let tenths: BTreeMap<_, _> = ended.iter().map(tenth).collect();
+            let sample = Sample {
+                number,
+                until_ns,
+                state,
+                tenths,
+            };
+            sender.send(sample).expect("the gauge is there");
+            gauge.take();
+            gauge.whole_until_ns() / TENTH_NS
+        };
+        assert_eq!(say(0, 1, &[(0, 5)], 0.5, 3), 0);
+        assert_eq!(say(1, 1, &[(0, 1)], 0.9, 0), 1);
+        assert_eq!(say(1, 4, &[(1, 2), (3, 4)], 0.9, 0), 1);
+        assert_eq!(say(0, 4, &[(2, 7)], 0.5, 17), 4);
+        let reading = gauge.read(TENTH_NS, 4 * TENTH_NS);
+        let ended: Vec<_> = reading.tenths.iter().map(|tenth| tenth.ended).collect();
+        assert_eq!(ended, [2, 7, 4]);
+        assert_eq!((reading.total().ended, reading.in_flight), (13, 6.0));
+        assert!((reading.busiest() - 0.9).abs() < 1e-6, "{reading:?}");
+        assert_eq!((reading.scheduled, reading.backlog), (14, 7));
+        gauge.forget_before(3 * TENTH_NS);
+        assert_eq!(gauge.read(TENTH_NS, 4 * TENTH_NS).total().ended, 4);
+    }
+}
