@@ -114,6 +114,7 @@ impl Search {
             return None;
         }
         let rate = match self.bounds() {
+            (None, None) if rate_max < PART_MIN * peak => return None,
             (None, None) => (START * peak).min(rate_max),
             (Some(holds), None) if holds >= rate_max => return None,
             (Some(holds), None) => (holds * GROWTH).min(rate_max),
@@ -150,6 +151,15 @@ impl Search {
                 rate: plan.rate,
                 verdict,
             });
+        }
+    }
+
+    /// The generator couldn't make the rate of [`Search::next`]: nothing near it, or
+    /// above, is tried any more, and nothing is known of the system there.
+    pub fn limit(&mut self) {
+        if let Some(plan) = self.next() {
+            let settings = &mut self.settings;
+            settings.rate_max = plan.rate / (1.0 + settings.width);
         }
     }
 
@@ -230,6 +240,26 @@ mod tests {
         assert_eq!(always.bracket(), Some(Bracket::HoldsAt(700.0)));
         let never = run(SETTINGS, limit_at(0.0));
         assert!(matches!(never.bracket(), Some(Bracket::FailsAt(rate)) if rate < 1.0));
+    }
+
+    #[test]
+    fn what_the_generator_cant_make_is_no_bound() {
+        let mut search = Search::new(SETTINGS);
+        let mut tries = 0;
+        while let Some(plan) = search.next() {
+            tries += 1;
+            match plan.rate {
+                ..800.0 => search.observe(Verdict::Holds),
+                _ => search.limit(),
+            }
+        }
+        let Some(Bracket::HoldsAt(rate)) = search.bracket() else {
+            panic!("{:?}", search.bracket());
+        };
+        assert!(
+            (700.0..800.0).contains(&rate) && tries < 12,
+            "{rate} {tries}"
+        );
     }
 
     #[test]

@@ -67,6 +67,13 @@ impl Plateau {
         let expected = self.throughput * self.service_s;
         (self.in_flight - expected).abs() / self.in_flight.max(f64::MIN_POSITIVE)
     }
+
+    /// How far it may be: hits that were cut by the start or the end of so many
+    /// seconds are counted whole or not at all, and that is chance.
+    fn littles_error_max(&self, seconds: f64) -> f64 {
+        let cut = self.service_s / (seconds * self.in_flight.max(1.0).sqrt());
+        LITTLES_ERROR_MAX + 2.0 * cut
+    }
 }
 
 /// What is known of a trial so far.
@@ -112,7 +119,9 @@ pub fn judge(bins: &[Bin], limits: &Limits) -> Judgement {
     };
     let precise = settled && ended > 0 && half_width <= limits.half_width;
     match (precise, is_last) {
-        (true, _) if plateau.littles_error() <= LITTLES_ERROR_MAX => Judgement::Steady(plateau),
+        (true, _) if plateau.littles_error() <= plateau.littles_error_max(count * BIN_S) => {
+            Judgement::Steady(plateau)
+        }
         (true, true) => Judgement::Inconsistent(plateau),
         (false, true) => Judgement::Unstable(plateau),
         (_, false) => Judgement::GoOn,

@@ -1,5 +1,6 @@
 //! The command line: flags once, into validated settings.
 
+mod capacity;
 mod flags;
 mod habits;
 mod hit;
@@ -54,6 +55,8 @@ struct Arguments {
 enum Command {
     /// Hit a URL, or send a file of records.
     Hit(Box<hit::HitArguments>),
+    /// Measure how much a system can do: throughput by workers, and the highest rate that keeps a goal.
+    Capacity(capacity::CapacityArguments),
     /// Run a configuration file.
     Run {
         /// The file: Go-encarno's YAML, and keys of ours.
@@ -113,6 +116,7 @@ pub fn main() -> ExitCode {
             arguments.note_files(&mut files);
             run(&settings, &files)
         }),
+        (Some(Command::Capacity(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
         (Some(Command::Tail(arguments)), _) => arguments.run(),
@@ -152,6 +156,14 @@ impl Failure {
         Self {
             text: error.to_string(),
             exit_code: exit::SETUP,
+        }
+    }
+
+    /// A run failed.
+    pub(crate) fn run(error: &RunError) -> Self {
+        Self {
+            text: error.to_string(),
+            exit_code: exit::of(error),
         }
     }
 

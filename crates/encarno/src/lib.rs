@@ -8,8 +8,10 @@
 //! - [`console`]: what a run shows while it goes on
 //! - [`report`]: what is said about hits, at a run's end and by `stats`
 //! - [`read`]: what commands say about files
+//! - [`capacity`]: how much a system can do
 //! - [`exit`]: exit codes
 
+pub mod capacity;
 pub mod cli;
 pub mod config;
 pub mod console;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use encarno_engine::RunError;
 use encarno_engine::meter::{Summary, Window};
+use encarno_engine::pilot::Pilot;
 use encarno_engine::settings::{RunSettings, Source};
 use encarno_engine::workers::Control;
 use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options, Protocol as _};
@@ -113,16 +114,24 @@ macro_rules! protocols {
         /// Runs to the end. `stop` is called with the control once the run is on, to
         /// connect it with signals.
         pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
-            let settings = &run.settings;
-            let mut console = Console::new(run.progress, &settings.workload);
-            let observe = &mut |window: &Window| console.show(window);
-            let summary = match run.protocol.clone() {
-                $(Protocol::$variant(protocol) => {
-                    encarno_engine::run(settings, &<$factory>::set_up(protocol)?, observe, stop)
-                })+
-            };
+            let mut console = Console::new(run.progress, &run.settings.workload);
+            let summary = steer(run, &mut |window: &Window| console.show(window), stop);
             console.end();
             summary
+        }
+
+        /// The same, as the pilot says.
+        pub fn steer(
+            run: &Run,
+            pilot: &mut dyn Pilot,
+            stop: impl FnOnce(Arc<Control>),
+        ) -> Result<Summary, RunError> {
+            let settings = &run.settings;
+            match run.protocol.clone() {
+                $(Protocol::$variant(protocol) => {
+                    encarno_engine::steer(settings, &<$factory>::set_up(protocol)?, pilot, stop)
+                })+
+            }
         }
 
         /// Reads all of the input and sends nothing: how many records there are.

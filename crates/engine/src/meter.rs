@@ -21,7 +21,10 @@ use encarno_record::{Expected, Strings, Texts};
 
 pub use quota::Quota;
 pub use summary::{Ending, Summary, Totals};
-pub use verdict::{Judge, Judgement, Verdict};
+pub use verdict::{
+    BUSY_PART_MAX, Judge, Judgement, LAG_NS_MIN, LAG_PART_MAX, STARVED_PART_MAX, Verdict,
+    own_failure,
+};
 pub use window::Window;
 
 use crate::schedule::{Level, Schedule};

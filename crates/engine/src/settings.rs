@@ -78,6 +78,8 @@ impl Workload {
 pub struct SteeredSettings {
     /// At most so many workers, in all loops together.
     pub workers_max: usize,
+    /// At most so many hits of a rate run at a time, in all loops together.
+    pub in_flight_max: usize,
     /// A hit at a rate that is later than that is dropped.
     pub late_limit: Duration,
     /// Hits at a rate are a Poisson process; the same seed gives the same one.

@@ -13,13 +13,13 @@ const HITS_BEYOND_MIN: f64 = 10.0;
 /// With fewer hits not even the median does.
 const HITS_MIN: u64 = 20;
 /// Lag that makes up more than that part of the response time …
-const LAG_PART_MAX: f64 = 0.25;
+pub const LAG_PART_MAX: f64 = 0.25;
 /// … and is longer than a timer's own lateness spoils the figures.
-const LAG_NS_MIN: u64 = 250_000;
+pub const LAG_NS_MIN: u64 = 250_000;
 /// A loop that uses more of its core than that has no time left.
-const BUSY_PART_MAX: f64 = 0.95;
+pub const BUSY_PART_MAX: f64 = 0.95;
 /// A closed run whose workers lack input for more than that part of the time is starved.
-const STARVED_PART_MAX: f64 = 0.1;
+pub const STARVED_PART_MAX: f64 = 0.1;
 /// What is so in fewer windows is a hiccup, unless the whole run shows it.
 const WINDOWS_PART_MIN: f64 = 0.1;
 /// Shorter windows are too short to say how busy a loop was.
@@ -55,6 +55,12 @@ const OWN_FAILURES: [(u16, &str); 7] = [
         "a source port couldn't be had (EAGAIN): use fewer connections, or add --source-address",
     ),
 ];
+
+/// Whether a hit that failed so failed on this machine, and what to do about it.
+pub fn own_failure(net_code: u16) -> Option<&'static str> {
+    let found = OWN_FAILURES.iter().find(|(code, _)| *code == net_code);
+    found.map(|(_, what)| *what)
+}
 
 /// What can be said about the generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -84,7 +84,9 @@ impl Sampling {
             let count = hits.iter().take_while(|hit| tenth_of(hit) == number);
             let (of_tenth, rest) = hits.split_at(count.count());
             let tenth = self.tenths.entry(number).or_default();
-            of_tenth.iter().for_each(|hit| tenth.record(hit, &self.expected));
+            of_tenth
+                .iter()
+                .for_each(|hit| tenth.record(hit, &self.expected));
             hits = rest;
         }
     }

@@ -21,8 +21,8 @@ pub struct Gauge {
 pub struct Reading {
     /// Each tenth of a second.
     pub tenths: Vec<Tenth>,
-    /// Hits that ran, on average.
-    pub in_flight: f64,
+    /// Hits that ran when each tenth was over.
+    pub running: Vec<u64>,
     /// Which share of the time each loop used its core.
     pub busy: Vec<f64>,
     /// Which share of the time workers were free and the input had nothing for them.
@@ -43,6 +43,11 @@ impl Reading {
         let mut total = Tenth::default();
         self.tenths.iter().for_each(|tenth| total.merge(tenth));
         total
+    }
+
+    /// Hits that ran, on average.
+    pub fn in_flight(&self) -> f64 {
+        self.running.iter().sum::<u64>() as f64 / self.running.len().max(1) as f64
     }
 
     /// The share of its core that the busiest loop used.
@@ -92,8 +97,10 @@ impl Gauge {
     pub fn read(&self, from_ns: u64, to_ns: u64) -> Reading {
         let tenths = (from_ns / TENTH_NS..to_ns / TENTH_NS)
             .map(|number| self.tenths.get(&number).cloned().unwrap_or_default());
+        let tenths: Vec<_> = tenths.collect();
         let mut reading = Reading {
-            tenths: tenths.collect(),
+            running: vec![0; tenths.len()],
+            tenths,
             ..Reading::default()
         };
         for states in &self.loops {
@@ -123,13 +130,14 @@ impl Reading {
         ) else {
             return;
         };
-        let within = states
-            .iter()
-            .filter(|state| state.0 > from_ns && state.0 <= to_ns);
-        let (count, running) = within.fold((0_u64, 0_u64), |(count, running), (_, state)| {
-            (count + 1, running + state.running)
-        });
-        self.in_flight += running as f64 / count.max(1) as f64;
+        let mut later = states.iter().peekable();
+        for (running, number) in self.running.iter_mut().zip(1..) {
+            let tenth_end_ns = from_ns + number * TENTH_NS;
+            // A loop says where it stands soon after a tenth is over.
+            while later.next_if(|state| state.0 < tenth_end_ns).is_some() {}
+            let state = later.peek().copied().or(states.back());
+            *running += state.map_or(0, |(_, state)| state.running);
+        }
         let since = |pick: fn(&LoopState) -> u64| pick(end).saturating_sub(pick(start));
         let span_ns = end_ns.saturating_sub(*start_ns).max(1) as f64;
         self.busy.push(since(|state| state.cpu_ns) as f64 / span_ns);
@@ -192,7 +200,7 @@ mod tests {
         let reading = gauge.read(TENTH_NS, 4 * TENTH_NS);
         let ended: Vec<_> = reading.tenths.iter().map(|tenth| tenth.ended).collect();
         assert_eq!(ended, [2, 7, 4]);
-        assert_eq!((reading.total().ended, reading.in_flight), (13, 6.0));
+        assert_eq!((reading.total().ended, reading.in_flight()), (13, 6.0));
         assert!((reading.busiest() - 0.9).abs() < 1e-6, "{reading:?}");
         assert_eq!((reading.scheduled, reading.backlog), (14, 7));
         gauge.forget_before(3 * TENTH_NS);

@@ -245,7 +245,12 @@ impl Control {
 
     /// The schedules of a steered run that does nothing yet.
     pub fn at_rest() -> Schedules {
-        let rest = || Some(Arc::new(Schedule::constant(Level::default(), UNTIL_TOLD_NS)));
+        let rest = || {
+            Some(Arc::new(Schedule::constant(
+                Level::default(),
+                UNTIL_TOLD_NS,
+            )))
+        };
         Schedules {
             rate: rest(),
             workers: rest(),

@@ -3,7 +3,9 @@
 use std::fmt;
 use std::io::{self, Read};
 
-use super::{HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode};
+use super::{
+    HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode,
+};
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::{Expected, Hit, StringId};
 

@@ -15,7 +15,7 @@ use super::duration;
 pub(crate) struct ConnectionArguments {
     /// A hit that takes longer fails.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
-    timeout: Duration,
+    pub(crate) timeout: Duration,
     /// Source addresses, taken in turn.
     #[arg(long = "source-address", value_name = "IP")]
     source_addresses: Vec<IpAddr>,

@@ -214,6 +214,12 @@ impl<N: Nib> Crew<N> {
         self.account.counters.running.get()
     }
 
+    /// Workers that have a hit, or pause after one.
+    #[inline]
+    pub(super) fn busy(&self) -> u64 {
+        self.account.counters.running.get() + self.account.counters.sleeping.get()
+    }
+
     /// Workers there are.
     #[inline]
     pub(super) fn len(&self) -> usize {

@@ -54,10 +54,9 @@ impl Pace {
             Self::Closed(closed) => closed.start_due(crew, control, now_ns),
             Self::Steered(parts) => {
                 let (closed, open) = &mut **parts;
-                let more =
-                    closed.ended == Ended::No && closed.start_due(crew, control, now_ns);
-                let hits = open.ended == Ended::No
-                    && open.start_due(crew, control, grace_ns, now_ns);
+                let more = closed.ended == Ended::No && closed.start_due(crew, control, now_ns);
+                let hits =
+                    open.ended == Ended::No && open.start_due(crew, control, grace_ns, now_ns);
                 more | hits
             }
         }
@@ -70,7 +69,9 @@ impl Pace {
             Self::Closed(closed) => closed.next_instant(now_ns),
             Self::Steered(parts) => {
                 let (closed, open) = &**parts;
-                closed.next_instant(now_ns).min(open.next_instant(crew, now_ns))
+                closed
+                    .next_instant(now_ns)
+                    .min(open.next_instant(crew, now_ns))
             }
         }
     }

@@ -26,6 +26,8 @@ pub struct Open {
     void_before_ns: u64,
     /// At most so many workers in this loop.
     workers_max: usize,
+    /// At most so many of them are busy at a time.
+    busy_max: u64,
     pub(super) spin: bool,
     keep_backlog: bool,
     /// The record of the next hit; none also if the worker that takes it has its own.
@@ -71,6 +73,7 @@ impl Open {
                 .map_or(u64::MAX, crate::settings::nanoseconds),
             void_before_ns: 0,
             workers_max: share.workers(settings.workers_max),
+            busy_max: u64::MAX,
             spin: settings.spin,
             keep_backlog: settings.keep_backlog,
             record: None,
@@ -86,21 +89,23 @@ impl Open {
     /// That part of a steered workload.
     pub(super) fn steered(settings: &SteeredSettings, share: Share) -> Self {
         let schedule = Schedule::constant(Level::default(), u64::MAX);
-        Self::new(
+        let busy_max = share.workers(settings.in_flight_max) as u64;
+        let open = Self::new(
             &OpenSettings {
                 arrivals: Arrivals::Poisson {
                     schedule,
                     seed: settings.seed,
                 },
                 workers_start: 0,
-                workers_max: settings.workers_max,
+                workers_max: settings.in_flight_max,
                 late_limit: Some(settings.late_limit),
                 duration_max: None,
                 spin: settings.spin,
                 keep_backlog: false,
             },
             share,
-        )
+        );
+        Self { busy_max, ..open }
     }
 
     pub(super) fn start_due<N: Nib>(
@@ -139,9 +144,10 @@ impl Open {
                 crew.counters().dropped_at_end.add(1);
                 continue;
             }
-            let index = match crew.next_free() {
+            let may_start = crew.busy() < self.busy_max;
+            let index = match crew.next_free().filter(|_| may_start) {
                 Some(index) => index,
-                None if crew.len() < self.workers_max => {
+                None if may_start && crew.len() < self.workers_max => {
                     crew.hire();
                     continue;
                 }
@@ -188,7 +194,8 @@ impl Open {
             return now_ns + HUNGER_NS;
         }
         let end_ns = self.schedule_end_ns();
-        let free = crew.next_free().is_some() || crew.len() < self.workers_max;
+        let free = (crew.next_free().is_some() || crew.len() < self.workers_max)
+            && crew.busy() < self.busy_max;
         let instant_ns = match &self.head {
             Some(head) if free => return head.instant_ns,
             Some(head) => head

@@ -1,0 +1,302 @@
+//! The end of a measurement, as data and as an exit status. It follows from the
+//! trials alone.
+
+use std::ops::RangeInclusive;
+
+use encarno_capacity::Estimate;
+use encarno_capacity::levels::Top;
+use encarno_capacity::search::Bracket;
+use serde::Serialize;
+
+use super::findings::Findings;
+use super::trial::{Trial, TrialLoad, Verdict};
+
+/// The system moved so far while it was measured: its curve is none.
+const DRIFT_MAX: f64 = 0.05;
+
+/// What a measurement came to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Outcome {
+    /// 0, 2 or 3: see [`Status`].
+    pub exit_status: u8,
+    /// In a word.
+    pub status: Status,
+    /// The law's parameters; none without trials enough.
+    pub usl: Option<UslOutcome>,
+    /// The highest throughput by the law; none if it is refused.
+    pub peak: Option<PeakOutcome>,
+    /// The highest throughput that was measured.
+    pub highest: Option<HighestOutcome>,
+    /// The numbers of workers that were measured.
+    pub measured: Option<RangeInclusive<u32>>,
+    /// What ended the climb to more workers.
+    pub top: Option<&'static str>,
+    /// The highest rate that keeps the goal.
+    pub goal: Option<GoalOutcome>,
+    /// By how much the system's throughput moved from the first trial to the last.
+    pub drift: Option<f64>,
+    /// Why not all is known, or not all can be believed; a sentence each.
+    pub reasons: Vec<String>,
+    /// How long all trials took, s.
+    pub seconds: f64,
+    /// All trials.
+    pub trials: Vec<Trial>,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// All that was asked for is known.
+    Regular,
+    /// A bound is missing, or the law doesn't hold.
+    Incomplete,
+    /// The generator was the limit.
+    GeneratorLimit,
+}
+
+/// A value and its 95 % interval; an end that isn't known is none.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Interval {
+    /// The most likely value.
+    pub value: f64,
+    /// The lower end.
+    pub low: Option<f64>,
+    /// The upper end.
+    pub high: Option<f64>,
+}
+
+/// The Universal Scalability Law.
+#[derive(Clone, Debug, Serialize)]
+pub struct UslOutcome {
+    /// λ: hits per second of one worker.
+    pub lambda: Interval,
+    /// σ: contention.
+    pub sigma: Interval,
+    /// κ: coherency.
+    pub kappa: Interval,
+    /// The residuals' standard deviation, as a part of the throughput.
+    pub scatter: f64,
+    /// How likely trials lie so far from the curve by chance.
+    pub lack_of_fit_p: Option<f64>,
+}
+
+/// The peak by the law.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct PeakOutcome {
+    /// X*: hits per second.
+    pub throughput: Interval,
+    /// N*: workers.
+    pub workers: Interval,
+}
+
+/// The best that was measured.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct HighestOutcome {
+    /// Hits per second.
+    pub throughput: f64,
+    /// Workers.
+    pub workers: u32,
+}
+
+/// The highest rate that keeps the goal.
+#[derive(Clone, Debug, Serialize)]
+pub struct GoalOutcome {
+    /// The goal.
+    pub goal: String,
+    /// It holds at this rate, hits per second; none if no rate was found.
+    pub holds: Option<f64>,
+    /// It wasn't shown to hold at this rate; none if no rate was found.
+    pub fails: Option<f64>,
+    /// At most so many hits ran at a time.
+    pub in_flight_max: u32,
+    /// Trials.
+    pub trials: usize,
+    /// How long they took, s.
+    pub seconds: f64,
+}
+
+impl Interval {
+    fn of(estimate: Estimate) -> Self {
+        let finite = |value: f64| value.is_finite().then_some(value);
+        Self {
+            value: estimate.value,
+            low: finite(estimate.low),
+            high: finite(estimate.high),
+        }
+    }
+}
+
+impl Outcome {
+    /// What the findings come to.
+    pub fn of(findings: &Findings) -> Self {
+        let mut reasons = Vec::new();
+        reasons.extend(findings.given_up().map(str::to_owned));
+        let fit = findings.fit();
+        match &fit {
+            Ok(fit) => {
+                reasons.extend(fit.refusals.iter().map(ToString::to_string));
+                if fit.sigma.high < 0.0 {
+                    reasons.push(
+                        "more workers make each of them faster (σ < 0, superlinear): look for a \
+                         cache that warms up, or a level that is measured too low"
+                            .to_owned(),
+                    );
+                }
+            }
+            // A measurement that was given up has said why.
+            Err(error) if findings.given_up().is_none() => reasons.push(error.to_string()),
+            Err(_) => {}
+        }
+        let drift = findings.drift();
+        if let Some(drift) = drift.filter(|drift| drift.abs() > DRIFT_MAX) {
+            let way = if drift < 0.0 { "slower" } else { "faster" };
+            reasons.push(format!(
+                "the system became {:.0} % {way} while it was measured: its curve isn't one",
+                drift.abs() * 100.0
+            ));
+        }
+        let peak_holds = reasons.is_empty();
+        let goal = goal(findings, &mut reasons);
+        let limited = limited(findings, &mut reasons);
+        let status = if limited {
+            Status::GeneratorLimit
+        } else if reasons.is_empty() {
+            Status::Regular
+        } else {
+            Status::Incomplete
+        };
+        let fit = fit.ok();
+        let peak = fit.as_ref().and_then(|fit| fit.peak).filter(|_| peak_holds);
+        Self {
+            exit_status: status.exit_status(),
+            status,
+            usl: fit.as_ref().map(|fit| UslOutcome {
+                lambda: Interval::of(fit.lambda),
+                sigma: Interval::of(fit.sigma),
+                kappa: Interval::of(fit.kappa),
+                scatter: fit.scatter,
+                lack_of_fit_p: fit.lack_of_fit,
+            }),
+            peak: peak.map(|peak| PeakOutcome {
+                throughput: Interval::of(peak.throughput),
+                workers: Interval::of(peak.workers),
+            }),
+            highest: findings
+                .highest()
+                .map(|(workers, throughput)| HighestOutcome {
+                    throughput,
+                    workers,
+                }),
+            measured: measured(findings),
+            top: findings.top().map(top_text),
+            goal,
+            drift,
+            reasons,
+            seconds: findings.trials().iter().map(Trial::seconds).sum(),
+            trials: findings.trials().to_vec(),
+        }
+    }
+}
+
+impl Status {
+    /// The exit status of the program.
+    pub fn exit_status(self) -> u8 {
+        match self {
+            Self::Regular => 0,
+            Self::Incomplete => 2,
+            Self::GeneratorLimit => 3,
+        }
+    }
+}
+
+fn top_text(top: Top) -> &'static str {
+    match top {
+        Top::Falls => "throughput fell",
+        Top::Bound => "the largest number of workers was reached",
+        Top::Errors => "hits failed",
+        Top::GeneratorLimit => "the generator was the limit",
+    }
+}
+
+fn measured(findings: &Findings) -> Option<RangeInclusive<u32>> {
+    let levels = findings.trials().iter().filter_map(|trial| {
+        let counts = !matches!(
+            trial.verdict,
+            Verdict::Errors | Verdict::GeneratorLimit | Verdict::ThrownAway
+        );
+        match trial.load {
+            TrialLoad::Workers(workers) if counts => Some(workers),
+            _ => None,
+        }
+    });
+    let (low, high) = levels.fold((u32::MAX, 0), |(low, high), workers| {
+        (low.min(workers), high.max(workers))
+    });
+    (low <= high).then_some(low..=high)
+}
+
+fn goal(findings: &Findings, reasons: &mut Vec<String>) -> Option<GoalOutcome> {
+    let settings = findings.settings();
+    let goal = settings.goal.as_ref()?;
+    let of_goal = findings.trials().iter();
+    let of_goal = of_goal.filter(|trial| matches!(trial.load, TrialLoad::Rate(_)));
+    let (trials, seconds) = of_goal.fold((0, 0.0), |(count, seconds), trial| {
+        (count + 1, seconds + trial.seconds())
+    });
+    let (holds, fails) = match findings.bracket() {
+        Some(Bracket::Between { holds, fails }) => (Some(holds), Some(fails)),
+        Some(Bracket::HoldsAt(holds)) => (Some(holds), None),
+        Some(Bracket::FailsAt(fails)) => (None, Some(fails)),
+        None => (None, None),
+    };
+    match (holds, fails) {
+        (Some(holds), Some(fails)) if fails > holds * (1.0 + settings.within) * 1.000_001 => {
+            reasons.push(format!(
+                "the goal's bounds are {:.0} % apart: {trials} trials didn't decide more closely",
+                (fails / holds - 1.0) * 100.0
+            ));
+        }
+        (Some(_), Some(_)) => {}
+        (Some(_), None) => reasons.push("no rate was found at which the goal fails".to_owned()),
+        (None, Some(_)) => reasons.push("no rate was found at which the goal holds".to_owned()),
+        (None, None) => reasons.push("the goal wasn't looked for".to_owned()),
+    }
+    Some(GoalOutcome {
+        goal: goal.to_string(),
+        holds,
+        fails,
+        in_flight_max: settings.in_flight_max,
+        trials,
+        seconds,
+    })
+}
+
+/// Whether the generator was the limit anywhere; it is told first.
+fn limited(findings: &Findings, reasons: &mut Vec<String>) -> bool {
+    let trial = findings
+        .trials()
+        .iter()
+        .find(|trial| trial.verdict == Verdict::GeneratorLimit);
+    let calibrated = findings.settings().generator_max.filter(|&max| {
+        // The search would have gone on above it.
+        matches!(findings.bracket(), Some(Bracket::HoldsAt(holds)) if holds >= max)
+    });
+    let text = match (trial, calibrated) {
+        (Some(trial), _) => {
+            let at = match trial.load {
+                TrialLoad::Workers(1) => "1 worker".to_owned(),
+                TrialLoad::Workers(workers) => format!("{workers} workers"),
+                TrialLoad::Rate(rate) => format!("{rate:.0} hits/s"),
+            };
+            let reason = trial.reason.as_deref().unwrap_or_default();
+            format!("the generator was the limit at {at}: {reason}")
+        }
+        (None, Some(max)) => format!(
+            "the generator was calibrated to {max:.0} hits/s of this kind: nothing above was tried"
+        ),
+        (None, None) => return false,
+    };
+    reasons.insert(0, text);
+    true
+}

@@ -1,0 +1,243 @@
+//! A measurement for people: a line a trial, and what it came to.
+
+use encarno_record::statistics::time_text;
+
+use super::outcome::{GoalOutcome, Interval, Outcome};
+use super::trial::{Trial, TrialLoad, Verdict};
+
+/// A reason is folded at that.
+const WIDTH: usize = 80;
+const INDENT: &str = "       ";
+
+/// A trial, in a line.
+pub fn trial_line(trial: &Trial) -> String {
+    let load = match trial.load {
+        TrialLoad::Workers(1) => "1 worker".to_owned(),
+        TrialLoad::Workers(workers) => format!("{workers} workers"),
+        TrialLoad::Rate(rate) => format!("{}/s", grouped(rate, 4)),
+    };
+    let verdict = match trial.verdict {
+        Verdict::Steady => "steady",
+        Verdict::Unstable => "unsteady",
+        Verdict::ThrownAway => "thrown away",
+        Verdict::Errors => "errors",
+        Verdict::GeneratorLimit => "generator limit",
+        Verdict::Holds => "holds",
+        Verdict::Fails => "fails",
+        Verdict::Undecided => "undecided",
+    };
+    let figures = match trial.load {
+        TrialLoad::Workers(_) => {
+            let width = trial
+                .half_width
+                .map_or("?".to_owned(), |width| format!("{:.1} %", width * 100.0));
+            format!(
+                "{:>9}/s ± {width:<6} {:>8} a hit",
+                grouped(trial.throughput, 4),
+                time_text(trial.service_s * 1e9)
+            )
+        }
+        TrialLoad::Rate(_) => {
+            let condition = |one: &super::trial::Condition| {
+                let (what, _) = one
+                    .condition
+                    .split_once('<')
+                    .unwrap_or((&one.condition, ""));
+                match what {
+                    "errors" => format!("errors {:.2} %", one.value * 100.0),
+                    quantile => format!("{quantile} {}", time_text(one.value * 1e9)),
+                }
+            };
+            let conditions: Vec<_> = trial.conditions.iter().map(condition).collect();
+            format!("{:<30}", conditions.join(", "))
+        }
+    };
+    let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
+    let line = format!(
+        "{:>3}  {load:<12}{figures}  {:>5.1} s  {verdict}{}",
+        trial.number,
+        trial.seconds(),
+        reason.unwrap_or_default(),
+    );
+    line.trim_end().to_owned()
+}
+
+/// What it came to, in a few lines.
+pub fn outcome_text(outcome: &Outcome) -> String {
+    let mut lines = Vec::new();
+    if let Some(usl) = &outcome.usl {
+        let plain = |value: f64| significant(value, 4);
+        let small = |value: f64| significant(value, 2);
+        lines.push(format!(
+            "USL    λ {}   σ {}   κ {}",
+            interval(&usl.lambda, &plain, "/s"),
+            interval(&usl.sigma, &small, ""),
+            interval(&usl.kappa, &small, ""),
+        ));
+    }
+    let measured = outcome.measured.as_ref().map(|range| *range.end());
+    match (&outcome.peak, &outcome.highest) {
+        (Some(peak), _) => lines.push(format!(
+            "peak   {} at {}; measured up to {}",
+            interval(&peak.throughput, &|value| grouped(value, 4), "/s"),
+            interval(&peak.workers, &|value| format!("{value:.0}"), " workers"),
+            measured.unwrap_or_default(),
+        )),
+        (None, Some(highest)) => lines.push(format!(
+            "peak   at least {}/s at {}; measured up to {}",
+            grouped(highest.throughput, 4),
+            match highest.workers {
+                1 => "1 worker".to_owned(),
+                workers => format!("{workers} workers"),
+            },
+            measured.unwrap_or_default(),
+        )),
+        (None, None) => {}
+    }
+    lines.extend(outcome.goal.as_ref().map(goal_line));
+    for (index, reason) in outcome.reasons.iter().enumerate() {
+        let head = if index == 0 { "note   " } else { INDENT };
+        lines.push(format!("{head}{}", folded(reason)));
+    }
+    lines.join("\n")
+}
+
+fn goal_line(goal: &GoalOutcome) -> String {
+    let rate = |rate: f64| format!("{}/s", grouped(rate, 3));
+    let found = match (goal.holds, goal.fails) {
+        (Some(holds), Some(fails)) => {
+            format!("holds at {}, fails at {}", rate(holds), rate(fails))
+        }
+        (Some(holds), None) => format!("holds at {}", rate(holds)),
+        (None, Some(fails)) => format!("fails at {}", rate(fails)),
+        (None, None) => return "goal   not looked for".to_owned(),
+    };
+    let trials = match goal.trials {
+        1 => "1 trial".to_owned(),
+        trials => format!("{trials} trials"),
+    };
+    format!(
+        "goal   {found} (95 %; {trials}, {})\n{INDENT}{} with at most {} in flight",
+        minutes(goal.seconds),
+        goal.goal,
+        goal.in_flight_max
+    )
+}
+
+fn interval(interval: &Interval, text: &dyn Fn(f64) -> String, unit: &str) -> String {
+    let end = |end: Option<f64>| end.map_or("?".to_owned(), text);
+    format!(
+        "{}{unit} [{}, {}]",
+        text(interval.value),
+        end(interval.low),
+        end(interval.high)
+    )
+}
+
+/// As long as a watch says it: `42 s`, `6 min 10 s`.
+fn minutes(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    match (seconds / 60, seconds % 60) {
+        (0, seconds) => format!("{seconds} s"),
+        (minutes, seconds) => format!("{minutes} min {seconds} s"),
+    }
+}
+
+/// So many digits say something; small numbers as `4.9e-4`.
+fn significant(value: f64, digits: i32) -> String {
+    if value == 0.0 || !value.is_finite() {
+        return format!("{value}");
+    }
+    let rounded = round(value, digits);
+    let exponent = rounded.abs().log10().floor() as i32;
+    if exponent < -3 {
+        let mantissa = rounded / 10_f64.powi(exponent);
+        return format!("{mantissa:.*}e{exponent}", (digits - 1).max(0) as usize);
+    }
+    let decimals = (digits - 1 - exponent).max(0) as usize;
+    format!("{rounded:.decimals$}")
+}
+
+/// The same with a comma every three digits, as in 13,560.
+fn grouped(value: f64, digits: i32) -> String {
+    let text = significant(value, digits);
+    let (whole, rest) = match text.find('.') {
+        Some(point) => text.split_at(point),
+        None => (&*text, ""),
+    };
+    if whole.contains('e') {
+        return text;
+    }
+    let mut out = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        let left = whole.len() - index;
+        if index > 0 && left.is_multiple_of(3) && !out.ends_with('-') {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out + rest
+}
+
+fn round(value: f64, digits: i32) -> f64 {
+    let exponent = value.abs().log10().floor() as i32;
+    let unit = 10_f64.powi((digits - 1 - exponent).abs());
+    if digits > exponent {
+        (value * unit).round() / unit
+    } else {
+        (value / unit).round() * unit
+    }
+}
+
+fn folded(text: &str) -> String {
+    let mut out = String::new();
+    let mut column = INDENT.len();
+    for word in text.split_whitespace() {
+        let length = word.chars().count();
+        if column > INDENT.len() && column + 1 + length > WIDTH {
+            out.push('\n');
+            out.push_str(INDENT);
+            column = INDENT.len();
+        } else if column > INDENT.len() {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += length;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{folded, grouped, minutes, significant};
+
+    #[test]
+    fn figures_have_as_many_digits_as_they_are_worth() {
+        assert_eq!(significant(1003.27, 4), "1003");
+        assert_eq!(significant(98.514, 4), "98.51");
+        assert_eq!(significant(0.031_2, 2), "0.031");
+        assert_eq!(significant(4.94e-4, 2), "4.9e-4");
+        assert_eq!(significant(-0.001_23, 2), "-0.0012");
+        assert_eq!(significant(9.999e-4, 2), "0.0010");
+        assert_eq!(grouped(13_558.0, 4), "13,560");
+        assert_eq!(grouped(1_234_567.0, 4), "1,235,000");
+        assert_eq!(grouped(9_000.2, 3), "9,000");
+        assert_eq!(grouped(44.26, 3), "44.3");
+        assert_eq!(grouped(-123_456.0, 6), "-123,456");
+        assert_eq!(
+            (minutes(42.3), minutes(370.0)),
+            ("42 s".to_owned(), "6 min 10 s".to_owned())
+        );
+    }
+
+    #[test]
+    fn reasons_fit_on_a_terminal() {
+        let text = folded(&"word ".repeat(60));
+        assert!(
+            text.lines().all(|line| line.chars().count() <= 80),
+            "{text}"
+        );
+        assert_eq!(text.split_whitespace().count(), 60);
+    }
+}

@@ -1,0 +1,296 @@
+//! `encarno capacity`: how much a system can do.
+
+use std::io::Write;
+use std::num::NonZeroUsize;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{ArgMatches, Args, Command, FromArgMatches};
+use encarno_capacity::goal::Goal;
+use encarno_engine::settings::{RunSettings, ScriptSettings};
+
+use super::flags::connection::ConnectionArguments;
+use super::flags::duration;
+use super::flags::output::OutputArguments;
+use super::flags::request::{RequestArguments, SourceLimits};
+use super::{Failure, complain, connect_signals, print};
+use crate::capacity::driver::{self, Driver};
+use crate::capacity::findings::Findings;
+use crate::capacity::outcome::Outcome;
+use crate::capacity::{Settings, file, text};
+use crate::console::Progress;
+use crate::exit;
+use crate::files::Files;
+use crate::protocols::{self, Run};
+
+/// What `encarno capacity` understands.
+///
+/// Exit codes: 0 all that was asked for is known, 2 a bound is missing or the
+/// law doesn't hold (or the command line is wrong), 3 the generator was the
+/// limit; 1, 4, 5 and 130 as without `capacity`.
+#[derive(Debug)]
+pub(super) enum CapacityArguments {
+    Measure(Box<MeasureArguments>),
+    From(PathBuf, ShownArguments),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct MeasureArguments {
+    #[command(flatten)]
+    request: RequestArguments,
+    #[command(flatten)]
+    wanted: WantedArguments,
+    #[command(flatten)]
+    connection: ConnectionArguments,
+    #[command(flatten)]
+    output: OutputArguments,
+}
+
+/// What is measured, and how exactly.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Measurement")]
+pub(super) struct WantedArguments {
+    /// The numbers of workers that may be measured: 1..2000, or only the largest.
+    #[arg(short, long, value_name = "N..N", default_value = "1..1000", value_parser = workers)]
+    workers: RangeInclusive<u32>,
+    /// Search the highest rate that keeps these conditions, such as 'p99<50ms errors<0.1%'.
+    #[arg(short, long, value_name = "CONDITIONS")]
+    goal: Option<Goal>,
+    /// The goal's two bounds are no further apart than that.
+    #[arg(long, value_name = "PART", default_value = "5%", value_parser = part)]
+    within: f64,
+    /// At most so many hits run at a time while the goal is searched [default: the largest number
+    /// of workers].
+    #[arg(short, long, value_name = "N")]
+    connections: Option<u32>,
+    /// A trial goes on until its throughput is known to ± that …
+    #[arg(long, value_name = "PART", default_value = "2%", value_parser = part)]
+    precision: f64,
+    /// … but no shorter, and no longer, than that. A trial of the goal takes up to four times as long.
+    #[arg(long, value_name = "SHORTEST..LONGEST", default_value = "2s..15s", value_parser = trial)]
+    trial: (Duration, Duration),
+    /// The seed of the order of trials and of the Poisson process.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Event loops [default: one a core].
+    #[arg(long, value_name = "N")]
+    threads: Option<NonZeroUsize>,
+    /// Running hits get so long at the end.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    grace: Duration,
+    #[command(flatten)]
+    shown: ShownArguments,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShownArguments {
+    /// Write what came of it to this file, as JSON; - is the standard output, instead of the text.
+    #[arg(short, long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Show nothing while it runs.
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// A result file in the place of the URL.
+#[derive(Debug, Args)]
+struct FromArguments {
+    /// Measure nothing: say again what the trials in this result file say.
+    #[arg(long, value_name = "FILE", conflicts_with = "url")]
+    from: Option<PathBuf>,
+}
+
+impl Args for CapacityArguments {
+    fn augment_args(command: Command) -> Command {
+        let command = FromArguments::augment_args(MeasureArguments::augment_args(command));
+        command.mut_arg("url", |url| {
+            url.required(false).required_unless_present("from")
+        })
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl FromArgMatches for CapacityArguments {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        match FromArguments::from_arg_matches(matches)?.from {
+            Some(file) => Ok(Self::From(file, ShownArguments::from_arg_matches(matches)?)),
+            None => MeasureArguments::from_arg_matches(matches)
+                .map(|measured| Self::Measure(Box::new(measured))),
+        }
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl CapacityArguments {
+    /// Measures, or reads what was measured, and says what came of it.
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        match self {
+            Self::From(file, shown) => {
+                let findings = file::read(file).map_err(Failure::setup)?;
+                say(&findings, shown.json.as_deref())
+            }
+            Self::Measure(arguments) => {
+                let (run, settings) = arguments.settings()?;
+                let mut files = run.files();
+                arguments.request.note_files(&mut files);
+                let json = arguments.wanted.shown.json.as_deref();
+                measure(&run, settings, &files, json)
+            }
+        }
+    }
+}
+
+impl MeasureArguments {
+    /// Checks what the flags say together.
+    fn settings(&self) -> Result<(Run, Settings), Failure> {
+        let (request, wanted) = (&self.request, &self.wanted);
+        let target = request.target()?;
+        let keep_bytes_max = self.output.keep_answer_bytes_max();
+        let protocol = request.protocol(&target, &self.connection, keep_bytes_max, wanted.seed)?;
+        let settings = wanted.settings();
+        let limits = SourceLimits {
+            hits_max: None,
+            one_worker: false,
+        };
+        let strings_file = request.records.strings.clone();
+        let run = RunSettings {
+            source: request.source(&target, &protocol, limits)?,
+            workload: driver::workload(&settings, self.connection.timeout),
+            script: ScriptSettings {
+                seed: wanted.seed,
+                ..ScriptSettings::default()
+            },
+            output: self.output.settings(format!("{self:?}"), strings_file),
+            expected: request.expected,
+            threads: wanted.threads,
+            grace: wanted.grace,
+        };
+        let run = Run {
+            settings: run,
+            protocol,
+            strict: false,
+            progress: match wanted.shown.quiet {
+                true => Progress::Quiet,
+                false => Progress::Lines,
+            },
+        };
+        Ok((run, settings))
+    }
+}
+
+impl WantedArguments {
+    fn settings(&self) -> Settings {
+        Settings {
+            workers: self.workers.clone(),
+            goal: self.goal.clone(),
+            within: self.within,
+            precision: self.precision,
+            trial_min: self.trial.0,
+            trial_max: self.trial.1,
+            seed: self.seed,
+            in_flight_max: self.connections.unwrap_or(*self.workers.end()),
+            generator_max: None,
+        }
+    }
+}
+
+/// Measures, and says what came of it.
+pub(super) fn measure(
+    run: &Run,
+    settings: Settings,
+    files: &Files,
+    json: Option<&Path>,
+) -> Result<u8, Failure> {
+    files.check().map_err(Failure::usage)?;
+    for file in files.replaced() {
+        complain(&format!(
+            "{}: the file that was there is replaced",
+            file.display()
+        ));
+    }
+    let mut show = |trial: &_| {
+        if run.progress != Progress::Quiet {
+            // Nobody may be reading any more; the run goes on.
+            let _shown = writeln!(std::io::stderr(), "{}", text::trial_line(trial));
+        }
+    };
+    let mut driver = Driver::new(settings, &mut show);
+    let summary = protocols::steer(run, &mut driver, connect_signals);
+    let findings = driver.into_findings();
+    match summary {
+        Ok(summary) if summary.stop == encarno_engine::workers::control::Stop::Now => {
+            Ok(exit::INTERRUPTED)
+        }
+        Ok(_) => say(&findings, json),
+        Err(error) => Err(Failure::run(&error)),
+    }
+}
+
+fn say(findings: &Findings, json: Option<&Path>) -> Result<u8, Failure> {
+    let outcome = Outcome::of(findings);
+    let text = || serde_json::to_string_pretty(&outcome).map_err(Failure::output);
+    match json {
+        Some(file) if file == Path::new("-") => {
+            print(|out| writeln!(out, "{}", text().unwrap_or_default()))?
+        }
+        _ => {
+            if let Some(file) = json {
+                std::fs::write(file, text()? + "\n").map_err(|error| {
+                    Failure::output(format!("can't write {}: {error}", file.display()))
+                })?;
+            }
+            print(|out| writeln!(out, "{}", text::outcome_text(&outcome)))?;
+        }
+    }
+    Ok(outcome.exit_status)
+}
+
+fn workers(text: &str) -> Result<RangeInclusive<u32>, String> {
+    let shape =
+        || "expected numbers of workers such as 1..2000, or only the largest one".to_owned();
+    let (low, high) = match text.split_once("..") {
+        Some((low, high)) => (low, high.strip_prefix('=').unwrap_or(high)),
+        None => ("1", text),
+    };
+    let number = |text: &str| text.trim().parse::<u32>().map_err(|_| shape());
+    let (low, high) = (number(low)?, number(high)?);
+    match 1 <= low && low <= high && high <= WORKERS_MAX {
+        true => Ok(low..=high),
+        false => Err(format!(
+            "the numbers lie in 1 … {WORKERS_MAX}, the smaller one first"
+        )),
+    }
+}
+
+/// More workers than that no machine has files for.
+const WORKERS_MAX: u32 = 1_000_000;
+
+fn part(text: &str) -> Result<f64, String> {
+    let part = match text.strip_suffix('%') {
+        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
+        None => text.parse(),
+    };
+    part.ok()
+        .filter(|part| (0.001..=0.5).contains(part))
+        .ok_or_else(|| "expected a part such as 5%, from 0.1 to 50 %".to_owned())
+}
+
+fn trial(text: &str) -> Result<(Duration, Duration), String> {
+    let (shortest, longest) = text
+        .split_once("..")
+        .ok_or("expected the shortest and the longest one, such as 2s..15s")?;
+    let (shortest, longest) = (duration(shortest)?, duration(longest)?);
+    let least = Duration::from_millis(500);
+    match least <= shortest && shortest <= longest && longest <= Duration::from_secs(3600) {
+        true => Ok((shortest, longest)),
+        false => Err("a trial takes from 500ms to 1h, the shortest first".to_owned()),
+    }
+}
