@@ -1,6 +1,6 @@
 //! `encarno capacity` against systems whose capacity is known.
 
-#![allow(clippy::unwrap_used, clippy::panic)] // a test that fails here says enough
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test that fails here says enough
 
 #[path = "rig/program.rs"]
 mod program;

@@ -137,7 +137,8 @@ fn memory_does_not_grow_with_files() {
     };
     let (meter, _) = std::sync::mpsc::channel();
     let (mut recorders, writer) =
-        output::open(&settings, 1, &strings, 0, &Expected::default(), meter).expect("it opens");
+        output::open(&settings, 1, &strings, 0, &Expected::default(), meter, None)
+            .expect("it opens");
     let mut slept = 0;
     for number in 0..3_000_000_u64 {
         recorders[0].record(&Hit {

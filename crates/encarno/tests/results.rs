@@ -87,6 +87,7 @@ fn open(
         STARTED_UNIX_NS,
         &expected,
         meter,
+        None,
     )
 }
 

@@ -113,8 +113,7 @@ impl Gauge {
     pub(super) fn forget_before(&mut self, instant_ns: u64) {
         self.tenths = self.tenths.split_off(&(instant_ns / TENTH_NS));
         for states in &mut self.loops {
-            // The last one before is where what is kept begins.
-            while states.get(1).is_some_and(|state| state.0 <= instant_ns) {
+            while states.len() > 1 && states.front().is_some_and(|state| state.0 < instant_ns) {
                 states.pop_front();
             }
         }
@@ -123,17 +122,17 @@ impl Gauge {
 
 impl Reading {
     fn add_loop(&mut self, states: &VecDeque<(u64, LoopState)>, from_ns: u64, to_ns: u64) {
-        let first = states.iter().rfind(|state| state.0 <= from_ns);
-        let (Some((start_ns, start)), Some((end_ns, end))) = (
-            first.or(states.front()),
-            states.iter().rfind(|state| state.0 <= to_ns),
-        ) else {
+        // A loop says where it stands soon after a tenth is over.
+        let at = |instant_ns: u64| {
+            let later = states.iter().find(|state| state.0 >= instant_ns);
+            later.or(states.back())
+        };
+        let (Some((start_ns, start)), Some((end_ns, end))) = (at(from_ns), at(to_ns)) else {
             return;
         };
         let mut later = states.iter().peekable();
         for (running, number) in self.running.iter_mut().zip(1..) {
             let tenth_end_ns = from_ns + number * TENTH_NS;
-            // A loop says where it stands soon after a tenth is over.
             while later.next_if(|state| state.0 < tenth_end_ns).is_some() {}
             let state = later.peek().copied().or(states.back());
             *running += state.map_or(0, |(_, state)| state.running);
