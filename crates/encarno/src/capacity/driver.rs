@@ -19,6 +19,8 @@ use super::trial::{Marked, Note, Trial, TrialLoad, Verdict};
 const DRAIN_NS_MAX: u64 = 30_000_000_000;
 /// Each of a trial's looks at its tenths comes so much later than the last.
 const LOOK_TENTHS: u64 = 3;
+/// After so long whatever a second held was said.
+const SAID_NS_MAX: u64 = 2_500_000_000;
 /// Warm-up of a rate, at least.
 const WARM_UP_NS_MIN: u64 = 500_000_000;
 
@@ -165,7 +167,13 @@ impl<'a> Driver<'a> {
                 )
             }
         };
-        match judged {
+        // What went wrong is known when a second is over.
+        let is_said = |judged: &Judged| {
+            judged.verdict != Verdict::Errors
+                || !self.errors.is_empty()
+                || until_ns > from_ns + SAID_NS_MAX
+        };
+        match judged.filter(is_said) {
             None => {
                 self.phase = Phase::Running(Running {
                     look_ns: later_look(&running),
