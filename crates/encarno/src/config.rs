@@ -300,6 +300,7 @@ fn output(
         phout: given(&raw.phoutfile),
         trace,
         settings_text,
+        ..OutputSettings::default()
     })
 }
 

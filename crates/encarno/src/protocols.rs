@@ -9,13 +9,14 @@ use std::sync::Arc;
 use encarno_engine::RunError;
 use encarno_engine::meter::{Summary, Window};
 use encarno_engine::pilot::Pilot;
-use encarno_engine::settings::{RunSettings, Source};
+use encarno_engine::settings::{RunSettings, Source, Workload};
 use encarno_engine::workers::Control;
 use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options, Protocol as _};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
 use encarno_nibs::udp::UdpProtocol;
+use encarno_record::notes::{self, Notes};
 
 use crate::console::{Console, Progress};
 use crate::files::Files;
@@ -34,6 +35,18 @@ pub struct Run {
 }
 
 impl Run {
+    /// Its settings, with what the result file says of the run at its start.
+    fn with_notes(&self) -> RunSettings {
+        let mut settings = self.settings.clone();
+        settings.output.notes = Notes {
+            program: Some(format!("encarno {}", env!("CARGO_PKG_VERSION"))),
+            open: Some(matches!(settings.workload, Workload::Open(_))),
+            environment: notes::environment(),
+            ..Notes::default()
+        };
+        settings
+    }
+
     /// The files that it reads and writes.
     pub fn files(&self) -> Files {
         let mut files = Files::default();
@@ -126,7 +139,7 @@ macro_rules! protocols {
             pilot: &mut dyn Pilot,
             stop: impl FnOnce(Arc<Control>),
         ) -> Result<Summary, RunError> {
-            let settings = &run.settings;
+            let settings = &run.with_notes();
             match run.protocol.clone() {
                 $(Protocol::$variant(protocol) => {
                     encarno_engine::steer(settings, &<$factory>::set_up(protocol)?, pilot, stop)

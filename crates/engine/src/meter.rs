@@ -20,7 +20,7 @@ use encarno_record::sums::{LoopState, LoopSums, second_end_ns, second_of};
 use encarno_record::{Expected, Strings, Texts};
 
 pub use quota::Quota;
-pub use summary::{Ending, Summary, Totals};
+pub use summary::{Ending, Summary, Totals, notes};
 pub use verdict::{
     BUSY_PART_MAX, Judge, Judgement, LAG_NS_MIN, LAG_PART_MAX, STARVED_PART_MAX, Verdict,
     own_failure,

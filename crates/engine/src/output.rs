@@ -10,8 +10,10 @@
 
 mod recorder;
 mod sample;
+mod summary;
 mod writer;
 
 pub use recorder::Recorder;
 pub use sample::{Sample, TENTH_NS, Tenth};
-pub use writer::{WriteSummary, WriterThread, open};
+pub use summary::WriteSummary;
+pub use writer::{WriterThread, open};

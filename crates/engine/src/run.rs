@@ -17,7 +17,7 @@ use encarno_record::{Payload, Record, StringId, Strings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::error::RunError;
-use crate::meter::{Ending, Meter, Summary, Totals, Window};
+use crate::meter::{self, Ending, Meter, Summary, Totals, Window};
 use crate::output::{self, Recorder};
 use crate::pilot::{self, Gauge, Helm, Pilot};
 use crate::schedule::{HitInstants, Randomness};
@@ -114,7 +114,15 @@ pub fn steer<P: Protocol>(
     let totals = Totals::of(&counters);
     let span_ns = span_ns(&settings.workload, &control, totals.scheduled, elapsed_ns);
     // An output's error says more than the loops' word that there was one.
-    let written = writer.finish(span_ns)?;
+    let metered = meter.end(elapsed_ns, &mut |window| pilot.window(window));
+    let (judge, total, stop) = (
+        metered.judge.clone(),
+        metered.statistics.total(),
+        control.stop(),
+    );
+    let written = writer.finish_with(span_ns, move |written| {
+        meter::notes(&totals, &judge.verdict(&total, &totals, written, stop))
+    })?;
     let read = reader.map_or(Ok(Default::default()), Reader::finish);
     result?;
     let read = read?;
@@ -127,9 +135,8 @@ pub fn steer<P: Protocol>(
         written,
         read,
         addresses: addresses(&counters, protocol.address(), &strings),
-        stop: control.stop(),
+        stop,
     };
-    let metered = meter.end(elapsed_ns, &mut |window| pilot.window(window));
     Ok(Summary::new(totals, metered, ending))
 }
 

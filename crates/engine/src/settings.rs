@@ -10,6 +10,7 @@ use bytes::Bytes;
 use encarno_input::InputSettings;
 use encarno_record::Expected;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
+use encarno_record::notes::Notes;
 
 pub use self::script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
 use crate::schedule::Schedule;
@@ -168,7 +169,7 @@ impl ClosedSettings {
 }
 
 /// Where hits are written to. None of them = only summed up.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputSettings {
     /// The native result file.
     pub native: Option<PathBuf>,
@@ -182,6 +183,8 @@ pub struct OutputSettings {
     pub trace: Option<TraceSettings>,
     /// The settings of the run as text, without secrets, kept in the native file.
     pub settings_text: String,
+    /// What else the native file says of the run at its start.
+    pub notes: Notes,
 }
 
 pub(crate) fn nanoseconds(duration: Duration) -> u64 {

@@ -9,6 +9,7 @@
 //! - expected: which statuses count as success
 //! - [`histogram`], [`sums`]: distributions, and sums of hits by second
 //! - [`statistics`]: what became of hits, by label
+//! - [`notes`]: what a run says of itself
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
 //! - [`formats`]: hits to files, in this format and others
@@ -30,6 +31,7 @@ pub mod formats;
 pub mod frame;
 pub mod histogram;
 pub mod mask;
+pub mod notes;
 pub mod results;
 pub mod script;
 pub mod statistics;

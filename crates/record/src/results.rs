@@ -6,8 +6,9 @@
 //! | 2 strings | number of the first u32, then for each: length u32, bytes |
 //! | 3 hits | number of the first in this file u64, event loop u32, then [`HIT_BYTES`] for each |
 //! | 4 end | hits u64, hits not recorded u64, how long the run lasts in ns u64 (0 = not known) |
-//! | 6 mark | the instant in ns u64, then text: JSON, an object whose keys say what it is about |
 //! | 5 sums | event loop u32, flags u32, until u64, hits covered u64, then varints: where the loop stands (how many numbers, numbers), sums |
+//! | 6 mark | the instant in ns u64, then text: JSON, an object whose keys say what it is about |
+//! | 7 notes | JSON, see [`crate::notes`]; later ones stand for earlier ones |
 //!
 //! The run comes first; strings come before the hits and sums that use them.
 //!
@@ -38,6 +39,7 @@ pub use reader::{Block, Mark, ResultReader, ResultSummary, ResultsError};
 pub use summed::{FileSums, SumsReader, Taken};
 
 use crate::frame::append_frame;
+use crate::notes::Notes;
 use crate::sums::{self, LoopSums};
 use crate::{Expected, Hit, StringId};
 
@@ -54,6 +56,7 @@ const KIND_HITS: u16 = 3;
 const KIND_END: u16 = 4;
 const KIND_SUMS: u16 = 5;
 const KIND_MARK: u16 = 6;
+const KIND_NOTES: u16 = 7;
 /// The last frame of these sums.
 const FLAG_LAST: u32 = 1;
 /// The sums were left out: read the hits.
@@ -172,6 +175,13 @@ pub fn append_mark(out: &mut Vec<u8>, at_ns: u64, text: &str) {
     append_frame(out, KIND_MARK, |out| {
         out.extend_from_slice(&at_ns.to_le_bytes());
         out.extend_from_slice(cut(text, STRINGS_BYTES_MAX).as_bytes());
+    });
+}
+
+/// Appends a frame with notes.
+pub fn append_notes(out: &mut Vec<u8>, notes: &Notes) {
+    append_frame(out, KIND_NOTES, |out| {
+        out.extend_from_slice(&notes.to_json())
     });
 }
 

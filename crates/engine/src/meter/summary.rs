@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use encarno_record::Expected;
+use encarno_record::notes::{self, Notes};
 use encarno_record::statistics::{LabelStatistics, Statistics};
 
-use super::{Metered, Verdict};
+use super::{Judgement, Metered, Verdict};
 use crate::output::WriteSummary;
 use crate::workers::Counters;
 use crate::workers::control::Stop;
@@ -125,6 +126,27 @@ pub struct Ending {
     pub addresses: Vec<(String, u64)>,
     /// Whether it was stopped.
     pub stop: Stop,
+}
+
+/// What the result file says of the end of a run: its account and its verdict.
+pub fn notes(totals: &Totals, verdict: &Verdict) -> Notes {
+    Notes {
+        totals: Some(notes::Totals {
+            scheduled: totals.scheduled,
+            done: totals.done,
+            failed: totals.failed,
+            dropped: totals.dropped,
+        }),
+        verdict: Some(notes::Verdict {
+            judgement: match verdict.judgement {
+                Judgement::Sound => notes::Judgement::Sound,
+                Judgement::Limited => notes::Judgement::Limited,
+                Judgement::Unknown => notes::Judgement::Unknown,
+            },
+            reasons: verdict.reasons.clone(),
+        }),
+        ..Notes::default()
+    }
 }
 
 impl Summary {

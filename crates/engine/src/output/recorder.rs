@@ -7,9 +7,11 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 
 use encarno_record::Hit;
 use encarno_record::formats::Trace;
+use encarno_record::notes::Notes;
 use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_of};
 
 use super::sample::{Sampling, TENTH_NS};
+use super::summary::WriteSummary;
 
 /// A buffer of 90 kB stays in a core's own cache.
 const BUFFER_HITS: usize = 1024;
@@ -38,7 +40,17 @@ pub(super) enum Message {
     /// Everything was handed over; how long the run lasts.
     End {
         span_ns: u64,
+        conclude: Conclude,
     },
+}
+
+/// Says what else a file has to say, once it is known what was written.
+pub(super) struct Conclude(pub(super) Box<dyn FnOnce(&WriteSummary) -> Notes + Send>);
+
+impl std::fmt::Debug for Conclude {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Conclude")
+    }
 }
 
 /// What a recorder couldn't hand over at once, or not at all.

@@ -9,12 +9,14 @@ use std::thread::JoinHandle;
 use encarno_record::formats::{
     GoBinarySink, LdjsonSink, NativeSink, OutputError, PhoutSink, Sink, TraceFile,
 };
+use encarno_record::notes::Notes;
 use encarno_record::results::Ending;
 use encarno_record::sums::LoopSums;
 use encarno_record::{Expected, Hit, Strings, Texts};
 
-use super::recorder::{Counts, Message, Recorder, Ways};
+use super::recorder::{Conclude, Counts, Message, Recorder, Ways};
 use super::sample::{Sample, Sampling};
+use super::summary::WriteSummary;
 use crate::settings::OutputSettings;
 
 /// Buffers under way to the writer, for each recorder.
@@ -55,10 +57,16 @@ pub fn open(
         })
         .collect();
     let failed = Arc::new(AtomicBool::new(false));
+    let mut sinks = create_sinks(settings, started_unix_ns, untils.len() as u32, expected)?;
+    if settings.notes != Notes::default() {
+        for sink in &mut sinks {
+            sink.notes(&settings.notes)?;
+        }
+    }
     let writer = Writer {
         messages,
         give_back,
-        sinks: create_sinks(settings, started_unix_ns, untils.len() as u32, expected)?,
+        sinks,
         untils,
         started_unix_ns,
         trace,
@@ -105,36 +113,28 @@ impl WriterThread {
         let _ = self.queue.send(Message::Mark { at_ns, text });
     }
 
+    /// As [`WriterThread::finish_with`], with nothing else to say.
+    pub fn finish(self, span_ns: u64) -> Result<WriteSummary, OutputError> {
+        self.finish_with(span_ns, |_| Notes::default())
+    }
+
     /// Writes what recorders handed over, closes all files, and says what
     /// happened. `span_ns` is how long the run lasts, for whoever divides by it;
-    /// 0 = not known. Drop all recorders before. An output's first error comes back
+    /// 0 = not known. `conclude` says what else the file has to say, once it is known
+    /// what was written. Drop all recorders before. An output's first error comes back
     /// here; what was written before it is readable.
-    pub fn finish(self, span_ns: u64) -> Result<WriteSummary, OutputError> {
+    pub fn finish_with(
+        self,
+        span_ns: u64,
+        conclude: impl FnOnce(&WriteSummary) -> Notes + Send + 'static,
+    ) -> Result<WriteSummary, OutputError> {
         // A closed queue means that the thread ended already: join says why.
-        let _ = self.queue.send(Message::End { span_ns });
+        let conclude = Conclude(Box::new(conclude));
+        let _ = self.queue.send(Message::End { span_ns, conclude });
         self.thread
             .join()
             .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
-}
-
-/// What was written, and what wasn't.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct WriteSummary {
-    /// Hits written (to each output).
-    pub hits: u64,
-    /// Hits that weren't recorded because the writer fell behind past the bound.
-    pub hits_lost: u64,
-    /// How often a recorder found the queue full.
-    pub queue_full_count: u64,
-    /// Hits written to the trace.
-    pub traces: u64,
-    /// Traces that weren't recorded because the writer fell behind.
-    pub traces_lost: u64,
-    /// Bytes written to all files.
-    pub bytes: u64,
-    /// What a reader of the files must know, a sentence each.
-    pub warnings: Vec<String>,
 }
 
 struct Writer {
@@ -153,7 +153,7 @@ struct Writer {
 
 impl Writer {
     fn run(mut self) -> Result<WriteSummary, OutputError> {
-        let mut ended_span_ns = 0;
+        let mut ended = None;
         while let Ok(message) = self.messages.recv() {
             match message {
                 Message::Hits { recorder, mut hits } => {
@@ -178,13 +178,13 @@ impl Writer {
                     self.each_sink(|sink, _| sink.mark(at_ns, &text));
                 }
                 Message::Counts(counts) => self.count(counts),
-                Message::End { span_ns } => {
-                    ended_span_ns = span_ns;
+                Message::End { span_ns, conclude } => {
+                    ended = Some((span_ns, conclude));
                     break;
                 }
             }
         }
-        self.finish(ended_span_ns)
+        self.finish(ended)
     }
 
     fn write(&mut self, recorder: u32, hits: &[Hit]) {
@@ -233,7 +233,15 @@ impl Writer {
         self.error.get_or_insert(error);
     }
 
-    fn finish(mut self, span_ns: u64) -> Result<WriteSummary, OutputError> {
+    fn finish(mut self, ended: Option<(u64, Conclude)>) -> Result<WriteSummary, OutputError> {
+        let mut span_ns = 0;
+        if let Some((ended_span_ns, conclude)) = ended {
+            span_ns = ended_span_ns;
+            let notes = conclude.0(&self.summary);
+            if notes != Notes::default() {
+                self.each_sink(|sink, _| sink.notes(&notes));
+            }
+        }
         let ending = Ending {
             hits_lost: self.summary.hits_lost,
             span_ns,

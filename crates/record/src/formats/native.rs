@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::sink::{OutputError, OutputFile, Sink};
 use crate::frame::RESULT_MAGIC;
+use crate::notes::Notes;
 use crate::sums::LoopSums;
 use crate::{Expected, Hit, StringId, Texts, results};
 
@@ -68,6 +69,11 @@ impl Sink for NativeSink {
 
     fn mark(&mut self, at_ns: u64, text: &str) -> Result<(), OutputError> {
         results::append_mark(&mut self.file.buffer, at_ns, text);
+        self.file.write_out()
+    }
+
+    fn notes(&mut self, notes: &Notes) -> Result<(), OutputError> {
+        results::append_notes(&mut self.file.buffer, notes);
         self.file.write_out()
     }
 

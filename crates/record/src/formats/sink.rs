@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use crate::files::{self, Contents};
+use crate::notes::Notes;
 use crate::results::Ending;
 use crate::sums::LoopSums;
 use crate::{Hit, Texts};
@@ -33,6 +34,11 @@ pub trait Sink: Send {
     /// Takes what somebody wants to be known of that instant, ns from the run's
     /// start. Most formats have no place for it.
     fn mark(&mut self, _at_ns: u64, _text: &str) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Takes what is known of the run beside its hits.
+    fn notes(&mut self, _notes: &Notes) -> Result<(), OutputError> {
         Ok(())
     }
 

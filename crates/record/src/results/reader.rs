@@ -4,9 +4,11 @@ use std::fmt;
 use std::io::{self, Read};
 
 use super::{
-    HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION, decode,
+    HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_NOTES, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION,
+    decode,
 };
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
+use crate::notes::Notes;
 use crate::{Expected, Hit, StringId};
 
 /// A block of a result file.
@@ -228,6 +230,7 @@ pub struct ResultReader<R> {
     summary: ResultSummary,
     next_hit: u64,
     span_ns: u64,
+    notes: Notes,
 }
 
 impl<R: Read> ResultReader<R> {
@@ -250,6 +253,7 @@ impl<R: Read> ResultReader<R> {
             summary: ResultSummary::default(),
             next_hit: 0,
             span_ns: 0,
+            notes: Notes::default(),
         })
     }
 
@@ -266,6 +270,11 @@ impl<R: Read> ResultReader<R> {
     /// The settings of the run.
     pub fn settings_text(&self) -> &str {
         &self.run.settings_text
+    }
+
+    /// What the file says of its run up to here.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// How long the run lasts, once its end was read; 0 = not known.
@@ -297,6 +306,12 @@ impl<R: Read> ResultReader<R> {
                 self.summary.hits_lost = lost;
                 self.span_ns = span_ns;
                 Block::End
+            }
+            KIND_NOTES => {
+                if let Some(notes) = Notes::parse(payload) {
+                    self.notes.add(notes);
+                }
+                Block::Other
             }
             KIND_STRINGS => Block::Strings(Texts::of(payload)),
             KIND_MARK => Mark::of(payload).map_or(Block::Other, Block::Mark),

@@ -8,10 +8,11 @@ use std::os::unix::fs::FileExt;
 
 use super::reader::{Hits, Run, Texts, end_numbers};
 use super::{
-    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_RUN, KIND_STRINGS, KIND_SUMS,
-    ResultSummary, ResultsError,
+    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_NOTES, KIND_RUN, KIND_STRINGS,
+    KIND_SUMS, ResultSummary, ResultsError,
 };
 use crate::frame::{Damage, HEADER_BYTES, Header, MARK, RESULT_MAGIC};
+use crate::notes::Notes;
 use crate::sums::{LoopState, Outcome, OutcomeSums, Summing, Sums, take_state, take_sums};
 use crate::{Expected, StringId};
 
@@ -80,6 +81,7 @@ pub struct SumsReader {
     hits_in_file: u64,
     damaged: bool,
     span_ns: u64,
+    notes: Notes,
 }
 
 /// A frame with hits that wasn't read.
@@ -119,6 +121,7 @@ impl SumsReader {
             hits_in_file: 0,
             damaged: false,
             span_ns: 0,
+            notes: Notes::default(),
         })
     }
 
@@ -130,6 +133,21 @@ impl SumsReader {
     /// The statuses that the run expected.
     pub fn expected(&self) -> Expected {
         self.run.expected
+    }
+
+    /// How many event loops the run has.
+    pub fn loops(&self) -> u32 {
+        self.run.loops
+    }
+
+    /// The settings of the run.
+    pub fn settings_text(&self) -> &str {
+        &self.run.settings_text
+    }
+
+    /// What the file says of its run up to here.
+    pub fn notes(&self) -> &Notes {
+        &self.notes
     }
 
     /// How long the run lasts, once its end was read; 0 = not known.
@@ -188,6 +206,11 @@ impl SumsReader {
                     self.hits_in_file = self.hits_in_file.max(hits);
                     self.span_ns = span_ns;
                     return Ok(Some(Taken::End));
+                }
+                KIND_NOTES => {
+                    if let Some(notes) = Notes::parse(&payload) {
+                        self.notes.add(notes);
+                    }
                 }
                 // A kind of a later version: nothing that this one needs.
                 _ => {}

@@ -76,6 +76,7 @@ impl OutputArguments {
                 },
             }),
             settings_text,
+            ..OutputSettings::default()
         }
     }
 }

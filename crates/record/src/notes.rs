@@ -1,0 +1,262 @@
+//! What a result file says of its run beside hits and sums: where it ran, what it
+//! was asked to do, and how it was judged. As JSON, since people read it, and a
+//! later version may say more.
+
+use std::fs;
+use std::thread;
+
+use serde::{Deserialize, Serialize};
+
+/// Notes are no longer than that in a file: lists are shortened.
+const BYTES_MAX: usize = 2 << 20;
+/// A text in a list of names and values is cut there.
+const TEXT_BYTES_MAX: usize = 16 << 10;
+
+/// What is known of a run. What isn't known is left out.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Notes {
+    /// Which program made the run, with its version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program: Option<String>,
+    /// Whether hits had instants of their own (an open workload).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub open: Option<bool>,
+    /// The machine, as names and values.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub environment: Vec<(String, String)>,
+    /// The settings, as names and values, without secrets.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<(String, String)>,
+    /// The account of all hits, at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub totals: Option<Totals>,
+    /// Whether the figures tell of the target, at the end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
+    /// What was demanded, and whether it was met.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
+    /// Checks of a script.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+}
+
+/// scheduled = done + failed + dropped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// Hits whose instant had come.
+    pub scheduled: u64,
+    /// Hits that ended well.
+    pub done: u64,
+    /// Hits that failed.
+    pub failed: u64,
+    /// Hits that were never started.
+    pub dropped: u64,
+}
+
+/// Whether the figures tell of the target.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Verdict {
+    /// In a word.
+    pub judgement: Judgement,
+    /// Why, a sentence each.
+    pub reasons: Vec<String>,
+}
+
+/// A verdict in a word.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Judgement {
+    /// The figures tell of the target.
+    Sound,
+    /// The generator itself was a limit.
+    Limited,
+    /// The figures don't show it.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// What was demanded of a run.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Threshold {
+    /// Of which metric.
+    pub metric: String,
+    /// The demand, as it was written.
+    pub demand: String,
+    /// The value it was compared with, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub value: Option<f64>,
+    /// Whether it was met.
+    pub met: bool,
+}
+
+/// A check of a script.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Check {
+    /// The group it stands in; empty = none.
+    pub group: String,
+    /// Its name.
+    pub name: String,
+    /// How often it held.
+    pub passes: u64,
+    /// How often it didn't.
+    pub fails: u64,
+}
+
+impl Notes {
+    /// Takes what was said later: it stands for what was said before.
+    pub fn add(&mut self, later: Self) {
+        fn list<T>(own: &mut Vec<T>, later: Vec<T>) {
+            if !later.is_empty() {
+                *own = later;
+            }
+        }
+        self.program = later.program.or(self.program.take());
+        self.open = later.open.or(self.open);
+        self.totals = later.totals.or(self.totals);
+        self.verdict = later.verdict.or(self.verdict.take());
+        list(&mut self.environment, later.environment);
+        list(&mut self.settings, later.settings);
+        list(&mut self.thresholds, later.thresholds);
+        list(&mut self.checks, later.checks);
+    }
+
+    /// Notes in a file; none if these bytes aren't notes.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+
+    /// The notes as JSON, with long texts cut and long lists shortened.
+    pub(crate) fn to_json(&self) -> Vec<u8> {
+        let mut notes = self.clone();
+        for (_, value) in notes.environment.iter_mut().chain(&mut notes.settings) {
+            value.truncate(value.floor_char_boundary(TEXT_BYTES_MAX));
+        }
+        loop {
+            // No map in it has keys that aren't texts.
+            let json = serde_json::to_vec(&notes).unwrap_or_default();
+            if json.len() <= BYTES_MAX {
+                return json;
+            }
+            notes.checks.truncate(notes.checks.len() / 2);
+            notes.settings.truncate(notes.settings.len() / 2);
+            notes.thresholds.truncate(notes.thresholds.len() / 2);
+            if let Some(verdict) = &mut notes.verdict {
+                verdict.reasons.truncate(verdict.reasons.len() / 2);
+            }
+            notes.environment.truncate(notes.environment.len() / 2);
+        }
+    }
+}
+
+/// What this machine is, as names and values.
+pub fn environment() -> Vec<(String, String)> {
+    let line = |path: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        text.lines().next().unwrap_or_default().trim().to_owned()
+    };
+    let after = |path: &str, name: &str| {
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(name));
+        let value = line.and_then(|line| line.split_once(':'));
+        value.map_or(String::new(), |(_, value)| value.trim().to_owned())
+    };
+    let cores = thread::available_parallelism().map_or(0, usize::from);
+    let open_files = fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let open_files = open_files
+        .lines()
+        .find_map(|line| line.strip_prefix("Max open files"))
+        .and_then(|line| line.split_whitespace().next())
+        .unwrap_or_default()
+        .to_owned();
+    let known = [
+        ("host", line("/proc/sys/kernel/hostname")),
+        (
+            "system",
+            format!(
+                "{} {}",
+                line("/proc/sys/kernel/ostype"),
+                line("/proc/sys/kernel/osrelease")
+            ),
+        ),
+        ("processor", after("/proc/cpuinfo", "model name")),
+        ("cores", cores.to_string()),
+        ("memory", after("/proc/meminfo", "MemTotal")),
+        ("open files", open_files),
+        (
+            "source ports",
+            line("/proc/sys/net/ipv4/ip_local_port_range").replace('\t', " to "),
+        ),
+        (
+            "congestion control",
+            line("/proc/sys/net/ipv4/tcp_congestion_control"),
+        ),
+    ];
+    known
+        .into_iter()
+        .filter(|(_, value)| !value.trim().is_empty())
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BYTES_MAX, Check, Judgement, Notes, Totals, Verdict};
+
+    #[test]
+    fn later_notes_stand_for_earlier_ones_and_others_stay() {
+        let mut notes = Notes {
+            program: Some("one".to_owned()),
+            open: Some(true),
+            environment: vec![("cores".to_owned(), "2".to_owned())],
+            ..Notes::default()
+        };
+        notes.add(Notes {
+            totals: Some(Totals {
+                done: 7,
+                ..Totals::default()
+            }),
+            program: Some("two".to_owned()),
+            ..Notes::default()
+        });
+        assert_eq!(notes.program.as_deref(), Some("two"));
+        assert_eq!((notes.open, notes.environment.len()), (Some(true), 1));
+        assert_eq!(notes.totals.map(|totals| totals.done), Some(7));
+        assert_eq!(Notes::parse(&notes.to_json()), Some(notes));
+    }
+
+    #[test]
+    fn what_a_later_version_says_is_passed_over() {
+        let text = br#"{"verdict": {"judgement": "splendid", "reasons": ["a"]}, "more": [1]}"#;
+        let verdict = Verdict {
+            judgement: Judgement::Unknown,
+            reasons: vec!["a".to_owned()],
+        };
+        let notes = Notes::parse(text).expect("notes");
+        assert_eq!(notes.verdict, Some(verdict));
+        assert_eq!(Notes::parse(b"[]"), None);
+    }
+
+    #[test]
+    fn they_stay_within_their_bound() {
+        let check = Check {
+            name: "x".repeat(1000),
+            ..Check::default()
+        };
+        let notes = Notes {
+            settings: vec![("y".to_owned(), "ä".repeat(1 << 20))],
+            checks: vec![check; 10_000],
+            ..Notes::default()
+        };
+        let json = notes.to_json();
+        assert!(json.len() <= BYTES_MAX);
+        let read = Notes::parse(&json).expect("notes");
+        assert!(read.checks.len() > 1000);
+    }
+}
