@@ -6,6 +6,7 @@ mod habits;
 mod hit;
 mod parent;
 mod read;
+mod report;
 mod step;
 mod tail;
 mod target;
@@ -27,14 +28,14 @@ use signal_hook::iterator::Signals;
 use crate::exit;
 use crate::files::Files;
 use crate::protocols::{self, Run};
-use crate::report;
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
 ///
 /// Exit codes: 0 the run ended as it should (hits may have failed all the
 /// same), 1 it couldn't be set up, 2 wrong usage, 3 too many broken records,
 /// 4 an output failed, 5 no file descriptors left, 6 with --strict: the
-/// generator itself was the limit, 130 stopped at once by a second signal.
+/// generator itself was the limit, 99 what `report --fail-if` names came to
+/// be, 130 stopped at once by a second signal.
 #[derive(Debug, Parser)]
 #[command(
     name = "encarno",
@@ -76,6 +77,8 @@ enum Command {
     Tail(tail::TailArguments),
     /// Convert results to other formats, and inputs to the native one.
     Convert(read::ConvertArguments),
+    /// Write a report of result files: one page of HTML that needs nothing else.
+    Report(report::ReportArguments),
     /// Write a stpd file from records and a schedule.
     Step(step::StepArguments),
     /// Serve scripted answers, to test and calibrate with.
@@ -114,13 +117,14 @@ pub fn main() -> ExitCode {
         (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| {
             let mut files = settings.files();
             arguments.note_files(&mut files);
-            run(&settings, &files)
+            report::around(arguments.output.report.as_deref(), settings, files, run)
         }),
         (Some(Command::Capacity(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
         (Some(Command::Tail(arguments)), _) => arguments.run(),
         (Some(Command::Convert(arguments)), _) => arguments.run(),
+        (Some(Command::Report(arguments)), _) => arguments.run(),
         (Some(Command::Step(arguments)), _) => arguments.run(),
         (Some(Command::Target(arguments)), _) => arguments.run(),
         (None, None) => Err(Failure::usage("nothing to do: see encarno --help")),
@@ -238,7 +242,7 @@ fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
             });
         }
     };
-    let text = report::run_text(&summary);
+    let text = crate::report::run_text(&summary);
     if files.write_stdout() {
         // There is no other place to say it.
         let _shown = writeln!(std::io::stderr(), "{text}");

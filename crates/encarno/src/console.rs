@@ -7,6 +7,7 @@ use encarno_engine::meter::Window;
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::Workload;
 use encarno_record::statistics::time_text;
+use encarno_record::utc;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -196,28 +197,6 @@ pub fn go_duration(duration_ns: u64) -> String {
             }
         }
     }
-}
-
-/// A second of Unix time, as logs write it.
-fn utc(unix: u64) -> String {
-    let (days, seconds) = ((unix / 86_400) as i64, unix % 86_400);
-    // Days to a date (Howard Hinnant, chrono-compatible low-level date algorithms).
-    let days = days + 719_468;
-    let era = days.div_euclid(146_097);
-    let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let month_index = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * month_index + 2) / 5 + 1;
-    let month = if month_index < 10 {
-        month_index + 3
-    } else {
-        month_index - 9
-    };
-    let year = year_of_era + era * 400 + i64::from(month <= 2);
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hours:02}:{minutes:02}:{seconds:02}Z")
 }
 
 fn write(text: &str) {

@@ -16,6 +16,8 @@ pub const OUTPUT: u8 = 4;
 pub const ENGINE: u8 = 5;
 /// `--strict`: the generator itself was the limit.
 pub const STRICT: u8 = 6;
+/// `report --fail-if`: what it names came to be. k6 has the same code for thresholds.
+pub const DEMAND: u8 = 99;
 /// Stopped at once by a second signal.
 pub const INTERRUPTED: u8 = 130;
 

@@ -38,7 +38,7 @@ pub mod statistics;
 pub mod sums;
 pub mod template;
 
-pub use duration::{decimal, parse_duration};
+pub use duration::{decimal, parse_duration, utc};
 pub use expected::Expected;
 pub use hit::Hit;
 pub use record::{Payload, Record};

@@ -22,7 +22,7 @@ pub(super) struct HitArguments {
     #[command(flatten)]
     connection: ConnectionArguments,
     #[command(flatten)]
-    output: OutputArguments,
+    pub(super) output: OutputArguments,
     #[command(flatten)]
     verdict: VerdictArguments,
 }

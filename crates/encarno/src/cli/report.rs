@@ -1,0 +1,192 @@
+//! `encarno report`, and `--report` of a run: a page of HTML about result files.
+
+use std::fs;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use encarno_report::demand::{Demand, Judged};
+use encarno_report::{Run as ReportRun, Whole};
+
+use super::{Failure, complain};
+use crate::exit;
+use crate::files::Files;
+use crate::protocols::Run;
+use crate::read::stats::{self, FileError};
+
+/// What `encarno report` understands.
+#[derive(Debug, Args)]
+pub(super) struct ReportArguments {
+    /// Native result files. Several are laid over one another, and compared with the first.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The page [default: the first file's name, ending in .html].
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Exit with 99 if that is so: 'p99 +10%' or 'rate -5%' compares with the first run; 'p99 > 200ms',
+    /// 'failed > 1%' and 'rate < 100' hold for each.
+    #[arg(long, value_name = "DEMAND", allow_hyphen_values = true)]
+    fail_if: Vec<Demand>,
+}
+
+impl ReportArguments {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let output = match &self.output {
+            Some(output) => output.clone(),
+            None => self.files[0].with_extension("html"),
+        };
+        let mut files = Files::default();
+        for file in &self.files {
+            files.reads("the result file", file);
+        }
+        files.writes("the report", &output);
+        files.check().map_err(Failure::usage)?;
+        if self.files.len() < 2 && self.fail_if.iter().any(Demand::compares) {
+            return Err(Failure::usage(
+                "--fail-if compares with the first run: name a second result file",
+            ));
+        }
+        let judged = write(&self.files, &output, &self.fail_if)?;
+        for judged in &judged {
+            complain(&judged.text);
+        }
+        let failed = judged.iter().any(|judged| judged.failed);
+        Ok(if failed { exit::DEMAND } else { exit::OK })
+    }
+}
+
+/// Runs, and writes the report of it. The page is made of the result file: a run
+/// without one has one for so long.
+pub(super) fn around(
+    report: Option<&Path>,
+    mut run: Run,
+    mut files: Files,
+    go: impl FnOnce(&Run, &Files) -> Result<u8, Failure>,
+) -> Result<u8, Failure> {
+    let Some(report) = report else {
+        return go(&run, &files);
+    };
+    files.writes("the report", report);
+    let mut temporary = None;
+    let native = match &run.settings.output.native {
+        Some(native) => native.clone(),
+        None => {
+            files.check().map_err(Failure::usage)?;
+            let folder = tempfile::tempdir().map_err(Failure::output)?;
+            let file = folder.path().join("run.enc");
+            temporary = Some(folder);
+            run.settings.output.native = Some(file.clone());
+            file
+        }
+    };
+    if !native
+        .parent()
+        .is_none_or(|folder| folder == Path::new("") || folder.is_dir())
+        || encarno_record::files::is_stdout(&native)
+    {
+        let text =
+            "--report is made of the result file: write that to a file, not to the standard output";
+        return Err(Failure::usage(text));
+    }
+    let code = go(&run, &files)?;
+    write(&[native], report, &[])?;
+    complain(&format!("the report is in {}", report.display()));
+    drop(temporary);
+    Ok(code)
+}
+
+/// Writes the report of result files.
+pub(super) fn write(
+    files: &[PathBuf],
+    output: &Path,
+    demands: &[Demand],
+) -> Result<Vec<Judged>, Failure> {
+    let names = names(files);
+    let runs = files.iter().zip(names).map(|(file, name)| read(file, name));
+    let runs = runs.collect::<Result<Vec<_>, _>>()?;
+    for run in &runs {
+        if !run.whole.summary.is_whole() {
+            complain(&format!("{}: {}", run.name, run.whole.summary));
+        }
+    }
+    let judged: Vec<_> = demands
+        .iter()
+        .flat_map(|demand| demand.judge(&runs))
+        .collect();
+    let failed = |error| Failure::output(format!("can't write {}: {error}", output.display()));
+    if encarno_record::files::is_stdout(output) {
+        super::print(|out| encarno_report::write(&runs, &judged, out))?;
+        return Ok(judged);
+    }
+    // A page that was there stays whole until the new one is.
+    let folder = match output.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    if fs::metadata(output).is_ok_and(|known| !known.is_file()) {
+        let mut out = BufWriter::new(fs::File::create(output).map_err(failed)?);
+        encarno_report::write(&runs, &judged, &mut out).map_err(failed)?;
+        out.flush().map_err(failed)?;
+        return Ok(judged);
+    }
+    let mut page = tempfile::Builder::new();
+    page.prefix(".encarno-report")
+        .permissions(mode_of_new_files());
+    let page = page.tempfile_in(folder).map_err(failed)?;
+    let mut out = BufWriter::new(page);
+    encarno_report::write(&runs, &judged, &mut out).map_err(failed)?;
+    let page = out
+        .into_inner()
+        .map_err(|error| failed(error.into_error()))?;
+    page.persist(output).map_err(|error| failed(error.error))?;
+    Ok(judged)
+}
+
+/// As other new files have it: the umask takes its part.
+fn mode_of_new_files() -> fs::Permissions {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::Permissions::from_mode(0o666)
+}
+
+fn read(file: &Path, name: String) -> Result<ReportRun, Failure> {
+    let whole = stats::read(file).map_err(Failure::setup)?;
+    let reader = stats::open_sums(file).map_err(Failure::setup)?;
+    let reader = reader.ok_or_else(|| {
+        Failure::setup(format!(
+            "{}: a report needs a file that can be read twice, not a pipe",
+            file.display()
+        ))
+    })?;
+    let whole = Whole {
+        span_ns: whole.span_ns(),
+        summary: whole.summary,
+        statistics: whole.statistics,
+    };
+    ReportRun::read(name, reader, whole)
+        .map_err(FileError::of(file))
+        .map_err(Failure::setup)
+}
+
+/// File names, or paths where names are alike.
+fn names(files: &[PathBuf]) -> Vec<String> {
+    let name = |file: &PathBuf| {
+        file.file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+    };
+    files
+        .iter()
+        .map(|file| {
+            let alike = files
+                .iter()
+                .filter(|other| name(other) == name(file))
+                .count()
+                > 1;
+            let path = || file.display().to_string();
+            if alike {
+                path()
+            } else {
+                name(file).unwrap_or_else(path)
+            }
+        })
+        .collect()
+}

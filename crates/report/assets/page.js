@@ -1,0 +1,259 @@
+/* The page: what is chosen, and what is drawn of it. */
+const app = { range: [0, 0], runs: [], cursors: [], label: null, sort: ["hits", -1], filter: "", shown: 100, slack: 0, cursor: null };
+const FIGURES = ["min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max"];
+const SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+const byId = id => document.getElementById(id);
+app.bins = () => app.runs[0].hits.length;
+app.isWhole = () => app.range[0] === 0 && app.range[1] === app.bins();
+app.seconds = () => [app.runs[0].edges[app.range[0]], app.runs[0].edges[app.range[1]]];
+app.point = seconds => { app.cursor = seconds; for (const draw of app.cursors) draw(seconds); };
+app.zoom = (from, to) => {
+  from = Math.max(0, Math.min(from, app.bins() - 1));
+  to = Math.min(app.bins(), Math.max(to, from + 1));
+  app.range = [from, to];
+  draw();
+};
+app.zoomSeconds = (from, to) => {
+  const edges = app.runs[0].edges;
+  let a = 0, b = app.bins();
+  while (a < app.bins() - 1 && edges[a + 1] <= from) a++;
+  while (b > a + 1 && edges[b - 1] >= to) b--;
+  app.zoom(a, b);
+};
+app.key = (key, plot) => {
+  const [a, b] = app.range, size = b - a, step = Math.max(1, Math.round(size / 10));
+  const [from, to] = app.seconds();
+  const index = [...document.querySelectorAll(".plot")].indexOf(plot);
+  if (key === "+" || key === "=") { const quarter = Math.floor(size / 4); if (size > 1) app.zoom(a + quarter, b - Math.max(quarter, size === 2 || size === 3 ? 1 : quarter)); }
+  else if (key === "-") app.zoom(a - Math.max(1, Math.round(size / 2)), b + Math.max(1, Math.round(size / 2)));
+  else if (key === "0" || key === "Escape") app.zoom(0, app.bins());
+  else if (key === "ArrowLeft" || key === "ArrowRight") {
+    const way = key === "ArrowLeft" ? -1 : 1, now = app.cursor === null ? (from + to) / 2 : app.cursor + way * (to - from) / Math.max(size, 20);
+    app.point(Math.min(Math.max(now, from), to));
+    return true;
+  } else if (key === "PageUp" || key === "PageDown") { const way = (key === "PageUp" ? -1 : 1) * step, move = Math.max(-a, Math.min(way, app.bins() - b)); app.zoom(a + move, b + move); }
+  else return false;
+  const plots = document.querySelectorAll(".plot");
+  if (plots[index]) plots[index].focus();
+  return true;
+};
+const middles = run => run.hits.map((_, i) => (run.edges[i] + run.edges[i + 1]) / 2);
+const lengths = run => run.hits.map((_, i) => run.edges[i + 1] - run.edges[i]);
+const sum = (values, from, to) => { let all = 0; for (let i = from; i < to; i++) all += values[i]; return all; };
+/* The bins of another run that lie in the range that is shown. */
+function rangeOf(run) {
+  if (run === app.runs[0]) return app.range;
+  if (app.isWhole()) return [0, run.hits.length];
+  const [from, to] = app.seconds();
+  let a = 0, b = run.hits.length;
+  while (a < b && run.edges[a] < from) a++;
+  while (b > a && run.edges[b] > to) b--;
+  return [a, b];
+}
+function labelTimes(run, number, from, to) {
+  const merge = run.label_merge, bins = Math.ceil(run.hits.length / merge);
+  return merged(run.times.labels, number * bins + Math.floor(from / merge), number * bins + Math.min(Math.ceil(to / merge), bins));
+}
+/* Hits, failures, response times of a run, all or of the chosen label, by bin. */
+function chosen(run) {
+  if (app.label === null) return { hits: run.hits, failed: run.failed, step: 1, times: (from, to) => merged(run.times.responses, from, to) };
+  const number = run.labels.findIndex(label => label.name === app.label);
+  if (number < 0 || !run.labels[number].by_time) return null;
+  const label = run.labels[number];
+  return { hits: label.by_time[0], failed: label.by_time[1], step: run.label_merge, times: (from, to) => labelTimes(run, number, from, to) };
+}
+function latencySeries(run, which, cls, name, band) {
+  const of = chosen(run);
+  if (!of) return null;
+  const series = { name, cls, x: [], y: [], low: band ? [] : null, high: band ? [] : null };
+  const points = 600, [a, b] = rangeOf(run);
+  const step = Math.max(of.step, Math.ceil((b - a) / points / of.step) * of.step);
+  for (let i = Math.floor(a / step) * step; i < b; i += step) {
+    const end = Math.min(i + step, run.hits.length), all = of.times(i, end), [value, low, high] = withBand(all, which);
+    series.x.push((run.edges[i] + run.edges[end]) / 2);
+    series.y.push(value);
+    if (band) { series.low.push(low); series.high.push(high); }
+  }
+  return series;
+}
+/* Above so many points bins are put together, and the highest and the lowest of them stay. */
+function line(run, values, name, cls, more) {
+  const x = middles(run), [a, b] = rangeOf(run), points = 1200;
+  if (b - a <= points) return Object.assign({ name, cls, x, y: values }, more);
+  const step = Math.ceil((b - a) / points), xs = [], ys = [], low = [], high = [];
+  for (let i = a; i < b; i += step) {
+    let least = null, most = null, all = 0, count = 0;
+    for (let k = i; k < Math.min(i + step, b); k++) {
+      const v = values[k];
+      if (v === null) continue;
+      if (least === null || v < least) least = v;
+      if (most === null || v > most) most = v;
+      all += v; count++;
+    }
+    xs.push(x[i]); ys.push(count ? all / count : null); low.push(least); high.push(most);
+  }
+  return Object.assign({ name, cls, x: xs, y: ys, low, high }, more);
+}
+const perSecond = (run, values) => { const length = lengths(run); return values.map((v, i) => length[i] > 0.2 ? v / length[i] : null); };
+function drawCharts() {
+  const parent = byId("charts"), runs = app.runs, run = runs[0], many = runs.length > 1;
+  parent.textContent = "";
+  app.cursors = [];
+  app.slack = run.edges.length > 1 ? run.edges[1] - run.edges[0] + 1 : 1;
+  const rates = [];
+  runs.forEach((one, i) => {
+    const of = chosen(one);
+    if (!of) return;
+    const name = many ? one.name + " " : "";
+    if (app.label === null && one.scheduled.some(v => v > 0)) rates.push(line(one, perSecond(one, one.scheduled), name + "offered", many ? "k" + i % 6 : "soft", { dash: true }));
+    rates.push(line(one, perSecond(one, of.hits), name + "achieved", many ? "k" + i % 6 : "k0"));
+    if (of.failed.some(v => v > 0)) rates.push(line(one, perSecond(one, of.failed), name + "failed", "c-bad", many ? { dash: true } : {}));
+    if (app.label === null && one.dropped.some(v => v > 0)) rates.push(line(one, perSecond(one, one.dropped), name + "dropped", "k3"));
+  });
+  timeChart(parent, app, "Hits per second", rates, countText);
+  const latencies = [];
+  runs.forEach((one, i) => {
+    const set = many ? [[0.5, "p50"], [0.99, "p99"]] : [[0.5, "p50"], [0.9, "p90"], [0.99, "p99"]];
+    set.forEach(([share, name], k) => {
+      const series = latencySeries(one, share, many ? "k" + i % 6 : ["c-p50", "c-p90", "c-p99"][k], (many ? one.name + " " : "") + name, !many || share === 0.99);
+      if (series) { series.dash = many && share === 0.5; latencies.push(series); }
+    });
+  });
+  timeChart(parent, app, "Response time, with 95 % bands", latencies, timeText, { log: true });
+  if (app.label !== null) return;
+  heatmap(parent, app, run);
+  const some = values => values.some(v => v > 0);
+  if (some(run.users) || some(run.running)) timeChart(parent, app, "Users and hits in flight", [line(run, run.users, "users", "k0"), line(run, run.running, "in flight", "k1")], countText);
+  const mean = values => values.map((v, i) => run.hits[i] ? v / run.hits[i] : null);
+  if (some(run.first_byte_ns)) timeChart(parent, app, "Phases, mean of all hits", [line(run, mean(run.connect_ns), "connecting", "k2"), line(run, mean(run.first_byte_ns), "until the first byte", "k3")], timeText);
+  timeChart(parent, app, "Lag: how late hits started", [line(run, run.lag_mean.map((v, i) => run.hits[i] ? v : null), "mean", "k0"), line(run, run.lag_p99.map((v, i) => run.hits[i] ? v : null), "p99", "k1")], timeText);
+  if (run.busy.some(v => v !== null)) timeChart(parent, app, "Busiest event loop: part of its core", [line(run, run.busy, "busy", "k3")], v => (v * 100).toFixed(0) + " %", { top: 1 });
+  const codes = Object.keys(run.codes);
+  if (codes.length) timeChart(parent, app, "Answers per second, by status", codes.slice(0, 12).map((code, i) => line(run, perSecond(run, run.codes[code]), code === "0" ? "no status" : code, "k" + i % 6)), countText);
+  const bytes = v => v >= 1e6 ? (v / 1e6).toFixed(1) + " MB/s" : v >= 1e3 ? (v / 1e3).toFixed(1) + " kB/s" : v.toFixed(0) + " B/s";
+  if (some(run.received)) timeChart(parent, app, "Bytes", [line(run, perSecond(run, run.sent), "sent", "k0"), line(run, perSecond(run, run.received), "received", "k2")], bytes);
+}
+function drawQuantiles() {
+  const parent = byId("quantiles"), lines = [];
+  parent.textContent = "";
+  app.runs.forEach((run, i) => {
+    const [a, b] = rangeOf(run), whole = a === 0 && b === run.hits.length, name = app.runs.length > 1 ? run.name + " " : "";
+    const of = chosen(run);
+    if (!of) return;
+    const response = app.label === null && whole ? merged(run.times.response, 0, 1) : of.times(a, b);
+    lines.push({ name: name + "response", cls: "k" + i % 6, sum: response });
+    if (app.label === null) lines.push({ name: name + "service", cls: app.runs.length > 1 ? "k" + i % 6 : "k2", dash: true, sum: whole ? merged(run.times.service, 0, 1) : merged(run.times.services, a, b) });
+  });
+  quantilePlot(parent, lines);
+}
+function inRange(times, limits) {
+  const [p50, p75, p90, p95, p99, p999] = quantiles(times, SHARES);
+  let all = 0;
+  times.counts.forEach((count, i) => { if (count) all += count * middleOf(times.least + i, times.shift); });
+  const end = times.counts.length - 1;
+  if (!times.total) return FIGURES.map(() => null);
+  return [middleOf(times.least, times.shift), all / times.total, p50, p75, p90, p95, p99, p999, middleOf(times.least + end, times.shift)];
+}
+function drawFigures() {
+  const run = app.runs[0], [a, b] = app.range, whole = app.isWhole();
+  const hits = sum(run.hits, a, b), failed = sum(run.failed, a, b), [from, to] = app.seconds();
+  const response = whole ? run.total.response : inRange(merged(run.times.responses, a, b));
+  const service = whole ? run.total.service : inRange(merged(run.times.services, a, b));
+  const set = (id, text) => { const card = byId("card-" + id); if (card) card.textContent = text; };
+  if (hits > 0 || !whole) {
+    set("hits", String(whole ? run.total.hits : hits));
+    set("rate", fixed(whole ? run.total.hits * 1e9 / Math.max(run.span_ns, 1) : hits / (to - from || 1), 1));
+    set("failed", `${failed} (${fixed(hits ? failed * 100 / hits : 0, 2)} %)`);
+    set("p50", timeText(response[2])); set("p99", timeText(response[6])); set("max", timeText(response[8]));
+    if (run.scheduled.some(v => v > 0)) { set("scheduled", String(sum(run.scheduled, a, b))); set("dropped", String(sum(run.dropped, a, b))); }
+  }
+  for (const [name, values] of [["service", service], ["response", response]]) {
+    const cells = document.querySelectorAll(`#figures tr[data-times=${name}] td`);
+    if (hits > 0 || !whole) values.forEach((v, i) => { if (cells[i]) { cells[i].textContent = timeText(v); cells[i].title = v === null ? "" : v + " ns"; } });
+  }
+  const lag = document.querySelector("#figures tr[data-times=lag]");
+  if (lag) lag.hidden = !whole;
+  byId("figures").caption.textContent = whole ? "Times of all hits" : `Times of the hits from ${secondsText(from)} to ${secondsText(to)}` + errorText(run.times.responses.shift);
+}
+const errorText = shift => shift ? `, within ${(50 / 1024 * 2 ** shift).toPrecision(2)} %` : "";
+function labelRows() {
+  const run = app.runs[0], [a, b] = app.range, whole = app.isWhole();
+  const rows = [];
+  run.labels.forEach((label, number) => {
+    if (app.filter && !(label.name || "(no label)").toLowerCase().includes(app.filter)) return;
+    if (whole) { rows.push([label.name, label.hits, label.failed, ...label.response]); return; }
+    if (!label.by_time) return;
+    const hits = sum(label.by_time[0], a, b);
+    if (hits) rows.push([label.name, hits, sum(label.by_time[1], a, b), ...inRange(labelTimes(run, number, a, b))]);
+  });
+  const columns = ["label", "hits", "failed", ...FIGURES], column = Math.max(columns.indexOf(app.sort[0]), 0), way = app.sort[1];
+  rows.sort((one, other) => {
+    const x = one[column], y = other[column];
+    return (x < y ? -1 : x > y ? 1 : 0) * way || (one[0] < other[0] ? -1 : 1);
+  });
+  return rows;
+}
+function drawLabels() {
+  const table = byId("label-table"), rows = labelRows(), run = app.runs[0];
+  if (!table.querySelector("th[aria-sort]")) {
+    [...table.tHead.rows[0].cells].forEach(cell => {
+      const name = cell.textContent, button = html("button", { type: "button" }, name);
+      cell.textContent = "";
+      cell.appendChild(button);
+      cell.setAttribute("aria-sort", "none");
+      button.addEventListener("click", () => { app.sort = [name, app.sort[0] === name ? -app.sort[1] : name === "label" ? 1 : -1]; drawLabels(); });
+    });
+  }
+  for (const cell of table.tHead.rows[0].cells) cell.setAttribute("aria-sort", cell.textContent !== app.sort[0] ? "none" : app.sort[1] > 0 ? "ascending" : "descending");
+  const body = table.tBodies[0];
+  body.textContent = "";
+  for (const [name, hits, failed, ...times] of rows.slice(0, app.shown)) {
+    const row = html("tr", {}, null, body), head = html("th", { scope: "row" }, null, row);
+    html("bdi", {}, name || "(no label)", head);
+    html("td", { class: "n" }, String(hits), row);
+    html("td", { class: failed ? "n worse" : "n" }, `${failed} (${fixed(hits ? failed * 100 / hits : 0, 2)} %)`, row);
+    for (const v of times) html("td", { class: "n", title: v === null ? "" : v + " ns" }, timeText(v), row);
+  }
+  table.caption.textContent = app.isWhole() ? "Response time by label" : "Response time by label, in the chosen range" + errorText(run.times.labels.shift) + (run.label_merge > 1 ? `, to ${run.label_merge * run.width} s` : "");
+  const more = byId("label-count"), button = byId("label-all");
+  more.textContent = `${Math.min(app.shown, rows.length)} of ${rows.length} labels`;
+  button.hidden = rows.length <= app.shown;
+}
+function drawTools() {
+  const run = app.runs[0], [from, to] = app.seconds();
+  byId("range").textContent = app.isWhole() ? "all of the run" : `${secondsText(from)} to ${secondsText(to)}`;
+  byId("reset").disabled = app.isWhole();
+}
+function draw() { drawTools(); drawFigures(); drawCharts(); drawQuantiles(); drawLabels(); }
+function setUp() {
+  const tools = byId("tools"), run = app.runs[0];
+  tools.hidden = false;
+  html("span", {}, "Shown:", tools);
+  html("strong", { id: "range" }, "", tools);
+  html("button", { id: "reset", type: "button" }, "Show all", tools).addEventListener("click", () => app.zoom(0, app.bins()));
+  const withTime = run.labels.filter(label => label.by_time);
+  if (withTime.length > 1) {
+    const choice = html("label", {}, "Label: ", tools), select = html("select", { id: "label-choice" }, null, choice);
+    html("option", { value: "" }, "all", select);
+    withTime.forEach((label, i) => html("option", { value: String(i + 1) }, label.name || "(no label)", select));
+    select.addEventListener("change", () => { app.label = select.value ? withTime[+select.value - 1].name : null; draw(); });
+  }
+  html("small", {}, "Drag over a chart to zoom; keys: arrows, +, -, 0.", tools);
+  const labels = byId("label-tools"), find = html("label", {}, "Find: ", labels), input = html("input", { type: "search", id: "label-find" }, null, find);
+  input.addEventListener("input", () => { app.filter = input.value.toLowerCase(); drawLabels(); });
+  html("span", { id: "label-count" }, "", labels);
+  html("button", { id: "label-all", type: "button" }, "Show all", labels).addEventListener("click", () => { app.shown = Infinity; drawLabels(); });
+  const note = byId("label-more");
+  if (note) note.remove();
+}
+async function start() {
+  const page = await unpack(byId("data").textContent);
+  app.runs = page.runs;
+  app.range = [0, app.bins()];
+  setUp();
+  draw();
+  const dark = window.matchMedia("(prefers-color-scheme: dark)");
+  dark.addEventListener("change", draw);
+  document.documentElement.dataset.ready = "1";
+}
+start();

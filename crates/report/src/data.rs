@@ -1,0 +1,338 @@
+//! What the page's script computes with: JSON and, in varints, histograms by time.
+//!
+//! Layout: length of the JSON u32, JSON, then the histograms, one after the other, in
+//! the order in which the JSON names them (`sections`). A histogram is how many pairs,
+//! and for each the step from the last bucket and the count. `shift` says how many
+//! buckets were put together, as a power of two.
+//!
+//! Sections have a budget. What is over it is made coarser, and the page says how coarse.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use encarno_record::histogram::Histogram;
+use encarno_record::statistics::LabelStatistics;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use serde::Serialize;
+
+use crate::Run;
+use crate::compare::QUANTILES;
+use crate::run::{LABEL_SHIFT, LabelBin};
+
+/// Compressed bytes that the histograms of all hits by time may take, of all runs …
+const TOTAL_BYTES: usize = 900_000;
+/// … and those of labels.
+const LABELS_BYTES: usize = 800_000;
+/// Finer is not needed for a label beside others: (buckets, bins) put together.
+const LABEL_STEPS: [(u32, u64); 9] = [
+    (4, 1),
+    (5, 1),
+    (5, 4),
+    (6, 4),
+    (6, 8),
+    (6, 16),
+    (7, 32),
+    (7, 64),
+    (7, 4096),
+];
+
+#[derive(Serialize)]
+struct Page {
+    runs: Vec<PageRun>,
+}
+
+#[derive(Serialize)]
+struct PageRun {
+    name: String,
+    /// ms, Unix time.
+    started_ms: f64,
+    span_ns: u64,
+    loops: usize,
+    width: u64,
+    /// Where each bin begins, and where the last one ends, s.
+    edges: Vec<f64>,
+    hits: Vec<u64>,
+    failed: Vec<u64>,
+    scheduled: Vec<u64>,
+    dropped: Vec<u64>,
+    users: Vec<u64>,
+    running: Vec<u64>,
+    sent: Vec<u64>,
+    received: Vec<u64>,
+    connect_ns: Vec<u64>,
+    first_byte_ns: Vec<u64>,
+    lag_mean: Vec<u64>,
+    lag_p99: Vec<u64>,
+    busy: Vec<Option<f64>>,
+    codes: BTreeMap<String, Vec<u64>>,
+    total: PageLabel,
+    labels: Vec<PageLabel>,
+    sections: Vec<Section>,
+    /// So many bins are one for labels.
+    label_merge: u64,
+}
+
+#[derive(Serialize)]
+struct PageLabel {
+    name: String,
+    hits: u64,
+    failed: u64,
+    service: Vec<f64>,
+    response: Vec<f64>,
+    /// Its hits and failures by time; none for labels past the limit.
+    by_time: Option<(Vec<u64>, Vec<u64>)>,
+}
+
+#[derive(Serialize)]
+struct Section {
+    name: String,
+    shift: u32,
+    count: usize,
+}
+
+/// min, mean, the quantiles, max: as they are everywhere.
+pub(crate) fn figures(times: &Histogram) -> Vec<f64> {
+    let mut figures = vec![times.min() as f64, times.mean()];
+    figures.extend(
+        QUANTILES
+            .iter()
+            .map(|&(_, share)| times.quantile(share) as f64),
+    );
+    figures.push(times.max() as f64);
+    figures
+}
+
+/// The runs' data, compressed.
+pub(crate) fn compressed(runs: &[Run]) -> io::Result<Vec<u8>> {
+    let mut page = Page { runs: Vec::new() };
+    let mut binary = Vec::new();
+    let (total_bytes, labels_bytes) = (
+        TOTAL_BYTES / runs.len().max(1),
+        LABELS_BYTES / runs.len().max(1),
+    );
+    for run in runs {
+        let mut described = describe(run);
+        let whole = run.whole.statistics.total();
+        for (name, times) in [
+            ("response", &whole.response_ns),
+            ("service", &whole.service_ns),
+        ] {
+            append(&mut binary, pairs(times, 0));
+            described.sections.push(section(name, 0, 1));
+        }
+        let bins = run.bins_count();
+        let mut shift = 0;
+        let (shift, bytes) = loop {
+            let mut bytes = Vec::new();
+            for at in 0..bins {
+                append(
+                    &mut bytes,
+                    run.bins
+                        .get(&at)
+                        .map_or_else(Vec::new, |bin| pairs(&bin.response, shift)),
+                );
+            }
+            for at in 0..bins {
+                append(
+                    &mut bytes,
+                    run.bins
+                        .get(&at)
+                        .map_or_else(Vec::new, |bin| pairs(&bin.service, shift)),
+                );
+            }
+            if shift >= 8 || gzip(&bytes)?.len() <= total_bytes {
+                break (shift, bytes);
+            }
+            shift += 1;
+        };
+        binary.extend_from_slice(&bytes);
+        described
+            .sections
+            .push(section("responses", shift, bins as usize));
+        described
+            .sections
+            .push(section("services", shift, bins as usize));
+        let (shift, merge, bytes) = labels(run, bins, labels_bytes)?;
+        binary.extend_from_slice(&bytes);
+        described.label_merge = merge;
+        let count = run.labels.len() * bins.div_ceil(merge) as usize;
+        described.sections.push(section("labels", shift, count));
+        page.runs.push(described);
+    }
+    let json = serde_json::to_vec(&page)?;
+    let mut whole = Vec::with_capacity(4 + json.len() + binary.len());
+    whole.extend_from_slice(&(json.len() as u32).to_le_bytes());
+    whole.extend_from_slice(&json);
+    whole.extend_from_slice(&binary);
+    gzip(&whole)
+}
+
+fn labels(run: &Run, bins: u64, bytes_max: usize) -> io::Result<(u32, u64, Vec<u8>)> {
+    let mut last = (LABEL_SHIFT, bins.max(1), Vec::new());
+    for (shift, merge) in LABEL_STEPS {
+        let mut bytes = Vec::new();
+        for label in &run.labels {
+            for at in 0..bins.div_ceil(merge) {
+                let mut merged = LabelBin::default();
+                let parts = label.bins.range(at * merge..(at + 1) * merge);
+                parts.for_each(|(_, bin)| merged.merge(bin));
+                let coarse = merged
+                    .response
+                    .iter()
+                    .map(|(&bucket, &count)| (bucket >> (shift - LABEL_SHIFT), count));
+                append(&mut bytes, together(coarse));
+            }
+        }
+        let fits = gzip(&bytes)?.len() <= bytes_max;
+        last = (shift, merge, bytes);
+        if fits {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+fn section(name: &str, shift: u32, count: usize) -> Section {
+    Section {
+        name: name.to_owned(),
+        shift,
+        count,
+    }
+}
+
+fn describe(run: &Run) -> PageRun {
+    let bins = run.bins_count();
+    let mut edges: Vec<f64> = (0..bins)
+        .map(|at| run.span_of(at).0 as f64 * 1e-9)
+        .collect();
+    edges.push(run.span_of(bins - 1).1 as f64 * 1e-9);
+    let none = crate::run::Bin::default();
+    let bin = |at: u64| run.bins.get(&at).unwrap_or(&none);
+    let each =
+        |pick: fn(&crate::run::Bin) -> u64| (0..bins).map(|at| pick(bin(at))).collect::<Vec<_>>();
+    let busy = |at: u64| {
+        let (from, to) = run.span_of(at);
+        let cpu_ns = bin(at).cpu_ns.iter().copied().max()?;
+        (to - from > 200_000_000).then(|| (cpu_ns as f64 / (to - from) as f64 * 1e4).round() / 1e4)
+    };
+    let mut codes: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for (&at, bin) in &run.bins {
+        for (&(net, status), &hits) in &bin.codes {
+            let name = if net == 0 {
+                status.to_string()
+            } else {
+                format!("net {net}")
+            };
+            let known = codes.entry(name).or_insert_with(|| vec![0; bins as usize]);
+            if let Some(place) = known.get_mut(at as usize) {
+                *place = place.saturating_add(hits);
+            }
+        }
+    }
+    let total = run.whole.statistics.total();
+    PageRun {
+        name: run.name.clone(),
+        started_ms: run.started_unix_ns as f64 * 1e-6,
+        span_ns: run.whole.span_ns,
+        loops: run.loops,
+        width: run.width,
+        edges,
+        hits: each(|bin| bin.hits),
+        failed: each(|bin| bin.failed),
+        scheduled: each(|bin| bin.scheduled),
+        dropped: each(|bin| bin.dropped),
+        users: each(|bin| bin.users),
+        running: each(|bin| bin.running),
+        sent: each(|bin| bin.sent_bytes),
+        received: each(|bin| bin.received_bytes),
+        connect_ns: each(|bin| bin.connect_ns),
+        first_byte_ns: each(|bin| bin.first_byte_ns),
+        lag_mean: each(|bin| bin.lag.mean() as u64),
+        lag_p99: each(|bin| bin.lag.quantile(0.99)),
+        busy: (0..bins).map(busy).collect(),
+        codes,
+        total: label("", &total, None),
+        labels: described_labels(run, bins),
+        sections: Vec::new(),
+        label_merge: 1,
+    }
+}
+
+/// Those with a history first, in its order.
+fn described_labels(run: &Run, bins: u64) -> Vec<PageLabel> {
+    let known: BTreeMap<&str, &LabelStatistics> = run.whole.statistics.labels().collect();
+    let mut labels = Vec::with_capacity(known.len());
+    for one in &run.labels {
+        if let Some(statistics) = known.get(&*one.name) {
+            let counts = |pick: fn(&LabelBin) -> u64| {
+                (0..bins)
+                    .map(|at| one.bins.get(&at).map_or(0, pick))
+                    .collect::<Vec<_>>()
+            };
+            let by_time = (counts(|bin| bin.hits), counts(|bin| bin.failed));
+            labels.push(label(&one.name, statistics, Some(by_time)));
+        }
+    }
+    let has_history: std::collections::HashSet<&str> =
+        run.labels.iter().map(|label| &*label.name).collect();
+    let others = known
+        .iter()
+        .filter(|(name, _)| !has_history.contains(**name));
+    labels.extend(others.map(|(name, statistics)| label(name, statistics, None)));
+    labels
+}
+
+fn label(
+    name: &str,
+    statistics: &LabelStatistics,
+    by_time: Option<(Vec<u64>, Vec<u64>)>,
+) -> PageLabel {
+    PageLabel {
+        name: name.to_owned(),
+        hits: statistics.hits,
+        failed: statistics.failed,
+        service: figures(&statistics.service_ns),
+        response: figures(&statistics.response_ns),
+        by_time,
+    }
+}
+
+fn pairs(times: &Histogram, shift: u32) -> Vec<(u32, u64)> {
+    let pairs = times.pairs().into_iter();
+    together(pairs.map(|(bucket, count)| (bucket >> shift, count)))
+}
+
+fn together(pairs: impl Iterator<Item = (u32, u64)>) -> Vec<(u32, u64)> {
+    let mut merged: Vec<(u32, u64)> = Vec::new();
+    for (bucket, count) in pairs {
+        match merged.last_mut() {
+            Some(last) if last.0 == bucket => last.1 = last.1.saturating_add(count),
+            _ => merged.push((bucket, count)),
+        }
+    }
+    merged
+}
+
+fn append(out: &mut Vec<u8>, pairs: Vec<(u32, u64)>) {
+    let mut number = |mut number: u64| {
+        while number >= 0x80 {
+            out.push(number as u8 | 0x80);
+            number >>= 7;
+        }
+        out.push(number as u8);
+    };
+    number(pairs.len() as u64);
+    let mut last = 0;
+    for (bucket, count) in pairs {
+        number(u64::from(bucket - last));
+        number(count);
+        last = bucket;
+    }
+}
+
+fn gzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::new(6));
+    gzip.write_all(bytes)?;
+    gzip.finish()
+}

@@ -1,0 +1,21 @@
+//! The report of runs: one page of HTML, with all data and no request to anywhere.
+//!
+//! The modules in the order of the data's path:
+//!
+//! - run: what a result file says, by time and by label
+//! - [`compare`]: quantiles with their intervals, of a run and between runs
+//! - [`demand`]: what is demanded of runs (`--fail-if`)
+//! - data: what the page's script computes with, compressed
+//! - charts: drawings for readers without the script
+//! - page: the page
+
+mod charts;
+mod data;
+mod page;
+mod run;
+
+pub mod compare;
+pub mod demand;
+
+pub use page::write;
+pub use run::{Run, Whole};

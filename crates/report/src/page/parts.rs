@@ -1,0 +1,464 @@
+//! The parts of the page that are there without the script.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use encarno_record::notes::Judgement;
+use encarno_record::statistics::{LabelStatistics, time_text};
+use encarno_record::utc;
+
+use super::settings;
+use crate::Run;
+use crate::compare::{self, Estimate};
+use crate::data::figures;
+use crate::demand::Judged;
+
+/// Labels that are listed without the script.
+const LABELS_SHOWN: usize = 100;
+/// Errors that are listed.
+const ERRORS_SHOWN: usize = 50;
+
+type Written = io::Result<()>;
+
+/// A text that is no markup, with a sign for characters that steer.
+pub(super) fn escaped(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => safe.push_str("&amp;"),
+            '<' => safe.push_str("&lt;"),
+            '>' => safe.push_str("&gt;"),
+            '"' => safe.push_str("&quot;"),
+            '\'' => safe.push_str("&#39;"),
+            '\n' | '\t' => safe.push(' '),
+            c if c.is_control() => safe.push('\u{fffd}'),
+            c => safe.push(c),
+        }
+    }
+    safe
+}
+
+pub(super) fn head(runs: &[Run], out: &mut dyn Write) -> Written {
+    writeln!(out, "<header><h1>Load test report</h1>")?;
+    for (number, run) in runs.iter().enumerate() {
+        let program = run.notes.program.as_deref().unwrap_or("encarno");
+        writeln!(
+            out,
+            "<p class=\"run run-{}\"><strong><bdi>{}</bdi></strong> <span>{} for {:.1} s</span> <span>{}</span>{}</p>",
+            number.min(5),
+            escaped(&run.name),
+            utc(run.started_unix_ns / 1_000_000_000),
+            run.whole.span_ns as f64 * 1e-9,
+            escaped(program),
+            match run.notes.open {
+                Some(true) => " <span>open workload</span>",
+                Some(false) => " <span>closed workload</span>",
+                None => "",
+            }
+        )?;
+    }
+    writeln!(out, "</header>")
+}
+
+pub(super) fn verdict(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> Written {
+    writeln!(
+        out,
+        "<section aria-labelledby=\"verdict\"><h2 id=\"verdict\">Verdict</h2>"
+    )?;
+    for run in runs {
+        let (class, word, reasons) = judgement(run);
+        let name = if runs.len() > 1 {
+            format!("<bdi>{}</bdi>: ", escaped(&run.name))
+        } else {
+            String::new()
+        };
+        write!(
+            out,
+            "<div class=\"verdict {class}\"><p><strong>{name}{word}</strong></p>"
+        )?;
+        if !reasons.is_empty() {
+            let items: String = reasons
+                .iter()
+                .map(|reason| format!("<li>{}</li>", escaped(reason)))
+                .collect();
+            write!(out, "<ul>{items}</ul>")?;
+        }
+        writeln!(out, "</div>")?;
+        for threshold in &run.notes.thresholds {
+            let class = if threshold.met { "good" } else { "bad" };
+            let word = if threshold.met { "met" } else { "NOT MET" };
+            let value = threshold
+                .value
+                .map_or(String::new(), |value| format!(" (it is {value})"));
+            writeln!(
+                out,
+                "<div class=\"verdict {class}\"><p>Threshold {word}: <bdi>{}</bdi> {}{value}</p></div>",
+                escaped(&threshold.metric),
+                escaped(&threshold.demand)
+            )?;
+        }
+    }
+    for judged in judged {
+        let class = if judged.failed { "bad" } else { "good" };
+        writeln!(
+            out,
+            "<div class=\"verdict {class}\"><p>{}</p></div>",
+            escaped(&judged.text)
+        )?;
+    }
+    writeln!(out, "</section>")
+}
+
+fn judgement(run: &Run) -> (&'static str, &'static str, Vec<String>) {
+    match &run.notes.verdict {
+        Some(verdict) => {
+            let (class, word) = match verdict.judgement {
+                Judgement::Sound => (
+                    "good",
+                    "The generator was not the limit: the figures tell of the target.",
+                ),
+                Judgement::Limited => (
+                    "bad",
+                    "The generator was a limit: the figures do not tell of the target alone.",
+                ),
+                Judgement::Unknown => (
+                    "unknown",
+                    "The figures do not show whether the generator was the limit.",
+                ),
+            };
+            (class, word, verdict.reasons.clone())
+        }
+        None if run.whole.summary.ended => (
+            "unknown",
+            "The file does not say whether the generator was the limit.",
+            Vec::new(),
+        ),
+        None => (
+            "unknown",
+            "The run has not ended, or was cut off: there is no verdict.",
+            Vec::new(),
+        ),
+    }
+}
+
+pub(super) fn losses(runs: &[Run], out: &mut dyn Write) -> Written {
+    for run in runs {
+        if !run.whole.summary.is_whole() {
+            writeln!(
+                out,
+                "<div class=\"verdict bad\"><p><bdi>{}</bdi>: {}</p></div>",
+                escaped(&run.name),
+                escaped(&run.whole.summary.to_string())
+            )?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn key_figures(run: &Run, out: &mut dyn Write) -> Written {
+    let total = run.whole.statistics.total();
+    let rate = total.hits as f64 * 1e9 / run.whole.span_ns.max(1) as f64;
+    let quantile = |share: f64| {
+        if total.hits > 0 {
+            time_text(total.response_ns.quantile(share) as f64)
+        } else {
+            "-".to_owned()
+        }
+    };
+    let mut cards = vec![
+        ("hits", "Hits", total.hits.to_string()),
+        ("rate", "Hits per second", format!("{rate:.1}")),
+        (
+            "failed",
+            "Failed",
+            format!(
+                "{} ({:.2} %)",
+                total.failed,
+                percent(total.failed, total.hits)
+            ),
+        ),
+        ("p50", "Response p50", quantile(0.5)),
+        ("p99", "Response p99", quantile(0.99)),
+        ("max", "Response max", quantile(1.0)),
+    ];
+    if let Some(totals) = &run.notes.totals {
+        cards.insert(1, ("scheduled", "Scheduled", totals.scheduled.to_string()));
+        cards.insert(4, ("dropped", "Dropped", totals.dropped.to_string()));
+    }
+    writeln!(out, "<section class=\"cards\" aria-label=\"Key figures\">")?;
+    for (id, name, value) in cards {
+        writeln!(
+            out,
+            "<div class=\"card\"><div class=\"name\">{name}</div><div class=\"value\" id=\"card-{id}\">{value}</div></div>"
+        )?;
+    }
+    writeln!(out, "</section>")
+}
+
+pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
+    let Some((base, others)) = runs.split_first() else {
+        return Ok(());
+    };
+    writeln!(
+        out,
+        "<section aria-labelledby=\"differences\"><h2 id=\"differences\">Compared with <bdi>{}</bdi></h2>\
+         <p class=\"note\">Response time, with the interval in which it lies with 95 % confidence. A change is marked \
+         when its interval does not hold 0.</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Run</th><th scope=\"col\">Quantile</th>\
+         <th scope=\"col\" class=\"n\">Before</th><th scope=\"col\" class=\"n\">Now</th><th scope=\"col\" class=\"n\">Change</th></tr></thead><tbody>",
+        escaped(&base.name)
+    )?;
+    for run in others {
+        for difference in compare::differences(base, run) {
+            let class = match difference.change {
+                Some(change) if difference.is_certain() && change.value > 0.0 => " worse",
+                Some(_) if difference.is_certain() => " better",
+                _ => "",
+            };
+            let change = difference.change.map_or("-".to_owned(), |change| {
+                let interval = change.interval.map_or(String::new(), |(low, high)| {
+                    format!(
+                        " <small>{:+.1} % to {:+.1} %</small>",
+                        low * 100.0,
+                        high * 100.0
+                    )
+                });
+                format!("{:+.1} %{interval}", change.value * 100.0)
+            });
+            writeln!(
+                out,
+                "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n{class}\">{change}</td></tr>",
+                escaped(&run.name),
+                difference.name,
+                estimate(difference.base),
+                estimate(difference.this),
+            )?;
+        }
+    }
+    writeln!(out, "</tbody></table></div></section>")
+}
+
+fn estimate(estimate: Estimate) -> String {
+    let interval = estimate.interval.map_or(
+        " <small>too few hits for an interval</small>".to_owned(),
+        |(low, high)| format!(" <small>{} to {}</small>", time_text(low), time_text(high)),
+    );
+    format!("{}{interval}", time_text(estimate.value))
+}
+
+const FIGURES: [&str; 9] = [
+    "min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max",
+];
+
+pub(super) fn figures_table(run: &Run, out: &mut dyn Write) -> Written {
+    let total = run.whole.statistics.total();
+    let names: String = FIGURES
+        .iter()
+        .map(|name| format!("<th scope=\"col\" class=\"n\">{name}</th>"))
+        .collect();
+    writeln!(
+        out,
+        "<div class=\"scroll\"><table id=\"figures\"><caption>Times of all hits</caption><thead><tr><th scope=\"col\"></th>{names}</tr></thead><tbody>"
+    )?;
+    for (name, hint, times) in [
+        ("service", "from a hit's start", &total.service_ns),
+        (
+            "response",
+            "from the instant it was scheduled for",
+            &total.response_ns,
+        ),
+        ("lag", "how late it started", &total.lag_ns),
+    ] {
+        let cells: String = figures(times)
+            .into_iter()
+            .map(|ns| match total.hits {
+                0 => "<td class=\"n\">-</td>".to_owned(),
+                _ => format!("<td class=\"n\" title=\"{ns} ns\">{}</td>", time_text(ns)),
+            })
+            .collect();
+        writeln!(
+            out,
+            "<tr data-times=\"{name}\"><th scope=\"row\">{name} <small>{hint}</small></th>{cells}</tr>"
+        )?;
+    }
+    writeln!(out, "</tbody></table></div>")
+}
+
+pub(super) fn labels_table(run: &Run, out: &mut dyn Write) -> Written {
+    let mut labels: Vec<(&str, &LabelStatistics)> = run.whole.statistics.labels().collect();
+    let count = labels.len();
+    labels.sort_by(|one, other| other.1.hits.cmp(&one.1.hits).then(one.0.cmp(other.0)));
+    writeln!(
+        out,
+        "<section aria-labelledby=\"labels\"><h2 id=\"labels\">Labels</h2><div id=\"label-tools\"></div><div class=\"scroll\"><table id=\"label-table\">\
+         <caption>Response time by label</caption><thead><tr><th scope=\"col\">label</th><th scope=\"col\" class=\"n\">hits</th>\
+         <th scope=\"col\" class=\"n\">failed</th>{}</tr></thead><tbody>",
+        FIGURES
+            .map(|name| format!("<th scope=\"col\" class=\"n\">{name}</th>"))
+            .concat()
+    )?;
+    for (name, statistics) in labels.into_iter().take(LABELS_SHOWN) {
+        let shown: Cow<'_, str> = if name.is_empty() {
+            "(no label)".into()
+        } else {
+            escaped(name).into()
+        };
+        let cells: String = figures(&statistics.response_ns)
+            .into_iter()
+            .map(|ns| format!("<td class=\"n\">{}</td>", time_text(ns)))
+            .collect();
+        writeln!(
+            out,
+            "<tr><th scope=\"row\"><bdi>{shown}</bdi></th><td class=\"n\">{}</td><td class=\"n\">{} ({:.2} %)</td>{cells}</tr>",
+            statistics.hits,
+            statistics.failed,
+            percent(statistics.failed, statistics.hits)
+        )?;
+    }
+    writeln!(out, "</tbody></table></div>")?;
+    if count > LABELS_SHOWN {
+        writeln!(
+            out,
+            "<p class=\"note\" id=\"label-more\">{LABELS_SHOWN} of {count} labels; with scripts allowed, this page lists all.</p>"
+        )?;
+    }
+    writeln!(out, "</section>")
+}
+
+pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
+    let total = run.whole.statistics.total();
+    writeln!(
+        out,
+        "<section aria-labelledby=\"codes\"><h2 id=\"codes\">Answers</h2><div class=\"scroll\"><table><caption>Hits by status; expected are {}</caption>\
+         <thead><tr><th scope=\"col\">status</th><th scope=\"col\" class=\"n\">hits</th><th scope=\"col\" class=\"n\">part</th></tr></thead><tbody>",
+        escaped(&run.expected.to_string())
+    )?;
+    for (code, &hits) in &total.protocol_codes {
+        let name = if *code == 0 {
+            "no status".to_owned()
+        } else {
+            code.to_string()
+        };
+        writeln!(
+            out,
+            "<tr><th scope=\"row\">{name}</th><td class=\"n\">{hits}</td><td class=\"n\">{:.2} %</td></tr>",
+            percent(hits, total.hits)
+        )?;
+    }
+    writeln!(
+        out,
+        "</tbody></table></div><p class=\"note\">{} bytes sent, {} bytes received.</p></section>",
+        total.sent_bytes, total.received_bytes
+    )
+}
+
+pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
+    let total = run.whole.statistics.total();
+    if total.errors.is_empty() {
+        return Ok(());
+    }
+    let mut errors: Vec<_> = total.errors.iter().collect();
+    errors.sort_by(|one, other| other.1.cmp(one.1));
+    writeln!(
+        out,
+        "<section aria-labelledby=\"errors\"><h2 id=\"errors\">Errors</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">error</th>\
+         <th scope=\"col\" class=\"n\">net code</th><th scope=\"col\" class=\"n\">hits</th></tr></thead><tbody>"
+    )?;
+    for ((code, text), hits) in errors.iter().take(ERRORS_SHOWN) {
+        writeln!(
+            out,
+            "<tr><th scope=\"row\"><bdi>{}</bdi></th><td class=\"n\">{code}</td><td class=\"n\">{hits}</td></tr>",
+            escaped(text)
+        )?;
+    }
+    writeln!(out, "</tbody></table></div>")?;
+    if let Some(more) = errors.len().checked_sub(ERRORS_SHOWN + 1) {
+        writeln!(out, "<p class=\"note\">and {} more errors</p>", more + 1)?;
+    }
+    writeln!(out, "</section>")
+}
+
+pub(super) fn lists(runs: &[Run], out: &mut dyn Write) -> Written {
+    for run in runs {
+        let checks = &run.notes.checks;
+        if !checks.is_empty() {
+            writeln!(
+                out,
+                "<section><h2>Checks</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">check</th><th scope=\"col\" class=\"n\">held</th>\
+                 <th scope=\"col\" class=\"n\">did not hold</th></tr></thead><tbody>"
+            )?;
+            for check in checks {
+                let class = if check.fails > 0 { "n worse" } else { "n" };
+                writeln!(
+                    out,
+                    "<tr><th scope=\"row\"><bdi>{} {}</bdi></th><td class=\"n\">{}</td><td class=\"{class}\">{}</td></tr>",
+                    escaped(&check.group),
+                    escaped(&check.name),
+                    check.passes,
+                    check.fails
+                )?;
+            }
+            writeln!(out, "</tbody></table></div></section>")?;
+        }
+    }
+    writeln!(
+        out,
+        "<section aria-labelledby=\"settings\"><h2 id=\"settings\">Settings and environment</h2>"
+    )?;
+    for run in runs {
+        if runs.len() > 1 {
+            writeln!(out, "<h3><bdi>{}</bdi></h3>", escaped(&run.name))?;
+        }
+        writeln!(out, "<div class=\"pairs\">")?;
+        let mut pairs = run.notes.settings.clone();
+        match settings::named(&run.settings_text) {
+            Some(named) => pairs.extend(named),
+            None if run.settings_text.is_empty() => {}
+            None => writeln!(out, "<pre>{}</pre>", text_block(&run.settings_text))?,
+        }
+        for (title, pairs) in [
+            ("Settings", &pairs),
+            ("Environment", &run.notes.environment),
+        ] {
+            if pairs.is_empty() {
+                continue;
+            }
+            writeln!(out, "<dl><dt class=\"title\">{title}</dt><dd></dd>")?;
+            for (name, value) in pairs {
+                writeln!(
+                    out,
+                    "<dt>{}</dt><dd><bdi>{}</bdi></dd>",
+                    escaped(name),
+                    escaped(value)
+                )?;
+            }
+            writeln!(out, "</dl>")?;
+        }
+        writeln!(out, "</div>")?;
+    }
+    writeln!(out, "</section>")
+}
+
+fn text_block(text: &str) -> String {
+    text.lines().map(escaped).collect::<Vec<_>>().join("\n")
+}
+
+fn percent(part: u64, of: u64) -> f64 {
+    if of == 0 {
+        0.0
+    } else {
+        part as f64 * 100.0 / of as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::escaped;
+
+    #[test]
+    fn a_hostile_text_stays_text() {
+        assert_eq!(
+            escaped("</script><b a='\"'>&\u{1b}[2J\n"),
+            "&lt;/script&gt;&lt;b a=&#39;&quot;&#39;&gt;&amp;\u{fffd}[2J "
+        );
+    }
+}
