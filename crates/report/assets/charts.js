@@ -13,10 +13,10 @@ function html(name, attributes, text, parent) {
   if (parent) parent.appendChild(element);
   return element;
 }
-const W = 1060, H = 230, LEFT = 66, RIGHT = 10, TOP = 8, BOTTOM = 24;
+const W = 1060, H = 200, LEFT = 66, RIGHT = 10, TOP = 8, BOTTOM = 24;
 function steps(low, high, count) {
   const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map(f => f * power).find(s => s >= raw) || raw;
+  const step = [1, 2, 2.5, 5, 10].map(f => f * power).find(s => s >= raw * 0.999) || raw;
   const list = [];
   for (let v = Math.ceil(low / step) * step; v <= high + step * 1e-9; v += step) list.push(v);
   return list;
@@ -27,8 +27,8 @@ function figure(parent, title, keys) {
   const caption = html("figcaption", {}, null, box);
   html("span", {}, title, caption);
   for (const key of keys || []) {
-    const item = html("span", { class: "key " + key.cls }, null, caption);
-    html("i", {}, null, item);
+    const item = html("span", { class: "key" }, null, caption);
+    html("i", { class: key.cls }, null, item);
     item.appendChild(document.createTextNode(key.name));
   }
   return box;
@@ -51,7 +51,7 @@ function timeChart(parent, app, title, series, text, options = {}) {
   const floor = log ? least / 1.3 : 0;
   const x = s => LEFT + (W - LEFT - RIGHT) * (s - from) / (to - from || 1);
   const y = v => TOP + (H - TOP - BOTTOM) * (log ? 1 - Math.log(Math.max(v, floor) / floor) / Math.log(top * 1.1 / floor) : 1 - v / (top * 1.05));
-  const ticks = log ? logTicks(floor, top * 1.1) : steps(0, top, 4);
+  const ticks = log ? logTicks(floor, top * 1.1) : steps(0, top, 5);
   for (const tick of ticks) {
     svg("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(tick), y2: y(tick) }, root);
     svg("text", { class: "tick", x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, root).textContent = text(tick);

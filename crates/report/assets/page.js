@@ -201,7 +201,7 @@ function drawLabels() {
       cell.textContent = "";
       cell.appendChild(button);
       cell.setAttribute("aria-sort", "none");
-      button.addEventListener("click", () => { app.sort = [name, app.sort[0] === name ? -app.sort[1] : name === "label" ? 1 : -1]; drawLabels(); });
+      button.addEventListener("click", () => { app.sort = [name, app.sort[0] === name ? -app.sort[1] : name === "label" ? 1 : -1]; remember(); drawLabels(); });
     });
   }
   for (const cell of table.tHead.rows[0].cells) cell.setAttribute("aria-sort", cell.textContent !== app.sort[0] ? "none" : app.sort[1] > 0 ? "ascending" : "descending");
@@ -224,7 +224,31 @@ function drawTools() {
   byId("range").textContent = app.isWhole() ? "all of the run" : `${secondsText(from)} to ${secondsText(to)}`;
   byId("reset").disabled = app.isWhole();
 }
-function draw() { drawTools(); drawFigures(); drawCharts(); drawQuantiles(); drawLabels(); }
+/* What is chosen stands in the address, so that it can be sent along. */
+function remember() {
+  const parts = [];
+  if (!app.isWhole()) parts.push(`range=${app.range[0]}-${app.range[1]}`);
+  if (app.sort[0] !== "hits" || app.sort[1] !== -1) parts.push(`sort=${app.sort[0]},${app.sort[1] > 0 ? "up" : "down"}`);
+  if (app.label !== null) parts.push("label=" + encodeURIComponent(app.label));
+  try { history.replaceState(null, "", "#" + parts.join("&")); } catch { /* a frame without an address */ }
+}
+function recall() {
+  for (const part of location.hash.slice(1).split("&")) {
+    const [name, value] = part.split("=");
+    if (value === undefined) continue;
+    const range = /^(\d+)-(\d+)$/.exec(value);
+    if (name === "range" && range) {
+      const from = Math.min(+range[1], app.bins() - 1);
+      app.range = [from, Math.max(from + 1, Math.min(+range[2], app.bins()))];
+    }
+    if (name === "sort" && ["label", "hits", "failed", ...FIGURES].includes(value.split(",")[0])) app.sort = [value.split(",")[0], value.endsWith(",up") ? 1 : -1];
+    if (name === "label") try {
+      const label = decodeURIComponent(value);
+      if (app.runs[0].labels.some(one => one.name === label && one.by_time)) app.label = label;
+    } catch { /* no label */ }
+  }
+}
+function draw() { remember(); drawTools(); drawFigures(); drawCharts(); drawQuantiles(); drawLabels(); }
 function setUp() {
   const tools = byId("tools"), run = app.runs[0];
   tools.hidden = false;
@@ -235,7 +259,7 @@ function setUp() {
   if (withTime.length > 1) {
     const choice = html("label", {}, "Label: ", tools), select = html("select", { id: "label-choice" }, null, choice);
     html("option", { value: "" }, "all", select);
-    withTime.forEach((label, i) => html("option", { value: String(i + 1) }, label.name || "(no label)", select));
+    withTime.forEach((label, i) => { html("option", { value: String(i + 1) }, label.name || "(no label)", select).selected = label.name === app.label; });
     select.addEventListener("change", () => { app.label = select.value ? withTime[+select.value - 1].name : null; draw(); });
   }
   html("small", {}, "Drag over a chart to zoom; keys: arrows, +, -, 0.", tools);
@@ -250,6 +274,7 @@ async function start() {
   const page = await unpack(byId("data").textContent);
   app.runs = page.runs;
   app.range = [0, app.bins()];
+  recall();
   setUp();
   draw();
   const dark = window.matchMedia("(prefers-color-scheme: dark)");

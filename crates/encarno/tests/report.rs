@@ -1,0 +1,351 @@
+//! `encarno report`: its figures are those of `stats`, whatever the run and the labels;
+//! in a browser, too, if there is one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use encarno_record::frame::RESULT_MAGIC;
+use encarno_record::histogram::Histogram;
+use encarno_record::results::{Block, Ending, ResultReader};
+use encarno_record::results::{append_end, append_run, append_strings, append_sums};
+use encarno_record::statistics::time_text;
+use encarno_record::sums::{LoopState, LoopSums, Summing};
+use encarno_record::{Expected, Hit, StringId};
+use serde_json::Value;
+
+const HOSTILE: &str = "</script><img/src=x/onerror=alert(1)>";
+const FIGURES: [&str; 9] = [
+    "min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max",
+];
+
+fn encarno(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_encarno"))
+        .current_dir(folder)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .output()
+        .expect("it starts")
+}
+
+fn succeeded(output: &Output) -> String {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {error}", output.status);
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// A run of some seconds with labels of all kinds, and its report.
+fn run(folder: &Path, name: &str, delay: &str) {
+    let lines: String = (0..20)
+        .map(|number| format!("/p{number} label{}\n", number % 4))
+        .collect();
+    let records = format!("[Host: target]\n{lines}/x {HOSTILE}\n");
+    fs::write(folder.join("records"), records).expect("written");
+    let (file, page) = (format!("{name}.enc"), format!("{name}.html"));
+    let arguments = [
+        "hit",
+        "dummy:",
+        "-i",
+        "records",
+        "--format",
+        "uri",
+        "--rate",
+        "400",
+        "--for",
+        "3s",
+        "--delay",
+        delay,
+        "-q",
+        "--value",
+        "token=hunter2",
+        "-o",
+        &file,
+        "--report",
+        &page,
+    ];
+    succeeded(&encarno(folder, &arguments));
+}
+
+fn page(folder: &Path, name: &str) -> String {
+    fs::read_to_string(folder.join(name)).expect("a page")
+}
+
+/// The contents of the cells after that mark, up to the row's end.
+fn cells<'a>(page: &'a str, mark: &str) -> Vec<&'a str> {
+    let (_, rest) = page.split_once(mark).unwrap_or_else(|| panic!("no {mark}"));
+    let (row, _) = rest.split_once("</tr>").expect("a row");
+    let mut cells = Vec::new();
+    for part in row.split("<td").skip(1) {
+        let (_, text) = part.split_once('>').expect("a cell");
+        cells.push(text.split_once("</td>").expect("its end").0);
+    }
+    cells
+}
+
+fn figures(times: &Value) -> Vec<String> {
+    let text = |&name: &&str| time_text(times[name].as_f64().expect("a number"));
+    FIGURES.iter().map(text).collect()
+}
+
+/// The page says what `stats` says.
+fn assert_as_stats(folder: &Path, file: &str, page: &str) {
+    let stats = succeeded(&encarno(folder, &["stats", "--json", file]));
+    let stats: Value = serde_json::from_str(&stats).expect("JSON");
+    for times in ["service", "response"] {
+        let shown = cells(page, &format!("<tr data-times=\"{times}\""));
+        assert_eq!(
+            shown,
+            figures(&stats["total"][format!("{times}_ns")]),
+            "{times}"
+        );
+    }
+    for label in stats["labels"].as_array().expect("labels") {
+        let name = label["label"].as_str().expect("a name");
+        let shown = name.replace('<', "&lt;").replace('>', "&gt;");
+        let cells = cells(page, &format!("<bdi>{shown}</bdi></th>"));
+        assert_eq!(cells[0], label["hits"].to_string(), "{name}");
+        assert_eq!(cells[2..], figures(&label["response_ns"]), "{name}");
+    }
+}
+
+#[test]
+fn the_page_says_what_stats_says_and_asks_nobody() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    run(folder, "run", "exponential:2ms");
+    let page = page(folder, "run.html");
+    assert_as_stats(folder, "run.enc", &page);
+    assert!(page.contains("default-src 'none'"));
+    assert!(!page.contains("hunter2") && !page.contains(HOSTILE));
+    assert!(!page.contains("<script src") && !page.contains("<link rel=\"stylesheet\""));
+    assert!(page.contains("verdict good\"") || page.contains("verdict bad\""));
+    assert!(page.contains("<svg viewBox"), "drawings without the script");
+    assert!(page.len() < 150_000, "{} bytes", page.len());
+}
+
+#[test]
+fn runs_without_hits_cut_files_and_wrong_ones() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let mut empty = RESULT_MAGIC.to_vec();
+    append_run(
+        &mut empty,
+        1_700_000_000_500_000_000,
+        1,
+        &Expected::default(),
+        "",
+    );
+    let mut ended = empty.clone();
+    append_end(&mut ended, 0, Ending::default());
+    fs::write(folder.join("cut.enc"), &empty).expect("written");
+    fs::write(folder.join("empty.enc"), &ended).expect("written");
+    fs::write(folder.join("other"), "something else").expect("written");
+    for name in ["cut", "empty"] {
+        succeeded(&encarno(folder, &["report", &format!("{name}.enc")]));
+        let page = page(folder, &format!("{name}.html"));
+        assert!(page.len() <= 150_000, "{} bytes", page.len());
+        assert_eq!(page.contains("the file has no end"), name == "cut");
+    }
+    let wrong = encarno(folder, &["report", "other", "-o", "r.html"]);
+    assert_eq!(wrong.status.code(), Some(1));
+    assert!(!folder.join("r.html").exists());
+    let itself = encarno(folder, &["report", "empty.enc", "-o", "empty.enc"]);
+    assert_eq!(itself.status.code(), Some(2));
+    assert_eq!(fs::read(folder.join("empty.enc")).expect("a file"), ended);
+}
+
+/// A file with sums of so many seconds, labels and hits for each.
+fn made(path: &Path, seconds: u64, labels: u32, hits: u64, slower: u64) {
+    const STARTED: u64 = 1_700_000_000_000_000_000;
+    let mut file = RESULT_MAGIC.to_vec();
+    append_run(&mut file, STARTED, 1, &Expected::default(), "");
+    let texts: Vec<String> = (0..=labels).map(|label| format!("label {label}")).collect();
+    append_strings(&mut file, StringId(0), &texts);
+    let mut random = 1_u64;
+    for second in 0..seconds {
+        let mut summing = Summing::new(STARTED);
+        for number in 0..hits * u64::from(labels) {
+            random = random
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1);
+            let spread = (random >> 33) as f64 / (1_u64 << 31) as f64;
+            let time_ns = (2e6 * slower as f64 * -(1.0 - spread).max(1e-9).ln()) as u64 / 10;
+            let scheduled_ns = second * 1_000_000_000;
+            summing.record(&Hit {
+                label: StringId(1 + (number % u64::from(labels)) as u32),
+                scheduled_ns,
+                started_ns: scheduled_ns,
+                ended_ns: scheduled_ns + time_ns.min(900_000_000),
+                protocol_code: 200,
+                ..Hit::default()
+            });
+        }
+        append_sums(
+            &mut file,
+            &LoopSums {
+                until_ns: if second + 1 == seconds {
+                    u64::MAX
+                } else {
+                    (second + 1) * 1_000_000_000
+                },
+                state: LoopState {
+                    scheduled: (second + 1) * hits * u64::from(labels),
+                    ..LoopState::default()
+                },
+                seconds: summing.take(),
+                ..LoopSums::default()
+            },
+        );
+    }
+    let ending = Ending {
+        span_ns: seconds * 1_000_000_000,
+        ..Ending::default()
+    };
+    append_end(&mut file, 0, ending);
+    fs::write(path, file).expect("written");
+}
+
+#[test]
+fn a_run_that_became_slower_fails_and_chance_does_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    made(&folder.join("old.enc"), 20, 2, 100, 10);
+    made(&folder.join("new.enc"), 20, 2, 100, 13);
+    let slower = [
+        "report",
+        "old.enc",
+        "new.enc",
+        "-o",
+        "r.html",
+        "--fail-if",
+        "p99 +10%",
+    ];
+    let output = encarno(folder, &slower);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(99), "{said}");
+    assert!(said.contains("new.enc: FAILED: fail if p99 +10%"), "{said}");
+    assert!(page(folder, "r.html").contains("Compared with"));
+    let limits = [
+        "report",
+        "old.enc",
+        "old.enc",
+        "-o",
+        "r.html",
+        "--fail-if",
+        "p99 +0%",
+        "--fail-if",
+        "failed > 1%",
+    ];
+    succeeded(&encarno(folder, &limits));
+    let alone = encarno(folder, &["report", "old.enc", "--fail-if", "p99 +10%"]);
+    assert_eq!(alone.status.code(), Some(2));
+    let nonsense = encarno(folder, &["report", "old.enc", "--fail-if", "p99"]);
+    assert_eq!(nonsense.status.code(), Some(2));
+}
+
+#[test]
+fn an_hour_of_fifty_labels_and_ten_thousand_labels_stay_small() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    made(&folder.join("hour.enc"), 3600, 50, 6, 10);
+    succeeded(&encarno(folder, &["report", "hour.enc"]));
+    let hour = page(folder, "hour.html");
+    assert!(hour.len() <= 3_000_000, "{} bytes", hour.len());
+    made(&folder.join("labels.enc"), 2, 10_000, 1, 10);
+    succeeded(&encarno(folder, &["report", "labels.enc"]));
+    let labels = page(folder, "labels.html");
+    assert!(labels.len() <= 3_000_000, "{} bytes", labels.len());
+    assert!(labels.contains("100 of 10000 labels"));
+}
+
+fn browser() -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH")?;
+    let names = ["chromium", "chromium-browser", "google-chrome"];
+    std::env::split_paths(&folders)
+        .flat_map(|folder| names.map(|name| folder.join(name)))
+        .find(|file| file.is_file())
+}
+
+/// What the page is like once its script has run. Nothing may be said on its console.
+fn shown(browser: &Path, folder: &Path, page: &str) -> String {
+    let output = Command::new(browser)
+        .args([
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--enable-logging=stderr",
+        ])
+        .arg(format!(
+            "--user-data-dir={}",
+            folder.join("profile").display()
+        ))
+        .args(["--virtual-time-budget=20000", "--dump-dom"])
+        .arg(format!("file://{}/{page}", folder.display()))
+        .stdin(Stdio::null())
+        .output()
+        .expect("the browser starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    let console: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("CONSOLE"))
+        .collect();
+    assert!(console.is_empty(), "{console:?}");
+    let page = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(
+        page.contains("data-ready=\"1\""),
+        "the script didn't end: {said}"
+    );
+    page
+}
+
+#[test]
+fn in_a_browser_figures_zoom_and_sort_are_right() {
+    let Some(browser) = browser() else {
+        eprintln!("NOT TESTED: the report in a browser, for there is no chromium");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    run(folder, "run", "exponential:2ms");
+    let whole = shown(&browser, folder, "run.html");
+    assert_as_stats(folder, "run.enc", &whole);
+
+    // The first two bins, by the hits themselves.
+    let (mut response, mut service) = (Histogram::default(), Histogram::default());
+    let mut failed = 0;
+    let file = fs::File::open(folder.join("run.enc")).expect("a file");
+    let mut reader = ResultReader::new(file).expect("results");
+    let started = reader.started_unix_ns();
+    let end = (started / 1_000_000_000 + 2) * 1_000_000_000 - started;
+    while let Some(block) = reader.next_block().expect("no error") {
+        let Block::Hits(hits) = block else { continue };
+        for hit in hits.iter().filter(|hit| hit.ended_ns < end) {
+            response.record(hit.response_ns());
+            service.record(hit.service_ns());
+            failed += u64::from(hit.error.0 != 0);
+        }
+    }
+    assert_eq!(failed, 0);
+    let zoomed = shown(&browser, folder, "run.html#range=0-2&sort=p99,up");
+    for (name, times) in [("response", &response), ("service", &service)] {
+        let expected = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+        let expected = expected.map(|share| time_text(times.quantile(share) as f64));
+        let found = cells(&zoomed, &format!("<tr data-times=\"{name}\""));
+        assert_eq!(found[2..8], expected, "{name}");
+    }
+    let hits = zoomed.split_once("id=\"card-hits\">").expect("a card").1;
+    assert!(hits.starts_with(&format!("{}<", response.count())));
+    let sorted = zoomed.split_once("aria-sort=\"ascending\"><button type=\"button\">");
+    assert!(sorted.expect("a sorted column").1.starts_with("p99<"));
+
+    run(folder, "other", "exponential:3ms");
+    succeeded(&encarno(
+        folder,
+        &["report", "run.enc", "other.enc", "-o", "both.html"],
+    ));
+    let both = shown(&browser, folder, "both.html");
+    assert!(both.contains("other.enc p99") && both.contains("Compared with"));
+    made(&folder.join("empty.enc"), 0, 1, 1, 1);
+    succeeded(&encarno(folder, &["report", "empty.enc"]));
+    shown(&browser, folder, "empty.html");
+}
