@@ -1,6 +1,8 @@
 //! `encarno report`: its figures are those of `stats`, whatever the run and the labels;
 //! in a browser, too, if there is one.
 
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

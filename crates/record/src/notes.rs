@@ -129,7 +129,9 @@ impl Notes {
 
     /// Notes in a file; none if these bytes aren't notes.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        serde_json::from_slice(bytes).ok()
+        // A list would be read as the values of all keys in turn.
+        let is_object = bytes.trim_ascii_start().starts_with(b"{");
+        serde_json::from_slice(bytes).ok().filter(|_| is_object)
     }
 
     /// The notes as JSON, with long texts cut and long lists shortened.
