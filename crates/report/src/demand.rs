@@ -74,6 +74,8 @@ impl FromStr for Demand {
                         .and_then(number)
                         .map(|part| part / 100.0),
                     Metric::Rate => number(value.strip_suffix("/s").unwrap_or(value)),
+                    // Without a unit it might be meant as anything.
+                    _ if value.ends_with(|c: char| c.is_ascii_digit()) => None,
                     _ => parse_duration(value).map(|ns| ns as f64),
                 };
                 let value = value.ok_or(EXPECTED)?;
