@@ -144,8 +144,10 @@ async fn results_that_nobody_reads() {
             assert!(refused.message.contains(way_out), "{refused}");
         }
     }
+    // A result counts once it is lifted, so that each of the 8 running calls may be
+    // beyond the limit by its own. Nobody's limit would be twice that.
     let peak = receiver.peak_rss_kib();
-    assert!(peak < (128 << 10) + 2 * (32 << 10) + REST_KIB, "{peak} KiB");
+    assert!(peak < (128 << 10) + 8 * (32 << 10) + REST_KIB, "{peak} KiB");
     drop(raw);
     let served = async {
         while call(&client, "large", Bytes::new()).await.is_err() {
