@@ -10,6 +10,7 @@
 //! - settings, network: connections over a network, as asked for and set up
 //! - hits: the running hits of an event loop, for links that several of them share
 //! - [`delay`]: distributions of delays, for what is made up and for pauses
+//! - encoding: bytes as texts write them
 //! - scheme, kind: what is said of a protocol once
 //! - factory: how it is made from options
 //! - networked: what protocols over sockets have in common, set up once
@@ -26,6 +27,7 @@ pub mod stream;
 pub mod tls;
 
 mod dial;
+mod encoding;
 mod factory;
 mod hits;
 mod kind;
@@ -36,6 +38,7 @@ mod scheme;
 mod settings;
 
 pub use dial::{Dialer, NoPeer, Route, note_lookup};
+pub use encoding::Encoding;
 pub use factory::Factory;
 pub use hits::{Hits, LINK_BIT};
 pub use kind::{BadOption, Form, Kind, Options, Prepare};

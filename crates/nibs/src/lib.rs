@@ -1,6 +1,7 @@
 //! The protocols that come with encarno.
 //!
 //! - `http`: HTTP/1.1, with and without TLS
+//! - `tcp`: streams of bytes, with and without TLS
 //! - `udp`: datagrams
 //! - `echo`: lines that come back, many on one connection
 //! - `dummy`: no network, to measure the engine itself
@@ -11,6 +12,7 @@
 pub mod dummy;
 pub mod echo;
 pub mod http;
+pub mod tcp;
 pub mod udp;
 
 mod attempt;

@@ -1,0 +1,672 @@
+//! Streams of bytes, plain and through TLS: bytes go out, and an answer comes back
+//! that ends as the options say.
+//!
+//! Several workers may share a connection (`streams`): their payloads go out one
+//! behind the other, and the answers come in the same order. A hit that is given
+//! up leaves its place in that order: its answer is nobody's when it comes. Where
+//! each worker has a connection of its own, that one is closed instead.
+//!
+//! - ending: where an answer ends
+//! - link: one connection, and the hits on their way over it
+
+mod ending;
+mod link;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use encarno_nib::stream::StreamError;
+use encarno_nib::{
+    BadOption, Dialer, Encoding, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options,
+    Prepare, Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
+};
+use encarno_record::{Payload, StringId, Strings, code};
+use ending::{ANSWER_BYTES_MAX, Bad};
+pub use ending::{Ending, Pattern, Prefix};
+use link::{Broken, Heard, Link, Phase};
+use rustix::io::Errno;
+
+/// An address that is silent for so long is passed over, if there is another one.
+const SILENT_NS: u64 = 300_000_000;
+/// Connections that a group of workers keeps, to as many addresses.
+const LINKS_MAX: usize = 16;
+
+/// A stream, and how answers are found in it.
+#[derive(Clone, Debug)]
+pub struct TcpProtocol {
+    /// Where an answer ends.
+    pub ending: Ending,
+    /// A longer answer is an error.
+    pub answer_bytes_max: u64,
+    /// So many workers share a connection.
+    pub streams: u32,
+    /// How payloads stand for bytes.
+    pub encoding: Encoding,
+    /// What is sent behind each payload.
+    pub append: Arc<[u8]>,
+}
+
+impl NetworkProtocol for TcpProtocol {
+    type Nib = Tcp;
+
+    const KIND: &'static Kind = &Kind {
+        name: "tcp",
+        aliases: &["tls"],
+        schemes: &[
+            Scheme::new("tcp", None),
+            Scheme::with_tls("tls", None),
+            Scheme::unix("tcp+unix"),
+        ],
+        form: Form::Bytes,
+        tls: Some(&[]),
+        network: true,
+        options: &[
+            "answer",
+            "answer-until",
+            "answer-match",
+            "answer-length",
+            "answer-bytes",
+            "answer-close",
+            "answer-silence",
+            "answer-max",
+            "streams",
+            "payload",
+            "append",
+        ],
+    };
+
+    fn new(options: &Options) -> Result<Self, BadOption> {
+        let ending = Ending::of(options)?;
+        let streams = options.own("streams", "a whole number from 1 to 65536")?;
+        let streams = streams.unwrap_or(1);
+        if !(1..=1 << 16).contains(&streams) {
+            return Err(BadOption::new("streams", "write a number from 1 to 65536"));
+        }
+        if streams > 1 && !ending.can_pipeline() {
+            let reason = "answers that end when the peer closes, or is silent, can't follow each other \
+                          on one connection: leave it out";
+            return Err(BadOption::new("streams", reason));
+        }
+        let append = options.own.get("append").map_or("", String::as_str);
+        let append = Encoding::Escaped.decode(append.as_bytes());
+        Ok(Self {
+            ending,
+            answer_bytes_max: options
+                .own("answer-max", "a number of bytes")?
+                .unwrap_or(ANSWER_BYTES_MAX),
+            streams,
+            encoding: options
+                .own("payload", "text, escaped, hex or base64")?
+                .unwrap_or(Encoding::Text),
+            append: append
+                .map_err(|reason| BadOption::new("append", reason))?
+                .into(),
+        })
+    }
+
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Tcp {
+        Tcp {
+            dialer,
+            strings: seat.strings.clone(),
+            texts: Texts::new(seat.strings, self.answer_bytes_max),
+            protocol: self.clone(),
+            places: 0,
+            links: Vec::new(),
+            by_address: HashMap::new(),
+            by_group: Vec::new(),
+            spare: Vec::new(),
+            changed: Vec::new(),
+            unread: Vec::new(),
+            instants: BinaryHeap::new(),
+        }
+    }
+
+    fn prepare(&self) -> Option<Arc<dyn Prepare>> {
+        let is_plain = self.encoding == Encoding::Text && self.append.is_empty();
+        (!is_plain).then(|| -> Arc<dyn Prepare> {
+            Arc::new(Encoded {
+                encoding: self.encoding,
+                append: Arc::clone(&self.append),
+            })
+        })
+    }
+
+    fn streams(&self) -> u32 {
+        self.streams
+    }
+}
+
+/// Makes bytes of a payload that stands for them.
+#[derive(Debug)]
+struct Encoded {
+    encoding: Encoding,
+    append: Arc<[u8]>,
+}
+
+impl Prepare for Encoded {
+    fn prepare(&self, payload: Payload) -> Result<Payload, String> {
+        let Payload::Memory(text) = payload else {
+            return Err(
+                "a payload this long is sent as it is: leave payload and append out".to_owned(),
+            );
+        };
+        let mut bytes = self.encoding.decode(&text)?;
+        bytes.extend_from_slice(&self.append);
+        Ok(Payload::Memory(bytes.into()))
+    }
+}
+
+/// The nib of one event loop.
+#[derive(Debug)]
+pub struct Tcp {
+    dialer: Dialer,
+    strings: Strings,
+    texts: Texts,
+    protocol: TcpProtocol,
+    /// Workers there are.
+    places: u32,
+    links: Vec<Link>,
+    /// The links by their groups of workers and where they lead to.
+    by_address: HashMap<(u32, StringId), u32>,
+    /// How many links each group has.
+    by_group: Vec<Vec<u32>>,
+    /// Links that are closed, and that no group has any more.
+    spare: Vec<u32>,
+    /// Links on which something is to be sent, or to be ended.
+    changed: Vec<u32>,
+    /// Links that may have more to read, or to write.
+    unread: Vec<u32>,
+    /// When to look at a link without an event: an address may be silent, or an answer over.
+    instants: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+/// A worker's place in a link.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// Which workers it shares links with.
+    group: u32,
+    /// The link of its running hit, and the hit's number on it.
+    on: Option<(u32, u64)>,
+    /// The address of its last hit.
+    address: StringId,
+    /// When its address began to be looked up, if it is.
+    looked_up_ns: Option<u64>,
+    kept: Kept,
+}
+
+/// What can go wrong, each interned once.
+#[derive(Debug)]
+struct Texts {
+    closed_in_handshake: StringId,
+    stale: StringId,
+    unasked: StringId,
+    too_long: StringId,
+    given_up: StringId,
+    payload: StringId,
+}
+
+impl Texts {
+    fn new(strings: &Strings, answer_bytes_max: u64) -> Self {
+        let too_long = format!(
+            "the answer has no end within {answer_bytes_max} bytes: answer-max allows more"
+        );
+        Self {
+            closed_in_handshake: strings.intern("connection closed during the TLS handshake"),
+            stale: strings.intern("kept connection closed by the peer before an answer"),
+            unasked: strings
+                .intern("bytes came that aren't of an answer: nothing was sent for them"),
+            too_long: strings.intern(&too_long),
+            given_up: strings.intern("too many answers are missing on this connection"),
+            payload: strings.intern("the record's file can't be read"),
+        }
+    }
+}
+
+/// Why a link couldn't be opened.
+enum NotOpened {
+    /// The address is being looked up.
+    Pending,
+    Failed(u16, StringId),
+}
+
+impl Tcp {
+    /// Puts the hit behind those that are on their way, over a link that is
+    /// opened if it has to be.
+    fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        place.address = shot.address;
+        let number = self.link_for(place.group, shot.address);
+        if !self.links[number as usize].is_there() {
+            match self.open(number, shot, io) {
+                Ok(()) => {}
+                Err(NotOpened::Pending) => {
+                    place.looked_up_ns = Some(io.clock.now_ns());
+                    return Step::Running;
+                }
+                Err(NotOpened::Failed(code, text)) => return shot.fail(code, text, io),
+            }
+        }
+        let link = &mut self.links[number as usize];
+        if link.phase == Phase::Open {
+            shot.hit.connected_ns = shot.hit.started_ns.max(1);
+        }
+        place.on = Some((number, link.push(io.worker, shot.payload.clone())));
+        self.note_change(number);
+        Step::Running
+    }
+
+    fn note_change(&mut self, number: u32) {
+        if self.links[number as usize].note_change() {
+            self.changed.push(number);
+        }
+    }
+
+    /// The link of a group of workers to an address. One that broke is left to
+    /// its hits, until they are ended.
+    fn link_for(&mut self, group: u32, address: StringId) -> u32 {
+        if let Some(&number) = self.by_address.get(&(group, address)) {
+            if !self.links[number as usize].is_broken() {
+                return number;
+            }
+            self.let_go(number);
+        }
+        let number = self.spare.pop().unwrap_or_else(|| {
+            self.links.push(Link::default());
+            self.links.len() as u32 - 1
+        });
+        let link = &mut self.links[number as usize];
+        (link.group, link.address) = (group, address);
+        self.by_address.insert((group, address), number);
+        let group = &mut self.by_group[group as usize];
+        group.push(number);
+        let is_idle = |&&other: &&u32| other != number && self.links[other as usize].is_idle();
+        if group.len() > LINKS_MAX
+            && let Some(&oldest) = group.iter().find(is_idle)
+        {
+            self.links[oldest as usize].set_broken(Broken::GivenUp);
+            self.let_go(oldest);
+            self.note_change(oldest);
+        }
+        number
+    }
+
+    /// Its group doesn't use it any more.
+    fn let_go(&mut self, number: u32) {
+        let Link { group, address, .. } = self.links[number as usize];
+        if self.by_address.get(&(group, address)) == Some(&number) {
+            self.by_address.remove(&(group, address));
+        }
+        if let Some(group) = self.by_group.get_mut(group as usize) {
+            group.retain(|&other| other != number);
+        }
+    }
+
+    /// Connects to the next address; passes over those that refuse at once.
+    fn open(&mut self, number: u32, shot: &Shot, io: &mut Io<'_>) -> Result<(), NotOpened> {
+        loop {
+            let now_ns = io.clock.now_ns();
+            let link = &mut self.links[number as usize];
+            let route = match self.dialer.dial(shot, io, link.attempt.silent_peer()) {
+                Ok(route) => route,
+                Err(NoPeer::Pending) => return Err(NotOpened::Pending),
+                Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
+            };
+            link.attempt.begin(&route);
+            let opened = self.dialer.connect(&route);
+            match opened.and_then(|stream| link.connect(number, stream, io)) {
+                Ok(()) => {
+                    if link.attempt.may_pass_over() {
+                        self.instants.push(Reverse((now_ns + SILENT_NS, number)));
+                        link.heard_ns = now_ns;
+                    }
+                    return Ok(());
+                }
+                Err(error) if self.passes_over(number, &error, now_ns) => {}
+                Err(error) => {
+                    self.links[number as usize].attempt = Default::default();
+                    let (code, text) = self.dialer.explain(error);
+                    return Err(NotOpened::Failed(code, text));
+                }
+            }
+        }
+    }
+
+    /// Whether another address is to be tried after that failure.
+    fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
+        let link = &mut self.links[number as usize];
+        if !link.attempt.may_pass_over() || !error.is_of_address() {
+            return false;
+        }
+        if let Some(peer) = &link.attempt.peer {
+            self.dialer.avoid(link.address, peer, now_ns);
+        }
+        link.hang_up();
+        true
+    }
+
+    /// Tries the next address for the hits that wait on the link.
+    fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        let worker = self.links[number as usize].workers().next();
+        let Some((_, shot)) = worker.and_then(|worker| hits.get(worker)) else {
+            return self.break_link(number, Broken::GivenUp, hits, io);
+        };
+        if let Err(NotOpened::Failed(code, text)) = self.open(number, shot, io) {
+            self.end_all(number, hits, io, |_| (code, text));
+        }
+    }
+
+    /// Ends all hits of a link that is of no use any more.
+    fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
+        let link = &mut self.links[number as usize];
+        let is_close = matches!(broken, Broken::Stream(StreamError::Closed));
+        let ends = match self.protocol.ending {
+            Ending::Close => link.phase == Phase::Open,
+            Ending::Silence(_) => link.has_begun(),
+            _ => false,
+        };
+        if is_close && ends {
+            self.end_answer(number, io.clock.now_ns(), hits);
+        }
+        let link = &self.links[number as usize];
+        let (reused, begun, phase) = (link.is_reused(), link.has_begun(), link.phase);
+        let is_gone = is_close
+            || matches!(
+                broken,
+                Broken::Stream(StreamError::System(Errno::CONNRESET | Errno::PIPE))
+            );
+        let (code, text) = match broken {
+            Broken::Stream(StreamError::Closed) if matches!(phase, Phase::Handshaking { .. }) => {
+                (code::CLOSED_EARLY, self.texts.closed_in_handshake)
+            }
+            Broken::Stream(error) => self.dialer.explain(error),
+            Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
+            Broken::Bad(Bad::TooLong) => (code::PROTOCOL, self.texts.too_long),
+            Broken::Bad(Bad::Length(length)) => {
+                let text = format!("the answer's length says {length}, which can't be");
+                (code::PROTOCOL, self.strings.intern(&text))
+            }
+            Broken::GivenUp => (code::CLOSED_EARLY, self.texts.given_up),
+            Broken::Payload => (code::PAYLOAD, self.texts.payload),
+        };
+        let stale = (code::STALE, self.texts.stale);
+        self.end_all(number, hits, io, |is_first| match is_gone && reused {
+            true if !(is_first && begun) => stale,
+            _ => (code, text),
+        });
+    }
+
+    fn end_all(
+        &mut self,
+        number: u32,
+        hits: &mut dyn Hits<Place>,
+        io: &Io<'_>,
+        why: impl Fn(bool) -> (u16, StringId),
+    ) {
+        self.let_go(number);
+        for (place, worker) in self.links[number as usize].close().into_iter().enumerate() {
+            if let Some((seat, shot)) = hits.get(worker) {
+                seat.on = None;
+                let (code, text) = why(place == 0);
+                shot.fail(code, text, io);
+                hits.end(worker);
+            }
+        }
+        self.spare.push(number);
+    }
+
+    /// The first hit's answer ends here, well.
+    fn end_answer(&mut self, number: u32, ended_ns: u64, hits: &mut dyn Hits<Place>) {
+        let Some(worker) = self.links[number as usize].end_first() else {
+            return;
+        };
+        if let Some((place, shot)) = hits.get(worker) {
+            place.on = None;
+            shot.hit.ended_ns = ended_ns;
+            hits.end(worker);
+        }
+    }
+
+    fn read(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        let link = &mut self.links[number as usize];
+        let had_ns = link.heard_ns;
+        let ending = &self.protocol.ending;
+        let result = link.read(
+            io,
+            ending,
+            self.protocol.answer_bytes_max,
+            |heard, now_ns| match heard {
+                Heard::Part(worker, bytes) => {
+                    if let Some((place, shot)) = hits.get(worker) {
+                        place.kept.wire(bytes);
+                        place.kept.body(bytes);
+                        if shot.hit.received_bytes == 0 {
+                            shot.hit.first_byte_ns = now_ns;
+                        }
+                        shot.hit.received_bytes += bytes.len() as u64;
+                    }
+                }
+                Heard::End(worker) => {
+                    if let Some((place, shot)) = hits.get(worker) {
+                        place.on = None;
+                        shot.hit.ended_ns = now_ns;
+                        hits.end(worker);
+                    }
+                }
+            },
+        );
+        if let Ending::Silence(time) = self.protocol.ending
+            && link.heard_ns != had_ns
+            && link.has_begun()
+        {
+            let due_ns = link.heard_ns + time.as_nanos() as u64;
+            self.instants.push(Reverse((due_ns, number)));
+        }
+        match result {
+            Ok(true) => self.unread.push(number),
+            Ok(false) => {}
+            Err(broken) => self.break_link(number, broken, hits, io),
+        }
+    }
+
+    fn write(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        let clock = *io.clock;
+        let ends = matches!(self.protocol.ending, Ending::None);
+        let link = &mut self.links[number as usize];
+        let result = link.write(io, |worker, bytes| {
+            if let Some((place, shot)) = hits.get(worker) {
+                shot.hit.sent_ns = clock.now_ns();
+                shot.hit.sent_bytes = bytes;
+                if ends {
+                    place.on = None;
+                    shot.hit.ended_ns = shot.hit.sent_ns;
+                    hits.end(worker);
+                }
+            }
+        });
+        if ends {
+            link.forget_left();
+        }
+        match result {
+            Ok(true) => self.unread.push(number),
+            Ok(false) => {}
+            // The peer may have answered before it closed: read that first.
+            Err(Broken::Stream(StreamError::System(Errno::PIPE | Errno::CONNRESET))) => {
+                self.read(number, hits, io);
+            }
+            Err(broken) => self.break_link(number, broken, hits, io),
+        }
+    }
+
+    /// The instant has come to look at that link.
+    fn look(&mut self, number: u32, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        let link = &mut self.links[number as usize];
+        match (link.phase, &self.protocol.ending) {
+            (Phase::Connecting, _) if link.heard_ns + SILENT_NS <= now_ns => {
+                let silent = StreamError::System(Errno::TIMEDOUT);
+                if self.passes_over(number, &silent, now_ns) {
+                    self.links[number as usize].attempt.is_silent();
+                    self.reopen(number, hits, io);
+                }
+            }
+            (Phase::Open, Ending::Silence(time)) if link.has_begun() => {
+                // Something may have come that wasn't looked at yet.
+                if link.heard_ns + time.as_nanos() as u64 <= now_ns {
+                    let heard_ns = link.heard_ns;
+                    self.end_answer(number, heard_ns, hits);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Nib for Tcp {
+    type Connection = Place;
+
+    const SHARED: bool = true;
+
+    fn connection(&mut self) -> Place {
+        let group = self.places / self.protocol.streams;
+        self.places += 1;
+        self.by_group.resize(group as usize + 1, Vec::new());
+        Place {
+            group,
+            ..Place::default()
+        }
+    }
+
+    fn start(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        place.kept.expect(shot.keep);
+        self.enqueue(place, shot, io)
+    }
+
+    /// Workers have no sockets of their own.
+    fn ready(&mut self, _: &mut Place, _: Option<&mut Shot>, _: Readiness, _: &mut Io<'_>) -> Step {
+        Step::Running
+    }
+
+    fn wake(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        let Some(since_ns) = place.looked_up_ns.take() else {
+            return Step::Running;
+        };
+        note_lookup(shot, since_ns, io);
+        self.enqueue(place, shot, io)
+    }
+
+    fn abandon(&mut self, place: &mut Place) {
+        place.looked_up_ns = None;
+        let streams = self.protocol.streams;
+        let number = match place.on.take() {
+            Some((number, hit)) => {
+                self.links[number as usize].give_up(hit, streams);
+                number
+            }
+            // Between hits, a worker that has a connection for itself closes it.
+            None if streams == 1 => match self.by_address.get(&(place.group, place.address)) {
+                Some(&number) => {
+                    self.links[number as usize].set_broken(Broken::GivenUp);
+                    number
+                }
+                None => return,
+            },
+            None => return,
+        };
+        if self.links[number as usize].is_broken() {
+            self.note_change(number);
+        }
+    }
+
+    fn woken(&mut self, workers: &mut Vec<u32>) {
+        self.dialer.woken(workers);
+    }
+
+    fn ready_shared(
+        &mut self,
+        number: u32,
+        readiness: Readiness,
+        hits: &mut dyn Hits<Place>,
+        io: &mut Io<'_>,
+    ) {
+        let Some(link) = self.links.get_mut(number as usize) else {
+            return;
+        };
+        if !link.is_that(readiness.number) {
+            return;
+        }
+        let now_ns = io.clock.now_ns();
+        let was_connecting = link.phase == Phase::Connecting;
+        match link.open(readiness.closed, now_ns) {
+            Ok(None) => {}
+            Ok(Some(since_ns)) => {
+                let now_ns = io.clock.now_ns();
+                let is_tls = link.is_tls();
+                for worker in link.workers() {
+                    if let Some((_, shot)) = hits.get(worker) {
+                        let hit = &mut shot.hit;
+                        hit.connected_ns = now_ns;
+                        let since_ns = since_ns.max(hit.started_ns);
+                        let took_us = now_ns.saturating_sub(since_ns) / 1000;
+                        if is_tls {
+                            hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
+                        }
+                    }
+                }
+            }
+            Err(error) if was_connecting && self.passes_over(number, &error, now_ns) => {
+                return self.reopen(number, hits, io);
+            }
+            Err(error) => return self.break_link(number, error.into(), hits, io),
+        }
+        if self.links[number as usize].phase != Phase::Open {
+            return;
+        }
+        if readiness.writable {
+            self.write(number, hits, io);
+        }
+        if readiness.readable && self.links[number as usize].is_that(readiness.number) {
+            self.read(number, hits, io);
+        }
+    }
+
+    fn flush(&mut self, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        while let Some(number) = self.changed.pop() {
+            match self.links[number as usize].take_change() {
+                Some(broken) => self.break_link(number, broken, hits, io),
+                None => self.write(number, hits, io),
+            }
+        }
+    }
+
+    fn next_instant(&self) -> u64 {
+        match self.instants.peek() {
+            _ if !self.unread.is_empty() => 0,
+            Some(&Reverse((instant_ns, _))) => instant_ns,
+            None => u64::MAX,
+        }
+    }
+
+    fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        for number in std::mem::take(&mut self.unread) {
+            self.write(number, hits, io);
+            self.read(number, hits, io);
+        }
+        while let Some(&Reverse((instant_ns, number))) = self.instants.peek()
+            && instant_ns <= now_ns
+        {
+            self.instants.pop();
+            self.look(number, now_ns, hits, io);
+        }
+    }
+
+    fn response<'a>(&self, place: &'a Place) -> Response<'a> {
+        place.kept.response()
+    }
+
+    fn received<'a>(&self, place: &'a Place) -> &'a [u8] {
+        place.kept.received()
+    }
+
+    fn fatal(&self) -> Option<Errno> {
+        self.dialer.fatal()
+    }
+}

@@ -1,0 +1,390 @@
+//! One connection, and the hits on their way over it, in their order.
+
+use std::collections::VecDeque;
+use std::os::unix::fs::FileExt;
+
+use encarno_nib::Io;
+use encarno_nib::stream::{Stream, StreamError};
+use encarno_record::{Payload, StringId};
+
+use super::ending::{Bad, Ending, Finder};
+use crate::attempt::Attempt;
+
+/// Reads of one turn: what a peer sends without end must not keep the event
+/// loop from its other work.
+const READS_MAX: usize = 16;
+/// Writes of one turn, for a peer that takes a long payload as fast as it is read.
+const SENDS_MAX: usize = 32;
+/// So much is put together before it is sent.
+const OUTBOX_BYTES: usize = 64 << 10;
+/// Answers that nobody waits for any more, beyond which the link is given up.
+const OVERDUE_MIN: usize = 64;
+
+/// A connection, and who uses it.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    stream: Option<Stream>,
+    pub(super) phase: Phase,
+    /// Tells the events of this socket from those of earlier ones.
+    number: u32,
+    pub(super) attempt: Attempt,
+    /// The workers that share it, and where it leads to.
+    pub(super) group: u32,
+    pub(super) address: StringId,
+    /// Hits that wait for their answers, in the order in which they are sent.
+    waiting: VecDeque<Waiting>,
+    /// The number of the first of them.
+    first: u64,
+    /// So many of them have left whole, and so many are in the outbox whole.
+    left: usize,
+    taken: usize,
+    outbox: Vec<u8>,
+    sent: usize,
+    /// Bytes that were ever put into the outbox, and that have left.
+    put_bytes: u64,
+    sent_bytes: u64,
+    finder: Finder,
+    /// Answers that came on it.
+    answers: u64,
+    /// When the last bytes came.
+    pub(super) heard_ns: u64,
+    /// It is among the links that flush looks at.
+    changed: bool,
+    broken: Option<Broken>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Closed,
+    Connecting,
+    Handshaking {
+        since_ns: u64,
+    },
+    Open,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    /// None = it was given up.
+    worker: Option<u32>,
+    payload: Payload,
+    /// Bytes of the payload that are in the outbox, or were.
+    taken: u64,
+    /// It has left when so many bytes have.
+    ends_at: u64,
+}
+
+/// Why a link is of no use any more.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The operating system, the peer or TLS says so.
+    Stream(StreamError),
+    /// An answer came that nothing was sent for.
+    Unasked,
+    /// The answer is wrong.
+    Bad(Bad),
+    /// A hit was given up, or too many answers didn't come.
+    GivenUp,
+    /// The record's file can't be read.
+    Payload,
+}
+
+impl From<StreamError> for Broken {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
+
+/// What comes of what is read.
+pub(super) enum Heard<'a> {
+    /// Bytes of the answer to that worker's hit.
+    Part(u32, &'a [u8]),
+    /// And its end.
+    End(u32),
+}
+
+impl Link {
+    pub(super) fn is_there(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    pub(super) fn is_that(&self, number: u32) -> bool {
+        self.stream.is_some() && self.number == number
+    }
+
+    /// Whether an answer has come on it before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.answers > 0
+    }
+
+    /// Whether bytes of the first answer have come.
+    pub(super) fn has_begun(&self) -> bool {
+        self.finder.seen() > 0
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        link: u32,
+        stream: Stream,
+        io: &Io<'_>,
+    ) -> Result<(), StreamError> {
+        self.number = self.number.wrapping_add(1);
+        io.register_link(stream.socket(), link, self.number)?;
+        self.stream = Some(stream);
+        self.phase = Phase::Connecting;
+        Ok(())
+    }
+
+    /// Closes the socket only: another address is tried.
+    pub(super) fn hang_up(&mut self) {
+        self.stream = None;
+        self.phase = Phase::Closed;
+    }
+
+    /// Gives the workers back whose hits were on it, the first of them first.
+    pub(super) fn close(&mut self) -> Vec<u32> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let workers = waiting
+            .iter()
+            .filter_map(|waiting| waiting.worker)
+            .collect();
+        *self = Self {
+            number: self.number,
+            first: self.first + waiting.len() as u64,
+            changed: self.changed,
+            ..Self::default()
+        };
+        workers
+    }
+
+    /// The hit's number.
+    pub(super) fn push(&mut self, worker: u32, payload: Payload) -> u64 {
+        self.waiting.push_back(Waiting {
+            worker: Some(worker),
+            payload,
+            taken: 0,
+            ends_at: 0,
+        });
+        self.first + self.waiting.len() as u64 - 1
+    }
+
+    /// True if that is to be noted.
+    pub(super) fn note_change(&mut self) -> bool {
+        !std::mem::replace(&mut self.changed, true)
+    }
+
+    /// Why it is to be closed, if it is.
+    pub(super) fn take_change(&mut self) -> Option<Broken> {
+        self.changed = false;
+        self.broken.take()
+    }
+
+    pub(super) fn set_broken(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
+    }
+
+    /// The hit's answer is nobody's.
+    pub(super) fn give_up(&mut self, hit: u64, streams: u32) {
+        let place = hit.checked_sub(self.first).map(|place| place as usize);
+        if let Some(waiting) = place.and_then(|place| self.waiting.get_mut(place)) {
+            waiting.worker = None;
+        }
+        let overdue_max = OVERDUE_MIN.max(4 * streams as usize);
+        let is_silent = self.waiting.iter().all(|waiting| waiting.worker.is_none());
+        let alone = streams == 1 || is_silent && self.phase != Phase::Open;
+        if alone || self.waiting.len() > overdue_max {
+            self.set_broken(Broken::GivenUp);
+        }
+    }
+
+    /// The workers whose hits wait on it.
+    pub(super) fn workers(&self) -> impl Iterator<Item = u32> {
+        self.waiting.iter().filter_map(|waiting| waiting.worker)
+    }
+
+    /// Goes on to connect. The handshake's start, if it is open now and wasn't before.
+    pub(super) fn open(&mut self, closed: bool, now_ns: u64) -> Result<Option<u64>, StreamError> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(None);
+        };
+        if self.phase == Phase::Connecting {
+            if !stream.connected()? {
+                return Ok(None);
+            }
+            self.phase = Phase::Handshaking { since_ns: now_ns };
+        }
+        let Phase::Handshaking { since_ns } = self.phase else {
+            return Ok(None);
+        };
+        if !stream.shake_hands()? {
+            return match closed {
+                true => Err(StreamError::Closed),
+                false => Ok(None),
+            };
+        }
+        self.phase = Phase::Open;
+        Ok(Some(since_ns))
+    }
+
+    /// Whether TLS is spoken on it.
+    pub(super) fn is_tls(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_tls)
+    }
+
+    /// Sends what there is room for, and names those whose payloads have left;
+    /// true if there is more to send and room for it.
+    pub(super) fn write(
+        &mut self,
+        io: &mut Io<'_>,
+        mut left: impl FnMut(u32, u64),
+    ) -> Result<bool, Broken> {
+        if self.phase != Phase::Open {
+            return Ok(false);
+        }
+        let mut again = true;
+        for _ in 0..SENDS_MAX {
+            self.fill(io.scratch)?;
+            let Some(stream) = &mut self.stream else {
+                return Ok(false);
+            };
+            if self.sent == self.outbox.len() {
+                again = false;
+                break;
+            }
+            match stream.send(&self.outbox[self.sent..])? {
+                None => {
+                    again = false;
+                    break;
+                }
+                Some(count) => self.sent += count,
+            }
+        }
+        let Some(stream) = &mut self.stream else {
+            return Ok(false);
+        };
+        if stream.flushed()? {
+            self.sent_bytes = self.put_bytes - (self.outbox.len() - self.sent) as u64;
+        }
+        while self.left < self.taken {
+            let Some(waiting) = self.waiting.get(self.left) else {
+                break;
+            };
+            if waiting.ends_at > self.sent_bytes {
+                break;
+            }
+            if let Some(worker) = waiting.worker {
+                left(worker, waiting.payload.len());
+            }
+            self.left += 1;
+        }
+        Ok(again)
+    }
+
+    /// Puts payloads into the outbox, as far as there is room.
+    fn fill(&mut self, scratch: &mut [u8]) -> Result<(), Broken> {
+        if self.sent == self.outbox.len() {
+            self.outbox.clear();
+            self.sent = 0;
+        }
+        while self.outbox.len() < OUTBOX_BYTES {
+            let Some(waiting) = self.waiting.get_mut(self.taken) else {
+                break;
+            };
+            let room = OUTBOX_BYTES - self.outbox.len();
+            let rest = waiting.payload.len() - waiting.taken;
+            let count = rest.min(room.min(scratch.len()) as u64) as usize;
+            match &waiting.payload {
+                Payload::Memory(bytes) => {
+                    let start = waiting.taken as usize;
+                    self.outbox.extend_from_slice(&bytes[start..start + count]);
+                }
+                Payload::File { file, range } => {
+                    file.read_exact_at(&mut scratch[..count], range.start + waiting.taken)
+                        .map_err(|_| Broken::Payload)?;
+                    self.outbox.extend_from_slice(&scratch[..count]);
+                }
+            }
+            waiting.taken += count as u64;
+            self.put_bytes += count as u64;
+            if waiting.taken == waiting.payload.len() {
+                waiting.ends_at = self.put_bytes;
+                self.taken += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Hits that end when they are sent: those that have left are no longer waited for.
+    pub(super) fn forget_left(&mut self) {
+        self.waiting.drain(..self.left);
+        self.first += self.left as u64;
+        self.taken -= self.left;
+        self.left = 0;
+    }
+
+    /// The first hit's answer has ended without a byte that says so.
+    pub(super) fn end_first(&mut self) -> Option<u32> {
+        self.finder = Finder::default();
+        self.answers += 1;
+        let waiting = self.waiting.pop_front()?;
+        self.first += 1;
+        self.left = self.left.saturating_sub(1);
+        self.taken = self.taken.saturating_sub(1);
+        waiting.worker
+    }
+
+    /// Takes what came; true if there may be more to read.
+    pub(super) fn read(
+        &mut self,
+        io: &mut Io<'_>,
+        ending: &Ending,
+        bytes_max: u64,
+        mut heard: impl FnMut(Heard<'_>, u64),
+    ) -> Result<bool, Broken> {
+        for _ in 0..READS_MAX {
+            let (Some(stream), Phase::Open) = (&mut self.stream, self.phase) else {
+                return Ok(false);
+            };
+            let count = match stream.receive(io.scratch)? {
+                None => return Ok(false),
+                Some(0) => return Err(Broken::Stream(StreamError::Closed)),
+                Some(count) => count,
+            };
+            let now_ns = io.clock.now_ns();
+            if matches!(ending, Ending::None) {
+                continue;
+            }
+            self.heard_ns = now_ns;
+            let mut bytes = &io.scratch[..count];
+            while !bytes.is_empty() {
+                // An answer before its hit has left isn't one.
+                let Some(waiting) = self.waiting.front().filter(|_| self.left > 0) else {
+                    return Err(Broken::Unasked);
+                };
+                let worker = waiting.worker;
+                let fed = self.finder.feed(ending, bytes, bytes_max);
+                let (used, ended) = fed.map_err(Broken::Bad)?;
+                if let Some(worker) = worker {
+                    heard(Heard::Part(worker, &bytes[..used]), now_ns);
+                }
+                bytes = &bytes[used..];
+                if ended {
+                    self.end_first();
+                    if let Some(worker) = worker {
+                        heard(Heard::End(worker), now_ns);
+                    }
+                }
+            }
+        }
+        Ok(true)
+    }
+}
