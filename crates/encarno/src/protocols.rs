@@ -15,6 +15,7 @@ use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options,
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
+use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
 use encarno_record::notes::{self, Notes};
 
@@ -163,6 +164,8 @@ protocols! {
     Http: Networked<HttpProtocol>,
     /// Datagrams.
     Udp: Networked<UdpProtocol>,
+    /// Streams of bytes, with TLS if the address says `tls`.
+    Tcp: Networked<TcpProtocol>,
     /// Lines that come back, many on one connection.
     Echo: Networked<EchoProtocol>,
     /// No network at all: a scripted delay.

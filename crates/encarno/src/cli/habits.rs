@@ -9,7 +9,16 @@ use clap::CommandFactory;
 use encarno_engine::schedule::Schedule;
 
 /// Schemes of URLs that can be hit.
-const SCHEMES: [&str; 5] = ["http://", "https://", "udp://", "http+unix://", "dummy:"];
+const SCHEMES: [&str; 8] = [
+    "http://",
+    "https://",
+    "tcp://",
+    "tls://",
+    "tcp+unix://",
+    "udp://",
+    "http+unix://",
+    "dummy:",
+];
 
 /// The command line with what is left out: `encarno http://host/` is `encarno hit http://host/`. A word that is close to a command's name, and no file, stands
 /// where clap sees that it is no command.

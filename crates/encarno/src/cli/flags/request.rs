@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use encarno_engine::settings::Source;
 use encarno_input::InputSettings;
-use encarno_nib::{Form, NetworkSettings, Options};
+use encarno_nib::{Encoding, Form, NetworkSettings, Options};
 use encarno_record::Expected;
 use encarno_record::files::read_whole;
 use encarno_secret::Secret;
@@ -29,7 +29,7 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestArguments {
-    /// http://…, https://…, udp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
+    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
     #[arg(help_heading = None::<&'static str>)]
     url: UrlText,
     /// The request's method [default: GET, or POST with --data]; also of records that are URLs.
@@ -38,7 +38,8 @@ pub(crate) struct RequestArguments {
     /// A header, 'Name: value'.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<HeaderText>,
-    /// The request's body, or the datagram; @FILE reads it from a file. Also of records that are URLs.
+    /// The request's body, or the bytes to send; @FILE reads it from a file. Also of records that are
+    /// URLs. Where bytes are sent (tcp, tls, udp), \r \n \t \0 \\ and \xHH in it are escapes.
     #[arg(short, long)]
     data: Option<Secret>,
     /// The hits' label.
@@ -47,7 +48,26 @@ pub(crate) struct RequestArguments {
     /// The statuses that count as success, such as 200,404 or 200-299; hits with others have failed.
     #[arg(long = "expect", value_name = "STATUSES", default_value_t)]
     pub(crate) expected: Expected,
-    /// UDP: a hit ends when it is sent.
+    /// tcp, tls: an answer ends behind these bytes, such as '\r\n'.
+    #[arg(long, value_name = "BYTES")]
+    answer_until: Option<String>,
+    /// … as soon as this regular expression is found in it.
+    #[arg(long, value_name = "REGEX")]
+    answer_match: Option<String>,
+    /// … where its own length says: so many bytes of length, such as 4, or 'size=4 offset=2 little
+    /// adjust=-4 max=1000'.
+    #[arg(long, value_name = "LENGTH")]
+    answer_length: Option<String>,
+    /// … after so many bytes.
+    #[arg(long, value_name = "N")]
+    answer_bytes: Option<u64>,
+    /// … when the peer closes.
+    #[arg(long)]
+    answer_close: bool,
+    /// … when nothing came for so long.
+    #[arg(long, value_name = "DURATION")]
+    answer_silence: Option<String>,
+    /// udp, tcp, tls: a hit ends when it is sent.
     #[arg(long)]
     no_answer: bool,
     /// dummy: the delay, such as 10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
@@ -100,6 +120,15 @@ impl RequestArguments {
         add("delay", self.delay.clone());
         add("errorrate", self.error_rate.map(|rate| rate.to_string()));
         add("answer", self.no_answer.then(|| "false".to_owned()));
+        add("answer-until", self.answer_until.clone());
+        add("answer-match", self.answer_match.clone());
+        add("answer-length", self.answer_length.clone());
+        add(
+            "answer-bytes",
+            self.answer_bytes.map(|count| count.to_string()),
+        );
+        add("answer-close", self.answer_close.then(|| "true".to_owned()));
+        add("answer-silence", self.answer_silence.clone());
         if kind.options.contains(&"seed") {
             add("seed", Some(seed.to_string()));
         }
@@ -129,7 +158,7 @@ impl RequestArguments {
         }
         let payload = match protocol.kind().form {
             Form::Http => message::bytes(target, self.method.as_deref(), &headers, body)?,
-            Form::Bytes => body.unwrap_or_default(),
+            Form::Bytes => self.bytes(body.unwrap_or_default())?,
         };
         Ok(Source::Request {
             payload: Bytes::from(payload),
@@ -169,6 +198,16 @@ impl RequestArguments {
             body: body.map(Bytes::from),
             ..self.records.settings(file)?
         }))
+    }
+
+    /// What is sent as it is: escapes stand for bytes, but not in a file.
+    fn bytes(&self, data: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let is_file = |data: &Secret| data.expose().starts_with('@');
+        if self.data.as_ref().is_some_and(is_file) {
+            return Ok(data);
+        }
+        let bytes = Encoding::Escaped.decode(&data);
+        bytes.map_err(|reason| Failure::usage(format!("--data: {reason}")))
     }
 
     fn body(&self) -> Result<Option<Vec<u8>>, Failure> {
