@@ -1,6 +1,6 @@
 //! Streams of bytes: every hit once, whatever its answer's end, and peers that lie.
 
-#![allow(clippy::unwrap_used)] // a test that fails here says enough
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
 #[path = "rig/program.rs"]
 mod program;

@@ -508,12 +508,12 @@ impl Tcp {
                     self.reopen(number, hits, io);
                 }
             }
-            (Phase::Open, Ending::Silence(time)) if link.has_begun() => {
-                // Something may have come that wasn't looked at yet.
-                if link.heard_ns + time.as_nanos() as u64 <= now_ns {
-                    let heard_ns = link.heard_ns;
-                    self.end_answer(number, heard_ns, hits);
-                }
+            // Something may have come that wasn't looked at yet.
+            (Phase::Open, Ending::Silence(time))
+                if link.has_begun() && link.heard_ns + time.as_nanos() as u64 <= now_ns =>
+            {
+                let heard_ns = link.heard_ns;
+                self.end_answer(number, heard_ns, hits);
             }
             _ => {}
         }

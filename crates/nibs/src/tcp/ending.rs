@@ -352,9 +352,12 @@ mod tests {
         Ok(answers)
     }
 
+    /// Option, its value, what comes, the answers in it.
+    type Case<'a> = (&'a str, &'a str, &'a [u8], &'a [&'a [u8]]);
+
     #[test]
     fn answers_are_the_same_however_they_are_cut() {
-        let cases: [(&str, &str, &[u8], &[&[u8]]); 9] = [
+        let cases: [Case<'_>; 9] = [
             ("answer-until", r"\n", b"a\nbc\nd", &[b"a\n", b"bc\n"]),
             (
                 "answer-until",
