@@ -100,7 +100,9 @@ pub struct Judge {
     busy: Seen,
     starved: Seen,
     throttled: Seen,
-    /// Windows with hits enough for a quantile, and those in which lag spoils one.
+    /// Windows since hits were enough for a quantile, as one.
+    compared_next: Compared,
+    /// Windows in which lag was compared, and those in which it spoils a quantile.
     compared: u64,
     late: Seen,
     late_busy: Seen,
@@ -113,6 +115,17 @@ pub struct Judge {
     busiest: f64,
 }
 
+/// Windows that are compared as one: at a low rate one of them has too few hits.
+#[derive(Clone, Debug, Default)]
+struct Compared {
+    windows: u64,
+    total: LabelStatistics,
+    busiest: f64,
+    starved: bool,
+    throttled: bool,
+    no_worker: bool,
+}
+
 /// In how many windows something was seen, and the worst of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
@@ -121,8 +134,8 @@ struct Seen {
 }
 
 impl Seen {
-    fn note(&mut self, value: f64) {
-        self.windows += 1;
+    fn note(&mut self, windows: u64, value: f64) {
+        self.windows += windows;
         self.worst = self.worst.max(value);
     }
 }
@@ -145,31 +158,50 @@ impl Judge {
             self.windows += 1;
             self.busiest = self.busiest.max(busiest);
             if busiest > BUSY_PART_MAX {
-                self.busy.note(busiest);
+                self.busy.note(1, busiest);
             }
             if window.starved > STARVED_PART_MAX {
-                self.starved.note(window.starved);
+                self.starved.note(1, window.starved);
             }
             if throttled {
-                self.throttled.note(window.throttled_ns as f64);
+                self.throttled.note(1, window.throttled_ns as f64);
             }
         }
         self.seconds += window.seconds();
         self.starved_seconds += window.starved * window.seconds();
-        if !self.open || window.total.hits < HITS_MIN {
-            return;
+        if self.open {
+            self.compare(window, busiest);
         }
-        self.compared += 1;
-        let Some(late) = Lateness::of(&window.total) else {
+    }
+
+    fn compare(&mut self, window: &Window, busiest: f64) {
+        let next = &mut self.compared_next;
+        next.windows += 1;
+        next.busiest = next.busiest.max(busiest);
+        next.starved |= window.starved > STARVED_PART_MAX;
+        next.throttled |= window.throttled_ns > 0;
+        next.no_worker |= window.no_worker > 0;
+        let late = if next.windows == 1 && window.total.hits >= HITS_MIN {
+            Lateness::of(&window.total)
+        } else {
+            next.total.merge(&window.total);
+            if next.total.hits < HITS_MIN {
+                return;
+            }
+            Lateness::of(&next.total)
+        };
+        let next = std::mem::take(&mut self.compared_next);
+        self.compared += next.windows;
+        let Some(late) = late else {
             return;
         };
-        self.late.note(late.part());
-        if busiest > BUSY_PART_MAX {
-            self.late_busy.note(busiest);
+        self.late.note(next.windows, late.part());
+        if next.busiest > BUSY_PART_MAX {
+            self.late_busy.note(next.windows, next.busiest);
         }
-        self.late_starved += u64::from(window.starved > STARVED_PART_MAX);
-        self.late_throttled += u64::from(throttled);
-        self.late_no_worker += u64::from(window.no_worker > 0);
+        self.late_starved += u64::from(next.starved);
+        self.late_throttled += u64::from(next.throttled);
+        self.late_no_worker += u64::from(next.no_worker);
     }
 
     /// Judges the run.
@@ -318,6 +350,8 @@ impl Lateness {
                 response_ns: hits.response_ns.quantile(part),
             })
             .filter(|late| late.lag_ns > LAG_NS_MIN && late.part() > LAG_PART_MAX)
+            // Of equals the last one, which holds for most hits.
+            .rev()
             .max_by(|one, other| one.part().total_cmp(&other.part()))
     }
 
