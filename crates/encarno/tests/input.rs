@@ -362,9 +362,25 @@ fn labels_made_and_chosen() {
             .collect::<Vec<_>>()
     };
     assert_eq!(labels(AutoLabel::Segments(2), &[]), ["first tag", "_b"]);
-    assert_eq!(labels(AutoLabel::Uri, &[]), ["first tag", "/b"]);
-    assert_eq!(labels(AutoLabel::Unique, &[]), ["first tag", "#1"]);
-    assert_eq!(labels(AutoLabel::Uri, &["/b"]), ["/b"]);
+    assert_eq!(labels(AutoLabel::Uri, &[]), ["first tag", "_b"]);
+    assert_eq!(labels(AutoLabel::Uri, &["_b"]), ["_b"]);
+    let unique = labels(AutoLabel::Unique, &[]);
+    assert!(unique[1].len() == 32 && unique[1].bytes().all(|byte| byte.is_ascii_hexdigit()));
+    assert_ne!(labels(AutoLabel::Unique, &[])[1], unique[1]);
+
+    let file = temporary(b"/a/b/c?d=/e\n/\nhttp://host/x/y\n");
+    let made = |auto_label| {
+        let settings = InputSettings {
+            auto_label,
+            ..settings(file.path().into())
+        };
+        let records = read(&settings).1.into_iter();
+        records.map(|record| record.0).collect::<Vec<_>>()
+    };
+    assert_eq!(made(AutoLabel::Uri), ["_a_b_c", "_", "_x_y"]);
+    assert_eq!(made(AutoLabel::Segments(2)), ["_a_b", "_", "_x_y"]);
+    let unique: std::collections::HashSet<_> = made(AutoLabel::Unique).into_iter().collect();
+    assert_eq!(unique.len(), 3);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What parsers share: numbers for texts, and the settings that concern each record.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 
 use encarno_record::{Payload, Record, StringId, Strings};
@@ -24,6 +25,8 @@ pub(super) struct RecordContext {
     last_label: (Vec<u8>, StringId),
     last_address: (Vec<u8>, StringId),
     last_origin: (Vec<u8>, Origin),
+    /// Two halves of unique ids, random for each reader.
+    unique: [RandomState; 2],
 }
 
 /// A request as a format says it, apart from what the settings say.
@@ -52,6 +55,7 @@ impl RecordContext {
             last_label: (Vec::new(), StringId(0)),
             last_address: (Vec::new(), StringId(0)),
             last_origin: (Vec::new(), Origin::default()),
+            unique: Default::default(),
         }
     }
 
@@ -124,16 +128,22 @@ impl RecordContext {
         }
         let label = match (self.settings.auto_label, &record.payload) {
             (AutoLabel::None, _) => return,
-            (AutoLabel::Unique, _) => format!("#{number}"),
-            (AutoLabel::Segments(count), Payload::Memory(bytes)) => encarno_http1::path(bytes)
-                .split('/')
-                .skip(1)
-                .take(count.into())
-                .fold(String::new(), |label, segment| label + "_" + segment),
-            (AutoLabel::Uri, Payload::Memory(bytes)) => encarno_http1::path(bytes),
+            (AutoLabel::Unique, _) => self.unique_id(number),
+            (AutoLabel::Segments(count), Payload::Memory(bytes)) => {
+                path_label(&encarno_http1::path(bytes), count.into())
+            }
+            (AutoLabel::Uri, Payload::Memory(bytes)) => {
+                path_label(&encarno_http1::path(bytes), usize::MAX)
+            }
             (_, Payload::File { .. }) => return,
         };
         record.label = self.label(label.as_bytes());
+    }
+
+    /// 128 bits in hex that no other record has, of this reader or another.
+    fn unique_id(&self, number: u64) -> String {
+        let [high, low] = self.unique.each_ref().map(|state| state.hash_one(number));
+        format!("{high:016x}{low:016x}")
     }
 
     /// Without any address the request's Host header says where to.
@@ -156,6 +166,12 @@ impl RecordContext {
                 .get(record.label)
                 .is_some_and(|label| chosen.iter().any(|one| **one == *label))
     }
+}
+
+/// The path as labels of Yandex.Tank have it: `_a_b`.
+fn path_label(path: &str, segments_max: usize) -> String {
+    let segments = path.split('/').skip(1).take(segments_max);
+    segments.fold(String::new(), |label, segment| label + "_" + segment)
 }
 
 /// An address without `user:password@`: addresses are kept in result files.

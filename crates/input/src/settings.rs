@@ -241,9 +241,9 @@ pub enum AutoLabel {
     None,
     /// The first so many segments of the request's path.
     Segments(u8),
-    /// The request's path, whole.
+    /// The request's path, whole; as Yandex.Tank writes it, `_a_b`.
     Uri,
-    /// A number of its own for each record.
+    /// An id of its own for each record, in hex.
     Unique,
 }
 

@@ -30,7 +30,8 @@ pub(crate) struct RecordsArguments {
     /// Send records to the hosts that their URLs name, and not only to URL.
     #[arg(long, requires = "input")]
     record_hosts: bool,
-    /// Labels for records without one: so many segments of the path, uri, or uniq.
+    /// Labels for records without one: so many segments of the path (_a_b), uri for all of
+    /// them, or uniq for an id each.
     #[arg(long, value_name = "N", requires = "input")]
     auto_label: Option<AutoLabel>,
     /// Send only records with this label.
