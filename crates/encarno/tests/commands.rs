@@ -390,7 +390,10 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
         std::fs::write(folder.path().join("run.yml"), text).expect("a file");
     };
     for (protocol, expected) in [
-        ("{driver: gopher}", "write one of http, udp, tcp, echo, dummy"),
+        (
+            "{driver: gopher}",
+            "write one of http, udp, tcp, echo, dummy",
+        ),
         (
             "{driver: dummy, options: {streams: '3'}}",
             "it has delay, errorrate, seed",

@@ -1,6 +1,6 @@
 //! Rates divide by how long a run lasts: the gap after its last hit belongs to it.
 
-#![allow(clippy::unwrap_used)] // a test that fails here says enough
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
 #[path = "rig/program.rs"]
 mod program;
