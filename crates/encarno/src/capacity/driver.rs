@@ -9,6 +9,7 @@ use encarno_engine::pilot::{Helm, Pilot};
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::{SteeredSettings, Workload};
 use encarno_engine::workers::control::{GrowError, Load};
+use encarno_record::Expected;
 
 use super::Settings;
 use super::findings::{Findings, Next};
@@ -31,6 +32,8 @@ pub struct Driver<'a> {
     began: bool,
     /// Failures since the trial began, by code and text.
     errors: BTreeMap<(u16, String), u64>,
+    /// The statuses that don't fail a hit.
+    expected: Expected,
     show: &'a mut dyn FnMut(&Trial),
 }
 
@@ -64,13 +67,14 @@ pub fn workload(settings: &Settings, late_limit: Duration) -> Workload {
 }
 
 impl<'a> Driver<'a> {
-    /// Each trial is shown when it has ended.
-    pub fn new(settings: Settings, show: &'a mut dyn FnMut(&Trial)) -> Self {
+    /// Each trial is shown when it has ended. `expected` is the run's.
+    pub fn new(settings: Settings, expected: Expected, show: &'a mut dyn FnMut(&Trial)) -> Self {
         Self {
             findings: Findings::new(settings),
             phase: Phase::Idle,
             began: false,
             errors: BTreeMap::new(),
+            expected,
             show,
         }
     }
@@ -321,7 +325,7 @@ impl Pilot for Driver<'_> {
             *self.errors.entry((*code, text.to_string())).or_default() += hits;
         }
         for (&code, hits) in &window.total.protocol_codes {
-            if code >= 400 {
+            if !self.expected.has(code) {
                 let text = format!("status {code}");
                 *self.errors.entry((0, text)).or_default() += hits;
             }

@@ -222,7 +222,7 @@ pub(super) fn measure(
             let _shown = writeln!(std::io::stderr(), "{}", text::trial_line(trial));
         }
     };
-    let mut driver = Driver::new(settings, &mut show);
+    let mut driver = Driver::new(settings, run.settings.expected, &mut show);
     let summary = protocols::steer(run, &mut driver, connect_signals);
     let findings = driver.into_findings();
     match summary {
