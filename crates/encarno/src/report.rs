@@ -6,17 +6,8 @@ use std::io::{self, Write};
 
 use encarno_engine::meter::{Judgement, Summary, Verdict};
 use encarno_engine::workers::control::Stop;
-use encarno_record::statistics::{LabelStatistics, Statistics, time_text};
+use encarno_record::statistics::{LabelStatistics, QUANTILES, Statistics, time_text};
 
-/// The quantiles that are printed.
-pub const QUANTILES: [(&str, f64); 6] = [
-    ("p50", 0.5),
-    ("p75", 0.75),
-    ("p90", 0.9),
-    ("p95", 0.95),
-    ("p99", 0.99),
-    ("p99.9", 0.999),
-];
 /// Error texts that are printed for a label.
 const ERRORS_SHOWN: usize = 5;
 

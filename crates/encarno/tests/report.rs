@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "rig/program.rs"]
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -20,15 +23,6 @@ const HOSTILE: &str = "</script><img/src=x/onerror=alert(1)>";
 const FIGURES: [&str; 9] = [
     "min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max",
 ];
-
-fn encarno(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_encarno"))
-        .current_dir(folder)
-        .args(arguments)
-        .stdin(Stdio::null())
-        .output()
-        .expect("it starts")
-}
 
 fn succeeded(output: &Output) -> String {
     let error = String::from_utf8_lossy(&output.stderr);
@@ -65,7 +59,7 @@ fn run(folder: &Path, name: &str, delay: &str) {
         "--report",
         &page,
     ];
-    succeeded(&encarno(folder, &arguments));
+    succeeded(&program::run(folder, &arguments));
 }
 
 fn page(folder: &Path, name: &str) -> String {
@@ -91,7 +85,7 @@ fn figures(times: &Value) -> Vec<String> {
 
 /// The page says what `stats` says.
 fn assert_as_stats(folder: &Path, file: &str, page: &str) {
-    let stats = succeeded(&encarno(folder, &["stats", "--json", file]));
+    let stats = succeeded(&program::run(folder, &["stats", "--json", file]));
     let stats: Value = serde_json::from_str(&stats).expect("JSON");
     for times in ["service", "response"] {
         let shown = cells(page, &format!("<tr data-times=\"{times}\""));
@@ -143,15 +137,15 @@ fn runs_without_hits_cut_files_and_wrong_ones() {
     fs::write(folder.join("empty.enc"), &ended).expect("written");
     fs::write(folder.join("other"), "something else").expect("written");
     for name in ["cut", "empty"] {
-        succeeded(&encarno(folder, &["report", &format!("{name}.enc")]));
+        succeeded(&program::run(folder, &["report", &format!("{name}.enc")]));
         let page = page(folder, &format!("{name}.html"));
         assert!(page.len() <= 150_000, "{} bytes", page.len());
         assert_eq!(page.contains("the file has no end"), name == "cut");
     }
-    let wrong = encarno(folder, &["report", "other", "-o", "r.html"]);
+    let wrong = program::run(folder, &["report", "other", "-o", "r.html"]);
     assert_eq!(wrong.status.code(), Some(1));
     assert!(!folder.join("r.html").exists());
-    let itself = encarno(folder, &["report", "empty.enc", "-o", "empty.enc"]);
+    let itself = program::run(folder, &["report", "empty.enc", "-o", "empty.enc"]);
     assert_eq!(itself.status.code(), Some(2));
     assert_eq!(fs::read(folder.join("empty.enc")).expect("a file"), ended);
 }
@@ -224,7 +218,7 @@ fn a_run_that_became_slower_fails_and_chance_does_not() {
         "--fail-if",
         "p99 +10%",
     ];
-    let output = encarno(folder, &slower);
+    let output = program::run(folder, &slower);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(99), "{said}");
     assert!(said.contains("new.enc: FAILED: fail if p99 +10%"), "{said}");
@@ -240,10 +234,10 @@ fn a_run_that_became_slower_fails_and_chance_does_not() {
         "--fail-if",
         "failed > 1%",
     ];
-    succeeded(&encarno(folder, &limits));
-    let alone = encarno(folder, &["report", "old.enc", "--fail-if", "p99 +10%"]);
+    succeeded(&program::run(folder, &limits));
+    let alone = program::run(folder, &["report", "old.enc", "--fail-if", "p99 +10%"]);
     assert_eq!(alone.status.code(), Some(2));
-    let nonsense = encarno(folder, &["report", "old.enc", "--fail-if", "p99"]);
+    let nonsense = program::run(folder, &["report", "old.enc", "--fail-if", "p99"]);
     assert_eq!(nonsense.status.code(), Some(2));
 }
 
@@ -252,11 +246,11 @@ fn an_hour_of_fifty_labels_and_ten_thousand_labels_stay_small() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     made(&folder.join("hour.enc"), 3600, 50, 6, 10);
-    succeeded(&encarno(folder, &["report", "hour.enc"]));
+    succeeded(&program::run(folder, &["report", "hour.enc"]));
     let hour = page(folder, "hour.html");
     assert!(hour.len() <= 3_000_000, "{} bytes", hour.len());
     made(&folder.join("labels.enc"), 2, 10_000, 3, 10);
-    succeeded(&encarno(folder, &["report", "labels.enc"]));
+    succeeded(&program::run(folder, &["report", "labels.enc"]));
     let labels = page(folder, "labels.html");
     assert!(labels.len() <= 3_000_000, "{} bytes", labels.len());
     assert!(labels.contains("100 of 10000 labels"));
@@ -343,13 +337,13 @@ fn in_a_browser_figures_zoom_and_sort_are_right() {
     assert!(sorted.expect("a sorted column").1.starts_with("p99<"));
 
     run(folder, "other", "exponential:3ms");
-    succeeded(&encarno(
+    succeeded(&program::run(
         folder,
         &["report", "run.enc", "other.enc", "-o", "both.html"],
     ));
     let both = shown(&browser, folder, "both.html");
     assert!(both.contains("other.enc p99") && both.contains("Compared with"));
     made(&folder.join("empty.enc"), 0, 1, 1, 1);
-    succeeded(&encarno(folder, &["report", "empty.enc"]));
+    succeeded(&program::run(folder, &["report", "empty.enc"]));
     shown(&browser, folder, "empty.html");
 }

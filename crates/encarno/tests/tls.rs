@@ -64,6 +64,17 @@ fn parameters() -> CertificateParams {
     parameters
 }
 
+fn https_to(port: u16, tls: TlsSettings) -> Protocol {
+    Protocol::Http(
+        NetworkSettings {
+            address: Some(format!("https://127.0.0.1:{port}/")),
+            tls,
+            ..NetworkSettings::default()
+        }
+        .into(),
+    )
+}
+
 /// Done and failed of twenty hits.
 fn hits(port: u16, tls: TlsSettings) -> (u64, u64) {
     let mut settings = closed(2);
@@ -72,14 +83,7 @@ fn hits(port: u16, tls: TlsSettings) -> (u64, u64) {
         label: String::new(),
         hits_max: Some(20),
     };
-    settings.protocol = Protocol::Http(
-        NetworkSettings {
-            address: Some(format!("https://127.0.0.1:{port}/")),
-            tls,
-            ..NetworkSettings::default()
-        }
-        .into(),
-    );
+    settings.protocol = https_to(port, tls);
     let totals = protocols::run(&settings, |_| {}).unwrap().totals;
     (totals.done, totals.failed)
 }
@@ -195,14 +199,7 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
 
     let error = |tls: TlsSettings| {
         let mut settings = closed(1);
-        settings.protocol = Protocol::Http(
-            NetworkSettings {
-                address: Some(format!("https://127.0.0.1:{port}/")),
-                tls,
-                ..NetworkSettings::default()
-            }
-            .into(),
-        );
+        settings.protocol = https_to(port, tls);
         protocols::run(&settings, |_| {}).unwrap_err().to_string()
     };
     let half = TlsSettings {
@@ -228,14 +225,7 @@ fn failures(port: u16, tls: TlsSettings) -> Vec<(u16, String, u64)> {
         label: String::new(),
         hits_max: Some(10),
     };
-    settings.protocol = Protocol::Http(
-        NetworkSettings {
-            address: Some(format!("https://127.0.0.1:{port}/")),
-            tls,
-            ..NetworkSettings::default()
-        }
-        .into(),
-    );
+    settings.protocol = https_to(port, tls);
     let errors = protocols::run(&settings, |_| {}).unwrap().total.errors;
     let errors = errors.into_iter();
     let failures = errors.map(|((code, text), hits)| (code, text.to_string(), hits));
@@ -301,16 +291,12 @@ fn sessions_are_resumed_unless_asked_not_to() {
             label: String::new(),
             hits_max: Some(10),
         };
-        settings.protocol = Protocol::Http(
-            NetworkSettings {
-                address: Some(format!("https://127.0.0.1:{port}/")),
-                tls: TlsSettings {
-                    no_resumption,
-                    ..trusting(&ca_file)
-                },
-                ..NetworkSettings::default()
-            }
-            .into(),
+        settings.protocol = https_to(
+            port,
+            TlsSettings {
+                no_resumption,
+                ..trusting(&ca_file)
+            },
         );
         let totals = protocols::run(&settings, |_| {}).unwrap().totals;
         assert_eq!((totals.done, totals.failed), (10, 0));

@@ -113,13 +113,14 @@ pub fn steer<P: Protocol>(
     let elapsed_ns = clock.now_ns();
     let totals = Totals::of(&counters);
     let span_ns = span_ns(&settings.workload, &control, totals.scheduled, elapsed_ns);
-    // An output's error says more than the loops' word that there was one.
+    // The file tells how the run was judged, so that it is judged before the file ends.
     let metered = meter.end(elapsed_ns, &mut |window| pilot.window(window));
     let (judge, total, stop) = (
         metered.judge.clone(),
         metered.statistics.total(),
         control.stop(),
     );
+    // An output's error says more than the loops' word that there was one.
     let written = writer.finish_with(span_ns, move |written| {
         meter::notes(&totals, &judge.verdict(&total, &totals, written, stop))
     })?;

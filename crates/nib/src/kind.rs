@@ -130,6 +130,16 @@ impl Options {
         let parsed = text.trim().parse().map(Some);
         parsed.map_err(|_| BadOption::new(option, format!("{text:?}: write {expected}")))
     }
+
+    /// How many workers share a connection: the option `streams`.
+    pub fn streams(&self, usual: u32) -> Result<u32, BadOption> {
+        let given = self.own("streams", "a whole number from 1 to 65536")?;
+        let streams = given.unwrap_or(usual);
+        if !(1..=1 << 16).contains(&streams) {
+            return Err(BadOption::new("streams", "write a number from 1 to 65536"));
+        }
+        Ok(streams)
+    }
 }
 
 /// What a protocol does with a payload on the thread that reads the input,

@@ -33,11 +33,6 @@ pub trait NetworkProtocol: Clone + Debug {
     fn streams(&self) -> u32 {
         1
     }
-
-    /// As [`Protocol::descriptors`].
-    fn descriptors(&self, workers: u64) -> u64 {
-        workers.div_ceil(u64::from(self.streams().max(1)))
-    }
 }
 
 /// A [`NetworkProtocol`] over a network that is set up.
@@ -110,9 +105,5 @@ impl<P: NetworkProtocol> Protocol for Networked<P> {
 
     fn streams(&self) -> u32 {
         self.protocol.streams()
-    }
-
-    fn descriptors(&self, workers: u64) -> u64 {
-        self.protocol.descriptors(workers)
     }
 }

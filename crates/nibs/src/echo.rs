@@ -42,12 +42,7 @@ impl NetworkProtocol for EchoProtocol {
     };
 
     fn new(options: &Options) -> Result<Self, BadOption> {
-        let streams = options
-            .own("streams", "a whole number from 1 to 65536")?
-            .unwrap_or(STREAMS);
-        if !(1..=1 << 16).contains(&streams) {
-            return Err(BadOption::new("streams", "write a number from 1 to 65536"));
-        }
+        let streams = options.streams(STREAMS)?;
         Ok(Self { streams })
     }
 

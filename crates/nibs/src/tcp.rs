@@ -78,11 +78,7 @@ impl NetworkProtocol for TcpProtocol {
 
     fn new(options: &Options) -> Result<Self, BadOption> {
         let ending = Ending::of(options)?;
-        let streams = options.own("streams", "a whole number from 1 to 65536")?;
-        let streams = streams.unwrap_or(1);
-        if !(1..=1 << 16).contains(&streams) {
-            return Err(BadOption::new("streams", "write a number from 1 to 65536"));
-        }
+        let streams = options.streams(1)?;
         if streams > 1 && !ending.can_pipeline() {
             let reason = "answers that end when the peer closes, or is silent, can't follow each other \
                           on one connection: leave it out";

@@ -23,7 +23,6 @@ mod hit;
 mod record;
 mod strings;
 mod variables;
-mod varint;
 
 pub mod code;
 pub mod files;
@@ -37,6 +36,7 @@ pub mod script;
 pub mod statistics;
 pub mod sums;
 pub mod template;
+pub mod varint;
 
 pub use duration::{decimal, parse_duration, utc};
 pub use expected::Expected;

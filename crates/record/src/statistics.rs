@@ -22,6 +22,16 @@ pub const ERRORS_MAX: usize = 1000;
 /// The text of those.
 pub const OTHER_ERRORS: &str = "(other errors)";
 
+/// The quantiles that are said of hits, wherever figures are.
+pub const QUANTILES: [(&str, f64); 6] = [
+    ("p50", 0.5),
+    ("p75", 0.75),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+];
+
 /// What became of some hits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelStatistics {

@@ -1,7 +1,7 @@
 //! Numbers in as few bytes as they need: seven bits in each, the lowest first.
 
 /// Appends a number.
-pub(crate) fn append(out: &mut Vec<u8>, mut number: u64) {
+pub fn append(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push(number as u8 | 0x80);
         number >>= 7;
@@ -10,7 +10,7 @@ pub(crate) fn append(out: &mut Vec<u8>, mut number: u64) {
 }
 
 /// Takes a number off the start; none if there is no whole one.
-pub(crate) fn take(bytes: &mut &[u8]) -> Option<u64> {
+pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {
         let (&byte, rest) = bytes.split_first()?;

@@ -7,6 +7,7 @@
 //! difference is made of both runs' intervals (MOVER).
 
 use encarno_record::histogram::Histogram;
+use encarno_record::statistics::QUANTILES;
 use serde::Serialize;
 
 use crate::Run;
@@ -15,16 +16,6 @@ use crate::Run;
 const NORMAL_95: f64 = 1.96;
 /// Fewer hits beyond a quantile don't say where it lies.
 const BEYOND_MIN: f64 = 10.0;
-
-/// The quantiles that are compared.
-pub const QUANTILES: [(&str, f64); 6] = [
-    ("p50", 0.5),
-    ("p75", 0.75),
-    ("p90", 0.9),
-    ("p95", 0.95),
-    ("p99", 0.99),
-    ("p99.9", 0.999),
-];
 
 /// A value, and between what it lies with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

@@ -11,13 +11,13 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use encarno_record::histogram::Histogram;
-use encarno_record::statistics::LabelStatistics;
+use encarno_record::statistics::{LabelStatistics, QUANTILES};
+use encarno_record::varint;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
 
 use crate::Run;
-use crate::compare::QUANTILES;
 use crate::run::{LABEL_SHIFT, LabelBin};
 
 /// Compressed bytes that the histograms of all hits by time may take, of all runs …
@@ -315,18 +315,11 @@ fn together(pairs: impl Iterator<Item = (u32, u64)>) -> Vec<(u32, u64)> {
 }
 
 fn append(out: &mut Vec<u8>, pairs: Vec<(u32, u64)>) {
-    let mut number = |mut number: u64| {
-        while number >= 0x80 {
-            out.push(number as u8 | 0x80);
-            number >>= 7;
-        }
-        out.push(number as u8);
-    };
-    number(pairs.len() as u64);
+    varint::append(out, pairs.len() as u64);
     let mut last = 0;
     for (bucket, count) in pairs {
-        number(u64::from(bucket - last));
-        number(count);
+        varint::append(out, u64::from(bucket - last));
+        varint::append(out, count);
         last = bucket;
     }
 }

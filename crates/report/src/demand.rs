@@ -4,10 +4,10 @@
 use std::str::FromStr;
 
 use encarno_record::parse_duration;
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{QUANTILES, time_text};
 
 use crate::Run;
-use crate::compare::{Difference, QUANTILES, differences};
+use crate::compare::{Difference, differences};
 
 const EXPECTED: &str = "expected a metric (p50, p75, p90, p95, p99, p99.9, mean, max, rate or failed) and \
     what fails it: 'p99 +10%' or 'rate -5%' against the first run, or 'p99 > 200ms', 'failed > 1%', \
@@ -212,7 +212,7 @@ impl Demand {
             Metric::Quantile(at) => total.response_ns.quantile(QUANTILES[at].1) as f64,
             Metric::Mean => total.response_ns.mean(),
             Metric::Max => total.response_ns.max() as f64,
-            Metric::Rate => total.hits as f64 * 1e9 / run.whole.span_ns.max(1) as f64,
+            Metric::Rate => run.whole.rate(),
             Metric::Failed => total.failed as f64 / total.hits.max(1) as f64,
         }
     }

@@ -28,6 +28,13 @@ pub struct Whole {
     pub summary: ResultSummary,
 }
 
+impl Whole {
+    /// Hits per second.
+    pub(crate) fn rate(&self) -> f64 {
+        self.statistics.total().hits as f64 * 1e9 / self.span_ns.max(1) as f64
+    }
+}
+
 /// A run, by time and by label.
 #[derive(Debug)]
 pub struct Run {

@@ -8,12 +8,12 @@ use encarno_record::histogram::Histogram;
 use encarno_record::results::{
     Block, FileSums, ResultReader, ResultSummary, ResultsError, SumsReader, Taken,
 };
-use encarno_record::statistics::{LabelStatistics, Statistics};
+use encarno_record::statistics::{LabelStatistics, QUANTILES, Statistics};
 use encarno_record::sums::OutcomeSums;
 use encarno_record::{Expected, Texts};
 use serde::Serialize;
 
-use crate::report::{QUANTILES, rate};
+use crate::report::rate;
 
 /// Outcomes are put together by their labels when there are so many.
 const OUTCOMES_MAX: usize = 1 << 16;

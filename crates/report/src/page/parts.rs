@@ -157,7 +157,7 @@ pub(super) fn losses(runs: &[Run], out: &mut dyn Write) -> Written {
 
 pub(super) fn key_figures(run: &Run, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
-    let rate = total.hits as f64 * 1e9 / run.whole.span_ns.max(1) as f64;
+    let rate = run.whole.rate();
     let quantile = |share: f64| {
         if total.hits > 0 {
             time_text(total.response_ns.quantile(share) as f64)
