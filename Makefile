@@ -26,6 +26,9 @@ GO_SOURCES := $(shell find k6-ext -name '*.go' -not -name '*_test.go' -o -name '
 .PHONY: all
 all: k6 $(BINARIES) ## Build ./k6 and, in target/release, wrpc-wasmtime-nats and encarno
 
+.PHONY: encarno
+encarno: $(RELEASE)/encarno ## Build the hit generator alone of the programs, without ./k6
+
 # cargo knows what is up to date; it is asked quietly once everything is there.
 .PHONY: cargo
 cargo: needs

@@ -15,7 +15,7 @@ import (
 	"github.com/encarno/encarno/k6-ext/http"
 )
 
-// table is README's: what k6/http has, and the scripts that show it.
+// table is that of docs/k6-http.md: what k6/http has, and the scripts that show it.
 type table struct {
 	rows    map[string]map[string][]string // kind, name, scripts
 	scripts map[string]bool
@@ -24,11 +24,11 @@ type table struct {
 
 func parityTable(t *testing.T) *table {
 	t.Helper()
-	text, err := os.ReadFile("../README.md")
+	text, err := os.ReadFile("../docs/k6-http.md")
 	require.NoError(t, err)
 	read := &table{map[string]map[string][]string{}, map[string]bool{}, map[string]bool{}}
 	_, text, found := bytes.Cut(text, []byte("| | | ✓ |\n"))
-	require.True(t, found, "README.md has no table of what k6/http has")
+	require.True(t, found, "docs/k6-http.md has no table of what k6/http has")
 	kind := ""
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(line, "|")
@@ -52,7 +52,7 @@ func parityTable(t *testing.T) *table {
 		}
 	}
 	for script := range read.scripts {
-		source, err := os.ReadFile(filepath.Join("..", script))
+		source, err := os.ReadFile(filepath.Join("../docs", script))
 		require.NoError(t, err)
 		for kind, pattern := range map[string]string{
 			"functions": `http\.%s\b`, "cookie jar": `\.%s\(`, "params": `\b%s\b( }|:|,)`, "methods": `\.%s\(`, "options": `\b%s: `,
@@ -70,8 +70,8 @@ func parityTable(t *testing.T) *table {
 // check looks whether a script shows what its rows say.
 func (table *table) check(t *testing.T, script string, theirs, ours map[string]any) {
 	t.Helper()
-	path := "k6-ext/" + script
-	require.True(t, table.scripts[path], "%s has no row in README.md", path)
+	path := "../k6-ext/" + script
+	require.True(t, table.scripts[path], "%s has no row in docs/k6-http.md", path)
 	shown := map[string]bool{}
 	table.collect(shown, theirs)
 	table.collect(shown, ours)
@@ -81,10 +81,10 @@ func (table *table) check(t *testing.T, script string, theirs, ours map[string]a
 		}
 	}
 	for _, name := range theirs["$functions"].([]any) {
-		require.Contains(t, table.rows["functions"], name, "README.md has no row for this function")
+		require.Contains(t, table.rows["functions"], name, "docs/k6-http.md has no row for this function")
 	}
 	for _, name := range http.ParamNames {
-		require.Contains(t, table.rows["params"], name, "README.md has no row for this key of params")
+		require.Contains(t, table.rows["params"], name, "docs/k6-http.md has no row for this key of params")
 	}
 }
 
@@ -111,6 +111,6 @@ func (table *table) collect(shown map[string]bool, seen any) {
 func (table *table) finish(t *testing.T) {
 	t.Helper()
 	for name := range table.fields {
-		require.Contains(t, table.rows["response"], name, "README.md has no row for this field of responses")
+		require.Contains(t, table.rows["response"], name, "docs/k6-http.md has no row for this field of responses")
 	}
 }
