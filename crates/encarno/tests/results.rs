@@ -665,19 +665,45 @@ fn phout_comes_in_the_order_of_completion_and_calls_timeouts_110() {
     drop(recorders);
     writer.finish(0).expect("it is written");
     let text = folder.text("phout");
-    let starts: Vec<f64> = text
-        .lines()
-        .map(|line| {
-            line.split('\t')
-                .next()
-                .expect("a column")
-                .parse()
-                .expect("a number")
-        })
-        .collect();
+    let starts = starts_of_phout(&text);
     assert_eq!(starts.len(), 40);
     assert!(starts.is_sorted(), "{starts:?}");
     assert_eq!(text.matches("\t110\t0\n").count(), 1, "{text}");
+}
+
+/// However long a loop hands nothing over, the hits of the others wait for its own.
+#[test]
+fn phout_is_in_order_also_when_a_loop_stood_still() {
+    let (folder, strings) = (Folder::new(), Strings::default());
+    let settings = OutputSettings {
+        phout: Some(folder.path("phout")),
+        ..OutputSettings::default()
+    };
+    let (mut recorders, writer) = open(&settings, 2, &strings).expect("it opens");
+    for number in 0..2 {
+        for step in 0..100_u64 {
+            let ended_ns = (2 * step + number) * 50_000_000;
+            recorders[number as usize].record(&Hit {
+                started_ns: ended_ns,
+                ended_ns,
+                ..Hit::default()
+            });
+            recorders[number as usize].look(ended_ns, LoopState::default());
+        }
+    }
+    drop(recorders);
+    writer.finish(0).expect("it is written");
+    let starts = starts_of_phout(&folder.text("phout"));
+    assert_eq!(starts.len(), 200);
+    assert!(starts.is_sorted(), "{starts:?}");
+}
+
+fn starts_of_phout(text: &str) -> Vec<f64> {
+    let start = |line: &str| {
+        let column = line.split('\t').next().expect("a column");
+        column.parse().expect("a number")
+    };
+    text.lines().map(start).collect()
 }
 
 #[test]

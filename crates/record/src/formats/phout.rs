@@ -10,8 +10,10 @@ use super::sink::{OutputError, OutputFile, Sink};
 use crate::results::Ending;
 use crate::{Hit, Texts, code};
 
-/// Without a word that all earlier hits came, they are waited for so long.
+/// Where nobody says that all earlier hits came, they are waited for so long.
 const LATE_NS_MAX: u64 = 1_500_000_000;
+/// Where somebody does, no more than so many hits wait for that word.
+const WAITING_MAX: usize = 1 << 19;
 /// ETIMEDOUT: what phantom, pandora and their readers call a timeout.
 const TIMEOUT: u16 = 110;
 
@@ -23,6 +25,8 @@ pub struct PhoutSink {
     /// Hits that may have to let others go first.
     waiting: Vec<Hit>,
     latest_ns: u64,
+    /// Somebody says when all earlier hits came.
+    is_told: bool,
 }
 
 impl PhoutSink {
@@ -33,17 +37,22 @@ impl PhoutSink {
             started_unix_ns,
             waiting: Vec::new(),
             latest_ns: 0,
+            is_told: false,
         })
     }
 
     /// Writes the hits that ended before that instant of the run, in order.
     fn write_until(&mut self, until_ns: u64, texts: &mut Texts) -> Result<(), OutputError> {
-        let end_ns = |hit: &Hit| hit.ended_ns;
-        self.waiting.sort_by_key(end_ns);
+        self.waiting.sort_by_key(|hit| hit.ended_ns);
         let count = match until_ns {
             u64::MAX => self.waiting.len(),
-            _ => self.waiting.partition_point(|hit| end_ns(hit) < until_ns),
+            _ => self.waiting.partition_point(|hit| hit.ended_ns < until_ns),
         };
+        self.write_first(count, texts)
+    }
+
+    /// Writes so many of the sorted hits.
+    fn write_first(&mut self, count: usize, texts: &mut Texts) -> Result<(), OutputError> {
         for hit in self.waiting.drain(..count) {
             let label = texts.get(hit.label);
             append_line(&mut self.file.buffer, &hit, self.started_unix_ns, &label);
@@ -55,6 +64,13 @@ impl PhoutSink {
 impl Sink for PhoutSink {
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
         self.waiting.extend_from_slice(hits);
+        if self.is_told {
+            if self.waiting.len() > WAITING_MAX {
+                self.waiting.sort_by_key(|hit| hit.ended_ns);
+                self.write_first(WAITING_MAX / 2, texts)?;
+            }
+            return Ok(());
+        }
         let latest_ns = hits.iter().map(|hit| hit.ended_ns).max().unwrap_or(0);
         // Not with each portion: sorting costs.
         if latest_ns > self.latest_ns.saturating_add(LATE_NS_MAX / 2) {
@@ -65,6 +81,7 @@ impl Sink for PhoutSink {
     }
 
     fn at_rest(&mut self, unix_ns: u64, texts: &mut Texts) -> Result<(), OutputError> {
+        self.is_told = true;
         self.write_until(unix_ns.saturating_sub(self.started_unix_ns), texts)
     }
 
