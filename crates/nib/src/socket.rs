@@ -5,12 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
-    recv, send, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
+    bind, connect, connect_unspec, getsockname, recv, send, socket_with, sockopt,
 };
 
 /// Where a socket is connected to.
@@ -79,6 +79,35 @@ impl Socket {
         Ok(Self { descriptor })
     }
 
+    /// Connects a datagram socket to its peer once more, from another port, so that
+    /// what still comes for the old one is nobody's. That costs a third of a new
+    /// socket. False if the system can't do it: then a new one is needed.
+    pub fn renew(&self, address: &SocketAddr, scratch: &mut [u8]) -> Result<bool, Errno> {
+        let old = self.port_if_unproven()?;
+        connect_unspec(&self.descriptor)?;
+        let mut received = (0..UNASKED_MAX).map(|_| self.receive(scratch));
+        if received.all(|received| received != Err(Errno::AGAIN)) {
+            return Ok(false);
+        }
+        connect(&self.descriptor, address)?;
+        if let Some(old) = old {
+            if self.port_if_unproven()? == Some(old) {
+                return Ok(false);
+            }
+            PORTS_CHANGE.store(true, Ordering::Relaxed);
+        }
+        Ok(true)
+    }
+
+    /// The local port, as long as no port was seen to change.
+    fn port_if_unproven(&self) -> Result<Option<u16>, Errno> {
+        if PORTS_CHANGE.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        let address: Result<SocketAddr, _> = getsockname(&self.descriptor)?.try_into();
+        Ok(address.ok().map(|address| address.port()))
+    }
+
     /// Sends what there is room for.
     #[inline]
     pub fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
@@ -128,6 +157,11 @@ fn started(result: Result<(), Errno>) -> Result<(), Errno> {
         result => result,
     }
 }
+
+/// Datagrams that nobody waits for are read so far: the loop has other work to do.
+const UNASKED_MAX: usize = 64;
+/// Whether the system was seen to give a socket another port when it connects again.
+static PORTS_CHANGE: AtomicBool = AtomicBool::new(false);
 
 /// Ports that are tried for one connection.
 const PORTS_TRIED_MAX: usize = 64;
@@ -195,13 +229,38 @@ fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno>
 mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails here says enough
 
-    use std::net::{IpAddr, Ipv4Addr, TcpListener};
+    use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
     use std::sync::atomic::AtomicU32;
 
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, SocketType, socket};
 
-    use super::connect_from;
+    use super::{Socket, connect_from};
+
+    /// What came, and what still comes, for an earlier question is nobody's answer.
+    #[test]
+    fn a_renewed_socket_has_another_port_and_nothing_to_receive() {
+        let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = peer.local_addr().unwrap();
+        let source = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2));
+        let socket = Socket::datagrams(&address, Some(source)).unwrap();
+        let mut buffer = [0; 100];
+        let mut earlier = None;
+        for _ in 0..8 {
+            assert_eq!(socket.send(b"question"), Ok(8));
+            let (_, from) = peer.recv_from(&mut buffer).unwrap();
+            assert_eq!(from.ip(), source);
+            if let Some(earlier) = earlier.replace(from) {
+                assert_ne!(from, earlier);
+                peer.send_to(b"late", earlier).unwrap();
+                assert_eq!(socket.receive(&mut buffer), Err(Errno::AGAIN));
+            }
+            peer.send_to(b"answer", from).unwrap();
+            peer.send_to(b"a second one", from).unwrap();
+            assert_eq!(socket.receive(&mut buffer), Ok(6));
+            assert_eq!(socket.renew(&address, &mut buffer), Ok(true));
+        }
+    }
 
     #[test]
     fn sockets_to_other_peers_share_a_source_port() {

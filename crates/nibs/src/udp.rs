@@ -1,5 +1,7 @@
 //! Datagrams: send one, wait for one, or don't.
 
+use std::net::SocketAddr;
+
 use encarno_nib::socket::{Peer, Socket};
 use encarno_nib::{
     BadOption, Dialer, Form, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options, Readiness,
@@ -52,7 +54,7 @@ impl NetworkProtocol for UdpProtocol {
 ///
 /// Each worker has a socket of its own, connected to the peer, so that an
 /// answer can be nobody else's. One that comes late, or a second one, would be
-/// taken for the next hit's: the socket is closed with the hit.
+/// taken for the next hit's: each hit that waits for an answer has a port of its own.
 #[derive(Debug)]
 pub struct Udp {
     dialer: Dialer,
@@ -64,6 +66,9 @@ pub struct Udp {
 #[derive(Debug, Default)]
 pub struct Connection {
     socket: Option<Socket>,
+    peer: Option<SocketAddr>,
+    /// Something was sent from its present port.
+    used: bool,
     number: u32,
     address: StringId,
     kept: Kept,
@@ -96,11 +101,29 @@ impl Udp {
             Ok(socket) => {
                 connection.number = connection.number.wrapping_add(1);
                 connection.socket = Some(socket);
+                connection.peer = Some(peer);
+                connection.used = false;
             }
             Err(errno) => return self.fail(connection, shot, io, errno),
         }
         connection.address = shot.address;
         self.send(connection, shot, io)
+    }
+
+    /// Whether the worker's socket is ready for a hit: nothing that belongs to an
+    /// earlier one can be received from it.
+    fn is_fresh(&self, connection: &mut Connection, address: StringId, io: &mut Io<'_>) -> bool {
+        let (Some(socket), Some(peer)) = (&connection.socket, &connection.peer) else {
+            return false;
+        };
+        if connection.address != address {
+            return false;
+        }
+        if self.answer && connection.used {
+            connection.used = false;
+            return socket.renew(peer, io.scratch) == Ok(true);
+        }
+        true
     }
 
     fn send(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
@@ -126,6 +149,7 @@ impl Udp {
                 shot.hit.sent_ns = now_ns;
                 shot.hit.sent_bytes = count as u64;
                 connection.sent = true;
+                connection.used = true;
                 if self.answer {
                     return Step::Running;
                 }
@@ -159,7 +183,7 @@ impl Nib for Udp {
     fn start(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         connection.kept.expect(shot.keep);
         connection.sent = false;
-        if connection.socket.is_some() && connection.address == shot.address {
+        if self.is_fresh(connection, shot.address, io) {
             return self.send(connection, shot, io);
         }
         connection.socket = None;
@@ -205,7 +229,6 @@ impl Nib for Udp {
                 shot.hit.first_byte_ns = now_ns;
                 shot.hit.ended_ns = now_ns;
                 shot.hit.received_bytes = count as u64;
-                connection.socket = None;
                 Step::Done
             }
             Err(Errno::AGAIN) => Step::Running,
