@@ -164,7 +164,7 @@ const UNASKED_MAX: usize = 64;
 static PORTS_CHANGE: AtomicBool = AtomicBool::new(false);
 
 /// Ports that are tried for one connection.
-const PORTS_TRIED_MAX: usize = 64;
+const PORTS_TRIED_MAX: u32 = 256;
 /// All event loops take their ports from here, so that they rarely meet.
 static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
 
@@ -179,9 +179,8 @@ fn connect_from(
     open: impl Fn() -> Result<OwnedFd, Errno>,
 ) -> Result<OwnedFd, Errno> {
     let count = u32::from(ports.end().saturating_sub(*ports.start())) + 1;
-    for _ in 0..PORTS_TRIED_MAX {
-        let offset = next.fetch_add(1, Ordering::Relaxed) % count;
-        let port = ports.start().saturating_add(offset as u16);
+    for offset in offsets(next.fetch_add(1, Ordering::Relaxed), count) {
+        let port = ports.start().saturating_add(offset);
         let descriptor = open()?;
         sockopt::set_socket_reuseaddr(&descriptor, true)?;
         match bind(&descriptor, &SocketAddr::new(source, port)) {
@@ -196,6 +195,14 @@ fn connect_from(
         }
     }
     Err(Errno::ADDRNOTAVAIL)
+}
+
+/// What is tried for connection n. Ports that are taken lie side by side: each try
+/// goes far from the ones before (by the golden section), into the next gap.
+fn offsets(n: u32, count: u32) -> impl Iterator<Item = u16> {
+    let step = u64::from(count) * 618 / 1000 | 1;
+    let tries = 0..PORTS_TRIED_MAX.min(count);
+    tries.map(move |k| ((u64::from(n) + u64::from(k) * step) % u64::from(count)) as u16)
 }
 
 /// The ports that are meant for this.
@@ -235,7 +242,7 @@ mod tests {
     use rustix::io::Errno;
     use rustix::net::{AddressFamily, SocketType, socket};
 
-    use super::{Socket, connect_from};
+    use super::{Socket, connect_from, offsets};
 
     /// What came, and what still comes, for an earlier question is nobody's answer.
     #[test]
@@ -278,5 +285,15 @@ mod tests {
         let other = connect(&second).unwrap();
         assert_eq!(connect(&first).err(), Some(Errno::ADDRNOTAVAIL));
         drop((one, other));
+    }
+
+    #[test]
+    fn a_free_port_is_found_among_many_that_are_taken() {
+        for count in [1, 2, 7, 999, 28_232, 65_535] {
+            let free = (count / 32).max(1);
+            for n in (0..2 * count).step_by(1 + count as usize / 97) {
+                assert!(offsets(n, count).any(|port| u32::from(port) < free), "{count}: {n}");
+            }
+        }
     }
 }
