@@ -97,6 +97,14 @@ fn a_go_configuration() {
 }
 
 #[test]
+fn a_byte_order_mark_is_no_part_of_a_configuration() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("run.yml");
+    std::fs::write(&file, format!("\u{feff}{}", go())).expect("written");
+    config::read(&file).expect("read");
+}
+
+#[test]
 fn defaults_and_closed() {
     let text = "{input: {payloadfile: a, iterationlimit: 3, enableregexes: true}, workers: {mode: closed, maxworkers: 4}, protocol: {driver: dummy}}";
     let settings = parse(text).expect("it is right");

@@ -252,6 +252,7 @@ fn values_out_of_answers() {
             "none",
         ),
         ("/list", json!({"re": r"id=\d"}), "id=1"),
+        ("/marked", json!({"jsonpath": "$.id"}), "7"),
         (
             "/list",
             json!({"re": r"(i)(d)=(\d)", "template": "$3$-$1$$2$"}),
@@ -491,6 +492,19 @@ fn rows_of_a_file_for_each_pass() {
         json!([{"file": file, "delimiter": "tab", "quoted": false, "names": ["name", "word"]}]);
     let account = flow_in(&folder, &site, json!({"workers": {"data": data}}), &records).unwrap();
     assert_eq!(account.labels(), ["\"dan\""]);
+    // A byte order mark is no part of the first name or value, with quotes or without.
+    let named = json!({"file": file});
+    let given = json!({"file": file, "names": ["name", "word"]});
+    for (text, data) in [
+        ("\u{feff}\"name\",word\nann,x\n", &named),
+        ("\u{feff}ann,x\n", &given),
+        ("\u{feff}\"ann\",x\n", &given),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let sections = json!({"workers": {"data": [data]}});
+        let account = flow_in(&folder, &site, sections, &records).unwrap();
+        assert_eq!(account.labels(), ["ann"], "{text:?}");
+    }
 }
 
 #[test]

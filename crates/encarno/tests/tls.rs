@@ -190,6 +190,12 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
         ..trusting(&ca_file)
     };
     assert_eq!(hits(port, with(&certificate_file, &key_file)), (20, 0));
+    // Also with the mark that some editors put before the text.
+    for file in [&ca_file, &certificate_file, &key_file] {
+        let pem = std::fs::read_to_string(file).unwrap();
+        std::fs::write(file, format!("\u{feff}{pem}")).unwrap();
+    }
+    assert_eq!(hits(port, with(&certificate_file, &key_file)), (20, 0));
     let (stranger_file, stranger_key) = identity.write(folder.path(), "stranger");
     assert_eq!(
         hits(port, with(&stranger_file, &stranger_key)),

@@ -9,15 +9,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use encarno_record::Payload;
+use encarno_record::files::MARK;
 use flate2::read::MultiGzDecoder;
 
 use super::RecordError;
 
 /// A longer line is no line of any format.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
-
-/// The byte order mark of UTF-8: what editors on Windows put before text.
-const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// A file, read in blocks.
 pub(super) struct BlockReader {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use encarno_record::files::read_whole;
+use encarno_record::files::read_text;
 
 use super::{InputError, RecordError};
 
@@ -19,13 +19,12 @@ pub(super) struct StringsFile {
 
 impl StringsFile {
     pub(super) fn read(file: &Path) -> Result<Self, InputError> {
-        let bytes = read_whole(file, FILE_BYTES_MAX).map_err(|source| InputError {
+        let bytes = read_text(file, FILE_BYTES_MAX).map_err(|source| InputError {
             operation: "read the strings file",
             file: file.into(),
             reason: source.to_string(),
         })?;
-        let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-        let text = String::from_utf8_lossy(bytes);
+        let text = String::from_utf8_lossy(&bytes);
         Ok(Self {
             lines: text.lines().map(str::to_owned).collect(),
             given: true,

@@ -190,7 +190,13 @@ fn the_bound_of_broken_records_is_a_share() {
 
 #[test]
 fn byte_order_marks_are_no_content() {
-    let bodies: [(InputFormat, &str); 6] = [
+    let bodies: [(InputFormat, &str); 9] = [
+        (InputFormat::Stpd, "2 10 tag\nhi\n"),
+        (InputFormat::UriPost, "[Host: h]\n2 /a tag\nhi\n"),
+        (
+            InputFormat::Vegeta,
+            "GET http://h/a\nX: 1\n\nGET http://h/b\n",
+        ),
         (InputFormat::Urls, "/a\nlabel http://h/b\n"),
         (InputFormat::Payload, "{\"plen\": 2}\nhi\n"),
         (InputFormat::JsonLine, "{\"uri\": \"/a\"}\n"),
@@ -198,6 +204,8 @@ fn byte_order_marks_are_no_content() {
         (InputFormat::Uri, "[Host: h]\n/a\n"),
         (InputFormat::Access, "::1 \"GET / HTTP/1.1\" 200\n"),
     ];
+    // Every format but the one that isn't text.
+    assert_eq!(bodies.len(), InputFormat::NAMES.len() - 1);
     for (format, body) in bodies {
         let plain = read_as(body.as_bytes(), |_| {});
         let twice = |settings: &mut InputSettings| settings.passes = NonZeroU64::new(2);
@@ -210,6 +218,13 @@ fn byte_order_marks_are_no_content() {
             "{format:?}"
         );
     }
+    let folder = tempfile::tempdir().expect("a folder");
+    let strings_file = folder.path().join("ammo.istr");
+    std::fs::write(&strings_file, "\u{feff}one\ntwo\n").expect("written");
+    let indexed = read_as(b"{\"plen\": 2, \"l\": 1}\nhi\n", |settings| {
+        settings.strings_file = Some(strings_file);
+    });
+    assert_eq!(indexed.records[0].0, "one");
     let wide = "\u{feff}/a\n".encode_utf16().flat_map(u16::to_le_bytes);
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), wide.collect::<Vec<_>>()).expect("written");

@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType,
-    bind, connect, connect_unspec, getsockname, recv, send, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
+    connect_unspec, getsockname, recv, send, socket_with, sockopt,
 };
 
 /// Where a socket is connected to.
@@ -292,7 +292,10 @@ mod tests {
         for count in [1, 2, 7, 999, 28_232, 65_535] {
             let free = (count / 32).max(1);
             for n in (0..2 * count).step_by(1 + count as usize / 97) {
-                assert!(offsets(n, count).any(|port| u32::from(port) < free), "{count}: {n}");
+                assert!(
+                    offsets(n, count).any(|port| u32::from(port) < free),
+                    "{count}: {n}"
+                );
             }
         }
     }

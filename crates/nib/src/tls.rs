@@ -7,6 +7,7 @@ mod reason;
 use std::path::Path;
 use std::sync::Arc;
 
+use encarno_record::files::read_text;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
@@ -20,6 +21,9 @@ use rustls::{
 
 use crate::TlsSettings;
 pub use reason::reason;
+
+/// A longer file can't be meant.
+const PEM_BYTES_MAX: u64 = 64 << 20;
 
 /// TLS that can't be set up as asked.
 #[derive(Debug, thiserror::Error)]
@@ -97,8 +101,9 @@ pub fn client_config(
     let mut config = match (&settings.certificate_file, &settings.key_file) {
         (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => {
-            let key = PrivateKeyDer::from_pem_file(key)
-                .map_err(|error| file_error("private key", key, error))?;
+            let what = "private key";
+            let key = PrivateKeyDer::from_pem_slice(&pem(what, key)?)
+                .map_err(|error| file_error(what, key, error))?;
             builder.with_client_auth_cert(certificates(chain)?, key)?
         }
         _ => return Err(TlsError::HalfAnIdentity),
@@ -181,13 +186,18 @@ fn system_roots() -> RootCertStore {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificates";
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let pem = pem(what, path)?;
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     let certificates = read.map_err(|error| file_error(what, path, error))?;
     if certificates.is_empty() {
         Err(file_error(what, path, "there are none"))
     } else {
         Ok(certificates)
     }
+}
+
+fn pem(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
+    read_text(path, PEM_BYTES_MAX).map_err(|error| file_error(what, path, error))
 }
 
 fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsError {

@@ -136,6 +136,7 @@ fn content(option: &str, file: Option<&Path>) -> Result<Option<Secret>> {
     let Some(file) = file else { return Ok(None) };
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("{option}: cannot read {}", file.display()))?;
+    let text = text.trim_start_matches('\u{feff}');
     Ok(Some(Secret::new(text.trim_end_matches(['\r', '\n']))))
 }
 

@@ -6,6 +6,9 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
+/// The byte order mark of UTF-8.
+pub const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Whether a file may hold requests, and with them passwords and cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
@@ -65,6 +68,16 @@ pub fn read_whole(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > bytes_max {
         return Err(too_long());
+    }
+    Ok(bytes)
+}
+
+/// Reads a text whole, without the byte order mark that editors on Windows put
+/// before it.
+pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = read_whole(path, bytes_max)?;
+    if bytes.starts_with(MARK) {
+        bytes.drain(..MARK.len());
     }
     Ok(bytes)
 }

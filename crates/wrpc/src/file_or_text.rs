@@ -11,6 +11,9 @@ use encarno_secret::Secret;
 /// Longer files can't be meant.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
+/// The byte order mark.
+const MARK: char = '\u{feff}';
+
 /// What PEM and credentials files have in them, and no path has.
 const BEGIN: &str = "-----BEGIN ";
 
@@ -57,7 +60,7 @@ impl FileOrText {
     pub(crate) fn read(&self) -> io::Result<String> {
         match self {
             Self::File(file) => read(file),
-            Self::Text(text) => Ok(text.expose().to_owned()),
+            Self::Text(text) => Ok(without_mark(text.expose().to_owned())),
         }
     }
 
@@ -65,11 +68,12 @@ impl FileOrText {
     /// long as they may.
     pub(crate) fn as_file(&self) -> io::Result<(PathBuf, Option<File>)> {
         match self {
-            Self::File(file) => Ok((file.clone(), None)),
-            Self::Text(text) => {
+            // Libraries don't expect a mark before the text.
+            Self::File(file) if !begins_with_mark(file) => Ok((file.clone(), None)),
+            Self::File(_) | Self::Text(_) => {
                 let flags = rustix::fs::MemfdFlags::CLOEXEC;
                 let mut file = File::from(rustix::fs::memfd_create("encarno-pem", flags)?);
-                file.write_all(text.expose().as_bytes())?;
+                file.write_all(self.read()?.as_bytes())?;
                 let path = format!("/proc/self/fd/{}", file.as_raw_fd());
                 Ok((path.into(), Some(file)))
             }
@@ -104,7 +108,21 @@ impl fmt::Debug for FileOrText {
     }
 }
 
-/// What is in a file of a size that can be meant.
+fn begins_with_mark(file: &Path) -> bool {
+    let mut start = [0; MARK.len_utf8()];
+    let read = File::open(file).and_then(|mut file| file.read_exact(&mut start));
+    read.is_ok() && std::str::from_utf8(&start).is_ok_and(|start| start.starts_with(MARK))
+}
+
+fn without_mark(mut text: String) -> String {
+    if text.starts_with(MARK) {
+        text.drain(..MARK.len_utf8());
+    }
+    text
+}
+
+/// What is in a file of a size that can be meant, without the mark that editors on
+/// Windows put before text.
 pub(crate) fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let opened = File::open(file)?;
@@ -112,7 +130,7 @@ pub(crate) fn read(file: &Path) -> io::Result<String> {
     if text.len() as u64 > FILE_BYTES_MAX {
         return Err(io::Error::other("it is longer than 1 MiB"));
     }
-    Ok(text)
+    Ok(without_mark(text))
 }
 
 #[cfg(test)]
@@ -135,6 +153,19 @@ mod tests {
             !shown.contains("MC4C") && !shown.contains("BEGIN"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_content() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("key.pem");
+        let marked = format!("\u{feff}{KEY}");
+        std::fs::write(&path, &marked).expect("written");
+        for given in [FileOrText::from(path), FileOrText::from(marked)] {
+            assert_eq!(given.read().expect("read"), KEY);
+            let (path, _kept) = given.as_file().expect("a file");
+            assert_eq!(std::fs::read_to_string(&path).expect("readable"), KEY);
+        }
     }
 
     #[test]

@@ -144,6 +144,7 @@ fn answer(asked: &Asked, own: SocketAddr, memory: &Mutex<Memory>) -> Vec<u8> {
             thread::sleep(Duration::from_millis(700));
             whole("200 OK", "", b"at last")
         }
+        "/marked" => whole("200 OK", "", "\u{feff}{\"id\": 7}".as_bytes()),
         "/huge" => whole("200 OK", "", &vec![0xff; 3 << 20]),
         "/chunked" => {
             let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use encarno_nib::Response;
+use encarno_record::files::MARK;
 use encarno_record::script::Subject;
 use serde_json::Value;
 
@@ -41,9 +42,11 @@ impl<'a> Inspection<'a> {
     /// What the path finds in the body.
     pub(super) fn nodes(&mut self, path: &Path) -> Vec<Cow<'_, Value>> {
         let body = self.response.body();
+        // Servers that write a byte order mark before JSON are common.
+        let json = body.strip_prefix(MARK).unwrap_or(body);
         let json = self
             .json
-            .get_or_insert_with(|| serde_json::from_slice(body).ok());
+            .get_or_insert_with(|| serde_json::from_slice(json).ok());
         json.as_ref()
             .map(|json| path.find(json))
             .unwrap_or_default()
