@@ -80,17 +80,37 @@ impl BlockReader {
         } else {
             Reader::Stream(file)
         };
-        let block = Bytes::new();
-        Ok(Self {
+        Ok(Self::new(reader, block_bytes, memory_bytes_max))
+    }
+
+    fn new(reader: Reader, block_bytes: usize, memory_bytes_max: u64) -> Self {
+        Self {
             reader,
-            block,
+            block: Bytes::new(),
             at: 0,
             offset: 0,
             started: false,
             at_end: false,
             block_bytes,
             memory_bytes_max,
-        })
+        }
+    }
+
+    /// From its start, where the file was compressed: from a temporary one that isn't,
+    /// since each who reads a compressed one needs a window of its own for that.
+    pub(super) fn unpacked(self) -> io::Result<Self> {
+        let Reader::Gzip(_, file) = self.reader else {
+            return Ok(self);
+        };
+        let mut unpacked = tempfile::tempfile()?;
+        let mut packed = MultiGzDecoder::new(BufReader::new(At(file, 0)));
+        let bytes = io::copy(&mut packed, &mut unpacked)?;
+        let reader = Reader::Plain {
+            file: Arc::new(unpacked),
+            position: 0,
+            bytes,
+        };
+        Ok(Self::new(reader, self.block_bytes, self.memory_bytes_max))
     }
 
     /// The same file from its start, for somebody else.
@@ -109,17 +129,7 @@ impl BlockReader {
                 ));
             }
         };
-        let (block_bytes, memory_bytes_max) = (self.block_bytes, self.memory_bytes_max);
-        Ok(Self {
-            reader,
-            block: Bytes::new(),
-            at: 0,
-            offset: 0,
-            started: false,
-            at_end: false,
-            block_bytes,
-            memory_bytes_max,
-        })
+        Ok(Self::new(reader, self.block_bytes, self.memory_bytes_max))
     }
 
     /// Where the next byte lies in the (decompressed) file.

@@ -209,6 +209,19 @@ impl<P: Prepare> Input<P> {
         }
     }
 
+    /// Before its first record, for many who are to read it [again](Input::again): a
+    /// compressed file is unpacked, once, to a temporary one.
+    pub fn for_many(mut self) -> Result<Self, InputError> {
+        self.source = self.source.unpacked().map_err(|source| InputError {
+            operation: "unpack",
+            file: self.context.settings.file.clone(),
+            reason: format!(
+                "{source}; each worker reads it for itself, so it is unpacked to a temporary file: TMPDIR says where"
+            ),
+        })?;
+        Ok(self)
+    }
+
     /// The same input once more, from its start, for another worker: the open
     /// file and the strings file are shared.
     pub fn again(&self) -> Result<Self, InputError> {

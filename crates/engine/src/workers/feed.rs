@@ -234,8 +234,12 @@ impl Reader {
             // Each worker has its own place in the file; a thread reads for all workers of a loop.
             Sharing::PerWorker => {
                 // The file is opened once: all read it through one descriptor.
-                let mut inputs = vec![open()?];
-                for _ in 1..workers.iter().sum() {
+                let (input, count) = (open()?, workers.iter().sum());
+                let mut inputs = match count {
+                    1 => vec![input],
+                    _ => vec![input.for_many()?],
+                };
+                for _ in 1..count {
                     inputs.push(inputs[0].again()?);
                 }
                 let mut inputs = inputs.into_iter();
