@@ -26,7 +26,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit;
-use crate::files::Files;
+use crate::files::{Clash, Files};
 use crate::protocols::{self, Run};
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
@@ -130,7 +130,11 @@ pub fn main() -> ExitCode {
         (None, None) => Err(Failure::usage("nothing to do: see encarno --help")),
     };
     ExitCode::from(result.unwrap_or_else(|failure| {
-        complain(&failure.text);
+        if failure.on_stdout {
+            let _shown = writeln!(std::io::stdout(), "encarno: {}", failure.text);
+        } else {
+            complain(&failure.text);
+        }
         failure.exit_code
     }))
 }
@@ -152,38 +156,45 @@ fn said_instead(error: &clap::Error) -> ExitCode {
 pub(crate) struct Failure {
     text: String,
     exit_code: u8,
+    /// The standard error is a file that must stay as it is.
+    on_stdout: bool,
 }
 
 impl Failure {
-    /// The command couldn't be set up or carried out.
-    pub(crate) fn setup(error: impl ToString) -> Self {
+    fn new(error: impl ToString, exit_code: u8) -> Self {
         Self {
             text: error.to_string(),
-            exit_code: exit::SETUP,
+            exit_code,
+            on_stdout: false,
         }
+    }
+
+    /// The command couldn't be set up or carried out.
+    pub(crate) fn setup(error: impl ToString) -> Self {
+        Self::new(error, exit::SETUP)
     }
 
     /// A run failed.
     pub(crate) fn run(error: &RunError) -> Self {
-        Self {
-            text: error.to_string(),
-            exit_code: exit::of(error),
-        }
+        Self::new(error, exit::of(error))
     }
 
     /// An output can't be written.
     pub(crate) fn output(error: impl ToString) -> Self {
-        Self {
-            text: error.to_string(),
-            exit_code: exit::OUTPUT,
-        }
+        Self::new(error, exit::OUTPUT)
     }
 
     /// The command line is wrong.
     pub(crate) fn usage(error: impl ToString) -> Self {
+        Self::new(error, exit::USAGE)
+    }
+}
+
+impl From<Clash> for Failure {
+    fn from(clash: Clash) -> Self {
         Self {
-            text: error.to_string(),
-            exit_code: exit::USAGE,
+            on_stdout: clash.is_of_stderr(),
+            ..Self::usage(clash)
         }
     }
 }
@@ -197,10 +208,7 @@ fn process(text: &str) -> Result<Pid, String> {
 
 fn check_file(file: &Path) -> Result<u8, Failure> {
     let run = crate::config::read(file).map_err(Failure::setup)?;
-    let records = protocols::read_through(&run).map_err(|error| Failure {
-        exit_code: exit::of(&error),
-        text: error.to_string(),
-    })?;
+    let records = protocols::read_through(&run).map_err(|error| Failure::run(&error))?;
     let _shown = writeln!(
         std::io::stdout(),
         "{records} records: all of them can be sent"
@@ -224,7 +232,7 @@ fn run_file(file: &Path) -> Result<u8, Failure> {
 
 /// Runs, shows the summary, and says how it went.
 fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
-    files.check().map_err(Failure::usage)?;
+    files.check()?;
     for file in files.replaced() {
         complain(&format!(
             "{}: the file that was there is replaced",
@@ -236,10 +244,7 @@ fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
         // Whoever read the output has seen enough.
         Err(RunError::Output(error)) if error.is_broken_pipe() => return Ok(exit::OK),
         Err(error) => {
-            return Err(Failure {
-                text: error.to_string(),
-                exit_code: exit::of(&error),
-            });
+            return Err(Failure::run(&error));
         }
     };
     let text = crate::report::run_text(&summary);

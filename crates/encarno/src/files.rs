@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 
 use encarno_record::files::is_stdout;
 
+const STDERR: &str = "the standard error";
+
 /// Symbolic links that are followed to where a new file will lie.
 const LINKS_MAX: usize = 40;
 
@@ -50,6 +52,14 @@ pub struct Clash {
     other: &'static str,
 }
 
+impl Clash {
+    /// Whether the standard error leads into one of the files: what is written there
+    /// ends in it.
+    pub fn is_of_stderr(&self) -> bool {
+        self.output == STDERR
+    }
+}
+
 impl fmt::Display for Clash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -76,10 +86,11 @@ impl Files {
 
     /// A file that is written.
     pub fn writes(&mut self, what: &'static str, path: &Path) -> &mut Self {
-        let place = if is_stdout(path) {
-            Some(Place::Stdout)
-        } else {
-            place_of(path)
+        let place = match path {
+            path if is_stdout(path) => Some(Place::Stdout),
+            // Who names it wants both there.
+            path if path == Path::new("/dev/stderr") => None,
+            path => place_of(path),
         };
         self.push(what, path, true, place)
     }
@@ -102,14 +113,27 @@ impl Files {
             .filter(move |path| is_full(path))
     }
 
-    /// Fails if an output is one of the other files.
+    /// Fails if an output is one of the other files. The standard output and the
+    /// standard error, wherever the shell leads them to, are outputs, too.
     pub fn check(&self) -> Result<(), Clash> {
-        let stdout = Use {
-            what: "the standard output",
+        let stream = |what, place| Use {
+            what,
             path: "-".into(),
             written: true,
-            place: place_of_descriptor(io::stdout().as_fd()),
+            place,
         };
+        let stdout = place_of_descriptor(io::stdout().as_fd());
+        let stdout = stream("the standard output", stdout);
+        let stderr = stream(STDERR, place_of_descriptor(io::stderr().as_fd()));
+        // First of all: this can't be told there.
+        let of_stdout = |one: &&Use| {
+            let one_file = stderr.is_same(&stdout) && is_file(io::stderr().as_fd());
+            one.place == Some(Place::Stdout) && one_file
+        };
+        let mut uses = self.uses.iter();
+        if let Some(one) = uses.find(|one| stderr.is_same(one) || of_stdout(one)) {
+            return Err(stderr.clash_with(one));
+        }
         for (number, output) in self.uses.iter().enumerate().filter(|(_, one)| one.written) {
             let before = self.uses[..number].iter();
             let inputs_after = self.uses[number..].iter().filter(|one| !one.written);
@@ -184,6 +208,12 @@ fn place_of(path: &Path) -> Option<Place> {
 fn place_of_descriptor(descriptor: BorrowedFd<'_>) -> Option<Place> {
     let file = File::from(descriptor.try_clone_to_owned().ok()?);
     place_of_metadata(&file.metadata().ok()?)
+}
+
+fn is_file(descriptor: BorrowedFd<'_>) -> bool {
+    let file = descriptor.try_clone_to_owned().map(File::from);
+    file.and_then(|file| file.metadata())
+        .is_ok_and(|metadata| metadata.is_file())
 }
 
 fn place_of_metadata(metadata: &Metadata) -> Option<Place> {

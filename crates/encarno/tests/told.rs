@@ -194,6 +194,39 @@ fn outputs_are_no_other_files() {
         .expect("it starts");
     assert_ends(&output, 2, "the standard output");
     assert_eq!(there("out"), "kept\n");
+    // So is what people read, which would end in the file.
+    let raw = [&hit[..], &["-o", "out"]].concat();
+    let ldjson = [&hit[..], &["--ldjson", "-"]].concat();
+    for (arguments, name, says) in [
+        (&hit[..], "uris", "would be written over the input"),
+        (&raw, "out", "would be written over the result file"),
+        (&["show", "out"], "out", "would be written over"),
+        (
+            &["convert", "uris", "-o", "x.enc"],
+            "uris",
+            "would be written over",
+        ),
+    ] {
+        let before = there(name);
+        let output = command(folder, arguments).stderr(append(name)).output();
+        let output = output.expect("it starts");
+        assert_ends(&output, 2, says);
+        assert_eq!(there(name), before, "{arguments:?}");
+    }
+    // Records and summary in one file: neither could be read.
+    let output = command(folder, &ldjson)
+        .stdout(append("out"))
+        .stderr(append("out"))
+        .status();
+    assert_eq!(output.expect("it starts").code(), Some(2));
+    assert!(there("out").contains("over the LDJSON file"));
+    // A log of a run that writes elsewhere is one file, as the user wants it.
+    let both = [&hit[..], &["-o", "results"]].concat();
+    let both = command(folder, &both)
+        .stdout(append("out"))
+        .stderr(append("out"))
+        .status();
+    assert_eq!(both.expect("it starts").code(), Some(0));
 }
 
 #[test]

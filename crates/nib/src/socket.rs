@@ -200,7 +200,7 @@ fn connect_from(
 /// What is tried for connection n. Ports that are taken lie side by side: each try
 /// goes far from the ones before (by the golden section), into the next gap.
 fn offsets(n: u32, count: u32) -> impl Iterator<Item = u16> {
-    let step = u64::from(count) * 618 / 1000 | 1;
+    let step = (u64::from(count) * 618 / 1000) | 1;
     let tries = 0..PORTS_TRIED_MAX.min(count);
     tries.map(move |k| ((u64::from(n) + u64::from(k) * step) % u64::from(count)) as u16)
 }

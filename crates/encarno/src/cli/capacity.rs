@@ -209,7 +209,7 @@ pub(super) fn measure(
     files: &Files,
     json: Option<&Path>,
 ) -> Result<u8, Failure> {
-    files.check().map_err(Failure::usage)?;
+    files.check()?;
     for file in files.replaced() {
         complain(&format!(
             "{}: the file that was there is replaced",

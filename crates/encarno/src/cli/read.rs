@@ -159,12 +159,12 @@ impl ConvertArguments {
                 if let Some(strings) = format.strings_file(&self.output) {
                     files.writes("the strings of the new file", &strings);
                 }
-                files.check().map_err(Failure::usage)?;
+                files.check()?;
                 convert::results(&self.file, &self.output, format)
             }
             _ => {
                 let target = self.input_target()?;
-                files.check().map_err(Failure::usage)?;
+                files.check()?;
                 let settings = InputSettings {
                     format: self.format,
                     strings_file: self.strings.clone(),
@@ -232,5 +232,5 @@ impl ConvertArguments {
 /// The standard output must not lead into the file that is read.
 pub(super) fn check_stdout(what: &'static str, file: &Path) -> Result<(), Failure> {
     let mut files = Files::default();
-    files.reads(what, file).check().map_err(Failure::usage)
+    Ok(files.reads(what, file).check()?)
 }

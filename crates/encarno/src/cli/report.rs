@@ -40,7 +40,7 @@ impl ReportArguments {
             files.reads("the result file", file);
         }
         files.writes("the report", &output);
-        files.check().map_err(Failure::usage)?;
+        files.check()?;
         if self.files.len() < 2 && self.fail_if.iter().any(Demand::compares) {
             return Err(Failure::usage(
                 "--fail-if compares with the first run: name a second result file",
@@ -71,7 +71,7 @@ pub(super) fn around(
     let native = match &run.settings.output.native {
         Some(native) => native.clone(),
         None => {
-            files.check().map_err(Failure::usage)?;
+            files.check()?;
             let folder = tempfile::tempdir().map_err(Failure::output)?;
             let file = folder.path().join("run.enc");
             temporary = Some(folder);

@@ -45,8 +45,7 @@ impl StepArguments {
         claimed
             .reads("the input", &self.input)
             .writes("the stpd file", &self.output)
-            .check()
-            .map_err(Failure::usage)?;
+            .check()?;
         let settings = InputSettings {
             format: self.format,
             passes: self.passes,
