@@ -9,7 +9,7 @@
 // The version of all that is in this header. It changes whenever a caller that was
 // compiled with an older header could misread the library: a struct, an export or a
 // meaning has changed or gone. A caller compares it with `encarno_abi_version`.
-#define ENCARNO_ABI_VERSION 2
+#define ENCARNO_ABI_VERSION 3
 
 // The longest timeout: a day.
 #define ENCARNO_TIMEOUT_NS_MAX 86400000000000
@@ -206,6 +206,34 @@ typedef struct {
   // 0.
   uint32_t reserved;
 } EncarnoHttpRequest;
+
+// A sample of k6's.
+typedef struct {
+  // The number of the series, from `encarno_record_series`.
+  uint32_t series;
+  // 0.
+  uint32_t reserved;
+  // When it was taken, Unix time in ns.
+  uint64_t at_unix_ns;
+  // Its value.
+  double value;
+} EncarnoSample;
+
+// A request that a script made, and that ended.
+typedef struct {
+  // The number of its label, from `encarno_record_text`.
+  uint32_t label;
+  // The number of the text that says why it failed; 0 = it didn't.
+  uint32_t error;
+  // The protocol's status; 0 = none.
+  uint32_t status;
+  // 0.
+  uint32_t reserved;
+  // When it ended, Unix time in ns.
+  uint64_t ended_unix_ns;
+  // How long it took.
+  uint64_t duration_ns;
+} EncarnoRequest;
 
 // The version of the C ABI that this library speaks: `ENCARNO_ABI_VERSION` of the
 // header that came with it. This export never changes.
@@ -414,5 +442,63 @@ EncarnoStatus encarno_http_wait(uint64_t client,
 // # Safety
 // `response` must be null, or writable and as an export left it.
 EncarnoStatus encarno_http_response_free(EncarnoHttpResponse **response);
+
+// Creates a result file, or empties it. `notes` is JSON, as `encarno_record::notes` has
+// it; what this machine is gets added. On `OK`, `record` is filled: the caller ends it by
+// `encarno_record_end`. On `SYSTEM` and `BAD_OPTIONS`, `error` holds a sentence, which the
+// caller frees.
+//
+// # Safety
+// `path` and `notes` must be readable; `record` and `error` must be writable.
+EncarnoStatus encarno_record_begin(EncarnoView path,
+                                   EncarnoView notes,
+                                   uint64_t started_unix_ns,
+                                   uint64_t *record,
+                                   EncarnoOwnedBytes *error);
+
+// The number of a text, for labels and errors of requests; 0 is the empty text. There may
+// be 20,000; what comes beyond that is the text `other`.
+//
+// # Safety
+// `text` must be readable; `number` must be writable.
+EncarnoStatus encarno_record_text(uint64_t record, EncarnoView text, uint32_t *number);
+
+// The number of a series. `series` is JSON: `{metric, type, contains, tags}`. There may be
+// 20,000; what comes beyond that counts for one series of the metric, with the tag `other`.
+// On `SYSTEM`, `error` holds a sentence, which the caller frees.
+//
+// # Safety
+// `series` must be readable; `number` and `error` must be writable.
+EncarnoStatus encarno_record_series(uint64_t record,
+                                    EncarnoView series,
+                                    uint32_t *number,
+                                    EncarnoOwnedBytes *error);
+
+// Adds samples and requests, and writes the seconds that ended before `until_unix_ns`.
+// `users` is how many users there are now. On `SYSTEM`, `error` holds a sentence, which the
+// caller frees.
+//
+// # Safety
+// `samples` and `requests` must be readable for so many elements, or null if there are
+// none; `error` must be writable.
+EncarnoStatus encarno_record_add(uint64_t record,
+                                 const EncarnoSample *samples,
+                                 size_t samples_length,
+                                 const EncarnoRequest *requests,
+                                 size_t requests_length,
+                                 uint64_t users,
+                                 uint64_t until_unix_ns,
+                                 EncarnoOwnedBytes *error);
+
+// Writes the rest, with what is known at the end, and closes the file. `notes` is as in
+// `encarno_record_begin`, `span_ns` is how long the run lasted. The record is ended in any
+// case. On `SYSTEM`, `error` holds a sentence, which the caller frees.
+//
+// # Safety
+// `notes` must be readable; `error` must be writable.
+EncarnoStatus encarno_record_end(uint64_t record,
+                                 EncarnoView notes,
+                                 uint64_t span_ns,
+                                 EncarnoOwnedBytes *error);
 
 #endif  /* ENCARNO_H */

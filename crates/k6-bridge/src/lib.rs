@@ -8,12 +8,14 @@
 //! - `handles`: opaque numbers for bridges and clients, and what they stand for
 //! - `bridge`: the caller, and the queue of what it completed
 //! - `queue`: completions on their way to the reader of an eventfd
+//! - `record`: result files that k6's samples are written to
 //! - `system`: what is wanted of the operating system
 
 pub mod abi;
 mod bridge;
 mod handles;
 mod queue;
+mod record;
 mod system;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};

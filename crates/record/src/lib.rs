@@ -8,11 +8,13 @@
 //! - hit, [`code`]: what became of it
 //! - expected: which statuses count as success
 //! - [`histogram`], [`sums`]: distributions, and sums of hits by second
+//! - [`series`]: samples of metrics that are no hits
 //! - [`statistics`]: what became of hits, by label
 //! - [`notes`]: what a run says of itself
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
 //! - [`formats`]: hits to files, in this format and others
+//! - [`samples`]: a result file of samples and requests, as k6 hands them over
 //! - [`files`]: how files are opened
 //! - [`mask`]: requests without what may be a secret
 //! - duration: how durations are written
@@ -32,7 +34,9 @@ pub mod histogram;
 pub mod mask;
 pub mod notes;
 pub mod results;
+pub mod samples;
 pub mod script;
+pub mod series;
 pub mod statistics;
 pub mod sums;
 pub mod template;

@@ -9,6 +9,8 @@
 //! | 5 sums | event loop u32, flags u32, until u64, hits covered u64, then varints: where the loop stands (how many numbers, numbers), sums |
 //! | 6 mark | the instant in ns u64, then text: JSON, an object whose keys say what it is about |
 //! | 7 notes | JSON, see [`crate::notes`]; later ones stand for earlier ones |
+//! | 8 series | number u32, then JSON, see [`crate::series::Series`] |
+//! | 9 points | for each second and series: see [`crate::series`], varints and numbers |
 //!
 //! The run comes first; strings come before the hits and sums that use them.
 //!
@@ -29,17 +31,23 @@
 //! at or before the smallest `until` among the latest sums of all its loops; of
 //! later seconds hits may be missing. [`SumsReader::whole_until_ns`] says it.
 //!
+//! **Series** are metrics that k6 has and hits don't. A series comes before its points. Points
+//! of the same second and series are added, wherever they stand.
+//!
 //! Schema 1, which is still read, has neither sums nor expected statuses nor
 //! event loops in its frames.
 
 mod reader;
 mod summed;
 
+use std::collections::BTreeMap;
+
 pub use reader::{Block, Mark, ResultReader, ResultSummary, ResultsError};
 pub use summed::{FileSums, SumsReader, Taken};
 
 use crate::frame::append_frame;
 use crate::notes::Notes;
+use crate::series::{self, Points, Series};
 use crate::sums::{self, LoopSums};
 use crate::{Expected, Hit, StringId};
 
@@ -57,6 +65,8 @@ const KIND_END: u16 = 4;
 const KIND_SUMS: u16 = 5;
 const KIND_MARK: u16 = 6;
 const KIND_NOTES: u16 = 7;
+const KIND_SERIES: u16 = 8;
+const KIND_POINTS: u16 = 9;
 /// The last frame of these sums.
 const FLAG_LAST: u32 = 1;
 /// The sums were left out: read the hits.
@@ -139,6 +149,15 @@ pub fn append_sums(out: &mut Vec<u8>, loop_sums: &LoopSums) {
     let outcomes = loop_sums.outcomes();
     let left_out =
         outcomes > OUTCOMES_KEPT && loop_sums.hits_covered < outcomes as u64 * HITS_PER_OUTCOME_MIN;
+    append_sums_or_not(out, loop_sums, left_out);
+}
+
+/// Appends frames with sums of hits that aren't in the file.
+pub fn append_sums_alone(out: &mut Vec<u8>, loop_sums: &LoopSums) {
+    append_sums_or_not(out, loop_sums, false);
+}
+
+fn append_sums_or_not(out: &mut Vec<u8>, loop_sums: &LoopSums, left_out: bool) {
     let mut rest = loop_sums
         .seconds
         .iter()
@@ -183,6 +202,48 @@ pub fn append_notes(out: &mut Vec<u8>, notes: &Notes) {
     append_frame(out, KIND_NOTES, |out| {
         out.extend_from_slice(&notes.to_json())
     });
+}
+
+/// Appends the frame that says what a series is.
+pub fn append_series(out: &mut Vec<u8>, number: u32, series: &Series) {
+    append_frame(out, KIND_SERIES, |out| {
+        out.extend_from_slice(&number.to_le_bytes());
+        let start = out.len();
+        let mut series = series.clone();
+        loop {
+            // No map in it has keys that aren't texts.
+            let json = serde_json::to_vec(&series).unwrap_or_default();
+            if json.len() <= TEXT_BYTES_MAX || series.tags.is_empty() {
+                out.extend_from_slice(&json[..json.len().min(STRINGS_BYTES_MAX)]);
+                return;
+            }
+            // A script chose tags that no one reads.
+            out.truncate(start);
+            series.tags.pop_last();
+        }
+    });
+}
+
+/// Appends frames with points, by second (Unix time) and series.
+pub fn append_points(out: &mut Vec<u8>, seconds: &BTreeMap<u64, BTreeMap<u32, Points>>) {
+    let mut rest = seconds
+        .iter()
+        .flat_map(|(second, series)| {
+            series
+                .iter()
+                .map(|(number, points)| (*second, *number, points))
+        })
+        .peekable();
+    while rest.peek().is_some() {
+        append_frame(out, KIND_POINTS, |out| {
+            let start = out.len();
+            while out.len() - start < SUMS_BYTES
+                && let Some((second, number, points)) = rest.next()
+            {
+                series::append_points(out, second, number, points);
+            }
+        });
+    }
 }
 
 /// Appends the frame that says that the file is whole.

@@ -13,7 +13,7 @@ use crate::demand::Judged;
 use crate::{Run, charts, data};
 use parts::{
     codes, differences, errors, escaped, figures_table, head, key_figures, labels_table, lists,
-    losses, verdict,
+    losses, metrics_table, verdict,
 };
 
 const STYLE: &str = include_str!("../assets/page.css");
@@ -75,6 +75,7 @@ pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result
     labels_table(run, out)?;
     codes(run, out)?;
     errors(run, out)?;
+    metrics_table(run, out)?;
     lists(runs, out)?;
     write!(
         out,

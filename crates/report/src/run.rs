@@ -6,6 +6,7 @@ use std::io;
 use encarno_record::histogram::{BUCKETS, Histogram};
 use encarno_record::notes::Notes;
 use encarno_record::results::{FileSums, ResultSummary, SumsReader, Taken};
+use encarno_record::series::Metrics;
 use encarno_record::statistics::Statistics;
 use encarno_record::sums::{LoopState, Outcome, Sums, second_of};
 use encarno_record::{Expected, Texts};
@@ -50,6 +51,8 @@ pub struct Run {
     pub settings_text: String,
     /// What the file says beside that.
     pub notes: Notes,
+    /// The metrics that aren't hits, as k6 has them.
+    pub metrics: Metrics,
     /// So many seconds are in a bin.
     pub(crate) width: u64,
     pub(crate) bins: BTreeMap<u64, Bin>,
@@ -115,6 +118,7 @@ impl Run {
             expected: reader.expected(),
             settings_text: reader.settings_text().to_owned(),
             notes: Notes::default(),
+            metrics: Metrics::default(),
             width: 1,
             bins: BTreeMap::new(),
             labels: labels.collect(),
@@ -136,6 +140,7 @@ impl Run {
         }
         reader.rest(|sums| run.take(&sums, &mut gathering))?;
         run.notes = reader.notes().clone();
+        run.metrics = reader.metrics().clone();
         Ok(run)
     }
 

@@ -8,11 +8,13 @@ use encarno_record::histogram::Histogram;
 use encarno_record::results::{
     Block, FileSums, ResultReader, ResultSummary, ResultsError, SumsReader, Taken,
 };
+use encarno_record::series::Metrics;
 use encarno_record::statistics::{LabelStatistics, QUANTILES, Statistics};
 use encarno_record::sums::OutcomeSums;
 use encarno_record::{Expected, Texts};
 use serde::Serialize;
 
+use super::metrics::JsonMetric;
 use crate::report::rate;
 
 /// Outcomes are put together by their labels when there are so many.
@@ -49,6 +51,8 @@ pub struct FileStatistics {
     pub expected: Expected,
     /// The hits.
     pub statistics: Statistics,
+    /// The metrics that aren't hits, as k6 has them.
+    pub metrics: Metrics,
     /// What was read and what was lost.
     pub summary: ResultSummary,
 }
@@ -64,6 +68,7 @@ impl FileStatistics {
         let ((start, end), (other_start, other_end)) = (self.span_unix_ns, other.span_unix_ns);
         self.span_unix_ns = (start.min(other_start), end.max(other_end));
         self.statistics.merge(&other.statistics);
+        self.metrics.merge(&other.metrics);
         self.summary.merge(&other.summary);
     }
 }
@@ -109,7 +114,7 @@ fn read_sums(mut reader: SumsReader) -> io::Result<FileStatistics> {
         until_ns => until_ns,
     };
     let span_ns = reader.span_ns().max(known_until_ns);
-    Ok(gathered.finish(span_ns, reader.summary()))
+    Ok(gathered.finish(span_ns, reader.summary(), reader.metrics()))
 }
 
 /// Sums up a native result file hit by hit, from its start to its end.
@@ -124,7 +129,7 @@ pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
             None => break,
         }
     }
-    Ok(gathered.finish(reader.span_ns(), reader.summary()))
+    Ok(gathered.finish(reader.span_ns(), reader.summary(), reader.metrics()))
 }
 
 /// What was gathered from a file up to now.
@@ -174,7 +179,7 @@ impl Gathered {
         }
     }
 
-    fn finish(mut self, span_ns: u64, summary: ResultSummary) -> FileStatistics {
+    fn finish(mut self, span_ns: u64, summary: ResultSummary, metrics: &Metrics) -> FileStatistics {
         self.settle(0);
         let total = self.statistics.total();
         let start_ns = self.started_unix_ns;
@@ -194,13 +199,15 @@ impl Gathered {
                 ..summary
             },
             statistics: self.statistics,
+            metrics: metrics.clone(),
         }
     }
 }
 
 /// Prints a table for people.
 pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
-    crate::report::write_table(&file.statistics, file.span_ns(), out)
+    crate::report::write_table(&file.statistics, file.span_ns(), out)?;
+    super::metrics::write_table(&file.metrics, file.span_ns(), out)
 }
 
 /// Prints the same as JSON: `{started_unix_ns, whole, …, total, labels}`.
@@ -222,6 +229,7 @@ pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> 
         damaged_bytes: summary.damage.bytes,
         incomplete_bytes: summary.incomplete_bytes,
         labels: labels.collect(),
+        metrics: super::metrics::json(&file.metrics, span_ns),
         total: JsonLabel::of(None, &file.statistics.total(), span_ns),
     };
     serde_json::to_writer_pretty(&mut *out, &json)?;
@@ -242,6 +250,9 @@ struct Json {
     incomplete_bytes: u64,
     total: JsonLabel,
     labels: Vec<JsonLabel>,
+    /// Those that aren't hits, as k6 has them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<JsonMetric>,
 }
 
 #[derive(Serialize)]

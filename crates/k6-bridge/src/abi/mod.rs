@@ -15,6 +15,7 @@
 //! - here: bridges, clients, completions and counts
 //! - [`call`]: calls of functions, and blasts
 //! - [`http`]: HTTP requests
+//! - [`record`]: result files of k6's samples
 //! - `texts`: lists of texts
 //! - [`types`]: structs and constants
 
@@ -22,6 +23,7 @@
 
 pub mod call;
 pub mod http;
+pub mod record;
 mod texts;
 pub mod types;
 
@@ -33,6 +35,7 @@ use encarno_wrpc_caller::{Options, Transport};
 
 pub use call::*;
 pub use http::*;
+pub use record::*;
 pub use types::*;
 
 use crate::bridge::Bridge;
@@ -353,12 +356,16 @@ mod tests {
         let source = include_str!("mod.rs");
         let source = source.split("#[cfg(test)]").next().expect("source");
         let exports = source.split("#[unsafe(no_mangle)]").skip(1);
-        let others = [include_str!("call.rs"), include_str!("http.rs")];
+        let others = [
+            include_str!("call.rs"),
+            include_str!("http.rs"),
+            include_str!("record.rs"),
+        ];
         let others = others
             .iter()
             .flat_map(|source| source.split("#[unsafe(no_mangle)]").skip(1));
         let exports: Vec<&str> = exports.chain(others).collect();
-        assert!(exports.len() >= 19);
+        assert!(exports.len() >= 24);
         for export in exports {
             let body = export.split_once("-> EncarnoStatus {").expect("a status").1;
             assert!(body.trim_start().starts_with("guard(|| "), "{body}");

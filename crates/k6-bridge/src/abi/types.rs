@@ -12,7 +12,7 @@ use super::texts;
 /// The version of all that is in this header. It changes whenever a caller that was
 /// compiled with an older header could misread the library: a struct, an export or a
 /// meaning has changed or gone. A caller compares it with `encarno_abi_version`.
-pub const ENCARNO_ABI_VERSION: u32 = 2;
+pub const ENCARNO_ABI_VERSION: u32 = 3;
 
 /// What an export says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,38 @@ pub struct EncarnoCall {
     pub function: u64,
     /// From the submission until the call fails with `timeout`; at most a day.
     pub timeout_ns: u64,
+}
+
+/// A sample of k6's.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct EncarnoSample {
+    /// The number of the series, from `encarno_record_series`.
+    pub series: u32,
+    /// 0.
+    pub reserved: u32,
+    /// When it was taken, Unix time in ns.
+    pub at_unix_ns: u64,
+    /// Its value.
+    pub value: f64,
+}
+
+/// A request that a script made, and that ended.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct EncarnoRequest {
+    /// The number of its label, from `encarno_record_text`.
+    pub label: u32,
+    /// The number of the text that says why it failed; 0 = it didn't.
+    pub error: u32,
+    /// The protocol's status; 0 = none.
+    pub status: u32,
+    /// 0.
+    pub reserved: u32,
+    /// When it ended, Unix time in ns.
+    pub ended_unix_ns: u64,
+    /// How long it took.
+    pub duration_ns: u64,
 }
 
 /// The longest timeout: a day.

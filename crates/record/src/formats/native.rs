@@ -1,10 +1,12 @@
 //! The native result file, as the writer writes it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::sink::{OutputError, OutputFile, Sink};
 use crate::frame::RESULT_MAGIC;
 use crate::notes::Notes;
+use crate::series::{Points, Series};
 use crate::sums::LoopSums;
 use crate::{Expected, Hit, StringId, Texts, results};
 
@@ -40,6 +42,28 @@ impl NativeSink {
             hits: 0,
             strings: 0,
         })
+    }
+
+    /// Writes what a series is, before the first points of it.
+    pub fn series(&mut self, number: u32, series: &Series) -> Result<(), OutputError> {
+        results::append_series(&mut self.file.buffer, number, series);
+        self.file.write_out()
+    }
+
+    /// Writes points, by second (Unix time) and series.
+    pub fn points(
+        &mut self,
+        seconds: &BTreeMap<u64, BTreeMap<u32, Points>>,
+    ) -> Result<(), OutputError> {
+        results::append_points(&mut self.file.buffer, seconds);
+        self.file.write_out()
+    }
+
+    /// Writes sums of hits that aren't in the file.
+    pub fn sums_alone(&mut self, sums: &LoopSums, texts: &mut Texts) -> Result<(), OutputError> {
+        self.append_strings(texts);
+        results::append_sums_alone(&mut self.file.buffer, sums);
+        self.file.write_out()
     }
 
     fn append_strings(&mut self, texts: &mut Texts) {

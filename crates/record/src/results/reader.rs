@@ -4,11 +4,12 @@ use std::fmt;
 use std::io::{self, Read};
 
 use super::{
-    HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_NOTES, KIND_RUN, KIND_STRINGS, SCHEMA_VERSION,
-    decode,
+    HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_NOTES, KIND_POINTS, KIND_RUN, KIND_SERIES,
+    KIND_STRINGS, SCHEMA_VERSION, decode,
 };
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::notes::Notes;
+use crate::series::Metrics;
 use crate::{Expected, Hit, StringId};
 
 /// A block of a result file.
@@ -231,6 +232,7 @@ pub struct ResultReader<R> {
     next_hit: u64,
     span_ns: u64,
     notes: Notes,
+    metrics: Metrics,
 }
 
 impl<R: Read> ResultReader<R> {
@@ -254,6 +256,7 @@ impl<R: Read> ResultReader<R> {
             next_hit: 0,
             span_ns: 0,
             notes: Notes::default(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -275,6 +278,11 @@ impl<R: Read> ResultReader<R> {
     /// What the file says of its run up to here.
     pub fn notes(&self) -> &Notes {
         &self.notes
+    }
+
+    /// The metrics that aren't hits, up to here.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How long the run lasts, once its end was read; 0 = not known.
@@ -314,6 +322,14 @@ impl<R: Read> ResultReader<R> {
                 Block::Other
             }
             KIND_STRINGS => Block::Strings(Texts::of(payload)),
+            KIND_SERIES => {
+                self.metrics.learn(payload);
+                Block::Other
+            }
+            KIND_POINTS => {
+                self.metrics.take(payload);
+                Block::Other
+            }
             KIND_MARK => Mark::of(payload).map_or(Block::Other, Block::Mark),
             _ => Block::Other,
         }))

@@ -8,11 +8,12 @@ use std::os::unix::fs::FileExt;
 
 use super::reader::{Hits, Run, Texts, end_numbers};
 use super::{
-    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_NOTES, KIND_RUN, KIND_STRINGS,
-    KIND_SUMS, ResultSummary, ResultsError,
+    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_NOTES, KIND_POINTS, KIND_RUN,
+    KIND_SERIES, KIND_STRINGS, KIND_SUMS, ResultSummary, ResultsError,
 };
 use crate::frame::{Damage, HEADER_BYTES, Header, MARK, RESULT_MAGIC};
 use crate::notes::Notes;
+use crate::series::Metrics;
 use crate::sums::{LoopState, Outcome, OutcomeSums, Summing, Sums, take_state, take_sums};
 use crate::{Expected, StringId};
 
@@ -82,6 +83,7 @@ pub struct SumsReader {
     damaged: bool,
     span_ns: u64,
     notes: Notes,
+    metrics: Metrics,
 }
 
 /// A frame with hits that wasn't read.
@@ -122,6 +124,7 @@ impl SumsReader {
             damaged: false,
             span_ns: 0,
             notes: Notes::default(),
+            metrics: Metrics::default(),
         })
     }
 
@@ -148,6 +151,11 @@ impl SumsReader {
     /// What the file says of its run up to here.
     pub fn notes(&self) -> &Notes {
         &self.notes
+    }
+
+    /// The metrics that aren't hits, up to here.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     /// How long the run lasts, once its end was read; 0 = not known.
@@ -212,6 +220,8 @@ impl SumsReader {
                         self.notes.add(notes);
                     }
                 }
+                KIND_SERIES => self.metrics.learn(&payload),
+                KIND_POINTS => self.metrics.take(&payload),
                 // A kind of a later version: nothing that this one needs.
                 _ => {}
             }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io::{self, Write};
 
 use encarno_record::notes::Judgement;
+use encarno_record::series::MetricKind;
 use encarno_record::statistics::{LabelStatistics, time_text};
 use encarno_record::utc;
 
@@ -375,6 +376,58 @@ pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
         writeln!(out, "<p class=\"note\">and {} more errors</p>", more + 1)?;
     }
     writeln!(out, "</section>")
+}
+
+/// The metrics that aren't hits, as k6's summary has them.
+pub(super) fn metrics_table(run: &Run, out: &mut dyn Write) -> Written {
+    if run.metrics.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        out,
+        "<section aria-labelledby=\"metrics\"><h2 id=\"metrics\">Metrics</h2><div class=\"scroll\"><table id=\"metric-table\"><caption>As the script's \
+         runner has them</caption><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">type</th><th scope=\"col\" class=\"n\">samples</th>{}</tr></thead><tbody>",
+        ["value", "min", "mean", "p50", "p90", "p95", "p99", "max"]
+            .map(|name| format!("<th scope=\"col\" class=\"n\">{name}</th>"))
+            .concat()
+    )?;
+    for (series, points) in run.metrics.by_metric() {
+        let text = |value: f64| match &*series.contains {
+            _ if !value.is_finite() => "-".to_owned(),
+            "time" => time_text(value * 1e6),
+            _ => format!("{}", (value * 1000.0).round() / 1000.0),
+        };
+        let (kind, cells) = match series.kind {
+            MetricKind::Counter => ("counter", vec![text(points.sum)]),
+            MetricKind::Gauge => ("gauge", vec![text(points.last.1), text(points.min)]),
+            MetricKind::Rate => ("rate", vec![format!("{:.2} %", points.rate() * 100.0)]),
+            MetricKind::Trend => {
+                let quantile = |share| text(points.values.quantile(share));
+                let mut cells = vec![String::new(), text(points.min), text(points.mean())];
+                cells.extend([0.5, 0.9, 0.95, 0.99].map(quantile));
+                ("trend", cells)
+            }
+        };
+        let max = match series.kind {
+            MetricKind::Gauge | MetricKind::Trend => text(points.max),
+            _ => String::new(),
+        };
+        let empty = std::iter::repeat_n(String::new(), 7 - cells.len());
+        let cells: String = cells
+            .iter()
+            .cloned()
+            .chain(empty)
+            .chain([max])
+            .map(|cell| format!("<td class=\"n\">{cell}</td>"))
+            .collect();
+        writeln!(
+            out,
+            "<tr><th scope=\"row\"><bdi>{}</bdi></th><td>{kind}</td><td class=\"n\">{}</td>{cells}</tr>",
+            escaped(&series.metric),
+            points.count
+        )?;
+    }
+    writeln!(out, "</tbody></table></div></section>")
 }
 
 pub(super) fn lists(runs: &[Run], out: &mut dyn Write) -> Written {

@@ -1,0 +1,80 @@
+//! Result files that k6's samples are written to, and the numbers by which Go knows them.
+
+use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+
+use encarno_record::notes::Notes;
+use encarno_record::samples::{Request, Sample, SampleWriter};
+use encarno_record::series::Series;
+use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
+
+use crate::lock;
+
+/// A result file that is being written; none once it was ended.
+pub(crate) struct Record(Mutex<Option<SampleWriter>>);
+
+impl Record {
+    pub(crate) fn begin(path: &Path, started_unix_ns: u64, notes: &Notes) -> Result<Self, String> {
+        SampleWriter::create(path, started_unix_ns, notes)
+            .map(|writer| Self(Mutex::new(Some(writer))))
+            .map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn text(&self, text: &str) -> u32 {
+        let mut writer = lock(&self.0);
+        writer.as_mut().map_or(0, |writer| writer.text(text))
+    }
+
+    pub(crate) fn series(&self, series: Series) -> Result<u32, String> {
+        let mut writer = lock(&self.0);
+        let writer = writer.as_mut().ok_or("the record has ended")?;
+        writer.series(series).map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn add(
+        &self,
+        samples: impl Iterator<Item = Sample>,
+        requests: impl Iterator<Item = Request>,
+        users: u64,
+        until_unix_ns: u64,
+    ) -> Result<(), String> {
+        let mut writer = lock(&self.0);
+        let writer = writer.as_mut().ok_or("the record has ended")?;
+        samples.for_each(|sample| writer.sample(&sample));
+        requests.for_each(|request| writer.request(&request));
+        writer.users(users);
+        writer
+            .write(until_unix_ns)
+            .map_err(|error| error.to_string())
+    }
+
+    pub(crate) fn end(&self, notes: &Notes, span_ns: u64) -> Result<(), String> {
+        let writer = lock(&self.0).take().ok_or("the record has ended")?;
+        writer
+            .finish(notes, span_ns)
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// All that are written in this process.
+static RECORDS: LazyLock<RwLock<SlotMap<DefaultKey, Arc<Record>>>> = LazyLock::new(RwLock::default);
+
+/// A handle for a record. It is never 0.
+pub(crate) fn insert(record: Record) -> u64 {
+    let mut records = RECORDS.write().unwrap_or_else(PoisonError::into_inner);
+    records.insert(Arc::new(record)).data().as_ffi()
+}
+
+pub(crate) fn find(handle: u64) -> Option<Arc<Record>> {
+    let records = RECORDS.read().unwrap_or_else(PoisonError::into_inner);
+    records.get(key(handle)).cloned()
+}
+
+pub(crate) fn remove(handle: u64) -> Option<Arc<Record>> {
+    let mut records = RECORDS.write().unwrap_or_else(PoisonError::into_inner);
+    records.remove(key(handle))
+}
+
+fn key(handle: u64) -> DefaultKey {
+    KeyData::from_ffi(handle).into()
+}

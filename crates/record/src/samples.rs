@@ -1,0 +1,178 @@
+//! Writes samples of metrics, and requests that they tell of, to a result file: what k6's
+//! output hands over. Memory is bounded by the number of series, not by that of samples.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use crate::formats::{NativeSink, OutputError, Sink as _};
+use crate::notes::Notes;
+use crate::results::Ending;
+use crate::series::{MetricKind, Points, Series};
+use crate::sums::{LoopState, LoopSums, Summing};
+use crate::{Expected, Hit, StringId, Strings, Texts};
+
+/// The requests of a file are those of one event loop.
+const LOOP: u32 = 0;
+/// Series beyond that count as the series `other` of their metric.
+pub const SERIES_MAX: usize = 20_000;
+/// Labels and error texts beyond that count as the text [`OTHER`].
+const TEXTS_MAX: u32 = 20_000;
+/// What stands for tags and texts that are too many.
+pub const OTHER: &str = "other";
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// A sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Sample {
+    /// The series' number.
+    pub series: u32,
+    /// When it was taken, Unix time.
+    pub at_unix_ns: u64,
+    /// Its value.
+    pub value: f64,
+}
+
+/// A request that ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    /// Its label's number.
+    pub label: u32,
+    /// The number of the text that says why it failed; 0 = it didn't.
+    pub error: u32,
+    /// The protocol's status; 0 = none.
+    pub status: u16,
+    /// When it ended, Unix time.
+    pub ended_unix_ns: u64,
+    /// How long it took.
+    pub duration_ns: u64,
+}
+
+/// A result file that samples are written to.
+#[derive(Debug)]
+pub struct SampleWriter {
+    sink: NativeSink,
+    started_unix_ns: u64,
+    strings: Strings,
+    texts: Texts,
+    kinds: Vec<MetricKind>,
+    numbers: HashMap<Series, u32>,
+    seconds: BTreeMap<u64, BTreeMap<u32, Points>>,
+    summing: Summing,
+    last_ended_ns: u64,
+    state: LoopState,
+}
+
+impl SampleWriter {
+    /// Creates the file, of a run that started at that instant. Whether a request failed is
+    /// said by its error alone.
+    pub fn create(path: &Path, started_unix_ns: u64, notes: &Notes) -> Result<Self, OutputError> {
+        let expected: Expected = "1-1023".parse().unwrap_or_default();
+        let mut sink = NativeSink::create(path, started_unix_ns, 1, &expected, "")?;
+        sink.notes(notes)?;
+        let strings = Strings::default();
+        Ok(Self {
+            sink,
+            started_unix_ns,
+            texts: Texts::of_run(strings.clone()),
+            strings,
+            kinds: Vec::new(),
+            numbers: HashMap::new(),
+            seconds: BTreeMap::new(),
+            summing: Summing::new(started_unix_ns),
+            last_ended_ns: 0,
+            state: LoopState::default(),
+        })
+    }
+
+    /// The number of a text, for labels and errors.
+    pub fn text(&mut self, text: &str) -> u32 {
+        let known = self.strings.intern_below(text, StringId(TEXTS_MAX));
+        known.unwrap_or_else(|| self.strings.intern(OTHER)).0
+    }
+
+    /// The number of a series.
+    pub fn series(&mut self, mut series: Series) -> Result<u32, OutputError> {
+        if let Some(&number) = self.numbers.get(&series) {
+            return Ok(number);
+        }
+        if self.kinds.len() >= SERIES_MAX {
+            series.tags = [(OTHER.to_owned(), "true".to_owned())].into();
+            if let Some(&number) = self.numbers.get(&series) {
+                return Ok(number);
+            }
+        }
+        let number = self.kinds.len() as u32;
+        self.sink.series(number, &series)?;
+        self.kinds.push(series.kind);
+        self.numbers.insert(series, number);
+        Ok(number)
+    }
+
+    /// Adds a sample. One of a series that isn't known is left out.
+    pub fn sample(&mut self, sample: &Sample) {
+        if let Some(&kind) = self.kinds.get(sample.series as usize) {
+            let second = sample.at_unix_ns / SECOND_NS;
+            let points = self.seconds.entry(second).or_default();
+            let points = points.entry(sample.series).or_default();
+            points.record(kind, sample.at_unix_ns, sample.value);
+        }
+    }
+
+    /// Adds a request.
+    pub fn request(&mut self, request: &Request) {
+        let ended_ns = request.ended_unix_ns.saturating_sub(self.started_unix_ns);
+        let started_ns = ended_ns.saturating_sub(request.duration_ns);
+        self.last_ended_ns = self.last_ended_ns.max(ended_ns);
+        self.state.scheduled += 1;
+        self.state.started += 1;
+        self.summing.record(&Hit {
+            scheduled_ns: started_ns,
+            started_ns,
+            connected_ns: started_ns,
+            ended_ns,
+            label: StringId(request.label),
+            error: StringId(request.error),
+            protocol_code: request.status,
+            ..Hit::default()
+        });
+    }
+
+    /// Says how many users there are now.
+    pub fn users(&mut self, users: u64) {
+        self.state.users = users;
+    }
+
+    /// Writes the seconds that ended before that instant (Unix time). What comes later for
+    /// one of them is written for itself, and readers add it.
+    pub fn write(&mut self, until_unix_ns: u64) -> Result<(), OutputError> {
+        let later = self.seconds.split_off(&(until_unix_ns / SECOND_NS));
+        let earlier = std::mem::replace(&mut self.seconds, later);
+        self.sink.points(&earlier)?;
+        let until_ns = until_unix_ns.saturating_sub(self.started_unix_ns);
+        self.write_requests(until_ns)
+    }
+
+    fn write_requests(&mut self, until_ns: u64) -> Result<(), OutputError> {
+        let sums = LoopSums {
+            number: LOOP,
+            until_ns,
+            hits_covered: 0,
+            state: self.state,
+            seconds: self.summing.take(),
+        };
+        self.sink.sums_alone(&sums, &mut self.texts)
+    }
+
+    /// Writes the rest and completes the file. `span_ns` is how long the run lasted.
+    pub fn finish(mut self, notes: &Notes, span_ns: u64) -> Result<(), OutputError> {
+        self.sink.points(&std::mem::take(&mut self.seconds))?;
+        self.write_requests(u64::MAX)?;
+        self.sink.notes(notes)?;
+        let ending = Ending {
+            hits_lost: 0,
+            span_ns: span_ns.max(self.last_ended_ns),
+        };
+        self.sink.finish(ending, &mut self.texts)?;
+        Ok(())
+    }
+}

@@ -1,0 +1,330 @@
+//! Samples of metrics that are no hits, such as those of k6: summed up by second and series.
+//!
+//! A series is a metric with its tags. Values are what the metric's unit says: k6's times
+//! are milliseconds, its sizes bytes. A distribution keeps values in millionths, so that a
+//! time of k6 has a resolution of a nanosecond, and an error below 0.1 % beyond 1,024 of
+//! them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::histogram::Histogram;
+use crate::varint;
+
+/// A part of a value that a distribution tells apart.
+const PARTS: f64 = 1e6;
+
+/// A metric with its tags.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Series {
+    /// The metric's name.
+    pub metric: String,
+    /// What its samples come to.
+    #[serde(rename = "type")]
+    pub kind: MetricKind,
+    /// What its values are: `time` (milliseconds), `data` (bytes) or `default`.
+    #[serde(default)]
+    pub contains: String,
+    /// The tags, by name.
+    #[serde(default)]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl Series {
+    /// A series as JSON has it; none if these bytes aren't one.
+    pub fn parse(json: &[u8]) -> Option<Self> {
+        serde_json::from_slice(json).ok()
+    }
+}
+
+/// What samples of a metric come to, in k6's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MetricKind {
+    /// Values are added.
+    Counter,
+    /// The last value counts, and the least and the greatest.
+    Gauge,
+    /// The share of samples that aren't 0.
+    Rate,
+    /// The distribution of values.
+    Trend,
+}
+
+/// What samples of one series came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Points {
+    /// How many samples.
+    pub count: u64,
+    /// How many of them aren't 0.
+    pub nonzero: u64,
+    /// The sum of their values.
+    pub sum: f64,
+    /// The least value.
+    pub min: f64,
+    /// The greatest value.
+    pub max: f64,
+    /// The latest value, and when it was taken, Unix time in ns.
+    pub last: (u64, f64),
+    /// The distribution; empty if the metric is no trend.
+    pub values: Distribution,
+}
+
+impl Default for Points {
+    fn default() -> Self {
+        Self {
+            count: 0,
+            nonzero: 0,
+            sum: 0.0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+            last: (0, 0.0),
+            values: Distribution::default(),
+        }
+    }
+}
+
+impl Points {
+    /// Adds a sample.
+    pub fn record(&mut self, kind: MetricKind, at_unix_ns: u64, value: f64) {
+        self.count += 1;
+        self.nonzero += u64::from(value != 0.0);
+        self.sum += value;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        if at_unix_ns >= self.last.0 {
+            self.last = (at_unix_ns, value);
+        }
+        if kind == MetricKind::Trend {
+            self.values.record(value);
+        }
+    }
+
+    /// Adds all that another one has.
+    pub fn merge(&mut self, other: &Self) {
+        self.count = self.count.saturating_add(other.count);
+        self.nonzero = self.nonzero.saturating_add(other.nonzero);
+        self.sum += other.sum;
+        self.min = self.min.min(other.min);
+        self.max = self.max.max(other.max);
+        if other.last.0 >= self.last.0 {
+            self.last = other.last;
+        }
+        self.values.merge(&other.values);
+    }
+
+    /// The share of samples that aren't 0; 0 of none.
+    pub fn rate(&self) -> f64 {
+        self.nonzero as f64 / self.count.max(1) as f64
+    }
+
+    /// The mean of the values; 0 of none.
+    pub fn mean(&self) -> f64 {
+        self.sum / self.count.max(1) as f64
+    }
+}
+
+/// A distribution of numbers of either sign.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Distribution {
+    /// Magnitudes of those below 0, in millionths.
+    below: Histogram,
+    /// The others, in millionths.
+    above: Histogram,
+}
+
+impl Distribution {
+    /// Adds a number. Beyond 1.8e13 it counts as that; one that is no number, as 0.
+    pub fn record(&mut self, value: f64) {
+        let parts = (value.abs() * PARTS).round() as u64;
+        let side = if value < 0.0 {
+            &mut self.below
+        } else {
+            &mut self.above
+        };
+        side.record(parts);
+    }
+
+    /// Adds all numbers of another one.
+    pub fn merge(&mut self, other: &Self) {
+        self.below.merge(&other.below);
+        self.above.merge(&other.above);
+    }
+
+    /// How many numbers.
+    pub fn count(&self) -> u64 {
+        self.below.count().saturating_add(self.above.count())
+    }
+
+    /// The number below or at which that share of all lies (nearest rank); 0 of none.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let (below, count) = (self.below.count(), self.count());
+        let rank = ((share * count as f64).ceil() as u64).clamp(1, count.max(1));
+        // A share in the middle of a rank is that rank, however it is rounded.
+        let at = |histogram: &Histogram, rank: u64| {
+            histogram.quantile((rank as f64 - 0.5) / histogram.count().max(1) as f64) as f64 / PARTS
+        };
+        if rank <= below {
+            -at(&self.below, below - rank + 1)
+        } else {
+            at(&self.above, rank - below)
+        }
+    }
+
+    /// The numbers that aren't below 0, in millionths.
+    pub fn above(&self) -> &Histogram {
+        &self.above
+    }
+}
+
+/// The metrics of a run: what each series came to.
+#[derive(Clone, Debug, Default)]
+pub struct Metrics {
+    /// The series by their numbers in the file.
+    series: BTreeMap<u32, Series>,
+    totals: BTreeMap<Series, Points>,
+}
+
+impl Metrics {
+    /// Series beyond that aren't ours: a hostile file could ask for all memory.
+    const SERIES_MAX: usize = 1 << 16;
+
+    /// Takes a frame that says what a series is.
+    pub(crate) fn learn(&mut self, payload: &[u8]) {
+        let series = payload
+            .split_first_chunk::<4>()
+            .and_then(|(number, json)| Some((u32::from_le_bytes(*number), Series::parse(json)?)));
+        if let Some((number, series)) = series
+            && self.series.len() < Self::SERIES_MAX
+        {
+            self.series.insert(number, series);
+        }
+    }
+
+    /// Takes a frame with points.
+    pub(crate) fn take(&mut self, payload: &[u8]) {
+        let mut bytes = payload;
+        while let Some((_, number, points)) = take_points(&mut bytes) {
+            if let Some(series) = self.series.get(&number) {
+                match self.totals.get_mut(series) {
+                    Some(total) => total.merge(&points),
+                    None => drop(self.totals.insert(series.clone(), points)),
+                }
+            }
+        }
+    }
+
+    /// Adds what another run has.
+    pub fn merge(&mut self, other: &Self) {
+        for (series, points) in &other.totals {
+            let total = self.totals.entry(series.clone()).or_default();
+            total.merge(points);
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.totals.is_empty()
+    }
+
+    /// Each series and what it came to, by metric and tags.
+    pub fn series(&self) -> impl Iterator<Item = (&Series, &Points)> {
+        self.totals.iter()
+    }
+
+    /// Each metric and what it came to, whatever the tags, by name. The series have no tags.
+    pub fn by_metric(&self) -> BTreeMap<Series, Points> {
+        let mut metrics = BTreeMap::<_, Points>::new();
+        for (series, points) in &self.totals {
+            let metric = Series {
+                tags: BTreeMap::new(),
+                ..series.clone()
+            };
+            metrics.entry(metric).or_default().merge(points);
+        }
+        metrics
+    }
+}
+
+/// Appends points of a second and a series: varints, and numbers as IEEE 754 has them.
+pub(crate) fn append_points(out: &mut Vec<u8>, second: u64, series: u32, points: &Points) {
+    for number in [second, u64::from(series), points.count, points.nonzero] {
+        varint::append(out, number);
+    }
+    varint::append(out, points.last.0);
+    for value in [points.sum, points.min, points.max, points.last.1] {
+        out.extend_from_slice(&value.to_le_bytes());
+    }
+    points.values.below.append_to(out);
+    points.values.above.append_to(out);
+}
+
+/// Takes what [`append_points`] wrote; none if it isn't that.
+pub(crate) fn take_points(bytes: &mut &[u8]) -> Option<(u64, u32, Points)> {
+    let second = varint::take(bytes)?;
+    let series = varint::take(bytes)?.try_into().ok()?;
+    let (count, nonzero) = (varint::take(bytes)?, varint::take(bytes)?);
+    let last_ns = varint::take(bytes)?;
+    let mut values = [0.0; 4];
+    for value in &mut values {
+        let (number, rest) = bytes.split_first_chunk::<8>()?;
+        *value = f64::from_le_bytes(*number);
+        *bytes = rest;
+    }
+    let [sum, min, max, last] = values;
+    let points = Points {
+        count,
+        nonzero,
+        sum,
+        min,
+        max,
+        last: (last_ns, last),
+        values: Distribution {
+            below: Histogram::take_from(bytes)?,
+            above: Histogram::take_from(bytes)?,
+        },
+    };
+    Some((second, series, points))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Distribution, MetricKind, Points, append_points, take_points};
+
+    #[test]
+    fn quantiles_of_numbers_of_either_sign() {
+        let mut values = Distribution::default();
+        for value in [-2.5, 1.0, -0.5, 0.0, 7.25] {
+            values.record(value);
+        }
+        let quantiles = [0.0, 0.2, 0.4, 0.6, 0.8, 1.0].map(|share| values.quantile(share));
+        for (is, should) in quantiles.iter().zip([-2.5, -2.5, -0.5, 0.0, 1.0, 7.25]) {
+            assert!(
+                (is - should).abs() <= 0.001 * f64::abs(should),
+                "{is} {should}"
+            );
+        }
+        assert_eq!(Distribution::default().quantile(0.5), 0.0);
+    }
+
+    #[test]
+    fn points_come_back_and_parts_add_up() {
+        let mut parts = [Points::default(), Points::default()];
+        let mut whole = Points::default();
+        for (number, value) in [0.25, 3.0, 0.0, -1.5, 1e300].into_iter().enumerate() {
+            parts[number % 2].record(MetricKind::Trend, number as u64, value);
+            whole.record(MetricKind::Trend, number as u64, value);
+        }
+        let mut bytes = Vec::new();
+        append_points(&mut bytes, 7, 3, &parts[0]);
+        let mut rest = &bytes[..];
+        assert_eq!(take_points(&mut rest), Some((7, 3, parts[0].clone())));
+        assert!(rest.is_empty());
+        assert_eq!(take_points(&mut &bytes[..bytes.len() - 1]), None);
+        let [mut sum, other] = parts;
+        sum.merge(&other);
+        assert_eq!(sum, whole);
+        assert_eq!((sum.count, sum.nonzero, sum.last), (5, 4, (4, 1e300)));
+    }
+}
