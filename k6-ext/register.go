@@ -11,12 +11,15 @@
 //   - transports.go: what the connections leave there
 //   - counts.go: what Rust counted for that
 //
-// All of the cgo is in client.go, bridge.go, counts.go and, for HTTP, exchange.go.
+// All of the cgo is in client.go, bridge.go, counts.go and, for HTTP, exchange.go; and in the package
+// record, which is k6's output encarno.
 package wrpc
 
 import (
 	"go.k6.io/k6/v2/ext"
 	"go.k6.io/k6/v2/js/modules"
+
+	_ "github.com/encarno/encarno/k6-ext/record" // the output encarno
 )
 
 const (

@@ -35,6 +35,10 @@ fn header_is_current() {
 /// `k6-ext/bridge.go` has the same numbers for what C makes of the header.
 #[test]
 fn layout() {
+    assert_eq!(size_of::<EncarnoSample>(), 24);
+    assert_eq!(offset_of!(EncarnoSample, value), 16);
+    assert_eq!(size_of::<EncarnoRequest>(), 32);
+    assert_eq!(offset_of!(EncarnoRequest, ended_unix_ns), 16);
     assert_eq!(size_of::<EncarnoView>(), 16);
     assert_eq!(size_of::<EncarnoOwnedBytes>(), 16);
     assert_eq!(size_of::<EncarnoBridge>(), 16);

@@ -1,0 +1,191 @@
+// Package record is k6's output encarno: it writes all that a test measures to a result file
+// of encarno's, which `encarno stats`, `show` and `report` read.
+//
+//	k6 run --out encarno=run.enc script.js
+//
+// The files in the order in which a sample meets them:
+//
+//   - output.go: the output, as k6 sees it
+//   - requests.go: which samples tell of a request, and what became of it
+//   - notes.go: what is known of the test beside its samples
+//   - library.go: the Rust library, which sums up and writes; all of the cgo
+package record
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/sirupsen/logrus"
+	"go.k6.io/k6/v2/metrics"
+	"go.k6.io/k6/v2/output"
+)
+
+const (
+	name        = "encarno"
+	defaultPath = "k6.enc"
+	// Samples are handed over that often.
+	flushPeriod = 200 * time.Millisecond
+	// A second is written when it has ended so long ago: samples come late.
+	settled = time.Second
+)
+
+func init() {
+	output.RegisterExtension(name, func(params output.Params) (output.Output, error) { return newOutput(params) })
+}
+
+// Output is k6's output encarno.
+type Output struct {
+	output.SampleBuffer
+
+	params     output.Params
+	logger     logrus.FieldLogger
+	path       string
+	stop       func(error)
+	thresholds map[string]metrics.Thresholds
+
+	started time.Time
+	flusher *output.PeriodicFlusher
+	file    *file
+	// Why no more is written.
+	failure error
+
+	series   map[metrics.TimeSeries]uint32
+	known    map[string]*metrics.Metric
+	requests *requests
+	checks   checks
+	users    uint64
+}
+
+var (
+	_ output.WithThresholds  = (*Output)(nil)
+	_ output.WithTestRunStop = (*Output)(nil)
+)
+
+func newOutput(params output.Params) (*Output, error) {
+	path := defaultPath
+	for index, part := range strings.Split(params.ConfigArgument, ",") {
+		key, _, isOption := strings.Cut(part, "=")
+		switch {
+		case isOption:
+			return nil, fmt.Errorf("the output encarno has no option %q: write --out encarno=FILE", key)
+		case index > 0:
+			return nil, fmt.Errorf("the output encarno takes one file: write --out encarno=FILE")
+		case part != "":
+			path = part
+		}
+	}
+	return &Output{
+		params: params,
+		logger: params.Logger.WithField("output", name),
+		path:   path,
+		series: map[metrics.TimeSeries]uint32{},
+		known:  map[string]*metrics.Metric{},
+		checks: checks{},
+	}, nil
+}
+
+// Description is what k6 shows of the output.
+func (out *Output) Description() string {
+	return fmt.Sprintf("%s (%s)", name, out.path)
+}
+
+// SetThresholds takes the thresholds of the test.
+func (out *Output) SetThresholds(thresholds map[string]metrics.Thresholds) {
+	out.thresholds = thresholds
+}
+
+// SetTestRunStopCallback takes what ends the test: a test whose results can't be written is of no use.
+func (out *Output) SetTestRunStopCallback(stop func(error)) {
+	out.stop = stop
+}
+
+// Start creates the file.
+func (out *Output) Start() error {
+	if _, err := os.Stat(out.path); err == nil {
+		out.logger.Warnf("%s is replaced", out.path)
+	}
+	out.started = time.Now()
+	file, err := create(out.path, asJSON(startNotes(out.params)), out.started)
+	if err != nil {
+		return err
+	}
+	out.file = file
+	out.requests = newRequests(file)
+	out.flusher, err = output.NewPeriodicFlusher(flushPeriod, out.flush)
+	return err
+}
+
+// Stop writes the rest.
+func (out *Output) Stop() error {
+	out.flusher.Stop()
+	err := out.file.end(asJSON(endNotes(out.thresholds, out.known, out.checks, time.Since(out.started))), time.Since(out.started))
+	if out.failure != nil {
+		return out.failure
+	}
+	return err
+}
+
+func (out *Output) flush() {
+	containers := out.GetBufferedSamples()
+	if out.failure != nil {
+		return
+	}
+	for _, container := range containers {
+		samples := container.GetSamples()
+		for _, sample := range samples {
+			series, err := out.seriesOf(sample)
+			if err != nil {
+				out.fail(err)
+				return
+			}
+			out.file.sample(series, sample.Time, sample.Value)
+		}
+		out.requests.take(samples)
+	}
+	if err := out.file.write(out.users, time.Now().Add(-settled)); err != nil {
+		out.fail(err)
+	}
+}
+
+func (out *Output) seriesOf(sample metrics.Sample) (uint32, error) {
+	switch sample.Metric.Name {
+	case metrics.VUsName:
+		out.users = uint64(max(sample.Value, 0))
+	case metrics.ChecksName:
+		out.checks.count(sample)
+	}
+	if series, isKnown := out.series[sample.TimeSeries]; isKnown {
+		return series, nil
+	}
+	description, err := json.Marshal(map[string]any{
+		"metric": sample.Metric.Name, "type": sample.Metric.Type.String(),
+		"contains": sample.Metric.Contains.String(), "tags": sample.Tags.Map(),
+	})
+	if err != nil {
+		return 0, err
+	}
+	series, err := out.file.series(description)
+	if err != nil {
+		return 0, err
+	}
+	if len(out.series) >= seriesMax {
+		clear(out.series)
+	}
+	out.series[sample.TimeSeries] = series
+	out.known[sample.Metric.Name] = sample.Metric
+	return series, nil
+}
+
+// seriesMax bounds what is remembered: the library knows its series by itself.
+const seriesMax = 100_000
+
+func (out *Output) fail(err error) {
+	out.failure = err
+	out.logger.WithError(err).Error("the results can't be written: the test ends")
+	if out.stop != nil {
+		out.stop(fmt.Errorf("output %s: %w", name, err))
+	}
+}
