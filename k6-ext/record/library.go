@@ -16,6 +16,8 @@ package record
 #cgo nocallback encarno_record_add
 #cgo noescape encarno_record_end
 #cgo nocallback encarno_record_end
+#cgo noescape encarno_report_write
+#cgo nocallback encarno_report_write
 #cgo noescape encarno_bytes_free
 #cgo nocallback encarno_bytes_free
 */
@@ -112,6 +114,15 @@ func (file *file) end(notes []byte, span time.Duration) error {
 	defer pinner.Unpin()
 	var reason C.EncarnoOwnedBytes
 	status := C.encarno_record_end(file.handle, view(&pinner, notes), C.uint64_t(max(span, 0)), &reason)
+	return problem(status, &reason)
+}
+
+// writeReport writes the report of a file that was ended.
+func writeReport(path, page string) error {
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	var reason C.EncarnoOwnedBytes
+	status := C.encarno_report_write(view(&pinner, []byte(path)), view(&pinner, []byte(page)), &reason)
 	return problem(status, &reason)
 }
 

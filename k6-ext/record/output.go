@@ -1,7 +1,7 @@
 // Package record is k6's output encarno: it writes all that a test measures to a result file
 // of encarno's, which `encarno stats`, `show` and `report` read.
 //
-//	k6 run --out encarno=run.enc script.js
+//	k6 run --out encarno=run.enc,report=run.html script.js
 //
 // The files in the order in which a sample meets them:
 //
@@ -43,6 +43,7 @@ type Output struct {
 	params     output.Params
 	logger     logrus.FieldLogger
 	path       string
+	report     string // a page that is written at the end; empty: none
 	stop       func(error)
 	thresholds map[string]metrics.Thresholds
 
@@ -65,22 +66,26 @@ var (
 )
 
 func newOutput(params output.Params) (*Output, error) {
-	path := defaultPath
+	path, report := defaultPath, ""
 	for index, part := range strings.Split(params.ConfigArgument, ",") {
-		key, _, isOption := strings.Cut(part, "=")
+		key, value, isOption := strings.Cut(part, "=")
 		switch {
-		case isOption:
-			return nil, fmt.Errorf("the output encarno has no option %q: write --out encarno=FILE", key)
-		case index > 0:
-			return nil, fmt.Errorf("the output encarno takes one file: write --out encarno=FILE")
+		case isOption && key == "report" && value != "":
+			report = value
+		case isOption || index > 0:
+			return nil, fmt.Errorf("the output encarno doesn't know %q: write --out encarno=FILE,report=PAGE.html", part)
 		case part != "":
 			path = part
 		}
+	}
+	if path == report {
+		return nil, fmt.Errorf("the output encarno can't write both the results and the report to %s", path)
 	}
 	return &Output{
 		params: params,
 		logger: params.Logger.WithField("output", name),
 		path:   path,
+		report: report,
 		series: map[metrics.TimeSeries]uint32{},
 		known:  map[string]*metrics.Metric{},
 		checks: checks{},
@@ -89,6 +94,9 @@ func newOutput(params output.Params) (*Output, error) {
 
 // Description is what k6 shows of the output.
 func (out *Output) Description() string {
+	if out.report != "" {
+		return fmt.Sprintf("%s (%s, %s)", name, out.path, out.report)
+	}
 	return fmt.Sprintf("%s (%s)", name, out.path)
 }
 
@@ -125,7 +133,10 @@ func (out *Output) Stop() error {
 	if out.failure != nil {
 		return out.failure
 	}
-	return err
+	if err != nil || out.report == "" {
+		return err
+	}
+	return writeReport(out.path, out.report)
 }
 
 func (out *Output) flush() {

@@ -70,7 +70,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         hits as f64 / written_s / 1e6
     );
     let start = Instant::now();
-    let file = encarno::read::stats::read(path.as_ref())?;
+    let file = encarno_record::results::whole::read(path.as_ref())?;
     let read_s = start.elapsed().as_secs_f64();
     println!(
         "read {:.1} M/s: {}",
@@ -78,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         file.summary
     );
     let start = Instant::now();
-    let by_hit = encarno::read::stats::read_hits(path.as_ref())?;
+    let by_hit = encarno_record::results::whole::read_hits(path.as_ref())?;
     let read_s = start.elapsed().as_secs_f64();
     let rate = by_hit.summary.hits as f64 / read_s / 1e6;
     println!("read hit by hit {rate:.1} M/s");

@@ -10,7 +10,6 @@ use std::num::NonZeroU64;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use encarno::read::stats;
 use encarno_engine::output;
 use encarno_engine::settings::OutputSettings;
 use encarno_input::{InputFormat, InputSettings};
@@ -155,7 +154,7 @@ fn memory_does_not_grow_with_files() {
     drop(recorders);
     let summary = writer.finish(0).expect("written");
     assert_eq!((summary.hits, summary.hits_lost), (3_000_000, 0));
-    let file = stats::read(&results).expect("readable");
+    let file = encarno_record::results::whole::read(&results).expect("readable");
     assert_eq!(file.statistics.total().hits, 3_000_000);
     let all = memory_bytes_max();
     assert!(

@@ -14,6 +14,7 @@ use encarno_input::InputSettings;
 use encarno_record::formats::{GoBinarySettings, OutputError, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::HIT_BYTES;
+use encarno_record::results::whole;
 use encarno_record::statistics::LabelStatistics;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit, StringId, Strings};
@@ -331,8 +332,8 @@ fn the_input_strings_come_first_in_the_output_strings() {
     assert_eq!((records[56], records[74 + 56]), (3, 4));
 }
 
-fn read(path: &Path) -> (u64, stats::FileStatistics) {
-    let file = stats::read(path).expect("it is readable");
+fn read(path: &Path) -> (u64, whole::FileStatistics) {
+    let file = whole::read(path).expect("it is readable");
     (file.statistics.total().hits, file)
 }
 
@@ -372,7 +373,7 @@ fn a_file_cut_anywhere_gives_every_complete_block() {
     assert_eq!(ends.iter().filter(|(_, hits)| *hits > 0).count(), 4);
     for cut in 0..whole.len() {
         std::fs::write(&path, &whole[..cut]).expect("written");
-        match stats::read(&path) {
+        match whole::read(&path) {
             Err(_) => assert!(cut < run_end, "cut at {cut}"),
             Ok(file) => {
                 assert!(cut >= run_end);
@@ -406,7 +407,7 @@ proptest! {
             bytes[place] ^= change;
         }
         std::fs::write(&path, &bytes).expect("written");
-        if let Ok(file) = stats::read(&path) {
+        if let Ok(file) = whole::read(&path) {
             let summary = file.summary;
             prop_assert_eq!(file.statistics.total().hits, summary.hits);
             // An undamaged file can come out: two flips of one byte.
@@ -439,7 +440,7 @@ proptest! {
             label: StringId(0), error: StringId(0),
         }).collect();
         record(&native(folder.path("native")), &strings, &hits);
-        let mut reader = stats::open(&folder.path("native")).expect("it opens");
+        let mut reader = whole::open(&folder.path("native")).expect("it opens");
         prop_assert_eq!(reader.started_unix_ns(), STARTED_UNIX_NS);
         let mut found = Vec::new();
         while let Some(block) = reader.next_block().expect("readable") {
@@ -504,7 +505,7 @@ fn hits_of(seeds: &[Seed], strings: &Strings) -> Vec<Hit> {
     hits
 }
 
-fn table(file: &stats::FileStatistics) -> (String, Vec<(String, LabelStatistics)>) {
+fn table(file: &whole::FileStatistics) -> (String, Vec<(String, LabelStatistics)>) {
     let mut table = Vec::new();
     stats::print_table(file, &mut table).expect("memory");
     let labels = file.statistics.labels();
@@ -530,15 +531,15 @@ proptest! {
         record_as_loops(&paths[1], &strings[1], 1, &hits_of(&other, &strings[1]));
         let all = [&one[..], &other].concat();
         record_as_loops(&paths[2], &strings[2], 2, &hits_of(&all, &strings[2]));
-        let mut merged = stats::read(&paths[0]).expect("readable");
-        merged.merge(&stats::read(&paths[1]).expect("readable"));
-        let whole = stats::read(&paths[2]).expect("readable");
+        let mut merged = whole::read(&paths[0]).expect("readable");
+        merged.merge(&whole::read(&paths[1]).expect("readable"));
+        let whole = whole::read(&paths[2]).expect("readable");
         let hits = whole.statistics.total().hits;
         prop_assert_eq!(hits, all.len() as u64);
         prop_assert_eq!(table(&merged), table(&whole));
         prop_assert!(merged.summary.is_whole());
         // And what the sums say is what the hits say.
-        let by_hit = stats::read_hits(&paths[2]).expect("readable");
+        let by_hit = whole::read_hits(&paths[2]).expect("readable");
         prop_assert_eq!(table(&by_hit).1, table(&whole).1);
         prop_assert_eq!(by_hit.summary, whole.summary);
     }
@@ -561,11 +562,11 @@ proptest! {
             }
         }
         std::fs::write(&path, &bytes).expect("written");
-        let Ok(by_sums) = stats::read(&path) else {
-            prop_assert!(stats::read_hits(&path).is_err());
+        let Ok(by_sums) = whole::read(&path) else {
+            prop_assert!(whole::read_hits(&path).is_err());
             return Ok(());
         };
-        let by_hit = stats::read_hits(&path).expect("its start is readable");
+        let by_hit = whole::read_hits(&path).expect("its start is readable");
         if damage.is_none() {
             prop_assert_eq!(table(&by_sums).1, table(&by_hit).1);
             prop_assert_eq!(by_sums.summary.ended, by_hit.summary.ended);
@@ -579,7 +580,7 @@ proptest! {
             }
         }
         // The seconds that are said to be whole are.
-        let mut reader = stats::open_sums(&path).expect("readable").expect("a file");
+        let mut reader = whole::open_sums(&path).expect("readable").expect("a file");
         while let Some(_taken) = reader.next_taken().expect("readable") {}
         let until_ns = reader.whole_until_ns();
         if damage.is_none() && until_ns < u64::MAX {
@@ -604,7 +605,7 @@ fn many_labels_are_kept_as_hits_and_summed_up_all_the_same() {
     record_as_loops(&path, &strings, 2, &hits);
     let bytes = folder.bytes("native").len();
     assert!(bytes < 20_000 * (HIT_BYTES + 20), "{bytes} bytes");
-    let file = stats::read(&path).expect("readable");
+    let file = whole::read(&path).expect("readable");
     assert!(file.summary.is_whole());
     assert_eq!(
         (file.summary.hits, file.statistics.labels().count()),
@@ -619,7 +620,7 @@ fn many_labels_are_kept_as_hits_and_summed_up_all_the_same() {
 #[test]
 fn files_of_the_first_schema_are_read() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schema1.results");
-    let file = stats::read(&path).expect("readable");
+    let file = whole::read(&path).expect("readable");
     assert!(file.summary.is_whole());
     let (table, labels) = table(&file);
     assert!(
@@ -635,7 +636,7 @@ fn files_of_the_first_schema_are_read() {
         .collect();
     assert_eq!(known, [("one", 40, 3, 1120), ("two", 20, 1, 560)]);
     assert_eq!(labels[0].1.errors[&(1011, "dummy error".into())], 3);
-    let by_hit = stats::read_hits(&path).expect("readable");
+    let by_hit = whole::read_hits(&path).expect("readable");
     assert_eq!(by_hit.summary, file.summary);
     let folder = Folder::new();
     let converted = convert::results(&path, &folder.path("csv"), ResultFormat::Csv);

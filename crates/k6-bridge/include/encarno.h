@@ -501,4 +501,11 @@ EncarnoStatus encarno_record_end(uint64_t record,
                                  uint64_t span_ns,
                                  EncarnoOwnedBytes *error);
 
+// Writes the report of a result file that was ended: one page of HTML. On `SYSTEM`, `error`
+// holds a sentence, which the caller frees.
+//
+// # Safety
+// `path` and `page` must be readable; `error` must be writable.
+EncarnoStatus encarno_report_write(EncarnoView path, EncarnoView page, EncarnoOwnedBytes *error);
+
 #endif  /* ENCARNO_H */

@@ -39,6 +39,7 @@
 
 mod reader;
 mod summed;
+pub mod whole;
 
 use std::collections::BTreeMap;
 

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
+use std::path::Path;
 
 use encarno_record::histogram::{BUCKETS, Histogram};
 use encarno_record::notes::Notes;
+use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{FileSums, ResultSummary, SumsReader, Taken};
 use encarno_record::series::Metrics;
 use encarno_record::statistics::Statistics;
@@ -99,8 +101,24 @@ pub(crate) struct LabelBin {
 }
 
 impl Run {
+    /// Reads a result file, which is looked at twice.
+    pub fn of_file(path: &Path, name: String) -> Result<Self, FileError> {
+        let file = whole::read(path)?;
+        let reader = whole::open_sums(path)?;
+        let reader = reader.ok_or_else(|| {
+            let reason = "a report needs a file that can be read twice, not a pipe";
+            FileError::of(path)(io::Error::other(reason))
+        })?;
+        let whole = Whole {
+            span_ns: file.span_ns(),
+            summary: file.summary,
+            statistics: file.statistics,
+        };
+        Self::read(name, reader, whole).map_err(FileError::of(path))
+    }
+
     /// Reads a result file from its start.
-    pub fn read(name: String, mut reader: SumsReader, whole: Whole) -> io::Result<Self> {
+    fn read(name: String, mut reader: SumsReader, whole: Whole) -> io::Result<Self> {
         let started_unix_ns = reader.started_unix_ns();
         let mut by_hits: Vec<_> = whole
             .statistics

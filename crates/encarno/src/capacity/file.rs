@@ -3,10 +3,10 @@
 use std::path::Path;
 
 use encarno_record::results::Block;
+use encarno_record::results::whole::{self, FileError};
 
 use super::findings::Findings;
 use super::trial::{Marked, Note};
-use crate::read::stats::{self, FileError};
 
 /// Why a result file says nothing of a capacity.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +21,7 @@ pub enum FromError {
 
 /// What the trials of a result file say.
 pub fn read(path: &Path) -> Result<Findings, FromError> {
-    let mut reader = stats::open(path)?;
+    let mut reader = whole::open(path)?;
     let mut findings = None;
     while let Some(block) = reader.next_block().map_err(FileError::of(path))? {
         let Block::Mark(mark) = block else {

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
 use encarno_record::mask::Shown;
+use encarno_record::results::whole::{self, FileStatistics};
 
 use super::{Failure, complain, print};
 use crate::exit;
 use crate::files::Files;
 use crate::read::convert::{self, ConvertError, Converted, InputTarget, ResultFormat};
 use crate::read::show::{self, FileKind, ShowError, Showing};
-use crate::read::stats::{self, FileStatistics};
+use crate::read::stats;
 
 /// What `encarno stats` understands.
 #[derive(Debug, Args)]
@@ -81,7 +82,7 @@ impl StatsArguments {
         let mut notes = Vec::new();
         for path in &self.files {
             check_stdout("the result file", path)?;
-            let file = stats::read(path).map_err(Failure::setup)?;
+            let file = whole::read(path).map_err(Failure::setup)?;
             if !file.summary.is_whole() {
                 notes.push(format!("{}: {}", path.display(), file.summary));
             }

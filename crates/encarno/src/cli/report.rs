@@ -5,14 +5,13 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use encarno_report::Run as ReportRun;
 use encarno_report::demand::{Demand, Judged};
-use encarno_report::{Run as ReportRun, Whole};
 
 use super::{Failure, complain};
 use crate::exit;
 use crate::files::Files;
 use crate::protocols::Run;
-use crate::read::stats::{self, FileError};
 
 /// What `encarno report` understands.
 #[derive(Debug, Args)]
@@ -149,22 +148,7 @@ fn mode_of_new_files() -> fs::Permissions {
 }
 
 fn read(file: &Path, name: String) -> Result<ReportRun, Failure> {
-    let whole = stats::read(file).map_err(Failure::setup)?;
-    let reader = stats::open_sums(file).map_err(Failure::setup)?;
-    let reader = reader.ok_or_else(|| {
-        Failure::setup(format!(
-            "{}: a report needs a file that can be read twice, not a pipe",
-            file.display()
-        ))
-    })?;
-    let whole = Whole {
-        span_ns: whole.span_ns(),
-        summary: whole.summary,
-        statistics: whole.statistics,
-    };
-    ReportRun::read(name, reader, whole)
-        .map_err(FileError::of(file))
-        .map_err(Failure::setup)
+    ReportRun::of_file(file, name).map_err(Failure::setup)
 }
 
 /// File names, or paths where names are alike.

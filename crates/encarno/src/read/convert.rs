@@ -11,11 +11,10 @@ use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
 use encarno_record::formats::{
     CsvSink, GoBinarySettings, GoBinarySink, LdjsonSink, OutputError, PhoutSink, SecondsSink, Sink,
 };
+use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{Block, Ending, ResultSummary, SumsReader, Taken};
 use encarno_record::{Expected, Hit, Payload, Record, Strings, Texts};
 use go_payload::GoPayloadWriter;
-
-use crate::read::stats::{self, FileError};
 
 /// Hits are handed to a sink in portions of that many.
 const PORTION: usize = 8192;
@@ -111,11 +110,11 @@ pub struct Converted {
 /// Converts a native result file.
 pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted, ConvertError> {
     if format == ResultFormat::Seconds
-        && let Some(reader) = stats::open_sums(from)?
+        && let Some(reader) = whole::open_sums(from)?
     {
         return seconds(reader, from, to);
     }
-    let mut reader = stats::open(from)?;
+    let mut reader = whole::open(from)?;
     let mut sink = create_sink(to, format, reader.started_unix_ns(), &reader.expected())?;
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
@@ -137,7 +136,14 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
     sink.hits(&portion, &mut texts)?;
     let summary = reader.summary();
     sink.finish(Ending::default(), &mut texts)?;
-    let warning = sink.warning();
+    let sums_only = !reader.metrics().is_empty() && summary.hits == 0;
+    let warning = sink.warning().or_else(|| {
+        sums_only.then(|| {
+            "the file has sums by second, and no hits: convert it to seconds, or read it with \
+             encarno stats"
+                .to_owned()
+        })
+    });
     Ok(Converted {
         count: summary.hits,
         results: Some(summary),

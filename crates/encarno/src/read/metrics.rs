@@ -93,31 +93,51 @@ fn values(kind: MetricKind, points: &Points, span_ns: u64) -> impl Iterator<Item
     named.into_iter().filter(|(_, value)| value.is_finite())
 }
 
-/// A line for each metric.
+/// A line for each metric: those with a distribution in a table of their own.
 pub(super) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
+    const SHOWN: [&str; 5] = ["avg", "p50", "p95", "p99", "max"];
     if metrics.is_empty() {
         return Ok(());
     }
-    writeln!(out, "\nmetrics of the script's runner")?;
     let by_metric = metrics.by_metric();
     let names = by_metric.keys().map(|series| series.metric.chars().count());
-    let width = names.max().unwrap_or(0).min(40);
-    for (series, points) in &by_metric {
-        let name = printable(&series.metric);
-        let mut line = format!("  {name:width$}");
+    let width = names.max().unwrap_or(0).clamp(7, 30);
+    let (trends, others): (Vec<_>, Vec<_>) = by_metric
+        .iter()
+        .partition(|(series, _)| series.kind == MetricKind::Trend);
+    writeln!(out, "\nmetrics")?;
+    for (series, points) in others {
+        let mut line = format!("  {:width$}", printable(&series.metric));
         for (name, value) in values(series.kind, points, span_ns) {
-            let is_share = series.kind == MetricKind::Rate && name == "rate";
-            let is_count = series.kind == MetricKind::Rate && !is_share;
-            let text = match (&*series.contains, &*name) {
-                _ if is_share => format!("{:.2} %", value * 100.0),
-                _ if is_count => format!("{value}"),
+            let text = match (series.kind, &*name) {
+                (MetricKind::Rate, "rate") => format!("{:.2} %", value * 100.0),
                 (_, "rate") => format!("{value:.1}/s"),
-                ("time", _) => time_text(value * 1e6),
-                _ => format!("{}", (value * 1000.0).round() / 1000.0),
+                _ => number(series, value),
             };
             line.push_str(&format!("  {name} {text}"));
         }
         writeln!(out, "{line}")?;
     }
+    if trends.is_empty() {
+        return Ok(());
+    }
+    let head = SHOWN.map(|name| format!("{name:>9}")).concat();
+    writeln!(out, "\n  {:width$}{head}", "trends")?;
+    for (series, points) in trends {
+        let values: BTreeMap<String, f64> = values(series.kind, points, span_ns).collect();
+        let cells = SHOWN.map(|name| {
+            let text = values.get(name).map(|&value| number(series, value));
+            format!(" {:>8}", text.unwrap_or_default())
+        });
+        let name = printable(&series.metric);
+        writeln!(out, "  {name:width$}{}", cells.concat())?;
+    }
     Ok(())
+}
+
+fn number(series: &Series, value: f64) -> String {
+    match &*series.contains {
+        "time" => time_text(value * 1e6),
+        _ => format!("{}", (value * 1000.0).round() / 1000.0),
+    }
 }

@@ -8,9 +8,9 @@ use encarno_input::{BadLimit, InputError, InputSettings, Scripts};
 use encarno_record::frame::{INPUT_MAGIC, RESULT_MAGIC};
 use encarno_record::mask::Shown;
 use encarno_record::results::Block;
+use encarno_record::results::whole::{self, FileError};
 use encarno_record::{Hit, Payload, Record, Strings, Texts};
 
-use crate::read::stats::{self, FileError};
 use crate::report::printable;
 
 /// Bytes of a payload that are shown, unless all are wanted.
@@ -87,7 +87,7 @@ pub fn show(
 }
 
 fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
-    let mut reader = stats::open(path)?;
+    let mut reader = whole::open(path)?;
     writeln!(
         out,
         "# started {} (unix seconds)",
@@ -135,6 +135,12 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
         }
     }
     writeln!(out, "# {}", reader.summary())?;
+    if !reader.metrics().is_empty() {
+        writeln!(
+            out,
+            "# the file has sums of requests and metrics by second: encarno stats shows them"
+        )?;
+    }
     Ok(())
 }
 

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use std::{fmt, io};
 
 use encarno_record::formats::{OutputError, SecondsSink, Sink};
+use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{
     Block, Ending, ResultReader, ResultSummary, ResultsError, SumsReader,
 };
@@ -19,7 +20,6 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::read::convert::{ConvertError, ResultFormat, create_sink, take_sums};
-use crate::read::stats::{self, FileError};
 
 /// How often a file that doesn't grow is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -130,7 +130,7 @@ enum Kind {
 impl<'a> Followed<'a> {
     fn open(settings: &'a TailSettings, to: &Path) -> Result<Self, ConvertError> {
         let sums = match settings.format {
-            ResultFormat::Seconds => stats::open_sums(&settings.file)?,
+            ResultFormat::Seconds => whole::open_sums(&settings.file)?,
             _ => None,
         };
         let kind = match sums {
@@ -143,7 +143,7 @@ impl<'a> Followed<'a> {
                 reader: Box::new(reader),
             },
             None => {
-                let reader = stats::open(&settings.file)?;
+                let reader = whole::open(&settings.file)?;
                 let (started, expected) = (reader.started_unix_ns(), reader.expected());
                 Kind::Hits {
                     sink: create_sink(to, settings.format, started, &expected)?,

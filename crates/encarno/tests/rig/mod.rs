@@ -11,7 +11,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use encarno::console::Progress;
 use encarno::protocols::{self, Protocol, Run};
-use encarno::read::stats;
 use encarno_engine::meter::Summary;
 use encarno_engine::schedule::{Level, Schedule};
 use encarno_engine::settings::{
@@ -21,6 +20,7 @@ use encarno_engine::settings::{
 use encarno_input::{InputFormat, InputSettings, Sharing};
 use encarno_nib::NetworkSettings;
 use encarno_record::results::Block;
+use encarno_record::results::whole;
 use encarno_record::{Expected, Hit, StringId};
 use encarno_target::{LogEntry, Target, TargetSettings, TargetSummary, read_log};
 
@@ -194,7 +194,7 @@ pub fn run_with(
 
 pub fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, String>) {
     let (mut hits, mut texts) = (Vec::new(), HashMap::new());
-    let mut reader = stats::open(path).unwrap();
+    let mut reader = whole::open(path).unwrap();
     while let Some(block) = reader.next_block().unwrap() {
         match block {
             Block::Strings(strings) => texts.extend(strings.iter()),

@@ -208,6 +208,34 @@ pub unsafe extern "C" fn encarno_record_end(
     })
 }
 
+/// Writes the report of a result file that was ended: one page of HTML. On `SYSTEM`, `error`
+/// holds a sentence, which the caller frees.
+///
+/// # Safety
+/// `path` and `page` must be readable; `error` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_report_write(
+    path: EncarnoView,
+    page: EncarnoView,
+    error: *mut EncarnoOwnedBytes,
+) -> EncarnoStatus {
+    guard(|| {
+        if error.is_null() {
+            return EncarnoStatus::BadArgument;
+        }
+        // SAFETY: readable during this call, as the caller promises.
+        let (path, page) = unsafe { (path.bytes(), page.bytes()) };
+        let (Some(path), Some(page)) = (path.and_then(text), page.and_then(text)) else {
+            return EncarnoStatus::BadArgument;
+        };
+        match record::write_report(Path::new(path), Path::new(page)) {
+            Ok(()) => EncarnoStatus::Ok,
+            // SAFETY: not null, and writable as the caller promises.
+            Err(reason) => unsafe { failed(error, reason) },
+        }
+    })
+}
+
 fn text(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok()
 }

@@ -1,0 +1,198 @@
+//! A result file as a whole: what its hits and metrics came to.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::{Block, FileSums, ResultReader, ResultSummary, ResultsError, SumsReader, Taken};
+use crate::series::Metrics;
+use crate::statistics::Statistics;
+use crate::sums::OutcomeSums;
+use crate::{Expected, Hit, StringId, Texts};
+
+/// Outcomes are put together by their labels when there are so many.
+const OUTCOMES_MAX: usize = 1 << 16;
+
+/// A result file that can't be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {source}", path = path.display())]
+pub struct FileError {
+    /// The file.
+    pub path: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: ResultsError,
+}
+
+impl FileError {
+    /// About that file.
+    pub fn of<E: Into<ResultsError>>(path: &Path) -> impl Fn(E) -> Self {
+        move |source| Self {
+            path: path.into(),
+            source: source.into(),
+        }
+    }
+}
+
+/// What result files say.
+#[derive(Clone, Debug)]
+pub struct FileStatistics {
+    /// From the start of the run to its end, Unix time. Of a file without an
+    /// end: to the last thing that is known of it.
+    pub span_unix_ns: (u64, u64),
+    /// The statuses that the run expected.
+    pub expected: Expected,
+    /// The hits.
+    pub statistics: Statistics,
+    /// The metrics that aren't hits, as k6 has them.
+    pub metrics: Metrics,
+    /// What was read and what was lost.
+    pub summary: ResultSummary,
+}
+
+impl FileStatistics {
+    /// How long it lasts.
+    pub fn span_ns(&self) -> u64 {
+        self.span_unix_ns.1 - self.span_unix_ns.0
+    }
+
+    /// Adds what another file says.
+    pub fn merge(&mut self, other: &Self) {
+        let ((start, end), (other_start, other_end)) = (self.span_unix_ns, other.span_unix_ns);
+        self.span_unix_ns = (start.min(other_start), end.max(other_end));
+        self.statistics.merge(&other.statistics);
+        self.metrics.merge(&other.metrics);
+        self.summary.merge(&other.summary);
+    }
+}
+
+/// Opens a native result file.
+pub fn open(path: &Path) -> Result<ResultReader<File>, FileError> {
+    let file = File::open(path).map_err(FileError::of(path))?;
+    ResultReader::new(file).map_err(FileError::of(path))
+}
+
+/// Opens the sums of a native result file; none if it can't be read anywhere
+/// (a pipe).
+pub fn open_sums(path: &Path) -> Result<Option<SumsReader>, FileError> {
+    let file = File::open(path).map_err(FileError::of(path))?;
+    if !file.metadata().map_err(FileError::of(path))?.is_file() {
+        return Ok(None);
+    }
+    SumsReader::new(file).map(Some).map_err(FileError::of(path))
+}
+
+/// Sums up a native result file: by the sums that it carries, and the hits that
+/// these don't cover.
+pub fn read(path: &Path) -> Result<FileStatistics, FileError> {
+    match open_sums(path)? {
+        Some(reader) => read_sums(reader).map_err(FileError::of(path)),
+        None => read_hits(path),
+    }
+}
+
+fn read_sums(mut reader: SumsReader) -> io::Result<FileStatistics> {
+    let mut gathered = Gathered::new(reader.started_unix_ns(), reader.expected());
+    while let Some(taken) = reader.next_taken()? {
+        match taken {
+            Taken::Strings(texts) => gathered.learn(texts.into_iter()),
+            Taken::Sums(sums) => gathered.add(&sums),
+            Taken::End => {}
+        }
+    }
+    reader.rest(|sums| gathered.add(&sums))?;
+    let known_until_ns = match reader.whole_until_ns() {
+        // All loops have ended: their last hit is the end.
+        u64::MAX => 1,
+        until_ns => until_ns,
+    };
+    let span_ns = reader.span_ns().max(known_until_ns);
+    Ok(gathered.finish(span_ns, reader.summary(), reader.metrics()))
+}
+
+/// Sums up a native result file hit by hit, from its start to its end.
+pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
+    let mut reader = open(path)?;
+    let mut gathered = Gathered::new(reader.started_unix_ns(), reader.expected());
+    loop {
+        match reader.next_block().map_err(FileError::of(path))? {
+            Some(Block::Hits(hits)) => hits.iter().for_each(|hit| gathered.record(&hit)),
+            Some(Block::Strings(texts)) => gathered.learn(texts.iter()),
+            Some(Block::Mark(_) | Block::Other | Block::End) => {}
+            None => break,
+        }
+    }
+    Ok(gathered.finish(reader.span_ns(), reader.summary(), reader.metrics()))
+}
+
+/// What was gathered from a file up to now.
+struct Gathered {
+    started_unix_ns: u64,
+    expected: Expected,
+    texts: Texts,
+    sums: OutcomeSums,
+    statistics: Statistics,
+}
+
+impl Gathered {
+    fn new(started_unix_ns: u64, expected: Expected) -> Self {
+        Self {
+            started_unix_ns,
+            expected,
+            texts: Texts::default(),
+            sums: OutcomeSums::default(),
+            statistics: Statistics::default(),
+        }
+    }
+
+    fn learn(&mut self, texts: impl Iterator<Item = (StringId, String)>) {
+        for (id, text) in texts {
+            self.texts.insert(id, &text);
+        }
+    }
+
+    fn record(&mut self, hit: &Hit) {
+        self.sums.record(hit);
+        self.settle(OUTCOMES_MAX);
+    }
+
+    fn add(&mut self, sums: &FileSums) {
+        sums.for_each(|_, outcome, sums| {
+            self.sums.merge(*outcome, sums);
+            self.settle(OUTCOMES_MAX);
+        });
+    }
+
+    fn settle(&mut self, outcomes_max: usize) {
+        if self.sums.len() > outcomes_max {
+            let sums = std::mem::take(&mut self.sums);
+            let (started, expected) = (self.started_unix_ns, &self.expected);
+            self.statistics
+                .add(&sums, &mut self.texts, started, expected);
+        }
+    }
+
+    fn finish(mut self, span_ns: u64, summary: ResultSummary, metrics: &Metrics) -> FileStatistics {
+        self.settle(0);
+        let total = self.statistics.total();
+        let start_ns = self.started_unix_ns;
+        let span_unix_ns = match (span_ns, total.span_unix_ns) {
+            // Nobody said how long it was: as long as there were hits.
+            (0, Some(span)) => span,
+            (span_ns, span) => {
+                let last_ns = span.map_or(start_ns, |(_, last_ns)| last_ns);
+                (start_ns, start_ns.saturating_add(span_ns).max(last_ns))
+            }
+        };
+        FileStatistics {
+            span_unix_ns,
+            expected: self.expected,
+            summary: ResultSummary {
+                hits: total.hits,
+                ..summary
+            },
+            statistics: self.statistics,
+            metrics: metrics.clone(),
+        }
+    }
+}
