@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{self, Write};
 
+use encarno_record::notes::Notes;
 use encarno_record::series::{MetricKind, Metrics, Points, Series};
 use encarno_record::statistics::{QUANTILES, time_text};
 use serde::Serialize;
@@ -131,6 +132,34 @@ pub(super) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) 
         });
         let name = printable(&series.metric);
         writeln!(out, "  {name:width$}{}", cells.concat())?;
+    }
+    Ok(())
+}
+
+/// What was demanded of the run, and the checks of its script.
+pub(super) fn write_demands(notes: &Notes, out: &mut dyn Write) -> io::Result<()> {
+    if !notes.thresholds.is_empty() {
+        writeln!(out, "\nthresholds")?;
+    }
+    for threshold in &notes.thresholds {
+        let (metric, demand) = (printable(&threshold.metric), printable(&threshold.demand));
+        let value = threshold.value.map(|value| format!(" ({value})"));
+        let word = if threshold.met { "met" } else { "CROSSED" };
+        let value = value.unwrap_or_default();
+        writeln!(out, "  {word:8}{metric}: {demand}{value}")?;
+    }
+    if !notes.checks.is_empty() {
+        writeln!(out, "\nchecks")?;
+    }
+    for check in &notes.checks {
+        let name = printable(&format!("{} {}", check.group, check.name));
+        let (passes, fails) = (check.passes, check.fails);
+        writeln!(
+            out,
+            "  {passes} of {} hold: {}",
+            passes.saturating_add(fails),
+            name.trim()
+        )?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 
 use encarno_record::histogram::Histogram;
+use encarno_record::notes::{Check, Threshold};
 use encarno_record::results::whole::FileStatistics;
 use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use serde::Serialize;
@@ -13,7 +14,8 @@ use crate::report::rate;
 /// Prints a table for people.
 pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
     crate::report::write_table(&file.statistics, file.span_ns(), out)?;
-    super::metrics::write_table(&file.metrics, file.span_ns(), out)
+    super::metrics::write_table(&file.metrics, file.span_ns(), out)?;
+    super::metrics::write_demands(&file.notes, out)
 }
 
 /// Prints the same as JSON: `{started_unix_ns, whole, …, total, labels}`.
@@ -36,6 +38,8 @@ pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> 
         incomplete_bytes: summary.incomplete_bytes,
         labels: labels.collect(),
         metrics: super::metrics::json(&file.metrics, span_ns),
+        thresholds: &file.notes.thresholds,
+        checks: &file.notes.checks,
         total: JsonLabel::of(None, &file.statistics.total(), span_ns),
     };
     serde_json::to_writer_pretty(&mut *out, &json)?;
@@ -43,7 +47,7 @@ pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> 
 }
 
 #[derive(Serialize)]
-struct Json {
+struct Json<'a> {
     started_unix_ns: u64,
     whole: bool,
     ended: bool,
@@ -59,6 +63,10 @@ struct Json {
     /// Those that aren't hits, as k6 has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<JsonMetric>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    thresholds: &'a [Threshold],
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    checks: &'a [Check],
 }
 
 #[derive(Serialize)]

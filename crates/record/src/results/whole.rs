@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::{Block, FileSums, ResultReader, ResultSummary, ResultsError, SumsReader, Taken};
+use crate::notes::Notes;
 use crate::series::Metrics;
 use crate::statistics::Statistics;
 use crate::sums::OutcomeSums;
@@ -46,6 +47,8 @@ pub struct FileStatistics {
     pub statistics: Statistics,
     /// The metrics that aren't hits, as k6 has them.
     pub metrics: Metrics,
+    /// What the run says of itself; of several files, the first one's.
+    pub notes: Notes,
     /// What was read and what was lost.
     pub summary: ResultSummary,
 }
@@ -107,7 +110,7 @@ fn read_sums(mut reader: SumsReader) -> io::Result<FileStatistics> {
         until_ns => until_ns,
     };
     let span_ns = reader.span_ns().max(known_until_ns);
-    Ok(gathered.finish(span_ns, reader.summary(), reader.metrics()))
+    Ok(gathered.finish(span_ns, reader.summary(), reader.metrics(), reader.notes()))
 }
 
 /// Sums up a native result file hit by hit, from its start to its end.
@@ -122,7 +125,12 @@ pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
             None => break,
         }
     }
-    Ok(gathered.finish(reader.span_ns(), reader.summary(), reader.metrics()))
+    Ok(gathered.finish(
+        reader.span_ns(),
+        reader.summary(),
+        reader.metrics(),
+        reader.notes(),
+    ))
 }
 
 /// What was gathered from a file up to now.
@@ -172,7 +180,13 @@ impl Gathered {
         }
     }
 
-    fn finish(mut self, span_ns: u64, summary: ResultSummary, metrics: &Metrics) -> FileStatistics {
+    fn finish(
+        mut self,
+        span_ns: u64,
+        summary: ResultSummary,
+        metrics: &Metrics,
+        notes: &Notes,
+    ) -> FileStatistics {
         self.settle(0);
         let total = self.statistics.total();
         let start_ns = self.started_unix_ns;
@@ -193,6 +207,7 @@ impl Gathered {
             },
             statistics: self.statistics,
             metrics: metrics.clone(),
+            notes: notes.clone(),
         }
     }
 }

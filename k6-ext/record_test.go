@@ -1,0 +1,204 @@
+package wrpc
+
+import (
+	"bufio"
+	"encoding/json"
+	"math"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// stats are what `encarno stats --json` says of a file.
+type stats struct {
+	Whole bool
+	Total struct {
+		Hits, Failed  uint64
+		ProtocolCodes map[string]uint64 `json:"protocol_codes"`
+	}
+	Labels []struct {
+		Label        string
+		Hits, Failed uint64
+		Errors       []struct{ Text string }
+	}
+	Metrics []struct {
+		Metric, Type string
+		Count        int
+		Values       map[string]float64
+	}
+	Thresholds []struct {
+		Metric, Demand string
+		Value          float64
+		Met            bool
+	}
+	Checks []struct {
+		Group, Name   string
+		Passes, Fails int
+	}
+}
+
+func statsOf(t *testing.T, file string) stats {
+	t.Helper()
+	output, err := exec.Command(fromEnv(t, "ENCARNO", "target/release/encarno", "run `make`"), "stats", "--json", file).Output()
+	require.NoError(t, err)
+	var read stats
+	require.NoError(t, json.Unmarshal(output, &read), string(output))
+	return read
+}
+
+// samplesOf reads what k6's own output json has: the values of each metric.
+func samplesOf(t *testing.T, path string) map[string][]float64 {
+	t.Helper()
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	values := map[string][]float64{}
+	for lines := bufio.NewScanner(file); lines.Scan(); {
+		var line struct {
+			Type, Metric string
+			Data         struct{ Value float64 }
+		}
+		require.NoError(t, json.Unmarshal(lines.Bytes(), &line))
+		if line.Type == "Point" {
+			values[line.Metric] = append(values[line.Metric], line.Data.Value)
+		}
+	}
+	return values
+}
+
+// A script without wRPC: what the file has is what k6's own JSON of the same run has.
+func TestTheRecordHasWhatK6sJSONHas(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(answer http.ResponseWriter, request *http.Request) {
+		if request.URL.Path == "/bad" {
+			answer.WriteHeader(http.StatusInternalServerError)
+		}
+	}))
+	defer server.Close()
+	folder := t.TempDir()
+	path := func(name string) string { return filepath.Join(folder, name) }
+	require.NoError(t, os.WriteFile(path("script.js"), []byte(`
+		import http from "k6/http";
+		import { check } from "k6";
+		import { Counter, Gauge, Rate, Trend } from "k6/metrics";
+		const [counter, gauge, rate, trend] = [new Counter("counter"), new Gauge("gauge"), new Rate("rate"), new Trend("trend")];
+		export const options = {
+			scenarios: { only: { executor: "per-vu-iterations", vus: 4, iterations: 50, env: { PASSWORD: "hidden" } } },
+			thresholds: { "http_reqs{expected_response:false}": ["count==100"], trend: ["p(90)<5", "min>0"] },
+		};
+		export default function () {
+			http.get("`+server.URL+`/good", { tags: { name: "good" } });
+			const bad = http.get("`+server.URL+`/bad", { tags: { name: "bad" } });
+			if (__ITER % 2) http.get("`+server.URL+`/bad", { responseCallback: http.expectedStatuses(500), tags: { name: "as asked" } });
+			else http.get("http://127.0.0.1:1/", { tags: { name: "nobody" } });
+			check(bad, { "is good": (bad) => bad.status === 200, "is bad": (bad) => bad.status === 500 });
+			counter.add(2.5, { kind: __ITER % 3 }); gauge.add(__ITER); rate.add(__ITER % 4 === 0); trend.add(__ITER / 7 - 3);
+		}`), 0o600))
+	running := startFile(t, "", path("script.js"),
+		"--out", "encarno="+path("run.enc")+",report="+path("run.html"), "--out", "json="+path("run.json"))
+	require.Equal(t, 99, running.wait(t, 60*time.Second), running.output.String())
+
+	read, samples := statsOf(t, path("run.enc")), samplesOf(t, path("run.json"))
+	require.True(t, read.Whole)
+	require.Len(t, read.Metrics, len(samples))
+	for _, metric := range read.Metrics {
+		values := slices.Sorted(slices.Values(samples[metric.Metric]))
+		require.Equal(t, len(values), metric.Count, metric.Metric)
+		sum := 0.0
+		for _, value := range values {
+			sum += value
+		}
+		near := func(should float64, name string) {
+			require.InDelta(t, should, metric.Values[name], math.Abs(should)*1e-9+1e-9, "%s of %s", name, metric.Metric)
+		}
+		switch metric.Type {
+		case "counter":
+			near(sum, "count")
+		case "trend":
+			near(values[0], "min")
+			near(values[len(values)-1], "max")
+			near(sum/float64(len(values)), "avg")
+			for name, share := range map[string]float64{"p50": 0.5, "p95": 0.95, "p99": 0.99} {
+				should := values[int(math.Ceil(share*float64(len(values))))-1]
+				require.InDelta(t, should, metric.Values[name], math.Abs(should)*1e-3+1e-6, "%s of %s", name, metric.Metric)
+			}
+		case "gauge":
+			near(values[0], "min")
+			near(values[len(values)-1], "max")
+		}
+	}
+	// Each request is a hit, and failed where k6 says so.
+	require.EqualValues(t, 600, read.Total.Hits)
+	require.EqualValues(t, 300, read.Total.Failed)
+	require.Equal(t, map[string]uint64{"0": 100, "200": 200, "500": 300}, read.Total.ProtocolCodes)
+	failed := map[string]uint64{}
+	for _, label := range read.Labels {
+		failed[label.Label] = label.Failed
+		if label.Label == "nobody" {
+			require.Contains(t, label.Errors[0].Text, "connection refused")
+		}
+	}
+	require.Equal(t, map[string]uint64{"good": 0, "bad": 200, "as asked": 0, "nobody": 100}, failed)
+	// What k6 found of thresholds and checks.
+	require.Len(t, read.Thresholds, 3)
+	require.False(t, read.Thresholds[0].Met)
+	require.InDelta(t, 300, read.Thresholds[0].Value, 0)
+	require.True(t, read.Thresholds[2].Met, read.Thresholds[2])
+	require.False(t, read.Thresholds[1].Met)
+	require.InDelta(t, -3, read.Thresholds[1].Value, 1e-9)
+	require.Len(t, read.Checks, 2)
+	require.Equal(t, 200, read.Checks[0].Passes)
+	require.Equal(t, 200, read.Checks[1].Fails)
+
+	report, err := os.ReadFile(path("run.html"))
+	require.NoError(t, err)
+	require.Contains(t, string(report), "http_req_waiting")
+	require.NotContains(t, string(report), "hidden")
+}
+
+// Blasts and requests over wRPC are hits, too.
+func TestTheRecordHasCallsOverWRPC(t *testing.T) {
+	server := startNATS(t)
+	startReceiver(t, server)
+	folder := t.TempDir()
+	file := filepath.Join(folder, "script.js")
+	require.NoError(t, os.WriteFile(file, []byte(`
+		import wrpc from "k6/x/wrpc";
+		const blaster = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "test" } });
+		const nobody = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "nobody" } });
+		export const options = { iterations: 20 };
+		export default function () {
+			blaster.blast({ tags: { name: "good" } });
+			nobody.blast({ tags: { name: "bad" } });
+		}`), 0o600))
+	record := filepath.Join(folder, "run.enc")
+	running := startFile(t, server, file, "--out", "encarno="+record)
+	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+	read := statsOf(t, record)
+	require.Len(t, read.Labels, 2)
+	require.Equal(t, "bad", read.Labels[0].Label)
+	require.EqualValues(t, 20, read.Labels[0].Failed)
+	require.Equal(t, "no_responders", read.Labels[0].Errors[0].Text)
+	require.EqualValues(t, 20, read.Labels[1].Hits)
+	require.EqualValues(t, 0, read.Labels[1].Failed)
+}
+
+// A record that can't be written, or isn't understood, is told before the test.
+func TestARecordThatCannotBeWritten(t *testing.T) {
+	for argument, reason := range map[string]string{
+		"/dev/full":              "No space left",
+		"/nowhere/run.enc":       "No such file",
+		"run.enc,live":           "doesn't know",
+		"run.enc,report=run.enc": "can't write both",
+	} {
+		running := startFile(t, "", "smoke.test.js", "--out", "encarno="+argument)
+		require.NotEqual(t, 0, running.wait(t, 60*time.Second), argument)
+		require.Contains(t, running.output.String(), reason, argument)
+	}
+}
