@@ -2,6 +2,7 @@ package record
 
 import (
 	"strconv"
+	"strings"
 	"time"
 
 	"go.k6.io/k6/v2/metrics"
@@ -94,6 +95,8 @@ func reason(status uint32, text, code string) string {
 	switch {
 	case text != "":
 		return text
+	case code != "" && strings.Trim(code, "0123456789") != "": // wRPC's have names
+		return code
 	case status == 0 && code != "":
 		return "error_code " + code
 	default:
