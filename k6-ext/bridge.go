@@ -30,9 +30,9 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoOwnedBytes{})-16]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBridge{})-16]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBridge{}.event_fd)-8]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-96]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error)-48]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-64]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCompletion{})-104]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error)-56]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-72]
 )
 
 // batchMax completions are taken at once.
@@ -46,6 +46,7 @@ type completion struct {
 	errorCode     string // empty for success
 	errorText     string
 	sent          time.Duration
+	uploaded      time.Duration
 	accepted      time.Duration
 	finished      time.Duration
 	bytesSent     uint64
@@ -193,6 +194,7 @@ func (call *call) end(how completion) {
 func (bridge *bridge) convert(from *C.EncarnoCompletion, arrived time.Time) completion {
 	converted := completion{
 		sent:          duration(from.sent_ns),
+		uploaded:      duration(from.uploaded_ns),
 		accepted:      duration(from.accepted_ns),
 		finished:      duration(from.finished_ns),
 		bytesSent:     uint64(from.bytes_sent),

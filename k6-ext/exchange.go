@@ -116,7 +116,7 @@ func refused(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) *http.Outcome 
 func unsent(code, text string) *http.Outcome {
 	return &http.Outcome{
 		Err:    &http.Error{Code: code, Text: text},
-		Timing: http.Timing{Sent: never, Accepted: never, Head: never},
+		Timing: http.Timing{Sent: never, Uploaded: never, Accepted: never, Head: never},
 		End:    time.Now(),
 	}
 }
@@ -124,7 +124,9 @@ func unsent(code, text string) *http.Outcome {
 // outcome is what an HTTP request's completion says.
 func (done *completion) outcome() *http.Outcome {
 	outcome := &http.Outcome{
-		Timing:   http.Timing{Sent: done.sent, Accepted: done.accepted, Head: never, Finished: done.finished},
+		Timing: http.Timing{
+			Sent: done.sent, Uploaded: done.uploaded, Accepted: done.accepted, Head: never, Finished: done.finished,
+		},
 		Sent:     done.bytesSent,
 		Received: done.bytesReceived,
 		End:      done.arrived,

@@ -21,7 +21,7 @@ func (atOnce) RoundTrip(request *http.Request) (*http.Response, error) {
 }
 
 var answered = failing{Outcome{
-	Status: 200, Body: []byte("200"), Timing: Timing{1, 2, 3, 4},
+	Status: 200, Body: []byte("200"), Timing: Timing{1, -1, 2, 3, 4},
 	Header: []Field{{"content-type", "text/plain"}, {"content-length", "3"}, {"server", "one"}},
 }}
 

@@ -82,7 +82,7 @@ func (call *call) begin() *Request {
 	}
 	call.now = call.first
 	if call.refusal != nil {
-		unsent := &Outcome{Timing: Timing{-1, -1, -1, 0}, End: time.Now()}
+		unsent := &Outcome{Timing: Timing{-1, -1, -1, -1, 0}, End: time.Now()}
 		call.fail(unsent, k6Error(call.refusal), call.refusal.Code)
 		return nil
 	}

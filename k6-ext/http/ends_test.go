@@ -2,7 +2,9 @@ package http
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -111,10 +113,14 @@ func TestTimings(t *testing.T) {
 		timing Timing
 		seen   string
 	}{
-		{Timing{1 * ms, 3 * ms, 6 * ms, 10 * ms}, `[1,0,5,4,9]`},
-		{Timing{1 * ms, -1, 6 * ms, 10 * ms}, `[1,0,5,4,9]`},
-		{Timing{1 * ms, -1, -1, 10 * ms}, `[1,0,9,0,9]`},
-		{Timing{-1, -1, -1, 10 * ms}, `[10,0,0,0,0]`},
+		{Timing{1 * ms, -1, 3 * ms, 6 * ms, 10 * ms}, `[1,0,5,4,9]`},
+		{Timing{1 * ms, -1, -1, 6 * ms, 10 * ms}, `[1,0,5,4,9]`},
+		{Timing{1 * ms, -1, -1, -1, 10 * ms}, `[1,0,9,0,9]`},
+		{Timing{-1, -1, -1, -1, 10 * ms}, `[10,0,0,0,0]`},
+		// A body that follows is sent until then, or until the answer begins.
+		{Timing{1 * ms, 4 * ms, 3 * ms, 6 * ms, 10 * ms}, `[1,3,2,4,9]`},
+		{Timing{1 * ms, 8 * ms, 3 * ms, 6 * ms, 10 * ms}, `[1,5,0,4,9]`},
+		{Timing{1 * ms, 10 * ms, 3 * ms, -1, 10 * ms}, `[1,9,0,0,9]`},
 	} {
 		outcome := Outcome{Status: 200, Timing: test.timing}
 		if test.timing.Head < 0 {
@@ -125,7 +131,11 @@ func TestTimings(t *testing.T) {
 			return [t.blocked, t.sending, t.waiting, t.receiving, t.duration];`, "")
 		require.NoError(t, err)
 		require.Equal(t, test.seen, seen)
+		var sending float64
+		require.NoError(t, json.Unmarshal([]byte(strings.Split(seen, ",")[1]), &sending))
 		emitted := script.emitted()
+		require.Len(t, emitted["http_req_sending"], 1)
+		require.Equal(t, sending, emitted["http_req_sending"][0].Value)
 		require.Equal(t, test.timing.Sent >= 0, len(emitted["wrpc_http_queued"]) == 1)
 		require.Equal(t, test.timing.Accepted >= 0, len(emitted["wrpc_http_accepted"]) == 1)
 	}

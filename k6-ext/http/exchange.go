@@ -68,6 +68,7 @@ type Outcome struct {
 // them. What was not reached is negative.
 type Timing struct {
 	Sent     time.Duration // it was handed to the connection
+	Uploaded time.Duration // so was the last of a body that followed; negative if none did
 	Accepted time.Duration // the receiver accepted it
 	Head     time.Duration // the head of the answer was there
 	Finished time.Duration // its result or its failure

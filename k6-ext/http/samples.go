@@ -28,13 +28,13 @@ func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 	client, builtin, parts := call.client, call.state.BuiltinMetrics, partsOf(outcome.Timing)
 	if client.families.HTTP {
 		add(builtin.HTTPReqs, tags.Tags, 1)
-		add(builtin.HTTPReqDuration, tags.Tags, metrics.D(parts.waiting+parts.receiving))
+		add(builtin.HTTPReqDuration, tags.Tags, metrics.D(parts.duration()))
 		add(builtin.HTTPReqBlocked, tags.Tags, metrics.D(parts.blocked))
 		// A request has no connection of its own, as one that k6/http sends over a
 		// connection that is there.
 		add(builtin.HTTPReqConnecting, tags.Tags, 0)
 		add(builtin.HTTPReqTLSHandshaking, tags.Tags, 0)
-		add(builtin.HTTPReqSending, tags.Tags, 0)
+		add(builtin.HTTPReqSending, tags.Tags, metrics.D(parts.sending))
 		add(builtin.HTTPReqWaiting, tags.Tags, metrics.D(parts.waiting))
 		add(builtin.HTTPReqReceiving, tags.Tags, metrics.D(parts.receiving))
 		if call.expected != nil {
@@ -66,7 +66,7 @@ func (call *call) addOfWRPC(
 ) {
 	instruments, parts := call.client.instruments, partsOf(outcome.Timing)
 	add(instruments.request, tags, 1)
-	add(instruments.duration, tags, metrics.D(parts.waiting+parts.receiving))
+	add(instruments.duration, tags, metrics.D(parts.duration()))
 	if code == "" {
 		add(instruments.response, tags, 1)
 	} else {
@@ -149,24 +149,34 @@ func (call *call) tagsOf(status int, hop *hop, err error) (metrics.TagsAndMeta, 
 }
 
 // parts are the phases of a request. Until one was reached all time is the one before's.
-type parts struct{ blocked, waiting, receiving time.Duration }
+type parts struct{ blocked, sending, waiting, receiving time.Duration }
+
+func (parts parts) duration() time.Duration { return parts.sending + parts.waiting + parts.receiving }
 
 func partsOf(timing Timing) parts {
-	switch {
-	case timing.Sent < 0:
+	if timing.Sent < 0 {
 		return parts{blocked: max(timing.Finished, 0)}
-	case timing.Head < 0:
-		return parts{blocked: timing.Sent, waiting: max(timing.Finished-timing.Sent, 0)}
 	}
-	return parts{timing.Sent, max(timing.Head-timing.Sent, 0), max(timing.Finished-timing.Head, 0)}
+	head := timing.Head
+	if head < 0 {
+		head = timing.Finished
+	}
+	head = max(head, timing.Sent)
+	// A body that didn't follow the head was sent with it. One that does may still be
+	// on its way when the answer begins.
+	uploaded := min(max(timing.Uploaded, timing.Sent), head)
+	return parts{
+		timing.Sent, uploaded - timing.Sent, head - uploaded, max(timing.Finished-head, 0),
+	}
 }
 
 // timings are the parts in milliseconds, as a response shows them.
 func timings(timing Timing) httpext.ResponseTimings {
 	parts := partsOf(timing)
 	return httpext.ResponseTimings{
-		Duration:  metrics.D(parts.waiting + parts.receiving),
+		Duration:  metrics.D(parts.duration()),
 		Blocked:   metrics.D(parts.blocked),
+		Sending:   metrics.D(parts.sending),
 		Waiting:   metrics.D(parts.waiting),
 		Receiving: metrics.D(parts.receiving),
 	}

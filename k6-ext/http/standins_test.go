@@ -53,7 +53,7 @@ func (over *overHTTP) Cancel() { over.cancel() }
 func (over *overHTTP) Wait(ctx context.Context, request *Request) *Outcome {
 	ctx, cancel := context.WithTimeout(ctx, request.Timeout)
 	defer cancel()
-	outcome := &Outcome{Timing: Timing{1, 2, 3, 4}, Sent: 1, Received: 1}
+	outcome := &Outcome{Timing: Timing{1, -1, 2, 3, 4}, Sent: 1, Received: 1}
 	err := over.exchange(ctx, request, outcome)
 	outcome.End = time.Now()
 	switch {

@@ -113,6 +113,9 @@ typedef struct {
   uint64_t tag;
   // Until it was handed to the connection, or `ENCARNO_NEVER`.
   uint64_t sent_ns;
+  // Until the last of a body that followed was, too, or `ENCARNO_NEVER` if none
+  // followed.
+  uint64_t uploaded_ns;
   // Until the receiver accepted it, or `ENCARNO_NEVER`.
   uint64_t accepted_ns;
   // Until its result or its failure.

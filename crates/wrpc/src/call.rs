@@ -11,6 +11,9 @@ use crate::{Error, ErrorCode};
 pub struct Timing {
     /// The call was handed to the connection.
     pub sent: Option<Instant>,
+    /// The last of a body that followed it was, too, or it was known that no more was
+    /// wanted. No body followed if this is `None`.
+    pub uploaded: Option<Instant>,
     /// The receiver said that it accepted the call.
     pub accepted: Option<Instant>,
     /// The end of the result arrived, or the failure was known.

@@ -105,6 +105,7 @@ impl PendingCall {
         };
         let timing = Timing {
             sent: sent.at,
+            uploaded: None,
             accepted: self.accepted,
             finished: Some(finished),
         };

@@ -238,6 +238,8 @@ async fn a_small_request_is_one_message_each_way() {
     // A body is put behind the head as soon as a receiver has shown that it is ours.
     assert_eq!(&echoed(&connection, b"").await[..], b"");
     assert_eq!(&echoed(&connection, b"body").await[..], b"body");
+    let asked = request(&connection, "POST", b"body"[..].into(), PATIENCE);
+    assert_eq!(asked.await.timing.uploaded, None);
     for length in ["0", "4"] {
         let message = seen.next().await.unwrap();
         let headers = message.headers.unwrap();
@@ -306,7 +308,10 @@ async fn a_receiver_that_reads_no_body_behind_the_head_is_sent_a_stream() {
         let calls = client.subscribe(function.clone()).await.unwrap();
         settle(&client).await;
         let answering = upstream(client.clone(), calls);
-        let (_, (call, stream)) = tokio::join!(echoed(&connection, b"body"), answering);
+        let asking = request(&connection, "POST", b"body"[..].into(), PATIENCE);
+        let (outcome, (call, stream)) = tokio::join!(asking, answering);
+        assert!(outcome.timing.uploaded > outcome.timing.sent);
+        drop(outcome.result.unwrap());
         let headers = call.headers.unwrap();
         let header = headers.get("Encarno-Body").map(|value| value.as_str());
         assert_eq!(header, announced);

@@ -151,6 +151,9 @@ pub struct EncarnoCompletion {
     pub tag: u64,
     /// Until it was handed to the connection, or `ENCARNO_NEVER`.
     pub sent_ns: u64,
+    /// Until the last of a body that followed was, too, or `ENCARNO_NEVER` if none
+    /// followed.
+    pub uploaded_ns: u64,
     /// Until the receiver accepted it, or `ENCARNO_NEVER`.
     pub accepted_ns: u64,
     /// Until its result or its failure.
@@ -350,6 +353,7 @@ impl From<Completion> for EncarnoCompletion {
         let mut converted = Self {
             tag,
             sent_ns: since(timing.sent),
+            uploaded_ns: since(timing.uploaded),
             accepted_ns: since(timing.accepted),
             finished_ns: since(timing.finished.or_else(|| Some(Instant::now()))),
             bytes_sent: outcome.traffic.bytes_sent,

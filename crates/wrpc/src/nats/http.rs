@@ -79,12 +79,13 @@ impl Connection {
         };
         open.add_sent(sent.bytes);
 
-        let (result, timing) = mailbox.ended(waited, &sent);
+        let (result, mut timing) = mailbox.ended(waited, &sent);
         mailbox.look(|made| {
             if let (Some(_), Some(streams)) = (made.call.accepted, &made.call.streams) {
                 self.set_receivers_are_ours(streams.has_window);
             }
         });
+        timing.uploaded = open.uploaded(timing.finished);
         let traffic = open.traffic();
         let result = result.and_then(|results| read_response(&results, Some(open)));
         Outcome {

@@ -1,12 +1,13 @@
 //! A call made whose response goes on arriving.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use bytes::Bytes;
 
 use super::carrier::{self, Carrier};
+use super::outgoing::Upload;
 use super::{Incoming, outgoing};
 use crate::task::AbortOnDrop;
 use crate::{Error, Traffic};
@@ -16,9 +17,9 @@ use crate::{Error, Traffic};
 pub(crate) struct Open {
     carrier: Arc<dyn Carrier>,
     deadline: Instant,
-    bytes_sent: Arc<AtomicU64>,
+    upload: Arc<Upload>,
     is_complete: bool,
-    upload: Option<AbortOnDrop>,
+    uploading: Option<AbortOnDrop>,
 }
 
 impl Open {
@@ -26,20 +27,25 @@ impl Open {
         Self {
             carrier,
             deadline,
-            bytes_sent: Arc::default(),
+            upload: Arc::default(),
             is_complete: false,
-            upload: None,
+            uploading: None,
         }
     }
 
     /// Sends the body of the request, while the response arrives.
     pub(crate) fn upload(&mut self, body: Bytes) {
-        let upload = outgoing::upload(
-            Arc::clone(&self.carrier),
-            body,
-            Arc::clone(&self.bytes_sent),
-        );
-        self.upload = Some(AbortOnDrop(tokio::spawn(upload)));
+        let (carrier, upload) = (Arc::clone(&self.carrier), Arc::clone(&self.upload));
+        let uploading = outgoing::upload(carrier, body, upload);
+        self.uploading = Some(AbortOnDrop(tokio::spawn(uploading)));
+    }
+
+    /// When the body of the request had been sent, by now at the latest; none if it isn't
+    /// sent that way.
+    pub(crate) fn uploaded(&self, now: Option<Instant>) -> Option<Instant> {
+        self.uploading.as_ref()?;
+        let ended = self.upload.ended.get().copied();
+        [ended, now].into_iter().flatten().min()
     }
 
     /// Body and trailers of the response.
@@ -49,7 +55,7 @@ impl Open {
 
     /// So many bytes were sent beside the body.
     pub(crate) fn add_sent(&self, bytes: u64) {
-        self.bytes_sent.fetch_add(bytes, Ordering::Relaxed);
+        self.upload.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// The response has arrived whole.
@@ -60,7 +66,7 @@ impl Open {
     /// What has travelled so far.
     pub(crate) fn traffic(&self) -> Traffic {
         Traffic {
-            bytes_sent: self.bytes_sent.load(Ordering::Relaxed),
+            bytes_sent: self.upload.bytes.load(Ordering::Relaxed),
             bytes_received: self.carrier.bytes_received(),
         }
     }

@@ -1,8 +1,9 @@
 //! A body that is sent.
 
 use std::future::poll_fn;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -41,10 +42,19 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// Sends the whole body of a request, and adds what has travelled to `bytes_sent`.
-pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, bytes_sent: Arc<AtomicU64>) {
+/// What has been sent of a call.
+#[derive(Default)]
+pub(super) struct Upload {
+    /// Bytes that have travelled.
+    pub(super) bytes: AtomicU64,
+    /// When the body had been sent, or wasn't wanted any more.
+    pub(super) ended: OnceLock<Instant>,
+}
+
+/// Sends the whole body of a request.
+pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, upload: Arc<Upload>) {
     let count = |bytes: usize| {
-        bytes_sent.fetch_add(bytes as u64, Ordering::Relaxed);
+        upload.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     };
     // What stops it is known to the call as well, or is no failure of it.
     if send(&*carrier, body, count).await.is_ok()
@@ -52,6 +62,7 @@ pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, bytes_sent: A
     {
         count(bytes);
     }
+    upload.ended.get_or_init(Instant::now);
 }
 
 fn gone() -> Error {

@@ -149,6 +149,9 @@ impl Remote {
             self.is_ours.store(true, Ordering::Relaxed);
         }
         call.timing.finished = Some(Instant::now());
+        if call.is_sending {
+            call.timing.uploaded = call.timing.finished;
+        }
         self.connector.counters().carried(call.traffic);
         let results = call.results;
         Outcome {
@@ -248,6 +251,8 @@ struct SingleCall {
     results: Chunks,
     timing: Timing,
     traffic: Traffic,
+    /// Parameters are still to be sent.
+    is_sending: bool,
     is_ended: bool,
 }
 
@@ -265,6 +270,7 @@ impl SingleCall {
         counters.messages_sent(frames_sent);
         self.traffic.bytes_sent = out.len() as u64;
         self.timing.sent = Some(Instant::now());
+        self.is_sending = true;
         let mut inbox = BytesMut::new();
         let mut frames = Decoder::default();
         let mut can_write = true;
@@ -273,6 +279,7 @@ impl SingleCall {
             let _ = poll_fn(|context| out.poll_write(stream, context)).await;
             let _ = stream.shutdown().await;
             can_write = false;
+            self.is_sending = false;
         }
         loop {
             // Both at once: a receiver may refuse what it hasn't read.
@@ -281,6 +288,10 @@ impl SingleCall {
                     // What the receiver said before it stopped reading counts.
                     let written = out.poll_write(stream, context);
                     can_write = !matches!(written, Poll::Ready(Err(_)));
+                    if out.is_done() {
+                        self.is_sending = false;
+                        self.timing.uploaded = Some(Instant::now());
+                    }
                 }
                 inbox.reserve(if frames.is_within_frame(&inbox) {
                     READ_BYTES

@@ -59,9 +59,10 @@ impl SharedConnection {
         };
         open.add_sent(sent.bytes);
         let ended = CallSlot::look(&place, |call| call.ended(waited, &sent));
-        let (result, timing) = ended.unwrap_or_else(|| {
+        let (result, mut timing) = ended.unwrap_or_else(|| {
             unreachable!("a call is there as long as its place");
         });
+        timing.uploaded = open.uploaded(timing.finished);
         let traffic = open.traffic();
         let result = result.and_then(|results| read_response(&results, Some(open)));
         Outcome {

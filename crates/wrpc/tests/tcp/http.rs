@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_wrpc::http::{FUNCTION, INSTANCE, RequestHead, Response};
 use encarno_wrpc::tcp::{FunctionNames, Remote};
-use encarno_wrpc::{Error, ErrorCode, Outcome};
+use encarno_wrpc::{Error, ErrorCode, Outcome, Timing};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -102,6 +102,10 @@ async fn a_body_goes_out_as_far_as_the_window_allows() {
     })
     .await;
     let outcome = request(&client, vec![7; 1_000_000].into()).await;
+    // The receiver rested five times before it granted more.
+    let Timing { sent, uploaded, .. } = outcome.timing;
+    assert!(uploaded.unwrap() - sent.unwrap() >= Duration::from_millis(5 * 50));
+    assert!(uploaded <= outcome.timing.finished);
     assert!(outcome.result.unwrap().body.is_ended());
     assert!(outcome.traffic.bytes_sent > 1_000_000);
 }
