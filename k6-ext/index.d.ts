@@ -115,6 +115,12 @@ declare module "k6/x/wrpc" {
     connect_timeout?: Duration;
     /** Whether small writes are sent at once. Default: true. */
     nodelay?: boolean;
+    /**
+     * On a connection of one call: whether the write side is shut down behind the parameters.
+     * Receivers that read to the end need `true`; proxies that answer it by closing the
+     * connection need `false`. Default: only for HTTP.
+     */
+    half_close?: boolean;
     /** A receiver from which nothing is heard is given up after about this long. Default: `"5s"`. */
     keepalive?: Duration;
     /** The local IP address to connect from. Default: the system's choice. */

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn every_option_of_tcp() {
         let json = r#"{"tcp": {"addr": "[::1]:7761", "connect_timeout": "1s", "nodelay": false,
-                               "keepalive": 2000, "source_addr": "::1", "pool": 3,
+                               "keepalive": 2000, "source_addr": "::1", "pool": 3, "half_close": true,
                                "tls": {"server_name": "a", "insecure_skip_verify": true}}}"#;
         let options = Options::parse(json.as_bytes()).expect("options");
         assert_eq!(options.shared.map(usize::from), Some(3));
@@ -231,6 +231,7 @@ mod tests {
         assert_eq!(tcp.keepalive, Duration::from_secs(2));
         assert_eq!(tcp.source_addr, "::1".parse().ok());
         assert!(tcp.reuse && !tcp.nodelay);
+        assert_eq!(tcp.half_close, Some(true));
         assert!(tcp.tls.is_some_and(|tls| tls.insecure_skip_verify));
 
         let json = r#"{"tcp": {"addr": "localhost:7761", "pool": 0}}"#;

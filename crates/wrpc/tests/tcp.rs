@@ -7,6 +7,8 @@
 mod calls;
 #[path = "tcp/faults.rs"]
 mod faults;
+#[path = "tcp/half_close.rs"]
+mod half_close;
 #[path = "tcp/hostile.rs"]
 mod hostile;
 #[path = "tcp/http.rs"]

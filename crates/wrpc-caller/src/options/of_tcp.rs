@@ -24,6 +24,7 @@ pub(super) struct RawTcp {
     keepalive: Option<Duration>,
     source_addr: Option<String>,
     pool: Option<usize>,
+    half_close: Option<bool>,
     tls: Option<RawTls>,
 }
 
@@ -61,6 +62,7 @@ impl RawTcp {
                 .map_err(|_| format!("tcp.source_addr: {source:?} is not an IP address"))?;
             options.source_addr = Some(source);
         }
+        options.half_close = self.half_close;
         options.tls = self.tls.map(RawTls::check).transpose()?;
         let pool = self.pool.unwrap_or(1);
         if pool > POOL_MAX {

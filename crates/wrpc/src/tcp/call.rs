@@ -1,16 +1,16 @@
 //! Calls made.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::Poll;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::time::{timeout, timeout_at};
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+use tokio::time::{sleep, timeout, timeout_at};
 
 use super::READ_BYTES;
 use super::connection::SharedConnection;
@@ -32,6 +32,16 @@ pub struct Remote {
     shared: OnDemand<Way>,
     /// The receiver has answered as one of ours does on a connection of one call.
     is_ours: AtomicBool,
+    /// As far as is known from the last such call, it sees the end of parameters by
+    /// their last frame.
+    sees_ends: AtomicBool,
+}
+
+/// Whether a call that succeeds has results.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Results {
+    Always,
+    Perhaps,
 }
 
 /// How calls travel, as the receiver would have it.
@@ -54,6 +64,7 @@ impl Remote {
             connector: Arc::new(Connector::new(options, counters)),
             shared: OnDemand::default(),
             is_ours: AtomicBool::new(false),
+            sees_ends: AtomicBool::new(false),
         }
     }
 
@@ -72,7 +83,10 @@ impl Remote {
     ) -> Outcome {
         match self.way(deadline).await {
             Ok(Way::Shared(connection)) => connection.call(function, params, deadline).await,
-            Ok(Way::Single) => self.call_single(function, params, deadline).await,
+            Ok(Way::Single) => {
+                self.call_single(function, params, Results::Perhaps, deadline)
+                    .await
+            }
             Err(error) => Outcome::unsent(error),
         }
     }
@@ -118,7 +132,9 @@ impl Remote {
                     trailers: Part::Ready(None),
                 };
                 let params = request.encode().into();
-                let outcome = self.call_single(function, params, deadline).await;
+                let outcome = self
+                    .call_single(function, params, Results::Always, deadline)
+                    .await;
                 outcome.and_then(|results| read_response(&results, None))
             }
             Err(error) => Outcome::unsent(error),
@@ -129,9 +145,15 @@ impl Remote {
         &self,
         function: &FunctionNames,
         params: Bytes,
+        results: Results,
         deadline: Instant,
     ) -> Outcome {
-        let mut call = SingleCall::default();
+        let half_close = self.connector.options().half_close;
+        let half_closes = half_close.unwrap_or(results == Results::Always || params.is_empty());
+        let mut call = SingleCall {
+            half_closes: half_closes && !self.sees_ends.load(Ordering::Relaxed),
+            ..SingleCall::default()
+        };
         let answered = async {
             let mut held = Held {
                 stream: self.connector.connect().await?,
@@ -144,9 +166,15 @@ impl Remote {
             result
         };
         let ended = timeout_at(deadline.into(), answered).await;
-        let result = ended.unwrap_or_else(|_| Err(call.timed_out(self)));
-        if call.timing.accepted.is_some() {
+        let mut result = ended.unwrap_or_else(|_| Err(call.timed_out(self)));
+        let is_ours = call.timing.accepted.is_some();
+        if is_ours {
             self.is_ours.store(true, Ordering::Relaxed);
+        }
+        self.sees_ends.store(is_ours, Ordering::Relaxed);
+        // It isn't known what the receiver did; certainly there is no result.
+        if results == Results::Always && result.is_ok() && call.results.len() == 0 {
+            result = Err(call.gone(&self.connector, "it was closed without an answer"));
         }
         call.timing.finished = Some(Instant::now());
         if call.is_sending {
@@ -171,7 +199,7 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
     let mut stream = connector.connect().await?;
     let peer = connector.peer();
     let limit = connector.options().connect_timeout;
-    match timeout(limit, swap_prefaces(&mut stream, peer)).await {
+    match timeout(limit, swap_prefaces(&mut stream, peer, limit / 2)).await {
         Ok(Ok(true)) => Ok(Way::Shared(SharedConnection::new(
             stream,
             Arc::clone(&connector),
@@ -185,8 +213,9 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
     }
 }
 
-/// Whether the receiver is one of ours.
-async fn swap_prefaces(stream: &mut Stream, peer: &str) -> Result<bool, Error> {
+/// Whether the receiver is one of ours. One that says nothing for so long may wait for
+/// the end of what we send.
+async fn swap_prefaces(stream: &mut Stream, peer: &str, patience: Duration) -> Result<bool, Error> {
     let sent = async {
         stream.write_all(PREFACE).await?;
         stream.flush().await
@@ -196,8 +225,18 @@ async fn swap_prefaces(stream: &mut Stream, peer: &str) -> Result<bool, Error> {
     }
     let mut inbox = BytesMut::with_capacity(256);
     let mut frames = Decoder::default();
+    let mut silence = pin!(sleep(patience));
+    let mut is_shut = false;
     loop {
-        match stream.read_buf(&mut inbox).await {
+        let read = tokio::select! {
+            read = stream.read_buf(&mut inbox) => read,
+            () = silence.as_mut(), if !is_shut => {
+                is_shut = true;
+                let _ = stream.shutdown().await;
+                continue;
+            }
+        };
+        match read {
             Ok(0) | Err(_) if inbox.is_empty() => return Ok(false),
             Ok(count) if count > 0 => {}
             _ => return Err(not_wrpc(peer, &inbox)),
@@ -254,6 +293,8 @@ struct SingleCall {
     /// Parameters are still to be sent.
     is_sending: bool,
     is_ended: bool,
+    /// Parameters end with what is sent, and not with a frame that says so.
+    half_closes: bool,
 }
 
 impl SingleCall {
@@ -265,8 +306,8 @@ impl SingleCall {
         connector: &Connector,
     ) -> Result<(), Error> {
         let counters = connector.counters();
-        let has_params = !params.is_empty();
-        let (mut out, frames_sent) = encode(function, params);
+        let marks_end = !self.half_closes || params.is_empty();
+        let (mut out, frames_sent) = encode(function, params, marks_end);
         counters.messages_sent(frames_sent);
         self.traffic.bytes_sent = out.len() as u64;
         self.timing.sent = Some(Instant::now());
@@ -274,13 +315,7 @@ impl SingleCall {
         let mut inbox = BytesMut::new();
         let mut frames = Decoder::default();
         let mut can_write = true;
-        if !has_params {
-            // Upstream's older receivers begin when they see that nothing comes.
-            let _ = poll_fn(|context| out.poll_write(stream, context)).await;
-            let _ = stream.shutdown().await;
-            can_write = false;
-            self.is_sending = false;
-        }
+        let mut is_shut = !self.half_closes;
         loop {
             // Both at once: a receiver may refuse what it hasn't read.
             let read = poll_fn(|context| {
@@ -292,6 +327,9 @@ impl SingleCall {
                         self.is_sending = false;
                         self.timing.uploaded = Some(Instant::now());
                     }
+                }
+                if !is_shut && !self.is_sending {
+                    is_shut = Pin::new(&mut *stream).poll_shutdown(context).is_ready();
                 }
                 inbox.reserve(if frames.is_within_frame(&inbox) {
                     READ_BYTES
@@ -375,15 +413,23 @@ impl SingleCall {
     fn timed_out(&self, remote: &Remote) -> Error {
         match self.timing.sent {
             None => remote.not_connected(),
-            sent => timed_out(sent, self.timing.accepted),
+            sent => {
+                let mut error = timed_out(sent, self.timing.accepted);
+                if self.timing.accepted.is_none() && !self.half_closes {
+                    error.message.push_str(
+                        "; a receiver that reads to the end of what is sent needs half_close",
+                    );
+                }
+                error
+            }
         }
     }
 }
 
 /// Header and parameters, and how many frames that is; the header goes with the
 /// first one.
-fn encode(function: &FunctionNames, mut params: Bytes) -> (Outbox, u64) {
-    let mut frames = 1; // the end
+fn encode(function: &FunctionNames, mut params: Bytes, marks_end: bool) -> (Outbox, u64) {
+    let mut frames = u64::from(marks_end);
     let mut out = Outbox::default();
     let mut head = Vec::with_capacity(function.names().len() + 8);
     frames::put_header(function, &mut head);
@@ -396,6 +442,8 @@ fn encode(function: &FunctionNames, mut params: Bytes) -> (Outbox, u64) {
         frames += 1;
     }
     out.put(&head);
-    out.put(EMPTY);
+    if marks_end {
+        out.put(EMPTY);
+    }
     (out, frames)
 }

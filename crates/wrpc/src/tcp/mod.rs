@@ -19,9 +19,12 @@
 //!   and that was all. Where the first came, the second must come before the FIN.
 //! - a frame on the path `[ffffffff]`: it failed; two names, code and sentence.
 //!
-//! And a caller of ours ends its parameters by an empty frame, too. It
-//! keeps its own side open until the receiver closes, so that the closed
-//! connection lingers at the receiver's port and not at one of the caller's. A
+//! And a caller of ours ends its parameters by an empty frame, too, where the receiver
+//! may be one of ours. It keeps its own side open until the receiver closes, so that the closed
+//! connection lingers at the receiver's port and not at one of the caller's. To
+//! others it shuts its side down behind the parameters, as upstream's callers do, if the
+//! function always has results, or if `half_close` says so: a proxy may answer that by
+//! closing the connection, and that must not look as a success. A
 //! caller that gives a call up resets the connection, which every receiver sees.
 //!
 //! **A connection that calls share**, where the receiver is ours. The caller opens

@@ -27,6 +27,12 @@ pub struct Options {
     /// Keeps one connection for all calls where the receiver can do that;
     /// otherwise there is a connection for each call.
     pub reuse: bool,
+    /// Whether the write side of a connection of one call is shut down behind the
+    /// parameters. Receivers that read to their end need that. A proxy that answers it by
+    /// closing the connection makes a call without results look as one that succeeded,
+    /// so without a word it is done for functions that always have results, and for
+    /// those without parameters.
+    pub half_close: Option<bool>,
 }
 
 impl Options {
@@ -43,6 +49,7 @@ impl Options {
             source_addr: None,
             tls: None,
             reuse: true,
+            half_close: None,
         })
     }
 

@@ -57,6 +57,7 @@ async fn silent_peers() {
     let options = receiver(|mut stream| async move {
         let mut sink = Vec::new();
         let _ = stream.read_to_end(&mut sink).await;
+        std::future::pending::<()>().await;
     })
     .await;
     for client in both(options.clone()) {
