@@ -25,7 +25,7 @@ var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoHttpRequest{})-32]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoHttpResponse{})-72]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoHttpResponse{}.status)-64]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.response)-72]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.response)-80]
 )
 
 // link carries the requests of one client.

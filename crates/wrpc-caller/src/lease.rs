@@ -9,13 +9,13 @@
 //!
 //! Nothing is wrong when both drive: the runtime lets one of them wait.
 
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use crate::lock;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{Condvar, Instant, Mutex, PoisonError};
 
 /// After so many calls alone, one after the other, the IO is asked for.
 const CALLS_ALONE: u32 = 16;

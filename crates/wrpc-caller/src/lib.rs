@@ -43,7 +43,14 @@ pub use in_flight::CALLS_MAX;
 pub use link::{Function, Link, Transport};
 pub use options::Options;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+/// What threads share. `tests/interleavings.rs` has others of the same names, which run
+/// threads in every order.
+mod sync {
+    pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic};
+    pub(crate) use std::time::Instant;
+}
+
+use sync::{Mutex, MutexGuard, PoisonError};
 
 /// The data behind our locks is whole at every point at which code could panic.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -1,12 +1,12 @@
 //! Places at which a thread waits for its call, for a moment.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::completion::Completion;
 use crate::lock;
+use crate::sync::atomic::{AtomicBool, Ordering};
+use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
 
 /// So many threads may wait at once.
 const PLACES: usize = 2;
