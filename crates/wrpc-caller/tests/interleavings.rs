@@ -120,7 +120,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use completion::Completion;
 use lease::Lease;
-use shuttle::sync::atomic::{AtomicUsize, Ordering};
+use shuttle::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use shuttle::sync::{Condvar, Mutex, MutexGuard};
 use shuttle::thread;
 use waiting::{Expected, Waiters};
@@ -140,8 +140,8 @@ enum Job {
 #[derive(Default)]
 struct Queue {
     jobs: Vec<Job>,
-    /// Counts all that whoever sleeps must look at.
-    changes: u64,
+    /// Somebody does what comes. Others who want to drive wait.
+    is_driven: bool,
 }
 
 /// An IO thread in small.
@@ -158,40 +158,63 @@ struct Io {
     driven: AtomicUsize,
 }
 
-struct Changes(Arc<Io>);
+/// A future of [`Io::block_on`] that is to be polled.
+struct Woken {
+    is_woken: AtomicBool,
+    io: Arc<Io>,
+}
 
-impl Wake for Changes {
+impl Wake for Woken {
     fn wake(self: Arc<Self>) {
-        self.0.change(|_| {});
+        self.is_woken.store(true, Ordering::SeqCst);
+        // Whoever falls asleep just now has the lock.
+        drop(lock(&self.io.queue));
+        self.io.changed.notify_all();
     }
 }
 
 impl Io {
-    fn change(&self, change: impl FnOnce(&mut Queue)) {
-        let mut queue = lock(&self.queue);
-        change(&mut queue);
-        queue.changes += 1;
-        drop(queue);
+    fn change<T>(&self, change: impl FnOnce(&mut Queue) -> T) -> T {
+        let changed = change(&mut lock(&self.queue));
         self.changed.notify_all();
+        changed
     }
 
-    /// Drives until the future is ready, as a runtime does.
+    /// Drives until the future is ready, as a runtime does: one drives, others wait for
+    /// their own future, or until nobody drives.
     fn block_on<T>(self: &Arc<Self>, future: impl Future<Output = T>) -> T {
-        let waker = Waker::from(Arc::new(Changes(Arc::clone(self))));
+        let woken = Arc::new(Woken {
+            is_woken: AtomicBool::new(true),
+            io: Arc::clone(self),
+        });
+        let waker = Waker::from(Arc::clone(&woken));
         let mut context = Context::from_waker(&waker);
         let mut future = pin!(future);
+        let mut drives = false;
         loop {
-            let seen = lock(&self.queue).changes;
-            if let Poll::Ready(ready) = future.as_mut().poll(&mut context) {
+            if woken.is_woken.swap(false, Ordering::SeqCst)
+                && let Poll::Ready(ready) = future.as_mut().poll(&mut context)
+            {
+                if drives {
+                    self.change(|queue| queue.is_driven = false);
+                }
                 return ready;
             }
-            let jobs = std::mem::take(&mut lock(&self.queue).jobs);
-            if !jobs.is_empty() {
+            let mut queue = lock(&self.queue);
+            if !drives && !queue.is_driven {
+                (drives, queue.is_driven) = (true, true);
+            }
+            if drives && !queue.jobs.is_empty() {
+                let jobs = std::mem::take(&mut queue.jobs);
+                drop(queue);
                 jobs.into_iter().for_each(|job| self.run(job));
                 continue;
             }
-            let mut queue = lock(&self.queue);
-            while queue.changes == seen {
+            let has_something = |queue: &Queue| match drives {
+                true => !queue.jobs.is_empty(),
+                false => !queue.is_driven,
+            };
+            while !woken.is_woken.load(Ordering::SeqCst) && !has_something(&queue) {
                 queue = self.changed.wait(queue).unwrap();
             }
         }
