@@ -245,7 +245,9 @@ pub(super) fn deliver_params(params: &mut PendingParams, part: &str, message: &M
 
 #[cfg(test)]
 mod tests {
-    use super::{Mailbox, Mailboxes};
+    use proptest::prelude::*;
+
+    use super::{Address, Mailbox, Mailboxes};
 
     fn mailbox() -> Mailbox {
         Mailbox::Call(super::MadeCall::new("function".into()))
@@ -269,5 +271,46 @@ mod tests {
             "one for each mailbox open at once"
         );
         assert!(mailboxes.get(first).is_some());
+    }
+
+    /// Whether a message to that address reaches the call of that number, and no other.
+    fn reaches(mailboxes: &mut Mailboxes, address: Address, number: usize) -> bool {
+        match mailboxes.get(address) {
+            None => false,
+            Some(Mailbox::Call(made)) => {
+                assert_eq!(made.function.as_str(), number.to_string());
+                true
+            }
+            Some(_) => panic!("not the mailbox of a call"),
+        }
+    }
+
+    proptest! {
+        /// Each step takes the lock of all mailboxes once, so that whatever threads do is
+        /// one of these orders.
+        #[test]
+        fn a_message_reaches_its_own_call_in_every_order(
+            steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>()), 1..200),
+        ) {
+            let mut mailboxes = Mailboxes::default();
+            let mut calls: Vec<(Address, bool)> = Vec::new();
+            for (step, which) in steps {
+                if step == 0 || calls.is_empty() {
+                    let made = super::MadeCall::new(calls.len().to_string().into());
+                    calls.push((mailboxes.open(Mailbox::Call(made)), true));
+                    continue;
+                }
+                let number = which.index(calls.len());
+                let (address, is_open) = calls[number];
+                if step == 1 {
+                    prop_assert_eq!(mailboxes.close(address).is_some(), is_open);
+                    calls[number].1 = false;
+                } else {
+                    prop_assert_eq!(reaches(&mut mailboxes, address, number), is_open);
+                }
+            }
+            let open = calls.iter().filter(|(_, is_open)| *is_open).count();
+            prop_assert_eq!(mailboxes.iter_mut().count(), open);
+        }
     }
 }
