@@ -68,6 +68,7 @@ class ConfigWriter:
         self._included: dict[str, dict] = {}
         self._include_all(self._scenario)
         self.results = ""
+        self.summary = private_artifact(self._engine, "encarno_summary", ".json")
         # Whether the records ask for more than to be sent.
         self.scripted = False
         self.trace = ""
@@ -84,7 +85,7 @@ class ConfigWriter:
             "output": self._output(),
             "workers": self._load.workers(),
             # The log lines tell the console how workers are.
-            "run": {"lines": True},
+            "run": {"health": True, "summaryfile": self.summary},
         }
         config["workers"]["values"] = self._values()
         script = self._executor.get_script_path()
@@ -95,6 +96,7 @@ class ConfigWriter:
         for own in (self._settings.get("config"), self._scenario.get("config")):
             _merge(config, own or {})
         self.results = config["output"]["nativefile"]
+        self.summary = config["run"]["summaryfile"]
         path = private_artifact(self._engine, "encarno", ".yml")
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)

@@ -1,5 +1,6 @@
 """The executor: starts encarno, follows its results, ends it."""
 
+import json
 import os
 import signal
 import subprocess
@@ -26,6 +27,9 @@ from .words import in_words_of_taurus
 _PATIENCE_S = (5.0, 5.0)
 _LOG_BYTES = 4096
 _CHECK_SECONDS_MAX = 600
+# Every hit failed, or a condition of encarno's own configuration holds: results are there,
+# and Taurus's own criteria judge them.
+_ENDED_WITH_RESULTS = (0, 7, 99)
 
 
 class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
@@ -37,6 +41,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.process: psutil.Popen | None = None
         self.config_file = ""
         self._results = ""
+        self._summary = ""
         self._stopped = False
 
     def prepare(self) -> None:
@@ -46,6 +51,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         writer = ConfigWriter(self, Notes(self.log))
         self.config_file = writer.write()
         self._results = writer.results
+        self._summary = writer.summary
         self._check_input(writer)
         # Both are read while they grow, and shown when something is wrong.
         self.stdout = open(private_artifact(self.engine, "encarno", ".out"), "w")  # noqa: SIM115
@@ -95,7 +101,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
     def check(self) -> bool:
         code = self.process.poll()
         if code is not None:
-            if code != 0:
+            if code not in _ENDED_WITH_RESULTS:
                 raise ToolError(
                     f"encarno ended with exit code {code}", self.get_error_diagnostics()
                 )
@@ -189,11 +195,26 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
 
     def _tell_verdict(self) -> None:
         """Figures that are the generator's own are no figures of the server."""
-        for line in _end_of(self.stdout.name).splitlines() if self.stdout else ():
-            if line.startswith("verdict: ") and "WAS A LIMIT" in line:
-                self.log.warning("%s", in_words_of_taurus(line.removeprefix("verdict: ")))
-            elif line.startswith("scheduled "):
-                self.log.info("%s", line)
+        try:
+            with open(self._summary, encoding="utf-8") as file:
+                summary = json.load(file)
+        except (OSError, ValueError):
+            # A run that couldn't be set up, or was killed, has none.
+            return
+        hits = summary["hits"]
+        self.log.info(
+            "scheduled %s = done %s + failed %s + dropped %s",
+            *(hits[name] for name in ("scheduled", "done", "failed", "dropped")),
+        )
+        verdict = summary["verdict"]
+        if verdict["judgement"] == "generator_limited":
+            reasons = in_words_of_taurus("; ".join(verdict["reasons"]))
+            self.log.warning("THE GENERATOR WAS A LIMIT: %s", reasons)
+        for criterion in summary["criteria"]:
+            if criterion["failed"]:
+                self.log.warning("%s (it is %s)", criterion["condition"], criterion["shown"])
+        if summary["stopped_by"]:
+            self.log.warning("stopped by %s", summary["stopped_by"])
 
 
 def _end_of(path: str) -> str:

@@ -7,6 +7,7 @@ mod hit;
 mod parent;
 mod read;
 mod report;
+mod run;
 mod step;
 mod tail;
 mod target;
@@ -21,27 +22,28 @@ use clap::{Parser, Subcommand};
 use encarno_engine::RunError;
 use encarno_engine::workers::Control;
 use encarno_engine::workers::control::Stop;
+use encarno_record::files::Contents;
 use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::exit;
 use crate::files::{Clash, Files};
-use crate::protocols::{self, Run};
+use crate::protocols::Run;
+use crate::supervise;
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
 ///
-/// Exit codes: 0 the run ended as it should (hits may have failed all the
-/// same), 1 it couldn't be set up, 2 wrong usage, 3 too many broken records,
-/// 4 an output failed, 5 no file descriptors left, 6 with --strict: the
-/// generator itself was the limit, 99 what `report --fail-if` names came to
-/// be, 130 stopped at once by a second signal.
+/// `encarno http://host/ -c 10 -z 10s` is the shortest way to begin.
+///
+/// Durations are written as 500ms, 30s, 1m30s or 1h; a bare number is seconds.
 #[derive(Debug, Parser)]
 #[command(
     name = "encarno",
     version,
     about,
     long_about,
+    after_help = exit::TABLE,
     args_conflicts_with_subcommands = true,
     arg_required_else_help = true
 )]
@@ -59,16 +61,7 @@ enum Command {
     /// Measure how much a system can do: throughput by workers, and the highest rate that keeps a goal.
     Capacity(capacity::CapacityArguments),
     /// Run a configuration file.
-    Run {
-        /// The file: Go-encarno's YAML, and keys of ours.
-        file: PathBuf,
-        /// Read the file and its input, and send nothing: is everything right?
-        #[arg(long)]
-        check: bool,
-        /// End when that process has ended, as after SIGTERM.
-        #[arg(long, value_name = "PID", value_parser = process)]
-        parent: Option<Pid>,
-    },
+    Run(run::RunArguments),
     /// Sum up a result file.
     Stats(read::StatsArguments),
     /// Show a result file or an input file, for people to read.
@@ -91,33 +84,32 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             let said = said_instead(&error);
-            let first = std::env::args_os().nth(1).map(PathBuf::from);
-            if let Some(command) = first
-                .filter(|_| error.use_stderr())
-                .as_deref()
-                .and_then(habits::meant)
-            {
-                complain(&format!("did you mean `encarno {command}`?"));
+            if error.use_stderr() {
+                let first = std::env::args_os().nth(1).map(PathBuf::from);
+                let command = first.as_deref().and_then(habits::meant);
+                let command = command.map(|command| format!("did you mean `encarno {command}`?"));
+                let hint = command.or_else(|| habits::hint(&error));
+                hint.iter().for_each(|hint| complain(hint));
             }
             return said;
         }
     };
     start_log();
     let result = match (arguments.command, arguments.file) {
-        (
-            Some(Command::Run {
-                file, check: true, ..
-            }),
-            _,
-        ) => check_file(&file),
-        (Some(Command::Run { file, parent, .. }), _) => {
-            parent::end_with(parent).and_then(|()| run_file(&file))
-        }
-        (None, Some(file)) => run_file(&file),
+        (Some(Command::Run(arguments)), _) => arguments.run(),
+        (None, Some(file)) => run::RunArguments::of(file).run(),
         (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| {
             let mut files = settings.files();
             arguments.note_files(&mut files);
-            report::around(arguments.output.report.as_deref(), settings, files, run)
+            if let Some(hint) = arguments.hint() {
+                complain(&hint);
+            }
+            report::around(
+                arguments.output.report.as_deref(),
+                settings,
+                files,
+                carry_out,
+            )
         }),
         (Some(Command::Capacity(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
@@ -206,32 +198,8 @@ fn process(text: &str) -> Result<Pid, String> {
         .ok_or_else(|| "expected the number of a process".to_owned())
 }
 
-fn check_file(file: &Path) -> Result<u8, Failure> {
-    let run = crate::config::read(file).map_err(Failure::setup)?;
-    let records = protocols::read_through(&run).map_err(|error| Failure::run(&error))?;
-    let _shown = writeln!(
-        std::io::stdout(),
-        "{records} records: all of them can be sent"
-    );
-    Ok(exit::OK)
-}
-
-fn run_file(file: &Path) -> Result<u8, Failure> {
-    if let Some(command) = habits::meant(file) {
-        let text = format!(
-            "there is no command and no file {:?}: did you mean `encarno {command}`?",
-            file.display().to_string()
-        );
-        return Err(Failure::usage(text));
-    }
-    let settings = crate::config::read(file).map_err(Failure::setup)?;
-    let mut files = settings.files();
-    files.reads("the configuration", file);
-    run(&settings, &files)
-}
-
 /// Runs, shows the summary, and says how it went.
-fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
+fn carry_out(run: &Run, files: &Files) -> Result<u8, Failure> {
     files.check()?;
     for file in files.replaced() {
         complain(&format!(
@@ -239,26 +207,45 @@ fn run(run: &Run, files: &Files) -> Result<u8, Failure> {
             file.display()
         ));
     }
-    let summary = match protocols::run(run, connect_signals) {
-        Ok(summary) => summary,
+    let ended = match supervise::run(run, connect_signals) {
+        Ok(ended) => ended,
         // Whoever read the output has seen enough.
         Err(RunError::Output(error)) if error.is_broken_pipe() => return Ok(exit::OK),
         Err(error) => {
             return Err(Failure::run(&error));
         }
     };
-    let text = crate::report::run_text(&summary);
+    let judging = &run.judging;
+    let exit_status = ended.exit_status(judging.strict);
+    if let Some(file) = &judging.summary_file {
+        write_file(file, &crate::report::json::summary(&ended, exit_status))?;
+    }
+    if let Some(file) = &judging.junit_file {
+        write_file(file, &crate::report::junit::text(&ended, judging.strict))?;
+    }
+    let text = match judging.json {
+        true => crate::report::json::summary(&ended, exit_status),
+        false => crate::report::run_text(&ended) + "\n",
+    };
     if files.write_stdout() {
         // There is no other place to say it.
-        let _shown = writeln!(std::io::stderr(), "{text}");
+        let _shown = std::io::stderr().write_all(text.as_bytes());
     } else {
-        print(|out| writeln!(out, "{text}"))?;
+        print(|out| out.write_all(text.as_bytes()))?;
     }
-    Ok(match summary.stop {
-        Stop::Now => exit::INTERRUPTED,
-        _ if run.strict && summary.verdict.is_limited() => exit::STRICT,
-        _ => exit::OK,
-    })
+    Ok(exit_status)
+}
+
+fn write_file(file: &Path, text: &str) -> Result<(), Failure> {
+    let written = encarno_record::files::create(file, Contents::Results)
+        .and_then(|mut open| open.write_all(text.as_bytes()));
+    match written {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::output(format!(
+            "can't write {}: {error}",
+            file.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// The signals that end a command: SIGHUP, too, since its terminal is gone then,

@@ -28,10 +28,11 @@ use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
-use raw::{Raw, RawInput, RawOutput, RawProtocol, RawTls};
+use raw::{Raw, RawInput, RawOutput, RawProtocol, RawRun, RawTls};
 use serde_saphyr::Spanned;
 
 use crate::console::Progress;
+use crate::criteria::{Criteria, Judging, StopRules};
 use crate::protocols::{self, Protocol, Run};
 use crate::url_text::Target;
 
@@ -40,6 +41,12 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a configuration file.
 pub fn read(file: &Path) -> Result<Run, ConfigError> {
+    read_with(file, &[])
+}
+
+/// Reads a configuration file in which `KEY=VALUE` of these overrides stand
+/// instead of what the file says.
+pub fn read_with(file: &Path, overrides: &[String]) -> Result<Run, ConfigError> {
     let error = |reason: String| ConfigError {
         file: file.into(),
         line: 0,
@@ -48,7 +55,39 @@ pub fn read(file: &Path) -> Result<Run, ConfigError> {
     };
     let bytes = read_whole(file, FILE_BYTES_MAX).map_err(|source| error(source.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|source| error(source.to_string()))?;
+    if overrides.is_empty() {
+        return parse(&text, file);
+    }
+    let text = overridden(&text, overrides).map_err(error)?;
     parse(&text, file)
+}
+
+/// The configuration with other values, as JSON, which is YAML.
+fn overridden(text: &str, overrides: &[String]) -> Result<String, String> {
+    use serde_json::Value;
+    let value = |text: &str| {
+        serde_saphyr::from_str::<Value>(text).map_err(|error| error.without_snippet().to_string())
+    };
+    let mut whole = value(text.trim_start_matches('\u{feff}'))?;
+    for one in overrides {
+        let shape = || "--set: write KEY=VALUE, such as workers.latelimit=500ms".to_owned();
+        let (key, text) = one.split_once('=').ok_or_else(shape)?;
+        let mut place = &mut whole;
+        for part in key.split('.') {
+            if part.is_empty() {
+                return Err(shape());
+            }
+            if place.is_null() {
+                *place = Value::Object(serde_json::Map::new());
+            }
+            let Value::Object(keys) = place else {
+                return Err(format!("--set {key}: what is before {part:?} has no keys"));
+            };
+            place = keys.entry(part).or_insert(Value::Null);
+        }
+        *place = value(text).map_err(|reason| format!("--set {key}: {reason}"))?;
+    }
+    serde_json::to_string_pretty(&whole).map_err(|error| error.to_string())
 }
 
 /// Understands the text of a configuration; `file` is for messages.
@@ -137,10 +176,11 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
     Ok(Run {
         settings,
         protocol: protocol(&raw.protocol, target, raw.output.reqrespfile.is_some())?,
-        strict: run.strict,
-        progress: match (run.quiet, run.lines) {
-            (true, _) => Progress::Quiet,
-            (_, true) => Progress::Lines,
+        judging: judging(run)?,
+        progress: match (run.quiet, run.health, run.lines) {
+            (true, _, _) => Progress::Quiet,
+            (_, true, _) => Progress::Health,
+            (_, _, true) => Progress::Lines,
             _ => Progress::Auto,
         },
     })
@@ -154,6 +194,28 @@ fn expected(raw: &Option<Spanned<String>>) -> Result<Expected, BadValue> {
             .parse()
             .map_err(|reason: String| BadValue::at(text, "run.expect", reason)),
     }
+}
+
+fn judging(run: &RawRun) -> Result<Judging, BadValue> {
+    let mut criteria = Criteria::default();
+    for text in &run.failif {
+        let condition = text.value.parse();
+        let condition =
+            condition.map_err(|reason: String| BadValue::at(text, "run.failif", reason))?;
+        criteria.fail_if.push(condition);
+    }
+    for text in &run.stopif {
+        let rules = text.value.parse::<StopRules>();
+        let rules = rules.map_err(|reason| BadValue::at(text, "run.stopif", reason))?;
+        criteria.stop_if.0.extend(rules.0);
+    }
+    Ok(Judging {
+        criteria,
+        strict: run.strict,
+        summary_file: given(&run.summaryfile),
+        junit_file: given(&run.junitfile),
+        json: false,
+    })
 }
 
 /// Where hits go.

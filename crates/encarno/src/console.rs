@@ -17,8 +17,10 @@ pub enum Progress {
     /// A dashboard on a terminal, log lines otherwise.
     #[default]
     Auto,
-    /// Log lines.
+    /// A line a second.
     Lines,
+    /// The Go tool's health lines, and ours.
+    Health,
     /// Nothing.
     Quiet,
 }
@@ -38,6 +40,7 @@ pub struct Console {
 enum Style {
     Dashboard,
     Lines,
+    Health,
     Quiet,
 }
 
@@ -57,6 +60,7 @@ impl Console {
             Progress::Quiet => Style::Quiet,
             Progress::Auto if std::io::stderr().is_terminal() => Style::Dashboard,
             Progress::Auto | Progress::Lines => Style::Lines,
+            Progress::Health => Style::Health,
         };
         let (workers_max, open) = match workload {
             Workload::Open(open) => (open.workers_max as u64, true),
@@ -85,7 +89,8 @@ impl Console {
         self.sums.dropped += window.dropped;
         match self.style {
             Style::Quiet => {}
-            Style::Lines => write(&self.log_lines(window)),
+            Style::Lines => write(&self.line(window)),
+            Style::Health => write(&self.log_lines(window)),
             Style::Dashboard => {
                 let up = self.up();
                 write(&format!("{up}{}", self.dashboard(window)));
@@ -107,6 +112,16 @@ impl Console {
             0 => String::new(),
             lines => format!("\x1b[{lines}A\x1b[J"),
         }
+    }
+
+    /// What happened in a second, in one line.
+    fn line(&self, window: &Window) -> String {
+        format!(
+            "{} {}, in flight {}\n",
+            utc(window.second + 1),
+            self.sentence(window),
+            window.state.running
+        )
     }
 
     /// The health line in the Go tool's words, and the rest in a second one.

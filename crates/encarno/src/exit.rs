@@ -2,7 +2,7 @@
 
 use encarno_engine::{InputFailure, RunError};
 
-/// The run ended as it should; hits may have failed all the same.
+/// The run ended as it should; some hits may have failed all the same.
 pub const OK: u8 = 0;
 /// The run couldn't be set up, or a command failed.
 pub const SETUP: u8 = 1;
@@ -16,10 +16,26 @@ pub const OUTPUT: u8 = 4;
 pub const ENGINE: u8 = 5;
 /// `--strict`: the generator itself was the limit.
 pub const STRICT: u8 = 6;
-/// `report --fail-if`: what it names came to be. k6 has the same code for thresholds.
-pub const DEMAND: u8 = 99;
+/// Hits were made, and every one of them failed.
+pub const ALL_FAILED: u8 = 7;
+/// A condition of `--fail-if` or `--stop-if` holds; k6 has the same number.
+pub const CRITERIA: u8 = 99;
 /// Stopped at once by a second signal.
 pub const INTERRUPTED: u8 = 130;
+
+/// All exit statuses of the program, for its help.
+pub const TABLE: &str = "\
+Exit statuses:
+    0  the run ended as it should; some hits may have failed
+    1  the run couldn't be set up, or a command failed
+    2  the command line is wrong
+    3  too many records of the input are broken
+    4  an output can't be written
+    5  no file descriptors are left, or an event loop failed
+    6  with --strict: the generator itself was the limit
+    7  every hit failed
+   99  a condition of --fail-if or --stop-if holds
+  130  stopped at once by a second signal";
 
 /// The exit code of a run that failed.
 pub fn of(error: &RunError) -> u8 {

@@ -5,6 +5,8 @@
 //! - url_text: URLs and headers, whose passwords nobody sees
 //! - [`files`]: no output is an input
 //! - [`protocols`]: the protocols that users can name
+//! - [`criteria`]: conditions that fail a run, or end it
+//! - [`supervise`]: a run with those who look at it
 //! - [`console`]: what a run shows while it goes on
 //! - [`report`]: what is said about hits, at a run's end and by `stats`
 //! - [`read`]: what commands say about files
@@ -15,10 +17,12 @@ pub mod capacity;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod criteria;
 pub mod exit;
 pub mod files;
 pub mod protocols;
 pub mod read;
 pub mod report;
+pub mod supervise;
 
 mod url_text;

@@ -19,7 +19,8 @@ use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
 use encarno_record::notes::{self, Notes};
 
-use crate::console::{Console, Progress};
+use crate::console::Progress;
+use crate::criteria::Judging;
 use crate::files::Files;
 
 /// One run, whole.
@@ -29,8 +30,8 @@ pub struct Run {
     pub settings: RunSettings,
     /// How it is sent.
     pub protocol: Protocol,
-    /// Whether a run that the generator itself limited is a failure.
-    pub strict: bool,
+    /// What is judged of it.
+    pub judging: Judging,
     /// What is shown meanwhile.
     pub progress: Progress,
 }
@@ -78,6 +79,12 @@ impl Run {
             writes("the binary file", Some(&binary.file));
             writes("the strings of the binary file", Some(&binary.strings_file));
         }
+        let judging = &self.judging;
+        let mut writes = |what, path: Option<&Path>| {
+            path.map(|path| files.writes(what, path));
+        };
+        writes("the summary", judging.summary_file.as_deref());
+        writes("the JUnit file", judging.junit_file.as_deref());
         files
     }
 }
@@ -125,13 +132,14 @@ macro_rules! protocols {
             }
         }
 
-        /// Runs to the end. `stop` is called with the control once the run is on, to
-        /// connect it with signals.
-        pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
-            let mut console = Console::new(run.progress, &run.settings.workload);
-            let summary = steer(run, &mut |window: &Window| console.show(window), stop);
-            console.end();
-            summary
+        /// Runs to the end. `observe` is called with each second of the run, and `stop`
+        /// with the control once the run is on.
+        pub fn run_observed(
+            run: &Run,
+            observe: &mut dyn FnMut(&Window),
+            stop: impl FnOnce(Arc<Control>),
+        ) -> Result<Summary, RunError> {
+            steer(run, &mut |window: &Window| observe(window), stop)
         }
 
         /// The same, as the pilot says.
@@ -170,6 +178,11 @@ protocols! {
     Echo: Networked<EchoProtocol>,
     /// No network at all: a scripted delay.
     Dummy: DummySettings,
+}
+
+/// Runs to the end, and nobody looks.
+pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
+    run_observed(run, &mut |_| {}, stop)
 }
 
 /// The protocol of that name.

@@ -1,12 +1,17 @@
 //! What is said about hits at the end of a run, and by `encarno stats`: the same
 //! figures in the same words.
 
+pub mod json;
+pub mod junit;
+
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use encarno_engine::meter::{Judgement, Summary, Verdict};
+use encarno_engine::meter::{Judgement, Verdict};
 use encarno_engine::workers::control::Stop;
 use encarno_record::statistics::{LabelStatistics, QUANTILES, Statistics, time_text};
+
+use crate::supervise::Ended;
 
 /// Error texts that are printed for a label.
 const ERRORS_SHOWN: usize = 5;
@@ -20,7 +25,8 @@ pub fn rate(hits: u64, span_ns: u64) -> Option<f64> {
 }
 
 /// The end of a run, for people.
-pub fn run_text(summary: &Summary) -> String {
+pub fn run_text(ended: &Ended) -> String {
+    let summary = &ended.summary;
     let totals = &summary.totals;
     let mut text = format!(
         "scheduled {} = done {} + failed {} + dropped {}\n",
@@ -59,11 +65,13 @@ pub fn run_text(summary: &Summary) -> String {
             .iter()
             .map(|warning| format!("note: {warning}")),
     );
-    match summary.stop {
-        Stop::No => {}
-        Stop::Drain => notes.push("stopped before the end".to_owned()),
-        Stop::Now => notes.push("stopped at once, running hits were cancelled".to_owned()),
+    match (summary.stop, &ended.stopped_by) {
+        (Stop::No, _) => {}
+        (Stop::Drain, Some(reason)) => notes.push(format!("stopped by {reason}")),
+        (Stop::Drain, None) => notes.push("stopped before the end".to_owned()),
+        (Stop::Now, _) => notes.push("stopped at once, running hits were cancelled".to_owned()),
     }
+    notes.extend(ended.judged.iter().map(ToString::to_string));
     notes.push(verdict_text(&summary.verdict));
     text.push_str(&notes.join("\n"));
     text

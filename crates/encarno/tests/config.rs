@@ -141,7 +141,7 @@ run: {threads: 2, grace: 3s, strict: true, quiet: true}
         (input.format, input.bad_limit, &*input.host),
         (Some(InputFormat::Stpd), BadLimit::Records(0), "[::1]:8443")
     );
-    assert!(settings.strict && settings.settings.grace == Duration::from_secs(3));
+    assert!(settings.judging.strict && settings.settings.grace == Duration::from_secs(3));
     assert_eq!(
         settings.settings.output.native.as_deref(),
         Some(Path::new("run.enc"))

@@ -235,7 +235,7 @@ fn event_loop<P: Protocol>(
         share: seat.share,
         workers_start,
         keep_answer_bytes_max: protocol.keep_answer_bytes_max(),
-        script_context: matches!(settings.source, Source::File(_)).then(|| {
+        script_context: is_scripted(settings).then(|| {
             Box::new(ScriptContext::new(
                 Arc::clone(seat.scripts),
                 protocol.address(),
@@ -245,6 +245,11 @@ fn event_loop<P: Protocol>(
             ))
         }),
     }
+}
+
+/// Whether hits may have plans.
+fn is_scripted(settings: &RunSettings) -> bool {
+    matches!(settings.source, Source::File(_)) || !settings.script.rules.is_empty()
 }
 
 fn control(workload: &Workload, wakers: &[Arc<Waker>], clock: Clock) -> Control {
@@ -446,12 +451,15 @@ fn feeds(
             };
             // A copy for each loop, so that they don't share its counter.
             let copy = || Payload::Memory(bytes::Bytes::copy_from_slice(&payload));
+            let whole = || Record {
+                label: strings.intern(label),
+                ..Record::new(copy())
+            };
+            // Rules hold for it as for the records of a file.
+            let plan = scripts.plan(&whole()).map_err(RunError::Settings)?;
             let record = || Planned {
-                record: Record {
-                    label: strings.intern(label),
-                    ..Record::new(copy())
-                },
-                plan: None,
+                record: whole(),
+                plan: plan.clone(),
             };
             let feed = |share: &Share| Feed::Repeat {
                 record: record(),

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use encarno_record::{Record, Strings};
 
 pub use left_out::LeftOut;
-pub use request::basic;
+pub use request::{basic, basic_of};
 pub use settings::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
 
 use block_reader::BlockReader;

@@ -106,6 +106,11 @@ pub fn basic(url: &Url) -> Option<Secret> {
     Some(Secret::new(format!("Basic {}", STANDARD.encode(pair))))
 }
 
+/// The value of an Authorization header for `USER:PASSWORD`, as it is.
+pub fn basic_of(pair: &Secret) -> Secret {
+    Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
+}
+
 fn percent_decoded(text: &str) -> Vec<u8> {
     percent_encoding::percent_decode_str(text).collect()
 }

@@ -95,7 +95,7 @@ impl std::str::FromStr for Delay {
         let parts: Vec<&str> = text.trim().split(':').collect();
         match parts.as_slice() {
             ["none"] => Ok(Self::Zero),
-            ["fixed", delay] => Ok(Self::Fixed(time(delay)?)),
+            ["fixed", delay] | [delay] => Ok(Self::Fixed(time(delay)?)),
             ["exponential" | "poisson", mean] => Ok(Self::Exponential { mean: time(mean)? }),
             ["gaussian", mean, deviation] => Ok(Self::Gaussian {
                 mean: time(mean)?,

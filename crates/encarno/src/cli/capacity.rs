@@ -20,6 +20,7 @@ use crate::capacity::findings::Findings;
 use crate::capacity::outcome::Outcome;
 use crate::capacity::{Settings, file, text};
 use crate::console::Progress;
+use crate::criteria::Judging;
 use crate::exit;
 use crate::files::Files;
 use crate::protocols::{self, Run};
@@ -176,7 +177,7 @@ impl MeasureArguments {
         let run = Run {
             settings: run,
             protocol,
-            strict: false,
+            judging: Judging::default(),
             progress: match wanted.shown.quiet {
                 true => Progress::Quiet,
                 false => Progress::Lines,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue};
 use encarno_engine::schedule::Schedule;
 
 /// Schemes of URLs that can be hit.
@@ -20,22 +21,89 @@ const SCHEMES: [&str; 8] = [
     "dummy:",
 ];
 
-/// The command line with what is left out: `encarno http://host/` is `encarno hit http://host/`. A word that is close to a command's name, and no file, stands
-/// where clap sees that it is no command.
+/// The command line with what is left out: `encarno http://host/` and
+/// `encarno -c 10 http://host/` are `encarno hit …`; and `-rate 50` is `--rate 50`.
 pub(super) fn completed(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.collect();
     let Some(first) = arguments.get(1).and_then(|first| first.to_str()) else {
         return arguments;
     };
-    let is_url = SCHEMES.iter().any(|scheme| {
-        first
-            .get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
-    if is_url {
+    let is_own = matches!(first, "-h" | "--help" | "-V" | "--version");
+    if is_url(first) || first.starts_with('-') && first != "-" && !is_own {
         arguments.insert(1, "hit".into());
     }
+    if arguments.get(1).is_some_and(|command| command == "hit") {
+        let command = super::Arguments::command();
+        let hit = command.find_subcommand("hit");
+        let names: Vec<_> = hit.into_iter().flat_map(clap::Command::get_opts).collect();
+        for argument in arguments.iter_mut().skip(2) {
+            if let Some(long) = argument
+                .to_str()
+                .and_then(|text| with_two_dashes(text, &names))
+            {
+                *argument = long.into();
+            }
+        }
+    }
     arguments
+}
+
+/// A URL that can be hit, or `host:port` that is no file.
+fn is_url(text: &str) -> bool {
+    let has_scheme = SCHEMES.iter().any(|scheme| {
+        text.get(..scheme.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    });
+    let authority = text.split(['/', '?']).next().unwrap_or_default();
+    let port = authority.rsplit_once(':').map(|(_, port)| port);
+    has_scheme || port.is_some_and(|port| port.parse::<u16>().is_ok()) && !Path::new(text).exists()
+}
+
+/// Go's programs write long options with one dash: `-rate=50`.
+fn with_two_dashes(text: &str, known: &[&clap::Arg]) -> Option<String> {
+    let rest = text
+        .strip_prefix('-')
+        .filter(|rest| !rest.starts_with('-'))?;
+    let name = rest.split('=').next().filter(|name| name.len() > 3)?;
+    let is_known = known.iter().any(|option| {
+        option.get_long() == Some(name)
+            || option
+                .get_visible_aliases()
+                .is_some_and(|aliases| aliases.contains(&name))
+    });
+    is_known.then(|| format!("-{text}"))
+}
+
+/// What to write instead of an option of another tool.
+const OTHERS: [(&str, &str); 12] = [
+    (
+        "-t",
+        "for threads write --threads N, for the longest time of a hit --timeout DURATION",
+    ),
+    (
+        "-q",
+        "-q shows nothing while it runs; for a rate write -r N",
+    ),
+    ("--latency", "latencies are always shown: leave it out"),
+    ("-body", "write -d @FILE"),
+    ("--body", "write -d @FILE"),
+    ("-targets", "write -i FILE --format vegeta"),
+    ("--targets", "write -i FILE --format vegeta"),
+    ("--stage", "write --workers 'line(1,100,30s) const(100,1m)'"),
+    ("--iterations", "write -n N"),
+    ("--no-tui", "write --lines"),
+    ("--disable-keepalive", "write -H 'Connection: close'"),
+    ("--http2", "this version speaks HTTP/1.1"),
+];
+
+/// What to do about an option that isn't known.
+pub(super) fn hint(error: &clap::Error) -> Option<String> {
+    let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
+        return None;
+    };
+    let name = option.split(['=', ' ']).next().unwrap_or_default();
+    let (other, instead) = OTHERS.iter().find(|(other, _)| *other == name)?;
+    Some(format!("{other}: {instead}"))
 }
 
 /// The command that a word was meant to be, if there is no file of that name.
@@ -157,6 +225,20 @@ mod tests {
             ["encarno", "hit", "HTTP://h/", "-n", "1"]
         );
         assert_eq!(line(&["encarno", "run.yml"]), ["encarno", "run.yml"]);
+        assert_eq!(
+            line(&["encarno", "-c", "1", "-rate=50", "--", "localhost:80"]),
+            [
+                "encarno",
+                "hit",
+                "-c",
+                "1",
+                "--rate=50",
+                "--",
+                "localhost:80"
+            ]
+        );
+        assert_eq!(line(&["encarno", "h:80/a"]), ["encarno", "hit", "h:80/a"]);
+        assert_eq!(line(&["encarno", "--help"]), ["encarno", "--help"]);
         for (word, command) in [
             ("hti", "hit"),
             ("stat", "stats"),

@@ -47,6 +47,7 @@ impl HitArguments {
             workload,
             script: ScriptSettings {
                 seed,
+                rules: request.rules(),
                 ..ScriptSettings::default()
             },
             output: self.output.settings(format!("{self:?}"), strings_file),
@@ -57,9 +58,14 @@ impl HitArguments {
         Ok(Run {
             settings,
             protocol,
-            strict: self.verdict.strict,
+            judging: self.verdict.judging(),
             progress: self.verdict.progress(),
         })
+    }
+
+    /// What the flags may not have been meant to say.
+    pub(super) fn hint(&self) -> Option<String> {
+        self.request.hint()
     }
 
     /// Notes the files that the run's settings don't name.

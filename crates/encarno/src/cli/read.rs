@@ -6,6 +6,7 @@ use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::whole::{self, FileStatistics};
+use tempfile::NamedTempFile;
 
 use super::{Failure, complain, print};
 use crate::exit;
@@ -17,7 +18,7 @@ use crate::read::stats;
 /// What `encarno stats` understands.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
-    /// Native result files; several are summed up as one, label by label.
+    /// Native result files; several are summed up as one, label by label. - is the standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// For programs instead of people.
@@ -28,7 +29,7 @@ pub(super) struct StatsArguments {
 /// What `encarno show` understands.
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
-    /// A native result file, or an input file of any format.
+    /// A native result file, or an input file of any format; - is the standard input.
     file: PathBuf,
     /// An input file's format, when it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
@@ -47,7 +48,7 @@ pub(super) struct ShowArguments {
 /// What `encarno convert` understands.
 #[derive(Debug, Args)]
 pub(super) struct ConvertArguments {
-    /// A native result file, or an input file of any format.
+    /// A native result file, or an input file of any format; - is the standard input.
     file: PathBuf,
     /// The new file. For results its ending says the format: .bin (Go-encarno,
     /// with an .ostr beside it), .ldjson, .csv, .phout, .seconds (JSON lines with
@@ -82,7 +83,7 @@ impl StatsArguments {
         let mut notes = Vec::new();
         for path in &self.files {
             check_stdout("the result file", path)?;
-            let file = whole::read(path).map_err(Failure::setup)?;
+            let file = whole::read(Local::of(path)?.path()).map_err(Failure::setup)?;
             if !file.summary.is_whole() {
                 notes.push(format!("{}: {}", path.display(), file.summary));
             }
@@ -118,11 +119,12 @@ impl StatsArguments {
 impl ShowArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         check_stdout("the file", &self.file)?;
+        let local = Local::of(&self.file)?;
         let settings = InputSettings {
             format: self.format,
             strings_file: self.strings.clone(),
             record_hosts: true,
-            ..InputSettings::of_file(&self.file)
+            ..InputSettings::of_file(local.path())
         };
         let shown = Showing {
             whole: self.all,
@@ -147,7 +149,8 @@ impl ShowArguments {
 
 impl ConvertArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let kind = show::kind_of(&self.file).map_err(Failure::setup)?;
+        let local = Local::of(&self.file)?;
+        let kind = show::kind_of(local.path()).map_err(Failure::setup)?;
         let mut files = Files::default();
         files.reads("the old file", &self.file);
         if let Some(strings) = &self.strings {
@@ -161,7 +164,7 @@ impl ConvertArguments {
                     files.writes("the strings of the new file", &strings);
                 }
                 files.check()?;
-                convert::results(&self.file, &self.output, format)
+                convert::results(local.path(), &self.output, format)
             }
             _ => {
                 let target = self.input_target()?;
@@ -172,7 +175,7 @@ impl ConvertArguments {
                     host: self.host.clone(),
                     record_hosts: self.record_hosts,
                     bad_limit: self.max_bad,
-                    ..InputSettings::of_file(&self.file)
+                    ..InputSettings::of_file(local.path())
                 };
                 convert::input(&settings, &self.output, target)
             }
@@ -227,6 +230,35 @@ impl ConvertArguments {
             .warning
             .iter()
             .for_each(|warning| complain(warning));
+    }
+}
+
+/// A file that can be read from anywhere in it: the standard input is copied to
+/// one of our own, which is gone at the end.
+struct Local {
+    path: PathBuf,
+    copy: Option<NamedTempFile>,
+}
+
+impl Local {
+    fn of(path: &Path) -> Result<Self, Failure> {
+        if path != Path::new("-") {
+            return Ok(Self {
+                path: path.to_owned(),
+                copy: None,
+            });
+        }
+        let failed = |error| Failure::setup(format!("can't read the standard input: {error}"));
+        let mut copy = NamedTempFile::with_prefix("encarno-stdin-").map_err(failed)?;
+        std::io::copy(&mut std::io::stdin().lock(), &mut copy).map_err(failed)?;
+        Ok(Self {
+            path: copy.path().to_owned(),
+            copy: Some(copy),
+        })
+    }
+
+    fn path(&self) -> &Path {
+        self.copy.as_ref().map_or(&*self.path, NamedTempFile::path)
     }
 }
 

@@ -50,7 +50,7 @@ impl ReportArguments {
             complain(&judged.text);
         }
         let failed = judged.iter().any(|judged| judged.failed);
-        Ok(if failed { exit::DEMAND } else { exit::OK })
+        Ok(if failed { exit::CRITERIA } else { exit::OK })
     }
 }
 

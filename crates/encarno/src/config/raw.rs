@@ -163,7 +163,13 @@ pub(super) struct RawRun {
     pub(super) strict: bool,
     pub(super) quiet: bool,
     pub(super) lines: bool,
+    /// The Go tool's health lines, which Taurus's console reads.
+    pub(super) health: bool,
     pub(super) expect: Option<Spanned<String>>,
+    pub(super) failif: Vec<Spanned<String>>,
+    pub(super) stopif: Vec<Spanned<String>>,
+    pub(super) summaryfile: Option<String>,
+    pub(super) junitfile: Option<String>,
 }
 
 /// A number, or a text such as `10%`.

@@ -2,14 +2,12 @@
 
 use std::io::{self, Write};
 
-use encarno_record::histogram::Histogram;
 use encarno_record::notes::{Check, Threshold};
 use encarno_record::results::whole::FileStatistics;
-use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use serde::Serialize;
 
 use super::metrics::JsonMetric;
-use crate::report::rate;
+use crate::report::json::JsonLabel;
 
 /// Prints a table for people.
 pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
@@ -67,89 +65,4 @@ struct Json<'a> {
     thresholds: &'a [Threshold],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     checks: &'a [Check],
-}
-
-#[derive(Serialize)]
-struct JsonLabel {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    label: Option<String>,
-    hits: u64,
-    failed: u64,
-    duration_s: f64,
-    /// None if a single hit, or none, can't say it.
-    rate: Option<f64>,
-    sent_bytes: u64,
-    received_bytes: u64,
-    net_codes: std::collections::BTreeMap<u16, u64>,
-    protocol_codes: std::collections::BTreeMap<u16, u64>,
-    errors: Vec<JsonError>,
-    service_ns: JsonTimes,
-    response_ns: JsonTimes,
-    lag_ns: JsonTimes,
-}
-
-impl JsonLabel {
-    fn of(label: Option<String>, statistics: &LabelStatistics, span_ns: u64) -> Self {
-        Self {
-            label,
-            hits: statistics.hits,
-            failed: statistics.failed,
-            duration_s: span_ns as f64 * 1e-9,
-            rate: rate(statistics.hits, span_ns),
-            sent_bytes: statistics.sent_bytes,
-            received_bytes: statistics.received_bytes,
-            net_codes: statistics.net_codes.clone(),
-            protocol_codes: statistics.protocol_codes.clone(),
-            errors: statistics
-                .errors
-                .iter()
-                .map(|((net_code, text), &hits)| JsonError {
-                    net_code: *net_code,
-                    text: text.to_string(),
-                    hits,
-                })
-                .collect(),
-            service_ns: JsonTimes::of(&statistics.service_ns),
-            response_ns: JsonTimes::of(&statistics.response_ns),
-            lag_ns: JsonTimes::of(&statistics.lag_ns),
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct JsonError {
-    net_code: u16,
-    text: String,
-    hits: u64,
-}
-
-#[derive(Serialize)]
-struct JsonTimes {
-    min: u64,
-    mean: f64,
-    p50: u64,
-    p75: u64,
-    p90: u64,
-    p95: u64,
-    p99: u64,
-    #[serde(rename = "p99.9")]
-    p999: u64,
-    max: u64,
-}
-
-impl JsonTimes {
-    fn of(times: &Histogram) -> Self {
-        let [p50, p75, p90, p95, p99, p999] = QUANTILES.map(|(_, share)| times.quantile(share));
-        Self {
-            min: times.min(),
-            mean: times.mean(),
-            p50,
-            p75,
-            p90,
-            p95,
-            p99,
-            p999,
-            max: times.max(),
-        }
-    }
 }

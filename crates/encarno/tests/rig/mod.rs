@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use encarno::console::Progress;
+use encarno::criteria::Judging;
 use encarno::protocols::{self, Protocol, Run};
 use encarno_engine::meter::Summary;
 use encarno_engine::schedule::{Level, Schedule};
@@ -106,7 +107,7 @@ fn settings(workload: Workload) -> Run {
     Run {
         settings,
         protocol: Protocol::Http(NetworkSettings::default().into()),
-        strict: false,
+        judging: Judging::default(),
         progress: Progress::Quiet,
     }
 }

@@ -199,7 +199,7 @@ impl Compiler {
     }
 
     /// The plan of a record, if it needs one.
-    fn plan(&self, record: &Record) -> Result<Option<Arc<Plan>>, String> {
+    pub(crate) fn plan(&self, record: &Record) -> Result<Option<Arc<Plan>>, String> {
         let script = record.script.clone();
         if script.is_none() && self.rules.is_empty() && !self.active.load(Ordering::Relaxed) {
             return Ok(None);

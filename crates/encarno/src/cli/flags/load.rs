@@ -19,11 +19,12 @@ pub(crate) struct LoadArguments {
     /// A number is a rate that holds for as long as --for says: 500, 500/s, 30/m, 1k.
     #[arg(short, long, value_name = "SCHEDULE")]
     rate: Option<Rate>,
-    /// Connections: closed, so many workers; open, at most so many (1000).
-    #[arg(short, long, value_name = "N")]
+    /// Connections: closed, so many workers (10); open, at most so many (1000).
+    #[arg(short, long, visible_aliases = ["vus", "concurrency"], value_name = "N")]
     connections: Option<u32>,
-    /// Closed workload: workers over time, such as 'ramp(100,30s) wait(1m) line(100,0,30s)'.
-    #[arg(long, value_name = "SCHEDULE", conflicts_with_all = ["rate", "connections"])]
+    /// Closed workload: workers over time, such as 'ramp(100,30s) wait(1m) line(100,0,30s)'; a
+    /// number is the same as -c.
+    #[arg(long, value_name = "SCHEDULE", value_parser = workers, conflicts_with_all = ["rate", "connections"])]
     workers: Option<Schedule>,
     /// How long; in an open workload the schedule ends then.
     #[arg(short = 'z', long = "for", visible_alias = "duration", value_name = "DURATION", value_parser = duration)]
@@ -48,7 +49,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
     /// At most so many hits.
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, visible_alias = "requests", value_name = "N")]
     pub(crate) hits: Option<NonZeroU64>,
     /// Running hits get so long after a stop.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
@@ -118,5 +119,16 @@ impl LoadArguments {
             duration: self.duration,
             workers_max: 0,
         }))
+    }
+}
+
+/// A schedule, or one number of workers for the whole run.
+fn workers(text: &str) -> Result<Schedule, String> {
+    match text.trim().parse::<u32>() {
+        Ok(0) => Err("0 workers make no hits".to_owned()),
+        Ok(workers) => Ok(Schedule::constant(Level::whole(workers), 0)),
+        Err(_) => text
+            .parse()
+            .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string()),
     }
 }

@@ -8,11 +8,12 @@ use std::path::Path;
 
 use bytes::Bytes;
 use clap::Args;
-use encarno_engine::settings::Source;
-use encarno_input::InputSettings;
+use encarno_engine::settings::{RuleSettings, Source};
+use encarno_input::{InputSettings, basic_of};
 use encarno_nib::{Encoding, Form, NetworkSettings, Options};
-use encarno_record::Expected;
 use encarno_record::files::read_whole;
+use encarno_record::script::Script;
+use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
 
 use super::connection::ConnectionArguments;
@@ -21,6 +22,9 @@ use crate::cli::Failure;
 use crate::files::Files;
 use crate::protocols::{self, Protocol};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
+
+/// Redirects that are followed, as in most browsers and clients.
+const REDIRECTS_MAX: u32 = 10;
 
 /// The body is held in memory.
 const BODY_BYTES_MAX: u64 = 1 << 30;
@@ -38,6 +42,20 @@ pub(crate) struct RequestArguments {
     /// A header, 'Name: value'.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<HeaderText>,
+    /// Basic authentication.
+    #[arg(
+        short = 'u',
+        visible_short_alias = 'a',
+        long,
+        value_name = "USER:PASSWORD"
+    )]
+    user: Option<Secret>,
+    /// Follow up to ten redirects; a hit ends with the last response.
+    #[arg(short = 'L', long = "location", visible_alias = "follow")]
+    follow: bool,
+    /// Speak HTTP/1.1 [default].
+    #[arg(long = "http1.1")]
+    http1: bool,
     /// The request's body, or the bytes to send; @FILE reads it from a file. Also of records that are
     /// URLs. Where bytes are sent (tcp, tls, udp), \r \n \t \0 \\ and \xHH in it are escapes.
     #[arg(short, long)]
@@ -93,9 +111,43 @@ pub(crate) struct SourceLimits {
 }
 
 impl RequestArguments {
-    /// Where hits go.
+    /// Where hits go, and as whom.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
-        self.url.target(protocols::KINDS[0]).map_err(Failure::usage)
+        let mut target = self
+            .url
+            .target(protocols::KINDS[0])
+            .map_err(Failure::usage)?;
+        if let Some(user) = &self.user {
+            if !user.expose().contains(':') {
+                let text = "-u is USER:PASSWORD; the number of users is -c N, or --vus N";
+                return Err(Failure::usage(text));
+            }
+            target.authorization = Some(basic_of(user));
+        }
+        Ok(target)
+    }
+
+    /// What is done with responses beyond being received.
+    pub(crate) fn rules(&self) -> Vec<RuleSettings> {
+        let follow = self.follow.then(|| RuleSettings {
+            label: String::new(),
+            script: Script {
+                follow: Some(REDIRECTS_MAX),
+                ..Script::default()
+            },
+        });
+        follow.into_iter().collect()
+    }
+
+    /// What the flags may not have been meant to say.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let data = self.data.as_ref()?.expose();
+        let is_duration = data.ends_with(['s', 'm', 'h']) && parse_duration(data).is_some();
+        is_duration.then(|| {
+            format!(
+                "-d is the request's body, which is now {data:?}: how long a run takes is -z {data}"
+            )
+        })
     }
 
     /// The protocol of the URL, with its options; `seed` is for those that are random.

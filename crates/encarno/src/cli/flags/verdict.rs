@@ -1,21 +1,41 @@
-//! What is judged, and what is shown meanwhile.
+//! What is judged of a run, and what is shown of it.
+
+use std::path::PathBuf;
 
 use clap::Args;
 
 use crate::console::Progress;
+use crate::criteria::{Condition, Criteria, Judging, StopRules};
 
-/// The verdict and the progress.
+/// Conditions, reports and progress.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Verdict and progress")]
 pub(crate) struct VerdictArguments {
+    /// The run has failed (exit status 99) if this holds at its end, such as 'p99>200ms',
+    /// 'errors>1%', 'rate<950/s', '5xx>10' or 'p95{label=login}>300ms'; several times.
+    #[arg(long = "fail-if", value_name = "CONDITION")]
+    fail_if: Vec<Condition>,
+    /// End the run (exit status 99) as soon as this holds, such as 'p99>1s for 10s', or Tank's
+    /// 'time(1s,10s) http(5xx,10%,5s) net(xx,1,30) quantile(95,1s,10s) instances(80%,1m)'.
+    #[arg(long = "stop-if", value_name = "CONDITION")]
+    stop_if: Vec<StopRules>,
     /// Exit with 6 if the generator itself was the limit.
     #[arg(long)]
-    pub(crate) strict: bool,
+    strict: bool,
+    /// Write the summary to this file, as JSON.
+    #[arg(long, value_name = "FILE")]
+    summary: Option<PathBuf>,
+    /// Write the conditions to this file, as JUnit's XML.
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print the summary as JSON.
+    #[arg(short, long)]
+    json: bool,
     /// Show nothing while it runs.
     #[arg(short, long)]
     quiet: bool,
-    /// Log lines even on a terminal.
-    #[arg(long, conflicts_with = "quiet")]
+    /// Print a line a second, even on a terminal.
+    #[arg(long, visible_alias = "no-tui", conflicts_with = "quiet")]
     lines: bool,
 }
 
@@ -26,6 +46,21 @@ impl VerdictArguments {
             (true, _) => Progress::Quiet,
             (_, true) => Progress::Lines,
             _ => Progress::Auto,
+        }
+    }
+
+    /// What is judged, and where the summary goes.
+    pub(crate) fn judging(&self) -> Judging {
+        let rules = self.stop_if.iter().flat_map(|rules| rules.0.clone());
+        Judging {
+            criteria: Criteria {
+                fail_if: self.fail_if.clone(),
+                stop_if: StopRules(rules.collect()),
+            },
+            strict: self.strict,
+            summary_file: self.summary.clone(),
+            junit_file: self.junit.clone(),
+            json: self.json,
         }
     }
 }

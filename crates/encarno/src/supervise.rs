@@ -1,0 +1,91 @@
+//! A run with those who look at it: the console, and the conditions that end or fail it.
+
+use std::sync::{Arc, OnceLock};
+
+use encarno_engine::RunError;
+use encarno_engine::meter::{Summary, Window};
+use encarno_engine::workers::Control;
+use encarno_engine::workers::control::Stop;
+
+use crate::console::Console;
+use crate::criteria::Judged;
+use crate::criteria::condition::Sample;
+use crate::criteria::watch::Watch;
+use crate::exit;
+use crate::protocols::{self, Run};
+
+/// What became of a run.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its figures.
+    pub summary: Summary,
+    /// The conditions that may fail it.
+    pub judged: Vec<Judged>,
+    /// The condition that ended it, with its value.
+    pub stopped_by: Option<String>,
+}
+
+/// Runs to the end. `stop` is called with the control once the run is on.
+pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError> {
+    let workload = &run.settings.workload;
+    let criteria = &run.judging.criteria;
+    let mut watch = Watch::new(criteria.stop_if.clone(), workload.workers_max() as u64);
+    let held: Arc<OnceLock<Arc<Control>>> = Arc::default();
+    let mut console = Console::new(run.progress, workload);
+    let mut stopped_by = None;
+    let mut observe = |window: &Window| {
+        if stopped_by.is_none()
+            && let Some(reason) = watch.take(window)
+            && let Some(control) = held.get()
+            && control.stop() == Stop::No
+        {
+            control.drain();
+            stopped_by = Some(reason);
+        }
+        console.show(window);
+    };
+    let summary = protocols::run_observed(run, &mut observe, |control| {
+        // It is called once.
+        let _set = held.set(Arc::clone(&control));
+        stop(control);
+    });
+    console.end();
+    let summary = summary?;
+    let sample = Sample {
+        statistics: &summary.statistics,
+        total: &summary.total,
+        dropped: summary.totals.dropped,
+        span_ns: summary.span_ns,
+    };
+    let judged = criteria.fail_if.iter();
+    let judged = judged.map(|condition| condition.judge(&sample)).collect();
+    Ok(Ended {
+        judged,
+        stopped_by,
+        summary,
+    })
+}
+
+impl Ended {
+    /// Whether hits were made, and none of them ended well.
+    pub fn every_hit_failed(&self) -> bool {
+        let totals = &self.summary.totals;
+        totals.done == 0 && totals.failed > 0
+    }
+
+    /// The exit status of the program. What a user did goes before what was
+    /// measured, and conditions of the user's go before ours.
+    pub fn exit_status(&self, strict: bool) -> u8 {
+        if self.summary.stop == Stop::Now {
+            exit::INTERRUPTED
+        } else if self.stopped_by.is_some() || self.judged.iter().any(|judged| judged.holds) {
+            exit::CRITERIA
+        } else if self.every_hit_failed() {
+            exit::ALL_FAILED
+        } else if strict && self.summary.verdict.is_limited() {
+            exit::STRICT
+        } else {
+            exit::OK
+        }
+    }
+}
