@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
                 let first = std::env::args_os().nth(1).map(PathBuf::from);
                 let command = first.as_deref().and_then(habits::meant);
                 let command = command.map(|command| format!("did you mean `encarno {command}`?"));
-                let hint = command.or_else(|| habits::hint(&error));
+                let hint = command.or_else(|| habits::hint(&error, std::env::args_os()));
                 hint.iter().for_each(|hint| complain(hint));
             }
             return said;

@@ -1,17 +1,17 @@
 //! What a run must keep to, in the user's words: conditions that fail it, and
 //! conditions that end it early.
 //!
-//! - [`condition`]: one condition, such as `p99>200ms`
+//! One condition, such as `p99>200ms`, is [`encarno_record::condition`].
+//!
 //! - [`stop`]: conditions that must hold for a while, and Tank's autostop
 //! - [`watch`]: looks at each window of a run
 
-pub mod condition;
 pub mod stop;
 pub mod watch;
 
 use std::path::PathBuf;
 
-pub use condition::{Condition, Judged};
+pub use encarno_record::condition::{Condition, Judged};
 pub use stop::StopRules;
 
 /// All conditions of a run.

@@ -9,10 +9,10 @@ use encarno_engine::workers::control::Stop;
 
 use crate::console::Console;
 use crate::criteria::Judged;
-use crate::criteria::condition::Sample;
 use crate::criteria::watch::Watch;
 use crate::exit;
 use crate::protocols::{self, Run};
+use encarno_record::condition::Sample;
 
 /// What became of a run.
 #[derive(Clone, Debug)]

@@ -43,9 +43,11 @@ fn exit_codes() {
     std::fs::write(folder.join("words"), "no number\n".repeat(9)).expect("written");
 
     assert_ends(folder, &["hit", "dummy:", "-n", "9"], 0, "done 9");
-    // Hits that fail are results, not a failure of the run.
+    // Hits that fail are results, and no failure of the run unless every one of them fails.
     let failing = ["hit", "dummy:", "-n", "9", "--error-rate", "1"];
-    assert_ends(folder, &failing, 0, "failed 9");
+    assert_ends(folder, &failing, 7, "failed 9");
+    let failing = ["hit", "dummy:", "-n", "99", "--error-rate", "0.5"];
+    assert_ends(folder, &failing, 0, "scheduled 99");
     assert_ends(
         folder,
         &["hit", "dummy:", "-n", "9", "-i", "none"],

@@ -10,6 +10,7 @@
 //! - [`histogram`], [`sums`]: distributions, and sums of hits by second
 //! - [`series`]: samples of metrics that are no hits
 //! - [`statistics`]: what became of hits, by label
+//! - [`condition`]: what a run is judged by
 //! - [`notes`]: what a run says of itself
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
@@ -27,6 +28,7 @@ mod strings;
 mod variables;
 
 pub mod code;
+pub mod condition;
 pub mod files;
 pub mod formats;
 pub mod frame;

@@ -3,22 +3,30 @@
 
 use std::str::FromStr;
 
-use encarno_record::parse_duration;
+use encarno_record::condition::{Condition, Sample};
 use encarno_record::statistics::{QUANTILES, time_text};
 
 use crate::Run;
 use crate::compare::{Difference, differences};
 
-const EXPECTED: &str = "expected a metric (p50, p75, p90, p95, p99, p99.9, mean, max, rate or failed) and \
-    what fails it: 'p99 +10%' or 'rate -5%' against the first run, or 'p99 > 200ms', 'failed > 1%', \
-    'rate < 100'";
+const EXPECTED: &str = "expected what fails a run: 'p99 +10%' or 'rate -5%' against the first run (p50, p75, p90, \
+    p95, p99, p99.9, mean, max, rate, failed), or a condition of each run such as 'p99>200ms' or 'errors>1%'";
 
 /// When runs fail.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Demand {
+pub enum Demand {
+    /// If that holds.
+    Condition(Condition),
+    /// If a figure changed by more than that part, in that direction.
+    Change(Change),
+}
+
+/// A change from the first run on.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
     text: String,
     metric: Metric,
-    limit: Limit,
+    limit: f64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,67 +38,37 @@ enum Metric {
     Failed,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Limit {
-    /// A change by more than that part, in that direction.
-    Change(f64),
-    Above(f64),
-    Below(f64),
-}
-
 impl FromStr for Demand {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains(['<', '>']) {
+            return text.parse().map(Self::Condition);
+        }
         let bare: String = text.chars().filter(|c| !c.is_whitespace()).collect();
-        let end = bare.find(['+', '-', '<', '>']).ok_or(EXPECTED)?;
+        let end = bare.find(['+', '-']).ok_or(EXPECTED)?;
         let (name, rest) = bare.split_at(end);
         let metric = match name {
             "mean" | "avg" => Metric::Mean,
             "max" => Metric::Max,
             "rate" => Metric::Rate,
-            "failed" => Metric::Failed,
+            "failed" | "errors" => Metric::Failed,
             _ => {
                 let known = QUANTILES.iter().position(|(known, _)| *known == name);
                 Metric::Quantile(known.ok_or(EXPECTED)?)
             }
         };
         let (sign, value) = rest.split_at(1);
-        let value = value.strip_prefix('=').unwrap_or(value);
-        let number = |text: &str| {
-            text.parse::<f64>()
-                .ok()
-                .filter(|value| value.is_finite() && *value >= 0.0)
-        };
-        let limit = match sign {
-            "+" | "-" => {
-                let part = value.strip_suffix('%').and_then(number).ok_or(EXPECTED)? / 100.0;
-                Limit::Change(if sign == "+" { part } else { -part })
-            }
-            _ => {
-                let value = match metric {
-                    Metric::Failed => value
-                        .strip_suffix('%')
-                        .and_then(number)
-                        .map(|part| part / 100.0),
-                    Metric::Rate => number(value.strip_suffix("/s").unwrap_or(value)),
-                    // Without a unit it might be meant as anything.
-                    _ if value.ends_with(|c: char| c.is_ascii_digit()) => None,
-                    _ => parse_duration(value).map(|ns| ns as f64),
-                };
-                let value = value.ok_or(EXPECTED)?;
-                if sign == ">" {
-                    Limit::Above(value)
-                } else {
-                    Limit::Below(value)
-                }
-            }
-        };
-        Ok(Self {
+        let part = value
+            .strip_suffix('%')
+            .and_then(|part| part.parse::<f64>().ok())
+            .filter(|part| part.is_finite() && *part >= 0.0);
+        let part = part.ok_or(EXPECTED)? / 100.0;
+        Ok(Self::Change(Change {
             text: text.trim().to_owned(),
             metric,
-            limit,
-        })
+            limit: if sign == "+" { part } else { -part },
+        }))
     }
 }
 
@@ -106,56 +84,45 @@ pub struct Judged {
 impl Demand {
     /// Whether it compares runs.
     pub fn compares(&self) -> bool {
-        matches!(self.limit, Limit::Change(_))
+        matches!(self, Self::Change(_))
     }
 
     /// Judges the runs; the first is what the others are compared with.
     pub fn judge(&self, runs: &[Run]) -> Vec<Judged> {
-        match self.limit {
-            Limit::Change(limit) => {
-                let (base, others) = match runs.split_first() {
-                    Some(split) => split,
-                    None => return Vec::new(),
-                };
-                others
-                    .iter()
-                    .map(|run| self.judge_change(base, run, limit))
-                    .collect()
-            }
-            Limit::Above(limit) => runs
+        match self {
+            Self::Condition(condition) => runs
                 .iter()
-                .map(|run| self.judge_value(run, limit, f64::gt))
+                .map(|run| judge_condition(condition, run))
                 .collect(),
-            Limit::Below(limit) => runs
-                .iter()
-                .map(|run| self.judge_value(run, limit, f64::lt))
-                .collect(),
+            Self::Change(change) => match runs.split_first() {
+                Some((base, others)) => others.iter().map(|run| change.judge(base, run)).collect(),
+                None => Vec::new(),
+            },
         }
     }
+}
 
-    fn judge_value(&self, run: &Run, limit: f64, fails: fn(&f64, &f64) -> bool) -> Judged {
-        let total = run.whole.statistics.total();
-        if total.hits == 0 {
-            // What wasn't measured can't have been met.
-            let text = format!(
-                "{}: {} can't be judged: there are no hits",
-                run.name, self.text
-            );
-            return Judged { failed: true, text };
-        }
-        let value = self.value(run);
-        let failed = fails(&value, &limit);
-        let word = if failed { "FAILED" } else { "kept" };
-        let text = format!(
+fn judge_condition(condition: &Condition, run: &Run) -> Judged {
+    let statistics = &run.whole.statistics;
+    let judged = condition.judge(&Sample {
+        statistics,
+        total: &statistics.total(),
+        dropped: run.notes.totals.map_or(0, |totals| totals.dropped),
+        span_ns: run.whole.span_ns,
+    });
+    let word = if judged.holds { "FAILED" } else { "kept" };
+    Judged {
+        failed: judged.holds,
+        text: format!(
             "{}: {word}: fail if {}; it is {}",
-            run.name,
-            self.text,
-            self.metric.text(value)
-        );
-        Judged { failed, text }
+            run.name, judged.text, judged.shown
+        ),
     }
+}
 
-    fn judge_change(&self, base: &Run, run: &Run, limit: f64) -> Judged {
+impl Change {
+    fn judge(&self, base: &Run, run: &Run) -> Judged {
+        let limit = self.limit;
         let difference: Option<Difference> = match self.metric {
             Metric::Quantile(at) => differences(base, run).into_iter().nth(at),
             _ => None,
@@ -230,31 +197,28 @@ impl Metric {
 
 #[cfg(test)]
 mod tests {
-    use super::{Demand, Limit, Metric};
+    use super::{Change, Demand, Metric};
 
     #[test]
     fn demands_are_read() {
         for (text, metric, limit) in [
-            ("p99 +10%", Metric::Quantile(4), Limit::Change(0.1)),
-            ("p99+10 %", Metric::Quantile(4), Limit::Change(0.1)),
-            ("rate -5%", Metric::Rate, Limit::Change(-0.05)),
-            ("p99.9 > 200ms", Metric::Quantile(5), Limit::Above(2e8)),
-            ("failed>=1%", Metric::Failed, Limit::Above(0.01)),
-            ("rate < 100/s", Metric::Rate, Limit::Below(100.0)),
+            ("p99 +10%", Metric::Quantile(4), 0.1),
+            ("p99+10 %", Metric::Quantile(4), 0.1),
+            ("rate -5%", Metric::Rate, -0.05),
         ] {
             let demand: Demand = text.parse().expect(text);
-            assert_eq!((demand.metric, demand.limit), (metric, limit), "{text}");
+            let change = Change {
+                text: text.to_owned(),
+                metric,
+                limit,
+            };
+            assert_eq!(demand, Demand::Change(change));
+        }
+        for text in ["p99.9 > 200ms", "failed>=1%", "rate < 100/s", "5xx>1%"] {
+            assert!(!text.parse::<Demand>().expect(text).compares());
         }
         for text in [
-            "",
-            "p99",
-            "p98 +10%",
-            "p99 +10",
-            "p99 > 10",
-            "p99 +x%",
-            "failed > 3",
-            "+10%",
-            "p99 +-1%",
+            "", "p99", "p98 +10%", "p99 +10", "p99 > 10", "p99 +x%", "+10%", "p99 +-1%",
         ] {
             assert!(text.parse::<Demand>().is_err(), "{text}");
         }

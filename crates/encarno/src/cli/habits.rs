@@ -96,14 +96,25 @@ const OTHERS: [(&str, &str); 12] = [
     ("--http2", "this version speaks HTTP/1.1"),
 ];
 
-/// What to do about an option that isn't known.
-pub(super) fn hint(error: &clap::Error) -> Option<String> {
+/// What to do about an option that isn't known. clap names a short option of several
+/// letters by its first one only, so that the arguments are looked at as they were written.
+pub(super) fn hint(
+    error: &clap::Error,
+    arguments: impl Iterator<Item = OsString>,
+) -> Option<String> {
     let Some(ContextValue::String(option)) = error.get(ContextKind::InvalidArg) else {
         return None;
     };
-    let name = option.split(['=', ' ']).next().unwrap_or_default();
-    let (other, instead) = OTHERS.iter().find(|(other, _)| *other == name)?;
-    Some(format!("{other}: {instead}"))
+    let written = arguments
+        .skip(1)
+        .filter_map(|argument| argument.into_string().ok());
+    let names = written
+        .filter(|argument| argument.starts_with(option.split(['=', ' ']).next().unwrap_or(option)))
+        .map(|argument| argument.split('=').next().unwrap_or_default().to_owned());
+    names.chain([option.clone()]).find_map(|name| {
+        let (other, instead) = OTHERS.iter().find(|(other, _)| *other == name)?;
+        Some(format!("{other}: {instead}"))
+    })
 }
 
 /// The command that a word was meant to be, if there is no file of that name.

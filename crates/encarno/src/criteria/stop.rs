@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use encarno_record::parse_duration;
 
-use super::condition::{Condition, Mask, Measure, Operator, Quantity, TimeKind};
+use encarno_record::condition::{Condition, Mask, Measure, Operator, Quantity, TimeKind};
 
 const SECOND_NS: u64 = 1_000_000_000;
 

@@ -3,8 +3,8 @@
 use encarno_engine::meter::Window;
 use encarno_record::statistics::time_text;
 
-use super::condition::Sample;
 use super::stop::{StopRules, When};
+use encarno_record::condition::Sample;
 
 /// Windows begin and end with seconds of the wall clock: the last of several
 /// may lack a little.

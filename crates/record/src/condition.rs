@@ -3,9 +3,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use encarno_record::histogram::Histogram;
-use encarno_record::parse_duration;
-use encarno_record::statistics::{LabelStatistics, Statistics, time_text};
+use crate::histogram::Histogram;
+use crate::parse_duration;
+use crate::statistics::{LabelStatistics, Statistics, time_text};
 
 /// What a condition is, for messages.
 pub const SHAPE: &str = "write MEASURE>VALUE or MEASURE<VALUE, such as 'p99>200ms', 'errors>1%', 'rate<950/s', \
@@ -26,42 +26,61 @@ pub struct Condition {
 
 /// What is compared.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Measure {
+pub enum Measure {
+    /// A time of hits.
     Time(TimeKind, Quantity),
+    /// Failed hits.
     Errors,
+    /// Hits that were never started.
     Dropped,
+    /// All hits.
     Hits,
+    /// Hits per second.
     Rate,
+    /// Responses with such a status.
     Status(Mask),
+    /// Hits with such a net code.
     Net(Mask),
 }
 
 /// Which time of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TimeKind {
+pub enum TimeKind {
+    /// From the instant a hit was due.
     Response,
+    /// From its start.
     Service,
+    /// How late it started.
     Lag,
 }
 
 /// Which value of many.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Quantity {
+pub enum Quantity {
+    /// The least.
     Min,
+    /// The mean.
     Mean,
+    /// The greatest.
     Max,
+    /// The one at or below which that share of all lies.
     Quantile(f64),
 }
 
 /// Digits, and `x` for any digit; longer codes match by their first digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mask(String);
+pub struct Mask(String);
 
+/// How a measure is compared with a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operator {
+pub enum Operator {
+    /// `>`
     Above,
+    /// `>=`
     AtLeast,
+    /// `<`
     Below,
+    /// `<=`
     AtMost,
 }
 
@@ -101,7 +120,8 @@ impl fmt::Display for Judged {
 }
 
 impl Condition {
-    pub(super) fn new(
+    /// From its parts.
+    pub fn new(
         text: &str,
         measure: Measure,
         label: Option<String>,
@@ -144,12 +164,13 @@ impl Condition {
     }
 
     /// Whether it holds; what has no value doesn't.
-    pub(super) fn holds(&self, sample: &Sample<'_>) -> bool {
+    pub fn holds(&self, sample: &Sample<'_>) -> bool {
         let value = self.value(sample);
         value.is_some_and(|value| self.operator.holds(value, self.limit))
     }
 
-    pub(super) fn value(&self, sample: &Sample<'_>) -> Option<f64> {
+    /// The measure; none if there were no such hits.
+    pub fn value(&self, sample: &Sample<'_>) -> Option<f64> {
         let hits = match &self.label {
             None => sample.total,
             Some(label) => {
@@ -223,7 +244,8 @@ impl Operator {
 }
 
 impl Mask {
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    /// Reads `404`, `5xx` and the like.
+    pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         let fits = (1..=5).contains(&text.len())
             && text
@@ -373,9 +395,9 @@ fn limit(measure: &Measure, text: &str) -> Result<(f64, bool), String> {
 
 #[cfg(test)]
 mod tests {
-    use encarno_record::statistics::Statistics;
-    use encarno_record::sums::OutcomeSums;
-    use encarno_record::{Expected, Hit, Strings, Texts};
+    use crate::statistics::Statistics;
+    use crate::sums::OutcomeSums;
+    use crate::{Expected, Hit, Strings, Texts};
 
     use super::{Condition, Sample};
 
