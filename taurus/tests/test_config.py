@@ -137,7 +137,9 @@ def test_own_configuration_comes_last(configure):
     settings = {"config": {"run": {"threads": 1}, "protocol": {"driver": "udp"}}}
     config = configure({"config": {"protocol": {"driver": "dummy"}}}, settings=settings)
     assert config["protocol"]["driver"] == "dummy"
-    assert config["run"] == {"lines": True, "threads": 1}
+    summary = config["run"].pop("summaryfile")
+    assert summary.endswith("encarno_summary.json")
+    assert config["run"] == {"health": True, "threads": 1}
 
 
 def test_keys_without_effect_are_named(configure, notes):
@@ -184,7 +186,7 @@ def test_included_scenarios_bring_variables_and_data(make_executor, notes, tmp_p
 def test_others_cannot_read_what_is_written(configure, tmp_path):
     configure(settings={"trace-level": 400, "output-format": "bin"})
     written = list(tmp_path.glob("encarno*"))
-    assert len(written) == 6
+    assert len(written) == 7
     for file in written:
         assert file.stat().st_mode & 0o777 == 0o600, file
 

@@ -27,7 +27,8 @@ def asked(make_executor, notes, tool):
             ran = subprocess.run([tool, "run", config], capture_output=True, text=True, timeout=60)
         finally:
             paths.close()
-        assert ran.returncode == 0, ran.stderr
+        # 7: every hit failed.
+        assert ran.returncode in (0, 7), ran.stderr
         run.said = ran.stdout + ran.stderr
         run.address = paths.address
         return paths.asked
