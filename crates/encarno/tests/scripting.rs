@@ -668,7 +668,7 @@ fn mistakes_name_their_place() {
         (json!({"step": {"jump": 1}}), vec!["unknown field `jump`"]),
         (
             json!({"extracts": {"v": {"re": "a", "jsonpath": "$"}}}),
-            vec!["either"],
+            vec!["one of them is too much"],
         ),
         (
             json!({"extracts": {"v": {"regexp": "a"}}}),
@@ -678,7 +678,10 @@ fn mistakes_name_their_place() {
             json!({"asserts": [{"re": "["}]}),
             vec!["\"[\"", "a class without its ]"],
         ),
-        (json!({"think": "1s"}), vec!["think \"1s\"", "fixed:10ms"]),
+        (
+            json!({"think": "soon"}),
+            vec!["think \"soon\"", "fixed:10ms"],
+        ),
         (json!({"timeout": "soon"}), vec!["timeout \"soon\"", "5s"]),
         (json!({"follow": 51}), vec!["at most 50 redirects"]),
         (json!({"onfail": "panic"}), vec!["unknown variant `panic`"]),
@@ -686,7 +689,7 @@ fn mistakes_name_their_place() {
         let records = [first.clone(), record(metadata, get("/list", ""))];
         let error = try_flow(&site, json!({"input": {"maxbad": 0}}), &records)
             .err()
-            .unwrap();
+            .unwrap_or_else(|| panic!("{reasons:?}"));
         let place = format!("payload, offset {second}: ");
         assert!(error.contains(&place), "{error}");
         for reason in reasons {
