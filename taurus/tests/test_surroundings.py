@@ -33,7 +33,7 @@ def test_in_a_terminal_the_console_is_shown(tool, tmp_path, monkeypatch):
     code = bzt.wait()
     assert code == 0 and "Interrupted by user" not in bzt.said(), bzt.said()
     # The cursor is sent around: the screen was drawn.
-    assert len(re.findall(r"\x1b\[\d+;\d+H", bzt.said())) > 20
+    assert re.search(r"\x1b\[\d+;\d+H", bzt.said())
     assert int(bzt.rows()["a hit"]["throughput"]) == 600
 
 

@@ -283,7 +283,7 @@ async fn credentials_that_are_taken_back() {
     // Known from then on.
     let (began, outcome) = (Instant::now(), call(&connection, list(b"x"), 10_000).await);
     assert_eq!(outcome.result.err().map(|error| error.code), REFUSED);
-    assert!(began.elapsed() < Duration::from_secs(3));
+    assert!(began.elapsed() < Duration::from_secs(9));
 }
 
 /// What a server says of itself, and that it knows others.

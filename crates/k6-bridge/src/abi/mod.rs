@@ -366,7 +366,9 @@ mod tests {
             .flat_map(|source| source.split("#[unsafe(no_mangle)]").skip(1));
         let exports: Vec<&str> = exports.chain(others).collect();
         let header = include_str!("../../include/encarno.h");
-        let declared = header.lines().filter(|line| line.starts_with("EncarnoStatus encarno_"));
+        let declared = header
+            .lines()
+            .filter(|line| line.starts_with("EncarnoStatus encarno_"));
         assert_eq!(exports.len(), declared.count());
         for export in exports {
             let body = export.split_once("-> EncarnoStatus {").expect("a status").1;

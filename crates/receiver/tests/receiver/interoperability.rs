@@ -44,7 +44,9 @@ impl Drop for Upstream {
 
 fn upstream() -> PathBuf {
     let program = std::env::var_os("WRPC_WASMTIME");
-    program.expect("WRPC_WASMTIME names upstream's program").into()
+    program
+        .expect("WRPC_WASMTIME names upstream's program")
+        .into()
 }
 
 async fn relay(url: &str, payload: &[u8]) {
