@@ -252,6 +252,22 @@ fn the_cause_of_lag_is_named() {
     }
 }
 
+/// At so low a rate no window shows it by itself.
+#[test]
+fn a_whole_run_that_waited_for_connections_says_so() {
+    let mut windows: Vec<_> = (0..3)
+        .map(|second| window(hits(10, second * 900 * MS, 1000 * MS)))
+        .collect();
+    windows.iter_mut().for_each(|window| window.no_worker = 90);
+    let totals = Totals {
+        no_worker: 270,
+        ..Totals::default()
+    };
+    let verdict = verdict_with(true, &totals, windows);
+    assert_limited(&verdict, "hits started late: lag makes up");
+    assert_limited(&verdict, "waited for a free connection");
+}
+
 #[test]
 fn under_a_quota_nobody_is_told_to_take_more_connections() {
     let mut of_run = Judge::new(true, Some(0.25));

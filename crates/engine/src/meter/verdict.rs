@@ -214,7 +214,7 @@ impl Judge {
     ) -> Verdict {
         let mut reasons = Vec::new();
         if self.open {
-            self.judge_open(total, &mut reasons);
+            self.judge_open(total, totals, &mut reasons);
         } else {
             self.judge_closed(&mut reasons);
         }
@@ -262,7 +262,7 @@ impl Judge {
         }
     }
 
-    fn judge_open(&self, total: &LabelStatistics, reasons: &mut Vec<String>) {
+    fn judge_open(&self, total: &LabelStatistics, totals: &Totals, reasons: &mut Vec<String>) {
         let whole = Lateness::of(total);
         if whole.is_none() && !is_often(self.late.windows, self.compared) {
             return;
@@ -274,12 +274,18 @@ impl Judge {
                 self.late.worst * 100.0
             ),
         };
+        let (late, compared) = (self.late.windows, self.compared);
+        // Only the whole run shows it: so does the whole run what the cause is.
+        let no_worker = match late {
+            0 => totals.no_worker,
+            _ => self.late_no_worker,
+        };
         let cause = if self.late_throttled > 0 {
             self.quota_text()
         } else if self.late_busy.windows > 0 {
             let part = self.late_busy.worst * 100.0;
             format!("an event loop used {part:.0} % of its core: use more threads or machines")
-        } else if self.late_no_worker > 0 {
+        } else if no_worker > 0 {
             "hits waited for a free connection: allow more (--connections), or the target is too \
              slow for this rate"
                 .to_owned()
@@ -288,10 +294,11 @@ impl Judge {
         } else {
             "the machine is too busy, or other programs are in the way".to_owned()
         };
-        let (late, compared) = (self.late.windows, self.compared);
-        reasons.push(format!(
-            "hits started late in {late} of {compared} s: {what}; {cause}"
-        ));
+        let seconds = match late {
+            0 => String::new(),
+            _ => format!(" in {late} of {compared} s"),
+        };
+        reasons.push(format!("hits started late{seconds}: {what}; {cause}"));
     }
 
     fn judge_closed(&self, reasons: &mut Vec<String>) {
