@@ -328,6 +328,12 @@ fn a_closed_run_whose_input_is_slow_is_starved() {
         "workers waited for the input 18 % of the time",
     );
     assert_sound(&closed(ten_seconds(vec![starved(0.05)])));
+    // A run that is over at once waits for its input as long as that takes to open.
+    let short = Window {
+        to_ns: 10 * MS,
+        ..starved(0.4)
+    };
+    assert_sound(&closed(vec![short]));
 }
 
 #[test]

@@ -22,6 +22,8 @@ pub const BUSY_PART_MAX: f64 = 0.95;
 pub const STARVED_PART_MAX: f64 = 0.1;
 /// What is so in fewer windows is a hiccup, unless the whole run shows it.
 const WINDOWS_PART_MIN: f64 = 0.1;
+/// A shorter run is its own beginning: its input has just been opened.
+const STARVED_SECONDS_MIN: f64 = 1.0;
 /// Shorter windows are too short to say how busy a loop was.
 const WINDOW_SECONDS_MIN: f64 = 0.2;
 /// Failures that the generator's own machine causes, and what to do about them.
@@ -317,7 +319,8 @@ impl Judge {
             ));
         }
         let starved = self.starved_seconds / self.seconds.max(1e-9);
-        if starved > STARVED_PART_MAX || is_often(self.starved.windows, windows) {
+        let is_starved = starved > STARVED_PART_MAX && self.seconds >= STARVED_SECONDS_MIN;
+        if is_starved || is_often(self.starved.windows, windows) {
             reasons.push(format!(
                 "workers waited for the input {:.0} % of the time: it is too slow",
                 starved * 100.0
