@@ -12,7 +12,7 @@ mod step;
 mod tail;
 mod target;
 
-use std::io::{self, BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -301,6 +301,8 @@ fn start_log() {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
+        // Colours are for people, and not for files.
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
 }

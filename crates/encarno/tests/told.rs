@@ -230,6 +230,17 @@ fn outputs_are_no_other_files() {
 }
 
 #[test]
+fn colours_are_for_terminals() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    fs::write(folder.join("ammo"), "2 tag\nhi\nno length\n2 tag\nhi\n").expect("written");
+    let output = run(folder, &["hit", "dummy:", "-i", "ammo", "--loop", "1"]);
+    assert_ends(&output, 0, "record skipped");
+    let all = [output.stdout, output.stderr].concat();
+    assert!(!text(&all).contains('\u{1b}'), "{}", text(&all));
+}
+
+#[test]
 fn the_standard_output_is_written_as_it_was_inherited() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
