@@ -355,13 +355,15 @@ def test_mistakes_are_named(translate, request_, named):
 
 def test_what_has_no_effect_is_named(translate, notes):
     asserts = [{"contains": "a", "assume-success": True}]
-    request = {"url": "/", "extract-xpath": {}, "assert": asserts}
-    one(translate, request)
+    others = ("extract-xpath", "extract-css-jquery", "assert-xpath", "jsr223")
+    one(translate, {"url": "/", "assert": asserts} | {key: {} for key in others})
     translate(
         {"requests": [{"transaction": "t", "do": ["http://h/1"]}, {"teardown": ["http://h/"]}]}
     )
-    for key in ("extract-xpath", "assume-success", "transaction", "teardown"):
+    for key in (*others, "assume-success", "transaction", "teardown"):
         assert any(key in text for text in notes.said), key
+    # Each says what to write instead.
+    assert all(any(key in text and "; " in text for text in notes.said) for key in others)
 
 
 def test_a_warning_is_said_once(caplog):
