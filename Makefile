@@ -73,6 +73,11 @@ demo: all component bin/nats-server ## Hit encarno's own target, and run _exampl
 demo-http: all component bin/nats-server ## Run _examples/http/basic.js against http-component
 	@scripts/demo-http
 
+.PHONY: picture-terminal
+picture-terminal: ## Draw docs/img/terminal.svg: the dashboard of a real run
+	@mkdir -p docs/img
+	PICTURE=$(CURDIR)/docs/img/terminal.svg cargo test --release --workspace --test terminal -- --ignored picture
+
 .PHONY: bench
 bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
 	@bench/run $(if $(QUICK),--quick)

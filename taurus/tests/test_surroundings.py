@@ -93,6 +93,6 @@ def test_a_functional_test_tells_each_hit(tool, tmp_path):
         ("right", []),
         ("wrong", [("failure", "assert: the body doesn't have /fine/")]),
         ("refused", [("failure", "Forbidden")]),
-        ("down", [("error", "Connection refused (os error 111)")]),
+        ("down", [("error", "connection refused by 127.0.0.1:1")]),
     ]
     assert told == once * 2, bzt.said()

@@ -21,14 +21,15 @@ use std::thread;
 use clap::{Parser, Subcommand};
 use encarno_engine::RunError;
 use encarno_engine::workers::Control;
-use encarno_engine::workers::control::Stop;
 use encarno_record::files::Contents;
 use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::dashboard;
 use crate::exit;
 use crate::files::{Clash, Files};
+use crate::messages;
 use crate::protocols::Run;
 use crate::supervise;
 
@@ -276,14 +277,12 @@ fn connect_signals(control: Arc<Control>) {
         let mut signals = signals;
         for (count, _signal) in signals.forever().enumerate() {
             match count {
-                0 | 1 => {
-                    let said = match control.stop_harder() {
-                        Stop::Now => "stopping at once",
-                        _ => "stopping: running hits may end; once more to stop at once",
-                    };
-                    complain(said);
+                0 | 1 => messages::say_stop(control.stop_harder()),
+                _ => {
+                    dashboard::leave();
+                    messages::release();
+                    std::process::exit(exit::INTERRUPTED.into())
                 }
-                _ => std::process::exit(exit::INTERRUPTED.into()),
             }
         }
     };
@@ -300,7 +299,7 @@ fn start_log() {
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(messages::Log)
         // Colours are for people, and not for files.
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
@@ -327,6 +326,5 @@ where
 }
 
 fn complain(text: &str) {
-    // There is no other place to say it.
-    let _shown = writeln!(std::io::stderr(), "encarno: {text}");
+    messages::say(text);
 }

@@ -1,13 +1,17 @@
 //! What a run shows while it goes on: reads windows, and writes to the standard
 //! error.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
+use std::sync::Arc;
 
 use encarno_engine::meter::Window;
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::Workload;
+use encarno_engine::workers::Control;
 use encarno_record::statistics::time_text;
 use encarno_record::utc;
+
+use crate::dashboard::{self, Dashboard, Follower, View};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -31,8 +35,7 @@ pub struct Console {
     style: Style,
     workers_max: u64,
     open: bool,
-    /// Lines of the dashboard that are on the screen.
-    lines: usize,
+    dashboard: Option<Dashboard>,
     sums: Sums,
 }
 
@@ -58,7 +61,7 @@ impl Console {
     pub fn new(progress: Progress, workload: &Workload) -> Self {
         let style = match progress {
             Progress::Quiet => Style::Quiet,
-            Progress::Auto if std::io::stderr().is_terminal() => Style::Dashboard,
+            Progress::Auto if dashboard::is_possible() => Style::Dashboard,
             Progress::Auto | Progress::Lines => Style::Lines,
             Progress::Health => Style::Health,
         };
@@ -74,7 +77,7 @@ impl Console {
             style,
             workers_max,
             open,
-            lines: 0,
+            dashboard: None,
             sums: Sums::default(),
         }
     }
@@ -91,27 +94,25 @@ impl Console {
             Style::Quiet => {}
             Style::Lines => write(&self.line(window)),
             Style::Health => write(&self.log_lines(window)),
-            Style::Dashboard => {
-                let up = self.up();
-                write(&format!("{up}{}", self.dashboard(window)));
-                self.lines = 2;
-            }
+            Style::Dashboard => match &self.dashboard {
+                Some(dashboard) if !dashboard.is_gone() => dashboard.take(window),
+                _ => write(&self.line(window)),
+            },
         }
+    }
+
+    /// The run is on: what it hits, how often at most, and what it is steered by.
+    pub fn begin(&mut self, title: &str, hits_max: Option<u64>, control: &Arc<Control>) {
+        if self.style != Style::Dashboard {
+            return;
+        }
+        let view = View::new(title, self.workers_max, hits_max);
+        self.dashboard = Dashboard::start(Follower::new(view, self.open), control);
     }
 
     /// Takes the dashboard off the screen.
     pub fn end(&mut self) {
-        if self.lines > 0 {
-            write(&self.up());
-            self.lines = 0;
-        }
-    }
-
-    fn up(&self) -> String {
-        match self.lines {
-            0 => String::new(),
-            lines => format!("\x1b[{lines}A\x1b[J"),
-        }
+        self.dashboard = None;
     }
 
     /// What happened in a second, in one line.
@@ -136,17 +137,6 @@ impl Console {
             go_duration(window.total.lag_ns.mean() as u64),
             self.sums.hits,
             self.sentence(window),
-        )
-    }
-
-    fn dashboard(&self, window: &Window) -> String {
-        let (waiting, sleeping) = self.idle(window);
-        format!(
-            "{:>7.1} s  {}\n          workers: {} busy, {sleeping} sleeping, {waiting} waiting; lag {}\n",
-            window.to_ns as f64 * 1e-9,
-            self.sentence(window),
-            window.state.running,
-            go_duration(window.total.lag_ns.mean() as u64),
         )
     }
 

@@ -17,6 +17,7 @@ use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
 use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
+use encarno_record::mask::masked_url;
 use encarno_record::notes::{self, Notes};
 
 use crate::console::Progress;
@@ -47,6 +48,20 @@ impl Run {
             ..Notes::default()
         };
         settings
+    }
+
+    /// What is hit, in a word.
+    pub fn title(&self) -> String {
+        let address = self.protocol.network().and_then(|it| it.address.as_deref());
+        address.map_or_else(|| self.protocol.kind().name.to_owned(), masked_url)
+    }
+
+    /// It ends after so many hits; none if nobody said that.
+    pub fn hits_max(&self) -> Option<u64> {
+        match &self.settings.source {
+            Source::Request { hits_max, .. } => *hits_max,
+            Source::File(_) => None,
+        }
     }
 
     /// The files that it reads and writes.

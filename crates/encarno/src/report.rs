@@ -1,20 +1,22 @@
 //! What is said about hits at the end of a run, and by `encarno stats`: the same
 //! figures in the same words.
 
+mod advice;
 pub mod json;
 pub mod junit;
+mod label;
 
-use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use encarno_engine::meter::{Judgement, Verdict};
 use encarno_engine::workers::control::Stop;
-use encarno_record::statistics::{LabelStatistics, QUANTILES, Statistics, time_text};
+use encarno_record::notes;
+use encarno_record::statistics::{Statistics, time_text};
 
 use crate::supervise::Ended;
-
-/// Error texts that are printed for a label.
-const ERRORS_SHOWN: usize = 5;
+pub(crate) use crate::texts::printable;
+pub use crate::texts::verdict_text;
+use label::{append_histogram, append_label};
 
 /// Addresses that are shown one by one.
 const ADDRESSES_SHOWN: usize = 20;
@@ -28,69 +30,94 @@ pub fn rate(hits: u64, span_ns: u64) -> Option<f64> {
 pub fn run_text(ended: &Ended) -> String {
     let summary = &ended.summary;
     let totals = &summary.totals;
-    let mut text = format!(
-        "scheduled {} = done {} + failed {} + dropped {}\n",
-        totals.scheduled, totals.done, totals.failed, totals.dropped,
-    );
+    let account = notes::Totals {
+        scheduled: totals.scheduled,
+        done: totals.done,
+        failed: totals.failed,
+        dropped: totals.dropped,
+    };
+    let mut text = account_text(&account) + "\n";
     append_label(&mut text, "total", &summary.total, summary.span_ns);
-    let mut notes = Vec::new();
+    append_histogram(&mut text, &summary.total);
+    let mut said = Vec::new();
     if totals.redirects > 0 {
-        notes.push(format!("{} redirects followed", totals.redirects));
+        said.push(format!("{} redirects followed", totals.redirects));
     }
     if summary.addresses.len() > 1 {
         for (address, hits) in summary.addresses.iter().take(ADDRESSES_SHOWN) {
-            notes.push(format!("{hits} hits to {}", printable(address)));
+            said.push(format!("{hits} hits to {}", printable(address)));
         }
         if let Some(more) = summary.addresses.len().checked_sub(ADDRESSES_SHOWN + 1) {
-            notes.push(format!("and hits to {} more addresses", more + 1));
+            said.push(format!("and hits to {} more addresses", more + 1));
         }
     }
     if !summary.read.left_out.is_empty() {
-        notes.push(format!("left out of the input: {}", summary.read.left_out));
+        said.push(format!("left out of the input: {}", summary.read.left_out));
     }
     if summary.read.bad > 0 {
         let (bad, records) = (summary.read.bad, summary.read.records);
-        notes.push(format!(
+        said.push(format!(
             "{bad} broken records were skipped, {records} were used"
         ));
     }
     if summary.written.queue_full_count > 0 {
         let count = summary.written.queue_full_count;
-        notes.push(format!("the output queue was full {count} times"));
+        said.push(format!("the output queue was full {count} times"));
     }
-    notes.extend(
+    said.extend(
         summary
             .written
             .warnings
             .iter()
             .map(|warning| format!("note: {warning}")),
     );
+    if summary.paused_ns > 0 {
+        said.push(format!(
+            "paused for {}: the rate counts that time, too",
+            time_text(summary.paused_ns as f64)
+        ));
+    }
     match (summary.stop, &ended.stopped_by) {
         (Stop::No, _) => {}
-        (Stop::Drain, Some(reason)) => notes.push(format!("stopped by {reason}")),
-        (Stop::Drain, None) => notes.push("stopped before the end".to_owned()),
-        (Stop::Now, _) => notes.push("stopped at once, running hits were cancelled".to_owned()),
+        (Stop::Drain, Some(reason)) => said.push(format!("stopped by {reason}")),
+        (Stop::Drain, None) => said.push("stopped before the end".to_owned()),
+        (Stop::Now, _) => said.push("stopped at once, running hits were cancelled".to_owned()),
     }
-    notes.extend(ended.judged.iter().map(ToString::to_string));
-    notes.push(verdict_text(&summary.verdict));
-    text.push_str(&notes.join("\n"));
+    said.extend(ended.judged.iter().map(ToString::to_string));
+    said.push(verdict_text(&summary.verdict));
+    text.push_str(&said.join("\n"));
     text
 }
 
-/// Whether the figures can be trusted, in a line.
-pub fn verdict_text(verdict: &Verdict) -> String {
-    let reasons = verdict.reasons.join("; ");
-    match verdict.judgement {
-        Judgement::Sound => "verdict: the generator wasn't the limit".to_owned(),
-        Judgement::Limited => format!("verdict: THE GENERATOR WAS A LIMIT: {reasons}"),
-        Judgement::Unknown => format!("verdict: {reasons}"),
+/// What became of all hits that were due, in a line.
+pub fn account_text(totals: &notes::Totals) -> String {
+    let notes::Totals {
+        scheduled,
+        done,
+        failed,
+        dropped,
+    } = totals;
+    format!("scheduled {scheduled} = done {done} + failed {failed} + dropped {dropped}")
+}
+
+/// What a file says of how its run was judged.
+pub fn verdict_of(verdict: &notes::Verdict) -> Verdict {
+    Verdict {
+        judgement: match verdict.judgement {
+            notes::Judgement::Sound => Judgement::Sound,
+            notes::Judgement::Limited => Judgement::Limited,
+            notes::Judgement::Unknown => Judgement::Unknown,
+        },
+        reasons: verdict.reasons.clone(),
     }
 }
 
 /// All labels together, and each for itself; the run lasts `span_ns`.
 pub fn write_table(statistics: &Statistics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
-    append_label(&mut text, "total", &statistics.total(), span_ns);
+    let total = statistics.total();
+    append_label(&mut text, "total", &total, span_ns);
+    append_histogram(&mut text, &total);
     out.write_all(text.as_bytes())?;
     let labels: Vec<_> = statistics.labels().collect();
     if labels.len() > 1 || labels.first().is_some_and(|(label, _)| !label.is_empty()) {
@@ -107,90 +134,4 @@ pub fn write_table(statistics: &Statistics, span_ns: u64, out: &mut dyn Write) -
         }
     }
     Ok(())
-}
-
-fn append_label(text: &mut String, name: &str, label: &LabelStatistics, span_ns: u64) {
-    let rate = match rate(label.hits, span_ns) {
-        Some(rate) => format!(", {rate:.1}/s"),
-        None => String::new(),
-    };
-    let mut line = |line: String| {
-        text.push_str(line.trim_end());
-        text.push('\n');
-    };
-    line(format!(
-        "{name}: {} hits in {:.3} s{rate}, {} failed ({:.2} %)",
-        label.hits,
-        span_ns as f64 * 1e-9,
-        label.failed,
-        percent(label.failed, label.hits),
-    ));
-    if label.hits > 0 {
-        line(format!(
-            "  {:<9}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}{:>10}",
-            "", "min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max"
-        ));
-    }
-    for (name, times) in [
-        ("service", &label.service_ns),
-        ("response", &label.response_ns),
-        ("lag", &label.lag_ns),
-    ] {
-        if times.count() == 0 {
-            continue;
-        }
-        let mut row = format!("  {name:<9}{:>10}", time_text(times.min() as f64));
-        let _fits = write!(row, "{:>10}", time_text(times.mean()));
-        for (_, share) in QUANTILES {
-            let _fits = write!(row, "{:>10}", time_text(times.quantile(share) as f64));
-        }
-        let _fits = write!(row, "{:>10}", time_text(times.max() as f64));
-        line(row);
-    }
-    line(format!(
-        "  bytes    {} sent, {} received",
-        label.sent_bytes, label.received_bytes
-    ));
-    let codes = |codes: &std::collections::BTreeMap<u16, u64>| {
-        let shown = codes.iter().map(|(&code, &hits)| {
-            let code = match code {
-                0 => "none".to_owned(),
-                code => code.to_string(),
-            };
-            format!("{code}: {hits} ({:.2} %)", percent(hits, label.hits))
-        });
-        shown.collect::<Vec<_>>().join("  ")
-    };
-    line(format!("  codes    {}", codes(&label.protocol_codes)));
-    if label.net_codes.keys().any(|&code| code != 0) {
-        line(format!("  net      {}", codes(&label.net_codes)));
-    }
-    let mut errors: Vec<_> = label.errors.iter().collect();
-    errors.sort_by(|one, other| other.1.cmp(one.1).then_with(|| one.0.cmp(other.0)));
-    for ((code, error), hits) in errors.iter().take(ERRORS_SHOWN) {
-        let error = printable(error);
-        line(match code {
-            0 => format!("  error    {hits} with {error}"),
-            code => format!("  error    {hits} failed with {code}: {error}"),
-        });
-    }
-    if errors.len() > ERRORS_SHOWN {
-        let further = errors.len() - ERRORS_SHOWN;
-        line(format!("  error    {further} further texts"));
-    }
-}
-
-fn percent(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        0.0
-    } else {
-        100.0 * part as f64 / whole as f64
-    }
-}
-
-/// A text from a file or a peer mustn't steer the terminal.
-pub(crate) fn printable(text: &str) -> String {
-    text.chars()
-        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
-        .collect()
 }

@@ -1,5 +1,6 @@
 //! A run with those who look at it: the console, and the conditions that end or fail it.
 
+use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use encarno_engine::RunError;
@@ -31,7 +32,7 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
     let criteria = &run.judging.criteria;
     let mut watch = Watch::new(criteria.stop_if.clone(), workload.workers_max() as u64);
     let held: Arc<OnceLock<Arc<Control>>> = Arc::default();
-    let mut console = Console::new(run.progress, workload);
+    let console = RefCell::new(Console::new(run.progress, workload));
     let mut stopped_by = None;
     let mut observe = |window: &Window| {
         if stopped_by.is_none()
@@ -42,14 +43,17 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
             control.drain();
             stopped_by = Some(reason);
         }
-        console.show(window);
+        console.borrow_mut().show(window);
     };
     let summary = protocols::run_observed(run, &mut observe, |control| {
         // It is called once.
         let _set = held.set(Arc::clone(&control));
-        stop(control);
+        // Signals first: one that ends the program would leave the terminal taken.
+        stop(Arc::clone(&control));
+        let (title, hits_max) = (run.title(), run.hits_max());
+        console.borrow_mut().begin(&title, hits_max, &control);
     });
-    console.end();
+    console.borrow_mut().end();
     let summary = summary?;
     let sample = Sample {
         statistics: &summary.statistics,

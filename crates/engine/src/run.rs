@@ -95,7 +95,13 @@ pub fn steer<P: Protocol>(
         spawn(event_loop, sender.clone()).inspect_err(|_| control.drain())?;
     }
     drop(sender);
+    let mark_pauses = || {
+        for turn in control.take_pause_turns() {
+            writer.mark(turn.at_ns, format!("{{\"paused\":{}}}", turn.paused));
+        }
+    };
     let look = || {
+        mark_pauses();
         meter.follow(control.schedule());
         meter.look(&mut |window| pilot.window(window));
         gauge.take();
@@ -111,6 +117,7 @@ pub fn steer<P: Protocol>(
     };
     let result = wait(&endings, &control, (every, look), &writer, reader.as_ref());
     let elapsed_ns = clock.now_ns();
+    mark_pauses();
     let totals = Totals::of(&counters);
     let span_ns = span_ns(&settings.workload, &control, totals.scheduled, elapsed_ns);
     // The file tells how the run was judged, so that it is judged before the file ends.
@@ -137,6 +144,7 @@ pub fn steer<P: Protocol>(
         read,
         addresses: addresses(&counters, protocol.address(), &strings),
         stop,
+        paused_ns: control.paused_ns(elapsed_ns),
     };
     Ok(Summary::new(totals, metered, ending))
 }
@@ -145,10 +153,12 @@ pub fn steer<P: Protocol>(
 /// take a second, though the last one starts after 0.9 s: an open run lasts
 /// until its next hit would have been due.
 fn span_ns(workload: &Workload, control: &Control, scheduled: u64, elapsed_ns: u64) -> u64 {
-    let (Workload::Open(open), Some(schedule)) = (workload, control.schedule()) else {
+    let settled = control.settled();
+    let (Workload::Open(open), Some(schedule)) = (workload, settled.rate) else {
         return elapsed_ns;
     };
-    let end_ns = open.end_ns().min(schedule.duration_ns());
+    let end_ns = open.end_ns().saturating_add(settled.delay_ns);
+    let end_ns = end_ns.min(schedule.duration_ns());
     let next_ns = HitInstants::new(&schedule, Randomness::None, scheduled, 1).next();
     elapsed_ns.max(next_ns.unwrap_or(end_ns).min(end_ns))
 }

@@ -50,10 +50,12 @@ pub struct Schedule {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Placed {
     piece: Piece,
+    /// Where its own start lies: behind a pause it goes on from the middle, where
+    /// the piece before it ends.
     start_ns: u64,
     /// Another piece begins here: that may be before this one's own end.
     end_ns: u64,
-    /// The integral of the level up to its start, and up to its end.
+    /// The integral of the level up to its own start, and up to its end.
     area_start: u128,
     area_end: u128,
 }
@@ -89,24 +91,87 @@ impl Schedule {
             return Err(ScheduleError::Empty);
         }
         let mut grown = self.clone();
-        grown.placed.retain(|placed| placed.start_ns < from_ns);
+        let mut begins_ns = 0;
+        grown.placed.retain(|placed| {
+            let stays = begins_ns < from_ns;
+            begins_ns = placed.end_ns;
+            stays
+        });
         if let Some(last) = grown.placed.last_mut()
             && last.end_ns > from_ns
         {
             last.end_ns = from_ns;
             last.area_end = last.area_start + last.piece.area(from_ns - last.start_ns);
         }
-        let end_ns = grown.duration_ns();
-        if end_ns < from_ns {
-            let level = grown.level_at(end_ns);
-            grown.append(&[Piece {
-                from: level,
-                to: level,
-                duration_ns: from_ns - end_ns,
-            }])?;
-        }
+        grown.hold_until(from_ns)?;
         grown.append(pieces)?;
         Ok(grown)
+    }
+
+    /// The same with a pause: the level is 0 from that instant on for so long, and
+    /// what lay after it comes so much later. No hit is lost, and none is added.
+    pub fn delayed(&self, from_ns: u64, by_ns: u64) -> Result<Self, ScheduleError> {
+        let mut whole = self.clone();
+        whole.hold_until(from_ns)?;
+        if DURATION_NS_MAX.saturating_sub(whole.duration_ns()) < by_ns {
+            return Err(ScheduleError::TooLong);
+        }
+        let later = |placed: &Placed| Placed {
+            start_ns: placed.start_ns + by_ns,
+            end_ns: placed.end_ns + by_ns,
+            ..*placed
+        };
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        let mut begins_ns = 0;
+        for placed in &whole.placed {
+            if placed.end_ns <= from_ns {
+                before.push(*placed);
+            } else {
+                after.push(later(placed));
+                if begins_ns < from_ns {
+                    let area = placed.piece.area(from_ns - placed.start_ns);
+                    before.push(Placed {
+                        end_ns: from_ns,
+                        area_end: placed.area_start + area,
+                        ..*placed
+                    });
+                }
+            }
+            begins_ns = placed.end_ns;
+        }
+        let area = before.last().map_or(0, |last| last.area_end);
+        let flat = |level, start_ns, duration_ns| Placed {
+            piece: Piece {
+                from: level,
+                to: level,
+                duration_ns,
+            },
+            start_ns,
+            end_ns: start_ns + duration_ns,
+            area_start: area,
+            area_end: area,
+        };
+        if after.is_empty() {
+            let level = whole.level_at(from_ns);
+            after.push(flat(level, from_ns + by_ns, 0));
+        }
+        before.push(flat(Level::default(), from_ns, by_ns));
+        before.append(&mut after);
+        Ok(Self { placed: before })
+    }
+
+    /// Holds the last level up to that instant, if it ends earlier.
+    fn hold_until(&mut self, instant_ns: u64) -> Result<(), ScheduleError> {
+        let end_ns = self.duration_ns();
+        if end_ns >= instant_ns {
+            return Ok(());
+        }
+        let level = self.level_at(end_ns);
+        self.append(&[Piece {
+            from: level,
+            to: level,
+            duration_ns: instant_ns - end_ns,
+        }])
     }
 
     fn append(&mut self, pieces: &[Piece]) -> Result<(), ScheduleError> {
@@ -246,7 +311,7 @@ const RAMP_STEP_NS: u64 = 1_000_000;
 
 #[cfg(test)]
 mod tests {
-    use super::{Level, Schedule};
+    use super::{HitInstants, Level, Randomness, Schedule};
 
     #[test]
     fn workers_go_up_and_down() {
@@ -271,6 +336,63 @@ mod tests {
         assert_eq!(count("line(0,10,10s)"), 50);
         assert_eq!(count("line(10,0,10s) wait(1h) line(0,10,10s)"), 100);
         assert_eq!(count("const(0.1,10s) const(0.3,10s)"), 4);
+    }
+
+    #[test]
+    fn a_pause_moves_what_is_left_and_nothing_else() {
+        const S: u64 = 1_000_000_000;
+        for text in [
+            "line(0,10,10s) const(7,5s) line(9,0.5,7s)",
+            "const(3,20s)",
+            "line(10,0,30s)",
+        ] {
+            let schedule: Schedule = text.parse().unwrap();
+            let instants = |schedule: &Schedule| -> Vec<u64> {
+                HitInstants::new(schedule, Randomness::None, 0, 1).collect()
+            };
+            let before = instants(&schedule);
+            // Behind its end the last level is held: that would add hits.
+            for from_ns in [0, S + 7, 10 * S, 12 * S, schedule.duration_ns() - S] {
+                let once = schedule.delayed(from_ns, 4 * S).unwrap();
+                // A pause within the first one's rest.
+                let twice = once.delayed(from_ns + 5 * S, 2 * S).unwrap();
+                assert_eq!(once.duration_ns(), schedule.duration_ns() + 4 * S);
+                for (paused, pauses) in [
+                    (once, vec![(from_ns, 4 * S)]),
+                    (twice, vec![(from_ns, 4 * S), (from_ns + 5 * S, 2 * S)]),
+                ] {
+                    let after = instants(&paused);
+                    assert_eq!(after.len(), before.len(), "{text} {from_ns}");
+                    for (before_ns, after_ns) in before.iter().zip(after) {
+                        let expected =
+                            pauses.iter().fold(
+                                *before_ns,
+                                |at, &(from, by)| {
+                                    if at < from { at } else { at + by }
+                                },
+                            );
+                        // A piece that was cut is rounded like a whole one.
+                        assert!(after_ns.abs_diff(expected) <= 1, "{text} {from_ns}");
+                    }
+                    for (from_ns, by_ns) in pauses {
+                        assert_eq!(paused.level_at(from_ns), Level::default());
+                        assert_eq!(paused.level_at(from_ns + by_ns - 1), Level::default());
+                    }
+                }
+            }
+        }
+        let held = Schedule::constant(Level::whole(7), 0);
+        let held = held.delayed(3 * S, 2 * S).unwrap();
+        let workers = [1, 3 * S, 5 * S].map(|at| held.workers_at(at).0);
+        assert_eq!(workers, [7, 0, 7]);
+        assert!(held.delayed(1, u64::MAX).is_err());
+        // It grows within and behind the pause.
+        let more: Schedule = "const(2,5s)".parse().unwrap();
+        let schedule: Schedule = "const(3,20s)".parse().unwrap();
+        let paused = schedule.delayed(10 * S, 5 * S).unwrap();
+        let grown = |from_ns| paused.grown(from_ns, &more.pieces()).unwrap();
+        assert_eq!(grown(12 * S).hits_before(u64::MAX), 30 + 10);
+        assert_eq!(grown(16 * S).hits_before(u64::MAX), 33 + 10);
     }
 
     #[test]

@@ -6,6 +6,9 @@ pub enum ResponseError {
     /// It doesn't start with an HTTP/1 status line.
     #[error("the response isn't HTTP/1.1")]
     StatusLine,
+    /// It is a record of TLS, as a server sends it that expected TLS.
+    #[error("the server speaks TLS on this port, and the request was sent without it")]
+    Tls,
     /// The status isn't one of 100 … 999.
     #[error("the response's status isn't one of 100 … 999")]
     Status,

@@ -24,13 +24,22 @@ pub(crate) struct StatusLine {
 }
 
 impl StatusLine {
+    /// What is wrong with bytes that don't begin like a response.
+    pub(crate) fn other(head: &[u8]) -> ResponseError {
+        match head {
+            // An alert or a handshake message of SSL 3.0 to TLS 1.3.
+            [0x15 | 0x16, 3, 0..=4, ..] => ResponseError::Tls,
+            _ => ResponseError::StatusLine,
+        }
+    }
+
     /// Of a head that is whole.
     #[inline]
     pub(crate) fn parse(head: &[u8]) -> Result<Self, ResponseError> {
         let bytes = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
         let text = head[..bytes]
             .strip_prefix(b"HTTP/1.")
-            .ok_or(ResponseError::StatusLine)?;
+            .ok_or_else(|| Self::other(head))?;
         let [version @ b'0'..=b'9', b' ', text @ ..] = text else {
             return Err(ResponseError::StatusLine);
         };

@@ -165,7 +165,7 @@ impl ResponseReader {
             .extend_from_slice(&bytes[..room.min(bytes.len())]);
         let Some(end) = head_end(&self.partial, before) else {
             if !StatusLine::is_possible(&self.partial) {
-                return Err(ResponseError::StatusLine);
+                return Err(StatusLine::other(&self.partial));
             }
             self.check_length(self.partial.len()).inspect_err(|_| {
                 let line = StatusLine::parse(&self.partial).ok();

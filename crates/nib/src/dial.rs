@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use crate::address::{AddressBook, Lookup};
 use crate::socket::Peer;
 use crate::stream::{Stream, StreamError};
-use crate::{Io, NetworkSettings, Shot};
+use crate::{Io, NetworkSettings, Shot, reason};
 
 /// Looks addresses up, takes source addresses in turn, connects, and says what is
 /// recorded when that fails.
@@ -123,9 +123,9 @@ impl Dialer {
         Stream::open(&route.peer, route.source, tls)
     }
 
-    /// The net code and the text of a hit that ends so. Out of file descriptors,
-    /// the loop can't go on: see [`Dialer::fatal`].
-    pub fn explain(&mut self, error: StreamError) -> (u16, StringId) {
+    /// The net code and the text of a hit to that peer, as far as it is known, that
+    /// ends so. Out of file descriptors, the loop can't go on: see [`Dialer::fatal`].
+    pub fn explain(&mut self, error: StreamError, peer: Option<&Peer>) -> (u16, StringId) {
         match error {
             StreamError::System(errno @ (Errno::MFILE | Errno::NFILE)) => {
                 self.fatal = Some(errno);
@@ -133,11 +133,14 @@ impl Dialer {
                 (errno.raw_os_error() as u16, text)
             }
             StreamError::System(errno) => {
-                let text = std::io::Error::from(errno).to_string();
+                let text = reason::system(errno, peer);
                 (errno.raw_os_error() as u16, self.strings.intern(&text))
             }
             StreamError::Closed => (code::CLOSED_EARLY, self.closed_early),
-            StreamError::Tls(text) => (code::TLS, self.strings.intern(&format!("TLS: {text}"))),
+            StreamError::Tls(text) => {
+                let text = reason::tls(&text, peer);
+                (code::TLS, self.strings.intern(&text))
+            }
         }
     }
 

@@ -15,6 +15,7 @@
 //! - factory: how it is made from options
 //! - networked: what protocols over sockets have in common, set up once
 //! - [`address`], dial: where connections go to, and from where
+//! - reason: what is said of a connection that failed
 //! - [`socket`], [`tls`], [`stream`], [`poll`]: bytes to and from the peer
 //! - response: what came, in its parts
 
@@ -33,6 +34,7 @@ mod hits;
 mod kind;
 mod network;
 mod networked;
+mod reason;
 mod response;
 mod scheme;
 mod settings;

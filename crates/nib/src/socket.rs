@@ -1,5 +1,6 @@
 //! Sockets that never wait, over TCP, unix and UDP.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -20,6 +21,18 @@ pub enum Peer {
     Internet(SocketAddr),
     /// A unix stream socket.
     Unix(SocketAddrUnix),
+}
+
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Internet(address) => address.fmt(f),
+            Self::Unix(address) => match address.path() {
+                Some(path) => String::from_utf8_lossy(path.to_bytes()).fmt(f),
+                None => "a unix socket".fmt(f),
+            },
+        }
+    }
 }
 
 /// A connected (or connecting) socket.

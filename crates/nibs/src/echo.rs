@@ -162,10 +162,11 @@ impl Echo {
                 Err(NoPeer::Failed(code, text)) => return shot.fail(code, text, io),
             };
             let link = &mut self.links[number as usize];
+            link.peer = Some(route.peer.clone());
             let opened = self.dialer.connect(&route);
             let opened = opened.and_then(|stream| link.open(number, stream, io));
             if let Err(error) = opened {
-                let (code, text) = self.dialer.explain(error);
+                let (code, text) = self.dialer.explain(error, Some(&route.peer));
                 return shot.fail(code, text, io);
             }
         }
@@ -199,7 +200,10 @@ impl Echo {
     /// Ends all hits of a link that is of no use any more.
     fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
         let (code, text) = match broken {
-            Broken::Stream(error) => self.dialer.explain(error),
+            Broken::Stream(error) => {
+                let peer = self.links[number as usize].peer.as_ref();
+                self.dialer.explain(error, peer)
+            }
             Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
             Broken::OtherLine => (code::PROTOCOL, self.texts.other_line),
             Broken::Overdue => (code::CLOSED_EARLY, self.texts.overdue),

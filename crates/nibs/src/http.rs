@@ -186,7 +186,10 @@ impl Http {
             {
                 (code::CLOSED_EARLY, self.texts.closed_in_handshake)
             }
-            Failure::Stream(error) => self.dialer.explain(error),
+            Failure::Stream(error) => {
+                let peer = connection.attempt.peer.as_ref();
+                self.dialer.explain(error, peer)
+            }
             Failure::Payload => (code::PAYLOAD, self.texts.payload),
             Failure::Response(ResponseError::HeadTooLong) => {
                 (code::HEAD_TOO_LONG, self.texts.head_too_long)

@@ -320,7 +320,7 @@ impl Tcp {
                 Err(error) if self.passes_over(number, &error, now_ns) => {}
                 Err(error) => {
                     self.links[number as usize].attempt = Default::default();
-                    let (code, text) = self.dialer.explain(error);
+                    let (code, text) = self.dialer.explain(error, Some(&route.peer));
                     return Err(NotOpened::Failed(code, text));
                 }
             }
@@ -374,7 +374,7 @@ impl Tcp {
             Broken::Stream(StreamError::Closed) if matches!(phase, Phase::Handshaking { .. }) => {
                 (code::CLOSED_EARLY, self.texts.closed_in_handshake)
             }
-            Broken::Stream(error) => self.dialer.explain(error),
+            Broken::Stream(error) => self.dialer.explain(error, link.attempt.peer.as_ref()),
             Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
             Broken::Bad(Bad::TooLong) => (code::PROTOCOL, self.texts.too_long),
             Broken::Bad(Bad::Length(length)) => {

@@ -93,6 +93,7 @@ impl Udp {
             let text = self.strings.intern("UDP over a unix socket isn't there");
             return end_failed(connection, shot, io, code::ADDRESS, text);
         };
+        connection.peer = Some(peer);
         let opened = Socket::datagrams(&peer, route.source).and_then(|socket| {
             io.register(&socket, connection.number.wrapping_add(1))
                 .map(|()| socket)
@@ -101,7 +102,6 @@ impl Udp {
             Ok(socket) => {
                 connection.number = connection.number.wrapping_add(1);
                 connection.socket = Some(socket);
-                connection.peer = Some(peer);
                 connection.used = false;
             }
             Err(errno) => return self.fail(connection, shot, io, errno),
@@ -168,7 +168,9 @@ impl Udp {
         io: &Io<'_>,
         errno: Errno,
     ) -> Step {
-        let (code, text) = self.dialer.explain(errno.into());
+        let (code, text) = self
+            .dialer
+            .explain(errno.into(), connection.peer.map(Peer::Internet).as_ref());
         end_failed(connection, shot, io, code, text)
     }
 }

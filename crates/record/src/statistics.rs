@@ -223,18 +223,17 @@ impl Statistics {
 
 /// A time with its unit, to three digits: more would be more than is known.
 pub fn time_text(ns: f64) -> String {
+    // The borders are those of the rounded value: 999.7 µs is 1.00 ms.
     let (value, unit) = match ns {
-        _ if ns < 1e3 => return format!("{ns:.0} ns"),
-        _ if ns < 1e6 => (ns / 1e3, "µs"),
-        _ if ns < 1e9 => (ns / 1e6, "ms"),
+        _ if ns < 999.5 => return format!("{ns:.0} ns"),
+        _ if ns < 999.5e3 => (ns / 1e3, "µs"),
+        _ if ns < 999.5e6 => (ns / 1e6, "ms"),
         _ => (ns / 1e9, "s"),
     };
-    let digits = if value < 10.0 {
-        2
-    } else if value < 100.0 {
-        1
-    } else {
-        0
+    let digits = match value {
+        _ if value < 9.995 => 2,
+        _ if value < 99.95 => 1,
+        _ => 0,
     };
     format!("{value:.digits$} {unit}")
 }
@@ -243,7 +242,7 @@ pub fn time_text(ns: f64) -> String {
 mod tests {
     use std::sync::Arc;
 
-    use super::{ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics};
+    use super::{ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics, time_text};
     use crate::sums::OutcomeSums;
     use crate::{Expected, Hit, StringId, Strings, Texts};
 
@@ -256,6 +255,20 @@ mod tests {
         let mut texts = Texts::of_run(strings.clone());
         statistics.add(&sums, &mut texts, STARTED_UNIX_NS, &Expected::default());
         statistics
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        let cases = [
+            (999.0, "999 ns"),
+            (999.6, "1.00 µs"),
+            (9_996.0, "10.0 µs"),
+            (99_980_000.0, "100 ms"),
+            (999_700_000.0, "1.00 s"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(time_text(ns), text);
+        }
     }
 
     #[test]

@@ -123,7 +123,11 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
                     show_hit(&hit, &mut texts, out)?;
                 }
             }
-            Ok(Some(Block::Mark(_) | Block::Other | Block::End)) => {}
+            Ok(Some(Block::Mark(mark))) => {
+                let at_s = mark.at_ns as f64 * 1e-9;
+                writeln!(out, "# mark at {at_s:.6} s: {}", printable(mark.text))?;
+            }
+            Ok(Some(Block::Other | Block::End)) => {}
             Ok(None) => break,
             Err(source) => {
                 return Err(FileError {

@@ -7,13 +7,29 @@ use encarno_record::results::whole::FileStatistics;
 use serde::Serialize;
 
 use super::metrics::JsonMetric;
+use crate::report;
 use crate::report::json::JsonLabel;
 
-/// Prints a table for people.
+/// Prints a table for people: what the run printed at its end.
 pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
-    crate::report::write_table(&file.statistics, file.span_ns(), out)?;
+    // An account is of one file, and of all of it.
+    let account = file
+        .notes
+        .totals
+        .filter(|totals| totals.done.saturating_add(totals.failed) == file.statistics.total().hits);
+    if let Some(account) = &account {
+        writeln!(out, "{}", report::account_text(account))?;
+    }
+    report::write_table(&file.statistics, file.span_ns(), out)?;
     super::metrics::write_table(&file.metrics, file.span_ns(), out)?;
-    super::metrics::write_demands(&file.notes, out)
+    super::metrics::write_demands(&file.notes, out)?;
+    match (&account, &file.notes.verdict) {
+        (Some(_), Some(verdict)) => {
+            let verdict = report::verdict_of(verdict);
+            writeln!(out, "{}", report::verdict_text(&verdict))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the same as JSON: `{started_unix_ns, whole, …, total, labels}`.

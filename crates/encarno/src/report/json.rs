@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use encarno_engine::meter::Judgement;
 use encarno_engine::workers::control::Stop;
 use encarno_record::histogram::Histogram;
-use encarno_record::statistics::LabelStatistics;
+use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use serde::Serialize;
 
-use super::{QUANTILES, rate};
+use super::rate;
 use crate::criteria::Judged;
 use crate::supervise::Ended;
 

@@ -37,6 +37,8 @@ pub struct Account {
     /// The hits as they were recorded.
     pub hits: Vec<Hit>,
     pub texts: HashMap<StringId, String>,
+    /// What the file says beside its hits, and when.
+    pub marks: Vec<(u64, String)>,
     pub log: Vec<LogEntry>,
     pub target: TargetSummary,
 }
@@ -185,6 +187,7 @@ pub fn run_with(
         "every hit that was started is recorded"
     );
     Account {
+        marks: read_marks(&path("run.enc")),
         summary,
         hits,
         texts,
@@ -205,6 +208,17 @@ pub fn read_results(path: &std::path::Path) -> (Vec<Hit>, HashMap<StringId, Stri
     }
     assert!(reader.summary().is_whole());
     (hits, texts)
+}
+
+fn read_marks(path: &std::path::Path) -> Vec<(u64, String)> {
+    let mut marks = Vec::new();
+    let mut reader = whole::open(path).unwrap();
+    while let Some(block) = reader.next_block().unwrap() {
+        if let Block::Mark(mark) = block {
+            marks.push((mark.at_ns, mark.text.to_owned()));
+        }
+    }
+    marks
 }
 
 /// The value that this part (0 … 1) of all doesn't exceed.

@@ -101,6 +101,8 @@ pub struct Summary {
     pub addresses: Vec<(String, u64)>,
     /// Whether it was stopped.
     pub stop: Stop,
+    /// How long it was paused; that is part of how long it took.
+    pub paused_ns: u64,
     /// Whether the generator itself was the limit.
     pub verdict: Verdict,
 }
@@ -126,6 +128,8 @@ pub struct Ending {
     pub addresses: Vec<(String, u64)>,
     /// Whether it was stopped.
     pub stop: Stop,
+    /// How long it was paused; that is part of how long it took.
+    pub paused_ns: u64,
 }
 
 /// What the result file says of the end of a run: its account and its verdict.
@@ -162,6 +166,7 @@ impl Summary {
             read,
             addresses,
             stop,
+            paused_ns,
         } = ending;
         assert_eq!(
             totals.scheduled,
@@ -183,6 +188,7 @@ impl Summary {
             read,
             addresses,
             stop,
+            paused_ns,
             verdict,
         }
     }

@@ -16,6 +16,8 @@ pub struct Control {
     stop: AtomicU8,
     /// How often the schedule has changed.
     changes: AtomicU64,
+    /// Locked before the schedules.
+    pauses: Mutex<Pauses>,
     schedules: Mutex<Schedules>,
     limits: Limits,
     clock: Clock,
@@ -33,6 +35,27 @@ pub struct Schedules {
     /// Hits that were due before and have found no worker by then are dropped: they
     /// belong to a load that is over.
     pub void_before_ns: u64,
+    /// Pauses move the run's end by so much.
+    pub delay_ns: u64,
+}
+
+/// A pause began or ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PauseTurn {
+    /// Then.
+    pub at_ns: u64,
+    /// It began.
+    pub paused: bool,
+}
+
+#[derive(Debug, Default)]
+struct Pauses {
+    /// Since when the run is paused, and its schedules without that.
+    current: Option<(u64, Schedules)>,
+    /// Those that are over took so long.
+    over_ns: u64,
+    /// What wasn't told yet.
+    turns: Vec<PauseTurn>,
 }
 
 /// What a steered run does from some instant on.
@@ -101,6 +124,12 @@ pub enum GrowError {
     /// The records carry the instants.
     #[error("the records carry their own instants: there is no schedule that could change")]
     Recorded,
+    /// Somebody else says what load there is.
+    #[error("the run is steered: its load can't be changed by hand")]
+    Steered,
+    /// The run is paused.
+    #[error("the run is paused: it must go on first")]
+    Paused,
     /// A closed run would have more workers than there is room for.
     #[error("the run was set up for {workers_max} workers at most")]
     Workers {
@@ -126,6 +155,7 @@ impl Control {
         Self {
             stop: AtomicU8::new(0),
             changes: AtomicU64::new(0),
+            pauses: Mutex::default(),
             schedules: Mutex::new(schedules),
             limits,
             clock,
@@ -173,6 +203,9 @@ impl Control {
     /// From that instant of the run on, these pieces take the place of what the
     /// schedule has there, or follow it. It must lie beyond the [`HORIZON`].
     pub fn grow(&self, from_ns: u64, pieces: &[Piece]) -> Result<(), GrowError> {
+        if self.is_paused() {
+            return Err(GrowError::Paused);
+        }
         let mut schedules = self.lock();
         let earliest_ns = self.earliest_ns();
         if self.stop() != Stop::No {
@@ -184,10 +217,7 @@ impl Control {
             (None, None) => return Err(GrowError::Recorded),
         };
         let before = &*schedule;
-        let end_ns = match self.limits.ends_with_schedule {
-            true => self.limits.end_ns.min(before.duration_ns()),
-            false => self.limits.end_ns,
-        };
+        let end_ns = self.limits.end_of(before, schedules.delay_ns);
         if from_ns > end_ns {
             return Err(GrowError::Ended { end_ns });
         }
@@ -239,8 +269,114 @@ impl Control {
             rate: Some(Arc::new(rate)),
             workers: Some(Arc::new(workers)),
             void_before_ns: from_ns,
+            delay_ns: 0,
         };
         self.changed(from_ns)
+    }
+
+    /// From the earliest possible instant on no hit is due, until
+    /// [`Control::resume`]; what was due before still starts. The rest of the
+    /// schedule, and the end of the run, come later by as long as that takes: no
+    /// hit is left out. Gives the instant. A run that is paused stays so.
+    pub fn pause(&self) -> Result<u64, GrowError> {
+        let mut pauses = self.lock_pauses();
+        if let Some((from_ns, _)) = pauses.current {
+            return Ok(from_ns);
+        }
+        let mut schedules = self.lock();
+        if self.stop() != Stop::No {
+            return Err(GrowError::Stopped);
+        }
+        let schedule = match (&schedules.rate, &schedules.workers) {
+            (Some(_), Some(_)) => return Err(GrowError::Steered),
+            (None, None) => return Err(GrowError::Recorded),
+            (Some(schedule), None) | (None, Some(schedule)) => schedule,
+        };
+        let from_ns = self.earliest_ns();
+        let end_ns = self.limits.end_of(schedule, schedules.delay_ns);
+        if from_ns >= end_ns {
+            return Err(GrowError::Ended { end_ns });
+        }
+        let paused = schedules.delayed(from_ns, UNTIL_TOLD_NS)?;
+        pauses.current = Some((from_ns, std::mem::replace(&mut *schedules, paused)));
+        pauses.turns.push(PauseTurn {
+            at_ns: from_ns,
+            paused: true,
+        });
+        self.told(from_ns);
+        Ok(from_ns)
+    }
+
+    /// The run goes on from the earliest possible instant on, which is given; none
+    /// if it isn't paused.
+    pub fn resume(&self) -> Result<Option<u64>, GrowError> {
+        let mut pauses = self.lock_pauses();
+        let Some((from_ns, before)) = &pauses.current else {
+            return Ok(None);
+        };
+        let mut schedules = self.lock();
+        let to_ns = self.earliest_ns().max(*from_ns);
+        let took_ns = to_ns - from_ns;
+        *schedules = before.delayed(*from_ns, took_ns)?;
+        pauses.current = None;
+        pauses.over_ns += took_ns;
+        pauses.turns.push(PauseTurn {
+            at_ns: to_ns,
+            paused: false,
+        });
+        self.told(to_ns);
+        Ok(Some(to_ns))
+    }
+
+    /// Whether it is paused.
+    pub fn is_paused(&self) -> bool {
+        self.lock_pauses().current.is_some()
+    }
+
+    /// How long it was paused up to that instant.
+    pub fn paused_ns(&self, now_ns: u64) -> u64 {
+        let pauses = self.lock_pauses();
+        let current_ns = pauses.current.as_ref();
+        let current_ns = current_ns.map_or(0, |(from_ns, _)| now_ns.saturating_sub(*from_ns));
+        pauses.over_ns + current_ns
+    }
+
+    /// Pauses that began or ended since this was asked last.
+    pub fn take_pause_turns(&self) -> Vec<PauseTurn> {
+        std::mem::take(&mut self.lock_pauses().turns)
+    }
+
+    /// The schedules as they are without the pause that is on.
+    pub fn settled(&self) -> Schedules {
+        match &self.lock_pauses().current {
+            Some((_, before)) => before.clone(),
+            None => self.schedules(),
+        }
+    }
+
+    /// When the run ends if nobody ends it before, and nothing delays it from now on;
+    /// none if that isn't known.
+    pub fn end_ns(&self) -> Option<u64> {
+        let Schedules {
+            rate,
+            workers,
+            delay_ns,
+            ..
+        } = self.settled();
+        let end_ns = match (rate, workers) {
+            (Some(schedule), None) | (None, Some(schedule)) => {
+                self.limits.end_of(&schedule, delay_ns)
+            }
+            _ => self.limits.end_ns,
+        };
+        // The pause that is on counts up to now.
+        let current_ns = self.paused_ns(self.clock.now_ns()).saturating_sub(delay_ns);
+        (end_ns < u64::MAX).then(|| end_ns.saturating_add(current_ns))
+    }
+
+    /// The instant of the run.
+    pub fn now_ns(&self) -> u64 {
+        self.clock.now_ns()
     }
 
     /// The schedules of a steered run that does nothing yet.
@@ -254,16 +390,25 @@ impl Control {
         Schedules {
             rate: rest(),
             workers: rest(),
-            void_before_ns: 0,
+            ..Schedules::default()
         }
     }
 
-    /// Tells the loops. A loop that sees the new number sees the new schedules, too.
+    /// Tells the loops; whether some of them may have been told too late.
     fn changed(&self, from_ns: u64) -> Result<(), GrowError> {
+        match self.told(from_ns) {
+            true => Ok(()),
+            false => Err(GrowError::Late),
+        }
+    }
+
+    /// Tells the loops; false if that instant has come before. A loop that sees the
+    /// new number sees the new schedules, too.
+    fn told(&self, from_ns: u64) -> bool {
         self.changes.fetch_add(1, Ordering::Release);
-        let late = self.clock.now_ns() >= from_ns;
+        let in_time = self.clock.now_ns() < from_ns;
         self.wake_all();
-        if late { Err(GrowError::Late) } else { Ok(()) }
+        in_time
     }
 
     /// How often the schedule has changed.
@@ -290,7 +435,40 @@ impl Control {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn lock_pauses(&self) -> MutexGuard<'_, Pauses> {
+        self.pauses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn wake_all(&self) {
         self.wakers.iter().for_each(|waker| waker.wake());
+    }
+}
+
+impl Schedules {
+    /// With a pause from that instant on.
+    fn delayed(&self, from_ns: u64, by_ns: u64) -> Result<Self, GrowError> {
+        let delayed = |schedule: &Option<Arc<Schedule>>| match schedule {
+            None => Ok(None),
+            Some(schedule) => schedule
+                .delayed(from_ns, by_ns)
+                .map(|it| Some(Arc::new(it))),
+        };
+        Ok(Self {
+            rate: delayed(&self.rate)?,
+            workers: delayed(&self.workers)?,
+            void_before_ns: self.void_before_ns,
+            delay_ns: self.delay_ns.saturating_add(by_ns),
+        })
+    }
+}
+
+impl Limits {
+    /// Where a run with that schedule ends.
+    fn end_of(&self, schedule: &Schedule, delay_ns: u64) -> u64 {
+        let end_ns = self.end_ns.saturating_add(delay_ns);
+        match self.ends_with_schedule {
+            true => end_ns.min(schedule.duration_ns()),
+            false => end_ns,
+        }
     }
 }

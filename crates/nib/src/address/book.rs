@@ -304,8 +304,8 @@ pub fn resolve_now(
         });
     };
     let peers = resolve(hosts, name, *port).map_err(|reason| AddressError {
-        address: text.to_owned(),
-        reason,
+        address: masked_url(text),
+        reason: format!("{reason}. Is it right? --resolve {name}=IP gives its address"),
     })?;
     Ok(Endpoint::new(&address, peers))
 }

@@ -80,7 +80,7 @@ impl Resolver {
         if let Err(ended) = self.questions.send(question) {
             let question = ended.into_inner();
             let reason = format!(
-                "name '{}' not looked up: the resolver has ended",
+                "the name '{}' isn't looked up: the resolver has ended",
                 question.name
             );
             question.answer(Err(reason));
@@ -109,7 +109,15 @@ fn lookup(
 }
 
 fn peers(name: &str, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<Peer>, String> {
-    let found = found.map_err(|error| format!("name '{name}' not found: {error}"))?;
+    let found = found.map_err(|error| {
+        let error = error.to_string();
+        // The standard library says twice that a name was looked up.
+        let error = error
+            .rsplit("address information: ")
+            .next()
+            .unwrap_or(&error);
+        format!("the name '{name}' isn't found: {error}")
+    })?;
     let mut peers: Vec<Peer> = Vec::new();
     for peer in found.into_iter().map(Peer::Internet) {
         if !peers.contains(&peer) {
@@ -117,7 +125,7 @@ fn peers(name: &str, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<Peer>, St
         }
     }
     match peers.is_empty() {
-        true => Err(format!("name '{name}' has no addresses")),
+        true => Err(format!("the name '{name}' has no addresses")),
         false => Ok(peers),
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use encarno_nib::Io;
+use encarno_nib::socket::Peer;
 use encarno_nib::stream::{Stream, StreamError};
 
 /// Reads of one turn: what a peer sends without end must not keep the event
@@ -35,6 +36,8 @@ pub(super) struct Link {
     /// It is among the links that flush looks at.
     changed: bool,
     broken: Option<Broken>,
+    /// Where it goes to.
+    pub(super) peer: Option<Peer>,
 }
 
 #[derive(Debug)]

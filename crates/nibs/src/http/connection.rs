@@ -146,6 +146,8 @@ impl Connection {
             return;
         };
         let mut aside = self.aside.remove(index);
+        // What is known of an attempt is about another stream.
+        self.attempt = Attempt::default();
         if aside.stream.idle_ok(scratch) {
             self.number = aside.number;
             self.stream = Some(aside.stream);

@@ -34,7 +34,10 @@ pub(crate) struct VerdictArguments {
     /// Show nothing while it runs.
     #[arg(short, long)]
     quiet: bool,
-    /// Print a line a second, even on a terminal.
+    /// Print a line a second, even on a terminal, where a dashboard is shown otherwise.
+    ///
+    /// Keys of the dashboard: p pauses the run and lets it go on, l shows labels, q
+    /// stops (twice: at once), Ctrl-L draws everything anew.
     #[arg(long, visible_alias = "no-tui", conflicts_with = "quiet")]
     lines: bool,
 }

@@ -18,6 +18,8 @@ pub struct Closed {
     changes: u64,
     /// No hits from there on; none = from the schedule's end on.
     end_ns: Option<u64>,
+    /// The same as the settings say it: pauses delay it.
+    end_settings_ns: Option<u64>,
     share: Share,
     /// How many workers of this loop may run, and until when that holds.
     active: usize,
@@ -47,6 +49,7 @@ impl Closed {
             workers: settings.workers.clone(),
             changes: 0,
             end_ns: settings.end_ns(),
+            end_settings_ns: settings.end_ns(),
             share,
             active: 0,
             active_until_ns: 0,
@@ -133,7 +136,10 @@ impl Closed {
 
     fn follow(&mut self, control: &Control) {
         self.changes = control.changes();
-        if let Some(schedule) = control.schedules().workers {
+        let schedules = control.schedules();
+        let end_ns = self.end_settings_ns;
+        self.end_ns = end_ns.map(|end_ns| end_ns.saturating_add(schedules.delay_ns));
+        if let Some(schedule) = schedules.workers {
             self.workers = Schedule::clone(&schedule);
             self.active_until_ns = 0;
         }

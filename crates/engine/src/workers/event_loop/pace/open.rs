@@ -20,6 +20,8 @@ pub struct Open {
     changes: u64,
     /// No hits from there on, whatever the schedule says.
     end_ns: u64,
+    /// The same as the settings say it: pauses delay it.
+    end_settings_ns: u64,
     /// Later hits are dropped.
     late_limit_ns: u64,
     /// Hits that were due before are dropped, once that instant has come.
@@ -68,6 +70,7 @@ impl Open {
             },
             changes: 0,
             end_ns: settings.end_ns(),
+            end_settings_ns: settings.end_ns(),
             late_limit_ns: settings
                 .late_limit
                 .map_or(u64::MAX, crate::settings::nanoseconds),
@@ -336,6 +339,9 @@ impl Open {
         self.changes = control.changes();
         let schedules = control.schedules();
         self.void_before_ns = schedules.void_before_ns;
+        if !self.stopped {
+            self.end_ns = self.end_settings_ns.saturating_add(schedules.delay_ns);
+        }
         if let (Some(schedule), Some(instants)) = (schedules.rate, &mut self.instants) {
             instants.follow(&schedule);
             // Its instant may be another one; the hit stays the same.

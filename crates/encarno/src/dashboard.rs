@@ -1,0 +1,89 @@
+//! The dashboard of a run on a terminal.
+//!
+//! A thread of its own draws a few times a second, and reads keys. It knows the run
+//! by the meter's windows, and steers it by its [`Control`] as signals do.
+//!
+//! - view: what there is to see, as data; made of windows
+//! - draw: how that looks, a function of it and of the size
+//! - keys: what the user presses
+//! - screen: the terminal, which is given back whatever happens
+//! - desk: the thread
+
+mod desk;
+mod draw;
+mod keys;
+mod screen;
+mod view;
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use encarno_engine::meter::Window;
+use encarno_engine::workers::Control;
+
+use desk::Desk;
+pub use draw::{Look, draw};
+pub use screen::{is_possible, leave};
+pub use view::{Follower, Page, Phase, View};
+
+/// A dashboard on the terminal that is the standard error.
+#[derive(Debug)]
+pub struct Dashboard {
+    shared: Arc<Shared>,
+    desk: Option<Desk>,
+}
+
+/// What the run and the dashboard's thread share.
+#[derive(Debug)]
+struct Shared {
+    follower: Mutex<Follower>,
+    control: Arc<Control>,
+    /// Nothing is drawn any more.
+    gone: AtomicBool,
+}
+
+impl Shared {
+    fn follower(&self) -> MutexGuard<'_, Follower> {
+        self.follower.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Dashboard {
+    /// Takes the terminal, and shows that run; none if the terminal can't be had.
+    pub fn start(follower: Follower, control: &Arc<Control>) -> Option<Self> {
+        let shared = Arc::new(Shared {
+            follower: Mutex::new(follower),
+            control: Arc::clone(control),
+            gone: AtomicBool::new(false),
+        });
+        let desk = Desk::start(Arc::clone(&shared));
+        let desk = desk.inspect_err(|error| tracing::warn!("no dashboard: {error}"));
+        Some(Self {
+            shared,
+            desk: Some(desk.ok()?),
+        })
+    }
+
+    /// A second of the run is over.
+    pub fn take(&self, window: &Window) {
+        self.shared.follower().take(window);
+    }
+
+    /// Whether the terminal couldn't be had, or is gone.
+    pub fn is_gone(&self) -> bool {
+        self.shared.gone.load(Ordering::Relaxed)
+    }
+
+    /// Gives the terminal back.
+    pub fn end(&mut self) {
+        if let Some(desk) = self.desk.take() {
+            desk.end();
+        }
+    }
+}
+
+impl Drop for Dashboard {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

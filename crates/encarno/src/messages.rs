@@ -1,0 +1,114 @@
+//! What the program says on the standard error. While a dashboard has the terminal,
+//! it is held back: the dashboard shows it, and it is written when the terminal is
+//! free again.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use encarno_engine::workers::control::Stop;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// Beyond so many the oldest ones are forgotten.
+const HELD_MAX: usize = 200;
+
+static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
+
+/// Says that, with the program's name.
+pub fn say(text: &str) {
+    put(&format!("encarno: {text}\n"));
+}
+
+/// Says how a run ends that was told to.
+pub(crate) fn say_stop(stop: Stop) {
+    say(match stop {
+        Stop::Now => "stopping at once",
+        _ => "stopping: running hits may end; once more to stop at once",
+    });
+}
+
+/// From now on messages are held back.
+pub(crate) fn hold() {
+    held().get_or_insert_default();
+}
+
+/// What was held back is written, and nothing is held any more.
+pub(crate) fn release() {
+    let texts = held().take();
+    for text in texts.into_iter().flatten() {
+        write(&text);
+    }
+}
+
+/// The last one that is held back, for one line.
+pub(crate) fn last() -> Option<String> {
+    let held = held();
+    let last = held.as_ref()?.last()?;
+    Some(plain(last.trim_end()))
+}
+
+/// One line, without the colours of the log.
+fn plain(text: &str) -> String {
+    let mut parts = text.split("\x1b[");
+    let first = parts.next().unwrap_or_default().to_owned();
+    let plain = parts.fold(first, |plain, part| {
+        let end = part.find(|c: char| c.is_ascii_alphabetic());
+        plain + &part[end.map_or(part.len(), |end| end + 1)..]
+    });
+    crate::texts::printable(&plain.replace('\n', " "))
+}
+
+fn put(text: &str) {
+    match held().as_mut() {
+        None => write(text),
+        Some(texts) => {
+            if texts.len() >= HELD_MAX {
+                texts.remove(0);
+            }
+            texts.push(text.to_owned());
+        }
+    }
+}
+
+fn held() -> MutexGuard<'static, Option<Vec<String>>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(text: &str) {
+    // There is no other place to say it.
+    let _shown = io::stderr().write_all(text.as_bytes());
+}
+
+/// Where log lines go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        put(&String::from_utf8_lossy(bytes));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        *self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_message_is_one_line_and_steers_nothing() {
+        let log = "\x1b[2m14:00\x1b[0m \x1b[33m WARN\x1b[0m late\nby 3\x07 \x1b";
+        assert_eq!(plain(log), "14:00  WARN late by 3\u{fffd} \u{fffd}");
+        assert_eq!(plain("\x1b["), "");
+    }
+}

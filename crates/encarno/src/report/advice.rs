@@ -1,0 +1,43 @@
+//! What to do about hits that failed: docs/errors.md in a sentence each.
+
+use encarno_engine::meter::own_failure;
+use encarno_record::code;
+
+/// Said if every hit got a 400.
+pub(crate) const ALL_BAD_REQUESTS: &str = "is the request what the server expects? a server that speaks TLS on this port answers so to http://: use https://";
+
+/// What to do about hits that failed with that net code and that text; none if
+/// nothing can be said, or the text says it.
+pub(crate) fn advice(net_code: u16, text: &str) -> Option<&'static str> {
+    if let Some(own) = own_failure(net_code) {
+        return Some(own);
+    }
+    Some(match net_code {
+        1 | 13 => "a firewall of this machine, or the permissions of the socket's file, forbid it",
+        2 => "there is no socket at that path: is the target running?",
+        32 | 104 => "the target closes connections: is it overloaded, or does it restart?",
+        90 => "a datagram holds 65,507 bytes at most",
+        101 | 113 => "is the host's address right, and does this machine have a route to it?",
+        110 => "is the host up? a firewall may swallow what is sent to that port",
+        111 => "nothing listens there: is the target running, at that host and port?",
+        code::TIMEOUT if text.contains("connect") => {
+            "is the host up, and does the port speak TLS, if the URL says so? --timeout waits longer"
+        }
+        code::TIMEOUT => "the target is too slow for this load; --timeout waits longer",
+        code::PROTOCOL if text.contains("TLS") => "use https://",
+        code::PROTOCOL => "is it the right port, and does the target speak this protocol?",
+        code::TLS if text.contains("no TLS") => {
+            "use a URL without TLS (http:// or tcp://), or the port that speaks TLS"
+        }
+        code::DNS => "is the name right? --resolve NAME=IP goes around the name server",
+        code::CLOSED_EARLY => {
+            "the target's log may say why it closed; if this port speaks TLS, use https://"
+        }
+        code::STALE => {
+            "the target keeps idle connections for a shorter time than this load leaves them idle"
+        }
+        code::CANCELLED => "a longer --grace gives running hits more time at the end",
+        code::ADDRESS => "give the record an address, or the run a default one",
+        _ => return None,
+    })
+}

@@ -1,0 +1,381 @@
+//! The dashboard in a real terminal: what one sees, keys, and that the terminal is
+//! given back whatever happens.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)] // a test that can't go on says why
+
+#[path = "rig/svg.rs"]
+mod svg;
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::num::NonZeroU16;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use encarno_target::{Target, TargetSettings};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
+
+/// However slow the machine is, it shows something by then.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The program in a terminal of its own.
+struct Terminal {
+    child: Child,
+    controller: File,
+    /// Keeps the terminal open when the program has ended, and tells its modes.
+    terminal: File,
+    before: Termios,
+    output: Receiver<Vec<u8>>,
+    parser: vt100::Parser,
+    raw: Vec<u8>,
+}
+
+impl Terminal {
+    fn start(columns: u16, rows: u16, environment: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&controller).unwrap();
+        unlockpt(&controller).unwrap();
+        let name = ptsname(&controller, Vec::new()).unwrap();
+        let open = || -> File {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true);
+            let flags = rustix::fs::OFlags::NOCTTY.bits() as i32;
+            std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, flags);
+            options.open(name.to_str().unwrap()).unwrap()
+        };
+        let terminal = open();
+        size(&terminal, columns, rows);
+        let stdio = || Stdio::from(OwnedFd::from(open()));
+        // setsid makes it the terminal of the program, as a login does.
+        let mut command = Command::new("setsid");
+        command
+            .args(["--ctty", env!("CARGO_BIN_EXE_encarno")])
+            .args(arguments)
+            .env_remove("NO_COLOR")
+            .env("TERM", "xterm-256color")
+            .envs(environment.iter().copied())
+            .stdin(stdio())
+            .stdout(stdio())
+            .stderr(stdio());
+        let before = tcgetattr(&terminal).unwrap();
+        let child = command.spawn().expect("setsid of util-linux");
+        let (sender, output) = channel();
+        let controller = File::from(controller);
+        let mut from = controller.try_clone().unwrap();
+        thread::spawn(move || {
+            let mut buffer = [0; 1 << 16];
+            while let Ok(count @ 1..) = from.read(&mut buffer) {
+                if sender.send(buffer[..count].to_vec()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self {
+            child,
+            controller,
+            terminal,
+            before,
+            output,
+            parser: vt100::Parser::new(cells(rows), cells(columns), 1000),
+            raw: Vec::new(),
+        }
+    }
+
+    fn press(&mut self, keys: &[u8]) {
+        self.controller.write_all(keys).unwrap();
+    }
+
+    fn resize(&mut self, columns: u16, rows: u16) {
+        size(&self.terminal, columns, rows);
+        self.parser
+            .screen_mut()
+            .set_size(cells(rows), cells(columns));
+    }
+
+    fn screen(&self) -> String {
+        self.parser.screen().contents()
+    }
+
+    /// Waits until the screen is so.
+    fn wait(&mut self, what: &str, is_so: impl Fn(&str) -> bool) -> String {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let screen = self.screen();
+            if is_so(&screen) {
+                return screen;
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            match self.output.recv_timeout(left) {
+                Ok(bytes) => {
+                    self.parser.process(&bytes);
+                    self.raw.extend(bytes);
+                }
+                Err(error) => panic!("no {what} ({error}):\n{screen}"),
+            }
+        }
+    }
+
+    fn wait_for(&mut self, text: &str) -> String {
+        self.wait(text, |screen| screen.contains(text))
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    /// Waits for the end; the terminal must be as it was.
+    fn end(mut self) -> (ExitStatus, String) {
+        let until = Instant::now() + PATIENCE;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < until, "it doesn't end:\n{}", self.screen());
+            thread::sleep(Duration::from_millis(10));
+        };
+        // The rest is in the terminal's buffer.
+        while let Ok(bytes) = self.output.recv_timeout(Duration::from_millis(300)) {
+            self.parser.process(&bytes);
+            self.raw.extend(bytes);
+        }
+        // The summary may be longer than the terminal: it can be scrolled to.
+        let raw = String::from_utf8_lossy(&self.raw);
+        let after = raw.rsplit("\x1b[?1049l").next().unwrap().to_owned();
+        let screen = self.parser.screen();
+        assert!(!screen.alternate_screen(), "the other screen is left");
+        assert!(!screen.hide_cursor(), "the cursor is back");
+        let modes = tcgetattr(&self.terminal).unwrap();
+        assert_eq!(modes.local_modes, self.before.local_modes);
+        assert_eq!(modes.input_modes, self.before.input_modes);
+        let usual = LocalModes::ECHO | LocalModes::ICANON;
+        assert!(modes.local_modes.contains(usual));
+        (status, after)
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // If the test failed before its end.
+        let _killed = self.child.kill();
+        let _ended = self.child.wait();
+    }
+}
+
+fn cells(number: u16) -> NonZeroU16 {
+    NonZeroU16::new(number).expect("a terminal has cells")
+}
+
+fn size(terminal: &File, columns: u16, rows: u16) {
+    let size = Winsize {
+        ws_row: rows,
+        ws_col: columns,
+        ws_xpixel: 0,
+        ws_ypixel: 0,
+    };
+    tcsetwinsize(terminal, size).unwrap();
+}
+
+const DUMMY: [&str; 6] = ["hit", "dummy:", "--rate", "200", "--for", "1h"];
+
+#[test]
+fn a_run_is_seen_paused_and_stopped_and_its_summary_stays() {
+    let target = Target::start(TargetSettings::default()).unwrap();
+    let url = format!("http://{}/", target.address());
+    let mut terminal = Terminal::start(80, 24, &[], &["hit", &url, "--rate", "200", "--for", "1h"]);
+    let screen = terminal.wait("codes", |screen| {
+        screen.contains("codes       200: ") && screen.contains("lag ")
+    });
+    assert!(terminal.parser.screen().alternate_screen());
+    assert!(terminal.parser.screen().hide_cursor());
+    let lines: Vec<&str> = screen.lines().collect();
+    assert_eq!(lines.len(), 24, "{screen}");
+    assert!(lines[0].starts_with(&format!("encarno http://{}", target.address())));
+    assert!(lines[0].ends_with("running"), "{screen}");
+    for text in [
+        " left",
+        "/s of 200.0/s asked",
+        "0 failed (0.00 %)",
+        "in flight",
+        "bytes ",
+        "last second",
+        "response",
+        "service",
+        "response time, all hits",
+        "response p99 by second",
+        "generator   busy ",
+        "so far",
+        "p pause   l labels   q stop",
+    ] {
+        assert!(screen.contains(text), "{text}:\n{screen}");
+    }
+    assert!(lines.iter().all(|line| line.chars().count() <= 80));
+    // Labels, and back by Escape.
+    terminal.press(b"l");
+    let labels = terminal.wait_for("(no label)");
+    assert!(
+        labels.contains("hits") && labels.contains("l back"),
+        "{labels}"
+    );
+    terminal.press(b"\x1b");
+    terminal.wait_for("l labels");
+    // Within a pause no hit is due.
+    terminal.press(b"p");
+    terminal.wait_for("PAUSED");
+    terminal.wait_for("of 0.0/s asked");
+    terminal.press(b"p");
+    terminal.wait_for("running");
+    terminal.wait_for("of 200.0/s asked");
+    // Other sizes.
+    for (columns, rows) in [(60, 20), (200, 50), (24, 8), (3, 1), (80, 24)] {
+        terminal.resize(columns, rows);
+        let screen = terminal.wait("a line that fits", |screen| {
+            let fits = |line: &str| line.chars().count() <= usize::from(columns);
+            let filled = columns < 40 || screen.contains("q stop");
+            !screen.trim().is_empty() && filled && screen.lines().all(fits)
+        });
+        assert!(screen.lines().count() <= usize::from(rows), "{screen}");
+    }
+    terminal.wait_for("q stop");
+    terminal.press(b"q");
+    let (status, screen) = terminal.end();
+    assert_eq!(status.code(), Some(0), "{screen}");
+    for text in [
+        "stopping: running hits may end",
+        "scheduled ",
+        "paused for ",
+        "verdict: ",
+    ] {
+        assert!(screen.contains(text), "{text}:\n{screen}");
+    }
+    target.stop().unwrap();
+}
+
+/// Whatever ends it gives the terminal back.
+#[test]
+fn signals_and_keys_give_the_terminal_back() {
+    type Case = (&'static str, fn(&mut Terminal), Option<i32>);
+    let cases: [Case; 5] = [
+        ("Ctrl-C", |terminal| terminal.press(b"\x03"), Some(0)),
+        ("SIGTERM", |terminal| terminal.signal(Signal::TERM), Some(0)),
+        (
+            "Ctrl-C three times",
+            |terminal| {
+                terminal.press(b"\x03");
+                terminal.wait_for("once more to stop at once");
+                terminal.press(b"\x03");
+                // It may have ended by the second one.
+                let _sent = terminal.controller.write_all(b"\x03");
+            },
+            Some(130),
+        ),
+        ("Ctrl-\\", |terminal| terminal.press(b"\x1c"), None),
+        (
+            "a stop and going on",
+            |terminal| {
+                terminal.press(b"\x1a");
+                let until = Instant::now() + PATIENCE;
+                let stat = format!("/proc/{}/stat", terminal.child.id());
+                while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+                    assert!(Instant::now() < until, "it doesn't stop");
+                    thread::sleep(Duration::from_millis(10));
+                }
+                let modes = tcgetattr(&terminal.terminal).unwrap().local_modes;
+                assert_eq!(
+                    modes, terminal.before.local_modes,
+                    "it is given back meanwhile"
+                );
+                terminal.signal(Signal::CONT);
+                terminal.wait("the dashboard again", |screen| screen.contains("q stop"));
+                terminal.press(b"q");
+            },
+            Some(0),
+        ),
+    ];
+    thread::scope(|scope| {
+        for (name, how, code) in cases {
+            scope.spawn(move || {
+                // A hit that never ends: without a second word it would be waited for.
+                let slow = ["hit", "dummy:", "-c", "1", "--for", "1h", "-d", "x"];
+                let arguments = if code == Some(130) {
+                    &slow[..]
+                } else {
+                    &DUMMY[..]
+                };
+                let delay = ["-O", "delay=fixed:1h", "--timeout", "2h", "--grace", "1h"];
+                let arguments = match code {
+                    Some(130) => [arguments, &delay].concat(),
+                    _ => arguments.to_vec(),
+                };
+                let mut terminal = Terminal::start(80, 24, &[], &arguments);
+                terminal.wait_for("q stop");
+                how(&mut terminal);
+                let (status, screen) = terminal.end();
+                assert_eq!(status.code(), code, "{name}:\n{screen}");
+            });
+        }
+    });
+}
+
+#[test]
+fn without_colours_there_are_none() {
+    for no_color in ["1", ""] {
+        let mut terminal = Terminal::start(80, 24, &[("NO_COLOR", no_color)], &DUMMY);
+        terminal.wait_for("q stop");
+        terminal.wait_for("of 200.0/s asked");
+        let raw = String::from_utf8_lossy(&terminal.raw).into_owned();
+        let has = |from: &str| {
+            let numbers = raw.split("\x1b[").skip(1);
+            numbers
+                .map(|text| text.split('m').next().unwrap())
+                .any(|sequence| {
+                    sequence
+                        .split(';')
+                        .any(|number| number.starts_with(from) && number.len() == 2)
+                })
+        };
+        let colours = has("3") && raw.contains("\x1b[38;5;");
+        assert_eq!(colours, no_color.is_empty(), "an empty one says nothing");
+        terminal.press(b"q");
+        terminal.end();
+    }
+}
+
+/// Elsewhere there is a line a second, without a single escape.
+#[test]
+fn a_terminal_that_only_prints_gets_lines() {
+    let arguments = ["hit", "dummy:", "--rate", "100", "--for", "1100ms"];
+    let mut terminal = Terminal::start(80, 24, &[("TERM", "dumb")], &arguments);
+    terminal.wait_for("verdict: ");
+    let raw = String::from_utf8_lossy(&terminal.raw).into_owned();
+    assert!(!raw.contains('\x1b'), "{raw:?}");
+    assert!(raw.contains("hits/s, response p50"), "{raw}");
+    assert_eq!(raw.matches("Workers:").count(), 0, "{raw}");
+    terminal.end();
+}
+
+/// `make picture-terminal` draws the README's picture of the dashboard with this: the
+/// program's own output, as the terminal shows it.
+#[test]
+#[ignore = "writes a file: make picture-terminal"]
+fn picture() {
+    let file = std::env::var("PICTURE").expect("PICTURE names the file to write");
+    let target = Target::start(TargetSettings {
+        delay: "exponential:5ms".parse().unwrap(),
+        ..TargetSettings::default()
+    })
+    .unwrap();
+    let url = format!("http://{}/", target.address());
+    let rate = ["--rate", "line(100,900,30s)", "--for", "40s"];
+    let mut terminal = Terminal::start(80, 24, &[], &[&["hit", url.as_str()][..], &rate].concat());
+    terminal.wait_for("0:28 █");
+    std::fs::write(file, svg::of(terminal.parser.screen())).unwrap();
+    terminal.press(b"q");
+    terminal.end();
+    target.stop().unwrap();
+}
