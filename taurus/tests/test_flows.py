@@ -29,7 +29,8 @@ def asked(make_executor, notes, tool):
             paths.close()
         # 7: every hit failed.
         assert ran.returncode in (0, 7), ran.stderr
-        run.said = ran.stdout + ran.stderr
+        # Long texts go on in the next line.
+        run.said = " ".join((ran.stdout + ran.stderr).split())
         run.address = paths.address
         return paths.asked
 
