@@ -55,11 +55,17 @@ struct Arguments {
     file: Option<PathBuf>,
 }
 
+/// The one rule for durations, for the help of the commands that have some.
+const DURATIONS: &str =
+    "A DURATION is written as 500ms, 30s, 1m30s or 1h; a bare number is seconds.";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Hit a URL, or send a file of records.
+    #[command(after_help = DURATIONS)]
     Hit(Box<hit::HitArguments>),
     /// Measure how much a system can do: throughput by workers, and the highest rate that keeps a goal.
+    #[command(after_help = DURATIONS)]
     Capacity(capacity::CapacityArguments),
     /// Run a configuration file.
     Run(run::RunArguments),
@@ -68,6 +74,7 @@ enum Command {
     /// Show a result file or an input file, for people to read.
     Show(read::ShowArguments),
     /// Follow a result file while it grows, until its run has ended.
+    #[command(after_help = DURATIONS)]
     Tail(tail::TailArguments),
     /// Convert results to other formats, and inputs to the native one.
     Convert(read::ConvertArguments),
@@ -76,12 +83,18 @@ enum Command {
     /// Write a stpd file from records and a schedule.
     Step(step::StepArguments),
     /// Serve scripted answers, to test and calibrate with.
+    #[command(after_help = DURATIONS)]
     Target(target::TargetArguments),
 }
 
 /// The whole program.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse_from(habits::completed(std::env::args_os())) {
+    let line = habits::completed(std::env::args_os());
+    if let Some(hint) = habits::misread(&line) {
+        complain(&hint);
+        return ExitCode::from(exit::USAGE);
+    }
+    let arguments = match Arguments::try_parse_from(line) {
         Ok(arguments) => arguments,
         Err(error) => {
             let said = said_instead(&error);
@@ -328,3 +341,6 @@ where
 fn complain(text: &str) {
     messages::say(text);
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,6 +14,7 @@
 
 mod raw;
 mod script;
+mod tank;
 mod workload;
 
 use std::num::{NonZeroU64, NonZeroUsize};
@@ -41,12 +42,21 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a configuration file.
 pub fn read(file: &Path) -> Result<Run, ConfigError> {
-    read_with(file, &[])
+    read_with(file, &[]).map(|read| read.run)
 }
 
-/// Reads a configuration file in which `KEY=VALUE` of these overrides stand
-/// instead of what the file says.
-pub fn read_with(file: &Path, overrides: &[String]) -> Result<Run, ConfigError> {
+/// What a configuration file says.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// The run.
+    pub run: Run,
+    /// What a file of Yandex.Tank or pandora says that isn't honoured.
+    pub notes: Vec<String>,
+}
+
+/// Reads a configuration file, of Yandex.Tank or pandora, too. `KEY=VALUE` of these
+/// overrides stand instead of what the file says; the keys are ours.
+pub fn read_with(file: &Path, overrides: &[String]) -> Result<Read, ConfigError> {
     let error = |reason: String| ConfigError {
         file: file.into(),
         line: 0,
@@ -55,11 +65,21 @@ pub fn read_with(file: &Path, overrides: &[String]) -> Result<Run, ConfigError> 
     };
     let bytes = read_whole(file, FILE_BYTES_MAX).map_err(|source| error(source.to_string()))?;
     let text = String::from_utf8(bytes).map_err(|source| error(source.to_string()))?;
-    if overrides.is_empty() {
-        return parse(&text, file);
+    let translated = tank::translated(text.trim_start_matches('\u{feff}')).map_err(error)?;
+    let is_foreign = translated.is_some();
+    let (mut text, notes) = match translated {
+        None => (text, Vec::new()),
+        Some(translated) => (translated.text, translated.notes),
+    };
+    if !overrides.is_empty() {
+        text = overridden(&text, overrides).map_err(error)?;
     }
-    let text = overridden(&text, overrides).map_err(error)?;
-    parse(&text, file)
+    match parse(&text, file) {
+        Ok(run) => Ok(Read { run, notes }),
+        // The line is one of the translation, which nobody sees.
+        Err(bad) if is_foreign => Err(ConfigError { line: 0, ..bad }),
+        Err(bad) => Err(bad),
+    }
 }
 
 /// The configuration with other values, as JSON, which is YAML.
@@ -322,6 +342,7 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
         body: body.map(bytes::Bytes::copy_from_slice),
         values,
         auto_label: auto_label.transpose()?.unwrap_or_default(),
+        enumerate: raw.enumerate,
         chosen_labels: raw.chosenlabels.clone(),
         scripts: Scripts::Run,
         bad_limit: bad_limit.transpose()?.unwrap_or(defaults.bad_limit),
@@ -375,12 +396,17 @@ fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<P
                 BadValue::at(address, "protocol.sourceaddresses", "write an IP address")
             })?);
         }
+        let proxy = raw.proxy.as_ref().map(|url| {
+            let proxy = url.value.proxy();
+            proxy.map_err(|reason| BadValue::at(url, "protocol.proxy", reason))
+        });
         Ok(NetworkSettings {
             address: target.as_ref().map(|target| target.address.clone()),
             timeout: duration(&raw.timeout, "protocol.timeout")?.unwrap_or(Duration::from_secs(1)),
             source_addresses,
             hosts: raw.hosts.clone(),
             resolve_every: duration(&raw.resolveevery, "protocol.resolveevery")?,
+            proxy: proxy.transpose()?,
             head_bytes_max: raw.maxheadbytes.unwrap_or(HEAD_BYTES_MAX),
             tls: tls(&raw.tlsconf)?,
             keep_answer_bytes_max: if traced { 1 << 20 } else { 0 },
@@ -422,6 +448,7 @@ fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<P
             "answer" => ("protocol.answer", None),
             "seed" => ("protocol.seed", None),
             "tls" => ("protocol.tlsconf", None),
+            "proxy" => ("protocol.proxy", raw.proxy.as_ref().map(line)),
             _ => ("protocol.options", None),
         };
         let reason = match key {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use encarno_input::basic;
-use encarno_nib::Kind;
 use encarno_nib::address::Address;
+use encarno_nib::{Kind, ProxySettings};
 use encarno_record::mask::{Shown, masked_url};
 use encarno_secret::{MASK, Secret};
 use serde::{Deserialize, Serialize, Serializer};
@@ -55,6 +55,18 @@ pub(crate) struct Target {
 }
 
 impl UrlText {
+    /// Understands it as an HTTP proxy's.
+    pub(crate) fn proxy(&self) -> Result<ProxySettings, String> {
+        let target = self.target(protocols::KINDS[0])?;
+        if target.scheme != "http" {
+            return Err("a proxy's URL is http://[USER:PASSWORD@]HOST:PORT".to_owned());
+        }
+        Ok(ProxySettings {
+            address: target.address,
+            authorization: target.authorization,
+        })
+    }
+
     /// Understands it; the error says why it can't be used. One without a scheme is
     /// taken for `usual`'s first.
     pub(crate) fn target(&self, usual: &'static Kind) -> Result<Target, String> {

@@ -172,6 +172,14 @@ fn commands_as_others_have_them() {
         (&[&*url, "-n", "1", "-d", "10s", "-q"], "-z 10s"),
         (&["-t", "2", &*url], "--threads N"),
         (&["-targets=a", &*url], "--format vegeta"),
+        (&["-A", "text/html", &*url], "Accept: TYPE"),
+        (&["-max-workers=5", &*url], "write -c N"),
+        (
+            &["-disable-keepalive", &*url, "-n", "1"],
+            "Connection: close",
+        ),
+        (&["-host", "a", &*url], "Host: NAME"),
+        (&["--cacert", "a.pem", &*url], "--ca-file"),
         (&["--conections", "2", &*url], "--connections"),
         (&["stas", "a.enc"], "encarno stats"),
     ] {

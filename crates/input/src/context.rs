@@ -27,6 +27,8 @@ pub(super) struct RecordContext {
     last_origin: (Vec<u8>, Origin),
     /// Two halves of unique ids, random for each reader.
     unique: [RandomState; 2],
+    /// So many records were numbered.
+    enumerated: u64,
 }
 
 /// A request as a format says it, apart from what the settings say.
@@ -56,6 +58,7 @@ impl RecordContext {
             last_address: (Vec::new(), StringId(0)),
             last_origin: (Vec::new(), Origin::default()),
             unique: Default::default(),
+            enumerated: 0,
         }
     }
 
@@ -126,7 +129,8 @@ impl RecordContext {
         if record.label.0 != 0 {
             return;
         }
-        let label = match (self.settings.auto_label, &record.payload) {
+        let mut label = match (self.settings.auto_label, &record.payload) {
+            (AutoLabel::None, _) if self.settings.enumerate => String::new(),
             (AutoLabel::None, _) => return,
             (AutoLabel::Unique, _) => self.unique_id(number),
             (AutoLabel::Segments(count), Payload::Memory(bytes)) => {
@@ -137,6 +141,10 @@ impl RecordContext {
             }
             (_, Payload::File { .. }) => return,
         };
+        if self.settings.enumerate {
+            label += &format!("#{}", self.enumerated);
+            self.enumerated += 1;
+        }
         record.label = self.label(label.as_bytes());
     }
 

@@ -45,6 +45,8 @@ pub struct InputSettings {
     pub values: BTreeMap<String, Secret>,
     /// Labels for records without one.
     pub auto_label: AutoLabel,
+    /// Records without a label of their own are numbered in it: `label#7`.
+    pub enumerate: bool,
     /// Only records with one of these labels; empty = all.
     pub chosen_labels: Vec<String>,
     /// What happens to records that have a script.
@@ -80,6 +82,7 @@ impl InputSettings {
             body: None,
             values: BTreeMap::new(),
             auto_label: AutoLabel::None,
+            enumerate: false,
             chosen_labels: Vec::new(),
             scripts: Scripts::Refuse,
             bad_limit: BadLimit::default(),

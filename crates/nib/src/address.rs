@@ -104,6 +104,15 @@ impl Address {
         }
     }
 
+    /// Host and port, with brackets around an IPv6 address.
+    pub fn authority(&self) -> String {
+        match &self.host {
+            Host::Internet { name, port } if name.contains(':') => format!("[{name}]:{port}"),
+            Host::Internet { name, port } => format!("{name}:{port}"),
+            Host::Unix(_) => "localhost".to_owned(),
+        }
+    }
+
     /// The peer, where no name has to be looked up.
     fn immediate(&self) -> Option<Peer> {
         match &self.host {

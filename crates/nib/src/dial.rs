@@ -36,6 +36,8 @@ pub struct Route {
     pub tls: bool,
     /// The name that TLS verifies.
     pub name: Arc<str>,
+    /// Host and port, as a proxy is told them.
+    pub authority: Arc<str>,
     /// How many addresses the name has that can be reached from the source addresses.
     pub addresses: usize,
 }
@@ -100,6 +102,7 @@ impl Dialer {
             source: None,
             tls: endpoint.tls,
             name: Arc::clone(&endpoint.name),
+            authority: Arc::clone(&endpoint.authority),
             addresses: endpoint.count(fits),
             peer,
         };
@@ -120,7 +123,40 @@ impl Dialer {
                 return Err(StreamError::Tls(text));
             }
         };
-        Stream::open(&route.peer, route.source, tls)
+        let proxy = self.settings.proxy.as_ref().filter(|_| tls.is_some());
+        let mut stream = Stream::open(&route.peer, route.source, tls)?;
+        if let Some(proxy) = proxy {
+            stream.tunnel_to(proxy, &route.authority);
+        }
+        Ok(stream)
+    }
+
+    /// Whether connections go to a proxy.
+    #[inline]
+    pub fn has_proxy(&self) -> bool {
+        self.settings.proxy.is_some()
+    }
+
+    /// Makes of a request for a target without TLS one that a proxy understands. The error
+    /// is the text of a hit that fails so.
+    pub fn for_proxy(&mut self, shot: &mut Shot, io: &Io<'_>) -> Result<(), StringId> {
+        let Some(proxy) = &self.settings.proxy else {
+            return Ok(());
+        };
+        let now_ns = io.clock.now_ns();
+        let authority = match self.addresses.lookup(shot.address, io.worker, now_ns) {
+            Lookup::Ready(endpoint) if !endpoint.tls => Arc::clone(&endpoint.authority),
+            // Through a tunnel it goes as it is; and dialling says what is wrong.
+            _ => return Ok(()),
+        };
+        match proxy.absolute(&shot.payload, &authority) {
+            Some(payload) => shot.payload = payload,
+            None => {
+                let text = "a request that is too long for memory can't go through a proxy";
+                return Err(self.strings.intern(text));
+            }
+        }
+        Ok(())
     }
 
     /// The net code and the text of a hit to that peer, as far as it is known, that
@@ -140,6 +176,10 @@ impl Dialer {
             StreamError::Tls(text) => {
                 let text = reason::tls(&text, peer);
                 (code::TLS, self.strings.intern(&text))
+            }
+            StreamError::Proxy(text) => {
+                let text = format!("the proxy gives no tunnel: {text}");
+                (code::PROTOCOL, self.strings.intern(&text))
             }
         }
     }

@@ -111,6 +111,10 @@ impl Options {
             let reason = format!("{name} doesn't speak TLS: leave its options out");
             return Err(BadOption::new("tls", reason));
         }
+        if self.network.proxy.is_some() && kind.form != Form::Http {
+            let reason = format!("{name} doesn't go through an HTTP proxy: leave it out");
+            return Err(BadOption::new("proxy", reason));
+        }
         if let Some(address) = &self.network.address
             && let Some((scheme, _)) = address.split_once("://")
             && !kind.has_scheme(scheme)

@@ -7,6 +7,7 @@
 //! In the order in which a hit meets them:
 //!
 //! - [`clock`]: the run's clock
+//! - proxy: requests and tunnels through an HTTP proxy
 //! - settings, network: connections over a network, as asked for and set up
 //! - hits: the running hits of an event loop, for links that several of them share
 //! - [`delay`]: distributions of delays, for what is made up and for pauses
@@ -34,6 +35,7 @@ mod hits;
 mod kind;
 mod network;
 mod networked;
+mod proxy;
 mod reason;
 mod response;
 mod scheme;
@@ -46,6 +48,7 @@ pub use hits::{Hits, LINK_BIT};
 pub use kind::{BadOption, Form, Kind, Options, Prepare};
 pub use network::{Network, SetUpError};
 pub use networked::{NetworkProtocol, Networked, NetworkedSettings};
+pub use proxy::{PROXY_SCHEMES, ProxySettings};
 pub use response::{Keep, Kept, Response};
 pub use scheme::Scheme;
 pub use settings::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};

@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-use crate::address::{AddressBook, AddressError, Endpoint, Resolver, resolve_now};
+use crate::address::{Address, AddressBook, AddressError, Endpoint, Host, Resolver, resolve_now};
+use crate::proxy::PROXY_SCHEMES;
 use crate::tls::{TlsError, client_config};
 use crate::{Dialer, Kind, NetworkSettings, Seat};
 
@@ -14,6 +15,7 @@ pub struct Network {
     settings: Arc<NetworkSettings>,
     kind: &'static Kind,
     endpoint: Option<Endpoint>,
+    proxy: Option<Endpoint>,
     resolver: Resolver,
     tls: Option<Arc<ClientConfig>>,
 }
@@ -41,10 +43,25 @@ pub enum SetUpError {
 impl Network {
     /// Looks the default address up, and loads certificates if the protocol speaks TLS.
     pub fn set_up(settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
-        let endpoint = settings.address.as_deref();
-        let endpoint = endpoint
-            .map(|text| resolve_now(text, kind.schemes, &settings.hosts))
+        let proxy = settings.proxy.as_ref();
+        let proxy = proxy
+            .map(|proxy| resolve_now(&proxy.address, PROXY_SCHEMES, &settings.hosts))
             .transpose()?;
+        let endpoint = settings.address.as_deref().map(|text| match &proxy {
+            None => resolve_now(text, kind.schemes, &settings.hosts),
+            // The proxy looks its name up.
+            Some(proxy) => {
+                let address = Address::parse(text, kind.schemes)?;
+                match address.host {
+                    Host::Internet { .. } => Ok(proxy.through(&address)),
+                    Host::Unix(_) => Err(AddressError {
+                        address: text.to_owned(),
+                        reason: "a unix socket isn't reached through a proxy".to_owned(),
+                    }),
+                }
+            }
+        });
+        let endpoint = endpoint.transpose()?;
         let resolver = Resolver::start(&settings.hosts).map_err(|source| SetUpError::System {
             operation: "start the resolver",
             source,
@@ -54,6 +71,7 @@ impl Network {
             settings: Arc::new(settings),
             kind,
             endpoint,
+            proxy,
             resolver,
             tls: tls.transpose()?,
         })
@@ -68,6 +86,7 @@ impl Network {
     pub fn dialer(&self, seat: &Seat<'_>) -> Dialer {
         let addresses = AddressBook::new(
             self.endpoint.clone(),
+            self.proxy.clone(),
             self.kind.schemes,
             seat.strings,
             &self.resolver,

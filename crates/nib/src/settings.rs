@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::proxy::ProxySettings;
+
 /// The longest head of a response that is read unless said otherwise: curl's bound.
 pub const HEAD_BYTES_MAX: usize = 300 << 10;
 
@@ -24,6 +26,8 @@ pub struct NetworkSettings {
     pub resolve_every: Option<Duration>,
     /// A longer head of a response is refused.
     pub head_bytes_max: usize,
+    /// All connections go to this proxy; it finds the targets.
+    pub proxy: Option<ProxySettings>,
     /// TLS.
     pub tls: TlsSettings,
     /// So much of each answer is kept, for the trace; scripts keep what they need.
@@ -39,6 +43,7 @@ impl Default for NetworkSettings {
             hosts: BTreeMap::new(),
             resolve_every: None,
             head_bytes_max: HEAD_BYTES_MAX,
+            proxy: None,
             tls: TlsSettings::default(),
             keep_answer_bytes_max: 0,
         }

@@ -1,5 +1,7 @@
 //! A stream of bytes to a peer, plain or through TLS.
 
+mod tunnel;
+
 use std::io::{Read, Write};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,14 +9,18 @@ use std::sync::Arc;
 use rustix::io::Errno;
 use rustls::{ClientConfig, ClientConnection};
 
+use crate::proxy::ProxySettings;
 use crate::socket::{Peer, Socket};
 use crate::tls;
+use tunnel::Tunnel;
 
 /// An open connection.
 #[derive(Debug)]
 pub struct Stream {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
+    /// Asked for before TLS begins.
+    tunnel: Option<Box<Tunnel>>,
 }
 
 /// Why a stream is of no use any more.
@@ -26,6 +32,8 @@ pub enum StreamError {
     Closed,
     /// TLS says so.
     Tls(String),
+    /// The proxy doesn't lead to the target; why.
+    Proxy(String),
 }
 
 impl StreamError {
@@ -74,7 +82,13 @@ impl Stream {
         Ok(Self {
             socket: Socket::connect(peer, source)?,
             tls,
+            tunnel: None,
         })
+    }
+
+    /// The peer is a proxy: TLS begins behind a tunnel to that host and port.
+    pub fn tunnel_to(&mut self, proxy: &ProxySettings, authority: &str) {
+        self.tunnel = Some(Box::new(Tunnel::new(proxy, authority)));
     }
 
     /// The socket, to be registered.
@@ -111,6 +125,12 @@ impl Stream {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
         };
+        if let Some(tunnel) = &mut self.tunnel {
+            if !tunnel.advance(&self.socket)? {
+                return Ok(false);
+            }
+            self.tunnel = None;
+        }
         let mut pulls = 0;
         while tls.is_handshaking() {
             push(tls, &self.socket)?;

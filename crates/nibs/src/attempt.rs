@@ -60,6 +60,7 @@ mod tests {
             source: None,
             tls: false,
             name: "name".into(),
+            authority: "name:80".into(),
             addresses,
         }
     }

@@ -210,6 +210,11 @@ impl Nib for Http {
     #[inline]
     fn start(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         connection.sent = 0;
+        if self.dialer.has_proxy()
+            && let Err(text) = self.dialer.for_proxy(shot, io)
+        {
+            return connection.end_failed(shot, io, code::PAYLOAD, text);
+        }
         let expected = match &shot.payload {
             Payload::Memory(bytes) => Expected::of(bytes, bytes.len() as u64),
             Payload::File { .. } => connection::expected_of_file(&shot.payload, io.scratch),

@@ -18,3 +18,8 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = parse_duration(text).map(Duration::from_nanos);
     parsed.ok_or_else(|| "expected a duration such as 30s, 1m30s or 200ms".to_owned())
 }
+
+/// The same as it was written, for a protocol that reads it.
+pub(super) fn duration_text(text: &str) -> Result<String, String> {
+    duration(text).map(|_| text.to_owned())
+}

@@ -75,7 +75,7 @@ fn with_two_dashes(text: &str, known: &[&clap::Arg]) -> Option<String> {
 }
 
 /// What to write instead of an option of another tool.
-const OTHERS: [(&str, &str); 12] = [
+const OTHERS: &[(&str, &str)] = &[
     (
         "-t",
         "for threads write --threads N, for the longest time of a hit --timeout DURATION",
@@ -91,10 +91,81 @@ const OTHERS: [(&str, &str); 12] = [
     ("--targets", "write -i FILE --format vegeta"),
     ("--stage", "write --workers 'line(1,100,30s) const(100,1m)'"),
     ("--iterations", "write -n N"),
-    ("--no-tui", "write --lines"),
     ("--disable-keepalive", "write -H 'Connection: close'"),
+    ("-disable-keepalive", "write -H 'Connection: close'"),
+    (
+        "-keepalive",
+        "for a new connection each write -H 'Connection: close'",
+    ),
+    ("-A", "write -H 'Accept: TYPE'"),
+    ("-T", "write -H 'Content-Type: TYPE'"),
+    ("-D", "write -d @FILE"),
+    ("-host", "write -H 'Host: NAME'"),
+    ("-max-workers", "write -c N"),
+    ("-max-connections", "write -c N"),
+    (
+        "-max-body",
+        "the body of an answer is read whole: leave it out",
+    ),
+    ("-name", "write --label NAME"),
+    ("-cert", "write --certificate FILE"),
+    (
+        "-lazy",
+        "a file is always read piece by piece: leave it out",
+    ),
+    ("-format", "write -i FILE --format NAME"),
+    ("-unix-socket", "the URL is http+unix:///PATH"),
+    ("-resolvers", "write --resolve NAME=IP"),
+    ("-session-tickets", "TLS sessions are resumed: leave it out"),
+    ("-http2", "this version speaks HTTP/1.1"),
+    ("-h2", "this version speaks HTTP/1.1"),
+    ("-h2c", "this version speaks HTTP/1.1"),
+    ("-cpus", "write --threads N"),
+    (
+        "-disable-compression",
+        "encarno doesn't ask for it: leave it out",
+    ),
+    (
+        "-disable-redirects",
+        "redirects are only followed with -L: leave it out",
+    ),
+    ("-root-certs", "write --ca-file FILE"),
+    ("--cacert", "write --ca-file FILE"),
+    ("--cert", "write --certificate FILE"),
+    ("-laddr", "write --source-address IP"),
+    ("--connect-to", "write --resolve NAME=IP"),
+    ("--unix-socket", "the URL is http+unix:///PATH"),
+    ("--urls-from-file", "write -i FILE"),
+    ("--redirect", "write -L"),
+    ("-redirects", "write -L"),
+    (
+        "--latency-correction",
+        "response times always count from the instant a hit was due: leave it out",
+    ),
+    ("--rps", "write -r N"),
+    ("--summary-export", "write --summary FILE"),
+    ("--insecure-skip-tls-verify", "write -k"),
     ("--http2", "this version speaks HTTP/1.1"),
 ];
+
+/// What to write instead of a long option of Go's programs that would be misread as a
+/// short one with its value: `-disable-keepalive` is no `-d isable-keepalive`.
+pub(super) fn misread(arguments: &[OsString]) -> Option<String> {
+    if arguments.get(1).is_none_or(|command| command != "hit") {
+        return None;
+    }
+    let written = arguments
+        .iter()
+        .skip(2)
+        .filter_map(|argument| argument.to_str());
+    let mut written = written.take_while(|argument| *argument != "--");
+    written.find_map(|argument| {
+        let name = argument.split('=').next().unwrap_or_default();
+        let is_long = name.len() > 2 && !name.starts_with("--");
+        let (other, instead) = OTHERS.iter().find(|(other, _)| is_long && *other == name)?;
+        Some(format!("{other}: {instead}"))
+    })
+}
 
 /// What to do about an option that isn't known. clap names a short option of several
 /// letters by its first one only, so that the arguments are looked at as they were written.

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rustix::process::Pid;
 
-use super::{Failure, carry_out, habits, parent, process};
+use super::{Failure, carry_out, complain, habits, parent, process};
 use crate::console::Progress;
 use crate::{config, exit, protocols};
 
 /// What `encarno run` understands.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
-    /// The file: Go-encarno's YAML, and keys of ours.
+    /// The file: Go-encarno's YAML, with keys of ours; or Yandex.Tank's load.yaml or load.ini.
     file: PathBuf,
     /// Read the file and its input, and send nothing: is everything right?
     #[arg(long)]
@@ -51,7 +51,11 @@ impl RunArguments {
 
     pub(super) fn run(&self) -> Result<u8, Failure> {
         check_exists(&self.file)?;
-        let mut run = config::read_with(&self.file, &self.set).map_err(Failure::setup)?;
+        let read = config::read_with(&self.file, &self.set).map_err(Failure::setup)?;
+        for note in &read.notes {
+            complain(note);
+        }
+        let mut run = read.run;
         if let Some(output) = &self.output {
             run.settings.output.native = Some(output.clone());
         }

@@ -62,6 +62,7 @@ pub(super) struct RawInput {
     pub(super) recordlimit: Option<u64>,
     pub(super) headers: BTreeMap<String, Secret>,
     pub(super) autolabel: Option<Spanned<String>>,
+    pub(super) enumerate: bool,
     pub(super) chosenlabels: Vec<String>,
     pub(super) maxbad: Option<Spanned<RawNumber>>,
     pub(super) recordhosts: Option<bool>,
@@ -127,6 +128,7 @@ pub(super) struct RawProtocol {
     pub(super) tlsconf: RawTls,
     // From here on ours.
     pub(super) address: Option<Spanned<UrlText>>,
+    pub(super) proxy: Option<Spanned<UrlText>>,
     pub(super) sourceaddresses: Vec<Spanned<String>>,
     pub(super) resolveevery: Option<Spanned<String>>,
     pub(super) maxheadbytes: Option<usize>,

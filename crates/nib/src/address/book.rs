@@ -22,6 +22,8 @@ pub struct Endpoint {
     pub tls: bool,
     /// The name that TLS verifies.
     pub name: Arc<str>,
+    /// Host and port, as a proxy is told them.
+    pub authority: Arc<str>,
     peers: Vec<Candidate>,
     next: usize,
     looked_up_ns: u64,
@@ -46,6 +48,7 @@ impl Endpoint {
         let mut endpoint = Self {
             tls: address.tls,
             name: address.name().into(),
+            authority: address.authority().into(),
             peers: Vec::new(),
             next: 0,
             looked_up_ns: 0,
@@ -53,6 +56,14 @@ impl Endpoint {
         };
         endpoint.set_peers(peers);
         endpoint
+    }
+
+    /// That address, which is reached through this proxy.
+    pub fn through(&self, address: &Address) -> Self {
+        Self {
+            peers: self.peers.clone(),
+            ..Self::new(address, Vec::new())
+        }
     }
 
     /// The next peer that fits, round robin; one that is to be avoided only if
@@ -129,6 +140,8 @@ enum Entry {
 pub struct AddressBook {
     schemes: &'static [Scheme],
     entries: HashMap<StringId, Entry>,
+    /// All addresses are reached through it.
+    proxy: Option<Endpoint>,
     strings: Strings,
     resolver: Resolver,
     results: Receiver<Found>,
@@ -142,6 +155,7 @@ impl AddressBook {
     /// An empty one. `default` is the address of number 0.
     pub fn new(
         default: Option<Endpoint>,
+        proxy: Option<Endpoint>,
         schemes: &'static [Scheme],
         strings: &Strings,
         resolver: &Resolver,
@@ -162,15 +176,19 @@ impl AddressBook {
             Entry::Ready,
         );
         entries.insert(StringId(0), first);
+        // A proxy looks the names up.
+        let refresh = refresh.filter(|_| proxy.is_none());
+        let refresh_ns = refresh.map(|time| time.as_nanos() as u64);
         Self {
             schemes,
             entries,
+            proxy,
             strings: strings.clone(),
             resolver: resolver.clone(),
             results,
             results_sender,
             waker: Arc::clone(waker),
-            refresh_ns: refresh.map(|time| time.as_nanos() as u64),
+            refresh_ns,
             last_lookup_ns: 0,
         }
     }
@@ -264,9 +282,10 @@ impl AddressBook {
                 let text = self.strings.intern(&error.to_string());
                 Entry::Failed(code::ADDRESS, text, None)
             }
-            Ok(address) => match address.immediate() {
-                Some(peer) => Entry::Ready(Endpoint::new(&address, vec![peer])),
-                None => {
+            Ok(address) => match (&self.proxy, address.immediate()) {
+                (Some(proxy), _) => Entry::Ready(proxy.through(&address)),
+                (None, Some(peer)) => Entry::Ready(Endpoint::new(&address, vec![peer])),
+                (None, None) => {
                     if let Host::Internet { name, port } = &address.host {
                         let (reply, waker) = (self.results_sender.clone(), Arc::clone(&self.waker));
                         self.resolver.ask(Question {
@@ -347,7 +366,15 @@ mod tests {
         let id = strings.intern("http://moves:80");
         let resolver = Resolver::start_with(moving()).expect("threads");
         let every = Duration::from_secs(10);
-        let mut book = AddressBook::new(None, SCHEMES, &strings, &resolver, &waker, Some(every));
+        let mut book = AddressBook::new(
+            None,
+            None,
+            SCHEMES,
+            &strings,
+            &resolver,
+            &waker,
+            Some(every),
+        );
         let mut woken = Vec::new();
         let mut events = Vec::with_capacity(1);
         let mut settle = |book: &mut AddressBook, woken: &mut Vec<u32>| {
@@ -388,7 +415,7 @@ mod tests {
         let id = strings.intern("http://name:80");
         let resolver = Resolver::start_with(lookup).expect("threads");
         (
-            AddressBook::new(None, SCHEMES, &strings, &resolver, &waker, None),
+            AddressBook::new(None, None, SCHEMES, &strings, &resolver, &waker, None),
             id,
             poller,
         )

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
+use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, ProxySettings, TlsSettings};
 
 use super::duration;
+use crate::url_text::UrlText;
 
 /// How a connection is made, and what is expected of it.
 #[derive(Debug, Args)]
@@ -16,6 +17,9 @@ pub(crate) struct ConnectionArguments {
     /// A hit that takes longer fails.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
+    /// Connect to this HTTP proxy: http://[USER:PASSWORD@]HOST:PORT.
+    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy, conflicts_with = "resolve_every")]
+    proxy: Option<ProxySettings>,
     /// Source addresses, taken in turn.
     #[arg(long = "source-address", value_name = "IP")]
     source_addresses: Vec<IpAddr>,
@@ -63,6 +67,7 @@ impl ConnectionArguments {
             hosts: self.hosts.iter().cloned().collect(),
             resolve_every: self.resolve_every,
             head_bytes_max: self.max_head_bytes,
+            proxy: self.proxy.clone(),
             tls: TlsSettings {
                 insecure: self.insecure,
                 ca_file: self.ca_file.clone(),
@@ -75,6 +80,11 @@ impl ConnectionArguments {
             keep_answer_bytes_max,
         }
     }
+}
+
+fn proxy(text: &str) -> Result<ProxySettings, String> {
+    let url: UrlText = text.parse().map_err(|_| String::new())?;
+    url.proxy()
 }
 
 fn known_host(text: &str) -> Result<(String, Vec<IpAddr>), String> {

@@ -17,6 +17,7 @@ use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
 
 use super::connection::ConnectionArguments;
+use super::duration_text;
 use super::records::RecordsArguments;
 use crate::cli::Failure;
 use crate::files::Files;
@@ -83,7 +84,7 @@ pub(crate) struct RequestArguments {
     #[arg(long)]
     answer_close: bool,
     /// … when nothing came for so long.
-    #[arg(long, value_name = "DURATION")]
+    #[arg(long, value_name = "DURATION", value_parser = duration_text)]
     answer_silence: Option<String>,
     /// udp, tcp, tls: a hit ends when it is sent.
     #[arg(long)]

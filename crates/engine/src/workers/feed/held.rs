@@ -85,6 +85,7 @@ pub(super) fn read(
     // too long couldn't be read once more.
     if settings.sharing != Sharing::PerWorker
         || settings.auto_label == AutoLabel::Unique
+        || settings.enumerate
         || !settings.file.is_file()
     {
         return Ok(None);

@@ -1,0 +1,96 @@
+//! Rules that hold for all commands.
+
+#![allow(clippy::expect_used)] // a test that can't go on says why
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::{Arguments, DURATIONS, habits};
+
+/// What the program makes of a command line.
+fn parsed(words: &[String]) -> Result<Arguments, clap::Error> {
+    let line = words.iter().map(Into::into);
+    Arguments::try_parse_from(habits::completed(line))
+}
+
+#[test]
+fn all_durations_are_written_alike() {
+    let mut options = 0;
+    let mut command = Arguments::command();
+    for command in command.get_subcommands_mut() {
+        let is_duration = |option: &&clap::Arg| {
+            let names = option.get_value_names().unwrap_or_default();
+            names.iter().any(|name| name.as_str() == "DURATION")
+        };
+        let durations: Vec<_> = command.get_opts().filter(is_duration).cloned().collect();
+        let help = command.render_long_help().to_string();
+        assert_eq!(
+            !durations.is_empty(),
+            help.contains(DURATIONS),
+            "{}",
+            command.get_name()
+        );
+        for option in durations {
+            let long = option.get_long().expect("a name");
+            let refuses = |text: &str| {
+                let words = ["encarno", command.get_name(), &format!("--{long}={text}")];
+                let parsed = parsed(&words.map(str::to_owned));
+                // Something else may be missing.
+                parsed.is_err_and(|error| error.kind() == ErrorKind::ValueValidation)
+            };
+            for text in ["1.5", "0.5s", "200ms", "1m30s", "1h", "1d"] {
+                assert!(!refuses(text), "--{long}={text}");
+            }
+            for text in ["", "soon", "1x", "-1s", "5 s", "1s1m"] {
+                assert!(refuses(text), "--{long}={text}");
+            }
+            options += 1;
+        }
+    }
+    assert!(options >= 9, "{options}");
+}
+
+/// The words of a command line, of which some may be quoted.
+fn words(text: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (number, part) in text.split('\'').enumerate() {
+        match number % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}
+
+/// Each option that docs/from-other-tools.md names as ours is one.
+#[test]
+fn options_for_those_of_other_tools() {
+    let page = include_str!("../../../../docs/from-other-tools.md");
+    let tables = page
+        .split("\n## ")
+        .filter(|section| section.contains("| encarno |"));
+    let mut rows = 0;
+    for line in tables
+        .flat_map(str::lines)
+        .filter(|line| line.starts_with("| "))
+    {
+        let cell = line.split(" | ").nth(1).expect("two cells");
+        let snippets = cell.split('`').skip(1).step_by(2).enumerate();
+        for (number, snippet) in snippets {
+            let mut line = words(snippet);
+            match line.first().map(String::as_str) {
+                Some("encarno") => {}
+                Some(option) if number == 0 && option.starts_with('-') => {
+                    let start = ["encarno", "hit", "http://127.0.0.1:1/"];
+                    line.splice(0..0, start.map(str::to_owned));
+                }
+                _ => continue,
+            }
+            if let Err(error) = parsed(&line) {
+                panic!("{snippet}: {error}");
+            }
+            rows += 1;
+        }
+    }
+    assert!(rows >= 70, "{rows}");
+}
