@@ -293,7 +293,7 @@ fn keys_of_the_page() {
         let is_of_uris = example.starts_with("uris");
         let keys = base
             .iter()
-            .filter(|(name, _)| !example.starts_with(name) && !(is_of_uris && *name == "ammofile"));
+            .filter(|(name, _)| !(example.starts_with(name) || is_of_uris && *name == "ammofile"));
         let keys: String = keys.map(|(_, line)| format!("  {line}\n")).collect();
         let text = format!("phantom:\n{keys}  {example}\n");
         fs::write(folder.join("load.yaml"), &text).expect("written");

@@ -148,6 +148,7 @@ mod tests {
         for (text, mean_ms) in [
             ("none", 0.0),
             ("fixed:3ms", 3.0),
+            ("3ms", 3.0),
             ("exponential:10ms", 10.0),
             ("poisson:10ms", 10.0),
             ("uniform:1ms:5ms", 3.0),
@@ -165,7 +166,7 @@ mod tests {
     fn others_are_refused() {
         for text in [
             "",
-            "1s",
+            "soon",
             "fixed",
             "fixed:x",
             "uniform:2s:1s",
