@@ -114,6 +114,25 @@ autostop:
     assert!(ended.said.contains("time(1us,1s)"), "{}", ended.said);
 }
 
+/// `encarno load.yaml` and, as `yandex-tank` has it, `encarno -c load.yaml`.
+#[test]
+fn a_configuration_needs_no_command() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let text = "{input: {payloadfile: uris, iterationlimit: 9}, workers: {mode: closed}, protocol: {driver: dummy}}";
+    fs::write(folder.join("load.yaml"), text).expect("written");
+    fs::write(folder.join("uris"), "/\n").expect("written");
+    for arguments in [
+        &["load.yaml", "-q"][..],
+        &["-c", "load.yaml", "-q"],
+        &["load.yaml", "-q", "-o", "a.enc"],
+    ] {
+        let output = run(folder, arguments);
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(said.contains("= done 9 "), "{arguments:?}: {said}");
+    }
+}
+
 #[test]
 fn instances_go_on_until_the_ammo_ends() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -182,6 +182,8 @@ fn commands_as_others_have_them() {
         (&["--cacert", "a.pem", &*url], "--ca-file"),
         (&["--conections", "2", &*url], "--connections"),
         (&["stas", "a.enc"], "encarno stats"),
+        (&["attack", "-rate=5"], "--format vegeta"),
+        (&["run", "script.js"], "k6 runs JavaScript"),
     ] {
         let (_, text) = said(folder, arguments);
         assert!(text.contains(says), "{arguments:?}: {text}");

@@ -29,6 +29,16 @@ pub(super) fn completed(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
         return arguments;
     };
     let is_own = matches!(first, "-h" | "--help" | "-V" | "--version");
+    // As Yandex.Tank has it: -c load.yaml.
+    let second = arguments.get(2).and_then(|second| second.to_str());
+    if first == "-c" && second.is_some_and(is_configuration) {
+        arguments[1] = "run".into();
+        return arguments;
+    }
+    if is_configuration(first) {
+        arguments.insert(1, "run".into());
+        return arguments;
+    }
     if is_url(first) || first.starts_with('-') && first != "-" && !is_own {
         arguments.insert(1, "hit".into());
     }
@@ -57,6 +67,12 @@ fn is_url(text: &str) -> bool {
     let authority = text.split(['/', '?']).next().unwrap_or_default();
     let port = authority.rsplit_once(':').map(|(_, port)| port);
     has_scheme || port.is_some_and(|port| port.parse::<u16>().is_ok()) && !Path::new(text).exists()
+}
+
+/// A file that isn't named like a command.
+fn is_configuration(text: &str) -> bool {
+    let is_command = || super::Arguments::command().find_subcommand(text).is_some();
+    Path::new(text).is_file() && !is_command()
 }
 
 /// Go's programs write long options with one dash: `-rate=50`.
@@ -188,12 +204,24 @@ pub(super) fn hint(
     })
 }
 
+/// Commands of other tools, with what does the same.
+const OTHER_COMMANDS: [(&str, &str); 5] = [
+    ("attack", "hit URL -i FILE --format vegeta"),
+    ("encode", "convert FILE -o FILE"),
+    ("plot", "report FILE -o FILE.html"),
+    ("bench", "hit URL"),
+    ("test", "hit URL"),
+];
+
 /// The command that a word was meant to be, if there is no file of that name.
 pub(super) fn meant(word: &Path) -> Option<String> {
     let text = word.to_str().filter(|_| !word.exists())?;
     let command = super::Arguments::command();
     if command.find_subcommand(text).is_some() {
         return None;
+    }
+    if let Some((_, same)) = OTHER_COMMANDS.iter().find(|(other, _)| *other == text) {
+        return Some((*same).to_owned());
     }
     let names = command.get_subcommands().map(clap::Command::get_name);
     let (name, edits) = names
@@ -326,6 +354,7 @@ mod tests {
             ("stat", "stats"),
             ("conver", "convert"),
             ("targt", "target"),
+            ("plot", "report FILE -o FILE.html"),
         ] {
             assert_eq!(meant(Path::new(word)).as_deref(), Some(command), "{word}");
         }

@@ -78,7 +78,29 @@ impl RunArguments {
     }
 }
 
+/// Scripts and plans of other tools, by the ends of their names.
+const OTHERS: [(&str, &str); 6] = [
+    ("js", "k6 runs JavaScript, also with encarno's extension"),
+    ("ts", "k6 runs TypeScript, also with encarno's extension"),
+    (
+        "lua",
+        "write records with scripts instead, see docs/scripting.md",
+    ),
+    (
+        "py",
+        "write records with scripts instead, see docs/scripting.md",
+    ),
+    ("jmx", "Taurus reads JMeter's plans"),
+    ("enc", "encarno stats FILE sums up a result file"),
+];
+
 fn check_exists(file: &Path) -> Result<(), Failure> {
+    let end = file.extension().and_then(|end| end.to_str());
+    let other = OTHERS.iter().find(|(known, _)| end == Some(*known));
+    if let Some((_, instead)) = other {
+        let text = format!("{}: this is no configuration: {instead}", file.display());
+        return Err(Failure::usage(text));
+    }
     let Some(command) = habits::meant(file) else {
         return Ok(());
     };
