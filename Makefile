@@ -94,6 +94,14 @@ soak: all component bin/nats-server ## Look whether k6 or the receiver grow unde
 test: all component bin/nats-server bin/toxiproxy bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
+.PHONY: fuzz
+fuzz: needs ## Give each parser random inputs, guided by coverage (TIME=5m TARGETS="codec config")
+	@scripts/fuzz
+
+.PHONY: attack
+attack: all component bin/nats-server ## Storms against the parts, and what they hold (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
+	@scripts/attack
+
 .PHONY: lint
 lint: needs bin/staticcheck ## Check format, lints, headers, directions of dependencies, links in documents
 	@scripts/lint

@@ -24,6 +24,8 @@ pub mod criteria;
 pub mod dashboard;
 pub mod exit;
 pub mod files;
+#[doc(hidden)]
+pub mod fuzz;
 pub mod messages;
 pub mod protocols;
 pub mod read;

@@ -22,6 +22,7 @@
 //! - extract, check, live: values out of the response, and whether it is right
 //! - context: what all sessions of an event loop share
 //! - session: one worker's part of all that
+//! - fuzz: what the fuzz targets call
 
 mod check;
 mod compile;
@@ -30,6 +31,8 @@ mod context;
 mod cookies;
 mod data;
 mod extract;
+#[doc(hidden)]
+pub mod fuzz;
 mod inspection;
 mod jsonpath;
 mod lists;

@@ -8,8 +8,11 @@
 //!
 //! - ending: where an answer ends
 //! - link: one connection, and the hits on their way over it
+//! - fuzz: what the fuzz targets call
 
 mod ending;
+#[doc(hidden)]
+pub mod fuzz;
 mod link;
 
 use std::cmp::Reverse;

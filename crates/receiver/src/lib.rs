@@ -44,3 +44,5 @@ mod serve_nats;
 mod serve_tcp;
 
 pub use cli::{over_nats, over_tcp};
+#[doc(hidden)]
+pub use codec::fuzz;

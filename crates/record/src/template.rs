@@ -34,6 +34,11 @@ pub enum FillError {
     /// The value would end its line, and start another one.
     #[error("the value of {0} has a line end: it can't be in the head of a request")]
     LineEnd(String),
+    /// The value would leave an empty line, which ends the head.
+    #[error(
+        "the value of {0} is empty and alone in its line: the head of the request would end there"
+    )]
+    EmptyLine(String),
 }
 
 /// Whether there may be anything to put in.
@@ -86,10 +91,17 @@ fn fill_at(
                     if out.len() + value.len() > REQUEST_BYTES_MAX {
                         return Err(FillError::TooLong);
                     }
-                    place.write(value, out).map_err(|Unfit| {
+                    let named = || {
                         let name = String::from_utf8_lossy(name.unwrap_or_default());
-                        FillError::LineEnd(format!("${{{name}}}"))
-                    })?;
+                        format!("${{{name}}}")
+                    };
+                    let after = &inner[name.map_or(0, <[u8]>::len) + 1..];
+                    if value.is_empty() && place.is_head() && is_line_empty(out, after) {
+                        return Err(FillError::EmptyLine(named()));
+                    }
+                    place
+                        .write(value, out)
+                        .map_err(|Unfit| FillError::LineEnd(named()))?;
                 }
                 None => {
                     append(out, &rest[..2])?;
@@ -101,6 +113,13 @@ fn fill_at(
         }
         rest = &inner[name.map_or(0, <[u8]>::len) + 1..];
     }
+}
+
+/// Whether there is nothing in the line that ends with `before` and goes on with `after`.
+fn is_line_empty(before: &[u8], after: &[u8]) -> bool {
+    let before = before.strip_suffix(b"\r").unwrap_or(before);
+    let after = after.strip_prefix(b"\r").unwrap_or(after);
+    before.ends_with(b"\n") && after.starts_with(b"\n")
 }
 
 /// A short text with its values put in; empty if that is too long.
@@ -295,6 +314,30 @@ mod tests {
             body.ends_with("Content-Length: 13\r\n\r\n{\"a\": \"\\\"\\n\"}"),
             "{body}"
         );
+    }
+
+    #[test]
+    fn a_value_ends_no_head() {
+        let replaces = [
+            (b"a"[..].into(), VariableId(0)),
+            (b"b"[..].into(), VariableId(1)),
+        ];
+        for (text, a, b, fits) in [
+            ("GET / HTTP/1.1\r\n${a}\r\nX: y\r\n\r\n", "", "", false),
+            ("GET / HTTP/1.1\n${a}${b}\nX: y\n\n", "", "", false),
+            ("GET / HTTP/1.1\r\nX: y\r\n${a}\r\n\r\n", "", "", false),
+            ("GET / HTTP/1.1\n${a}${b}\nX: y\n\n", "", "A: b", true),
+            ("GET / HTTP/1.1\r\nX:${a}\r\n\r\n", "", "", true),
+            ("POST / HTTP/1.1\r\nX: y\r\n\r\na\r\n${a}\r\n", "", "", true),
+        ] {
+            let mut variables = Variables::default();
+            variables.set(VariableId(0), a.as_bytes());
+            variables.set(VariableId(1), b.as_bytes());
+            let mut out = BytesMut::new();
+            let (text, mut lengths) = (text.as_bytes(), Vec::new());
+            let written = fill_request(text, &replaces, &variables, &mut out, &mut lengths);
+            assert_eq!(written.is_ok(), fits, "{}", text.escape_ascii());
+        }
     }
 
     proptest! {

@@ -24,9 +24,10 @@ impl Jar {
     }
 
     /// What a Set-Cookie header says; one that isn't allowed is left out, as
-    /// browsers do.
+    /// browsers do: also one with control characters, which would be sent again.
     pub(super) fn take(&mut self, header: &[u8], url: &Url) {
-        if header.len() > COOKIE_BYTES_MAX {
+        let is_control = |&byte: &u8| byte.is_ascii_control() && byte != b'\t';
+        if header.len() > COOKIE_BYTES_MAX || header.iter().any(is_control) {
             return;
         }
         if self.count >= COOKIES_MAX {
@@ -129,6 +130,16 @@ mod tests {
             jar.write(&parsed, is_private(&parsed, address), &mut out);
             assert_eq!(out == "safe=1", goes, "{url} at {address}");
         }
+    }
+
+    #[test]
+    fn control_characters_are_not_sent_again() {
+        let mut jar = Jar::default();
+        let url = Url::parse("http://a.test/").expect("a URL");
+        for header in ["a\0=1", "b=1\r2", "c=\x7f", "tab=\"1\t2\""] {
+            jar.take(header.as_bytes(), &url);
+        }
+        assert_eq!(sent(&jar, "http://a.test/"), "tab=\"1\t2\"");
     }
 
     #[test]

@@ -5,8 +5,10 @@
 //! - [`lower`]: wire → guest memory
 //! - [`lift`]: guest memory → wire
 //! - [`val`]: wire ↔ wasmtime's dynamic values, for imports and as the tests' reference
+//! - [`fuzz`]: what the fuzz targets call
 
 pub(crate) mod check;
+pub mod fuzz;
 mod lift;
 mod lower;
 #[cfg(test)]

@@ -42,7 +42,7 @@ pub(crate) fn worker() -> Component {
     component("worker", WORKER)
 }
 
-const WORKER: &str = r#"
+pub(crate) const WORKER: &str = r#"
 (component
   (import "wasi:io/poll@0.2.0" (instance $poll
     (export "pollable" (type $pollable (sub resource)))
@@ -231,7 +231,7 @@ pub(crate) fn writer() -> Component {
     component("writer", WRITER)
 }
 
-const WRITER: &str = r#"
+pub(crate) const WRITER: &str = r#"
 (component
   (import "wasi:io/error@0.2.0" (instance $errors (export "error" (type (sub resource)))))
   (alias export $errors "error" (type $error))

@@ -254,10 +254,14 @@ impl SumsReader {
         let mut start = [0; 12];
         let read = read_at(&self.file, &mut start, offset + HEADER_BYTES as u64)?;
         let known = if self.run.version == 1 { 8 } else { 12 };
+        // What comes behind a frame that is too short isn't its own.
+        let Some(bytes) = (header.length as usize).checked_sub(known) else {
+            return Ok(());
+        };
         let Some(hits) = Hits::of(&start[..read.min(known)], self.run.version) else {
             return Ok(());
         };
-        let count = (header.length as usize - known) as u64 / HIT_BYTES as u64;
+        let count = (bytes / HIT_BYTES) as u64;
         self.hits_in_file = self.hits_in_file.max(hits.first().saturating_add(count));
         let frames = self.uncovered.entry(hits.number()).or_default();
         frames.push_back(HitsFrame {

@@ -26,6 +26,11 @@ pub(super) enum Place {
 pub(super) struct Unfit;
 
 impl Place {
+    /// Whether an empty line would end it.
+    pub(super) fn is_head(self) -> bool {
+        matches!(self, Self::Head)
+    }
+
     /// The place that a body of that type is.
     pub(super) fn of_body(content_type: &[u8]) -> Self {
         let kind = content_type.split(|&byte| byte == b';').next();

@@ -55,6 +55,8 @@ mod call;
 mod connection;
 mod deliver;
 mod frames;
+#[doc(hidden)]
+pub mod fuzz;
 mod http;
 mod messages;
 mod options;

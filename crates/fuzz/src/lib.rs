@@ -1,0 +1,68 @@
+//! Fuzz targets: a function for each parser of what peers and files say.
+//!
+//! A target takes any bytes. It panics if what must always hold doesn't: that a parser
+//! finds the same however its bytes arrive, that two ways to read agree, that what is read
+//! and written is read again as the same, that no length is trusted.
+//!
+//! Two drivers use them. `tests/seeds.rs` gives each its seeds and some thousand mutations
+//! of them, always the same. The program `fuzz` is guided by coverage, for as long as one
+//! likes: `make fuzz TIME=10m`.
+//!
+//! - memory_file: a file in memory, for parsers that read files
+//! - targets: the functions
+
+mod memory_file;
+mod targets;
+
+use std::path::{Path, PathBuf};
+
+/// A parser, and how to fuzz it.
+#[derive(Clone, Copy, Debug)]
+pub struct Target {
+    /// Its name, which is also that of its folder of seeds.
+    pub name: &'static str,
+    /// Gives it any bytes.
+    pub run: fn(&[u8]),
+}
+
+impl Target {
+    /// The folder of its seeds.
+    pub fn seeds(&self) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("seeds")
+            .join(self.name)
+    }
+}
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}
+
+/// All of them.
+pub const TARGETS: &[Target] = &[
+    target("http1-response", targets::http1::response),
+    target("http1-request", targets::http1::request),
+    target("encodings", targets::http1::encodings),
+    target("tcp-answers", targets::http1::tcp_answers),
+    target("input", targets::input::records),
+    target("results", targets::results::blocks),
+    target("results-damaged", targets::results::any),
+    target("config", targets::texts::config),
+    target("schedule", targets::texts::schedule),
+    target("arguments", targets::texts::arguments),
+    target("addresses", targets::texts::addresses),
+    target("templates", targets::scripts::templates),
+    target("jsonpath", targets::scripts::jsonpath),
+    target("patterns", targets::scripts::patterns),
+    target("conditions", targets::scripts::conditions),
+    target("cookies", targets::scripts::cookies),
+    target("redirects", targets::scripts::redirects),
+    target("data", targets::scripts::data),
+    target("wrpc-frames", targets::wrpc::frames),
+    target("wrpc-messages", targets::wrpc::messages),
+    target("wrpc-values", targets::wrpc::values),
+    target("wrpc-http", targets::wrpc::http),
+    target("wrpc-options", targets::wrpc::options),
+    #[cfg(feature = "receiver")]
+    target("codec", targets::codec::parameters),
+];

@@ -1,0 +1,20 @@
+//! Values between the wire and a guest.
+
+use std::sync::LazyLock;
+
+use encarno_receiver::fuzz::Echo;
+
+static ECHO: LazyLock<Option<Echo>> = LazyLock::new(|| {
+    let component = wat::parse_str(include_str!("echo.wat")).ok()?;
+    Echo::new(&component).ok()
+});
+
+/// Any bytes as the parameters of a function.
+pub(crate) fn parameters(bytes: &[u8]) {
+    let echo = ECHO.as_ref();
+    let outcome = echo.map(|echo| echo.parameters(bytes));
+    assert!(
+        matches!(outcome, Some(Ok(()))),
+        "the component can't be called"
+    );
+}

@@ -1,0 +1,43 @@
+//! The functions, by what they read.
+
+#[cfg(feature = "receiver")]
+pub(crate) mod codec;
+pub(crate) mod http1;
+pub(crate) mod input;
+pub(crate) mod results;
+pub(crate) mod scripts;
+pub(crate) mod texts;
+pub(crate) mod wrpc;
+
+/// The first byte as a choice, and what is left.
+fn choice(bytes: &[u8]) -> (usize, &[u8]) {
+    match bytes.split_first() {
+        Some((&first, rest)) => (usize::from(first), rest),
+        None => (0, bytes),
+    }
+}
+
+/// The text; none if it isn't one.
+fn text(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok()
+}
+
+/// The parts between bytes that no text has.
+fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(|&byte| byte == 0xff)
+}
+
+/// A file of frames whose checksums are right: kind, length as u16, payload, and so on.
+fn frames(magic: &[u8], bytes: &[u8]) -> Vec<u8> {
+    let mut file = magic.to_vec();
+    let mut rest = bytes;
+    while let Some((&[kind, low, high], after)) = rest.split_first_chunk() {
+        let length = usize::from(u16::from_le_bytes([low, high])).min(after.len());
+        let (payload, after) = after.split_at(length);
+        encarno_record::frame::append_frame(&mut file, u16::from(kind), |out| {
+            out.extend_from_slice(payload);
+        });
+        rest = after;
+    }
+    file
+}
