@@ -136,10 +136,10 @@ mod tests {
     fn control_characters_are_not_sent_again() {
         let mut jar = Jar::default();
         let url = Url::parse("http://a.test/").expect("a URL");
-        for header in ["a\0=1", "b=1\r2", "c=\x7f", "tab=\"1\t2\""] {
+        for header in ["a\0=1", "b=1\r2", "c=\x7f", "d=1"] {
             jar.take(header.as_bytes(), &url);
         }
-        assert_eq!(sent(&jar, "http://a.test/"), "tab=\"1\t2\"");
+        assert_eq!(sent(&jar, "http://a.test/"), "d=1");
     }
 
     #[test]

@@ -114,12 +114,7 @@ impl Site {
     /// Room for a connection, if there is any.
     pub(super) fn seat(&self) -> Result<Seat, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
-        let place = place.map_err(|_| self.is_full())?;
-        let memory = self.limits.memory.reserve(CONNECTION_BYTES);
-        Ok(Seat {
-            _place: place,
-            memory: memory.ok_or_else(|| self.limits.memory.used_up())?,
-        })
+        self.seat_at(place.map_err(|_| self.is_full())?)
     }
 
     /// Room for a connection at the expense of one that is idle, if there is any.
@@ -127,15 +122,9 @@ impl Site {
         if !self.shared.end_longest_idle(self.settings.header_timeout) {
             return None;
         }
-        let places = Arc::clone(&self.places);
-        // It gives back both, and whichever was missing comes with it.
-        let seat = async {
-            Some(Seat {
-                _place: places.acquire_owned().await.ok()?,
-                memory: self.limits.memory.reserve_when_free(CONNECTION_BYTES).await,
-            })
-        };
-        timeout(Duration::from_secs(1), seat).await.ok()?
+        let place = Arc::clone(&self.places).acquire_owned();
+        let place = timeout(Duration::from_secs(1), place).await;
+        self.seat_at(place.ok()?.ok()?).ok()
     }
 
     /// Ends connections on which nothing happens.
@@ -149,6 +138,14 @@ impl Site {
         let limit = self.settings.connections_max;
         let text = format!("the receiver has {limit} connections already (--max-connections)");
         Error::new(ErrorCode::ReceiverBusy, text)
+    }
+
+    fn seat_at(&self, place: OwnedSemaphorePermit) -> Result<Seat, Error> {
+        let memory = self.limits.memory.reserve(CONNECTION_BYTES);
+        Ok(Seat {
+            _place: place,
+            memory: memory.ok_or_else(|| self.limits.memory.used_up())?,
+        })
     }
 
     /// A connection, as a source of parameters.

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use encarno_wrpc::ErrorCode;
-use encarno_wrpc::memory::Memory;
 use encarno_wrpc::tcp::Remote;
 use encarno_wrpc::tcp::serve::Settings;
 use proptest::prelude::*;
@@ -298,26 +297,6 @@ async fn idle_connections_make_room() {
                 }
             })
             .await;
-        }
-    }
-}
-
-/// The same where no memory is left: whoever comes waits for what the idle one gives back.
-#[tokio::test]
-async fn idle_connections_make_room_for_what_others_hold() {
-    let settings = Settings {
-        header_timeout: Duration::from_millis(50),
-        ..settings()
-    };
-    // Of one connection, and a part of another.
-    let memory = Memory::new(96 << 10);
-    let server = Echo::start_within("127.0.0.1:0", settings, memory).await;
-    let [first, _] = server.clients();
-    let [second, _] = server.clients();
-    for _ in 0..3 {
-        for client in [&first, &second] {
-            echoes(client, b"x").await;
-            tokio::time::sleep(Duration::from_millis(200)).await;
         }
     }
 }

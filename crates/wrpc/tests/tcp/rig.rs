@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use encarno_wrpc::memory::Memory;
 use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::tcp::serve::{Draining, Responder, Settings};
 use encarno_wrpc::tcp::{FunctionNames, Options, Remote, Server};
@@ -48,11 +47,6 @@ impl Echo {
     }
 
     pub(crate) async fn start_with(addr: &str, settings: Settings) -> Self {
-        Self::start_within(addr, settings, Memory::unlimited()).await
-    }
-
-    /// The same, where calls and connections have so much memory.
-    pub(crate) async fn start_within(addr: &str, settings: Settings, memory: Memory) -> Self {
         let export = |function: &str| Export {
             instance: INSTANCE.into(),
             function: function.into(),
@@ -63,10 +57,7 @@ impl Echo {
             }),
             has_streams: false,
         };
-        let limits = Limits {
-            memory,
-            ..Limits::new(PARAMS_BYTES_MAX, Duration::from_secs(1))
-        };
+        let limits = Limits::new(PARAMS_BYTES_MAX, Duration::from_secs(1));
         let exports = vec![export("echo"), export("fail"), export("hold")];
         let server = Server::bind(addr, exports, limits, settings).await.unwrap();
         let addr = server.local_addr().unwrap();
