@@ -18,7 +18,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use encarno_engine::RunError;
 use encarno_engine::workers::Control;
 use encarno_record::files::Contents;
@@ -87,14 +87,23 @@ enum Command {
     Target(target::TargetArguments),
 }
 
-/// The whole program.
-pub fn main() -> ExitCode {
+/// The definition of the command line, for manual pages and completions.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// The whole program. `version` is what `--version` says.
+pub fn main(version: &'static str) -> ExitCode {
     let line = habits::completed(std::env::args_os());
     if let Some(hint) = habits::misread(&line) {
         complain(&hint);
         return ExitCode::from(exit::USAGE);
     }
-    let arguments = match Arguments::try_parse_from(line) {
+    let parsed = command()
+        .version(version)
+        .try_get_matches_from(line)
+        .and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             let said = said_instead(&error);

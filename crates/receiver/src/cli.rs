@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -143,15 +143,26 @@ pub(crate) struct TcpArgs {
 }
 
 /// The program `wrpc-wasmtime-nats`.
-pub fn over_nats() -> ExitCode {
-    let NatsCommand::Serve(args) = NatsCli::parse().command;
+pub fn over_nats(version: &'static str) -> ExitCode {
+    let NatsCommand::Serve(args) = parsed::<NatsCli>(version).command;
     run(|| serve_nats::run(&args))
 }
 
 /// The program `wrpc-wasmtime-tcp`.
-pub fn over_tcp() -> ExitCode {
-    let TcpCommand::Serve(args) = TcpCli::parse().command;
+pub fn over_tcp(version: &'static str) -> ExitCode {
+    let TcpCommand::Serve(args) = parsed::<TcpCli>(version).command;
     run(|| serve_tcp::run(&args))
+}
+
+/// The definitions of both command lines, for manual pages and completions.
+pub fn commands() -> [clap::Command; 2] {
+    [NatsCli::command(), TcpCli::command()]
+}
+
+/// What the command line says; ends the process when that can't be read.
+fn parsed<Cli: Parser>(version: &'static str) -> Cli {
+    let matches = Cli::command().version(version).get_matches();
+    Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn run(serve: impl FnOnce() -> Result<()>) -> ExitCode {

@@ -43,6 +43,6 @@ mod serve;
 mod serve_nats;
 mod serve_tcp;
 
-pub use cli::{over_nats, over_tcp};
+pub use cli::{commands, over_nats, over_tcp};
 #[doc(hidden)]
 pub use codec::fuzz;

@@ -6,6 +6,12 @@ use std::process::ExitCode;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// `make` names the commit that it builds from; without it the version stands alone.
+const VERSION: &str = match option_env!("ENCARNO_VERSION") {
+    Some(version) => version,
+    None => env!("CARGO_PKG_VERSION"),
+};
+
 fn main() -> ExitCode {
-    encarno_receiver::over_tcp()
+    encarno_receiver::over_tcp(VERSION)
 }
