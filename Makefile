@@ -10,6 +10,9 @@ PREFIX ?= /usr/local
 # The Go linker and the tests look for the libraries here.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
+# What --version says. Without git, the version alone.
+export ENCARNO_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)$(shell git rev-parse --short=10 HEAD 2>/dev/null | sed 's/.*/ (&)/')
+
 RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
 BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(RELEASE)/wrpc-wasmtime-tcp $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
@@ -55,13 +58,26 @@ endef
 $(foreach name,blaster-component http-component,$(eval $(call component_rule,$(name))))
 
 .PHONY: install
-install: all ## Install k6, wrpc-wasmtime-nats and encarno under PREFIX (default /usr/local), below DESTDIR
-	install -d "$(DESTDIR)$(PREFIX)/bin"
-	install -m 755 k6 $(BINARIES) "$(DESTDIR)$(PREFIX)/bin"
+install: all ## Install k6, the receivers and encarno under PREFIX (default /usr/local), below DESTDIR; K6=NAME names the k6
+	@scripts/install "$(PREFIX)"
 
 .PHONY: clean
 clean: ## Delete what the other targets built
-	rm -rf target bin k6 $(COMPONENTS) blaster-component/target http-component/target taurus/.venv
+	rm -rf target bin dist k6 $(COMPONENTS) blaster-component/target http-component/target taurus/.venv
+
+##@ Pack
+
+.PHONY: dist
+dist: needs ## Build archives for users into dist/, from nothing (tens of minutes); TARGET=aarch64-unknown-linux-gnu for another machine
+	@scripts/dist
+
+.PHONY: image
+image: all ## Build OCI images of encarno, k6 and the receivers into dist/images (Debian)
+	@scripts/image
+
+.PHONY: wheel
+wheel: all ## Build a wheel of the Taurus module, with encarno in it, into dist/
+	@scripts/wheel
 
 ##@ Try
 

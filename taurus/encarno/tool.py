@@ -13,6 +13,8 @@ from bzt.utils import RequiredTool, get_full_path
 
 from .variables import plain
 
+# A wheel brings the program with it.
+BUNDLED = Path(__file__).resolve().parent / "bin" / "encarno"
 REPOSITORY = Path(__file__).resolve().parents[2]
 _BUILD_SECONDS_MAX = 3600
 
@@ -26,7 +28,7 @@ def path_of(engine: Engine, settings: dict | None = None) -> dict:
 
 
 class EncarnoTool(RequiredTool):
-    """encarno: where the settings say, on the PATH, or in the repository."""
+    """encarno: where the settings say, in this package, on the PATH, or in the repository."""
 
     def __init__(self, config: dict | None = None, **kwargs) -> None:
         config = config or {}
@@ -37,6 +39,8 @@ class EncarnoTool(RequiredTool):
     def _find(self) -> str:
         if self._given:
             return get_full_path(str(self._given))
+        if BUNDLED.is_file():
+            return str(BUNDLED)
         return shutil.which("encarno") or str(_built())
 
     def check_if_installed(self) -> bool:
