@@ -166,16 +166,9 @@ fn parsed<Cli: Parser>(version: &'static str) -> Cli {
 }
 
 fn run(serve: impl FnOnce() -> Result<()>) -> ExitCode {
-    // Without RUST_LOG: what a user must know. async-nats says again, and in
-    // worse words, what the errors here say.
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| {
-        EnvFilter::new("warn,async_nats=off,encarno_receiver=info,encarno_wrpc=info")
-    });
-    // At "trace" async-nats writes what it sends, credentials included.
-    let filter = match "async_nats::connection=debug".parse() {
-        Ok(directive) if filter.to_string().contains("trace") => filter.add_directive(directive),
-        _ => filter,
-    };
+    // Without RUST_LOG: what a user must know.
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new("warn,encarno_receiver=info,encarno_wrpc=info"));
     output::start();
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(Lines)

@@ -76,8 +76,7 @@ counters! {
     messages_sent,
     /// Messages that arrived.
     messages_received,
-    /// Messages that arrived and were dropped, since they were read too slowly. Where
-    /// a connection to NATS also serves calls, those that came for them count, too.
+    /// Messages that arrived and were dropped: they made no sense, or were read too slowly.
     messages_dropped,
 }
 

@@ -2,8 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
-use std::os::fd::AsRawFd as _;
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use encarno_secret::Secret;
@@ -63,22 +62,6 @@ impl FileOrText {
             Self::Text(text) => Ok(without_mark(text.expose().to_owned())),
         }
     }
-
-    /// A name by which libraries that want a file can open it, and what must be kept as
-    /// long as they may.
-    pub(crate) fn as_file(&self) -> io::Result<(PathBuf, Option<File>)> {
-        match self {
-            // Libraries don't expect a mark before the text.
-            Self::File(file) if !begins_with_mark(file) => Ok((file.clone(), None)),
-            Self::File(_) | Self::Text(_) => {
-                let flags = rustix::fs::MemfdFlags::CLOEXEC;
-                let mut file = File::from(rustix::fs::memfd_create("encarno-pem", flags)?);
-                file.write_all(self.read()?.as_bytes())?;
-                let path = format!("/proc/self/fd/{}", file.as_raw_fd());
-                Ok((path.into(), Some(file)))
-            }
-        }
-    }
 }
 
 /// For errors: the name of the file, unless it may be a secret with a slip of the pen.
@@ -106,12 +89,6 @@ impl fmt::Debug for FileOrText {
             Self::Text(text) => fmt::Debug::fmt(text, formatter),
         }
     }
-}
-
-fn begins_with_mark(file: &Path) -> bool {
-    let mut start = [0; MARK.len_utf8()];
-    let read = File::open(file).and_then(|mut file| file.read_exact(&mut start));
-    read.is_ok() && std::str::from_utf8(&start).is_ok_and(|start| start.starts_with(MARK))
 }
 
 fn without_mark(mut text: String) -> String {
@@ -143,11 +120,6 @@ mod tests {
     fn a_text_is_read_as_a_file_would_be_and_never_shown() {
         let given = FileOrText::from(KEY);
         assert_eq!(given.read().expect("text"), KEY);
-        let (path, kept) = given.as_file().expect("a file");
-        for _ in 0..2 {
-            assert_eq!(std::fs::read_to_string(&path).expect("readable"), KEY);
-        }
-        drop(kept);
         let shown = format!("{given:?} {given}");
         assert!(
             !shown.contains("MC4C") && !shown.contains("BEGIN"),
@@ -163,8 +135,6 @@ mod tests {
         std::fs::write(&path, &marked).expect("written");
         for given in [FileOrText::from(path), FileOrText::from(marked)] {
             assert_eq!(given.read().expect("read"), KEY);
-            let (path, _kept) = given.as_file().expect("a file");
-            assert_eq!(std::fs::read_to_string(&path).expect("readable"), KEY);
         }
     }
 
@@ -178,7 +148,6 @@ mod tests {
         ] {
             let given = FileOrText::from(path);
             assert_eq!(given.to_string(), path);
-            assert!(given.as_file().expect("a path").1.is_none());
         }
         for secret in [
             "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM",

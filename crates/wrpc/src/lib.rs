@@ -11,6 +11,8 @@
 //! - [`serve`]: a call to serve
 //! - [`nats`]: a connection, calls made over it, and calls served over it
 //! - [`tcp`]: the same without a broker, and many calls on one connection
+//! - [`core_nats`]: a client of NATS
+//! - `outbox`, `socket`: bytes on their way to a socket, and the socket, encrypted or not
 //! - [`tls`]: TLS as either end
 //! - `streams`: the body of a request or response, in pieces, both ways
 //! - `pending_call`: a call that was made, and what has come of it
@@ -26,6 +28,7 @@
 pub mod blaster;
 mod call;
 mod chunks;
+pub mod core_nats;
 mod counters;
 mod error;
 mod file_or_text;
@@ -34,9 +37,11 @@ mod location;
 pub mod memory;
 pub mod nats;
 mod on_demand;
+mod outbox;
 mod pending_call;
 mod pending_params;
 pub mod serve;
+mod socket;
 mod streams;
 mod task;
 pub mod tcp;

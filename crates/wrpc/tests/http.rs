@@ -25,7 +25,7 @@ type Script = Vec<(&'static str, Vec<u8>)>;
 async fn serve(url: &str, script: Script) {
     let client = async_nats::connect(url).await.unwrap();
     let function = subject::function("test", INSTANCE, FUNCTION).unwrap();
-    let mut calls = client.subscribe(function).await.unwrap();
+    let mut calls = client.subscribe(function.to_string()).await.unwrap();
     settle(&client).await;
     tokio::spawn(async move {
         while let Some(call) = calls.next().await {
@@ -294,7 +294,7 @@ async fn a_receiver_that_reads_no_body_behind_the_head_is_sent_a_stream() {
     // Whether the receiver seemed to be ours, and whether the body stands behind the head.
     for (ours, announced) in [(false, None), (true, Some("4")), (false, None)] {
         if ours {
-            let mut calls = client.subscribe(function.clone()).await.unwrap();
+            let mut calls = client.subscribe(function.to_string()).await.unwrap();
             settle(&client).await;
             let answering = async {
                 let reply = calls.next().await.unwrap().reply.unwrap();
@@ -305,7 +305,7 @@ async fn a_receiver_that_reads_no_body_behind_the_head_is_sent_a_stream() {
             tokio::join!(echoed(&connection, b""), answering);
             drop(calls);
         }
-        let calls = client.subscribe(function.clone()).await.unwrap();
+        let calls = client.subscribe(function.to_string()).await.unwrap();
         settle(&client).await;
         let answering = upstream(client.clone(), calls);
         let asking = request(&connection, "POST", b"body"[..].into(), PATIENCE);
@@ -358,7 +358,7 @@ async fn a_length_that_is_none_is_refused() {
         let mut answers = client.subscribe(format!("{reply}.*")).await.unwrap();
         client
             .publish_with_reply_and_headers(
-                function.clone(),
+                function.to_string(),
                 reply,
                 headers,
                 payload.clone().into(),

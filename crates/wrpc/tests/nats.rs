@@ -131,7 +131,7 @@ async fn a_call_that_is_never_answered_times_out() {
 async fn a_call_that_is_never_accepted_times_out() {
     let nats = NatsServer::start();
     let silent = async_nats::connect(nats.url()).await.unwrap();
-    let _subscriber = silent.subscribe(echo()).await.unwrap();
+    let _subscriber = silent.subscribe(echo().to_string()).await.unwrap();
     settle(&silent).await;
     let connection = connect(&nats.url()).await;
     for size in [0, 3 << 20] {
@@ -163,7 +163,7 @@ async fn probes_fill_no_queue_of_the_receiver() {
     let nats = NatsServer::start();
     let client = async_nats::connect(nats.url()).await.unwrap();
     let function = subject::function(rig::PREFIX, "pkg:name/echo", "echo").unwrap();
-    let mut calls = client.subscribe(function).await.unwrap();
+    let mut calls = client.subscribe(function.to_string()).await.unwrap();
     let own = client.new_inbox();
     let mut rest = client.subscribe(format!("{own}.>")).await.unwrap();
     settle(&client).await;
@@ -264,7 +264,7 @@ async fn a_caller_like_upstreams_is_served() {
     let mut accepted = caller.subscribe(reply.clone()).await.unwrap();
     let params = list(b"hello");
     caller
-        .publish_with_reply(echo(), reply.clone(), params.clone())
+        .publish_with_reply(echo().to_string(), reply.clone(), params.clone())
         .await
         .unwrap();
     let receiver = within(5, accepted.next()).await.unwrap().reply.unwrap();
@@ -289,7 +289,7 @@ async fn a_caller_like_upstreams_is_served() {
 /// A receiver that answers by a script: twice, late, out of order, garbage.
 async fn misbehave(url: &str, script: Vec<(&'static str, &'static [u8])>) -> JoinHandle<()> {
     let client = async_nats::connect(url).await.unwrap();
-    let mut calls = client.subscribe(echo()).await.unwrap();
+    let mut calls = client.subscribe(echo().to_string()).await.unwrap();
     settle(&client).await;
     let script = Arc::new(script);
     tokio::spawn(async move {

@@ -23,7 +23,7 @@ fn shout(url: &str) {
         runtime().block_on(async {
             let client = async_nats::connect(url).await.unwrap();
             let function = subject::function("test", INTERFACE, "shout").unwrap();
-            let mut calls = client.subscribe(function).await.unwrap();
+            let mut calls = client.subscribe(function.to_string()).await.unwrap();
             client.flush().await.unwrap();
             ready.send(()).unwrap();
             while let Some(call) = calls.next().await {

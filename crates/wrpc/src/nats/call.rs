@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use async_nats::{HeaderMap, Subject};
 use bytes::Bytes;
 use tokio::time::error::Elapsed;
 
@@ -10,6 +9,7 @@ use super::connection::Connection;
 use super::mailbox::{MadeCall, Mailbox};
 use super::open_mailbox::OpenMailbox;
 use super::{headers, subject};
+use crate::core_nats::{self, Subject};
 use crate::pending_call::Dispatch;
 use crate::{Error, Headers, Outcome, Timing, Traffic};
 
@@ -17,7 +17,7 @@ use crate::{Error, Headers, Outcome, Timing, Traffic};
 pub(super) struct FirstMessage<'a> {
     pub(super) function: Subject,
     pub(super) reply: &'a Subject,
-    pub(super) headers: Option<HeaderMap>,
+    pub(super) headers: Option<core_nats::Headers>,
     /// As much as they take of the message.
     pub(super) headers_len: usize,
     pub(super) params: Bytes,

@@ -3,38 +3,35 @@
 //! Every connection has one wildcard subscription, `INBOX.>`. What is expected
 //! there has a mailbox, and the mailbox's number stands in the subject.
 
-use std::fs::File;
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
 
-use async_nats::{HeaderMap, Message, Subject};
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 
 use super::events::{EventState, Liveness};
 use super::mailbox::{Address, Mailbox, Mailboxes, deliver_params};
 use super::options::{self, Options};
-use crate::task::AbortOnDrop;
+use crate::core_nats::{self, Client, ErrorKind, Headers, Message, Room, Subject, Subscription};
 use crate::{Counters, Error, ErrorCode, lock};
 
-/// A connection, shared by all that call or serve over it.
+/// The bytes of calls of a function served that may wait to be taken.
+const UNREAD_BYTES_MAX: usize = 64 << 20;
+
+/// A connection, shared by all that call or serve over it. The last clone ends it.
 #[derive(Clone)]
 pub struct Connection {
     core: Arc<Core>,
-    // The last clone ends the reader of the inbox.
-    _reader: Arc<AbortOnDrop>,
 }
 
 struct Core {
-    client: async_nats::Client,
+    client: Client,
     connect_timeout: Duration,
-    inbox: String,
+    unread_calls_max: usize,
     events: Arc<EventState>,
     /// The last one to accept a call with streams was a receiver of ours.
     receivers_are_ours: AtomicBool,
-    /// What async-nats opens by their names when it reconnects.
-    _files: Vec<File>,
 }
 
 impl Connection {
@@ -58,70 +55,30 @@ impl Connection {
     }
 
     async fn try_connect(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
-        let events = Arc::new(EventState::new(options.peers(), Arc::clone(counters)));
-        let (connect_options, files) = options.to_connect_options().map_err(|error| {
-            let text = format!("cannot use the credentials for NATS: {error}");
-            Error::new(ErrorCode::Authentication, text)
-        })?;
-        let connect = connect_options
-            .event_callback({
-                let events = Arc::clone(&events);
-                move |event| {
-                    events.handle(&event);
-                    std::future::ready(())
-                }
-            })
-            .connect(options.servers.clone());
-        // async-nats bounds each attempt; this bounds all of them together.
-        let limit = options.first_connect_timeout();
-        let client = tokio::time::timeout(limit, connect)
+        let inbox = new_inbox(&options.inbox_prefix);
+        let subject = format!("{inbox}.>");
+        let counters = Arc::clone(counters);
+        let events = Arc::new(EventState::new(options.peers(), inbox, counters));
+        let deliver = Box::new({
+            let events = Arc::clone(&events);
+            move |subject: &str, message| deliver(&events, subject, &message)
+        });
+        let handler = Box::new({
+            let events = Arc::clone(&events);
+            move |event| events.handle(event)
+        });
+        let client = Client::connect(options.of_client(), &subject, deliver, handler)
             .await
-            .map_err(|_| options::no_answer(options))?
             .map_err(|error| options::connect_error(options, &error))?;
-
-        let inbox = client.new_inbox();
-        let _ = events.inbox.set(inbox.clone());
-        let mut messages = client
-            .subscribe(format!("{inbox}.>"))
-            .await
-            .map_err(|error| lost(&events.peers, &error))?;
-        let core = Arc::new(Core {
+        let core = Core {
             client,
             connect_timeout: options.connect_timeout,
-            inbox,
+            unread_calls_max: options.unread_calls_max,
             events,
             receivers_are_ours: AtomicBool::new(false),
-            _files: files,
-        });
-        let reader = tokio::spawn({
-            let core = Arc::clone(&core);
-            async move {
-                let (mut taken, mut dropped) = (0, 0);
-                loop {
-                    tokio::select! {
-                        biased;
-                        message = messages.next() => match message {
-                            Some(message) => {
-                                taken += 1;
-                                core.deliver(message);
-                            }
-                            None => break,
-                        },
-                        // All that came and isn't waiting here any more was dropped.
-                        () = core.events.too_slow.notified() => {
-                            let missing = core.arrived().saturating_sub(taken + dropped);
-                            dropped += missing;
-                            core.events.counters.dropped(missing);
-                        }
-                    }
-                }
-                // async-nats has given up, or failed.
-                core.events.leave(Liveness::Closed);
-            }
-        });
+        };
         Ok(Self {
-            core,
-            _reader: Arc::new(AbortOnDrop(reader)),
+            core: Arc::new(core),
         })
     }
 
@@ -135,13 +92,10 @@ impl Connection {
         self.core.client.max_payload()
     }
 
-    /// Waits until all that was published has been written to the socket.
+    /// Waits until the server has handled all that was published.
     pub async fn flush(&self) -> Result<(), Error> {
-        self.core
-            .client
-            .flush()
-            .await
-            .map_err(|error| lost(self.peers(), &error))
+        let flushed = self.core.client.flush().await;
+        flushed.map_err(|error| lost(self.peers(), &error))
     }
 
     /// Whether it was lost for good: then only a new connection helps.
@@ -245,7 +199,7 @@ impl Connection {
     /// The subject that leads to a mailbox.
     pub(super) fn reply_subject(&self, address: Address) -> Subject {
         let number = u64::from(address.generation) << 32 | u64::from(address.place);
-        let inbox = &self.core.inbox;
+        let inbox = &self.core.events.inbox;
         let mut subject = String::with_capacity(inbox.len() + 17);
         subject.push_str(inbox);
         subject.push('.');
@@ -268,81 +222,79 @@ impl Connection {
         &self,
         subject: Subject,
         reply: Option<Subject>,
-        headers: Option<HeaderMap>,
+        headers: Option<Headers>,
         payload: Bytes,
     ) -> Result<(), Error> {
-        let client = &self.core.client;
         let reply_bytes = reply.as_ref().map_or(0, |reply| reply.len());
         let bytes = payload.len() + subject.len() + reply_bytes;
-        let published = match (reply, headers) {
-            (Some(reply), None) => client.publish_with_reply(subject, reply, payload).await,
-            (None, None) => client.publish(subject, payload).await,
-            (None, Some(headers)) => client.publish_with_headers(subject, headers, payload).await,
-            (Some(reply), Some(headers)) => {
-                client
-                    .publish_with_reply_and_headers(subject, reply, headers, payload)
-                    .await
-            }
-        };
-        let counters = &self.core.events.counters;
-        published
-            .map(|()| counters.sent(bytes))
-            .map_err(|error| match error.kind() {
-                async_nats::client::PublishErrorKind::MaxPayloadExceeded => {
-                    Error::new(ErrorCode::PayloadTooLarge, error.to_string())
-                }
-                _ => lost(self.peers(), &error),
-            })
-    }
-
-    pub(super) async fn subscribe(
-        &self,
-        subject: Subject,
-        group: Option<&str>,
-    ) -> Result<async_nats::Subscriber, Error> {
         let client = &self.core.client;
-        let subscribed = match group {
-            Some(group) => client.queue_subscribe(subject, group.to_owned()).await,
-            None => client.subscribe(subject).await,
-        };
-        subscribed.map_err(|error| lost(self.peers(), &error))
-    }
-}
-
-impl Core {
-    /// How many messages async-nats has read from the socket.
-    fn arrived(&self) -> u64 {
-        let statistics = self.client.statistics();
-        statistics.in_messages.load(Ordering::Relaxed)
-    }
-
-    /// Hands a message to the mailbox that its subject names.
-    fn deliver(&self, message: Message) {
-        let now = Instant::now();
-        let events = &*self.events;
-        events.counters.received(message.length);
-        // INBOX.NUMBER or INBOX.NUMBER.PART
-        let Some(tail) = message.subject.as_str().get(self.inbox.len() + 1..) else {
-            return;
-        };
-        let (number, part) = tail.split_once('.').unwrap_or((tail, ""));
-        let Ok(number) = u64::from_str_radix(number, 16) else {
-            return;
-        };
-        let address = Address {
-            place: number as u32,
-            generation: (number >> 32) as u32,
-        };
-        match lock(&events.mailboxes).get(address) {
-            Some(Mailbox::Call(made)) => made.deliver(part, &message, now, &events.peers),
-            Some(Mailbox::Params(params)) => deliver_params(params, part, &message),
-            Some(Mailbox::Served(served)) => served.deliver(part, &message),
-            None => {} // late: its caller has gone
+        let published = client.publish(&subject, reply.as_ref(), headers.as_ref(), payload);
+        match published.await {
+            Ok(()) => {
+                self.core.events.counters.sent(bytes);
+                Ok(())
+            }
+            Err(error) if error.kind == ErrorKind::PayloadTooLarge => {
+                Err(Error::new(ErrorCode::PayloadTooLarge, error.message))
+            }
+            Err(error) => Err(lost(self.peers(), &error)),
         }
     }
+
+    pub(super) fn subscribe(
+        &self,
+        subject: &Subject,
+        group: Option<&str>,
+    ) -> Result<Subscription, Error> {
+        let room = Room {
+            messages: self.core.unread_calls_max,
+            bytes: UNREAD_BYTES_MAX,
+        };
+        let subscribed = self.core.client.subscribe(subject, group, room);
+        subscribed.map_err(|error| lost(self.peers(), &error))
+    }
+
+    /// Takes no more messages of a subscription; those that have come can be read.
+    pub(super) async fn drain(&self, subscription: &Subscription) {
+        self.core.client.drain(subscription).await;
+    }
 }
 
-fn lost(peers: &str, error: &dyn std::error::Error) -> Error {
+/// Hands a message to the mailbox that its subject names.
+fn deliver(events: &EventState, subject: &str, message: &Message) {
+    let now = Instant::now();
+    events.counters.received(message.length);
+    // INBOX.NUMBER or INBOX.NUMBER.PART
+    let Some(tail) = subject.get(events.inbox.len() + 1..) else {
+        return;
+    };
+    let (number, part) = tail.split_once('.').unwrap_or((tail, ""));
+    let Ok(number) = u64::from_str_radix(number, 16) else {
+        return;
+    };
+    let address = Address {
+        place: number as u32,
+        generation: (number >> 32) as u32,
+    };
+    match lock(&events.mailboxes).get(address) {
+        Some(Mailbox::Call(made)) => made.deliver(part, message, now, &events.peers),
+        Some(Mailbox::Params(params)) => deliver_params(params, part, message),
+        Some(Mailbox::Served(served)) => served.deliver(part, message),
+        None => {} // late: its caller has gone
+    }
+}
+
+/// An inbox that nobody else has, and nobody guesses.
+fn new_inbox(prefix: &str) -> String {
+    let state = RandomState::new();
+    format!(
+        "{prefix}.{:016x}{:016x}",
+        state.hash_one(0),
+        state.hash_one(1)
+    )
+}
+
+fn lost(peers: &str, error: &core_nats::Error) -> Error {
     Error::new(
         ErrorCode::ConnectionLost,
         format!("the connection to NATS at {peers} is closed: {error}"),

@@ -1,11 +1,10 @@
 //! Who we are to a NATS server, as a user gives it: checked, and never shown.
 
-use std::io;
 use std::path::Path;
 
-use async_nats::ConnectOptions;
 use encarno_secret::Secret;
 
+use crate::core_nats;
 use crate::file_or_text::{self, FileOrText};
 
 /// Credentials as a user gives them: nothing, or one kind.
@@ -106,7 +105,7 @@ impl Given {
             return Ok(Credentials::None);
         };
         let seed = text_or_file("nkey", &nkey, is_seed)?;
-        // async-nats checks a seed in the company of a JWT alone.
+        // A seed is checked in the company of a JWT.
         jwt("nkey", decorated("none", &seed), "the seed of an nkey")?;
         match self.jwt {
             None => Ok(Credentials::Nkey(Secret::new(seed))),
@@ -130,25 +129,26 @@ impl Credentials {
         }
     }
 
-    pub(super) fn to_connect_options(&self) -> io::Result<ConnectOptions> {
-        Ok(match self {
-            Self::None => ConnectOptions::new(),
-            Self::Password { user, password } => {
-                ConnectOptions::with_user_and_password(user.clone(), password.expose().to_owned())
-            }
-            Self::Token(token) => ConnectOptions::with_token(token.expose().to_owned()),
-            Self::Nkey(seed) => ConnectOptions::with_nkey(seed.expose().to_owned()),
-            Self::Jwt(text) => ConnectOptions::with_credentials(text.expose())?,
-        })
+    /// The same for a client. A text that was checked is what it was.
+    pub(super) fn of_client(&self) -> core_nats::Credentials {
+        match self {
+            Self::None => core_nats::Credentials::None,
+            Self::Password { user, password } => core_nats::Credentials::Password {
+                user: user.clone(),
+                password: password.clone(),
+            },
+            Self::Token(token) => core_nats::Credentials::Token(token.clone()),
+            Self::Nkey(seed) => core_nats::Credentials::Nkey(seed.clone()),
+            Self::Jwt(text) => core_nats::Credentials::from_file(text.expose()).unwrap_or_default(),
+        }
     }
 }
 
-/// A text as credentials files have it, if async-nats understands it.
+/// A text as credentials files have it.
 fn jwt(option: &'static str, text: String, what: &str) -> Result<Credentials, Invalid> {
-    // The reason may quote what it didn't understand.
-    match ConnectOptions::with_credentials(&text) {
-        Ok(_) => Ok(Credentials::Jwt(Secret::new(text))),
-        Err(_) => Err(Invalid::new(option, format!("it is not {what}"))),
+    match core_nats::Credentials::from_file(&text) {
+        Some(_) => Ok(Credentials::Jwt(Secret::new(text))),
+        None => Err(Invalid::new(option, format!("it is not {what}"))),
     }
 }
 

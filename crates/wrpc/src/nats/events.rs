@@ -1,26 +1,21 @@
-//! What async-nats says of a connection, and what becomes of its calls then.
+//! What happens to a connection, and what becomes of its calls then.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use async_nats::Event;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::mailbox::{Mailbox, Mailboxes};
-use super::options;
+use crate::core_nats::{ErrorKind, Event, is_of_credentials};
 use crate::{Counters, Error, ErrorCode, lock};
 
-/// What async-nats's events change; they begin before there is a client.
+/// What events change; they begin before there is a client.
 pub(super) struct EventState {
     pub(super) peers: String,
     pub(super) mailboxes: Mutex<Mailboxes>,
     pub(super) state: watch::Sender<Liveness>,
-    /// Known as soon as there is a client.
-    pub(super) inbox: OnceLock<String>,
+    pub(super) inbox: String,
     pub(super) refusals: Mutex<Refusals>,
-    /// Messages were dropped since that was looked at. async-nats says so once for
-    /// each, but not for all in quick succession.
-    pub(super) too_slow: Notify,
     pub(super) counters: Arc<Counters>,
 }
 
@@ -52,63 +47,61 @@ pub(super) enum Liveness {
 }
 
 impl EventState {
-    pub(super) fn new(peers: String, counters: Arc<Counters>) -> Self {
+    pub(super) fn new(peers: String, inbox: String, counters: Arc<Counters>) -> Self {
         Self {
             peers,
             mailboxes: Mutex::default(),
             state: watch::Sender::new(Liveness::Up),
-            inbox: OnceLock::new(),
+            inbox,
             refusals: Mutex::default(),
-            too_slow: Notify::new(),
             counters,
         }
     }
 
-    pub(super) fn handle(&self, event: &Event) {
+    pub(super) fn handle(&self, event: Event) {
         match event {
             Event::Connected => {
-                let mut refusals = lock(&self.refusals);
-                if *self.state.borrow() != Liveness::Up {
-                    *refusals = Refusals::default();
-                }
-                drop(refusals);
+                *lock(&self.refusals) = Refusals::default();
                 if self.change(Liveness::Up) {
                     self.counters.reconnected();
                     tracing::info!("the connection to NATS at {} is back", self.peers);
                 }
             }
-            Event::Disconnected => {
+            Event::Disconnected(reason) => {
                 let is_locked_out = lock(&self.refusals).reason.is_some()
                     && *self.state.borrow() != Liveness::InboxRefused;
-                self.leave(match is_locked_out {
+                let to = match is_locked_out {
                     true => Liveness::LockedOut,
                     false => Liveness::Down,
-                });
+                };
+                self.leave(to, &reason);
             }
-            Event::Closed => self.leave(Liveness::Closed),
-            Event::SlowConsumer(_) => {
-                self.too_slow.notify_one();
-                tracing::warn!("messages dropped: this process reads too slowly");
+            Event::Closed => self.leave(Liveness::Closed, "it is given up"),
+            Event::NoRoom => {
+                self.counters.dropped(1);
+                tracing::warn!("a message was dropped: this process reads too slowly");
             }
-            Event::LameDuckMode => {
+            Event::Unreadable(reason) => {
+                self.counters.dropped(1);
+                let peers = &self.peers;
+                tracing::warn!("a message from NATS at {peers} was dropped: {reason}");
+            }
+            Event::LameDuck => {
                 tracing::warn!("a server of NATS at {} is about to stop", self.peers);
             }
-            Event::ServerError(error) => {
-                let text = error.to_string();
+            Event::Refused(text) => {
                 tracing::warn!("NATS at {}: {text}", self.peers);
                 self.take_refusal(&text);
                 lock(&self.refusals).last = Some(text);
             }
-            // Such as the reason why it isn't back.
-            Event::ClientError(error) => {
-                let text = error.to_string();
-                tracing::debug!("NATS at {}: {text}", self.peers);
-                if options::is_of_credentials(&text) && *self.state.borrow() == Liveness::Down {
-                    self.lock_out(&text);
-                    self.leave(Liveness::LockedOut);
+            // The reason why it isn't back.
+            Event::Failed(error) => {
+                tracing::debug!("NATS at {error}");
+                if error.kind == ErrorKind::Authentication {
+                    self.lock_out(&error.message);
+                    self.leave(Liveness::LockedOut, &error.message);
                 }
             }
-            other => tracing::debug!(event = %other, "NATS"),
         }
     }
 
@@ -124,18 +117,24 @@ impl EventState {
     }
 
     /// The connection was lost, for now or for good.
-    pub(super) fn leave(&self, to: Liveness) {
+    fn leave(&self, to: Liveness, reason: &str) {
         let was = *self.state.borrow();
         if self.change(to) {
+            let peers = &self.peers;
             if matches!(was, Liveness::Up | Liveness::InboxRefused) {
                 self.counters.lost();
-                tracing::warn!("the connection to NATS at {} was lost", self.peers);
+                tracing::warn!("the connection to NATS at {peers} was lost: {reason}");
             }
+            let refused = lock(&self.refusals).reason.clone();
             // The answers of calls in flight may have been lost with it.
-            self.fail_calls(&Error::new(
-                ErrorCode::ConnectionLost,
-                format!("the connection to NATS at {} was lost", self.peers),
-            ));
+            let error = match refused {
+                Some(error) if to == Liveness::LockedOut => error,
+                _ => {
+                    let text = format!("the connection to NATS at {peers} was lost: {reason}");
+                    Error::new(ErrorCode::ConnectionLost, text)
+                }
+            };
+            self.fail_calls(&error);
         }
     }
 
@@ -152,9 +151,8 @@ impl EventState {
                 }
             }
         } else if let Some(subject) = refused_subject(text, "subscription to") {
-            let inbox = self.inbox.get().map_or("", String::as_str);
             let mut refusals = lock(&self.refusals);
-            if subject.strip_suffix(".>") == Some(inbox) {
+            if subject.strip_suffix(".>") == Some(&self.inbox) {
                 let error = self.may_not("subscribe", subject);
                 refusals.reason = Some(error.clone());
                 drop(refusals);
@@ -163,7 +161,7 @@ impl EventState {
             } else if refusals.subscriptions.len() < SUBSCRIPTIONS_MAX {
                 refusals.subscriptions.push(subject.to_owned());
             }
-        } else if options::is_of_credentials(text) {
+        } else if is_of_credentials(text) {
             // The server closes the connection next.
             self.lock_out(text);
         }

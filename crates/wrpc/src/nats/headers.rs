@@ -1,9 +1,9 @@
 //! The headers of a call: those of its caller, those of its streams, and in its last
 //! message what upstream's wire can't say, which is its error.
 
-use async_nats::{HeaderMap, Message};
 use bytes::Bytes;
 
+use crate::core_nats::{self, Message};
 use crate::http::INLINE_BYTES_MAX;
 use crate::streams::WINDOW_BYTES;
 use crate::{Error, ErrorCode, Headers};
@@ -22,11 +22,11 @@ const WINDOW_HEADER: &str = "Encarno-Window";
 const BODY_HEADER: &str = "Encarno-Body";
 
 /// The headers that a caller gave to its call, if it gave any.
-pub(super) fn of_call(headers: &Headers) -> Option<HeaderMap> {
+pub(super) fn of_call(headers: &Headers) -> Option<core_nats::Headers> {
     if headers.is_empty() {
         return None;
     }
-    let mut map = HeaderMap::new();
+    let mut map = core_nats::Headers::new();
     for (name, value) in headers.iter() {
         map.append(name, value);
     }
@@ -39,7 +39,7 @@ const ERROR_BYTES: usize = 8 + ERROR_HEADER.len() + ERROR_MESSAGE_HEADER.len() +
 
 /// Headers that say what went wrong, in one line each. The server takes no more than
 /// `bytes_max` of them: a longer message is cut.
-pub(super) fn from_error(error: &Error, bytes_max: usize) -> HeaderMap {
+pub(super) fn from_error(error: &Error, bytes_max: usize) -> core_nats::Headers {
     let mut message: String = error
         .message
         .chars()
@@ -47,39 +47,35 @@ pub(super) fn from_error(error: &Error, bytes_max: usize) -> HeaderMap {
         .collect();
     let room = bytes_max.saturating_sub(ERROR_BYTES + error.code.name().len());
     message.truncate(message.floor_char_boundary(room.min(ERROR_MESSAGE_BYTES_MAX)));
-    let mut headers = HeaderMap::new();
-    headers.insert(ERROR_HEADER, error.code.name());
-    headers.insert(ERROR_MESSAGE_HEADER, message);
+    let mut headers = core_nats::Headers::new();
+    headers.append(ERROR_HEADER, error.code.name());
+    headers.append(ERROR_MESSAGE_HEADER, &message);
     headers
 }
 
 /// What the headers of message 4 say. Headers that aren't ours say nothing.
-pub(super) fn to_result(headers: &HeaderMap) -> Result<(), Error> {
+pub(super) fn to_result(headers: &core_nats::Headers) -> Result<(), Error> {
     let Some(name) = headers.get(ERROR_HEADER) else {
         return Ok(());
     };
-    let message = headers
-        .get(ERROR_MESSAGE_HEADER)
-        .map_or("the receiver gave no reason", |message| message.as_str());
-    Err(match ErrorCode::from_name(name.as_str()) {
+    let message = headers.get(ERROR_MESSAGE_HEADER);
+    let message = message.unwrap_or("the receiver gave no reason".into());
+    Err(match ErrorCode::from_name(&name) {
         Some(code) => Error::new(code, message),
         None => Error::new(
             ErrorCode::ProtocolViolation,
-            format!(
-                "unknown error {:?} from the receiver: {message}",
-                name.as_str()
-            ),
+            format!("unknown error {name:?} from the receiver: {message}"),
         ),
     })
 }
 
 /// The headers with this end's window and, if the body of a request stands behind
 /// the parameters, its length.
-pub(super) fn of_streams(body: Option<usize>) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    headers.insert(WINDOW_HEADER, WINDOW_BYTES.to_string());
+pub(super) fn of_streams(body: Option<usize>) -> core_nats::Headers {
+    let mut headers = core_nats::Headers::new();
+    headers.append(WINDOW_HEADER, &WINDOW_BYTES.to_string());
     if let Some(length) = body {
-        headers.insert(BODY_HEADER, length.to_string());
+        headers.append(BODY_HEADER, &length.to_string());
     }
     headers
 }
@@ -89,13 +85,13 @@ pub(super) const STREAMS_BYTES_MAX: usize = 96;
 
 /// Cuts the body of a request off its payload, if it stands there.
 pub(super) fn split_body(
-    headers: Option<&HeaderMap>,
+    headers: Option<&core_nats::Headers>,
     payload: &mut Bytes,
 ) -> Result<Option<Bytes>, Error> {
     let Some(length) = headers.and_then(|headers| headers.get(BODY_HEADER)) else {
         return Ok(None);
     };
-    let length = length.as_str().parse().ok();
+    let length = length.parse().ok();
     let length = length.filter(|&length: &usize| length <= INLINE_BYTES_MAX);
     let head = length.and_then(|length| payload.len().checked_sub(length));
     match head {
@@ -112,5 +108,5 @@ pub(super) fn split_body(
 /// The window of the other end, if it has one.
 pub(super) fn window_of(message: &Message) -> Option<u64> {
     let headers = message.headers.as_ref()?;
-    headers.get(WINDOW_HEADER)?.as_str().parse().ok()
+    headers.get(WINDOW_HEADER)?.parse().ok()
 }

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_nats::Subject;
 use bytes::Bytes;
 
 use super::call::FirstMessage;
@@ -14,6 +13,7 @@ use super::mailbox::{MadeCall, Mailbox};
 use super::open_mailbox::OpenMailbox;
 use super::streams::{End, MailboxStreams};
 use crate::Outcome;
+use crate::core_nats::Subject;
 use crate::http::read_response;
 use crate::http::{INLINE_BYTES_MAX, Message, Part, RequestHead, Response};
 use crate::pending_call::Dispatch;

@@ -3,10 +3,9 @@
 
 use std::time::Instant;
 
-use async_nats::{Message, StatusCode, Subject};
-
 use super::headers;
 use super::subject::{CANCEL, PROBE, WHOLE, WINDOW};
+use crate::core_nats::{Message, NO_RESPONDERS, Subject};
 use crate::http::{BODY_PATH, TRAILERS_PATH};
 use crate::pending_call::PendingCall;
 use crate::pending_params::PendingParams;
@@ -163,7 +162,7 @@ impl MadeCall {
     pub(super) fn deliver(&mut self, part: &str, message: &Message, now: Instant, peers: &str) {
         let call = &mut self.call;
         call.bytes_received += message.length as u64;
-        let no_responders = message.status == Some(StatusCode::NO_RESPONDERS);
+        let no_responders = message.status() == Some(NO_RESPONDERS);
         match part {
             "" if no_responders => call.fail(
                 Error::new(

@@ -25,7 +25,7 @@
 //! - [`subject`]: names on the wire
 //! - `headers`: the headers of a call, and its error, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
-//! - `events`: what async-nats says of a connection, and what becomes of its calls then
+//! - `events`: what happens to a connection, and what becomes of its calls then
 //! - `connection`: the connection and its inbox
 //! - `open_mailbox`: a mailbox and its owner
 //! - `streams`: how streams travel
@@ -49,7 +49,7 @@ mod streams;
 pub mod subject;
 
 /// A subject of NATS, which is checked where it is made.
-pub use async_nats::Subject;
+pub use crate::core_nats::Subject;
 pub use connection::Connection;
 pub use credentials::{Credentials, Given, Invalid};
 pub use options::{Options, Tls};

@@ -4,13 +4,13 @@ use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
-use async_nats::Subject;
 use bytes::Bytes;
 
 use super::connection::Connection;
 use super::mailbox::{Address, MadeCall, Mailbox};
 use super::subject;
 use crate::Error;
+use crate::core_nats::Subject;
 
 /// A call that was accepted and isn't answered is probed this often: its
 /// receiver may have died, and NATS doesn't say so by itself.

@@ -1,25 +1,21 @@
 //! Where to connect and how.
 
-use std::fs::File;
-use std::hash::{BuildHasher as _, RandomState};
-use std::io;
+use std::sync::Arc;
 use std::time::Duration;
-
-use async_nats::{ConnectErrorKind, ConnectOptions, ServerAddr, rustls};
 
 use super::credentials::{self, Credentials, Invalid};
 use super::subject;
+use crate::core_nats::{self, ErrorKind, ServerAddr};
 use crate::file_or_text::FileOrText;
 use crate::location::{self, Location};
+use crate::tls::ClientTls;
 use crate::{Error, ErrorCode};
-
-/// A first pause before another attempt to connect; it doubles with each.
-const RECONNECT_DELAY_MIN: Duration = Duration::from_millis(10);
 
 /// The options of a connection to NATS. Those that differ in nothing may share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// `nats://host:port` or `tls://host:port`, tried in turn; without credentials.
+    /// `nats://host:port` or `tls://host:port`, tried in turn, from any of them on; without
+    /// credentials.
     pub servers: Vec<ServerAddr>,
     /// The name that the server's monitoring shows.
     pub name: String,
@@ -39,8 +35,9 @@ pub struct Options {
     pub max_reconnects: Option<usize>,
     /// The longest pause between such attempts.
     pub reconnect_delay: Duration,
-    /// Messages that may wait here to be read. Further ones are dropped and counted.
-    pub unread_messages_max: usize,
+    /// Calls of a function served that may wait to be taken. Further ones are dropped and
+    /// counted.
+    pub unread_calls_max: usize,
 }
 
 /// TLS, beyond what `tls://` in a URL asks for.
@@ -83,7 +80,7 @@ impl Options {
             ping_interval: Duration::from_millis(1500),
             max_reconnects: None,
             reconnect_delay: Duration::from_secs(1),
-            unread_messages_max: 1 << 16,
+            unread_calls_max: 1 << 16,
         })
     }
 
@@ -117,63 +114,35 @@ impl Options {
 
     /// The servers as text, without credentials.
     pub fn peers(&self) -> String {
-        let peer = |server: &ServerAddr| {
-            let (scheme, host, port) = (server.scheme(), server.host(), server.port());
-            // `host` comes without the brackets of an IPv6 address.
-            if host.contains(':') {
-                format!("{scheme}://[{host}]:{port}")
-            } else {
-                format!("{scheme}://{host}:{port}")
-            }
-        };
-        let peers: Vec<String> = self.servers.iter().map(peer).collect();
+        let peers: Vec<String> = self.servers.iter().map(ServerAddr::to_string).collect();
         peers.join(",")
-    }
-
-    /// The bound of all first attempts together: each server has its own.
-    pub(super) fn first_connect_timeout(&self) -> Duration {
-        let servers = u32::try_from(self.servers.len()).unwrap_or(u32::MAX);
-        self.connect_timeout.saturating_mul(servers)
     }
 
     /// Whether no server may be talked to without TLS: not those of the URLs, nor any that
     /// they tell of.
     fn requires_tls(&self) -> bool {
-        self.tls.is_required() || self.servers.iter().any(ServerAddr::tls_required)
+        self.tls.is_required() || self.servers.iter().any(|server| server.tls)
     }
 
-    /// The same for async-nats, and files that it may open as long as it reconnects.
-    pub(super) fn to_connect_options(&self) -> io::Result<(ConnectOptions, Vec<File>)> {
-        let longest = self.reconnect_delay;
-        let mut options = self
-            .credentials
-            .to_connect_options()?
-            .name(&self.name)
-            .custom_inbox_prefix(&self.inbox_prefix)
-            .connection_timeout(self.connect_timeout)
-            .ping_interval(self.ping_interval)
-            .subscription_capacity(self.unread_messages_max)
-            .require_tls(self.requires_tls())
-            // Subjects are built by this crate and checked once, at set-up.
-            .skip_subject_validation(true)
-            .reconnect_delay_callback(move |attempt| reconnect_delay(attempt, longest));
-        if let Some(attempts) = self.max_reconnects {
-            // async-nats counts the first attempts too, one for each server.
-            options = options.max_reconnects(attempts.max(self.servers.len()));
-        }
-        let mut kept = Vec::new();
-        let mut open = |given: &FileOrText| {
-            let (path, file) = given.as_file()?;
-            kept.extend(file);
-            io::Result::Ok(path)
+    /// The same for a client.
+    pub(super) fn of_client(&self) -> core_nats::Options {
+        let tls = ClientTls {
+            ca: self.tls.ca.clone(),
+            cert: self.tls.cert.clone(),
+            key: self.tls.key.clone(),
+            ..ClientTls::default()
         };
-        if let Some(ca) = &self.tls.ca {
-            options = options.add_root_certificates(open(ca)?);
+        core_nats::Options {
+            servers: self.servers.clone(),
+            name: self.name.clone(),
+            credentials: self.credentials.of_client(),
+            require_tls: self.requires_tls(),
+            tls: Arc::new(move || tls.config().map_err(|error| error.message)),
+            connect_timeout: self.connect_timeout,
+            ping_interval: self.ping_interval,
+            max_reconnects: self.max_reconnects,
+            reconnect_delay: self.reconnect_delay,
         }
-        if let (Some(cert), Some(key)) = (&self.tls.cert, &self.tls.key) {
-            options = options.add_client_certificate(open(cert)?, open(key)?);
-        }
-        Ok((options, kept))
     }
 }
 
@@ -206,21 +175,6 @@ impl Tls {
     }
 }
 
-/// 0, 10, 20, 40 … ms: a server that was restarted is found at once, one that is away
-/// isn't flooded. Up to half of a pause is left out by chance, lest all who lost
-/// the same server come back in the same instant.
-fn reconnect_delay(attempt: usize, longest: Duration) -> Duration {
-    if attempt <= 1 {
-        return Duration::ZERO;
-    }
-    let doublings = u32::try_from(attempt - 2).unwrap_or(u32::MAX).min(31);
-    let delay = RECONNECT_DELAY_MIN
-        .saturating_mul(1 << doublings)
-        .min(longest);
-    let chance = RandomState::new().hash_one(attempt) as f64 / u64::MAX as f64;
-    delay.mul_f64(1.0 - chance / 2.0)
-}
-
 /// NATS itself accepts any URL; what can't work is refused here, by name.
 fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
     let invalid = |reason: String| {
@@ -231,8 +185,7 @@ fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
         )
     };
     let location = Location::parse(url, &["nats", "tls"]).map_err(invalid)?;
-    let address = ServerAddr::from_url(location.url);
-    let address = address.map_err(|error| invalid(error.to_string()))?;
+    let address = ServerAddr::new(&location);
     let credentials = match location.user {
         Some(user) => Credentials::of_url(user, location.password),
         None => Credentials::None,
@@ -241,62 +194,27 @@ fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
 }
 
 /// Sorts the reasons why a connection can't be made into our list.
-pub(super) fn connect_error(options: &Options, error: &async_nats::ConnectError) -> Error {
-    let code = match error.kind() {
-        // async-nats takes what TLS and the server refuse for failures of the IO.
-        _ if is_of_tls(error) => ErrorCode::TlsFailure,
-        ConnectErrorKind::Io if is_of_credentials(&error.to_string()) => ErrorCode::Authentication,
-        ConnectErrorKind::Dns => ErrorCode::UnresolvedHost,
-        ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
-            ErrorCode::Authentication
+pub(super) fn connect_error(options: &Options, error: &core_nats::Error) -> Error {
+    let code = match error.kind {
+        ErrorKind::Resolve => ErrorCode::UnresolvedHost,
+        ErrorKind::Tls => ErrorCode::TlsFailure,
+        ErrorKind::Authentication => ErrorCode::Authentication,
+        ErrorKind::PayloadTooLarge => ErrorCode::PayloadTooLarge,
+        ErrorKind::Io | ErrorKind::TimedOut | ErrorKind::Protocol | ErrorKind::Closed => {
+            ErrorCode::ConnectionRefused
         }
-        ConnectErrorKind::Tls => ErrorCode::TlsFailure,
-        ConnectErrorKind::ServerParse
-        | ConnectErrorKind::TimedOut
-        | ConnectErrorKind::Io
-        | ConnectErrorKind::MaxReconnects => ErrorCode::ConnectionRefused,
     };
-    if error.kind() == ConnectErrorKind::TimedOut {
-        return no_answer(options);
-    }
-    Error::new(
-        code,
-        format!("cannot connect to NATS at {}: {error}", options.peers()),
-    )
-}
-
-/// No server answered in time: async-nats or we may be the first to say so.
-pub(super) fn no_answer(options: &Options) -> Error {
-    let (peers, limit) = (options.peers(), options.first_connect_timeout());
-    let text = format!("cannot connect to NATS at {peers}: no answer within {limit:?}");
-    Error::new(ErrorCode::ConnectionRefused, text)
-}
-
-fn is_of_tls(error: &async_nats::ConnectError) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        let inner = error
-            .downcast_ref::<io::Error>()
-            .and_then(io::Error::get_ref);
-        if error.is::<rustls::Error>() || inner.is_some_and(|inner| inner.is::<rustls::Error>()) {
-            return true;
-        }
-        source = error.source();
-    }
-    false
-}
-
-/// Such as "user authentication expired".
-pub(super) fn is_of_credentials(text: &str) -> bool {
-    let text = text.to_lowercase();
-    text.contains("authentication") || text.contains("authorization")
+    // The error names one server.
+    let text = match options.servers.len() {
+        1 => format!("cannot connect to NATS at {error}"),
+        _ => format!("cannot connect to NATS at {}: {error}", options.peers()),
+    };
+    Error::new(code, text)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
-    use super::{Options, Tls, reconnect_delay};
+    use super::{Options, Tls};
 
     #[test]
     fn urls() {
@@ -381,26 +299,6 @@ mod tests {
         ] {
             options.tls = tls;
             assert_eq!(options.check().expect_err(option).option, option);
-        }
-    }
-
-    #[test]
-    fn pauses_double_up_to_the_longest() {
-        let longest = Duration::from_millis(300);
-        assert_eq!(reconnect_delay(1, longest), Duration::ZERO);
-        for (attempt, ms) in [
-            (2, 10),
-            (3, 20),
-            (6, 160),
-            (7, 300),
-            (40, 300),
-            (usize::MAX, 300),
-        ] {
-            for _ in 0..100 {
-                let delay = reconnect_delay(attempt, longest);
-                let whole = Duration::from_millis(ms);
-                assert!(delay <= whole && delay >= whole / 2, "{attempt}: {delay:?}");
-            }
         }
     }
 }

@@ -4,12 +4,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_nats::Subject;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 
 use super::connection::Connection;
 use super::options::Options;
+use crate::core_nats::Subject;
 use crate::http::{RequestHead, Response};
 use crate::on_demand::OnDemand;
 use crate::pending_call::timed_out_connecting;

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use async_nats::{HeaderMap, Subject, Subscriber};
 use bytes::Bytes;
 use futures_util::stream::SelectAll;
 use futures_util::{Stream, StreamExt as _};
@@ -18,6 +17,7 @@ use super::mailbox::{Mailbox, ServedMailbox};
 use super::open_mailbox::OpenMailbox;
 use super::streams::{End, MailboxStreams};
 use super::subject;
+use crate::core_nats::{Headers, Message, Subject, Subscription};
 use crate::http::Streaming;
 use crate::memory::Memory;
 use crate::memory::Source;
@@ -40,11 +40,11 @@ pub struct Server {
 /// The subscription of one function.
 struct Calls {
     export: usize,
-    subscriber: Subscriber,
+    subscriber: Subscription,
 }
 
 impl Stream for Calls {
-    type Item = (usize, async_nats::Message);
+    type Item = (usize, Message);
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let export = self.export;
@@ -69,7 +69,7 @@ impl Server {
         let mut names = Vec::new();
         for (index, export) in exports.into_iter().enumerate() {
             let name = subject::function(prefix, &export.instance, &export.function)?;
-            let subscriber = connection.subscribe(name.clone(), group).await?;
+            let subscriber = connection.subscribe(&name, group)?;
             names.push(name);
             calls.push(Calls {
                 export: index,
@@ -77,10 +77,8 @@ impl Server {
             });
             checks.push((export.check, export.has_streams));
         }
-        // What the server refuses comes before what is sent after it.
-        for _ in 0..2 {
-            connection.round_trip().await?;
-        }
+        // What the server refuses comes before the answer to this.
+        connection.round_trip().await?;
         for name in &names {
             connection.is_subscribed(name)?;
         }
@@ -114,24 +112,18 @@ impl Server {
                 None => break,
             }
         }
-        for calls in self.calls.iter_mut() {
-            // A connection that is down has nothing to drain.
-            let _ = calls.subscriber.drain().await;
+        for calls in self.calls.iter() {
+            self.connection.drain(&calls.subscriber).await;
         }
         while let Some((export, message)) = self.calls.next().await {
             self.accept(export, message, &serve);
         }
     }
 
-    fn accept(
-        &self,
-        export: usize,
-        mut message: async_nats::Message,
-        serve: &impl Fn(Invocation<Responder>),
-    ) {
+    fn accept(&self, export: usize, mut message: Message, serve: &impl Fn(Invocation<Responder>)) {
         let window = headers::window_of(&message);
         let Some(reply) = message.reply else {
-            tracing::warn!(subject = %message.subject, "a call without a reply subject was ignored");
+            tracing::warn!("a call without a reply subject was ignored");
             return;
         };
         let (check, has_streams) = &self.checks[export];
@@ -345,7 +337,7 @@ impl Responder {
         &self,
         subject: Subject,
         reply: Option<Subject>,
-        headers: Option<HeaderMap>,
+        headers: Option<Headers>,
         payload: Bytes,
     ) {
         if let Err(error) = self
@@ -395,22 +387,19 @@ impl Partial {
 }
 
 impl Connection {
-    /// Returns when the server has handled all that was sent before: a message of
-    /// ours to ourselves has come back. A flush just empties our own buffers.
+    /// Waits until the server has handled all that was sent before, unless it refuses this
+    /// connection or its inbox.
     pub async fn round_trip(&self) -> Result<(), Error> {
-        let limits = Limits::new(0, Duration::from_secs(5));
-        let params = PendingParams::new(&[], 0, &limits, Source(0));
-        let message = Partial::new(self, params, limits);
-        let own = subject::params(&message.receiver);
-        self.publish(own, None, None, Bytes::new()).await?;
+        const LIMIT: Duration = Duration::from_secs(5);
         tokio::select! {
-            arrived = message.arrived() => arrived.map(drop).map_err(|_| {
-                Error::new(
+            biased;
+            refused = self.refused() => Err(refused),
+            flushed = tokio::time::timeout(LIMIT, self.flush()) => flushed.unwrap_or_else(|_| {
+                Err(Error::new(
                     ErrorCode::ConnectionLost,
                     format!("NATS at {} does not answer", self.peers()),
-                )
+                ))
             }),
-            refused = self.refused() => Err(refused),
         }
     }
 }

@@ -12,7 +12,6 @@
 
 use std::sync::Arc;
 
-use async_nats::Subject;
 use bytes::Bytes;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -21,6 +20,7 @@ use super::headers;
 use super::mailbox::Mailbox;
 use super::open_mailbox::{OpenMailbox, PROBE_INTERVAL};
 use super::subject::{CANCEL, WINDOW};
+use crate::core_nats::Subject;
 use crate::http::{BODY_PATH, TRAILERS_PATH};
 use crate::streams::{Carrier, PIECE_BYTES_MAX, Streams, Which};
 use crate::value::Write as _;

@@ -1,7 +1,6 @@
 //! Names on the wire: NATS subjects.
 
-use async_nats::Subject;
-
+use crate::core_nats::Subject;
 use crate::{Error, ErrorCode};
 
 /// The protocol's part of a function's subject.

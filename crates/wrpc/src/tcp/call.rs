@@ -14,16 +14,17 @@ use tokio::time::{sleep, timeout, timeout_at};
 
 use super::READ_BYTES;
 use super::connection::SharedConnection;
+use super::connector::Connector;
 use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX, FunctionNames};
 use super::messages::PREFACE;
 use super::options::Options;
-use super::outbox::Outbox;
-use super::stream::{Connector, Stream};
 use crate::chunks::Chunks;
 use crate::http::read_response;
 use crate::http::{Message, Part, RequestHead, Response};
 use crate::on_demand::OnDemand;
+use crate::outbox::Outbox;
 use crate::pending_call::{exceeds_result_limit, timed_out, timed_out_connecting};
+use crate::socket::Stream;
 use crate::{Counters, Error, ErrorCode, Outcome, Timing, Traffic};
 
 /// A receiver, to which calls are made. The first of them connects.

@@ -14,12 +14,13 @@ use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 use tokio::io::AsyncReadExt as _;
 
 use super::READ_BYTES;
+use super::connector::Connector;
 use super::deliver::deliver;
 use super::frames::FunctionNames;
 use super::messages::{self, CHUNK_BYTES_MAX, HEAD_BYTES, Kind};
-use super::outbox::Outbox;
-use super::stream::{Connector, Stream};
+use crate::outbox::Outbox;
 use crate::pending_call::{Dispatch, PendingCall};
+use crate::socket::Stream;
 use crate::task::AbortOnDrop;
 use crate::{Error, ErrorCode, Outcome, Traffic, lock};
 

@@ -9,8 +9,8 @@
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use super::frames::violation;
-use super::outbox::Outbox;
 use crate::Error;
+use crate::outbox::Outbox;
 use crate::streams::{Streams, Which};
 
 /// Its first byte is no protocol of upstream's, which closes the connection. The

@@ -38,8 +38,7 @@
 //! [`Traffic`](crate::Traffic) counts the bytes of a call in either form, before TLS.
 //!
 //! - `options`: where to connect and how
-//! - `stream`: a TCP connection, encrypted or not
-//! - `outbox`: bytes on their way to a socket
+//! - `connector`: connects, encrypted or not
 //! - `frames`: upstream's wire
 //! - `messages`: the wire of a connection that calls share
 //! - `call`: calls made
@@ -53,6 +52,7 @@
 
 mod call;
 mod connection;
+mod connector;
 mod deliver;
 mod frames;
 #[doc(hidden)]
@@ -60,14 +60,13 @@ pub mod fuzz;
 mod http;
 mod messages;
 mod options;
-mod outbox;
+
 mod respond_shared;
 pub mod serve;
 mod serve_shared;
 mod serve_single;
 mod shared_calls;
 mod site;
-mod stream;
 
 pub use call::Remote;
 pub use frames::FunctionNames;

@@ -19,10 +19,10 @@ use super::messages::PREFACE;
 use super::respond_shared::SharedResponder;
 use super::serve_single::Single;
 use super::site::{Seat, Site, close};
-use super::stream::Stream;
 use super::{frames, options, serve_shared};
 use crate::http::Streaming;
 use crate::serve::{Bodies, Export, Invocation, Limits, Respond};
+use crate::socket::Stream;
 use crate::{Error, ErrorCode};
 
 pub use super::site::Settings;

@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::READ_BYTES;
 use super::frames::{self, Decoder, EMPTY, Event, FRAME_BYTES_MAX};
-use super::outbox::Outbox;
 use super::site::{self, Seat, Site};
-use super::stream::Stream;
+use crate::outbox::Outbox;
 use crate::pending_params::Gathered;
 use crate::serve::{Invocation, Parameters};
+use crate::socket::Stream;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 

@@ -11,7 +11,7 @@ use slotmap::{DefaultKey, SlotMap};
 
 use super::frames;
 use super::messages::{self, Kind};
-use super::outbox::Outbox;
+use crate::outbox::Outbox;
 use crate::pending_params::PendingParams;
 use crate::serve::Limits;
 use crate::streams::Streams;

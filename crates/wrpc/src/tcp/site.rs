@@ -15,12 +15,12 @@ use tokio_rustls::TlsAcceptor;
 
 use super::READ_BYTES;
 use super::frames;
-use super::outbox::Outbox;
 use super::shared_calls::Connections;
-use super::stream::Stream;
 use crate::memory::Reservation;
 use crate::memory::Source;
+use crate::outbox::Outbox;
 use crate::serve::{Check, Export, Limits};
+use crate::socket::Stream;
 use crate::tls::ServerTls;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};

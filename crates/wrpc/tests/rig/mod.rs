@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use encarno_wrpc::nats::serve::Responder;
-use encarno_wrpc::nats::{Connection, Options, Server, subject};
+use encarno_wrpc::nats::{Connection, Options, Server, Subject, subject};
 use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::value::{Reader, Write as _};
 use encarno_wrpc::{Error, ErrorCode, Outcome};
@@ -77,7 +77,7 @@ pub async fn answer(invocation: Invocation<Responder>, behaviour: Behaviour) {
     }
 }
 
-pub fn echo() -> async_nats::Subject {
+pub fn echo() -> Subject {
     subject::function(PREFIX, "pkg:name/echo", "echo").unwrap()
 }
 

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::AsyncWrite;
 
-use super::stream::Stream;
+use crate::socket::Stream;
 
 /// Bytes up to this are copied to their neighbours.
 const COPY_MAX: usize = 4 << 10;
@@ -17,7 +17,7 @@ const COPY_MAX: usize = 4 << 10;
 const SLICES: usize = 32;
 
 #[derive(Default)]
-pub(super) struct Outbox {
+pub(crate) struct Outbox {
     /// Goes before `tail`.
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
@@ -29,28 +29,28 @@ pub(super) struct Outbox {
 }
 
 impl Outbox {
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.length
     }
 
     /// How much of it is a copy, at most.
-    pub(super) fn copied(&self) -> usize {
+    pub(crate) fn copied(&self) -> usize {
         self.copied
     }
 
     /// Whether all of it is with the kernel.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         self.length == 0 && !self.is_unflushed
     }
 
-    pub(super) fn put(&mut self, bytes: &[u8]) {
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
         self.length += bytes.len();
         self.copied += bytes.len();
         self.is_unflushed = true;
     }
 
-    pub(super) fn put_bytes(&mut self, bytes: Bytes) {
+    pub(crate) fn put_bytes(&mut self, bytes: Bytes) {
         if bytes.len() <= COPY_MAX {
             return self.put(&bytes);
         }
@@ -63,7 +63,7 @@ impl Outbox {
     }
 
     /// Writes until it is empty. Each `Ready` or `Pending` may have made it shorter.
-    pub(super) fn poll_write(
+    pub(crate) fn poll_write(
         &mut self,
         stream: &mut Stream,
         context: &mut Context<'_>,

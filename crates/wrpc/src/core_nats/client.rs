@@ -1,0 +1,227 @@
+//! A client: its connection is restored when it is lost, until nobody has the client.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::connector;
+use super::error::{Error, ErrorKind};
+use super::event::{Event, Handler};
+use super::message::Headers;
+use super::options::Options;
+use super::servers::{Servers, delay};
+use super::session::{Milestone, Session};
+use super::shared::Shared;
+use super::subject::Subject;
+use super::subscription::{Deliver, Queue, Room, Subscription, Target, line};
+use crate::lock;
+
+/// How long what was published may take to leave when nobody has the client any more.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A client. Clones share its connection, which the last of them ends.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+    _owner: Arc<Owner>,
+}
+
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close_when_written();
+    }
+}
+
+impl Client {
+    /// Connects to one of the servers, each of which is tried once, with a subscription
+    /// to `subject` from the first moment on. `events` is told what happens later.
+    pub async fn connect(
+        options: Options,
+        subject: &str,
+        deliver: Deliver,
+        events: Handler,
+    ) -> Result<Self, Error> {
+        let shared = Arc::new(Shared::new(Servers::new(&options.servers), events));
+        lock(&shared.subscriptions).add(subject.to_owned(), Target::Deliver(deliver));
+        let mut worst = Error::new(ErrorKind::Io, "there is no server to connect to");
+        for attempt in 0..options.servers.len() {
+            let server = lock(&shared.servers).next();
+            let Some(server) = server else { break };
+            match connector::connect(&options, &server, &shared).await {
+                Ok(mut session) => {
+                    begin(&shared, &mut session);
+                    tokio::spawn(keep(Arc::clone(&shared), options, session));
+                    return Ok(Self {
+                        _owner: Arc::new(Owner(Arc::clone(&shared))),
+                        shared,
+                    });
+                }
+                Err(error) if attempt == 0 || tells_more(error.kind, worst.kind) => worst = error,
+                Err(_) => {}
+            }
+        }
+        Err(worst)
+    }
+
+    /// The largest payload that the server takes in one message, headers included.
+    pub fn max_payload(&self) -> usize {
+        self.shared.max_payload()
+    }
+
+    /// Publishes a message: it waits until there is room for it, and not until it is sent.
+    /// Subjects must be valid, see [`Subject::is_valid`].
+    pub async fn publish(
+        &self,
+        subject: &Subject,
+        reply: Option<&Subject>,
+        headers: Option<&Headers>,
+        payload: Bytes,
+    ) -> Result<(), Error> {
+        let length = headers.map_or(0, |headers| headers.raw().len() + 2) + payload.len();
+        let max = self.max_payload();
+        if length > max {
+            let text = format!("a message of {length} bytes: the server takes {max}");
+            return Err(Error::new(ErrorKind::PayloadTooLarge, text));
+        }
+        let reply = reply.map(Subject::as_str);
+        let mut payload = Some(payload);
+        poll_fn(|context| {
+            let shared = &self.shared;
+            shared.poll_publish(subject, reply, headers, &mut payload, context)
+        })
+        .await
+    }
+
+    /// Subscribes, with a `group` as one of those who share the messages.
+    pub fn subscribe(
+        &self,
+        subject: &Subject,
+        group: Option<&str>,
+        room: Room,
+    ) -> Result<Subscription, Error> {
+        let words = match group {
+            Some(group) => format!("{subject} {group}"),
+            None => subject.to_string(),
+        };
+        let queue = Queue::new(room);
+        let target = Target::Queue(Arc::clone(&queue));
+        let sid = lock(&self.shared.subscriptions).add(words.clone(), target);
+        let owner = Arc::clone(&self.shared);
+        let subscription = Subscription { owner, sid, queue };
+        self.shared.put_line(&line(&words, sid))?;
+        Ok(subscription)
+    }
+
+    /// Ends a subscription: what the server has sent already can be read from it.
+    pub async fn drain(&self, subscription: &Subscription) {
+        let told = self
+            .shared
+            .put_line(&format!("UNSUB {}\r\n", subscription.sid));
+        if told.is_ok() {
+            // A connection that is down has nothing to drain.
+            let _ = self.flush().await;
+        }
+        subscription.queue.close();
+    }
+
+    /// Returns when the server has handled all that was published before.
+    pub async fn flush(&self) -> Result<(), Error> {
+        let flushed = self.shared.flush()?;
+        flushed.await.map_err(|_| {
+            let text = "the connection was lost before the server had handled all";
+            Error::new(ErrorKind::Closed, text)
+        })
+    }
+}
+
+/// What the server refused is said after it is known that the connection is up.
+fn begin(shared: &Shared, session: &mut Session) {
+    shared.up();
+    for text in session.take_refusals() {
+        (shared.events)(Event::Refused(text));
+    }
+}
+
+/// Which of two failures to tell of.
+fn tells_more(one: ErrorKind, other: ErrorKind) -> bool {
+    let rank = |kind| match kind {
+        ErrorKind::Authentication => 4,
+        ErrorKind::Tls => 3,
+        ErrorKind::Protocol => 2,
+        ErrorKind::Io | ErrorKind::Resolve | ErrorKind::PayloadTooLarge | ErrorKind::Closed => 1,
+        ErrorKind::TimedOut => 0,
+    };
+    rank(one) > rank(other)
+}
+
+/// Whatever ends the task, nobody waits for it.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.closed();
+    }
+}
+
+/// Drives a session, and makes another one when it is lost.
+async fn keep(shared: Arc<Shared>, options: Options, session: Session) {
+    let end = End(shared);
+    let shared = &*end.0;
+    let mut current = Some(session);
+    while let Some(mut session) = current {
+        let milestone = {
+            let closing = async {
+                shared.closing.notified().await;
+                tokio::time::sleep(CLOSE_TIMEOUT).await;
+            };
+            tokio::select! {
+                biased;
+                milestone = poll_fn(|context| session.poll(shared, context)) => milestone,
+                () = closing => return,
+            }
+        };
+        drop(session);
+        let Milestone::Lost(error) = milestone else {
+            return;
+        };
+        shared.down();
+        (shared.events)(Event::Disconnected(error.message));
+        if shared.is_closing() {
+            return;
+        }
+        current = tokio::select! {
+            biased;
+            () = shared.closing.notified() => return,
+            restored = restore(shared, &options) => restored,
+        };
+        if let Some(session) = &mut current {
+            (shared.events)(Event::Connected);
+            begin(shared, session);
+        }
+    }
+}
+
+/// Tries one server after the other; those that are left have all been tried before there
+/// is a pause.
+async fn restore(shared: &Shared, options: &Options) -> Option<Session> {
+    let attempts = options.max_reconnects.unwrap_or(usize::MAX);
+    let (mut round, mut left) = (0, 0);
+    for _ in 0..attempts {
+        if left == 0 {
+            round += 1;
+            left = lock(&shared.servers).len();
+            tokio::time::sleep(delay(round, options.reconnect_delay)).await;
+        }
+        left = left.saturating_sub(1);
+        let server = lock(&shared.servers).next()?;
+        match connector::connect(options, &server, shared).await {
+            Ok(session) => return Some(session),
+            Err(error) => (shared.events)(Event::Failed(error)),
+        }
+    }
+    None
+}

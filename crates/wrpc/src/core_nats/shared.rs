@@ -1,0 +1,244 @@
+//! What a client and the task that has its socket share.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+
+use super::error::{Error, ErrorKind};
+use super::event::{Event, Handler};
+use super::hello::Info;
+use super::message::Headers;
+use super::options::ServerAddr;
+use super::servers::Servers;
+use super::subscription::{Subscriptions, Unsubscribe};
+use crate::lock;
+use crate::outbox::Outbox;
+
+/// With more than this in the outbox, whoever publishes waits.
+const OUTBOX_BYTES_MAX: usize = 4 << 20;
+
+pub(super) struct Shared {
+    pub(super) events: Handler,
+    pub(super) subscriptions: Mutex<Subscriptions>,
+    pub(super) servers: Mutex<Servers>,
+    /// Nobody has the client any more.
+    pub(super) closing: Notify,
+    max_payload: AtomicUsize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Whole operations: it outlives the connection.
+    out: Outbox,
+    /// Are told when the server has handled what was put before.
+    flushes: Vec<oneshot::Sender<()>>,
+    /// Of the task, while it waits.
+    task: Option<Waker>,
+    /// Of those who wait for room in the outbox.
+    waiting: Vec<Waker>,
+    is_up: bool,
+    is_closing: bool,
+    is_closed: bool,
+}
+
+/// What the task finds when it has nothing to write.
+pub(super) enum Next {
+    /// It is woken when there is more.
+    Wait,
+    /// There is more.
+    Write,
+    /// There will be no more.
+    End,
+}
+
+impl Shared {
+    pub(super) fn new(servers: Servers, events: Handler) -> Self {
+        Self {
+            events,
+            subscriptions: Mutex::default(),
+            servers: Mutex::new(servers),
+            closing: Notify::new(),
+            max_payload: AtomicUsize::new(0),
+            state: Mutex::default(),
+        }
+    }
+
+    pub(super) fn max_payload(&self) -> usize {
+        self.max_payload.load(Ordering::Relaxed)
+    }
+
+    /// Takes in what a server says of itself.
+    pub(super) fn learn(&self, server: &ServerAddr, info: &Info) {
+        self.max_payload.store(info.max_payload, Ordering::Relaxed);
+        lock(&self.servers).told_by(server, &info.connect_urls);
+    }
+
+    /// Puts a message into the outbox, when there is room in it.
+    pub(super) fn poll_publish(
+        &self,
+        subject: &str,
+        reply: Option<&str>,
+        headers: Option<&Headers>,
+        payload: &mut Option<Bytes>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<(), Error>> {
+        let mut state = lock(&self.state);
+        if state.is_closed {
+            return Poll::Ready(Err(closed()));
+        }
+        if state.out.len() > OUTBOX_BYTES_MAX {
+            state.waiting.push(context.waker().clone());
+            return Poll::Pending;
+        }
+        let payload = payload.take().unwrap_or_default();
+        put_message(&mut state.out, subject, reply, headers, payload);
+        state.wake_task();
+        Poll::Ready(Ok(()))
+    }
+
+    /// Puts a line into the outbox, whether there is room or not.
+    pub(super) fn put_line(&self, line: &str) -> Result<(), Error> {
+        let mut state = lock(&self.state);
+        if state.is_closed {
+            return Err(closed());
+        }
+        state.out.put(line.as_bytes());
+        state.wake_task();
+        Ok(())
+    }
+
+    /// Resolved when the server has handled what was put before.
+    pub(super) fn flush(&self) -> Result<oneshot::Receiver<()>, Error> {
+        let mut state = lock(&self.state);
+        if !state.is_up {
+            return Err(closed());
+        }
+        let (handled, flushed) = oneshot::channel();
+        state.flushes.push(handled);
+        state.wake_task();
+        Ok(flushed)
+    }
+
+    /// Moves all that waits to `writing`, which is empty, and gives those who wait for
+    /// the server to have handled it.
+    pub(super) fn take(&self, writing: &mut Outbox) -> Vec<oneshot::Sender<()>> {
+        let mut state = lock(&self.state);
+        std::mem::swap(&mut state.out, writing);
+        state.waiting.drain(..).for_each(Waker::wake);
+        std::mem::take(&mut state.flushes)
+    }
+
+    /// What is next for the task, which has nothing to write, or can't.
+    pub(super) fn next(&self, can_write: bool, context: &mut Context<'_>) -> Next {
+        let mut state = lock(&self.state);
+        let is_empty = state.out.is_done() && state.flushes.is_empty();
+        match (is_empty || !can_write, state.is_closing) {
+            (true, true) if can_write => Next::End,
+            (true, _) => {
+                state.task = Some(context.waker().clone());
+                Next::Wait
+            }
+            (false, _) => Next::Write,
+        }
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        lock(&self.state).is_closing
+    }
+
+    /// The connection is up.
+    pub(super) fn up(&self) {
+        lock(&self.state).is_up = true;
+    }
+
+    /// The connection is down: nothing comes back of what was sent.
+    pub(super) fn down(&self) {
+        let mut state = lock(&self.state);
+        state.is_up = false;
+        state.flushes.clear();
+    }
+
+    /// Lets the task write what there is, and end.
+    pub(super) fn close_when_written(&self) {
+        let mut state = lock(&self.state);
+        state.is_closing = true;
+        state.wake_task();
+        drop(state);
+        self.closing.notify_one();
+    }
+
+    /// There will be no connection any more.
+    pub(super) fn closed(&self) {
+        let mut state = lock(&self.state);
+        let was_closed = std::mem::replace(&mut state.is_closed, true);
+        let is_wanted = !state.is_closing;
+        state.is_up = false;
+        state.out = Outbox::default();
+        state.flushes.clear();
+        state.waiting.drain(..).for_each(Waker::wake);
+        drop(state);
+        lock(&self.subscriptions).close();
+        if !was_closed && is_wanted {
+            (self.events)(Event::Closed);
+        }
+    }
+}
+
+impl State {
+    fn wake_task(&mut self) {
+        if let Some(task) = self.task.take() {
+            task.wake();
+        }
+    }
+}
+
+impl Unsubscribe for Shared {
+    fn unsubscribe(&self, sid: u64) {
+        lock(&self.subscriptions).remove(sid);
+        // A connection that is closed has no subscriptions.
+        let _ = self.put_line(&format!("UNSUB {sid}\r\n"));
+    }
+}
+
+fn closed() -> Error {
+    Error::new(ErrorKind::Closed, "there is no connection")
+}
+
+fn put_message(
+    out: &mut Outbox,
+    subject: &str,
+    reply: Option<&str>,
+    headers: Option<&Headers>,
+    payload: Bytes,
+) {
+    let mut number = itoa::Buffer::new();
+    let operation: &[u8] = if headers.is_some() { b"HPUB " } else { b"PUB " };
+    out.put(operation);
+    out.put(subject.as_bytes());
+    out.put(b" ");
+    if let Some(reply) = reply {
+        out.put(reply.as_bytes());
+        out.put(b" ");
+    }
+    match headers {
+        None => {
+            out.put(number.format(payload.len()).as_bytes());
+            out.put(b"\r\n");
+        }
+        Some(headers) => {
+            let length = headers.raw().len() + 2;
+            out.put(number.format(length).as_bytes());
+            out.put(b" ");
+            out.put(number.format(length + payload.len()).as_bytes());
+            out.put(b"\r\n");
+            out.put(headers.raw());
+            out.put(b"\r\n");
+        }
+    }
+    out.put_bytes(payload);
+    out.put(b"\r\n");
+}
