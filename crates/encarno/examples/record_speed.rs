@@ -31,7 +31,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         &strings,
         0,
         &Expected::default(),
-        std::sync::mpsc::channel().0,
+        crossbeam_channel::unbounded().0,
         None,
     )?;
     let start = Instant::now();

@@ -379,6 +379,17 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
         let arguments = [&["hit", "-n", "1"], arguments].concat();
         assert_ends(folder.path(), &arguments, 2, expected);
     }
+    // A redirect is an HTTP message's.
+    for (name, own) in [
+        ("udp", "answer=true"),
+        ("tcp", "answer=false"),
+        ("echo", "streams=1"),
+    ] {
+        let url = format!("{name}://127.0.0.1:9");
+        let arguments = ["hit", "-n", "1", "-L", &url, "-d", "x", "-O", own];
+        let expected = format!("redirects are HTTP's: {name} has none");
+        assert_ends(folder.path(), &arguments, 1, &expected);
+    }
     assert_ends(
         folder.path(),
         &["hit", "dummy:", "-n", "3", "-O", "delay=1ms"],

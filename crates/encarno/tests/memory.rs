@@ -134,7 +134,7 @@ fn memory_does_not_grow_with_files() {
         native: Some(results.clone()),
         ..OutputSettings::default()
     };
-    let (meter, _) = std::sync::mpsc::channel();
+    let (meter, _) = crossbeam_channel::unbounded();
     let (mut recorders, writer) =
         output::open(&settings, 1, &strings, 0, &Expected::default(), meter, None)
             .expect("it opens");

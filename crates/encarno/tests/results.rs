@@ -3,21 +3,20 @@
 #![allow(clippy::expect_used)] // a test that can't go on says why
 
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::channel;
 
-use encarno::read::convert::{self, ResultFormat};
+use encarno::read::convert;
 use encarno::read::show::{self, Showing};
 use encarno::read::stats;
 use encarno_engine::output;
 use encarno_engine::settings::OutputSettings;
 use encarno_input::InputSettings;
-use encarno_record::formats::{GoBinarySettings, OutputError, TraceSettings};
+use encarno_record::formats::{GoBinarySettings, OutputError, ResultFormat, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::HIT_BYTES;
 use encarno_record::results::whole;
 use encarno_record::statistics::LabelStatistics;
 use encarno_record::sums::LoopState;
-use encarno_record::{Expected, Hit, StringId, Strings};
+use encarno_record::{Expected, Hit, StringId, Strings, Texts};
 use proptest::prelude::*;
 
 const STARTED_UNIX_NS: u64 = 1_700_000_000_123_000_000;
@@ -79,7 +78,7 @@ fn open(
     recorders: usize,
     strings: &Strings,
 ) -> Result<(Vec<output::Recorder>, output::WriterThread), OutputError> {
-    let (meter, _) = channel();
+    let (meter, _) = crossbeam_channel::unbounded();
     let expected = Expected::default();
     output::open(
         settings,
@@ -581,7 +580,8 @@ proptest! {
         }
         // The seconds that are said to be whole are.
         let mut reader = whole::open_sums(&path).expect("readable").expect("a file");
-        while let Some(_taken) = reader.next_taken().expect("readable") {}
+        let mut texts = Texts::default();
+        while let Some(_sums) = reader.next_sums(&mut texts).expect("readable") {}
         let until_ns = reader.whole_until_ns();
         if damage.is_none() && until_ns < u64::MAX {
             let whole = hits.iter().filter(|hit| hit.ended_ns < until_ns).count();

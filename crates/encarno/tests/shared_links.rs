@@ -208,8 +208,11 @@ fn a_peer_that_closes_in_the_middle_fails_those_on_that_link_and_no_others() {
         100 => Deed::CutShort,
         _ => Deed::Echo,
     });
-    let lost =
-        account.with_code(code::CLOSED_EARLY) + account.with_code(104) + account.with_code(32);
+    // Those behind the one whose answer had begun are stale.
+    let lost = account.with_code(code::STALE)
+        + account.with_code(code::CLOSED_EARLY)
+        + account.with_code(104)
+        + account.with_code(32);
     assert_eq!(lost as u64, account.summary.totals.failed);
     // Each connection answers 100, and takes no more than it has streams with it.
     let connections = account.connections;

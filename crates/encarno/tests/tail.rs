@@ -10,8 +10,9 @@ use std::process::Command;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use encarno::read::convert::{self, ResultFormat};
+use encarno::read::convert;
 use encarno::read::tail::{TailEnd, TailSettings, tail};
+use encarno_record::formats::ResultFormat;
 use encarno_record::frame::RESULT_MAGIC;
 use encarno_record::results::{self, Ending, ResultSummary};
 use encarno_record::sums::{LoopState, LoopSums, Summing};

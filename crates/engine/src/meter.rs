@@ -7,20 +7,22 @@
 
 mod quota;
 mod summary;
+mod totals;
 mod verdict;
 mod window;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
 
+use crossbeam_channel::{Receiver, Sender, unbounded};
 use encarno_nib::clock::Clock;
 use encarno_record::statistics::Statistics;
 use encarno_record::sums::{LoopState, LoopSums, second_end_ns, second_of};
 use encarno_record::{Expected, Strings, Texts};
 
 pub use quota::Quota;
-pub use summary::{Ending, Summary, Totals, notes};
+pub use summary::{Ending, Summary, notes};
+pub use totals::Totals;
 pub use verdict::{
     BUSY_PART_MAX, Judge, Judgement, LAG_NS_MIN, LAG_PART_MAX, STARVED_PART_MAX, Verdict,
     own_failure,
@@ -68,7 +70,7 @@ impl Meter {
         strings: &Strings,
         clock: Clock,
     ) -> (Self, Sender<Arc<LoopSums>>) {
-        let (sender, sums) = channel();
+        let (sender, sums) = unbounded();
         let (asked, open) = match &settings.workload {
             Workload::Open(open) => (open.schedule().cloned().map(Arc::new), true),
             Workload::Closed(_) | Workload::Steered(_) => (None, false),
@@ -212,9 +214,9 @@ pub struct Metered {
 
 #[cfg(test)]
 mod tests {
+    use crossbeam_channel::Sender;
     use std::num::NonZeroUsize;
     use std::sync::Arc;
-    use std::sync::mpsc::Sender;
     use std::time::Duration;
 
     use bytes::Bytes;

@@ -4,11 +4,10 @@ use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
-use crossbeam_channel::{RecvTimeoutError, Sender, unbounded};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use encarno_input::{InputFormat, Sharing};
 use encarno_nib::clock::Clock;
 use encarno_nib::poll::Waker;
@@ -25,7 +24,9 @@ use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Workload, nanoseconds};
 use crate::workers::control::{Limits, Schedules};
 use crate::workers::feed::Deal;
-use crate::workers::{Control, Counters, EventLoop, Feed, LoopError, Pace, Reader, Share};
+use crate::workers::{
+    Closed, Control, Counters, EventLoop, Feed, LoopError, Open, Pace, Reader, Share, Steered,
+};
 
 /// How often the main thread looks around.
 const LOOK: Duration = Duration::from_millis(50);
@@ -62,7 +63,7 @@ pub fn steer<P: Protocol>(
     let (mut meter, sums) = Meter::new(settings, shares.len(), &strings, clock);
     let (samples, sampled) = match &settings.workload {
         Workload::Steered(_) => {
-            let (samples, sampled) = channel();
+            let (samples, sampled) = unbounded();
             (Some(samples), Some(sampled))
         }
         _ => (None, None),
@@ -92,7 +93,13 @@ pub fn steer<P: Protocol>(
             scripts: &scripts,
         };
         let event_loop = event_loop(settings, protocol, &strings, clock, seat);
-        spawn(event_loop, sender.clone()).inspect_err(|_| control.drain())?;
+        let sender = sender.clone();
+        let spawned = match &settings.workload {
+            Workload::Open(open) => spawn(event_loop, Open::new(open, *share), sender),
+            Workload::Closed(closed) => spawn(event_loop, Closed::new(closed, *share), sender),
+            Workload::Steered(steered) => spawn(event_loop, Steered::new(steered, *share), sender),
+        };
+        spawned.inspect_err(|_| control.drain())?;
     }
     drop(sender);
     let mark_pauses = || {
@@ -230,7 +237,6 @@ fn event_loop<P: Protocol>(
     };
     EventLoop {
         nib,
-        pace: Pace::new(&settings.workload, seat.share),
         feed: seat.feed,
         recorder: seat.recorder,
         counters: Arc::clone(&seat.counters[seat.share.number]),
@@ -298,14 +304,15 @@ fn control(workload: &Workload, wakers: &[Arc<Waker>], clock: Clock) -> Control 
     Control::new(wakers.to_vec(), clock, schedules, limits)
 }
 
-fn spawn<N>(event_loop: EventLoop<N>, sender: Sender<LoopEnd>) -> Result<(), RunError>
+fn spawn<N, P>(event_loop: EventLoop<N>, pace: P, sender: Sender<LoopEnd>) -> Result<(), RunError>
 where
     N: Nib + Send + 'static,
+    P: Pace + Send + 'static,
 {
     let name = format!("loop-{}", event_loop.share.number);
     let body = move || {
         // A broken invariant, told by the panic itself. What the loop had is dropped with it.
-        let ended = catch_unwind(AssertUnwindSafe(|| event_loop.run()));
+        let ended = catch_unwind(AssertUnwindSafe(|| event_loop.run(pace)));
         // The main thread is there until all loops have ended.
         let _taken = sender.send(ended.unwrap_or(Err(LoopError::Panicked)));
     };
@@ -318,7 +325,7 @@ where
 
 /// Takes the loops' ends as they come: if one breaks down, the others stop at once.
 fn wait(
-    endings: &crossbeam_channel::Receiver<LoopEnd>,
+    endings: &Receiver<LoopEnd>,
     control: &Control,
     (every, mut look): (Duration, impl FnMut()),
     writer: &output::WriterThread,

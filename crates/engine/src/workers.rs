@@ -14,6 +14,7 @@ mod share;
 
 pub use control::Control;
 pub use counters::Counters;
-pub use event_loop::{EventLoop, LoopError, Pace};
+pub(crate) use event_loop::{Closed, Open, Pace, Steered};
+pub use event_loop::{EventLoop, LoopError};
 pub use feed::{Feed, Reader};
 pub use share::Share;

@@ -1,8 +1,8 @@
 //! phantom's ammo: `raw` is `LEN[ TAG]`, `stpd` is `LEN[ MSEC[ TAG]]`, each
 //! followed by a line end and LEN bytes. LEN 0 ends the file.
 
+use encarno_record::Record;
 use encarno_record::mask::masked_text;
-use encarno_record::{Record, StringId};
 
 use super::block_reader::BlockReader;
 use super::{Parse, RecordContext, RecordError};
@@ -55,10 +55,8 @@ impl Parse for RawParser {
                 return Err(bad.at(start));
             }
         };
-        let address = StringId(0);
         Ok(Some(Record {
             label,
-            address,
             scheduled_ns,
             ..Record::new(payload)
         }))

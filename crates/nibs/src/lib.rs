@@ -3,7 +3,7 @@
 //! - `http`: HTTP/1.1, with and without TLS
 //! - `tcp`: streams of bytes, with and without TLS
 //! - `udp`: datagrams
-//! - `echo`: lines that come back, many on one connection
+//! - `echo`: `tcp` whose answers are the lines that were sent, many on one connection
 //! - `dummy`: no network, to measure the engine itself
 //!
 //! What protocols over connections share: attempt, the addresses of a name one

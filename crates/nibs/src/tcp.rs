@@ -25,7 +25,8 @@ use encarno_nib::{
     Prepare, Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
-use ending::{ANSWER_BYTES_MAX, Bad};
+pub(crate) use ending::ANSWER_BYTES_MAX;
+use ending::Bad;
 pub use ending::{Ending, Pattern, Prefix};
 use link::{Broken, Heard, Link, Phase};
 use rustix::io::Errno;
@@ -105,20 +106,12 @@ impl NetworkProtocol for TcpProtocol {
     }
 
     fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Tcp {
-        Tcp {
-            dialer,
-            strings: seat.strings.clone(),
-            texts: Texts::new(seat.strings, self.answer_bytes_max),
-            protocol: self.clone(),
-            places: 0,
-            links: Vec::new(),
-            by_address: HashMap::new(),
-            by_group: Vec::new(),
-            spare: Vec::new(),
-            changed: Vec::new(),
-            unread: Vec::new(),
-            instants: BinaryHeap::new(),
-        }
+        let answers = Answers {
+            ending: self.ending.clone(),
+            bytes_max: self.answer_bytes_max,
+            are_echoes: false,
+        };
+        Tcp::new(dialer, seat, self.streams, answers)
     }
 
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
@@ -156,13 +149,26 @@ impl Prepare for Encoded {
     }
 }
 
+/// What answers are.
+#[derive(Clone, Debug)]
+pub(crate) struct Answers {
+    /// Where one ends.
+    pub(crate) ending: Ending,
+    /// A longer one is an error.
+    pub(crate) bytes_max: u64,
+    /// Each is the line that was sent.
+    pub(crate) are_echoes: bool,
+}
+
 /// The nib of one event loop.
 #[derive(Debug)]
 pub struct Tcp {
     dialer: Dialer,
     strings: Strings,
     texts: Texts,
-    protocol: TcpProtocol,
+    answers: Answers,
+    /// So many workers share a connection.
+    streams: u32,
     /// Workers there are.
     places: u32,
     links: Vec<Link>,
@@ -191,6 +197,8 @@ pub struct Place {
     address: StringId,
     /// When its address began to be looked up, if it is.
     looked_up_ns: Option<u64>,
+    /// What came of its answer is, so far, what was sent.
+    is_same: bool,
     kept: Kept,
 }
 
@@ -203,13 +211,20 @@ struct Texts {
     too_long: StringId,
     given_up: StringId,
     payload: StringId,
+    other_line: StringId,
+    no_line: StringId,
 }
 
 impl Texts {
-    fn new(strings: &Strings, answer_bytes_max: u64) -> Self {
-        let too_long = format!(
-            "the answer has no end within {answer_bytes_max} bytes: answer-max allows more"
-        );
+    fn new(strings: &Strings, answers: &Answers) -> Self {
+        let other_line = "the answer isn't the line that was sent";
+        let too_long = match answers.are_echoes {
+            true => other_line.to_owned(),
+            false => format!(
+                "the answer has no end within {} bytes: answer-max allows more",
+                answers.bytes_max
+            ),
+        };
         Self {
             closed_in_handshake: strings.intern("connection closed during the TLS handshake"),
             stale: strings.intern("kept connection closed by the peer before an answer"),
@@ -218,6 +233,8 @@ impl Texts {
             too_long: strings.intern(&too_long),
             given_up: strings.intern("too many answers are missing on this connection"),
             payload: strings.intern("the record's file can't be read"),
+            other_line: strings.intern(other_line),
+            no_line: strings.intern("the record isn't a line"),
         }
     }
 }
@@ -230,10 +247,32 @@ enum NotOpened {
 }
 
 impl Tcp {
+    pub(crate) fn new(dialer: Dialer, seat: &Seat<'_>, streams: u32, answers: Answers) -> Self {
+        Self {
+            dialer,
+            strings: seat.strings.clone(),
+            texts: Texts::new(seat.strings, &answers),
+            answers,
+            streams,
+            places: 0,
+            links: Vec::new(),
+            by_address: HashMap::new(),
+            by_group: Vec::new(),
+            spare: Vec::new(),
+            changed: Vec::new(),
+            unread: Vec::new(),
+            instants: BinaryHeap::new(),
+        }
+    }
+
     /// Puts the hit behind those that are on their way, over a link that is
     /// opened if it has to be.
     fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
+        // A script may have put a line's end into it.
+        if self.answers.are_echoes && !is_line(&shot.payload) {
+            return shot.fail(code::PAYLOAD, self.texts.no_line, io);
+        }
         let number = self.link_for(place.group, shot.address);
         if !self.links[number as usize].is_there() {
             match self.open(number, shot, io) {
@@ -358,7 +397,7 @@ impl Tcp {
     fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
         let link = &mut self.links[number as usize];
         let is_close = matches!(broken, Broken::Stream(StreamError::Closed));
-        let ends = match self.protocol.ending {
+        let ends = match self.answers.ending {
             Ending::Close => link.phase == Phase::Open,
             Ending::Silence(_) => link.has_begun(),
             _ => false,
@@ -428,11 +467,14 @@ impl Tcp {
     fn read(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         let link = &mut self.links[number as usize];
         let had_ns = link.heard_ns;
-        let ending = &self.protocol.ending;
+        let Answers {
+            ending, are_echoes, ..
+        } = &self.answers;
+        let other_line = self.texts.other_line;
         let result = link.read(
             io,
             ending,
-            self.protocol.answer_bytes_max,
+            self.answers.bytes_max,
             |heard, now_ns| match heard {
                 Heard::Part(worker, bytes) => {
                     if let Some((place, shot)) = hits.get(worker) {
@@ -441,6 +483,10 @@ impl Tcp {
                         if shot.hit.received_bytes == 0 {
                             shot.hit.first_byte_ns = now_ns;
                         }
+                        if *are_echoes {
+                            let at = shot.hit.received_bytes as usize;
+                            place.is_same &= is_at(&shot.payload, at, bytes);
+                        }
                         shot.hit.received_bytes += bytes.len() as u64;
                     }
                 }
@@ -448,12 +494,17 @@ impl Tcp {
                     if let Some((place, shot)) = hits.get(worker) {
                         place.on = None;
                         shot.hit.ended_ns = now_ns;
+                        let is_whole = shot.hit.received_bytes == shot.payload.len();
+                        if *are_echoes && !(place.is_same && is_whole) {
+                            shot.hit.net_code = code::PROTOCOL;
+                            shot.hit.error = other_line;
+                        }
                         hits.end(worker);
                     }
                 }
             },
         );
-        if let Ending::Silence(time) = self.protocol.ending
+        if let Ending::Silence(time) = self.answers.ending
             && link.heard_ns != had_ns
             && link.has_begun()
         {
@@ -469,7 +520,7 @@ impl Tcp {
 
     fn write(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         let clock = *io.clock;
-        let ends = matches!(self.protocol.ending, Ending::None);
+        let ends = matches!(self.answers.ending, Ending::None);
         let link = &mut self.links[number as usize];
         let result = link.write(io, |worker, bytes| {
             if let Some((place, shot)) = hits.get(worker) {
@@ -499,7 +550,7 @@ impl Tcp {
     /// The instant has come to look at that link.
     fn look(&mut self, number: u32, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         let link = &mut self.links[number as usize];
-        match (link.phase, &self.protocol.ending) {
+        match (link.phase, &self.answers.ending) {
             (Phase::Connecting, _) if link.heard_ns + SILENT_NS <= now_ns => {
                 let silent = StreamError::System(Errno::TIMEDOUT);
                 if self.passes_over(number, &silent, now_ns) {
@@ -525,7 +576,7 @@ impl Nib for Tcp {
     const SHARED: bool = true;
 
     fn connection(&mut self) -> Place {
-        let group = self.places / self.protocol.streams;
+        let group = self.places / self.streams;
         self.places += 1;
         self.by_group.resize(group as usize + 1, Vec::new());
         Place {
@@ -536,6 +587,7 @@ impl Nib for Tcp {
 
     fn start(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.kept.expect(shot.keep);
+        place.is_same = true;
         self.enqueue(place, shot, io)
     }
 
@@ -554,7 +606,7 @@ impl Nib for Tcp {
 
     fn abandon(&mut self, place: &mut Place) {
         place.looked_up_ns = None;
-        let streams = self.protocol.streams;
+        let streams = self.streams;
         let number = match place.on.take() {
             Some((number, hit)) => {
                 self.links[number as usize].give_up(hit, streams);
@@ -667,5 +719,23 @@ impl Nib for Tcp {
 
     fn fatal(&self) -> Option<Errno> {
         self.dialer.fatal()
+    }
+}
+
+/// Whether it is one line, with its end.
+fn is_line(payload: &Payload) -> bool {
+    match payload {
+        Payload::Memory(bytes) => {
+            memchr::memchr(b'\n', bytes).map(|at| at + 1) == Some(bytes.len())
+        }
+        Payload::File { .. } => false,
+    }
+}
+
+/// Whether a payload has those bytes there.
+fn is_at(payload: &Payload, at: usize, bytes: &[u8]) -> bool {
+    match payload {
+        Payload::Memory(all) => all.get(at..).is_some_and(|rest| rest.starts_with(bytes)),
+        Payload::File { .. } => false,
     }
 }

@@ -4,6 +4,7 @@
 //! The modules in the order in which a call meets them:
 //!
 //! - [`cli`]: the command lines
+//! - [`args`]: what they say, of guests and of each transport
 //! - [`durations`]: durations on them
 //! - [`nats_args`]: how to reach NATS
 //! - [`output`]: the log, and what guests write
@@ -23,6 +24,7 @@
 
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod args;
 mod cache;
 mod calls;
 mod cli;

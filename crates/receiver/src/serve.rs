@@ -14,9 +14,9 @@ use tokio::sync::watch;
 use wasmtime::Result;
 use wasmtime::error::Context as _;
 
+use crate::args::GuestArgs;
 use crate::cache::Cache;
 use crate::calls::{Calls, PARAMS_BYTES_MAX};
-use crate::cli::GuestArgs;
 use crate::exports::{Function, Kind};
 use crate::host::{Host, Workload};
 use crate::limits::Ticker;

@@ -6,7 +6,7 @@ use encarno_wrpc::nats::{Connection, Options, Server};
 use tokio::runtime::Handle;
 use wasmtime::{Result, bail};
 
-use crate::cli::NatsArgs;
+use crate::args::NatsArgs;
 use crate::host::Workload;
 use crate::serve::{self, Signals};
 

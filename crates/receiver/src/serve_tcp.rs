@@ -9,7 +9,7 @@ use encarno_wrpc::tls::ServerTls;
 use tokio::runtime::Handle;
 use wasmtime::Result;
 
-use crate::cli::TcpArgs;
+use crate::args::TcpArgs;
 use crate::host::Workload;
 use crate::serve::{self, Signals};
 

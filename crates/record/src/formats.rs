@@ -1,6 +1,7 @@
 //! Hits to files: what takes hits, one file at a time, a module for each format.
 
 mod csv;
+mod format;
 mod go_binary;
 mod ldjson;
 mod native;
@@ -12,6 +13,7 @@ mod sink;
 mod trace;
 
 pub use csv::CsvSink;
+pub use format::ResultFormat;
 pub use go_binary::{CATCH_ALL, GoBinarySettings, GoBinarySink};
 pub use ldjson::LdjsonSink;
 pub use native::NativeSink;

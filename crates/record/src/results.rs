@@ -43,8 +43,8 @@ pub mod whole;
 
 use std::collections::BTreeMap;
 
-pub use reader::{Block, Mark, ResultReader, ResultSummary, ResultsError};
-pub use summed::{FileSums, SumsReader, Taken};
+pub use reader::{Block, Hits, Mark, ResultReader, ResultSummary, ResultsError};
+pub use summed::{FileSums, SumsReader};
 
 use crate::frame::append_frame;
 use crate::notes::Notes;

@@ -1,8 +1,8 @@
 /* The page: what is chosen, and what is drawn of it. */
-const app = { range: [0, 0], runs: [], cursors: [], label: null, sort: ["hits", -1], filter: "", shown: 100, slack: 0, cursor: null };
-const FIGURES = ["min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max"];
-const SHARES = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+/* `quantiles` has the names and the shares of those that are said, as the data name them. */
+const app = { quantiles: [], range: [0, 0], runs: [], cursors: [], label: null, sort: ["hits", -1], filter: "", shown: 100, slack: 0, cursor: null };
 const byId = id => document.getElementById(id);
+app.figures = () => ["min", "mean", ...app.quantiles.map(([name]) => name), "max"];
 app.bins = () => app.runs[0].hits.length;
 app.isWhole = () => app.range[0] === 0 && app.range[1] === app.bins();
 app.seconds = () => [app.runs[0].edges[app.range[0]], app.runs[0].edges[app.range[1]]];
@@ -147,12 +147,12 @@ function drawQuantiles() {
   quantilePlot(parent, lines);
 }
 function inRange(times, limits) {
-  const [p50, p75, p90, p95, p99, p999] = quantiles(times, SHARES);
+  const said = quantiles(times, app.quantiles.map(([, share]) => share));
   let all = 0;
   times.counts.forEach((count, i) => { if (count) all += count * middleOf(times.least + i, times.shift); });
   const end = times.counts.length - 1;
-  if (!times.total) return FIGURES.map(() => null);
-  return [middleOf(times.least, times.shift), all / times.total, p50, p75, p90, p95, p99, p999, middleOf(times.least + end, times.shift)];
+  if (!times.total) return app.figures().map(() => null);
+  return [middleOf(times.least, times.shift), all / times.total, ...said, middleOf(times.least + end, times.shift)];
 }
 function drawFigures() {
   const run = app.runs[0], [a, b] = app.range, whole = app.isWhole();
@@ -164,7 +164,7 @@ function drawFigures() {
     set("hits", String(whole ? run.total.hits : hits));
     set("rate", fixed(whole ? run.total.hits * 1e9 / Math.max(run.span_ns, 1) : hits / (to - from || 1), 1));
     set("failed", `${failed} (${fixed(hits ? failed * 100 / hits : 0, 2)} %)`);
-    set("p50", timeText(response[2])); set("p99", timeText(response[6])); set("max", timeText(response[8]));
+    for (const name of ["p50", "p99", "max"]) set(name, timeText(response[app.figures().indexOf(name)]));
     if (run.scheduled.some(v => v > 0)) { set("scheduled", String(sum(run.scheduled, a, b))); set("dropped", String(sum(run.dropped, a, b))); }
   }
   for (const [name, values] of [["service", service], ["response", response]]) {
@@ -186,7 +186,7 @@ function labelRows() {
     const hits = sum(label.by_time[0], a, b);
     if (hits) rows.push([label.name, hits, sum(label.by_time[1], a, b), ...inRange(labelTimes(run, number, a, b))]);
   });
-  const columns = ["label", "hits", "failed", ...FIGURES], column = Math.max(columns.indexOf(app.sort[0]), 0), way = app.sort[1];
+  const columns = ["label", "hits", "failed", ...app.figures()], column = Math.max(columns.indexOf(app.sort[0]), 0), way = app.sort[1];
   rows.sort((one, other) => {
     const x = one[column], y = other[column];
     return (x < y ? -1 : x > y ? 1 : 0) * way || (one[0] < other[0] ? -1 : 1);
@@ -241,7 +241,7 @@ function recall() {
       const from = Math.min(+range[1], app.bins() - 1);
       app.range = [from, Math.max(from + 1, Math.min(+range[2], app.bins()))];
     }
-    if (name === "sort" && ["label", "hits", "failed", ...FIGURES].includes(value.split(",")[0])) app.sort = [value.split(",")[0], value.endsWith(",up") ? 1 : -1];
+    if (name === "sort" && ["label", "hits", "failed", ...app.figures()].includes(value.split(",")[0])) app.sort = [value.split(",")[0], value.endsWith(",up") ? 1 : -1];
     if (name === "label") try {
       const label = decodeURIComponent(value);
       if (app.runs[0].labels.some(one => one.name === label && one.by_time)) app.label = label;
@@ -272,6 +272,7 @@ function setUp() {
 }
 async function start() {
   const page = await unpack(byId("data").textContent);
+  app.quantiles = page.quantiles;
   app.runs = page.runs;
   app.range = [0, app.bins()];
   recall();

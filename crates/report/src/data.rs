@@ -39,6 +39,8 @@ const LABEL_STEPS: [(u32, u64); 9] = [
 
 #[derive(Serialize)]
 struct Page {
+    /// The quantiles that are said: their names and shares.
+    quantiles: Vec<(&'static str, f64)>,
     runs: Vec<PageRun>,
 }
 
@@ -105,7 +107,10 @@ pub(crate) fn figures(times: &Histogram) -> Vec<f64> {
 
 /// The runs' data, compressed.
 pub(crate) fn compressed(runs: &[Run]) -> io::Result<Vec<u8>> {
-    let mut page = Page { runs: Vec::new() };
+    let mut page = Page {
+        quantiles: QUANTILES.to_vec(),
+        runs: Vec::new(),
+    };
     let mut binary = Vec::new();
     let (total_bytes, labels_bytes) = (
         TOTAL_BYTES / runs.len().max(1),

@@ -7,7 +7,7 @@ use std::path::Path;
 use encarno_record::histogram::{BUCKETS, Histogram};
 use encarno_record::notes::Notes;
 use encarno_record::results::whole::{self, FileError};
-use encarno_record::results::{FileSums, ResultSummary, SumsReader, Taken};
+use encarno_record::results::{FileSums, ResultSummary, SumsReader};
 use encarno_record::series::Metrics;
 use encarno_record::statistics::Statistics;
 use encarno_record::sums::{LoopState, Outcome, Sums, second_of};
@@ -145,16 +145,8 @@ impl Run {
             whole,
         };
         let mut gathering = Gathering::of(&run);
-        while let Some(taken) = reader.next_taken()? {
-            match taken {
-                Taken::Strings(texts) => {
-                    for (id, text) in texts {
-                        gathering.texts.insert(id, &text);
-                    }
-                }
-                Taken::Sums(sums) => run.take(&sums, &mut gathering),
-                Taken::End => {}
-            }
+        while let Some(sums) = reader.next_sums(&mut gathering.texts)? {
+            run.take(&sums, &mut gathering);
         }
         reader.rest(|sums| run.take(&sums, &mut gathering))?;
         run.notes = reader.notes().clone();

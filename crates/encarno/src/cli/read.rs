@@ -11,9 +11,10 @@ use tempfile::NamedTempFile;
 use super::{Failure, complain, print};
 use crate::exit;
 use crate::files::Files;
-use crate::read::convert::{self, ConvertError, Converted, InputTarget, ResultFormat};
+use crate::read::convert::{self, ConvertError, Converted, InputTarget};
 use crate::read::show::{self, FileKind, ShowError, Showing};
 use crate::read::stats;
+use encarno_record::formats::ResultFormat;
 
 /// What `encarno stats` understands.
 #[derive(Debug, Args)]

@@ -12,8 +12,9 @@ use super::flags::duration;
 use super::read::check_stdout;
 use super::{Failure, complain, process};
 use crate::exit;
-use crate::read::convert::{ConvertError, ResultFormat};
+use crate::read::convert::ConvertError;
 use crate::read::tail::{self, TailEnd, TailSettings};
+use encarno_record::formats::ResultFormat;
 
 /// What `encarno tail` understands.
 #[derive(Debug, Args)]

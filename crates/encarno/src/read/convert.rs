@@ -8,61 +8,14 @@ use std::path::{Path, PathBuf};
 
 use encarno_input::native::NativeInputWriter;
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
-use encarno_record::formats::{
-    CsvSink, GoBinarySettings, GoBinarySink, LdjsonSink, OutputError, PhoutSink, SecondsSink, Sink,
-};
+use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink as _};
 use encarno_record::results::whole::{self, FileError};
-use encarno_record::results::{Block, Ending, ResultSummary, SumsReader, Taken};
-use encarno_record::{Expected, Hit, Payload, Record, Strings, Texts};
+use encarno_record::results::{Ending, ResultSummary, SumsReader};
+use encarno_record::{Hit, Payload, Record, Strings, Texts};
 use go_payload::GoPayloadWriter;
 
 /// Hits are handed to a sink in portions of that many.
 const PORTION: usize = 8192;
-
-/// What results become.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ResultFormat {
-    /// Go-encarno's binary records; their strings go to a file beside them
-    /// that ends in `.ostr`.
-    GoBinary,
-    /// Go-encarno's LDJSON.
-    Ldjson,
-    /// CSV with all that a hit has.
-    Csv,
-    /// phout.
-    Phout,
-    /// Sums by second, as JSON lines.
-    Seconds,
-    /// Parquet, with the columns of the CSV.
-    #[cfg(feature = "parquet")]
-    Parquet,
-}
-
-impl ResultFormat {
-    /// The format that a file's name stands for.
-    pub fn of_name(path: &Path) -> Option<Self> {
-        Self::of_text(path.extension()?.to_str()?)
-    }
-
-    /// The second file of that format, beside the first one.
-    pub fn strings_file(self, path: &Path) -> Option<PathBuf> {
-        (self == Self::GoBinary).then(|| path.with_extension("ostr"))
-    }
-
-    /// The format of that name.
-    pub fn of_text(name: &str) -> Option<Self> {
-        Some(match name {
-            "bin" | "go" | "go-binary" => Self::GoBinary,
-            "ldjson" | "jsonl" | "ndjson" => Self::Ldjson,
-            "csv" => Self::Csv,
-            "phout" => Self::Phout,
-            "seconds" => Self::Seconds,
-            #[cfg(feature = "parquet")]
-            "parquet" => Self::Parquet,
-            _ => return None,
-        })
-    }
-}
 
 /// What an input becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,24 +68,19 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
         return seconds(reader, from, to);
     }
     let mut reader = whole::open(from)?;
-    let mut sink = create_sink(to, format, reader.started_unix_ns(), &reader.expected())?;
+    let mut sink = format.create(to, reader.started_unix_ns(), &reader.expected())?;
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
-    while let Some(block) = reader.next_block().map_err(FileError::of(from))? {
-        match block {
-            Block::Strings(block) => block.iter().for_each(|(id, text)| texts.insert(id, &text)),
-            Block::Hits(hits) => {
-                for hit in hits.iter() {
-                    portion.push(hit);
-                    if portion.len() == PORTION {
-                        sink.hits(&portion, &mut texts)?;
-                        portion.clear();
-                    }
-                }
+    whole::drain(&mut reader, from, &mut texts, |hits, texts| {
+        for hit in hits.iter() {
+            portion.push(hit);
+            if portion.len() == PORTION {
+                sink.hits(&portion, texts)?;
+                portion.clear();
             }
-            Block::Mark(_) | Block::Other | Block::End => {}
         }
-    }
+        Ok::<_, ConvertError>(())
+    })?;
     sink.hits(&portion, &mut texts)?;
     let summary = reader.summary();
     sink.finish(Ending::default(), &mut texts)?;
@@ -176,53 +124,16 @@ pub(crate) fn take_sums(
     texts: &mut Texts,
     from: &Path,
 ) -> Result<bool, ConvertError> {
-    match reader.next_taken().map_err(FileError::of(from))? {
-        None => return Ok(false),
-        Some(Taken::Strings(block)) => {
-            for (id, text) in block {
-                texts.insert(id, &text);
-            }
-        }
-        Some(Taken::Sums(sums)) => {
-            sink.add(&sums);
-            let whole_until_ns = reader.whole_until_ns();
-            sink.write_until(
-                reader.started_unix_ns().saturating_add(whole_until_ns),
-                texts,
-            )?;
-        }
-        Some(Taken::End) => {}
-    }
+    let Some(sums) = reader.next_sums(texts).map_err(FileError::of(from))? else {
+        return Ok(false);
+    };
+    sink.add(&sums);
+    let whole_until_ns = reader.whole_until_ns();
+    sink.write_until(
+        reader.started_unix_ns().saturating_add(whole_until_ns),
+        texts,
+    )?;
     Ok(true)
-}
-
-/// A file of that format; `started_unix_ns` is the wall clock at the run's start.
-pub(crate) fn create_sink(
-    to: &Path,
-    format: ResultFormat,
-    started_unix_ns: u64,
-    expected: &Expected,
-) -> Result<Box<dyn Sink>, OutputError> {
-    Ok(match format {
-        ResultFormat::GoBinary => {
-            let strings_file = to.with_extension("ostr");
-            let settings = GoBinarySettings {
-                file: to.into(),
-                strings_file,
-                input_strings_file: None,
-            };
-            Box::new(GoBinarySink::create(&settings, started_unix_ns)?)
-        }
-        ResultFormat::Ldjson => Box::new(LdjsonSink::create(to, started_unix_ns)?),
-        ResultFormat::Csv => Box::new(CsvSink::create(to, started_unix_ns)?),
-        ResultFormat::Phout => Box::new(PhoutSink::create(to, started_unix_ns)?),
-        ResultFormat::Seconds => Box::new(SecondsSink::create(to, started_unix_ns, expected)?),
-        #[cfg(feature = "parquet")]
-        ResultFormat::Parquet => Box::new(encarno_record::formats::ParquetSink::create(
-            to,
-            started_unix_ns,
-        )?),
-    })
 }
 
 /// Converts an input of any format. It is read once, with its scripts;

@@ -113,29 +113,19 @@ fn show_results(path: &Path, out: &mut dyn Write) -> Result<(), ShowError> {
         "worker"
     )?;
     let mut texts = Texts::default();
-    loop {
-        match reader.next_block() {
-            Ok(Some(Block::Strings(block))) => {
-                block.iter().for_each(|(id, text)| texts.insert(id, &text))
-            }
-            Ok(Some(Block::Hits(hits))) => {
+    while let Some(block) = reader.next_block().map_err(FileError::of(path))? {
+        match block {
+            Block::Strings(block) => block.add_to(&mut texts),
+            Block::Hits(hits) => {
                 for hit in hits.iter() {
                     show_hit(&hit, &mut texts, out)?;
                 }
             }
-            Ok(Some(Block::Mark(mark))) => {
+            Block::Mark(mark) => {
                 let at_s = mark.at_ns as f64 * 1e-9;
                 writeln!(out, "# mark at {at_s:.6} s: {}", printable(mark.text))?;
             }
-            Ok(Some(Block::Other | Block::End)) => {}
-            Ok(None) => break,
-            Err(source) => {
-                return Err(FileError {
-                    path: path.into(),
-                    source: source.into(),
-                }
-                .into());
-            }
+            Block::Other | Block::End => {}
         }
     }
     writeln!(out, "# {}", reader.summary())?;

@@ -9,17 +9,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use encarno_record::formats::{OutputError, SecondsSink, Sink};
+use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink};
 use encarno_record::results::whole::{self, FileError};
-use encarno_record::results::{
-    Block, Ending, ResultReader, ResultSummary, ResultsError, SumsReader,
-};
+use encarno_record::results::{Ending, ResultReader, ResultSummary, ResultsError, SumsReader};
 use encarno_record::{Hit, Texts};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
-use crate::read::convert::{ConvertError, ResultFormat, create_sink, take_sums};
+use crate::read::convert::{ConvertError, take_sums};
 
 /// How often a file that doesn't grow is looked at.
 const LOOK: Duration = Duration::from_millis(100);
@@ -146,7 +144,7 @@ impl<'a> Followed<'a> {
                 let reader = whole::open(&settings.file)?;
                 let (started, expected) = (reader.started_unix_ns(), reader.expected());
                 Kind::Hits {
-                    sink: create_sink(to, settings.format, started, &expected)?,
+                    sink: settings.format.create(to, started, &expected)?,
                     reader: Box::new(reader),
                     portion: Vec::new(),
                 }
@@ -173,22 +171,11 @@ impl<'a> Followed<'a> {
                 sink,
                 portion,
             } => {
-                while let Some(block) = reader.next_block().map_err(FileError::of(self.file))? {
-                    moved = true;
-                    match block {
-                        Block::Strings(block) => {
-                            for (id, text) in block.iter() {
-                                self.texts.insert(id, &text);
-                            }
-                        }
-                        Block::Hits(hits) => {
-                            portion.clear();
-                            portion.extend(hits.iter());
-                            sink.hits(portion, &mut self.texts)?;
-                        }
-                        Block::Mark(_) | Block::Other | Block::End => {}
-                    }
-                }
+                moved = whole::drain(reader, self.file, &mut self.texts, |hits, texts| {
+                    portion.clear();
+                    portion.extend(hits.iter());
+                    Ok::<_, ConvertError>(sink.hits(portion, texts)?)
+                })?;
             }
         }
         Ok(moved)

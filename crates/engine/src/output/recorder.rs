@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, TrySendError};
 
+use crossbeam_channel::{Receiver, Sender, TrySendError};
 use encarno_record::Hit;
 use encarno_record::formats::Trace;
 use encarno_record::notes::Notes;
@@ -65,7 +65,7 @@ pub(super) struct Counts {
 #[derive(Clone, Debug)]
 pub(super) struct Ways {
     /// To the writer.
-    pub(super) queue: SyncSender<Message>,
+    pub(super) queue: Sender<Message>,
     /// To the meter, which doesn't wait for a slow disk.
     pub(super) meter: Sender<Arc<LoopSums>>,
     pub(super) trace_level: Option<u16>,
@@ -311,7 +311,7 @@ impl Message {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::{SyncSender, channel, sync_channel};
+    use crossbeam_channel::{Sender, bounded, unbounded};
 
     use encarno_record::Hit;
     use encarno_record::sums::LoopState;
@@ -319,10 +319,10 @@ mod tests {
     use super::{BUFFER_HITS, Message, Recorder, Ways};
 
     /// Ways of a run whose first second ends at once.
-    fn ways(queue: SyncSender<Message>) -> Ways {
+    fn ways(queue: Sender<Message>) -> Ways {
         Ways {
             queue,
-            meter: channel().0,
+            meter: unbounded().0,
             trace_level: None,
             started_unix_ns: 10_900_000_000,
             sampling: None,
@@ -331,8 +331,8 @@ mod tests {
 
     #[test]
     fn a_full_queue_is_counted_and_no_hit_vanishes() {
-        let (queue, messages) = sync_channel(2);
-        let (_give_back, empty) = sync_channel(2);
+        let (queue, messages) = bounded(2);
+        let (_give_back, empty) = bounded(2);
         let mut recorder = Recorder::new(0, ways(queue), empty);
         recorder.backlog_bytes_max = 5 * BUFFER_HITS * size_of::<Hit>();
         for number in 0..20 * BUFFER_HITS as u64 {
@@ -372,8 +372,8 @@ mod tests {
 
     #[test]
     fn a_buffer_that_is_not_full_goes_by_age() {
-        let (queue, messages) = sync_channel(2);
-        let (_give_back, empty) = sync_channel(2);
+        let (queue, messages) = bounded(2);
+        let (_give_back, empty) = bounded(2);
         let mut recorder = Recorder::new(0, ways(queue), empty);
         recorder.record(&Hit {
             ended_ns: 1,
@@ -389,8 +389,8 @@ mod tests {
 
     #[test]
     fn a_loop_that_rests_hands_over_what_it_has() {
-        let (queue, messages) = sync_channel(8);
-        let (_give_back, empty) = sync_channel(2);
+        let (queue, messages) = bounded(8);
+        let (_give_back, empty) = bounded(2);
         let mut recorder = Recorder::new(3, ways(queue), empty);
         let state = LoopState {
             users: 7,

@@ -3,8 +3,8 @@
 //! ended, and not by when somebody looked.
 
 use std::collections::BTreeMap;
-use std::sync::mpsc::Sender;
 
+use crossbeam_channel::Sender;
 use encarno_record::histogram::Histogram;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit};

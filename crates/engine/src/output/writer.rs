@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::mpsc::{Receiver, Sender, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
+use crossbeam_channel::{Receiver, Sender, bounded};
 use encarno_record::formats::{
-    GoBinarySink, LdjsonSink, NativeSink, OutputError, PhoutSink, Sink, TraceFile,
+    GoBinarySink, NativeSink, OutputError, ResultFormat, Sink, TraceFile,
 };
 use encarno_record::notes::Notes;
 use encarno_record::results::Ending;
@@ -35,7 +35,7 @@ pub fn open(
     meter: Sender<Arc<LoopSums>>,
     samples: Option<Sender<Sample>>,
 ) -> Result<(Vec<Recorder>, WriterThread), OutputError> {
-    let (queue, messages) = sync_channel(QUEUE_BUFFERS * recorders.max(1));
+    let (queue, messages) = bounded(QUEUE_BUFFERS * recorders.max(1));
     let trace = match &settings.trace {
         Some(trace) => Some(TraceFile::create(trace, started_unix_ns)?),
         None => None,
@@ -51,7 +51,7 @@ pub fn open(
     let untils = vec![0; recorders];
     let recorders = (0..recorders)
         .map(|number| {
-            let (sender, empty) = sync_channel(QUEUE_BUFFERS);
+            let (sender, empty) = bounded(QUEUE_BUFFERS);
             give_back.push(sender);
             Recorder::new(number, ways.clone(), empty)
         })
@@ -97,7 +97,7 @@ pub fn open(
 #[derive(Debug)]
 pub struct WriterThread {
     thread: JoinHandle<Result<WriteSummary, OutputError>>,
-    queue: SyncSender<Message>,
+    queue: Sender<Message>,
     failed: Arc<AtomicBool>,
 }
 
@@ -139,7 +139,7 @@ impl WriterThread {
 
 struct Writer {
     messages: Receiver<Message>,
-    give_back: Vec<SyncSender<Vec<Hit>>>,
+    give_back: Vec<Sender<Vec<Hit>>>,
     sinks: Vec<Box<dyn Sink>>,
     /// Up to where each recorder has handed over all its hits.
     untils: Vec<u64>,
@@ -281,11 +281,14 @@ fn create_sinks(
     if let Some(go_binary) = &settings.go_binary {
         sinks.push(Box::new(GoBinarySink::create(go_binary, started_unix_ns)?));
     }
-    if let Some(path) = &settings.ldjson {
-        sinks.push(Box::new(LdjsonSink::create(path, started_unix_ns)?));
-    }
-    if let Some(path) = &settings.phout {
-        sinks.push(Box::new(PhoutSink::create(path, started_unix_ns)?));
+    let plain = [
+        (ResultFormat::Ldjson, &settings.ldjson),
+        (ResultFormat::Phout, &settings.phout),
+    ];
+    for (format, path) in plain {
+        if let Some(path) = path {
+            sinks.push(format.create(path, started_unix_ns, expected)?);
+        }
     }
     Ok(sinks)
 }

@@ -1,8 +1,8 @@
 //! What all event loops did, put together from their samples.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::mpsc::Receiver;
 
+use crossbeam_channel::Receiver;
 use encarno_record::sums::LoopState;
 
 use crate::output::{Sample, TENTH_NS, Tenth};
@@ -153,8 +153,8 @@ impl Reading {
 
 #[cfg(test)]
 mod tests {
+    use crossbeam_channel::unbounded;
     use std::collections::BTreeMap;
-    use std::sync::mpsc::channel;
 
     use encarno_record::sums::LoopState;
 
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn loops_are_put_together_tenth_by_tenth() {
-        let (sender, samples) = channel();
+        let (sender, samples) = unbounded();
         let mut gauge = Gauge::new(Some(samples), 2);
         let mut say = |number, tenths_past: u64, ended: &[(u64, u64)], cpu_part: f64, due| {
             let until_ns = tenths_past * TENTH_NS + 7;

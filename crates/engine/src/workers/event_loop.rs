@@ -1,6 +1,6 @@
 //! One event loop: starts hits, moves them on, records them.
 //!
-//! - [`pace`]: when hits start; an open and a closed workload
+//! - [`pace`]: when hits start; a type for each kind of workload
 //! - [`crew`]: the workers, and their hits from start to end
 //! - [`sleep`]: how long the loop sleeps, and how it wakes in time
 
@@ -25,7 +25,7 @@ use super::share::Share;
 use crate::output::Recorder;
 use crate::script::ScriptContext;
 use crew::Crew;
-pub use pace::Pace;
+pub(crate) use pace::{Closed, Open, Pace, Steered};
 use sleep::Sleep;
 
 /// Events taken at once.
@@ -54,8 +54,6 @@ pub enum LoopError {
 pub struct EventLoop<N: Nib> {
     /// The protocol.
     pub nib: N,
-    /// When hits start.
-    pub pace: Pace,
     /// What they send.
     pub feed: Feed,
     /// Where they go.
@@ -89,8 +87,8 @@ pub struct EventLoop<N: Nib> {
 }
 
 impl<N: Nib> EventLoop<N> {
-    /// Runs to the end of the workload.
-    pub fn run(self) -> Result<(), LoopError> {
+    /// Runs to the end of the workload; the pace starts hits.
+    pub(crate) fn run(self, pace: impl Pace) -> Result<(), LoopError> {
         // Otherwise sleeps end up to 50 µs late. Where it isn't allowed they do.
         let _slack = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let poller = Poller::new().map_err(LoopError::Poll)?;
@@ -99,7 +97,7 @@ impl<N: Nib> EventLoop<N> {
             .map_err(LoopError::Poll)?;
         let control = Arc::clone(&self.control);
         let grace_ns = self.grace_ns;
-        let (crew, pace) = Crew::new(self, poller);
+        let crew = Crew::new(self, poller);
         let mut running = Running {
             pace,
             crew,
@@ -109,14 +107,14 @@ impl<N: Nib> EventLoop<N> {
             give_up_at_ns: u64::MAX,
         };
         let result = running.turn_until_done();
-        running.crew.close(&running.pace);
+        running.crew.close(running.pace.users(running.crew.busy()));
         result
     }
 }
 
 /// An event loop at work. The pace decides what starts, the crew does it.
-struct Running<N: Nib> {
-    pace: Pace,
+struct Running<N: Nib, P> {
+    pace: P,
     crew: Crew<N>,
     sleep: Sleep,
     control: Arc<Control>,
@@ -125,13 +123,15 @@ struct Running<N: Nib> {
     give_up_at_ns: u64,
 }
 
-impl<N: Nib> Running<N> {
+impl<N: Nib, P: Pace> Running<N, P> {
     fn turn_until_done(&mut self) -> Result<(), LoopError> {
         let mut events: Vec<Event> = Vec::with_capacity(EVENTS_MAX);
         loop {
             let mut now_ns = self.crew.now_ns();
             let turn_ns = now_ns;
-            self.crew.report(&self.pace, now_ns);
+            if self.crew.is_report_due(now_ns) {
+                self.crew.report(self.pace.users(self.crew.busy()), now_ns);
+            }
             self.heed_stop(now_ns);
             let mut more = self.start_due(&mut now_ns);
             if N::SHARED {

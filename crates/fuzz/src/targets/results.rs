@@ -42,7 +42,7 @@ fn hit_by_hit(bytes: &[u8]) -> Option<u64> {
     let mut texts = Texts::default();
     while let Ok(Some(block)) = reader.next_block() {
         match block {
-            Block::Strings(block) => block.iter().for_each(|(id, text)| texts.insert(id, &text)),
+            Block::Strings(block) => block.add_to(&mut texts),
             Block::Hits(block) => hits += block.iter().count() as u64,
             Block::Mark(mark) => drop(format!("{mark:?}")),
             Block::Other | Block::End => {}
@@ -53,8 +53,9 @@ fn hit_by_hit(bytes: &[u8]) -> Option<u64> {
 }
 
 fn by_sums(mut reader: SumsReader) {
-    while let Ok(Some(taken)) = reader.next_taken() {
-        let _ = format!("{taken:?}");
+    let mut texts = Texts::default();
+    while let Ok(Some(sums)) = reader.next_sums(&mut texts) {
+        let _ = format!("{sums:?}");
     }
     let mut seconds = 0_u64;
     let _ = reader.rest(|sums| sums.for_each(|_, _, _| seconds += 1));

@@ -11,7 +11,7 @@ use regex_automata::util::primitives::StateID;
 use regex_automata::util::{start, syntax};
 
 /// A longer answer is an error, unless said otherwise.
-pub(super) const ANSWER_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 20;
 /// The tables of a pattern may take so much.
 const PATTERN_BYTES_MAX: usize = 4 << 20;
 

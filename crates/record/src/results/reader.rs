@@ -10,13 +10,13 @@ use super::{
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::notes::Notes;
 use crate::series::Metrics;
-use crate::{Expected, Hit, StringId};
+use crate::{Expected, Hit, StringId, Texts};
 
 /// A block of a result file.
 #[derive(Clone, Copy, Debug)]
 pub enum Block<'a> {
     /// Texts, numbered from the first on.
-    Strings(Texts<'a>),
+    Strings(TextBlock<'a>),
     /// Hits.
     Hits(Hits<'a>),
     /// What somebody wanted to be known.
@@ -29,12 +29,12 @@ pub enum Block<'a> {
 
 /// The texts of a block.
 #[derive(Clone, Copy, Debug)]
-pub struct Texts<'a> {
+pub struct TextBlock<'a> {
     first: u32,
     bytes: &'a [u8],
 }
 
-impl<'a> Texts<'a> {
+impl<'a> TextBlock<'a> {
     /// Those of a frame's payload.
     pub(super) fn of(payload: &'a [u8]) -> Self {
         let (first, bytes) = payload.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
@@ -92,7 +92,14 @@ impl<'a> Mark<'a> {
     }
 }
 
-impl<'a> Texts<'a> {
+impl<'a> TextBlock<'a> {
+    /// Adds them to those that are known.
+    pub fn add_to(self, texts: &mut Texts) {
+        for (id, text) in self.iter() {
+            texts.insert(id, &text);
+        }
+    }
+
     /// Each text with its number.
     pub fn iter(self) -> impl Iterator<Item = (StringId, String)> + 'a {
         let mut bytes = self.bytes;
@@ -321,7 +328,7 @@ impl<R: Read> ResultReader<R> {
                 }
                 Block::Other
             }
-            KIND_STRINGS => Block::Strings(Texts::of(payload)),
+            KIND_STRINGS => Block::Strings(TextBlock::of(payload)),
             KIND_SERIES => {
                 self.metrics.learn(payload);
                 Block::Other

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::reader::{Hits, Run, Texts, end_numbers};
+use super::reader::{Hits, Run, TextBlock, end_numbers};
 use super::{
     FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_NOTES, KIND_POINTS, KIND_RUN,
     KIND_SERIES, KIND_STRINGS, KIND_SUMS, ResultSummary, ResultsError,
@@ -15,7 +15,7 @@ use crate::frame::{Damage, HEADER_BYTES, Header, MARK, RESULT_MAGIC};
 use crate::notes::Notes;
 use crate::series::Metrics;
 use crate::sums::{LoopState, Outcome, OutcomeSums, Summing, Sums, take_state, take_sums};
-use crate::{Expected, StringId};
+use crate::{Expected, Texts};
 
 /// A header and the start of the payload of a frame with hits.
 const LOOK_BYTES: usize = HEADER_BYTES + 12;
@@ -23,17 +23,6 @@ const LOOK_BYTES: usize = HEADER_BYTES + 12;
 const SCAN_BYTES: usize = 64 << 10;
 /// Sums of one loop that are spread over more than that aren't ours.
 const PARTS_BYTES_MAX: usize = 256 << 20;
-
-/// What the file says next.
-#[derive(Debug)]
-pub enum Taken {
-    /// Texts.
-    Strings(Vec<(StringId, String)>),
-    /// Sums of an event loop.
-    Sums(FileSums),
-    /// The file is whole.
-    End,
-}
 
 /// Sums of an event loop, from a file.
 #[derive(Debug, Default)]
@@ -184,8 +173,8 @@ impl SumsReader {
         }
     }
 
-    /// What comes next; none at the end of what is there now.
-    pub fn next_taken(&mut self) -> io::Result<Option<Taken>> {
+    /// The sums that come next, with texts on the way; none at the end of what is there now.
+    pub fn next_sums(&mut self, texts: &mut Texts) -> io::Result<Option<FileSums>> {
         while let Some(header) = self.next_header()? {
             let (offset, end) = (self.offset, self.offset + frame_bytes(&header));
             if header.kind == KIND_HITS {
@@ -200,11 +189,11 @@ impl SumsReader {
             self.offset = end;
             match header.kind {
                 KIND_STRINGS => {
-                    return Ok(Some(Taken::Strings(Texts::of(&payload).iter().collect())));
+                    TextBlock::of(&payload).add_to(texts);
                 }
                 KIND_SUMS => {
                     if let Some(sums) = self.take_part(&payload)? {
-                        return Ok(Some(Taken::Sums(sums)));
+                        return Ok(Some(sums));
                     }
                 }
                 KIND_END => {
@@ -213,7 +202,6 @@ impl SumsReader {
                     self.summary.hits_lost = lost;
                     self.hits_in_file = self.hits_in_file.max(hits);
                     self.span_ns = span_ns;
-                    return Ok(Some(Taken::End));
                 }
                 KIND_NOTES => {
                     if let Some(notes) = Notes::parse(&payload) {

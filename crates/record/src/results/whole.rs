@@ -4,12 +4,12 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{Block, FileSums, ResultReader, ResultSummary, ResultsError, SumsReader, Taken};
+use super::{Block, FileSums, Hits, ResultReader, ResultSummary, ResultsError, SumsReader};
 use crate::notes::Notes;
 use crate::series::Metrics;
 use crate::statistics::Statistics;
 use crate::sums::OutcomeSums;
-use crate::{Expected, Hit, StringId, Texts};
+use crate::{Expected, Hit, Texts};
 
 /// Outcomes are put together by their labels when there are so many.
 const OUTCOMES_MAX: usize = 1 << 16;
@@ -94,38 +94,59 @@ pub fn read(path: &Path) -> Result<FileStatistics, FileError> {
     }
 }
 
-fn read_sums(mut reader: SumsReader) -> io::Result<FileStatistics> {
-    let mut gathered = Gathered::new(reader.started_unix_ns(), reader.expected());
-    while let Some(taken) = reader.next_taken()? {
-        match taken {
-            Taken::Strings(texts) => gathered.learn(texts.into_iter()),
-            Taken::Sums(sums) => gathered.add(&sums),
-            Taken::End => {}
+/// Reads on to the end of what is there now, and hands on hits with the texts that
+/// they may name; true if there was anything.
+pub fn drain<E: From<FileError>>(
+    reader: &mut ResultReader<File>,
+    path: &Path,
+    texts: &mut Texts,
+    mut take: impl FnMut(Hits<'_>, &mut Texts) -> Result<(), E>,
+) -> Result<bool, E> {
+    let mut moved = false;
+    while let Some(block) = reader.next_block().map_err(FileError::of(path))? {
+        moved = true;
+        match block {
+            Block::Strings(block) => block.add_to(texts),
+            Block::Hits(hits) => take(hits, texts)?,
+            Block::Mark(_) | Block::Other | Block::End => {}
         }
     }
-    reader.rest(|sums| gathered.add(&sums))?;
+    Ok(moved)
+}
+
+fn read_sums(mut reader: SumsReader) -> io::Result<FileStatistics> {
+    let mut gathered = Gathered::new(reader.started_unix_ns(), reader.expected());
+    let mut texts = Texts::default();
+    while let Some(sums) = reader.next_sums(&mut texts)? {
+        gathered.add(&sums, &mut texts);
+    }
+    reader.rest(|sums| gathered.add(&sums, &mut texts))?;
     let known_until_ns = match reader.whole_until_ns() {
         // All loops have ended: their last hit is the end.
         u64::MAX => 1,
         until_ns => until_ns,
     };
     let span_ns = reader.span_ns().max(known_until_ns);
-    Ok(gathered.finish(span_ns, reader.summary(), reader.metrics(), reader.notes()))
+    Ok(gathered.finish(
+        &mut texts,
+        span_ns,
+        reader.summary(),
+        reader.metrics(),
+        reader.notes(),
+    ))
 }
 
 /// Sums up a native result file hit by hit, from its start to its end.
 pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
     let mut reader = open(path)?;
     let mut gathered = Gathered::new(reader.started_unix_ns(), reader.expected());
-    loop {
-        match reader.next_block().map_err(FileError::of(path))? {
-            Some(Block::Hits(hits)) => hits.iter().for_each(|hit| gathered.record(&hit)),
-            Some(Block::Strings(texts)) => gathered.learn(texts.iter()),
-            Some(Block::Mark(_) | Block::Other | Block::End) => {}
-            None => break,
-        }
-    }
+    let mut texts = Texts::default();
+    drain(&mut reader, path, &mut texts, |hits, texts| {
+        hits.iter().for_each(|hit| gathered.record(&hit, texts));
+        Ok::<_, FileError>(())
+    })?;
     Ok(gathered.finish(
+        &mut texts,
         reader.span_ns(),
         reader.summary(),
         reader.metrics(),
@@ -137,7 +158,6 @@ pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
 struct Gathered {
     started_unix_ns: u64,
     expected: Expected,
-    texts: Texts,
     sums: OutcomeSums,
     statistics: Statistics,
 }
@@ -147,47 +167,40 @@ impl Gathered {
         Self {
             started_unix_ns,
             expected,
-            texts: Texts::default(),
             sums: OutcomeSums::default(),
             statistics: Statistics::default(),
         }
     }
 
-    fn learn(&mut self, texts: impl Iterator<Item = (StringId, String)>) {
-        for (id, text) in texts {
-            self.texts.insert(id, &text);
-        }
-    }
-
-    fn record(&mut self, hit: &Hit) {
+    fn record(&mut self, hit: &Hit, texts: &mut Texts) {
         self.sums.record(hit);
-        self.settle(OUTCOMES_MAX);
+        self.settle(OUTCOMES_MAX, texts);
     }
 
-    fn add(&mut self, sums: &FileSums) {
+    fn add(&mut self, sums: &FileSums, texts: &mut Texts) {
         sums.for_each(|_, outcome, sums| {
             self.sums.merge(*outcome, sums);
-            self.settle(OUTCOMES_MAX);
+            self.settle(OUTCOMES_MAX, texts);
         });
     }
 
-    fn settle(&mut self, outcomes_max: usize) {
+    fn settle(&mut self, outcomes_max: usize, texts: &mut Texts) {
         if self.sums.len() > outcomes_max {
             let sums = std::mem::take(&mut self.sums);
             let (started, expected) = (self.started_unix_ns, &self.expected);
-            self.statistics
-                .add(&sums, &mut self.texts, started, expected);
+            self.statistics.add(&sums, texts, started, expected);
         }
     }
 
     fn finish(
         mut self,
+        texts: &mut Texts,
         span_ns: u64,
         summary: ResultSummary,
         metrics: &Metrics,
         notes: &Notes,
     ) -> FileStatistics {
-        self.settle(0);
+        self.settle(0, texts);
         let total = self.statistics.total();
         let start_ns = self.started_unix_ns;
         let span_unix_ns = match (span_ns, total.span_unix_ns) {

@@ -19,7 +19,6 @@ use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit, Payload, StringId};
 
 use super::EventLoop;
-use super::pace::Pace;
 use crate::output::Recorder;
 use crate::script::{Plan, Planned, ScriptContext, Session};
 use crate::workers::Share;
@@ -32,7 +31,7 @@ use timers::{Timers, Wake};
 const SCRATCH_BYTES: usize = 64 << 10;
 
 /// The workers, and all that a hit needs on its way.
-pub(super) struct Crew<N: Nib> {
+pub(crate) struct Crew<N: Nib> {
     nib: N,
     means: Means,
     workers: Vec<Worker<N::Connection>>,
@@ -116,7 +115,7 @@ impl<C> Hits<C> for Seats<'_, C> {
 
 impl<N: Nib> Crew<N> {
     /// With the workers that are there from the start.
-    pub(super) fn new(parts: EventLoop<N>, poller: Poller) -> (Self, Pace) {
+    pub(super) fn new(parts: EventLoop<N>, poller: Poller) -> Self {
         let account = Account {
             timeouts: [
                 "timeout while connecting",
@@ -157,35 +156,37 @@ impl<N: Nib> Crew<N> {
         for _ in 0..parts.workers_start {
             crew.hire();
         }
-        (crew, parts.pace)
+        crew
     }
 
-    /// The last hit has ended.
-    pub(super) fn close(&mut self, pace: &Pace) {
-        let state = self.state(pace);
+    /// The last hit has ended. So many workers belonged to the workload.
+    pub(super) fn close(&mut self, users: u64) {
+        let state = self.state(users);
         self.account.recorder.end(state);
         let counters = &self.account.counters;
         counters.set_addresses(self.account.addresses.take());
     }
 
-    /// Hands over what is due. Hits that end later end after that instant.
+    /// Whether something is to be handed over.
     #[inline]
-    pub(super) fn report(&mut self, pace: &Pace, now_ns: u64) {
-        if self.account.recorder.is_due(now_ns) {
-            let state = self.state(pace);
-            self.account.recorder.look(now_ns, state);
-        }
+    pub(super) fn is_report_due(&self, now_ns: u64) -> bool {
+        self.account.recorder.is_due(now_ns)
     }
 
+    /// Hands over what is due. Hits that end later end after that instant.
     #[cold]
-    fn state(&self, pace: &Pace) -> LoopState {
+    pub(super) fn report(&mut self, users: u64, now_ns: u64) {
+        let state = self.state(users);
+        self.account.recorder.look(now_ns, state);
+    }
+
+    fn state(&self, users: u64) -> LoopState {
         let counters = &self.account.counters;
-        let (running, sleeping) = (counters.running.get(), counters.sleeping.get());
         LoopState {
-            users: pace.users(running + sleeping),
-            running,
+            users,
+            running: counters.running.get(),
             workers: counters.workers.get(),
-            sleeping,
+            sleeping: counters.sleeping.get(),
             scheduled: counters.scheduled.get(),
             started: counters.started.get(),
             dropped: counters.dropped.get(),

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use encarno_nib::Nib;
 
-use super::{Crew, Ended, HUNGER_NS, STARTS_MAX};
+use super::{Crew, Ended, HUNGER_NS, Pace, STARTS_MAX};
 use crate::schedule::Schedule;
 use crate::settings::ClosedSettings;
 use crate::workers::feed::Next;
 use crate::workers::{Control, Share};
 
 #[derive(Debug)]
-pub struct Closed {
+pub(crate) struct Closed {
     /// How many workers there are in all loops together.
     workers: Schedule,
     /// How often it had changed.
@@ -25,10 +25,10 @@ pub struct Closed {
     active: usize,
     active_until_ns: u64,
     /// A worker was free and there was no record for it yet.
-    pub(super) hungry: bool,
+    hungry: bool,
     /// Workers whose own input has ended.
     workers_ended: usize,
-    pub(super) ended: Ended,
+    ended: Ended,
 }
 
 impl Closed {
@@ -44,7 +44,7 @@ impl Closed {
         )
     }
 
-    pub(super) fn new(settings: &ClosedSettings, share: Share) -> Self {
+    pub(crate) fn new(settings: &ClosedSettings, share: Share) -> Self {
         Self {
             workers: settings.workers.clone(),
             changes: 0,
@@ -59,10 +59,29 @@ impl Closed {
         }
     }
 
-    pub(super) fn start_due<N: Nib>(
+    fn end_ns(&self) -> u64 {
+        self.end_ns.unwrap_or_else(|| self.workers.duration_ns())
+    }
+
+    fn follow(&mut self, control: &Control) {
+        self.changes = control.changes();
+        let schedules = control.schedules();
+        let end_ns = self.end_settings_ns;
+        self.end_ns = end_ns.map(|end_ns| end_ns.saturating_add(schedules.delay_ns));
+        if let Some(schedule) = schedules.workers {
+            self.workers = Schedule::clone(&schedule);
+            self.active_until_ns = 0;
+        }
+    }
+}
+
+impl Pace for Closed {
+    #[inline]
+    fn start_due<N: Nib>(
         &mut self,
         crew: &mut Crew<N>,
         control: &Control,
+        _grace_ns: u64,
         now_ns: &mut u64,
     ) -> bool {
         self.hungry = false;
@@ -117,7 +136,7 @@ impl Closed {
         true
     }
 
-    pub(super) fn next_instant(&self, now_ns: u64) -> u64 {
+    fn next_instant<N: Nib>(&self, _crew: &Crew<N>, now_ns: u64) -> u64 {
         let instant_ns = self.active_until_ns.min(self.end_ns());
         match self.hungry {
             true => instant_ns.min(now_ns + HUNGER_NS),
@@ -125,23 +144,39 @@ impl Closed {
         }
     }
 
+    #[inline]
+    fn has_ended(&self) -> bool {
+        self.ended != Ended::No
+    }
+
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.ended == Ended::Time
+    }
+
+    fn stop(&mut self, _now_ns: u64) {
+        self.ended = Ended::Time;
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.is_over()
+    }
+
+    fn abort<N: Nib>(&mut self, _crew: &Crew<N>) {
+        self.ended = Ended::Time;
+    }
+
+    #[inline]
+    fn is_hungry(&self) -> bool {
+        self.hungry && !self.has_ended()
+    }
+
     /// Workers that may run and have something to send, pausing ones included.
-    pub(super) fn users(&self) -> u64 {
+    fn users(&self, _busy: u64) -> u64 {
         self.active.saturating_sub(self.workers_ended) as u64
     }
 
-    fn end_ns(&self) -> u64 {
-        self.end_ns.unwrap_or_else(|| self.workers.duration_ns())
-    }
-
-    fn follow(&mut self, control: &Control) {
-        self.changes = control.changes();
-        let schedules = control.schedules();
-        let end_ns = self.end_settings_ns;
-        self.end_ns = end_ns.map(|end_ns| end_ns.saturating_add(schedules.delay_ns));
-        if let Some(schedule) = schedules.workers {
-            self.workers = Schedule::clone(&schedule);
-            self.active_until_ns = 0;
-        }
+    fn spins(&self) -> bool {
+        false
     }
 }

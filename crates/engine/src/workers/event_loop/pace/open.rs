@@ -2,7 +2,7 @@
 
 use encarno_nib::Nib;
 
-use super::{Crew, Ended, HUNGER_NS, STARTS_MAX};
+use super::{Crew, Ended, HUNGER_NS, Pace, STARTS_MAX};
 use crate::schedule::{HitInstants, Level, Randomness, Schedule};
 use crate::script::Planned;
 use crate::settings::{Arrivals, OpenSettings, SteeredSettings};
@@ -13,7 +13,7 @@ use crate::workers::{Control, Share};
 const BEHIND_NS_MAX: u64 = 1_000_000_000;
 
 #[derive(Debug)]
-pub struct Open {
+pub(crate) struct Open {
     /// None = the records carry them.
     instants: Option<HitInstants>,
     /// How often the schedule had changed.
@@ -30,7 +30,7 @@ pub struct Open {
     workers_max: usize,
     /// At most so many of them are busy at a time.
     busy_max: u64,
-    pub(super) spin: bool,
+    spin: bool,
     keep_backlog: bool,
     /// The record of the next hit; none also if the worker that takes it has its own.
     record: Option<Planned>,
@@ -39,12 +39,12 @@ pub struct Open {
     /// What is due is dropped: the schedule has ended, and workers had no time for it.
     dropping: bool,
     /// The run was told to end before its schedule.
-    pub(super) stopped: bool,
+    stopped: bool,
     /// There was no record yet for a hit.
-    pub(super) hungry: bool,
+    hungry: bool,
     /// Workers whose own input has ended.
     workers_ended: usize,
-    pub(super) ended: Ended,
+    ended: Ended,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -55,7 +55,7 @@ struct Head {
 }
 
 impl Open {
-    pub(super) fn new(settings: &OpenSettings, share: Share) -> Self {
+    pub(crate) fn new(settings: &OpenSettings, share: Share) -> Self {
         let (number, count) = (share.number as u64, share.count as u64);
         Self {
             instants: match &settings.arrivals {
@@ -109,128 +109,6 @@ impl Open {
             share,
         );
         Self { busy_max, ..open }
-    }
-
-    pub(super) fn start_due<N: Nib>(
-        &mut self,
-        crew: &mut Crew<N>,
-        control: &Control,
-        grace_ns: u64,
-        now_ns: &mut u64,
-    ) -> bool {
-        self.hungry = false;
-        for _ in 0..STARTS_MAX {
-            // The instant was read before: who sees a hit's instant come sees
-            // the schedule that holds then.
-            if control.changes() != self.changes {
-                self.follow(control);
-            }
-            let Some(head) = self.head(crew) else {
-                self.end_in_time(crew, grace_ns, *now_ns);
-                return false;
-            };
-            if head.instant_ns > *now_ns {
-                return false;
-            }
-            if !head.due {
-                head.due = true;
-                crew.counters().scheduled.add(1);
-            }
-            let instant_ns = head.instant_ns;
-            let void = instant_ns < self.void_before_ns && *now_ns >= self.void_before_ns;
-            if void || *now_ns - instant_ns > self.late_limit_ns {
-                self.drop_head(crew);
-                continue;
-            }
-            if self.dropping {
-                self.drop_head(crew);
-                crew.counters().dropped_at_end.add(1);
-                continue;
-            }
-            let may_start = crew.busy() < self.busy_max;
-            let index = match crew.next_free().filter(|_| may_start) {
-                Some(index) => index,
-                None if may_start && crew.len() < self.workers_max => {
-                    crew.hire();
-                    continue;
-                }
-                None => {
-                    crew.counters().no_worker.add(1);
-                    if *now_ns < self.schedule_end_ns() || self.keep_backlog {
-                        return false;
-                    }
-                    self.dropping = true;
-                    continue;
-                }
-            };
-            let record = match self.record.take() {
-                Some(record) => record,
-                None => match crew.next_record(index) {
-                    Next::Record(record) => record,
-                    Next::NotYet => {
-                        self.hungry = true;
-                        self.end_in_time(crew, grace_ns, *now_ns);
-                        return false;
-                    }
-                    Next::End => {
-                        if self.end_worker(crew) {
-                            continue;
-                        }
-                        // There is nothing for this instant, so there was no hit to schedule.
-                        self.head = None;
-                        let scheduled = &crew.counters().scheduled;
-                        scheduled.set(scheduled.get() - 1);
-                        return false;
-                    }
-                },
-            };
-            crew.take_free();
-            self.pass_head();
-            crew.start(index, instant_ns, *now_ns, record);
-            *now_ns = crew.now_ns();
-        }
-        true
-    }
-
-    pub(super) fn next_instant<N: Nib>(&self, crew: &Crew<N>, now_ns: u64) -> u64 {
-        if self.hungry {
-            return now_ns + HUNGER_NS;
-        }
-        let end_ns = self.schedule_end_ns();
-        let free = (crew.next_free().is_some() || crew.len() < self.workers_max)
-            && crew.busy() < self.busy_max;
-        let instant_ns = match &self.head {
-            Some(head) if free => return head.instant_ns,
-            Some(head) => head
-                .instant_ns
-                .saturating_add(self.late_limit_ns)
-                .min(end_ns),
-            None => end_ns,
-        };
-        // Due and no worker: an event will tell.
-        if instant_ns > now_ns {
-            instant_ns
-        } else {
-            u64::MAX
-        }
-    }
-
-    /// The schedule ends now.
-    pub(super) fn stop(&mut self, now_ns: u64) {
-        self.stopped = true;
-        self.dropping = true;
-        self.end_ns = self.end_ns.min(now_ns);
-        if self.head.is_some_and(|head| !head.due) {
-            self.head = None;
-        }
-    }
-
-    /// No hit starts any more; one whose instant had come is dropped.
-    pub(super) fn end<N: Nib>(&mut self, crew: &Crew<N>, ended: Ended) {
-        if self.head.is_some_and(|head| head.due) {
-            self.drop_head(crew);
-        }
-        self.ended = ended;
     }
 
     /// The next hit; none if there is none yet, or none any more.
@@ -349,5 +227,156 @@ impl Open {
                 self.head = None;
             }
         }
+    }
+}
+
+impl Pace for Open {
+    #[inline]
+    fn start_due<N: Nib>(
+        &mut self,
+        crew: &mut Crew<N>,
+        control: &Control,
+        grace_ns: u64,
+        now_ns: &mut u64,
+    ) -> bool {
+        self.hungry = false;
+        for _ in 0..STARTS_MAX {
+            // The instant was read before: who sees a hit's instant come sees
+            // the schedule that holds then.
+            if control.changes() != self.changes {
+                self.follow(control);
+            }
+            let Some(head) = self.head(crew) else {
+                self.end_in_time(crew, grace_ns, *now_ns);
+                return false;
+            };
+            if head.instant_ns > *now_ns {
+                return false;
+            }
+            if !head.due {
+                head.due = true;
+                crew.counters().scheduled.add(1);
+            }
+            let instant_ns = head.instant_ns;
+            let void = instant_ns < self.void_before_ns && *now_ns >= self.void_before_ns;
+            if void || *now_ns - instant_ns > self.late_limit_ns {
+                self.drop_head(crew);
+                continue;
+            }
+            if self.dropping {
+                self.drop_head(crew);
+                crew.counters().dropped_at_end.add(1);
+                continue;
+            }
+            let may_start = crew.busy() < self.busy_max;
+            let index = match crew.next_free().filter(|_| may_start) {
+                Some(index) => index,
+                None if may_start && crew.len() < self.workers_max => {
+                    crew.hire();
+                    continue;
+                }
+                None => {
+                    crew.counters().no_worker.add(1);
+                    if *now_ns < self.schedule_end_ns() || self.keep_backlog {
+                        return false;
+                    }
+                    self.dropping = true;
+                    continue;
+                }
+            };
+            let record = match self.record.take() {
+                Some(record) => record,
+                None => match crew.next_record(index) {
+                    Next::Record(record) => record,
+                    Next::NotYet => {
+                        self.hungry = true;
+                        self.end_in_time(crew, grace_ns, *now_ns);
+                        return false;
+                    }
+                    Next::End => {
+                        if self.end_worker(crew) {
+                            continue;
+                        }
+                        // There is nothing for this instant, so there was no hit to schedule.
+                        self.head = None;
+                        let scheduled = &crew.counters().scheduled;
+                        scheduled.set(scheduled.get() - 1);
+                        return false;
+                    }
+                },
+            };
+            crew.take_free();
+            self.pass_head();
+            crew.start(index, instant_ns, *now_ns, record);
+            *now_ns = crew.now_ns();
+        }
+        true
+    }
+
+    fn next_instant<N: Nib>(&self, crew: &Crew<N>, now_ns: u64) -> u64 {
+        if self.hungry {
+            return now_ns + HUNGER_NS;
+        }
+        let end_ns = self.schedule_end_ns();
+        let free = (crew.next_free().is_some() || crew.len() < self.workers_max)
+            && crew.busy() < self.busy_max;
+        let instant_ns = match &self.head {
+            Some(head) if free => return head.instant_ns,
+            Some(head) => head
+                .instant_ns
+                .saturating_add(self.late_limit_ns)
+                .min(end_ns),
+            None => end_ns,
+        };
+        // Due and no worker: an event will tell.
+        if instant_ns > now_ns {
+            instant_ns
+        } else {
+            u64::MAX
+        }
+    }
+
+    #[inline]
+    fn has_ended(&self) -> bool {
+        self.ended != Ended::No
+    }
+
+    #[inline]
+    fn is_over(&self) -> bool {
+        self.ended == Ended::Time
+    }
+
+    fn stop(&mut self, now_ns: u64) {
+        self.stopped = true;
+        self.dropping = true;
+        self.end_ns = self.end_ns.min(now_ns);
+        if self.head.is_some_and(|head| !head.due) {
+            self.head = None;
+        }
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopped || self.is_over()
+    }
+
+    /// A hit whose instant had come is dropped.
+    fn abort<N: Nib>(&mut self, crew: &Crew<N>) {
+        if self.head.is_some_and(|head| head.due) {
+            self.drop_head(crew);
+        }
+        self.ended = Ended::Time;
+    }
+
+    #[inline]
+    fn is_hungry(&self) -> bool {
+        self.hungry && !self.has_ended()
+    }
+
+    fn users(&self, busy: u64) -> u64 {
+        busy
+    }
+
+    fn spins(&self) -> bool {
+        self.spin
     }
 }

@@ -1,0 +1,66 @@
+//! What hits came to, over all event loops.
+
+use std::sync::Arc;
+
+use crate::workers::Counters;
+
+/// The sums over all loops.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Hits whose instant had come.
+    pub scheduled: u64,
+    /// Hits that were started.
+    pub started: u64,
+    /// Hits that ended well.
+    pub done: u64,
+    /// Hits that failed: no answer, a status that isn't expected, or an answer
+    /// that isn't as asserted.
+    pub failed: u64,
+    /// Among the failed: an answer with a status that isn't expected.
+    pub refused: u64,
+    /// Hits that were never started.
+    pub dropped: u64,
+    /// Among the dropped: due at the schedule's end, and no connection or no
+    /// record was there for them.
+    pub dropped_at_end: u64,
+    /// Among the failed: the peer closed a kept connection under the hit.
+    pub stale: u64,
+    /// Among the failed: an answer that isn't as asserted.
+    pub unmet: u64,
+    /// Redirects that were followed, as parts of their hits.
+    pub redirects: u64,
+    /// Turns in which a hit was due and no worker was free.
+    pub no_worker: u64,
+    /// Bytes sent.
+    pub sent_bytes: u64,
+    /// Bytes received.
+    pub received_bytes: u64,
+}
+
+impl Totals {
+    /// Of these loops, now.
+    pub fn of(counters: &[Arc<Counters>]) -> Self {
+        let mut totals = Self::default();
+        for counters in counters {
+            totals.scheduled += counters.scheduled.get();
+            totals.started += counters.started.get();
+            totals.done += counters.done.get();
+            totals.failed += counters.failed.get();
+            totals.refused += counters.refused.get();
+            totals.dropped += counters.dropped.get();
+            totals.dropped_at_end += counters.dropped_at_end.get();
+            totals.stale += counters.stale.get();
+            totals.unmet += counters.unmet.get();
+            totals.redirects += counters.redirects.get();
+            totals.no_worker += counters.no_worker.get();
+            totals.sent_bytes += counters.sent_bytes.get();
+            totals.received_bytes += counters.received_bytes.get();
+        }
+        totals
+    }
+
+    /// Hits that ended.
+    pub fn ended(&self) -> u64 {
+        self.done + self.failed
+    }
+}

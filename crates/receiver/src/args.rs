@@ -1,0 +1,94 @@
+//! What a command line says: of guests, of NATS, of TCP.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::durations;
+use crate::nats_args::ConnectionArgs;
+
+/// What the command line says, whichever the transport.
+#[derive(Args)]
+pub(crate) struct GuestArgs {
+    /// A call that takes longer is stopped.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = durations::parse)]
+    pub(crate) timeout: Duration,
+    /// Calls that run at the same time; four times as many may wait.
+    #[arg(long, value_name = "N", default_value_t = 2048,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_concurrency: u32,
+    /// Memory of a call, MiB.
+    #[arg(long, value_name = "N", default_value_t = 256,
+          value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub(crate) max_memory_mb: u32,
+    /// Memory of all calls together, MiB: of guests, parameters, results, and all that is
+    /// kept for them. What would take more is refused, or waits [default: three quarters
+    /// of the memory of the machine or of the control group].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
+    pub(crate) max_total_memory_mb: Option<u64>,
+    /// Keep the compiled component in this directory, and take it from there. Nobody else
+    /// may write to it.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// CPU time of a call, ms, counted while it runs [default: unlimited].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) max_cpu_ms: Option<u64>,
+    /// Let guests send HTTP requests to anyone (wasi:http/outgoing-handler).
+    #[arg(long)]
+    pub(crate) allow_outgoing: bool,
+}
+
+/// What the command line says of NATS.
+#[derive(Args)]
+pub(crate) struct NatsArgs {
+    #[command(flatten)]
+    pub(crate) connection: ConnectionArgs,
+    /// Queue group: receivers of the same group share the calls.
+    #[arg(short, long)]
+    pub(crate) group: Option<String>,
+    #[command(flatten)]
+    pub(crate) guests: GuestArgs,
+    /// Call imports of this package over NATS, although its name begins with "wasi:".
+    #[arg(long, value_name = "PACKAGE")]
+    pub(crate) call: Vec<String>,
+    /// Imports that aren't WASI are called under this prefix.
+    pub(crate) import_prefix: String,
+    /// Exports are served under this prefix.
+    pub(crate) export_prefix: String,
+    /// The component: a .wasm file.
+    pub(crate) workload: PathBuf,
+}
+
+/// What the command line says of TCP.
+#[derive(Args)]
+pub(crate) struct TcpArgs {
+    #[command(flatten)]
+    pub(crate) guests: GuestArgs,
+    /// Connections that may be open; further ones are refused.
+    #[arg(long, value_name = "N", default_value_t = 10_000,
+          value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) max_connections: u32,
+    /// A connection that hasn't said what it wants by then is dropped.
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = durations::parse)]
+    pub(crate) header_timeout: Duration,
+    /// A connection that calls share is closed after so long without calls.
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = durations::parse)]
+    pub(crate) idle: Duration,
+    /// A caller that holds up what it has begun, or takes no bytes, for so long is dropped.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = durations::parse)]
+    pub(crate) silence: Duration,
+    /// Encrypt: the chain of certificates, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub(crate) tls_cert: Option<PathBuf>,
+    /// The key to --tls-cert, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_key: Option<PathBuf>,
+    /// Callers must show a certificate of one of these authorities, PEM.
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub(crate) tls_client_ca: Option<PathBuf>,
+    /// Listen at HOST:PORT; port 0 is any free one.
+    pub(crate) addr: String,
+    /// The component: a .wasm file. Of imports it may have WASI's alone.
+    pub(crate) workload: PathBuf,
+}
