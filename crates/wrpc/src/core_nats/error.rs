@@ -52,9 +52,10 @@ impl Error {
 
     /// What a server refuses.
     pub(super) fn refused(text: &str) -> Self {
-        let kind = match is_of_credentials(text) {
-            true => ErrorKind::Authentication,
-            false => ErrorKind::Io,
+        // "Authorization Violation" stands in the middle of a sentence.
+        let (kind, text) = match is_of_credentials(text) {
+            true => (ErrorKind::Authentication, text.to_lowercase()),
+            false => (ErrorKind::Io, text.to_owned()),
         };
         Self::new(kind, format!("the server refuses it: {text}"))
     }
