@@ -44,7 +44,8 @@ pub(super) async fn runs(time: Duration) -> Result<Row, Failure> {
             0 => &[Signal::TERM],
             1 => &[Signal::INT],
             2 => &[Signal::KILL],
-            3 => &[Signal::STOP, Signal::CONT, Signal::HUP],
+            // No SIGHUP: where nohup started us, programs do not end by it.
+            3 => &[Signal::STOP, Signal::CONT, Signal::TERM],
             _ => &[Signal::TERM, Signal::TERM],
         };
         for &signal in signals {
