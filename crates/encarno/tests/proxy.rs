@@ -4,6 +4,8 @@
 
 #[path = "rig/program.rs"]
 mod program;
+#[path = "rig/said.rs"]
+mod said;
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -13,7 +15,7 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use encarno_target::{Target, TargetSettings};
-use program::run;
+use said::said;
 
 /// A proxy that knows one user: tunnels, and requests that name their target.
 struct Proxy {
@@ -152,16 +154,6 @@ fn tls_target(certificate_file: &Path) -> SocketAddr {
         }
     });
     address
-}
-
-/// What it printed, with its exit status.
-fn said(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run(folder, arguments);
-    let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
 }
 
 #[test]

@@ -4,24 +4,16 @@
 
 #[path = "rig/program.rs"]
 mod program;
+#[path = "rig/said.rs"]
+mod said;
 
 use std::fs;
-use std::path::Path;
 use std::process::Stdio;
 
 use encarno_target::{Target, TargetSettings};
-use program::{command, run};
+use program::command;
+use said::said;
 use serde_json::Value;
-
-/// What it printed, with its exit status.
-fn said(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = run(folder, arguments);
-    let text = [output.stdout, output.stderr].concat();
-    (
-        output.status.code(),
-        String::from_utf8_lossy(&text).into_owned(),
-    )
-}
 
 #[test]
 fn conditions_fail_a_run_with_their_values() {
