@@ -158,7 +158,7 @@ impl Console {
         } = self.sums;
         format!(
             "{:.0}{asked} hits/s, response p50 {} p99 {}, codes{}; in all failed: {failed} \
-             ({unanswered} without an answer), dropped: {dropped}",
+             ({unanswered} without a whole answer), dropped: {dropped}",
             window.rate(),
             quantile(0.5),
             quantile(0.99),
@@ -258,7 +258,7 @@ mod tests {
             console.log_lines(&window),
             "2023-11-14T22:13:21Z info Workers: waiting: 4, working: 4, sleeping: 1, busy: 3, lag: 40µs, reqs: 4\n\
              2023-11-14T22:13:21Z info 8 hits/s, response p50 2.00 ms p99 2.00 ms, codes 200: 2 500: 1; \
-             in all failed: 2 (1 without an answer), dropped: 0\n"
+             in all failed: 2 (1 without a whole answer), dropped: 0\n"
         );
     }
 

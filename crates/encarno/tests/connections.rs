@@ -215,8 +215,11 @@ fn a_status_that_came_is_kept() {
         (outcome.codes()[0], outcome.texts[0].clone())
     };
     let head = "HTTP/1.1 503 No\r\nContent-Length: 5\r\n\r\nab";
-    let within = "timeout within the response".to_owned();
-    assert_eq!(case(head, false), ((code::TIMEOUT, 503), within));
+    let within = || "timeout within the response".to_owned();
+    assert_eq!(case(head, false), ((code::TIMEOUT, 503), within()));
+    let in_head = "HTTP/1.1 503 No\r\nContent-Le";
+    assert_eq!(case(in_head, false), ((code::TIMEOUT, 503), within()));
+    assert_eq!(case(in_head, true).0, (code::CLOSED_EARLY, 503));
     let waiting = "timeout while waiting for the response".to_owned();
     assert_eq!(case("", false), ((code::TIMEOUT, 0), waiting));
     assert_eq!(case(head, true).0, (code::CLOSED_EARLY, 503));

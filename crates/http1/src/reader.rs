@@ -78,7 +78,7 @@ impl ResponseReader {
         self.is_complete()
     }
 
-    /// The status of the final response; 0 until there is one.
+    /// The status of the final response, as soon as its line has come; 0 until then.
     #[inline]
     pub fn status(&self) -> u16 {
         self.status
@@ -167,11 +167,8 @@ impl ResponseReader {
             if !StatusLine::is_possible(&self.partial) {
                 return Err(StatusLine::other(&self.partial));
             }
-            self.check_length(self.partial.len()).inspect_err(|_| {
-                let line = StatusLine::parse(&self.partial).ok();
-                let line = line.filter(|line| !line.is_interim());
-                self.status = line.map_or(0, |line| line.status);
-            })?;
+            self.note_status(before)?;
+            self.check_length(self.partial.len())?;
             return Ok(&[]);
         };
         let mut head = std::mem::take(&mut self.partial);
@@ -180,6 +177,19 @@ impl ResponseReader {
         self.partial = head;
         taken?;
         Ok(&bytes[end - before..])
+    }
+
+    /// Takes the status from a line that is whole, though its head isn't: it
+    /// stays, whatever becomes of the rest. `before` is how much was looked at.
+    fn note_status(&mut self, before: usize) -> Result<(), ResponseError> {
+        let is_new = |text: &[u8]| memchr::memchr(b'\n', text).is_some();
+        if self.status == 0 && is_new(&self.partial[before..]) {
+            let line = StatusLine::parse(&self.partial)?;
+            if !line.is_interim() {
+                self.status = line.status;
+            }
+        }
+        Ok(())
     }
 
     fn check_length(&self, more: usize) -> Result<(), ResponseError> {
@@ -205,7 +215,7 @@ impl ResponseReader {
         found(Part::Head(status, head));
         self.check_length(0)?;
         if status < 100 {
-            return Err(ResponseError::Status);
+            return Err(ResponseError::Status(status));
         }
         let (framing, keep_alive) = framing(&head[line.bytes..], line.is_11)?;
         self.keep_alive = keep_alive;

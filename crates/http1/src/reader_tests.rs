@@ -303,8 +303,8 @@ fn what_is_no_response() {
         ("HTTP/2 200 OK\r\n\r\n", 0, ResponseError::StatusLine),
         ("HTTP/1.1 20x\r\n\r\n", 0, ResponseError::StatusLine),
         ("HTTP/1.1 2000\r\n\r\n", 0, ResponseError::StatusLine),
-        ("HTTP/1.1 099 Low\r\n\r\n", 99, ResponseError::Status),
-        ("HTTP/1.1 000 No\r\n\r\n", 0, ResponseError::Status),
+        ("HTTP/1.1 099 Low\r\n\r\n", 99, ResponseError::Status(99)),
+        ("HTTP/1.1 000 No\r\n\r\n", 0, ResponseError::Status(0)),
         (
             "HTTP/1.1 503 No\r\nno colon\r\n\r\n",
             503,
@@ -381,6 +381,22 @@ fn heads_are_bounded_all_together() {
         feed(empty.as_bytes(), GET),
         (0, Err(ResponseError::HeadTooLong))
     );
+}
+
+#[test]
+fn a_status_counts_from_its_line_on() {
+    for (text, status) in [
+        ("HTTP/1.1 200 O", 0),
+        ("HTTP/1.1 200 OK\r", 0),
+        ("HTTP/1.1 200 OK\r\n", 200),
+        ("HTTP/1.1 503 Busy\r\nContent-Le", 503),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nA: b\r\n", 404),
+        ("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n", 0),
+    ] {
+        let (found, result) = feed(text.as_bytes(), GET);
+        assert_eq!(found, status, "{text:?}");
+        assert!(!result.expect("no error").complete, "{text:?}");
+    }
 }
 
 #[test]

@@ -277,15 +277,12 @@ impl Connection {
                 shot.hit.received_bytes += count as u64;
                 let bytes = &io.scratch[..count];
                 kept.wire(bytes);
-                let hit = &mut shot.hit;
                 let fed = reader.feed(bytes, |part| match part {
-                    Part::Head(status, head) => {
-                        // It stays, whatever becomes of the body.
-                        hit.protocol_code = status;
-                        kept.head(status, head);
-                    }
+                    Part::Head(status, head) => kept.head(status, head),
                     Part::Body(body) => kept.body(body),
                 });
+                // It stays, whatever becomes of the rest.
+                shot.hit.protocol_code = reader.status();
                 fed.map_err(Failure::Response)?;
             }
             if reader.is_complete() {
