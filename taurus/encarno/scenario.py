@@ -70,6 +70,8 @@ class ScenarioTranslator:
         self._listed = frozenset(listed_names(scenario.get("requests"), include))
         self._constants = {name: value for name, value in values.items() if name not in assigned}
         self._known = set(known) | set(values)
+        # Variables that were told to be set by nothing.
+        self._unset: set[str] = set()
         # Whether workers need more than to send, and whether something is too long for that.
         self.scripted = False
         self.large = False
@@ -117,7 +119,14 @@ class ScenarioTranslator:
         texts = [*values.values(), step.keys.get("if", ""), step.keys.get("times", "")]
         keys = dict(step.keys)
         if each:
-            keys["each"] = each | {"items": self._numbered(each["of"])}
+            numbered = self._numbered(each["of"])
+            keys["each"] = each | {"items": numbered}
+            if not numbered:
+                of = each["of"]
+                self._notes.warn(
+                    f"foreach: nothing sets {of}_1 before: its requests are never sent; write "
+                    f"an extract {of!r} with match-no: -1, or the variables {of}_1, {of}_2, …"
+                )
         metadata: dict = {"label": next(iter(keys)), "step": keys}
         names = self._named(texts, f"the block {metadata['label']!r}")
         if names:
@@ -222,8 +231,12 @@ class ScenarioTranslator:
         """The variables in these texts; those that nothing sets are told."""
         names = names_in(texts)
         for name in names:
-            if name not in self._known and name != LAST_OK:
-                self._notes.warn(f"${{{name}}} in {place}: nothing sets it before")
+            # Once for a name: a header stands in each request.
+            if name not in self._known and name != LAST_OK and name not in self._unset:
+                self._unset.add(name)
+                self._notes.warn(
+                    f"${{{name}}} in {place}: nothing sets it before: it is sent as NO_VALUE"
+                )
         for call in (call for text in texts for call in calls_in(text)):
             self._notes.warn(
                 f"${{{call}}} in {place}: encarno doesn't have JMeter's functions: it is sent "

@@ -72,3 +72,21 @@ def test_a_scenario_that_includes_itself_is_an_error(translate):
 def test_a_block_without_its_list_is_an_error(translate):
     with pytest.raises(TaurusConfigError, match="'do' is missing"):
         translate(ADDRESS | {"requests": [{"transaction": "t"}]})
+
+
+def test_a_list_that_nothing_sets_is_told(translate, notes):
+    requests = [{"foreach": "one in many", "do": ["/${one}"]}]
+    translate(ADDRESS | {"requests": requests, "variables": {"many_1": "x"}})
+    extract = {"url": "/", "extract-regexp": {"many": "a+"}}
+    translate(ADDRESS | {"requests": [extract, *requests]})
+    assert not notes.said
+    translate(ADDRESS | {"requests": requests, "variables": {"many": "x"}})
+    (said,) = notes.said
+    assert "nothing sets many_1" in said and "never sent" in said
+
+
+def test_a_variable_that_nothing_sets_is_told_once(translate, notes):
+    scenario = ADDRESS | {"headers": {"X-A": "${what}"}, "requests": ["/1", "/2", "/3"]}
+    translate(scenario)
+    (said,) = notes.said
+    assert "${what}" in said and "NO_VALUE" in said
