@@ -390,7 +390,10 @@ fn a_status_counts_from_its_line_on() {
         ("HTTP/1.1 200 OK\r", 0),
         ("HTTP/1.1 200 OK\r\n", 200),
         ("HTTP/1.1 503 Busy\r\nContent-Le", 503),
-        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nA: b\r\n", 404),
+        (
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 No\r\nA: b\r\n",
+            404,
+        ),
         ("HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n", 0),
     ] {
         let (found, result) = feed(text.as_bytes(), GET);
