@@ -20,7 +20,7 @@ use std::thread;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use encarno_engine::RunError;
-use encarno_engine::workers::Control;
+use encarno_engine::control::Control;
 use encarno_record::files::Contents;
 use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

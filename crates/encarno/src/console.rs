@@ -4,10 +4,10 @@
 use std::io::Write;
 use std::sync::Arc;
 
+use encarno_engine::control::Control;
 use encarno_engine::meter::Window;
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::Workload;
-use encarno_engine::workers::Control;
 use encarno_record::statistics::time_text;
 use encarno_record::utc;
 

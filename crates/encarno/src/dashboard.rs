@@ -18,8 +18,8 @@ mod view;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use encarno_engine::control::Control;
 use encarno_engine::meter::Window;
-use encarno_engine::workers::Control;
 
 use desk::Desk;
 pub use draw::{Look, draw};

@@ -5,7 +5,7 @@
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use encarno_engine::workers::control::Stop;
+use encarno_engine::control::Stop;
 use tracing_subscriber::fmt::MakeWriter;
 
 /// Beyond so many the oldest ones are forgotten.

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use encarno_engine::RunError;
+use encarno_engine::control::Control;
 use encarno_engine::meter::{Summary, Window};
 use encarno_engine::pilot::Pilot;
 use encarno_engine::settings::{RunSettings, Source, Workload};
-use encarno_engine::workers::Control;
 use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options, Protocol as _};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;

@@ -8,8 +8,8 @@ mod label;
 
 use std::io::{self, Write};
 
+use encarno_engine::control::Stop;
 use encarno_engine::meter::{Judgement, Verdict};
-use encarno_engine::workers::control::Stop;
 use encarno_record::notes;
 use encarno_record::statistics::{Statistics, time_text};
 

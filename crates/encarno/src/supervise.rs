@@ -4,9 +4,9 @@ use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
 
 use encarno_engine::RunError;
+use encarno_engine::control::Control;
+use encarno_engine::control::Stop;
 use encarno_engine::meter::{Summary, Window};
-use encarno_engine::workers::Control;
-use encarno_engine::workers::control::Stop;
 
 use crate::console::Console;
 use crate::criteria::Judged;

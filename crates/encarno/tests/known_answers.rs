@@ -8,9 +8,9 @@ mod rig;
 use std::collections::HashSet;
 use std::time::Duration;
 
+use encarno_engine::control::GrowError;
 use encarno_engine::schedule::{HitInstants, Level, Piece, Randomness};
 use encarno_engine::settings::{Arrivals, Source, Workload};
-use encarno_engine::workers::control::GrowError;
 use encarno_input::{InputSettings, Sharing};
 use encarno_nib::delay::Delay;
 use encarno_record::code;

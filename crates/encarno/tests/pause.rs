@@ -9,10 +9,10 @@ use std::thread;
 use std::time::Duration;
 
 use encarno::supervise::Ended;
+use encarno_engine::control::Control;
+use encarno_engine::control::{GrowError, Stop};
 use encarno_engine::schedule::{HitInstants, Randomness};
 use encarno_engine::settings::Workload;
-use encarno_engine::workers::Control;
-use encarno_engine::workers::control::{GrowError, Stop};
 use encarno_target::{Target, TargetSettings};
 use rig::{closed, machine, open, run_with};
 

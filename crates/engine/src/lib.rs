@@ -5,7 +5,8 @@
 //! - [`settings`]: what a run is asked to do
 //! - [`schedule`]: when hits start
 //! - [`script`]: what a record asks for beyond being sent
-//! - [`workers`]: event loops that make hits
+//! - workers: event loops that make hits
+//! - [`control`]: how a run is stopped, paused, and made to do more or less
 //! - [`output`]: hits on their way to files
 //! - [`meter`]: what a run does, second by second, and at the end; as data
 //! - [`pilot`]: who follows a run, and may steer it
@@ -13,6 +14,7 @@
 
 mod error;
 mod run;
+mod workers;
 
 pub mod meter;
 pub mod output;
@@ -20,8 +22,9 @@ pub mod pilot;
 pub mod schedule;
 pub mod script;
 pub mod settings;
-pub mod workers;
 
 pub use error::RunError;
 pub use run::{read_through, run, steer};
+pub use workers::control;
+pub use workers::event_loop::LoopError;
 pub use workers::feed::InputFailure;

@@ -8,13 +8,13 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use encarno_engine::LoopError;
+use encarno_engine::control::{GrowError, HORIZON};
 use encarno_engine::schedule::{Level, Piece, Schedule};
 use encarno_engine::settings::{
     Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
     Workload,
 };
-use encarno_engine::workers::control::{GrowError, HORIZON};
-use encarno_engine::workers::event_loop::LoopError;
 use encarno_engine::{RunError, run};
 use encarno_nib::{Form, Io, Kind, Nib, Protocol, Readiness, Seat, Shot, Step};
 use encarno_record::Expected;

@@ -1,9 +1,9 @@
 //! Whether the generator was the limit: each rule with the run that it is for, and
 //! one beside it that it must not accuse.
 
+use encarno_engine::control::Stop;
 use encarno_engine::meter::{Judge, Judgement, Totals, Verdict, Window};
 use encarno_engine::output::WriteSummary;
-use encarno_engine::workers::control::Stop;
 use encarno_record::statistics::LabelStatistics;
 
 const US: u64 = 1_000;

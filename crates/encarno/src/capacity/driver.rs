@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use encarno_engine::control::{GrowError, Load};
 use encarno_engine::meter::{Window, own_failure};
 use encarno_engine::output::TENTH_NS;
 use encarno_engine::pilot::{Helm, Pilot};
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::{SteeredSettings, Workload};
-use encarno_engine::workers::control::{GrowError, Load};
 use encarno_record::Expected;
 
 use super::Settings;

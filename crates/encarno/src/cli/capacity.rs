@@ -227,9 +227,7 @@ pub(super) fn measure(
     let summary = protocols::steer(run, &mut driver, connect_signals);
     let findings = driver.into_findings();
     match summary {
-        Ok(summary) if summary.stop == encarno_engine::workers::control::Stop::Now => {
-            Ok(exit::INTERRUPTED)
-        }
+        Ok(summary) if summary.stop == encarno_engine::control::Stop::Now => Ok(exit::INTERRUPTED),
         Ok(_) => say(&findings, json),
         Err(error) => Err(Failure::run(&error)),
     }

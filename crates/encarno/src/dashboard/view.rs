@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use encarno_engine::control::Stop;
 use encarno_engine::meter::{Judge, Quota, Totals, Verdict, Window};
 use encarno_engine::output::WriteSummary;
-use encarno_engine::workers::control::Stop;
 use encarno_record::histogram::Histogram;
 use encarno_record::statistics::{LabelStatistics, OTHER_LABELS};
 

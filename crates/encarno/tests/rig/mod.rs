@@ -132,7 +132,7 @@ pub fn run_with(
     mut settings: Run,
     target: TargetSettings,
     records: Option<Vec<u8>>,
-    stop: impl FnOnce(std::sync::Arc<encarno_engine::workers::Control>),
+    stop: impl FnOnce(std::sync::Arc<encarno_engine::control::Control>),
 ) -> Account {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| -> PathBuf { directory.path().join(name) };

@@ -51,7 +51,7 @@ pub enum LoopError {
 
 /// What an event loop is made of.
 #[derive(Debug)]
-pub struct EventLoop<N: Nib> {
+pub(crate) struct EventLoop<N: Nib> {
     /// The protocol.
     pub nib: N,
     /// What they send.

@@ -27,7 +27,7 @@ const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
 /// Where an event loop's records come from.
 #[derive(Debug)]
-pub enum Feed {
+pub(crate) enum Feed {
     /// The same one, so many times.
     Repeat {
         /// The record.
@@ -43,18 +43,18 @@ pub enum Feed {
     Held(Held),
 }
 
-pub use held::Held;
+pub(crate) use held::Held;
 
 /// A queue of batches.
 #[derive(Debug)]
-pub struct Queue {
+pub(crate) struct Queue {
     batches: Receiver<Vec<Planned>>,
     current: std::vec::IntoIter<Planned>,
 }
 
 /// What a feed has.
 #[derive(Debug)]
-pub enum Next {
+pub(crate) enum Next {
     /// A record.
     Record(Planned),
     /// None yet.
@@ -66,7 +66,7 @@ pub enum Next {
 impl Feed {
     /// The next record for that worker.
     #[inline]
-    pub fn next(&mut self, worker: u32) -> Next {
+    pub(crate) fn next(&mut self, worker: u32) -> Next {
         match self {
             Self::Repeat { left: 0, .. } => Next::End,
             Self::Repeat { record, left } => {
@@ -83,7 +83,7 @@ impl Feed {
 
     /// The worker's next record is the one so many before its last one. False if
     /// it is gone.
-    pub fn go_back(&mut self, worker: u32, records: u32) -> bool {
+    pub(crate) fn go_back(&mut self, worker: u32, records: u32) -> bool {
         match self {
             Self::Held(held) => held.go_back(worker, records),
             _ => false,
@@ -91,7 +91,7 @@ impl Feed {
     }
 
     /// How many workers it is for, if each has records of its own.
-    pub fn places(&self) -> Option<usize> {
+    pub(crate) fn places(&self) -> Option<usize> {
         match self {
             Self::Repeat { .. } | Self::Shared(_) => None,
             Self::PerWorker(queues) => Some(queues.len()),
@@ -117,7 +117,7 @@ impl Queue {
 
 /// How records are shared out among loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Deal {
+pub(crate) enum Deal {
     /// Record i goes to loop i mod n, as hit i does.
     InTurn,
     /// Whoever is free takes the next ones.
@@ -137,7 +137,7 @@ pub struct ReadSummary {
 
 /// The threads that read, and what became of them.
 #[derive(Debug)]
-pub struct Reader {
+pub(crate) struct Reader {
     threads: Vec<JoinHandle<Result<(), InputFailure>>>,
     counts: Arc<Counts>,
 }
@@ -182,7 +182,7 @@ pub enum InputFailure {
 impl Reader {
     /// Opens the input and starts to read it: a feed for each event loop,
     /// which has that many workers.
-    pub fn start(
+    pub(crate) fn start(
         settings: &InputSettings,
         strings: &Strings,
         scripts: &Arc<Compiler>,
@@ -272,7 +272,7 @@ impl Reader {
     }
 
     /// Reads one pass of the input, and keeps nothing: how many records it has.
-    pub fn read_through(
+    pub(crate) fn read_through(
         settings: &InputSettings,
         strings: &Strings,
         scripts: &Arc<Compiler>,
@@ -286,13 +286,13 @@ impl Reader {
     }
 
     /// Whether it ended with an error: [`Reader::finish`] says which.
-    pub fn failed(&self) -> bool {
+    pub(crate) fn failed(&self) -> bool {
         self.counts.failed.load(Ordering::Relaxed)
     }
 
     /// Ends reading, if it hasn't ended, and says how it went. A thread that
     /// waits for a pipe on which nothing comes isn't waited for.
-    pub fn finish(self) -> Result<ReadSummary, InputFailure> {
+    pub(crate) fn finish(self) -> Result<ReadSummary, InputFailure> {
         self.counts.unwanted.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + FAREWELL;
         let mut result = Ok(());

@@ -2,7 +2,7 @@
 
 /// The part of one event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share {
+pub(crate) struct Share {
     /// The loop's number, from 0.
     pub number: usize,
     /// How many loops there are.
@@ -14,7 +14,7 @@ pub struct Share {
 
 impl Share {
     /// How many of all workers are in this loop.
-    pub fn workers(self, all: usize) -> usize {
+    pub(crate) fn workers(self, all: usize) -> usize {
         let (groups, rest) = (all / self.group, all % self.group);
         let rest = if groups % self.count == self.number {
             rest
@@ -25,12 +25,12 @@ impl Share {
     }
 
     /// How many of so many things fall to this loop, if each takes the next one in turn.
-    pub fn part(self, all: usize) -> usize {
+    pub(crate) fn part(self, all: usize) -> usize {
         (all + self.count - 1 - self.number) / self.count
     }
 
     /// The number among all workers of one in this loop.
-    pub fn number_of(self, index: u32) -> u32 {
+    pub(crate) fn number_of(self, index: u32) -> u32 {
         let group = self.group as u32;
         let (of_loop, within) = (index / group, index % group);
         (of_loop * self.count as u32 + self.number as u32) * group + within

@@ -16,7 +16,7 @@ pub(super) const TOO_LARGE: &str =
 
 /// The records of an input, and where the workers of one event loop are in them.
 #[derive(Debug)]
-pub struct Held {
+pub(crate) struct Held {
     records: Vec<Planned>,
     places: Vec<Place>,
     passes: u64,
