@@ -22,12 +22,12 @@ use crate::student::{proportion_bounds, t_quantile};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Goal {
     /// Each of them has to hold.
-    pub conditions: Vec<Condition>,
+    pub conditions: Vec<GoalCondition>,
 }
 
 /// One condition.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Condition {
+pub enum GoalCondition {
     /// This part of the response times is below the limit.
     Quantile {
         /// 0 … 1.
@@ -42,7 +42,7 @@ pub enum Condition {
     },
 }
 
-impl Condition {
+impl GoalCondition {
     /// The part of the hits that may be bad.
     pub fn allowed(&self) -> f64 {
         match *self {
@@ -71,7 +71,7 @@ pub const BATCHES: usize = 10;
 
 /// What a trial says about a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum GoalVerdict {
     /// It holds.
     Holds,
     /// It doesn't hold.
@@ -87,9 +87,9 @@ const BATCHES_MIN: usize = 8;
 /// Judges a quantile: `batches_ns` are the quantiles of the batches, `whole_ns`
 /// is that of the whole trial. A verdict is wrong with a probability of at most
 /// `risk`, as far as the batches are independent and many hits long.
-pub fn judge_quantile(batches_ns: &[f64], whole_ns: f64, limit_ns: f64, risk: f64) -> Verdict {
+pub fn judge_quantile(batches_ns: &[f64], whole_ns: f64, limit_ns: f64, risk: f64) -> GoalVerdict {
     if batches_ns.len() < BATCHES_MIN {
-        return Verdict::Undecided;
+        return GoalVerdict::Undecided;
     }
     let count = batches_ns.len() as f64;
     let mean = batches_ns.iter().sum::<f64>() / count;
@@ -103,17 +103,17 @@ pub fn judge_quantile(batches_ns: &[f64], whole_ns: f64, limit_ns: f64, risk: f6
     let half = error * t_quantile(1.0 - risk, batches_ns.len() - 1);
     // Short batches have low quantiles: the whole trial must agree.
     if mean + half < limit_ns && whole_ns < limit_ns {
-        Verdict::Holds
+        GoalVerdict::Holds
     } else if mean - half > limit_ns && whole_ns > limit_ns {
-        Verdict::Fails
+        GoalVerdict::Fails
     } else {
-        Verdict::Undecided
+        GoalVerdict::Undecided
     }
 }
 
 /// Judges the part of hits that fail. A verdict is wrong with a probability of
 /// at most `risk`.
-pub fn judge_errors(batches: &[Batch], allowed: f64, risk: f64) -> Verdict {
+pub fn judge_errors(batches: &[Batch], allowed: f64, risk: f64) -> GoalVerdict {
     let mut batches = batches.to_vec();
     batches.retain(|batch| batch.hits > 0);
     while batches.len() >= 2 * BATCHES_MIN && correlation(&parts(&batches)) >= CORRELATION_MAX {
@@ -124,7 +124,7 @@ pub fn judge_errors(batches: &[Batch], allowed: f64, risk: f64) -> Verdict {
         batches = joined.collect();
     }
     if batches.len() < BATCHES_MIN {
-        return Verdict::Undecided;
+        return GoalVerdict::Undecided;
     }
     let bad = batches.iter().map(|batch| batch.bad).sum::<u64>() as f64;
     let hits = batches.iter().map(|batch| batch.hits).sum::<u64>() as f64;
@@ -143,22 +143,22 @@ pub fn judge_errors(batches: &[Batch], allowed: f64, risk: f64) -> Verdict {
     };
     let (low, high) = proportion_bounds(bad / effect, hits / effect, risk);
     if high < allowed {
-        Verdict::Holds
+        GoalVerdict::Holds
     } else if low > allowed {
-        Verdict::Fails
+        GoalVerdict::Fails
     } else {
-        Verdict::Undecided
+        GoalVerdict::Undecided
     }
 }
 
 /// All conditions together: one that fails is enough.
-pub fn judge_all(verdicts: impl IntoIterator<Item = Verdict>) -> Verdict {
+pub fn judge_all(verdicts: impl IntoIterator<Item = GoalVerdict>) -> GoalVerdict {
     verdicts
         .into_iter()
-        .fold(Verdict::Holds, |all, one| match (all, one) {
-            (Verdict::Fails, _) | (_, Verdict::Fails) => Verdict::Fails,
-            (Verdict::Undecided, _) | (_, Verdict::Undecided) => Verdict::Undecided,
-            _ => Verdict::Holds,
+        .fold(GoalVerdict::Holds, |all, one| match (all, one) {
+            (GoalVerdict::Fails, _) | (_, GoalVerdict::Fails) => GoalVerdict::Fails,
+            (GoalVerdict::Undecided, _) | (_, GoalVerdict::Undecided) => GoalVerdict::Undecided,
+            _ => GoalVerdict::Holds,
         })
 }
 
@@ -197,7 +197,7 @@ impl FromStr for Goal {
     }
 }
 
-impl FromStr for Condition {
+impl FromStr for GoalCondition {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -243,7 +243,7 @@ impl FromStr for Condition {
     }
 }
 
-impl fmt::Display for Condition {
+impl fmt::Display for GoalCondition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |part: f64| (part * 1e8).round() / 1e6;
         match *self {
@@ -272,7 +272,7 @@ impl fmt::Display for Goal {
 
 #[cfg(test)]
 mod tests {
-    use super::{Batch, Condition, Goal, Verdict, judge_all, judge_errors, judge_quantile};
+    use super::{Batch, Goal, GoalCondition, GoalVerdict, judge_all, judge_errors, judge_quantile};
 
     #[test]
     fn goals_are_read_and_written() {
@@ -280,11 +280,11 @@ mod tests {
         assert_eq!(
             goal.conditions,
             [
-                Condition::Quantile {
+                GoalCondition::Quantile {
                     part: 0.99,
                     limit_ns: 50_000_000
                 },
-                Condition::Errors { part: 0.001 }
+                GoalCondition::Errors { part: 0.001 }
             ]
         );
         assert_eq!(goal.to_string(), "p99<50ms errors<0.1%");
@@ -320,35 +320,41 @@ mod tests {
         // 459 clean ones show 1 % at a risk of 1 %, 400 don't.
         assert_eq!(
             judge_errors(&batches(&[0; 10], 46), 0.01, 0.01),
-            Verdict::Holds
+            GoalVerdict::Holds
         );
         assert_eq!(
             judge_errors(&batches(&[0; 10], 40), 0.01, 0.01),
-            Verdict::Undecided
+            GoalVerdict::Undecided
         );
         assert_eq!(
             judge_errors(&batches(&[5; 10], 100), 0.01, 0.01),
-            Verdict::Fails
+            GoalVerdict::Fails
         );
         assert_eq!(
             judge_errors(&batches(&[1; 10], 100), 0.01, 0.01),
-            Verdict::Undecided
+            GoalVerdict::Undecided
         );
-        assert_eq!(judge_errors(&[], 0.01, 0.01), Verdict::Undecided);
+        assert_eq!(judge_errors(&[], 0.01, 0.01), GoalVerdict::Undecided);
     }
 
     #[test]
     fn quantiles_are_judged_by_how_much_batches_differ() {
         let near = [48.0, 52.0, 47.0, 55.0, 46.0, 53.0, 49.0, 44.0, 51.0, 50.0];
-        assert_eq!(judge_quantile(&near, 49.5, 50.0, 0.01), Verdict::Undecided);
-        assert_eq!(judge_quantile(&near, 49.5, 60.0, 0.01), Verdict::Holds);
-        assert_eq!(judge_quantile(&near, 49.5, 40.0, 0.01), Verdict::Fails);
+        assert_eq!(
+            judge_quantile(&near, 49.5, 50.0, 0.01),
+            GoalVerdict::Undecided
+        );
+        assert_eq!(judge_quantile(&near, 49.5, 60.0, 0.01), GoalVerdict::Holds);
+        assert_eq!(judge_quantile(&near, 49.5, 40.0, 0.01), GoalVerdict::Fails);
         assert_eq!(
             judge_quantile(&near[..7], 49.5, 90.0, 0.01),
-            Verdict::Undecided
+            GoalVerdict::Undecided
         );
         // The whole trial disagrees: its slow hits lie in a few batches.
-        assert_eq!(judge_quantile(&near, 61.0, 60.0, 0.01), Verdict::Undecided);
+        assert_eq!(
+            judge_quantile(&near, 61.0, 60.0, 0.01),
+            GoalVerdict::Undecided
+        );
     }
 
     /// All bad hits in one batch: that is one event, not fifty.
@@ -358,17 +364,17 @@ mod tests {
         bad[7] = 60;
         assert_eq!(
             judge_errors(&batches(&bad, 1000), 0.01, 0.01),
-            Verdict::Undecided
+            GoalVerdict::Undecided
         );
         assert_eq!(
             judge_errors(&batches(&[3; 20], 1000), 0.01, 0.01),
-            Verdict::Holds
+            GoalVerdict::Holds
         );
     }
 
     #[test]
     fn one_condition_that_fails_is_enough() {
-        use Verdict::{Fails, Holds, Undecided};
+        use GoalVerdict::{Fails, Holds, Undecided};
         assert_eq!(judge_all([Holds, Fails, Undecided]), Fails);
         assert_eq!(judge_all([Holds, Undecided]), Undecided);
         assert_eq!(judge_all([Holds, Holds]), Holds);

@@ -28,7 +28,7 @@ pub struct Range {
 
 /// What a trial showed.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Outcome {
+pub enum LevelOutcome {
     /// A throughput, per second.
     Measured {
         /// X.
@@ -48,11 +48,11 @@ pub enum Outcome {
 
 /// A trial that was made.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trial {
+pub struct LevelTrial {
     /// N.
     pub workers: u32,
     /// What it showed.
-    pub outcome: Outcome,
+    pub outcome: LevelOutcome,
 }
 
 /// What ended the climb.
@@ -72,7 +72,7 @@ pub enum Top {
 #[derive(Clone, Debug)]
 pub struct Levels {
     range: Range,
-    trials: Vec<Trial>,
+    trials: Vec<LevelTrial>,
     phase: Phase,
     /// Levels from here on aren't measured any more.
     end: u32,
@@ -135,18 +135,18 @@ impl Levels {
     }
 
     /// Takes what the trial of [`Levels::next`] showed.
-    pub fn observe(&mut self, outcome: Outcome) {
+    pub fn observe(&mut self, outcome: LevelOutcome) {
         let Some(workers) = self.next() else {
             return;
         };
-        self.trials.push(Trial { workers, outcome });
-        if outcome == Outcome::ThrownAway {
-            let same = |trial: &&Trial| trial.workers == workers && trial.outcome == outcome;
+        self.trials.push(LevelTrial { workers, outcome });
+        if outcome == LevelOutcome::ThrownAway {
+            let same = |trial: &&LevelTrial| trial.workers == workers && trial.outcome == outcome;
             if self.trials.iter().filter(same).count() <= REPEATS_MAX {
                 return;
             }
         }
-        if matches!(outcome, Outcome::Errors | Outcome::GeneratorLimit) {
+        if matches!(outcome, LevelOutcome::Errors | LevelOutcome::GeneratorLimit) {
             self.end = self.end.min(workers);
         }
         match &mut self.phase {
@@ -159,12 +159,12 @@ impl Levels {
         }
     }
 
-    fn climb(&mut self, workers: u32, outcome: Outcome) {
+    fn climb(&mut self, workers: u32, outcome: LevelOutcome) {
         let Phase::Climb { falls, .. } = self.phase else {
             return;
         };
         let mut falls = falls;
-        if let Outcome::Measured {
+        if let LevelOutcome::Measured {
             throughput,
             relative_error,
             ..
@@ -182,8 +182,8 @@ impl Levels {
             falls = if fell { falls + 1 } else { 0 };
         }
         let top = match outcome {
-            Outcome::Errors => Some(Top::Errors),
-            Outcome::GeneratorLimit => Some(Top::GeneratorLimit),
+            LevelOutcome::Errors => Some(Top::Errors),
+            LevelOutcome::GeneratorLimit => Some(Top::GeneratorLimit),
             _ if falls >= FALLS => Some(Top::Falls),
             _ if workers >= self.range.high => Some(Top::Bound),
             _ => None,
@@ -247,14 +247,14 @@ impl Levels {
     }
 
     /// All trials, in the order in which they were made.
-    pub fn trials(&self) -> &[Trial] {
+    pub fn trials(&self) -> &[LevelTrial] {
         &self.trials
     }
 
     /// The trials that a curve can be fitted to.
     pub fn points(&self) -> Vec<Point> {
-        let point = |trial: &Trial| match trial.outcome {
-            Outcome::Measured {
+        let point = |trial: &LevelTrial| match trial.outcome {
+            LevelOutcome::Measured {
                 throughput,
                 relative_error,
                 ..
@@ -287,7 +287,7 @@ impl Levels {
             .iter()
             .enumerate()
             .filter_map(|(index, trial)| match trial.outcome {
-                Outcome::Measured { throughput, .. }
+                LevelOutcome::Measured { throughput, .. }
                     if trial.workers == anchor && throughput > 0.0 =>
                 {
                     Some((index as f64, throughput.ln()))
@@ -324,7 +324,7 @@ impl Levels {
 
 #[cfg(test)]
 mod tests {
-    use super::{Levels, Outcome, Range, Top};
+    use super::{LevelOutcome, Levels, Range, Top};
     use crate::usl::Usl;
 
     const USL: Usl = Usl {
@@ -341,7 +341,7 @@ mod tests {
         }
     }
 
-    fn run(mut levels: Levels, mut system: impl FnMut(u32, usize) -> Outcome) -> Levels {
+    fn run(mut levels: Levels, mut system: impl FnMut(u32, usize) -> LevelOutcome) -> Levels {
         while let Some(workers) = levels.next() {
             let made = levels.trials().len();
             assert!(made < 100, "it doesn't end");
@@ -350,8 +350,8 @@ mod tests {
         levels
     }
 
-    fn measured(throughput: f64) -> Outcome {
-        Outcome::Measured {
+    fn measured(throughput: f64) -> LevelOutcome {
+        LevelOutcome::Measured {
             throughput,
             relative_error: 0.01,
             steady: true,
@@ -384,8 +384,8 @@ mod tests {
     #[test]
     fn nothing_is_measured_where_the_generator_or_the_system_gave_up() {
         for (outcome, top) in [
-            (Outcome::Errors, Top::Errors),
-            (Outcome::GeneratorLimit, Top::GeneratorLimit),
+            (LevelOutcome::Errors, Top::Errors),
+            (LevelOutcome::GeneratorLimit, Top::GeneratorLimit),
         ] {
             let levels = run(Levels::new(range(2000)), |n, _| {
                 if n >= 30 {
@@ -402,7 +402,7 @@ mod tests {
 
     #[test]
     fn a_trial_that_is_thrown_away_is_made_again_but_not_for_ever() {
-        let levels = run(Levels::new(range(8)), |_, _| Outcome::ThrownAway);
+        let levels = run(Levels::new(range(8)), |_, _| LevelOutcome::ThrownAway);
         assert!(levels.points().is_empty());
         assert!(levels.fit().is_err());
     }

@@ -5,7 +5,7 @@
 //! Smaller loads come first, since an overload takes time to go away. If a rate
 //! fails below one that held, the failure counts.
 
-use crate::goal::Verdict;
+use crate::goal::GoalVerdict;
 
 /// What is searched.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -37,11 +37,11 @@ pub struct Plan {
 
 /// A trial that was made.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Trial {
+pub struct RateTrial {
     /// Hits per second.
     pub rate: f64,
     /// What it said.
-    pub verdict: Verdict,
+    pub verdict: GoalVerdict,
 }
 
 /// What the search came to.
@@ -64,7 +64,7 @@ pub enum Bracket {
 #[derive(Clone, Debug)]
 pub struct Search {
     settings: Settings,
-    trials: Vec<Trial>,
+    trials: Vec<RateTrial>,
 }
 
 /// The first rate, as a part of the peak.
@@ -90,13 +90,13 @@ impl Search {
         let failed = self
             .trials
             .iter()
-            .filter(|trial| trial.verdict != Verdict::Holds);
+            .filter(|trial| trial.verdict != GoalVerdict::Holds);
         let fails = failed.map(|trial| trial.rate).min_by(f64::total_cmp);
         let below = |rate: f64| fails.is_none_or(|fails| rate < fails);
         let held = self
             .trials
             .iter()
-            .filter(|trial| trial.verdict == Verdict::Holds);
+            .filter(|trial| trial.verdict == GoalVerdict::Holds);
         let holds = held.map(|trial| trial.rate).filter(|&rate| below(rate));
         (holds.max_by(f64::total_cmp), fails)
     }
@@ -145,9 +145,9 @@ impl Search {
     }
 
     /// Takes what the trial of [`Search::next`] said.
-    pub fn observe(&mut self, verdict: Verdict) {
+    pub fn observe(&mut self, verdict: GoalVerdict) {
         if let Some(plan) = self.next() {
-            self.trials.push(Trial {
+            self.trials.push(RateTrial {
                 rate: plan.rate,
                 verdict,
             });
@@ -164,7 +164,7 @@ impl Search {
     }
 
     /// All trials, in the order in which they were made.
-    pub fn trials(&self) -> &[Trial] {
+    pub fn trials(&self) -> &[RateTrial] {
         &self.trials
     }
 
@@ -182,7 +182,7 @@ impl Search {
 #[cfg(test)]
 mod tests {
     use super::{Bracket, Search, Settings};
-    use crate::goal::Verdict;
+    use crate::goal::GoalVerdict;
 
     const SETTINGS: Settings = Settings {
         peak: 1000.0,
@@ -193,7 +193,7 @@ mod tests {
         seconds_max: 60.0,
     };
 
-    fn run(settings: Settings, system: impl Fn(f64, usize) -> Verdict) -> Search {
+    fn run(settings: Settings, system: impl Fn(f64, usize) -> GoalVerdict) -> Search {
         let mut search = Search::new(settings);
         while let Some(plan) = search.next() {
             search.observe(system(plan.rate, search.trials().len()));
@@ -201,12 +201,12 @@ mod tests {
         search
     }
 
-    fn limit_at(limit: f64) -> impl Fn(f64, usize) -> Verdict {
+    fn limit_at(limit: f64) -> impl Fn(f64, usize) -> GoalVerdict {
         move |rate, _| {
             if rate <= limit {
-                Verdict::Holds
+                GoalVerdict::Holds
             } else {
-                Verdict::Fails
+                GoalVerdict::Fails
             }
         }
     }
@@ -249,7 +249,7 @@ mod tests {
         while let Some(plan) = search.next() {
             tries += 1;
             match plan.rate {
-                ..800.0 => search.observe(Verdict::Holds),
+                ..800.0 => search.observe(GoalVerdict::Holds),
                 _ => search.limit(),
             }
         }
@@ -266,9 +266,9 @@ mod tests {
     fn under_inversion_the_failure_counts() {
         // It fails once at 500, then holds at whatever is tried below.
         let search = run(SETTINGS, |rate, made| match made {
-            1 => Verdict::Fails,
-            _ if rate < 2000.0 => Verdict::Holds,
-            _ => Verdict::Fails,
+            1 => GoalVerdict::Fails,
+            _ if rate < 2000.0 => GoalVerdict::Holds,
+            _ => GoalVerdict::Fails,
         });
         let second = search.trials()[1].rate;
         let Some(Bracket::Between { holds, fails }) = search.bracket() else {
@@ -283,7 +283,7 @@ mod tests {
         let first = search.next().expect("a first one");
         assert_eq!((first.rate, first.seconds_min), (500.0, 5.0));
         for _ in 0..2 {
-            search.observe(Verdict::Holds);
+            search.observe(GoalVerdict::Holds);
         }
         let third = search.next().expect("a third one");
         assert!(

@@ -78,7 +78,7 @@ impl Plateau {
 
 /// What is known of a trial so far.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Judgement {
+pub enum Steadiness {
     /// It goes on.
     GoOn,
     /// It has settled.
@@ -96,7 +96,7 @@ const CORRELATION_MAX: f64 = 0.2;
 const BATCHES_MIN: usize = 10;
 
 /// Judges a trial by its bins so far.
-pub fn judge(bins: &[Bin], limits: &Limits) -> Judgement {
+pub fn judge(bins: &[Bin], limits: &Limits) -> Steadiness {
     let is_last = bins.len() >= limits.bins_max;
     let cut = warm_up(bins);
     // Without a place to cut there is still the second half to tell of.
@@ -104,7 +104,7 @@ pub fn judge(bins: &[Bin], limits: &Limits) -> Judgement {
     let start = cut.unwrap_or(bins.len() / 2);
     let rest = &bins[start..];
     if rest.len() < limits.bins_min && !is_last {
-        return Judgement::GoOn;
+        return Steadiness::GoOn;
     }
     let (half_width, relative_error) = batch_means(rest);
     let count = rest.len().max(1) as f64;
@@ -120,11 +120,11 @@ pub fn judge(bins: &[Bin], limits: &Limits) -> Judgement {
     let precise = settled && ended > 0 && half_width <= limits.half_width;
     match (precise, is_last) {
         (true, _) if plateau.littles_error() <= plateau.littles_error_max(count * BIN_S) => {
-            Judgement::Steady(plateau)
+            Steadiness::Steady(plateau)
         }
-        (true, true) => Judgement::Inconsistent(plateau),
-        (false, true) => Judgement::Unstable(plateau),
-        (_, false) => Judgement::GoOn,
+        (true, true) => Steadiness::Inconsistent(plateau),
+        (false, true) => Steadiness::Unstable(plateau),
+        (_, false) => Steadiness::GoOn,
     }
 }
 
@@ -187,7 +187,7 @@ fn batch_means(bins: &[Bin]) -> (f64, f64) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bin, Judgement, Limits, judge};
+    use super::{Bin, Limits, Steadiness, judge};
 
     fn bin(ended: u64) -> Bin {
         Bin {
@@ -207,8 +207,8 @@ mod tests {
     #[test]
     fn a_flat_trial_settles_soon() {
         let limits = Limits::default();
-        assert_eq!(judge(&flat(10), &limits), Judgement::GoOn);
-        let Judgement::Steady(plateau) = judge(&flat(40), &limits) else {
+        assert_eq!(judge(&flat(10), &limits), Steadiness::GoOn);
+        let Steadiness::Steady(plateau) = judge(&flat(40), &limits) else {
             panic!("it is steady: {:?}", judge(&flat(40), &limits));
         };
         assert!((plateau.throughput - 1000.0).abs() < 5.0, "{plateau:?}");
@@ -218,7 +218,7 @@ mod tests {
     fn a_warm_up_is_cut_off() {
         let mut bins: Vec<Bin> = (0..20).map(|i| bin(20 + 4 * i)).collect();
         bins.extend(flat(80));
-        let Judgement::Steady(plateau) = judge(&bins, &Limits::default()) else {
+        let Steadiness::Steady(plateau) = judge(&bins, &Limits::default()) else {
             panic!("it is steady");
         };
         assert!((15..=30).contains(&plateau.warm_up_bins), "{plateau:?}");
@@ -231,13 +231,13 @@ mod tests {
         for count in 1..600 {
             assert_eq!(
                 judge(&bins[..count], &Limits::default()),
-                Judgement::GoOn,
+                Steadiness::GoOn,
                 "{count}"
             );
         }
         assert!(matches!(
             judge(&bins, &Limits::default()),
-            Judgement::Unstable(_)
+            Steadiness::Unstable(_)
         ));
     }
 
@@ -249,14 +249,14 @@ mod tests {
         }
         assert!(matches!(
             judge(&bins, &Limits::default()),
-            Judgement::Inconsistent(_)
+            Steadiness::Inconsistent(_)
         ));
     }
 
     #[test]
     fn nothing_at_all_is_unstable_at_the_end() {
         let bins = vec![Bin::default(); 600];
-        let Judgement::Unstable(plateau) = judge(&bins, &Limits::default()) else {
+        let Steadiness::Unstable(plateau) = judge(&bins, &Limits::default()) else {
             panic!("no hit ended");
         };
         assert_eq!(plateau.throughput, 0.0);

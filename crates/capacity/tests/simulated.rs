@@ -8,8 +8,8 @@
 use std::sync::OnceLock;
 
 use encarno_capacity::fit::{Fit, Point, fit};
-use encarno_capacity::goal::{BATCHES, RISK, Verdict, judge_quantile};
-use encarno_capacity::levels::{Levels, Outcome, Range};
+use encarno_capacity::goal::{BATCHES, GoalVerdict, RISK, judge_quantile};
+use encarno_capacity::levels::{LevelOutcome, Levels, Range};
 use encarno_capacity::search::{Bracket, Search, Settings};
 use encarno_capacity::usl::Usl;
 use rand_xoshiro::Xoshiro256PlusPlus;
@@ -80,7 +80,7 @@ impl System {
         });
         while let Some(workers) = levels.next() {
             let throughput = self.usl.throughput(workers.into()) * (NOISE * random.normal()).exp();
-            levels.observe(Outcome::Measured {
+            levels.observe(LevelOutcome::Measured {
                 throughput,
                 relative_error: NOISE,
                 steady: true,
@@ -256,7 +256,7 @@ fn searches_bracket_the_rate_that_keeps_a_goal() {
             let verdict = loop {
                 queue.run_to(seconds, plan.rate, SERVICE_RATE, &mut random);
                 let verdict = queue.judge(seconds, 0.99, LIMIT_S);
-                if verdict != Verdict::Undecided || seconds >= plan.seconds_max {
+                if verdict != GoalVerdict::Undecided || seconds >= plan.seconds_max {
                     break verdict;
                 }
                 seconds = (seconds * 2.0).min(plan.seconds_max);
@@ -299,7 +299,7 @@ impl Queue {
         }
     }
 
-    fn judge(&self, seconds: f64, part: f64, limit_s: f64) -> Verdict {
+    fn judge(&self, seconds: f64, part: f64, limit_s: f64) -> GoalVerdict {
         let quantile = |from_s: f64, to_s: f64| {
             let within = self
                 .hits

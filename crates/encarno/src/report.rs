@@ -9,8 +9,6 @@ mod label;
 use std::io::{self, Write};
 
 use encarno_engine::control::Stop;
-use encarno_engine::meter::{Judgement, Verdict};
-use encarno_record::notes;
 use encarno_record::statistics::{Statistics, time_text};
 
 use crate::supervise::Ended;
@@ -30,13 +28,7 @@ pub fn rate(hits: u64, span_ns: u64) -> Option<f64> {
 pub fn run_text(ended: &Ended) -> String {
     let summary = &ended.summary;
     let totals = &summary.totals;
-    let account = notes::Totals {
-        scheduled: totals.scheduled,
-        done: totals.done,
-        failed: totals.failed,
-        dropped: totals.dropped,
-    };
-    let mut text = account_text(&account) + "\n";
+    let mut text = format!("{}\n", totals.account());
     append_label(&mut text, "total", &summary.total, summary.span_ns);
     append_histogram(&mut text, &summary.total);
     let mut said = Vec::new();
@@ -87,29 +79,6 @@ pub fn run_text(ended: &Ended) -> String {
     said.push(verdict_text(&summary.verdict));
     text.push_str(&said.join("\n"));
     text
-}
-
-/// What became of all hits that were due, in a line.
-pub fn account_text(totals: &notes::Totals) -> String {
-    let notes::Totals {
-        scheduled,
-        done,
-        failed,
-        dropped,
-    } = totals;
-    format!("scheduled {scheduled} = done {done} + failed {failed} + dropped {dropped}")
-}
-
-/// What a file says of how its run was judged.
-pub fn verdict_of(verdict: &notes::Verdict) -> Verdict {
-    Verdict {
-        judgement: match verdict.judgement {
-            notes::Judgement::Sound => Judgement::Sound,
-            notes::Judgement::Limited => Judgement::Limited,
-            notes::Judgement::Unknown => Judgement::Unknown,
-        },
-        reasons: verdict.reasons.clone(),
-    }
 }
 
 /// All labels together, and each for itself; the run lasts `span_ns`.

@@ -13,7 +13,7 @@ use crate::criteria::Judged;
 use crate::criteria::watch::Watch;
 use crate::exit;
 use crate::protocols::{self, Run};
-use encarno_record::condition::Sample;
+use encarno_record::condition::Measured;
 
 /// What became of a run.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
     });
     console.borrow_mut().end();
     let summary = summary?;
-    let sample = Sample {
+    let sample = Measured {
         statistics: &summary.statistics,
         total: &summary.total,
         dropped: summary.totals.dropped,

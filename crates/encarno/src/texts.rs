@@ -1,7 +1,7 @@
 //! How figures, names and verdicts look as text: units fit the size.
 
-use encarno_engine::meter::{Judgement, Verdict};
 use encarno_record::histogram::{Histogram, middle_of};
+use encarno_record::notes::{Judgement, Verdict};
 
 const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 

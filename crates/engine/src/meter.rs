@@ -23,10 +23,7 @@ use encarno_record::{Expected, Strings, Texts};
 pub use quota::Quota;
 pub use summary::{Ending, Summary, notes};
 pub use totals::Totals;
-pub use verdict::{
-    BUSY_PART_MAX, Judge, Judgement, LAG_NS_MIN, LAG_PART_MAX, STARVED_PART_MAX, Verdict,
-    own_failure,
-};
+pub use verdict::{BUSY_PART_MAX, Judge, LAG_NS_MIN, LAG_PART_MAX, STARVED_PART_MAX, own_failure};
 pub use window::Window;
 
 use crate::schedule::{Level, Schedule};

@@ -2,8 +2,9 @@
 //! one beside it that it must not accuse.
 
 use encarno_engine::control::Stop;
-use encarno_engine::meter::{Judge, Judgement, Totals, Verdict, Window};
+use encarno_engine::meter::{Judge, Totals, Window};
 use encarno_engine::output::WriteSummary;
+use encarno_record::notes::{Judgement, Verdict};
 use encarno_record::statistics::LabelStatistics;
 
 const US: u64 = 1_000;
@@ -84,7 +85,7 @@ fn assert_unknown(verdict: &Verdict, says: &str) {
 }
 
 fn assert_sound(verdict: &Verdict) {
-    assert_eq!(*verdict, Verdict::default());
+    assert_eq!(*verdict, Verdict::sound());
 }
 
 #[test]

@@ -86,7 +86,7 @@ pub enum Operator {
 
 /// What is measured: a run, or a second of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Sample<'a> {
+pub struct Measured<'a> {
     /// By label.
     pub statistics: &'a Statistics,
     /// All labels together.
@@ -146,7 +146,7 @@ impl Condition {
 
     /// Compares. A measure without hits has no value: the condition then counts
     /// as failed, since nothing shows that the run kept to it.
-    pub fn judge(&self, sample: &Sample<'_>) -> Judged {
+    pub fn judge(&self, sample: &Measured<'_>) -> Judged {
         let value = self.value(sample);
         Judged {
             text: self.text.clone(),
@@ -164,13 +164,13 @@ impl Condition {
     }
 
     /// Whether it holds; what has no value doesn't.
-    pub fn holds(&self, sample: &Sample<'_>) -> bool {
+    pub fn holds(&self, sample: &Measured<'_>) -> bool {
         let value = self.value(sample);
         value.is_some_and(|value| self.operator.holds(value, self.limit))
     }
 
     /// The measure; none if there were no such hits.
-    pub fn value(&self, sample: &Sample<'_>) -> Option<f64> {
+    pub fn value(&self, sample: &Measured<'_>) -> Option<f64> {
         let hits = match &self.label {
             None => sample.total,
             Some(label) => {
@@ -399,7 +399,7 @@ mod tests {
     use crate::sums::OutcomeSums;
     use crate::{Expected, Hit, Strings, Texts};
 
-    use super::{Condition, Sample};
+    use super::{Condition, Measured};
 
     /// 100 hits in 2 s: 1 … 100 ms; label `login` from 91 ms on; status 503 at 100 ms.
     fn statistics() -> Statistics {
@@ -423,7 +423,7 @@ mod tests {
     fn conditions_hold_by_their_values() {
         let statistics = statistics();
         let total = statistics.total();
-        let sample = Sample {
+        let sample = Measured {
             statistics: &statistics,
             total: &total,
             dropped: 25,

@@ -2,6 +2,7 @@
 //! was asked to do, and how it was judged. As JSON, since people read it, and a
 //! later version may say more.
 
+use std::fmt;
 use std::fs;
 use std::thread;
 
@@ -30,7 +31,7 @@ pub struct Notes {
     pub settings: Vec<(String, String)>,
     /// The account of all hits, at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub totals: Option<Totals>,
+    pub totals: Option<Account>,
     /// Whether the figures tell of the target, at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -42,10 +43,10 @@ pub struct Notes {
     pub checks: Vec<Check>,
 }
 
-/// scheduled = done + failed + dropped.
+/// What became of the hits that were due: scheduled = done + failed + dropped.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Totals {
+pub struct Account {
     /// Hits whose instant had come.
     pub scheduled: u64,
     /// Hits that ended well.
@@ -74,7 +75,7 @@ pub enum Judgement {
     Sound,
     /// The generator itself was a limit.
     Limited,
-    /// The figures don't show it.
+    /// The figures don't show it: hits were too few, or all of them failed.
     #[default]
     #[serde(other)]
     Unknown,
@@ -107,6 +108,36 @@ pub struct Check {
     pub passes: u64,
     /// How often it didn't.
     pub fails: u64,
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            scheduled,
+            done,
+            failed,
+            dropped,
+        } = self;
+        write!(
+            f,
+            "scheduled {scheduled} = done {done} + failed {failed} + dropped {dropped}"
+        )
+    }
+}
+
+impl Verdict {
+    /// The figures tell of the target.
+    pub fn sound() -> Self {
+        Self {
+            judgement: Judgement::Sound,
+            reasons: Vec::new(),
+        }
+    }
+
+    /// Whether the generator was the limit.
+    pub fn is_limited(&self) -> bool {
+        self.judgement == Judgement::Limited
+    }
 }
 
 impl Notes {
@@ -209,7 +240,7 @@ pub fn environment() -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BYTES_MAX, Check, Judgement, Notes, Totals, Verdict};
+    use super::{Account, BYTES_MAX, Check, Judgement, Notes, Verdict};
 
     #[test]
     fn later_notes_stand_for_earlier_ones_and_others_stay() {
@@ -220,9 +251,9 @@ mod tests {
             ..Notes::default()
         };
         notes.add(Notes {
-            totals: Some(Totals {
+            totals: Some(Account {
                 done: 7,
-                ..Totals::default()
+                ..Account::default()
             }),
             program: Some("two".to_owned()),
             ..Notes::default()

@@ -3,7 +3,7 @@
 
 use std::str::FromStr;
 
-use encarno_record::condition::{Condition, Sample};
+use encarno_record::condition::{Condition, Measured};
 use encarno_record::statistics::{QUANTILES, time_text};
 
 use crate::Run;
@@ -104,7 +104,7 @@ impl Demand {
 
 fn judge_condition(condition: &Condition, run: &Run) -> Judged {
     let statistics = &run.whole.statistics;
-    let judged = condition.judge(&Sample {
+    let judged = condition.judge(&Measured {
         statistics,
         total: &statistics.total(),
         dropped: run.notes.totals.map_or(0, |totals| totals.dropped),

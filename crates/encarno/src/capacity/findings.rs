@@ -3,8 +3,8 @@
 //! file.
 
 use encarno_capacity::fit::{Fit, FitError};
-use encarno_capacity::goal::{self, Condition};
-use encarno_capacity::levels::{Levels, Outcome, Range, Top};
+use encarno_capacity::goal::{self, GoalCondition};
+use encarno_capacity::levels::{LevelOutcome, Levels, Range, Top};
 use encarno_capacity::search::{self, Bracket, Search};
 
 use super::Settings;
@@ -88,9 +88,9 @@ impl Findings {
                             search.limit();
                             self.generator_rate = Some(rate);
                         }
-                        Verdict::Holds => search.observe(goal::Verdict::Holds),
-                        Verdict::Fails => search.observe(goal::Verdict::Fails),
-                        _ => search.observe(goal::Verdict::Undecided),
+                        Verdict::Holds => search.observe(goal::GoalVerdict::Holds),
+                        Verdict::Fails => search.observe(goal::GoalVerdict::Fails),
+                        _ => search.observe(goal::GoalVerdict::Undecided),
                     }
                 }
             }
@@ -106,7 +106,7 @@ impl Findings {
     /// Few hits can't tell of a rare failure: a trial is so long that it could.
     fn long_enough(&self, plan: search::Plan) -> search::Plan {
         let conditions = self.settings.goal.iter().flat_map(|goal| &goal.conditions);
-        let rarest = conditions.map(Condition::allowed).fold(1.0, f64::min);
+        let rarest = conditions.map(GoalCondition::allowed).fold(1.0, f64::min);
         let seconds = (HITS_BY_RARITY / rarest / plan.rate).min(GOAL_TRIAL_SECONDS_MAX);
         search::Plan {
             seconds_min: plan.seconds_min.max(seconds),
@@ -192,12 +192,12 @@ impl Findings {
     }
 }
 
-fn outcome(trial: &Trial) -> Outcome {
+fn outcome(trial: &Trial) -> LevelOutcome {
     match trial.verdict {
-        Verdict::Errors => Outcome::Errors,
-        Verdict::GeneratorLimit => Outcome::GeneratorLimit,
-        Verdict::ThrownAway => Outcome::ThrownAway,
-        verdict => Outcome::Measured {
+        Verdict::Errors => LevelOutcome::Errors,
+        Verdict::GeneratorLimit => LevelOutcome::GeneratorLimit,
+        Verdict::ThrownAway => LevelOutcome::ThrownAway,
+        verdict => LevelOutcome::Measured {
             throughput: trial.throughput,
             relative_error: trial.relative_error,
             steady: verdict == Verdict::Steady,

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use encarno_capacity::goal::{
-    BATCHES, Batch, Condition as Wanted, Goal, RISK, Verdict as Holds, judge_all, judge_errors,
-    judge_quantile,
+    BATCHES, Batch, Goal, GoalCondition, GoalVerdict, RISK, judge_all, judge_errors, judge_quantile,
 };
-use encarno_capacity::steady::{self, Bin, Judgement, Limits, Plateau};
+use encarno_capacity::steady::{self, Bin, Limits, Plateau, Steadiness};
 use encarno_engine::meter::{BUSY_PART_MAX, LAG_NS_MIN, LAG_PART_MAX, STARVED_PART_MAX};
 use encarno_engine::output::{TENTH_NS, Tenth};
 use encarno_engine::pilot::Reading;
@@ -38,8 +37,8 @@ pub(super) struct Judged {
 fn errors_max(settings: &Settings) -> f64 {
     let wanted = settings.goal.iter().flat_map(|goal| &goal.conditions);
     let parts = wanted.filter_map(|condition| match condition {
-        Wanted::Errors { part } => Some(*part),
-        Wanted::Quantile { .. } => None,
+        GoalCondition::Errors { part } => Some(*part),
+        GoalCondition::Quantile { .. } => None,
     });
     parts.fold(ERRORS_MAX, f64::max)
 }
@@ -71,24 +70,24 @@ pub(super) fn workers(reading: &Reading, settings: &Settings) -> Option<Judged> 
     let broken = total.ended >= HITS_MIN && total.failed == total.ended;
     let judgement = match steady::judge(&bins, &limits) {
         // Nothing gets better by waiting for more of that.
-        Judgement::GoOn if !(broken && bins.len() >= limits.bins_min) => return None,
-        Judgement::GoOn => match steady::judge(
+        Steadiness::GoOn if !(broken && bins.len() >= limits.bins_min) => return None,
+        Steadiness::GoOn => match steady::judge(
             &bins,
             &Limits {
                 bins_max: 0,
                 ..limits
             },
         ) {
-            Judgement::GoOn => return None,
+            Steadiness::GoOn => return None,
             judgement => judgement,
         },
         judgement => judgement,
     };
     let (verdict, plateau, reason) = match judgement {
-        Judgement::GoOn => return None,
-        Judgement::Steady(plateau) => (Verdict::Steady, plateau, None),
-        Judgement::Unstable(plateau) => (Verdict::Unstable, plateau, None),
-        Judgement::Inconsistent(plateau) => {
+        Steadiness::GoOn => return None,
+        Steadiness::Steady(plateau) => (Verdict::Steady, plateau, None),
+        Steadiness::Unstable(plateau) => (Verdict::Unstable, plateau, None),
+        Steadiness::Inconsistent(plateau) => {
             let text = format!("N is {:.1} % off X·R", plateau.littles_error() * 100.0);
             (Verdict::ThrownAway, plateau, Some(text))
         }
@@ -142,9 +141,9 @@ pub(super) fn rate(
         warm_up_bins: 0,
     };
     let mut verdict = match holds {
-        Holds::Holds => Verdict::Holds,
-        Holds::Fails => Verdict::Fails,
-        Holds::Undecided => Verdict::Undecided,
+        GoalVerdict::Holds => Verdict::Holds,
+        GoalVerdict::Fails => Verdict::Fails,
+        GoalVerdict::Undecided => Verdict::Undecided,
     };
     let mut reason = None;
     // A goal that holds in spite of a slow generator holds.
@@ -154,7 +153,7 @@ pub(super) fn rate(
             verdict = Verdict::GeneratorLimit;
         }
     }
-    if verdict == Verdict::Fails && keeps_up(reading) == Holds::Fails {
+    if verdict == Verdict::Fails && keeps_up(reading) == GoalVerdict::Fails {
         reason = Some("the system didn't keep up with the rate".to_owned());
     }
     Judged {
@@ -166,13 +165,13 @@ pub(super) fn rate(
 }
 
 fn judge_condition(
-    condition: &Wanted,
+    condition: &GoalCondition,
     total: &Tenth,
     parts: &[Tenth],
     (reading, batches): (&Reading, &[Reading]),
-) -> (Holds, f64) {
+) -> (GoalVerdict, f64) {
     match *condition {
-        Wanted::Quantile { part, limit_ns } => {
+        GoalCondition::Quantile { part, limit_ns } => {
             let quantiles: Vec<f64> = parts
                 .iter()
                 .filter(|batch| batch.ended > 0)
@@ -182,15 +181,15 @@ fn judge_condition(
             let missing = reading.dropped as f64 / reading.scheduled.max(1) as f64;
             let verdict = if missing > 1.0 - part {
                 // A hit that was never made took longer than any limit.
-                Holds::Fails
+                GoalVerdict::Fails
             } else if parts.iter().any(|batch| batch.ended == 0) {
-                Holds::Undecided
+                GoalVerdict::Undecided
             } else {
                 judge_quantile(&quantiles, whole, limit_ns as f64, RISK)
             };
             (verdict, whole * 1e-9)
         }
-        Wanted::Errors { part } => {
+        GoalCondition::Errors { part } => {
             let batch = |(batch, part): (&Reading, &Tenth)| Batch {
                 bad: part.failed + batch.dropped,
                 hits: part.ended + batch.dropped,
@@ -204,16 +203,16 @@ fn judge_condition(
 }
 
 /// Hits that pile up would be slow or fail later.
-fn keeps_up(reading: &Reading) -> Holds {
+fn keeps_up(reading: &Reading) -> GoalVerdict {
     let part = reading.backlog as f64 / reading.scheduled.max(1) as f64;
     if reading.total().ended == 0 {
-        Holds::Fails
+        GoalVerdict::Fails
     } else if reading.backlog < BEHIND_HITS_MIN || part < BEHIND_PART_MIN {
-        Holds::Holds
+        GoalVerdict::Holds
     } else if part > BEHIND_PART_MAX {
-        Holds::Fails
+        GoalVerdict::Fails
     } else {
-        Holds::Undecided
+        GoalVerdict::Undecided
     }
 }
 

@@ -4,7 +4,7 @@ use encarno_engine::meter::Window;
 use encarno_record::statistics::time_text;
 
 use super::stop::{StopRules, When};
-use encarno_record::condition::Sample;
+use encarno_record::condition::Measured;
 
 /// Windows begin and end with seconds of the wall clock: the last of several
 /// may lack a little.
@@ -33,7 +33,7 @@ impl Watch {
     /// and what its measure is.
     pub fn take(&mut self, window: &Window) -> Option<String> {
         let span_ns = window.to_ns - window.from_ns;
-        let sample = Sample {
+        let sample = Measured {
             statistics: &window.statistics,
             total: &window.total,
             dropped: window.dropped,

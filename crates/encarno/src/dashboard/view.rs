@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use encarno_engine::control::Stop;
-use encarno_engine::meter::{Judge, Quota, Totals, Verdict, Window};
+use encarno_engine::meter::{Judge, Quota, Totals, Window};
 use encarno_engine::output::WriteSummary;
 use encarno_record::histogram::Histogram;
+use encarno_record::notes::Verdict;
 use encarno_record::statistics::{LabelStatistics, OTHER_LABELS};
 
 /// Seconds that are kept for charts: as wide as any terminal.

@@ -18,15 +18,14 @@ pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()>
         .totals
         .filter(|totals| totals.done.saturating_add(totals.failed) == file.statistics.total().hits);
     if let Some(account) = &account {
-        writeln!(out, "{}", report::account_text(account))?;
+        writeln!(out, "{account}")?;
     }
     report::write_table(&file.statistics, file.span_ns(), out)?;
     super::metrics::write_table(&file.metrics, file.span_ns(), out)?;
     super::metrics::write_demands(&file.notes, out)?;
     match (&account, &file.notes.verdict) {
         (Some(_), Some(verdict)) => {
-            let verdict = report::verdict_of(verdict);
-            writeln!(out, "{}", report::verdict_text(&verdict))
+            writeln!(out, "{}", report::verdict_text(verdict))
         }
         _ => Ok(()),
     }

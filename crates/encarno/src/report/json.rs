@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use encarno_engine::control::Stop;
-use encarno_engine::meter::Judgement;
 use encarno_record::histogram::Histogram;
+use encarno_record::notes::Judgement;
 use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use serde::Serialize;
 

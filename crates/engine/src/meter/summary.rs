@@ -1,10 +1,10 @@
 //! The end of a run in figures.
 
 use encarno_record::Expected;
-use encarno_record::notes::{self, Notes};
+use encarno_record::notes::{Notes, Verdict};
 use encarno_record::statistics::{LabelStatistics, Statistics};
 
-use super::{Judgement, Metered, Totals, Verdict};
+use super::{Metered, Totals};
 use crate::output::WriteSummary;
 use crate::workers::control::Stop;
 use crate::workers::feed::ReadSummary;
@@ -71,20 +71,8 @@ pub struct Ending {
 /// What the result file says of the end of a run: its account and its verdict.
 pub fn notes(totals: &Totals, verdict: &Verdict) -> Notes {
     Notes {
-        totals: Some(notes::Totals {
-            scheduled: totals.scheduled,
-            done: totals.done,
-            failed: totals.failed,
-            dropped: totals.dropped,
-        }),
-        verdict: Some(notes::Verdict {
-            judgement: match verdict.judgement {
-                Judgement::Sound => notes::Judgement::Sound,
-                Judgement::Limited => notes::Judgement::Limited,
-                Judgement::Unknown => notes::Judgement::Unknown,
-            },
-            reasons: verdict.reasons.clone(),
-        }),
+        totals: Some(totals.account()),
+        verdict: Some(verdict.clone()),
         ..Notes::default()
     }
 }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use encarno_record::notes::Account;
+
 use crate::workers::Counters;
 
 /// The sums over all loops.
@@ -57,6 +59,16 @@ impl Totals {
             totals.received_bytes += counters.received_bytes.get();
         }
         totals
+    }
+
+    /// What became of the hits that were due.
+    pub fn account(&self) -> Account {
+        Account {
+            scheduled: self.scheduled,
+            done: self.done,
+            failed: self.failed,
+            dropped: self.dropped,
+        }
     }
 
     /// Hits that ended.

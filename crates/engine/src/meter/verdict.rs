@@ -1,5 +1,6 @@
 //! Whether the figures tell of the target, or of the generator.
 
+use encarno_record::notes::{Judgement, Verdict};
 use encarno_record::statistics::{LabelStatistics, time_text};
 
 use super::{Totals, Window};
@@ -62,34 +63,6 @@ const OWN_FAILURES: [(u16, &str); 7] = [
 pub fn own_failure(net_code: u16) -> Option<&'static str> {
     let found = OWN_FAILURES.iter().find(|(code, _)| *code == net_code);
     found.map(|(_, what)| *what)
-}
-
-/// What can be said about the generator.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Judgement {
-    /// The figures tell of the target.
-    #[default]
-    Sound,
-    /// The generator itself was a limit.
-    Limited,
-    /// The figures don't show it: hits were too few, or all of them failed.
-    Unknown,
-}
-
-/// Whether the figures tell of the target, or of the generator.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
-    /// In a word.
-    pub judgement: Judgement,
-    /// Why, a sentence each.
-    pub reasons: Vec<String>,
-}
-
-impl Verdict {
-    /// Whether the generator was the limit.
-    pub fn is_limited(&self) -> bool {
-        self.judgement == Judgement::Limited
-    }
 }
 
 /// Sees every window, and judges at the end.
@@ -260,7 +233,7 @@ impl Judge {
                 judgement: Judgement::Unknown,
                 reasons: vec![reason],
             },
-            None => Verdict::default(),
+            None => Verdict::sound(),
         }
     }
 

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use encarno_engine::meter::Judgement;
 use encarno_record::histogram::Histogram;
+use encarno_record::notes::Judgement;
 use encarno_record::statistics::{QUANTILES, time_text};
 use ratatui::Frame;
 use ratatui::layout::Rect;
