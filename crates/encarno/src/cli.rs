@@ -2,6 +2,7 @@
 
 mod capacity;
 mod flags;
+mod given;
 mod habits;
 mod hit;
 mod parent;
@@ -99,12 +100,12 @@ pub fn main(version: &'static str) -> ExitCode {
         complain(&hint);
         return ExitCode::from(exit::USAGE);
     }
-    let parsed = command()
-        .version(version)
-        .try_get_matches_from(line)
-        .and_then(|matches| Arguments::from_arg_matches(&matches));
-    let arguments = match parsed {
-        Ok(arguments) => arguments,
+    let mut command = command().version(version);
+    let parsed = command
+        .try_get_matches_from_mut(line)
+        .and_then(|matches| Ok((Arguments::from_arg_matches(&matches)?, matches)));
+    let (arguments, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             let said = said_instead(&error);
             if error.use_stderr() {
@@ -118,10 +119,15 @@ pub fn main(version: &'static str) -> ExitCode {
         }
     };
     start_log();
+    let given = matches.subcommand().and_then(|(name, matches)| {
+        let command = command.find_subcommand(name)?;
+        Some(given::settings(command, matches))
+    });
+    let given = given.unwrap_or_default();
     let result = match (arguments.command, arguments.file) {
         (Some(Command::Run(arguments)), _) => arguments.run(),
         (None, Some(file)) => run::RunArguments::of(file).run(),
-        (Some(Command::Hit(arguments)), _) => arguments.settings().and_then(|settings| {
+        (Some(Command::Hit(arguments)), _) => arguments.settings(&given).and_then(|settings| {
             let mut files = settings.files();
             arguments.note_files(&mut files);
             if let Some(hint) = arguments.hint() {
@@ -134,7 +140,7 @@ pub fn main(version: &'static str) -> ExitCode {
                 carry_out,
             )
         }),
-        (Some(Command::Capacity(arguments)), _) => arguments.run(),
+        (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
         (Some(Command::Tail(arguments)), _) => arguments.run(),

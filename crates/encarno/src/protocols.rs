@@ -45,7 +45,7 @@ impl Run {
             program: Some(format!("encarno {}", env!("CARGO_PKG_VERSION"))),
             open: Some(matches!(settings.workload, Workload::Open(_))),
             environment: notes::environment(),
-            ..Notes::default()
+            ..settings.output.notes
         };
         settings
     }

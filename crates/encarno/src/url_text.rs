@@ -154,6 +154,17 @@ impl fmt::Debug for HeaderText {
 }
 
 impl HeaderText {
+    /// As people read it, with what everybody may know.
+    pub(crate) fn shown(&self) -> String {
+        match self.0.expose().split_once(':') {
+            Some((name, value)) if Shown::default().shows_header(name) => {
+                format!("{name}: {}", value.trim())
+            }
+            Some((name, _)) => format!("{name}: {MASK}"),
+            None => MASK.to_owned(),
+        }
+    }
+
     /// Name and value. An error names the header, if it has a name.
     pub(crate) fn parts(&self) -> Result<(String, Secret), String> {
         let (name, value) = self

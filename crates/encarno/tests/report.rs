@@ -115,6 +115,8 @@ fn the_page_says_what_stats_says_and_asks_nobody() {
     assert!(!page.contains("hunter2") && !page.contains(HOSTILE));
     assert!(!page.contains("<script src") && !page.contains("<link rel=\"stylesheet\""));
     assert!(page.contains("verdict good\"") || page.contains("verdict bad\""));
+    assert!(page.contains("<dt>rate</dt><dd><bdi>400</bdi></dd>"));
+    assert!(page.contains("<dt>value</dt><dd><bdi>token=***</bdi></dd>"));
     assert!(page.contains("<svg viewBox"), "drawings without the script");
     assert!(page.len() < 150_000, "{} bytes", page.len());
 }

@@ -1,10 +1,8 @@
 //! Result files that k6's samples are written to, and the numbers by which Go knows them.
 
-use std::io::{BufWriter, Write as _};
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 
-use encarno_record::files::{self, Contents};
 use encarno_record::notes::Notes;
 use encarno_record::samples::{Request, Sample, SampleWriter};
 use encarno_record::series::Series;
@@ -64,13 +62,8 @@ pub(crate) fn write_report(path: &Path, page: &Path) -> Result<(), String> {
     let name = path.file_name().unwrap_or(path.as_os_str());
     let name = name.to_string_lossy().into_owned();
     let run = Run::of_file(path, name).map_err(|error| error.to_string())?;
-    let file = files::create(page, Contents::Results);
-    let written = file.and_then(|file| {
-        let mut out = BufWriter::new(file);
-        encarno_report::write(&[run], &[], &mut out)?;
-        out.flush()
-    });
-    written.map_err(|error| format!("can't write {}: {error}", page.display()))
+    encarno_report::write_file(&[run], &[], page)
+        .map_err(|error| format!("can't write {}: {error}", page.display()))
 }
 
 /// All that are written in this process.

@@ -161,7 +161,7 @@ pub(crate) fn compressed(runs: &[Run]) -> io::Result<Vec<u8>> {
         let (shift, merge, bytes) = labels(run, bins, labels_bytes)?;
         binary.extend_from_slice(&bytes);
         described.label_merge = merge;
-        let count = run.labels.len() * bins.div_ceil(merge) as usize;
+        let count = run.labels_by_time().len() * bins.div_ceil(merge) as usize;
         described.sections.push(section("labels", shift, count));
         page.runs.push(described);
     }
@@ -174,10 +174,11 @@ pub(crate) fn compressed(runs: &[Run]) -> io::Result<Vec<u8>> {
 }
 
 fn labels(run: &Run, bins: u64, bytes_max: usize) -> io::Result<(u32, u64, Vec<u8>)> {
+    let by_time = run.labels_by_time();
     let mut last = (LABEL_SHIFT, bins.max(1), Vec::new());
     for (shift, merge) in LABEL_STEPS {
         let mut bytes = Vec::new();
-        for label in &run.labels {
+        for (_, label) in &by_time {
             for at in 0..bins.div_ceil(merge) {
                 let mut merged = LabelBin::default();
                 let parts = label.bins.range(at * merge..(at + 1) * merge);
@@ -268,19 +269,20 @@ fn describe(run: &Run) -> PageRun {
 fn described_labels(run: &Run, bins: u64) -> Vec<PageLabel> {
     let known: BTreeMap<&str, &LabelStatistics> = run.whole.statistics.labels().collect();
     let mut labels = Vec::with_capacity(known.len());
-    for one in &run.labels {
-        if let Some(statistics) = known.get(&*one.name) {
+    let by_time = run.labels_by_time();
+    for (name, one) in &by_time {
+        if let Some(statistics) = known.get(name) {
             let counts = |pick: fn(&LabelBin) -> u64| {
                 (0..bins)
                     .map(|at| one.bins.get(&at).map_or(0, pick))
                     .collect::<Vec<_>>()
             };
             let by_time = (counts(|bin| bin.hits), counts(|bin| bin.failed));
-            labels.push(label(&one.name, statistics, Some(by_time)));
+            labels.push(label(name, statistics, Some(by_time)));
         }
     }
     let has_history: std::collections::HashSet<&str> =
-        run.labels.iter().map(|label| &*label.name).collect();
+        by_time.iter().map(|(name, _)| *name).collect();
     let others = known
         .iter()
         .filter(|(name, _)| !has_history.contains(**name));

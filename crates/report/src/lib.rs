@@ -17,5 +17,5 @@ mod run;
 pub mod compare;
 pub mod demand;
 
-pub use page::write;
-pub use run::{Run, Whole};
+pub use page::{write, write_file};
+pub use run::{Reading, Run, Whole};

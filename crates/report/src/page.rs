@@ -1,7 +1,7 @@
 //! The page: what can be read without the script, and the script with its data.
 
+mod file;
 mod parts;
-mod settings;
 
 use std::io::{self, Write};
 
@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::demand::Judged;
 use crate::{Run, charts, data};
+pub use file::write_file;
 use parts::{
     codes, differences, errors, escaped, figures_table, head, key_figures, labels_table, lists,
     losses, metrics_table, verdict,

@@ -1,12 +1,12 @@
 //! What a result file says, by time and by label.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
 use encarno_record::histogram::{BUCKETS, Histogram};
 use encarno_record::notes::Notes;
-use encarno_record::results::whole::{self, FileError};
+use encarno_record::results::whole::{self, FileError, FileStatistics, Gathered};
 use encarno_record::results::{FileSums, ResultSummary, SumsReader};
 use encarno_record::series::Metrics;
 use encarno_record::statistics::Statistics;
@@ -15,8 +15,12 @@ use encarno_record::{Expected, Texts};
 
 /// There are no more bins of time: beyond that two become one.
 const BINS_MAX: u64 = 3600;
-/// Labels whose hits are kept by time, those with most hits first.
+/// Event loops that are looked at.
+const LOOPS_MAX: usize = 4096;
+/// Labels whose hits are shown by time, those with most hits first …
 const LABELS_BY_TIME: usize = 200;
+/// … of all, as long as they have no more bins together; of those, beyond that.
+const LABEL_BINS_MAX: usize = 1_000_000;
 /// Buckets of a label's histograms are put together, so many as a power of two.
 pub(crate) const LABEL_SHIFT: u32 = 4;
 
@@ -58,7 +62,11 @@ pub struct Run {
     /// So many seconds are in a bin.
     pub(crate) width: u64,
     pub(crate) bins: BTreeMap<u64, Bin>,
-    pub(crate) labels: Vec<Label>,
+    labels: HashMap<String, Label>,
+    /// How many bins all labels have.
+    label_bins: usize,
+    /// The labels that aren't kept by time.
+    others: HashSet<String>,
     pub(crate) loops: usize,
     first_second: u64,
 }
@@ -87,9 +95,9 @@ pub(crate) struct Bin {
 }
 
 /// A label, by time.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Label {
-    pub(crate) name: String,
+    pub(crate) hits: u64,
     pub(crate) bins: BTreeMap<u64, LabelBin>,
 }
 
@@ -100,58 +108,131 @@ pub(crate) struct LabelBin {
     pub(crate) response: BTreeMap<u32, u64>,
 }
 
-impl Run {
-    /// Reads a result file, which is looked at twice.
-    pub fn of_file(path: &Path, name: String) -> Result<Self, FileError> {
-        let file = whole::read(path)?;
-        let reader = whole::open_sums(path)?;
-        let reader = reader.ok_or_else(|| {
-            let reason = "a report needs a file that can be read twice, not a pipe";
+/// Reads a result file, also while it grows.
+#[derive(Debug)]
+pub struct Reading {
+    run: Run,
+    reader: SumsReader,
+    gathered: Gathered,
+    texts: Texts,
+    /// Up to which second each loop has spoken, and what it said.
+    loops: Vec<(u64, LoopState)>,
+}
+
+impl Reading {
+    /// Opens a result file.
+    pub fn open(path: &Path, name: String) -> Result<Self, FileError> {
+        let reader = whole::open_sums(path)?.ok_or_else(|| {
+            let reason = "a report needs a file, not a pipe";
             FileError::of(path)(io::Error::other(reason))
         })?;
-        let whole = Whole {
-            span_ns: file.span_ns(),
-            summary: file.summary,
-            statistics: file.statistics,
-        };
-        Self::read(name, reader, whole).map_err(FileError::of(path))
-    }
-
-    /// Reads a result file from its start.
-    fn read(name: String, mut reader: SumsReader, whole: Whole) -> io::Result<Self> {
-        let started_unix_ns = reader.started_unix_ns();
-        let mut by_hits: Vec<_> = whole
-            .statistics
-            .labels()
-            .map(|(label, statistics)| (statistics.hits, label))
-            .collect();
-        by_hits.sort_by(|one, other| other.0.cmp(&one.0).then(one.1.cmp(other.1)));
-        let labels = by_hits.iter().take(LABELS_BY_TIME).map(|(_, name)| Label {
-            name: (*name).to_owned(),
-            bins: BTreeMap::new(),
-        });
-        let mut run = Self {
+        let mut gathered = Gathered::of(&reader);
+        let mut texts = Texts::default();
+        let file = gathered.statistics(&mut texts, &reader);
+        let run = Run {
             name,
-            started_unix_ns,
+            started_unix_ns: reader.started_unix_ns(),
             expected: reader.expected(),
             settings_text: reader.settings_text().to_owned(),
             notes: Notes::default(),
             metrics: Metrics::default(),
             width: 1,
             bins: BTreeMap::new(),
-            labels: labels.collect(),
+            labels: HashMap::new(),
+            label_bins: 0,
+            others: HashSet::new(),
             loops: reader.loops() as usize,
-            first_second: second_of(started_unix_ns, 0),
-            whole,
+            first_second: second_of(reader.started_unix_ns(), 0),
+            whole: Whole::of(file),
         };
-        let mut gathering = Gathering::of(&run);
-        while let Some(sums) = reader.next_sums(&mut gathering.texts)? {
-            run.take(&sums, &mut gathering);
+        Ok(Self {
+            run,
+            reader,
+            gathered,
+            texts,
+            loops: Vec::new(),
+        })
+    }
+
+    /// Reads on to the end of what is there now; true if there was anything.
+    pub fn read_on(&mut self) -> io::Result<bool> {
+        let mut moved = false;
+        let ended = self.reader.summary().ended;
+        while let Some(sums) = self.reader.next_sums(&mut self.texts)? {
+            moved = true;
+            self.take(&sums);
         }
-        reader.rest(|sums| run.take(&sums, &mut gathering))?;
-        run.notes = reader.notes().clone();
-        run.metrics = reader.metrics().clone();
-        Ok(run)
+        moved |= self.reader.summary().ended != ended;
+        if moved {
+            self.settle();
+        }
+        Ok(moved)
+    }
+
+    /// Reads the hits that no sums stand for: call it when no more will come.
+    pub fn finish(mut self) -> io::Result<Run> {
+        self.read_on()?;
+        let (run, gathered, texts) = (&mut self.run, &mut self.gathered, &mut self.texts);
+        self.reader.rest(|sums| {
+            gathered.add(&sums, texts);
+            run.take(&sums, texts);
+        })?;
+        self.settle();
+        Ok(self.run)
+    }
+
+    /// The run up to here.
+    pub fn run(&self) -> &Run {
+        &self.run
+    }
+
+    fn take(&mut self, sums: &FileSums) {
+        self.gathered.add(sums, &mut self.texts);
+        self.run.take(sums, &mut self.texts);
+        let Some(state) = sums.state else { return };
+        let started_unix_ns = self.run.started_unix_ns;
+        let before = match sums.until_ns {
+            u64::MAX => u64::MAX,
+            until_ns => second_of(started_unix_ns, until_ns),
+        };
+        let number = sums.number as usize;
+        if number < self.run.loops.min(LOOPS_MAX) {
+            self.run.take_state(number, before, &state, &mut self.loops);
+        }
+    }
+
+    fn settle(&mut self) {
+        let file = self.gathered.statistics(&mut self.texts, &self.reader);
+        self.run.notes = file.notes.clone();
+        self.run.metrics = file.metrics.clone();
+        self.run.whole = Whole::of(file);
+    }
+}
+
+impl Whole {
+    fn of(file: FileStatistics) -> Self {
+        Self {
+            span_ns: file.span_ns(),
+            summary: file.summary,
+            statistics: file.statistics,
+        }
+    }
+}
+
+impl Run {
+    /// Reads a result file to its end.
+    pub fn of_file(path: &Path, name: String) -> Result<Self, FileError> {
+        let reading = Reading::open(path, name)?;
+        reading.finish().map_err(FileError::of(path))
+    }
+
+    /// The labels that are shown by time, those with most hits first.
+    pub(crate) fn labels_by_time(&self) -> Vec<(&str, &Label)> {
+        let labels = self.labels.iter().map(|(name, label)| (&**name, label));
+        let mut labels: Vec<_> = labels.collect();
+        labels.sort_by(|one, other| other.1.hits.cmp(&one.1.hits).then(one.0.cmp(other.0)));
+        labels.truncate(LABELS_BY_TIME);
+        labels
     }
 
     /// Where a bin begins and ends, ns from the run's start.
@@ -175,7 +256,7 @@ impl Run {
         (last / self.width).min(BINS_MAX).max(known) + 1
     }
 
-    fn take(&mut self, sums: &FileSums, gathering: &mut Gathering) {
+    fn take(&mut self, sums: &FileSums, texts: &mut Texts) {
         let expected = self.expected;
         sums.for_each(|second, outcome, sums| {
             let at = self.bin_of(second);
@@ -183,39 +264,69 @@ impl Run {
                 .entry(at)
                 .or_default()
                 .add(outcome, sums, &expected);
-            let name = gathering.texts.get(outcome.label);
-            if let Some(&label) = gathering.places.get(&*name) {
-                let bin = self.labels[label].bins.entry(at).or_default();
-                bin.hits = bin.hits.saturating_add(sums.hits);
-                if outcome.failed(&expected) {
-                    bin.failed = bin.failed.saturating_add(sums.hits);
-                }
-                for (bucket, count) in sums.response_ns.pairs() {
-                    let known = bin.response.entry(bucket >> LABEL_SHIFT).or_default();
-                    *known = known.saturating_add(count);
-                }
-            }
+            let failed = outcome.failed(&expected);
+            self.take_label(&texts.get(outcome.label), at, failed, sums);
         });
-        let Some(state) = sums.state else { return };
-        let before = match sums.until_ns {
-            u64::MAX => second_of(self.started_unix_ns, self.whole.span_ns) + 1,
-            until_ns => second_of(self.started_unix_ns, until_ns),
+    }
+
+    fn take_label(&mut self, name: &str, at: u64, failed: bool, sums: &Sums) {
+        if self.others.contains(name) {
+            return;
+        }
+        if !self.labels.contains_key(name) {
+            self.labels.insert(name.to_owned(), Label::default());
+        }
+        let Some(label) = self.labels.get_mut(name) else {
+            return;
         };
-        let number = sums.number as usize;
-        if number < self.loops.min(4096) {
-            self.take_state(number, before, &state, gathering);
+        label.hits = label.hits.saturating_add(sums.hits);
+        let bin = label.bins.entry(at).or_insert_with(|| {
+            self.label_bins += 1;
+            LabelBin::default()
+        });
+        bin.hits = bin.hits.saturating_add(sums.hits);
+        if failed {
+            bin.failed = bin.failed.saturating_add(sums.hits);
+        }
+        for (bucket, count) in sums.response_ns.pairs() {
+            let known = bin.response.entry(bucket >> LABEL_SHIFT).or_default();
+            *known = known.saturating_add(count);
+        }
+        if self.label_bins > LABEL_BINS_MAX && self.labels.len() > LABELS_BY_TIME {
+            self.keep_large_labels();
         }
     }
 
+    /// Lets those labels go that are not among the largest: there are too many.
+    fn keep_large_labels(&mut self) {
+        let kept = self.labels_by_time().into_iter();
+        let kept: HashSet<String> = kept.map(|(name, _)| name.to_owned()).collect();
+        let (kept, others) = std::mem::take(&mut self.labels)
+            .into_iter()
+            .partition(|(name, _)| kept.contains(name));
+        self.labels = kept;
+        let others: HashMap<String, Label> = others;
+        self.others.extend(others.into_keys());
+        self.count_label_bins();
+    }
+
+    fn count_label_bins(&mut self) {
+        self.label_bins = self.labels.values().map(|label| label.bins.len()).sum();
+    }
+
     /// What a loop did since it last said so is put where that was.
-    fn take_state(&mut self, number: usize, before: u64, state: &LoopState, known: &mut Gathering) {
+    fn take_state(
+        &mut self,
+        number: usize,
+        before: u64,
+        state: &LoopState,
+        known: &mut Vec<(u64, LoopState)>,
+    ) {
         let first_second = self.first_second;
-        if known.loops.len() <= number {
-            known
-                .loops
-                .resize(number + 1, (first_second, LoopState::default()));
+        if known.len() <= number {
+            known.resize(number + 1, (first_second, LoopState::default()));
         }
-        let (from, last) = known.loops[number];
+        let (from, last) = known[number];
         let at = self.bin_of(from);
         let bin = self.bins.entry(at).or_default();
         bin.scheduled += state.scheduled.saturating_sub(last.scheduled);
@@ -227,7 +338,7 @@ impl Run {
         bin.cpu_ns[number] += state.cpu_ns.saturating_sub(last.cpu_ns);
         bin.users = bin.users.saturating_add(state.users);
         bin.running = bin.running.saturating_add(state.running);
-        known.loops[number] = (before.max(from), *state);
+        known[number] = (before.max(from), *state);
     }
 
     fn bin_of(&mut self, second: u64) -> u64 {
@@ -240,12 +351,13 @@ impl Run {
             for (at, bin) in bins {
                 self.bins.entry(at / 2).or_default().merge(&bin);
             }
-            for label in &mut self.labels {
+            for label in self.labels.values_mut() {
                 let bins = std::mem::take(&mut label.bins);
                 for (at, bin) in bins {
                     label.bins.entry(at / 2).or_default().merge(&bin);
                 }
             }
+            self.count_label_bins();
         }
         since / self.width
     }
@@ -304,26 +416,6 @@ impl LabelBin {
         for (&bucket, &count) in &other.response {
             let known = self.response.entry(bucket).or_default();
             *known = known.saturating_add(count);
-        }
-    }
-}
-
-/// What is needed while a file is read.
-struct Gathering {
-    texts: Texts,
-    /// Labels by name.
-    places: HashMap<String, usize>,
-    /// Up to which second each loop has spoken, and what it said.
-    loops: Vec<(u64, LoopState)>,
-}
-
-impl Gathering {
-    fn of(run: &Run) -> Self {
-        let names = run.labels.iter().enumerate();
-        Self {
-            texts: Texts::default(),
-            places: names.map(|(at, label)| (label.name.clone(), at)).collect(),
-            loops: Vec::new(),
         }
     }
 }

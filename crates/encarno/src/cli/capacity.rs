@@ -132,14 +132,14 @@ impl FromArgMatches for CapacityArguments {
 
 impl CapacityArguments {
     /// Measures, or reads what was measured, and says what came of it.
-    pub(super) fn run(&self) -> Result<u8, Failure> {
+    pub(super) fn run(&self, given: &[(String, String)]) -> Result<u8, Failure> {
         match self {
             Self::From(file, shown) => {
                 let findings = file::read(file).map_err(Failure::setup)?;
                 say(&findings, shown.json.as_deref())
             }
             Self::Measure(arguments) => {
-                let (run, settings) = arguments.settings()?;
+                let (run, settings) = arguments.settings(given)?;
                 let mut files = run.files();
                 arguments.request.note_files(&mut files);
                 let json = arguments.wanted.shown.json.as_deref();
@@ -151,7 +151,7 @@ impl CapacityArguments {
 
 impl MeasureArguments {
     /// Checks what the flags say together.
-    fn settings(&self) -> Result<(Run, Settings), Failure> {
+    fn settings(&self, given: &[(String, String)]) -> Result<(Run, Settings), Failure> {
         let (request, wanted) = (&self.request, &self.wanted);
         let target = request.target()?;
         let keep_bytes_max = self.output.keep_answer_bytes_max();
@@ -169,7 +169,7 @@ impl MeasureArguments {
                 seed: wanted.seed,
                 ..ScriptSettings::default()
             },
-            output: self.output.settings(format!("{self:?}"), strings_file),
+            output: self.output.settings(given, strings_file),
             expected: request.expected,
             threads: wanted.threads,
             grace: wanted.grace,

@@ -28,8 +28,8 @@ pub(super) struct HitArguments {
 }
 
 impl HitArguments {
-    /// Checks what the flags say together.
-    pub(super) fn settings(&self) -> Result<Run, Failure> {
+    /// Checks what the flags say together; `given` is the same as names and values.
+    pub(super) fn settings(&self, given: &[(String, String)]) -> Result<Run, Failure> {
         let request = &self.request;
         let target = request.target()?;
         let keep_bytes_max = self.output.keep_answer_bytes_max();
@@ -50,7 +50,7 @@ impl HitArguments {
                 rules: request.rules(),
                 ..ScriptSettings::default()
             },
-            output: self.output.settings(format!("{self:?}"), strings_file),
+            output: self.output.settings(given, strings_file),
             expected: request.expected,
             threads: self.load.threads,
             grace: self.load.grace,

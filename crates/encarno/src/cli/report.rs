@@ -1,7 +1,6 @@
 //! `encarno report`, and `--report` of a run: a page of HTML about result files.
 
-use std::fs;
-use std::io::{BufWriter, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -112,39 +111,15 @@ pub(super) fn write(
         .iter()
         .flat_map(|demand| demand.judge(&runs))
         .collect();
-    let failed = |error| Failure::output(format!("can't write {}: {error}", output.display()));
-    if encarno_record::files::is_stdout(output) {
-        super::print(|out| encarno_report::write(&runs, &judged, out))?;
-        return Ok(judged);
+    match encarno_report::write_file(&runs, &judged, output) {
+        // Whoever reads it has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(judged),
+        Err(error) => Err(Failure::output(format!(
+            "can't write {}: {error}",
+            output.display()
+        ))),
+        Ok(()) => Ok(judged),
     }
-    // A page that was there stays whole until the new one is.
-    let folder = match output.parent() {
-        Some(folder) if folder != Path::new("") => folder,
-        _ => Path::new("."),
-    };
-    if fs::metadata(output).is_ok_and(|known| !known.is_file()) {
-        let mut out = BufWriter::new(fs::File::create(output).map_err(failed)?);
-        encarno_report::write(&runs, &judged, &mut out).map_err(failed)?;
-        out.flush().map_err(failed)?;
-        return Ok(judged);
-    }
-    let mut page = tempfile::Builder::new();
-    page.prefix(".encarno-report")
-        .permissions(mode_of_new_files());
-    let page = page.tempfile_in(folder).map_err(failed)?;
-    let mut out = BufWriter::new(page);
-    encarno_report::write(&runs, &judged, &mut out).map_err(failed)?;
-    let page = out
-        .into_inner()
-        .map_err(|error| failed(error.into_error()))?;
-    page.persist(output).map_err(|error| failed(error.error))?;
-    Ok(judged)
-}
-
-/// As other new files have it: the umask takes its part.
-fn mode_of_new_files() -> fs::Permissions {
-    use std::os::unix::fs::PermissionsExt as _;
-    fs::Permissions::from_mode(0o666)
 }
 
 fn read(file: &Path, name: String) -> Result<ReportRun, Failure> {

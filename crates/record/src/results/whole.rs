@@ -115,25 +115,13 @@ pub fn drain<E: From<FileError>>(
 }
 
 fn read_sums(mut reader: SumsReader) -> io::Result<FileStatistics> {
-    let mut gathered = Gathered::new(reader.started_unix_ns(), reader.expected());
+    let mut gathered = Gathered::of(&reader);
     let mut texts = Texts::default();
     while let Some(sums) = reader.next_sums(&mut texts)? {
         gathered.add(&sums, &mut texts);
     }
     reader.rest(|sums| gathered.add(&sums, &mut texts))?;
-    let known_until_ns = match reader.whole_until_ns() {
-        // All loops have ended: their last hit is the end.
-        u64::MAX => 1,
-        until_ns => until_ns,
-    };
-    let span_ns = reader.span_ns().max(known_until_ns);
-    Ok(gathered.finish(
-        &mut texts,
-        span_ns,
-        reader.summary(),
-        reader.metrics(),
-        reader.notes(),
-    ))
+    Ok(gathered.statistics(&mut texts, &reader))
 }
 
 /// Sums up a native result file hit by hit, from its start to its end.
@@ -155,7 +143,8 @@ pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
 }
 
 /// What was gathered from a file up to now.
-struct Gathered {
+#[derive(Debug)]
+pub struct Gathered {
     started_unix_ns: u64,
     expected: Expected,
     sums: OutcomeSums,
@@ -177,7 +166,30 @@ impl Gathered {
         self.settle(OUTCOMES_MAX, texts);
     }
 
-    fn add(&mut self, sums: &FileSums, texts: &mut Texts) {
+    /// Nothing yet, of the file that this reader reads.
+    pub fn of(reader: &SumsReader) -> Self {
+        Self::new(reader.started_unix_ns(), reader.expected())
+    }
+
+    /// What it all came to up to here: the reader is the one whose sums were added.
+    pub fn statistics(&mut self, texts: &mut Texts, reader: &SumsReader) -> FileStatistics {
+        let known_until_ns = match reader.whole_until_ns() {
+            // All loops have ended: their last hit is the end.
+            u64::MAX => 1,
+            until_ns => until_ns,
+        };
+        let span_ns = reader.span_ns().max(known_until_ns);
+        self.finish(
+            texts,
+            span_ns,
+            reader.summary(),
+            reader.metrics(),
+            reader.notes(),
+        )
+    }
+
+    /// Adds sums of the file.
+    pub fn add(&mut self, sums: &FileSums, texts: &mut Texts) {
         sums.for_each(|_, outcome, sums| {
             self.sums.merge(*outcome, sums);
             self.settle(OUTCOMES_MAX, texts);
@@ -193,7 +205,7 @@ impl Gathered {
     }
 
     fn finish(
-        mut self,
+        &mut self,
         texts: &mut Texts,
         span_ns: u64,
         summary: ResultSummary,
@@ -218,7 +230,7 @@ impl Gathered {
                 hits: total.hits,
                 ..summary
             },
-            statistics: self.statistics,
+            statistics: self.statistics.clone(),
             metrics: metrics.clone(),
             notes: notes.clone(),
         }

@@ -8,7 +8,6 @@ use encarno_record::series::MetricKind;
 use encarno_record::statistics::{LabelStatistics, time_text};
 use encarno_record::utc;
 
-use super::settings;
 use crate::Run;
 use crate::compare::{self, Estimate};
 use crate::data::figures;
@@ -462,16 +461,12 @@ pub(super) fn lists(runs: &[Run], out: &mut dyn Write) -> Written {
             writeln!(out, "<h3><bdi>{}</bdi></h3>", escaped(&run.name))?;
         }
         writeln!(out, "<div class=\"pairs\">")?;
-        let mut pairs = run.notes.settings.clone();
-        match settings::named(&run.settings_text) {
-            Some(named) => pairs.extend(named),
-            None if run.settings_text.is_empty() => {}
-            None => writeln!(out, "<pre>{}</pre>", text_block(&run.settings_text))?,
+        // Whoever has no names and values has a text.
+        let pairs = &run.notes.settings;
+        if pairs.is_empty() && !run.settings_text.is_empty() {
+            writeln!(out, "<pre>{}</pre>", text_block(&run.settings_text))?;
         }
-        for (title, pairs) in [
-            ("Settings", &pairs),
-            ("Environment", &run.notes.environment),
-        ] {
+        for (title, pairs) in [("Settings", pairs), ("Environment", &run.notes.environment)] {
             if pairs.is_empty() {
                 continue;
             }

@@ -57,7 +57,7 @@ pub(crate) struct LoadArguments {
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
-enum ArrivalsArgument {
+pub(crate) enum ArrivalsArgument {
     /// Evenly.
     Uniform,
     /// A Poisson process.

@@ -6,6 +6,7 @@ use clap::Args;
 use encarno_engine::settings::OutputSettings;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
+use encarno_record::notes::Notes;
 
 /// Of an answer, a trace shows at most so much.
 const TRACED_ANSWER_BYTES_MAX: usize = 1 << 20;
@@ -53,11 +54,11 @@ impl OutputArguments {
         }
     }
 
-    /// The outputs; `settings_text` stands in the result file, and
+    /// The outputs; `given` is what the command line says, for the result file, and
     /// `input_strings_file` is the one of the records.
     pub(crate) fn settings(
         &self,
-        settings_text: String,
+        given: &[(String, String)],
         input_strings_file: Option<PathBuf>,
     ) -> OutputSettings {
         OutputSettings {
@@ -78,8 +79,19 @@ impl OutputArguments {
                     Shown::of(&self.trace_shown)
                 },
             }),
-            settings_text,
-            ..OutputSettings::default()
+            settings_text: lines(given),
+            notes: Notes {
+                settings: given.to_vec(),
+                ..Notes::default()
+            },
         }
     }
+}
+
+fn lines(given: &[(String, String)]) -> String {
+    let lines = given.iter();
+    let lines: Vec<_> = lines
+        .map(|(name, value)| format!("{name}: {value}"))
+        .collect();
+    lines.join("\n")
 }
