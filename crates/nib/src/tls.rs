@@ -8,16 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use encarno_record::files::read_text;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::client::{Resumption, VerifierBuilderError, WebPkiServerVerifier, verify_server_name};
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use encarno_trust::{Trust, system_roots};
+use rustls::client::{Resumption, VerifierBuilderError};
+use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::ParsedCertificate;
-use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
-    SupportedProtocolVersion,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use crate::TlsSettings;
 pub use reason::reason;
@@ -74,30 +70,16 @@ pub fn client_config(
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(provider(&settings.cipher_suites)?);
     let versions = versions(settings.version_min, settings.version_max)?;
-    let algorithms = provider.signature_verification_algorithms;
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)?;
-    let trust = match (settings.insecure, &settings.ca_file) {
-        (true, _) => Trust::All,
-        (false, ca_file) => {
-            let trusted = ca_file.as_deref().map(certificates).transpose()?;
-            let trusted = trusted.unwrap_or_default();
-            let mut roots = RootCertStore::empty();
-            for certificate in &trusted {
-                roots.add(certificate.clone())?;
-            }
-            if ca_file.is_none() {
-                roots = system_roots();
-            }
-            let authority = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
-                .build()
-                .map_err(TlsError::Roots)?;
-            Trust::These { authority, trusted }
-        }
+    let trust = match &settings.ca_file {
+        _ if settings.insecure => Trust::all(&provider),
+        Some(ca_file) => Trust::given(certificates(ca_file)?, provider)?,
+        None => Trust::roots(roots(), provider).map_err(TlsError::Roots)?,
     };
     let builder = builder
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Verifier { trust, algorithms }));
+        .with_custom_certificate_verifier(Arc::new(trust));
     let mut config = match (&settings.certificate_file, &settings.key_file) {
         (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => {
@@ -174,10 +156,9 @@ fn versions(min: u16, max: u16) -> Result<Vec<&'static SupportedProtocolVersion>
     }
 }
 
-fn system_roots() -> RootCertStore {
-    let mut roots = RootCertStore::empty();
-    let (_usable, _ignored) =
-        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+/// The system's; where there are none, Mozilla's list.
+fn roots() -> RootCertStore {
+    let mut roots = system_roots();
     if roots.is_empty() {
         roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
     }
@@ -205,76 +186,6 @@ fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsErro
         what,
         path: path.display().to_string(),
         reason: reason.to_string(),
-    }
-}
-
-/// Whom to believe; that the peer has its certificate's key is always checked.
-#[derive(Debug)]
-struct Verifier {
-    trust: Trust,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-#[derive(Debug)]
-enum Trust {
-    /// Any certificate.
-    All,
-    /// What the authorities signed, and the given certificates themselves: a self-signed one is often marked as an authority, which
-    /// rustls doesn't accept from a server although it is the very one that was
-    /// asked for.
-    These {
-        authority: Arc<WebPkiServerVerifier>,
-        trusted: Vec<CertificateDer<'static>>,
-    },
-}
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        certificate: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        name: &ServerName<'_>,
-        ocsp: &[u8],
-        now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        let Trust::These { authority, trusted } = &self.trust else {
-            return Ok(ServerCertVerified::assertion());
-        };
-        let result = authority.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        // Only that complaint: one that is out of date stays refused.
-        let as_authority = matches!(
-            result,
-            Err(rustls::Error::InvalidCertificate(CertificateError::Other(
-                _
-            )))
-        );
-        if as_authority && trusted.iter().any(|trusted| trusted == certificate) {
-            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
-            return Ok(ServerCertVerified::assertion());
-        }
-        result
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
     }
 }
 

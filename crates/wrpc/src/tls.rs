@@ -1,17 +1,13 @@
 //! TLS as either end, from PEM.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
-use tokio_rustls::rustls::client::danger::{
-    HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier,
-};
-use tokio_rustls::rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, ring};
+use encarno_trust::{Trust, system_roots};
+use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
-use tokio_rustls::rustls::{
-    self, ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
-};
+use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::file_or_text::FileOrText;
 use crate::{Error, ErrorCode};
@@ -46,17 +42,18 @@ impl ClientTls {
     /// Reads the files, and may block for that. An error names the one at fault.
     pub fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         let provider = provider();
-        let algorithms = provider.signature_verification_algorithms;
-        let builder = ClientConfig::builder_with_provider(provider)
+        let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|error| failure(&error))?;
-        let builder = match &self.ca {
-            _ if self.insecure_skip_verify => builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AcceptAll(algorithms))),
-            Some(path) => builder.with_root_certificates(roots(path)?),
-            None => builder.with_root_certificates(system_roots()?),
+        let trust = match &self.ca {
+            _ if self.insecure_skip_verify => Trust::all(&provider),
+            Some(path) => Trust::given(certificates(path)?, provider)
+                .map_err(|error| file_failure("certificates", path, &error))?,
+            None => system_trust(provider)?,
         };
+        let builder = builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(trust));
         let config = match (&self.cert, &self.key) {
             (None, None) => builder.with_no_client_auth(),
             (Some(chain), Some(key)) => builder
@@ -134,22 +131,15 @@ fn roots(path: &FileOrText) -> Result<RootCertStore, Error> {
     Ok(roots)
 }
 
-/// The certificates that the system trusts, which are read once in a process: there are
-/// some hundred.
-fn system_roots() -> Result<RootCertStore, Error> {
-    static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
-    if let Some(roots) = ROOTS.get() {
-        return Ok(roots.clone());
-    }
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-    match roots.is_empty() {
-        true => Err(Error::new(
+fn system_trust(provider: Arc<CryptoProvider>) -> Result<Trust, Error> {
+    let roots = system_roots();
+    if roots.is_empty() {
+        return Err(Error::new(
             ErrorCode::TlsFailure,
             "the system has no certificates to trust: name a file in `ca`",
-        )),
-        false => Ok(ROOTS.get_or_init(|| roots).clone()),
+        ));
     }
+    Trust::roots(roots, provider).map_err(|error| failure(&error))
 }
 
 fn failure(error: &dyn std::fmt::Display) -> Error {
@@ -161,43 +151,4 @@ fn file_failure(what: &str, path: &FileOrText, reason: &dyn std::fmt::Display) -
         ErrorCode::TlsFailure,
         format!("cannot read the {what} in {}: {reason}", path),
     )
-}
-
-/// Looks at no certificate, as the user asked.
-#[derive(Debug)]
-struct AcceptAll(WebPkiSupportedAlgorithms);
-
-impl ServerCertVerifier for AcceptAll {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, certificate, signature, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, certificate, signature, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
-    }
 }

@@ -3,11 +3,11 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crossbeam_channel::{Receiver, RecvTimeoutError, bounded};
 use encarno_engine::control::Stop;
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use signal_hook::consts::{SIGCONT, SIGQUIT, SIGTSTP};
@@ -40,7 +40,7 @@ impl Desk {
         let waker = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let signals = Signals::new([SIGTSTP, SIGCONT, SIGQUIT])?;
         let handle = signals.handle();
-        let (sender, ended) = channel();
+        let (sender, ended) = bounded::<()>(0);
         let of_thread = Arc::clone(&waker);
         let body = move || {
             messages::hold();
