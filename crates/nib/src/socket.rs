@@ -3,11 +3,11 @@
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::ops::RangeInclusive;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, bind, connect,
@@ -50,29 +50,20 @@ impl Socket {
             Peer::Internet(SocketAddr::V6(_)) => AddressFamily::INET6,
             Peer::Unix(_) => AddressFamily::UNIX,
         };
-        let open = || -> Result<OwnedFd, Errno> {
-            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            let descriptor = socket_with(family, SocketType::STREAM, flags, None)?;
-            if matches!(peer, Peer::Internet(_)) {
-                sockopt::set_tcp_nodelay(&descriptor, true)?;
-            }
-            Ok(descriptor)
-        };
-        let descriptor = match (peer, source) {
-            (Peer::Internet(address), Some(source)) => {
-                connect_from(source, address, local_ports(), &NEXT_PORT, open)?
-            }
-            (Peer::Internet(address), None) => {
-                let descriptor = open()?;
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let descriptor = socket_with(family, SocketType::STREAM, flags, None)?;
+        if matches!(peer, Peer::Internet(_)) {
+            sockopt::set_tcp_nodelay(&descriptor, true)?;
+        }
+        match peer {
+            Peer::Internet(address) => {
+                if let Some(source) = source {
+                    bind_without_port(&descriptor, source)?;
+                }
                 started(connect(&descriptor, address))?;
-                descriptor
             }
-            (Peer::Unix(address), _) => {
-                let descriptor = open()?;
-                started(connect(&descriptor, address))?;
-                descriptor
-            }
-        };
+            Peer::Unix(address) => started(connect(&descriptor, address))?,
+        }
         Ok(Self { descriptor })
     }
 
@@ -164,6 +155,15 @@ impl io::Write for &Socket {
     }
 }
 
+/// Binds to an address, and leaves the port to `connect`. A port that `bind` chooses
+/// is no other socket's, whatever peer that one goes to, and ports would be used up.
+/// What `connect` chooses is unique only together with the peer (`ip(7)`).
+fn bind_without_port(descriptor: &OwnedFd, source: IpAddr) -> Result<(), Errno> {
+    setsockopt(descriptor, IpBindAddressNoPort, &true)
+        .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
+    bind(descriptor, &SocketAddr::new(source, 0))
+}
+
 fn started(result: Result<(), Errno>) -> Result<(), Errno> {
     match result {
         Err(Errno::INPROGRESS) => Ok(()),
@@ -175,65 +175,6 @@ fn started(result: Result<(), Errno>) -> Result<(), Errno> {
 const UNASKED_MAX: usize = 64;
 /// Whether the system was seen to give a socket another port when it connects again.
 static PORTS_CHANGE: AtomicBool = AtomicBool::new(false);
-
-/// Ports that are tried for one connection.
-const PORTS_TRIED_MAX: u32 = 256;
-/// All event loops take their ports from here, so that they rarely meet.
-static NEXT_PORT: AtomicU32 = AtomicU32::new(0);
-
-/// Connects from that address. A port that the kernel chose when the socket is
-/// bound would be no other socket's, whatever peer that one goes to, and they
-/// would be used up; one that is named is shared by sockets to other peers.
-fn connect_from(
-    source: IpAddr,
-    peer: &SocketAddr,
-    ports: RangeInclusive<u16>,
-    next: &AtomicU32,
-    open: impl Fn() -> Result<OwnedFd, Errno>,
-) -> Result<OwnedFd, Errno> {
-    let count = u32::from(ports.end().saturating_sub(*ports.start())) + 1;
-    for offset in offsets(next.fetch_add(1, Ordering::Relaxed), count) {
-        let port = ports.start().saturating_add(offset);
-        let descriptor = open()?;
-        sockopt::set_socket_reuseaddr(&descriptor, true)?;
-        match bind(&descriptor, &SocketAddr::new(source, port)) {
-            Ok(()) => {}
-            Err(Errno::ADDRINUSE | Errno::ACCESS) => continue,
-            Err(errno) => return Err(errno),
-        }
-        match started(connect(&descriptor, peer)) {
-            Ok(()) => return Ok(descriptor),
-            Err(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
-    Err(Errno::ADDRNOTAVAIL)
-}
-
-/// What is tried for connection n. Ports that are taken lie side by side: each try
-/// goes far from the ones before (by the golden section), into the next gap.
-fn offsets(n: u32, count: u32) -> impl Iterator<Item = u16> {
-    let step = (u64::from(count) * 618 / 1000) | 1;
-    let tries = 0..PORTS_TRIED_MAX.min(count);
-    tries.map(move |k| ((u64::from(n) + u64::from(k) * step) % u64::from(count)) as u16)
-}
-
-/// The ports that are meant for this.
-fn local_ports() -> RangeInclusive<u16> {
-    static PORTS: OnceLock<RangeInclusive<u16>> = OnceLock::new();
-    let read = || {
-        let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
-        let mut numbers = text.split_whitespace().map_while(|word| word.parse().ok());
-        let ports = numbers.next()?..=numbers.next()?;
-        (!ports.is_empty()).then_some(ports)
-    };
-    let ports = PORTS.get_or_init(|| {
-        // Other programs start at the same place: begin somewhere else.
-        NEXT_PORT.store(std::process::id().wrapping_mul(7919), Ordering::Relaxed);
-        read().unwrap_or(32_768..=60_999)
-    });
-    ports.clone()
-}
 
 #[inline]
 fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno> {
@@ -249,13 +190,12 @@ fn retry(mut call: impl FnMut() -> Result<usize, Errno>) -> Result<usize, Errno>
 mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails here says enough
 
-    use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
-    use std::sync::atomic::AtomicU32;
+    use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
     use rustix::io::Errno;
-    use rustix::net::{AddressFamily, SocketType, socket};
+    use rustix::net::{AddressFamily, SocketType, getsockname, socket};
 
-    use super::{Socket, connect_from, offsets};
+    use super::{Peer, Socket, bind_without_port};
 
     /// What came, and what still comes, for an earlier question is nobody's answer.
     #[test]
@@ -283,33 +223,24 @@ mod tests {
     }
 
     #[test]
-    fn sockets_to_other_peers_share_a_source_port() {
-        let source = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let listen = || TcpListener::bind((source, 0)).unwrap();
-        let (first, second) = (listen(), listen());
-        // A port that was free a moment ago.
-        let port = listen().local_addr().unwrap().port();
-        let connect = |peer: &TcpListener| {
-            let open = || socket(AddressFamily::INET, SocketType::STREAM, None);
-            let peer = peer.local_addr().unwrap();
-            connect_from(source, &peer, port..=port, &AtomicU32::new(0), open)
-        };
-        let one = connect(&first).unwrap();
-        let other = connect(&second).unwrap();
-        assert_eq!(connect(&first).err(), Some(Errno::ADDRNOTAVAIL));
-        drop((one, other));
-    }
-
-    #[test]
-    fn a_free_port_is_found_among_many_that_are_taken() {
-        for count in [1, 2, 7, 999, 28_232, 65_535] {
-            let free = (count / 32).max(1);
-            for n in (0..2 * count).step_by(1 + count as usize / 97) {
-                assert!(
-                    offsets(n, count).any(|port| u32::from(port) < free),
-                    "{count}: {n}"
-                );
-            }
+    fn a_source_address_takes_no_port_before_the_peer_is_known() {
+        for source in ["127.0.0.1", "::1"] {
+            let source: IpAddr = source.parse().unwrap();
+            let Ok(listener) = TcpListener::bind((source, 0)) else {
+                continue; // a machine without IPv6
+            };
+            let family = match source {
+                IpAddr::V4(_) => AddressFamily::INET,
+                IpAddr::V6(_) => AddressFamily::INET6,
+            };
+            let descriptor = socket(family, SocketType::STREAM, None).unwrap();
+            bind_without_port(&descriptor, source).unwrap();
+            let bound: SocketAddr = getsockname(&descriptor).unwrap().try_into().unwrap();
+            assert_eq!(bound, SocketAddr::new(source, 0));
+            let peer = Peer::Internet(listener.local_addr().unwrap());
+            let _socket = Socket::connect(&peer, Some(source)).unwrap();
+            let (_, from) = listener.accept().unwrap();
+            assert_eq!(from.ip(), source);
         }
     }
 }
