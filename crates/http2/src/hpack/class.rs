@@ -1,0 +1,67 @@
+//! What a field's name means for the connection.
+
+/// The kinds of names that are treated apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Any other.
+    Plain,
+    /// `:status`
+    Status,
+    /// `:method`
+    Method,
+    /// `:scheme`
+    Scheme,
+    /// `:authority`
+    Authority,
+    /// `:path`
+    Path,
+    /// Another name that begins with a colon: there is none.
+    Unknown,
+    /// `content-length`
+    ContentLength,
+    /// `te`, which may say `trailers` and nothing else.
+    Te,
+    /// A field of HTTP/1 connections, which HTTP/2 hasn't.
+    Connection,
+    /// No field's name: empty, or with upper case, blanks or control characters.
+    Bad,
+}
+
+impl Class {
+    /// Of that name.
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        match name {
+            [] => Self::Bad,
+            [b':', ..] => match name {
+                b":status" => Self::Status,
+                b":method" => Self::Method,
+                b":scheme" => Self::Scheme,
+                b":authority" => Self::Authority,
+                b":path" => Self::Path,
+                _ => Self::Unknown,
+            },
+            b"content-length" => Self::ContentLength,
+            b"te" => Self::Te,
+            b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding"
+            | b"upgrade" => Self::Connection,
+            _ if name.iter().all(|&byte| is_of_name(byte)) => Self::Plain,
+            _ => Self::Bad,
+        }
+    }
+
+    /// Whether it says something of the message itself.
+    #[inline]
+    pub fn is_pseudo(self) -> bool {
+        use Class::{Authority, Method, Path, Scheme, Status, Unknown};
+        matches!(
+            self,
+            Status | Method | Scheme | Authority | Path | Unknown
+        )
+    }
+}
+
+/// RFC 9113, 8.2.1.
+fn is_of_name(byte: u8) -> bool {
+    matches!(byte, 0x21..=0x39 | 0x3b..=0x40 | 0x5b..=0x7e)
+}

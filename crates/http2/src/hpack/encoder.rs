@@ -1,0 +1,114 @@
+//! Blocks out of fields.
+
+use super::table::{Name, Table};
+use super::{Class, TABLE_BYTES, huffman};
+
+/// Appends a field that no dynamic table takes part in: such a block may be sent
+/// on any connection, and again.
+pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+    write(Table::default().find(name, value), name, value, false, out);
+}
+
+/// Writes the blocks of one connection, with a dynamic table.
+#[derive(Debug)]
+pub struct Encoder {
+    table: Table,
+    /// Sizes that the next block begins with.
+    smallest: Option<usize>,
+}
+
+impl Default for Encoder {
+    fn default() -> Self {
+        Self {
+            table: Table::new(TABLE_BYTES),
+            smallest: None,
+        }
+    }
+}
+
+impl Encoder {
+    /// The other side's table may be that large.
+    pub fn resize(&mut self, bytes_max: usize) {
+        let bytes_max = bytes_max.min(TABLE_BYTES);
+        if bytes_max != self.table.bytes_max() {
+            self.table.resize(bytes_max);
+            self.smallest = Some(self.smallest.map_or(bytes_max, |size| size.min(bytes_max)));
+        }
+    }
+
+    /// Begins a block.
+    pub fn begin(&mut self, out: &mut Vec<u8>) {
+        if let Some(smallest) = self.smallest.take() {
+            let bytes_max = self.table.bytes_max();
+            if smallest != bytes_max {
+                number(smallest, 5, 0x20, out);
+            }
+            number(bytes_max, 5, 0x20, out);
+        }
+    }
+
+    /// Appends a field; most go into the table.
+    pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
+        let found = self.table.find(name, value);
+        // What differs from one message to the next would only push the others out.
+        let inserts = !is_secret(name) && !matches!(name, b":path" | b"content-length");
+        write(found, name, value, inserts, out);
+        if inserts && !matches!(found, Some((_, true))) {
+            self.table.insert(Name::Text(name), value, Class::of(name));
+        }
+    }
+}
+
+fn write(
+    found: Option<(usize, bool)>,
+    name: &[u8],
+    value: &[u8],
+    inserts: bool,
+    out: &mut Vec<u8>,
+) {
+    let (prefix_bits, first) = match (inserts, is_secret(name)) {
+        (true, _) => (6, 0x40),
+        // Nobody on the way may put it into a table, either.
+        (_, true) => (4, 0x10),
+        _ => (4, 0),
+    };
+    match found {
+        Some((index, true)) => return number(index, 7, 0x80, out),
+        Some((index, false)) => number(index, prefix_bits, first, out),
+        None => {
+            out.push(first);
+            text(name, out);
+        }
+    }
+    text(value, out);
+}
+
+fn is_secret(name: &[u8]) -> bool {
+    matches!(name, b"authorization" | b"cookie" | b"proxy-authorization")
+}
+
+fn number(value: usize, prefix_bits: u32, first: u8, out: &mut Vec<u8>) {
+    let mask = (1_usize << prefix_bits) - 1;
+    if value < mask {
+        return out.push(first | value as u8);
+    }
+    out.push(first | mask as u8);
+    let mut rest = value - mask;
+    while rest >= 0x80 {
+        out.push(rest as u8 | 0x80);
+        rest >>= 7;
+    }
+    out.push(rest as u8);
+}
+
+/// The shorter of the text itself and its Huffman code.
+fn text(text: &[u8], out: &mut Vec<u8>) {
+    let length = huffman::encoded_len(text);
+    if length < text.len() {
+        number(length, 7, 0x80, out);
+        huffman::encode(text, out);
+    } else {
+        number(text.len(), 7, 0, out);
+        out.extend_from_slice(text);
+    }
+}
