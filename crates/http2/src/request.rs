@@ -1,0 +1,277 @@
+//! Requests of HTTP/1 text, made ready to be sent on any connection.
+
+use bytes::Bytes;
+use encarno_http1::{Chunks, Request, RequestBody};
+
+use crate::frame::{END_STREAM, HEAD_BYTES, payload_len, write_block};
+use crate::hpack::{Decoder, Encoder, write_field};
+
+/// A request as it is sent, but for the number of its stream. It is one piece of
+/// memory: `[length of the frames, 4 bytes][flags][frames of its head][body]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<'a> {
+    frames: &'a [u8],
+    has_scheme: bool,
+    /// Its body.
+    pub body: &'a [u8],
+}
+
+const PREFIX_BYTES: usize = 5;
+const HAS_SCHEME: u8 = 1;
+/// Where the scheme stands: it is the first field, so that it can be changed.
+const SCHEME_AT: usize = HEAD_BYTES;
+const SCHEME_HTTP: u8 = 0x86;
+const SCHEME_HTTPS: u8 = 0x87;
+
+impl<'a> Prepared<'a> {
+    /// Of a request of HTTP/1, whole. The error says what is wrong with it.
+    pub fn of_text(text: &[u8]) -> Result<Bytes, String> {
+        let request = Request::parse(text).ok_or("it isn't an HTTP request")?;
+        let rest = request.body().ok_or("its head has no end")?;
+        let framing = request.framing();
+        let framing = framing.ok_or("its lengths aren't numbers, or contradict one another")?;
+        let mut unchunked = Vec::new();
+        let (body, rest) = match framing {
+            RequestBody::Length(length) => {
+                let split = usize::try_from(length).ok();
+                split
+                    .and_then(|length| rest.split_at_checked(length))
+                    .ok_or_else(|| {
+                        let there = rest.len();
+                        format!("its Content-Length is {length}, and its body has {there} bytes")
+                    })?
+            }
+            RequestBody::Chunked => {
+                let (mut chunks, mut rest) = (Chunks::default(), rest);
+                while !chunks.is_complete() {
+                    let decoded = match rest {
+                        [] => None,
+                        rest => chunks.next(rest),
+                    };
+                    let decoded = decoded.ok_or("its chunks have no end, or aren't chunks")?;
+                    unchunked.extend_from_slice(decoded.data);
+                    rest = decoded.rest;
+                }
+                (&unchunked[..], rest)
+            }
+        };
+        if rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
+            return Err("more follows it: with HTTP/2 a record is one request".to_owned());
+        }
+        let mut out = Self::head(&request, body.is_empty())?;
+        out.extend_from_slice(body);
+        Ok(out.into())
+    }
+
+    /// The head alone, of a request whose body follows from elsewhere.
+    pub fn head(request: &Request<'_>, ends: bool) -> Result<Vec<u8>, String> {
+        let is_connect = request.method == b"CONNECT";
+        let (authority, path) = match is_connect {
+            true => (Some(request.target), &b""[..]),
+            false => split_target(request.target),
+        };
+        let authority = authority.or_else(|| request.field("host"));
+        let mut block = Vec::with_capacity(256);
+        if !is_connect {
+            block.push(SCHEME_HTTP);
+        }
+        write_field(b":method", request.method, &mut block);
+        if !is_connect {
+            write_field(b":path", path, &mut block);
+        }
+        if let Some(authority) = authority.filter(|authority| !authority.is_empty()) {
+            write_field(b":authority", authority, &mut block);
+        }
+        let named: Vec<_> = request
+            .fields()
+            .filter(|field| field.is("connection"))
+            .flat_map(|field| field.value.split(|&byte| byte == b','))
+            .map(|name| name.trim_ascii().to_ascii_lowercase())
+            .collect();
+        let mut value = Vec::new();
+        for field in request.fields() {
+            let name = field.name.to_ascii_lowercase();
+            if name.is_empty() {
+                return Err("a line of its head is no field".to_owned());
+            }
+            if is_of_http1(&name) || named.contains(&name) && name != b"te" {
+                continue;
+            }
+            if name == b"te" {
+                let says = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(b"trailers");
+                if field.value.split(|&byte| byte == b',').any(says) {
+                    write_field(&name, b"trailers", &mut block);
+                }
+                continue;
+            }
+            value.clear();
+            // A value on several lines is the same with blanks.
+            value.extend(field.value.iter().map(|&byte| match byte {
+                b'\r' | b'\n' => b' ',
+                byte => byte,
+            }));
+            write_field(&name, &value, &mut block);
+        }
+        let mut out = vec![0; PREFIX_BYTES];
+        write_block(&mut out, 0, &block, ends);
+        let frames_bytes = (out.len() - PREFIX_BYTES) as u32;
+        out[..4].copy_from_slice(&frames_bytes.to_le_bytes());
+        out[4] = if is_connect { 0 } else { HAS_SCHEME };
+        Ok(out)
+    }
+
+    /// What [`Prepared::of_text`] or [`Prepared::head`] made; none if it isn't that.
+    #[inline]
+    pub fn read(bytes: &'a [u8]) -> Option<Self> {
+        let (prefix, rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
+        let frames_bytes = u32::from_le_bytes([prefix[0], prefix[1], prefix[2], prefix[3]]);
+        let (frames, body) = rest.split_at_checked(frames_bytes as usize)?;
+        payload_len(frames)?;
+        Some(Self {
+            frames,
+            has_scheme: prefix[4] & HAS_SCHEME != 0,
+            body,
+        })
+    }
+
+    /// Whether the head is all of it.
+    pub(crate) fn ends(&self) -> bool {
+        self.frames[4] & END_STREAM != 0
+    }
+
+    /// Appends the frames of the head.
+    #[inline]
+    pub(crate) fn write(&self, stream: u32, https: bool, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(self.frames);
+        let frames = &mut out[start..];
+        if self.has_scheme {
+            frames[SCHEME_AT] = if https { SCHEME_HTTPS } else { SCHEME_HTTP };
+        }
+        let mut at = 0;
+        while let Some(length) = payload_len(&frames[at..]) {
+            frames[at + 5..at + HEAD_BYTES].copy_from_slice(&stream.to_be_bytes());
+            at += HEAD_BYTES + length;
+        }
+    }
+
+    /// The same with the connection's own table.
+    pub(crate) fn write_indexed(
+        &self,
+        stream: u32,
+        https: bool,
+        encoder: &mut Encoder,
+        out: &mut Vec<u8>,
+    ) {
+        let mut block = Vec::new();
+        encoder.begin(&mut block);
+        self.fields(|name, value| {
+            let value = match name {
+                b":scheme" if https => b"https",
+                _ => value,
+            };
+            encoder.field(name, value, &mut block);
+        });
+        write_block(out, stream, &block, self.ends());
+    }
+
+    fn fields(&self, mut take: impl FnMut(&[u8], &[u8])) {
+        let (mut block, mut rest) = (Vec::new(), self.frames);
+        while let Some(length) = payload_len(rest) {
+            block.extend_from_slice(&rest[HEAD_BYTES..HEAD_BYTES + length]);
+            rest = &rest[HEAD_BYTES + length..];
+        }
+        // It was written here.
+        let _whole = Decoder::default().decode(&block, |field| take(field.name, field.value));
+    }
+
+    /// The request as HTTP/1 would have it, for whoever reads it.
+    pub fn text(&self) -> Vec<u8> {
+        let (mut method, mut target, mut authority) = (Vec::new(), Vec::new(), Vec::new());
+        let mut fields = Vec::new();
+        self.fields(|name, value| match name {
+            b":method" => method = value.to_vec(),
+            b":path" => target = value.to_vec(),
+            b":authority" => authority = value.to_vec(),
+            b":scheme" => {}
+            _ => {
+                for part in [name, b": ", value, b"\r\n"] {
+                    fields.extend_from_slice(part);
+                }
+            }
+        });
+        if target.is_empty() {
+            target.clone_from(&authority);
+        }
+        let line = [&method[..], b" ", &target, b" HTTP/2\r\n"].concat();
+        let host = match authority.is_empty() {
+            true => Vec::new(),
+            false => [b"host: ", &authority[..], b"\r\n"].concat(),
+        };
+        [&line[..], &host, &fields, b"\r\n", self.body].concat()
+    }
+}
+
+/// Authority and path of a target; it may be a whole URL.
+fn split_target(target: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    let Some(at) = target.windows(3).position(|three| three == b"://") else {
+        return (None, target);
+    };
+    if !target[..at].iter().all(u8::is_ascii_alphanumeric) {
+        return (None, target);
+    }
+    let rest = &target[at + 3..];
+    match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
+        Some(end) => (Some(&rest[..end]), &rest[end..]),
+        None => (Some(rest), b"/"),
+    }
+}
+
+/// Fields that say something of an HTTP/1 connection, or that pseudo-fields say.
+fn is_of_http1(name: &[u8]) -> bool {
+    matches!(
+        name,
+        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade"
+            | b"http2-settings" | b"host"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Prepared;
+
+    #[test]
+    fn a_request_keeps_what_http2_has_and_loses_the_rest() {
+        let text = b"POST /a?b HTTP/1.1\r\nHost: h:1\r\nConnection: x-hop, TE\r\nX-Hop: 1\r\n\
+            Upgrade: h2c\r\nTE: gzip, trailers\r\nX-Long: a\r\n b\r\nTransfer-Encoding: chunked\r\n\r\n\
+            3\r\nabc\r\n0\r\n\r\n";
+        let prepared = Prepared::of_text(text).unwrap();
+        let prepared = Prepared::read(&prepared).unwrap();
+        let shown = String::from_utf8(prepared.text()).unwrap();
+        assert_eq!(
+            shown,
+            "POST /a?b HTTP/2\r\nhost: h:1\r\nte: trailers\r\nx-long: a   b\r\n\r\nabc"
+        );
+        for (text, reason) in [
+            (&b"ping"[..], "isn't an HTTP request"),
+            (b"GET / HTTP/1.1\r\n", "no end"),
+            (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc", "5, and its body has 3"),
+            (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", "one request"),
+            (b"GET / HTTP/1.1\r\nno field\r\n\r\n", "no field"),
+            (b"P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na", "chunks"),
+        ] {
+            let error = Prepared::of_text(text).unwrap_err();
+            assert!(error.contains(reason), "{error}");
+        }
+        for (target, shown) in [
+            ("CONNECT h:443", "CONNECT h:443 HTTP/2\r\nhost: h:443"),
+            ("GET http://u?x", "GET ?x HTTP/2\r\nhost: u\r\n"),
+            ("OPTIONS *", "OPTIONS * HTTP/2\r\n"),
+        ] {
+            let prepared = Prepared::of_text(format!("{target} HTTP/1.1\r\n\r\n").as_bytes());
+            let prepared = prepared.unwrap();
+            let text = Prepared::read(&prepared).unwrap().text();
+            assert!(text.starts_with(shown.as_bytes()), "{target}");
+        }
+    }
+}
