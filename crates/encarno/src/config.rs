@@ -435,6 +435,7 @@ fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<P
         raw.errorrate.as_ref().map(|rate| rate.value.to_string()),
     );
     add("seed", raw.seed.map(|seed| seed.to_string()));
+    add("streams", raw.streams.map(|streams| streams.to_string()));
     let network = if kind.network {
         network()?
     } else {
@@ -447,6 +448,7 @@ fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<P
             "address" => ("protocol.address", raw.address.as_ref().map(line)),
             "answer" => ("protocol.answer", None),
             "seed" => ("protocol.seed", None),
+            "streams" if raw.streams.is_some() => ("protocol.streams", None),
             "tls" => ("protocol.tlsconf", None),
             "proxy" => ("protocol.proxy", raw.proxy.as_ref().map(line)),
             _ => ("protocol.options", None),

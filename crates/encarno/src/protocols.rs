@@ -15,6 +15,7 @@ use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options,
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::http::HttpProtocol;
+use encarno_nibs::http2::Http2Protocol;
 use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
 use encarno_record::mask::masked_url;
@@ -185,6 +186,8 @@ macro_rules! protocols {
 protocols! {
     /// HTTP/1.1, with TLS if the address says `https`.
     Http: Networked<HttpProtocol>,
+    /// HTTP/2, with TLS by ALPN, without TLS by prior knowledge.
+    Http2: Networked<Http2Protocol>,
     /// Datagrams.
     Udp: Networked<UdpProtocol>,
     /// Streams of bytes, with TLS if the address says `tls`.

@@ -460,7 +460,20 @@ fn feeds(
             label,
             hits_max,
         } => {
-            let sent = scripts.sent(Payload::Memory(payload.clone()));
+            // Rules hold for it as for the records of a file.
+            let own = Payload::Memory(payload.clone());
+            let record = Record {
+                label: strings.intern(label),
+                ..Record::new(own.clone())
+            };
+            let plan = scripts.plan(&record).map_err(RunError::Settings)?;
+            let sent = match plan
+                .as_deref()
+                .is_some_and(|plan| scripts.edits(plan, &own))
+            {
+                true => Ok(own),
+                false => scripts.sent(own),
+            };
             let Payload::Memory(payload) = sent.map_err(RunError::Settings)? else {
                 return Err(RunError::Settings(
                     "the request isn't held in memory".to_owned(),
@@ -472,8 +485,6 @@ fn feeds(
                 label: strings.intern(label),
                 ..Record::new(copy())
             };
-            // Rules hold for it as for the records of a file.
-            let plan = scripts.plan(&whole()).map_err(RunError::Settings)?;
             let record = || Planned {
                 record: whole(),
                 plan: plan.clone(),

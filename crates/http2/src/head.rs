@@ -75,7 +75,13 @@ impl HeadReader {
 
     /// The next field. `wants_text`: as text, too.
     #[inline]
-    pub(crate) fn take(&mut self, field: Field<'_>, role: Role, bytes_max: usize, wants_text: bool) {
+    pub(crate) fn take(
+        &mut self,
+        field: Field<'_>,
+        role: Role,
+        bytes_max: usize,
+        wants_text: bool,
+    ) {
         self.bytes += field.name.len() + field.value.len() + FIELD_BYTES;
         if self.bytes > bytes_max {
             self.bad = self.bad.or(Some(BadHead::TooLong));
@@ -104,7 +110,11 @@ impl HeadReader {
             class => return self.pseudo(class, field.value, role, wants_text),
         }
         if wants_text {
-            if field.value.iter().any(|byte| matches!(byte, b'\r' | b'\n' | 0)) {
+            if field
+                .value
+                .iter()
+                .any(|byte| matches!(byte, b'\r' | b'\n' | 0))
+            {
                 return self.is_bad("a field's value has a line end or a null in it");
             }
             for part in [field.name, b": ", field.value, &b"\r\n"[..]] {

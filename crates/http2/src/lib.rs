@@ -1,6 +1,7 @@
 //! HTTP/2 (RFC 9113) without IO: bytes go in and come out, and what they mean
 //! is told in between.
 //!
+//! - role: which side one is
 //! - error: the codes that both sides close streams and connections with
 //! - [`hpack`]: the compression of heads
 //! - frame: frames, as they are read and written
@@ -16,11 +17,13 @@ mod error;
 mod frame;
 mod head;
 mod request;
+mod role;
 mod settings;
 mod stream;
 
-pub use connection::{Connection, Handler, Limits, Role};
+pub use connection::{Connection, Handler, Limits};
 pub use error::{ConnectionError, ErrorCode};
 pub use head::{Head, HeadKind};
 pub use request::Prepared;
+pub use role::Role;
 pub use stream::Reset;

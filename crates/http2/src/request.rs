@@ -11,13 +11,14 @@ use crate::hpack::{Decoder, Encoder, write_field};
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared<'a> {
     frames: &'a [u8],
-    has_scheme: bool,
+    flags: u8,
     /// Its body.
     pub body: &'a [u8],
 }
 
 const PREFIX_BYTES: usize = 5;
 const HAS_SCHEME: u8 = 1;
+const IS_HEAD: u8 = 2;
 /// Where the scheme stands: it is the first field, so that it can be changed.
 const SCHEME_AT: usize = HEAD_BYTES;
 const SCHEME_HTTP: u8 = 0x86;
@@ -116,7 +117,12 @@ impl<'a> Prepared<'a> {
         write_block(&mut out, 0, &block, ends);
         let frames_bytes = (out.len() - PREFIX_BYTES) as u32;
         out[..4].copy_from_slice(&frames_bytes.to_le_bytes());
-        out[4] = if is_connect { 0 } else { HAS_SCHEME };
+        if !is_connect {
+            out[4] |= HAS_SCHEME;
+        }
+        if request.method == b"HEAD" {
+            out[4] |= IS_HEAD;
+        }
         Ok(out)
     }
 
@@ -129,7 +135,7 @@ impl<'a> Prepared<'a> {
         payload_len(frames)?;
         Some(Self {
             frames,
-            has_scheme: prefix[4] & HAS_SCHEME != 0,
+            flags: prefix[4],
             body,
         })
     }
@@ -139,13 +145,18 @@ impl<'a> Prepared<'a> {
         self.frames[4] & END_STREAM != 0
     }
 
+    /// Whether it asks for a head only.
+    pub(crate) fn is_head(&self) -> bool {
+        self.flags & IS_HEAD != 0
+    }
+
     /// Appends the frames of the head.
     #[inline]
     pub(crate) fn write(&self, stream: u32, https: bool, out: &mut Vec<u8>) {
         let start = out.len();
         out.extend_from_slice(self.frames);
         let frames = &mut out[start..];
-        if self.has_scheme {
+        if self.flags & HAS_SCHEME != 0 {
             frames[SCHEME_AT] = if https { SCHEME_HTTPS } else { SCHEME_HTTP };
         }
         let mut at = 0;
@@ -231,8 +242,13 @@ fn split_target(target: &[u8]) -> (Option<&[u8]>, &[u8]) {
 fn is_of_http1(name: &[u8]) -> bool {
     matches!(
         name,
-        b"connection" | b"keep-alive" | b"proxy-connection" | b"transfer-encoding" | b"upgrade"
-            | b"http2-settings" | b"host"
+        b"connection"
+            | b"keep-alive"
+            | b"proxy-connection"
+            | b"transfer-encoding"
+            | b"upgrade"
+            | b"http2-settings"
+            | b"host"
     )
 }
 
@@ -255,10 +271,19 @@ mod tests {
         for (text, reason) in [
             (&b"ping"[..], "isn't an HTTP request"),
             (b"GET / HTTP/1.1\r\n", "no end"),
-            (b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc", "5, and its body has 3"),
-            (b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n", "one request"),
+            (
+                b"POST / HTTP/1.1\r\nContent-Length: 5\r\n\r\nabc",
+                "5, and its body has 3",
+            ),
+            (
+                b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
+                "one request",
+            ),
             (b"GET / HTTP/1.1\r\nno field\r\n\r\n", "no field"),
-            (b"P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na", "chunks"),
+            (
+                b"P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na",
+                "chunks",
+            ),
         ] {
             let error = Prepared::of_text(text).unwrap_err();
             assert!(error.contains(reason), "{error}");

@@ -14,8 +14,8 @@ const MAX_HEADER_LIST_SIZE: u16 = 6;
 pub(crate) const WINDOW: u32 = 65_535;
 /// The largest window there is.
 pub(crate) const WINDOW_MAX: i64 = (1 << 31) - 1;
-/// Streams that a peer is believed to take before it has said so.
-const STREAMS_BEFORE_SETTINGS: u32 = 100;
+/// Nothing is sent before the peer has said how much it takes: it would refuse the rest.
+const STREAMS_BEFORE_SETTINGS: u32 = 0;
 
 /// What the peer wants.
 #[derive(Clone, Copy, Debug)]
@@ -66,7 +66,13 @@ impl PeerSettings {
 }
 
 /// Appends ours.
-pub(crate) fn write(out: &mut Vec<u8>, role: Role, window: u32, head_bytes_max: u32, streams_max: u32) {
+pub(crate) fn write(
+    out: &mut Vec<u8>,
+    role: Role,
+    window: u32,
+    head_bytes_max: u32,
+    streams_max: u32,
+) {
     let own = match role {
         Role::Client => (ENABLE_PUSH, 0),
         Role::Server => (MAX_CONCURRENT_STREAMS, streams_max),

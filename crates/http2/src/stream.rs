@@ -21,6 +21,8 @@ pub(crate) struct Stream<T> {
     pub(crate) receives: bool,
     /// Its head has come, and not just an interim one.
     pub(crate) has_head: bool,
+    /// It asks for a head only: what that says of a body isn't about this message.
+    pub(crate) is_head: bool,
     /// What its head promised of the body, less what came.
     pub(crate) body_left: Option<u64>,
 }
@@ -34,6 +36,7 @@ impl<T> Stream<T> {
             sends: true,
             receives: true,
             has_head: false,
+            is_head: false,
             body_left: None,
         }
     }

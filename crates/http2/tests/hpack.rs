@@ -10,8 +10,16 @@ fn name() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         proptest::sample::select(
             &[
-                "accept", "cookie", "date", "location", ":path", ":status", "x-a", "x-b",
-                "authorization", "content-length"
+                "accept",
+                "cookie",
+                "date",
+                "location",
+                ":path",
+                ":status",
+                "x-a",
+                "x-b",
+                "authorization",
+                "content-length"
             ][..]
         )
         .prop_map(|name| name.as_bytes().to_vec()),
@@ -29,10 +37,7 @@ fn value() -> impl Strategy<Value = Vec<u8>> {
 }
 
 fn blocks() -> impl Strategy<Value = Vec<Fields>> {
-    proptest::collection::vec(
-        proptest::collection::vec((name(), value()), 0..12),
-        1..12,
-    )
+    proptest::collection::vec(proptest::collection::vec((name(), value()), 0..12), 1..12)
 }
 
 fn decoded(decoder: &mut Decoder, block: &[u8]) -> Result<Fields, HpackError> {

@@ -232,6 +232,12 @@ pub trait Nib {
         &[]
     }
 
+    /// A payload for people to read: for the trace. None = it can be read as it is.
+    fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        let _ = payload;
+        None
+    }
+
     /// Fails if the loop can't go on: no file descriptors are left.
     fn fatal(&self) -> Option<rustix::io::Errno> {
         None

@@ -1,6 +1,7 @@
 //! The protocols that come with encarno.
 //!
 //! - `http`: HTTP/1.1, with and without TLS
+//! - `http2`: HTTP/2, with TLS by ALPN and without TLS by prior knowledge
 //! - `tcp`: streams of bytes, with and without TLS
 //! - `udp`: datagrams
 //! - `echo`: `tcp` whose answers are the lines that were sent, many on one connection
@@ -12,6 +13,7 @@
 pub mod dummy;
 pub mod echo;
 pub mod http;
+pub mod http2;
 pub mod tcp;
 pub mod udp;
 

@@ -25,3 +25,9 @@ pub const ADDRESS: u16 = 1009;
 pub const PAYLOAD: u16 = 1010;
 /// The dummy failed as its script says.
 pub const DUMMY: u16 = 1011;
+/// The peer closed the stream of a hit, and the connection goes on.
+pub const RESET: u16 = 1012;
+/// The peer says that it didn't look at the hit. It isn't sent again.
+pub const REFUSED: u16 = 1013;
+/// One side had too much of what the other one sends (HTTP/2: ENHANCE_YOUR_CALM).
+pub const CALM: u16 = 1014;

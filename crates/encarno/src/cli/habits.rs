@@ -133,9 +133,9 @@ const OTHERS: &[(&str, &str)] = &[
     ("-unix-socket", "the URL is http+unix:///PATH"),
     ("-resolvers", "write --resolve NAME=IP"),
     ("-session-tickets", "TLS sessions are resumed: leave it out"),
-    ("-http2", "this version speaks HTTP/1.1"),
-    ("-h2", "this version speaks HTTP/1.1"),
-    ("-h2c", "this version speaks HTTP/1.1"),
+    ("-http2", "write --http2"),
+    ("-h2", "write --http2"),
+    ("-h2c", "write --http2; over http:// it begins without an upgrade"),
     ("-cpus", "write --threads N"),
     (
         "-disable-compression",
@@ -161,7 +161,6 @@ const OTHERS: &[(&str, &str)] = &[
     ("--rps", "write -r N"),
     ("--summary-export", "write --summary FILE"),
     ("--insecure-skip-tls-verify", "write -k"),
-    ("--http2", "this version speaks HTTP/1.1"),
 ];
 
 /// What to write instead of a long option of Go's programs that would be misread as a

@@ -138,6 +138,8 @@ pub(super) struct RawProtocol {
     pub(super) delay: Option<Spanned<String>>,
     pub(super) errorrate: Option<Spanned<f64>>,
     pub(super) seed: Option<u64>,
+    /// So many hits at a time on each connection.
+    pub(super) streams: Option<u32>,
     /// Of the protocol itself, by name; those above are the same.
     pub(super) options: BTreeMap<String, String>,
 }

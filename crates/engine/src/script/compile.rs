@@ -89,7 +89,7 @@ impl Prepare for Compiler {
         // With values to be filled in it isn't what is sent yet.
         if !plan
             .as_deref()
-            .is_some_and(|plan| plan.step.is_some() || plan.fills(&record.payload))
+            .is_some_and(|plan| plan.step.is_some() || self.edits(plan, &record.payload))
         {
             record.payload = self.sent(record.payload)?;
         }
@@ -180,6 +180,12 @@ impl Compiler {
         self.kind = Some(P::KIND);
         self.prepare = protocol.prepare();
         Ok(self)
+    }
+
+    /// Whether what is sent is put together in the event loop.
+    pub(crate) fn edits(&self, plan: &Plan, payload: &Payload) -> bool {
+        let is_memory = matches!(payload, Payload::Memory(_));
+        is_memory && (plan.follow > 0 || plan.whole_url || self.cookies) || plan.fills(payload)
     }
 
     /// What the protocol sends for a payload.

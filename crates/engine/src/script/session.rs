@@ -197,6 +197,7 @@ impl Session {
             let id = context.strings.intern_below(&text, ADDRESSES_END);
             shot.address = id.ok_or((code::ADDRESS, context.texts.addresses))?;
         }
+        let edits = context.compiler.edits(plan, &shot.payload);
         let Payload::Memory(bytes) = &mut shot.payload else {
             return Ok(());
         };
@@ -214,17 +215,15 @@ impl Session {
             )
             .map_err(|error| unfit(&error, context))?;
             *bytes = self.take_buffer();
-            let filled = std::mem::replace(&mut shot.payload, Payload::Memory(Bytes::new()));
-            shot.payload = context
-                .compiler
-                .sent(filled)
-                .map_err(|reason| (code::PAYLOAD, context.strings.intern(&reason)))?;
         }
         if plan.whole_url {
             self.go_to_whole_url(shot, context)?;
         }
         self.add_cookies(plan, shot, context);
-        Ok(())
+        match edits {
+            true => make_sent(shot, context),
+            false => Ok(()),
+        }
     }
 
     /// If the first line has a whole URL, the hit goes there.
@@ -436,8 +435,24 @@ impl Session {
         redirect.write(&request, &mut self.buffer);
         shot.payload = Payload::Memory(self.take_buffer());
         self.add_cookies(plan, shot, context);
-        true
+        match make_sent(shot, context) {
+            Ok(()) => true,
+            Err((_, text)) => {
+                shot.hit.error = text;
+                false
+            }
+        }
     }
+}
+
+/// The payload becomes what the protocol sends for it.
+fn make_sent(shot: &mut Shot, context: &ScriptContext) -> Result<(), (u16, StringId)> {
+    let whole = std::mem::replace(&mut shot.payload, Payload::Memory(Bytes::new()));
+    shot.payload = context
+        .compiler
+        .sent(whole)
+        .map_err(|reason| (code::PAYLOAD, context.strings.intern(&reason)))?;
+    Ok(())
 }
 
 /// The hit's error if its values can't be put in.

@@ -54,10 +54,7 @@ impl Class {
     #[inline]
     pub fn is_pseudo(self) -> bool {
         use Class::{Authority, Method, Path, Scheme, Status, Unknown};
-        matches!(
-            self,
-            Status | Method | Scheme | Authority | Path | Unknown
-        )
+        matches!(self, Status | Method | Scheme | Authority | Path | Unknown)
     }
 }
 

@@ -1,38 +1,7 @@
 //! Fields out of blocks.
 
 use super::table::{Name, Table};
-use super::{Class, TABLE_BYTES, huffman};
-
-/// A field of a head.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Field<'a> {
-    /// Its name, in lower case.
-    pub name: &'a [u8],
-    /// Its value.
-    pub value: &'a [u8],
-    /// What the name means.
-    pub class: Class,
-}
-
-/// A block that can't be read: the connection is of no use any more.
-#[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum HpackError {
-    /// It ends within a field.
-    #[error("a header block ends within a field")]
-    Cut,
-    /// A number that is too large.
-    #[error("a number in a header block is too large")]
-    Number,
-    /// A field that no table has.
-    #[error("a header block names a field that no table has")]
-    Index,
-    /// A text that isn't Huffman code.
-    #[error("a header block has a text that isn't Huffman code")]
-    Huffman,
-    /// A table's new size stands after a field, or is larger than allowed.
-    #[error("a header block changes the table's size where or as it must not")]
-    Size,
-}
+use super::{Class, Field, HpackError, TABLE_BYTES, huffman};
 
 /// Reads the blocks of one connection.
 #[derive(Debug)]
@@ -136,10 +105,7 @@ fn number(rest: &mut &[u8], prefix_bits: u32) -> Result<usize, HpackError> {
 
 /// RFC 7541, 5.2.
 #[inline]
-fn text<'a: 'b, 'b>(
-    rest: &mut &'a [u8],
-    buffer: &'b mut Vec<u8>,
-) -> Result<&'b [u8], HpackError> {
+fn text<'a: 'b, 'b>(rest: &mut &'a [u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], HpackError> {
     let is_code = rest.first().is_some_and(|first| first & 0x80 != 0);
     let length = number(rest, 7)?;
     let (bytes, after) = rest.split_at_checked(length).ok_or(HpackError::Cut)?;
@@ -180,9 +146,21 @@ mod tests {
     #[test]
     fn vectors_of_the_rfc() {
         let single = [
-            ("400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572", "custom-key: custom-header", 55),
-            ("040c 2f73 616d 706c 652f 7061 7468", ":path: /sample/path", 0),
-            ("1008 7061 7373 776f 7264 0673 6563 7265 74", "password: secret", 0),
+            (
+                "400a 6375 7374 6f6d 2d6b 6579 0d63 7573 746f 6d2d 6865 6164 6572",
+                "custom-key: custom-header",
+                55,
+            ),
+            (
+                "040c 2f73 616d 706c 652f 7061 7468",
+                ":path: /sample/path",
+                0,
+            ),
+            (
+                "1008 7061 7373 776f 7264 0673 6563 7265 74",
+                "password: secret",
+                0,
+            ),
             ("82", ":method: GET", 0),
         ];
         for (hex, field, table_bytes) in single {
@@ -191,38 +169,68 @@ mod tests {
             assert_eq!(decoder.table.fields().1, table_bytes);
         }
         let requests = [
-            ["8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d", "8286 84be 5808 6e6f 2d63 6163 6865",
-             "8287 85bf 400a 6375 7374 6f6d 2d6b 6579 0c63 7573 746f 6d2d 7661 6c75 65"],
-            ["8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff", "8286 84be 5886 a8eb 1064 9cbf",
-             "8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf"],
+            [
+                "8286 8441 0f77 7777 2e65 7861 6d70 6c65 2e63 6f6d",
+                "8286 84be 5808 6e6f 2d63 6163 6865",
+                "8287 85bf 400a 6375 7374 6f6d 2d6b 6579 0c63 7573 746f 6d2d 7661 6c75 65",
+            ],
+            [
+                "8286 8441 8cf1 e3c2 e5f2 3a6b a0ab 90f4 ff",
+                "8286 84be 5886 a8eb 1064 9cbf",
+                "8287 85bf 4088 25a8 49e9 5ba9 7d7f 8925 a849 e95b b8e8 b4bf",
+            ],
         ];
         for blocks in requests {
             let mut decoder = Decoder::default();
             assert_eq!(
                 decoded(&mut decoder, blocks[0]),
-                [":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com"]
+                [
+                    ":method: GET",
+                    ":scheme: http",
+                    ":path: /",
+                    ":authority: www.example.com"
+                ]
             );
             assert_eq!(decoder.table.fields().1, 57);
             assert_eq!(
                 decoded(&mut decoder, blocks[1]),
-                [":method: GET", ":scheme: http", ":path: /", ":authority: www.example.com", "cache-control: no-cache"]
+                [
+                    ":method: GET",
+                    ":scheme: http",
+                    ":path: /",
+                    ":authority: www.example.com",
+                    "cache-control: no-cache"
+                ]
             );
             assert_eq!(decoder.table.fields().1, 110);
             assert_eq!(
                 decoded(&mut decoder, blocks[2]),
-                [":method: GET", ":scheme: https", ":path: /index.html", ":authority: www.example.com", "custom-key: custom-value"]
+                [
+                    ":method: GET",
+                    ":scheme: https",
+                    ":path: /index.html",
+                    ":authority: www.example.com",
+                    "custom-key: custom-value"
+                ]
             );
             let (fields, table_bytes) = decoder.table.fields();
             assert_eq!(table_bytes, 164);
-            assert_eq!(fields[0], ("custom-key".to_owned(), "custom-value".to_owned()));
+            assert_eq!(
+                fields[0],
+                ("custom-key".to_owned(), "custom-value".to_owned())
+            );
         }
         let responses = [
-            ["4803 3330 3258 0770 7269 7661 7465 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3120 474d 546e 1768 7474 7073 3a2f 2f77 7777 2e65 7861 6d70 6c65 2e63 6f6d",
-             "4803 3330 37c1 c0bf",
-             "88c1 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3220 474d 54c0 5a04 677a 6970 7738 666f 6f3d 4153 444a 4b48 514b 425a 584f 5157 454f 5049 5541 5851 5745 4f49 553b 206d 6178 2d61 6765 3d33 3630 303b 2076 6572 7369 6f6e 3d31"],
-            ["4882 6402 5885 aec3 771a 4b61 96d0 7abe 9410 54d4 44a8 2005 9504 0b81 66e0 82a6 2d1b ff6e 919d 29ad 1718 63c7 8f0b 97c8 e9ae 82ae 43d3",
-             "4883 640e ffc1 c0bf",
-             "88c1 6196 d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff c05a 839b d9ab 77ad 94e7 821d d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07"],
+            [
+                "4803 3330 3258 0770 7269 7661 7465 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3120 474d 546e 1768 7474 7073 3a2f 2f77 7777 2e65 7861 6d70 6c65 2e63 6f6d",
+                "4803 3330 37c1 c0bf",
+                "88c1 611d 4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32 3220 474d 54c0 5a04 677a 6970 7738 666f 6f3d 4153 444a 4b48 514b 425a 584f 5157 454f 5049 5541 5851 5745 4f49 553b 206d 6178 2d61 6765 3d33 3630 303b 2076 6572 7369 6f6e 3d31",
+            ],
+            [
+                "4882 6402 5885 aec3 771a 4b61 96d0 7abe 9410 54d4 44a8 2005 9504 0b81 66e0 82a6 2d1b ff6e 919d 29ad 1718 63c7 8f0b 97c8 e9ae 82ae 43d3",
+                "4883 640e ffc1 c0bf",
+                "88c1 6196 d07a be94 1054 d444 a820 0595 040b 8166 e084 a62d 1bff c05a 839b d9ab 77ad 94e7 821d d7f2 e6c7 b335 dfdf cd5b 3960 d5af 2708 7f36 72c1 ab27 0fb5 291f 9587 3160 65c0 03ed 4ee5 b106 3d50 07",
+            ],
         ];
         for blocks in responses {
             let mut decoder = Decoder::new(256);

@@ -173,13 +173,15 @@ impl Table {
             Name::Index(index) => match index.checked_sub(STATIC.len() + 1) {
                 None => {
                     let known = STATIC.get(index.wrapping_sub(1));
-                    self.text.extend_from_slice(known.map_or(b"", |known| known.0));
+                    self.text
+                        .extend_from_slice(known.map_or(b"", |known| known.0));
                 }
                 Some(back) => {
                     let place = self.entries.len().checked_sub(back + 1);
                     if let Some(entry) = place.and_then(|place| self.entries.get(place)) {
                         let start = (entry.start - self.base) as usize;
-                        self.text.extend_from_within(start..start + entry.name_bytes);
+                        self.text
+                            .extend_from_within(start..start + entry.name_bytes);
                     }
                 }
             },

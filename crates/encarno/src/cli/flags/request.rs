@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use encarno_engine::settings::{RuleSettings, Source};
 use encarno_input::{InputSettings, basic_of};
-use encarno_nib::{Encoding, Form, NetworkSettings, Options};
+use encarno_nib::{Encoding, Form, Kind, NetworkSettings, Options};
 use encarno_record::files::read_whole;
 use encarno_record::script::Script;
 use encarno_record::{Expected, parse_duration};
@@ -55,8 +55,14 @@ pub(crate) struct RequestArguments {
     #[arg(short = 'L', long = "location", visible_alias = "follow")]
     follow: bool,
     /// Speak HTTP/1.1 [default].
-    #[arg(long = "http1.1")]
+    #[arg(long = "http1.1", conflicts_with = "http2")]
     http1: bool,
+    /// Speak HTTP/2: with https:// by ALPN, with http:// by prior knowledge (h2c).
+    #[arg(long)]
+    http2: bool,
+    /// So many hits at a time on each connection (http2, tcp, tls): -c 8 --streams 10 is 80 hits at a time.
+    #[arg(long, value_name = "N")]
+    streams: Option<u32>,
     /// The request's body, or the bytes to send; @FILE reads it from a file. Also of records that are
     /// URLs. Where bytes are sent (tcp, tls, udp), \r \n \t \0 \\ and \xHH in it are escapes.
     #[arg(short, long)]
@@ -160,6 +166,10 @@ impl RequestArguments {
         seed: u64,
     ) -> Result<Protocol, Failure> {
         let kind = protocols::of_scheme(&target.scheme).map_err(Failure::usage)?;
+        let kind = match self.http2 {
+            true => self.http2_kind(kind)?,
+            false => kind,
+        };
         let address = kind.network.then(|| target.address.clone());
         let network: NetworkSettings = connection.settings(address, keep_answer_bytes_max);
         let mut own = BTreeMap::new();
@@ -170,6 +180,7 @@ impl RequestArguments {
         let mut add = |name: &str, value: Option<String>| {
             own.extend(value.map(|value| (name.to_owned(), value)));
         };
+        add("streams", self.streams.map(|streams| streams.to_string()));
         add("delay", self.delay.clone());
         add("errorrate", self.error_rate.map(|rate| rate.to_string()));
         add("answer", self.no_answer.then(|| "false".to_owned()));
@@ -188,9 +199,33 @@ impl RequestArguments {
         let options = Options { network, own };
         Protocol::new(kind, options).map_err(|bad| match &*bad.option {
             "errorrate" => Failure::usage(format!("--error-rate: {}", bad.reason)),
+            "streams" if self.streams.is_some() => match kind.options.contains(&"streams") {
+                true => Failure::usage(format!("--streams: {}", bad.reason)),
+                false => {
+                    let hint =
+                        "HTTP/1.1 has one hit at a time on a connection: write --http2, or -c N";
+                    let is_http = kind.form == Form::Http;
+                    Failure::usage(format!(
+                        "--streams: {}",
+                        if is_http { hint } else { &bad.reason }
+                    ))
+                }
+            },
             "answer" => Failure::usage(format!("--no-answer: {}", bad.reason)),
             "delay" => Failure::usage(format!("--delay: {}", bad.reason)),
             _ => Failure::usage(bad),
+        })
+    }
+
+    /// HTTP/2 has the same URLs as HTTP/1.1.
+    fn http2_kind(&self, kind: &'static Kind) -> Result<&'static Kind, Failure> {
+        let http2 = protocols::named("http2").filter(|http2| http2.schemes == kind.schemes);
+        http2.ok_or_else(|| {
+            let text = format!(
+                "--http2 is for http:// and https://, and not for {}",
+                kind.name
+            );
+            Failure::usage(text)
         })
     }
 

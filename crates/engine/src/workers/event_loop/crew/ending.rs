@@ -41,6 +41,8 @@ impl<N: Nib> Crew<N> {
                 Payload::Memory(bytes) => bytes,
                 Payload::File { .. } => b"(sent from the file)",
             };
+            let shown = self.nib.shown(request);
+            let request = shown.as_deref().unwrap_or(request);
             recorder.trace(hit, request, self.nib.received(&worker.connection));
         }
         if !afterwards.had_own_timeout {

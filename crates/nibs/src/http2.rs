@@ -1,0 +1,588 @@
+//! HTTP/2, with TLS by ALPN and without TLS by prior knowledge: many hits at a
+//! time on one connection.
+//!
+//! A connection that the peer wants to leave (GOAWAY) ends what is on its way,
+//! and a new one takes the hits that come. A hit that the peer says it didn't
+//! look at fails as [`code::REFUSED`] and isn't sent twice.
+//!
+//! - answers: what comes, put down in the hits
+//! - link: one connection, and the hits that wait for it or are on their way
+
+mod answers;
+mod link;
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::sync::Arc;
+
+use answers::Texts;
+use encarno_http2::{Limits, Prepared};
+use encarno_nib::stream::StreamError;
+use encarno_nib::{
+    BadOption, Dialer, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options, Prepare,
+    Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
+};
+use encarno_record::{Payload, StringId, Strings, code};
+use link::{Broken, Link, Phase};
+use rustix::io::Errno;
+
+/// An address that is silent for so long is passed over, if there is another one.
+const SILENT_NS: u64 = 300_000_000;
+/// Connections that a group of workers keeps, to as many addresses.
+const LINKS_MAX: usize = 16;
+/// A hit that can't be sent is put on another connection so often.
+const MOVES_MAX: u32 = 3;
+
+/// HTTP/2.
+#[derive(Clone, Copy, Debug)]
+pub struct Http2Protocol {
+    /// So many hits a connection carries at a time.
+    pub streams: u32,
+    /// The window that each stream of ours has.
+    pub window_bytes: u32,
+    /// Heads are compressed with a table that grows with the connection.
+    pub indexed: bool,
+}
+
+impl Default for Http2Protocol {
+    fn default() -> Self {
+        Self {
+            streams: 1,
+            window_bytes: Limits::default().window,
+            indexed: false,
+        }
+    }
+}
+
+impl NetworkProtocol for Http2Protocol {
+    type Nib = Http2;
+
+    const KIND: &'static Kind = &Kind {
+        name: "http2",
+        aliases: &["h2", "h2c"],
+        schemes: &[
+            Scheme::new("http", Some(80)),
+            Scheme::with_tls("https", Some(443)),
+            Scheme::unix("http+unix"),
+            Scheme::unix("unix"),
+        ],
+        form: Form::Http,
+        tls: Some(&[b"h2"]),
+        network: true,
+        options: &["streams", "window", "hpack"],
+    };
+
+    fn new(options: &Options) -> Result<Self, BadOption> {
+        let usual = Self::default();
+        let window = options.own("window", "a number of bytes from 1 to 1073741823")?;
+        let window_bytes = window.unwrap_or(usual.window_bytes);
+        if !(1..=usual.window_bytes).contains(&window_bytes) {
+            let reason = format!("write a number from 1 to {}", usual.window_bytes);
+            return Err(BadOption::new("window", reason));
+        }
+        let indexed = match options.own.get("hpack").map(String::as_str) {
+            None | Some("static") => false,
+            Some("indexed") => true,
+            Some(_) => return Err(BadOption::new("hpack", "write static or indexed")),
+        };
+        Ok(Self {
+            streams: options.streams(usual.streams)?,
+            window_bytes,
+            indexed,
+        })
+    }
+
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Http2 {
+        let head_bytes_max = dialer.settings().head_bytes_max;
+        Http2 {
+            strings: seat.strings.clone(),
+            texts: Texts::new(seat.strings, head_bytes_max),
+            limits: Limits {
+                window: self.window_bytes,
+                head_bytes_max,
+                indexed: self.indexed,
+                ..Limits::default()
+            },
+            dialer,
+            streams: self.streams,
+            places: 0,
+            links: Vec::new(),
+            by_address: HashMap::new(),
+            by_group: Vec::new(),
+            spare: Vec::new(),
+            changed: Vec::new(),
+            unread: Vec::new(),
+            instants: BinaryHeap::new(),
+        }
+    }
+
+    fn prepare(&self) -> Option<Arc<dyn Prepare>> {
+        Some(Arc::new(Frames))
+    }
+
+    fn streams(&self) -> u32 {
+        self.streams
+    }
+}
+
+/// Makes frames of requests.
+#[derive(Debug)]
+struct Frames;
+
+impl Prepare for Frames {
+    fn prepare(&self, payload: Payload) -> Result<Payload, String> {
+        match payload {
+            Payload::Memory(text) => Prepared::of_text(&text).map(Payload::Memory),
+            Payload::File { .. } => {
+                Err("with HTTP/2 a request is held in memory, and this one is too long".to_owned())
+            }
+        }
+    }
+}
+
+/// The nib of one event loop.
+#[derive(Debug)]
+pub struct Http2 {
+    dialer: Dialer,
+    strings: Strings,
+    texts: Texts,
+    limits: Limits,
+    streams: u32,
+    /// Workers there are.
+    places: u32,
+    links: Vec<Link>,
+    /// The links by their groups of workers and where they lead to.
+    by_address: HashMap<(u32, StringId), u32>,
+    /// How many links each group has.
+    by_group: Vec<Vec<u32>>,
+    /// Links that are closed, and that no group has any more.
+    spare: Vec<u32>,
+    /// Links on which something is to be sent, or to be ended.
+    changed: Vec<u32>,
+    /// Links that may have more to read, or to write.
+    unread: Vec<u32>,
+    /// When to look at a link without an event: an address may be silent.
+    instants: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+/// A worker's place in a link.
+#[derive(Debug, Default)]
+pub struct Place {
+    /// Which workers it shares links with.
+    group: u32,
+    on: On,
+    /// The address of its last hit.
+    address: StringId,
+    /// When its address began to be looked up, if it is.
+    looked_up_ns: Option<u64>,
+    /// When its stream was opened.
+    opened_ns: u64,
+    /// So often its hit was put on another link before it was sent.
+    moves: u32,
+    kept: Kept,
+}
+
+/// Where a hit is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum On {
+    #[default]
+    Nowhere,
+    /// It waits on that link for a stream, with that ticket.
+    Waiting(u32, u64),
+    /// It has that stream of the link.
+    Stream(u32, u32),
+}
+
+/// Why a link couldn't be opened.
+enum NotOpened {
+    /// The address is being looked up.
+    Pending,
+    Failed(u16, StringId),
+}
+
+impl Http2 {
+    /// Puts the hit behind those that wait, on a link that is opened if it has to be.
+    fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        place.address = shot.address;
+        place.on = On::Nowhere;
+        let number = self.link_for(place.group, shot.address);
+        if !self.links[number as usize].is_there() {
+            match self.open(number, shot, io) {
+                Ok(()) => {}
+                Err(NotOpened::Pending) => {
+                    place.looked_up_ns = Some(io.clock.now_ns());
+                    return Step::Running;
+                }
+                Err(NotOpened::Failed(code, text)) => return shot.fail(code, text, io),
+            }
+        }
+        let link = &mut self.links[number as usize];
+        place.on = On::Waiting(number, link.wait_for_stream(io.worker));
+        self.note_change(number);
+        Step::Running
+    }
+
+    fn note_change(&mut self, number: u32) {
+        if self.links[number as usize].note_change() {
+            self.changed.push(number);
+        }
+    }
+
+    /// The link of a group of workers to an address. One that is of no use for
+    /// further hits is left to those that it has.
+    fn link_for(&mut self, group: u32, address: StringId) -> u32 {
+        if let Some(&number) = self.by_address.get(&(group, address)) {
+            if self.links[number as usize].takes_hits() {
+                return number;
+            }
+            self.let_go(number);
+        }
+        let number = self.spare.pop().unwrap_or_else(|| {
+            self.links.push(Link::default());
+            self.links.len() as u32 - 1
+        });
+        let link = &mut self.links[number as usize];
+        (link.group, link.address) = (group, address);
+        self.by_address.insert((group, address), number);
+        let group = &mut self.by_group[group as usize];
+        group.push(number);
+        let is_idle = |&&other: &&u32| other != number && self.links[other as usize].is_idle();
+        if group.len() > LINKS_MAX
+            && let Some(&oldest) = group.iter().find(is_idle)
+        {
+            self.links[oldest as usize].set_broken(Broken::GivenUp);
+            self.let_go(oldest);
+            self.note_change(oldest);
+        }
+        number
+    }
+
+    /// Its group doesn't use it any more.
+    fn let_go(&mut self, number: u32) {
+        let Link { group, address, .. } = self.links[number as usize];
+        if self.by_address.get(&(group, address)) == Some(&number) {
+            self.by_address.remove(&(group, address));
+        }
+        if let Some(group) = self.by_group.get_mut(group as usize) {
+            group.retain(|&other| other != number);
+        }
+    }
+
+    /// Connects to the next address; passes over those that refuse at once.
+    fn open(&mut self, number: u32, shot: &Shot, io: &mut Io<'_>) -> Result<(), NotOpened> {
+        loop {
+            let now_ns = io.clock.now_ns();
+            let link = &mut self.links[number as usize];
+            let route = match self.dialer.dial(shot, io, link.attempt.silent_peer()) {
+                Ok(route) => route,
+                Err(NoPeer::Pending) => return Err(NotOpened::Pending),
+                Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
+            };
+            link.attempt.begin(&route);
+            let opened = self.dialer.connect(&route);
+            match opened.and_then(|stream| link.connect(number, stream, self.limits, io)) {
+                Ok(()) => {
+                    if link.attempt.may_pass_over() {
+                        self.instants.push(Reverse((now_ns + SILENT_NS, number)));
+                    }
+                    return Ok(());
+                }
+                Err(error) if self.passes_over(number, &error, now_ns) => {}
+                Err(error) => {
+                    self.links[number as usize].attempt = Default::default();
+                    let (code, text) = self.dialer.explain(error, Some(&route.peer));
+                    return Err(NotOpened::Failed(code, text));
+                }
+            }
+        }
+    }
+
+    /// Whether another address is to be tried after that failure.
+    fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
+        let link = &mut self.links[number as usize];
+        if !link.attempt.may_pass_over() || !error.is_of_address() {
+            return false;
+        }
+        if let Some(peer) = &link.attempt.peer {
+            self.dialer.avoid(link.address, peer, now_ns);
+        }
+        link.hang_up();
+        true
+    }
+
+    /// Tries the next address for the hits that wait on the link.
+    fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        let worker = self.links[number as usize].first_waiting(number, hits);
+        let Some((_, shot)) = worker.and_then(|worker| hits.get(worker)) else {
+            return self.break_link(number, Broken::GivenUp, hits, io);
+        };
+        if let Err(NotOpened::Failed(code, text)) = self.open(number, shot, io) {
+            self.end_all(number, hits, io, |_| (code, text));
+        }
+    }
+
+    /// Ends all hits of a link that is of no use any more.
+    fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
+        let link = &self.links[number as usize];
+        let is_gone = matches!(
+            broken,
+            Broken::Stream(
+                StreamError::Closed | StreamError::System(Errno::CONNRESET | Errno::PIPE)
+            )
+        );
+        let is_stale = is_gone && link.is_reused();
+        let (code, text) = match broken {
+            Broken::Stream(StreamError::Closed)
+                if matches!(link.phase, Phase::Handshaking { .. }) =>
+            {
+                (code::CLOSED_EARLY, self.texts.closed_in_handshake)
+            }
+            Broken::Stream(error) => self.dialer.explain(error, link.attempt.peer.as_ref()),
+            Broken::Protocol(error) => {
+                let code = answers::code_of(error.code, code::PROTOCOL);
+                (code, self.strings.intern(&format!("HTTP/2: {error}")))
+            }
+            Broken::Alpn(picked) => {
+                let text = match picked {
+                    None => "the server doesn't speak HTTP/2: it picked no protocol in TLS (ALPN)"
+                        .to_owned(),
+                    Some(name) => format!(
+                        "the server doesn't speak HTTP/2: in TLS (ALPN) it picked {:?}",
+                        String::from_utf8_lossy(&name)
+                    ),
+                };
+                (code::TLS, self.strings.intern(&text))
+            }
+            Broken::GivenUp => (code::CLOSED_EARLY, self.texts.given_up),
+        };
+        let stale = (code::STALE, self.texts.stale);
+        self.end_all(number, hits, io, |shot| match is_stale {
+            true if shot.hit.received_bytes == 0 => stale,
+            _ => (code, text),
+        });
+    }
+
+    fn end_all(
+        &mut self,
+        number: u32,
+        hits: &mut dyn Hits<Place>,
+        io: &Io<'_>,
+        why: impl Fn(&Shot) -> (u16, StringId),
+    ) {
+        self.let_go(number);
+        for worker in self.links[number as usize].close(number, hits) {
+            if let Some((place, shot)) = hits.get(worker) {
+                place.on = On::Nowhere;
+                let (code, text) = why(shot);
+                shot.fail(code, text, io);
+                hits.end(worker);
+            }
+        }
+        self.spare.push(number);
+    }
+
+    /// Takes what came, and sends what there is to say.
+    fn turn(&mut self, number: u32, reads: bool, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        let link = &mut self.links[number as usize];
+        let again = match reads {
+            true => link.read(number, &self.texts, &self.strings, hits, io),
+            false => Ok(false),
+        };
+        let again = again.and_then(|again| Ok(link.write(number, &self.texts, hits, io)? || again));
+        match again {
+            Ok(again) => {
+                if again {
+                    self.unread.push(number);
+                }
+                if !link.takes_hits() {
+                    self.retire(number, hits, io);
+                }
+            }
+            Err(broken) => {
+                // The peer is told why, if it listens.
+                link.say_last();
+                self.break_link(number, broken, hits, io);
+            }
+        }
+    }
+
+    /// The link takes no further hits: those that wait go on elsewhere, and it
+    /// is closed behind the last that it has.
+    fn retire(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        self.let_go(number);
+        for worker in self.links[number as usize].take_waiting(number, hits) {
+            let Some((place, shot)) = hits.get(worker) else {
+                continue;
+            };
+            place.moves += 1;
+            let own = std::mem::replace(&mut io.worker, worker);
+            let step = match place.moves > MOVES_MAX {
+                true => {
+                    place.on = On::Nowhere;
+                    shot.fail(code::REFUSED, self.texts.goes_away, io)
+                }
+                false => self.enqueue(place, shot, io),
+            };
+            io.worker = own;
+            if step == Step::Done {
+                hits.end(worker);
+            }
+        }
+        let link = &self.links[number as usize];
+        if link.is_there() && link.is_idle() {
+            self.break_link(number, Broken::GivenUp, hits, io);
+        }
+    }
+}
+
+impl Nib for Http2 {
+    type Connection = Place;
+
+    const SHARED: bool = true;
+
+    fn connection(&mut self) -> Place {
+        let group = self.places / self.streams;
+        self.places += 1;
+        self.by_group.resize(group as usize + 1, Vec::new());
+        Place {
+            group,
+            ..Place::default()
+        }
+    }
+
+    fn start(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        place.kept.expect(shot.keep);
+        place.moves = 0;
+        self.enqueue(place, shot, io)
+    }
+
+    /// Workers have no sockets of their own.
+    fn ready(&mut self, _: &mut Place, _: Option<&mut Shot>, _: Readiness, _: &mut Io<'_>) -> Step {
+        Step::Running
+    }
+
+    fn wake(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+        let Some(since_ns) = place.looked_up_ns.take() else {
+            return Step::Running;
+        };
+        note_lookup(shot, since_ns, io);
+        self.enqueue(place, shot, io)
+    }
+
+    fn abandon(&mut self, place: &mut Place) {
+        place.looked_up_ns = None;
+        let number = match std::mem::take(&mut place.on) {
+            On::Stream(number, stream) => {
+                self.links[number as usize].give_up(stream, place.opened_ns);
+                number
+            }
+            On::Waiting(number, _) => {
+                self.links[number as usize].waits_no_more();
+                number
+            }
+            // Between hits, a worker that has a connection for itself closes it.
+            On::Nowhere if self.streams == 1 => {
+                match self.by_address.get(&(place.group, place.address)) {
+                    Some(&number) => {
+                        self.links[number as usize].set_broken(Broken::GivenUp);
+                        number
+                    }
+                    None => return,
+                }
+            }
+            On::Nowhere => return,
+        };
+        self.note_change(number);
+    }
+
+    fn woken(&mut self, workers: &mut Vec<u32>) {
+        self.dialer.woken(workers);
+    }
+
+    fn ready_shared(
+        &mut self,
+        number: u32,
+        readiness: Readiness,
+        hits: &mut dyn Hits<Place>,
+        io: &mut Io<'_>,
+    ) {
+        let Some(link) = self.links.get_mut(number as usize) else {
+            return;
+        };
+        if !link.is_that(readiness.number) {
+            return;
+        }
+        let now_ns = io.clock.now_ns();
+        let was_connecting = link.phase == Phase::Connecting;
+        match link.go_on(readiness.closed, now_ns) {
+            Ok(()) => {}
+            Err(Broken::Stream(error))
+                if was_connecting && self.passes_over(number, &error, now_ns) =>
+            {
+                return self.reopen(number, hits, io);
+            }
+            Err(broken) => return self.break_link(number, broken, hits, io),
+        }
+        if self.links[number as usize].phase == Phase::Open {
+            self.turn(number, readiness.readable || readiness.closed, hits, io);
+        }
+    }
+
+    fn flush(&mut self, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        while let Some(number) = self.changed.pop() {
+            match self.links[number as usize].take_change() {
+                Some(broken) => self.break_link(number, broken, hits, io),
+                None if self.links[number as usize].is_there() => {
+                    self.turn(number, false, hits, io);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn next_instant(&self) -> u64 {
+        match self.instants.peek() {
+            _ if !self.unread.is_empty() => 0,
+            Some(&Reverse((instant_ns, _))) => instant_ns,
+            None => u64::MAX,
+        }
+    }
+
+    fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+        for number in std::mem::take(&mut self.unread) {
+            if self.links[number as usize].is_there() {
+                self.turn(number, true, hits, io);
+            }
+        }
+        while let Some(&Reverse((instant_ns, number))) = self.instants.peek()
+            && instant_ns <= now_ns
+        {
+            self.instants.pop();
+            let link = &self.links[number as usize];
+            let silent = StreamError::System(Errno::TIMEDOUT);
+            if link.phase == Phase::Connecting
+                && link.since_ns + SILENT_NS <= now_ns
+                && self.passes_over(number, &silent, now_ns)
+            {
+                self.links[number as usize].attempt.is_silent();
+                self.reopen(number, hits, io);
+            }
+        }
+    }
+
+    fn response<'a>(&self, place: &'a Place) -> Response<'a> {
+        place.kept.response()
+    }
+
+    fn received<'a>(&self, place: &'a Place) -> &'a [u8] {
+        place.kept.received()
+    }
+
+    fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        Prepared::read(payload).map(|prepared| prepared.text())
+    }
+
+    fn fatal(&self) -> Option<Errno> {
+        self.dialer.fatal()
+    }
+}

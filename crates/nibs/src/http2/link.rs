@@ -1,0 +1,524 @@
+//! One connection, and the hits that wait for it or are on their way over it.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use encarno_http2::{Connection, ConnectionError, ErrorCode, Limits, Prepared, Role};
+use encarno_nib::stream::{Stream, StreamError};
+use encarno_nib::{Hits, Io};
+use encarno_record::{Payload, StringId, Strings, code};
+use rustix::io::Errno;
+
+use super::answers::{Answers, Texts};
+use super::{On, Place};
+use crate::attempt::Attempt;
+
+/// Reads of one turn: what a peer sends without end must not keep the event
+/// loop from its other work.
+const READS_MAX: usize = 16;
+/// Writes of one turn.
+const SENDS_MAX: usize = 32;
+/// So much is put together before it is sent.
+const OUTBOX_BYTES: usize = 256 << 10;
+/// Places in the queue that nobody is in any more, beyond which it is swept.
+const VACANT_MAX: usize = 1024;
+
+/// A connection, and who uses it.
+#[derive(Debug, Default)]
+pub(super) struct Link {
+    stream: Option<Stream>,
+    pub(super) phase: Phase,
+    /// When connecting began.
+    pub(super) since_ns: u64,
+    /// Tells the events of this socket from those of earlier ones.
+    number: u32,
+    pub(super) attempt: Attempt,
+    /// The workers that share it, and where it leads to.
+    pub(super) group: u32,
+    pub(super) address: StringId,
+    http: Option<Box<Connection<u32>>>,
+    /// Hits that wait for a stream: workers, with their tickets.
+    waiting: VecDeque<(u32, u64)>,
+    /// How many of them are still there.
+    waiting_count: usize,
+    tickets: u64,
+    /// Bodies that have not gone out whole.
+    bodies: VecDeque<Body>,
+    /// Requests that are whole in the outbox, and haven't left.
+    leaving: VecDeque<Leaving>,
+    put_bytes: u64,
+    sent_bytes: u64,
+    /// Bytes of the outbox that were sent and are still in it.
+    sent: usize,
+    /// When the handshake began and ended.
+    opened: Option<(u64, u64)>,
+    /// When a hit was last left without a stream.
+    full_ns: u64,
+    answers: u64,
+    heard_ns: u64,
+    /// It takes no further hits.
+    retired: bool,
+    changed: bool,
+    broken: Option<Broken>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Closed,
+    Connecting,
+    Handshaking {
+        since_ns: u64,
+    },
+    Open,
+}
+
+#[derive(Debug)]
+struct Body {
+    stream: u32,
+    worker: u32,
+    payload: Bytes,
+    taken: usize,
+}
+
+#[derive(Debug)]
+struct Leaving {
+    ends_at: u64,
+    stream: u32,
+    worker: u32,
+}
+
+/// Why a link is of no use any more.
+#[derive(Debug)]
+pub(super) enum Broken {
+    /// The operating system, the peer or TLS says so.
+    Stream(StreamError),
+    /// What came isn't HTTP/2.
+    Protocol(ConnectionError),
+    /// The peer picked another protocol, or none.
+    Alpn(Option<Vec<u8>>),
+    /// Nobody needs it.
+    GivenUp,
+}
+
+impl From<StreamError> for Broken {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
+
+impl Link {
+    pub(super) fn is_there(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Whether further hits may use it.
+    pub(super) fn takes_hits(&self) -> bool {
+        let goes_away = self.http.as_deref().is_some_and(Connection::goes_away);
+        self.broken.is_none() && !self.retired && !goes_away
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        let streams = self.http.as_deref().map_or(0, Connection::streams);
+        self.waiting_count == 0 && streams == 0
+    }
+
+    pub(super) fn is_that(&self, number: u32) -> bool {
+        self.stream.is_some() && self.number == number
+    }
+
+    /// Whether an answer has come on it before.
+    pub(super) fn is_reused(&self) -> bool {
+        self.answers > 0
+    }
+
+    pub(super) fn connect(
+        &mut self,
+        link: u32,
+        stream: Stream,
+        limits: Limits,
+        io: &Io<'_>,
+    ) -> Result<(), StreamError> {
+        self.number = self.number.wrapping_add(1);
+        io.register_link(stream.socket(), link, self.number)?;
+        self.stream = Some(stream);
+        self.http = Some(Box::new(Connection::new(Role::Client, limits)));
+        self.phase = Phase::Connecting;
+        self.since_ns = io.clock.now_ns();
+        Ok(())
+    }
+
+    /// Closes the socket only: another address is tried.
+    pub(super) fn hang_up(&mut self) {
+        self.stream = None;
+        self.phase = Phase::Closed;
+    }
+
+    /// Gives the workers back whose hits were on it.
+    pub(super) fn close(&mut self, link: u32, hits: &mut dyn Hits<Place>) -> Vec<u32> {
+        let mut workers = match &mut self.http {
+            Some(http) => http.take_streams(),
+            None => Vec::new(),
+        };
+        workers.retain(|&worker| {
+            let place = hits.get(worker).map(|(place, _)| place.on);
+            matches!(place, Some(On::Stream(number, _)) if number == link)
+        });
+        workers.extend(self.take_waiting(link, hits));
+        *self = Self {
+            number: self.number,
+            tickets: self.tickets,
+            changed: self.changed,
+            ..Self::default()
+        };
+        workers
+    }
+
+    /// The hit's ticket.
+    pub(super) fn wait_for_stream(&mut self, worker: u32) -> u64 {
+        self.tickets += 1;
+        self.waiting_count += 1;
+        self.waiting.push_back((worker, self.tickets));
+        self.tickets
+    }
+
+    /// One of the hits that waited was given up.
+    pub(super) fn waits_no_more(&mut self) {
+        self.waiting_count = self.waiting_count.saturating_sub(1);
+        // Nobody has use for a connection that doesn't come about, and a peer that
+        // was silent all the time isn't asked again.
+        if self.waiting_count == 0 && (self.phase != Phase::Open || self.heard_ns == 0) {
+            self.set_broken(Broken::GivenUp);
+        }
+    }
+
+    /// The workers that wait for a stream: they do it elsewhere from now on.
+    pub(super) fn take_waiting(&mut self, link: u32, hits: &mut dyn Hits<Place>) -> Vec<u32> {
+        self.waiting_count = 0;
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        waiting
+            .filter(|&(worker, ticket)| is_waiting(hits, link, worker, ticket))
+            .map(|(worker, _)| worker)
+            .collect()
+    }
+
+    pub(super) fn first_waiting(&self, link: u32, hits: &mut dyn Hits<Place>) -> Option<u32> {
+        let mut waiting = self.waiting.iter();
+        let first = waiting.find(|&&(worker, ticket)| is_waiting(hits, link, worker, ticket));
+        first.map(|&(worker, _)| worker)
+    }
+
+    /// The stream's answer is nobody's.
+    pub(super) fn give_up(&mut self, stream: u32, opened_ns: u64) {
+        if let Some(http) = &mut self.http {
+            http.reset(stream, ErrorCode::CANCEL);
+        }
+        // A peer that said nothing all the while may never say anything again.
+        if self.heard_ns < opened_ns {
+            self.retired = true;
+        }
+    }
+
+    /// True if that is to be noted.
+    pub(super) fn note_change(&mut self) -> bool {
+        !std::mem::replace(&mut self.changed, true)
+    }
+
+    /// Why it is to be closed, if it is.
+    pub(super) fn take_change(&mut self) -> Option<Broken> {
+        self.changed = false;
+        self.broken.take()
+    }
+
+    pub(super) fn set_broken(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
+    }
+
+    /// Goes on to connect.
+    pub(super) fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<(), Broken> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        if self.phase == Phase::Connecting {
+            if !stream.connected()? {
+                return Ok(());
+            }
+            self.phase = Phase::Handshaking { since_ns: now_ns };
+        }
+        let Phase::Handshaking { since_ns } = self.phase else {
+            return Ok(());
+        };
+        if !stream.shake_hands()? {
+            return match closed {
+                true => Err(StreamError::Closed.into()),
+                false => Ok(()),
+            };
+        }
+        if stream.is_tls() {
+            match stream.alpn() {
+                Some(b"h2") => {}
+                other => return Err(Broken::Alpn(other.map(<[u8]>::to_vec))),
+            }
+        }
+        self.opened = Some((since_ns, now_ns));
+        self.phase = Phase::Open;
+        Ok(())
+    }
+
+    /// Gives streams to hits, and sends what there is room for; true if there is
+    /// more to send and room for it.
+    pub(super) fn write(
+        &mut self,
+        link: u32,
+        texts: &Texts,
+        hits: &mut dyn Hits<Place>,
+        io: &Io<'_>,
+    ) -> Result<bool, Broken> {
+        if self.phase != Phase::Open {
+            return Ok(false);
+        }
+        for _ in 0..SENDS_MAX {
+            self.fill(link, texts, hits, io);
+            let (Some(stream), Some(http)) = (&mut self.stream, &mut self.http) else {
+                return Ok(false);
+            };
+            let rest = &http.outbox()[self.sent..];
+            if rest.is_empty() {
+                return self.note_left(link, hits, io).map(|()| false);
+            }
+            match stream.send(rest) {
+                Ok(None) => return self.note_left(link, hits, io).map(|()| false),
+                Ok(Some(count)) => {
+                    self.sent += count;
+                    self.sent_bytes += count as u64;
+                    if self.sent == http.outbox().len() {
+                        http.sent(self.sent);
+                        self.sent = 0;
+                    }
+                }
+                // The peer may have said why before it closed: that is read first.
+                Err(StreamError::System(Errno::PIPE | Errno::CONNRESET)) => return Ok(false),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.note_left(link, hits, io).map(|()| true)
+    }
+
+    /// Notes of requests that have left whole when that was.
+    fn note_left(
+        &mut self,
+        link: u32,
+        hits: &mut dyn Hits<Place>,
+        io: &Io<'_>,
+    ) -> Result<(), Broken> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(());
+        };
+        if self.leaving.is_empty() || !stream.flushed()? {
+            return Ok(());
+        }
+        let now_ns = io.clock.now_ns();
+        while let Some(leaving) = self.leaving.front()
+            && leaving.ends_at <= self.sent_bytes
+        {
+            let on = On::Stream(link, leaving.stream);
+            if let Some((place, shot)) = hits.get(leaving.worker)
+                && place.on == on
+            {
+                shot.hit.sent_ns = now_ns;
+            }
+            self.leaving.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Puts requests into the outbox, as far as there is room for them.
+    fn fill(&mut self, link: u32, texts: &Texts, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
+        let Some(http) = &mut self.http else {
+            return;
+        };
+        let https = self.stream.as_ref().is_some_and(Stream::is_tls);
+        // What answers and settings have put there counts, too.
+        self.put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
+        for _ in 0..self.bodies.len() {
+            if http.outbox().len() >= OUTBOX_BYTES {
+                return;
+            }
+            let Some(mut body) = self.bodies.pop_front() else {
+                break;
+            };
+            if http.user(body.stream).is_none() {
+                continue;
+            }
+            send_body(
+                http,
+                &mut body,
+                self.put_bytes,
+                link,
+                hits,
+                &mut self.leaving,
+            );
+            self.put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
+            if body.taken < body.payload.len() {
+                self.bodies.push_back(body);
+            }
+        }
+        while self.takes_streams() {
+            let Some(http) = &mut self.http else {
+                return;
+            };
+            let Some((worker, ticket)) = self.waiting.pop_front() else {
+                break;
+            };
+            if !is_waiting(hits, link, worker, ticket) {
+                continue;
+            }
+            self.waiting_count -= 1;
+            let Some((place, shot)) = hits.get(worker) else {
+                continue;
+            };
+            let Payload::Memory(bytes) = &shot.payload else {
+                continue;
+            };
+            let Some(prepared) = Prepared::read(bytes) else {
+                place.on = On::Nowhere;
+                shot.fail(code::PAYLOAD, texts.payload, io);
+                hits.end(worker);
+                continue;
+            };
+            let now_ns = io.clock.now_ns();
+            let before = http.outbox().len();
+            let stream = http.open(&prepared, https, worker);
+            let hit = &mut shot.hit;
+            (place.on, place.opened_ns) = (On::Stream(link, stream), now_ns);
+            let (since_ns, opened_ns) = self.opened.unwrap_or_default();
+            // The connection was there, and had a stream for it at once.
+            let at_once = hit.started_ns >= opened_ns.max(self.full_ns);
+            hit.connected_ns = if at_once { hit.started_ns } else { now_ns };
+            if https && hit.started_ns < opened_ns {
+                let took_us = (opened_ns - since_ns.max(hit.started_ns)) / 1000;
+                hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
+            }
+            hit.sent_bytes += (http.outbox().len() - before) as u64;
+            let payload = bytes.slice_ref(prepared.body);
+            if payload.is_empty() {
+                let ends_at = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
+                self.leaving.push_back(Leaving {
+                    ends_at,
+                    stream,
+                    worker,
+                });
+            } else {
+                let mut body = Body {
+                    stream,
+                    worker,
+                    payload,
+                    taken: 0,
+                };
+                let put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
+                send_body(http, &mut body, put_bytes, link, hits, &mut self.leaving);
+                if body.taken < body.payload.len() {
+                    self.bodies.push_back(body);
+                }
+            }
+        }
+        if self.waiting_count > 0 {
+            self.full_ns = io.clock.now_ns();
+        }
+        if self.waiting.len() > VACANT_MAX + 2 * self.waiting_count {
+            self.waiting
+                .retain(|&(worker, ticket)| is_waiting(hits, link, worker, ticket));
+        }
+    }
+
+    fn takes_streams(&self) -> bool {
+        !self.retired
+            && self
+                .http
+                .as_deref()
+                .is_some_and(|http| http.can_open() && http.outbox().len() < OUTBOX_BYTES)
+    }
+
+    /// Takes what came; true if there may be more to read.
+    pub(super) fn read(
+        &mut self,
+        link: u32,
+        texts: &Texts,
+        strings: &Strings,
+        hits: &mut dyn Hits<Place>,
+        io: &mut Io<'_>,
+    ) -> Result<bool, Broken> {
+        for _ in 0..READS_MAX {
+            let (Some(stream), Some(http)) = (&mut self.stream, &mut self.http) else {
+                return Ok(false);
+            };
+            let count = match stream.receive(io.scratch)? {
+                None => return Ok(false),
+                Some(0) => return Err(StreamError::Closed.into()),
+                Some(count) => count,
+            };
+            self.heard_ns = io.clock.now_ns();
+            let mut answers = Answers {
+                link,
+                hits,
+                clock: io.clock,
+                now_ns: self.heard_ns,
+                texts,
+                strings,
+                ended: 0,
+            };
+            let result = http.receive(&io.scratch[..count], &mut answers);
+            self.answers += answers.ended;
+            result.map_err(Broken::Protocol)?;
+            if count < io.scratch.len() && !stream.is_tls() {
+                // A short read emptied the socket, but for the peer's end.
+                continue;
+            }
+        }
+        Ok(true)
+    }
+
+    /// Sends what the peer is still to hear, if there is room for it.
+    pub(super) fn say_last(&mut self) {
+        if let (Some(stream), Some(http), Phase::Open) =
+            (&mut self.stream, &mut self.http, self.phase)
+        {
+            // It is of no consequence whether it arrives.
+            let _sent = stream.send(&http.outbox()[self.sent..]);
+        }
+    }
+}
+
+/// Sends of a body what the windows allow.
+fn send_body(
+    http: &mut Connection<u32>,
+    body: &mut Body,
+    put_bytes: u64,
+    link: u32,
+    hits: &mut dyn Hits<Place>,
+    leaving: &mut VecDeque<Leaving>,
+) {
+    let before = http.outbox().len();
+    let piece = &body.payload[body.taken..];
+    let piece = &piece[..piece.len().min(OUTBOX_BYTES)];
+    let is_last = body.taken + piece.len() == body.payload.len();
+    body.taken += http.data(body.stream, piece, is_last);
+    let put = (http.outbox().len() - before) as u64;
+    if let Some((place, shot)) = hits.get(body.worker)
+        && place.on == On::Stream(link, body.stream)
+    {
+        shot.hit.sent_bytes += put;
+    }
+    if body.taken == body.payload.len() {
+        leaving.push_back(Leaving {
+            ends_at: put_bytes + put,
+            stream: body.stream,
+            worker: body.worker,
+        });
+    }
+}
+
+fn is_waiting(hits: &mut dyn Hits<Place>, link: u32, worker: u32, ticket: u64) -> bool {
+    let place = hits.get(worker).map(|(place, _)| place.on);
+    place == Some(On::Waiting(link, ticket))
+}
