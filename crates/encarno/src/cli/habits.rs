@@ -135,7 +135,10 @@ const OTHERS: &[(&str, &str)] = &[
     ("-session-tickets", "TLS sessions are resumed: leave it out"),
     ("-http2", "write --http2"),
     ("-h2", "write --http2"),
-    ("-h2c", "write --http2; over http:// it begins without an upgrade"),
+    (
+        "-h2c",
+        "write --http2; over http:// it begins without an upgrade",
+    ),
     ("-cpus", "write --threads N"),
     (
         "-disable-compression",
