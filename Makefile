@@ -82,7 +82,7 @@ wheel: all ## Build a wheel of the Taurus module, with encarno in it, into dist/
 ##@ Try
 
 .PHONY: demo
-demo: all component bin/nats-server ## Hit encarno's own target, and run _examples/blaster.js against a receiver of its own
+demo: all component bin/nats-server ## Hit encarno's own target, and run _examples/blaster.js against a receiver of its own; a report of both
 	@scripts/demo
 
 .PHONY: demo-http
@@ -93,6 +93,10 @@ demo-http: all component bin/nats-server ## Run _examples/http/basic.js against 
 picture-terminal: ## Draw docs/img/terminal.svg: the dashboard of a real run
 	@mkdir -p docs/img
 	PICTURE=$(CURDIR)/docs/img/terminal.svg cargo test --release --workspace --test terminal -- --ignored picture
+
+.PHONY: picture
+picture: all component bin/nats-server ## Draw docs/img/report.png: the report of the demo, by Debian's Chromium
+	@scripts/picture
 
 .PHONY: bench
 bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)

@@ -154,12 +154,14 @@ function inRange(times, limits) {
   if (!times.total) return app.figures().map(() => null);
   return [middleOf(times.least, times.shift), all / times.total, ...said, middleOf(times.least + end, times.shift)];
 }
-function drawFigures() {
-  const run = app.runs[0], [a, b] = app.range, whole = app.isWhole();
-  const hits = sum(run.hits, a, b), failed = sum(run.failed, a, b), [from, to] = app.seconds();
+/* The first run's parts have no number. */
+const partOf = (name, number) => byId(number ? `${name}-${number}` : name);
+function drawFigures(run, number) {
+  const [a, b] = rangeOf(run), whole = app.isWhole();
+  const hits = sum(run.hits, a, b), failed = sum(run.failed, a, b), from = run.edges[a], to = run.edges[b];
   const response = whole ? run.total.response : inRange(merged(run.times.responses, a, b));
   const service = whole ? run.total.service : inRange(merged(run.times.services, a, b));
-  const set = (id, text) => { const card = byId("card-" + id); if (card) card.textContent = text; };
+  const set = (name, text) => { const card = partOf("card-" + name, number); if (card) card.textContent = text; };
   if (hits > 0 || !whole) {
     set("hits", String(whole ? run.total.hits : hits));
     set("rate", fixed(whole ? run.total.hits * 1e9 / Math.max(run.span_ns, 1) : hits / (to - from || 1), 1));
@@ -167,17 +169,18 @@ function drawFigures() {
     for (const name of ["p50", "p99", "max"]) set(name, timeText(response[app.figures().indexOf(name)]));
     if (run.scheduled.some(v => v > 0)) { set("scheduled", String(sum(run.scheduled, a, b))); set("dropped", String(sum(run.dropped, a, b))); }
   }
+  const table = partOf("figures", number);
   for (const [name, values] of [["service", service], ["response", response]]) {
-    const cells = document.querySelectorAll(`#figures tr[data-times=${name}] td`);
+    const cells = table.querySelectorAll(`tr[data-times=${name}] td`);
     if (hits > 0 || !whole) values.forEach((v, i) => { if (cells[i]) { cells[i].textContent = timeText(v); cells[i].title = v === null ? "" : v + " ns"; } });
   }
-  const lag = document.querySelector("#figures tr[data-times=lag]");
+  const lag = table.querySelector("tr[data-times=lag]");
   if (lag) lag.hidden = !whole;
-  byId("figures").caption.textContent = whole ? "Times of all hits" : `Times of the hits from ${secondsText(from)} to ${secondsText(to)}` + errorText(run.times.responses.shift);
+  table.caption.textContent = whole ? "Times of all hits" : `Times of the hits from ${secondsText(from)} to ${secondsText(to)}` + errorText(run.times.responses.shift);
 }
 const errorText = shift => shift ? `, within ${(50 / 1024 * 2 ** shift).toPrecision(2)} %` : "";
-function labelRows() {
-  const run = app.runs[0], [a, b] = app.range, whole = app.isWhole();
+function labelRows(run) {
+  const [a, b] = rangeOf(run), whole = app.isWhole();
   const rows = [];
   run.labels.forEach((label, number) => {
     if (app.filter && !(label.name || "(no label)").toLowerCase().includes(app.filter)) return;
@@ -194,7 +197,17 @@ function labelRows() {
   return rows;
 }
 function drawLabels() {
-  const table = byId("label-table"), rows = labelRows(), run = app.runs[0];
+  let shown = 0, all = 0;
+  app.runs.forEach((run, number) => {
+    const rows = labelRows(run);
+    drawLabelTable(partOf("label-table", number), rows, run);
+    shown += Math.min(app.shown, rows.length);
+    all += rows.length;
+  });
+  byId("label-count").textContent = `${shown} of ${all} labels`;
+  byId("label-all").hidden = shown >= all;
+}
+function drawLabelTable(table, rows, run) {
   if (!table.querySelector("th[aria-sort]")) {
     [...table.tHead.rows[0].cells].forEach(cell => {
       const name = cell.textContent, button = html("button", { type: "button" }, name);
@@ -215,9 +228,6 @@ function drawLabels() {
     for (const v of times) html("td", { class: "n", title: v === null ? "" : v + " ns" }, timeText(v), row);
   }
   table.caption.textContent = app.isWhole() ? "Response time by label" : "Response time by label, in the chosen range" + errorText(run.times.labels.shift) + (run.label_merge > 1 ? `, to ${run.label_merge * run.width} s` : "");
-  const more = byId("label-count"), button = byId("label-all");
-  more.textContent = `${Math.min(app.shown, rows.length)} of ${rows.length} labels`;
-  button.hidden = rows.length <= app.shown;
 }
 function drawTools() {
   const run = app.runs[0], [from, to] = app.seconds();
@@ -248,7 +258,7 @@ function recall() {
     } catch { /* no label */ }
   }
 }
-function draw() { remember(); drawTools(); drawFigures(); drawCharts(); drawQuantiles(); drawLabels(); }
+function draw() { remember(); drawTools(); app.runs.forEach(drawFigures); drawCharts(); drawQuantiles(); drawLabels(); }
 function setUp() {
   const tools = byId("tools"), run = app.runs[0];
   tools.hidden = false;
@@ -267,8 +277,7 @@ function setUp() {
   input.addEventListener("input", () => { app.filter = input.value.toLowerCase(); drawLabels(); });
   html("span", { id: "label-count" }, "", labels);
   html("button", { id: "label-all", type: "button" }, "Show all", labels).addEventListener("click", () => { app.shown = Infinity; drawLabels(); });
-  const note = byId("label-more");
-  if (note) note.remove();
+  for (const note of document.querySelectorAll(".label-more")) note.remove();
 }
 async function start() {
   const page = await unpack(byId("data").textContent);

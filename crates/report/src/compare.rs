@@ -96,6 +96,14 @@ fn design_effect(run: &Run, value: f64, share: f64, hits: f64) -> f64 {
     (variance / (share * (1.0 - share) / hits)).max(1.0)
 }
 
+/// Whether a comparison says anything: the runs made hits of the same kind.
+pub fn are_alike(base: &Run, this: &Run) -> bool {
+    let known = base.whole.statistics.labels();
+    let known: std::collections::HashSet<&str> = known.map(|(label, _)| label).collect();
+    let mut labels = this.whole.statistics.labels();
+    known.is_empty() || labels.any(|(label, _)| known.contains(label))
+}
+
 /// How the response times of a run differ from those of the first run.
 pub fn differences(base: &Run, this: &Run) -> Vec<Difference> {
     let of = |name, share| {

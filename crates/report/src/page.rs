@@ -13,8 +13,8 @@ use crate::demand::Judged;
 use crate::{Run, charts, data};
 pub use file::write_file;
 use parts::{
-    codes, differences, errors, escaped, figures_table, head, key_figures, labels_table, lists,
-    losses, metrics_table, verdict,
+    codes, differences, each_run, errors, escaped, figures_table, head, key_figures, labels_table,
+    lists, losses, metrics_table, verdict,
 };
 
 const STYLE: &str = include_str!("../assets/page.css");
@@ -53,30 +53,46 @@ pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result
     writeln!(out, "<main>")?;
     verdict(runs, judged, out)?;
     losses(runs, out)?;
-    key_figures(run, out)?;
+    each_run(runs, out, key_figures)?;
     if runs.len() > 1 {
         differences(runs, out)?;
     }
     writeln!(
         out,
-        "<section aria-labelledby=\"by-time\"><h2 id=\"by-time\">By time</h2>\
-         <div id=\"tools\" hidden></div>\
-         <div id=\"charts\"><figure><figcaption>Hits and failures per second</figcaption>{}</figure>\
-         <figure><figcaption>Response time: p50, p90 and p99</figcaption>{}</figure></div></section>",
-        charts::rates(run),
-        charts::latencies(run)
+        "<section aria-labelledby=\"by-time\"><h2 id=\"by-time\">By time</h2><div id=\"tools\" hidden></div><div id=\"charts\">"
     )?;
-    writeln!(
-        out,
-        "<section aria-labelledby=\"spread\"><h2 id=\"spread\">Distribution</h2>"
-    )?;
-    writeln!(out, "<div id=\"quantiles\"></div>")?;
-    figures_table(run, out)?;
-    writeln!(out, "</section>")?;
-    labels_table(run, out)?;
-    codes(run, out)?;
-    errors(run, out)?;
-    metrics_table(run, out)?;
+    each_run(runs, out, |run, _, out| {
+        writeln!(
+            out,
+            "<figure><figcaption>Hits and failures per second</figcaption>{}</figure>\
+             <figure><figcaption>Response time: p50, p90 and p99</figcaption>{}</figure>",
+            charts::rates(run),
+            charts::latencies(run)
+        )
+    })?;
+    writeln!(out, "</div></section>")?;
+    section(out, "spread", "Distribution", |out| {
+        writeln!(out, "<div id=\"quantiles\"></div>")?;
+        each_run(runs, out, figures_table)
+    })?;
+    section(out, "labels", "Labels", |out| {
+        writeln!(out, "<div id=\"label-tools\"></div>")?;
+        each_run(runs, out, labels_table)
+    })?;
+    section(out, "codes", "Answers", |out| {
+        each_run(runs, out, |run, _, out| codes(run, out))
+    })?;
+    let failed = |run: &Run| !run.whole.statistics.total().errors.is_empty();
+    if runs.iter().any(failed) {
+        section(out, "errors", "Errors", |out| {
+            each_run(runs, out, |run, _, out| errors(run, out))
+        })?;
+    }
+    if runs.iter().any(|run| !run.metrics.is_empty()) {
+        section(out, "metrics", "Metrics", |out| {
+            each_run(runs, out, |run, _, out| metrics_table(run, out))
+        })?;
+    }
     lists(runs, out)?;
     write!(
         out,
@@ -85,6 +101,20 @@ pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result
          <script>{SCRIPT}</script>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION")
     )
+}
+
+fn section(
+    out: &mut dyn Write,
+    id: &str,
+    title: &str,
+    inside: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{title}</h2>"
+    )?;
+    inside(out)?;
+    writeln!(out, "</section>")
 }
 
 fn hash(text: &str) -> String {

@@ -155,7 +155,35 @@ pub(super) fn losses(runs: &[Run], out: &mut dyn Write) -> Written {
     Ok(())
 }
 
-pub(super) fn key_figures(run: &Run, out: &mut dyn Write) -> Written {
+/// An id of a part of a run: the first run's have no number.
+fn id(name: &str, number: usize) -> String {
+    match number {
+        0 => name.to_owned(),
+        number => format!("{name}-{number}"),
+    }
+}
+
+/// What is said of each run, below its name if there are several.
+pub(super) fn each_run(
+    runs: &[Run],
+    out: &mut dyn Write,
+    part: impl Fn(&Run, usize, &mut dyn Write) -> Written,
+) -> Written {
+    for (number, run) in runs.iter().enumerate() {
+        if runs.len() > 1 {
+            writeln!(
+                out,
+                "<h3 class=\"run run-{}\"><strong><bdi>{}</bdi></strong></h3>",
+                number.min(5),
+                escaped(&run.name)
+            )?;
+        }
+        part(run, number, out)?;
+    }
+    Ok(())
+}
+
+pub(super) fn key_figures(run: &Run, number: usize, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
     let rate = run.whole.rate();
     let quantile = |share: f64| {
@@ -185,11 +213,16 @@ pub(super) fn key_figures(run: &Run, out: &mut dyn Write) -> Written {
         cards.insert(1, ("scheduled", "Scheduled", totals.scheduled.to_string()));
         cards.insert(4, ("dropped", "Dropped", totals.dropped.to_string()));
     }
-    writeln!(out, "<section class=\"cards\" aria-label=\"Key figures\">")?;
-    for (id, name, value) in cards {
+    writeln!(
+        out,
+        "<section class=\"cards\" aria-label=\"Key figures of {}\">",
+        escaped(&run.name)
+    )?;
+    for (key, name, value) in cards {
         writeln!(
             out,
-            "<div class=\"card\"><div class=\"name\">{name}</div><div class=\"value\" id=\"card-{id}\">{value}</div></div>"
+            "<div class=\"card\"><div class=\"name\">{name}</div><div class=\"value\" id=\"card-{}\">{value}</div></div>",
+            id(key, number)
         )?;
     }
     writeln!(out, "</section>")
@@ -199,6 +232,14 @@ pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
     let Some((base, others)) = runs.split_first() else {
         return Ok(());
     };
+    let (others, apart): (Vec<_>, Vec<_>) =
+        others.iter().partition(|run| compare::are_alike(base, run));
+    if others.is_empty() {
+        return writeln!(
+            out,
+            "<p class=\"note\">The runs have no label in common: their times are shown side by side and not compared.</p>"
+        );
+    }
     writeln!(
         out,
         "<section aria-labelledby=\"differences\"><h2 id=\"differences\">Compared with <bdi>{}</bdi></h2>\
@@ -234,7 +275,15 @@ pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
             )?;
         }
     }
-    writeln!(out, "</tbody></table></div></section>")
+    writeln!(out, "</tbody></table></div>")?;
+    for run in apart {
+        writeln!(
+            out,
+            "<p class=\"note\"><bdi>{}</bdi> has no label in common with it and is not compared.</p>",
+            escaped(&run.name)
+        )?;
+    }
+    writeln!(out, "</section>")
 }
 
 fn estimate(estimate: Estimate) -> String {
@@ -249,7 +298,7 @@ const FIGURES: [&str; 9] = [
     "min", "mean", "p50", "p75", "p90", "p95", "p99", "p99.9", "max",
 ];
 
-pub(super) fn figures_table(run: &Run, out: &mut dyn Write) -> Written {
+pub(super) fn figures_table(run: &Run, number: usize, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
     let names: String = FIGURES
         .iter()
@@ -257,7 +306,8 @@ pub(super) fn figures_table(run: &Run, out: &mut dyn Write) -> Written {
         .collect();
     writeln!(
         out,
-        "<div class=\"scroll\"><table id=\"figures\"><caption>Times of all hits</caption><thead><tr><th scope=\"col\"></th>{names}</tr></thead><tbody>"
+        "<div class=\"scroll\"><table id=\"{}\"><caption>Times of all hits</caption><thead><tr><th scope=\"col\"></th>{names}</tr></thead><tbody>",
+        id("figures", number)
     )?;
     for (name, hint, times) in [
         ("service", "from a hit's start", &total.service_ns),
@@ -283,15 +333,16 @@ pub(super) fn figures_table(run: &Run, out: &mut dyn Write) -> Written {
     writeln!(out, "</tbody></table></div>")
 }
 
-pub(super) fn labels_table(run: &Run, out: &mut dyn Write) -> Written {
+pub(super) fn labels_table(run: &Run, number: usize, out: &mut dyn Write) -> Written {
     let mut labels: Vec<(&str, &LabelStatistics)> = run.whole.statistics.labels().collect();
     let count = labels.len();
     labels.sort_by(|one, other| other.1.hits.cmp(&one.1.hits).then(one.0.cmp(other.0)));
     writeln!(
         out,
-        "<section aria-labelledby=\"labels\"><h2 id=\"labels\">Labels</h2><div id=\"label-tools\"></div><div class=\"scroll\"><table id=\"label-table\">\
+        "<div class=\"scroll\"><table id=\"{}\">\
          <caption>Response time by label</caption><thead><tr><th scope=\"col\">label</th><th scope=\"col\" class=\"n\">hits</th>\
          <th scope=\"col\" class=\"n\">failed</th>{}</tr></thead><tbody>",
+        id("label-table", number),
         FIGURES
             .map(|name| format!("<th scope=\"col\" class=\"n\">{name}</th>"))
             .concat()
@@ -318,17 +369,17 @@ pub(super) fn labels_table(run: &Run, out: &mut dyn Write) -> Written {
     if count > LABELS_SHOWN {
         writeln!(
             out,
-            "<p class=\"note\" id=\"label-more\">{LABELS_SHOWN} of {count} labels; with scripts allowed, this page lists all.</p>"
+            "<p class=\"note label-more\">{LABELS_SHOWN} of {count} labels; with scripts allowed, this page lists all.</p>"
         )?;
     }
-    writeln!(out, "</section>")
+    Ok(())
 }
 
 pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
     writeln!(
         out,
-        "<section aria-labelledby=\"codes\"><h2 id=\"codes\">Answers</h2><div class=\"scroll\"><table><caption>Hits by status; expected are {}</caption>\
+        "<div class=\"scroll\"><table><caption>Hits by status; expected are {}</caption>\
          <thead><tr><th scope=\"col\">status</th><th scope=\"col\" class=\"n\">hits</th><th scope=\"col\" class=\"n\">part</th></tr></thead><tbody>",
         escaped(&run.expected.to_string())
     )?;
@@ -346,21 +397,18 @@ pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
     }
     writeln!(
         out,
-        "</tbody></table></div><p class=\"note\">{} bytes sent, {} bytes received.</p></section>",
+        "</tbody></table></div><p class=\"note\">{} bytes sent, {} bytes received.</p>",
         total.sent_bytes, total.received_bytes
     )
 }
 
 pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
-    if total.errors.is_empty() {
-        return Ok(());
-    }
     let mut errors: Vec<_> = total.errors.iter().collect();
     errors.sort_by(|one, other| other.1.cmp(one.1));
     writeln!(
         out,
-        "<section aria-labelledby=\"errors\"><h2 id=\"errors\">Errors</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">error</th>\
+        "<div class=\"scroll\"><table><caption>Hits that failed</caption><thead><tr><th scope=\"col\">error</th>\
          <th scope=\"col\" class=\"n\">net code</th><th scope=\"col\" class=\"n\">hits</th></tr></thead><tbody>"
     )?;
     for ((code, text), hits) in errors.iter().take(ERRORS_SHOWN) {
@@ -374,17 +422,14 @@ pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
     if let Some(more) = errors.len().checked_sub(ERRORS_SHOWN + 1) {
         writeln!(out, "<p class=\"note\">and {} more errors</p>", more + 1)?;
     }
-    writeln!(out, "</section>")
+    Ok(())
 }
 
 /// The metrics that aren't hits, as k6's summary has them.
 pub(super) fn metrics_table(run: &Run, out: &mut dyn Write) -> Written {
-    if run.metrics.is_empty() {
-        return Ok(());
-    }
     writeln!(
         out,
-        "<section aria-labelledby=\"metrics\"><h2 id=\"metrics\">Metrics</h2><div class=\"scroll\"><table id=\"metric-table\"><caption>As the script's \
+        "<div class=\"scroll\"><table class=\"metrics\"><caption>As the script's \
          runner has them</caption><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">type</th><th scope=\"col\" class=\"n\">samples</th>{}</tr></thead><tbody>",
         ["value", "min", "mean", "p50", "p90", "p95", "p99", "max"]
             .map(|name| format!("<th scope=\"col\" class=\"n\">{name}</th>"))
@@ -426,7 +471,7 @@ pub(super) fn metrics_table(run: &Run, out: &mut dyn Write) -> Written {
             points.count
         )?;
     }
-    writeln!(out, "</tbody></table></div></section>")
+    writeln!(out, "</tbody></table></div>")
 }
 
 pub(super) fn lists(runs: &[Run], out: &mut dyn Write) -> Written {
