@@ -274,6 +274,7 @@ function setUp() {
   }
   html("small", {}, "Drag over a chart to zoom; keys: arrows, +, -, 0.", tools);
   const labels = byId("label-tools"), find = html("label", {}, "Find: ", labels), input = html("input", { type: "search", id: "label-find" }, null, find);
+  input.value = app.filter;
   input.addEventListener("input", () => { app.filter = input.value.toLowerCase(); drawLabels(); });
   html("span", { id: "label-count" }, "", labels);
   html("button", { id: "label-all", type: "button" }, "Show all", labels).addEventListener("click", () => { app.shown = Infinity; drawLabels(); });
@@ -287,6 +288,7 @@ async function start() {
   recall();
   setUp();
   draw();
+  follow();
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", draw);
   document.documentElement.dataset.ready = "1";

@@ -8,6 +8,7 @@
 //! - data: what the page's script computes with, compressed
 //! - charts: drawings for readers without the script
 //! - page: the page
+//! - [`live`]: the same while a run goes on
 
 mod charts;
 mod data;
@@ -16,6 +17,7 @@ mod run;
 
 pub mod compare;
 pub mod demand;
+pub mod live;
 
 pub use page::{write, write_file};
 pub use run::{Reading, Run, Whole};

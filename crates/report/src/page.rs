@@ -21,12 +21,42 @@ const STYLE: &str = include_str!("../assets/page.css");
 const SCRIPT: &str = concat!(
     include_str!("../assets/data.js"),
     include_str!("../assets/charts.js"),
+    include_str!("../assets/live.js"),
     include_str!("../assets/page.js")
 );
+
+/// Where a page is seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Mode {
+    /// In a file.
+    File,
+    /// While its run goes on, from whoever serves it.
+    Live {
+        /// Whether the run may be steered from it.
+        control: bool,
+        /// Whether the run has ended.
+        ended: bool,
+    },
+}
+
+impl Mode {
+    fn is_running(&self) -> bool {
+        matches!(self, Self::Live { ended: false, .. })
+    }
+}
 
 /// Writes the report of these runs: the first is what the others are compared with,
 /// `judged` is what became of demands.
 pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
+    write_as(&Mode::File, runs, judged, out)
+}
+
+pub(crate) fn write_as(
+    mode: &Mode,
+    runs: &[Run],
+    judged: &[Judged],
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let Some(run) = runs.first() else {
         return Err(io::Error::new(
             io::ErrorKind::InvalidInput,
@@ -34,14 +64,23 @@ pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result
         ));
     };
     let data = STANDARD.encode(data::compressed(runs)?);
+    let (connect, attributes) = match mode {
+        Mode::File => ("", ""),
+        Mode::Live { ended: true, .. } => (" connect-src 'self';", " data-live=\"ended\""),
+        Mode::Live { control: true, .. } => (
+            " connect-src 'self';",
+            " data-live=\"on\" data-control=\"1\"",
+        ),
+        Mode::Live { .. } => (" connect-src 'self';", " data-live=\"on\""),
+    };
     let policy = format!(
-        "default-src 'none'; script-src '{}'; style-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
+        "default-src 'none';{connect} script-src '{}'; style-src '{}'; img-src data:; base-uri 'none'; form-action 'none'",
         hash(SCRIPT),
         hash(STYLE)
     );
     write!(
         out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+        "<!DOCTYPE html>\n<html lang=\"en\"{attributes}>\n<head>\n<meta charset=\"utf-8\">\n\
          <meta http-equiv=\"Content-Security-Policy\" content=\"{policy}\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <meta name=\"color-scheme\" content=\"light dark\">\n\
@@ -51,8 +90,10 @@ pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result
     )?;
     head(runs, out)?;
     writeln!(out, "<main>")?;
-    verdict(runs, judged, out)?;
-    losses(runs, out)?;
+    verdict(mode, runs, judged, out)?;
+    if !mode.is_running() {
+        losses(runs, out)?;
+    }
     each_run(runs, out, key_figures)?;
     if runs.len() > 1 {
         differences(runs, out)?;
@@ -96,10 +137,14 @@ pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result
     lists(runs, out)?;
     write!(
         out,
-        "</main>\n<footer>Made by encarno {}. This file holds all of its data and asks nobody for more.</footer>\n\
+        "</main>\n<footer>Made by encarno {}. {}</footer>\n\
          <script type=\"application/octet-stream\" id=\"data\">{data}</script>\n\
          <script>{SCRIPT}</script>\n</body>\n</html>\n",
-        env!("CARGO_PKG_VERSION")
+        env!("CARGO_PKG_VERSION"),
+        match mode {
+            Mode::File => "This file holds all of its data and asks nobody for more.",
+            Mode::Live { .. } => "This page asks its run for more as long as that goes on.",
+        }
     )
 }
 

@@ -8,6 +8,7 @@ use encarno_record::series::MetricKind;
 use encarno_record::statistics::{LabelStatistics, time_text};
 use encarno_record::utc;
 
+use super::Mode;
 use crate::Run;
 use crate::compare::{self, Estimate};
 use crate::data::figures;
@@ -60,13 +61,18 @@ pub(super) fn head(runs: &[Run], out: &mut dyn Write) -> Written {
     writeln!(out, "</header>")
 }
 
-pub(super) fn verdict(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> Written {
+pub(super) fn verdict(
+    mode: &Mode,
+    runs: &[Run],
+    judged: &[Judged],
+    out: &mut dyn Write,
+) -> Written {
     writeln!(
         out,
         "<section aria-labelledby=\"verdict\"><h2 id=\"verdict\">Verdict</h2>"
     )?;
     for run in runs {
-        let (class, word, reasons) = judgement(run);
+        let (class, word, reasons) = judgement(mode, run);
         let name = if runs.len() > 1 {
             format!("<bdi>{}</bdi>: ", escaped(&run.name))
         } else {
@@ -109,7 +115,7 @@ pub(super) fn verdict(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> W
     writeln!(out, "</section>")
 }
 
-fn judgement(run: &Run) -> (&'static str, &'static str, Vec<String>) {
+fn judgement(mode: &Mode, run: &Run) -> (&'static str, &'static str, Vec<String>) {
     match &run.notes.verdict {
         Some(verdict) => {
             let (class, word) = match verdict.judgement {
@@ -128,6 +134,11 @@ fn judgement(run: &Run) -> (&'static str, &'static str, Vec<String>) {
             };
             (class, word, verdict.reasons.clone())
         }
+        None if mode.is_running() => (
+            "unknown",
+            "The run goes on: there is no verdict yet.",
+            Vec::new(),
+        ),
         None if run.whole.summary.ended => (
             "unknown",
             "The file does not say whether the generator was the limit.",
