@@ -12,6 +12,7 @@ mod run;
 mod step;
 mod tail;
 mod target;
+mod watched;
 
 use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 use std::path::{Path, PathBuf};
@@ -33,6 +34,7 @@ use crate::files::{Clash, Files};
 use crate::messages;
 use crate::protocols::Run;
 use crate::supervise;
+use watched::Watched;
 
 /// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
 ///
@@ -127,18 +129,14 @@ pub fn main(version: &'static str) -> ExitCode {
     let result = match (arguments.command, arguments.file) {
         (Some(Command::Run(arguments)), _) => arguments.run(),
         (None, Some(file)) => run::RunArguments::of(file).run(),
-        (Some(Command::Hit(arguments)), _) => arguments.settings(&given).and_then(|settings| {
-            let mut files = settings.files();
+        (Some(Command::Hit(arguments)), _) => arguments.settings(&given).and_then(|mut run| {
+            let mut files = run.files();
             arguments.note_files(&mut files);
             if let Some(hint) = arguments.hint() {
                 complain(&hint);
             }
-            report::around(
-                arguments.output.report.as_deref(),
-                settings,
-                files,
-                carry_out,
-            )
+            let watched = Watched::new(&arguments.watch, &mut run, &mut files)?;
+            carry_out(&run, &files, watched)
         }),
         (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
@@ -228,7 +226,7 @@ fn process(text: &str) -> Result<Pid, String> {
 }
 
 /// Runs, shows the summary, and says how it went.
-fn carry_out(run: &Run, files: &Files) -> Result<u8, Failure> {
+fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failure> {
     files.check()?;
     for file in files.replaced() {
         complain(&format!(
@@ -236,7 +234,12 @@ fn carry_out(run: &Run, files: &Files) -> Result<u8, Failure> {
             file.display()
         ));
     }
-    let ended = match supervise::run(run, connect_signals) {
+    watched.open()?;
+    let begin = |control: Arc<Control>| {
+        connect_signals(Arc::clone(&control));
+        watched.begin(&control);
+    };
+    let ended = match supervise::run(run, begin) {
         Ok(ended) => ended,
         // Whoever read the output has seen enough.
         Err(RunError::Output(error)) if error.is_broken_pipe() => return Ok(exit::OK),
@@ -262,6 +265,7 @@ fn carry_out(run: &Run, files: &Files) -> Result<u8, Failure> {
     } else {
         print(|out| out.write_all(text.as_bytes()))?;
     }
+    watched.end()?;
     Ok(exit_status)
 }
 

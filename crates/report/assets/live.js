@@ -18,11 +18,12 @@ function follow() {
   if (document.documentElement.dataset.live !== "on") return;
   const source = new EventSource("events" + location.search);
   let busy = false, more = false, state = "running";
+  const names = { running: "The run goes on.", paused: "The run is paused.", ended: "The run has ended. What you see is all of it." };
   const say = text => { const place = byId("live-state"); if (place) place.textContent = text; };
   const bar = () => {
     if (byId("live")) return;
     const box = html("p", { id: "live" }, null, document.querySelector("header"));
-    html("span", { id: "live-state", role: "status" }, "", box);
+    html("span", { id: "live-state", role: "status" }, names[state], box);
     if (!document.documentElement.dataset.control || state === "ended") return;
     const steer = async way => {
       const answer = await fetch(way + location.search, { method: "POST", headers: { "X-Encarno": "1" } });
@@ -31,7 +32,6 @@ function follow() {
     html("button", { id: "live-pause", type: "button" }, state === "paused" ? "Resume" : "Pause", box).addEventListener("click", () => steer(state === "paused" ? "resume" : "pause"));
     html("button", { id: "live-stop", type: "button" }, "Stop", box).addEventListener("click", () => steer("stop"));
   };
-  const names = { running: "running", paused: "paused", ended: "The run has ended. What you see is all of it." };
   const take = async event => {
     const figures = JSON.parse(event.data), last = event.type === "end";
     if (last) source.close();

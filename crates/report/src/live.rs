@@ -130,6 +130,7 @@ impl Bound {
         let reading = Reading::open(file, name).map_err(io::Error::other)?;
         let address = self.listener.local_addr()?;
         let shared = Arc::new(Shared::new(State::new(reading), self.access, steering));
+        shared.read_on();
         let mut threads = Vec::new();
         let (follower, server) = (Arc::clone(&shared), Arc::clone(&shared));
         let listener = self.listener;
@@ -152,15 +153,11 @@ impl Live {
         &self.url
     }
 
-    /// Waits until the file has its end: none comes if its writer was stopped. False if
-    /// `is_over` said so before.
-    pub fn wait(&self, mut is_over: impl FnMut() -> bool) -> bool {
+    /// Shows the file until `is_over` says so; also once the run has ended.
+    pub fn wait(&self, mut is_over: impl FnMut() -> bool) {
         while !is_over() {
-            if self.shared.wait_ended(PERIOD / 4) {
-                return true;
-            }
+            thread::sleep(PERIOD / 10);
         }
-        false
     }
 
     /// The run is over: those who look get its last state, and a moment to fetch it.

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
@@ -14,6 +15,8 @@ use super::flags::connection::ConnectionArguments;
 use super::flags::duration;
 use super::flags::output::OutputArguments;
 use super::flags::request::{RequestArguments, SourceLimits};
+use super::flags::watch::WatchArguments;
+use super::watched::Watched;
 use super::{Failure, complain, connect_signals, print};
 use crate::capacity::driver::{self, Driver};
 use crate::capacity::findings::Findings;
@@ -46,6 +49,8 @@ pub(super) struct MeasureArguments {
     connection: ConnectionArguments,
     #[command(flatten)]
     output: OutputArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
 }
 
 /// What is measured, and how exactly.
@@ -139,11 +144,12 @@ impl CapacityArguments {
                 say(&findings, shown.json.as_deref())
             }
             Self::Measure(arguments) => {
-                let (run, settings) = arguments.settings(given)?;
+                let (mut run, settings) = arguments.settings(given)?;
                 let mut files = run.files();
                 arguments.request.note_files(&mut files);
                 let json = arguments.wanted.shown.json.as_deref();
-                measure(&run, settings, &files, json)
+                let watched = Watched::new(&arguments.watch, &mut run, &mut files)?;
+                measure(&run, settings, &files, json, watched)
             }
         }
     }
@@ -209,6 +215,7 @@ pub(super) fn measure(
     settings: Settings,
     files: &Files,
     json: Option<&Path>,
+    mut watched: Watched,
 ) -> Result<u8, Failure> {
     files.check()?;
     for file in files.replaced() {
@@ -224,11 +231,19 @@ pub(super) fn measure(
         }
     };
     let mut driver = Driver::new(settings, run.settings.expected, &mut show);
-    let summary = protocols::steer(run, &mut driver, connect_signals);
+    watched.open()?;
+    let summary = protocols::steer(run, &mut driver, |control| {
+        connect_signals(Arc::clone(&control));
+        watched.begin(&control);
+    });
     let findings = driver.into_findings();
     match summary {
         Ok(summary) if summary.stop == encarno_engine::control::Stop::Now => Ok(exit::INTERRUPTED),
-        Ok(_) => say(&findings, json),
+        Ok(_) => {
+            let status = say(&findings, json)?;
+            watched.end()?;
+            Ok(status)
+        }
         Err(error) => Err(Failure::run(&error)),
     }
 }

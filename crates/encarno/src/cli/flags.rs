@@ -1,6 +1,6 @@
 //! Flags that several commands have, in groups: what is sent ([`request`],
 //! [`records`]), over which connections ([`connection`]), how much of it
-//! ([`load`]), what is written ([`output`]) and what is judged ([`verdict`]).
+//! ([`load`]), what is written ([`output`]), what is judged ([`verdict`]) and who sees it ([`watch`]).
 
 pub(super) mod connection;
 pub(super) mod load;
@@ -8,6 +8,7 @@ pub(super) mod output;
 pub(super) mod records;
 pub(super) mod request;
 pub(super) mod verdict;
+pub(super) mod watch;
 
 use std::time::Duration;
 

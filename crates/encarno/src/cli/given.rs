@@ -17,6 +17,7 @@ use encarno_input::{AutoLabel, BadLimit, InputFormat};
 use encarno_nib::ProxySettings;
 use encarno_record::Expected;
 use encarno_record::mask::masked_url;
+use encarno_report::live::LiveAddress;
 use encarno_secret::MASK;
 
 use super::flags::load::ArrivalsArgument;
@@ -117,6 +118,7 @@ fn written() -> Vec<TypeId> {
         TypeId::of::<(String, Vec<IpAddr>)>(),
         TypeId::of::<Rate>(),
         TypeId::of::<Schedule>(),
+        TypeId::of::<LiveAddress>(),
         TypeId::of::<ArrivalsArgument>(),
         TypeId::of::<Expected>(),
         TypeId::of::<Goal>(),

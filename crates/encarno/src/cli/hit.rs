@@ -9,6 +9,7 @@ use super::flags::load::LoadArguments;
 use super::flags::output::OutputArguments;
 use super::flags::request::{RequestArguments, SourceLimits};
 use super::flags::verdict::VerdictArguments;
+use super::flags::watch::WatchArguments;
 use crate::files::Files;
 use crate::protocols::Run;
 
@@ -22,7 +23,9 @@ pub(super) struct HitArguments {
     #[command(flatten)]
     connection: ConnectionArguments,
     #[command(flatten)]
-    pub(super) output: OutputArguments,
+    output: OutputArguments,
+    #[command(flatten)]
+    pub(super) watch: WatchArguments,
     #[command(flatten)]
     verdict: VerdictArguments,
 }

@@ -2,15 +2,17 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use encarno_report::Run as ReportRun;
 use encarno_report::demand::{Demand, Judged};
+use encarno_report::live::{Bound, LiveAddress};
 
 use super::{Failure, complain};
 use crate::exit;
 use crate::files::Files;
-use crate::protocols::Run;
 
 /// What `encarno report` understands.
 #[derive(Debug, Args)]
@@ -25,10 +27,23 @@ pub(super) struct ReportArguments {
     /// 'failed > 1%' and 'rate < 100' hold for each.
     #[arg(long, value_name = "DEMAND", allow_hyphen_values = true)]
     fail_if: Vec<Demand>,
+    /// Write no page: serve it, also while the file grows, until this command is ended. Without an
+    /// address at :7070 of this machine alone.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = ":7070",
+        conflicts_with_all = ["output", "fail_if"]
+    )]
+    live: Option<LiveAddress>,
 }
 
 impl ReportArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
+        if let Some(address) = &self.live {
+            return self.serve(address);
+        }
         let output = match &self.output {
             Some(output) => output.clone(),
             None => self.files[0].with_extension("html"),
@@ -51,46 +66,24 @@ impl ReportArguments {
         let failed = judged.iter().any(|judged| judged.failed);
         Ok(if failed { exit::CRITERIA } else { exit::OK })
     }
-}
 
-/// Runs, and writes the report of it. The page is made of the result file: a run
-/// without one has one for so long.
-pub(super) fn around(
-    report: Option<&Path>,
-    mut run: Run,
-    mut files: Files,
-    go: impl FnOnce(&Run, &Files) -> Result<u8, Failure>,
-) -> Result<u8, Failure> {
-    let Some(report) = report else {
-        return go(&run, &files);
-    };
-    files.writes("the report", report);
-    let mut temporary = None;
-    let native = match &run.settings.output.native {
-        Some(native) => native.clone(),
-        None => {
-            files.check()?;
-            let folder = tempfile::tempdir().map_err(Failure::output)?;
-            let file = folder.path().join("run.enc");
-            temporary = Some(folder);
-            run.settings.output.native = Some(file.clone());
-            file
+    fn serve(&self, address: &LiveAddress) -> Result<u8, Failure> {
+        let [file] = &self.files[..] else {
+            return Err(Failure::usage("--live shows one result file"));
+        };
+        let is_over = Arc::new(AtomicBool::new(false));
+        for signal in super::ending_signals() {
+            signal_hook::flag::register(signal, Arc::clone(&is_over)).map_err(Failure::setup)?;
         }
-    };
-    if !native
-        .parent()
-        .is_none_or(|folder| folder == Path::new("") || folder.is_dir())
-        || encarno_record::files::is_stdout(&native)
-    {
-        let text =
-            "--report is made of the result file: write that to a file, not to the standard output";
-        return Err(Failure::usage(text));
+        let failed = |error| Failure::setup(format!("--live can't listen on {address}: {error}"));
+        let bound = Bound::to(address).map_err(failed)?;
+        let url = bound.url().to_owned();
+        let name = names(&self.files).concat();
+        let live = bound.show(file, name, None).map_err(Failure::setup)?;
+        complain(&format!("{} is shown at {url}", file.display()));
+        live.wait(|| is_over.load(Ordering::Relaxed));
+        Ok(exit::OK)
     }
-    let code = go(&run, &files)?;
-    write(&[native], report, &[])?;
-    complain(&format!("the report is in {}", report.display()));
-    drop(temporary);
-    Ok(code)
 }
 
 /// Writes the report of result files.
@@ -127,7 +120,7 @@ fn read(file: &Path, name: String) -> Result<ReportRun, Failure> {
 }
 
 /// File names, or paths where names are alike.
-fn names(files: &[PathBuf]) -> Vec<String> {
+pub(super) fn names(files: &[PathBuf]) -> Vec<String> {
     let name = |file: &PathBuf| {
         file.file_name()
             .map(|name| name.to_string_lossy().into_owned())

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rustix::process::Pid;
 
+use super::flags::watch::WatchArguments;
+use super::watched::Watched;
 use super::{Failure, carry_out, complain, habits, parent, process};
 use crate::console::Progress;
 use crate::{config, exit, protocols};
@@ -33,6 +35,8 @@ pub(super) struct RunArguments {
     /// End when that process has ended, as after SIGTERM.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
+    #[command(flatten)]
+    watch: WatchArguments,
 }
 
 impl RunArguments {
@@ -46,6 +50,7 @@ impl RunArguments {
             quiet: false,
             json: false,
             parent: None,
+            watch: WatchArguments::default(),
         }
     }
 
@@ -74,7 +79,8 @@ impl RunArguments {
         parent::end_with(self.parent)?;
         let mut files = run.files();
         files.reads("the configuration", &self.file);
-        carry_out(&run, &files)
+        let watched = Watched::new(&self.watch, &mut run, &mut files)?;
+        carry_out(&run, &files, watched)
     }
 }
 

@@ -122,15 +122,6 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits up to that long for the end; true if it came.
-    pub(super) fn wait_ended(&self, patience: Duration) -> bool {
-        let state = self.lock();
-        let waited = self
-            .changed
-            .wait_timeout_while(state, patience, |state| !state.ended);
-        waited.unwrap_or_else(PoisonError::into_inner).0.ended
-    }
-
     /// Waits up to that long until those who look have the last page.
     pub(super) fn wait_seen(&self, patience: Duration) {
         let begun = Instant::now();

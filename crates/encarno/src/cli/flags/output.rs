@@ -18,9 +18,6 @@ pub(crate) struct OutputArguments {
     /// Write all hits to this file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write a report of the run at its end: one page of HTML that needs nothing else.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) report: Option<PathBuf>,
     /// Write phout too.
     #[arg(long, value_name = "FILE")]
     phout: Option<PathBuf>,

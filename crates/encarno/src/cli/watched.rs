@@ -1,0 +1,145 @@
+//! A run with its pages: one that is served while it goes on, and the report at its end.
+//! Both are made of the result file; a run without one has one for so long.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use encarno_engine::control::{Control, Stop};
+use encarno_report::live::{Bound, Live, Steering};
+use tempfile::TempDir;
+
+use super::flags::watch::WatchArguments;
+use super::{Failure, complain, report};
+use crate::files::Files;
+use crate::messages;
+use crate::protocols::Run;
+
+/// The pages of a run.
+pub(super) struct Watched {
+    arguments: WatchArguments,
+    /// The result file; none if nobody wants a page.
+    native: Option<PathBuf>,
+    bound: Option<Bound>,
+    live: Option<Live>,
+    temporary: Option<TempDir>,
+}
+
+impl Watched {
+    /// Notes the files, and has the run write a result file if it writes none.
+    pub(super) fn new(
+        arguments: &WatchArguments,
+        run: &mut Run,
+        files: &mut Files,
+    ) -> Result<Self, Failure> {
+        let mut watched = Self {
+            arguments: arguments.clone(),
+            native: None,
+            bound: None,
+            live: None,
+            temporary: None,
+        };
+        let option = match arguments {
+            WatchArguments {
+                report: Some(report),
+                ..
+            } => {
+                files.writes("the report", report);
+                "--report"
+            }
+            WatchArguments { live: Some(_), .. } => "--live",
+            _ => return Ok(watched),
+        };
+        let native = match &run.settings.output.native {
+            Some(native) => native.clone(),
+            None => {
+                files.check()?;
+                let folder = tempfile::tempdir().map_err(Failure::output)?;
+                let file = folder.path().join("run.enc");
+                watched.temporary = Some(folder);
+                run.settings.output.native = Some(file.clone());
+                file
+            }
+        };
+        let folder = native.parent();
+        if encarno_record::files::is_stdout(&native)
+            || !folder.is_none_or(|folder| folder == Path::new("") || folder.is_dir())
+        {
+            return Err(Failure::usage(format!(
+                "{option} is made of the result file: write that to a file, not to the standard output"
+            )));
+        }
+        watched.native = Some(native);
+        Ok(watched)
+    }
+
+    /// Takes the address, before the run begins.
+    pub(super) fn open(&mut self) -> Result<(), Failure> {
+        let Some(address) = &self.arguments.live else {
+            return Ok(());
+        };
+        let bound = Bound::to(address).map_err(|error| {
+            Failure::setup(format!("--live can't listen on {address}: {error}"))
+        })?;
+        complain(&format!("the run is shown at {}", bound.url()));
+        self.bound = Some(bound);
+        Ok(())
+    }
+
+    /// The run is on.
+    pub(super) fn begin(&mut self, control: &Arc<Control>) {
+        let (Some(bound), Some(native)) = (self.bound.take(), &self.native) else {
+            return;
+        };
+        let steering: Option<Box<dyn Steering>> = match self.arguments.control {
+            true => Some(Box::new(Steered(Arc::clone(control)))),
+            false => None,
+        };
+        let name = match &self.temporary {
+            Some(_) => "run".to_owned(),
+            None => report::names(std::slice::from_ref(native)).concat(),
+        };
+        match bound.show(native, name, steering) {
+            Ok(live) => self.live = Some(live),
+            // The run is worth more than its page.
+            Err(error) => complain(&format!("--live: the page can't be shown: {error}")),
+        }
+    }
+
+    /// The run is over.
+    pub(super) fn end(self) -> Result<(), Failure> {
+        if let Some(live) = self.live {
+            live.end();
+        }
+        if let (Some(report), Some(native)) = (&self.arguments.report, &self.native) {
+            report::write(std::slice::from_ref(native), report, &[])?;
+            complain(&format!("the report is in {}", report.display()));
+        }
+        drop(self.temporary);
+        Ok(())
+    }
+}
+
+/// A run that is steered from its page.
+struct Steered(Arc<Control>);
+
+impl Steering for Steered {
+    fn pause(&self) -> Result<(), String> {
+        let paused = self.0.pause().map(|_| ());
+        paused.map_err(|error| error.to_string())
+    }
+
+    fn resume(&self) -> Result<(), String> {
+        let resumed = self.0.resume().map(|_| ());
+        resumed.map_err(|error| error.to_string())
+    }
+
+    fn stop(&self) {
+        if self.0.stop() == Stop::No {
+            messages::say_stop(self.0.stop_harder());
+        }
+    }
+
+    fn is_paused(&self) -> bool {
+        self.0.is_paused()
+    }
+}
