@@ -13,7 +13,9 @@ function html(name, attributes, text, parent) {
   if (parent) parent.appendChild(element);
   return element;
 }
-const W = 1060, H = 200, LEFT = 66, RIGHT = 10, TOP = 8, BOTTOM = 24;
+/* As wide as the page, so that texts have the size of others. */
+let W = 1060;
+const H = 200, LEFT = 66, RIGHT = 10, TOP = 8, BOTTOM = 24;
 function steps(low, high, count) {
   const raw = (high - low) / count || 1, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 2.5, 5, 10].map(f => f * power).find(s => s >= raw * 0.999) || raw;
@@ -28,7 +30,7 @@ function figure(parent, title, keys) {
   html("span", {}, title, caption);
   for (const key of keys || []) {
     const item = html("span", { class: "key" }, null, caption);
-    html("i", { class: key.cls }, null, item);
+    html("i", { class: key.cls + (key.dash ? " dash" : "") }, null, item);
     item.appendChild(document.createTextNode(key.name));
   }
   return box;
@@ -56,7 +58,7 @@ function timeChart(parent, app, title, series, text, options = {}) {
     svg("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(tick), y2: y(tick) }, root);
     svg("text", { class: "tick", x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, root).textContent = text(tick);
   }
-  for (const tick of steps(from, to, 8)) svg("text", { class: "tick", x: x(tick), y: H - 6, "text-anchor": "middle" }, root).textContent = secondsText(tick);
+  for (const tick of steps(from, to, Math.max(2, Math.floor(W / 130)))) svg("text", { class: "tick", x: x(tick), y: H - 6, "text-anchor": "middle" }, root).textContent = secondsText(tick);
   for (const s of series) {
     const inside = s.x.map((v, i) => i).filter(i => s.x[i] >= from - app.slack && s.x[i] <= to + app.slack);
     if (s.low) {
@@ -135,8 +137,8 @@ function handle(root, app, brush) {
   root.addEventListener("dblclick", () => app.zoom(0, app.bins()));
   root.addEventListener("keydown", event => { if (app.key(event.key, root)) event.preventDefault(); });
 }
-function heatmap(parent, app, run) {
-  const box = figure(parent, "Heatmap of response times: how many hits, by time");
+function heatmap(parent, app, run, whose) {
+  const box = figure(parent, "Heatmap of response times" + whose);
   const canvas = html("canvas", { role: "img", "aria-label": "Heatmap of response times by time" }, null, box);
   const width = canvas.width = 2 * W, height = canvas.height = 460, c = canvas.getContext("2d");
   const [a, b] = app.range, times = run.times.responses, [from, to] = app.seconds();
@@ -178,11 +180,11 @@ function heatmap(parent, app, run) {
   c.textAlign = "right";
   for (const tick of logTicks(low, high)) c.fillText(timeText(tick), left - 12, base - (base - top) * Math.log(tick / low) / Math.log(high / low) + 8);
   c.textAlign = "center";
-  for (const tick of steps(from, to, 8)) c.fillText(secondsText(tick), left + (width - left - right) * (tick - from) / (to - from || 1), height - 12);
+  for (const tick of steps(from, to, Math.max(2, Math.floor(W / 130)))) c.fillText(secondsText(tick), left + (width - left - right) * (tick - from) / (to - from || 1), height - 12);
 }
 /* Quantiles on 1/(1-x): the tail has as much room as the rest. */
 function quantilePlot(parent, lines) {
-  const box = figure(parent, "Time by quantile", lines.map(l => ({ name: l.name, cls: l.cls })));
+  const box = figure(parent, "Time by quantile", lines);
   const root = svg("svg", { viewBox: `0 0 ${W} 280`, role: "img", "aria-label": "Time by quantile" }, box);
   const most = Math.max(10, ...lines.map(l => l.sum.total)), decades = Math.min(Math.log10(most), 7);
   let low = Infinity, high = 0;
@@ -202,7 +204,7 @@ function quantilePlot(parent, lines) {
     svg("line", { class: "grid", x1: LEFT, x2: W - RIGHT, y1: y(tick), y2: y(tick) }, root);
     svg("text", { class: "tick", x: LEFT - 6, y: y(tick) + 4, "text-anchor": "end" }, root).textContent = timeText(tick);
   }
-  for (const [share, name] of [[0, "0"], [0.5, "50 %"], [0.9, "90 %"], [0.99, "99 %"], [0.999, "99.9 %"], [0.9999, "99.99 %"], [0.99999, "99.999 %"]]) {
+  for (const [share, name] of [[0, "0"], [0.5, "50 %"], [0.9, "90 %"], [0.99, "99 %"], [0.999, "99.9 %"], [0.9999, "99.99 %"], [0.99999, "99.999 %"]].filter((_, i) => W > 600 || i % 2 === 0)) {
     const d = -Math.log10(1 - share);
     if (d > decades) continue;
     svg("line", { class: "grid", x1: x(d), x2: x(d), y1: TOP, y2: 280 - BOTTOM }, root);

@@ -98,7 +98,9 @@ const perSecond = (run, values) => { const length = lengths(run); return values.
 function drawCharts() {
   const parent = byId("charts"), runs = app.runs, run = runs[0], many = runs.length > 1;
   parent.textContent = "";
+  W = Math.min(1200, Math.max(300, parent.clientWidth - 28));
   app.cursors = [];
+  const whose = many ? " of " + run.name : "";
   app.slack = run.edges.length > 1 ? run.edges[1] - run.edges[0] + 1 : 1;
   const rates = [];
   runs.forEach((one, i) => {
@@ -121,17 +123,17 @@ function drawCharts() {
   });
   timeChart(parent, app, "Response time, with 95 % bands", latencies, timeText, { log: true });
   if (app.label !== null) return;
-  heatmap(parent, app, run);
+  heatmap(parent, app, run, whose);
   const some = values => values.some(v => v > 0);
-  if (some(run.users) || some(run.running)) timeChart(parent, app, "Users and hits in flight", [line(run, run.users, "users", "k0"), line(run, run.running, "in flight", "k1")], countText);
+  if (some(run.users) || some(run.running)) timeChart(parent, app, "Users and hits in flight" + whose, [line(run, run.users, "users", "k0"), line(run, run.running, "in flight", "k1")], countText);
   const mean = values => values.map((v, i) => run.hits[i] ? v / run.hits[i] : null);
-  if (some(run.first_byte_ns)) timeChart(parent, app, "Phases, mean of all hits", [line(run, mean(run.connect_ns), "connecting", "k2"), line(run, mean(run.first_byte_ns), "until the first byte", "k3")], timeText);
-  timeChart(parent, app, "Lag: how late hits started", [line(run, run.lag_mean.map((v, i) => run.hits[i] ? v : null), "mean", "k0"), line(run, run.lag_p99.map((v, i) => run.hits[i] ? v : null), "p99", "k1")], timeText);
-  if (run.busy.some(v => v !== null)) timeChart(parent, app, "Busiest event loop: part of its core", [line(run, run.busy, "busy", "k3")], v => (v * 100).toFixed(0) + " %", { top: 1 });
+  if (some(run.first_byte_ns)) timeChart(parent, app, "Phases, mean of all hits" + whose, [line(run, mean(run.connect_ns), "connecting", "k2"), line(run, mean(run.first_byte_ns), "until the first byte", "k3")], timeText);
+  timeChart(parent, app, "Lag: how late hits started" + whose, [line(run, run.lag_mean.map((v, i) => run.hits[i] ? v : null), "mean", "k0"), line(run, run.lag_p99.map((v, i) => run.hits[i] ? v : null), "p99", "k1")], timeText);
+  if (run.busy.some(v => v !== null)) timeChart(parent, app, "Busiest event loop: part of its core" + whose, [line(run, run.busy, "busy", "k3")], v => (v * 100).toFixed(0) + " %", { top: 1 });
   const codes = Object.keys(run.codes);
-  if (codes.length) timeChart(parent, app, "Answers per second, by status", codes.slice(0, 12).map((code, i) => line(run, perSecond(run, run.codes[code]), code === "0" ? "no status" : code, "k" + i % 6)), countText);
+  if (codes.length) timeChart(parent, app, "Answers per second, by status" + whose, codes.slice(0, 12).map((code, i) => line(run, perSecond(run, run.codes[code]), code === "0" ? "no status" : code, "k" + i % 6)), countText);
   const bytes = v => v >= 1e6 ? (v / 1e6).toFixed(1) + " MB/s" : v >= 1e3 ? (v / 1e3).toFixed(1) + " kB/s" : v.toFixed(0) + " B/s";
-  if (some(run.received)) timeChart(parent, app, "Bytes", [line(run, perSecond(run, run.sent), "sent", "k0"), line(run, perSecond(run, run.received), "received", "k2")], bytes);
+  if (some(run.received)) timeChart(parent, app, "Bytes" + whose, [line(run, perSecond(run, run.sent), "sent", "k0"), line(run, perSecond(run, run.received), "received", "k2")], bytes);
 }
 function drawQuantiles() {
   const parent = byId("quantiles"), lines = [];
@@ -289,6 +291,11 @@ async function start() {
   setUp();
   draw();
   follow();
+  let wait = null, width = document.documentElement.clientWidth;
+  window.addEventListener("resize", () => {
+    clearTimeout(wait);
+    wait = setTimeout(() => { if (document.documentElement.clientWidth !== width) { width = document.documentElement.clientWidth; draw(); } }, 100);
+  });
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   dark.addEventListener("change", draw);
   document.documentElement.dataset.ready = "1";

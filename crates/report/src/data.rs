@@ -237,6 +237,8 @@ fn describe(run: &Run) -> PageRun {
         }
     }
     let total = run.whole.statistics.total();
+    // k6 doesn't tell when a request was due.
+    let is_offered = run.notes.open.is_some() || run.notes == Default::default();
     PageRun {
         name: run.name.clone(),
         started_ms: run.started_unix_ns as f64 * 1e-6,
@@ -246,7 +248,11 @@ fn describe(run: &Run) -> PageRun {
         edges,
         hits: each(|bin| bin.hits),
         failed: each(|bin| bin.failed),
-        scheduled: each(|bin| bin.scheduled),
+        scheduled: each(if is_offered {
+            |bin| bin.scheduled
+        } else {
+            |_| 0
+        }),
         dropped: each(|bin| bin.dropped),
         users: each(|bin| bin.users),
         running: each(|bin| bin.running),

@@ -13,8 +13,8 @@ use crate::demand::Judged;
 use crate::{Run, charts, data};
 pub use file::write_file;
 use parts::{
-    codes, differences, each_run, errors, escaped, figures_table, head, key_figures, labels_table,
-    lists, losses, metrics_table, verdict,
+    codes, differences, each_run, each_run_with, errors, escaped, figures_table, head, key_figures,
+    labels_table, lists, losses, metrics_table, verdict,
 };
 
 const STYLE: &str = include_str!("../assets/page.css");
@@ -126,12 +126,13 @@ pub(crate) fn write_as(
     let failed = |run: &Run| !run.whole.statistics.total().errors.is_empty();
     if runs.iter().any(failed) {
         section(out, "errors", "Errors", |out| {
-            each_run(runs, out, |run, _, out| errors(run, out))
+            each_run_with(runs, failed, out, |run, _, out| errors(run, out))
         })?;
     }
-    if runs.iter().any(|run| !run.metrics.is_empty()) {
+    let measured = |run: &Run| !run.metrics.is_empty();
+    if runs.iter().any(measured) {
         section(out, "metrics", "Metrics", |out| {
-            each_run(runs, out, |run, _, out| metrics_table(run, out))
+            each_run_with(runs, measured, out, |run, _, out| metrics_table(run, out))
         })?;
     }
     lists(runs, out)?;

@@ -90,19 +90,7 @@ pub(super) fn verdict(
             write!(out, "<ul>{items}</ul>")?;
         }
         writeln!(out, "</div>")?;
-        for threshold in &run.notes.thresholds {
-            let class = if threshold.met { "good" } else { "bad" };
-            let word = if threshold.met { "met" } else { "NOT MET" };
-            let value = threshold
-                .value
-                .map_or(String::new(), |value| format!(" (it is {value})"));
-            writeln!(
-                out,
-                "<div class=\"verdict {class}\"><p>Threshold {word}: <bdi>{}</bdi> {}{value}</p></div>",
-                escaped(&threshold.metric),
-                escaped(&threshold.demand)
-            )?;
-        }
+        thresholds(run, &name, out)?;
     }
     for judged in judged {
         let class = if judged.failed { "bad" } else { "good" };
@@ -113,6 +101,34 @@ pub(super) fn verdict(
         )?;
     }
     writeln!(out, "</section>")
+}
+
+fn thresholds(run: &Run, name: &str, out: &mut dyn Write) -> Written {
+    let all = &run.notes.thresholds;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let met = all.iter().filter(|threshold| threshold.met).count();
+    let class = if met == all.len() { "good" } else { "bad" };
+    write!(
+        out,
+        "<div class=\"verdict {class}\"><p><strong>{name}{met} of {} thresholds met</strong></p><ul>",
+        all.len()
+    )?;
+    for threshold in all {
+        let word = if threshold.met { "met" } else { "NOT MET" };
+        let value = threshold.value;
+        let value = value.map_or(String::new(), |value| {
+            format!(" (it is {})", (value * 1e4).round() / 1e4)
+        });
+        write!(
+            out,
+            "<li>{word}: <bdi>{}</bdi> {}{value}</li>",
+            escaped(&threshold.metric),
+            escaped(&threshold.demand)
+        )?;
+    }
+    writeln!(out, "</ul></div>")
 }
 
 fn judgement(mode: &Mode, run: &Run) -> (&'static str, &'static str, Vec<String>) {
@@ -180,7 +196,17 @@ pub(super) fn each_run(
     out: &mut dyn Write,
     part: impl Fn(&Run, usize, &mut dyn Write) -> Written,
 ) -> Written {
-    for (number, run) in runs.iter().enumerate() {
+    each_run_with(runs, |_| true, out, part)
+}
+
+/// The same of those that have something to say.
+pub(super) fn each_run_with(
+    runs: &[Run],
+    has: impl Fn(&Run) -> bool,
+    out: &mut dyn Write,
+    part: impl Fn(&Run, usize, &mut dyn Write) -> Written,
+) -> Written {
+    for (number, run) in runs.iter().enumerate().filter(|(_, run)| has(run)) {
         if runs.len() > 1 {
             writeln!(
                 out,
@@ -248,7 +274,7 @@ pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
     if others.is_empty() {
         return writeln!(
             out,
-            "<p class=\"note\">The runs have no label in common: their times are shown side by side and not compared.</p>"
+            "<p class=\"note apart\">The runs have no label in common: their times are shown side by side and not compared.</p>"
         );
     }
     writeln!(
@@ -390,9 +416,13 @@ pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
     writeln!(
         out,
-        "<div class=\"scroll\"><table><caption>Hits by status; expected are {}</caption>\
+        "<div class=\"scroll\"><table><caption>Hits by status{}</caption>\
          <thead><tr><th scope=\"col\">status</th><th scope=\"col\" class=\"n\">hits</th><th scope=\"col\" class=\"n\">part</th></tr></thead><tbody>",
-        escaped(&run.expected.to_string())
+        // k6 says of each request whether it failed.
+        match run.notes.open {
+            Some(_) => format!("; expected are {}", escaped(&run.expected.to_string())),
+            None => String::new(),
+        }
     )?;
     for (code, &hits) in &total.protocol_codes {
         let name = if *code == 0 {
