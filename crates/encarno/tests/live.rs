@@ -79,7 +79,9 @@ impl Shown {
     /// The status and the body of an answer.
     fn ask(&self, request: &str, headers: &str) -> (u16, String) {
         let mut stream = self.connect();
-        write!(stream, "{request} HTTP/1.1\r\n{headers}\r\n").expect("sent");
+        // At once: what isn't a request is answered before its end.
+        let request = format!("{request} HTTP/1.1\r\n{headers}\r\n");
+        stream.write_all(request.as_bytes()).expect("sent");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("an answer");
         let (head, body) = answer.split_once("\r\n\r\n").expect("a head");

@@ -5,7 +5,10 @@ const byId = id => document.getElementById(id);
 app.figures = () => ["min", "mean", ...app.quantiles.map(([name]) => name), "max"];
 app.bins = () => app.runs[0].hits.length;
 app.isWhole = () => app.range[0] === 0 && app.range[1] === app.bins();
-app.seconds = () => [app.runs[0].edges[app.range[0]], app.runs[0].edges[app.range[1]]];
+app.seconds = () => {
+  const edges = app.runs[0].edges, end = app.isWhole() ? Math.max(...app.runs.map(run => run.edges[run.edges.length - 1])) : edges[app.range[1]];
+  return [edges[app.range[0]], end];
+};
 app.point = seconds => { app.cursor = seconds; for (const draw of app.cursors) draw(seconds); };
 app.zoom = (from, to) => {
   from = Math.max(0, Math.min(from, app.bins() - 1));
