@@ -1,10 +1,12 @@
 //! The command line: flags once, into validated settings.
 
 mod capacity;
+mod dialects;
 mod flags;
 mod given;
 mod habits;
 mod hit;
+mod others;
 mod parent;
 mod read;
 mod report;
@@ -20,6 +22,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use encarno_engine::RunError;
 use encarno_engine::control::Control;
@@ -97,11 +100,16 @@ pub fn command() -> clap::Command {
 
 /// The whole program. `version` is what `--version` says.
 pub fn main(version: &'static str) -> ExitCode {
-    let line = habits::completed(std::env::args_os());
-    if let Some(hint) = habits::misread(&line) {
-        complain(&hint);
-        return ExitCode::from(exit::USAGE);
-    }
+    let line = match habits::understood(std::env::args_os().collect()) {
+        Ok(understood) => {
+            understood.note.iter().for_each(|note| complain(note));
+            understood.line
+        }
+        Err(instead) => {
+            complain(&instead);
+            return ExitCode::from(exit::USAGE);
+        }
+    };
     let mut command = command().version(version);
     let parsed = command
         .try_get_matches_from_mut(line)
@@ -109,12 +117,16 @@ pub fn main(version: &'static str) -> ExitCode {
     let (arguments, matches) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => {
+            let first = std::env::args_os().nth(1).map(PathBuf::from);
+            // What clap says of a word that is no command is about files and subcommands.
+            let no_command = first.filter(|_| error.kind() == ErrorKind::ArgumentConflict);
+            if let Some(Err(failure)) = no_command.as_deref().map(run::check_exists) {
+                complain(&failure.text);
+                return ExitCode::from(failure.exit_code);
+            }
             let said = said_instead(&error);
             if error.use_stderr() {
-                let first = std::env::args_os().nth(1).map(PathBuf::from);
-                let command = first.as_deref().and_then(habits::meant);
-                let command = command.map(|command| format!("did you mean `encarno {command}`?"));
-                let hint = command.or_else(|| habits::hint(&error, std::env::args_os()));
+                let hint = habits::hint(&error, std::env::args_os());
                 hint.iter().for_each(|hint| complain(hint));
             }
             return said;
@@ -129,7 +141,8 @@ pub fn main(version: &'static str) -> ExitCode {
     let result = match (arguments.command, arguments.file) {
         (Some(Command::Run(arguments)), _) => arguments.run(),
         (None, Some(file)) => run::RunArguments::of(file).run(),
-        (Some(Command::Hit(arguments)), _) => arguments.settings(&given).and_then(|mut run| {
+        (Some(Command::Hit(mut arguments)), _) => arguments.spool().and_then(|_copy| {
+            let mut run = arguments.settings(&given)?;
             let mut files = run.files();
             arguments.note_files(&mut files);
             if let Some(hint) = arguments.hint() {

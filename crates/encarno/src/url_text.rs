@@ -118,6 +118,17 @@ impl UrlText {
 }
 
 impl Target {
+    /// Nothing but the protocol: each record names its own host.
+    pub(crate) fn of_records(kind: &Kind) -> Self {
+        Self {
+            scheme: kind.schemes.first().map_or("", |it| it.name).to_owned(),
+            address: String::new(),
+            host: String::new(),
+            path: "/".to_owned(),
+            authorization: None,
+        }
+    }
+
     fn without_host(scheme: &str, address: &str) -> Self {
         Self {
             scheme: scheme.to_owned(),

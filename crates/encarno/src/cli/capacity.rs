@@ -111,7 +111,8 @@ impl Args for CapacityArguments {
     fn augment_args(command: Command) -> Command {
         let command = FromArguments::augment_args(MeasureArguments::augment_args(command));
         command.mut_arg("url", |url| {
-            url.required(false).required_unless_present("from")
+            url.required(false)
+                .required_unless_present_any(["from", "input"])
         })
     }
 

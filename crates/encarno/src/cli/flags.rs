@@ -5,6 +5,7 @@
 pub(super) mod connection;
 pub(super) mod load;
 pub(super) mod output;
+pub(super) mod rate;
 pub(super) mod records;
 pub(super) mod request;
 pub(super) mod verdict;

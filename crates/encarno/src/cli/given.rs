@@ -21,7 +21,7 @@ use encarno_report::live::LiveAddress;
 use encarno_secret::MASK;
 
 use super::flags::load::ArrivalsArgument;
-use super::habits::Rate;
+use super::flags::rate::Rate;
 use crate::criteria::{Condition, StopRules};
 use crate::url_text::{HeaderText, UrlText, ValueText};
 

@@ -1,13 +1,15 @@
 //! What users of other tools type.
 
 use std::ffi::OsString;
+use std::io::{IsTerminal as _, stderr, stdin, stdout};
 use std::path::Path;
-use std::str::FromStr;
-use std::time::Duration;
 
-use clap::CommandFactory;
-use clap::error::{ContextKind, ContextValue};
-use encarno_engine::schedule::Schedule;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory as _, FromArgMatches as _};
+use rustix::fs::fstat;
+
+use super::dialects::{self, Reading};
+use super::{Arguments, Command, others};
 
 /// Schemes of URLs that can be hit.
 const SCHEMES: [&str; 8] = [
@@ -39,11 +41,16 @@ pub(super) fn completed(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
         arguments.insert(1, "run".into());
         return arguments;
     }
-    if is_url(first) || first.starts_with('-') && first != "-" && !is_own {
+    if first == "version" && !Path::new(first).exists() {
+        arguments[1] = "--version".into();
+        return arguments;
+    }
+    let is_url = is_url(first) || is_host(first);
+    if is_url || first.starts_with('-') && first != "-" && !is_own {
         arguments.insert(1, "hit".into());
     }
     if arguments.get(1).is_some_and(|command| command == "hit") {
-        let command = super::Arguments::command();
+        let command = Arguments::command();
         let hit = command.find_subcommand("hit");
         let names: Vec<_> = hit.into_iter().flat_map(clap::Command::get_opts).collect();
         for argument in arguments.iter_mut().skip(2) {
@@ -69,9 +76,31 @@ fn is_url(text: &str) -> bool {
     has_scheme || port.is_some_and(|port| port.parse::<u16>().is_ok()) && !Path::new(text).exists()
 }
 
+/// A host's name without a port, with a path or without one, that is no file.
+fn is_host(text: &str) -> bool {
+    let (host, rest) = text.split_once('/').unwrap_or((text, ""));
+    let is_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
+    let has_dot = host.contains('.') && !host.starts_with('.') && host.chars().all(is_name);
+    // load.yaml is a file that isn't there, and no host.
+    let is_file = rest.is_empty() && {
+        let end = Path::new(host).extension().and_then(|end| end.to_str());
+        let of_others = others::OTHERS.iter().map(|(end, _)| *end);
+        end.is_some_and(|end| {
+            CONFIGURATIONS
+                .into_iter()
+                .chain(of_others)
+                .any(|it| it == end)
+        })
+    };
+    (host == "localhost" || has_dot) && !is_file && !Path::new(text).exists()
+}
+
+/// The ends of the names of files that can be run.
+const CONFIGURATIONS: [&str; 5] = ["yaml", "yml", "json", "ini", "conf"];
+
 /// A file that isn't named like a command.
 fn is_configuration(text: &str) -> bool {
-    let is_command = || super::Arguments::command().find_subcommand(text).is_some();
+    let is_command = || Arguments::command().find_subcommand(text).is_some();
     Path::new(text).is_file() && !is_command()
 }
 
@@ -90,103 +119,164 @@ fn with_two_dashes(text: &str, known: &[&clap::Arg]) -> Option<String> {
     is_known.then(|| format!("-{text}"))
 }
 
-/// What to write instead of an option of another tool.
-const OTHERS: &[(&str, &str)] = &[
-    (
-        "-t",
-        "for threads write --threads N, for the longest time of a hit --timeout DURATION",
-    ),
-    (
-        "-q",
-        "-q shows nothing while it runs; for a rate write -r N",
-    ),
-    ("--latency", "latencies are always shown: leave it out"),
-    ("-body", "write -d @FILE"),
-    ("--body", "write -d @FILE"),
-    ("-targets", "write -i FILE --format vegeta"),
-    ("--targets", "write -i FILE --format vegeta"),
-    ("--stage", "write --workers 'line(1,100,30s) const(100,1m)'"),
-    ("--iterations", "write -n N"),
-    ("--disable-keepalive", "write -H 'Connection: close'"),
-    ("-disable-keepalive", "write -H 'Connection: close'"),
-    (
-        "-keepalive",
-        "for a new connection each write -H 'Connection: close'",
-    ),
-    ("-A", "write -H 'Accept: TYPE'"),
-    ("-T", "write -H 'Content-Type: TYPE'"),
-    ("-D", "write -d @FILE"),
-    ("-host", "write -H 'Host: NAME'"),
-    ("-max-workers", "write -c N"),
-    ("-max-connections", "write -c N"),
-    (
-        "-max-body",
-        "the body of an answer is read whole: leave it out",
-    ),
-    ("-name", "write --label NAME"),
-    ("-cert", "write --certificate FILE"),
-    (
-        "-lazy",
-        "a file is always read piece by piece: leave it out",
-    ),
-    ("-format", "write -i FILE --format NAME"),
-    ("-unix-socket", "the URL is http+unix:///PATH"),
-    ("-resolvers", "write --resolve NAME=IP"),
-    ("-session-tickets", "TLS sessions are resumed: leave it out"),
-    ("-http2", "write --http2"),
-    ("-h2", "write --http2"),
-    (
-        "-h2c",
-        "write --http2; over http:// it begins without an upgrade",
-    ),
-    ("-cpus", "write --threads N"),
-    (
-        "-disable-compression",
-        "encarno doesn't ask for it: leave it out",
-    ),
-    (
-        "-disable-redirects",
-        "redirects are only followed with -L: leave it out",
-    ),
-    ("-root-certs", "write --ca-file FILE"),
-    ("--cacert", "write --ca-file FILE"),
-    ("--cert", "write --certificate FILE"),
-    ("-laddr", "write --source-address IP"),
-    ("--connect-to", "write --resolve NAME=IP"),
-    ("--unix-socket", "the URL is http+unix:///PATH"),
-    ("--urls-from-file", "write -i FILE"),
-    ("--redirect", "write -L"),
-    ("-redirects", "write -L"),
-    (
-        "--latency-correction",
-        "response times always count from the instant a hit was due: leave it out",
-    ),
-    ("--rps", "write -r N"),
-    ("--summary-export", "write --summary FILE"),
-    ("--insecure-skip-tls-verify", "write -k"),
-];
+/// A command line of ours.
+#[derive(Debug)]
+pub(super) struct Understood {
+    /// With the program's name.
+    pub(super) line: Vec<OsString>,
+    /// What was written otherwise, if anything was.
+    pub(super) note: Option<String>,
+}
+
+/// Reads a command line as ours, or else as another tool's. An error says what to write.
+pub(super) fn understood(arguments: Vec<OsString>) -> Result<Understood, String> {
+    let as_it_is = |line| Understood { line, note: None };
+    let texts = arguments.iter().skip(1).map(|word| word.to_str());
+    let Some(words) = texts
+        .map(|text| text.map(str::to_owned))
+        .collect::<Option<Vec<_>>>()
+    else {
+        return Ok(as_it_is(arguments));
+    };
+    let program = arguments.first().cloned().unwrap_or_default();
+    if let Some(instead) = others::of_another_program(&words) {
+        return Err(instead);
+    }
+    if let Some(stats) = report_of_vegeta(&words)? {
+        return Ok(of_reading("vegeta", program, &stats));
+    }
+    let command = Arguments::command();
+    let Some(hit) = command.find_subcommand("hit") else {
+        return Ok(as_it_is(arguments));
+    };
+    let first = words.first().filter(|first| !Path::new(first).exists());
+    if first.is_some()
+        && let Some(reading) = dialects::named(&words, hit)
+    {
+        return reading.map(|mut reading| {
+            // vegeta's results go to the standard output, where report reads them.
+            let has_output = reading.words.iter().any(|word| word == "--output");
+            if reading.tool == "vegeta" && !has_output && is_read_by_another() {
+                reading.words.extend(["--output", "-"].map(str::to_owned));
+            }
+            of_reading(reading.tool, program, &reading)
+        });
+    }
+    let line = completed(arguments.into_iter());
+    let misread = misread(&line);
+    if misread.is_none() && is_ours(&line) {
+        return Ok(as_it_is(line));
+    }
+    let words = match words.split_first() {
+        Some((first, rest)) if first == "hit" => rest,
+        _ => &words,
+    };
+    let is_hit = line.get(1).is_some_and(|command| command == "hit");
+    let mut readings = match is_hit {
+        true => dialects::readings(words, hit),
+        false => Vec::new(),
+    };
+    readings.retain(|reading| is_ours(&of_reading("", program.clone(), reading).line));
+    match &*readings {
+        [] => misread.map_or(Ok(as_it_is(line)), Err),
+        [first, others @ ..] if others.iter().all(|it| it.words == first.words) => {
+            Ok(of_reading(first.tool, program, first))
+        }
+        several => {
+            let several = several
+                .iter()
+                .map(|reading| format!("\n  as in {}: {}", reading.tool, reading.shown()));
+            let several: String = several.collect();
+            Err(format!(
+                "this can mean several things. Write one of these:{several}"
+            ))
+        }
+    }
+}
+
+/// The standard output is no terminal, and doesn't go where the standard error goes.
+fn is_read_by_another() -> bool {
+    let same = match (fstat(stdout()), fstat(stderr())) {
+        (Ok(out), Ok(err)) => (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino),
+        _ => false,
+    };
+    !stdout().is_terminal() && !same
+}
+
+fn of_reading(tool: &str, program: OsString, reading: &Reading) -> Understood {
+    let words = reading.words.iter().map(OsString::from);
+    Understood {
+        line: [program].into_iter().chain(words).collect(),
+        note: Some(format!("as in {tool}: {}", reading.shown())),
+    }
+}
+
+/// Whether it can be carried out: hits have an end then. Help and versions are ours, too.
+fn is_ours(line: &[OsString]) -> bool {
+    let matches = Arguments::command().try_get_matches_from(line);
+    match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
+        Ok(arguments) => match arguments.command {
+            Some(Command::Hit(hit)) => hit.is_whole(),
+            _ => true,
+        },
+        Err(error) => matches!(
+            error.kind(),
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
+        ),
+    }
+}
+
+/// vegeta's report is a text: `encarno stats`.
+fn report_of_vegeta(words: &[String]) -> Result<Option<Reading>, String> {
+    let Some((_, rest)) = words.split_first().filter(|(first, _)| *first == "report") else {
+        return Ok(None);
+    };
+    let mut kind = None;
+    let mut files = Vec::new();
+    let mut words = rest.iter();
+    while let Some(word) = words.next() {
+        match word.trim_start_matches('-').split_once('=') {
+            Some(("type", value)) => kind = Some(value),
+            _ if matches!(&**word, "-type" | "--type") => kind = words.next().map(|word| &**word),
+            _ if word.starts_with('-') && word != "-" => return Ok(None),
+            _ => files.push(word.clone()),
+        }
+    }
+    let is_ours = !files.is_empty() || stdin().is_terminal();
+    if kind.is_none() && is_ours {
+        return Ok(None);
+    }
+    let mut stats = vec!["stats".to_owned()];
+    match kind {
+        None | Some("text") => {}
+        Some("json") => stats.push("--json".to_owned()),
+        Some(other) => {
+            return Err(format!(
+                "report: there is no type {other}: `encarno stats FILE` shows a histogram, too"
+            ));
+        }
+    }
+    if files.is_empty() {
+        files.push("-".to_owned());
+    }
+    stats.extend(files);
+    Ok(Some(Reading::of_words("vegeta", stats)))
+}
 
 /// What to write instead of a long option of Go's programs that would be misread as a
-/// short one with its value: `-disable-keepalive` is no `-d isable-keepalive`.
-pub(super) fn misread(arguments: &[OsString]) -> Option<String> {
-    if arguments.get(1).is_none_or(|command| command != "hit") {
+/// short one with its value.
+fn misread(line: &[OsString]) -> Option<String> {
+    if line.get(1).is_none_or(|command| command != "hit") {
         return None;
     }
-    let written = arguments
-        .iter()
-        .skip(2)
-        .filter_map(|argument| argument.to_str());
-    let mut written = written.take_while(|argument| *argument != "--");
-    written.find_map(|argument| {
-        let name = argument.split('=').next().unwrap_or_default();
-        let is_long = name.len() > 2 && !name.starts_with("--");
-        let (other, instead) = OTHERS.iter().find(|(other, _)| is_long && *other == name)?;
-        Some(format!("{other}: {instead}"))
-    })
+    let words = line.iter().skip(2).filter_map(|word| word.to_str());
+    let mut words = words.take_while(|word| *word != "--");
+    let word = words.find(|word| dialects::is_long_with_one_dash(word))?;
+    dialects::explain(word.split('=').next().unwrap_or(word))
 }
 
 /// What to do about an option that isn't known. clap names a short option of several
-/// letters by its first one only, so that the arguments are looked at as they were written.
+/// letters by its first one only, so that the words are looked at as they were written.
 pub(super) fn hint(
     error: &clap::Error,
     arguments: impl Iterator<Item = OsString>,
@@ -197,28 +287,28 @@ pub(super) fn hint(
     let written = arguments
         .skip(1)
         .filter_map(|argument| argument.into_string().ok());
-    let names = written
+    let mut names = written
         .filter(|argument| argument.starts_with(option.split(['=', ' ']).next().unwrap_or(option)))
         .map(|argument| argument.split('=').next().unwrap_or_default().to_owned());
-    names.chain([option.clone()]).find_map(|name| {
-        let (other, instead) = OTHERS.iter().find(|(other, _)| *other == name)?;
-        Some(format!("{other}: {instead}"))
-    })
+    let whole = names.find_map(|name| dialects::explain(&name));
+    whole.or_else(|| dialects::explain(option))
 }
 
 /// Commands of other tools, with what does the same.
-const OTHER_COMMANDS: [(&str, &str); 5] = [
-    ("attack", "hit URL -i FILE --format vegeta"),
+const OTHER_COMMANDS: [(&str, &str); 7] = [
     ("encode", "convert FILE -o FILE"),
     ("plot", "report FILE -o FILE.html"),
     ("bench", "hit URL"),
     ("test", "hit URL"),
+    ("load", "hit URL"),
+    ("serve", "target 8070"),
+    ("server", "target 8070"),
 ];
 
 /// The command that a word was meant to be, if there is no file of that name.
 pub(super) fn meant(word: &Path) -> Option<String> {
     let text = word.to_str().filter(|_| !word.exists())?;
-    let command = super::Arguments::command();
+    let command = Arguments::command();
     if command.find_subcommand(text).is_some() {
         return None;
     }
@@ -234,100 +324,11 @@ pub(super) fn meant(word: &Path) -> Option<String> {
     (edits <= edits_max).then(|| name.to_owned())
 }
 
-/// What `--rate` says: a schedule, or one rate.
-#[derive(Clone, Debug)]
-pub(super) enum Rate {
-    Schedule(Schedule),
-    /// As a schedule has it, in hits per second.
-    Constant(String),
-}
-
-impl FromStr for Rate {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains('(') {
-            return text
-                .parse()
-                .map(Self::Schedule)
-                .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string());
-        }
-        let (number, per) = text.split_once('/').unwrap_or((text, "s"));
-        let (digits, factor) = match number.strip_suffix(['k', 'K']) {
-            Some(digits) => (digits, 1000.0),
-            None => (number, 1.0),
-        };
-        let seconds = match per {
-            "s" | "sec" | "1s" => 1.0,
-            "m" | "min" | "1m" => 60.0,
-            "h" | "1h" => 3600.0,
-            _ => f64::NAN,
-        };
-        let rate = digits
-            .parse::<f64>()
-            .map(|number| number * factor / seconds);
-        match rate {
-            Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Self::Constant(format!("{rate:.6}"))),
-            _ => Err(
-                "write a rate such as 500, 500/s, 30/m or 1k, or a schedule such as 'line(1,100,30s)'"
-                    .to_owned(),
-            ),
-        }
-    }
-}
-
-impl Rate {
-    /// The schedule; one rate holds for so long.
-    pub(super) fn schedule(&self, duration: Option<Duration>) -> Result<Schedule, String> {
-        match (self, duration) {
-            (Self::Schedule(schedule), _) => Ok(schedule.clone()),
-            (Self::Constant(_), None) => {
-                Err("for how long? Give --for DURATION with --rate".to_owned())
-            }
-            (Self::Constant(rate), Some(duration)) => {
-                format!("const({rate},{}s)", duration.as_secs_f64())
-                    .parse()
-                    .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string())
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::time::Duration;
 
-    use super::{Rate, completed, meant};
-
-    #[test]
-    fn rates_as_others_write_them() {
-        let hits = |text: &str| {
-            let rate: Rate = text.parse().expect(text);
-            let schedule = rate.schedule(Some(Duration::from_secs(10))).expect(text);
-            assert_eq!(schedule.duration_ns(), 10_000_000_000, "{text}");
-            schedule.pieces()[0].from.0
-        };
-        for (text, millionths) in [
-            ("500", 500_000_000),
-            ("500/s", 500_000_000),
-            ("30/m", 500_000),
-            ("1k", 1_000_000_000),
-            ("1.5k/s", 1_500_000_000),
-        ] {
-            assert_eq!(hits(text), millionths, "{text}");
-        }
-        assert!(
-            "500"
-                .parse::<Rate>()
-                .expect("a rate")
-                .schedule(None)
-                .is_err()
-        );
-        for text in ["", "0", "-1", "fast", "5/d", "const(1"] {
-            assert!(text.parse::<Rate>().is_err(), "{text}");
-        }
-    }
+    use super::{completed, meant};
 
     #[test]
     fn what_is_left_out_or_misspelt() {
@@ -350,13 +351,26 @@ mod tests {
             ]
         );
         assert_eq!(line(&["encarno", "h:80/a"]), ["encarno", "hit", "h:80/a"]);
+        for host in [
+            "localhost",
+            "localhost/a",
+            "example.org",
+            "example.org/load.yaml",
+        ] {
+            assert_eq!(line(&["encarno", host]), ["encarno", "hit", host]);
+        }
+        for file in ["load.yaml", "script.js", "./load", "load"] {
+            assert_eq!(line(&["encarno", file]), ["encarno", file]);
+        }
         assert_eq!(line(&["encarno", "--help"]), ["encarno", "--help"]);
+        assert_eq!(line(&["encarno", "version"]), ["encarno", "--version"]);
         for (word, command) in [
             ("hti", "hit"),
             ("stat", "stats"),
             ("conver", "convert"),
             ("targt", "target"),
             ("plot", "report FILE -o FILE.html"),
+            ("serve", "target 8070"),
         ] {
             assert_eq!(meant(Path::new(word)).as_deref(), Some(command), "{word}");
         }

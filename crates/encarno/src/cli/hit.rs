@@ -10,6 +10,7 @@ use super::flags::output::OutputArguments;
 use super::flags::request::{RequestArguments, SourceLimits};
 use super::flags::verdict::VerdictArguments;
 use super::flags::watch::WatchArguments;
+use super::read::Local;
 use crate::files::Files;
 use crate::protocols::Run;
 
@@ -66,9 +67,29 @@ impl HitArguments {
         })
     }
 
+    /// Whether the flags say when it ends, and no URL is taken for a file.
+    pub(super) fn is_whole(&self) -> bool {
+        let records = &self.request.records;
+        self.load.has_end(records.load()) && !records.is_url()
+    }
+
+    /// Copies the standard input to a file if it is to be read several times; the copy is
+    /// gone with the result.
+    pub(super) fn spool(&mut self) -> Result<Option<Local>, Failure> {
+        self.request.records.spool()
+    }
+
     /// What the flags may not have been meant to say.
     pub(super) fn hint(&self) -> Option<String> {
-        self.request.hint()
+        let request = self.request.hint();
+        let output = || self.output.hint();
+        request.or_else(output).or_else(|| {
+            let is_plain = self.request.target().is_ok_and(|it| it.scheme == "http");
+            (is_plain && self.connection.accepts_any_certificate()).then(|| {
+                "-k accepts any certificate, and http:// has none; connections are kept in any case"
+                    .to_owned()
+            })
+        })
     }
 
     /// Notes the files that the run's settings don't name.

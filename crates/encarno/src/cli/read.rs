@@ -236,13 +236,14 @@ impl ConvertArguments {
 
 /// A file that can be read from anywhere in it: the standard input is copied to
 /// one of our own, which is gone at the end.
-struct Local {
+#[derive(Debug)]
+pub(super) struct Local {
     path: PathBuf,
     copy: Option<NamedTempFile>,
 }
 
 impl Local {
-    fn of(path: &Path) -> Result<Self, Failure> {
+    pub(super) fn of(path: &Path) -> Result<Self, Failure> {
         if path != Path::new("-") {
             return Ok(Self {
                 path: path.to_owned(),
@@ -258,7 +259,7 @@ impl Local {
         })
     }
 
-    fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         self.copy.as_ref().map_or(&*self.path, NamedTempFile::path)
     }
 }

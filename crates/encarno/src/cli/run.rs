@@ -84,35 +84,19 @@ impl RunArguments {
     }
 }
 
-/// Scripts and plans of other tools, by the ends of their names.
-const OTHERS: [(&str, &str); 6] = [
-    ("js", "k6 runs JavaScript, also with encarno's extension"),
-    ("ts", "k6 runs TypeScript, also with encarno's extension"),
-    (
-        "lua",
-        "write records with scripts instead, see docs/scripting.md",
-    ),
-    (
-        "py",
-        "write records with scripts instead, see docs/scripting.md",
-    ),
-    ("jmx", "Taurus reads JMeter's plans"),
-    ("enc", "encarno stats FILE sums up a result file"),
-];
-
-fn check_exists(file: &Path) -> Result<(), Failure> {
-    let end = file.extension().and_then(|end| end.to_str());
-    let other = OTHERS.iter().find(|(known, _)| end == Some(*known));
-    if let Some((_, instead)) = other {
-        let text = format!("{}: this is no configuration: {instead}", file.display());
-        return Err(Failure::usage(text));
-    }
-    let Some(command) = habits::meant(file) else {
+/// A name that is no file, and could have been meant as a command.
+pub(super) fn check_exists(file: &Path) -> Result<(), Failure> {
+    let name = file.display().to_string();
+    if file.exists() || file.extension().is_some() || name.contains('/') {
         return Ok(());
+    }
+    let instead = match habits::meant(file) {
+        None if ["completion", "completions", "man"].contains(&&*name) => {
+            "`make dist` writes completions and manual pages, see docs/install.md".to_owned()
+        }
+        Some(command) => format!("did you mean `encarno {command}`?"),
+        None => "see encarno --help".to_owned(),
     };
-    let text = format!(
-        "there is no command and no file {:?}: did you mean `encarno {command}`?",
-        file.display().to_string()
-    );
+    let text = format!("there is no command and no file {name:?}: {instead}");
     Err(Failure::usage(text))
 }

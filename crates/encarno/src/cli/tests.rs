@@ -94,3 +94,54 @@ fn options_for_those_of_other_tools() {
     }
     assert!(rows >= 70, "{rows}");
 }
+
+/// What is run, or said instead, for each line of tests/habits.txt.
+#[test]
+fn commands_by_habit() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "GET http://h:80/\n").expect("written");
+    let file = file.to_str().expect("UTF-8");
+    let list = include_str!("../../tests/habits.txt");
+    let mut typed = Vec::new();
+    let mut count = 0;
+    for line in list.lines() {
+        let line_words = words(&line.replace("FILE", file));
+        match line_words.first().map(String::as_str) {
+            None | Some("#") => {}
+            Some("encarno") => typed = line_words,
+            Some(sign) => {
+                let arguments = typed.iter().map(Into::into).collect();
+                let is_named = |word: &String| word == "attack";
+                let understood = habits::understood(arguments);
+                match (sign, understood) {
+                    ("=", Ok(understood)) => {
+                        let mut words: Vec<_> = understood.line[1..]
+                            .iter()
+                            .map(|word| word.to_str().expect("UTF-8").to_owned())
+                            .collect();
+                        // Where the tests' output is no terminal, results would go there.
+                        if typed.iter().any(is_named) && words.ends_with(&["-".to_owned()]) {
+                            words.truncate(words.len() - 2);
+                        }
+                        assert_eq!(words, line_words[1..], "{typed:?}");
+                        let is_changed = words != typed[1..] && words[1..] != typed[1..];
+                        let is_told = understood.note.is_some() || words == ["--version"];
+                        assert_eq!(is_changed, is_told, "{typed:?}: {:?}", understood.note);
+                        let note = understood.note.unwrap_or_default();
+                        assert!(!note.contains("secret"), "{note}");
+                    }
+                    ("!", Err(said)) => {
+                        let says = line.trim_start_matches("! ");
+                        assert!(said.contains(says), "{typed:?}: {said}");
+                    }
+                    // It is refused later: a test of the program looks at that.
+                    ("!", Ok(understood)) => assert_eq!(understood.note, None, "{typed:?}"),
+                    (_, outcome) => panic!("{typed:?}: {outcome:?}"),
+                }
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 60, "{count}");
+}

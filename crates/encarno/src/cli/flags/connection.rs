@@ -53,6 +53,11 @@ pub(crate) struct ConnectionArguments {
 }
 
 impl ConnectionArguments {
+    /// Whether certificates aren't looked at.
+    pub(crate) fn accepts_any_certificate(&self) -> bool {
+        self.insecure
+    }
+
     /// The settings of hits that go to this address, unless a record names
     /// another. Of each answer, `keep_answer_bytes_max` bytes are kept.
     pub(crate) fn settings(

@@ -8,8 +8,8 @@ use encarno_engine::schedule::{Level, Schedule};
 use encarno_engine::settings::{Arrivals, ClosedSettings, OpenSettings, Workload};
 
 use super::duration;
+use super::rate::Rate;
 use crate::cli::Failure;
-use crate::cli::habits::Rate;
 
 /// The workload.
 #[derive(Debug, Args)]
@@ -74,6 +74,18 @@ pub(crate) struct RecordsLoad {
 }
 
 impl LoadArguments {
+    /// Whether it ends by itself.
+    pub(crate) fn has_end(&self, records: RecordsLoad) -> bool {
+        let is_schedule = match (&self.rate, &self.workers) {
+            (Some(rate), _) => rate.schedule(self.duration, self.hits).is_ok(),
+            (None, Some(workers)) => workers.duration_ns() > 0,
+            (None, None) => records.stepped,
+        };
+        is_schedule
+            || self.rate.is_none()
+                && (self.duration.is_some() || self.hits.is_some() || records.bounded)
+    }
+
     /// A worker has one hit at a time: there are `streams` of them to a connection.
     pub(crate) fn workload(&self, streams: u32, records: RecordsLoad) -> Result<Workload, Failure> {
         let open = |arrivals| {
@@ -88,7 +100,9 @@ impl LoadArguments {
             })
         };
         if let Some(rate) = &self.rate {
-            let schedule = rate.schedule(self.duration).map_err(Failure::usage)?;
+            let schedule = rate
+                .schedule(self.duration, self.hits)
+                .map_err(Failure::usage)?;
             return Ok(open(match self.arrivals {
                 ArrivalsArgument::Uniform => Arrivals::Uniform(schedule),
                 ArrivalsArgument::Poisson => Arrivals::Poisson {
@@ -109,9 +123,9 @@ impl LoadArguments {
                 Schedule::constant(Level::whole(workers), 0)
             }
         };
-        let bounded = self.hits.is_some() || records.bounded;
-        if self.duration.is_none() && workers.duration_ns() == 0 && !bounded {
-            let text = "for how long? Give --for DURATION, --hits N, --loop N, or a schedule with --rate or --workers";
+        if !self.has_end(records) {
+            let text = "for how long? Add -z 10s (or another duration) or -n 1000 (a number of hits); \
+                 --loop N, --rate SCHEDULE and --workers SCHEDULE also say when it ends";
             return Err(Failure::usage(text));
         }
         Ok(Workload::Closed(ClosedSettings {

@@ -42,7 +42,28 @@ pub(crate) struct OutputArguments {
     trace_secrets: bool,
 }
 
+/// Ends of names that say another format than that of `-o`.
+const OTHER_FORMATS: [&str; 5] = ["csv", "json", "ldjson", "html", "phout"];
+
 impl OutputArguments {
+    /// What `-o` may not have been meant to say.
+    pub(crate) fn hint(&self) -> Option<String> {
+        let file = self.output.as_ref()?;
+        let end = file.extension().or(file.file_name())?.to_str()?;
+        OTHER_FORMATS.contains(&end).then(|| {
+            let file = file.display();
+            match end {
+                "html" => format!(
+                    "-o {file} holds every hit, in encarno's own format: a page is --report {file}"
+                ),
+                _ => format!(
+                    "-o {file} holds every hit, in encarno's own format: for another one write \
+                     -o run.enc, and then `encarno convert run.enc -o run.{end}`"
+                ),
+            }
+        })
+    }
+
     /// So many bytes of each answer are needed.
     pub(crate) fn keep_answer_bytes_max(&self) -> usize {
         match self.trace {

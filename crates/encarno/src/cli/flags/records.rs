@@ -8,6 +8,7 @@ use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sh
 
 use super::load::RecordsLoad;
 use crate::cli::Failure;
+use crate::cli::read::Local;
 use crate::url_text::ValueText;
 
 /// Where records come from, and which of them are sent.
@@ -17,6 +18,9 @@ pub(crate) struct RecordsArguments {
     /// Send the records of this file instead of one request; - is the standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,
+    /// Copy the standard input to a temporary file first, and read it again at its end, as a file is.
+    #[arg(long, requires = "input")]
+    spool: bool,
     /// The file's format, when it isn't recognised: payload, raw, stpd, uri, uripost, access,
     /// jsonline, urls, vegeta, native.
     #[arg(long, value_name = "FORMAT", requires = "input")]
@@ -49,8 +53,9 @@ pub(crate) struct RecordsArguments {
 }
 
 impl RecordsArguments {
-    /// How the file is read, with what these flags say of it.
-    pub(super) fn settings(&self, file: &Path) -> Result<InputSettings, Failure> {
+    /// How the file is read, with what these flags say of it. Records go to hosts of their
+    /// own also where nothing else says where they go.
+    pub(super) fn settings(&self, file: &Path, no_url: bool) -> Result<InputSettings, Failure> {
         let values = self.values.iter().map(ValueText::parts);
         Ok(InputSettings {
             strings_file: self.strings.clone(),
@@ -63,11 +68,27 @@ impl RecordsArguments {
                 Sharing::Shared
             },
             passes: self.passes,
-            record_hosts: self.record_hosts,
+            record_hosts: self.record_hosts || no_url,
             bad_limit: self.max_bad,
             scripts: Scripts::Run,
             ..self.file_settings(file)
         })
+    }
+
+    /// Whether the file's name is a URL: other tools have a switch `-i`.
+    pub(crate) fn is_url(&self) -> bool {
+        let name = self.input.as_deref().and_then(Path::to_str);
+        name.is_some_and(|name| name.contains("://"))
+    }
+
+    /// Puts a copy of the standard input in its place.
+    pub(crate) fn spool(&mut self) -> Result<Option<Local>, Failure> {
+        let Some(input) = self.input.as_mut().filter(|_| self.spool) else {
+            return Ok(None);
+        };
+        let copy = Local::of(input)?;
+        *input = copy.path().to_owned();
+        Ok(Some(copy))
     }
 
     fn file_settings(&self, file: &Path) -> InputSettings {

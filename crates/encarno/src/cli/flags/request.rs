@@ -35,8 +35,9 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestArguments {
     /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
-    #[arg(help_heading = None::<&'static str>)]
-    url: UrlText,
+    /// Without it, the records of --input go to the hosts that their URLs name.
+    #[arg(help_heading = None::<&'static str>, required_unless_present = "input")]
+    url: Option<UrlText>,
     /// The request's method [default: GET, or POST with --data]; also of records that are URLs.
     #[arg(short = 'X', visible_short_alias = 'm', long)]
     method: Option<String>,
@@ -120,10 +121,11 @@ pub(crate) struct SourceLimits {
 impl RequestArguments {
     /// Where hits go, and as whom.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
-        let mut target = self
-            .url
-            .target(protocols::KINDS[0])
-            .map_err(Failure::usage)?;
+        let usual = protocols::KINDS[0];
+        let mut target = match &self.url {
+            Some(url) => url.target(usual).map_err(Failure::usage)?,
+            None => Target::of_records(usual),
+        };
         if let Some(user) = &self.user {
             if !user.expose().contains(':') {
                 let text = "-u is USER:PASSWORD; the number of users is -c N, or --vus N";
@@ -171,6 +173,7 @@ impl RequestArguments {
             false => kind,
         };
         let address = kind.network.then(|| target.address.clone());
+        let address = address.filter(|address| !address.is_empty());
         let network: NetworkSettings = connection.settings(address, keep_answer_bytes_max);
         let mut own = BTreeMap::new();
         for option in &self.options {
@@ -284,7 +287,7 @@ impl RequestArguments {
             headers,
             method,
             body: body.map(Bytes::from),
-            ..self.records.settings(file)?
+            ..self.records.settings(file, self.url.is_none())?
         }))
     }
 

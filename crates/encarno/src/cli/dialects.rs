@@ -1,0 +1,380 @@
+//! Command lines of other tools, read as ours.
+//!
+//! Users of wrk, hey, oha, ab, bombardier, vegeta and curl type what they know. A line
+//! that isn't one of ours is read as each of these tools would. If one reading is left,
+//! it runs, and the program says what it understood. [`tools`] says which option is which.
+
+mod tools;
+
+use std::path::Path;
+
+use encarno_record::mask::{Shown, masked_url};
+use encarno_record::parse_duration;
+use encarno_secret::MASK;
+
+use tools::{Ours, TOOLS, Takes, Tool};
+
+/// What a line means if it is one of that tool's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) tool: &'static str,
+    /// From `hit` on.
+    pub(super) words: Vec<String>,
+    /// Options that are ours, and not the tool's.
+    own: usize,
+    /// The end of the run is what is usual for the tool, and wasn't written.
+    ends_as_usual: bool,
+}
+
+impl Reading {
+    /// Words that mean the same to both.
+    pub(super) fn of_words(tool: &'static str, words: Vec<String>) -> Self {
+        Self {
+            tool,
+            words,
+            own: 0,
+            ends_as_usual: false,
+        }
+    }
+
+    /// For people, with quotes where a shell needs them, and without secrets.
+    pub(super) fn shown(&self) -> String {
+        let mut shown = vec!["encarno".to_owned()];
+        let mut option = "";
+        for word in &self.words {
+            let is_body = option == "--data" && !word.starts_with('@');
+            let text = match (option, word.split_once(':')) {
+                ("--user", _) => MASK.to_owned(),
+                _ if is_body => MASK.to_owned(),
+                ("-H" | "--header", Some((name, _)))
+                    if !Shown::default().shows_header(name) && name != "Connection" =>
+                {
+                    format!("{name}: {MASK}")
+                }
+                _ if word.contains("://") => masked_url(word),
+                _ => word.clone(),
+            };
+            let is_plain = |c: char| c.is_alphanumeric() || "-_./:=@%+,*".contains(c);
+            shown.push(match !text.is_empty() && text.chars().all(is_plain) {
+                true => text,
+                false => format!("'{}'", text.replace('\'', r"'\''")),
+            });
+            option = word;
+        }
+        shown.join(" ")
+    }
+}
+
+/// The line of a tool that is named by its first word: `wrk -t2 …`, `attack -rate=50 …`.
+/// `hit` is the definition of our own command.
+pub(super) fn named(words: &[String], hit: &clap::Command) -> Option<Result<Reading, String>> {
+    let (first, rest) = words.split_first()?;
+    let (first, rest) = match rest.split_first() {
+        Some((second, rest)) if first == "vegeta" && second == "attack" => (second, rest),
+        _ => (first, rest),
+    };
+    let tool = TOOLS.iter().find(|tool| tool.word == Some(first))?;
+    if rest.iter().any(|word| word == "-h" || word == "--help") {
+        let help = ["hit", "--help"].map(str::to_owned);
+        return Some(Ok(Reading::of_words(tool.name, help.to_vec())));
+    }
+    Some(read(tool, rest, hit))
+}
+
+/// What the line means to each tool that could have been meant: to those which have most
+/// of its options. Such a line says itself when the run ends.
+pub(super) fn readings(words: &[String], hit: &clap::Command) -> Vec<Reading> {
+    let tools = TOOLS.iter().filter(|tool| !tool.no_url);
+    let readings = tools.filter_map(|tool| read(tool, words, hit).ok());
+    let mut readings: Vec<_> = readings.filter(|it| !it.ends_as_usual).collect();
+    let own = readings.iter().map(|reading| reading.own).min();
+    readings.retain(|reading| Some(reading.own) == own);
+    readings
+}
+
+/// What to write instead of an option of other tools.
+pub(super) fn explain(name: &str) -> Option<String> {
+    let mut meanings: Vec<(String, Vec<&str>)> = Vec::new();
+    for tool in TOOLS {
+        let Some((_, opt)) = find(tool, name) else {
+            continue;
+        };
+        let value = match opt.takes {
+            Takes::Nothing => "",
+            Takes::Number => " N",
+            Takes::Duration | Takes::GoDuration => " DURATION",
+            Takes::Credentials => " USER:PASSWORD",
+            Takes::File => " FILE",
+            Takes::Text | Takes::Media | Takes::Body => " TEXT",
+        };
+        let text = match opt.ours {
+            Ours::Option(ours) => format!("write {ours}{value}"),
+            Ours::Header(header) => format!("write -H '{header}: TEXT'"),
+            Ours::BodyFile => "write -d @FILE".to_owned(),
+            Ours::Words([option, text]) => format!("write {option} '{text}'"),
+            Ours::Words(words) => format!("write {}", words.join(" ")),
+            Ours::Nothing(why) => format!("leave it out: {why}"),
+            Ours::RateOfWorker => "write --rate N, for all workers together".to_owned(),
+            Ours::Redirects => "write -L".to_owned(),
+            Ours::UrlsFromFile => "write -i FILE".to_owned(),
+            Ours::Targets => "write -i FILE --format vegeta".to_owned(),
+            Ours::Instead(instead) => instead.to_owned(),
+        };
+        match meanings.iter_mut().find(|(known, _)| *known == text) {
+            Some((_, tools)) => tools.push(tool.name),
+            None => meanings.push((text, vec![tool.name])),
+        }
+    }
+    match &*meanings {
+        [] => None,
+        [(text, _)] => Some(format!("{name}: {text}")),
+        several => {
+            let several = several
+                .iter()
+                .map(|(text, tools)| format!("as in {}: {text}", tools.join(" and ")));
+            Some(format!(
+                "{name}: {}",
+                several.collect::<Vec<_>>().join("; ")
+            ))
+        }
+    }
+}
+
+/// Whether a word that begins with one dash is a long option of Go's programs that could
+/// be misread as a short one with its value: `-disable-keepalive` as `-d isable-keepalive`.
+pub(super) fn is_long_with_one_dash(word: &str) -> bool {
+    let name = word.split('=').next().unwrap_or_default();
+    let is_long = name.len() > 2 && !name.starts_with("--");
+    is_long && TOOLS.iter().any(|tool| find(tool, name).is_some())
+}
+
+/// The option of that name, or of that name with its value, as in `-keepalive=false`.
+fn find<'a>(tool: &'a Tool, word: &str) -> Option<(&'static str, &'a tools::Opt)> {
+    let two_dashes = word.strip_prefix('-').filter(|rest| rest.starts_with('-'));
+    let names = [
+        Some(word),
+        two_dashes.filter(|rest| tool.go && rest.len() > 2),
+    ];
+    let find = |word: &str| {
+        tool.options.iter().find_map(|opt| {
+            let name = opt.names.iter().find(|name| **name == word)?;
+            Some((*name, opt))
+        })
+    };
+    names.into_iter().flatten().find_map(find)
+}
+
+/// A line under way.
+struct Reader<'a> {
+    tool: &'static Tool,
+    hit: &'a clap::Command,
+    /// Names of options that were there.
+    given: Vec<String>,
+    words: Vec<String>,
+    places: Vec<String>,
+    own: usize,
+    rate_of_worker: Option<f64>,
+    urls_from_file: bool,
+}
+
+fn read(tool: &'static Tool, words: &[String], hit: &clap::Command) -> Result<Reading, String> {
+    let mut reader = Reader {
+        tool,
+        hit,
+        given: Vec::new(),
+        words: Vec::new(),
+        places: Vec::new(),
+        own: 0,
+        rate_of_worker: None,
+        urls_from_file: false,
+    };
+    let mut rest = words.iter().cloned();
+    while let Some(word) = rest.next() {
+        if word == "--" {
+            reader.places.extend(rest.by_ref());
+        } else if !word.starts_with('-') || word == "-" {
+            reader.places.push(word);
+        } else {
+            reader.option(&word, &mut rest)?;
+        }
+    }
+    reader.end()
+}
+
+impl Reader<'_> {
+    fn option(
+        &mut self,
+        word: &str,
+        rest: &mut impl Iterator<Item = String>,
+    ) -> Result<(), String> {
+        if !self.tool.go && is_long_with_one_dash(word) {
+            return Err(format!("{} has no option {word}", self.tool.name));
+        }
+        // As a whole first: -keepalive=false is an option by itself.
+        if let Some((name, opt)) = find(self.tool, word) {
+            let value = match opt.takes {
+                Takes::Nothing => None,
+                _ => Some(rest.next().ok_or_else(|| format!("{word} needs a value"))?),
+            };
+            return self.take(name, opt, value);
+        }
+        if let Some((name, value)) = word.split_once('=')
+            && let Some((name, opt)) = find(self.tool, name)
+        {
+            return match (opt.takes, value) {
+                (Takes::Nothing, "true") => self.take(name, opt, None),
+                (Takes::Nothing, "false") => Ok(()),
+                (Takes::Nothing, _) => Err(format!("{name} takes no value")),
+                _ => self.take(name, opt, Some(value.to_owned())),
+            };
+        }
+        // -t2, and several letters in one word.
+        let letters = word.strip_prefix('-').filter(|_| !self.tool.go);
+        let letters = letters.filter(|letters| !letters.starts_with('-'));
+        if let Some(first) = letters.and_then(|letters| letters.chars().next()) {
+            let (letter, attached) = word.split_at(1 + first.len_utf8());
+            match find(self.tool, letter) {
+                Some((name, opt)) if opt.takes == Takes::Nothing => {
+                    self.take(name, opt, None)?;
+                    return self.option(&format!("-{attached}"), rest);
+                }
+                Some((name, opt)) => return self.take(name, opt, Some(attached.to_owned())),
+                None => {}
+            }
+        }
+        self.own(word, rest)
+    }
+
+    /// One of ours among those of the tool.
+    fn own(&mut self, word: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
+        let (name, value) = match word.split_once('=') {
+            Some((name, value)) => (name, Some(value)),
+            None => (word, None),
+        };
+        let long = name.strip_prefix("--");
+        let letter = name.strip_prefix('-').filter(|_| long.is_none());
+        let (letter, attached) = match letter.and_then(|text| text.chars().next()) {
+            Some(letter) => (Some(letter), &word[1 + letter.len_utf8()..]),
+            None => (None, ""),
+        };
+        let is_it = |arg: &&clap::Arg| {
+            let aliases = arg.get_visible_aliases().unwrap_or_default();
+            let letters = arg.get_visible_short_aliases().unwrap_or_default();
+            match (long, letter) {
+                (Some(long), _) => arg.get_long() == Some(long) || aliases.contains(&long),
+                (None, Some(letter)) => {
+                    arg.get_short() == Some(letter) || letters.contains(&letter)
+                }
+                _ => false,
+            }
+        };
+        let found = self.hit.get_opts().find(is_it);
+        let unknown = || format!("{} has no option {name}", self.tool.name);
+        let long = found.and_then(clap::Arg::get_long).ok_or_else(unknown)?;
+        let takes = found.is_some_and(|arg| arg.get_action().takes_values());
+        self.given.push(format!("--{long}"));
+        self.own += 1;
+        self.words.push(word.to_owned());
+        let is_attached = value.is_some() || !attached.is_empty();
+        if takes && !is_attached {
+            let value = rest.next().ok_or_else(|| format!("{word} needs a value"))?;
+            self.words.push(value);
+        }
+        // Several letters in one word are left to ours.
+        match takes || !is_attached {
+            true => Ok(()),
+            false => Err(unknown()),
+        }
+    }
+
+    fn take(
+        &mut self,
+        name: &'static str,
+        opt: &tools::Opt,
+        value: Option<String>,
+    ) -> Result<(), String> {
+        self.given.push(opt.names[0].to_owned());
+        let value = value.unwrap_or_default();
+        let is_such = match opt.takes {
+            Takes::Nothing | Takes::Text => true,
+            Takes::Number => value.parse::<f64>().is_ok_and(|number| number >= 0.0),
+            Takes::Duration => parse_duration(&value).is_some(),
+            Takes::GoDuration => {
+                parse_duration(&value).is_some() && value.ends_with(|c: char| c.is_alphabetic())
+            }
+            Takes::Media => value.contains('/'),
+            Takes::Credentials => value.contains(':'),
+            Takes::Body => parse_duration(&value).is_none(),
+            Takes::File => Path::new(&value).exists(),
+        };
+        if !is_such {
+            return Err(format!("{}: {name} can't be '{value}'", self.tool.name));
+        }
+        let mut push =
+            |words: &[&str]| self.words.extend(words.iter().map(|word| word.to_string()));
+        match opt.ours {
+            Ours::Option(option) if opt.takes == Takes::Nothing => push(&[option]),
+            Ours::Option(option) => push(&[option, &value]),
+            Ours::Header(header) => push(&["-H", &format!("{header}: {value}")]),
+            Ours::BodyFile => push(&["--data", &format!("@{value}")]),
+            Ours::Words(words) => push(words),
+            Ours::Nothing(_) => {}
+            Ours::RateOfWorker => self.rate_of_worker = value.parse().ok(),
+            Ours::Redirects if value == "0" => {}
+            Ours::Redirects => push(&["--location"]),
+            Ours::UrlsFromFile => self.urls_from_file = true,
+            Ours::Targets => {
+                let file = if value == "stdin" { "-" } else { &value };
+                push(&["--input", file]);
+                if file == "-" {
+                    push(&["--spool"]);
+                }
+                push(&["--format", "vegeta"]);
+            }
+            Ours::Instead(instead) => return Err(format!("{name}: {instead}")),
+        }
+        Ok(())
+    }
+
+    /// What is left out, and what only makes sense together.
+    fn end(mut self) -> Result<Reading, String> {
+        let mut ends_as_usual = false;
+        for usual in self.tool.usual {
+            let is_given = |name: &&str| self.given.iter().any(|given| given == name);
+            if !usual.unless.iter().any(is_given) {
+                let words = usual.words.iter().map(|word| (*word).to_owned());
+                self.words.extend(words);
+                ends_as_usual |= matches!(usual.words, ["--for" | "--hits", _]);
+            }
+        }
+        if let Some(rate) = self.rate_of_worker.filter(|rate| *rate > 0.0) {
+            let mut words = self
+                .words
+                .iter()
+                .skip_while(|word| *word != "--connections");
+            let workers: f64 = words
+                .nth(1)
+                .and_then(|text| text.parse().ok())
+                .unwrap_or(1.0);
+            self.words.push("--rate".to_owned());
+            self.words.push((rate * workers).to_string());
+        }
+        let mut words = vec!["hit".to_owned()];
+        match (&*self.places, self.tool.no_url, self.urls_from_file) {
+            ([], true, _) => {}
+            ([file], _, true) => words.extend(["--input".to_owned(), file.clone()]),
+            ([url], false, false) => words.push(url.clone()),
+            ([], ..) => return Err(format!("{}: there is no URL", self.tool.name)),
+            ([.., last], ..) => {
+                return Err(format!("{}: what is {last}?", self.tool.name));
+            }
+        }
+        words.append(&mut self.words);
+        Ok(Reading {
+            tool: self.tool.name,
+            words,
+            own: self.own,
+            ends_as_usual,
+        })
+    }
+}

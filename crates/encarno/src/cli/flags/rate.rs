@@ -1,0 +1,124 @@
+//! What `--rate` says.
+
+use std::num::NonZeroU64;
+use std::str::FromStr;
+use std::time::Duration;
+
+use encarno_engine::schedule::Schedule;
+
+/// What `--rate` says: a schedule, or one rate.
+#[derive(Clone, Debug)]
+pub(crate) enum Rate {
+    Schedule(Schedule),
+    /// As a schedule has it, in hits per second.
+    Constant(String),
+}
+
+impl FromStr for Rate {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('(') {
+            return text
+                .parse()
+                .map(Self::Schedule)
+                .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string());
+        }
+        let (number, per) = text.split_once('/').unwrap_or((text, "s"));
+        let (digits, factor) = match number.strip_suffix(['k', 'K']) {
+            Some(digits) => (digits, 1000.0),
+            None => (number, 1.0),
+        };
+        let seconds = match per {
+            "s" | "sec" | "1s" => 1.0,
+            "m" | "min" | "1m" => 60.0,
+            "h" | "1h" => 3600.0,
+            _ => f64::NAN,
+        };
+        let rate = digits
+            .parse::<f64>()
+            .map(|number| number * factor / seconds);
+        match rate {
+            Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Self::Constant(format!("{rate:.6}"))),
+            _ => Err(
+                "write a rate such as 500, 500/s, 30/m or 1k, or a schedule such as 'line(1,100,30s)'"
+                    .to_owned(),
+            ),
+        }
+    }
+}
+
+impl Rate {
+    /// The schedule; one rate holds for so long, or until so many hits are due.
+    pub(super) fn schedule(
+        &self,
+        duration: Option<Duration>,
+        hits: Option<NonZeroU64>,
+    ) -> Result<Schedule, String> {
+        let rate = match self {
+            Self::Schedule(schedule) => return Ok(schedule.clone()),
+            Self::Constant(rate) => rate,
+        };
+        let seconds = match (duration, hits) {
+            (Some(duration), _) => duration.as_secs_f64(),
+            // The number of hits ends it; a little longer, so that none is missing.
+            (None, Some(hits)) => {
+                let rate: f64 = rate.parse().unwrap_or(1.0);
+                (hits.get() as f64 + 1.0) / rate
+            }
+            (None, None) => {
+                let text = "for how long? Add --for DURATION or --hits N to --rate";
+                return Err(text.to_owned());
+            }
+        };
+        format!("const({rate},{seconds}s)")
+            .parse()
+            .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU64;
+    use std::time::Duration;
+
+    use super::Rate;
+
+    #[test]
+    fn rates_as_others_write_them() {
+        let hits = |text: &str| {
+            let rate: Rate = text.parse().expect(text);
+            let schedule = rate
+                .schedule(Some(Duration::from_secs(10)), None)
+                .expect(text);
+            assert_eq!(schedule.duration_ns(), 10_000_000_000, "{text}");
+            schedule.pieces()[0].from.0
+        };
+        for (text, millionths) in [
+            ("500", 500_000_000),
+            ("500/s", 500_000_000),
+            ("30/m", 500_000),
+            ("1k", 1_000_000_000),
+            ("1.5k/s", 1_500_000_000),
+        ] {
+            assert_eq!(hits(text), millionths, "{text}");
+        }
+        assert!(
+            "500"
+                .parse::<Rate>()
+                .expect("a rate")
+                .schedule(None, None)
+                .is_err()
+        );
+        for text in ["", "0", "-1", "fast", "5/d", "const(1"] {
+            assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_of_hits_ends_a_rate() {
+        let rate: Rate = "30/m".parse().expect("a rate");
+        let schedule = rate.schedule(None, NonZeroU64::new(10)).expect("it ends");
+        assert_eq!(schedule.duration_ns(), 22_000_000_000);
+    }
+}
