@@ -126,7 +126,7 @@ pub enum FitError {
     },
 }
 
-const CONFIDENCE: f64 = 0.975;
+pub(crate) const CONFIDENCE: f64 = 0.975;
 /// N* may be that uncertain, as a part of N*.
 const HALF_WIDTH_MAX: f64 = 0.2;
 /// So much of N* must have been measured.
@@ -457,7 +457,7 @@ impl Data {
 
 /// Square roots of the weights. A trial that happened to scatter little must
 /// not outweigh all others: no error counts as less than half of the median.
-fn weights(points: &[Point]) -> Vec<f64> {
+pub(crate) fn weights(points: &[Point]) -> Vec<f64> {
     let mut errors: Vec<f64> = points.iter().map(|point| point.relative_error).collect();
     errors.sort_by(f64::total_cmp);
     let median = errors[errors.len() / 2];

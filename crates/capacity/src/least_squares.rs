@@ -88,7 +88,10 @@ pub(crate) fn minimize<const P: usize>(
 }
 
 /// Gauss, with pivots. None if there is no single solution.
-fn solve<const P: usize>(mut matrix: [[f64; P]; P], mut right: [f64; P]) -> Option<[f64; P]> {
+pub(crate) fn solve<const P: usize>(
+    mut matrix: [[f64; P]; P],
+    mut right: [f64; P],
+) -> Option<[f64; P]> {
     for column in 0..P {
         let pivot = (column..P)
             .max_by(|&a, &b| matrix[a][column].abs().total_cmp(&matrix[b][column].abs()))?;

@@ -10,9 +10,11 @@
 //! - [`levels`]: which numbers of workers are measured
 //! - [`usl`]: the Universal Scalability Law
 //! - [`fit`]: the law fitted to trials, with intervals, and when it is refused
+//! - [`band`]: between what the fitted curve lies
 //! - [`goal`]: a goal such as `p99<50ms`, and whether a trial keeps it
 //! - [`search`]: the highest rate that keeps a goal
 
+pub mod band;
 pub mod fit;
 pub mod goal;
 pub mod levels;

@@ -8,7 +8,9 @@
 //! - [`outcome`]: the end, as data and as an exit status
 //! - [`text`]: the same for people
 //! - [`file`]: the trials of a result file
+//! - [`drawn`]: the same for the report
 
+pub mod drawn;
 pub mod driver;
 pub mod file;
 pub mod findings;

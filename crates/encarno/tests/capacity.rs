@@ -46,6 +46,22 @@ fn target(settings: TargetSettings) -> (Target, String) {
     (target, url)
 }
 
+/// The report draws the curve with its band, each trial of it, and has a row for each.
+fn assert_drawn(page: &str, json: &Value) {
+    let (_, section) = page.split_once("<h2 id=\"capacity-0\">").unwrap();
+    let (section, _) = section.split_once("</section>").unwrap();
+    let trials = json["trials"].as_array().unwrap();
+    let with_workers = trials
+        .iter()
+        .filter(|trial| trial["load"].get("workers").is_some());
+    let (curve, _) = section.split_once("</figure>").unwrap();
+    assert_eq!(curve.matches("<circle").count(), with_workers.count());
+    assert!(curve.contains("class=\"band k0\"") && curve.contains("class=\"line k0\""));
+    let (_, rows) = section.split_once("<tbody>").unwrap();
+    assert_eq!(rows.matches("<tr>").count(), trials.len());
+    assert!(section.contains("USL") && section.contains("peak"));
+}
+
 /// Answers take milliseconds, so that what this machine adds to them is little; and
 /// the tolerance is for what a busy one adds all the same.
 #[test]
@@ -115,6 +131,11 @@ fn the_law_of_a_known_system_is_found_and_found_again_in_the_file() {
     assert!((highest / peak.throughput - 1.0).abs() < 0.25, "{highest}");
 
     // The file says the same again, word for word.
+    let report = program::run(folder.path(), &["report", "cap.enc"]);
+    assert!(report.status.success());
+    let page = std::fs::read_to_string(folder.path().join("cap.html")).unwrap();
+    assert_drawn(&page, json);
+
     let again = program::run(folder.path(), &["capacity", "--from", "cap.enc"]);
     assert_eq!(String::from_utf8(again.stdout).unwrap(), *text);
     assert_eq!(again.status.code(), Some(said.status));

@@ -3,6 +3,7 @@
 //! The modules in the order of the data's path:
 //!
 //! - run: what a result file says, by time and by label
+//! - [`capacity`]: what a measurement of a capacity came to
 //! - [`compare`]: quantiles with their intervals, of a run and between runs
 //! - [`demand`]: what is demanded of runs (`--fail-if`)
 //! - data: what the page's script computes with, compressed
@@ -15,6 +16,7 @@ mod data;
 mod page;
 mod run;
 
+pub mod capacity;
 pub mod compare;
 pub mod demand;
 pub mod live;

@@ -1,5 +1,6 @@
 //! The page: what can be read without the script, and the script with its data.
 
+mod capacity;
 mod file;
 mod parts;
 
@@ -12,8 +13,9 @@ use sha2::{Digest, Sha256};
 use crate::demand::Judged;
 use crate::{Run, charts, data};
 pub use file::write_file;
+use parts::escaped;
 use parts::{
-    codes, differences, each_run, each_run_with, errors, escaped, figures_table, head, key_figures,
+    codes, differences, each_run, each_run_with, errors, figures_table, head, key_figures,
     labels_table, lists, losses, metrics_table, verdict,
 };
 
@@ -97,6 +99,12 @@ pub(crate) fn write_as(
     each_run(runs, out, key_figures)?;
     if runs.len() > 1 {
         differences(runs, out)?;
+    }
+    for (number, run) in runs.iter().enumerate() {
+        if let Some(capacity) = &run.capacity {
+            let (id, title) = (format!("capacity-{number}"), "Capacity");
+            section(out, &id, title, |out| capacity.write(out))?;
+        }
     }
     writeln!(
         out,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
 
+use crate::capacity::Capacity;
 use encarno_record::histogram::{BUCKETS, Histogram};
 use encarno_record::notes::Notes;
 use encarno_record::results::whole::{self, FileError, FileStatistics, Gathered};
@@ -59,6 +60,10 @@ pub struct Run {
     pub notes: Notes,
     /// The metrics that aren't hits, as k6 has them.
     pub metrics: Metrics,
+    /// What somebody wanted to be known of an instant.
+    pub marks: Vec<(u64, String)>,
+    /// What it came to, if it measured a capacity: whoever knows the marks fills it.
+    pub capacity: Option<Capacity>,
     /// So many seconds are in a bin.
     pub(crate) width: u64,
     pub(crate) bins: BTreeMap<u64, Bin>,
@@ -136,6 +141,8 @@ impl Reading {
             settings_text: reader.settings_text().to_owned(),
             notes: Notes::default(),
             metrics: Metrics::default(),
+            marks: Vec::new(),
+            capacity: None,
             width: 1,
             bins: BTreeMap::new(),
             labels: HashMap::new(),
@@ -205,6 +212,7 @@ impl Reading {
         let file = self.gathered.statistics(&mut self.texts, &self.reader);
         self.run.notes = file.notes.clone();
         self.run.metrics = file.metrics.clone();
+        self.run.marks = self.reader.marks().to_vec();
         self.run.whole = Whole::of(file);
     }
 }

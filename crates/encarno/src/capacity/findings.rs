@@ -2,6 +2,7 @@
 //! same trials always say the same, whether they were just made or come from a
 //! file.
 
+use encarno_capacity::band::Band;
 use encarno_capacity::fit::{Fit, FitError};
 use encarno_capacity::goal::{self, GoalCondition};
 use encarno_capacity::levels::{LevelOutcome, Levels, Range, Top};
@@ -155,6 +156,12 @@ impl Findings {
     /// The law fitted to all trials with a number of workers.
     pub fn fit(&self) -> Result<Fit, FitError> {
         self.levels.fit()
+    }
+
+    /// Between what the fitted curve lies; none without one.
+    pub fn band(&self) -> Option<Band> {
+        let fit = self.fit().ok()?;
+        Some(Band::of(&self.levels.points(), &fit))
     }
 
     /// The highest throughput that was measured, with the number of workers.

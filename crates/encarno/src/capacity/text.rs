@@ -11,12 +11,75 @@ const INDENT: &str = "       ";
 
 /// A trial, in a line.
 pub fn trial_line(trial: &Trial) -> String {
-    let load = match trial.load {
+    let figures = match trial.load {
+        TrialLoad::Workers(_) => format!(
+            "{:>9}/s ± {:<6} {:>8} a hit",
+            grouped(trial.throughput, 4),
+            half_width(trial),
+            time_text(trial.service_s * 1e9)
+        ),
+        TrialLoad::Rate(_) => format!("{:<30}", conditions(trial)),
+    };
+    let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
+    let line = format!(
+        "{:>3}  {:<12}{figures}  {:>5.1} s  {}{}",
+        trial.number,
+        load(trial),
+        trial.seconds(),
+        verdict(trial),
+        reason.unwrap_or_default(),
+    );
+    line.trim_end().to_owned()
+}
+
+/// A trial, as the cells of a table.
+pub fn trial_cells(trial: &Trial) -> [String; 7] {
+    let figures = match trial.load {
+        TrialLoad::Workers(_) => format!("{} a hit", time_text(trial.service_s * 1e9)),
+        TrialLoad::Rate(_) => conditions(trial),
+    };
+    let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
+    [
+        trial.number.to_string(),
+        load(trial),
+        format!("{}/s", grouped(trial.throughput, 4)),
+        half_width(trial),
+        figures,
+        format!("{:.1} s", trial.seconds()),
+        verdict(trial).to_owned() + &reason.unwrap_or_default(),
+    ]
+}
+
+fn load(trial: &Trial) -> String {
+    match trial.load {
         TrialLoad::Workers(1) => "1 worker".to_owned(),
         TrialLoad::Workers(workers) => format!("{workers} workers"),
         TrialLoad::Rate(rate) => format!("{}/s", grouped(rate, 4)),
+    }
+}
+
+fn half_width(trial: &Trial) -> String {
+    let width = trial.half_width;
+    width.map_or("?".to_owned(), |width| format!("{:.1} %", width * 100.0))
+}
+
+fn conditions(trial: &Trial) -> String {
+    let condition = |one: &super::trial::Condition| {
+        let (what, _) = one
+            .condition
+            .split_once('<')
+            .unwrap_or((&one.condition, ""));
+        match what {
+            "errors" => format!("errors {:.2} %", one.value * 100.0),
+            quantile => format!("{quantile} {}", time_text(one.value * 1e9)),
+        }
     };
-    let verdict = match trial.verdict {
+    let conditions: Vec<_> = trial.conditions.iter().map(condition).collect();
+    conditions.join(", ")
+}
+
+fn verdict(trial: &Trial) -> &'static str {
+    match trial.verdict {
         Verdict::Steady => "steady",
         Verdict::Unstable => "unsteady",
         Verdict::ThrownAway => "thrown away",
@@ -25,45 +88,21 @@ pub fn trial_line(trial: &Trial) -> String {
         Verdict::Holds => "holds",
         Verdict::Fails => "fails",
         Verdict::Undecided => "undecided",
-    };
-    let figures = match trial.load {
-        TrialLoad::Workers(_) => {
-            let width = trial
-                .half_width
-                .map_or("?".to_owned(), |width| format!("{:.1} %", width * 100.0));
-            format!(
-                "{:>9}/s ± {width:<6} {:>8} a hit",
-                grouped(trial.throughput, 4),
-                time_text(trial.service_s * 1e9)
-            )
-        }
-        TrialLoad::Rate(_) => {
-            let condition = |one: &super::trial::Condition| {
-                let (what, _) = one
-                    .condition
-                    .split_once('<')
-                    .unwrap_or((&one.condition, ""));
-                match what {
-                    "errors" => format!("errors {:.2} %", one.value * 100.0),
-                    quantile => format!("{quantile} {}", time_text(one.value * 1e9)),
-                }
-            };
-            let conditions: Vec<_> = trial.conditions.iter().map(condition).collect();
-            format!("{:<30}", conditions.join(", "))
-        }
-    };
-    let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
-    let line = format!(
-        "{:>3}  {load:<12}{figures}  {:>5.1} s  {verdict}{}",
-        trial.number,
-        trial.seconds(),
-        reason.unwrap_or_default(),
-    );
-    line.trim_end().to_owned()
+    }
 }
 
 /// What it came to, in a few lines.
 pub fn outcome_text(outcome: &Outcome) -> String {
+    let mut lines = found_lines(outcome);
+    for (index, reason) in outcome.reasons.iter().enumerate() {
+        let head = if index == 0 { "note   " } else { INDENT };
+        lines.push(format!("{head}{}", folded(reason)));
+    }
+    lines.join("\n")
+}
+
+/// The same without the reasons.
+pub fn found_lines(outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(usl) = &outcome.usl {
         let plain = |value: f64| significant(value, 4);
@@ -95,11 +134,7 @@ pub fn outcome_text(outcome: &Outcome) -> String {
         (None, None) => {}
     }
     lines.extend(outcome.goal.as_ref().map(goal_line));
-    for (index, reason) in outcome.reasons.iter().enumerate() {
-        let head = if index == 0 { "note   " } else { INDENT };
-        lines.push(format!("{head}{}", folded(reason)));
-    }
-    lines.join("\n")
+    lines
 }
 
 fn goal_line(goal: &GoalOutcome) -> String {

@@ -11,8 +11,8 @@ use encarno_report::demand::{Demand, Judged};
 use encarno_report::live::{Bound, LiveAddress};
 
 use super::{Failure, complain};
-use crate::exit;
 use crate::files::Files;
+use crate::{capacity, exit};
 
 /// What `encarno report` understands.
 #[derive(Debug, Args)]
@@ -116,7 +116,10 @@ pub(super) fn write(
 }
 
 fn read(file: &Path, name: String) -> Result<ReportRun, Failure> {
-    ReportRun::of_file(file, name).map_err(Failure::setup)
+    let mut run = ReportRun::of_file(file, name).map_err(Failure::setup)?;
+    let marks = run.marks.iter().map(|(_, text)| &**text);
+    run.capacity = capacity::drawn::of_marks(file, marks);
+    Ok(run)
 }
 
 /// File names, or paths where names are alike.

@@ -83,7 +83,7 @@ pub struct Mark<'a> {
 
 impl<'a> Mark<'a> {
     /// That of a frame's payload; none if it isn't one.
-    fn of(payload: &'a [u8]) -> Option<Self> {
+    pub(super) fn of(payload: &'a [u8]) -> Option<Self> {
         let (at_ns, text) = payload.split_first_chunk::<8>()?;
         Some(Self {
             at_ns: u64::from_le_bytes(*at_ns),

@@ -6,10 +6,10 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::reader::{Hits, Run, TextBlock, end_numbers};
+use super::reader::{Hits, Mark, Run, TextBlock, end_numbers};
 use super::{
-    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_NOTES, KIND_POINTS, KIND_RUN,
-    KIND_SERIES, KIND_STRINGS, KIND_SUMS, ResultSummary, ResultsError,
+    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_NOTES, KIND_POINTS,
+    KIND_RUN, KIND_SERIES, KIND_STRINGS, KIND_SUMS, ResultSummary, ResultsError,
 };
 use crate::frame::{Damage, HEADER_BYTES, Header, MARK, RESULT_MAGIC};
 use crate::notes::Notes;
@@ -21,6 +21,8 @@ use crate::{Expected, Texts};
 const LOOK_BYTES: usize = HEADER_BYTES + 12;
 /// Where a frame can't be made out, the next one is looked for in steps of that.
 const SCAN_BYTES: usize = 64 << 10;
+/// More marks than that aren't kept.
+const MARKS_MAX: usize = 10_000;
 /// Sums of one loop that are spread over more than that aren't ours.
 const PARTS_BYTES_MAX: usize = 256 << 20;
 
@@ -73,6 +75,7 @@ pub struct SumsReader {
     span_ns: u64,
     notes: Notes,
     metrics: Metrics,
+    marks: Vec<(u64, String)>,
 }
 
 /// A frame with hits that wasn't read.
@@ -114,6 +117,7 @@ impl SumsReader {
             span_ns: 0,
             notes: Notes::default(),
             metrics: Metrics::default(),
+            marks: Vec::new(),
         })
     }
 
@@ -145,6 +149,12 @@ impl SumsReader {
     /// The metrics that aren't hits, up to here.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What somebody wanted to be known of an instant (ns from the run's start), up to
+    /// here; of very many the first ones.
+    pub fn marks(&self) -> &[(u64, String)] {
+        &self.marks
     }
 
     /// How long the run lasts, once its end was read; 0 = not known.
@@ -210,6 +220,11 @@ impl SumsReader {
                 }
                 KIND_SERIES => self.metrics.learn(&payload),
                 KIND_POINTS => self.metrics.take(&payload),
+                KIND_MARK if self.marks.len() < MARKS_MAX => {
+                    let mark = Mark::of(&payload);
+                    self.marks
+                        .extend(mark.map(|mark| (mark.at_ns, mark.text.to_owned())));
+                }
                 // A kind of a later version: nothing that this one needs.
                 _ => {}
             }
