@@ -2,6 +2,7 @@
 
 mod capacity;
 mod dialects;
+mod export;
 mod flags;
 mod given;
 mod habits;
@@ -86,6 +87,9 @@ enum Command {
     Convert(read::ConvertArguments),
     /// Write a report of result files: one page of HTML that needs nothing else.
     Report(report::ReportArguments),
+    /// Send what a result file says to a system that keeps metrics, with the times at which it happened.
+    #[command(after_help = DURATIONS)]
+    Export(export::ExportArguments),
     /// Write a stpd file from records and a schedule.
     Step(step::StepArguments),
     /// Serve scripted answers, to test and calibrate with.
@@ -157,6 +161,7 @@ pub fn main(version: &'static str) -> ExitCode {
         (Some(Command::Tail(arguments)), _) => arguments.run(),
         (Some(Command::Convert(arguments)), _) => arguments.run(),
         (Some(Command::Report(arguments)), _) => arguments.run(),
+        (Some(Command::Export(arguments)), _) => arguments.run(),
         (Some(Command::Step(arguments)), _) => arguments.run(),
         (Some(Command::Target(arguments)), _) => arguments.run(),
         (None, None) => Err(Failure::usage("nothing to do: see encarno --help")),

@@ -55,6 +55,11 @@ pub(crate) struct Target {
 }
 
 impl UrlText {
+    /// As it was written, with its secrets.
+    pub(crate) fn exposed(&self) -> &str {
+        self.0.expose()
+    }
+
     /// Understands it as an HTTP proxy's.
     pub(crate) fn proxy(&self) -> Result<ProxySettings, String> {
         let target = self.target(protocols::KINDS[0])?;

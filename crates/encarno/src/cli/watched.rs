@@ -3,16 +3,29 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use encarno_engine::control::{Control, Stop};
+use encarno_export::steps::Steps;
 use encarno_report::live::{Bound, Live, Steering};
 use tempfile::TempDir;
 
+use super::export::{self, Delivery};
 use super::flags::watch::WatchArguments;
 use super::{Failure, complain, report};
 use crate::files::Files;
 use crate::messages;
 use crate::protocols::Run;
+use crate::url_text::{HeaderText, UrlText};
+
+/// Points are sent of so many seconds each.
+const EXPORT_SECONDS: u64 = 10;
+/// What can't be delivered is tried again for so long.
+const EXPORT_PATIENCE: Duration = Duration::from_secs(120);
+/// The file is looked at that often.
+const EXPORT_LOOK: Duration = Duration::from_secs(1);
 
 /// The pages of a run.
 pub(super) struct Watched {
@@ -21,6 +34,7 @@ pub(super) struct Watched {
     native: Option<PathBuf>,
     bound: Option<Bound>,
     live: Option<Live>,
+    exported: Option<Exported>,
     temporary: Option<TempDir>,
 }
 
@@ -36,6 +50,7 @@ impl Watched {
             native: None,
             bound: None,
             live: None,
+            exported: None,
             temporary: None,
         };
         let option = match arguments {
@@ -47,6 +62,7 @@ impl Watched {
                 "--report"
             }
             WatchArguments { live: Some(_), .. } => "--live",
+            WatchArguments { otlp: Some(_), .. } => "--otlp",
             _ => return Ok(watched),
         };
         let native = match &run.settings.output.native {
@@ -74,6 +90,9 @@ impl Watched {
 
     /// Takes the address, before the run begins.
     pub(super) fn open(&mut self) -> Result<(), Failure> {
+        if let Some(url) = &self.arguments.otlp {
+            export::parsed(url.exposed())?;
+        }
         let Some(address) = &self.arguments.live else {
             return Ok(());
         };
@@ -87,6 +106,12 @@ impl Watched {
 
     /// The run is on.
     pub(super) fn begin(&mut self, control: &Arc<Control>) {
+        if let (Some(url), Some(native)) = (&self.arguments.otlp, &self.native) {
+            match Exported::start(url, &self.arguments.otlp_header, native) {
+                Ok(exported) => self.exported = Some(exported),
+                Err(failure) => complain(&format!("--otlp: {}", failure.text)),
+            }
+        }
         let (Some(bound), Some(native)) = (self.bound.take(), &self.native) else {
             return;
         };
@@ -109,6 +134,9 @@ impl Watched {
     pub(super) fn end(self) -> Result<(), Failure> {
         if let Some(live) = self.live {
             live.end();
+        }
+        if let Some(exported) = self.exported {
+            exported.end();
         }
         if let (Some(report), Some(native)) = (&self.arguments.report, &self.native) {
             report::write(std::slice::from_ref(native), report, &[])?;
@@ -141,5 +169,50 @@ impl Steering for Steered {
 
     fn is_paused(&self) -> bool {
         self.0.is_paused()
+    }
+}
+
+/// A run whose points are sent while it goes on, by a thread of its own.
+struct Exported {
+    thread: JoinHandle<Delivery>,
+    over: Arc<AtomicBool>,
+}
+
+impl Exported {
+    fn start(url: &UrlText, headers: &[HeaderText], file: &Path) -> Result<Self, Failure> {
+        let mut steps = Steps::open(file, EXPORT_SECONDS).map_err(Failure::setup)?;
+        let mut delivery = Delivery::otlp(url.exposed(), headers, EXPORT_PATIENCE, file, &steps)?;
+        let over = Arc::new(AtomicBool::new(false));
+        let is_over = Arc::clone(&over);
+        let body = move || {
+            // A file that can't be read any more is told by the run itself.
+            loop {
+                let was_over = is_over.load(Ordering::Acquire);
+                while let Ok(Some(step)) = match was_over {
+                    true => steps.next_step(),
+                    false => steps.next_whole(),
+                } {
+                    delivery.take(&step);
+                }
+                if was_over {
+                    return delivery;
+                }
+                thread::park_timeout(EXPORT_LOOK);
+            }
+        };
+        let thread = thread::Builder::new().name("export".to_owned());
+        let thread = thread.spawn(body).map_err(Failure::setup)?;
+        Ok(Self { thread, over })
+    }
+
+    fn end(self) {
+        self.over.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+        match self.thread.join() {
+            Ok(delivery) => {
+                delivery.say();
+            }
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 }

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::Args;
 use encarno_report::live::LiveAddress;
 
+use crate::url_text::{HeaderText, UrlText};
+
 /// Pages of a run.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Pages")]
@@ -24,4 +26,11 @@ pub(crate) struct WatchArguments {
     /// … with buttons that pause and stop the run.
     #[arg(long, requires = "live")]
     pub(crate) control: bool,
+    /// Send what happened each ten seconds by OTLP over HTTP to this URL, such as
+    /// http://collector:4318. No hit waits for it; what isn't delivered is told at the end.
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp: Option<UrlText>,
+    /// … with this header, 'Name: value'.
+    #[arg(long, value_name = "HEADER", requires = "otlp")]
+    pub(crate) otlp_header: Vec<HeaderText>,
 }

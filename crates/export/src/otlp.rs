@@ -1,0 +1,213 @@
+//! OTLP's messages. Sums and histograms are cumulative: whoever misses one has all of it
+//! with the next.
+
+mod buckets;
+mod message;
+
+use std::collections::BTreeMap;
+
+use encarno_record::histogram::Histogram;
+use encarno_record::sums::Sums;
+use prost::Message as _;
+
+use crate::steps::{Kind, Step};
+use buckets::Buckets;
+use message::{
+    AnyValue, CUMULATIVE, ExponentialHistogram, ExponentialHistogramDataPoint, KeyValue, Metric,
+    NumberDataPoint, Request, Resource, ResourceMetrics, Response, Scope, ScopeMetrics, Sum,
+    metric::Data, value::Value,
+};
+
+/// The type of a body.
+pub const CONTENT_TYPE: &str = "application/x-protobuf";
+/// Where a receiver takes it, if its URL names no path.
+pub const PATH: &str = "/v1/metrics";
+
+/// A message, and how many points are in it.
+#[derive(Debug)]
+pub struct Body {
+    /// Protobuf.
+    pub bytes: Vec<u8>,
+    /// Data points.
+    pub points: u64,
+}
+
+/// The sums of a run up to now.
+#[derive(Debug)]
+pub struct Exporter {
+    started_unix_ns: u64,
+    resource: Vec<KeyValue>,
+    known: BTreeMap<Kind, Sums>,
+}
+
+impl Exporter {
+    /// Of a run that began then. `run` names it, `instance` whoever made it.
+    pub fn new(started_unix_ns: u64, run: &str, instance: &str, program: &str) -> Self {
+        let resource = [
+            ("service.name", "encarno"),
+            ("service.instance.id", instance),
+            ("service.version", program),
+            ("test.run.id", run),
+        ];
+        Self {
+            started_unix_ns,
+            resource: resource.map(|(key, value)| text(key, value)).into(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a period: the message that tells of it.
+    pub fn take(&mut self, step: &Step) -> Body {
+        let times = (self.started_unix_ns, step.until_unix_ns);
+        let mut points: [Vec<_>; 3] = Default::default();
+        let mut numbers: [Vec<_>; 2] = Default::default();
+        for (kind, sums) in &step.sums {
+            let known = self.known.entry(kind.clone()).or_default();
+            known.merge(sums);
+            let histograms = [&known.response_ns, &known.service_ns, &known.lag_ns];
+            for (points, histogram) in points.iter_mut().zip(histograms) {
+                points.push(histogram_point(kind, histogram, times));
+            }
+            for (numbers, sum) in numbers
+                .iter_mut()
+                .zip([known.sent_bytes, known.received_bytes])
+            {
+                numbers.push(number_point(kind, sum, times));
+            }
+        }
+        let count = points.iter().map(Vec::len).sum::<usize>()
+            + numbers.iter().map(Vec::len).sum::<usize>();
+        let [response, service, lag] = points;
+        let [sent, received] = numbers;
+        let metrics = vec![
+            histogram_metric(
+                "encarno.response.duration",
+                "from the instant at which a hit was due to its end",
+                response,
+            ),
+            histogram_metric(
+                "http.client.request.duration",
+                "from the start of a hit to its end",
+                service,
+            ),
+            histogram_metric("encarno.lag.duration", "how late a hit started", lag),
+            sum_metric("encarno.sent", "bytes sent", sent),
+            sum_metric("encarno.received", "bytes received", received),
+        ];
+        let request = Request {
+            resource_metrics: vec![ResourceMetrics {
+                resource: Some(Resource {
+                    attributes: self.resource.clone(),
+                }),
+                scope_metrics: vec![ScopeMetrics {
+                    scope: Some(Scope {
+                        name: "encarno".to_owned(),
+                        version: env!("CARGO_PKG_VERSION").to_owned(),
+                    }),
+                    metrics,
+                }],
+            }],
+        };
+        Body {
+            bytes: request.encode_to_vec(),
+            points: count as u64,
+        }
+    }
+}
+
+/// How many points a receiver took and threw away, and why, as its answer says.
+pub fn rejected(answer: &[u8]) -> Option<(u64, String)> {
+    let partial = Response::decode(answer).ok()?.partial_success?;
+    let rejected = u64::try_from(partial.rejected_data_points).unwrap_or(0);
+    (rejected > 0).then_some((rejected, partial.error_message))
+}
+
+fn text(key: &str, value: &str) -> KeyValue {
+    attribute(key, Value::Text(value.to_owned()))
+}
+
+fn attribute(key: &str, value: Value) -> KeyValue {
+    KeyValue {
+        key: key.to_owned(),
+        value: Some(AnyValue { value: Some(value) }),
+    }
+}
+
+fn attributes(kind: &Kind) -> Vec<KeyValue> {
+    let mut attributes = vec![text("label", &kind.label)];
+    if kind.status > 0 {
+        let status = Value::Number(i64::from(kind.status));
+        attributes.push(attribute("http.response.status_code", status));
+    }
+    if kind.failed {
+        let what = match (kind.net_code, kind.status) {
+            (0, 0) => "other".to_owned(),
+            (0, status) => status.to_string(),
+            (net_code, _) => format!("net {net_code}"),
+        };
+        attributes.push(text("error.type", &what));
+    }
+    attributes
+}
+
+fn histogram_point(
+    kind: &Kind,
+    times: &Histogram,
+    (started, until): (u64, u64),
+) -> ExponentialHistogramDataPoint {
+    let buckets = Buckets::of(times);
+    ExponentialHistogramDataPoint {
+        attributes: attributes(kind),
+        start_time_unix_nano: started,
+        time_unix_nano: until,
+        count: times.count(),
+        sum: Some(times.sum() as f64 * 1e-9),
+        scale: buckets.scale,
+        zero_count: buckets.zeros,
+        positive: Some(message::Buckets {
+            offset: buckets.offset,
+            bucket_counts: buckets.counts,
+        }),
+        min: Some(times.min() as f64 * 1e-9),
+        max: Some(times.max() as f64 * 1e-9),
+    }
+}
+
+fn number_point(kind: &Kind, sum: u64, (started, until): (u64, u64)) -> NumberDataPoint {
+    NumberDataPoint {
+        start_time_unix_nano: started,
+        time_unix_nano: until,
+        as_int: Some(i64::try_from(sum).unwrap_or(i64::MAX)),
+        attributes: attributes(kind),
+    }
+}
+
+fn histogram_metric(
+    name: &str,
+    description: &str,
+    data_points: Vec<ExponentialHistogramDataPoint>,
+) -> Metric {
+    let data = ExponentialHistogram {
+        data_points,
+        aggregation_temporality: CUMULATIVE,
+    };
+    metric(name, description, "s", Data::ExponentialHistogram(data))
+}
+
+fn sum_metric(name: &str, description: &str, data_points: Vec<NumberDataPoint>) -> Metric {
+    let data = Sum {
+        data_points,
+        aggregation_temporality: CUMULATIVE,
+        is_monotonic: true,
+    };
+    metric(name, description, "By", Data::Sum(data))
+}
+
+fn metric(name: &str, description: &str, unit: &str, data: Data) -> Metric {
+    Metric {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        unit: unit.to_owned(),
+        data: Some(data),
+    }
+}

@@ -1,0 +1,90 @@
+//! Our buckets as those of an exponential histogram: bucket i of scale s holds what lies
+//! above 2^(i/2^s) and not above 2^((i+1)/2^s).
+
+use std::collections::BTreeMap;
+
+use encarno_record::histogram::{Histogram, middle_of};
+
+/// The finest scale: a bucket is 0.54 % wide, so its middle is off by 0.27 % at most.
+const SCALE: i32 = 7;
+/// With more buckets than that from the first to the last, two become one.
+const BUCKETS_MAX: i64 = 2048;
+
+/// The buckets of an exponential histogram, of seconds.
+#[derive(Debug, PartialEq)]
+pub(super) struct Buckets {
+    pub(super) scale: i32,
+    pub(super) offset: i32,
+    pub(super) counts: Vec<u64>,
+    pub(super) zeros: u64,
+}
+
+impl Buckets {
+    pub(super) fn of(times: &Histogram) -> Self {
+        let mut zeros = 0;
+        let mut found: BTreeMap<i64, u64> = BTreeMap::new();
+        for (bucket, count) in times.pairs() {
+            // What is known more exactly than the bucket is kept so.
+            let ns = middle_of(bucket as usize).clamp(times.min(), times.max());
+            if ns == 0 {
+                zeros += count;
+                continue;
+            }
+            let exact = (ns as f64 * 1e-9).log2() * f64::from(1 << SCALE);
+            *found.entry(exact.ceil() as i64 - 1).or_default() += count;
+        }
+        let mut scale = SCALE;
+        while let (Some((first, _)), Some((last, _))) =
+            (found.first_key_value(), found.last_key_value())
+            && last - first >= BUCKETS_MAX
+        {
+            scale -= 1;
+            let finer = std::mem::take(&mut found);
+            for (index, count) in finer {
+                *found.entry(index >> 1).or_default() += count;
+            }
+        }
+        let first = found.first_key_value().map_or(0, |(&index, _)| index);
+        let last = found.last_key_value().map_or(-1, |(&index, _)| index);
+        let counts = (first..=last).map(|index| found.get(&index).copied().unwrap_or(0));
+        Self {
+            scale,
+            offset: first as i32,
+            counts: counts.collect(),
+            zeros,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use encarno_record::histogram::Histogram;
+
+    use super::Buckets;
+
+    fn of(values: &[u64]) -> Buckets {
+        let mut histogram = Histogram::default();
+        values.iter().for_each(|&value| histogram.record(value));
+        Buckets::of(&histogram)
+    }
+
+    #[test]
+    fn a_value_lies_in_its_bucket_and_zeros_apart() {
+        for ns in [1_u64, 999, 1_000_000, 123_456_789, 7_000_000_000] {
+            let buckets = of(&[0, ns, 0]);
+            assert_eq!((buckets.zeros, buckets.counts.len()), (2, 1));
+            let bound = |index: i32| (f64::from(index) / 128.0).exp2();
+            let seconds = ns as f64 * 1e-9;
+            assert!(bound(buckets.offset) < seconds * 1.001, "{ns}");
+            assert!(seconds <= bound(buckets.offset + 1) * 1.001, "{ns}");
+        }
+        assert!(of(&[]).counts.is_empty());
+    }
+
+    #[test]
+    fn a_wide_range_becomes_coarser_and_loses_nothing() {
+        let buckets = of(&[1, 1_000, 1_000_000_000, u64::MAX / 2]);
+        assert!(buckets.scale < 7 && buckets.counts.len() <= 2048);
+        assert_eq!(buckets.counts.iter().sum::<u64>(), 4);
+    }
+}

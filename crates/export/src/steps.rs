@@ -1,0 +1,166 @@
+//! A file's sums in periods of time, in the order of time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::Path;
+
+use encarno_record::Texts;
+use encarno_record::results::whole::{self, FileError};
+use encarno_record::results::{FileSums, SumsReader};
+use encarno_record::sums::{Outcome, Sums, second_of};
+
+/// Labels beyond that count as [`OTHER`].
+const LABELS_MAX: usize = 500;
+/// What stands for labels that are too many.
+pub const OTHER: &str = "other";
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What hits of one kind have in common.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Kind {
+    /// The label.
+    pub label: String,
+    /// The protocol's status; 0 = none.
+    pub status: u16,
+    /// The net code; 0 = none.
+    pub net_code: u16,
+    /// Whether they failed.
+    pub failed: bool,
+}
+
+/// What happened in a period.
+#[derive(Debug)]
+pub struct Step {
+    /// Where it begins, Unix time.
+    pub from_unix_ns: u64,
+    /// Where it ends.
+    pub until_unix_ns: u64,
+    /// The sums of its hits.
+    pub sums: BTreeMap<Kind, Sums>,
+}
+
+/// Reads a file in steps.
+#[derive(Debug)]
+pub struct Steps {
+    reader: SumsReader,
+    texts: Texts,
+    labels: BTreeSet<String>,
+    period: u64,
+    /// Periods that aren't whole yet.
+    waiting: BTreeMap<u64, BTreeMap<Kind, Sums>>,
+    /// The first period that wasn't given yet.
+    next: u64,
+    at_end: bool,
+}
+
+impl Steps {
+    /// Of a result file, in periods of so many seconds.
+    pub fn open(path: &Path, seconds: u64) -> Result<Self, FileError> {
+        let reader = whole::open_sums(path)?.ok_or_else(|| {
+            let reason = "an export needs a file, not a pipe";
+            FileError::of(path)(io::Error::other(reason))
+        })?;
+        Ok(Self {
+            reader,
+            texts: Texts::default(),
+            labels: BTreeSet::new(),
+            period: seconds.max(1),
+            waiting: BTreeMap::new(),
+            next: 0,
+            at_end: false,
+        })
+    }
+
+    /// The start of the run, Unix time.
+    pub fn started_unix_ns(&self) -> u64 {
+        self.reader.started_unix_ns()
+    }
+
+    /// Which program made the run, if the file says so.
+    pub fn program(&self) -> Option<&str> {
+        self.reader.notes().program.as_deref()
+    }
+
+    /// Whether the run has ended, as far as the file was read.
+    pub fn has_ended(&self) -> bool {
+        self.reader.summary().ended
+    }
+
+    /// The next period in which something happened; none at the end of what is there.
+    pub fn next_step(&mut self) -> io::Result<Option<Step>> {
+        loop {
+            if let Some(step) = self.next_whole()? {
+                return Ok(Some(step));
+            }
+            if self.at_end {
+                return Ok(None);
+            }
+            self.at_end = true;
+            let mut rest = Vec::new();
+            self.reader.rest(|sums| rest.push(sums))?;
+            rest.iter().for_each(|sums| self.take(sums));
+        }
+    }
+
+    /// The next period that is whole, of a file that grows; none if there is none yet.
+    pub fn next_whole(&mut self) -> io::Result<Option<Step>> {
+        loop {
+            let whole_before = match (self.at_end, self.reader.whole_until_ns()) {
+                (true, _) | (_, u64::MAX) => u64::MAX,
+                (_, until_ns) => second_of(self.started_unix_ns(), until_ns) / self.period,
+            };
+            let is_whole = |period: &u64| *period < whole_before;
+            if let Some(first) = self.waiting.first_entry().filter(|it| is_whole(it.key())) {
+                let (period, sums) = first.remove_entry();
+                self.next = period + 1;
+                return Ok(Some(self.step(period, sums)));
+            }
+            match self.reader.next_sums(&mut self.texts)? {
+                Some(sums) => self.take(&sums),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    fn step(&self, period: u64, sums: BTreeMap<Kind, Sums>) -> Step {
+        let at = |period: u64| {
+            period
+                .saturating_mul(self.period)
+                .saturating_mul(SECOND_NS)
+                .max(self.started_unix_ns())
+        };
+        Step {
+            from_unix_ns: at(period),
+            until_unix_ns: at(period.saturating_add(1)),
+            sums,
+        }
+    }
+
+    fn take(&mut self, sums: &FileSums) {
+        let expected = self.reader.expected();
+        let (labels, texts, waiting) = (&mut self.labels, &mut self.texts, &mut self.waiting);
+        let (period, next) = (self.period, self.next);
+        sums.for_each(|second, outcome, sums| {
+            let kind = kind(outcome, &texts.get(outcome.label), labels, &expected);
+            // What comes after its period counts for the next one.
+            let periods = waiting.entry((second / period).max(next)).or_default();
+            periods.entry(kind).or_default().merge(sums);
+        });
+    }
+}
+
+fn kind(
+    outcome: &Outcome,
+    label: &str,
+    labels: &mut BTreeSet<String>,
+    expected: &encarno_record::Expected,
+) -> Kind {
+    let known =
+        labels.contains(label) || labels.len() < LABELS_MAX && labels.insert(label.to_owned());
+    Kind {
+        label: if known { label } else { OTHER }.to_owned(),
+        status: outcome.protocol_code,
+        net_code: outcome.net_code,
+        failed: outcome.failed(expected),
+    }
+}
