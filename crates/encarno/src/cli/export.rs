@@ -36,8 +36,8 @@ pub(super) struct ExportArguments {
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<HeaderText>,
     /// A point tells of so many seconds.
-    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = period)]
-    period: u64,
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    period: Duration,
     /// What can't be delivered is tried again for so long.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     patience: Duration,
@@ -162,7 +162,8 @@ impl Delivery {
 
 impl ExportArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let steps = Steps::open(&self.file, self.period).map_err(Failure::setup)?;
+        let period = whole_seconds(self.period)?;
+        let steps = Steps::open(&self.file, period).map_err(Failure::setup)?;
         let delivery = match (&self.otlp, &self.influx) {
             (Some(url), _) => Delivery::otlp(url, &self.headers, self.patience, &self.file, &steps),
             (None, Some(to)) if to.starts_with("http://") || to.starts_with("https://") => {
@@ -224,10 +225,12 @@ pub(super) fn parsed(text: &str) -> Result<Url, Failure> {
         })
 }
 
-fn period(text: &str) -> Result<u64, String> {
-    let seconds = duration(text)?.as_secs();
-    match seconds {
-        1..=3600 => Ok(seconds),
-        _ => Err("a period takes whole seconds, from 1s to 1h".to_owned()),
+fn whole_seconds(period: Duration) -> Result<u64, Failure> {
+    let seconds = period.as_secs();
+    match (seconds, period.subsec_nanos()) {
+        (1..=3600, 0) => Ok(seconds),
+        _ => Err(Failure::usage(
+            "--period takes whole seconds, from 1s to 1h: the file has sums of seconds",
+        )),
     }
 }
