@@ -7,6 +7,7 @@ mod flags;
 mod given;
 mod habits;
 mod hit;
+mod merge;
 mod others;
 mod parent;
 mod read;
@@ -78,6 +79,8 @@ enum Command {
     Run(run::RunArguments),
     /// Sum up a result file.
     Stats(read::StatsArguments),
+    /// Merge result files, such as those of several machines, into one.
+    Merge(merge::MergeArguments),
     /// Show a result file or an input file, for people to read.
     Show(read::ShowArguments),
     /// Follow a result file while it grows, until its run has ended.
@@ -157,6 +160,7 @@ pub fn main(version: &'static str) -> ExitCode {
         }),
         (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
+        (Some(Command::Merge(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),
         (Some(Command::Tail(arguments)), _) => arguments.run(),
         (Some(Command::Convert(arguments)), _) => arguments.run(),

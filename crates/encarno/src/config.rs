@@ -21,7 +21,7 @@ use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use encarno_engine::settings::{OutputSettings, RunSettings, Source};
+use encarno_engine::settings::{OutputSettings, Part, RunSettings, Source};
 use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
 use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, Options, TlsSettings};
 use encarno_record::files::read_whole;
@@ -192,6 +192,7 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
         expected: expected(&run.expect)?,
         threads: run.threads.and_then(NonZeroUsize::new),
         grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
+        part: Part::default(),
     };
     Ok(Run {
         settings,

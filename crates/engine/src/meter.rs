@@ -38,6 +38,8 @@ pub struct Meter {
     texts: Texts,
     open: bool,
     asked: Option<Arc<Schedule>>,
+    /// How many processes make what is asked for together.
+    parts: usize,
     loops: Vec<Loop>,
     /// What belongs to seconds that aren't over.
     current: BTreeMap<u64, Statistics>,
@@ -81,6 +83,7 @@ impl Meter {
             texts: Texts::of_run(strings.clone()),
             open,
             asked,
+            parts: settings.part.count,
             loops: (0..loops).map(|_| Loop::default()).collect(),
             current: BTreeMap::new(),
             second: second_of(started_unix_ns, 0),
@@ -168,7 +171,9 @@ impl Meter {
             total: statistics.total(),
             statistics,
             asked: self.asked.as_ref().map(|schedule| {
-                schedule.level_at(to_ns.saturating_sub(1)).0 as f64 / Level::ONE.0 as f64
+                schedule.level_at(to_ns.saturating_sub(1)).0 as f64
+                    / Level::ONE.0 as f64
+                    / self.parts as f64
             }),
             ..Window::default()
         };
@@ -223,7 +228,7 @@ mod tests {
 
     use super::{Meter, Window};
     use crate::settings::{
-        Arrivals, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source, Workload,
+        Arrivals, OpenSettings, OutputSettings, Part, RunSettings, ScriptSettings, Source, Workload,
     };
 
     const MS: u64 = 1_000_000;
@@ -249,6 +254,7 @@ mod tests {
             expected: Expected::default(),
             threads: NonZeroUsize::new(2),
             grace: Duration::ZERO,
+            part: Part::default(),
         };
         let (mut meter, sender) = Meter::new(&settings, 2, strings, Clock::start());
         // 300 ms of the first second are gone when the run starts.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use encarno_input::{InputFormat, Sharing};
-use encarno_nib::clock::Clock;
+use encarno_nib::clock::{self, Clock};
 use encarno_nib::poll::Waker;
 use encarno_nib::{Nib, Protocol};
 use encarno_record::{Payload, Record, StringId, Strings};
@@ -21,7 +21,7 @@ use crate::output::{self, Recorder};
 use crate::pilot::{self, Gauge, Helm, Pilot};
 use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Planned, ScriptContext};
-use crate::settings::{Arrivals, RunSettings, Source, Workload, nanoseconds};
+use crate::settings::{Arrivals, RunSettings, Source, Start, Workload, nanoseconds};
 use crate::workers::control::{Limits, Schedules};
 use crate::workers::feed::Deal;
 use crate::workers::{
@@ -54,12 +54,12 @@ pub fn steer<P: Protocol>(
     stop: impl FnOnce(Arc<Control>),
 ) -> Result<Summary, RunError> {
     let shares = shares(settings, protocol);
-    check(settings, protocol, shares.len())?;
+    check(settings, protocol, &shares)?;
     let strings = Strings::default();
     let wakers = wakers(shares.len())?;
     let scripts = scripts(settings, protocol, &strings)?;
     let (reader, feeds) = feeds(settings, &strings, &scripts, &shares)?;
-    let clock = Clock::start();
+    let clock = start(&settings.part.start)?;
     let (mut meter, sums) = Meter::new(settings, shares.len(), &strings, clock);
     let (samples, sampled) = match &settings.workload {
         Workload::Steered(_) => {
@@ -82,14 +82,19 @@ pub fn steer<P: Protocol>(
     let control = Arc::new(control(&settings.workload, &wakers, clock));
     stop(Arc::clone(&control));
     let (sender, endings) = unbounded();
-    for (share, (feed, recorder)) in shares.iter().zip(feeds.into_iter().zip(recorders)) {
+    for (index, (share, (feed, recorder))) in shares
+        .iter()
+        .zip(feeds.into_iter().zip(recorders))
+        .enumerate()
+    {
         let seat = Seat {
+            index,
             share: *share,
             feed,
             recorder,
             counters: &counters,
             control: &control,
-            waker: &wakers[share.number],
+            waker: &wakers[index],
             scripts: &scripts,
         };
         let event_loop = event_loop(settings, protocol, &strings, clock, seat);
@@ -126,7 +131,7 @@ pub fn steer<P: Protocol>(
     let elapsed_ns = clock.now_ns();
     mark_pauses();
     let totals = Totals::of(&counters);
-    let span_ns = span_ns(&settings.workload, &control, totals.scheduled, elapsed_ns);
+    let span_ns = span_ns(settings, &control, totals.scheduled, elapsed_ns);
     // The file tells how the run was judged, so that it is judged before the file ends.
     let metered = meter.end(elapsed_ns, &mut |window| pilot.window(window));
     let (judge, total, stop) = (
@@ -159,14 +164,16 @@ pub fn steer<P: Protocol>(
 /// How long a run lasts for whoever divides by it. Ten hits at ten a second
 /// take a second, though the last one starts after 0.9 s: an open run lasts
 /// until its next hit would have been due.
-fn span_ns(workload: &Workload, control: &Control, scheduled: u64, elapsed_ns: u64) -> u64 {
+fn span_ns(settings: &RunSettings, control: &Control, scheduled: u64, elapsed_ns: u64) -> u64 {
     let settled = control.settled();
-    let (Workload::Open(open), Some(schedule)) = (workload, settled.rate) else {
+    let (Workload::Open(open), Some(schedule)) = (&settings.workload, settled.rate) else {
         return elapsed_ns;
     };
     let end_ns = open.end_ns().saturating_add(settled.delay_ns);
     let end_ns = end_ns.min(schedule.duration_ns());
-    let next_ns = HitInstants::new(&schedule, Randomness::None, scheduled, 1).next();
+    let part = &settings.part;
+    let next = scheduled.saturating_mul(part.count as u64) + part.number as u64;
+    let next_ns = HitInstants::new(&schedule, Randomness::None, next, 1).next();
     elapsed_ns.max(next_ns.unwrap_or(end_ns).min(end_ns))
 }
 
@@ -208,6 +215,8 @@ pub fn read_through<P: Protocol>(settings: &RunSettings, protocol: &P) -> Result
 
 /// What one event loop gets for itself.
 struct Seat<'a> {
+    /// Its number among the loops of this process.
+    index: usize,
     share: Share,
     feed: Feed,
     recorder: Recorder,
@@ -227,7 +236,7 @@ fn event_loop<P: Protocol>(
     seat: Seat<'_>,
 ) -> EventLoop<P::Nib> {
     let nib = protocol.nib(&encarno_nib::Seat {
-        number: seat.share.number,
+        number: seat.index,
         strings,
         waker: seat.waker,
     });
@@ -239,7 +248,7 @@ fn event_loop<P: Protocol>(
         nib,
         feed: seat.feed,
         recorder: seat.recorder,
-        counters: Arc::clone(&seat.counters[seat.share.number]),
+        counters: Arc::clone(&seat.counters[seat.index]),
         all_counters: seat.counters.to_vec(),
         control: Arc::clone(seat.control),
         clock,
@@ -361,27 +370,60 @@ fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
     let count = settings
         .threads
         .map_or(cores, NonZeroUsize::get)
-        .min(settings.workload.workers_max().div_ceil(group))
+        .min(
+            settings
+                .part
+                .of(settings.workload.workers_max().div_ceil(group)),
+        )
         .max(1);
-    let share = |number| Share {
-        number,
-        count,
+    let part = &settings.part;
+    // Loop k of this part is loop k · parts + part of all: however many loops the other
+    // parts have, this one's take the hits part, part + parts, … together.
+    let share = |index| Share {
+        number: index * part.count + part.number,
+        count: count * part.count,
         group,
     };
     (0..count).map(share).collect()
+}
+
+/// The clock of a run, once the run is to start.
+fn start(start: &Start) -> Result<Clock, RunError> {
+    let at = match start {
+        Start::Now => return Ok(Clock::start()),
+        Start::At(at) => *at,
+        Start::Told { ready, start } => {
+            // Nobody who listens is nobody who says when, either.
+            let _heard = ready.send(());
+            start.recv().map_err(|_| {
+                RunError::Settings("nobody says any more when the run starts".to_owned())
+            })?
+        }
+    };
+    let left_ns = at.monotonic_ns.saturating_sub(clock::monotonic_ns());
+    thread::sleep(Duration::from_nanos(left_ns));
+    Ok(Clock::started_at(at.monotonic_ns, at.unix_ns))
 }
 
 /// What can be known to fail before anything is started.
 fn check<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
-    threads: usize,
+    shares: &[Share],
 ) -> Result<(), RunError> {
     let workers = settings.workload.workers_max();
     if workers == 0 {
         return Err(RunError::Settings(
             "no workers: the number of connections is 0".to_owned(),
         ));
+    }
+    let part = &settings.part;
+    if part.of(workers.div_ceil(protocol.streams().max(1) as usize)) == 0 {
+        return Err(RunError::Settings(format!(
+            "part {} of {} has nothing to do: there are fewer connections than parts",
+            part.number + 1,
+            part.count
+        )));
     }
     if let Workload::Open(open) = &settings.workload {
         if matches!(open.arrivals, Arrivals::Recorded)
@@ -407,7 +449,8 @@ fn check<P: Protocol>(
             input.file.display()
         );
     }
-    let needed = protocol.descriptors(workers as u64) + threads as u64 * 4 + FILES_RESERVE;
+    let workers: usize = shares.iter().map(|share| share.workers(workers)).sum();
+    let needed = protocol.descriptors(workers as u64) + shares.len() as u64 * 4 + FILES_RESERVE;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_some_and(|current| current < needed) {
         if limit.maximum.is_some_and(|maximum| maximum < needed) {
@@ -445,6 +488,7 @@ fn scripts<P: Protocol>(
         Source::Request { .. } => (&none, false),
     };
     let compiler = Compiler::new(&settings.script, values, per_worker, strings)?;
+    compiler.take_part(settings.part.number, settings.part.count);
     Ok(Arc::new(compiler.with(protocol)?))
 }
 
@@ -504,7 +548,8 @@ fn feeds(
                 .iter()
                 .map(|share| share.workers(settings.workload.workers_max()))
                 .collect();
-            let (reader, feeds) = Reader::start(input, strings, scripts, &workers, deal)?;
+            let (reader, feeds) =
+                Reader::start(input, strings, scripts, &workers, deal, &settings.part)?;
             Ok((Some(reader), feeds))
         }
     }

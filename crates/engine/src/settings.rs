@@ -1,5 +1,6 @@
 //! What a run is asked to do: validated, and not validated again further on.
 
+mod part;
 mod script;
 
 use std::num::NonZeroUsize;
@@ -12,6 +13,7 @@ use encarno_record::Expected;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::notes::Notes;
 
+pub use self::part::{Part, Start, StartAt};
 pub use self::script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
 use crate::schedule::Schedule;
 
@@ -33,6 +35,8 @@ pub struct RunSettings {
     /// How long running hits may take to end after a stop, or after the end of
     /// the schedule.
     pub grace: Duration,
+    /// The part of the run that is made here.
+    pub part: Part,
 }
 
 /// What is sent.

@@ -12,8 +12,8 @@ use encarno_engine::LoopError;
 use encarno_engine::control::{GrowError, HORIZON};
 use encarno_engine::schedule::{Level, Piece, Schedule};
 use encarno_engine::settings::{
-    Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
-    Workload,
+    Arrivals, ClosedSettings, OpenSettings, OutputSettings, Part, RunSettings, ScriptSettings,
+    Source, Workload,
 };
 use encarno_engine::{RunError, run};
 use encarno_nib::{Form, Io, Kind, Nib, Protocol, Readiness, Seat, Shot, Step};
@@ -88,6 +88,7 @@ fn settings(workload: Workload) -> RunSettings {
         expected: Expected::default(),
         threads: NonZeroUsize::new(2),
         grace: Duration::from_millis(100),
+        part: Part::default(),
     }
 }
 

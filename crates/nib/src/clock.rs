@@ -23,6 +23,15 @@ impl Clock {
         }
     }
 
+    /// The run started, or starts, at that instant of CLOCK_MONOTONIC, which the wall clock
+    /// of whoever tells of it calls `started_unix_ns`.
+    pub fn started_at(origin_ns: u64, started_unix_ns: u64) -> Self {
+        Self {
+            origin_ns,
+            started_unix_ns,
+        }
+    }
+
     /// Now.
     #[inline]
     pub fn now_ns(&self) -> u64 {
@@ -38,6 +47,11 @@ impl Clock {
     pub fn started_unix_ns(&self) -> u64 {
         self.started_unix_ns
     }
+}
+
+/// Now, on CLOCK_MONOTONIC.
+pub fn monotonic_ns() -> u64 {
+    read_ns(ClockId::Monotonic)
 }
 
 /// What the calling thread has used of its core.

@@ -15,6 +15,7 @@
 //! - [`frame`]: framed blocks with checksums
 //! - [`results`]: the native result file
 //! - [`formats`]: hits to files, in this format and others
+//! - [`merge`]: several native result files to one
 //! - [`samples`]: a result file of samples and requests, as k6 hands them over
 //! - [`files`]: how files are opened
 //! - [`mask`]: requests without what may be a secret
@@ -34,6 +35,7 @@ pub mod formats;
 pub mod frame;
 pub mod histogram;
 pub mod mask;
+pub mod merge;
 pub mod notes;
 pub mod results;
 pub mod samples;

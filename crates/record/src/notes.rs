@@ -41,9 +41,27 @@ pub struct Notes {
     /// Checks of a script.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
+    /// The clocks of the agents that made a run together.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub clocks: Vec<AgentClock>,
 }
 
-/// What became of the hits that were due: scheduled = done + failed + dropped.
+/// How the clock of an agent stood to that of its coordinator.
+#[derive(Clone, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentClock {
+    /// The agent's name.
+    pub agent: String,
+    /// How far the agent's wall clock was ahead, in ns. The instants of the file are
+    /// the coordinator's, so that nobody has to subtract it.
+    pub offset_ns: i64,
+    /// The offset is right within that many ns: half of the shortest round trip.
+    pub uncertainty_ns: u64,
+    /// How much faster the agent's clock went, in parts per thousand million.
+    pub drift_ppb: i64,
+}
+
+/// What became of the hits that were due: scheduled = done + failed + dropped + lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
@@ -55,6 +73,17 @@ pub struct Account {
     pub failed: u64,
     /// Hits that were never started.
     pub dropped: u64,
+    /// Hits of agents that were lost: nobody knows what became of them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub lost: u64,
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Whether the figures tell of the target.
@@ -117,11 +146,16 @@ impl fmt::Display for Account {
             done,
             failed,
             dropped,
+            lost,
         } = self;
         write!(
             f,
             "scheduled {scheduled} = done {done} + failed {failed} + dropped {dropped}"
-        )
+        )?;
+        match lost {
+            0 => Ok(()),
+            lost => write!(f, " + lost {lost}"),
+        }
     }
 }
 
@@ -156,6 +190,7 @@ impl Notes {
         list(&mut self.settings, later.settings);
         list(&mut self.thresholds, later.thresholds);
         list(&mut self.checks, later.checks);
+        list(&mut self.clocks, later.clocks);
     }
 
     /// Notes in a file; none if these bytes aren't notes.
@@ -184,6 +219,7 @@ impl Notes {
                 verdict.reasons.truncate(verdict.reasons.len() / 2);
             }
             notes.environment.truncate(notes.environment.len() / 2);
+            notes.clocks.truncate(notes.clocks.len() / 2);
         }
     }
 }

@@ -49,7 +49,7 @@ pub use summed::{FileSums, SumsReader};
 use crate::frame::append_frame;
 use crate::notes::Notes;
 use crate::series::{self, Points, Series};
-use crate::sums::{self, LoopSums};
+use crate::sums::{self, LoopSums, Outcome};
 use crate::{Expected, Hit, StringId};
 
 /// The schema that is written. A reader refuses a newer one.
@@ -63,11 +63,11 @@ const KIND_RUN: u16 = 1;
 const KIND_STRINGS: u16 = 2;
 const KIND_HITS: u16 = 3;
 const KIND_END: u16 = 4;
-const KIND_SUMS: u16 = 5;
+pub(crate) const KIND_SUMS: u16 = 5;
 const KIND_MARK: u16 = 6;
 const KIND_NOTES: u16 = 7;
-const KIND_SERIES: u16 = 8;
-const KIND_POINTS: u16 = 9;
+pub(crate) const KIND_SERIES: u16 = 8;
+pub(crate) const KIND_POINTS: u16 = 9;
 /// The last frame of these sums.
 const FLAG_LAST: u32 = 1;
 /// The sums were left out: read the hits.
@@ -156,6 +156,63 @@ pub fn append_sums(out: &mut Vec<u8>, loop_sums: &LoopSums) {
 /// Appends frames with sums of hits that aren't in the file.
 pub fn append_sums_alone(out: &mut Vec<u8>, loop_sums: &LoopSums) {
     append_sums_or_not(out, loop_sums, false);
+}
+
+/// Appends a frame of sums as another file has it, with each number as the closures give it
+/// back. False if it can't be read.
+pub(crate) fn append_sums_again(
+    out: &mut Vec<u8>,
+    payload: &[u8],
+    number: impl Fn(u32) -> u32,
+    instant: impl Fn(u64) -> u64,
+    mut outcome: impl FnMut(Outcome) -> Outcome,
+) -> bool {
+    let Some((head, mut rest)) = payload.split_first_chunk::<24>() else {
+        return false;
+    };
+    let &[
+        n0,
+        n1,
+        n2,
+        n3,
+        f0,
+        f1,
+        f2,
+        f3,
+        ref until @ ..,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+    ] = head;
+    let until = u64::from_le_bytes(*until);
+    let until = if until == u64::MAX {
+        until
+    } else {
+        instant(until)
+    };
+    let Some(state) = sums::take_state(&mut rest) else {
+        return false;
+    };
+    append_frame(out, KIND_SUMS, |out| {
+        out.extend_from_slice(&number(u32::from_le_bytes([n0, n1, n2, n3])).to_le_bytes());
+        out.extend_from_slice(&[f0, f1, f2, f3]);
+        out.extend_from_slice(&until.to_le_bytes());
+        out.extend_from_slice(&head[16..]);
+        sums::append_state(out, &state);
+        while let Some((second, of, mut sums)) = sums::take_sums(&mut rest) {
+            if sums.first_scheduled_ns != u64::MAX {
+                sums.first_scheduled_ns = instant(sums.first_scheduled_ns);
+            }
+            sums.last_ended_ns = instant(sums.last_ended_ns);
+            sums::append_sums(out, second, &outcome(of), &sums);
+        }
+    });
+    true
 }
 
 fn append_sums_or_not(out: &mut Vec<u8>, loop_sums: &LoopSums, left_out: bool) {

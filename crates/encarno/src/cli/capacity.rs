@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use encarno_capacity::goal::Goal;
-use encarno_engine::settings::{RunSettings, ScriptSettings};
+use encarno_engine::settings::{Part, RunSettings, ScriptSettings};
 
 use super::flags::connection::ConnectionArguments;
 use super::flags::duration;
@@ -180,6 +180,7 @@ impl MeasureArguments {
             expected: request.expected,
             threads: wanted.threads,
             grace: wanted.grace,
+            part: Part::default(),
         };
         let run = Run {
             settings: run,

@@ -1,10 +1,12 @@
 //! Flags that several commands have, in groups: what is sent ([`request`],
 //! [`records`]), over which connections ([`connection`]), how much of it
-//! ([`load`]), what is written ([`output`]), what is judged ([`verdict`]) and who sees it ([`watch`]).
+//! ([`load`]), a [`part`] of it, what is written ([`output`]), what is judged ([`verdict`]) and who sees it
+//! ([`watch`]).
 
 pub(super) mod connection;
 pub(super) mod load;
 pub(super) mod output;
+pub(super) mod part;
 pub(super) mod rate;
 pub(super) mod records;
 pub(super) mod request;

@@ -21,6 +21,7 @@ use encarno_report::live::LiveAddress;
 use encarno_secret::MASK;
 
 use super::flags::load::ArrivalsArgument;
+use super::flags::part::Instant;
 use super::flags::rate::Rate;
 use crate::criteria::{Condition, StopRules};
 use crate::url_text::{HeaderText, UrlText, ValueText};
@@ -120,6 +121,8 @@ fn written() -> Vec<TypeId> {
         TypeId::of::<Schedule>(),
         TypeId::of::<LiveAddress>(),
         TypeId::of::<ArrivalsArgument>(),
+        TypeId::of::<(usize, usize)>(),
+        TypeId::of::<Instant>(),
         TypeId::of::<Expected>(),
         TypeId::of::<Goal>(),
         TypeId::of::<Condition>(),

@@ -7,6 +7,7 @@ use super::Failure;
 use super::flags::connection::ConnectionArguments;
 use super::flags::load::LoadArguments;
 use super::flags::output::OutputArguments;
+use super::flags::part::PartArguments;
 use super::flags::request::{RequestArguments, SourceLimits};
 use super::flags::verdict::VerdictArguments;
 use super::flags::watch::WatchArguments;
@@ -29,6 +30,8 @@ pub(super) struct HitArguments {
     pub(super) watch: WatchArguments,
     #[command(flatten)]
     verdict: VerdictArguments,
+    #[command(flatten)]
+    part: PartArguments,
 }
 
 impl HitArguments {
@@ -58,6 +61,7 @@ impl HitArguments {
             expected: request.expected,
             threads: self.load.threads,
             grace: self.load.grace,
+            part: self.part.part()?,
         };
         Ok(Run {
             settings,

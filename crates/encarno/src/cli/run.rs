@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rustix::process::Pid;
 
+use super::flags::part::PartArguments;
 use super::flags::watch::WatchArguments;
 use super::watched::Watched;
 use super::{Failure, carry_out, complain, habits, parent, process};
@@ -36,6 +37,8 @@ pub(super) struct RunArguments {
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
     #[command(flatten)]
+    part: PartArguments,
+    #[command(flatten)]
     watch: WatchArguments,
 }
 
@@ -50,6 +53,7 @@ impl RunArguments {
             quiet: false,
             json: false,
             parent: None,
+            part: PartArguments::default(),
             watch: WatchArguments::default(),
         }
     }
@@ -76,6 +80,7 @@ impl RunArguments {
             );
             return Ok(exit::OK);
         }
+        run.settings.part = self.part.part()?;
         parent::end_with(self.parent)?;
         let mut files = run.files();
         files.reads("the configuration", &self.file);

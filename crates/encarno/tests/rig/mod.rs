@@ -15,8 +15,8 @@ use encarno::protocols::{self, Protocol, Run};
 use encarno_engine::meter::Summary;
 use encarno_engine::schedule::{Level, Schedule};
 use encarno_engine::settings::{
-    Arrivals, ClosedSettings, OpenSettings, OutputSettings, RunSettings, ScriptSettings, Source,
-    Workload,
+    Arrivals, ClosedSettings, OpenSettings, OutputSettings, Part, RunSettings, ScriptSettings,
+    Source, Workload,
 };
 use encarno_input::{InputFormat, InputSettings, Sharing};
 use encarno_nib::NetworkSettings;
@@ -105,6 +105,7 @@ fn settings(workload: Workload) -> Run {
         expected: Expected::default(),
         threads: NonZeroUsize::new(2),
         grace: Duration::from_secs(5),
+        part: Part::default(),
     };
     Run {
         settings,

@@ -68,6 +68,7 @@ impl Totals {
             done: self.done,
             failed: self.failed,
             dropped: self.dropped,
+            lost: 0,
         }
     }
 

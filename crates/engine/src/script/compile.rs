@@ -98,6 +98,13 @@ impl Prepare for Compiler {
 }
 
 impl Compiler {
+    /// Of the rows of data files only those are taken that fall to that part of a run.
+    pub fn take_part(&self, number: usize, count: usize) {
+        self.data
+            .iter()
+            .for_each(|data| data.take_part(number, count));
+    }
+
     /// Of one run.
     pub fn new(
         settings: &ScriptSettings,

@@ -21,6 +21,8 @@ pub struct DataSource {
     ids: Vec<VariableId>,
     order: DataOrder,
     next: AtomicUsize,
+    /// From one row to the next: others may take those between.
+    step: AtomicUsize,
 }
 
 /// A file of rows that can't be used.
@@ -88,15 +90,23 @@ impl DataSource {
             ids,
             order: settings.order,
             next: AtomicUsize::new(0),
+            step: AtomicUsize::new(1),
         })
+    }
+
+    /// Takes the rows number, number + count, … from now on.
+    pub(super) fn take_part(&self, number: usize, count: usize) {
+        self.next.store(number, Ordering::Relaxed);
+        self.step.store(count, Ordering::Relaxed);
     }
 
     /// Sets the variables to the next row; false if none is left.
     pub(super) fn next(&self, variables: &mut Variables, random: &mut Xoshiro256PlusPlus) -> bool {
         let count = self.rows.len();
+        let step = self.step.load(Ordering::Relaxed);
         let index = match self.order {
-            DataOrder::Loop => self.next.fetch_add(1, Ordering::Relaxed) % count,
-            DataOrder::Once => self.next.fetch_add(1, Ordering::Relaxed),
+            DataOrder::Loop => self.next.fetch_add(step, Ordering::Relaxed) % count,
+            DataOrder::Once => self.next.fetch_add(step, Ordering::Relaxed),
             DataOrder::Random => (uniform(random) * count as f64) as usize,
         };
         let Some(row) = self.rows.get(index) else {

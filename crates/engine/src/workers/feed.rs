@@ -13,6 +13,7 @@ use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Sharing};
 use encarno_record::Strings;
 
 use crate::script::{Compiler, Planned};
+use crate::settings::Part;
 
 type Input = encarno_input::Input<Compiler>;
 
@@ -188,6 +189,7 @@ impl Reader {
         scripts: &Arc<Compiler>,
         workers: &[usize],
         deal: Deal,
+        part: &Part,
     ) -> Result<(Self, Vec<Feed>), InputFailure> {
         let counts = Arc::new(Counts::default());
         let open =
@@ -205,10 +207,10 @@ impl Reader {
         }
         let mut threads = Vec::new();
         let spawn = |input: Input, senders: Vec<Sender<Vec<Planned>>>, batch_records: usize| {
-            let counts = Arc::clone(&counts);
+            let (counts, part) = (Arc::clone(&counts), part.clone());
             thread::Builder::new()
                 .name("input".to_owned())
-                .spawn(move || read(input, &senders, batch_records, &counts))
+                .spawn(move || read(input, &senders, batch_records, &counts, &part))
         };
         let start = |input, senders, batch| {
             spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
@@ -336,8 +338,9 @@ fn read(
     senders: &[Sender<Vec<Planned>>],
     batch_records: usize,
     counts: &Counts,
+    part: &Part,
 ) -> Result<(), InputFailure> {
-    let result = read_on(&mut input, senders, batch_records, counts);
+    let result = read_on(&mut input, senders, batch_records, counts, part);
     lock(&counts.left_out).clone_from(input.left_out());
     result
 }
@@ -347,13 +350,26 @@ fn read_on(
     senders: &[Sender<Vec<Planned>>],
     batch_records: usize,
     counts: &Counts,
+    part: &Part,
 ) -> Result<(), InputFailure> {
     let mut batches: VecDeque<(Vec<Planned>, u64)> =
         senders.iter().map(|_| (Vec::new(), 0)).collect();
     let mut turn = 0;
     // The first records go in small batches, so that the run starts at once.
     let mut size = 1;
+    let mut index = 0;
     for item in input {
+        match &item {
+            // The other parts have the rest; a broken record is told of once.
+            Ok(_) => {
+                index += 1;
+                if !part.has(index - 1) {
+                    continue;
+                }
+            }
+            Err(bad) if !bad.fatal && part.number > 0 => continue,
+            Err(_) => {}
+        }
         let Some(record) = check(item, counts)? else {
             continue;
         };

@@ -66,6 +66,23 @@ impl NativeSink {
         self.file.write_out()
     }
 
+    /// Writes frames behind the texts that they use.
+    pub(crate) fn frames(
+        &mut self,
+        texts: &mut Texts,
+        append: impl FnOnce(&mut Vec<u8>),
+    ) -> Result<(), OutputError> {
+        self.append_strings(texts);
+        append(&mut self.file.buffer);
+        self.file.write_out()
+    }
+
+    /// Closes a file that has no end: not all of what it should have is there.
+    pub(crate) fn leave(mut self) -> Result<u64, OutputError> {
+        self.file.write_out()?;
+        Ok(self.file.bytes())
+    }
+
     fn append_strings(&mut self, texts: &mut Texts) {
         let new = texts.since(StringId(self.strings));
         results::append_strings(&mut self.file.buffer, StringId(self.strings), &new);

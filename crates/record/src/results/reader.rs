@@ -297,13 +297,29 @@ impl<R: Read> ResultReader<R> {
         self.span_ns
     }
 
+    /// How many event loops the run has.
+    pub fn loops(&self) -> u32 {
+        self.run.loops
+    }
+
+    /// The schema that the file was written with.
+    pub fn schema_version(&self) -> u32 {
+        self.run.version
+    }
+
     /// The next block; none at the end of what is there now.
     pub fn next_block(&mut self) -> io::Result<Option<Block<'_>>> {
+        Ok(self.next_frame()?.map(|(_, _, block)| block))
+    }
+
+    /// The same with its kind and its payload, as they lie in the file.
+    #[allow(clippy::type_complexity, reason = "it has one user")]
+    pub(crate) fn next_frame(&mut self) -> io::Result<Option<(u16, &[u8], Block<'_>)>> {
         let Some(frame) = self.frames.next_frame()? else {
             return Ok(None);
         };
         let payload = frame.payload;
-        Ok(Some(match frame.kind {
+        let block = match frame.kind {
             KIND_HITS => match Hits::of(payload, self.run.version) {
                 Some(hits) => {
                     self.summary.hits_damaged += hits.first.saturating_sub(self.next_hit);
@@ -339,7 +355,8 @@ impl<R: Read> ResultReader<R> {
             }
             KIND_MARK => Mark::of(payload).map_or(Block::Other, Block::Mark),
             _ => Block::Other,
-        }))
+        };
+        Ok(Some((frame.kind, payload, block)))
     }
 
     /// What was read up to now, and what was lost.

@@ -1,0 +1,52 @@
+//! `encarno merge`: several result files to one.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use encarno_record::files::is_stdout;
+use encarno_record::merge::{self, End, MergeError, Part};
+
+use super::{Failure, complain};
+use crate::exit;
+use crate::files::Files;
+
+/// What `encarno merge` understands.
+#[derive(Debug, Args)]
+pub(super) struct MergeArguments {
+    /// Native result files; the order doesn't matter.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The new file.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+}
+
+impl MergeArguments {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let mut files = Files::default();
+        for file in &self.files {
+            if file.as_os_str() == "-" {
+                let text = "merge reads files, and not the standard input: name them";
+                return Err(Failure::usage(text));
+            }
+            files.reads("a result file", file);
+        }
+        if is_stdout(&self.output) {
+            return Err(Failure::usage("merge writes a file: -o all.enc"));
+        }
+        files.writes("the merged file", &self.output).check()?;
+        let parts: Vec<Part> = self.files.iter().map(|file| Part::of(file)).collect();
+        let merged = merge::merge(&parts, &self.output, |_| End::AsParts);
+        let merged = merged.map_err(|error| match error {
+            MergeError::Output(error) => Failure::output(error),
+            error => Failure::setup(error),
+        })?;
+        merged.remarks.iter().for_each(|remark| complain(remark));
+        complain(&format!(
+            "{}: {} files merged; encarno stats sums it up",
+            self.output.display(),
+            parts.len()
+        ));
+        Ok(exit::OK)
+    }
+}

@@ -1,0 +1,370 @@
+//! Several native result files to one, exactly: sums are added up by second, label and
+//! outcome, and every hit is carried over.
+//!
+//! The event loops of all files are numbered anew, instants count from the start of the
+//! earliest run, and texts get new numbers; what the files say stays as it is, to the
+//! last count. Files are taken in the order of their runs, and not in that of the names,
+//! so that the same files give the same bytes in any order.
+
+mod notes;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use crate::formats::{NativeSink, OutputError, Sink};
+use crate::notes::Notes;
+use crate::results::whole::{self, FileError};
+use crate::results::{
+    self, Block, Ending, KIND_POINTS, KIND_SERIES, KIND_SUMS, ResultReader, ResultSummary,
+};
+use crate::series::{self, Points, Series};
+use crate::sums::Outcome;
+use crate::{Expected, Hit, StringId, Strings, Texts};
+
+/// A file to merge.
+#[derive(Clone, Debug)]
+pub struct Part {
+    /// Where it lies.
+    pub path: PathBuf,
+    /// What it is called in what the merged file says of itself.
+    pub name: String,
+}
+
+impl Part {
+    /// A file, called as its last component.
+    pub fn of(path: &Path) -> Self {
+        let name = path.file_name().unwrap_or(path.as_os_str());
+        Self {
+            name: name.to_string_lossy().into_owned(),
+            path: path.into(),
+        }
+    }
+}
+
+/// What a merged file came to.
+#[derive(Clone, Debug, Default)]
+pub struct Merged {
+    /// What it says of itself.
+    pub notes: Notes,
+    /// What was read of the parts, and what was lost.
+    pub summary: ResultSummary,
+    /// What its reader must know, a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// How a merged file ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum End {
+    /// Whole if all parts are, and without an end otherwise.
+    #[default]
+    AsParts,
+    /// Whole: what is missing is said in its notes.
+    Whole,
+}
+
+/// Why files aren't merged.
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    /// One of them can't be read.
+    #[error(transparent)]
+    Read(#[from] FileError),
+    /// The new file can't be written.
+    #[error(transparent)]
+    Output(#[from] OutputError),
+    /// There is no file.
+    #[error("name the result files to merge")]
+    Nothing,
+    /// The same file twice.
+    #[error("{} and {} are the same file: each of its hits would count twice", .0.display(), .1.display())]
+    Twice(PathBuf, PathBuf),
+    /// A hit that failed here is none that failed there.
+    #[error(transparent)]
+    Expected(Box<Unlike>),
+}
+
+/// Files whose runs expected other statuses.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{file} expected the statuses {expected}, and {other_file} the statuses {other}: \
+     a failed hit of one isn't a failed hit of the other, and so they aren't one result",
+    file = file.display(), other_file = other_file.display()
+)]
+pub struct Unlike {
+    /// A file.
+    pub file: PathBuf,
+    /// What it expected.
+    pub expected: Expected,
+    /// Another one.
+    pub other_file: PathBuf,
+    /// What that one expected.
+    pub other: Expected,
+}
+
+/// Merges files into a new one, which is none of them. `conclude` has the last word in
+/// what it says of itself.
+pub fn merge(
+    parts: &[Part],
+    out: &Path,
+    conclude: impl FnOnce(&mut Notes) -> End,
+) -> Result<Merged, MergeError> {
+    let sources = sources(parts)?;
+    let Some(first) = sources.first() else {
+        return Err(MergeError::Nothing);
+    };
+    let started_unix_ns = first.started_unix_ns;
+    let loops = sources.iter().map(|source| source.reader.loops());
+    let loops = loops.fold(0, u32::saturating_add);
+    let expected = first.reader.expected();
+    let settings_text = first.reader.settings_text().to_owned();
+    let strings = Strings::default();
+    let mut merging = Merging {
+        sink: NativeSink::create(out, started_unix_ns, loops, &expected, &settings_text)?,
+        texts: Texts::of_run(strings.clone()),
+        strings,
+        series: BTreeMap::new(),
+        loops: 0,
+        span_ns: 0,
+    };
+    let mut summary = ResultSummary {
+        ended: true,
+        ..ResultSummary::default()
+    };
+    let mut read = Vec::new();
+    for mut source in sources {
+        let shift_ns = source.started_unix_ns - started_unix_ns;
+        merging.take(&mut source.reader, &source.part.path, shift_ns)?;
+        summary.merge(&source.reader.summary());
+        read.push(source);
+    }
+    let (mut notes, remarks) = notes::merge(&read);
+    let end = conclude(&mut notes);
+    merging.sink.notes(&notes)?;
+    let lost = summary.hits_lost.saturating_add(summary.hits_damaged);
+    if summary.ended || end == End::Whole {
+        let ending = Ending {
+            hits_lost: lost,
+            span_ns: merging.span_ns,
+        };
+        merging.sink.finish(ending, &mut merging.texts)?;
+    } else {
+        merging.sink.leave()?;
+    }
+    Ok(Merged {
+        notes,
+        summary,
+        remarks,
+    })
+}
+
+/// A file that is open.
+struct Source<'a> {
+    part: &'a Part,
+    started_unix_ns: u64,
+    length: u64,
+    checksum: u32,
+    reader: ResultReader<File>,
+}
+
+/// The files, in the order of their runs.
+fn sources(parts: &[Part]) -> Result<Vec<Source<'_>>, MergeError> {
+    let mut sources = Vec::new();
+    for part in parts {
+        let reader = whole::open(&part.path)?;
+        let (length, checksum) = checksum(&part.path).map_err(FileError::of(&part.path))?;
+        sources.push(Source {
+            part,
+            started_unix_ns: reader.started_unix_ns(),
+            length,
+            checksum,
+            reader,
+        });
+    }
+    // Files of one size and checksum are the same, and the name can't decide.
+    sources.sort_by_key(|source| (source.started_unix_ns, source.length, source.checksum));
+    for pair in sources.windows(2) {
+        let [one, other] = pair else { continue };
+        let paths = || (one.part.path.clone(), other.part.path.clone());
+        if (one.length, one.checksum) == (other.length, other.checksum) {
+            let (one, other) = paths();
+            return Err(MergeError::Twice(one, other));
+        }
+        let (expected, other_expected) = (one.reader.expected(), other.reader.expected());
+        if expected != other_expected {
+            let (file, other_file) = paths();
+            return Err(MergeError::Expected(Box::new(Unlike {
+                file,
+                expected,
+                other_file,
+                other: other_expected,
+            })));
+        }
+    }
+    Ok(sources)
+}
+
+fn checksum(path: &Path) -> io::Result<(u64, u32)> {
+    let mut file = File::open(path)?;
+    let mut buffer = vec![0; 1 << 20];
+    let (mut length, mut checksum) = (0, 0);
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok((length, checksum)),
+            Ok(bytes) => {
+                length += bytes as u64;
+                checksum = crc32c::crc32c_append(checksum, &buffer[..bytes]);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// A file that is being written.
+struct Merging {
+    sink: NativeSink,
+    strings: Strings,
+    texts: Texts,
+    /// The series up to now, with their numbers.
+    series: BTreeMap<Series, u32>,
+    /// Event loops of the files before.
+    loops: u32,
+    span_ns: u64,
+}
+
+impl Merging {
+    fn take(
+        &mut self,
+        reader: &mut ResultReader<File>,
+        path: &Path,
+        shift_ns: u64,
+    ) -> Result<(), MergeError> {
+        let first_loop = self.loops;
+        let mut ids = Ids {
+            strings: self.strings.clone(),
+            texts: Texts::default(),
+            known: Vec::new(),
+        };
+        let mut numbers = BTreeMap::new();
+        while let Some((kind, payload, block)) = reader.next_frame().map_err(FileError::of(path))? {
+            match block {
+                Block::Strings(block) => block.add_to(&mut ids.texts),
+                Block::Hits(hits) => {
+                    let number = first_loop.saturating_add(hits.number());
+                    let hits: Vec<Hit> = hits.iter().map(|hit| ids.hit(&hit, shift_ns)).collect();
+                    self.sink.hits_of(number, &hits, &mut self.texts)?;
+                }
+                Block::Mark(mark) => {
+                    self.sink
+                        .mark(mark.at_ns.saturating_add(shift_ns), mark.text)?;
+                }
+                Block::Other if kind == KIND_SUMS => {
+                    let mut frame = Vec::new();
+                    results::append_sums_again(
+                        &mut frame,
+                        payload,
+                        |number| first_loop.saturating_add(number),
+                        |instant_ns| instant_ns.saturating_add(shift_ns),
+                        |outcome| ids.outcome(outcome),
+                    );
+                    self.sink
+                        .frames(&mut self.texts, |out| out.append(&mut frame))?;
+                }
+                Block::Other if kind == KIND_SERIES => self.learn(payload, &mut numbers)?,
+                Block::Other if kind == KIND_POINTS => self.points(payload, &numbers)?,
+                Block::Other | Block::End => {}
+            }
+        }
+        if reader.span_ns() > 0 {
+            let span_ns = reader.span_ns().saturating_add(shift_ns);
+            self.span_ns = self.span_ns.max(span_ns);
+        }
+        self.loops = first_loop.saturating_add(reader.loops());
+        Ok(())
+    }
+
+    fn learn(
+        &mut self,
+        payload: &[u8],
+        numbers: &mut BTreeMap<u32, u32>,
+    ) -> Result<(), MergeError> {
+        let Some((number, json)) = payload.split_first_chunk::<4>() else {
+            return Ok(());
+        };
+        if let Some(series) = Series::parse(json) {
+            let new = self.series.len() as u32;
+            let known = *self.series.entry(series.clone()).or_insert(new);
+            if known == new {
+                self.sink.series(new, &series)?;
+            }
+            numbers.insert(u32::from_le_bytes(*number), known);
+        }
+        Ok(())
+    }
+
+    fn points(&mut self, payload: &[u8], numbers: &BTreeMap<u32, u32>) -> Result<(), MergeError> {
+        let mut bytes = payload;
+        let mut seconds: BTreeMap<u64, BTreeMap<u32, Points>> = BTreeMap::new();
+        while let Some((second, number, points)) = series::take_points(&mut bytes) {
+            if let Some(number) = numbers.get(&number) {
+                let of_second = seconds.entry(second).or_default();
+                of_second.entry(*number).or_default().merge(&points);
+            }
+        }
+        Ok(self.sink.points(&seconds)?)
+    }
+}
+
+/// The numbers of a file's texts, in the new one.
+struct Ids {
+    strings: Strings,
+    texts: Texts,
+    known: Vec<Option<StringId>>,
+}
+
+impl Ids {
+    fn id(&mut self, id: StringId) -> StringId {
+        /// Damage may ask for any number.
+        const KNOWN_MAX: usize = 1 << 22;
+        let place = id.0 as usize;
+        if let Some(Some(known)) = self.known.get(place) {
+            return *known;
+        }
+        let new = self.strings.intern(&self.texts.get(id));
+        if place < KNOWN_MAX {
+            if place >= self.known.len() {
+                self.known.resize(place + 1, None);
+            }
+            self.known[place] = Some(new);
+        }
+        new
+    }
+
+    fn outcome(&mut self, outcome: Outcome) -> Outcome {
+        Outcome {
+            label: self.id(outcome.label),
+            error: self.id(outcome.error),
+            ..outcome
+        }
+    }
+
+    fn hit(&mut self, hit: &Hit, shift_ns: u64) -> Hit {
+        // 0 = it didn't come to that.
+        let later = |instant_ns: u64| match instant_ns {
+            0 => 0,
+            instant_ns => instant_ns.saturating_add(shift_ns),
+        };
+        Hit {
+            scheduled_ns: hit.scheduled_ns.saturating_add(shift_ns),
+            started_ns: hit.started_ns.saturating_add(shift_ns),
+            connected_ns: later(hit.connected_ns),
+            sent_ns: later(hit.sent_ns),
+            first_byte_ns: later(hit.first_byte_ns),
+            ended_ns: hit.ended_ns.saturating_add(shift_ns),
+            label: self.id(hit.label),
+            error: self.id(hit.error),
+            ..*hit
+        }
+    }
+}
