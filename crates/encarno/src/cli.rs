@@ -1,9 +1,11 @@
 //! The command line: flags once, into validated settings.
 
+mod agent;
 mod capacity;
 mod dialects;
 mod export;
 mod flags;
+mod fleet;
 mod given;
 mod habits;
 mod hit;
@@ -76,7 +78,14 @@ enum Command {
     #[command(after_help = DURATIONS)]
     Capacity(capacity::CapacityArguments),
     /// Run a configuration file.
+    #[command(after_help = DURATIONS)]
     Run(run::RunArguments),
+    /// Make a part of the runs of a group of machines, until a signal comes.
+    #[command(after_help = DURATIONS)]
+    Agent(agent::AgentArguments),
+    /// Collect the results of a run on agents whose coordinator is gone.
+    #[command(after_help = DURATIONS)]
+    Attach(fleet::AttachArguments),
     /// Sum up a result file.
     Stats(read::StatsArguments),
     /// Merge result files, such as those of several machines, into one.
@@ -155,10 +164,16 @@ pub fn main(version: &'static str) -> ExitCode {
             if let Some(hint) = arguments.hint() {
                 complain(&hint);
             }
+            arguments.check_bounds(&run, &files)?;
             let watched = Watched::new(&arguments.watch, &mut run, &mut files)?;
-            carry_out(&run, &files, watched)
+            match arguments.fleet.agents {
+                Some(_) => fleet::carry_out(&arguments.fleet, &run, &files, watched),
+                None => carry_out(&run, &files, watched),
+            }
         }),
         (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
+        (Some(Command::Agent(arguments)), _) => arguments.run(),
+        (Some(Command::Attach(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Merge(arguments)), _) => arguments.run(),
         (Some(Command::Show(arguments)), _) => arguments.run(),

@@ -18,6 +18,8 @@ pub const ENGINE: u8 = 5;
 pub const STRICT: u8 = 6;
 /// Hits were made, and every one of them failed.
 pub const ALL_FAILED: u8 = 7;
+/// An agent was lost, and hits with it.
+pub const LOST: u8 = 8;
 /// A condition of `--fail-if` or `--stop-if` holds; k6 has the same number.
 pub const CRITERIA: u8 = 99;
 /// Stopped at once by a second signal.
@@ -34,6 +36,7 @@ Exit statuses:
     5  no file descriptors are left, or an event loop failed
     6  with --strict: the generator itself was the limit
     7  every hit failed
+    8  with --agents: an agent was lost, and hits with it
    99  a condition of --fail-if or --stop-if holds
   130  stopped at once by a second signal";
 

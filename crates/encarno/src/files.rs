@@ -101,6 +101,17 @@ impl Files {
         self.uses.iter().any(|one| one.place == Some(Place::Stdout))
     }
 
+    /// All files.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.uses.iter().map(|one| &*one.path)
+    }
+
+    /// Those that are read.
+    pub fn read_paths(&self) -> impl Iterator<Item = &Path> {
+        let read = self.uses.iter().filter(|one| !one.written);
+        read.map(|one| &*one.path)
+    }
+
     /// Outputs that are files with something in them: it will be gone.
     pub fn replaced(&self) -> impl Iterator<Item = &Path> {
         let is_full = |path: &Path| {

@@ -3,7 +3,9 @@
 //! ([`load`]), a [`part`] of it, what is written ([`output`]), what is judged ([`verdict`]) and who sees it
 //! ([`watch`]).
 
+pub(super) mod bounds;
 pub(super) mod connection;
+pub(super) mod fleet;
 pub(super) mod load;
 pub(super) mod output;
 pub(super) mod part;

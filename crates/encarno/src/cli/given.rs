@@ -20,6 +20,7 @@ use encarno_record::mask::masked_url;
 use encarno_report::live::LiveAddress;
 use encarno_secret::MASK;
 
+use super::flags::fleet::{Agents, Collect};
 use super::flags::load::ArrivalsArgument;
 use super::flags::part::Instant;
 use super::flags::rate::Rate;
@@ -122,6 +123,8 @@ fn written() -> Vec<TypeId> {
         TypeId::of::<LiveAddress>(),
         TypeId::of::<ArrivalsArgument>(),
         TypeId::of::<(usize, usize)>(),
+        TypeId::of::<Agents>(),
+        TypeId::of::<Collect>(),
         TypeId::of::<Instant>(),
         TypeId::of::<Expected>(),
         TypeId::of::<Goal>(),

@@ -4,7 +4,9 @@ use clap::Args;
 use encarno_engine::settings::{RunSettings, ScriptSettings};
 
 use super::Failure;
+use super::flags::bounds::BoundArguments;
 use super::flags::connection::ConnectionArguments;
+use super::flags::fleet::FleetArguments;
 use super::flags::load::LoadArguments;
 use super::flags::output::OutputArguments;
 use super::flags::part::PartArguments;
@@ -32,6 +34,10 @@ pub(super) struct HitArguments {
     verdict: VerdictArguments,
     #[command(flatten)]
     part: PartArguments,
+    #[command(flatten)]
+    bounds: BoundArguments,
+    #[command(flatten)]
+    pub(super) fleet: FleetArguments,
 }
 
 impl HitArguments {
@@ -69,6 +75,11 @@ impl HitArguments {
             judging: self.verdict.judging(),
             progress: self.verdict.progress(),
         })
+    }
+
+    /// Fails if the agent that this process works for doesn't allow the run.
+    pub(super) fn check_bounds(&self, run: &Run, files: &Files) -> Result<(), Failure> {
+        self.bounds.check(run, files)
     }
 
     /// Whether the flags say when it ends, and no URL is taken for a file.

@@ -31,14 +31,18 @@ pub(super) fn end_with(parent: Option<Pid>) -> Result<(), Failure> {
         complain(&format!(
             "the process {name} is gone (--parent): this one ends, too"
         ));
-        // As someone would who wants it to end: three times, see `connect_signals`.
-        loop {
-            let _sent = kill_process(getpid(), Signal::TERM);
-            thread::sleep(PATIENCE);
-        }
+        end_this();
     };
     let thread = thread::Builder::new().name("parent".to_owned()).spawn(body);
     thread.map(drop).map_err(|error| bad(&error))
+}
+
+/// As someone would who wants this process to end: three times, see `connect_signals`.
+pub(super) fn end_this() {
+    loop {
+        let _sent = kill_process(getpid(), Signal::TERM);
+        thread::sleep(PATIENCE);
+    }
 }
 
 fn wait_for(process: &OwnedFd) {

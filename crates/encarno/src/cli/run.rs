@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use rustix::process::Pid;
 
+use super::flags::bounds::BoundArguments;
+use super::flags::fleet::FleetArguments;
 use super::flags::part::PartArguments;
 use super::flags::watch::WatchArguments;
 use super::watched::Watched;
-use super::{Failure, carry_out, complain, habits, parent, process};
+use super::{Failure, carry_out, complain, fleet, habits, parent, process};
 use crate::console::Progress;
 use crate::{config, exit, protocols};
 
@@ -39,6 +41,10 @@ pub(super) struct RunArguments {
     #[command(flatten)]
     part: PartArguments,
     #[command(flatten)]
+    bounds: BoundArguments,
+    #[command(flatten)]
+    fleet: FleetArguments,
+    #[command(flatten)]
     watch: WatchArguments,
 }
 
@@ -54,6 +60,8 @@ impl RunArguments {
             json: false,
             parent: None,
             part: PartArguments::default(),
+            bounds: BoundArguments::default(),
+            fleet: FleetArguments::default(),
             watch: WatchArguments::default(),
         }
     }
@@ -84,8 +92,12 @@ impl RunArguments {
         parent::end_with(self.parent)?;
         let mut files = run.files();
         files.reads("the configuration", &self.file);
+        self.bounds.check(&run, &files)?;
         let watched = Watched::new(&self.watch, &mut run, &mut files)?;
-        carry_out(&run, &files, watched)
+        match self.fleet.agents {
+            Some(_) => fleet::carry_out(&self.fleet, &run, &files, watched),
+            None => carry_out(&run, &files, watched),
+        }
     }
 }
 

@@ -88,6 +88,11 @@ impl Watched {
         Ok(watched)
     }
 
+    /// Whether the run is to be shown while it goes on.
+    pub(super) fn is_live(&self) -> bool {
+        self.arguments.live.is_some()
+    }
+
     /// Takes the address, before the run begins.
     pub(super) fn open(&mut self) -> Result<(), Failure> {
         if let Some(url) = &self.arguments.otlp {

@@ -249,6 +249,9 @@ pub(super) fn key_figures(run: &Run, number: usize, out: &mut dyn Write) -> Writ
     if let Some(totals) = &run.notes.totals {
         cards.insert(1, ("scheduled", "Scheduled", totals.scheduled.to_string()));
         cards.insert(4, ("dropped", "Dropped", totals.dropped.to_string()));
+        if totals.lost > 0 {
+            cards.insert(5, ("lost", "Lost", totals.lost.to_string()));
+        }
     }
     writeln!(
         out,

@@ -1,6 +1,6 @@
 //! The part of a run that this process makes.
 
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -9,7 +9,7 @@ use crossbeam_channel::{Sender, bounded};
 use encarno_engine::settings::{Part, Start, StartAt};
 use encarno_nib::clock::monotonic_ns;
 
-use crate::cli::Failure;
+use crate::cli::{Failure, parent};
 
 /// Which part of a run, and when it starts.
 #[derive(Clone, Debug, Default, Args)]
@@ -131,11 +131,16 @@ fn listen(tell: &Sender<StartAt>) {
         return;
     }
     let mut numbers = line.split_ascii_whitespace().map(str::parse);
-    if let (Some(Ok(monotonic_ns)), Some(Ok(unix_ns))) = (numbers.next(), numbers.next()) {
-        // The run may have ended.
-        let _taken = tell.send(StartAt {
-            monotonic_ns,
-            unix_ns,
-        });
-    }
+    let (Some(Ok(monotonic_ns)), Some(Ok(unix_ns))) = (numbers.next(), numbers.next()) else {
+        return;
+    };
+    // The run may have ended.
+    let _taken = tell.send(StartAt {
+        monotonic_ns,
+        unix_ns,
+    });
+    // While it is open, whoever said when is there. Then nobody ends this process any more.
+    let mut rest = Vec::new();
+    let _end = std::io::stdin().lock().take(1 << 20).read_to_end(&mut rest);
+    parent::end_this();
 }

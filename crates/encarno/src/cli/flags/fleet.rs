@@ -1,0 +1,97 @@
+//! A run that agents make.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+use encarno_fleet::Hub;
+
+use super::duration;
+
+/// Which agents make the run, and where they meet.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Many machines")]
+pub(crate) struct FleetArguments {
+    /// Let so many agents make the run together, each its part of it: see `encarno agent`. With
+    /// local:4, agents of this machine, for a trial.
+    #[arg(long, value_name = "N", value_parser = agents)]
+    pub(crate) agents: Option<Agents>,
+    #[command(flatten)]
+    pub(crate) hub: HubArguments,
+    /// What agents send: the sums of each second, or every hit.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "WHAT",
+        default_value_t,
+        requires = "agents"
+    )]
+    pub(crate) collect: Collect,
+    /// An agent that says nothing for so long is lost, and its hits with it.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "agents")]
+    pub(crate) silence: Duration,
+}
+
+/// How many agents.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Agents {
+    /// Agents that are there.
+    Group(usize),
+    /// Agents of this machine, which are started.
+    Local(usize),
+}
+
+/// What agents send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Collect {
+    /// The sums of each second.
+    #[default]
+    Sums,
+    /// Every hit.
+    Hits,
+}
+
+/// Where a group of agents meets.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct HubArguments {
+    /// The NATS server where agents and coordinators meet; it needs JetStream.
+    #[arg(long, value_name = "URL")]
+    pub(crate) nats: Option<String>,
+    /// The group of agents.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) group: String,
+    /// A file of NATS credentials.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nats_credentials: Option<PathBuf>,
+    /// Certificate authorities of the NATS server.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) nats_ca: Option<PathBuf>,
+}
+
+impl HubArguments {
+    /// The same for NATS; none without a server.
+    pub(crate) fn hub(&self) -> Option<Hub> {
+        let url = self.nats.clone()?;
+        Some(Hub {
+            url,
+            credentials: self.nats_credentials.clone(),
+            ca: self.nats_ca.clone(),
+            group: self.group.clone(),
+        })
+    }
+}
+
+const AGENTS_MAX: usize = 10_000;
+
+fn agents(text: &str) -> Result<Agents, String> {
+    let (number, of): (_, fn(usize) -> Agents) = match text.strip_prefix("local:") {
+        Some(number) => (number, Agents::Local),
+        None => (text, Agents::Group),
+    };
+    match number.parse() {
+        Ok(number) if (1..=AGENTS_MAX).contains(&number) => Ok(of(number)),
+        _ => Err(format!(
+            "expected a number of agents up to {AGENTS_MAX}, or local:4"
+        )),
+    }
+}

@@ -1,0 +1,241 @@
+//! `--agents`: a run that agents make, and `encarno attach`, which takes up one whose
+//! coordinator is gone.
+
+mod due;
+mod line;
+
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use encarno_engine::settings::Source;
+use encarno_fleet::coordinator::{self, Order, Outcome};
+use encarno_fleet::local::Local;
+use encarno_record::condition::{Condition, Measured};
+use encarno_record::notes::Judgement;
+use encarno_record::results::whole;
+use encarno_record::statistics::time_text;
+
+use super::flags::duration;
+use super::flags::fleet::{Agents, Collect, FleetArguments, HubArguments};
+use super::watched::Watched;
+use super::{Failure, complain, print};
+use crate::exit;
+use crate::files::Files;
+use crate::protocols::Run;
+use crate::read::stats;
+
+/// Beyond that figures of one second can't be laid beside those of another machine.
+const UNCERTAIN_NS: u64 = 100_000_000;
+
+/// What `encarno attach` understands.
+#[derive(Debug, Args)]
+pub(super) struct AttachArguments {
+    /// The run, as its coordinator named it at its start.
+    run: String,
+    #[command(flatten)]
+    hub: HubArguments,
+    /// The merged file.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// An agent that says nothing for so long is lost, and its hits with it.
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
+    silence: Duration,
+}
+
+impl AttachArguments {
+    pub(super) fn run(&self) -> Result<u8, Failure> {
+        let hub = self.hub.hub().ok_or_else(no_server)?;
+        Files::default()
+            .writes("the merged file", &self.output)
+            .check()?;
+        let order = Order {
+            hub,
+            silence: self.silence,
+            output: self.output.clone(),
+            ..Order::default()
+        };
+        let outcome = coordinator::attach(&order, &self.run, complain);
+        let outcome = outcome.map_err(Failure::setup)?;
+        Judge::default().report(&outcome, &self.output)
+    }
+}
+
+fn no_server() -> Failure {
+    Failure::usage("where do the agents meet? Say it with --nats URL; or try --agents local:4")
+}
+
+/// Lets agents make the run.
+pub(super) fn carry_out(
+    arguments: &FleetArguments,
+    run: &Run,
+    files: &Files,
+    watched: Watched,
+) -> Result<u8, Failure> {
+    files.check()?;
+    refuse(run)?;
+    if watched.is_live() {
+        let text = "--live isn't there with --agents yet: --report writes the page at the end";
+        return Err(Failure::usage(text));
+    }
+    let temporary;
+    let output = match &run.settings.output.native {
+        Some(output) => output.clone(),
+        None => {
+            temporary = tempfile::tempdir().map_err(Failure::output)?;
+            temporary.path().join("run.enc")
+        }
+    };
+    let program = std::env::current_exe().map_err(Failure::setup)?;
+    let local;
+    let (hub, agents) = match arguments.agents {
+        Some(Agents::Local(_)) if arguments.hub.nats.is_some() => {
+            let text = "--agents local:N starts a NATS server of its own: leave out --nats";
+            return Err(Failure::usage(text));
+        }
+        Some(Agents::Local(agents)) => {
+            local = Local::start(&program, agents).map_err(Failure::setup)?;
+            (local.hub.clone(), agents)
+        }
+        Some(Agents::Group(agents)) => (arguments.hub.hub().ok_or_else(no_server)?, agents),
+        None => return Err(no_server()),
+    };
+    let mut reads = Vec::new();
+    for path in files.read_paths() {
+        reads.push(relative(path)?);
+    }
+    let order = Order {
+        hub,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        agents,
+        arguments: line::of_agents(),
+        files: reads,
+        due: due::parts(run, agents),
+        collect_hits: arguments.collect == Collect::Hits,
+        silence: arguments.silence,
+        output: output.clone(),
+    };
+    let tell = |text: &str| complain(text);
+    let outcome = coordinator::run(&order, tell).map_err(Failure::setup)?;
+    let judge = Judge {
+        fail_if: &run.judging.criteria.fail_if,
+        strict: run.judging.strict,
+        json: run.judging.json,
+    };
+    let status = judge.report(&outcome, &output)?;
+    watched.end()?;
+    Ok(status)
+}
+
+/// What agents can't do for a run.
+fn refuse(run: &Run) -> Result<(), Failure> {
+    let output = &run.settings.output;
+    let others = [
+        (output.phout.is_some(), "phout"),
+        (output.ldjson.is_some(), "LDJSON"),
+        (output.go_binary.is_some(), "Go-encarno's format"),
+        (output.trace.is_some(), "a trace"),
+    ];
+    if let Some((_, what)) = others.iter().find(|(there, _)| *there) {
+        return Err(Failure::usage(format!(
+            "agents send results for one result file, and no {what}: use -o FILE with --collect hits, and `encarno convert`"
+        )));
+    }
+    let judging = &run.judging;
+    if judging.summary_file.is_some() || judging.junit_file.is_some() {
+        let text = "--summary and --junit aren't there with --agents: `encarno stats --json` says the same of the file";
+        return Err(Failure::usage(text));
+    }
+    if !judging.criteria.stop_if.0.is_empty() {
+        let text =
+            "--stop-if isn't there with --agents: no agent sees what all of them do. Use --fail-if";
+        return Err(Failure::usage(text));
+    }
+    if let Source::File(input) = &run.settings.source
+        && !input.file.is_file()
+    {
+        return Err(Failure::usage(format!(
+            "{}: agents get files, and no pipe or device",
+            input.file.display()
+        )));
+    }
+    Ok(())
+}
+
+/// A file's name as an agent has it: below the folder of the run.
+fn relative(path: &Path) -> Result<String, Failure> {
+    let below = path
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    match path.to_str() {
+        Some(text) if below => Ok(text.to_owned()),
+        _ => Err(Failure::usage(format!(
+            "{}: agents get the files of this folder and below it: name it by a relative path",
+            path.display()
+        ))),
+    }
+}
+
+/// What the merged result is judged by.
+#[derive(Default)]
+struct Judge<'a> {
+    fail_if: &'a [Condition],
+    strict: bool,
+    json: bool,
+}
+
+impl Judge<'_> {
+    /// Says what came of it: the exit status.
+    fn report(&self, outcome: &Outcome, output: &Path) -> Result<u8, Failure> {
+        let file = whole::read(output).map_err(Failure::setup)?;
+        for said in outcome.said.iter().chain(&outcome.remarks) {
+            complain(said);
+        }
+        print(|out| match self.json {
+            true => stats::print_json(&file, out),
+            false => stats::print_table(&file, out),
+        })?;
+        for clock in &outcome.clocks {
+            if clock.uncertainty_ns > UNCERTAIN_NS {
+                complain(&format!(
+                    "{}: its clock is known to {} only: don't compare its seconds with those of others",
+                    clock.agent,
+                    time_text(clock.uncertainty_ns as f64)
+                ));
+            }
+        }
+        let total = file.statistics.total();
+        let measured = Measured {
+            statistics: &file.statistics,
+            total: &total,
+            dropped: outcome.totals.dropped,
+            span_ns: file.span_ns(),
+        };
+        let judged: Vec<_> = self
+            .fail_if
+            .iter()
+            .map(|condition| condition.judge(&measured))
+            .collect();
+        for judged in &judged {
+            complain(&judged.to_string());
+        }
+        for lost in &outcome.lost {
+            complain(lost);
+        }
+        let totals = &outcome.totals;
+        let verdict = file.notes.verdict.unwrap_or_default();
+        Ok(if outcome.stops > 1 {
+            exit::INTERRUPTED
+        } else if !outcome.lost.is_empty() {
+            exit::LOST
+        } else if judged.iter().any(|judged| judged.holds) {
+            exit::CRITERIA
+        } else if totals.done == 0 && totals.failed > 0 {
+            exit::ALL_FAILED
+        } else if self.strict && verdict.judgement == Judgement::Limited {
+            exit::STRICT
+        } else {
+            exit::OK
+        })
+    }
+}

@@ -1,0 +1,62 @@
+//! The command line of a run as its agents get it: without what is the coordinator's.
+
+use crate::cli::habits;
+
+/// Options of the coordinator that have a value …
+const VALUED: [&str; 10] = [
+    "--agents",
+    "--nats",
+    "--group",
+    "--nats-credentials",
+    "--nats-ca",
+    "--collect",
+    "--silence",
+    "--output",
+    "--report",
+    "--fail-if",
+];
+/// … and those that have none.
+const PLAIN: [&str; 7] = [
+    "--quiet", "-q", "--json", "-j", "--lines", "--no-tui", "--strict",
+];
+
+/// This process' own command line, such as `hit URL --rate 500`.
+pub(super) fn of_agents() -> Vec<String> {
+    let line = habits::completed(std::env::args_os());
+    let words = line
+        .into_iter()
+        .skip(1)
+        .map(|word| word.to_string_lossy().into_owned());
+    without_own(words)
+}
+
+fn without_own(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut words = words.peekable();
+    while let Some(word) = words.next() {
+        let name = word.split('=').next().unwrap_or_default();
+        if word == "-o" || VALUED.contains(&&*word) {
+            words.next();
+        } else if VALUED.contains(&name) || PLAIN.contains(&&*word) {
+            // It is one word.
+        } else if word.starts_with("-o") {
+            // As -oFILE.
+        } else {
+            kept.push(word);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_own;
+
+    #[test]
+    fn agents_get_what_makes_the_run() {
+        let line = "hit http://a/ --agents 4 --rate 5 -o run.enc --nats=nats://h -q --for 1s -orun.enc \
+                    --fail-if p99>1s --strict --output=x -c 3 --collect hits";
+        let kept = without_own(line.split_ascii_whitespace().map(str::to_owned));
+        assert_eq!(kept.join(" "), "hit http://a/ --rate 5 --for 1s -c 3");
+    }
+}

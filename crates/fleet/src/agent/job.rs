@@ -1,0 +1,334 @@
+//! An agent's part of one run, from the plan to its last chunk of results.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::HeaderMap;
+use async_nats::jetstream;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use super::AgentSettings;
+use crate::FleetError;
+use crate::bus::{Bus, json};
+use crate::clock::{Estimate, Exchange, monotonic_ns};
+use crate::files;
+use crate::shipping::Shipper;
+use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
+use crate::worker::Worker;
+
+/// What a coordinator or a signal wants.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    Begin(Begin),
+    Halt(Halt),
+}
+
+/// Exchanges of timestamps before the start.
+const EXCHANGES: usize = 24;
+const EXCHANGE: Duration = Duration::from_secs(2);
+const BEAT: Duration = Duration::from_secs(1);
+/// How often results are looked for.
+const LOOK: Duration = Duration::from_millis(250);
+/// NATS may be away for so long, once the hits are made; then the file is kept and that's it.
+const PATIENCE: Duration = Duration::from_secs(1800);
+/// A coordinator that says nothing for so long after all was ready is gone.
+const START: Duration = Duration::from_secs(900);
+
+pub(super) struct Job {
+    bus: Bus,
+    settings: AgentSettings,
+    plan: Plan,
+    state: State,
+    estimate: Estimate,
+}
+
+impl Job {
+    pub(super) fn new(bus: Bus, settings: AgentSettings, plan: Plan) -> Self {
+        Self {
+            bus,
+            settings,
+            plan,
+            state: State::default(),
+            estimate: Estimate::default(),
+        }
+    }
+
+    fn key(&self) -> String {
+        format!("{}.agent.{}", self.plan.run, self.settings.name)
+    }
+
+    /// Does it all; what goes wrong is said to the coordinator.
+    pub(super) async fn carry_out(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        // Whoever comes second, such as a pod that was started again, doesn't hit again.
+        let Ok(first) = json(&self.state) else { return };
+        if self.bus.runs.create(self.key(), first).await.is_err() {
+            return;
+        }
+        if let Err(reason) = self.check() {
+            return self.say(Phase::Refused, reason).await;
+        }
+        if let Err(error) = self.hit(&mut orders).await {
+            let phase = match self.state.phase {
+                Phase::Running => Phase::Broken,
+                _ => Phase::Refused,
+            };
+            self.say(phase, error.to_string()).await;
+        }
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let (own, wanted) = (&self.settings.version, &self.plan.version);
+        if own != wanted {
+            return Err(format!(
+                "it is encarno {own}, and the coordinator is encarno {wanted}: run one version"
+            ));
+        }
+        let command = self.plan.arguments.first().map_or("", String::as_str);
+        if !self.settings.allow.iter().any(|allowed| allowed == command) {
+            return Err(format!(
+                "it doesn't take `encarno {command}`: it was started with --allow {}",
+                self.settings.allow.join(",")
+            ));
+        }
+        Ok(())
+    }
+
+    async fn say(&mut self, phase: Phase, text: String) {
+        self.state.phase = phase;
+        self.state.text = text;
+        self.state.clock = self.estimate.clock(&self.settings.name);
+        // Without NATS nobody would hear it: as long as it may come back, it is tried.
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while self.bus.say(&self.key(), &self.state).await.is_err()
+            && tokio::time::Instant::now() < deadline
+        {
+            sleep(BEAT).await;
+        }
+    }
+
+    async fn hit(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Result<(), FleetError> {
+        let folder = self.lay_out().await?;
+        let names = &self.plan.agents;
+        let number = names.iter().position(|name| *name == self.settings.name);
+        let part = (number.unwrap_or_default(), names.len());
+        let (program, bounds) = (&self.settings.program, &self.settings.bounds);
+        let mut worker = Worker::start(program, &self.plan.arguments, bounds, part, &folder)?;
+        tokio::select! {
+            ready = worker.ready() => ready?,
+            _ = halted(orders) => return Err(FleetError("stopped before the start".to_owned())),
+        }
+        for _ in 0..EXCHANGES {
+            self.exchange().await;
+        }
+        self.say(Phase::Ready, String::new()).await;
+        let begin = tokio::select! {
+            order = tokio::time::timeout(START, orders.recv()) => match order {
+                Ok(Some(Order::Begin(begin))) => begin,
+                _ => return Err(FleetError("stopped before the start".to_owned())),
+            },
+            _ = worker.ended() => {
+                let said = worker.said().await;
+                return Err(FleetError(format!("the run ended before its start: {said}")));
+            }
+        };
+        let Some(at_ns) = self.estimate.begin(begin.at_unix_ns) else {
+            return Err(FleetError(
+                "the coordinator's clock gave no answer".to_owned(),
+            ));
+        };
+        worker.begin(at_ns, begin.at_unix_ns).await?;
+        self.say(Phase::Running, String::new()).await;
+        let (ended, has_ended) = oneshot::channel();
+        let shipping = Shipping {
+            shipper: Shipper::new(&worker.results, self.plan.collect_hits),
+            bus: self.bus.clone(),
+            run: self.plan.run.clone(),
+            agent: self.settings.name.clone(),
+            chunks: 0,
+        };
+        let shipping = tokio::spawn(shipping.ship(has_ended));
+        let status = self.watch(&mut worker, orders).await;
+        let said = worker.said().await;
+        let _told = ended.send(());
+        self.state.chunks = self.wait(shipping).await?;
+        for _ in 0..3 {
+            self.exchange().await;
+        }
+        match status {
+            // It came to its end, whatever is to be said of its hits.
+            Some(0 | 6 | 7 | 99 | 130) => self.say(Phase::Done, said).await,
+            Some(status) => {
+                self.say(
+                    Phase::Broken,
+                    format!("its program ended with status {status}: {said}"),
+                )
+                .await;
+            }
+            None => {
+                self.say(Phase::Broken, format!("its program was killed. {said}"))
+                    .await
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays the files of the run into a folder of its own.
+    async fn lay_out(&self) -> Result<PathBuf, FleetError> {
+        let folder = self
+            .settings
+            .folder
+            .join("runs")
+            .join(&self.plan.run)
+            .join(&self.settings.name);
+        let made = tokio::fs::create_dir_all(&folder).await;
+        made.map_err(FleetError::of(folder.display().to_string()))?;
+        let cache = self.settings.folder.join("files");
+        for file in &self.plan.files {
+            files::get(&self.bus, file, &cache, &folder).await?;
+        }
+        Ok(folder)
+    }
+
+    async fn exchange(&mut self) {
+        let asked_ns = monotonic_ns();
+        let asking = self
+            .bus
+            .client
+            .request(self.bus.clock(&self.plan.run), "".into());
+        // A coordinator that is gone gives no answer: then nothing is learnt.
+        let Ok(Ok(answer)) = tokio::time::timeout(EXCHANGE, asking).await else {
+            return;
+        };
+        let heard_ns = monotonic_ns();
+        if let Ok(word) = serde_json::from_slice::<ClockWord>(&answer.payload) {
+            self.estimate.add(Exchange {
+                asked_ns,
+                received_unix_ns: word.received_unix_ns,
+                sent_unix_ns: word.sent_unix_ns,
+                heard_ns,
+            });
+        }
+    }
+
+    async fn beat(&self) {
+        let subject = self.bus.beat(&self.plan.run, &self.settings.name);
+        // The next one comes in a second.
+        let _said = self.bus.client.publish(subject, "".into()).await;
+    }
+
+    /// Until the hits are made: the exit status.
+    async fn watch(
+        &mut self,
+        worker: &mut Worker,
+        orders: &mut mpsc::UnboundedReceiver<Order>,
+    ) -> Option<i32> {
+        let mut beats = interval(BEAT);
+        beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut stops = 0;
+        loop {
+            let wanted = tokio::select! {
+                status = worker.ended() => return status.ok().flatten(),
+                order = orders.recv() => order,
+                _ = beats.tick() => {
+                    self.beat().await;
+                    self.exchange().await;
+                    continue;
+                }
+            };
+            match wanted {
+                Some(Order::Halt(halt)) => {
+                    // It stops at once at the second signal.
+                    let wanted = if halt.at_once { 2 } else { 1 };
+                    while stops < wanted {
+                        worker.stop();
+                        stops += 1;
+                        sleep(Duration::from_millis(50)).await;
+                    }
+                }
+                Some(Order::Begin(_)) => {}
+                None => return worker.ended().await.ok().flatten(),
+            }
+        }
+    }
+
+    async fn wait(
+        &self,
+        mut shipping: tokio::task::JoinHandle<Result<u64, FleetError>>,
+    ) -> Result<u64, FleetError> {
+        loop {
+            tokio::select! {
+                shipped = &mut shipping => {
+                    return shipped.map_err(FleetError::of("shipping broke down"))?;
+                }
+                () = sleep(BEAT) => self.beat().await,
+            }
+        }
+    }
+}
+
+async fn halted(orders: &mut mpsc::UnboundedReceiver<Order>) {
+    loop {
+        match orders.recv().await {
+            Some(Order::Begin(_)) => {}
+            Some(Order::Halt(_)) | None => return,
+        }
+    }
+}
+
+/// Puts results into the stream while they come. The file is what holds them meanwhile.
+struct Shipping {
+    shipper: Shipper,
+    bus: Bus,
+    run: String,
+    agent: String,
+    chunks: u64,
+}
+
+impl Shipping {
+    async fn ship(mut self, mut ended: oneshot::Receiver<()>) -> Result<u64, FleetError> {
+        loop {
+            let last = tokio::select! {
+                _ = &mut ended => true,
+                () = sleep(LOOK) => false,
+            };
+            let chunks = self.shipper.take(last);
+            for chunk in chunks.map_err(FleetError::of("the results can't be read"))? {
+                self.publish(chunk).await?;
+            }
+            if last {
+                return Ok(self.chunks);
+            }
+        }
+    }
+
+    /// Until it is there; what comes twice is dropped by its id.
+    async fn publish(&mut self, chunk: Vec<u8>) -> Result<(), FleetError> {
+        let subject = self.bus.results(&self.run, &self.agent);
+        let (number, chunk) = (self.chunks, bytes::Bytes::from(chunk));
+        let id = format!("{}.{}.{number}", self.run, self.agent);
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let mut headers = HeaderMap::new();
+            headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
+            headers.insert("Encarno-Chunk", number.to_string());
+            let context: &jetstream::Context = &self.bus.jetstream;
+            let sent = context
+                .publish_with_headers(subject.clone(), headers, chunk.clone())
+                .await;
+            let error = match sent {
+                Ok(ack) => match ack.await {
+                    Ok(_) => break,
+                    Err(error) => error.to_string(),
+                },
+                Err(error) => error.to_string(),
+            };
+            if tokio::time::Instant::now() > deadline {
+                return Err(FleetError(format!("NATS takes no results: {error}")));
+            }
+            sleep(Duration::from_millis(500)).await;
+        }
+        self.chunks += 1;
+        Ok(())
+    }
+}

@@ -1,0 +1,184 @@
+//! NATS, with the buckets and subjects of a group.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::jetstream::object_store::ObjectStore;
+use async_nats::jetstream::stream::StorageType;
+use async_nats::jetstream::{self, kv, object_store, stream};
+use async_nats::{Client, ConnectOptions};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::FleetError;
+use crate::words::Presence;
+
+/// What is known of a run and its results is kept so long.
+const KEPT: Duration = Duration::from_secs(24 * 3600);
+/// An agent that said nothing for so long isn't there.
+pub(crate) const PRESENT: Duration = Duration::from_secs(6);
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// Where a group meets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hub {
+    /// The NATS server.
+    pub url: String,
+    /// A file of credentials.
+    pub credentials: Option<PathBuf>,
+    /// A file of certificate authorities, for TLS.
+    pub ca: Option<PathBuf>,
+    /// The name of the group.
+    pub group: String,
+}
+
+/// A connection to it.
+#[derive(Clone)]
+pub(crate) struct Bus {
+    pub(crate) client: Client,
+    pub(crate) jetstream: jetstream::Context,
+    group: String,
+    pub(crate) agents: kv::Store,
+    pub(crate) runs: kv::Store,
+    pub(crate) files: ObjectStore,
+}
+
+impl Bus {
+    pub(crate) async fn connect(hub: &Hub) -> Result<Self, FleetError> {
+        let group = &hub.group;
+        if !is_name(group) {
+            return Err(FleetError(format!(
+                "--group {group:?}: a group's name has letters, digits, - and _, 32 at most"
+            )));
+        }
+        let url = &hub.url;
+        let mut options = ConnectOptions::new()
+            .name("encarno")
+            .connection_timeout(CONNECT)
+            .request_timeout(Some(CONNECT));
+        if let Some(file) = &hub.credentials {
+            let read = options.credentials_file(file).await;
+            options = read.map_err(FleetError::of(format!("credentials {}", file.display())))?;
+        }
+        if let Some(file) = &hub.ca {
+            options = options.add_root_certificates(file.clone());
+        }
+        let client = tokio::time::timeout(CONNECT, options.connect(url)).await;
+        let client = client
+            .map_err(|_| FleetError(format!("NATS at {url}: no answer within 10 s")))?
+            .map_err(FleetError::of(format!("NATS at {url}")))?;
+        let jetstream = jetstream::new(client.clone());
+        let without = |what: &str| {
+            format!(
+                "NATS at {url}, {what} of the group {group} (it needs JetStream: nats-server -js)"
+            )
+        };
+        let bucket = |name: &str, max_age, storage| kv::Config {
+            bucket: format!("encarno_{group}_{name}"),
+            max_age,
+            storage,
+            history: 1,
+            ..kv::Config::default()
+        };
+        let agents = jetstream
+            .create_key_value(bucket("agents", PRESENT, StorageType::File))
+            .await
+            .map_err(FleetError::of(without("agents")))?;
+        let runs = jetstream
+            .create_key_value(bucket("runs", KEPT, StorageType::File))
+            .await
+            .map_err(FleetError::of(without("runs")))?;
+        let files = jetstream
+            .create_object_store(object_store::Config {
+                bucket: format!("encarno_{group}_files"),
+                max_age: KEPT,
+                ..object_store::Config::default()
+            })
+            .await
+            .map_err(FleetError::of(without("files")))?;
+        jetstream
+            .get_or_create_stream(stream::Config {
+                name: format!("encarno_{group}_results"),
+                subjects: vec![format!("encarno.{group}.results.>")],
+                max_age: KEPT,
+                // Within it what comes twice is dropped.
+                duplicate_window: Duration::from_secs(600),
+                ..stream::Config::default()
+            })
+            .await
+            .map_err(FleetError::of(without("results")))?;
+        Ok(Self {
+            client,
+            jetstream,
+            group: group.clone(),
+            agents,
+            runs,
+            files,
+        })
+    }
+
+    /// The stream of all results.
+    pub(crate) fn stream(&self) -> String {
+        format!("encarno_{}_results", self.group)
+    }
+
+    /// Where an agent's results of a run go; `*` = all agents'.
+    pub(crate) fn results(&self, run: &str, agent: &str) -> String {
+        format!("encarno.{}.results.{run}.{agent}", self.group)
+    }
+
+    /// Where the coordinator's clock is asked.
+    pub(crate) fn clock(&self, run: &str) -> String {
+        format!("encarno.{}.clock.{run}", self.group)
+    }
+
+    /// Where agents say that they live.
+    pub(crate) fn beat(&self, run: &str, agent: &str) -> String {
+        format!("encarno.{}.beat.{run}.{agent}", self.group)
+    }
+
+    /// Says something about a run.
+    pub(crate) async fn say(&self, key: &str, value: &impl Serialize) -> Result<(), FleetError> {
+        let put = self.runs.put(key, json(value)?).await;
+        put.map(drop).map_err(FleetError::of("NATS took no word"))
+    }
+
+    /// What was said.
+    pub(crate) async fn heard<T: DeserializeOwned>(
+        &self,
+        key: &str,
+    ) -> Result<Option<T>, FleetError> {
+        let value = self
+            .runs
+            .get(key)
+            .await
+            .map_err(FleetError::of("NATS gave no word"))?;
+        Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
+    }
+
+    /// The agents that are there, by name.
+    pub(crate) async fn present(&self) -> Result<Vec<Presence>, FleetError> {
+        use futures_util::StreamExt as _;
+        let untold = "NATS doesn't tell which agents there are";
+        let mut keys = self.agents.keys().await.map_err(FleetError::of(untold))?;
+        let mut present: Vec<Presence> = Vec::new();
+        while let Some(key) = keys.next().await {
+            let key = key.map_err(FleetError::of(untold))?;
+            let value = self.agents.get(key).await.map_err(FleetError::of(untold))?;
+            present.extend(value.and_then(|value| serde_json::from_slice(&value).ok()));
+        }
+        present.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(present)
+    }
+}
+
+pub(crate) fn json(value: &impl Serialize) -> Result<bytes::Bytes, FleetError> {
+    let json = serde_json::to_vec(value).map_err(FleetError::of("a word can't be written"))?;
+    Ok(json.into())
+}
+
+/// Whether it may be a part of a subject.
+pub(crate) fn is_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(good)
+}

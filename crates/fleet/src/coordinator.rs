@@ -1,0 +1,298 @@
+//! The coordinator: a run from its plan to its merged file.
+
+mod collect;
+mod ending;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use encarno_record::notes::{Account, AgentClock};
+use futures_util::StreamExt as _;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use crate::FleetError;
+use crate::bus::{Bus, Hub, is_name, json};
+use crate::clock::Axis;
+use crate::files;
+use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
+use collect::Collecting;
+
+/// A run that is to be made by agents.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    /// Where the group meets.
+    pub hub: Hub,
+    /// The version of the program.
+    pub version: String,
+    /// How many agents make it.
+    pub agents: usize,
+    /// The command and its arguments, as agents' programs get them.
+    pub arguments: Vec<String>,
+    /// The files that it reads.
+    pub files: Vec<String>,
+    /// How many hits fall to each part, if that is known.
+    pub due: Vec<Option<u64>>,
+    /// Whether every hit is wanted, and not just sums.
+    pub collect_hits: bool,
+    /// An agent that says nothing for so long is lost.
+    pub silence: Duration,
+    /// The merged file.
+    pub output: PathBuf,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// The name of the run.
+    pub run: String,
+    /// The account of all agents.
+    pub totals: Account,
+    /// Agents that were lost, and why.
+    pub lost: Vec<String>,
+    /// What agents' programs said, by their names.
+    pub said: Vec<String>,
+    /// Their clocks.
+    pub clocks: Vec<AgentClock>,
+    /// What a reader of the merged file must know.
+    pub remarks: Vec<String>,
+    /// How often the run was told to stop.
+    pub stops: u32,
+}
+
+/// So many agents must be there within that.
+const GATHER: Duration = Duration::from_secs(10);
+/// All of them must be ready within that.
+const READY: Duration = Duration::from_secs(900);
+/// The start lies so far ahead, that every agent has heard of it.
+const AHEAD: Duration = Duration::from_secs(2);
+
+/// Makes a run. `tell` gets sentences and a line each second, for people.
+pub fn run(order: &Order, tell: impl Fn(&str)) -> Result<Outcome, FleetError> {
+    block_on(make(order, &tell))
+}
+
+/// Takes up a run whose coordinator is gone: waits for its end, if it hasn't ended, and
+/// merges what there is.
+pub fn attach(order: &Order, run: &str, tell: impl Fn(&str)) -> Result<Outcome, FleetError> {
+    block_on(take_up(order, run, &tell))
+}
+
+fn block_on<T>(future: impl Future<Output = Result<T, FleetError>>) -> Result<T, FleetError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(FleetError::of("no event loop"))?;
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError> {
+    let bus = Bus::connect(&order.hub).await?;
+    let mut signals = Signals::new()?;
+    let agents = choose(&bus, order).await?;
+    let axis = Axis::start();
+    let run = format!("r{}", axis.now_unix_ns() / 1_000_000);
+    let mut files = Vec::new();
+    for file in &order.files {
+        files.push(files::put(&bus, file).await?);
+    }
+    let plan = Plan {
+        run: run.clone(),
+        version: order.version.clone(),
+        agents,
+        arguments: order.arguments.clone(),
+        files,
+        due: order.due.clone(),
+        collect_hits: order.collect_hits,
+    };
+    let answering = answer_clocks(&bus, &run, axis).await?;
+    let mut collecting = Collecting::start(&bus, order, &plan).await?;
+    bus.say(&format!("{run}.plan"), &plan).await?;
+    tell(&format!("run {run}: {}", plan.agents.join(", ")));
+    let result = async {
+        if !wait_until_ready(&bus, &mut collecting, &run, &mut signals).await? {
+            return Err(FleetError("stopped before the start".to_owned()));
+        }
+        let at_unix_ns = axis.now_unix_ns() + AHEAD.as_nanos() as u64;
+        bus.say(&format!("{run}.start"), &Begin { at_unix_ns })
+            .await?;
+        collecting.take_all(&mut signals, tell).await
+    };
+    let result = result.await;
+    if result.is_err() {
+        // Whatever it is: nobody shall go on alone.
+        let _said = bus
+            .say(&format!("{run}.stop"), &Halt { at_once: true })
+            .await;
+    }
+    answering.abort();
+    let stops = result?;
+    ending::merge(order, &plan, collecting, stops)
+}
+
+async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outcome, FleetError> {
+    let bus = Bus::connect(&order.hub).await?;
+    let mut signals = Signals::new()?;
+    let unknown = || {
+        FleetError(format!(
+            "{run}: the group {} knows no such run",
+            order.hub.group
+        ))
+    };
+    if !is_name(run) {
+        return Err(unknown());
+    }
+    let plan: Plan = bus
+        .heard(&format!("{run}.plan"))
+        .await?
+        .ok_or_else(unknown)?;
+    if bus.heard::<Begin>(&format!("{run}.start")).await?.is_none() {
+        return Err(FleetError(format!(
+            "{run} was never started: there is nothing to collect"
+        )));
+    }
+    let mut collecting = Collecting::start(&bus, order, &plan).await?;
+    let stops = collecting.take_all(&mut signals, tell).await?;
+    ending::merge(order, &plan, collecting, stops)
+}
+
+/// The agents that make the run.
+async fn choose(bus: &Bus, order: &Order) -> Result<Vec<String>, FleetError> {
+    let deadline = Instant::now() + GATHER;
+    loop {
+        let present = bus.present().await?;
+        let idle: Vec<_> = present
+            .iter()
+            .filter(|agent| agent.busy.is_none())
+            .collect();
+        if idle.len() >= order.agents {
+            let chosen = &idle[..order.agents];
+            let others = chosen.iter().filter(|agent| agent.version != order.version);
+            let others = others.map(|agent| format!("{} is encarno {}", agent.name, agent.version));
+            let others: Vec<_> = others.collect();
+            if !others.is_empty() {
+                return Err(FleetError(format!(
+                    "{}, and this is encarno {}: run one version everywhere",
+                    others.join(", "),
+                    order.version
+                )));
+            }
+            return Ok(chosen.iter().map(|agent| agent.name.clone()).collect());
+        }
+        if Instant::now() > deadline {
+            let name = |agent: &crate::words::Presence| match &agent.busy {
+                Some(run) => format!("{} (busy with {run})", agent.name),
+                None => agent.name.clone(),
+            };
+            let names: Vec<_> = present.iter().map(name).collect();
+            return Err(FleetError(format!(
+                "{} agents are wanted, and {} of the group {} are free{}{}: start more with \
+                 `encarno agent --nats {} --group {}`",
+                order.agents,
+                idle.len(),
+                order.hub.group,
+                if names.is_empty() { "" } else { ": " },
+                names.join(", "),
+                order.hub.url,
+                order.hub.group
+            )));
+        }
+        sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// Answers agents that ask for the time.
+async fn answer_clocks(
+    bus: &Bus,
+    run: &str,
+    axis: Axis,
+) -> Result<tokio::task::JoinHandle<()>, FleetError> {
+    let asked = bus.client.subscribe(bus.clock(run)).await;
+    let mut asked = asked.map_err(FleetError::of("NATS takes no subscription"))?;
+    let client = bus.client.clone();
+    Ok(tokio::spawn(async move {
+        while let Some(question) = asked.next().await {
+            let received_unix_ns = axis.now_unix_ns();
+            let Some(reply) = question.reply else {
+                continue;
+            };
+            let word = ClockWord {
+                received_unix_ns,
+                sent_unix_ns: axis.now_unix_ns(),
+            };
+            if let Ok(word) = json(&word) {
+                // Who got no answer asks again.
+                let _sent = client.publish(reply, word).await;
+            }
+        }
+    }))
+}
+
+/// Waits for all agents; false if a signal came.
+async fn wait_until_ready(
+    bus: &Bus,
+    collecting: &mut Collecting,
+    run: &str,
+    signals: &mut Signals,
+) -> Result<bool, FleetError> {
+    let deadline = Instant::now() + READY;
+    let _ = bus;
+    loop {
+        let bad = |state: &State| matches!(state.phase, Phase::Refused | Phase::Broken);
+        let bad = collecting.states().find(|(_, state)| bad(state));
+        if let Some((agent, state)) = bad {
+            return Err(FleetError(format!(
+                "the agent {agent} doesn't make the run {run}: {}",
+                state.text
+            )));
+        }
+        if collecting
+            .states()
+            .all(|(_, state)| state.phase == Phase::Ready)
+        {
+            return Ok(true);
+        }
+        if let Some(agent) = collecting.vanished().await? {
+            return Err(FleetError(format!(
+                "the agent {agent} is gone before the start of the run {run}"
+            )));
+        }
+        tokio::select! {
+            heard = timeout_at(deadline.min(Instant::now() + Duration::from_secs(1)), collecting.hear()) => {
+                if let Ok(heard) = heard {
+                    heard?;
+                } else if Instant::now() > deadline {
+                    let late = collecting.states().filter(|(_, state)| state.phase != Phase::Ready);
+                    let late: Vec<_> = late.map(|(agent, _)| agent.to_owned()).collect();
+                    return Err(FleetError(format!("not ready after 15 minutes: {}", late.join(", "))));
+                }
+            }
+            () = signals.next() => return Ok(false),
+        }
+    }
+}
+
+/// The signals that end a run.
+pub(crate) struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self, FleetError> {
+        let on = |kind| signal(kind).map_err(FleetError::of("no signals"));
+        Ok(Self {
+            interrupt: on(SignalKind::interrupt())?,
+            terminate: on(SignalKind::terminate())?,
+        })
+    }
+
+    pub(crate) async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! States, heartbeats and results, as they come from the agents.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_nats::Subscriber;
+use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
+use async_nats::jetstream::kv::Watch;
+use encarno_record::statistics::time_text;
+use futures_util::StreamExt as _;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::{Order, Signals};
+use crate::FleetError;
+use crate::bus::Bus;
+use crate::parts::{News, Part};
+use crate::words::{Halt, Phase, Plan, State};
+
+/// What one agent is up to.
+pub(super) struct Agent {
+    pub(super) part: Part,
+    pub(super) state: State,
+    heard: Instant,
+    /// It was silent for too long.
+    pub(super) silent: bool,
+}
+
+impl Agent {
+    /// Whether nothing more will come of it.
+    fn has_ended(&self) -> bool {
+        match self.state.phase {
+            Phase::Done => self.part.chunks() >= self.state.chunks,
+            Phase::Broken => self.state.chunks <= self.part.chunks(),
+            Phase::Refused => true,
+            Phase::Preparing | Phase::Ready | Phase::Running => self.silent,
+        }
+    }
+}
+
+/// All that comes in.
+pub(super) struct Collecting {
+    bus: Bus,
+    run: String,
+    silence: Duration,
+    pub(super) agents: BTreeMap<String, Agent>,
+    pub(super) folder: PathBuf,
+    words: Watch,
+    beats: Subscriber,
+    results: Ordered,
+}
+
+impl Collecting {
+    pub(super) async fn start(bus: &Bus, order: &Order, plan: &Plan) -> Result<Self, FleetError> {
+        let run = &plan.run;
+        let folder = parts_folder(&order.output);
+        let made = std::fs::create_dir_all(&folder);
+        made.map_err(FleetError::of(folder.display().to_string()))?;
+        let mut agents = BTreeMap::new();
+        for name in &plan.agents {
+            let agent = Agent {
+                part: Part::create(&folder, name)?,
+                state: State::default(),
+                heard: Instant::now(),
+                silent: false,
+            };
+            agents.insert(name.clone(), agent);
+        }
+        let failed = || FleetError::of("NATS takes no subscription");
+        // Those of a run that goes on already are wanted, too.
+        let words = bus.runs.watch_with_history(format!("{run}.agent.*")).await;
+        let beats = bus.client.subscribe(bus.beat(run, "*")).await;
+        let stream = bus.jetstream.get_stream(bus.stream()).await;
+        let stream = stream.map_err(FleetError::of("NATS has no stream of results"))?;
+        let consumer = stream.create_consumer(OrderedConfig {
+            filter_subject: bus.results(run, "*"),
+            ..OrderedConfig::default()
+        });
+        let consumer = consumer
+            .await
+            .map_err(FleetError::of("NATS gives no results"))?;
+        Ok(Self {
+            bus: bus.clone(),
+            run: run.clone(),
+            silence: order.silence,
+            agents,
+            folder,
+            words: words.map_err(FleetError::of("NATS tells of no states"))?,
+            beats: beats.map_err(failed())?,
+            results: consumer
+                .messages()
+                .await
+                .map_err(FleetError::of("NATS gives no results"))?,
+        })
+    }
+
+    pub(super) fn states(&self) -> impl Iterator<Item = (&str, &State)> {
+        self.agents
+            .iter()
+            .map(|(name, agent)| (&**name, &agent.state))
+    }
+
+    /// An agent that isn't in the group any more.
+    pub(super) async fn vanished(&self) -> Result<Option<String>, FleetError> {
+        let present = self.bus.present().await?;
+        let is_there = |name: &str| present.iter().any(|agent| agent.name == name);
+        Ok(self.agents.keys().find(|name| !is_there(name)).cloned())
+    }
+
+    /// Takes the next thing that comes.
+    pub(super) async fn hear(&mut self) -> Result<(), FleetError> {
+        tokio::select! {
+            word = self.words.next() => {
+                let Some(word) = word else {
+                    return Err(FleetError("NATS tells of no states any more".to_owned()));
+                };
+                // One that was lost on the way comes again.
+                let Ok(word) = word else { return Ok(()) };
+                let name = word.key.rsplit('.').next().unwrap_or_default();
+                if let (Some(agent), Ok(state)) = (self.agents.get_mut(name), serde_json::from_slice(&word.value)) {
+                    agent.state = state;
+                    agent.heard = Instant::now();
+                }
+            }
+            beat = self.beats.next() => {
+                let Some(beat) = beat else {
+                    return Err(FleetError("NATS brings no heartbeats any more".to_owned()));
+                };
+                self.lives(beat.subject.as_str());
+            }
+            message = self.results.next() => {
+                let Some(message) = message else {
+                    return Err(FleetError("NATS gives no results any more".to_owned()));
+                };
+                // The consumer is made anew after an error, and goes on where it was.
+                let Ok(message) = message else { return Ok(()) };
+                let number = message.headers.as_ref().and_then(|headers| headers.get("Encarno-Chunk"));
+                let number = number.and_then(|number| number.as_str().parse().ok());
+                let name = message.subject.rsplit('.').next().unwrap_or_default().to_owned();
+                if let (Some(agent), Some(number)) = (self.agents.get_mut(&name), number) {
+                    agent.heard = Instant::now();
+                    agent.part.take(number, &message.payload)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn lives(&mut self, subject: &str) {
+        let name = subject.rsplit('.').next().unwrap_or_default();
+        if let Some(agent) = self.agents.get_mut(name) {
+            agent.heard = Instant::now();
+            agent.silent = false;
+        }
+    }
+
+    /// Takes what comes until all agents have ended or are lost: how often it was stopped.
+    pub(super) async fn take_all(
+        &mut self,
+        signals: &mut Signals,
+        tell: &impl Fn(&str),
+    ) -> Result<u32, FleetError> {
+        let mut ticks = interval(Duration::from_secs(1));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut stops, mut hits) = (0, 0);
+        let now = Instant::now();
+        self.agents.values_mut().for_each(|agent| agent.heard = now);
+        while !self.agents.values().all(Agent::has_ended) {
+            tokio::select! {
+                heard = self.hear() => heard?,
+                () = signals.next() => {
+                    stops += 1;
+                    tell(match stops {
+                        1 => "running hits may end on all agents; a second signal stops them at once",
+                        2 => "stopped at once",
+                        _ => return Err(FleetError(format!(
+                            "left: `encarno attach {}` collects what the agents have",
+                            self.run
+                        ))),
+                    });
+                    let halt = Halt { at_once: stops > 1 };
+                    self.bus.say(&format!("{}.stop", self.run), &halt).await?;
+                }
+                _ = ticks.tick() => self.look(&mut hits, tell)?,
+            }
+        }
+        Ok(stops)
+    }
+
+    /// Who is silent, and what came in since the last second.
+    fn look(&mut self, hits: &mut u64, tell: &impl Fn(&str)) -> Result<(), FleetError> {
+        let mut news = News::default();
+        let (mut silent, count) = (Vec::new(), self.agents.len());
+        for (name, agent) in &mut self.agents {
+            let looked = agent.part.look(&mut news);
+            looked.map_err(FleetError::of(agent.part.path.display().to_string()))?;
+            let is_silent = agent.heard.elapsed() > self.silence;
+            if is_silent && !agent.silent && !agent.has_ended() {
+                tell(&format!(
+                    "the agent {name} has said nothing for {} s",
+                    self.silence.as_secs()
+                ));
+            }
+            agent.silent = is_silent;
+            if agent.silent && !matches!(agent.state.phase, Phase::Done) {
+                silent.push(&**name);
+            }
+        }
+        *hits += news.sums.hits;
+        if news.sums.hits > 0 {
+            let response = &news.sums.response_ns;
+            let text = |share| time_text(response.quantile(share) as f64);
+            tell(&format!(
+                "{} agents: {} hits came in, {} failed, p50 {}, p99 {}; {} in all{}",
+                count - silent.len(),
+                news.sums.hits,
+                news.failed,
+                text(0.5),
+                text(0.99),
+                hits,
+                if silent.is_empty() {
+                    String::new()
+                } else {
+                    format!("; silent: {}", silent.join(", "))
+                }
+            ));
+        }
+        Ok(())
+    }
+}
+
+/// Where the results of single agents lie until they are merged.
+fn parts_folder(output: &std::path::Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".parts");
+    name.into()
+}

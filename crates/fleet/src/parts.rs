@@ -1,0 +1,163 @@
+//! What came of each agent, on disk as it comes, and the account of all.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use encarno_record::Texts;
+use encarno_record::notes;
+use encarno_record::results::{ResultsError, SumsReader};
+use encarno_record::sums::{LoopState, Sums};
+
+use crate::FleetError;
+
+/// The results of an agent: a native result file that grows.
+pub(crate) struct Part {
+    pub(crate) agent: String,
+    pub(crate) path: PathBuf,
+    file: File,
+    next_chunk: u64,
+    reader: Option<Box<SumsReader>>,
+    texts: Texts,
+}
+
+/// What came in since the last look.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct News {
+    pub(crate) sums: Sums,
+    pub(crate) failed: u64,
+}
+
+impl Part {
+    pub(crate) fn create(folder: &Path, agent: &str) -> Result<Self, FleetError> {
+        let path = folder.join(format!("{agent}.enc"));
+        let failed = || FleetError::of(path.display().to_string());
+        Ok(Self {
+            file: File::create(&path).map_err(failed())?,
+            path,
+            agent: agent.to_owned(),
+            next_chunk: 0,
+            reader: None,
+            texts: Texts::default(),
+        })
+    }
+
+    pub(crate) fn chunks(&self) -> u64 {
+        self.next_chunk
+    }
+
+    /// Takes a chunk; one that was taken before isn't taken again.
+    pub(crate) fn take(&mut self, number: u64, bytes: &[u8]) -> Result<(), FleetError> {
+        if number < self.next_chunk {
+            return Ok(());
+        }
+        if number > self.next_chunk {
+            return Err(FleetError(format!(
+                "chunk {} of the agent {} is missing in NATS's stream: its results are incomplete",
+                self.next_chunk, self.agent
+            )));
+        }
+        let written = self.file.write_all(bytes);
+        written.map_err(FleetError::of(self.path.display().to_string()))?;
+        self.next_chunk += 1;
+        Ok(())
+    }
+
+    /// Adds what came since the last look.
+    pub(crate) fn look(&mut self, news: &mut News) -> io::Result<()> {
+        if self.reader.is_none() {
+            // Not even its start may be there.
+            self.reader = SumsReader::new(File::open(&self.path)?).ok().map(Box::new);
+        }
+        let Some(reader) = &mut self.reader else {
+            return Ok(());
+        };
+        let expected = reader.expected();
+        while let Some(sums) = reader.next_sums(&mut self.texts)? {
+            sums.for_each(|_, outcome, sums| {
+                if outcome.failed(&expected) {
+                    news.failed += sums.hits;
+                }
+                news.sums.merge(sums);
+            });
+        }
+        Ok(())
+    }
+}
+
+/// What is known of an agent's hits at the end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) totals: notes::Account,
+    /// All its results are there.
+    pub(crate) is_whole: bool,
+}
+
+/// The account of an agent. Of one that was lost: what it said, and all the rest as lost.
+pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<Account, FleetError> {
+    let failed = |error: ResultsError| FleetError(format!("{}: {error}", path.display()));
+    let file = File::open(path).map_err(|error| failed(error.into()))?;
+    // An agent that was lost before it said anything.
+    let Ok(mut reader) = SumsReader::new(file) else {
+        let lost = due.unwrap_or(0);
+        let totals = notes::Account {
+            scheduled: lost,
+            lost,
+            ..notes::Account::default()
+        };
+        return Ok(Account {
+            totals,
+            is_whole: false,
+        });
+    };
+    let expected = reader.expected();
+    let (mut done, mut bad) = (0_u64, 0_u64);
+    let mut states: BTreeMap<u32, LoopState> = BTreeMap::new();
+    let mut texts = Texts::default();
+    let mut add = |sums: &encarno_record::results::FileSums| {
+        sums.for_each(|_, outcome, sums| {
+            let place = if outcome.failed(&expected) {
+                &mut bad
+            } else {
+                &mut done
+            };
+            *place = place.saturating_add(sums.hits);
+        });
+        if let Some(state) = sums.state {
+            states.insert(sums.number, state);
+        }
+    };
+    while let Some(sums) = reader
+        .next_sums(&mut texts)
+        .map_err(|error| failed(error.into()))?
+    {
+        add(&sums);
+    }
+    reader
+        .rest(|sums| add(&sums))
+        .map_err(|error| failed(error.into()))?;
+    if let (true, Some(totals)) = (reader.summary().ended, reader.notes().totals) {
+        return Ok(Account {
+            totals,
+            is_whole: true,
+        });
+    }
+    let mut state = LoopState::default();
+    states.values().for_each(|one| state.add(one));
+    let known = done + bad + state.dropped;
+    let scheduled = due
+        .unwrap_or(state.scheduled)
+        .max(state.scheduled)
+        .max(known);
+    Ok(Account {
+        totals: notes::Account {
+            scheduled,
+            done,
+            failed: bad,
+            dropped: state.dropped,
+            lost: scheduled - known,
+        },
+        is_whole: false,
+    })
+}

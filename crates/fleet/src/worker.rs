@@ -1,0 +1,134 @@
+//! The process that makes the hits: this very program, which gets its part of the run.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+
+use crate::FleetError;
+
+/// Of what a process says so much is passed on.
+const SAID_BYTES_MAX: u64 = 8 << 10;
+/// How long it may take to read its input.
+const READY: Duration = Duration::from_secs(600);
+
+/// A process that makes a part of a run.
+pub(crate) struct Worker {
+    child: Child,
+    /// While it is open, this agent lives.
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+    said: tokio::task::JoinHandle<String>,
+    pub(crate) results: PathBuf,
+}
+
+impl Worker {
+    /// Starts it in that folder, for part `number` (from 0) of `count`.
+    pub(crate) fn start(
+        program: &Path,
+        arguments: &[String],
+        bounds: &[String],
+        (number, count): (usize, usize),
+        folder: &Path,
+    ) -> Result<Self, FleetError> {
+        let results = folder.join("results.enc");
+        let mut child = Command::new(program)
+            .args(arguments)
+            .args(bounds)
+            .args(["--part", &format!("{}/{count}", number + 1)])
+            .args(["--start-at", "-", "--quiet", "--output", "results.enc"])
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // A terminal's Ctrl-C is for the agent, which decides what it means.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(FleetError::of(program.display().to_string()))?;
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            return Err(FleetError("a process came without its pipes".to_owned()));
+        };
+        let said = async move {
+            let (mut said, mut stderr) = (Vec::new(), stderr);
+            // What goes wrong afterwards isn't known; what it said up to there is.
+            let _read = (&mut stderr)
+                .take(SAID_BYTES_MAX)
+                .read_to_end(&mut said)
+                .await;
+            let _rest = tokio::io::copy(&mut stderr, &mut tokio::io::sink()).await;
+            String::from_utf8_lossy(&said).trim().to_owned()
+        };
+        Ok(Self {
+            stdin,
+            stdout: BufReader::new(stdout),
+            said: tokio::spawn(said),
+            child,
+            results,
+        })
+    }
+
+    /// Waits until it has read all that it reads before the start.
+    pub(crate) async fn ready(&mut self) -> Result<(), FleetError> {
+        let mut line = String::new();
+        let read = tokio::time::timeout(READY, self.stdout.read_line(&mut line)).await;
+        match read {
+            Ok(Ok(_)) if line == "ready\n" => Ok(()),
+            Ok(_) => {
+                let said = self.said().await;
+                Err(FleetError(format!("the run can't start: {said}")))
+            }
+            Err(_) => Err(FleetError(
+                "the run isn't ready after 10 minutes".to_owned(),
+            )),
+        }
+    }
+
+    /// Says when it starts.
+    pub(crate) async fn begin(
+        &mut self,
+        monotonic_ns: u64,
+        unix_ns: u64,
+    ) -> Result<(), FleetError> {
+        let failed = || FleetError::of("the run's process doesn't listen");
+        let Some(stdin) = &mut self.stdin else {
+            return Err(FleetError("the run's process doesn't listen".to_owned()));
+        };
+        let line = format!("{monotonic_ns} {unix_ns}\n");
+        stdin.write_all(line.as_bytes()).await.map_err(failed())?;
+        stdin.flush().await.map_err(failed())
+    }
+
+    /// Lets running hits end; the second time it doesn't wait for them.
+    pub(crate) fn stop(&self) {
+        let pid = self.child.id().and_then(|pid| Pid::from_raw(pid as i32));
+        if let Some(pid) = pid {
+            // It may have ended.
+            let _sent = kill_process(pid, Signal::TERM);
+        }
+    }
+
+    /// Its exit status, when it has ended; none = by a signal.
+    pub(crate) async fn ended(&mut self) -> io::Result<Option<i32>> {
+        // What it says of itself at its end must not hold it up.
+        let mut rest = Vec::new();
+        let _read = (&mut self.stdout)
+            .take(1 << 20)
+            .read_to_end(&mut rest)
+            .await;
+        Ok(self.child.wait().await?.code())
+    }
+
+    /// What it said on its standard error.
+    pub(crate) async fn said(&mut self) -> String {
+        self.stdin = None;
+        let said = tokio::time::timeout(Duration::from_secs(5), &mut self.said).await;
+        said.ok().and_then(Result::ok).unwrap_or_default()
+    }
+}
