@@ -15,6 +15,11 @@ pub(super) const OTHERS: [(&str, &str); 6] = [
 /// Commands of k6 that we don't have.
 const OF_K6: [&str; 6] = ["new", "cloud", "inspect", "archive", "login", "deps"];
 
+/// Whether a file that is written follows.
+fn is_output(word: &str) -> bool {
+    matches!(word, "-o" | "--output")
+}
+
 /// What to say if that is a command line of another program, such as `run --vus 10 script.js`.
 pub(super) fn of_another_program(words: &[String]) -> Option<String> {
     let (first, rest) = words.split_first()?;
@@ -31,7 +36,11 @@ pub(super) fn of_another_program(words: &[String]) -> Option<String> {
         return is_k6.then(text);
     }
     let is_script = |word: &&String| !word.starts_with('-') && of(word).is_some();
-    let (script, program) = words.iter().find(is_script).and_then(of)?;
+    // What is written isn't what is run: `run load.yml -o run.enc`.
+    let outputs = words.windows(2).filter(|pair| is_output(&pair[0]));
+    let outputs: Vec<&String> = outputs.map(|pair| &pair[1]).collect();
+    let mut read = words.iter().filter(|word| !outputs.contains(word));
+    let (script, program) = read.find(is_script).and_then(of)?;
     let written = if first == "run" { rest } else { words }.join(" ");
     Some(match program {
         "k6" => format!(
