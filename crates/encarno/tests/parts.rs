@@ -307,7 +307,14 @@ fn merged_files_are_one_in_any_order() {
     );
     let (of_parts, of_merged) = (stats(&cut), stats(&["c.enc"]));
     // How long it was is known of the parts alone.
-    for key in ["hits", "failed", "service_ns", "response_ns", "lag_ns", "errors"] {
+    for key in [
+        "hits",
+        "failed",
+        "service_ns",
+        "response_ns",
+        "lag_ns",
+        "errors",
+    ] {
         assert_eq!(of_merged["total"][key], of_parts["total"][key], "{key}");
     }
     assert_eq!(of_merged["ended"], false);
