@@ -3,12 +3,14 @@ package wrpc
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -190,6 +192,53 @@ func TestTheRecordHasCallsOverWRPC(t *testing.T) {
 	require.EqualValues(t, 0, read.Labels[1].Failed)
 }
 
+// The page of a test while it goes on: its last event has what `stats` says.
+func TestTheTestIsShownWhileItGoesOn(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer server.Close()
+	folder := t.TempDir()
+	script, record := filepath.Join(folder, "script.js"), filepath.Join(folder, "run.enc")
+	require.NoError(t, os.WriteFile(script, []byte(`
+		import http from "k6/http";
+		import { sleep } from "k6";
+		export const options = { vus: 2, duration: "4s" };
+		export default function () { http.get("`+server.URL+`"); sleep(0.01); }`), 0o600))
+	running := startFile(t, "", script, "--out", "encarno="+record+",live=127.0.0.1:0")
+	shown := regexp.MustCompile(`shown at (http://127\.0\.0\.1:\d+/)`)
+	var url string
+	require.Eventually(t, func() bool {
+		found := shown.FindStringSubmatch(running.output.String())
+		if found != nil {
+			url = found[1]
+		}
+		return found != nil
+	}, 60*time.Second, 20*time.Millisecond)
+	page, err := http.Get(url)
+	require.NoError(t, err)
+	defer page.Body.Close()
+	html, err := io.ReadAll(page.Body)
+	require.NoError(t, err)
+	require.Contains(t, string(html), `data-live="on"`)
+	events, err := http.Get(url + "events")
+	require.NoError(t, err)
+	defer events.Body.Close()
+	said, err := io.ReadAll(events.Body)
+	require.NoError(t, err)
+	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+	_, last, isEnd := strings.Cut(string(said), "event: end\n")
+	require.True(t, isEnd, string(said))
+	_, data, _ := strings.Cut(last, "data: ")
+	var figures struct {
+		Hits     uint64
+		Response map[string]float64 `json:"response_ns"`
+	}
+	require.NoError(t, json.NewDecoder(strings.NewReader(data)).Decode(&figures))
+	read := statsOf(t, record)
+	require.Len(t, read.Labels, 1)
+	require.EqualValues(t, read.Labels[0].Hits, figures.Hits)
+	require.Positive(t, figures.Response["p99"])
+}
+
 // A record that can't be written, or isn't understood, is told before the test.
 func TestARecordThatCannotBeWritten(t *testing.T) {
 	for argument, reason := range map[string]string{
@@ -197,6 +246,7 @@ func TestARecordThatCannotBeWritten(t *testing.T) {
 		"/nowhere/run.enc":       "No such file",
 		"run.enc,live":           "doesn't know",
 		"run.enc,report=run.enc": "can't write both",
+		"run.enc,live=nowhere":   "expected a port or an address",
 	} {
 		running := startFile(t, "", "smoke.test.js", "--out", "encarno="+argument)
 		require.NotEqual(t, 0, running.wait(t, 60*time.Second), argument)

@@ -18,6 +18,10 @@ package record
 #cgo nocallback encarno_record_end
 #cgo noescape encarno_report_write
 #cgo nocallback encarno_report_write
+#cgo noescape encarno_live_open
+#cgo nocallback encarno_live_open
+#cgo noescape encarno_live_close
+#cgo nocallback encarno_live_close
 #cgo noescape encarno_bytes_free
 #cgo nocallback encarno_bytes_free
 */
@@ -125,6 +129,26 @@ func writeReport(path, page string) error {
 	status := C.encarno_report_write(view(&pinner, []byte(path)), view(&pinner, []byte(page)), &reason)
 	return problem(status, &reason)
 }
+
+// live is a page that shows a file while it is written.
+type live C.uint64_t
+
+// show serves the page at that address, and gives its URL.
+func show(path, address string) (live, string, error) {
+	var pinner runtime.Pinner
+	defer pinner.Unpin()
+	var number C.uint64_t
+	var said C.EncarnoOwnedBytes
+	status := C.encarno_live_open(view(&pinner, []byte(path)), view(&pinner, []byte(address)), &number, &said)
+	if err := problem(status, &said); err != nil {
+		return 0, "", err
+	}
+	defer C.encarno_bytes_free(&said)
+	return live(number), C.GoStringN((*C.char)(unsafe.Pointer(said.data)), C.int(said.length)), nil
+}
+
+// close gives those who look a moment to fetch the end.
+func (page live) close() { C.encarno_live_close(C.uint64_t(page)) }
 
 func view(pinner *runtime.Pinner, bytes []byte) C.EncarnoView {
 	if len(bytes) == 0 {

@@ -1,7 +1,7 @@
 // Package record is k6's output encarno: it writes all that a test measures to a result file
 // of encarno's, which `encarno stats`, `show` and `report` read.
 //
-//	k6 run --out encarno=run.enc,report=run.html script.js
+//	k6 run --out encarno=run.enc,report=run.html,live=:7070 script.js
 //
 // The files in the order in which a sample meets them:
 //
@@ -44,12 +44,15 @@ type Output struct {
 	logger     logrus.FieldLogger
 	path       string
 	report     string // a page that is written at the end; empty: none
+	address    string // where the page is served meanwhile …
+	isShown    bool   // … if it is
 	stop       func(error)
 	thresholds map[string]metrics.Thresholds
 
 	started time.Time
 	flusher *output.PeriodicFlusher
 	file    *file
+	page    live
 	// Why no more is written.
 	failure error
 
@@ -66,14 +69,16 @@ var (
 )
 
 func newOutput(params output.Params) (*Output, error) {
-	path, report := defaultPath, ""
+	path, report, address, isShown := defaultPath, "", "", false
 	for index, part := range strings.Split(params.ConfigArgument, ",") {
 		key, value, isOption := strings.Cut(part, "=")
 		switch {
 		case isOption && key == "report" && value != "":
 			report = value
+		case isOption && key == "live":
+			address, isShown = value, true
 		case isOption || index > 0:
-			return nil, fmt.Errorf("the output encarno doesn't know %q: write --out encarno=FILE,report=PAGE.html", part)
+			return nil, fmt.Errorf("the output encarno doesn't know %q: write --out encarno=FILE,report=PAGE.html,live=:7070", part)
 		case part != "":
 			path = part
 		}
@@ -85,7 +90,7 @@ func newOutput(params output.Params) (*Output, error) {
 		params: params,
 		logger: params.Logger.WithField("output", name),
 		path:   path,
-		report: report,
+		report: report, address: address, isShown: isShown,
 		series: map[metrics.TimeSeries]uint32{},
 		known:  map[string]*metrics.Metric{},
 		checks: checks{},
@@ -122,6 +127,14 @@ func (out *Output) Start() error {
 	}
 	out.file = file
 	out.requests = newRequests(file)
+	if out.isShown {
+		page, url, err := show(out.path, out.address)
+		if err != nil {
+			return err
+		}
+		out.page = page
+		out.logger.Infof("the test is shown at %s", url)
+	}
 	out.flusher, err = output.NewPeriodicFlusher(flushPeriod, out.flush)
 	return err
 }
@@ -130,6 +143,9 @@ func (out *Output) Start() error {
 func (out *Output) Stop() error {
 	out.flusher.Stop()
 	err := out.file.end(asJSON(endNotes(out.thresholds, out.known, out.checks, time.Since(out.started))), time.Since(out.started))
+	if out.isShown {
+		out.page.close()
+	}
 	if out.failure != nil {
 		return out.failure
 	}

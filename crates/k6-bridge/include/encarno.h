@@ -511,4 +511,19 @@ EncarnoStatus encarno_record_end(uint64_t record,
 // `path` and `page` must be readable; `error` must be writable.
 EncarnoStatus encarno_report_write(EncarnoView path, EncarnoView page, EncarnoOwnedBytes *error);
 
+// Shows the report of a result file while it is written: a page at `address`, such as
+// `:7070`, which is one of this machine alone. On `OK`, `live` is filled, which the caller
+// ends by `encarno_live_close`, and `said` holds the page's URL; on `SYSTEM` it holds a
+// sentence. The caller frees it in either case.
+//
+// # Safety
+// `path` and `address` must be readable; `live` and `said` must be writable.
+EncarnoStatus encarno_live_open(EncarnoView path,
+                                EncarnoView address,
+                                uint64_t *live,
+                                EncarnoOwnedBytes *said);
+
+// Ends the page of a result file. Browsers that show it get a moment to fetch the end.
+EncarnoStatus encarno_live_close(uint64_t live);
+
 #endif  /* ENCARNO_H */

@@ -7,6 +7,7 @@ use encarno_record::notes::Notes;
 use encarno_record::samples::{Request, Sample, SampleWriter};
 use encarno_record::series::Series;
 use encarno_report::Run;
+use encarno_report::live::{Bound, Live, LiveAddress};
 use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 
 use crate::lock;
@@ -59,12 +60,39 @@ impl Record {
 
 /// Writes the report of a result file.
 pub(crate) fn write_report(path: &Path, page: &Path) -> Result<(), String> {
-    let name = path.file_name().unwrap_or(path.as_os_str());
-    let name = name.to_string_lossy().into_owned();
-    let run = Run::of_file(path, name).map_err(|error| error.to_string())?;
+    let run = Run::of_file(path, name(path)).map_err(|error| error.to_string())?;
     encarno_report::write_file(&[run], &[], page)
         .map_err(|error| format!("can't write {}: {error}", page.display()))
 }
+
+/// Shows a result file while it is written: the number of the page, and where a browser
+/// finds it.
+pub(crate) fn show(path: &Path, address: &str) -> Result<(u64, String), String> {
+    let address: LiveAddress = address.parse()?;
+    let bound = Bound::to(&address)
+        .map_err(|error| format!("live={address}: can't listen there: {error}"))?;
+    let live = bound.show(path, name(path), None);
+    let live = live.map_err(|error| error.to_string())?;
+    let url = live.url().to_owned();
+    let number = lock(&LIVES).insert(live).data().as_ffi();
+    Ok((number, url))
+}
+
+/// Shows it no more; those who look get the end of it. False if it isn't shown.
+pub(crate) fn end_showing(number: u64) -> bool {
+    let live = lock(&LIVES).remove(key(number));
+    let is_shown = live.is_some();
+    live.into_iter().for_each(Live::end);
+    is_shown
+}
+
+fn name(path: &Path) -> String {
+    let name = path.file_name().unwrap_or(path.as_os_str());
+    name.to_string_lossy().into_owned()
+}
+
+/// All pages that are shown by this process.
+static LIVES: LazyLock<Mutex<SlotMap<DefaultKey, Live>>> = LazyLock::new(Mutex::default);
 
 /// All that are written in this process.
 static RECORDS: LazyLock<RwLock<SlotMap<DefaultKey, Arc<Record>>>> = LazyLock::new(RwLock::default);

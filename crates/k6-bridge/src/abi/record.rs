@@ -236,6 +236,53 @@ pub unsafe extern "C" fn encarno_report_write(
     })
 }
 
+/// Shows the report of a result file while it is written: a page at `address`, such as
+/// `:7070`, which is one of this machine alone. On `OK`, `live` is filled, which the caller
+/// ends by `encarno_live_close`, and `said` holds the page's URL; on `SYSTEM` it holds a
+/// sentence. The caller frees it in either case.
+///
+/// # Safety
+/// `path` and `address` must be readable; `live` and `said` must be writable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn encarno_live_open(
+    path: EncarnoView,
+    address: EncarnoView,
+    live: *mut u64,
+    said: *mut EncarnoOwnedBytes,
+) -> EncarnoStatus {
+    guard(|| {
+        if live.is_null() || said.is_null() {
+            return EncarnoStatus::BadArgument;
+        }
+        // SAFETY: readable during this call, as the caller promises.
+        let (path, address) = unsafe { (path.bytes(), address.bytes()) };
+        let (Some(path), Some(address)) = (path.and_then(text), address.and_then(text)) else {
+            return EncarnoStatus::BadArgument;
+        };
+        match record::show(Path::new(path), address) {
+            Ok((number, url)) => {
+                // SAFETY: not null, and writable as the caller promises.
+                unsafe {
+                    live.write(number);
+                    said.write(EncarnoOwnedBytes::from(url));
+                }
+                EncarnoStatus::Ok
+            }
+            // SAFETY: as above.
+            Err(reason) => unsafe { failed(said, reason) },
+        }
+    })
+}
+
+/// Ends the page of a result file. Browsers that show it get a moment to fetch the end.
+#[unsafe(no_mangle)]
+pub extern "C" fn encarno_live_close(live: u64) -> EncarnoStatus {
+    guard(|| match record::end_showing(live) {
+        true => EncarnoStatus::Ok,
+        false => EncarnoStatus::BadHandle,
+    })
+}
+
 fn text(bytes: &[u8]) -> Option<&str> {
     str::from_utf8(bytes).ok()
 }
