@@ -3,11 +3,13 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "rig/browser.rs"]
+mod browser;
 #[path = "rig/program.rs"]
 mod program;
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use encarno_record::frame::RESULT_MAGIC;
@@ -258,14 +260,6 @@ fn an_hour_of_fifty_labels_and_ten_thousand_labels_stay_small() {
     assert!(labels.contains("100 of 10000 labels"));
 }
 
-fn browser() -> Option<PathBuf> {
-    let folders = std::env::var_os("PATH")?;
-    let names = ["chromium", "chromium-browser", "google-chrome"];
-    std::env::split_paths(&folders)
-        .flat_map(|folder| names.map(|name| folder.join(name)))
-        .find(|file| file.is_file())
-}
-
 /// What the page is like once its script has run. Nothing may be said on its console.
 fn shown(browser: &Path, folder: &Path, page: &str) -> String {
     let output = Command::new(browser)
@@ -300,7 +294,7 @@ fn shown(browser: &Path, folder: &Path, page: &str) -> String {
 
 #[test]
 fn in_a_browser_figures_zoom_and_sort_are_right() {
-    let Some(browser) = browser() else {
+    let Some(browser) = browser::installed() else {
         eprintln!("NOT TESTED: the report in a browser, for there is no chromium");
         return;
     };
@@ -348,4 +342,73 @@ fn in_a_browser_figures_zoom_and_sort_are_right() {
     made(&folder.join("empty.enc"), 0, 1, 1, 1);
     succeeded(&program::run(folder, &["report", "empty.enc"]));
     shown(&browser, folder, "empty.html");
+}
+
+/// A file whose hits take 1 ms in its first second and 100 ms in its second one.
+fn made_of_two_speeds(path: &Path) {
+    const STARTED: u64 = 1_700_000_000_000_000_000;
+    let mut file = RESULT_MAGIC.to_vec();
+    append_run(&mut file, STARTED, 1, &Expected::default(), "");
+    let mut summing = Summing::new(STARTED);
+    for (second, time_ns) in [(0, 1_000_000), (1, 100_000_000)] {
+        for _ in 0..100 {
+            let scheduled_ns = second * 1_000_000_000;
+            summing.record(&Hit {
+                scheduled_ns,
+                started_ns: scheduled_ns,
+                ended_ns: scheduled_ns + time_ns,
+                protocol_code: 200,
+                ..Hit::default()
+            });
+        }
+    }
+    append_sums(
+        &mut file,
+        &LoopSums {
+            until_ns: u64::MAX,
+            hits_covered: 200,
+            seconds: summing.take(),
+            ..LoopSums::default()
+        },
+    );
+    let ending = Ending {
+        span_ns: 2_000_000_000,
+        ..Ending::default()
+    };
+    append_end(&mut file, 0, ending);
+    fs::write(path, file).expect("written");
+}
+
+#[test]
+fn in_a_browser_the_heatmap_is_right_and_nobody_is_asked() {
+    let Some(browser) = browser::installed() else {
+        eprintln!("NOT TESTED: the heatmap in a browser, for there is no chromium");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    made_of_two_speeds(&folder.join("two.enc"));
+    succeeded(&program::run(folder, &["report", "two.enc"]));
+    let url = format!("file://{}/two.html", folder.display());
+    let mut page = browser::Page::open(&browser, &folder.join("profile"), &url);
+    page.wait("document.documentElement.dataset.ready");
+    assert!(page.said.is_empty(), "{:?}", page.said);
+    // Where the colour is: the first second below, the second one on top, and nothing else.
+    let dark = "(x, y) => { const c = document.querySelector('canvas'), left = 132, right = 20, top = 16, bottom = 48; \
+        const at = c.getContext('2d').getImageData(left + (c.width - left - right) * x, top + (c.height - top - bottom) * y, 1, 1); \
+        return at.data[3] > 200; }";
+    // 46 rows from 0.95 ms to 105 ms, on a logarithmic scale: both lie in the rows at the ends.
+    for (x, y, expected) in [
+        (0.25, 0.985, true),
+        (0.25, 0.5, false),
+        (0.25, 0.015, false),
+        (0.75, 0.985, false),
+        (0.75, 0.5, false),
+        (0.75, 0.015, true),
+    ] {
+        let found = page.value(&format!("({dark})({x}, {y})"));
+        assert_eq!(found, expected, "{x} {y}");
+    }
+    let asked = page.value("performance.getEntriesByType('resource').length");
+    assert_eq!(asked, 0);
 }

@@ -71,7 +71,10 @@ impl Page {
     /// Waits until an expression is true there.
     pub(super) fn wait(&mut self, expression: &str) {
         let begun = Instant::now();
-        while self.value(&format!("!!({expression})")) != true {
+        // A page that isn't there yet has nothing.
+        let asked =
+            format!("(() => {{ try {{ return !!({expression}); }} catch {{ return false; }} }})()");
+        while self.value(&asked) != true {
             assert!(
                 begun.elapsed() < Duration::from_secs(90),
                 "{expression}: {:?}",
