@@ -14,8 +14,11 @@ use std::process::{Command, Output, Stdio};
 
 use encarno_record::frame::RESULT_MAGIC;
 use encarno_record::histogram::Histogram;
+use encarno_record::notes::Notes;
 use encarno_record::results::{Block, Ending, ResultReader};
 use encarno_record::results::{append_end, append_run, append_strings, append_sums};
+use encarno_record::samples::{Sample, SampleWriter};
+use encarno_record::series::{MetricKind, Series};
 use encarno_record::statistics::time_text;
 use encarno_record::sums::{LoopState, LoopSums, Summing};
 use encarno_record::{Expected, Hit, StringId};
@@ -362,15 +365,25 @@ fn made_of_two_speeds(path: &Path) {
             });
         }
     }
-    append_sums(
-        &mut file,
-        &LoopSums {
-            until_ns: u64::MAX,
-            hits_covered: 200,
-            seconds: summing.take(),
-            ..LoopSums::default()
-        },
-    );
+    // The loop says twice in its first second how many users it has.
+    let state = LoopState {
+        users: 4,
+        ..LoopState::default()
+    };
+    let early = LoopSums {
+        until_ns: 500_000_000,
+        state,
+        ..LoopSums::default()
+    };
+    append_sums(&mut file, &early);
+    let all = LoopSums {
+        until_ns: u64::MAX,
+        state,
+        hits_covered: 200,
+        seconds: summing.take(),
+        ..LoopSums::default()
+    };
+    append_sums(&mut file, &all);
     let ending = Ending {
         span_ns: 2_000_000_000,
         ..Ending::default()
@@ -411,4 +424,62 @@ fn in_a_browser_the_heatmap_is_right_and_nobody_is_asked() {
     }
     let asked = page.value("performance.getEntriesByType('resource').length");
     assert_eq!(asked, 0);
+    assert_eq!(page.value("app.runs[0].users[0]"), 4);
+}
+
+/// A file as k6's output writes it: a counter of 5 in its first second and of 7 in its
+/// second one, and a trend, each with two sets of tags.
+fn made_by_k6(path: &Path) {
+    const STARTED: u64 = 1_700_000_000_000_000_000;
+    let notes = Notes::default();
+    let mut writer = SampleWriter::create(path, STARTED, &notes).expect("a file");
+    for tag in ["one", "two"] {
+        let series = |metric: &str, kind, contains: &str| Series {
+            metric: metric.to_owned(),
+            kind,
+            contains: contains.to_owned(),
+            tags: [("group".to_owned(), tag.to_owned())].into(),
+        };
+        let counter = writer.series(series("made", MetricKind::Counter, "default"));
+        let trend = writer.series(series("took", MetricKind::Trend, "time"));
+        let (counter, trend) = (counter.expect("a number"), trend.expect("a number"));
+        let values = match tag {
+            "one" => [(0, counter, 2.0), (1, counter, 7.0), (0, trend, 10.0)],
+            _ => [(0, counter, 3.0), (1, trend, 30.0), (0, trend, 10.0)],
+        };
+        for (second, series, value) in values {
+            let at_unix_ns = STARTED + second * 1_000_000_000 + 1;
+            writer.sample(&Sample {
+                series,
+                at_unix_ns,
+                value,
+            });
+        }
+    }
+    writer.finish(&notes, 2_000_000_000).expect("written");
+}
+
+#[test]
+fn in_a_browser_the_metrics_of_k6_are_shown_by_time() {
+    let Some(browser) = browser::installed() else {
+        eprintln!("NOT TESTED: metrics in a browser, for there is no chromium");
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    made_by_k6(&folder.join("k6.enc"));
+    succeeded(&program::run(folder, &["report", "k6.enc"]));
+    let url = format!("file://{}/k6.html", folder.display());
+    let mut page = browser::Page::open(&browser, &folder.join("profile"), &url);
+    page.wait("document.documentElement.dataset.ready");
+    let made = "app.runs[0].metrics.find(metric => metric.name === 'made').lines[0].join()";
+    assert_eq!(page.value(made), "per second,5,7");
+    let took = "app.runs[0].metrics.find(metric => metric.name === 'took').lines[0][1] \
+        .map(value => value.toFixed(1)).join()";
+    assert_eq!(page.value(took), "10.0,30.0");
+    let choose = "(name => { const choice = document.getElementById('metric-choice'); \
+        choice.value = name; choice.dispatchEvent(new Event('change')); \
+        return document.querySelector('#metric-chart figcaption').textContent; })('took')";
+    assert_eq!(page.value(choose), "tookp50p95p99");
+    assert!(page.said.is_empty(), "{:?}", page.said);
 }

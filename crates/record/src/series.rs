@@ -32,6 +32,16 @@ pub struct Series {
 }
 
 impl Series {
+    /// The metric, whatever the tags.
+    fn without_tags(&self) -> Self {
+        Self {
+            metric: self.metric.clone(),
+            kind: self.kind,
+            contains: self.contains.clone(),
+            tags: BTreeMap::new(),
+        }
+    }
+
     /// A series as JSON has it; none if these bytes aren't one.
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
@@ -184,6 +194,8 @@ pub struct Metrics {
     /// The series by their numbers in the file.
     series: BTreeMap<u32, Series>,
     totals: BTreeMap<Series, Points>,
+    /// Points by second that nobody took yet, if anybody wants them.
+    by_second: Option<Vec<(u64, Series, Points)>>,
 }
 
 impl Metrics {
@@ -205,14 +217,31 @@ impl Metrics {
     /// Takes a frame with points.
     pub(crate) fn take(&mut self, payload: &[u8]) {
         let mut bytes = payload;
-        while let Some((_, number, points)) = take_points(&mut bytes) {
+        while let Some((second, number, points)) = take_points(&mut bytes) {
             if let Some(series) = self.series.get(&number) {
+                if let Some(by_second) = &mut self.by_second {
+                    by_second.push((second, series.without_tags(), points.clone()));
+                }
                 match self.totals.get_mut(series) {
                     Some(total) => total.merge(&points),
                     None => drop(self.totals.insert(series.clone(), points)),
                 }
             }
         }
+    }
+
+    /// From now on points are kept by second, until they are taken.
+    pub(crate) fn keep_seconds(&mut self) {
+        self.by_second.get_or_insert_default();
+    }
+
+    /// The points that came since this was asked last: their second (Unix time), and their
+    /// metric as a series without tags.
+    pub(crate) fn take_seconds(&mut self) -> Vec<(u64, Series, Points)> {
+        self.by_second
+            .as_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     /// Adds what another run has.
@@ -237,10 +266,7 @@ impl Metrics {
     pub fn by_metric(&self) -> BTreeMap<Series, Points> {
         let mut metrics = BTreeMap::<_, Points>::new();
         for (series, points) in &self.totals {
-            let metric = Series {
-                tags: BTreeMap::new(),
-                ..series.clone()
-            };
+            let metric = series.without_tags();
             metrics.entry(metric).or_default().merge(points);
         }
         metrics

@@ -1,6 +1,6 @@
 /* The page: what is chosen, and what is drawn of it. */
 /* `quantiles` has the names and the shares of those that are said, as the data name them. */
-const app = { quantiles: [], range: [0, 0], runs: [], cursors: [], label: null, sort: ["hits", -1], filter: "", shown: 100, slack: 0, cursor: null };
+const app = { quantiles: [], range: [0, 0], runs: [], cursors: [], label: null, metric: null, sort: ["hits", -1], filter: "", shown: 100, slack: 0, cursor: null };
 const byId = id => document.getElementById(id);
 app.figures = () => ["min", "mean", ...app.quantiles.map(([name]) => name), "max"];
 app.bins = () => app.runs[0].hits.length;
@@ -128,11 +128,11 @@ function drawCharts() {
   if (app.label !== null) return;
   heatmap(parent, app, run, whose);
   const some = values => values.some(v => v > 0);
-  if (some(run.users) || some(run.running)) timeChart(parent, app, "Users and hits in flight" + whose, [line(run, run.users, "users", "k0"), line(run, run.running, "in flight", "k1")], countText);
+  if (some(run.users) || some(run.running)) timeChart(parent, app, "Users and hits in flight" + whose, [["users", run.users, "k0"], ["in flight", run.running, "k1"]].filter(([, values]) => some(values)).map(([name, values, cls]) => line(run, values, name, cls)), countText);
   const mean = values => values.map((v, i) => run.hits[i] ? v / run.hits[i] : null);
   if (some(run.first_byte_ns)) timeChart(parent, app, "Phases, mean of all hits" + whose, [line(run, mean(run.connect_ns), "connecting", "k2"), line(run, mean(run.first_byte_ns), "until the first byte", "k3")], timeText);
-  timeChart(parent, app, "Lag: how late hits started" + whose, [line(run, run.lag_mean.map((v, i) => run.hits[i] ? v : null), "mean", "k0"), line(run, run.lag_p99.map((v, i) => run.hits[i] ? v : null), "p99", "k1")], timeText);
-  if (run.busy.some(v => v !== null)) timeChart(parent, app, "Busiest event loop: part of its core" + whose, [line(run, run.busy, "busy", "k3")], v => (v * 100).toFixed(0) + " %", { top: 1 });
+  if (some(run.lag_p99)) timeChart(parent, app, "Lag: how late hits started" + whose, [line(run, run.lag_mean.map((v, i) => run.hits[i] ? v : null), "mean", "k0"), line(run, run.lag_p99.map((v, i) => run.hits[i] ? v : null), "p99", "k1")], timeText);
+  if (some(run.busy)) timeChart(parent, app, "Busiest event loop: part of its core" + whose, [line(run, run.busy, "busy", "k3")], v => (v * 100).toFixed(0) + " %", { top: 1 });
   const codes = Object.keys(run.codes);
   if (codes.length) timeChart(parent, app, "Answers per second, by status" + whose, codes.slice(0, 12).map((code, i) => line(run, perSecond(run, run.codes[code]), code === "0" ? "no status" : code, "k" + i % 6)), countText);
   const bytes = v => v >= 1e6 ? (v / 1e6).toFixed(1) + " MB/s" : v >= 1e3 ? (v / 1e3).toFixed(1) + " kB/s" : v.toFixed(0) + " B/s";
@@ -150,6 +150,26 @@ function drawQuantiles() {
     if (app.label === null) lines.push({ name: name + "service", cls: app.runs.length > 1 ? "k" + i % 6 : "k2", dash: true, sum: whole ? merged(run.times.service, 0, 1) : merged(run.times.services, a, b) });
   });
   quantilePlot(parent, lines);
+}
+/* A metric that isn't a hit's, of all runs that have it. */
+const metricText = unit => unit === "time" ? v => timeText(v * 1e6) : unit === "rate" ? v => (v * 100).toFixed(1) + " %" : unit === "data" ? v => countText(v) + "B" : countText;
+function metricNames() {
+  return [...new Set(app.runs.flatMap(run => run.metrics.map(metric => metric.name)))].sort();
+}
+function drawMetric() {
+  const parent = byId("metric-chart"), names = metricNames();
+  if (!parent || !names.length) return;
+  if (!names.includes(app.metric)) app.metric = names.find(name => /duration/.test(name)) || names[0];
+  parent.textContent = "";
+  const lines = [], many = app.runs.length > 1;
+  let unit = "";
+  app.runs.forEach((run, i) => {
+    const metric = run.metrics.find(one => one.name === app.metric);
+    if (!metric) return;
+    unit = metric.unit;
+    metric.lines.forEach(([name, values], k) => lines.push(line(run, values, (many ? run.name + " " : "") + name, "k" + (many ? i % 6 : [0, 2, 1][k % 3]), many && k ? { dash: true } : {})));
+  });
+  timeChart(parent, app, app.metric, lines, metricText(unit), unit === "rate" ? { top: 1 } : {});
 }
 function inRange(times, limits) {
   const said = quantiles(times, app.quantiles.map(([, share]) => share));
@@ -263,7 +283,7 @@ function recall() {
     } catch { /* no label */ }
   }
 }
-function draw() { remember(); drawTools(); app.runs.forEach(drawFigures); drawCharts(); drawQuantiles(); drawLabels(); }
+function draw() { remember(); drawTools(); app.runs.forEach(drawFigures); drawCharts(); drawMetric(); drawQuantiles(); drawLabels(); }
 function setUp() {
   const tools = byId("tools"), run = app.runs[0];
   tools.hidden = false;
@@ -276,6 +296,13 @@ function setUp() {
     html("option", { value: "" }, "all", select);
     withTime.forEach((label, i) => { html("option", { value: String(i + 1) }, label.name || "(no label)", select).selected = label.name === app.label; });
     select.addEventListener("change", () => { app.label = select.value ? withTime[+select.value - 1].name : null; draw(); });
+  }
+  const metrics = metricNames(), place = byId("metric-tools");
+  if (place && metrics.length) {
+    drawMetric();
+    const choice = html("label", {}, "Metric: ", place), select = html("select", { id: "metric-choice" }, null, choice);
+    metrics.forEach(name => { html("option", {}, name, select).selected = name === app.metric; });
+    select.addEventListener("change", () => { app.metric = select.value; app.cursors.pop(); drawMetric(); });
   }
   html("small", {}, "Drag over a chart to zoom; keys: arrows, +, -, 0.", tools);
   const labels = byId("label-tools"), find = html("label", {}, "Find: ", labels), input = html("input", { type: "search", id: "label-find" }, null, find);

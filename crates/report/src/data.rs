@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use encarno_record::histogram::Histogram;
+use encarno_record::series::{MetricKind, Points, Series};
 use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use encarno_record::varint;
 use flate2::Compression;
@@ -73,6 +74,17 @@ struct PageRun {
     sections: Vec<Section>,
     /// So many bins are one for labels.
     label_merge: u64,
+    metrics: Vec<PageMetric>,
+}
+
+/// A metric by time.
+#[derive(Serialize)]
+struct PageMetric {
+    name: String,
+    /// time, data, rate, or nothing.
+    unit: String,
+    /// A name and a value for each bin.
+    lines: Vec<(&'static str, Vec<Option<f64>>)>,
 }
 
 #[derive(Serialize)]
@@ -254,8 +266,16 @@ fn describe(run: &Run) -> PageRun {
             |_| 0
         }),
         dropped: each(|bin| bin.dropped),
-        users: each(|bin| bin.users),
-        running: each(|bin| bin.running),
+        users: each(|bin| {
+            bin.users
+                .iter()
+                .fold(0, |all, one| all.saturating_add(*one))
+        }),
+        running: each(|bin| {
+            bin.running
+                .iter()
+                .fold(0, |all, one| all.saturating_add(*one))
+        }),
         sent: each(|bin| bin.sent_bytes),
         received: each(|bin| bin.received_bytes),
         connect_ns: each(|bin| bin.connect_ns),
@@ -268,7 +288,46 @@ fn describe(run: &Run) -> PageRun {
         labels: described_labels(run, bins),
         sections: Vec::new(),
         label_merge: 1,
+        metrics: metrics(run, bins),
     }
+}
+
+fn metrics(run: &Run, bins: u64) -> Vec<PageMetric> {
+    let of = |(series, points): (&Series, &BTreeMap<u64, Points>)| {
+        let line = |value: &dyn Fn(u64, &Points) -> f64| {
+            let value = |at| points.get(&at).map(|points| value(at, points));
+            (0..bins)
+                .map(|at| value(at).filter(|value| value.is_finite()))
+                .collect::<Vec<_>>()
+        };
+        let seconds = |at| {
+            let (from, to) = run.span_of(at);
+            (to.saturating_sub(from) as f64 * 1e-9).max(0.1)
+        };
+        let (unit, lines) = match series.kind {
+            MetricKind::Counter => {
+                let lines = vec![("per second", line(&|at, points| points.sum / seconds(at)))];
+                (&*series.contains, lines)
+            }
+            MetricKind::Gauge => {
+                let last = line(&|_, points| points.last.1);
+                (&*series.contains, vec![("value", last)])
+            }
+            MetricKind::Rate => ("rate", vec![("share", line(&|_, points| points.rate()))]),
+            MetricKind::Trend => {
+                let quantiles = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99)];
+                let lines = quantiles
+                    .map(|(name, share)| (name, line(&|_, points| points.values.quantile(share))));
+                (&*series.contains, lines.to_vec())
+            }
+        };
+        PageMetric {
+            name: series.metric.clone(),
+            unit: unit.to_owned(),
+            lines,
+        }
+    };
+    run.metrics_by_time.iter().map(of).collect()
 }
 
 /// Those with a history first, in its order.

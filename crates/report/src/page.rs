@@ -140,6 +140,10 @@ pub(crate) fn write_as(
     let measured = |run: &Run| !run.metrics.is_empty();
     if runs.iter().any(measured) {
         section(out, "metrics", "Metrics", |out| {
+            writeln!(
+                out,
+                "<div id=\"metric-tools\"></div><div id=\"metric-chart\"></div>"
+            )?;
             each_run_with(runs, measured, out, |run, _, out| metrics_table(run, out))
         })?;
     }

@@ -1,5 +1,6 @@
 //! What a result file says, by time and by label.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io;
 use std::path::Path;
@@ -9,13 +10,15 @@ use encarno_record::histogram::{BUCKETS, Histogram};
 use encarno_record::notes::Notes;
 use encarno_record::results::whole::{self, FileError, FileStatistics, Gathered};
 use encarno_record::results::{FileSums, ResultSummary, SumsReader};
-use encarno_record::series::Metrics;
+use encarno_record::series::{Metrics, Points, Series};
 use encarno_record::statistics::Statistics;
 use encarno_record::sums::{LoopState, Outcome, Sums, second_of};
 use encarno_record::{Expected, Texts};
 
 /// There are no more bins of time: beyond that two become one.
 const BINS_MAX: u64 = 3600;
+/// Metrics that are kept by time.
+const METRICS_BY_TIME: usize = 40;
 /// Event loops that are looked at.
 const LOOPS_MAX: usize = 4096;
 /// Labels whose hits are shown by time, those with most hits first …
@@ -67,6 +70,8 @@ pub struct Run {
     /// So many seconds are in a bin.
     pub(crate) width: u64,
     pub(crate) bins: BTreeMap<u64, Bin>,
+    /// Metrics that aren't hits, by bin.
+    pub(crate) metrics_by_time: BTreeMap<Series, BTreeMap<u64, Points>>,
     labels: HashMap<String, Label>,
     /// How many bins all labels have.
     label_bins: usize,
@@ -93,8 +98,9 @@ pub(crate) struct Bin {
     pub(crate) scheduled: u64,
     pub(crate) started: u64,
     pub(crate) dropped: u64,
-    pub(crate) users: u64,
-    pub(crate) running: u64,
+    /// Users and running hits of each event loop, as it said last.
+    pub(crate) users: Vec<u64>,
+    pub(crate) running: Vec<u64>,
     /// CPU time of each event loop, ns.
     pub(crate) cpu_ns: Vec<u64>,
 }
@@ -131,6 +137,8 @@ impl Reading {
             let reason = "a report needs a file, not a pipe";
             FileError::of(path)(io::Error::other(reason))
         })?;
+        let mut reader = reader;
+        reader.keep_seconds();
         let mut gathered = Gathered::of(&reader);
         let mut texts = Texts::default();
         let file = gathered.statistics(&mut texts, &reader);
@@ -145,6 +153,7 @@ impl Reading {
             capacity: None,
             width: 1,
             bins: BTreeMap::new(),
+            metrics_by_time: BTreeMap::new(),
             labels: HashMap::new(),
             label_bins: 0,
             others: HashSet::new(),
@@ -168,7 +177,9 @@ impl Reading {
         while let Some(sums) = self.reader.next_sums(&mut self.texts)? {
             moved = true;
             self.take(&sums);
+            self.take_points();
         }
+        self.take_points();
         moved |= self.reader.summary().ended != ended;
         if moved {
             self.settle();
@@ -205,6 +216,12 @@ impl Reading {
         let number = sums.number as usize;
         if number < self.run.loops.min(LOOPS_MAX) {
             self.run.take_state(number, before, &state, &mut self.loops);
+        }
+    }
+
+    fn take_points(&mut self) {
+        for (second, metric, points) in self.reader.take_seconds() {
+            self.run.take_points(second, metric, &points);
         }
     }
 
@@ -277,6 +294,18 @@ impl Run {
         });
     }
 
+    fn take_points(&mut self, second: u64, metric: Series, points: &Points) {
+        let at = self.bin_of(second);
+        let count = self.metrics_by_time.len();
+        match self.metrics_by_time.entry(metric) {
+            Entry::Vacant(_) if count >= METRICS_BY_TIME => {}
+            entry => {
+                let bins = entry.or_default();
+                bins.entry(at).or_default().merge(points);
+            }
+        }
+    }
+
     fn take_label(&mut self, name: &str, at: u64, failed: bool, sums: &Sums) {
         if self.others.contains(name) {
             return;
@@ -344,8 +373,15 @@ impl Run {
             bin.cpu_ns.resize(number + 1, 0);
         }
         bin.cpu_ns[number] += state.cpu_ns.saturating_sub(last.cpu_ns);
-        bin.users = bin.users.saturating_add(state.users);
-        bin.running = bin.running.saturating_add(state.running);
+        for (known, now) in [
+            (&mut bin.users, state.users),
+            (&mut bin.running, state.running),
+        ] {
+            if known.len() <= number {
+                known.resize(number + 1, 0);
+            }
+            known[number] = now;
+        }
         known[number] = (before.max(from), *state);
     }
 
@@ -366,6 +402,11 @@ impl Run {
                 }
             }
             self.count_label_bins();
+            for bins in self.metrics_by_time.values_mut() {
+                for (at, points) in std::mem::take(bins) {
+                    bins.entry(at / 2).or_default().merge(&points);
+                }
+            }
         }
         since / self.width
     }
@@ -400,8 +441,17 @@ impl Bin {
         add(&mut self.scheduled, other.scheduled);
         add(&mut self.started, other.started);
         add(&mut self.dropped, other.dropped);
-        self.users = self.users.max(other.users);
-        self.running = self.running.max(other.running);
+        for (own, other) in [
+            (&mut self.users, &other.users),
+            (&mut self.running, &other.running),
+        ] {
+            if own.len() < other.len() {
+                own.resize(other.len(), 0);
+            }
+            for (own, other) in own.iter_mut().zip(other) {
+                *own = (*own).max(*other);
+            }
+        }
         for (&code, &hits) in &other.codes {
             add(self.codes.entry(code).or_default(), hits);
         }

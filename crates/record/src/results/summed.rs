@@ -13,7 +13,7 @@ use super::{
 };
 use crate::frame::{Damage, HEADER_BYTES, Header, MARK, RESULT_MAGIC};
 use crate::notes::Notes;
-use crate::series::Metrics;
+use crate::series::{Metrics, Points, Series};
 use crate::sums::{LoopState, Outcome, OutcomeSums, Summing, Sums, take_state, take_sums};
 use crate::{Expected, Texts};
 
@@ -149,6 +149,17 @@ impl SumsReader {
     /// The metrics that aren't hits, up to here.
     pub fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// Points are kept by second from now on: call [`SumsReader::take_seconds`] often.
+    pub fn keep_seconds(&mut self) {
+        self.metrics.keep_seconds();
+    }
+
+    /// The points of metrics that came since this was asked last: their second (Unix time),
+    /// and their metric as a series without tags.
+    pub fn take_seconds(&mut self) -> Vec<(u64, Series, Points)> {
+        self.metrics.take_seconds()
     }
 
     /// What somebody wanted to be known of an instant (ns from the run's start), up to
