@@ -1,6 +1,6 @@
 //! `encarno export`: a result file to a system that keeps metrics.
 
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -188,9 +188,16 @@ impl ExportArguments {
         uses.check()?;
         let failed = |error| Failure::output(format!("can't write {to}: {error}"));
         let mut out = files::create(&path, Contents::Results).map_err(failed)?;
+        let mut is_enough = false;
         self.each(steps, |step| {
             let (lines, _) = influx::lines(&step);
-            out.write_all(lines.as_bytes()).map_err(failed)
+            match out.write_all(lines.as_bytes()) {
+                // Whoever reads it has seen enough.
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => is_enough = true,
+                Err(error) if !is_enough => return Err(failed(error)),
+                _ => {}
+            }
+            Ok(())
         })?;
         Ok(exit::OK)
     }
