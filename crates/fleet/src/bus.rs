@@ -18,6 +18,7 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 /// An agent that said nothing for so long isn't there.
 pub(crate) const PRESENT: Duration = Duration::from_secs(6);
 const CONNECT: Duration = Duration::from_secs(10);
+const PING: Duration = Duration::from_secs(2);
 
 /// Where a group meets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -55,6 +56,8 @@ impl Bus {
         let mut options = ConnectOptions::new()
             .name("encarno")
             .connection_timeout(CONNECT)
+            // A partition is noticed, and the connection made anew, when two of them had no answer.
+            .ping_interval(PING)
             .request_timeout(Some(CONNECT));
         if let Some(file) = &hub.credentials {
             let read = options.credentials_file(file).await;

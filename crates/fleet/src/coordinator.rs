@@ -61,7 +61,7 @@ pub struct Outcome {
 }
 
 /// So many agents must be there within that.
-const GATHER: Duration = Duration::from_secs(10);
+const GATHER: Duration = Duration::from_secs(5);
 /// All of them must be ready within that.
 const READY: Duration = Duration::from_secs(900);
 /// The start lies so far ahead, that every agent has heard of it.
@@ -118,6 +118,7 @@ async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError
         let at_unix_ns = axis.now_unix_ns() + AHEAD.as_nanos() as u64;
         bus.say(&format!("{run}.start"), &Begin { at_unix_ns })
             .await?;
+        tell(&format!("run {run}: it starts in {} s", AHEAD.as_secs()));
         collecting.take_all(&mut signals, tell).await
     };
     let result = result.await;

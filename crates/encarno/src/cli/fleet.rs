@@ -12,7 +12,7 @@ use encarno_engine::settings::Source;
 use encarno_fleet::coordinator::{self, Order, Outcome};
 use encarno_fleet::local::Local;
 use encarno_record::condition::{Condition, Measured};
-use encarno_record::notes::Judgement;
+use encarno_record::notes::{AgentClock, Judgement};
 use encarno_record::results::whole;
 use encarno_record::statistics::time_text;
 
@@ -176,6 +176,44 @@ fn relative(path: &Path) -> Result<String, Failure> {
     }
 }
 
+/// How far the agents' starts may lie apart, and how wrong their clocks are.
+fn say_clocks(clocks: &[AgentClock]) {
+    let worst = clocks.iter().max_by_key(|clock| clock.uncertainty_ns);
+    let Some(worst) = worst.filter(|_| clocks.len() > 1) else {
+        return;
+    };
+    let text = |ns: u64| time_text(ns as f64);
+    let off = clocks
+        .iter()
+        .max_by_key(|clock| clock.offset_ns.unsigned_abs());
+    let off = off.map_or_else(String::new, |clock| {
+        let side = if clock.offset_ns < 0 {
+            "behind"
+        } else {
+            "ahead"
+        };
+        let by = text(clock.offset_ns.unsigned_abs());
+        format!(
+            "; the wall clock of {} is {by} {side}, which doesn't matter",
+            clock.agent
+        )
+    });
+    complain(&format!(
+        "the agents started within {} of the instant, by their clocks{off}",
+        text(worst.uncertainty_ns)
+    ));
+    for clock in clocks
+        .iter()
+        .filter(|clock| clock.uncertainty_ns > UNCERTAIN_NS)
+    {
+        complain(&format!(
+            "{}: its clock is known to {} only: don't compare its seconds with those of others",
+            clock.agent,
+            text(clock.uncertainty_ns)
+        ));
+    }
+}
+
 /// What the merged result is judged by.
 #[derive(Default)]
 struct Judge<'a> {
@@ -195,15 +233,7 @@ impl Judge<'_> {
             true => stats::print_json(&file, out),
             false => stats::print_table(&file, out),
         })?;
-        for clock in &outcome.clocks {
-            if clock.uncertainty_ns > UNCERTAIN_NS {
-                complain(&format!(
-                    "{}: its clock is known to {} only: don't compare its seconds with those of others",
-                    clock.agent,
-                    time_text(clock.uncertainty_ns as f64)
-                ));
-            }
-        }
+        say_clocks(&outcome.clocks);
         let total = file.statistics.total();
         let measured = Measured {
             statistics: &file.statistics,

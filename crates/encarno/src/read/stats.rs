@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use encarno_record::notes::{Check, Threshold};
+use encarno_record::notes::{AgentClock, Check, Threshold};
 use encarno_record::results::whole::FileStatistics;
 use serde::Serialize;
 
@@ -53,6 +53,7 @@ pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> 
         metrics: super::metrics::json(&file.metrics, span_ns),
         thresholds: &file.notes.thresholds,
         checks: &file.notes.checks,
+        clocks: &file.notes.clocks,
         total: JsonLabel::of(None, &file.statistics.total(), span_ns),
     };
     serde_json::to_writer_pretty(&mut *out, &json)?;
@@ -80,4 +81,7 @@ struct Json<'a> {
     thresholds: &'a [Threshold],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     checks: &'a [Check],
+    /// Of the agents that made the run.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    clocks: &'a [AgentClock],
 }

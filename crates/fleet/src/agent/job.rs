@@ -1,6 +1,6 @@
 //! An agent's part of one run, from the plan to its last chunk of results.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
@@ -183,6 +183,9 @@ impl Job {
             .join(&self.settings.name);
         let made = tokio::fs::create_dir_all(&folder).await;
         made.map_err(FleetError::of(folder.display().to_string()))?;
+        if let Some(run) = folder.parent() {
+            forget_old(run).await;
+        }
         let cache = self.settings.folder.join("files");
         for file in &self.plan.files {
             files::get(&self.bus, file, &cache, &folder).await?;
@@ -264,6 +267,27 @@ impl Job {
                 () = sleep(BEAT) => self.beat().await,
             }
         }
+    }
+}
+
+/// Of so many runs an agent keeps the results, for whoever lost them otherwise.
+const RUNS_KEPT: usize = 32;
+
+/// Deletes the folders of the oldest runs; their names begin with when they were.
+async fn forget_old(run: &Path) {
+    let Some(runs) = run.parent() else { return };
+    let Ok(mut entries) = tokio::fs::read_dir(runs).await else {
+        return;
+    };
+    let mut folders = Vec::new();
+    while let Ok(Some(entry)) = entries.next_entry().await {
+        folders.push(entry.path());
+    }
+    folders.sort();
+    let old = folders.len().saturating_sub(RUNS_KEPT);
+    for folder in &folders[..old] {
+        // One that can't be deleted is in nobody's way but the disk's.
+        let _deleted = tokio::fs::remove_dir_all(folder).await;
     }
 }
 
