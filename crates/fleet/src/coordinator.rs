@@ -35,6 +35,8 @@ pub struct Order {
     pub due: Vec<Option<u64>>,
     /// Whether every hit is wanted, and not just sums.
     pub collect_hits: bool,
+    /// So many agents must be there within that.
+    pub gather: Duration,
     /// An agent that says nothing for so long is lost.
     pub silence: Duration,
     /// The merged file.
@@ -60,8 +62,6 @@ pub struct Outcome {
     pub stops: u32,
 }
 
-/// So many agents must be there within that.
-const GATHER: Duration = Duration::from_secs(5);
 /// All of them must be ready within that.
 const READY: Duration = Duration::from_secs(900);
 /// The start lies so far ahead, that every agent has heard of it.
@@ -161,7 +161,7 @@ async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outco
 
 /// The agents that make the run.
 async fn choose(bus: &Bus, order: &Order) -> Result<Vec<String>, FleetError> {
-    let deadline = Instant::now() + GATHER;
+    let deadline = Instant::now() + order.gather;
     loop {
         let present = bus.present().await?;
         let idle: Vec<_> = present

@@ -28,6 +28,11 @@ use crate::read::stats;
 /// Beyond that figures of one second can't be laid beside those of another machine.
 const UNCERTAIN_NS: u64 = 100_000_000;
 
+/// Agents that are there say so every other second …
+const GATHER: Duration = Duration::from_secs(5);
+/// … and those that were just started take as long as the machine lets them.
+const GATHER_LOCAL: Duration = Duration::from_secs(60);
+
 /// What `encarno attach` understands.
 #[derive(Debug, Args)]
 pub(super) struct AttachArguments {
@@ -112,6 +117,10 @@ pub(super) fn carry_out(
         files: reads,
         due: due::parts(run, agents),
         collect_hits: arguments.collect == Collect::Hits,
+        gather: match arguments.agents {
+            Some(Agents::Local(_)) => GATHER_LOCAL,
+            _ => GATHER,
+        },
         silence: arguments.silence,
         output: output.clone(),
     };
