@@ -25,6 +25,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
@@ -336,7 +337,11 @@ fn is_ignored(signal: i32) -> bool {
         .is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
-/// The first signal lets running hits end, the second doesn't, the third ends the program.
+/// After the second signal the run may take so long to end, whatever holds it up.
+const LAST_GRACE: Duration = Duration::from_secs(5);
+
+/// The first signal lets running hits end, the second doesn't, the third ends the program,
+/// which the second does, too, if something holds the run up.
 fn connect_signals(control: Arc<Control>) {
     let signals = match Signals::new(ending_signals()) {
         Ok(signals) => signals,
@@ -346,12 +351,19 @@ fn connect_signals(control: Arc<Control>) {
         let mut signals = signals;
         for (count, _signal) in signals.forever().enumerate() {
             match count {
-                0 | 1 => messages::say_stop(control.stop_harder()),
-                _ => {
-                    dashboard::leave();
-                    messages::release();
-                    std::process::exit(exit::INTERRUPTED.into())
+                0 => messages::say_stop(control.stop_harder()),
+                1 => {
+                    messages::say_stop(control.stop_harder());
+                    thread::spawn(|| {
+                        thread::sleep(LAST_GRACE);
+                        messages::say(&format!(
+                            "the run doesn't end, {LAST_GRACE:?} after it was told to: its last \
+                             results may be missing"
+                        ));
+                        give_up();
+                    });
                 }
+                _ => give_up(),
             }
         }
     };
@@ -361,6 +373,12 @@ fn connect_signals(control: Arc<Control>) {
     {
         tracing::warn!("signals are ignored: {error}");
     }
+}
+
+fn give_up() -> ! {
+    dashboard::leave();
+    messages::release();
+    std::process::exit(exit::INTERRUPTED.into())
 }
 
 fn start_log() {

@@ -297,7 +297,20 @@ fn a_stop_does_not_wait_for_an_input_that_says_nothing() {
 }
 
 #[test]
-fn a_third_signal_ends_the_process_whatever_holds_it_up() {
+fn a_second_signal_ends_the_process_whatever_holds_it_up() {
+    let (code, said) = held_up_and_told(2);
+    assert_eq!(code, Some(130), "{said}");
+    assert!(said.contains("the run doesn't end"), "{said}");
+}
+
+#[test]
+fn a_third_signal_ends_it_without_a_wait() {
+    let (code, said) = held_up_and_told(3);
+    assert_eq!(code, Some(130), "{said}");
+}
+
+/// A run that can't go on, and so many signals.
+fn held_up_and_told(signals: u32) -> (Option<i32>, String) {
     let folder = tempfile::tempdir().expect("a folder");
     // An output that nobody takes anything from.
     let fifo = folder.path().join("fifo");
@@ -316,13 +329,13 @@ fn a_third_signal_ends_the_process_whatever_holds_it_up() {
         .expect("it starts");
     let pid = Pid::from_child(&child);
     std::thread::sleep(Duration::from_secs(1));
-    for _ in 0..3 {
+    for _ in 0..signals {
         kill_process(pid, Signal::TERM).expect("it runs");
         std::thread::sleep(Duration::from_millis(300));
     }
-    let (code, said) = end_of(child);
-    assert_eq!(code, Some(130), "{said}");
+    let ended = end_of(child);
     drop(reader);
+    ended
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -354,4 +354,47 @@ fn a_second_datagram_is_not_the_next_hits_answer() {
     let outcome = outcome(settings);
     let lengths: Vec<u64> = outcome.hits.iter().map(|hit| hit.received_bytes).collect();
     assert_eq!(lengths, (1..=200).collect::<Vec<u64>>());
+}
+
+/// A peer that answers each datagram without end holds up neither the loop nor the run.
+#[test]
+fn datagrams_without_an_end() {
+    let _machine = machine();
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").unwrap());
+    let address = socket.local_addr().unwrap();
+    let over = Arc::new(AtomicBool::new(false));
+    let flood = thread::spawn({
+        let over = Arc::clone(&over);
+        move || {
+            socket
+                .set_read_timeout(Some(Duration::from_millis(1)))
+                .unwrap();
+            let (mut buffer, mut peer) = ([0; 100], None);
+            while !over.load(Ordering::Relaxed) {
+                if let Ok((_, asks)) = socket.recv_from(&mut buffer) {
+                    peer = Some(asks);
+                }
+                for _ in 0..2000 {
+                    let _nobody = peer.map(|peer| socket.send_to(b"again", peer));
+                }
+            }
+        }
+    });
+    let mut settings = closed(4);
+    settings.settings.threads = NonZeroUsize::new(1);
+    settings.protocol = Protocol::Udp(NetworkedSettings {
+        network: network(5000, format!("udp://{address}")),
+        protocol: UdpProtocol { answer: true },
+    });
+    settings.settings.source = Source::Request {
+        payload: b"question".to_vec().into(),
+        label: "hit".to_owned(),
+        hits_max: Some(40),
+    };
+    let outcome = outcome(settings);
+    over.store(true, Ordering::Relaxed);
+    flood.join().unwrap();
+    let codes = outcome.codes();
+    assert_eq!(codes.len(), 40, "{codes:?}");
+    assert!(codes.contains(&(0, 0)), "{codes:?}");
 }

@@ -60,6 +60,7 @@ pub const TARGETS: &[Target] = &[
     target("data", targets::scripts::data),
     target("wrpc-frames", targets::wrpc::frames),
     target("wrpc-messages", targets::wrpc::messages),
+    target("nats-operations", targets::wrpc::nats_operations),
     target("wrpc-values", targets::wrpc::values),
     target("wrpc-http", targets::wrpc::http),
     target("wrpc-options", targets::wrpc::options),

@@ -1,6 +1,8 @@
 //! Guests: the component compiled and linked once, instantiated for each call.
 
+use std::future::poll_fn;
 use std::path::Path;
+use std::pin::pin;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -17,12 +19,12 @@ use wasmtime_wasi_http::WasiHttpView as _;
 use wasmtime_wasi_http::p2::types::{HostIncomingRequest, HostResponseOutparam};
 
 use crate::cache::Cache;
-use crate::codec::{Params, ResultTooLarge, Results};
+use crate::codec::{self, Params, ResultTooLarge, Results};
 use crate::exports::{Function, Interface, Kind};
 use crate::guest::Guest;
 use crate::http::{Answer, Failure, Request};
 use crate::imports::{self, ImportFailed};
-use crate::limits::{CpuLimit, HANDLES_MAX, MemoryLimit, cpu_used};
+use crate::limits::{CpuLimit, HANDLES_MAX, Ledger, MemoryLimit, cpu_used};
 use crate::pool::{self, GuestLimits, Pool};
 
 /// What a guest may hand to WASI at a time. Streams take no more than 128 KiB, and
@@ -195,7 +197,7 @@ impl Host {
     }
 
     /// Calls an export with encoded parameters; returns its encoded results. What the
-    /// guest takes is reserved in `memory`, and then what the results take.
+    /// guest takes is reserved in `memory`, and beside it what the results take.
     pub(crate) async fn call(
         &self,
         export: usize,
@@ -203,24 +205,30 @@ impl Host {
         deadline: Instant,
         memory: Reservation,
     ) -> std::result::Result<Bytes, Error> {
-        let mut store = self.store(deadline, memory);
-        let call = async {
-            let instance = self.linked.instantiate_async(&mut store).await?;
-            let function =
-                instance.get_typed_func::<Params, Results>(&mut store, self.exports[export])?;
-            function.call_async(&mut store, Params(params)).await
+        let mut held = Some(memory.nothing());
+        let memory = Ledger::new(memory);
+        let mut store = self.store(deadline, &memory);
+        let called = {
+            let mut call = pin!(async {
+                let instance = self.linked.instantiate_async(&mut store).await?;
+                let function =
+                    instance.get_typed_func::<Params, Results>(&mut store, self.exports[export])?;
+                function.call_async(&mut store, Params::new(params)).await
+            });
+            poll_fn(|context| codec::within(&mut held, || call.as_mut().poll(context))).await
         };
-        match call.await {
-            Ok(Results(encoded)) if encoded.is_empty() => Ok(Bytes::new()),
-            Ok(Results(mut encoded)) => {
-                if encoded.capacity() / 5 * 4 > encoded.len() {
+        match called {
+            Ok(Results { encoded, .. }) if encoded.is_empty() => Ok(Bytes::new()),
+            Ok(Results { mut encoded, held }) => {
+                let (Some(mut held), length) = (held, encoded.len()) else {
+                    return Ok(encoded.into());
+                };
+                // What is there is copied, and then there are both.
+                if length < encoded.capacity() / 5 * 4 && held.grow_to(encoded.capacity() + length)
+                {
                     encoded.shrink_to_fit();
                 }
-                let mut memory = store.into_data().memory.into_reservation();
-                match memory.resize(encoded.capacity()) {
-                    true => Ok(memory.keep_for(encoded.into())),
-                    false => Err(memory.used_up()),
-                }
+                Ok(held.keep_for(encoded.into()))
             }
             Err(error) => Err(failure(&error, &store.data().memory)),
         }
@@ -236,7 +244,8 @@ impl Host {
         deadline: Instant,
         memory: Reservation,
     ) -> std::result::Result<(), Failure> {
-        let mut store = self.store(deadline, memory);
+        let memory = Ledger::new(memory);
+        let mut store = self.store(deadline, &memory);
         let handled = async {
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(request.scheme, request.request)?;
@@ -257,10 +266,12 @@ impl Host {
         }
     }
 
-    fn store(&self, deadline: Instant, memory: Reservation) -> Store<Guest> {
+    /// A store for a guest. To be dropped before `memory`: first the memory goes back, and
+    /// then what was reserved for it.
+    fn store(&self, deadline: Instant, memory: &Ledger) -> Store<Guest> {
         let guest = Guest {
             deadline,
-            memory: MemoryLimit::new(self.limits.memory_bytes, memory),
+            memory: MemoryLimit::new(self.limits.memory_bytes, memory.clone()),
             cpu: self.limits.cpu,
             may_send_requests: self.limits.outgoing,
             wasi: None,
@@ -283,6 +294,9 @@ fn failure(error: &wasmtime::Error, memory: &MemoryLimit) -> Error {
     tracing::debug!("a call failed: {error:?}");
     if let Some(limit) = error.downcast_ref::<CpuLimit>() {
         return Error::new(ErrorCode::GuestLimit, limit.to_string());
+    }
+    if let Some(refused) = error.downcast_ref::<Error>() {
+        return refused.clone();
     }
     if let Some(limit) = error.downcast_ref::<ResultTooLarge>() {
         return Error::new(ErrorCode::GuestLimit, limit.to_string());

@@ -2,8 +2,8 @@
 
 use std::cell::Cell;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::thread::{self, Thread};
 use std::time::Duration;
@@ -39,6 +39,20 @@ pub(crate) const HANDLES_MAX: usize = 4096;
 /// What an element of a table takes.
 const ELEMENT_BYTES: usize = size_of::<usize>();
 
+/// What is reserved for one guest. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Ledger(Arc<Mutex<Reservation>>);
+
+impl Ledger {
+    pub(crate) fn new(reserved: Reservation) -> Self {
+        Self(Arc::new(Mutex::new(reserved)))
+    }
+
+    fn reserved(&self) -> MutexGuard<'_, Reservation> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Counts what one guest takes: its memories, its tables, and what the host keeps for it.
 pub(crate) struct MemoryLimit {
     /// Of all memories.
@@ -50,7 +64,7 @@ pub(crate) struct MemoryLimit {
     host_bytes: usize,
     /// Of the values of the last import.
     import_bytes: usize,
-    reserved: Reservation,
+    reserved: Ledger,
     denied: Option<Denied>,
 }
 
@@ -65,7 +79,7 @@ enum Denied {
 
 impl MemoryLimit {
     /// Of a guest for which its memory at the start is reserved.
-    pub(crate) fn new(bytes_max: usize, reserved: Reservation) -> Self {
+    pub(crate) fn new(bytes_max: usize, reserved: Ledger) -> Self {
         Self {
             bytes: 0,
             bytes_max,
@@ -86,7 +100,7 @@ impl MemoryLimit {
                 self.bytes_max >> 20
             ),
             Denied::Table => format!("the limit of {TABLE_ELEMENTS_MAX} table elements is reached"),
-            Denied::Total => return Some(self.reserved.used_up()),
+            Denied::Total => return Some(self.reserved.reserved().used_up()),
         };
         Some(Error::new(ErrorCode::GuestLimit, text))
     }
@@ -107,11 +121,6 @@ impl MemoryLimit {
         self.reserve(self.bytes, self.elements)
     }
 
-    /// The guest has ended.
-    pub(crate) fn into_reservation(self) -> Reservation {
-        self.reserved
-    }
-
     fn reserve(&mut self, bytes: usize, elements: usize) -> bool {
         let tables = elements.saturating_mul(ELEMENT_BYTES);
         let all = GUEST_BYTES
@@ -119,7 +128,7 @@ impl MemoryLimit {
             .saturating_add(tables)
             .saturating_add(self.host_bytes)
             .saturating_add(self.import_bytes);
-        let fits = self.reserved.grow_to(all);
+        let fits = self.reserved.reserved().grow_to(all);
         if !fits {
             self.denied = Some(Denied::Total);
         }

@@ -30,7 +30,11 @@ const STACK_BYTES: usize = 1 << 20;
 /// What a memory that nobody uses may keep of what its last guest touched.
 const KEPT_BYTES_MAX: usize = 256 << 10;
 
-/// What is handed back to the kernel at a time.
+/// Of the memory of all calls together: what memories keep that nobody uses, and what
+/// waits to be handed back to the kernel. It isn't counted as any call's.
+const KEPT_PART: usize = 8;
+
+/// So many are handed back to the kernel at a time, at most.
 const DECOMMIT_BATCH: u32 = 16;
 
 /// What every guest gets.
@@ -139,17 +143,27 @@ impl Pool {
 /// More than may run: what a thread is handing back to the kernel at the moment is
 /// no instance's any more, and can't be another's yet.
 fn spare() -> u32 {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    (2 * DECOMMIT_BATCH).saturating_mul(u32::try_from(threads).unwrap_or(u32::MAX))
+    (2 * DECOMMIT_BATCH).saturating_mul(u32::try_from(threads()).unwrap_or(u32::MAX))
+}
+
+/// Each of which collects what it hands back.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How many memories each thread may collect before it hands them back: they are no
+/// large part of all, even if each is as large as one may be.
+fn decommit_batch(limits: GuestLimits) -> usize {
+    let collected = limits.memory_bytes.saturating_mul(threads()).max(1);
+    (limits.total_bytes / KEPT_PART / collected).clamp(1, DECOMMIT_BATCH as usize)
 }
 
 /// An engine with such a pool for as many instances as may run.
 pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
     let instances = limits.concurrency.saturating_add(spare());
     let knows_touched = PoolingAllocationConfig::is_pagemap_scan_available();
-    // All of it together is no large part of the memory.
     let memories = instances.saturating_mul(pool.memories.max(1)) as usize;
-    let kept = (limits.total_bytes / 8 / memories).min(KEPT_BYTES_MAX) / OS_PAGE * OS_PAGE;
+    let kept = (limits.total_bytes / KEPT_PART / memories).min(KEPT_BYTES_MAX) / OS_PAGE * OS_PAGE;
     let mut pooling = PoolingAllocationConfig::new();
     pooling
         // An instance of the component for each call, and a stack.
@@ -188,7 +202,7 @@ pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine
         .linear_memory_keep_resident(if knows_touched { kept } else { 0 })
         .table_keep_resident(64 << 10)
         // What is beyond that goes back to the kernel, with one call for many.
-        .decommit_batch_size(DECOMMIT_BATCH as usize);
+        .decommit_batch_size(decommit_batch(limits));
     let mut config = Config::new();
     config
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))

@@ -43,6 +43,19 @@ pub struct Operator {
 impl Operator {
     /// New ones.
     pub fn new() -> Self {
+        Self::with_user(json!({}))
+    }
+
+    /// New ones, whose user's JWT expires so many seconds from now.
+    pub fn expiring_in(seconds: u64) -> Self {
+        let now = std::time::SystemTime::now();
+        let now = now.duration_since(std::time::UNIX_EPOCH);
+        let end = now.expect("a clock").as_secs() + seconds;
+        Self::with_user(json!({ "exp": end }))
+    }
+
+    /// With these claims beside the user's usual ones.
+    fn with_user(claims: Value) -> Self {
         let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account());
         let user = KeyPair::new_user();
         let anything = json!({"pub": {}, "sub": {}});
@@ -50,6 +63,7 @@ impl Operator {
             &operator,
             &operator,
             json!({"type": "operator", "version": 2}),
+            &json!({}),
         );
         let limits = json!({
             "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1,
@@ -62,6 +76,7 @@ impl Operator {
                 "type": "account", "version": 2, "limits": limits,
                 "default_permissions": anything,
             }),
+            &json!({}),
         );
         let of_user = jwt(
             &account,
@@ -70,6 +85,7 @@ impl Operator {
                 "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1,
                 "pub": {}, "sub": {},
             }),
+            &claims,
         );
         let name = account.public_key();
         Self {
@@ -102,13 +118,17 @@ impl Default for Operator {
     }
 }
 
-fn jwt(issuer: &KeyPair, subject: &KeyPair, claims: Value) -> String {
+fn jwt(issuer: &KeyPair, subject: &KeyPair, of_nats: Value, more: &Value) -> String {
     let encode = |value: &Value| URL_SAFE_NO_PAD.encode(value.to_string());
     let head = encode(&json!({"typ": "JWT", "alg": "ed25519-nkey"}));
-    let body = encode(&json!({
-        "jti": "test", "iat": 1_700_000_000, "name": "test", "nats": claims,
+    let mut claims = json!({
+        "jti": "test", "iat": 1_700_000_000, "name": "test", "nats": of_nats,
         "iss": issuer.public_key(), "sub": subject.public_key(),
-    }));
+    });
+    for (name, value) in more.as_object().into_iter().flatten() {
+        claims[name] = value.clone();
+    }
+    let body = encode(&claims);
     let signed = format!("{head}.{body}");
     let signature = issuer.sign(signed.as_bytes()).expect("a signature");
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
@@ -122,6 +142,10 @@ pub struct Certificates {
     pub server: PathBuf,
     /// Its key.
     pub server_key: PathBuf,
+    /// A server's, for localhost alone and not for its address.
+    pub named: PathBuf,
+    /// Its key.
+    pub named_key: PathBuf,
     /// A client's.
     pub client: PathBuf,
     /// Its key.
@@ -147,11 +171,14 @@ impl Certificates {
             )
         };
         let (server, server_key) = certificate(&["127.0.0.1", "localhost"]);
+        let (named, named_key) = certificate(&["localhost"]);
         let (client, client_key) = certificate(&["client"]);
         Self {
             ca: file("ca.pem", &issuer.pem()),
             server,
             server_key,
+            named,
+            named_key,
             client,
             client_key,
         }

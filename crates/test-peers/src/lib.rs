@@ -8,6 +8,7 @@
 
 mod identity;
 mod namespace;
+mod random;
 mod toxiproxy;
 
 use std::path::{Path, PathBuf};
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 pub use identity::{Certificates, Nkey, Operator, file};
 pub use namespace::Namespace;
+pub use random::Random;
 /// For the attributes of toxics.
 pub use serde_json::json;
 pub use toxiproxy::Toxiproxy;

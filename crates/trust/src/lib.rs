@@ -1,6 +1,10 @@
 //! Which certificates of a server a client of TLS believes.
 //!
 //! That the server has its certificate's key is always checked.
+//!
+//! - usage: what certificates say that their keys are for
+
+mod usage;
 
 use std::sync::{Arc, OnceLock};
 
@@ -129,7 +133,9 @@ impl ServerCertVerifier for Trust {
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
         }
-        result
+        let verified = result?;
+        usage::check(certificate, intermediates)?;
+        Ok(verified)
     }
 
     fn verify_tls12_signature(

@@ -153,6 +153,11 @@ impl Reservation {
         self.bytes
     }
 
+    /// Nothing yet, in the same account.
+    pub fn nothing(&self) -> Self {
+        Memory(Arc::clone(&self.account)).nothing()
+    }
+
     /// Makes it as large as that. If not so much is left, it stays as it is.
     #[must_use]
     pub fn resize(&mut self, bytes: usize) -> bool {

@@ -140,12 +140,13 @@ impl Gathered {
         if length <= self.bytes.capacity() && !self.is_given_up() {
             return Ok(());
         }
-        // Twice as much each time, but no more than will come.
+        // Four times as much each time, but no more than will come: all that is outgrown
+        // stays with the allocator for a while.
         let end = match self.announced {
             announced if announced >= length => announced,
             _ => bytes_max,
         };
-        let capacity = (2 * self.bytes.capacity()).clamp(length, end.max(length));
+        let capacity = (4 * self.bytes.capacity()).clamp(length, end.max(length));
         if capacity > UNCOUNTED_BYTES_MAX {
             let arriving = (self.arriving)
                 .get_or_insert_with(|| Arriving::new(&self.limits.memory, self.source));

@@ -286,6 +286,126 @@ async fn credentials_that_are_taken_back() {
     assert!(began.elapsed() < Duration::from_secs(9));
 }
 
+/// A JWT that expires while it is used: the server says so, ends the connection, and lets
+/// nobody in with it again. Calls fail by that name, also those that come later.
+#[tokio::test]
+async fn credentials_that_expire() {
+    let operator = Operator::expiring_in(4);
+    let nats = NatsServer::start_configured(&operator.config);
+    let credentials = Given {
+        credentials: Some(operator.credentials().into()),
+        ..given()
+    };
+    let connection = try_connect(&nats.url(), credentials, Tls::default());
+    let connection = connection.await.expect("it hasn't expired yet");
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    let error = loop {
+        let outcome = within(20, call(&connection, list(b"x"), 10_000)).await;
+        let error = outcome.result.unwrap_err();
+        if error.code == ErrorCode::Authentication {
+            break error;
+        }
+        seen.push(error.code);
+        assert!(began.elapsed() < Duration::from_secs(60), "{error}");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    // Nobody serves the function; in the instant of the end a call may have been lost.
+    for code in seen {
+        assert!(
+            matches!(code, ErrorCode::NoResponders | ErrorCode::ConnectionLost),
+            "{code}"
+        );
+    }
+    assert!(error.message.contains("refuses the credentials"), "{error}");
+    for _ in 0..5 {
+        let (began, outcome) = (Instant::now(), call(&connection, list(b"x"), 20_000).await);
+        let error = outcome.result.unwrap_err();
+        assert_eq!(error.code, ErrorCode::Authentication, "{error}");
+        assert!(began.elapsed() < Duration::from_secs(10), "known by then");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    // And whoever comes with them learns the same.
+    let credentials = Given {
+        credentials: Some(operator.credentials().into()),
+        ..given()
+    };
+    assert_eq!(identify(&nats.url(), credentials).await, REFUSED);
+}
+
+/// Servers that speak TLS before they say anything.
+#[tokio::test]
+async fn tls_before_the_first_word() {
+    let ours = Certificates::new();
+    for first in ["true", "auto", "\"2s\""] {
+        let with = format!("handshake_first: {first} }}");
+        let mut nats = NatsServer::start_configured(&ours.config(false).replace('}', &with));
+        let url = nats.url().replace("nats://", "tls://");
+        let tls = Tls {
+            ca: Some(ours.ca.clone().into()),
+            ..Tls::default()
+        };
+        let connection = try_connect(&url, given(), tls).await.expect(first);
+        nats.kill();
+        nats.restart();
+        let began = Instant::now();
+        loop {
+            let outcome = within(20, call(&connection, list(b"x"), 10_000)).await;
+            let error = outcome.result.unwrap_err();
+            if error.code == ErrorCode::NoResponders {
+                break; // it is back
+            }
+            assert!(began.elapsed() < Duration::from_secs(60), "{error}");
+        }
+    }
+}
+
+/// A server tells of another one's address, and the other one's certificate is for the name
+/// by which the first is known.
+#[tokio::test]
+async fn servers_known_by_their_addresses_show_the_name_of_the_cluster() {
+    let ours = Certificates::new();
+    let [first, other] = [
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    ];
+    let url = format!("tls://localhost:{}", first.local_addr().unwrap().port());
+    let gossip = format!("\"{}\"", other.local_addr().unwrap());
+    let config = ServerTls {
+        cert: ours.named.clone().into(),
+        key: ours.named_key.clone().into(),
+        client_ca: None,
+    };
+    let acceptor = tokio_rustls::TlsAcceptor::from(config.config().unwrap());
+    let serve = |listener: TcpListener, gossip: String| {
+        let acceptor = acceptor.clone();
+        async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            drop(listener);
+            stream.write_all(info(&gossip).as_bytes()).await.unwrap();
+            let accepted = acceptor.accept(stream).await;
+            let mut lines = BufReader::new(accepted.unwrap());
+            let mut line = String::new();
+            while !line.starts_with("PING") {
+                line.clear();
+                lines.read_line(&mut line).await.unwrap();
+            }
+            lines.write_all(b"PONG\r\n").await.unwrap();
+            lines.flush().await.unwrap();
+        }
+    };
+    // It is gone when the client has subscribed.
+    let first = tokio::spawn(serve(first, gossip));
+    let tls = Tls {
+        ca: Some(ours.ca.clone().into()),
+        ..Tls::default()
+    };
+    let connection = try_connect(&url, given(), tls).await.unwrap();
+    first.await.unwrap();
+    within(20, serve(other, String::new())).await;
+    drop(connection);
+}
+
 /// What a server says of itself, and that it knows others.
 fn info(others: &str) -> String {
     format!(

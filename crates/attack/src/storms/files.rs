@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::wire::Random;
 use crate::failure::Failure;
 use crate::programs::{Program, ours};
 use crate::row::{Row, number};
 use crate::run::{Folder, target};
+use encarno_test_peers::Random;
 
 /// A command takes no longer with a file of a few KiB, whatever is in it.
 const COMMAND: Duration = Duration::from_secs(60);
@@ -72,7 +72,7 @@ pub(super) async fn broken(time: Duration) -> Result<Row, Failure> {
         let (kind, arguments) = COMMANDS[files as usize % COMMANDS.len()];
         let seeds = seeds(kind)?;
         let mut bytes = seeds[random.below(seeds.len())].clone();
-        random.change(&mut bytes);
+        random.change(&mut bytes, &[]);
         let file = folder.file("file");
         std::fs::write(&file, &bytes)?;
         let began = Instant::now();

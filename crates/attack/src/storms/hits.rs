@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::wire::Random;
 use crate::failure::Failure;
 use crate::programs::ours;
 use crate::row::{Row, number};
 use crate::run::{Folder, beside, under_watch};
+use encarno_test_peers::Random;
 
 /// Writes to whoever connects, once something came from there, until that fails.
 fn serve(
@@ -121,7 +121,7 @@ pub(super) async fn hostile_http(time: Duration) -> Result<Row, Failure> {
         let mut random = Random::new(number);
         loop {
             let mut response = RESPONSES[random.below(RESPONSES.len())].to_vec();
-            random.change(&mut response);
+            random.change(&mut response, &[]);
             let sent = stream.write_all(&response).is_ok();
             thrown.fetch_add(1, Ordering::Relaxed);
             let closes = random.below(4) == 0;
@@ -148,7 +148,7 @@ pub(super) async fn hostile_tls(time: Duration) -> Result<Row, Failure> {
             _ => SERVER_HELLO.to_vec(),
         };
         if number % 3 == 0 {
-            random.change(&mut answer);
+            random.change(&mut answer, &[]);
         }
         let _ = stream.write_all(&answer);
         thrown.fetch_add(1, Ordering::Relaxed);

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use encarno_test_peers::NatsServer;
 use rustix::process::Signal;
 
-use super::wire::Random;
 use crate::failure::Failure;
 use crate::neighbours::{PREFIX, Usage};
 use crate::programs::{PATIENCE, Program, ours};
 use crate::row::{Row, number};
 use crate::run::{Folder, hits, target};
 use crate::siege::{Siege, Transport, Under};
+use encarno_test_peers::Random;
 
 const SCRIPT: &str = "_examples/blaster.js";
 const COMPONENT: &str = "blaster-component/blaster-component.wasm";

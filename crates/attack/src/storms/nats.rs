@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::wire::Random;
 use crate::failure::Failure;
 use crate::neighbours::{INSTANCE, PREFIX};
 use crate::row::Row;
 use crate::siege::{Siege, Transport, Under};
+use encarno_test_peers::Random;
 
 /// What senseless messages are made of.
 const SUBJECTS: &[&[u8]] = &[

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_test_peers::Random;
 use encarno_wrpc::blaster::Packet;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::guests::WRITER;
-use super::wire::{CALL, CALL_BEGINS, PREFACE, Random, message, shared, single};
+use super::wire::{CALL, CALL_BEGINS, PREFACE, message, shared, single};
 use crate::failure::Failure;
 use crate::neighbours::{Caller, INSTANCE, Usage, list};
 use crate::programs::PATIENCE;
@@ -149,7 +150,6 @@ pub(super) async fn unread_results(time: Duration) -> Result<Row, Failure> {
     let siege = Siege {
         arguments: &["--max-concurrency", "8", "--silence", "2s"],
         limit: 128,
-        beyond: 8 * 32,
         may_say: BUSY,
         ..Siege::default()
     };
@@ -235,8 +235,6 @@ pub(super) async fn bad_guests(time: Duration) -> Result<Row, Failure> {
             "--max-concurrency",
             "8",
         ],
-        // Results of 64 MiB, of each call that runs.
-        beyond: 8 * 64,
         may_say: BUSY,
         ..Siege::default()
     };
@@ -362,7 +360,7 @@ pub(super) async fn random_frames(time: Duration) -> Result<Row, Failure> {
                     }
                     _ => random.bytes(2000),
                 };
-                random.change(&mut bytes);
+                random.change(&mut bytes, &[]);
                 converse(under.addr(), &bytes).await?;
                 under.threw(1);
             }
@@ -402,7 +400,7 @@ pub(super) async fn hostile_tls(time: Duration) -> Result<Row, Failure> {
                 match random.below(3) {
                     0 => {}
                     1 => bytes.truncate(random.below(CLIENT_HELLO.len())),
-                    _ => random.change(&mut bytes),
+                    _ => random.change(&mut bytes, &[]),
                 }
                 converse(under.addr(), &bytes).await?;
                 under.threw(1);

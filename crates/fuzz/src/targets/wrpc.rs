@@ -18,6 +18,23 @@ pub(crate) fn messages(bytes: &[u8]) {
     encarno_wrpc::tcp::fuzz::messages(bytes);
 }
 
+/// What a server of NATS says. The seeds are answers to a call, see `crates/wrpc/tests/corpus`.
+pub(crate) fn nats_operations(bytes: &[u8]) {
+    let bytes = replaced(bytes, b"{reply}", b"_INBOX.x.1");
+    encarno_wrpc::core_nats::fuzz::operations(&replaced(&bytes, b"{sid}", b"1"));
+}
+
+fn replaced(mut text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
+    let mut all = Vec::new();
+    while let Some(at) = text.windows(what.len()).position(|part| part == what) {
+        all.extend_from_slice(&text[..at]);
+        all.extend_from_slice(by);
+        text = &text[at + what.len()..];
+    }
+    all.extend_from_slice(text);
+    all
+}
+
 /// Values are read as they are written, and no length is trusted.
 pub(crate) fn values(bytes: &[u8]) {
     if let Ok(packet) = Packet::decode(bytes) {

@@ -41,12 +41,15 @@ impl Echo {
         let instance = Linker::new(engine).instantiate(&mut store, &self.component)?;
         let echo = instance.get_func(&mut store, "echo").context("no `echo`")?;
         let echo = echo.typed::<Params, Results>(&store)?;
-        let called = echo.call(&mut store, Params(bytes::Bytes::copy_from_slice(bytes)));
+        let called = echo.call(
+            &mut store,
+            Params::new(bytes::Bytes::copy_from_slice(bytes)),
+        );
         match (value, called) {
-            (Ok(value), Ok(Results(back))) => assert_eq!(self.decode(&back)?, value),
+            (Ok(value), Ok(back)) => assert_eq!(self.decode(&back.encoded)?, value),
             (Err(_), Err(_)) => {}
             (value, called) => {
-                let (value, called) = (value.is_ok(), called.map(|results| results.0));
+                let (value, called) = (value.is_ok(), called.map(|results| results.encoded));
                 panic!("it is a value: {value}, and the guest's answer is {called:?}");
             }
         }

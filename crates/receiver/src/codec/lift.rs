@@ -2,8 +2,12 @@
 //!
 //! Nothing that a guest returns is trusted: pointers are checked for bounds
 //! and alignment, discriminants and characters for their range, strings for
-//! their encoding, and the whole for its size.
+//! their encoding, and the whole for its size. What is lifted is reserved before it is
+//! there, like everything else that is held for a call.
 
+use std::cell::Cell;
+
+use encarno_wrpc::memory::Reservation;
 use encarno_wrpc::value::Write as _;
 use wasmtime::component::__internal::wasmtime_environ::component::{StringEncoding, VariantInfo};
 use wasmtime::component::__internal::{ComponentTypes, InterfaceType, LiftContext};
@@ -12,18 +16,43 @@ use wasmtime::{Result, ValRaw, bail};
 use super::check::write_flags;
 use super::{RESULT_BYTES_MAX, ResultTooLarge, UTF16_TAG};
 
+/// Encoded results, on their way out of a guest.
+pub(crate) struct Results {
+    pub(crate) encoded: Vec<u8>,
+    /// What is reserved for them: see [`within`].
+    pub(crate) held: Option<Reservation>,
+}
+
+/// Results up to this are held by the call itself.
+const UNCOUNTED_BYTES_MAX: usize = 8 << 10;
+
+thread_local! {
+    /// Of what is lifted on this thread. wasmtime hands nothing else to a value that it
+    /// lifts.
+    static HELD: Cell<Option<Reservation>> = const { Cell::new(None) };
+}
+
+/// Polls a call whose results are reserved in `held`, which goes with them.
+pub(crate) fn within<T>(held: &mut Option<Reservation>, poll: impl FnOnce() -> T) -> T {
+    let others = HELD.replace(held.take());
+    let polled = poll();
+    *held = HELD.replace(others);
+    polled
+}
+
 /// Lifts results of that type: `slot` is the one core result, and means
 /// nothing where there is none.
 pub(super) fn results(
     cx: &mut LiftContext<'_>,
     ty: InterfaceType,
     slot: &ValRaw,
-) -> Result<Vec<u8>> {
+) -> Result<Results> {
     let mut lifting = Lifting {
         types: cx.types,
         memory: cx.memory(),
         encoding: cx.options().string_encoding,
         out: Vec::new(),
+        held: HELD.take(),
     };
     let abi = lifting.types.canonical_abi(&ty);
     match abi.flat_count(1) {
@@ -35,7 +64,10 @@ pub(super) fn results(
             lifting.load(ty, bytes)?;
         }
     }
-    Ok(lifting.out)
+    Ok(Results {
+        encoded: lifting.out,
+        held: lifting.held,
+    })
 }
 
 struct Lifting<'m> {
@@ -43,6 +75,8 @@ struct Lifting<'m> {
     memory: &'m [u8],
     encoding: StringEncoding,
     out: Vec<u8>,
+    /// As much as `out` has room for.
+    held: Option<Reservation>,
 }
 
 impl<'m> Lifting<'m> {
@@ -201,10 +235,18 @@ impl<'m> Lifting<'m> {
         self.text(char::decode_utf16(units).map(|unit| Ok(unit?)))
     }
 
-    fn text(&mut self, chars: impl Iterator<Item = Result<char>>) -> Result<()> {
-        let text: String = chars.collect::<Result<_>>()?;
-        self.reserve(5 + text.len())?;
-        self.out.bytes(text.as_bytes());
+    fn text(&mut self, chars: impl Iterator<Item = Result<char>> + Clone) -> Result<()> {
+        let mut length = 0;
+        for char in chars.clone() {
+            length += char?.len_utf8();
+        }
+        self.reserve(5 + length)?;
+        self.out.unsigned(length as u64);
+        for char in chars {
+            let mut bytes = [0; 4];
+            let text = char?.encode_utf8(&mut bytes);
+            self.out.extend_from_slice(text.as_bytes());
+        }
         Ok(())
     }
 
@@ -225,10 +267,26 @@ impl<'m> Lifting<'m> {
     }
 
     fn reserve(&mut self, bytes: usize) -> Result<()> {
-        if self.out.len() + bytes > RESULT_BYTES_MAX {
+        let length = self.out.len() + bytes;
+        if length > RESULT_BYTES_MAX {
             return Err(ResultTooLarge.into());
         }
-        self.out.reserve(bytes);
+        let before = self.out.capacity();
+        if length <= before {
+            return Ok(());
+        }
+        let capacity = length.max(2 * before).max(16);
+        match &mut self.held {
+            Some(held) if capacity > UNCOUNTED_BYTES_MAX => {
+                // What is there is copied, and then there are both.
+                if !held.grow_to(before + capacity) {
+                    return Err(held.used_up().into());
+                }
+                self.out.reserve_exact(capacity - self.out.len());
+                let _ = held.resize(self.out.capacity());
+            }
+            _ => self.out.reserve_exact(capacity - self.out.len()),
+        }
         Ok(())
     }
 }

@@ -17,7 +17,8 @@ mod typed;
 pub(crate) mod val;
 
 pub(crate) use check::Shape;
-pub(crate) use typed::{Params, Results};
+pub(crate) use lift::{Results, within};
+pub(crate) use typed::Params;
 
 /// Results beyond this are a limit reached, not an allocation.
 pub(crate) const RESULT_BYTES_MAX: usize = 64 << 20;

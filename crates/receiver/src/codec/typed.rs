@@ -12,6 +12,7 @@
 #![allow(unsafe_code)]
 
 use std::mem::MaybeUninit;
+use std::sync::Mutex;
 
 use bytes::Bytes;
 use wasmtime::component::__internal::{
@@ -20,7 +21,8 @@ use wasmtime::component::__internal::{
 use wasmtime::component::{ComponentNamedList, ComponentType, Lift, Lower};
 use wasmtime::{Result, ValRaw, bail};
 
-use super::{lift, lower};
+use super::lift::{self, Results};
+use super::lower;
 
 /// The version of wasmtime for which this module and those beside it were written. What
 /// they use is hidden, and may change with each patch.
@@ -45,11 +47,14 @@ const fn is_same(a: &str, b: &str) -> bool {
     a.len() == b.len()
 }
 
-/// Encoded parameters, on their way into a guest.
-pub(crate) struct Params(pub(crate) Bytes);
+/// Encoded parameters, on their way into a guest: gone when they are there.
+pub(crate) struct Params(Mutex<Bytes>);
 
-/// Encoded results, on their way out of a guest.
-pub(crate) struct Results(pub(crate) Vec<u8>);
+impl Params {
+    pub(crate) fn new(encoded: impl Into<Bytes>) -> Self {
+        Self(Mutex::new(encoded.into()))
+    }
+}
 
 /// Parameters and results are tuples, and wasmtime takes both the flat way.
 fn expect_tuple(ty: &InterfaceType) -> Result<()> {
@@ -85,7 +90,11 @@ unsafe impl Lower for Params {
         ty: InterfaceType,
         slots: &mut MaybeUninit<Self::Lower>,
     ) -> Result<()> {
-        let flat = lower::params(cx, ty, &self.0)?;
+        let encoded = self
+            .0
+            .lock()
+            .map(|mut encoded| std::mem::take(&mut *encoded));
+        let flat = lower::params(cx, ty, &encoded.unwrap_or_default())?;
         slots.write(flat.map(ValRaw::u64));
         Ok(())
     }
@@ -125,7 +134,7 @@ unsafe impl Lift for Results {
         ty: InterfaceType,
         slots: &Self::Lower,
     ) -> Result<Self> {
-        lift::results(cx, ty, &slots[0]).map(Self)
+        lift::results(cx, ty, &slots[0])
     }
 
     fn linear_lift_from_memory(

@@ -13,7 +13,7 @@ use crate::program::{Client, Receiver};
 async fn a_signal_drains() {
     let nats = NatsServer::start();
     let client = Client::connect(&nats.url()).await;
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
         let mut receiver = Receiver::start(&nats.url(), &guests::worker(), &[]);
         let running = tokio::spawn({
             let client = client.clone();

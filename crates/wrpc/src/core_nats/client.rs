@@ -10,7 +10,7 @@ use super::connector;
 use super::error::{Error, ErrorKind};
 use super::event::{Event, Handler};
 use super::message::Headers;
-use super::options::Options;
+use super::options::{Options, ServerAddr};
 use super::servers::{Servers, delay};
 use super::session::{Milestone, Session};
 use super::shared::Shared;
@@ -45,10 +45,12 @@ impl Client {
         deliver: Deliver,
         events: Handler,
     ) -> Result<Self, Error> {
-        let shared = Arc::new(Shared::new(Servers::new(&options.servers), events));
+        let servers = Servers::new(&options.servers, &options.told);
+        let attempts = servers.len();
+        let shared = Arc::new(Shared::new(servers, events));
         lock(&shared.subscriptions).add(subject.to_owned(), Target::Deliver(deliver));
         let mut worst = Error::new(ErrorKind::Io, "there is no server to connect to");
-        for attempt in 0..options.servers.len() {
+        for attempt in 0..attempts {
             let server = lock(&shared.servers).next();
             let Some(server) = server else { break };
             match connector::connect(&options, &server, &shared).await {
@@ -65,6 +67,16 @@ impl Client {
             }
         }
         Err(worst)
+    }
+
+    /// The servers of which others have told.
+    pub fn told(&self) -> Vec<ServerAddr> {
+        lock(&self.shared.servers).told()
+    }
+
+    /// Doesn't restore the connection when it is lost: another client has taken over.
+    pub fn retire(&self) {
+        self.shared.retire();
     }
 
     /// The largest payload that the server takes in one message, headers included.
@@ -116,16 +128,11 @@ impl Client {
         Ok(subscription)
     }
 
-    /// Ends a subscription: what the server has sent already can be read from it.
-    pub async fn drain(&self, subscription: &Subscription) {
-        let told = self
-            .shared
-            .put_line(&format!("UNSUB {}\r\n", subscription.sid));
-        if told.is_ok() {
-            // A connection that is down has nothing to drain.
-            let _ = self.flush().await;
-        }
-        subscription.queue.close();
+    /// Tells the server to send no more messages of a subscription. What it has sent
+    /// by then comes before the answer to a [`Client::flush`]; then it can be closed.
+    pub fn unsubscribe(&self, sid: u64) {
+        // A connection that is closed has no subscriptions.
+        let _ = self.shared.put_line(&format!("UNSUB {sid}\r\n"));
     }
 
     /// Returns when the server has handled all that was published before.
@@ -190,7 +197,7 @@ async fn keep(shared: Arc<Shared>, options: Options, session: Session) {
         };
         shared.down();
         (shared.events)(Event::Disconnected(error.message));
-        if shared.is_closing() {
+        if shared.is_last() {
             return;
         }
         current = tokio::select! {
@@ -215,6 +222,9 @@ async fn restore(shared: &Shared, options: &Options) -> Option<Session> {
             round += 1;
             left = lock(&shared.servers).len();
             tokio::time::sleep(delay(round, options.reconnect_delay)).await;
+        }
+        if shared.is_last() {
+            return None;
         }
         left = left.saturating_sub(1);
         let server = lock(&shared.servers).next()?;

@@ -22,6 +22,8 @@ mod client;
 mod connector;
 mod error;
 mod event;
+#[doc(hidden)]
+pub mod fuzz;
 mod hello;
 mod message;
 mod options;

@@ -16,6 +16,8 @@ const PORT: u16 = 4222;
 pub struct Options {
     /// The servers; not empty.
     pub servers: Vec<ServerAddr>,
+    /// Others, of which a server has told.
+    pub told: Vec<ServerAddr>,
     /// The name that the server's monitoring shows.
     pub name: String,
     /// Who we are.
@@ -37,8 +39,8 @@ pub struct Options {
 /// Makes the configuration of TLS, or says why it can't be made.
 pub type TlsConfig = Arc<dyn Fn() -> Result<Arc<ClientConfig>, String> + Send + Sync>;
 
-/// Who a client is to a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// Who a client is to a server, checked as far as that can be without one.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Credentials {
     /// Nobody.
     #[default]

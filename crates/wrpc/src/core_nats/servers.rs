@@ -26,16 +26,20 @@ struct Known {
 
 impl Servers {
     /// In an order by chance: many clients of a cluster are to be all over it.
-    pub(super) fn new(given: &[ServerAddr]) -> Self {
-        let mut servers = given.to_vec();
+    pub(super) fn new(given: &[ServerAddr], told: &[ServerAddr]) -> Self {
+        let is_new = |other: &&ServerAddr| !given.iter().any(|known| known.is_same_place(other));
+        let told = told.iter().filter(is_new).map(|address| (address, true));
+        let mut servers: Vec<_> = (given.iter().map(|address| (address, false)))
+            .chain(told)
+            .collect();
         let state = RandomState::new();
         for at in (1..servers.len()).rev() {
             let other = state.hash_one(at) % (at as u64 + 1);
             servers.swap(at, other as usize);
         }
-        let known = |address| Known {
-            address,
-            is_told: false,
+        let known = |(address, is_told): (&ServerAddr, bool)| Known {
+            address: address.clone(),
+            is_told,
         };
         Self {
             queue: servers.into_iter().map(known).collect(),
@@ -44,6 +48,12 @@ impl Servers {
 
     pub(super) fn len(&self) -> usize {
         self.queue.len()
+    }
+
+    /// Those of which others have told.
+    pub(super) fn told(&self) -> Vec<ServerAddr> {
+        let told = self.queue.iter().filter(|known| known.is_told);
+        told.map(|known| known.address.clone()).collect()
     }
 
     /// The next one, which becomes the last.
@@ -104,7 +114,7 @@ mod tests {
     #[test]
     fn each_in_turn_and_none_twice() {
         let given: Vec<_> = (1..=5).map(|port| server(&format!("a:{port}"))).collect();
-        let mut servers = Servers::new(&given);
+        let mut servers = Servers::new(&given, &[]);
         let mut seen: Vec<_> = (0..5).filter_map(|_| servers.next()).collect();
         assert_eq!(servers.next(), seen.first().cloned());
         seen.sort_by_key(|server| server.port);

@@ -43,6 +43,8 @@ struct State {
     is_up: bool,
     is_closing: bool,
     is_closed: bool,
+    /// When the connection is lost, it is not restored.
+    is_retired: bool,
 }
 
 /// What the task finds when it has nothing to write.
@@ -146,8 +148,15 @@ impl Shared {
         }
     }
 
-    pub(super) fn is_closing(&self) -> bool {
-        lock(&self.state).is_closing
+    /// Whether nobody wants another connection when this one is lost.
+    pub(super) fn is_last(&self) -> bool {
+        let state = lock(&self.state);
+        state.is_closing || state.is_retired
+    }
+
+    /// Leaves it at the connection that there is.
+    pub(super) fn retire(&self) {
+        lock(&self.state).is_retired = true;
     }
 
     /// The connection is up.
@@ -241,4 +250,60 @@ fn put_message(
     }
     out.put_bytes(payload);
     out.put(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use bytes::Bytes;
+
+    use super::{OUTBOX_BYTES_MAX, Servers, Shared};
+    use crate::outbox::Outbox;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn whoever_publishes_waits_for_room() {
+        const MIB: usize = 1 << 20;
+        let shared = Shared::new(Servers::new(&[], &[]), Box::new(|_| ()));
+        let woken = Arc::<Count>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut context = Context::from_waker(&waker);
+        let payload = Bytes::from(vec![0; MIB]);
+        let mut publish = || {
+            let mut payload = Some(payload.clone());
+            let published = shared.poll_publish("a", None, None, &mut payload, &mut context);
+            let is_kept = !matches!(published, Poll::Ready(Ok(())));
+            assert_eq!(payload.is_some(), is_kept, "it is lost");
+            published
+        };
+        for _ in 0..=OUTBOX_BYTES_MAX / MIB {
+            assert!(publish().is_ready());
+        }
+        for _ in 0..10 {
+            assert!(publish().is_pending());
+        }
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+        let mut writing = Outbox::default();
+        shared.take(&mut writing);
+        assert!(
+            writing.len() <= OUTBOX_BYTES_MAX + 2 * MIB,
+            "{}",
+            writing.len()
+        );
+        assert_eq!(woken.0.load(Ordering::Relaxed), 10);
+        assert!(publish().is_ready());
+        shared.closed();
+        assert!(matches!(publish(), Poll::Ready(Err(_))));
+    }
 }

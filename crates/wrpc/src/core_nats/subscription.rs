@@ -168,6 +168,18 @@ pub struct Subscription {
     pub(super) queue: Arc<Queue>,
 }
 
+impl Subscription {
+    /// Its number, see [`Client::unsubscribe`](super::Client::unsubscribe).
+    pub fn sid(&self) -> u64 {
+        self.sid
+    }
+
+    /// What has come can be read, and nothing comes after it.
+    pub fn close(&self) {
+        self.queue.close();
+    }
+}
+
 impl Stream for Subscription {
     type Item = Message;
 

@@ -42,9 +42,10 @@ impl Connection {
         headers: &Headers,
         deadline: Instant,
     ) -> Outcome {
-        let (address, reply) = self.open(Mailbox::Call(MadeCall::new(function.clone())));
+        let connection = self.moved().unwrap_or_else(|| self.clone());
+        let (address, reply) = connection.open(Mailbox::Call(MadeCall::new(function.clone())));
         let mailbox = OpenMailbox {
-            connection: self.clone(),
+            connection,
             address,
         };
         let first = FirstMessage {

@@ -3,17 +3,17 @@
 //! Every connection has one wildcard subscription, `INBOX.>`. What is expected
 //! there has a mailbox, and the mailbox's number stands in the subject.
 
-use std::hash::{BuildHasher as _, RandomState};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::events::{EventState, Liveness};
-use super::mailbox::{Address, Mailbox, Mailboxes, deliver_params};
-use super::options::{self, Options};
-use crate::core_nats::{self, Client, ErrorKind, Headers, Message, Room, Subject, Subscription};
+use super::line::{Core, Line};
+use super::mailbox::{Address, Mailbox, Mailboxes};
+use super::options::Options;
+use crate::core_nats::{self, ErrorKind, Headers, Room, Subject, Subscription};
 use crate::{Counters, Error, ErrorCode, lock};
 
 /// The bytes of calls of a function served that may wait to be taken.
@@ -22,16 +22,9 @@ const UNREAD_BYTES_MAX: usize = 64 << 20;
 /// A connection, shared by all that call or serve over it. The last clone ends it.
 #[derive(Clone)]
 pub struct Connection {
+    line: Arc<Line>,
+    /// What was begun with it stays with it.
     core: Arc<Core>,
-}
-
-struct Core {
-    client: Client,
-    connect_timeout: Duration,
-    unread_calls_max: usize,
-    events: Arc<EventState>,
-    /// The last one to accept a call with streams was a receiver of ours.
-    receivers_are_ours: AtomicBool,
 }
 
 impl Connection {
@@ -45,41 +38,21 @@ impl Connection {
         options: &Options,
         counters: Arc<Counters>,
     ) -> Result<Self, Error> {
-        let began = Instant::now();
-        let connected = Self::try_connect(options, &counters).await;
-        match &connected {
-            Ok(_) => counters.connected(began.elapsed()),
-            Err(_) => counters.not_connected(),
-        }
-        connected
+        let (line, core) = Line::connect(options, counters).await?;
+        Ok(Self { line, core })
     }
 
-    async fn try_connect(options: &Options, counters: &Arc<Counters>) -> Result<Self, Error> {
-        let inbox = new_inbox(&options.inbox_prefix);
-        let subject = format!("{inbox}.>");
-        let counters = Arc::clone(counters);
-        let events = Arc::new(EventState::new(options.peers(), inbox, counters));
-        let deliver = Box::new({
-            let events = Arc::clone(&events);
-            move |subject: &str, message| deliver(&events, subject, &message)
-        });
-        let handler = Box::new({
-            let events = Arc::clone(&events);
-            move |event| events.handle(event)
-        });
-        let client = Client::connect(options.of_client(), &subject, deliver, handler)
-            .await
-            .map_err(|error| options::connect_error(options, &error))?;
-        let core = Core {
-            client,
-            connect_timeout: options.connect_timeout,
-            unread_calls_max: options.unread_calls_max,
-            events,
-            receivers_are_ours: AtomicBool::new(false),
-        };
-        Ok(Self {
-            core: Arc::new(core),
+    /// The same by way of the client that has taken over from this one, if any has.
+    pub(super) fn moved(&self) -> Option<Self> {
+        self.core.is_left().then(|| Self {
+            line: Arc::clone(&self.line),
+            core: self.line.current(),
         })
+    }
+
+    /// Done when another client has taken over from this one.
+    pub(super) async fn left(&self) {
+        self.line.left(&self.core).await;
     }
 
     /// The servers, without credentials, for messages.
@@ -94,13 +67,32 @@ impl Connection {
 
     /// Waits until the server has handled all that was published.
     pub async fn flush(&self) -> Result<(), Error> {
-        let flushed = self.core.client.flush().await;
-        flushed.map_err(|error| lost(self.peers(), &error))
+        let flushed = self.flush_own().await;
+        match self.moved() {
+            None => flushed,
+            Some(moved) => moved.flush_own().await,
+        }
+    }
+
+    /// Waits until the server has handled all that was sent before, unless it refuses this
+    /// connection or its inbox.
+    pub async fn round_trip(&self) -> Result<(), Error> {
+        const LIMIT: Duration = Duration::from_secs(5);
+        tokio::select! {
+            biased;
+            refused = self.refused() => Err(refused),
+            flushed = tokio::time::timeout(LIMIT, self.flush_own()) => flushed.unwrap_or_else(|_| {
+                Err(Error::new(
+                    ErrorCode::ConnectionLost,
+                    format!("NATS at {} does not answer", self.peers()),
+                ))
+            }),
+        }
     }
 
     /// Whether it was lost for good: then only a new connection helps.
     pub fn is_closed(&self) -> bool {
-        *self.core.events.state.borrow() == Liveness::Closed
+        *self.line.current().events.state.borrow() == Liveness::Closed
     }
 
     /// Waits until the connection is up, as long as [`Options::connect_timeout`]. What is
@@ -254,44 +246,17 @@ impl Connection {
         subscribed.map_err(|error| lost(self.peers(), &error))
     }
 
-    /// Takes no more messages of a subscription; those that have come can be read.
-    pub(super) async fn drain(&self, subscription: &Subscription) {
-        self.core.client.drain(subscription).await;
+    /// Tells the server to send no more messages of a subscription. Those that it has
+    /// sent by then have come when it has answered a [`Connection::round_trip`].
+    pub(super) fn unsubscribe(&self, sid: u64) {
+        self.core.client.unsubscribe(sid);
     }
-}
 
-/// Hands a message to the mailbox that its subject names.
-fn deliver(events: &EventState, subject: &str, message: &Message) {
-    let now = Instant::now();
-    events.counters.received(message.length);
-    // INBOX.NUMBER or INBOX.NUMBER.PART
-    let Some(tail) = subject.get(events.inbox.len() + 1..) else {
-        return;
-    };
-    let (number, part) = tail.split_once('.').unwrap_or((tail, ""));
-    let Ok(number) = u64::from_str_radix(number, 16) else {
-        return;
-    };
-    let address = Address {
-        place: number as u32,
-        generation: (number >> 32) as u32,
-    };
-    match lock(&events.mailboxes).get(address) {
-        Some(Mailbox::Call(made)) => made.deliver(part, message, now, &events.peers),
-        Some(Mailbox::Params(params)) => deliver_params(params, part, message),
-        Some(Mailbox::Served(served)) => served.deliver(part, message),
-        None => {} // late: its caller has gone
+    /// Waits until the server of this client has handled all that was published by it.
+    pub(super) async fn flush_own(&self) -> Result<(), Error> {
+        let flushed = self.core.client.flush().await;
+        flushed.map_err(|error| lost(self.peers(), &error))
     }
-}
-
-/// An inbox that nobody else has, and nobody guesses.
-fn new_inbox(prefix: &str) -> String {
-    let state = RandomState::new();
-    format!(
-        "{prefix}.{:016x}{:016x}",
-        state.hash_one(0),
-        state.hash_one(1)
-    )
 }
 
 fn lost(peers: &str, error: &core_nats::Error) -> Error {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use encarno_secret::Secret;
 
-use crate::core_nats;
+use crate::core_nats::Credentials;
 use crate::file_or_text::{self, FileOrText};
 
 /// Credentials as a user gives them: nothing, or one kind.
@@ -39,27 +39,6 @@ impl Invalid {
         let reason = reason.into();
         Self { option, reason }
     }
-}
-
-/// Credentials that were checked as far as they can be without a server.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Credentials {
-    /// None.
-    #[default]
-    None,
-    /// A user and a password.
-    Password {
-        /// The user's name.
-        user: String,
-        /// The password.
-        password: Secret,
-    },
-    /// A token.
-    Token(Secret),
-    /// The seed of an nkey.
-    Nkey(Secret),
-    /// The text of a credentials file.
-    Jwt(Secret),
 }
 
 impl Given {
@@ -99,57 +78,38 @@ impl Given {
                 let reason = format!("cannot read {file}: {error}");
                 Invalid::new("credentials", reason)
             })?;
-            return jwt("credentials", text, "a JWT and the seed of its nkey");
+            return jwt("credentials", &text, "a JWT and the seed of its nkey");
         }
         let Some(nkey) = self.nkey else {
             return Ok(Credentials::None);
         };
         let seed = text_or_file("nkey", &nkey, is_seed)?;
         // A seed is checked in the company of a JWT.
-        jwt("nkey", decorated("none", &seed), "the seed of an nkey")?;
+        jwt("nkey", &decorated("none", &seed), "the seed of an nkey")?;
         match self.jwt {
             None => Ok(Credentials::Nkey(Secret::new(seed))),
             Some(given) => {
                 let token = text_or_file("jwt", &given, is_jwt)?;
-                jwt("jwt", decorated(&token, &seed), "a JWT")
+                jwt("jwt", &decorated(&token, &seed), "a JWT")
             }
         }
     }
 }
 
-impl Credentials {
-    /// Those before the host of a URL: `user:password` or a token.
-    pub(super) fn of_url(user: Secret, password: Option<Secret>) -> Self {
-        match password {
-            Some(password) => Self::Password {
-                user: user.expose().to_owned(),
-                password,
-            },
-            None => Self::Token(user),
-        }
-    }
-
-    /// The same for a client. A text that was checked is what it was.
-    pub(super) fn of_client(&self) -> core_nats::Credentials {
-        match self {
-            Self::None => core_nats::Credentials::None,
-            Self::Password { user, password } => core_nats::Credentials::Password {
-                user: user.clone(),
-                password: password.clone(),
-            },
-            Self::Token(token) => core_nats::Credentials::Token(token.clone()),
-            Self::Nkey(seed) => core_nats::Credentials::Nkey(seed.clone()),
-            Self::Jwt(text) => core_nats::Credentials::from_file(text.expose()).unwrap_or_default(),
-        }
+/// Those before the host of a URL: `user:password` or a token.
+pub(super) fn of_url(user: Secret, password: Option<Secret>) -> Credentials {
+    match password {
+        Some(password) => Credentials::Password {
+            user: user.expose().to_owned(),
+            password,
+        },
+        None => Credentials::Token(user),
     }
 }
 
 /// A text as credentials files have it.
-fn jwt(option: &'static str, text: String, what: &str) -> Result<Credentials, Invalid> {
-    match core_nats::Credentials::from_file(&text) {
-        Some(_) => Ok(Credentials::Jwt(Secret::new(text))),
-        None => Err(Invalid::new(option, format!("it is not {what}"))),
-    }
+fn jwt(option: &'static str, text: &str, what: &str) -> Result<Credentials, Invalid> {
+    Credentials::from_file(text).ok_or_else(|| Invalid::new(option, format!("it is not {what}")))
 }
 
 /// What credentials files hold.
@@ -225,7 +185,7 @@ mod tests {
             jwt: secret("eyJ0eXAi.eyJqdGki.c2ln"),
             ..given()
         };
-        assert!(matches!(jwt.check(), Ok(Credentials::Jwt(_))));
+        assert!(matches!(jwt.check(), Ok(Credentials::Jwt { .. })));
     }
 
     #[test]

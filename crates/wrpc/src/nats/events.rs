@@ -1,6 +1,7 @@
 //! What happens to a connection, and what becomes of its calls then.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
 
 use tokio::sync::watch;
@@ -17,6 +18,11 @@ pub(super) struct EventState {
     pub(super) inbox: String,
     pub(super) refusals: Mutex<Refusals>,
     pub(super) counters: Arc<Counters>,
+    /// What is done when the server is about to stop.
+    pub(super) on_lame_duck: OnceLock<Box<dyn Fn() + Send + Sync>>,
+    is_lame_duck: AtomicBool,
+    /// Another connection has taken over: it is no news that this one ends.
+    pub(super) is_left: AtomicBool,
 }
 
 /// What the server refused.
@@ -55,13 +61,22 @@ impl EventState {
             inbox,
             refusals: Mutex::default(),
             counters,
+            on_lame_duck: OnceLock::new(),
+            is_lame_duck: AtomicBool::new(false),
+            is_left: AtomicBool::new(false),
         }
+    }
+
+    /// Whether there is a connection at the moment.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(*self.state.borrow(), Liveness::Up | Liveness::InboxRefused)
     }
 
     pub(super) fn handle(&self, event: Event) {
         match event {
             Event::Connected => {
                 *lock(&self.refusals) = Refusals::default();
+                self.is_lame_duck.store(false, Ordering::Relaxed);
                 if self.change(Liveness::Up) {
                     self.counters.reconnected();
                     tracing::info!("the connection to NATS at {} is back", self.peers);
@@ -86,8 +101,13 @@ impl EventState {
                 let peers = &self.peers;
                 tracing::warn!("a message from NATS at {peers} was dropped: {reason}");
             }
+            // It may say so more than once.
+            Event::LameDuck if self.is_lame_duck.swap(true, Ordering::Relaxed) => {}
             Event::LameDuck => {
                 tracing::warn!("a server of NATS at {} is about to stop", self.peers);
+                if let Some(act) = self.on_lame_duck.get() {
+                    act();
+                }
             }
             Event::Refused(text) => {
                 tracing::warn!("NATS at {}: {text}", self.peers);
@@ -121,7 +141,10 @@ impl EventState {
         let was = *self.state.borrow();
         if self.change(to) {
             let peers = &self.peers;
-            if matches!(was, Liveness::Up | Liveness::InboxRefused) {
+            let was_up = matches!(was, Liveness::Up | Liveness::InboxRefused);
+            if self.is_left.load(Ordering::Acquire) {
+                tracing::debug!("the connection to NATS at {peers} that was left: {reason}");
+            } else if was_up {
                 self.counters.lost();
                 tracing::warn!("the connection to NATS at {peers} was lost: {reason}");
             }

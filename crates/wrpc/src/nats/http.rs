@@ -41,15 +41,18 @@ impl Connection {
             body: Part::Pending,
             trailers: Part::Ready(None),
         };
-        let (address, reply) = self.open(Mailbox::Call(MadeCall::with_streams(function.clone())));
+        let connection = self.moved().unwrap_or_else(|| self.clone());
+        let made = MadeCall::with_streams(function.clone());
+        let (address, reply) = connection.open(Mailbox::Call(made));
         let mailbox = Arc::new(OpenMailbox {
-            connection: self.clone(),
+            connection,
             address,
         });
+        let connection = &mailbox.connection;
         let mut params = request.encode();
-        let is_inline = (body.is_empty() || self.receivers_are_ours())
+        let is_inline = (body.is_empty() || connection.receivers_are_ours())
             && body.len() <= INLINE_BYTES_MAX
-            && params.len() + body.len() <= self.first_max(&reply, STREAMS_BYTES_MAX);
+            && params.len() + body.len() <= connection.first_max(&reply, STREAMS_BYTES_MAX);
         if is_inline {
             params.extend_from_slice(&body);
         }
@@ -82,7 +85,7 @@ impl Connection {
         let (result, mut timing) = mailbox.ended(waited, &sent);
         mailbox.look(|made| {
             if let (Some(_), Some(streams)) = (made.call.accepted, &made.call.streams) {
-                self.set_receivers_are_ours(streams.has_window);
+                connection.set_receivers_are_ours(streams.has_window);
             }
         });
         timing.uploaded = open.uploaded(timing.finished);

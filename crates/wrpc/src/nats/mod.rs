@@ -26,12 +26,15 @@
 //! - `headers`: the headers of a call, and its error, which upstream's wire has no place for
 //! - `mailbox`: what is expected at an inbox
 //! - `events`: what happens to a connection, and what becomes of its calls then
+//! - `line`: the client behind a connection, and the one that takes over from it
 //! - `connection`: the connection and its inbox
 //! - `open_mailbox`: a mailbox and its owner
 //! - `streams`: how streams travel
 //! - `call`: a call made
 //! - `http`: an HTTP request made
 //! - `remote`: a connection that is made when it is needed
+//! - `twins`: calls that come twice
+//! - `respond`: the answers to a call that is served
 //! - [`serve`]: calls served
 
 mod call;
@@ -40,18 +43,21 @@ mod credentials;
 mod events;
 mod headers;
 mod http;
+mod line;
 mod mailbox;
 mod open_mailbox;
 mod options;
 mod remote;
+mod respond;
 pub mod serve;
 mod streams;
 pub mod subject;
+mod twins;
 
 /// A subject of NATS, which is checked where it is made.
-pub use crate::core_nats::Subject;
+pub use crate::core_nats::{Credentials, Subject};
 pub use connection::Connection;
-pub use credentials::{Credentials, Given, Invalid};
+pub use credentials::{Given, Invalid};
 pub use options::{Options, Tls};
 pub use remote::Remote;
 pub use serve::Server;

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::credentials::{self, Credentials, Invalid};
+use super::credentials::{self, Invalid};
 use super::subject;
-use crate::core_nats::{self, ErrorKind, ServerAddr};
+use crate::core_nats::{self, Credentials, ErrorKind, ServerAddr};
 use crate::file_or_text::FileOrText;
 use crate::location::{self, Location};
 use crate::tls::ClientTls;
@@ -17,6 +17,8 @@ pub struct Options {
     /// `nats://host:port` or `tls://host:port`, tried in turn, from any of them on; without
     /// credentials.
     pub servers: Vec<ServerAddr>,
+    /// Others, of which a server has told.
+    pub(super) told: Vec<ServerAddr>,
     /// The name that the server's monitoring shows.
     pub name: String,
     /// Who we are.
@@ -72,6 +74,7 @@ impl Options {
         }
         Ok(Self {
             servers,
+            told: Vec::new(),
             credentials,
             name: "encarno".into(),
             tls: Tls::default(),
@@ -134,8 +137,9 @@ impl Options {
         };
         core_nats::Options {
             servers: self.servers.clone(),
+            told: self.told.clone(),
             name: self.name.clone(),
-            credentials: self.credentials.of_client(),
+            credentials: self.credentials.clone(),
             require_tls: self.requires_tls(),
             tls: Arc::new(move || tls.config().map_err(|error| error.message)),
             connect_timeout: self.connect_timeout,
@@ -187,7 +191,7 @@ fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
     let location = Location::parse(url, &["nats", "tls"]).map_err(invalid)?;
     let address = ServerAddr::new(&location);
     let credentials = match location.user {
-        Some(user) => Credentials::of_url(user, location.password),
+        Some(user) => credentials::of_url(user, location.password),
         None => Credentials::None,
     };
     Ok((address, credentials))

@@ -1,10 +1,19 @@
-//! What the fuzz targets call.
+//! What fuzz targets call, and tests and storms that speak by hand.
 
 use bytes::{Bytes, BytesMut};
 
 use super::frames::{Decoder, Event, take_header};
 use super::messages::{self, HEAD_BYTES, PAYLOAD_BYTES_MAX};
 use crate::Error;
+
+/// How either side opens a connection that calls share.
+pub const PREFACE: &[u8] = messages::PREFACE;
+
+/// A message on it, of any kind.
+pub fn message(kind: u8, call: u64, payload: &[u8]) -> Vec<u8> {
+    let head = messages::head(payload.len() as u32, kind, call);
+    [&head[..], payload].concat()
+}
 
 /// Nothing but a head or an error is held: both are shorter.
 const HELD_BYTES_MAX: usize = 4 << 10;

@@ -114,14 +114,19 @@ pub(super) struct Message {
 
 /// Puts a message whose payload is `beginning`, then `rest`.
 pub(super) fn put(out: &mut Outbox, kind: Kind, call: u64, beginning: &[u8], rest: Bytes) {
-    let length = (beginning.len() + rest.len()) as u32;
-    let mut head = [0; HEAD_BYTES];
-    head[..4].copy_from_slice(&length.to_le_bytes());
-    head[4] = kind as u8;
-    head[5..].copy_from_slice(&call.to_le_bytes());
-    out.put(&head);
+    let length = beginning.len() + rest.len();
+    out.put(&head(length as u32, kind as u8, call));
     out.put(beginning);
     out.put_bytes(rest);
+}
+
+/// What stands before a payload of that length.
+pub(super) fn head(length: u32, kind: u8, call: u64) -> [u8; HEAD_BYTES] {
+    let mut head = [0; HEAD_BYTES];
+    head[..4].copy_from_slice(&length.to_le_bytes());
+    head[4] = kind;
+    head[5..].copy_from_slice(&call.to_le_bytes());
+    head
 }
 
 /// What the message is that has begun at the beginning of `inbox`: its kind, its

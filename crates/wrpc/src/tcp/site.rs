@@ -122,9 +122,14 @@ impl Site {
         if !self.shared.end_longest_idle(self.settings.header_timeout) {
             return None;
         }
-        let place = Arc::clone(&self.places).acquire_owned();
-        let place = timeout(Duration::from_secs(1), place).await;
-        self.seat_at(place.ok()?.ok()?).ok()
+        // Both are there when it has gone.
+        let seat = async {
+            Some(Seat {
+                _place: Arc::clone(&self.places).acquire_owned().await.ok()?,
+                memory: self.limits.memory.reserve_when_free(CONNECTION_BYTES).await,
+            })
+        };
+        timeout(Duration::from_secs(1), seat).await.ok()?
     }
 
     /// Ends connections on which nothing happens.

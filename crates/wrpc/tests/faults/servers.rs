@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use encarno_test_peers::NatsServer;
-use encarno_wrpc::nats::{Connection, Options};
+use encarno_wrpc::nats::{Connection, Options, subject};
 use encarno_wrpc::serve::Respond as _;
 use encarno_wrpc::{Counters, ErrorCode};
+use futures_util::StreamExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::load::{Executions, Load};
 use crate::rig::{
-    Behaviour, answer, call, code, code_or_ok, connect, limits, list, serve, server, within,
+    Behaviour, answer, call, code, code_or_ok, connect, limits, list, serve, server, settle, within,
 };
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -51,51 +52,116 @@ async fn killed_and_restarted_a_hundred_times_under_load() {
     assert_eq!((counted.losses, counted.reconnects), (TIMES, TIMES));
 }
 
+/// Two servers of a cluster, the first of which can be asked who is there, by HTTP.
+fn cluster() -> (NatsServer, NatsServer, u16) {
+    let free = || TcpListener::bind("127.0.0.1:0").unwrap();
+    let [route, other_route, monitor] =
+        [free(), free(), free()].map(|free| free.local_addr().unwrap().port());
+    let server = |listen: u16, more: &str| {
+        NatsServer::start_configured(&format!(
+            "cluster {{ name: c, listen: \"127.0.0.1:{listen}\", {more}\n\
+             lame_duck_duration: 40s\nlame_duck_grace_period: 30s\n"
+        ))
+    };
+    let first = server(route, &format!("}}\nhttp: \"127.0.0.1:{monitor}\""));
+    let second = server(
+        other_route,
+        &format!("routes: [\"nats://127.0.0.1:{route}\"] }}"),
+    );
+    (first, second, monitor)
+}
+
+/// Who is connected to a server, and the subscriptions that they have there.
+async fn connected(monitor: u16) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let mut stream = tokio::net::TcpStream::connect(("127.0.0.1", monitor))
+        .await
+        .unwrap();
+    let request = b"GET /connz?subs=1 HTTP/1.0\r\n\r\n";
+    stream.write_all(request).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
+
+/// A server that is about to stop says so. Connections move before they are cut, and no
+/// call fails; the other server is known by what the first one tells of it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_retires_hands_its_clients_over() {
-    let route = TcpListener::bind("127.0.0.1:0").unwrap();
-    let route_port = route.local_addr().unwrap().port();
-    drop(route);
-    let cluster = |listen: u16, routes: &str| {
-        let text = format!(
-            "cluster {{ name: c, listen: \"127.0.0.1:{listen}\", routes: [{routes}] }}\n\
-             lame_duck_duration: 30s\nlame_duck_grace_period: 10ms\n"
-        );
-        NatsServer::start_configured(&text)
-    };
-    let first = cluster(route_port, "");
-    let free = TcpListener::bind("127.0.0.1:0").unwrap();
-    let second_port = free.local_addr().unwrap().port();
-    drop(free);
-    let second = cluster(second_port, &format!("\"nats://127.0.0.1:{route_port}\""));
-
+    let (mut first, _second, monitor) = cluster();
     let executions = Executions::default();
-    let both = format!("{},{}", first.url(), second.url());
-    let _server = executions.serve(&both).await;
-    let connection = connect(&both).await;
-    let load = Load::start(&connection, 8, 128, Duration::from_secs(1));
+    let _server = executions.serve(&first.url()).await;
+    let counters = Arc::<Counters>::default();
+    let options = Options::new(&first.url()).unwrap();
+    let connection = Connection::connect_counted(&options, Arc::clone(&counters))
+        .await
+        .unwrap();
+    // By now the first one knows the second, which it told its clients.
+    let load = Load::start(&connection, 8, 128, Duration::from_secs(20));
     load.progress(100).await;
+    // A call that takes long stays where it was begun.
+    let parked = subject::function("parked", "", "f").unwrap();
+    let receiver = async_nats::connect(first.url()).await.unwrap();
+    let mut calls = receiver.subscribe(parked.to_string()).await.unwrap();
+    settle(&receiver).await;
+    let long = tokio::spawn({
+        let (connection, parked) = (connection.clone(), parked.clone());
+        let deadline = std::time::Instant::now() + Duration::from_secs(60);
+        async move { connection.call(parked, list(b"x"), deadline).await }
+    });
+    let call = within(20, calls.next()).await.unwrap();
+
     let pid = Pid::from_raw(first.pid() as i32).unwrap();
-    kill_process(pid, Signal::USR2).unwrap(); // lame duck
-    // It closes a connection a second, and then ends; the load goes on at the other.
-    within(60, async {
-        while std::net::TcpStream::connect(("127.0.0.1", first.port())).is_ok() {
+    kill_process(pid, Signal::USR2).unwrap(); // as `nats-server --signal ldm` does
+    within(30, async {
+        while counters.counted().connects < 2 || connected(monitor).await.contains("test.wrpc") {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })
     .await;
-    tokio::time::sleep(Duration::from_secs(3)).await;
     load.progress(100).await;
-    let account = load.account(&executions).await;
-    let allowed = [
-        ErrorCode::ConnectionLost,
-        ErrorCode::NoResponders,
-        ErrorCode::Timeout,
-        ErrorCode::ReceiverGone,
-    ];
-    for code in account.failed.keys() {
-        assert!(allowed.contains(code), "{code}");
+    let reply = call.reply.unwrap();
+    for (part, payload) in [("", ""), (".results", "result"), (".results", "")] {
+        let subject = format!("{reply}{part}");
+        receiver.publish(subject, payload.into()).await.unwrap();
     }
+    let outcome = within(20, long).await.unwrap();
+    assert_eq!(outcome.result, Ok(Bytes::from_static(b"result")));
+    first.kill();
+    load.progress(100).await;
+    assert!(!connection.is_closed());
+    let account = load.account(&executions).await;
+    assert_eq!(account.failed.len(), 0, "{:?}", account.failed);
+    let counted = counters.counted();
+    assert_eq!((counted.connects, counted.losses), (2, 0));
+}
+
+/// Where there is no other server, the connection stays until it is cut, and is restored
+/// as any other.
+#[tokio::test]
+async fn a_server_that_retires_and_has_no_other() {
+    let mut nats =
+        NatsServer::start_configured("lame_duck_duration: 40s\nlame_duck_grace_period: 30s\n");
+    let _server = serve(&nats.url(), Behaviour::Echo).await;
+    let connection = connect(&nats.url()).await;
+    let pid = Pid::from_raw(nats.pid() as i32).unwrap();
+    kill_process(pid, Signal::USR2).unwrap();
+    within(20, async {
+        while std::net::TcpStream::connect(("127.0.0.1", nats.port())).is_ok() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+    for _ in 0..3 {
+        let outcome = within(20, call(&connection, list(b"x"), 10_000)).await;
+        assert_eq!(outcome.result, Ok(list(b"x")));
+    }
+    nats.kill();
+    nats.restart();
+    within(30, async {
+        while call(&connection, list(b"x"), 5000).await.result.is_err() {}
+    })
+    .await;
 }
 
 /// The server cuts off a client that doesn't read. A thread of its own stands still.

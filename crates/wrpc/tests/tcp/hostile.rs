@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use encarno_wrpc::ErrorCode;
+use encarno_wrpc::memory::Memory;
 use encarno_wrpc::tcp::Remote;
 use encarno_wrpc::tcp::serve::Settings;
 use proptest::prelude::*;
@@ -298,5 +299,30 @@ async fn idle_connections_make_room() {
             })
             .await;
         }
+    }
+}
+
+/// The same where no memory is left: whoever comes is not refused before the memory of
+/// those who are idle is there.
+#[tokio::test]
+async fn idle_connections_give_their_memory() {
+    const CONNECTION_BYTES: usize = 64 << 10;
+    let settings = Settings {
+        connections_max: 10,
+        header_timeout: Duration::from_millis(50),
+        ..settings()
+    };
+    let memory = Memory::new(3 * CONNECTION_BYTES);
+    let server = Echo::start_within("127.0.0.1:0", settings, memory.clone()).await;
+    let mut idle = Vec::new();
+    for number in 0..10 {
+        let [client, _] = server.clients();
+        echoes(&client, b"x").await;
+        idle.push(client);
+        if number >= 2 {
+            assert_eq!(memory.reserved(), 3 * CONNECTION_BYTES);
+        }
+        // So long is nobody idle by then that isn't to be.
+        tokio::time::sleep(Duration::from_millis(300)).await;
     }
 }

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use encarno_wrpc::memory::Memory;
 use encarno_wrpc::serve::{Export, Invocation, Limits, Respond};
 use encarno_wrpc::tcp::serve::{Draining, Responder, Settings};
 use encarno_wrpc::tcp::{FunctionNames, Options, Remote, Server};
@@ -21,7 +22,7 @@ pub(crate) const INSTANCE: &str = "pkg:name/echo";
 pub(crate) const PARAMS_BYTES_MAX: usize = 16 << 20;
 /// How a call to `echo` begins on a connection of its own.
 pub(crate) const HEADER: &[u8] = b"\x00\x0dpkg:name/echo\x04echo";
-pub(crate) const PREFACE: &[u8] = b"\xffencarno\x02";
+pub(crate) use encarno_wrpc::tcp::fuzz::{PREFACE, message};
 
 /// Serves `echo: func(list<u8>) -> list<u8>`, `fail` and `hold`, which take as much.
 /// `fail` fails; `hold` is accepted and never answered.
@@ -47,6 +48,10 @@ impl Echo {
     }
 
     pub(crate) async fn start_with(addr: &str, settings: Settings) -> Self {
+        Self::start_within(addr, settings, Memory::unlimited()).await
+    }
+
+    pub(crate) async fn start_within(addr: &str, settings: Settings, memory: Memory) -> Self {
         let export = |function: &str| Export {
             instance: INSTANCE.into(),
             function: function.into(),
@@ -57,7 +62,10 @@ impl Echo {
             }),
             has_streams: false,
         };
-        let limits = Limits::new(PARAMS_BYTES_MAX, Duration::from_secs(1));
+        let limits = Limits {
+            memory,
+            ..Limits::new(PARAMS_BYTES_MAX, Duration::from_secs(1))
+        };
         let exports = vec![export("echo"), export("fail"), export("hold")];
         let server = Server::bind(addr, exports, limits, settings).await.unwrap();
         let addr = server.local_addr().unwrap();
@@ -183,15 +191,6 @@ where
 pub(crate) async fn read(stream: &mut TcpStream, count: usize) -> Vec<u8> {
     let mut bytes = vec![0; count];
     within(10, stream.read_exact(&mut bytes)).await.unwrap();
-    bytes
-}
-
-/// A message of the shared wire.
-pub(crate) fn message(kind: u8, call: u64, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_le_bytes().to_vec();
-    bytes.push(kind);
-    bytes.extend(call.to_le_bytes());
-    bytes.extend(payload);
     bytes
 }
 

@@ -69,8 +69,8 @@ impl Echo {
 
     /// What the import saw, and what came back.
     fn call(&mut self, encoded: &[u8]) -> wasmtime::Result<(Val, Vec<u8>)> {
-        let params = Params(bytes::Bytes::copy_from_slice(encoded));
-        let Results(back) = self.function.call(&mut self.store, params)?;
+        let params = Params::new(bytes::Bytes::copy_from_slice(encoded));
+        let Results { encoded: back, .. } = self.function.call(&mut self.store, params)?;
         Ok((self.store.data_mut().take().expect("f was called"), back))
     }
 }
@@ -176,7 +176,7 @@ proptest! {
                 let function = function.typed::<Params, Results>(&store)?;
                 let mut params = Vec::new();
                 encarno_wrpc::value::Write::unsigned(&mut params, pointer.into());
-                let Results(encoded) = function.call(&mut store, Params(params.into()))?;
+                let Results { encoded, .. } = function.call(&mut store, Params::new(params))?;
                 let mut reader = Reader::new(&encoded);
                 let value = val::decode(&ty, &mut reader).expect("what was lifted is whole");
                 reader.finish().expect("what was lifted is whole");
@@ -362,8 +362,8 @@ fn call(text: &str, params: &[u8]) -> wasmtime::Result<Vec<u8>> {
     let mut store = Store::new(&engine, ());
     let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
     let function = instance.get_typed_func::<Params, Results>(&mut store, "f")?;
-    let params = Params(bytes::Bytes::copy_from_slice(params));
-    Ok(function.call(&mut store, params)?.0)
+    let params = Params::new(bytes::Bytes::copy_from_slice(params));
+    Ok(function.call(&mut store, params)?.encoded)
 }
 
 /// A core result has 32 bits; what the type doesn't use is ignored.
