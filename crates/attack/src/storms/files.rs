@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use encarno_test_peers::Random;
+
 use crate::failure::Failure;
 use crate::programs::{Program, ours};
 use crate::row::{Row, number};
 use crate::run::{Folder, target};
-use encarno_test_peers::Random;
 
 /// A command takes no longer with a file of a few KiB, whatever is in it.
 const COMMAND: Duration = Duration::from_secs(60);

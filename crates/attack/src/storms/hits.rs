@@ -6,11 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use encarno_test_peers::Random;
+
 use crate::failure::Failure;
 use crate::programs::ours;
 use crate::row::{Row, number};
 use crate::run::{Folder, beside, under_watch};
-use encarno_test_peers::Random;
 
 /// Writes to whoever connects, once something came from there, until that fails.
 fn serve(

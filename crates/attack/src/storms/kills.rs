@@ -4,6 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use encarno_test_peers::NatsServer;
+use encarno_test_peers::Random;
 use rustix::process::Signal;
 
 use crate::failure::Failure;
@@ -12,7 +13,6 @@ use crate::programs::{PATIENCE, Program, ours};
 use crate::row::{Row, number};
 use crate::run::{Folder, hits, target};
 use crate::siege::{Siege, Transport, Under};
-use encarno_test_peers::Random;
 
 const SCRIPT: &str = "_examples/blaster.js";
 const COMPONENT: &str = "blaster-component/blaster-component.wasm";

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use encarno_test_peers::Random;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -9,7 +10,6 @@ use crate::failure::Failure;
 use crate::neighbours::{INSTANCE, PREFIX};
 use crate::row::Row;
 use crate::siege::{Siege, Transport, Under};
-use encarno_test_peers::Random;
 
 /// What senseless messages are made of.
 const SUBJECTS: &[&[u8]] = &[
