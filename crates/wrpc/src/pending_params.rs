@@ -84,22 +84,30 @@ impl PendingParams {
 
 /// The bytes of parameters that have arrived, within their limits.
 pub(crate) struct Gathered {
-    bytes: Vec<u8>,
+    bytes: Place,
+    length: usize,
+    capacity: usize,
     announced: usize,
     limits: Limits,
     source: Source,
-    /// Of more than [`UNCOUNTED_BYTES_MAX`].
-    arriving: Option<Arriving>,
+}
+
+/// Where they are.
+enum Place {
+    /// Up to [`UNCOUNTED_BYTES_MAX`].
+    Few(Vec<u8>),
+    Counted(Arriving),
 }
 
 impl Gathered {
     pub(crate) fn new(limits: &Limits, source: Source) -> Self {
         Self {
-            bytes: Vec::new(),
+            bytes: Place::Few(Vec::new()),
+            length: 0,
+            capacity: 0,
             announced: 0,
             limits: limits.clone(),
             source,
-            arriving: None,
         }
     }
 
@@ -108,86 +116,107 @@ impl Gathered {
         self.announced = bytes;
     }
 
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        &self.bytes
+    /// Looks at what has arrived; at nothing, if it had to make room for others.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        match &self.bytes {
+            Place::Few(bytes) => look(bytes),
+            Place::Counted(arriving) => arriving.look(look),
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
+        self.length
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.bytes.is_empty()
+        self.length == 0
     }
 
     /// Adds a chunk, unless that is more than may be, or no memory is left. Then all
     /// is thrown away.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Error> {
-        let pushed = self.make_room(chunk.len());
-        match pushed {
-            Ok(()) => self.bytes.extend_from_slice(chunk),
-            Err(_) => self.clear(),
+        let pushed = self.try_push(chunk);
+        if pushed.is_err() {
+            drop(self.clear());
         }
         pushed
     }
 
-    fn make_room(&mut self, more: usize) -> Result<(), Error> {
-        let length = self.bytes.len() + more;
+    fn try_push(&mut self, chunk: &[u8]) -> Result<(), Error> {
+        let length = self.length + chunk.len();
         let bytes_max = self.limits.params_bytes_max;
         if length > bytes_max {
             return Err(self.limits.too_large());
         }
-        if length <= self.bytes.capacity() && !self.is_given_up() {
-            return Ok(());
+        let mut capacity = self.capacity;
+        if length > capacity {
+            // Four times as much each time, but no more than will come: all that is
+            // outgrown stays with the allocator for a while.
+            let end = match self.announced {
+                announced if announced >= length => announced,
+                _ => bytes_max,
+            };
+            capacity = (4 * capacity).clamp(length, end.max(length));
         }
-        // Four times as much each time, but no more than will come: all that is outgrown
-        // stays with the allocator for a while.
-        let end = match self.announced {
-            announced if announced >= length => announced,
-            _ => bytes_max,
-        };
-        let capacity = (4 * self.bytes.capacity()).clamp(length, end.max(length));
-        if capacity > UNCOUNTED_BYTES_MAX {
-            let arriving = (self.arriving)
-                .get_or_insert_with(|| Arriving::new(&self.limits.memory, self.source));
-            if !arriving.grow_to(capacity) {
-                return Err(self.limits.memory.used_up());
+        if let Place::Few(bytes) = &mut self.bytes {
+            if capacity <= UNCOUNTED_BYTES_MAX {
+                bytes.reserve_exact(capacity - bytes.len());
+                bytes.extend_from_slice(chunk);
+                (self.length, self.capacity) = (length, capacity);
+                return Ok(());
             }
+            let few = std::mem::take(bytes);
+            let arriving = Arriving::with(&self.limits.memory, self.source, few);
+            self.bytes = Place::Counted(arriving);
         }
-        self.bytes.reserve_exact(capacity - self.bytes.len());
+        if let Place::Counted(arriving) = &mut self.bytes
+            && !(arriving.grow_to(capacity) && arriving.push(chunk, capacity))
+        {
+            return Err(self.limits.memory.used_up());
+        }
+        (self.length, self.capacity) = (length, capacity);
         Ok(())
-    }
-
-    fn is_given_up(&self) -> bool {
-        self.arriving.as_ref().is_some_and(Arriving::is_given_up)
     }
 
     /// The refusal, if what arrived had to make room for others. If not, `context` is
     /// woken when it has to.
     pub(crate) fn poll_given_up(&mut self, context: &Context<'_>) -> Option<Error> {
-        if !self.arriving.as_ref()?.poll_given_up(context) {
-            return None;
+        match &self.bytes {
+            Place::Counted(arriving) if arriving.poll_given_up(context) => {}
+            _ => return None,
         }
-        self.clear();
+        drop(self.clear());
         Some(self.limits.memory.used_up())
     }
 
     /// All that arrived; the memory is reserved as long as it is there.
     pub(crate) fn take(&mut self) -> Result<Bytes, Error> {
-        let mut bytes = std::mem::take(&mut self.bytes);
-        if bytes.capacity() - bytes.len() > bytes.len() / 4 {
+        let (mut bytes, mut held) = match self.clear() {
+            Place::Few(bytes) => (bytes, None),
+            Place::Counted(arriving) => match arriving.finish() {
+                Some((bytes, held)) => (bytes, Some(held)),
+                None => return Err(self.limits.memory.used_up()),
+            },
+        };
+        let (length, capacity) = (bytes.len(), bytes.capacity());
+        // What is there is copied, and then there are both.
+        let is_roomy = capacity - length > length / 4;
+        if is_roomy
+            && held
+                .as_mut()
+                .is_none_or(|held| held.grow_to(capacity + length))
+        {
             bytes.shrink_to_fit();
         }
-        let bytes = Bytes::from(bytes);
-        match self.arriving.take().map(Arriving::finish) {
-            None => Ok(bytes),
-            Some(Some(held)) => Ok(held.keep_for(bytes)),
-            Some(None) => Err(self.limits.memory.used_up()),
-        }
+        Ok(match held {
+            None => bytes.into(),
+            Some(held) => held.keep_for(bytes.into()),
+        })
     }
 
-    fn clear(&mut self) {
-        self.bytes = Vec::new();
-        self.arriving = None;
+    /// Nothing has arrived any more; what had is returned.
+    fn clear(&mut self) -> Place {
+        (self.length, self.capacity) = (0, 0);
+        std::mem::replace(&mut self.bytes, Place::Few(Vec::new()))
     }
 }

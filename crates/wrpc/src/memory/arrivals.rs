@@ -31,7 +31,7 @@ pub(crate) struct Arrivals {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source(pub(crate) u64);
 
-/// The memory of parameters that arrive.
+/// Parameters that arrive, and their memory. Whoever takes that away drops them.
 pub(crate) struct Arriving {
     memory: Memory,
     key: DefaultKey,
@@ -46,14 +46,30 @@ struct Entry {
 
 struct State {
     /// `None`: it was given up.
-    held: Option<Reservation>,
+    held: Option<Held>,
     waker: Option<Waker>,
 }
 
+struct Held {
+    /// What has arrived.
+    bytes: Vec<u8>,
+    reservation: Reservation,
+}
+
 impl Arriving {
-    pub(crate) fn new(memory: &Memory, source: Source) -> Self {
+    #[cfg(test)]
+    fn new(memory: &Memory, source: Source) -> Self {
+        Self::with(memory, source, Vec::new())
+    }
+
+    /// Those of which these have arrived already.
+    pub(crate) fn with(memory: &Memory, source: Source, bytes: Vec<u8>) -> Self {
+        let held = Held {
+            bytes,
+            reservation: memory.nothing(),
+        };
         let state = State {
-            held: Some(memory.nothing()),
+            held: Some(held),
             waker: None,
         };
         let entry = Arc::new(Entry {
@@ -75,9 +91,9 @@ impl Arriving {
         loop {
             match &mut lock(&self.entry.state).held {
                 None => return false,
-                Some(held) => {
-                    let before = held.bytes();
-                    if bytes <= before || held.try_resize(bytes) {
+                Some(Held { reservation, .. }) => {
+                    let before = reservation.bytes();
+                    if bytes <= before || reservation.try_resize(bytes) {
                         let more = bytes.saturating_sub(before);
                         self.all().held.fetch_add(more, Ordering::Relaxed);
                         return true;
@@ -88,6 +104,27 @@ impl Arriving {
                 return false;
             }
         }
+    }
+
+    /// Adds a chunk, with room for so many bytes altogether, for which memory was
+    /// reserved. `false`: it was given up.
+    pub(crate) fn push(&mut self, chunk: &[u8], capacity: usize) -> bool {
+        match &mut lock(&self.entry.state).held {
+            None => false,
+            Some(Held { bytes, .. }) => {
+                if capacity > bytes.capacity() {
+                    bytes.reserve_exact(capacity - bytes.len());
+                }
+                bytes.extend_from_slice(chunk);
+                true
+            }
+        }
+    }
+
+    /// Looks at what has arrived; at nothing, if it was given up.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
+        let state = lock(&self.entry.state);
+        look(state.held.as_ref().map_or(&[], |held| &held.bytes))
     }
 
     fn all(&self) -> &Arrivals {
@@ -103,14 +140,10 @@ impl Arriving {
         state.held.is_none()
     }
 
-    /// Whether it was given up.
-    pub(crate) fn is_given_up(&self) -> bool {
-        lock(&self.entry.state).held.is_none()
-    }
-
     /// All has arrived. `None`: it was given up before.
-    pub(crate) fn finish(self) -> Option<Reservation> {
-        self.all().take_from(&self.entry)
+    pub(crate) fn finish(self) -> Option<(Vec<u8>, Reservation)> {
+        let held = self.all().take_from(&self.entry)?;
+        Some((held.bytes, held.reservation))
     }
 }
 
@@ -122,9 +155,9 @@ impl Drop for Arriving {
 }
 
 impl Arrivals {
-    fn take_from(&self, entry: &Entry) -> Option<Reservation> {
+    fn take_from(&self, entry: &Entry) -> Option<Held> {
         let held = lock(&entry.state).held.take();
-        let bytes = held.as_ref().map_or(0, Reservation::bytes);
+        let bytes = held.as_ref().map_or(0, |held| held.reservation.bytes());
         self.held.fetch_sub(bytes, Ordering::Relaxed);
         held
     }
@@ -164,9 +197,11 @@ impl Arrivals {
             .min_by(|(_, a, a_held), (_, b, b_held)| rate(a, *a_held).total_cmp(&rate(b, *b_held)));
         match slowest {
             Some((key, entry, _)) if Some(*key) != own => {
-                // The memory is reserved for others from now on. It is freed in a
-                // moment, by the task that is woken.
-                drop(self.take_from(entry));
+                // Freed here: its task may be long in coming.
+                if let Some(Held { bytes, reservation }) = self.take_from(entry) {
+                    drop(bytes);
+                    drop(reservation);
+                }
                 if let Some(waker) = lock(&entry.state).waker.take() {
                     waker.wake();
                 }
@@ -180,7 +215,10 @@ impl Arrivals {
 impl Entry {
     fn held(&self) -> usize {
         let state = lock(&self.state);
-        state.held.as_ref().map_or(0, Reservation::bytes)
+        state
+            .held
+            .as_ref()
+            .map_or(0, |held| held.reservation.bytes())
     }
 }
 
@@ -190,6 +228,22 @@ mod tests {
     use crate::memory::Memory;
 
     const MIB: usize = 1 << 20;
+
+    fn is_given_up(arriving: &Arriving) -> bool {
+        crate::lock(&arriving.entry.state).held.is_none()
+    }
+
+    /// Before anybody polls it.
+    #[test]
+    fn what_is_given_up_is_dropped_at_once() {
+        let memory = Memory::new(10 * MIB);
+        let mut slow = Arriving::new(&memory, Source(1));
+        assert!(slow.grow_to(8 * MIB) && slow.push(&[7; 100], 8 * MIB));
+        assert!(Arriving::new(&memory, Source(2)).grow_to(4 * MIB));
+        assert_eq!(slow.look(<[u8]>::len), 0);
+        assert!(!slow.push(&[7; 100], 8 * MIB));
+        assert!(slow.finish().is_none());
+    }
 
     #[test]
     fn the_slowest_of_the_greediest_source_goes() {
@@ -201,12 +255,15 @@ mod tests {
         // It isn't the modest one that goes, though it is the slowest.
         let mut newcomer = new(3);
         assert!(newcomer.grow_to(2 * MIB));
-        assert!(slow.is_given_up() && !modest.is_given_up() && !fast.is_given_up());
+        assert!(is_given_up(&slow) && !is_given_up(&modest) && !is_given_up(&fast));
         // The greediest goes itself, and others stay.
         assert!(!fast.grow_to(9 * MIB));
-        assert!(!modest.is_given_up() && !newcomer.is_given_up() && !fast.is_given_up());
+        assert!(!is_given_up(&modest) && !is_given_up(&newcomer) && !is_given_up(&fast));
         drop((modest, slow, fast));
-        assert_eq!(newcomer.finish().map(|held| held.bytes()), Some(2 * MIB));
+        assert_eq!(
+            newcomer.finish().map(|(_, held)| held.bytes()),
+            Some(2 * MIB)
+        );
         assert_eq!(memory.reserved(), 0);
     }
 
@@ -217,7 +274,7 @@ mod tests {
             .map(|_| Arriving::new(&memory, Source(1)))
             .collect();
         assert!(Arriving::new(&memory, Source(2)).grow_to(9 * MIB));
-        assert!(begun.iter().all(|begun| !begun.is_given_up()));
+        assert!(begun.iter().all(|begun| !is_given_up(begun)));
     }
 
     #[test]

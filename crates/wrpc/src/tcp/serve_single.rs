@@ -151,10 +151,14 @@ impl Single {
         .await
     }
 
+    fn check(&self) -> Result<(), DecodeError> {
+        (self.params).look(|params| self.site.check(self.export, params))
+    }
+
     /// Whether the parameters are whole.
     fn look(&mut self) -> Result<bool, Error> {
         self.looks += 1;
-        match self.site.check(self.export, self.params.as_slice()) {
+        match self.check() {
             Ok(()) => {
                 // Nothing follows but, from callers of ours, the end.
                 if self.inbox[..] == *EMPTY {
@@ -180,7 +184,7 @@ impl Single {
     /// The caller says that these were all parameters.
     fn end(&mut self) -> Result<bool, Error> {
         self.is_read = true;
-        match self.site.check(self.export, self.params.as_slice()) {
+        match self.check() {
             Ok(()) => Ok(true),
             Err(error) => Err(undecodable(&error)),
         }
