@@ -287,7 +287,7 @@ mod tests {
             assert_eq!(payload.is_some(), is_kept, "it is lost");
             published
         };
-        for _ in 0..=OUTBOX_BYTES_MAX / MIB {
+        for _ in 0..OUTBOX_BYTES_MAX / MIB {
             assert!(publish().is_ready());
         }
         for _ in 0..10 {
