@@ -68,7 +68,7 @@ clean: ## Delete what the other targets built
 ##@ Pack
 
 .PHONY: dist
-dist: needs ## Build archives for users into dist/, from nothing (tens of minutes); TARGET=aarch64-unknown-linux-gnu for another machine
+dist: all ## Build archives for users into dist/ (tens of minutes, the first time); TARGET=aarch64-unknown-linux-gnu for another machine
 	@scripts/dist
 
 .PHONY: image

@@ -14,6 +14,9 @@ use encarno_record::utc;
 use crate::dashboard::{self, Dashboard, Follower, View};
 
 const SECOND_NS: u64 = 1_000_000_000;
+/// A rate is told of windows that are as long at least: the first and the last one of a run
+/// may be of a few milliseconds.
+const RATE_SECONDS_MIN: f64 = 0.5;
 
 /// What is shown while a run goes on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -144,6 +147,13 @@ impl Console {
         let asked = window
             .asked
             .map_or(String::new(), |asked| format!(" of {asked:.0}"));
+        // A rate over less is an accident of where the second is cut.
+        let rate = match window.seconds() {
+            seconds if seconds < RATE_SECONDS_MIN => {
+                format!("{} hits in {}", window.total.hits, time_text(seconds * 1e9))
+            }
+            _ => format!("{:.0}{asked} hits/s", window.rate()),
+        };
         let quantile = |part| time_text(window.total.response_ns.quantile(part) as f64);
         let codes = window.total.protocol_codes.iter();
         let codes: String = codes
@@ -157,9 +167,8 @@ impl Console {
             ..
         } = self.sums;
         format!(
-            "{:.0}{asked} hits/s, response p50 {} p99 {}, codes{}; in all failed: {failed} \
+            "{rate}, response p50 {} p99 {}, codes{}; in all failed: {failed} \
              ({unanswered} without a whole answer), dropped: {dropped}",
-            window.rate(),
             quantile(0.5),
             quantile(0.99),
             if codes.is_empty() { " none" } else { &codes },
@@ -260,6 +269,14 @@ mod tests {
              2023-11-14T22:13:21Z info 8 hits/s, response p50 2.00 ms p99 2.00 ms, codes 200: 2 500: 1; \
              in all failed: 2 (1 without a whole answer), dropped: 0\n"
         );
+        let sliver = Window {
+            to_ns: 9_270_000,
+            asked: Some(50.0),
+            ..window
+        };
+        let line = console.line(&sliver);
+        assert!(line.contains("Z 4 hits in 9.27 ms, response p50"), "{line}");
+        assert!(!line.contains("hits/s"), "{line}");
     }
 
     #[test]
