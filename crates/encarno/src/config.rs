@@ -28,7 +28,7 @@ use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::{Expected, parse_duration};
-use encarno_secret::Secret;
+use encarno_secret::{FileOrText, Secret};
 use raw::{Raw, RawInput, RawOutput, RawProtocol, RawRun, RawTls};
 use serde_saphyr::Spanned;
 
@@ -485,9 +485,9 @@ fn tls(raw: &RawTls) -> Result<TlsSettings, BadValue> {
         version_min: version(&raw.minversion, "protocol.tlsconf.minversion")?,
         version_max: version(&raw.maxversion, "protocol.tlsconf.maxversion")?,
         cipher_suites: raw.tlsciphersuites.clone(),
-        ca_file: given(&raw.cafile),
-        certificate_file: given(&raw.certificatefile),
-        key_file: given(&raw.keyfile),
+        ca_file: file_or_text(&raw.cafile),
+        certificate_file: file_or_text(&raw.certificatefile),
+        key_file: file_or_text(&raw.keyfile),
         server_name: raw.servername.clone(),
     })
 }
@@ -515,6 +515,14 @@ fn duration(
 }
 
 /// An empty path is none, as Go-encarno has it.
+/// A file, or the PEM that it would hold.
+fn file_or_text(given: &Option<Secret>) -> Option<FileOrText> {
+    given
+        .as_ref()
+        .filter(|given| !given.expose().is_empty())
+        .map(|given| given.expose().into())
+}
+
 fn given(path: &Option<String>) -> Option<PathBuf> {
     path.as_deref()
         .filter(|path| !path.is_empty())

@@ -20,6 +20,7 @@ use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
 use encarno_record::mask::masked_url;
 use encarno_record::notes::{self, Notes};
+use encarno_secret::FileOrText;
 
 use crate::console::Progress;
 use crate::criteria::Judging;
@@ -79,9 +80,22 @@ impl Run {
             reads("the data", Some(&data.file));
         }
         if let Some(network) = self.protocol.network() {
-            reads("the CA file", network.tls.ca_file.as_deref());
-            reads("the certificate", network.tls.certificate_file.as_deref());
-            reads("the key", network.tls.key_file.as_deref());
+            reads(
+                "the CA file",
+                network.tls.ca_file.as_ref().and_then(FileOrText::file),
+            );
+            reads(
+                "the certificate",
+                network
+                    .tls
+                    .certificate_file
+                    .as_ref()
+                    .and_then(FileOrText::file),
+            );
+            reads(
+                "the key",
+                network.tls.key_file.as_ref().and_then(FileOrText::file),
+            );
         }
         let output = &self.settings.output;
         let mut writes = |what, path: Option<&Path>| {

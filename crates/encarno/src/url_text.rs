@@ -94,6 +94,13 @@ impl UrlText {
         }
         Address::parse(text, kind.schemes).map_err(|error| error.to_string())?;
         if kind.scheme(&scheme).is_some_and(|scheme| scheme.unix) {
+            if rest
+                .split('/')
+                .next()
+                .is_some_and(|host| host.contains('@'))
+            {
+                return Err(format!("a unix socket has no user: write {scheme}:///PATH"));
+            }
             return Ok(Target::without_host(&scheme, text));
         }
         if text.bytes().any(|byte| byte.is_ascii_control()) {
@@ -297,6 +304,12 @@ mod tests {
             url("http://user:hunter2@h:port/")
                 .target(KINDS[0])
                 .expect_err("no port"),
+            url("user:hun#hunter2@h/")
+                .target(KINDS[0])
+                .expect_err("no port"),
+            url("http+unix://user:hunter2@/x")
+                .target(KINDS[0])
+                .expect_err("a user"),
             url("gopher://user:hunter2@h/")
                 .target(KINDS[0])
                 .expect_err("no scheme"),

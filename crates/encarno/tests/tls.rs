@@ -98,7 +98,7 @@ fn server() -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::WantsVerifier
 /// Trusts that file, and asks for the name.
 fn trusting(ca_file: &Path) -> TlsSettings {
     TlsSettings {
-        ca_file: Some(ca_file.into()),
+        ca_file: Some(ca_file.to_path_buf().into()),
         server_name: Some(NAME.to_owned()),
         ..TlsSettings::default()
     }
@@ -185,8 +185,8 @@ fn a_server_that_asks_for_a_certificate_gets_ours() {
         "it went without a certificate"
     );
     let with = |certificate_file: &Path, key_file: &Path| TlsSettings {
-        certificate_file: Some(certificate_file.into()),
-        key_file: Some(key_file.into()),
+        certificate_file: Some(certificate_file.to_path_buf().into()),
+        key_file: Some(key_file.to_path_buf().into()),
         ..trusting(&ca_file)
     };
     assert_eq!(hits(port, with(&certificate_file, &key_file)), (20, 0));

@@ -363,12 +363,61 @@ fn secrets_are_shown_to_nobody() {
     ];
     assert_ends(&run(folder, &values), 0, "done 1");
     let mut seen = vec![output, by_config];
+    // A URL needs no scheme.
+    let bare = url.trim_start_matches("http://");
+    let bare_hit = run(folder, &["hit", bare, "-n", "1", "-o", "bare.enc"]);
+    assert_ends(&bare_hit, 0, "done 1");
+    let address = format!("protocol.address={bare}");
+    let set = ["run", "run.yml", "--set", &address, "-o", "set.enc"];
+    let set = run(folder, &set);
+    assert_ends(&set, 0, "done 1");
+    seen.extend([bare_hit, set]);
+    let page = run(folder, &["report", "bare.enc", "-o", "bare.html"]);
+    assert_ends(&page, 0, "");
+    let key = "-----BEGIN PRIVATE KEY-----\nhunter2\n-----END PRIVATE KEY-----\n";
+    let with_key = format!(
+        "{{input: {{payloadfile: uris}}, workers: {{mode: closed, maxworkers: 1}}, \
+         protocol: {{driver: http, address: 'https://h', tlsconf: {{certificatefile: c.pem, keyfile: {key:?}}}}}}}"
+    );
+    fs::write(folder.join("key.yml"), with_key).expect("written");
     for arguments in [
         &["show", "run.enc"][..],
         &["show", "yaml.enc"],
         &["show", "value.enc"],
         &["show", "uris"],
+        &["show", "bare.enc"],
+        &["run", "key.yml"],
+        &["run", "key.yml", "--check"],
+        &[
+            "hit",
+            "https://h/",
+            "-n",
+            "1",
+            "--certificate",
+            "c.pem",
+            "--key",
+            key,
+        ],
+        &["hit", "https://h/", "-n", "1", "--ca-file", key],
         &["hit", "http://user:hunter2@h:port/", "-n", "1"],
+        &["hit", "http://user:hun#hunter2@h/", "-n", "1"],
+        &["hit", "http+unix://user:hunter2@/x", "-n", "1"],
+        &[
+            "hit",
+            "http://h/",
+            "-n",
+            "1",
+            "--proxy",
+            "http://user:hunter2@h:999999",
+        ],
+        &[
+            "hit",
+            "http://h/",
+            "-n",
+            "1",
+            "--proxy",
+            "socks5://user:hunter2@h:9",
+        ],
         &["hit", "dummy:", "-n", "1", "-H", "Authorization hunter2"],
         &[
             "hit", "dummy:", "-n", "1", "-i", "uris", "--value", "hunter2",
@@ -381,7 +430,15 @@ fn secrets_are_shown_to_nobody() {
         assert!(!said.is_empty() && !said.contains("hunter2"), "{said}");
         assert!(!said.contains("aHVudGVyMg"), "{said}");
     }
-    for name in ["run.enc", "yaml.enc", "value.enc", "trace"] {
+    for name in [
+        "run.enc",
+        "yaml.enc",
+        "value.enc",
+        "trace",
+        "bare.enc",
+        "set.enc",
+        "bare.html",
+    ] {
         let bytes = fs::read(folder.join(name)).expect("there");
         assert!(!text(&bytes).contains("hunter2"), "{name}");
     }

@@ -172,6 +172,14 @@ fn bad_url(rest: &str, reason: ParseError) -> String {
     }
 }
 
+/// A host's name as URLs have it once they are parsed: in lower case and in ASCII (IDN).
+pub(crate) fn host_name(name: &str) -> String {
+    match url::Host::parse(name) {
+        Ok(url::Host::Domain(name)) => name,
+        _ => name.to_ascii_lowercase(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Address, Host, is_local, resolve_now};

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use rustls::ClientConfig;
 
-use crate::address::{Address, AddressBook, AddressError, Endpoint, Host, Resolver, resolve_now};
+use crate::address::{
+    Address, AddressBook, AddressError, Endpoint, Host, Resolver, host_name, resolve_now,
+};
 use crate::proxy::PROXY_SCHEMES;
 use crate::tls::{TlsError, client_config};
 use crate::{Dialer, Kind, NetworkSettings, Seat};
@@ -42,7 +44,9 @@ pub enum SetUpError {
 
 impl Network {
     /// Looks the default address up, and loads certificates if the protocol speaks TLS.
-    pub fn set_up(settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
+    pub fn set_up(mut settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
+        let hosts = std::mem::take(&mut settings.hosts).into_iter();
+        settings.hosts = hosts.map(|(name, ips)| (host_name(&name), ips)).collect();
         let proxy = settings.proxy.as_ref();
         let proxy = proxy
             .map(|proxy| resolve_now(&proxy.address, PROXY_SCHEMES, &settings.hosts))

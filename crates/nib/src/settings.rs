@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
+
+use encarno_secret::FileOrText;
 
 use crate::proxy::ProxySettings;
 
@@ -61,12 +62,12 @@ pub struct TlsSettings {
     pub version_max: u16,
     /// Cipher suites by their IANA names; empty = rustls' own choice.
     pub cipher_suites: Vec<String>,
-    /// PEM file of certificates to trust instead of the system's.
-    pub ca_file: Option<PathBuf>,
-    /// PEM file of the client's certificate chain.
-    pub certificate_file: Option<PathBuf>,
-    /// PEM file of the client's key.
-    pub key_file: Option<PathBuf>,
+    /// PEM, of certificates to trust instead of the system's.
+    pub ca_file: Option<FileOrText>,
+    /// PEM, of the client's certificate chain.
+    pub certificate_file: Option<FileOrText>,
+    /// PEM, of the client's key.
+    pub key_file: Option<FileOrText>,
     /// Each connection makes a full handshake.
     pub no_resumption: bool,
     /// The name to ask for and to verify, instead of the address's.

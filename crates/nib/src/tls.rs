@@ -1,14 +1,9 @@
 //! TLS as a client, verified unless asked not to.
-//!
-//! - reason: why it failed, in people's words
 
-mod reason;
-
-use std::path::Path;
 use std::sync::Arc;
 
-use encarno_record::files::read_text;
-use encarno_trust::{Trust, system_roots};
+use encarno_secret::FileOrText;
+use encarno_trust::{Hints, Trust, system_roots};
 use rustls::client::{Resumption, VerifierBuilderError};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -16,10 +11,13 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use crate::TlsSettings;
-pub use reason::reason;
 
-/// A longer file can't be meant.
-const PEM_BYTES_MAX: u64 = 64 << 20;
+/// The ways out of a failure, as the command line has them.
+const HINTS: Hints = Hints {
+    authorities: "--ca-file, or -k to accept any",
+    server_name: "--server-name",
+    identity: "--certificate and --key",
+};
 
 /// TLS that can't be set up as asked.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +82,7 @@ pub fn client_config(
         (None, None) => builder.with_no_client_auth(),
         (Some(chain), Some(key)) => {
             let what = "private key";
-            let key = PrivateKeyDer::from_pem_slice(&pem(what, key)?)
+            let key = PrivateKeyDer::from_pem_slice(pem(what, key)?.as_bytes())
                 .map_err(|error| file_error(what, key, error))?;
             builder.with_client_auth_cert(certificates(chain)?, key)?
         }
@@ -95,6 +93,11 @@ pub fn client_config(
     }
     config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// Why it failed, in people's words.
+pub fn reason(error: &rustls::Error) -> String {
+    encarno_trust::reason(error, &HINTS)
 }
 
 /// The name to ask for: a host's name, or its IP address.
@@ -165,10 +168,10 @@ fn roots() -> RootCertStore {
     roots
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+fn certificates(path: &FileOrText) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let what = "certificates";
     let pem = pem(what, path)?;
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     let certificates = read.map_err(|error| file_error(what, path, error))?;
     if certificates.is_empty() {
         Err(file_error(what, path, "there are none"))
@@ -177,14 +180,14 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     }
 }
 
-fn pem(what: &'static str, path: &Path) -> Result<Vec<u8>, TlsError> {
-    read_text(path, PEM_BYTES_MAX).map_err(|error| file_error(what, path, error))
+fn pem(what: &'static str, path: &FileOrText) -> Result<String, TlsError> {
+    path.read().map_err(|error| file_error(what, path, error))
 }
 
-fn file_error(what: &'static str, path: &Path, reason: impl ToString) -> TlsError {
+fn file_error(what: &'static str, path: &FileOrText, reason: impl ToString) -> TlsError {
     TlsError::File {
         what,
-        path: path.display().to_string(),
+        path: path.to_string(),
         reason: reason.to_string(),
     }
 }

@@ -1,7 +1,12 @@
 //! The addresses of a name, one after the other (RFC 8305 in spirit).
 
+use std::time::Duration;
+
 use encarno_nib::Route;
 use encarno_nib::socket::Peer;
+
+/// An address that is silent for longer is passed over, if there is another one.
+const SILENCE_NS_MAX: u64 = 300_000_000;
 
 /// The attempts to connect for one hit.
 #[derive(Debug, Default)]
@@ -12,11 +17,17 @@ pub(crate) struct Attempt {
     silent: Option<Peer>,
     count: usize,
     addresses: usize,
+    /// When the last one is silent, if nothing comes of it.
+    silent_at_ns: u64,
 }
 
 impl Attempt {
-    /// Another one.
-    pub(crate) fn begin(&mut self, route: &Route) {
+    /// Another one. If a hit has little time, each address gets its share of it:
+    /// one that is silent must not use up all.
+    pub(crate) fn begin(&mut self, route: &Route, now_ns: u64, timeout: Duration) {
+        let timeout_ns = timeout.as_nanos().min(u128::from(u64::MAX / 2)) as u64;
+        let share_ns = timeout_ns / (route.addresses as u64 + 1);
+        self.silent_at_ns = now_ns + share_ns.min(SILENCE_NS_MAX);
         self.count += 1;
         self.addresses = route.addresses;
         self.peer = Some(route.peer.clone());
@@ -26,6 +37,11 @@ impl Attempt {
     /// gets all the time there is.
     pub(crate) fn may_pass_over(&self) -> bool {
         self.count < self.addresses || self.count == self.addresses && self.silent.is_some()
+    }
+
+    /// When the last one counts as silent.
+    pub(crate) fn silent_at_ns(&self) -> u64 {
+        self.silent_at_ns
     }
 
     /// The last one had no answer in time.
@@ -48,11 +64,26 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails here says enough
 
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     use encarno_nib::Route;
     use encarno_nib::socket::Peer;
 
     use super::Attempt;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn an_address_is_silent_after_its_share_of_the_time() {
+        for (addresses, timeout_ms, silent_ms) in
+            [(2, 10_000, 300), (2, 240, 80), (3, 100, 25), (1, 100, 50)]
+        {
+            let mut attempt = Attempt::default();
+            let timeout = Duration::from_millis(timeout_ms);
+            attempt.begin(&route(1, addresses), 7, timeout);
+            assert_eq!(attempt.silent_at_ns(), 7 + silent_ms * 1_000_000);
+        }
+    }
 
     fn route(last: u8, addresses: usize) -> Route {
         Route {
@@ -68,25 +99,25 @@ mod tests {
     #[test]
     fn a_silent_address_gets_the_rest_of_the_time_when_all_others_refused() {
         let mut attempt = Attempt::default();
-        attempt.begin(&route(1, 2));
+        attempt.begin(&route(1, 2), 0, SECOND);
         assert!(attempt.may_pass_over());
         attempt.is_silent();
         assert_eq!(attempt.silent_peer(), None, "the other one is tried first");
-        attempt.begin(&route(2, 2));
+        attempt.begin(&route(2, 2), 0, SECOND);
         assert!(attempt.may_pass_over());
         assert_eq!(attempt.silent_peer(), Some(&route(1, 2).peer));
-        attempt.begin(&route(1, 2));
+        attempt.begin(&route(1, 2), 0, SECOND);
         assert!(!attempt.may_pass_over());
     }
 
     #[test]
     fn the_last_address_that_refuses_fails_the_hit() {
         let mut attempt = Attempt::default();
-        attempt.begin(&route(1, 1));
+        attempt.begin(&route(1, 1), 0, SECOND);
         assert!(!attempt.may_pass_over());
         let mut attempt = Attempt::default();
-        attempt.begin(&route(1, 2));
-        attempt.begin(&route(2, 2));
+        attempt.begin(&route(1, 2), 0, SECOND);
+        attempt.begin(&route(2, 2), 0, SECOND);
         assert!(!attempt.may_pass_over());
     }
 }

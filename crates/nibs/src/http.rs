@@ -89,9 +89,6 @@ impl Texts {
     }
 }
 
-/// An address that is silent for so long is passed over, if there is another one.
-const SILENT_NS: u64 = 300_000_000;
-
 impl Http {
     /// Connects to the next address; passes over those that refuse at once.
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
@@ -107,7 +104,8 @@ impl Http {
                     return connection.end_failed(shot, io, code, text);
                 }
             };
-            connection.attempt.begin(&route);
+            let timeout = self.dialer.settings().timeout;
+            connection.attempt.begin(&route, now_ns, timeout);
             let number = connection.next_number();
             let opened = self.dialer.connect(&route).and_then(|stream| {
                 io.register(stream.socket(), number)?;
@@ -117,7 +115,7 @@ impl Http {
                 Ok(stream) => {
                     connection.connect(stream, shot.address);
                     return match connection.attempt.may_pass_over() {
-                        true => Step::WakeAt(now_ns + SILENT_NS),
+                        true => Step::WakeAt(connection.attempt.silent_at_ns()),
                         false => Step::Running,
                     };
                 }

@@ -26,8 +26,6 @@ use encarno_record::{Payload, StringId, Strings, code};
 use link::{Broken, Link, Phase};
 use rustix::io::Errno;
 
-/// An address that is silent for so long is passed over, if there is another one.
-const SILENT_NS: u64 = 300_000_000;
 /// Connections that a group of workers keeps, to as many addresses.
 const LINKS_MAX: usize = 16;
 /// A hit that can't be sent is put on another connection so often.
@@ -278,12 +276,14 @@ impl Http2 {
                 Err(NoPeer::Pending) => return Err(NotOpened::Pending),
                 Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
             };
-            link.attempt.begin(&route);
+            let timeout = self.dialer.settings().timeout;
+            link.attempt.begin(&route, now_ns, timeout);
             let opened = self.dialer.connect(&route);
             match opened.and_then(|stream| link.connect(number, stream, self.limits, io)) {
                 Ok(()) => {
                     if link.attempt.may_pass_over() {
-                        self.instants.push(Reverse((now_ns + SILENT_NS, number)));
+                        let silent_at_ns = link.attempt.silent_at_ns();
+                        self.instants.push(Reverse((silent_at_ns, number)));
                     }
                     return Ok(());
                 }
@@ -561,7 +561,7 @@ impl Nib for Http2 {
             let link = &self.links[number as usize];
             let silent = StreamError::System(Errno::TIMEDOUT);
             if link.phase == Phase::Connecting
-                && link.since_ns + SILENT_NS <= now_ns
+                && link.attempt.silent_at_ns() <= now_ns
                 && self.passes_over(number, &silent, now_ns)
             {
                 self.links[number as usize].attempt.is_silent();

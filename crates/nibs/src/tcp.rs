@@ -31,8 +31,6 @@ pub use ending::{Ending, Pattern, Prefix};
 use link::{Broken, Heard, Link, Phase};
 use rustix::io::Errno;
 
-/// An address that is silent for so long is passed over, if there is another one.
-const SILENT_NS: u64 = 300_000_000;
 /// Connections that a group of workers keeps, to as many addresses.
 const LINKS_MAX: usize = 16;
 
@@ -349,12 +347,14 @@ impl Tcp {
                 Err(NoPeer::Pending) => return Err(NotOpened::Pending),
                 Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
             };
-            link.attempt.begin(&route);
+            let timeout = self.dialer.settings().timeout;
+            link.attempt.begin(&route, now_ns, timeout);
             let opened = self.dialer.connect(&route);
             match opened.and_then(|stream| link.connect(number, stream, io)) {
                 Ok(()) => {
                     if link.attempt.may_pass_over() {
-                        self.instants.push(Reverse((now_ns + SILENT_NS, number)));
+                        let silent_at_ns = link.attempt.silent_at_ns();
+                        self.instants.push(Reverse((silent_at_ns, number)));
                         link.heard_ns = now_ns;
                     }
                     return Ok(());
@@ -551,7 +551,7 @@ impl Tcp {
     fn look(&mut self, number: u32, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         let link = &mut self.links[number as usize];
         match (link.phase, &self.answers.ending) {
-            (Phase::Connecting, _) if link.heard_ns + SILENT_NS <= now_ns => {
+            (Phase::Connecting, _) if link.attempt.silent_at_ns() <= now_ns => {
                 let silent = StreamError::System(Errno::TIMEDOUT);
                 if self.passes_over(number, &silent, now_ns) {
                     self.links[number as usize].attempt.is_silent();

@@ -79,13 +79,28 @@ pub(crate) struct TcpArgs {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = durations::parse)]
     pub(crate) silence: Duration,
     /// Encrypt: the chain of certificates, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_key",
+        allow_hyphen_values = true
+    )]
     pub(crate) tls_cert: Option<PathBuf>,
     /// The key to --tls-cert, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        allow_hyphen_values = true
+    )]
     pub(crate) tls_key: Option<PathBuf>,
     /// Callers must show a certificate of one of these authorities, PEM.
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "tls_cert",
+        allow_hyphen_values = true
+    )]
     pub(crate) tls_client_ca: Option<PathBuf>,
     /// Listen at HOST:PORT; port 0 is any free one.
     pub(crate) addr: String,

@@ -36,7 +36,7 @@ pub(crate) struct ConnectionArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
     /// Credentials file: a JWT and the seed of its nkey.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     creds: Option<PathBuf>,
     /// File that holds the seed of an nkey; or NATS_NKEY does.
     #[arg(long, value_name = "FILE")]
@@ -48,13 +48,13 @@ pub(crate) struct ConnectionArgs {
     #[arg(long)]
     tls: bool,
     /// Certificates to trust instead of the system's: a PEM file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     tls_ca: Option<PathBuf>,
     /// Own certificate: a PEM file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     tls_cert: Option<PathBuf>,
     /// Its key: a PEM file.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     tls_key: Option<PathBuf>,
     /// The beginning of the subjects on which answers arrive.
     #[arg(long, value_name = "PREFIX", default_value = "_INBOX")]

@@ -169,15 +169,9 @@ impl Shown {
 
     /// Masks a user's name and password, and the values of a query.
     fn mask_url(&self, url: &mut [u8]) {
+        stars_of_user(url);
         let query = url.iter().position(|byte| b"?#".contains(byte));
-        let (before, query) = url.split_at_mut(query.unwrap_or(url.len()));
-        if let Some(scheme) = memchr::memmem::find(before, b"://") {
-            let authority = &mut before[scheme + 3..];
-            let end = memchr(b'/', authority).unwrap_or(authority.len());
-            if let Some(at) = memrchr(b'@', &authority[..end]) {
-                stars(&mut authority[..at]);
-            }
-        }
+        let (_, query) = url.split_at_mut(query.unwrap_or(url.len()));
         if !self.has("query") && !query.is_empty() {
             mask_pairs(&mut query[1..]);
         }
@@ -197,6 +191,32 @@ pub fn masked_text(text: &[u8]) -> Cow<'_, str> {
     match text.find(['?', '=', ':', '@']) {
         None => text,
         Some(end) => Cow::Owned(format!("{}…", &text[..=end])),
+    }
+}
+
+/// Masks user and password. A URL may have no scheme, and a password may have a raw
+/// `/`, `?` or `#` in it.
+fn stars_of_user(url: &mut [u8]) {
+    let scheme = memchr::memmem::find(url, b"://").map(|at| at + 3);
+    let start = match scheme {
+        Some(start) => start,
+        None if url.starts_with(b"//") => 2,
+        None => 0,
+    };
+    let rest = &mut url[start..];
+    let is_end = |byte: &u8| b"/?#".contains(byte);
+    let end = rest.iter().position(is_end).unwrap_or(rest.len());
+    if let Some(at) = memrchr(b'@', &rest[..end]) {
+        return stars(&mut rest[..at]);
+    }
+    // `user:pass` that goes on behind a `/`, since a port has digits only.
+    let port = memchr(b':', &rest[..end]).map(|colon| &rest[colon + 1..end]);
+    let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
+    if port.is_some_and(|port| !is_port(port))
+        && !rest.starts_with(b"[")
+        && let Some(at) = memrchr(b'@', rest)
+    {
+        stars(&mut rest[..at]);
     }
 }
 
@@ -351,6 +371,25 @@ mod tests {
             shown(&["body"]),
             "GET /p?a=* HTTP/1.1\r\nX-Id: *\r\nX-Key: *\r\n\r\nbody"
         );
+    }
+
+    #[test]
+    fn users_are_masked_whatever_a_url_looks_like() {
+        for (url, shown) in [
+            ("bob:pw@h:1/x", "******@h:1/x"),
+            ("//bob:pw@h/", "//******@h/"),
+            ("http+unix://bob:pw@/x", "http+unix://******@/x"),
+            ("http://bob:p#w@h/", "http://*******@h/"),
+            ("http://bob:p/w@h/", "http://*******@h/"),
+            ("bob:p?w@h", "*******@h"),
+            ("http://h:80/users/@me", "http://h:80/users/@me"),
+            ("http://h/a:b/@me", "http://h/a:b/@me"),
+            ("http://[::1]:80/@me", "http://[::1]:80/@me"),
+            ("/users/a:b@c", "/users/a:b@c"),
+            ("tcp:h", "tcp:h"),
+        ] {
+            assert_eq!(masked_url(url), shown);
+        }
     }
 
     #[test]

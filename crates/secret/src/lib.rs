@@ -1,10 +1,14 @@
-//! A text that no log, error, metric or file shows.
+//! A text that no log, error, metric or file shows, and files that hold one.
+
+mod file_or_text;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+pub use file_or_text::{FileOrText, read};
 
 /// What stands for a secret wherever it would be shown.
 pub const MASK: &str = "***";

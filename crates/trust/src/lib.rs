@@ -1,10 +1,12 @@
-//! Which certificates of a server a client of TLS believes.
+//! Which certificates of a server a client of TLS believes, and why TLS failed.
 //!
 //! That the server has its certificate's key is always checked.
 //!
 //! - usage: what certificates say that their keys are for
 
 mod usage;
+
+mod reason;
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,6 +16,8 @@ use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+pub use reason::{Hints, reason};
 
 /// Whom a client believes.
 #[derive(Debug)]

@@ -20,7 +20,6 @@
 //!   when memory is short
 //! - `chunks`, `pending_params`: what arrives in pieces
 //! - `location`: URLs and addresses as users write them
-//! - `file_or_text`: files, or what they would hold
 //! - `task`: tasks that belong to something
 //! - `counters`: what the transports did
 //! - `error`: the closed list of what can go wrong
@@ -31,7 +30,6 @@ mod chunks;
 pub mod core_nats;
 mod counters;
 mod error;
-mod file_or_text;
 pub mod http;
 mod location;
 pub mod memory;
@@ -50,9 +48,8 @@ pub mod value;
 
 pub use call::{Headers, Outcome, Timing, Traffic};
 pub use counters::{Counted, Counters, ERRORS};
-pub use encarno_secret::Secret;
+pub use encarno_secret::{FileOrText, Secret};
 pub use error::{Error, ErrorCode};
-pub use file_or_text::FileOrText;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

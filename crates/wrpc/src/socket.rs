@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use encarno_trust::Hints;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -115,14 +116,21 @@ pub(crate) fn watch(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(limit))
 }
 
-/// Why TLS could not be set up.
+/// The ways out, as the options of k6 and of the receiver have them.
+const HINTS: Hints = Hints {
+    authorities: "the option of TLS `ca`",
+    server_name: "the option of TLS `server_name`",
+    identity: "the options of TLS `cert` and `key`",
+};
+
+/// Why TLS could not be set up. The same failure has the same words, which are bounded:
+/// they are tags of metrics.
 pub(crate) fn tls_reason(error: &io::Error) -> String {
     let inner = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match inner {
-        Some(rustls::Error::InvalidMessage(_)) => format!("{error}: does the peer speak TLS?"),
-        Some(inner) => inner.to_string(),
+        Some(inner) => encarno_trust::reason(inner, &HINTS),
         None if error.kind() == io::ErrorKind::UnexpectedEof => {
             "the peer closed the connection: does it speak TLS?".into()
         }

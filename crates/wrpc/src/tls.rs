@@ -9,8 +9,8 @@ use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName}
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
-use crate::file_or_text::FileOrText;
 use crate::{Error, ErrorCode};
+use encarno_secret::FileOrText;
 
 /// What a caller asks of TLS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

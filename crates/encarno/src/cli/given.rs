@@ -14,11 +14,10 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 use encarno_capacity::goal::Goal;
 use encarno_engine::schedule::Schedule;
 use encarno_input::{AutoLabel, BadLimit, InputFormat};
-use encarno_nib::ProxySettings;
 use encarno_record::Expected;
 use encarno_record::mask::masked_url;
 use encarno_report::live::LiveAddress;
-use encarno_secret::MASK;
+use encarno_secret::{FileOrText, MASK};
 
 use super::flags::fleet::{Agents, Collect};
 use super::flags::load::ArrivalsArgument;
@@ -36,6 +35,8 @@ enum Showing {
     Url,
     /// The name alone, unless everybody may know the value.
     Header,
+    /// The name of a file, and not what it would hold.
+    File,
     /// The name alone.
     Name,
     /// Not at all.
@@ -72,6 +73,7 @@ fn shown(showing: Showing, text: &OsStr) -> String {
     match showing {
         Showing::Written => text.into_owned(),
         Showing::Url => masked_url(&text),
+        Showing::File => FileOrText::from(&*text).to_string(),
         Showing::Header => match text.parse::<HeaderText>() {
             Ok(header) => header.shown(),
             Err(never) => match never {},
@@ -87,8 +89,10 @@ fn shown(showing: Showing, text: &OsStr) -> String {
 fn showing(argument: &Arg) -> Showing {
     let of = argument.get_value_parser().type_id();
     let is = |known: &[TypeId]| known.iter().any(|known| of == *known);
-    if is(&[TypeId::of::<UrlText>(), TypeId::of::<ProxySettings>()]) {
+    if is(&[TypeId::of::<UrlText>()]) {
         Showing::Url
+    } else if is(&[TypeId::of::<FileOrText>()]) {
+        Showing::File
     } else if is(&[TypeId::of::<HeaderText>()]) {
         Showing::Header
     } else if is(&[TypeId::of::<ValueText>()]) {

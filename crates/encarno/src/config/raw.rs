@@ -152,9 +152,9 @@ pub(super) struct RawTls {
     pub(super) maxversion: Option<Spanned<u16>>,
     pub(super) tlsciphersuites: Vec<String>,
     // From here on ours.
-    pub(super) cafile: Option<String>,
-    pub(super) certificatefile: Option<String>,
-    pub(super) keyfile: Option<String>,
+    pub(super) cafile: Option<Secret>,
+    pub(super) certificatefile: Option<Secret>,
+    pub(super) keyfile: Option<Secret>,
     pub(super) servername: Option<String>,
     pub(super) noresumption: bool,
 }

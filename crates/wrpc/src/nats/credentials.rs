@@ -2,10 +2,9 @@
 
 use std::path::Path;
 
-use encarno_secret::Secret;
+use encarno_secret::{FileOrText, Secret};
 
 use crate::core_nats::Credentials;
-use crate::file_or_text::{self, FileOrText};
 
 /// Credentials as a user gives them: nothing, or one kind.
 #[derive(Clone, Debug, Default)]
@@ -140,7 +139,7 @@ fn text_or_file(
     if is_meant(given) {
         return Ok(given.to_owned());
     }
-    let text = file_or_text::read(Path::new(given)).map_err(|error| {
+    let text = encarno_secret::read(Path::new(given)).map_err(|error| {
         let reason = format!("it is neither the text itself nor a file that can be read: {error}");
         Invalid::new(option, reason)
     })?;

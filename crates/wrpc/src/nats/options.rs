@@ -6,10 +6,10 @@ use std::time::Duration;
 use super::credentials::{self, Invalid};
 use super::subject;
 use crate::core_nats::{self, Credentials, ErrorKind, ServerAddr};
-use crate::file_or_text::FileOrText;
 use crate::location::{self, Location};
 use crate::tls::ClientTls;
 use crate::{Error, ErrorCode};
+use encarno_secret::FileOrText;
 
 /// The options of a connection to NATS. Those that differ in nothing may share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -97,14 +97,14 @@ async fn who_is_trusted() {
         ca: Some(others_file.into()),
         ..ClientTls::default()
     };
-    distrusted(&server, &others, "UnknownIssuer").await;
+    distrusted(&server, &others, "isn't trusted").await;
 
     let named = start(
         &certificate(&folder, "receiver.example", &ours, false),
         None,
     )
     .await;
-    distrusted(&named, &tls, "not valid for name").await;
+    distrusted(&named, &tls, "but for receiver.example").await;
     let by_name = ClientTls {
         server_name: Some("receiver.example".into()),
         ..tls.clone()
@@ -112,7 +112,7 @@ async fn who_is_trusted() {
     trusted(&named, &by_name).await;
 
     let expired = start(&certificate(&folder, "127.0.0.1", &ours, true), None).await;
-    distrusted(&expired, &tls, "expired").await;
+    distrusted(&expired, &tls, "certificate has expired").await;
 }
 
 #[tokio::test]

@@ -1,13 +1,14 @@
 //! Connections and TLS.
 
 use std::net::IpAddr;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, ProxySettings, TlsSettings};
+use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
+use encarno_secret::FileOrText;
 
 use super::duration;
+use crate::cli::Failure;
 use crate::url_text::UrlText;
 
 /// How a connection is made, and what is expected of it.
@@ -18,8 +19,13 @@ pub(crate) struct ConnectionArguments {
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// Connect to this HTTP proxy: http://[USER:PASSWORD@]HOST:PORT.
-    #[arg(short = 'x', long, value_name = "URL", value_parser = proxy, conflicts_with = "resolve_every")]
-    proxy: Option<ProxySettings>,
+    #[arg(
+        short = 'x',
+        long,
+        value_name = "URL",
+        conflicts_with = "resolve_every"
+    )]
+    proxy: Option<UrlText>,
     /// Source addresses, taken in turn.
     #[arg(long = "source-address", value_name = "IP")]
     source_addresses: Vec<IpAddr>,
@@ -35,15 +41,25 @@ pub(crate) struct ConnectionArguments {
     /// Accept any certificate.
     #[arg(short = 'k', long)]
     insecure: bool,
-    /// Trust the certificates in this PEM file instead of the system's.
-    #[arg(long, value_name = "FILE")]
-    ca_file: Option<PathBuf>,
+    /// Trust the certificates in this PEM file, or text, instead of the system's.
+    #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
+    ca_file: Option<FileOrText>,
     /// The client's certificate chain, PEM.
-    #[arg(long, value_name = "FILE", requires = "key")]
-    certificate: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        allow_hyphen_values = true
+    )]
+    certificate: Option<FileOrText>,
     /// The client's key, PEM.
-    #[arg(long, value_name = "FILE", requires = "certificate")]
-    key: Option<PathBuf>,
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "certificate",
+        allow_hyphen_values = true
+    )]
+    key: Option<FileOrText>,
     /// Make a full TLS handshake for each connection.
     #[arg(long)]
     no_tls_resumption: bool,
@@ -64,15 +80,18 @@ impl ConnectionArguments {
         &self,
         address: Option<String>,
         keep_answer_bytes_max: usize,
-    ) -> NetworkSettings {
-        NetworkSettings {
+    ) -> Result<NetworkSettings, Failure> {
+        // Not checked by clap, which shows what it refuses: it may have a password.
+        let proxy = self.proxy.as_ref().map(UrlText::proxy).transpose();
+        let proxy = proxy.map_err(|reason| Failure::usage(format!("--proxy: {reason}")))?;
+        Ok(NetworkSettings {
             address,
             timeout: self.timeout,
             source_addresses: self.source_addresses.clone(),
             hosts: self.hosts.iter().cloned().collect(),
             resolve_every: self.resolve_every,
             head_bytes_max: self.max_head_bytes,
-            proxy: self.proxy.clone(),
+            proxy,
             tls: TlsSettings {
                 insecure: self.insecure,
                 ca_file: self.ca_file.clone(),
@@ -83,13 +102,8 @@ impl ConnectionArguments {
                 ..TlsSettings::default()
             },
             keep_answer_bytes_max,
-        }
+        })
     }
-}
-
-fn proxy(text: &str) -> Result<ProxySettings, String> {
-    let url: UrlText = text.parse().map_err(|_| String::new())?;
-    url.proxy()
 }
 
 fn known_host(text: &str) -> Result<(String, Vec<IpAddr>), String> {

@@ -174,7 +174,7 @@ impl RequestArguments {
         };
         let address = kind.network.then(|| target.address.clone());
         let address = address.filter(|address| !address.is_empty());
-        let network: NetworkSettings = connection.settings(address, keep_answer_bytes_max);
+        let network: NetworkSettings = connection.settings(address, keep_answer_bytes_max)?;
         let mut own = BTreeMap::new();
         for option in &self.options {
             let (name, value) = option.parts().map_err(Failure::usage)?;

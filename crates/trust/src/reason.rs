@@ -7,9 +7,22 @@ use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerInco
 
 /// Longer texts are cut.
 const CHARS_MAX: usize = 160;
+/// Of a certificate's names so many are shown.
+const NAMES_MAX: usize = 20;
+
+/// The ways out, in the words of the program.
+#[derive(Clone, Copy, Debug)]
+pub struct Hints {
+    /// Which certificates are believed.
+    pub authorities: &'static str,
+    /// The name that is asked for.
+    pub server_name: &'static str,
+    /// The client's own certificate.
+    pub identity: &'static str,
+}
 
 /// What went wrong, and the way out if there is one.
-pub fn reason(error: &Error) -> String {
+pub fn reason(error: &Error, hints: &Hints) -> String {
     let known = match error {
         Error::InvalidMessage(
             InvalidMessage::InvalidContentType
@@ -17,17 +30,23 @@ pub fn reason(error: &Error) -> String {
             | InvalidMessage::MessageTooLarge
             | InvalidMessage::InvalidEmptyPayload,
         ) => "the server speaks no TLS on this port (or another protocol)",
-        Error::InvalidCertificate(error) => return certificate(error),
+        Error::InvalidCertificate(error) => return certificate(error, hints),
         Error::PeerIncompatible(
             PeerIncompatible::NoCipherSuitesInCommon
             | PeerIncompatible::NoKxGroupsInCommon
             | PeerIncompatible::NoEcPointFormatsInCommon,
         )
-        | Error::AlertReceived(
-            AlertDescription::HandshakeFailure | AlertDescription::InsufficientSecurity,
-        ) => {
+        | Error::AlertReceived(AlertDescription::InsufficientSecurity) => {
             "no cipher suite in common: the server may have only RSA key exchange or CBC, \
              which aren't supported"
+        }
+        // With TLS 1.2 servers say so, too, when a client shows no certificate.
+        Error::AlertReceived(AlertDescription::HandshakeFailure) => {
+            return format!(
+                "the server ended the handshake: it may want a client certificate ({}), or have \
+                 only RSA key exchange or CBC, which aren't supported",
+                hints.identity
+            );
         }
         Error::PeerIncompatible(
             PeerIncompatible::ServerDoesNotSupportTls12Or13
@@ -36,11 +55,12 @@ pub fn reason(error: &Error) -> String {
             | PeerIncompatible::Tls12NotOfferedOrEnabled,
         )
         | Error::AlertReceived(AlertDescription::ProtocolVersion) => {
-            "no version in common: the server may speak only TLS 1.0 or 1.1, which aren't supported"
+            "no version in common: the server may speak only TLS 1.0 or 1.1, which aren't supported, \
+             or only one that isn't to be used here"
         }
         Error::AlertReceived(
             AlertDescription::CertificateRequired | AlertDescription::NoCertificate,
-        ) => "the server wants a client certificate: --certificate and --key",
+        ) => return format!("the server wants a client certificate: {}", hints.identity),
         Error::AlertReceived(
             AlertDescription::BadCertificate
             | AlertDescription::UnsupportedCertificate
@@ -51,17 +71,22 @@ pub fn reason(error: &Error) -> String {
             | AlertDescription::AccessDenied,
         ) => "the server refuses the client's certificate, or that there is none",
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
-            "the server doesn't know the name that it was asked for: --server-name"
+            return format!(
+                "the server doesn't know the name that it was asked for: {}",
+                hints.server_name
+            );
         }
         Error::AlertReceived(AlertDescription::NoApplicationProtocol)
-        | Error::NoApplicationProtocol => "the server doesn't speak HTTP/1.1 over TLS",
-        Error::AlertReceived(alert) => return format!("the server says: {alert:?}"),
+        | Error::NoApplicationProtocol => "the server doesn't speak that protocol over TLS (ALPN)",
+        Error::AlertReceived(alert) => {
+            return format!("the server ended it with the alert {}", u8::from(*alert));
+        }
         other => return bounded(&other.to_string()),
     };
     known.to_owned()
 }
 
-fn certificate(error: &CertificateError) -> String {
+fn certificate(error: &CertificateError, hints: &Hints) -> String {
     let known = match error {
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
             "the server's certificate has expired"
@@ -70,20 +95,29 @@ fn certificate(error: &CertificateError) -> String {
             "the server's certificate isn't valid yet"
         }
         error if is_self_signed(error) => {
-            "the server's certificate is self-signed, or of an authority that isn't trusted: \
-             --ca-file, or -k to accept any"
+            return format!(
+                "the server's certificate is self-signed, or of an authority that isn't trusted: {}",
+                hints.authorities
+            );
         }
         CertificateError::NotValidForName => {
-            "the server's certificate is for another name: --server-name"
+            return format!(
+                "the server's certificate is for another name: {}",
+                hints.server_name
+            );
         }
         CertificateError::NotValidForNameContext {
             expected,
             presented,
         } => {
-            let presented = bounded(&presented.join(", "));
+            // rustls shows names as `DnsName("…")`.
+            let plain = |name: &String| name.split('"').nth(1).unwrap_or(name).to_owned();
+            let presented: Vec<_> = presented.iter().take(NAMES_MAX).map(plain).collect();
             return format!(
-                "the server's certificate isn't for {}, but for {presented}: --server-name",
-                expected.to_str()
+                "the server's certificate isn't for {}, but for {}: {}",
+                expected.to_str(),
+                bounded(&presented.join(", ")),
+                hints.server_name
             );
         }
         CertificateError::Revoked => "the server's certificate was revoked",
@@ -121,18 +155,23 @@ mod tests {
     use rustls::pki_types::{ServerName, UnixTime};
     use rustls::{CertificateError, Error, InvalidMessage};
 
-    use super::reason;
+    use super::{Hints, reason};
+
+    const HINTS: Hints = Hints {
+        authorities: "--ca",
+        server_name: "--name",
+        identity: "--cert",
+    };
 
     #[test]
     fn the_same_failure_has_the_same_words() {
         let at = |seconds| UnixTime::since_unix_epoch(Duration::from_secs(seconds));
         let expired = |seconds| {
-            reason(&Error::InvalidCertificate(
-                CertificateError::ExpiredContext {
-                    time: at(seconds),
-                    not_after: at(1),
-                },
-            ))
+            let expired = CertificateError::ExpiredContext {
+                time: at(seconds),
+                not_after: at(1),
+            };
+            reason(&Error::InvalidCertificate(expired), &HINTS)
         };
         assert_eq!(expired(5), expired(6));
         assert_eq!(expired(5), "the server's certificate has expired");
@@ -140,8 +179,16 @@ mod tests {
             expected: ServerName::try_from("h.test").expect("a name"),
             presented: vec!["x".repeat(100); 1000],
         };
-        assert!(reason(&Error::InvalidCertificate(names)).chars().count() < 300);
-        let plain = reason(&Error::InvalidMessage(InvalidMessage::InvalidContentType));
+        assert!(
+            reason(&Error::InvalidCertificate(names), &HINTS)
+                .chars()
+                .count()
+                < 300
+        );
+        let plain = reason(
+            &Error::InvalidMessage(InvalidMessage::InvalidContentType),
+            &HINTS,
+        );
         assert!(plain.contains("speaks no TLS"), "{plain}");
     }
 }

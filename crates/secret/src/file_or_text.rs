@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use encarno_secret::Secret;
+use crate::Secret;
 
 /// Longer files can't be meant.
 const FILE_BYTES_MAX: u64 = 1 << 20;
@@ -55,8 +55,20 @@ impl From<&str> for FileOrText {
 }
 
 impl FileOrText {
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(file) => Some(file),
+            Self::Text(_) => None,
+        }
+    }
+
     /// The text itself, or what is in the file. An error doesn't name the file.
-    pub(crate) fn read(&self) -> io::Result<String> {
+    ///
+    /// # Errors
+    ///
+    /// The file can't be read, is longer than 1 MiB, or isn't UTF-8.
+    pub fn read(&self) -> io::Result<String> {
         match self {
             Self::File(file) => read(file),
             Self::Text(text) => Ok(without_mark(text.expose().to_owned())),
@@ -100,7 +112,11 @@ fn without_mark(mut text: String) -> String {
 
 /// What is in a file of a size that can be meant, without the mark that editors on
 /// Windows put before text.
-pub(crate) fn read(file: &Path) -> io::Result<String> {
+///
+/// # Errors
+///
+/// It can't be read, is longer than 1 MiB, or isn't UTF-8.
+pub fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let opened = File::open(file)?;
     opened.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
