@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use encarno_secret::FileOrText;
+
 use super::credentials::{self, Invalid};
 use super::subject;
 use crate::core_nats::{self, Credentials, ErrorKind, ServerAddr};
 use crate::location::{self, Location};
 use crate::tls::ClientTls;
 use crate::{Error, ErrorCode};
-use encarno_secret::FileOrText;
 
 /// The options of a connection to NATS. Those that differ in nothing may share one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
