@@ -339,7 +339,7 @@ declare module "k6/x/wrpc" {
     | { method?: string; url: HttpUrl; body?: HttpBody | null; params?: HttpParams | null };
 
   /**
-   * The interface of k6/http over wRPC: a function that takes k6/http takes this. Host and
+   * The functions of k6/http over wRPC. Host and
    * port of a URL are a name for the component: all requests go to the receiver that the
    * options name. What a script writes and can't be sent, such as a header with a line
    * break, is a failed request, as in k6/http; its `error` begins with `invalid_request`.
@@ -348,9 +348,9 @@ declare module "k6/x/wrpc" {
    * otherwise an {@link ErrorCode}, a colon, and a sentence. `proto` is `"wRPC/0.0.1"`.
    * `remote_ip`, `remote_port`, `tls_version`, `tls_cipher_suite` and `ocsp` are empty:
    * requests have no connection of their own. `timings` are by the library's clock, in ms:
-   * `blocked` until the request was sent, which includes making the connection; `waiting`
-   * from there to the head of the response; `receiving` from there to the end of its body;
-   * `duration` is the last two together; the others are 0. A body is at most 256 MiB, or of
+   * `blocked` until the request began to be sent, which includes making the connection;
+   * `sending` of the body; `waiting` to the head of the response; `receiving` from there to
+   * the end of its body; `duration` is the last three together; the others are 0. A body is at most 256 MiB, or of
    * any size with `responseType: "none"`.
    */
   export interface Http extends Omit<K6Http, "default" | "SSL_3_0" | HttpFunction> {

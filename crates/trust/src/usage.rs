@@ -228,7 +228,7 @@ mod tests {
             for byte in [0, 0x7f, 0x80, 0x84, 0xff] {
                 let mut changed = server.to_vec();
                 changed[end] = byte;
-                drop(super::Parts::read(&changed));
+                let _parts = super::Parts::read(&changed);
             }
         }
     }
