@@ -136,7 +136,9 @@ pub fn main(version: &'static str) -> ExitCode {
         Err(error) => {
             let first = std::env::args_os().nth(1).map(PathBuf::from);
             // What clap says of a word that is no command is about files and subcommands.
-            let no_command = first.filter(|_| error.kind() == ErrorKind::ArgumentConflict);
+            let is_command = |name: &PathBuf| command.find_subcommand(name).is_some();
+            let no_command = first
+                .filter(|first| error.kind() == ErrorKind::ArgumentConflict && !is_command(first));
             if let Some(Err(failure)) = no_command.as_deref().map(run::check_exists) {
                 complain(&failure.text);
                 return ExitCode::from(failure.exit_code);
