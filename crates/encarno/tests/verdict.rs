@@ -162,20 +162,20 @@ fn commands_as_others_have_them() {
     for (arguments, says) in [
         (&[&*url, "-u", "10", "-n", "1"][..], "--vus N"),
         (&[&*url, "-n", "1", "-d", "10s", "-q"], "-z 10s"),
-        (&["-t", "2", &*url], "--threads N"),
+        (&["-t", "1", &*url], "ab"),
         (&["-targets=a", &*url], "--format vegeta"),
-        (&["-A", "text/html", &*url], "Accept: TYPE"),
-        (&["-max-workers=5", &*url], "write -c N"),
+        (&["-A", "text/html", &*url], "Accept: TEXT"),
+        (&["-max-workers=5", &*url], "write --connections N"),
         (
             &["-disable-keepalive", &*url, "-n", "1"],
             "Connection: close",
         ),
-        (&["-host", "a", &*url], "Host: NAME"),
+        (&["-host", "a", &*url], "Host: TEXT"),
         (&["--cacert", "a.pem", &*url], "--ca-file"),
         (&["--conections", "2", &*url], "--connections"),
         (&["stas", "a.enc"], "encarno stats"),
         (&["attack", "-rate=5"], "--format vegeta"),
-        (&["run", "script.js"], "k6 runs JavaScript"),
+        (&["run", "script.js"], "k6 run script.js"),
     ] {
         let (_, text) = said(folder, arguments);
         assert!(text.contains(says), "{arguments:?}: {text}");
