@@ -11,23 +11,21 @@
 mod answers;
 mod link;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use answers::Texts;
 use encarno_http2::{Limits, Prepared};
 use encarno_nib::stream::StreamError;
 use encarno_nib::{
-    BadOption, Dialer, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options, Prepare,
+    BadOption, Dialer, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options, Prepare,
     Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
-use link::{Broken, Link, Phase};
+use link::{Broken, Link};
 use rustix::io::Errno;
 
-/// Connections that a group of workers keeps, to as many addresses.
-const LINKS_MAX: usize = 16;
+use crate::links::{Link as _, Links, NotOpened, Phase};
+
 /// A hit that can't be sent is put on another connection so often.
 const MOVES_MAX: u32 = 3;
 
@@ -101,16 +99,7 @@ impl NetworkProtocol for Http2Protocol {
                 indexed: self.indexed,
                 ..Limits::default()
             },
-            dialer,
-            streams: self.streams,
-            places: 0,
-            links: Vec::new(),
-            by_address: HashMap::new(),
-            by_group: Vec::new(),
-            spare: Vec::new(),
-            changed: Vec::new(),
-            unread: Vec::new(),
-            instants: BinaryHeap::new(),
+            links: Links::new(dialer, self.streams),
         }
     }
 
@@ -141,26 +130,10 @@ impl Prepare for Frames {
 /// The nib of one event loop.
 #[derive(Debug)]
 pub struct Http2 {
-    dialer: Dialer,
+    links: Links<Link>,
     strings: Strings,
     texts: Texts,
     limits: Limits,
-    streams: u32,
-    /// Workers there are.
-    places: u32,
-    links: Vec<Link>,
-    /// The links by their groups of workers and where they lead to.
-    by_address: HashMap<(u32, StringId), u32>,
-    /// How many links each group has.
-    by_group: Vec<Vec<u32>>,
-    /// Links that are closed, and that no group has any more.
-    spare: Vec<u32>,
-    /// Links on which something is to be sent, or to be ended.
-    changed: Vec<u32>,
-    /// Links that may have more to read, or to write.
-    unread: Vec<u32>,
-    /// When to look at a link without an event: an address may be silent.
-    instants: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
 /// A worker's place in a link.
@@ -191,139 +164,45 @@ enum On {
     Stream(u32, u32),
 }
 
-/// Why a link couldn't be opened.
-enum NotOpened {
-    /// The address is being looked up.
-    Pending,
-    Failed(u16, StringId),
-}
-
 impl Http2 {
     /// Puts the hit behind those that wait, on a link that is opened if it has to be.
     fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
         place.on = On::Nowhere;
-        let number = self.link_for(place.group, shot.address);
-        if !self.links[number as usize].is_there() {
-            match self.open(number, shot, io) {
-                Ok(()) => {}
-                Err(NotOpened::Pending) => {
-                    place.looked_up_ns = Some(io.clock.now_ns());
-                    return Step::Running;
-                }
-                Err(NotOpened::Failed(code, text)) => return shot.fail(code, text, io),
+        let limits = self.limits;
+        let reached = self
+            .links
+            .reach(place.group, shot, io, |link| link.begin(limits));
+        let number = match reached {
+            Ok(number) => number,
+            Err(NotOpened::Pending) => {
+                place.looked_up_ns = Some(io.clock.now_ns());
+                return Step::Running;
             }
-        }
-        let link = &mut self.links[number as usize];
+            Err(NotOpened::Failed(code, text)) => return shot.fail(code, text, io),
+        };
+        let link = &mut self.links[number];
         place.on = On::Waiting(number, link.wait_for_stream(io.worker));
-        self.note_change(number);
+        self.links.note_change(number);
         Step::Running
-    }
-
-    fn note_change(&mut self, number: u32) {
-        if self.links[number as usize].note_change() {
-            self.changed.push(number);
-        }
-    }
-
-    /// The link of a group of workers to an address. One that is of no use for
-    /// further hits is left to those that it has.
-    fn link_for(&mut self, group: u32, address: StringId) -> u32 {
-        if let Some(&number) = self.by_address.get(&(group, address)) {
-            if self.links[number as usize].takes_hits() {
-                return number;
-            }
-            self.let_go(number);
-        }
-        let number = self.spare.pop().unwrap_or_else(|| {
-            self.links.push(Link::default());
-            self.links.len() as u32 - 1
-        });
-        let link = &mut self.links[number as usize];
-        (link.group, link.address) = (group, address);
-        self.by_address.insert((group, address), number);
-        let group = &mut self.by_group[group as usize];
-        group.push(number);
-        let is_idle = |&&other: &&u32| other != number && self.links[other as usize].is_idle();
-        if group.len() > LINKS_MAX
-            && let Some(&oldest) = group.iter().find(is_idle)
-        {
-            self.links[oldest as usize].set_broken(Broken::GivenUp);
-            self.let_go(oldest);
-            self.note_change(oldest);
-        }
-        number
-    }
-
-    /// Its group doesn't use it any more.
-    fn let_go(&mut self, number: u32) {
-        let Link { group, address, .. } = self.links[number as usize];
-        if self.by_address.get(&(group, address)) == Some(&number) {
-            self.by_address.remove(&(group, address));
-        }
-        if let Some(group) = self.by_group.get_mut(group as usize) {
-            group.retain(|&other| other != number);
-        }
-    }
-
-    /// Connects to the next address; passes over those that refuse at once.
-    fn open(&mut self, number: u32, shot: &Shot, io: &mut Io<'_>) -> Result<(), NotOpened> {
-        loop {
-            let now_ns = io.clock.now_ns();
-            let link = &mut self.links[number as usize];
-            let route = match self.dialer.dial(shot, io, link.attempt.silent_peer()) {
-                Ok(route) => route,
-                Err(NoPeer::Pending) => return Err(NotOpened::Pending),
-                Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
-            };
-            let timeout = self.dialer.settings().timeout;
-            link.attempt.begin(&route, now_ns, timeout);
-            let opened = self.dialer.connect(&route);
-            match opened.and_then(|stream| link.connect(number, stream, self.limits, io)) {
-                Ok(()) => {
-                    if link.attempt.may_pass_over() {
-                        let silent_at_ns = link.attempt.silent_at_ns();
-                        self.instants.push(Reverse((silent_at_ns, number)));
-                    }
-                    return Ok(());
-                }
-                Err(error) if self.passes_over(number, &error, now_ns) => {}
-                Err(error) => {
-                    self.links[number as usize].attempt = Default::default();
-                    let (code, text) = self.dialer.explain(error, Some(&route.peer));
-                    return Err(NotOpened::Failed(code, text));
-                }
-            }
-        }
-    }
-
-    /// Whether another address is to be tried after that failure.
-    fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
-        let link = &mut self.links[number as usize];
-        if !link.attempt.may_pass_over() || !error.is_of_address() {
-            return false;
-        }
-        if let Some(peer) = &link.attempt.peer {
-            self.dialer.avoid(link.address, peer, now_ns);
-        }
-        link.hang_up();
-        true
     }
 
     /// Tries the next address for the hits that wait on the link.
     fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        let worker = self.links[number as usize].first_waiting(number, hits);
+        let worker = self.links[number].first_waiting(number, hits);
         let Some((_, shot)) = worker.and_then(|worker| hits.get(worker)) else {
             return self.break_link(number, Broken::GivenUp, hits, io);
         };
-        if let Err(NotOpened::Failed(code, text)) = self.open(number, shot, io) {
+        let limits = self.limits;
+        let opened = self.links.open(number, shot, io, |link| link.begin(limits));
+        if let Err(NotOpened::Failed(code, text)) = opened {
             self.end_all(number, hits, io, |_| (code, text));
         }
     }
 
     /// Ends all hits of a link that is of no use any more.
     fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
-        let link = &self.links[number as usize];
+        let link = &self.links[number];
         let is_gone = matches!(
             broken,
             Broken::Stream(
@@ -333,11 +212,11 @@ impl Http2 {
         let is_stale = is_gone && link.is_reused();
         let (code, text) = match broken {
             Broken::Stream(StreamError::Closed)
-                if matches!(link.phase, Phase::Handshaking { .. }) =>
+                if matches!(link.dialed().phase, Phase::Handshaking { .. }) =>
             {
                 (code::CLOSED_EARLY, self.texts.closed_in_handshake)
             }
-            Broken::Stream(error) => self.dialer.explain(error, link.attempt.peer.as_ref()),
+            Broken::Stream(error) => self.links.explain(number, error),
             Broken::Protocol(error) => {
                 let code = answers::code_of(error.code, code::PROTOCOL);
                 (code, self.strings.intern(&format!("HTTP/2: {error}")))
@@ -369,8 +248,8 @@ impl Http2 {
         io: &Io<'_>,
         why: impl Fn(&Shot) -> (u16, StringId),
     ) {
-        self.let_go(number);
-        for worker in self.links[number as usize].close(number, hits) {
+        self.links.let_go(number);
+        for worker in self.links[number].close(number, hits) {
             if let Some((place, shot)) = hits.get(worker) {
                 place.on = On::Nowhere;
                 let (code, text) = why(shot);
@@ -378,12 +257,12 @@ impl Http2 {
                 hits.end(worker);
             }
         }
-        self.spare.push(number);
+        self.links.free(number);
     }
 
     /// Takes what came, and sends what there is to say.
     fn turn(&mut self, number: u32, reads: bool, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        let link = &mut self.links[number as usize];
+        let link = &mut self.links[number];
         let again = match reads {
             true => link.read(number, &self.texts, &self.strings, hits, io),
             false => Ok(false),
@@ -392,9 +271,9 @@ impl Http2 {
         match again {
             Ok(again) => {
                 if again {
-                    self.unread.push(number);
+                    self.links.note_unread(number);
                 }
-                if !link.takes_hits() {
+                if !self.links[number].takes_hits() {
                     self.retire(number, hits, io);
                 }
             }
@@ -409,8 +288,8 @@ impl Http2 {
     /// The link takes no further hits: those that wait go on elsewhere, and it
     /// is closed behind the last that it has.
     fn retire(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        self.let_go(number);
-        for worker in self.links[number as usize].take_waiting(number, hits) {
+        self.links.let_go(number);
+        for worker in self.links[number].take_waiting(number, hits) {
             let Some((place, shot)) = hits.get(worker) else {
                 continue;
             };
@@ -428,8 +307,8 @@ impl Http2 {
                 hits.end(worker);
             }
         }
-        let link = &self.links[number as usize];
-        if link.is_there() && link.is_idle() {
+        let link = &self.links[number];
+        if link.dialed().is_there() && link.is_idle() {
             self.break_link(number, Broken::GivenUp, hits, io);
         }
     }
@@ -441,11 +320,8 @@ impl Nib for Http2 {
     const SHARED: bool = true;
 
     fn connection(&mut self) -> Place {
-        let group = self.places / self.streams;
-        self.places += 1;
-        self.by_group.resize(group as usize + 1, Vec::new());
         Place {
-            group,
+            group: self.links.join(),
             ..Place::default()
         }
     }
@@ -473,30 +349,24 @@ impl Nib for Http2 {
         place.looked_up_ns = None;
         let number = match std::mem::take(&mut place.on) {
             On::Stream(number, stream) => {
-                self.links[number as usize].give_up(stream, place.opened_ns);
+                self.links[number].give_up(stream, place.opened_ns);
                 number
             }
             On::Waiting(number, _) => {
-                self.links[number as usize].waits_no_more();
+                self.links[number].waits_no_more();
                 number
             }
             // Between hits, a worker that has a connection for itself closes it.
-            On::Nowhere if self.streams == 1 => {
-                match self.by_address.get(&(place.group, place.address)) {
-                    Some(&number) => {
-                        self.links[number as usize].set_broken(Broken::GivenUp);
-                        number
-                    }
-                    None => return,
-                }
-            }
-            On::Nowhere => return,
+            On::Nowhere => match self.links.let_down_own(place.group, place.address) {
+                Some(number) => number,
+                None => return,
+            },
         };
-        self.note_change(number);
+        self.links.note_change(number);
     }
 
     fn woken(&mut self, workers: &mut Vec<u32>) {
-        self.dialer.woken(workers);
+        self.links.dialer.woken(workers);
     }
 
     fn ready_shared(
@@ -506,33 +376,30 @@ impl Nib for Http2 {
         hits: &mut dyn Hits<Place>,
         io: &mut Io<'_>,
     ) {
-        let Some(link) = self.links.get_mut(number as usize) else {
+        let Some(link) = self.links.that(number, readiness.number) else {
             return;
         };
-        if !link.is_that(readiness.number) {
-            return;
-        }
         let now_ns = io.clock.now_ns();
-        let was_connecting = link.phase == Phase::Connecting;
+        let was_connecting = link.dialed().phase == Phase::Connecting;
         match link.go_on(readiness.closed, now_ns) {
             Ok(()) => {}
             Err(Broken::Stream(error))
-                if was_connecting && self.passes_over(number, &error, now_ns) =>
+                if was_connecting && self.links.passes_over(number, &error, now_ns) =>
             {
                 return self.reopen(number, hits, io);
             }
             Err(broken) => return self.break_link(number, broken, hits, io),
         }
-        if self.links[number as usize].phase == Phase::Open {
+        if self.links[number].dialed().phase == Phase::Open {
             self.turn(number, readiness.readable || readiness.closed, hits, io);
         }
     }
 
     fn flush(&mut self, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        while let Some(number) = self.changed.pop() {
-            match self.links[number as usize].take_change() {
+        while let Some(number) = self.links.next_changed() {
+            match self.links[number].take_change() {
                 Some(broken) => self.break_link(number, broken, hits, io),
-                None if self.links[number as usize].is_there() => {
+                None if self.links[number].dialed().is_there() => {
                     self.turn(number, false, hits, io);
                 }
                 None => {}
@@ -541,30 +408,17 @@ impl Nib for Http2 {
     }
 
     fn next_instant(&self) -> u64 {
-        match self.instants.peek() {
-            _ if !self.unread.is_empty() => 0,
-            Some(&Reverse((instant_ns, _))) => instant_ns,
-            None => u64::MAX,
-        }
+        self.links.next_instant()
     }
 
     fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        for number in std::mem::take(&mut self.unread) {
-            if self.links[number as usize].is_there() {
+        for number in self.links.take_unread() {
+            if self.links[number].dialed().is_there() {
                 self.turn(number, true, hits, io);
             }
         }
-        while let Some(&Reverse((instant_ns, number))) = self.instants.peek()
-            && instant_ns <= now_ns
-        {
-            self.instants.pop();
-            let link = &self.links[number as usize];
-            let silent = StreamError::System(Errno::TIMEDOUT);
-            if link.phase == Phase::Connecting
-                && link.attempt.silent_at_ns() <= now_ns
-                && self.passes_over(number, &silent, now_ns)
-            {
-                self.links[number as usize].attempt.is_silent();
+        while let Some(number) = self.links.next_due(now_ns) {
+            if self.links.passes_over_silent(number, now_ns) {
                 self.reopen(number, hits, io);
             }
         }
@@ -583,6 +437,6 @@ impl Nib for Http2 {
     }
 
     fn fatal(&self) -> Option<Errno> {
-        self.dialer.fatal()
+        self.links.dialer.fatal()
     }
 }

@@ -8,7 +8,8 @@
 //! - `dummy`: no network, to measure the engine itself
 //!
 //! What protocols over connections share: attempt, the addresses of a name one
-//! after the other. Streams and dialers are the nib's.
+//! after the other; links, the connections that several workers share. Streams and
+//! dialers are the nib's.
 
 pub mod dummy;
 pub mod echo;
@@ -18,3 +19,4 @@ pub mod tcp;
 pub mod udp;
 
 mod attempt;
+mod links;

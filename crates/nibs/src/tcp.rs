@@ -15,24 +15,21 @@ mod ending;
 pub mod fuzz;
 mod link;
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use encarno_nib::stream::StreamError;
 use encarno_nib::{
-    BadOption, Dialer, Encoding, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options,
+    BadOption, Dialer, Encoding, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options,
     Prepare, Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 pub(crate) use ending::ANSWER_BYTES_MAX;
 use ending::Bad;
 pub use ending::{Ending, Pattern, Prefix};
-use link::{Broken, Heard, Link, Phase};
+use link::{Broken, Heard, Link};
 use rustix::io::Errno;
 
-/// Connections that a group of workers keeps, to as many addresses.
-const LINKS_MAX: usize = 16;
+use crate::links::{Link as _, Links, NotOpened, Phase};
 
 /// A stream, and how answers are found in it.
 #[derive(Clone, Debug)]
@@ -161,27 +158,10 @@ pub(crate) struct Answers {
 /// The nib of one event loop.
 #[derive(Debug)]
 pub struct Tcp {
-    dialer: Dialer,
+    links: Links<Link>,
     strings: Strings,
     texts: Texts,
     answers: Answers,
-    /// So many workers share a connection.
-    streams: u32,
-    /// Workers there are.
-    places: u32,
-    links: Vec<Link>,
-    /// The links by their groups of workers and where they lead to.
-    by_address: HashMap<(u32, StringId), u32>,
-    /// How many links each group has.
-    by_group: Vec<Vec<u32>>,
-    /// Links that are closed, and that no group has any more.
-    spare: Vec<u32>,
-    /// Links on which something is to be sent, or to be ended.
-    changed: Vec<u32>,
-    /// Links that may have more to read, or to write.
-    unread: Vec<u32>,
-    /// When to look at a link without an event: an address may be silent, or an answer over.
-    instants: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
 /// A worker's place in a link.
@@ -237,29 +217,13 @@ impl Texts {
     }
 }
 
-/// Why a link couldn't be opened.
-enum NotOpened {
-    /// The address is being looked up.
-    Pending,
-    Failed(u16, StringId),
-}
-
 impl Tcp {
     pub(crate) fn new(dialer: Dialer, seat: &Seat<'_>, streams: u32, answers: Answers) -> Self {
         Self {
-            dialer,
+            links: Links::new(dialer, streams),
             strings: seat.strings.clone(),
             texts: Texts::new(seat.strings, &answers),
             answers,
-            streams,
-            places: 0,
-            links: Vec::new(),
-            by_address: HashMap::new(),
-            by_group: Vec::new(),
-            spare: Vec::new(),
-            changed: Vec::new(),
-            unread: Vec::new(),
-            instants: BinaryHeap::new(),
         }
     }
 
@@ -271,142 +235,49 @@ impl Tcp {
         if self.answers.are_echoes && !is_line(&shot.payload) {
             return shot.fail(code::PAYLOAD, self.texts.no_line, io);
         }
-        let number = self.link_for(place.group, shot.address);
-        if !self.links[number as usize].is_there() {
-            match self.open(number, shot, io) {
-                Ok(()) => {}
-                Err(NotOpened::Pending) => {
-                    place.looked_up_ns = Some(io.clock.now_ns());
-                    return Step::Running;
-                }
-                Err(NotOpened::Failed(code, text)) => return shot.fail(code, text, io),
+        let reached = self.links.reach(place.group, shot, io, |_| {});
+        let number = match reached {
+            Ok(number) => number,
+            Err(NotOpened::Pending) => {
+                place.looked_up_ns = Some(io.clock.now_ns());
+                return Step::Running;
             }
-        }
-        let link = &mut self.links[number as usize];
-        if link.phase == Phase::Open {
+            Err(NotOpened::Failed(code, text)) => return shot.fail(code, text, io),
+        };
+        let link = &mut self.links[number];
+        if link.dialed().phase == Phase::Open {
             shot.hit.connected_ns = shot.hit.started_ns.max(1);
         }
         place.on = Some((number, link.push(io.worker, shot.payload.clone())));
-        self.note_change(number);
+        self.links.note_change(number);
         Step::Running
-    }
-
-    fn note_change(&mut self, number: u32) {
-        if self.links[number as usize].note_change() {
-            self.changed.push(number);
-        }
-    }
-
-    /// The link of a group of workers to an address. One that broke is left to
-    /// its hits, until they are ended.
-    fn link_for(&mut self, group: u32, address: StringId) -> u32 {
-        if let Some(&number) = self.by_address.get(&(group, address)) {
-            if !self.links[number as usize].is_broken() {
-                return number;
-            }
-            self.let_go(number);
-        }
-        let number = self.spare.pop().unwrap_or_else(|| {
-            self.links.push(Link::default());
-            self.links.len() as u32 - 1
-        });
-        let link = &mut self.links[number as usize];
-        (link.group, link.address) = (group, address);
-        self.by_address.insert((group, address), number);
-        let group = &mut self.by_group[group as usize];
-        group.push(number);
-        let is_idle = |&&other: &&u32| other != number && self.links[other as usize].is_idle();
-        if group.len() > LINKS_MAX
-            && let Some(&oldest) = group.iter().find(is_idle)
-        {
-            self.links[oldest as usize].set_broken(Broken::GivenUp);
-            self.let_go(oldest);
-            self.note_change(oldest);
-        }
-        number
-    }
-
-    /// Its group doesn't use it any more.
-    fn let_go(&mut self, number: u32) {
-        let Link { group, address, .. } = self.links[number as usize];
-        if self.by_address.get(&(group, address)) == Some(&number) {
-            self.by_address.remove(&(group, address));
-        }
-        if let Some(group) = self.by_group.get_mut(group as usize) {
-            group.retain(|&other| other != number);
-        }
-    }
-
-    /// Connects to the next address; passes over those that refuse at once.
-    fn open(&mut self, number: u32, shot: &Shot, io: &mut Io<'_>) -> Result<(), NotOpened> {
-        loop {
-            let now_ns = io.clock.now_ns();
-            let link = &mut self.links[number as usize];
-            let route = match self.dialer.dial(shot, io, link.attempt.silent_peer()) {
-                Ok(route) => route,
-                Err(NoPeer::Pending) => return Err(NotOpened::Pending),
-                Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
-            };
-            let timeout = self.dialer.settings().timeout;
-            link.attempt.begin(&route, now_ns, timeout);
-            let opened = self.dialer.connect(&route);
-            match opened.and_then(|stream| link.connect(number, stream, io)) {
-                Ok(()) => {
-                    if link.attempt.may_pass_over() {
-                        let silent_at_ns = link.attempt.silent_at_ns();
-                        self.instants.push(Reverse((silent_at_ns, number)));
-                        link.heard_ns = now_ns;
-                    }
-                    return Ok(());
-                }
-                Err(error) if self.passes_over(number, &error, now_ns) => {}
-                Err(error) => {
-                    self.links[number as usize].attempt = Default::default();
-                    let (code, text) = self.dialer.explain(error, Some(&route.peer));
-                    return Err(NotOpened::Failed(code, text));
-                }
-            }
-        }
-    }
-
-    /// Whether another address is to be tried after that failure.
-    fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
-        let link = &mut self.links[number as usize];
-        if !link.attempt.may_pass_over() || !error.is_of_address() {
-            return false;
-        }
-        if let Some(peer) = &link.attempt.peer {
-            self.dialer.avoid(link.address, peer, now_ns);
-        }
-        link.hang_up();
-        true
     }
 
     /// Tries the next address for the hits that wait on the link.
     fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        let worker = self.links[number as usize].workers().next();
+        let worker = self.links[number].workers().next();
         let Some((_, shot)) = worker.and_then(|worker| hits.get(worker)) else {
             return self.break_link(number, Broken::GivenUp, hits, io);
         };
-        if let Err(NotOpened::Failed(code, text)) = self.open(number, shot, io) {
+        if let Err(NotOpened::Failed(code, text)) = self.links.open(number, shot, io, |_| {}) {
             self.end_all(number, hits, io, |_| (code, text));
         }
     }
 
     /// Ends all hits of a link that is of no use any more.
     fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
-        let link = &mut self.links[number as usize];
+        let link = &mut self.links[number];
         let is_close = matches!(broken, Broken::Stream(StreamError::Closed));
         let ends = match self.answers.ending {
-            Ending::Close => link.phase == Phase::Open,
+            Ending::Close => link.dialed().phase == Phase::Open,
             Ending::Silence(_) => link.has_begun(),
             _ => false,
         };
         if is_close && ends {
             self.end_answer(number, io.clock.now_ns(), hits);
         }
-        let link = &self.links[number as usize];
-        let (reused, begun, phase) = (link.is_reused(), link.has_begun(), link.phase);
+        let link = &self.links[number];
+        let (reused, begun, phase) = (link.is_reused(), link.has_begun(), link.dialed().phase);
         let is_gone = is_close
             || matches!(
                 broken,
@@ -416,7 +287,7 @@ impl Tcp {
             Broken::Stream(StreamError::Closed) if matches!(phase, Phase::Handshaking { .. }) => {
                 (code::CLOSED_EARLY, self.texts.closed_in_handshake)
             }
-            Broken::Stream(error) => self.dialer.explain(error, link.attempt.peer.as_ref()),
+            Broken::Stream(error) => self.links.explain(number, error),
             Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
             Broken::Bad(Bad::TooLong) => (code::PROTOCOL, self.texts.too_long),
             Broken::Bad(Bad::Length(length)) => {
@@ -440,8 +311,8 @@ impl Tcp {
         io: &Io<'_>,
         why: impl Fn(bool) -> (u16, StringId),
     ) {
-        self.let_go(number);
-        for (place, worker) in self.links[number as usize].close().into_iter().enumerate() {
+        self.links.let_go(number);
+        for (place, worker) in self.links[number].close().into_iter().enumerate() {
             if let Some((seat, shot)) = hits.get(worker) {
                 seat.on = None;
                 let (code, text) = why(place == 0);
@@ -449,12 +320,12 @@ impl Tcp {
                 hits.end(worker);
             }
         }
-        self.spare.push(number);
+        self.links.free(number);
     }
 
     /// The first hit's answer ends here, well.
     fn end_answer(&mut self, number: u32, ended_ns: u64, hits: &mut dyn Hits<Place>) {
-        let Some(worker) = self.links[number as usize].end_first() else {
+        let Some(worker) = self.links[number].end_first() else {
             return;
         };
         if let Some((place, shot)) = hits.get(worker) {
@@ -465,7 +336,7 @@ impl Tcp {
     }
 
     fn read(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        let link = &mut self.links[number as usize];
+        let link = &mut self.links[number];
         let had_ns = link.heard_ns;
         let Answers {
             ending, are_echoes, ..
@@ -509,10 +380,10 @@ impl Tcp {
             && link.has_begun()
         {
             let due_ns = link.heard_ns + time.as_nanos() as u64;
-            self.instants.push(Reverse((due_ns, number)));
+            self.links.look_at(number, due_ns);
         }
         match result {
-            Ok(true) => self.unread.push(number),
+            Ok(true) => self.links.note_unread(number),
             Ok(false) => {}
             Err(broken) => self.break_link(number, broken, hits, io),
         }
@@ -521,7 +392,7 @@ impl Tcp {
     fn write(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         let clock = *io.clock;
         let ends = matches!(self.answers.ending, Ending::None);
-        let link = &mut self.links[number as usize];
+        let link = &mut self.links[number];
         let result = link.write(io, |worker, bytes| {
             if let Some((place, shot)) = hits.get(worker) {
                 shot.hit.sent_ns = clock.now_ns();
@@ -537,7 +408,7 @@ impl Tcp {
             link.forget_left();
         }
         match result {
-            Ok(true) => self.unread.push(number),
+            Ok(true) => self.links.note_unread(number),
             Ok(false) => {}
             // The peer may have answered before it closed: read that first.
             Err(Broken::Stream(StreamError::System(Errno::PIPE | Errno::CONNRESET))) => {
@@ -549,15 +420,11 @@ impl Tcp {
 
     /// The instant has come to look at that link.
     fn look(&mut self, number: u32, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        let link = &mut self.links[number as usize];
-        match (link.phase, &self.answers.ending) {
-            (Phase::Connecting, _) if link.attempt.silent_at_ns() <= now_ns => {
-                let silent = StreamError::System(Errno::TIMEDOUT);
-                if self.passes_over(number, &silent, now_ns) {
-                    self.links[number as usize].attempt.is_silent();
-                    self.reopen(number, hits, io);
-                }
-            }
+        if self.links.passes_over_silent(number, now_ns) {
+            return self.reopen(number, hits, io);
+        }
+        let link = &self.links[number];
+        match (link.dialed().phase, &self.answers.ending) {
             // Something may have come that wasn't looked at yet.
             (Phase::Open, Ending::Silence(time))
                 if link.has_begun() && link.heard_ns + time.as_nanos() as u64 <= now_ns =>
@@ -576,11 +443,8 @@ impl Nib for Tcp {
     const SHARED: bool = true;
 
     fn connection(&mut self) -> Place {
-        let group = self.places / self.streams;
-        self.places += 1;
-        self.by_group.resize(group as usize + 1, Vec::new());
         Place {
-            group,
+            group: self.links.join(),
             ..Place::default()
         }
     }
@@ -606,29 +470,25 @@ impl Nib for Tcp {
 
     fn abandon(&mut self, place: &mut Place) {
         place.looked_up_ns = None;
-        let streams = self.streams;
+        let streams = self.links.streams();
         let number = match place.on.take() {
             Some((number, hit)) => {
-                self.links[number as usize].give_up(hit, streams);
+                self.links[number].give_up(hit, streams);
                 number
             }
             // Between hits, a worker that has a connection for itself closes it.
-            None if streams == 1 => match self.by_address.get(&(place.group, place.address)) {
-                Some(&number) => {
-                    self.links[number as usize].set_broken(Broken::GivenUp);
-                    number
-                }
+            None => match self.links.let_down_own(place.group, place.address) {
+                Some(number) => number,
                 None => return,
             },
-            None => return,
         };
-        if self.links[number as usize].is_broken() {
-            self.note_change(number);
+        if self.links[number].is_broken() {
+            self.links.note_change(number);
         }
     }
 
     fn woken(&mut self, workers: &mut Vec<u32>) {
-        self.dialer.woken(workers);
+        self.links.dialer.woken(workers);
     }
 
     fn ready_shared(
@@ -638,19 +498,16 @@ impl Nib for Tcp {
         hits: &mut dyn Hits<Place>,
         io: &mut Io<'_>,
     ) {
-        let Some(link) = self.links.get_mut(number as usize) else {
+        let Some(link) = self.links.that(number, readiness.number) else {
             return;
         };
-        if !link.is_that(readiness.number) {
-            return;
-        }
         let now_ns = io.clock.now_ns();
-        let was_connecting = link.phase == Phase::Connecting;
-        match link.open(readiness.closed, now_ns) {
+        let was_connecting = link.dialed().phase == Phase::Connecting;
+        match link.dialed_mut().go_on(readiness.closed, now_ns) {
             Ok(None) => {}
             Ok(Some(since_ns)) => {
                 let now_ns = io.clock.now_ns();
-                let is_tls = link.is_tls();
+                let is_tls = link.dialed().is_tls();
                 for worker in link.workers() {
                     if let Some((_, shot)) = hits.get(worker) {
                         let hit = &mut shot.hit;
@@ -663,25 +520,25 @@ impl Nib for Tcp {
                     }
                 }
             }
-            Err(error) if was_connecting && self.passes_over(number, &error, now_ns) => {
+            Err(error) if was_connecting && self.links.passes_over(number, &error, now_ns) => {
                 return self.reopen(number, hits, io);
             }
             Err(error) => return self.break_link(number, error.into(), hits, io),
         }
-        if self.links[number as usize].phase != Phase::Open {
+        if self.links[number].dialed().phase != Phase::Open {
             return;
         }
         if readiness.writable {
             self.write(number, hits, io);
         }
-        if readiness.readable && self.links[number as usize].is_that(readiness.number) {
+        if readiness.readable && self.links.that(number, readiness.number).is_some() {
             self.read(number, hits, io);
         }
     }
 
     fn flush(&mut self, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        while let Some(number) = self.changed.pop() {
-            match self.links[number as usize].take_change() {
+        while let Some(number) = self.links.next_changed() {
+            match self.links[number].take_change() {
                 Some(broken) => self.break_link(number, broken, hits, io),
                 None => self.write(number, hits, io),
             }
@@ -689,22 +546,15 @@ impl Nib for Tcp {
     }
 
     fn next_instant(&self) -> u64 {
-        match self.instants.peek() {
-            _ if !self.unread.is_empty() => 0,
-            Some(&Reverse((instant_ns, _))) => instant_ns,
-            None => u64::MAX,
-        }
+        self.links.next_instant()
     }
 
     fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
-        for number in std::mem::take(&mut self.unread) {
+        for number in self.links.take_unread() {
             self.write(number, hits, io);
             self.read(number, hits, io);
         }
-        while let Some(&Reverse((instant_ns, number))) = self.instants.peek()
-            && instant_ns <= now_ns
-        {
-            self.instants.pop();
+        while let Some(number) = self.links.next_due(now_ns) {
             self.look(number, now_ns, hits, io);
         }
     }
@@ -718,7 +568,7 @@ impl Nib for Tcp {
     }
 
     fn fatal(&self) -> Option<Errno> {
-        self.dialer.fatal()
+        self.links.dialer.fatal()
     }
 }
 

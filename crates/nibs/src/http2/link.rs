@@ -6,12 +6,12 @@ use bytes::Bytes;
 use encarno_http2::{Connection, ConnectionError, ErrorCode, Limits, Prepared, Role};
 use encarno_nib::stream::{Stream, StreamError};
 use encarno_nib::{Hits, Io};
-use encarno_record::{Payload, StringId, Strings, code};
+use encarno_record::{Payload, Strings, code};
 use rustix::io::Errno;
 
 use super::answers::{Answers, Texts};
 use super::{On, Place};
-use crate::attempt::Attempt;
+use crate::links::{self, Dialed, Phase};
 
 /// Reads of one turn: what a peer sends without end must not keep the event
 /// loop from its other work.
@@ -26,16 +26,7 @@ const VACANT_MAX: usize = 1024;
 /// A connection, and who uses it.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    stream: Option<Stream>,
-    pub(super) phase: Phase,
-    /// When connecting began.
-    pub(super) since_ns: u64,
-    /// Tells the events of this socket from those of earlier ones.
-    number: u32,
-    pub(super) attempt: Attempt,
-    /// The workers that share it, and where it leads to.
-    pub(super) group: u32,
-    pub(super) address: StringId,
+    dialed: Dialed,
     http: Option<Box<Connection<u32>>>,
     /// Hits that wait for a stream: workers, with their tickets.
     waiting: VecDeque<(u32, u64)>,
@@ -58,19 +49,7 @@ pub(super) struct Link {
     heard_ns: u64,
     /// It takes no further hits.
     retired: bool,
-    changed: bool,
     broken: Option<Broken>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
-    #[default]
-    Closed,
-    Connecting,
-    Handshaking {
-        since_ns: u64,
-    },
-    Open,
 }
 
 #[derive(Debug)]
@@ -107,51 +86,39 @@ impl From<StreamError> for Broken {
     }
 }
 
-impl Link {
-    pub(super) fn is_there(&self) -> bool {
-        self.stream.is_some()
+impl links::Link for Link {
+    fn dialed(&self) -> &Dialed {
+        &self.dialed
     }
 
-    /// Whether further hits may use it.
-    pub(super) fn takes_hits(&self) -> bool {
+    fn dialed_mut(&mut self) -> &mut Dialed {
+        &mut self.dialed
+    }
+
+    fn takes_hits(&self) -> bool {
         let goes_away = self.http.as_deref().is_some_and(Connection::goes_away);
         self.broken.is_none() && !self.retired && !goes_away
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    fn is_idle(&self) -> bool {
         let streams = self.http.as_deref().map_or(0, Connection::streams);
         self.waiting_count == 0 && streams == 0
     }
 
-    pub(super) fn is_that(&self, number: u32) -> bool {
-        self.stream.is_some() && self.number == number
+    fn let_down(&mut self) {
+        self.set_broken(Broken::GivenUp);
     }
+}
 
+impl Link {
     /// Whether an answer has come on it before.
     pub(super) fn is_reused(&self) -> bool {
         self.answers > 0
     }
 
-    pub(super) fn connect(
-        &mut self,
-        link: u32,
-        stream: Stream,
-        limits: Limits,
-        io: &Io<'_>,
-    ) -> Result<(), StreamError> {
-        self.number = self.number.wrapping_add(1);
-        io.register_link(stream.socket(), link, self.number)?;
-        self.stream = Some(stream);
+    /// HTTP/2 begins anew, on a new socket.
+    pub(super) fn begin(&mut self, limits: Limits) {
         self.http = Some(Box::new(Connection::new(Role::Client, limits)));
-        self.phase = Phase::Connecting;
-        self.since_ns = io.clock.now_ns();
-        Ok(())
-    }
-
-    /// Closes the socket only: another address is tried.
-    pub(super) fn hang_up(&mut self) {
-        self.stream = None;
-        self.phase = Phase::Closed;
     }
 
     /// Gives the workers back whose hits were on it.
@@ -166,9 +133,8 @@ impl Link {
         });
         workers.extend(self.take_waiting(link, hits));
         *self = Self {
-            number: self.number,
+            dialed: self.dialed.closed(),
             tickets: self.tickets,
-            changed: self.changed,
             ..Self::default()
         };
         workers
@@ -187,7 +153,7 @@ impl Link {
         self.waiting_count = self.waiting_count.saturating_sub(1);
         // Nobody has use for a connection that doesn't come about, and a peer that
         // was silent all the time isn't asked again.
-        if self.waiting_count == 0 && (self.phase != Phase::Open || self.heard_ns == 0) {
+        if self.waiting_count == 0 && (self.dialed.phase != Phase::Open || self.heard_ns == 0) {
             self.set_broken(Broken::GivenUp);
         }
     }
@@ -219,14 +185,9 @@ impl Link {
         }
     }
 
-    /// True if that is to be noted.
-    pub(super) fn note_change(&mut self) -> bool {
-        !std::mem::replace(&mut self.changed, true)
-    }
-
     /// Why it is to be closed, if it is.
     pub(super) fn take_change(&mut self) -> Option<Broken> {
-        self.changed = false;
+        self.dialed.take_change();
         self.broken.take()
     }
 
@@ -236,32 +197,15 @@ impl Link {
 
     /// Goes on to connect.
     pub(super) fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<(), Broken> {
-        let Some(stream) = &mut self.stream else {
+        let Some(since_ns) = self.dialed.go_on(closed, now_ns)? else {
             return Ok(());
         };
-        if self.phase == Phase::Connecting {
-            if !stream.connected()? {
-                return Ok(());
-            }
-            self.phase = Phase::Handshaking { since_ns: now_ns };
-        }
-        let Phase::Handshaking { since_ns } = self.phase else {
-            return Ok(());
-        };
-        if !stream.shake_hands()? {
-            return match closed {
-                true => Err(StreamError::Closed.into()),
-                false => Ok(()),
-            };
-        }
-        if stream.is_tls() {
-            match stream.alpn() {
-                Some(b"h2") => {}
-                other => return Err(Broken::Alpn(other.map(<[u8]>::to_vec))),
-            }
+        let stream = self.dialed.stream.as_ref().filter(|stream| stream.is_tls());
+        match stream.map(Stream::alpn) {
+            None | Some(Some(b"h2")) => {}
+            Some(other) => return Err(Broken::Alpn(other.map(<[u8]>::to_vec))),
         }
         self.opened = Some((since_ns, now_ns));
-        self.phase = Phase::Open;
         Ok(())
     }
 
@@ -274,12 +218,12 @@ impl Link {
         hits: &mut dyn Hits<Place>,
         io: &Io<'_>,
     ) -> Result<bool, Broken> {
-        if self.phase != Phase::Open {
+        if self.dialed.phase != Phase::Open {
             return Ok(false);
         }
         for _ in 0..SENDS_MAX {
             self.fill(link, texts, hits, io);
-            let (Some(stream), Some(http)) = (&mut self.stream, &mut self.http) else {
+            let (Some(stream), Some(http)) = (&mut self.dialed.stream, &mut self.http) else {
                 return Ok(false);
             };
             let rest = &http.outbox()[self.sent..];
@@ -311,7 +255,7 @@ impl Link {
         hits: &mut dyn Hits<Place>,
         io: &Io<'_>,
     ) -> Result<(), Broken> {
-        let Some(stream) = &mut self.stream else {
+        let Some(stream) = &mut self.dialed.stream else {
             return Ok(());
         };
         if self.leaving.is_empty() || !stream.flushed()? {
@@ -337,7 +281,7 @@ impl Link {
         let Some(http) = &mut self.http else {
             return;
         };
-        let https = self.stream.as_ref().is_some_and(Stream::is_tls);
+        let https = self.dialed.is_tls();
         // What answers and settings have put there counts, too.
         self.put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
         for _ in 0..self.bodies.len() {
@@ -449,7 +393,7 @@ impl Link {
         io: &mut Io<'_>,
     ) -> Result<bool, Broken> {
         for _ in 0..READS_MAX {
-            let (Some(stream), Some(http)) = (&mut self.stream, &mut self.http) else {
+            let (Some(stream), Some(http)) = (&mut self.dialed.stream, &mut self.http) else {
                 return Ok(false);
             };
             let count = match stream.receive(io.scratch)? {
@@ -481,7 +425,7 @@ impl Link {
     /// Sends what the peer is still to hear, if there is room for it.
     pub(super) fn say_last(&mut self) {
         if let (Some(stream), Some(http), Phase::Open) =
-            (&mut self.stream, &mut self.http, self.phase)
+            (&mut self.dialed.stream, &mut self.http, self.dialed.phase)
         {
             // It is of no consequence whether it arrives.
             let _sent = stream.send(&http.outbox()[self.sent..]);

@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
 
 use encarno_nib::Io;
-use encarno_nib::stream::{Stream, StreamError};
-use encarno_record::{Payload, StringId};
+use encarno_nib::stream::StreamError;
+use encarno_record::Payload;
 
 use super::ending::{Bad, Ending, Finder};
-use crate::attempt::Attempt;
+use crate::links::{self, Dialed, Phase};
 
 /// Reads of one turn: what a peer sends without end must not keep the event
 /// loop from its other work.
@@ -23,14 +23,7 @@ const OVERDUE_MIN: usize = 64;
 /// A connection, and who uses it.
 #[derive(Debug, Default)]
 pub(super) struct Link {
-    stream: Option<Stream>,
-    pub(super) phase: Phase,
-    /// Tells the events of this socket from those of earlier ones.
-    number: u32,
-    pub(super) attempt: Attempt,
-    /// The workers that share it, and where it leads to.
-    pub(super) group: u32,
-    pub(super) address: StringId,
+    dialed: Dialed,
     /// Hits that wait for their answers, in the order in which they are sent.
     waiting: VecDeque<Waiting>,
     /// The number of the first of them.
@@ -48,20 +41,7 @@ pub(super) struct Link {
     answers: u64,
     /// When the last bytes came.
     pub(super) heard_ns: u64,
-    /// It is among the links that flush looks at.
-    changed: bool,
     broken: Option<Broken>,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Phase {
-    #[default]
-    Closed,
-    Connecting,
-    Handshaking {
-        since_ns: u64,
-    },
-    Open,
 }
 
 #[derive(Debug)]
@@ -104,21 +84,31 @@ pub(super) enum Heard<'a> {
     End(u32),
 }
 
-impl Link {
-    pub(super) fn is_there(&self) -> bool {
-        self.stream.is_some()
+impl links::Link for Link {
+    fn dialed(&self) -> &Dialed {
+        &self.dialed
     }
 
-    pub(super) fn is_broken(&self) -> bool {
-        self.broken.is_some()
+    fn dialed_mut(&mut self) -> &mut Dialed {
+        &mut self.dialed
     }
 
-    pub(super) fn is_idle(&self) -> bool {
+    fn takes_hits(&self) -> bool {
+        !self.is_broken()
+    }
+
+    fn is_idle(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    pub(super) fn is_that(&self, number: u32) -> bool {
-        self.stream.is_some() && self.number == number
+    fn let_down(&mut self) {
+        self.set_broken(Broken::GivenUp);
+    }
+}
+
+impl Link {
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.is_some()
     }
 
     /// Whether an answer has come on it before.
@@ -131,25 +121,6 @@ impl Link {
         self.finder.seen() > 0
     }
 
-    pub(super) fn connect(
-        &mut self,
-        link: u32,
-        stream: Stream,
-        io: &Io<'_>,
-    ) -> Result<(), StreamError> {
-        self.number = self.number.wrapping_add(1);
-        io.register_link(stream.socket(), link, self.number)?;
-        self.stream = Some(stream);
-        self.phase = Phase::Connecting;
-        Ok(())
-    }
-
-    /// Closes the socket only: another address is tried.
-    pub(super) fn hang_up(&mut self) {
-        self.stream = None;
-        self.phase = Phase::Closed;
-    }
-
     /// Gives the workers back whose hits were on it, the first of them first.
     pub(super) fn close(&mut self) -> Vec<u32> {
         let waiting = std::mem::take(&mut self.waiting);
@@ -158,9 +129,8 @@ impl Link {
             .filter_map(|waiting| waiting.worker)
             .collect();
         *self = Self {
-            number: self.number,
+            dialed: self.dialed.closed(),
             first: self.first + waiting.len() as u64,
-            changed: self.changed,
             ..Self::default()
         };
         workers
@@ -177,14 +147,9 @@ impl Link {
         self.first + self.waiting.len() as u64 - 1
     }
 
-    /// True if that is to be noted.
-    pub(super) fn note_change(&mut self) -> bool {
-        !std::mem::replace(&mut self.changed, true)
-    }
-
     /// Why it is to be closed, if it is.
     pub(super) fn take_change(&mut self) -> Option<Broken> {
-        self.changed = false;
+        self.dialed.take_change();
         self.broken.take()
     }
 
@@ -200,7 +165,7 @@ impl Link {
         }
         let overdue_max = OVERDUE_MIN.max(4 * streams as usize);
         let is_silent = self.waiting.iter().all(|waiting| waiting.worker.is_none());
-        let alone = streams == 1 || is_silent && self.phase != Phase::Open;
+        let alone = streams == 1 || is_silent && self.dialed.phase != Phase::Open;
         if alone || self.waiting.len() > overdue_max {
             self.set_broken(Broken::GivenUp);
         }
@@ -211,35 +176,6 @@ impl Link {
         self.waiting.iter().filter_map(|waiting| waiting.worker)
     }
 
-    /// Goes on to connect. The handshake's start, if it is open now and wasn't before.
-    pub(super) fn open(&mut self, closed: bool, now_ns: u64) -> Result<Option<u64>, StreamError> {
-        let Some(stream) = &mut self.stream else {
-            return Ok(None);
-        };
-        if self.phase == Phase::Connecting {
-            if !stream.connected()? {
-                return Ok(None);
-            }
-            self.phase = Phase::Handshaking { since_ns: now_ns };
-        }
-        let Phase::Handshaking { since_ns } = self.phase else {
-            return Ok(None);
-        };
-        if !stream.shake_hands()? {
-            return match closed {
-                true => Err(StreamError::Closed),
-                false => Ok(None),
-            };
-        }
-        self.phase = Phase::Open;
-        Ok(Some(since_ns))
-    }
-
-    /// Whether TLS is spoken on it.
-    pub(super) fn is_tls(&self) -> bool {
-        self.stream.as_ref().is_some_and(Stream::is_tls)
-    }
-
     /// Sends what there is room for, and names those whose payloads have left;
     /// true if there is more to send and room for it.
     pub(super) fn write(
@@ -247,13 +183,13 @@ impl Link {
         io: &mut Io<'_>,
         mut left: impl FnMut(u32, u64),
     ) -> Result<bool, Broken> {
-        if self.phase != Phase::Open {
+        if self.dialed.phase != Phase::Open {
             return Ok(false);
         }
         let mut again = true;
         for _ in 0..SENDS_MAX {
             self.fill(io.scratch)?;
-            let Some(stream) = &mut self.stream else {
+            let Some(stream) = &mut self.dialed.stream else {
                 return Ok(false);
             };
             if self.sent == self.outbox.len() {
@@ -268,7 +204,7 @@ impl Link {
                 Some(count) => self.sent += count,
             }
         }
-        let Some(stream) = &mut self.stream else {
+        let Some(stream) = &mut self.dialed.stream else {
             return Ok(false);
         };
         if stream.flushed()? {
@@ -351,7 +287,7 @@ impl Link {
         mut heard: impl FnMut(Heard<'_>, u64),
     ) -> Result<bool, Broken> {
         for _ in 0..READS_MAX {
-            let (Some(stream), Phase::Open) = (&mut self.stream, self.phase) else {
+            let (Some(stream), Phase::Open) = (&mut self.dialed.stream, self.dialed.phase) else {
                 return Ok(false);
             };
             let count = match stream.receive(io.scratch)? {

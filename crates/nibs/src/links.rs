@@ -1,0 +1,377 @@
+//! Connections that workers share, each found by its group of workers and where it
+//! leads to. What is on them is the protocol's.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap};
+use std::ops::{Index, IndexMut};
+
+use encarno_nib::stream::{Stream, StreamError};
+use encarno_nib::{Dialer, Io, NoPeer, Shot};
+use encarno_record::StringId;
+use rustix::io::Errno;
+
+use crate::attempt::Attempt;
+
+/// Connections that a group of workers keeps, to as many addresses.
+const LINKS_MAX: usize = 16;
+
+/// What the links of every protocol have.
+#[derive(Debug, Default)]
+pub(crate) struct Dialed {
+    pub(crate) stream: Option<Stream>,
+    pub(crate) phase: Phase,
+    /// Tells the events of this socket from those of earlier ones.
+    number: u32,
+    pub(crate) attempt: Attempt,
+    /// The workers that share it, and where it leads to.
+    group: u32,
+    address: StringId,
+    /// It is among the links that flush looks at.
+    changed: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Phase {
+    #[default]
+    Closed,
+    Connecting,
+    Handshaking {
+        since_ns: u64,
+    },
+    Open,
+}
+
+impl Dialed {
+    pub(crate) fn is_there(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    /// Whether TLS is spoken on it.
+    pub(crate) fn is_tls(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_tls)
+    }
+
+    /// Goes on to connect. The handshake's start, if it is open now and wasn't before.
+    pub(crate) fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<Option<u64>, StreamError> {
+        let Some(stream) = &mut self.stream else {
+            return Ok(None);
+        };
+        if self.phase == Phase::Connecting {
+            if !stream.connected()? {
+                return Ok(None);
+            }
+            self.phase = Phase::Handshaking { since_ns: now_ns };
+        }
+        let Phase::Handshaking { since_ns } = self.phase else {
+            return Ok(None);
+        };
+        if !stream.shake_hands()? {
+            return match closed {
+                true => Err(StreamError::Closed),
+                false => Ok(None),
+            };
+        }
+        self.phase = Phase::Open;
+        Ok(Some(since_ns))
+    }
+
+    /// As it is without its socket. Events of that are still known as such.
+    pub(crate) fn closed(&self) -> Self {
+        Self {
+            number: self.number,
+            changed: self.changed,
+            ..Self::default()
+        }
+    }
+
+    /// flush looks at it now.
+    pub(crate) fn take_change(&mut self) {
+        self.changed = false;
+    }
+
+    fn connect(&mut self, link: u32, stream: Stream, io: &Io<'_>) -> Result<(), StreamError> {
+        self.number = self.number.wrapping_add(1);
+        io.register_link(stream.socket(), link, self.number)?;
+        self.stream = Some(stream);
+        self.phase = Phase::Connecting;
+        Ok(())
+    }
+}
+
+/// A connection, and what a protocol keeps of it.
+pub(crate) trait Link: Default {
+    fn dialed(&self) -> &Dialed;
+    fn dialed_mut(&mut self) -> &mut Dialed;
+    /// Whether further hits may use it.
+    fn takes_hits(&self) -> bool;
+    /// Whether no hit is on it.
+    fn is_idle(&self) -> bool;
+    /// Nobody needs it: flush closes it.
+    fn let_down(&mut self);
+}
+
+/// Why a link couldn't be opened.
+pub(crate) enum NotOpened {
+    /// The address is being looked up.
+    Pending,
+    Failed(u16, StringId),
+}
+
+/// The links of one event loop.
+#[derive(Debug)]
+pub(crate) struct Links<L> {
+    pub(crate) dialer: Dialer,
+    /// So many workers share a connection.
+    streams: u32,
+    /// Workers there are.
+    places: u32,
+    links: Vec<L>,
+    by_address: HashMap<(u32, StringId), u32>,
+    /// Those that each group has.
+    by_group: Vec<Vec<u32>>,
+    /// Links that are closed, and that no group has any more.
+    spare: Vec<u32>,
+    /// Links on which something is to be sent, or to be ended.
+    changed: Vec<u32>,
+    /// Links that may have more to read, or to write.
+    unread: Vec<u32>,
+    /// When to look at a link without an event.
+    instants: BinaryHeap<Reverse<(u64, u32)>>,
+}
+
+impl<L: Link> Links<L> {
+    pub(crate) fn new(dialer: Dialer, streams: u32) -> Self {
+        Self {
+            dialer,
+            streams,
+            places: 0,
+            links: Vec::new(),
+            by_address: HashMap::new(),
+            by_group: Vec::new(),
+            spare: Vec::new(),
+            changed: Vec::new(),
+            unread: Vec::new(),
+            instants: BinaryHeap::new(),
+        }
+    }
+
+    pub(crate) fn streams(&self) -> u32 {
+        self.streams
+    }
+
+    /// The group of the next worker.
+    pub(crate) fn join(&mut self) -> u32 {
+        let group = self.places / self.streams;
+        self.places += 1;
+        self.by_group.resize(group as usize + 1, Vec::new());
+        group
+    }
+
+    /// The link of a group of workers to the hit's address, which is opened if it has
+    /// to be; `begun` sees it then.
+    pub(crate) fn reach(
+        &mut self,
+        group: u32,
+        shot: &Shot,
+        io: &mut Io<'_>,
+        begun: impl FnOnce(&mut L),
+    ) -> Result<u32, NotOpened> {
+        let number = self.number_of(group, shot.address);
+        if !self[number].dialed().is_there() {
+            self.open(number, shot, io, begun)?;
+        }
+        Ok(number)
+    }
+
+    /// One that is of no use for further hits is left to those that it has.
+    fn number_of(&mut self, group: u32, address: StringId) -> u32 {
+        if let Some(&number) = self.by_address.get(&(group, address)) {
+            if self[number].takes_hits() {
+                return number;
+            }
+            self.let_go(number);
+        }
+        let number = self.spare.pop().unwrap_or_else(|| {
+            self.links.push(L::default());
+            self.links.len() as u32 - 1
+        });
+        let dialed = self[number].dialed_mut();
+        (dialed.group, dialed.address) = (group, address);
+        self.by_address.insert((group, address), number);
+        let group = &mut self.by_group[group as usize];
+        group.push(number);
+        let is_idle = |&&other: &&u32| other != number && self.links[other as usize].is_idle();
+        if group.len() > LINKS_MAX
+            && let Some(&oldest) = group.iter().find(is_idle)
+        {
+            self[oldest].let_down();
+            self.let_go(oldest);
+            self.note_change(oldest);
+        }
+        number
+    }
+
+    /// Its group doesn't use it any more.
+    pub(crate) fn let_go(&mut self, number: u32) {
+        let &Dialed { group, address, .. } = self[number].dialed();
+        if self.by_address.get(&(group, address)) == Some(&number) {
+            self.by_address.remove(&(group, address));
+        }
+        if let Some(group) = self.by_group.get_mut(group as usize) {
+            group.retain(|&other| other != number);
+        }
+    }
+
+    /// It is closed, and no group has it: it may become another.
+    pub(crate) fn free(&mut self, number: u32) {
+        self.spare.push(number);
+    }
+
+    /// Lets a link down that one worker has for itself; its number, if there is one.
+    pub(crate) fn let_down_own(&mut self, group: u32, address: StringId) -> Option<u32> {
+        if self.streams != 1 {
+            return None;
+        }
+        let &number = self.by_address.get(&(group, address))?;
+        self[number].let_down();
+        Some(number)
+    }
+
+    /// Connects to the next address; passes over those that refuse at once.
+    pub(crate) fn open(
+        &mut self,
+        number: u32,
+        shot: &Shot,
+        io: &mut Io<'_>,
+        begun: impl FnOnce(&mut L),
+    ) -> Result<(), NotOpened> {
+        loop {
+            let now_ns = io.clock.now_ns();
+            let dialed = self.links[number as usize].dialed_mut();
+            let route = match self.dialer.dial(shot, io, dialed.attempt.silent_peer()) {
+                Ok(route) => route,
+                Err(NoPeer::Pending) => return Err(NotOpened::Pending),
+                Err(NoPeer::Failed(code, text)) => return Err(NotOpened::Failed(code, text)),
+            };
+            let timeout = self.dialer.settings().timeout;
+            dialed.attempt.begin(&route, now_ns, timeout);
+            let opened = self.dialer.connect(&route);
+            match opened.and_then(|stream| dialed.connect(number, stream, io)) {
+                Ok(()) => {
+                    if dialed.attempt.may_pass_over() {
+                        let silent_at_ns = dialed.attempt.silent_at_ns();
+                        self.look_at(number, silent_at_ns);
+                    }
+                    begun(&mut self[number]);
+                    return Ok(());
+                }
+                Err(error) if self.passes_over(number, &error, now_ns) => {}
+                Err(error) => {
+                    self[number].dialed_mut().attempt = Attempt::default();
+                    let (code, text) = self.dialer.explain(error, Some(&route.peer));
+                    return Err(NotOpened::Failed(code, text));
+                }
+            }
+        }
+    }
+
+    /// What a hit records that failed so on that link.
+    pub(crate) fn explain(&mut self, number: u32, error: StreamError) -> (u16, StringId) {
+        let peer = self.links[number as usize].dialed().attempt.peer.as_ref();
+        self.dialer.explain(error, peer)
+    }
+
+    /// Whether another address is to be tried after that failure.
+    pub(crate) fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
+        let dialed = self.links[number as usize].dialed_mut();
+        if !dialed.attempt.may_pass_over() || !error.is_of_address() {
+            return false;
+        }
+        if let Some(peer) = &dialed.attempt.peer {
+            self.dialer.avoid(dialed.address, peer, now_ns);
+        }
+        // The socket only: the hits stay.
+        dialed.stream = None;
+        dialed.phase = Phase::Closed;
+        true
+    }
+
+    /// Whether nothing came of connecting for so long that another address is to be tried.
+    pub(crate) fn passes_over_silent(&mut self, number: u32, now_ns: u64) -> bool {
+        let dialed = self[number].dialed();
+        let is_silent =
+            dialed.phase == Phase::Connecting && dialed.attempt.silent_at_ns() <= now_ns;
+        let silent = StreamError::System(Errno::TIMEDOUT);
+        let passes = is_silent && self.passes_over(number, &silent, now_ns);
+        if passes {
+            self[number].dialed_mut().attempt.is_silent();
+        }
+        passes
+    }
+
+    /// The link that an event is about, unless it is about an earlier socket.
+    pub(crate) fn that(&mut self, number: u32, socket: u32) -> Option<&mut L> {
+        let link = self.links.get_mut(number as usize)?;
+        let dialed = link.dialed();
+        (dialed.is_there() && dialed.number == socket).then_some(link)
+    }
+
+    /// flush is to look at it.
+    pub(crate) fn note_change(&mut self, number: u32) {
+        if !std::mem::replace(&mut self[number].dialed_mut().changed, true) {
+            self.changed.push(number);
+        }
+    }
+
+    /// One that flush is to look at.
+    pub(crate) fn next_changed(&mut self) -> Option<u32> {
+        self.changed.pop()
+    }
+
+    /// It may have more to read, or to write.
+    pub(crate) fn note_unread(&mut self, number: u32) {
+        self.unread.push(number);
+    }
+
+    /// Those that may have more to read, or to write.
+    pub(crate) fn take_unread(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.unread)
+    }
+
+    /// An instant to look at a link without an event.
+    pub(crate) fn look_at(&mut self, number: u32, instant_ns: u64) {
+        self.instants.push(Reverse((instant_ns, number)));
+    }
+
+    /// One whose instant has come.
+    pub(crate) fn next_due(&mut self, now_ns: u64) -> Option<u32> {
+        let &Reverse((instant_ns, number)) = self.instants.peek()?;
+        (instant_ns <= now_ns).then(|| {
+            self.instants.pop();
+            number
+        })
+    }
+
+    /// When there is something to do without an event.
+    pub(crate) fn next_instant(&self) -> u64 {
+        match self.instants.peek() {
+            _ if !self.unread.is_empty() => 0,
+            Some(&Reverse((instant_ns, _))) => instant_ns,
+            None => u64::MAX,
+        }
+    }
+}
+
+impl<L> Index<u32> for Links<L> {
+    type Output = L;
+
+    fn index(&self, number: u32) -> &L {
+        &self.links[number as usize]
+    }
+}
+
+impl<L> IndexMut<u32> for Links<L> {
+    fn index_mut(&mut self, number: u32) -> &mut L {
+        &mut self.links[number as usize]
+    }
+}
