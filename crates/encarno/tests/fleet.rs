@@ -4,27 +4,24 @@
 
 #[path = "rig/program.rs"]
 mod program;
+#[path = "rig/recorded.rs"]
+mod recorded;
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use encarno_record::notes::Notes;
-use encarno_record::results::{Block, whole};
+use encarno_record::results::whole;
 use encarno_test_peers::{NatsServer, Toxiproxy, json, scratch};
 use program::{command, run};
+use recorded::{assert_ended, hits, said};
 use rustix::process::{Pid, Signal, kill_process};
 
 fn server() -> NatsServer {
     let store = scratch("jetstream");
     NatsServer::start_with(&["--jetstream", "--store_dir", store.to_str().unwrap()])
-}
-
-fn said(output: &Output) -> String {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
 }
 
 /// A process that is killed at the test's end.
@@ -115,34 +112,16 @@ impl Group {
 
     fn assert_ends(&self, arguments: &[&str], code: i32, says: &str) {
         let output = self.run(arguments);
-        let said = said(&output);
-        assert!(said.contains(says), "{arguments:?} said: {said}");
-        assert_eq!(
-            output.status.code(),
-            Some(code),
-            "{arguments:?} said: {said}"
-        );
+        assert_ended(&output, arguments, code, says);
     }
 }
 
 /// Instants and labels of hits, in order.
-fn hits(file: &Path) -> Vec<(u64, String)> {
-    let (mut hits, mut texts) = (Vec::new(), HashMap::new());
-    let mut reader = whole::open(file).unwrap();
-    while let Some(block) = reader.next_block().unwrap() {
-        match block {
-            Block::Strings(strings) => texts.extend(strings.iter()),
-            Block::Hits(block) => hits.extend(block.iter()),
-            Block::Mark(_) | Block::Other | Block::End => {}
-        }
-    }
-    let label = |id| texts.get(&id).cloned().unwrap_or_default();
-    let mut hits: Vec<_> = hits
-        .iter()
-        .map(|hit| (hit.scheduled_ns, label(hit.label)))
-        .collect();
-    hits.sort();
-    hits
+fn timeline(file: &Path) -> Vec<(u64, String)> {
+    let hits = hits(file).into_iter();
+    let mut timeline: Vec<_> = hits.map(|(hit, label)| (hit.scheduled_ns, label)).collect();
+    timeline.sort();
+    timeline
 }
 
 /// What the file says of itself, with scheduled = done + failed + dropped + lost.
@@ -191,8 +170,8 @@ fn local_agents_make_the_hits_of_one_run_and_end_with_it() {
     assert!(text.contains("scheduled 500 = done 500"), "{text}");
     assert!(text.contains("passed  p99>1m"), "{text}");
     assert_eq!(
-        hits(&folder.join("all.enc")),
-        hits(&folder.join("alone.enc"))
+        timeline(&folder.join("all.enc")),
+        timeline(&folder.join("alone.enc"))
     );
     let notes = notes(&folder.join("all.enc"));
     assert_eq!(notes.clocks.len(), 4);

@@ -4,46 +4,22 @@
 
 #[path = "rig/program.rs"]
 mod program;
+#[path = "rig/recorded.rs"]
+mod recorded;
 
-use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Output, Stdio};
+use std::process::Stdio;
 
 use encarno_nib::clock::monotonic_ns;
 use encarno_record::Hit;
-use encarno_record::results::{Block, whole};
+use encarno_record::results::whole;
 use program::{command, run};
-
-fn said(output: &Output) -> String {
-    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-    text(&output.stdout) + &text(&output.stderr)
-}
+use recorded::{assert_ended, hits, said};
 
 fn assert_ends(folder: &Path, arguments: &[&str], code: i32, says: &str) {
     let output = run(folder, arguments);
-    let said = said(&output);
-    assert!(said.contains(says), "{arguments:?} said: {said}");
-    assert_eq!(
-        output.status.code(),
-        Some(code),
-        "{arguments:?} said: {said}"
-    );
-}
-
-/// The hits of a file, with their labels.
-fn hits(file: &Path) -> Vec<(Hit, String)> {
-    let (mut hits, mut texts) = (Vec::new(), HashMap::new());
-    let mut reader = whole::open(file).unwrap();
-    while let Some(block) = reader.next_block().unwrap() {
-        match block {
-            Block::Strings(strings) => texts.extend(strings.iter()),
-            Block::Hits(block) => hits.extend(block.iter()),
-            Block::Mark(_) | Block::Other | Block::End => {}
-        }
-    }
-    let label = |hit: &Hit| texts.get(&hit.label).cloned().unwrap_or_default();
-    hits.iter().map(|hit| (*hit, label(hit))).collect()
+    assert_ended(&output, arguments, code, says);
 }
 
 fn records(folder: &Path, count: usize) {

@@ -2,30 +2,18 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/peer.rs"]
+mod peer;
 #[path = "rig/program.rs"]
 mod program;
 
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-/// A server that does this with each connection.
-fn peer(serve: impl Fn(TcpStream) -> std::io::Result<()> + Send + Sync + 'static) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let serve = Arc::new(serve);
-    thread::spawn(move || {
-        for stream in listener.incoming().flatten() {
-            let serve = Arc::clone(&serve);
-            // The client may be gone at any moment.
-            thread::spawn(move || drop(serve(stream)));
-        }
-    });
-    address
-}
+use peer::peer;
 
 fn hit(arguments: &[&str]) -> (bool, String) {
     let folder = tempfile::tempdir().unwrap();
