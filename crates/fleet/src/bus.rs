@@ -159,6 +159,14 @@ impl Bus {
         Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
+    /// Whether an agent is there. It is asked for by its name: a list of all lacks one
+    /// that says something of itself while the list is made.
+    pub(crate) async fn is_present(&self, name: &str) -> Result<bool, FleetError> {
+        let word = self.agents.get(name).await;
+        let word = word.map_err(FleetError::of("NATS doesn't tell which agents there are"))?;
+        Ok(word.is_some())
+    }
+
     /// The agents that are there, by name.
     pub(crate) async fn present(&self) -> Result<Vec<Presence>, FleetError> {
         use futures_util::StreamExt as _;

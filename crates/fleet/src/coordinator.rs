@@ -112,7 +112,7 @@ async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError
     bus.say(&format!("{run}.plan"), &plan).await?;
     tell(&format!("run {run}: {}", plan.agents.join(", ")));
     let result = async {
-        if !wait_until_ready(&bus, &mut collecting, &run, &mut signals).await? {
+        if !wait_until_ready(&mut collecting, &run, &mut signals).await? {
             return Err(FleetError("stopped before the start".to_owned()));
         }
         let at_unix_ns = axis.now_unix_ns() + AHEAD.as_nanos() as u64;
@@ -233,13 +233,11 @@ async fn answer_clocks(
 
 /// Waits for all agents; false if a signal came.
 async fn wait_until_ready(
-    bus: &Bus,
     collecting: &mut Collecting,
     run: &str,
     signals: &mut Signals,
 ) -> Result<bool, FleetError> {
     let deadline = Instant::now() + READY;
-    let _ = bus;
     loop {
         let bad = |state: &State| matches!(state.phase, Phase::Refused | Phase::Broken);
         let bad = collecting.states().find(|(_, state)| bad(state));

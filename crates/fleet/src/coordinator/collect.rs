@@ -102,9 +102,12 @@ impl Collecting {
 
     /// An agent that isn't in the group any more.
     pub(super) async fn vanished(&self) -> Result<Option<String>, FleetError> {
-        let present = self.bus.present().await?;
-        let is_there = |name: &str| present.iter().any(|agent| agent.name == name);
-        Ok(self.agents.keys().find(|name| !is_there(name)).cloned())
+        for name in self.agents.keys() {
+            if !self.bus.is_present(name).await? {
+                return Ok(Some(name.clone()));
+            }
+        }
+        Ok(None)
     }
 
     /// Takes the next thing that comes.
