@@ -4,6 +4,7 @@
 
 mod rig;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use encarno_wrpc::{Error, ErrorCode, Secret};
 use rig::{Behaviour, call, list, server, within};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpListener;
+use tokio_rustls::rustls::ServerConfig;
 
 fn secret(text: impl Into<String>) -> Option<Secret> {
     Some(Secret::new(text))
@@ -368,33 +370,16 @@ async fn servers_known_by_their_addresses_show_the_name_of_the_cluster() {
         key: ours.named_key.clone().into(),
         client_ca: None,
     };
-    let acceptor = tokio_rustls::TlsAcceptor::from(config.config().unwrap());
-    let serve = |listener: TcpListener, gossip: String| {
-        let acceptor = acceptor.clone();
-        async move {
-            let (mut stream, _) = listener.accept().await.unwrap();
-            drop(listener);
-            stream.write_all(info(&gossip).as_bytes()).await.unwrap();
-            let accepted = acceptor.accept(stream).await;
-            let mut lines = BufReader::new(accepted.unwrap());
-            let mut line = String::new();
-            while !line.starts_with("PING") {
-                line.clear();
-                lines.read_line(&mut line).await.unwrap();
-            }
-            lines.write_all(b"PONG\r\n").await.unwrap();
-            lines.flush().await.unwrap();
-        }
-    };
+    let config = config.config().unwrap();
     // It is gone when the client has subscribed.
-    let first = tokio::spawn(serve(first, gossip));
+    let first = tokio::spawn(serve_one(first, Arc::clone(&config), gossip));
     let tls = Tls {
         ca: Some(ours.ca.clone().into()),
         ..Tls::default()
     };
     let connection = try_connect(&url, given(), tls).await.unwrap();
     first.await.unwrap();
-    within(20, serve(other, String::new())).await;
+    within(20, serve_one(other, config, String::new())).await;
     drop(connection);
 }
 
@@ -404,6 +389,23 @@ fn info(others: &str) -> String {
         "INFO {{\"server_id\":\"x\",\"version\":\"2.10.0\",\"proto\":1,\"headers\":true,\
          \"max_payload\":1048576,\"connect_urls\":[{others}]}}\r\n"
     )
+}
+
+/// A server with TLS that takes one connection, and knows others. It ends when the client
+/// has subscribed.
+async fn serve_one(listener: TcpListener, config: Arc<ServerConfig>, others: String) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    drop(listener);
+    stream.write_all(info(&others).as_bytes()).await.unwrap();
+    let accepted = tokio_rustls::TlsAcceptor::from(config).accept(stream).await;
+    let mut lines = BufReader::new(accepted.unwrap());
+    let mut line = String::new();
+    while !line.starts_with("PING") {
+        line.clear();
+        lines.read_line(&mut line).await.unwrap();
+    }
+    lines.write_all(b"PONG\r\n").await.unwrap();
+    lines.flush().await.unwrap();
 }
 
 /// What a server tells of others doesn't lead to a connection without TLS.
@@ -421,20 +423,7 @@ async fn tls_is_never_given_up() {
     };
     let config = config.config().unwrap();
     // It takes one connection, and is gone when the client has subscribed.
-    tokio::spawn(async move {
-        let (mut stream, _) = listener.accept().await.unwrap();
-        drop(listener);
-        stream.write_all(info(&gossip).as_bytes()).await.unwrap();
-        let accepted = tokio_rustls::TlsAcceptor::from(config).accept(stream).await;
-        let mut lines = BufReader::new(accepted.unwrap());
-        let mut line = String::new();
-        while !line.starts_with("PING") {
-            line.clear();
-            lines.read_line(&mut line).await.unwrap();
-        }
-        lines.write_all(b"PONG\r\n").await.unwrap();
-        lines.flush().await.unwrap();
-    });
+    tokio::spawn(serve_one(listener, config, gossip));
     let tls = Tls {
         ca: Some(ours.ca.clone().into()),
         // The URL asks for TLS, whatever this says.
