@@ -49,13 +49,6 @@ impl Class {
             _ => Self::Bad,
         }
     }
-
-    /// Whether it says something of the message itself.
-    #[inline]
-    pub fn is_pseudo(self) -> bool {
-        use Class::{Authority, Method, Path, Scheme, Status, Unknown};
-        matches!(self, Status | Method | Scheme | Authority | Path | Unknown)
-    }
 }
 
 /// RFC 9113, 8.2.1.
