@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use encarno_record::Texts;
-use encarno_record::notes;
+use encarno_record::notes::Account;
 use encarno_record::results::{ResultsError, SumsReader};
 use encarno_record::sums::{LoopState, Sums};
 
@@ -88,25 +88,25 @@ impl Part {
 
 /// What is known of an agent's hits at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Account {
-    pub(crate) totals: notes::Account,
+pub(crate) struct PartAccount {
+    pub(crate) totals: Account,
     /// All its results are there.
     pub(crate) is_whole: bool,
 }
 
 /// The account of an agent. Of one that was lost: what it said, and all the rest as lost.
-pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<Account, FleetError> {
+pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<PartAccount, FleetError> {
     let failed = |error: ResultsError| FleetError(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(|error| failed(error.into()))?;
     // An agent that was lost before it said anything.
     let Ok(mut reader) = SumsReader::new(file) else {
         let lost = due.unwrap_or(0);
-        let totals = notes::Account {
+        let totals = Account {
             scheduled: lost,
             lost,
-            ..notes::Account::default()
+            ..Account::default()
         };
-        return Ok(Account {
+        return Ok(PartAccount {
             totals,
             is_whole: false,
         });
@@ -138,7 +138,7 @@ pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<Account, FleetErr
         .rest(|sums| add(&sums))
         .map_err(|error| failed(error.into()))?;
     if let (true, Some(totals)) = (reader.summary().ended, reader.notes().totals) {
-        return Ok(Account {
+        return Ok(PartAccount {
             totals,
             is_whole: true,
         });
@@ -150,8 +150,8 @@ pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<Account, FleetErr
         .unwrap_or(state.scheduled)
         .max(state.scheduled)
         .max(known);
-    Ok(Account {
-        totals: notes::Account {
+    Ok(PartAccount {
+        totals: Account {
             scheduled,
             done,
             failed: bad,

@@ -139,6 +139,17 @@ pub struct Check {
     pub fails: u64,
 }
 
+impl Account {
+    /// Both together.
+    pub fn add(&mut self, other: &Self) {
+        self.scheduled = self.scheduled.saturating_add(other.scheduled);
+        self.done = self.done.saturating_add(other.done);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.dropped = self.dropped.saturating_add(other.dropped);
+        self.lost = self.lost.saturating_add(other.lost);
+    }
+}
+
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {

@@ -1,7 +1,7 @@
 //! The end of a run: what became of each agent, and one file of all.
 
 use encarno_record::merge::{self, End, Part};
-use encarno_record::notes::{Account, Judgement, Notes};
+use encarno_record::notes::{Judgement, Notes};
 
 use super::collect::Collecting;
 use super::{Order, Outcome};
@@ -29,7 +29,7 @@ pub(super) fn merge(
         let due = plan.due.get(number).copied().flatten();
         // What a stop left out was never due.
         let account = account(&agent.part.path, due.filter(|_| stops == 0))?;
-        add(&mut outcome.totals, &account.totals);
+        outcome.totals.add(&account.totals);
         let state = &agent.state;
         if !account.is_whole || state.phase != Phase::Done {
             let why = match state.phase {
@@ -82,12 +82,4 @@ pub(super) fn merge(
     // What is in one file need not lie about in many.
     let _deleted = std::fs::remove_dir_all(&collecting.folder);
     Ok(outcome)
-}
-
-fn add(sum: &mut Account, one: &Account) {
-    sum.scheduled = sum.scheduled.saturating_add(one.scheduled);
-    sum.done = sum.done.saturating_add(one.done);
-    sum.failed = sum.failed.saturating_add(one.failed);
-    sum.dropped = sum.dropped.saturating_add(one.dropped);
-    sum.lost = sum.lost.saturating_add(one.lost);
 }

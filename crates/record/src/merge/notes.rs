@@ -86,11 +86,7 @@ fn totals<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Account> {
     let mut sum = Account::default();
     for notes in notes {
         let totals = notes.totals?;
-        sum.scheduled = sum.scheduled.saturating_add(totals.scheduled);
-        sum.done = sum.done.saturating_add(totals.done);
-        sum.failed = sum.failed.saturating_add(totals.failed);
-        sum.dropped = sum.dropped.saturating_add(totals.dropped);
-        sum.lost = sum.lost.saturating_add(totals.lost);
+        sum.add(&totals);
     }
     Some(sum)
 }
