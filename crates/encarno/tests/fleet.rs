@@ -230,18 +230,8 @@ fn sums_are_as_exact_as_hits_and_the_status_is_one_of_all() {
 }
 
 fn what_agents_do_not_take_is_said_by_name() {
-    let group = Group::start(&[
-        &["--allow", "run"],
-        &[
-            "--max-rate",
-            "50",
-            "--max-time",
-            "5s",
-            "--hosts",
-            "127.0.0.*",
-        ],
-    ]);
-    // Each of two agents has a part.
+    // One refuses and the other doesn't: of two that refuse either may be the first.
+    let group = Group::start(&[&["--allow", "run"], &[]]);
     let hit = |more: &'static [&str]| [&["hit", "--agents", "2", "-q"], more].concat();
     group.assert_ends(
         &hit(&["dummy:", "-n", "9"]),
