@@ -142,6 +142,36 @@ fn a_reader_of_events_ends_with_the_figures_of_stats() {
 }
 
 #[test]
+fn who_reads_on_after_the_run_still_gets_its_last_page() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = ["--rate", "300", "--for", "120s", "--control"];
+    let shown = Shown::start(folder.path(), "127.0.0.1:0", &long);
+    let mut stream = shown.connect();
+    write!(
+        stream,
+        "GET /events?page=1 HTTP/1.1\r\n{}\r\n",
+        shown.host()
+    )
+    .expect("sent");
+    let mut stream = BufReader::new(stream);
+    let mut status = String::new();
+    stream.read_line(&mut status).expect("a line");
+    assert_eq!(status, "HTTP/1.1 200 OK\r\n");
+    let ours = format!("{}X-Encarno: 1\r\n", shown.host());
+    assert_eq!(shown.ask("POST /stop", &ours).0, 200);
+    assert_eq!(shown.end(), Some(0));
+
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).expect("the rest");
+    let (_, end) = rest.split_once("event: end\n").expect("an end");
+    let data = end.lines().find_map(|line| line.strip_prefix("data: "));
+    let figures: Value = serde_json::from_str(data.expect("data")).expect("JSON");
+    assert_eq!(figures["hits"], stats(folder.path())["total"]["hits"]);
+    let page = figures["page"].as_str().expect("a page");
+    assert!(page.contains("data-live=\"ended\"") && page.ends_with("</html>\n"));
+}
+
+#[test]
 fn a_file_is_shown_while_another_program_writes_it_and_when_it_has_ended() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();

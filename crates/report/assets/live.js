@@ -1,8 +1,6 @@
-/* Live: whenever the run says that there is more, the page is fetched anew, and what is chosen stays. */
-async function renew() {
-  const answer = await fetch(location.pathname + location.search, { cache: "no-store" });
-  if (!answer.ok) throw new Error(await answer.text());
-  const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+/* Live: whenever the run has more to say, it sends the page anew, and what is chosen stays. */
+async function renew(text) {
+  const next = new DOMParser().parseFromString(text, "text/html");
   const page = await unpack(next.getElementById("data").textContent), whole = app.isWhole();
   const focused = document.activeElement && document.activeElement.id, scrolled = window.scrollY;
   for (const name of ["header", "main"]) document.querySelector(name).replaceWith(document.adoptNode(next.querySelector(name)));
@@ -16,7 +14,7 @@ async function renew() {
 }
 function follow() {
   if (document.documentElement.dataset.live !== "on") return;
-  const source = new EventSource("events" + location.search);
+  const source = new EventSource("events" + (location.search ? location.search + "&" : "?") + "page=1");
   let busy = false, more = false, state = "running";
   const names = { running: "The run goes on.", paused: "The run is paused.", ended: "The run has ended. What you see is all of it." };
   const say = text => { const place = byId("live-state"); if (place) place.textContent = text; };
@@ -39,7 +37,7 @@ function follow() {
     if (busy) { more = event; return; }
     busy = true;
     try {
-      await renew();
+      await renew(figures.page);
       bar();
       say(names[state] || state);
       document.documentElement.dataset.live = last ? "ended" : "on";

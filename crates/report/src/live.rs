@@ -3,8 +3,8 @@
 //!
 //! A thread reads the file once a second. The page is made when somebody asks for it, and
 //! never so often that it takes more than a fiftieth of a core. `GET /` is the page,
-//! `GET /events` are server-sent events: each says what the run came to so far, and that
-//! the page has more to show. `POST /pause`, `/resume` and `/stop` steer the run, if
+//! `GET /events` are server-sent events: each says what the run came to so far, and with
+//! `?page=1` brings the page. `POST /pause`, `/resume` and `/stop` steer the run, if
 //! somebody allowed it.
 //!
 //! - access: who may see it
@@ -34,8 +34,8 @@ use state::{Shared, State};
 const PORT: u16 = 7070;
 /// The file is read on that often.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Viewers get so long to fetch the page of the end.
-const LAST_LOOK: Duration = Duration::from_secs(3);
+/// Those who follow the run get so long to take its end.
+const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// Where the page is served: `:7070`, `7070` and nothing are on this machine alone.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -160,11 +160,11 @@ impl Live {
         }
     }
 
-    /// The run is over: those who look get its last state, and a moment to fetch it.
+    /// The run is over: those who follow it get its last state, and a moment to take it.
     pub fn end(self) {
         self.shared.read_on();
         self.shared.finish();
-        self.shared.wait_seen(LAST_LOOK);
+        self.shared.wait_told(LAST_LOOK);
     }
 }
 

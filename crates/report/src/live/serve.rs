@@ -58,7 +58,11 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
             let page = shared.page()?;
             answer(&stream, "200 OK", "text/html; charset=utf-8", &page)
         }
-        ("GET", "/events") => events(&stream, shared),
+        ("GET", "/events") => {
+            let with_page = request.query("page").is_some();
+            let _follower = shared.follower();
+            events(&stream, shared, with_page)
+        }
         ("POST", "/pause" | "/resume" | "/stop") => steer(&stream, &request, shared),
         _ => say(&stream, "404 Not Found", "there is no such page\n"),
     }
@@ -87,7 +91,9 @@ fn steer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<(
     }
 }
 
-fn events(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
+/// What the run came to, whenever there is more. The page gets itself along with it: at
+/// the run's end there may be nobody left to ask for it.
+fn events(mut stream: &TcpStream, shared: &Shared, with_page: bool) -> io::Result<()> {
     write!(
         stream,
         "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n{HEADERS}\r\nretry: 2000\n\n"
@@ -95,9 +101,13 @@ fn events(mut stream: &TcpStream, shared: &Shared) -> io::Result<()> {
     let mut seen = None;
     loop {
         match shared.next_event(seen, SILENCE_MAX) {
-            Some((version, text, ended)) => {
+            Some((version, mut figures, ended)) => {
                 let name = if ended { "end" } else { "second" };
-                write!(stream, "event: {name}\nid: {version}\ndata: {text}\n\n")?;
+                if with_page {
+                    figures["page"] = String::from_utf8_lossy(&shared.page()?).into();
+                }
+                let event = format!("event: {name}\nid: {version}\ndata: {figures}\n\n");
+                stream.write_all(event.as_bytes())?;
                 if ended {
                     return stream.flush();
                 }

@@ -53,16 +53,21 @@ pub(super) struct Shared {
     closed: Mutex<bool>,
     closing: Condvar,
     viewers: Arc<AtomicUsize>,
-    /// How often the page of the end was fetched.
-    last_pages: AtomicUsize,
+    /// Those of them who are told of everything until the end.
+    followers: Arc<AtomicUsize>,
     access: Access,
     steering: Option<Box<dyn Steering>>,
 }
 
-/// A connection, as long as it lasts.
+/// A connection, or a stream of events on it, as long as it lasts.
 pub(super) struct Viewer(Arc<AtomicUsize>);
 
 impl Viewer {
+    fn of(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(all))
+    }
+
     /// How many there are with it.
     pub(super) fn count(&self) -> usize {
         self.0.load(Ordering::Relaxed)
@@ -83,7 +88,7 @@ impl Shared {
             closed: Mutex::new(false),
             closing: Condvar::new(),
             viewers: Arc::default(),
-            last_pages: AtomicUsize::new(0),
+            followers: Arc::default(),
             access,
             steering,
         }
@@ -98,8 +103,11 @@ impl Shared {
     }
 
     pub(super) fn viewer(&self) -> Viewer {
-        self.viewers.fetch_add(1, Ordering::Relaxed);
-        Viewer(Arc::clone(&self.viewers))
+        Viewer::of(&self.viewers)
+    }
+
+    pub(super) fn follower(&self) -> Viewer {
+        Viewer::of(&self.followers)
     }
 
     /// Reads what the file has more. A file that can't be read any more shows what it did.
@@ -122,15 +130,10 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits up to that long until those who look have the last page.
-    pub(super) fn wait_seen(&self, patience: Duration) {
+    /// Waits up to that long until those who follow the run have its end.
+    pub(super) fn wait_told(&self, patience: Duration) {
         let begun = Instant::now();
-        let expected = self.viewers.load(Ordering::Relaxed);
-        let is_seen = || {
-            self.last_pages.load(Ordering::Relaxed) >= expected
-                && self.viewers.load(Ordering::Relaxed) == 0
-        };
-        while !is_seen() && begun.elapsed() < patience {
+        while self.followers.load(Ordering::Relaxed) > 0 && begun.elapsed() < patience {
             std::thread::sleep(Duration::from_millis(20));
         }
     }
@@ -157,9 +160,6 @@ impl Shared {
     /// The page, as new as its cost allows.
     pub(super) fn page(&self) -> io::Result<Arc<Vec<u8>>> {
         let mut state = self.lock();
-        if state.ended {
-            self.last_pages.fetch_add(1, Ordering::Relaxed);
-        }
         if let Some((version, page)) = &state.page {
             let is_new = *version == state.version;
             let is_young = state.made.elapsed() < state.pause_after_page() && !state.ended;
@@ -192,7 +192,7 @@ impl Shared {
         &self,
         seen: Option<u64>,
         patience: Duration,
-    ) -> Option<(u64, String, bool)> {
+    ) -> Option<(u64, serde_json::Value, bool)> {
         let mut state = self.lock();
         let begun = Instant::now();
         loop {
@@ -200,8 +200,8 @@ impl Shared {
             let due =
                 seen.is_none() || state.ended || state.made.elapsed() >= state.pause_after_page();
             if is_new && due {
-                let text = figures(state.reading.run(), state.ended, self.is_paused());
-                return Some((state.version, text, state.ended));
+                let figures = figures(state.reading.run(), state.ended, self.is_paused());
+                return Some((state.version, figures, state.ended));
             }
             if begun.elapsed() >= patience || self.is_closed() {
                 return None;
@@ -222,7 +222,7 @@ impl Shared {
 }
 
 /// What the run came to so far, as `encarno stats --json` names it.
-fn figures(run: &Run, ended: bool, paused: bool) -> String {
+fn figures(run: &Run, ended: bool, paused: bool) -> serde_json::Value {
     let total = run.whole.statistics.total();
     let times = &total.response_ns;
     let mut response = serde_json::Map::new();
@@ -244,5 +244,4 @@ fn figures(run: &Run, ended: bool, paused: bool) -> String {
         "failed": total.failed,
         "response_ns": response,
     })
-    .to_string()
 }
