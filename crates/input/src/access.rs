@@ -3,7 +3,8 @@
 //!
 //! - `quoted`: a line with `"METHOD URI PROTO"` in it (nginx, Apache, Traefik,
 //!   ALB and ELB, S3, Envoy …)
-//! - `json`: an object a line (Caddy, Traefik, nginx, Google Cloud)
+//! - `json`: an object a line (Caddy, Traefik, nginx, Google Cloud, CloudFront,
+//!   Cloudflare, AWS's firewall, Azure, Elastic's schema)
 //! - `table`: columns that a `#Fields:` line names (IIS, CloudFront)
 
 mod json;

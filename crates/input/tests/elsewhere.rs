@@ -116,6 +116,48 @@ fn logs_in_json() {
 }
 
 #[test]
+fn logs_in_json_of_networks_firewalls_and_elastic() {
+    // CloudFront v2, Cloudflare, AWS's firewall, API Gateway, Azure, Elastic's schema
+    // as objects and flat.
+    assert_log(
+        concat!(
+            "{\"cs-method\":\"GET\",\"cs-uri-stem\":\"/f\",\"cs-uri-query\":\"-\",\"sc-status\":\"200\",\"x-host-header\":\"f.example\",\"cs(Host)\":\"d1.cloudfront.net\"}\n",
+            "{\"ClientRequestMethod\":\"GET\",\"ClientRequestURI\":\"/c?d\",\"ClientRequestHost\":\"c.example\",\"EdgeResponseStatus\":200}\n",
+            "{\"action\":\"ALLOW\",\"httpRequest\":{\"uri\":\"/w\",\"args\":\"a=1\",\"httpMethod\":\"GET\",\"headers\":[{\"name\":\"Host\",\"value\":\"w.example\"}]}}\n",
+            "{\"httpMethod\":\"GET\",\"path\":\"/g\",\"status\":\"200\",\"domainName\":\"g.example\"}\n",
+            "{\"properties\":{\"httpMethod\":\"GET\",\"requestUri\":\"/z\",\"requestQuery\":\"q=1\",\"httpStatus\":200,\"host\":\"z.example\"}}\n",
+            "{\"http\":{\"request\":{\"method\":\"GET\"},\"response\":{\"status_code\":200}},\"url\":{\"path\":\"/e\",\"query\":\"x\",\"domain\":\"e.example\"}}\n",
+            "{\"http.request.method\":\"GET\",\"http.response.status_code\":200,\"url.original\":\"/o?p\",\"url.domain\":\"o.example\"}\n",
+        ),
+        &[
+            ("/f", "f.example"),
+            ("/c?d", "c.example"),
+            ("/w?a=1", "w.example"),
+            ("/g", "g.example"),
+            ("/z?q=1", "z.example"),
+            ("/e?x", "e.example"),
+            ("/o?p", "o.example"),
+        ],
+        "",
+    );
+}
+
+#[test]
+fn what_a_server_says_of_itself_between_its_requests() {
+    let own = "{\"level\":\"info\",\"logger\":\"tls\",\"msg\":\"storage cleaning\"}\n";
+    let request =
+        "{\"request\":{\"method\":\"GET\",\"host\":\"h\",\"uri\":\"/a\"},\"status\":200}\n";
+    assert_log(
+        &[own, own, request, own, request, own].concat(),
+        &[("/a", "h"), ("/a", "h")],
+        "4 lines without a request",
+    );
+    // An object that was cut off is broken, and told.
+    let cut = read([request, &request[..40], "\n"].concat().as_bytes());
+    assert_eq!((cut.records.len(), cut.bad.len()), (1, 1));
+}
+
+#[test]
 fn logs_of_load_balancers_and_networks() {
     // AWS's ALB, S3, Envoy.
     assert_log(

@@ -1,5 +1,6 @@
 //! The network of a run: set up once, for all event loops.
 
+use std::net::{IpAddr, UdpSocket};
 use std::sync::Arc;
 
 use rustls::ClientConfig;
@@ -31,6 +32,15 @@ pub enum SetUpError {
     /// TLS.
     #[error(transparent)]
     Tls(#[from] TlsError),
+    /// Connections can't come from there.
+    #[error("source address {address}: {source}; write an address that this machine has")]
+    SourceAddress {
+        /// What was asked for.
+        address: IpAddr,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// The operating system refused something.
     #[error("can't {operation}: {source}")]
     System {
@@ -45,6 +55,11 @@ pub enum SetUpError {
 impl Network {
     /// Looks the default address up, and loads certificates if the protocol speaks TLS.
     pub fn set_up(mut settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
+        for &address in &settings.source_addresses {
+            // Found here rather than by each hit.
+            UdpSocket::bind((address, 0))
+                .map_err(|source| SetUpError::SourceAddress { address, source })?;
+        }
         let hosts = std::mem::take(&mut settings.hosts).into_iter();
         settings.hosts = hosts.map(|(name, ips)| (host_name(&name), ips)).collect();
         let proxy = settings.proxy.as_ref();

@@ -60,7 +60,9 @@ pub struct TlsSettings {
     pub version_min: u16,
     /// The highest version; 0 = what rustls has.
     pub version_max: u16,
-    /// Cipher suites by their IANA names; empty = rustls' own choice.
+    /// Cipher suites by their IANA names; empty = rustls' own choice. If none of them
+    /// is of TLS 1.3, all of 1.3 are there beside them: [`TlsSettings::version_max`]
+    /// switches 1.3 off.
     pub cipher_suites: Vec<String>,
     /// PEM, of certificates to trust instead of the system's.
     pub ca_file: Option<FileOrText>,

@@ -135,6 +135,11 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
             "TLS cipher suites that aren't there are left out: {unknown}; there are: {known}"
         );
     }
+    // Go's lists choose suites of TLS 1.2 alone; those of 1.3 are always there.
+    let is_tls13 = |suite: &&rustls::SupportedCipherSuite| suite.tls13().is_some();
+    if !provider.cipher_suites.iter().any(|suite| is_tls13(&suite)) {
+        provider.cipher_suites.extend(all.iter().filter(is_tls13));
+    }
     Ok(provider)
 }
 
@@ -230,14 +235,11 @@ mod tests {
             cipher_suites: go.map(str::to_owned).to_vec(),
             ..TlsSettings::default()
         };
-        assert_eq!(
-            client_config(&suites, &[])
-                .expect("one is left")
-                .crypto_provider()
-                .cipher_suites
-                .len(),
-            1
-        );
+        let config = client_config(&suites, &[]).expect("one is left");
+        let left = &config.crypto_provider().cipher_suites;
+        let tls13 = left.iter().filter(|suite| suite.tls13().is_some());
+        // A list of TLS 1.2 switches 1.3 off no more than in Go.
+        assert_eq!((tls13.count(), left.len()), (3, 4));
         let suites = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
         let settings = TlsSettings {
             cipher_suites: suites,

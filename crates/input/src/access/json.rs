@@ -7,42 +7,71 @@ use serde_json::Value;
 use super::{Logged, request_line};
 
 /// Where the method may stand, as JSON pointers.
-const METHOD: [&str; 7] = [
+const METHOD: &[&str] = &[
     "/request/method",
     "/RequestMethod",
     "/request_method",
     "/httpRequest/requestMethod",
+    "/httpRequest/httpMethod",
     "/http/request/method",
+    "/http.request.method",
+    "/ClientRequestMethod",
+    "/cs-method",
+    "/properties/httpMethod",
+    "/httpMethod",
     "/http_method",
     "/method",
 ];
 /// Path and query in one, or a URL.
-const URL: [&str; 11] = [
+const URL: &[&str] = &[
     "/request/uri",
     "/request/url",
     "/RequestPath",
     "/request_uri",
     "/httpRequest/requestUrl",
+    "/httpRequest/uri",
     "/url/original",
+    "/url.original",
+    "/url/path",
+    "/url.path",
+    "/ClientRequestURI",
+    "/cs-uri-stem",
+    "/properties/requestUri",
     "/http_url",
     "/path",
     "/url",
     "/uri",
     "/request_path",
 ];
-const HOST: [&str; 7] = [
+const HOST: &[&str] = &[
     "/request/host",
     "/RequestHost",
     "/http_host",
+    "/ClientRequestHost",
+    "/url/domain",
+    "/url.domain",
+    "/x-host-header",
+    "/cs(Host)",
+    "/properties/host",
+    "/domainName",
     "/host",
     "/authority",
     "/vhost",
     "/server_name",
 ];
 /// A query apart from the path, as nginx's `$uri` and `$args`.
-const QUERY: [&str; 3] = ["/args", "/query_string", "/query"];
+const QUERY: &[&str] = &[
+    "/args",
+    "/query_string",
+    "/query",
+    "/url/query",
+    "/url.query",
+    "/httpRequest/args",
+    "/cs-uri-query",
+    "/properties/requestQuery",
+];
 /// What a log has beside a request, and a list of requests hasn't.
-const OUTCOME: [&str; 9] = [
+const OUTCOME: &[&str] = &[
     "/status",
     "/status_code",
     "/response_code",
@@ -50,17 +79,34 @@ const OUTCOME: [&str; 9] = [
     "/OriginStatus",
     "/httpRequest/status",
     "/http/response/status_code",
+    "/http.response.status_code",
     "/response/status",
+    "/EdgeResponseStatus",
+    "/sc-status",
+    "/properties/httpStatus",
+    "/properties/httpStatusCode",
+    // Logs of requests that may have no status yet.
     "/RequestMethod",
+    "/httpRequest/httpMethod",
 ];
 
-/// What the line says; none if it isn't an object of a log.
+/// What the line says; none if it isn't an object. Servers write what they have to say
+/// of themselves between their requests.
 pub(super) fn logged(line: &[u8]) -> Option<Logged<'static>> {
     let value: Value = serde_json::from_slice(line).ok()?;
-    find(&value, &OUTCOME)?;
-    let text = |names: &[&str]| find(&value, names).and_then(Value::as_str);
+    if !value.is_object() {
+        return None;
+    }
+    if !OUTCOME.iter().any(|name| value.pointer(name).is_some()) {
+        return Some(Logged::NoRequest);
+    }
+    let text = |names: &[&str]| find(&value, names);
     let owned = |text: &str| Cow::Owned(text.as_bytes().to_vec());
-    let host = owned(text(&HOST).unwrap_or_default());
+    let host = owned(
+        text(HOST)
+            .or_else(|| listed_host(&value))
+            .unwrap_or_default(),
+    );
     if let Some(line) = text(&["/request", "/requestLine", "/request_line"]) {
         return Some(match request_line(line.as_bytes()) {
             None => Logged::NoRequest,
@@ -71,10 +117,11 @@ pub(super) fn logged(line: &[u8]) -> Option<Logged<'static>> {
             },
         });
     }
-    let (Some(method), Some(url)) = (text(&METHOD), text(&URL)) else {
+    let (Some(method), Some(url)) = (text(METHOD), text(URL)) else {
         return Some(Logged::NoRequest);
     };
-    let query = text(&QUERY).filter(|query| !query.is_empty() && !url.contains('?'));
+    let is_query = |query: &&str| !["", "-"].contains(query) && !url.contains('?');
+    let query = text(QUERY).filter(is_query);
     Some(Logged::Request {
         method: owned(method),
         url: match query {
@@ -85,6 +132,18 @@ pub(super) fn logged(line: &[u8]) -> Option<Logged<'static>> {
     })
 }
 
-fn find<'a>(value: &'a Value, pointers: &[&str]) -> Option<&'a Value> {
-    pointers.iter().find_map(|pointer| value.pointer(pointer))
+/// The first text at one of these places.
+fn find<'a>(value: &'a Value, pointers: &[&str]) -> Option<&'a str> {
+    let mut found = pointers.iter().filter_map(|pointer| value.pointer(pointer));
+    found.find_map(Value::as_str)
+}
+
+/// The Host among the headers that AWS's firewall lists.
+fn listed_host(value: &Value) -> Option<&str> {
+    let headers = value.pointer("/httpRequest/headers")?.as_array()?;
+    let is_host = |header: &&Value| {
+        let name = header["name"].as_str().unwrap_or_default();
+        name.eq_ignore_ascii_case("host")
+    };
+    headers.iter().find(is_host)?["value"].as_str()
 }
