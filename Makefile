@@ -111,7 +111,7 @@ soak: all component bin/nats-server ## Look whether k6 or the receiver grow unde
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/toxiproxy bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: fuzz
@@ -137,7 +137,7 @@ header: ## Write the header of the C ABI anew
 ##@ Set up
 
 .PHONY: setup
-setup: needs bin/nats-server bin/toxiproxy bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
+setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
 	@scripts/taurus-venv || true
 
 # Built once: `go tool` would link it again whenever Go's cache was cleared.
@@ -152,6 +152,10 @@ bin/staticcheck: tools/go.mod | needs
 bin/toxiproxy: tools/go.mod | needs
 	@echo "make: building bin/toxiproxy"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/toxiproxy github.com/Shopify/toxiproxy/v2/cmd/server && touch ../$@
+
+bin/h2spec: tools/go.mod | needs
+	@echo "make: building bin/h2spec"
+	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/summerwind/h2spec/cmd/h2spec && touch ../$@
 
 bin/xk6: tools/go.mod | needs
 	@echo "make: building bin/xk6"

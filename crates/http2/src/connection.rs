@@ -262,6 +262,13 @@ impl<T> Connection<T> {
         Some(stream.user)
     }
 
+    /// A server: asks the client to open no further streams. What it opens before it
+    /// hears of that is answered.
+    pub fn ask_to_leave(&mut self) {
+        let last = (1 << 31) - 1;
+        frame::write_go_away(&mut self.outbox, last, ErrorCode::NO_ERROR, "");
+    }
+
     /// Tells the peer that the connection ends, and why.
     pub fn end(&mut self, code: ErrorCode, text: &str) {
         let last = if self.role == Role::Server {

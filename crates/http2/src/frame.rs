@@ -7,7 +7,7 @@ pub(crate) const HEAD_BYTES: usize = 9;
 /// What each side takes unless its settings say more; ours don't.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16_384;
 /// What a client begins with.
-pub(crate) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(crate) const DATA: u8 = 0;
 pub(crate) const HEADERS: u8 = 1;

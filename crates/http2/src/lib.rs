@@ -23,6 +23,7 @@ mod stream;
 
 pub use connection::{Connection, Handler, Limits};
 pub use error::{ConnectionError, ErrorCode};
+pub use frame::PREFACE;
 pub use head::{Head, HeadKind};
 pub use request::Prepared;
 pub use role::Role;

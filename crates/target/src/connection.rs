@@ -1,6 +1,7 @@
 //! One client's connection: requests out of bytes.
 
 use encarno_http1::{Chunks, Request, RequestBody, head_end};
+use encarno_http2::PREFACE;
 
 /// Heads longer than that are refused.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -11,6 +12,8 @@ pub(super) struct Requests {
     buffer: Vec<u8>,
     /// The request whose body is being skipped.
     pending: Option<(Asked, Skip)>,
+    /// What came first isn't what HTTP/2 begins with.
+    is_http1: bool,
 }
 
 /// What is skipped of a body.
@@ -36,6 +39,23 @@ pub(super) struct Asked {
 pub(super) struct BadRequest;
 
 impl Requests {
+    /// Whether the client speaks HTTP/2; None = what came can't tell yet.
+    pub(super) fn is_http2(&mut self) -> Option<bool> {
+        if !self.is_http1 {
+            let length = self.buffer.len().min(PREFACE.len());
+            self.is_http1 = self.buffer[..length] != PREFACE[..length];
+            if !self.is_http1 {
+                return (length == PREFACE.len()).then_some(true);
+            }
+        }
+        Some(false)
+    }
+
+    /// What came and wasn't used, for another protocol.
+    pub(super) fn into_bytes(self) -> Vec<u8> {
+        self.buffer
+    }
+
     /// Takes what came.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);

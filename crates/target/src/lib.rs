@@ -2,9 +2,11 @@
 //! logs when. What the generator says can be compared with its log.
 
 mod connection;
+mod http2;
 mod log;
 mod serve;
 mod station;
+mod wire;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ pub struct TargetSettings {
     pub listen: Option<SocketAddr>,
     /// Answer datagrams instead of HTTP.
     pub udp: bool,
+    /// Speak TLS, with the certificates and the key of those files (PEM).
+    pub identity: Option<(PathBuf, PathBuf)>,
     /// How long an answer takes, from the request's last byte.
     pub delay: Delay,
     /// Requests are served as the Universal Scalability Law says; the delay comes
@@ -68,6 +72,8 @@ pub struct TargetSettings {
     pub close_rate: f64,
     /// … without saying so before.
     pub rude_close_rate: f64,
+    /// HTTP/2: a connection may have so many requests at a time; without it, 65,536.
+    pub streams_max: Option<u32>,
     /// Send each answer one byte at a time.
     pub drip: bool,
     /// Send bodies in chunks.
@@ -133,9 +139,16 @@ impl Target {
         let address = ears
             .address()
             .map_err(TargetError::new("listen as target"))?;
+        let tls = match &settings.identity {
+            Some((certificate, key)) => Some(
+                wire::server_config(certificate, key)
+                    .map_err(TargetError::new("use the target's certificate and key"))?,
+            ),
+            None => None,
+        };
         let log = log::Log::create(settings.log.as_deref())
             .map_err(TargetError::new("create the target's log"))?;
-        let mut server = serve::Server::new(settings, ears, poller, Arc::clone(&stop), log)?;
+        let mut server = serve::Server::new(settings, ears, tls, poller, Arc::clone(&stop), log)?;
         let body = move || server.run();
         let thread = thread::Builder::new().name("target".to_owned()).spawn(body);
         let thread = thread.map_err(TargetError::new("start the target's thread"))?;

@@ -2,8 +2,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::io::{self, ErrorKind};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,10 +15,13 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use rustix::net::sockopt;
 use rustix::time::{ClockId, clock_gettime};
+use rustls::ServerConfig;
 
-use super::connection::{Requests, number_at_end};
+use super::connection::{Asked, Requests, number_at_end};
+use super::http2::{Exchanges, Reply, Sent};
 use super::log::{Log, LogEntry};
 use super::station::{Servers, Sharing};
+use super::wire::Wire;
 use super::{TargetError, TargetSettings, TargetSummary};
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
@@ -50,6 +53,7 @@ impl Ears {
 pub(super) struct Server {
     settings: TargetSettings,
     ears: Ears,
+    tls: Option<Arc<ServerConfig>>,
     poller: Poller,
     stop: Arc<AtomicBool>,
     log: Log,
@@ -65,12 +69,17 @@ pub(super) struct Server {
     summary: TargetSummary,
     /// Whoever may have more to be read.
     unread: Vec<u64>,
+    /// Those who speak HTTP/2, and for whom there is something to send.
+    unsent: Vec<u64>,
     body: Vec<u8>,
 }
 
 struct Client {
-    stream: TcpStream,
+    wire: Wire,
     requests: Requests,
+    http2: Option<Box<Exchanges>>,
+    /// It is among those for whom there is something to send.
+    is_noted: bool,
     /// What the socket had no room for, and the entry that is logged at its end.
     unsent: Vec<u8>,
     sending: Option<(LogEntry, Ending)>,
@@ -88,13 +97,28 @@ struct Answer {
     datagram_from: Option<SocketAddr>,
     entry: LogEntry,
     ending: Ending,
-    bytes: Vec<u8>,
+    what: What,
+}
+
+/// What an answer says.
+enum What {
+    Bytes(Vec<u8>),
+    OnStream(Reply),
+}
+
+/// What befalls an answer.
+struct Fate {
+    status: u16,
+    reset: bool,
+    close: bool,
+    rude: bool,
 }
 
 impl Server {
     pub(super) fn new(
         settings: TargetSettings,
         ears: Ears,
+        tls: Option<Arc<ServerConfig>>,
         poller: Poller,
         stop: Arc<AtomicBool>,
         log: Log,
@@ -115,6 +139,7 @@ impl Server {
         Ok(Self {
             settings,
             ears,
+            tls,
             poller,
             stop,
             log,
@@ -128,6 +153,7 @@ impl Server {
             stall_ns: None,
             summary: TargetSummary::default(),
             unread: Vec::new(),
+            unsent: Vec::new(),
             body,
         })
     }
@@ -179,6 +205,13 @@ impl Server {
                 }
             }
             self.answer_due()?;
+            for client in std::mem::take(&mut self.unsent) {
+                self.send_on(client)?;
+            }
+        }
+        let clients: Vec<_> = self.clients.keys().copied().collect();
+        for client in clients {
+            self.forget(client)?;
         }
         // What was never answered is logged as such.
         let unanswered: Vec<_> = self
@@ -202,7 +235,8 @@ impl Server {
                         let client = self.summary.requests;
                         let sequence = number_at_end(&buffer[..count]);
                         let bytes = buffer[..count].to_vec();
-                        self.take_request(client, sequence, Some(from), bytes, Ending::Keep)?;
+                        let what = What::Bytes(bytes);
+                        self.take_request(client, sequence, Some(from), what, Ending::Keep)?;
                         Ok(None)
                     }
                     Err(error) => Err(error),
@@ -217,8 +251,10 @@ impl Server {
                     self.summary.connections += 1;
                     self.poller.register(&stream, number)?;
                     let client = Client {
-                        stream,
+                        wire: Wire::new(stream, self.tls.as_ref())?,
                         requests: Requests::default(),
+                        http2: None,
+                        is_noted: false,
                         unsent: Vec::new(),
                         sending: None,
                     };
@@ -246,48 +282,118 @@ impl Server {
             let Some(client) = self.clients.get_mut(&number) else {
                 return Ok(());
             };
-            match client.stream.read(&mut buffer) {
-                Ok(0) => return self.forget(number),
-                Ok(count) => client.requests.feed(&buffer[..count]),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
-                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-                Err(_) => return self.forget(number),
+            if client
+                .http2
+                .as_ref()
+                .is_some_and(|http2| !http2.takes_more())
+            {
+                return self.send_on(number);
             }
-            loop {
-                let Some(client) = self.clients.get_mut(&number) else {
-                    return Ok(());
-                };
-                match client.requests.next() {
-                    Ok(Some(asked)) => {
-                        let (bytes, ending) = self.compose(asked.head_only, asked.close);
-                        self.take_request(number, asked.sequence, None, bytes, ending)?;
-                    }
-                    Ok(None) => break,
-                    Err(_) => return self.forget(number),
-                }
+            let read = client.wire.read(&mut buffer);
+            match (read, &mut client.http2) {
+                (Ok(0), _) => return self.forget(number),
+                (Ok(count), Some(http2)) => http2.receive(&buffer[..count]),
+                (Ok(count), None) => client.requests.feed(&buffer[..count]),
+                (Err(error), _) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                (Err(error), _) if error.kind() == ErrorKind::Interrupted => continue,
+                (Err(_), _) => return self.forget(number),
+            }
+            match self.take_requests(number)? {
+                true => {}
+                false => return self.forget(number),
             }
         }
         self.unread.push(number);
         Ok(())
     }
 
-    /// The bytes of an answer, and what follows them.
-    fn compose(&mut self, head_only: bool, close: bool) -> (Vec<u8>, Ending) {
+    /// Takes the requests that are whole; false if the client is of no use any more.
+    fn take_requests(&mut self, number: u64) -> io::Result<bool> {
+        loop {
+            let Some(client) = self.clients.get_mut(&number) else {
+                return Ok(true);
+            };
+            if client.http2.is_none() && client.requests.is_http2() == Some(true) {
+                let mut http2 = Box::new(Exchanges::new(self.settings.streams_max));
+                http2.receive(&std::mem::take(&mut client.requests).into_bytes());
+                client.http2 = Some(http2);
+            }
+            if let Some(http2) = &mut client.http2 {
+                for (stream, asked) in http2.take_requests() {
+                    let (reply, ending) = self.compose_reply(stream, asked);
+                    let what = What::OnStream(reply);
+                    self.take_request(number, asked.sequence, None, what, ending)?;
+                }
+                self.note_unsent(number);
+                return Ok(true);
+            }
+            if client.requests.is_http2().is_none() {
+                return Ok(true);
+            }
+            match client.requests.next() {
+                Ok(Some(asked)) => {
+                    let (bytes, ending) = self.compose(asked);
+                    let what = What::Bytes(bytes);
+                    self.take_request(number, asked.sequence, None, what, ending)?;
+                }
+                Ok(None) => return Ok(true),
+                Err(_) => return Ok(false),
+            }
+        }
+    }
+
+    fn fate(&mut self, close: bool) -> Fate {
         let settings = &self.settings;
-        let status = if self.random_is_below(settings.error_rate) {
-            "500 Internal Server Error"
-        } else {
-            "200 OK"
-        };
-        let settings = &self.settings;
-        let (reset_rate, close_rate, rude_rate) = (
+        let (error_rate, reset_rate, close_rate, rude_rate) = (
+            settings.error_rate,
             settings.reset_rate,
             settings.close_rate,
             settings.rude_close_rate,
         );
-        let reset = self.random_is_below(reset_rate);
-        let close = close || self.random_is_below(close_rate);
-        let rude = self.random_is_below(rude_rate);
+        Fate {
+            status: match self.random_is_below(error_rate) {
+                true => 500,
+                false => 200,
+            },
+            reset: self.random_is_below(reset_rate),
+            close: close || self.random_is_below(close_rate),
+            rude: self.random_is_below(rude_rate),
+        }
+    }
+
+    /// An answer over HTTP/2, and whether the connection ends with it.
+    fn compose_reply(&mut self, stream: u32, asked: Asked) -> (Reply, Ending) {
+        let fate = self.fate(false);
+        let reply = Reply {
+            stream,
+            status: fate.status,
+            length: self.body.len(),
+            says_length: !self.settings.chunked,
+            head_only: asked.head_only,
+            cut: fate.reset,
+            leave: fate.close,
+            close: fate.rude,
+        };
+        (reply, Ending::Keep)
+    }
+
+    /// The bytes of an answer, and what follows them.
+    fn compose(
+        &mut self,
+        Asked {
+            head_only, close, ..
+        }: Asked,
+    ) -> (Vec<u8>, Ending) {
+        let Fate {
+            status,
+            reset,
+            close,
+            rude,
+        } = self.fate(close);
+        let status = match status {
+            200 => "200 OK",
+            _ => "500 Internal Server Error",
+        };
         let mut bytes = Vec::with_capacity(128 + self.body.len());
         let length = self.body.len();
         bytes.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
@@ -329,7 +435,7 @@ impl Server {
         client: u64,
         sequence: Option<u64>,
         datagram_from: Option<SocketAddr>,
-        bytes: Vec<u8>,
+        what: What,
         ending: Ending,
     ) -> io::Result<()> {
         let now_ns = monotonic_ns();
@@ -351,7 +457,7 @@ impl Server {
                 datagram_from,
                 entry,
                 ending: Ending::Keep,
-                bytes: b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n".to_vec(),
+                what: unavailable(&what),
             };
             return self.send(answer);
         }
@@ -379,7 +485,7 @@ impl Server {
                 datagram_from,
                 entry,
                 ending,
-                bytes,
+                what,
             },
         );
         if self.sharing.is_some() {
@@ -426,23 +532,72 @@ impl Server {
     }
 
     fn send(&mut self, answer: Answer) -> io::Result<()> {
-        if let (Some(from), Ears::Datagrams(socket)) = (answer.datagram_from, &self.ears) {
-            let sent = socket.send_to(&answer.bytes, from).is_ok();
-            let sent_ns = if sent { monotonic_ns() } else { 0 };
-            self.summary.answers += u64::from(sent);
-            return self.log.write(&LogEntry {
-                sent_ns,
-                ..answer.entry
-            });
-        }
-        match self.clients.get_mut(&answer.client) {
-            // The client didn't wait.
-            None => self.log.write(&answer.entry),
-            Some(client) => {
-                client.unsent = answer.bytes;
+        let client = self.clients.get_mut(&answer.client);
+        match (answer.what, answer.datagram_from, &self.ears, client) {
+            (What::Bytes(bytes), Some(from), Ears::Datagrams(socket), _) => {
+                let sent = socket.send_to(&bytes, from).is_ok();
+                let sent_ns = if sent { monotonic_ns() } else { 0 };
+                self.summary.answers += u64::from(sent);
+                self.log.write(&LogEntry {
+                    sent_ns,
+                    ..answer.entry
+                })
+            }
+            (What::Bytes(bytes), _, _, Some(client)) => {
+                client.unsent = bytes;
                 client.sending = Some((answer.entry, answer.ending));
                 self.send_on(answer.client)
             }
+            (What::OnStream(reply), _, _, Some(client)) => {
+                let http2 = client.http2.as_mut();
+                if http2.is_some_and(|http2| http2.answer(&reply, answer.entry)) {
+                    self.note_unsent(answer.client);
+                    return Ok(());
+                }
+                self.log.write(&answer.entry)
+            }
+            // The client didn't wait.
+            _ => self.log.write(&answer.entry),
+        }
+    }
+
+    fn note_unsent(&mut self, number: u64) {
+        if let Some(client) = self.clients.get_mut(&number)
+            && !std::mem::replace(&mut client.is_noted, true)
+        {
+            self.unsent.push(number);
+        }
+    }
+
+    /// Sends of the answers over HTTP/2 what there is room for.
+    fn send_frames(&mut self, number: u64) -> io::Result<()> {
+        let piece_max = if self.settings.drip { 1 } else { usize::MAX };
+        let Some(client) = self.clients.get_mut(&number) else {
+            return Ok(());
+        };
+        let Some(http2) = &mut client.http2 else {
+            return Ok(());
+        };
+        client.is_noted = false;
+        let was_full = !http2.takes_more();
+        let mut ended = Vec::new();
+        let sent = http2.send(
+            &mut client.wire,
+            &self.body,
+            piece_max,
+            monotonic_ns,
+            &mut ended,
+        );
+        if was_full && http2.takes_more() {
+            self.unread.push(number);
+        }
+        for entry in ended {
+            self.summary.answers += u64::from(entry.sent_ns > 0);
+            self.log.write(&entry)?;
+        }
+        match sent {
+            Ok(Sent::Open) => Ok(()),
+            Ok(Sent::Closed) | Err(_) => self.forget(number),
         }
     }
 
@@ -450,14 +605,26 @@ impl Server {
         let Some(client) = self.clients.get_mut(&number) else {
             return Ok(());
         };
+        if client.http2.is_some() {
+            return self.send_frames(number);
+        }
         let Some((mut entry, ending)) = client.sending else {
-            return Ok(());
+            // TLS may have something of its own to say.
+            return match client.wire.flush() {
+                Err(error) if error.kind() != ErrorKind::WouldBlock => self.forget(number),
+                _ => Ok(()),
+            };
         };
         let piece_max = if self.settings.drip { 1 } else { usize::MAX };
         let mut sent = 0;
-        while sent < client.unsent.len() {
+        loop {
             let piece = &client.unsent[sent..];
-            match client.stream.write(&piece[..piece.len().min(piece_max)]) {
+            let result = match piece.is_empty() {
+                true => client.wire.flush().map(|()| 0),
+                false => client.wire.write(&piece[..piece.len().min(piece_max)]),
+            };
+            match result {
+                Ok(0) => break,
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
                     client.unsent.drain(..sent);
@@ -471,7 +638,7 @@ impl Server {
         client.sending = None;
         if ending == Ending::Reset {
             // With no time to linger, closing resets.
-            sockopt::set_socket_linger(&client.stream, Some(Duration::ZERO))?;
+            sockopt::set_socket_linger(client.wire.socket(), Some(Duration::ZERO))?;
         } else {
             entry.sent_ns = monotonic_ns();
             self.summary.answers += 1;
@@ -483,15 +650,43 @@ impl Server {
     }
 
     fn forget(&mut self, number: u64) -> io::Result<()> {
-        let client = self.clients.remove(&number);
-        match client.and_then(|client| client.sending) {
-            Some((entry, _)) => self.log.write(&entry),
-            None => Ok(()),
+        let Some(client) = self.clients.remove(&number) else {
+            return Ok(());
+        };
+        if let Some((entry, _)) = client.sending {
+            self.log.write(&entry)?;
         }
+        for entry in client
+            .http2
+            .into_iter()
+            .flat_map(|http2| http2.unanswered())
+        {
+            self.log.write(&entry)?;
+        }
+        Ok(())
     }
 
     fn random_is_below(&mut self, rate: f64) -> bool {
         rate > 0.0 && uniform(&mut self.random) < rate
+    }
+}
+
+/// The answer of a server that is full, in place of that one.
+fn unavailable(what: &What) -> What {
+    match what {
+        What::Bytes(_) => {
+            let text = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+            What::Bytes(text.to_vec())
+        }
+        What::OnStream(reply) => What::OnStream(Reply {
+            status: 503,
+            length: 0,
+            says_length: true,
+            cut: false,
+            leave: false,
+            close: false,
+            ..*reply
+        }),
     }
 }
 

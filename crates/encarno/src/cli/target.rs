@@ -23,9 +23,15 @@ pub(super) struct TargetArguments {
     /// PORT, :PORT or localhost:PORT is the loopback interface.
     #[arg(default_value = "127.0.0.1:8070", value_parser = listen)]
     listen: SocketAddr,
-    /// Answer datagrams instead of HTTP.
+    /// Answer datagrams instead of HTTP/1.1 and HTTP/2.
     #[arg(long)]
     udp: bool,
+    /// Speak TLS, HTTP/1.1 or HTTP/2 as the client wants: the server's certificates (PEM).
+    #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "udp")]
+    cert: Option<PathBuf>,
+    /// The certificate's key (PEM).
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    key: Option<PathBuf>,
     /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
     #[arg(long, default_value = "none")]
     delay: Delay,
@@ -59,6 +65,9 @@ pub(super) struct TargetArguments {
     /// The part that closes the connection without saying so.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     rude_close_rate: f64,
+    /// HTTP/2: a connection may have so many requests at a time; without it, 65,536.
+    #[arg(long, value_name = "N", conflicts_with = "udp", value_parser = clap::value_parser!(u32).range(1..))]
+    streams: Option<u32>,
     /// Send each answer one byte at a time.
     #[arg(long)]
     drip: bool,
@@ -95,6 +104,7 @@ impl TargetArguments {
         let target = Target::start(TargetSettings {
             listen: Some(self.listen),
             udp: self.udp,
+            identity: self.cert.clone().zip(self.key.clone()),
             delay: self.delay,
             usl: self.usl,
             servers: self.servers.map(|servers| servers as usize),
@@ -105,6 +115,7 @@ impl TargetArguments {
             silent_rate: self.silent_rate,
             close_rate: self.close_rate,
             rude_close_rate: self.rude_close_rate,
+            streams_max: self.streams,
             drip: self.drip,
             chunked: self.chunked,
             body_bytes: self.body_bytes,
@@ -113,7 +124,11 @@ impl TargetArguments {
             log: self.log.clone(),
         })
         .map_err(Failure::setup)?;
-        let scheme = if self.udp { "udp" } else { "http" };
+        let scheme = match (self.udp, &self.cert) {
+            (true, _) => "udp",
+            (false, Some(_)) => "https",
+            (false, None) => "http",
+        };
         let mut output = std::io::stdout();
         writeln!(output, "listening on {scheme}://{}", target.address()).map_err(Failure::setup)?;
         output.flush().map_err(Failure::setup)?;
