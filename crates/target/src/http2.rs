@@ -8,6 +8,7 @@ use encarno_http2::{
     Connection, ErrorCode, Handler, Head, HeadKind, Limits, Reset, Role, hpack::write_field,
 };
 
+use super::clock::monotonic_ns;
 use super::connection::{Asked, number_at_end};
 use super::log::LogEntry;
 use super::wire::Wire;
@@ -22,7 +23,7 @@ const UNSENT_BYTES_MAX: usize = 1 << 20;
 pub(super) struct Exchanges {
     http: Connection<Asked>,
     /// Requests that are whole, and weren't taken yet.
-    whole: Vec<(u32, Asked)>,
+    whole: VecDeque<(u32, Asked)>,
     bodies: VecDeque<Body>,
     /// Bodies that the windows have no room for.
     blocked: VecDeque<Body>,
@@ -80,7 +81,7 @@ impl Exchanges {
         };
         Self {
             http: Connection::new(Role::Server, limits),
-            whole: Vec::new(),
+            whole: VecDeque::new(),
             bodies: VecDeque::new(),
             blocked: VecDeque::new(),
             leaving: VecDeque::new(),
@@ -100,8 +101,8 @@ impl Exchanges {
     }
 
     /// The next whole request, and its stream.
-    pub(super) fn take_requests(&mut self) -> Vec<(u32, Asked)> {
-        std::mem::take(&mut self.whole)
+    pub(super) fn next_request(&mut self) -> Option<(u32, Asked)> {
+        self.whole.pop_front()
     }
 
     /// Whether more may be read of the client.
@@ -153,7 +154,6 @@ impl Exchanges {
         wire: &mut Wire,
         body: &[u8],
         piece_max: usize,
-        now_ns: impl Fn() -> u64,
         ended: &mut Vec<LogEntry>,
     ) -> io::Result<Sent> {
         let is_empty = loop {
@@ -178,7 +178,7 @@ impl Exchanges {
                 Err(error) => return Err(error),
             }
         };
-        let sent_ns = now_ns();
+        let sent_ns = monotonic_ns();
         while let Some(&(ends_at, entry, close)) = self.leaving.front()
             && ends_at <= self.sent_bytes
         {
@@ -241,7 +241,7 @@ impl Exchanges {
 }
 
 /// Where whole requests go.
-struct Whole<'a>(&'a mut Vec<(u32, Asked)>);
+struct Whole<'a>(&'a mut VecDeque<(u32, Asked)>);
 
 impl Handler<Asked> for Whole<'_> {
     fn wants_text(&mut self, _: &Asked) -> bool {
@@ -258,13 +258,13 @@ impl Handler<Asked> for Whole<'_> {
             asked.head_only = head.is_head;
         }
         if ends {
-            self.0.push((stream, *asked));
+            self.0.push_back((stream, *asked));
         }
     }
 
     fn data(&mut self, stream: u32, asked: &mut Asked, _: &[u8], _: usize, ends: bool) {
         if ends {
-            self.0.push((stream, *asked));
+            self.0.push_back((stream, *asked));
         }
     }
 

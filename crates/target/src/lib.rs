@@ -1,9 +1,14 @@
 //! A scripted server: it answers as it is told, late, wrong or not at all, and
 //! logs when. What the generator says can be compared with its log.
 
+mod answer;
+mod client;
+mod clock;
 mod connection;
+mod ears;
 mod http2;
 mod log;
+mod schedule;
 mod serve;
 mod station;
 mod wire;
@@ -124,7 +129,7 @@ impl Target {
             .register_waker(&waker)
             .map_err(|errno| TargetError::new("use an eventfd")(errno.into()))?;
         let ears = if settings.udp {
-            serve::Ears::Datagrams(
+            ears::Ears::Datagrams(
                 UdpSocket::bind(address).map_err(TargetError::new("bind the target's socket"))?,
             )
         } else {
@@ -134,7 +139,7 @@ impl Target {
             // needs more, or connections are refused that a server would take.
             rustix::net::listen(&listener, BACKLOG)
                 .map_err(|errno| TargetError::new("listen as target")(errno.into()))?;
-            serve::Ears::Streams(listener)
+            ears::Ears::Streams(listener)
         };
         let address = ears
             .address()

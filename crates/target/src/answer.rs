@@ -1,0 +1,139 @@
+//! Answers, as the settings want them.
+
+use std::net::SocketAddr;
+
+use encarno_nib::delay::uniform;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::TargetSettings;
+use super::connection::Asked;
+use super::http2::Reply;
+use super::log::LogEntry;
+
+/// An answer, until it is due.
+pub(super) struct Answer {
+    pub(super) client: u64,
+    pub(super) datagram_from: Option<SocketAddr>,
+    pub(super) entry: LogEntry,
+    pub(super) what: What,
+}
+
+/// What an answer says.
+pub(super) enum What {
+    /// Bytes, and what follows them.
+    Bytes(Vec<u8>, Ending),
+    OnStream(Reply),
+}
+
+/// What becomes of the connection behind an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ending {
+    Keep,
+    Close,
+    Reset,
+}
+
+/// What befalls an answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Fate {
+    is_error: bool,
+    reset: bool,
+    close: bool,
+    rude: bool,
+}
+
+impl Fate {
+    pub(super) fn draw(settings: &TargetSettings, random: &mut Xoshiro256PlusPlus) -> Self {
+        let mut is_below = |rate: f64| is_below(random, rate);
+        Self {
+            is_error: is_below(settings.error_rate),
+            reset: is_below(settings.reset_rate),
+            close: is_below(settings.close_rate),
+            rude: is_below(settings.rude_close_rate),
+        }
+    }
+
+    fn status(self) -> u16 {
+        if self.is_error { 500 } else { 200 }
+    }
+}
+
+/// Whether it happens, with that probability.
+pub(super) fn is_below(random: &mut Xoshiro256PlusPlus, rate: f64) -> bool {
+    rate > 0.0 && uniform(random) < rate
+}
+
+/// An answer over HTTP/2.
+pub(super) fn on_stream(stream: u32, asked: Asked, fate: Fate, settings: &TargetSettings) -> What {
+    What::OnStream(Reply {
+        stream,
+        status: fate.status(),
+        length: settings.body_bytes,
+        says_length: !settings.chunked,
+        head_only: asked.head_only,
+        cut: fate.reset,
+        leave: fate.close,
+        close: fate.rude,
+    })
+}
+
+/// An answer over HTTP/1.1.
+pub(super) fn in_text(asked: Asked, fate: Fate, chunked: bool, body: &[u8]) -> What {
+    let status = match fate.is_error {
+        false => "200 OK",
+        true => "500 Internal Server Error",
+    };
+    let close = asked.close || fate.close;
+    let mut bytes = Vec::with_capacity(128 + body.len());
+    bytes.extend_from_slice(format!("HTTP/1.1 {status}\r\n").as_bytes());
+    if close {
+        bytes.extend_from_slice(b"Connection: close\r\n");
+    }
+    let body_start;
+    if chunked {
+        bytes.extend_from_slice(b"Transfer-Encoding: chunked\r\n\r\n");
+        body_start = bytes.len();
+        if !asked.head_only {
+            for chunk in body.chunks(1000) {
+                bytes.extend_from_slice(format!("{:x}\r\n", chunk.len()).as_bytes());
+                bytes.extend_from_slice(chunk);
+                bytes.extend_from_slice(b"\r\n");
+            }
+            bytes.extend_from_slice(b"0\r\n\r\n");
+        }
+    } else {
+        bytes.extend_from_slice(format!("Content-Length: {}\r\n\r\n", body.len()).as_bytes());
+        body_start = bytes.len();
+        if !asked.head_only {
+            bytes.extend_from_slice(body);
+        }
+    }
+    if fate.reset {
+        bytes.truncate(body_start + (bytes.len() - body_start) / 2);
+    }
+    let ending = match (fate.reset, close || fate.rude) {
+        (true, _) => Ending::Reset,
+        (_, true) => Ending::Close,
+        _ => Ending::Keep,
+    };
+    What::Bytes(bytes, ending)
+}
+
+/// The answer of a server that is full, in place of that one.
+pub(super) fn unavailable(what: &What) -> What {
+    match what {
+        What::Bytes(..) => {
+            let text = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
+            What::Bytes(text.to_vec(), Ending::Keep)
+        }
+        What::OnStream(reply) => What::OnStream(Reply {
+            status: 503,
+            length: 0,
+            says_length: true,
+            cut: false,
+            leave: false,
+            close: false,
+            ..*reply
+        }),
+    }
+}

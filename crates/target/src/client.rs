@@ -1,0 +1,207 @@
+//! One client: what it asks, in the protocol that it speaks, and what is sent to it.
+
+use std::collections::VecDeque;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
+
+use rustix::net::sockopt;
+
+use super::answer::{Ending, What};
+use super::clock::monotonic_ns;
+use super::connection::{Asked, Requests};
+use super::http2::{Exchanges, Sent};
+use super::log::LogEntry;
+use super::wire::Wire;
+
+/// A client.
+#[derive(Debug)]
+pub(super) struct Client {
+    wire: Wire,
+    speaks: Speaks,
+}
+
+#[derive(Debug)]
+enum Speaks {
+    /// HTTP/1.1, unless what it has said can't tell yet.
+    Http1(Box<Texts>),
+    Http2(Box<Exchanges>),
+}
+
+/// Requests in text, and the answers that are on their way.
+#[derive(Debug, Default)]
+struct Texts {
+    requests: Requests,
+    unsent: Vec<u8>,
+    /// Bytes of `unsent` that were sent.
+    sent: usize,
+    /// Where answers end in `unsent`.
+    leaving: VecDeque<(usize, LogEntry, Ending)>,
+}
+
+/// A request that is whole.
+pub(super) enum Request {
+    Text(Asked),
+    OnStream(u32, Asked),
+}
+
+/// It is of no use any more.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Gone;
+
+impl From<io::Error> for Gone {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl Client {
+    pub(super) fn new(wire: Wire) -> Self {
+        Self {
+            wire,
+            speaks: Speaks::Http1(Box::default()),
+        }
+    }
+
+    /// Whether more may be read of it: it reads, too.
+    pub(super) fn takes_more(&self) -> bool {
+        match &self.speaks {
+            Speaks::Http1(_) => true,
+            Speaks::Http2(exchanges) => exchanges.takes_more(),
+        }
+    }
+
+    /// Whether answers are put together before they are sent.
+    pub(super) fn gathers(&self) -> bool {
+        matches!(self.speaks, Speaks::Http2(_))
+    }
+
+    /// Reads once; false if nothing is there.
+    pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<bool, Gone> {
+        match self.wire.read(buffer) {
+            Ok(0) => Err(Gone),
+            Ok(count) => {
+                match &mut self.speaks {
+                    Speaks::Http1(texts) => texts.requests.feed(&buffer[..count]),
+                    Speaks::Http2(exchanges) => exchanges.receive(&buffer[..count]),
+                }
+                Ok(true)
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == ErrorKind::Interrupted => Ok(true),
+            Err(_) => Err(Gone),
+        }
+    }
+
+    /// The next whole request.
+    pub(super) fn next_request(
+        &mut self,
+        streams_max: Option<u32>,
+    ) -> Result<Option<Request>, Gone> {
+        if let Speaks::Http1(texts) = &mut self.speaks {
+            match texts.requests.is_http2() {
+                None => return Ok(None),
+                Some(false) => {
+                    let asked = texts.requests.next().map_err(|_| Gone)?;
+                    return Ok(asked.map(Request::Text));
+                }
+                Some(true) => {
+                    let bytes = std::mem::take(&mut texts.requests).into_bytes();
+                    let mut exchanges = Box::new(Exchanges::new(streams_max));
+                    exchanges.receive(&bytes);
+                    self.speaks = Speaks::Http2(exchanges);
+                }
+            }
+        }
+        let Speaks::Http2(exchanges) = &mut self.speaks else {
+            return Ok(None);
+        };
+        let request = exchanges.next_request();
+        Ok(request.map(|(stream, asked)| Request::OnStream(stream, asked)))
+    }
+
+    /// Puts an answer behind the others; false if nobody waits for it.
+    pub(super) fn answer(&mut self, what: What, entry: LogEntry) -> bool {
+        match (&mut self.speaks, what) {
+            (Speaks::Http1(texts), What::Bytes(bytes, ending)) => {
+                if texts.unsent.is_empty() {
+                    texts.unsent = bytes;
+                } else {
+                    texts.unsent.extend_from_slice(&bytes);
+                }
+                let end = texts.unsent.len();
+                texts.leaving.push_back((end, entry, ending));
+                true
+            }
+            (Speaks::Http2(exchanges), What::OnStream(reply)) => exchanges.answer(&reply, entry),
+            _ => false,
+        }
+    }
+
+    /// Sends what there is room for, at most `piece_max` bytes at a time. Requests whose
+    /// answers have left, or were broken off, go to `ended`.
+    pub(super) fn send(
+        &mut self,
+        body: &[u8],
+        piece_max: usize,
+        ended: &mut Vec<LogEntry>,
+    ) -> Result<(), Gone> {
+        let texts = match &mut self.speaks {
+            Speaks::Http1(texts) => texts,
+            Speaks::Http2(exchanges) => {
+                return match exchanges.send(&mut self.wire, body, piece_max, ended)? {
+                    Sent::Open => Ok(()),
+                    Sent::Closed => Err(Gone),
+                };
+            }
+        };
+        loop {
+            // What follows an answer that ends the connection isn't sent.
+            let end = texts.leaving.front().map_or(0, |&(end, ..)| end);
+            let piece = &texts.unsent[texts.sent..end];
+            let result = match piece.is_empty() {
+                true => self.wire.flush().map(|()| 0),
+                false => self.wire.write(&piece[..piece.len().min(piece_max)]),
+            };
+            match result {
+                Ok(0) if !piece.is_empty() => return Err(Gone),
+                Ok(0) => {}
+                Ok(count) => {
+                    texts.sent += count;
+                    continue;
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return Err(Gone),
+            }
+            let Some((_, entry, ending)) = texts.leaving.pop_front() else {
+                return Ok(());
+            };
+            if texts.leaving.is_empty() {
+                (texts.unsent, texts.sent) = (Vec::new(), 0);
+            }
+            let sent_ns = match ending {
+                Ending::Reset => 0,
+                Ending::Keep | Ending::Close => monotonic_ns(),
+            };
+            ended.push(LogEntry { sent_ns, ..entry });
+            match ending {
+                Ending::Keep => {}
+                Ending::Close => return Err(Gone),
+                Ending::Reset => {
+                    // With no time to linger, closing resets.
+                    sockopt::set_socket_linger(self.wire.socket(), Some(Duration::ZERO))
+                        .map_err(io::Error::from)?;
+                    return Err(Gone);
+                }
+            }
+        }
+    }
+
+    /// The requests whose answers won't leave any more.
+    pub(super) fn unanswered(self) -> Vec<LogEntry> {
+        match self.speaks {
+            Speaks::Http1(texts) => texts.leaving.iter().map(|&(_, entry, _)| entry).collect(),
+            Speaks::Http2(exchanges) => exchanges.unanswered().collect(),
+        }
+    }
+}
