@@ -79,6 +79,10 @@ impl Run {
         for data in &self.settings.script.data {
             reads("the data", Some(&data.file));
         }
+        let schedule = self.settings.workload.schedule();
+        for file in schedule.into_iter().flat_map(|schedule| schedule.files()) {
+            reads("the schedule's file", Some(file));
+        }
         if let Some(network) = self.protocol.network() {
             reads(
                 "the CA file",

@@ -151,6 +151,19 @@ run: {threads: 2, grace: 3s, strict: true, quiet: true}
     };
     assert!(matches!(open.arrivals, Arrivals::Poisson { seed: 4, .. }));
     assert_eq!(open.late_limit, Some(Duration::from_millis(200)));
+    let swinging = "poisson sine(5,5,1s,9s) spike(1,9,1s,1s,1s)";
+    let text = text
+        .replace("line(1,10,30s) const(10,1m)", swinging)
+        .replace("arrivals: poisson, ", "");
+    let Workload::Open(open) = parse(&text).expect("it is right").settings.workload else {
+        panic!("open")
+    };
+    assert!(matches!(open.arrivals, Arrivals::Poisson { seed: 4, .. }));
+    let schedule = open.schedule().expect("one");
+    assert_eq!(
+        (schedule.pieces().len(), schedule.hits_before(u64::MAX)),
+        (4, 64)
+    );
 }
 
 #[test]

@@ -327,11 +327,7 @@ fn hits_that_run_at_the_end_of_the_schedule_have_the_grace_and_no_more() {
 fn a_rate_that_changes_ten_times_starts_each_hit_once_at_its_instant() {
     let _machine = machine();
     let (sender, receiver) = std::sync::mpsc::channel();
-    let piece = |level, seconds: f64| Piece {
-        from: Level::whole(level),
-        to: Level::whole(level),
-        duration_ns: (seconds * 1e9) as u64,
-    };
+    let piece = |level, seconds: f64| Piece::flat(Level::whole(level), (seconds * 1e9) as u64);
     let account = run_with(
         open("const(300,1h)", 500),
         TargetSettings::default(),
@@ -385,11 +381,7 @@ fn a_closed_run_has_more_workers_as_its_schedule_grows() {
     };
     let account = run_with(settings, target, None, |control| {
         std::thread::spawn(move || {
-            let level = |workers| Piece {
-                from: Level::whole(workers),
-                to: Level::whole(workers),
-                duration_ns: 300 * MS,
-            };
+            let level = |workers| Piece::flat(Level::whole(workers), 300 * MS);
             let from_ns = control.earliest_ns() + 500 * MS;
             let refused = control.grow(from_ns, &[level(7)]);
             assert_eq!(refused, Err(GrowError::Workers { workers_max: 6 }));

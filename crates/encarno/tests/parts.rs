@@ -59,6 +59,7 @@ fn the_parts_of_an_open_run_make_its_hits_at_its_instants() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     records(folder, 70);
+    std::fs::write(folder.join("rates"), "0 700\n0.1 0\n0.2 900\n").unwrap();
     for (count, load) in [
         (3, &["--rate", "line(100,900,400ms)"][..]),
         (2, &["--rate", "700", "--for", "300ms"]),
@@ -74,6 +75,16 @@ fn the_parts_of_an_open_run_make_its_hits_at_its_instants() {
             ],
         ),
         (3, &["--rate", "1000", "--for", "1m", "-n", "101"]),
+        (3, &["--rate", "sine(500,500,100ms,310ms)"]),
+        (
+            2,
+            &[
+                "--rate",
+                "poisson spike(100,900,100ms,0s,200ms) replay(rates,0.5)",
+                "--seed",
+                "3",
+            ],
+        ),
     ] {
         let what = [
             &["hit", "dummy:", "-q", "-i", "records", "--format", "raw"],

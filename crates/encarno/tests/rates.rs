@@ -72,3 +72,62 @@ fn one_hit_has_no_rate() {
     assert_eq!(stats_json(folder.path())["total"]["rate"], Value::Null);
     assert_eq!(hits_by_second(folder.path()), [1]);
 }
+
+/// What was recorded of a run is a rate, too: the second run has the hits of the first.
+#[test]
+fn a_run_is_replayed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let due = || -> Vec<u64> {
+        let file = encarno_record::results::whole::open(&folder.join("run.enc"));
+        let mut file = file.unwrap();
+        let mut seconds = vec![0; 3];
+        while let Some(block) = file.next_block().unwrap() {
+            if let encarno_record::results::Block::Hits(hits) = block {
+                for hit in hits.iter() {
+                    seconds[(hit.scheduled_ns / 1_000_000_000) as usize] += 1;
+                }
+            }
+        }
+        seconds
+    };
+    let shape = "sine(100,100,2s,2s) spike(10,90,200ms,500ms,300ms)";
+    summaries(folder, &["--rate", shape]);
+    // 100 + 2·100/π, 100 − 2·100/π; a spike of 10 + 45 + 5 + 10 …
+    let first = due();
+    assert_eq!(first, [164, 36, 70]);
+    std::fs::rename(folder.join("run.enc"), folder.join("first.enc")).unwrap();
+    summaries(folder, &["--rate", "replay(first.enc)"]);
+    assert_eq!(due(), first);
+    summaries(folder, &["--rate", "replay(first.enc,0.5)"]);
+    assert_eq!(due(), [82, 18, 35]);
+    let over = ["--rate", "replay(first.enc)", "-o", "first.enc"];
+    let refused = program::run(folder, &[&["hit", "dummy:"], &over[..]].concat());
+    let said = String::from_utf8(refused.stderr).unwrap();
+    assert!(
+        said.contains("would be written over the schedule's file"),
+        "{said}"
+    );
+}
+
+#[test]
+fn senseless_shapes_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("rates"), "1\nmany\n").unwrap();
+    for (flags, word) in [
+        (["--rate", "sine(10,20,1s,9s)"], "not above the mean"),
+        (["--rate", "spike(5,1,1s,1s,1s)"], "a peak above the base"),
+        (["--rate", "replay(none)"], "replay(none): No such file"),
+        (["--rate", "replay(rates)"], "line 2: write RATE"),
+        (["--rate", "poisson 500"], "for how long?"),
+        (
+            ["--workers", "poisson const(5,1s)"],
+            "a number of workers is none",
+        ),
+    ] {
+        let refused = program::run(folder.path(), &[&["hit", "dummy:"], &flags[..]].concat());
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{flags:?}: {said}");
+        assert!(said.contains(word), "{flags:?}: {said}");
+    }
+}

@@ -1,17 +1,22 @@
 //! When hits start, as pure functions: never expanded, exact at any rate.
 //!
 //! A [`Schedule`] is a level (hits per second, or workers) that changes over
-//! time in straight pieces. Counts and instants are integers: a level is in
-//! millionths, an instant in ns, so that the integral of a piece is exact and
-//! nothing drifts however long the run.
+//! time in pieces, which are straight or swing. Counts and instants are integers: a
+//! level is in millionths, an instant in ns, so that the integral of a piece is exact
+//! and nothing drifts however long the run.
 
 mod grammar;
 mod hits;
+mod replay;
 mod stepper;
+mod wave;
+
+use std::path::{Path, PathBuf};
 
 pub use grammar::ScheduleError;
 pub use hits::{HitInstants, Randomness};
 pub use stepper::write_stpd;
+pub use wave::Wave;
 
 /// A level in millionths of a hit per second, or of a worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,7 +34,7 @@ impl Level {
     }
 }
 
-/// A piece of a schedule: the level goes straight from one value to another.
+/// A piece of a schedule: the level goes straight from one value to another, or swings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The level at its start.
@@ -38,12 +43,16 @@ pub struct Piece {
     pub to: Level,
     /// How long it takes; 0 = the level jumps.
     pub duration_ns: u64,
+    /// How it swings; none = it goes straight.
+    pub wave: Option<Wave>,
 }
 
 /// A level over time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Schedule {
     placed: Vec<Placed>,
+    poisson: bool,
+    files: Vec<PathBuf>,
 }
 
 /// A piece where it lies.
@@ -73,14 +82,19 @@ impl Schedule {
 
     /// The same level all the time.
     pub fn constant(level: Level, duration_ns: u64) -> Self {
-        let piece = Piece {
-            from: level,
-            to: level,
-            duration_ns,
-        };
         let mut schedule = Self::default();
-        schedule.place(piece);
+        schedule.place(Piece::flat(level, duration_ns));
         schedule
+    }
+
+    /// Whether it asks for hits of a Poisson process, and not for even ones.
+    pub fn is_poisson(&self) -> bool {
+        self.poisson
+    }
+
+    /// The files that it was read from.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| &**file)
     }
 
     /// The same up to that instant, and these pieces from there on. What lay
@@ -141,11 +155,7 @@ impl Schedule {
         }
         let area = before.last().map_or(0, |last| last.area_end);
         let flat = |level, start_ns, duration_ns| Placed {
-            piece: Piece {
-                from: level,
-                to: level,
-                duration_ns,
-            },
+            piece: Piece::flat(level, duration_ns),
             start_ns,
             end_ns: start_ns + duration_ns,
             area_start: area,
@@ -157,7 +167,10 @@ impl Schedule {
         }
         before.push(flat(Level::default(), from_ns, by_ns));
         before.append(&mut after);
-        Ok(Self { placed: before })
+        Ok(Self {
+            placed: before,
+            ..whole
+        })
     }
 
     /// Holds the last level up to that instant, if it ends earlier.
@@ -167,16 +180,12 @@ impl Schedule {
             return Ok(());
         }
         let level = self.level_at(end_ns);
-        self.append(&[Piece {
-            from: level,
-            to: level,
-            duration_ns: instant_ns - end_ns,
-        }])
+        self.append(&[Piece::flat(level, instant_ns - end_ns)])
     }
 
     fn append(&mut self, pieces: &[Piece]) -> Result<(), ScheduleError> {
         for &piece in pieces {
-            if piece.from > Level::MAX || piece.to > Level::MAX {
+            if piece.level_max() > Level::MAX {
                 return Err(ScheduleError::TooHigh);
             }
             if DURATION_NS_MAX.saturating_sub(self.duration_ns()) < piece.duration_ns {
@@ -215,7 +224,7 @@ impl Schedule {
     pub fn level_max(&self) -> Level {
         self.placed
             .iter()
-            .map(|placed| placed.piece.from.max(placed.piece.to))
+            .map(|placed| placed.piece.level_max())
             .max()
             .unwrap_or_default()
     }
@@ -242,7 +251,7 @@ impl Schedule {
         let workers = self.level_at(instant_ns).0.div_ceil(Level::ONE.0) as usize;
         let until_ns = match self.placed_at(instant_ns) {
             None => u64::MAX,
-            Some(placed) if placed.piece.from == placed.piece.to => placed.end_ns,
+            Some(placed) if placed.piece.is_flat() => placed.end_ns,
             Some(placed) => placed.end_ns.min(instant_ns + RAMP_STEP_NS),
         };
         (workers, until_ns)
@@ -272,6 +281,9 @@ impl Placed {
             return piece.to;
         }
         let elapsed_ns = instant_ns - self.start_ns;
+        if let Some(wave) = piece.wave {
+            return wave.level_at(elapsed_ns);
+        }
         let part = |level: Level, weight_ns: u64| u128::from(level.0) * u128::from(weight_ns);
         let sum = part(piece.from, piece.duration_ns - elapsed_ns) + part(piece.to, elapsed_ns);
         Level((sum / u128::from(piece.duration_ns)) as u64)
@@ -279,9 +291,49 @@ impl Placed {
 }
 
 impl Piece {
+    /// Straight from one level to another.
+    pub fn line(from: Level, to: Level, duration_ns: u64) -> Self {
+        Self {
+            from,
+            to,
+            duration_ns,
+            wave: None,
+        }
+    }
+
+    /// The same level all the time.
+    pub fn flat(level: Level, duration_ns: u64) -> Self {
+        Self::line(level, level, duration_ns)
+    }
+
+    /// A wave for so long; none if it would go below 0, or doesn't swing.
+    pub fn wave(wave: Wave, duration_ns: u64) -> Option<Self> {
+        let swings = wave.amplitude.0 > 0 && wave.amplitude <= wave.mean && wave.period_ns > 0;
+        swings.then(|| Self {
+            from: wave.mean,
+            to: wave.level_at(duration_ns),
+            duration_ns,
+            wave: Some(wave),
+        })
+    }
+
+    fn level_max(&self) -> Level {
+        match self.wave {
+            Some(wave) => Level(wave.mean.0.saturating_add(wave.amplitude.0)),
+            None => self.from.max(self.to),
+        }
+    }
+
+    fn is_flat(&self) -> bool {
+        self.wave.is_none() && self.from == self.to
+    }
+
     /// The integral of the level from the piece's start, in halves of a
     /// millionth of a hit per second times ns: exact at the piece's end.
     fn area(&self, elapsed_ns: u64) -> u128 {
+        if let Some(wave) = self.wave {
+            return wave.area(elapsed_ns);
+        }
         if elapsed_ns == self.duration_ns {
             return (u128::from(self.from.0) + u128::from(self.to.0)) * u128::from(elapsed_ns);
         }

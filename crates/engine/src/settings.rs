@@ -75,6 +75,15 @@ impl Workload {
             Self::Steered(steered) => steered.workers_max,
         }
     }
+
+    /// The rate or the number of workers, as far as that is known beforehand.
+    pub fn schedule(&self) -> Option<&Schedule> {
+        match self {
+            Self::Open(open) => open.schedule(),
+            Self::Closed(closed) => Some(&closed.workers),
+            Self::Steered(_) => None,
+        }
+    }
 }
 
 /// A workload that is steered (see [`crate::pilot`]): nothing starts before the
@@ -139,6 +148,16 @@ pub struct ClosedSettings {
     pub duration: Option<Duration>,
     /// The schedule may grow to so many; 0 = to its own highest level.
     pub workers_max: usize,
+}
+
+impl Arrivals {
+    /// As the schedule itself says it.
+    pub fn of(schedule: Schedule, seed: u64) -> Self {
+        match schedule.is_poisson() {
+            true => Self::Poisson { schedule, seed },
+            false => Self::Uniform(schedule),
+        }
+    }
 }
 
 impl OpenSettings {

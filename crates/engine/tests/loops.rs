@@ -118,11 +118,7 @@ fn a_loop_that_breaks_down_ends_the_run_though_another_goes_on() {
 
 #[test]
 fn a_schedule_grows_only_where_all_loops_can_follow() {
-    let piece = Piece {
-        from: Level::ONE,
-        to: Level::ONE,
-        duration_ns: 1,
-    };
+    let piece = Piece::flat(Level::ONE, 1);
     let open = |arrivals| {
         Workload::Open(OpenSettings {
             arrivals,

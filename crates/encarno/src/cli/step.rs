@@ -20,7 +20,7 @@ pub(super) struct StepArguments {
     /// The records.
     input: PathBuf,
     /// When they are sent, such as 'line(1,100,30s)'.
-    #[arg(long, value_name = "SCHEDULE")]
+    #[arg(long, value_name = "SCHEDULE", value_parser = Schedule::read)]
     rate: Schedule,
     /// The file to write; - is the standard output.
     #[arg(short, long, value_name = "FILE")]
@@ -44,8 +44,11 @@ impl StepArguments {
         let mut claimed = Files::default();
         claimed
             .reads("the input", &self.input)
-            .writes("the stpd file", &self.output)
-            .check()?;
+            .writes("the stpd file", &self.output);
+        for file in self.rate.files() {
+            claimed.reads("the schedule's file", file);
+        }
+        claimed.check()?;
         let settings = InputSettings {
             format: self.format,
             passes: self.passes,
@@ -60,9 +63,8 @@ impl StepArguments {
                 (record, label)
             })
         });
-        let randomness = self
-            .poisson
-            .map_or(Randomness::None, |seed| Randomness::Poisson { seed });
+        let seed = self.poisson.or(self.rate.is_poisson().then_some(0));
+        let randomness = seed.map_or(Randomness::None, |seed| Randomness::Poisson { seed });
         let instants = HitInstants::new(&self.rate, randomness, 0, 1);
         let failed = |error: std::io::Error| {
             Failure::output(format!("can't write {}: {error}", self.output.display()))

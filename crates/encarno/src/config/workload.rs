@@ -38,6 +38,12 @@ pub(super) fn workload(
                 }
                 None => return Err(BadValue::missing("workers.workloadschedule", EMPTY)),
             };
+            if workers.is_poisson() {
+                return Err(BadValue::missing(
+                    "workers.schedule",
+                    "poisson is about hits at a rate, and a number of workers is none: leave it out",
+                ));
+            }
             if workers.duration_ns() == 0 && !bounded && duration_max.is_none() {
                 return Err(no_length(raw));
             }
@@ -87,7 +93,14 @@ fn arrivals(
         }
         (_, None) => Err(BadValue::missing("workers.workloadschedule", EMPTY)),
         (_, Some(schedule)) if schedule.duration_ns() == 0 => Err(no_length(raw)),
-        (None | Some((_, "uniform")), Some(schedule)) => Ok(Arrivals::Uniform(schedule)),
+        (Some((arrivals, "uniform")), Some(schedule)) if schedule.is_poisson() => {
+            Err(BadValue::at(
+                arrivals,
+                "workers.arrivals",
+                "the schedule says poisson: one of them is wrong",
+            ))
+        }
+        (None | Some((_, "uniform")), Some(schedule)) => Ok(Arrivals::of(schedule, raw.seed)),
         (Some((_, "poisson")), Some(schedule)) => Ok(Arrivals::Poisson {
             schedule,
             seed: raw.seed,
@@ -109,12 +122,10 @@ fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, BadValue> {
             "there is a workloadschedule too: one of them is too much",
         )),
         (Some(text), None) => {
-            let schedule = text.value.parse();
+            let schedule = Schedule::read(&text.value);
             schedule
                 .map(Some)
-                .map_err(|error: encarno_engine::schedule::ScheduleError| {
-                    BadValue::at(text, "workers.schedule", error.to_string())
-                })
+                .map_err(|error| BadValue::at(text, "workers.schedule", error.to_string()))
         }
         (None, Some(levels)) if !levels.value.is_empty() => {
             let pieces = levels
@@ -149,11 +160,11 @@ fn piece(raw: &RawLevel) -> Result<Piece, BadValue> {
         "workers.workloadschedule.duration",
     )?
     .unwrap_or_default();
-    Ok(Piece {
-        from: level(&raw.levelstart, "workers.workloadschedule.levelstart")?,
-        to: level(&raw.levelend, "workers.workloadschedule.levelend")?,
-        duration_ns: u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
-    })
+    Ok(Piece::line(
+        level(&raw.levelstart, "workers.workloadschedule.levelstart")?,
+        level(&raw.levelend, "workers.workloadschedule.levelend")?,
+        u64::try_from(time.as_nanos()).unwrap_or(u64::MAX),
+    ))
 }
 
 fn no_length(raw: &RawWorkers) -> BadValue {

@@ -1,10 +1,11 @@
 //! `line(1,100,30s) const(100,1m)`: the text form of a schedule.
 
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use encarno_record::{decimal, parse_duration};
 
-use super::{Level, Piece, Schedule};
+use super::{Level, Piece, Schedule, Wave, replay};
 
 /// A schedule that can't be read.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
@@ -26,26 +27,100 @@ pub enum ScheduleError {
         /// What can stand there.
         expected: &'static str,
     },
+    /// A file can't be replayed.
+    #[error("schedule, replay({file}): {reason}", file = file.display())]
+    Replay {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        reason: String,
+    },
 }
 
 impl FromStr for Schedule {
     type Err = ScheduleError;
 
+    /// Reads no files: see [`Schedule::read`].
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        let mut pieces = Vec::new();
-        let mut rest = text.trim();
-        while !rest.is_empty() {
-            let end = rest.find(')').ok_or_else(|| part_error(rest, SHAPE))?;
-            let (part, tail) = rest.split_at(end + 1);
-            append(part, &mut pieces)?;
-            rest = tail.trim_start_matches(|c: char| c.is_whitespace() || c == ',');
-        }
+        parse(text, &mut |file, _| {
+            Err(ScheduleError::Replay {
+                file: file.into(),
+                reason: "files can't be read here".to_owned(),
+            })
+        })
+    }
+}
+
+impl Schedule {
+    /// From its text, and the files that it names.
+    pub fn read(text: &str) -> Result<Self, ScheduleError> {
+        parse(text, &mut |file, factor| replay::read(file, factor))
+    }
+
+    /// From a table of rates, as a file has it that is replayed.
+    pub fn of_table(text: &str) -> Result<Self, ScheduleError> {
+        let pieces = replay::of_text(text).map_err(|reason| ScheduleError::Replay {
+            file: "table".into(),
+            reason,
+        })?;
         Self::new(pieces)
     }
 }
 
+/// Gives the pieces of a file, with each level times that many millionths.
+type ReadFile<'a> = &'a mut dyn FnMut(&Path, Level) -> Result<Vec<Piece>, ScheduleError>;
+
+fn parse(text: &str, read: ReadFile) -> Result<Schedule, ScheduleError> {
+    let (mut pieces, mut files) = (Vec::new(), Vec::new());
+    let is_between = |c: char| c.is_whitespace() || c == ',';
+    let text = text.trim();
+    let after = text.strip_prefix("poisson");
+    let after = after.filter(|rest| rest.is_empty() || rest.starts_with(is_between));
+    let mut rest = after.unwrap_or(text).trim_start_matches(is_between);
+    while !rest.is_empty() {
+        let end = rest.find(')').ok_or_else(|| part_error(rest, SHAPE))?;
+        let (part, tail) = rest.split_at(end + 1);
+        match replayed(part)? {
+            Some((file, factor)) => {
+                pieces.append(&mut read(&file, factor)?);
+                files.push(file);
+            }
+            None => append(part, &mut pieces)?,
+        }
+        rest = tail.trim_start_matches(is_between);
+    }
+    let schedule = Schedule::new(pieces)?;
+    Ok(Schedule {
+        poisson: after.is_some(),
+        files,
+        ..schedule
+    })
+}
+
+/// The file of a `replay(file)` or `replay(file,factor)`.
+fn replayed(part: &str) -> Result<Option<(PathBuf, Level)>, ScheduleError> {
+    let Some(("replay", arguments)) = part.split_once('(').map(|(name, it)| (name.trim(), it))
+    else {
+        return Ok(None);
+    };
+    let arguments = arguments.trim_end_matches(')');
+    let (file, factor) = match arguments.rsplit_once(',') {
+        Some((file, factor)) => (file, decimal(factor.trim(), Level::ONE.0).map(Level)),
+        None => (arguments, Some(Level::ONE)),
+    };
+    let file = file.trim();
+    match factor.filter(|&factor| factor > Level::default() && !file.is_empty()) {
+        Some(factor) => Ok(Some((file.into(), factor))),
+        None => Err(part_error(
+            part,
+            "replay(file) or replay(file,factor), with a factor above zero such as 2 or 0.5",
+        )),
+    }
+}
+
 const SHAPE: &str = "line(from,to,duration), const(level,duration), step(from,to,increment,duration), \
-    ramp(n,duration), start(n) or wait(duration)";
+    ramp(n,duration), start(n), wait(duration), sine(mean,amplitude,period,duration), \
+    spike(base,peak,rise,hold,fall) or replay(file)";
 /// More levels than that in one `step` are a mistake.
 const STEP_LEVELS_MAX: u64 = 100_000;
 
@@ -75,13 +150,7 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
             .map(Level)
             .ok_or(ScheduleError::TooHigh)
     };
-    let mut push = |from, to, duration_ns| {
-        pieces.push(Piece {
-            from,
-            to,
-            duration_ns,
-        })
-    };
+    let mut push = |from, to, duration_ns| pieces.push(Piece::line(from, to, duration_ns));
     match (name.trim(), arguments.as_slice()) {
         ("line", [from, to, time]) => push(level(from)?, level(to)?, duration(time)?),
         ("const", [value, time]) => push(level(value)?, level(value)?, duration(time)?),
@@ -112,9 +181,37 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
                 push(to, to, time_ns);
             }
         }
-        ("line" | "const" | "ramp" | "start" | "wait" | "step", _) | (_, _) => {
-            return Err(error(SHAPE));
+        ("sine", [mean, amplitude, period, time]) => {
+            let wave = Wave {
+                mean: level(mean)?,
+                amplitude: level(amplitude)?,
+                period_ns: duration(period)?,
+            };
+            let piece = Piece::wave(wave, duration(time)?);
+            pieces.push(piece.ok_or_else(|| {
+                error("an amplitude above zero and not above the mean, as in sine(100,50,1m,10m)")
+            })?);
         }
+        ("spike", [base, peak, rise, hold, fall]) => {
+            let (base, peak) = (level(base)?, level(peak)?);
+            let time = |text: &str| {
+                parse_duration(text).ok_or_else(|| error("a duration such as 30s, or 0s"))
+            };
+            let (rise_ns, hold_ns, fall_ns) = (time(rise)?, time(hold)?, time(fall)?);
+            let lasts = [rise_ns, hold_ns, fall_ns].iter().any(|&ns| ns > 0);
+            if peak <= base || !lasts {
+                return Err(error("a peak above the base, and a duration above zero"));
+            }
+            push(base, peak, rise_ns);
+            push(peak, peak, hold_ns);
+            push(peak, base, fall_ns);
+        }
+        ("poisson", _) => {
+            return Err(error(
+                "the word poisson before all parts, as in 'poisson const(100,30s)'",
+            ));
+        }
+        _ => return Err(error(SHAPE)),
     }
     Ok(())
 }
@@ -149,8 +246,93 @@ mod tests {
     }
 
     #[test]
+    fn a_spike_rises_holds_and_falls() {
+        let spike: Schedule = "const(2,3s) spike(2,10,2s,3s,1s) const(2,1s)"
+            .parse()
+            .unwrap();
+        assert_eq!(
+            spike.to_string_of_levels(&[0, 4, 5, 7, 8, 9]),
+            "2 6 10 10 10 2"
+        );
+        let hits = spike.hits_before(u64::MAX);
+        assert_eq!(hits, 6 + 12 + 30 + 6 + 2);
+        let sudden: Schedule = "spike(1,9,0s,2s,0s)".parse().unwrap();
+        assert_eq!(
+            (sudden.hits_before(u64::MAX), sudden.duration_ns()),
+            (18, 2_000_000_000)
+        );
+    }
+
+    #[test]
+    fn poisson_is_a_word_before_all_parts() {
+        let parse = |text: &str| text.parse::<Schedule>();
+        assert!(parse("poisson const(5,1s)").unwrap().is_poisson());
+        assert!(parse(" poisson, sine(5,1,1s,9s)").unwrap().is_poisson());
+        assert!(!parse("const(5,1s)").unwrap().is_poisson());
+        for (text, word) in [
+            ("poisson", "empty"),
+            ("poisson(5,1s)", "the word poisson before"),
+            ("const(5,1s) poisson", "expected line"),
+            ("poissons const(5,1s)", "expected line"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(word), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn files_are_replayed_where_files_may_be_read() {
+        let file = std::env::temp_dir().join(format!("encarno-rates-{}", std::process::id()));
+        std::fs::write(&file, "3\n0\n5\n").unwrap();
+        let name = file.display();
+        let text = format!("const(1,1s) replay({name}) replay({name}, 1.5)");
+        let read = Schedule::read(&text);
+        let refused = text.parse::<Schedule>().unwrap_err().to_string();
+        std::fs::remove_file(&file).unwrap();
+        let read = read.unwrap();
+        assert_eq!(
+            read.to_string_of_levels(&[0, 1, 2, 3, 4, 5, 6]),
+            "1 3 0 5 4.5 0 7.5"
+        );
+        assert!(read.files().eq([&*file, &*file]));
+        assert!(refused.contains("can't be read here"), "{refused}");
+        let missing = Schedule::read("replay(/nowhere/rates)")
+            .unwrap_err()
+            .to_string();
+        assert!(missing.contains("/nowhere/rates"), "{missing}");
+        let folder = Schedule::read("replay(/)").unwrap_err().to_string();
+        assert!(folder.contains("isn't a file"), "{folder}");
+    }
+
+    impl Schedule {
+        fn to_string_of_levels(&self, seconds: &[u64]) -> String {
+            let level = |at: &u64| self.level_at(at * 1_000_000_000).0 as f64 * 1e-6;
+            let levels: Vec<_> = seconds.iter().map(|at| level(at).to_string()).collect();
+            levels.join(" ")
+        }
+    }
+
+    #[test]
     fn bad_schedules_name_the_place() {
         for bad in [
+            "sine(5,6,1s,9s)",
+            "sine(5,0,1s,9s)",
+            "sine(0,0,1s,9s)",
+            "sine(5,-1,1s,9s)",
+            "sine(5,1,0s,9s)",
+            "sine(5,1,9s,0s)",
+            "sine(5,1,9s)",
+            "sine(600000000,600000000,9s,9s)",
+            "spike(5,5,1s,1s,1s)",
+            "spike(5,4,1s,1s,1s)",
+            "spike(1,5,0s,0s,0s)",
+            "spike(1,5,1s)",
+            "replay()",
+            "replay(,2)",
+            "replay(file,0)",
+            "replay(file,-1)",
+            "replay(file,x)",
+            "replay(file",
             "",
             "const(5)",
             "const(5,0s)",

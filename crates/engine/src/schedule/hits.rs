@@ -117,7 +117,12 @@ impl Placed {
             from,
             to,
             duration_ns,
+            wave,
         } = self.piece;
+        if let Some(wave) = wave {
+            let elapsed_ns = wave.elapsed_ns(area - self.area_start);
+            return self.start_ns.saturating_add(elapsed_ns).min(self.end_ns);
+        }
         let hits = |area: u128| area as f64 / AREA_OF_HIT as f64;
         let seconds = duration_ns as f64 * 1e-9;
         let slope = from.0.abs_diff(to.0) as f64 * 1e-6 / seconds;
@@ -146,7 +151,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{AREA_OF_HIT, HitInstants, Piece, Randomness, Schedule};
-    use crate::schedule::Level;
+    use crate::schedule::{Level, Wave};
 
     fn instants(text: &str) -> Vec<u64> {
         let schedule: Schedule = text.parse().unwrap();
@@ -202,7 +207,7 @@ mod tests {
 
     #[test]
     fn loops_together_take_each_hit_once() {
-        let text = "line(0,200,5s) const(0,1s) step(10,40,10,1s) line(50,0,3s)";
+        let text = "line(0,200,5s) const(0,1s) step(10,40,10,1s) line(50,0,3s) sine(40,40,3s,10s)";
         let all = instants(text);
         let schedule: Schedule = text.parse().unwrap();
         for randomness in [Randomness::None, Randomness::Poisson { seed: 3 }] {
@@ -223,10 +228,14 @@ mod tests {
     fn piece() -> impl Strategy<Value = Piece> {
         let level = || (0..2_000_000_000_u64).prop_map(Level);
         (level(), level(), any::<bool>(), 1..400_000_000_u64).prop_map(
-            |(from, to, flat, duration_ns)| Piece {
-                from,
-                to: if flat { from } else { to },
-                duration_ns,
+            |(from, to, flat, duration_ns)| {
+                let wave = Wave {
+                    mean: from,
+                    amplitude: to.min(from),
+                    period_ns: duration_ns / 3 + 1,
+                };
+                let waving = Piece::wave(wave, duration_ns).filter(|_| from.0 % 3 == 0);
+                waving.unwrap_or(Piece::line(from, if flat { from } else { to }, duration_ns))
             },
         )
     }

@@ -258,11 +258,7 @@ impl Control {
         {
             return Err(GrowError::Workers { workers_max });
         }
-        let piece = |level| Piece {
-            from: level,
-            to: level,
-            duration_ns: UNTIL_TOLD_NS,
-        };
+        let piece = |level| Piece::flat(level, UNTIL_TOLD_NS);
         let rate = rate.grown(from_ns, &[piece(hits)])?;
         let workers = workers.grown(from_ns, &[piece(Level::whole(users))])?;
         *schedules = Schedules {

@@ -25,7 +25,10 @@ pub(crate) fn config(bytes: &[u8]) {
 
 /// Instants never go back, none is beyond the end, and loops share them out.
 pub(crate) fn schedule(bytes: &[u8]) {
-    let Some(Ok(schedule)) = text(bytes).map(str::parse::<Schedule>) else {
+    let Some(text) = text(bytes) else {
+        return;
+    };
+    let Ok(schedule) = text.parse().or_else(|_| Schedule::of_table(text)) else {
         return;
     };
     let end_ns = schedule.duration_ns();

@@ -104,7 +104,7 @@ impl LoadArguments {
                 .schedule(self.duration, self.hits)
                 .map_err(Failure::usage)?;
             return Ok(open(match self.arrivals {
-                ArrivalsArgument::Uniform => Arrivals::Uniform(schedule),
+                ArrivalsArgument::Uniform => Arrivals::of(schedule, self.seed),
                 ArrivalsArgument::Poisson => Arrivals::Poisson {
                     schedule,
                     seed: self.seed,
@@ -141,8 +141,12 @@ fn workers(text: &str) -> Result<Schedule, String> {
     match text.trim().parse::<u32>() {
         Ok(0) => Err("0 workers make no hits".to_owned()),
         Ok(workers) => Ok(Schedule::constant(Level::whole(workers), 0)),
-        Err(_) => text
-            .parse()
-            .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string()),
+        Err(_) => match Schedule::read(text) {
+            Ok(schedule) if schedule.is_poisson() => Err(
+                "poisson is about hits at a rate, and a number of workers is none: leave it out, or use --rate"
+                    .to_owned(),
+            ),
+            read => read.map_err(|error| error.to_string()),
+        },
     }
 }

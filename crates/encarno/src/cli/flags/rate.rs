@@ -11,7 +11,10 @@ use encarno_engine::schedule::Schedule;
 pub(crate) enum Rate {
     Schedule(Schedule),
     /// As a schedule has it, in hits per second.
-    Constant(String),
+    Constant {
+        rate: String,
+        poisson: bool,
+    },
 }
 
 impl FromStr for Rate {
@@ -19,11 +22,15 @@ impl FromStr for Rate {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains('(') {
-            return text
-                .parse()
+            let schedule = Schedule::read(text);
+            return schedule
                 .map(Self::Schedule)
-                .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string());
+                .map_err(|error| error.to_string());
         }
+        let (text, poisson) = match text.trim().strip_prefix("poisson ") {
+            Some(rest) => (rest.trim(), true),
+            None => (text, false),
+        };
         let (number, per) = text.split_once('/').unwrap_or((text, "s"));
         let (digits, factor) = match number.strip_suffix(['k', 'K']) {
             Some(digits) => (digits, 1000.0),
@@ -39,7 +46,10 @@ impl FromStr for Rate {
             .parse::<f64>()
             .map(|number| number * factor / seconds);
         match rate {
-            Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Self::Constant(format!("{rate:.6}"))),
+            Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Self::Constant {
+                rate: format!("{rate:.6}"),
+                poisson,
+            }),
             _ => Err(
                 "write a rate such as 500, 500/s, 30/m or 1k, or a schedule such as 'line(1,100,30s)'"
                     .to_owned(),
@@ -55,9 +65,9 @@ impl Rate {
         duration: Option<Duration>,
         hits: Option<NonZeroU64>,
     ) -> Result<Schedule, String> {
-        let rate = match self {
+        let (rate, poisson) = match self {
             Self::Schedule(schedule) => return Ok(schedule.clone()),
-            Self::Constant(rate) => rate,
+            Self::Constant { rate, poisson } => (rate, *poisson),
         };
         let seconds = match (duration, hits) {
             (Some(duration), _) => duration.as_secs_f64(),
@@ -71,7 +81,8 @@ impl Rate {
                 return Err(text.to_owned());
             }
         };
-        format!("const({rate},{seconds}s)")
+        let word = if poisson { "poisson " } else { "" };
+        format!("{word}const({rate},{seconds}s)")
             .parse()
             .map_err(|error: encarno_engine::schedule::ScheduleError| error.to_string())
     }
@@ -92,6 +103,7 @@ mod tests {
                 .schedule(Some(Duration::from_secs(10)), None)
                 .expect(text);
             assert_eq!(schedule.duration_ns(), 10_000_000_000, "{text}");
+            assert_eq!(schedule.is_poisson(), text.starts_with("poisson"), "{text}");
             schedule.pieces()[0].from.0
         };
         for (text, millionths) in [
@@ -100,6 +112,7 @@ mod tests {
             ("30/m", 500_000),
             ("1k", 1_000_000_000),
             ("1.5k/s", 1_500_000_000),
+            ("poisson 500/s", 500_000_000),
         ] {
             assert_eq!(hits(text), millionths, "{text}");
         }
