@@ -42,12 +42,7 @@ impl FromStr for Schedule {
 
     /// Reads no files: see [`Schedule::read`].
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        parse(text, &mut |file, _| {
-            Err(ScheduleError::Replay {
-                file: file.into(),
-                reason: "files can't be read here".to_owned(),
-            })
-        })
+        parse(text, &mut |_, _| Err("files can't be read here".to_owned()))
     }
 }
 
@@ -68,7 +63,7 @@ impl Schedule {
 }
 
 /// Gives the pieces of a file, with each level times that many millionths.
-type ReadFile<'a> = &'a mut dyn FnMut(&Path, Level) -> Result<Vec<Piece>, ScheduleError>;
+type ReadFile<'a> = &'a mut dyn FnMut(&Path, Level) -> Result<Vec<Piece>, String>;
 
 fn parse(text: &str, read: ReadFile) -> Result<Schedule, ScheduleError> {
     let (mut pieces, mut files) = (Vec::new(), Vec::new());
@@ -82,7 +77,10 @@ fn parse(text: &str, read: ReadFile) -> Result<Schedule, ScheduleError> {
         let (part, tail) = rest.split_at(end + 1);
         match replayed(part)? {
             Some((file, factor)) => {
-                pieces.append(&mut read(&file, factor)?);
+                match read(&file, factor) {
+                    Ok(mut read) => pieces.append(&mut read),
+                    Err(reason) => return Err(ScheduleError::Replay { file, reason }),
+                }
                 files.push(file);
             }
             None => append(part, &mut pieces)?,

@@ -9,7 +9,7 @@ use encarno_record::decimal;
 use encarno_record::frame::RESULT_MAGIC;
 use encarno_record::results::{Block, whole};
 
-use super::{Level, Piece, ScheduleError};
+use super::{Level, Piece};
 
 /// More would take too much memory in each event loop.
 const PIECES_MAX: usize = 100_000;
@@ -18,12 +18,8 @@ const TABLE_BYTES_MAX: u64 = 16 << 20;
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The pieces of a file, with each level times that many millionths.
-pub(super) fn read(path: &Path, factor: Level) -> Result<Vec<Piece>, ScheduleError> {
-    let pieces = pieces_of(path).and_then(|pieces| scaled(&pieces, factor));
-    pieces.map_err(|reason| ScheduleError::Replay {
-        file: path.into(),
-        reason,
-    })
+pub(super) fn read(path: &Path, factor: Level) -> Result<Vec<Piece>, String> {
+    scaled(&pieces_of(path)?, factor)
 }
 
 /// The same of a table's text.
