@@ -42,10 +42,11 @@ type blaster struct {
 // blaster is wrpc.blaster().
 func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
-	if module.vu.InitEnv() == nil || module.vu.State() != nil {
+	env := module.vu.InitEnv()
+	if env == nil || module.vu.State() != nil {
 		throw(runtime, errNotInInit)
 	}
-	options, err := parseOptions(runtime, call.Argument(0))
+	options, err := parseOptions(env, call.Argument(0))
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
 	}

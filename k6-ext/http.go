@@ -15,14 +15,15 @@ import (
 // http is wrpc.http(): the functions of k6/http, over a link.
 func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
-	if module.vu.InitEnv() == nil || module.vu.State() != nil {
+	env := module.vu.InitEnv()
+	if env == nil || module.vu.State() != nil {
 		throw(runtime, errHTTPNotInInit)
 	}
 	families, rest, err := parseFamilies(runtime, call.Argument(0))
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
 	}
-	options, err := parseOptions(runtime, rest)
+	options, err := parseOptions(env, rest)
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
 	}

@@ -21,7 +21,7 @@ type options struct {
 
 type tag struct{ name, value string }
 
-func parseOptions(runtime *sobek.Runtime, value sobek.Value) (options, error) {
+func parseOptions(env *common.InitEnvironment, value sobek.Value) (options, error) {
 	object, err := asObject(value)
 	if err != nil {
 		return options{}, fmt.Errorf("options: %w", err)
@@ -37,10 +37,10 @@ func parseOptions(runtime *sobek.Runtime, value sobek.Value) (options, error) {
 	if err != nil {
 		return options{}, fmt.Errorf("options: %w", err)
 	}
-	return options{json: normalised(written), tags: tags}, nil
+	return options{json: normalised(env, written), tags: tags}, nil
 }
 
-func normalised(written []byte) []byte {
+func normalised(env *common.InitEnvironment, written []byte) []byte {
 	decoder := json.NewDecoder(bytes.NewReader(written))
 	decoder.UseNumber()
 	var keys map[string]any
@@ -48,6 +48,7 @@ func normalised(written []byte) []byte {
 		return written // the library says what is wrong with it
 	}
 	delete(keys, "tags")
+	findFiles(env, keys)
 	ordered, err := json.Marshal(keys)
 	if err != nil {
 		return written

@@ -54,7 +54,7 @@ func (call *call) answerChallenge(outcome *Outcome) bool {
 	if challenge == nil {
 		return false
 	}
-	answer := challenge.answer(hop.method, target(hop.url), hop.user.Username(), password(hop), rand.Text())
+	answer := challenge.answer(hop.sentMethod(), target(hop.url), hop.user.Username(), password(hop), rand.Text())
 	if answer == "" {
 		return false
 	}

@@ -1,6 +1,7 @@
 package http
 
 import (
+	"cmp"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -55,6 +56,11 @@ type hop struct {
 	bodiless bool          // a redirect dropped the body
 }
 
+// sentMethod is GET for an empty one, as in Go.
+func (hop *hop) sentMethod() string {
+	return cmp.Or(hop.method, http.MethodGet)
+}
+
 // begin gives the first request.
 func (call *call) begin() *Request {
 	call.first.text = call.first.url.String()
@@ -94,7 +100,7 @@ func (call *call) begin() *Request {
 func (call *call) request(timeout time.Duration) *Request {
 	hop := &call.now
 	request := &Request{
-		Method:  hop.method,
+		Method:  hop.sentMethod(),
 		Scheme:  hop.url.Scheme,
 		Target:  target(hop.url),
 		Header:  make([]Field, 0, len(hop.header)+2),
@@ -212,10 +218,8 @@ func (call *call) giveUp() {
 
 func (call *call) endWith(err error, code string) {
 	call.response.ErrorCode, call.response.Error = codeOf(err)
-	operation := strings.ToLower(call.first.method)
-	if operation != "" {
-		operation = call.first.method[:1] + operation[1:]
-	}
+	method := call.first.sentMethod()
+	operation := method[:1] + strings.ToLower(method[1:])
 	call.err = &url.Error{Op: operation, URL: call.now.clean(), Err: err}
 	if !call.throw && code != cancelled {
 		call.state.Logger.WithField("error", call.err).Warn("Request Failed")

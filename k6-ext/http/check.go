@@ -14,7 +14,7 @@ import (
 // out when it sends it: so that is a request that fails, and not an exception.
 func (call *call) check() *Error {
 	first := &call.first
-	if !isToken(first.method) {
+	if first.method != "" && !isToken(first.method) {
 		return invalid("the method %q must be a token such as GET", first.method)
 	}
 	if err := checkURL(first.url, call.named.URL); err != nil {

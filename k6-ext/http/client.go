@@ -2,6 +2,7 @@ package http
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -26,8 +27,10 @@ type Client struct {
 	exchanger   Exchanger
 	instruments *Instruments
 	families    Families
-	warned      *sync.Map
-	addTags     func(*metrics.TagSet) *metrics.TagSet
+	// Whether thresholds were compared with the families.
+	thresholdsRead bool
+	warned         *sync.Map
+	addTags        func(*metrics.TagSet) *metrics.TagSet
 
 	// What a response is judged by where its request doesn't say; nil: not at all.
 	expected *expectedStatuses
@@ -130,13 +133,31 @@ func (client *Client) request(call sobek.FunctionCall) sobek.Value {
 }
 
 // ofRequest reads the arguments of request and asyncRequest. A method that is missing is
-// an empty one.
+// an empty one, which Go sends as GET.
 func ofRequest(call sobek.FunctionCall) arguments {
 	given := arguments{"", call.Argument(1), call.Argument(2), call.Argument(3)}
 	if method := call.Argument(0); !common.IsNullish(method) {
 		given.method = method.String()
 	}
 	return given
+}
+
+// warnOfThresholds warns of thresholds that nothing can break: on metrics of k6 that these
+// requests don't leave.
+func (client *Client) warnOfThresholds(state *lib.State) {
+	if client.families.HTTP || client.thresholdsRead {
+		return
+	}
+	client.thresholdsRead = true
+	for name := range state.Options.Thresholds {
+		if strings.HasPrefix(name, "http_req") {
+			warning := fmt.Sprintf(`the threshold on %s sees no request of wrpc.http(): `+
+				`metrics: "wrpc" leaves k6's own metrics out`, name)
+			if _, isKnown := client.warned.LoadOrStore(warning, true); !isKnown {
+				state.Logger.Warn(warning)
+			}
+		}
+	}
 }
 
 // perform makes a request and waits for its response.
@@ -172,6 +193,7 @@ func (client *Client) stateFor() *lib.State {
 	if state == nil {
 		common.Throw(client.vu.Runtime(), errNotInInit)
 	}
+	client.warnOfThresholds(state)
 	return state
 }
 

@@ -14,6 +14,7 @@ export default suite({
   options: (http, url) => http.options(`${url}/json`),
   request: (http, url) => http.request("PROPFIND", `${url}/json`, "text", { headers: { depth: "1" } }),
   "request: in small letters": (http, url) => http.request("get", `${url}/json`),
+  "request: no method": (http, url) => http.request("", `${url}/json`),
   "asyncRequest: one": (http, url) => http.asyncRequest("POST", `${url}/json`, "text", { headers: { a: "b" } }),
   "asyncRequest: several": (http, url) =>
     Promise.all(["/status/200", "/status/404", "/json"].map((path) => http.asyncRequest("GET", url + path))),
