@@ -15,6 +15,8 @@ const fileBytesMax = 1 << 20
 // fileOptions are the options that name a file, or have its text.
 var fileOptions = [][]string{
 	{"nats", "credentials"},
+	{"nats", "nkey"},
+	{"nats", "jwt"},
 	{"nats", "tls", "ca"},
 	{"nats", "tls", "cert"},
 	{"nats", "tls", "key"},
@@ -58,7 +60,7 @@ func findFile(env *common.InitEnvironment, given string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	// The library reads a file again when it connects again: it may have been renewed.
+	// The library's errors name the file.
 	if onDisk, err := os.ReadFile(name); err == nil && bytes.Equal(onDisk, text) {
 		return name, true
 	}

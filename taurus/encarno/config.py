@@ -11,6 +11,7 @@ from bzt.engine import ScenarioExecutor
 
 from .blocks import included_names
 from .data import data_of
+from .durations import duration_of
 from .load import EXECUTION_KEYS, Load
 from .notes import Notes
 from .payload import write_payload
@@ -20,7 +21,6 @@ from .scenario import (
     SCENARIO_KEYS,
     TIMEOUT,
     ScenarioTranslator,
-    duration_of,
     think_of,
 )
 from .variables import plain, text_of
@@ -225,7 +225,7 @@ class ConfigWriter:
             return {"driver": driver}
         timeout = self._scenario.get("timeout") or TIMEOUT
         tls = self._own("tls-config")
-        protocol = {"driver": driver, "timeout": duration_of(timeout)}
+        protocol = {"driver": driver, "timeout": duration_of(timeout, "timeout")}
         return protocol | ({"tlsconf": tls} if tls else {})
 
     def _output(self) -> dict:

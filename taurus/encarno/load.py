@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from bzt import TaurusConfigError
 from bzt.engine import ScenarioExecutor
-from bzt.utils import dehumanize_time
 
+from .durations import seconds_of
 from .notes import Notes
 
 EXECUTION_KEYS = frozenset(
@@ -36,8 +36,8 @@ class Load:
         load = cls(
             concurrency=int(_number("concurrency", raw.concurrency)),
             throughput=_number("throughput", raw.throughput),
-            ramp_up=dehumanize_time(raw.ramp_up or 0),
-            hold=dehumanize_time(raw.hold or 0),
+            ramp_up=seconds_of(raw.ramp_up or 0, "ramp-up"),
+            hold=seconds_of(raw.hold or 0, "hold-for"),
             iterations=int(_number("iterations", raw.iterations)),
             steps=int(_number("steps", raw.steps)),
         )

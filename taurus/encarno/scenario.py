@@ -1,15 +1,16 @@
 """A scenario's requests, from Taurus's words to payload records."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bzt import TaurusConfigError
-from bzt.utils import dehumanize_time, parse_think_time
+from bzt.utils import parse_think_time
 
 from .blocks import LAST_OK, Blocks, Request, Step, assigned_names, listed_names
 from .body import Body, body_of
 from .checks import asserts_of, extracts_of, names_of
+from .durations import duration_of, seconds_of
 from .identity import identity_of
 from .notes import Notes
 from .request import head_of, merged_headers, target_of, without_user
@@ -184,14 +185,15 @@ class ScenarioTranslator:
         extracts = extracts_of(request, self._notes, self._listed)
         asserts = asserts_of(request, self._notes)
         texts = [metadata["label"], metadata["address"], record.head.decode()]
-        looks = [*asserts, *extracts.values()]
-        texts += [look[key] for look in looks for key in _PATTERNS if key in look]
+        texts += _patterns(extracts.values())
         texts.append(record.body.inline().decode(errors="replace"))
         names = self._named(texts, repr(metadata["label"]))
-        names = list(dict.fromkeys(names + self._names(record.body)))
-        if names:
-            metadata["replaces"] = names
+        names += self._names(record.body)
         self._known.update(names_of(extracts))
+        # Asserts see what this answer set.
+        names += self._named(_patterns(asserts), repr(metadata["label"]))
+        if names:
+            metadata["replaces"] = list(dict.fromkeys(names))
         large = len(record) > MEMORY_BYTES_MAX
         self.large |= large
         followed = (
@@ -213,7 +215,7 @@ class ScenarioTranslator:
             given = item.scope.get("timeout") or TIMEOUT
             timeout = given if given != (self.scenario.get("timeout") or TIMEOUT) else None
         if timeout:
-            asked["timeout"] = duration_of(timeout)
+            asked["timeout"] = duration_of(timeout, f"timeout of {metadata['label']!r}")
         if not _option(item, "keepalive", True):
             asked["keepalive"] = False
         asked = {key: value for key, value in asked.items() if value or value is False}
@@ -275,12 +277,12 @@ def _on_fail(item: Request) -> str:
 
 def think_of(value: object, notes: Notes, pause: object = None) -> str:
     """Taurus's think-time as a delay of ours, with a pause of that length behind it."""
-    longer = dehumanize_time(pause) if pause else 0
+    longer = seconds_of(pause, "pause") if pause else 0
     parsed = parse_think_time(text_of(value), full=True) if value else None
     if not isinstance(parsed, list):
-        seconds = (dehumanize_time(value) if value else 0) + longer
+        seconds = (seconds_of(value, "think-time") if value else 0) + longer
         return f"fixed:{duration_of(seconds)}" if seconds else ""
-    kind, mean, deviation = parsed[0], *(dehumanize_time(part) for part in parsed[1:])
+    kind, mean, deviation = parsed[0], *(seconds_of(part, "think-time") for part in parsed[1:])
     if kind == "poisson":
         return f"poisson:{duration_of(mean + longer)}"
     mean += longer
@@ -289,7 +291,6 @@ def think_of(value: object, notes: Notes, pause: object = None) -> str:
     return f"gaussian:{duration_of(mean)}:{duration_of(deviation)}"
 
 
-def duration_of(value: object) -> str:
-    """A duration as the configuration has it."""
-    seconds = f"{dehumanize_time(value):.6f}".rstrip("0").rstrip(".")
-    return f"{seconds}s"
+def _patterns(looks: Iterable[dict]) -> list[str]:
+    """The texts of extracts or asserts that may have variables."""
+    return [look[key] for look in looks for key in _PATTERNS if key in look]

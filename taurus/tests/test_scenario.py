@@ -231,6 +231,25 @@ def test_timeout_of_a_request(translate):
     assert one(translate, {"url": "/", "timeout": "1500ms"})[0]["timeout"] == "1.5s"
 
 
+@pytest.mark.parametrize("key", ["timeout", "think-time"])
+@pytest.mark.parametrize("value", ["abc", "5 apples", {"a": 1}])
+def test_what_is_no_duration_is_named(translate, key, value):
+    with pytest.raises(TaurusConfigError, match=rf"{key}.*is no duration"):
+        one(translate, {"url": "/", key: value})
+
+
+def test_an_assert_sees_what_its_own_answer_set(translate, notes):
+    request = {
+        "url": "/",
+        "extract-regexp": {"token": "t=(.+)"},
+        "assert": ["is ${token}", "is ${unset}"],
+    }
+    metadata, _ = one(translate, request)
+    assert metadata["replaces"] == ["token", "unset"]
+    said = " ".join(notes.said)
+    assert "${unset}" in said and "${token}" not in said
+
+
 def test_redirects_are_followed_in_a_scenario_and_not_in_a_list_of_urls(translate, tmp_path):
     scenario = {"default-address": "http://h"}
     assert translate(scenario | {"requests": ["/"]})[0][0]["follow"] == 20

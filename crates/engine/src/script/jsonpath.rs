@@ -131,8 +131,8 @@ fn push_name(out: &mut String, name: &str, dots: &str) {
     match name {
         // A dot before a bracket, or at the end, says nothing.
         "" if dots == "." => {}
-        // Other functions of Jayway's aren't known: the parser says so.
-        name if name.is_empty() || name == "*" || name.ends_with("()") || is_plain(name) => {
+        // Other functions of Jayway's, and halves of them, aren't known: the parser says so.
+        name if name.is_empty() || name == "*" || name.contains(['(', ')']) || is_plain(name) => {
             out.push_str(dots);
             out.push_str(name);
         }
@@ -232,7 +232,14 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        for path in ["$.a[", "$.a[?(@.b =~ /x/)]", "", "$.a.min()"] {
+        for path in [
+            "$.a[",
+            "$.a[?(@.b =~ /x/)]",
+            "",
+            "$.a.min()",
+            "$.a.length(",
+            "$.a.length)",
+        ] {
             let error = Path::parse(path).expect_err(path);
             assert!(error.contains(&format!("bad JSONPath {path:?}")), "{error}");
         }

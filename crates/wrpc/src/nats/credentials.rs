@@ -136,15 +136,19 @@ fn text_or_file(
     is_meant: fn(&str) -> bool,
 ) -> Result<String, Invalid> {
     let given = given.expose().trim();
-    if is_meant(given) {
-        return Ok(given.to_owned());
+    let line = |text: &str| {
+        let mut lines = text.lines().map(str::trim);
+        lines.find(|line| is_meant(line)).map(str::to_owned)
+    };
+    // It may be what the file holds.
+    if let Some(line) = line(given) {
+        return Ok(line);
     }
     let text = encarno_secret::read(Path::new(given)).map_err(|error| {
         let reason = format!("it is neither the text itself nor a file that can be read: {error}");
         Invalid::new(option, reason)
     })?;
-    let line = text.lines().map(str::trim).find(|line| is_meant(line));
-    line.map(str::to_owned).ok_or_else(|| {
+    line(&text).ok_or_else(|| {
         let reason = "the file has no line that could be it";
         Invalid::new(option, reason)
     })
@@ -179,6 +183,14 @@ mod tests {
             ..given()
         };
         assert_eq!(nkey.check(), Ok(Credentials::Nkey(Secret::new(SEED))));
+        let text_of_file = Given {
+            nkey: secret(&format!("# of the lab\n{SEED}\n")),
+            ..given()
+        };
+        assert_eq!(
+            text_of_file.check(),
+            Ok(Credentials::Nkey(Secret::new(SEED)))
+        );
         let jwt = Given {
             nkey: secret(SEED),
             jwt: secret("eyJ0eXAi.eyJqdGki.c2ln"),

@@ -1,0 +1,19 @@
+"""Durations, as Taurus writes them."""
+
+from bzt import TaurusConfigError, TaurusException
+from bzt.utils import dehumanize_time
+
+
+def duration_of(value: object, place: str = "") -> str:
+    """A duration as encarno's configuration has it."""
+    seconds = f"{seconds_of(value, place):.6f}".rstrip("0").rstrip(".")
+    return f"{seconds}s"
+
+
+def seconds_of(value: object, place: str) -> float:
+    """The seconds of a duration in Taurus's words; `place` is the setting that has it."""
+    try:
+        return dehumanize_time(value)
+    except (TaurusException, TypeError, ValueError) as error:
+        advice = "write it as 1.5s, 300ms or 2m"
+        raise TaurusConfigError(f"{place}: {value!r} is no duration: {advice}") from error
