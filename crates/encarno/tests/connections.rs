@@ -7,6 +7,7 @@ mod rig;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -20,6 +21,7 @@ use encarno_nib::{NetworkSettings, NetworkedSettings};
 use encarno_nibs::udp::UdpProtocol;
 use encarno_record::{Hit, code};
 use rig::{closed, machine};
+use rustix::net::{self, AddressFamily, SocketType};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
@@ -286,6 +288,51 @@ fn an_address_that_refuses_is_passed_over() {
     let outcome = run(&closing, 3, none);
     let refused = rustix::io::Errno::CONNREFUSED.raw_os_error() as u16;
     assert_eq!(outcome.codes(), [(refused, 0); 3]);
+}
+
+/// An address whose queue of connections is full: the kernel drops what comes.
+fn black_hole(address: SocketAddr) -> (OwnedFd, TcpStream) {
+    let listener = net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    net::bind(&listener, &address).unwrap();
+    net::listen(&listener, 0).unwrap();
+    let first = TcpStream::connect(address).unwrap();
+    (listener, first)
+}
+
+#[test]
+fn an_address_that_is_silent_is_passed_over() {
+    let _machine = machine();
+    let server = server(
+        |mut stream, _| {
+            while read_head(&mut stream) && stream.write_all(OK).is_ok() {}
+        },
+    );
+    let port = server.address.port();
+    let silent = SocketAddr::from(([127, 0, 0, 2], port));
+    let _full = black_hole(silent);
+    let both = NetworkSettings {
+        hosts: [(
+            "both.test".to_owned(),
+            vec![silent.ip(), server.address.ip()],
+        )]
+        .into(),
+        ..network(20_000, format!("http://both.test:{port}"))
+    };
+    let closing = get(&server, "Connection: close\r\n");
+    let outcome = run(&closing, 10, both.clone());
+    assert_eq!(outcome.codes(), [(0, 200); 10], "{:?}", outcome.texts);
+    // The wait is part of connecting.
+    let waited = |hit: &Hit| hit.connected_ns - hit.started_ns >= 300_000_000;
+    assert!(outcome.hits.iter().any(waited));
+    // Alone it times out, and the text says in which phase.
+    let alone = NetworkSettings {
+        hosts: [("both.test".to_owned(), vec![silent.ip()])].into(),
+        timeout: Duration::from_millis(200),
+        ..both
+    };
+    let outcome = run(&closing, 1, alone);
+    assert_eq!(outcome.codes(), [(code::TIMEOUT, 0)]);
+    assert!(outcome.texts[0].contains("connect"), "{:?}", outcome.texts);
 }
 
 #[test]
