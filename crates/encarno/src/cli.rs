@@ -1,6 +1,7 @@
 //! The command line: flags once, into validated settings.
 
 mod agent;
+mod calibrate;
 mod capacity;
 mod dialects;
 mod export;
@@ -36,6 +37,7 @@ use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use crate::calibration;
 use crate::dashboard;
 use crate::exit;
 use crate::files::{Clash, Files};
@@ -78,6 +80,8 @@ enum Command {
     /// Measure how much a system can do: throughput by workers, and the highest rate that keeps a goal.
     #[command(after_help = DURATIONS)]
     Capacity(capacity::CapacityArguments),
+    /// Measure what this machine itself can make truthfully; later runs are told when they go beyond it.
+    Calibrate(calibrate::CalibrateArguments),
     /// Run a configuration file.
     #[command(after_help = DURATIONS)]
     Run(run::RunArguments),
@@ -175,6 +179,7 @@ pub fn main(version: &'static str) -> ExitCode {
             }
         }),
         (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
+        (Some(Command::Calibrate(arguments)), _) => arguments.run(),
         (Some(Command::Agent(arguments)), _) => arguments.run(),
         (Some(Command::Attach(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
@@ -274,6 +279,7 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
             file.display()
         ));
     }
+    let run = &calibrated(run);
     watched.open()?;
     let begin = |control: Arc<Control>| {
         connect_signals(Arc::clone(&control));
@@ -307,6 +313,15 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
     }
     watched.end()?;
     Ok(exit_status)
+}
+
+/// The run with what this machine was calibrated to.
+fn calibrated(run: &Run) -> Run {
+    let mut run = run.clone();
+    // A calibration that can't be used is told by whoever looks for one.
+    let calibration = calibration::file::read().ok().flatten();
+    run.settings.calibrated_rate = calibration.and_then(|it| it.rate_for(&run));
+    run
 }
 
 fn write_file(file: &Path, text: &str) -> Result<(), Failure> {

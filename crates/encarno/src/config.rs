@@ -193,6 +193,7 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
         threads: run.threads.and_then(NonZeroUsize::new),
         grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
         part: Part::default(),
+        calibrated_rate: None,
     };
     Ok(Run {
         settings,

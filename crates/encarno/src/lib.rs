@@ -13,9 +13,11 @@
 //! - [`supervise`]: a run with those who look at it
 //! - [`report`]: what is said about hits, at a run's end and by `stats`
 //! - [`read`]: what commands say about files
+//! - [`calibration`]: what this machine can make truthfully
 //! - [`capacity`]: how much a system can do
 //! - [`exit`]: exit codes
 
+pub mod calibration;
 pub mod capacity;
 pub mod cli;
 pub mod config;

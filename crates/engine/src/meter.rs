@@ -89,7 +89,7 @@ impl Meter {
             second: second_of(started_unix_ns, 0),
             from_ns: 0,
             throttled_ns: quota.throttled_ns(),
-            judge: Judge::new(open, quota.cores()),
+            judge: Judge::new(open, quota.cores()).calibrated_to(settings.calibrated_rate),
             quota,
             whole: Statistics::default(),
         };
@@ -255,6 +255,7 @@ mod tests {
             threads: NonZeroUsize::new(2),
             grace: Duration::ZERO,
             part: Part::default(),
+            calibrated_rate: None,
         };
         let (mut meter, sender) = Meter::new(&settings, 2, strings, Clock::start());
         // 300 ms of the first second are gone when the run starts.

@@ -37,6 +37,9 @@ pub struct RunSettings {
     pub grace: Duration,
     /// The part of the run that is made here.
     pub part: Part,
+    /// This machine makes so many hits per second of this kind truthfully, as far as
+    /// it was calibrated.
+    pub calibrated_rate: Option<f64>,
 }
 
 /// What is sent.

@@ -89,6 +89,7 @@ fn settings(workload: Workload) -> RunSettings {
         threads: NonZeroUsize::new(2),
         grace: Duration::from_millis(100),
         part: Part::default(),
+        calibrated_rate: None,
     }
 }
 

@@ -95,6 +95,29 @@ fn a_run_on_time_is_sound() {
 }
 
 #[test]
+fn what_lies_beyond_the_calibration_is_told() {
+    let verdict = |calibrated: f64, first: Vec<Window>| {
+        let mut of_run = Judge::new(true, None).calibrated_to(Some(calibrated));
+        let whole = judge(&mut of_run, ten_seconds(first));
+        of_run.verdict(
+            &whole,
+            &Totals::default(),
+            &WriteSummary::default(),
+            Stop::No,
+        )
+    };
+    // There are 1000 hits in each second.
+    assert_sound(&verdict(1000.0, vec![]));
+    assert_sound(&verdict(960.0, vec![]));
+    assert_unknown(&verdict(940.0, vec![]), "calibrated to 940 hits/s");
+    // Both are said, and the worse one counts.
+    let late = || window(hits(1000, 2 * MS, 3 * MS));
+    let both = verdict(500.0, vec![late(), late(), late()]);
+    assert_limited(&both, "started late");
+    assert_limited(&both, "calibrated to 500 hits/s");
+}
+
+#[test]
 fn few_hits_say_nothing_and_accuse_nobody() {
     assert_unknown(
         &open(vec![window(hits(10, 8 * MS, MS))]),

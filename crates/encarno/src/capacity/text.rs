@@ -194,7 +194,7 @@ fn significant(value: f64, digits: i32) -> String {
 }
 
 /// The same with a comma every three digits, as in 13,560.
-fn grouped(value: f64, digits: i32) -> String {
+pub(crate) fn grouped(value: f64, digits: i32) -> String {
     let text = significant(value, digits);
     let (whole, rest) = match text.find('.') {
         Some(point) => text.split_at(point),

@@ -18,6 +18,7 @@ use super::flags::request::{RequestArguments, SourceLimits};
 use super::flags::watch::WatchArguments;
 use super::watched::Watched;
 use super::{Failure, complain, connect_signals, print};
+use crate::calibration;
 use crate::capacity::driver::{self, Driver};
 use crate::capacity::findings::Findings;
 use crate::capacity::outcome::Outcome;
@@ -181,6 +182,7 @@ impl MeasureArguments {
             threads: wanted.threads,
             grace: wanted.grace,
             part: Part::default(),
+            calibrated_rate: None,
         };
         let run = Run {
             settings: run,
@@ -190,6 +192,11 @@ impl MeasureArguments {
                 true => Progress::Quiet,
                 false => Progress::Lines,
             },
+        };
+        let generator_max = generator_max(&run);
+        let settings = Settings {
+            generator_max,
+            ..settings
         };
         Ok((run, settings))
     }
@@ -207,6 +214,17 @@ impl WantedArguments {
             seed: self.seed,
             in_flight_max: self.connections.unwrap_or(*self.workers.end()),
             generator_max: None,
+        }
+    }
+}
+
+/// So many hits per second of this kind this machine was calibrated to.
+pub(super) fn generator_max(run: &Run) -> Option<f64> {
+    match calibration::file::read() {
+        Ok(calibration) => calibration?.rate_for(run),
+        Err(error) => {
+            complain(&format!("this machine's calibration isn't used: {error}"));
+            None
         }
     }
 }

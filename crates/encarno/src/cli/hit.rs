@@ -68,6 +68,7 @@ impl HitArguments {
             threads: self.load.threads,
             grace: self.load.grace,
             part: self.part.part()?,
+            calibrated_rate: None,
         };
         Ok(Run {
             settings,

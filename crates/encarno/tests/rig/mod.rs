@@ -106,6 +106,7 @@ fn settings(workload: Workload) -> Run {
         threads: NonZeroUsize::new(2),
         grace: Duration::from_secs(5),
         part: Part::default(),
+        calibrated_rate: None,
     };
     Run {
         settings,

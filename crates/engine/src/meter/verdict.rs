@@ -27,6 +27,8 @@ const WINDOWS_PART_MIN: f64 = 0.1;
 const STARVED_SECONDS_MIN: f64 = 1.0;
 /// Shorter windows are too short to say how busy a loop was.
 const WINDOW_SECONDS_MIN: f64 = 0.2;
+/// So little more than what was calibrated is chance.
+const CALIBRATED_PART_MAX: f64 = 1.05;
 /// Failures that the generator's own machine causes, and what to do about them.
 const OWN_FAILURES: [(u16, &str); 7] = [
     (
@@ -70,6 +72,10 @@ pub fn own_failure(net_code: u16) -> Option<&'static str> {
 pub struct Judge {
     open: bool,
     quota_cores: Option<f64>,
+    /// What the machine makes truthfully, hits per second.
+    calibrated: Option<f64>,
+    /// The most hits per second of any window.
+    fastest: f64,
     /// Windows that are long enough.
     windows: u64,
     busy: Seen,
@@ -125,12 +131,18 @@ impl Judge {
         }
     }
 
+    /// The same on a machine that was calibrated to so many hits per second.
+    pub fn calibrated_to(self, calibrated: Option<f64>) -> Self {
+        Self { calibrated, ..self }
+    }
+
     /// Looks at a window.
     pub fn take(&mut self, window: &Window) {
         let busiest = window.busy.iter().copied().fold(0.0, f64::max);
         let throttled = window.throttled_ns > 0;
         if window.seconds() >= WINDOW_SECONDS_MIN {
             self.windows += 1;
+            self.fastest = self.fastest.max(window.rate());
             self.busiest = self.busiest.max(busiest);
             if busiest > BUSY_PART_MAX {
                 self.busy.note(1, busiest);
@@ -213,7 +225,9 @@ impl Judge {
                 "{lost} hits weren't recorded: the output is too slow"
             ));
         }
+        let beyond = self.beyond_calibration();
         if !reasons.is_empty() {
+            reasons.extend(beyond);
             return Verdict {
                 judgement: Judgement::Limited,
                 reasons,
@@ -228,13 +242,24 @@ impl Judge {
         } else {
             None
         };
-        match unknown {
+        match unknown.or(beyond) {
             Some(reason) => Verdict {
                 judgement: Judgement::Unknown,
                 reasons: vec![reason],
             },
             None => Verdict::sound(),
         }
+    }
+
+    fn beyond_calibration(&self) -> Option<String> {
+        let calibrated = self.calibrated?;
+        (self.fastest > calibrated * CALIBRATED_PART_MAX).then(|| {
+            format!(
+                "this machine was calibrated to {calibrated:.0} hits/s of this kind, and there were up to \
+                 {:.0}: what lies beyond can't be vouched for (encarno calibrate)",
+                self.fastest
+            )
+        })
     }
 
     fn judge_open(&self, total: &LabelStatistics, totals: &Totals, reasons: &mut Vec<String>) {

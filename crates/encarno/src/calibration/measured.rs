@@ -1,0 +1,179 @@
+//! What is measured of a protocol, and what a run of it showed.
+
+use encarno_engine::meter::Summary;
+use encarno_record::notes::Judgement;
+
+use super::{Entry, Quantiles};
+
+/// The protocols that are calibrated, as in a configuration.
+pub const PROTOCOLS: [&str; 4] = ["http", "http2", "tcp", "udp"];
+/// Hits at a time on each connection, where connections are shared.
+pub const STREAMS: usize = 16;
+/// The first rate that is tried is that part of what a closed run made; the next
+/// ones lie between those that were on time and those that weren't.
+const FIRST_PART: f64 = 0.75;
+/// Rates that are tried.
+const TRIES: usize = 4;
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Point {
+    /// As in a configuration.
+    pub protocol: &'static str,
+    /// Event loops.
+    pub loops: usize,
+    /// Hits that may run at a time.
+    pub workers: usize,
+}
+
+/// What one run showed.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// Hits per second.
+    pub rate: f64,
+    /// The figures tell of the target: hits were on time.
+    pub sound: bool,
+    /// Why not.
+    pub reasons: Vec<String>,
+    /// How late hits were.
+    pub lag_s: Quantiles,
+    /// CPU time of the event loops for one hit, s.
+    pub cpu_s: f64,
+    /// The share of its core that the busiest event loop used.
+    pub busy: f64,
+}
+
+impl Point {
+    /// The arguments of `encarno hit` that make its hits at that address.
+    pub fn arguments(&self, address: std::net::SocketAddr) -> Vec<String> {
+        let scheme = match self.protocol {
+            "http2" => "http",
+            other => other,
+        };
+        let mut arguments = vec![format!("{scheme}://{address}")];
+        let more: &[&str] = match self.protocol {
+            "http2" => &["--http2"],
+            "tcp" => &[
+                "--data",
+                r"GET / HTTP/1.1\r\n\r\n",
+                "--answer-until",
+                r"\r\n\r\n",
+            ],
+            "udp" => &["--data", "hello"],
+            _ => &[],
+        };
+        arguments.extend(more.iter().map(|&text| text.to_owned()));
+        let mut connections = self.workers;
+        if matches!(self.protocol, "http2" | "tcp") && self.workers >= STREAMS {
+            connections /= STREAMS;
+            let streams = STREAMS.to_string();
+            match self.protocol {
+                "http2" => arguments.extend(["--streams".to_owned(), streams]),
+                // Answers come in the order of their requests.
+                _ => arguments.extend(["-O".to_owned(), format!("streams={streams}")]),
+            }
+        }
+        arguments.extend(["--connections".to_owned(), connections.to_string()]);
+        arguments.extend(["--threads".to_owned(), self.loops.to_string()]);
+        arguments
+    }
+}
+
+impl Shown {
+    /// What a run came to; its loops used so much CPU, and the busiest that share.
+    pub fn of(summary: &Summary, cpu_ns: u64, busy: f64) -> Self {
+        let hits = summary.total.hits;
+        let seconds = summary.span_ns.max(1) as f64 * 1e-9;
+        let lag = |part| summary.total.lag_ns.quantile(part) as f64 * 1e-9;
+        Self {
+            rate: hits as f64 / seconds,
+            sound: summary.verdict.judgement == Judgement::Sound && summary.total.failed == 0,
+            reasons: summary.verdict.reasons.clone(),
+            lag_s: Quantiles {
+                p50: lag(0.5),
+                p99: lag(0.99),
+                p999: lag(0.999),
+            },
+            cpu_s: cpu_ns as f64 * 1e-9 / hits.max(1) as f64,
+            busy,
+        }
+    }
+}
+
+/// Measures a point: `run` makes a run, closed or at a rate.
+pub fn measure<E>(
+    point: &Point,
+    mut run: impl FnMut(Option<f64>) -> Result<Shown, E>,
+) -> Result<Entry, E> {
+    let closed = run(None)?;
+    let (mut low, mut high, mut part) = (0.0, 1.0, FIRST_PART);
+    let mut best: Option<(f64, Shown)> = None;
+    let mut worst = closed.clone();
+    for _ in 0..TRIES {
+        let rate = (closed.rate * part).max(1.0);
+        let shown = run(Some(rate))?;
+        if shown.sound {
+            low = part;
+            best = Some((rate, shown));
+        } else {
+            high = part;
+            worst = shown;
+        }
+        part = (low + high) / 2.0;
+    }
+    let shown = best.as_ref().map_or(&worst, |(_, shown)| shown);
+    Ok(Entry {
+        protocol: point.protocol.to_owned(),
+        loops: point.loops,
+        workers: point.workers,
+        closed_rate: closed.rate,
+        lag_s: shown.lag_s,
+        cpu_s: shown.cpu_s,
+        busy: shown.busy,
+        open_rate: best.map(|(rate, _)| rate),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Entry, Point, Quantiles, Shown, TRIES, measure};
+
+    /// A machine that is on time up to that rate.
+    fn measured(closed_rate: f64, on_time: f64) -> (Entry, Vec<f64>) {
+        let point = Point {
+            protocol: "http",
+            loops: 1,
+            workers: 16,
+        };
+        let mut rates = Vec::new();
+        let entry = measure::<()>(&point, |rate| {
+            rates.extend(rate);
+            let rate = rate.unwrap_or(closed_rate);
+            Ok(Shown {
+                rate,
+                sound: rate <= on_time,
+                reasons: Vec::new(),
+                lag_s: Quantiles::default(),
+                cpu_s: 1.0 / closed_rate,
+                busy: rate / closed_rate,
+            })
+        });
+        (entry.expect("it is measured"), rates)
+    }
+
+    #[test]
+    fn the_highest_rate_on_time_is_found() {
+        for on_time in [90.0, 70.0, 43.0, 20.0] {
+            let (entry, rates) = measured(100.0, on_time);
+            let found = entry.open_rate.expect("a rate");
+            assert!(
+                found <= on_time && found > on_time - 25.0,
+                "{on_time}: {found}"
+            );
+            assert_eq!((entry.closed_rate, entry.busy), (100.0, found / 100.0));
+            assert_eq!(rates.len(), TRIES);
+        }
+        let (entry, _) = measured(1000.0, 3.0);
+        assert_eq!(entry.open_rate, None);
+    }
+}
