@@ -1,10 +1,13 @@
 //! Command lines of other tools, read as ours.
 //!
-//! Users of wrk, hey, oha, ab, bombardier, vegeta and curl type what they know. A line
-//! that isn't one of ours is read as each of these tools would. If one reading is left,
-//! it runs, and the program says what it understood. [`tools`] says which option is which.
+//! Users of wrk, hey, oha, ab, bombardier, siege, vegeta and curl type what they know. A
+//! line that isn't one of ours is read as each of these tools would. If one reading is
+//! left, it runs, and the program says what it understood. An option that two of the tools
+//! read differently is refused with both readings, unless other options of the line tell
+//! which tool it is. [`tools`] says which option is which.
 
 mod tools;
+mod users;
 
 use std::path::Path;
 
@@ -22,6 +25,8 @@ pub(super) struct Reading {
     pub(super) words: Vec<String>,
     /// Options that are ours, and not the tool's.
     own: usize,
+    /// The tool's options, as they were written, each with the words that it became.
+    options: Vec<(&'static str, Vec<String>)>,
     /// The end of the run is what is usual for the tool, and wasn't written.
     ends_as_usual: bool,
 }
@@ -33,8 +38,17 @@ impl Reading {
             tool,
             words,
             own: 0,
+            options: Vec::new(),
             ends_as_usual: false,
         }
+    }
+
+    /// Whether the other tool reads an option of this line differently.
+    fn contradicts(&self, other: &Self) -> bool {
+        self.options.iter().any(|(name, words)| {
+            let same = other.options.iter().find(|(known, _)| known == name);
+            same.is_some_and(|(_, others)| words != others)
+        })
     }
 
     /// For people, with quotes where a shell needs them, and without secrets.
@@ -81,15 +95,68 @@ pub(super) fn named(words: &[String], hit: &clap::Command) -> Option<Result<Read
     Some(read(tool, rest, hit))
 }
 
-/// What the line means to each tool that could have been meant: to those which have most
-/// of its options. Such a line says itself when the run ends.
-pub(super) fn readings(words: &[String], hit: &clap::Command) -> Vec<Reading> {
+/// What the line means to each tool that could have been meant: to those that know most of
+/// its options. `is_valid` tells whether a reading can be carried out.
+///
+/// A line that doesn't say when the run ends counts only against others: it shows that an
+/// option of theirs can mean something else.
+pub(super) fn readings(
+    words: &[String],
+    hit: &clap::Command,
+    is_valid: impl Fn(&Reading) -> bool,
+) -> Vec<Reading> {
+    let all = all_readings(words, hit, is_valid);
+    let ended = all.iter().filter(|reading| !reading.ends_as_usual);
+    let Some(own) = ended.clone().map(|reading| reading.own).min() else {
+        return Vec::new();
+    };
+    let chosen: Vec<_> = ended.filter(|reading| reading.own == own).collect();
+    let is_meant = |reading: &&Reading| {
+        let contradicts = || chosen.iter().any(|one| one.contradicts(reading));
+        match reading.ends_as_usual {
+            true => reading.own <= own && contradicts(),
+            false => reading.own == own,
+        }
+    };
+    all.iter().filter(is_meant).cloned().collect()
+}
+
+/// The same, if no tool's reading says when the run ends: each with what is usual for the tool.
+pub(super) fn unended_readings(
+    words: &[String],
+    hit: &clap::Command,
+    is_valid: impl Fn(&Reading) -> bool,
+) -> Vec<Reading> {
+    let mut all = all_readings(words, hit, is_valid);
+    let own = all.iter().map(|reading| reading.own).min();
+    all.retain(|reading| Some(reading.own) == own);
+    all
+}
+
+fn all_readings(
+    words: &[String],
+    hit: &clap::Command,
+    is_valid: impl Fn(&Reading) -> bool,
+) -> Vec<Reading> {
     let tools = TOOLS.iter().filter(|tool| !tool.no_url);
     let readings = tools.filter_map(|tool| read(tool, words, hit).ok());
-    let mut readings: Vec<_> = readings.filter(|it| !it.ends_as_usual).collect();
-    let own = readings.iter().map(|reading| reading.own).min();
-    readings.retain(|reading| Some(reading.own) == own);
-    readings
+    readings.filter(|reading| is_valid(reading)).collect()
+}
+
+/// All readings as a text, one in a line. Tools that mean the same share a line.
+pub(super) fn listed(readings: &[Reading]) -> String {
+    let mut lines: Vec<(Vec<&str>, String)> = Vec::new();
+    for reading in readings {
+        let shown = reading.shown();
+        match lines.iter_mut().find(|(_, known)| *known == shown) {
+            Some((tools, _)) => tools.push(reading.tool),
+            None => lines.push((vec![reading.tool], shown)),
+        }
+    }
+    let lines = lines.iter();
+    lines
+        .map(|(tools, shown)| format!("\n  as in {}: {shown}", tools.join(" and ")))
+        .collect()
 }
 
 /// What to write instead of an option of other tools.
@@ -102,10 +169,11 @@ pub(super) fn explain(name: &str) -> Option<String> {
         let value = match opt.takes {
             Takes::Nothing => "",
             Takes::Number => " N",
-            Takes::Duration | Takes::GoDuration => " DURATION",
+            Takes::Duration | Takes::GoDuration | Takes::Minutes => " DURATION",
             Takes::Credentials => " USER:PASSWORD",
             Takes::File => " FILE",
-            Takes::Text | Takes::Media | Takes::Body => " TEXT",
+            Takes::Url => " URL",
+            Takes::Text | Takes::Media | Takes::Agent | Takes::Body => " TEXT",
         };
         let text = match opt.ours {
             Ours::Option(ours) => format!("write {ours}{value}"),
@@ -115,6 +183,11 @@ pub(super) fn explain(name: &str) -> Option<String> {
             Ours::Words(words) => format!("write {}", words.join(" ")),
             Ours::Nothing(why) => format!("leave it out: {why}"),
             Ours::RateOfWorker => "write --rate N, for all workers together".to_owned(),
+            Ours::HitsOfWorker => "write -n N, for all workers together".to_owned(),
+            Ours::Users => "write -c N".to_owned(),
+            Ours::SpawnRate => "write --workers 'ramp(N,DURATION)'".to_owned(),
+            Ours::Url => "write the URL alone".to_owned(),
+            Ours::Json => "write -d DATA -H 'Content-Type: application/json'".to_owned(),
             Ours::Redirects => "write -L".to_owned(),
             Ours::UrlsFromFile => "write -i FILE".to_owned(),
             Ours::Targets => "write -i FILE --format vegeta".to_owned(),
@@ -173,7 +246,11 @@ struct Reader<'a> {
     words: Vec<String>,
     places: Vec<String>,
     own: usize,
+    options: Vec<(&'static str, Vec<String>)>,
     rate_of_worker: Option<f64>,
+    hits_of_worker: Option<f64>,
+    users: Option<f64>,
+    spawn_rate: Option<f64>,
     urls_from_file: bool,
 }
 
@@ -185,7 +262,11 @@ fn read(tool: &'static Tool, words: &[String], hit: &clap::Command) -> Result<Re
         words: Vec::new(),
         places: Vec::new(),
         own: 0,
+        options: Vec::new(),
         rate_of_worker: None,
+        hits_of_worker: None,
+        users: None,
+        spawn_rate: None,
         urls_from_file: false,
     };
     let mut rest = words.iter().cloned();
@@ -273,7 +354,9 @@ impl Reader<'_> {
         let long = found.and_then(clap::Arg::get_long).ok_or_else(unknown)?;
         let takes = found.is_some_and(|arg| arg.get_action().takes_values());
         self.given.push(format!("--{long}"));
-        self.own += 1;
+        if !self.tool.shares.contains(&long) {
+            self.own += 1;
+        }
         self.words.push(word.to_owned());
         let is_attached = value.is_some() || !attached.is_empty();
         if takes && !is_attached {
@@ -294,15 +377,21 @@ impl Reader<'_> {
         value: Option<String>,
     ) -> Result<(), String> {
         self.given.push(opt.names[0].to_owned());
-        let value = value.unwrap_or_default();
+        let mut value = value.unwrap_or_default();
+        if opt.takes == Takes::Minutes {
+            value = users::minutes(&value);
+        }
+        let before = self.words.len();
         let is_such = match opt.takes {
             Takes::Nothing | Takes::Text => true,
             Takes::Number => value.parse::<f64>().is_ok_and(|number| number >= 0.0),
-            Takes::Duration => parse_duration(&value).is_some(),
+            Takes::Duration | Takes::Minutes => parse_duration(&value).is_some(),
             Takes::GoDuration => {
                 parse_duration(&value).is_some() && value.ends_with(|c: char| c.is_alphabetic())
             }
-            Takes::Media => value.contains('/'),
+            Takes::Media => is_media(&value),
+            Takes::Agent => !is_media(&value) && (value.contains('/') || !value.contains(':')),
+            Takes::Url => value.contains("://"),
             Takes::Credentials => value.contains(':'),
             Takes::Body => parse_duration(&value).is_none(),
             Takes::File => Path::new(&value).exists(),
@@ -320,6 +409,16 @@ impl Reader<'_> {
             Ours::Words(words) => push(words),
             Ours::Nothing(_) => {}
             Ours::RateOfWorker => self.rate_of_worker = value.parse().ok(),
+            Ours::HitsOfWorker => self.hits_of_worker = value.parse().ok(),
+            Ours::Users => self.users = value.parse().ok(),
+            Ours::SpawnRate => self.spawn_rate = value.parse().ok(),
+            Ours::Url => self.places.push(value.clone()),
+            Ours::Json => {
+                push(&["--data", &value]);
+                for header in ["Content-Type: application/json", "Accept: application/json"] {
+                    push(&["-H", header]);
+                }
+            }
             Ours::Redirects if value == "0" => {}
             Ours::Redirects => push(&["--location"]),
             Ours::UrlsFromFile => self.urls_from_file = true,
@@ -333,6 +432,12 @@ impl Reader<'_> {
             }
             Ours::Instead(instead) => return Err(format!("{name}: {instead}")),
         }
+        let meaning = match (opt.ours, &self.words[before..]) {
+            (Ours::Nothing(_), _) => Vec::new(),
+            (ours, []) => vec![format!("{ours:?} {value}")],
+            (_, words) => words.to_vec(),
+        };
+        self.options.push((name, meaning));
         Ok(())
     }
 
@@ -347,23 +452,30 @@ impl Reader<'_> {
                 ends_as_usual |= matches!(usual.words, ["--for" | "--hits", _]);
             }
         }
-        if let Some(rate) = self.rate_of_worker.filter(|rate| *rate > 0.0) {
-            let mut words = self
-                .words
-                .iter()
-                .skip_while(|word| *word != "--connections");
-            let workers: f64 = words
-                .nth(1)
-                .and_then(|text| text.parse().ok())
-                .unwrap_or(1.0);
-            self.words.push("--rate".to_owned());
-            self.words.push((rate * workers).to_string());
+        let of_workers = [
+            ("--rate", self.rate_of_worker),
+            ("--hits", self.hits_of_worker),
+        ];
+        for (option, each) in of_workers {
+            if let Some(each) = each.filter(|each| *each > 0.0) {
+                let workers = self.workers();
+                self.words.push(option.to_owned());
+                self.words.push((each * workers).to_string());
+            }
+        }
+        if let Some(words) = users::workers(self.users, self.spawn_rate) {
+            let ends = ["--run-time", "--for", "--hits"];
+            if !self.given.iter().any(|given| ends.contains(&&**given)) {
+                return Err(format!("{}: for how long? Add -t 10s", self.tool.name));
+            }
+            self.words.extend(words);
         }
         let mut words = vec!["hit".to_owned()];
         match (&*self.places, self.tool.no_url, self.urls_from_file) {
             ([], true, _) => {}
             ([file], _, true) => words.extend(["--input".to_owned(), file.clone()]),
             ([url], false, false) => words.push(url.clone()),
+            ([], ..) if self.words.iter().any(|word| word == "--input") => {}
             ([], ..) => return Err(format!("{}: there is no URL", self.tool.name)),
             ([.., last], ..) => {
                 return Err(format!("{}: what is {last}?", self.tool.name));
@@ -374,7 +486,36 @@ impl Reader<'_> {
             tool: self.tool.name,
             words,
             own: self.own,
+            options: self.options,
             ends_as_usual,
         })
     }
+
+    /// How many workers the words so far say.
+    fn workers(&self) -> f64 {
+        let mut words = self.words.iter();
+        words.find(|word| *word == "--connections" || *word == "-c");
+        words
+            .next()
+            .and_then(|text| text.parse().ok())
+            .unwrap_or(1.0)
+    }
+}
+
+/// `TYPE/SUBTYPE`, and no browser's name with its version.
+fn is_media(text: &str) -> bool {
+    const TYPES: [&str; 10] = [
+        "*",
+        "application",
+        "audio",
+        "font",
+        "image",
+        "message",
+        "model",
+        "multipart",
+        "text",
+        "video",
+    ];
+    text.split_once('/')
+        .is_some_and(|(kind, _)| TYPES.contains(&kind))
 }

@@ -172,26 +172,36 @@ pub(super) fn understood(arguments: Vec<OsString>) -> Result<Understood, String>
         _ => &words,
     };
     let is_hit = line.get(1).is_some_and(|command| command == "hit");
-    let mut readings = match is_hit {
-        true => dialects::readings(words, hit),
+    let is_valid = |reading: &Reading| is_ours(&of_reading("", program.clone(), reading).line);
+    let readings = match is_hit {
+        true => dialects::readings(words, hit, is_valid),
         false => Vec::new(),
     };
-    readings.retain(|reading| is_ours(&of_reading("", program.clone(), reading).line));
     match &*readings {
+        [] if is_hit && misread.is_none() && is_of_others(&line) => {
+            match &*dialects::unended_readings(words, hit, is_valid) {
+                [] => Ok(as_it_is(line)),
+                unended => Err(format!(
+                    "for how long? Write this, or another duration or number of hits:{}",
+                    dialects::listed(unended)
+                )),
+            }
+        }
         [] => misread.map_or(Ok(as_it_is(line)), Err),
         [first, others @ ..] if others.iter().all(|it| it.words == first.words) => {
             Ok(of_reading(first.tool, program, first))
         }
-        several => {
-            let several = several
-                .iter()
-                .map(|reading| format!("\n  as in {}: {}", reading.tool, reading.shown()));
-            let several: String = several.collect();
-            Err(format!(
-                "this can mean several things. Write one of these:{several}"
-            ))
-        }
+        several => Err(format!(
+            "this can mean several things. Write one of these:{}",
+            dialects::listed(several)
+        )),
     }
+}
+
+/// Whether an option isn't one of ours.
+fn is_of_others(line: &[OsString]) -> bool {
+    let parsed = Arguments::command().try_get_matches_from(line);
+    parsed.is_err_and(|error| error.kind() == ErrorKind::UnknownArgument)
 }
 
 /// The standard output is no terminal, and doesn't go where the standard error goes.

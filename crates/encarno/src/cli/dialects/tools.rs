@@ -1,5 +1,7 @@
 //! The options of other tools, each with ours that does the same.
 
+use super::users::{LOCUST, SIEGE};
+
 /// A tool whose command line can be read as one of `encarno hit`.
 #[derive(Debug)]
 pub(super) struct Tool {
@@ -10,6 +12,8 @@ pub(super) struct Tool {
     pub(super) word: Option<&'static str>,
     /// URLs come from a file, and not from the command line.
     pub(super) no_url: bool,
+    /// Long names of our options that its users have to add: they don't speak against it.
+    pub(super) shares: &'static [&'static str],
     pub(super) options: &'static [Opt],
     pub(super) usual: &'static [Usual],
 }
@@ -32,8 +36,14 @@ pub(super) enum Takes {
     Duration,
     /// As Go reads it: with a unit.
     GoDuration,
+    /// With a unit, in any case; a bare number is minutes.
+    Minutes,
     /// `TYPE/SUBTYPE`.
     Media,
+    /// A client's name: no `TYPE/SUBTYPE`, and no `USER:PASSWORD`.
+    Agent,
+    /// `SCHEME://…`.
+    Url,
     /// `USER:PASSWORD`.
     Credentials,
     /// A file that is there.
@@ -57,6 +67,16 @@ pub(super) enum Ours {
     Nothing(&'static str),
     /// A rate of each worker.
     RateOfWorker,
+    /// A number of hits of each worker.
+    HitsOfWorker,
+    /// Workers that are there at the end of a rise.
+    Users,
+    /// So many more workers a second.
+    SpawnRate,
+    /// The URL.
+    Url,
+    /// A body of JSON, and the headers that say so.
+    Json,
     /// Redirects that are followed: none, or as many as ours are.
     Redirects,
     /// The URL's place is taken by the name of a file of URLs.
@@ -75,29 +95,35 @@ pub(super) struct Usual {
     pub(super) words: &'static [&'static str],
 }
 
-const fn opt(names: &'static [&'static str], takes: Takes, ours: Ours) -> Opt {
+pub(super) const fn opt(names: &'static [&'static str], takes: Takes, ours: Ours) -> Opt {
     Opt { names, takes, ours }
 }
 
-const fn usual(unless: &'static [&'static str], words: &'static [&'static str]) -> Usual {
+pub(super) const fn usual(
+    unless: &'static [&'static str],
+    words: &'static [&'static str],
+) -> Usual {
     Usual { unless, words }
 }
 
-const CLOSE: Ours = Ours::Words(&["-H", "Connection: close"]);
+pub(super) const CLOSE: Ours = Ours::Words(&["-H", "Connection: close"]);
 const ALWAYS: Ours = Ours::Nothing("encarno always does that");
 const NEVER_COMPRESSED: Ours = Ours::Nothing("encarno doesn't ask for compressed responses");
 const HTTP2: Ours = Ours::Option("--http2");
-const RESULTS: Ours =
+pub(super) const RESULTS: Ours =
     Ours::Instead("write -o run.enc, and then encarno convert run.enc -o run.csv");
 
 /// All of them; earlier ones are named first.
-pub(super) const TOOLS: &[Tool] = &[WRK, HEY, OHA, AB, BOMBARDIER, VEGETA, K6, CURL];
+pub(super) const TOOLS: &[Tool] = &[
+    WRK, HEY, OHA, AB, BOMBARDIER, SIEGE, VEGETA, K6, LOCUST, CURL,
+];
 
 const WRK: Tool = Tool {
     name: "wrk",
     go: false,
     word: Some("wrk"),
     no_url: false,
+    shares: &[],
     options: &[
         opt(
             &["-c", "--connections"],
@@ -133,6 +159,7 @@ const HEY: Tool = Tool {
     go: true,
     word: Some("hey"),
     no_url: false,
+    shares: &[],
     options: &[
         opt(&["-n"], Takes::Number, Ours::Option("--hits")),
         opt(&["-c"], Takes::Number, Ours::Option("--connections")),
@@ -171,6 +198,7 @@ const OHA: Tool = Tool {
     go: false,
     word: Some("oha"),
     no_url: false,
+    shares: &[],
     options: &[
         opt(&["-n"], Takes::Number, Ours::Option("--hits")),
         opt(&["-c"], Takes::Number, Ours::Option("--connections")),
@@ -280,6 +308,7 @@ const AB: Tool = Tool {
     go: false,
     word: Some("ab"),
     no_url: false,
+    shares: &[],
     options: &[
         opt(&["-n"], Takes::Number, Ours::Option("--hits")),
         opt(&["-c"], Takes::Number, Ours::Option("--connections")),
@@ -343,6 +372,7 @@ const BOMBARDIER: Tool = Tool {
     go: false,
     word: Some("bombardier"),
     no_url: false,
+    shares: &[],
     options: &[
         opt(
             &["-c", "--connections"],
@@ -396,6 +426,7 @@ const VEGETA: Tool = Tool {
     go: true,
     word: Some("attack"),
     no_url: true,
+    shares: &[],
     options: &[
         opt(&["-rate"], Takes::Text, Ours::Option("--rate")),
         opt(&["-duration"], Takes::GoDuration, Ours::Option("--for")),
@@ -480,6 +511,7 @@ const K6: Tool = Tool {
     go: false,
     word: None,
     no_url: false,
+    shares: &[],
     options: &[
         opt(
             &["-u", "--vus"],
@@ -533,6 +565,7 @@ const CURL: Tool = Tool {
     go: false,
     word: Some("curl"),
     no_url: false,
+    shares: &["hits", "for", "connections", "rate"],
     options: &[
         opt(&["-X", "--request"], Takes::Text, Ours::Option("--method")),
         opt(&["-H", "--header"], Takes::Text, Ours::Option("--header")),
@@ -547,6 +580,7 @@ const CURL: Tool = Tool {
             Takes::Text,
             Ours::Option("--data"),
         ),
+        opt(&["--json"], Takes::Text, Ours::Json),
         opt(
             &["-u", "--user"],
             Takes::Credentials,
@@ -554,7 +588,7 @@ const CURL: Tool = Tool {
         ),
         opt(
             &["-A", "--user-agent"],
-            Takes::Text,
+            Takes::Agent,
             Ours::Header("User-Agent"),
         ),
         opt(&["-e", "--referer"], Takes::Text, Ours::Header("Referer")),

@@ -150,6 +150,12 @@ impl RequestArguments {
 
     /// What the flags may not have been meant to say.
     pub(crate) fn hint(&self) -> Option<String> {
+        if let Some(method) = self.method.as_ref().filter(|it| it.parse::<f64>().is_ok()) {
+            return Some(format!(
+                "-m is the request's method, which is now {method:?}: how long a hit may take is \
+                 --timeout {method}s"
+            ));
+        }
         let data = self.data.as_ref()?.expose();
         let is_duration = data.ends_with(['s', 'm', 'h']) && parse_duration(data).is_some();
         is_duration.then(|| {
