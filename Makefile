@@ -11,7 +11,8 @@ PREFIX ?= /usr/local
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
 # What --version says. Without git, the version alone.
-export ENCARNO_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)$(shell git rev-parse --short=10 HEAD 2>/dev/null | sed 's/.*/ (&)/')
+COMMIT := $(shell git rev-parse --short=10 HEAD 2>/dev/null)
+export ENCARNO_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)$(COMMIT:%= (%))
 
 RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
@@ -43,10 +44,17 @@ $(BRIDGE) $(BINARIES): cargo
 	@:
 
 # The library's hash is a flag, since Go doesn't notice that a library changed.
-k6: $(BRIDGE) $(GO_SOURCES)
+k6: $(BRIDGE) $(GO_SOURCES) target/commit
 	@echo "make: building ./k6 (a minute or two, the first time)"
 	@hash=$$(sha256sum $(BRIDGE) | cut -c1-16) && cd k6-ext && \
-	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.libraryHash=$$hash" -o ../k6 ./cmd/k6
+	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.libraryHash=$$hash -X github.com/encarno/encarno/k6-ext.commit=$(COMMIT)" -o ../k6 ./cmd/k6
+
+# It changes with the commit, which `k6 version` says.
+target/commit: FORCE
+	@mkdir -p target; [ "$$(cat $@ 2>/dev/null)" = "$(COMMIT)" ] || echo "$(COMMIT)" >$@
+
+.PHONY: FORCE
+FORCE:
 
 .PHONY: component
 component: $(COMPONENTS) ## Build the components blaster-component and http-component
@@ -70,6 +78,10 @@ clean: ## Delete what the other targets built
 .PHONY: dist
 dist: all ## Build archives for users into dist/ (tens of minutes, the first time); TARGET=aarch64-unknown-linux-gnu for another machine
 	@scripts/dist
+
+.PHONY: dist-check
+dist-check: all ## Build archives twice, in two folders, and compare their bytes (ARCHIVES="encarno wrpc-wasmtime encarno-k6")
+	@scripts/dist-check $(ARCHIVES)
 
 .PHONY: image
 image: all ## Build OCI images of encarno, k6 and the receivers into dist/images (Debian)

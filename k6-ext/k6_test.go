@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,6 +102,11 @@ func TestTheVersionIsKnown(t *testing.T) {
 	manifest, err := os.ReadFile("../Cargo.toml")
 	require.NoError(t, err)
 	require.Contains(t, string(manifest), fmt.Sprintf("\nversion = %q\n", strings.TrimPrefix(moduleVersion, "v")), "register.go")
+	version, err := exec.Command(fromEnv(t, "K6", "k6", "run `make`"), "version").CombinedOutput()
+	require.NoError(t, err)
+	this := regexp.QuoteMeta(moduleVersion) + `(\+[0-9a-f]{10})?, `
+	require.Regexp(t, modulePath+` `+this+`k6/x/wrpc \[js\]`, string(version))
+	require.Regexp(t, modulePath+`/record `+this+`encarno \[output\]`, string(version))
 	t.Setenv("K6_BUILD_SERVICE_URL", "http://127.0.0.1:1")
 	file := filepath.Join(t.TempDir(), "script.js")
 	for constraint, status := range map[string]int{">= 0.1.0": 0, "^0.1": 0, "*": 0, ">= 99.0.0": -1} {

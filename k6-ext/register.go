@@ -19,7 +19,7 @@ import (
 	"go.k6.io/k6/v2/ext"
 	"go.k6.io/k6/v2/js/modules"
 
-	_ "github.com/encarno/encarno/k6-ext/record" // the output encarno
+	"github.com/encarno/encarno/k6-ext/record"
 )
 
 const (
@@ -27,10 +27,25 @@ const (
 	// moduleVersion is that of the repository. It is told to k6 by us: Go knows none of a module
 	// that is built in its own folder, or that xk6 was given as a folder.
 	moduleVersion = "v0.1.0"
+	modulePath    = "github.com/encarno/encarno/k6-ext"
 )
+
+// commit is set by make, with -ldflags.
+var commit string
 
 func init() {
 	modules.Register(moduleName, new(RootModule))
 	// For `k6 version`, and for scripts that say "use k6 with k6/x/wrpc >= 0.1.0".
-	ext.Get(ext.JSExtension)[moduleName].Version = moduleVersion
+	ext.Get(ext.JSExtension)[moduleName].Version = fullVersion()
+	// k6 finds neither path nor version of an output that is a function.
+	output := ext.Get(ext.OutputExtension)[record.Name]
+	output.Path, output.Version = modulePath+"/record", fullVersion()
+}
+
+// fullVersion is the version with the commit, as SemVer has it: v0.1.0+59828ee23a.
+func fullVersion() string {
+	if commit == "" {
+		return moduleVersion
+	}
+	return moduleVersion + "+" + commit
 }

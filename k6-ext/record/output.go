@@ -24,7 +24,8 @@ import (
 )
 
 const (
-	name        = "encarno"
+	// Name is that of the output: k6 run -o encarno.
+	Name        = "encarno"
 	defaultPath = "k6.enc"
 	// Samples are handed over that often.
 	flushPeriod = 200 * time.Millisecond
@@ -33,7 +34,7 @@ const (
 )
 
 func init() {
-	output.RegisterExtension(name, func(params output.Params) (output.Output, error) { return newOutput(params) })
+	output.RegisterExtension(Name, func(params output.Params) (output.Output, error) { return newOutput(params) })
 }
 
 // Output is k6's output encarno.
@@ -88,7 +89,7 @@ func newOutput(params output.Params) (*Output, error) {
 	}
 	return &Output{
 		params: params,
-		logger: params.Logger.WithField("output", name),
+		logger: params.Logger.WithField("output", Name),
 		path:   path,
 		report: report, address: address, isShown: isShown,
 		series: map[metrics.TimeSeries]uint32{},
@@ -100,9 +101,9 @@ func newOutput(params output.Params) (*Output, error) {
 // Description is what k6 shows of the output.
 func (out *Output) Description() string {
 	if out.report != "" {
-		return fmt.Sprintf("%s (%s, %s)", name, out.path, out.report)
+		return fmt.Sprintf("%s (%s, %s)", Name, out.path, out.report)
 	}
-	return fmt.Sprintf("%s (%s)", name, out.path)
+	return fmt.Sprintf("%s (%s)", Name, out.path)
 }
 
 // SetThresholds takes the thresholds of the test.
@@ -213,6 +214,6 @@ func (out *Output) fail(err error) {
 	out.failure = err
 	out.logger.WithError(err).Error("the results can't be written: the test ends")
 	if out.stop != nil {
-		out.stop(fmt.Errorf("output %s: %w", name, err))
+		out.stop(fmt.Errorf("output %s: %w", Name, err))
 	}
 }
