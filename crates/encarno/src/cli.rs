@@ -46,9 +46,9 @@ use crate::protocols::Run;
 use crate::supervise;
 use watched::Watched;
 
-/// Hit generator: raw hits at a rate or a concurrency, every hit recorded.
+/// Send hits at a rate or from a number of workers, and record every hit.
 ///
-/// `encarno http://host/ -c 10 -z 10s` is the shortest way to begin.
+/// To begin, try `encarno http://host/ -c 10 -z 10s`: ten workers, for ten seconds.
 ///
 /// Durations are written as 500ms, 30s, 1m30s or 1h; a bare number is seconds.
 #[derive(Debug, Parser)]
@@ -77,7 +77,8 @@ enum Command {
     /// Hit a URL, or send a file of records.
     #[command(after_help = DURATIONS)]
     Hit(Box<hit::HitArguments>),
-    /// Measure how much a system can do: throughput by workers, and the highest rate that keeps a goal.
+    /// Measure the capacity of a system: its throughput by workers, and the highest rate that
+    /// keeps a goal.
     #[command(after_help = DURATIONS)]
     Capacity(capacity::CapacityArguments),
     /// Measure what this machine itself can make truthfully; later runs are told when they go beyond it.
@@ -85,7 +86,7 @@ enum Command {
     /// Run a configuration file.
     #[command(after_help = DURATIONS)]
     Run(run::RunArguments),
-    /// Make a part of the runs of a group of machines, until a signal comes.
+    /// Make parts of the runs of a group of machines, until a signal ends this command.
     #[command(after_help = DURATIONS)]
     Agent(agent::AgentArguments),
     /// Collect the results of a run on agents whose coordinator is gone.
@@ -95,21 +96,21 @@ enum Command {
     Stats(read::StatsArguments),
     /// Merge result files, such as those of several machines, into one.
     Merge(merge::MergeArguments),
-    /// Show a result file or an input file, for people to read.
+    /// Print a result file or an input file as text.
     Show(read::ShowArguments),
     /// Follow a result file while it grows, until its run has ended.
     #[command(after_help = DURATIONS)]
     Tail(tail::TailArguments),
-    /// Convert results to other formats, and inputs to the native one.
+    /// Convert results to other formats, and inputs to the native format.
     Convert(read::ConvertArguments),
-    /// Write a report of result files: one page of HTML that needs nothing else.
+    /// Write a report of result files: one self-contained page of HTML.
     Report(report::ReportArguments),
-    /// Send what a result file says to a system that keeps metrics, with the times at which it happened.
+    /// Send the metrics of a result file to a monitoring system, with their original times.
     #[command(after_help = DURATIONS)]
     Export(export::ExportArguments),
     /// Write a stpd file from records and a schedule.
     Step(step::StepArguments),
-    /// Serve scripted answers, to test and calibrate with.
+    /// Serve scripted answers, as a target to try things on.
     #[command(after_help = DURATIONS)]
     Target(target::TargetArguments),
 }
@@ -357,8 +358,8 @@ fn is_ignored(signal: i32) -> bool {
 /// After the second signal the run may take so long to end, whatever holds it up.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 
-/// The first signal lets running hits end, the second doesn't, the third ends the program,
-/// which the second does, too, if something holds the run up.
+/// The first signal lets running hits end, and the second one doesn't. The third one ends the
+/// program; so does the second one if something holds up the run.
 fn connect_signals(control: Arc<Control>) {
     let signals = match Signals::new(ending_signals()) {
         Ok(signals) => signals,

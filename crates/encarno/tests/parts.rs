@@ -211,7 +211,7 @@ fn a_part_starts_when_it_is_told() {
         folder,
         &nobody,
         1,
-        "nobody says any more when the run starts",
+        "the standard input ended before it gave the instant of the start",
     );
     assert_ends(
         folder,

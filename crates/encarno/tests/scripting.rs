@@ -659,7 +659,7 @@ fn mistakes_name_their_place() {
         ),
         (
             json!({"asserts": [{"jsonpath": "$", "equals": "a", "re": "a"}]}),
-            vec!["re and equals"],
+            vec!["use either re or equals"],
         ),
         (
             json!({"step": {"if": "1 =", "skip": 1}}),
@@ -668,7 +668,7 @@ fn mistakes_name_their_place() {
         (json!({"step": {"jump": 1}}), vec!["unknown field `jump`"]),
         (
             json!({"extracts": {"v": {"re": "a", "jsonpath": "$"}}}),
-            vec!["one of them is too much"],
+            vec!["use either re or jsonpath"],
         ),
         (
             json!({"extracts": {"v": {"regexp": "a"}}}),

@@ -162,15 +162,15 @@ fn commands_as_others_have_them() {
     for (arguments, says) in [
         (&[&*url, "-u", "10", "-n", "1"][..], "--vus N"),
         (&[&*url, "-n", "1", "-d", "10s", "-q"], "-z 10s"),
-        (&["-t", "1", &*url], "ab"),
+        (&["-t", "1", &*url], "as in ab"),
         (&["-targets=a", &*url], "--format vegeta"),
-        (&["-A", "text/html", &*url], "Accept: TEXT"),
+        (&["-A", "text/html", &*url], "Accept: text/html"),
         (&["-max-workers=5", &*url], "write --connections N"),
         (
             &["-disable-keepalive", &*url, "-n", "1"],
             "Connection: close",
         ),
-        (&["-host", "a", &*url], "Host: TEXT"),
+        (&["-host", "a", &*url], "Host: a"),
         (&["--cacert", "a.pem", &*url], "--ca-file"),
         (&["--conections", "2", &*url], "--connections"),
         (&["stas", "a.enc"], "encarno stats"),

@@ -5,8 +5,10 @@
 #[path = "rig/program.rs"]
 mod program;
 
+use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -122,7 +124,10 @@ fn each_failure_says_what_happened_to_whom_and_what_to_do() {
         ),
         (
             format!("http://{}/", at(silent)),
-            "1001: timeout while waiting for the response".to_owned(),
+            format!(
+                "1001: timeout after 700ms while waiting for the response of {}",
+                at(silent)
+            ),
             "too slow for this load",
         ),
         (
@@ -236,4 +241,42 @@ fn a_run_and_its_file_say_the_same() {
     );
     assert!(said.contains("response time up to, and hits\n"), "{said}");
     assert_eq!(said, stats);
+}
+
+/// A message about the standard input names it, and no file that nobody knows.
+#[test]
+fn what_is_read_from_the_standard_input_is_named_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = folder.path().join("given");
+    let runs: [(&[u8], &[&str], &str); 6] = [
+        (b"", &["stats", "-"], "/dev/stdin: this isn't a native"),
+        (b"", &["show", "-"], "/dev/stdin: the file is empty"),
+        (
+            b"\0\x01",
+            &["convert", "-", "-o", "x.csv"],
+            "/dev/stdin: its content",
+        ),
+        (
+            b"",
+            &["report", "-", "-o", "x.html"],
+            "/dev/stdin: this isn't",
+        ),
+        (b"", &["tail", "-"], "`encarno stats -`"),
+        (
+            b"1 a\nx\nno length\n",
+            &["convert", "-", "-o", "x"],
+            "/dev/stdin, offset 6: a record starts with its length",
+        ),
+    ];
+    for (bytes, arguments, says) in runs {
+        std::fs::write(&given, bytes).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_encarno"))
+            .current_dir(folder.path())
+            .args(arguments)
+            .stdin(File::open(&given).unwrap())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(says), "{arguments:?}: {said}");
+    }
 }

@@ -396,7 +396,9 @@ fn start(start: &Start) -> Result<Clock, RunError> {
             // Nobody who listens is nobody who says when, either.
             let _heard = ready.send(());
             start.recv().map_err(|_| {
-                RunError::Settings("nobody says any more when the run starts".to_owned())
+                RunError::Settings(
+                    "the standard input ended before it gave the instant of the start".to_owned(),
+                )
             })?
         }
     };

@@ -143,7 +143,8 @@ impl Bus {
     /// Says something about a run.
     pub(crate) async fn say(&self, key: &str, value: &impl Serialize) -> Result<(), FleetError> {
         let put = self.runs.put(key, json(value)?).await;
-        put.map(drop).map_err(FleetError::of("NATS took no word"))
+        put.map(drop)
+            .map_err(FleetError::of("NATS did not store a message"))
     }
 
     /// What was said.
@@ -155,7 +156,7 @@ impl Bus {
             .runs
             .get(key)
             .await
-            .map_err(FleetError::of("NATS gave no word"))?;
+            .map_err(FleetError::of("NATS did not return a message"))?;
         Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 

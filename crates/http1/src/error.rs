@@ -10,7 +10,7 @@ pub enum ResponseError {
     #[error("the server speaks TLS on this port, and the request was sent without it")]
     Tls,
     /// The status isn't one of 100 … 999.
-    #[error("the response's status is {0:03}, which is none of 100 … 999")]
+    #[error("the response's status is {0:03}, and not within 100 … 999")]
     Status(u16),
     /// A line of the head is no field.
     #[error("the response's head has a line that is no field")]

@@ -232,6 +232,12 @@ pub trait Nib {
         &[]
     }
 
+    /// Who the running hit waits for, once that is known: for people.
+    fn peer(&self, connection: &Self::Connection) -> Option<String> {
+        let _ = connection;
+        None
+    }
+
     /// A payload for people to read: for the trace. None = it can be read as it is.
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let _ = payload;

@@ -32,7 +32,7 @@ pub enum TlsError {
     #[error("TLS versions {0} to {1}: none is between them")]
     NoVersion(u16, u16),
     /// None of the cipher suites is there.
-    #[error("TLS cipher suites: none of {unknown} is there; there are: {known}")]
+    #[error("TLS cipher suites: {unknown} are not known; these are: {known}")]
     CipherSuites {
         /// Those that were asked for.
         unknown: String,

@@ -307,6 +307,10 @@ impl Nib for Http {
         connection.kept.received()
     }
 
+    fn peer(&self, connection: &Connection) -> Option<String> {
+        connection.attempt.peer.as_ref().map(ToString::to_string)
+    }
+
     fn fatal(&self) -> Option<Errno> {
         self.dialer.fatal()
     }

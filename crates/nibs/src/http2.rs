@@ -365,6 +365,13 @@ impl Nib for Http2 {
         self.links.note_change(number);
     }
 
+    fn peer(&self, place: &Place) -> Option<String> {
+        match place.on {
+            On::Stream(number, _) | On::Waiting(number, _) => self.links.peer(number),
+            On::Nowhere => None,
+        }
+    }
+
     fn woken(&mut self, workers: &mut Vec<u32>) {
         self.links.dialer.woken(workers);
     }

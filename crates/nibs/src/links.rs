@@ -281,6 +281,12 @@ impl<L: Link> Links<L> {
         self.dialer.explain(error, peer)
     }
 
+    /// Where that link leads to, for people.
+    pub(crate) fn peer(&self, number: u32) -> Option<String> {
+        let dialed = self.links.get(number as usize)?.dialed();
+        dialed.attempt.peer.as_ref().map(ToString::to_string)
+    }
+
     /// Whether another address is to be tried after that failure.
     pub(crate) fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
         let dialed = self.links[number as usize].dialed_mut();

@@ -487,6 +487,10 @@ impl Nib for Tcp {
         }
     }
 
+    fn peer(&self, place: &Place) -> Option<String> {
+        place.on.and_then(|(number, _)| self.links.peer(number))
+    }
+
     fn woken(&mut self, workers: &mut Vec<u32>) {
         self.links.dialer.woken(workers);
     }

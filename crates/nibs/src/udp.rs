@@ -262,6 +262,10 @@ impl Nib for Udp {
         connection.kept.received()
     }
 
+    fn peer(&self, connection: &Connection) -> Option<String> {
+        connection.peer.as_ref().map(ToString::to_string)
+    }
+
     fn fatal(&self) -> Option<Errno> {
         self.dialer.fatal()
     }

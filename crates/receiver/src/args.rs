@@ -11,14 +11,14 @@ use crate::nats_args::ConnectionArgs;
 /// What the command line says, whichever the transport.
 #[derive(Args)]
 pub(crate) struct GuestArgs {
-    /// A call that takes longer is stopped.
+    /// Stop a call that takes longer than this.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = durations::parse)]
     pub(crate) timeout: Duration,
-    /// Calls that run at the same time; four times as many may wait.
+    /// How many calls may run at the same time. Four times as many may wait.
     #[arg(long, value_name = "N", default_value_t = 2048,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_concurrency: u32,
-    /// Memory of a call, MiB.
+    /// The most memory of a call, in MiB.
     #[arg(long, value_name = "N", default_value_t = 256,
           value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub(crate) max_memory_mb: u32,
@@ -27,8 +27,8 @@ pub(crate) struct GuestArgs {
     /// of the memory of the machine or of the control group].
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 30))]
     pub(crate) max_total_memory_mb: Option<u64>,
-    /// Keep the compiled component in this directory, and take it from there. Nobody else
-    /// may write to it.
+    /// Keep the compiled component in this directory, and load it from there. Nobody else may
+    /// have write access to it.
     #[arg(long, value_name = "DIR")]
     pub(crate) cache: Option<PathBuf>,
     /// CPU time of a call, ms, counted while it runs [default: unlimited].
@@ -44,7 +44,7 @@ pub(crate) struct GuestArgs {
 pub(crate) struct NatsArgs {
     #[command(flatten)]
     pub(crate) connection: ConnectionArgs,
-    /// Queue group: receivers of the same group share the calls.
+    /// The queue group. Receivers of the same group share the calls.
     #[arg(short, long)]
     pub(crate) group: Option<String>,
     #[command(flatten)]
@@ -52,9 +52,9 @@ pub(crate) struct NatsArgs {
     /// Call imports of this package over NATS, although its name begins with "wasi:".
     #[arg(long, value_name = "PACKAGE")]
     pub(crate) call: Vec<String>,
-    /// Imports that aren't WASI are called under this prefix.
+    /// Call imports that aren't WASI under this prefix.
     pub(crate) import_prefix: String,
-    /// Exports are served under this prefix.
+    /// Serve exports under this prefix.
     pub(crate) export_prefix: String,
     /// The component: a .wasm file.
     pub(crate) workload: PathBuf,
@@ -65,20 +65,20 @@ pub(crate) struct NatsArgs {
 pub(crate) struct TcpArgs {
     #[command(flatten)]
     pub(crate) guests: GuestArgs,
-    /// Connections that may be open; further ones are refused.
+    /// How many connections may be open. The receiver refuses further ones.
     #[arg(long, value_name = "N", default_value_t = 10_000,
           value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
-    /// A connection that hasn't said what it wants by then is dropped.
+    /// Drop a connection that hasn't said within this time what it wants.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = durations::parse)]
     pub(crate) header_timeout: Duration,
-    /// A connection that calls share is closed after so long without calls.
+    /// Close a shared connection when it has had no calls for this long.
     #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = durations::parse)]
     pub(crate) idle: Duration,
-    /// A caller that holds up what it has begun, or takes no bytes, for so long is dropped.
+    /// Drop a caller that doesn't finish what it began, or takes no bytes, for this long.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = durations::parse)]
     pub(crate) silence: Duration,
-    /// Encrypt: the chain of certificates, PEM.
+    /// Speak TLS with this certificate chain: a PEM file.
     #[arg(
         long,
         value_name = "FILE",
@@ -86,7 +86,7 @@ pub(crate) struct TcpArgs {
         allow_hyphen_values = true
     )]
     pub(crate) tls_cert: Option<PathBuf>,
-    /// The key to --tls-cert, PEM.
+    /// The key of --tls-cert: a PEM file.
     #[arg(
         long,
         value_name = "FILE",
@@ -94,7 +94,7 @@ pub(crate) struct TcpArgs {
         allow_hyphen_values = true
     )]
     pub(crate) tls_key: Option<PathBuf>,
-    /// Callers must show a certificate of one of these authorities, PEM.
+    /// Demand a certificate of one of these authorities from callers: a PEM file.
     #[arg(
         long,
         value_name = "FILE",
@@ -102,8 +102,8 @@ pub(crate) struct TcpArgs {
         allow_hyphen_values = true
     )]
     pub(crate) tls_client_ca: Option<PathBuf>,
-    /// Listen at HOST:PORT; port 0 is any free one.
+    /// Listen at HOST:PORT. Port 0 is any free one.
     pub(crate) addr: String,
-    /// The component: a .wasm file. Of imports it may have WASI's alone.
+    /// The component: a .wasm file. It may import WASI alone.
     pub(crate) workload: PathBuf,
 }

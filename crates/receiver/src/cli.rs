@@ -25,12 +25,12 @@ struct NatsCli {
 enum NatsCommand {
     /// Serve the exports of a component until SIGTERM or SIGINT.
     ///
-    /// Prints one line on stdout when it is ready. Logs go to stderr as RUST_LOG
-    /// says, and so does what guests write to their stdout and stderr. Guests
-    /// have clocks and random numbers, but no network, files or environment.
+    /// Prints one line on stdout when it is ready. Logs go to stderr, and so does what guests
+    /// write to their stdout and stderr; RUST_LOG sets their level. Guests have clocks and
+    /// random numbers, but no network, files or environment.
     ///
-    /// On SIGTERM or SIGINT no new calls are taken, running ones finish, and the
-    /// exit status is 0. A second signal ends it at once.
+    /// After SIGTERM or SIGINT the receiver takes no new calls, lets running calls finish, and
+    /// exits with status 0. A second signal ends it at once.
     Serve(NatsArgs),
 }
 
@@ -46,12 +46,12 @@ struct TcpCli {
 enum TcpCommand {
     /// Serve the exports of a component until SIGTERM or SIGINT.
     ///
-    /// Prints one line on stdout when it is ready. Logs go to stderr as RUST_LOG
-    /// says, and so does what guests write to their stdout and stderr. Guests
-    /// have clocks and random numbers, but no network, files or environment.
+    /// Prints one line on stdout when it is ready. Logs go to stderr, and so does what guests
+    /// write to their stdout and stderr; RUST_LOG sets their level. Guests have clocks and
+    /// random numbers, but no network, files or environment.
     ///
-    /// On SIGTERM or SIGINT no new calls are taken, running ones finish, and the
-    /// exit status is 0. A second signal ends it at once.
+    /// After SIGTERM or SIGINT the receiver takes no new calls, lets running calls finish, and
+    /// exits with status 0. A second signal ends it at once.
     Serve(TcpArgs),
 }
 

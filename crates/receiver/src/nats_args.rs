@@ -15,7 +15,7 @@ use crate::durations;
 /// a command line is there for all to see.
 #[derive(Args)]
 pub(crate) struct ConnectionArgs {
-    /// NATS server, or several separated by commas.
+    /// The NATS server, or several, separated by commas.
     #[arg(
         short,
         long,
@@ -26,34 +26,34 @@ pub(crate) struct ConnectionArgs {
     /// The name that the server's monitoring shows.
     #[arg(long, default_value = "wrpc-wasmtime-nats")]
     name: String,
-    /// User; the password is in NATS_PASSWORD or in a file.
+    /// The user. Give the password in NATS_PASSWORD or in a file.
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
-    /// File that holds the password.
+    /// A file that contains the password.
     #[arg(long, value_name = "FILE")]
     password_file: Option<PathBuf>,
-    /// File that holds a token; or NATS_TOKEN does.
+    /// A file that contains a token. NATS_TOKEN can contain it instead.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// Credentials file: a JWT and the seed of its nkey.
+    /// A credentials file: a JWT and the seed of its nkey.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     creds: Option<PathBuf>,
-    /// File that holds the seed of an nkey; or NATS_NKEY does.
+    /// A file that contains the seed of an nkey. NATS_NKEY can contain it instead.
     #[arg(long, value_name = "FILE")]
     nkey: Option<PathBuf>,
-    /// File that holds a JWT, for which the nkey signs; or NATS_JWT does.
+    /// A file that contains a JWT, for which the nkey signs. NATS_JWT can contain it instead.
     #[arg(long, value_name = "FILE")]
     jwt: Option<PathBuf>,
-    /// Never talk without TLS. Implied by the options below.
+    /// Refuse connections without TLS. The options below imply it.
     #[arg(long)]
     tls: bool,
-    /// Certificates to trust instead of the system's: a PEM file.
+    /// Trust these certificates instead of the system's: a PEM file.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     tls_ca: Option<PathBuf>,
-    /// Own certificate: a PEM file.
+    /// The receiver's own certificate: a PEM file.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     tls_cert: Option<PathBuf>,
-    /// Its key: a PEM file.
+    /// The key of --tls-cert: a PEM file.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     tls_key: Option<PathBuf>,
     /// The beginning of the subjects on which answers arrive.
@@ -62,8 +62,8 @@ pub(crate) struct ConnectionArgs {
     /// How long an attempt to connect may take.
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = durations::parse)]
     connect_timeout: Duration,
-    /// How often to ask the server whether it is there; three times in vain, and
-    /// the connection is given up.
+    /// How often to ping the server. After three pings without an answer the receiver gives up
+    /// the connection.
     #[arg(long, value_name = "DURATION", default_value = "1500ms", value_parser = durations::parse)]
     ping_interval: Duration,
     /// Attempts to restore a lost connection, before the receiver ends [default: unlimited].

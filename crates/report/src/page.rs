@@ -155,7 +155,7 @@ pub(crate) fn write_as(
          <script>{SCRIPT}</script>\n</body>\n</html>\n",
         env!("CARGO_PKG_VERSION"),
         match mode {
-            Mode::File => "This file holds all of its data and asks nobody for more.",
+            Mode::File => "This file contains all of its data, and loads nothing.",
             Mode::Live { .. } => "This page asks its run for more as long as that goes on.",
         }
     )

@@ -17,25 +17,27 @@ use crate::exit;
 pub(super) struct AgentArguments {
     #[command(flatten)]
     hub: HubArguments,
-    /// What it is called; no two agents of a group have one name [default: the host's name].
+    /// The name of this agent. No two agents of a group may have the same one [default: the
+    /// host's name].
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The commands that it takes.
+    /// The commands that this agent accepts.
     #[arg(long, value_enum, value_delimiter = ',', default_values = ["hit", "run"])]
     allow: Vec<Allowed>,
-    /// Refuse runs of which its part has more hits per second.
+    /// Refuse runs if this agent's part has more hits per second than this.
     #[arg(long, value_name = "RATE")]
     max_rate: Option<u64>,
-    /// Refuse runs that last longer.
+    /// Refuse runs that last longer than this.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     max_time: Option<Duration>,
-    /// Refuse runs to other hosts than these, such as '*.lab.example'.
+    /// Refuse runs that send hits to other hosts than these, such as '*.lab.example'.
     #[arg(long, value_name = "PATTERN", value_delimiter = ',')]
     hosts: Vec<String>,
-    /// Where it keeps files and results of runs [default: encarno-agent in the temporary folder].
+    /// Keep files and results of runs in this folder [default: encarno-agent in the temporary
+    /// folder].
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
-    /// End when that process has ended, as after SIGTERM.
+    /// End when this process has ended, in the same way as after SIGTERM.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
     /// The NATS server of a parent that has ended: it ends, too.

@@ -58,32 +58,35 @@ pub(super) struct MeasureArguments {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Measurement")]
 pub(super) struct WantedArguments {
-    /// The numbers of workers that may be measured: 1..2000, or only the largest.
+    /// The numbers of workers to measure with: a range such as 1..2000, or only the largest.
     #[arg(short, long, value_name = "N..N", default_value = "1..1000", value_parser = workers)]
     workers: RangeInclusive<u32>,
-    /// Search the highest rate that keeps these conditions, such as 'p99<50ms errors<0.1%'.
+    /// Search for the highest rate at which these conditions are true, such as 'p99<50ms
+    /// errors<0.1%'.
     #[arg(short, long, value_name = "CONDITIONS")]
     goal: Option<Goal>,
-    /// The goal's two bounds are no further apart than that.
+    /// Search until the two bounds of that rate are no further apart than this.
     #[arg(long, value_name = "PART", default_value = "5%", value_parser = part)]
     within: f64,
-    /// At most so many hits run at a time while the goal is searched [default: the largest number
-    /// of workers].
+    /// Run at most N hits at a time during that search [default: the largest number of
+    /// workers].
     #[arg(short, long, value_name = "N")]
     connections: Option<u32>,
-    /// A trial goes on until its throughput is known to ± that …
+    /// A trial goes on until its throughput is known to within this share, within the bounds of
+    /// --trial.
     #[arg(long, value_name = "PART", default_value = "2%", value_parser = part)]
     precision: f64,
-    /// … but no shorter, and no longer, than that. A trial of the goal takes up to four times as long.
+    /// How long a trial takes at least and at most. A trial of the goal takes up to four times
+    /// as long.
     #[arg(long, value_name = "SHORTEST..LONGEST", default_value = "2s..15s", value_parser = trial)]
     trial: (Duration, Duration),
-    /// The seed of the order of trials and of the Poisson process.
+    /// The seed of the order of trials, and of the Poisson process.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Event loops [default: one a core].
+    /// The number of event loops [default: one for each core].
     #[arg(long, value_name = "N")]
     threads: Option<NonZeroUsize>,
-    /// Running hits get so long at the end.
+    /// At the end of a trial, give the hits that run this long to end.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     grace: Duration,
     #[command(flatten)]
@@ -92,10 +95,10 @@ pub(super) struct WantedArguments {
 
 #[derive(Debug, Args)]
 pub(super) struct ShownArguments {
-    /// Write what came of it to this file, as JSON; - is the standard output, instead of the text.
+    /// Write the result to this file, as JSON. With -, print it instead of the text.
     #[arg(short, long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Show nothing while it runs.
+    /// Show nothing while trials go on.
     #[arg(short, long)]
     quiet: bool,
 }
@@ -103,7 +106,7 @@ pub(super) struct ShownArguments {
 /// A result file in the place of the URL.
 #[derive(Debug, Args)]
 struct FromArguments {
-    /// Measure nothing: say again what the trials in this result file say.
+    /// Measure nothing. Evaluate the trials of this result file again.
     #[arg(long, value_name = "FILE", conflicts_with = "url")]
     from: Option<PathBuf>,
 }

@@ -6,6 +6,7 @@
 //! read differently is refused with both readings, unless other options of the line tell
 //! which tool it is. [`tools`] says which option is which.
 
+mod tool;
 mod tools;
 mod users;
 
@@ -15,7 +16,8 @@ use encarno_record::mask::{Shown, masked_url};
 use encarno_record::parse_duration;
 use encarno_secret::MASK;
 
-use tools::{Ours, TOOLS, Takes, Tool};
+use tool::{Opt, Ours, Takes, Tool};
+use tools::TOOLS;
 
 /// What a line means if it is one of that tool's.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -222,7 +224,7 @@ pub(super) fn is_long_with_one_dash(word: &str) -> bool {
 }
 
 /// The option of that name, or of that name with its value, as in `-keepalive=false`.
-fn find<'a>(tool: &'a Tool, word: &str) -> Option<(&'static str, &'a tools::Opt)> {
+fn find<'a>(tool: &'a Tool, word: &str) -> Option<(&'static str, &'a Opt)> {
     let two_dashes = word.strip_prefix('-').filter(|rest| rest.starts_with('-'));
     let names = [
         Some(word),
@@ -252,6 +254,7 @@ struct Reader<'a> {
     users: Option<f64>,
     spawn_rate: Option<f64>,
     urls_from_file: bool,
+    url_given: bool,
 }
 
 fn read(tool: &'static Tool, words: &[String], hit: &clap::Command) -> Result<Reading, String> {
@@ -268,6 +271,7 @@ fn read(tool: &'static Tool, words: &[String], hit: &clap::Command) -> Result<Re
         users: None,
         spawn_rate: None,
         urls_from_file: false,
+        url_given: false,
     };
     let mut rest = words.iter().cloned();
     while let Some(word) = rest.next() {
@@ -370,12 +374,7 @@ impl Reader<'_> {
         }
     }
 
-    fn take(
-        &mut self,
-        name: &'static str,
-        opt: &tools::Opt,
-        value: Option<String>,
-    ) -> Result<(), String> {
+    fn take(&mut self, name: &'static str, opt: &Opt, value: Option<String>) -> Result<(), String> {
         self.given.push(opt.names[0].to_owned());
         let mut value = value.unwrap_or_default();
         if opt.takes == Takes::Minutes {
@@ -412,7 +411,10 @@ impl Reader<'_> {
             Ours::HitsOfWorker => self.hits_of_worker = value.parse().ok(),
             Ours::Users => self.users = value.parse().ok(),
             Ours::SpawnRate => self.spawn_rate = value.parse().ok(),
-            Ours::Url => self.places.push(value.clone()),
+            Ours::Url => {
+                self.places.push(value.clone());
+                self.url_given = true;
+            }
             Ours::Json => {
                 push(&["--data", &value]);
                 for header in ["Content-Type: application/json", "Accept: application/json"] {
@@ -469,6 +471,10 @@ impl Reader<'_> {
                 return Err(format!("{}: for how long? Add -t 10s", self.tool.name));
             }
             self.words.extend(words);
+        }
+        let has_url_option = |opt: &Opt| opt.ours == Ours::Url;
+        if self.tool.options.iter().any(has_url_option) && !self.url_given {
+            return Err(format!("{}: there is no --host", self.tool.name));
         }
         let mut words = vec!["hit".to_owned()];
         match (&*self.places, self.tool.no_url, self.urls_from_file) {

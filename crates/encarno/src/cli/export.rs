@@ -15,6 +15,7 @@ use encarno_secret::Secret;
 use url::Url;
 
 use super::flags::duration;
+use super::read::Local;
 use super::{Failure, complain};
 use crate::exit;
 use crate::files::Files;
@@ -23,22 +24,23 @@ use crate::url_text::HeaderText;
 /// What `encarno export` understands.
 #[derive(Debug, Args)]
 pub(super) struct ExportArguments {
-    /// The native result file.
+    /// A native result file. - is the standard input.
     file: PathBuf,
-    /// Send it by OTLP over HTTP to this URL, such as http://collector:4318: a collector of
-    /// OpenTelemetry, Prometheus, or any other that takes exponential histograms.
+    /// Send by OTLP over HTTP to this URL, such as http://collector:4318: a collector of
+    /// OpenTelemetry, Prometheus, or any other receiver that takes exponential histograms.
     #[arg(long, value_name = "URL", required_unless_present = "influx")]
     otlp: Option<String>,
-    /// Send it as Influx's lines to this URL, or write them to this file; - is the standard output.
+    /// Send as Influx line protocol to this URL, or write the lines to this file. - is the
+    /// standard output.
     #[arg(long, value_name = "URL|FILE", conflicts_with = "otlp")]
     influx: Option<String>,
-    /// A header that goes with each request, 'Name: value', such as one with a token.
+    /// Add a header to each request, 'Name: value', such as one with a token.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<HeaderText>,
-    /// A point tells of so many seconds.
+    /// The time that each point covers, in whole seconds.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     period: Duration,
-    /// What can't be delivered is tried again for so long.
+    /// Try again for this long to deliver what couldn't be delivered.
     #[arg(long, value_name = "DURATION", default_value = "2m", value_parser = duration)]
     patience: Duration,
 }
@@ -163,7 +165,8 @@ impl Delivery {
 impl ExportArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let period = whole_seconds(self.period)?;
-        let steps = Steps::open(&self.file, period).map_err(Failure::setup)?;
+        let local = Local::of(&self.file)?;
+        let steps = Steps::open(local.path(), period).map_err(Failure::setup)?;
         let delivery = match (&self.otlp, &self.influx) {
             (Some(url), _) => Delivery::otlp(url, &self.headers, self.patience, &self.file, &steps),
             (None, Some(to)) if to.starts_with("http://") || to.starts_with("https://") => {

@@ -36,14 +36,14 @@ const GATHER_LOCAL: Duration = Duration::from_secs(60);
 /// What `encarno attach` understands.
 #[derive(Debug, Args)]
 pub(super) struct AttachArguments {
-    /// The run, as its coordinator named it at its start.
+    /// The name of the run, which its coordinator printed at the start.
     run: String,
     #[command(flatten)]
     hub: HubArguments,
-    /// The merged file.
+    /// Write the merged results to this file.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// An agent that says nothing for so long is lost, and its hits with it.
+    /// Give up an agent, and its hits, when it has been silent for this long.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     silence: Duration,
 }

@@ -13,7 +13,7 @@ use crate::files::Files;
 /// What `encarno merge` understands.
 #[derive(Debug, Args)]
 pub(super) struct MergeArguments {
-    /// Native result files; the order doesn't matter.
+    /// Native result files, in any order.
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// The new file.

@@ -6,7 +6,6 @@ use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::whole::{self, FileStatistics};
-use tempfile::NamedTempFile;
 
 use super::{Failure, complain, print};
 use crate::exit;
@@ -19,10 +18,11 @@ use encarno_record::formats::ResultFormat;
 /// What `encarno stats` understands.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
-    /// Native result files; several are summed up as one, label by label. - is the standard input.
+    /// Native result files. Several are summed up as one, label by label. - is the standard
+    /// input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// For programs instead of people.
+    /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
 }
@@ -30,18 +30,18 @@ pub(super) struct StatsArguments {
 /// What `encarno show` understands.
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
-    /// A native result file, or an input file of any format; - is the standard input.
+    /// A native result file, or an input file of any format. - is the standard input.
     file: PathBuf,
-    /// An input file's format, when it isn't recognised.
+    /// The format of an input file, if it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
     format: Option<InputFormat>,
     /// The strings file (.istr) of an indexed payload file.
     #[arg(long, value_name = "FILE")]
     strings: Option<PathBuf>,
-    /// Show payloads whole.
+    /// Show whole payloads.
     #[arg(long)]
     all: bool,
-    /// Show what may be a secret: values of most headers, of queries, and of bodies.
+    /// Also show what may be secret: the values of most headers, queries and bodies.
     #[arg(long)]
     secrets: bool,
 }
@@ -49,31 +49,31 @@ pub(super) struct ShowArguments {
 /// What `encarno convert` understands.
 #[derive(Debug, Args)]
 pub(super) struct ConvertArguments {
-    /// A native result file, or an input file of any format; - is the standard input.
+    /// A native result file, or an input file of any format. - is the standard input.
     file: PathBuf,
-    /// The new file. For results its ending says the format: .bin (Go-encarno,
-    /// with an .ostr beside it), .ldjson, .csv, .phout, .seconds (JSON lines with
-    /// the sums of each second), .parquet. An input
-    /// becomes a native input, or Go-encarno's payload file with --to payload.
+    /// The new file. For results, the end of its name chooses the format: .bin (the Go tool's,
+    /// with an .ostr file beside it), .ldjson, .csv, .phout, .seconds (a line of JSON with the
+    /// sums of each second) or .parquet. An input becomes a native input, or with --to payload
+    /// a payload file of the Go tool.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The new format, when the name's ending doesn't say it: bin, ldjson, csv,
-    /// phout, seconds, parquet; native, payload.
+    /// The new format, if the name doesn't end in it: bin, ldjson, csv, phout, seconds or
+    /// parquet for results; native or payload for inputs.
     #[arg(long, value_name = "FORMAT")]
     to: Option<String>,
-    /// An input file's format, when it isn't recognised.
+    /// The format of an input file, if it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
     format: Option<InputFormat>,
     /// The strings file (.istr) of an indexed payload file.
     #[arg(long, value_name = "FILE")]
     strings: Option<PathBuf>,
-    /// The Host header of requests made from URLs, unless the file says another.
+    /// The Host header of requests that are made from URLs, unless the file gives one.
     #[arg(long, value_name = "HOST", default_value = "")]
     host: String,
-    /// Keep the hosts that URLs name as addresses: records go there.
+    /// Make the hosts of URLs the addresses to which records are sent.
     #[arg(long)]
     record_hosts: bool,
-    /// Give up after more broken records than that: a number, or a share of all records.
+    /// Give up when more records than this are broken: a number, or a share of all records.
     #[arg(long, value_name = "N", default_value = "10%")]
     max_bad: BadLimit,
 }
@@ -234,33 +234,26 @@ impl ConvertArguments {
     }
 }
 
-/// A file that can be read from anywhere in it: the standard input is copied to
-/// one of our own, which is gone at the end.
+/// A file that can be read from anywhere in it. The standard input is copied to a file
+/// without a name, which then is the standard input: messages name that, and nothing is
+/// left at the end.
 #[derive(Debug)]
-pub(super) struct Local {
-    path: PathBuf,
-    copy: Option<NamedTempFile>,
-}
+pub(super) struct Local(PathBuf);
 
 impl Local {
     pub(super) fn of(path: &Path) -> Result<Self, Failure> {
         if path != Path::new("-") {
-            return Ok(Self {
-                path: path.to_owned(),
-                copy: None,
-            });
+            return Ok(Self(path.to_owned()));
         }
         let failed = |error| Failure::setup(format!("can't read the standard input: {error}"));
-        let mut copy = NamedTempFile::with_prefix("encarno-stdin-").map_err(failed)?;
+        let mut copy = tempfile::tempfile().map_err(failed)?;
         std::io::copy(&mut std::io::stdin().lock(), &mut copy).map_err(failed)?;
-        Ok(Self {
-            path: copy.path().to_owned(),
-            copy: Some(copy),
-        })
+        rustix::stdio::dup2_stdin(&copy).map_err(|errno| failed(errno.into()))?;
+        Ok(Self(PathBuf::from("/dev/stdin")))
     }
 
     pub(super) fn path(&self) -> &Path {
-        self.copy.as_ref().map_or(&*self.path, NamedTempFile::path)
+        &self.0
     }
 }
 

@@ -10,6 +10,7 @@ use encarno_report::Run as ReportRun;
 use encarno_report::demand::{Demand, Judged};
 use encarno_report::live::{Bound, LiveAddress};
 
+use super::read::Local;
 use super::{Failure, complain};
 use crate::files::Files;
 use crate::{capacity, exit};
@@ -17,18 +18,19 @@ use crate::{capacity, exit};
 /// What `encarno report` understands.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
-    /// Native result files. Several are laid over one another, and compared with the first.
+    /// Native result files. The page shows several in the same charts, and compares them with
+    /// the first. - is the standard input.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// The page [default: the first file's name, ending in .html].
+    /// The page to write [default: the first file's name, with .html at its end].
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Exit with 99 if that is so: 'p99 +10%' or 'rate -5%' compares with the first run; 'p99 > 200ms',
-    /// 'failed > 1%' and 'rate < 100' hold for each.
+    /// Exit with status 99 if this is true. 'p99 +10%' and 'rate -5%' compare with the first
+    /// run; 'p99 > 200ms', 'failed > 1%' and 'rate < 100' are about each run.
     #[arg(long, value_name = "DEMAND", allow_hyphen_values = true)]
     fail_if: Vec<Demand>,
-    /// Write no page: serve it, also while the file grows, until this command is ended. Without an
-    /// address at :7070 of this machine alone.
+    /// Serve the page instead of writing it, also while the file grows, until you stop this
+    /// command [default: port 7070, for this machine alone].
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -44,8 +46,12 @@ impl ReportArguments {
         if let Some(address) = &self.live {
             return self.serve(address);
         }
+        let is_stdin = |file: &PathBuf| file == Path::new("-");
         let output = match &self.output {
             Some(output) => output.clone(),
+            None if self.files.iter().any(is_stdin) => {
+                return Err(Failure::usage("name the page: -o run.html"));
+            }
             None => self.files[0].with_extension("html"),
         };
         let mut files = Files::default();
@@ -59,7 +65,10 @@ impl ReportArguments {
                 "--fail-if compares with the first run: name a second result file",
             ));
         }
-        let judged = write(&self.files, &output, &self.fail_if)?;
+        let locals = self.files.iter().map(|file| Local::of(file));
+        let locals = locals.map(|local| Ok(local?.path().to_owned()));
+        let locals = locals.collect::<Result<Vec<_>, Failure>>()?;
+        let judged = write(&locals, &output, &self.fail_if)?;
         for judged in &judged {
             complain(&judged.text);
         }

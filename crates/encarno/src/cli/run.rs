@@ -18,24 +18,25 @@ use crate::{config, exit, protocols};
 /// What `encarno run` understands.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
-    /// The file: Go-encarno's YAML, with keys of ours; or Yandex.Tank's load.yaml or load.ini.
+    /// The configuration: YAML, as for the Go tool, with more keys; or load.yaml or load.ini of
+    /// Yandex.Tank.
     file: PathBuf,
-    /// Read the file and its input, and send nothing: is everything right?
+    /// Check the file and its input, and send nothing.
     #[arg(long)]
     check: bool,
-    /// Another value of a key, such as workers.latelimit=500ms.
+    /// Give a key another value, such as workers.latelimit=500ms.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     set: Vec<String>,
-    /// Write all hits to this file, whatever the configuration says.
+    /// Write every hit to this file, whatever the configuration says.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Show nothing while it runs.
+    /// Show nothing while the run goes on.
     #[arg(short, long)]
     quiet: bool,
     /// Print the summary as JSON.
     #[arg(short, long)]
     json: bool,
-    /// End when that process has ended, as after SIGTERM.
+    /// End when this process has ended, in the same way as after SIGTERM.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
     #[command(flatten)]

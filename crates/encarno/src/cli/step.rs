@@ -17,24 +17,24 @@ use crate::files::Files;
 /// What `encarno step` understands.
 #[derive(Debug, Args)]
 pub(super) struct StepArguments {
-    /// The records.
+    /// The file of records.
     input: PathBuf,
-    /// When they are sent, such as 'line(1,100,30s)'.
+    /// The schedule by which records are sent, such as 'line(1,100,30s)'.
     #[arg(long, value_name = "SCHEDULE", value_parser = Schedule::read)]
     rate: Schedule,
-    /// The file to write; - is the standard output.
+    /// The stpd file to write. - is the standard output.
     #[arg(short, long, value_name = "FILE")]
     output: PathBuf,
-    /// The records' format, when it isn't recognised.
+    /// The format of the records, if it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
     format: Option<InputFormat>,
-    /// Read the records so many times [default: as often as the schedule needs].
+    /// Read the records N times [default: as often as the schedule needs].
     #[arg(long = "loop", value_name = "N")]
     passes: Option<NonZeroU64>,
-    /// The Host header for formats without one.
+    /// The Host header of records that have none.
     #[arg(long, default_value = "localhost")]
     host: String,
-    /// A Poisson process of this seed instead of even gaps.
+    /// Spread records as a Poisson process with this seed, instead of evenly.
     #[arg(long, value_name = "SEED")]
     poisson: Option<u64>,
 }

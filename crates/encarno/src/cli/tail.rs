@@ -19,22 +19,27 @@ use encarno_record::formats::ResultFormat;
 /// What `encarno tail` understands.
 #[derive(Debug, Args)]
 pub(super) struct TailArguments {
-    /// A native result file; it needn't be there yet.
+    /// A native result file. It need not exist yet.
     file: PathBuf,
-    /// What is written to the standard output: csv, ldjson, phout: every hit;
-    /// seconds: a JSON line with the sums of each second.
+    /// What to print: every hit, as csv, ldjson or phout; or the sums of each second, as a line
+    /// of JSON (seconds).
     #[arg(long, default_value = "csv", value_parser = format)]
     format: ResultFormat,
-    /// The process that writes the file: when it ends, so does this.
+    /// The process that writes the file. When it ends, so does this command.
     #[arg(long, value_name = "PID", value_parser = process)]
     pid: Option<Pid>,
-    /// Without --pid: end when nothing came for so long.
+    /// Without --pid: end when nothing has been written for this long.
     #[arg(long, value_name = "DURATION", default_value = "1m", value_parser = duration)]
     idle: Duration,
 }
 
 impl TailArguments {
     pub(super) fn run(self) -> Result<u8, Failure> {
+        if self.file == Path::new("-") {
+            return Err(Failure::usage(
+                "tail follows a file; `encarno stats -` and `encarno show -` read the standard input",
+            ));
+        }
         check_stdout("the result file", &self.file)?;
         let settings = TailSettings {
             file: self.file,

@@ -19,53 +19,55 @@ use crate::exit;
 /// What `encarno target` understands.
 #[derive(Debug, Args)]
 pub(super) struct TargetArguments {
-    /// Where to listen; port 0 = any free one.
-    /// PORT, :PORT or localhost:PORT is the loopback interface.
+    /// The address to listen at. Port 0 is any free one. PORT, :PORT and localhost:PORT listen
+    /// at the loopback interface.
     #[arg(default_value = "127.0.0.1:8070", value_parser = listen)]
     listen: SocketAddr,
     /// Answer datagrams instead of HTTP/1.1 and HTTP/2.
     #[arg(long)]
     udp: bool,
-    /// Speak TLS, HTTP/1.1 or HTTP/2 as the client wants: the server's certificates (PEM).
+    /// Speak TLS with this certificate chain, a PEM file. The client chooses HTTP/1.1 or
+    /// HTTP/2.
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "udp")]
     cert: Option<PathBuf>,
-    /// The certificate's key (PEM).
+    /// The key of the certificate, a PEM file.
     #[arg(long, value_name = "FILE", requires = "cert")]
     key: Option<PathBuf>,
-    /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
+    /// How long an answer takes: none, fixed:10ms, exponential:10ms, uniform:1ms:5ms,
+    /// gaussian:10ms:2ms or bimodal:1ms:100ms:0.05.
     #[arg(long, default_value = "none")]
     delay: Delay,
-    /// Serve as the Universal Scalability Law says: the throughput of one worker per second,
-    /// contention and coherency, such as 100,0.02,0.0001. N workers that wait for their answers reach
-    /// LAMBDA*N/(1+SIGMA*(N-1)+KAPPA*N*(N-1)) answers per second.
+    /// Follow the Universal Scalability Law, with the throughput of one worker per second,
+    /// contention and coherency, such as 100,0.02,0.0001. N workers that wait for their answers
+    /// reach LAMBDA*N/(1+SIGMA*(N-1)+KAPPA*N*(N-1)) answers per second.
     #[arg(long, value_name = "LAMBDA,SIGMA,KAPPA", value_parser = usl)]
     usl: Option<Usl>,
-    /// So many servers that take one request each, for as long as --delay says: with an
-    /// exponential delay it is the queue M/M/m.
+    /// Serve M requests at a time, each for as long as --delay says. With an exponential delay
+    /// this is the queue M/M/m.
     #[arg(long, value_name = "M", conflicts_with = "usl", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     servers: Option<u32>,
-    /// Answer with status 503 at once when so many requests are in service or wait.
+    /// Answer with status 503 at once when N requests are being served or wait.
     #[arg(long, value_name = "N")]
     cap: Option<usize>,
-    /// Answer nothing for LENGTH, from AFTER the first request on.
+    /// Answer nothing for LENGTH. The stall begins at AFTER, counted from the first request.
     #[arg(long, value_name = "AFTER:LENGTH", value_parser = stall)]
     stall: Option<(Duration, Duration)>,
-    /// The part of answers with status 500.
+    /// The share of answers that have status 500, such as 0.01.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     error_rate: f64,
-    /// The part that is reset in the middle of the body.
+    /// The share of answers whose connection is reset in the middle of the body.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     reset_rate: f64,
-    /// The part that is never answered.
+    /// The share of requests that are never answered.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     silent_rate: f64,
-    /// The part that closes the connection, and says so.
+    /// The share of answers after which the connection is closed, as their head announces.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     close_rate: f64,
-    /// The part that closes the connection without saying so.
+    /// The share of answers after which the connection is closed without an announcement.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     rude_close_rate: f64,
-    /// HTTP/2: a connection may have so many requests at a time; without it, 65,536.
+    /// HTTP/2: the most requests at a time on a connection [default: 65536].
     #[arg(long, value_name = "N", conflicts_with = "udp", value_parser = clap::value_parser!(u32).range(1..))]
     streams: Option<u32>,
     /// Send each answer one byte at a time.
@@ -77,19 +79,20 @@ pub(super) struct TargetArguments {
     /// The length of an answer's body.
     #[arg(long, default_value_t = 1024)]
     body_bytes: usize,
-    /// The seed of everything random.
+    /// The seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Log sequence number, connection, and instants on CLOCK_MONOTONIC of each request.
+    /// Log each request to this file: its number, its connection, and its instants on
+    /// CLOCK_MONOTONIC.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
-    /// Burn a core, so that the log's instants don't have the wake-up in them.
+    /// Keep a core busy, so that the instants in the log don't contain a wake-up.
     #[arg(long)]
     spin: bool,
-    /// End after that.
+    /// End after this time.
     #[arg(long = "for", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
-    /// End when that process has ended.
+    /// End when this process has ended.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
 }

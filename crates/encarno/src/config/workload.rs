@@ -119,7 +119,7 @@ fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, BadValue> {
         (Some(text), Some(_)) => Err(BadValue::at(
             text,
             "workers.schedule",
-            "there is a workloadschedule too: one of them is too much",
+            "use either schedule or workloadschedule, not both",
         )),
         (Some(text), None) => {
             let schedule = Schedule::read(&text.value);

@@ -53,7 +53,7 @@ impl fmt::Display for TailEnd {
         f.write_str(match self {
             Self::Whole => "the run has ended",
             Self::WriterGone => "the process that wrote has ended, and not completed the file",
-            Self::ReaderGone => "nobody reads any more",
+            Self::ReaderGone => "the reader of the output has ended",
             Self::Idle => "nothing came for too long",
         })
     }

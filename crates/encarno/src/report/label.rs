@@ -13,6 +13,8 @@ use crate::texts::{bytes_text, percent, rows};
 const ERRORS_SHOWN: usize = 5;
 /// A histogram of fewer hits says nothing.
 const HISTOGRAM_HITS_MIN: u64 = 20;
+/// A run that was shorter tells how long its connections took to open, and no rate.
+const RATE_SPAN_NS_MIN: u64 = 100_000_000;
 /// Rows of the histogram.
 const ROWS: usize = 11;
 /// The longest bar of the histogram.
@@ -22,8 +24,12 @@ pub(crate) const COLUMNS: usize = 80;
 
 /// Appends what became of hits that took `span_ns` in all.
 pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistics, span_ns: u64) {
-    let seconds = span_ns as f64 * 1e-9;
-    let per_second = match rate(label.hits, span_ns) {
+    let span = match span_ns {
+        1_000_000_000.. => format!("{:.3} s", span_ns as f64 * 1e-9),
+        _ => time_text(span_ns as f64),
+    };
+    let rate = rate(label.hits, span_ns).filter(|_| span_ns >= RATE_SPAN_NS_MIN);
+    let per_second = match rate {
         Some(rate) => format!(", {rate:.1}/s"),
         None => String::new(),
     };
@@ -32,7 +38,7 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
         text.push('\n');
     };
     line(&format!(
-        "{name}: {} hits in {seconds:.3} s{per_second}, {} failed ({:.2} %)",
+        "{name}: {} hits in {span}{per_second}, {} failed ({:.2} %)",
         label.hits,
         label.failed,
         percent(label.failed, label.hits),
@@ -61,11 +67,11 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
         let _fits = write!(row, "{:>8}", time_text(times.max() as f64));
         line(&row);
     }
-    let flow = |bytes: u64| match rate(label.hits, span_ns) {
+    let flow = |bytes: u64| match rate {
         Some(_) => format!(
             "{} ({}/s)",
             bytes_text(bytes as f64),
-            bytes_text(bytes as f64 / seconds)
+            bytes_text(bytes as f64 / (span_ns as f64 * 1e-9))
         ),
         None => bytes_text(bytes as f64),
     };

@@ -179,7 +179,7 @@ impl Expressions {
         };
         let source = match &extract.jsonpath {
             Some(_) if !extract.regex.is_empty() => {
-                return Err("re and jsonpath: one of them is too much".to_owned());
+                return Err("use either re or jsonpath, not both".to_owned());
             }
             Some(path) => Source::JsonPath(self.path(path)?),
             None => {
@@ -256,7 +256,7 @@ impl Expressions {
                 subject = Subject::Body;
                 let expected = match (&assert.equals, &*assert.regex) {
                     (Some(_), regex) if !regex.is_empty() => {
-                        return Err("re and equals: one of them is too much".to_owned());
+                        return Err("use either re or equals, not both".to_owned());
                     }
                     (Some(text), _) => Expected::Text(text.clone()),
                     (None, "") => Expected::Anything,

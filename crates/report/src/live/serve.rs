@@ -70,7 +70,7 @@ fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
 
 fn steer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<()> {
     let Some(steering) = shared.steering() else {
-        let text = "nobody may steer this run from here: start it with --control\n";
+        let text = "this page cannot change the run: start the run with --control\n";
         return say(stream, "403 Forbidden", text);
     };
     if !request.is_ours {

@@ -1,6 +1,6 @@
 //! Tools whose load is a number of users: siege and Locust.
 
-use super::tools::{Ours, RESULTS, Takes, Tool, opt, usual};
+use super::tool::{Ours, RESULTS, Takes, Tool, opt, usual};
 
 pub(super) const SIEGE: Tool = Tool {
     name: "siege",

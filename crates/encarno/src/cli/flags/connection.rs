@@ -15,7 +15,7 @@ use crate::url_text::UrlText;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connections and TLS")]
 pub(crate) struct ConnectionArguments {
-    /// A hit that takes longer fails.
+    /// Fail a hit that takes longer than this.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) timeout: Duration,
     /// Connect to this HTTP proxy: http://[USER:PASSWORD@]HOST:PORT.
@@ -26,25 +26,26 @@ pub(crate) struct ConnectionArguments {
         conflicts_with = "resolve_every"
     )]
     proxy: Option<UrlText>,
-    /// Source addresses, taken in turn.
+    /// Connect from this address. Several are taken in turn.
     #[arg(long = "source-address", value_name = "IP")]
     source_addresses: Vec<IpAddr>,
     /// Connect to these addresses instead of looking the name up.
     #[arg(long = "resolve", value_name = "NAME=IP,…", value_parser = known_host)]
     hosts: Vec<(String, Vec<IpAddr>)>,
-    /// Look names up again that often [default: once].
+    /// Look names up again after this time [default: look them up once].
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     resolve_every: Option<Duration>,
-    /// Refuse responses whose head is longer than that.
+    /// Refuse responses whose head is longer than this.
     #[arg(long, value_name = "BYTES", default_value_t = HEAD_BYTES_MAX)]
     max_head_bytes: usize,
     /// Accept any certificate.
     #[arg(short = 'k', long)]
     insecure: bool,
-    /// Trust the certificates in this PEM file, or text, instead of the system's.
+    /// Trust the certificates in this PEM file instead of the system's. It can also be the text
+    /// itself.
     #[arg(long, value_name = "FILE", allow_hyphen_values = true)]
     ca_file: Option<FileOrText>,
-    /// The client's certificate chain, PEM.
+    /// The client's certificate chain, as a PEM file.
     #[arg(
         long,
         value_name = "FILE",
@@ -52,7 +53,7 @@ pub(crate) struct ConnectionArguments {
         allow_hyphen_values = true
     )]
     certificate: Option<FileOrText>,
-    /// The client's key, PEM.
+    /// The client's key, as a PEM file.
     #[arg(
         long,
         value_name = "FILE",
@@ -63,7 +64,7 @@ pub(crate) struct ConnectionArguments {
     /// Make a full TLS handshake for each connection.
     #[arg(long)]
     no_tls_resumption: bool,
-    /// Ask for and verify this name instead of the URL's.
+    /// Ask for this server name, and verify it, instead of the URL's.
     #[arg(long, value_name = "NAME")]
     server_name: Option<String>,
 }

@@ -12,13 +12,13 @@ use super::duration;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Many machines")]
 pub(crate) struct FleetArguments {
-    /// Let so many agents make the run together, each its part of it: see `encarno agent`. With
-    /// local:4, agents of this machine, for a trial.
+    /// Let N agents make the run together, each a part of it. See `encarno agent`. local:4
+    /// starts four agents on this machine, to try it.
     #[arg(long, value_name = "N", value_parser = agents)]
     pub(crate) agents: Option<Agents>,
     #[command(flatten)]
     pub(crate) hub: HubArguments,
-    /// What agents send: the sums of each second, or every hit.
+    /// What agents send back.
     #[arg(
         long,
         value_enum,
@@ -27,7 +27,7 @@ pub(crate) struct FleetArguments {
         requires = "agents"
     )]
     pub(crate) collect: Collect,
-    /// An agent that says nothing for so long is lost, and its hits with it.
+    /// Give up an agent, and its hits, when it has been silent for this long.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "agents")]
     pub(crate) silence: Duration,
 }
@@ -54,16 +54,16 @@ pub(crate) enum Collect {
 /// Where a group of agents meets.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct HubArguments {
-    /// The NATS server where agents and coordinators meet; it needs JetStream.
+    /// The NATS server where agents and coordinators meet. It needs JetStream.
     #[arg(long, value_name = "URL")]
     pub(crate) nats: Option<String>,
     /// The group of agents.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) group: String,
-    /// A file of NATS credentials.
+    /// A file with NATS credentials.
     #[arg(long, value_name = "FILE")]
     pub(crate) nats_credentials: Option<PathBuf>,
-    /// Certificate authorities of the NATS server.
+    /// Trust these certificates of authorities for the NATS server: a PEM file.
     #[arg(long, value_name = "FILE")]
     pub(crate) nats_ca: Option<PathBuf>,
 }

@@ -15,52 +15,54 @@ use crate::cli::Failure;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Load")]
 pub(crate) struct LoadArguments {
-    /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'.
-    /// A number is a rate that holds for as long as --for says: 500, 500/s, 30/m, 1k.
+    /// Open workload: hits per second over time, such as 'line(1,5000,30s) const(5000,1m)'. A
+    /// number, such as 500, 500/s, 30/m or 1k, is a constant rate; it needs --for or --hits.
     #[arg(short, long, value_name = "SCHEDULE")]
     rate: Option<Rate>,
-    /// Connections: closed, so many workers (10); open, at most so many (1000).
+    /// Closed workload: the number of workers, each with a connection [default: 10]. Open
+    /// workload: the most connections [default: 1000].
     #[arg(short, long, visible_aliases = ["vus", "concurrency"], value_name = "N")]
     connections: Option<u32>,
-    /// Closed workload: workers over time, such as 'ramp(100,30s) wait(1m) line(100,0,30s)'; a
+    /// Closed workload: workers over time, such as 'ramp(100,30s) wait(1m) line(100,0,30s)'. A
     /// number is the same as -c.
     #[arg(long, value_name = "SCHEDULE", value_parser = workers, conflicts_with_all = ["rate", "connections"])]
     workers: Option<Schedule>,
-    /// How long; in an open workload the schedule ends then.
+    /// How long the run takes. An open workload's schedule ends then, too.
     #[arg(short = 'z', long = "for", visible_alias = "duration", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
-    /// How hits of an open workload are spread.
+    /// How the hits of an open workload are spread over time.
     #[arg(long, value_enum, default_value = "uniform")]
     arrivals: ArrivalsArgument,
-    /// The seed of everything random.
+    /// The seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     pub(crate) seed: u64,
-    /// Drop hits that would start later than that after their instant; without it they wait.
+    /// Drop hits that would start later than this after the instant at which they are due. By
+    /// default they wait.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     late_limit: Option<Duration>,
-    /// Make hits that wait for a connection at the schedule's end all the same; without it they
-    /// are dropped.
+    /// At the end of the schedule, make the hits that still wait for a connection. By default
+    /// they are dropped.
     #[arg(long, requires = "rate")]
     keep_backlog: bool,
-    /// Start hits to the microsecond, at the price of busy cores.
+    /// Start hits to the microsecond. This keeps whole cores busy.
     #[arg(long)]
     spin: bool,
-    /// Event loops [default: one a core].
+    /// The number of event loops [default: one for each core].
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<NonZeroUsize>,
-    /// At most so many hits.
+    /// Make at most N hits.
     #[arg(short = 'n', long, visible_alias = "requests", value_name = "N")]
     pub(crate) hits: Option<NonZeroU64>,
-    /// Running hits get so long after a stop.
+    /// After a stop, give the hits that run this long to end.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration)]
     pub(crate) grace: Duration,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum ArrivalsArgument {
-    /// Evenly.
+    /// At even distances.
     Uniform,
-    /// A Poisson process.
+    /// As a Poisson process.
     Poisson,
 }
 

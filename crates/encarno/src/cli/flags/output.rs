@@ -15,29 +15,31 @@ const TRACED_ANSWER_BYTES_MAX: usize = 1 << 20;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArguments {
-    /// Write all hits to this file.
+    /// Write every hit to this file.
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-    /// Write phout too.
+    /// Also write every hit as phout, Yandex.Tank's format.
     #[arg(long, value_name = "FILE")]
     phout: Option<PathBuf>,
-    /// Write LDJSON too.
+    /// Also write every hit as a line of JSON.
     #[arg(long, value_name = "FILE")]
     ldjson: Option<PathBuf>,
-    /// Write Go-encarno's binary format too, with its strings in a file beside it (.ostr).
+    /// Also write the binary format of the Go tool. Its strings go to a file beside it (.ostr).
     #[arg(long, value_name = "FILE")]
     go_binary: Option<PathBuf>,
-    /// Write requests and answers to this file.
+    /// Write requests and responses to this file.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
-    /// … of hits whose status is at least that: 0, 400, 500, or 600 for network errors only.
+    /// Trace only hits whose status is at least this: 0, 400, 500, or 600 for network errors
+    /// alone.
     #[arg(long, value_name = "STATUS", default_value_t = 0, requires = "trace")]
     trace_level: u16,
-    /// … with the value of this header readable; query and body stand for those. What is shown of
-    /// all: paths, names, and the values of headers such as Host, Content-Type and User-Agent.
+    /// Show the value of this header in the trace. The words query and body show those. The
+    /// trace always shows paths, names, and the values of headers such as Host, Content-Type
+    /// and User-Agent.
     #[arg(long = "trace-show", value_name = "NAME", requires = "trace")]
     trace_shown: Vec<String>,
-    /// … with everything readable, passwords and cookies too.
+    /// Show everything in the trace, also passwords and cookies.
     #[arg(long, requires = "trace")]
     trace_secrets: bool,
 }

@@ -15,12 +15,12 @@ use crate::cli::{Failure, parent};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "A part of a run")]
 pub(crate) struct PartArguments {
-    /// Make part K of N: all parts together make the hits that one run would make. Merge their
-    /// results with `encarno merge`.
+    /// Make part K of N of a run. All parts together make the hits that one run would make.
+    /// `encarno merge` merges their results.
     #[arg(long, value_name = "K/N", value_parser = part)]
     part: Option<(usize, usize)>,
-    /// Start at that instant, as `date +%s` writes it. With - it is told by the standard input,
-    /// once the standard output has said `ready`: CLOCK_MONOTONIC and Unix time, in ns.
+    /// Start at this instant, as `date +%s` writes it. With -, the program prints `ready`, and
+    /// then reads the instant from the standard input: CLOCK_MONOTONIC and Unix time, in ns.
     #[arg(long, value_name = "INSTANT", value_parser = instant, allow_hyphen_values = true)]
     start_at: Option<Instant>,
 }

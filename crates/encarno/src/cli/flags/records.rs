@@ -15,39 +15,39 @@ use crate::url_text::ValueText;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Records of a file")]
 pub(crate) struct RecordsArguments {
-    /// Send the records of this file instead of one request; - is the standard input.
+    /// Send the records of this file instead of one request. - is the standard input.
     #[arg(short, long, value_name = "FILE")]
     pub(super) input: Option<PathBuf>,
-    /// Copy the standard input to a temporary file first, and read it again at its end, as a file is.
+    /// Copy the standard input to a temporary file first, so that it can be read several times.
     #[arg(long, requires = "input")]
     spool: bool,
-    /// The file's format, when it isn't recognised: payload, raw, stpd, uri, uripost, access,
-    /// jsonline, urls, vegeta, native.
+    /// The format of the file, if it isn't recognised: payload, raw, stpd, uri, uripost,
+    /// access, jsonline, urls, vegeta or native.
     #[arg(long, value_name = "FORMAT", requires = "input")]
     format: Option<InputFormat>,
     /// The strings file (.istr) of an indexed payload file.
     #[arg(long, value_name = "FILE", requires = "input")]
     pub(crate) strings: Option<PathBuf>,
-    /// A text for ${NAME} in the records.
+    /// Replace ${NAME} in the records by this text.
     #[arg(long = "value", value_name = "NAME=TEXT", requires = "input")]
     values: Vec<ValueText>,
-    /// Send records to the hosts that their URLs name, and not only to URL.
+    /// Send records to the hosts that their URLs name, instead of URL.
     #[arg(long, requires = "input")]
     record_hosts: bool,
-    /// Labels for records without one: so many segments of the path (_a_b), uri for all of
-    /// them, or uniq for an id each.
+    /// Label records that have no label: with the first N segments of the path (_a_b), with the
+    /// whole path (uri), or with an id each (uniq).
     #[arg(long, value_name = "N", requires = "input")]
     auto_label: Option<AutoLabel>,
     /// Send only records with this label.
     #[arg(long = "choose", value_name = "LABEL", requires = "input")]
     chosen_labels: Vec<String>,
-    /// Read the file so many times.
+    /// Read the file N times.
     #[arg(long = "loop", value_name = "N", requires = "input")]
     passes: Option<NonZeroU64>,
-    /// Every worker reads the file for itself.
+    /// Let each worker read the file for itself.
     #[arg(long, requires = "input")]
     per_worker: bool,
-    /// End the run after more broken records than that: a number, or a share of all records.
+    /// End the run when more records than this are broken: a number, or a share of all records.
     #[arg(long, value_name = "N", default_value = "10%")]
     max_bad: BadLimit,
 }

@@ -38,13 +38,14 @@ pub(crate) struct RequestArguments {
     /// Without it, the records of --input go to the hosts that their URLs name.
     #[arg(help_heading = None::<&'static str>, required_unless_present = "input")]
     url: Option<UrlText>,
-    /// The request's method [default: GET, or POST with --data]; also of records that are URLs.
+    /// The request's method [default: GET, or POST with --data]. It also applies to records
+    /// that are URLs.
     #[arg(short = 'X', visible_short_alias = 'm', long)]
     method: Option<String>,
-    /// A header, 'Name: value'.
+    /// Add a header, 'Name: value'.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<HeaderText>,
-    /// Basic authentication.
+    /// Send these credentials by basic authentication.
     #[arg(
         short = 'u',
         visible_short_alias = 'a',
@@ -52,7 +53,7 @@ pub(crate) struct RequestArguments {
         value_name = "USER:PASSWORD"
     )]
     user: Option<Secret>,
-    /// Follow up to ten redirects; a hit ends with the last response.
+    /// Follow up to ten redirects. A hit ends with the last response.
     #[arg(short = 'L', long = "location", visible_alias = "follow")]
     follow: bool,
     /// Speak HTTP/1.1 [default].
@@ -61,45 +62,48 @@ pub(crate) struct RequestArguments {
     /// Speak HTTP/2: with https:// by ALPN, with http:// by prior knowledge (h2c).
     #[arg(long)]
     http2: bool,
-    /// So many hits at a time on each connection (http2, tcp, tls): -c 8 --streams 10 is 80 hits at a time.
+    /// http2, tcp, tls: make N hits at a time on each connection. -c 8 --streams 10 makes 80
+    /// hits at a time.
     #[arg(long, value_name = "N")]
     streams: Option<u32>,
-    /// The request's body, or the bytes to send; @FILE reads it from a file. Also of records that are
-    /// URLs. Where bytes are sent (tcp, tls, udp), \r \n \t \0 \\ and \xHH in it are escapes.
+    /// The request's body, or the bytes to send. @FILE reads it from a file. It also applies to
+    /// records that are URLs. With tcp, tls and udp, \r \n \t \0 \\ and \xHH are escapes.
     #[arg(short, long)]
     data: Option<Secret>,
-    /// The hits' label.
+    /// The label of the hits.
     #[arg(long, default_value = "")]
     label: String,
-    /// The statuses that count as success, such as 200,404 or 200-299; hits with others have failed.
+    /// The statuses that count as success, such as 200,404 or 200-299. A hit with another
+    /// status has failed.
     #[arg(long = "expect", value_name = "STATUSES", default_value_t)]
     pub(crate) expected: Expected,
-    /// tcp, tls: an answer ends behind these bytes, such as '\r\n'.
+    /// tcp, tls: an answer ends with these bytes, such as '\r\n'.
     #[arg(long, value_name = "BYTES")]
     answer_until: Option<String>,
-    /// … as soon as this regular expression is found in it.
+    /// tcp, tls: an answer ends as soon as it contains this regular expression.
     #[arg(long, value_name = "REGEX")]
     answer_match: Option<String>,
-    /// … where its own length says: so many bytes of length, such as 4, or 'size=4 offset=2 little
-    /// adjust=-4 max=1000'.
+    /// tcp, tls: an answer contains its own length. LENGTH is the number of bytes that the
+    /// length takes, such as 4, or 'size=4 offset=2 little adjust=-4 max=1000'.
     #[arg(long, value_name = "LENGTH")]
     answer_length: Option<String>,
-    /// … after so many bytes.
+    /// tcp, tls: an answer has N bytes.
     #[arg(long, value_name = "N")]
     answer_bytes: Option<u64>,
-    /// … when the peer closes.
+    /// tcp, tls: an answer ends when the peer closes the connection.
     #[arg(long)]
     answer_close: bool,
-    /// … when nothing came for so long.
+    /// tcp, tls: an answer ends when nothing has arrived for this long.
     #[arg(long, value_name = "DURATION", value_parser = duration_text)]
     answer_silence: Option<String>,
-    /// udp, tcp, tls: a hit ends when it is sent.
+    /// udp, tcp, tls: expect no answer. A hit ends when it is sent.
     #[arg(long)]
     no_answer: bool,
-    /// dummy: the delay, such as 10ms, exponential:10ms, uniform:1ms:5ms, gaussian:10ms:2ms, bimodal:1ms:100ms:0.05.
+    /// dummy: the delay of an answer, such as 10ms, exponential:10ms, uniform:1ms:5ms,
+    /// gaussian:10ms:2ms or bimodal:1ms:100ms:0.05.
     #[arg(long, value_name = "DELAY")]
     delay: Option<String>,
-    /// dummy: the part of hits that fails.
+    /// dummy: the share of hits that fail, such as 0.01.
     #[arg(long, value_name = "PART")]
     error_rate: Option<f64>,
     /// An option of the protocol, such as streams=32 with echo://.

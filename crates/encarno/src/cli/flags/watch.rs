@@ -11,11 +11,12 @@ use crate::url_text::{HeaderText, UrlText};
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Pages")]
 pub(crate) struct WatchArguments {
-    /// Write a report of the run at its end: one page of HTML that needs nothing else.
+    /// At the end, write a report of the run: one self-contained page of HTML.
     #[arg(long, value_name = "FILE")]
     pub(crate) report: Option<PathBuf>,
-    /// Serve the same page while the run goes on: at :7070 of this machine alone, unless another
-    /// address is given; one that others reach needs a token, which the printed URL has.
+    /// Serve the same page while the run goes on [default: port 7070, for this machine alone].
+    /// An address that other machines reach is protected by a token, which is part of the
+    /// printed URL.
     #[arg(
         long,
         value_name = "ADDRESS",
@@ -23,14 +24,15 @@ pub(crate) struct WatchArguments {
         default_missing_value = ":7070"
     )]
     pub(crate) live: Option<LiveAddress>,
-    /// … with buttons that pause and stop the run.
+    /// Add buttons to the live page that pause and stop the run.
     #[arg(long, requires = "live")]
     pub(crate) control: bool,
-    /// Send what happened each ten seconds by OTLP over HTTP to this URL, such as
-    /// http://collector:4318. No hit waits for it; what isn't delivered is told at the end.
+    /// Send metrics every ten seconds, by OTLP over HTTP, to this URL, such as
+    /// http://collector:4318. No hit waits for that. What couldn't be delivered is reported at
+    /// the end.
     #[arg(long, value_name = "URL")]
     pub(crate) otlp: Option<UrlText>,
-    /// … with this header, 'Name: value'.
+    /// Add a header to these requests, 'Name: value'.
     #[arg(long, value_name = "HEADER", requires = "otlp")]
     pub(crate) otlp_header: Vec<HeaderText>,
 }

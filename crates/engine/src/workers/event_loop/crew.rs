@@ -16,7 +16,7 @@ use encarno_nib::clock::{Clock, thread_cpu_ns};
 use encarno_nib::poll::Poller;
 use encarno_nib::{Hits, Io, Keep, Nib, Readiness, Shot, Step};
 use encarno_record::sums::LoopState;
-use encarno_record::{Expected, Hit, Payload, StringId};
+use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 
 use super::EventLoop;
 use crate::output::Recorder;
@@ -62,9 +62,8 @@ struct Account {
     recorder: Recorder,
     expected: Expected,
     addresses: AddressCounts,
-    /// By the phase in which the time ran out.
-    timeouts: [StringId; 4],
     cancelled: StringId,
+    strings: Strings,
 }
 
 struct Worker<C> {
@@ -117,14 +116,8 @@ impl<N: Nib> Crew<N> {
     /// With the workers that are there from the start.
     pub(super) fn new(parts: EventLoop<N>, poller: Poller) -> Self {
         let account = Account {
-            timeouts: [
-                "timeout while connecting",
-                "timeout while sending",
-                "timeout while waiting for the response",
-                "timeout within the response",
-            ]
-            .map(|text| parts.strings.intern(text)),
             cancelled: parts.strings.intern("cancelled"),
+            strings: parts.strings,
             others: parts
                 .all_counters
                 .into_iter()

@@ -1,5 +1,7 @@
 //! How hits end: well, by a timeout, or because the run is over.
 
+use std::fmt::Write as _;
+
 use encarno_nib::Nib;
 use encarno_record::{Payload, StringId, code};
 
@@ -98,11 +100,31 @@ impl<N: Nib> Crew<N> {
         }
     }
 
+    /// What ran out, for whom, and after how long. A hit's own timeout isn't told: each
+    /// record may have another one, and there would be as many texts.
     fn timeout_text(&self, index: u32) -> StringId {
-        let hit = &self.workers[index as usize].shot.hit;
+        let worker = &self.workers[index as usize];
+        let hit = &worker.shot.hit;
         let reached = [hit.connected_ns, hit.sent_ns, hit.first_byte_ns];
         let phase = reached.iter().take_while(|&&instant_ns| instant_ns > 0);
-        self.account.timeouts[phase.count()]
+        let (what, before_peer) = [
+            ("while connecting", "to"),
+            ("while sending", "to"),
+            ("while waiting for the response", "of"),
+            ("within the response", "of"),
+        ][phase.count()];
+        let has_own = worker
+            .plan
+            .as_ref()
+            .is_some_and(|plan| plan.timeout_ns.is_some());
+        let mut text = match has_own {
+            true => format!("timeout {what}"),
+            false => format!("timeout after {:?} {what}", self.timers.timeout()),
+        };
+        if let Some(peer) = self.nib.peer(&worker.connection) {
+            let _fits = write!(text, " {before_peer} {peer}");
+        }
+        self.account.strings.intern(&text)
     }
 
     fn started_ns(&self, index: u32) -> u64 {

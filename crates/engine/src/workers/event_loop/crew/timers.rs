@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
+use std::time::Duration;
 
 use super::deadlines::Deadlines;
 
@@ -33,6 +34,11 @@ impl Timers {
             own: BTreeSet::new(),
             wakes: BinaryHeap::new(),
         }
+    }
+
+    /// The run's timeout.
+    pub(super) fn timeout(&self) -> Duration {
+        Duration::from_nanos(self.timeout_ns)
     }
 
     /// A hit of that worker has started, and has the run's timeout.
