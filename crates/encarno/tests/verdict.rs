@@ -170,7 +170,7 @@ fn commands_as_others_have_them() {
             &["-disable-keepalive", &*url, "-n", "1"],
             "Connection: close",
         ),
-        (&["-host", "a", &*url], "Host: a"),
+        (&["-host", "a", &*url], "Host: TEXT"),
         (&["--cacert", "a.pem", &*url], "--ca-file"),
         (&["--conections", "2", &*url], "--connections"),
         (&["stas", "a.enc"], "encarno stats"),
