@@ -115,6 +115,7 @@ bench: all component bin/nats-server ## Measure, and write the tables of bench/R
 	@bench/run $(if $(QUICK),--quick)
 	@bench/http $(if $(QUICK),--quick)
 	@bench/hits $(if $(QUICK),--quick)
+	@bench/capacity $(if $(QUICK),--quick)
 
 .PHONY: soak
 soak: all component bin/nats-server ## Look whether k6 or the receiver grow under load (DURATION=20m VUS=256)

@@ -10,6 +10,7 @@ from bzt import TaurusConfigError
 from bzt.engine import ScenarioExecutor
 
 from .blocks import included_names
+from .capacity import section_of
 from .data import data_of
 from .durations import duration_of
 from .load import EXECUTION_KEYS, Load
@@ -26,7 +27,7 @@ from .scenario import (
 from .variables import plain, text_of
 
 SETTING_KEYS = frozenset(
-    "class path protocol trace-level tls-config input-strings output-format config".split()
+    "class path protocol trace-level tls-config input-strings output-format config capacity".split()
 )
 # Beside the native file, which is what Taurus's figures come from.
 OUTPUT_FORMATS = {
@@ -72,6 +73,8 @@ class ConfigWriter:
         # Whether the records ask for more than to be sent.
         self.scripted = False
         self.trace = ""
+        # What came of a capacity is written there, if one is measured.
+        self.capacity = ""
 
     def write(self) -> str:
         """The configuration's path."""
@@ -93,14 +96,27 @@ class ConfigWriter:
             self._use_script(config, script)
         else:
             self._use_requests(config)
+        self._use_capacity(config)
         for own in (self._settings.get("config"), self._scenario.get("config")):
             _merge(config, own or {})
         self.results = config["output"]["nativefile"]
-        self.summary = config["run"]["summaryfile"]
+        self.summary = config["run"].get("summaryfile", "")
         path = private_artifact(self._engine, "encarno", ".yml")
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)
         return path
+
+    def _use_capacity(self, config: dict) -> None:
+        """The load is that of trials, and nothing else says how much is sent."""
+        asked = self._executor.execution.get("capacity") or self._own("capacity")
+        if not asked:
+            return
+        self.capacity = private_artifact(self._engine, "encarno_capacity", ".json")
+        config["capacity"] = section_of(plain(asked), self._load, self.capacity, self._notes)
+        config["run"] = {}
+        config["input"].pop("iterationlimit", None)
+        for key in self._load.workers():
+            config["workers"].pop(key, None)
 
     def _use_requests(self, config: dict) -> None:
         made = self._input()

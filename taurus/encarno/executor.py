@@ -12,6 +12,7 @@ from bzt.modules.aggregator import ConsolidatingAggregator
 from bzt.modules.console import ExecutorWidget
 
 from .blocks import files_of, included_names
+from .capacity import ENDED_WITH_RESULTS, lines_of, outcome_of
 from .config import ConfigWriter, health_of
 from .functional import FunctionalReader
 from .notes import Notes
@@ -42,6 +43,9 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.config_file = ""
         self._results = ""
         self._summary = ""
+        self._capacity = ""
+        # What came of a capacity, as encarno's JSON has it; empty without one.
+        self.capacity: dict = {}
         self._stopped = False
 
     def prepare(self) -> None:
@@ -52,6 +56,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.config_file = writer.write()
         self._results = writer.results
         self._summary = writer.summary
+        self._capacity = writer.capacity
         self._check_input(writer)
         # Both are read while they grow, and shown when something is wrong.
         self.stdout = open(private_artifact(self.engine, "encarno", ".out"), "w")  # noqa: SIM115
@@ -101,7 +106,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
     def check(self) -> bool:
         code = self.process.poll()
         if code is not None:
-            if code not in _ENDED_WITH_RESULTS:
+            if code not in (ENDED_WITH_RESULTS if self._capacity else _ENDED_WITH_RESULTS):
                 raise ToolError(
                     f"encarno ended with exit code {code}", self.get_error_diagnostics()
                 )
@@ -133,6 +138,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             if self.reader:
                 self._finish_reading()
             self._tell_verdict()
+            self._tell_capacity()
         finally:
             super().post_process()
 
@@ -192,6 +198,18 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             text += [", ", ("graph vc" if sleeping == "0" else "stat-txt", f"{sleeping} sleep")]
             text += [", ", ("stat-txt", f"{lag} lag")]
         self.widget.widgets[0].set_text(text)
+
+    def _tell_capacity(self) -> None:
+        """Taurus's final statistics follow: of all trials together, at all their loads."""
+        if not self._capacity:
+            return
+        self.capacity = outcome_of(self._capacity)
+        for line in lines_of(self.capacity):
+            self.log.info("Capacity, %s", line)
+        for reason in self.capacity.get("reasons", ()):
+            self.log.warning("Capacity: %s", in_words_of_taurus(reason))
+        if self.capacity:
+            self.log.info("Capacity, all of it: %s", self._capacity)
 
     def _tell_verdict(self) -> None:
         """Figures that are the generator's own are no figures of the server."""

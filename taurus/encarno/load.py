@@ -10,7 +10,7 @@ from .notes import Notes
 
 EXECUTION_KEYS = frozenset(
     "executor scenario concurrency throughput ramp-up hold-for iterations steps "
-    "delay start-at env files".split()
+    "delay start-at env files capacity".split()
 )
 # Until something else ends the run; a schedule has ten years at most.
 FOREVER_S = 365 * 86400.0

@@ -202,3 +202,28 @@ def test_health():
         "reqs": "6",
     }
     assert health_of("t info other") == {}
+
+
+def test_a_capacity_takes_the_place_of_the_load(configure, notes):
+    asked = {"goal": "p99<50ms", "trial": "1s..3s", "connections": "40", "speed": 1}
+    config = configure({"capacity": asked}, {"concurrency": 30, "hold-for": "1m", "iterations": 2})
+    assert config["workers"] == {"values": {}}
+    assert config["run"] == {}
+    assert "iterationlimit" not in config["input"]
+    capacity = config["capacity"]
+    assert capacity.pop("jsonfile").endswith(".json")
+    assert capacity == {
+        "goal": "p99<50ms",
+        "trial": "1s..3s",
+        "connections": 40,
+        "workers": "1..30",
+    }
+    said = " ".join(notes.said)
+    for word in ("hold-for", "iterations", "speed"):
+        assert word in said
+    own = configure({"capacity": asked}, {"capacity": {"workers": 7}, "concurrency": 30})
+    assert own["capacity"]["workers"] == "7"
+    assert "goal" not in own["capacity"]
+    for wrong in ("p99<50ms", {"connections": "many"}):
+        with pytest.raises(TaurusConfigError, match="capacity"):
+            configure({"capacity": wrong})

@@ -64,3 +64,26 @@ def test_a_script_that_is_missing_is_named(make_executor, tool):
     with pytest.raises(TaurusConfigError, match=r"gone\.ammo"):
         executor.prepare()
     executor.post_process()
+
+
+def test_a_capacity_is_measured_and_told(make_executor, tool, tmp_path, caplog):
+    caplog.set_level("INFO")
+    delay = {"protocol": {"delay": "fixed:5ms"}, "run": {"threads": 1}}
+    scenario = DUMMY | {"config": delay}
+    capacity = {"workers": "1..2", "trial": "500ms..600ms", "precision": "20%"}
+    executor = make_executor({"capacity": capacity}, scenario, {"path": tool})
+    executor.prepare()
+    executor.startup()
+    deadline = time.monotonic() + 120
+    while not executor.check():
+        assert time.monotonic() < deadline, executor.get_error_diagnostics()
+        time.sleep(0.05)
+    executor.shutdown()
+    executor.post_process()
+    assert executor.has_results()
+    # Two numbers of workers make no curve.
+    assert executor.capacity["exit_status"] == 2
+    assert executor.capacity["highest"]["workers"] == 2
+    said = caplog.text
+    assert "Capacity, peak: at least" in said and "trials at" in said
+    assert list(tmp_path.glob("encarno_capacity*.json"))

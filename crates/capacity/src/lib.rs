@@ -13,6 +13,7 @@
 //! - [`band`]: between what the fitted curve lies
 //! - [`goal`]: a goal such as `p99<50ms`, and whether a trial keeps it
 //! - [`search`]: the highest rate that keeps a goal
+//! - [`users`]: the largest number of workers that does
 
 pub mod band;
 pub mod fit;
@@ -20,6 +21,7 @@ pub mod goal;
 pub mod levels;
 pub mod search;
 pub mod steady;
+pub mod users;
 pub mod usl;
 
 mod least_squares;

@@ -1,10 +1,12 @@
 //! `encarno capacity`: how much a system can do, measured by one run whose load
 //! changes from trial to trial.
 //!
+//! - [`written`]: how settings are written
 //! - [`trial`]: what a trial showed, as it stands in the result file
 //! - [`findings`]: all trials up to now: what to measure next, and what they say
 //! - judge: one trial judged by what the event loops did
 //! - [`driver`]: steers the run from trial to trial
+//! - [`k6`]: makes a trial of a run of k6 instead
 //! - [`outcome`]: the end, as data and as an exit status
 //! - [`text`]: the same for people
 //! - [`file`]: the trials of a result file
@@ -14,13 +16,16 @@ pub mod drawn;
 pub mod driver;
 pub mod file;
 pub mod findings;
+pub mod k6;
 pub mod outcome;
 pub mod text;
 pub mod trial;
+pub mod written;
 
 mod judge;
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use encarno_capacity::goal::Goal;
@@ -49,6 +54,18 @@ pub struct Settings {
     /// This machine can make so many hits per second of this kind, as far as it was
     /// calibrated.
     pub generator_max: Option<f64>,
+    /// A script of k6 is run, whose own thresholds are the goal.
+    #[serde(default)]
+    pub k6: bool,
+}
+
+/// A capacity that a configuration asks for.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// What is measured.
+    pub settings: Settings,
+    /// What came of it goes to that file, as JSON.
+    pub json_file: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -63,6 +80,7 @@ impl Default for Settings {
             seed: 0,
             in_flight_max: 1000,
             generator_max: None,
+            k6: false,
         }
     }
 }

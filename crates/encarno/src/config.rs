@@ -12,6 +12,7 @@
 //! data}` and `rules` are read by [`script`]. `maxconnections` limited its idle connections; here each
 //! worker has its own, so it is read and means nothing.
 
+mod capacity;
 mod raw;
 mod script;
 mod tank;
@@ -180,8 +181,12 @@ impl BadValue {
 fn settings(raw: Raw) -> Result<Run, BadValue> {
     let target = target(&raw.protocol)?;
     let mut input = input(&raw, target.as_ref())?;
-    let workload = workload::workload(&raw.workers, &input, script::is_bounded(&raw))?;
-    input.one_worker = workload.workers_max() == 1;
+    let asked = capacity::asked(&raw)?;
+    let workload = match &asked {
+        Some(asked) => capacity::workload(asked, &raw)?,
+        None => workload::workload(&raw.workers, &input, script::is_bounded(&raw))?,
+    };
+    input.one_worker = asked.is_none() && workload.workers_max() == 1;
     let script = script::script(&raw, input.in_order())?;
     let run = &raw.run;
     let settings = RunSettings {
@@ -205,6 +210,7 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
             (_, _, true) => Progress::Lines,
             _ => Progress::Auto,
         },
+        capacity: asked,
     })
 }
 

@@ -22,6 +22,7 @@ use encarno_record::mask::masked_url;
 use encarno_record::notes::{self, Notes};
 use encarno_secret::FileOrText;
 
+use crate::capacity::Asked;
 use crate::console::Progress;
 use crate::criteria::Judging;
 use crate::files::Files;
@@ -37,6 +38,8 @@ pub struct Run {
     pub judging: Judging,
     /// What is shown meanwhile.
     pub progress: Progress,
+    /// Its load is that of a capacity's trials, if that is asked for.
+    pub capacity: Option<Asked>,
 }
 
 impl Run {
@@ -119,6 +122,11 @@ impl Run {
         };
         writes("the summary", judging.summary_file.as_deref());
         writes("the JUnit file", judging.junit_file.as_deref());
+        let capacity = self.capacity.as_ref();
+        writes(
+            "the capacity",
+            capacity.and_then(|asked| asked.json_file.as_deref()),
+        );
         files
     }
 }

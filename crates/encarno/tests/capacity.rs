@@ -329,3 +329,62 @@ fn wrong_usage_is_told_and_a_stopped_measurement_says_what_it_has() {
     let none = program::run(folder.path(), &["capacity", "--from", "none.enc"]);
     assert_eq!(none.status.code(), Some(1));
 }
+
+#[test]
+fn a_configuration_measures_a_capacity() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("records"), "5 r\nhello\n").unwrap();
+    let text = "
+input: {payloadfile: records, format: raw}
+protocol: {driver: dummy, delay: 'fixed:5ms'}
+output: {nativefile: cap.enc}
+capacity: {workers: 2, trial: 500ms..600ms, precision: 20%, goal: p99<1s, within: 50%, connections: 4, jsonfile: cap.json}
+run: {quiet: true}
+";
+    std::fs::write(folder.join("cap.yml"), text).unwrap();
+    let output = program::run(folder, &["run", "cap.yml"]);
+    let said = text_of(&output);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    let json = std::fs::read(folder.join("cap.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["highest"]["workers"], 2, "{said}");
+    assert_eq!(json["goal"]["goal"], "p99<1s");
+    assert_eq!(json["goal"]["in_flight_max"], 4);
+    let from = program::run(folder, &["capacity", "--from", "cap.enc"]);
+    assert_eq!(from.stdout, output.stdout);
+    let printed = program::run(
+        folder,
+        &["run", "cap.yml", "--json", "--set", "capacity.goal=null"],
+    );
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(printed["goal"], Value::Null);
+    for (setting, word) in [
+        ("workers.mode=open", "workers.mode: the trials of capacity"),
+        ("workers.schedule=const(1,1s)", "workers.schedule"),
+        ("run.strict=true", "capacity.goal"),
+        (
+            "capacity.workers=0..3",
+            "capacity.workers: the numbers lie in",
+        ),
+        ("capacity.goal=p99", "capacity.goal"),
+        ("capacity.trial=1s", "capacity.trial"),
+        ("capacity.within=90%", "capacity.within"),
+    ] {
+        let refused = program::run(folder, &["run", "cap.yml", "--set", setting]);
+        let said = text_of(&refused);
+        assert_eq!(refused.status.code(), Some(1), "{setting}: {said}");
+        assert!(said.contains(word), "{setting}: {said}");
+    }
+    let part = program::run(folder, &["run", "cap.yml", "--part", "1/2"]);
+    assert!(
+        text_of(&part).contains("by one process"),
+        "{}",
+        text_of(&part)
+    );
+}
+
+fn text_of(output: &std::process::Output) -> String {
+    let both = [&output.stdout[..], &output.stderr[..]].concat();
+    String::from_utf8(both).unwrap()
+}

@@ -95,7 +95,7 @@ impl<'a> Driver<'a> {
             return helm.end();
         };
         let load = match next {
-            Next::Workers(workers) => Load::Workers(workers),
+            Next::Workers(workers) | Next::Users(workers) => Load::Workers(workers),
             Next::Rate(plan) => Load::Rate(Level((plan.rate * Level::ONE.0 as f64) as u64)),
         };
         if let Some(from_ns) = self.steer(helm, load) {
@@ -136,10 +136,10 @@ impl<'a> Driver<'a> {
         let settings = self.findings.settings();
         let Running { next, from_ns, .. } = running;
         let (judged, warm_up_ns, to_ns, load) = match next {
-            Next::Workers(workers) if !running.settled => {
+            Next::Workers(workers) | Next::Users(workers) if !running.settled => {
                 return self.settle(helm, running, (workers, until_ns));
             }
-            Next::Workers(workers) => {
+            Next::Workers(workers) | Next::Users(workers) => {
                 let reading = helm.gauge().read(from_ns, until_ns);
                 let judged = judge::workers(&reading, settings);
                 let warm_up = judged
@@ -267,6 +267,7 @@ impl<'a> Driver<'a> {
             busy: reading.busiest(),
             lag_p99_s: total.lag_ns.quantile(0.99) as f64 * 1e-9,
             conditions,
+            thresholds: Vec::new(),
         };
         (self.show)(&trial);
         self.note(helm, Note::Trial(trial.clone()));
@@ -370,7 +371,7 @@ fn warm_up_ns(seconds_min: f64) -> u64 {
 fn first_look(running: &Running) -> u64 {
     running.from_ns
         + match running.next {
-            Next::Workers(_) => LOOK_TENTHS * TENTH_NS,
+            Next::Workers(_) | Next::Users(_) => LOOK_TENTHS * TENTH_NS,
             Next::Rate(plan) => warm_up_ns(plan.seconds_min) + trial_ns(plan.seconds_min),
         }
 }
@@ -378,7 +379,7 @@ fn first_look(running: &Running) -> u64 {
 /// Each look at a goal is another chance to be wrong: twice the time.
 fn later_look(running: &Running) -> u64 {
     match running.next {
-        Next::Workers(_) => running.look_ns + LOOK_TENTHS * TENTH_NS,
+        Next::Workers(_) | Next::Users(_) => running.look_ns + LOOK_TENTHS * TENTH_NS,
         Next::Rate(plan) => {
             let start_ns = running.from_ns + warm_up_ns(plan.seconds_min);
             let length_ns = 2 * (running.look_ns - start_ns);

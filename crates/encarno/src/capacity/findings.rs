@@ -7,6 +7,7 @@ use encarno_capacity::fit::{Fit, FitError};
 use encarno_capacity::goal::{self, GoalCondition};
 use encarno_capacity::levels::{LevelOutcome, Levels, Range, Top};
 use encarno_capacity::search::{self, Bracket, Search};
+use encarno_capacity::users;
 
 use super::Settings;
 use super::trial::{Trial, TrialLoad, Verdict};
@@ -41,6 +42,8 @@ pub enum Next {
     Workers(u32),
     /// A rate that may keep the goal.
     Rate(search::Plan),
+    /// So many virtual users of k6, which may keep its thresholds.
+    Users(u32),
 }
 
 impl Findings {
@@ -69,8 +72,38 @@ impl Findings {
         match (self.levels.next(), &self.search) {
             (Some(workers), _) => Some(Next::Workers(workers)),
             (None, Some(search)) => search.next().map(|plan| Next::Rate(self.long_enough(plan))),
-            (None, None) => None,
+            (None, None) => self.next_users().map(Next::Users),
         }
+    }
+
+    /// What every trial of k6 says of its thresholds: workers, and whether all were met.
+    fn of_thresholds(&self) -> Vec<(u32, bool)> {
+        let judged = self
+            .trials
+            .iter()
+            .filter(|trial| !trial.thresholds.is_empty());
+        let of_trial = |trial: &Trial| match trial.load {
+            TrialLoad::Workers(users) | TrialLoad::Users(users) => {
+                Some((users, trial.thresholds.iter().all(|one| one.met)))
+            }
+            TrialLoad::Rate(_) => None,
+        };
+        judged.filter_map(of_trial).collect()
+    }
+
+    fn next_users(&self) -> Option<u32> {
+        let known = self.of_thresholds();
+        let tried = self.trials.iter();
+        let tried = tried.filter(|trial| matches!(trial.load, TrialLoad::Users(_)));
+        if known.is_empty() || tried.count() >= GOAL_TRIALS_MAX {
+            return None;
+        }
+        let search = users::Search {
+            low: *self.settings.workers.start(),
+            high: *self.settings.workers.end(),
+            width: self.settings.within,
+        };
+        search.next(&known)
     }
 
     /// Takes what the trial of [`Findings::next`] showed.
@@ -82,6 +115,7 @@ impl Findings {
                     self.search = self.first_search();
                 }
             }
+            TrialLoad::Users(_) => {}
             TrialLoad::Rate(rate) => {
                 if let Some(search) = &mut self.search {
                     match trial.verdict {
@@ -185,7 +219,32 @@ impl Findings {
 
     /// What the goal's search came to; none if there was none.
     pub fn bracket(&self) -> Option<Bracket> {
+        if self.settings.k6 {
+            return match users::Search::bounds(&self.of_thresholds()) {
+                (Some(holds), Some(fails)) => Some(Bracket::Between {
+                    holds: holds.into(),
+                    fails: fails.into(),
+                }),
+                (Some(holds), None) => Some(Bracket::HoldsAt(holds.into())),
+                (None, Some(fails)) => Some(Bracket::FailsAt(fails.into())),
+                (None, None) => None,
+            };
+        }
         self.search.as_ref()?.bracket()
+    }
+
+    /// The goal, as it was written; none if there is none.
+    pub fn goal_text(&self) -> Option<String> {
+        if let Some(goal) = &self.settings.goal {
+            return Some(goal.to_string());
+        }
+        let mut judged = self
+            .trials
+            .iter()
+            .filter(|trial| !trial.thresholds.is_empty());
+        let thresholds = judged.next()?.thresholds.iter();
+        let names: Vec<_> = thresholds.map(|one| &*one.name).collect();
+        Some(names.join(", "))
     }
 
     /// The rate that the generator couldn't make, when the goal was searched.

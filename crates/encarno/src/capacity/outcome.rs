@@ -104,9 +104,11 @@ pub struct HighestOutcome {
 pub struct GoalOutcome {
     /// The goal.
     pub goal: String,
-    /// It holds at this rate, hits per second; none if no rate was found.
+    /// What the two bounds count: `hits/s`, or `users` of k6.
+    pub unit: &'static str,
+    /// It holds there; none if no such load was found.
     pub holds: Option<f64>,
-    /// It wasn't shown to hold at this rate; none if no rate was found.
+    /// It wasn't shown to hold there; none if no such load was found.
     pub fails: Option<f64>,
     /// At most so many hits ran at a time.
     pub in_flight_max: u32,
@@ -238,9 +240,9 @@ fn measured(findings: &Findings) -> Option<RangeInclusive<u32>> {
 
 fn goal(findings: &Findings, reasons: &mut Vec<String>) -> Option<GoalOutcome> {
     let settings = findings.settings();
-    let goal = settings.goal.as_ref()?;
+    let goal = findings.goal_text()?;
     let of_goal = findings.trials().iter();
-    let of_goal = of_goal.filter(|trial| matches!(trial.load, TrialLoad::Rate(_)));
+    let of_goal = of_goal.filter(|trial| !matches!(trial.load, TrialLoad::Workers(_)));
     let (trials, seconds) = of_goal.fold((0, 0.0), |(count, seconds), trial| {
         (count + 1, seconds + trial.seconds())
     });
@@ -250,20 +252,29 @@ fn goal(findings: &Findings, reasons: &mut Vec<String>) -> Option<GoalOutcome> {
         Some(Bracket::FailsAt(fails)) => (None, Some(fails)),
         None => (None, None),
     };
+    let load = if settings.k6 {
+        "number of users"
+    } else {
+        "rate"
+    };
     match (holds, fails) {
-        (Some(holds), Some(fails)) if fails > holds * (1.0 + settings.within) * 1.000_001 => {
+        (Some(holds), Some(fails))
+            if fails > holds * (1.0 + settings.within) * 1.000_001
+                && !(settings.k6 && fails - holds <= 1.0) =>
+        {
             reasons.push(format!(
                 "the goal's bounds are {:.0} % apart: {trials} trials didn't decide more closely",
                 (fails / holds - 1.0) * 100.0
             ));
         }
         (Some(_), Some(_)) => {}
-        (Some(_), None) => reasons.push("no rate was found at which the goal fails".to_owned()),
-        (None, Some(_)) => reasons.push("no rate was found at which the goal holds".to_owned()),
+        (Some(_), None) => reasons.push(format!("no {load} was found at which the goal fails")),
+        (None, Some(_)) => reasons.push(format!("no {load} was found at which the goal holds")),
         (None, None) => reasons.push("the goal wasn't looked for".to_owned()),
     }
     Some(GoalOutcome {
-        goal: goal.to_string(),
+        goal,
+        unit: if settings.k6 { "users" } else { "hits/s" },
         holds,
         fails,
         in_flight_max: settings.in_flight_max,
@@ -288,6 +299,7 @@ fn limited(findings: &Findings, reasons: &mut Vec<String>) -> bool {
                 TrialLoad::Workers(1) => "1 worker".to_owned(),
                 TrialLoad::Workers(workers) => format!("{workers} workers"),
                 TrialLoad::Rate(rate) => format!("{rate:.0} hits/s"),
+                TrialLoad::Users(users) => format!("{users} users"),
             };
             let reason = trial.reason.as_deref().unwrap_or_default();
             format!("the generator was the limit at {at}: {reason}")

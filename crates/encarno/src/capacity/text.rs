@@ -19,6 +19,7 @@ pub fn trial_line(trial: &Trial) -> String {
             time_text(trial.service_s * 1e9)
         ),
         TrialLoad::Rate(_) => format!("{:<30}", conditions(trial)),
+        TrialLoad::Users(_) => format!("{:<30}", thresholds(trial)),
     };
     let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
     let line = format!(
@@ -37,6 +38,7 @@ pub fn trial_cells(trial: &Trial) -> [String; 7] {
     let figures = match trial.load {
         TrialLoad::Workers(_) => format!("{} a hit", time_text(trial.service_s * 1e9)),
         TrialLoad::Rate(_) => conditions(trial),
+        TrialLoad::Users(_) => thresholds(trial),
     };
     let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
     [
@@ -55,6 +57,8 @@ fn load(trial: &Trial) -> String {
         TrialLoad::Workers(1) => "1 worker".to_owned(),
         TrialLoad::Workers(workers) => format!("{workers} workers"),
         TrialLoad::Rate(rate) => format!("{}/s", grouped(rate, 4)),
+        TrialLoad::Users(1) => "1 user".to_owned(),
+        TrialLoad::Users(users) => format!("{users} users"),
     }
 }
 
@@ -76,6 +80,11 @@ fn conditions(trial: &Trial) -> String {
     };
     let conditions: Vec<_> = trial.conditions.iter().map(condition).collect();
     conditions.join(", ")
+}
+
+fn thresholds(trial: &Trial) -> String {
+    let met = trial.thresholds.iter().filter(|one| one.met).count();
+    format!("{met} of {} thresholds met", trial.thresholds.len())
 }
 
 fn verdict(trial: &Trial) -> &'static str {
@@ -138,7 +147,12 @@ pub fn found_lines(outcome: &Outcome) -> Vec<String> {
 }
 
 fn goal_line(goal: &GoalOutcome) -> String {
-    let rate = |rate: f64| format!("{}/s", grouped(rate, 3));
+    let of_users = goal.unit == "users";
+    let rate = |rate: f64| match of_users {
+        true if rate == 1.0 => "1 user".to_owned(),
+        true => format!("{rate:.0} users"),
+        false => format!("{}/s", grouped(rate, 3)),
+    };
     let found = match (goal.holds, goal.fails) {
         (Some(holds), Some(fails)) => {
             format!("holds at {}, fails at {}", rate(holds), rate(fails))
@@ -151,12 +165,21 @@ fn goal_line(goal: &GoalOutcome) -> String {
         1 => "1 trial".to_owned(),
         trials => format!("{trials} trials"),
     };
-    format!(
-        "goal   {found} (95 %; {trials}, {})\n{INDENT}{} with at most {} in flight",
-        minutes(goal.seconds),
-        goal.goal,
-        goal.in_flight_max
-    )
+    let took = minutes(goal.seconds);
+    match of_users {
+        // One run said so of each number; nobody knows how surely.
+        true => {
+            let more = match goal.trials {
+                0 => String::new(),
+                _ => format!(" ({trials} more, {took})"),
+            };
+            format!("goal   {found}{more}\n{INDENT}{}", folded(&goal.goal))
+        }
+        false => format!(
+            "goal   {found} (95 %; {trials}, {took})\n{INDENT}{} with at most {} in flight",
+            goal.goal, goal.in_flight_max
+        ),
+    }
 }
 
 fn interval(interval: &Interval, text: &dyn Fn(f64) -> String, unit: &str) -> String {

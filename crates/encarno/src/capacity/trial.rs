@@ -47,6 +47,9 @@ pub struct Trial {
     pub lag_p99_s: f64,
     /// Each condition of the goal, as it was in this trial.
     pub conditions: Vec<Condition>,
+    /// Thresholds of k6, if it made the trial.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub thresholds: Vec<Threshold>,
 }
 
 /// What is asked for in a trial.
@@ -57,6 +60,8 @@ pub enum TrialLoad {
     Workers(u32),
     /// An open load: hits per second, as a Poisson process.
     Rate(f64),
+    /// A closed load that may keep the goal: so many virtual users of k6.
+    Users(u32),
 }
 
 /// What came of a trial.
@@ -89,6 +94,15 @@ pub struct Condition {
     pub condition: String,
     /// What was measured: seconds, or a part of the hits.
     pub value: f64,
+}
+
+/// A threshold of k6 in a trial.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Threshold {
+    /// The metric and the condition.
+    pub name: String,
+    /// Whether it was met.
+    pub met: bool,
 }
 
 /// What stands in a result file, under the key `capacity`.

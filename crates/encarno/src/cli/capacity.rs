@@ -5,11 +5,13 @@ use std::num::NonZeroUsize;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
 
-use clap::{ArgMatches, Args, Command, FromArgMatches};
+use clap::{ArgMatches, Args, Command, CommandFactory, FromArgMatches};
 use encarno_capacity::goal::Goal;
 use encarno_engine::settings::{Part, RunSettings, ScriptSettings};
+use signal_hook::flag;
 
 use super::flags::connection::ConnectionArguments;
 use super::flags::duration;
@@ -17,12 +19,14 @@ use super::flags::output::OutputArguments;
 use super::flags::request::{RequestArguments, SourceLimits};
 use super::flags::watch::WatchArguments;
 use super::watched::Watched;
-use super::{Failure, complain, connect_signals, print};
+use super::{Arguments, Failure, complain, connect_signals, print};
 use crate::calibration;
 use crate::capacity::driver::{self, Driver};
-use crate::capacity::findings::Findings;
+use crate::capacity::findings::{Findings, Next};
+use crate::capacity::k6::{self, K6};
 use crate::capacity::outcome::Outcome;
-use crate::capacity::{Settings, file, text};
+use crate::capacity::trial::TrialLoad;
+use crate::capacity::{Settings, file, text, written};
 use crate::console::Progress;
 use crate::criteria::Judging;
 use crate::exit;
@@ -38,6 +42,7 @@ use crate::protocols::{self, Run};
 pub(super) enum CapacityArguments {
     Measure(Box<MeasureArguments>),
     From(PathBuf, ShownArguments),
+    K6(Box<K6Arguments>, WantedArguments),
 }
 
 #[derive(Debug, Args)]
@@ -59,14 +64,14 @@ pub(super) struct MeasureArguments {
 #[command(next_help_heading = "Measurement")]
 pub(super) struct WantedArguments {
     /// The numbers of workers to measure with: a range such as 1..2000, or only the largest.
-    #[arg(short, long, value_name = "N..N", default_value = "1..1000", value_parser = workers)]
+    #[arg(short, long, value_name = "N..N", default_value = "1..1000", value_parser = written::workers)]
     workers: RangeInclusive<u32>,
     /// Search for the highest rate at which these conditions are true, such as 'p99<50ms
     /// errors<0.1%'.
     #[arg(short, long, value_name = "CONDITIONS")]
     goal: Option<Goal>,
     /// Search until the two bounds of that rate are no further apart than this.
-    #[arg(long, value_name = "PART", default_value = "5%", value_parser = part)]
+    #[arg(long, value_name = "PART", default_value = "5%", value_parser = written::part)]
     within: f64,
     /// Run at most N hits at a time during that search [default: the largest number of
     /// workers].
@@ -74,11 +79,11 @@ pub(super) struct WantedArguments {
     connections: Option<u32>,
     /// A trial goes on until its throughput is known to within this share, within the bounds of
     /// --trial.
-    #[arg(long, value_name = "PART", default_value = "2%", value_parser = part)]
+    #[arg(long, value_name = "PART", default_value = "2%", value_parser = written::part)]
     precision: f64,
     /// How long a trial takes at least and at most. A trial of the goal takes up to four times
     /// as long.
-    #[arg(long, value_name = "SHORTEST..LONGEST", default_value = "2s..15s", value_parser = trial)]
+    #[arg(long, value_name = "SHORTEST..LONGEST", default_value = "2s..15s", value_parser = written::trial)]
     trial: (Duration, Duration),
     /// The seed of the order of trials, and of the Poisson process.
     #[arg(long, default_value_t = 0)]
@@ -103,6 +108,27 @@ pub(super) struct ShownArguments {
     quiet: bool,
 }
 
+/// A script of k6 in the place of the URL.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "With k6")]
+pub(super) struct K6Arguments {
+    /// Measure this script: a run of k6 for each number of virtual users, as long as the longest
+    /// --trial. The script's own thresholds are the goal.
+    #[arg(long, value_name = "SCRIPT", conflicts_with_all = ["url", "from", "input", "goal", "connections"])]
+    k6: Option<PathBuf>,
+    /// The k6 to run [default: the one in the PATH, or ./k6].
+    #[arg(long, value_name = "FILE", requires = "k6")]
+    k6_binary: Option<PathBuf>,
+    /// A further argument of `k6 run`, such as --k6-arg=-eHOST=shop.test.
+    #[arg(
+        long,
+        value_name = "ARGUMENT",
+        requires = "k6",
+        allow_hyphen_values = true
+    )]
+    k6_arg: Vec<String>,
+}
+
 /// A result file in the place of the URL.
 #[derive(Debug, Args)]
 struct FromArguments {
@@ -114,9 +140,10 @@ struct FromArguments {
 impl Args for CapacityArguments {
     fn augment_args(command: Command) -> Command {
         let command = FromArguments::augment_args(MeasureArguments::augment_args(command));
+        let command = K6Arguments::augment_args(command);
         command.mut_arg("url", |url| {
             url.required(false)
-                .required_unless_present_any(["from", "input"])
+                .required_unless_present_any(["from", "input", "k6"])
         })
     }
 
@@ -127,6 +154,11 @@ impl Args for CapacityArguments {
 
 impl FromArgMatches for CapacityArguments {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let k6 = K6Arguments::from_arg_matches(matches)?;
+        if k6.k6.is_some() {
+            let wanted = WantedArguments::from_arg_matches(matches)?;
+            return Ok(Self::K6(Box::new(k6), wanted));
+        }
         match FromArguments::from_arg_matches(matches)?.from {
             Some(file) => Ok(Self::From(file, ShownArguments::from_arg_matches(matches)?)),
             None => MeasureArguments::from_arg_matches(matches)
@@ -148,6 +180,7 @@ impl CapacityArguments {
                 let findings = file::read(file).map_err(Failure::setup)?;
                 say(&findings, shown.json.as_deref())
             }
+            Self::K6(k6, wanted) => k6.measure(wanted, given),
             Self::Measure(arguments) => {
                 let (mut run, settings) = arguments.settings(given)?;
                 let mut files = run.files();
@@ -195,6 +228,7 @@ impl MeasureArguments {
                 true => Progress::Quiet,
                 false => Progress::Lines,
             },
+            capacity: None,
         };
         let generator_max = generator_max(&run);
         let settings = Settings {
@@ -203,6 +237,100 @@ impl MeasureArguments {
         };
         Ok((run, settings))
     }
+}
+
+impl K6Arguments {
+    fn measure(&self, wanted: &WantedArguments, given: &[(String, String)]) -> Result<u8, Failure> {
+        let script = self.k6.clone().unwrap_or_default();
+        check_alone(given)?;
+        if !script.is_file() {
+            let text = format!("--k6: there is no file {}", script.display());
+            return Err(Failure::setup(text));
+        }
+        let mut files = Files::default();
+        files.reads("the script", &script);
+        if let Some(json) = &wanted.shown.json {
+            files.writes("the capacity", json);
+        }
+        files.check()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        for signal in super::ending_signals() {
+            flag::register(signal, Arc::clone(&stop)).map_err(Failure::setup)?;
+        }
+        let program = k6::find(self.k6_binary.as_deref()).map_err(Failure::setup)?;
+        let k6 = K6::new(program, script, self.k6_arg.clone()).map_err(Failure::setup)?;
+        let settings = Settings {
+            k6: true,
+            ..wanted.settings()
+        };
+        let findings = k6_trials(&k6, settings, &stop, wanted.shown.quiet)?;
+        say(&findings, wanted.shown.json.as_deref())
+    }
+}
+
+/// What a run of k6 has no use for.
+fn check_alone(given: &[(String, String)]) -> Result<(), Failure> {
+    let known = [
+        "k6",
+        "k6-binary",
+        "k6-arg",
+        "workers",
+        "within",
+        "trial",
+        "seed",
+        "json",
+        "quiet",
+    ];
+    let defaults = Arguments::command();
+    let defaults = defaults.find_subcommand("capacity");
+    let is_default = |name: &str, value: &str| {
+        let mut arguments = defaults.iter().flat_map(|command| command.get_arguments());
+        let argument = arguments.find(|argument| argument.get_long() == Some(name));
+        argument.is_some_and(|argument| argument.get_default_values() == [value])
+    };
+    let other = given
+        .iter()
+        .find(|(name, value)| !known.contains(&&**name) && !is_default(name, value));
+    match other {
+        None => Ok(()),
+        Some((name, _)) => Err(Failure::usage(format!(
+            "--{name} says nothing to k6: its script and --k6-arg say what is sent; the result \
+             is written by --json"
+        ))),
+    }
+}
+
+fn k6_trials(
+    k6: &K6,
+    settings: Settings,
+    stop: &AtomicBool,
+    quiet: bool,
+) -> Result<Findings, Failure> {
+    let (duration, began) = (settings.trial_max, Instant::now());
+    let ns = |at: Instant| at.duration_since(began).as_nanos() as u64;
+    let mut findings = Findings::new(settings);
+    while let Some(next) = findings.next() {
+        let (load, users) = match next {
+            Next::Workers(users) => (TrialLoad::Workers(users), users),
+            Next::Users(users) => (TrialLoad::Users(users), users),
+            // Nothing in a script says at which rate its requests come.
+            Next::Rate(_) => break,
+        };
+        let started = Instant::now();
+        let shown = k6.trial(users, duration, stop).map_err(Failure::setup)?;
+        let Some(shown) = shown else {
+            findings.end();
+            break;
+        };
+        let window = (ns(started), ns(Instant::now()));
+        let trial = k6::trial_of(findings.trials().len() + 1, load, window, shown);
+        if !quiet {
+            // Nobody may be reading any more; the measurement goes on.
+            let _shown = writeln!(std::io::stderr(), "{}", text::trial_line(&trial));
+        }
+        findings.observe(trial);
+    }
+    Ok(findings)
 }
 
 impl WantedArguments {
@@ -217,6 +345,7 @@ impl WantedArguments {
             seed: self.seed,
             in_flight_max: self.connections.unwrap_or(*self.workers.end()),
             generator_max: None,
+            k6: false,
         }
     }
 }
@@ -288,46 +417,4 @@ fn say(findings: &Findings, json: Option<&Path>) -> Result<u8, Failure> {
         }
     }
     Ok(outcome.exit_status)
-}
-
-fn workers(text: &str) -> Result<RangeInclusive<u32>, String> {
-    let shape =
-        || "expected numbers of workers such as 1..2000, or only the largest one".to_owned();
-    let (low, high) = match text.split_once("..") {
-        Some((low, high)) => (low, high.strip_prefix('=').unwrap_or(high)),
-        None => ("1", text),
-    };
-    let number = |text: &str| text.trim().parse::<u32>().map_err(|_| shape());
-    let (low, high) = (number(low)?, number(high)?);
-    match 1 <= low && low <= high && high <= WORKERS_MAX {
-        true => Ok(low..=high),
-        false => Err(format!(
-            "the numbers lie in 1 … {WORKERS_MAX}, the smaller one first"
-        )),
-    }
-}
-
-/// More workers than that no machine has files for.
-const WORKERS_MAX: u32 = 1_000_000;
-
-fn part(text: &str) -> Result<f64, String> {
-    let part = match text.strip_suffix('%') {
-        Some(percent) => percent.trim().parse::<f64>().map(|percent| percent / 100.0),
-        None => text.parse(),
-    };
-    part.ok()
-        .filter(|part| (0.001..=0.5).contains(part))
-        .ok_or_else(|| "expected a part such as 5%, from 0.1 to 50 %".to_owned())
-}
-
-fn trial(text: &str) -> Result<(Duration, Duration), String> {
-    let (shortest, longest) = text
-        .split_once("..")
-        .ok_or("expected the shortest and the longest one, such as 2s..15s")?;
-    let (shortest, longest) = (duration(shortest)?, duration(longest)?);
-    let least = Duration::from_millis(500);
-    match least <= shortest && shortest <= longest && longest <= Duration::from_secs(3600) {
-        true => Ok((shortest, longest)),
-        false => Err("a trial takes from 500ms to 1h, the shortest first".to_owned()),
-    }
 }

@@ -75,6 +75,7 @@ impl HitArguments {
             protocol,
             judging: self.verdict.judging(),
             progress: self.verdict.progress(),
+            capacity: None,
         })
     }
 

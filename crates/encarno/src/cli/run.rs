@@ -11,8 +11,11 @@ use super::flags::fleet::FleetArguments;
 use super::flags::part::PartArguments;
 use super::flags::watch::WatchArguments;
 use super::watched::Watched;
-use super::{Failure, carry_out, complain, fleet, habits, parent, process};
+use super::{Failure, capacity, carry_out, complain, fleet, habits, parent, process};
+use crate::capacity::{Asked, Settings};
 use crate::console::Progress;
+use crate::files::Files;
+use crate::protocols::Run;
 use crate::{config, exit, protocols};
 
 /// What `encarno run` understands.
@@ -95,10 +98,37 @@ impl RunArguments {
         files.reads("the configuration", &self.file);
         self.bounds.check(&run, &files)?;
         let watched = Watched::new(&self.watch, &mut run, &mut files)?;
+        if let Some(asked) = run.capacity.clone() {
+            return self.measure(&run, asked, &files, watched);
+        }
         match self.fleet.agents {
             Some(_) => fleet::carry_out(&self.fleet, &run, &files, watched),
             None => carry_out(&run, &files, watched),
         }
+    }
+}
+
+impl RunArguments {
+    /// The file asks for a capacity.
+    fn measure(
+        &self,
+        run: &Run,
+        asked: Asked,
+        files: &Files,
+        watched: Watched,
+    ) -> Result<u8, Failure> {
+        if self.fleet.agents.is_some() || run.settings.part.count > 1 {
+            let text =
+                "a capacity is measured by one process: its next trial follows from the last one";
+            return Err(Failure::usage(text));
+        }
+        let settings = Settings {
+            generator_max: capacity::generator_max(run),
+            ..asked.settings
+        };
+        let stdout = self.json.then(|| PathBuf::from("-"));
+        let json = stdout.or(asked.json_file);
+        capacity::measure(run, settings, files, json.as_deref(), watched)
     }
 }
 

@@ -19,6 +19,19 @@ pub(super) struct Raw {
     pub(super) run: RawRun,
     // From here on ours.
     pub(super) rules: Vec<RawRule>,
+    pub(super) capacity: Option<RawCapacity>,
+}
+
+#[derive(Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCapacity {
+    pub(super) workers: Option<Spanned<RawNumber>>,
+    pub(super) goal: Option<Spanned<String>>,
+    pub(super) within: Option<Spanned<String>>,
+    pub(super) connections: Option<u32>,
+    pub(super) precision: Option<Spanned<String>>,
+    pub(super) trial: Option<Spanned<String>>,
+    pub(super) jsonfile: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
