@@ -1,11 +1,17 @@
-//! Which certificates of a server a client of TLS believes, and why TLS failed.
+//! Whose certificates each end of TLS believes, and why TLS failed.
 //!
-//! That the server has its certificate's key is always checked.
+//! That the peer has its certificate's key is always checked.
 //!
 //! - usage: what certificates say that their keys are for
+//! - clients: those of a client
+//! - reason: why TLS failed
+//! - [`fuzz`]: what the fuzz targets call
 
 mod usage;
 
+mod clients;
+#[doc(hidden)]
+pub mod fuzz;
 mod reason;
 
 use std::sync::{Arc, OnceLock};
@@ -17,6 +23,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
+pub use clients::ClientTrust;
 pub use reason::{Hints, reason};
 
 /// Whom a client believes.

@@ -10,8 +10,8 @@ use rustls::{CertificateError, OtherError};
 /// A key that is used for what it isn't for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misuse {
-    /// The server's own, which signs the handshake.
-    Server,
+    /// The peer's own, which signs the handshake.
+    Own,
     /// That of an authority between it and one that is believed.
     Authority,
 }
@@ -19,7 +19,7 @@ pub(super) enum Misuse {
 impl fmt::Display for Misuse {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(match self {
-            Self::Server => "its key isn't for signatures (keyUsage without digitalSignature)",
+            Self::Own => "its key isn't for signatures (keyUsage without digitalSignature)",
             Self::Authority => {
                 "it is signed by a key that isn't for certificates (keyUsage without keyCertSign)"
             }
@@ -35,14 +35,14 @@ pub(super) fn check(
     intermediates: &[CertificateDer<'_>],
 ) -> Result<(), CertificateError> {
     let misused = |misuse| CertificateError::Other(OtherError(Arc::new(misuse)));
-    let server = Parts::read(certificate).ok_or(CertificateError::BadEncoding)?;
-    if !server.may(DIGITAL_SIGNATURE) {
-        return Err(misused(Misuse::Server));
+    let own = Parts::read(certificate).ok_or(CertificateError::BadEncoding)?;
+    if !own.may(DIGITAL_SIGNATURE) {
+        return Err(misused(Misuse::Own));
     }
     let others = intermediates.iter().filter_map(|other| Parts::read(other));
     let others: Vec<_> = others.collect();
     // Up to an issuer that wasn't sent, which is one of the authorities that are believed.
-    let mut issuer = server.issuer;
+    let mut issuer = own.issuer;
     for _ in 0..others.len() {
         let issuers = || others.iter().filter(|other| other.subject == issuer);
         let Some(first) = issuers().next() else { break };

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use encarno_trust::{Trust, system_roots};
+use encarno_trust::{ClientTrust, Trust, system_roots};
 use tokio_rustls::rustls::crypto::{CryptoProvider, ring};
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 
 use crate::{Error, ErrorCode};
@@ -77,11 +76,9 @@ impl ServerTls {
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(path) => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(path)?), provider())
-                        .build()
-                        .map_err(|error| file_failure("certificates", path, &error))?;
-                builder.with_client_cert_verifier(verifier)
+                let trust = ClientTrust::roots(roots(path)?, provider())
+                    .map_err(|error| file_failure("certificates", path, &error))?;
+                builder.with_client_cert_verifier(Arc::new(trust))
             }
         };
         let config = builder

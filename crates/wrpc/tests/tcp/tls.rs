@@ -30,9 +30,13 @@ fn certificate(folder: &Path, name: &str, by: &Authority, expired: bool) -> (Pat
         params.not_before = rcgen::date_time_ymd(2000, 1, 1);
         params.not_after = rcgen::date_time_ymd(2001, 1, 1);
     }
+    let base = folder.join(format!("{name}{}", if expired { "-expired" } else { "" }));
+    signed(&base, params, by)
+}
+
+fn signed(base: &Path, params: CertificateParams, by: &Authority) -> (PathBuf, PathBuf) {
     let key = KeyPair::generate().unwrap();
     let signed = params.signed_by(&key, by).unwrap();
-    let base = folder.join(format!("{name}{}", if expired { "-expired" } else { "" }));
     let (cert, key_file) = (base.with_extension("crt"), base.with_extension("key"));
     std::fs::write(&cert, signed.pem()).unwrap();
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
@@ -131,13 +135,22 @@ async fn callers_that_must_show_who_they_are() {
         let expected = [ErrorCode::TlsFailure, ErrorCode::ConnectionLost];
         assert!(expected.contains(&error.code), "{}: {error}", error.code);
     }
-    let (cert, key) = certificate(&folder, "caller", &ours, false);
-    let somebody = ClientTls {
+    let shows = |(cert, key): (PathBuf, PathBuf)| ClientTls {
         cert: Some(cert.into()),
         key: Some(key.into()),
-        ..nobody
+        ..nobody.clone()
     };
+    let somebody = shows(certificate(&folder, "caller", &ours, false));
     trusted(&server, &somebody).await;
+    // One whose key is for something else.
+    let mut params = CertificateParams::new(["caller".to_owned()]).unwrap();
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyEncipherment];
+    let misused = shows(signed(&folder.join("misused"), params, &ours));
+    for client in clients(&server, misused) {
+        let error = error(call(&client, "echo", list(b""), 5000).await);
+        let expected = [ErrorCode::TlsFailure, ErrorCode::ConnectionLost];
+        assert!(expected.contains(&error.code), "{}: {error}", error.code);
+    }
 }
 
 #[tokio::test]
