@@ -13,9 +13,10 @@ const HELD_MAX: usize = 200;
 
 static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
-/// Says that, with the program's name.
+/// Says that, with the program's name. A part of it may come from a file or a peer.
 pub fn say(text: &str) {
-    put(&format!("encarno: {text}\n"));
+    let lines: Vec<_> = text.split('\n').map(crate::texts::printable).collect();
+    put(&format!("encarno: {}\n", lines.join("\n")));
 }
 
 /// Says how a run ends that was told to.

@@ -7,7 +7,8 @@ mod program;
 #[path = "rig/recorded.rs"]
 mod recorded;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -318,6 +319,64 @@ fn a_part_keeps_to_the_folder_of_its_run() {
             said(&output)
         );
     }
+}
+
+/// Whoever may publish in the group says that a run, and an agent, are called as a path is.
+#[test]
+fn no_name_that_is_said_in_a_group_becomes_a_path() {
+    let group = Group::start(&[&[]]);
+    let victim = scratch("victim");
+    let places: Vec<_> = (0..40).map(|n| victim.join(format!("k{n:02}"))).collect();
+    for place in &places {
+        std::fs::create_dir(place).unwrap();
+    }
+    let there = victim.to_str().unwrap();
+    let run = format!("{there}/run");
+    let plan = json!({
+        "run": run, "version": env!("CARGO_PKG_VERSION"), "agents": ["a1"],
+        "arguments": ["hit", "dummy:", "-n", "1"],
+    });
+    let agent = json!({
+        "name": format!("{there}/agent"), "version": env!("CARGO_PKG_VERSION"), "cores": 2,
+        "allow": ["hit"],
+    });
+    publish(
+        &group.server,
+        &[
+            (format!("$KV.encarno_lab_runs.{run}.plan"), plan.to_string()),
+            ("$KV.encarno_lab_agents.evil".to_owned(), agent.to_string()),
+        ],
+    );
+    // By then the agent has heard the plan.
+    let hit = ["hit", "dummy:", "-n", "9", "-q", "--agents"];
+    group.assert_ends(&[&hit[..], &["1"]].concat(), 0, "done 9");
+    publish(
+        &group.server,
+        &[("$KV.encarno_lab_agents.evil".to_owned(), agent.to_string())],
+    );
+    let says = "2 agents are wanted, and 1 of the group lab are free: a1";
+    group.assert_ends(&[&hit[..], &["2"]].concat(), 1, says);
+    let mut left: Vec<_> = std::fs::read_dir(&victim)
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path())
+        .collect();
+    left.sort();
+    assert_eq!(left, places);
+    std::fs::remove_dir_all(&victim).unwrap();
+}
+
+/// Publishes these messages, each with its subject.
+fn publish(server: &NatsServer, messages: &[(String, String)]) {
+    let url = server.url();
+    let mut stream = TcpStream::connect(url.trim_start_matches("nats://")).unwrap();
+    let mut said = "CONNECT {\"verbose\":false}\r\n".to_owned();
+    for (subject, text) in messages {
+        said += &format!("PUB {subject} {}\r\n{text}\r\n", text.len());
+    }
+    stream.write_all((said + "PING\r\n").as_bytes()).unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    assert!(lines.any(|line| line.unwrap() == "PONG"), "{messages:?}");
 }
 
 /// What agents take, and what breaks. All at once: they mostly wait, and each has a server and agents of its own.

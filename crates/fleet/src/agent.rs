@@ -36,6 +36,10 @@ pub struct AgentSettings {
 
 /// Every other second it says that it is there.
 const SAYS: Duration = Duration::from_secs(2);
+/// A run needs three orders: to begin, to stop, and to stop at once.
+const ORDERS_MAX: usize = 64;
+/// Of a run's arguments so much is shown.
+const SHOWN_CHARS_MAX: usize = 1000;
 
 /// Is an agent until a signal comes. `tell` gets a sentence for people now and then.
 pub fn run(settings: AgentSettings, tell: impl Fn(&str)) -> Result<(), FleetError> {
@@ -71,7 +75,7 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
     let (busy, is_busy) = watch::channel(None::<String>);
     let saying = tokio::spawn(say(bus.clone(), presence, is_busy));
     let (end, mut ended) = mpsc::channel::<()>(1);
-    let mut job: Option<(String, mpsc::UnboundedSender<Order>)> = None;
+    let mut job: Option<(String, mpsc::Sender<Order>)> = None;
     let mut leaving = false;
     loop {
         tokio::select! {
@@ -88,11 +92,13 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
                 if what == "plan" {
                     let Ok(plan) = serde_json::from_slice::<Plan>(&word.value) else { continue };
                     let wanted = plan.agents.contains(&settings.name);
-                    if !wanted || job.is_some() || leaving || plan.run != run {
+                    if !wanted || job.is_some() || leaving || plan.run != run || !plan.is_sound() {
                         continue;
                     }
-                    tell(&format!("run {run}: {}", plan.arguments.join(" ")));
-                    let (orders, taken) = mpsc::unbounded_channel();
+                    let words = plan.arguments.join(" ");
+                    let shown: String = words.chars().take(SHOWN_CHARS_MAX).collect();
+                    tell(&format!("run {run}: {shown}"));
+                    let (orders, taken) = mpsc::channel(ORDERS_MAX);
                     job = Some((run.to_owned(), orders));
                     let _told = busy.send(Some(run.to_owned()));
                     let one = Job::new(bus.clone(), settings.clone(), plan);
@@ -112,8 +118,8 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
                     "stop" => serde_json::from_slice::<Halt>(&word.value).ok().map(Order::Halt),
                     _ => None,
                 };
-                // A job that has ended takes no orders.
-                order.map(|order| orders.send(order));
+                // A job that has ended takes no orders, nor does one that has so many.
+                order.map(|order| orders.try_send(order));
             }
             _ = ended.recv() => {
                 if let Some((run, _)) = job.take() {
@@ -141,7 +147,7 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
 
 /// The first signal drains, the second one stops; true if there is nothing to wait for.
 fn stop(
-    job: &Option<(String, mpsc::UnboundedSender<Order>)>,
+    job: &Option<(String, mpsc::Sender<Order>)>,
     leaving: &mut bool,
     tell: &impl Fn(&str),
 ) -> bool {
@@ -155,7 +161,7 @@ fn stop(
         true => format!("run {run}: stopped"),
     });
     // A job that has ended takes no orders.
-    let _taken = orders.send(Order::Halt(Halt { at_once }));
+    let _taken = orders.try_send(Order::Halt(Halt { at_once }));
     false
 }
 

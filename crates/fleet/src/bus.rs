@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::FleetError;
-use crate::words::Presence;
+use crate::words::{Presence, is_name};
 
 /// What is known of a run and its results is kept so long.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -176,8 +176,11 @@ impl Bus {
         let mut present: Vec<Presence> = Vec::new();
         while let Some(key) = keys.next().await {
             let key = key.map_err(FleetError::of(untold))?;
-            let value = self.agents.get(key).await.map_err(FleetError::of(untold))?;
-            present.extend(value.and_then(|value| serde_json::from_slice(&value).ok()));
+            let value = self.agents.get(&key).await;
+            let value = value.map_err(FleetError::of(untold))?;
+            let word = value.and_then(|value| serde_json::from_slice(&value).ok());
+            // Its name becomes a part of paths and subjects.
+            present.extend(word.filter(|word: &Presence| word.name == key && is_name(&key)));
         }
         present.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(present)
@@ -187,10 +190,4 @@ impl Bus {
 pub(crate) fn json(value: &impl Serialize) -> Result<bytes::Bytes, FleetError> {
     let json = serde_json::to_vec(value).map_err(FleetError::of("a word can't be written"))?;
     Ok(json.into())
-}
-
-/// Whether it may be a part of a subject.
-pub(crate) fn is_name(text: &str) -> bool {
-    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
-    !text.is_empty() && text.len() <= 32 && text.bytes().all(good)
 }

@@ -12,10 +12,10 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::FleetError;
-use crate::bus::{Bus, Hub, is_name, json};
+use crate::bus::{Bus, Hub, json};
 use crate::clock::Axis;
 use crate::files;
-use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
+use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State, is_name};
 use collect::Collecting;
 
 /// A run that is to be made by agents.
@@ -148,6 +148,7 @@ async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outco
     let plan: Plan = bus
         .heard(&format!("{run}.plan"))
         .await?
+        .filter(|plan: &Plan| plan.run == run && plan.is_sound())
         .ok_or_else(unknown)?;
     if bus.heard::<Begin>(&format!("{run}.start")).await?.is_none() {
         return Err(FleetError(format!(

@@ -41,6 +41,14 @@ pub struct Plan {
     pub collect_hits: bool,
 }
 
+impl Plan {
+    /// Whether its names may be parts of paths and subjects: anybody in the group may say
+    /// anything.
+    pub(crate) fn is_sound(&self) -> bool {
+        is_name(&self.run) && self.agents.iter().all(|agent| is_name(agent))
+    }
+}
+
 /// A file of a run.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -107,4 +115,10 @@ pub struct ClockWord {
     pub received_unix_ns: u64,
     /// When the answer left.
     pub sent_unix_ns: u64,
+}
+
+/// Whether it may be a part of a path and of a subject.
+pub(crate) fn is_name(text: &str) -> bool {
+    let good = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+    !text.is_empty() && text.len() <= 32 && text.bytes().all(good)
 }

@@ -15,6 +15,8 @@ use crate::FleetError;
 const SAID_BYTES_MAX: u64 = 8 << 10;
 /// How long it may take to read its input.
 const READY: Duration = Duration::from_secs(600);
+/// The line that says so is shorter.
+const READY_BYTES_MAX: u64 = 1 << 10;
 
 /// A process that makes a part of a run.
 pub(crate) struct Worker {
@@ -77,7 +79,8 @@ impl Worker {
     /// Waits until it has read all that it reads before the start.
     pub(crate) async fn ready(&mut self) -> Result<(), FleetError> {
         let mut line = String::new();
-        let read = tokio::time::timeout(READY, self.stdout.read_line(&mut line)).await;
+        let mut stdout = (&mut self.stdout).take(READY_BYTES_MAX);
+        let read = tokio::time::timeout(READY, stdout.read_line(&mut line)).await;
         match read {
             Ok(Ok(_)) if line == "ready\n" => Ok(()),
             Ok(_) => {
@@ -116,12 +119,8 @@ impl Worker {
 
     /// Its exit status, when it has ended; none = by a signal.
     pub(crate) async fn ended(&mut self) -> io::Result<Option<i32>> {
-        // What it says of itself at its end must not hold it up.
-        let mut rest = Vec::new();
-        let _read = (&mut self.stdout)
-            .take(1 << 20)
-            .read_to_end(&mut rest)
-            .await;
+        // What it says must not hold it up, however much that is.
+        let _read = tokio::io::copy(&mut self.stdout, &mut tokio::io::sink()).await;
         Ok(self.child.wait().await?.code())
     }
 

@@ -59,7 +59,7 @@ impl Job {
     }
 
     /// Does it all; what goes wrong is said to the coordinator.
-    pub(super) async fn carry_out(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    pub(super) async fn carry_out(mut self, mut orders: mpsc::Receiver<Order>) {
         // Whoever comes second, such as a pod that was started again, doesn't hit again.
         let Ok(first) = json(&self.state) else { return };
         if self.bus.runs.create(self.key(), first).await.is_err() {
@@ -107,7 +107,7 @@ impl Job {
         }
     }
 
-    async fn hit(&mut self, orders: &mut mpsc::UnboundedReceiver<Order>) -> Result<(), FleetError> {
+    async fn hit(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<(), FleetError> {
         let folder = self.lay_out().await?;
         let names = &self.plan.agents;
         let number = names.iter().position(|name| *name == self.settings.name);
@@ -224,7 +224,7 @@ impl Job {
     async fn watch(
         &mut self,
         worker: &mut Worker,
-        orders: &mut mpsc::UnboundedReceiver<Order>,
+        orders: &mut mpsc::Receiver<Order>,
     ) -> Option<i32> {
         let mut beats = interval(BEAT);
         beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -291,7 +291,7 @@ async fn forget_old(run: &Path) {
     }
 }
 
-async fn halted(orders: &mut mpsc::UnboundedReceiver<Order>) {
+async fn halted(orders: &mut mpsc::Receiver<Order>) {
     loop {
         match orders.recv().await {
             Some(Order::Begin(_)) => {}
