@@ -314,6 +314,27 @@ fn what_is_not_delivered_is_told() {
     assert_eq!(status, Some(2), "{said}");
 }
 
+/// It takes connections, and says nothing.
+#[test]
+fn a_receiver_that_is_silent_holds_a_run_up_until_a_signal() {
+    let folder = tempfile::tempdir().unwrap();
+    let (listener, url) = free();
+    let line = ["hit", "dummy:", "-n", "9", "-q", "--otlp", &url];
+    let mut child = program::command(folder.path(), &line).spawn().unwrap();
+    let mut said = BufReader::new(child.stderr.take().unwrap());
+    let mut text = String::new();
+    while !text.contains("to take its last points") {
+        assert!(said.read_line(&mut text).unwrap() > 0, "{text}");
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    said.read_to_string(&mut text).unwrap();
+    assert!(text.contains(&format!("NOT delivered to {url}")), "{text}");
+    assert!(text.contains("given up"), "{text}");
+    assert!(child.wait().unwrap().code().is_some());
+    drop(listener);
+}
+
 #[test]
 fn influx_gets_lines_whose_sums_are_those_of_stats() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use encarno_engine::control::{Control, Stop};
 use encarno_export::steps::Steps;
+use encarno_record::mask::masked_url;
 use encarno_report::live::{Bound, Live, Steering};
 use tempfile::TempDir;
 
@@ -26,6 +27,8 @@ const EXPORT_SECONDS: u64 = 10;
 const EXPORT_PATIENCE: Duration = Duration::from_secs(120);
 /// The file is looked at that often.
 const EXPORT_LOOK: Duration = Duration::from_secs(1);
+/// Whoever waits longer than that for the last points is told so.
+const EXPORT_QUIET: Duration = Duration::from_secs(2);
 
 /// The pages of a run.
 pub(super) struct Watched {
@@ -112,7 +115,7 @@ impl Watched {
     /// The run is on.
     pub(super) fn begin(&mut self, control: &Arc<Control>) {
         if let (Some(url), Some(native)) = (&self.arguments.otlp, &self.native) {
-            match Exported::start(url, &self.arguments.otlp_header, native) {
+            match Exported::start(url, &self.arguments.otlp_header, native, control) {
                 Ok(exported) => self.exported = Some(exported),
                 Err(failure) => complain(&format!("--otlp: {}", failure.text)),
             }
@@ -181,10 +184,17 @@ impl Steering for Steered {
 struct Exported {
     thread: JoinHandle<Delivery>,
     over: Arc<AtomicBool>,
+    url: String,
+    control: Arc<Control>,
 }
 
 impl Exported {
-    fn start(url: &UrlText, headers: &[HeaderText], file: &Path) -> Result<Self, Failure> {
+    fn start(
+        url: &UrlText,
+        headers: &[HeaderText],
+        file: &Path,
+        control: &Arc<Control>,
+    ) -> Result<Self, Failure> {
         let mut steps = Steps::open(file, EXPORT_SECONDS).map_err(Failure::setup)?;
         let mut delivery = Delivery::otlp(url.exposed(), headers, EXPORT_PATIENCE, file, &steps)?;
         let over = Arc::new(AtomicBool::new(false));
@@ -207,12 +217,36 @@ impl Exported {
         };
         let thread = thread::Builder::new().name("export".to_owned());
         let thread = thread.spawn(body).map_err(Failure::setup)?;
-        Ok(Self { thread, over })
+        Ok(Self {
+            thread,
+            over,
+            url: masked_url(url.exposed()),
+            control: Arc::clone(control),
+        })
     }
 
+    /// Waits until the last points are delivered, or a signal says not to.
     fn end(self) {
+        let (began, stop) = (Instant::now(), self.control.stop());
         self.over.store(true, Ordering::Release);
         self.thread.thread().unpark();
+        let (url, mut told) = (&self.url, false);
+        while !self.thread.is_finished() {
+            if self.control.stop() != stop {
+                return complain(&format!(
+                    "the last points were NOT delivered to {url}: given up"
+                ));
+            }
+            if !told && began.elapsed() > EXPORT_QUIET {
+                told = true;
+                complain(&format!(
+                    "the run has ended; {url} gets {} s to take its last points, unless a signal \
+                     (Ctrl-C) gives them up",
+                    EXPORT_PATIENCE.as_secs()
+                ));
+            }
+            thread::sleep(EXPORT_QUIET / 100);
+        }
         match self.thread.join() {
             Ok(delivery) => {
                 delivery.say();
