@@ -44,6 +44,8 @@ pub const TARGETS: &[Target] = &[
     target("http1-request", targets::http1::request),
     target("encodings", targets::http1::encodings),
     target("tcp-answers", targets::http1::tcp_answers),
+    target("http2", targets::http2::connection),
+    target("certificates", targets::http2::certificates),
     target("input", targets::input::records),
     target("results", targets::results::blocks),
     target("results-damaged", targets::results::any),

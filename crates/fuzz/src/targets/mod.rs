@@ -3,6 +3,7 @@
 #[cfg(feature = "receiver")]
 pub(crate) mod codec;
 pub(crate) mod http1;
+pub(crate) mod http2;
 pub(crate) mod input;
 pub(crate) mod results;
 pub(crate) mod scripts;
