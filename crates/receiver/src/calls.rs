@@ -29,9 +29,9 @@ pub(crate) const PARAMS_BYTES_MAX: usize = 64 << 20;
 /// What a call takes while it waits, beside its parameters.
 const CALL_BYTES: usize = 8 << 10;
 
-/// Parameters up to this are copied when their call has to wait: they are a part of
-/// a buffer into which more was read.
-const COPY_MAX: usize = 4 << 10;
+/// Parameters that came with their call are copied when it has to wait, up to this: they
+/// are a part of a buffer into which more was read.
+const COPY_MAX: usize = 1 << 20;
 
 /// Refusals that are under way at once; further ones are dropped.
 const REFUSALS_MAX: usize = 1024;
@@ -177,12 +177,13 @@ impl Calls {
             mut responder,
         } = invocation;
         let deadline = Instant::now() + self.timeout;
+        let is_part = matches!(parameters, Parameters::Whole(_));
         let result = match self.receive(export, parameters, &mut responder).await {
             Ok(params) if matches!(self.kinds[export], Kind::Http(_)) => {
                 return self.handle(export, params, responder, deadline).await;
             }
             Ok(params) => {
-                let mut call = pin!(self.call(export, params, deadline));
+                let mut call = pin!(self.call(export, params, is_part, deadline));
                 // A short call is accepted by its answer. One that goes on, or waits
                 // for a slot, is accepted now.
                 match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
@@ -217,17 +218,19 @@ impl Calls {
         Ok(params)
     }
 
-    /// Waits for room and runs the guest in it.
+    /// Waits for room and runs the guest in it. `is_part`: the parameters are a part of what
+    /// was read.
     async fn call(
         &self,
         export: usize,
         mut params: Bytes,
+        is_part: bool,
         deadline: Instant,
     ) -> Result<Bytes, Error> {
         let room = match self.try_room() {
             Some(room) => room,
             None => {
-                if params.len() <= COPY_MAX {
+                if is_part && params.len() <= COPY_MAX {
                     params = Bytes::copy_from_slice(&params);
                 }
                 self.room(deadline).await?

@@ -21,9 +21,11 @@
 //! - [`codec`]: values between the wire and a guest's memory
 //! - [`imports`]: calls that the component makes
 //! - [`limits`]: memory, tables and CPU of a call
+//! - [`allocator`]: where all memory but the guests' comes from
 
 #![allow(rustdoc::private_intra_doc_links)]
 
+mod allocator;
 mod args;
 mod cache;
 mod calls;
@@ -45,6 +47,7 @@ mod serve;
 mod serve_nats;
 mod serve_tcp;
 
+pub use allocator::Allocator;
 pub use cli::{commands, over_nats, over_tcp};
 #[doc(hidden)]
 pub use codec::fuzz;

@@ -27,12 +27,18 @@ const ADDRESS_SPACE_BYTES_MAX: u64 = 100 << 40;
 /// much for the host functions that it calls.
 const STACK_BYTES: usize = 1 << 20;
 
+/// What a stack that nobody uses keeps: as much as most calls touch.
+const STACK_KEPT_BYTES: usize = 32 << 10;
+
 /// What a memory that nobody uses may keep of what its last guest touched.
 const KEPT_BYTES_MAX: usize = 256 << 10;
 
-/// Of the memory of all calls together: what memories keep that nobody uses, and what
-/// waits to be handed back to the kernel. It isn't counted as any call's.
-const KEPT_PART: usize = 8;
+/// Of the memory of all calls together: what memories keep that nobody uses, and as much
+/// again that waits to be handed back to the kernel. It isn't counted as any call's.
+const KEPT_PART: usize = 16;
+
+/// The same for stacks.
+const STACKS_KEPT_PART: usize = 8;
 
 /// So many are handed back to the kernel at a time, at most.
 const DECOMMIT_BATCH: u32 = 16;
@@ -158,6 +164,14 @@ fn decommit_batch(limits: GuestLimits) -> usize {
     (limits.total_bytes / KEPT_PART / collected).clamp(1, DECOMMIT_BATCH as usize)
 }
 
+/// Whether stacks are cleared and handed back after each call. A guest that recurses deeply
+/// leaves 512 KiB otherwise. That it costs each call 2 µs is worth it only where as many
+/// stacks as there are would be a large part of all.
+fn hands_stacks_back(instances: u32, limits: GuestLimits) -> bool {
+    let stacks = (instances as usize).saturating_mul(GUEST_BYTES);
+    stacks > limits.total_bytes / STACKS_KEPT_PART
+}
+
 /// An engine with such a pool for as many instances as may run.
 pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine> {
     let instances = limits.concurrency.saturating_add(spare());
@@ -201,6 +215,7 @@ pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine
         })
         .linear_memory_keep_resident(if knows_touched { kept } else { 0 })
         .table_keep_resident(64 << 10)
+        .async_stack_keep_resident(STACK_KEPT_BYTES)
         // What is beyond that goes back to the kernel, with one call for many.
         .decommit_batch_size(decommit_batch(limits));
     let mut config = Config::new();
@@ -208,6 +223,7 @@ pub(crate) fn engine(pool: Pool, limits: GuestLimits) -> wasmtime::Result<Engine
         .allocation_strategy(InstanceAllocationStrategy::Pooling(pooling))
         .memory_reservation(MEMORY_RESERVATION_BYTES)
         .async_stack_size(STACK_BYTES)
+        .async_stack_zeroing(hands_stacks_back(instances, limits))
         .epoch_interruption(true);
     Engine::new(&config)
 }

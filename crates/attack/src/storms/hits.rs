@@ -134,6 +134,68 @@ pub(super) async fn hostile_http(time: Duration) -> Result<Row, Failure> {
     .await
 }
 
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let [_, length @ ..] = (payload.len() as u32).to_be_bytes();
+    [&length[..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+pub(super) async fn hostile_http2(time: Duration) -> Result<Row, Failure> {
+    let thrown = Arc::<AtomicU64>::default();
+    let count = Arc::clone(&thrown);
+    let addr = serve(move |stream, number| {
+        let mut random = Random::new(number);
+        let (settings, ok) = (frame(4, 0, 0, &[]), frame(1, 4, 1, &[0x88]));
+        let answer = [&settings[..], &ok, &frame(0, 1, 1, b"hello")].concat();
+        match number % 8 {
+            // Frames without end that move no message on, and a body without end.
+            0 => again(stream, &settings, &settings, &count),
+            1 => again(stream, &settings, &frame(6, 0, 0, &[0; 8]), &count),
+            2 => again(
+                stream,
+                &[&settings[..], &frame(1, 0, 1, &[0x88])].concat(),
+                &frame(9, 0, 1, &[]),
+                &count,
+            ),
+            3 => again(
+                stream,
+                &[&settings[..], &ok].concat(),
+                &frame(0, 0, 1, &[]),
+                &count,
+            ),
+            4 => again(
+                stream,
+                &[&settings[..], &ok].concat(),
+                &frame(0, 0, 1, &[0; 1000]),
+                &count,
+            ),
+            5 => again(
+                stream,
+                &settings,
+                &frame(1, 4, 1, &[8, 3, b'1', b'0', b'3']),
+                &count,
+            ),
+            _ => loop {
+                let mut answer = answer.clone();
+                random.change(&mut answer, &[]);
+                let sent = stream.write_all(&answer).is_ok();
+                if !sent || !stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {
+                    return;
+                }
+            },
+        }
+    })?;
+    let folder = Folder::new();
+    let mut command = ours("encarno");
+    command.args(["hit", &format!("http://{addr}"), "--http2"]);
+    command.args(["--connections", "16", "--timeout", "1s", "--grace", "5s"]);
+    let (mut row, by_label) = under_watch(time, &folder, command).await?;
+    let (hits, failed) = sums(&by_label);
+    row.thrown = format!("{} MiB", number(thrown.load(Ordering::Relaxed)));
+    row.neighbours = format!("{} hits, {failed} failed", number(hits));
+    row.check(hits > 0, "no hit ended");
+    Ok(row)
+}
+
 /// The beginning of a handshake: a server's hello of TLS 1.2, and the head of a
 /// certificate that doesn't come.
 const SERVER_HELLO: &[u8] = b"\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03\

@@ -96,6 +96,12 @@ pub(crate) const STORMS: &[Storm] = &[
         receiver::bad_guests
     ),
     storm!(
+        "deep-guests",
+        false,
+        "receiver: 400 guests at a time that recurse deeply, and sleep there",
+        receiver::deep_guests
+    ),
+    storm!(
         "prefaces",
         false,
         "receiver: 10,000 connections with a preface of nine bytes, 10,000 allowed",
@@ -154,6 +160,12 @@ pub(crate) const STORMS: &[Storm] = &[
         true,
         "encarno: a target that sends responses which were changed at random",
         hits::hostile_http
+    ),
+    storm!(
+        "hostile-http2",
+        true,
+        "encarno: a target that floods with frames of HTTP/2, or changes them at random",
+        hits::hostile_http2
     ),
     storm!(
         "hostile-target-tls",

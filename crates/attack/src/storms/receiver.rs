@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use encarno_test_peers::Random;
 use encarno_wrpc::blaster::Packet;
+use encarno_wrpc::value::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
@@ -254,6 +255,34 @@ pub(super) async fn bad_guests(time: Duration) -> Result<Row, Failure> {
     siege
         .hold(time, "calls of bad guests", |under| again(under, 22, BAD))
         .await
+}
+
+pub(super) async fn deep_guests(time: Duration) -> Result<Row, Failure> {
+    let siege = Siege {
+        arguments: &["--max-concurrency", "420"],
+        limit: 512,
+        ..Siege::default()
+    };
+    // 8,000 calls, and 100 ms at the bottom of them.
+    let mut params = Vec::new();
+    params.unsigned(8000);
+    params.unsigned(100);
+    let params = Bytes::from(params);
+    let storm = |under: Under| async move {
+        let caller = Arc::new(under.caller().await?);
+        many(&under, 400, move |under, _| {
+            let (caller, params) = (Arc::clone(&caller), params.clone());
+            async move {
+                while under.goes_on() {
+                    drop(caller.call("deep", params.clone(), PATIENCE).await);
+                    under.threw(1);
+                }
+                Ok(())
+            }
+        })
+        .await
+    };
+    siege.hold(time, "calls", storm).await
 }
 
 pub(super) async fn prefaces(time: Duration) -> Result<Row, Failure> {

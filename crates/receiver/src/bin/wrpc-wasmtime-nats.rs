@@ -2,9 +2,11 @@
 
 use std::process::ExitCode;
 
-/// Gives memory back after a storm, which the system's keeps.
+use encarno_receiver::Allocator;
+
+/// Gives memory back, which the system's keeps.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 /// `make` names the commit that it builds from; without it the version stands alone.
 const VERSION: &str = match option_env!("ENCARNO_VERSION") {

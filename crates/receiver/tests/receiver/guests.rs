@@ -80,7 +80,7 @@ pub(crate) const WORKER: &str = r#"
       (i32.const 8))
     (func (export "sum") (param i64 i64) (result i64)
       (i64.add (local.get 0) (local.get 1)))
-    (func (export "sleep") (param i64)
+    (func $sleep (export "sleep") (param i64)
       (call $block (call $subscribe (i64.mul (local.get 0) (i64.const 1000000)))))
     (func (export "spin") (loop $for_ever (br $for_ever)))
     ;; Burns a little, sleeps a little, for ever: no single slice is long.
@@ -97,6 +97,11 @@ pub(crate) const WORKER: &str = r#"
     (func (export "divide") (param i32) (result i32)
       (i32.div_u (i32.const 1) (local.get 0)))
     (func $deeper (export "deeper") (call $deeper))
+    ;; Sleeps at the bottom of so many calls.
+    (func $deep (export "deep") (param $calls i32) (param $ms i64)
+      (if (local.get $calls)
+        (then (call $deep (i32.sub (local.get $calls) (i32.const 1)) (local.get $ms)))
+        (else (call $sleep (local.get $ms)))))
     (func (export "grow") (loop $more
       (br_if $more (i32.ne (memory.grow (i32.const 16)) (i32.const -1))))
       unreachable)
@@ -154,6 +159,7 @@ pub(crate) const WORKER: &str = r#"
   (func $exits (canon lift (core func $main "exit")))
   (func $divide (param "by" u32) (result u32) (canon lift (core func $main "divide")))
   (func $deeper (canon lift (core func $main "deeper")))
+  (func $deep (param "calls" u32) (param "ms" u64) (canon lift (core func $main "deep")))
   (func $grow (canon lift (core func $main "grow")))
   (func $grow-table (canon lift (core func $main "grow-table")))
   (func $grow-modestly (result u32) (canon lift (core func $main "grow-modestly")))
@@ -175,6 +181,7 @@ pub(crate) const WORKER: &str = r#"
     (export "exit" (func $exits))
     (export "divide" (func $divide))
     (export "deeper" (func $deeper))
+    (export "deep" (func $deep))
     (export "grow" (func $grow))
     (export "grow-table" (func $grow-table))
     (export "grow-modestly" (func $grow-modestly))

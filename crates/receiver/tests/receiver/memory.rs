@@ -63,6 +63,22 @@ impl Raw {
         let message = message(kind, call, &payload);
         self.0.write_all(&message).await.unwrap();
     }
+
+    /// Waits until all that was said was read: a call of nothing with that number is
+    /// refused then.
+    async fn reach(&mut self, call: u64) {
+        self.say(1, call, Some("nothing"), &[]).await;
+        loop {
+            let mut head = [0; 13];
+            self.0.read_exact(&mut head).await.unwrap();
+            let [a, b, c, d, _, number @ ..] = head;
+            let mut payload = vec![0; u32::from_le_bytes([a, b, c, d]) as usize];
+            self.0.read_exact(&mut payload).await.unwrap();
+            if u64::from_le_bytes(number) == call {
+                return;
+            }
+        }
+    }
 }
 
 #[tokio::test]
@@ -176,6 +192,35 @@ async fn parameters_that_do_not_end() {
     assert!(peak < most_kib(64), "{peak} KiB");
 }
 
+/// Calls that wait keep no more than they are, whatever else came along with them.
+#[tokio::test]
+async fn parameters_between_others() {
+    const WAITING: u64 = 300;
+    let limits = ["--max-concurrency", "100", "--max-total-memory-mb", "512"];
+    let arguments = [&limits[..], &["--timeout", "10m"]].concat();
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let mut raw = Raw::connect(&receiver).await;
+    let mut long = Vec::new();
+    long.unsigned(600_000);
+    for number in 0..100 {
+        raw.say(1, number, Some("sleep"), &long).await;
+    }
+    raw.reach(1000).await;
+    let before = receiver.rss_kib();
+    let (small, nothing) = (list(33_000), vec![0; (1 << 20) - 100]);
+    for number in 100..100 + WAITING {
+        raw.say(1, number, Some("echo"), &small).await;
+        // More parameters of a call that isn't there.
+        raw.say(3, 2000, None, &nothing).await;
+    }
+    raw.reach(1001).await;
+    let after = receiver.rss_kib();
+    assert!(
+        after < before + WAITING * 256,
+        "{after} KiB, {before} before"
+    );
+}
+
 /// What was announced and didn't come takes nothing from others.
 #[tokio::test]
 async fn parameters_that_only_begin() {
@@ -190,4 +235,60 @@ async fn parameters_that_only_begin() {
     let params = list(5_000_000);
     let echoed = call(&client, "echo", params.clone()).await;
     assert!(echoed.expect("it has room") == params);
+}
+
+/// What is large goes back to the kernel as soon as the account has it back.
+#[tokio::test]
+async fn parameters_and_results_of_many() {
+    let arguments = ["--max-total-memory-mb", "256"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let client = std::sync::Arc::new(client(&receiver));
+    let params = list(30 << 20);
+    let calls: Vec<_> = (0..12)
+        .map(|_| {
+            let (client, params) = (std::sync::Arc::clone(&client), params.clone());
+            tokio::spawn(async move {
+                for _ in 0..3 {
+                    match call(&client, "echo", params.clone()).await {
+                        Ok(results) => assert!(results == params),
+                        Err(error) => assert_eq!(error.code, ErrorCode::ReceiverBusy, "{error}"),
+                    }
+                }
+            })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap();
+    }
+    let peak = receiver.peak_rss_kib();
+    assert!(peak < most_kib(256), "{peak} KiB");
+}
+
+/// A guest that recurses deeply takes no memory any more when it has ended.
+#[tokio::test]
+async fn stacks_go_back() {
+    const COUNT: u64 = 200;
+    let arguments = ["--max-concurrency", "200", "--max-total-memory-mb", "512"];
+    let receiver = Receiver::start_tcp(&guests::worker(), &arguments);
+    let client = std::sync::Arc::new(client(&receiver));
+    let all = async |calls: u32| {
+        let mut params = Vec::new();
+        params.unsigned(calls.into());
+        params.unsigned(1000);
+        let params = Bytes::from(params);
+        let all: Vec<_> = (0..COUNT)
+            .map(|_| {
+                let (client, params) = (std::sync::Arc::clone(&client), params.clone());
+                tokio::spawn(async move { call(&client, "deep", params).await })
+            })
+            .collect();
+        for call in all {
+            call.await.unwrap().expect("it comes back");
+        }
+        receiver.rss_kib()
+    };
+    let shallow = all(0).await;
+    let deep = all(8000).await;
+    // Each of them touched 128 KiB at least.
+    assert!(deep < shallow + COUNT * 48, "{deep} KiB, {shallow} before");
 }

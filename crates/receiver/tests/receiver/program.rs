@@ -121,8 +121,17 @@ impl Receiver {
 
     /// The most memory that it has had at once.
     pub(crate) fn peak_rss_kib(&self) -> u64 {
+        self.kib("VmHWM:")
+    }
+
+    /// The memory that it has.
+    pub(crate) fn rss_kib(&self) -> u64 {
+        self.kib("VmRSS:")
+    }
+
+    fn kib(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
         line.unwrap()
             .trim()
             .trim_end_matches(" kB")

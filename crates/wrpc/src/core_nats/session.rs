@@ -163,6 +163,13 @@ impl Session {
             let missing = self.least.saturating_sub(self.inbox.len());
             self.inbox
                 .reserve(missing.clamp(READ_BYTES, READ_BYTES_MAX));
+            // A buffer that was made for a large message isn't used for small ones: what is
+            // kept of one of them would keep all of it.
+            if self.inbox.capacity() > 4 * READ_BYTES.max(self.least) {
+                let mut inbox = BytesMut::with_capacity(READ_BYTES + self.inbox.len());
+                inbox.extend_from_slice(&self.inbox);
+                self.inbox = inbox;
+            }
             match pin!(self.stream.read_buf(&mut self.inbox)).poll(context) {
                 Poll::Ready(Ok(0)) => {
                     return Err(Error::new(ErrorKind::Io, "the server closed it"));

@@ -9,8 +9,9 @@ use super::{BUFFER_BYTES_MAX, TRAILERS_BYTES_MAX, WINDOW_BYTES, Which};
 use crate::memory::{Memory, Reservation};
 use crate::{Error, ErrorCode};
 
-/// Pieces up to this are copied together: each holds the buffer of a whole read.
-const COPY_MAX: usize = 4 << 10;
+/// Pieces up to this are copied together: each holds the buffer of a whole read, which is
+/// up to four times as large.
+const COPY_MAX: usize = 32 << 10;
 
 pub(crate) struct Streams {
     body: Channel,
@@ -233,7 +234,7 @@ mod tests {
     #[test]
     fn pieces_keep_their_order_and_small_ones_become_one() {
         let mut streams = Streams::default();
-        for length in [1, 2, 5000, 3, 4] {
+        for length in [1, 2, 50_000, 3, 4] {
             streams.push(Which::Body, vec![length as u8; length].into());
         }
         streams.end(Which::Body, Ok(()));
@@ -241,9 +242,31 @@ mod tests {
         while let Some(Ok(Some(piece))) = streams.next(Which::Body) {
             lengths.push(piece.len());
         }
-        assert_eq!(lengths, [3, 5000, 7]);
+        assert_eq!(lengths, [3, 50_000, 7]);
         assert_eq!(streams.next(Which::Body), Some(Ok(None)));
         assert_eq!(streams.next(Which::Trailers), None);
+    }
+
+    /// Of a buffer of which a part is kept, all is there as long as that.
+    #[test]
+    fn a_small_part_of_what_was_read_keeps_none_of_the_rest() {
+        let buffer = std::sync::Arc::new(vec![0; 64 << 10]);
+        let read = Bytes::from_owner(Buffer(std::sync::Arc::clone(&buffer)));
+        let mut streams = Streams::default();
+        streams.push(Which::Body, read.slice(..20 << 10));
+        drop(read);
+        assert_eq!(std::sync::Arc::strong_count(&buffer), 1);
+        assert!(
+            matches!(streams.next(Which::Body), Some(Ok(Some(piece))) if piece.len() == 20 << 10)
+        );
+    }
+
+    struct Buffer(std::sync::Arc<Vec<u8>>);
+
+    impl AsRef<[u8]> for Buffer {
+        fn as_ref(&self) -> &[u8] {
+            &self.0
+        }
     }
 
     #[test]

@@ -115,7 +115,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
                 }
             }
             if !is_full {
-                self.inbox.reserve(READ_BYTES / 2);
+                self.make_room();
                 match pin!(self.stream.read_buf(&mut self.inbox)).poll(context) {
                     Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
                     Poll::Ready(Ok(_)) => {
@@ -150,6 +150,19 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         match fits {
             true => Ok(()),
             false => Err(memory.used_up()),
+        }
+    }
+
+    /// Room for more in the inbox. A buffer that was made for a large message isn't used for
+    /// small ones: what is kept of one of them would keep all of it.
+    fn make_room(&mut self) {
+        self.inbox.reserve(READ_BYTES / 2);
+        let begun = messages::begun(&self.inbox).map_or(0, |(_, _, bytes)| bytes);
+        if self.inbox.capacity() > 2 * READ_BYTES.max(begun) {
+            let mut inbox = BytesMut::with_capacity(READ_BYTES.max(self.inbox.len()));
+            inbox.extend_from_slice(&self.inbox);
+            inbox.reserve(READ_BYTES / 2);
+            self.inbox = inbox;
         }
     }
 
