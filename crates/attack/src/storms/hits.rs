@@ -189,9 +189,10 @@ pub(super) async fn hostile_http2(time: Duration) -> Result<Row, Failure> {
     command.args(["hit", &format!("http://{addr}"), "--http2"]);
     command.args(["--connections", "16", "--timeout", "1s", "--grace", "5s"]);
     let (mut row, by_label) = under_watch(time, &folder, command).await?;
-    let (hits, failed) = sums(&by_label);
-    row.thrown = format!("{} MiB", number(thrown.load(Ordering::Relaxed)));
-    row.neighbours = format!("{} hits, {failed} failed", number(hits));
+    let (hits, _) = sums(&by_label);
+    let thrown = number(thrown.load(Ordering::Relaxed));
+    row.thrown = format!("{thrown} MiB to {} hits", number(hits));
+    row.neighbours = "none; the run ended in its time".to_owned();
     row.check(hits > 0, "no hit ended");
     Ok(row)
 }

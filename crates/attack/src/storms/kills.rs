@@ -146,12 +146,16 @@ pub(super) async fn receivers(time: Duration) -> Result<Row, Failure> {
     let ended = k6.end(PATIENCE).await?;
     let mut row = Row {
         thrown: format!("{kills} kills"),
-        neighbours: format!("k6 with 16 VUs ended: {ended:?}"),
         memory: Some([before, most, after]),
         ..Row::default()
     };
     // 99: its thresholds say that calls failed.
     let code = ended.and_then(|status| status.code());
+    row.neighbours = match code {
+        Some(0) => "k6 with 16 VUs came to its end".to_owned(),
+        Some(99) => "k6 with 16 VUs came to its end, and says that calls failed".to_owned(),
+        _ => format!("k6 with 16 VUs: {ended:?}"),
+    };
     row.check(
         matches!(code, Some(0 | 99)),
         format!("k6: {ended:?}: {}", k6.log_end()),
