@@ -19,7 +19,8 @@ impl<T> Connection<T> {
             self.preface_left -= count;
             bytes = &bytes[count..];
         }
-        if self.role == Role::Client && !self.settled && bytes.starts_with(b"HTTP/") {
+        let begins = !self.settled && self.partial.is_empty();
+        if self.role == Role::Client && begins && bytes.starts_with(b"HTTP/") {
             return Err(ConnectionError::protocol("the server speaks HTTP/1.1"));
         }
         while !self.partial.is_empty() && !bytes.is_empty() {
