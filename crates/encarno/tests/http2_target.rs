@@ -155,16 +155,20 @@ fn through_tls_the_protocol_is_picked_by_alpn() {
     }
     let summary = target.stop().unwrap();
     assert_eq!((summary.requests, summary.answers), (1000, 1000));
+}
 
-    // Servers that speak HTTP/1.1 only, with ALPN and without.
-    for (offered, reason) in [
-        (vec![], "picked no protocol"),
-        (vec![b"http/1.1".to_vec()], "TLS"),
-    ] {
+#[test]
+fn a_server_without_http2_is_told_with_the_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (cert, key) = identity(folder);
+    // By an alert of TLS, and by picking nothing.
+    for offered in [vec![b"http/1.1".to_vec()], vec![]] {
         let address = tls_server(&cert, &key, offered);
         let url = format!("https://{address}/");
         let (ok, text) = hit(folder, &[&url, "-n", "1", "-k", "--http2"]);
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let reason = "the server doesn't speak HTTP/2 over TLS (ALPN): leave --http2 out";
         assert!(
             !ok && text.contains(reason) && text.contains("1003"),
             "{text}"

@@ -177,6 +177,10 @@ impl Dialer {
                 let text = reason::tls(&text, peer);
                 (code::TLS, self.strings.intern(&text))
             }
+            StreamError::NoProtocol => {
+                let text = "the server speaks none of the protocols that were offered (ALPN)";
+                (code::TLS, self.strings.intern(&reason::tls(text, peer)))
+            }
             StreamError::Proxy(text) => {
                 let text = format!("the proxy gives no tunnel: {text}");
                 (code::PROTOCOL, self.strings.intern(&text))

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use rustls::{ClientConfig, ClientConnection};
+use rustls::{AlertDescription, ClientConfig, ClientConnection};
 
 use crate::proxy::ProxySettings;
 use crate::socket::{Peer, Socket};
@@ -32,6 +32,8 @@ pub enum StreamError {
     Closed,
     /// TLS says so.
     Tls(String),
+    /// The peer speaks none of the protocols that were offered in TLS (ALPN).
+    NoProtocol,
     /// The proxy doesn't lead to the target; why.
     Proxy(String),
 }
@@ -227,7 +229,13 @@ fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Str
             let state = session.process_new_packets().map_err(|error| {
                 // The alert that says why is for the peer; that it arrives isn't our concern.
                 let _sent = session.write_tls(&mut socket);
-                StreamError::Tls(tls::reason(&error))
+                match error {
+                    rustls::Error::NoApplicationProtocol
+                    | rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol) => {
+                        StreamError::NoProtocol
+                    }
+                    error => StreamError::Tls(tls::reason(&error)),
+                }
             })?;
             if count == 0 && !state.peer_has_closed() && session.is_handshaking() {
                 return Err(StreamError::Closed);

@@ -6,9 +6,11 @@
 //! look at fails as [`code::REFUSED`] and isn't sent twice.
 //!
 //! - answers: what comes, put down in the hits
+//! - bodies: those of requests, as far as there is room for them
 //! - link: one connection, and the hits that wait for it or are on their way
 
 mod answers;
+mod bodies;
 mod link;
 
 use std::sync::Arc;
@@ -216,22 +218,13 @@ impl Http2 {
             {
                 (code::CLOSED_EARLY, self.texts.closed_in_handshake)
             }
+            Broken::Stream(StreamError::NoProtocol) => (code::TLS, self.texts.no_http2),
             Broken::Stream(error) => self.links.explain(number, error),
             Broken::Protocol(error) => {
                 let code = answers::code_of(error.code, code::PROTOCOL);
                 (code, self.strings.intern(&format!("HTTP/2: {error}")))
             }
-            Broken::Alpn(picked) => {
-                let text = match picked {
-                    None => "the server doesn't speak HTTP/2: it picked no protocol in TLS (ALPN)"
-                        .to_owned(),
-                    Some(name) => format!(
-                        "the server doesn't speak HTTP/2: in TLS (ALPN) it picked {:?}",
-                        String::from_utf8_lossy(&name)
-                    ),
-                };
-                (code::TLS, self.strings.intern(&text))
-            }
+            Broken::Alpn => (code::TLS, self.texts.no_http2),
             Broken::GivenUp => (code::CLOSED_EARLY, self.texts.given_up),
         };
         let stale = (code::STALE, self.texts.stale);

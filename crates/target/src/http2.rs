@@ -17,6 +17,8 @@ use super::wire::Wire;
 const OUTBOX_BYTES: usize = 256 << 10;
 /// A client that doesn't read isn't read from when so much waits for it.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
+/// Bodies whose streams are gone, beyond which they are swept.
+const VACANT_MAX: usize = 64;
 
 /// A connection, and the answers that are on their way over it.
 #[derive(Debug)]
@@ -223,6 +225,7 @@ impl Exchanges {
             body.taken += taken;
             if taken < piece.len() {
                 self.blocked.push_back(body);
+                self.sweep(ended);
             } else if body.taken < body.length {
                 self.bodies.push_back(body);
             } else if body.cut {
@@ -233,6 +236,21 @@ impl Exchanges {
                 self.leaving.push_back((ends_at, body.entry, body.close));
             }
         }
+    }
+
+    /// A client that closes its streams, and gives no room, must not make us keep them.
+    fn sweep(&mut self, ended: &mut Vec<LogEntry>) {
+        if self.blocked.len() <= VACANT_MAX + 2 * self.http.streams() {
+            return;
+        }
+        let http = &mut self.http;
+        self.blocked.retain(|body| {
+            let is_there = http.user(body.stream).is_some();
+            if !is_there {
+                ended.push(body.entry);
+            }
+            is_there
+        });
     }
 
     fn put_bytes(&self) -> u64 {

@@ -15,6 +15,7 @@ pub(super) struct Texts {
     pub(super) given_up: StringId,
     pub(super) goes_away: StringId,
     pub(super) payload: StringId,
+    pub(super) no_http2: StringId,
     head_too_long: StringId,
 }
 
@@ -30,6 +31,10 @@ impl Texts {
             goes_away: strings
                 .intern("HTTP/2: the server closes connections before it takes a request"),
             payload: strings.intern("HTTP/2: the record isn't a request"),
+            no_http2: strings.intern(
+                "the server doesn't speak HTTP/2 over TLS (ALPN): leave --http2 out (driver: http2 in a \
+                 configuration), which is HTTP/1.1",
+            ),
             head_too_long: strings.intern(&too_long),
         }
     }

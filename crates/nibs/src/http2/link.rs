@@ -2,14 +2,14 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
 use encarno_http2::{Connection, ConnectionError, ErrorCode, Limits, Prepared, Role};
-use encarno_nib::stream::{Stream, StreamError};
+use encarno_nib::stream::StreamError;
 use encarno_nib::{Hits, Io};
 use encarno_record::{Payload, Strings, code};
 use rustix::io::Errno;
 
 use super::answers::{Answers, Texts};
+use super::bodies::{Bodies, Body};
 use super::{On, Place};
 use crate::links::{self, Dialed, Phase};
 
@@ -34,10 +34,9 @@ pub(super) struct Link {
     waiting_count: usize,
     tickets: u64,
     /// Bodies that have not gone out whole.
-    bodies: VecDeque<Body>,
+    bodies: Bodies,
     /// Requests that are whole in the outbox, and haven't left.
     leaving: VecDeque<Leaving>,
-    put_bytes: u64,
     sent_bytes: u64,
     /// Bytes of the outbox that were sent and are still in it.
     sent: usize,
@@ -50,14 +49,6 @@ pub(super) struct Link {
     /// It takes no further hits.
     retired: bool,
     broken: Option<Broken>,
-}
-
-#[derive(Debug)]
-struct Body {
-    stream: u32,
-    worker: u32,
-    payload: Bytes,
-    taken: usize,
 }
 
 #[derive(Debug)]
@@ -74,8 +65,8 @@ pub(super) enum Broken {
     Stream(StreamError),
     /// What came isn't HTTP/2.
     Protocol(ConnectionError),
-    /// The peer picked another protocol, or none.
-    Alpn(Option<Vec<u8>>),
+    /// The peer picked no protocol in TLS, or another.
+    Alpn,
     /// Nobody needs it.
     GivenUp,
 }
@@ -200,10 +191,9 @@ impl Link {
         let Some(since_ns) = self.dialed.go_on(closed, now_ns)? else {
             return Ok(());
         };
-        let stream = self.dialed.stream.as_ref().filter(|stream| stream.is_tls());
-        match stream.map(Stream::alpn) {
-            None | Some(Some(b"h2")) => {}
-            Some(other) => return Err(Broken::Alpn(other.map(<[u8]>::to_vec))),
+        let stream = self.dialed.stream.as_ref();
+        if stream.is_some_and(|stream| stream.is_tls() && stream.alpn() != Some(b"h2")) {
+            return Err(Broken::Alpn);
         }
         self.opened = Some((since_ns, now_ns));
         Ok(())
@@ -278,35 +268,8 @@ impl Link {
 
     /// Puts requests into the outbox, as far as there is room for them.
     fn fill(&mut self, link: u32, texts: &Texts, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
-        let Some(http) = &mut self.http else {
-            return;
-        };
+        self.send_bodies(link, hits);
         let https = self.dialed.is_tls();
-        // What answers and settings have put there counts, too.
-        self.put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
-        for _ in 0..self.bodies.len() {
-            if http.outbox().len() >= OUTBOX_BYTES {
-                return;
-            }
-            let Some(mut body) = self.bodies.pop_front() else {
-                break;
-            };
-            if http.user(body.stream).is_none() {
-                continue;
-            }
-            send_body(
-                http,
-                &mut body,
-                self.put_bytes,
-                link,
-                hits,
-                &mut self.leaving,
-            );
-            self.put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
-            if body.taken < body.payload.len() {
-                self.bodies.push_back(body);
-            }
-        }
         while self.takes_streams() {
             let Some(http) = &mut self.http else {
                 return;
@@ -353,17 +316,13 @@ impl Link {
                     worker,
                 });
             } else {
-                let mut body = Body {
+                self.bodies.push(Body {
                     stream,
                     worker,
                     payload,
                     taken: 0,
-                };
-                let put_bytes = self.sent_bytes + (http.outbox().len() - self.sent) as u64;
-                send_body(http, &mut body, put_bytes, link, hits, &mut self.leaving);
-                if body.taken < body.payload.len() {
-                    self.bodies.push_back(body);
-                }
+                });
+                self.send_bodies(link, hits);
             }
         }
         if self.waiting_count > 0 {
@@ -372,6 +331,29 @@ impl Link {
         if self.waiting.len() > VACANT_MAX + 2 * self.waiting_count {
             self.waiting
                 .retain(|&(worker, ticket)| is_waiting(hits, link, worker, ticket));
+        }
+    }
+
+    /// Puts of bodies into the outbox what windows and outbox have room for.
+    fn send_bodies(&mut self, link: u32, hits: &mut dyn Hits<Place>) {
+        let Some(http) = &mut self.http else {
+            return;
+        };
+        while http.outbox().len() < OUTBOX_BYTES
+            && let Some(piece) = self.bodies.send_next(http)
+        {
+            if let Some((place, shot)) = hits.get(piece.worker)
+                && place.on == On::Stream(link, piece.stream)
+            {
+                shot.hit.sent_bytes += piece.bytes as u64;
+            }
+            if piece.is_last {
+                self.leaving.push_back(Leaving {
+                    ends_at: self.sent_bytes + (http.outbox().len() - self.sent) as u64,
+                    stream: piece.stream,
+                    worker: piece.worker,
+                });
+            }
         }
     }
 
@@ -430,35 +412,6 @@ impl Link {
             // It is of no consequence whether it arrives.
             let _sent = stream.send(&http.outbox()[self.sent..]);
         }
-    }
-}
-
-/// Sends of a body what the windows allow.
-fn send_body(
-    http: &mut Connection<u32>,
-    body: &mut Body,
-    put_bytes: u64,
-    link: u32,
-    hits: &mut dyn Hits<Place>,
-    leaving: &mut VecDeque<Leaving>,
-) {
-    let before = http.outbox().len();
-    let piece = &body.payload[body.taken..];
-    let piece = &piece[..piece.len().min(OUTBOX_BYTES)];
-    let is_last = body.taken + piece.len() == body.payload.len();
-    body.taken += http.data(body.stream, piece, is_last);
-    let put = (http.outbox().len() - before) as u64;
-    if let Some((place, shot)) = hits.get(body.worker)
-        && place.on == On::Stream(link, body.stream)
-    {
-        shot.hit.sent_bytes += put;
-    }
-    if body.taken == body.payload.len() {
-        leaving.push_back(Leaving {
-            ends_at: put_bytes + put,
-            stream: body.stream,
-            worker: body.worker,
-        });
     }
 }
 
