@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use encarno_engine::settings::{OutputSettings, Part, RunSettings, Source};
 use encarno_input::{AutoLabel, BadLimit, InputFormat, InputSettings, Scripts, Sharing};
-use encarno_nib::{HEAD_BYTES_MAX, NetworkSettings, Options, TlsSettings};
+use encarno_nib::{Form, HEAD_BYTES_MAX, NetworkSettings, Opening, Options, TlsSettings};
 use encarno_record::files::read_whole;
 use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
@@ -189,6 +189,12 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
     input.one_worker = asked.is_none() && workload.workers_max() == 1;
     let script = script::script(&raw, input.in_order())?;
     let run = &raw.run;
+    let traced = raw.output.reqrespfile.is_some();
+    let protocol = protocol(&raw.protocol, target, input.headers.clone(), traced)?;
+    if protocol.kind().form == Form::Messages {
+        // They are the handshake's.
+        input.headers.clear();
+    }
     let settings = RunSettings {
         workload,
         output: output(&raw.output, &raw.input, settings_text(&raw))?,
@@ -202,7 +208,7 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
     };
     Ok(Run {
         settings,
-        protocol: protocol(&raw.protocol, target, raw.output.reqrespfile.is_some())?,
+        protocol,
         judging: judging(run)?,
         progress: match (run.quiet, run.health, run.lines) {
             (true, _, _) => Progress::Quiet,
@@ -324,14 +330,6 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
         let parsed = limit.value.to_string().parse::<BadLimit>();
         parsed.map_err(|reason| BadValue::at(limit, "input.maxbad", reason))
     });
-    let mut headers: Vec<_> = raw.headers.clone().into_iter().collect();
-    let is_authorization =
-        |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
-    if let Some(authorization) = target.and_then(|target| target.authorization.clone())
-        && !headers.iter().any(is_authorization)
-    {
-        headers.push(("Authorization".to_owned(), authorization));
-    }
     let body = raw.body.as_ref().map(|body| body.expose().as_bytes());
     let post = body.map(|_| "POST".to_owned());
     let defaults = InputSettings::of_file(file);
@@ -345,7 +343,7 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
         address_from_host: target.is_none(),
         // Without a target there is nowhere else to go.
         record_hosts: raw.recordhosts.unwrap_or(target.is_none()),
-        headers,
+        headers: headers(raw, target),
         method: raw.method.clone().or(post),
         body: body.map(bytes::Bytes::copy_from_slice),
         values,
@@ -395,7 +393,27 @@ fn output(
     })
 }
 
-fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<Protocol, BadValue> {
+/// The headers of requests, with the user's of the URL.
+fn headers(raw: &RawInput, target: Option<&Target>) -> Vec<(String, Secret)> {
+    let mut headers: Vec<_> = raw.headers.clone().into_iter().collect();
+    let is_authorization =
+        |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
+    if let Some(authorization) = target.and_then(|target| target.authorization.clone())
+        && !headers.iter().any(is_authorization)
+    {
+        headers.push(("Authorization".to_owned(), authorization));
+    }
+    headers
+}
+
+fn protocol(
+    raw: &RawProtocol,
+    target: Option<Target>,
+    headers: Vec<(String, Secret)>,
+    traced: bool,
+) -> Result<Protocol, BadValue> {
+    let path = target.as_ref().map(|target| target.path.clone());
+    let path = path.unwrap_or_default();
     let network = || -> Result<NetworkSettings, BadValue> {
         let mut source_addresses = Vec::new();
         for address in &raw.sourceaddresses {
@@ -449,7 +467,16 @@ fn protocol(raw: &RawProtocol, target: Option<Target>, traced: bool) -> Result<P
     } else {
         NetworkSettings::default()
     };
-    Protocol::new(kind, Options { network, own }).map_err(|bad| {
+    let opening = match kind.form {
+        Form::Messages => Opening { path, headers },
+        Form::Http | Form::Bytes => Opening::default(),
+    };
+    let options = Options {
+        network,
+        own,
+        opening,
+    };
+    Protocol::new(kind, options).map_err(|bad| {
         let (key, line) = match &*bad.option {
             "delay" => ("protocol.delay", raw.delay.as_ref().map(line)),
             "errorrate" => ("protocol.errorrate", raw.errorrate.as_ref().map(line)),

@@ -18,6 +18,7 @@ use encarno_nibs::http::HttpProtocol;
 use encarno_nibs::http2::Http2Protocol;
 use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
+use encarno_nibs::websocket::WebSocketProtocol;
 use encarno_record::mask::masked_url;
 use encarno_record::notes::{self, Notes};
 use encarno_secret::FileOrText;
@@ -218,6 +219,8 @@ protocols! {
     Udp: Networked<UdpProtocol>,
     /// Streams of bytes, with TLS if the address says `tls`.
     Tcp: Networked<TcpProtocol>,
+    /// Messages over a connection that begins as HTTP/1.1.
+    WebSocket: Networked<WebSocketProtocol>,
     /// Lines that come back, many on one connection.
     Echo: Networked<EchoProtocol>,
     /// No network at all: a scripted delay.

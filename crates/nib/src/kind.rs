@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 
 use encarno_record::Payload;
+use encarno_secret::Secret;
 
 use crate::{NetworkSettings, Scheme, TlsSettings};
 
@@ -35,6 +36,9 @@ pub enum Form {
     Http,
     /// Bytes as they are.
     Bytes,
+    /// Messages, over a connection that begins with an HTTP request: that one has the
+    /// URL's path and the headers.
+    Messages,
 }
 
 impl Kind {
@@ -71,6 +75,17 @@ pub struct Options {
     pub network: NetworkSettings,
     /// The protocol's own, as text, by the names in [`Kind::options`].
     pub own: BTreeMap<String, String>,
+    /// The request that a connection begins with, for [`Form::Messages`].
+    pub opening: Opening,
+}
+
+/// The request that a connection begins with.
+#[derive(Clone, Debug, Default)]
+pub struct Opening {
+    /// Path and query; empty = `/`.
+    pub path: String,
+    /// Its headers, beside the protocol's own.
+    pub headers: Vec<(String, Secret)>,
 }
 
 /// An option that can't be used.

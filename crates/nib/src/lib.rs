@@ -45,7 +45,7 @@ pub use dial::{Dialer, NoPeer, Route, note_lookup};
 pub use encoding::Encoding;
 pub use factory::Factory;
 pub use hits::{Hits, LINK_BIT};
-pub use kind::{BadOption, Form, Kind, Options, Prepare};
+pub use kind::{BadOption, Form, Kind, Opening, Options, Prepare};
 pub use network::{Network, SetUpError};
 pub use networked::{NetworkProtocol, Networked, NetworkedSettings};
 pub use proxy::{PROXY_SCHEMES, ProxySettings};

@@ -3,6 +3,7 @@
 //! - `http`: HTTP/1.1, with and without TLS
 //! - `http2`: HTTP/2, with TLS by ALPN and without TLS by prior knowledge
 //! - `tcp`: streams of bytes, with and without TLS
+//! - `websocket`: messages over a connection that begins as HTTP/1.1, with and without TLS
 //! - `udp`: datagrams
 //! - `echo`: `tcp` whose answers are the lines that were sent, many on one connection
 //! - `dummy`: no network, to measure the engine itself
@@ -17,6 +18,7 @@ pub mod http;
 pub mod http2;
 pub mod tcp;
 pub mod udp;
+pub mod websocket;
 
 mod attempt;
 mod links;

@@ -23,8 +23,8 @@ use encarno_nib::{
     Prepare, Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
-pub(crate) use ending::ANSWER_BYTES_MAX;
 use ending::Bad;
+pub(crate) use ending::{ANSWER_BYTES_MAX, Search};
 pub use ending::{Ending, Pattern, Prefix};
 use link::{Broken, Heard, Link};
 use rustix::io::Errno;

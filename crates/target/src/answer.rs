@@ -3,12 +3,15 @@
 use std::net::SocketAddr;
 
 use encarno_nib::delay::uniform;
+use encarno_websocket::{CloseCode, Kind};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::TargetSettings;
 use super::connection::Asked;
+use super::ending::Ending;
 use super::http2::Reply;
 use super::log::LogEntry;
+use super::websocket::{Deed, Message};
 
 /// An answer, until it is due.
 pub(super) struct Answer {
@@ -23,14 +26,8 @@ pub(super) enum What {
     /// Bytes, and what follows them.
     Bytes(Vec<u8>, Ending),
     OnStream(Reply),
-}
-
-/// What becomes of the connection behind an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ending {
-    Keep,
-    Close,
-    Reset,
+    /// A message that comes back.
+    Message(Message),
 }
 
 /// What befalls an answer.
@@ -119,6 +116,18 @@ pub(super) fn in_text(asked: Asked, fate: Fate, chunked: bool, body: &[u8]) -> W
     What::Bytes(bytes, ending)
 }
 
+/// An answer over WebSocket.
+pub(super) fn in_message((kind, bytes): (Kind, Vec<u8>), fate: Fate) -> What {
+    let deed = match fate {
+        Fate { is_error: true, .. } => Deed::Refuse(CloseCode::INTERNAL),
+        Fate { reset: true, .. } => Deed::Cut,
+        Fate { close: true, .. } => Deed::Leave,
+        Fate { rude: true, .. } => Deed::Close,
+        _ => Deed::Echo,
+    };
+    What::Message(Message { kind, bytes, deed })
+}
+
 /// The answer of a server that is full, in place of that one.
 pub(super) fn unavailable(what: &What) -> What {
     match what {
@@ -126,6 +135,11 @@ pub(super) fn unavailable(what: &What) -> What {
             let text = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n";
             What::Bytes(text.to_vec(), Ending::Keep)
         }
+        What::Message(message) => What::Message(Message {
+            kind: message.kind,
+            bytes: Vec::new(),
+            deed: Deed::Refuse(CloseCode::TRY_AGAIN),
+        }),
         What::OnStream(reply) => What::OnStream(Reply {
             status: 503,
             length: 0,

@@ -4,13 +4,16 @@ use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
 
+use encarno_websocket::Kind;
 use rustix::net::sockopt;
 
-use super::answer::{Ending, What};
+use super::answer::What;
 use super::clock::monotonic_ns;
 use super::connection::{Asked, Requests};
+use super::ending::Ending;
 use super::http2::{Exchanges, Sent};
 use super::log::LogEntry;
+use super::websocket::Messages;
 use super::wire::Wire;
 
 /// A client.
@@ -25,6 +28,7 @@ enum Speaks {
     /// HTTP/1.1, unless what it has said can't tell yet.
     Http1(Box<Texts>),
     Http2(Box<Exchanges>),
+    WebSocket(Box<Messages>),
 }
 
 /// Requests in text, and the answers that are on their way.
@@ -42,6 +46,7 @@ struct Texts {
 pub(super) enum Request {
     Text(Asked),
     OnStream(u32, Asked),
+    Message((Kind, Vec<u8>)),
 }
 
 /// It is of no use any more.
@@ -67,12 +72,13 @@ impl Client {
         match &self.speaks {
             Speaks::Http1(_) => true,
             Speaks::Http2(exchanges) => exchanges.takes_more(),
+            Speaks::WebSocket(messages) => messages.takes_more(),
         }
     }
 
     /// Whether answers are put together before they are sent.
     pub(super) fn gathers(&self) -> bool {
-        matches!(self.speaks, Speaks::Http2(_))
+        !matches!(self.speaks, Speaks::Http1(_))
     }
 
     /// Reads once; false if nothing is there.
@@ -83,6 +89,7 @@ impl Client {
                 match &mut self.speaks {
                     Speaks::Http1(texts) => texts.requests.feed(&buffer[..count]),
                     Speaks::Http2(exchanges) => exchanges.receive(&buffer[..count]),
+                    Speaks::WebSocket(messages) => messages.receive(&mut buffer[..count]),
                 }
                 Ok(true)
             }
@@ -101,8 +108,17 @@ impl Client {
             match texts.requests.is_http2() {
                 None => return Ok(None),
                 Some(false) => {
-                    let asked = texts.requests.next().map_err(|_| Gone)?;
-                    return Ok(asked.map(Request::Text));
+                    let Some(asked) = texts.requests.next().map_err(|_| Gone)? else {
+                        return Ok(None);
+                    };
+                    let accepted = asked.upgrade.filter(|_| texts.leaving.is_empty());
+                    let Some(accepted) = accepted else {
+                        return Ok(Some(Request::Text(asked)));
+                    };
+                    let mut bytes = std::mem::take(&mut texts.requests).into_bytes();
+                    let mut messages = Messages::new(&String::from_utf8_lossy(&accepted));
+                    messages.receive(&mut bytes);
+                    self.speaks = Speaks::WebSocket(Box::new(messages));
                 }
                 Some(true) => {
                     let bytes = std::mem::take(&mut texts.requests).into_bytes();
@@ -112,11 +128,14 @@ impl Client {
                 }
             }
         }
-        let Speaks::Http2(exchanges) = &mut self.speaks else {
-            return Ok(None);
-        };
-        let request = exchanges.next_request();
-        Ok(request.map(|(stream, asked)| Request::OnStream(stream, asked)))
+        Ok(match &mut self.speaks {
+            Speaks::Http1(_) => None,
+            Speaks::Http2(exchanges) => {
+                let request = exchanges.next_request();
+                request.map(|(stream, asked)| Request::OnStream(stream, asked))
+            }
+            Speaks::WebSocket(messages) => messages.next().map(Request::Message),
+        })
     }
 
     /// Puts an answer behind the others; false if nobody waits for it.
@@ -133,6 +152,9 @@ impl Client {
                 true
             }
             (Speaks::Http2(exchanges), What::OnStream(reply)) => exchanges.answer(&reply, entry),
+            (Speaks::WebSocket(messages), What::Message(message)) => {
+                messages.answer(&message, entry)
+            }
             _ => false,
         }
     }
@@ -151,6 +173,12 @@ impl Client {
                 return match exchanges.send(&mut self.wire, body, piece_max, ended)? {
                     Sent::Open => Ok(()),
                     Sent::Closed => Err(Gone),
+                };
+            }
+            Speaks::WebSocket(messages) => {
+                return match messages.send(&mut self.wire, piece_max, ended)? {
+                    None => Ok(()),
+                    Some(ending) => self.close(ending),
                 };
             }
         };
@@ -184,17 +212,20 @@ impl Client {
                 Ending::Keep | Ending::Close => monotonic_ns(),
             };
             ended.push(LogEntry { sent_ns, ..entry });
-            match ending {
-                Ending::Keep => {}
-                Ending::Close => return Err(Gone),
-                Ending::Reset => {
-                    // With no time to linger, closing resets.
-                    sockopt::set_socket_linger(self.wire.socket(), Some(Duration::ZERO))
-                        .map_err(io::Error::from)?;
-                    return Err(Gone);
-                }
+            if ending != Ending::Keep {
+                return self.close(ending);
             }
         }
+    }
+
+    /// The connection ends so, when it is dropped.
+    fn close(&self, ending: Ending) -> Result<(), Gone> {
+        if ending == Ending::Reset {
+            // With no time to linger, closing resets.
+            sockopt::set_socket_linger(self.wire.socket(), Some(Duration::ZERO))
+                .map_err(io::Error::from)?;
+        }
+        Err(Gone)
     }
 
     /// The requests whose answers won't leave any more.
@@ -202,6 +233,7 @@ impl Client {
         match self.speaks {
             Speaks::Http1(texts) => texts.leaving.iter().map(|&(_, entry, _)| entry).collect(),
             Speaks::Http2(exchanges) => exchanges.unanswered().collect(),
+            Speaks::WebSocket(messages) => messages.unanswered().collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use encarno_http1::{Chunks, Request, RequestBody, head_end};
 use encarno_http2::PREFACE;
+use encarno_websocket::accept;
 
 /// Heads longer than that are refused.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -32,6 +33,8 @@ pub(super) struct Asked {
     pub(super) head_only: bool,
     /// The client wants the connection closed.
     pub(super) close: bool,
+    /// It asks for a WebSocket: what its server has to answer.
+    pub(super) upgrade: Option<[u8; 28]>,
 }
 
 /// It isn't HTTP/1.
@@ -79,6 +82,8 @@ impl Requests {
                 sequence: number_at_end(request.target),
                 head_only: request.method == b"HEAD",
                 close: request.wants_close(),
+                upgrade: accept(&request)
+                    .and_then(|accepted| accepted.into_bytes().try_into().ok()),
             };
             let skip = match request.framing().ok_or(BadRequest)? {
                 RequestBody::Length(length) => Skip::Bytes(length),
@@ -128,9 +133,15 @@ pub(super) fn number_at_end(bytes: &[u8]) -> Option<u64> {
         .ok()
 }
 
+/// The last decimal number in these bytes.
+pub(super) fn last_number(bytes: &[u8]) -> Option<u64> {
+    let last = bytes.iter().rposition(u8::is_ascii_digit)?;
+    number_at_end(&bytes[..=last])
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Asked, BadRequest, Requests, number_at_end};
+    use super::{Asked, BadRequest, Requests, last_number, number_at_end};
 
     #[test]
     fn requests_come_out_whole_however_they_come_in() {
@@ -150,6 +161,7 @@ mod tests {
                 sequence: Some(12),
                 head_only: false,
                 close: false,
+                upgrade: None,
             };
             let second = Asked {
                 sequence: Some(13),
@@ -159,6 +171,7 @@ mod tests {
                 sequence: Some(7),
                 head_only: true,
                 close: true,
+                upgrade: None,
             };
             assert_eq!(found, [first, second, third], "in pieces of {size}");
         }
@@ -166,5 +179,7 @@ mod tests {
         requests.feed(b"nonsense\r\n\r\n");
         assert_eq!(requests.next(), Err(BadRequest));
         assert_eq!(number_at_end(b"/"), None);
+        assert_eq!(last_number(b"{\"a1\": 23 }"), Some(23));
+        assert_eq!(last_number(b"none"), None);
     }
 }

@@ -6,11 +6,13 @@ mod client;
 mod clock;
 mod connection;
 mod ears;
+mod ending;
 mod http2;
 mod log;
 mod schedule;
 mod serve;
 mod station;
+mod websocket;
 mod wire;
 
 use std::net::{SocketAddr, TcpListener, UdpSocket};

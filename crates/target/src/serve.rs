@@ -12,11 +12,12 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use rustls::ServerConfig;
 
-use super::answer::{Answer, Ending, Fate, What, in_text, is_below, on_stream, unavailable};
+use super::answer::{Answer, Fate, What, in_message, in_text, is_below, on_stream, unavailable};
 use super::client::{Client, Request};
 use super::clock::monotonic_ns;
-use super::connection::number_at_end;
+use super::connection::{last_number, number_at_end};
 use super::ears::{Ears, Heard};
+use super::ending::Ending;
 use super::log::{Log, LogEntry};
 use super::schedule::Schedule;
 use super::wire::Wire;
@@ -185,15 +186,20 @@ impl Server {
     /// Takes the requests that are whole.
     fn take_requests(&mut self, number: u64) -> io::Result<()> {
         while let Some(client) = self.clients.get_mut(&number) {
-            let (asked, what) = match client.next_request(self.settings.streams_max) {
+            let (sequence, what) = match client.next_request(self.settings.streams_max) {
                 Ok(Some(Request::Text(asked))) => {
                     let fate = Fate::draw(&self.settings, &mut self.random);
                     let what = in_text(asked, fate, self.settings.chunked, &self.body);
-                    (asked, what)
+                    (asked.sequence, what)
                 }
                 Ok(Some(Request::OnStream(stream, asked))) => {
                     let fate = Fate::draw(&self.settings, &mut self.random);
-                    (asked, on_stream(stream, asked, fate, &self.settings))
+                    let what = on_stream(stream, asked, fate, &self.settings);
+                    (asked.sequence, what)
+                }
+                Ok(Some(Request::Message(message))) => {
+                    let fate = Fate::draw(&self.settings, &mut self.random);
+                    (last_number(&message.1), in_message(message, fate))
                 }
                 Ok(None) => {
                     if client.gathers() {
@@ -203,7 +209,7 @@ impl Server {
                 }
                 Err(_) => return self.forget(number),
             };
-            self.take_request(number, asked.sequence, None, what)?;
+            self.take_request(number, sequence, None, what)?;
         }
         Ok(())
     }

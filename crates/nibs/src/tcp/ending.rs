@@ -127,7 +127,7 @@ impl Ending {
 }
 
 impl Pattern {
-    fn new(text: &str) -> Result<Self, String> {
+    pub(crate) fn new(text: &str) -> Result<Self, String> {
         let config = dense::Config::new()
             .start_kind(StartKind::Unanchored)
             .dfa_size_limit(Some(PATTERN_BYTES_MAX))
@@ -153,6 +153,35 @@ impl Pattern {
             ));
         }
         Ok(Self { dfa, start })
+    }
+}
+
+/// Looks for a pattern in bytes whose end is known, and that may be cut anywhere.
+#[derive(Debug, Default)]
+pub(crate) struct Search {
+    state: Option<StateID>,
+    is_found: bool,
+}
+
+impl Search {
+    pub(crate) fn feed(&mut self, pattern: &Pattern, bytes: &[u8]) {
+        let dfa = &pattern.dfa;
+        let mut state = self.state.unwrap_or(pattern.start);
+        for &byte in bytes {
+            if self.is_found {
+                break;
+            }
+            state = dfa.next_state(state, byte);
+            self.is_found = dfa.is_match_state(state);
+        }
+        self.state = Some(state);
+    }
+
+    /// Whether it is found if the bytes end here.
+    pub(crate) fn is_found(&self, pattern: &Pattern) -> bool {
+        let dfa = &pattern.dfa;
+        let state = self.state.unwrap_or(pattern.start);
+        self.is_found || dfa.is_match_state(dfa.next_eoi_state(state))
     }
 }
 
@@ -329,7 +358,7 @@ mod tests {
 
     use encarno_nib::Options;
 
-    use super::{Bad, Ending, Finder};
+    use super::{Bad, Ending, Finder, Pattern, Search};
 
     fn ending(option: &str, text: &str) -> Ending {
         let mut options = Options::default();
@@ -406,6 +435,28 @@ mod tests {
                     expected,
                     "{option} {text}, {piece}"
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_found_in_a_message_as_in_a_text() {
+        for (text, message, expected) in [
+            (r#""n":"#, &br#"{"m":1,"n":2}"#[..], true),
+            (r#""n":"#, br#"{"n" :2}"#, false),
+            ("END$", b"END of it", false),
+            ("END$", b"the END", true),
+            ("^a.c$", b"abc", true),
+            ("^a.c$", b"abcd", false),
+            ("x", b"", false),
+        ] {
+            let pattern = Pattern::new(text).unwrap();
+            for piece in [1, 2, 100] {
+                let mut search = Search::default();
+                for piece in message.chunks(piece) {
+                    search.feed(&pattern, piece);
+                }
+                assert_eq!(search.is_found(&pattern), expected, "{text} {message:?}");
             }
         }
     }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use clap::Args;
 use encarno_engine::settings::{RuleSettings, Source};
 use encarno_input::{InputSettings, basic_of};
-use encarno_nib::{Encoding, Form, Kind, NetworkSettings, Options};
+use encarno_nib::{Encoding, Form, Kind, NetworkSettings, Opening, Options};
 use encarno_record::files::read_whole;
 use encarno_record::script::Script;
 use encarno_record::{Expected, parse_duration};
@@ -34,7 +34,7 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestArguments {
-    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
+    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, ws://…, wss://…, echo://host:port, http+unix:///path, or dummy: (no network at all).
     /// Without it, the records of --input go to the hosts that their URLs name.
     #[arg(help_heading = None::<&'static str>, required_unless_present = "input")]
     url: Option<UrlText>,
@@ -62,7 +62,7 @@ pub(crate) struct RequestArguments {
     /// Speak HTTP/2: with https:// by ALPN, with http:// by prior knowledge (h2c).
     #[arg(long)]
     http2: bool,
-    /// http2, tcp, tls: make N hits at a time on each connection. -c 8 --streams 10 makes 80
+    /// http2, tcp, tls, ws: make N hits at a time on each connection. -c 8 --streams 10 makes 80
     /// hits at a time.
     #[arg(long, value_name = "N")]
     streams: Option<u32>,
@@ -80,7 +80,8 @@ pub(crate) struct RequestArguments {
     /// tcp, tls: an answer ends with these bytes, such as '\r\n'.
     #[arg(long, value_name = "BYTES")]
     answer_until: Option<String>,
-    /// tcp, tls: an answer ends as soon as it contains this regular expression.
+    /// tcp, tls: an answer ends as soon as it contains this regular expression. ws: the answer
+    /// is the first message that contains it.
     #[arg(long, value_name = "REGEX")]
     answer_match: Option<String>,
     /// tcp, tls: an answer contains its own length. LENGTH is the number of bytes that the
@@ -96,7 +97,7 @@ pub(crate) struct RequestArguments {
     /// tcp, tls: an answer ends when nothing has arrived for this long.
     #[arg(long, value_name = "DURATION", value_parser = duration_text)]
     answer_silence: Option<String>,
-    /// udp, tcp, tls: expect no answer. A hit ends when it is sent.
+    /// udp, tcp, tls, ws: expect no answer. A hit ends when it is sent.
     #[arg(long)]
     no_answer: bool,
     /// dummy: the delay of an answer, such as 10ms, exponential:10ms, uniform:1ms:5ms,
@@ -209,7 +210,15 @@ impl RequestArguments {
         if kind.options.contains(&"seed") {
             add("seed", Some(seed.to_string()));
         }
-        let options = Options { network, own };
+        let opening = match kind.form {
+            Form::Messages => self.opening(target)?,
+            Form::Http | Form::Bytes => Opening::default(),
+        };
+        let options = Options {
+            network,
+            own,
+            opening,
+        };
         Protocol::new(kind, options).map_err(|bad| match &*bad.option {
             "errorrate" => Failure::usage(format!("--error-rate: {}", bad.reason)),
             "streams" if self.streams.is_some() => match kind.options.contains(&"streams") {
@@ -228,6 +237,37 @@ impl RequestArguments {
             "delay" => Failure::usage(format!("--delay: {}", bad.reason)),
             _ => Failure::usage(bad),
         })
+    }
+
+    /// The request that a connection begins with.
+    fn opening(&self, target: &Target) -> Result<Opening, Failure> {
+        if let Some(method) = &self.method {
+            let text = format!("-X {method}: a WebSocket begins with GET: leave it out");
+            return Err(Failure::usage(text));
+        }
+        Ok(Opening {
+            path: target.path.clone(),
+            headers: self.all_headers(target)?,
+        })
+    }
+
+    fn own_headers(&self) -> Result<Vec<(String, Secret)>, Failure> {
+        let headers = self.headers.iter().map(HeaderText::parts);
+        let headers = headers.collect::<Result<Vec<_>, _>>();
+        headers.map_err(Failure::usage)
+    }
+
+    /// The headers, with the user's.
+    fn all_headers(&self, target: &Target) -> Result<Vec<(String, Secret)>, Failure> {
+        let mut headers = self.own_headers()?;
+        let is_authorization =
+            |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
+        if let Some(authorization) = &target.authorization
+            && !headers.iter().any(is_authorization)
+        {
+            headers.push(("Authorization".to_owned(), authorization.clone()));
+        }
+        Ok(headers)
     }
 
     /// HTTP/2 has the same URLs as HTTP/1.1.
@@ -249,17 +289,24 @@ impl RequestArguments {
         protocol: &Protocol,
         limits: SourceLimits,
     ) -> Result<Source, Failure> {
-        let headers = self.headers.iter().map(HeaderText::parts);
-        let headers = headers
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(Failure::usage)?;
         let body = self.body()?;
+        let form = protocol.kind().form;
         if let Some(file) = &self.records.input {
+            // Those of a handshake aren't the records'.
+            let headers = match form {
+                Form::Messages => Vec::new(),
+                Form::Http | Form::Bytes => self.all_headers(target)?,
+            };
             return self.file(file, target, headers, body, limits);
         }
-        let payload = match protocol.kind().form {
-            Form::Http => message::bytes(target, self.method.as_deref(), &headers, body)?,
+        let payload = match form {
+            Form::Http => {
+                let headers = self.own_headers()?;
+                message::bytes(target, self.method.as_deref(), &headers, body)?
+            }
             Form::Bytes => self.bytes(body.unwrap_or_default())?,
+            // JSON has backslashes of its own.
+            Form::Messages => body.unwrap_or_default(),
         };
         Ok(Source::Request {
             payload: Bytes::from(payload),
@@ -272,7 +319,7 @@ impl RequestArguments {
         &self,
         file: &Path,
         target: &Target,
-        mut headers: Vec<(String, Secret)>,
+        headers: Vec<(String, Secret)>,
         body: Option<Vec<u8>>,
         limits: SourceLimits,
     ) -> Result<Source, Failure> {
@@ -283,13 +330,6 @@ impl RequestArguments {
         let method = self.method.clone();
         let method = method.or(has_body.then(|| message::default_method(true).to_owned()));
         method.as_deref().map_or(Ok(()), message::check_method)?;
-        let is_authorization =
-            |(name, _): &(String, Secret)| name.eq_ignore_ascii_case("authorization");
-        if let Some(authorization) = &target.authorization
-            && !headers.iter().any(is_authorization)
-        {
-            headers.push(("Authorization".to_owned(), authorization.clone()));
-        }
         Ok(Source::File(InputSettings {
             one_worker: limits.one_worker,
             records_max: limits.hits_max,

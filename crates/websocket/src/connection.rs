@@ -1,0 +1,361 @@
+//! One connection behind its handshake, from either side.
+
+use crate::error::{CloseCode, ConnectionError};
+use crate::frame::{
+    self, BINARY, CLOSE, CONTINUATION, CONTROL_BYTES_MAX, Head, Kind, PING, PONG, TEXT,
+};
+use crate::role::Role;
+use crate::text::Text;
+
+/// When so much waits to be sent, only the last ping is answered (RFC 6455, 5.5.3).
+const UNSENT_BYTES_MAX: usize = 64 << 10;
+
+/// What one side allows.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// A longer message ends the connection; none is held in memory here.
+    pub message_bytes_max: u64,
+}
+
+/// Whoever is told what comes.
+pub trait Handler {
+    /// A message begins.
+    fn begin(&mut self, kind: Kind);
+
+    /// A piece of it came; `wire_bytes` counts heads of frames, too.
+    fn data(&mut self, bytes: &[u8], wire_bytes: usize);
+
+    /// It ends.
+    fn end(&mut self);
+
+    /// A pong came.
+    fn pong(&mut self, payload: &[u8], wire_bytes: usize);
+
+    /// The peer closes the connection, with a code if it gave one. Nothing follows.
+    fn close(&mut self, code: Option<CloseCode>, reason: &str);
+}
+
+/// What is known of a connection, and what is to be sent on it.
+#[derive(Debug)]
+pub struct Connection {
+    role: Role,
+    limits: Limits,
+    outbox: Vec<u8>,
+    /// A ping that is answered when there is room.
+    late_pong: Option<Vec<u8>>,
+    /// The beginning of a frame's head.
+    partial: Vec<u8>,
+    frame: Option<Frame>,
+    /// The payload of a control frame.
+    control: Vec<u8>,
+    /// Bytes of the message that isn't whole.
+    message: Option<(Kind, u64)>,
+    text: Text,
+    masks: u64,
+    is_closed: bool,
+    said_close: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Frame {
+    head: Head,
+    head_bytes: usize,
+    taken: u64,
+}
+
+impl Connection {
+    /// A connection whose handshake is done. Masks are drawn from the seed.
+    pub fn new(role: Role, limits: Limits, seed: u64) -> Self {
+        Self {
+            role,
+            limits,
+            outbox: Vec::new(),
+            late_pong: None,
+            partial: Vec::new(),
+            frame: None,
+            control: Vec::new(),
+            message: None,
+            text: Text::default(),
+            masks: seed,
+            is_closed: false,
+            said_close: false,
+        }
+    }
+
+    /// What is to be sent.
+    pub fn outbox(&self) -> &[u8] {
+        &self.outbox
+    }
+
+    /// So much of it was sent.
+    pub fn sent(&mut self, bytes: usize) {
+        if bytes < self.outbox.len() {
+            self.outbox.drain(..bytes);
+            return;
+        }
+        self.outbox.clear();
+        if let Some(payload) = self.late_pong.take() {
+            self.write(PONG, &payload);
+        }
+    }
+
+    /// Whether no message follows, from either side.
+    pub fn is_closed(&self) -> bool {
+        self.is_closed || self.said_close
+    }
+
+    /// Sends a message. A text has to be UTF-8.
+    pub fn send(&mut self, kind: Kind, payload: &[u8]) {
+        let opcode = match kind {
+            Kind::Text => TEXT,
+            Kind::Binary => BINARY,
+        };
+        self.write(opcode, payload);
+    }
+
+    /// Sends a ping, with [`CONTROL_BYTES_MAX`] bytes at most.
+    pub fn ping(&mut self, payload: &[u8]) {
+        self.write(PING, &payload[..payload.len().min(CONTROL_BYTES_MAX)]);
+    }
+
+    /// Says that nothing follows, and why, unless that was said before.
+    pub fn close(&mut self, code: CloseCode, reason: &str) {
+        let reason = &reason.as_bytes()[..reason.len().min(CONTROL_BYTES_MAX - 2)];
+        let payload = [&code.0.to_be_bytes()[..], reason].concat();
+        self.say_close(&payload);
+    }
+
+    /// Takes what came; masks in it are undone. After an error the connection is of no
+    /// use: what is to be said of it is in the outbox.
+    pub fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        handler: &mut impl Handler,
+    ) -> Result<(), ConnectionError> {
+        let result = self.take(bytes, handler);
+        if let Err(error) = result {
+            self.close(error.code, error.text);
+        }
+        result
+    }
+
+    fn take(
+        &mut self,
+        mut bytes: &mut [u8],
+        handler: &mut impl Handler,
+    ) -> Result<(), ConnectionError> {
+        while !self.is_closed {
+            let Some(frame) = &mut self.frame else {
+                if bytes.is_empty() {
+                    break;
+                }
+                let Some(used) = self.take_head(bytes)? else {
+                    break;
+                };
+                bytes = &mut bytes[used..];
+                self.begin_frame(handler)?;
+                continue;
+            };
+            let left = frame.head.length - frame.taken;
+            if left > 0 && bytes.is_empty() {
+                break;
+            }
+            let count = left.min(bytes.len() as u64) as usize;
+            let (piece, rest) = bytes.split_at_mut(count);
+            bytes = rest;
+            if let Some(mask) = frame.head.mask {
+                frame::mask(piece, mask, frame.taken);
+            }
+            frame.taken += count as u64;
+            let frame = *frame;
+            let ends = frame.taken == frame.head.length;
+            if frame.head.opcode >= CLOSE {
+                self.control.extend_from_slice(piece);
+                if ends {
+                    self.frame = None;
+                    self.take_control(frame, handler)?;
+                }
+                continue;
+            }
+            if matches!(self.message, Some((Kind::Text, _))) && !self.text.feed(piece) {
+                return Err(not_text());
+            }
+            if count > 0 {
+                handler.data(piece, count);
+            }
+            if ends {
+                self.frame = None;
+                if frame.head.is_last {
+                    self.message = None;
+                    if !std::mem::take(&mut self.text).is_whole() {
+                        return Err(not_text());
+                    }
+                    handler.end();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the head of a frame: so many of the bytes belong to it, if it is whole.
+    fn take_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, ConnectionError> {
+        let before = self.partial.len();
+        let read = match before {
+            0 => Head::read(bytes, self.role)?,
+            _ => {
+                let more = &bytes[..bytes.len().min(14)];
+                self.partial.extend_from_slice(more);
+                Head::read(&self.partial, self.role)?
+            }
+        };
+        let Some((head, head_bytes)) = read else {
+            if before == 0 {
+                self.partial.extend_from_slice(bytes);
+            }
+            return Ok(None);
+        };
+        self.partial.clear();
+        self.frame = Some(Frame {
+            head,
+            head_bytes,
+            taken: 0,
+        });
+        Ok(Some(head_bytes - before))
+    }
+
+    /// What can be said of a frame by its head.
+    fn begin_frame(&mut self, handler: &mut impl Handler) -> Result<(), ConnectionError> {
+        let Some(Frame {
+            head, head_bytes, ..
+        }) = self.frame
+        else {
+            return Ok(());
+        };
+        let bad = |text| ConnectionError {
+            code: CloseCode::PROTOCOL,
+            text,
+        };
+        let (kind, before) = match (head.opcode, self.message) {
+            (CLOSE.., _) => {
+                self.control.clear();
+                return Ok(());
+            }
+            (CONTINUATION, None) => return Err(bad("a frame goes on with no message")),
+            (CONTINUATION, Some(message)) => message,
+            (_, Some(_)) => return Err(bad("a message begins within another")),
+            (TEXT, None) => (Kind::Text, 0),
+            (_, None) => (Kind::Binary, 0),
+        };
+        let length = before.saturating_add(head.length);
+        if length > self.limits.message_bytes_max {
+            return Err(ConnectionError {
+                code: CloseCode::TOO_LONG,
+                text: "a message is longer than allowed",
+            });
+        }
+        if self.message.is_none() {
+            handler.begin(kind);
+        }
+        self.message = Some((kind, length));
+        handler.data(&[], head_bytes);
+        Ok(())
+    }
+
+    fn take_control(
+        &mut self,
+        frame: Frame,
+        handler: &mut impl Handler,
+    ) -> Result<(), ConnectionError> {
+        let payload = std::mem::take(&mut self.control);
+        match frame.head.opcode {
+            PING if self.said_close => {}
+            PING if self.outbox.len() > UNSENT_BYTES_MAX => self.late_pong = Some(payload),
+            PING => {
+                self.write(PONG, &payload);
+                self.control = payload;
+            }
+            PONG => {
+                handler.pong(&payload, frame.head_bytes + payload.len());
+                self.control = payload;
+            }
+            _ => self.take_close(&payload, handler)?,
+        }
+        Ok(())
+    }
+
+    fn take_close(
+        &mut self,
+        payload: &[u8],
+        handler: &mut impl Handler,
+    ) -> Result<(), ConnectionError> {
+        self.is_closed = true;
+        let bad = |text| ConnectionError {
+            code: CloseCode::PROTOCOL,
+            text,
+        };
+        let (code, reason) = match payload.split_first_chunk() {
+            None if payload.is_empty() => (None, ""),
+            None => return Err(bad("a close frame has half a code")),
+            Some((&code, reason)) => {
+                let code = CloseCode(u16::from_be_bytes(code));
+                if !code.may_be_sent() {
+                    return Err(bad("a close frame has a code that nobody may send"));
+                }
+                let reason = std::str::from_utf8(reason).map_err(|_| not_text())?;
+                (Some(code), reason)
+            }
+        };
+        // The code comes back as it came, and the reason doesn't.
+        self.say_close(&payload[..payload.len().min(2)]);
+        handler.close(code, reason);
+        Ok(())
+    }
+
+    fn say_close(&mut self, payload: &[u8]) {
+        if !self.said_close {
+            self.write(CLOSE, payload);
+            self.said_close = true;
+        }
+    }
+
+    fn write(&mut self, opcode: u8, payload: &[u8]) {
+        if self.said_close {
+            return;
+        }
+        let mask = match self.role {
+            Role::Client => Some(self.next_mask()),
+            Role::Server => None,
+        };
+        let head = Head {
+            is_last: true,
+            opcode,
+            mask,
+            length: payload.len() as u64,
+        };
+        head.write(&mut self.outbox);
+        let start = self.outbox.len();
+        self.outbox.extend_from_slice(payload);
+        if let Some(mask) = mask {
+            frame::mask(&mut self.outbox[start..], mask, 0);
+        }
+    }
+
+    /// SplitMix64: it need only be hard to guess for what lies between, not for the peer.
+    fn next_mask(&mut self) -> [u8; 4] {
+        self.masks = self.masks.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = self.masks;
+        word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((word ^ word >> 31) as u32).to_ne_bytes()
+    }
+}
+
+fn not_text() -> ConnectionError {
+    ConnectionError {
+        code: CloseCode::NOT_TEXT,
+        text: "a text isn't UTF-8",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,228 @@
+//! How HTTP/1.1 becomes a WebSocket (RFC 6455, 4).
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use encarno_http1::{Request, fields, head_end};
+use ring::digest;
+
+use crate::error::HandshakeError;
+
+/// What each server puts behind the client's key.
+const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// What a client makes up for a connection, to see that the server speaks WebSocket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// Of bytes that are random.
+    pub fn new(random: [u8; 16]) -> Self {
+        Self(BASE64_STANDARD.encode(random))
+    }
+
+    /// Something random for the masks of its connection.
+    pub fn seed(&self) -> u64 {
+        let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, self.0.as_bytes());
+        let bytes = hash.as_ref().first_chunk().copied().unwrap_or_default();
+        u64::from_ne_bytes(bytes)
+    }
+}
+
+/// What a client asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Offer<'a> {
+    /// Path and query.
+    pub path: &'a str,
+    /// Host and port.
+    pub host: &'a str,
+    /// Further lines `Name: value`, each with its end.
+    pub fields: &'a str,
+}
+
+impl Offer<'_> {
+    /// The request.
+    pub fn request(&self, key: &Key, out: &mut Vec<u8>) {
+        let Self { path, host, fields } = self;
+        let key = &key.0;
+        let has_host = fields_of(fields.as_bytes(), "host").next().is_some();
+        let host = match has_host {
+            true => String::new(),
+            false => format!("Host: {host}\r\n"),
+        };
+        let text = format!(
+            "GET {path} HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
+        );
+        out.extend_from_slice(text.as_bytes());
+    }
+
+    /// The names of the fields that the handshake itself has.
+    pub fn is_own(name: &str) -> bool {
+        const OWN: [&str; 6] = [
+            "upgrade",
+            "connection",
+            "sec-websocket-key",
+            "sec-websocket-version",
+            "content-length",
+            "transfer-encoding",
+        ];
+        OWN.iter().any(|own| name.eq_ignore_ascii_case(own))
+    }
+}
+
+/// Reads the server's answer: the bytes of its head, if that is whole.
+pub fn read_answer(
+    bytes: &[u8],
+    key: &Key,
+    offered: &str,
+    head_bytes_max: usize,
+) -> Result<Option<usize>, HandshakeError> {
+    // What isn't HTTP is told at once, and not when it has no end.
+    let begin = b"HTTP/1.1 ";
+    let length = bytes.len().min(begin.len());
+    if bytes[..length] != begin[..length] {
+        return Err(HandshakeError::NotHttp);
+    }
+    let Some(end) = head_end(bytes, 0).filter(|&end| end <= head_bytes_max) else {
+        return match bytes.len() <= head_bytes_max {
+            true => Ok(None),
+            false => Err(HandshakeError::TooLong),
+        };
+    };
+    let line_end = bytes.iter().position(|&byte| byte == b'\n').unwrap_or(end);
+    let status = bytes.get(begin.len()..begin.len() + 3);
+    let status = status.and_then(|status| std::str::from_utf8(status).ok()?.parse().ok());
+    match status {
+        Some(101) => {}
+        Some(status) => return Err(HandshakeError::Status(status)),
+        None => return Err(HandshakeError::NotHttp),
+    }
+    let head = &bytes[line_end + 1..end];
+    let has = |name: &str, word: &str| {
+        let mut words = fields_of(head, name).flat_map(|value| value.split(|&byte| byte == b','));
+        words.any(|found| found.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let bad = |text| Err(HandshakeError::Field(text));
+    if !has("upgrade", "websocket") || !has("connection", "upgrade") {
+        return bad("it doesn't upgrade to websocket");
+    }
+    let accepted = fields_of(head, "sec-websocket-accept").next();
+    if accepted != Some(accept_of(key.0.as_bytes()).as_bytes()) {
+        return bad("its Sec-WebSocket-Accept doesn't belong to the key");
+    }
+    if fields_of(head, "sec-websocket-extensions").next().is_some() {
+        return bad("it wants an extension that nobody offered");
+    }
+    let mut offered = fields_of(offered.as_bytes(), "sec-websocket-protocol")
+        .flat_map(|value| value.split(|&byte| byte == b','));
+    if let Some(protocol) = fields_of(head, "sec-websocket-protocol").next()
+        && !offered.any(|offered| offered.trim_ascii() == protocol)
+    {
+        return bad("it picked a subprotocol that nobody offered");
+    }
+    Ok(Some(end))
+}
+
+/// A server: what is answered to a request that wants a WebSocket.
+pub fn accept(request: &Request<'_>) -> Option<String> {
+    let has = |name: &str, word: &str| {
+        let mut words =
+            fields_of(request.fields, name).flat_map(|value| value.split(|&byte| byte == b','));
+        words.any(|found| found.trim_ascii().eq_ignore_ascii_case(word.as_bytes()))
+    };
+    let is_wanted = request.method == b"GET"
+        && has("upgrade", "websocket")
+        && has("connection", "upgrade")
+        && has("sec-websocket-version", "13");
+    let key = request.field("sec-websocket-key").filter(|_| is_wanted)?;
+    let is_key = BASE64_STANDARD.decode(key).is_ok_and(|key| key.len() == 16);
+    is_key.then(|| accept_of(key))
+}
+
+/// The head of that answer.
+pub fn answer(accepted: &str) -> Vec<u8> {
+    let text = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accepted}\r\n\r\n"
+    );
+    text.into_bytes()
+}
+
+fn accept_of(key: &[u8]) -> String {
+    let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+    hash.update(key);
+    hash.update(GUID);
+    BASE64_STANDARD.encode(hash.finish())
+}
+
+fn fields_of<'a>(head: &'a [u8], name: &str) -> impl Iterator<Item = &'a [u8]> {
+    let fields = fields(head).filter(move |field| field.is(name));
+    fields.map(|field| field.value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails here says enough
+
+    use encarno_http1::Request;
+
+    use super::{Key, Offer, accept, accept_of, answer, read_answer};
+    use crate::HandshakeError;
+
+    fn key() -> Key {
+        Key::new(*b"the sample nonce")
+    }
+
+    #[test]
+    fn the_example_of_the_rfc() {
+        let accepted = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+        assert_eq!(accept_of(b"dGhlIHNhbXBsZSBub25jZQ=="), accepted);
+        assert_eq!(key().0, "dGhlIHNhbXBsZSBub25jZQ==");
+        let mut request = Vec::new();
+        let offer = Offer {
+            path: "/chat",
+            host: "server.example.com",
+            fields: "Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n",
+        };
+        offer.request(&key(), &mut request);
+        let request = Request::parse(&request).unwrap();
+        assert_eq!(accept(&request).as_deref(), Some(accepted));
+        let answer = [&answer(accepted)[..], b"\x81\x00"].concat();
+        let end = answer.len() - 2;
+        for cut in 0..end {
+            assert_eq!(read_answer(&answer[..cut], &key(), "", 1000), Ok(None));
+        }
+        assert_eq!(read_answer(&answer, &key(), "", 1000), Ok(Some(end)));
+    }
+
+    #[test]
+    fn answers_that_are_no_agreement_are_told() {
+        let agreed =
+            "HTTP/1.1 101 Yes\r\nupgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n";
+        let accepted = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+        let chat = "Sec-WebSocket-Protocol: chat\r\n";
+        let read = |text: &str| read_answer(text.as_bytes(), &key(), chat, 1000);
+        let with = |fields: &str| read(&format!("{agreed}{fields}\r\n"));
+        assert!(matches!(with(accepted), Ok(Some(_))));
+        assert!(matches!(with(&format!("{accepted}{chat}")), Ok(Some(_))));
+        for fields in [
+            "",
+            "Sec-WebSocket-Accept: other\r\n",
+            &format!("{accepted}Sec-WebSocket-Extensions: permessage-deflate\r\n"),
+            &format!("{accepted}Sec-WebSocket-Protocol: superchat\r\n"),
+        ] {
+            assert!(
+                matches!(with(fields), Err(HandshakeError::Field(_))),
+                "{fields}"
+            );
+        }
+        let refused = read("HTTP/1.1 403 Forbidden\r\nContent-Length: 3\r\n\r\nno!");
+        assert_eq!(refused, Err(HandshakeError::Status(403)));
+        assert_eq!(read("SSH-2.0-x"), Err(HandshakeError::NotHttp));
+        assert_eq!(read("HTTP/1.1 abc\r\n\r\n"), Err(HandshakeError::NotHttp));
+        let endless = format!("{agreed}{}", "x: y\r\n".repeat(500));
+        assert_eq!(read(&endless), Err(HandshakeError::TooLong));
+        let plain = Request::parse(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        assert_eq!(accept(&plain), None);
+    }
+}
