@@ -2,12 +2,14 @@
 
 #[cfg(feature = "receiver")]
 pub(crate) mod codec;
+pub(crate) mod hpack;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod input;
 pub(crate) mod results;
 pub(crate) mod scripts;
 pub(crate) mod texts;
+pub(crate) mod websocket;
 pub(crate) mod wrpc;
 
 /// The first byte as a choice, and what is left.
