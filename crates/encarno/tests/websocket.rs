@@ -343,6 +343,10 @@ fn pings_binary_messages_and_messages_without_answers() {
             vec![expected; 5]
         );
     }
+    // Without the word `hit`, too.
+    let output = program::run(folder.path(), &[&url, "-n", "1", "--quiet"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("done 1 + failed 0"), "{text}");
     let (ok, text) = run(&["-d", "x", "--no-answer"]);
     assert!(ok && text.contains("done 5 + failed 0"), "{text}");
     for (flags, reason) in [
@@ -437,7 +441,10 @@ fn what_a_server_does_wrong_is_told() {
     let not_found = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
     let unasked = b"HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
     let cases = [
-        (refuser(not_found), "status 404"),
+        (
+            refuser(not_found),
+            "status 404, and not with 101 → is the URL's path right",
+        ),
         (refuser(b"-ERR what?\r\n"), "isn't HTTP/1.1"),
         (refuser(unasked), "Sec-WebSocket-Accept"),
         (endless, "head without end"),

@@ -10,18 +10,7 @@ use rustix::fs::fstat;
 
 use super::dialects::{self, Reading};
 use super::{Arguments, Command, others};
-
-/// Schemes of URLs that can be hit.
-const SCHEMES: [&str; 8] = [
-    "http://",
-    "https://",
-    "tcp://",
-    "tls://",
-    "tcp+unix://",
-    "udp://",
-    "http+unix://",
-    "dummy:",
-];
+use crate::protocols;
 
 /// The command line with what is left out: `encarno http://host/` and
 /// `encarno -c 10 http://host/` are `encarno hit …`; and `-rate 50` is `--rate 50`.
@@ -67,10 +56,13 @@ pub(super) fn completed(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
 
 /// A URL that can be hit, or `host:port` that is no file.
 fn is_url(text: &str) -> bool {
-    let has_scheme = SCHEMES.iter().any(|scheme| {
-        text.get(..scheme.len())
-            .is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
+    let has_scheme = match text.split_once("://") {
+        Some((scheme, _)) => protocols::of_scheme(scheme).is_ok(),
+        None => text.split_once(':').is_some_and(|(name, _)| {
+            let kind = protocols::named(&name.to_ascii_lowercase());
+            kind.is_some_and(|kind| !kind.network)
+        }),
+    };
     let authority = text.split(['/', '?']).next().unwrap_or_default();
     let port = authority.rsplit_once(':').map(|(_, port)| port);
     has_scheme || port.is_some_and(|port| port.parse::<u16>().is_ok()) && !Path::new(text).exists()

@@ -25,11 +25,15 @@ pub(crate) fn advice(net_code: u16, text: &str) -> Option<&'static str> {
         }
         code::TIMEOUT => "the target is too slow for this load; --timeout waits longer",
         code::PROTOCOL if text.contains("TLS") => "use https://",
+        code::PROTOCOL if text.contains("handshake with status") => {
+            "is the URL's path right, and does the server want a header (-H) or a user (-u)?"
+        }
         code::PROTOCOL => "is it the right port, and does the target speak this protocol?",
         code::TLS if text.contains("no TLS") => {
             "use a URL without TLS (http:// or tcp://), or the port that speaks TLS"
         }
         code::DNS => "is the name right? --resolve NAME=IP goes around the name server",
+        code::CLOSED_EARLY if text.contains("WebSocket") => return None,
         code::CLOSED_EARLY => {
             "the target's log may say why it closed; if this port speaks TLS, use https://"
         }

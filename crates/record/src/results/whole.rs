@@ -56,7 +56,8 @@ pub struct FileStatistics {
 impl FileStatistics {
     /// How long it lasts.
     pub fn span_ns(&self) -> u64 {
-        self.span_unix_ns.1 - self.span_unix_ns.0
+        // A file may say that it ended before it started.
+        self.span_unix_ns.1.saturating_sub(self.span_unix_ns.0)
     }
 
     /// Adds what another file says.
