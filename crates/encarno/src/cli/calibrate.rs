@@ -38,7 +38,7 @@ pub(super) struct CalibrateArguments {
     /// Measure less: some seconds instead of a minute.
     #[arg(long)]
     quick: bool,
-    /// Only these protocols: http, http2, tcp, udp.
+    /// Only these protocols, separated by commas.
     #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PROTOCOLS)]
     protocols: Vec<String>,
     /// Keep it in this file instead; other runs don't read it.
