@@ -9,9 +9,11 @@
 //! - [`k6`]: makes a trial of a run of k6 instead
 //! - [`outcome`]: the end, as data and as an exit status
 //! - [`text`]: the same for people
+//! - [`board`]: what is shown meanwhile
 //! - [`file`]: the trials of a result file
 //! - [`drawn`]: the same for the report
 
+pub mod board;
 pub mod drawn;
 pub mod driver;
 pub mod file;

@@ -24,7 +24,7 @@ use encarno_engine::meter::Window;
 use desk::Desk;
 pub use draw::{Look, draw};
 pub use screen::{is_possible, leave};
-pub use view::{Follower, Page, Phase, View};
+pub use view::{Follower, Measuring, Page, Phase, View};
 
 /// A dashboard on the terminal that is the standard error.
 #[derive(Debug)]
@@ -67,6 +67,11 @@ impl Dashboard {
     /// A second of the run is over.
     pub fn take(&self, window: &Window) {
         self.shared.follower().take(window);
+    }
+
+    /// What a measurement is at.
+    pub fn measure(&self, measuring: Measuring) {
+        self.shared.follower().view.measuring = Some(measuring);
     }
 
     /// Whether the terminal couldn't be had, or is gone.

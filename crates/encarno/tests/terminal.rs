@@ -93,6 +93,34 @@ fn a_run_is_seen_paused_and_stopped_and_its_summary_stays() {
     target.stop().unwrap();
 }
 
+/// A measurement shows its trials meanwhile, and leaves them.
+#[test]
+fn a_capacity_is_seen_while_it_is_measured() {
+    let arguments =
+        "capacity dummy: --delay fixed:2ms --workers 1..200 --trial 500ms..1s --precision 50%";
+    let arguments: Vec<_> = arguments.split(' ').collect();
+    let mut terminal = Terminal::start(80, 24, &[], &arguments);
+    let screen = terminal.wait_for("  1  1 worker ");
+    assert!(terminal.parser.screen().alternate_screen());
+    for text in [
+        "encarno dummy ",
+        " trial",
+        "rate  ",
+        "generator ",
+        "peak ",
+        "q stop",
+    ] {
+        assert!(screen.contains(text), "{text}:\n{screen}");
+    }
+    terminal.press(b"q");
+    let (status, screen) = terminal.end();
+    assert!(status.code().is_some(), "{screen}");
+    for text in ["  1  1 worker ", "peak "] {
+        assert!(screen.contains(text), "{text}:\n{screen}");
+    }
+    assert!(!screen.contains("q stop"), "{screen}");
+}
+
 /// Whatever ends it gives the terminal back.
 #[test]
 fn signals_and_keys_give_the_terminal_back() {

@@ -85,6 +85,23 @@ impl<'a> Driver<'a> {
         self.findings
     }
 
+    /// What was found up to now.
+    pub fn findings(&self) -> &Findings {
+        &self.findings
+    }
+
+    /// The load of the trial that is on, and from which instant on it holds.
+    pub fn now(&self) -> Option<(TrialLoad, u64)> {
+        let Phase::Running(running) = &self.phase else {
+            return None;
+        };
+        let load = match running.next {
+            Next::Workers(workers) => TrialLoad::Workers(workers),
+            Next::Rate(plan) => TrialLoad::Rate(plan.rate),
+        };
+        Some((load, running.from_ns))
+    }
+
     fn begin(&mut self, helm: &mut Helm<'_>) {
         if !self.began {
             self.began = true;

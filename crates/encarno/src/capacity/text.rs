@@ -25,7 +25,7 @@ pub fn trial_line(trial: &Trial) -> String {
     let line = format!(
         "{:>3}  {:<12}{figures}  {:>5.1} s  {}{}",
         trial.number,
-        load(trial),
+        load_text(trial.load),
         trial.seconds(),
         verdict(trial),
         reason.unwrap_or_default(),
@@ -43,7 +43,7 @@ pub fn trial_cells(trial: &Trial) -> [String; 7] {
     let reason = trial.reason.as_deref().map(|reason| format!(": {reason}"));
     [
         trial.number.to_string(),
-        load(trial),
+        load_text(trial.load),
         format!("{}/s", grouped(trial.throughput, 4)),
         half_width(trial),
         figures,
@@ -52,8 +52,9 @@ pub fn trial_cells(trial: &Trial) -> [String; 7] {
     ]
 }
 
-fn load(trial: &Trial) -> String {
-    match trial.load {
+/// A load, in a word or two.
+pub fn load_text(load: TrialLoad) -> String {
+    match load {
         TrialLoad::Workers(1) => "1 worker".to_owned(),
         TrialLoad::Workers(workers) => format!("{workers} workers"),
         TrialLoad::Rate(rate) => format!("{}/s", grouped(rate, 4)),

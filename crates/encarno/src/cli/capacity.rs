@@ -21,6 +21,7 @@ use super::flags::watch::WatchArguments;
 use super::watched::Watched;
 use super::{Arguments, Failure, complain, connect_signals, print};
 use crate::calibration;
+use crate::capacity::board::{Board, Shown};
 use crate::capacity::driver::{self, Driver};
 use crate::capacity::findings::{Findings, Next};
 use crate::capacity::k6::{self, K6};
@@ -106,6 +107,9 @@ pub(super) struct ShownArguments {
     /// Show nothing while trials go on.
     #[arg(short, long)]
     quiet: bool,
+    /// Print a line for each trial, also on a terminal, instead of the dashboard.
+    #[arg(long, visible_alias = "no-tui")]
+    lines: bool,
 }
 
 /// A script of k6 in the place of the URL.
@@ -224,9 +228,10 @@ impl MeasureArguments {
             settings: run,
             protocol,
             judging: Judging::default(),
-            progress: match wanted.shown.quiet {
-                true => Progress::Quiet,
-                false => Progress::Lines,
+            progress: match (wanted.shown.quiet, wanted.shown.lines) {
+                (true, _) => Progress::Quiet,
+                (_, true) => Progress::Lines,
+                _ => Progress::Auto,
             },
             capacity: None,
         };
@@ -376,19 +381,22 @@ pub(super) fn measure(
             file.display()
         ));
     }
-    let mut show = |trial: &_| {
-        if run.progress != Progress::Quiet {
-            // Nobody may be reading any more; the run goes on.
-            let _shown = writeln!(std::io::stderr(), "{}", text::trial_line(trial));
-        }
-    };
-    let mut driver = Driver::new(settings, run.settings.expected, &mut show);
+    let board = Board::new(run.progress == Progress::Quiet);
+    let mut show = |trial: &_| board.ended(trial);
+    let driver = Driver::new(settings, run.settings.expected, &mut show);
+    let mut shown = Shown::new(driver, &board);
     watched.open()?;
-    let summary = protocols::steer(run, &mut driver, |control| {
+    let summary = protocols::steer(run, &mut shown, |control| {
+        // Signals first: one that ends the program would leave the terminal taken.
         connect_signals(Arc::clone(&control));
         watched.begin(&control);
+        if run.progress == Progress::Auto {
+            let workers_max = run.settings.workload.workers_max() as u64;
+            board.begin(&run.title(), workers_max, &control);
+        }
     });
-    let findings = driver.into_findings();
+    board.end();
+    let findings = shown.into_driver().into_findings();
     match summary {
         Ok(summary) if summary.stop == encarno_engine::control::Stop::Now => Ok(exit::INTERRUPTED),
         Ok(_) => {

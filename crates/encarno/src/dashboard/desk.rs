@@ -164,11 +164,14 @@ fn press(key: Key, shared: &Shared, screen: &Mutex<Screen>) -> io::Result<()> {
             let view = &mut shared.follower().view;
             view.scrolled = 0;
             view.page = match view.page {
-                Page::Overview => Page::Labels,
-                Page::Labels => Page::Overview,
+                Page::Overview | Page::Trials => Page::Labels,
+                Page::Labels => view.home(),
             };
         }
-        Key::Back => shared.follower().view.page = Page::Overview,
+        Key::Back => {
+            let view = &mut shared.follower().view;
+            view.page = view.home();
+        }
         Key::Scroll(lines) => shared.follower().scroll(lines),
         Key::Redraw => lock(screen).redraw()?,
     }

@@ -2,6 +2,7 @@
 
 mod labels;
 mod overview;
+mod trials;
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -72,9 +73,10 @@ pub fn draw(frame: &mut Frame<'_>, view: &View, look: Look) {
     );
     frame.render_widget(Paragraph::new(key_line(view, look)), row(keys));
     let inner = Rect::new(area.x, area.y + 2, area.width, area.height - 4);
-    match view.page {
-        Page::Overview => overview::draw(frame, inner, view, look),
-        Page::Labels => labels::draw(frame, inner, view, look),
+    match (view.page, &view.measuring) {
+        (Page::Labels, _) => labels::draw(frame, inner, view, look),
+        (Page::Trials, Some(measuring)) => trials::draw(frame, inner, view, measuring, look),
+        (Page::Overview | Page::Trials, _) => overview::draw(frame, inner, view, look),
     }
 }
 
@@ -103,7 +105,13 @@ fn progress(view: &View, look: Look, width: u16) -> Line<'static> {
         (Phase::Stopping, ..) => String::new(),
         (_, Some(end_ns), _) => format!("{} left", clock(end_ns.saturating_sub(view.elapsed_ns))),
         (_, None, Some(most)) => format!("{} of {most} hits", view.total.hits),
-        (_, None, None) => "no end".to_owned(),
+        (_, None, None) => match &view.measuring {
+            Some(measuring) => match measuring.trials.len() {
+                1 => "1 trial".to_owned(),
+                trials => format!("{trials} trials"),
+            },
+            None => "no end".to_owned(),
+        },
     };
     let words = elapsed.len() + left.len() + 2;
     let room = usize::from(width).saturating_sub(words);
@@ -137,6 +145,9 @@ fn key_line(view: &View, look: Look) -> Line<'static> {
     };
     let keys: &[(&str, &str)] = match view.page {
         Page::Overview => &[("p", pause), ("l", "labels"), ("q", stop)],
+        // A trial can't be paused.
+        Page::Trials => &[("l", "labels"), ("q", stop)],
+        Page::Labels if view.measuring.is_some() => &[("↑↓", "scroll"), ("l", "back"), ("q", stop)],
         Page::Labels => &[("↑↓", "scroll"), ("l", "back"), ("p", pause), ("q", stop)],
     };
     let spans = keys.iter().flat_map(|(key, what)| {
@@ -180,7 +191,7 @@ mod tests {
     use ratatui::style::{Color, Modifier};
 
     use super::{Look, draw};
-    use crate::dashboard::view::{Follower, Page, Phase, View};
+    use crate::dashboard::view::{Follower, Measuring, Page, Phase, View};
 
     const S: u64 = 1_000_000_000;
 
@@ -298,6 +309,44 @@ mod tests {
         // Nothing is known yet.
         for (columns, rows) in [(80, 24), (20, 5)] {
             screen(&View::default(), columns, rows, COLOURS);
+        }
+    }
+
+    #[test]
+    fn a_measurement_shows_its_trials() {
+        let mut follower = follower();
+        follower.view.page = Page::Trials;
+        follower.view.end_ns = None;
+        follower.view.measuring = Some(Measuring {
+            load: "44 workers".to_owned(),
+            from_ns: S,
+            found: vec!["peak   1,368/s at 44 workers".to_owned()],
+            trials: (1..=30)
+                .map(|number| format!("{number:>3}  line"))
+                .collect(),
+        });
+        let view = follower.view();
+        let (lines, _) = screen(&view, 80, 24, COLOURS);
+        let text = lines.join("\n");
+        for expected in [
+            "30 trials",
+            "trial       31: 44 workers, for 2 s",
+            "rate        3000.0/s",
+            "peak   1,368/s at 44 workers",
+            " 30  line",
+            "l labels   q stop",
+        ] {
+            assert!(text.contains(expected), "{expected}:\n{text}");
+        }
+        assert!(!text.contains("pause"), "{text}");
+        // On a small terminal the latest trials stay.
+        let (lines, _) = screen(&view, 60, 12, COLOURS);
+        let text = lines.join("\n");
+        for expected in ["trial       31", "peak   1,368/s", " 29  line", " 30  line"] {
+            assert!(text.contains(expected), "{expected}:\n{text}");
+        }
+        for size in [(40, 8), (20, 5), (1, 1), (300, 1)] {
+            screen(&view, size.0, size.1, COLOURS);
         }
     }
 

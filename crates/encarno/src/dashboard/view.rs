@@ -34,8 +34,23 @@ pub enum Page {
     /// All hits together.
     #[default]
     Overview,
+    /// The trials of a measurement.
+    Trials,
     /// Each label for itself.
     Labels,
+}
+
+/// What a measurement of many trials is at.
+#[derive(Clone, Debug, Default)]
+pub struct Measuring {
+    /// The load of the trial that is on; empty before it is.
+    pub load: String,
+    /// From which instant on it holds, ns from the run's start.
+    pub from_ns: u64,
+    /// What the trials say up to now, in lines.
+    pub found: Vec<String>,
+    /// A line for each trial that has ended.
+    pub trials: Vec<String>,
 }
 
 /// What there is to see.
@@ -55,6 +70,8 @@ pub struct View {
     pub end_ns: Option<u64>,
     /// What is shown.
     pub page: Page,
+    /// What is measured; none if the run is no measurement.
+    pub measuring: Option<Measuring>,
     /// So many labels are above the first one that is shown.
     pub scrolled: usize,
     /// What was said last.
@@ -186,6 +203,14 @@ impl View {
             workers_max,
             hits_max,
             ..Self::default()
+        }
+    }
+
+    /// The page that is shown first.
+    pub(super) fn home(&self) -> Page {
+        match self.measuring {
+            Some(_) => Page::Trials,
+            None => Page::Overview,
         }
     }
 

@@ -76,7 +76,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, look: Look) {
     frame.render_widget(Paragraph::new(below), last);
 }
 
-fn figures(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
+pub(super) fn figures(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
     let (last, total) = (&view.last, &view.total);
     let asked = last
         .asked
@@ -146,7 +146,7 @@ fn figures(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
 }
 
 /// Times of the last second, and of all hits.
-fn table(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
+pub(super) fn table(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
     let fits = width.saturating_sub(NAME) / TIME;
     // The most telling ones first; they are shown in their order.
     let worth = ["p50", "p99", "max", "p90", "p99.9", "p95", "p75"];
@@ -182,7 +182,7 @@ fn table(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
 }
 
 /// How the generator itself does.
-fn generator(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
+pub(super) fn generator(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
     let last = &view.last;
     let busiest = last.busy.iter().copied().fold(0.0, f64::max);
     let lag = last.total.lag_ns.quantile(0.99);
@@ -294,7 +294,7 @@ fn codes(codes: &BTreeMap<u16, u64>, width: usize) -> String {
     )
 }
 
-fn named(look: Look, text: &str, value: String) -> Line<'static> {
+pub(super) fn named(look: Look, text: &str, value: String) -> Line<'static> {
     Line::from(vec![name(look, text), Span::raw(value)])
 }
 
