@@ -98,6 +98,7 @@ impl<'a> Driver<'a> {
         let load = match running.next {
             Next::Workers(workers) => TrialLoad::Workers(workers),
             Next::Rate(plan) => TrialLoad::Rate(plan.rate),
+            Next::Users(users) => TrialLoad::Users(users),
         };
         Some((load, running.from_ns))
     }
