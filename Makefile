@@ -124,7 +124,7 @@ soak: all component bin/nats-server ## Look whether k6 or the receiver grow unde
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/prometheus bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: fuzz
@@ -165,6 +165,11 @@ bin/staticcheck: tools/go.mod | needs
 bin/toxiproxy: tools/go.mod | needs
 	@echo "make: building bin/toxiproxy"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/toxiproxy github.com/Shopify/toxiproxy/v2/cmd/server && touch ../$@
+
+# Where it can't be had, its test says so.
+bin/prometheus:
+	@echo "make: unpacking bin/prometheus"
+	@scripts/prometheus || true
 
 bin/h2spec: tools/go.mod | needs
 	@echo "make: building bin/h2spec"

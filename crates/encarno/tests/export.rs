@@ -8,11 +8,12 @@ mod program;
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::process::Output;
+use std::process::{Child, Command, Output};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use opentelemetry_proto::tonic::collector::metrics::v1::{
     ExportMetricsPartialSuccess, ExportMetricsServiceRequest, ExportMetricsServiceResponse,
@@ -333,6 +334,119 @@ fn a_receiver_that_is_silent_holds_a_run_up_until_a_signal() {
     assert!(text.contains("given up"), "{text}");
     assert!(child.wait().unwrap().code().is_some());
     drop(listener);
+}
+
+/// A Prometheus that takes what is written to it.
+struct Prometheus {
+    server: Child,
+    address: SocketAddr,
+}
+
+impl Prometheus {
+    fn start(program: &Path, folder: &Path) -> Self {
+        let (listener, _) = free();
+        let address = listener.local_addr().unwrap();
+        drop(listener);
+        std::fs::write(folder.join("prometheus.yml"), "").expect("written");
+        let server = Command::new(program)
+            .current_dir(folder)
+            .arg(format!("--web.listen-address={address}"))
+            .args(["--config.file=prometheus.yml", "--storage.tsdb.path=data"])
+            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
+            .arg("--enable-feature=native-histograms")
+            .spawn()
+            .expect("Prometheus");
+        let prometheus = Self { server, address };
+        let begun = Instant::now();
+        while prometheus
+            .get("/-/ready")
+            .is_none_or(|answer| !answer.starts_with("HTTP/1.0 200"))
+        {
+            assert!(begun.elapsed() < Duration::from_secs(120), "it isn't ready");
+            thread::sleep(Duration::from_millis(50));
+        }
+        prometheus
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(self.address).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// The one number that an expression gives.
+    fn number(&self, expression: &str) -> f64 {
+        // The last period may end a moment from now.
+        let time = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap()
+            .as_secs()
+            + 5;
+        let query: String = url::form_urlencoded::byte_serialize(expression.as_bytes()).collect();
+        let answer = self.get(&format!("/api/v1/query?time={time}&query={query}"));
+        let answer = answer.expect("an answer");
+        let (_, body) = answer.split_once("\r\n\r\n").expect("a body");
+        let found: Value = serde_json::from_str(body).expect("JSON");
+        let value = found["data"]["result"][0]["value"][1].as_str();
+        value
+            .unwrap_or_else(|| panic!("{expression}: {found}"))
+            .parse()
+            .expect("a number")
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.server.kill();
+        let _ = self.server.wait();
+    }
+}
+
+#[test]
+fn prometheus_says_what_stats_says() {
+    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/prometheus");
+    if !program.is_file() {
+        eprintln!("NOT TESTED: a real Prometheus, for bin/prometheus does not exist");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let prometheus = Prometheus::start(&program, folder);
+    let stats = run(folder);
+    let url = format!("http://{}", prometheus.address);
+    let arguments = [
+        "export",
+        "run.enc",
+        "--remote-write",
+        &url,
+        "--period",
+        "1s",
+    ];
+    let output = program::run(folder, &arguments);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+
+    let total = &stats["total"];
+    let number = |name: &str| total[name].as_f64().expect("a number");
+    assert_eq!(prometheus.number("sum(encarno_hits_total)"), number("hits"));
+    let failed = "sum(encarno_hits_total{outcome=\"failed\"})";
+    assert_eq!(prometheus.number(failed), number("failed"));
+    for (metric, times) in [("response", "response_ns"), ("service", "service_ns")] {
+        let all = format!("sum(encarno_{metric}_duration_seconds)");
+        assert_eq!(
+            prometheus.number(&format!("histogram_count({all})")),
+            number("hits")
+        );
+        for (name, share) in [("p50", 0.5), ("p99", 0.99)] {
+            let found = prometheus.number(&format!("histogram_quantile({share}, {all})"));
+            let expected = total[times][name].as_f64().expect("a time") * 1e-9;
+            let off = (found / expected - 1.0).abs();
+            assert!(off < 0.005, "{metric} {name}: {found} and {expected}");
+        }
+    }
+    // A label of the run is one there.
+    assert!(prometheus.number("count(count by (label) (encarno_hits_total))") >= 2.0);
 }
 
 #[test]

@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use encarno_record::statistics::QUANTILES;
 
+use crate::Body;
 use crate::steps::{Kind, Step};
 
 /// The type of a body.
 pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
-/// The lines of a period, and how many there are. Times are in seconds.
-pub fn lines(step: &Step) -> (String, u64) {
+/// The lines of a period. Times are in seconds.
+pub fn lines(step: &Step) -> Body {
     let mut text = String::new();
     for (kind, sums) in &step.sums {
         text.push_str("encarno");
@@ -38,8 +39,10 @@ pub fn lines(step: &Step) -> (String, u64) {
         }
         let _ = writeln!(text, " {}", step.from_unix_ns);
     }
-    let count = step.sums.len() as u64;
-    (text, count)
+    Body {
+        bytes: text.into_bytes(),
+        points: step.sums.len() as u64,
+    }
 }
 
 fn signed(value: u64) -> i64 {

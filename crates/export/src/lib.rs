@@ -3,11 +3,39 @@
 //! The modules in the order of the data's path:
 //!
 //! - [`steps`]: a file's sums in periods of time
-//! - [`otlp`]: as OTLP's messages, with exponential histograms from our buckets
+//! - `totals`: the sums of a run up to a period
+//! - `buckets`: our buckets as those of an exponential histogram
+//! - [`otlp`]: as OTLP's messages
+//! - [`remote_write`]: as Prometheus's remote write, with native histograms
 //! - [`influx`]: as Influx's lines
 //! - [`deliver`]: by HTTP, with retries that are bounded
 
+mod buckets;
 pub mod deliver;
 pub mod influx;
 pub mod otlp;
+pub mod remote_write;
 pub mod steps;
+mod totals;
+
+/// A message, and how many points are in it.
+#[derive(Debug)]
+pub struct Body {
+    /// As it is sent.
+    pub bytes: Vec<u8>,
+    /// Data points.
+    pub points: u64,
+}
+
+/// Who made a run, for systems that keep many.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// When it began, Unix time.
+    pub started_unix_ns: u64,
+    /// The run: no other has the same name.
+    pub run: String,
+    /// The machine.
+    pub instance: String,
+    /// The program, with its version.
+    pub program: String,
+}

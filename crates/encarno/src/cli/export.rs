@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use clap::Args;
 use encarno_export::deliver::Target;
-use encarno_export::influx;
-use encarno_export::otlp::{self, Exporter};
 use encarno_export::steps::{Step, Steps};
+use encarno_export::{Body, Origin, influx, otlp, remote_write};
 use encarno_record::files::{self, Contents};
 use encarno_record::mask::masked_url;
 use encarno_secret::Secret;
@@ -28,11 +27,15 @@ pub(super) struct ExportArguments {
     file: PathBuf,
     /// Send by OTLP over HTTP to this URL, such as http://collector:4318: a collector of
     /// OpenTelemetry, Prometheus, or any other receiver that takes exponential histograms.
-    #[arg(long, value_name = "URL", required_unless_present = "influx")]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["remote_write", "influx"])]
     otlp: Option<String>,
+    /// Send by Prometheus's remote write to this URL, such as http://prometheus:9090. Its native
+    /// histograms must be switched on.
+    #[arg(long, value_name = "URL", conflicts_with = "otlp")]
+    remote_write: Option<String>,
     /// Send as Influx line protocol to this URL, or write the lines to this file. - is the
     /// standard output.
-    #[arg(long, value_name = "URL|FILE", conflicts_with = "otlp")]
+    #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["otlp", "remote_write"])]
     influx: Option<String>,
     /// Add a header to each request, 'Name: value', such as one with a token.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
@@ -57,13 +60,24 @@ pub(super) struct Delivery {
 }
 
 enum Form {
-    Otlp(Exporter),
+    Otlp(otlp::Exporter),
+    RemoteWrite(remote_write::Exporter),
     Influx,
 }
 
+/// A form that tells of a run as a whole.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Protocol {
+    /// OTLP over HTTP.
+    Otlp,
+    /// Prometheus's remote write.
+    RemoteWrite,
+}
+
 impl Delivery {
-    /// By OTLP, of the run in that file.
-    pub(super) fn otlp(
+    /// By that protocol, of the run in that file.
+    pub(super) fn of_run(
+        protocol: Protocol,
         text: &str,
         headers: &[HeaderText],
         patience: Duration,
@@ -71,16 +85,26 @@ impl Delivery {
         steps: &Steps,
     ) -> Result<Self, Failure> {
         let mut url = parsed(text)?;
-        if url.path() == "/" {
-            url.set_path(otlp::PATH);
-        }
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
         let name = file.file_name().unwrap_or(file.as_os_str());
         let started_unix_ns = steps.started_unix_ns();
-        let run = format!("{}-{started_unix_ns}", name.to_string_lossy());
-        let program = steps.program().unwrap_or("encarno");
-        let exporter = Exporter::new(started_unix_ns, &run, host.trim(), program);
-        Self::new(&url, headers, patience, Form::Otlp(exporter))
+        let origin = Origin {
+            started_unix_ns,
+            run: format!("{}-{started_unix_ns}", name.to_string_lossy()),
+            instance: host.trim().to_owned(),
+            program: steps.program().unwrap_or("encarno").to_owned(),
+        };
+        let (path, form) = match protocol {
+            Protocol::Otlp => (otlp::PATH, Form::Otlp(otlp::Exporter::new(&origin))),
+            Protocol::RemoteWrite => {
+                let exporter = remote_write::Exporter::new(&origin);
+                (remote_write::PATH, Form::RemoteWrite(exporter))
+            }
+        };
+        if url.path() == "/" {
+            url.set_path(path);
+        }
+        Self::new(&url, headers, patience, form)
     }
 
     fn new(
@@ -91,7 +115,12 @@ impl Delivery {
     ) -> Result<Self, Failure> {
         let headers = headers.iter().map(HeaderText::parts);
         let headers: Result<Vec<(String, Secret)>, String> = headers.collect();
-        let headers = headers.map_err(Failure::usage)?;
+        let mut headers = headers.map_err(Failure::usage)?;
+        if let Form::RemoteWrite(_) = form {
+            let own =
+                remote_write::HEADERS.map(|(name, value)| (name.to_owned(), Secret::new(value)));
+            headers.extend(own);
+        }
         Ok(Self {
             target: Target::new(url.as_str(), headers, patience),
             url: masked_url(url.as_str()),
@@ -104,15 +133,10 @@ impl Delivery {
 
     /// Delivers a period, or counts it as lost.
     pub(super) fn take(&mut self, step: &Step) {
-        let (content_type, bytes, points) = match &mut self.form {
-            Form::Otlp(exporter) => {
-                let body = exporter.take(step);
-                (otlp::CONTENT_TYPE, body.bytes, body.points)
-            }
-            Form::Influx => {
-                let (lines, points) = influx::lines(step);
-                (influx::CONTENT_TYPE, lines.into_bytes(), points)
-            }
+        let (content_type, Body { bytes, points }) = match &mut self.form {
+            Form::Otlp(exporter) => (otlp::CONTENT_TYPE, exporter.take(step)),
+            Form::RemoteWrite(exporter) => (remote_write::CONTENT_TYPE, exporter.take(step)),
+            Form::Influx => (influx::CONTENT_TYPE, influx::lines(step)),
         };
         if self.reason.is_some() {
             self.lost += points;
@@ -122,7 +146,7 @@ impl Delivery {
             Ok(answer) => {
                 let rejected = match self.form {
                     Form::Otlp(_) => otlp::rejected(&answer),
-                    Form::Influx => None,
+                    Form::RemoteWrite(_) | Form::Influx => None,
                 };
                 let (rejected, why) = rejected.unwrap_or_default();
                 self.delivered += points.saturating_sub(rejected);
@@ -167,13 +191,26 @@ impl ExportArguments {
         let period = whole_seconds(self.period)?;
         let local = Local::of(&self.file)?;
         let steps = Steps::open(local.path(), period).map_err(Failure::setup)?;
-        let delivery = match (&self.otlp, &self.influx) {
-            (Some(url), _) => Delivery::otlp(url, &self.headers, self.patience, &self.file, &steps),
-            (None, Some(to)) if to.starts_with("http://") || to.starts_with("https://") => {
+        let of_run = |protocol, url: &str| {
+            Delivery::of_run(
+                protocol,
+                url,
+                &self.headers,
+                self.patience,
+                &self.file,
+                &steps,
+            )
+        };
+        let delivery = match (&self.otlp, &self.remote_write, &self.influx) {
+            (Some(url), ..) => of_run(Protocol::Otlp, url),
+            (None, Some(url), _) => of_run(Protocol::RemoteWrite, url),
+            (None, None, Some(to)) if to.starts_with("http://") || to.starts_with("https://") => {
                 Delivery::new(&parsed(to)?, &self.headers, self.patience, Form::Influx)
             }
-            (None, Some(to)) => return self.influx_file(steps, to),
-            (None, None) => Err(Failure::usage("where to? Give --otlp URL or --influx URL")),
+            (None, None, Some(to)) => return self.influx_file(steps, to),
+            (None, None, None) => Err(Failure::usage(
+                "where to? Give --otlp URL, --remote-write URL or --influx URL",
+            )),
         };
         let mut delivery = delivery?;
         self.each(steps, |step| {
@@ -193,8 +230,7 @@ impl ExportArguments {
         let mut out = files::create(&path, Contents::Results).map_err(failed)?;
         let mut is_enough = false;
         self.each(steps, |step| {
-            let (lines, _) = influx::lines(&step);
-            match out.write_all(lines.as_bytes()) {
+            match out.write_all(&influx::lines(&step).bytes) {
                 // Whoever reads it has seen enough.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => is_enough = true,
                 Err(error) if !is_enough => return Err(failed(error)),

@@ -13,7 +13,7 @@ use encarno_record::mask::masked_url;
 use encarno_report::live::{Bound, Live, Steering};
 use tempfile::TempDir;
 
-use super::export::{self, Delivery};
+use super::export::{self, Delivery, Protocol};
 use super::flags::watch::WatchArguments;
 use super::{Failure, complain, report};
 use crate::files::Files;
@@ -37,7 +37,7 @@ pub(super) struct Watched {
     native: Option<PathBuf>,
     bound: Option<Bound>,
     live: Option<Live>,
-    exported: Option<Exported>,
+    exported: Vec<Exported>,
     temporary: Option<TempDir>,
 }
 
@@ -53,7 +53,7 @@ impl Watched {
             native: None,
             bound: None,
             live: None,
-            exported: None,
+            exported: Vec::new(),
             temporary: None,
         };
         let option = match arguments {
@@ -66,6 +66,10 @@ impl Watched {
             }
             WatchArguments { live: Some(_), .. } => "--live",
             WatchArguments { otlp: Some(_), .. } => "--otlp",
+            WatchArguments {
+                remote_write: Some(_),
+                ..
+            } => "--remote-write",
             _ => return Ok(watched),
         };
         let native = match &run.settings.output.native {
@@ -98,7 +102,7 @@ impl Watched {
 
     /// Takes the address, before the run begins.
     pub(super) fn open(&mut self) -> Result<(), Failure> {
-        if let Some(url) = &self.arguments.otlp {
+        for (_, _, url, _) in exports(&self.arguments) {
             export::parsed(url.exposed())?;
         }
         let Some(address) = &self.arguments.live else {
@@ -114,10 +118,12 @@ impl Watched {
 
     /// The run is on.
     pub(super) fn begin(&mut self, control: &Arc<Control>) {
-        if let (Some(url), Some(native)) = (&self.arguments.otlp, &self.native) {
-            match Exported::start(url, &self.arguments.otlp_header, native, control) {
-                Ok(exported) => self.exported = Some(exported),
-                Err(failure) => complain(&format!("--otlp: {}", failure.text)),
+        if let Some(native) = &self.native {
+            for (option, protocol, url, headers) in exports(&self.arguments) {
+                match Exported::start(protocol, url, headers, native, control) {
+                    Ok(exported) => self.exported.push(exported),
+                    Err(failure) => complain(&format!("{option}: {}", failure.text)),
+                }
             }
         }
         let (Some(bound), Some(native)) = (self.bound.take(), &self.native) else {
@@ -143,8 +149,12 @@ impl Watched {
         if let Some(live) = self.live {
             live.end();
         }
-        if let Some(exported) = self.exported {
-            exported.end();
+        // All of them are told first: the patience of one is that of all.
+        self.exported.iter().for_each(Exported::tell);
+        // A signal gives all of them up.
+        let stops: Vec<_> = self.exported.iter().map(|it| it.control.stop()).collect();
+        for (exported, stop) in self.exported.into_iter().zip(stops) {
+            exported.end(stop);
         }
         if let (Some(report), Some(native)) = (&self.arguments.report, &self.native) {
             report::write(std::slice::from_ref(native), report, &[])?;
@@ -153,6 +163,20 @@ impl Watched {
         drop(self.temporary);
         Ok(())
     }
+}
+
+/// Who gets the run's points while it goes on, and by which option.
+fn exports(
+    arguments: &WatchArguments,
+) -> impl Iterator<Item = (&'static str, Protocol, &UrlText, &[HeaderText])> {
+    let otlp = arguments.otlp.as_ref();
+    let otlp = otlp.map(|url| ("--otlp", Protocol::Otlp, url, &*arguments.otlp_header));
+    let remote_write = arguments.remote_write.as_ref();
+    let remote_write = remote_write.map(|url| {
+        let headers = &*arguments.remote_write_header;
+        ("--remote-write", Protocol::RemoteWrite, url, headers)
+    });
+    otlp.into_iter().chain(remote_write)
 }
 
 /// A run that is steered from its page.
@@ -190,13 +214,15 @@ struct Exported {
 
 impl Exported {
     fn start(
+        protocol: Protocol,
         url: &UrlText,
         headers: &[HeaderText],
         file: &Path,
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
         let mut steps = Steps::open(file, EXPORT_SECONDS).map_err(Failure::setup)?;
-        let mut delivery = Delivery::otlp(url.exposed(), headers, EXPORT_PATIENCE, file, &steps)?;
+        let mut delivery =
+            Delivery::of_run(protocol, url.exposed(), headers, EXPORT_PATIENCE, file, &steps)?;
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
         let body = move || {
@@ -225,11 +251,16 @@ impl Exported {
         })
     }
 
-    /// Waits until the last points are delivered, or a signal says not to.
-    fn end(self) {
-        let (began, stop) = (Instant::now(), self.control.stop());
+    /// The run is over.
+    fn tell(&self) {
         self.over.store(true, Ordering::Release);
         self.thread.thread().unpark();
+    }
+
+    /// Waits until the last points are delivered, or a signal says not to: what the run
+    /// was told before is `stop`.
+    fn end(self, stop: Stop) {
+        let began = Instant::now();
         let (url, mut told) = (&self.url, false);
         while !self.thread.is_finished() {
             if self.control.stop() != stop {

@@ -5,22 +5,22 @@ use std::collections::BTreeMap;
 
 use encarno_record::histogram::{Histogram, middle_of};
 
-/// The finest scale: a bucket is 0.54 % wide, so its middle is off by 0.27 % at most.
-const SCALE: i32 = 7;
-/// With more buckets than that from the first to the last, two become one.
-const BUCKETS_MAX: i64 = 2048;
+/// At most so many octaves have the finest scale: with more, two buckets become one.
+const OCTAVES_MAX: i64 = 16;
 
 /// The buckets of an exponential histogram, of seconds.
 #[derive(Debug, PartialEq)]
-pub(super) struct Buckets {
-    pub(super) scale: i32,
-    pub(super) offset: i32,
-    pub(super) counts: Vec<u64>,
-    pub(super) zeros: u64,
+pub(crate) struct Buckets {
+    pub(crate) scale: i32,
+    pub(crate) offset: i32,
+    pub(crate) counts: Vec<u64>,
+    pub(crate) zeros: u64,
 }
 
 impl Buckets {
-    pub(super) fn of(times: &Histogram) -> Self {
+    /// The finest scale is that one. At 7 a bucket is 0.54 % wide, at 8 half as much.
+    pub(crate) fn of(times: &Histogram, finest: u32) -> Self {
+        let buckets_max = OCTAVES_MAX << finest;
         let mut zeros = 0;
         let mut found: BTreeMap<i64, u64> = BTreeMap::new();
         for (bucket, count) in times.pairs() {
@@ -30,13 +30,13 @@ impl Buckets {
                 zeros += count;
                 continue;
             }
-            let exact = (ns as f64 * 1e-9).log2() * f64::from(1 << SCALE);
+            let exact = (ns as f64 * 1e-9).log2() * f64::from(1 << finest);
             *found.entry(exact.ceil() as i64 - 1).or_default() += count;
         }
-        let mut scale = SCALE;
+        let mut scale = finest as i32;
         while let (Some((first, _)), Some((last, _))) =
             (found.first_key_value(), found.last_key_value())
-            && last - first >= BUCKETS_MAX
+            && last - first >= buckets_max
         {
             scale -= 1;
             let finer = std::mem::take(&mut found);
@@ -65,7 +65,7 @@ mod tests {
     fn of(values: &[u64]) -> Buckets {
         let mut histogram = Histogram::default();
         values.iter().for_each(|&value| histogram.record(value));
-        Buckets::of(&histogram)
+        Buckets::of(&histogram, 7)
     }
 
     #[test]
