@@ -321,13 +321,17 @@ func TestCallsInFlightHoldNoThreads(t *testing.T) {
 func TestThresholdsThatSeeNothingAreWarnedOf(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "script.js")
 	script := `import wrpc from "k6/x/wrpc";
-		export const options = { thresholds: { http_req_failed: ["rate<0.01"], iterations: ["count>0"] } };
-		const http = wrpc.http({ tcp: { addr: "127.0.0.1:1" }, metrics: "wrpc" });
-		export default () => [http.get("http://a/"), http.get("http://a/")];`
+		export const options = { thresholds: {
+			http_req_failed: ["rate<0.01"], wrpc_http_duration: ["p(99)<1"], iterations: ["count>0"],
+		} };
+		const tcp = { addr: "127.0.0.1:1" };
+		const ours = wrpc.http({ tcp, metrics: "wrpc" }), theirs = wrpc.http({ tcp, metrics: "http" });
+		export default () => [ours, ours, theirs, theirs].map((http) => http.get("http://a/"));`
 	require.NoError(t, os.WriteFile(file, []byte(script), 0o600))
 	running := startFile(t, "", file)
 	running.wait(t, time.Minute)
 	said := running.output.String()
 	require.Equal(t, 1, strings.Count(said, "the threshold on http_req_failed sees no request of wrpc.http()"), said)
+	require.Equal(t, 1, strings.Count(said, "the threshold on wrpc_http_duration sees no request of wrpc.http()"), said)
 	require.NotContains(t, said, "threshold on iterations")
 }

@@ -142,20 +142,27 @@ func ofRequest(call sobek.FunctionCall) arguments {
 	return given
 }
 
-// warnOfThresholds warns of thresholds that nothing can break: on metrics of k6 that these
-// requests don't leave.
+// warnOfThresholds warns of thresholds that nothing can break: on metrics of a family that
+// these requests don't leave.
 func (client *Client) warnOfThresholds(state *lib.State) {
-	if client.families.HTTP || client.thresholdsRead {
+	if client.thresholdsRead {
 		return
 	}
 	client.thresholdsRead = true
 	for name := range state.Options.Thresholds {
-		if strings.HasPrefix(name, "http_req") {
-			warning := fmt.Sprintf(`the threshold on %s sees no request of wrpc.http(): `+
-				`metrics: "wrpc" leaves k6's own metrics out`, name)
-			if _, isKnown := client.warned.LoadOrStore(warning, true); !isKnown {
-				state.Logger.Warn(warning)
-			}
+		var family string
+		switch {
+		case !client.families.HTTP && strings.HasPrefix(name, "http_req"):
+			family = "wrpc"
+		case !client.families.WRPC && strings.HasPrefix(name, "wrpc_http"):
+			family = "http"
+		default:
+			continue
+		}
+		warning := fmt.Sprintf(`the threshold on %s sees no request of wrpc.http(): metrics: %q leaves that metric out`,
+			name, family)
+		if _, isKnown := client.warned.LoadOrStore(warning, true); !isKnown {
+			state.Logger.Warn(warning)
 		}
 	}
 }

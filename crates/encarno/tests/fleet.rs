@@ -299,6 +299,24 @@ fn what_agents_do_not_take_is_said_by_name() {
 
 /// Whoever may publish in the group writes a plan by hand: it reads and writes nothing else.
 #[test]
+fn a_password_in_the_url_of_nats_is_shown_to_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let url = "nats://me:hunter2@127.0.0.1:1";
+    for arguments in [
+        &["hit", "dummy:", "-n", "1", "--agents", "1", "--nats", url][..],
+        &["agent", "--nats", url],
+        &["attach", "run", "--nats", url, "-o", "a.enc"],
+    ] {
+        let output = program::run(folder.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{said}");
+        assert!(said.contains("127.0.0.1:1: "), "{said}");
+        assert!(said.contains("refused"), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[test]
 fn a_part_keeps_to_the_folder_of_its_run() {
     let folder = tempfile::tempdir().unwrap();
     for more in [

@@ -195,18 +195,25 @@ fn a_worker_keeps_a_connection_to_each_address() {
 
 #[test]
 fn a_source_address_of_another_machine_is_refused_before_the_run() {
-    // Addresses of documentation (RFC 5737): nobody has them.
-    let mut settings = closed(1);
-    settings.protocol = Protocol::Http(
-        NetworkSettings {
-            address: Some("http://127.0.0.1:9".to_owned()),
-            source_addresses: vec!["192.0.2.7".parse().unwrap()],
-            ..NetworkSettings::default()
-        }
-        .into(),
-    );
-    let refused = protocols::run(&settings, |_| {}).unwrap_err().to_string();
-    assert!(refused.contains("source address 192.0.2.7"), "{refused}");
+    // The first is one of documentation (RFC 5737): nobody has it.
+    for (source, says) in [
+        ("192.0.2.7", "source address 192.0.2.7"),
+        ("224.0.0.1", "source address 224.0.0.1"),
+        ("255.255.255.255", "source address 255.255.255.255"),
+        ("::1", "no source address is of the target's kind"),
+    ] {
+        let mut settings = closed(1);
+        settings.protocol = Protocol::Http(
+            NetworkSettings {
+                address: Some("http://127.0.0.1:9".to_owned()),
+                source_addresses: vec![source.parse().unwrap()],
+                ..NetworkSettings::default()
+            }
+            .into(),
+        );
+        let refused = protocols::run(&settings, |_| {}).unwrap_err().to_string();
+        assert!(refused.contains(says), "{refused}");
+    }
 }
 
 #[test]

@@ -345,6 +345,7 @@ fn rules_apply_by_label_and_in_shared_and_open_runs() {
     let site = site();
     let rules = json!([
         {"label": "^list", "asserts": [{"re": "id=9"}], "extracts": {"v": {"re": r"id=(\d)", "groupNo": 1}}},
+        {"label": "^list", "asserts": [{"text": "id=${v}"}, {"text": "${w}"}]},
         {"label": "start", "follow": 1},
         {"label": "none", "asserts": [{"re": "x"}]},
     ]);
@@ -356,20 +357,21 @@ fn rules_apply_by_label_and_in_shared_and_open_runs() {
         ),
         labelled("start", "/start"),
     ];
-    let account = flow(&site, json!({"rules": rules}), &records);
+    let sections = json!({"rules": rules, "workers": {"values": {"w": "id=1"}}});
+    let account = flow(&site, sections, &records);
+    // The texts of asserts have values without further words: what the answer itself set, and fixed ones.
+    let unmet = "assert: the response doesn't have /id=9/";
     assert_eq!(
         account.steps(),
-        [
-            ("list", "assert: the response doesn't have /id=9/", 200),
-            ("use 1", "", 404),
-            ("start", "", 403)
-        ]
+        [("list", unmet, 200), ("use 1", "", 404), ("start", "", 403)]
     );
     // Any worker takes any record: asserts are possible, an order isn't.
-    let rules = json!([{"label": "", "asserts": [{"text": "id=1"}]}]);
+    let rules = json!([{"label": "", "asserts": [{"text": "${w}=1"}]}]);
     let open = json!({
         "input": {"sharing": "shared", "iterationlimit": 20}, "rules": rules,
-        "workers": {"mode": "open", "maxworkers": 8, "schedule": "const(200,10s)"},
+        "workers": {
+            "mode": "open", "maxworkers": 8, "schedule": "const(200,10s)", "values": {"w": "id"},
+        },
     });
     let account = flow(
         &site,

@@ -1,5 +1,6 @@
 //! NATS, with the buckets and subjects of a group.
 
+use std::error::Error as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -9,6 +10,9 @@ use async_nats::jetstream::{self, kv, object_store, stream};
 use async_nats::{Client, ConnectOptions};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+
+use encarno_record::mask::masked_url;
+use encarno_secret::Secret;
 
 use crate::FleetError;
 use crate::words::{Presence, is_name};
@@ -23,14 +27,21 @@ const PING: Duration = Duration::from_secs(2);
 /// Where a group meets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hub {
-    /// The NATS server.
-    pub url: String,
+    /// The NATS server; it may name a user.
+    pub url: Secret,
     /// A file of credentials.
     pub credentials: Option<PathBuf>,
     /// A file of certificate authorities, for TLS.
     pub ca: Option<PathBuf>,
     /// The name of the group.
     pub group: String,
+}
+
+impl Hub {
+    /// The server, for a message.
+    pub fn shown(&self) -> String {
+        masked_url(self.url.expose())
+    }
 }
 
 /// A connection to it.
@@ -52,7 +63,7 @@ impl Bus {
                 "--group {group:?}: a group's name has letters, digits, - and _, 32 at most"
             )));
         }
-        let url = &hub.url;
+        let url = hub.shown();
         let mut options = ConnectOptions::new()
             .name("encarno")
             .connection_timeout(CONNECT)
@@ -66,10 +77,16 @@ impl Bus {
         if let Some(file) = &hub.ca {
             options = options.add_root_certificates(file.clone());
         }
-        let client = tokio::time::timeout(CONNECT, options.connect(url)).await;
+        let client = tokio::time::timeout(CONNECT, options.connect(hub.url.expose())).await;
         let client = client
             .map_err(|_| FleetError(format!("NATS at {url}: no answer within 10 s")))?
-            .map_err(FleetError::of(format!("NATS at {url}")))?;
+            .map_err(|error| {
+                // Its own text says no more than that there was an error.
+                let reason = error
+                    .source()
+                    .map_or_else(|| error.to_string(), ToString::to_string);
+                FleetError(format!("NATS at {url}: {reason}"))
+            })?;
         let jetstream = jetstream::new(client.clone());
         let without = |what: &str| {
             format!(

@@ -197,7 +197,7 @@ async fn choose(bus: &Bus, order: &Order) -> Result<Vec<String>, FleetError> {
                 order.hub.group,
                 if names.is_empty() { "" } else { ": " },
                 names.join(", "),
-                order.hub.url,
+                order.hub.shown(),
                 order.hub.group
             )));
         }

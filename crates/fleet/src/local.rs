@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use encarno_secret::Secret;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -31,7 +32,7 @@ impl Local {
         let (server, url) = start_server(&find_server(program)?, folder.path())?;
         let mut local = Self {
             hub: Hub {
-                url,
+                url: Secret::new(url),
                 group: "local".to_owned(),
                 ..Hub::default()
             },
@@ -43,7 +44,13 @@ impl Local {
         for number in 1..=agents {
             let mut command = Command::new(program);
             command
-                .args(["agent", "--nats", &local.hub.url, "--group", "local"])
+                .args([
+                    "agent",
+                    "--nats",
+                    local.hub.url.expose(),
+                    "--group",
+                    "local",
+                ])
                 .args([
                     "--name",
                     &format!("local-{number}"),

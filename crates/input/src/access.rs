@@ -41,6 +41,20 @@ enum Logged<'a> {
     NoRequest,
 }
 
+impl Logged<'_> {
+    fn into_owned(self) -> Logged<'static> {
+        let owned = |bytes: Cow<'_, [u8]>| Cow::Owned(bytes.into_owned());
+        match self {
+            Self::NoRequest => Logged::NoRequest,
+            Self::Request { method, url, host } => Logged::Request {
+                method: owned(method),
+                url: owned(url),
+                host: owned(host),
+            },
+        }
+    }
+}
+
 impl Parse for AccessParser {
     fn next(
         &mut self,
@@ -69,7 +83,8 @@ impl Parse for AccessParser {
                 context.left_out.add("lines without a request");
                 continue;
             };
-            if &*method != b"GET" {
+            // Elastic's schema has methods in small letters.
+            if !method.eq_ignore_ascii_case(b"GET") {
                 context
                     .left_out
                     .add(String::from_utf8_lossy(&method[..method.len().min(20)]).into_owned());
@@ -106,6 +121,7 @@ impl AccessParser {
     }
 
     fn logged<'a>(&self, line: &'a [u8]) -> Option<Logged<'a>> {
+        let line = without_container(line);
         match &self.columns {
             Some(columns) => columns.logged(line),
             None if line.starts_with(b"{") => json::logged(line),
@@ -114,21 +130,36 @@ impl AccessParser {
     }
 }
 
-/// Whether lines are those of an access log: a connection without a request may
-/// be the first that it tells of.
+/// What a container wrote, without `TIME stdout F ` before it, as Kubernetes keeps it.
+fn without_container(line: &[u8]) -> &[u8] {
+    let mut words = line.splitn(4, |&byte| byte == b' ');
+    match (words.next(), words.next(), words.next(), words.next()) {
+        (Some(time), Some(b"stdout" | b"stderr"), Some(b"F" | b"P"), Some(rest))
+            if time.contains(&b'T') =>
+        {
+            rest
+        }
+        _ => line,
+    }
+}
+
+/// Whether lines are those of an access log. A connection without a request may be the
+/// first that it tells of, and a server may say other things between.
 pub(super) fn is_log<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut parser = AccessParser::default();
+    let (mut requests, mut own, mut unknown) = (0_usize, 0_usize, 0_usize);
     for line in lines {
         if parser.is_directive(line) {
             continue;
         }
         match parser.logged(line) {
-            Some(Logged::Request { .. }) => return true,
-            Some(Logged::NoRequest) => {}
-            None => return false,
+            Some(Logged::Request { .. }) => requests += 1,
+            Some(Logged::NoRequest) => own += 1,
+            None => unknown += 1,
         }
     }
-    false
+    // The last line may be cut off.
+    requests > 0 && unknown <= 1 + (requests + own) / 2
 }
 
 /// `METHOD URI PROTO`. A URI with a blank in it was sent like that; it isn't one.

@@ -59,6 +59,9 @@ fn of_object(object: &[u8]) -> Option<InputFormat> {
     let has = |key: &str| value.get(key).is_some();
     if has("plen") {
         Some(InputFormat::Payload)
+    } else if has("uri") && (has("body") || has("headers") || has("tag")) {
+        // Whatever else is in it, such as a status that is expected.
+        Some(InputFormat::JsonLine)
     } else if access::is_log(std::iter::once(object)) {
         Some(InputFormat::Access)
     } else if has("uri") {
@@ -105,10 +108,13 @@ fn is_uripost(line: &[u8]) -> bool {
 fn list<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<InputFormat> {
     let mut format = None;
     for line in lines.filter(|line| !line.starts_with(b"#")) {
-        let (first, _) = word(line);
-        if first.starts_with(b"/") {
+        let (first, rest) = word(line);
+        // A path and a tag; a sentence that begins with a path is something else.
+        if first.starts_with(b"/") && word(rest).1.is_empty() {
             format = format.or(Some(InputFormat::Uri));
-        } else if line.split(u8::is_ascii_whitespace).any(RecordUrl::is_like) {
+        } else if !first.starts_with(b"/")
+            && line.split(u8::is_ascii_whitespace).any(RecordUrl::is_like)
+        {
             return Some(InputFormat::Urls);
         } else {
             // The last line may be cut off.

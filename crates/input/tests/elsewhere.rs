@@ -118,7 +118,7 @@ fn logs_in_json() {
 #[test]
 fn logs_in_json_of_networks_firewalls_and_elastic() {
     // CloudFront v2, Cloudflare, AWS's firewall, API Gateway, Azure, Elastic's schema
-    // as objects and flat.
+    // as objects and flat, pino.
     assert_log(
         concat!(
             "{\"cs-method\":\"GET\",\"cs-uri-stem\":\"/f\",\"cs-uri-query\":\"-\",\"sc-status\":\"200\",\"x-host-header\":\"f.example\",\"cs(Host)\":\"d1.cloudfront.net\"}\n",
@@ -127,7 +127,8 @@ fn logs_in_json_of_networks_firewalls_and_elastic() {
             "{\"httpMethod\":\"GET\",\"path\":\"/g\",\"status\":\"200\",\"domainName\":\"g.example\"}\n",
             "{\"properties\":{\"httpMethod\":\"GET\",\"requestUri\":\"/z\",\"requestQuery\":\"q=1\",\"httpStatus\":200,\"host\":\"z.example\"}}\n",
             "{\"http\":{\"request\":{\"method\":\"GET\"},\"response\":{\"status_code\":200}},\"url\":{\"path\":\"/e\",\"query\":\"x\",\"domain\":\"e.example\"}}\n",
-            "{\"http.request.method\":\"GET\",\"http.response.status_code\":200,\"url.original\":\"/o?p\",\"url.domain\":\"o.example\"}\n",
+            "{\"http.request.method\":\"get\",\"http.response.status_code\":200,\"url.original\":\"/o?p\",\"url.domain\":\"o.example\"}\n",
+            "{\"level\":30,\"req\":{\"method\":\"GET\",\"url\":\"/p\",\"headers\":{\"host\":\"p.example\"}},\"res\":{\"statusCode\":200}}\n",
         ),
         &[
             ("/f", "f.example"),
@@ -137,6 +138,7 @@ fn logs_in_json_of_networks_firewalls_and_elastic() {
             ("/z?q=1", "z.example"),
             ("/e?x", "e.example"),
             ("/o?p", "o.example"),
+            ("/p", "p.example"),
         ],
         "",
     );
@@ -155,6 +157,40 @@ fn what_a_server_says_of_itself_between_its_requests() {
     // An object that was cut off is broken, and told.
     let cut = read([request, &request[..40], "\n"].concat().as_bytes());
     assert_eq!((cut.records.len(), cut.bad.len()), (1, 1));
+}
+
+#[test]
+fn logs_of_containers() {
+    let request = "::1 - - [10/Oct/2025:13:55:36 +0000] \"GET /a HTTP/1.1\" 200 1 \"-\" \"agent\"";
+    let escaped = request.replace('"', "\\\"");
+    let log = format!(
+        "2025/10/10 13:55:35 [notice] 1#1: using the \"epoll\" event method\n\
+         2025/10/10 13:55:36 [error] 29#29: *1 open() \"/a\" failed (2: No such file), client: ::1, request: \"GET /a HTTP/1.1\", host: \"h\"\n\
+         {request}\n\
+         2025-10-10T13:55:36.1Z stdout F {request}\n\
+         2025-10-10T13:55:36.1Z stdout F {{\"request_method\":\"GET\",\"uri\":\"/j\",\"status\":200}}\n\
+         {{\"log\":\"{escaped}\\n\",\"stream\":\"stdout\",\"time\":\"2025-10-10T13:55:36Z\"}}\n\
+         {{\"log\":\"starting\\n\",\"stream\":\"stderr\",\"time\":\"2025-10-10T13:55:36Z\"}}\n"
+    );
+    let requests = ["/a", "/a", "/j", "/a"].map(|path| (path, "target"));
+    assert_log(&log, &requests, "3 lines without a request");
+    // What is said before the first line of the log is broken, and no URI.
+    let begun = format!("/docker-entrypoint.sh: Configuration complete; ready for start up\n{log}");
+    let found = read(begun.as_bytes());
+    assert_eq!((found.format, found.bad.len()), (InputFormat::Access, 1));
+    assert_eq!(found.records.len(), 4);
+}
+
+#[test]
+fn a_sentence_that_begins_with_a_path_is_no_list_of_uris() {
+    let sentence = b"/docker-entrypoint.sh: Looking for shell scripts in /docker-entrypoint.d/\n";
+    let file = tempfile::NamedTempFile::new().expect("a temporary file");
+    std::fs::write(file.path(), sentence).expect("written");
+    let settings = InputSettings::of_file(file.path());
+    assert!(encarno_input::open(&settings, &Strings::default()).is_err());
+    // What Tank sends may say what it expects.
+    let ammo = b"{\"uri\": \"/a\", \"method\": \"POST\", \"body\": \"x\", \"status\": 200}\n";
+    assert_eq!(read(ammo).format, InputFormat::JsonLine);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use rustls::ClientConfig;
 use crate::address::{AddressBook, Lookup};
 use crate::socket::Peer;
 use crate::stream::{Stream, StreamError};
-use crate::{Io, NetworkSettings, Shot, reason};
+use crate::{Io, NetworkSettings, Seat, Shot, reason};
 
 /// Looks addresses up, takes source addresses in turn, connects, and says what is
 /// recorded when that fails.
@@ -52,18 +52,19 @@ pub enum NoPeer {
 }
 
 impl Dialer {
-    /// Of one event loop.
+    /// Of one event loop. Each loop begins with another source address.
     pub fn new(
         settings: &Arc<NetworkSettings>,
         addresses: AddressBook,
         tls: Option<Arc<ClientConfig>>,
-        strings: &Strings,
+        seat: &Seat<'_>,
     ) -> Self {
+        let strings = seat.strings;
         Self {
             settings: Arc::clone(settings),
             addresses,
             tls,
-            source_next: 0,
+            source_next: seat.number % settings.source_addresses.len().max(1),
             strings: strings.clone(),
             closed_early: strings.intern("connection closed before the answer was complete"),
             fatal: None,
@@ -215,7 +216,7 @@ impl Dialer {
 }
 
 /// Whether a connection from there to that peer is possible.
-fn is_for(source: &IpAddr, peer: &Peer) -> bool {
+pub(crate) fn is_for(source: &IpAddr, peer: &Peer) -> bool {
     match peer {
         Peer::Internet(peer) => peer.is_ipv4() == source.is_ipv4(),
         Peer::Unix(_) => true,

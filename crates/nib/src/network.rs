@@ -1,13 +1,15 @@
 //! The network of a run: set up once, for all event loops.
 
-use std::net::{IpAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
+use rustix::io::Errno;
 use rustls::ClientConfig;
 
 use crate::address::{
     Address, AddressBook, AddressError, Endpoint, Host, Resolver, host_name, resolve_now,
 };
+use crate::dial::is_for;
 use crate::proxy::PROXY_SCHEMES;
 use crate::tls::{TlsError, client_config};
 use crate::{Dialer, Kind, NetworkSettings, Seat};
@@ -41,6 +43,9 @@ pub enum SetUpError {
         #[source]
         source: std::io::Error,
     },
+    /// No connection can be made from there to the target.
+    #[error("no source address is of the target's kind (IPv4 or IPv6)")]
+    SourceKind,
     /// The operating system refused something.
     #[error("can't {operation}: {source}")]
     System {
@@ -55,10 +60,14 @@ pub enum SetUpError {
 impl Network {
     /// Looks the default address up, and loads certificates if the protocol speaks TLS.
     pub fn set_up(mut settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
+        // Found here rather than by each hit.
         for &address in &settings.source_addresses {
-            // Found here rather than by each hit.
-            UdpSocket::bind((address, 0))
-                .map_err(|source| SetUpError::SourceAddress { address, source })?;
+            let is_one_machine = !address.is_multicast() && address != Ipv4Addr::BROADCAST;
+            let bound = match is_one_machine {
+                true => TcpListener::bind((address, 0)).map(drop),
+                false => Err(Errno::ADDRNOTAVAIL.into()),
+            };
+            bound.map_err(|source| SetUpError::SourceAddress { address, source })?;
         }
         let hosts = std::mem::take(&mut settings.hosts).into_iter();
         settings.hosts = hosts.map(|(name, ips)| (host_name(&name), ips)).collect();
@@ -81,6 +90,13 @@ impl Network {
             }
         });
         let endpoint = endpoint.transpose()?;
+        let sources = &settings.source_addresses;
+        if let Some(endpoint) = &endpoint
+            && !sources.is_empty()
+            && endpoint.count(|peer| sources.iter().any(|ip| is_for(ip, peer))) == 0
+        {
+            return Err(SetUpError::SourceKind);
+        }
         let resolver = Resolver::start(&settings.hosts).map_err(|source| SetUpError::System {
             operation: "start the resolver",
             source,
@@ -112,6 +128,6 @@ impl Network {
             seat.waker,
             self.settings.resolve_every,
         );
-        Dialer::new(&self.settings, addresses, self.tls.clone(), seat.strings)
+        Dialer::new(&self.settings, addresses, self.tls.clone(), seat)
     }
 }

@@ -122,7 +122,13 @@ fn certificate(error: &CertificateError, hints: &Hints) -> String {
         }
         CertificateError::Revoked => "the server's certificate was revoked",
         CertificateError::BadEncoding => "the server's certificate can't be read",
-        CertificateError::BadSignature => "the server's certificate has a wrong signature",
+        CertificateError::BadSignature => {
+            return format!(
+                "the server's certificate has a wrong signature, or it is self-signed and bears the \
+                 name of another authority: {}",
+                hints.authorities
+            );
+        }
         CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
             "the server's certificate isn't one for servers"
         }

@@ -88,7 +88,7 @@ impl AgentArguments {
             "agent {name} of the group {} at {}: it makes hits for whoever may publish there, by \
              {}{}",
             hub.group,
-            hub.url,
+            hub.shown(),
             allow.join(" and "),
             self.bounds_text()
         ));

@@ -50,6 +50,12 @@ impl HitArguments {
         let protocol = request.protocol(&target, &self.connection, keep_bytes_max, seed)?;
         let streams = protocol.streams();
         let workload = self.load.workload(streams, request.records.load())?;
+        if self.load.hits.is_some() && request.records.per_worker {
+            return Err(Failure::usage(
+                "-n is the number of all hits, and with --per-worker each worker reads the file for itself: \
+                 give --loop or --for instead of -n",
+            ));
+        }
         let limits = SourceLimits {
             hits_max: self.load.hits,
             one_worker: workload.workers_max() == 1,

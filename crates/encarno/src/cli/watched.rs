@@ -221,8 +221,14 @@ impl Exported {
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
         let mut steps = Steps::open(file, EXPORT_SECONDS).map_err(Failure::setup)?;
-        let mut delivery =
-            Delivery::of_run(protocol, url.exposed(), headers, EXPORT_PATIENCE, file, &steps)?;
+        let mut delivery = Delivery::of_run(
+            protocol,
+            url.exposed(),
+            headers,
+            EXPORT_PATIENCE,
+            file,
+            &steps,
+        )?;
         let over = Arc::new(AtomicBool::new(false));
         let is_over = Arc::clone(&over);
         let body = move || {

@@ -16,29 +16,46 @@ impl Quota {
         Self::of(Path::new("/sys/fs/cgroup"), &groups)
     }
 
-    /// Finds the cgroups under `root` (version 2) that `groups`, the text of
-    /// `/proc/self/cgroup`, names.
+    /// Finds the cgroups under `root` that `groups`, the text of `/proc/self/cgroup`,
+    /// names: those of version 2, and of version 1 those of the CPU.
     fn of(root: &Path, groups: &str) -> Self {
-        let own = groups.lines().find_map(|line| line.strip_prefix("0::/"));
-        let Some(own) = own else {
-            return Self::default();
-        };
-        let innermost = root.join(own);
-        let folders = innermost
-            .ancestors()
-            .take_while(|folder| folder.starts_with(root))
-            .filter(|folder| folder.join("cpu.stat").is_file());
+        let folders = groups.lines().flat_map(|line| {
+            let mut parts = line.splitn(3, ':').skip(1);
+            let (Some(controllers), Some(group)) = (parts.next(), parts.next()) else {
+                return Vec::new();
+            };
+            let mounted = match controllers {
+                "" => root.to_owned(),
+                names if names.split(',').any(|name| name == "cpu") => root.join("cpu"),
+                _ => return Vec::new(),
+            };
+            let innermost = mounted.join(group.trim_start_matches('/'));
+            let around = innermost.ancestors();
+            let around = around.take_while(|folder| folder.starts_with(&mounted));
+            let counting = around.filter(|folder| folder.join("cpu.stat").is_file());
+            counting.map(Path::to_owned).collect()
+        });
         Self {
-            folders: folders.map(Path::to_owned).collect(),
+            folders: folders.collect(),
         }
     }
 
     /// The least quota, in cores; none = as many as there are.
     pub fn cores(&self) -> Option<f64> {
         let quota = |folder: &PathBuf| {
-            let text = fs::read_to_string(folder.join("cpu.max")).ok()?;
+            let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
+            let text = match read("cpu.max") {
+                Some(text) => text,
+                None => format!(
+                    "{} {}",
+                    read("cpu.cfs_quota_us")?.trim(),
+                    read("cpu.cfs_period_us")?
+                ),
+            };
             let (quota, period) = text.trim().split_once(' ')?;
-            Some(quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?)
+            let cores = quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?;
+            // Version 1 says -1 where there is none.
+            (cores > 0.0).then_some(cores)
         };
         self.folders.iter().filter_map(quota).reduce(f64::min)
     }
@@ -47,14 +64,18 @@ impl Quota {
     pub fn throttled_ns(&self) -> u64 {
         let throttled = |folder: &PathBuf| {
             let text = fs::read_to_string(folder.join("cpu.stat")).ok()?;
-            let line = text
-                .lines()
-                .find_map(|line| line.strip_prefix("throttled_usec "));
-            line?.trim().parse::<u64>().ok()
+            text.lines().find_map(|line| {
+                let (name, value) = line.split_once(' ')?;
+                let unit_ns = match name {
+                    "throttled_usec" => 1000,
+                    "throttled_time" => 1,
+                    _ => return None,
+                };
+                Some(value.trim().parse::<u64>().ok()?.saturating_mul(unit_ns))
+            })
         };
         // Each group counts what its own quota took.
-        let sum = self.folders.iter().filter_map(throttled).sum::<u64>();
-        sum.saturating_mul(1000)
+        self.folders.iter().filter_map(throttled).sum()
     }
 }
 
@@ -89,7 +110,20 @@ mod tests {
             (quota.cores(), quota.throttled_ns()),
             (Some(0.5), 1_505_000)
         );
-        let none = Quota::of(&root, "12:cpu:/pod\n");
+        fs::create_dir_all(root.join("cpu/pod")).expect("a folder");
+        write("cpu/pod", "cpu.cfs_quota_us", "10000\n");
+        write("cpu/pod", "cpu.cfs_period_us", "100000\n");
+        write(
+            "cpu/pod",
+            "cpu.stat",
+            "nr_throttled 3\nthrottled_time 2500\n",
+        );
+        write("cpu", "cpu.cfs_quota_us", "-1\n");
+        write("cpu", "cpu.cfs_period_us", "100000\n");
+        write("cpu", "cpu.stat", "nr_throttled 0\nthrottled_time 0\n");
+        let first = Quota::of(&root, "3:memory:/pod\n12:cpu,cpuacct:/pod\n");
+        assert_eq!((first.cores(), first.throttled_ns()), (Some(0.1), 2500));
+        let none = Quota::of(&root, "3:memory:/pod\n");
         assert_eq!((none.cores(), none.throttled_ns()), (None, 0));
         fs::remove_dir_all(&root).expect("it is there");
     }

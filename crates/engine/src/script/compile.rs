@@ -15,6 +15,7 @@ use super::data::{DataError, DataSource};
 use super::pattern::Pattern;
 use super::plan::{Expressions, KEEP_HEAD, NEEDS_ORDER, Plan, Planned};
 use super::steps::StepPlan;
+use super::values::{assert_with, texts_of_assert, with_fixed};
 use crate::settings::{RuleSettings, ScriptSettings};
 
 const LAST_OK: &str = "JMeterThread.last_sample_ok";
@@ -309,6 +310,17 @@ impl Compiler {
         }
         if !has_any {
             return Ok(None);
+        }
+        if !self.per_worker {
+            for assert in &mut whole.asserts {
+                let ids = expressions.names.in_texts(texts_of_assert(assert))?;
+                let fixed = |name: &str| {
+                    let (_, id) = ids.iter().find(|(other, _)| **other == *name.as_bytes())?;
+                    let (_, value) = self.values.iter().find(|(other, _)| other == id)?;
+                    Some(&**value)
+                };
+                *assert = assert_with(assert, |text| with_fixed(text, fixed));
+            }
         }
         let mut plan = expressions.plan(&whole, texts, &self.strings, self.per_worker)?;
         // Fixed values were put in when the record was read.

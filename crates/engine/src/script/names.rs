@@ -21,6 +21,24 @@ impl Names {
         self.0.insert(name.into(), slot);
         Ok(slot)
     }
+
+    /// The variables `${name}` in these texts.
+    pub(super) fn in_texts<'a>(
+        &mut self,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<Vec<(Box<[u8]>, VariableId)>, String> {
+        let names = texts.flat_map(names_in);
+        let names = names.map(|name| Ok((name.as_bytes().into(), self.id_of(name)?)));
+        names.collect()
+    }
+}
+
+/// The names of the variables `${name}` in a text. A colon begins what isn't one.
+pub(super) fn names_in(text: &str) -> impl Iterator<Item = &str> {
+    let mut pieces = text.split("${");
+    pieces.next();
+    let names = pieces.filter_map(|piece| Some(piece.split_once('}')?.0));
+    names.filter(|name| !name.is_empty() && !name.starts_with(':'))
 }
 
 pub(super) fn bounded(count: usize, what: &str) -> Result<(), String> {

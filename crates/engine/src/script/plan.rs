@@ -18,7 +18,9 @@ use super::lists::Numbered;
 use super::names::{Names, bounded};
 use super::pattern::Pattern;
 use super::steps::StepPlan;
-use super::values::{assert_is_live, assert_with, extract_is_live, extract_with};
+use super::values::{
+    assert_is_live, assert_with, extract_is_live, extract_with, texts_of_assert, texts_of_extract,
+};
 
 /// More redirects than that are a loop.
 const FOLLOW_MAX: u32 = 50;
@@ -42,6 +44,8 @@ pub struct Planned {
 pub struct Plan {
     /// None = nothing is put in.
     pub(super) replaces: Option<Box<Replaces>>,
+    /// What is put into the texts of extracts and asserts.
+    pub(super) looks: Box<Replaces>,
     /// Label and address that have values to be put in.
     pub(super) label: Option<Arc<str>>,
     pub(super) address: Option<Arc<str>>,
@@ -103,6 +107,13 @@ impl Expressions {
             Ok((name.as_bytes().into(), id))
         });
         let replaces = replaces.collect::<Result<Box<_>, String>>()?;
+        let texts = script.extracts.iter().flat_map(texts_of_extract);
+        let texts = texts.chain(script.asserts.iter().flat_map(texts_of_assert));
+        let mut looks = match per_worker {
+            true => self.names.in_texts(texts)?,
+            false => Vec::new(),
+        };
+        looks.extend_from_slice(&replaces);
         let extracts = script.extracts.iter().map(|extract| {
             let made = match per_worker && extract_is_live(extract) {
                 false => self.extract(extract),
@@ -151,6 +162,7 @@ impl Expressions {
             |text: &str| (per_worker && is_template(text.as_bytes())).then(|| text.into());
         Ok(Plan {
             replaces: Some(replaces),
+            looks: looks.into(),
             label: template(label),
             address: template(address),
             extracts,

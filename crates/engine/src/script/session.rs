@@ -340,7 +340,7 @@ impl Session {
             return;
         }
         let mut inspection = Inspection::new(response, hit.protocol_code, &mut context.body);
-        let replaces = plan.replaces.as_deref().unwrap_or_default();
+        let replaces = &*plan.looks;
         for extract in &plan.extracts {
             let text_of = |text: &str| with_values(text, replaces, &self.variables);
             let live = context.live.extract(extract, text_of);

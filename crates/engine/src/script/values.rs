@@ -2,6 +2,8 @@
 
 use encarno_record::script::{Assert, Extract};
 
+use super::names::names_in;
+
 /// Whether one of its texts may have variables in it.
 pub(super) fn assert_is_live(assert: &Assert) -> bool {
     texts_of_assert(assert).any(is_template)
@@ -35,13 +37,25 @@ pub(super) fn extract_with(extract: &Extract, fill: impl Fn(&str) -> String) -> 
     }
 }
 
-fn texts_of_assert(assert: &Assert) -> impl Iterator<Item = &str> {
+/// A text in which variables have values that never change.
+pub(super) fn with_fixed<'a>(text: &str, value: impl Fn(&str) -> Option<&'a [u8]>) -> String {
+    let mut filled = text.to_owned();
+    for name in names_in(text) {
+        if let Some(value) = value(name) {
+            let value = String::from_utf8_lossy(value);
+            filled = filled.replace(&format!("${{{name}}}"), &value);
+        }
+    }
+    filled
+}
+
+pub(super) fn texts_of_assert(assert: &Assert) -> impl Iterator<Item = &str> {
     let options = [&assert.text, &assert.jsonpath, &assert.equals];
     let options = options.into_iter().filter_map(|text| text.as_deref());
     options.chain([&*assert.regex])
 }
 
-fn texts_of_extract(extract: &Extract) -> impl Iterator<Item = &str> {
+pub(super) fn texts_of_extract(extract: &Extract) -> impl Iterator<Item = &str> {
     let options = [&extract.jsonpath, &extract.default];
     let options = options.into_iter().filter_map(|text| text.as_deref());
     options.chain([&*extract.regex])

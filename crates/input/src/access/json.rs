@@ -4,11 +4,12 @@ use std::borrow::Cow;
 
 use serde_json::Value;
 
-use super::{Logged, request_line};
+use super::{Logged, quoted, request_line};
 
 /// Where the method may stand, as JSON pointers.
 const METHOD: &[&str] = &[
     "/request/method",
+    "/req/method",
     "/RequestMethod",
     "/request_method",
     "/httpRequest/requestMethod",
@@ -18,6 +19,8 @@ const METHOD: &[&str] = &[
     "/ClientRequestMethod",
     "/cs-method",
     "/properties/httpMethod",
+    "/CsMethod",
+    "/properties/CsMethod",
     "/httpMethod",
     "/http_method",
     "/method",
@@ -25,6 +28,7 @@ const METHOD: &[&str] = &[
 /// Path and query in one, or a URL.
 const URL: &[&str] = &[
     "/request/uri",
+    "/req/url",
     "/request/url",
     "/RequestPath",
     "/request_uri",
@@ -34,7 +38,12 @@ const URL: &[&str] = &[
     "/url.original",
     "/url/path",
     "/url.path",
+    "/url/full",
+    "/url.full",
     "/ClientRequestURI",
+    "/ClientRequestPath",
+    "/CsUriStem",
+    "/properties/CsUriStem",
     "/cs-uri-stem",
     "/properties/requestUri",
     "/http_url",
@@ -45,6 +54,7 @@ const URL: &[&str] = &[
 ];
 const HOST: &[&str] = &[
     "/request/host",
+    "/req/headers/host",
     "/RequestHost",
     "/http_host",
     "/ClientRequestHost",
@@ -53,6 +63,8 @@ const HOST: &[&str] = &[
     "/x-host-header",
     "/cs(Host)",
     "/properties/host",
+    "/CsHost",
+    "/properties/CsHost",
     "/domainName",
     "/host",
     "/authority",
@@ -68,11 +80,15 @@ const QUERY: &[&str] = &[
     "/url.query",
     "/httpRequest/args",
     "/cs-uri-query",
+    "/ClientRequestQuery",
+    "/CsUriQuery",
+    "/properties/CsUriQuery",
     "/properties/requestQuery",
 ];
 /// What a log has beside a request, and a list of requests hasn't.
 const OUTCOME: &[&str] = &[
     "/status",
+    "/res/statusCode",
     "/status_code",
     "/response_code",
     "/DownstreamStatus",
@@ -83,9 +99,12 @@ const OUTCOME: &[&str] = &[
     "/response/status",
     "/EdgeResponseStatus",
     "/sc-status",
+    "/ScStatus",
+    "/properties/ScStatus",
     "/properties/httpStatus",
     "/properties/httpStatusCode",
     // Logs of requests that may have no status yet.
+    "/ClientRequestMethod",
     "/RequestMethod",
     "/httpRequest/httpMethod",
 ];
@@ -96,6 +115,15 @@ pub(super) fn logged(line: &[u8]) -> Option<Logged<'static>> {
     let value: Value = serde_json::from_slice(line).ok()?;
     if !value.is_object() {
         return None;
+    }
+    // What Docker keeps of a container: its line, as a text.
+    if let (Some(Value::String(log)), Some(_)) = (value.get("log"), value.get("stream")) {
+        let line = log.trim_ascii().as_bytes();
+        let inside = match line.starts_with(b"{") {
+            true => logged(line),
+            false => quoted::logged(line).map(Logged::into_owned),
+        };
+        return Some(inside.unwrap_or(Logged::NoRequest));
     }
     if !OUTCOME.iter().any(|name| value.pointer(name).is_some()) {
         return Some(Logged::NoRequest);

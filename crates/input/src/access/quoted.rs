@@ -4,10 +4,17 @@ use std::borrow::Cow;
 
 use super::{Logged, request_line};
 
+/// What nginx's log of errors has before the request that an error is about: the log of
+/// accesses has that request, too.
+const OF_ERROR: &[u8] = b", request: \"";
+
 /// What the line says; none if it has no quoted field.
 pub(super) fn logged(line: &[u8]) -> Option<Logged<'_>> {
     let mut fields = Fields(line).peekable();
     fields.peek()?;
+    if memchr::memmem::find(line, OF_ERROR).is_some() {
+        return Some(Logged::NoRequest);
+    }
     let request = fields.find_map(|field| match field {
         Cow::Borrowed(field) => {
             request_line(field).map(|(method, url)| (method.into(), url.into()))

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use encarno_fleet::Hub;
+use encarno_secret::Secret;
 
 use super::duration;
+use crate::url_text::UrlText;
 
 /// Which agents make the run, and where they meet.
 #[derive(Clone, Debug, Default, Args)]
@@ -56,7 +58,7 @@ pub(crate) enum Collect {
 pub(crate) struct HubArguments {
     /// The NATS server where agents and coordinators meet. It needs JetStream.
     #[arg(long, value_name = "URL")]
-    pub(crate) nats: Option<String>,
+    pub(crate) nats: Option<UrlText>,
     /// The group of agents.
     #[arg(long, value_name = "NAME", default_value = "default")]
     pub(crate) group: String,
@@ -71,9 +73,9 @@ pub(crate) struct HubArguments {
 impl HubArguments {
     /// The same for NATS; none without a server.
     pub(crate) fn hub(&self) -> Option<Hub> {
-        let url = self.nats.clone()?;
+        let url = self.nats.as_ref()?;
         Some(Hub {
-            url,
+            url: Secret::new(url.exposed()),
             credentials: self.nats_credentials.clone(),
             ca: self.nats_ca.clone(),
             group: self.group.clone(),

@@ -46,7 +46,7 @@ pub(crate) struct RecordsArguments {
     passes: Option<NonZeroU64>,
     /// Let each worker read the file for itself.
     #[arg(long, requires = "input")]
-    per_worker: bool,
+    pub(crate) per_worker: bool,
     /// End the run when more records than this are broken: a number, or a share of all records.
     #[arg(long, value_name = "N", default_value = "10%")]
     max_bad: BadLimit,

@@ -35,10 +35,10 @@ pub(crate) struct WatchArguments {
     /// Add a header to these requests, 'Name: value'.
     #[arg(long, value_name = "HEADER", requires = "otlp")]
     pub(crate) otlp_header: Vec<HeaderText>,
-    /// Send it by Prometheus's remote write to this URL, such as http://prometheus:9090.
+    /// Send them by Prometheus's remote write to this URL, such as http://prometheus:9090.
     #[arg(long, value_name = "URL")]
     pub(crate) remote_write: Option<UrlText>,
-    /// … with this header, 'Name: value'.
+    /// Add a header to these requests, 'Name: value'.
     #[arg(long, value_name = "HEADER", requires = "remote_write")]
     pub(crate) remote_write_header: Vec<HeaderText>,
 }
