@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use encarno_record::VariableId;
+use encarno_record::template::Replaces;
 
 /// Distinct expressions, JSONPaths and names in a run.
 const TEXTS_MAX: usize = 10_000;
@@ -26,7 +27,7 @@ impl Names {
     pub(super) fn in_texts<'a>(
         &mut self,
         texts: impl Iterator<Item = &'a str>,
-    ) -> Result<Vec<(Box<[u8]>, VariableId)>, String> {
+    ) -> Result<Box<Replaces>, String> {
         let names = texts.flat_map(names_in);
         let names = names.map(|name| Ok((name.as_bytes().into(), self.id_of(name)?)));
         names.collect()

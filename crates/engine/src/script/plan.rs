@@ -109,11 +109,10 @@ impl Expressions {
         let replaces = replaces.collect::<Result<Box<_>, String>>()?;
         let texts = script.extracts.iter().flat_map(texts_of_extract);
         let texts = texts.chain(script.asserts.iter().flat_map(texts_of_assert));
-        let mut looks = match per_worker {
-            true => self.names.in_texts(texts)?,
+        let looks = match per_worker {
+            true => [&*self.names.in_texts(texts)?, &*replaces].concat(),
             false => Vec::new(),
         };
-        looks.extend_from_slice(&replaces);
         let extracts = script.extracts.iter().map(|extract| {
             let made = match per_worker && extract_is_live(extract) {
                 false => self.extract(extract),
