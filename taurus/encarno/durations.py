@@ -13,7 +13,10 @@ def duration_of(value: object, place: str = "") -> str:
 def seconds_of(value: object, place: str) -> float:
     """The seconds of a duration in Taurus's words; `place` is the setting that has it."""
     try:
-        return dehumanize_time(value)
-    except (TaurusException, TypeError, ValueError) as error:
+        seconds = dehumanize_time(value)
+    except (TaurusException, TypeError, ValueError):
+        seconds = -1
+    if seconds < 0:
         advice = "write it as 1.5s, 300ms or 2m"
-        raise TaurusConfigError(f"{place}: {value!r} is no duration: {advice}") from error
+        raise TaurusConfigError(f"{place}: {value!r} is no duration: {advice}")
+    return seconds

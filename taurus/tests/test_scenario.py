@@ -232,7 +232,7 @@ def test_timeout_of_a_request(translate):
 
 
 @pytest.mark.parametrize("key", ["timeout", "think-time"])
-@pytest.mark.parametrize("value", ["abc", "5 apples", {"a": 1}])
+@pytest.mark.parametrize("value", ["abc", "5 apples", "-1s", {"a": 1}])
 def test_what_is_no_duration_is_named(translate, key, value):
     with pytest.raises(TaurusConfigError, match=rf"{key}.*is no duration"):
         one(translate, {"url": "/", key: value})

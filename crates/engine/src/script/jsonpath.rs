@@ -112,6 +112,10 @@ fn rewrite(text: &str) -> String {
             break;
         };
         let (name, after) = split_name(after);
+        if name.is_empty() && after.is_empty() && out != "$" {
+            // A name is missing: the parser says so.
+            out.push_str(dots);
+        }
         push_name(&mut out, name, dots);
         rest = after;
     }
@@ -129,7 +133,7 @@ fn push_name(out: &mut String, name: &str, dots: &str) {
         name.chars().all(is_inside) && !name.starts_with(|char: char| char.is_numeric())
     };
     match name {
-        // A dot before a bracket, or at the end, says nothing.
+        // A dot before a bracket, or alone behind `$`, says nothing.
         "" if dots == "." => {}
         // Other functions of Jayway's, and halves of them, aren't known: the parser says so.
         name if name.is_empty() || name == "*" || name.contains(['(', ')']) || is_plain(name) => {
@@ -239,6 +243,8 @@ mod tests {
             "$.a.min()",
             "$.a.length(",
             "$.a.length)",
+            "$.a.",
+            "$.a[0].",
         ] {
             let error = Path::parse(path).expect_err(path);
             assert!(error.contains(&format!("bad JSONPath {path:?}")), "{error}");
