@@ -4,9 +4,8 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, Barrier, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -14,23 +13,27 @@ use encarno_target::{Target, TargetSettings};
 
 /// Whatever hangs ends the test.
 const PATIENCE: Duration = Duration::from_secs(60);
+const FLOODS: usize = 3;
 
 /// Floods a target from several threads; `ask` is answered meanwhile, and it stops.
 fn under_a_flood(
     settings: TargetSettings,
-    flood: fn(SocketAddr, &AtomicBool),
+    flood: fn(SocketAddr, &AtomicBool, &Barrier),
     ask: fn(SocketAddr),
 ) {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
         let target = Target::start(settings).unwrap();
         let (address, over) = (target.address(), Arc::new(AtomicBool::new(false)));
-        let floods: Vec<_> = (0..3)
+        // Asked once all of them are there.
+        let begun = Arc::new(Barrier::new(FLOODS + 1));
+        let floods: Vec<_> = (0..FLOODS)
             .map(|_| {
-                let over = Arc::clone(&over);
-                thread::spawn(move || flood(address, &over))
+                let (over, begun) = (Arc::clone(&over), Arc::clone(&begun));
+                thread::spawn(move || flood(address, &over, &begun))
             })
             .collect();
+        begun.wait();
         for _ in 0..5 {
             ask(address);
         }
@@ -50,10 +53,11 @@ fn under_a_flood(
 fn a_body_without_an_end() {
     under_a_flood(
         TargetSettings::default(),
-        |address, over| {
+        |address, over, begun| {
             let mut stream = TcpStream::connect(address).unwrap();
             let head = b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
             stream.write_all(head).unwrap();
+            begun.wait();
             let chunks = b"1\r\nz\r\n".repeat(40_000);
             while !over.load(Ordering::Relaxed) && stream.write_all(&chunks).is_ok() {}
         },
@@ -76,9 +80,10 @@ fn datagrams_without_an_end() {
     };
     under_a_flood(
         settings,
-        |address, over| {
+        |address, over, begun| {
             let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
             socket.connect(address).unwrap();
+            begun.wait();
             while !over.load(Ordering::Relaxed) {
                 let _nobody = socket.send(b"again");
             }
