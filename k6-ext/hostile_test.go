@@ -212,7 +212,6 @@ var mistakes = map[string]string{
 	`http.get("http://there/", { headers: { a: "b\0" } })`:                        "control character",
 	`http.get("http://there/", { auth: { username: "me" } })`:                     "password",
 	`http.get("http://there/", { auth: { username: "a", password: "b", c: 1 } })`: "password",
-	`http.request("", "http://there/")`:                                           "method",
 	`http.request("G T", "http://there/")`:                                        "method",
 	`http.request("GET\n", "http://there/")`:                                      "method",
 	`http.request("GET")`:                                                         "URL",
