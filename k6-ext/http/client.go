@@ -159,11 +159,15 @@ func (client *Client) warnOfThresholds(state *lib.State) {
 		default:
 			continue
 		}
-		warning := fmt.Sprintf(`the threshold on %s sees no request of wrpc.http(): metrics: %q leaves that metric out`,
-			name, family)
-		if _, isKnown := client.warned.LoadOrStore(warning, true); !isKnown {
-			state.Logger.Warn(warning)
-		}
+		client.warnOnce(state, fmt.Sprintf(
+			`the threshold on %s sees no request of wrpc.http(): metrics: %q leaves that metric out`, name, family))
+	}
+}
+
+// warnOnce warns the first time that any VU does.
+func (client *Client) warnOnce(state *lib.State, message string) {
+	if _, isKnown := client.warned.LoadOrStore(message, true); !isKnown {
+		state.Logger.Warn(message)
 	}
 }
 

@@ -142,9 +142,7 @@ func (call *call) readAuth(value sobek.Value) error {
 
 // warnOnce warns of what a script gives to each request, the first time that it does.
 func (call *call) warnOnce(message string) {
-	if _, isKnown := call.client.warned.LoadOrStore(message, true); !isKnown {
-		call.state.Logger.Warn(message)
-	}
+	call.client.warnOnce(call.state, message)
 }
 
 func readCookies(runtime *sobek.Runtime, given *sobek.Object) map[string]*httpext.HTTPRequestCookie {

@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)] // a test that fails here says enough
 
+#[path = "rig/logged.rs"]
+mod logged;
 #[path = "rig/program.rs"]
 mod program;
 
@@ -17,7 +19,8 @@ use std::time::Duration;
 
 use encarno_http2::{Connection, Handler, Head, Limits, Reset, Role, hpack::write_field};
 use encarno_nib::delay::Delay;
-use encarno_target::{LogEntry, Target, TargetSettings, read_log};
+use encarno_target::{LogEntry, Target, TargetSettings};
+use logged::logged;
 
 fn hit(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let arguments = [&["hit"], arguments, &["--quiet", "--threads", "2"]].concat();
@@ -37,25 +40,14 @@ fn numbered(
     settings: TargetSettings,
     flags: &[&str],
 ) -> (bool, String, HashMap<u64, Vec<LogEntry>>) {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let log = folder.join("log");
-    let target = Target::start(TargetSettings {
-        log: Some(log.clone()),
-        ..settings
-    });
-    let target = target.unwrap();
     let lines: String = (0..count).map(|number| format!("/{number}\n")).collect();
-    std::fs::write(folder.join("records"), lines).unwrap();
-    let url = format!("http://{}/", target.address());
-    let input = ["-i", "records", "--loop", "1", "--http2"];
-    let (ok, text) = hit(folder, &[&[&*url], &input[..], flags].concat());
-    target.stop().unwrap();
-    let mut by_number: HashMap<u64, Vec<LogEntry>> = HashMap::new();
-    for entry in read_log(&log).unwrap() {
-        by_number.entry(entry.sequence).or_default().push(entry);
-    }
-    (ok, text, by_number)
+    let ((ok, text), log) = logged(settings, |folder, address| {
+        std::fs::write(folder.join("records"), lines).unwrap();
+        let url = format!("http://{address}/");
+        let input = ["-i", "records", "--loop", "1", "--http2"];
+        hit(folder, &[&[&*url], &input[..], flags].concat())
+    });
+    (ok, text, log)
 }
 
 #[test]

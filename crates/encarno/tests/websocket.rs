@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/logged.rs"]
+mod logged;
 #[path = "rig/peer.rs"]
 mod peer;
 #[path = "rig/program.rs"]
@@ -15,8 +17,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use encarno_target::{LogEntry, Target, TargetSettings, read_log};
+use encarno_target::{LogEntry, TargetSettings};
 use encarno_websocket::{CloseCode, Connection, Handler, Kind, Limits, Role, accept, answer};
+use logged::logged;
 use peer::peer;
 
 fn hit(folder: &Path, arguments: &[&str]) -> (bool, String) {
@@ -57,27 +60,16 @@ fn numbered(
     settings: TargetSettings,
     flags: &[&str],
 ) -> (bool, String, HashMap<u64, Vec<LogEntry>>) {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let log = folder.join("log");
     let scheme = match settings.identity {
         Some(_) => "wss",
         None => "ws",
     };
-    let target = Target::start(TargetSettings {
-        log: Some(log.clone()),
-        ..settings
+    let ((ok, text), log) = logged(settings, |folder, address| {
+        records(folder, count);
+        let url = format!("{scheme}://{address}/chat");
+        hit(folder, &[&[&*url], &RECORDS[..], flags].concat())
     });
-    let target = target.unwrap();
-    records(folder, count);
-    let url = format!("{scheme}://{}/chat", target.address());
-    let (ok, text) = hit(folder, &[&[&*url], &RECORDS[..], flags].concat());
-    target.stop().unwrap();
-    let mut by_number: HashMap<u64, Vec<LogEntry>> = HashMap::new();
-    for entry in read_log(&log).unwrap() {
-        by_number.entry(entry.sequence).or_default().push(entry);
-    }
-    (ok, text, by_number)
+    (ok, text, log)
 }
 
 #[test]

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use rustls::ClientConfig;
 
 use crate::address::{AddressBook, Lookup};
+use crate::settings::{SOURCE_KIND, is_for};
 use crate::socket::Peer;
 use crate::stream::{Stream, StreamError};
 use crate::{Io, NetworkSettings, Seat, Shot, reason};
@@ -89,15 +90,14 @@ impl Dialer {
             Lookup::Failed(code, text) => return Err(NoPeer::Failed(code, text)),
             Lookup::Ready(endpoint) => endpoint,
         };
-        let sources = &self.settings.source_addresses;
-        let fits = |peer: &Peer| sources.is_empty() || sources.iter().any(|ip| is_for(ip, peer));
+        let fits = |peer: &Peer| self.settings.reaches(peer);
         let peer = match wanted {
             Some(peer) => Some(peer.clone()),
             None => endpoint.next_peer(now_ns, fits),
         };
         let Some(peer) = peer else {
-            let reason = "no source address is of the target's kind (IPv4 or IPv6)";
-            return Err(NoPeer::Failed(code::ADDRESS, self.strings.intern(reason)));
+            let reason = self.strings.intern(SOURCE_KIND);
+            return Err(NoPeer::Failed(code::ADDRESS, reason));
         };
         let route = Route {
             source: None,
@@ -212,14 +212,6 @@ impl Dialer {
             .find(|&index| is_for(&sources[index], peer))?;
         self.source_next = (index + 1) % count;
         Some(sources[index])
-    }
-}
-
-/// Whether a connection from there to that peer is possible.
-pub(crate) fn is_for(source: &IpAddr, peer: &Peer) -> bool {
-    match peer {
-        Peer::Internet(peer) => peer.is_ipv4() == source.is_ipv4(),
-        Peer::Unix(_) => true,
     }
 }
 

@@ -9,8 +9,8 @@ use rustls::ClientConfig;
 use crate::address::{
     Address, AddressBook, AddressError, Endpoint, Host, Resolver, host_name, resolve_now,
 };
-use crate::dial::is_for;
 use crate::proxy::PROXY_SCHEMES;
+use crate::settings::SOURCE_KIND;
 use crate::tls::{TlsError, client_config};
 use crate::{Dialer, Kind, NetworkSettings, Seat};
 
@@ -44,7 +44,7 @@ pub enum SetUpError {
         source: std::io::Error,
     },
     /// No connection can be made from there to the target.
-    #[error("no source address is of the target's kind (IPv4 or IPv6)")]
+    #[error("{SOURCE_KIND}")]
     SourceKind,
     /// The operating system refused something.
     #[error("can't {operation}: {source}")]
@@ -90,10 +90,8 @@ impl Network {
             }
         });
         let endpoint = endpoint.transpose()?;
-        let sources = &settings.source_addresses;
         if let Some(endpoint) = &endpoint
-            && !sources.is_empty()
-            && endpoint.count(|peer| sources.iter().any(|ip| is_for(ip, peer))) == 0
+            && endpoint.count(|peer| settings.reaches(peer)) == 0
         {
             return Err(SetUpError::SourceKind);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use encarno_secret::FileOrText;
 
 use crate::proxy::ProxySettings;
+use crate::socket::Peer;
 
 /// The longest head of a response that is read unless said otherwise: curl's bound.
 pub const HEAD_BYTES_MAX: usize = 300 << 10;
@@ -33,6 +34,25 @@ pub struct NetworkSettings {
     pub tls: TlsSettings,
     /// So much of each answer is kept, for the trace; scripts keep what they need.
     pub keep_answer_bytes_max: usize,
+}
+
+impl NetworkSettings {
+    /// Whether a connection to that peer is possible from the source addresses.
+    pub(crate) fn reaches(&self, peer: &Peer) -> bool {
+        let sources = &self.source_addresses;
+        sources.is_empty() || sources.iter().any(|source| is_for(source, peer))
+    }
+}
+
+/// What is said where no source address reaches the target.
+pub(crate) const SOURCE_KIND: &str = "no source address is of the target's kind (IPv4 or IPv6)";
+
+/// Whether a connection from there to that peer is possible.
+pub(crate) fn is_for(source: &IpAddr, peer: &Peer) -> bool {
+    match peer {
+        Peer::Internet(peer) => peer.is_ipv4() == source.is_ipv4(),
+        Peer::Unix(_) => true,
+    }
 }
 
 impl Default for NetworkSettings {

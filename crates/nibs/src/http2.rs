@@ -26,7 +26,7 @@ use encarno_record::{Payload, StringId, Strings, code};
 use link::{Broken, Link};
 use rustix::io::Errno;
 
-use crate::links::{Link as _, Links, NotOpened, Phase};
+use crate::links::{Link as _, Links, NotOpened, Phase, as_worker};
 
 /// A hit that can't be sent is put on another connection so often.
 const MOVES_MAX: u32 = 3;
@@ -287,15 +287,13 @@ impl Http2 {
                 continue;
             };
             place.moves += 1;
-            let own = std::mem::replace(&mut io.worker, worker);
-            let step = match place.moves > MOVES_MAX {
+            let step = as_worker(worker, io, |io| match place.moves > MOVES_MAX {
                 true => {
                     place.on = On::Nowhere;
                     shot.fail(code::REFUSED, self.texts.goes_away, io)
                 }
                 false => self.enqueue(place, shot, io),
-            };
-            io.worker = own;
+            });
             if step == Step::Done {
                 hits.end(worker);
             }

@@ -6,7 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::ops::{Index, IndexMut};
 
 use encarno_nib::stream::{Stream, StreamError};
-use encarno_nib::{Dialer, Io, NoPeer, Shot};
+use encarno_nib::{Dialer, Io, NoPeer, Shot, Step};
 use encarno_record::StringId;
 use rustix::io::Errno;
 
@@ -14,6 +14,18 @@ use crate::attempt::Attempt;
 
 /// Connections that a group of workers keeps, to as many addresses.
 const LINKS_MAX: usize = 16;
+
+/// Starts the hit of another worker than the one whose event it is.
+pub(crate) fn as_worker(
+    worker: u32,
+    io: &mut Io<'_>,
+    start: impl FnOnce(&mut Io<'_>) -> Step,
+) -> Step {
+    let own = std::mem::replace(&mut io.worker, worker);
+    let step = start(io);
+    io.worker = own;
+    step
+}
 
 /// What the links of every protocol have.
 #[derive(Debug, Default)]

@@ -38,7 +38,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 use rustix::io::Errno;
 use texts::Texts;
 
-use crate::links::{Link as _, Links, NotOpened, Phase};
+use crate::links::{Link as _, Links, NotOpened, Phase, as_worker};
 use crate::tcp::{ANSWER_BYTES_MAX, Pattern};
 
 /// A hit that can't be sent is put on another connection so often.
@@ -299,12 +299,10 @@ impl WebSocket {
             };
             place.on = None;
             place.moves += 1;
-            let own = std::mem::replace(&mut io.worker, worker);
-            let step = match place.moves > MOVES_MAX {
+            let step = as_worker(worker, io, |io| match place.moves > MOVES_MAX {
                 true => shot.fail(code, text, io),
                 false => self.enqueue(place, shot, io),
-            };
-            io.worker = own;
+            });
             if step == Step::Done {
                 hits.end(worker);
             }

@@ -36,10 +36,23 @@ impl Names {
 
 /// The names of the variables `${name}` in a text. A colon begins what isn't one.
 pub(super) fn names_in(text: &str) -> impl Iterator<Item = &str> {
-    let mut pieces = text.split("${");
-    pieces.next();
-    let names = pieces.filter_map(|piece| Some(piece.split_once('}')?.0));
+    let names = pieces(text).filter_map(|(_, name)| name);
     names.filter(|name| !name.is_empty() && !name.starts_with(':'))
+}
+
+/// What stands before each `${name}` of a text, and the name; at last the rest.
+pub(super) fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
+    let mut left = Some(text);
+    std::iter::from_fn(move || {
+        let text = left.take()?;
+        let found = text.split_once("${");
+        let found = found.and_then(|(before, after)| Some((before, after.split_once('}')?)));
+        let Some((before, (name, behind))) = found else {
+            return Some((text, None));
+        };
+        left = Some(behind);
+        Some((before, Some(name)))
+    })
 }
 
 pub(super) fn bounded(count: usize, what: &str) -> Result<(), String> {

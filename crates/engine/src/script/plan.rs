@@ -20,6 +20,7 @@ use super::pattern::Pattern;
 use super::steps::StepPlan;
 use super::values::{
     assert_is_live, assert_with, extract_is_live, extract_with, texts_of_assert, texts_of_extract,
+    without_values,
 };
 
 /// More redirects than that are a loop.
@@ -310,21 +311,6 @@ impl Expressions {
 fn error_of(assert: &Assert, strings: &Strings) -> StringId {
     let error = strings.intern_below(&error_text(assert), ERRORS_END);
     error.unwrap_or_else(|| strings.intern("assert: not met"))
-}
-
-/// A text that a value may make of it.
-fn without_values(text: &str) -> String {
-    let mut out = String::new();
-    let mut rest = text;
-    while let Some((before, after)) = rest.split_once("${") {
-        let Some((_, behind)) = after.split_once('}') else {
-            break;
-        };
-        out.push_str(before);
-        out.push('0');
-        rest = behind;
-    }
-    out + rest
 }
 
 fn in_variable(name: &str) -> impl Fn(String) -> String {

@@ -2,7 +2,7 @@
 
 use encarno_record::script::{Assert, Extract};
 
-use super::names::names_in;
+use super::names::pieces;
 
 /// Whether one of its texts may have variables in it.
 pub(super) fn assert_is_live(assert: &Assert) -> bool {
@@ -37,16 +37,23 @@ pub(super) fn extract_with(extract: &Extract, fill: impl Fn(&str) -> String) -> 
     }
 }
 
-/// A text in which variables have values that never change.
+/// A text in which variables have values that never change. Others stay as they are.
 pub(super) fn with_fixed<'a>(text: &str, value: impl Fn(&str) -> Option<&'a [u8]>) -> String {
-    let mut filled = text.to_owned();
-    for name in names_in(text) {
-        if let Some(value) = value(name) {
-            let value = String::from_utf8_lossy(value);
-            filled = filled.replace(&format!("${{{name}}}"), &value);
+    let mut filled = String::with_capacity(text.len());
+    for (before, name) in pieces(text) {
+        filled.push_str(before);
+        match name.map(|name| value(name).ok_or(name)) {
+            None => {}
+            Some(Ok(value)) => filled.push_str(&String::from_utf8_lossy(value)),
+            Some(Err(name)) => filled.extend(["${", name, "}"]),
         }
     }
     filled
+}
+
+/// A text that values may make of it.
+pub(super) fn without_values(text: &str) -> String {
+    with_fixed(text, |_| Some(b"0"))
 }
 
 pub(super) fn texts_of_assert(assert: &Assert) -> impl Iterator<Item = &str> {
