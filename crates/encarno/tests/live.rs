@@ -228,6 +228,20 @@ fn strangers_are_refused_and_nobody_steers() {
 }
 
 #[test]
+fn connections_that_ask_nothing_keep_nobody_out() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let long = ["--rate", "100", "--for", "60s"];
+    let mut shown = Shown::start(folder.path(), "127.0.0.1:0", &long);
+    let silent = (0..100).map(|_| shown.connect()).collect::<Vec<_>>();
+    assert_eq!(shown.ask("GET /", &shown.host()).0, 200);
+    // The oldest made room.
+    let mut text = String::new();
+    let _ = (&silent[0]).read_to_string(&mut text);
+    assert_eq!(text, "");
+    shown.run.kill().expect("ended");
+}
+
+#[test]
 fn with_control_the_page_pauses_and_stops() {
     let folder = tempfile::tempdir().expect("a folder");
     let long = ["--rate", "100", "--for", "60s", "--control"];

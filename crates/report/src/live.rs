@@ -10,11 +10,13 @@
 //! - access: who may see it
 //! - request: what a browser asks
 //! - serve: the answers
+//! - silent: connections that have asked nothing yet
 //! - state: the run and its page
 
 mod access;
 mod request;
 mod serve;
+mod silent;
 mod state;
 
 use std::fmt;

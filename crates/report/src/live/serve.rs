@@ -7,9 +7,10 @@ use std::thread;
 use std::time::Duration;
 
 use super::request::Request;
+use super::silent::Place;
 use super::state::Shared;
 
-/// Connections at a time.
+/// Requests at a time.
 const VIEWERS_MAX: usize = 32;
 /// A viewer takes what it gets by then.
 const TIME_MAX: Duration = Duration::from_secs(5);
@@ -26,16 +27,13 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             thread::sleep(Duration::from_millis(100));
             continue;
         };
-        let viewer = shared.viewer();
-        if viewer.count() > VIEWERS_MAX {
-            let _ = say(&stream, "503 Service Unavailable", "too many viewers\n");
+        let Ok(place) = shared.silent().enter(&stream) else {
             continue;
-        }
+        };
         let known = Arc::clone(shared);
         let body = move || {
             // A viewer that went away is no fault.
-            let _ = serve(stream, &known);
-            drop(viewer);
+            let _ = serve(stream, place, &known);
         };
         let _ = thread::Builder::new()
             .name("live-viewer".to_owned())
@@ -43,15 +41,21 @@ pub(super) fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
+fn serve(mut stream: TcpStream, place: Place, shared: &Shared) -> io::Result<()> {
     stream.set_read_timeout(Some(TIME_MAX))?;
     stream.set_write_timeout(Some(TIME_MAX))?;
-    let Some(request) = Request::read(&mut stream)? else {
+    let request = Request::read(&mut stream);
+    drop(place);
+    let Some(request) = request? else {
         return say(&stream, "400 Bad Request", "no request\n");
     };
     if !shared.access().allows(&request) {
         let text = "this page needs the URL that encarno printed\n";
         return say(&stream, "403 Forbidden", text);
+    }
+    let viewer = shared.viewer();
+    if viewer.count() > VIEWERS_MAX {
+        return say(&stream, "503 Service Unavailable", "too many viewers\n");
     }
     match (&*request.method, &*request.path) {
         ("GET", "/") => {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Steering;
 use super::access::Access;
+use super::silent::Silent;
 use crate::page::{self, Mode};
 use crate::{Reading, Run};
 
@@ -52,6 +53,7 @@ pub(super) struct Shared {
     changed: Condvar,
     closed: Mutex<bool>,
     closing: Condvar,
+    silent: Arc<Silent>,
     viewers: Arc<AtomicUsize>,
     /// Those of them who are told of everything until the end.
     followers: Arc<AtomicUsize>,
@@ -59,7 +61,7 @@ pub(super) struct Shared {
     steering: Option<Box<dyn Steering>>,
 }
 
-/// A connection, or a stream of events on it, as long as it lasts.
+/// A request, or a stream of events, as long as it lasts.
 pub(super) struct Viewer(Arc<AtomicUsize>);
 
 impl Viewer {
@@ -87,6 +89,7 @@ impl Shared {
             changed: Condvar::new(),
             closed: Mutex::new(false),
             closing: Condvar::new(),
+            silent: Arc::default(),
             viewers: Arc::default(),
             followers: Arc::default(),
             access,
@@ -100,6 +103,10 @@ impl Shared {
 
     pub(super) fn steering(&self) -> Option<&dyn Steering> {
         self.steering.as_deref()
+    }
+
+    pub(super) fn silent(&self) -> &Arc<Silent> {
+        &self.silent
     }
 
     pub(super) fn viewer(&self) -> Viewer {

@@ -1,0 +1,55 @@
+//! Connections that have asked nothing yet. A newcomer is never turned away for them: the
+//! one that has been silent longest goes.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Connections at a time that have asked nothing.
+const SILENT_MAX: usize = 32;
+
+#[derive(Default)]
+pub(super) struct Silent(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    /// What the next one is known by.
+    next: u64,
+    /// The oldest first.
+    streams: VecDeque<(u64, TcpStream)>,
+}
+
+/// A connection's place among the silent ones, until it is dropped.
+pub(super) struct Place {
+    silent: Arc<Silent>,
+    number: u64,
+}
+
+impl Silent {
+    /// Takes one in. If there are too many, the oldest is closed.
+    pub(super) fn enter(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Place> {
+        let stream = stream.try_clone()?;
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = waiting.next;
+        waiting.next += 1;
+        waiting.streams.push_back((number, stream));
+        if waiting.streams.len() > SILENT_MAX
+            && let Some((_, oldest)) = waiting.streams.pop_front()
+        {
+            // It wakes the thread that waits for its request. A peer that is gone is no fault.
+            let _ = oldest.shutdown(Shutdown::Both);
+        }
+        Ok(Place {
+            silent: Arc::clone(self),
+            number,
+        })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut waiting = self.silent.0.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.streams.retain(|(number, _)| *number != self.number);
+    }
+}
