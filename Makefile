@@ -124,7 +124,7 @@ soak: all component bin/nats-server ## Look whether k6 or the receiver grow unde
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/prometheus bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/prometheus bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: fuzz
@@ -150,7 +150,7 @@ header: ## Write the header of the C ABI anew
 ##@ Set up
 
 .PHONY: setup
-setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
+setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
 	@scripts/taurus-venv || true
 
 # Built once: `go tool` would link it again whenever Go's cache was cleared.
@@ -174,6 +174,10 @@ bin/prometheus:
 bin/h2spec: tools/go.mod | needs
 	@echo "make: building bin/h2spec"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/summerwind/h2spec/cmd/h2spec && touch ../$@
+
+bin/grpc-peer: tools/grpc-peer/go.mod $(wildcard tools/grpc-peer/*.go) | needs
+	@echo "make: building bin/grpc-peer"
+	@cd tools/grpc-peer && CGO_ENABLED=0 go build -trimpath -o ../../bin/ . && touch ../../$@
 
 bin/xk6: tools/go.mod | needs
 	@echo "make: building bin/xk6"

@@ -18,6 +18,7 @@ ENCARNO = "target/release/encarno"
 PEERS = os.path.join(ROOT, "target/peers")
 OHA = "1.16.0"
 VEGETA = "v12.13.0"
+GHZ = "v0.121.0"
 
 
 @dataclass
@@ -188,6 +189,40 @@ def k6():
     )  # fmt: skip
 
 
+# A message of encarno.Echo/Say with the text "hello", as a body has it.
+GRPC_BODY = b"\x00\x00\x00\x00\x07\x0a\x05hello"
+GRPC_METHOD = "encarno.Echo/Say"
+
+
+def grpc_tools():
+    """Those that call a unary method, over one connection with so many streams."""
+
+    def ours(address, streams, seconds, folder):
+        return [path(ENCARNO), "hit", f"grpc://{address}/{GRPC_METHOD}", "-d", '{"text": "hello"}', "-c", "1",
+                "--streams", str(streams), "--threads", "1", "--for", f"{seconds}s",
+                "-o", os.path.join(folder, "run.enc"), "--quiet"]  # fmt: skip
+
+    def raw(address, streams, seconds, folder):
+        with open(os.path.join(folder, "body"), "wb") as file:
+            file.write(GRPC_BODY)
+        return ["h2load", "-t1", "-c1", f"-m{streams}", f"-D{seconds}", "-d", "body", "-H", "te: trailers",
+                "-H", "content-type: application/grpc", f"http://{address}/{GRPC_METHOD}"]  # fmt: skip
+
+    def ghz(address, streams, seconds, _):
+        return [f"{PEERS}/bin/ghz", "--insecure", "--connections", "1", "--concurrency", str(streams), "--call",
+                GRPC_METHOD, "-d", '{"text": "hello"}', "-z", f"{seconds}s", "-O", "json", address]  # fmt: skip
+
+    def ghz_hits(finished, _folder):
+        return json.loads(finished.output)["statusCodeDistribution"]["OK"]
+
+    tools = [Tool("encarno", "", ours, hits=recorded)]
+    if shutil.which("h2load"):
+        tools.append(Tool("h2load, raw frames", "", raw, hits=counted(r"(\d+) succeeded")))
+    if os.path.exists(f"{PEERS}/bin/ghz"):
+        tools.append(Tool("ghz", GHZ, ghz, hits=ghz_hits))
+    return tools
+
+
 def install():
     """Gets the peers that the machine can have; says which ones it can't."""
     from_debian = path("scripts/from-debian")
@@ -200,14 +235,16 @@ def install():
             ["cargo", "install", "oha", "--quiet", "--version", OHA, "--locked", "--root", PEERS],
             env={**os.environ, "CARGO_TARGET_DIR": f"{PEERS}/oha"}, stdin=subprocess.DEVNULL,
         )  # fmt: skip
-    if not os.path.exists(f"{PEERS}/bin/vegeta"):
-        print("building vegeta", file=sys.stderr)
-        module = f"{PEERS}/vegeta"
+    modules = {"vegeta": ("github.com/tsenart/vegeta/v12", VEGETA), "ghz": ("github.com/bojand/ghz/cmd/ghz", GHZ)}
+    for program, (name, version) in modules.items():
+        if os.path.exists(f"{PEERS}/bin/{program}"):
+            continue
+        print(f"building {program}", file=sys.stderr)
+        module = f"{PEERS}/{program}"
         os.makedirs(module, exist_ok=True)
         with open(f"{module}/go.mod", "w") as file:
             file.write("module peers\n")
-        name = "github.com/tsenart/vegeta/v12"
-        for command in (["go", "get", f"{name}@{VEGETA}"], ["go", "build", "-o", f"{PEERS}/bin/", name]):
+        for command in (["go", "get", f"{name}@{version}"], ["go", "build", "-o", f"{PEERS}/bin/", name]):
             subprocess.run(command, cwd=module, stdin=subprocess.DEVNULL)
 
 

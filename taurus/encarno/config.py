@@ -242,7 +242,22 @@ class ConfigWriter:
         timeout = self._scenario.get("timeout") or TIMEOUT
         tls = self._own("tls-config")
         protocol = {"driver": driver, "timeout": duration_of(timeout, "timeout")}
+        if driver == "grpc":
+            protocol |= self._grpc()
         return protocol | ({"tlsconf": tls} if tls else {})
+
+    def _grpc(self) -> dict:
+        """Where the server is asked for its methods, or the files that declare them."""
+        address = text_of(self._scenario.get("default-address") or "")
+        scheme, found, rest = address.partition("://")
+        own = {"address": f"{scheme}://{rest.partition('/')[0]}"} if found else {}
+        options = {}
+        for key in ("proto", "proto-path", "descriptors"):
+            value = self._own(key)
+            names = value if isinstance(value, list) else [value] if value else []
+            if names:
+                options[key] = ",".join(self._engine.find_file(text_of(name)) for name in names)
+        return own | ({"options": options} if options else {})
 
     def _output(self) -> dict:
         name = text_of(self._own("output-format") or "native")

@@ -19,7 +19,7 @@ from .variables import calls_in, names_in, starts_with_variable, text_of, with_v
 SCENARIO_KEYS = frozenset(
     "requests script default-address headers timeout think-time keepalive store-cookie "
     "follow-redirects variables data-sources cookies authorization protocol trace-level "
-    "tls-config input-strings enable-regex on-fail config".split()
+    "tls-config input-strings enable-regex on-fail config proto proto-path descriptors".split()
 )
 _REQUEST_KEYS = frozenset(
     "url method label body body-file upload-files headers think-time timeout keepalive "
@@ -141,7 +141,7 @@ class ScenarioTranslator:
         if not url and self.protocol != "udp":
             place = f" (label {text_of(request['label'])!r})" if request.get("label") else ""
             raise TaurusConfigError(f"requests: a request has no url{place}")
-        method = text_of(request.get("method") or "GET")
+        method = text_of(request.get("method") or ("POST" if self.protocol == "grpc" else "GET"))
         method = method if "${" in method else method.upper()
         label = text_of(request.get("label") or without_user(url) or "udp")
         self._notes.unknown_keys("requests", request, _REQUEST_KEYS)
@@ -159,7 +159,8 @@ class ScenarioTranslator:
             url = with_values(url, self._constants)
         headers = merged_headers(scope.get("headers"), request.get("headers"))
         lower = {name.lower(): value for name, value in headers.items()}
-        body = body_of(request, method, lower.get("content-type", ""), self._find)
+        form = "application/json" if self.protocol == "grpc" else lower.get("content-type", "")
+        body = body_of(request, method, form, self._find)
         if self.protocol == "udp":
             return Record({"address": url or default}, b"", body)
         if self.protocol == "dummy" and "://" not in url:

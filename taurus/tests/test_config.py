@@ -103,6 +103,23 @@ def test_a_protocol_for_all_scenarios(configure):
     assert Path(config["input"]["payloadfile"]).read_bytes().count(b'"label": "/"') == 1
 
 
+def test_calls_over_grpc(configure, tmp_path):
+    scenario = {
+        "protocol": "grpc",
+        "default-address": "grpc://h:50051/",
+        "proto": ["a.proto", "b.proto"],
+        "requests": [{"url": "/p.S/M", "body": {"id": "${n}"}}],
+        "variables": {"n": 7},
+    }
+    config = configure(scenario)
+    protocol = config["protocol"]
+    assert (protocol["driver"], protocol["address"]) == ("grpc", "grpc://h:50051")
+    assert protocol["options"] == {"proto": "a.proto,b.proto"}
+    records = Path(config["input"]["payloadfile"]).read_bytes()
+    assert b"POST /p.S/M HTTP/1.1\r\n" in records
+    assert b'{"id": "${n}"}' in records
+
+
 def test_an_unknown_output_format_is_an_error(configure):
     with pytest.raises(TaurusConfigError, match="xml"):
         configure(settings={"output-format": "xml"})

@@ -46,6 +46,21 @@ def address6(tool, address):
     process.wait(10)
 
 
+def test_calls_over_grpc(tool, tmp_path, address):
+    call = {"url": "/encarno.Echo/Say", "label": "say", "body": {"text": "a", "number": 7}}
+    call["assert-jsonpath"] = [{"jsonpath": "$.number", "expected-value": "7"}]
+    scenario = PLAIN | {"protocol": "grpc", "requests": [call]}
+    scenario["default-address"] = address.replace("http:", "grpc:")
+    config = {
+        "execution": [execution("grpc", concurrency=2, iterations=50)],
+        "scenarios": {"grpc": scenario},
+    }
+    bzt = Bzt(tmp_path, tool, config)
+    assert bzt.wait() == 0, bzt.said()
+    bzt.compare()
+    assert int(bzt.rows()["say"]["succ"]) == 100
+
+
 def test_loads_of_every_kind(tool, tmp_path, address, address6):
     (tmp_path / "urls.txt").write_text(f"listed /\n{address6}/six\n")
     (tmp_path / "ammo.uri").write_text("[X-A: 1]\n/ammo ammo\n/ammo2 ammo2\n")

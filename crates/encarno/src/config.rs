@@ -468,7 +468,7 @@ fn protocol(
         NetworkSettings::default()
     };
     let opening = match kind.form {
-        Form::Messages => Opening { path, headers },
+        Form::Messages | Form::Calls => Opening { path, headers },
         Form::Http | Form::Bytes => Opening::default(),
     };
     let options = Options {

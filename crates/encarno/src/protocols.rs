@@ -14,6 +14,8 @@ use encarno_engine::settings::{RunSettings, Source, Workload};
 use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options, Protocol as _};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;
+#[cfg(feature = "grpc")]
+use encarno_nibs::grpc::GrpcProtocol;
 use encarno_nibs::http::HttpProtocol;
 use encarno_nibs::http2::Http2Protocol;
 use encarno_nibs::tcp::TcpProtocol;
@@ -105,6 +107,9 @@ impl Run {
                 network.tls.key_file.as_ref().and_then(FileOrText::file),
             );
         }
+        for (what, path) in self.protocol.files() {
+            files.reads(what, path);
+        }
         let output = &self.settings.output;
         let mut writes = |what, path: Option<&Path>| {
             path.map(|path| files.writes(what, path));
@@ -133,42 +138,49 @@ impl Run {
 }
 
 macro_rules! protocols {
-    ($($(#[$doc:meta])+ $variant:ident: $factory:ty,)+) => {
+    ($($(#[$doc:meta])+ $variant:ident: $factory:ty $(= $feature:literal)?,)+) => {
         /// How hits are sent, understood and not set up yet.
         #[derive(Clone, Debug)]
         pub enum Protocol {
-            $($(#[$doc])+ $variant(<$factory as Factory>::Settings),)+
+            $($(#[$doc])+ $(#[cfg(feature = $feature)])? $variant(<$factory as Factory>::Settings),)+
         }
 
         /// All protocols, the usual one first.
-        pub const KINDS: &[&Kind] = &[$(<$factory>::KIND),+];
+        pub const KINDS: &[&Kind] = &[$($(#[cfg(feature = $feature)])? <$factory>::KIND),+];
 
         impl Protocol {
             /// What is known of it.
             pub fn kind(&self) -> &'static Kind {
                 match self {
-                    $(Self::$variant(_) => <$factory>::KIND,)+
+                    $($(#[cfg(feature = $feature)])? Self::$variant(_) => <$factory>::KIND,)+
                 }
             }
 
             /// So many hits a connection carries at a time.
             pub fn streams(&self) -> u32 {
                 match self {
-                    $(Self::$variant(settings) => <$factory>::streams_of(settings),)+
+                    $($(#[cfg(feature = $feature)])? Self::$variant(settings) => <$factory>::streams_of(settings),)+
                 }
             }
 
             /// The connections that it will make; none without a network.
             pub fn network(&self) -> Option<&NetworkSettings> {
                 match self {
-                    $(Self::$variant(settings) => <$factory>::network_of(settings),)+
+                    $($(#[cfg(feature = $feature)])? Self::$variant(settings) => <$factory>::network_of(settings),)+
+                }
+            }
+
+            /// The files of its own that it reads, with what they are.
+            pub fn files(&self) -> Vec<(&'static str, &Path)> {
+                match self {
+                    $($(#[cfg(feature = $feature)])? Self::$variant(settings) => <$factory>::files_of(settings),)+
                 }
             }
 
             /// One of [`KINDS`], as the options say.
             pub fn new(kind: &Kind, options: Options) -> Result<Self, BadOption> {
                 options.check(kind)?;
-                $(if kind == <$factory>::KIND {
+                $($(#[cfg(feature = $feature)])? if kind == <$factory>::KIND {
                     return <$factory>::settings(options).map(Self::$variant);
                 })+
                 Err(BadOption::new("driver", format!("{} isn't known", kind.name)))
@@ -193,7 +205,7 @@ macro_rules! protocols {
         ) -> Result<Summary, RunError> {
             let settings = &run.with_notes();
             match run.protocol.clone() {
-                $(Protocol::$variant(protocol) => {
+                $($(#[cfg(feature = $feature)])? Protocol::$variant(protocol) => {
                     encarno_engine::steer(settings, &<$factory>::set_up(protocol)?, pilot, stop)
                 })+
             }
@@ -202,7 +214,7 @@ macro_rules! protocols {
         /// Reads all of the input and sends nothing: how many records there are.
         pub fn read_through(run: &Run) -> Result<u64, RunError> {
             match run.protocol.clone() {
-                $(Protocol::$variant(protocol) => {
+                $($(#[cfg(feature = $feature)])? Protocol::$variant(protocol) => {
                     encarno_engine::read_through(&run.settings, &<$factory>::set_up(protocol)?)
                 })+
             }
@@ -215,6 +227,8 @@ protocols! {
     Http: Networked<HttpProtocol>,
     /// HTTP/2, with TLS by ALPN, without TLS by prior knowledge.
     Http2: Networked<Http2Protocol>,
+    /// Calls over HTTP/2.
+    Grpc: Networked<GrpcProtocol> = "grpc",
     /// Datagrams.
     Udp: Networked<UdpProtocol>,
     /// Streams of bytes, with TLS if the address says `tls`.

@@ -239,6 +239,7 @@ fn event_loop<P: Protocol>(
         number: seat.index,
         strings,
         waker: seat.waker,
+        expected: &settings.expected,
     });
     let workers_start = match &settings.workload {
         Workload::Open(open) => seat.share.workers(open.workers_start.min(open.workers_max)),
@@ -518,7 +519,7 @@ fn feeds(
                 .is_some_and(|plan| scripts.edits(plan, &own))
             {
                 true => Ok(own),
-                false => scripts.sent(own),
+                false => scripts.sent(own, plan.as_deref()),
             };
             let Payload::Memory(payload) = sent.map_err(RunError::Settings)? else {
                 return Err(RunError::Settings(

@@ -1,6 +1,7 @@
 //! How a protocol is made from options.
 
 use std::fmt::Debug;
+use std::path::Path;
 
 use crate::{BadOption, NetworkSettings, Options, Protocol, SetUpError};
 
@@ -22,6 +23,12 @@ pub trait Factory: Protocol + Sized {
     fn network_of(settings: &Self::Settings) -> Option<&NetworkSettings> {
         let _ = settings;
         None
+    }
+
+    /// The files of its own that it reads, with what they are.
+    fn files_of(settings: &Self::Settings) -> Vec<(&'static str, &Path)> {
+        let _ = settings;
+        Vec::new()
     }
 
     /// Opens files, looks the default address up.

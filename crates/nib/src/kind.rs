@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::str::FromStr;
+use std::time::Duration;
 
 use encarno_record::Payload;
 use encarno_secret::Secret;
@@ -34,6 +35,9 @@ pub struct Kind {
 pub enum Form {
     /// HTTP messages: cookies and redirects are known.
     Http,
+    /// Calls, written as HTTP messages whose bodies are JSON: there are no cookies and no
+    /// redirects.
+    Calls,
     /// Bytes as they are.
     Bytes,
     /// Messages, over a connection that begins with an HTTP request: that one has the
@@ -167,4 +171,10 @@ impl Options {
 pub trait Prepare: Debug + Send + Sync {
     /// What is sent for it. The error says what is wrong with the record.
     fn prepare(&self, payload: Payload) -> Result<Payload, String>;
+
+    /// The same for a record that has a timeout of its own.
+    fn prepare_within(&self, payload: Payload, timeout: Duration) -> Result<Payload, String> {
+        let _ = timeout;
+        self.prepare(payload)
+    }
 }

@@ -19,6 +19,7 @@
 //! - reason: what is said of a connection that failed
 //! - [`socket`], [`tls`], [`stream`], [`poll`]: bytes to and from the peer
 //! - response: what came, in its parts
+//! - alone: one hit without an event loop
 
 pub mod address;
 pub mod clock;
@@ -28,6 +29,7 @@ pub mod socket;
 pub mod stream;
 pub mod tls;
 
+mod alone;
 mod dial;
 mod encoding;
 mod factory;
@@ -41,6 +43,7 @@ mod response;
 mod scheme;
 mod settings;
 
+pub use alone::Alone;
 pub use dial::{Dialer, NoPeer, Route, note_lookup};
 pub use encoding::Encoding;
 pub use factory::Factory;
@@ -56,7 +59,7 @@ pub use settings::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 use std::sync::Arc;
 use std::time::Duration;
 
-use encarno_record::{Hit, Payload, StringId, Strings};
+use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 
 use crate::clock::Clock;
 use crate::poll::{Poller, Waker};
@@ -308,4 +311,6 @@ pub struct Seat<'a> {
     pub strings: &'a Strings,
     /// Wakes the loop up.
     pub waker: &'a Arc<Waker>,
+    /// The statuses that count as success.
+    pub expected: &'a Expected,
 }

@@ -46,6 +46,9 @@ pub enum SetUpError {
     /// No connection can be made from there to the target.
     #[error("{SOURCE_KIND}")]
     SourceKind,
+    /// What the protocol itself needs.
+    #[error("{0}")]
+    Protocol(String),
     /// The operating system refused something.
     #[error("can't {operation}: {source}")]
     System {

@@ -1,6 +1,7 @@
 //! Protocols over sockets: what all of them need is set up here, once.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 
 use crate::{
@@ -23,6 +24,17 @@ pub trait NetworkProtocol: Clone + Debug {
 
     /// The nib of one event loop.
     fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Self::Nib;
+
+    /// The files that it reads, for messages with what they are.
+    fn files(&self) -> Vec<(&'static str, &Path)> {
+        Vec::new()
+    }
+
+    /// Reads files, and asks the peer what has to be known before the run.
+    fn set_up(self, network: &Network) -> Result<Self, SetUpError> {
+        let _ = network;
+        Ok(self)
+    }
 
     /// As [`Protocol::prepare`].
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
@@ -78,10 +90,15 @@ impl<P: NetworkProtocol> Factory for Networked<P> {
         Some(&settings.network)
     }
 
+    fn files_of(settings: &NetworkedSettings<P>) -> Vec<(&'static str, &Path)> {
+        settings.protocol.files()
+    }
+
     fn set_up(settings: NetworkedSettings<P>) -> Result<Self, SetUpError> {
+        let network = Network::set_up(settings.network, P::KIND)?;
         Ok(Self {
-            network: Network::set_up(settings.network, P::KIND)?,
-            protocol: settings.protocol,
+            protocol: settings.protocol.set_up(&network)?,
+            network,
         })
     }
 }

@@ -5,14 +5,17 @@
 //! and a new one takes the hits that come. A hit that the peer says it didn't
 //! look at fails as [`code::REFUSED`] and isn't sent twice.
 //!
+//! - dialect: what is sent over HTTP/2, and how its answers are understood
 //! - answers: what comes, put down in the hits
 //! - bodies: those of requests, as far as there is room for them
 //! - link: one connection, and the hits that wait for it or are on their way
 
 mod answers;
 mod bodies;
+mod dialect;
 mod link;
 
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use answers::Texts;
@@ -25,6 +28,8 @@ use encarno_nib::{
 use encarno_record::{Payload, StringId, Strings, code};
 use link::{Broken, Link};
 use rustix::io::Errno;
+
+pub use dialect::{Dialect, Plain, Seen};
 
 use crate::links::{Link as _, Links, NotOpened, Phase, as_worker};
 
@@ -53,7 +58,7 @@ impl Default for Http2Protocol {
 }
 
 impl NetworkProtocol for Http2Protocol {
-    type Nib = Http2;
+    type Nib = Http2<Plain>;
 
     const KIND: &'static Kind = &Kind {
         name: "http2",
@@ -90,19 +95,8 @@ impl NetworkProtocol for Http2Protocol {
         })
     }
 
-    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Http2 {
-        let head_bytes_max = dialer.settings().head_bytes_max;
-        Http2 {
-            strings: seat.strings.clone(),
-            texts: Texts::new(seat.strings, head_bytes_max),
-            limits: Limits {
-                window: self.window_bytes,
-                head_bytes_max,
-                indexed: self.indexed,
-                ..Limits::default()
-            },
-            links: Links::new(dialer, self.streams),
-        }
+    fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Http2<Plain> {
+        self.nib_of(Plain, dialer, seat)
     }
 
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
@@ -111,6 +105,30 @@ impl NetworkProtocol for Http2Protocol {
 
     fn streams(&self) -> u32 {
         self.streams
+    }
+}
+
+impl Http2Protocol {
+    /// The nib of one event loop, for what is sent over HTTP/2.
+    pub(crate) fn nib_of<D: Dialect>(
+        &self,
+        dialect: D,
+        dialer: Dialer,
+        seat: &Seat<'_>,
+    ) -> Http2<D> {
+        let head_bytes_max = dialer.settings().head_bytes_max;
+        Http2 {
+            strings: seat.strings.clone(),
+            texts: Texts::new(seat.strings, head_bytes_max, D::NO_HTTP2),
+            limits: Limits {
+                window: self.window_bytes,
+                head_bytes_max,
+                indexed: self.indexed,
+                ..Limits::default()
+            },
+            links: Links::new(dialer, self.streams),
+            dialect,
+        }
     }
 }
 
@@ -131,16 +149,17 @@ impl Prepare for Frames {
 
 /// The nib of one event loop.
 #[derive(Debug)]
-pub struct Http2 {
+pub struct Http2<D> {
     links: Links<Link>,
     strings: Strings,
     texts: Texts,
     limits: Limits,
+    dialect: D,
 }
 
 /// A worker's place in a link.
 #[derive(Debug, Default)]
-pub struct Place {
+pub struct Place<A> {
     /// Which workers it shares links with.
     group: u32,
     on: On,
@@ -153,6 +172,8 @@ pub struct Place {
     /// So often its hit was put on another link before it was sent.
     moves: u32,
     kept: Kept,
+    /// What the dialect knows of the answer.
+    answer: A,
 }
 
 /// Where a hit is.
@@ -166,9 +187,9 @@ enum On {
     Stream(u32, u32),
 }
 
-impl Http2 {
+impl<D: Dialect> Http2<D> {
     /// Puts the hit behind those that wait, on a link that is opened if it has to be.
-    fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+    fn enqueue(&mut self, place: &mut Place<D::Answer>, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
         place.on = On::Nowhere;
         let limits = self.limits;
@@ -190,7 +211,7 @@ impl Http2 {
     }
 
     /// Tries the next address for the hits that wait on the link.
-    fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+    fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
         let worker = self.links[number].first_waiting(number, hits);
         let Some((_, shot)) = worker.and_then(|worker| hits.get(worker)) else {
             return self.break_link(number, Broken::GivenUp, hits, io);
@@ -203,7 +224,13 @@ impl Http2 {
     }
 
     /// Ends all hits of a link that is of no use any more.
-    fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
+    fn break_link(
+        &mut self,
+        number: u32,
+        broken: Broken,
+        hits: &mut dyn Hits<Place<D::Answer>>,
+        io: &Io<'_>,
+    ) {
         let link = &self.links[number];
         let is_gone = matches!(
             broken,
@@ -237,7 +264,7 @@ impl Http2 {
     fn end_all(
         &mut self,
         number: u32,
-        hits: &mut dyn Hits<Place>,
+        hits: &mut dyn Hits<Place<D::Answer>>,
         io: &Io<'_>,
         why: impl Fn(&Shot) -> (u16, StringId),
     ) {
@@ -254,13 +281,28 @@ impl Http2 {
     }
 
     /// Takes what came, and sends what there is to say.
-    fn turn(&mut self, number: u32, reads: bool, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+    fn turn(
+        &mut self,
+        number: u32,
+        reads: bool,
+        hits: &mut dyn Hits<Place<D::Answer>>,
+        io: &mut Io<'_>,
+    ) {
         let link = &mut self.links[number];
         let again = match reads {
-            true => link.read(number, &self.texts, &self.strings, hits, io),
+            true => link.read(
+                number,
+                &mut self.dialect,
+                &self.texts,
+                &self.strings,
+                hits,
+                io,
+            ),
             false => Ok(false),
         };
-        let again = again.and_then(|again| Ok(link.write(number, &self.texts, hits, io)? || again));
+        let again = again.and_then(|again| {
+            Ok(link.write(number, &self.dialect, &self.texts, hits, io)? || again)
+        });
         match again {
             Ok(again) => {
                 if again {
@@ -280,7 +322,7 @@ impl Http2 {
 
     /// The link takes no further hits: those that wait go on elsewhere, and it
     /// is closed behind the last that it has.
-    fn retire(&mut self, number: u32, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+    fn retire(&mut self, number: u32, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
         self.links.let_go(number);
         for worker in self.links[number].take_waiting(number, hits) {
             let Some((place, shot)) = hits.get(worker) else {
@@ -305,30 +347,37 @@ impl Http2 {
     }
 }
 
-impl Nib for Http2 {
-    type Connection = Place;
+impl<D: Dialect> Nib for Http2<D> {
+    type Connection = Place<D::Answer>;
 
     const SHARED: bool = true;
 
-    fn connection(&mut self) -> Place {
+    fn connection(&mut self) -> Place<D::Answer> {
         Place {
             group: self.links.join(),
             ..Place::default()
         }
     }
 
-    fn start(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+    fn start(&mut self, place: &mut Place<D::Answer>, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.kept.expect(shot.keep);
+        self.dialect.begin(&mut place.answer, shot);
         place.moves = 0;
         self.enqueue(place, shot, io)
     }
 
     /// Workers have no sockets of their own.
-    fn ready(&mut self, _: &mut Place, _: Option<&mut Shot>, _: Readiness, _: &mut Io<'_>) -> Step {
+    fn ready(
+        &mut self,
+        _: &mut Place<D::Answer>,
+        _: Option<&mut Shot>,
+        _: Readiness,
+        _: &mut Io<'_>,
+    ) -> Step {
         Step::Running
     }
 
-    fn wake(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
+    fn wake(&mut self, place: &mut Place<D::Answer>, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         let Some(since_ns) = place.looked_up_ns.take() else {
             return Step::Running;
         };
@@ -336,7 +385,7 @@ impl Nib for Http2 {
         self.enqueue(place, shot, io)
     }
 
-    fn abandon(&mut self, place: &mut Place) {
+    fn abandon(&mut self, place: &mut Place<D::Answer>) {
         place.looked_up_ns = None;
         let number = match std::mem::take(&mut place.on) {
             On::Stream(number, stream) => {
@@ -356,7 +405,7 @@ impl Nib for Http2 {
         self.links.note_change(number);
     }
 
-    fn peer(&self, place: &Place) -> Option<String> {
+    fn peer(&self, place: &Place<D::Answer>) -> Option<String> {
         match place.on {
             On::Stream(number, _) | On::Waiting(number, _) => self.links.peer(number),
             On::Nowhere => None,
@@ -371,7 +420,7 @@ impl Nib for Http2 {
         &mut self,
         number: u32,
         readiness: Readiness,
-        hits: &mut dyn Hits<Place>,
+        hits: &mut dyn Hits<Place<D::Answer>>,
         io: &mut Io<'_>,
     ) {
         let Some(link) = self.links.that(number, readiness.number) else {
@@ -393,7 +442,7 @@ impl Nib for Http2 {
         }
     }
 
-    fn flush(&mut self, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+    fn flush(&mut self, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
         while let Some(number) = self.links.next_changed() {
             match self.links[number].take_change() {
                 Some(broken) => self.break_link(number, broken, hits, io),
@@ -409,7 +458,7 @@ impl Nib for Http2 {
         self.links.next_instant()
     }
 
-    fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
+    fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
         for number in self.links.take_unread() {
             if self.links[number].dialed().is_there() {
                 self.turn(number, true, hits, io);
@@ -422,16 +471,16 @@ impl Nib for Http2 {
         }
     }
 
-    fn response<'a>(&self, place: &'a Place) -> Response<'a> {
+    fn response<'a>(&self, place: &'a Place<D::Answer>) -> Response<'a> {
         place.kept.response()
     }
 
-    fn received<'a>(&self, place: &'a Place) -> &'a [u8] {
+    fn received<'a>(&self, place: &'a Place<D::Answer>) -> &'a [u8] {
         place.kept.received()
     }
 
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
-        Prepared::read(payload).map(|prepared| prepared.text())
+        self.dialect.shown(payload)
     }
 
     fn fatal(&self) -> Option<Errno> {

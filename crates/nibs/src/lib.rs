@@ -2,6 +2,7 @@
 //!
 //! - `http`: HTTP/1.1, with and without TLS
 //! - `http2`: HTTP/2, with TLS by ALPN and without TLS by prior knowledge
+//! - `grpc`: calls over HTTP/2
 //! - `tcp`: streams of bytes, with and without TLS
 //! - `websocket`: messages over a connection that begins as HTTP/1.1, with and without TLS
 //! - `udp`: datagrams
@@ -14,6 +15,8 @@
 
 pub mod dummy;
 pub mod echo;
+#[cfg(feature = "grpc")]
+pub mod grpc;
 pub mod http;
 pub mod http2;
 pub mod tcp;

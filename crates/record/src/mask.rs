@@ -11,7 +11,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memrchr};
 
 /// Headers whose values are shown; sorted.
-pub const SHOWN_HEADERS: [&str; 49] = [
+pub const SHOWN_HEADERS: [&str; 54] = [
     "accept",
     "accept-charset",
     "accept-encoding",
@@ -34,9 +34,14 @@ pub const SHOWN_HEADERS: [&str; 49] = [
     "content-range",
     "content-type",
     "date",
+    "encarno-messages",
     "etag",
     "expect",
     "expires",
+    "grpc-accept-encoding",
+    "grpc-encoding",
+    "grpc-status",
+    "grpc-timeout",
     "host",
     "if-match",
     "if-modified-since",

@@ -2,11 +2,13 @@
 
 use std::net::SocketAddr;
 
+use encarno_grpc::Status;
 use encarno_nib::delay::uniform;
 use encarno_websocket::{CloseCode, Kind};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::TargetSettings;
+use super::calls::{Call, CallReply};
 use super::connection::Asked;
 use super::ending::Ending;
 use super::http2::Reply;
@@ -26,6 +28,8 @@ pub(super) enum What {
     /// Bytes, and what follows them.
     Bytes(Vec<u8>, Ending),
     OnStream(Reply),
+    /// Of a gRPC call.
+    Call(u32, CallReply),
     /// A message that comes back.
     Message(Message),
 }
@@ -72,6 +76,21 @@ pub(super) fn on_stream(stream: u32, asked: Asked, fate: Fate, settings: &Target
         leave: fate.close,
         close: fate.rude,
     })
+}
+
+/// An answer to a gRPC call.
+pub(super) fn to_call(stream: u32, call: &Call, fate: Fate) -> What {
+    let reply = call.reply();
+    What::Call(
+        stream,
+        match fate.is_error {
+            true => CallReply {
+                has_begun: reply.has_begun,
+                ..CallReply::refused(Status::INTERNAL, "an error, as --error-rate asks for")
+            },
+            false => reply,
+        },
+    )
 }
 
 /// An answer over HTTP/1.1.
@@ -140,6 +159,13 @@ pub(super) fn unavailable(what: &What) -> What {
             bytes: Vec::new(),
             deed: Deed::Refuse(CloseCode::TRY_AGAIN),
         }),
+        What::Call(stream, reply) => What::Call(
+            *stream,
+            CallReply {
+                has_begun: reply.has_begun,
+                ..CallReply::refused(Status::UNAVAILABLE, "too many calls at a time")
+            },
+        ),
         What::OnStream(reply) => What::OnStream(Reply {
             status: 503,
             length: 0,

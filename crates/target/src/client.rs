@@ -8,6 +8,7 @@ use encarno_websocket::Kind;
 use rustix::net::sockopt;
 
 use super::answer::What;
+use super::calls::Call;
 use super::clock::monotonic_ns;
 use super::connection::{Asked, Requests};
 use super::ending::Ending;
@@ -46,6 +47,7 @@ struct Texts {
 pub(super) enum Request {
     Text(Asked),
     OnStream(u32, Asked),
+    Call(u32, Asked, Box<Call>),
     Message((Kind, Vec<u8>)),
 }
 
@@ -132,7 +134,10 @@ impl Client {
             Speaks::Http1(_) => None,
             Speaks::Http2(exchanges) => {
                 let request = exchanges.next_request();
-                request.map(|(stream, asked)| Request::OnStream(stream, asked))
+                request.map(|(stream, asked, call)| match call {
+                    Some(call) => Request::Call(stream, asked, call),
+                    None => Request::OnStream(stream, asked),
+                })
             }
             Speaks::WebSocket(messages) => messages.next().map(Request::Message),
         })
@@ -152,6 +157,9 @@ impl Client {
                 true
             }
             (Speaks::Http2(exchanges), What::OnStream(reply)) => exchanges.answer(&reply, entry),
+            (Speaks::Http2(exchanges), What::Call(stream, reply)) => {
+                exchanges.answer_call(stream, reply, Some(entry))
+            }
             (Speaks::WebSocket(messages), What::Message(message)) => {
                 messages.answer(&message, entry)
             }

@@ -4,10 +4,12 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
 
+use encarno_grpc::percent_encoded;
 use encarno_http2::{
     Connection, ErrorCode, Handler, Head, HeadKind, Limits, Reset, Role, hpack::write_field,
 };
 
+use super::calls::{Call, CallReply};
 use super::clock::monotonic_ns;
 use super::connection::{Asked, number_at_end};
 use super::log::LogEntry;
@@ -23,9 +25,9 @@ const VACANT_MAX: usize = 64;
 /// A connection, and the answers that are on their way over it.
 #[derive(Debug)]
 pub(super) struct Exchanges {
-    http: Connection<Asked>,
+    http: Connection<Pending>,
     /// Requests that are whole, and weren't taken yet.
-    whole: VecDeque<(u32, Asked)>,
+    whole: VecDeque<(u32, Asked, Option<Box<Call>>)>,
     bodies: VecDeque<Body>,
     /// Bodies that the windows have no room for.
     blocked: VecDeque<Body>,
@@ -35,6 +37,14 @@ pub(super) struct Exchanges {
     /// Bytes of the outbox that were sent and are still in it.
     sent: usize,
     is_broken: bool,
+}
+
+/// A request that is coming.
+#[derive(Debug, Default)]
+struct Pending {
+    asked: Asked,
+    /// It is one of gRPC.
+    call: Option<Box<Call>>,
 }
 
 /// An answer.
@@ -62,7 +72,17 @@ struct Body {
     length: usize,
     cut: bool,
     close: bool,
-    entry: LogEntry,
+    /// Nothing is logged where more follows.
+    entry: Option<LogEntry>,
+    /// Messages of a call, in place of the usual body.
+    call: Option<CallBody>,
+}
+
+/// Messages of a call, and the trailers behind the last of them.
+#[derive(Debug)]
+struct CallBody {
+    bytes: Vec<u8>,
+    trailers: Option<Vec<u8>>,
 }
 
 /// What became of what was to be sent.
@@ -98,13 +118,97 @@ impl Exchanges {
         if self.is_broken {
             return;
         }
-        let mut whole = Whole(&mut self.whole);
+        let mut whole = Whole {
+            whole: &mut self.whole,
+            said: Vec::new(),
+        };
         self.is_broken = self.http.receive(bytes, &mut whole).is_err();
+        for (stream, reply) in whole.said {
+            self.answer_call(stream, reply, None);
+        }
     }
 
     /// The next whole request, and its stream.
-    pub(super) fn next_request(&mut self) -> Option<(u32, Asked)> {
-        self.whole.pop_front()
+    pub(super) fn next_request(&mut self) -> Option<(u32, Asked, Option<Box<Call>>)> {
+        while let Some((stream, asked, call)) = self.whole.pop_front() {
+            match call {
+                // What is asked about the service itself is no request to it.
+                Some(call) if call.is_reflection() => {
+                    self.answer_call(stream, call.reply(), None);
+                }
+                call => return Some((stream, asked, call)),
+            }
+        }
+        None
+    }
+
+    /// Puts messages of a call behind the others, and its end if it has a status; false
+    /// if nobody waits for it any more. What is logged is the end.
+    pub(super) fn answer_call(
+        &mut self,
+        stream: u32,
+        reply: CallReply,
+        entry: Option<LogEntry>,
+    ) -> bool {
+        if self.http.user(stream).is_none() {
+            return false;
+        }
+        let mut trailers = Vec::new();
+        let status = reply.status.filter(|_| reply.rest.is_none());
+        let only_trailers = !reply.has_begun && reply.bytes.is_empty() && status.is_some();
+        if !reply.has_begun {
+            let mut block = Vec::with_capacity(64);
+            write_field(b":status", b"200", &mut block);
+            write_field(b"content-type", b"application/grpc", &mut block);
+            if reply.is_compressed {
+                write_field(b"grpc-encoding", b"gzip", &mut block);
+            }
+            match only_trailers {
+                true => trailers = block,
+                false => self.http.respond(stream, &block, false),
+            }
+        }
+        if let Some(status) = status {
+            let number = status.number().to_string();
+            write_field(b"grpc-status", number.as_bytes(), &mut trailers);
+            if !reply.text.is_empty() {
+                let text = percent_encoded(&reply.text);
+                write_field(b"grpc-message", text.as_bytes(), &mut trailers);
+            }
+        }
+        if only_trailers {
+            self.http.respond(stream, &trailers, true);
+            if let Some(entry) = entry {
+                self.leaving.push_back((self.put_bytes(), entry, false));
+            }
+            return true;
+        }
+        let trailers = status.is_some().then_some(trailers);
+        // Those of one stream stay in order.
+        let mut all = self.bodies.iter_mut().chain(&mut self.blocked);
+        let earlier = all.find(|body| body.stream == stream);
+        if let Some(body) = earlier
+            && let Some(call) = &mut body.call
+        {
+            call.bytes.extend_from_slice(&reply.bytes);
+            call.trailers = trailers;
+            body.length = call.bytes.len();
+            body.entry = entry.filter(|_| status.is_some());
+            return true;
+        }
+        self.bodies.push_back(Body {
+            stream,
+            taken: 0,
+            length: reply.bytes.len(),
+            cut: false,
+            close: false,
+            entry: entry.filter(|_| status.is_some()),
+            call: Some(CallBody {
+                bytes: reply.bytes,
+                trailers,
+            }),
+        });
+        true
     }
 
     /// Whether more may be read of the client.
@@ -143,7 +247,8 @@ impl Exchanges {
                 length,
                 cut: reply.cut,
                 close: reply.close,
-                entry,
+                entry: Some(entry),
+                call: None,
             });
         }
         true
@@ -199,7 +304,7 @@ impl Exchanges {
     /// The requests whose answers won't leave any more.
     pub(super) fn unanswered(self) -> impl Iterator<Item = LogEntry> {
         let bodies = self.bodies.into_iter().chain(self.blocked);
-        let bodies = bodies.map(|body| body.entry);
+        let bodies = bodies.filter_map(|body| body.entry);
         bodies.chain(self.leaving.into_iter().map(|(_, entry, _)| entry))
     }
 
@@ -215,13 +320,15 @@ impl Exchanges {
             && let Some(mut body) = self.bodies.pop_front()
         {
             if self.http.user(body.stream).is_none() {
-                ended.push(body.entry);
+                ended.extend(body.entry);
                 continue;
             }
-            let piece = &bytes[body.taken..body.length];
+            let whole = body.call.as_ref().map_or(bytes, |call| &call.bytes);
+            let piece = &whole[body.taken..body.length];
             let piece = &piece[..piece.len().min(OUTBOX_BYTES)];
             let is_last = body.taken + piece.len() == body.length;
-            let taken = self.http.data(body.stream, piece, is_last && !body.cut);
+            let ends = is_last && !body.cut && body.call.is_none();
+            let taken = self.http.data(body.stream, piece, ends);
             body.taken += taken;
             if taken < piece.len() {
                 self.blocked.push_back(body);
@@ -230,10 +337,15 @@ impl Exchanges {
                 self.bodies.push_back(body);
             } else if body.cut {
                 self.http.reset(body.stream, ErrorCode::INTERNAL);
-                ended.push(body.entry);
+                ended.extend(body.entry);
             } else {
+                if let Some(trailers) = body.call.and_then(|call| call.trailers) {
+                    self.http.respond(body.stream, &trailers, true);
+                }
                 let ends_at = self.put_bytes();
-                self.leaving.push_back((ends_at, body.entry, body.close));
+                if let Some(entry) = body.entry {
+                    self.leaving.push_back((ends_at, entry, body.close));
+                }
             }
         }
     }
@@ -247,7 +359,7 @@ impl Exchanges {
         self.blocked.retain(|body| {
             let is_there = http.user(body.stream).is_some();
             if !is_there {
-                ended.push(body.entry);
+                ended.extend(body.entry);
             }
             is_there
         });
@@ -259,33 +371,54 @@ impl Exchanges {
 }
 
 /// Where whole requests go.
-struct Whole<'a>(&'a mut VecDeque<(u32, Asked)>);
+struct Whole<'a> {
+    whole: &'a mut VecDeque<(u32, Asked, Option<Box<Call>>)>,
+    /// What is said at once, and on which stream.
+    said: Vec<(u32, CallReply)>,
+}
 
-impl Handler<Asked> for Whole<'_> {
-    fn wants_text(&mut self, _: &Asked) -> bool {
+impl Whole<'_> {
+    fn push(&mut self, stream: u32, pending: &mut Pending) {
+        let call = pending.call.take();
+        let sequence = call.as_deref().and_then(Call::sequence);
+        let asked = Asked {
+            sequence: sequence.or(pending.asked.sequence),
+            ..pending.asked
+        };
+        self.whole.push_back((stream, asked, call));
+    }
+}
+
+impl Handler<Pending> for Whole<'_> {
+    fn wants_text(&mut self, _: &Pending) -> bool {
         false
     }
 
-    fn begin(&mut self, _: u32) -> Option<Asked> {
-        Some(Asked::default())
+    fn begin(&mut self, _: u32) -> Option<Pending> {
+        Some(Pending::default())
     }
 
-    fn head(&mut self, stream: u32, asked: &mut Asked, head: &Head<'_>, ends: bool) {
+    fn head(&mut self, stream: u32, pending: &mut Pending, head: &Head<'_>, ends: bool) {
         if head.kind == HeadKind::Final {
-            asked.sequence = number_at_end(head.path);
-            asked.head_only = head.is_head;
+            pending.asked.sequence = number_at_end(head.path);
+            pending.asked.head_only = head.is_head;
+            pending.call = Call::of_path(head.path);
         }
         if ends {
-            self.0.push_back((stream, *asked));
+            self.push(stream, pending);
         }
     }
 
-    fn data(&mut self, stream: u32, asked: &mut Asked, _: &[u8], _: usize, ends: bool) {
+    fn data(&mut self, stream: u32, pending: &mut Pending, bytes: &[u8], _: usize, ends: bool) {
+        if let Some(call) = &mut pending.call {
+            let said = call.take(bytes).map(|said| (stream, said));
+            self.said.extend(said);
+        }
         if ends {
-            self.0.push_back((stream, *asked));
+            self.push(stream, pending);
         }
     }
 
     /// Nobody waits for the answer.
-    fn reset(&mut self, _: u32, _: Asked, _: Reset) {}
+    fn reset(&mut self, _: u32, _: Pending, _: Reset) {}
 }

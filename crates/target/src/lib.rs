@@ -2,6 +2,7 @@
 //! logs when. What the generator says can be compared with its log.
 
 mod answer;
+mod calls;
 mod client;
 mod clock;
 mod connection;

@@ -72,6 +72,13 @@ impl Schedule {
         }
     }
 
+    /// Takes an answer that is due then.
+    pub(super) fn add_at(&mut self, answer: Answer, due_ns: u64) {
+        self.due.push(Reverse((due_ns, self.made)));
+        self.answers.insert(self.made, answer);
+        self.made += 1;
+    }
+
     /// When there is something to do.
     pub(super) fn next_ns(&self) -> u64 {
         let due_ns = self.due.peek().map(|&Reverse((due_ns, _))| due_ns);

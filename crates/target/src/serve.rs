@@ -12,7 +12,9 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use rustls::ServerConfig;
 
-use super::answer::{Answer, Fate, What, in_message, in_text, is_below, on_stream, unavailable};
+use super::answer::{
+    Answer, Fate, What, in_message, in_text, is_below, on_stream, to_call, unavailable,
+};
 use super::client::{Client, Request};
 use super::clock::monotonic_ns;
 use super::connection::{last_number, number_at_end};
@@ -197,6 +199,10 @@ impl Server {
                     let what = on_stream(stream, asked, fate, &self.settings);
                     (asked.sequence, what)
                 }
+                Ok(Some(Request::Call(stream, asked, call))) => {
+                    let fate = Fate::draw(&self.settings, &mut self.random);
+                    (asked.sequence, to_call(stream, &call, fate))
+                }
                 Ok(Some(Request::Message(message))) => {
                     let fate = Fate::draw(&self.settings, &mut self.random);
                     (last_number(&message.1), in_message(message, fate))
@@ -265,6 +271,11 @@ impl Server {
 
     fn answer(&mut self, answer: Answer) -> io::Result<()> {
         let entry = answer.entry;
+        // The message that follows has a time of its own.
+        let follows = match &answer.what {
+            What::Call(stream, reply) => reply.next().map(|next| (*stream, next)),
+            _ => None,
+        };
         if let (What::Bytes(bytes, _), Some(from)) = (&answer.what, answer.datagram_from) {
             let sent = self.ears.send_to(bytes, from);
             let sent_ns = if sent { monotonic_ns() } else { 0 };
@@ -272,6 +283,13 @@ impl Server {
         }
         let client = self.clients.get_mut(&answer.client);
         let waits = client.map(|client| (client.answer(answer.what, entry), client.gathers()));
+        if let (Some((true, _)), Some((stream, (pause_ns, next)))) = (waits, follows) {
+            let next = Answer {
+                what: What::Call(stream, next),
+                ..answer
+            };
+            self.schedule.add_at(next, monotonic_ns() + pause_ns);
+        }
         match waits {
             Some((true, false)) => self.send(answer.client),
             Some((true, true)) => {

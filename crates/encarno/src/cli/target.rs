@@ -23,7 +23,7 @@ pub(super) struct TargetArguments {
     /// at the loopback interface.
     #[arg(default_value = "127.0.0.1:8070", value_parser = listen)]
     listen: SocketAddr,
-    /// Answer datagrams instead of HTTP/1.1 and HTTP/2.
+    /// Answer datagrams instead of HTTP/1.1, HTTP/2, WebSocket and gRPC (encarno.Echo).
     #[arg(long)]
     udp: bool,
     /// Speak TLS with this certificate chain, a PEM file. The client chooses HTTP/1.1 or

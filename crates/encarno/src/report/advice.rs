@@ -24,6 +24,8 @@ pub(crate) fn advice(net_code: u16, text: &str) -> Option<&'static str> {
             "is the host up, and does the port speak TLS, if the URL says so? --timeout waits longer"
         }
         code::TIMEOUT => "the target is too slow for this load; --timeout waits longer",
+        // The text itself has the way out.
+        code::PROTOCOL if text.contains("-O ") => return None,
         code::PROTOCOL if text.contains("TLS") => "use https://",
         code::PROTOCOL if text.contains("handshake with status") => {
             "is the URL's path right, and does the server want a header (-H) or a user (-u)?"

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use encarno_input::Prepare;
 use encarno_nib::{Form, Keep, Kind, Protocol};
@@ -92,7 +93,7 @@ impl Prepare for Compiler {
             .as_deref()
             .is_some_and(|plan| plan.step.is_some() || self.edits(plan, &record.payload))
         {
-            record.payload = self.sent(record.payload)?;
+            record.payload = self.sent(record.payload, plan.as_deref())?;
         }
         Ok(Planned { record, plan })
     }
@@ -197,10 +198,13 @@ impl Compiler {
     }
 
     /// What the protocol sends for a payload.
-    pub(crate) fn sent(&self, payload: Payload) -> Result<Payload, String> {
-        match &self.prepare {
-            Some(prepare) => prepare.prepare(payload),
-            None => Ok(payload),
+    pub(crate) fn sent(&self, payload: Payload, plan: Option<&Plan>) -> Result<Payload, String> {
+        let Some(prepare) = &self.prepare else {
+            return Ok(payload);
+        };
+        match plan.and_then(|plan| plan.timeout_ns) {
+            Some(timeout_ns) => prepare.prepare_within(payload, Duration::from_nanos(timeout_ns)),
+            None => prepare.prepare(payload),
         }
     }
 

@@ -221,7 +221,7 @@ impl Session {
         }
         self.add_cookies(plan, shot, context);
         match edits {
-            true => make_sent(shot, context),
+            true => make_sent(shot, plan, context),
             false => Ok(()),
         }
     }
@@ -435,7 +435,7 @@ impl Session {
         redirect.write(&request, &mut self.buffer);
         shot.payload = Payload::Memory(self.take_buffer());
         self.add_cookies(plan, shot, context);
-        match make_sent(shot, context) {
+        match make_sent(shot, plan, context) {
             Ok(()) => true,
             Err((_, text)) => {
                 shot.hit.error = text;
@@ -446,11 +446,11 @@ impl Session {
 }
 
 /// The payload becomes what the protocol sends for it.
-fn make_sent(shot: &mut Shot, context: &ScriptContext) -> Result<(), (u16, StringId)> {
+fn make_sent(shot: &mut Shot, plan: &Plan, context: &ScriptContext) -> Result<(), (u16, StringId)> {
     let whole = std::mem::replace(&mut shot.payload, Payload::Memory(Bytes::new()));
     shot.payload = context
         .compiler
-        .sent(whole)
+        .sent(whole, Some(plan))
         .map_err(|reason| (code::PAYLOAD, context.strings.intern(&reason)))?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 #[cfg(feature = "receiver")]
 pub(crate) mod codec;
+pub(crate) mod grpc;
 pub(crate) mod hpack;
 pub(crate) mod http1;
 pub(crate) mod http2;

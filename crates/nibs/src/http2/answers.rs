@@ -1,11 +1,11 @@
 //! What comes on a link, put down in the hits.
 
-use encarno_http2::{ErrorCode, Handler, Head, HeadKind, Reset};
+use encarno_http2::{ErrorCode, Handler, Head, Reset};
 use encarno_nib::clock::Clock;
 use encarno_nib::{Hits, Shot};
 use encarno_record::{StringId, Strings, code};
 
-use super::{On, Place};
+use super::{Dialect, On, Place, Seen};
 
 /// What can go wrong, each interned once.
 #[derive(Debug)]
@@ -20,7 +20,7 @@ pub(super) struct Texts {
 }
 
 impl Texts {
-    pub(super) fn new(strings: &Strings, head_bytes_max: usize) -> Self {
+    pub(super) fn new(strings: &Strings, head_bytes_max: usize, no_http2: &str) -> Self {
         let too_long = format!(
             "the response's head is longer than {head_bytes_max} bytes: --max-head-bytes allows more"
         );
@@ -31,10 +31,7 @@ impl Texts {
             goes_away: strings
                 .intern("HTTP/2: the server closes connections before it takes a request"),
             payload: strings.intern("HTTP/2: the record isn't a request"),
-            no_http2: strings.intern(
-                "the server doesn't speak HTTP/2 over TLS (ALPN): leave --http2 out (driver: http2 in a \
-                 configuration), which is HTTP/1.1",
-            ),
+            no_http2: strings.intern(no_http2),
             head_too_long: strings.intern(&too_long),
         }
     }
@@ -50,26 +47,66 @@ pub(super) fn code_of(why: ErrorCode, usual: u16) -> u16 {
 }
 
 /// Whoever is told what comes on a link: a stream's user is its worker.
-pub(super) struct Answers<'a> {
+pub(super) struct Answers<'a, D: Dialect> {
     pub(super) link: u32,
-    pub(super) hits: &'a mut dyn Hits<Place>,
+    pub(super) dialect: &'a mut D,
+    pub(super) hits: &'a mut dyn Hits<Place<D::Answer>>,
     pub(super) clock: &'a Clock,
     pub(super) now_ns: u64,
     pub(super) texts: &'a Texts,
     pub(super) strings: &'a Strings,
     /// Answers that came whole.
     pub(super) ended: u64,
+    /// Streams whose answers aren't read any further.
+    pub(super) refused: Vec<u32>,
 }
 
-impl Answers<'_> {
-    fn hit(&mut self, worker: u32, stream: u32) -> Option<(&mut Place, &mut Shot)> {
+impl<D: Dialect> Answers<'_, D> {
+    fn hit(
+        &mut self,
+        worker: u32,
+        stream: u32,
+    ) -> Option<(&mut D, &mut Place<D::Answer>, &mut Shot)> {
         let on = On::Stream(self.link, stream);
-        self.hits.get(worker).filter(|(place, _)| place.on == on)
+        let dialect = &mut *self.dialect;
+        let (place, shot) = self.hits.get(worker).filter(|(place, _)| place.on == on)?;
+        Some((dialect, place, shot))
+    }
+
+    /// A piece of an answer, as its dialect understands it.
+    fn take(
+        &mut self,
+        worker: u32,
+        stream: u32,
+        ends: bool,
+        see: impl FnOnce(&mut D, &mut D::Answer, Seen<'_>) -> Result<(), (u16, StringId)>,
+    ) {
+        let now_ns = self.now_ns;
+        let Some((dialect, place, shot)) = self.hit(worker, stream) else {
+            return;
+        };
+        let seen = Seen {
+            shot,
+            kept: &mut place.kept,
+            now_ns,
+        };
+        match see(dialect, &mut place.answer, seen) {
+            Ok(()) if ends => self.end(worker, stream),
+            Ok(()) => {}
+            Err((code, text)) => {
+                shot.hit.net_code = code;
+                shot.hit.error = text;
+                self.end(worker, stream);
+                if !ends {
+                    self.refused.push(stream);
+                }
+            }
+        }
     }
 
     fn end(&mut self, worker: u32, stream: u32) {
         let now_ns = self.now_ns;
-        if let Some((place, shot)) = self.hit(worker, stream) {
+        if let Some((_, place, shot)) = self.hit(worker, stream) {
             place.on = On::Nowhere;
             shot.hit.ended_ns = now_ns;
             // The answer was there before the request had left whole.
@@ -82,30 +119,17 @@ impl Answers<'_> {
     }
 }
 
-impl Handler<u32> for Answers<'_> {
+impl<D: Dialect> Handler<u32> for Answers<'_, D> {
     fn wants_text(&mut self, &worker: &u32) -> bool {
         let keep = self.hits.get(worker).map(|(_, shot)| shot.keep);
-        keep.is_some_and(|keep| keep.head || keep.wire_bytes_max > 0)
+        keep.is_some_and(|keep| self.dialect.wants_text(keep))
     }
 
     fn head(&mut self, stream: u32, &mut worker: &mut u32, head: &Head<'_>, ends: bool) {
-        let now_ns = self.now_ns;
-        let Some((place, shot)) = self.hit(worker, stream) else {
-            return;
-        };
-        let hit = &mut shot.hit;
-        if hit.first_byte_ns == 0 {
-            hit.first_byte_ns = now_ns;
-        }
-        hit.received_bytes += head.wire_bytes as u64;
-        place.kept.wire(head.text);
-        if head.kind == HeadKind::Final {
-            hit.protocol_code = head.status;
-            place.kept.head(head.status, head.text);
-        }
-        if ends {
-            self.end(worker, stream);
-        }
+        self.take(worker, stream, ends, |dialect, answer, mut seen| {
+            seen.shot.hit.received_bytes += head.wire_bytes as u64;
+            dialect.head(answer, &mut seen, head, ends)
+        });
     }
 
     fn data(
@@ -116,14 +140,10 @@ impl Handler<u32> for Answers<'_> {
         wire_bytes: usize,
         ends: bool,
     ) {
-        if let Some((place, shot)) = self.hit(worker, stream) {
-            shot.hit.received_bytes += wire_bytes as u64;
-            place.kept.wire(bytes);
-            place.kept.body(bytes);
-        }
-        if ends {
-            self.end(worker, stream);
-        }
+        self.take(worker, stream, ends, |dialect, answer, mut seen| {
+            seen.shot.hit.received_bytes += wire_bytes as u64;
+            dialect.data(answer, &mut seen, bytes, ends)
+        });
     }
 
     fn reset(&mut self, stream: u32, worker: u32, why: Reset) {
@@ -146,7 +166,7 @@ impl Handler<u32> for Answers<'_> {
             _ => self.strings.intern(&text),
         };
         let now_ns = self.clock.now_ns();
-        if let Some((place, shot)) = self.hit(worker, stream) {
+        if let Some((_, place, shot)) = self.hit(worker, stream) {
             place.on = On::Nowhere;
             shot.hit.net_code = code;
             shot.hit.error = text;

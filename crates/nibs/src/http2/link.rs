@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use encarno_http2::{Connection, ConnectionError, ErrorCode, Limits, Prepared, Role};
+use encarno_http2::{Connection, ConnectionError, ErrorCode, Limits, Role};
 use encarno_nib::stream::StreamError;
 use encarno_nib::{Hits, Io};
 use encarno_record::{Payload, Strings, code};
@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::answers::{Answers, Texts};
 use super::bodies::{Bodies, Body};
-use super::{On, Place};
+use super::{Dialect, On, Place};
 use crate::links::{self, Dialed, Phase};
 
 /// Reads of one turn: what a peer sends without end must not keep the event
@@ -113,7 +113,7 @@ impl Link {
     }
 
     /// Gives the workers back whose hits were on it.
-    pub(super) fn close(&mut self, link: u32, hits: &mut dyn Hits<Place>) -> Vec<u32> {
+    pub(super) fn close<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
         let mut workers = match &mut self.http {
             Some(http) => http.take_streams(),
             None => Vec::new(),
@@ -150,7 +150,7 @@ impl Link {
     }
 
     /// The workers that wait for a stream: they do it elsewhere from now on.
-    pub(super) fn take_waiting(&mut self, link: u32, hits: &mut dyn Hits<Place>) -> Vec<u32> {
+    pub(super) fn take_waiting<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
         self.waiting_count = 0;
         let waiting = std::mem::take(&mut self.waiting).into_iter();
         waiting
@@ -159,7 +159,7 @@ impl Link {
             .collect()
     }
 
-    pub(super) fn first_waiting(&self, link: u32, hits: &mut dyn Hits<Place>) -> Option<u32> {
+    pub(super) fn first_waiting<A>(&self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Option<u32> {
         let mut waiting = self.waiting.iter();
         let first = waiting.find(|&&(worker, ticket)| is_waiting(hits, link, worker, ticket));
         first.map(|&(worker, _)| worker)
@@ -201,18 +201,19 @@ impl Link {
 
     /// Gives streams to hits, and sends what there is room for; true if there is
     /// more to send and room for it.
-    pub(super) fn write(
+    pub(super) fn write<D: Dialect>(
         &mut self,
         link: u32,
+        dialect: &D,
         texts: &Texts,
-        hits: &mut dyn Hits<Place>,
+        hits: &mut dyn Hits<Place<D::Answer>>,
         io: &Io<'_>,
     ) -> Result<bool, Broken> {
         if self.dialed.phase != Phase::Open {
             return Ok(false);
         }
         for _ in 0..SENDS_MAX {
-            self.fill(link, texts, hits, io);
+            self.fill(link, dialect, texts, hits, io);
             let (Some(stream), Some(http)) = (&mut self.dialed.stream, &mut self.http) else {
                 return Ok(false);
             };
@@ -239,10 +240,10 @@ impl Link {
     }
 
     /// Notes of requests that have left whole when that was.
-    fn note_left(
+    fn note_left<A>(
         &mut self,
         link: u32,
-        hits: &mut dyn Hits<Place>,
+        hits: &mut dyn Hits<Place<A>>,
         io: &Io<'_>,
     ) -> Result<(), Broken> {
         let Some(stream) = &mut self.dialed.stream else {
@@ -267,7 +268,14 @@ impl Link {
     }
 
     /// Puts requests into the outbox, as far as there is room for them.
-    fn fill(&mut self, link: u32, texts: &Texts, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
+    fn fill<D: Dialect>(
+        &mut self,
+        link: u32,
+        dialect: &D,
+        texts: &Texts,
+        hits: &mut dyn Hits<Place<D::Answer>>,
+        io: &Io<'_>,
+    ) {
         self.send_bodies(link, hits);
         let https = self.dialed.is_tls();
         while self.takes_streams() {
@@ -287,7 +295,7 @@ impl Link {
             let Payload::Memory(bytes) = &shot.payload else {
                 continue;
             };
-            let Some(prepared) = Prepared::read(bytes) else {
+            let Some(prepared) = dialect.prepared(bytes) else {
                 place.on = On::Nowhere;
                 shot.fail(code::PAYLOAD, texts.payload, io);
                 hits.end(worker);
@@ -335,7 +343,7 @@ impl Link {
     }
 
     /// Puts of bodies into the outbox what windows and outbox have room for.
-    fn send_bodies(&mut self, link: u32, hits: &mut dyn Hits<Place>) {
+    fn send_bodies<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) {
         let Some(http) = &mut self.http else {
             return;
         };
@@ -366,12 +374,13 @@ impl Link {
     }
 
     /// Takes what came; true if there may be more to read.
-    pub(super) fn read(
+    pub(super) fn read<D: Dialect>(
         &mut self,
         link: u32,
+        dialect: &mut D,
         texts: &Texts,
         strings: &Strings,
-        hits: &mut dyn Hits<Place>,
+        hits: &mut dyn Hits<Place<D::Answer>>,
         io: &mut Io<'_>,
     ) -> Result<bool, Broken> {
         for _ in 0..READS_MAX {
@@ -386,15 +395,20 @@ impl Link {
             self.heard_ns = io.clock.now_ns();
             let mut answers = Answers {
                 link,
+                dialect,
                 hits,
                 clock: io.clock,
                 now_ns: self.heard_ns,
                 texts,
                 strings,
                 ended: 0,
+                refused: Vec::new(),
             };
             let result = http.receive(&io.scratch[..count], &mut answers);
             self.answers += answers.ended;
+            for stream in answers.refused {
+                http.reset(stream, ErrorCode::CANCEL);
+            }
             result.map_err(Broken::Protocol)?;
             if count < io.scratch.len() && !stream.is_tls() {
                 // A short read emptied the socket, but for the peer's end.
@@ -415,7 +429,7 @@ impl Link {
     }
 }
 
-fn is_waiting(hits: &mut dyn Hits<Place>, link: u32, worker: u32, ticket: u64) -> bool {
+fn is_waiting<A>(hits: &mut dyn Hits<Place<A>>, link: u32, worker: u32, ticket: u64) -> bool {
     let place = hits.get(worker).map(|(place, _)| place.on);
     place == Some(On::Waiting(link, ticket))
 }

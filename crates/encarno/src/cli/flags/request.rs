@@ -34,7 +34,7 @@ const BODY_BYTES_MAX: u64 = 1 << 30;
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestArguments {
-    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, ws://…, wss://…, echo://host:port, http+unix:///path, or dummy: (no network at all).
+    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, ws://…, wss://…, grpc://host:port/pkg.Service/Method, grpcs://…, echo://host:port, http+unix:///path, or dummy: (no network at all).
     /// Without it, the records of --input go to the hosts that their URLs name.
     #[arg(help_heading = None::<&'static str>, required_unless_present = "input")]
     url: Option<UrlText>,
@@ -62,14 +62,25 @@ pub(crate) struct RequestArguments {
     /// Speak HTTP/2: with https:// by ALPN, with http:// by prior knowledge (h2c).
     #[arg(long)]
     http2: bool,
-    /// http2, tcp, tls, ws: make N hits at a time on each connection. -c 8 --streams 10 makes 80
+    /// http2, grpc, tcp, tls, ws: make N hits at a time on each connection. -c 8 --streams 10 makes 80
     /// hits at a time.
     #[arg(long, value_name = "N")]
     streams: Option<u32>,
     /// The request's body, or the bytes to send. @FILE reads it from a file. It also applies to
-    /// records that are URLs. With tcp, tls and udp, \r \n \t \0 \\ and \xHH are escapes.
+    /// records that are URLs. With tcp, tls and udp, \r \n \t \0 \\ and \xHH are escapes. With
+    /// grpc it is the message as JSON, or several one after the other for a stream.
     #[arg(short, long)]
     data: Option<Secret>,
+    /// grpc: the .proto file that declares the service. Give it again for further files. Without
+    /// it and --descriptors, the server is asked (reflection).
+    #[arg(long, value_name = "FILE")]
+    proto: Vec<String>,
+    /// grpc: a folder in which the files are found that --proto imports.
+    #[arg(long, value_name = "FOLDER", visible_alias = "import-path")]
+    proto_path: Vec<String>,
+    /// grpc: a descriptor set that declares the service, as protoc and buf write it.
+    #[arg(long, value_name = "FILE", visible_alias = "protoset")]
+    descriptors: Vec<String>,
     /// The label of the hits.
     #[arg(long, default_value = "")]
     label: String,
@@ -207,11 +218,15 @@ impl RequestArguments {
         );
         add("answer-close", self.answer_close.then(|| "true".to_owned()));
         add("answer-silence", self.answer_silence.clone());
+        let list = |files: &[String]| (!files.is_empty()).then(|| files.join(","));
+        add("proto", list(&self.proto));
+        add("proto-path", list(&self.proto_path));
+        add("descriptors", list(&self.descriptors));
         if kind.options.contains(&"seed") {
             add("seed", Some(seed.to_string()));
         }
         let opening = match kind.form {
-            Form::Messages => self.opening(target)?,
+            Form::Messages | Form::Calls => self.opening(target, kind)?,
             Form::Http | Form::Bytes => Opening::default(),
         };
         let options = Options {
@@ -240,9 +255,13 @@ impl RequestArguments {
     }
 
     /// The request that a connection begins with.
-    fn opening(&self, target: &Target) -> Result<Opening, Failure> {
+    fn opening(&self, target: &Target, kind: &Kind) -> Result<Opening, Failure> {
         if let Some(method) = &self.method {
-            let text = format!("-X {method}: a WebSocket begins with GET: leave it out");
+            let why = match kind.form {
+                Form::Calls => "the path of a gRPC URL names the method",
+                _ => "a WebSocket begins with GET",
+            };
+            let text = format!("-X {method}: {why}: leave it out");
             return Err(Failure::usage(text));
         }
         Ok(Opening {
@@ -295,12 +314,12 @@ impl RequestArguments {
             // Those of a handshake aren't the records'.
             let headers = match form {
                 Form::Messages => Vec::new(),
-                Form::Http | Form::Bytes => self.all_headers(target)?,
+                Form::Http | Form::Calls | Form::Bytes => self.all_headers(target)?,
             };
             return self.file(file, target, headers, body, limits);
         }
         let payload = match form {
-            Form::Http => {
+            Form::Http | Form::Calls => {
                 let headers = self.own_headers()?;
                 message::bytes(target, self.method.as_deref(), &headers, body)?
             }

@@ -96,10 +96,11 @@ impl<N: Nib> Crew<N> {
         };
         let response = self.nib.response(&worker.connection);
         let session = worker.session.get_or_insert_default();
+        let had_error = worker.shot.hit.error.0 != 0;
         match session.conclude(plan, &mut worker.shot, response, script_context) {
             Ended::Done { rest_ns, close } => {
                 let hit = &worker.shot.hit;
-                if hit.error.0 != 0 && hit.net_code == 0 {
+                if hit.error.0 != 0 && hit.net_code == 0 && !had_error {
                     self.account.counters.unmet.add(1);
                 }
                 if close {

@@ -1,0 +1,111 @@
+//! What is sent over HTTP/2, and how its answers are understood.
+
+use std::fmt::Debug;
+
+use encarno_http2::{Head, HeadKind, Prepared};
+use encarno_nib::{Keep, Kept, Shot};
+use encarno_record::StringId;
+
+/// HTTP/2 as it is, or a protocol on top of it.
+pub trait Dialect: Debug + Send + 'static {
+    /// What is known of an answer while it comes.
+    type Answer: Debug + Default;
+
+    /// What is said of a server that doesn't pick HTTP/2 in TLS.
+    const NO_HTTP2: &'static str;
+
+    /// The request in a payload.
+    fn prepared<'a>(&self, payload: &'a [u8]) -> Option<Prepared<'a>>;
+
+    /// A payload for people to read.
+    fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
+        self.prepared(payload).map(|prepared| prepared.text())
+    }
+
+    /// A hit starts.
+    fn begin(&mut self, answer: &mut Self::Answer, shot: &Shot);
+
+    /// Whether heads are wanted as text.
+    fn wants_text(&mut self, keep: Keep) -> bool;
+
+    /// A head came. The error ends the hit.
+    fn head(
+        &mut self,
+        answer: &mut Self::Answer,
+        seen: &mut Seen<'_>,
+        head: &Head<'_>,
+        ends: bool,
+    ) -> Result<(), (u16, StringId)>;
+
+    /// A piece of the body came. The error ends the hit.
+    fn data(
+        &mut self,
+        answer: &mut Self::Answer,
+        seen: &mut Seen<'_>,
+        bytes: &[u8],
+        ends: bool,
+    ) -> Result<(), (u16, StringId)>;
+}
+
+/// The hit whose answer comes.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// The hit.
+    pub shot: &'a mut Shot,
+    /// What is kept of the answer.
+    pub kept: &'a mut Kept,
+    /// When it came.
+    pub now_ns: u64,
+}
+
+/// HTTP/2 as it is.
+#[derive(Debug)]
+pub struct Plain;
+
+impl Dialect for Plain {
+    type Answer = ();
+
+    const NO_HTTP2: &'static str = "the server doesn't speak HTTP/2 over TLS (ALPN): leave --http2 out \
+         (driver: http2 in a configuration), which is HTTP/1.1";
+
+    fn prepared<'a>(&self, payload: &'a [u8]) -> Option<Prepared<'a>> {
+        Prepared::read(payload)
+    }
+
+    fn begin(&mut self, (): &mut (), _: &Shot) {}
+
+    fn wants_text(&mut self, keep: Keep) -> bool {
+        keep.head || keep.wire_bytes_max > 0
+    }
+
+    fn head(
+        &mut self,
+        (): &mut (),
+        seen: &mut Seen<'_>,
+        head: &Head<'_>,
+        _: bool,
+    ) -> Result<(), (u16, StringId)> {
+        let hit = &mut seen.shot.hit;
+        if hit.first_byte_ns == 0 {
+            hit.first_byte_ns = seen.now_ns;
+        }
+        seen.kept.wire(head.text);
+        if head.kind == HeadKind::Final {
+            hit.protocol_code = head.status;
+            seen.kept.head(head.status, head.text);
+        }
+        Ok(())
+    }
+
+    fn data(
+        &mut self,
+        (): &mut (),
+        seen: &mut Seen<'_>,
+        bytes: &[u8],
+        _: bool,
+    ) -> Result<(), (u16, StringId)> {
+        seen.kept.wire(bytes);
+        seen.kept.body(bytes);
+        Ok(())
+    }
+}
