@@ -150,7 +150,7 @@ mod tests {
         let long = [0, 0xff, 0xff, 0xff, 0xff];
         assert_eq!(take(&long, false), Err(BadMessage::TooLong(u32::MAX)));
         assert_eq!(take(&[1], false), Err(BadMessage::NoEncoding));
-        assert_eq!(take(&[b'<'], true), Err(BadMessage::Flag(b'<')));
+        assert_eq!(take(b"<", true), Err(BadMessage::Flag(b'<')));
         assert_eq!(take(&[1], true).map(|taken| taken.begun), Ok(1));
     }
 }

@@ -151,7 +151,11 @@ pub fn run_with(
         Protocol::Http(http) => http.network.address = Some(format!("http://{address}")),
         Protocol::Udp(udp) => udp.network.address = Some(format!("udp://{address}")),
         Protocol::Http2(http) => http.network.address = Some(format!("http://{address}")),
-        Protocol::Tcp(_) | Protocol::WebSocket(_) | Protocol::Echo(_) | Protocol::Dummy(_) => {}
+        Protocol::Grpc(_)
+        | Protocol::Tcp(_)
+        | Protocol::WebSocket(_)
+        | Protocol::Echo(_)
+        | Protocol::Dummy(_) => {}
     }
     if let Some(records) = records {
         std::fs::write(path("records"), records).unwrap();

@@ -160,7 +160,9 @@ impl Server<'_, Http2<Answers>> {
             return Ok(None);
         }
         if hit.net_code == code::TIMEOUT {
-            return Err("it says nothing".to_owned());
+            let text =
+                "it says nothing (grpcs:// is for a port that speaks TLS, grpc:// for any other)";
+            return Err(text.to_owned());
         }
         if hit.net_code != 0 || hit.protocol_code != Status::OK.http() {
             return Err(self.alone.text(hit.error).to_string());

@@ -250,6 +250,9 @@ impl RequestArguments {
             },
             "answer" => Failure::usage(format!("--no-answer: {}", bad.reason)),
             "delay" => Failure::usage(format!("--delay: {}", bad.reason)),
+            flag @ ("proto" | "proto-path" | "descriptors") => {
+                Failure::usage(format!("--{flag}: {}", bad.reason))
+            }
             _ => Failure::usage(bad),
         })
     }
