@@ -13,6 +13,7 @@ use encarno_engine::settings::Workload;
 use serde::{Deserialize, Serialize};
 
 use self::machine::Machine;
+use self::measured::Measured;
 use crate::protocols::Run;
 
 /// The version of the file's schema.
@@ -36,7 +37,7 @@ pub struct Calibration {
 /// One protocol with so many loops and connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// As in a configuration.
+    /// One of [`measured::MEASURED`], by its name.
     pub protocol: String,
     /// Event loops.
     pub loops: usize,
@@ -69,25 +70,23 @@ pub struct Quantiles {
 impl Calibration {
     /// The highest rate that a run like this one was calibrated to; none if it wasn't.
     ///
-    /// With TLS, or through a proxy, a hit costs more than any that was measured.
+    /// Through a proxy, a hit costs more than any that was measured.
     pub fn rate_for(&self, run: &Run) -> Option<f64> {
         let network = run.protocol.network()?;
         let address = network.address.as_deref().unwrap_or_default();
-        let is_tls = ["https:", "tls:"]
-            .iter()
-            .any(|tls| address.starts_with(tls));
-        if is_tls || network.proxy.is_some() {
+        if network.proxy.is_some() {
             return None;
         }
+        let kind = run.protocol.kind();
+        let scheme = address.split_once("://").map(|(scheme, _)| scheme);
+        let is_tls = scheme
+            .and_then(|name| kind.scheme(name))
+            .is_some_and(|scheme| scheme.tls);
+        let measured = Measured::of(kind.name, is_tls)?;
         let loops = run.settings.threads.map_or(self.machine.cores, usize::from);
         let workload = &run.settings.workload;
         let is_closed = matches!(workload, Workload::Closed(_));
-        self.rate(
-            run.protocol.kind().name,
-            loops,
-            workload.workers_max(),
-            is_closed,
-        )
+        self.rate(measured.name, loops, workload.workers_max(), is_closed)
     }
 
     /// The same of a protocol with so many loops and workers: the better one of the

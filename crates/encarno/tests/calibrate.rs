@@ -74,7 +74,20 @@ fn a_machine_is_calibrated_and_the_figures_are_kept() {
     assert_eq!(machine["cores"], cores);
     let entries = calibration["entries"].as_array().unwrap();
     let protocols: Vec<_> = entries.iter().map(|entry| &entry["protocol"]).collect();
-    assert_eq!(protocols, ["http", "http2", "tcp", "udp"]);
+    assert_eq!(
+        protocols,
+        [
+            "http",
+            "https",
+            "http2",
+            "http2-tls",
+            "tcp",
+            "tls",
+            "ws",
+            "wss",
+            "udp"
+        ]
+    );
     for entry in entries {
         let number = |name: &str| entry[name].as_f64().unwrap();
         assert_eq!((number("loops"), number("workers")), (cores as f64, 16.0));

@@ -56,7 +56,10 @@ pub struct TargetSettings {
     pub listen: Option<SocketAddr>,
     /// Answer datagrams instead of HTTP.
     pub udp: bool,
-    /// Speak TLS, with the certificates and the key of those files (PEM).
+    /// Speak TLS. Without an identity, the target makes a key and a certificate that
+    /// signs itself, for localhost and for the address that it listens at.
+    pub tls: bool,
+    /// The certificate chain and the key to speak TLS with: PEM files. It implies TLS.
     pub identity: Option<(PathBuf, PathBuf)>,
     /// How long an answer takes, from the request's last byte.
     pub delay: Delay,
@@ -151,6 +154,10 @@ impl Target {
             Some((certificate, key)) => Some(
                 wire::server_config(certificate, key)
                     .map_err(TargetError::new("use the target's certificate and key"))?,
+            ),
+            None if settings.tls => Some(
+                wire::self_signed(address.ip())
+                    .map_err(TargetError::new("make the target's certificate"))?,
             ),
             None => None,
         };

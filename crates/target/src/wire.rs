@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A client's socket.
@@ -62,7 +62,7 @@ impl Wire {
     }
 }
 
-/// What the server shows of itself: HTTP/2 and HTTP/1.1 are offered by ALPN.
+/// Speaks TLS with the identity in those files.
 pub(super) fn server_config(certificate: &Path, key: &Path) -> io::Result<Arc<ServerConfig>> {
     let bad = |path: &Path, error: &dyn fmt::Display| {
         let text = format!("{}: {error}", path.display());
@@ -76,12 +76,28 @@ pub(super) fn server_config(certificate: &Path, key: &Path) -> io::Result<Arc<Se
         return Err(bad(certificate, &"there is no certificate in it"));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
+    speaking(chain, secret).map_err(|error| bad(certificate, &error))
+}
+
+/// Speaks TLS with a certificate that signs itself, for localhost and that address.
+pub(super) fn self_signed(address: IpAddr) -> io::Result<Arc<ServerConfig>> {
+    let names = vec!["localhost".to_owned(), address.to_string()];
+    let made = rcgen::generate_simple_self_signed(names).map_err(io::Error::other)?;
+    let secret = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der());
+    speaking(vec![made.cert.into()], secret.into())
+}
+
+/// Clients choose HTTP/2 or HTTP/1.1 by ALPN.
+fn speaking(
+    chain: Vec<CertificateDer<'static>>,
+    secret: PrivateKeyDer<'static>,
+) -> io::Result<Arc<ServerConfig>> {
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(io::Error::other)?
         .with_no_client_auth()
         .with_single_cert(chain, secret);
-    let mut config = config.map_err(|error| bad(certificate, &error))?;
+    let mut config = config.map_err(io::Error::other)?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }

@@ -5,8 +5,39 @@ use encarno_record::notes::Judgement;
 
 use super::{Entry, Quantiles};
 
-/// The protocols that are calibrated, as in a configuration.
-pub const PROTOCOLS: [&str; 4] = ["http", "http2", "tcp", "udp"];
+/// What is calibrated.
+pub const MEASURED: [Measured; 9] = [
+    Measured::new("http", "http", "http", &[]),
+    Measured::new("https", "http", "https", &[]),
+    Measured::new("http2", "http2", "http", &["--http2"]),
+    Measured::new("http2-tls", "http2", "https", &["--http2"]),
+    Measured::new("tcp", "tcp", "tcp", &BYTES),
+    Measured::new("tls", "tcp", "tls", &BYTES),
+    Measured::new("ws", "websocket", "ws", &["--data", "hello"]),
+    Measured::new("wss", "websocket", "wss", &["--data", "hello"]),
+    Measured::new("udp", "udp", "udp", &["--data", "hello"]),
+];
+/// A request of HTTP/1.1 as bytes, and the end of its answer, which is a head.
+const BYTES: [&str; 4] = [
+    "--data",
+    r"GET / HTTP/1.1\r\n\r\n",
+    "--answer-until",
+    r"\r\n\r\n",
+];
+
+/// A protocol, with TLS or without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Its name in the file and on the command line.
+    pub name: &'static str,
+    /// As in a configuration.
+    pub protocol: &'static str,
+    /// Of its URLs.
+    scheme: &'static str,
+    /// What `encarno hit` needs besides the URL.
+    arguments: &'static [&'static str],
+}
+
 /// Hits at a time on each connection, where connections are shared.
 pub const STREAMS: usize = 16;
 /// The first rate that is tried is that part of what a closed run made; the next
@@ -18,8 +49,8 @@ const TRIES: usize = 4;
 /// What is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
-    /// As in a configuration.
-    pub protocol: &'static str,
+    /// The protocol.
+    pub measured: Measured,
     /// Event loops.
     pub loops: usize,
     /// Hits that may run at a time.
@@ -43,31 +74,52 @@ pub struct Shown {
     pub busy: f64,
 }
 
+impl Measured {
+    const fn new(
+        name: &'static str,
+        protocol: &'static str,
+        scheme: &'static str,
+        arguments: &'static [&'static str],
+    ) -> Self {
+        Self {
+            name,
+            protocol,
+            scheme,
+            arguments,
+        }
+    }
+
+    /// What a run with this protocol, as a configuration names it, is compared with;
+    /// none if it wasn't calibrated.
+    pub fn of(protocol: &str, tls: bool) -> Option<Self> {
+        MEASURED
+            .into_iter()
+            .find(|measured| measured.protocol == protocol && measured.is_tls() == tls)
+    }
+
+    /// Whether its streams are encrypted.
+    pub fn is_tls(&self) -> bool {
+        matches!(self.scheme, "https" | "tls" | "wss")
+    }
+}
+
 impl Point {
     /// The arguments of `encarno hit` that make its hits at that address.
     pub fn arguments(&self, address: std::net::SocketAddr) -> Vec<String> {
-        let scheme = match self.protocol {
-            "http2" => "http",
-            other => other,
-        };
+        let Measured {
+            protocol, scheme, ..
+        } = self.measured;
         let mut arguments = vec![format!("{scheme}://{address}")];
-        let more: &[&str] = match self.protocol {
-            "http2" => &["--http2"],
-            "tcp" => &[
-                "--data",
-                r"GET / HTTP/1.1\r\n\r\n",
-                "--answer-until",
-                r"\r\n\r\n",
-            ],
-            "udp" => &["--data", "hello"],
-            _ => &[],
-        };
-        arguments.extend(more.iter().map(|&text| text.to_owned()));
+        let more = self.measured.arguments.iter();
+        arguments.extend(more.map(|&text| text.to_owned()));
+        if self.measured.is_tls() {
+            arguments.push("--insecure".to_owned());
+        }
         let mut connections = self.workers;
-        if matches!(self.protocol, "http2" | "tcp") && self.workers >= STREAMS {
+        if matches!(protocol, "http2" | "tcp") && self.workers >= STREAMS {
             connections /= STREAMS;
             let streams = STREAMS.to_string();
-            match self.protocol {
+            match protocol {
                 "http2" => arguments.extend(["--streams".to_owned(), streams]),
                 // Answers come in the order of their requests.
                 _ => arguments.extend(["-O".to_owned(), format!("streams={streams}")]),
@@ -123,7 +175,7 @@ pub fn measure<E>(
     }
     let shown = best.as_ref().map_or(&worst, |(_, shown)| shown);
     Ok(Entry {
-        protocol: point.protocol.to_owned(),
+        protocol: point.measured.name.to_owned(),
         loops: point.loops,
         workers: point.workers,
         closed_rate: closed.rate,
@@ -136,12 +188,12 @@ pub fn measure<E>(
 
 #[cfg(test)]
 mod tests {
-    use super::{Entry, Point, Quantiles, Shown, TRIES, measure};
+    use super::{Entry, MEASURED, Point, Quantiles, Shown, TRIES, measure};
 
     /// A machine that is on time up to that rate.
     fn measured(closed_rate: f64, on_time: f64) -> (Entry, Vec<f64>) {
         let point = Point {
-            protocol: "http",
+            measured: MEASURED[0],
             loops: 1,
             workers: 16,
         };

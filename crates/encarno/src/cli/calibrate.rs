@@ -16,7 +16,7 @@ use signal_hook::flag;
 use super::hit::HitArguments;
 use super::{Failure, complain, print};
 use crate::calibration::machine::Machine;
-use crate::calibration::measured::{self, PROTOCOLS, Point, Shown};
+use crate::calibration::measured::{self, MEASURED, Measured, Point, Shown};
 use crate::calibration::{Calibration, Entry, VERSION, file};
 use crate::capacity::text::grouped;
 use crate::exit;
@@ -35,11 +35,11 @@ const SECONDS_QUICK: f64 = 0.25;
 /// What `encarno calibrate` understands.
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArguments {
-    /// Measure less: some seconds instead of a minute.
+    /// Measure fewer points: 15 seconds instead of two minutes.
     #[arg(long)]
     quick: bool,
     /// Only these protocols, separated by commas.
-    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = PROTOCOLS)]
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', value_parser = MEASURED.map(|it| it.name))]
     protocols: Vec<String>,
     /// Keep it in this file instead; other runs don't read it.
     #[arg(short, long, value_name = "FILE")]
@@ -71,18 +71,23 @@ impl CalibrateArguments {
             stop: &stop,
         };
         let mut entries = Vec::new();
-        for protocol in PROTOCOLS {
-            if !self.protocols.is_empty() && !self.protocols.iter().any(|it| it == protocol) {
+        for measured in MEASURED {
+            if !self.protocols.is_empty() && !self.protocols.iter().any(|it| it == measured.name) {
                 continue;
             }
             let target = Target::start(TargetSettings {
-                udp: protocol == "udp",
+                udp: measured.protocol == "udp",
+                tls: measured.is_tls(),
                 // Bytes are answered by a head, which ends where it says so.
-                body_bytes: if protocol == "tcp" { 0 } else { BODY_BYTES },
+                body_bytes: if measured.protocol == "tcp" {
+                    0
+                } else {
+                    BODY_BYTES
+                },
                 ..TargetSettings::default()
             });
             let target = target.map_err(Failure::setup)?;
-            let of_protocol = calibrating.measure(protocol, target.address());
+            let of_protocol = calibrating.measure(measured, target.address());
             target.stop().map_err(Failure::setup)?;
             match of_protocol? {
                 Some(of_protocol) => entries.extend(of_protocol),
@@ -139,7 +144,7 @@ impl Calibrating<'_> {
     /// None: somebody stopped it.
     fn measure(
         &self,
-        protocol: &'static str,
+        measured: Measured,
         address: SocketAddr,
     ) -> Result<Option<Vec<Entry>>, Failure> {
         let loops: &[usize] = match self.cores {
@@ -152,7 +157,7 @@ impl Calibrating<'_> {
         for &loops in loops {
             for &workers in workers {
                 let point = Point {
-                    protocol,
+                    measured,
                     loops,
                     workers,
                 };
@@ -212,7 +217,7 @@ fn heading(machine: &Machine) -> Result<(), Failure> {
         writeln!(out, "{machine}")?;
         writeln!(
             out,
-            "protocol  loops  at a time    closed/s   on time/s   lag p50      p99    p99.9   CPU a hit  busy"
+            "protocol   loops  at a time    closed/s   on time/s   lag p50      p99    p99.9   CPU a hit  busy"
         )
     })
 }
@@ -223,7 +228,7 @@ fn line(entry: &Entry) -> String {
         .open_rate
         .map_or("none".to_owned(), |rate| grouped(rate, 3));
     format!(
-        "{:<8}  {:>5}  {:>9}  {:>10}  {open:>10}  {:>8} {:>8} {:>8}  {:>10}  {:>3.0} %",
+        "{:<9}  {:>5}  {:>9}  {:>10}  {open:>10}  {:>8} {:>8} {:>8}  {:>10}  {:>3.0} %",
         entry.protocol,
         entry.loops,
         entry.workers,

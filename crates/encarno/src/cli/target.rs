@@ -26,6 +26,10 @@ pub(super) struct TargetArguments {
     /// Answer datagrams instead of HTTP/1.1, HTTP/2, WebSocket and gRPC (encarno.Echo).
     #[arg(long)]
     udp: bool,
+    /// Speak TLS. Without --cert, the target makes a certificate that signs itself: hit it
+    /// with --insecure.
+    #[arg(long, conflicts_with = "udp")]
+    tls: bool,
     /// Speak TLS with this certificate chain, a PEM file. The client chooses HTTP/1.1 or
     /// HTTP/2.
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "udp")]
@@ -107,6 +111,7 @@ impl TargetArguments {
         let target = Target::start(TargetSettings {
             listen: Some(self.listen),
             udp: self.udp,
+            tls: self.tls,
             identity: self.cert.clone().zip(self.key.clone()),
             delay: self.delay,
             usl: self.usl,
@@ -127,10 +132,10 @@ impl TargetArguments {
             log: self.log.clone(),
         })
         .map_err(Failure::setup)?;
-        let scheme = match (self.udp, &self.cert) {
-            (true, _) => "udp",
-            (false, Some(_)) => "https",
-            (false, None) => "http",
+        let scheme = match self.udp {
+            true => "udp",
+            false if self.tls || self.cert.is_some() => "https",
+            false => "http",
         };
         let mut output = std::io::stdout();
         writeln!(output, "listening on {scheme}://{}", target.address()).map_err(Failure::setup)?;
