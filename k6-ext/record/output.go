@@ -106,9 +106,11 @@ func (out *Output) Description() string {
 	return fmt.Sprintf("%s (%s)", Name, out.path)
 }
 
-// SetThresholds takes the thresholds of the test.
+// SetThresholds takes the thresholds of the test. With --no-thresholds k6 judges none of them.
 func (out *Output) SetThresholds(thresholds map[string]metrics.Thresholds) {
-	out.thresholds = thresholds
+	if !out.params.RuntimeOptions.NoThresholds.Bool {
+		out.thresholds = thresholds
+	}
 }
 
 // SetTestRunStopCallback takes what ends the test: a test whose results can't be written is of no use.

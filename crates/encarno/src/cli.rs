@@ -10,6 +10,7 @@ mod fleet;
 mod given;
 mod habits;
 mod hit;
+mod k6;
 mod merge;
 mod others;
 mod parent;
@@ -89,6 +90,8 @@ enum Command {
     /// Make parts of the runs of a group of machines, until a signal ends this command.
     #[command(after_help = DURATIONS)]
     Agent(agent::AgentArguments),
+    /// Run a script of k6 on several machines.
+    K6(k6::K6Arguments),
     /// Collect the results of a run on agents whose coordinator is gone.
     #[command(after_help = DURATIONS)]
     Attach(fleet::AttachArguments),
@@ -182,6 +185,7 @@ pub fn main(version: &'static str) -> ExitCode {
         (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
         (Some(Command::Calibrate(arguments)), _) => arguments.run(),
         (Some(Command::Agent(arguments)), _) => arguments.run(),
+        (Some(Command::K6(arguments)), _) => arguments.run(),
         (Some(Command::Attach(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Merge(arguments)), _) => arguments.run(),

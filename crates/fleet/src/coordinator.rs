@@ -3,10 +3,13 @@
 mod collect;
 mod ending;
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use encarno_record::notes::{Account, AgentClock};
+use encarno_record::notes::{Account, AgentClock, Threshold};
+use encarno_record::series::Metrics;
 use futures_util::StreamExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout_at};
@@ -14,7 +17,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::FleetError;
 use crate::bus::{Bus, Hub, json};
 use crate::clock::Axis;
-use crate::files;
+use crate::files::{self, RunFile};
 use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State, is_name};
 use collect::Collecting;
 
@@ -30,7 +33,9 @@ pub struct Order {
     /// The command and its arguments, as agents' programs get them.
     pub arguments: Vec<String>,
     /// The files that it reads.
-    pub files: Vec<String>,
+    pub files: Vec<RunFile>,
+    /// Who looks at what was measured while it goes on.
+    pub watch: Option<Watcher>,
     /// How many hits fall to each part, if that is known.
     pub due: Vec<Option<u64>>,
     /// Whether every hit is wanted, and not just sums.
@@ -41,6 +46,17 @@ pub struct Order {
     pub silence: Duration,
     /// The merged file.
     pub output: PathBuf,
+}
+
+/// Looks at the metrics of all agents, after the run has lasted for so long. What it
+/// returns ends the run, and says why.
+#[derive(Clone)]
+pub struct Watcher(pub Arc<dyn Fn(&Metrics, Duration) -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for Watcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Watcher")
+    }
 }
 
 /// What came of it.
@@ -60,6 +76,10 @@ pub struct Outcome {
     pub remarks: Vec<String>,
     /// How often the run was told to stop.
     pub stops: u32,
+    /// Why the run was ended by who watched it.
+    pub ended: Option<String>,
+    /// What became of the thresholds of a k6 script.
+    pub thresholds: Vec<Threshold>,
 }
 
 /// All of them must be ready within that.
@@ -116,9 +136,13 @@ async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError
             return Err(FleetError("stopped before the start".to_owned()));
         }
         let at_unix_ns = axis.now_unix_ns() + AHEAD.as_nanos() as u64;
-        bus.say(&format!("{run}.start"), &Begin { at_unix_ns })
+        let data = collecting
+            .states()
+            .find_map(|(_, state)| state.data.clone());
+        bus.say(&format!("{run}.start"), &Begin { at_unix_ns, data })
             .await?;
         tell(&format!("run {run}: it starts in {} s", AHEAD.as_secs()));
+        collecting.starts_in(AHEAD);
         collecting.take_all(&mut signals, tell).await
     };
     let result = result.await;

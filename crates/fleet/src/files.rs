@@ -1,6 +1,6 @@
 //! What a run reads: put into the object store by content, once, and kept by agents.
 
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 use tokio::fs;
@@ -13,18 +13,29 @@ use crate::words::PlanFile;
 /// Files are read in pieces of that.
 const PIECE: usize = 256 << 10;
 
+/// A file that a run reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunFile {
+    /// Where the run looks for it, below its folder.
+    pub name: String,
+    /// Where it lies.
+    pub path: PathBuf,
+}
+
 /// Puts a file there, unless it is there.
-pub(crate) async fn put(bus: &Bus, path: &str) -> Result<PlanFile, FleetError> {
-    check(path)?;
-    let (sha256, bytes) = sum(Path::new(path)).await.map_err(FleetError::of(path))?;
+pub(crate) async fn put(bus: &Bus, file: &RunFile) -> Result<PlanFile, FleetError> {
+    check(&file.name)?;
+    let path = &file.path;
+    let shown = path.display().to_string();
+    let (sha256, bytes) = sum(path).await.map_err(FleetError::of(&shown))?;
     let known = bus.files.info(&sha256).await;
     if !known.is_ok_and(|info| info.size as u64 == bytes) {
-        let mut file = fs::File::open(path).await.map_err(FleetError::of(path))?;
-        let put = bus.files.put(&*sha256, &mut file).await;
-        put.map_err(FleetError::of(format!("{path} can't be put into NATS")))?;
+        let mut open = fs::File::open(path).await.map_err(FleetError::of(&shown))?;
+        let put = bus.files.put(&*sha256, &mut open).await;
+        put.map_err(FleetError::of(format!("{shown} can't be put into NATS")))?;
     }
     Ok(PlanFile {
-        path: path.to_owned(),
+        path: file.name.clone(),
         sha256,
         bytes,
     })

@@ -33,3 +33,4 @@ mod worker;
 
 pub use bus::Hub;
 pub use error::FleetError;
+pub use files::RunFile;

@@ -50,6 +50,8 @@ impl Local {
                     local.hub.url.expose(),
                     "--group",
                     "local",
+                    "--allow",
+                    "hit,run,k6",
                 ])
                 .args([
                     "--name",

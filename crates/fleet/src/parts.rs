@@ -64,6 +64,11 @@ impl Part {
         Ok(())
     }
 
+    /// The results, as far as they were looked at; none if not even their start is there.
+    pub(crate) fn reader(&self) -> Option<&SumsReader> {
+        self.reader.as_deref()
+    }
+
     /// Adds what came since the last look.
     pub(crate) fn look(&mut self, news: &mut News) -> io::Result<()> {
         if self.reader.is_none() {
@@ -137,9 +142,16 @@ pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<PartAccount, Flee
     reader
         .rest(|sums| add(&sums))
         .map_err(|error| failed(error.into()))?;
-    if let (true, Some(totals)) = (reader.summary().ended, reader.notes().totals) {
+    if reader.summary().ended {
+        // k6 has no account: its requests are those that were made.
+        let made = Account {
+            scheduled: done + bad,
+            done,
+            failed: bad,
+            ..Account::default()
+        };
         return Ok(PartAccount {
-            totals,
+            totals: reader.notes().totals.unwrap_or(made),
             is_whole: true,
         });
     }

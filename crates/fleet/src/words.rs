@@ -62,10 +62,14 @@ pub struct PlanFile {
 }
 
 /// When a run starts, on the coordinator's clock.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Begin {
     /// Unix time in ns.
     pub at_unix_ns: u64,
+    /// What the first agent prepared for all of them: JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
 }
 
 /// That a run is to end before its time.
@@ -83,6 +87,9 @@ pub struct State {
     pub phase: Phase,
     /// What there is to say: why it refused, what its program said.
     pub text: String,
+    /// What its program prepared for the programs of all agents: JSON.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<String>,
     /// How many chunks of results there are, once it has ended.
     pub chunks: u64,
     /// Its clock.

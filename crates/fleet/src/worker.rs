@@ -10,13 +10,15 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::FleetError;
+use crate::words::Begin;
 
 /// Of what a process says so much is passed on.
 const SAID_BYTES_MAX: u64 = 8 << 10;
 /// How long it may take to read its input.
 const READY: Duration = Duration::from_secs(600);
-/// The line that says so is shorter.
-const READY_BYTES_MAX: u64 = 1 << 10;
+/// The line that says so is shorter; what was prepared stands in it, too, and has to fit
+/// into messages of NATS.
+const READY_BYTES_MAX: u64 = 512 << 10;
 
 /// A process that makes a part of a run.
 pub(crate) struct Worker {
@@ -76,13 +78,23 @@ impl Worker {
         })
     }
 
-    /// Waits until it has read all that it reads before the start.
-    pub(crate) async fn ready(&mut self) -> Result<(), FleetError> {
+    /// Waits until it has read all that it reads before the start. It may have prepared
+    /// something for all parts of the run.
+    pub(crate) async fn ready(&mut self) -> Result<Option<String>, FleetError> {
         let mut line = String::new();
         let mut stdout = (&mut self.stdout).take(READY_BYTES_MAX);
         let read = tokio::time::timeout(READY, stdout.read_line(&mut line)).await;
         match read {
-            Ok(Ok(_)) if line == "ready\n" => Ok(()),
+            Ok(Ok(_)) if line == "ready\n" => Ok(None),
+            Ok(Ok(_)) if line.starts_with("ready ") => {
+                match line["ready ".len()..].strip_suffix('\n') {
+                    Some(data) => Ok(Some(data.to_owned())),
+                    None => Err(FleetError(format!(
+                        "what the run prepares for all of its parts is longer than {} KiB",
+                        READY_BYTES_MAX >> 10
+                    ))),
+                }
+            }
             Ok(_) => {
                 let said = self.said().await;
                 Err(FleetError(format!("the run can't start: {said}")))
@@ -93,17 +105,18 @@ impl Worker {
         }
     }
 
-    /// Says when it starts.
+    /// Says when it starts, and what the first part has prepared.
     pub(crate) async fn begin(
         &mut self,
         monotonic_ns: u64,
-        unix_ns: u64,
+        begin: &Begin,
     ) -> Result<(), FleetError> {
         let failed = || FleetError::of("the run's process doesn't listen");
         let Some(stdin) = &mut self.stdin else {
             return Err(FleetError("the run's process doesn't listen".to_owned()));
         };
-        let line = format!("{monotonic_ns} {unix_ns}\n");
+        let data = begin.data.as_deref().unwrap_or_default();
+        let line = format!("{monotonic_ns} {} {data}\n", begin.at_unix_ns);
         stdin.write_all(line.as_bytes()).await.map_err(failed())?;
         stdin.flush().await.map_err(failed())
     }

@@ -18,7 +18,22 @@ pub struct ResponseReader {
     /// Of all heads of this response: interim ones (1xx) may come first.
     head_bytes: usize,
     head_bytes_max: usize,
+    last: LastHead,
 }
+
+/// The head of the response before, and what was found in it. A server answers with the
+/// same bytes again and again; to compare them takes a tenth of what reading them does.
+#[derive(Debug, Default)]
+struct LastHead {
+    /// Empty: there is none.
+    text: Vec<u8>,
+    status: u16,
+    framing: Option<Framing>,
+    keep_alive: bool,
+}
+
+/// A longer head isn't kept.
+const LAST_BYTES_MAX: usize = 1 << 10;
 
 /// What was found in what came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +64,7 @@ impl ResponseReader {
             keep_alive: true,
             head_bytes: 0,
             head_bytes_max,
+            last: LastHead::default(),
         }
     }
 
@@ -153,6 +169,19 @@ impl ResponseReader {
         }
         let before = self.partial.len();
         if before == 0
+            && let Some(framing) = self.last.framing
+            && bytes.starts_with(&self.last.text)
+        {
+            // It ends where the same bytes ended before.
+            let (head, rest) = bytes.split_at(self.last.text.len());
+            self.head_bytes += head.len();
+            self.status = self.last.status;
+            found(Part::Head(self.status, head));
+            self.check_length(0)?;
+            self.turn_to_body(framing, self.last.keep_alive)?;
+            return Ok(rest);
+        }
+        if before == 0
             && let Some(end) = head_end(bytes, 0)
         {
             self.take_head(&bytes[..end], found)?;
@@ -218,6 +247,22 @@ impl ResponseReader {
             return Err(ResponseError::Status(status));
         }
         let (framing, keep_alive) = framing(&head[line.bytes..], line.is_11)?;
+        if head.len() <= LAST_BYTES_MAX {
+            self.last.text.clear();
+            // As long as it is: there may be thousands of connections.
+            self.last.text.reserve_exact(head.len());
+            self.last.text.extend_from_slice(head);
+            self.last.status = status;
+            self.last.framing = Some(framing);
+            self.last.keep_alive = keep_alive;
+        }
+        self.turn_to_body(framing, keep_alive)
+    }
+
+    /// The head of the final response is there.
+    #[inline]
+    fn turn_to_body(&mut self, framing: Framing, keep_alive: bool) -> Result<(), ResponseError> {
+        let status = self.status;
         self.keep_alive = keep_alive;
         self.phase = match framing {
             // What follows isn't HTTP.

@@ -415,3 +415,54 @@ fn a_body_until_close_ends_with_it() {
         assert_eq!(reader.end(), whole, "{text}");
     }
 }
+
+/// A reader compares a head with the one before: what it finds must not depend on that.
+#[test]
+fn a_head_that_comes_again_is_read_as_the_first_one() {
+    let responses: [&[u8]; 10] = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nworld",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nworlds",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\n\r\n",
+        b"HTTP/1.0 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
+    ];
+    let tunnel = Expected {
+        tunnel: true,
+        ..GET
+    };
+    let fed = |reader: &mut ResponseReader, text: &[u8], expected| {
+        reader.expect(expected);
+        let mut parts = Vec::new();
+        let fed = reader.feed(text, |part| match part {
+            Part::Head(status, head) => parts.push((status, head.to_vec())),
+            Part::Body(body) => parts.push((0, body.to_vec())),
+        });
+        let state = (reader.is_complete(), reader.status(), reader.keep_alive());
+        (fed, parts, state)
+    };
+    let mut reader = ResponseReader::new(HEAD_BYTES_MAX);
+    for before in responses {
+        for then in responses {
+            for expected in [GET, HEAD, tunnel] {
+                for text in [before, then] {
+                    let mut new = ResponseReader::new(HEAD_BYTES_MAX);
+                    let is = fed(&mut reader, text, expected);
+                    assert_eq!(is, fed(&mut new, text, expected));
+                }
+            }
+        }
+    }
+    // A head that is too long is so when it comes again.
+    let mut reader = ResponseReader::new(40);
+    assert!(fed(&mut reader, responses[0], GET).0.is_ok());
+    let long = [&b"HTTP/1.1 100 Continue\r\n\r\n"[..], responses[0]].concat();
+    assert_eq!(
+        fed(&mut reader, &long, GET).0,
+        Err(ResponseError::HeadTooLong)
+    );
+}

@@ -17,6 +17,7 @@
 //! - [`formats`]: hits to files, in this format and others
 //! - [`merge`]: several native result files to one
 //! - [`samples`]: a result file of samples and requests, as k6 hands them over
+//! - [`thresholds`]: what a k6 script demands of its metrics
 //! - [`files`]: how files are opened
 //! - [`mask`]: requests without what may be a secret
 //! - duration: how durations are written
@@ -44,6 +45,7 @@ pub mod series;
 pub mod statistics;
 pub mod sums;
 pub mod template;
+pub mod thresholds;
 pub mod varint;
 
 pub use duration::{decimal, parse_duration, utc};

@@ -125,6 +125,18 @@ pub struct Threshold {
     pub met: bool,
 }
 
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { metric, demand, .. } = self;
+        let value = match self.value {
+            Some(value) => format!("it is {}", (value * 1000.0).round() / 1000.0),
+            None => "there are no samples".to_owned(),
+        };
+        let met = if self.met { "met" } else { "not met" };
+        write!(f, "threshold {met}: {metric}: {demand} ({value})")
+    }
+}
+
 /// A check of a script.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

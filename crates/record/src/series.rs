@@ -247,8 +247,15 @@ impl Metrics {
     /// Adds what another run has.
     pub fn merge(&mut self, other: &Self) {
         for (series, points) in &other.totals {
-            let total = self.totals.entry(series.clone()).or_default();
-            total.merge(points);
+            self.add(series, points);
+        }
+    }
+
+    /// Adds points of a series.
+    pub fn add(&mut self, series: &Series, points: &Points) {
+        match self.totals.get_mut(series) {
+            Some(total) => total.merge(points),
+            None => drop(self.totals.insert(series.clone(), points.clone())),
         }
     }
 

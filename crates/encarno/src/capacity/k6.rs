@@ -40,7 +40,9 @@ const SECONDS_MIN: usize = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum K6Error {
     /// There is none.
-    #[error("there is no k6 in the PATH, and no ./k6: name it with --k6-binary")]
+    #[error(
+        "there is no k6 in the PATH, no ./k6, and none beside encarno: name it with --k6-binary"
+    )]
     NotFound,
     /// It can't be started, or what it writes can't be read.
     #[error("{program}: {source}", program = program.display())]
@@ -99,7 +101,7 @@ pub struct Shown {
     pub thresholds: Vec<Threshold>,
 }
 
-/// k6's path: that one, or the one of the `PATH`, or `./k6`.
+/// k6's path: that one, or the one of the `PATH`, or `./k6`, or one beside encarno.
 pub fn find(named: Option<&Path>) -> Result<PathBuf, K6Error> {
     if let Some(named) = named {
         // Without a slash the system would look for it in the PATH.
@@ -107,7 +109,14 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, K6Error> {
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&paths).map(|folder| folder.join("k6"));
-    let mut known = in_path.chain([PathBuf::from("./k6")]);
+    // In an archive it is beside encarno; in a checkout, above target/release.
+    let own = std::env::current_exe().unwrap_or_default();
+    let beside = own
+        .ancestors()
+        .skip(1)
+        .take(3)
+        .map(|folder| folder.join("k6"));
+    let mut known = in_path.chain([PathBuf::from("./k6")]).chain(beside);
     known.find(|file| file.is_file()).ok_or(K6Error::NotFound)
 }
 

@@ -52,6 +52,8 @@ enum Allowed {
     Hit,
     /// `encarno run`
     Run,
+    /// `encarno k6 run`: any script of k6
+    K6,
 }
 
 impl AgentArguments {
@@ -76,8 +78,14 @@ impl AgentArguments {
         let names = self.allow.iter().map(|allowed| match allowed {
             Allowed::Hit => "hit".to_owned(),
             Allowed::Run => "run".to_owned(),
+            Allowed::K6 => "k6".to_owned(),
         });
         let allow: Vec<String> = names.collect();
+        let bounds = self.bounds();
+        if self.allow.contains(&Allowed::K6) && !bounds.is_empty() {
+            let text = "--max-rate, --max-time and --hosts don't bound scripts of k6: leave k6 out of --allow";
+            return Err(Failure::usage(text));
+        }
         let folder = self.folder.clone();
         let folder = folder.unwrap_or_else(|| std::env::temp_dir().join("encarno-agent"));
         let server = self
@@ -98,7 +106,7 @@ impl AgentArguments {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             program: std::env::current_exe().map_err(Failure::setup)?,
             allow,
-            bounds: self.bounds(),
+            bounds,
             folder,
         };
         let ended = agent::run(settings, complain);

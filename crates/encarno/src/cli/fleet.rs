@@ -11,6 +11,7 @@ use clap::Args;
 use encarno_engine::settings::Source;
 use encarno_fleet::coordinator::{self, Order, Outcome};
 use encarno_fleet::local::Local;
+use encarno_fleet::{Hub, RunFile};
 use encarno_record::condition::{Condition, Measured};
 use encarno_record::notes::{AgentClock, Judgement};
 use encarno_record::results::whole;
@@ -70,6 +71,54 @@ fn no_server() -> Failure {
     Failure::usage("where do the agents meet? Say it with --nats URL; or try --agents local:4")
 }
 
+/// The agents of a run, and where they meet.
+pub(super) struct Group {
+    hub: Hub,
+    pub(super) agents: usize,
+    gather: Duration,
+    /// They end with it.
+    _local: Option<Local>,
+}
+
+impl Group {
+    /// Those that are meant; those of this machine are started.
+    pub(super) fn of(arguments: &FleetArguments) -> Result<Self, Failure> {
+        match arguments.agents {
+            Some(Agents::Local(_)) if arguments.hub.nats.is_some() => Err(Failure::usage(
+                "--agents local:N starts a NATS server of its own: leave out --nats",
+            )),
+            Some(Agents::Local(agents)) => {
+                let program = std::env::current_exe().map_err(Failure::setup)?;
+                let local = Local::start(&program, agents).map_err(Failure::setup)?;
+                Ok(Self {
+                    hub: local.hub.clone(),
+                    agents,
+                    gather: GATHER_LOCAL,
+                    _local: Some(local),
+                })
+            }
+            Some(Agents::Group(agents)) => Ok(Self {
+                hub: arguments.hub.hub().ok_or_else(no_server)?,
+                agents,
+                gather: GATHER,
+                _local: None,
+            }),
+            None => Err(no_server()),
+        }
+    }
+
+    /// An order for them, without a run.
+    pub(super) fn order(&self) -> Order {
+        Order {
+            hub: self.hub.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            agents: self.agents,
+            gather: self.gather,
+            ..Order::default()
+        }
+    }
+}
+
 /// Lets agents make the run.
 pub(super) fn carry_out(
     arguments: &FleetArguments,
@@ -91,38 +140,22 @@ pub(super) fn carry_out(
             temporary.path().join("run.enc")
         }
     };
-    let program = std::env::current_exe().map_err(Failure::setup)?;
-    let local;
-    let (hub, agents) = match arguments.agents {
-        Some(Agents::Local(_)) if arguments.hub.nats.is_some() => {
-            let text = "--agents local:N starts a NATS server of its own: leave out --nats";
-            return Err(Failure::usage(text));
-        }
-        Some(Agents::Local(agents)) => {
-            local = Local::start(&program, agents).map_err(Failure::setup)?;
-            (local.hub.clone(), agents)
-        }
-        Some(Agents::Group(agents)) => (arguments.hub.hub().ok_or_else(no_server)?, agents),
-        None => return Err(no_server()),
-    };
+    let group = Group::of(arguments)?;
     let mut reads = Vec::new();
     for path in files.read_paths() {
-        reads.push(relative(path)?);
+        reads.push(RunFile {
+            name: relative(path)?,
+            path: path.to_owned(),
+        });
     }
     let order = Order {
-        hub,
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        agents,
         arguments: line::of_agents(),
         files: reads,
-        due: due::parts(run, agents),
+        due: due::parts(run, group.agents),
         collect_hits: arguments.collect == Collect::Hits,
-        gather: match arguments.agents {
-            Some(Agents::Local(_)) => GATHER_LOCAL,
-            _ => GATHER,
-        },
         silence: arguments.silence,
         output: output.clone(),
+        ..group.order()
     };
     let tell = |text: &str| complain(text);
     let outcome = coordinator::run(&order, tell).map_err(Failure::setup)?;
@@ -225,7 +258,7 @@ fn say_clocks(clocks: &[AgentClock]) {
 
 /// What the merged result is judged by.
 #[derive(Default)]
-struct Judge<'a> {
+pub(super) struct Judge<'a> {
     fail_if: &'a [Condition],
     strict: bool,
     json: bool,
@@ -233,7 +266,7 @@ struct Judge<'a> {
 
 impl Judge<'_> {
     /// Says what came of it: the exit status.
-    fn report(&self, outcome: &Outcome, output: &Path) -> Result<u8, Failure> {
+    pub(super) fn report(&self, outcome: &Outcome, output: &Path) -> Result<u8, Failure> {
         let file = whole::read(output).map_err(Failure::setup)?;
         for said in outcome.said.iter().chain(&outcome.remarks) {
             complain(said);
@@ -267,7 +300,9 @@ impl Judge<'_> {
             exit::INTERRUPTED
         } else if !outcome.lost.is_empty() {
             exit::LOST
-        } else if judged.iter().any(|judged| judged.holds) {
+        } else if judged.iter().any(|judged| judged.holds)
+            || outcome.thresholds.iter().any(|threshold| !threshold.met)
+        {
             exit::CRITERIA
         } else if totals.done == 0 && totals.failed > 0 {
             exit::ALL_FAILED

@@ -18,7 +18,7 @@ use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
 use crate::worker::Worker;
 
 /// What a coordinator or a signal wants.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Order {
     Begin(Begin),
     Halt(Halt),
@@ -114,10 +114,10 @@ impl Job {
         let part = (number.unwrap_or_default(), names.len());
         let (program, bounds) = (&self.settings.program, &self.settings.bounds);
         let mut worker = Worker::start(program, &self.plan.arguments, bounds, part, &folder)?;
-        tokio::select! {
+        self.state.data = tokio::select! {
             ready = worker.ready() => ready?,
             _ = halted(orders) => return Err(FleetError("stopped before the start".to_owned())),
-        }
+        };
         for _ in 0..EXCHANGES {
             self.exchange().await;
         }
@@ -137,7 +137,9 @@ impl Job {
                 "the coordinator's clock gave no answer".to_owned(),
             ));
         };
-        worker.begin(at_ns, begin.at_unix_ns).await?;
+        worker.begin(at_ns, &begin).await?;
+        // It was said; it needn't be said again with each word.
+        self.state.data = None;
         self.say(Phase::Running, String::new()).await;
         let (ended, has_ended) = oneshot::channel();
         let shipping = Shipping {
@@ -156,8 +158,9 @@ impl Job {
             self.exchange().await;
         }
         match status {
-            // It came to its end, whatever is to be said of its hits.
-            Some(0 | 6 | 7 | 99 | 130) => self.say(Phase::Done, said).await,
+            // It came to its end, whatever is to be said of its hits. 105: k6 was stopped
+            // by a signal.
+            Some(0 | 6 | 7 | 99 | 105 | 130) => self.say(Phase::Done, said).await,
             Some(status) => {
                 self.say(
                     Phase::Broken,

@@ -7,11 +7,12 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::kv::Watch;
+use encarno_record::series::Metrics;
 use encarno_record::statistics::time_text;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::{Order, Signals};
+use super::{Order, Signals, Watcher};
 use crate::FleetError;
 use crate::bus::Bus;
 use crate::parts::{News, Part};
@@ -43,6 +44,11 @@ pub(super) struct Collecting {
     bus: Bus,
     run: String,
     silence: Duration,
+    watch: Option<Watcher>,
+    /// The start of the run.
+    started: Instant,
+    /// Why the run was ended by who watches it.
+    pub(super) ended: Option<String>,
     pub(super) agents: BTreeMap<String, Agent>,
     pub(super) folder: PathBuf,
     words: Watch,
@@ -83,6 +89,9 @@ impl Collecting {
             bus: bus.clone(),
             run: run.clone(),
             silence: order.silence,
+            watch: order.watch.clone(),
+            started: Instant::now(),
+            ended: None,
             agents,
             folder,
             words: words.map_err(FleetError::of("NATS tells of no states"))?,
@@ -92,6 +101,11 @@ impl Collecting {
                 .await
                 .map_err(FleetError::of("NATS gives no results"))?,
         })
+    }
+
+    /// The run starts then.
+    pub(super) fn starts_in(&mut self, ahead: Duration) {
+        self.started = Instant::now() + ahead;
     }
 
     pub(super) fn states(&self) -> impl Iterator<Item = (&str, &State)> {
@@ -184,10 +198,33 @@ impl Collecting {
                     let halt = Halt { at_once: stops > 1 };
                     self.bus.say(&format!("{}.stop", self.run), &halt).await?;
                 }
-                _ = ticks.tick() => self.look(&mut hits, tell)?,
+                _ = ticks.tick() => {
+                    self.look(&mut hits, tell)?;
+                    self.watch(tell).await?;
+                }
             }
         }
         Ok(stops)
+    }
+
+    /// Ends the run if who watches it says so.
+    async fn watch(&mut self, tell: &impl Fn(&str)) -> Result<(), FleetError> {
+        let Some(watch) = self.watch.as_ref().filter(|_| self.ended.is_none()) else {
+            return Ok(());
+        };
+        let mut metrics = Metrics::default();
+        for agent in self.agents.values() {
+            if let Some(reader) = agent.part.reader() {
+                metrics.merge(reader.metrics());
+            }
+        }
+        let Some(reason) = (watch.0)(&metrics, self.started.elapsed()) else {
+            return Ok(());
+        };
+        tell(&reason);
+        self.ended = Some(reason);
+        let halt = Halt { at_once: false };
+        self.bus.say(&format!("{}.stop", self.run), &halt).await
     }
 
     /// Who is silent, and what came in since the last second.

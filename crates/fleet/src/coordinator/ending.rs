@@ -1,26 +1,30 @@
 //! The end of a run: what became of each agent, and one file of all.
 
 use encarno_record::merge::{self, End, Part};
-use encarno_record::notes::{Judgement, Notes};
+use encarno_record::notes::{Judgement, Notes, Threshold};
+use encarno_record::series::Metrics;
+use encarno_record::thresholds;
 
 use super::collect::Collecting;
 use super::{Order, Outcome};
 use crate::FleetError;
-use crate::parts::account;
+use crate::parts::{News, account};
 use crate::words::{Phase, Plan};
 
 /// Merges what came, says what didn't, and deletes the single files.
 pub(super) fn merge(
     order: &Order,
     plan: &Plan,
-    collecting: Collecting,
+    mut collecting: Collecting,
     stops: u32,
 ) -> Result<Outcome, FleetError> {
     let mut outcome = Outcome {
         run: plan.run.clone(),
         stops,
+        ended: collecting.ended.clone(),
         ..Outcome::default()
     };
+    outcome.thresholds = judge(&mut collecting, &mut outcome.remarks)?;
     let mut parts = Vec::new();
     for (number, name) in plan.agents.iter().enumerate() {
         let Some(agent) = collecting.agents.get(name) else {
@@ -28,7 +32,8 @@ pub(super) fn merge(
         };
         let due = plan.due.get(number).copied().flatten();
         // What a stop left out was never due.
-        let account = account(&agent.part.path, due.filter(|_| stops == 0))?;
+        let was_stopped = stops > 0 || collecting.ended.is_some();
+        let account = account(&agent.part.path, due.filter(|_| !was_stopped))?;
         outcome.totals.add(&account.totals);
         let state = &agent.state;
         if !account.is_whole || state.phase != Phase::Done {
@@ -61,25 +66,68 @@ pub(super) fn merge(
         )));
     }
     let conclude = |notes: &mut Notes| {
-        notes.totals = Some(outcome.totals);
+        // k6 has no account.
+        if notes.totals.is_some() || !outcome.lost.is_empty() {
+            notes.totals = Some(outcome.totals);
+        }
         notes.clocks.clone_from(&outcome.clocks);
+        notes.thresholds.clone_from(&outcome.thresholds);
         notes
             .settings
             .push(("agents".to_owned(), plan.agents.join(", ")));
-        let mut verdict = notes.verdict.take().unwrap_or_default();
         if !outcome.lost.is_empty() {
+            let mut verdict = notes.verdict.take().unwrap_or_default();
             if verdict.judgement == Judgement::Sound {
                 verdict.judgement = Judgement::Unknown;
             }
             verdict.reasons.splice(0..0, outcome.lost.iter().cloned());
+            notes.verdict = Some(verdict);
         }
-        notes.verdict = Some(verdict);
         End::Whole
     };
     let merged = merge::merge(&parts, &order.output, conclude);
     let merged = merged.map_err(|error| FleetError(error.to_string()))?;
-    outcome.remarks = merged.remarks;
+    outcome.remarks.extend(merged.remarks);
     // What is in one file need not lie about in many.
     let _deleted = std::fs::remove_dir_all(&collecting.folder);
     Ok(outcome)
+}
+
+/// What became of the thresholds of a k6 script, on the metrics of all agents. No agent
+/// judges them.
+fn judge(
+    collecting: &mut Collecting,
+    remarks: &mut Vec<String>,
+) -> Result<Vec<Threshold>, FleetError> {
+    let (mut metrics, mut span_ns) = (Metrics::default(), 0);
+    let mut demands = String::new();
+    for agent in collecting.agents.values_mut() {
+        let looked = agent.part.look(&mut News::default());
+        looked.map_err(FleetError::of(agent.part.path.display().to_string()))?;
+        let Some(reader) = agent.part.reader() else {
+            continue;
+        };
+        metrics.merge(reader.metrics());
+        span_ns = span_ns.max(reader.span_ns());
+        let mut settings = reader.notes().settings.iter();
+        if let Some((_, text)) = settings.find(|(name, _)| name == thresholds::SETTING) {
+            demands.clone_from(text);
+        }
+    }
+    if demands.is_empty() {
+        return Ok(Vec::new());
+    }
+    match thresholds::parse(&demands) {
+        Ok(demands) => {
+            let seconds = span_ns as f64 * 1e-9;
+            let judged = demands.iter().map(|demand| demand.judge(&metrics, seconds));
+            Ok(judged.collect())
+        }
+        Err(error) => {
+            remarks.push(format!(
+                "the thresholds of the script can't be judged: {error}"
+            ));
+            Ok(Vec::new())
+        }
+    }
 }

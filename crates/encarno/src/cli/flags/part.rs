@@ -35,11 +35,20 @@ pub(crate) enum Instant {
 }
 
 impl PartArguments {
+    /// Whether this process makes a part.
+    pub(crate) fn is_given(&self) -> bool {
+        self.part.is_some()
+    }
+
+    /// Which part, from 0, of how many.
+    pub(crate) fn numbers(&self) -> (usize, usize) {
+        self.part
+            .map_or((0, 1), |(number, count)| (number - 1, count))
+    }
+
     /// What the engine makes of it.
     pub(crate) fn part(&self) -> Result<Part, Failure> {
-        let (number, count) = self
-            .part
-            .map_or((0, 1), |(number, count)| (number - 1, count));
+        let (number, count) = self.numbers();
         let start = match self.start_at {
             None => Start::Now,
             Some(Instant::Unix(unix_ns)) => Start::At(at(unix_ns)?),
