@@ -51,7 +51,10 @@ pub struct Order {
 /// Looks at the metrics of all agents, after the run has lasted for so long. What it
 /// returns ends the run, and says why.
 #[derive(Clone)]
-pub struct Watcher(pub Arc<dyn Fn(&Metrics, Duration) -> Option<String> + Send + Sync>);
+pub struct Watcher(pub Arc<Watch>);
+
+/// See [`Watcher`].
+pub type Watch = dyn Fn(&Metrics, Duration) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

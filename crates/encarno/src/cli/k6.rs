@@ -36,7 +36,7 @@ pub(super) struct K6Arguments {
 enum K6Command {
     /// Run a script on several machines. Each agent runs a segment of it with its own k6;
     /// thresholds are judged on the metrics of all of them.
-    Run(RunArguments),
+    Run(Box<RunArguments>),
     #[command(hide = true)]
     Steer(part::SteerArguments),
 }
