@@ -116,6 +116,7 @@ bench: all component bin/nats-server ## Measure, and write the tables of bench/R
 	@bench/http $(if $(QUICK),--quick)
 	@bench/hits $(if $(QUICK),--quick)
 	@bench/capacity $(if $(QUICK),--quick)
+	@bench/report
 
 .PHONY: soak
 soak: all component bin/nats-server ## Look whether k6 or the receiver grow under load (DURATION=20m VUS=256)
@@ -124,7 +125,7 @@ soak: all component bin/nats-server ## Look whether k6 or the receiver grow unde
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/prometheus bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/prometheus bin/otelcol bin/axe bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: fuzz
@@ -171,6 +172,11 @@ bin/prometheus:
 	@echo "make: unpacking bin/prometheus"
 	@scripts/prometheus || true
 
+# Where it can't be had, its test says so.
+bin/axe: scripts/axe
+	@echo "make: installing bin/axe"
+	@scripts/axe && touch $@ || true
+
 bin/h2spec: tools/go.mod | needs
 	@echo "make: building bin/h2spec"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/summerwind/h2spec/cmd/h2spec && touch ../$@
@@ -178,6 +184,11 @@ bin/h2spec: tools/go.mod | needs
 bin/grpc-peer: tools/grpc-peer/go.mod $(wildcard tools/grpc-peer/*.go) | needs
 	@echo "make: building bin/grpc-peer"
 	@cd tools/grpc-peer && CGO_ENABLED=0 go build -trimpath -o ../../bin/ . && touch ../../$@
+
+# A module of its own: what it needs is none of the other tools' business.
+bin/otelcol: tools/collector/go.mod tools/collector/main.go | needs
+	@echo "make: building bin/otelcol"
+	@cd tools/collector && CGO_ENABLED=0 go build -trimpath -o ../../bin/otelcol . && touch ../../$@
 
 bin/xk6: tools/go.mod | needs
 	@echo "make: building bin/xk6"

@@ -23,6 +23,10 @@ func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
 	}
+	traced, rest, err := parseTraced(runtime, rest)
+	if err != nil {
+		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
+	}
 	options, err := parseOptions(env, rest)
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.http(): %w", err))
@@ -35,6 +39,7 @@ func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 		Exchanger:   &link{client: client},
 		Instruments: module.instruments.http,
 		Families:    families,
+		Traced:      traced,
 		Warned:      &module.root.warned,
 		AddTags:     func(set *metrics.TagSet) *metrics.TagSet { return withTags(set, options.tags) },
 	})
@@ -44,6 +49,30 @@ func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	return object
 }
 
+// parseTraced takes the option traceparent, which is ours alone, out of the options.
+func parseTraced(runtime *sobek.Runtime, value sobek.Value) (float64, sobek.Value, error) {
+	object, err := asObject(value)
+	if err != nil || object == nil || common.IsNullish(object.Get("traceparent")) {
+		return 0, value, nil // what is wrong with the options is said where they are read
+	}
+	given := object.Get("traceparent")
+	share := given.ToFloat()
+	if kind := kindOf(given); kind != reflect.Int64 && kind != reflect.Float64 || !(share >= 0 && share <= 1) {
+		return 0, nil, fmt.Errorf("traceparent: the share of requests that begin a trace is expected, from 0 to 1, not %s", typeName(given))
+	}
+	return share, without(runtime, object, "traceparent"), nil
+}
+
+func without(runtime *sobek.Runtime, object *sobek.Object, left string) *sobek.Object {
+	rest := runtime.NewObject()
+	for _, key := range object.Keys() {
+		if key != left {
+			_ = rest.Set(key, object.Get(key)) // it is new and ordinary
+		}
+	}
+	return rest
+}
+
 // parseFamilies takes the option metrics, which is ours alone, out of the options.
 func parseFamilies(runtime *sobek.Runtime, value sobek.Value) (http.Families, sobek.Value, error) {
 	families := http.Families{HTTP: true, WRPC: true}
@@ -51,12 +80,7 @@ func parseFamilies(runtime *sobek.Runtime, value sobek.Value) (http.Families, so
 	if err != nil || object == nil || common.IsNullish(object.Get("metrics")) {
 		return families, value, nil // what is wrong with the options is said where they are read
 	}
-	rest := runtime.NewObject()
-	for _, key := range object.Keys() {
-		if key != "metrics" {
-			_ = rest.Set(key, object.Get(key)) // it is new and ordinary
-		}
-	}
+	rest := without(runtime, object, "metrics")
 	given := object.Get("metrics")
 	var names []string
 	if err := runtime.ExportTo(given, &names); err != nil || kindOf(given) != reflect.Slice {

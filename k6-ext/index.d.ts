@@ -413,6 +413,11 @@ declare module "k6/x/wrpc" {
      * `wrpc_`, or both, which is the default.
      */
     metrics?: HttpMetrics | HttpMetrics[];
+    /**
+     * The share of requests that begin a trace, from 0 to 1. They get a header `traceparent`
+     * (W3C Trace Context), and their samples the metadata `trace_id`. The default is 0.
+     */
+    traceparent?: number;
   }
 
   export type HttpMetrics = "http" | "wrpc";

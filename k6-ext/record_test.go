@@ -102,7 +102,8 @@ func TestTheRecordHasWhatK6sJSONHas(t *testing.T) {
 			else http.get("http://127.0.0.1:1/", { tags: { name: "nobody" } });
 			check(bad, { "is good": (bad) => bad.status === 200, "is bad": (bad) => bad.status === 500 });
 			counter.add(2.5, { kind: __ITER % 3 }); gauge.add(__ITER); rate.add(__ITER % 4 === 0); trend.add(__ITER / 7 - 3);
-		}`), 0o600))
+		}
+		export function handleSummary(data) { return { "`+path("summary.json")+`": JSON.stringify(data.metrics) }; }`), 0o600))
 	running := startFile(t, "", path("script.js"),
 		"--out", "encarno="+path("run.enc")+",report="+path("run.html"), "--out", "json="+path("run.json"))
 	require.Equal(t, 99, running.wait(t, 60*time.Second), running.output.String())
@@ -136,6 +137,7 @@ func TestTheRecordHasWhatK6sJSONHas(t *testing.T) {
 			near(values[len(values)-1], "max")
 		}
 	}
+	requireSummary(t, path("summary.json"), read)
 	// Each request is a hit, and failed where k6 says so.
 	require.EqualValues(t, 600, read.Total.Hits)
 	require.EqualValues(t, 300, read.Total.Failed)
@@ -163,6 +165,33 @@ func TestTheRecordHasWhatK6sJSONHas(t *testing.T) {
 	require.NoError(t, err)
 	require.True(t, strings.Contains(string(report), "http_req_waiting"))
 	require.False(t, strings.Contains(string(report), "tell-nobody"))
+}
+
+// What k6 says at the end is what the file says: figures, and which thresholds were met.
+func requireSummary(t *testing.T, path string, read stats) {
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var summary map[string]struct {
+		Values     map[string]float64
+		Thresholds map[string]struct{ OK bool }
+	}
+	require.NoError(t, json.Unmarshal(content, &summary))
+	for _, metric := range read.Metrics {
+		said, isSaid := summary[metric.Metric]
+		require.True(t, isSaid, metric.Metric)
+		for _, name := range []string{"count", "min", "max", "avg", "value"} {
+			should, isThere := said.Values[name]
+			// k6's own count of samples at its end, and the last value of what still changes.
+			if found, isKnown := metric.Values[name]; isThere && isKnown {
+				require.InDelta(t, should, found, math.Abs(should)*1e-9+1e-9, "%s of %s", name, metric.Metric)
+			}
+		}
+	}
+	for _, threshold := range read.Thresholds {
+		said, isSaid := summary[threshold.Metric].Thresholds[threshold.Demand]
+		require.True(t, isSaid, threshold)
+		require.Equal(t, said.OK, threshold.Met, threshold)
+	}
 }
 
 // Blasts and requests over wRPC are hits, too.

@@ -39,6 +39,8 @@ type call struct {
 	judged   bool // the first answer was, which for a digest is to be the challenge
 	deadline time.Time
 	debugID  string
+	// The header of that name; empty: it begins no trace.
+	traceparent string
 
 	response *httpext.Response
 	err      error
@@ -86,6 +88,7 @@ func (call *call) begin() *Request {
 		call.named.Name != "" && call.named.Name != call.named.Clean() {
 		call.tags.SetSystemTagOrMeta(metrics.TagName, call.named.Name)
 	}
+	call.beginTrace()
 	call.now = call.first
 	if call.refusal != nil {
 		unsent := &Outcome{Timing: Timing{-1, -1, -1, -1, 0}, End: time.Now()}
@@ -131,6 +134,9 @@ func (call *call) request(timeout time.Duration) *Request {
 		for _, value := range values {
 			request.Header = append(request.Header, Field{lower, textproto.TrimString(value)})
 		}
+	}
+	if call.traceparent != "" {
+		request.Header = append(request.Header, Field{"traceparent", call.traceparent})
 	}
 	if authorization := call.authorization(); authorization != "" {
 		request.Header = append(request.Header, Field{"authorization", authorization})

@@ -27,6 +27,7 @@ type Client struct {
 	exchanger   Exchanger
 	instruments *Instruments
 	families    Families
+	traced      float64
 	// Whether thresholds were compared with the families.
 	thresholdsRead bool
 	warned         *sync.Map
@@ -47,6 +48,8 @@ type Config struct {
 	Exchanger   Exchanger
 	Instruments *Instruments
 	Families    Families
+	// Traced is the share of requests that begin a trace, from 0 to 1.
+	Traced float64
 	// Warned has the warnings that were given. VUs share it.
 	Warned *sync.Map
 	// AddTags adds those of the client to a VU's.
@@ -60,6 +63,7 @@ func New(vu modules.VU, config Config) (*sobek.Object, error) {
 		exchanger:   config.Exchanger,
 		instruments: config.Instruments,
 		families:    config.Families,
+		traced:      config.Traced,
 		warned:      config.Warned,
 		addTags:     config.AddTags,
 		expected:    defaultExpected,

@@ -147,11 +147,23 @@ func over(t *testing.T, exchanger Exchanger) *script {
 }
 
 func with(t *testing.T, exchanger Exchanger, families Families) *script {
+	return configured(t, exchanger, func(config *Config) { config.Families = families })
+}
+
+// configured is ours with another configuration than usual.
+func configured(t *testing.T, exchanger Exchanger, change func(*Config)) *script {
 	return newScript(t, func(vu modules.VU, registry *metrics.Registry) *sobek.Object {
 		instruments, err := NewInstruments(registry)
 		require.NoError(t, err)
-		addTags := func(set *metrics.TagSet) *metrics.TagSet { return set.With("client", "one") }
-		object, err := New(vu, Config{exchanger, instruments, families, &sync.Map{}, addTags})
+		config := Config{
+			Exchanger:   exchanger,
+			Instruments: instruments,
+			Families:    Families{HTTP: true, WRPC: true},
+			Warned:      &sync.Map{},
+			AddTags:     func(set *metrics.TagSet) *metrics.TagSet { return set.With("client", "one") },
+		}
+		change(&config)
+		object, err := New(vu, config)
 		require.NoError(t, err)
 		return object
 	})

@@ -1,6 +1,18 @@
-"""encarno under Taurus: an executor, and a target to try it on."""
+"""encarno under Taurus, an executor and a target to try it on; and results for notebooks."""
 
-from .executor import EncarnoExecutor
-from .target import EncarnoTarget
+from .results import read
 
-__all__ = ["EncarnoExecutor", "EncarnoTarget"]
+__all__ = ["EncarnoExecutor", "EncarnoTarget", "read"]
+
+
+def __getattr__(name: str):
+    # A notebook that reads results needs no Taurus.
+    if name == "EncarnoExecutor":
+        from .executor import EncarnoExecutor
+
+        return EncarnoExecutor
+    if name == "EncarnoTarget":
+        from .target import EncarnoTarget
+
+        return EncarnoTarget
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -5,17 +5,14 @@ import os
 import platform
 import shutil
 import subprocess
-from pathlib import Path
 
 from bzt import ToolError
 from bzt.engine import Engine
 from bzt.utils import RequiredTool, get_full_path
 
+from .program import REPOSITORY, found, in_repository
 from .variables import plain
 
-# A wheel brings the program with it.
-BUNDLED = Path(__file__).resolve().parent / "bin" / "encarno"
-REPOSITORY = Path(__file__).resolve().parents[2]
 _BUILD_SECONDS_MAX = 3600
 
 
@@ -39,9 +36,7 @@ class EncarnoTool(RequiredTool):
     def _find(self) -> str:
         if self._given:
             return get_full_path(str(self._given))
-        if BUNDLED.is_file():
-            return str(BUNDLED)
-        return shutil.which("encarno") or str(_built())
+        return found()
 
     def check_if_installed(self) -> bool:
         if not os.path.isfile(self.tool_path):
@@ -87,14 +82,9 @@ class EncarnoTool(RequiredTool):
             )
         except subprocess.TimeoutExpired as error:
             raise ToolError(f"{' '.join(command)} takes more than an hour") from error
-        self.tool_path = str(_built())
+        self.tool_path = str(in_repository())
         if built.returncode != 0 or not self.check_if_installed():
             raise ToolError(f"{' '.join(command)} failed", [built.stderr[-4000:]])
-
-
-def _built() -> Path:
-    target = os.environ.get("CARGO_TARGET_DIR")
-    return (REPOSITORY / target if target else REPOSITORY / "target") / "release/encarno"
 
 
 def _output(command: list[str]) -> subprocess.CompletedProcess:

@@ -5,6 +5,7 @@ mod calibrate;
 mod capacity;
 mod dialects;
 mod export;
+mod fetched;
 mod flags;
 mod fleet;
 mod given;
@@ -298,6 +299,8 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
             return Err(Failure::run(&error));
         }
     };
+    let mut ended = ended;
+    watched.deliver(&mut ended.summary.verdict);
     let judging = &run.judging;
     let exit_status = ended.exit_status(judging.strict);
     if let Some(file) = &judging.summary_file {

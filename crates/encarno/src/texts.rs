@@ -89,7 +89,10 @@ pub(crate) fn rows(numbers: &Histogram, rows: usize) -> Vec<Row> {
 pub fn verdict_text(verdict: &Verdict) -> String {
     let reasons = verdict.reasons.join("; ");
     match verdict.judgement {
-        Judgement::Sound => "verdict: the generator wasn't the limit".to_owned(),
+        Judgement::Sound if reasons.is_empty() => {
+            "verdict: the generator wasn't the limit".to_owned()
+        }
+        Judgement::Sound => format!("verdict: the generator wasn't the limit, but {reasons}"),
         Judgement::Limited => format!("verdict: THE GENERATOR WAS A LIMIT: {reasons}"),
         Judgement::Unknown => format!("verdict: {reasons}"),
     }

@@ -1,7 +1,7 @@
 //! `encarno report`: its figures are those of `stats`, whatever the run and the labels;
 //! in a browser, too, if there is one.
 
-#![allow(clippy::expect_used, clippy::unwrap_used)]
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "rig/browser.rs"]
 mod browser;
@@ -482,4 +482,93 @@ fn in_a_browser_the_metrics_of_k6_are_shown_by_time() {
         return document.querySelector('#metric-chart figcaption').textContent; })('took')";
     assert_eq!(page.value(choose), "tookp50p95p99");
     assert!(page.said.is_empty(), "{:?}", page.said);
+}
+
+/// What axe says of a page that is open: its rules, each with an element that breaks it.
+fn complaints(page: &mut browser::Page, axe: &str) -> String {
+    page.value(&format!("{axe}; 0"));
+    let run = "axe.run(document).then(found => found.violations.map(rule => \
+        `${rule.id}: ${rule.nodes.length} × ${rule.nodes[0].html.slice(0, 200)} ${rule.nodes[0].failureSummary}`).join('\\n'))";
+    page.value(run).as_str().expect("a text").to_owned()
+}
+
+#[test]
+fn in_a_browser_axe_finds_nothing_that_keeps_people_out() {
+    let axe = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let axe = axe.join("../../bin/axe/node_modules/axe-core/axe.min.js");
+    let (Some(browser), Ok(axe)) = (browser::installed(), fs::read_to_string(axe)) else {
+        eprintln!(
+            "NOT TESTED: accessibility of the report, for there is no chromium, or no bin/axe"
+        );
+        return;
+    };
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    run(folder, "run", "exponential:2ms");
+    run(folder, "other", "exponential:3ms");
+    made_by_k6(&folder.join("k6.enc"));
+    made(&folder.join("empty.enc"), 0, 1, 1, 1);
+    for files in [
+        &["run.enc"][..],
+        &["run.enc", "other.enc", "--fail-if", "p99>1h"],
+        &["k6.enc"],
+        &["empty.enc"],
+    ] {
+        let line = [&["report"], files, &["-o", "page.html"]].concat();
+        succeeded(&program::run(folder, &line));
+        let url = format!("file://{}/page.html", folder.display());
+        let mut page = browser::Page::open(&browser, &folder.join("profile"), &url);
+        page.wait("document.documentElement.dataset.ready");
+        for scheme in ["light", "dark"] {
+            page.prefer(scheme);
+            assert_eq!(complaints(&mut page, &axe), "", "{files:?} {scheme}");
+        }
+    }
+}
+
+/// For `bench/report`: how big the page of an hour of fifty labels is, and how fast.
+#[test]
+#[ignore = "bench/report runs it: it measures this machine"]
+fn measured_in_a_browser() {
+    let browser = browser::installed().expect("chromium");
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    made(&folder.join("empty.enc"), 0, 1, 1, 1);
+    made(&folder.join("hour.enc"), 3600, 50, 6, 10);
+    println!("| page | bytes | first paint | zoom |\n|---|---|---|---|");
+    let mut is_fast = true;
+    for (name, bytes_max) in [("empty", 150_000), ("hour", 3_000_000)] {
+        succeeded(&program::run(folder, &["report", &format!("{name}.enc")]));
+        let bytes = page(folder, &format!("{name}.html")).len();
+        let url = format!("file://{}/{name}.html", folder.display());
+        let (mut paints, mut zooms) = (Vec::new(), Vec::new());
+        for number in 0..5 {
+            let profile = folder.join(format!("profile{name}{number}"));
+            let mut page = browser::Page::open(&browser, &profile, &url);
+            page.wait("document.documentElement.dataset.ready");
+            page.wait("performance.getEntriesByName('first-contentful-paint').length");
+            let mut number = |text: &str| page.value(text).as_f64().expect("a number");
+            paints.push(number(
+                "performance.getEntriesByName('first-contentful-paint')[0].startTime",
+            ));
+            for part in 1..=4 {
+                zooms.push(number(&format!(
+                    "(() => {{ const begun = performance.now(), bins = app.bins(); \
+                     app.zoom(Math.floor(bins * {part} / 10), Math.ceil(bins * {part} / 5)); \
+                     document.body.offsetHeight; return performance.now() - begun; }})()"
+                )));
+            }
+        }
+        let median = |all: &mut Vec<f64>| {
+            all.sort_by(f64::total_cmp);
+            all[all.len() / 2]
+        };
+        let (paint, zoom) = (median(&mut paints), median(&mut zooms));
+        println!("| {name} | {bytes} | {paint:.0} ms | {zoom:.1} ms |");
+        is_fast &= bytes <= bytes_max && paint <= 1000.0 && zoom <= 50.0;
+    }
+    assert!(
+        is_fast,
+        "150 kB and 3 MB, 1 s and 50 ms are what a page may take"
+    );
 }

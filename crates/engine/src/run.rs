@@ -1,11 +1,13 @@
 //! One run: input → schedule → workers → nib → output, built and waited for.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
+use std::io::Read as _;
 use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 use encarno_input::{InputFormat, Sharing};
@@ -26,6 +28,7 @@ use crate::workers::control::{Limits, Schedules};
 use crate::workers::feed::Deal;
 use crate::workers::{
     Closed, Control, Counters, EventLoop, Feed, LoopError, Open, Pace, Reader, Share, Steered,
+    Traced, has_fields,
 };
 
 /// How often the main thread looks around.
@@ -241,6 +244,12 @@ fn event_loop<P: Protocol>(
         waker: seat.waker,
         expected: &settings.expected,
     });
+    let traced = Traced::new(
+        settings.script.traced_share,
+        nobodys_seed(seat.index),
+        P::KIND.form,
+        protocol.prepare(),
+    );
     let workers_start = match &settings.workload {
         Workload::Open(open) => seat.share.workers(open.workers_start.min(open.workers_max)),
         Workload::Closed(_) | Workload::Steered(_) => 0,
@@ -261,6 +270,7 @@ fn event_loop<P: Protocol>(
         share: seat.share,
         workers_start,
         keep_answer_bytes_max: protocol.keep_answer_bytes_max(),
+        traced: traced.map(Box::new),
         script_context: is_scripted(settings).then(|| {
             Box::new(ScriptContext::new(
                 Arc::clone(seat.scripts),
@@ -271,6 +281,20 @@ fn event_loop<P: Protocol>(
             ))
         }),
     }
+}
+
+/// A seed that no other run has, nor another loop of this one.
+fn nobodys_seed(number: usize) -> [u8; 32] {
+    let mut seed = [0; 32];
+    let random = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut seed));
+    if random.is_err() {
+        let now_ns = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now_ns = now_ns.map_or(0, |now| now.as_nanos());
+        seed[..16].copy_from_slice(&now_ns.to_le_bytes());
+        seed[16..20].copy_from_slice(&std::process::id().to_le_bytes());
+        seed[20..28].copy_from_slice(&(number as u64).to_le_bytes());
+    }
+    seed
 }
 
 /// Whether hits may have plans.
@@ -419,6 +443,12 @@ fn check<P: Protocol>(
         return Err(RunError::Settings(
             "no workers: the number of connections is 0".to_owned(),
         ));
+    }
+    if settings.script.traced_share > 0.0 && !has_fields(P::KIND.form) {
+        return Err(RunError::Settings(format!(
+            "{} has no headers: only hits over HTTP and gRPC begin traces (--traceparent)",
+            P::KIND.name
+        )));
     }
     let part = &settings.part;
     if part.of(workers.div_ceil(protocol.streams().max(1) as usize)) == 0 {

@@ -14,6 +14,8 @@ mod share;
 
 pub(crate) use control::Control;
 pub(crate) use counters::Counters;
-pub(crate) use event_loop::{Closed, EventLoop, LoopError, Open, Pace, Steered};
+pub(crate) use event_loop::{
+    Closed, EventLoop, LoopError, Open, Pace, Steered, Traced, has_fields,
+};
 pub(crate) use feed::{Feed, Reader};
 pub(crate) use share::Share;

@@ -6,15 +6,21 @@
 //! - `totals`: the sums of a run up to a period
 //! - `buckets`: our buckets as those of an exponential histogram
 //! - [`otlp`]: as OTLP's messages
-//! - [`remote_write`]: as Prometheus's remote write, with native histograms
+//! - `prometheus`: names, labels and native histograms, as Prometheus has them
+//! - [`remote_write`]: as Prometheus's remote write
+//! - [`scrape`]: as what Prometheus fetches itself
 //! - [`influx`]: as Influx's lines
 //! - [`deliver`]: by HTTP, with retries that are bounded
+
+use std::path::Path;
 
 mod buckets;
 pub mod deliver;
 pub mod influx;
 pub mod otlp;
+mod prometheus;
 pub mod remote_write;
+pub mod scrape;
 pub mod steps;
 mod totals;
 
@@ -38,4 +44,10 @@ pub struct Origin {
     pub instance: String,
     /// The program, with its version.
     pub program: String,
+}
+
+/// The name of the run in that file, which no other run has.
+pub fn run_name(file: &Path, started_unix_ns: u64) -> String {
+    let name = file.file_name().unwrap_or(file.as_os_str());
+    format!("{}-{started_unix_ns}", name.to_string_lossy())
 }

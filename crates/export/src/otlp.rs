@@ -3,11 +3,12 @@
 
 mod message;
 
+use encarno_record::exemplar::Exemplar;
 use encarno_record::histogram::Histogram;
 use prost::Message as _;
 
 use crate::buckets::Buckets;
-use crate::steps::{Kind, Step};
+use crate::steps::{Exemplars, Kind, Step};
 use crate::totals::Totals;
 use crate::{Body, Origin};
 use message::{
@@ -53,10 +54,24 @@ impl Exporter {
         let times = (self.started_unix_ns, step.until_unix_ns);
         let mut points: [Vec<_>; 3] = Default::default();
         let mut numbers: [Vec<_>; 2] = Default::default();
-        for (kind, known) in self.totals.add(step) {
-            let histograms = [&known.response_ns, &known.service_ns, &known.lag_ns];
-            for (points, histogram) in points.iter_mut().zip(histograms) {
-                points.push(histogram_point(kind, histogram, times));
+        let mut totals = std::mem::take(&mut self.totals);
+        for (kind, known) in totals.add(step) {
+            let exemplars = step.exemplars.get(kind).map(Exemplars::in_order);
+            let exemplars = exemplars.unwrap_or_default();
+            let of = |time: fn(&Exemplar) -> u64| {
+                let all = exemplars.iter();
+                all.map(|one| self.exemplar(one, time(one))).collect()
+            };
+            let histograms = [
+                (&known.response_ns, of(|one| one.response_ns)),
+                (&known.service_ns, of(|one| one.service_ns)),
+                (&known.lag_ns, Vec::new()),
+            ];
+            for (points, (histogram, exemplars)) in points.iter_mut().zip(histograms) {
+                points.push(ExponentialHistogramDataPoint {
+                    exemplars,
+                    ..histogram_point(kind, histogram, times)
+                });
             }
             for (numbers, sum) in numbers
                 .iter_mut()
@@ -65,6 +80,7 @@ impl Exporter {
                 numbers.push(number_point(kind, sum, times));
             }
         }
+        self.totals = totals;
         let count = points.iter().map(Vec::len).sum::<usize>()
             + numbers.iter().map(Vec::len).sum::<usize>();
         let [response, service, lag] = points;
@@ -101,6 +117,17 @@ impl Exporter {
         Body {
             bytes: request.encode_to_vec(),
             points: count as u64,
+        }
+    }
+}
+
+impl Exporter {
+    fn exemplar(&self, exemplar: &Exemplar, time_ns: u64) -> message::Exemplar {
+        message::Exemplar {
+            time_unix_nano: self.started_unix_ns.saturating_add(exemplar.ended_ns),
+            as_double: Some(time_ns as f64 * 1e-9),
+            span_id: exemplar.trace.span_id.to_be_bytes().into(),
+            trace_id: exemplar.trace.trace_id.to_be_bytes().into(),
         }
     }
 }
@@ -150,6 +177,7 @@ fn histogram_point(
         attributes: attributes(kind),
         start_time_unix_nano: started,
         time_unix_nano: until,
+        exemplars: Vec::new(),
         count: times.count(),
         sum: Some(times.sum() as f64 * 1e-9),
         scale: buckets.scale,

@@ -5,14 +5,15 @@
 
 mod message;
 
+use encarno_record::exemplar::Exemplar;
 use encarno_record::histogram::Histogram;
 use prost::Message as _;
 
-use crate::buckets::Buckets;
-use crate::steps::{Kind, Step};
+use crate::prometheus::{FAMILIES, Native, Values, ZERO_THRESHOLD, labels, trace_labels};
+use crate::steps::{Exemplars, Kind, Step};
 use crate::totals::Totals;
 use crate::{Body, Origin};
-use message::{BucketSpan, Label, Metadata, NativeHistogram, Sample, TimeSeries, WriteRequest};
+use message::{Label, Metadata, NativeHistogram, Sample, TimeSeries, WriteRequest};
 
 /// The type of a body.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
@@ -23,20 +24,6 @@ pub const HEADERS: [(&str, &str); 2] = [
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
 ];
-
-const HITS: &str = "encarno_hits_total";
-const SENT: &str = "encarno_sent_bytes_total";
-const RECEIVED: &str = "encarno_received_bytes_total";
-const RESPONSE: &str = "encarno_response_duration_seconds";
-const SERVICE: &str = "encarno_service_duration_seconds";
-const LAG: &str = "encarno_lag_duration_seconds";
-
-/// The finest that Prometheus has: a bucket is 0.27 % wide.
-const SCHEMA: u32 = 8;
-/// What lies below is zero: Prometheus's own threshold.
-const ZERO_THRESHOLD: f64 = 2.938_735_877_055_719e-39;
-/// So many empty buckets are written rather than a new span.
-const GAP_MAX: usize = 2;
 
 /// The messages of a run.
 #[derive(Debug)]
@@ -57,31 +44,32 @@ impl Exporter {
     /// Adds a period: the message that tells of it.
     pub fn take(&mut self, step: &Step) -> Body {
         let timestamp_ms = (step.until_unix_ns / 1_000_000) as i64;
+        let started = self.origin.started_unix_ns;
         let mut timeseries = Vec::new();
         for (kind, sums) in self.totals.add(step) {
-            let labels = |name| labels(name, kind, &self.origin);
-            let counters = [
-                (HITS, sums.hits),
-                (SENT, sums.sent_bytes),
-                (RECEIVED, sums.received_bytes),
-            ];
-            timeseries.extend(counters.map(|(name, value)| TimeSeries {
-                labels: labels(name),
-                samples: vec![Sample {
-                    value: value as f64,
-                    timestamp_ms,
-                }],
-                histograms: Vec::new(),
-            }));
-            let times = [
-                (RESPONSE, &sums.response_ns),
-                (SERVICE, &sums.service_ns),
-                (LAG, &sums.lag_ns),
-            ];
-            timeseries.extend(times.map(|(name, times)| TimeSeries {
-                labels: labels(name),
-                samples: Vec::new(),
-                histograms: vec![native(times, timestamp_ms)],
+            timeseries.extend(FAMILIES.iter().map(|family| {
+                let (mut samples, mut histograms) = (Vec::new(), Vec::new());
+                let mut exemplars = Vec::new();
+                match family.values {
+                    Values::Counter(value) => samples.push(Sample {
+                        value: value(sums) as f64,
+                        timestamp_ms,
+                    }),
+                    Values::Histogram(times, traced) => {
+                        histograms.push(native(times(sums), timestamp_ms));
+                        let known = step.exemplars.get(kind).map(Exemplars::in_order);
+                        let known = known.unwrap_or_default();
+                        exemplars.extend(traced.iter().flat_map(|time| {
+                            known.iter().map(|one| exemplar(one, time(one), started))
+                        }));
+                    }
+                }
+                TimeSeries {
+                    labels: all_labels(family.name, kind, &self.origin),
+                    samples,
+                    exemplars,
+                    histograms,
+                }
             }));
         }
         let points = timeseries.len() as u64;
@@ -96,27 +84,15 @@ impl Exporter {
     }
 }
 
-/// In the order of their names, as Prometheus wants them; one without a value is none.
-fn labels(name: &str, kind: &Kind, origin: &Origin) -> Vec<Label> {
-    let number = |number: u16| match number {
-        0 => String::new(),
-        number => number.to_string(),
-    };
-    let labels = [
-        ("__name__", name.to_owned()),
-        ("instance", origin.instance.clone()),
-        ("job", "encarno".to_owned()),
-        ("label", kind.label.clone()),
-        ("net", number(kind.net_code)),
-        (
-            "outcome",
-            if kind.failed { "failed" } else { "ok" }.to_owned(),
-        ),
-        ("run", origin.run.clone()),
-        ("status", number(kind.status)),
-    ];
-    let labels = labels.into_iter().filter(|(_, value)| !value.is_empty());
-    labels
+/// In the order of their names, as Prometheus wants them.
+fn all_labels(name: &str, kind: &Kind, origin: &Origin) -> Vec<Label> {
+    let mut all = vec![("__name__", name.to_owned()), ("job", "encarno".to_owned())];
+    if !origin.instance.is_empty() {
+        all.push(("instance", origin.instance.clone()));
+    }
+    all.extend(labels(kind, &origin.run));
+    all.sort_unstable_by_key(|(name, _)| *name);
+    all.into_iter()
         .map(|(name, value)| Label {
             name: name.to_owned(),
             value,
@@ -124,81 +100,45 @@ fn labels(name: &str, kind: &Kind, origin: &Origin) -> Vec<Label> {
         .collect()
 }
 
+fn exemplar(exemplar: &Exemplar, time_ns: u64, started_unix_ns: u64) -> message::Exemplar {
+    let labels = trace_labels(exemplar).into_iter();
+    message::Exemplar {
+        labels: labels
+            .map(|(name, value)| Label {
+                name: name.to_owned(),
+                value,
+            })
+            .collect(),
+        value: time_ns as f64 * 1e-9,
+        timestamp_ms: (started_unix_ns.saturating_add(exemplar.ended_ns) / 1_000_000) as i64,
+    }
+}
+
 fn native(times: &Histogram, timestamp_ms: i64) -> NativeHistogram {
-    let buckets = Buckets::of(times, SCHEMA);
-    let (positive_spans, positive_deltas) = spans(buckets.offset, &buckets.counts);
+    let native = Native::of(times);
     NativeHistogram {
         count: Some(times.count()),
         sum: times.sum() as f64 * 1e-9,
-        schema: buckets.scale,
+        schema: native.schema,
         zero_threshold: ZERO_THRESHOLD,
-        zero_count: Some(buckets.zeros),
-        positive_spans,
-        positive_deltas,
+        zero_count: Some(native.zeros),
+        positive_spans: native.spans,
+        positive_deltas: native.deltas,
         timestamp_ms,
     }
 }
 
-/// Runs of buckets, and what each has more than the one before.
-fn spans(offset: i32, counts: &[u64]) -> (Vec<BucketSpan>, Vec<i64>) {
-    let (mut spans, mut deltas) = (Vec::<BucketSpan>::new(), Vec::new());
-    let mut last = 0;
-    // The bucket behind the last span: at the start that of index 0.
-    let mut behind = 0;
-    // Prometheus's bucket i ends where OTLP's begins.
-    let mut index = offset + 1;
-    let mut left = counts;
-    while let Some((&count, rest)) = left.split_first() {
-        let empty = left.iter().take_while(|&&count| count == 0).count();
-        if empty > GAP_MAX {
-            index += empty as i32;
-            left = &left[empty..];
-            continue;
-        }
-        match spans.last_mut() {
-            Some(span) if index == behind => span.length += 1,
-            _ => spans.push(BucketSpan {
-                offset: index - behind,
-                length: 1,
-            }),
-        }
-        deltas.push(count as i64 - last);
-        last = count as i64;
-        index += 1;
-        behind = index;
-        left = rest;
-    }
-    (spans, deltas)
-}
-
 fn metadata() -> Vec<Metadata> {
-    const COUNTER: i32 = 1;
-    const HISTOGRAM: i32 = 3;
-    let all = [
-        (HITS, COUNTER, "hits that ended", ""),
-        (SENT, COUNTER, "bytes sent", "bytes"),
-        (RECEIVED, COUNTER, "bytes received", "bytes"),
-        (
-            RESPONSE,
-            HISTOGRAM,
-            "from the instant at which a hit was due to its end",
-            "seconds",
-        ),
-        (
-            SERVICE,
-            HISTOGRAM,
-            "from the start of a hit to its end",
-            "seconds",
-        ),
-        (LAG, HISTOGRAM, "how late a hit started", "seconds"),
-    ];
-    all.map(|(name, kind, help, unit)| Metadata {
-        kind,
-        name: name.to_owned(),
-        help: help.to_owned(),
-        unit: unit.to_owned(),
-    })
-    .into()
+    let all = FAMILIES.iter().map(|family| Metadata {
+        kind: match family.values {
+            Values::Counter(_) => 1,
+            Values::Histogram(..) => 3,
+        },
+        name: family.name.to_owned(),
+        help: family.help.to_owned(),
+        unit: family.unit.to_owned(),
+    });
+    all.collect()
 }
 
 /// Snappy's block format.
@@ -207,29 +147,4 @@ fn compressed(bytes: &[u8]) -> Vec<u8> {
     snap::raw::Encoder::new()
         .compress_vec(bytes)
         .unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::message::BucketSpan;
-    use super::spans;
-
-    #[test]
-    fn buckets_that_are_empty_part_spans() {
-        let span = |offset, length| BucketSpan { offset, length };
-        let cases = [
-            (0, vec![], vec![], vec![]),
-            (-1, vec![3, 5], vec![span(0, 2)], vec![3, 2]),
-            (6, vec![1, 0, 0, 2], vec![span(7, 4)], vec![1, -1, 0, 2]),
-            (
-                -9,
-                vec![4, 0, 0, 0, 1, 1],
-                vec![span(-8, 1), span(3, 2)],
-                vec![4, -3, 0],
-            ),
-        ];
-        for (offset, counts, expected, deltas) in cases {
-            assert_eq!(spans(offset, &counts), (expected, deltas), "{counts:?}");
-        }
-    }
 }

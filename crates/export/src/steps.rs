@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use encarno_record::Texts;
+use encarno_record::exemplar::Exemplar;
 use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{FileSums, SumsReader};
 use encarno_record::sums::{Outcome, Sums, second_of};
@@ -37,6 +38,31 @@ pub struct Step {
     pub until_unix_ns: u64,
     /// The sums of its hits.
     pub sums: BTreeMap<Kind, Sums>,
+    /// Hits that began a trace.
+    pub exemplars: BTreeMap<Kind, Exemplars>,
+}
+
+/// Some hits of one kind that began a trace: the last one of each octave of response time.
+#[derive(Clone, Debug, Default)]
+pub struct Exemplars(BTreeMap<u32, Exemplar>);
+
+impl Exemplars {
+    /// Adds one.
+    pub fn add(&mut self, exemplar: Exemplar) {
+        self.0.insert(exemplar.response_ns.max(1).ilog2(), exemplar);
+    }
+
+    /// Adds later ones.
+    pub fn extend(&mut self, later: &Self) {
+        self.0.extend(&later.0);
+    }
+
+    /// They, in the order in which they ended.
+    pub fn in_order(&self) -> Vec<Exemplar> {
+        let mut all: Vec<_> = self.0.values().copied().collect();
+        all.sort_unstable_by_key(|exemplar| exemplar.ended_ns);
+        all
+    }
 }
 
 /// Reads a file in steps.
@@ -48,6 +74,7 @@ pub struct Steps {
     period: u64,
     /// Periods that aren't whole yet.
     waiting: BTreeMap<u64, BTreeMap<Kind, Sums>>,
+    exemplars: BTreeMap<u64, BTreeMap<Kind, Exemplars>>,
     /// The first period that wasn't given yet.
     next: u64,
     at_end: bool,
@@ -66,6 +93,7 @@ impl Steps {
             labels: BTreeSet::new(),
             period: seconds.max(1),
             waiting: BTreeMap::new(),
+            exemplars: BTreeMap::new(),
             next: 0,
             at_end: false,
         })
@@ -122,7 +150,16 @@ impl Steps {
         }
     }
 
-    fn step(&self, period: u64, sums: BTreeMap<Kind, Sums>) -> Step {
+    fn step(&mut self, period: u64, sums: BTreeMap<Kind, Sums>) -> Step {
+        // Those of a period before come late: they are as good now.
+        let later = self.exemplars.split_off(&(period + 1));
+        let mut exemplars = BTreeMap::<Kind, Exemplars>::new();
+        for (kind, more) in std::mem::replace(&mut self.exemplars, later)
+            .into_values()
+            .flatten()
+        {
+            exemplars.entry(kind).or_default().extend(&more);
+        }
         let at = |period: u64| {
             period
                 .saturating_mul(self.period)
@@ -133,6 +170,7 @@ impl Steps {
             from_unix_ns: at(period),
             until_unix_ns: at(period.saturating_add(1)),
             sums,
+            exemplars,
         }
     }
 
@@ -146,6 +184,14 @@ impl Steps {
             let periods = waiting.entry((second / period).max(next)).or_default();
             periods.entry(kind).or_default().merge(sums);
         });
+        let started = self.reader.started_unix_ns();
+        for exemplar in self.reader.take_exemplars() {
+            let label = texts.get(exemplar.outcome.label);
+            let kind = kind(&exemplar.outcome, &label, labels, &expected);
+            let period = second_of(started, exemplar.ended_ns) / period;
+            let kinds = self.exemplars.entry(period).or_default();
+            kinds.entry(kind).or_default().add(exemplar);
+        }
     }
 }
 

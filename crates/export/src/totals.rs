@@ -22,4 +22,9 @@ impl Totals {
             .keys()
             .filter_map(|kind| self.0.get_key_value(kind))
     }
+
+    /// What there is of each kind.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&Kind, &Sums)> {
+        self.0.iter()
+    }
 }

@@ -140,6 +140,24 @@ impl<'a> Prepared<'a> {
         })
     }
 
+    /// The same with one more field; none if it has one of that name.
+    pub fn with_field(&self, name: &[u8], value: &[u8]) -> Option<Bytes> {
+        let mut is_there = false;
+        self.fields(|known, _| is_there |= known == name);
+        if is_there {
+            return None;
+        }
+        let mut block = self.block();
+        write_field(name, value, &mut block);
+        let mut out = vec![0; PREFIX_BYTES];
+        write_block(&mut out, 0, &block, self.ends());
+        let frames_bytes = (out.len() - PREFIX_BYTES) as u32;
+        out[..4].copy_from_slice(&frames_bytes.to_le_bytes());
+        out[4] = self.flags;
+        out.extend_from_slice(self.body);
+        Some(out.into())
+    }
+
     /// Whether the head is all of it.
     pub(crate) fn ends(&self) -> bool {
         self.frames[4] & END_STREAM != 0
@@ -187,13 +205,19 @@ impl<'a> Prepared<'a> {
     }
 
     fn fields(&self, mut take: impl FnMut(&[u8], &[u8])) {
+        let block = self.block();
+        // It was written here.
+        let _whole = Decoder::default().decode(&block, |field| take(field.name, field.value));
+    }
+
+    /// What is in the frames of the head.
+    fn block(&self) -> Vec<u8> {
         let (mut block, mut rest) = (Vec::new(), self.frames);
         while let Some(length) = payload_len(rest) {
             block.extend_from_slice(&rest[HEAD_BYTES..HEAD_BYTES + length]);
             rest = &rest[HEAD_BYTES + length..];
         }
-        // It was written here.
-        let _whole = Decoder::default().decode(&block, |field| take(field.name, field.value));
+        block
     }
 
     /// The request as HTTP/1 would have it, for whoever reads it.
@@ -255,6 +279,26 @@ fn is_of_http1(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::Prepared;
+
+    #[test]
+    fn a_field_is_added_once() {
+        let long = format!("x-long: {}\r\n", "a".repeat(40_000));
+        for more in ["", &long] {
+            let text = format!("POST / HTTP/1.1\r\nHost: h\r\n{more}Content-Length: 2\r\n\r\nhi");
+            let prepared = Prepared::of_text(text.as_bytes()).unwrap();
+            let prepared = Prepared::read(&prepared).unwrap();
+            let added = prepared.with_field(b"traceparent", b"00-1").unwrap();
+            let added = Prepared::read(&added).unwrap();
+            let shown = String::from_utf8(added.text()).unwrap();
+            let expected = String::from_utf8(prepared.text()).unwrap();
+            assert_eq!(
+                shown,
+                expected.replace("\r\n\r\nhi", "\r\ntraceparent: 00-1\r\n\r\nhi")
+            );
+            assert_eq!((added.ends(), added.body), (prepared.ends(), &b"hi"[..]));
+            assert!(added.with_field(b"traceparent", b"00-2").is_none());
+        }
+    }
 
     #[test]
     fn a_request_keeps_what_http2_has_and_loses_the_rest() {

@@ -7,7 +7,8 @@ use encarno_record::notes::Notes;
 use encarno_record::samples::{Request, Sample, SampleWriter};
 use encarno_record::series::Series;
 use encarno_report::Run;
-use encarno_report::live::{Bound, Live, LiveAddress};
+use encarno_report::live::{self, Live};
+use encarno_report::served::{Address, Bound};
 use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 
 use crate::lock;
@@ -68,8 +69,8 @@ pub(crate) fn write_report(path: &Path, page: &Path) -> Result<(), String> {
 /// Shows a result file while it is written: the number of the page, and where a browser
 /// finds it.
 pub(crate) fn show(path: &Path, address: &str) -> Result<(u64, String), String> {
-    let address: LiveAddress = address.parse()?;
-    let bound = Bound::to(&address)
+    let address: Address = address.parse()?;
+    let bound = Bound::to(&address, live::PATH)
         .map_err(|error| format!("live={address}: can't listen there: {error}"))?;
     let live = bound.show(path, name(path), None);
     let live = live.map_err(|error| error.to_string())?;

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use std::str::FromStr;
 use std::time::Duration;
 
+use bytes::Bytes;
 use encarno_record::Payload;
 use encarno_secret::Secret;
 
@@ -176,5 +177,11 @@ pub trait Prepare: Debug + Send + Sync {
     fn prepare_within(&self, payload: Payload, timeout: Duration) -> Result<Payload, String> {
         let _ = timeout;
         self.prepare(payload)
+    }
+
+    /// What was prepared, with one more field in its head; none if it has one of that name,
+    /// or the protocol has no fields.
+    fn with_field(&self, _prepared: &Bytes, _name: &str, _value: &str) -> Option<Bytes> {
+        None
     }
 }

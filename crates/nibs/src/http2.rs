@@ -19,6 +19,7 @@ use std::fmt::Debug;
 use std::sync::Arc;
 
 use answers::Texts;
+use bytes::Bytes;
 use encarno_http2::{Limits, Prepared};
 use encarno_nib::stream::StreamError;
 use encarno_nib::{
@@ -144,6 +145,10 @@ impl Prepare for Frames {
                 Err("with HTTP/2 a request is held in memory, and this one is too long".to_owned())
             }
         }
+    }
+
+    fn with_field(&self, prepared: &Bytes, name: &str, value: &str) -> Option<Bytes> {
+        Prepared::read(prepared)?.with_field(name.as_bytes(), value.as_bytes())
     }
 }
 

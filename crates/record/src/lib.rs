@@ -8,6 +8,7 @@
 //! - hit, [`code`]: what became of it
 //! - expected: which statuses count as success
 //! - [`histogram`], [`sums`]: distributions, and sums of hits by second
+//! - [`exemplar`]: hits that took part in a trace
 //! - [`series`]: samples of metrics that are no hits
 //! - [`statistics`]: what became of hits, by label
 //! - [`condition`]: what a run is judged by
@@ -31,6 +32,7 @@ mod variables;
 
 pub mod code;
 pub mod condition;
+pub mod exemplar;
 pub mod files;
 pub mod formats;
 pub mod frame;

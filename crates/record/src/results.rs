@@ -42,10 +42,14 @@ mod summed;
 pub mod whole;
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::Path;
 
 pub use reader::{Block, Hits, Mark, ResultReader, ResultSummary, ResultsError};
 pub use summed::{FileSums, SumsReader};
 
+use crate::exemplar::Exemplar;
 use crate::frame::append_frame;
 use crate::notes::Notes;
 use crate::series::{self, Points, Series};
@@ -68,6 +72,7 @@ const KIND_MARK: u16 = 6;
 const KIND_NOTES: u16 = 7;
 pub(crate) const KIND_SERIES: u16 = 8;
 pub(crate) const KIND_POINTS: u16 = 9;
+const KIND_EXEMPLARS: u16 = 10;
 /// The last frame of these sums.
 const FLAG_LAST: u32 = 1;
 /// The sums were left out: read the hits.
@@ -259,6 +264,23 @@ pub fn append_mark(out: &mut Vec<u8>, at_ns: u64, text: &str) {
 pub fn append_notes(out: &mut Vec<u8>, notes: &Notes) {
     append_frame(out, KIND_NOTES, |out| {
         out.extend_from_slice(&notes.to_json())
+    });
+}
+
+/// Adds notes to a file that has its end already: they stand for those before.
+pub fn add_notes(path: &Path, notes: &Notes) -> io::Result<()> {
+    let mut frame = Vec::new();
+    append_notes(&mut frame, notes);
+    let mut file = OpenOptions::new().append(true).open(path)?;
+    file.write_all(&frame)
+}
+
+/// Appends a frame with hits that took part in traces.
+pub fn append_exemplars(out: &mut Vec<u8>, exemplars: &[Exemplar]) {
+    append_frame(out, KIND_EXEMPLARS, |out| {
+        exemplars
+            .iter()
+            .for_each(|exemplar| exemplar.append_to(out));
     });
 }
 

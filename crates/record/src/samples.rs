@@ -176,3 +176,80 @@ impl SampleWriter {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a test that fails here says enough
+
+    use super::{Request, SECOND_NS, Sample, SampleWriter};
+    use crate::notes::Notes;
+    use crate::series::{MetricKind, Series};
+
+    const STARTED: u64 = 1_700_000_000_000_000_000;
+
+    fn resident_bytes() -> u64 {
+        let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
+        pages * 4096
+    }
+
+    /// Ten minutes of 10,000 samples a second, and of 1,000 requests, as fast as they can be
+    /// taken.
+    #[test]
+    fn memory_does_not_grow_with_the_length_of_a_test() {
+        let folder = tempfile::tempdir().unwrap();
+        let notes = Notes::default();
+        let path = folder.path().join("run.enc");
+        let mut writer = SampleWriter::create(&path, STARTED, &notes).unwrap();
+        let series: Vec<u32> = (0..10)
+            .map(|number| {
+                let series = Series {
+                    metric: format!("metric {}", number % 5),
+                    kind: [MetricKind::Trend, MetricKind::Counter][number % 2],
+                    contains: "default".to_owned(),
+                    tags: [("tag".to_owned(), number.to_string())].into(),
+                };
+                writer.series(series).unwrap()
+            })
+            .collect();
+        let label = writer.text("label");
+        let mut random = 1_u64;
+        let mut first_minute = 0;
+        for fifth in 0..5 * 600 {
+            let from = STARTED + fifth * SECOND_NS / 5;
+            for number in 0..2_000 {
+                random = random
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                let at_unix_ns = from + number * 100_000;
+                let value = (random >> 40) as f64 / 1e4;
+                writer.sample(&Sample {
+                    series: series[(random >> 33) as usize % series.len()],
+                    at_unix_ns,
+                    value,
+                });
+                if number % 10 == 0 {
+                    writer.request(&Request {
+                        label,
+                        error: 0,
+                        status: 200,
+                        ended_unix_ns: at_unix_ns,
+                        duration_ns: random >> 40,
+                    });
+                }
+            }
+            writer.write(from.saturating_sub(SECOND_NS)).unwrap();
+            assert!(
+                writer.seconds.len() <= 3,
+                "a second that has ended is written"
+            );
+            if fifth == 5 * 60 {
+                first_minute = resident_bytes();
+            }
+        }
+        let grown = resident_bytes().saturating_sub(first_minute);
+        // Other tests run beside this one.
+        assert!(grown < 32 << 20, "{grown} bytes in nine minutes");
+        writer.finish(&notes, 600 * SECOND_NS).unwrap();
+    }
+}

@@ -9,7 +9,8 @@
 //! - data: what the page's script computes with, compressed
 //! - charts: drawings for readers without the script
 //! - page: the page
-//! - [`live`]: the same while a run goes on
+//! - [`served`]: a small HTTP server, for this machine or for those who have a token
+//! - [`live`]: the page while a run goes on
 
 mod charts;
 mod data;
@@ -20,6 +21,7 @@ pub mod capacity;
 pub mod compare;
 pub mod demand;
 pub mod live;
+pub mod served;
 
 pub use page::{write, write_file};
 pub use run::{Reading, Run, Whole};

@@ -399,7 +399,8 @@ pub(super) fn measure(
     let findings = shown.into_driver().into_findings();
     match summary {
         Ok(summary) if summary.stop == encarno_engine::control::Stop::Now => Ok(exit::INTERRUPTED),
-        Ok(_) => {
+        Ok(mut summary) => {
+            watched.deliver(&mut summary.verdict);
             let status = say(&findings, json)?;
             watched.end()?;
             Ok(status)

@@ -2,23 +2,31 @@
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use encarno_export::deliver::Target;
+use encarno_export::deliver::{Target, Undelivered};
 use encarno_export::steps::{Step, Steps};
-use encarno_export::{Body, Origin, influx, otlp, remote_write};
+use encarno_export::{Body, Origin, influx, otlp, remote_write, run_name, scrape};
 use encarno_record::files::{self, Contents};
 use encarno_record::mask::masked_url;
+use encarno_report::served::{Address, Bound, Document};
 use encarno_secret::Secret;
 use url::Url;
 
+use super::fetched::Fetched;
 use super::flags::duration;
 use super::read::Local;
 use super::{Failure, complain};
 use crate::exit;
 use crate::files::Files;
 use crate::url_text::HeaderText;
+
+/// A file that is served is looked at that often.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// What `encarno export` understands.
 #[derive(Debug, Args)]
@@ -27,7 +35,7 @@ pub(super) struct ExportArguments {
     file: PathBuf,
     /// Send by OTLP over HTTP to this URL, such as http://collector:4318: a collector of
     /// OpenTelemetry, Prometheus, or any other receiver that takes exponential histograms.
-    #[arg(long, value_name = "URL", required_unless_present_any = ["remote_write", "influx"])]
+    #[arg(long, value_name = "URL", required_unless_present_any = ["remote_write", "influx", "metrics"])]
     otlp: Option<String>,
     /// Send by Prometheus's remote write to this URL, such as http://prometheus:9090. Its native
     /// histograms must be switched on.
@@ -37,6 +45,16 @@ pub(super) struct ExportArguments {
     /// standard output.
     #[arg(long, value_name = "URL|FILE", conflicts_with_all = ["otlp", "remote_write"])]
     influx: Option<String>,
+    /// Serve metrics for Prometheus to fetch, at /metrics, also while the file grows, until you
+    /// stop this command [default: port 9464, for this machine alone].
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = ":9464",
+        conflicts_with_all = ["otlp", "remote_write", "influx", "headers"]
+    )]
+    metrics: Option<Address>,
     /// Add a header to each request, 'Name: value', such as one with a token.
     #[arg(short = 'H', long = "header", value_name = "HEADER")]
     headers: Vec<HeaderText>,
@@ -55,8 +73,19 @@ pub(super) struct Delivery {
     form: Form,
     delivered: u64,
     lost: u64,
-    /// Why the first ones were lost. Nothing more is tried then.
+    /// Why the first ones were lost.
     reason: Option<String>,
+    /// Nothing more is tried.
+    is_over: bool,
+}
+
+/// How often a receiver that takes nothing is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// For each period anew.
+    Anew,
+    /// Once: nothing more is tried then.
+    Once,
 }
 
 enum Form {
@@ -86,11 +115,9 @@ impl Delivery {
     ) -> Result<Self, Failure> {
         let mut url = parsed(text)?;
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-        let name = file.file_name().unwrap_or(file.as_os_str());
-        let started_unix_ns = steps.started_unix_ns();
         let origin = Origin {
-            started_unix_ns,
-            run: format!("{}-{started_unix_ns}", name.to_string_lossy()),
+            started_unix_ns: steps.started_unix_ns(),
+            run: run_name(file, steps.started_unix_ns()),
             instance: host.trim().to_owned(),
             program: steps.program().unwrap_or("encarno").to_owned(),
         };
@@ -128,17 +155,18 @@ impl Delivery {
             delivered: 0,
             lost: 0,
             reason: None,
+            is_over: false,
         })
     }
 
     /// Delivers a period, or counts it as lost.
-    pub(super) fn take(&mut self, step: &Step) {
+    pub(super) fn take(&mut self, step: &Step, patience: Patience) {
         let (content_type, Body { bytes, points }) = match &mut self.form {
             Form::Otlp(exporter) => (otlp::CONTENT_TYPE, exporter.take(step)),
             Form::RemoteWrite(exporter) => (remote_write::CONTENT_TYPE, exporter.take(step)),
             Form::Influx => (influx::CONTENT_TYPE, influx::lines(step)),
         };
-        if self.reason.is_some() {
+        if self.is_over {
             self.lost += points;
             return;
         }
@@ -152,18 +180,26 @@ impl Delivery {
                 self.delivered += points.saturating_sub(rejected);
                 self.lost += rejected;
                 if rejected > 0 {
-                    self.reason = Some(why);
+                    self.is_over = true;
+                    self.reason.get_or_insert(why);
                 }
             }
             Err(reason) => {
                 self.lost += points;
-                self.reason = Some(reason.to_string());
+                self.is_over =
+                    patience == Patience::Once || matches!(reason, Undelivered::Refused(_));
+                self.reason.get_or_insert(reason.to_string());
             }
         }
     }
 
-    /// Says what became of the points: the exit status.
-    pub(super) fn say(&self) -> u8 {
+    /// Whether all points were delivered.
+    pub(super) fn is_whole(&self) -> bool {
+        self.reason.is_none()
+    }
+
+    /// What became of the points.
+    pub(super) fn text(&self) -> String {
         let Self {
             delivered,
             lost,
@@ -171,16 +207,15 @@ impl Delivery {
             ..
         } = self;
         match &self.reason {
-            None => {
-                complain(&format!("{delivered} points were delivered to {url}"));
-                exit::OK
-            }
+            None => format!("{delivered} points were delivered to {url}"),
             Some(reason) => {
                 let all = delivered + lost;
-                complain(&format!(
-                    "{lost} of {all} points were NOT delivered to {url}: {reason}"
-                ));
-                exit::OUTPUT
+                let later = match self.is_over {
+                    true => "",
+                    // Each point has all since the start.
+                    false => "; those that came later have their sums",
+                };
+                format!("{lost} of {all} points were NOT delivered to {url}: {reason}{later}")
             }
         }
     }
@@ -188,7 +223,10 @@ impl Delivery {
 
 impl ExportArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let period = whole_seconds(self.period)?;
+        let period = whole_seconds("--period", self.period)?;
+        if let Some(address) = &self.metrics {
+            return self.serve(address);
+        }
         let local = Local::of(&self.file)?;
         let steps = Steps::open(local.path(), period).map_err(Failure::setup)?;
         let of_run = |protocol, url: &str| {
@@ -214,10 +252,43 @@ impl ExportArguments {
         };
         let mut delivery = delivery?;
         self.each(steps, |step| {
-            delivery.take(&step);
+            delivery.take(&step, Patience::Once);
             Ok(())
         })?;
-        Ok(delivery.say())
+        complain(&delivery.text());
+        Ok(match delivery.is_whole() {
+            true => exit::OK,
+            false => exit::OUTPUT,
+        })
+    }
+
+    fn serve(&self, address: &Address) -> Result<u8, Failure> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        for signal in super::ending_signals() {
+            signal_hook::flag::register(signal, Arc::clone(&is_over)).map_err(Failure::setup)?;
+        }
+        let mut steps = Steps::open(&self.file, 1).map_err(Failure::setup)?;
+        let fetched = Fetched::of(&self.file, &steps);
+        let bound = Bound::to(address, scrape::PATH).map_err(|error| {
+            Failure::setup(format!("--metrics can't listen on {address}: {error}"))
+        })?;
+        let url = bound.url().to_owned();
+        let document: Arc<dyn Document> = Arc::<Fetched>::clone(&fetched);
+        let _served = bound.serve(document).map_err(Failure::setup)?;
+        complain(&format!("metrics can be fetched at {url}"));
+        let failed = |error| Failure::setup(format!("{}: {error}", self.file.display()));
+        while !is_over.load(Ordering::Relaxed) {
+            while let Some(step) = match steps.has_ended() {
+                true => steps.next_step(),
+                false => steps.next_whole(),
+            }
+            .map_err(failed)?
+            {
+                fetched.take(&step);
+            }
+            thread::sleep(LOOK);
+        }
+        Ok(exit::OK)
     }
 
     fn influx_file(&self, steps: Steps, to: &str) -> Result<u8, Failure> {
@@ -271,12 +342,13 @@ pub(super) fn parsed(text: &str) -> Result<Url, Failure> {
         })
 }
 
-fn whole_seconds(period: Duration) -> Result<u64, Failure> {
+/// A period that an option names.
+pub(super) fn whole_seconds(option: &str, period: Duration) -> Result<u64, Failure> {
     let seconds = period.as_secs();
     match (seconds, period.subsec_nanos()) {
         (1..=3600, 0) => Ok(seconds),
-        _ => Err(Failure::usage(
-            "--period takes whole seconds, from 1s to 1h: the file has sums of seconds",
-        )),
+        _ => Err(Failure::usage(format!(
+            "{option} takes whole seconds, from 1s to 1h: the file has sums of seconds"
+        ))),
     }
 }

@@ -26,6 +26,17 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// The same as it was written, for a protocol that reads it.
+/// A share of a whole, as 1% or as 0.01.
+pub(super) fn share(text: &str) -> Result<f64, String> {
+    let (number, unit) = match text.trim().strip_suffix('%') {
+        Some(number) => (number, 0.01),
+        None => (text.trim(), 1.0),
+    };
+    let share = number.trim_end().parse::<f64>().map(|number| number * unit);
+    let share = share.ok().filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "expected a share, such as 1% or 0.01".to_owned())
+}
+
 pub(super) fn duration_text(text: &str) -> Result<String, String> {
     duration(text).map(|_| text.to_owned())
 }

@@ -128,9 +128,11 @@ pub(super) fn carry_out(
 ) -> Result<u8, Failure> {
     files.check()?;
     refuse(run)?;
-    if watched.is_live() {
-        let text = "--live isn't there with --agents yet: --report writes the page at the end";
-        return Err(Failure::usage(text));
+    if let Some(option) = watched.served() {
+        return Err(Failure::usage(format!(
+            "{option} isn't there with --agents yet: --report writes a page at the end, and each \
+             agent sends metrics with --otlp or --remote-write"
+        )));
     }
     let temporary;
     let output = match &run.settings.output.native {

@@ -16,7 +16,7 @@ use encarno_engine::schedule::Schedule;
 use encarno_input::{AutoLabel, BadLimit, InputFormat};
 use encarno_record::Expected;
 use encarno_record::mask::masked_url;
-use encarno_report::live::LiveAddress;
+use encarno_report::served::Address;
 use encarno_secret::{FileOrText, MASK};
 
 use super::flags::fleet::{Agents, Collect};
@@ -124,7 +124,7 @@ fn written() -> Vec<TypeId> {
         TypeId::of::<(String, Vec<IpAddr>)>(),
         TypeId::of::<Rate>(),
         TypeId::of::<Schedule>(),
-        TypeId::of::<LiveAddress>(),
+        TypeId::of::<Address>(),
         TypeId::of::<ArrivalsArgument>(),
         TypeId::of::<(usize, usize)>(),
         TypeId::of::<Agents>(),

@@ -8,7 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use encarno_report::Run as ReportRun;
 use encarno_report::demand::{Demand, Judged};
-use encarno_report::live::{Bound, LiveAddress};
+use encarno_report::live;
+use encarno_report::served::{Address, Bound};
 
 use super::read::Local;
 use super::{Failure, complain};
@@ -38,7 +39,7 @@ pub(super) struct ReportArguments {
         default_missing_value = ":7070",
         conflicts_with_all = ["output", "fail_if"]
     )]
-    live: Option<LiveAddress>,
+    live: Option<Address>,
 }
 
 impl ReportArguments {
@@ -76,7 +77,7 @@ impl ReportArguments {
         Ok(if failed { exit::CRITERIA } else { exit::OK })
     }
 
-    fn serve(&self, address: &LiveAddress) -> Result<u8, Failure> {
+    fn serve(&self, address: &Address) -> Result<u8, Failure> {
         let [file] = &self.files[..] else {
             return Err(Failure::usage("--live shows one result file"));
         };
@@ -85,7 +86,7 @@ impl ReportArguments {
             signal_hook::flag::register(signal, Arc::clone(&is_over)).map_err(Failure::setup)?;
         }
         let failed = |error| Failure::setup(format!("--live can't listen on {address}: {error}"));
-        let bound = Bound::to(address).map_err(failed)?;
+        let bound = Bound::to(address, live::PATH).map_err(failed)?;
         let url = bound.url().to_owned();
         let name = names(&self.files).concat();
         let live = bound.show(file, name, None).map_err(Failure::setup)?;

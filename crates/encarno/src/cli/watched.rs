@@ -1,19 +1,25 @@
 //! A run with its pages: one that is served while it goes on, and the report at its end.
-//! Both are made of the result file; a run without one has one for so long.
+//! Both are made of the result file; a run without one has one for so long. So is what
+//! systems that keep metrics get:
+//!
+//! - pushed: points that are sent to them
+//! - scraped: points that they fetch
+
+mod pushed;
+mod scraped;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use encarno_engine::control::{Control, Stop};
-use encarno_export::steps::Steps;
-use encarno_record::mask::masked_url;
-use encarno_report::live::{Bound, Live, Steering};
+use encarno_record::notes::{Notes, Verdict};
+use encarno_record::results::add_notes;
+use encarno_report::live::{self, Live, Steering};
+use encarno_report::served::Bound;
 use tempfile::TempDir;
 
-use super::export::{self, Delivery, Protocol};
+use super::export::{self, Protocol};
 use super::flags::watch::WatchArguments;
 use super::{Failure, complain, report};
 use crate::files::Files;
@@ -21,14 +27,10 @@ use crate::messages;
 use crate::protocols::Run;
 use crate::url_text::{HeaderText, UrlText};
 
-/// Points are sent of so many seconds each.
-const EXPORT_SECONDS: u64 = 10;
+/// Points are sent of so many seconds each, unless somebody says otherwise.
+const EXPORT_PERIOD: Duration = Duration::from_secs(10);
 /// What can't be delivered is tried again for so long.
 const EXPORT_PATIENCE: Duration = Duration::from_secs(120);
-/// The file is looked at that often.
-const EXPORT_LOOK: Duration = Duration::from_secs(1);
-/// Whoever waits longer than that for the last points is told so.
-const EXPORT_QUIET: Duration = Duration::from_secs(2);
 
 /// The pages of a run.
 pub(super) struct Watched {
@@ -37,7 +39,8 @@ pub(super) struct Watched {
     native: Option<PathBuf>,
     bound: Option<Bound>,
     live: Option<Live>,
-    exported: Vec<Exported>,
+    metrics: Option<Bound>,
+    exports: Vec<Box<dyn Export>>,
     temporary: Option<TempDir>,
 }
 
@@ -48,12 +51,16 @@ impl Watched {
         run: &mut Run,
         files: &mut Files,
     ) -> Result<Self, Failure> {
+        if let Some(share) = arguments.traceparent {
+            run.settings.script.traced_share = share;
+        }
         let mut watched = Self {
             arguments: arguments.clone(),
             native: None,
             bound: None,
             live: None,
-            exported: Vec::new(),
+            metrics: None,
+            exports: Vec::new(),
             temporary: None,
         };
         let option = match arguments {
@@ -70,6 +77,9 @@ impl Watched {
                 remote_write: Some(_),
                 ..
             } => "--remote-write",
+            WatchArguments {
+                metrics: Some(_), ..
+            } => "--metrics",
             _ => return Ok(watched),
         };
         let native = match &run.settings.output.native {
@@ -95,20 +105,30 @@ impl Watched {
         Ok(watched)
     }
 
-    /// Whether the run is to be shown while it goes on.
-    pub(super) fn is_live(&self) -> bool {
-        self.arguments.live.is_some()
+    /// The option that serves the run while it goes on, if there is one.
+    pub(super) fn served(&self) -> Option<&'static str> {
+        let WatchArguments { live, metrics, .. } = &self.arguments;
+        let live = live.as_ref().map(|_| "--live");
+        live.or(metrics.as_ref().map(|_| "--metrics"))
     }
 
-    /// Takes the address, before the run begins.
+    /// Takes the addresses, before the run begins.
     pub(super) fn open(&mut self) -> Result<(), Failure> {
-        for (_, _, url, _) in exports(&self.arguments) {
+        for (_, _, url, _) in pushes(&self.arguments) {
             export::parsed(url.exposed())?;
+        }
+        self.period()?;
+        if let Some(address) = &self.arguments.metrics {
+            let bound = Bound::to(address, encarno_export::scrape::PATH).map_err(|error| {
+                Failure::setup(format!("--metrics can't listen on {address}: {error}"))
+            })?;
+            complain(&format!("metrics can be fetched at {}", bound.url()));
+            self.metrics = Some(bound);
         }
         let Some(address) = &self.arguments.live else {
             return Ok(());
         };
-        let bound = Bound::to(address).map_err(|error| {
+        let bound = Bound::to(address, live::PATH).map_err(|error| {
             Failure::setup(format!("--live can't listen on {address}: {error}"))
         })?;
         complain(&format!("the run is shown at {}", bound.url()));
@@ -119,10 +139,24 @@ impl Watched {
     /// The run is on.
     pub(super) fn begin(&mut self, control: &Arc<Control>) {
         if let Some(native) = &self.native {
-            for (option, protocol, url, headers) in exports(&self.arguments) {
-                match Exported::start(protocol, url, headers, native, control) {
-                    Ok(exported) => self.exported.push(exported),
+            // The run is worth more than what is told of it.
+            for (option, protocol, url, headers) in pushes(&self.arguments) {
+                let push = pushed::Push {
+                    protocol,
+                    url: url.exposed(),
+                    headers,
+                    seconds: self.period().unwrap_or(EXPORT_PERIOD.as_secs()),
+                    patience: self.arguments.export_patience.unwrap_or(EXPORT_PATIENCE),
+                };
+                match push.start(native, control) {
+                    Ok(pushed) => self.exports.push(Box::new(pushed)),
                     Err(failure) => complain(&format!("{option}: {}", failure.text)),
+                }
+            }
+            if let Some(bound) = self.metrics.take() {
+                match scraped::Scraped::start(bound, native, control) {
+                    Ok(scraped) => self.exports.push(Box::new(scraped)),
+                    Err(failure) => complain(&format!("--metrics: {}", failure.text)),
                 }
             }
         }
@@ -144,17 +178,40 @@ impl Watched {
         }
     }
 
-    /// The run is over.
+    /// The run is over, and was judged so: whoever gets its points gets the last ones.
+    /// What they didn't get is said in the verdict, also in that of the result file.
+    pub(super) fn deliver(&mut self, verdict: &mut Verdict) {
+        // All of them are told first: the patience of one is that of all.
+        self.exports.iter().for_each(|export| export.tell());
+        // A signal gives all of them up.
+        let stops: Vec<_> = self.exports.iter().map(|it| it.stop()).collect();
+        let exports = self.exports.drain(..).zip(stops);
+        let lost: Vec<_> = exports
+            .filter_map(|(export, stop)| export.end(stop))
+            .collect();
+        if lost.is_empty() {
+            return;
+        }
+        verdict.reasons.extend(lost);
+        let Some(native) = &self.native else {
+            return;
+        };
+        let notes = Notes {
+            verdict: Some(verdict.clone()),
+            ..Notes::default()
+        };
+        if let Err(error) = add_notes(native, &notes) {
+            complain(&format!(
+                "{}: its verdict doesn't tell of the points that are missing: {error}",
+                native.display()
+            ));
+        }
+    }
+
+    /// The run is over, and its points were delivered.
     pub(super) fn end(self) -> Result<(), Failure> {
         if let Some(live) = self.live {
             live.end();
-        }
-        // All of them are told first: the patience of one is that of all.
-        self.exported.iter().for_each(Exported::tell);
-        // A signal gives all of them up.
-        let stops: Vec<_> = self.exported.iter().map(|it| it.control.stop()).collect();
-        for (exported, stop) in self.exported.into_iter().zip(stops) {
-            exported.end(stop);
         }
         if let (Some(report), Some(native)) = (&self.arguments.report, &self.native) {
             report::write(std::slice::from_ref(native), report, &[])?;
@@ -163,10 +220,27 @@ impl Watched {
         drop(self.temporary);
         Ok(())
     }
+
+    /// How many seconds a point covers.
+    fn period(&self) -> Result<u64, Failure> {
+        let period = self.arguments.export_period.unwrap_or(EXPORT_PERIOD);
+        export::whole_seconds("--export-period", period)
+    }
 }
 
-/// Who gets the run's points while it goes on, and by which option.
-fn exports(
+/// Somebody who gets the run's points while it goes on, by a thread of its own.
+trait Export {
+    /// The run is over.
+    fn tell(&self);
+    /// What the run was told up to now.
+    fn stop(&self) -> Stop;
+    /// Waits until they have the last points, or somebody told the run more than `stop`:
+    /// what they don't have.
+    fn end(self: Box<Self>, stop: Stop) -> Option<String>;
+}
+
+/// Who is sent the run's points while it goes on, and by which option.
+fn pushes(
     arguments: &WatchArguments,
 ) -> impl Iterator<Item = (&'static str, Protocol, &UrlText, &[HeaderText])> {
     let otlp = arguments.otlp.as_ref();
@@ -201,94 +275,5 @@ impl Steering for Steered {
 
     fn is_paused(&self) -> bool {
         self.0.is_paused()
-    }
-}
-
-/// A run whose points are sent while it goes on, by a thread of its own.
-struct Exported {
-    thread: JoinHandle<Delivery>,
-    over: Arc<AtomicBool>,
-    url: String,
-    control: Arc<Control>,
-}
-
-impl Exported {
-    fn start(
-        protocol: Protocol,
-        url: &UrlText,
-        headers: &[HeaderText],
-        file: &Path,
-        control: &Arc<Control>,
-    ) -> Result<Self, Failure> {
-        let mut steps = Steps::open(file, EXPORT_SECONDS).map_err(Failure::setup)?;
-        let mut delivery = Delivery::of_run(
-            protocol,
-            url.exposed(),
-            headers,
-            EXPORT_PATIENCE,
-            file,
-            &steps,
-        )?;
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
-        let body = move || {
-            // A file that can't be read any more is told by the run itself.
-            loop {
-                let was_over = is_over.load(Ordering::Acquire);
-                while let Ok(Some(step)) = match was_over {
-                    true => steps.next_step(),
-                    false => steps.next_whole(),
-                } {
-                    delivery.take(&step);
-                }
-                if was_over {
-                    return delivery;
-                }
-                thread::park_timeout(EXPORT_LOOK);
-            }
-        };
-        let thread = thread::Builder::new().name("export".to_owned());
-        let thread = thread.spawn(body).map_err(Failure::setup)?;
-        Ok(Self {
-            thread,
-            over,
-            url: masked_url(url.exposed()),
-            control: Arc::clone(control),
-        })
-    }
-
-    /// The run is over.
-    fn tell(&self) {
-        self.over.store(true, Ordering::Release);
-        self.thread.thread().unpark();
-    }
-
-    /// Waits until the last points are delivered, or a signal says not to: what the run
-    /// was told before is `stop`.
-    fn end(self, stop: Stop) {
-        let began = Instant::now();
-        let (url, mut told) = (&self.url, false);
-        while !self.thread.is_finished() {
-            if self.control.stop() != stop {
-                return complain(&format!(
-                    "the last points were NOT delivered to {url}: given up"
-                ));
-            }
-            if !told && began.elapsed() > EXPORT_QUIET {
-                told = true;
-                complain(&format!(
-                    "the run has ended; {url} gets {} s to take its last points, unless a signal \
-                     (Ctrl-C) gives them up",
-                    EXPORT_PATIENCE.as_secs()
-                ));
-            }
-            thread::sleep(EXPORT_QUIET / 100);
-        }
-        match self.thread.join() {
-            Ok(delivery) => {
-                delivery.say();
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
     }
 }

@@ -18,6 +18,8 @@ pub(super) fn script(raw: &Raw, in_order: bool) -> Result<ScriptSettings, BadVal
         data: data.collect::<Result<_, _>>()?,
         rules: rules.collect::<Result<_, _>>()?,
         seed: raw.workers.seed,
+        // A flag says it.
+        traced_share: 0.0,
     })
 }
 

@@ -84,6 +84,12 @@ impl Page {
         }
     }
 
+    /// The colours that its user prefers: light or dark.
+    pub(super) fn prefer(&mut self, scheme: &str) {
+        let feature = json!({"name": "prefers-color-scheme", "value": scheme});
+        self.tell("Emulation.setEmulatedMedia", json!({"features": [feature]}));
+    }
+
     fn tell(&mut self, method: &str, parameters: Value) -> Value {
         self.next += 1;
         let mut message = json!({"id": self.next, "method": method, "params": parameters});

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use encarno_record::Hit;
+use encarno_record::exemplar::{Exemplar, TraceContext};
 use encarno_record::formats::Trace;
 use encarno_record::notes::Notes;
 use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_of};
@@ -17,6 +18,8 @@ use super::summary::WriteSummary;
 const BUFFER_HITS: usize = 1024;
 /// A buffer that isn't full goes after that time: others read along.
 const BUFFER_AGE_NS_MAX: u64 = 500_000_000;
+/// Of a buffer so many hits are exemplars: nobody looks at more of them.
+const EXEMPLARS_MAX: usize = 64;
 /// What waits in one recorder when the writer falls behind.
 const BACKLOG_BYTES_MAX: usize = 64 << 20;
 
@@ -30,6 +33,8 @@ pub(super) enum Message {
     /// Sums of hits that were handed over before.
     Sums(Arc<LoopSums>),
     Trace(Box<Trace>),
+    /// Hits that took part in traces, of those that were handed over before.
+    Exemplars(Vec<Exemplar>),
     /// What somebody wants to be known of that instant (ns from the run's start).
     Mark {
         at_ns: u64,
@@ -94,6 +99,7 @@ pub struct Recorder {
     until_ns: u64,
     state: LoopState,
     counts: Counts,
+    exemplars: Vec<Exemplar>,
 }
 
 impl Recorder {
@@ -114,6 +120,7 @@ impl Recorder {
             until_ns: 0,
             state: LoopState::default(),
             counts: Counts::default(),
+            exemplars: Vec::new(),
             ways,
         }
     }
@@ -126,6 +133,13 @@ impl Recorder {
         if self.hits.len() >= BUFFER_HITS || hit.ended_ns >= self.hand_over_at_ns {
             self.hand_over_at_ns = hit.ended_ns + BUFFER_AGE_NS_MAX;
             self.flush();
+        }
+    }
+
+    /// Notes that the hit that is taken next began a trace.
+    pub fn exemplar(&mut self, hit: &Hit, trace: TraceContext) {
+        if self.exemplars.len() < EXEMPLARS_MAX {
+            self.exemplars.push(Exemplar::of(hit, trace));
         }
     }
 
@@ -203,6 +217,10 @@ impl Recorder {
                 recorder: self.number,
                 hits,
             });
+            if !self.exemplars.is_empty() {
+                let exemplars = std::mem::take(&mut self.exemplars);
+                self.send(Message::Exemplars(exemplars));
+            }
             if self.summing.is_full() {
                 self.send_sums();
             }
@@ -249,6 +267,8 @@ impl Recorder {
                 self.counts.traces_lost += 1;
                 return;
             }
+            // Others stand for the same hits.
+            Message::Exemplars(_) if full => return,
             Message::Hits { hits, .. } => self.hits_covered += hits.len() as u64,
             // One a second at most: what was summed up isn't lost.
             _ => {}
@@ -304,6 +324,7 @@ impl Message {
                 Self::Trace(trace) => {
                     trace.request.len() + trace.response.len() + size_of::<Trace>()
                 }
+                Self::Exemplars(exemplars) => exemplars.capacity() * size_of::<Exemplar>(),
                 Self::Sums(_) | Self::Mark { .. } | Self::Counts(_) | Self::End { .. } => 0,
             }
     }

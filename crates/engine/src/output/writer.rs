@@ -174,6 +174,9 @@ impl Writer {
                         }
                     }
                 }
+                Message::Exemplars(exemplars) => {
+                    self.each_sink(|sink, _| sink.exemplars(&exemplars));
+                }
                 Message::Mark { at_ns, text } => {
                     self.each_sink(|sink, _| sink.mark(at_ns, &text));
                 }

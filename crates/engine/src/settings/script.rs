@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use encarno_record::script::Script;
 
 /// Scripting of a run. The default is none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScriptSettings {
     /// Each worker keeps cookies, from one record to the next.
     pub cookies: bool,
@@ -17,6 +17,8 @@ pub struct ScriptSettings {
     pub rules: Vec<RuleSettings>,
     /// The seed of what is random: matches, pauses, rows.
     pub seed: u64,
+    /// This share of hits, from 0 to 1, begins a trace: with a header `traceparent`.
+    pub traced_share: f64,
 }
 
 /// A file of rows; each pass of a worker takes a new one.

@@ -25,6 +25,7 @@ use super::share::Share;
 use crate::output::Recorder;
 use crate::script::ScriptContext;
 use crew::Crew;
+pub(crate) use crew::{Traced, has_fields};
 pub(crate) use pace::{Closed, Open, Pace, Steered};
 use sleep::Sleep;
 
@@ -84,6 +85,8 @@ pub(crate) struct EventLoop<N: Nib> {
     pub keep_answer_bytes_max: usize,
     /// What scripts need; none if the input can't have any.
     pub script_context: Option<Box<ScriptContext>>,
+    /// Chooses hits that begin a trace; none if none does.
+    pub traced: Option<Box<Traced>>,
 }
 
 impl<N: Nib> EventLoop<N> {

@@ -135,10 +135,24 @@ pub(super) struct ExponentialHistogramDataPoint {
     pub(super) zero_count: u64,
     #[prost(message, optional, tag = "8")]
     pub(super) positive: Option<Buckets>,
+    #[prost(message, repeated, tag = "11")]
+    pub(super) exemplars: Vec<Exemplar>,
     #[prost(double, optional, tag = "12")]
     pub(super) min: Option<f64>,
     #[prost(double, optional, tag = "13")]
     pub(super) max: Option<f64>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Exemplar {
+    #[prost(fixed64, tag = "2")]
+    pub(super) time_unix_nano: u64,
+    #[prost(double, optional, tag = "3")]
+    pub(super) as_double: Option<f64>,
+    #[prost(bytes = "vec", tag = "4")]
+    pub(super) span_id: Vec<u8>,
+    #[prost(bytes = "vec", tag = "5")]
+    pub(super) trace_id: Vec<u8>,
 }
 
 #[derive(Clone, PartialEq, Message)]

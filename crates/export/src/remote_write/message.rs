@@ -2,6 +2,8 @@
 
 use prost::Message;
 
+use crate::prometheus::BucketSpan;
+
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct WriteRequest {
     #[prost(message, repeated, tag = "1")]
@@ -28,6 +30,8 @@ pub(super) struct TimeSeries {
     pub(super) labels: Vec<Label>,
     #[prost(message, repeated, tag = "2")]
     pub(super) samples: Vec<Sample>,
+    #[prost(message, repeated, tag = "3")]
+    pub(super) exemplars: Vec<Exemplar>,
     #[prost(message, repeated, tag = "4")]
     pub(super) histograms: Vec<NativeHistogram>,
 }
@@ -38,6 +42,16 @@ pub(super) struct Label {
     pub(super) name: String,
     #[prost(string, tag = "2")]
     pub(super) value: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Exemplar {
+    #[prost(message, repeated, tag = "1")]
+    pub(super) labels: Vec<Label>,
+    #[prost(double, tag = "2")]
+    pub(super) value: f64,
+    #[prost(int64, tag = "3")]
+    pub(super) timestamp_ms: i64,
 }
 
 #[derive(Clone, PartialEq, Message)]
@@ -66,12 +80,4 @@ pub(super) struct NativeHistogram {
     pub(super) positive_deltas: Vec<i64>,
     #[prost(int64, tag = "15")]
     pub(super) timestamp_ms: i64,
-}
-
-#[derive(Clone, PartialEq, Message)]
-pub(super) struct BucketSpan {
-    #[prost(sint32, tag = "1")]
-    pub(super) offset: i32,
-    #[prost(uint32, tag = "2")]
-    pub(super) length: u32,
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use encarno_grpc::{Schema, timeout_text};
 use encarno_http1::{Chunks, Request, RequestBody};
 use encarno_http2::Prepared;
@@ -28,6 +29,12 @@ impl Prepare for Calls {
 
     fn prepare_within(&self, payload: Payload, timeout: Duration) -> Result<Payload, String> {
         self.call(payload, self.timeout.and(Some(timeout)))
+    }
+
+    fn with_field(&self, prepared: &Bytes, name: &str, value: &str) -> Option<Bytes> {
+        let (number, request) = read(prepared)?;
+        let request = request.with_field(name.as_bytes(), value.as_bytes())?;
+        Some([&number.to_le_bytes()[..], &request].concat().into())
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::sink::{OutputError, OutputFile, Sink};
+use crate::exemplar::Exemplar;
 use crate::frame::RESULT_MAGIC;
 use crate::notes::Notes;
 use crate::series::{Points, Series};
@@ -110,6 +111,11 @@ impl Sink for NativeSink {
 
     fn mark(&mut self, at_ns: u64, text: &str) -> Result<(), OutputError> {
         results::append_mark(&mut self.file.buffer, at_ns, text);
+        self.file.write_out()
+    }
+
+    fn exemplars(&mut self, exemplars: &[Exemplar]) -> Result<(), OutputError> {
+        results::append_exemplars(&mut self.file.buffer, exemplars);
         self.file.write_out()
     }
 

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use crate::exemplar::Exemplar;
 use crate::files::{self, Contents};
 use crate::notes::Notes;
 use crate::results::Ending;
@@ -34,6 +35,11 @@ pub trait Sink: Send {
     /// Takes what somebody wants to be known of that instant, ns from the run's
     /// start. Most formats have no place for it.
     fn mark(&mut self, _at_ns: u64, _text: &str) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Takes hits that took part in traces.
+    fn exemplars(&mut self, _exemplars: &[Exemplar]) -> Result<(), OutputError> {
         Ok(())
     }
 

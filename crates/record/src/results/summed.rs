@@ -8,9 +8,11 @@ use std::os::unix::fs::FileExt;
 
 use super::reader::{Hits, Mark, Run, TextBlock, end_numbers};
 use super::{
-    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_HITS, KIND_MARK, KIND_NOTES, KIND_POINTS,
-    KIND_RUN, KIND_SERIES, KIND_STRINGS, KIND_SUMS, ResultSummary, ResultsError,
+    FLAG_LAST, FLAG_LEFT_OUT, HIT_BYTES, KIND_END, KIND_EXEMPLARS, KIND_HITS, KIND_MARK,
+    KIND_NOTES, KIND_POINTS, KIND_RUN, KIND_SERIES, KIND_STRINGS, KIND_SUMS, ResultSummary,
+    ResultsError,
 };
+use crate::exemplar::Exemplar;
 use crate::frame::{Damage, HEADER_BYTES, Header, MARK, RESULT_MAGIC};
 use crate::notes::Notes;
 use crate::series::{Metrics, Points, Series};
@@ -21,6 +23,8 @@ use crate::{Expected, Texts};
 const LOOK_BYTES: usize = HEADER_BYTES + 12;
 /// Where a frame can't be made out, the next one is looked for in steps of that.
 const SCAN_BYTES: usize = 64 << 10;
+/// More exemplars than that don't wait to be taken.
+const EXEMPLARS_MAX: usize = 10_000;
 /// More marks than that aren't kept.
 const MARKS_MAX: usize = 10_000;
 /// Sums of one loop that are spread over more than that aren't ours.
@@ -76,6 +80,7 @@ pub struct SumsReader {
     notes: Notes,
     metrics: Metrics,
     marks: Vec<(u64, String)>,
+    exemplars: Vec<Exemplar>,
 }
 
 /// A frame with hits that wasn't read.
@@ -118,6 +123,7 @@ impl SumsReader {
             notes: Notes::default(),
             metrics: Metrics::default(),
             marks: Vec::new(),
+            exemplars: Vec::new(),
         })
     }
 
@@ -166,6 +172,11 @@ impl SumsReader {
     /// here; of very many the first ones.
     pub fn marks(&self) -> &[(u64, String)] {
         &self.marks
+    }
+
+    /// Hits that took part in traces, which came since this was asked last.
+    pub fn take_exemplars(&mut self) -> Vec<Exemplar> {
+        std::mem::take(&mut self.exemplars)
     }
 
     /// How long the run lasts, once its end was read; 0 = not known.
@@ -227,6 +238,14 @@ impl SumsReader {
                 KIND_NOTES => {
                     if let Some(notes) = Notes::parse(&payload) {
                         self.notes.add(notes);
+                    }
+                }
+                KIND_EXEMPLARS => {
+                    let mut rest = &payload[..];
+                    while self.exemplars.len() < EXEMPLARS_MAX
+                        && let Some(exemplar) = Exemplar::take_from(&mut rest)
+                    {
+                        self.exemplars.push(exemplar);
                     }
                 }
                 KIND_SERIES => self.metrics.learn(&payload),

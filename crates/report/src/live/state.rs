@@ -9,8 +9,6 @@ use encarno_record::statistics::QUANTILES;
 use serde_json::json;
 
 use super::Steering;
-use super::access::Access;
-use super::silent::Silent;
 use crate::page::{self, Mode};
 use crate::{Reading, Run};
 
@@ -53,26 +51,18 @@ pub(super) struct Shared {
     changed: Condvar,
     closed: Mutex<bool>,
     closing: Condvar,
-    silent: Arc<Silent>,
-    viewers: Arc<AtomicUsize>,
-    /// Those of them who are told of everything until the end.
+    /// Viewers who are told of everything until the end.
     followers: Arc<AtomicUsize>,
-    access: Access,
     steering: Option<Box<dyn Steering>>,
 }
 
-/// A request, or a stream of events, as long as it lasts.
+/// A stream of events, as long as it lasts.
 pub(super) struct Viewer(Arc<AtomicUsize>);
 
 impl Viewer {
     fn of(all: &Arc<AtomicUsize>) -> Self {
         all.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(all))
-    }
-
-    /// How many there are with it.
-    pub(super) fn count(&self) -> usize {
-        self.0.load(Ordering::Relaxed)
     }
 }
 
@@ -83,34 +73,19 @@ impl Drop for Viewer {
 }
 
 impl Shared {
-    pub(super) fn new(state: State, access: Access, steering: Option<Box<dyn Steering>>) -> Self {
+    pub(super) fn new(state: State, steering: Option<Box<dyn Steering>>) -> Self {
         Self {
             state: Mutex::new(state),
             changed: Condvar::new(),
             closed: Mutex::new(false),
             closing: Condvar::new(),
-            silent: Arc::default(),
-            viewers: Arc::default(),
             followers: Arc::default(),
-            access,
             steering,
         }
     }
 
-    pub(super) fn access(&self) -> &Access {
-        &self.access
-    }
-
     pub(super) fn steering(&self) -> Option<&dyn Steering> {
         self.steering.as_deref()
-    }
-
-    pub(super) fn silent(&self) -> &Arc<Silent> {
-        &self.silent
-    }
-
-    pub(super) fn viewer(&self) -> Viewer {
-        Viewer::of(&self.viewers)
     }
 
     pub(super) fn follower(&self) -> Viewer {

@@ -65,7 +65,7 @@ impl Capacity {
         let names = COLUMNS.map(|name| format!("<th scope=\"col\">{name}</th>"));
         writeln!(
             out,
-            "<div class=\"scroll\"><table id=\"trials\"><caption>Trial by trial</caption><thead><tr>{}</tr></thead><tbody>",
+            "<div class=\"scroll\" tabindex=\"0\"><table id=\"trials\"><caption>Trial by trial</caption><thead><tr>{}</tr></thead><tbody>",
             names.concat()
         )?;
         for trial in &self.trials {

@@ -284,7 +284,7 @@ pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
         out,
         "<section aria-labelledby=\"differences\"><h2 id=\"differences\">Compared with <bdi>{}</bdi></h2>\
          <p class=\"note\">Response time, with the interval in which it lies with 95 % confidence. A change is marked \
-         when its interval does not hold 0.</p><div class=\"scroll\"><table><thead><tr><th scope=\"col\">Run</th><th scope=\"col\">Quantile</th>\
+         when its interval does not hold 0.</p><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">Run</th><th scope=\"col\">Quantile</th>\
          <th scope=\"col\" class=\"n\">Before</th><th scope=\"col\" class=\"n\">Now</th><th scope=\"col\" class=\"n\">Change</th></tr></thead><tbody>",
         escaped(&base.name)
     )?;
@@ -346,7 +346,7 @@ pub(super) fn figures_table(run: &Run, number: usize, out: &mut dyn Write) -> Wr
         .collect();
     writeln!(
         out,
-        "<div class=\"scroll\"><table id=\"{}\"><caption>Times of all hits</caption><thead><tr><th scope=\"col\"></th>{names}</tr></thead><tbody>",
+        "<div class=\"scroll\" tabindex=\"0\"><table id=\"{}\"><caption>Times of all hits</caption><thead><tr><td></td>{names}</tr></thead><tbody>",
         id("figures", number)
     )?;
     for (name, hint, times) in [
@@ -379,7 +379,7 @@ pub(super) fn labels_table(run: &Run, number: usize, out: &mut dyn Write) -> Wri
     labels.sort_by(|one, other| other.1.hits.cmp(&one.1.hits).then(one.0.cmp(other.0)));
     writeln!(
         out,
-        "<div class=\"scroll\"><table id=\"{}\">\
+        "<div class=\"scroll\" tabindex=\"0\"><table id=\"{}\">\
          <caption>Response time by label</caption><thead><tr><th scope=\"col\">label</th><th scope=\"col\" class=\"n\">hits</th>\
          <th scope=\"col\" class=\"n\">failed</th>{}</tr></thead><tbody>",
         id("label-table", number),
@@ -419,7 +419,7 @@ pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
     let total = run.whole.statistics.total();
     writeln!(
         out,
-        "<div class=\"scroll\"><table><caption>Hits by status{}</caption>\
+        "<div class=\"scroll\" tabindex=\"0\"><table><caption>Hits by status{}</caption>\
          <thead><tr><th scope=\"col\">status</th><th scope=\"col\" class=\"n\">hits</th><th scope=\"col\" class=\"n\">part</th></tr></thead><tbody>",
         // k6 says of each request whether it failed.
         match run.notes.open {
@@ -452,7 +452,7 @@ pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
     errors.sort_by(|one, other| other.1.cmp(one.1));
     writeln!(
         out,
-        "<div class=\"scroll\"><table><caption>Hits that failed</caption><thead><tr><th scope=\"col\">error</th>\
+        "<div class=\"scroll\" tabindex=\"0\"><table><caption>Hits that failed</caption><thead><tr><th scope=\"col\">error</th>\
          <th scope=\"col\" class=\"n\">net code</th><th scope=\"col\" class=\"n\">hits</th></tr></thead><tbody>"
     )?;
     for ((code, text), hits) in errors.iter().take(ERRORS_SHOWN) {
@@ -473,7 +473,7 @@ pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
 pub(super) fn metrics_table(run: &Run, out: &mut dyn Write) -> Written {
     writeln!(
         out,
-        "<div class=\"scroll\"><table class=\"metrics\"><caption>As the script's \
+        "<div class=\"scroll\" tabindex=\"0\"><table class=\"metrics\"><caption>As the script's \
          runner has them</caption><thead><tr><th scope=\"col\">metric</th><th scope=\"col\">type</th><th scope=\"col\" class=\"n\">samples</th>{}</tr></thead><tbody>",
         ["value", "min", "mean", "p50", "p90", "p95", "p99", "max"]
             .map(|name| format!("<th scope=\"col\" class=\"n\">{name}</th>"))
@@ -524,7 +524,7 @@ pub(super) fn lists(runs: &[Run], out: &mut dyn Write) -> Written {
         if !checks.is_empty() {
             writeln!(
                 out,
-                "<section><h2>Checks</h2><div class=\"scroll\"><table><thead><tr><th scope=\"col\">check</th><th scope=\"col\" class=\"n\">held</th>\
+                "<section><h2>Checks</h2><div class=\"scroll\" tabindex=\"0\"><table><thead><tr><th scope=\"col\">check</th><th scope=\"col\" class=\"n\">held</th>\
                  <th scope=\"col\" class=\"n\">did not hold</th></tr></thead><tbody>"
             )?;
             for check in checks {

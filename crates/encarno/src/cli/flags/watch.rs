@@ -1,10 +1,12 @@
 //! Who sees a run beside the terminal, while it goes on and afterwards.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
-use encarno_report::live::LiveAddress;
+use encarno_report::served::Address;
 
+use super::{duration, share};
 use crate::url_text::{HeaderText, UrlText};
 
 /// Pages of a run.
@@ -23,11 +25,11 @@ pub(crate) struct WatchArguments {
         num_args = 0..=1,
         default_missing_value = ":7070"
     )]
-    pub(crate) live: Option<LiveAddress>,
+    pub(crate) live: Option<Address>,
     /// Add buttons to the live page that pause and stop the run.
     #[arg(long, requires = "live")]
     pub(crate) control: bool,
-    /// Send metrics every ten seconds, by OTLP over HTTP, to this URL, such as
+    /// Send metrics every ten seconds (--export-period), by OTLP over HTTP, to this URL, such as
     /// http://collector:4318. No hit waits for that. What couldn't be delivered is reported at
     /// the end.
     #[arg(long, value_name = "URL")]
@@ -41,4 +43,26 @@ pub(crate) struct WatchArguments {
     /// Add a header to these requests, 'Name: value'.
     #[arg(long, value_name = "HEADER", requires = "remote_write")]
     pub(crate) remote_write_header: Vec<HeaderText>,
+    /// Serve metrics for Prometheus to fetch, at /metrics [default: port 9464, for this machine
+    /// alone]. An address that other machines reach is protected by a token, which is part of
+    /// the printed URL.
+    #[arg(
+        long,
+        value_name = "ADDRESS",
+        num_args = 0..=1,
+        default_missing_value = ":9464"
+    )]
+    pub(crate) metrics: Option<Address>,
+    /// Begin a trace with this share of hits, such as 1%: they get a header traceparent (W3C Trace
+    /// Context), and exports link to them.
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) traceparent: Option<f64>,
+    /// The time that each point of --otlp and --remote-write covers, in whole seconds
+    /// [default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) export_period: Option<Duration>,
+    /// Try again for this long to deliver what --otlp or --remote-write couldn't deliver
+    /// [default: 2m].
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    pub(crate) export_patience: Option<Duration>,
 }

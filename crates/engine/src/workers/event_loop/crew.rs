@@ -2,12 +2,14 @@
 //!
 //! - [`timers`]: what happens to hits without an event
 //! - [`scripted`]: what scripts do before a hit and after it
+//! - [`traced`]: those that begin a trace
 //! - [`ending`]: how hits end
 
 mod deadlines;
 mod ending;
 mod scripted;
 mod timers;
+mod traced;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use bytes::Bytes;
 use encarno_nib::clock::{Clock, thread_cpu_ns};
 use encarno_nib::poll::Poller;
 use encarno_nib::{Hits, Io, Keep, Nib, Readiness, Shot, Step};
+use encarno_record::exemplar::TraceContext;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 
@@ -26,6 +29,7 @@ use crate::workers::addresses::AddressCounts;
 use crate::workers::counters::Counters;
 use crate::workers::feed::{Feed, Next};
 use timers::{Timers, Wake};
+pub(crate) use traced::{Traced, has_fields};
 
 /// One read takes at most so much; more only means another read.
 const SCRATCH_BYTES: usize = 64 << 10;
@@ -43,6 +47,7 @@ pub(crate) struct Crew<N: Nib> {
     script_context: Option<Box<ScriptContext>>,
     share: Share,
     keep_answer_bytes_max: usize,
+    traced: Option<Box<Traced>>,
     /// Workers that the nib named; empty between uses.
     named: Vec<u32>,
 }
@@ -75,6 +80,8 @@ struct Worker<C> {
     /// What is done about the running hit beside sending it; most have none.
     plan: Option<Arc<Plan>>,
     session: Option<Box<Session>>,
+    /// The trace that the running hit began.
+    trace: Option<Box<TraceContext>>,
 }
 
 impl Means {
@@ -144,6 +151,7 @@ impl<N: Nib> Crew<N> {
             script_context: parts.script_context,
             share: parts.share,
             keep_answer_bytes_max: parts.keep_answer_bytes_max,
+            traced: parts.traced,
             named: Vec::new(),
         };
         for _ in 0..parts.workers_start {
@@ -275,6 +283,7 @@ impl<N: Nib> Crew<N> {
             generation: 0,
             plan: None,
             session: None,
+            trace: None,
         });
         self.free.push(index);
         self.account.counters.workers.set(self.workers.len() as u64);
@@ -340,6 +349,9 @@ impl<N: Nib> Crew<N> {
             }
         }
         let worker = &mut self.workers[index as usize];
+        if let Some(traced) = &mut self.traced {
+            worker.trace = traced.begin(&mut worker.shot).map(Box::new);
+        }
         self.account.addresses.count(worker.shot.address);
         let mut io = self.means.io(index);
         let step = self

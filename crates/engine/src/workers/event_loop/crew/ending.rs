@@ -37,6 +37,9 @@ impl<N: Nib> Crew<N> {
         counters.sent_bytes.add(hit.sent_bytes);
         counters.received_bytes.add(hit.received_bytes);
         let recorder = &mut self.account.recorder;
+        if let Some(trace) = worker.trace.take() {
+            recorder.exemplar(hit, *trace);
+        }
         recorder.record(hit);
         if recorder.has_trace() && recorder.traces(hit) {
             let request: &[u8] = match &worker.shot.payload {

@@ -10,13 +10,16 @@ const HEADERS_MAX: usize = 64;
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) path: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) path: String,
     query: String,
     pub(super) host: String,
+    authorization: String,
+    /// The types that may be answered.
+    pub(super) accept: String,
     /// The header that no page of others can send.
-    pub(super) is_ours: bool,
+    pub(crate) is_ours: bool,
 }
 
 impl Request {
@@ -55,12 +58,20 @@ impl Request {
             path: path.to_owned(),
             query: query.to_owned(),
             host: header("host").unwrap_or_default().to_ascii_lowercase(),
+            authorization: header("authorization").unwrap_or_default().to_owned(),
+            accept: header("accept").unwrap_or_default().to_owned(),
             is_ours: header("x-encarno").is_some(),
         })
     }
 
+    /// The token of a header `Authorization: Bearer …`.
+    pub(super) fn bearer(&self) -> Option<&str> {
+        let (scheme, token) = self.authorization.split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
+
     /// A value of the query.
-    pub(super) fn query(&self, name: &str) -> Option<&str> {
+    pub(crate) fn query(&self, name: &str) -> Option<&str> {
         let mut pairs = self.query.split('&');
         pairs.find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
     }
@@ -84,6 +95,9 @@ mod tests {
             (Some("t"), None)
         );
         assert!(request.is_ours);
+        let text = "GET / HTTP/1.1\r\nAuthorization: bearer  t\r\nAccept: a, b\r\n\r\n";
+        let request = read(text).expect("a request");
+        assert_eq!((request.bearer(), &*request.accept), (Some("t"), "a, b"));
         assert_eq!(read("GET / HTTP/1.1\r\n"), None);
         assert_eq!(read("\0\r\n\r\n"), None);
         assert_eq!(read(&"x".repeat(1 << 20)), None);

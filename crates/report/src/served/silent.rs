@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const SILENT_MAX: usize = 32;
 
 #[derive(Default)]
-pub(super) struct Silent(Mutex<Waiting>);
+pub(crate) struct Silent(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
@@ -21,14 +21,14 @@ struct Waiting {
 }
 
 /// A connection's place among the silent ones, until it is dropped.
-pub(super) struct Place {
+pub(crate) struct Place {
     silent: Arc<Silent>,
     number: u64,
 }
 
 impl Silent {
     /// Takes one in. If there are too many, the oldest is closed.
-    pub(super) fn enter(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Place> {
+    pub(crate) fn enter(self: &Arc<Self>, stream: &TcpStream) -> io::Result<Place> {
         let stream = stream.try_clone()?;
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let number = waiting.next;

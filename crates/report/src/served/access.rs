@@ -11,14 +11,14 @@ use super::request::Request;
 const TOKEN_BYTES: usize = 16;
 
 #[derive(Debug)]
-pub(super) struct Access {
+pub(crate) struct Access {
     port: u16,
     token: Option<String>,
 }
 
 impl Access {
-    /// That of an address, and the URL of the page there.
-    pub(super) fn of(address: SocketAddr) -> io::Result<(Self, String)> {
+    /// That of an address, and the URL of what stands at that path there.
+    pub(super) fn of(address: SocketAddr, path: &str) -> io::Result<(Self, String)> {
         let port = address.port();
         let token = match address.ip().is_loopback() {
             true => None,
@@ -33,14 +33,15 @@ impl Access {
             },
         };
         let query = token.as_ref().map(|token| format!("?token={token}"));
-        let url = format!("http://{host}:{port}/{}", query.unwrap_or_default());
+        let url = format!("http://{host}:{port}{path}{}", query.unwrap_or_default());
         Ok((Self { port, token }, url))
     }
 
     pub(super) fn allows(&self, request: &Request) -> bool {
         match &self.token {
             Some(token) => {
-                let given = request.query("token").unwrap_or_default();
+                let given = request.query("token").or(request.bearer());
+                let given = given.unwrap_or_default();
                 // As long whatever is wrong of it.
                 let differences = given.bytes().zip(token.bytes()).map(|(a, b)| a ^ b);
                 given.len() == token.len() && differences.fold(0, |all, one| all | one) == 0
