@@ -87,7 +87,7 @@ enum Command {
     Calibrate(calibrate::CalibrateArguments),
     /// Run a configuration file.
     #[command(after_help = DURATIONS)]
-    Run(run::RunArguments),
+    Run(Box<run::RunArguments>),
     /// Make parts of the runs of a group of machines, until a signal ends this command.
     #[command(after_help = DURATIONS)]
     Agent(agent::AgentArguments),
