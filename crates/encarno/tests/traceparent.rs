@@ -116,6 +116,25 @@ fn over_http2_too_and_not_where_there_are_no_headers() {
         (60, 60)
     );
 
+    let call = format!("grpc://{}/encarno.Echo/Say", target.address());
+    let line = [
+        "hit",
+        &call,
+        "-d",
+        "{\"text\": \"hello\"}",
+        "-n",
+        "40",
+        "-q",
+        "-o",
+        "calls.enc",
+        "--traceparent",
+        "1",
+    ];
+    let output = program::run(folder, &line);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(exemplars(&folder.join("calls.enc")).len(), 40);
+
     let line = ["hit", "dummy:", "-n", "1", "--traceparent", "1%"];
     let output = program::run(folder, &line);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
