@@ -85,6 +85,7 @@ impl Page {
     }
 
     /// The colours that its user prefers: light or dark.
+    #[allow(dead_code, reason = "the test of the live page has no use for it")]
     pub(super) fn prefer(&mut self, scheme: &str) {
         let feature = json!({"name": "prefers-color-scheme", "value": scheme});
         self.tell("Emulation.setEmulatedMedia", json!({"features": [feature]}));
