@@ -18,6 +18,7 @@ RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
 BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(RELEASE)/wrpc-wasmtime-tcp $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
 COMPONENTS := blaster-component/blaster-component.wasm http-component/http-component.wasm
+GUESTS := $(patsubst _examples/guests/%/Cargo.toml,_examples/guests/%.wasm,$(wildcard _examples/guests/*/Cargo.toml))
 
 # The whole workspace at once, always: for a subset of it cargo would choose other
 # features, and compile wasmtime and tokio again.
@@ -57,12 +58,16 @@ target/commit: FORCE
 FORCE:
 
 .PHONY: component
-component: $(COMPONENTS) ## Build the components blaster-component and http-component
+component: $(COMPONENTS) $(GUESTS) ## Build the components blaster-component and http-component, and those in _examples/guests
 
 define component_rule
 $(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
 	@scripts/build-component $(1)
 endef
+# One workspace, whose members are built at once.
+$(GUESTS) &: $(wildcard _examples/guests/*/src/* _examples/guests/*/Cargo.toml _examples/guests/Cargo.* wit/nib/*.wit wit/scenario/*.wit) scripts/build-component | needs
+	@scripts/build-component _examples/guests
+
 $(foreach name,blaster-component http-component,$(eval $(call component_rule,$(name))))
 
 .PHONY: install
@@ -71,7 +76,7 @@ install: all ## Install k6, the receivers and encarno under PREFIX (default /usr
 
 .PHONY: clean
 clean: ## Delete what the other targets built
-	rm -rf target bin dist k6 $(COMPONENTS) blaster-component/target http-component/target taurus/.venv
+	rm -rf target bin dist k6 $(COMPONENTS) $(GUESTS) blaster-component/target http-component/target _examples/guests/target taurus/.venv
 
 ##@ Pack
 

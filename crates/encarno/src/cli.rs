@@ -13,6 +13,7 @@ mod habits;
 mod hit;
 mod k6;
 mod merge;
+mod nib;
 mod others;
 mod parent;
 mod read;
@@ -114,6 +115,8 @@ enum Command {
     Export(export::ExportArguments),
     /// Write a stpd file from records and a schedule.
     Step(step::StepArguments),
+    /// Check a wasm component that is a protocol.
+    Nib(nib::NibArguments),
     /// Serve scripted answers, as a target to try things on.
     #[command(after_help = DURATIONS)]
     Target(target::TargetArguments),
@@ -196,6 +199,7 @@ pub fn main(version: &'static str) -> ExitCode {
         (Some(Command::Report(arguments)), _) => arguments.run(),
         (Some(Command::Export(arguments)), _) => arguments.run(),
         (Some(Command::Step(arguments)), _) => arguments.run(),
+        (Some(Command::Nib(arguments)), _) => arguments.run(),
         (Some(Command::Target(arguments)), _) => arguments.run(),
         (None, None) => Err(Failure::usage("nothing to do: see encarno --help")),
     };

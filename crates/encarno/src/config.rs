@@ -14,6 +14,7 @@
 
 mod capacity;
 mod raw;
+mod scenario;
 mod script;
 mod tank;
 mod workload;
@@ -30,7 +31,7 @@ use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::{Expected, parse_duration};
 use encarno_secret::{FileOrText, Secret};
-use raw::{Raw, RawInput, RawOutput, RawProtocol, RawRun, RawTls};
+use raw::{Raw, RawComponent, RawInput, RawOutput, RawProtocol, RawRun, RawTls};
 use serde_saphyr::Spanned;
 
 use crate::console::Progress;
@@ -182,15 +183,17 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
     let target = target(&raw.protocol)?;
     let mut input = input(&raw, target.as_ref())?;
     let asked = capacity::asked(&raw)?;
-    let workload = match &asked {
-        Some(asked) => capacity::workload(asked, &raw)?,
-        None => workload::workload(&raw.workers, &input, script::is_bounded(&raw))?,
+    let scenario = scenario::scenario(&raw)?;
+    let workload = match (&asked, &scenario) {
+        (Some(asked), _) => capacity::workload(asked, &raw)?,
+        (None, Some(scenario)) => scenario::workload(scenario, &raw)?,
+        (None, None) => workload::workload(&raw.workers, &input, script::is_bounded(&raw))?,
     };
     input.one_worker = asked.is_none() && workload.workers_max() == 1;
     let script = script::script(&raw, input.in_order())?;
     let run = &raw.run;
     let traced = raw.output.reqrespfile.is_some();
-    let protocol = protocol(&raw.protocol, target, input.headers.clone(), traced)?;
+    let protocol = protocol(&raw, target, input.headers.clone(), traced)?;
     if protocol.kind().form == Form::Messages {
         // They are the handshake's.
         input.headers.clear();
@@ -216,6 +219,7 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
             (_, _, true) => Progress::Lines,
             _ => Progress::Auto,
         },
+        scenario,
         capacity: asked,
     })
 }
@@ -407,11 +411,12 @@ fn headers(raw: &RawInput, target: Option<&Target>) -> Vec<(String, Secret)> {
 }
 
 fn protocol(
-    raw: &RawProtocol,
+    whole: &Raw,
     target: Option<Target>,
     headers: Vec<(String, Secret)>,
     traced: bool,
 ) -> Result<Protocol, BadValue> {
+    let raw = &whole.protocol;
     let path = target.as_ref().map(|target| target.path.clone());
     let path = path.unwrap_or_default();
     let network = || -> Result<NetworkSettings, BadValue> {
@@ -438,7 +443,11 @@ fn protocol(
             keep_answer_bytes_max: if traced { 1 << 20 } else { 0 },
         })
     };
-    let Some(driver) = &raw.driver else {
+    let driver = match &whole.nib {
+        Some(nib) => Some(nib_driver(nib, raw)?),
+        None => raw.driver.clone(),
+    };
+    let Some(driver) = &driver else {
         let reason = format!("write one of {}", protocols::names());
         return Err(BadValue::missing("protocol.driver", &reason));
     };
@@ -460,6 +469,12 @@ fn protocol(
         "errorrate",
         raw.errorrate.as_ref().map(|rate| rate.value.to_string()),
     );
+    if let Some(Spanned { value: nib, .. }) = &whole.nib {
+        add("wasm", Some(nib.wasm.clone()));
+        add("sha256", nib.sha256.clone());
+        let settings = nib.settings.as_ref();
+        add("settings", settings.map(|text| text.expose().to_owned()));
+    }
     add("seed", raw.seed.map(|seed| seed.to_string()));
     add("streams", raw.streams.map(|streams| streams.to_string()));
     let network = if kind.network {
@@ -484,6 +499,7 @@ fn protocol(
             "answer" => ("protocol.answer", None),
             "seed" => ("protocol.seed", None),
             "streams" if raw.streams.is_some() => ("protocol.streams", None),
+            "nib" => ("nib.wasm", whole.nib.as_ref().map(line)),
             "tls" => ("protocol.tlsconf", None),
             "proxy" => ("protocol.proxy", raw.proxy.as_ref().map(line)),
             _ => ("protocol.options", None),
@@ -494,6 +510,26 @@ fn protocol(
         };
         let line = line.unwrap_or_else(|| self::line(driver));
         BadValue { line, key, reason }
+    })
+}
+
+/// The driver that a component is.
+fn nib_driver(nib: &Spanned<RawComponent>, raw: &RawProtocol) -> Result<Spanned<String>, BadValue> {
+    let kind = protocols::of_component().map_err(|text| BadValue::at(nib, "nib", text))?;
+    if let Some(driver) = &raw.driver
+        && !kind.is_named(&driver.value)
+        && driver.value != "tcp"
+    {
+        let reason = format!(
+            "{:?}: the protocol is the nib's: leave it out",
+            driver.value
+        );
+        return Err(BadValue::at(driver, "protocol.driver", reason));
+    }
+    Ok(Spanned {
+        value: kind.name.to_owned(),
+        referenced: nib.referenced,
+        defined: nib.defined,
     })
 }
 

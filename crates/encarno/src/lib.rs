@@ -10,6 +10,7 @@
 //! - [`criteria`]: conditions that fail a run, or end it
 //! - [`dashboard`]: a run on a terminal
 //! - [`console`]: what a run shows while it goes on
+//! - [`scenario`]: loads that components decide
 //! - [`supervise`]: a run with those who look at it
 //! - [`report`]: what is said about hits, at a run's end and by `stats`
 //! - [`read`]: what commands say about files
@@ -32,6 +33,7 @@ pub mod messages;
 pub mod protocols;
 pub mod read;
 pub mod report;
+pub mod scenario;
 pub mod supervise;
 
 mod texts;

@@ -11,6 +11,8 @@ use encarno_engine::control::Control;
 use encarno_engine::meter::{Summary, Window};
 use encarno_engine::pilot::Pilot;
 use encarno_engine::settings::{RunSettings, Source, Workload};
+#[cfg(feature = "wasm")]
+use encarno_guest::nib::WasmProtocol;
 use encarno_nib::{BadOption, Factory, Kind, NetworkSettings, Networked, Options, Protocol as _};
 use encarno_nibs::dummy::DummySettings;
 use encarno_nibs::echo::EchoProtocol;
@@ -29,6 +31,7 @@ use crate::capacity::Asked;
 use crate::console::Progress;
 use crate::criteria::Judging;
 use crate::files::Files;
+use crate::scenario::Scenario;
 
 /// One run, whole.
 #[derive(Clone, Debug)]
@@ -41,6 +44,8 @@ pub struct Run {
     pub judging: Judging,
     /// What is shown meanwhile.
     pub progress: Progress,
+    /// A component decides its load.
+    pub scenario: Option<Scenario>,
     /// Its load is that of a capacity's trials, if that is asked for.
     pub capacity: Option<Asked>,
 }
@@ -106,6 +111,9 @@ impl Run {
                 "the key",
                 network.tls.key_file.as_ref().and_then(FileOrText::file),
             );
+        }
+        if let Some(scenario) = &self.scenario {
+            files.reads("the scenario", scenario.file());
         }
         for (what, path) in self.protocol.files() {
             files.reads(what, path);
@@ -233,6 +241,8 @@ protocols! {
     Udp: Networked<UdpProtocol>,
     /// Streams of bytes, with TLS if the address says `tls`.
     Tcp: Networked<TcpProtocol>,
+    /// Streams of bytes, which a wasm component makes and understands.
+    Wasm: Networked<WasmProtocol> = "wasm",
     /// Messages over a connection that begins as HTTP/1.1.
     WebSocket: Networked<WebSocketProtocol>,
     /// Lines that come back, many on one connection.
@@ -250,6 +260,15 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunErr
 pub fn named(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.is_named(name))
 }
+
+/// The protocol that a component is.
+pub fn of_component() -> Result<&'static Kind, String> {
+    named("wasm").ok_or_else(|| WITHOUT_WASM.to_owned())
+}
+
+/// What is said of components where there are none.
+pub(crate) const WITHOUT_WASM: &str = "this encarno was built without wasm components: \
+    `make encarno` builds one with them, and so does `cargo install --path crates/encarno --features wasm`";
 
 /// The protocol whose URLs begin so.
 pub fn of_scheme(scheme: &str) -> Result<&'static Kind, String> {

@@ -7,12 +7,15 @@ use encarno_engine::RunError;
 use encarno_engine::control::Control;
 use encarno_engine::control::Stop;
 use encarno_engine::meter::{Summary, Window};
+use encarno_engine::pilot::{Helm, Pilot};
 
 use crate::console::Console;
 use crate::criteria::Judged;
 use crate::criteria::watch::Watch;
 use crate::exit;
+use crate::messages;
 use crate::protocols::{self, Run};
+use crate::scenario::{Scenario, Shaping};
 use encarno_record::condition::Measured;
 
 /// What became of a run.
@@ -24,6 +27,29 @@ pub struct Ended {
     pub judged: Vec<Judged>,
     /// The condition that ended it, with its value.
     pub stopped_by: Option<String>,
+    /// The scenario broke down, and the run ended by that.
+    pub scenario_broke: bool,
+}
+
+/// Looks at the run, and has it shaped if a scenario does that.
+struct Follower<'a> {
+    observe: &'a mut dyn FnMut(&Window),
+    shaping: Option<Shaping>,
+}
+
+impl Pilot for Follower<'_> {
+    fn window(&mut self, window: &Window) {
+        (self.observe)(window);
+        if let Some(shaping) = &mut self.shaping {
+            shaping.window(window);
+        }
+    }
+
+    fn look(&mut self, helm: &mut Helm<'_>) {
+        if let Some(shaping) = &mut self.shaping {
+            shaping.look(helm);
+        }
+    }
 }
 
 /// Runs to the end. `stop` is called with the control once the run is on.
@@ -45,7 +71,12 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
         }
         console.borrow_mut().show(window);
     };
-    let summary = protocols::run_observed(run, &mut observe, |control| {
+    let shaping = run.scenario.as_ref().map(Scenario::begin).transpose();
+    let mut follower = Follower {
+        observe: &mut observe,
+        shaping: shaping.map_err(RunError::Settings)?,
+    };
+    let summary = protocols::steer(run, &mut follower, |control| {
         // It is called once.
         let _set = held.set(Arc::clone(&control));
         // Signals first: one that ends the program would leave the terminal taken.
@@ -53,7 +84,15 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
         let (title, hits_max) = (run.title(), run.hits_max());
         console.borrow_mut().begin(&title, hits_max, &control);
     });
+    let shaping = follower.shaping.take();
     console.borrow_mut().end();
+    let (report, broke) = shaping.map_or((None, None), Shaping::end);
+    if let Some(report) = report {
+        messages::say(&format!("scenario: {report}"));
+    }
+    if let Some(broke) = &broke {
+        messages::say(&format!("the scenario broke down: {broke}"));
+    }
     let summary = summary?;
     let sample = Measured {
         statistics: &summary.statistics,
@@ -66,6 +105,7 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
     Ok(Ended {
         judged,
         stopped_by,
+        scenario_broke: broke.is_some(),
         summary,
     })
 }
@@ -84,6 +124,8 @@ impl Ended {
             exit::INTERRUPTED
         } else if self.stopped_by.is_some() || self.judged.iter().any(|judged| judged.holds) {
             exit::CRITERIA
+        } else if self.scenario_broke {
+            exit::ENGINE
         } else if self.every_hit_failed() {
             exit::ALL_FAILED
         } else if strict && self.summary.verdict.is_limited() {

@@ -13,6 +13,7 @@ pub use gauge::{Gauge, Reading};
 
 use crate::meter::Window;
 use crate::output::WriterThread;
+use crate::schedule::Piece;
 use crate::workers::Control;
 use crate::workers::control::{GrowError, Load};
 
@@ -57,6 +58,12 @@ impl Helm<'_> {
     /// From that instant on the run does that.
     pub fn steer(&self, from_ns: u64, load: Load) -> Result<(), GrowError> {
         self.control.steer(from_ns, load)
+    }
+
+    /// From that instant on, these pieces take the place of what the run's own schedule has
+    /// there, or follow it.
+    pub fn grow(&self, from_ns: u64, pieces: &[Piece]) -> Result<(), GrowError> {
+        self.control.grow(from_ns, pieces)
     }
 
     /// Nothing starts any more, and the run ends.

@@ -73,4 +73,6 @@ pub const TARGETS: &[Target] = &[
     target("wrpc-options", targets::wrpc::options),
     #[cfg(feature = "receiver")]
     target("codec", targets::codec::parameters),
+    #[cfg(feature = "receiver")]
+    target("nib-needs", targets::needs::parts),
 ];

@@ -11,7 +11,7 @@ use crate::address::{AddressBook, Lookup};
 use crate::settings::{SOURCE_KIND, is_for};
 use crate::socket::Peer;
 use crate::stream::{Stream, StreamError};
-use crate::{Io, NetworkSettings, Seat, Shot, reason};
+use crate::{Fatal, Io, NetworkSettings, Seat, Shot, reason};
 
 /// Looks addresses up, takes source addresses in turn, connects, and says what is
 /// recorded when that fails.
@@ -190,8 +190,8 @@ impl Dialer {
     }
 
     /// Why the event loop can't go on, if it can't: see [`crate::Nib::fatal`].
-    pub fn fatal(&self) -> Option<Errno> {
-        self.fatal
+    pub fn fatal(&self) -> Option<Fatal> {
+        self.fatal.map(Fatal::Descriptors)
     }
 
     /// That peer refused or is silent: others are preferred for a while.

@@ -126,6 +126,15 @@ impl Io<'_> {
     }
 }
 
+/// Why an event loop can't go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fatal {
+    /// No file descriptors are left.
+    Descriptors(rustix::io::Errno),
+    /// The protocol says why.
+    Text(String),
+}
+
 /// How far a hit has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -247,8 +256,8 @@ pub trait Nib {
         None
     }
 
-    /// Fails if the loop can't go on: no file descriptors are left.
-    fn fatal(&self) -> Option<rustix::io::Errno> {
+    /// Why the loop can't go on, if it can't.
+    fn fatal(&self) -> Option<Fatal> {
         None
     }
 }

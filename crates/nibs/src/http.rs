@@ -14,8 +14,8 @@ use connection::{Driven, Failure, Phase, Ready};
 use encarno_http1::{Expected, ResponseError, ResponseReader};
 use encarno_nib::stream::StreamError;
 use encarno_nib::{
-    BadOption, Dialer, Form, Io, Kind, NetworkProtocol, Nib, NoPeer, Options, Readiness, Response,
-    Scheme, Seat, Shot, Step, note_lookup,
+    BadOption, Dialer, Fatal, Form, Io, Kind, NetworkProtocol, Nib, NoPeer, Options, Readiness,
+    Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
@@ -311,7 +311,7 @@ impl Nib for Http {
         connection.attempt.peer.as_ref().map(ToString::to_string)
     }
 
-    fn fatal(&self) -> Option<Errno> {
+    fn fatal(&self) -> Option<Fatal> {
         self.dialer.fatal()
     }
 }

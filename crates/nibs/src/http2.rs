@@ -23,7 +23,7 @@ use bytes::Bytes;
 use encarno_http2::{Limits, Prepared};
 use encarno_nib::stream::StreamError;
 use encarno_nib::{
-    BadOption, Dialer, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options, Prepare,
+    BadOption, Dialer, Fatal, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options, Prepare,
     Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
@@ -488,7 +488,7 @@ impl<D: Dialect> Nib for Http2<D> {
         self.dialect.shown(payload)
     }
 
-    fn fatal(&self) -> Option<Errno> {
+    fn fatal(&self) -> Option<Fatal> {
         self.links.dialer.fatal()
     }
 }

@@ -10,8 +10,8 @@
 //! - `dummy`: no network, to measure the engine itself
 //!
 //! What protocols over connections share: attempt, the addresses of a name one
-//! after the other; links, the connections that several workers share. Streams and
-//! dialers are the nib's.
+//! after the other; [`links`], the connections that several workers share, also for
+//! protocols of other crates. Streams and dialers are the nib's.
 
 pub mod dummy;
 pub mod echo;
@@ -19,9 +19,9 @@ pub mod echo;
 pub mod grpc;
 pub mod http;
 pub mod http2;
+pub mod links;
 pub mod tcp;
 pub mod udp;
 pub mod websocket;
 
 mod attempt;
-mod links;

@@ -16,11 +16,7 @@ use crate::attempt::Attempt;
 const LINKS_MAX: usize = 16;
 
 /// Starts the hit of another worker than the one whose event it is.
-pub(crate) fn as_worker(
-    worker: u32,
-    io: &mut Io<'_>,
-    start: impl FnOnce(&mut Io<'_>) -> Step,
-) -> Step {
+pub fn as_worker(worker: u32, io: &mut Io<'_>, start: impl FnOnce(&mut Io<'_>) -> Step) -> Step {
     let own = std::mem::replace(&mut io.worker, worker);
     let step = start(io);
     io.worker = own;
@@ -29,9 +25,11 @@ pub(crate) fn as_worker(
 
 /// What the links of every protocol have.
 #[derive(Debug, Default)]
-pub(crate) struct Dialed {
-    pub(crate) stream: Option<Stream>,
-    pub(crate) phase: Phase,
+pub struct Dialed {
+    /// The open connection, or the one that is being opened.
+    pub stream: Option<Stream>,
+    /// How far it has come.
+    pub phase: Phase,
     /// Tells the events of this socket from those of earlier ones.
     number: u32,
     pub(crate) attempt: Attempt,
@@ -42,29 +40,36 @@ pub(crate) struct Dialed {
     changed: bool,
 }
 
+/// How far a connection has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Phase {
+pub enum Phase {
+    /// There is none.
     #[default]
     Closed,
+    /// The operating system connects.
     Connecting,
+    /// TLS begins, or a tunnel.
     Handshaking {
+        /// Since when.
         since_ns: u64,
     },
+    /// Bytes can be sent.
     Open,
 }
 
 impl Dialed {
-    pub(crate) fn is_there(&self) -> bool {
+    /// Whether there is a socket.
+    pub fn is_there(&self) -> bool {
         self.stream.is_some()
     }
 
     /// Whether TLS is spoken on it.
-    pub(crate) fn is_tls(&self) -> bool {
+    pub fn is_tls(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_tls)
     }
 
     /// Goes on to connect. The handshake's start, if it is open now and wasn't before.
-    pub(crate) fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<Option<u64>, StreamError> {
+    pub fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<Option<u64>, StreamError> {
         let Some(stream) = &mut self.stream else {
             return Ok(None);
         };
@@ -88,7 +93,7 @@ impl Dialed {
     }
 
     /// As it is without its socket. Events of that are still known as such.
-    pub(crate) fn closed(&self) -> Self {
+    pub fn closed(&self) -> Self {
         Self {
             number: self.number,
             changed: self.changed,
@@ -97,7 +102,7 @@ impl Dialed {
     }
 
     /// flush looks at it now.
-    pub(crate) fn take_change(&mut self) {
+    pub fn take_change(&mut self) {
         self.changed = false;
     }
 
@@ -111,8 +116,10 @@ impl Dialed {
 }
 
 /// A connection, and what a protocol keeps of it.
-pub(crate) trait Link: Default {
+pub trait Link: Default {
+    /// The connection.
     fn dialed(&self) -> &Dialed;
+    /// The same, to be changed.
     fn dialed_mut(&mut self) -> &mut Dialed;
     /// Whether further hits may use it.
     fn takes_hits(&self) -> bool;
@@ -123,16 +130,19 @@ pub(crate) trait Link: Default {
 }
 
 /// Why a link couldn't be opened.
-pub(crate) enum NotOpened {
+#[derive(Clone, Copy, Debug)]
+pub enum NotOpened {
     /// The address is being looked up.
     Pending,
+    /// The hit's net code, and why.
     Failed(u16, StringId),
 }
 
 /// The links of one event loop.
 #[derive(Debug)]
-pub(crate) struct Links<L> {
-    pub(crate) dialer: Dialer,
+pub struct Links<L> {
+    /// Where connections go to.
+    pub dialer: Dialer,
     /// So many workers share a connection.
     streams: u32,
     /// Workers there are.
@@ -152,7 +162,8 @@ pub(crate) struct Links<L> {
 }
 
 impl<L: Link> Links<L> {
-    pub(crate) fn new(dialer: Dialer, streams: u32) -> Self {
+    /// With so many workers on a connection.
+    pub fn new(dialer: Dialer, streams: u32) -> Self {
         Self {
             dialer,
             streams,
@@ -167,12 +178,13 @@ impl<L: Link> Links<L> {
         }
     }
 
-    pub(crate) fn streams(&self) -> u32 {
+    /// So many workers share a connection.
+    pub fn streams(&self) -> u32 {
         self.streams
     }
 
     /// The group of the next worker.
-    pub(crate) fn join(&mut self) -> u32 {
+    pub fn join(&mut self) -> u32 {
         let group = self.places / self.streams;
         self.places += 1;
         self.by_group.resize(group as usize + 1, Vec::new());
@@ -181,7 +193,7 @@ impl<L: Link> Links<L> {
 
     /// The link of a group of workers to the hit's address, which is opened if it has
     /// to be; `begun` sees it then.
-    pub(crate) fn reach(
+    pub fn reach(
         &mut self,
         group: u32,
         shot: &Shot,
@@ -224,7 +236,7 @@ impl<L: Link> Links<L> {
     }
 
     /// Its group doesn't use it any more.
-    pub(crate) fn let_go(&mut self, number: u32) {
+    pub fn let_go(&mut self, number: u32) {
         let &Dialed { group, address, .. } = self[number].dialed();
         if self.by_address.get(&(group, address)) == Some(&number) {
             self.by_address.remove(&(group, address));
@@ -235,12 +247,12 @@ impl<L: Link> Links<L> {
     }
 
     /// It is closed, and no group has it: it may become another.
-    pub(crate) fn free(&mut self, number: u32) {
+    pub fn free(&mut self, number: u32) {
         self.spare.push(number);
     }
 
     /// Lets a link down that one worker has for itself; its number, if there is one.
-    pub(crate) fn let_down_own(&mut self, group: u32, address: StringId) -> Option<u32> {
+    pub fn let_down_own(&mut self, group: u32, address: StringId) -> Option<u32> {
         if self.streams != 1 {
             return None;
         }
@@ -250,7 +262,7 @@ impl<L: Link> Links<L> {
     }
 
     /// Connects to the next address; passes over those that refuse at once.
-    pub(crate) fn open(
+    pub fn open(
         &mut self,
         number: u32,
         shot: &Shot,
@@ -288,19 +300,19 @@ impl<L: Link> Links<L> {
     }
 
     /// What a hit records that failed so on that link.
-    pub(crate) fn explain(&mut self, number: u32, error: StreamError) -> (u16, StringId) {
+    pub fn explain(&mut self, number: u32, error: StreamError) -> (u16, StringId) {
         let peer = self.links[number as usize].dialed().attempt.peer.as_ref();
         self.dialer.explain(error, peer)
     }
 
     /// Where that link leads to, for people.
-    pub(crate) fn peer(&self, number: u32) -> Option<String> {
+    pub fn peer(&self, number: u32) -> Option<String> {
         let dialed = self.links.get(number as usize)?.dialed();
         dialed.attempt.peer.as_ref().map(ToString::to_string)
     }
 
     /// Whether another address is to be tried after that failure.
-    pub(crate) fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
+    pub fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
         let dialed = self.links[number as usize].dialed_mut();
         if !dialed.attempt.may_pass_over() || !error.is_of_address() {
             return false;
@@ -315,7 +327,7 @@ impl<L: Link> Links<L> {
     }
 
     /// Whether nothing came of connecting for so long that another address is to be tried.
-    pub(crate) fn passes_over_silent(&mut self, number: u32, now_ns: u64) -> bool {
+    pub fn passes_over_silent(&mut self, number: u32, now_ns: u64) -> bool {
         let dialed = self[number].dialed();
         let is_silent =
             dialed.phase == Phase::Connecting && dialed.attempt.silent_at_ns() <= now_ns;
@@ -328,41 +340,41 @@ impl<L: Link> Links<L> {
     }
 
     /// The link that an event is about, unless it is about an earlier socket.
-    pub(crate) fn that(&mut self, number: u32, socket: u32) -> Option<&mut L> {
+    pub fn that(&mut self, number: u32, socket: u32) -> Option<&mut L> {
         let link = self.links.get_mut(number as usize)?;
         let dialed = link.dialed();
         (dialed.is_there() && dialed.number == socket).then_some(link)
     }
 
     /// flush is to look at it.
-    pub(crate) fn note_change(&mut self, number: u32) {
+    pub fn note_change(&mut self, number: u32) {
         if !std::mem::replace(&mut self[number].dialed_mut().changed, true) {
             self.changed.push(number);
         }
     }
 
     /// One that flush is to look at.
-    pub(crate) fn next_changed(&mut self) -> Option<u32> {
+    pub fn next_changed(&mut self) -> Option<u32> {
         self.changed.pop()
     }
 
     /// It may have more to read, or to write.
-    pub(crate) fn note_unread(&mut self, number: u32) {
+    pub fn note_unread(&mut self, number: u32) {
         self.unread.push(number);
     }
 
     /// Those that may have more to read, or to write.
-    pub(crate) fn take_unread(&mut self) -> Vec<u32> {
+    pub fn take_unread(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.unread)
     }
 
     /// An instant to look at a link without an event.
-    pub(crate) fn look_at(&mut self, number: u32, instant_ns: u64) {
+    pub fn look_at(&mut self, number: u32, instant_ns: u64) {
         self.instants.push(Reverse((instant_ns, number)));
     }
 
     /// One whose instant has come.
-    pub(crate) fn next_due(&mut self, now_ns: u64) -> Option<u32> {
+    pub fn next_due(&mut self, now_ns: u64) -> Option<u32> {
         let &Reverse((instant_ns, number)) = self.instants.peek()?;
         (instant_ns <= now_ns).then(|| {
             self.instants.pop();
@@ -370,8 +382,13 @@ impl<L: Link> Links<L> {
         })
     }
 
+    /// The numbers of all links, of closed ones, too.
+    pub fn numbers(&self) -> std::ops::Range<u32> {
+        0..self.links.len() as u32
+    }
+
     /// When there is something to do without an event.
-    pub(crate) fn next_instant(&self) -> u64 {
+    pub fn next_instant(&self) -> u64 {
         match self.instants.peek() {
             _ if !self.unread.is_empty() => 0,
             Some(&Reverse((instant_ns, _))) => instant_ns,

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use encarno_nib::socket::{Peer, Socket};
 use encarno_nib::{
-    BadOption, Dialer, Form, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options, Readiness,
-    Response, Scheme, Seat, Shot, Step, note_lookup,
+    BadOption, Dialer, Fatal, Form, Io, Kept, Kind, NetworkProtocol, Nib, NoPeer, Options,
+    Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
 use rustix::io::Errno;
@@ -266,7 +266,7 @@ impl Nib for Udp {
         connection.peer.as_ref().map(ToString::to_string)
     }
 
-    fn fatal(&self) -> Option<Errno> {
+    fn fatal(&self) -> Option<Fatal> {
         self.dialer.fatal()
     }
 }

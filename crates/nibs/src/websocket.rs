@@ -25,7 +25,7 @@ use std::sync::Arc;
 use answers::Rules;
 use encarno_nib::stream::StreamError;
 use encarno_nib::{
-    BadOption, Dialer, Encoding, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options,
+    BadOption, Dialer, Encoding, Fatal, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options,
     Prepare, Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::{Payload, StringId, Strings, code};
@@ -458,7 +458,7 @@ impl Nib for WebSocket {
         place.kept.received()
     }
 
-    fn fatal(&self) -> Option<Errno> {
+    fn fatal(&self) -> Option<Fatal> {
         self.links.dialer.fatal()
     }
 }

@@ -31,3 +31,5 @@ pub const RESET: u16 = 1012;
 pub const REFUSED: u16 = 1013;
 /// One side had too much of what the other one sends (HTTP/2: ENHANCE_YOUR_CALM).
 pub const CALM: u16 = 1014;
+/// The guest that is the protocol broke down, or did what it may not do.
+pub const PLUGIN: u16 = 1015;

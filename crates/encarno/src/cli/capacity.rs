@@ -233,6 +233,7 @@ impl MeasureArguments {
                 (_, true) => Progress::Lines,
                 _ => Progress::Auto,
             },
+            scenario: None,
             capacity: None,
         };
         let generator_max = generator_max(&run);

@@ -49,7 +49,18 @@ impl HitArguments {
         let seed = self.load.seed;
         let protocol = request.protocol(&target, &self.connection, keep_bytes_max, seed)?;
         let streams = protocol.streams();
-        let workload = self.load.workload(streams, request.records.load())?;
+        let scenario = self.load.scenario()?;
+        let workload = match &scenario {
+            Some(scenario) => self.load.shaped(scenario, streams)?,
+            None => self.load.workload(streams, request.records.load())?,
+        };
+        let part = self.part.part()?;
+        if scenario.is_some() && (part.count > 1 || self.fleet.agents.is_some()) {
+            return Err(Failure::usage(
+                "--scenario decides by all that the run does, and a part of a run doesn't know that: \
+                 leave --agents and --part out",
+            ));
+        }
         if self.load.hits.is_some() && request.records.per_worker {
             return Err(Failure::usage(
                 "-n is the number of all hits, and with --per-worker each worker reads the file for itself: \
@@ -73,7 +84,7 @@ impl HitArguments {
             expected: request.expected,
             threads: self.load.threads,
             grace: self.load.grace,
-            part: self.part.part()?,
+            part,
             calibrated_rate: None,
         };
         Ok(Run {
@@ -81,6 +92,7 @@ impl HitArguments {
             protocol,
             judging: self.verdict.judging(),
             progress: self.verdict.progress(),
+            scenario,
             capacity: None,
         })
     }

@@ -20,6 +20,19 @@ pub(super) struct Raw {
     // From here on ours.
     pub(super) rules: Vec<RawRule>,
     pub(super) capacity: Option<RawCapacity>,
+    pub(super) nib: Option<Spanned<RawComponent>>,
+    pub(super) scenario: Option<Spanned<RawComponent>>,
+}
+
+/// A wasm component that is the protocol, or decides the load.
+#[derive(Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawComponent {
+    pub(super) wasm: String,
+    #[serde(default)]
+    pub(super) sha256: Option<String>,
+    #[serde(default)]
+    pub(super) settings: Option<Secret>,
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

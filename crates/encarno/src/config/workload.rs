@@ -8,7 +8,7 @@ use super::raw::{RawLevel, RawWorkers};
 use super::{BadValue, duration};
 
 /// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
-const WORKERS_MAX: usize = 10_000;
+pub(super) const WORKERS_MAX: usize = 10_000;
 
 pub(super) fn workload(
     raw: &RawWorkers,

@@ -113,6 +113,7 @@ fn settings(workload: Workload) -> Run {
         protocol: Protocol::Http(NetworkSettings::default().into()),
         judging: Judging::default(),
         progress: Progress::Quiet,
+        scenario: None,
         capacity: None,
     }
 }

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use encarno_nib::clock::Clock;
 use encarno_nib::poll::{Poller, WAKER_TOKEN, Waker, readiness};
-use encarno_nib::{LINK_BIT, Nib};
+use encarno_nib::{Fatal, LINK_BIT, Nib};
 use encarno_record::{Expected, Strings};
 use rustix::event::epoll::Event;
 use rustix::io::Errno;
@@ -42,6 +42,9 @@ pub enum LoopError {
         "no file descriptors left for connections: raise the limit (ulimit -n) or lower --connections"
     )]
     FileDescriptors,
+    /// The protocol says why.
+    #[error("{0}")]
+    Protocol(String),
     /// epoll itself failed.
     #[error("can't wait for connections: {0}")]
     Poll(#[source] Errno),
@@ -140,10 +143,13 @@ impl<N: Nib, P: Pace> Running<N, P> {
             if N::SHARED {
                 more |= self.crew.flush();
             }
-            if self.crew.is_out_of_descriptors() {
+            if let Some(fatal) = self.crew.fatal() {
                 self.pace.abort(&self.crew);
                 self.crew.cancel_all(now_ns);
-                return Err(LoopError::FileDescriptors);
+                return Err(match fatal {
+                    Fatal::Descriptors(_) => LoopError::FileDescriptors,
+                    Fatal::Text(text) => LoopError::Protocol(text),
+                });
             }
             if now_ns >= self.give_up_at_ns {
                 self.crew.cancel_all(now_ns);

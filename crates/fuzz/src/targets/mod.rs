@@ -7,6 +7,8 @@ pub(crate) mod hpack;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod input;
+#[cfg(feature = "receiver")]
+pub(crate) mod needs;
 pub(crate) mod results;
 pub(crate) mod scripts;
 pub(crate) mod texts;

@@ -1,6 +1,7 @@
 //! How much is sent, and when.
 
 use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -10,6 +11,7 @@ use encarno_engine::settings::{Arrivals, ClosedSettings, OpenSettings, Workload}
 use super::duration;
 use super::rate::Rate;
 use crate::cli::Failure;
+use crate::scenario::{Means, Scenario};
 
 /// The workload.
 #[derive(Debug, Args)]
@@ -27,6 +29,12 @@ pub(crate) struct LoadArguments {
     /// number is the same as -c.
     #[arg(long, value_name = "SCHEDULE", value_parser = workers, conflicts_with_all = ["rate", "connections"])]
     workers: Option<Schedule>,
+    /// A wasm component decides the load, and changes it while the run goes on.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "workers"])]
+    scenario: Option<PathBuf>,
+    /// The settings that the scenario gets.
+    #[arg(long, value_name = "TEXT", requires = "scenario", default_value = "")]
+    scenario_settings: String,
     /// How long the run takes. An open workload's schedule ends then, too.
     #[arg(short = 'z', long = "for", visible_alias = "duration", value_name = "DURATION", value_parser = duration)]
     duration: Option<Duration>,
@@ -78,6 +86,9 @@ pub(crate) struct RecordsLoad {
 impl LoadArguments {
     /// Whether it ends by itself.
     pub(crate) fn has_end(&self, records: RecordsLoad) -> bool {
+        if self.scenario.is_some() {
+            return true;
+        }
         let is_schedule = match (&self.rate, &self.workers) {
             (Some(rate), _) => rate.schedule(self.duration, self.hits).is_ok(),
             (None, Some(workers)) => workers.duration_ns() > 0,
@@ -86,6 +97,31 @@ impl LoadArguments {
         is_schedule
             || self.rate.is_none()
                 && (self.duration.is_some() || self.hits.is_some() || records.bounded)
+    }
+
+    /// The scenario, with the load that it begins with.
+    pub(crate) fn scenario(&self) -> Result<Option<Scenario>, Failure> {
+        let Some(file) = &self.scenario else {
+            return Ok(None);
+        };
+        let opened = Scenario::open(file, None, &self.scenario_settings, self.seed);
+        let opened = opened.map_err(|text| Failure::usage(format!("--scenario: {text}")))?;
+        Ok(Some(opened))
+    }
+
+    /// The workload that it begins with.
+    pub(crate) fn shaped(&self, scenario: &Scenario, streams: u32) -> Result<Workload, Failure> {
+        let means = Means {
+            workers_max: self.connections.unwrap_or(1000) as usize * streams as usize,
+            poisson: matches!(self.arrivals, ArrivalsArgument::Poisson),
+            seed: self.seed,
+            late_limit: self.late_limit,
+            duration_max: self.duration,
+            spin: self.spin,
+            keep_backlog: self.keep_backlog,
+        };
+        let workload = scenario.workload(&means);
+        workload.map_err(|text| Failure::usage(format!("--scenario: {text}")))
     }
 
     /// A worker has one hit at a time: there are `streams` of them to a connection.

@@ -4,7 +4,7 @@ mod message;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
@@ -62,6 +62,9 @@ pub(crate) struct RequestArguments {
     /// Speak HTTP/2: with https:// by ALPN, with http:// by prior knowledge (h2c).
     #[arg(long)]
     http2: bool,
+    /// Speak the protocol that this wasm component is, over tcp, tls or a unix socket.
+    #[arg(long, value_name = "FILE", conflicts_with = "http2")]
+    nib: Option<PathBuf>,
     /// http2, grpc, tcp, tls, ws: make N hits at a time on each connection. -c 8 --streams 10 makes 80
     /// hits at a time.
     #[arg(long, value_name = "N")]
@@ -190,9 +193,10 @@ impl RequestArguments {
         seed: u64,
     ) -> Result<Protocol, Failure> {
         let kind = protocols::of_scheme(&target.scheme).map_err(Failure::usage)?;
-        let kind = match self.http2 {
-            true => self.http2_kind(kind)?,
-            false => kind,
+        let kind = match &self.nib {
+            Some(file) => self.nib_kind(file, &target.scheme)?,
+            None if self.http2 => self.http2_kind(kind)?,
+            None => kind,
         };
         let address = kind.network.then(|| target.address.clone());
         let address = address.filter(|address| !address.is_empty());
@@ -205,6 +209,8 @@ impl RequestArguments {
         let mut add = |name: &str, value: Option<String>| {
             own.extend(value.map(|value| (name.to_owned(), value)));
         };
+        let nib = self.nib.as_ref();
+        add("wasm", nib.map(|file| file.display().to_string()));
         add("streams", self.streams.map(|streams| streams.to_string()));
         add("delay", self.delay.clone());
         add("errorrate", self.error_rate.map(|rate| rate.to_string()));
@@ -302,6 +308,19 @@ impl RequestArguments {
             );
             Failure::usage(text)
         })
+    }
+
+    /// A component speaks over streams of bytes.
+    fn nib_kind(&self, file: &Path, scheme: &str) -> Result<&'static Kind, Failure> {
+        let kind = protocols::of_component()
+            .map_err(|text| Failure::usage(format!("--nib {}: {text}", file.display())))?;
+        match self.url.is_none() || kind.has_scheme(scheme) {
+            true => Ok(kind),
+            false => Err(Failure::usage(format!(
+                "--nib is for {}, and not for {scheme}://",
+                kind.beginnings()
+            ))),
+        }
     }
 
     /// The one request, or the file of records.

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use encarno_nib::clock::{Clock, thread_cpu_ns};
 use encarno_nib::poll::Poller;
-use encarno_nib::{Hits, Io, Keep, Nib, Readiness, Shot, Step};
+use encarno_nib::{Fatal, Hits, Io, Keep, Nib, Readiness, Shot, Step};
 use encarno_record::exemplar::TraceContext;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
@@ -228,8 +228,10 @@ impl<N: Nib> Crew<N> {
         self.workers.len()
     }
 
-    pub(super) fn is_out_of_descriptors(&self) -> bool {
-        self.nib.fatal().is_some()
+    /// Why the loop can't go on, if it can't.
+    #[inline]
+    pub(super) fn fatal(&self) -> Option<Fatal> {
+        self.nib.fatal()
     }
 
     pub(super) fn look_at_others(&mut self) {

@@ -1,0 +1,20 @@
+//! Hosts guests: wasm components that are protocols or scenarios of encarno.
+//!
+//! A guest does no IO. It gets bytes and gives bytes; sockets, clocks and records stay
+//! here. It has a store of its own in each event loop, with bounds on memory, on the time
+//! of a call, and on what it hands over.
+//!
+//! - bindings: the WIT packages as types
+//! - [`component`]: a file of wasm, read, checked and compiled
+//! - store: what every guest has of the host, and its bounds
+//! - [`nib`]: a protocol
+//! - [`shape`]: a load over time
+//! - [`check`]: what a guest is, and whether it keeps the rules
+
+pub mod check;
+pub mod component;
+pub mod nib;
+pub mod shape;
+
+mod bindings;
+mod store;
