@@ -191,9 +191,14 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
     let run = &raw.run;
     let traced = raw.output.reqrespfile.is_some();
     let protocol = protocol(&raw.protocol, target, input.headers.clone(), traced)?;
-    if protocol.kind().form == Form::Messages {
-        // They are the handshake's.
-        input.headers.clear();
+    match protocol.kind().form {
+        // They are the handshake's, or the calls'.
+        Form::Messages | Form::Arguments => input.headers.clear(),
+        Form::Http if protocol.kind().has_scheme("wrpc+nats") => {
+            input.host = "localhost".to_owned();
+            input.headers = raw.input.headers.clone().into_iter().collect();
+        }
+        Form::Http | Form::Calls | Form::Bytes => {}
     }
     let settings = RunSettings {
         workload,
@@ -412,6 +417,9 @@ fn protocol(
     headers: Vec<(String, Secret)>,
     traced: bool,
 ) -> Result<Protocol, BadValue> {
+    let user = target
+        .as_ref()
+        .and_then(|target| target.authorization.clone());
     let path = target.as_ref().map(|target| target.path.clone());
     let path = path.unwrap_or_default();
     let network = || -> Result<NetworkSettings, BadValue> {
@@ -468,7 +476,12 @@ fn protocol(
         NetworkSettings::default()
     };
     let opening = match kind.form {
-        Form::Messages | Form::Calls => Opening { path, headers },
+        Form::Messages | Form::Calls | Form::Arguments => Opening { path, headers },
+        // The user that the URL names is the connection's.
+        Form::Http if kind.has_scheme("wrpc+nats") => Opening {
+            path,
+            headers: Vec::from_iter(user.map(|user| ("Authorization".to_owned(), user))),
+        },
         Form::Http | Form::Bytes => Opening::default(),
     };
     let options = Options {

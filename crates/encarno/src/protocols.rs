@@ -24,6 +24,7 @@ use encarno_nibs::websocket::WebSocketProtocol;
 use encarno_record::mask::masked_url;
 use encarno_record::notes::{self, Notes};
 use encarno_secret::FileOrText;
+use encarno_wrpc_nib::{WrpcHttpProtocol, WrpcProtocol};
 
 use crate::capacity::Asked;
 use crate::console::Progress;
@@ -235,6 +236,10 @@ protocols! {
     Tcp: Networked<TcpProtocol>,
     /// Messages over a connection that begins as HTTP/1.1.
     WebSocket: Networked<WebSocketProtocol>,
+    /// Calls of wasm components over wRPC.
+    Wrpc: WrpcProtocol,
+    /// HTTP requests to wasm components over wRPC.
+    WrpcHttp: WrpcHttpProtocol,
     /// Lines that come back, many on one connection.
     Echo: Networked<EchoProtocol>,
     /// No network at all: a scripted delay.

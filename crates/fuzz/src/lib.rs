@@ -69,6 +69,7 @@ pub const TARGETS: &[Target] = &[
     target("wrpc-messages", targets::wrpc::messages),
     target("nats-operations", targets::wrpc::nats_operations),
     target("wrpc-values", targets::wrpc::values),
+    target("wrpc-json", targets::json::values),
     target("wrpc-http", targets::wrpc::http),
     target("wrpc-options", targets::wrpc::options),
     #[cfg(feature = "receiver")]

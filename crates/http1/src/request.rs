@@ -1,5 +1,7 @@
 //! A request that lies in memory, and what it means for its connection.
 
+use std::borrow::Cow;
+
 use crate::fields::{Fields, field, fields, head_end};
 use crate::head::{is_chunked, parse_length};
 use crate::{Chunks, Field};
@@ -103,6 +105,42 @@ impl<'a> Request<'a> {
             true => RequestBody::Chunked,
             false => RequestBody::Length(length.unwrap_or(0)),
         })
+    }
+
+    /// Its body without the coding of its transfer, if it is there to its end and nothing
+    /// follows it but line ends.
+    pub fn whole_body(&self) -> Result<Cow<'a, [u8]>, String> {
+        let rest = self.body().ok_or("its head has no end")?;
+        let framing = self.framing();
+        let framing = framing.ok_or("its lengths aren't numbers, or contradict one another")?;
+        let (body, rest) = match framing {
+            RequestBody::Length(length) => {
+                let split = usize::try_from(length).ok();
+                let split = split.and_then(|length| rest.split_at_checked(length));
+                let (body, rest) = split.ok_or_else(|| {
+                    let there = rest.len();
+                    format!("its Content-Length is {length}, and its body has {there} bytes")
+                })?;
+                (Cow::Borrowed(body), rest)
+            }
+            RequestBody::Chunked => {
+                let (mut chunks, mut rest, mut body) = (Chunks::default(), rest, Vec::new());
+                while !chunks.is_complete() {
+                    let decoded = match rest {
+                        [] => None,
+                        rest => chunks.next(rest),
+                    };
+                    let decoded = decoded.ok_or("its chunks have no end, or aren't chunks")?;
+                    body.extend_from_slice(decoded.data);
+                    rest = decoded.rest;
+                }
+                (Cow::Owned(body), rest)
+            }
+        };
+        match rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            true => Ok(body),
+            false => Err("more follows it: a record is one request".to_owned()),
+        }
     }
 
     /// Whether the client wants the connection closed after the response.

@@ -1,7 +1,7 @@
 //! Requests of HTTP/1 text, made ready to be sent on any connection.
 
 use bytes::Bytes;
-use encarno_http1::{Chunks, Request, RequestBody};
+use encarno_http1::Request;
 
 use crate::frame::{END_STREAM, HEAD_BYTES, payload_len, write_block};
 use crate::hpack::{Decoder, Encoder, write_field};
@@ -28,39 +28,9 @@ impl<'a> Prepared<'a> {
     /// Of a request of HTTP/1, whole. The error says what is wrong with it.
     pub fn of_text(text: &[u8]) -> Result<Bytes, String> {
         let request = Request::parse(text).ok_or("it isn't an HTTP request")?;
-        let rest = request.body().ok_or("its head has no end")?;
-        let framing = request.framing();
-        let framing = framing.ok_or("its lengths aren't numbers, or contradict one another")?;
-        let mut unchunked = Vec::new();
-        let (body, rest) = match framing {
-            RequestBody::Length(length) => {
-                let split = usize::try_from(length).ok();
-                split
-                    .and_then(|length| rest.split_at_checked(length))
-                    .ok_or_else(|| {
-                        let there = rest.len();
-                        format!("its Content-Length is {length}, and its body has {there} bytes")
-                    })?
-            }
-            RequestBody::Chunked => {
-                let (mut chunks, mut rest) = (Chunks::default(), rest);
-                while !chunks.is_complete() {
-                    let decoded = match rest {
-                        [] => None,
-                        rest => chunks.next(rest),
-                    };
-                    let decoded = decoded.ok_or("its chunks have no end, or aren't chunks")?;
-                    unchunked.extend_from_slice(decoded.data);
-                    rest = decoded.rest;
-                }
-                (&unchunked[..], rest)
-            }
-        };
-        if rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
-            return Err("more follows it: with HTTP/2 a record is one request".to_owned());
-        }
+        let body = request.whole_body()?;
         let mut out = Self::head(&request, body.is_empty())?;
-        out.extend_from_slice(body);
+        out.extend_from_slice(&body);
         Ok(out.into())
     }
 

@@ -526,4 +526,20 @@ EncarnoStatus encarno_live_open(EncarnoView path,
 // Ends the page of a result file. Browsers that show it get a moment to fetch the end.
 EncarnoStatus encarno_live_close(uint64_t live);
 
+// Reads files of WIT, and says in JSON which functions they declare, and of which types:
+// `{"types": […], "functions": {NAME: {"Ok": {"instance", "name", "params": [{"name",
+// "of"}], "result"}} or {"Err": REASON}}}`, where types are named by their places in the
+// list. `encarno-wrpc-value` documents them (`Shape`).
+//
+// `sources` are paths and texts in turns, each a length of 32 bits, little-endian, and so
+// many bytes. A path is relative to the folder of the package: those of dependencies begin
+// with `deps/`. On `OK`, `declared` holds the JSON, on `BAD_OPTIONS`, `error` holds a
+// sentence that names file and line; the caller frees the one that was filled.
+//
+// # Safety
+// `sources` must be readable; `declared` and `error` must be writable.
+EncarnoStatus encarno_wit_read(EncarnoView sources,
+                               EncarnoOwnedBytes *declared,
+                               EncarnoOwnedBytes *error);
+
 #endif  /* ENCARNO_H */

@@ -41,6 +41,9 @@ pub enum Form {
     Calls,
     /// Bytes as they are.
     Bytes,
+    /// Values as JSON: the arguments of a function. Headers, and the user that a URL names,
+    /// are the calls' and the connection's.
+    Arguments,
     /// Messages, over a connection that begins with an HTTP request: that one has the
     /// URL's path and the headers.
     Messages,

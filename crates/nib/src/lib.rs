@@ -60,6 +60,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::poll::{Poller, Waker};
@@ -104,11 +106,7 @@ impl Io<'_> {
     /// Registers a socket of the worker. Its events come with that number, so
     /// that those of a socket that was closed or put aside aren't taken for
     /// another's.
-    pub fn register(
-        &self,
-        socket: impl std::os::fd::AsFd,
-        number: u32,
-    ) -> Result<(), rustix::io::Errno> {
+    pub fn register(&self, socket: impl std::os::fd::AsFd, number: u32) -> Result<(), Errno> {
         self.poller
             .register(socket, u64::from(number) << 32 | u64::from(self.worker))
     }
@@ -120,7 +118,7 @@ impl Io<'_> {
         socket: impl std::os::fd::AsFd,
         link: u32,
         number: u32,
-    ) -> Result<(), rustix::io::Errno> {
+    ) -> Result<(), Errno> {
         self.poller
             .register(socket, u64::from(number) << 32 | u64::from(LINK_BIT | link))
     }
@@ -223,6 +221,18 @@ pub trait Nib {
         let _ = (now_ns, hits, io);
     }
 
+    /// Waits until something is ready, or so long; true if the wait ended for another
+    /// reason. A nib whose connections aren't registered with the poller waits for them, too.
+    #[inline]
+    fn wait(
+        &mut self,
+        poller: &Poller,
+        events: &mut Vec<Event>,
+        timeout_ns: u64,
+    ) -> Result<bool, Errno> {
+        poller.wait(events, timeout_ns).map(|()| false)
+    }
+
     /// The response of the hit that has just ended, as far as it was kept.
     fn response<'a>(&self, connection: &'a Self::Connection) -> Response<'a> {
         let _ = connection;
@@ -248,7 +258,7 @@ pub trait Nib {
     }
 
     /// Fails if the loop can't go on: no file descriptors are left.
-    fn fatal(&self) -> Option<rustix::io::Errno> {
+    fn fatal(&self) -> Option<Errno> {
         None
     }
 }

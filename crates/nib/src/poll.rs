@@ -1,6 +1,6 @@
 //! epoll, edge-triggered: one registration for the life of a connection.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -64,6 +64,13 @@ impl Poller {
             }
             Err(error) => Err(error),
         }
+    }
+}
+
+/// It is readable when something is ready.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 }
 

@@ -31,3 +31,5 @@ pub const RESET: u16 = 1012;
 pub const REFUSED: u16 = 1013;
 /// One side had too much of what the other one sends (HTTP/2: ENHANCE_YOUR_CALM).
 pub const CALM: u16 = 1014;
+/// wRPC: from here on, the number of the failure in wRPC's own list is added.
+pub const WRPC: u16 = 1100;

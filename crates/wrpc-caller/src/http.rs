@@ -17,6 +17,8 @@ use crate::link::{Function, Link};
 pub enum Reading {
     /// It is kept, unless it is larger than that.
     Keep(usize),
+    /// So much of its beginning is kept, and it is read to its end.
+    KeepBeginning(usize),
     /// It is read to its end and not kept.
     Discard,
     /// Nobody reads it: the call ends with the head of the response.
@@ -87,14 +89,20 @@ async fn read(body: &mut Body, reading: Reading) -> Result<(Vec<Bytes>, u64), Er
     if reading == Reading::Ignore {
         return Ok((kept, bytes));
     }
-    while let Some(chunk) = body.chunk().await? {
+    while let Some(mut chunk) = body.chunk().await? {
+        let before = usize::try_from(bytes).unwrap_or(usize::MAX);
         bytes += chunk.len() as u64;
-        if let Reading::Keep(bytes_max) = reading {
-            if bytes > bytes_max as u64 {
+        match reading {
+            Reading::Keep(bytes_max) if bytes > bytes_max as u64 => {
                 let text = format!("the body of the response is larger than {bytes_max} bytes");
                 return Err(Error::new(ErrorCode::PayloadTooLarge, text));
             }
-            kept.push(chunk);
+            Reading::Keep(_) => kept.push(chunk),
+            Reading::KeepBeginning(bytes_max) if before < bytes_max => {
+                chunk.truncate(bytes_max - before);
+                kept.push(chunk);
+            }
+            Reading::KeepBeginning(_) | Reading::Discard | Reading::Ignore => {}
         }
     }
     Ok((kept, bytes))

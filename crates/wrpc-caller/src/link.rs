@@ -47,7 +47,7 @@ enum Name {
     Tcp(tcp::FunctionNames),
 }
 
-/// A way to a receiver. All calls over it are made on one IO thread.
+/// A way to a receiver. All calls over it are made on one thread, within its runtime.
 pub struct Link {
     route: Route,
     /// Those of the transport on the link's IO thread.
@@ -63,7 +63,8 @@ enum Route {
 }
 
 impl Link {
-    pub(crate) fn new(transport: Transport, counters: Arc<Counters>) -> Self {
+    /// The way of that transport. What it does is counted there.
+    pub fn new(transport: Transport, counters: Arc<Counters>) -> Self {
         let route = match transport {
             Transport::Nats { options, prefix } => Route::Nats {
                 remote: Box::new(nats::Remote::counted(options, Arc::clone(&counters))),

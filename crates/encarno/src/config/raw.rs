@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use encarno_record::script::{JsonAssert, JsonExtract};
-use encarno_secret::Secret;
-use serde::{Deserialize, Serialize};
+use encarno_secret::{MASK, Secret};
+use encarno_wrpc_nib::SECRET_OPTIONS;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_saphyr::Spanned;
 
 use crate::url_text::UrlText;
@@ -154,7 +155,20 @@ pub(super) struct RawProtocol {
     /// So many hits at a time on each connection.
     pub(super) streams: Option<u32>,
     /// Of the protocol itself, by name; those above are the same.
+    #[serde(serialize_with = "shown_options")]
     pub(super) options: BTreeMap<String, String>,
+}
+
+/// What a protocol's options say, but for secrets.
+fn shown_options<S: Serializer>(
+    options: &BTreeMap<String, String>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    let shown = options.iter().map(|(name, value)| {
+        let is_secret = SECRET_OPTIONS.contains(&name.as_str());
+        (name, if is_secret { MASK } else { value.as_str() })
+    });
+    to.collect_map(shown)
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]

@@ -44,6 +44,22 @@ pub(crate) fn advice(net_code: u16, text: &str) -> Option<&'static str> {
         }
         code::CANCELLED => "a longer --grace gives running hits more time at the end",
         code::ADDRESS => "give the record an address, or the run a default one",
+        1101..=1117 => return of_wrpc(net_code - code::WRPC),
+        _ => return None,
+    })
+}
+
+/// The same for a failure of wRPC's own list, by its number.
+fn of_wrpc(number: u16) -> Option<&'static str> {
+    Some(match number {
+        1 => "is NATS, or the receiver, running at that host and port?",
+        2 => "is the name right?",
+        4 => "-u USER:PASSWORD, or -O token=, nkey= or credentials=, says who you are",
+        5 => "the log of NATS or of the receiver may say why",
+        6 => "is a receiver running that serves this function, and under the URL's prefix?",
+        7 | 13 => "look at the receiver's log",
+        8 => "start more receivers, or raise the receiver's limit that the message names",
+        12 => "do --wit and the component have the same types?",
         _ => return None,
     })
 }

@@ -158,7 +158,7 @@ impl<N: Nib, P: Pace> Running<N, P> {
             };
             let spin = self.pace.spins();
             self.sleep
-                .wait(self.crew.means(), &mut events, now_ns, wake_at_ns, spin)?;
+                .wait(&mut self.crew, &mut events, now_ns, wake_at_ns, spin)?;
             self.crew.look_at_others();
             for event in events.drain(..) {
                 self.take(&event);

@@ -7,6 +7,7 @@ pub(crate) mod hpack;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod input;
+pub(crate) mod json;
 pub(crate) mod results;
 pub(crate) mod scripts;
 pub(crate) mod texts;

@@ -17,6 +17,7 @@
 //! - [`http`]: HTTP requests
 //! - [`record`]: result files of k6's samples
 //! - `texts`: lists of texts
+//! - [`wit`]: the functions that WIT declares
 //! - [`types`]: structs and constants
 
 #![allow(unsafe_code)]
@@ -26,6 +27,7 @@ pub mod http;
 pub mod record;
 mod texts;
 pub mod types;
+pub mod wit;
 
 use std::os::fd::IntoRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,6 +39,7 @@ pub use call::*;
 pub use http::*;
 pub use record::*;
 pub use types::*;
+pub use wit::*;
 
 use crate::bridge::Bridge;
 use crate::handles::{self, OpenClient};

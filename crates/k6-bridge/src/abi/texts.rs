@@ -38,6 +38,18 @@ pub(super) fn headers(encoded: &[u8]) -> Result<Headers, String> {
     Ok(headers)
 }
 
+/// Reads texts two by two.
+pub(super) fn pairs(encoded: &[u8]) -> Result<Vec<(&str, &str)>, String> {
+    let mut pairs = Vec::new();
+    let mut texts = Texts(encoded);
+    while !texts.0.is_empty() {
+        let name = str::from_utf8(texts.next()?).map_err(|_| "a name is not UTF-8")?;
+        let text = str::from_utf8(texts.next()?).map_err(|_| format!("{name} is not UTF-8"))?;
+        pairs.push((name, text));
+    }
+    Ok(pairs)
+}
+
 /// Reads a head: method, scheme, authority and path, then the names and values of the
 /// headers; each a length of 32 bits, little-endian, and so many bytes.
 pub(super) fn head(encoded: &[u8]) -> Result<RequestHead, String> {

@@ -56,6 +56,11 @@ impl Echo {
         Ok(())
     }
 
+    /// Whether the bytes are parameters, as it is asked of what arrives.
+    pub fn is_value(&self, bytes: &[u8]) -> bool {
+        self.shape.check(bytes).is_ok()
+    }
+
     fn decode(&self, bytes: &[u8]) -> Result<wasmtime::component::Val> {
         let mut reader = Reader::new(bytes);
         let value = val::decode(&self.ty, &mut reader)?;

@@ -21,6 +21,9 @@ use encarno_record::exemplar::TraceContext;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
+
 use super::EventLoop;
 use crate::output::Recorder;
 use crate::script::{Plan, Planned, ScriptContext, Session};
@@ -52,10 +55,10 @@ pub(crate) struct Crew<N: Nib> {
     named: Vec<u32>,
 }
 
-/// What a nib may use, and the loop itself waits by.
-pub(super) struct Means {
-    pub(super) poller: Poller,
-    pub(super) clock: Clock,
+/// What a nib may use.
+struct Means {
+    poller: Poller,
+    clock: Clock,
     scratch: Vec<u8>,
 }
 
@@ -197,8 +200,10 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    pub(super) fn means(&self) -> &Means {
-        &self.means
+    /// Waits for events, or so long; true if the wait ended for another reason.
+    #[inline]
+    pub(super) fn wait(&mut self, events: &mut Vec<Event>, timeout_ns: u64) -> Result<bool, Errno> {
+        self.nib.wait(&self.means.poller, events, timeout_ns)
     }
 
     #[inline]

@@ -1,9 +1,10 @@
 //! How long an event loop sleeps, and how it wakes in time.
 
+use encarno_nib::Nib;
 use rustix::event::epoll::Event;
 
 use super::LoopError;
-use super::crew::Means;
+use super::crew::Crew;
 
 /// The last stretch before an instant isn't slept: the timer's own lateness,
 /// as it is measured, up to here.
@@ -29,9 +30,9 @@ pub(super) struct Sleep {
 impl Sleep {
     /// Sleeps until an event comes, or shortly before that instant: the rest
     /// is waited for by turning, since a timer is late by tens of µs.
-    pub(super) fn wait(
+    pub(super) fn wait<N: Nib>(
         &mut self,
-        means: &Means,
+        crew: &mut Crew<N>,
         events: &mut Vec<Event>,
         now_ns: u64,
         wake_at_ns: u64,
@@ -46,14 +47,11 @@ impl Sleep {
             false => self.early_ns.min(self.credit_ns),
         };
         let sleep_ns = rest_ns.saturating_sub(early_ns);
-        means
-            .poller
-            .wait(events, sleep_ns)
-            .map_err(LoopError::Poll)?;
-        if !events.is_empty() || rest_ns == 0 {
+        let woken = crew.wait(events, sleep_ns).map_err(LoopError::Poll)?;
+        if woken || !events.is_empty() || rest_ns == 0 {
             return Ok(());
         }
-        let slept_ns = means.clock.now_ns() - now_ns;
+        let slept_ns = crew.now_ns() - now_ns;
         if sleep_ns == 0 {
             self.credit_ns = self.credit_ns.saturating_sub(slept_ns);
         } else {
