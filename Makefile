@@ -17,7 +17,7 @@ export ENCARNO_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml
 RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
 BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(RELEASE)/wrpc-wasmtime-tcp $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
-COMPONENTS := blaster-component/blaster-component.wasm http-component/http-component.wasm
+COMPONENTS := blaster-component/blaster-component.wasm http-component/http-component.wasm shop-component/shop-component.wasm
 
 # The whole workspace at once, always: for a subset of it cargo would choose other
 # features, and compile wasmtime and tokio again.
@@ -57,13 +57,13 @@ target/commit: FORCE
 FORCE:
 
 .PHONY: component
-component: $(COMPONENTS) ## Build the components blaster-component and http-component
+component: $(COMPONENTS) ## Build the components blaster-component, http-component and shop-component
 
 define component_rule
-$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
+$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* $(1)/wit/*.wit wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
 	@scripts/build-component $(1)
 endef
-$(foreach name,blaster-component http-component,$(eval $(call component_rule,$(name))))
+$(foreach name,blaster-component http-component shop-component,$(eval $(call component_rule,$(name))))
 
 .PHONY: install
 install: all ## Install k6, the receivers and encarno under PREFIX (default /usr/local), below DESTDIR; K6=NAME names the k6
@@ -71,7 +71,7 @@ install: all ## Install k6, the receivers and encarno under PREFIX (default /usr
 
 .PHONY: clean
 clean: ## Delete what the other targets built
-	rm -rf target bin dist k6 $(COMPONENTS) blaster-component/target http-component/target taurus/.venv
+	rm -rf target bin dist k6 $(COMPONENTS) blaster-component/target http-component/target shop-component/target taurus/.venv
 
 ##@ Pack
 

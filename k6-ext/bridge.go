@@ -53,6 +53,7 @@ type completion struct {
 	bytesReceived uint64
 	arrived       time.Time
 	answer        *httpAnswer // of an HTTP request that succeeded
+	results       []byte      // of a function that has any
 }
 
 // bridge is the Rust library's part of the process: its IO threads and the
@@ -207,6 +208,10 @@ func (bridge *bridge) convert(from *C.EncarnoCompletion, arrived time.Time) comp
 	}
 	if from.response != nil {
 		converted.answer = takeAnswer(&from.response)
+	}
+	if from.results.length > 0 {
+		converted.results = C.GoBytes(unsafe.Pointer(from.results.data), C.int(from.results.length))
+		C.encarno_bytes_free(&from.results)
 	}
 	return converted
 }

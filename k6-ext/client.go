@@ -8,21 +8,29 @@ package wrpc
 #cgo nocallback encarno_blast_submit
 #cgo noescape encarno_blast_wait
 #cgo nocallback encarno_blast_wait
+#cgo noescape encarno_call_submit
+#cgo nocallback encarno_call_submit
+#cgo noescape encarno_call_wait
+#cgo nocallback encarno_call_wait
 */
 import "C"
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"sync"
 	"time"
 	"unsafe"
+
+	"github.com/encarno/encarno/k6-ext/http"
 )
 
 // As in bridge.go.
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCall{})-24]
 )
 
 // Statuses of a submission, by names that tests can use.
@@ -99,6 +107,95 @@ func (client *client) submit(id packetID, packet *packet, notify func(*call)) er
 		return submitError(status)
 	}
 	return nil
+}
+
+// functionCall is a call of any function, encoded.
+type functionCall struct {
+	function uint64
+	params   []byte
+	headers  []http.Field
+	timeout  time.Duration
+}
+
+// openFunction gives the number by which the library knows a function.
+func (client *client) openFunction(of, name string) (uint64, error) {
+	var number C.uint64_t
+	var reason C.EncarnoOwnedBytes
+	status := C.encarno_function_open(client.handle, view(bytesOf(of)), view(bytesOf(name)), &number, &reason)
+	switch status {
+	case C.ENCARNO_STATUS_OK:
+		return uint64(number), nil
+	case C.ENCARNO_STATUS_BAD_OPTIONS:
+		return 0, errors.New(takeText(&reason))
+	default:
+		return 0, statusError("the function cannot be called", status, "")
+	}
+}
+
+// callFunction makes a call and waits for its end, or for that of the context, which ends
+// the call.
+func (client *client) callFunction(ctx context.Context, carried functionCall) (completion, error) {
+	call, err := client.begin(nil)
+	if err != nil {
+		return completion{}, err
+	}
+	submitted, headers := newCall(call.tag, carried), textsOf(carried.headers)
+	var done C.EncarnoCompletion
+	var reason C.EncarnoOwnedBytes
+	status := C.encarno_call_wait(client.handle, &submitted, view(carried.params), view(headers), &done, &reason)
+	switch status {
+	case C.ENCARNO_STATUS_OK:
+		call.isDue.Store(false) // nothing comes by the queue
+		client.give(call)
+		return client.bridge.convert(&done, time.Now()), nil
+	case C.ENCARNO_STATUS_PENDING:
+		return client.await(ctx, call), nil
+	default:
+		client.refused(call, status)
+		return completion{}, callError(status, &reason)
+	}
+}
+
+// submitFunction makes a call of which notify is told, as submit does.
+func (client *client) submitFunction(carried functionCall, notify func(*call)) error {
+	call, err := client.begin(notify)
+	if err != nil {
+		return err
+	}
+	submitted, headers := newCall(call.tag, carried), textsOf(carried.headers)
+	var reason C.EncarnoOwnedBytes
+	status := C.encarno_call_submit(client.handle, &submitted, view(carried.params), view(headers), &reason)
+	if status != C.ENCARNO_STATUS_OK && client.refused(call, status) {
+		return callError(status, &reason)
+	}
+	return nil
+}
+
+func newCall(tag uint64, carried functionCall) C.EncarnoCall {
+	return C.EncarnoCall{
+		tag:        C.uint64_t(tag),
+		function:   C.uint64_t(carried.function),
+		timeout_ns: C.uint64_t(carried.timeout),
+	}
+}
+
+// textsOf writes headers as the library reads them: texts, each with its length.
+func textsOf(headers []http.Field) []byte {
+	var texts []byte
+	for _, header := range headers {
+		for _, text := range []string{header.Name, header.Value} {
+			texts = binary.LittleEndian.AppendUint32(texts, uint32(len(text)))
+			texts = append(texts, text...)
+		}
+	}
+	return texts
+}
+
+func callError(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) error {
+	if status == C.ENCARNO_STATUS_BAD_OPTIONS {
+		return errors.New(takeText(reason))
+	}
+	return submitError(status)
 }
 
 // cancel ends the client's calls that are in flight: they complete at once. Any

@@ -303,6 +303,115 @@ declare module "k6/x/wrpc" {
    */
   export function blaster(options: BlasterOptions): Blaster;
 
+  /** What a client calls functions of: NATS or TCP, and the WIT that declares them. */
+  export type ClientOptions = {
+    /**
+     * A file of WIT, or a folder with such files and those of dependencies in `deps`. Its name is
+     * relative to the script, and `k6 archive` takes the files up.
+     */
+    wit: string;
+    /** How long a call may take. Default: `"10s"`. */
+    timeout?: Duration;
+    /** Headers of each call, such as `traceparent`. Over NATS only. */
+    headers?: Record<string, string>;
+    /** Tags for the samples of all calls. */
+    tags?: Tags;
+  } & ({ nats: NatsOptions; tcp?: undefined } | { tcp: TcpOptions; nats?: undefined });
+
+  /**
+   * A value of a function's parameter.
+   *
+   * | WIT | JavaScript |
+   * |---|---|
+   * | `bool` | a boolean |
+   * | integers up to 32 bits | a number |
+   * | `u64`, `s64` | a BigInt, or a number up to 2^53 - 1 |
+   * | `f32`, `f64` | a number |
+   * | `char`, `string` | a string |
+   * | `list<u8>` | an ArrayBuffer, a Uint8Array, an array of numbers, or a string, which is sent as UTF-8 |
+   * | `list<T>`, `tuple<…>` | an array |
+   * | `option<T>` | the value, or `null` or `undefined`; within another option `{ tag: "some", val }` |
+   * | `result<T, E>` | `{ tag: "ok", val }` or `{ tag: "err", val }` |
+   * | `record` | an object; a name such as `far-y` may be written `farY`, `far_y` or `"far-y"` |
+   * | `variant` | `{ tag: "name", val }`; the name alone for a case that holds nothing |
+   * | `enum` | the name of the case |
+   * | `flags` | an array of names, or an object of booleans |
+   */
+  export type CallValue =
+    | boolean
+    | number
+    | bigint
+    | string
+    | null
+    | undefined
+    | ArrayBuffer
+    | ArrayBufferView
+    | readonly CallValue[]
+    | { readonly [name: string]: CallValue };
+
+  /** What became of a call. */
+  export interface CallResult<T = unknown> {
+    /** Whether it succeeded. A function's `result` that says `err` is a value of a call that succeeded. */
+    ok: boolean;
+    /**
+     * What the function returned, `undefined` for one without a result. It is as {@link CallValue}
+     * says, where `u64` and `s64` are always a BigInt, `list<u8>` is an ArrayBuffer, fields of
+     * records are in camelCase, an option that is not there is `null`, a case is always
+     * `{ tag, val }`, and flags are an array of names.
+     */
+    value: T;
+    /** Why it failed; empty if it succeeded. */
+    error: string;
+    /** The name of the kind of failure, such as `"timeout"`; empty if it succeeded. */
+    error_code: ErrorCode | "";
+    /** From the call until its result, in milliseconds. */
+    duration: number;
+  }
+
+  /**
+   * Calls functions of any component. The samples of its calls have the tag `function`:
+   *
+   * - `wrpc_call_operation`, counter: calls
+   * - `wrpc_call_error`, counter: failed calls
+   * - `wrpc_call_transport_error`, counter: those of them that are the transport's or the receiver's
+   * - `wrpc_call_duration`, trend: the whole call; its parts are
+   * - `wrpc_call_queued`, trend: until it was handed to the connection
+   * - `wrpc_call_accepted`, trend: from there until the receiver accepted it
+   * - `wrpc_call_result`, trend: from there until its result or its failure
+   */
+  export interface Client {
+    /**
+     * Calls a function, `"namespace:package/interface@version.function"`, and waits for its result.
+     * The version may be left out if there is one.
+     *
+     * @throws TypeError for a function that is not declared, and for arguments that are not of
+     * its types; the message names function and argument. A failed call doesn't throw.
+     */
+    call<T = unknown>(name: string, ...args: CallValue[]): CallResult<T>;
+
+    /**
+     * Calls a function without blocking. The promise resolves with the result, also with that of
+     * a failed call.
+     *
+     * @throws TypeError on misuse, as `call`.
+     */
+    callAsync<T = unknown>(name: string, ...args: CallValue[]): Promise<CallResult<T>>;
+  }
+
+  /**
+   * Makes a client that calls any function of a component. In the init context only.
+   *
+   * ```javascript
+   * const shop = wrpc.client({ nats: { url: "nats://localhost:4222", prefix: "wasmtime" }, wit: "wit" });
+   * export default function () {
+   *   shop.call("example:shop/carts@0.1.0.reversed", new Uint8Array([1, 2, 3]));
+   * }
+   * ```
+   *
+   * @throws TypeError when an option or the WIT is wrong; the message names it.
+   */
+  export function client(options: ClientOptions): Client;
+
   type K6Http = typeof import("k6/http");
   type HttpUrl = string | ReturnType<K6Http["url"]>;
 
@@ -439,6 +548,7 @@ declare module "k6/x/wrpc" {
 
   const wrpc: {
     blaster: typeof blaster;
+    client: typeof client;
     http: typeof http;
   };
   export default wrpc;

@@ -4,6 +4,8 @@
 //   - register.go, module.go: the import, once for all and once for each VU
 //   - options.go: the options of a client
 //   - blaster.go: wrpc.blaster(), blast() and blastAsync()
+//   - caller.go: wrpc.client(), call() and callAsync(), with values by the package values
+//   - wit.go: the functions that a client may call, from files of WIT
 //   - packet.go: the packet, from JavaScript to numbers and bytes
 //   - client.go: the calls of a client, given to the Rust library
 //   - bridge.go: the way back from there
@@ -11,7 +13,7 @@
 //   - transports.go: what the connections leave there
 //   - counts.go: what Rust counted for that
 //
-// All of the cgo is in client.go, bridge.go, counts.go and, for HTTP, exchange.go; and in the package
+// All of the cgo is in client.go, bridge.go, counts.go, wit.go and, for HTTP, exchange.go; and in the package
 // record, which is k6's output encarno.
 package wrpc
 

@@ -11,7 +11,7 @@ import (
 // Samples that come together tell of one request if one of these metrics is among them: how
 // long it took. The first one counts.
 var durations = []string{
-	metrics.HTTPReqDurationName, "wrpc_http_duration", "wrpc_blaster_duration", metrics.GRPCReqDurationName,
+	metrics.HTTPReqDurationName, "wrpc_http_duration", "wrpc_blaster_duration", "wrpc_call_duration", metrics.GRPCReqDurationName,
 }
 
 // outcome is what became of a request, by the numbers that the file has for texts.
@@ -75,7 +75,7 @@ func (requests *requests) outcomeOf(request request) outcome {
 		return value
 	}
 	label := request.metric.Name
-	for _, name := range []string{"name", "url", "scenario"} {
+	for _, name := range []string{"name", "url", "function", "scenario"} {
 		if value := tag(name); value != "" && value != "default" {
 			label = value
 			break
