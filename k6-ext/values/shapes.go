@@ -218,6 +218,26 @@ func isNamed(name, given string) bool {
 	if name == given {
 		return true
 	}
-	plain := strings.NewReplacer("-", "", "_", "")
-	return strings.EqualFold(plain.Replace(name), plain.Replace(given))
+	at := 0
+	for index := range len(given) {
+		if given[index] == '-' || given[index] == '_' {
+			continue
+		}
+		for at < len(name) && name[at] == '-' {
+			at++
+		}
+		if at == len(name) || lower(name[at]) != lower(given[index]) {
+			return false
+		}
+		at++
+	}
+	return at == len(name)
+}
+
+// lower is for the names of WIT, which are ASCII.
+func lower(char byte) byte {
+	if char >= 'A' && char <= 'Z' {
+		return char + 'a' - 'A'
+	}
+	return char
 }

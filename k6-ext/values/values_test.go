@@ -12,7 +12,7 @@ import (
 
 // every has a type of every kind: what the Rust library makes of every.wit, which a test
 // there compares with this file.
-func every(t *testing.T, name string) *Function {
+func every(t testing.TB, name string) *Function {
 	t.Helper()
 	text, err := os.ReadFile("testdata/every.json")
 	require.NoError(t, err)
@@ -23,7 +23,7 @@ func every(t *testing.T, name string) *Function {
 	return function
 }
 
-func arguments(t *testing.T, runtime *sobek.Runtime, js string) []sobek.Value {
+func arguments(t testing.TB, runtime *sobek.Runtime, js string) []sobek.Value {
 	t.Helper()
 	value, err := runtime.RunString(js)
 	require.NoError(t, err, js)
