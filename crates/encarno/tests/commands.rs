@@ -418,7 +418,7 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
     for (protocol, expected) in [
         (
             "{driver: gopher}",
-            "write one of http, http2, grpc, udp, tcp, websocket, echo, dummy",
+            "write one of http, http2, grpc, udp, tcp, websocket, wrpc, wrpc-http, echo, dummy",
         ),
         (
             "{driver: dummy, options: {streams: '3'}}",
