@@ -109,15 +109,21 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, K6Error> {
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&paths).map(|folder| folder.join("k6"));
-    // In an archive it is beside encarno; in a checkout, above target/release.
-    let own = std::env::current_exe().unwrap_or_default();
-    let beside = own
-        .ancestors()
-        .skip(1)
-        .take(3)
-        .map(|folder| folder.join("k6"));
-    let mut known = in_path.chain([PathBuf::from("./k6")]).chain(beside);
+    let mut known = in_path.chain([PathBuf::from("./k6")]).chain(beside());
     known.find(|file| file.is_file()).ok_or(K6Error::NotFound)
+}
+
+/// The k6 of an archive lies beside encarno; that of a checkout, above `target/release`.
+/// Nobody else's folder is looked into.
+fn beside() -> Vec<PathBuf> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let Some(folder) = own.parent() else {
+        return Vec::new();
+    };
+    let target = folder.parent().filter(|above| above.ends_with("target"));
+    let checkout = target.and_then(Path::parent);
+    let folders = [Some(folder), checkout].into_iter().flatten();
+    folders.map(|folder| folder.join("k6")).collect()
 }
 
 impl K6 {
