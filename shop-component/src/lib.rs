@@ -1,4 +1,4 @@
-//! A component with values of many types, which `_examples/client.js` calls.
+//! A component with values of many types, which `_examples/client/shop.js` calls.
 
 // `generate!` writes the code at the border to the host, without docs.
 #[allow(missing_docs)]
