@@ -363,6 +363,7 @@ mod tests {
             include_str!("call.rs"),
             include_str!("http.rs"),
             include_str!("record.rs"),
+            include_str!("wit.rs"),
         ];
         let others = others
             .iter()
