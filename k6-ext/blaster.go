@@ -23,11 +23,7 @@ var (
 type blaster struct {
 	module *ModuleInstance
 	client *client
-	tags   []tag
-
-	// The tags of the VU as they were at the last call, and with the client's
-	// tags added: they change rarely.
-	tagsBefore, tagsAfter *metrics.TagSet
+	tags   callTags
 
 	// The iteration of the last call, and how many calls it made.
 	lastIteration int64
@@ -57,7 +53,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	opened := &blaster{
 		module:  module,
 		client:  client,
-		tags:    options.tags,
+		tags:    callTags{own: options.tags},
 		jsTrue:  runtime.ToValue(true),
 		jsEmpty: runtime.ToValue(""),
 	}
@@ -89,31 +85,14 @@ func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 // blastAsync is blaster.blastAsync(): it gives a promise of blast's result.
 func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blastAsync", jsCall)
-	runtime := blaster.module.vu.Runtime()
 	ctx := blaster.module.vu.Context()
-	promise, resolve, _ := runtime.NewPromise()
-	enqueue := blaster.module.vu.RegisterCallback()
-	settle := func(call *call) error {
-		done := call.completion
-		blaster.client.give(call)
-		blaster.promises.End()
-		blaster.module.instruments.push(ctx, state, tags, &done)
-		return resolve(blaster.toResult(&done))
+	submit := func(notify func(*call)) error {
+		return blaster.client.submit(blaster.nextID(state), &packet, notify)
 	}
-	notify := func(call *call) {
-		enqueue(func() error { return settle(call) })
-	}
-	blaster.promises.Begin(ctx)
-	if err := blaster.client.submit(blaster.nextID(state), &packet, notify); err != nil {
-		enqueue(func() error { return nil })
-		blaster.promises.End()
-		throw(runtime, fmt.Errorf("blastAsync(): %w", err))
-	}
-	if ctx.Err() != nil {
-		// They may have been given up before the call was submitted.
-		blaster.client.cancel()
-	}
-	return runtime.ToValue(promise)
+	return blaster.module.promise("blastAsync", blaster.client, &blaster.promises, submit, func(done *completion) sobek.Value {
+		blaster.module.instruments.push(ctx, state, tags, done)
+		return blaster.toResult(done)
+	})
 }
 
 func (blaster *blaster) prepare(
@@ -128,20 +107,9 @@ func (blaster *blaster) prepare(
 	if err != nil {
 		throw(runtime, fmt.Errorf("%s(): %w", function, err))
 	}
-	tags := state.Tags.GetCurrentValues()
-	if tags.Tags != blaster.tagsBefore {
-		blaster.tagsBefore = tags.Tags
-		blaster.tagsAfter = withTags(tags.Tags, blaster.tags)
-	}
-	tags.Tags = withTags(blaster.tagsAfter, packet.tags)
+	tags := blaster.tags.with(state.Tags.GetCurrentValues())
+	tags.Tags = withTags(tags.Tags, packet.tags)
 	return state, packet, tags
-}
-
-func withTags(set *metrics.TagSet, tags []tag) *metrics.TagSet {
-	for _, tag := range tags {
-		set = set.With(tag.name, tag.value)
-	}
-	return set
 }
 
 func (blaster *blaster) nextID(state *lib.State) packetID {

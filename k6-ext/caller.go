@@ -32,9 +32,8 @@ type caller struct {
 	options    callerOptions
 	functions  map[string]*calledFunction
 
-	// As in blaster.
-	tagsBefore, tagsAfter *metrics.TagSet
-	promises              iteration.Promises
+	tags     callTags
+	promises iteration.Promises
 }
 
 // calledFunction is a function that was called, and its number in the library.
@@ -48,7 +47,6 @@ type callerOptions struct {
 	wit     string
 	timeout time.Duration
 	headers []http.Field
-	tags    []tag
 }
 
 // caller is wrpc.client().
@@ -95,7 +93,7 @@ func (module *ModuleInstance) openCaller(env *common.InitEnvironment, given sobe
 		module: module, client: client, interfaces: interfaces, options: own,
 		functions: map[string]*calledFunction{},
 	}
-	opened.options.tags = options.tags
+	opened.tags.own = options.tags
 	opened.promises.GiveUp = client.cancel
 	return opened, nil
 }
@@ -179,32 +177,15 @@ func (caller *caller) call(jsCall sobek.FunctionCall) sobek.Value {
 // callAsync is client.callAsync(): it gives a promise of call's result.
 func (caller *caller) callAsync(jsCall sobek.FunctionCall) sobek.Value {
 	prepared := caller.prepare("callAsync", jsCall)
-	runtime := caller.module.vu.Runtime()
 	ctx := caller.module.vu.Context()
-	promise, resolve, _ := runtime.NewPromise()
-	enqueue := caller.module.vu.RegisterCallback()
-	settle := func(call *call) error {
-		done := call.completion
-		caller.client.give(call)
-		caller.promises.End()
-		value := caller.decode(&prepared, &done)
-		caller.module.instruments.pushCall(ctx, prepared.state, prepared.tags, &done)
-		return resolve(caller.toResult(&done, value))
+	submit := func(notify func(*call)) error {
+		return caller.client.submitFunction(caller.carried(&prepared), notify)
 	}
-	notify := func(call *call) {
-		enqueue(func() error { return settle(call) })
-	}
-	caller.promises.Begin(ctx)
-	if err := caller.client.submitFunction(caller.carried(&prepared), notify); err != nil {
-		enqueue(func() error { return nil })
-		caller.promises.End()
-		throw(runtime, fmt.Errorf("callAsync(): %w", err))
-	}
-	if ctx.Err() != nil {
-		// They may have been given up before the call was submitted.
-		caller.client.cancel()
-	}
-	return runtime.ToValue(promise)
+	return caller.module.promise("callAsync", caller.client, &caller.promises, submit, func(done *completion) sobek.Value {
+		value := caller.decode(&prepared, done)
+		caller.module.instruments.pushCall(ctx, prepared.state, prepared.tags, done)
+		return caller.toResult(done, value)
+	})
 }
 
 func (caller *caller) carried(prepared *preparedCall) functionCall {
@@ -235,12 +216,8 @@ func (caller *caller) prepare(method string, jsCall sobek.FunctionCall) prepared
 	if err != nil {
 		throw(runtime, fmt.Errorf("%s(): %s: %w", method, function.FullName(), err))
 	}
-	tags := state.Tags.GetCurrentValues()
-	if tags.Tags != caller.tagsBefore {
-		caller.tagsBefore = tags.Tags
-		caller.tagsAfter = withTags(tags.Tags, caller.options.tags)
-	}
-	tags.Tags = caller.tagsAfter.With("function", function.FullName())
+	tags := caller.tags.with(state.Tags.GetCurrentValues())
+	tags.Tags = tags.Tags.With("function", function.FullName())
 	return preparedCall{function: function, params: params, state: state, tags: tags}
 }
 

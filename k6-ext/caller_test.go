@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.k6.io/k6/v2/lib/fsext"
@@ -183,16 +182,7 @@ func TestAnArchiveTakesTheWITOfAClient(t *testing.T) {
 	} {
 		require.NoError(t, os.WriteFile(filepath.Join(beside, name), []byte(text), 0o600))
 	}
-	binary := fromEnv(t, "K6", "k6", "run `make`")
-	archive := filepath.Join(elsewhere, "archive.tar")
-	command := exec.Command(binary, "archive", "-O", archive, filepath.Join(beside, "script.js"))
-	command.Dir = elsewhere
-	said, err := command.CombinedOutput()
-	require.NoError(t, err, string(said))
-	// On another machine there is the archive alone.
-	require.NoError(t, os.RemoveAll(beside))
-	running := startFile(t, "", archive)
-	require.Zero(t, running.wait(t, time.Minute), running.output.String())
-	require.Contains(t, running.output.String(), "it ends with connection_refused")
-	require.Contains(t, running.output.String(), "args[0]: 256 doesn't fit u8")
+	said := runArchived(t, beside, elsewhere)
+	require.Contains(t, said, "it ends with connection_refused")
+	require.Contains(t, said, "args[0]: 256 doesn't fit u8")
 }

@@ -81,16 +81,28 @@ func (client *client) blast(ctx context.Context, id packetID, packet *packet) (c
 	}
 	blast := newBlast(call.tag, id, packet)
 	var done C.EncarnoCompletion
-	switch status := C.encarno_blast_wait(client.handle, &blast, view(packet.payload), &done); status {
+	status := C.encarno_blast_wait(client.handle, &blast, view(packet.payload), &done)
+	if ended, isMade := client.waited(ctx, call, status, &done); isMade {
+		return ended, nil
+	}
+	return completion{}, submitError(status)
+}
+
+// waited gives the end of a call whose submission came back with that status, and whether
+// it was made at all.
+func (client *client) waited(
+	ctx context.Context, call *call, status C.EncarnoStatus, done *C.EncarnoCompletion,
+) (completion, bool) {
+	switch status {
 	case C.ENCARNO_STATUS_OK:
 		call.isDue.Store(false) // nothing comes by the queue
 		client.give(call)
-		return client.bridge.convert(&done, time.Now()), nil
+		return client.bridge.convert(done, time.Now()), true
 	case C.ENCARNO_STATUS_PENDING:
-		return client.await(ctx, call), nil
+		return client.await(ctx, call), true
 	default:
 		client.refused(call, status)
-		return completion{}, submitError(status)
+		return completion{}, false
 	}
 }
 
@@ -143,17 +155,10 @@ func (client *client) callFunction(ctx context.Context, carried functionCall) (c
 	var done C.EncarnoCompletion
 	var reason C.EncarnoOwnedBytes
 	status := C.encarno_call_wait(client.handle, &submitted, view(carried.params), view(headers), &done, &reason)
-	switch status {
-	case C.ENCARNO_STATUS_OK:
-		call.isDue.Store(false) // nothing comes by the queue
-		client.give(call)
-		return client.bridge.convert(&done, time.Now()), nil
-	case C.ENCARNO_STATUS_PENDING:
-		return client.await(ctx, call), nil
-	default:
-		client.refused(call, status)
-		return completion{}, callError(status, &reason)
+	if ended, isMade := client.waited(ctx, call, status, &done); isMade {
+		return ended, nil
 	}
+	return completion{}, callError(status, &reason)
 }
 
 // submitFunction makes a call of which notify is told, as submit does.

@@ -5,6 +5,7 @@
 //   - options.go: the options of a client
 //   - blaster.go: wrpc.blaster(), blast() and blastAsync()
 //   - caller.go: wrpc.client(), call() and callAsync(), with values by the package values
+//   - promise.go: what the calls of both share: promises of their ends, and tags
 //   - wit.go: the functions that a client may call, from files of WIT
 //   - packet.go: the packet, from JavaScript to numbers and bytes
 //   - client.go: the calls of a client, given to the Rust library

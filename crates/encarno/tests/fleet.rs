@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that can't go on says why
 
+#[path = "rig/process.rs"]
+mod process;
 #[path = "rig/program.rs"]
 mod program;
 #[path = "rig/recorded.rs"]
@@ -10,12 +12,13 @@ mod recorded;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use encarno_record::notes::Notes;
 use encarno_record::results::whole;
 use encarno_test_peers::{NatsServer, Toxiproxy, json, scratch};
+use process::Process;
 use program::{command, run};
 use recorded::{assert_ended, hits, said};
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,16 +26,6 @@ use rustix::process::{Pid, Signal, kill_process};
 fn server() -> NatsServer {
     let store = scratch("jetstream");
     NatsServer::start_with(&["--jetstream", "--store_dir", store.to_str().unwrap()])
-}
-
-/// A process that is killed at the test's end.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _killed = self.0.kill();
-        let _gone = self.0.wait();
-    }
 }
 
 impl Process {

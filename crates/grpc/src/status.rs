@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
+
 /// A gRPC status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(u8);
@@ -96,20 +98,9 @@ impl fmt::Display for Status {
 /// A message of a status as text, of so many bytes at most. What isn't percent
 /// encoding, or isn't UTF-8, is shown as well as it can be.
 pub fn percent_decoded(text: &[u8], bytes_max: usize) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first()
-        && bytes.len() < bytes_max
-    {
-        let digits = after
-            .first_chunk::<2>()
-            .filter(|digits| first == b'%' && digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(digits.unwrap_or(first));
-        rest = if digits.is_some() { &after[2..] } else { after };
-    }
-    let is_cut = !rest.is_empty();
+    let mut decoded = percent_decode(text);
+    let bytes: Vec<u8> = decoded.by_ref().take(bytes_max).collect();
+    let is_cut = decoded.next().is_some();
     let text: String = String::from_utf8_lossy(&bytes)
         .chars()
         .map(|char| if char.is_control() { ' ' } else { char })
@@ -122,15 +113,11 @@ pub fn percent_decoded(text: &[u8], bytes_max: usize) -> String {
 
 /// The same the other way round.
 pub fn percent_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    utf8_percent_encode(text, ENCODED).to_string()
 }
+
+/// Printable ASCII but the sign itself stays as it is.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 #[cfg(test)]
 mod tests {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::duration::parse_duration;
 use crate::notes::Threshold;
 use crate::series::{MetricKind, Metrics, Points};
 
@@ -243,30 +244,12 @@ fn tag(text: &str) -> Option<(String, String)> {
     Some((bare(name), bare(value)))
 }
 
-/// A duration as Go writes it, such as `1m30s` or `500ms`; none if it isn't one.
+/// A duration as Go writes it, such as `1m30s` or `500ms`: unlike others, a number has a
+/// unit. None if it isn't one.
 fn go_duration(text: &str) -> Option<Duration> {
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() && rest != "0" {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit = &rest[digits..];
-        let length = unit
-            .find(|letter: char| letter.is_ascii_digit())
-            .unwrap_or(unit.len());
-        seconds += number
-            * match &unit[..length] {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "µs" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
-        rest = &unit[length..];
-    }
-    Duration::try_from_secs_f64(seconds).ok()
+    let is_bare = text != "0" && text.ends_with(|letter: char| letter.is_ascii_digit());
+    let duration_ns = (!is_bare).then(|| parse_duration(text))??;
+    Some(Duration::from_nanos(duration_ns))
 }
 
 #[cfg(test)]

@@ -30,44 +30,37 @@ const OF_NATS: &[&str] = &[
     "reconnect-delay",
 ];
 
-/// Those of a connection over TCP.
-const OF_TCP: &[&str] = &[
-    "connect-timeout",
-    "nodelay",
-    "keepalive",
-    "half-close",
-    "pool",
-];
+/// The one that a connection over TCP has, too …
+const OF_BOTH: &str = "connect-timeout";
 
-/// Those of a call, each once.
-const OF_CALL: &[&str] = &["call", "wit", "id", "mem-burn-mb", "cpu-burn-ms", "wait-ms"];
+/// … and those that it has alone.
+const OF_TCP: &[&str] = &["nodelay", "keepalive", "half-close", "pool"];
+
+/// What is called.
+const OF_CALL: &[&str] = &["call", "wit"];
+
+/// The parts of a blast.
+const OF_BLAST: &[&str] = &["id", "mem-burn-mb", "cpu-burn-ms", "wait-ms"];
 
 /// The names of all options.
-pub const OPTIONS: &[&str] = &[
-    "streams",
-    "call",
-    "wit",
-    "id",
-    "mem-burn-mb",
-    "cpu-burn-ms",
-    "wait-ms",
-    "name",
-    "user",
-    "password",
-    "token",
-    "credentials",
-    "nkey",
-    "jwt",
-    "inbox-prefix",
-    "connect-timeout",
-    "ping-interval",
-    "max-reconnects",
-    "reconnect-delay",
-    "nodelay",
-    "keepalive",
-    "half-close",
-    "pool",
-];
+pub const OPTIONS: &[&str] = &joined::<23>(&[&["streams"], OF_CALL, OF_BLAST, OF_NATS, OF_TCP]);
+
+/// The lists one after the other. Another number than `N` doesn't compile.
+const fn joined<const N: usize>(lists: &[&[&'static str]]) -> [&'static str; N] {
+    let mut all = [""; N];
+    let (mut count, mut list) = (0, 0);
+    while list < lists.len() {
+        let mut at = 0;
+        while at < lists[list].len() {
+            all[count] = lists[list][at];
+            count += 1;
+            at += 1;
+        }
+        list += 1;
+    }
+    assert!(count == N);
+    all
+}
 
 /// The names of those whose values nobody may see.
 pub const SECRET_OPTIONS: &[&str] = &["user", "password", "token", "credentials", "nkey", "jwt"];
@@ -89,21 +82,23 @@ pub(crate) fn transport(
     };
     let parsed = Address::parse(address, kind.schemes);
     let parsed = parsed.map_err(|error| bad_address(error.to_string()))?;
-    check_network(kind, network)?;
     let is_nats = address.starts_with("wrpc+nats");
+    check_network(kind, network, is_nats)?;
     let Host::Internet { .. } = &parsed.host else {
         return Err(bad_address("wRPC has no unix sockets".to_owned()));
     };
     let authority = parsed.authority();
-    let of_transport = if is_nats { OF_NATS } else { OF_TCP };
+    let (here, there, other) = match is_nats {
+        true => (OF_NATS, OF_TCP, "TCP"),
+        false => (OF_TCP, OF_NATS, "NATS"),
+    };
     let mut own = Map::new();
     for (name, value) in &options.own {
-        let is_known = of_transport.contains(&name.as_str());
-        if is_known {
+        if name == OF_BOTH || here.contains(&name.as_str()) {
             own.insert(name.replace('-', "_"), typed(value));
-        } else if OF_NATS.contains(&name.as_str()) || OF_TCP.contains(&name.as_str()) {
-            let of = if is_nats { "TCP" } else { "NATS" };
-            return Err(BadOption::new(name, format!("it is one of wRPC over {of}")));
+        } else if there.contains(&name.as_str()) {
+            let reason = format!("it is one of wRPC over {other}");
+            return Err(BadOption::new(name, reason));
         }
     }
     let prefix = prefix(&options.opening.path, is_nats, is_http).map_err(bad_address)?;
@@ -183,11 +178,7 @@ pub(crate) fn called(options: &Options) -> Result<Called, BadOption> {
     let wit = options.own.get("wit").map(PathBuf::from);
     match options.own.get("call") {
         Some(name) => {
-            let given = ["id", "mem-burn-mb", "cpu-burn-ms", "wait-ms"];
-            let given = given
-                .into_iter()
-                .find(|name| options.own.contains_key(*name));
-            if let Some(given) = given {
+            if let Some(given) = given(options, OF_BLAST) {
                 let reason = "it is a blast's: leave it out, or leave --call out";
                 return Err(BadOption::new(given, reason));
             }
@@ -214,11 +205,17 @@ pub(crate) fn called(options: &Options) -> Result<Called, BadOption> {
 
 /// That HTTP has no function's options.
 pub(crate) fn check_http(options: &Options) -> Result<(), BadOption> {
-    let given = OF_CALL.iter().find(|name| options.own.contains_key(**name));
+    let given = given(options, OF_CALL).or_else(|| given(options, OF_BLAST));
     given.map_or(Ok(()), |given| {
         let reason = "HTTP over wRPC always calls the same function: leave it out";
         Err(BadOption::new(given, reason))
     })
+}
+
+/// The first of these options that there is.
+fn given(options: &Options, names: &[&'static str]) -> Option<&'static str> {
+    let mut names = names.iter().copied();
+    names.find(|name| options.own.contains_key(*name))
 }
 
 /// The headers of calls.
@@ -258,17 +255,13 @@ fn prefix(path: &str, is_nats: bool, is_http: bool) -> Result<String, String> {
 }
 
 /// What such connections don't have.
-fn check_network(kind: &Kind, network: &NetworkSettings) -> Result<(), BadOption> {
+fn check_network(kind: &Kind, network: &NetworkSettings, is_nats: bool) -> Result<(), BadOption> {
     let not = |option: &str, what: &str| {
         Err(BadOption::new(
             option,
             format!("{} has no {what}: leave it out", kind.name),
         ))
     };
-    let is_nats = network
-        .address
-        .as_deref()
-        .is_some_and(|it| it.starts_with("wrpc+nats"));
     if network.proxy.is_some() {
         return not("proxy", "proxies");
     }

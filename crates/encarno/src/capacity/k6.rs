@@ -21,9 +21,10 @@ use super::trial::{Threshold, Trial, TrialLoad, Verdict};
 const THRESHOLDS_FAILED: i32 = 99;
 /// k6 may take so long beside the run itself: it compiles, sets up, lets iterations
 /// end, and tears down.
-const BESIDE: Duration = Duration::from_secs(120);
+pub const BESIDE: Duration = Duration::from_secs(120);
 /// After it was asked to stop.
 const PATIENCE: Duration = Duration::from_secs(35);
+/// It says its version within that.
 const VERSION_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
 /// What it says is shown up to that length.
@@ -126,6 +127,32 @@ fn beside() -> Vec<PathBuf> {
     folders.map(|folder| folder.join("k6")).collect()
 }
 
+/// Runs k6 for what it prints on its standard output, for so long at most.
+pub fn said(
+    program: &Path,
+    patience: Duration,
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<Vec<u8>, K6Error> {
+    let failed = |source| K6Error::Start {
+        program: program.to_owned(),
+        source,
+    };
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let (output, errors) = (folder.path().join("output"), folder.path().join("errors"));
+    let mut command = Command::new(program);
+    arguments(&mut command);
+    let mut child = start(&mut command, &output, Some(&errors)).map_err(failed)?;
+    let never = AtomicBool::new(false);
+    let status = wait(&mut child, patience, &never, &mut |_| {})?;
+    if !status.success() {
+        return Err(ended(status, end_of(&output) + &end_of(&errors)));
+    }
+    let mut text = Vec::new();
+    let open = File::open(&output).map_err(failed)?;
+    let read = open.take(SUMMARY_BYTES_MAX).read_to_end(&mut text);
+    read.map(|_| text).map_err(failed)
+}
+
 impl K6 {
     /// Asks it what it can do.
     pub fn new(program: PathBuf, script: PathBuf, arguments: Vec<String>) -> Result<Self, K6Error> {
@@ -134,14 +161,8 @@ impl K6 {
             source,
         };
         let folder = tempfile::tempdir().map_err(failed)?;
-        let said = folder.path().join("version");
-        let mut child = start(Command::new(&program).arg("version"), &said).map_err(failed)?;
-        let never = AtomicBool::new(false);
-        let status = wait(&mut child, VERSION_PATIENCE, &never, &mut |_| {})?;
-        let version = end_of(&said);
-        if !status.success() {
-            return Err(ended(status, version));
-        }
+        let version = said(&program, VERSION_PATIENCE, |command| command.arg("version"))?;
+        let version = String::from_utf8_lossy(&version);
         let is_output = |line: &str| line.contains("encarno") && line.contains("[output]");
         Ok(Self {
             records: version.lines().any(is_output),
@@ -190,7 +211,7 @@ impl K6 {
         }
         command.args(&self.arguments).arg(&self.script);
         let started = Instant::now();
-        let mut child = start(&mut command, &said).map_err(failed)?;
+        let mut child = start(&mut command, &said, None).map_err(failed)?;
         let mut cpu_s = 0.0_f64;
         let mut look = |pid: u32| cpu_s = cpu_s.max(cpu_of(pid));
         let status = wait(&mut child, duration + BESIDE, stop, &mut look)?;
@@ -262,10 +283,13 @@ pub fn trial_of(number: usize, load: TrialLoad, window: (u64, u64), shown: Shown
     }
 }
 
-/// It says everything to that file.
-fn start(command: &mut Command, said: &Path) -> std::io::Result<Child> {
+/// It says everything to that file; errors to the other one, if there is one.
+fn start(command: &mut Command, said: &Path, errors: Option<&Path>) -> std::io::Result<Child> {
     let output = File::create(said)?;
-    let errors = output.try_clone()?;
+    let errors = match errors {
+        Some(errors) => File::create(errors)?,
+        None => output.try_clone()?,
+    };
     command
         .stdin(Stdio::null())
         .stdout(output)

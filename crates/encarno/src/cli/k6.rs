@@ -4,7 +4,6 @@ mod part;
 mod surface;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -201,23 +200,14 @@ fn progress(metrics: &Metrics, seconds: f64) -> Option<String> {
 
 /// Puts the script and all that belongs to it into one file.
 fn pack(k6: &Path, script: &Path, arguments: &[String], archive: &Path) -> Result<(), Failure> {
-    let packed = Command::new(k6)
-        .arg("archive")
-        .args(arguments)
-        .args(["--quiet", "-O"])
-        .arg(archive)
-        .arg(script)
-        .output()
-        .map_err(|error| Failure::setup(format!("{}: {error}", k6.display())))?;
-    if packed.status.success() {
-        return Ok(());
-    }
-    let said = [packed.stdout, packed.stderr].concat();
-    Err(Failure::setup(format!(
-        "k6 can't make an archive of {}: {}",
-        script.display(),
-        String::from_utf8_lossy(&said).trim()
-    )))
+    let packed = program::said(k6, program::BESIDE, |command| {
+        command.arg("archive").args(arguments);
+        command.args(["--quiet", "-O"]).arg(archive).arg(script)
+    });
+    packed.map(drop).map_err(|error| {
+        let script = script.display();
+        Failure::setup(format!("k6 can't make an archive of {script}: {error}"))
+    })
 }
 
 /// What the script demands of its metrics.
@@ -227,15 +217,11 @@ fn demands_of(k6: &Path, archive: &Path) -> Result<Vec<Demand>, Failure> {
             "k6 doesn't say which options the script has: {error}"
         ))
     };
-    let said = Command::new(k6)
-        .args(["inspect", "--quiet"])
-        .arg(archive)
-        .output()
-        .map_err(|error| failed(&error))?;
-    if !said.status.success() {
-        return Err(failed(&String::from_utf8_lossy(&said.stderr).trim()));
-    }
-    let options: Value = serde_json::from_slice(&said.stdout).map_err(|error| failed(&error))?;
+    let said = program::said(k6, program::BESIDE, |command| {
+        command.args(["inspect", "--quiet"]).arg(archive)
+    });
+    let said = said.map_err(|error| failed(&error))?;
+    let options: Value = serde_json::from_slice(&said).map_err(|error| failed(&error))?;
     match &options["thresholds"] {
         Value::Null => Ok(Vec::new()),
         written => thresholds::parse(&written.to_string()).map_err(Failure::setup),

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 
@@ -27,7 +27,7 @@ pub(super) fn end_with(parent: Option<Pid>) -> Result<(), Failure> {
         Err(errno) => return Err(bad(&errno)),
     };
     let body = move || {
-        wait_for(&handle);
+        while !has_ended(&handle, None) {}
         complain(&format!(
             "the process {name} is gone (--parent): this one ends, too"
         ));
@@ -45,7 +45,10 @@ pub(super) fn end_this() {
     }
 }
 
-fn wait_for(process: &OwnedFd) {
+/// Whether that process has ended, within that time if one is given; a signal may cut the
+/// wait short.
+pub(super) fn has_ended(process: &OwnedFd, patience: Option<Duration>) -> bool {
     let mut waited = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
-    while poll(&mut waited, None) == Err(Errno::INTR) {}
+    let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    poll(&mut waited, timeout.as_ref()).is_ok_and(|ready| ready > 0)
 }

@@ -2,9 +2,11 @@
 //! Both are made of the result file; a run without one has one for so long. So is what
 //! systems that keep metrics get:
 //!
+//! - follower: reads the file on
 //! - pushed: points that are sent to them
 //! - scraped: points that they fetch
 
+mod follower;
 mod pushed;
 mod scraped;
 

@@ -6,7 +6,7 @@
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use encarno_nib::clock::monotonic_ns;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::surface::{self, Surface};
+use crate::cli::parent::has_ended;
 use crate::cli::{Failure, process};
 use crate::exit;
 
@@ -133,7 +133,7 @@ impl SteerArguments {
         };
         let thread = thread::Builder::new().name("agent".to_owned()).spawn(body);
         thread.map_err(Failure::setup)?;
-        while !has_ended(&k6, Duration::from_secs(3600)) {}
+        while !has_ended(&k6, None) {}
         Ok(exit::OK)
     }
 
@@ -141,7 +141,7 @@ impl SteerArguments {
         let surface = Surface::at(self.port);
         let deadline = Instant::now() + READY;
         while !surface.is_waiting() {
-            if has_ended(k6, LOOK) {
+            if has_ended(k6, Some(LOOK)) {
                 // It said why.
                 return Err(Failure::setup("k6 ended before it was ready"));
             }
@@ -182,20 +182,10 @@ fn end(k6: &OwnedFd) {
     for signal in [Signal::TERM, Signal::TERM, Signal::KILL] {
         // It may have ended.
         let _sent = pidfd_send_signal(k6, signal);
-        if has_ended(k6, PATIENCE) {
+        if has_ended(k6, Some(PATIENCE)) {
             return;
         }
     }
-}
-
-/// Whether it has, at once or within that time.
-fn has_ended(k6: &OwnedFd, patience: Duration) -> bool {
-    let mut waited = [PollFd::from_borrowed_fd(k6.as_fd(), PollFlags::IN)];
-    let timeout = Timespec {
-        tv_sec: patience.as_secs() as i64,
-        tv_nsec: i64::from(patience.subsec_nanos()),
-    };
-    poll(&mut waited, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
