@@ -1,5 +1,5 @@
-//! What is said about hits at the end of a run, and by `encarno stats`: the same
-//! figures in the same words.
+//! The summary of hits at the end of a run and of `encarno stats`: the same figures in
+//! the same words.
 
 mod advice;
 pub mod json;
@@ -16,15 +16,16 @@ pub(crate) use crate::texts::printable;
 pub use crate::texts::verdict_text;
 use label::{append_histogram, append_label};
 
-/// Addresses that are shown one by one.
+/// The most addresses that are shown one by one.
 const ADDRESSES_SHOWN: usize = 20;
 
-/// Hits per second of a run that lasts so long; none if that can't be said.
+/// The rate of a run of this length, hits per second; `None` if the run is too short for
+/// one.
 pub fn rate(hits: u64, span_ns: u64) -> Option<f64> {
     (hits > 1 && span_ns > 0).then(|| hits as f64 * 1e9 / span_ns as f64)
 }
 
-/// The end of a run, for people.
+/// The summary of a run as text.
 pub fn run_text(ended: &Ended) -> String {
     let summary = &ended.summary;
     let totals = &summary.totals;
@@ -81,7 +82,7 @@ pub fn run_text(ended: &Ended) -> String {
     text
 }
 
-/// All labels together, and each for itself; the run lasts `span_ns`.
+/// Writes the figures of all labels together and of each label, for a run of `span_ns`.
 pub fn write_table(statistics: &Statistics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
     let total = statistics.total();

@@ -1,4 +1,4 @@
-//! `encarno agent`: makes its part of the runs of a group.
+//! `encarno agent`: makes a part of each run of a group.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::flags::fleet::HubArguments;
 use super::{Failure, complain, parent, process};
 use crate::exit;
 
-/// What `encarno agent` understands.
+/// The arguments of `encarno agent`.
 #[derive(Debug, Args)]
 pub(super) struct AgentArguments {
     #[command(flatten)]
@@ -40,12 +40,13 @@ pub(super) struct AgentArguments {
     /// End when this process has ended, in the same way as after SIGTERM.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
-    /// The NATS server of a parent that has ended: it ends, too.
+    /// The NATS server that the parent started; this agent ends it after the parent has
+    /// ended.
     #[arg(long, value_name = "PID", value_parser = process, hide = true)]
     server: Option<Pid>,
 }
 
-/// A command that an agent takes.
+/// A command that an agent accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Allowed {
     /// `encarno hit`
@@ -113,7 +114,7 @@ impl AgentArguments {
         if let (Some(server), Some(parent)) = (server, self.parent)
             && pidfd_open(parent, PidfdFlags::empty()).is_err()
         {
-            // It may have ended by itself.
+            // The server may have ended by itself.
             let _sent = pidfd_send_signal(server, Signal::TERM);
         }
         ended.map_err(Failure::setup)?;

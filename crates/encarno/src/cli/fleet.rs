@@ -1,4 +1,4 @@
-//! `--agents`: a run that agents make, and `encarno attach`, which takes up one whose
+//! `--agents`: lets agents make a run. `encarno attach` takes over a run whose
 //! coordinator is gone.
 
 mod due;
@@ -26,15 +26,15 @@ use crate::files::Files;
 use crate::protocols::Run;
 use crate::read::stats;
 
-/// Beyond that figures of one second can't be laid beside those of another machine.
+/// With a larger uncertainty, figures of one second can't be compared between machines.
 const UNCERTAIN_NS: u64 = 100_000_000;
 
-/// Agents that are there say so every other second …
+/// Running agents announce themselves every two seconds.
 const GATHER: Duration = Duration::from_secs(5);
-/// … and those that were just started take as long as the machine lets them.
+/// The time for agents that were just started, which may be slow on a busy machine.
 const GATHER_LOCAL: Duration = Duration::from_secs(60);
 
-/// What `encarno attach` understands.
+/// The arguments of `encarno attach`.
 #[derive(Debug, Args)]
 pub(super) struct AttachArguments {
     /// The name of the run, which its coordinator printed at the start.
@@ -171,7 +171,7 @@ pub(super) fn carry_out(
     Ok(status)
 }
 
-/// What agents can't do for a run.
+/// Fails if agents can't make such a run.
 fn refuse(run: &Run) -> Result<(), Failure> {
     let output = &run.settings.output;
     let others = [
@@ -206,7 +206,7 @@ fn refuse(run: &Run) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A file's name as an agent has it: below the folder of the run.
+/// The name of a file on an agent, relative to the folder of the run.
 fn relative(path: &Path) -> Result<String, Failure> {
     let below = path
         .components()
@@ -220,7 +220,7 @@ fn relative(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// How far the agents' starts may lie apart, and how wrong their clocks are.
+/// Reports how far the agents' starts may lie apart, and the errors of their clocks.
 fn say_clocks(clocks: &[AgentClock]) {
     let worst = clocks.iter().max_by_key(|clock| clock.uncertainty_ns);
     let Some(worst) = worst.filter(|_| clocks.len() > 1) else {
@@ -258,7 +258,7 @@ fn say_clocks(clocks: &[AgentClock]) {
     }
 }
 
-/// What the merged result is judged by.
+/// The conditions for the merged result.
 #[derive(Default)]
 pub(super) struct Judge<'a> {
     fail_if: &'a [Condition],

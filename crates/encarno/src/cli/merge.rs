@@ -1,4 +1,4 @@
-//! `encarno merge`: several result files to one.
+//! `encarno merge`: merges result files into one.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use super::{Failure, complain};
 use crate::exit;
 use crate::files::Files;
 
-/// What `encarno merge` understands.
+/// The arguments of `encarno merge`.
 #[derive(Debug, Args)]
 pub(super) struct MergeArguments {
     /// Native result files, in any order.

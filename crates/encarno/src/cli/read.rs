@@ -1,4 +1,4 @@
-//! `encarno stats`, `show` and `convert`: files that are there already.
+//! `encarno stats`, `show` and `convert`: read existing files.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ use crate::read::show::{self, FileKind, ShowError, Showing};
 use crate::read::stats;
 use encarno_record::formats::ResultFormat;
 
-/// What `encarno stats` understands.
+/// The arguments of `encarno stats`.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
     /// Native result files. Several are summed up as one, label by label. - is the standard
@@ -27,7 +27,7 @@ pub(super) struct StatsArguments {
     json: bool,
 }
 
-/// What `encarno show` understands.
+/// The arguments of `encarno show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
     /// A native result file, or an input file of any format. - is the standard input.
@@ -46,7 +46,7 @@ pub(super) struct ShowArguments {
     secrets: bool,
 }
 
-/// What `encarno convert` understands.
+/// The arguments of `encarno convert`.
 #[derive(Debug, Args)]
 pub(super) struct ConvertArguments {
     /// A native result file, or an input file of any format. - is the standard input.
@@ -234,8 +234,8 @@ impl ConvertArguments {
     }
 }
 
-/// A file that can be read from anywhere in it. The standard input is copied to a file
-/// without a name, which then is the standard input: messages name that, and nothing is
+/// A file that supports random access. The standard input is copied to a file without a
+/// name, which then replaces it: messages still name the standard input, and nothing is
 /// left at the end.
 #[derive(Debug)]
 pub(super) struct Local(PathBuf);
@@ -257,7 +257,7 @@ impl Local {
     }
 }
 
-/// The standard output must not lead into the file that is read.
+/// Fails if the standard output leads into the file that is read.
 pub(super) fn check_stdout(what: &'static str, file: &Path) -> Result<(), Failure> {
     let mut files = Files::default();
     Ok(files.reads(what, file).check()?)

@@ -1,4 +1,4 @@
-//! `encarno run`: a configuration file, and what flags say otherwise.
+//! `encarno run`: runs a configuration file, with flags that override it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -18,7 +18,7 @@ use crate::files::Files;
 use crate::protocols::Run;
 use crate::{config, exit, protocols};
 
-/// What `encarno run` understands.
+/// The arguments of `encarno run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
     /// The configuration: YAML, as for the Go tool, with more keys; or load.yaml or load.ini of
@@ -53,7 +53,7 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
-    /// Of a file alone.
+    /// The arguments for a file without further flags.
     pub(super) fn of(file: PathBuf) -> Self {
         Self {
             file,
@@ -109,7 +109,7 @@ impl RunArguments {
 }
 
 impl RunArguments {
-    /// The file asks for a capacity.
+    /// Measures a capacity, as the file asks.
     fn measure(
         &self,
         run: &Run,
@@ -132,7 +132,7 @@ impl RunArguments {
     }
 }
 
-/// A name that is no file, and could have been meant as a command.
+/// Fails if the name isn't a file, with a hint if it resembles a command.
 pub(super) fn check_exists(file: &Path) -> Result<(), Failure> {
     let name = file.display().to_string();
     if file.exists() || file.extension().is_some() || name.contains('/') {

@@ -1,4 +1,4 @@
-//! `encarno step`: the stepper.
+//! `encarno step`: writes stpd files.
 
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
@@ -14,7 +14,7 @@ use super::Failure;
 use crate::exit;
 use crate::files::Files;
 
-/// What `encarno step` understands.
+/// The arguments of `encarno step`.
 #[derive(Debug, Args)]
 pub(super) struct StepArguments {
     /// The file of records.

@@ -1,4 +1,4 @@
-//! `encarno target`: the scripted server.
+//! `encarno target`: starts the scripted server.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use super::flags::duration;
 use super::{Failure, parent, process};
 use crate::exit;
 
-/// What `encarno target` understands.
+/// The arguments of `encarno target`.
 #[derive(Debug, Args)]
 pub(super) struct TargetArguments {
     /// The address to listen at. Port 0 is any free one. PORT, :PORT and localhost:PORT listen

@@ -1,13 +1,13 @@
-//! What to do about hits that failed: docs/errors.md in a sentence each.
+//! Advice about failed hits: docs/errors.md in a sentence each.
 
 use encarno_engine::meter::own_failure;
 use encarno_record::code;
 
-/// Said if every hit got a 400.
+/// The advice if every hit got status 400.
 pub(crate) const ALL_BAD_REQUESTS: &str = "is the request what the server expects? a server that speaks TLS on this port answers so to http://: use https://";
 
-/// What to do about hits that failed with that net code and that text; none if
-/// nothing can be said, or the text says it.
+/// The advice for hits that failed with this net code and text; `None` if there is none,
+/// or if the text contains it.
 pub(crate) fn advice(net_code: u16, text: &str) -> Option<&'static str> {
     if let Some(own) = own_failure(net_code) {
         return Some(own);

@@ -1,5 +1,5 @@
-//! A run as JUnit's XML: a test case for each condition, one for the hits, and
-//! one for the generator.
+//! A run as JUnit XML: a test case for each condition, one for the hits, and one for the
+//! generator.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use encarno_record::statistics::time_text;
 use crate::report::verdict_text;
 use crate::supervise::Ended;
 
-/// The file's text. `strict` makes a case fail if the generator was the limit.
+/// The text of the file. With `strict`, a case fails if the generator was the limit.
 pub fn text(ended: &Ended, strict: bool) -> String {
     let summary = &ended.summary;
     let (hits, failed) = (summary.total.hits, summary.total.failed);
@@ -71,7 +71,7 @@ pub fn text(ended: &Ended, strict: bool) -> String {
     text
 }
 
-/// Text as XML has it; characters that XML can't have are replaced.
+/// Text escaped for XML; characters that XML doesn't allow are replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

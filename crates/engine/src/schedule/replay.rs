@@ -1,5 +1,5 @@
-//! A rate that was recorded, as a schedule: of a result file, or of a table that
-//! another system wrote.
+//! A recorded rate as a schedule, from a result file or from a table that another system
+//! wrote.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,18 +11,18 @@ use encarno_record::results::{Block, whole};
 
 use super::{Level, Piece};
 
-/// More would take too much memory in each event loop.
+/// The most pieces, which bounds the memory in each event loop.
 const PIECES_MAX: usize = 100_000;
-/// A table of so many lines is smaller.
+/// The most bytes of a table.
 const TABLE_BYTES_MAX: u64 = 16 << 20;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The pieces of a file, with each level times that many millionths.
+/// The pieces of a file, with each level multiplied by this many millionths.
 pub(super) fn read(path: &Path, factor: Level) -> Result<Vec<Piece>, String> {
     scaled(&pieces_of(path)?, factor)
 }
 
-/// The same of a table's text.
+/// The pieces of a table's text.
 pub(super) fn of_text(text: &str) -> Result<Vec<Piece>, String> {
     scaled(&of_table(text)?, Level::ONE)
 }
@@ -107,7 +107,7 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
         };
         match row {
             Some(row) => rows.push(row),
-            // The names of the columns.
+            // The first line may have the names of the columns.
             None if is_first => {}
             None => {
                 return Err(format!(
@@ -140,7 +140,7 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
         let duration_ns = match (time_ns, next_ns) {
             (None, _) => SECOND_NS,
             (Some(time_ns), Some(next_ns)) => next_ns - time_ns,
-            // The last one holds as long as the one before.
+            // The last rate holds for as long as the one before.
             (Some(_), None) => match pieces.last() {
                 Some(&Piece { duration_ns, .. }) => duration_ns,
                 None => return Err("one line with a time doesn't say how long".to_owned()),

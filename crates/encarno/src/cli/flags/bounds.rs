@@ -1,4 +1,4 @@
-//! What an agent allows its runs: its own program keeps to it.
+//! The bounds of an agent's runs. The agent's own program enforces them.
 
 use std::path::Component;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::cli::Failure;
 use crate::files::Files;
 use crate::protocols::Run;
 
-/// Bounds that an agent adds to the command line that it got.
+/// Bounds that an agent adds to the command line of a run.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BoundArguments {
     /// At most so many hits per second.
@@ -72,7 +72,8 @@ impl BoundArguments {
     }
 }
 
-/// Who sends a run reads and writes nothing but the run's own files here.
+/// Fails if a run reads or writes other files than its own: whoever sends a run may not
+/// reach other files of this machine.
 fn check_files(files: &Files) -> Result<(), Failure> {
     for path in files.paths() {
         let below = path
@@ -157,7 +158,7 @@ fn host_of(address: &str) -> &str {
     }
 }
 
-/// Whether a text is such: `*` stands for any letters.
+/// Whether a text matches a pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     let mut parts = pattern.split('*');

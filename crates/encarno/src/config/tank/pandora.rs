@@ -1,4 +1,4 @@
-//! pandora's pools: in Tank's section `pandora`, or in a file of their own.
+//! Translates pandora's pools: in Tank's section `pandora`, or in a file of their own.
 
 use encarno_record::files::read_whole;
 use serde_json::{Map, Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::keys::Keys;
 use super::{file_of, header, url};
 
-/// A configuration of pandora is at most that long.
+/// The most bytes of a configuration of pandora.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The pool in our keys.
+/// Translates the pool into our keys.
 pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Value, String> {
     let mut keys = Keys::of("pandora", section)?;
     let mut content = match keys.text("config_file")? {
@@ -102,7 +102,7 @@ fn of_pool(pool: &mut Keys, notes: &mut Vec<String>) -> Result<Value, String> {
     Ok(json!({"input": input, "workers": workers, "protocol": protocol, "output": output}))
 }
 
-/// What is sent.
+/// Translates what is sent.
 fn records(
     pool: &mut Keys,
     is_uri_gun: bool,
@@ -160,7 +160,7 @@ fn records(
     Ok(input)
 }
 
-/// When hits start: a rate, or as fast as the instances can.
+/// Translates when hits start: at a rate, or as fast as the instances can.
 fn workers(pool: &mut Keys) -> Result<Map<String, Value>, String> {
     if pool.flag("rps-per-instance")? {
         return Err(pool.bad(

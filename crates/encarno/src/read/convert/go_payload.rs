@@ -12,7 +12,7 @@ use encarno_record::script::{
 use encarno_record::{Payload, Record, Strings};
 use serde::Serialize;
 
-/// The Go tool reads metadata into a buffer of that size.
+/// The size of the buffer into which the Go tool reads metadata.
 const METADATA_BYTES_MAX: usize = 4000;
 
 /// A payload file being written.
@@ -83,7 +83,7 @@ impl GoPayloadWriter {
         self.out.flush()
     }
 
-    /// What the format can't hold.
+    /// A warning about what the format can't hold.
     pub(super) fn warning(&self) -> Option<String> {
         match (self.timed, self.long) {
             (0, 0) => None,
@@ -110,7 +110,7 @@ struct Metadata<'a> {
     extracts: BTreeMap<&'a str, JsonExtract>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     asserts: Vec<JsonAssert>,
-    // From here on ours.
+    // The fields from here on are ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     think: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]
