@@ -1,9 +1,9 @@
 //! HTTP/2, with TLS by ALPN and without TLS by prior knowledge: many hits at a
 //! time on one connection.
 //!
-//! A connection that the peer wants to leave (GOAWAY) ends what is on its way,
-//! and a new one takes the hits that come. A hit that the peer says it didn't
-//! look at fails as [`code::REFUSED`] and isn't sent twice.
+//! After GOAWAY, a connection finishes its running hits, and a new connection takes later
+//! ones. A hit that the peer says it didn't process fails as [`code::REFUSED`] and isn't
+//! sent twice.
 //!
 //! - dialect: what is sent over HTTP/2, and how its answers are understood
 //! - answers: what comes, put down in the hits
@@ -34,17 +34,17 @@ pub use dialect::{Dialect, Plain, Seen};
 
 use crate::links::{Link as _, Links, NotOpened, Phase, as_worker};
 
-/// A hit that can't be sent is put on another connection so often.
+/// How often a hit that can't be sent is moved to another connection.
 const MOVES_MAX: u32 = 3;
 
 /// HTTP/2.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Protocol {
-    /// So many hits a connection carries at a time.
+    /// The number of hits that a connection carries at a time.
     pub streams: u32,
-    /// The window that each stream of ours has.
+    /// The window of each of our streams.
     pub window_bytes: u32,
-    /// Heads are compressed with a table that grows with the connection.
+    /// Whether heads are compressed with a table that grows with the connection.
     pub indexed: bool,
 }
 
@@ -170,25 +170,25 @@ pub struct Place<A> {
     on: On,
     /// The address of its last hit.
     address: StringId,
-    /// When its address began to be looked up, if it is.
+    /// When the look-up of its address began, if there is one.
     looked_up_ns: Option<u64>,
     /// When its stream was opened.
     opened_ns: u64,
-    /// So often its hit was put on another link before it was sent.
+    /// How often its hit was moved to another link before it was sent.
     moves: u32,
     kept: Kept,
     /// What the dialect knows of the answer.
     answer: A,
 }
 
-/// Where a hit is.
+/// The position of a hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum On {
     #[default]
     Nowhere,
-    /// It waits on that link for a stream, with that ticket.
+    /// It waits on this link for a stream, with this ticket.
     Waiting(u32, u64),
-    /// It has that stream of the link.
+    /// It has this stream of this link.
     Stream(u32, u32),
 }
 
@@ -318,7 +318,7 @@ impl<D: Dialect> Http2<D> {
                 }
             }
             Err(broken) => {
-                // The peer is told why, if it listens.
+                // Tell the peer the reason, if it still reads.
                 link.say_last();
                 self.break_link(number, broken, hits, io);
             }
@@ -401,7 +401,7 @@ impl<D: Dialect> Nib for Http2<D> {
                 self.links[number].waits_no_more();
                 number
             }
-            // Between hits, a worker that has a connection for itself closes it.
+            // Between hits, a worker closes a connection that only it uses.
             On::Nowhere => match self.links.let_down_own(place.group, place.address) {
                 Some(number) => number,
                 None => return,
