@@ -1,4 +1,4 @@
-//! The end of a run: what became of each agent, and one file of all.
+//! The end of a run: the outcome of each agent, and one file of all.
 
 use encarno_record::merge::{self, End, Part};
 use encarno_record::notes::{Judgement, Notes, Threshold};
@@ -11,7 +11,7 @@ use crate::FleetError;
 use crate::parts::{News, account};
 use crate::words::{Phase, Plan};
 
-/// Merges what came, says what didn't, and deletes the single files.
+/// Merges the results, reports missing ones, and deletes the single files.
 pub(super) fn merge(
     order: &Order,
     plan: &Plan,
@@ -51,7 +51,7 @@ pub(super) fn merge(
         if !state.clock.agent.is_empty() {
             outcome.clocks.push(state.clock.clone());
         }
-        // One that said nothing has no file.
+        // An agent without results has no file.
         if agent.part.chunks() > 0 {
             parts.push(Part {
                 path: agent.part.path.clone(),

@@ -1,4 +1,4 @@
-//! Frames that come and are no part of a message.
+//! Handles received frames that aren't part of a message.
 
 use super::{Connection, Handler};
 use crate::frame::{self, Frame};
@@ -60,7 +60,7 @@ impl<T> Connection<T> {
         }
         let before = self.peer.window;
         if !self.settled {
-            // Unless it says so, there is no limit.
+            // Without this setting, there is no limit.
             self.peer.streams_max = u32::MAX;
         }
         self.peer.take(frame.payload, self.role)?;

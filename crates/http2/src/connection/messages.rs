@@ -1,4 +1,4 @@
-//! Heads and bodies that come.
+//! Handles received heads and bodies.
 
 use super::control::dependency;
 use super::{Block, Connection, FUTILE_MAX, Handler};
@@ -39,7 +39,7 @@ impl<T> Connection<T> {
             self.futile = 0;
         }
         let Some(stream) = self.streams.get_mut(&number) else {
-            // Of a stream that was given up more may be on its way.
+            // More data of a stream that was given up may be on their way.
             if self.role == Role::Server {
                 let code = ErrorCode::STREAM_CLOSED.0;
                 frame::write_u32(&mut self.outbox, frame::RST_STREAM, number, code);
@@ -185,7 +185,7 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    /// A whole head. It is read whosoever it is: the table goes on with it.
+    /// Handles a complete head. It is always decoded, because the table depends on it.
     fn take_block(
         &mut self,
         number: u32,
@@ -263,7 +263,7 @@ impl<T> Connection<T> {
     }
 }
 
-/// Whether a response with that status has a body, if it says so; 0 is a request.
+/// Whether a response with this status can have a body; 0 means a request.
 fn has_body(status: u16) -> bool {
     !matches!(status, 204 | 304)
 }

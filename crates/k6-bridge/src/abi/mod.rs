@@ -251,7 +251,8 @@ pub unsafe extern "C" fn encarno_transport_name(
         let (Some(found), false) = (found, name.is_null()) else {
             return EncarnoStatus::BadArgument;
         };
-        // SAFETY: not null, and writable as the caller promises.
+        // SAFETY: `index` is below `capacity`, and that many are writable as the caller
+        // promises.
         unsafe { name.write(EncarnoView::of(found.as_bytes())) };
         EncarnoStatus::Ok
     })
