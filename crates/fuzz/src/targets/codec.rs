@@ -9,7 +9,7 @@ static ECHO: LazyLock<Option<Echo>> = LazyLock::new(|| {
     Echo::new(&component).ok()
 });
 
-/// Any bytes as the parameters of a function.
+/// Decodes any bytes as the parameters of a function.
 pub(crate) fn parameters(bytes: &[u8]) {
     let echo = ECHO.as_ref();
     let outcome = echo.map(|echo| echo.parameters(bytes));

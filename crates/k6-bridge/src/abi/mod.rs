@@ -276,7 +276,8 @@ pub unsafe extern "C" fn encarno_transport_counts(
         let Some(bridge) = handles::bridge(bridge) else {
             return EncarnoStatus::BadHandle;
         };
-        // SAFETY: not null, and writable as the caller promises.
+        // SAFETY: `index` is below `capacity`, and that many are writable as the caller
+        // promises.
         unsafe { counts.write(bridge.caller().counted(transport).into()) };
         EncarnoStatus::Ok
     })
