@@ -136,7 +136,7 @@ pub(super) async fn receivers(time: Duration) -> Result<Row, Failure> {
     let before = k6.memory();
     let (until, mut kills, mut after) = (Instant::now() + time, 0, before);
     while Instant::now() < until {
-        running = receiver()?; // The previous one is killed here.
+        running = receiver()?; // the previous one is killed
         running.first_line()?;
         kills += 1;
         after = k6.memory().max(1);
