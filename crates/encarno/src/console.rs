@@ -7,7 +7,7 @@ use encarno_engine::control::Control;
 use encarno_engine::meter::Window;
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::Workload;
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 use encarno_record::utc;
 
 use crate::dashboard::{self, Dashboard, Follower, View};
@@ -150,7 +150,8 @@ impl Console {
         // The rate of a shorter window depends on where the second was cut.
         let rate = match window.seconds() {
             seconds if seconds < RATE_SECONDS_MIN => {
-                format!("{} hits in {}", window.total.hits, time_text(seconds * 1e9))
+                let hits = counted(window.total.hits, "hit");
+                format!("{hits} in {}", time_text(seconds * 1e9))
             }
             _ => format!("{:.0}{asked} hits/s", window.rate()),
         };

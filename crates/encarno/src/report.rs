@@ -9,7 +9,7 @@ mod label;
 use std::io::{self, Write};
 
 use encarno_engine::control::Stop;
-use encarno_record::statistics::{Statistics, time_text};
+use encarno_record::statistics::{Statistics, counted, time_text, was};
 
 use crate::supervise::Ended;
 pub(crate) use crate::texts::printable;
@@ -34,11 +34,18 @@ pub fn run_text(ended: &Ended) -> String {
     append_histogram(&mut text, &summary.total);
     let mut said = Vec::new();
     if totals.redirects > 0 {
-        said.push(format!("{} redirects followed", totals.redirects));
+        said.push(format!(
+            "{} followed",
+            counted(totals.redirects, "redirect")
+        ));
     }
     if summary.addresses.len() > 1 {
         for (address, hits) in summary.addresses.iter().take(ADDRESSES_SHOWN) {
-            said.push(format!("{hits} hits to {}", printable(address)));
+            said.push(format!(
+                "{} to {}",
+                counted(*hits, "hit"),
+                printable(address)
+            ));
         }
         if let Some(more) = summary.addresses.len().checked_sub(ADDRESSES_SHOWN + 1) {
             said.push(format!("and hits to {} more addresses", more + 1));
@@ -50,12 +57,15 @@ pub fn run_text(ended: &Ended) -> String {
     if summary.read.bad > 0 {
         let (bad, records) = (summary.read.bad, summary.read.records);
         said.push(format!(
-            "{bad} broken records were skipped, {records} were used"
+            "{} {} skipped, {records} {} used",
+            counted(bad, "broken record"),
+            was(bad),
+            was(records)
         ));
     }
     if summary.written.queue_full_count > 0 {
-        let count = summary.written.queue_full_count;
-        said.push(format!("the output queue was full {count} times"));
+        let times = counted(summary.written.queue_full_count, "time");
+        said.push(format!("the output queue was full {times}"));
     }
     said.extend(
         summary

@@ -237,11 +237,24 @@ pub fn time_text(ns: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A number of things: `1 hit`, `2 hits`.
+pub fn counted(count: u64, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
+/// The verb after [`counted`]: `1 hit was`, `2 hits were`.
+pub fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics, time_text};
+    use super::{
+        ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics, counted, time_text, was,
+    };
     use crate::sums::OutcomeSums;
     use crate::{Expected, Hit, StringId, Strings, Texts};
 
@@ -254,6 +267,13 @@ mod tests {
         let mut texts = Texts::of_run(strings.clone());
         statistics.add(&sums, &mut texts, STARTED_UNIX_NS, &Expected::default());
         statistics
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!(counted(0, "hit"), "0 hits");
+        assert_eq!(format!("{} {}", counted(1, "hit"), was(1)), "1 hit was");
+        assert_eq!(format!("{} {}", counted(2, "hit"), was(2)), "2 hits were");
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use encarno_record::files::is_stdout;
 use encarno_record::merge::{self, End, MergeError, Part};
+use encarno_record::statistics::counted;
 
 use super::{Failure, complain};
 use crate::exit;
@@ -43,9 +44,9 @@ impl MergeArguments {
         })?;
         merged.remarks.iter().for_each(|remark| complain(remark));
         complain(&format!(
-            "{}: {} files merged; encarno stats sums it up",
+            "{}: {} merged; encarno stats sums it up",
             self.output.display(),
-            parts.len()
+            counted(parts.len() as u64, "file")
         ));
         Ok(exit::OK)
     }

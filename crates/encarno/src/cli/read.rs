@@ -6,6 +6,7 @@ use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::whole::{self, FileStatistics};
+use encarno_record::statistics::counted;
 
 use super::{Failure, complain, print};
 use crate::exit;
@@ -217,13 +218,14 @@ impl ConvertArguments {
             left_out,
             ..
         } = converted;
+        let records = counted(*count, "record");
         match &converted.results {
             Some(summary) => complain(&summary.to_string()),
             None if left_out.is_empty() => {
-                complain(&format!("{count} records, {bad_count} broken"));
+                complain(&format!("{records}, {bad_count} broken"));
             }
             None => complain(&format!(
-                "{count} records, {bad_count} broken, {} left out ({left_out})",
+                "{records}, {bad_count} broken, {} left out ({left_out})",
                 left_out.count()
             )),
         }

@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use encarno_record::statistics::counted;
 use rustix::process::Pid;
 
 use super::flags::bounds::BoundArguments;
@@ -88,7 +89,8 @@ impl RunArguments {
             let records = protocols::read_through(&run).map_err(|error| Failure::run(&error))?;
             let _shown = writeln!(
                 std::io::stdout(),
-                "{records} records: all of them can be sent"
+                "{}: the whole input can be sent",
+                counted(records, "record")
             );
             return Ok(exit::OK);
         }

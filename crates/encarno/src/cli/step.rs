@@ -9,6 +9,7 @@ use encarno_engine::schedule::{HitInstants, Randomness, Schedule, write_stpd};
 use encarno_input::{InputFormat, InputSettings};
 use encarno_record::Strings;
 use encarno_record::files::{self, Contents};
+use encarno_record::statistics::counted;
 
 use super::Failure;
 use crate::exit;
@@ -77,7 +78,7 @@ impl StepArguments {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(exit::OK),
             written => written.map_err(failed)?.map_err(Failure::setup)?,
         };
-        super::complain(&format!("{count} records written"));
+        super::complain(&format!("{} written", counted(count, "record")));
         Ok(exit::OK)
     }
 }

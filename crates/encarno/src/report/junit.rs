@@ -3,7 +3,7 @@
 
 use std::fmt::Write as _;
 
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 
 use crate::report::verdict_text;
 use crate::supervise::Ended;
@@ -59,7 +59,8 @@ pub fn text(ended: &Ended, strict: bool) -> String {
         };
     }
     let said = format!(
-        "{hits} hits, {failed} failed, response p50 {} p99 {}",
+        "{}, {failed} failed, response p50 {} p99 {}",
+        counted(hits, "hit"),
         time_text(summary.total.response_ns.quantile(0.5) as f64),
         time_text(summary.total.response_ns.quantile(0.99) as f64),
     );

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use encarno_record::statistics::{LabelStatistics, QUANTILES, time_text};
+use encarno_record::statistics::{LabelStatistics, QUANTILES, counted, time_text};
 
 use super::advice::advice;
 use super::{printable, rate};
@@ -39,8 +39,8 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
         text.push('\n');
     };
     line(&format!(
-        "{name}: {} hits in {span}{per_second}, {} failed ({:.2} %)",
-        label.hits,
+        "{name}: {} in {span}{per_second}, {} failed ({:.2} %)",
+        counted(label.hits, "hit"),
         label.failed,
         percent(label.failed, label.hits),
     ));

@@ -1,7 +1,7 @@
 //! The verdict: whether the figures describe the target or the generator.
 
 use encarno_record::notes::{Judgement, Verdict};
-use encarno_record::statistics::{LabelStatistics, time_text};
+use encarno_record::statistics::{LabelStatistics, counted, time_text, was};
 
 use super::{Totals, Window};
 use crate::output::WriteSummary;
@@ -214,18 +214,18 @@ impl Judge {
                     "all connections were busy: allow more (--connections), or the target is too slow for this rate"
                 }
             };
-            reasons.push(format!("{} hits were dropped: {why}", totals.dropped));
+            let (dropped, was) = (counted(totals.dropped, "hit"), was(totals.dropped));
+            reasons.push(format!("{dropped} {was} dropped: {why}"));
         }
         for (code, what) in OWN_FAILURES {
             if let Some(&count) = total.net_codes.get(&code) {
-                reasons.push(format!("{count} hits failed on this machine: {what}"));
+                let failed = counted(count, "hit");
+                reasons.push(format!("{failed} failed on this machine: {what}"));
             }
         }
         if written.hits_lost > 0 {
-            let lost = written.hits_lost;
-            reasons.push(format!(
-                "{lost} hits weren't recorded: the output is too slow"
-            ));
+            let (lost, was) = (counted(written.hits_lost, "hit"), was(written.hits_lost));
+            reasons.push(format!("{lost} {was}n't recorded: the output is too slow"));
         }
         let beyond = self.beyond_calibration();
         if !reasons.is_empty() {

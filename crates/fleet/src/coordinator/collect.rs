@@ -252,9 +252,9 @@ impl Collecting {
             let response = &news.sums.response_ns;
             let text = |share| time_text(response.quantile(share) as f64);
             tell(&format!(
-                "{} agents: {} hits came in, {} failed, p50 {}, p99 {}; {} in all{}",
-                count - silent.len(),
-                news.sums.hits,
+                "{}: {} came in, {} failed, p50 {}, p99 {}; {} in all{}",
+                counted((count - silent.len()) as u64, "agent"),
+                counted(news.sums.hits, "hit"),
                 news.failed,
                 text(0.5),
                 text(0.99),

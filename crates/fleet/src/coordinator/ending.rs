@@ -41,9 +41,9 @@ pub(super) fn merge(
                 Phase::Broken | Phase::Refused => state.text.clone(),
                 _ => format!("it said nothing for {} s", order.silence.as_secs()),
             };
-            let lost = account.totals.lost;
+            let lost = counted(account.totals.lost, "hit");
             outcome.lost.push(format!(
-                "the agent {name} was lost, and {lost} hits with it: {why}"
+                "the agent {name} was lost, and {lost} with it: {why}"
             ));
         } else if !state.text.is_empty() {
             outcome.said.push(format!("{name}: {}", state.text));

@@ -10,6 +10,7 @@ use super::{
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::notes::Notes;
 use crate::series::Metrics;
+use crate::statistics::{counted, was};
 use crate::{Expected, Hit, StringId, Texts};
 
 /// A block of a result file.
@@ -189,7 +190,7 @@ impl ResultSummary {
 
 impl fmt::Display for ResultSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} hits read", self.hits)?;
+        write!(f, "{} read", counted(self.hits, "hit"))?;
         if !self.ended {
             write!(
                 f,
@@ -199,21 +200,22 @@ impl fmt::Display for ResultSummary {
         if self.incomplete_bytes > 0 {
             write!(
                 f,
-                "; {} bytes after the last complete block",
-                self.incomplete_bytes
+                "; {} after the last complete block",
+                counted(self.incomplete_bytes, "byte")
             )?;
         }
         if self.damage.places > 0 {
             write!(f, "; {}", self.damage)?;
         }
         if self.hits_damaged > 0 {
-            write!(f, "; {} hits lost to damage", self.hits_damaged)?;
+            write!(f, "; {} lost to damage", counted(self.hits_damaged, "hit"))?;
         }
         if self.hits_lost > 0 {
             write!(
                 f,
-                "; {} hits were never recorded: the writer fell behind",
-                self.hits_lost
+                "; {} {} never recorded: the writer fell behind",
+                counted(self.hits_lost, "hit"),
+                was(self.hits_lost)
             )?;
         }
         Ok(())

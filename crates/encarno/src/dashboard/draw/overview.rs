@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use encarno_record::histogram::Histogram;
 use encarno_record::notes::Judgement;
-use encarno_record::statistics::{QUANTILES, time_text};
+use encarno_record::statistics::{QUANTILES, counted, time_text};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -187,9 +187,9 @@ pub(super) fn generator(view: &View, look: Look, width: usize) -> Vec<Line<'stat
     let busiest = last.busy.iter().copied().fold(0.0, f64::max);
     let lag = last.total.lag_ns.quantile(0.99);
     let mut busy = format!(
-        "busy {:.0} % of {} loops, lag p99 {}",
+        "busy {:.0} % of {}, lag p99 {}",
         busiest * 100.0,
-        last.busy.len(),
+        counted(last.busy.len() as u64, "loop"),
         time_text(lag as f64)
     );
     if last.starved > 0.01 {
