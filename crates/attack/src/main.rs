@@ -73,7 +73,7 @@ async fn main() -> ExitCode {
 }
 
 /// Runs the storms; true if all checks held.
-#[allow(clippy::print_stdout, reason = "the table is what it is for")]
+#[allow(clippy::print_stdout, reason = "the program prints a table")]
 async fn attack(arguments: &Arguments) -> Result<bool, Failure> {
     for name in &arguments.storms {
         if !STORMS.iter().any(|storm| storm.name == name) {

@@ -116,7 +116,9 @@ pub enum FitError {
         levels: usize,
     },
     /// A throughput is 0, or not a number.
-    #[error("a trial with {workers} workers reached {throughput} per second: no curve goes there")]
+    #[error(
+        "a trial with {workers} workers reached {throughput} per second: no curve can be fitted to that"
+    )]
     Unusable {
         /// N.
         workers: f64,

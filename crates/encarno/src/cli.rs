@@ -274,7 +274,7 @@ fn process(text: &str) -> Result<Pid, String> {
     text.parse()
         .ok()
         .and_then(Pid::from_raw)
-        .ok_or_else(|| "expected the number of a process".to_owned())
+        .ok_or_else(|| "expected the id of a process".to_owned())
 }
 
 /// Makes a run, shows the summary, and returns the exit status.
@@ -282,7 +282,7 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
     files.check()?;
     for file in files.replaced() {
         complain(&format!(
-            "{}: the file that was there is replaced",
+            "{}: this replaces the existing file",
             file.display()
         ));
     }
@@ -384,7 +384,7 @@ fn connect_signals(control: Arc<Control>) {
                     thread::spawn(|| {
                         thread::sleep(LAST_GRACE);
                         messages::say(&format!(
-                            "the run doesn't end, {LAST_GRACE:?} after it was told to: its last \
+                            "the run hasn't ended {LAST_GRACE:?} after the signal: its last \
                              results may be missing"
                         ));
                         give_up();

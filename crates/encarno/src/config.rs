@@ -102,7 +102,7 @@ fn overridden(text: &str, overrides: &[String]) -> Result<String, String> {
                 *place = Value::Object(serde_json::Map::new());
             }
             let Value::Object(keys) = place else {
-                return Err(format!("--set {key}: what is before {part:?} has no keys"));
+                return Err(format!("--set {key}: the part before {part:?} has no keys"));
             };
             place = keys.entry(part).or_insert(Value::Null);
         }
@@ -296,7 +296,10 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
     let raw = &whole.input;
     let values = whole.workers.values.clone();
     let file = given(&raw.payloadfile).ok_or_else(|| {
-        BadValue::missing("input.payloadfile", "name the file with what is to be sent")
+        BadValue::missing(
+            "input.payloadfile",
+            "name the file with the records to send",
+        )
     })?;
     let format = raw.format.as_ref().map(|format| {
         format

@@ -260,7 +260,7 @@ pub fn of_scheme(scheme: &str) -> Result<&'static Kind, String> {
         let known = KINDS.iter().flat_map(|kind| kind.schemes);
         let known: Vec<_> = known.map(|scheme| scheme.name).collect();
         let known = known.join(", ");
-        format!("no protocol has URLs that begin with {scheme}: there are {known}")
+        format!("no protocol has URLs that begin with {scheme}: write {known}")
     })
 }
 

@@ -76,7 +76,7 @@ pub fn run_text(ended: &Ended) -> String {
     );
     if summary.paused_ns > 0 {
         said.push(format!(
-            "paused for {}: the rate counts that time, too",
+            "paused for {}: the rate includes that time",
             time_text(summary.paused_ns as f64)
         ));
     }

@@ -423,7 +423,7 @@ fn start(start: &Start) -> Result<Clock, RunError> {
             let _heard = ready.send(());
             start.recv().map_err(|_| {
                 RunError::Settings(
-                    "the standard input ended before it gave the instant of the start".to_owned(),
+                    "the standard input ended before the instant of the start".to_owned(),
                 )
             })?
         }
@@ -463,8 +463,8 @@ fn check<P: Protocol>(
         if matches!(open.arrivals, Arrivals::Recorded)
             && matches!(&settings.source, Source::File(input) if input.sharing == Sharing::PerWorker)
         {
-            let text = "instants of the records and an input per worker don't go together: each worker \
-                        would want the same instants";
+            let text = "instants of the records and an input per worker don't go together: each \
+                        worker would use the same instants";
             return Err(RunError::Settings(text.to_owned()));
         }
         if matches!(open.arrivals, Arrivals::Recorded)

@@ -93,7 +93,7 @@ impl Target {
             thread::sleep(pause.min(left));
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        Err(Undelivered::Refused("it was tried too often".to_owned()))
+        Err(Undelivered::Refused("too many tries".to_owned()))
     }
 
     fn attempt(&self, content_type: &str, body: &[u8]) -> Result<Vec<u8>, Failed> {

@@ -71,7 +71,7 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
         .runs
         .watch_all()
         .await
-        .map_err(FleetError::of("NATS tells of no runs"))?;
+        .map_err(FleetError::of("NATS sends no runs"))?;
     enter(&bus, &presence).await?;
     tell("ready");
     let (busy, is_busy) = watch::channel(None::<String>);
@@ -83,7 +83,7 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
         tokio::select! {
             word = words.next() => {
                 let Some(word) = word else {
-                    return Err(FleetError("NATS tells of no runs any more".to_owned()));
+                    return Err(FleetError("NATS sends no more runs".to_owned()));
                 };
                 // A message that was lost comes again, or a later one replaces it.
                 let Ok(word) = word else { continue };

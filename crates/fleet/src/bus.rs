@@ -182,14 +182,14 @@ impl Bus {
     /// can miss one that announces itself at the same moment.
     pub(crate) async fn is_present(&self, name: &str) -> Result<bool, FleetError> {
         let word = self.agents.get(name).await;
-        let word = word.map_err(FleetError::of("NATS doesn't tell which agents there are"))?;
+        let word = word.map_err(FleetError::of("NATS can't list the agents"))?;
         Ok(word.is_some())
     }
 
     /// The present agents, by name.
     pub(crate) async fn present(&self) -> Result<Vec<Presence>, FleetError> {
         use futures_util::StreamExt as _;
-        let untold = "NATS doesn't tell which agents there are";
+        let untold = "NATS can't list the agents";
         let mut keys = self.agents.keys().await.map_err(FleetError::of(untold))?;
         let mut present: Vec<Presence> = Vec::new();
         while let Some(key) = keys.next().await {
@@ -206,6 +206,6 @@ impl Bus {
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Result<bytes::Bytes, FleetError> {
-    let json = serde_json::to_vec(value).map_err(FleetError::of("a word can't be written"))?;
+    let json = serde_json::to_vec(value).map_err(FleetError::of("a message can't be encoded"))?;
     Ok(json.into())
 }

@@ -165,7 +165,7 @@ async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outco
     let mut signals = Signals::new()?;
     let unknown = || {
         FleetError(format!(
-            "{run}: the group {} knows no such run",
+            "{run}: the group {} has no such run",
             order.hub.group
         ))
     };
@@ -239,7 +239,7 @@ async fn answer_clocks(
     axis: Axis,
 ) -> Result<tokio::task::JoinHandle<()>, FleetError> {
     let asked = bus.client.subscribe(bus.clock(run)).await;
-    let mut asked = asked.map_err(FleetError::of("NATS takes no subscription"))?;
+    let mut asked = asked.map_err(FleetError::of("NATS accepts no subscription"))?;
     let client = bus.client.clone();
     Ok(tokio::spawn(async move {
         while let Some(question) = asked.next().await {

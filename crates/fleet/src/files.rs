@@ -65,7 +65,7 @@ pub(crate) async fn get(
     if !is_kept {
         fs::create_dir_all(cache)
             .await
-            .map_err(failed("no place to keep it"))?;
+            .map_err(failed("no folder to store it"))?;
         let new = cache.join(format!("{}.{}", file.sha256, std::process::id()));
         let result = fetch(bus, file, &new).await;
         if result.is_err() {
@@ -74,7 +74,7 @@ pub(crate) async fn get(
         result?;
         fs::rename(&new, &kept)
             .await
-            .map_err(failed("no place to keep it"))?;
+            .map_err(failed("no folder to store it"))?;
     }
     let place = folder.join(&file.path);
     if let Some(parent) = place.parent() {
@@ -122,7 +122,7 @@ async fn fetch(bus: &Bus, file: &PlanFile, new: &Path) -> Result<(), FleetError>
     out.flush().await.map_err(FleetError::of(&file.path))?;
     if bytes != file.bytes || hex(&hasher.finalize()) != file.sha256 {
         return Err(FleetError(format!(
-            "{} came damaged out of NATS",
+            "{} arrived damaged from NATS",
             file.path
         )));
     }

@@ -57,7 +57,7 @@ impl Worker {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-            return Err(FleetError("a process came without its pipes".to_owned()));
+            return Err(FleetError("a process has no pipes".to_owned()));
         };
         let said = async move {
             let (mut said, mut stderr) = (Vec::new(), stderr);
@@ -111,9 +111,11 @@ impl Worker {
         monotonic_ns: u64,
         begin: &Begin,
     ) -> Result<(), FleetError> {
-        let failed = || FleetError::of("the run's process doesn't listen");
+        let failed = || FleetError::of("the run's process doesn't read its input");
         let Some(stdin) = &mut self.stdin else {
-            return Err(FleetError("the run's process doesn't listen".to_owned()));
+            return Err(FleetError(
+                "the run's process doesn't read its input".to_owned(),
+            ));
         };
         let data = begin.data.as_deref().unwrap_or_default();
         let line = format!("{monotonic_ns} {} {data}\n", begin.at_unix_ns);

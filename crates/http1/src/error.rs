@@ -13,7 +13,7 @@ pub enum ResponseError {
     #[error("the response's status is {0:03}, and not within 100 … 999")]
     Status(u16),
     /// A line of the head isn't a field.
-    #[error("the response's head has a line that is no field")]
+    #[error("the response's head has a line that isn't a field")]
     Field,
     /// The head is too long.
     #[error("the response's head is too long")]

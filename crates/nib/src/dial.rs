@@ -120,7 +120,7 @@ impl Dialer {
                 Some((Arc::clone(config), name.unwrap_or(&route.name).to_owned()))
             }
             (true, None) => {
-                let text = "the protocol doesn't speak it".to_owned();
+                let text = "the protocol doesn't support it".to_owned();
                 return Err(StreamError::Tls(text));
             }
         };
@@ -180,11 +180,11 @@ impl Dialer {
                 (code::TLS, self.strings.intern(&text))
             }
             StreamError::NoProtocol => {
-                let text = "the server speaks none of the protocols that were offered (ALPN)";
+                let text = "the server supports none of the offered protocols (ALPN)";
                 (code::TLS, self.strings.intern(&reason::tls(text, peer)))
             }
             StreamError::Proxy(text) => {
-                let text = format!("the proxy gives no tunnel: {text}");
+                let text = format!("the proxy opens no tunnel: {text}");
                 (code::PROTOCOL, self.strings.intern(&text))
             }
         }

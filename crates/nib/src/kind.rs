@@ -129,11 +129,11 @@ impl Options {
             }
         }
         if kind.tls.is_none() && self.network.tls != TlsSettings::default() {
-            let reason = format!("{name} doesn't speak TLS: leave its options out");
+            let reason = format!("{name} doesn't support TLS: leave its options out");
             return Err(BadOption::new("tls", reason));
         }
         if self.network.proxy.is_some() && kind.form != Form::Http {
-            let reason = format!("{name} doesn't go through an HTTP proxy: leave it out");
+            let reason = format!("{name} doesn't support HTTP proxies: leave it out");
             return Err(BadOption::new("proxy", reason));
         }
         if let Some(address) = &self.network.address

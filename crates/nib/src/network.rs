@@ -87,7 +87,7 @@ impl Network {
                     Host::Internet { .. } => Ok(proxy.through(&address)),
                     Host::Unix(_) => Err(AddressError {
                         address: text.to_owned(),
-                        reason: "a unix socket isn't reached through a proxy".to_owned(),
+                        reason: "a proxy can't connect to a unix socket".to_owned(),
                     }),
                 }
             }

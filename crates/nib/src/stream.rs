@@ -256,7 +256,7 @@ const PULLS_MAX: u32 = 256;
 fn count_pull(pulls: &mut u32) -> Result<(), StreamError> {
     *pulls += 1;
     if *pulls > PULLS_MAX {
-        let text = "the peer sends messages of TLS itself without end";
+        let text = "the peer sends endless TLS messages";
         return Err(StreamError::Tls(text.to_owned()));
     }
     Ok(())

@@ -206,8 +206,7 @@ impl Texts {
         Self {
             closed_in_handshake: strings.intern("connection closed during the TLS handshake"),
             stale: strings.intern("kept connection closed by the peer before an answer"),
-            unasked: strings
-                .intern("bytes came that aren't of an answer: nothing was sent for them"),
+            unasked: strings.intern("bytes arrived without a request"),
             too_long: strings.intern(&too_long),
             given_up: strings.intern("too many answers are missing on this connection"),
             payload: strings.intern("the record's file can't be read"),
@@ -290,7 +289,7 @@ impl Tcp {
             Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
             Broken::Bad(Bad::TooLong) => (code::PROTOCOL, self.texts.too_long),
             Broken::Bad(Bad::Length(length)) => {
-                let text = format!("the answer's length says {length}, which can't be");
+                let text = format!("the answer's length is {length}, which is impossible");
                 (code::PROTOCOL, self.strings.intern(&text))
             }
             Broken::GivenUp => (code::CLOSED_EARLY, self.texts.given_up),

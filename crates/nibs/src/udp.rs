@@ -90,7 +90,7 @@ impl Udp {
             }
         };
         let Peer::Internet(peer) = route.peer else {
-            let text = self.strings.intern("UDP over a unix socket isn't there");
+            let text = self.strings.intern("UDP over unix sockets isn't supported");
             return end_failed(connection, shot, io, code::ADDRESS, text);
         };
         connection.peer = Some(peer);

@@ -38,8 +38,8 @@ impl Cache {
         let own = fs::metadata("/proc/self").map_or(metadata.uid(), |own| own.uid());
         if metadata.mode() & 0o022 != 0 || ![own, 0].contains(&metadata.uid()) {
             bail!(
-                "--cache: others may write to {}, and what lies there is run: make it \
-                 your own by chown and chmod 700",
+                "--cache: others may write to {}, whose files are run: make it your own with \
+                 chown and chmod 700",
                 directory.display()
             );
         }
@@ -60,7 +60,7 @@ impl Cache {
                 // the directory.
                 unsafe { Component::deserialize(engine, compiled) }
             }
-            _ => Err(wasmtime::format_err!("it was cut or altered")),
+            _ => Err(wasmtime::format_err!("it was truncated or altered")),
         };
         match loaded {
             Ok(component) => Some(component),

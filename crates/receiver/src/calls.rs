@@ -132,7 +132,7 @@ impl Calls {
     fn refuse(self: &Arc<Self>, invocation: Invocation<impl Respond>, error: Error) {
         if self.refusing.fetch_add(1, Ordering::Relaxed) >= REFUSALS_MAX {
             self.refusing.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!("refusals leave too slowly: a call got none");
+            tracing::warn!("refusals are sent too slowly: a call got none");
             return;
         }
         let calls = Arc::clone(self);

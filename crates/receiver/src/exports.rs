@@ -113,7 +113,7 @@ impl Interface {
             if package.starts_with("wasi:") && !calls.iter().any(|call| call == package) {
                 bail!(
                     "cannot provide the import `{name}`: the host doesn't have it, and it isn't \
-                     to be called (over NATS, `--call {package}` says that it is)"
+                     called (over NATS, `--call {package}` calls it)"
                 );
             }
             let mut refused = None;

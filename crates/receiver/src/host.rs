@@ -116,8 +116,8 @@ impl Workload {
             None => {
                 let names: Vec<_> = imports.iter().map(Function::path).collect();
                 bail!(
-                    "the component imports {}: over TCP there is nobody to provide that; \
-                     serve it by wrpc-wasmtime-nats",
+                    "the component imports {}: over TCP nothing can provide that; serve it with \
+                     wrpc-wasmtime-nats",
                     names.join(", ")
                 );
             }

@@ -61,7 +61,7 @@ pub fn read_whole(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if kind.is_char_device() && path != Path::new("/dev/stdin") || kind.is_block_device() {
-        return Err(io::Error::other("it is a device, and not a file"));
+        return Err(io::Error::other("it is a device, not a file"));
     }
     if metadata.len() > bytes_max {
         return Err(too_long());

@@ -88,7 +88,7 @@ pub enum MergeError {
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{file} expected the statuses {expected}, and {other_file} the statuses {other}: \
-     a failed hit of one isn't a failed hit of the other, and so they aren't one result",
+     a hit that failed in one may not fail in the other, so they can't be merged",
     file = file.display(), other_file = other_file.display()
 )]
 pub struct Unlike {

@@ -156,7 +156,7 @@ pub(crate) fn write_as(
         env!("CARGO_PKG_VERSION"),
         match mode {
             Mode::File => "This file contains all of its data, and loads nothing.",
-            Mode::Live { .. } => "This page asks its run for more as long as that goes on.",
+            Mode::Live { .. } => "This page loads new data as long as its run goes on.",
         }
     )
 }

@@ -241,7 +241,7 @@ impl Connection {
                 self.control.clear();
                 return Ok(());
             }
-            (CONTINUATION, None) => return Err(bad("a frame goes on with no message")),
+            (CONTINUATION, None) => return Err(bad("a frame continues no message")),
             (CONTINUATION, Some(message)) => message,
             (_, Some(_)) => return Err(bad("a message begins within another")),
             (TEXT, None) => (Kind::Text, 0),
@@ -300,7 +300,7 @@ impl Connection {
             Some((&code, reason)) => {
                 let code = CloseCode(u16::from_be_bytes(code));
                 if !code.may_be_sent() {
-                    return Err(bad("a close frame has a code that nobody may send"));
+                    return Err(bad("a close frame has an invalid code"));
                 }
                 let reason = std::str::from_utf8(reason).map_err(|_| not_text())?;
                 (Some(code), reason)

@@ -66,10 +66,10 @@ pub enum HandshakeError {
     #[error("the answer to the handshake isn't HTTP/1.1")]
     NotHttp,
     /// The head is too long.
-    #[error("the answer to the handshake has a head without end")]
+    #[error("the answer to the handshake has an endless head")]
     TooLong,
     /// The status isn't 101.
-    #[error("the server answered the handshake with status {0}, and not with 101")]
+    #[error("the server answered the handshake with status {0} instead of 101")]
     Status(u16),
     /// The status is 101, but this field is wrong.
     #[error("the server agreed to the handshake, but {0}")]

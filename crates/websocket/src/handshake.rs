@@ -111,14 +111,14 @@ pub fn read_answer(
         return bad("its Sec-WebSocket-Accept doesn't belong to the key");
     }
     if fields_of(head, "sec-websocket-extensions").next().is_some() {
-        return bad("it wants an extension that nobody offered");
+        return bad("it wants an extension that wasn't offered");
     }
     let mut offered = fields_of(offered.as_bytes(), "sec-websocket-protocol")
         .flat_map(|value| value.split(|&byte| byte == b','));
     if let Some(protocol) = fields_of(head, "sec-websocket-protocol").next()
         && !offered.any(|offered| offered.trim_ascii() == protocol)
     {
-        return bad("it picked a subprotocol that nobody offered");
+        return bad("it chose a subprotocol that wasn't offered");
     }
     Ok(Some(end))
 }

@@ -140,11 +140,11 @@ impl Link {
 }
 
 fn no_headers() -> Error {
-    let text = "wRPC over TCP has no place for the headers of a call: use NATS, or no headers";
+    let text = "wRPC over TCP can't carry the headers of a call: use NATS, or no headers";
     Error::new(ErrorCode::ProtocolViolation, text)
 }
 
 fn of_another_link() -> Error {
-    let text = "the function is one of another client, over another transport";
+    let text = "the function belongs to a client of another transport";
     Error::new(ErrorCode::Internal, text)
 }

@@ -87,7 +87,7 @@ fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Secret>, D
 /// The name of a file, or a text in its place.
 fn file_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<FileOrText>, D::Error> {
     let text = Option::<String>::deserialize(from).map_err(|_| {
-        D::Error::custom("invalid type, expected the name of a file or what it would hold")
+        D::Error::custom("invalid type, expected the name of a file or its content")
     })?;
     Ok(text.map(FileOrText::from))
 }

@@ -131,7 +131,7 @@ impl Drop for Ticket {
             return;
         }
         self.complete(Outcome::unsent(if std::thread::panicking() {
-            Error::new(ErrorCode::Internal, "a fault of the caller ended the call")
+            Error::new(ErrorCode::Internal, "a bug in the caller ended the call")
         } else {
             Error::new(ErrorCode::Cancelled, "the call was cancelled")
         }));

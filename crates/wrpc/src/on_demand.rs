@@ -70,7 +70,7 @@ impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
             };
             connected
         });
-        let ended = |_| Error::new(ErrorCode::Internal, "the attempt to connect was ended");
+        let ended = |_| Error::new(ErrorCode::Internal, "the attempt to connect was cancelled");
         attempt
             .map(move |joined| joined.map_err(ended).flatten())
             .boxed()

@@ -150,7 +150,7 @@ pub trait Respond: Send + Sync + Sized + 'static {
             (body, None) => body,
             (Part::Pending, Some(body)) => Part::Ready(body),
             (Part::Ready(_), Some(_)) => {
-                let text = "the request has two bodies, one of them behind its parameters";
+                let text = "the request has two bodies, one of them after its parameters";
                 return Err(Error::new(ErrorCode::ProtocolViolation, text));
             }
         };

@@ -59,7 +59,7 @@ impl ClientTls {
                 .with_client_auth_cert(certificates(chain)?, private_key(key)?)
                 .map_err(|error| failure(&error))?,
             _ => {
-                let text = "a certificate of one's own needs both `cert` and `key`";
+                let text = "your own certificate needs both `cert` and `key`";
                 return Err(Error::new(ErrorCode::TlsFailure, text));
             }
         };
@@ -107,7 +107,7 @@ fn certificates(path: &FileOrText) -> Result<Vec<CertificateDer<'static>>, Error
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(&error))?;
     match found.is_empty() {
-        true => Err(failed(&"there are none in it")),
+        true => Err(failed(&"it has none")),
         false => Ok(found),
     }
 }

@@ -22,7 +22,7 @@ pub enum CalibrationError {
         source: io::Error,
     },
     /// The file isn't a calibration.
-    #[error("{file}: it is no calibration ({reason}): `encarno calibrate` makes a new one", file = file.display())]
+    #[error("{file}: this isn't a calibration ({reason}): `encarno calibrate` makes a new one", file = file.display())]
     Broken {
         /// The file.
         file: PathBuf,
@@ -30,7 +30,7 @@ pub enum CalibrationError {
         reason: String,
     },
     /// The figures are those of another machine.
-    #[error("{file}: it is of {machine}, and this is {this}: `encarno calibrate` makes a new one", file = file.display())]
+    #[error("{file}: it was made on {machine}, and this is {this}: `encarno calibrate` makes a new one", file = file.display())]
     OtherMachine {
         /// The file.
         file: PathBuf,
@@ -107,7 +107,9 @@ pub fn read_from(file: &Path) -> Result<Calibration, CalibrationError> {
         serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
     match calibration.version {
         VERSION => Ok(calibration),
-        other => Err(broken(format!("its version is {other}, and not {VERSION}"))),
+        other => Err(broken(format!(
+            "its version is {other} instead of {VERSION}"
+        ))),
     }
 }
 

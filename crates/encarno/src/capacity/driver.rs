@@ -307,7 +307,7 @@ impl<'a> Driver<'a> {
             }
             Verdict::Errors if first => {
                 let reason = trial.reason.clone().unwrap_or_default();
-                Some(format!("already the first load fails: {reason}"))
+                Some(format!("the first load fails already: {reason}"))
             }
             _ => None,
         };

@@ -15,7 +15,7 @@ pub enum FromError {
     #[error(transparent)]
     File(#[from] FileError),
     /// The file has no trial.
-    #[error("{0} has no trials: it isn't of `encarno capacity`, or its first part is missing")]
+    #[error("{0} has no trials: `encarno capacity` didn't write it, or its first part is missing")]
     NoTrials(String),
 }
 

@@ -156,7 +156,7 @@ impl Outcome {
         if let Some(drift) = drift.filter(|drift| drift.abs() > DRIFT_MAX) {
             let way = if drift < 0.0 { "slower" } else { "faster" };
             reasons.push(format!(
-                "the system became {:.0} % {way} while it was measured: its curve isn't one",
+                "the system became {:.0} % {way} while it was measured: its curve has no meaning",
                 drift.abs() * 100.0
             ));
         }
@@ -265,14 +265,14 @@ fn goal(findings: &Findings, reasons: &mut Vec<String>) -> Option<GoalOutcome> {
                 && !(settings.k6 && fails - holds <= 1.0) =>
         {
             reasons.push(format!(
-                "the goal's bounds are {:.0} % apart: {trials} trials didn't decide more closely",
+                "the goal's bounds are {:.0} % apart: {trials} trials didn't bring them closer",
                 (fails / holds - 1.0) * 100.0
             ));
         }
         (Some(_), Some(_)) => {}
         (Some(_), None) => reasons.push(format!("no {load} was found at which the goal fails")),
         (None, Some(_)) => reasons.push(format!("no {load} was found at which the goal holds")),
-        (None, None) => reasons.push("the goal wasn't looked for".to_owned()),
+        (None, None) => reasons.push("the goal wasn't searched for".to_owned()),
     }
     Some(GoalOutcome {
         goal,

@@ -160,7 +160,7 @@ fn goal_line(goal: &GoalOutcome) -> String {
         }
         (Some(holds), None) => format!("holds at {}", rate(holds)),
         (None, Some(fails)) => format!("fails at {}", rate(fails)),
-        (None, None) => return "goal   not looked for".to_owned(),
+        (None, None) => return "goal   not searched for".to_owned(),
     };
     let trials = match goal.trials {
         1 => "1 trial".to_owned(),

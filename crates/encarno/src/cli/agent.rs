@@ -59,7 +59,7 @@ enum Allowed {
 
 impl AgentArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let text = "where does the group meet? Say it with --nats URL";
+        let text = "where does the group meet? Name the NATS server with --nats URL";
         let hub = self.hub.hub().ok_or_else(|| Failure::usage(text))?;
         let host = || {
             encarno_record::notes::environment()
@@ -94,11 +94,11 @@ impl AgentArguments {
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         parent::end_with(self.parent)?;
         complain(&format!(
-            "agent {name} of the group {} at {}: it makes hits for whoever may publish there, by \
-             {}{}",
+            "agent {name} of the group {} at {}: everyone who may publish there can start \
+             encarno {}{}",
             hub.group,
             hub.shown(),
-            allow.join(" and "),
+            allow.join(" and encarno "),
             self.bounds_text()
         ));
         let settings = AgentSettings {

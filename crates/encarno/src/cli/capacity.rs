@@ -299,8 +299,8 @@ fn check_alone(given: &[(String, String)]) -> Result<(), Failure> {
     match other {
         None => Ok(()),
         Some((name, _)) => Err(Failure::usage(format!(
-            "--{name} says nothing to k6: its script and --k6-arg say what is sent; the result \
-             is written by --json"
+            "--{name} has no effect on k6: its script and --k6-arg decide what is sent; --json \
+             writes the result"
         ))),
     }
 }
@@ -377,7 +377,7 @@ pub(super) fn measure(
     files.check()?;
     for file in files.replaced() {
         complain(&format!(
-            "{}: the file that was there is replaced",
+            "{}: this replaces the existing file",
             file.display()
         ));
     }

@@ -68,7 +68,9 @@ impl AttachArguments {
 }
 
 fn no_server() -> Failure {
-    Failure::usage("where do the agents meet? Say it with --nats URL; or try --agents local:4")
+    Failure::usage(
+        "where do the agents meet? Name the NATS server with --nats URL, or try --agents local:4",
+    )
 }
 
 /// The agents of a run, and where they meet.
@@ -182,24 +184,26 @@ fn refuse(run: &Run) -> Result<(), Failure> {
     ];
     if let Some((_, what)) = others.iter().find(|(there, _)| *there) {
         return Err(Failure::usage(format!(
-            "agents send results for one result file, and no {what}: use -o FILE with --collect hits, and `encarno convert`"
+            "agents send results for one result file, not for {what}: use -o FILE with \
+             --collect hits, and `encarno convert`"
         )));
     }
     let judging = &run.judging;
     if judging.summary_file.is_some() || judging.junit_file.is_some() {
-        let text = "--summary and --junit aren't there with --agents: `encarno stats --json` says the same of the file";
+        let text = "--summary and --junit don't work with --agents: `encarno stats --json` \
+                    prints the same figures of the file";
         return Err(Failure::usage(text));
     }
     if !judging.criteria.stop_if.0.is_empty() {
-        let text =
-            "--stop-if isn't there with --agents: no agent sees what all of them do. Use --fail-if";
+        let text = "--stop-if doesn't work with --agents, because no agent knows the hits of \
+                    the others. Use --fail-if";
         return Err(Failure::usage(text));
     }
     if let Source::File(input) = &run.settings.source
         && !input.file.is_file()
     {
         return Err(Failure::usage(format!(
-            "{}: agents get files, and no pipe or device",
+            "{}: agents get files, but not pipes or devices",
             input.file.display()
         )));
     }

@@ -258,7 +258,7 @@ fn report_of_vegeta(words: &[String]) -> Result<Option<Reading>, String> {
         Some("json") => stats.push("--json".to_owned()),
         Some(other) => {
             return Err(format!(
-                "report: there is no type {other}: `encarno stats FILE` shows a histogram, too"
+                "report: there is no type {other}: `encarno stats FILE` also shows a histogram"
             ));
         }
     }

@@ -110,7 +110,7 @@ impl HitArguments {
         request.or_else(output).or_else(|| {
             let is_plain = self.request.target().is_ok_and(|it| it.scheme == "http");
             (is_plain && self.connection.accepts_any_certificate()).then(|| {
-                "-k accepts any certificate, and http:// has none; connections are kept in any case"
+                "-k accepts any certificate, but http:// has none; connections are always kept"
                     .to_owned()
             })
         })

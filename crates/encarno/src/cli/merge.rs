@@ -27,13 +27,15 @@ impl MergeArguments {
         let mut files = Files::default();
         for file in &self.files {
             if file.as_os_str() == "-" {
-                let text = "merge reads files, and not the standard input: name them";
+                let text = "merge doesn't read the standard input: name the files";
                 return Err(Failure::usage(text));
             }
             files.reads("a result file", file);
         }
         if is_stdout(&self.output) {
-            return Err(Failure::usage("merge writes a file: -o all.enc"));
+            return Err(Failure::usage(
+                "merge needs a name for the new file: -o all.enc",
+            ));
         }
         files.writes("the merged file", &self.output).check()?;
         let parts: Vec<Part> = self.files.iter().map(|file| Part::of(file)).collect();

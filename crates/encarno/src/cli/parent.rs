@@ -30,7 +30,7 @@ pub(super) fn end_with(parent: Option<Pid>) -> Result<(), Failure> {
     let body = move || {
         wait_for(&handle);
         complain(&format!(
-            "the process {name} is gone (--parent): this one ends, too"
+            "the process {name} is gone (--parent): this process ends, too"
         ));
         end_this();
     };

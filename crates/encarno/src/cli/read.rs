@@ -95,7 +95,8 @@ impl StatsArguments {
                     if whole.expected != file.expected {
                         let (one, other) = (whole.expected, file.expected);
                         notes.push(format!(
-                            "{}: this run expected the statuses {other}, and an earlier one {one}",
+                            "{}: this run expected the statuses {other}, but an earlier one \
+                             expected {one}",
                             path.display()
                         ));
                     }
@@ -196,7 +197,8 @@ impl ConvertArguments {
             Some(name) => ResultFormat::of_text(name),
             None => ResultFormat::of_name(&self.output),
         };
-        let text = "into what? End the new file's name in .bin, .ldjson, .csv, .phout, .seconds or .parquet, or say it with --to";
+        let text = "into which format? End the new file's name in .bin, .ldjson, .csv, .phout, \
+                    .seconds or .parquet, or name the format with --to";
         format.ok_or_else(|| Failure::usage(text))
     }
 
@@ -204,7 +206,9 @@ impl ConvertArguments {
         match self.to.as_deref() {
             None | Some("native") => Ok(InputTarget::Native),
             Some("payload") => Ok(InputTarget::GoPayload),
-            Some(_) => Err(Failure::usage("an input becomes native or payload")),
+            Some(_) => Err(Failure::usage(
+                "an input can be converted to native or payload",
+            )),
         }
     }
 

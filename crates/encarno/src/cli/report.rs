@@ -51,7 +51,7 @@ impl ReportArguments {
         let output = match &self.output {
             Some(output) => output.clone(),
             None if self.files.iter().any(is_stdin) => {
-                return Err(Failure::usage("name the page: -o run.html"));
+                return Err(Failure::usage("give the page a name: -o run.html"));
             }
             None => self.files[0].with_extension("html"),
         };

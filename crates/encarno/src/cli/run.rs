@@ -121,7 +121,7 @@ impl RunArguments {
     ) -> Result<u8, Failure> {
         if self.fleet.agents.is_some() || run.settings.part.count > 1 {
             let text =
-                "a capacity is measured by one process: its next trial follows from the last one";
+                "a capacity is measured by one process: each trial depends on the ones before";
             return Err(Failure::usage(text));
         }
         let settings = Settings {

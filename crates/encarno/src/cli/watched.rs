@@ -98,7 +98,8 @@ impl Watched {
             || !folder.is_none_or(|folder| folder == Path::new("") || folder.is_dir())
         {
             return Err(Failure::usage(format!(
-                "{option} is made of the result file: write that to a file, not to the standard output"
+                "{option} needs the result file: write the results to a file, not to the \
+                 standard output"
             )));
         }
         watched.native = Some(native);

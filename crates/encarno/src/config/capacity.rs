@@ -72,9 +72,9 @@ fn settings(raw: &RawCapacity, seed: u64) -> Result<Settings, BadValue> {
 /// have.
 fn refuse(raw: &Raw) -> Result<(), BadValue> {
     let (workers, run) = (&raw.workers, &raw.run);
-    let load = "the trials of capacity say how much is sent, and when: leave it out";
-    let judged = "a capacity has capacity.goal, and ends by itself: leave it out";
-    let written = "what came of a capacity is written by capacity.jsonfile: leave it out";
+    let load = "the trials of capacity decide how much is sent, and when: leave it out";
+    let judged = "a capacity has capacity.goal and ends by itself: leave it out";
+    let written = "capacity.jsonfile writes the result of a capacity: leave it out";
     let keys = [
         (workers.mode.is_some(), "workers.mode", load),
         (workers.schedule.is_some(), "workers.schedule", load),

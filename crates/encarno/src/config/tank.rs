@@ -97,7 +97,9 @@ pub(super) fn translated(text: &str) -> Result<Option<Translated>, String> {
         Some(("phantom", section)) => phantom::translated(section, &mut notes)?,
         Some(("pandora", section)) => pandora::translated(section, &mut notes)?,
         Some((other, _)) => {
-            return Err(format!("{other}: encarno does what phantom and pandora do"));
+            return Err(format!(
+                "{other}: encarno replaces only phantom and pandora"
+            ));
         }
     };
     for (name, section) in others {
@@ -106,9 +108,9 @@ pub(super) fn translated(text: &str) -> Result<Option<Translated>, String> {
         } else if !SILENT.contains(&name.as_str()) && is_enabled(section) {
             let most = name.split('-').next().unwrap_or_default();
             if most == "phantom" {
-                return Err(format!("{name}: run each target of its own"));
+                return Err(format!("{name}: make a run for each target"));
             }
-            notes.push(format!("{name}: encarno has nothing that does the same"));
+            notes.push(format!("{name}: encarno has no equivalent"));
         }
     }
     let text = serde_json::to_string_pretty(&configuration).map_err(|error| error.to_string())?;

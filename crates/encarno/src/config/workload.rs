@@ -42,7 +42,7 @@ pub(super) fn workload(
             if workers.is_poisson() {
                 return Err(BadValue::missing(
                     "workers.schedule",
-                    "poisson is about hits at a rate, and a number of workers is none: leave it out",
+                    "poisson needs a rate, and a number of workers isn't one: leave it out",
                 ));
             }
             if workers.duration_ns() == 0 && !bounded && duration_max.is_none() {
@@ -83,7 +83,7 @@ fn arrivals(
         (Some((arrivals, "recorded")), Some(_)) => Err(BadValue::at(
             arrivals,
             "workers.arrivals",
-            "recorded instants and a schedule don't go together",
+            "recorded instants and a schedule can't be combined",
         )),
         // A file with its own instants needs no schedule. The standard input can't be
         // examined beforehand.

@@ -200,7 +200,8 @@ pub fn input(
     .map_err(error("write"))?;
     if without_host > 0 {
         converted.warning.get_or_insert(format!(
-            "{without_host} requests have an empty Host header, for the file doesn't say it: give --host"
+            "{without_host} requests have an empty Host header, because the file has no host: \
+             give --host"
         ));
     }
     Ok(converted)

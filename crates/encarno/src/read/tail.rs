@@ -53,9 +53,9 @@ impl fmt::Display for TailEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Whole => "the run has ended",
-            Self::WriterGone => "the process that wrote has ended, and not completed the file",
+            Self::WriterGone => "the writing process has ended without completing the file",
             Self::ReaderGone => "the reader of the output has ended",
-            Self::Idle => "nothing came for too long",
+            Self::Idle => "nothing was written for too long",
         })
     }
 }

@@ -57,7 +57,7 @@ const OWN_FAILURES: [(u16, &str); 7] = [
     ),
     (
         11,
-        "a source port couldn't be had (EAGAIN): use fewer connections, or add --source-address",
+        "no source port was available (EAGAIN): use fewer connections, or add --source-address",
     ),
 ];
 
@@ -238,7 +238,7 @@ impl Judge {
         let unknown = if total.hits == 0 {
             Some("no hit was made".to_owned())
         } else if total.failed == total.hits {
-            Some("every hit failed: the figures say nothing about a target that works".to_owned())
+            Some("every hit failed: the figures don't describe a working target".to_owned())
         } else if total.hits < HITS_MIN {
             Some(format!("too few hits to say ({})", total.hits))
         } else {
@@ -257,8 +257,9 @@ impl Judge {
         let calibrated = self.calibrated?;
         (self.fastest > calibrated * CALIBRATED_PART_MAX).then(|| {
             format!(
-                "this machine was calibrated to {calibrated:.0} hits/s of this kind, and there were up to \
-                 {:.0}: what lies beyond can't be vouched for (encarno calibrate)",
+                "this machine was calibrated to {calibrated:.0} hits/s of this kind, and there \
+                 were up to {:.0}: figures beyond the calibrated rate may be wrong (encarno \
+                 calibrate)",
                 self.fastest
             )
         })

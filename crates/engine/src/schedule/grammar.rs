@@ -42,7 +42,9 @@ impl FromStr for Schedule {
 
     /// This reads no files: see [`Schedule::read`].
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        parse(text, &mut |_, _| Err("files can't be read here".to_owned()))
+        parse(text, &mut |_, _| {
+            Err("a schedule can't name files here".to_owned())
+        })
     }
 }
 

@@ -52,7 +52,7 @@ fn pieces_of(path: &Path) -> Result<Vec<Piece>, String> {
         .take(TABLE_BYTES_MAX)
         .read_to_end(&mut text)
         .map_err(|error| error.to_string())?;
-    of_table(str::from_utf8(&text).map_err(|_| "it is no text, and no result file".to_owned())?)
+    of_table(str::from_utf8(&text).map_err(|_| "it is neither text nor a result file".to_owned())?)
 }
 
 /// The hits that were due in each second of a run.
@@ -75,7 +75,7 @@ fn of_results(path: &Path) -> Result<Vec<Piece>, String> {
         }
     }
     if seconds.is_empty() {
-        return Err("there are no hits in it (sums don't say when hits were due)".to_owned());
+        return Err("it has no hits (sums don't contain due times)".to_owned());
     }
     let piece = |hits: u64| {
         let level = hits.checked_mul(Level::ONE.0).map(Level);
@@ -143,7 +143,7 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
             // The last rate holds for as long as the one before.
             (Some(_), None) => match pieces.last() {
                 Some(&Piece { duration_ns, .. }) => duration_ns,
-                None => return Err("one line with a time doesn't say how long".to_owned()),
+                None => return Err("a single line with a time gives no length".to_owned()),
             },
         };
         pieces.push(Piece::flat(level, duration_ns));

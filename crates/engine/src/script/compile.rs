@@ -184,7 +184,7 @@ impl Compiler {
     /// doesn't support is an error.
     pub(crate) fn with<P: Protocol>(mut self, protocol: &P) -> Result<Self, ScriptError> {
         if self.cookies && P::KIND.form != Form::Http {
-            let text = format!("cookies are HTTP's: {} has none", P::KIND.name);
+            let text = format!("only HTTP has cookies, not {}", P::KIND.name);
             return Err(ScriptError::Settings(text));
         }
         self.kind = Some(P::KIND);
@@ -270,7 +270,7 @@ impl Compiler {
         if let Some(kind) = self.kind.filter(|kind| kind.form != Form::Http)
             && plan.as_deref().is_some_and(|plan| plan.follow > 0)
         {
-            return Err(format!("redirects are HTTP's: {} has none", kind.name));
+            return Err(format!("only HTTP has redirects, not {}", kind.name));
         }
         let edits = |plan: &Plan| {
             let has_values = plan

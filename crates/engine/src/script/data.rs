@@ -82,7 +82,7 @@ impl DataSource {
             rows.push(row);
         }
         if rows.is_empty() {
-            return Err(error("there are no rows in it".to_owned()));
+            return Err(error("it has no rows".to_owned()));
         }
         let ids = columns.iter().map(|name| names.id_of(name));
         let ids = ids.collect::<Result<_, _>>().map_err(error)?;

@@ -187,7 +187,7 @@ impl Expressions {
         let subject = match (&extract.jsonpath, extract.subject) {
             (None, subject) => subject,
             (Some(_), Subject::Response | Subject::Body) => Subject::Body,
-            (Some(_), _) => return Err("a JSONPath looks at the body only".to_owned()),
+            (Some(_), _) => return Err("a JSONPath searches the body only".to_owned()),
         };
         let source = match &extract.jsonpath {
             Some(_) if !extract.regex.is_empty() => {
@@ -263,7 +263,7 @@ impl Expressions {
             }
             (Some(path), None) => {
                 if !matches!(subject, Subject::Response | Subject::Body) {
-                    return Err("a JSONPath looks at the body only".to_owned());
+                    return Err("a JSONPath searches the body only".to_owned());
                 }
                 subject = Subject::Body;
                 let expected = match (&assert.equals, &*assert.regex) {

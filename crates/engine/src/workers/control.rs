@@ -119,7 +119,7 @@ pub enum GrowError {
     #[error("the run is being stopped")]
     Stopped,
     /// The run has its own schedule, or needs none.
-    #[error("the run isn't one that is steered")]
+    #[error("no pilot steers this run")]
     NotSteered,
     /// The records have the instants.
     #[error("the records carry their own instants: there is no schedule that could change")]
@@ -128,7 +128,7 @@ pub enum GrowError {
     #[error("the run is steered: its load can't be changed by hand")]
     Steered,
     /// The run is paused.
-    #[error("the run is paused: it must go on first")]
+    #[error("the run is paused: resume it first")]
     Paused,
     /// A closed run would have too many workers.
     #[error("the run was set up for {workers_max} workers at most")]

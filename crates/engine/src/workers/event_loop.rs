@@ -46,7 +46,7 @@ pub enum LoopError {
     #[error("can't wait for connections: {0}")]
     Poll(#[source] Errno),
     /// A thread panicked, which is a bug in this program.
-    #[error("an event loop broke down; please report what it said")]
+    #[error("an event loop failed; please report its message")]
     Panicked,
 }
 

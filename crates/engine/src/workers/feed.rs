@@ -465,7 +465,7 @@ fn check(
             match number {
                 ..=BAD_TOLD_MAX => tracing::warn!("record skipped: {bad}"),
                 _ if number == BAD_TOLD_MAX + 1 => {
-                    tracing::warn!("further broken records are skipped without a word");
+                    tracing::warn!("further broken records aren't reported");
                 }
                 _ => {}
             }

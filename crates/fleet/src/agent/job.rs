@@ -88,7 +88,7 @@ impl Job {
         let command = self.plan.arguments.first().map_or("", String::as_str);
         if !self.settings.allow.iter().any(|allowed| allowed == command) {
             return Err(format!(
-                "it doesn't take `encarno {command}`: it was started with --allow {}",
+                "it doesn't accept `encarno {command}`: it was started with --allow {}",
                 self.settings.allow.join(",")
             ));
         }
@@ -353,7 +353,7 @@ impl Shipping {
                 Err(error) => error.to_string(),
             };
             if tokio::time::Instant::now() > deadline {
-                return Err(FleetError(format!("NATS takes no results: {error}")));
+                return Err(FleetError(format!("NATS accepts no results: {error}")));
             }
             sleep(Duration::from_millis(500)).await;
         }

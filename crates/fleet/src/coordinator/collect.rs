@@ -72,7 +72,7 @@ impl Collecting {
             };
             agents.insert(name.clone(), agent);
         }
-        let failed = || FleetError::of("NATS takes no subscription");
+        let failed = || FleetError::of("NATS accepts no subscription");
         // Earlier values of a run that is already going on are needed too.
         let words = bus.runs.watch_with_history(format!("{run}.agent.*")).await;
         let beats = bus.client.subscribe(bus.beat(run, "*")).await;
@@ -84,7 +84,7 @@ impl Collecting {
         });
         let consumer = consumer
             .await
-            .map_err(FleetError::of("NATS gives no results"))?;
+            .map_err(FleetError::of("NATS sends no results"))?;
         Ok(Self {
             bus: bus.clone(),
             run: run.clone(),
@@ -94,12 +94,12 @@ impl Collecting {
             ended: None,
             agents,
             folder,
-            words: words.map_err(FleetError::of("NATS tells of no states"))?,
+            words: words.map_err(FleetError::of("NATS sends no states"))?,
             beats: beats.map_err(failed())?,
             results: consumer
                 .messages()
                 .await
-                .map_err(FleetError::of("NATS gives no results"))?,
+                .map_err(FleetError::of("NATS sends no results"))?,
         })
     }
 
@@ -129,7 +129,7 @@ impl Collecting {
         tokio::select! {
             word = self.words.next() => {
                 let Some(word) = word else {
-                    return Err(FleetError("NATS tells of no states any more".to_owned()));
+                    return Err(FleetError("NATS sends no more states".to_owned()));
                 };
                 // A lost message comes again.
                 let Ok(word) = word else { return Ok(()) };
@@ -141,13 +141,13 @@ impl Collecting {
             }
             beat = self.beats.next() => {
                 let Some(beat) = beat else {
-                    return Err(FleetError("NATS brings no heartbeats any more".to_owned()));
+                    return Err(FleetError("NATS sends no more heartbeats".to_owned()));
                 };
                 self.lives(beat.subject.as_str());
             }
             message = self.results.next() => {
                 let Some(message) = message else {
-                    return Err(FleetError("NATS gives no results any more".to_owned()));
+                    return Err(FleetError("NATS sends no more results".to_owned()));
                 };
                 // After an error, the consumer is made again, and continues at its place.
                 let Ok(message) = message else { return Ok(()) };
@@ -238,7 +238,7 @@ impl Collecting {
             let is_silent = agent.heard.elapsed() > self.silence;
             if is_silent && !agent.silent && !agent.has_ended() {
                 tell(&format!(
-                    "the agent {name} has said nothing for {} s",
+                    "the agent {name} has been silent for {} s",
                     self.silence.as_secs()
                 ));
             }

@@ -39,7 +39,7 @@ pub(super) fn merge(
         if !account.is_whole || state.phase != Phase::Done {
             let why = match state.phase {
                 Phase::Broken | Phase::Refused => state.text.clone(),
-                _ => format!("it said nothing for {} s", order.silence.as_secs()),
+                _ => format!("it was silent for {} s", order.silence.as_secs()),
             };
             let lost = counted(account.totals.lost, "hit");
             outcome.lost.push(format!(

@@ -53,7 +53,7 @@ impl<T> Connection<T> {
             return match frame.payload {
                 [] => Ok(()),
                 _ => {
-                    let text = "an answer to SETTINGS that says something";
+                    let text = "an answer to SETTINGS with a payload";
                     Err(ConnectionError::new(ErrorCode::FRAME_SIZE, text))
                 }
             };

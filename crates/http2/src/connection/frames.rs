@@ -79,7 +79,7 @@ impl<T> Connection<T> {
                     frame::RST_STREAM => self.take_reset(frame, handler),
                     frame::SETTINGS => self.take_settings(frame),
                     frame::PUSH_PROMISE => Err(ConnectionError::protocol(
-                        "a PUSH_PROMISE, which nobody asked for",
+                        "a PUSH_PROMISE, which isn't allowed",
                     )),
                     frame::PING => self.take_ping(frame),
                     frame::GOAWAY => self.take_go_away(frame, handler),
@@ -94,7 +94,7 @@ impl<T> Connection<T> {
     pub(super) fn is_futile(&mut self) -> Result<(), ConnectionError> {
         self.futile += 1;
         if self.futile > FUTILE_MAX || self.outbox.len() > UNSENT_BYTES_MAX {
-            let text = "a flood of frames that move no message on";
+            let text = "a flood of frames that don't advance a message";
             return Err(ConnectionError::new(ErrorCode::ENHANCE_YOUR_CALM, text));
         }
         Ok(())

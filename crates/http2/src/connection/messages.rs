@@ -164,7 +164,7 @@ impl<T> Connection<T> {
     ) -> Result<(), ConnectionError> {
         self.is_futile()?;
         let Some(mut block) = self.block.take() else {
-            return Err(ConnectionError::protocol("a CONTINUATION of nothing"));
+            return Err(ConnectionError::protocol("a CONTINUATION without a head"));
         };
         block.bytes.extend_from_slice(frame.payload);
         block.wire_bytes += HEAD_BYTES + frame.payload.len();
@@ -272,7 +272,7 @@ fn has_body(status: u16) -> bool {
 fn unpadded<'a>(frame: &Frame<'a>) -> Result<&'a [u8], ConnectionError> {
     if frame.stream == 0 {
         return Err(ConnectionError::protocol(
-            "a message's frame for the connection",
+            "a frame of a message on stream 0",
         ));
     }
     if !frame.has(frame::PADDED) {

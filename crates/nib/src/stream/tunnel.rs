@@ -69,12 +69,12 @@ impl Tunnel {
         });
         match status {
             Some(200..=299) if end == self.head.len() => Ok(true),
-            Some(200..=299) => Err(refused("more than its answer comes from it")),
+            Some(200..=299) => Err(refused("it sends more than its answer")),
             Some(407) => Err(refused(
                 "it asks for a user: write http://USER:PASSWORD@HOST:PORT",
             )),
             Some(_) => Err(refused(&format!("it answers CONNECT with {line:?}"))),
-            None => Err(refused(&format!("it isn't one: it answers {line:?}"))),
+            None => Err(refused(&format!("it isn't a proxy: it answers {line:?}"))),
         }
     }
 }

@@ -80,7 +80,7 @@ impl Ending {
                     "write where an answer ends: one of {}",
                     OPTIONS[1..].join(", ")
                 ),
-                false => format!("an answer ends in one way: there are {}", given.join(", ")),
+                false => format!("use one of these options: there are {}", given.join(", ")),
             };
             let name = given.last().copied().unwrap_or("answer-until");
             return Err(BadOption::new(name, reason));
@@ -94,7 +94,7 @@ impl Ending {
         };
         match name {
             "answer" if is_true()? => Err(bad(format!(
-                "true says not where it ends: use {}",
+                "true doesn't say where it ends: use {}",
                 OPTIONS[1..].join(", ")
             ))),
             "answer" => Ok(Self::None),
@@ -148,7 +148,7 @@ impl Pattern {
         let start = dfa.start_state(&start).map_err(|error| error.to_string())?;
         if dfa.is_match_state(dfa.next_eoi_state(start)) {
             return Err(format!(
-                "{text:?} is found in nothing at all: no answer would be read"
+                "{text:?} matches an empty answer, so no answer would be read"
             ));
         }
         Ok(Self { dfa, start })

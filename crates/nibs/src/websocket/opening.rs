@@ -29,11 +29,11 @@ impl Opening {
         let mut fields = String::new();
         for (name, value) in &opening.headers {
             if name.eq_ignore_ascii_case("sec-websocket-extensions") {
-                let reason = "extensions such as permessage-deflate aren't spoken: leave it out";
+                let reason = "extensions such as permessage-deflate aren't supported: leave it out";
                 return Err(BadOption::new(name, reason));
             }
             if Offer::is_own(name) {
-                let reason = "the WebSocket handshake has one of its own: leave it out";
+                let reason = "the WebSocket handshake sets it itself: leave it out";
                 return Err(BadOption::new(name, reason));
             }
             fields.extend([name, ": ", value.expose(), "\r\n"]);

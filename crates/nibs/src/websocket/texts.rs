@@ -42,7 +42,7 @@ impl Texts {
             return known;
         }
         if self.reasons.len() >= REASONS_MAX {
-            let short = "the server closed the WebSocket, for yet another reason";
+            let short = "the server closed the WebSocket, for another reason";
             return self.strings.intern(short);
         }
         let text = format!("the server closed the WebSocket: {why}");

@@ -200,8 +200,8 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
                     }
                     if self.piece.len() >= bytes_max {
                         let text = format!(
-                            "the body of the response is larger than {} MiB, which is all that \
-                             travels over this transport",
+                            "the body of the response is larger than {} MiB, the most that this \
+                             transport carries",
                             bytes_max >> 20
                         );
                         return whole(Err(Error::new(ErrorCode::GuestLimit, text)));

@@ -53,7 +53,7 @@ pub(crate) fn request(params: &Bytes, responder: &mut impl Respond) -> Result<Re
         && !is_decimal(length.as_bytes())
     {
         return Err(invalid(format!(
-            "its content-length is no number: {length:?}"
+            "its content-length isn't a number: {length:?}"
         )));
     }
     Ok(Request { scheme, request })

@@ -42,7 +42,7 @@ fn steer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<(
         return say(stream, "403 Forbidden", text);
     };
     if !request.is_ours {
-        let text = "only the page itself steers a run\n";
+        let text = "only the page itself can steer a run\n";
         return say(stream, "403 Forbidden", text);
     }
     let done = match &*request.path {

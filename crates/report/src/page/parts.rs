@@ -137,11 +137,11 @@ fn judgement(mode: &Mode, run: &Run) -> (&'static str, &'static str, Vec<String>
             let (class, word) = match verdict.judgement {
                 Judgement::Sound => (
                     "good",
-                    "The generator was not the limit: the figures tell of the target.",
+                    "The generator was not the limit: the figures describe the target.",
                 ),
                 Judgement::Limited => (
                     "bad",
-                    "The generator was a limit: the figures do not tell of the target alone.",
+                    "The generator was a limit: the figures do not describe the target alone.",
                 ),
                 Judgement::Unknown => (
                     "unknown",
@@ -277,7 +277,7 @@ pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
     if others.is_empty() {
         return writeln!(
             out,
-            "<p class=\"note apart\">The runs have no label in common: their times are shown side by side and not compared.</p>"
+            "<p class=\"note apart\">The runs have no label in common: their times are shown side by side, but not compared.</p>"
         );
     }
     writeln!(

@@ -54,7 +54,7 @@ async fn begin(
         Milestone::Lost(error) => Err(named(error)),
         Milestone::Done => Err(named(Error::new(
             ErrorKind::Closed,
-            "nobody wants it any more",
+            "it isn't needed any more",
         ))),
     }
 }
@@ -84,7 +84,7 @@ async fn introduce(
     }
     if !inbox.is_empty() {
         // Bytes before TLS could come from anyone, so they don't count as the server's.
-        let text = "the server says more than INFO before TLS";
+        let text = "the server sends more than INFO before TLS";
         return Err(Error::new(ErrorKind::Protocol, text));
     }
     let mut stream = encrypt(options, server, stream).await?;
@@ -126,13 +126,13 @@ async fn read_info(stream: &mut Stream, inbox: &mut BytesMut) -> Result<Info, Er
             }
             Ok(Found::Beginning(_)) => {}
             Ok(Found::Op(..)) | Err(_) => {
-                let text = "what is there doesn't begin as a server of NATS does";
+                let text = "it doesn't answer like a NATS server";
                 return Err(Error::new(ErrorKind::Protocol, text));
             }
         }
         let read = stream.read_buf(inbox).await;
         if read.map_err(|error| Error::of_socket(&error))? == 0 {
-            let text = "the server closed it before it said anything";
+            let text = "the server closed it before it sent anything";
             return Err(Error::new(ErrorKind::Io, text));
         }
     }

@@ -33,7 +33,7 @@ impl Info {
         let info: Value = serde_json::from_slice(json)
             .ok()
             .filter(Value::is_object)
-            .ok_or_else(|| Error::new(ErrorKind::Protocol, "what it says of itself isn't JSON"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Protocol, "its introduction isn't JSON"))?;
         let is = |name: &str| info[name].as_bool().unwrap_or_default();
         let max_payload = info["max_payload"].as_u64();
         let max_payload = max_payload.and_then(|bytes| usize::try_from(bytes).ok());

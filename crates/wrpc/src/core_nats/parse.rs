@@ -133,7 +133,7 @@ fn message(
 ) -> Result<Found, &'static str> {
     let length = words.last().and_then(|word| number(&bytes[word.clone()]));
     let length = length.filter(|&length| length <= LENGTH_MAX);
-    let length = length.ok_or("a message without a length that can be")?;
+    let length = length.ok_or("a message without a valid length")?;
     let total = after as u64 + length + 2;
     let unreadable = |reason| Ok(Found::Op(Op::Unreadable(reason), total));
     if length > MESSAGE_BYTES_MAX {
@@ -159,7 +159,7 @@ fn message(
         _ => return unreadable("its line has too many or too few words"),
     };
     let Some(sid) = number(&bytes[sid.clone()]) else {
-        return unreadable("it is of no subscription");
+        return unreadable("it belongs to no subscription");
     };
     let is_text = |word: &Range<usize>| std::str::from_utf8(&bytes[word.clone()]).is_ok();
     if !is_text(subject) || !reply.is_none_or(is_text) {

@@ -276,7 +276,7 @@ impl Session {
                         Some(headers) => Some(headers),
                         None => {
                             self.inbox.advance(length);
-                            let reason = "its headers have a line that is no header";
+                            let reason = "its headers have a line that isn't a header";
                             (shared.events)(Event::Unreadable(reason));
                             return Ok(());
                         }

@@ -33,7 +33,7 @@ pub(crate) fn read_response(results: &Bytes, mut open: Option<Open>) -> Result<R
             open.as_mut().map(Open::complete);
             Err(Error::new(
                 ErrorCode::HandlerError,
-                format!("the handler gave an error: {error}"),
+                format!("the handler returned an error: {error}"),
             ))
         }
         Err(error) => Err(Error::new(

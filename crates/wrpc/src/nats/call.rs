@@ -151,7 +151,7 @@ impl OpenMailbox {
         if let (true, None, Err(error)) = (is_unanswered, timing.accepted, &mut result)
             && let Some(refusal) = self.connection.refusal()
         {
-            error.message = format!("{error}; NATS has said: {refusal}");
+            error.message = format!("{error}; NATS has refused: {refusal}");
         }
         (result, timing)
     }

@@ -142,7 +142,7 @@ impl MailboxStreams {
             )),
             None => Err(Error::new(
                 ErrorCode::ProtocolViolation,
-                "the other end did not say where it takes streams",
+                "the other end did not say where to send streams",
             )),
         }
     }

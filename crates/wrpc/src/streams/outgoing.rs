@@ -66,5 +66,5 @@ pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, upload: Arc<U
 }
 
 fn gone() -> Error {
-    Error::new(ErrorCode::Cancelled, "the reader of the body has gone")
+    Error::new(ErrorCode::Cancelled, "the reader of the body is gone")
 }

@@ -25,7 +25,7 @@ pub(super) fn deliver(call: &mut PendingCall, message: Message, now: Instant) ->
             call.accept(now);
             call.finish(Ok(()), now);
         }
-        kind => return Err(frames::violation(format!("a receiver that says {kind:?}"))),
+        kind => return Err(frames::violation(format!("a receiver that sends {kind:?}"))),
     }
     Ok(())
 }

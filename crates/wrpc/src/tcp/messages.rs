@@ -99,7 +99,7 @@ pub(super) fn deliver(streams: Option<&mut Streams>, message: Message) -> Result
         Kind::Trailers => streams.push(Which::Trailers, message.payload),
         Kind::Window => match <[u8; 8]>::try_from(&message.payload[..]) {
             Ok(more) => streams.grow_window(u64::from_le_bytes(more)),
-            Err(_) => return Err(violation("a window that is no number")),
+            Err(_) => return Err(violation("a window that isn't a number")),
         },
         kind => return Err(violation(format!("{kind:?} as a part of a stream"))),
     }

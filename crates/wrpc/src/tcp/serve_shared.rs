@@ -228,7 +228,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
                 Kind::Cancel => {
                     lock(&self.shared.state).remove(message.call);
                 }
-                kind => return Err(frames::violation(format!("a caller that says {kind:?}"))),
+                kind => return Err(frames::violation(format!("a caller that sends {kind:?}"))),
             }
         }
         Ok(())

@@ -108,7 +108,7 @@ impl Single {
                         return self.end();
                     }
                     Event::Error(error) => {
-                        return Err(frames::violation(format!("a caller that says {error}")));
+                        return Err(frames::violation(format!("a caller that sends {error}")));
                     }
                 }
             }

@@ -48,7 +48,7 @@ impl BoundArguments {
     fn check_host(&self, run: &Run) -> Result<(), Failure> {
         if matches!(run.settings.source, Source::File(_)) {
             let text = "this agent allows only some hosts (--hosts), and the records of a file may name any: \
-                        it takes runs of one request";
+                        it accepts only runs of one request";
             return Err(Failure::setup(text));
         }
         let Some(network) = run.protocol.network() else {
@@ -137,7 +137,7 @@ fn check_time(run: &Run, time_max: Duration) -> Result<(), Failure> {
             time.as_secs_f64()
         ))),
         None => Err(Failure::setup(format!(
-            "this agent's runs last at most {} s (--max-time): say with --for how long",
+            "this agent's runs last at most {} s (--max-time): give the length with --for",
             time_max.as_secs_f64()
         ))),
     }

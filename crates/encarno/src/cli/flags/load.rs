@@ -146,7 +146,8 @@ fn workers(text: &str) -> Result<Schedule, String> {
         Ok(workers) => Ok(Schedule::constant(Level::whole(workers), 0)),
         Err(_) => match Schedule::read(text) {
             Ok(schedule) if schedule.is_poisson() => Err(
-                "poisson is about hits at a rate, and a number of workers is none: leave it out, or use --rate"
+                "poisson needs a rate, and a number of workers isn't one: leave it out, or use \
+                 --rate"
                     .to_owned(),
             ),
             read => read.map_err(|error| error.to_string()),

@@ -56,10 +56,11 @@ impl OutputArguments {
             let file = file.display();
             match end {
                 "html" => format!(
-                    "-o {file} holds every hit, in encarno's own format: a page is --report {file}"
+                    "-o {file} holds every hit, in encarno's own format: --report {file} writes \
+                     a page"
                 ),
                 _ => format!(
-                    "-o {file} holds every hit, in encarno's own format: for another one write \
+                    "-o {file} holds every hit, in encarno's own format: for another format write \
                      -o run.enc, and then `encarno convert run.enc -o run.{end}`"
                 ),
             }

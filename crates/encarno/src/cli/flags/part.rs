@@ -102,7 +102,7 @@ fn at(unix_ns: u64) -> Result<StartAt, Failure> {
     let now_unix_ns = now.unwrap_or_default().as_nanos() as u64;
     let (monotonic_ns, ahead_ns) = (monotonic_ns(), unix_ns.checked_sub(now_unix_ns));
     let Some(ahead_ns) = ahead_ns else {
-        let text = "--start-at: that instant has passed; hits would all be late";
+        let text = "--start-at: that instant has passed, so all hits would be late";
         return Err(Failure::usage(text));
     };
     if ahead_ns > AHEAD_NS_MAX {

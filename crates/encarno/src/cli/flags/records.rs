@@ -131,7 +131,8 @@ impl RecordsArguments {
         if format.has_urls_only() {
             return Ok(());
         }
-        let text = "--method and --data are for records that are URLs: those of this file say both themselves";
+        let text = "--method and --data are for records that are URLs: the records of this file \
+                    have their own";
         Err(Failure::usage(text))
     }
 }

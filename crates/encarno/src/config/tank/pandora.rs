@@ -28,7 +28,7 @@ pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Valu
     let pool = pools.pop();
     let mut pool = pool.ok_or_else(|| content.bad("pools", "there is none"))?;
     if !pools.is_empty() {
-        return Err(content.bad("pools", "run each pool of its own"));
+        return Err(content.bad("pools", "make a run for each pool"));
     }
     content.name_rest(notes);
     let configuration = of_pool(&mut pool, notes)?;
@@ -55,7 +55,7 @@ fn of_pool(pool: &mut Keys, notes: &mut Vec<String>) -> Result<Value, String> {
     let timeout = gun.text("response-header-timeout")?;
     if timeout.is_none() {
         notes.push(
-            "pandora.pools.gun: pandora waits for an answer without end; here a hit fails after 60s \
+            "pandora.pools.gun: pandora waits for an answer for ever; here a hit fails after 60s \
              (--set protocol.timeout=…)"
                 .to_owned(),
         );
@@ -242,7 +242,7 @@ fn workers(pool: &mut Keys) -> Result<Map<String, Value>, String> {
         }
         (true, None) => return Err(pool.bad("rps", "it is missing")),
         (false, Some(_)) => {
-            return Err(pool.bad("rps", "unlimited doesn't go together with a rate"));
+            return Err(pool.bad("rps", "unlimited can't be combined with a rate"));
         }
     }
     Ok(workers)

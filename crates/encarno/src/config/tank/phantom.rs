@@ -34,7 +34,7 @@ const UNTIL_THE_END: &str = "wait(365d)";
 pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Value, String> {
     let mut keys = Keys::of("phantom", section)?;
     if !keys.sections("multi")?.is_empty() {
-        return Err(keys.bad("multi", "run each target of its own"));
+        return Err(keys.bad("multi", "make a run for each target"));
     }
     if let Some(kind) = keys.text("tank_type")?.filter(|kind| kind != "http") {
         let reason = format!("{kind:?}: for bytes over TCP write a configuration with driver: tcp");
@@ -145,8 +145,8 @@ fn records(
             headers.insert("Connection".to_owned(), "close".into());
         }
         notes.push(
-            "phantom.header_http: requests are HTTP/1.1; as 1.0 (Tank's default) asks for it, \
-             each hit has a new connection"
+            "phantom.header_http: requests are HTTP/1.1; as with 1.0 (Tank's default), each hit \
+             has a new connection"
                 .to_owned(),
         );
     }
