@@ -18,28 +18,28 @@ var (
 	errOnlyInInit    = errors.New("a blast can't be made in the init context: put it into the default function")
 )
 
-// blaster is what wrpc.blaster() gives to one VU. All its methods run on the
+// blaster is the object that wrpc.blaster() returns to a VU. All its methods run on the
 // VU's goroutine.
 type blaster struct {
 	module *ModuleInstance
 	client *client
 	tags   []tag
 
-	// The tags of the VU as they were at the last call, and with the client's
-	// tags added: they change rarely.
+	// The tags of the VU at the last call, and the same with the client's tags added.
+	// They are kept because they change rarely.
 	tagsBefore, tagsAfter *metrics.TagSet
 
-	// The iteration of the last call, and how many calls it made.
+	// The iteration of the last call, and the number of its calls.
 	lastIteration int64
 	number        uint64
 
-	// What most results say, as JavaScript's values.
+	// The values of most results for JavaScript.
 	jsTrue, jsEmpty sobek.Value
 
 	promises iteration.Promises
 }
 
-// blaster is wrpc.blaster().
+// blaster implements wrpc.blaster().
 func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
 	env := module.vu.InitEnv()
@@ -74,7 +74,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	return object
 }
 
-// blast is blaster.blast(): it blocks the VU until the call's end.
+// blast implements blaster.blast(), which blocks the VU until the call's end.
 func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blast", call)
 	ctx := blaster.module.vu.Context()
@@ -86,7 +86,7 @@ func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 	return blaster.toResult(&done)
 }
 
-// blastAsync is blaster.blastAsync(): it gives a promise of blast's result.
+// blastAsync implements blaster.blastAsync(), which returns a promise of blast's result.
 func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blastAsync", jsCall)
 	runtime := blaster.module.vu.Runtime()
@@ -110,7 +110,7 @@ func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
 		throw(runtime, fmt.Errorf("blastAsync(): %w", err))
 	}
 	if ctx.Err() != nil {
-		// They may have been given up before the call was submitted.
+		// The promises may have been cancelled before the call was submitted.
 		blaster.client.cancel()
 	}
 	return runtime.ToValue(promise)
@@ -160,7 +160,7 @@ func (blaster *blaster) toResult(done *completion) sobek.Value {
 	if done.errorCode != "" {
 		ok, text, code = runtime.ToValue(false), runtime.ToValue(done.errorText), runtime.ToValue(done.errorCode)
 	}
-	// These can't fail: the object is new and ordinary.
+	// Set can't fail on a new plain object.
 	_ = result.Set("ok", ok)
 	_ = result.Set("error", text)
 	_ = result.Set("error_code", code)
