@@ -69,9 +69,10 @@ impl fmt::Display for Damage {
             first_offset,
             bytes,
         } = self;
+        let ending = if *places == 1 { "" } else { "s" };
         write!(
             f,
-            "{bytes} bytes in {places} places are damaged, the first at offset {first_offset}"
+            "{bytes} bytes in {places} place{ending} are damaged, the first at offset {first_offset}"
         )
     }
 }

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use encarno_capacity::Estimate;
 use encarno_capacity::levels::Top;
 use encarno_capacity::search::Bracket;
+use encarno_record::statistics::counted;
 use serde::Serialize;
 
 use super::findings::Findings;
@@ -298,10 +299,9 @@ fn limited(findings: &Findings, reasons: &mut Vec<String>) -> bool {
     let text = match (trial, calibrated) {
         (Some(trial), _) => {
             let at = match trial.load {
-                TrialLoad::Workers(1) => "1 worker".to_owned(),
-                TrialLoad::Workers(workers) => format!("{workers} workers"),
+                TrialLoad::Workers(workers) => counted(workers.into(), "worker"),
                 TrialLoad::Rate(rate) => format!("{rate:.0} hits/s"),
-                TrialLoad::Users(users) => format!("{users} users"),
+                TrialLoad::Users(users) => counted(users.into(), "user"),
             };
             let reason = trial.reason.as_deref().unwrap_or_default();
             format!("the generator was the limit at {at}: {reason}")

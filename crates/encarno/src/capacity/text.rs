@@ -1,6 +1,6 @@
 //! A measurement as text: a line for each trial, and the result.
 
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 
 use super::outcome::{GoalOutcome, Interval, Outcome};
 use super::trial::{Trial, TrialLoad, Verdict};
@@ -55,11 +55,9 @@ pub fn trial_cells(trial: &Trial) -> [String; 7] {
 /// A load in a word or two.
 pub fn load_text(load: TrialLoad) -> String {
     match load {
-        TrialLoad::Workers(1) => "1 worker".to_owned(),
-        TrialLoad::Workers(workers) => format!("{workers} workers"),
+        TrialLoad::Workers(workers) => counted(workers.into(), "worker"),
         TrialLoad::Rate(rate) => format!("{}/s", grouped(rate, 4)),
-        TrialLoad::Users(1) => "1 user".to_owned(),
-        TrialLoad::Users(users) => format!("{users} users"),
+        TrialLoad::Users(users) => counted(users.into(), "user"),
     }
 }
 
@@ -135,10 +133,7 @@ pub fn found_lines(outcome: &Outcome) -> Vec<String> {
         (None, Some(highest)) => lines.push(format!(
             "peak   at least {}/s at {}; measured up to {}",
             grouped(highest.throughput, 4),
-            match highest.workers {
-                1 => "1 worker".to_owned(),
-                workers => format!("{workers} workers"),
-            },
+            counted(highest.workers.into(), "worker"),
             measured.unwrap_or_default(),
         )),
         (None, None) => {}

@@ -16,7 +16,7 @@ pub fn text(ended: &Ended, strict: bool) -> String {
         "hits".to_owned(),
         ended
             .every_hit_failed()
-            .then(|| format!("all {hits} hits failed")),
+            .then(|| format!("all {} failed", counted(hits, "hit"))),
     )];
     for judged in &ended.judged {
         let failure = judged

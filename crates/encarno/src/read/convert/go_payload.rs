@@ -9,6 +9,7 @@ use encarno_record::files::{self, Contents};
 use encarno_record::script::{
     JsonAssert, JsonExtract, OnFail, Script, Step, assert_json, extract_json,
 };
+use encarno_record::statistics::counted;
 use encarno_record::{Payload, Record, Strings};
 use serde::Serialize;
 
@@ -88,10 +89,12 @@ impl GoPayloadWriter {
         match (self.timed, self.long) {
             (0, 0) => None,
             (0, long) => Some(format!(
-                "{long} records have metadata of more than {METADATA_BYTES_MAX} bytes, which Go-encarno can't read"
+                "{} with more than {METADATA_BYTES_MAX} bytes of metadata, which Go-encarno can't read",
+                counted(long, "record")
             )),
             (timed, _) => Some(format!(
-                "Go-encarno's payload format has no instants: those of {timed} records are left out"
+                "Go-encarno's payload format has no instants: those of {} are left out",
+                counted(timed, "record")
             )),
         }
     }
