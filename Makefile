@@ -31,7 +31,7 @@ GO_SOURCES := $(shell find k6-ext -name '*.go' -not -name '*_test.go' -o -name '
 all: k6 $(BINARIES) ## Build ./k6 and, in target/release, wrpc-wasmtime-nats and encarno
 
 .PHONY: encarno
-encarno: $(RELEASE)/encarno ## Build the hit generator alone of the programs, without ./k6
+encarno: $(RELEASE)/encarno ## Build only the hit generator, without ./k6
 
 # cargo knows what is up to date. It runs quietly if all files exist.
 .PHONY: cargo
@@ -88,13 +88,13 @@ image: all ## Build OCI images of encarno, k6 and the receivers into dist/images
 	@scripts/image
 
 .PHONY: wheel
-wheel: all ## Build a wheel of the Taurus module, with encarno in it, into dist/
+wheel: all ## Build a wheel of the Taurus module that contains encarno into dist/
 	@scripts/wheel
 
 ##@ Try
 
 .PHONY: demo
-demo: all component bin/nats-server ## Hit encarno's own target, and run _examples/blaster.js against a receiver of its own; a report of both
+demo: all component bin/nats-server ## Hit encarno's own target, run _examples/blaster.js against a receiver, and write a report of both
 	@scripts/demo
 
 .PHONY: demo-http
@@ -107,7 +107,7 @@ picture-terminal: ## Draw docs/img/terminal.svg: the dashboard of a real run
 	PICTURE=$(CURDIR)/docs/img/terminal.svg cargo test --release --workspace --test terminal -- --ignored picture
 
 .PHONY: picture
-picture: all component bin/nats-server ## Draw docs/img/report.png: the report of the demo, by Debian's Chromium
+picture: all component bin/nats-server ## Draw docs/img/report.png: the report of the demo, in Debian's Chromium
 	@scripts/picture
 
 .PHONY: bench
@@ -119,7 +119,7 @@ bench: all component bin/nats-server ## Measure, and write the tables of bench/R
 	@bench/report
 
 .PHONY: soak
-soak: all component bin/nats-server ## Look whether k6 or the receiver grow under load (DURATION=20m VUS=256)
+soak: all component bin/nats-server ## Check whether k6 or the receiver grow under load (DURATION=20m VUS=256)
 	@scripts/soak
 
 ##@ Check
@@ -133,7 +133,7 @@ fuzz: needs ## Give each parser random inputs, guided by coverage (TIME=5m TARGE
 	@scripts/fuzz
 
 .PHONY: attack
-attack: all component bin/nats-server ## Storms against the parts, and what they hold (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
+attack: all component bin/nats-server ## Run storms against all parts, and print how each holds up (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
 	@scripts/attack
 
 .PHONY: lint
@@ -141,11 +141,11 @@ lint: needs bin/staticcheck ## Check format, lints, headers, directions of depen
 	@scripts/lint
 
 .PHONY: audit
-audit: needs bin/govulncheck ## Ask the databases of advisories and licences about the dependencies (needs a network)
+audit: needs bin/govulncheck ## Check the dependencies for advisories and licences (needs a network)
 	@scripts/audit
 
 .PHONY: header
-header: ## Write the header of the C ABI anew
+header: ## Write the header of the C ABI again
 	@ENCARNO_WRITE_HEADER=1 cargo test --release --workspace --quiet --test header
 
 ##@ Set up
@@ -203,6 +203,6 @@ needs:
 	@scripts/needs
 
 .PHONY: help
-help: ## Show this
+help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { print (NR > 1 ? "\n" : "") substr($$0, 5) } \
 	/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
