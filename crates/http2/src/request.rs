@@ -93,7 +93,7 @@ impl<'a> Prepared<'a> {
         for field in request.fields() {
             let name = field.name.to_ascii_lowercase();
             if name.is_empty() {
-                return Err("a line of its head is no field".to_owned());
+                return Err("a line of its head isn't a field".to_owned());
             }
             if is_of_http1(&name) || named.contains(&name) && name != b"te" {
                 continue;

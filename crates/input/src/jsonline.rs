@@ -120,7 +120,7 @@ fn text(name: &str, value: Value) -> Result<String, RecordError> {
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(value) => Ok(value.to_string()),
         _ => Err(RecordError::new(format!(
-            "the value of header {name} is no text"
+            "the value of header {name} isn't text"
         ))),
     }
 }

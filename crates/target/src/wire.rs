@@ -73,7 +73,7 @@ pub(super) fn server_config(certificate: &Path, key: &Path) -> io::Result<Arc<Se
         .map_err(|error| bad(certificate, &error));
     let chain = chain?;
     if chain.is_empty() {
-        return Err(bad(certificate, &"there is no certificate in it"));
+        return Err(bad(certificate, &"it has no certificate"));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
     speaking(chain, secret).map_err(|error| bad(certificate, &error))

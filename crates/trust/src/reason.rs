@@ -69,7 +69,7 @@ pub fn reason(error: &Error, hints: &Hints) -> String {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied,
-        ) => "the server refuses the client's certificate, or that there is none",
+        ) => "the server refuses the client's certificate, or requires one",
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             return format!(
                 "the server doesn't know the name that it was asked for: {}",

@@ -337,7 +337,7 @@ async fn served(under: Under) -> Result<(), Failure> {
         match caller.call("echo", list(10), PATIENCE).await {
             Ok(_) => return Ok(()),
             Err(error) if Instant::now() > deadline => {
-                return Err(Failure::new(format!("a caller who comes anew: {error}")));
+                return Err(Failure::new(format!("a new caller: {error}")));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }

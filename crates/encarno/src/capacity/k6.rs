@@ -318,7 +318,7 @@ fn cpu_of(pid: u32) -> f64 {
 
 fn ended(status: ExitStatus, said: String) -> K6Error {
     let said = match said.trim() {
-        "" => "it said nothing".to_owned(),
+        "" => "it printed nothing".to_owned(),
         said => said.to_owned(),
     };
     K6Error::Ended {

@@ -153,7 +153,7 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
 
 fn scaled(pieces: &[Piece], factor: Level) -> Result<Vec<Piece>, String> {
     if pieces.iter().all(|piece| piece.to.0 == 0) {
-        return Err("there is no rate above 0 in it".to_owned());
+        return Err("it has no rate above 0".to_owned());
     }
     let scaled = pieces.iter().map(|piece| {
         let level = u128::from(piece.to.0) * u128::from(factor.0) / u128::from(Level::ONE.0);

@@ -319,7 +319,7 @@ impl Parser<'_> {
                         word
                     };
                     return Err(format!(
-                        "{shown:?} is no value: write \"text\", a number, or ${{name}}"
+                        "{shown:?} isn't a value: write \"text\", a number, or ${{name}}"
                     ));
                 }
             },
@@ -387,14 +387,14 @@ mod tests {
     fn mistakes_are_named() {
         for (text, reason) in [
             ("", "missing at its end"),
-            ("x == 1", r#""x" is no value"#),
+            ("x == 1", r#""x" isn't a value"#),
             (r#""a" == "b"#, r#"a " is missing"#),
             (r#"("a" == "b""#, "a ) is missing"),
             ("1 == 1 2", "2 isn't expected"),
             ("&& 1", "before &&"),
             ("1 == ", "missing at its end"),
             ("${n", "a } is missing"),
-            ("1 = 1", r#""=" is no value"#),
+            ("1 = 1", r#""=" isn't a value"#),
             (&"(".repeat(1000), "more than 50"),
         ] {
             let error = Condition::parse(text).expect_err(text);

@@ -33,7 +33,7 @@ impl<T> Connection<T> {
         let code = word(&frame)?;
         if self.is_idle(frame.stream) {
             return Err(ConnectionError::protocol(
-                "RST_STREAM for a stream that isn't there",
+                "RST_STREAM for an unknown stream",
             ));
         }
         if let Some(stream) = self.streams.remove(&frame.stream) {
@@ -135,7 +135,7 @@ impl<T> Connection<T> {
                 return Err(too_wide());
             }
         } else if self.is_idle(frame.stream) {
-            let text = "WINDOW_UPDATE for a stream that isn't there";
+            let text = "WINDOW_UPDATE for an unknown stream";
             return Err(ConnectionError::protocol(text));
         } else if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.send_window += more;

@@ -16,9 +16,7 @@ impl<T> Connection<T> {
     ) -> Result<(), ConnectionError> {
         let number = frame.stream;
         if self.is_idle(number) {
-            return Err(ConnectionError::protocol(
-                "DATA for a stream that isn't there",
-            ));
+            return Err(ConnectionError::protocol("DATA for an unknown stream"));
         }
         let flow = frame.payload.len() as u32;
         let window = self.limits.window.max(WINDOW);
@@ -109,7 +107,7 @@ impl<T> Connection<T> {
         }
         match self.role {
             Role::Client if self.is_idle(number) => {
-                let text = "a head for a stream that isn't there";
+                let text = "a head for an unknown stream";
                 return Err(ConnectionError::protocol(text));
             }
             Role::Server if number.is_multiple_of(2) => {

@@ -183,7 +183,7 @@ impl<'m> Lifting<'m> {
             InterfaceType::Float64 => out.extend_from_slice(&bits.to_le_bytes()),
             InterfaceType::Char => match char::from_u32(bits as u32) {
                 Some(char) => out.char(char),
-                None => bail!("the guest returned {bits:#x}, which is no character"),
+                None => bail!("the guest returned {bits:#x}, which isn't a character"),
             },
             InterfaceType::Flags(flags) => {
                 let count = self.types[flags].names.len();

@@ -99,7 +99,7 @@ pub(super) fn split_body(
         None => Err(Error::new(
             ErrorCode::ProtocolViolation,
             format!(
-                "the header {BODY_HEADER} is no length within the message, up to {INLINE_BYTES_MAX}"
+                "the header {BODY_HEADER} isn't a length within the message, up to {INLINE_BYTES_MAX}"
             ),
         )),
     }

@@ -123,7 +123,7 @@ impl Respond for Responder {
 
     async fn complete(&mut self) -> Result<Bytes, Error> {
         let Some(rest) = self.rest.take() else {
-            let text = "there is no rest of the parameters to wait for";
+            let text = "there are no more parameters to wait for";
             return Err(Error::new(ErrorCode::Internal, text));
         };
         self.receiver = rest.receiver.clone();

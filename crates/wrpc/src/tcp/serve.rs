@@ -201,7 +201,7 @@ async fn connection(
     let begun = timeout_at(deadline, begun).await;
     let (mut stream, mut inbox, names) = begun.unwrap_or_else(|_| {
         Err(frames::violation(format!(
-            "it said nothing whole within {limit:?}"
+            "it sent nothing complete within {limit:?}"
         )))
     })?;
     if let Some(names) = names {
