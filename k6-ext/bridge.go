@@ -95,7 +95,7 @@ func abiVersion(header, library uint32) error {
 		return nil
 	}
 	return fmt.Errorf("the bridge cannot be opened: this extension was compiled for version %d of its C ABI, "+
-		"and the library libencarno_k6_bridge.a speaks version %d: build both anew, by `make k6`", header, library)
+		"and the library libencarno_k6_bridge.a has version %d: build both again with `make k6`", header, library)
 }
 
 func openBridge() (*bridge, error) {

@@ -27,7 +27,7 @@ func parseOptions(env *common.InitEnvironment, value sobek.Value) (options, erro
 		return options{}, fmt.Errorf("options: %w", err)
 	}
 	if object == nil {
-		return options{}, errors.New("options are missing: { nats: { url } } or { tcp: { addr } } is the least")
+		return options{}, errors.New("options are missing: give at least { nats: { url } } or { tcp: { addr } }")
 	}
 	tags, err := parseTags(object.Get("tags"))
 	if err != nil {

@@ -132,8 +132,8 @@ func (call *call) readAuth(value sobek.Value) error {
 	switch call.auth = value.String(); call.auth {
 	case "basic", "digest":
 	case "ntlm":
-		call.refusal = invalid("params.auth: ntlm authenticates a connection, and a request over wRPC has none of " +
-			"its own: take basic, digest, or { username, password }")
+		call.refusal = invalid("params.auth: ntlm authenticates a connection, and a request over wRPC has no connection " +
+			"of its own: use basic, digest, or { username, password }")
 	default:
 		call.warnOnce(`params.auth has no effect: "basic", "digest" or { username, password } is expected`)
 	}

@@ -56,7 +56,7 @@ func create(path string, notes []byte, started time.Time) (*file, error) {
 	var library C.uint32_t
 	if status := C.encarno_abi_version(&library); status != C.ENCARNO_STATUS_OK || library != C.ENCARNO_ABI_VERSION {
 		return nil, fmt.Errorf("this extension was compiled for version %d of its C ABI, and the library "+
-			"libencarno_k6_bridge.a speaks version %d: build both anew, by `make k6`", C.ENCARNO_ABI_VERSION, library)
+			"libencarno_k6_bridge.a has version %d: build both again with `make k6`", C.ENCARNO_ABI_VERSION, library)
 	}
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
@@ -170,5 +170,5 @@ func problem(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) error {
 	if reason.length > 0 {
 		return errors.New(C.GoStringN((*C.char)(unsafe.Pointer(reason.data)), C.int(reason.length)))
 	}
-	return fmt.Errorf("the library says status %d", status)
+	return fmt.Errorf("the library returned status %d", status)
 }

@@ -66,7 +66,7 @@ class EncarnoTool(RequiredTool):
             raise ToolError(f"modules.encarno.path: there is no program {self.tool_path}")
         if not (REPOSITORY / "crates/encarno/Cargo.toml").is_file() or not shutil.which("cargo"):
             raise ToolError(
-                "encarno isn't there: put it on the PATH, or say where it is with "
+                "encarno is missing: put it on the PATH, or set its path with "
                 "-o modules.encarno.path=…; `make` in its repository builds it"
             )
         self.log.warning("encarno isn't built yet: cargo builds it now, which takes minutes")
