@@ -139,13 +139,13 @@ impl Run {
 
 macro_rules! protocols {
     ($($(#[$doc:meta])+ $variant:ident: $factory:ty $(= $feature:literal)?,)+) => {
-        /// How hits are sent, understood and not set up yet.
+        /// A protocol that was parsed but not set up.
         #[derive(Clone, Debug)]
         pub enum Protocol {
             $($(#[$doc])+ $(#[cfg(feature = $feature)])? $variant(<$factory as Factory>::Settings),)+
         }
 
-        /// All protocols, the usual one first.
+        /// All protocols, the default one first.
         pub const KINDS: &[&Kind] = &[$($(#[cfg(feature = $feature)])? <$factory>::KIND),+];
 
         impl Protocol {

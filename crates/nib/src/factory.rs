@@ -32,6 +32,6 @@ pub trait Factory: Protocol + Sized {
         Vec::new()
     }
 
-    /// Opens files, looks the default address up.
+    /// Opens files, and looks the default address up.
     fn set_up(settings: Self::Settings) -> Result<Self, SetUpError>;
 }

@@ -39,7 +39,7 @@ pub enum Form {
     /// Calls, written as HTTP messages whose bodies are JSON: there are no cookies and no
     /// redirects.
     Calls,
-    /// Bytes as they are.
+    /// Bytes.
     Bytes,
     /// Messages, over a connection that begins with an HTTP request. That request has the
     /// URL's path and the headers.

@@ -36,7 +36,7 @@ pub trait NetworkProtocol: Clone + Debug {
         Ok(self)
     }
 
-    /// As [`Protocol::prepare`].
+    /// The same as [`Protocol::prepare`].
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
         None
     }

@@ -133,7 +133,7 @@ impl Http2Protocol {
     }
 }
 
-/// Makes frames of requests.
+/// Makes frames from requests.
 #[derive(Debug)]
 struct Frames;
 
@@ -165,7 +165,7 @@ pub struct Http2<D> {
 /// A worker's place in a link.
 #[derive(Debug, Default)]
 pub struct Place<A> {
-    /// Which workers it shares links with.
+    /// The group of workers with which it shares links.
     group: u32,
     on: On,
     /// The address of its last hit.
@@ -193,7 +193,7 @@ enum On {
 }
 
 impl<D: Dialect> Http2<D> {
-    /// Puts the hit behind those that wait, on a link that is opened if it has to be.
+    /// Appends the hit to the waiting ones of a link, which is opened if necessary.
     fn enqueue(&mut self, place: &mut Place<D::Answer>, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
         place.on = On::Nowhere;
@@ -228,7 +228,7 @@ impl<D: Dialect> Http2<D> {
         }
     }
 
-    /// Ends all hits of a link that is of no use any more.
+    /// Ends all hits of a link that can't be used any more.
     fn break_link(
         &mut self,
         number: u32,
@@ -285,7 +285,7 @@ impl<D: Dialect> Http2<D> {
         self.links.free(number);
     }
 
-    /// Takes what came, and sends what there is to say.
+    /// Reads, and sends what is due.
     fn turn(
         &mut self,
         number: u32,
@@ -325,8 +325,8 @@ impl<D: Dialect> Http2<D> {
         }
     }
 
-    /// The link takes no further hits: those that wait go on elsewhere, and it
-    /// is closed behind the last that it has.
+    /// Stops giving hits to the link. Waiting hits move to another link, and this one is
+    /// closed after its last running hit.
     fn retire(&mut self, number: u32, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
         self.links.let_go(number);
         for worker in self.links[number].take_waiting(number, hits) {

@@ -10,7 +10,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memrchr};
 
-/// Headers whose values are shown; sorted.
+/// The headers whose values are shown, sorted.
 pub const SHOWN_HEADERS: [&str; 54] = [
     "accept",
     "accept-charset",

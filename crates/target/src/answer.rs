@@ -30,7 +30,7 @@ pub(super) enum What {
     OnStream(Reply),
     /// Of a gRPC call.
     Call(u32, CallReply),
-    /// A message that comes back.
+    /// A message that is echoed.
     Message(Message),
 }
 

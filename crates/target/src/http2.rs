@@ -25,7 +25,7 @@ const VACANT_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Exchanges {
     http: Connection<Pending>,
-    /// Requests that are whole, and weren't taken yet.
+    /// Complete requests that weren't taken yet.
     whole: VecDeque<(u32, Asked, Option<Box<Call>>)>,
     bodies: VecDeque<Body>,
     /// Bodies for which the windows have no room.
@@ -128,7 +128,7 @@ impl Exchanges {
         }
     }
 
-    /// The next whole request, and its stream.
+    /// The next complete request, with its stream.
     pub(super) fn next_request(&mut self) -> Option<(u32, Asked, Option<Box<Call>>)> {
         while let Some((stream, asked, call)) = self.whole.pop_front() {
             match call {
@@ -371,7 +371,7 @@ impl Exchanges {
     }
 }
 
-/// Where whole requests go.
+/// Collects complete requests.
 struct Whole<'a> {
     whole: &'a mut VecDeque<(u32, Asked, Option<Box<Call>>)>,
     /// What is said at once, and on which stream.
@@ -420,6 +420,6 @@ impl Handler<Pending> for Whole<'_> {
         }
     }
 
-    /// Nobody waits for the answer.
+    /// The answer isn't needed any more.
     fn reset(&mut self, _: u32, _: Pending, _: Reset) {}
 }

@@ -79,7 +79,7 @@ impl Schedule {
         self.made += 1;
     }
 
-    /// When there is something to do.
+    /// The next instant at which there is something to do.
     pub(super) fn next_ns(&self) -> u64 {
         let due_ns = self.due.peek().map(|&Reverse((due_ns, _))| due_ns);
         let ends_ns = self.sharing.as_ref().and_then(Sharing::next_ns);

@@ -198,7 +198,7 @@ impl Compiler {
         is_memory && (plan.follow > 0 || plan.whole_url || self.cookies) || plan.fills(payload)
     }
 
-    /// What the protocol sends for a payload.
+    /// The bytes that the protocol sends for a payload.
     pub(crate) fn sent(&self, payload: Payload, plan: Option<&Plan>) -> Result<Payload, String> {
         let Some(prepare) = &self.prepare else {
             return Ok(payload);

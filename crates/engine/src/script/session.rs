@@ -445,7 +445,7 @@ impl Session {
     }
 }
 
-/// The payload becomes what the protocol sends for it.
+/// Replaces the payload by what the protocol sends for it.
 fn make_sent(shot: &mut Shot, plan: &Plan, context: &ScriptContext) -> Result<(), (u16, StringId)> {
     let whole = std::mem::replace(&mut shot.payload, Payload::Memory(Bytes::new()));
     shot.payload = context

@@ -46,7 +46,7 @@ pub(super) fn code_of(why: ErrorCode, usual: u16) -> u16 {
     }
 }
 
-/// Whoever is told what comes on a link: a stream's user is its worker.
+/// Receives the events of a link; the user of a stream is its worker.
 pub(super) struct Answers<'a, D: Dialect> {
     pub(super) link: u32,
     pub(super) dialect: &'a mut D,

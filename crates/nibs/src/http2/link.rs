@@ -112,7 +112,7 @@ impl Link {
         self.http = Some(Box::new(Connection::new(Role::Client, limits)));
     }
 
-    /// Gives the workers back whose hits were on it.
+    /// Closes the link, and returns the workers whose hits were on it.
     pub(super) fn close<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
         let mut workers = match &mut self.http {
             Some(http) => http.take_streams(),
@@ -149,7 +149,7 @@ impl Link {
         }
     }
 
-    /// The workers that wait for a stream: they do it elsewhere from now on.
+    /// Takes the workers that wait for a stream, which wait on another link from now on.
     pub(super) fn take_waiting<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
         self.waiting_count = 0;
         let waiting = std::mem::take(&mut self.waiting).into_iter();
@@ -239,7 +239,7 @@ impl Link {
         self.note_left(link, hits, io).map(|()| true)
     }
 
-    /// Notes of requests that have left whole when that was.
+    /// Records the instant at which requests have left completely.
     fn note_left<A>(
         &mut self,
         link: u32,
@@ -342,7 +342,7 @@ impl Link {
         }
     }
 
-    /// Puts of bodies into the outbox what windows and outbox have room for.
+    /// Puts parts of bodies into the outbox, as far as windows and outbox have room.
     fn send_bodies<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) {
         let Some(http) = &mut self.http else {
             return;
@@ -373,7 +373,7 @@ impl Link {
                 .is_some_and(|http| http.can_open() && http.outbox().len() < OUTBOX_BYTES)
     }
 
-    /// Takes what came; true if there may be more to read.
+    /// Reads; true if there may be more to read.
     pub(super) fn read<D: Dialect>(
         &mut self,
         link: u32,

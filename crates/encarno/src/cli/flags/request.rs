@@ -256,7 +256,7 @@ impl RequestArguments {
         })
     }
 
-    /// The request that a connection begins with.
+    /// The request with which a connection begins.
     fn opening(&self, target: &Target, kind: &Kind) -> Result<Opening, Failure> {
         if let Some(method) = &self.method {
             let why = match kind.form {
