@@ -32,11 +32,11 @@ pub struct Order {
     pub agents: usize,
     /// The command and its arguments, for the agents' programs.
     pub arguments: Vec<String>,
-    /// The files that it reads.
+    /// The files that the run reads.
     pub files: Vec<RunFile>,
     /// Who looks at what was measured while it goes on.
     pub watch: Option<Watcher>,
-    /// How many hits fall to each part, if that is known.
+    /// The number of hits of each part, if it is known.
     pub due: Vec<Option<u64>>,
     /// Whether agents send every hit, and not only sums.
     pub collect_hits: bool,
@@ -62,7 +62,7 @@ impl fmt::Debug for Watcher {
     }
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// The name of the run.

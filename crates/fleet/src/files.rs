@@ -23,7 +23,7 @@ pub struct RunFile {
     pub path: PathBuf,
 }
 
-/// Puts a file there, unless it is there.
+/// Puts a file into the store, unless it is there.
 pub(crate) async fn put(bus: &Bus, file: &RunFile) -> Result<PlanFile, FleetError> {
     check(&file.name)?;
     let path = &file.path;

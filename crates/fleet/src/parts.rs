@@ -70,7 +70,7 @@ impl Part {
         self.reader.as_deref()
     }
 
-    /// Adds what came since the last look.
+    /// Adds the results since the last look.
     pub(crate) fn look(&mut self, news: &mut News) -> io::Result<()> {
         if self.reader.is_none() {
             // Even the start of the file may be missing.

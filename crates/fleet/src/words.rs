@@ -61,7 +61,7 @@ pub struct PlanFile {
     pub bytes: u64,
 }
 
-/// When a run starts, on the coordinator's clock.
+/// The start of a run, on the coordinator's clock.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Begin {
@@ -90,7 +90,7 @@ pub struct State {
     /// What its program prepared for the programs of all agents: JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
-    /// How many chunks of results there are, once it has ended.
+    /// The number of chunks of results, once it has ended.
     pub chunks: u64,
     /// Its clock.
     pub clock: AgentClock,

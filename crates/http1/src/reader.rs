@@ -34,7 +34,7 @@ struct LastHead {
 /// A longer head isn't kept.
 const LAST_BYTES_MAX: usize = 1 << 10;
 
-/// What was found in what came.
+/// A part of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
     /// The status of the final response, and its complete head.

@@ -30,7 +30,7 @@ const BYTES: [&str; 4] = [
 pub struct Measured {
     /// Its name in the file and on the command line.
     pub name: &'static str,
-    /// As in a configuration.
+    /// The protocol's name, as in a configuration.
     pub protocol: &'static str,
     /// Of its URLs.
     scheme: &'static str,
@@ -38,7 +38,7 @@ pub struct Measured {
     arguments: &'static [&'static str],
 }
 
-/// Hits at a time on each connection, where connections are shared.
+/// The number of hits at a time on each connection, where connections are shared.
 pub const STREAMS: usize = 16;
 /// The first rate is this part of the rate of a closed run. Each next rate lies between a
 /// rate at which hits were on time and one at which they weren't.
@@ -51,7 +51,7 @@ const TRIES: usize = 4;
 pub struct Point {
     /// The protocol.
     pub measured: Measured,
-    /// Event loops.
+    /// The number of event loops.
     pub loops: usize,
     /// The number of hits that may run at a time.
     pub workers: usize,

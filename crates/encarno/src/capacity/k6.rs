@@ -39,7 +39,7 @@ const SECONDS_MIN: usize = 4;
 /// Why k6 can't measure.
 #[derive(Debug, thiserror::Error)]
 pub enum K6Error {
-    /// There is none.
+    /// k6 wasn't found.
     #[error(
         "there is no k6 in the PATH, no ./k6, and none beside encarno: name it with --k6-binary"
     )]

@@ -78,7 +78,7 @@ impl CalibrateArguments {
             let target = Target::start(TargetSettings {
                 udp: measured.protocol == "udp",
                 tls: measured.is_tls(),
-                // Bytes are answered by a head, which ends where it says so.
+                // The answer to bytes is a head alone, which shows where it ends.
                 body_bytes: if measured.protocol == "tcp" {
                     0
                 } else {

@@ -271,7 +271,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Says what came of it: the exit status.
+    /// Reports the outcome, and returns the exit status.
     pub(super) fn report(&self, outcome: &Outcome, output: &Path) -> Result<u8, Failure> {
         let file = whole::read(output).map_err(Failure::setup)?;
         for said in outcome.said.iter().chain(&outcome.remarks) {

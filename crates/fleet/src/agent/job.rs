@@ -17,7 +17,7 @@ use crate::shipping::Shipper;
 use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
 use crate::worker::Worker;
 
-/// What a coordinator or a signal wants.
+/// An order of a coordinator or a signal.
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     Begin(Begin),

@@ -228,7 +228,7 @@ impl Collecting {
         self.bus.say(&format!("{}.stop", self.run), &halt).await
     }
 
-    /// Who is silent, and what came in since the last second.
+    /// Finds silent agents, and the results since the last second.
     fn look(&mut self, hits: &mut u64, tell: &impl Fn(&str)) -> Result<(), FleetError> {
         let mut news = News::default();
         let (mut silent, count) = (Vec::new(), self.agents.len());

@@ -31,7 +31,7 @@ pub(super) fn merge(
             continue;
         };
         let due = plan.due.get(number).copied().flatten();
-        // What a stop left out was never due.
+        // Hits that a stop left out were never due.
         let was_stopped = stops > 0 || collecting.ended.is_some();
         let account = account(&agent.part.path, due.filter(|_| !was_stopped))?;
         outcome.totals.add(&account.totals);
@@ -88,7 +88,7 @@ pub(super) fn merge(
     let merged = merge::merge(&parts, &order.output, conclude);
     let merged = merged.map_err(|error| FleetError(error.to_string()))?;
     outcome.remarks.extend(merged.remarks);
-    // What is in one file need not lie about in many.
+    // The merged file has everything, so the single files aren't needed.
     let _deleted = std::fs::remove_dir_all(&collecting.folder);
     Ok(outcome)
 }

@@ -46,7 +46,7 @@ impl PartArguments {
             .map_or((0, 1), |(number, count)| (number - 1, count))
     }
 
-    /// What the engine makes of it.
+    /// The part, for the engine.
     pub(crate) fn part(&self) -> Result<Part, Failure> {
         let (number, count) = self.numbers();
         let start = match self.start_at {
