@@ -597,7 +597,7 @@ fn a_receiver_that_is_silent_holds_a_run_up_until_a_signal() {
     let mut child = program::command(folder.path(), &line).spawn().unwrap();
     let mut said = BufReader::new(child.stderr.take().unwrap());
     let mut text = String::new();
-    while !text.contains("its last points are sent") {
+    while !text.contains("to take its last points") {
         assert!(said.read_line(&mut text).unwrap() > 0, "{text}");
     }
     let pid = rustix::process::Pid::from_child(&child);

@@ -8,7 +8,7 @@ use async_nats::Subscriber;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::kv::Watch;
 use encarno_record::series::Metrics;
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 

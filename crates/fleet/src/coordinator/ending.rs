@@ -3,6 +3,7 @@
 use encarno_record::merge::{self, End, Part};
 use encarno_record::notes::{Judgement, Notes, Threshold};
 use encarno_record::series::Metrics;
+use encarno_record::statistics::counted;
 use encarno_record::thresholds;
 
 use super::collect::Collecting;
