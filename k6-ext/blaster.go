@@ -18,24 +18,24 @@ var (
 	errOnlyInInit    = errors.New("a blast can't be made in the init context: put it into the default function")
 )
 
-// blaster is what wrpc.blaster() gives to one VU. All its methods run on the
+// blaster is the object that wrpc.blaster() returns to a VU. All its methods run on the
 // VU's goroutine.
 type blaster struct {
 	module *ModuleInstance
 	client *client
 	tags   callTags
 
-	// The iteration of the last call, and how many calls it made.
+	// The iteration of the last call, and the number of its calls.
 	lastIteration int64
 	number        uint64
 
-	// What most results say, as JavaScript's values.
+	// The values of most results for JavaScript.
 	jsTrue, jsEmpty sobek.Value
 
 	promises iteration.Promises
 }
 
-// blaster is wrpc.blaster().
+// blaster implements wrpc.blaster().
 func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
 	env := module.vu.InitEnv()
@@ -70,7 +70,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	return object
 }
 
-// blast is blaster.blast(): it blocks the VU until the call's end.
+// blast implements blaster.blast(), which blocks the VU until the call's end.
 func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blast", call)
 	ctx := blaster.module.vu.Context()
@@ -82,7 +82,7 @@ func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 	return blaster.toResult(&done)
 }
 
-// blastAsync is blaster.blastAsync(): it gives a promise of blast's result.
+// blastAsync implements blaster.blastAsync(), which returns a promise of blast's result.
 func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blastAsync", jsCall)
 	ctx := blaster.module.vu.Context()
@@ -128,7 +128,7 @@ func (blaster *blaster) toResult(done *completion) sobek.Value {
 	if done.errorCode != "" {
 		ok, text, code = runtime.ToValue(false), runtime.ToValue(done.errorText), runtime.ToValue(done.errorCode)
 	}
-	// These can't fail: the object is new and ordinary.
+	// Set can't fail on a new plain object.
 	_ = result.Set("ok", ok)
 	_ = result.Set("error", text)
 	_ = result.Set("error_code", code)

@@ -12,13 +12,13 @@ import (
 	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
-// Codes of the library's list: of a call that was given up, and of our own faults.
+// Codes of the library's list: for a call that was cancelled, and for bugs of encarno.
 const (
 	cancelled = "cancelled"
 	internal  = "internal"
 )
 
-// instruments are the metrics of the module.
+// instruments are the module's metrics.
 type instruments struct {
 	blasts     callInstruments
 	calls      callInstruments
@@ -82,13 +82,13 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 	return added, errors.Join(append(all, err)...)
 }
 
-// callSamples are the samples of one call: one allocation, one push.
+// callSamples are the samples of a call, in one allocation and for one push.
 type callSamples struct {
 	metrics.ConnectedSamples
 	array [9]metrics.Sample
 }
 
-// push emits what a blast leaves in the results.
+// push emits the samples of a blast.
 func (instruments *instruments) push(
 	ctx context.Context, state *lib.State, tags metrics.TagsAndMeta, done *completion,
 ) {

@@ -235,7 +235,7 @@ fn what_agents_do_not_take_is_said_by_name() {
     group.assert_ends(
         &hit(&["dummy:", "-n", "9"]),
         1,
-        "it doesn't take `encarno hit`",
+        "it doesn't accept `encarno hit`",
     );
     group.assert_ends(
         &["hit", "dummy:", "-n", "9", "--agents", "3"],
@@ -278,7 +278,7 @@ fn what_agents_do_not_take_is_said_by_name() {
         (&["dummy:", "-n", "9", "--phout", "x"], "no phout"),
         (
             &["dummy:", "-n", "9", "--stop-if", "p99>1s"],
-            "--stop-if isn't there with --agents",
+            "--stop-if doesn't work with --agents",
         ),
     ] {
         group.assert_ends(&hit(more), 2, says);
@@ -495,11 +495,7 @@ fn a_coordinator_that_dies_leaves_a_run_that_is_collected() {
         "scheduled 1200 = done 1200",
     );
     notes(&group.path("run.enc"));
-    group.assert_ends(
-        &["attach", "nothing", "-o", "n.enc"],
-        1,
-        "knows no such run",
-    );
+    group.assert_ends(&["attach", "nothing", "-o", "n.enc"], 1, "has no such run");
 }
 
 fn a_signal_drains_all_agents() {

@@ -101,11 +101,7 @@ fn hostile_servers_are_failures_with_a_reason() {
             1002,
             "can't be decompressed",
         ),
-        (
-            says(|| frame(1, 4, 3, &[0x88])),
-            1002,
-            "stream that isn't there",
-        ),
+        (says(|| frame(1, 4, 3, &[0x88])), 1002, "unknown stream"),
         (
             says(move || frame(1, 5, 1, &length_5)),
             1002,

@@ -37,7 +37,7 @@ const EXPORT_PATIENCE: Duration = Duration::from_secs(120);
 /// The pages of a run.
 pub(super) struct Watched {
     arguments: WatchArguments,
-    /// The result file; none if nobody wants a page.
+    /// The result file; `None` if no page is wanted.
     native: Option<PathBuf>,
     bound: Option<Bound>,
     live: Option<Live>,
@@ -47,7 +47,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Notes the files, and has the run write a result file if it writes none.
+    /// Notes the files, and makes the run write a result file if it writes none.
     pub(super) fn new(
         arguments: &WatchArguments,
         run: &mut Run,
@@ -100,7 +100,8 @@ impl Watched {
             || !folder.is_none_or(|folder| folder == Path::new("") || folder.is_dir())
         {
             return Err(Failure::usage(format!(
-                "{option} is made of the result file: write that to a file, not to the standard output"
+                "{option} needs the result file: write the results to a file, not to the \
+                 standard output"
             )));
         }
         watched.native = Some(native);
@@ -138,7 +139,7 @@ impl Watched {
         Ok(())
     }
 
-    /// The run is on.
+    /// Starts the pages at the start of the run.
     pub(super) fn begin(&mut self, control: &Arc<Control>) {
         if let Some(native) = &self.native {
             // The run is worth more than what is told of it.
@@ -175,7 +176,7 @@ impl Watched {
         };
         match bound.show(native, name, steering) {
             Ok(live) => self.live = Some(live),
-            // The run is worth more than its page.
+            // The run goes on without its page.
             Err(error) => complain(&format!("--live: the page can't be shown: {error}")),
         }
     }
@@ -255,7 +256,7 @@ fn pushes(
     otlp.into_iter().chain(remote_write)
 }
 
-/// A run that is steered from its page.
+/// A run that the page can pause and stop.
 struct Steered(Arc<Control>);
 
 impl Steering for Steered {

@@ -9,8 +9,8 @@ static ECHO: LazyLock<Option<Echo>> = LazyLock::new(|| {
     Echo::new(&component).ok()
 });
 
-/// Any bytes as the parameters of a function. The codec that knows no wasmtime agrees on
-/// whether they are a value.
+/// Decodes any bytes as the parameters of a function. The codec without wasmtime must agree
+/// on whether they are a value.
 pub(crate) fn parameters(bytes: &[u8]) {
     let echo = ECHO.as_ref();
     let is_value = echo.map(|echo| echo.is_value(bytes));

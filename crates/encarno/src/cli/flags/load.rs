@@ -1,4 +1,4 @@
-//! How much is sent, and when.
+//! Flags for rate, workers and length of a run.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::Duration;
@@ -69,14 +69,14 @@ pub(crate) enum ArrivalsArgument {
 /// What the records mean for the workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordsLoad {
-    /// They carry instants of their own.
+    /// Whether the records carry instants.
     pub(crate) stepped: bool,
-    /// They end by themselves.
+    /// Whether the records end by themselves.
     pub(crate) bounded: bool,
 }
 
 impl LoadArguments {
-    /// Whether it ends by itself.
+    /// Whether the workload ends by itself.
     pub(crate) fn has_end(&self, records: RecordsLoad) -> bool {
         let is_schedule = match (&self.rate, &self.workers) {
             (Some(rate), _) => rate.schedule(self.duration, self.hits).is_ok(),
@@ -88,7 +88,8 @@ impl LoadArguments {
                 && (self.duration.is_some() || self.hits.is_some() || records.bounded)
     }
 
-    /// A worker has one hit at a time: there are `streams` of them to a connection.
+    /// The workload. A worker has one hit at a time, and `streams` workers share a
+    /// connection.
     pub(crate) fn workload(&self, streams: u32, records: RecordsLoad) -> Result<Workload, Failure> {
         let open = |arrivals| {
             Workload::Open(OpenSettings {
@@ -113,7 +114,7 @@ impl LoadArguments {
                 },
             }));
         }
-        // The records' own instants count, however many connections they may use.
+        // The records' own instants count, whatever the number of connections.
         if self.workers.is_none() && records.stepped {
             return Ok(open(Arrivals::Recorded));
         }
@@ -138,14 +139,15 @@ impl LoadArguments {
     }
 }
 
-/// A schedule, or one number of workers for the whole run.
+/// A schedule of workers, or one number of workers for the whole run.
 fn workers(text: &str) -> Result<Schedule, String> {
     match text.trim().parse::<u32>() {
         Ok(0) => Err("0 workers make no hits".to_owned()),
         Ok(workers) => Ok(Schedule::constant(Level::whole(workers), 0)),
         Err(_) => match Schedule::read(text) {
             Ok(schedule) if schedule.is_poisson() => Err(
-                "poisson is about hits at a rate, and a number of workers is none: leave it out, or use --rate"
+                "poisson needs a rate, and a number of workers isn't one: leave it out, or use \
+                 --rate"
                     .to_owned(),
             ),
             read => read.map_err(|error| error.to_string()),

@@ -1,4 +1,4 @@
-//! What is sent, and what is expected of the answer.
+//! Flags for the request and the expected answer.
 
 mod message;
 
@@ -25,13 +25,13 @@ use crate::files::Files;
 use crate::protocols::{self, Protocol};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
 
-/// Redirects that are followed, as in most browsers and clients.
+/// The most redirects that are followed, as in most browsers and clients.
 const REDIRECTS_MAX: u32 = 10;
 
 /// The protocol of HTTP requests to components.
 const WRPC_HTTP: &str = "wrpc-http";
 
-/// The body is held in memory.
+/// The longest body; it is held in memory.
 const BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// The request, or the file of records, and the protocol's options.
@@ -151,7 +151,7 @@ pub(crate) struct RequestArguments {
     pub(crate) records: RecordsArguments,
 }
 
-/// A path of a request.
+/// The path of a request.
 fn path(text: &str) -> Result<String, String> {
     match text.starts_with('/') && !text.contains(char::is_whitespace) {
         true => Ok(text.to_owned()),
@@ -159,8 +159,7 @@ fn path(text: &str) -> Result<String, String> {
     }
 }
 
-/// What a source is told beyond the request: how many hits there may be, and
-/// whether one worker makes them all.
+/// The limits of a source: the most hits, and whether one worker makes them all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SourceLimits {
     pub(crate) hits_max: Option<NonZeroU64>,
@@ -168,7 +167,7 @@ pub(crate) struct SourceLimits {
 }
 
 impl RequestArguments {
-    /// Where hits go, and as whom.
+    /// The address to which hits go, and the credentials.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
         let usual = protocols::KINDS[0];
         let mut target = match &self.url {
@@ -185,7 +184,7 @@ impl RequestArguments {
         Ok(target)
     }
 
-    /// What is done with responses beyond being received.
+    /// The rules for responses.
     pub(crate) fn rules(&self) -> Vec<RuleSettings> {
         let follow = self.follow.then(|| RuleSettings {
             label: String::new(),
@@ -197,7 +196,7 @@ impl RequestArguments {
         follow.into_iter().collect()
     }
 
-    /// What the flags may not have been meant to say.
+    /// A hint if flags were probably meant for something else.
     pub(crate) fn hint(&self) -> Option<String> {
         if let Some(method) = self.method.as_ref().filter(|it| it.parse::<f64>().is_ok()) {
             return Some(format!(
@@ -214,7 +213,7 @@ impl RequestArguments {
         })
     }
 
-    /// The protocol of the URL, with its options; `seed` is for those that are random.
+    /// The protocol of the URL, with its options. Random options use `seed`.
     pub(crate) fn protocol(
         &self,
         target: &Target,
@@ -308,7 +307,7 @@ impl RequestArguments {
         })
     }
 
-    /// The request that a connection begins with.
+    /// The request with which a connection begins.
     fn opening(&self, target: &Target, kind: &Kind) -> Result<Opening, Failure> {
         if let Some(method) = &self.method {
             let why = match kind.form {
@@ -379,7 +378,7 @@ impl RequestArguments {
         headers.map_err(Failure::usage)
     }
 
-    /// The headers, with the user's.
+    /// The headers, with credentials of the URL.
     fn all_headers(&self, target: &Target) -> Result<Vec<(String, Secret)>, Failure> {
         let mut headers = self.own_headers()?;
         let is_authorization =
@@ -422,7 +421,7 @@ impl RequestArguments {
             _ => target,
         };
         if let Some(file) = &self.records.input {
-            // Those of a handshake aren't the records'.
+            // The headers of a handshake aren't those of records.
             let headers = match form {
                 Form::Messages | Form::Arguments => Vec::new(),
                 Form::Http | Form::Calls | Form::Bytes => self.all_headers(target)?,
@@ -435,7 +434,7 @@ impl RequestArguments {
                 message::bytes(target, self.method.as_deref(), &headers, body)?
             }
             Form::Bytes => self.bytes(body.unwrap_or_default())?,
-            // JSON has backslashes of its own.
+            // JSON has its own backslashes.
             Form::Messages | Form::Arguments => body.unwrap_or_default(),
         };
         Ok(Source::Request {
@@ -471,7 +470,7 @@ impl RequestArguments {
         }))
     }
 
-    /// What is sent as it is: escapes stand for bytes, but not in a file.
+    /// The bytes to send. Escapes stand for bytes, but not in data from a file.
     fn bytes(&self, data: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let is_file = |data: &Secret| data.expose().starts_with('@');
         if self.data.as_ref().is_some_and(is_file) {
