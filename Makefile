@@ -1,4 +1,4 @@
-# Every target sets up what it needs, says so, and skips what is there. Needed by
+# Every target installs what it needs, prints that, and skips what is installed. Install by
 # hand: Rust 1.95, Go 1.26, a C compiler.
 
 SHELL := /bin/bash
@@ -10,18 +10,18 @@ PREFIX ?= /usr/local
 # The Go linker and the tests look for the libraries here.
 export CARGO_TARGET_DIR := $(CURDIR)/target
 
-# What --version says. Without git, the version alone.
+# The output of --version. Without git it is only the version.
 COMMIT := $(shell git rev-parse --short=10 HEAD 2>/dev/null)
 export ENCARNO_VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)$(COMMIT:%= (%))
 
 RELEASE := target/release
 BRIDGE := $(RELEASE)/libencarno_k6_bridge.a
 BINARIES := $(RELEASE)/wrpc-wasmtime-nats $(RELEASE)/wrpc-wasmtime-tcp $(if $(wildcard crates/encarno/Cargo.toml),$(RELEASE)/encarno)
-COMPONENTS := blaster-component/blaster-component.wasm http-component/http-component.wasm
+COMPONENTS := blaster-component/blaster-component.wasm http-component/http-component.wasm shop-component/shop-component.wasm
 GUESTS := $(patsubst _examples/guests/%/Cargo.toml,_examples/guests/%.wasm,$(wildcard _examples/guests/*/Cargo.toml))
 
-# The whole workspace at once, always: for a subset of it cargo would choose other
-# features, and compile wasmtime and tokio again.
+# Always build the whole workspace: for a part of it cargo would choose other features, and
+# compile wasmtime and tokio again.
 CARGO_BUILD := cargo build --release --workspace --lib --bins --examples
 
 GO_SOURCES := $(shell find k6-ext -name '*.go' -not -name '*_test.go' -o -name 'go.???' -o -name '*.h') $(wildcard crates/k6-bridge/include/*.h)
@@ -32,25 +32,25 @@ GO_SOURCES := $(shell find k6-ext -name '*.go' -not -name '*_test.go' -o -name '
 all: k6 $(BINARIES) ## Build ./k6 and, in target/release, wrpc-wasmtime-nats and encarno
 
 .PHONY: encarno
-encarno: $(RELEASE)/encarno ## Build the hit generator alone of the programs, without ./k6
+encarno: $(RELEASE)/encarno ## Build only the hit generator, without ./k6
 
-# cargo knows what is up to date; it is asked quietly once everything is there.
+# cargo knows what is up to date. It runs quietly if all files exist.
 .PHONY: cargo
 cargo: needs
 	@if [ -e $(BRIDGE) ] && [ -e $(firstword $(BINARIES)) ]; then $(CARGO_BUILD) --quiet; \
 	else echo "make: building the Rust workspace (minutes, the first time)"; $(CARGO_BUILD); fi
 
-# Recipes that do nothing let make look at the files again after cargo has run.
+# With empty recipes, make checks the files again after cargo has run.
 $(BRIDGE) $(BINARIES): cargo
 	@:
 
-# The library's hash is a flag, since Go doesn't notice that a library changed.
+# The library's hash is a flag, because Go doesn't notice changes of a library.
 k6: $(BRIDGE) $(GO_SOURCES) target/commit
 	@echo "make: building ./k6 (a minute or two, the first time)"
 	@hash=$$(sha256sum $(BRIDGE) | cut -c1-16) && cd k6-ext && \
 	CGO_ENABLED=1 go build -trimpath -ldflags "-X main.libraryHash=$$hash -X github.com/encarno/encarno/k6-ext.commit=$(COMMIT)" -o ../k6 ./cmd/k6
 
-# It changes with the commit, which `k6 version` says.
+# This file changes with the commit, which `k6 version` prints.
 target/commit: FORCE
 	@mkdir -p target; [ "$$(cat $@ 2>/dev/null)" = "$(COMMIT)" ] || echo "$(COMMIT)" >$@
 
@@ -58,17 +58,17 @@ target/commit: FORCE
 FORCE:
 
 .PHONY: component
-component: $(COMPONENTS) $(GUESTS) ## Build the components blaster-component and http-component, and those in _examples/guests
+component: $(COMPONENTS) $(GUESTS) ## Build the components blaster-component, http-component and shop-component, and those in _examples/guests
 
 define component_rule
-$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
+$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* $(1)/wit/*.wit wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
 	@scripts/build-component $(1)
 endef
 # One workspace, whose members are built at once.
 $(GUESTS) &: $(wildcard _examples/guests/*/src/* _examples/guests/*/Cargo.toml _examples/guests/Cargo.* wit/nib/*.wit wit/scenario/*.wit) scripts/build-component | needs
 	@scripts/build-component _examples/guests
 
-$(foreach name,blaster-component http-component,$(eval $(call component_rule,$(name))))
+$(foreach name,blaster-component http-component shop-component,$(eval $(call component_rule,$(name))))
 
 .PHONY: install
 install: all ## Install k6, the receivers and encarno under PREFIX (default /usr/local), below DESTDIR; K6=NAME names the k6
@@ -76,7 +76,7 @@ install: all ## Install k6, the receivers and encarno under PREFIX (default /usr
 
 .PHONY: clean
 clean: ## Delete what the other targets built
-	rm -rf target bin dist k6 $(COMPONENTS) $(GUESTS) blaster-component/target http-component/target _examples/guests/target taurus/.venv
+	rm -rf target bin dist k6 $(COMPONENTS) $(GUESTS) blaster-component/target http-component/target shop-component/target _examples/guests/target taurus/.venv
 
 ##@ Pack
 
@@ -93,13 +93,13 @@ image: all ## Build OCI images of encarno, k6 and the receivers into dist/images
 	@scripts/image
 
 .PHONY: wheel
-wheel: all ## Build a wheel of the Taurus module, with encarno in it, into dist/
+wheel: all ## Build a wheel of the Taurus module that contains encarno into dist/
 	@scripts/wheel
 
 ##@ Try
 
 .PHONY: demo
-demo: all component bin/nats-server ## Hit encarno's own target, and run _examples/blaster.js against a receiver of its own; a report of both
+demo: all component bin/nats-server ## Hit encarno's own target, run _examples/blaster.js against a receiver, and write a report of both
 	@scripts/demo
 
 .PHONY: demo-http
@@ -112,7 +112,7 @@ picture-terminal: ## Draw docs/img/terminal.svg: the dashboard of a real run
 	PICTURE=$(CURDIR)/docs/img/terminal.svg cargo test --release --workspace --test terminal -- --ignored picture
 
 .PHONY: picture
-picture: all component bin/nats-server ## Draw docs/img/report.png: the report of the demo, by Debian's Chromium
+picture: all component bin/nats-server ## Draw docs/img/report.png: the report of the demo, in Debian's Chromium
 	@scripts/picture
 
 .PHONY: bench
@@ -124,7 +124,7 @@ bench: all component bin/nats-server ## Measure, and write the tables of bench/R
 	@bench/report
 
 .PHONY: soak
-soak: all component bin/nats-server ## Look whether k6 or the receiver grow under load (DURATION=20m VUS=256)
+soak: all component bin/nats-server ## Check whether k6 or the receiver grow under load (DURATION=20m VUS=256)
 	@scripts/soak
 
 ##@ Check
@@ -138,7 +138,7 @@ fuzz: needs ## Give each parser random inputs, guided by coverage (TIME=5m TARGE
 	@scripts/fuzz
 
 .PHONY: attack
-attack: all component bin/nats-server ## Storms against the parts, and what they hold (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
+attack: all component bin/nats-server ## Run storms against all parts, and print how each holds up (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
 	@scripts/attack
 
 .PHONY: lint
@@ -146,11 +146,11 @@ lint: needs bin/staticcheck ## Check format, lints, headers, directions of depen
 	@scripts/lint
 
 .PHONY: audit
-audit: needs bin/govulncheck ## Ask the databases of advisories and licences about the dependencies (needs a network)
+audit: needs bin/govulncheck ## Check the dependencies for advisories and licences (needs a network)
 	@scripts/audit
 
 .PHONY: header
-header: ## Write the header of the C ABI anew
+header: ## Write the header of the C ABI again
 	@ENCARNO_WRITE_HEADER=1 cargo test --release --workspace --quiet --test header
 
 ##@ Set up
@@ -159,7 +159,7 @@ header: ## Write the header of the C ABI anew
 setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
 	@scripts/taurus-venv || true
 
-# Built once: `go tool` would link it again whenever Go's cache was cleared.
+# Built once, because `go tool` would link it again whenever Go's cache was cleared.
 bin/nats-server: tools/go.mod | needs
 	@echo "make: building bin/nats-server"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/ github.com/nats-io/nats-server/v2 && touch ../$@
@@ -172,7 +172,7 @@ bin/toxiproxy: tools/go.mod | needs
 	@echo "make: building bin/toxiproxy"
 	@cd tools && CGO_ENABLED=0 go build -trimpath -o ../bin/toxiproxy github.com/Shopify/toxiproxy/v2/cmd/server && touch ../$@
 
-# Where it can't be had, its test says so.
+# If it isn't available, its test says so.
 bin/prometheus:
 	@echo "make: unpacking bin/prometheus"
 	@scripts/prometheus || true
@@ -208,6 +208,6 @@ needs:
 	@scripts/needs
 
 .PHONY: help
-help: ## Show this
+help: ## Show this help
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { print (NR > 1 ? "\n" : "") substr($$0, 5) } \
 	/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

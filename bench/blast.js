@@ -1,4 +1,4 @@
-// One blast an iteration. bench/run sets VUs and duration.
+// One blast per iteration. bench/run sets VUs and duration.
 import wrpc from "k6/x/wrpc";
 
 const blaster = wrpc.blaster(

@@ -1,4 +1,4 @@
-// One http.get an iteration: what k6 itself costs. bench/run sets VUs and
+// One http.get per iteration, to measure the cost of k6 itself. bench/run sets VUs and
 // duration.
 import http from "k6/http";
 
@@ -15,7 +15,7 @@ export function handleSummary({ metrics }) {
     stdout: JSON.stringify({
       p50_ms: metrics.http_req_duration.values.med,
       p99_ms: metrics.http_req_duration.values["p(99)"],
-      // Of a rate, k6 counts what is true as passed.
+      // k6 counts the true values of a rate as passes.
       failed: metrics.http_req_failed.values.passes,
     }),
   };

@@ -1,5 +1,5 @@
-// http.get at a rate (RATE) or by VUS, for SECONDS: k6 as a peer of encarno.
-// bench/hits sets them.
+// http.get at a RATE or with VUS, for SECONDS, to compare k6 with encarno. bench/hits sets
+// these variables.
 import http from "k6/http";
 
 const { URL: url, RATE: rate, VUS: vus, SECONDS: seconds } = __ENV;
@@ -19,6 +19,6 @@ export default function () {
 
 export function handleSummary({ metrics }) {
   const { count } = metrics.http_reqs.values;
-  // Of a rate, k6 counts what is true as passed.
+  // k6 counts the true values of a rate as passes.
   return { stdout: JSON.stringify({ good: count - metrics.http_req_failed.values.passes }) };
 }

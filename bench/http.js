@@ -1,4 +1,4 @@
-// One request an iteration: by k6/http to URL, or over wRPC to a component. bench/http
+// One request per iteration, with k6/http to URL, or over wRPC to a component. bench/http
 // sets VUs and duration. METRICS is the option `metrics`, several separated by commas.
 import wrpc from "k6/x/wrpc";
 import k6Http from "k6/http";
@@ -29,7 +29,7 @@ export function handleSummary({ metrics }) {
     stdout: JSON.stringify({
       p50_ms: duration.values.med,
       p99_ms: duration.values["p(99)"],
-      // Of a rate, k6 counts what is true as passed.
+      // k6 counts the true values of a rate as passes.
       failed: failed.values.passes,
     }),
   };

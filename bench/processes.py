@@ -1,4 +1,4 @@
-"""The processes of a measurement: started here, ended here, their CPU read."""
+"""Starts and ends the processes of a measurement, and reads their CPU times."""
 
 import json
 import os
@@ -15,11 +15,11 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 class Failure(Exception):
-    """What couldn't be measured, and why."""
+    """The reason why something couldn't be measured."""
 
 
 def path(name):
-    """A file of the checkout, which must be there."""
+    """The path of a file in the checkout, which must exist."""
     whole = os.path.join(ROOT, name)
     if not os.path.exists(whole):
         raise Failure(f"{name} is missing: run `make bench`")
@@ -27,14 +27,14 @@ def path(name):
 
 
 def free_port():
-    """A port of loopback that nobody listens on now."""
+    """A free port of loopback."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return listener.getsockname()[1]
 
 
 def cpu_us(pid):
-    """CPU time of a process with all its threads, also those that ended.
+    """The CPU time of a process with all its threads, including those that have ended.
 
     The clock of another process counts in nanoseconds, where /proc/PID/stat
     counts in hundredths of a second. See clock_getcpuclockid(3).
@@ -43,12 +43,12 @@ def cpu_us(pid):
 
 
 def threads(pid):
-    """How many threads a process has now."""
+    """The current number of a process's threads."""
     return len(os.listdir(f"/proc/{pid}/task"))
 
 
 class Processes:
-    """Ends all that it started when the `with` block is left."""
+    """Ends the processes that it started at the end of the `with` block."""
 
     def __init__(self):
         self.running = []
@@ -65,7 +65,7 @@ class Processes:
         self.scratch.cleanup()
 
     def start(self, name, command, ready, env=None, seconds=60):
-        """Starts a program and waits until `ready(what it wrote)` holds."""
+        """Starts a program and waits until `ready(output)` is true."""
         log = os.path.join(self.folder, f"{name}.log")
         with open(log, "wb") as output:
             process = subprocess.Popen(
@@ -89,7 +89,7 @@ class Processes:
             time.sleep(0.01)
 
     def end(self, process):
-        """Ends a program, by force when it doesn't go."""
+        """Ends a program, and kills it if it doesn't end."""
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
             try:
@@ -101,7 +101,7 @@ class Processes:
             self.running.remove(process)
 
     def nats_server(self):
-        """Starts nats-server; gives it and its address."""
+        """Starts nats-server, and returns it with its address."""
         port = free_port()
         command = [path("bin/nats-server"), "--addr", "127.0.0.1", "--port", str(port)]
         process = self.start("nats-server", command, lambda text: "Server is ready" in text)
@@ -114,12 +114,12 @@ class Processes:
         return self.start("receiver", command, lambda text: "ready" in text, {"RUST_LOG": "error"})
 
     def receiver_tcp(self, component):
-        """Starts our receiver over TCP; its `addr` says where."""
+        """Starts our receiver over TCP. Its `addr` is the address."""
         command = [path("target/release/wrpc-wasmtime-tcp"), "serve", "127.0.0.1:0", path(component)]
         return self.start_tcp("receiver over TCP", command)
 
     def start_tcp(self, name, command):
-        """Starts a program that says where it listens, in a line with "ready"."""
+        """Starts a program that prints its address in a line with "ready"."""
         ready = re.compile(r"ready.* at ([0-9.:]+).*\n")
         process = self.start(name, command, ready.search, {"RUST_LOG": "error"})
         with open(process.log) as log:
@@ -127,8 +127,8 @@ class Processes:
         return process
 
     def nginx(self, body="ok"):
-        """Starts nginx with one worker; gives the worker's pid and an address. A GET is
-        answered by `body`, and so is a POST, once its body was read."""
+        """Starts nginx with one worker, and returns the worker's pid and an address. It answers
+        a GET with `body`, and a POST, too, after it has read the request's body."""
         if not shutil.which("nginx"):
             package = [path("scripts/from-debian"), "nginx", "nginx-light", "the benchmark can be run"]
             if subprocess.run(package).returncode != 0:
@@ -188,7 +188,7 @@ class K6:
         processes.running.append(self.process)
 
     def count(self, metric):
-        """How often the metric's counter was incremented so far."""
+        """The current value of the metric's counter."""
         url = f"http://127.0.0.1:{self.port}/v1/metrics/{metric}"
         try:
             with urllib.request.urlopen(url, timeout=5) as answer:
@@ -197,7 +197,7 @@ class K6:
             return 0  # not yet there
 
     def measure(self, metric, pids, warm_up_s, window_s):
-        """Calls and CPU of the processes in a window; then the whole run's latencies."""
+        """The calls and CPU times in a window, and the latencies of the whole run."""
         deadline = time.monotonic() + 60
         while not self.count(metric):
             if self.process.poll() is not None or time.monotonic() > deadline:
@@ -230,6 +230,6 @@ class K6:
 
     @staticmethod
     def read(file):
-        """What the process wrote to the file."""
+        """The process's output in the file."""
         file.seek(0)
         return file.read().decode(errors="replace")

@@ -1,5 +1,5 @@
-// Blasts at a steady rate, small and larger ones, for scripts/soak. Failures are
-// said on stderr: without a summary k6 keeps no metrics, which would grow.
+// Small and larger blasts at a steady rate, for scripts/soak. Failures are printed to stderr,
+// because k6 runs without a summary, whose metrics would grow.
 import wrpc from "k6/x/wrpc";
 
 const shared = Number(__ENV.SHARED || 0) || undefined;

@@ -12,7 +12,7 @@ from processes import ROOT, Failure, path
 
 
 def show(values):
-    """A median with three digits, and the spread behind it."""
+    """A median with three digits, and its spread."""
     least, middle, most = (digits(value) for value in (min(values), statistics.median(values), max(values)))
     return middle if len(values) == 1 or least == most else f"{middle} ({least}–{most})"
 
@@ -58,7 +58,7 @@ def ratios(ours, theirs):
 
 
 def heading(program, rounds):
-    """When, where and of what the figures below are."""
+    """The date, the machine and the versions of the figures below."""
     k6 = re.search(r"v[0-9.]+", first_line(path("k6"), "version"))[0]
     nats = re.search(r"v[0-9.]+", first_line(path("bin/nats-server"), "--version"))[0]
     nginx = re.search(r"[0-9.]+", first_line("nginx", "-v"))[0]
@@ -73,7 +73,7 @@ def heading(program, rounds):
 
 
 def first_line(*command):
-    """What a program says of itself."""
+    """The first line that a program prints."""
     output = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     return (output.stdout + output.stderr).strip().splitlines()[0]
 

@@ -1,4 +1,4 @@
-"""HTTP load generators, each asked for the same work in its own words."""
+"""HTTP load generators, with the options that make each do the same work."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from processes import ROOT, Failure, path
 from tables import first_line
 
 ENCARNO = "target/release/encarno"
-# Where `bench/hits --install` puts the peers that Debian doesn't have.
+# The folder for peers that Debian doesn't have; `bench/hits --install` installs them.
 PEERS = os.path.join(ROOT, "target/peers")
 OHA = "1.16.0"
 VEGETA = "v12.13.0"
@@ -23,7 +23,7 @@ GHZ = "v0.121.0"
 
 @dataclass
 class Finished:
-    """A program that has ended, and what it took."""
+    """A program that has ended, with its output and the resources that it used."""
 
     output: str
     seconds: float
@@ -32,14 +32,14 @@ class Finished:
 
 
 def peak_rss_mb(pid):
-    """The most memory that a process had so far; 0 when it has ended."""
+    """The peak memory of a process; 0 if it has ended."""
     with open(f"/proc/{pid}/status") as file:
         found = re.search(r"VmHWM:\s+(\d+)", file.read())
     return int(found[1]) / 1024 if found else 0
 
 
 def run(command, folder, seconds=180, env=None):
-    """Runs a program to its end, in a folder for what it writes."""
+    """Runs a program to its end in a folder for its files."""
     output, errors = os.path.join(folder, "output"), os.path.join(folder, "errors")
     with open(output, "wb") as out, open(errors, "wb") as err:
         began = time.monotonic()
@@ -47,8 +47,8 @@ def run(command, folder, seconds=180, env=None):
             command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, cwd=folder, env={**os.environ, **(env or {})}
         )
         rss_mb = 0
-        # wait4 tells what this one child took, with all of its threads; but its
-        # maximum of memory counts this process too, as it was at the fork.
+        # wait4 returns the usage of this one child with all of its threads. But its maximum of
+        # memory includes this process at the time of the fork.
         while True:
             rss_mb = max(rss_mb, peak_rss_mb(process.pid))
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
@@ -69,8 +69,8 @@ def run(command, folder, seconds=180, env=None):
 
 @dataclass
 class Tool:
-    """A load generator. `closed` and `open` give what to run; `hits` how many
-    answers with status 200 it counted."""
+    """A load generator. `closed` and `open` return its command, and `hits` the number of
+    answers with status 200 that it counted."""
 
     name: str
     version: str
@@ -81,7 +81,7 @@ class Tool:
 
 
 def counted(pattern):
-    """The number that a regular expression finds in what a tool printed."""
+    """The number that a regular expression finds in a tool's output."""
 
     def hits(finished, _folder):
         found = re.search(pattern, finished.output)
@@ -93,7 +93,7 @@ def counted(pattern):
 
 
 def recorded(_finished, folder):
-    """What the file holds, not what was claimed while running."""
+    """The hits in the file, not those that were printed while running."""
     stats = json.loads(run([path(ENCARNO), "stats", "--json", os.path.join(folder, "run.enc")], folder).output)
     total = stats["total"]
     good = total["protocol_codes"].get("200", 0)
@@ -168,7 +168,7 @@ def hey():
     return Tool(
         "hey", version,
         lambda url, connections, seconds, _: ["hey", "-z", f"{seconds}s", "-c", str(connections), url],
-        # Its rate is that of each of its workers.
+        # Its option for the rate is that of each worker.
         lambda url, rate, seconds, _: ["hey", "-z", f"{seconds}s", "-c", "50", "-q", str(rate // 50), url],
         counted(r"\[200\]\s+(\d+) responses"),
     )  # fmt: skip
@@ -224,7 +224,7 @@ def grpc_tools():
 
 
 def install():
-    """Gets the peers that the machine can have; says which ones it can't."""
+    """Installs the peers that this machine supports, and prints those that it doesn't."""
     from_debian = path("scripts/from-debian")
     for program, package in {"wrk": "wrk", "h2load": "nghttp2-client", "hey": "hey"}.items():
         subprocess.run([from_debian, program, package, "it can be measured"])
@@ -249,7 +249,7 @@ def install():
 
 
 def available():
-    """Every tool that is there, ours first."""
+    """The installed tools, ours first."""
     tools = [encarno("encarno --threads 1", "--threads", "1"), encarno()]
     named = {
         "wrk": wrk,

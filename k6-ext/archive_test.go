@@ -39,6 +39,15 @@ func TestAnArchiveTakesTheFilesThatOptionsName(t *testing.T) {
 		require.NoError(t, os.WriteFile(filepath.Join(beside, name), text, 0o600))
 	}
 
+	said := runArchived(t, beside, elsewhere)
+	require.Contains(t, said, "tcp ends with connection_refused")
+	require.Contains(t, said, "nats ends with connection_refused")
+}
+
+// runArchived archives the script of a folder, deletes the folder, and runs the archive:
+// what it said.
+func runArchived(t *testing.T, beside, elsewhere string) string {
+	t.Helper()
 	binary := fromEnv(t, "K6", "k6", "run `make`")
 	archive := filepath.Join(elsewhere, "archive.tar")
 	// Files are found beside the script, wherever k6 runs.
@@ -51,8 +60,7 @@ func TestAnArchiveTakesTheFilesThatOptionsName(t *testing.T) {
 	require.NoError(t, os.RemoveAll(beside))
 	running := startFile(t, "", archive)
 	require.Zero(t, running.wait(t, time.Minute), running.output.String())
-	require.Contains(t, running.output.String(), "tcp ends with connection_refused")
-	require.Contains(t, running.output.String(), "nats ends with connection_refused")
+	return running.output.String()
 }
 
 // makeCertificate makes one that trusts itself, and its key, as PEM.

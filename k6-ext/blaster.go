@@ -18,28 +18,24 @@ var (
 	errOnlyInInit    = errors.New("a blast can't be made in the init context: put it into the default function")
 )
 
-// blaster is what wrpc.blaster() gives to one VU. All its methods run on the
+// blaster is the object that wrpc.blaster() returns to a VU. All its methods run on the
 // VU's goroutine.
 type blaster struct {
 	module *ModuleInstance
 	client *client
-	tags   []tag
+	tags   callTags
 
-	// The tags of the VU as they were at the last call, and with the client's
-	// tags added: they change rarely.
-	tagsBefore, tagsAfter *metrics.TagSet
-
-	// The iteration of the last call, and how many calls it made.
+	// The iteration of the last call, and the number of its calls.
 	lastIteration int64
 	number        uint64
 
-	// What most results say, as JavaScript's values.
+	// The values of most results for JavaScript.
 	jsTrue, jsEmpty sobek.Value
 
 	promises iteration.Promises
 }
 
-// blaster is wrpc.blaster().
+// blaster implements wrpc.blaster().
 func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
 	env := module.vu.InitEnv()
@@ -57,7 +53,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	opened := &blaster{
 		module:  module,
 		client:  client,
-		tags:    options.tags,
+		tags:    callTags{own: options.tags},
 		jsTrue:  runtime.ToValue(true),
 		jsEmpty: runtime.ToValue(""),
 	}
@@ -74,7 +70,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	return object
 }
 
-// blast is blaster.blast(): it blocks the VU until the call's end.
+// blast implements blaster.blast(), which blocks the VU until the call's end.
 func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blast", call)
 	ctx := blaster.module.vu.Context()
@@ -86,34 +82,17 @@ func (blaster *blaster) blast(call sobek.FunctionCall) sobek.Value {
 	return blaster.toResult(&done)
 }
 
-// blastAsync is blaster.blastAsync(): it gives a promise of blast's result.
+// blastAsync implements blaster.blastAsync(), which returns a promise of blast's result.
 func (blaster *blaster) blastAsync(jsCall sobek.FunctionCall) sobek.Value {
 	state, packet, tags := blaster.prepare("blastAsync", jsCall)
-	runtime := blaster.module.vu.Runtime()
 	ctx := blaster.module.vu.Context()
-	promise, resolve, _ := runtime.NewPromise()
-	enqueue := blaster.module.vu.RegisterCallback()
-	settle := func(call *call) error {
-		done := call.completion
-		blaster.client.give(call)
-		blaster.promises.End()
-		blaster.module.instruments.push(ctx, state, tags, &done)
-		return resolve(blaster.toResult(&done))
+	submit := func(notify func(*call)) error {
+		return blaster.client.submit(blaster.nextID(state), &packet, notify)
 	}
-	notify := func(call *call) {
-		enqueue(func() error { return settle(call) })
-	}
-	blaster.promises.Begin(ctx)
-	if err := blaster.client.submit(blaster.nextID(state), &packet, notify); err != nil {
-		enqueue(func() error { return nil })
-		blaster.promises.End()
-		throw(runtime, fmt.Errorf("blastAsync(): %w", err))
-	}
-	if ctx.Err() != nil {
-		// They may have been given up before the call was submitted.
-		blaster.client.cancel()
-	}
-	return runtime.ToValue(promise)
+	return blaster.module.promise("blastAsync", blaster.client, &blaster.promises, submit, func(done *completion) sobek.Value {
+		blaster.module.instruments.push(ctx, state, tags, done)
+		return blaster.toResult(done)
+	})
 }
 
 func (blaster *blaster) prepare(
@@ -128,20 +107,9 @@ func (blaster *blaster) prepare(
 	if err != nil {
 		throw(runtime, fmt.Errorf("%s(): %w", function, err))
 	}
-	tags := state.Tags.GetCurrentValues()
-	if tags.Tags != blaster.tagsBefore {
-		blaster.tagsBefore = tags.Tags
-		blaster.tagsAfter = withTags(tags.Tags, blaster.tags)
-	}
-	tags.Tags = withTags(blaster.tagsAfter, packet.tags)
+	tags := blaster.tags.with(state.Tags.GetCurrentValues())
+	tags.Tags = withTags(tags.Tags, packet.tags)
 	return state, packet, tags
-}
-
-func withTags(set *metrics.TagSet, tags []tag) *metrics.TagSet {
-	for _, tag := range tags {
-		set = set.With(tag.name, tag.value)
-	}
-	return set
 }
 
 func (blaster *blaster) nextID(state *lib.State) packetID {
@@ -160,7 +128,7 @@ func (blaster *blaster) toResult(done *completion) sobek.Value {
 	if done.errorCode != "" {
 		ok, text, code = runtime.ToValue(false), runtime.ToValue(done.errorText), runtime.ToValue(done.errorCode)
 	}
-	// These can't fail: the object is new and ordinary.
+	// Set can't fail on a new plain object.
 	_ = result.Set("ok", ok)
 	_ = result.Set("error", text)
 	_ = result.Set("error_code", code)

@@ -6,7 +6,7 @@ package wrpc
 #include <stdlib.h>
 #include "encarno.h"
 
-// None of them keeps a pointer or calls back into Go.
+// These functions don't keep pointers or call back into Go.
 #cgo noescape encarno_completions_take
 #cgo nocallback encarno_completions_take
 #cgo noescape encarno_bytes_free
@@ -23,8 +23,8 @@ import (
 	"unsafe"
 )
 
-// What C makes of the header, against what Rust says: crates/k6-bridge/tests/header.rs
-// has the same numbers. A wrong one doesn't compile.
+// The sizes and offsets of the header's structs in C. crates/k6-bridge/tests/header.rs has
+// the same numbers for Rust. A wrong number doesn't compile.
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoView{})-16]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoOwnedBytes{})-16]
@@ -35,13 +35,13 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoCompletion{}.error_code)-72]
 )
 
-// batchMax completions are taken at once.
+// batchMax is the most completions that are taken at once.
 const batchMax = 256
 
-// never stands for a moment that a call did not reach.
+// never stands for a moment that a call didn't reach.
 const never = time.Duration(-1)
 
-// completion is what became of a call. Times count from its submission.
+// completion is the end of a call. Times count from its submission.
 type completion struct {
 	errorCode     string // empty for success
 	errorText     string
@@ -52,50 +52,51 @@ type completion struct {
 	bytesSent     uint64
 	bytesReceived uint64
 	arrived       time.Time
-	answer        *httpAnswer // of an HTTP request that succeeded
+	answer        *httpAnswer // set for an HTTP request that succeeded
+	results       []byte      // set for a function that returned any
 }
 
-// bridge is the Rust library's part of the process: its IO threads and the
-// queue of what they completed, which one goroutine reads.
+// bridge is the Rust library in this process: its IO threads, and the queue of completions,
+// which one goroutine reads.
 type bridge struct {
 	handle     C.uint64_t
 	event      *os.File
 	errorNames []string
 
-	// Why nobody reads the queue any more, once that is so. Then no call can succeed.
+	// The error that ended the reading of the queue. After it no call can succeed.
 	failure atomic.Pointer[error]
 
-	// A call's tag is its position here, the call stays for the life of its
-	// client, and is used again.
+	// A call's tag is its index in calls. A call lives as long as its client, and is used
+	// again.
 	mutex sync.RWMutex
 	calls []*call
 }
 
-// call is one submission after another, never two at once.
+// call is a slot for submissions, one at a time.
 type call struct {
 	tag        uint64
 	completion completion
-	// From the submission until the completion. Whoever takes it back tells of the end:
-	// so that is told once, and what comes for a call that has ended is dropped.
+	// isDue is true from the submission until the completion. The goroutine that resets it
+	// reports the end, so the end is reported once, and later completions are dropped.
 	isDue atomic.Bool
-	// Where a goroutine waits for it.
+	// done wakes the goroutine that waits for the end.
 	done chan struct{}
-	// What is done with it instead, on the goroutine that reads the queue.
-	// Must not block.
+	// notify, if set, is called instead, on the goroutine that reads the queue. It must not
+	// block.
 	notify func(*call)
 }
 
-// theBridge is opened by the first client and lives as long as the process.
+// theBridge opens the bridge for the first client. The bridge lives as long as the process.
 var theBridge = sync.OnceValues(openBridge)
 
-// abiVersion compares the version of the C ABI that this extension was compiled with to
-// that of the library which was linked to it.
+// abiVersion returns an error if this extension was compiled with another version of the C
+// ABI than the library that is linked.
 func abiVersion(header, library uint32) error {
 	if header == library {
 		return nil
 	}
 	return fmt.Errorf("the bridge cannot be opened: this extension was compiled for version %d of its C ABI, "+
-		"and the library libencarno_k6_bridge.a speaks version %d: build both anew, by `make k6`", header, library)
+		"and the library libencarno_k6_bridge.a has version %d: build both again with `make k6`", header, library)
 }
 
 func openBridge() (*bridge, error) {
@@ -113,7 +114,7 @@ func openBridge() (*bridge, error) {
 	}
 	opening := &bridge{
 		handle: opened.handle,
-		// Non-blocking, so that Go waits for it without a thread.
+		// The descriptor is non-blocking, so Go waits for it without a thread.
 		event:      os.NewFile(uintptr(opened.event_fd), "encarno completions"),
 		errorNames: []string{""},
 	}
@@ -129,8 +130,8 @@ func openBridge() (*bridge, error) {
 	return opening, nil
 }
 
-// read hands completions to those who wait for them. When it can't go on, all that are in
-// flight fail, and all that come.
+// read hands completions to their calls. If the queue can't be read any more, all calls in
+// flight and all later calls fail.
 func (bridge *bridge) read() {
 	failure := bridge.readUntilFailure()
 	bridge.failure.Store(&failure)
@@ -145,7 +146,7 @@ func (bridge *bridge) read() {
 }
 
 func (bridge *bridge) readUntilFailure() error {
-	// In C's memory, since cgo would look through Go's for pointers at each call.
+	// The batch is in C's memory, because cgo would scan Go's for pointers at each call.
 	batch := unsafe.Slice((*C.EncarnoCompletion)(C.calloc(batchMax, C.sizeof_EncarnoCompletion)), batchMax)
 	defer C.free(unsafe.Pointer(&batch[0]))
 	var counter [8]byte
@@ -169,7 +170,8 @@ func (bridge *bridge) readUntilFailure() error {
 
 func (bridge *bridge) deliver(batch []C.EncarnoCompletion) {
 	arrived := time.Now()
-	// Calls are added and never change: whoever is told of an end may make one.
+	// Elements of calls never change, so no lock is held while ends are reported: notify may
+	// add a call.
 	bridge.mutex.RLock()
 	calls := bridge.calls
 	bridge.mutex.RUnlock()
@@ -178,7 +180,7 @@ func (bridge *bridge) deliver(batch []C.EncarnoCompletion) {
 	}
 }
 
-// end tells of the end of a call, unless that was done.
+// end reports the end of a call, unless it was reported already.
 func (call *call) end(how completion) {
 	if !call.isDue.CompareAndSwap(true, false) {
 		return
@@ -208,6 +210,10 @@ func (bridge *bridge) convert(from *C.EncarnoCompletion, arrived time.Time) comp
 	if from.response != nil {
 		converted.answer = takeAnswer(&from.response)
 	}
+	if from.results.length > 0 {
+		converted.results = C.GoBytes(unsafe.Pointer(from.results.data), C.int(from.results.length))
+		C.encarno_bytes_free(&from.results)
+	}
 	return converted
 }
 
@@ -230,7 +236,7 @@ func statusError(what string, status C.EncarnoStatus, reason string) error {
 	}
 }
 
-// view lends bytes to an export, which copies what it keeps.
+// view lends bytes to a function of the library, which copies them.
 func view(bytes []byte) C.EncarnoView {
 	return C.EncarnoView{
 		data:   (*C.uint8_t)(unsafe.SliceData(bytes)),
@@ -238,14 +244,14 @@ func view(bytes []byte) C.EncarnoView {
 	}
 }
 
-// takeText copies a text that belongs to us, and frees it.
+// takeText copies a text that the library has handed over, and frees it.
 func takeText(owned *C.EncarnoOwnedBytes) string {
 	text := C.GoStringN((*C.char)(unsafe.Pointer(owned.data)), C.int(owned.length))
 	C.encarno_bytes_free(owned)
 	return text
 }
 
-// bytesOf gives the bytes of a text without a copy; nobody may write to them.
+// bytesOf returns the bytes of a text without a copy. Don't write to them.
 func bytesOf(text string) []byte {
 	return unsafe.Slice(unsafe.StringData(text), len(text))
 }

@@ -14,13 +14,13 @@ import (
 	"unsafe"
 )
 
-// As in bridge.go.
+// Sizes and offsets, as in bridge.go.
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoTransportCounts{})-336]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoTransportCounts{}.errors)-80]
 )
 
-// counts are what a transport did since the bridge was opened.
+// counts are the counters of a transport since the bridge was opened.
 type counts struct {
 	connects         uint64
 	reconnects       uint64
@@ -35,7 +35,7 @@ type counts struct {
 	errors           [C.ENCARNO_ERRORS]uint64
 }
 
-// transportNames are the names of the transports, by their numbers.
+// transportNames returns the names of the transports. A transport's number is its index.
 func transportNames() []string {
 	var names []string
 	var name C.EncarnoView
@@ -69,7 +69,7 @@ func (bridge *bridge) counts(transport int) (counts, bool) {
 	return counted, true
 }
 
-// connectTimes gives how long connections took to make, each once.
+// connectTimes returns how long the new connections since its last call took to make.
 func (bridge *bridge) connectTimes(transport int) []time.Duration {
 	var times []time.Duration
 	var batch [batchMax]C.uint64_t

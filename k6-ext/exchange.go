@@ -31,12 +31,12 @@ var (
 // link carries the requests of one client.
 type link struct {
 	client *client
-	head   []byte // of the last request, to be written over by the next
+	head   []byte // the last request's head, whose memory the next one uses
 }
 
 var _ http.Exchanger = &link{}
 
-// Wait makes a request and waits for its end, or for that of the context.
+// Wait makes a request and waits for its end. The end of the context also ends the request.
 func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome {
 	call, err := link.client.begin(nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome
 	status := C.encarno_http_wait(link.client.handle, &carried, view(link.head), view(bytesOf(request.Body)), &done, &reason)
 	switch status {
 	case C.ENCARNO_STATUS_OK:
-		call.isDue.Store(false) // nothing comes by the queue
+		call.isDue.Store(false) // the queue gets no completion
 		link.client.give(call)
 		how := link.client.bridge.convert(&done, time.Now())
 		return how.outcome()
@@ -62,7 +62,7 @@ func (link *link) Wait(ctx context.Context, request *http.Request) *http.Outcome
 	}
 }
 
-// Start makes a request, whose end is told on the goroutine that reads the queue.
+// Start makes a request. ended gets its end on the goroutine that reads the queue.
 func (link *link) Start(request *http.Request, ended func(*http.Outcome)) {
 	submitted, err := link.client.begin(func(call *call) {
 		outcome := call.completion.outcome()
@@ -82,7 +82,7 @@ func (link *link) Start(request *http.Request, ended func(*http.Outcome)) {
 	}
 }
 
-// Cancel gives up the requests that are in flight.
+// Cancel ends the requests in flight.
 func (link *link) Cancel() { link.client.cancel() }
 
 func newHTTPRequest(tag uint64, request *http.Request) C.EncarnoHttpRequest {
@@ -100,7 +100,7 @@ var readings = [...]C.uint32_t{
 	http.Ignore:  C.ENCARNO_HTTP_IGNORE,
 }
 
-// refused is the end of a request that the library didn't take.
+// refused returns the outcome of a request that the library didn't accept.
 func refused(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) *http.Outcome {
 	switch status {
 	case C.ENCARNO_STATUS_BAD_OPTIONS:
@@ -112,7 +112,7 @@ func refused(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) *http.Outcome 
 	}
 }
 
-// unsent is the end of a request that was never one.
+// unsent returns the outcome of a request that wasn't sent.
 func unsent(code, text string) *http.Outcome {
 	return &http.Outcome{
 		Err:    &http.Error{Code: code, Text: text},
@@ -121,7 +121,7 @@ func unsent(code, text string) *http.Outcome {
 	}
 }
 
-// outcome is what an HTTP request's completion says.
+// outcome returns the outcome of an HTTP request.
 func (done *completion) outcome() *http.Outcome {
 	outcome := &http.Outcome{
 		Timing: http.Timing{
@@ -142,7 +142,7 @@ func (done *completion) outcome() *http.Outcome {
 	return outcome
 }
 
-// httpAnswer is a response as it came over the bridge.
+// httpAnswer is a response from the bridge.
 type httpAnswer struct {
 	status int
 	header []http.Field
@@ -150,7 +150,7 @@ type httpAnswer struct {
 	head   time.Duration
 }
 
-// writeHead writes a head as the library reads it: texts, each with its length.
+// writeHead writes a head in the library's format: texts, each with its length before it.
 func (link *link) writeHead(request *http.Request) {
 	head := link.head[:0]
 	text := func(text string) {
@@ -168,16 +168,16 @@ func (link *link) writeHead(request *http.Request) {
 	link.head = head
 }
 
-// takeAnswer copies a response that belongs to us, and frees it.
+// takeAnswer copies a response that the library has handed over, and frees it.
 func takeAnswer(owned **C.EncarnoHttpResponse) *httpAnswer {
 	response := *owned
 	taken := &httpAnswer{
-		header: make([]http.Field, 0, 8), // as most have
+		header: make([]http.Field, 0, 8), // enough for most responses
 		status: int(response.status),
 		head:   duration(response.head_ns),
 		body:   C.GoBytes(unsafe.Pointer(response.body.data), C.int(response.body.length)),
 	}
-	// One copy, of which names and values are parts.
+	// Names and values are parts of this one copy.
 	texts := C.GoStringN((*C.char)(unsafe.Pointer(response.headers.data)), C.int(response.headers.length))
 	next := func() string {
 		length := binary.LittleEndian.Uint32(bytesOf(texts[:4]))

@@ -9,10 +9,10 @@ import (
 	"go.k6.io/k6/v2/lib/fsext"
 )
 
-// fileBytesMax is the library's bound. A longer file is left to it.
+// fileBytesMax is the library's limit. The library reports longer files.
 const fileBytesMax = 1 << 20
 
-// fileOptions are the options that name a file, or have its text.
+// fileOptions are the options whose value is the name or the content of a file.
 var fileOptions = [][]string{
 	{"nats", "credentials"},
 	{"nats", "nkey"},
@@ -25,10 +25,10 @@ var fileOptions = [][]string{
 	{"tcp", "tls", "key"},
 }
 
-// findFiles looks for the files that options name where k6's open() would: beside the
-// script, or in the archive that the test runs from. `k6 archive` takes up what is read
-// by this way. A file that isn't there is left to the library, which looks for it in the
-// working directory and says what is wrong.
+// findFiles looks for the files of options in the same places as k6's open(): beside the
+// script, or in the archive that the test runs from. `k6 archive` includes files that are
+// read here. If a file isn't found, the library looks for it in the working directory and
+// reports errors.
 func findFiles(env *common.InitEnvironment, keys map[string]any) {
 	for _, path := range fileOptions {
 		last := len(path) - 1
@@ -44,14 +44,14 @@ func findFiles(env *common.InitEnvironment, keys map[string]any) {
 	}
 }
 
-// findFile gives the file's absolute name, or its text if it is in an archive alone.
+// findFile returns the file's absolute name, or its content if it is only in an archive.
 func findFile(env *common.InitEnvironment, given string) (string, bool) {
 	files := env.FileSystems["file"]
 	if files == nil || given == "" || strings.Contains(given, "-----BEGIN ") {
 		return "", false
 	}
 	name := env.GetAbsFilePath(given)
-	// A pipe can be read once.
+	// A pipe can be read only once, so it is left to the library.
 	about, err := files.Stat(name)
 	if err != nil || !about.Mode().IsRegular() || about.Size() > fileBytesMax {
 		return "", false
@@ -60,7 +60,7 @@ func findFile(env *common.InitEnvironment, given string) (string, bool) {
 	if err != nil {
 		return "", false
 	}
-	// The library's errors name the file.
+	// With a name, the library's errors name the file.
 	if onDisk, err := os.ReadFile(name); err == nil && bytes.Equal(onDisk, text) {
 		return name, true
 	}

@@ -12,7 +12,7 @@ import (
 	"github.com/encarno/encarno/k6-ext/http"
 )
 
-// http is wrpc.http(): the functions of k6/http, over a link.
+// http implements wrpc.http(): the functions of k6/http, over a link.
 func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	runtime := module.vu.Runtime()
 	env := module.vu.InitEnv()
@@ -78,7 +78,7 @@ func parseFamilies(runtime *sobek.Runtime, value sobek.Value) (http.Families, so
 	families := http.Families{HTTP: true, WRPC: true}
 	object, err := asObject(value)
 	if err != nil || object == nil || common.IsNullish(object.Get("metrics")) {
-		return families, value, nil // what is wrong with the options is said where they are read
+		return families, value, nil // parseOptions reports errors of the options
 	}
 	rest := without(runtime, object, "metrics")
 	given := object.Get("metrics")

@@ -39,28 +39,28 @@ declare module "k6/x/wrpc" {
   /** How to reach a receiver over NATS. */
   export interface NatsOptions {
     /**
-     * `nats://host:port` or `tls://host:port`; several, as a list or separated by
-     * commas, are tried in turn. The scheme `nats://` and the port 4222 may be left
-     * out; `user:password@` or `token@` may stand before the host.
+     * `nats://host:port` or `tls://host:port`, or several, as a list or separated by
+     * commas, which are tried in turn. You may leave out the scheme `nats://` and the port
+     * 4222, and put `user:password@` or `token@` before the host.
      */
     url: string | string[];
     /** The prefix under which the receiver serves. Default: none. */
     prefix?: string;
     /** The name that the server's monitoring shows. Default: `"encarno"`. */
     name?: string;
-    /** The user; `password` goes with it. Of all credentials only one kind may be given. */
+    /** The user; needs `password`. Use only one kind of credentials. */
     user?: string;
     /** The password of the user. */
     password?: string;
     /** A token. */
     token?: string;
-    /** A credentials file, as `nsc` writes it, or its text: a JWT and the seed of its nkey. */
+    /** A credentials file of `nsc`, or its text: a JWT and the seed of its nkey. */
     credentials?: string;
-    /** The seed of an nkey, `"SU…"`, or a file that holds it. */
+    /** The seed of an nkey, `"SU…"`, or a file that contains it. */
     nkey?: string;
-    /** A JWT, or a file that holds it; `nkey` goes with it, and signs. */
+    /** A JWT, or a file that contains it; needs `nkey`, which signs. */
     jwt?: string;
-    /** TLS, beyond what `tls://` asks for. */
+    /** TLS options. `tls://` alone uses the defaults. */
     tls?: NatsTls;
     /** The beginning of the subjects on which answers arrive. Default: `"_INBOX"`. */
     inbox_prefix?: string;
@@ -70,78 +70,78 @@ declare module "k6/x/wrpc" {
      */
     connect_timeout?: Duration;
     /**
-     * How often a silent server is asked whether it is there. After three questions
-     * without an answer the connection counts as lost. Longer than a message takes
-     * on a slow network. Default: `"1500ms"`.
+     * The time between pings to a silent server. After three pings without an answer the
+     * connection counts as lost. Set it longer than a message takes on a slow network.
+     * Default: `"1500ms"`.
      */
     ping_interval?: Duration;
     /**
-     * Attempts to restore a lost connection, one URL each; then the next call makes a
-     * new one. Above 0. Default: without end.
+     * The most attempts to restore a lost connection, each with one URL. After them, the next
+     * call makes a new connection. Above 0. Default: no limit.
      */
     max_reconnects?: number;
     /**
-     * The longest pause between such attempts. They begin at once, the pauses double
-     * from 10 ms on, and each is shortened by up to a half by chance. Default: `"1s"`.
+     * The longest pause between these attempts. The first attempt is made at once. Pauses
+     * double from 10 ms, and each is shortened at random by up to a half. Default: `"1s"`.
      */
     reconnect_delay?: Duration;
     /**
-     * So many connections for all VUs together, instead of one for each. Clients whose
-     * NATS options are equal share them. Default: one for each VU.
+     * The number of connections that all VUs share. Clients with equal NATS options share
+     * them. Default: each VU has its own connection.
      */
     shared?: number;
   }
 
   /**
-   * TLS to NATS. PEM files, whose relative names count from the working directory, or their text. If a URL is
-   * `tls://`, no server is talked to without TLS.
+   * TLS to NATS. Files are in PEM format; give their names, relative to the working directory, or their text. If a
+   * URL begins with `tls://`, every connection uses TLS.
    */
   export interface NatsTls {
     /** Certificates to trust instead of the system's. */
     ca?: string;
-    /** Our own certificate; `key` goes with it. */
+    /** The client's own certificate; needs `key`. */
     cert?: string;
-    /** The key of our certificate. */
+    /** The private key of `cert`. */
     key?: string;
-    /** Never talk without TLS. Default: whether any of the files is given. */
+    /** Require TLS. Default: true if any of the files is given. */
     required?: boolean;
   }
 
   /** How to reach a receiver over TCP, without a broker. */
   export interface TcpOptions {
-    /** `host:port`, where an IPv6 address stands in brackets. All addresses of a name are tried. */
+    /** `host:port`, with an IPv6 address in brackets. All addresses of a name are tried. */
     addr: string;
     /** How long an attempt to connect may take, TLS included. Default: `"5s"`. */
     connect_timeout?: Duration;
     /** Whether small writes are sent at once. Default: true. */
     nodelay?: boolean;
     /**
-     * On a connection of one call: whether the write side is shut down behind the parameters.
-     * Receivers that read to the end need `true`; proxies that answer it by closing the
-     * connection need `false`. Default: only for HTTP.
+     * For a connection of one call: whether the write side is shut down after the parameters.
+     * Receivers that read to the end need `true`. Proxies that then close the connection
+     * need `false`. Default: only for HTTP.
      */
     half_close?: boolean;
-    /** A receiver from which nothing is heard is given up after about this long. Default: `"5s"`. */
+    /** About the longest silence of a receiver before its connection counts as lost. Default: `"5s"`. */
     keepalive?: Duration;
     /** The local IP address to connect from. Default: the system's choice. */
     source_addr?: string;
     /**
-     * So many connections serve the calls of all VUs with the same options; a receiver
-     * that can't do that, such as upstream's, gets a connection for each call. With 0,
-     * any receiver does. Default: 1.
+     * The number of connections that the calls of all VUs with the same options share. A
+     * receiver that doesn't support this, such as upstream's, gets a connection for each
+     * call. With 0, any receiver gets a connection for each call. Default: 1.
      */
     pool?: number;
-    /** Encrypts. With `{}` the system's certificates are trusted. Default: no TLS. */
+    /** TLS options. With `{}` the system's certificates are trusted. Default: no TLS. */
     tls?: TlsOptions;
   }
 
-  /** TLS. PEM files, whose names are relative to k6's working directory, or their text. */
+  /** TLS. Files are in PEM format; give their names, relative to k6's working directory, or their text. */
   export interface TlsOptions {
     /** Certificates that are trusted instead of the system's. */
     ca?: string;
-    /** The chain of certificates by which k6 shows who it is; needs `key`. */
+    /** The client's own chain of certificates; needs `key`. */
     cert?: string;
-    /** The key to `cert`. */
+    /** The private key of `cert`. */
     key?: string;
     /** The name that the receiver's certificate must have. Default: the host of `addr`. */
     server_name?: string;
@@ -154,13 +154,13 @@ declare module "k6/x/wrpc" {
     nats?: NatsOptions;
     tcp?: TcpOptions;
     /**
-     * Tags for the samples of all calls of this client. As in k6/http, one named
-     * like a tag of k6's own (such as `scenario`) takes its place.
+     * Tags for the samples of all calls of this client. As in k6/http, a tag
+     * with the name of one of k6's own (such as `scenario`) replaces it.
      */
     tags?: Tags;
   }
 
-  /** What a component is asked to do. An unknown key is an error. */
+  /** The work for a component. An unknown key is an error. */
   export interface Packet {
     /** Milliseconds of CPU to burn. A whole number. Default: 0. */
     cpu_burn_ms?: number;
@@ -170,35 +170,35 @@ declare module "k6/x/wrpc" {
     wait_ms?: number;
     /** Bytes that the component reads. A string is sent as UTF-8. Default: none. */
     payload?: string | ArrayBuffer | Uint8Array;
-    /** The longest that the whole call may take, waiting for a connection included. Default: `"10s"`. */
+    /** The most time for the whole call, including waiting for a connection. Default: `"10s"`. */
     timeout?: Duration;
-    /** Another name of `timeout`; only one of the two may be given. */
+    /** Another name for `timeout`; use only one of the two. */
     timeout_ms?: Duration;
-    /** Tags for the samples of this call; they win over those of the client. */
+    /** Tags for the samples of this call. They override those of the client. */
     tags?: Tags;
   }
 
   /**
-   * What went wrong with a call.
+   * The kinds of failures of a call.
    *
-   * - `connection_refused`: nothing listens at the address, or not in time
+   * - `connection_refused`: nothing listens at the address, or it didn't answer in time
    * - `unresolved_host`: the host name has no address
    * - `tls_failure`: TLS could not be set up
    * - `authentication`: the server wants other credentials
    * - `connection_lost`: the connection broke while the call was in flight
    * - `no_responders`: nobody serves the function under this prefix, or at this address
-   * - `receiver_gone`: the receiver accepted the call and went away
-   * - `receiver_busy`: the receiver has as many calls as it may hold
+   * - `receiver_gone`: the receiver accepted the call, and then ended
+   * - `receiver_busy`: the receiver has reached its limit of calls
    * - `timeout`: no result within the timeout of the packet
    * - `cancelled`: the test or the iteration ended
    * - `payload_too_large`: parameters or results beyond a limit
    * - `protocol_violation`: bytes that the protocol or the function's type doesn't allow
    * - `guest_trap`: the component trapped
    * - `guest_limit`: the component reached a limit of the receiver: memory, CPU or time
-   * - `handler_error`: an HTTP handler gave an error code instead of a response
+   * - `handler_error`: an HTTP handler returned an error code instead of a response
    * - `invalid_response`: a response that breaks the rules of HTTP
-   * - `invalid_request`: the script wrote what can't be sent over HTTP
-   * - `internal`: a fault of this software
+   * - `invalid_request`: the script's request can't be sent over HTTP
+   * - `internal`: a bug of this software
    */
   export type ErrorCode =
     | "connection_refused"
@@ -220,11 +220,11 @@ declare module "k6/x/wrpc" {
     | "invalid_request"
     | "internal";
 
-  /** What became of a call. */
+  /** The result of a call. */
   export interface Result {
-    /** Whether it succeeded. */
+    /** Whether the call succeeded. */
     ok: boolean;
-    /** What went wrong, in a sentence; empty on success. */
+    /** The error as a sentence; empty on success. */
     error: string;
     /** The kind of the failure; empty on success. */
     error_code: ErrorCode | "";
@@ -233,48 +233,47 @@ declare module "k6/x/wrpc" {
   }
 
   /**
-   * Makes calls over one connection of its VU's own, or over one that VUs share (see
-   * `shared` and `pool`), which is opened at the first call, and again by the next call
-   * when that failed.
+   * Makes calls over a connection of its VU, or over one that VUs share (see `shared` and
+   * `pool`). The first call opens the connection. If that fails, the next call tries again.
    *
-   * Every call leaves samples of these metrics, with the tags of k6, the client and
+   * Every call emits samples of these metrics, with the tags of k6, the client and
    * the packet, and for a failed call the tag `error_code`:
    *
    * - `wrpc_blaster_operation`, counter: calls
    * - `wrpc_blaster_error`, counter: failed calls
-   * - `wrpc_blaster_transport_error`, counter: those of them that are the transport's or the
-   *   receiver's doing
+   * - `wrpc_blaster_transport_error`, counter: failed calls whose cause is the transport or the
+   *   receiver
    * - `wrpc_blaster_duration`, trend: the whole call; its parts are
-   * - `wrpc_blaster_queued`, trend: until it was handed to the connection, which
+   * - `wrpc_blaster_queued`, trend: the time until the call was handed to the connection, which
    *   includes making the connection at the first call
-   * - `wrpc_blaster_accepted`, trend: from there until the receiver accepted it
-   * - `wrpc_blaster_result`, trend: from there until its result or its failure
+   * - `wrpc_blaster_accepted`, trend: the time from there until the receiver accepted the call
+   * - `wrpc_blaster_result`, trend: the time from there until the result or the failure
    * - `data_sent` and `data_received`, counters: bytes of payloads and subjects; over TCP, of
    *   the protocol
    *
-   * What the connections themselves do is reported once a second and at the end of the
+   * The connections themselves are reported once a second and at the end of the
    * test, for all VUs together, with the tag `transport` and those of the test:
    *
    * - `wrpc_transport_connects` and `wrpc_transport_connect_failures`, counters:
    *   connections made, and attempts that failed
    * - `wrpc_transport_losses` and `wrpc_transport_reconnects`, counters: connections that
    *   were lost, and that came back
-   * - `wrpc_transport_connecting`, trend: how long a connection took to make, with name
+   * - `wrpc_transport_connecting`, trend: the time for making a connection, including name
    *   resolution, TLS and login
    * - `wrpc_transport_data_sent` and `wrpc_transport_data_received`, counters: bytes as in
    *   `data_sent`
    * - `wrpc_transport_messages_sent` and `wrpc_transport_messages_received`, counters
-   * - `wrpc_transport_messages_dropped`, counter: messages that came faster than they
+   * - `wrpc_transport_messages_dropped`, counter: messages that arrived faster than they
    *   were read
-   * - `wrpc_transport_calls_in_flight`, gauge: calls made and not ended
-   * - `wrpc_transport_calls_failed`, counter: failed calls, with the tag `error_code`; those
-   *   that were cut off are not among them
+   * - `wrpc_transport_calls_in_flight`, gauge: calls that haven't ended
+   * - `wrpc_transport_calls_failed`, counter: failed calls, with the tag `error_code`, without
+   *   those that were cut off
    *
    * Over TCP with `pool: 0` messages are frames, and there are no reconnects: each call
-   * has a new connection. Dropped messages are of NATS alone.
+   * has a new connection. Only NATS has dropped messages.
    *
    * A part that a failed call didn't reach has no sample. A call that is cut off by
-   * the end of the test leaves none at all, as with k6's own modules; one that is given up
+   * the end of the test has no samples at all, as with k6's own modules. One that is ended
    * because the script threw is counted as `cancelled`.
    */
   export interface Blaster {
@@ -288,7 +287,7 @@ declare module "k6/x/wrpc" {
 
     /**
      * Calls the component without blocking. The promise resolves with the result,
-     * also with that of a failed call. The iteration lasts until all its promises
+     * even if the call failed. The iteration lasts until all its promises
      * are settled.
      *
      * @throws TypeError on misuse, as `blast`.
@@ -297,11 +296,120 @@ declare module "k6/x/wrpc" {
   }
 
   /**
-   * Makes a client. In the init context only.
+   * Makes a client. Call it only in the init context.
    *
    * @throws TypeError when an option is wrong; the message names it.
    */
   export function blaster(options: BlasterOptions): Blaster;
+
+  /** What a client calls functions of: NATS or TCP, and the WIT that declares them. */
+  export type ClientOptions = {
+    /**
+     * A file of WIT, or a folder with such files and those of dependencies in `deps`. Its name is
+     * relative to the script, and `k6 archive` takes the files up.
+     */
+    wit: string;
+    /** How long a call may take. Default: `"10s"`. */
+    timeout?: Duration;
+    /** Headers of each call, such as `traceparent`. Over NATS only. */
+    headers?: Record<string, string>;
+    /** Tags for the samples of all calls. */
+    tags?: Tags;
+  } & ({ nats: NatsOptions; tcp?: undefined } | { tcp: TcpOptions; nats?: undefined });
+
+  /**
+   * A value of a function's parameter.
+   *
+   * | WIT | JavaScript |
+   * |---|---|
+   * | `bool` | a boolean |
+   * | integers up to 32 bits | a number |
+   * | `u64`, `s64` | a BigInt, or a number up to 2^53 - 1 |
+   * | `f32`, `f64` | a number |
+   * | `char`, `string` | a string |
+   * | `list<u8>` | an ArrayBuffer, a Uint8Array, an array of numbers, or a string, which is sent as UTF-8 |
+   * | `list<T>`, `tuple<…>` | an array |
+   * | `option<T>` | the value, or `null` or `undefined`; within another option `{ tag: "some", val }` |
+   * | `result<T, E>` | `{ tag: "ok", val }` or `{ tag: "err", val }` |
+   * | `record` | an object; a name such as `far-y` may be written `farY`, `far_y` or `"far-y"` |
+   * | `variant` | `{ tag: "name", val }`; the name alone for a case that holds nothing |
+   * | `enum` | the name of the case |
+   * | `flags` | an array of names, or an object of booleans |
+   */
+  export type CallValue =
+    | boolean
+    | number
+    | bigint
+    | string
+    | null
+    | undefined
+    | ArrayBuffer
+    | ArrayBufferView
+    | readonly CallValue[]
+    | { readonly [name: string]: CallValue };
+
+  /** What became of a call. */
+  export interface CallResult<T = unknown> {
+    /** Whether it succeeded. A function's `result` that says `err` is a value of a call that succeeded. */
+    ok: boolean;
+    /**
+     * What the function returned, `undefined` for one without a result. It is as {@link CallValue}
+     * says, where `u64` and `s64` are always a BigInt, `list<u8>` is an ArrayBuffer, fields of
+     * records are in camelCase, an option that is not there is `null`, a case is always
+     * `{ tag, val }`, and flags are an array of names.
+     */
+    value: T;
+    /** Why it failed; empty if it succeeded. */
+    error: string;
+    /** The name of the kind of failure, such as `"timeout"`; empty if it succeeded. */
+    error_code: ErrorCode | "";
+    /** From the call until its result, in milliseconds. */
+    duration: number;
+  }
+
+  /**
+   * Calls functions of any component. The samples of its calls have the tag `function`:
+   *
+   * - `wrpc_call_operation`, counter: calls
+   * - `wrpc_call_error`, counter: failed calls
+   * - `wrpc_call_transport_error`, counter: those of them that are the transport's or the receiver's
+   * - `wrpc_call_duration`, trend: the whole call; its parts are
+   * - `wrpc_call_queued`, trend: until it was handed to the connection
+   * - `wrpc_call_accepted`, trend: from there until the receiver accepted it
+   * - `wrpc_call_result`, trend: from there until its result or its failure
+   */
+  export interface Client {
+    /**
+     * Calls a function, `"namespace:package/interface@version.function"`, and waits for its result.
+     * The version may be left out if there is one.
+     *
+     * @throws TypeError for a function that is not declared, and for arguments that are not of
+     * its types; the message names function and argument. A failed call doesn't throw.
+     */
+    call<T = unknown>(name: string, ...args: CallValue[]): CallResult<T>;
+
+    /**
+     * Calls a function without blocking. The promise resolves with the result, also with that of
+     * a failed call.
+     *
+     * @throws TypeError on misuse, as `call`.
+     */
+    callAsync<T = unknown>(name: string, ...args: CallValue[]): Promise<CallResult<T>>;
+  }
+
+  /**
+   * Makes a client that calls any function of a component. In the init context only.
+   *
+   * ```javascript
+   * const shop = wrpc.client({ nats: { url: "nats://localhost:4222", prefix: "wasmtime" }, wit: "wit" });
+   * export default function () {
+   *   shop.call("example:shop/carts@0.1.0.reversed", new Uint8Array([1, 2, 3]));
+   * }
+   * ```
+   *
+   * @throws TypeError when an option or the WIT is wrong; the message names it.
+   */
+  export function client(options: ClientOptions): Client;
 
   type K6Http = typeof import("k6/http");
   type HttpUrl = string | ReturnType<K6Http["url"]>;
@@ -310,9 +418,9 @@ declare module "k6/x/wrpc" {
   export interface HttpParams<RT extends ResponseType | undefined = ResponseType | undefined>
     extends Omit<RefinedParams<RT>, "auth" | "responseCallback" | "tags"> {
     /**
-     * `{ username, password }`, or one of k6/http's: a name and password in the URL. With
-     * `"digest"` the password is never sent in clear. A request with `"ntlm"` fails: that
-     * authenticates a connection.
+     * `{ username, password }`, or a value of k6/http, which uses the name and password in the
+     * URL. With `"digest"` the password is never sent in clear text. A request with `"ntlm"`
+     * fails, because NTLM authenticates connections.
      */
     auth?: AuthMethod | { username: string; password: string };
     /**
@@ -320,15 +428,15 @@ declare module "k6/x/wrpc" {
      * `response.body` is null, and `response.timings` end with the head. Default: true.
      */
     consume?: boolean;
-    /** From `expectedStatuses`; null: no `http_req_failed`, no tag `expected_response`. */
+    /** A value of `expectedStatuses`. With null there is no `http_req_failed` and no tag `expected_response`. */
     responseCallback?: RefinedParams<RT>["responseCallback"] | null;
-    /** Tags for the samples of this request; `name` takes the place of the URL in the tags `name` and `url`. */
+    /** Tags for the samples of this request; `name` replaces the URL in the tags `name` and `url`. */
     tags?: Tags;
     /** Whether a failed request throws. Default: the test's `throw`. */
     throw?: boolean;
   }
 
-  /** Text, bytes, or a form; with a file from `http.file` in it, a multipart form. */
+  /** Text, bytes, or a form. A form with a file from `http.file` becomes a multipart form. */
   export type HttpBody = RequestBody | Uint8Array | { [name: string]: FormValue | FormValue[] };
   type FormValue = string | number | boolean | FileData | null;
 
@@ -339,19 +447,20 @@ declare module "k6/x/wrpc" {
     | { method?: string; url: HttpUrl; body?: HttpBody | null; params?: HttpParams | null };
 
   /**
-   * The functions of k6/http over wRPC. Host and
-   * port of a URL are a name for the component: all requests go to the receiver that the
-   * options name. What a script writes and can't be sent, such as a header with a line
-   * break, is a failed request, as in k6/http; its `error` begins with `invalid_request`.
+   * The functions of k6/http over wRPC. All requests go to the receiver that the options
+   * name; the component only sees host and port of a URL. A request that can't be sent, such
+   * as one with a line break in a header, fails as in k6/http; its `error` begins with
+   * `invalid_request`.
    *
-   * A response is that of k6/http, but for these: `error` is empty if there is a response,
-   * otherwise an {@link ErrorCode}, a colon, and a sentence. `proto` is `"wRPC/0.0.1"`.
-   * `remote_ip`, `remote_port`, `tls_version`, `tls_cipher_suite` and `ocsp` are empty:
-   * requests have no connection of their own. `timings` are by the library's clock, in ms:
-   * `blocked` until the request began to be sent, which includes making the connection;
-   * `sending` of the body; `waiting` to the head of the response; `receiving` from there to
-   * the end of its body; `duration` is the last three together; the others are 0. A body is at most 256 MiB, or of
-   * any size with `responseType: "none"`.
+   * A response is like that of k6/http, with these differences. `error` is empty if there is a
+   * response; otherwise it is an {@link ErrorCode}, a colon, and a sentence. `proto` is
+   * `"wRPC/0.0.1"`.
+   * `remote_ip`, `remote_port`, `tls_version`, `tls_cipher_suite` and `ocsp` are empty,
+   * because requests have no connection of their own. `timings` are in ms, by the library's
+   * clock: `blocked` lasts until sending begins, and includes making the connection; `sending`
+   * until the body is sent; `waiting` until the head of the response; `receiving` until the
+   * end of its body; `duration` is the sum of the last three; the others are 0. A body has at
+   * most 256 MiB, or any size with `responseType: "none"`.
    */
   export interface Http extends Omit<K6Http, "default" | "SSL_3_0" | HttpFunction> {
     get<RT extends ResponseType | undefined>(url: HttpUrl, params?: HttpParams<RT> | null): RefinedResponse<RT>;
@@ -388,8 +497,8 @@ declare module "k6/x/wrpc" {
       params?: HttpParams<RT> | null,
     ): RefinedResponse<RT>;
     /**
-     * Rejects only where a failed `request` would throw. Thousands may be in flight for one
-     * VU: they hold neither a thread nor a goroutine.
+     * Rejects only if a failed `request` would throw. A VU may have thousands in flight: they
+     * use no threads or goroutines.
      */
     asyncRequest<RT extends ResponseType | undefined>(
       method: string,
@@ -398,7 +507,7 @@ declare module "k6/x/wrpc" {
       params?: HttpParams<RT> | null,
     ): Promise<RefinedResponse<RT>>;
     batch<Q extends HttpBatchRequest[] | { [name: string]: HttpBatchRequest }>(requests: Q): BatchResponses<Q>;
-    /** For the VU's requests from then on. Default: `expectedStatuses({ min: 200, max: 399 })`; null: none is judged. */
+    /** Applies to later requests of the VU. Default: `expectedStatuses({ min: 200, max: 399 })`. null: none is judged. */
     setResponseCallback(callback: Parameters<K6Http["setResponseCallback"]>[0] | null): void;
   }
 
@@ -409,7 +518,7 @@ declare module "k6/x/wrpc" {
   /** The options of `wrpc.http`. */
   export interface HttpOptions extends BlasterOptions {
     /**
-     * Which metrics requests leave: k6's own, `http_reqs` and so on, those that begin with
+     * The metrics that requests emit: k6's own, such as `http_reqs`, those that begin with
      * `wrpc_`, or both, which is the default.
      */
     metrics?: HttpMetrics | HttpMetrics[];
@@ -424,7 +533,7 @@ declare module "k6/x/wrpc" {
 
   /**
    * Makes a client whose requests go to a component that exports
-   * `wasi:http/incoming-handler@0.2`. In the init context only.
+   * `wasi:http/incoming-handler@0.2`. Call it only in the init context.
    *
    * ```javascript
    * const http = wrpc.http({ nats: { url: "nats://localhost:4222", prefix: "wasmtime" } });
@@ -439,6 +548,7 @@ declare module "k6/x/wrpc" {
 
   const wrpc: {
     blaster: typeof blaster;
+    client: typeof client;
     http: typeof http;
   };
   export default wrpc;

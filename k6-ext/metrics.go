@@ -12,14 +12,22 @@ import (
 	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
-// Codes of the library's list: of a call that was given up, and of our own faults.
+// Codes of the library's list: for a call that was cancelled, and for bugs of encarno.
 const (
 	cancelled = "cancelled"
 	internal  = "internal"
 )
 
-// instruments are the metrics of the module.
+// instruments are the module's metrics.
 type instruments struct {
+	blasts     callInstruments
+	calls      callInstruments
+	transports transportInstruments
+	http       *http.Instruments
+}
+
+// callInstruments are those of blasts, or of calls of any function.
+type callInstruments struct {
 	operation      *metrics.Metric
 	failure        *metrics.Metric
 	transportError *metrics.Metric
@@ -27,8 +35,6 @@ type instruments struct {
 	queued         *metrics.Metric
 	accepted       *metrics.Metric
 	result         *metrics.Metric
-	transports     transportInstruments
-	http           *http.Instruments
 }
 
 func newInstruments(registry *metrics.Registry) (instruments, error) {
@@ -38,14 +44,20 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 		all = append(all, err)
 		return metric
 	}
+	ofCalls := func(prefix string) callInstruments {
+		return callInstruments{
+			operation:      add(prefix+"_operation", metrics.Counter, metrics.Default),
+			failure:        add(prefix+"_error", metrics.Counter, metrics.Default),
+			transportError: add(prefix+"_transport_error", metrics.Counter, metrics.Default),
+			duration:       add(prefix+"_duration", metrics.Trend, metrics.Time),
+			queued:         add(prefix+"_queued", metrics.Trend, metrics.Time),
+			accepted:       add(prefix+"_accepted", metrics.Trend, metrics.Time),
+			result:         add(prefix+"_result", metrics.Trend, metrics.Time),
+		}
+	}
 	added := instruments{
-		operation:      add("wrpc_blaster_operation", metrics.Counter, metrics.Default),
-		failure:        add("wrpc_blaster_error", metrics.Counter, metrics.Default),
-		transportError: add("wrpc_blaster_transport_error", metrics.Counter, metrics.Default),
-		duration:       add("wrpc_blaster_duration", metrics.Trend, metrics.Time),
-		queued:         add("wrpc_blaster_queued", metrics.Trend, metrics.Time),
-		accepted:       add("wrpc_blaster_accepted", metrics.Trend, metrics.Time),
-		result:         add("wrpc_blaster_result", metrics.Trend, metrics.Time),
+		blasts: ofCalls("wrpc_blaster"),
+		calls:  ofCalls("wrpc_call"),
 		transports: transportInstruments{
 			root:             registry.RootTagSet(),
 			connects:         add("wrpc_transport_connects", metrics.Counter, metrics.Default),
@@ -70,15 +82,28 @@ func newInstruments(registry *metrics.Registry) (instruments, error) {
 	return added, errors.Join(append(all, err)...)
 }
 
-// callSamples are the samples of one call: one allocation, one push.
+// callSamples are the samples of a call, in one allocation and for one push.
 type callSamples struct {
 	metrics.ConnectedSamples
 	array [9]metrics.Sample
 }
 
-// push emits what a call leaves in the results.
+// push emits the samples of a blast.
 func (instruments *instruments) push(
 	ctx context.Context, state *lib.State, tags metrics.TagsAndMeta, done *completion,
+) {
+	instruments.pushOf(ctx, &instruments.blasts, state, tags, done)
+}
+
+// pushCall emits what the call of a function leaves there.
+func (instruments *instruments) pushCall(
+	ctx context.Context, state *lib.State, tags metrics.TagsAndMeta, done *completion,
+) {
+	instruments.pushOf(ctx, &instruments.calls, state, tags, done)
+}
+
+func (instruments *instruments) pushOf(
+	ctx context.Context, of *callInstruments, state *lib.State, tags metrics.TagsAndMeta, done *completion,
 ) {
 	failed := done.errorCode != ""
 	if failed {
@@ -92,19 +117,19 @@ func (instruments *instruments) push(
 			Time:       done.arrived, Metadata: tags.Metadata, Value: value,
 		})
 	}
-	add(instruments.operation, 1)
+	add(of.operation, 1)
 	if failed {
-		add(instruments.failure, 1)
+		add(of.failure, 1)
 	}
 	if http.IsOfTransport(done.errorCode) {
-		add(instruments.transportError, 1)
+		add(of.transportError, 1)
 	}
-	add(instruments.duration, metrics.D(done.finished))
+	add(of.duration, metrics.D(done.finished))
 	if done.sent != never {
-		add(instruments.queued, metrics.D(done.sent))
+		add(of.queued, metrics.D(done.sent))
 		if done.accepted != never {
-			add(instruments.accepted, metrics.D(max(done.accepted-done.sent, 0)))
-			add(instruments.result, metrics.D(done.finished-done.accepted))
+			add(of.accepted, metrics.D(max(done.accepted-done.sent, 0)))
+			add(of.result, metrics.D(done.finished-done.accepted))
 		}
 	}
 	add(state.BuiltinMetrics.DataSent, float64(done.bytesSent))

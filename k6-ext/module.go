@@ -8,14 +8,13 @@ import (
 	"go.k6.io/k6/v2/js/modules"
 )
 
-// RootModule is the module as k6 knows it: one for all VUs.
+// RootModule is the module that k6 registers. All VUs share it.
 type RootModule struct {
 	endIsAwaited sync.Once
-	warned       sync.Map // warnings that were given
+	warned       sync.Map // warnings that were logged
 }
 
-// ModuleInstance is the module of one VU. But for the root, nothing in it is shared
-// between VUs.
+// ModuleInstance is the module of one VU. VUs share only its root.
 type ModuleInstance struct {
 	root        *RootModule
 	vu          modules.VU
@@ -24,7 +23,7 @@ type ModuleInstance struct {
 	exports     modules.Exports
 }
 
-// NewModuleInstance makes the module of a VU that imports it.
+// NewModuleInstance returns the module of a VU that imports it.
 func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 	root.endIsAwaited.Do(func() { theReporter.reportAtEnd(vu) })
 	instruments, err := newInstruments(vu.InitEnv().Registry)
@@ -32,17 +31,17 @@ func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 		common.Throw(vu.Runtime(), err)
 	}
 	module := &ModuleInstance{root: root, vu: vu, clients: map[string]*client{}, instruments: instruments}
-	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster, "http": module.http}}
+	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster, "client": module.caller, "http": module.http}}
 	return module
 }
 
-// Exports gives what a script sees.
+// Exports returns the functions for scripts.
 func (module *ModuleInstance) Exports() modules.Exports {
 	return module.exports
 }
 
-// client gives the VU's client of these options. All that a script opens with the same
-// options shares it, and with it its connection.
+// client returns the VU's client for these options. Objects of a script with the same options
+// share a client, and so its connection.
 func (module *ModuleInstance) client(options options) (*client, error) {
 	key := string(options.json)
 	if opened := module.clients[key]; opened != nil {
@@ -55,8 +54,8 @@ func (module *ModuleInstance) client(options options) (*client, error) {
 	return opened, err
 }
 
-// throw ends the script's function with a TypeError: the way to say that the
-// script is wrong. What goes wrong with a call is a result instead.
+// throw ends the script's function with a TypeError, for a mistake in the script. A call that
+// fails returns its error as a result instead.
 func throw(runtime *sobek.Runtime, err error) {
 	panic(runtime.NewTypeError("%s", err.Error()))
 }

@@ -12,10 +12,10 @@ import (
 	"go.k6.io/k6/v2/js/common"
 )
 
-// options is what wrpc.blaster() was given. The Rust library knows the keys and
-// checks them; the tags are k6's, and are checked here.
+// options are the options of wrpc.blaster(). The Rust library checks the keys. The tags are for
+// k6, and are checked here.
 type options struct {
-	json []byte // without the tags, and with the keys in order: equal options are equal texts
+	json []byte // without tags and with sorted keys, so that equal options are equal texts
 	tags []tag
 }
 
@@ -27,7 +27,7 @@ func parseOptions(env *common.InitEnvironment, value sobek.Value) (options, erro
 		return options{}, fmt.Errorf("options: %w", err)
 	}
 	if object == nil {
-		return options{}, errors.New("options are missing: { nats: { url } } or { tcp: { addr } } is the least")
+		return options{}, errors.New("options are missing: give at least { nats: { url } } or { tcp: { addr } }")
 	}
 	tags, err := parseTags(object.Get("tags"))
 	if err != nil {
@@ -45,7 +45,7 @@ func normalised(env *common.InitEnvironment, written []byte) []byte {
 	decoder.UseNumber()
 	var keys map[string]any
 	if decoder.Decode(&keys) != nil {
-		return written // the library says what is wrong with it
+		return written // the library reports the error
 	}
 	delete(keys, "tags")
 	findFiles(env, keys)
@@ -56,8 +56,8 @@ func normalised(env *common.InitEnvironment, written []byte) []byte {
 	return ordered
 }
 
-// parseTags gives the tags in the order of their names, so that equal tags lead
-// to equal tag sets by the same way.
+// parseTags returns the tags sorted by their names, so that equal tags make equal tag sets in
+// the same steps.
 func parseTags(value sobek.Value) ([]tag, error) {
 	object, err := asObject(value)
 	if err != nil {
@@ -81,7 +81,7 @@ func parseTags(value sobek.Value) ([]tag, error) {
 	return tags, nil
 }
 
-// asObject gives nil for undefined and null.
+// asObject returns nil for undefined and null.
 func asObject(value sobek.Value) (*sobek.Object, error) {
 	if common.IsNullish(value) {
 		return nil, nil
@@ -103,7 +103,7 @@ func kindOf(value sobek.Value) reflect.Kind {
 	return reflect.Invalid
 }
 
-// typeName names the type of a value as a person who writes JavaScript would.
+// typeName returns the name that JavaScript developers use for the type of a value.
 func typeName(value sobek.Value) string {
 	switch {
 	case value == nil || sobek.IsUndefined(value):

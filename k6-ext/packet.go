@@ -14,17 +14,17 @@ import (
 const (
 	timeoutDefault = 10 * time.Second
 	timeoutMax     = 24 * time.Hour
-	// The largest whole number that JavaScript counts to without gaps.
+	// The largest safe integer of JavaScript.
 	integerMax = 1<<53 - 1
 )
 
-// packet is what a script asks of a component.
+// packet is the work that a script asks of a component.
 type packet struct {
 	cpuBurnMS    uint64
 	memoryBurnMB uint64
 	waitMS       uint64
 	timeout      time.Duration
-	// A view of the script's value: read before the script goes on.
+	// A view of the script's value, which must be read before the script continues.
 	payload []byte
 	tags    []tag
 }

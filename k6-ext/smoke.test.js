@@ -1,5 +1,5 @@
-// Loads the extension and makes one call at which nobody answers: it needs no
-// server, and shows that the library is linked and its errors are results.
+// Loads the extension and makes one call to which nobody answers. It needs no server, and
+// checks that the library is linked and that its errors are results.
 import wrpc, { blaster as named } from "k6/x/wrpc";
 import { check } from "k6";
 

@@ -11,8 +11,8 @@ import (
 	"go.k6.io/k6/v2/metrics"
 )
 
-// reportInterval is how often what the transports did becomes samples. Rust counts
-// it, so that a call pays for no more than a look at the time.
+// reportInterval is the time between two reports of the transports. Rust counts, so a call only
+// has to compare the time.
 const reportInterval = time.Second
 
 // transportInstruments are the metrics of the connections.
@@ -33,8 +33,8 @@ type transportInstruments struct {
 	callsFailed      *metrics.Metric
 }
 
-// reporter turns what the transports of this process did into samples: at a call,
-// once a second, and at the end of the test.
+// reporter turns the counters of this process's transports into samples: once a second, when a
+// call ends, and at the end of the test.
 type reporter struct {
 	due atomic.Int64 // Unix nanoseconds
 
@@ -44,7 +44,7 @@ type reporter struct {
 	last     destination
 }
 
-// destination is where a report goes.
+// destination is the place for the samples of a report.
 type destination struct {
 	instruments *transportInstruments
 	tags        *metrics.TagSet
@@ -53,7 +53,7 @@ type destination struct {
 
 var theReporter reporter
 
-// reportIfDue is called with every call that has ended.
+// reportIfDue reports if the interval has passed. It is called at the end of every call.
 func (reporter *reporter) reportIfDue(
 	ctx context.Context, now time.Time, state *lib.State, instruments *transportInstruments,
 ) {
@@ -63,16 +63,16 @@ func (reporter *reporter) reportIfDue(
 	}
 	reporter.mutex.Lock()
 	defer reporter.mutex.Unlock()
-	// All VUs share the connections' counts: just the tags of the test are theirs.
+	// All VUs share the counters, so the samples have only the tags of the test.
 	tags := instruments.root.WithTagsFromMap(state.Options.RunTags)
 	reporter.last = destination{instruments, tags, state.Samples}
 	reporter.report(now)
 }
 
-// reportAtEnd waits for the end of the test and reports the rest.
+// reportAtEnd reports the rest at the end of the test.
 func (reporter *reporter) reportAtEnd(vu modules.VU) {
 	global := vu.Events().Global
-	if global == nil { // in unit tests
+	if global == nil { // true in unit tests
 		return
 	}
 	events := subscribe(global.Subscribe, "TestEnd")
@@ -91,8 +91,8 @@ func (reporter *reporter) reportAtEnd(vu modules.VU) {
 	}()
 }
 
-// subscribe finds an event by its name. The package of k6's events is internal: its
-// types can be inferred, but not named.
+// subscribe subscribes to the event of this name. The package of k6's events is internal, so its
+// types can be inferred but not named.
 func subscribe[Type interface {
 	~uint8
 	String() string
@@ -109,7 +109,7 @@ func subscribe[Type interface {
 func (reporter *reporter) report(now time.Time) {
 	bridge, err := theBridge()
 	if err != nil {
-		return // no client was opened either
+		return // then there is no client either
 	}
 	if reporter.names == nil {
 		reporter.names = transportNames()

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Steps of a run, each timed, and a summary of them. Sourced by test and lint.
-# Every step runs, so that one run shows all that is wrong.
+# Runs steps, measures their times, and prints a summary. Test and lint source this file.
+# Every step runs, so that one run shows all failures.
 
 summary=() failed=0
 
@@ -12,10 +12,10 @@ step() {
     summary+=("$(printf '%-7s %4d s  %s' "$result" $((SECONDS - begin)) "$name")")
 }
 
-# Says that a step was left out, and why.
+# Notes that a step was left out, and why.
 skip() { summary+=("$(printf '%-7s         %s: %s' skipped "$1" "$2")"); }
 
-# Prints the summary and ends with the right status.
+# Prints the summary, and exits with 1 if a step failed.
 summarise() {
     echo "=== summary"
     printf '%s\n' "${summary[@]}"

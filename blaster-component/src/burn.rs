@@ -1,32 +1,31 @@
-//! CPU time, measured by a guest that has just a wall clock.
+//! CPU time, measured by a guest that has only a wall clock.
 //!
-//! The wall clock runs on while the operating system or the host has a guest
-//! suspended: on a busy host, spinning until it has moved on by the time asked
-//! would burn far less than that. So the work is cut into chunks that are all
-//! equal and far shorter than what a scheduler gives at once, and each is
-//! timed. One that took much longer than the fastest was interrupted, and
-//! counts as no more than the fastest took: rather too little than too much,
-//! since the burn must not be less than asked.
+//! The wall clock also runs while the operating system or the host suspends a guest. On a
+//! busy host, spinning for the asked time would burn far less CPU. So the work is divided
+//! into equal chunks, much shorter than a scheduler's time slice, and each is timed. A
+//! chunk that took much longer than the fastest one was interrupted, and counts only as
+//! much as the fastest. This may count too little, so that the burn is never shorter than
+//! asked.
 
 use std::hint::black_box;
 
-/// Rounds of one chunk: 15 to 20 µs on the machines of today. That is more
-/// than a hundred times the cost of reading the clock through the host, and
-/// at most 2 % of the shortest burn, which is what the last chunk can exceed.
+/// Rounds of one chunk, which takes 15 to 20 µs on current machines. That is more than a
+/// hundred times the cost of reading the clock through the host, and at most 2 % of the
+/// shortest burn, which the last chunk can exceed by that much.
 const CHUNK_ROUNDS: u32 = 8_192;
 
-/// The latest chunks, of which the fastest is the measure of the others. Not
-/// all there were: when the CPU slows down (heat, a busy sibling thread), the
-/// fastest of all would make every later chunk look interrupted, and the burn
-/// would go on for too long. These take about a millisecond, too little for a
-/// scheduler to interrupt each of them.
+/// The number of latest chunks among which the fastest one is the measure. Not all chunks
+/// are compared: when the CPU slows down (heat, a busy sibling thread), the fastest of
+/// all would make every later chunk look interrupted, and the burn would take too long.
+/// These chunks take about a millisecond together, so a scheduler can't have interrupted
+/// each of them.
 const CHUNKS_COMPARED: usize = 64;
 
-/// Chunks that have run before any is counted, so that the first, which finds
-/// cold caches and may be interrupted, isn't its own measure.
+/// The number of chunks that run before any is counted. The first chunk has cold caches
+/// and may be interrupted, so it must not be its own measure.
 const CHUNKS_AHEAD: usize = 8;
 
-/// Keeps the CPU busy for that many nanoseconds of its time, by the clock `now`.
+/// Keeps the CPU busy for this many nanoseconds of CPU time, by the clock `now`.
 pub(crate) fn cpu(duration_ns: u64, now: impl Fn() -> u64) {
     if duration_ns == 0 {
         return;
@@ -36,17 +35,17 @@ pub(crate) fn cpu(duration_ns: u64, now: impl Fn() -> u64) {
     let mut begin = now();
     while burnt.ns < duration_ns {
         state = chunk(state);
-        // The end of a chunk is the beginning of the next one: reading the
-        // clock burns CPU too.
+        // The end of a chunk is the start of the next one, because reading the clock
+        // burns CPU too.
         let end = now();
         burnt.count(end.saturating_sub(begin));
         begin = end;
     }
 }
 
-/// One chunk: steps that wait for one another and take the same time whatever
-/// the numbers (Marsaglia's xorshift64), so that no compiler shortens them and
-/// no chunk is faster than another.
+/// One chunk: steps that depend on each other and take the same time for all numbers
+/// (Marsaglia's xorshift64), so that no compiler shortens them and all chunks are equally
+/// fast.
 #[inline(never)]
 fn chunk(mut state: u64) -> u64 {
     for _ in 0..CHUNK_ROUNDS {
@@ -61,7 +60,7 @@ fn chunk(mut state: u64) -> u64 {
 struct Burnt {
     ns: u64,
     chunks: usize,
-    /// What the latest chunks took by the wall clock, as a ring.
+    /// The times of the latest chunks by the wall clock, as a ring.
     latest_ns: [u64; CHUNKS_COMPARED],
 }
 
@@ -74,7 +73,7 @@ impl Burnt {
         }
     }
 
-    /// Counts a chunk that took that long by the wall clock.
+    /// Counts a chunk with this time by the wall clock.
     fn count(&mut self, took_ns: u64) {
         self.latest_ns[self.chunks % CHUNKS_COMPARED] = took_ns;
         self.chunks += 1;
@@ -88,9 +87,9 @@ impl Burnt {
     }
 }
 
-/// How long a chunk ran that took `took_ns`, as far as that is sure. A quarter
-/// above the fastest is what caches, interrupts and the CPU's frequency bring
-/// on an idle core; it was not running for what is above that.
+/// The CPU time of a chunk that took `took_ns`, as far as it is certain. Caches,
+/// interrupts and the CPU's frequency explain up to a quarter more than the fastest chunk
+/// on an idle core. In the time beyond that, the chunk wasn't running.
 fn ran_ns(took_ns: u64, fastest_ns: u64) -> u64 {
     if took_ns > fastest_ns.saturating_add(fastest_ns / 4) {
         fastest_ns
@@ -104,8 +103,8 @@ mod tests {
     use super::cpu;
     use std::cell::Cell;
 
-    /// Runs a burn by a clock that goes on by what `chunk_ns` says for each
-    /// chunk, and says how many chunks it ran.
+    /// Runs a burn with a clock that advances by `chunk_ns` in each chunk, and returns
+    /// the number of chunks.
     fn chunks_of(duration_ns: u64, chunk_ns: impl Fn(u64) -> u64) -> u64 {
         let (time_ns, chunks) = (Cell::new(0), Cell::new(0));
         cpu(duration_ns, || {
@@ -149,8 +148,8 @@ mod tests {
 
     #[test]
     fn a_cpu_that_slows_down_for_good_becomes_the_measure() {
-        // 1,000 fast chunks are 10 ms. Of the slow ones the first 63 count as
-        // fast ones, since one of those is still among the latest.
+        // 1,000 fast chunks take 10 ms. The first 63 slow ones count as fast ones,
+        // because a fast one is still among the latest chunks.
         let slower = |chunk: u64| if chunk < 1_000 { 10_000 } else { 30_000 };
         let chunks = chunks_of(40_000_000, slower);
         assert_eq!(chunks, 1_000 + 63 + 979);

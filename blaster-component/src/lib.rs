@@ -1,10 +1,10 @@
-//! The component that a blast calls. It reads the payload, holds memory, burns
-//! CPU and sleeps, in that order, as `wit/blaster.wit` says.
+//! The component that a blast calls. It reads the payload, holds memory, burns CPU and
+//! sleeps, in this order, as `wit/blaster.wit` says.
 //!
-//! - [`burn`]: CPU time, measured by a guest that has just a wall clock
-//! - [`memory`]: memory that is really there
+//! - [`burn`]: CPU time, measured by a guest that has only a wall clock
+//! - [`memory`]: memory that the kernel has really provided
 
-// `generate!` writes the code at the border to the host, without docs.
+// `generate!` writes the code for the host's interface, without documentation.
 #[allow(missing_docs)]
 mod bindings {
     wit_bindgen::generate!({
@@ -30,7 +30,7 @@ impl Guest for Component {
     fn blast(packet: Packet) {
         read(&packet.payload);
         let held = memory::hold(packet.mem_burn_mb);
-        // Saturated, the longest times are 584 years: no deadline ends later.
+        // Saturated, the longest times are 584 years, which no deadline exceeds.
         burn::cpu(
             packet.cpu_burn_ms.saturating_mul(NS_PER_MS),
             monotonic_clock::now,
@@ -40,8 +40,7 @@ impl Guest for Component {
     }
 }
 
-/// Reads each byte once. `black_box` keeps the compiler from seeing that
-/// nobody wants the sum.
+/// Reads each byte once. `black_box` hides from the compiler that the sum isn't used.
 fn read(payload: &[u8]) {
     let sum = payload
         .iter()

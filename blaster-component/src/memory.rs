@@ -1,22 +1,22 @@
-//! Memory that is really there.
+//! Memory that the kernel has really provided.
 
 use std::hint::black_box;
 
 const MIB: u64 = 1 << 20;
 
-/// Memory is taken in blocks, since one allocation of a 32-bit guest ends at
-/// 2 GiB, and its memory at 4.
+/// The size of a block. Memory is allocated in blocks, because a 32-bit guest can
+/// allocate at most 2 GiB at once, of 4 GiB in all.
 const BLOCK_BYTES: u64 = 64 * MIB;
 
-/// Memory that is given back when this is dropped.
+/// Memory that is freed when this is dropped.
 pub(crate) struct Held(Vec<Vec<u8>>);
 
-/// Takes that many MiB and writes to all of it: the kernel gives a page only
-/// when it is first written. Traps when the host doesn't give the memory.
+/// Allocates this many MiB and writes to all pages, because the kernel provides a page
+/// only when it is first written. Traps if the host doesn't give the memory.
 pub(crate) fn hold(mib: u64) -> Held {
     let mut blocks = Vec::new();
-    // All is taken before any is written: what can't be had is known at once,
-    // and by a refusal of the host, who can say which limit it was.
+    // Allocate everything before writing, so that missing memory is noticed at once, by a
+    // refusal of the host, which knows the limit.
     let mut left = mib.saturating_mul(MIB);
     while left > 0 {
         let bytes = left.min(BLOCK_BYTES);
@@ -38,15 +38,15 @@ fn take(bytes: usize) -> Vec<u8> {
 }
 
 impl Drop for Held {
-    /// Lets the memory escape here, or the compiler would give it back earlier,
-    /// or never take it, as nobody reads it.
+    /// Lets the memory escape, because otherwise the compiler could free it earlier or
+    /// never allocate it, as nothing reads it.
     fn drop(&mut self) {
         black_box(&mut self.0);
     }
 }
 
-/// Traps. A guest without output and without a result has one way to say why:
-/// the name of this function, in the backtrace that the host has.
+/// Traps. A guest without output and result can give a reason only by the name of this
+/// function, which the host sees in the backtrace.
 #[inline(never)]
 fn the_host_refused_the_memory_that_the_packet_asks_for() -> ! {
     std::process::abort()

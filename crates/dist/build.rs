@@ -1,4 +1,4 @@
-//! Says for which machine this is built: the dependencies of others aren't linked.
+//! Passes the target of this build on: dependencies for other targets aren't linked.
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");

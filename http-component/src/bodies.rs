@@ -1,4 +1,4 @@
-//! Reading and writing bodies, a piece at a time.
+//! Reads and writes bodies, a piece at a time.
 
 use crate::bindings::wasi::http::types::{IncomingRequest, OutgoingBody};
 use crate::bindings::wasi::io::streams::OutputStream;
@@ -9,7 +9,7 @@ const PIECE_BYTES: usize = 64 << 10;
 fn read(request: &IncomingRequest, mut give: impl FnMut(&[u8]) -> bool) {
     let Ok(body) = request.consume() else { return };
     let Ok(stream) = body.stream() else { return };
-    // An error is the end: the response tells how far it came.
+    // An error ends the body; the response shows how much was read.
     while let Ok(piece) = stream.blocking_read(PIECE_BYTES as u64) {
         if !give(&piece) {
             return;
@@ -17,7 +17,7 @@ fn read(request: &IncomingRequest, mut give: impl FnMut(&[u8]) -> bool) {
     }
 }
 
-/// How many bytes a request's body has.
+/// The number of bytes of a request's body.
 pub(crate) fn count(request: &IncomingRequest) -> u64 {
     let mut count = 0;
     read(request, |piece| {
@@ -27,7 +27,7 @@ pub(crate) fn count(request: &IncomingRequest) -> u64 {
     count
 }
 
-/// A request's body.
+/// The whole body of a request.
 pub(crate) fn collect(request: &IncomingRequest) -> Vec<u8> {
     let mut whole = Vec::new();
     read(request, |piece| {
@@ -44,14 +44,14 @@ pub(crate) fn copy(request: &IncomingRequest, body: &Option<OutgoingBody>) {
     });
 }
 
-/// Writes a body that is at hand.
+/// Writes a body.
 pub(crate) fn write(body: &Option<OutgoingBody>, bytes: &[u8]) {
     with_stream(body, |stream| {
         write_all(stream, bytes);
     });
 }
 
-/// Writes so many bytes: 0, 1, … 250, 0, 1, …
+/// Writes this many bytes: 0, 1, … 250, 0, 1, …
 pub(crate) fn pattern(body: &Option<OutgoingBody>, count: u64) {
     const PERIOD: usize = 251;
     let piece: Vec<u8> = (0..PERIOD * (PIECE_BYTES / PERIOD))
@@ -73,12 +73,12 @@ fn with_stream(body: &Option<OutgoingBody>, write: impl FnOnce(&OutputStream)) {
     let Some(body) = body else { return };
     if let Ok(stream) = body.write() {
         write(&stream);
-        // Fails if nobody reads any more: nobody is there to be told.
+        // This fails if the caller has stopped reading, and nobody needs to know.
         let _ = stream.blocking_flush();
     }
 }
 
-/// `false`: nobody reads any more.
+/// `false` if the caller has stopped reading.
 fn write_all(stream: &OutputStream, mut bytes: &[u8]) -> bool {
     while !bytes.is_empty() {
         match stream.check_write() {

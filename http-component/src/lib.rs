@@ -1,32 +1,32 @@
-//! A component that answers HTTP requests, each path in its own way, so that a
-//! client can be tried on all that a server may do.
+//! A component that answers HTTP requests in a different way for each path, so that a
+//! client can be tested with everything that a server may do.
 //!
 //! | path | answer |
 //! |---|---|
 //! | `/echo…` | the request: its body, its headers as `x-echo-NAME`, and `x-method`, `x-path`, `x-scheme`, `x-authority` |
 //! | `/json` | the request, as JSON |
-//! | `/status/N` | that status, and the number as a text |
-//! | `/delay/MS` | after so many milliseconds |
+//! | `/status/N` | status N, and the number as a text |
+//! | `/delay/MS` | an answer after MS milliseconds |
 //! | `/bytes/N` | N bytes: 0, 1, … 250, 0, 1, … |
-//! | `/count` | how many bytes the request's body has |
+//! | `/count` | the number of bytes of the request's body |
 //! | `/cookies` | the cookies of the request, as sorted lines |
 //! | `/set-cookie?LINE&LINE` | each line as a `set-cookie` header |
-//! | `/redirect/N` | so many redirections, with status 302 or `?STATUS` |
+//! | `/redirect/N` | N redirections, with status 302 or `?STATUS` |
 //! | `/moved/STATUS?URL&LINE` | a redirection to that URL, with each further line as a `set-cookie` header |
 //! | `/packed/ENCODING` | the text `unpacked`, in `gzip`, `deflate`, `br` or `zstd` |
 //! | `/html` | a page with links and forms |
 //! | `/basic`, `/digest` | 401, until credentials of that kind come, whatever they are; then the part of them that names the user |
 //! | `/trailers` | a body with trailers |
-//! | `/fetch?AUTHORITY` | what a request to there gives: its status, or the error |
-//! | `/burn/MS`, `/memory/MB` | after using so much of the host |
-//! | `/error`, `/silence`, `/trap`, `/cut/N`, `/early` | no response, or half of one |
+//! | `/fetch?AUTHORITY` | the result of a request to AUTHORITY: its status, or the error |
+//! | `/burn/MS`, `/memory/MB` | an answer after MS of CPU time, or with MB of memory |
+//! | `/error`, `/silence`, `/trap`, `/cut/N`, `/early` | no response, or a part of one |
 //! | `/late/N` | N bytes, and then a trap |
 //!
 //! - [`bodies`]: reading and writing
-//! - [`pages`]: what is text
-//! - [`query`]: what stands after the question mark
+//! - [`pages`]: answers that are text
+//! - [`query`]: parses queries
 
-// `generate!` writes the code at the border to the host, without docs.
+// `generate!` writes the code for the host's interface, without documentation.
 #[allow(missing_docs)]
 mod bindings {
     wit_bindgen::generate!({
@@ -156,7 +156,8 @@ impl Guest for Component {
                 std::process::abort();
             }
             ("early", _) => {
-                // A body that is larger than what the host keeps, before its head is set.
+                // Writes a body that is larger than the host keeps, before its head is
+                // set.
                 let response = OutgoingResponse::new(fields(&[]));
                 let body = response.body().ok();
                 bodies::pattern(&body, 8 << 20);
@@ -231,7 +232,7 @@ fn authority(request: &IncomingRequest) -> String {
     request.authority().unwrap_or_default()
 }
 
-/// Lets those in who show anything of the right kind, and says who they are.
+/// Accepts any credentials of the right kind, and answers with the user that they name.
 fn challenge(request: &IncomingRequest, kind: &str, asked: &str, out: ResponseOutparam) {
     let headers = request.headers().entries();
     let shown = headers.iter().find(|(name, _)| name == "authorization");
@@ -296,8 +297,8 @@ fn whole(out: ResponseOutparam, status: u16, headers: &[Header], bytes: &[u8]) {
     finish(body, None);
 }
 
-/// Answers with that status and these headers; the body is to follow. What HTTP
-/// doesn't allow is left out.
+/// Answers with this status and these headers; the body follows. Headers that HTTP
+/// doesn't allow are left out.
 fn respond(out: ResponseOutparam, status: u16, headers: &[Header]) -> Option<OutgoingBody> {
     let response = OutgoingResponse::new(fields(headers));
     let status = response.set_status_code(status);
@@ -313,7 +314,7 @@ fn respond(out: ResponseOutparam, status: u16, headers: &[Header]) -> Option<Out
 fn fields(headers: &[Header]) -> Fields {
     let fields = Fields::new();
     for (name, value) in headers {
-        // A header that is reserved, such as host, isn't echoed.
+        // A reserved header, such as host, isn't echoed.
         let _ = fields.append(name, value);
     }
     fields
@@ -321,7 +322,7 @@ fn fields(headers: &[Header]) -> Fields {
 
 fn finish(body: Option<OutgoingBody>, trailers: Option<Fields>) {
     if let Some(body) = body {
-        // The host notices by itself when a body isn't what was announced.
+        // The host itself notices a body that doesn't match its announcement.
         let _ = OutgoingBody::finish(body, trailers);
     }
 }

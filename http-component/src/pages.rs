@@ -1,4 +1,4 @@
-//! Answers that are text: what came, and what a browser would be shown.
+//! Answers that are text: the request as text, and an HTML page.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use crate::{authority, bodies, method};
 /// A page with a link and two forms.
 pub(crate) const HTML: &str = include_str!("page.html");
 
-/// The text `unpacked`, packed.
+/// The text `unpacked`, compressed.
 pub(crate) fn packed(encoding: &str) -> Option<&'static [u8]> {
     Some(match encoding {
         "gzip" => b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\x2b\xcd\x2b\x48\x4c\xce\x4e\x4d\x01\x00\x96\x62\x2f\xca\x08\x00\x00\x00",
@@ -19,7 +19,7 @@ pub(crate) fn packed(encoding: &str) -> Option<&'static [u8]> {
     })
 }
 
-/// The cookies of a request, sorted: a client may send them in any order.
+/// The cookies of a request, sorted, because a client may send them in any order.
 pub(crate) fn cookies(request: &IncomingRequest) -> Vec<String> {
     let mut cookies = Vec::new();
     for (name, value) in request.headers().entries() {

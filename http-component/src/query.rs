@@ -1,4 +1,4 @@
-//! What stands after the question mark.
+//! Parses queries.
 
 /// The parts of a query, with `%xx` decoded.
 pub(crate) fn parts(query: &str) -> Vec<String> {

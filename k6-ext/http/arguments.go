@@ -12,15 +12,15 @@ import (
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
-// arguments are what a script gave for one request; what is missing is nil, undefined
-// or null.
+// arguments are the arguments of a request in a script. A missing one is nil, undefined or
+// null.
 type arguments struct {
 	method                string
 	url, body, parameters sobek.Value
 }
 
-// parse makes a call of the arguments. Its errors are those that k6/http has for what it
-// can't read. What can be read and not be sent is the call's refusal.
+// parse makes a call from the arguments. For arguments that can't be read, it returns the same
+// errors as k6/http. If a request can be read but not sent, the call has a refusal.
 func (client *Client) parse(state *lib.State, given arguments) (*call, error) {
 	address, err := httpext.ToURL(exported(given.url))
 	if err != nil {
@@ -61,8 +61,7 @@ func (client *Client) parse(state *lib.State, given arguments) (*call, error) {
 	return parsed, nil
 }
 
-// keepSecret takes name and password out of the URL, where they aren't to be sent as
-// they are.
+// keepSecret removes name and password from the URL if they must not be sent in it.
 func (call *call) keepSecret() {
 	if call.auth != "digest" || call.first.url.User == nil {
 		return

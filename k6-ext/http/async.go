@@ -7,8 +7,8 @@ import (
 	"go.k6.io/k6/v2/lib"
 )
 
-// asyncRequest is asyncRequest(method, url, body, params). Nothing waits for it but the
-// event loop: each end of a request goes on from there.
+// asyncRequest implements asyncRequest(method, url, body, params). Nothing blocks: the event
+// loop continues after the end of each request.
 func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 	state := client.stateFor()
 	runtime := client.vu.Runtime()
@@ -22,7 +22,7 @@ func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 	}
 	if err != nil {
 		response, err := client.unparsed(state, err)
-		// The promise is new: settling it can't fail.
+		// Settling a new promise can't fail.
 		_ = settle(response, err)
 		return runtime.ToValue(promise)
 	}
@@ -38,12 +38,12 @@ func (client *Client) asyncRequest(jsCall sobek.FunctionCall) sobek.Value {
 	return runtime.ToValue(promise)
 }
 
-// follow sends a request and those that follow from it, each from the event loop.
+// follow sends a request and the requests that follow from it, each from the event loop.
 func (client *Client) follow(
 	ctx context.Context, call *call, request *Request, settle func(*Response, error) error,
 ) error {
 	if request != nil && ctx.Err() != nil {
-		// k6 goes on with what is queued also after the script threw.
+		// k6 runs queued functions even after the script threw.
 		call.giveUp()
 		request = nil
 	}
@@ -56,14 +56,14 @@ func (client *Client) follow(
 		enqueue(func() error { return client.follow(ctx, call, call.step(outcome), settle) })
 	})
 	if ctx.Err() != nil {
-		// They may have been given up before the request was sent.
+		// The requests may have been cancelled before this one was sent.
 		client.exchanger.Cancel()
 	}
 	return nil
 }
 
-// whenAllowed goes on at once, or from the event loop when the test's limit of requests
-// a second allows it.
+// whenAllowed calls goOn at once, or from the event loop when the test's limit of requests per
+// second allows it.
 func (client *Client) whenAllowed(ctx context.Context, state *lib.State, goOn func(error) error) {
 	if state.RPSLimit == nil {
 		_ = goOn(nil) // settles nothing yet

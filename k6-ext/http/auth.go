@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// authorization is what the request says of the URL's name and password, unless the
-// script says something itself.
+// authorization returns the header for the URL's name and password, or an empty text if the
+// script sets its own.
 func (call *call) authorization() string {
 	hop := &call.now
 	switch {
@@ -43,8 +43,8 @@ func basic(name, secret string) string {
 	return "Basic " + base64.StdEncoding.EncodeToString([]byte(name+":"+secret))
 }
 
-// answerChallenge says whether the request is to be sent again, with what a digest's
-// challenge asks for.
+// answerChallenge returns whether the request must be sent again with the answer to a digest's
+// challenge.
 func (call *call) answerChallenge(outcome *Outcome) bool {
 	hop := &call.now
 	if call.auth != "digest" || outcome.Status != http.StatusUnauthorized || hop.digest != "" || hop.user == nil {
@@ -63,10 +63,10 @@ func (call *call) answerChallenge(outcome *Outcome) bool {
 	return true
 }
 
-// challenge is what WWW-Authenticate says of a digest: RFC 7616, section 3.3.
+// challenge has the parameters of a digest in WWW-Authenticate: RFC 7616, section 3.3.
 type challenge map[string]string
 
-// challengeOf gives the first challenge for a digest, or nil.
+// challengeOf returns the first challenge for a digest, or nil.
 func challengeOf(header []Field) challenge {
 	for _, field := range header {
 		scheme, rest, _ := strings.Cut(field.Value, " ")
@@ -96,7 +96,7 @@ func readChallenge(text string) challenge {
 	return read
 }
 
-// unquote reads to the closing quote, and gives what is behind it.
+// unquote reads up to the closing quote. It returns the text, and the rest behind the quote.
 func unquote(text string) (value, rest string) {
 	var unquoted strings.Builder
 	for at := 0; at < len(text); at++ {
@@ -114,8 +114,8 @@ func unquote(text string) (value, rest string) {
 	return unquoted.String(), ""
 }
 
-// answer is the header Authorization, or empty for what isn't known: RFC 7616, 3.4. The
-// last argument is the client's nonce.
+// answer returns the header Authorization (RFC 7616, section 3.4), or an empty text for an
+// unknown algorithm or protection. once is the client's nonce.
 func (challenge challenge) answer(method, uri, name, secret, once string) string {
 	algorithm, session := strings.CutSuffix(strings.ToLower(challenge["algorithm"]), "-sess")
 	var newHash func() hash.Hash
@@ -129,7 +129,7 @@ func (challenge challenge) answer(method, uri, name, secret, once string) string
 	}
 	digest := func(parts ...string) string {
 		sum := newHash()
-		_, _ = sum.Write([]byte(strings.Join(parts, ":"))) // a hash doesn't fail
+		_, _ = sum.Write([]byte(strings.Join(parts, ":"))) // a hash never returns an error
 		return hex.EncodeToString(sum.Sum(nil))
 	}
 	nonce, realm := challenge["nonce"], challenge["realm"]

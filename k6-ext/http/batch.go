@@ -10,15 +10,14 @@ import (
 	"go.k6.io/k6/v2/lib"
 )
 
-// batchEnd is the end of one request of a batch; without an outcome, of one that was
-// never sent.
+// batchEnd is the end of a request of a batch. It has no outcome if the request wasn't sent.
 type batchEnd struct {
 	at      int
 	outcome *Outcome
 }
 
-// batch is batch(requests): an array or an object of requests, which are made at once,
-// as far as the test's batch and batchPerHost allow.
+// batch implements batch(requests). The requests of an array or an object are made at once, as
+// far as the test's batch and batchPerHost allow.
 func (client *Client) batch(jsCall sobek.FunctionCall) sobek.Value {
 	state := client.stateFor()
 	runtime := client.vu.Runtime()
@@ -64,7 +63,7 @@ func (client *Client) batch(jsCall sobek.FunctionCall) sobek.Value {
 	}
 	result := runtime.NewObject()
 	for at, key := range keys {
-		_ = result.Set(key, responses[at]) // it is new and ordinary
+		_ = result.Set(key, responses[at]) // can't fail on a new plain object
 	}
 	return result
 }
@@ -77,9 +76,9 @@ func (client *Client) entry(state *lib.State, key string, entry sobek.Value) (*c
 	return client.parse(state, given)
 }
 
-// together makes the calls, and gives the first error that is to be thrown.
+// together makes the calls, and returns the first error to throw.
 func (client *Client) together(ctx context.Context, state *lib.State, calls []*call, responses []*Response) error {
-	// Room for all: those who tell of an end mustn't block.
+	// The channel has room for all, because reporting an end must not block.
 	ends := make(chan batchEnd, len(calls))
 	limits := newLimits(int(state.Options.Batch.Int64), int(state.Options.BatchPerHost.Int64))
 	start := func(at int, request *Request) {
@@ -107,7 +106,7 @@ func (client *Client) together(ctx context.Context, state *lib.State, calls []*c
 				continue
 			}
 			if state.RPSLimit != nil {
-				// It fails when the iteration is over: then the request ends at once.
+				// Wait fails if the iteration is over. Then the request ends at once.
 				_ = state.RPSLimit.Wait(ctx)
 			}
 			start(at, calls[at].begin())
@@ -140,7 +139,7 @@ func (client *Client) together(ctx context.Context, state *lib.State, calls []*c
 	return first
 }
 
-// limits are how many requests of a batch may be in flight; 0 is no limit.
+// limits are the most requests of a batch in flight; 0 means no limit.
 type limits struct {
 	all, each int
 	inFlight  int
@@ -167,5 +166,5 @@ func (limits *limits) give(host string) {
 	limits.byHost[host]--
 }
 
-// host is what batchPerHost counts by.
+// host returns the host that counts for batchPerHost.
 func (call *call) host() string { return call.named.GetURL().Host }

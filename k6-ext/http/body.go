@@ -20,8 +20,8 @@ import (
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
-// readBody takes text, bytes, or a form. A body is a Go string from here on: the
-// response shows it to the script, and redirects may send it again.
+// readBody reads a text, bytes or a form. The body becomes a Go string, because the response
+// shows it to the script, and redirects may send it again.
 func (call *call) readBody(value sobek.Value) error {
 	if common.IsNullish(value) {
 		return nil
@@ -35,7 +35,7 @@ func (call *call) readBody(value sobek.Value) error {
 	case []byte:
 		call.body = string(body)
 	case map[string]any, map[string]sobek.Value:
-		// Fields in the order in which the script has them.
+		// The fields keep the order of the script.
 		return call.readForm(value.ToObject(call.client.vu.Runtime()))
 	default:
 		return fmt.Errorf("unknown request body type %T", body)
@@ -43,7 +43,7 @@ func (call *call) readBody(value sobek.Value) error {
 	return nil
 }
 
-// formField is a field of a form: a file, several values, or one.
+// formField is a field of a form: a file, one value, or several.
 type formField struct {
 	name  string
 	value any
@@ -79,7 +79,7 @@ func (call *call) readForm(form *sobek.Object) error {
 
 func (call *call) writeMultipart(fields []formField) error {
 	var body strings.Builder
-	// A strings.Builder doesn't fail.
+	// A strings.Builder returns no errors.
 	writer := multipart.NewWriter(&body)
 	for _, field := range fields {
 		file, ok := field.value.(*k6http.FileData)
@@ -106,7 +106,7 @@ func (call *call) writeMultipart(fields []formField) error {
 	return nil
 }
 
-// compress packs the body as the params want it.
+// compress compresses the body with the algorithms of the params.
 func (call *call) compress() {
 	if !call.hasBody || len(call.compressions) == 0 {
 		return
@@ -137,19 +137,19 @@ func compressed(compression httpext.CompressionType, text string) string {
 	case httpext.CompressionTypeDeflate:
 		writer = zlib.NewWriter(&packed)
 	case httpext.CompressionTypeZstd:
-		writer, _ = zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1)) // its options are right
+		writer, _ = zstd.NewWriter(&packed, zstd.WithEncoderConcurrency(1)) // the options are valid
 	case httpext.CompressionTypeBr:
 		writer = brotli.NewWriter(&packed)
 	default:
 		return text
 	}
-	// Nor do they: a strings.Builder is below.
+	// Writing to a strings.Builder returns no errors.
 	_, _ = io.WriteString(writer, text)
 	_ = writer.Close()
 	return packed.String()
 }
 
-// checkLength drops a Content-Length of the script: the body has its own.
+// checkLength removes a Content-Length of the script, because the body sets its own.
 func (call *call) checkLength() {
 	header := call.first.header
 	given, ok := header["Content-Length"]
@@ -163,8 +163,7 @@ func (call *call) checkLength() {
 	}
 }
 
-// decompressed unpacks the body by its Content-Encoding; an encoding that isn't known
-// leaves it as it is.
+// decompressed decompresses the body by its Content-Encoding. Unknown encodings are ignored.
 func decompressed(body []byte, encodings string) ([]byte, error) {
 	if encodings == "" {
 		return body, nil

@@ -15,13 +15,12 @@ import (
 	"go.k6.io/k6/v2/metrics"
 )
 
-// protocol is what response.proto and the tag proto say.
+// protocol is the value of response.proto and of the tag proto.
 const protocol = "wRPC/0.0.1"
 
-// call is one request of a script, and the requests that follow from it: redirects,
-// and the answer to a digest's challenge. It is driven from outside: begin gives the
-// first request, step the next, until there is none, which is nil; then result has the
-// response.
+// call is a request of a script, with the requests that follow from it: redirects, and the
+// answer to a digest's challenge. The caller sends the requests: begin returns the first, and
+// step returns the next one or nil. After nil, result returns the response.
 type call struct {
 	client *Client
 	state  *lib.State
@@ -29,14 +28,14 @@ type call struct {
 
 	named   httpext.URL
 	first   hop
-	refusal *Error // why it can't be sent
+	refusal *Error // the reason why the request can't be sent
 	body    string
 	hasBody bool
 
 	now      hop
-	hops     int  // requests before this one, but for those that a digest repeats
-	stripped bool // a redirect led elsewhere: secrets of the header stay behind
-	judged   bool // the first answer was, which for a digest is to be the challenge
+	hops     int  // requests before this one, without those that a digest repeats
+	stripped bool // a redirect led to another host, so secrets of the header are left out
+	judged   bool // the first answer was judged; with a digest it must be the challenge
 	deadline time.Time
 	debugID  string
 	// The header of that name; empty: it begins no trace.
@@ -46,24 +45,24 @@ type call struct {
 	err      error
 }
 
-// hop is one request on the way.
+// hop is one of a call's requests.
 type hop struct {
 	method   string
 	url      *url.URL
-	text     string // of the URL
-	host     string // of the header Host, where the script gave one
+	text     string // the URL as text
+	host     string // the header Host, if the script set it
 	header   http.Header
-	user     *url.Userinfo // that is not in the URL
-	digest   string        // what answers a challenge
+	user     *url.Userinfo // name and password that were removed from the URL
+	digest   string        // the answer to a challenge
 	bodiless bool          // a redirect dropped the body
 }
 
-// sentMethod is GET for an empty one, as in Go.
+// sentMethod returns the method, or GET if it is empty, as Go does.
 func (hop *hop) sentMethod() string {
 	return cmp.Or(hop.method, http.MethodGet)
 }
 
-// begin gives the first request.
+// begin returns the first request, or nil if it can't be sent.
 func (call *call) begin() *Request {
 	call.first.text = call.first.url.String()
 	shown := &httpext.Request{
@@ -99,7 +98,7 @@ func (call *call) begin() *Request {
 	return call.request(call.timeout)
 }
 
-// request is the hop as it goes over the wire.
+// request returns the request of the current hop.
 func (call *call) request(timeout time.Duration) *Request {
 	hop := &call.now
 	request := &Request{
@@ -109,7 +108,7 @@ func (call *call) request(timeout time.Duration) *Request {
 		Header:  make([]Field, 0, len(hop.header)+2),
 		Timeout: timeout,
 	}
-	// It was checked.
+	// The host was checked before.
 	if hop.host != "" {
 		request.Authority, _ = authority(hop.host)
 	} else {
@@ -124,7 +123,7 @@ func (call *call) request(timeout time.Duration) *Request {
 	for name, values := range hop.header {
 		lower := strings.ToLower(name)
 		switch lower {
-		case "host", "transfer-encoding", "trailer": // as net/http: they are the carrier's
+		case "host", "transfer-encoding", "trailer": // set by the transport, as in net/http
 			continue
 		case "user-agent":
 			if values[0] == "" {
@@ -144,7 +143,7 @@ func (call *call) request(timeout time.Duration) *Request {
 	if !hop.bodiless {
 		request.Body = call.body
 	}
-	// As net/http does it: a method that expects a body says that there is none.
+	// As in net/http, a method that expects a body has a content-length of 0 without one.
 	expects := hop.method == http.MethodPost || hop.method == http.MethodPut || hop.method == http.MethodPatch
 	if len(request.Body) > 0 || expects {
 		request.Header = append(request.Header, Field{"content-length", strconv.Itoa(len(request.Body))})
@@ -153,7 +152,7 @@ func (call *call) request(timeout time.Duration) *Request {
 	return request
 }
 
-// step takes what became of the last request, and gives the next one or nil.
+// step takes the outcome of the last request, and returns the next one or nil.
 func (call *call) step(outcome *Outcome) *Request {
 	call.debugOutcome(outcome)
 	if failure := outcome.check(); failure != nil {
@@ -172,11 +171,11 @@ func (call *call) step(outcome *Outcome) *Request {
 		call.finish(outcome)
 		return nil
 	}
-	// The library refuses what is too late.
+	// The library refuses a request whose time has run out.
 	return call.request(max(time.Until(call.deadline), 1))
 }
 
-// finish makes the response of the last answer.
+// finish makes the response from the last answer.
 func (call *call) finish(outcome *Outcome) {
 	response := call.response
 	body, err := call.readAnswer(outcome)
@@ -210,14 +209,14 @@ func (call *call) finish(outcome *Outcome) {
 	}
 }
 
-// fail makes the response of an error, with its code of the library's list.
+// fail makes the response for an error with a code of the library's list.
 func (call *call) fail(outcome *Outcome, err error, code string) {
 	call.endWith(err, code)
 	call.response.Timings = timings(outcome.Timing)
 	call.emit(outcome, &call.now, err, code)
 }
 
-// giveUp makes the response of a request that isn't made any more: it leaves no samples.
+// giveUp makes the response for a request that isn't sent. It emits no samples.
 func (call *call) giveUp() {
 	call.endWith(k6Error(&Error{cancelled, "the iteration has ended"}), cancelled)
 }
@@ -232,7 +231,7 @@ func (call *call) endWith(err error, code string) {
 	}
 }
 
-// result is what the script gets once no request follows.
+// result returns the script's response or error, when no request follows.
 func (call *call) result() (*Response, error) {
 	if call.err != nil && call.throw {
 		return nil, call.err
@@ -243,14 +242,14 @@ func (call *call) result() (*Response, error) {
 	return &Response{Response: call.response, client: call.client}, nil
 }
 
-// readAnswer gives the body as the script wants it.
+// readAnswer returns the body in the type that the script asks for.
 func (call *call) readAnswer(outcome *Outcome) (any, error) {
 	if call.ignore || call.responseType == httpext.ResponseTypeNone ||
 		outcome.Status == http.StatusNoContent || outcome.Status == http.StatusNotModified {
 		return nil, nil
 	}
 	if call.now.method == http.MethodHead {
-		outcome.Body = nil // a component may answer as it would a GET
+		outcome.Body = nil // a component may send a body, as for GET
 	}
 	body, err := decompressed(outcome.Body, headerOf(outcome.Header, "content-encoding"))
 	if call.responseType == httpext.ResponseTypeBinary {
@@ -259,7 +258,7 @@ func (call *call) readAnswer(outcome *Outcome) (any, error) {
 	return textOf(body), err
 }
 
-// headerOf gives the first value of a header.
+// headerOf returns the first value of a header.
 func headerOf(header []Field, name string) string {
 	for _, field := range header {
 		if strings.EqualFold(field.Name, name) {
@@ -269,7 +268,7 @@ func headerOf(header []Field, name string) string {
 	return ""
 }
 
-// clean is the URL without the name and password that it may have.
+// clean returns the URL, with a mask in place of a name and a password.
 func (hop *hop) clean() string {
 	if hop.url.User == nil {
 		return hop.text

@@ -10,8 +10,8 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// check says why a request can't be sent as the script wrote it, or nil. k6/http finds
-// out when it sends it: so that is a request that fails, and not an exception.
+// check returns why the script's request can't be sent, or nil. k6/http notices these errors
+// when it sends, so here, too, the request fails and nothing is thrown.
 func (call *call) check() *Error {
 	first := &call.first
 	if first.method != "" && !isToken(first.method) {
@@ -45,10 +45,10 @@ func invalid(format string, arguments ...any) *Error {
 	return &Error{InvalidRequest, fmt.Sprintf(format, arguments...)}
 }
 
-// urlBytesMax is what receivers and browsers take of a URL at least.
+// urlBytesMax is the longest URL that all receivers and browsers accept.
 const urlBytesMax = 65_000
 
-// checkURL says whether a request can go to a URL.
+// checkURL returns an error if no request can be sent to the URL.
 func checkURL(parsed *url.URL, written string) error {
 	switch {
 	case parsed.Scheme != "http" && parsed.Scheme != "https":
@@ -65,8 +65,8 @@ func checkURL(parsed *url.URL, written string) error {
 	return nil
 }
 
-// authority is a host, and perhaps a port, as a request names it: without the zone of an
-// IPv6 address, and in ASCII.
+// authority returns the host, with a port if there is one, for a request: in ASCII, and without
+// the zone of an IPv6 address.
 func authority(host string) (string, error) {
 	if zone := strings.IndexByte(host, '%'); zone >= 0 {
 		if end := strings.IndexByte(host, ']'); end > zone {
@@ -80,9 +80,9 @@ func authority(host string) (string, error) {
 	return ascii, nil
 }
 
-// target is a URL's path and query as a request line may have them. k6/http sends some
-// of a query as it is written, which not every server takes; what may not stand there is
-// percent-encoded as a browser does.
+// target returns a URL's path and query for a request line. Characters that aren't allowed there
+// are percent-encoded as in browsers. k6/http sends some of them in a query as they are, which
+// not every server accepts.
 func target(address *url.URL) string {
 	written := address.RequestURI()
 	if strings.IndexFunc(written, isEncoded) < 0 {
@@ -103,8 +103,8 @@ func target(address *url.URL) string {
 	return encoded.String()
 }
 
-// isEncoded is true for what must be encoded; utf8.RuneError stands for bytes that are no
-// text.
+// isEncoded returns whether a character must be encoded. utf8.RuneError stands for bytes that
+// aren't text.
 func isEncoded(char rune) bool {
 	switch char {
 	case ' ', '"', '<', '>', '#', utf8.RuneError:

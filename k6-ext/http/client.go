@@ -20,7 +20,7 @@ import (
 
 var errNotInInit = errors.New("a request can't be made in the init context: put it into the default function")
 
-// Client is what wrpc.http() gives to one VU. All its methods run on the VU's
+// Client is the client of a VU that wrpc.http() makes. All its methods run on the VU's
 // goroutine.
 type Client struct {
 	vu          modules.VU
@@ -33,17 +33,18 @@ type Client struct {
 	warned         *sync.Map
 	addTags        func(*metrics.TagSet) *metrics.TagSet
 
-	// What a response is judged by where its request doesn't say; nil: not at all.
+	// The expected statuses, if a request doesn't set its own. nil means
+	// that responses aren't judged.
 	expected *expectedStatuses
 
-	// Tags of the VU as they were at the last call, and with ours added: they change
-	// rarely.
+	// The tags of the VU at the last call, and the same with the client's tags added.
+	// They are kept because they change rarely.
 	tagsBefore, tagsAfter *metrics.TagSet
 
 	promises iteration.Promises
 }
 
-// Config is what a client needs.
+// Config has the parts of a client.
 type Config struct {
 	Exchanger   Exchanger
 	Instruments *Instruments
@@ -52,11 +53,11 @@ type Config struct {
 	Traced float64
 	// Warned has the warnings that were given. VUs share it.
 	Warned *sync.Map
-	// AddTags adds those of the client to a VU's.
+	// AddTags adds the client's tags to a VU's.
 	AddTags func(*metrics.TagSet) *metrics.TagSet
 }
 
-// New makes the object that a script calls k6/http's functions of.
+// New returns the object with the functions of k6/http for a script.
 func New(vu modules.VU, config Config) (*sobek.Object, error) {
 	client := &Client{
 		vu:          vu,
@@ -76,9 +77,9 @@ func New(vu modules.VU, config Config) (*sobek.Object, error) {
 	return client.inPlaceOf(exported)
 }
 
-// inPlaceOf gives what a script sees in place of what k6/http exports: our functions, and
-// of k6's what makes no requests. Those are lists of names, so that what a later k6 adds
-// doesn't go past us to the network.
+// inPlaceOf returns an object to use instead of k6/http's. It has the client's functions, and
+// those of k6's that make no requests. Both are lists of names, so that a function of a later k6
+// can't send requests over k6's own network.
 func (client *Client) inPlaceOf(exported *sobek.Object) (*sobek.Object, error) {
 	ours := map[string]func(sobek.FunctionCall) sobek.Value{
 		"get":                 client.bodiless("get", http.MethodGet),
@@ -113,7 +114,7 @@ func (client *Client) inPlaceOf(exported *sobek.Object) (*sobek.Object, error) {
 	return object, nil
 }
 
-// bodiless is get and head: (url, params).
+// bodiless implements get and head, with the arguments (url, params).
 func (client *Client) bodiless(name, method string) func(sobek.FunctionCall) sobek.Value {
 	return func(call sobek.FunctionCall) sobek.Value {
 		if state := client.vu.State(); state != nil && len(call.Arguments) > 2 {
@@ -124,20 +125,20 @@ func (client *Client) bodiless(name, method string) func(sobek.FunctionCall) sob
 	}
 }
 
-// bodied is the rest: (url, body, params).
+// bodied implements the other methods, with the arguments (url, body, params).
 func (client *Client) bodied(method string) func(sobek.FunctionCall) sobek.Value {
 	return func(call sobek.FunctionCall) sobek.Value {
 		return client.perform(arguments{method, call.Argument(0), call.Argument(1), call.Argument(2)})
 	}
 }
 
-// request is request(method, url, body, params).
+// request implements request(method, url, body, params).
 func (client *Client) request(call sobek.FunctionCall) sobek.Value {
 	return client.perform(ofRequest(call))
 }
 
-// ofRequest reads the arguments of request and asyncRequest. A method that is missing is
-// an empty one, which Go sends as GET.
+// ofRequest reads the arguments of request and asyncRequest. A missing method is empty, and is
+// sent as GET.
 func ofRequest(call sobek.FunctionCall) arguments {
 	given := arguments{"", call.Argument(1), call.Argument(2), call.Argument(3)}
 	if method := call.Argument(0); !common.IsNullish(method) {
@@ -146,8 +147,8 @@ func ofRequest(call sobek.FunctionCall) arguments {
 	return given
 }
 
-// warnOfThresholds warns of thresholds that nothing can break: on metrics of a family that
-// these requests don't leave.
+// warnOfThresholds warns of thresholds on metrics of a family that these requests don't emit,
+// because no request can break them.
 func (client *Client) warnOfThresholds(state *lib.State) {
 	if client.thresholdsRead {
 		return
@@ -168,7 +169,7 @@ func (client *Client) warnOfThresholds(state *lib.State) {
 	}
 }
 
-// warnOnce warns the first time that any VU does.
+// warnOnce logs a warning once for all VUs.
 func (client *Client) warnOnce(state *lib.State, message string) {
 	if _, isKnown := client.warned.LoadOrStore(message, true); !isKnown {
 		state.Logger.Warn(message)
@@ -202,7 +203,7 @@ func (client *Client) do(given arguments) (*Response, error) {
 	return call.result()
 }
 
-// stateFor is the VU's state, without which there are no requests.
+// stateFor returns the VU's state. It throws in the init context, where there is none.
 func (client *Client) stateFor() *lib.State {
 	state := client.vu.State()
 	if state == nil {
@@ -212,7 +213,7 @@ func (client *Client) stateFor() *lib.State {
 	return state
 }
 
-// unparsed is what becomes of arguments that can't be read.
+// unparsed returns the response or the error for arguments that can't be read.
 func (client *Client) unparsed(state *lib.State, err error) (*Response, error) {
 	if state.Options.Throw.Bool {
 		return nil, err
@@ -221,7 +222,7 @@ func (client *Client) unparsed(state *lib.State, err error) (*Response, error) {
 	return client.failed(err), nil
 }
 
-// tags are those of the VU with those of the client.
+// tags returns the tags of the VU and the client.
 func (client *Client) tags(state *lib.State) metrics.TagsAndMeta {
 	tags := state.Tags.GetCurrentValues()
 	if tags.Tags != client.tagsBefore {

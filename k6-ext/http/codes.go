@@ -9,21 +9,20 @@ import (
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
-// InvalidRequest is the code of what a script wrote and can't be sent. No other stands for
-// that. The library doesn't have it: it is found out before.
+// InvalidRequest is the only code for a script's request that can't be sent. It isn't in the
+// library's list, because such a request is refused before it becomes a call.
 const InvalidRequest = "invalid_request"
 
-// Codes of the library's list that mean something here.
+// Codes of the library's list that this package uses.
 const (
 	invalidResponse = "invalid_response" // the answer breaks the rules of HTTP
-	handlerError    = "handler_error"    // the component gave an error instead of an answer
+	handlerError    = "handler_error"    // the component returned an error instead of an answer
 	cancelled       = "cancelled"        // the test or the iteration ended
 	timedOut        = "timeout"
 )
 
-// IsOfTransport says whether a code of the library's list is the transport's or the
-// receiver's doing: neither the component's, nor the script's, nor that of an iteration
-// that ended.
+// IsOfTransport returns whether the transport or the receiver caused an error with this code,
+// and not the component, the script, or the end of the iteration.
 func IsOfTransport(code string) bool {
 	switch code {
 	case "", cancelled, "guest_trap", "guest_limit", handlerError, InvalidRequest, invalidResponse:
@@ -32,9 +31,9 @@ func IsOfTransport(code string) bool {
 	return true
 }
 
-// k6Error gives the error the number and the text that k6/http has for the same thing.
+// k6Error returns the error with the number and the text that k6/http has for it.
 func k6Error(failure *Error) error {
-	// k6's type of codes isn't exported: only a constant becomes one.
+	// k6's type of codes isn't exported, so each code must be a constant.
 	switch failure.Code {
 	case timedOut:
 		return httpext.NewK6Error(1050, "request timeout", failure)
@@ -51,7 +50,7 @@ func k6Error(failure *Error) error {
 	}
 }
 
-// codeOf gives number and text of an error, as a response shows them.
+// codeOf returns the number and the text of an error for a response.
 func codeOf(err error) (int, string) {
 	if known, ok := errors.AsType[httpext.K6Error](err); ok {
 		return int(known.Code), known.Message
@@ -59,7 +58,7 @@ func codeOf(err error) (int, string) {
 	return 1000, err.Error()
 }
 
-// isToken is RFC 9110, section 5.6.2.
+// isToken returns whether a name is a token: RFC 9110, section 5.6.2.
 func isToken(name string) bool {
 	for _, char := range []byte(name) {
 		switch {
@@ -72,12 +71,12 @@ func isToken(name string) bool {
 	return name != ""
 }
 
-// isFieldValue is RFC 9110, section 5.5.
+// isFieldValue returns whether a header may have this value: RFC 9110, section 5.5.
 func isFieldValue(value string) bool {
 	return !strings.ContainsAny(value, "\x00\r\n")
 }
 
-// check looks at what the peer says, which may be anyone.
+// check returns an error if the peer's answer breaks the rules of HTTP.
 func (outcome *Outcome) check() *Error {
 	if outcome.Err != nil {
 		return outcome.Err
@@ -90,7 +89,7 @@ func (outcome *Outcome) check() *Error {
 		if !isToken(field.Name) || !isFieldValue(field.Value) {
 			return &Error{invalidResponse, fmt.Sprintf("the answer's header %q isn't one", field.Name)}
 		}
-		// By the same section, blanks around a value are none of it.
+		// Blanks around a value aren't part of it: RFC 9110, section 5.5.
 		field.Value = textproto.TrimString(field.Value)
 	}
 	return nil

@@ -8,12 +8,12 @@ import (
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
-// setCookies adds the cookies of the params and of the jar to the header.
+// setCookies adds the cookies of the params and the jar to the header.
 func (hop *hop) setCookies(jar *cookiejar.Jar, given map[string]*httpext.HTTPRequestCookie) {
 	httpext.SetRequestCookies(&http.Request{URL: hop.url, Header: hop.header}, jar, given)
 }
 
-// requestCookies are the cookies of a request's header, as a response shows them.
+// requestCookies returns the cookies in a request's header, in the form of responses.
 func requestCookies(header http.Header) map[string][]*httpext.HTTPRequestCookie {
 	shown := map[string][]*httpext.HTTPRequestCookie{}
 	if len(header["Cookie"]) == 0 {
@@ -26,7 +26,7 @@ func requestCookies(header http.Header) map[string][]*httpext.HTTPRequestCookie 
 	return shown
 }
 
-// answerCookies are the cookies that an answer sets.
+// answerCookies returns the cookies that an answer sets.
 func answerCookies(header []Field) []*http.Cookie {
 	var lines []string
 	for _, field := range header {
@@ -51,7 +51,7 @@ func shownCookies(cookies []*http.Cookie) map[string][]*httpext.HTTPCookie {
 			HTTPOnly: cookie.HttpOnly,
 			Secure:   cookie.Secure,
 			MaxAge:   cookie.MaxAge,
-			// k6/http's figure also where there is no date.
+			// Without a date, this is the same number as in k6/http.
 			Expires: cookie.Expires.UnixNano() / 1_000_000,
 		})
 	}

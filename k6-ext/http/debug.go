@@ -8,7 +8,7 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// debugRequest shows a request where the option httpDebug asks for it.
+// debugRequest logs a request if the option httpDebug is set.
 func (call *call) debugRequest(request *Request) {
 	if call.state.Options.HTTPDebug.String == "" {
 		return
@@ -18,7 +18,7 @@ func (call *call) debugRequest(request *Request) {
 	call.debug("Request", line, request.Header, request.Body)
 }
 
-// debugOutcome shows what became of it.
+// debugOutcome logs the outcome of a request if the option httpDebug is set.
 func (call *call) debugOutcome(outcome *Outcome) {
 	if call.state.Options.HTTPDebug.String == "" {
 		return

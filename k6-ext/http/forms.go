@@ -11,7 +11,7 @@ import (
 	"go.k6.io/k6/v2/js/common"
 )
 
-// SubmitForm sends the form of the page that a selector finds:
+// SubmitForm sends the form that a selector finds in the page. Its options are
 // { formSelector, submitSelector, fields, params }.
 func (response *Response) SubmitForm(options ...sobek.Value) (*Response, error) {
 	runtime := response.client.vu.Runtime()
@@ -49,7 +49,8 @@ func (response *Response) SubmitForm(options ...sobek.Value) (*Response, error) 
 	return response.client.do(sent)
 }
 
-// ClickLink follows the link of the page that a selector finds: { selector, params }.
+// ClickLink follows the link that a selector finds in the page. Its options are
+// { selector, params }.
 func (response *Response) ClickLink(options ...sobek.Value) (*Response, error) {
 	runtime := response.client.vu.Runtime()
 	selector := textOr(option(runtime, options, "selector"), "a[href]")
@@ -70,7 +71,7 @@ func (response *Response) ClickLink(options ...sobek.Value) (*Response, error) {
 	})
 }
 
-// resolve reads an address as the page means it.
+// resolve resolves an address relative to the page.
 func (response *Response) resolve(address string) (*url.URL, error) {
 	page, err := url.Parse(response.URL)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 	"go.k6.io/k6/v2/metrics"
 )
 
-// Families say which metrics requests leave: k6's own, which thresholds and dashboards
-// know, and those that say more of wRPC.
+// Families are the families of metrics that requests emit: k6's own, which thresholds and
+// dashboards know, and those of wRPC.
 type Families struct{ HTTP, WRPC bool }
 
-// Instruments are the metrics of the family wrpc. Those of k6 are in the VU's state.
+// Instruments are the metrics of the family wrpc. k6's own are in the VU's state.
 type Instruments struct {
 	request         *metrics.Metric
 	response        *metrics.Metric
@@ -25,11 +25,11 @@ type Instruments struct {
 	accepted        *metrics.Metric
 	answered        *metrics.Metric
 
-	// Pushed is told of each request whose samples were emitted, if it is set.
+	// Pushed, if set, is called after the samples of each request were emitted.
 	Pushed func(ctx context.Context, at time.Time, state *lib.State)
 }
 
-// NewInstruments registers them.
+// NewInstruments registers the metrics.
 func NewInstruments(registry *metrics.Registry) (*Instruments, error) {
 	var all []error
 	add := func(name string, kind metrics.MetricType, contains metrics.ValueType) *metrics.Metric {

@@ -19,7 +19,7 @@ import (
 	"gopkg.in/guregu/null.v3"
 )
 
-// params are the params of a request, or what holds without them.
+// params are the params of a request, or their defaults.
 type params struct {
 	auth         string
 	compressions []httpext.CompressionType
@@ -34,7 +34,7 @@ type params struct {
 	timeout      time.Duration
 }
 
-// ParamNames are the keys of params: k6/http's and, last, ours.
+// ParamNames are the keys of params: those of k6/http, and consume at the end.
 var ParamNames = []string{
 	"auth", "compression", "cookies", "headers", "jar", "redirects", "responseCallback",
 	"responseType", "tags", "throw", "timeout", "consume",
@@ -64,7 +64,7 @@ func (call *call) readParams(runtime *sobek.Runtime, value sobek.Value) error {
 }
 
 func (call *call) readParam(runtime *sobek.Runtime, key string, value sobek.Value) (err error) {
-	// These mean something when they are null.
+	// null has a meaning for these keys.
 	switch key {
 	case "redirects":
 		call.redirects = null.IntFrom(value.ToInteger())
@@ -132,15 +132,15 @@ func (call *call) readAuth(value sobek.Value) error {
 	switch call.auth = value.String(); call.auth {
 	case "basic", "digest":
 	case "ntlm":
-		call.refusal = invalid("params.auth: ntlm authenticates a connection, and a request over wRPC has none of " +
-			"its own: take basic, digest, or { username, password }")
+		call.refusal = invalid("params.auth: ntlm authenticates a connection, and a request over wRPC has no connection " +
+			"of its own: use basic, digest, or { username, password }")
 	default:
 		call.warnOnce(`params.auth has no effect: "basic", "digest" or { username, password } is expected`)
 	}
 	return nil
 }
 
-// warnOnce warns of what a script gives to each request, the first time that it does.
+// warnOnce logs a warning once for all VUs, because a script repeats its params.
 func (call *call) warnOnce(message string) {
 	call.client.warnOnce(call.state, message)
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
-// redirect goes on to where the answer points, by the rules of net/http's client and
-// k6's limit. It says whether there is a next request.
+// redirect follows a redirect, by the rules of net/http's client and within k6's limit. It
+// returns whether there is a next request.
 func (call *call) redirect(outcome *Outcome) (bool, error) {
 	last := call.now
 	next := hop{method: last.method, bodiless: last.bodiless}
@@ -68,8 +68,8 @@ func (call *call) redirect(outcome *Outcome) (bool, error) {
 	return true, nil
 }
 
-// copyHeader gives the next request the header of the first, without what is of a body
-// that isn't sent again, and without secrets once it goes elsewhere.
+// copyHeader copies the first request's header to the next one. It leaves out the fields of a
+// body that isn't sent again, and secrets after a redirect to another host.
 func (call *call) copyHeader(next *hop) {
 	if next.url.Host != call.first.url.Host && !isWithin(next.url.Hostname(), call.first.url.Hostname()) {
 		call.stripped = true
@@ -90,12 +90,13 @@ func (call *call) copyHeader(next *hop) {
 	}
 }
 
-// isWithin says whether a host is the other or below it. An address is below none.
+// isWithin returns whether a host is the other one or a subdomain of it. An address has no
+// subdomains.
 func isWithin(host, other string) bool {
 	return host == other || !strings.ContainsAny(host, ":%") && strings.HasSuffix(host, "."+other)
 }
 
-// refererOf is the header of RFC 9110, section 10.1.3.
+// refererOf returns the header Referer: RFC 9110, section 10.1.3.
 func refererOf(last, next *url.URL, given string) string {
 	if last.Scheme == "https" && next.Scheme == "http" {
 		return ""

@@ -14,17 +14,17 @@ import (
 	"go.k6.io/k6/v2/lib/netext/httpext"
 )
 
-// Response is a response as a script sees it: the fields are k6's, and so are the names
-// that its runtime makes of fields and methods.
+// Response is a response for a script. Its fields are k6's, and so are the names that the
+// runtime gives to fields and methods.
 type Response struct {
 	*httpext.Response `js:"-"`
 
 	client *Client
-	parsed any // the body as JSON, once it was asked for
+	parsed any // the parsed JSON of the body, after the first call of JSON
 	valid  bool
 }
 
-// failed is the response of a request that never was one.
+// failed returns the response for arguments that can't be read.
 func (client *Client) failed(err error) *Response {
 	response := httpext.NewResponse()
 	response.Error = err.Error()
@@ -34,7 +34,7 @@ func (client *Client) failed(err error) *Response {
 	return &Response{Response: response, client: client}
 }
 
-// HTML parses the body, and gives what the selector finds.
+// HTML parses the body, and returns the elements that the selector finds.
 func (response *Response) HTML(selector ...string) html.Selection {
 	runtime := response.client.vu.Runtime()
 	body, err := common.ToString(response.bodyFor("HTML"))
@@ -52,7 +52,7 @@ func (response *Response) HTML(selector ...string) html.Selection {
 	return selection
 }
 
-// JSON parses the body; with a selector of gjson it gives a part of it, or undefined.
+// JSON parses the body. With a selector of gjson it returns a part of the body, or undefined.
 func (response *Response) JSON(selector ...string) sobek.Value {
 	runtime := response.client.vu.Runtime()
 	if len(selector) == 0 && response.parsed != nil {
@@ -88,7 +88,7 @@ func (response *Response) bodyFor(form string) any {
 	return response.Body
 }
 
-// located says where in the text the syntax is wrong, in lines and characters from 1.
+// located adds the place of a syntax error to it: line and character, counted from 1.
 func located(text []byte, err error) error {
 	syntax, ok := errors.AsType[*json.SyntaxError](err)
 	if !ok {
@@ -100,7 +100,7 @@ func located(text []byte, err error) error {
 	return fmt.Errorf("cannot parse json due to an error at line %d, character %d , error: %w", line, character, err)
 }
 
-// textOf gives bytes that nobody changes any more as text, without a copy.
+// textOf returns bytes as text without a copy. Don't write to the bytes afterwards.
 func textOf(bytes []byte) string {
 	return unsafe.String(unsafe.SliceData(bytes), len(bytes))
 }

@@ -10,11 +10,10 @@ import (
 	"github.com/encarno/encarno/k6-ext/iteration"
 )
 
-// samplesMax is how many samples a request leaves at most.
+// samplesMax is the most samples that a request emits.
 const samplesMax = 20
 
-// emit leaves the samples of one request. The code is that of the error, of the
-// library's list.
+// emit emits the samples of a request. code is the error's code in the library's list.
 func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 	tags, failed := call.tagsOf(outcome.Status, hop, err)
 	samples := &requestSamples{ConnectedSamples: metrics.ConnectedSamples{Tags: tags.Tags, Time: outcome.End}}
@@ -30,8 +29,8 @@ func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 		add(builtin.HTTPReqs, tags.Tags, 1)
 		add(builtin.HTTPReqDuration, tags.Tags, metrics.D(parts.duration()))
 		add(builtin.HTTPReqBlocked, tags.Tags, metrics.D(parts.blocked))
-		// A request has no connection of its own, as one that k6/http sends over a
-		// connection that is there.
+		// Like a request of k6/http over an existing connection, this one makes no
+		// connection.
 		add(builtin.HTTPReqConnecting, tags.Tags, 0)
 		add(builtin.HTTPReqTLSHandshaking, tags.Tags, 0)
 		add(builtin.HTTPReqSending, tags.Tags, metrics.D(parts.sending))
@@ -53,7 +52,7 @@ func (call *call) emit(outcome *Outcome, hop *hop, err error, code string) {
 	}
 }
 
-// requestSamples are the samples of one request: one allocation, one push.
+// requestSamples are the samples of a request, in one allocation and for one push.
 type requestSamples struct {
 	metrics.ConnectedSamples
 	array [samplesMax]metrics.Sample
@@ -93,8 +92,8 @@ func (call *call) addOfWRPC(
 	}
 }
 
-// wrpcTags gives the tags of the family wrpc, where error_code is a name of the library's
-// list, and not a number of k6's.
+// wrpcTags returns the tags for the family wrpc, where error_code is a name of the library's
+// list instead of k6's number.
 func (call *call) wrpcTags(outcome *Outcome, tags *metrics.TagSet, code string) *metrics.TagSet {
 	const name = "error_code"
 	switch {
@@ -108,13 +107,13 @@ func (call *call) wrpcTags(outcome *Outcome, tags *metrics.TagSet, code string) 
 	return tags
 }
 
-// tagsOf gives the tags that k6/http would, and whether the answer isn't as expected.
+// tagsOf returns the same tags as k6/http, and whether the answer isn't as expected.
 func (call *call) tagsOf(status int, hop *hop, err error) (metrics.TagsAndMeta, bool) {
 	tags := call.tags.Clone()
 	enabled := call.state.Options.SystemTags
 	set := func(tag metrics.SystemTag, value string) { tags.SetSystemTagOrMetaIfEnabled(enabled, tag, value) }
 	if name, ok := tags.Tags.Get("name"); ok {
-		// A name groups addresses: the tag url mustn't split them again.
+		// A name groups addresses, so the tag url must not separate them again.
 		set(metrics.TagURL, name)
 	} else {
 		address := hop.clean()
@@ -140,7 +139,7 @@ func (call *call) tagsOf(status int, hop *hop, err error) (metrics.TagsAndMeta, 
 	}
 	expected := call.expected.expects(status)
 	if call.auth == "digest" && !call.judged {
-		// The first answer is to be the challenge.
+		// With a digest, the first answer must be the challenge.
 		expected = status == 401
 	}
 	call.judged = true
@@ -148,7 +147,7 @@ func (call *call) tagsOf(status int, hop *hop, err error) (metrics.TagsAndMeta, 
 	return tags, !expected
 }
 
-// parts are the phases of a request. Until one was reached all time is the one before's.
+// parts are the phases of a request. A phase lasts until the next one is reached.
 type parts struct{ blocked, sending, waiting, receiving time.Duration }
 
 func (parts parts) duration() time.Duration { return parts.sending + parts.waiting + parts.receiving }
@@ -162,15 +161,15 @@ func partsOf(timing Timing) parts {
 		head = timing.Finished
 	}
 	head = max(head, timing.Sent)
-	// A body that didn't follow the head was sent with it. One that does may still be
-	// on its way when the answer begins.
+	// A body that didn't follow the head was sent with it. One that did may still be on its
+	// way when the answer begins.
 	uploaded := min(max(timing.Uploaded, timing.Sent), head)
 	return parts{
 		timing.Sent, uploaded - timing.Sent, head - uploaded, max(timing.Finished-head, 0),
 	}
 }
 
-// timings are the parts in milliseconds, as a response shows them.
+// timings returns the parts in milliseconds for a response.
 func timings(timing Timing) httpext.ResponseTimings {
 	parts := partsOf(timing)
 	return httpext.ResponseTimings{

@@ -10,7 +10,7 @@ import (
 	"go.k6.io/k6/v2/js/common"
 )
 
-// expectedStatuses is what a script has of expectedStatuses(): it shows nothing to it.
+// expectedStatuses is the value of expectedStatuses(). A script can't see its fields.
 type expectedStatuses struct {
 	exact  []int64
 	ranges [][2]int64
@@ -18,13 +18,13 @@ type expectedStatuses struct {
 
 var defaultExpected = &expectedStatuses{ranges: [][2]int64{{200, 399}}}
 
-// expects says whether a status is as expected; 0 is that of no response.
+// expects returns whether a status is expected. 0 stands for no response.
 func (expected *expectedStatuses) expects(status int) bool {
 	in := func(limits [2]int64) bool { return limits[0] <= int64(status) && int64(status) <= limits[1] }
 	return slices.Contains(expected.exact, int64(status)) || slices.ContainsFunc(expected.ranges, in)
 }
 
-// toExpected reads a responseCallback; null is nil.
+// toExpected reads a responseCallback. It returns nil for null.
 func toExpected(value sobek.Value) (*expectedStatuses, error) {
 	if common.IsNullish(value) {
 		return nil, nil
@@ -36,7 +36,8 @@ func toExpected(value sobek.Value) (*expectedStatuses, error) {
 	return expected, nil
 }
 
-// expectedStatuses is expectedStatuses(...statuses): numbers, and objects { min, max }.
+// expectedStatuses implements expectedStatuses(...statuses). Each status is a number or an
+// object { min, max }.
 func (client *Client) expectedStatuses(call sobek.FunctionCall) sobek.Value {
 	runtime := client.vu.Runtime()
 	if len(call.Arguments) == 0 {
@@ -63,7 +64,7 @@ func (client *Client) expectedStatuses(call sobek.FunctionCall) sobek.Value {
 	return runtime.ToValue(expected)
 }
 
-// integer is a number without a fraction.
+// integer returns the value if it is a number without a fraction.
 func integer(value sobek.Value) (int64, bool) {
 	switch number := value.Export().(type) {
 	case int64:
@@ -74,7 +75,7 @@ func integer(value sobek.Value) (int64, bool) {
 	return 0, false
 }
 
-// setResponseCallback is setResponseCallback(callback).
+// setResponseCallback implements setResponseCallback(callback).
 func (client *Client) setResponseCallback(call sobek.FunctionCall) sobek.Value {
 	expected, err := toExpected(call.Argument(0))
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package iteration knows how an iteration ends: what is in flight for it is given up,
-// and what has become of its calls is counted, once, whatever the script does.
+// Package iteration ends iterations: calls in flight are cancelled, and the end of each call is
+// counted exactly once, whatever the script does.
 package iteration
 
 import (
@@ -9,11 +9,11 @@ import (
 	"go.k6.io/k6/v2/metrics"
 )
 
-// Promises are those of one iteration that aren't settled yet. When the iteration ends
-// before they are, what is in flight for them is given up. All methods belong to the
-// VU's goroutine.
+// Promises counts the promises of an iteration that aren't settled yet. If the iteration ends
+// before they are, their calls in flight are cancelled. Only the VU's goroutine may call the
+// methods.
 type Promises struct {
-	// GiveUp ends the calls that were made so far.
+	// GiveUp cancels the calls that were made so far.
 	GiveUp func()
 
 	open   int
@@ -21,7 +21,7 @@ type Promises struct {
 	gaveUp chan struct{}
 }
 
-// Begin counts a promise. The call for it is made after that.
+// Begin counts a promise. Make its call after that.
 func (promises *Promises) Begin(ctx context.Context) {
 	if promises.open == 0 {
 		gaveUp := make(chan struct{})
@@ -34,21 +34,21 @@ func (promises *Promises) Begin(ctx context.Context) {
 	promises.open++
 }
 
-// End counts a promise that is settled, or never will be. k6 settles all of an iteration
-// before the next one begins, also after the script threw.
+// End counts a promise that is settled, or never will be. k6 settles all promises of an
+// iteration before the next one begins, even after the script threw.
 func (promises *Promises) End() {
 	promises.open--
 	if promises.open == 0 && !promises.stop() {
-		// The calls are being given up, on another goroutine. Whatever is called after
-		// this is not to be among them.
+		// Another goroutine is cancelling the calls. Calls that are made after this must
+		// not be among them.
 		<-promises.gaveUp
 	}
 }
 
 // Push emits the samples of a call that has ended, on the VU's goroutine. A call that was
-// cut off by the end of the VU's run leaves none, as with k6's own modules. All others
-// do: those that were cut off because the script threw, and those that ended by
-// themselves and whose promises were settled too late.
+// cut off by the end of the VU's run has no samples, as with k6's own modules. All others
+// have: those that were cut off because the script threw, and those that ended by themselves,
+// even if their promises were settled too late.
 func Push(
 	ctx context.Context, output chan<- metrics.SampleContainer, samples metrics.SampleContainer, isCancelled bool,
 ) {
@@ -59,10 +59,10 @@ func Push(
 	output <- samples
 }
 
-// isRunOver says why the context of an iteration has ended: because the VU's run is
-// over, or else because the iteration is. k6 makes the latter's context of the former's
-// by context.WithCancel, and shows the former to nobody. Where that can't be seen, the
-// run is over: then samples are left out that might have been emitted.
+// isRunOver returns whether the context of an iteration has ended because the VU's run is over,
+// and not only the iteration. k6 derives the iteration's context from the run's by
+// context.WithCancel, and doesn't give access to the run's. If the run's can't be found, the
+// answer is true: then samples are left out that could have been emitted.
 func isRunOver(ctx context.Context) bool {
 	value := reflect.Indirect(reflect.ValueOf(ctx))
 	if value.Kind() != reflect.Struct {

@@ -5,7 +5,7 @@ package record
 #cgo LDFLAGS: -L${SRCDIR}/../../target/release -l:libencarno_k6_bridge.a -lm -ldl -lpthread
 #include "encarno.h"
 
-// None of them keeps a pointer or calls back into Go.
+// These functions don't keep pointers or call back into Go.
 #cgo noescape encarno_record_begin
 #cgo nocallback encarno_record_begin
 #cgo noescape encarno_record_text
@@ -35,8 +35,8 @@ import (
 	"unsafe"
 )
 
-// What C makes of the header, against what Rust says: crates/k6-bridge/tests/header.rs has
-// the same numbers. A wrong one doesn't compile.
+// The sizes and offsets of the header's structs in C. crates/k6-bridge/tests/header.rs has the
+// same numbers for Rust. A wrong number doesn't compile.
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoSample{})-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoSample{}.value)-16]
@@ -44,19 +44,19 @@ var (
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoRequest{}.ended_unix_ns)-16]
 )
 
-// file is a result file, written by the Rust library. It belongs to one goroutine.
+// file is a result file, which the Rust library writes. It belongs to one goroutine.
 type file struct {
 	handle   C.uint64_t
 	samples  []C.EncarnoSample
 	requests []C.EncarnoRequest
 }
 
-// create makes the file, or empties it.
+// create creates the file, or truncates it if it exists.
 func create(path string, notes []byte, started time.Time) (*file, error) {
 	var library C.uint32_t
 	if status := C.encarno_abi_version(&library); status != C.ENCARNO_STATUS_OK || library != C.ENCARNO_ABI_VERSION {
 		return nil, fmt.Errorf("this extension was compiled for version %d of its C ABI, and the library "+
-			"libencarno_k6_bridge.a speaks version %d: build both anew, by `make k6`", C.ENCARNO_ABI_VERSION, library)
+			"libencarno_k6_bridge.a has version %d: build both again with `make k6`", C.ENCARNO_ABI_VERSION, library)
 	}
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
@@ -69,7 +69,7 @@ func create(path string, notes []byte, started time.Time) (*file, error) {
 	return created, nil
 }
 
-// text gives the number of a label or an error.
+// text returns the number of a label or an error.
 func (file *file) text(text string) uint32 {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
@@ -78,7 +78,7 @@ func (file *file) text(text string) uint32 {
 	return uint32(number)
 }
 
-// series gives the number of a series, which is described by JSON.
+// series returns the number of a series, whose description is JSON.
 func (file *file) series(description []byte) (uint32, error) {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
@@ -101,7 +101,7 @@ func (file *file) request(outcome outcome, ended time.Time, duration time.Durati
 	})
 }
 
-// write hands over what was gathered, and has the seconds written that ended before that instant.
+// write hands the collected samples to the library, which writes the seconds that ended before until.
 func (file *file) write(users uint64, until time.Time) error {
 	var reason C.EncarnoOwnedBytes
 	status := C.encarno_record_add(file.handle,
@@ -121,7 +121,7 @@ func (file *file) end(notes []byte, span time.Duration) error {
 	return problem(status, &reason)
 }
 
-// writeReport writes the report of a file that was ended.
+// writeReport writes the report of a finished file.
 func writeReport(path, page string) error {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
@@ -130,10 +130,10 @@ func writeReport(path, page string) error {
 	return problem(status, &reason)
 }
 
-// live is a page that shows a file while it is written.
+// live is the handle of a page that shows a file while it is written.
 type live C.uint64_t
 
-// show serves the page at that address, and gives its URL.
+// show serves the page at an address, and returns its URL.
 func show(path, address string) (live, string, error) {
 	var pinner runtime.Pinner
 	defer pinner.Unpin()
@@ -147,7 +147,7 @@ func show(path, address string) (live, string, error) {
 	return live(number), C.GoStringN((*C.char)(unsafe.Pointer(said.data)), C.int(said.length)), nil
 }
 
-// close gives those who look a moment to fetch the end.
+// close gives viewers a moment to load the end, and stops serving.
 func (page live) close() { C.encarno_live_close(C.uint64_t(page)) }
 
 func view(pinner *runtime.Pinner, bytes []byte) C.EncarnoView {
@@ -170,5 +170,5 @@ func problem(status C.EncarnoStatus, reason *C.EncarnoOwnedBytes) error {
 	if reason.length > 0 {
 		return errors.New(C.GoStringN((*C.char)(unsafe.Pointer(reason.data)), C.int(reason.length)))
 	}
-	return fmt.Errorf("the library says status %d", status)
+	return fmt.Errorf("the library returned status %d", status)
 }

@@ -14,7 +14,7 @@ import (
 	"go.k6.io/k6/v2/output"
 )
 
-// notes are what is known of the test beside its samples, as crates/record/src/notes.rs has them.
+// notes describe the test, in the format of crates/record/src/notes.rs.
 type notes struct {
 	Program    string      `json:"program,omitempty"`
 	Settings   [][2]string `json:"settings,omitempty"`
@@ -36,7 +36,7 @@ type check struct {
 	Fails  uint64 `json:"fails"`
 }
 
-// checks counts those of a script, by group and name.
+// checks counts the checks of a script by group and name.
 type checks map[[2]string]*[2]uint64
 
 func (checks checks) count(sample metrics.Sample) {
@@ -59,7 +59,7 @@ func (checks checks) count(sample metrics.Sample) {
 
 const checksMax = 10_000
 
-// startNotes are known before the test.
+// startNotes returns the notes that are known before the test.
 func startNotes(params output.Params) notes {
 	settings := [][2]string{}
 	if params.ScriptPath != nil {
@@ -78,10 +78,10 @@ func startNotes(params output.Params) notes {
 	return notes{Program: program(), Settings: settings}
 }
 
-// secretOptions hold keys and passwords, and settings of other outputs.
+// secretOptions may contain keys and passwords, or settings of other outputs.
 var secretOptions = map[string]bool{"tlsAuth": true, "ext": true, "cloud": true}
 
-// withoutSecrets gives a setting as text. The environment of a scenario may hold secrets.
+// withoutSecrets returns a setting as text, without the environments of scenarios, which may contain secrets.
 func withoutSecrets(value json.RawMessage) string {
 	var read any
 	if json.Unmarshal(value, &read) != nil {
@@ -129,7 +129,7 @@ func program() string {
 	return "k6"
 }
 
-// endNotes are known after the test.
+// endNotes returns the notes that are known after the test.
 func endNotes(thresholds map[string]metrics.Thresholds, known map[string]*metrics.Metric, checks checks, ran time.Duration) notes {
 	end := notes{}
 	for name, of := range thresholds {
@@ -153,7 +153,7 @@ func endNotes(thresholds map[string]metrics.Thresholds, known map[string]*metric
 
 var left = regexp.MustCompile(`^\s*(?:p\(\s*([0-9.]+)\s*\)|([a-z]+))`)
 
-// valueOf gives what k6 compared with the threshold: the metric's sink is k6's, which adds nothing any more.
+// valueOf returns the value that k6 compared with the threshold. k6 adds no more samples to the metric's sink.
 func valueOf(name, source string, known map[string]*metrics.Metric, ran time.Duration) *float64 {
 	parts := left.FindStringSubmatch(source)
 	metric := named(name, known)
@@ -174,7 +174,7 @@ func valueOf(name, source string, known map[string]*metrics.Metric, ran time.Dur
 	return nil
 }
 
-// named finds a metric, or a part of one such as http_req_duration{status:200}.
+// named finds a metric, or a submetric such as http_req_duration{status:200}.
 func named(name string, known map[string]*metrics.Metric) *metrics.Metric {
 	base, _, isPart := strings.Cut(name, "{")
 	metric := known[base]
@@ -191,7 +191,7 @@ func named(name string, known map[string]*metrics.Metric) *metrics.Metric {
 
 func asJSON(notes notes) []byte {
 	text, err := json.Marshal(notes)
-	if err != nil { // no value in it can't be JSON but a number that is none
+	if err != nil { // only a NaN or an infinity can't become JSON
 		return []byte(fmt.Sprintf(`{"program":%q}`, notes.Program))
 	}
 	return text

@@ -1,14 +1,14 @@
-// Package record is k6's output encarno: it writes all that a test measures to a result file
-// of encarno's, which `encarno stats`, `show` and `report` read.
+// Package record is k6's output encarno. It writes all measurements of a test to a result file,
+// which `encarno stats`, `show` and `report` read.
 //
 //	k6 run --out encarno=run.enc,report=run.html,live=:7070 script.js
 //
-// The files in the order in which a sample meets them:
+// Its files, in the order of a sample:
 //
-//   - output.go: the output, as k6 sees it
-//   - requests.go: which samples tell of a request, and what became of it
-//   - notes.go: what is known of the test beside its samples
-//   - library.go: the Rust library, which sums up and writes; all of the cgo
+//   - output.go: the output that k6 registers
+//   - requests.go: the requests that samples describe, and their outcomes
+//   - notes.go: the description of the test
+//   - library.go: the Rust library, which sums up and writes. Only this file uses cgo
 package record
 
 import (
@@ -24,12 +24,12 @@ import (
 )
 
 const (
-	// Name is that of the output: k6 run -o encarno.
+	// Name is the name of the output: k6 run -o encarno.
 	Name        = "encarno"
 	defaultPath = "k6.enc"
-	// Samples are handed over that often.
+	// The time between two writes of samples.
 	flushPeriod = 200 * time.Millisecond
-	// A second is written when it has ended so long ago: samples come late.
+	// A second is written this long after its end, because samples arrive late.
 	settled = time.Second
 )
 
@@ -44,9 +44,9 @@ type Output struct {
 	params     output.Params
 	logger     logrus.FieldLogger
 	path       string
-	report     string // a page that is written at the end; empty: none
-	address    string // where the page is served meanwhile …
-	isShown    bool   // … if it is
+	report     string // the page to write at the end; empty for none
+	address    string // the address of the live page …
+	isShown    bool   // … if there is one
 	stop       func(error)
 	thresholds map[string]metrics.Thresholds
 
@@ -54,7 +54,7 @@ type Output struct {
 	flusher *output.PeriodicFlusher
 	file    *file
 	page    live
-	// Why no more is written.
+	// The error that stopped writing.
 	failure error
 
 	series   map[metrics.TimeSeries]uint32
@@ -98,7 +98,7 @@ func newOutput(params output.Params) (*Output, error) {
 	}, nil
 }
 
-// Description is what k6 shows of the output.
+// Description returns the text that k6 prints for the output.
 func (out *Output) Description() string {
 	if out.report != "" {
 		return fmt.Sprintf("%s (%s, %s)", Name, out.path, out.report)
@@ -113,12 +113,12 @@ func (out *Output) SetThresholds(thresholds map[string]metrics.Thresholds) {
 	}
 }
 
-// SetTestRunStopCallback takes what ends the test: a test whose results can't be written is of no use.
+// SetTestRunStopCallback takes the function that ends the test. It is called if results can't be written.
 func (out *Output) SetTestRunStopCallback(stop func(error)) {
 	out.stop = stop
 }
 
-// Start creates the file.
+// Start creates the file, and starts the live page if there is one.
 func (out *Output) Start() error {
 	if _, err := os.Stat(out.path); err == nil {
 		out.logger.Warnf("%s is replaced", out.path)
@@ -142,7 +142,7 @@ func (out *Output) Start() error {
 	return err
 }
 
-// Stop writes the rest.
+// Stop writes the rest, and the report if there is one.
 func (out *Output) Stop() error {
 	out.flusher.Stop()
 	err := out.file.end(asJSON(endNotes(out.thresholds, out.known, out.checks, time.Since(out.started))), time.Since(out.started))
@@ -209,7 +209,7 @@ func (out *Output) seriesOf(sample metrics.Sample) (uint32, error) {
 	return series, nil
 }
 
-// seriesMax bounds what is remembered: the library knows its series by itself.
+// seriesMax is the most series in memory here. The library finds a series by its description.
 const seriesMax = 100_000
 
 func (out *Output) fail(err error) {

@@ -8,16 +8,16 @@ import (
 	"go.k6.io/k6/v2/metrics"
 )
 
-// Samples that come together tell of one request if one of these metrics is among them: how
-// long it took. The first one counts.
+// Samples in one container describe a request if they have one of these durations. The first in
+// this list counts.
 var durations = []string{
-	metrics.HTTPReqDurationName, "wrpc_http_duration", "wrpc_blaster_duration", metrics.GRPCReqDurationName,
+	metrics.HTTPReqDurationName, "wrpc_http_duration", "wrpc_blaster_duration", "wrpc_call_duration", metrics.GRPCReqDurationName,
 }
 
-// outcome is what became of a request, by the numbers that the file has for texts.
+// outcome is the outcome of a request, with the numbers that the file has for texts.
 type outcome struct {
 	label   uint32
-	failure uint32 // 0: it didn't fail
+	failure uint32 // 0 if the request didn't fail
 	status  uint32
 }
 
@@ -27,7 +27,7 @@ type request struct {
 	failed bool
 }
 
-// requests are those that samples tell of.
+// requests finds the requests that samples describe.
 type requests struct {
 	file     *file
 	outcomes map[request]outcome
@@ -37,7 +37,7 @@ func newRequests(file *file) *requests {
 	return &requests{file, map[request]outcome{}}
 }
 
-// take looks for a request in samples that come together.
+// take looks for a request in the samples of a container.
 func (requests *requests) take(samples []metrics.Sample) {
 	var duration *metrics.Sample
 	best, failed := len(durations), false
@@ -68,14 +68,14 @@ func (requests *requests) take(samples []metrics.Sample) {
 	requests.file.request(known, duration.Time, time.Duration(duration.Value*float64(time.Millisecond)))
 }
 
-// outcomeOf reads the tags of a request.
+// outcomeOf makes the outcome from the tags of a request.
 func (requests *requests) outcomeOf(request request) outcome {
 	tag := func(name string) string {
 		value, _ := request.tags.Get(name)
 		return value
 	}
 	label := request.metric.Name
-	for _, name := range []string{"name", "url", "scenario"} {
+	for _, name := range []string{"name", "url", "function", "scenario"} {
 		if value := tag(name); value != "" && value != "default" {
 			label = value
 			break
@@ -95,7 +95,7 @@ func reason(status uint32, text, code string) string {
 	switch {
 	case text != "":
 		return text
-	case code != "" && strings.Trim(code, "0123456789") != "": // wRPC's have names
+	case code != "" && strings.Trim(code, "0123456789") != "": // wRPC's codes are names
 		return code
 	case status == 0 && code != "":
 		return "error_code " + code

@@ -60,4 +60,14 @@ http.SSL_3_0;
 // @ts-expect-error: a password is missing
 http.get("a", { auth: { username: "a" } });
 
+// Any function, with values as JavaScript has them.
+const client = wrpc.client({ nats, wit: "wit", timeout: "1s", headers: { traceparent: "a" }, tags: { n: 1 } });
+const called: bigint = client.call<bigint>("a:b/c.d", 1n, [{ a: null }], new Uint8Array(1)).value;
+const calledLater: Promise<unknown> = client.callAsync("a:b/c.d").then((result) => result.value);
+// @ts-expect-error: the WIT is missing
+wrpc.client({ nats });
+// @ts-expect-error: a function is no value
+client.call("a:b/c.d", () => 1);
+
+export { called, calledLater };
 export { code, later, text, bytes, none, promised, version, first, byName, instead, wrong };

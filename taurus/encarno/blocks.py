@@ -1,6 +1,6 @@
 """The order of a scenario's requests: blocks, as JMeter's controllers have them.
 
-A block becomes steps: records that aren't sent, but say where a user goes on.
+A block becomes steps: records that aren't sent, but that name the record where a user continues.
 """
 
 import re
@@ -21,8 +21,8 @@ _CALL = re.compile(
 )
 _VARS_GET = re.compile(r"""vars\.get\((["'])([\w.-]+)\1\)""")
 LAST_OK = "JMeterThread.last_sample_ok"
-# What a scenario that is included may say otherwise than the one that includes it.
 _LISTS = ("do", "then", "else", "once", "setup")
+# The keys that an included scenario doesn't get from the one that includes it.
 _OWN = ("timeout", "think-time", "keepalive", "follow-redirects", "on-fail")
 
 
@@ -32,13 +32,13 @@ class Request:
 
     keys: dict
     scope: dict
-    # A pause after it, in Taurus's words.
+    # The pause after the request, in Taurus's format.
     pause: object = None
 
 
 @dataclass(frozen=True)
 class Step:
-    """What a user does beside sending."""
+    """What a user does other than sending."""
 
     keys: dict
 
@@ -47,7 +47,7 @@ Item = Request | Step
 
 
 class Blocks:
-    """Goes through a scenario's requests, and through the scenarios it includes."""
+    """Goes through the requests of a scenario, and of the scenarios that it includes."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ class Blocks:
         self.lasting = False
 
     def items(self, scenario: dict) -> Iterator[Item]:
-        """All of a scenario, one after the other."""
+        """Yields the requests and steps of a scenario in their order."""
         requests = scenario.get("requests")
         if isinstance(requests, str):
             for request in self._lines(requests) if self._lines else ():
@@ -116,7 +116,7 @@ class Blocks:
         if condition in ("", "LAST"):
             condition = f"${{{LAST_OK}}}"
         if _VARIABLE.fullmatch(condition):
-            # JMeter goes on as long as it isn't that.
+            # JMeter repeats the block as long as the variable isn't "false".
             condition += ' != "false"'
         yield from _again({"if": condition}, self._body(keys, "while", "do", scope))
 
@@ -164,7 +164,7 @@ class Blocks:
         if action == "continue" or (action in ("stop", "stop-now") and not everyone):
             yield Step({"end": "pass" if action == "continue" else "worker"})
         elif action == "pause":
-            # It belongs to the request before it: see _pause_after.
+            # The pause belongs to the request before it: see _pause_after.
             if not keys.get("pause-duration"):
                 raise TaurusConfigError("action: pause: pause-duration is missing")
         else:
@@ -175,14 +175,14 @@ class Blocks:
 
 
 def condition_of(text: str) -> str:
-    """A condition, out of the function of JMeter's that would work it out."""
+    """The condition without the JMeter function that would evaluate it."""
     found = _CALL.fullmatch(text)
     inner = found[1] if found else text
     return _VARS_GET.sub(r'"${\2}"', inner).strip()
 
 
 def merged_scenario(outer: dict, inner: dict) -> dict:
-    """A scenario that is included: with its own settings, and the values of both."""
+    """The included scenario `inner` with its own settings, and the values of both."""
     merged = {key: value for key, value in outer.items() if key not in _OWN} | inner
     merged["headers"] = merged_headers(outer.get("headers"), inner.get("headers"))
     merged["variables"] = (inner.get("variables") or {}) | (outer.get("variables") or {})
@@ -193,7 +193,7 @@ def merged_scenario(outer: dict, inner: dict) -> dict:
 
 
 def included_names(requests: object) -> Iterator[str]:
-    """The names of scenarios that are included, anywhere in the blocks."""
+    """The names of the included scenarios, anywhere in the blocks."""
     for request in requests if isinstance(requests, list) else ():
         if isinstance(request, dict):
             if "include-scenario" in request:
@@ -217,7 +217,7 @@ def files_of(requests: object) -> Iterator[str]:
 def assigned_names(
     requests: object, include: Callable[[str], dict] | None = None, seen: tuple = ()
 ) -> Iterator[str]:
-    """The names of variables that get their value while the test runs."""
+    """The names of the variables that get their values while the test runs."""
     for request in requests if isinstance(requests, list) else ():
         if not isinstance(request, dict):
             continue
@@ -236,7 +236,7 @@ def assigned_names(
 def listed_names(
     requests: object, include: Callable[[str], dict] | None = None, seen: tuple = ()
 ) -> Iterator[str]:
-    """The names of lists that a foreach goes through."""
+    """The names of the lists that foreach blocks go through."""
     for request in requests if isinstance(requests, list) else ():
         if isinstance(request, dict):
             found = _FOREACH.fullmatch(text_of(request.get("foreach")))
@@ -250,14 +250,14 @@ def listed_names(
 
 
 def _again(condition: dict, body: list[Item]) -> Iterator[Item]:
-    """The body as long as the condition holds."""
+    """Repeats the body as long as the condition holds."""
     yield Step(condition | {"skip": len(body) + 1})
     yield from body
     yield Step({"back": len(body) + 1})
 
 
 def _pause_after(following: list) -> object:
-    """How long to wait before the next request, if the next thing is to wait."""
+    """The length of the pause that follows, or None if no pause follows."""
     keys = following[0] if following else None
     if isinstance(keys, dict) and keys.get("action") == "pause":
         return keys.get("pause-duration")

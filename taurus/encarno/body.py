@@ -19,7 +19,7 @@ COPY_BYTES = 1 << 20
 
 @dataclass
 class Body:
-    """Bytes, and files that are copied when they are needed: they may be large."""
+    """Bytes, and files. Files are copied when they are needed, because they may be large."""
 
     parts: list[bytes | Path] = field(default_factory=list)
     content_type: str = ""
@@ -43,7 +43,7 @@ class Body:
 
 
 def form_of(value: dict) -> str:
-    """A map as a form; the `${}` of variables stays readable."""
+    """A map as a form. The `${}` of variables isn't encoded."""
     return urlencode({k: text_of(v) for k, v in value.items()}, safe="${}")
 
 
@@ -94,7 +94,7 @@ def _upload(uploads: list, fields: object, method: str, find: Callable[[str], st
 
 
 def _quoted(name: object) -> str:
-    """As browsers write a name into Content-Disposition."""
+    """A name as browsers write it into Content-Disposition."""
     return text_of(name).replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,4 +1,4 @@
-"""A capacity that is measured in place of a load: what is asked for, and what came of it."""
+"""Measures a capacity instead of sending a load: its settings and its result."""
 
 import json
 
@@ -9,13 +9,13 @@ from .notes import Notes
 from .variables import text_of
 
 KEYS = frozenset("workers goal within connections precision trial".split())
-# Beside that all is known: a bound is missing or the curve can't be believed; the generator
-# was the limit. Both come with results.
+# The exit statuses with results: everything is known; a bound is missing or the curve isn't
+# reliable; the generator was the limit.
 ENDED_WITH_RESULTS = (0, 2, 3)
 
 
 def section_of(asked: object, load: Load, result: str, notes: Notes) -> dict:
-    """The section `capacity` of encarno's configuration; what came of it goes to that file."""
+    """The section `capacity` of encarno's configuration. The file `result` gets the result."""
     if not isinstance(asked, dict):
         raise TaurusConfigError("capacity: write keys, such as {goal: 'p99<50ms', workers: 1..200}")
     notes.unknown_keys("capacity", asked, KEYS)
@@ -43,7 +43,7 @@ def _value(key: str, value: object) -> object:
 
 
 def outcome_of(path: str) -> dict:
-    """What came of it; empty if it was stopped before it began."""
+    """The result; empty if the measurement was stopped before it began."""
     try:
         with open(path, encoding="utf-8") as file:
             return json.load(file)
@@ -52,7 +52,7 @@ def outcome_of(path: str) -> dict:
 
 
 def lines_of(outcome: dict) -> list[str]:
-    """The same for people."""
+    """The result as lines of text."""
     lines = []
     if peak := outcome.get("peak"):
         workers, rate = peak["workers"], peak["throughput"]
@@ -64,7 +64,7 @@ def lines_of(outcome: dict) -> list[str]:
         bounds = [
             f"{word} at {goal[word]:.1f}/s" for word in ("holds", "fails") if goal[word] is not None
         ]
-        lines.append(f"goal {goal['goal']}: {', '.join(bounds) or 'not looked for'}")
+        lines.append(f"goal {goal['goal']}: {', '.join(bounds) or 'not searched for'}")
     return lines
 
 

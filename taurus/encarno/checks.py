@@ -1,4 +1,4 @@
-"""Extractions and assertions, from Taurus's words to those of a payload record."""
+"""Translates extractions and assertions from Taurus's format to that of payload records."""
 
 import re
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from bzt import TaurusConfigError
 from .notes import Notes
 from .variables import text_of
 
-# The body is looked at when nothing is said, as by JMeter.
+# The subjects of a check. As in JMeter, the default is the body.
 SUBJECTS = {
     "body": "body",
     "headers": "headers",
@@ -16,7 +16,7 @@ SUBJECTS = {
     # Head and body.
     "response": "response",
 }
-# JMeter's boundary extractor has names of its own.
+# JMeter's boundary extractor has its own names.
 _BOUNDARY_SUBJECTS = {"response-headers": "headers", "code": "http-code"}
 _EXTRACT_REGEXP_KEYS = frozenset("regexp default match-no template subject".split())
 _EXTRACT_BOUNDARY_KEYS = frozenset("left right default match-no subject".split())
@@ -26,17 +26,17 @@ _ASSERT_JSONPATH_KEYS = frozenset(
     "jsonpath expected-value validate expect-null invert regexp".split()
 )
 _GROUP = re.compile(r"\$(\d+)\$")
-# What makes a regular expression more than a text.
+# The characters that distinguish a regular expression from a text.
 _SPECIAL = re.compile(r"[\\^$.|?*+()\[\]{}]")
 _RANDOM = -1
 _ALL = -2
-# So many values of a list are variables, too.
+# The most values of a list that are variables, too.
 NUMBERED_MAX = 20
 
 
 def extracts_of(request: dict, notes: Notes, listed: frozenset[str] = frozenset()) -> dict:
-    """The variables that a request sets from its answer; of those that are `listed`
-    all matches are taken, unless it says which."""
+    """The variables that a request sets from its answer. Those in `listed` get all matches,
+    unless the request says which."""
     extracts = {}
     for name, value in _items(request, "extract-regexp"):
         given = value if isinstance(value, dict) else {"regexp": value}
@@ -69,7 +69,7 @@ def extracts_of(request: dict, notes: Notes, listed: frozenset[str] = frozenset(
 
 
 def names_of(extracts: dict[str, dict]) -> list[str]:
-    """The variables that they set: those of a list are numbered, as JMeter's are."""
+    """The variables that the extracts set. Those of a list are numbered, as in JMeter."""
     names = list(extracts)
     for name, extract in extracts.items():
         if extract["matchNo"] == _ALL:
@@ -79,7 +79,7 @@ def names_of(extracts: dict[str, dict]) -> list[str]:
 
 
 def asserts_of(request: dict, notes: Notes) -> list[dict]:
-    """What a request's answer must look like."""
+    """The checks of a request's answer."""
     asserts = []
     for value in _list(request.get("assert")):
         given = value if isinstance(value, dict) else {"contains": value}
@@ -99,7 +99,7 @@ def asserts_of(request: dict, notes: Notes) -> list[dict]:
 
 
 def _expected(given: dict) -> dict:
-    """What a JSONPath's node must be. JMeter takes a regular expression, for all of it."""
+    """The check of a JSONPath's node. In JMeter, a regular expression must match all of it."""
     if given.get("expect-null", False):
         return {"equals": "null"}
     expected = given.get("expected-value")
@@ -130,17 +130,17 @@ def _template(template: object, regexp: str, place: str) -> dict:
     if not number.isdigit():
         return {"groupNo": 0, "template": text}
     try:
-        # Without a group the whole match is meant.
+        # Without a group, the extract takes the whole match.
         groups = re.compile(regexp).groups
     except re.error:
-        return {"groupNo": int(number)}  # Another syntax: the engine will say.
+        return {"groupNo": int(number)}  # encarno reports errors of its own syntax.
     if int(number) > groups and groups:
         raise TaurusConfigError(f"{place}: template: {regexp!r} has no group {number}")
     return {"groupNo": int(number) if groups else 0}
 
 
 def _quoted(text: str) -> str:
-    """A text as a regular expression; its variables stay variables."""
+    """A text as a regular expression. Its variables stay variables."""
     parts = re.split(r"(\$\{[^{}]*\})", text)
     return "".join(part if at % 2 else re.escape(part) for at, part in enumerate(parts))
 

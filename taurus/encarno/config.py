@@ -1,4 +1,4 @@
-"""encarno's configuration file, made of a Taurus execution."""
+"""Makes encarno's configuration file from a Taurus execution."""
 
 import os
 import re
@@ -29,7 +29,7 @@ from .variables import plain, text_of
 SETTING_KEYS = frozenset(
     "class path protocol trace-level tls-config input-strings output-format config capacity".split()
 )
-# Beside the native file, which is what Taurus's figures come from.
+# The formats that can be written besides the native file, from which Taurus's figures come.
 OUTPUT_FORMATS = {
     "native": {},
     "bin": {"binaryfile": ".bin", "stringsfile": ".ostr"},
@@ -37,13 +37,13 @@ OUTPUT_FORMATS = {
     "phout": {"phoutfile": ".phout"},
 }
 TRACE_NONE = 1000
-# Keys that need requests to be made, which a script has already.
+# Keys for making requests, which have no effect on a script.
 _REQUEST_KEYS = ("keepalive", "on-fail", "requests", "cookies", "authorization")
 
 
 @dataclass(frozen=True)
 class Input:
-    """What is sent: a file, and whether its records are a script."""
+    """The input of a run: a file, and what its records need."""
 
     file: str
     scripted: bool
@@ -52,12 +52,12 @@ class Input:
     data: list[dict]
 
 
-# A scenario's file is written once, however many executions use it.
+# The files of scenarios. Each is written once, even if several executions use it.
 _written: WeakKeyDictionary[object, dict[tuple[str, str], Input]] = WeakKeyDictionary()
 
 
 class ConfigWriter:
-    """Writes the files that a run needs into the artifacts' folder."""
+    """Writes the files for a run into the folder of artifacts."""
 
     def __init__(self, executor: ScenarioExecutor, notes: Notes) -> None:
         self._executor = executor
@@ -70,14 +70,14 @@ class ConfigWriter:
         self._include_all(self._scenario)
         self.results = ""
         self.summary = private_artifact(self._engine, "encarno_summary", ".json")
-        # Whether the records ask for more than to be sent.
+        # Whether the records need more than sending.
         self.scripted = False
         self.trace = ""
-        # What came of a capacity is written there, if one is measured.
+        # The file for the result of a capacity; empty if none is measured.
         self.capacity = ""
 
     def write(self) -> str:
-        """The configuration's path."""
+        """Writes the configuration, and returns its path."""
         label = self._executor.label
         self._notes.unknown_keys("execution", self._executor.execution, EXECUTION_KEYS)
         self._notes.unknown_keys(f"scenario {label!r}", self._scenario, SCENARIO_KEYS)
@@ -87,7 +87,7 @@ class ConfigWriter:
             "input": {},
             "output": self._output(),
             "workers": self._load.workers(),
-            # The log lines tell the console how workers are.
+            # The console shows the states of workers from these log lines.
             "run": {"health": True, "summaryfile": self.summary},
         }
         config["workers"]["values"] = self._values()
@@ -107,7 +107,7 @@ class ConfigWriter:
         return path
 
     def _use_capacity(self, config: dict) -> None:
-        """The load is that of trials, and nothing else says how much is sent."""
+        """Measures a capacity if the execution asks for it: only its trials set the load."""
         asked = self._executor.execution.get("capacity") or self._own("capacity")
         if not asked:
             return
@@ -124,7 +124,7 @@ class ConfigWriter:
         config["input"] = {"payloadfile": made.file}
         passes = self._load.passes
         if made.scripted:
-            # Each user goes through the scenario by himself.
+            # Each user goes through the whole scenario.
             config["input"]["sharing"] = "per-worker"
             if passes:
                 config["workers"]["maxworkers"] = self._load.users
@@ -176,7 +176,7 @@ class ConfigWriter:
         return written[name]
 
     def _own_script(self) -> bool:
-        """Whether scripting is asked for in encarno's own words."""
+        """Whether encarno's own keys ask for scripting."""
         rules = (self._scenario.get("config") or {}).get("rules")
         return bool(rules or self._scenario.get("enable-regex"))
 
@@ -188,20 +188,20 @@ class ConfigWriter:
         return self._included[name]
 
     def _include_all(self, scenario: dict) -> None:
-        """Knows all scenarios that are included, also by those that are included."""
+        """Collects all scenarios that this one includes, directly or indirectly."""
         for name in included_names(scenario.get("requests")):
             if name not in self._included:
                 self._include_all(self._include(name))
 
     def _values(self) -> dict[str, str]:
-        """What variables have at the start; the scenario that is run says the last word."""
+        """The first values of variables. Those of the main scenario override the others."""
         values: dict = {}
         for scenario in (*self._included.values(), self._scenario):
             values |= scenario.get("variables") or {}
         return {text_of(name): text_of(value) for name, value in values.items()}
 
     def _use_script(self, config: dict, script: str) -> None:
-        """A file that is there is used as it is."""
+        """Uses an existing file as it is."""
         if not os.path.isfile(script):
             raise TaurusConfigError(f"script: there is no file {script}")
         for key in _REQUEST_KEYS:
@@ -278,7 +278,7 @@ class ConfigWriter:
         return output
 
     def _own(self, key: str) -> object:
-        """A key of ours: the scenario's, or else the module's."""
+        """The value of encarno's own key: the scenario's, or else the module's."""
         value = self._scenario.get(key)
         return self._settings.get(key) if value is None else value
 

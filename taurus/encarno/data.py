@@ -77,13 +77,13 @@ def _guessed(path: str, encoding: str) -> str:
 
 
 def _is_plain(encoding: str, delimiter: str) -> bool:
-    """Whether encarno reads such a file itself."""
+    """Whether encarno can read such a file itself."""
     is_utf8 = encoding.lower().replace("-", "").replace("_", "") in _UTF8
     return is_utf8 and len(delimiter) == 1 and delimiter.isascii() and delimiter not in '"\r\n'
 
 
 def _copy(engine: Engine, path: str, encoding: str, delimiter: str, quoted: bool) -> str:
-    """The same rows in UTF-8, with commas between their fields."""
+    """Copies the rows in UTF-8, with commas between their fields. Returns the copy's path."""
     copy = private_artifact(engine, "encarno_data", ".csv")
     with (
         open(path, encoding=encoding, newline="") as old,

@@ -5,13 +5,13 @@ from bzt.utils import dehumanize_time
 
 
 def duration_of(value: object, place: str = "") -> str:
-    """A duration as encarno's configuration has it."""
+    """A duration in the format of encarno's configuration."""
     seconds = f"{seconds_of(value, place):.6f}".rstrip("0").rstrip(".")
     return f"{seconds}s"
 
 
 def seconds_of(value: object, place: str) -> float:
-    """The seconds of a duration in Taurus's words; `place` is the setting that has it."""
+    """The seconds of a duration in Taurus's format. Errors name the setting `place`."""
     try:
         seconds = dehumanize_time(value)
     except (TaurusException, TypeError, ValueError):

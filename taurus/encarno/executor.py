@@ -1,4 +1,4 @@
-"""The executor: starts encarno, follows its results, ends it."""
+"""The executor, which starts encarno, follows its results and ends it."""
 
 import json
 import os
@@ -24,17 +24,17 @@ from .tool import EncarnoTool, path_of
 from .variables import plain
 from .words import in_words_of_taurus
 
-# The first signal lets running hits end, the second doesn't.
+# The seconds after each signal. The first signal lets running hits end, the second doesn't.
 _PATIENCE_S = (5.0, 5.0)
 _LOG_BYTES = 4096
 _CHECK_SECONDS_MAX = 600
-# Every hit failed, or a condition of encarno's own configuration holds: results are there,
-# and Taurus's own criteria judge them.
+# The exit statuses with results: success, a condition of encarno's own configuration, or every
+# hit failed. Taurus's own criteria judge the results.
 _ENDED_WITH_RESULTS = (0, 7, 99)
 
 
 class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
-    """executor: encarno"""
+    """The executor `encarno`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -44,7 +44,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self._results = ""
         self._summary = ""
         self._capacity = ""
-        # What came of a capacity, as encarno's JSON has it; empty without one.
+        # The result of a capacity, as in encarno's JSON; empty if none was measured.
         self.capacity: dict = {}
         self._stopped = False
 
@@ -58,13 +58,13 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self._summary = writer.summary
         self._capacity = writer.capacity
         self._check_input(writer)
-        # Both are read while they grow, and shown when something is wrong.
+        # Both files are read while they grow, and shown if something fails.
         self.stdout = open(private_artifact(self.engine, "encarno", ".out"), "w")  # noqa: SIM115
         self.stderr = open(private_artifact(self.engine, "encarno", ".err"), "w")  # noqa: SIM115
         self.reader = self._make_reader()
 
     def _check_input(self, writer: ConfigWriter) -> None:
-        """What encarno can't send, it says now rather than when the run has begun."""
+        """Checks the input, so that errors are reported before the run."""
         if not writer.scripted:
             return
         checked = subprocess.run(
@@ -97,7 +97,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
 
     def startup(self) -> None:
         self.env.set({"NO_COLOR": "1"})
-        # When Taurus is gone, however it ended, so is the load.
+        # encarno ends when Taurus is gone, even if it was killed.
         parent = ["--parent", str(os.getpid())]
         self.process = self._execute([self.tool.tool_path, "run", *parent, self.config_file])
         errors = private_artifact(self.engine, "encarno_tail", ".err")
@@ -116,7 +116,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         return False
 
     def shutdown(self) -> None:
-        """Asks it to end; what is recorded until then counts."""
+        """Ends encarno. The results until then are kept."""
         if self.process is None or self.process.poll() is not None:
             return
         self._stopped = True
@@ -133,7 +133,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
 
     def post_process(self) -> None:
         try:
-            # Interrupted while it started, it wasn't shut down.
+            # If Taurus was interrupted while encarno started, it wasn't shut down yet.
             self.shutdown()
             if self.reader:
                 self._finish_reading()
@@ -146,13 +146,13 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         try:
             self.reader.finish()
         except ToolError as error:
-            # Stopped at its very start, a run has no results to follow.
+            # A run that was stopped at its start may have no results to follow.
             if not self._stopped or self.reader.hits:
                 raise
             self.log.info("nothing was recorded: %s", error)
 
     def has_results(self) -> bool:
-        # A run that was stopped before its first hit is no failure.
+        # It isn't a failure if a run was stopped before its first hit.
         return self._stopped or bool(self.reader and self.reader.hits)
 
     def get_widget(self) -> ExecutorWidget:
@@ -200,7 +200,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.widget.widgets[0].set_text(text)
 
     def _tell_capacity(self) -> None:
-        """Taurus's final statistics follow: of all trials together, at all their loads."""
+        """Logs the capacity. Taurus's final statistics are those of all trials together."""
         if not self._capacity:
             return
         self.capacity = outcome_of(self._capacity)
@@ -212,12 +212,12 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             self.log.info("Capacity, all of it: %s", self._capacity)
 
     def _tell_verdict(self) -> None:
-        """Figures that are the generator's own are no figures of the server."""
+        """Logs the totals, and warns if the generator was a limit."""
         try:
             with open(self._summary, encoding="utf-8") as file:
                 summary = json.load(file)
         except (OSError, ValueError):
-            # A run that couldn't be set up, or was killed, has none.
+            # A run that couldn't be set up, or was killed, has no summary.
             return
         hits = summary["hits"]
         self.log.info(

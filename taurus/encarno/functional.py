@@ -8,7 +8,7 @@ from bzt.modules.functional import FunctionalResultsReader, FunctionalSample
 from .reader import error_text
 from .tail import Tail
 
-# The status that stands for no answer.
+# The status of a hit without an answer.
 _NO_ANSWER = 999
 
 
@@ -25,8 +25,8 @@ class FunctionalReader(Tail, FunctionalResultsReader):
         self.hits += 1
 
     def read(self, last_pass: bool = False) -> Iterator[FunctionalSample]:
-        """The samples that came."""
-        del last_pass  # The executor has read the rest before.
+        """The samples since the last call."""
+        del last_pass  # The executor has already read the rest.
         self.receive()
         lines, self._lines = self._lines, []
         for line in lines:

@@ -1,4 +1,4 @@
-"""Who a request comes from: a scenario's cookies and authorization, as headers."""
+"""Makes headers of a scenario's cookies and authorization."""
 
 import base64
 from urllib.parse import urlsplit
@@ -14,7 +14,7 @@ _AUTHORIZATION_KEYS = frozenset("url name password domain realm mechanism".split
 
 
 def identity_of(scope: dict, target: Target, notes: Notes) -> dict[str, str]:
-    """The headers that this target gets."""
+    """The headers for this target."""
     headers = {}
     pairs = [cookie for cookie in _cookies(scope, notes) if _is_sent(cookie, target)]
     if pairs:
@@ -76,7 +76,7 @@ def _authorizations(scope: dict, notes: Notes) -> list[dict]:
 
 
 def authorization_list(scope: dict) -> list[dict]:
-    """The entries of Taurus's three forms."""
+    """The entries of `authorization`, for which Taurus has three forms."""
     given = scope.get("authorization") or []
     if isinstance(given, dict):
         given = given.get("list") or [] if "list" in given or "clear" in given else [given]

@@ -1,4 +1,4 @@
-"""Taurus's load (concurrency, throughput, ramp-up, …) as encarno's workers."""
+"""Translates Taurus's load (concurrency, throughput, ramp-up, …) to encarno's workers."""
 
 from dataclasses import dataclass
 
@@ -12,15 +12,15 @@ EXECUTION_KEYS = frozenset(
     "executor scenario concurrency throughput ramp-up hold-for iterations steps "
     "delay start-at env files capacity".split()
 )
-# Until something else ends the run; a schedule has ten years at most.
+# The length of a run that something else ends. A schedule has ten years at most.
 FOREVER_S = 365 * 86400.0
-# `encarno hit` has as many.
+# The same as in `encarno hit`.
 OPEN_WORKERS_MAX = 1000
 
 
 @dataclass(frozen=True)
 class Load:
-    """What an execution asks for; 0 = not given."""
+    """The load that an execution asks for; 0 = not given."""
 
     concurrency: int
     throughput: float
@@ -32,7 +32,7 @@ class Load:
     @classmethod
     def of(cls, executor: ScenarioExecutor, notes: Notes) -> "Load":
         raw = executor.get_raw_load()
-        # get_load() makes 0 of a throughput of 0.5.
+        # get_load() would turn a throughput of 0.5 into 0.
         load = cls(
             concurrency=int(_number("concurrency", raw.concurrency)),
             throughput=_number("throughput", raw.throughput),
@@ -47,7 +47,7 @@ class Load:
 
     @property
     def passes(self) -> int:
-        """How often each user goes through the scenario; 0 = as often as time allows."""
+        """How often each user goes through the scenario; 0 = as often as possible."""
         return self.iterations or (0 if self.hold or self.ramp_up else 1)
 
     @property
@@ -56,8 +56,8 @@ class Load:
 
     @property
     def _timed(self) -> bool:
-        """Whether time ends the run, as Taurus has it: a ramp-up alone doesn't
-        end iterations that were asked for."""
+        """Whether time ends the run. As in Taurus, a ramp-up alone doesn't end the iterations
+        of a run."""
         return bool(self.hold or (self.ramp_up and not self.iterations))
 
     def workers(self) -> dict:

@@ -1,9 +1,9 @@
-"""Says once what can't be done as it is written."""
+"""Warns once of each key that can't be followed."""
 
 from collections.abc import Iterable
 from logging import Logger
 
-# What JMeter's executor has and encarno hasn't, and what to write instead.
+# Keys of JMeter's executor that encarno doesn't have, with what to write instead.
 INSTEAD = {
     "extract-css-jquery": "write extract-regexp or extract-boundary",
     "extract-xpath": "write extract-regexp or extract-boundary",
@@ -23,7 +23,7 @@ INSTEAD = {
 
 
 class Notes:
-    """Warnings about keys, each of them once."""
+    """Logs warnings, each of them once."""
 
     def __init__(self, log: Logger) -> None:
         self._log = log
@@ -35,7 +35,7 @@ class Notes:
             self._log.warning("%s", text)
 
     def unknown_keys(self, place: str, keys: Iterable, known: frozenset[str]) -> None:
-        """Names the keys that have no effect, and what does have it."""
+        """Warns of keys that have no effect, and names their replacements."""
         for key in keys:
             if key not in known:
                 instead = f"; {INSTEAD[key]}" if key in INSTEAD else ""

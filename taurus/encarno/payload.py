@@ -1,4 +1,4 @@
-"""The payload file: metadata as a line of JSON, then the bytes."""
+"""Writes the payload file: each record is a line of JSON with metadata, then its bytes."""
 
 import json
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from .scenario import Record
 
 
 def write_payload(path: str, records: Iterable[Record]) -> int:
-    """Writes records as they come: how many. Memory doesn't depend on it."""
+    """Writes the records one by one, in constant memory, and returns their number."""
     count = 0
     with open(path, "wb", buffering=1 << 20) as out:
         for record in records:

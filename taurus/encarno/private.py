@@ -1,7 +1,7 @@
 """Files that only the user who runs the test may read.
 
-What a run writes has headers, bodies, rows of data and answers in it, and with
-them passwords and tokens.
+The files of a run contain headers, bodies, rows of data and answers, and so passwords and
+tokens.
 """
 
 import os
@@ -10,9 +10,9 @@ from bzt.engine import Engine
 
 
 def private_artifact(engine: Engine, prefix: str, suffix: str) -> str:
-    """The path of a new file among the artifacts, empty, for its owner alone.
+    """Creates an empty artifact that only its owner may read, and returns its path.
 
-    Who writes to it later, also encarno, keeps its mode.
+    Programs that write to the file later, such as encarno, keep its mode.
     """
     path = engine.create_artifact(prefix, suffix)
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))

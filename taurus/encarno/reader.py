@@ -1,7 +1,7 @@
-"""Results while the run goes on: sums by second from `encarno tail`, as data points.
+"""Reads results while the run goes on: the sums of seconds from `encarno tail`, as data points.
 
-encarno sums up, so that Taurus's own work depends on the number of labels and
-of seconds, and not on the number of hits.
+encarno sums up the hits, so that the work in Taurus depends on the numbers of labels and
+seconds, but not on the number of hits.
 """
 
 import http
@@ -13,12 +13,12 @@ from bzt.modules.aggregator import DataPoint, KPISet, ResultsReader
 
 from .tail import Tail
 
-# A console that has much to catch up with stays responsive.
+# The most data points at a time, so that a console that is behind stays responsive.
 _POINTS_MAX = 100
 
 
 class SecondsReader(Tail, ResultsReader):
-    """Makes a data point of each line."""
+    """Turns each line into a data point."""
 
     def __init__(self, log: Logger) -> None:
         ResultsReader.__init__(self)
@@ -43,7 +43,7 @@ class SecondsReader(Tail, ResultsReader):
     def _point(self, data: dict) -> DataPoint:
         second = data["second"]
         if second <= self._last_second:
-            # Its second is told already: it is counted with the next one.
+            # Taurus has this second already, so the hits count in the next one.
             second = self._last_second + 1
         else:
             self._last_second = second
@@ -76,21 +76,21 @@ class SecondsReader(Tail, ResultsReader):
 
 
 def error_text(status: int, error: str) -> str | None:
-    """What is wrong with a hit; None = nothing."""
+    """The error of a hit, or None."""
     if error or status < 400:
         return error or None
     return status_text(status)
 
 
 def failure_text(kind: dict) -> str | None:
-    """What is wrong with hits that were summed up; None = nothing."""
+    """The error of hits that were summed up, or None."""
     if not kind["failed"]:
         return None
     return kind["error"] or status_text(kind["status"])
 
 
 def status_text(status: int) -> str:
-    """A status in words."""
+    """The description of a status."""
     try:
         return http.HTTPStatus(status).phrase
     except ValueError:

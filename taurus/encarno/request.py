@@ -1,4 +1,4 @@
-"""A request as the bytes that go to the server."""
+"""Makes the bytes of a request."""
 
 import base64
 import re
@@ -10,7 +10,7 @@ from bzt import TaurusConfigError
 from .body import Body, form_of
 from .variables import CONTENT_LENGTH, text_of
 
-# All that a request line may hold, and what stands for itself already.
+# The characters that aren't encoded. "%" is one, because a URL may be encoded already.
 _SAFE = "%/:=&?~+!$,;'@()*[]{}|-._"
 _USER = re.compile(r"^([^/?#]*//)[^/?#]*@")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~\w${}-]+")
@@ -18,7 +18,7 @@ _TOKEN = re.compile(r"[!#$%&'*+.^_`|~\w${}-]+")
 
 @dataclass(frozen=True)
 class Target:
-    """Where a request goes, and what it asks for there."""
+    """The server of a request, and the path on it."""
 
     address: str
     host: str
@@ -27,7 +27,7 @@ class Target:
 
 
 def target_of(url: str, default_address: str, query: dict | None = None) -> Target:
-    """Understands a URL, absolute or below the default address."""
+    """Parses a URL, which is absolute or relative to the default address."""
     split = _split(url)
     if not split.netloc:
         base = _split(default_address if "://" in default_address else f"http://{default_address}")
@@ -45,7 +45,7 @@ def target_of(url: str, default_address: str, query: dict | None = None) -> Targ
 
 
 def head_of(method: str, target: Target, headers: dict[str, str], body: Body, live: bool) -> bytes:
-    """The head of a request. `live`: variables change the length of its body."""
+    """The head of a request. If `live`, variables change the length of its body."""
     if not _TOKEN.fullmatch(method):
         raise TaurusConfigError(f"method: {method!r} isn't one")
     names = {name.lower() for name in headers}
@@ -73,7 +73,7 @@ def head_of(method: str, target: Target, headers: dict[str, str], body: Body, li
 
 
 def merged_headers(*sources: dict | None) -> dict[str, str]:
-    """Headers of which a later one overrides an earlier one, whatever its case."""
+    """Merges headers. A later one overrides an earlier one, regardless of case."""
     merged: dict[str, tuple[str, str]] = {}
     for source in sources:
         for name, value in (source or {}).items():
@@ -82,7 +82,7 @@ def merged_headers(*sources: dict | None) -> dict[str, str]:
 
 
 def without_user(url: str) -> str:
-    """The URL as it may be shown: without a name and a password."""
+    """The URL without name and password, so that it can be shown."""
     return _USER.sub(r"\1", url)
 
 

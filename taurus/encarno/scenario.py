@@ -1,4 +1,4 @@
-"""A scenario's requests, from Taurus's words to payload records."""
+"""Translates a scenario's requests from Taurus's format to payload records."""
 
 import itertools
 from collections.abc import Callable, Iterable, Iterator
@@ -27,20 +27,20 @@ _REQUEST_KEYS = frozenset(
     "on-fail".split()
 )
 TIMEOUT = "10s"
-# Of a request whose URL is a variable that has no whole URL.
+# The address of a request if its URL is a variable that doesn't contain a whole URL.
 NO_ADDRESS = "http://there-is-no-default-address.invalid"
-# As many as JMeter follows.
+# The same number as JMeter follows.
 REDIRECTS_MAX = 20
 ON_FAIL = ("continue", "next", "stop")
-# Longer payloads are sent from the file, piece by piece: they can't be changed.
+# Longer payloads are sent from the file in pieces, so variables can't change them.
 MEMORY_BYTES_MAX = 1 << 20
-# Where a check or an extract may have variables.
+# The keys of checks and extracts that may contain variables.
 _PATTERNS = ("re", "text", "jsonpath", "equals", "default")
 
 
 @dataclass
 class Record:
-    """A payload record: metadata without its length, head and body."""
+    """A payload record: its metadata without the length, its head and its body."""
 
     metadata: dict
     head: bytes
@@ -51,7 +51,7 @@ class Record:
 
 
 class ScenarioTranslator:
-    """Makes records of a scenario, one after the other."""
+    """Makes the records of a scenario one by one."""
 
     def __init__(
         self,
@@ -71,9 +71,9 @@ class ScenarioTranslator:
         self._listed = frozenset(listed_names(scenario.get("requests"), include))
         self._constants = {name: value for name, value in values.items() if name not in assigned}
         self._known = set(known) | set(values)
-        # Variables that were told to be set by nothing.
+        # Variables that nothing sets, as a warning has said.
         self._unset: set[str] = set()
-        # Whether workers need more than to send, and whether something is too long for that.
+        # Whether the records need more than sending, and whether one is too long for that.
         self.scripted = False
         self.large = False
 
@@ -83,7 +83,7 @@ class ScenarioTranslator:
         return self._blocks.lasting
 
     def records(self) -> Iterator[Record]:
-        """All of them; nothing is kept."""
+        """Yields all records without keeping them."""
         first, sent = True, False
         for item in self._blocks.items(self.scenario):
             record = self._step(item) if isinstance(item, Step) else self._record(item)
@@ -98,7 +98,7 @@ class ScenarioTranslator:
             raise TaurusConfigError("the scenario has no requests: write requests, or a script")
 
     def _lines(self, name: str) -> Iterator[dict]:
-        """A text file: a URL a line, with an optional label before it."""
+        """Reads a text file with a URL on each line, and an optional label before it."""
         path = self._find(name)
         try:
             file = open(path, encoding="utf-8-sig")  # noqa: SIM115
@@ -151,9 +151,9 @@ class ScenarioTranslator:
         return record
 
     def _bytes(self, item: Request, url: str, method: str) -> Record:
-        """The bytes to send, and where to."""
+        """The record with the bytes to send and the address."""
         request, scope = item.keys, item.scope
-        # A variable may be all of the address: then its value is needed now.
+        # A variable may be the whole address. Then its value is needed now.
         default = with_values(text_of(scope.get("default-address")), self._constants)
         if starts_with_variable(url):
             url = with_values(url, self._constants)
@@ -170,7 +170,7 @@ class ScenarioTranslator:
         query = request.get("body") if method == "GET" else None
         whole = starts_with_variable(url) and self.protocol == "http"
         if whole and not default:
-            # The variable has to have all of it.
+            # The variable must contain the whole URL.
             default = NO_ADDRESS
         target = target_of(url, default, query if isinstance(query, dict) else None)
         identity = identity_of(scope, target, self._notes)
@@ -181,7 +181,7 @@ class ScenarioTranslator:
         return Record(metadata, head, body)
 
     def _script(self, item: Request, record: Record) -> None:
-        """What the record asks for beyond being sent."""
+        """Adds what the record needs besides sending."""
         request, metadata = item.keys, record.metadata
         extracts = extracts_of(request, self._notes, self._listed)
         asserts = asserts_of(request, self._notes)
@@ -191,7 +191,7 @@ class ScenarioTranslator:
         names = self._named(texts, repr(metadata["label"]))
         names += self._names(record.body)
         self._known.update(names_of(extracts))
-        # Asserts see what this answer set.
+        # Asserts see the variables that this answer sets.
         names += self._named(_patterns(asserts), repr(metadata["label"]))
         if names:
             metadata["replaces"] = list(dict.fromkeys(names))
@@ -212,7 +212,7 @@ class ScenarioTranslator:
         }
         timeout = request.get("timeout")
         if not timeout and item.scope is not self.scenario:
-            # The run's own is that of the scenario that includes this one.
+            # The timeout of the run is that of the main scenario, so another one is set here.
             given = item.scope.get("timeout") or TIMEOUT
             timeout = given if given != (self.scenario.get("timeout") or TIMEOUT) else None
         if timeout:
@@ -224,17 +224,17 @@ class ScenarioTranslator:
         metadata.update(asked)
 
     def _numbered(self, name: str) -> list[str]:
-        """The variables name_1, name_2 and so on that something sets."""
+        """The variables name_1, name_2 and so on that have values."""
         numbers = itertools.takewhile(
             lambda number: f"{name}_{number}" in self._known, itertools.count(1)
         )
         return [f"{name}_{number}" for number in numbers]
 
     def _named(self, texts: list[str], place: str) -> list[str]:
-        """The variables in these texts; those that nothing sets are told."""
+        """The variables in these texts. Warns of variables that nothing sets."""
         names = names_in(texts)
         for name in names:
-            # Once for a name: a header stands in each request.
+            # Each name once, because a header is in every request.
             if name not in self._known and name != LAST_OK and name not in self._unset:
                 self._unset.add(name)
                 self._notes.warn(
@@ -248,8 +248,8 @@ class ScenarioTranslator:
         return names
 
     def _names(self, body: Body) -> list[str]:
-        """Variables in the body. In a file only those that something sets: its
-        other bytes are its own."""
+        """The variables in the body. In a file, only names with values are variables, because
+        other text may look like one."""
         if not body.parts:
             return []
         names = names_in([body.inline().decode(errors="replace")])
@@ -262,7 +262,7 @@ class ScenarioTranslator:
 
 
 def _option(item: Request, key: str, default: object) -> object:
-    """A request's own word, or else its scenario's."""
+    """The request's value of a key, or else its scenario's."""
     for source in (item.keys, item.scope):
         if source.get(key) is not None:
             return source[key]
@@ -277,7 +277,7 @@ def _on_fail(item: Request) -> str:
 
 
 def think_of(value: object, notes: Notes, pause: object = None) -> str:
-    """Taurus's think-time as a delay of ours, with a pause of that length behind it."""
+    """Taurus's think-time as encarno's delay, with a pause added."""
     longer = seconds_of(pause, "pause") if pause else 0
     parsed = parse_think_time(text_of(value), full=True) if value else None
     if not isinstance(parsed, list):
@@ -293,5 +293,5 @@ def think_of(value: object, notes: Notes, pause: object = None) -> str:
 
 
 def _patterns(looks: Iterable[dict]) -> list[str]:
-    """The texts of extracts or asserts that may have variables."""
+    """The texts of extracts or asserts that may contain variables."""
     return [look[key] for look in looks for key in _PATTERNS if key in look]

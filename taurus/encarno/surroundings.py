@@ -1,4 +1,4 @@
-"""What bzt leaves undone for a run in a terminal, and for one that is ended by a signal."""
+"""Mends bzt's console in a terminal, and its ending by a signal."""
 
 import signal
 
@@ -7,14 +7,14 @@ from bzt.modules import console
 
 
 def prepare_surroundings() -> None:
-    """Both of them; once more does no harm."""
+    """Mends both. You may call it several times."""
     _mend_console()
     _end_on_signals()
 
 
 def _mend_console() -> None:
-    """bzt 1.17 looks for urwid's screen where urwid 3.0.2 and later don't have it, takes
-    a window instead, and ends with "Interrupted by user" where there is no display."""
+    """bzt 1.17 doesn't find the terminal's screen in urwid 3.0.2 and later. It opens a window
+    instead, and ends with "Interrupted by user" if there is no display."""
     if console.ConsoleScreen is not console.GUIScreen:
         return
     try:
@@ -25,13 +25,13 @@ def _mend_console() -> None:
 
 
 def _end_on_signals() -> None:
-    """The program bzt dies of these without a word; now it shuts down, as it does after Ctrl-C."""
+    """Makes these signals shut bzt down like Ctrl-C. They would kill it without a message."""
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             try:
                 signal.signal(number, _shut_down)
             except ValueError:
-                return  # Only the main thread may do that.
+                return  # Only the main thread may set handlers.
 
 
 def _shut_down(_number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Follows a run's results: `encarno tail`, whose lines are JSON."""
+"""Follows the results of a run with `encarno tail`, which prints lines of JSON."""
 
 import json
 import os
@@ -11,12 +11,12 @@ from pathlib import Path
 from bzt import ToolError
 
 _READ_BYTES = 1 << 20
-# The last lines come at once when the run has ended.
+# How long the last lines may take. They arrive at once when the run has ended.
 _END_SECONDS_MAX = 60.0
 
 
 class Tail:
-    """Reads what encarno tail says, without waiting for it."""
+    """Reads the output of `encarno tail` without waiting for it."""
 
     def __init__(self, log: Logger, kind: str) -> None:
         self.log = log
@@ -28,16 +28,16 @@ class Tail:
         self._ended = False
 
     def take(self, line: dict) -> None:
-        """A line came."""
+        """Takes a line that arrived."""
         raise NotImplementedError
 
     def follow(self, tool: str, results: str, pid: int, errors: str) -> None:
-        """Starts to follow what that process writes."""
+        """Starts to follow the results of a process."""
         self._errors = errors
         command = [tool, "tail", results, "--format", self._kind, "--pid", str(pid)]
         with open(errors, "wb") as stderr:
-            # A session of its own: Ctrl-C is for Taurus, and the tail ends with the run,
-            # or with the pipe's reader.
+            # The tail has its own session, because Ctrl-C is for Taurus. The tail ends with the
+            # run, or with the pipe's reader.
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -48,7 +48,7 @@ class Tail:
         os.set_blocking(self._process.stdout.fileno(), False)
 
     def receive(self) -> None:
-        """Takes the lines that are there."""
+        """Takes the lines that have arrived."""
         while self._process is not None and not self._ended:
             try:
                 chunk = os.read(self._process.stdout.fileno(), _READ_BYTES)
@@ -60,7 +60,7 @@ class Tail:
                 self.take(json.loads(line))
 
     def finish(self) -> None:
-        """Reads the rest: the run has ended, and so its results do."""
+        """Reads the rest of the results after the run's end."""
         if self._process is None:
             return
         deadline = time.monotonic() + _END_SECONDS_MAX

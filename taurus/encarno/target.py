@@ -1,4 +1,4 @@
-"""A service that answers hits, to try a test on: `encarno target`."""
+"""A service for trying a test: `encarno target` answers its hits."""
 
 import os
 import select
@@ -33,7 +33,7 @@ class EncarnoTarget(Service, HavingInstallableTools):
         listen = str(self.parameters.get("listen", "127.0.0.1:8070"))
         delay = str(self.parameters.get("delay", "none"))
         command = [self.tool.tool_path, "target", listen, "--delay", delay]
-        # When Taurus is gone, however it ended, so is the target.
+        # The target ends when Taurus is gone, even if it was killed.
         command += ["--parent", str(os.getpid())]
         self.process = subprocess.Popen(
             command,

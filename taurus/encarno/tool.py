@@ -1,4 +1,4 @@
-"""The program: found, or built from the sources beside this package."""
+"""Finds the program, or builds it from the sources beside this package."""
 
 import errno
 import os
@@ -17,7 +17,7 @@ _BUILD_SECONDS_MAX = 3600
 
 
 def path_of(engine: Engine, settings: dict | None = None) -> dict:
-    """Where the settings say that the program is: a module's own, or encarno's."""
+    """The path of the program in the settings: a module's own, or else encarno's."""
     modules = plain(engine.config).get("modules") or {}
     common = modules.get("encarno")
     common = common if isinstance(common, dict) else {}
@@ -25,7 +25,7 @@ def path_of(engine: Engine, settings: dict | None = None) -> dict:
 
 
 class EncarnoTool(RequiredTool):
-    """encarno: where the settings say, in this package, on the PATH, or in the repository."""
+    """The program encarno: from the settings, this package, the PATH or the repository."""
 
     def __init__(self, config: dict | None = None, **kwargs) -> None:
         config = config or {}
@@ -43,7 +43,7 @@ class EncarnoTool(RequiredTool):
             return False
         try:
             version = _output([self.tool_path, "--version"])
-            # The Go tool of the same name doesn't know that.
+            # The Go tool of the same name doesn't have this command.
             follows = _output([self.tool_path, "tail", "--help"])
         except subprocess.TimeoutExpired as error:
             raise ToolError(f"{self.tool_path} --version doesn't end") from error
@@ -66,7 +66,7 @@ class EncarnoTool(RequiredTool):
             raise ToolError(f"modules.encarno.path: there is no program {self.tool_path}")
         if not (REPOSITORY / "crates/encarno/Cargo.toml").is_file() or not shutil.which("cargo"):
             raise ToolError(
-                "encarno isn't there: put it on the PATH, or say where it is with "
+                "encarno is missing: put it on the PATH, or set its path with "
                 "-o modules.encarno.path=…; `make` in its repository builds it"
             )
         self.log.warning("encarno isn't built yet: cargo builds it now, which takes minutes")

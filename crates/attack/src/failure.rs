@@ -1,4 +1,4 @@
-//! Why a storm can't be made. That something didn't hold is no failure of the storm.
+//! Why a storm can't be made. A check that fails is a result, not such a failure.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ impl Failure {
         Self(text.into())
     }
 
-    /// Says in which storm.
+    /// Adds the name of the storm.
     pub(crate) fn within(self, name: &str) -> Self {
         Self(format!("{name}: {self}"))
     }

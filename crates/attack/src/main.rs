@@ -1,17 +1,17 @@
-//! `attack`: storms against real parts, and what they hold.
+//! `attack`: storms against real programs, and checks that these withstand them.
 //!
-//! Each storm starts the part that it attacks, on free ports, and neighbours that use it as
-//! they should. It goes on for a given time. Then a line says what was thrown, how the
-//! neighbours fared, how much memory the part took, and whether all of it held: nothing
-//! that depends on how fast the machine is. Exit status 1 if something didn't.
+//! Each storm starts the program that it attacks, on free ports, and neighbours that use
+//! it correctly. It goes on for a given time. Then a line reports the attacks, the
+//! results of the neighbours, the memory of the program, and whether all checks held. No
+//! check depends on the speed of the machine. The exit status is 1 if a check failed.
 //!
 //! - failure: why a storm can't be made
-//! - programs: the parts, and their memory
-//! - neighbours: who calls as one should meanwhile
-//! - row: what came of a storm, and the table
+//! - programs: the attacked programs, and their memory
+//! - neighbours: correct callers during a storm
+//! - row: the result of a storm, and the table
 //! - siege: a receiver under a storm
 //! - run: the hit generator under a storm
-//! - storms: what is thrown
+//! - storms: the storms
 
 mod failure;
 mod neighbours;
@@ -72,8 +72,8 @@ async fn main() -> ExitCode {
     }
 }
 
-/// Whether everything held.
-#[allow(clippy::print_stdout, reason = "the table is what it is for")]
+/// Runs the storms; true if all checks held.
+#[allow(clippy::print_stdout, reason = "the program prints a table")]
 async fn attack(arguments: &Arguments) -> Result<bool, Failure> {
     for name in &arguments.storms {
         if !STORMS.iter().any(|storm| storm.name == name) {

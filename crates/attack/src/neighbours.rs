@@ -1,4 +1,4 @@
-//! Who calls as one should while a storm goes on.
+//! Correct callers during a storm.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,27 +17,27 @@ use crate::failure::Failure;
 use crate::row::number;
 
 pub(crate) const PREFIX: &str = "attack";
-/// What the guests of the receiver's tests export.
+/// The interface that the guests of the receiver's tests export.
 pub(crate) const INSTANCE: &str = "test:guest/work@0.1.0";
-/// So many call at the same time.
+/// The number of neighbours.
 const NEIGHBOURS: usize = 4;
-/// And pause for so long between two calls.
+/// The pause between two calls of a neighbour.
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long a call of theirs may take.
 const TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Where a receiver is.
+/// The address of a receiver.
 #[derive(Clone)]
 pub(crate) enum Place {
     /// `HOST:PORT`
     Tcp(String),
-    /// The same, encrypted.
+    /// `HOST:PORT`, with TLS.
     Tls(String),
     /// The URL of the server.
     Nats(String),
 }
 
-/// Whoever calls.
+/// A connection for calls.
 pub(crate) enum Caller {
     Tcp(tcp::Remote),
     Nats(nats::Connection),
@@ -92,7 +92,7 @@ impl Caller {
     }
 }
 
-/// How a receiver is used as it should be.
+/// A correct use of a receiver.
 #[derive(Clone)]
 pub(crate) struct Usage {
     pub(crate) instance: &'static str,
@@ -102,7 +102,7 @@ pub(crate) struct Usage {
 }
 
 impl Usage {
-    /// `echo` with so many bytes.
+    /// Calls of `echo` with this many bytes.
     pub(crate) fn echo(bytes: usize) -> Self {
         Self {
             instance: INSTANCE,
@@ -112,7 +112,7 @@ impl Usage {
         }
     }
 
-    /// A blast that asks for little.
+    /// Small blasts.
     pub(crate) fn blast() -> Self {
         let packet = Packet {
             id: "neighbour",
@@ -127,7 +127,7 @@ impl Usage {
         }
     }
 
-    /// What went wrong, if anything did.
+    /// Makes a call; returns the error, if there is one.
     pub(crate) async fn call(&self, caller: &Caller) -> Option<String> {
         let (function, params) = (self.function, self.params.clone());
         match caller
@@ -141,7 +141,7 @@ impl Usage {
     }
 }
 
-/// A list of that many bytes, as a parameter.
+/// A list of this many bytes, as a parameter.
 pub(crate) fn list(bytes: usize) -> Bytes {
     let mut params = Vec::with_capacity(bytes + 5);
     params.bytes(&vec![7; bytes]);
@@ -154,19 +154,19 @@ struct Seen {
     failed: BTreeMap<String, u64>,
 }
 
-/// Those who call.
+/// The neighbours of a storm.
 pub(crate) struct Neighbours {
     seen: Arc<Mutex<Seen>>,
     running: JoinSet<()>,
     stop: Arc<tokio::sync::Notify>,
 }
 
-/// How they fared.
+/// The results of neighbours.
 pub(crate) struct Fared {
-    /// For people.
+    /// The results as text.
     pub(crate) text: String,
     pub(crate) calls: u64,
-    /// What went wrong, and how often.
+    /// The errors, with their numbers.
     pub(crate) failed: BTreeMap<String, u64>,
 }
 
@@ -198,7 +198,7 @@ impl Neighbours {
                 }
             });
         }
-        // A notification is for those who wait already.
+        // A notification only reaches tasks that wait already.
         tokio::task::yield_now().await;
         Ok(Self {
             seen,
@@ -207,13 +207,13 @@ impl Neighbours {
         })
     }
 
-    /// How they fare so far, from now on anew.
+    /// Takes the results so far; counting starts again.
     pub(crate) fn take(&self) -> Fared {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         fared(std::mem::take(&mut *seen))
     }
 
-    /// No further calls; those that run are waited for.
+    /// Stops making calls, and waits for the running ones.
     pub(crate) async fn stop(mut self) -> Fared {
         self.stop.notify_waiters();
         while self.running.join_next().await.is_some() {}

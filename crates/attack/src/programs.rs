@@ -1,4 +1,4 @@
-//! The parts that are attacked, as users start them, and their memory.
+//! The programs that are attacked, started as users start them, and their memory.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
@@ -10,19 +10,19 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::failure::Failure;
 
-/// Nothing takes that long; what does hangs.
+/// The longest time for anything; what takes longer hangs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A part that runs. It is killed when dropped.
+/// A running program. It is killed when dropped.
 pub(crate) struct Program {
     child: Child,
     log: Option<File>,
 }
 
 impl Program {
-    /// Starts it; what it writes to stderr is kept in a file.
+    /// Starts the program; its stderr goes to a file.
     pub(crate) fn start(mut command: Command) -> Result<Self, Failure> {
-        // A file that has no name any more.
+        // The file is deleted while it is open.
         let folder = encarno_test_peers::scratch("attack");
         let log = File::options()
             .read(true)
@@ -35,7 +35,7 @@ impl Program {
         Self::spawn(command, Some(log))
     }
 
-    /// Starts it; nobody reads what it writes to stderr.
+    /// Starts the program; nothing reads its stderr.
     pub(crate) fn start_unread(mut command: Command) -> Result<Self, Failure> {
         command.stderr(Stdio::piped());
         Self::spawn(command, None)
@@ -50,7 +50,7 @@ impl Program {
         Ok(Self { child, log })
     }
 
-    /// The first line that it writes to stdout.
+    /// The first line of its stdout.
     pub(crate) fn first_line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
         if let Some(stdout) = self.child.stdout.take() {
@@ -69,7 +69,7 @@ impl Program {
         self.child.id()
     }
 
-    /// The end of what it wrote to stderr.
+    /// The end of its stderr.
     pub(crate) fn log_end(&mut self) -> String {
         let mut text = Vec::new();
         if let Some(log) = &mut self.log {
@@ -86,7 +86,7 @@ impl Program {
         let _ = kill_process(Pid::from_child(&self.child), signal);
     }
 
-    /// Its end; none if it doesn't come in time.
+    /// Waits for its end; `None` if it doesn't end in time.
     pub(crate) async fn end(&mut self, within: Duration) -> Result<Option<ExitStatus>, Failure> {
         let deadline = Instant::now() + within;
         loop {
@@ -99,12 +99,12 @@ impl Program {
         }
     }
 
-    /// MiB that it has.
+    /// Its present memory, MiB.
     pub(crate) fn memory(&self) -> u64 {
         memory(self.pid(), "VmRSS:")
     }
 
-    /// MiB that it has had at most.
+    /// Its peak memory, MiB.
     pub(crate) fn peak(&self) -> u64 {
         memory(self.pid(), "VmHWM:")
     }
@@ -124,7 +124,7 @@ fn memory(pid: u32, line: &str) -> u64 {
     kib.unwrap_or(0) >> 10
 }
 
-/// A program of ours, as `make` builds it, without what the environment says to it.
+/// One of our programs, as `make` builds it, without its environment variables.
 pub(crate) fn ours(name: &str) -> Command {
     let target = match std::env::var_os("CARGO_TARGET_DIR") {
         Some(folder) => PathBuf::from(folder),

@@ -1,24 +1,24 @@
-//! What came of a storm, and the table.
+//! The result of a storm, and the table.
 
 use std::fmt::Write as _;
 
 use crate::storms::Storm;
 
-/// What came of a storm.
+/// The result of a storm.
 #[derive(Default)]
 pub(crate) struct Row {
-    /// What was thrown, and how much of it.
+    /// The attacks, and their number.
     pub(crate) thrown: String,
-    /// How those fared who used the part as they should.
+    /// The results of the neighbours.
     pub(crate) neighbours: String,
-    /// MiB before, at most and after.
+    /// Memory in MiB: before, at most and after.
     pub(crate) memory: Option<[u64; 3]>,
-    /// What didn't hold.
+    /// The checks that failed.
     pub(crate) broken: Vec<String>,
 }
 
 impl Row {
-    /// Notes what doesn't hold.
+    /// Adds a failure unless the check holds.
     pub(crate) fn check(&mut self, holds: bool, otherwise: impl Into<String>) {
         if !holds {
             self.broken.push(otherwise.into());
@@ -68,7 +68,7 @@ pub(crate) fn head(markdown: bool) -> String {
     }
 }
 
-/// `1,234,567`
+/// A number in the form `1,234,567`.
 pub(crate) fn number(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::new();

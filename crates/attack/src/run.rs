@@ -17,14 +17,14 @@ use crate::failure::Failure;
 use crate::programs::{Program, ours};
 use crate::row::{Row, number};
 
-/// What encarno may take: its buffers are for answers of a few hundred KiB.
+/// The most memory of encarno, whose buffers are for answers of a few hundred KiB.
 const MEMORY_MIB: u64 = 200;
-/// Beyond the time of the run and its grace, it hangs.
+/// How long after the run's time and its grace period it may end; later, it hangs.
 const LATE: Duration = Duration::from_secs(60);
-/// Records that go to the good target, for each that goes to the hostile one.
+/// The number of records for the good target, for each one for the hostile target.
 const GOOD: usize = 4;
 
-/// A folder of a run's own.
+/// A folder for one run.
 pub(crate) struct Folder(pub(crate) PathBuf);
 
 impl Folder {
@@ -55,7 +55,7 @@ pub(crate) fn target() -> Result<Target, Failure> {
 /// A hit, and its label.
 pub(crate) type Labelled = (Arc<str>, Hit);
 
-/// The hits of a result file, and whether it is whole.
+/// The hits of a result file, and whether it is complete.
 pub(crate) fn hits(file: &Path) -> Result<(Vec<Labelled>, bool), Failure> {
     let mut reader = ResultReader::new(File::open(file)?)?;
     let (mut hits, mut texts) = (Vec::new(), Texts::default());
@@ -71,8 +71,8 @@ pub(crate) fn hits(file: &Path) -> Result<(Vec<Labelled>, bool), Failure> {
     Ok((hits.collect(), whole))
 }
 
-/// Hits that go to a target that is good, and others that go to one that isn't, at
-/// `hostile`: the good ones succeed, all of them, and the run ends in its time.
+/// Sends hits to a good target and to a hostile one, at `hostile`. All good ones must
+/// succeed, and the run must end in time.
 pub(crate) async fn beside(
     time: Duration,
     hostile: &str,
@@ -114,15 +114,15 @@ pub(crate) async fn beside(
     Ok(row)
 }
 
-/// How hits ended.
+/// The results of hits.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Tally {
     pub(crate) hits: u64,
-    /// Without those that the run's end cut off.
+    /// Failed hits, without those that the run's end cut off.
     pub(crate) failed: u64,
 }
 
-/// Runs it for that time, with a result file of its own; the hits by label.
+/// Runs it for this time, with its own result file. Returns the hits by label.
 pub(crate) async fn under_watch(
     time: Duration,
     folder: &Folder,
@@ -138,7 +138,7 @@ pub(crate) async fn under_watch(
         if status.is_some() || began.elapsed() > time + LATE {
             break status;
         }
-        // One that has just ended has none.
+        // A process that has just ended has none.
         match (program.memory(), program.peak()) {
             (0, _) | (_, 0) => {}
             sample => samples.push(sample),
@@ -151,7 +151,7 @@ pub(crate) async fn under_watch(
         memory: Some([before, most, after]),
         ..Row::default()
     };
-    // 7: every hit failed, as it should where no answer comes in time.
+    // 7 means that every hit failed, which is right if no answer comes in time.
     let code = status.and_then(|status| status.code());
     let ended_well = matches!(code, Some(0 | 7));
     row.check(

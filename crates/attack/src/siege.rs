@@ -15,12 +15,12 @@ use crate::programs::{PATIENCE, Program, ours};
 use crate::row::{Row, number};
 
 const BLASTER: &str = "blaster-component/blaster-component.wasm";
-/// What the program takes beside calls. Beyond that, a quarter of the limit may be kept by
-/// the pool, or be on its way back to the system.
+/// The memory of the program without calls. In addition, the pool may keep a quarter of
+/// the limit, including memory on its way back to the system.
 const REST_MIB: u64 = 160;
-/// So much more than before may be kept afterwards.
+/// How much more memory than before the program may keep afterwards.
 const KEPT_MIB: u64 = 96;
-/// Memory goes back within so long.
+/// How long memory may take to go back.
 const SETTLED: Duration = Duration::from_secs(20);
 
 /// How the receiver is reached.
@@ -31,19 +31,19 @@ pub(crate) enum Transport {
     Nats,
 }
 
-/// A receiver, and how it is started.
+/// A receiver with its options.
 pub(crate) struct Siege {
     pub(crate) transport: Transport,
-    /// The component, as text; none: blaster-component.
+    /// The component, as text; `None` means blaster-component.
     pub(crate) guest: Option<&'static str>,
     pub(crate) arguments: &'static [&'static str],
-    /// MiB that all calls may take together: `--max-total-memory-mb`.
+    /// The most memory of all calls together, MiB: `--max-total-memory-mb`.
     pub(crate) limit: u64,
-    /// What neighbours do.
+    /// The calls of the neighbours.
     pub(crate) usage: Usage,
-    /// What the neighbours may be told: parts of the messages. Nothing else.
+    /// The errors that neighbours may get, as parts of messages.
     pub(crate) may_say: &'static [&'static str],
-    /// Nobody reads what it writes to stderr, which is much.
+    /// Whether nothing reads its stderr, which is long.
     pub(crate) unread: bool,
 }
 
@@ -61,7 +61,7 @@ impl Default for Siege {
     }
 }
 
-/// What a storm needs to know.
+/// The state for a storm.
 #[derive(Clone)]
 pub(crate) struct Under {
     pub(crate) place: Place,
@@ -76,7 +76,7 @@ impl Under {
         Instant::now() < self.until
     }
 
-    /// Counts what was thrown.
+    /// Counts attacks.
     pub(crate) fn threw(&self, more: u64) {
         self.thrown.fetch_add(more, Ordering::Relaxed);
     }
@@ -85,7 +85,7 @@ impl Under {
         Caller::new(&self.place).await
     }
 
-    /// Kills the server of NATS, and starts it again.
+    /// Kills the NATS server, and starts it again.
     pub(crate) fn restart_nats(&self) {
         if let Some(nats) = &self.nats {
             nats.lock()
@@ -94,7 +94,7 @@ impl Under {
         }
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub(crate) fn addr(&self) -> &str {
         match &self.place {
             Place::Tcp(addr) | Place::Tls(addr) => addr,
@@ -104,7 +104,7 @@ impl Under {
 }
 
 impl Siege {
-    /// The storm: what it throws, `what` for people, goes on until its time is over.
+    /// Runs a storm, described by `what`, until its time is over.
     pub(crate) async fn hold<F>(
         self,
         time: Duration,
@@ -146,7 +146,7 @@ impl Siege {
                 }
             }
         };
-        // What it takes when it has worked.
+        // Measure the memory after the first call.
         let first = Caller::new(&place).await?;
         for _ in 0..50 {
             if let Some(failure) = self.usage.call(&first).await {
@@ -163,11 +163,11 @@ impl Siege {
             thrown: Arc::clone(&thrown),
             nats: nats.map(|nats| Arc::new(Mutex::new(nats))),
         };
-        // Its server lives as long as the receiver.
+        // The NATS server lives as long as the receiver.
         let nats = under.nats.clone();
         storm(under).await?;
         let mut fared = neighbours.take();
-        // They go on: an allocator gives memory back while it is used.
+        // The neighbours go on, because an allocator gives memory back while it is used.
         let deadline = Instant::now() + SETTLED;
         while receiver.memory() > before + KEPT_MIB && Instant::now() < deadline {
             tokio::time::sleep(Duration::from_millis(50)).await;

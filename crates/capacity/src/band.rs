@@ -1,7 +1,8 @@
-//! Between what the fitted curve lies with 95 % confidence, at any number of workers.
+//! The band in which the fitted curve lies with 95 % confidence, at any number of
+//! workers.
 //!
-//! The logarithm of the throughput is linear in ln λ, σ and κ nearby. So its variance
-//! follows from theirs, which follow from the trials' scatter around the curve.
+//! The logarithm of the throughput is locally linear in ln λ, σ and κ. So its variance
+//! follows from theirs, which follow from the scatter of the trials around the curve.
 
 use crate::Estimate;
 use crate::fit::{CONFIDENCE, Fit, Point, weights};
@@ -13,15 +14,15 @@ use crate::usl::Usl;
 #[derive(Clone, Debug)]
 pub struct Band {
     usl: Usl,
-    /// What the trials say of the parameters, and of each pair of them.
+    /// The normal matrix of the parameters, from the trials.
     normal: [[f64; 3]; 3],
-    /// How far 95 % reach, in standard deviations, times the scatter.
+    /// The reach of 95 %, in standard deviations, times the scatter.
     reach: f64,
     square: f64,
 }
 
 impl Band {
-    /// That of a curve which was fitted to these trials.
+    /// The band of a curve that was fitted to these trials.
     pub fn of(points: &[Point], fit: &Fit) -> Self {
         let largest = points.iter().map(|point| point.workers).fold(1.0, f64::max);
         let free = points.len().saturating_sub(3).max(1);
@@ -42,7 +43,8 @@ impl Band {
         band
     }
 
-    /// The throughput with so many workers; none if the trials don't say it.
+    /// The throughput with this number of workers; `None` if the trials don't determine
+    /// it.
     pub fn at(&self, workers: f64) -> Option<Estimate> {
         let slope = self.slope(workers);
         let solution = solve(self.normal, slope)?;
@@ -57,7 +59,8 @@ impl Band {
         })
     }
 
-    /// How ln X changes with ln λ, σ, and κ times the square of the largest number.
+    /// The derivatives of ln X by ln λ, σ, and κ times the square of the largest number
+    /// of workers.
     fn slope(&self, workers: f64) -> [f64; 3] {
         let others = workers - 1.0;
         let slowed = 1.0 + self.usl.sigma * others + self.usl.kappa * workers * others;
@@ -72,7 +75,7 @@ mod tests {
     use crate::fit::{Point, fit};
     use crate::usl::Usl;
 
-    /// Trials scatter by 2 %: the band is narrow among them, wider beyond, and it holds
+    /// Trials scatter by 2 %. The band is narrow among them, wider beyond, and contains
     /// the truth.
     #[test]
     fn it_holds_the_truth_and_widens_where_nothing_was_measured() {

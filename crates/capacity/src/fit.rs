@@ -1,14 +1,13 @@
 //! The law fitted to trials.
 //!
-//! The logarithm of the throughput is fitted by weighted least squares, since
-//! the error of a trial is a part of its throughput. Intervals are those of the
-//! profile likelihood (D. M. Bates and D. G. Watts, "Nonlinear Regression
-//! Analysis and Its Applications", 1988): a value belongs to the interval if the
-//! best fit that has this value is not significantly worse than the best fit of
-//! all. For N* and X* the law is written in these parameters, so that their
-//! intervals need no linear approximation.
+//! The logarithm of the throughput is fitted by weighted least squares, because the error
+//! of a trial is proportional to its throughput. Intervals are those of the profile
+//! likelihood (D. M. Bates and D. G. Watts, "Nonlinear Regression Analysis and Its
+//! Applications", 1988): a value belongs to the interval if the best fit that has this
+//! value is not significantly worse than the best fit of all. For N* and X* the law is
+//! written in these parameters, so that their intervals need no linear approximation.
 //!
-//! A peak that the trials don't show is refused, with the reason.
+//! A peak that the trials don't support is refused, with the reason.
 
 use std::collections::BTreeMap;
 
@@ -17,18 +16,18 @@ use crate::least_squares::minimize;
 use crate::student::{f_tail, t_quantile};
 use crate::usl::{Peak, Usl};
 
-/// One trial: a number of workers and what they reached.
+/// One trial: a number of workers and its throughput.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
     /// N.
     pub workers: f64,
     /// X, per second; above 0.
     pub throughput: f64,
-    /// The standard error of X as a part of X; 0 = not known.
+    /// The standard error of X as a part of X; 0 means unknown.
     pub relative_error: f64,
 }
 
-/// What the trials show.
+/// The result of a fit.
 #[derive(Clone, Debug)]
 pub struct Fit {
     /// The most likely parameters.
@@ -39,19 +38,19 @@ pub struct Fit {
     pub sigma: Estimate,
     /// κ.
     pub kappa: Estimate,
-    /// N* and X*; none if the best fit has no peak.
+    /// N* and X*; `None` if the best fit has no peak.
     pub peak: Option<PeakEstimate>,
-    /// Why the peak must not be believed; empty = it may be.
+    /// Why the peak must not be believed; empty if it may be.
     pub refusals: Vec<Refusal>,
-    /// Akaike's criterion, corrected for small samples, for each model: the
-    /// smallest describes the trials best.
+    /// Akaike's criterion, corrected for small samples, for each model. The smallest
+    /// value belongs to the best model.
     pub aicc: Aicc,
-    /// How likely trials scatter so far from the curve by chance; none without
+    /// The probability of such scatter around the curve by chance; `None` without
     /// replicates.
     pub lack_of_fit: Option<f64>,
     /// The residuals' standard deviation, as a part of the throughput.
     pub scatter: f64,
-    /// The largest number of workers that was measured, and the throughput there.
+    /// The largest measured number of workers, and its throughput.
     pub measured: (f64, f64),
 }
 
@@ -78,7 +77,7 @@ pub struct Aicc {
 /// Why a peak is refused.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum Refusal {
-    /// κ may be 0: then there is no peak.
+    /// κ may be 0, and then there is no peak.
     #[error("the trials don't show that throughput falls again (κ may be 0)")]
     KappaMayBeZero,
     /// N* is too uncertain.
@@ -87,7 +86,7 @@ pub enum Refusal {
         /// Half of N*'s interval as a part of N*.
         half_width: f64,
     },
-    /// The largest level lies too far below the peak.
+    /// The largest level is too far below the peak.
     #[error(
         "{measured:.0} workers were measured, and the peak would lie at {peak:.0}: measure more workers"
     )]
@@ -100,24 +99,26 @@ pub enum Refusal {
     /// The trials don't follow the law.
     #[error("the trials don't follow the law (p = {p:.4}): look for a limit, a cliff or drift")]
     LackOfFit {
-        /// How likely that is by chance.
+        /// The probability of that by chance.
         p: f64,
     },
 }
 
-/// Trials that no curve can be fitted to.
+/// Why no curve can be fitted.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
 pub enum FitError {
-    /// Three parameters and their intervals need more.
+    /// Three parameters and their intervals need more trials.
     #[error("{trials} trials at {levels} numbers of workers: at least 5 trials at 4 are needed")]
     TooFew {
-        /// Trials.
+        /// The number of trials.
         trials: usize,
-        /// Distinct numbers of workers.
+        /// The number of distinct numbers of workers.
         levels: usize,
     },
-    /// A throughput of 0, or something that isn't a number.
-    #[error("a trial with {workers} workers reached {throughput} per second: no curve goes there")]
+    /// A throughput is 0, or not a number.
+    #[error(
+        "a trial with {workers} workers reached {throughput} per second: no curve can be fitted to that"
+    )]
     Unusable {
         /// N.
         workers: f64,
@@ -127,11 +128,11 @@ pub enum FitError {
 }
 
 pub(crate) const CONFIDENCE: f64 = 0.975;
-/// N* may be that uncertain, as a part of N*.
+/// The largest uncertainty of N*, as a part of N*.
 const HALF_WIDTH_MAX: f64 = 0.2;
-/// So much of N* must have been measured.
+/// The part of N* up to which levels must have been measured.
 const MEASURED_MIN: f64 = 0.75;
-/// Less likely than that, the trials don't follow the law.
+/// Below this probability, the trials don't follow the law.
 const LACK_OF_FIT_MIN: f64 = 0.01;
 
 /// Fits the law.
@@ -196,7 +197,8 @@ pub fn fit(points: &[Point]) -> Result<Fit, FitError> {
     })
 }
 
-/// What is held fixed while all else is fitted. λ, N* and X* by their logarithms.
+/// The coordinate that is fixed while the others are fitted. λ, N* and X* are given by
+/// their logarithms.
 #[derive(Clone, Copy, Debug)]
 enum Coordinate {
     Lambda,
@@ -215,15 +217,15 @@ impl Coordinate {
     }
 }
 
-/// Parameters that are all of the size of 1: ln λ, σ, and κ times the square of
-/// the largest number of workers.
+/// Parameters scaled to about 1: ln λ, σ, and κ times the square of the largest number of
+/// workers.
 type Scaled = [f64; 3];
 
 struct Data {
     workers: Vec<f64>,
     /// ln X.
     logs: Vec<f64>,
-    /// Square roots of weights, 1 on average.
+    /// Square roots of the weights, which are 1 on average.
     weights: Vec<f64>,
     square: f64,
 }
@@ -266,7 +268,7 @@ impl Data {
         }
     }
 
-    /// The weighted residuals; false where the law has no value.
+    /// The weighted residuals; false if the law has no value there.
     fn residuals(&self, log_lambda: f64, sigma: f64, kappa: f64, out: &mut [f64]) -> bool {
         let usl = Usl {
             lambda: 1.0,
@@ -285,7 +287,7 @@ impl Data {
         log_lambda.is_finite()
     }
 
-    /// The best fit, from a few starts: the law has more than one valley where
+    /// The best fit from several starts, because the law has more than one minimum where
     /// little was measured.
     fn best(&self) -> (Scaled, f64) {
         let first = self
@@ -308,8 +310,8 @@ impl Data {
         })
     }
 
-    /// The best sum of squares that has this value of the coordinate, and the
-    /// parameters there.
+    /// The smallest sum of squares with this value of the coordinate, and the parameters
+    /// there.
     fn profile(&self, coordinate: Coordinate, value: f64, near: Scaled) -> Option<(Scaled, f64)> {
         let count = self.logs.len();
         let [log, sigma, scaled] = near;
@@ -360,7 +362,8 @@ impl Data {
         }
     }
 
-    /// Where the profile crosses the limit, in one direction from the best value.
+    /// The value at which the profile crosses the limit, in one direction from the best
+    /// value.
     fn bound(
         &self,
         coordinate: Coordinate,
@@ -369,7 +372,8 @@ impl Data {
         limit: f64,
         direction: f64,
     ) -> f64 {
-        /// A peak beyond a thousand times the estimate is none.
+        /// The largest logarithm: a peak beyond a thousand times the estimate counts as
+        /// none.
         const LOG_MAX: f64 = 7.0;
         let (step, far) = match coordinate {
             Coordinate::Sigma => (1e-4, 1e3),
@@ -424,7 +428,8 @@ impl Data {
         }
     }
 
-    /// The F test of what replicates scatter against what levels miss the curve by.
+    /// The F test: compares the scatter of replicates with the deviations of levels from
+    /// the curve.
     fn lack_of_fit(&self, sum: f64) -> Option<f64> {
         let mut levels: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
         for (index, workers) in self.workers.iter().enumerate() {
@@ -432,7 +437,7 @@ impl Data {
         }
         let free = self.logs.len() - levels.len();
         let misses = levels.len().checked_sub(3).filter(|&misses| misses > 0)?;
-        // Below a part in a million only rounding is left to be tested.
+        // Below a part in a million, the test would only see rounding.
         if free == 0 || sum < self.logs.len() as f64 * 1e-12 {
             return None;
         }
@@ -455,8 +460,8 @@ impl Data {
     }
 }
 
-/// Square roots of the weights. A trial that happened to scatter little must
-/// not outweigh all others: no error counts as less than half of the median.
+/// Square roots of the weights. A trial with a small error by chance must not outweigh
+/// all others, so no error counts as less than half of the median.
 pub(crate) fn weights(points: &[Point]) -> Vec<f64> {
     let mut errors: Vec<f64> = points.iter().map(|point| point.relative_error).collect();
     errors.sort_by(f64::total_cmp);

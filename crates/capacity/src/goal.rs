@@ -1,17 +1,17 @@
 //! A goal such as `p99<50ms errors<0.1%`, and whether a trial keeps it.
 //!
-//! Hits depend on one another: a queue that is long stays long for a while, so
-//! that a thousand hits tell less than a thousand coin tosses. So a trial is cut
-//! into batches, and the verdict comes from how these differ.
+//! Hits depend on one another: a long queue stays long for a while, so a thousand hits
+//! contain less information than a thousand coin tosses. So a trial is divided into
+//! batches, and the verdict comes from their differences.
 //!
-//! - A quantile is taken of each batch. Student's t gives the interval of their
-//!   mean. That uses how far the quantile is from the limit, and so needs fewer
-//!   hits than a count of slow ones.
-//! - Failed hits are counted. They count as so many tries as would scatter as
-//!   the batches do, and the bounds are those of Clopper and Pearson.
+//! - For a quantile, Student's t gives the interval of the mean of the batches'
+//!   quantiles. This uses the distance of the quantile from the limit, and so needs fewer
+//!   hits than a count of slow hits.
+//! - Failed hits are counted, with the number of independent tries that would scatter as
+//!   the batches do. The bounds are those of Clopper and Pearson.
 //!
-//! Judge a trial seldom: each look at it is another chance to be wrong. Twice
-//! the time from one look to the next is a good rule.
+//! Judge a trial seldom, because each look at it is another chance of a wrong verdict.
+//! Doubling the time between looks is a good rule.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,7 +21,7 @@ use crate::student::{proportion_bounds, t_quantile};
 /// All conditions together.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Goal {
-    /// Each of them has to hold.
+    /// The conditions, all of which must hold.
     pub conditions: Vec<GoalCondition>,
 }
 
@@ -43,7 +43,7 @@ pub enum GoalCondition {
 }
 
 impl GoalCondition {
-    /// The part of the hits that may be bad.
+    /// The share of hits that may be bad.
     pub fn allowed(&self) -> f64 {
         match *self {
             Self::Quantile { part, .. } => 1.0 - part,
@@ -52,7 +52,7 @@ impl GoalCondition {
     }
 }
 
-/// Failed hits among all hits of one batch.
+/// The failed hits and all hits of one batch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// Hits that failed.
@@ -61,32 +61,32 @@ pub struct Batch {
     pub hits: u64,
 }
 
-/// A verdict may be wrong that often. A search looks at several trials near the
-/// limit, and its lower bound shall be true in 95 of 100 searches: in 500
-/// simulated searches of an M/M/1 queue it was in 96.8 %.
+/// The probability of a wrong verdict. A search judges several trials near the limit, and
+/// its lower bound must be true in 95 of 100 searches. In 500 simulated searches of an
+/// M/M/1 queue, it was true in 96.8 %.
 pub const RISK: f64 = 0.0025;
 
-/// A trial is cut into so many batches of equal length.
+/// The number of batches of equal length in a trial.
 pub const BATCHES: usize = 10;
 
-/// What a trial says about a condition.
+/// The verdict of a trial on a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GoalVerdict {
-    /// It holds.
+    /// The condition holds.
     Holds,
-    /// It doesn't hold.
+    /// The condition doesn't hold.
     Fails,
-    /// Not enough is known.
+    /// The trial doesn't show it.
     Undecided,
 }
 
-/// Batches depend on one another less than that, or are put together.
+/// The largest correlation of batches; with more, batches are merged.
 const CORRELATION_MAX: f64 = 0.2;
 const BATCHES_MIN: usize = 8;
 
-/// Judges a quantile: `batches_ns` are the quantiles of the batches, `whole_ns`
-/// is that of the whole trial. A verdict is wrong with a probability of at most
-/// `risk`, as far as the batches are independent and many hits long.
+/// Judges a quantile. `batches_ns` are the quantiles of the batches, and `whole_ns` is
+/// that of the whole trial. The probability of a wrong verdict is at most `risk`, if the
+/// batches are independent and contain many hits.
 pub fn judge_quantile(batches_ns: &[f64], whole_ns: f64, limit_ns: f64, risk: f64) -> GoalVerdict {
     if batches_ns.len() < BATCHES_MIN {
         return GoalVerdict::Undecided;
@@ -95,13 +95,14 @@ pub fn judge_quantile(batches_ns: &[f64], whole_ns: f64, limit_ns: f64, risk: f6
     let mean = batches_ns.iter().sum::<f64>() / count;
     let square: f64 = batches_ns.iter().map(|value| (value - mean).powi(2)).sum();
     let mut error = (square / (count - 1.0) / count).sqrt();
-    // Neighbours that are alike: the batches say less than their number.
+    // If neighbouring batches are similar, the batches contain less information than
+    // their number.
     let likeness = correlation(batches_ns);
     if likeness > 0.0 {
         error *= ((1.0 + likeness) / (1.0 - likeness.min(0.9))).sqrt();
     }
     let half = error * t_quantile(1.0 - risk, batches_ns.len() - 1);
-    // Short batches have low quantiles: the whole trial must agree.
+    // Short batches have low quantiles, so the whole trial must agree.
     if mean + half < limit_ns && whole_ns < limit_ns {
         GoalVerdict::Holds
     } else if mean - half > limit_ns && whole_ns > limit_ns {
@@ -111,8 +112,8 @@ pub fn judge_quantile(batches_ns: &[f64], whole_ns: f64, limit_ns: f64, risk: f6
     }
 }
 
-/// Judges the part of hits that fail. A verdict is wrong with a probability of
-/// at most `risk`.
+/// Judges the share of hits that fail. The probability of a wrong verdict is at most
+/// `risk`.
 pub fn judge_errors(batches: &[Batch], allowed: f64, risk: f64) -> GoalVerdict {
     let mut batches = batches.to_vec();
     batches.retain(|batch| batch.hits > 0);
@@ -151,7 +152,7 @@ pub fn judge_errors(batches: &[Batch], allowed: f64, risk: f64) -> GoalVerdict {
     }
 }
 
-/// All conditions together: one that fails is enough.
+/// The verdict of all conditions together: one failure suffices.
 pub fn judge_all(verdicts: impl IntoIterator<Item = GoalVerdict>) -> GoalVerdict {
     verdicts
         .into_iter()
@@ -167,7 +168,7 @@ fn parts(batches: &[Batch]) -> Vec<f64> {
     batches.iter().map(part).collect()
 }
 
-/// How much a value tells of the next one: the autocorrelation at lag 1.
+/// The autocorrelation at lag 1: how much a value predicts the next one.
 fn correlation(values: &[f64]) -> f64 {
     let mean = values.iter().sum::<f64>() / values.len() as f64;
     let square: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
@@ -317,7 +318,7 @@ mod tests {
 
     #[test]
     fn verdicts_need_enough_hits() {
-        // 459 clean ones show 1 % at a risk of 1 %, 400 don't.
+        // 459 good hits show 1 % at a risk of 1 %; 400 don't.
         assert_eq!(
             judge_errors(&batches(&[0; 10], 46), 0.01, 0.01),
             GoalVerdict::Holds
@@ -350,14 +351,14 @@ mod tests {
             judge_quantile(&near[..7], 49.5, 90.0, 0.01),
             GoalVerdict::Undecided
         );
-        // The whole trial disagrees: its slow hits lie in a few batches.
+        // The whole trial disagrees, because its slow hits are in a few batches.
         assert_eq!(
             judge_quantile(&near, 61.0, 60.0, 0.01),
             GoalVerdict::Undecided
         );
     }
 
-    /// All bad hits in one batch: that is one event, not fifty.
+    /// All bad hits are in one batch, which is one event and not fifty.
     #[test]
     fn hits_that_depend_on_one_another_count_less() {
         let mut bad = [0; 20];

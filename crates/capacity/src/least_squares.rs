@@ -11,8 +11,8 @@ pub(crate) struct Minimum<const P: usize> {
 
 const STEPS_MAX: usize = 60;
 
-/// Goes down from `start`. `residuals` fills its buffer, and says false where
-/// the parameters have no meaning. None if the start is such a place.
+/// Minimises from `start`. `residuals` fills its buffer, and returns false if the
+/// parameters have no meaning. `None` if `start` has no meaning.
 pub(crate) fn minimize<const P: usize>(
     count: usize,
     start: [f64; P],
@@ -87,7 +87,7 @@ pub(crate) fn minimize<const P: usize>(
     Some(Minimum { at, sum })
 }
 
-/// Gauss, with pivots. None if there is no single solution.
+/// Gaussian elimination with pivots; `None` if there is no single solution.
 pub(crate) fn solve<const P: usize>(
     mut matrix: [[f64; P]; P],
     mut right: [f64; P],
@@ -123,7 +123,7 @@ pub(crate) fn solve<const P: usize>(
 mod tests {
     use super::minimize;
 
-    /// y = a·exp(b·x), from afar.
+    /// y = a·exp(b·x), from a distant start.
     #[test]
     fn an_exponential_is_found() {
         let points: Vec<f64> = (0..20).map(|x| f64::from(x) / 10.0).collect();

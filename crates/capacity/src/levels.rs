@@ -1,10 +1,9 @@
-//! Which numbers of workers are measured, one trial after the other.
+//! The numbers of workers to measure, one trial after the other.
 //!
-//! First the number doubles until throughput falls, or until something else
-//! ends the climb. Then levels around the likely peak are measured several
-//! times, in random order, so that drift of the system doesn't look like a
-//! curve. Every fourth of these trials repeats one level, the anchor: if its
-//! throughput moves, the system drifts.
+//! First the number doubles, until throughput falls or another limit is reached. Then
+//! levels around the likely peak are measured several times, in random order, so that
+//! drift of the system doesn't look like a curve. Every fourth of these trials repeats
+//! one level, the anchor: if its throughput moves, the system drifts.
 
 use std::collections::VecDeque;
 
@@ -15,18 +14,18 @@ use crate::fit::{Fit, FitError, Point, fit};
 use crate::random::shuffle;
 use crate::student::t_tail;
 
-/// What may be measured.
+/// The range of measurements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
     /// The smallest number of workers; at least 1.
     pub low: u32,
     /// The largest number of workers.
     pub high: u32,
-    /// The order of the trials depends on it.
+    /// The seed for the order of the trials.
     pub seed: u64,
 }
 
-/// What a trial showed.
+/// The result of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum LevelOutcome {
     /// A throughput, per second.
@@ -35,14 +34,14 @@ pub enum LevelOutcome {
         throughput: f64,
         /// Its standard error, as a part of it.
         relative_error: f64,
-        /// Whether it had settled.
+        /// Whether the trial had settled.
         steady: bool,
     },
     /// Too many hits failed for the throughput to mean anything.
     Errors,
-    /// The generator was the limit: what was measured is not the system.
+    /// The generator was the limit, so the result isn't about the system.
     GeneratorLimit,
-    /// The trial contradicts itself and is thrown away.
+    /// The trial contradicts itself and doesn't count.
     ThrownAway,
 }
 
@@ -55,16 +54,16 @@ pub struct LevelTrial {
     pub outcome: LevelOutcome,
 }
 
-/// What ended the climb.
+/// Why no more workers were tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Top {
-    /// Throughput fell, twice.
+    /// Throughput fell twice.
     Falls,
-    /// The largest number of workers that may be measured.
+    /// The largest number of workers was reached.
     Bound,
     /// The system answered with errors.
     Errors,
-    /// The generator couldn't do more.
+    /// The generator couldn't make more.
     GeneratorLimit,
 }
 
@@ -74,7 +73,7 @@ pub struct Levels {
     range: Range,
     trials: Vec<LevelTrial>,
     phase: Phase,
-    /// Levels from here on aren't measured any more.
+    /// Levels from this number on aren't measured any more.
     end: u32,
     top: Option<Top>,
     anchor: Option<u32>,
@@ -86,26 +85,26 @@ enum Phase {
         next: u32,
         falls: u32,
     },
-    /// What is left to measure.
+    /// The levels that are left to measure.
     Plan(VecDeque<u32>),
 }
 
-/// Throughput has fallen when it is lower by so many standard errors.
+/// Throughput has fallen if it is lower by this many standard errors.
 const FALL_ERRORS: f64 = 3.0;
 const FALLS: u32 = 2;
-/// Levels around the peak.
+/// The number of levels around the peak.
 const LEVELS: u32 = 6;
 /// How often each of them is measured.
 const REPLICATES: usize = 3;
-/// Every so many trials the anchor is measured.
+/// The anchor is measured once in this number of trials.
 const ANCHOR_EVERY: usize = 4;
-/// A trial that is thrown away is repeated so often.
+/// How often a trial that was thrown away is repeated.
 const REPEATS_MAX: usize = 2;
-/// Less likely than that, the anchor's throughput moves.
+/// Below this probability, the change of the anchor's throughput isn't chance.
 const DRIFT_P: f64 = 0.01;
 
 impl Levels {
-    /// Nothing measured yet.
+    /// No measurements yet.
     pub fn new(range: Range) -> Self {
         let low = range.low.max(1);
         let range = Range {
@@ -126,7 +125,7 @@ impl Levels {
         }
     }
 
-    /// The number of workers of the next trial. None when all are made.
+    /// The number of workers of the next trial; `None` when all trials were made.
     pub fn next(&self) -> Option<u32> {
         match &self.phase {
             Phase::Climb { next, .. } => Some(*next),
@@ -134,7 +133,7 @@ impl Levels {
         }
     }
 
-    /// Takes what the trial of [`Levels::next`] showed.
+    /// Takes the result of the trial of [`Levels::next`].
     pub fn observe(&mut self, outcome: LevelOutcome) {
         let Some(workers) = self.next() else {
             return;
@@ -200,7 +199,7 @@ impl Levels {
         }
     }
 
-    /// Levels over [0.5, 2] of the likely peak, as far as they may be measured.
+    /// Levels over [0.5, 2] of the likely peak, within the range.
     fn plan(&mut self) -> VecDeque<u32> {
         let points = self.points();
         let best = points
@@ -251,7 +250,7 @@ impl Levels {
         &self.trials
     }
 
-    /// The trials that a curve can be fitted to.
+    /// The trials to which a curve can be fitted.
     pub fn points(&self) -> Vec<Point> {
         let point = |trial: &LevelTrial| match trial.outcome {
             LevelOutcome::Measured {
@@ -273,13 +272,13 @@ impl Levels {
         fit(&self.points())
     }
 
-    /// What ended the climb; none while it goes on.
+    /// Why no more workers were tried; `None` while the number still grows.
     pub fn top(&self) -> Option<Top> {
         self.top
     }
 
-    /// By how much the anchor's throughput moved from its first trial to its
-    /// last, as a part of it, if that is no chance.
+    /// The change of the anchor's throughput from its first trial to its last, as a part
+    /// of it; `None` if it may be chance.
     pub fn drift(&self) -> Option<f64> {
         let anchor = self.anchor?;
         let logs: Vec<(f64, f64)> = self

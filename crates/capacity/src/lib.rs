@@ -6,14 +6,14 @@
 //!
 //! In the order in which a measurement meets them:
 //!
-//! - [`steady`]: one trial; whether it has settled, and what it shows
-//! - [`levels`]: which numbers of workers are measured
+//! - [`steady`]: judges one trial: whether it has settled, and its result
+//! - [`levels`]: the numbers of workers to measure
 //! - [`usl`]: the Universal Scalability Law
-//! - [`fit`]: the law fitted to trials, with intervals, and when it is refused
-//! - [`band`]: between what the fitted curve lies
+//! - [`fit`]: fits the law to trials, with intervals and refusals
+//! - [`band`]: the band in which the fitted curve lies
 //! - [`goal`]: a goal such as `p99<50ms`, and whether a trial keeps it
 //! - [`search`]: the highest rate that keeps a goal
-//! - [`users`]: the largest number of workers that does
+//! - [`users`]: the largest number of workers that keeps a goal
 
 pub mod band;
 pub mod fit;
@@ -28,7 +28,7 @@ mod least_squares;
 mod random;
 mod student;
 
-/// A value and the interval that holds the true one with 95 % confidence.
+/// A value, and the interval that contains the true one with 95 % confidence.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Estimate {
     /// The most likely value.
@@ -40,7 +40,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// Whether the interval holds this value.
+    /// Whether the interval contains this value.
     pub fn holds(&self, value: f64) -> bool {
         (self.low..=self.high).contains(&value)
     }

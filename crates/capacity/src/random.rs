@@ -1,9 +1,9 @@
-//! The little randomness that orders trials.
+//! The random order of trials.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
 
-/// Fisher and Yates.
+/// The shuffle of Fisher and Yates.
 pub(crate) fn shuffle<T>(items: &mut [T], random: &mut Xoshiro256PlusPlus) {
     for last in (1..items.len()).rev() {
         let other = random.next_u64() % (last as u64 + 1);

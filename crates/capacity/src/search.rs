@@ -1,26 +1,26 @@
 //! The highest rate that keeps a goal.
 //!
-//! The search holds two bounds, in the manner of MLRsearch (RFC 9971): the
-//! highest rate that was shown to keep the goal, and the lowest that was not.
-//! Smaller loads come first, since an overload takes time to go away. If a rate
-//! fails below one that held, the failure counts.
+//! The search keeps two bounds, like MLRsearch (RFC 9971): the highest rate that was
+//! shown to keep the goal, and the lowest rate that wasn't. Smaller loads come first,
+//! because the effects of an overload last for some time. If a rate fails below one that
+//! held, the failure counts.
 
 use crate::goal::GoalVerdict;
 
-/// What is searched.
+/// The settings of a search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Settings {
-    /// The highest throughput, as far as it is known, hits/s.
+    /// The highest known throughput, hits/s.
     pub peak: f64,
-    /// No rate above is tried, hits/s.
+    /// The highest rate that is tried, hits/s.
     pub rate_max: f64,
-    /// The bounds' distance at the end, as a part of the lower one.
+    /// The final distance of the bounds, as a part of the lower one.
     pub width: f64,
-    /// At most so many trials.
+    /// The most trials.
     pub trials_max: usize,
-    /// A trial takes at least so long, s.
+    /// The shortest trial, s.
     pub seconds_min: f64,
-    /// A trial takes at most so long, s.
+    /// The longest trial, s.
     pub seconds_max: f64,
 }
 
@@ -29,9 +29,9 @@ pub struct Settings {
 pub struct Plan {
     /// Hits per second, as a Poisson process.
     pub rate: f64,
-    /// It isn't judged before, and again after each doubling, s.
+    /// The time of the first judgement, s; the next ones come after each doubling.
     pub seconds_min: f64,
-    /// It is undecided then, s.
+    /// The time after which the trial is undecided, s.
     pub seconds_max: f64,
 }
 
@@ -40,23 +40,23 @@ pub struct Plan {
 pub struct RateTrial {
     /// Hits per second.
     pub rate: f64,
-    /// What it said.
+    /// Its verdict.
     pub verdict: GoalVerdict,
 }
 
-/// What the search came to.
+/// The result of the search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Bracket {
-    /// The goal holds at the one rate and was not shown to hold at the other.
+    /// The goal holds at one rate, and was not shown to hold at the other.
     Between {
-        /// It holds here.
+        /// The rate at which it holds.
         holds: f64,
-        /// It wasn't shown to hold here.
+        /// The rate at which it wasn't shown to hold.
         fails: f64,
     },
-    /// It holds at the highest rate that was allowed.
+    /// It holds at the highest allowed rate.
     HoldsAt(f64),
-    /// It was not shown to hold at the lowest rate that was tried.
+    /// It wasn't shown to hold at the lowest rate that was tried.
     FailsAt(f64),
 }
 
@@ -69,15 +69,15 @@ pub struct Search {
 
 /// The first rate, as a part of the peak.
 const START: f64 = 0.5;
-/// While nothing fails the rate grows by that factor.
+/// The factor by which the rate grows while nothing fails.
 const GROWTH: f64 = std::f64::consts::SQRT_2;
-/// Below that part of the peak it isn't worth a search.
+/// The part of the peak below which the search ends.
 const PART_MIN: f64 = 1.0 / 1024.0;
-/// A trial takes that many relaxation times.
+/// The number of relaxation times of a trial.
 const RELAXATIONS: f64 = 200.0;
 
 impl Search {
-    /// Nothing measured yet.
+    /// A search without trials.
     pub fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -85,7 +85,7 @@ impl Search {
         }
     }
 
-    /// The bounds: holds, fails.
+    /// The bounds: the rate that holds, and the rate that fails.
     fn bounds(&self) -> (Option<f64>, Option<f64>) {
         let failed = self
             .trials
@@ -101,7 +101,7 @@ impl Search {
         (holds.max_by(f64::total_cmp), fails)
     }
 
-    /// The next trial. None when the search is over.
+    /// The next trial; `None` when the search is over.
     pub fn next(&self) -> Option<Plan> {
         let Settings {
             peak,
@@ -126,8 +126,8 @@ impl Search {
         Some(self.plan(rate))
     }
 
-    /// A queue forgets its past within 1/(√μ−√a)² s (the relaxation time of
-    /// M/M/1); a trial must be longer than that by far.
+    /// A queue forgets its past within 1/(√μ−√a)² s (the relaxation time of M/M/1), and a
+    /// trial must be much longer than that.
     fn plan(&self, rate: f64) -> Plan {
         let Settings {
             peak,
@@ -144,7 +144,7 @@ impl Search {
         }
     }
 
-    /// Takes what the trial of [`Search::next`] said.
+    /// Takes the verdict of the trial of [`Search::next`].
     pub fn observe(&mut self, verdict: GoalVerdict) {
         if let Some(plan) = self.next() {
             self.trials.push(RateTrial {
@@ -154,8 +154,8 @@ impl Search {
         }
     }
 
-    /// The generator couldn't make the rate of [`Search::next`]: nothing near it, or
-    /// above, is tried any more, and nothing is known of the system there.
+    /// Notes that the generator couldn't make the rate of [`Search::next`]. No rate near
+    /// it or above is tried any more, and nothing is known about the system there.
     pub fn limit(&mut self) {
         if let Some(plan) = self.next() {
             let settings = &mut self.settings;
@@ -168,7 +168,7 @@ impl Search {
         &self.trials
     }
 
-    /// What is known by now. None before the first trial.
+    /// The present result; `None` before the first trial.
     pub fn bracket(&self) -> Option<Bracket> {
         match self.bounds() {
             (Some(holds), Some(fails)) => Some(Bracket::Between { holds, fails }),
@@ -264,7 +264,7 @@ mod tests {
 
     #[test]
     fn under_inversion_the_failure_counts() {
-        // It fails once at 500, then holds at whatever is tried below.
+        // It fails once at 500, then holds at all lower rates.
         let search = run(SETTINGS, |rate, made| match made {
             1 => GoalVerdict::Fails,
             _ if rate < 2000.0 => GoalVerdict::Holds,

@@ -1,14 +1,13 @@
-//! One trial: whether it has settled, and what it shows.
+//! Judges one trial: whether it has settled, and its result.
 //!
-//! The warm-up is cut off by MSER-5 (K. P. White, "An Effective Truncation
-//! Heuristic for Bias Reduction in Simulation Output", 1997). What is left is
-//! put together into batches until these no longer depend on one another; their
-//! means give the interval. Little's law, N = X·R, has to hold: otherwise
-//! something was not counted.
+//! The warm-up is cut off by MSER-5 (K. P. White, "An Effective Truncation Heuristic for
+//! Bias Reduction in Simulation Output", 1997). The rest is merged into batches, until
+//! these no longer depend on one another; their means give the interval. Little's law, N
+//! = X·R, must hold; otherwise something wasn't counted.
 
 use crate::student::t_quantile;
 
-/// What happened within a tenth of a second.
+/// The hits of a tenth of a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bin {
     /// Hits that ended in it.
@@ -19,22 +18,22 @@ pub struct Bin {
     pub service_s: f64,
 }
 
-/// How long a [`Bin`] is, s.
+/// The length of a [`Bin`], s.
 pub const BIN_S: f64 = 0.1;
 
-/// When a trial is long enough.
+/// The limits of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Limits {
-    /// The interval's half width as a part of the throughput.
+    /// The wanted half width of the interval, as a part of the throughput.
     pub half_width: f64,
-    /// A trial has at least so many bins after its warm-up.
+    /// The fewest bins after the warm-up.
     pub bins_min: usize,
-    /// A trial has at most so many bins in all.
+    /// The most bins in all.
     pub bins_max: usize,
 }
 
 impl Default for Limits {
-    /// 1 %, at least 2 s, at most 60 s.
+    /// A half width of 1 %, at least 2 s, at most 60 s.
     fn default() -> Self {
         Self {
             half_width: 0.01,
@@ -44,7 +43,7 @@ impl Default for Limits {
     }
 }
 
-/// What a settled part of a trial shows.
+/// The result of the settled part of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Plateau {
     /// Hits per second.
@@ -53,45 +52,45 @@ pub struct Plateau {
     pub half_width: f64,
     /// The standard error of the throughput, as a part of it.
     pub relative_error: f64,
-    /// Hits in flight, on average.
+    /// The mean number of hits in flight.
     pub in_flight: f64,
     /// The mean service time, s.
     pub service_s: f64,
-    /// Bins that were cut off as warm-up.
+    /// The number of bins that were cut off as warm-up.
     pub warm_up_bins: usize,
 }
 
 impl Plateau {
-    /// How far N is from X·R, as a part of N.
+    /// The distance of N from X·R, as a part of N.
     pub fn littles_error(&self) -> f64 {
         let expected = self.throughput * self.service_s;
         (self.in_flight - expected).abs() / self.in_flight.max(f64::MIN_POSITIVE)
     }
 
-    /// How far it may be: hits that were cut by the start or the end of so many
-    /// seconds are counted whole or not at all, and that is chance.
+    /// The largest allowed error. Hits that are cut by the start or the end of these
+    /// seconds count completely or not at all, which is chance.
     fn littles_error_max(&self, seconds: f64) -> f64 {
         let cut = self.service_s / (seconds * self.in_flight.max(1.0).sqrt());
         LITTLES_ERROR_MAX + 2.0 * cut
     }
 }
 
-/// What is known of a trial so far.
+/// The present state of a trial.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Steadiness {
     /// It goes on.
     GoOn,
     /// It has settled.
     Steady(Plateau),
-    /// It has taken as long as it may, and still moves.
+    /// It has taken the longest allowed time, and still moves.
     Unstable(Plateau),
-    /// Little's law doesn't hold: the trial is thrown away.
+    /// Little's law doesn't hold, so the trial is thrown away.
     Inconsistent(Plateau),
 }
 
-/// Little's law may be off by so much.
+/// The largest error of Little's law.
 const LITTLES_ERROR_MAX: f64 = 0.01;
-/// Batches are independent enough below that autocorrelation.
+/// The autocorrelation below which batches count as independent.
 const CORRELATION_MAX: f64 = 0.2;
 const BATCHES_MIN: usize = 10;
 
@@ -99,7 +98,7 @@ const BATCHES_MIN: usize = 10;
 pub fn judge(bins: &[Bin], limits: &Limits) -> Steadiness {
     let is_last = bins.len() >= limits.bins_max;
     let cut = warm_up(bins);
-    // Without a place to cut there is still the second half to tell of.
+    // Without a place to cut, use the second half.
     let settled = cut.is_some();
     let start = cut.unwrap_or(bins.len() / 2);
     let rest = &bins[start..];
@@ -128,7 +127,7 @@ pub fn judge(bins: &[Bin], limits: &Limits) -> Steadiness {
     }
 }
 
-/// MSER-5: how many bins the warm-up takes. None if more than half would go.
+/// MSER-5: the number of bins of the warm-up; `None` if it would be more than half.
 fn warm_up(bins: &[Bin]) -> Option<usize> {
     const GROUP: usize = 5;
     let groups: Vec<f64> = bins
@@ -141,7 +140,7 @@ fn warm_up(bins: &[Bin]) -> Option<usize> {
     }
     let (mut sum, mut square) = (0.0, 0.0);
     let mut best = (f64::INFINITY, count);
-    // The last few say nothing by themselves: their error is small by chance.
+    // Skip the last few bins, whose error is small by chance.
     for start in (0..count).rev() {
         sum += groups[start];
         square += groups[start] * groups[start];
@@ -157,7 +156,7 @@ fn warm_up(bins: &[Bin]) -> Option<usize> {
     (best.1 <= count / 2).then_some(best.1 * GROUP)
 }
 
-/// The half width and the standard error of the mean, as parts of it.
+/// The half width and the standard error of the mean, as parts of the mean.
 fn batch_means(bins: &[Bin]) -> (f64, f64) {
     let mut size = 1;
     let mut values: Vec<f64> = Vec::new();
@@ -181,7 +180,7 @@ fn batch_means(bins: &[Bin]) -> (f64, f64) {
         }
         size *= 2;
     }
-    // Batches depend on one another to the end: the interval can't be known.
+    // Batches of all sizes depend on one another, so the interval isn't known.
     (f64::INFINITY, last.1)
 }
 

@@ -1,8 +1,8 @@
-//! Quantiles of the distributions that intervals and tests need.
+//! Quantiles of the distributions for intervals and tests.
 
 use statrs::distribution::{Beta, ContinuousCDF, FisherSnedecor, StudentsT};
 
-/// The quantile of Student's t. Infinite without degrees of freedom.
+/// The quantile of Student's t; infinite without degrees of freedom.
 pub(crate) fn t_quantile(part: f64, freedom: usize) -> f64 {
     match StudentsT::new(0.0, 1.0, freedom as f64) {
         Ok(distribution) => distribution.inverse_cdf(part),
@@ -10,7 +10,7 @@ pub(crate) fn t_quantile(part: f64, freedom: usize) -> f64 {
     }
 }
 
-/// How likely a ratio of variances is at least as large as this one by chance.
+/// The probability of a ratio of variances at least this large by chance.
 pub(crate) fn f_tail(ratio: f64, numerator: usize, denominator: usize) -> f64 {
     match FisherSnedecor::new(numerator as f64, denominator as f64) {
         Ok(distribution) if ratio.is_finite() => distribution.sf(ratio.max(0.0)),
@@ -19,7 +19,7 @@ pub(crate) fn f_tail(ratio: f64, numerator: usize, denominator: usize) -> f64 {
     }
 }
 
-/// How likely a t at least as far from 0 is by chance.
+/// The probability of a t at least this far from 0 by chance.
 pub(crate) fn t_tail(value: f64, freedom: usize) -> f64 {
     match StudentsT::new(0.0, 1.0, freedom as f64) {
         Ok(distribution) => 2.0 * distribution.sf(value.abs()),
@@ -27,9 +27,9 @@ pub(crate) fn t_tail(value: f64, freedom: usize) -> f64 {
     }
 }
 
-/// The bounds of Clopper and Pearson (1934) for a proportion: `hits` of `tries`,
-/// each bound wrong with a probability of at most `risk`. The numbers may be
-/// fractions, since correlated tries count as fewer.
+/// The bounds of Clopper and Pearson (1934) for a proportion: `hits` of `tries`. Each
+/// bound is wrong with a probability of at most `risk`. The numbers may be fractions,
+/// because correlated tries count as fewer.
 pub(crate) fn proportion_bounds(hits: f64, tries: f64, risk: f64) -> (f64, f64) {
     let quantile = |part: f64, a: f64, b: f64| match Beta::new(a, b) {
         Ok(distribution) => distribution.inverse_cdf(part),
@@ -52,7 +52,7 @@ pub(crate) fn proportion_bounds(hits: f64, tries: f64, risk: f64) -> (f64, f64) 
 mod tests {
     use super::{f_tail, proportion_bounds, t_quantile};
 
-    /// Values of printed tables.
+    /// Values from printed tables.
     #[test]
     fn known_quantiles() {
         assert!((t_quantile(0.975, 10) - 2.228_139).abs() < 1e-4);

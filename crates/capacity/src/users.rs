@@ -1,20 +1,20 @@
-//! The largest number of workers that keeps a goal, where a trial says no more than
-//! whether it did.
+//! The largest number of workers that keeps a goal, if a trial shows only whether it did.
 
-/// Where it is looked for.
+/// The range of the search.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Search {
     /// The smallest number of workers; at least 1.
     pub low: u32,
     /// The largest number of workers.
     pub high: u32,
-    /// The bounds' distance at the end, as a part of the lower one.
+    /// The final distance of the bounds, as a part of the lower one.
     pub width: f64,
 }
 
 impl Search {
-    /// The bounds that trials (workers, and whether the goal held) give: holds, fails. If
-    /// it failed below a number at which it held, the failure counts.
+    /// The bounds from trials (workers, and whether the goal held): the number that
+    /// holds, and the number that fails. If the goal failed below a number at which it
+    /// held, the failure counts.
     pub fn bounds(trials: &[(u32, bool)]) -> (Option<u32>, Option<u32>) {
         let failed = trials.iter().filter(|(_, held)| !held);
         let fails = failed.map(|(workers, _)| *workers).min();
@@ -25,7 +25,8 @@ impl Search {
         (held.map(|(workers, _)| *workers).max(), fails)
     }
 
-    /// The next number to try. None when the bounds are near enough, or can't come nearer.
+    /// The next number to try; `None` when the bounds are close enough, or can't come
+    /// closer.
     pub fn next(&self, trials: &[(u32, bool)]) -> Option<u32> {
         let (low, high) = (self.low.max(1), self.high.max(self.low).max(1));
         match Self::bounds(trials) {

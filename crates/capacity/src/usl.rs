@@ -10,9 +10,9 @@
 pub struct Usl {
     /// λ: the throughput of one worker, per second.
     pub lambda: f64,
-    /// σ: contention, the part of the work that is done one at a time.
+    /// σ: contention, the share of the work that is done one at a time.
     pub sigma: f64,
-    /// κ: coherency, the cost of agreement between each two workers.
+    /// κ: coherency, the cost of agreement between each pair of workers.
     pub kappa: f64,
 }
 
@@ -26,7 +26,7 @@ pub struct Peak {
 }
 
 impl Usl {
-    /// X(N): the throughput of that many workers, per second.
+    /// X(N): the throughput of this number of workers, per second.
     pub fn throughput(&self, workers: f64) -> f64 {
         self.lambda * workers / self.slowdown(workers)
     }
@@ -36,8 +36,8 @@ impl Usl {
         1.0 + self.sigma * (workers - 1.0) + self.kappa * workers * (workers - 1.0)
     }
 
-    /// N* = √((1−σ)/κ) and X* = λ / (σ − κ + 2√(κ(1−σ))). Without coherency
-    /// (κ ≤ 0) there is none.
+    /// N* = √((1−σ)/κ) and X* = λ / (σ − κ + 2√(κ(1−σ))); `None` without coherency (κ ≤
+    /// 0).
     pub fn peak(&self) -> Option<Peak> {
         let curvature = self.kappa * (1.0 - self.sigma);
         if self.kappa <= 0.0 || curvature <= 0.0 {
@@ -49,8 +49,8 @@ impl Usl {
         })
     }
 
-    /// The number of workers that reach this throughput: the smaller root of
-    /// κXN² + ((σ−κ)X − λ)N + X(1−σ) = 0. None if nothing does.
+    /// The number of workers that reach this throughput: the smaller root of κXN² +
+    /// ((σ−κ)X − λ)N + X(1−σ) = 0; `None` if no number does.
     pub fn workers_at(&self, throughput: f64) -> Option<f64> {
         let (square, linear, constant) = (
             self.kappa * throughput,
@@ -61,7 +61,8 @@ impl Usl {
         if root < 0.0 || linear >= 0.0 {
             return None;
         }
-        // In this form the smaller root loses no digits, and κ = 0 is no special case.
+        // In this form, the smaller root loses no digits, and κ = 0 needs no special
+        // case.
         Some(2.0 * constant / (root.sqrt() - linear))
     }
 }

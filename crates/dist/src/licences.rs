@@ -1,6 +1,6 @@
-//! The licences of what is linked into a program.
+//! The licences of the crates that are linked into a program.
 //!
-//! `cargo metadata` says which crates those are; each crate's own files are quoted.
+//! `cargo metadata` names the crates, and each crate's own files are quoted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write as _;
@@ -11,7 +11,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail, ensure};
 use serde::Deserialize;
 
-/// Licence files are smaller; a larger file is something else.
+/// The most bytes of a licence file; a larger file is something else.
 const TEXT_BYTES_MAX: u64 = 256 << 10;
 
 #[derive(Deserialize)]
@@ -28,7 +28,7 @@ struct Package {
     license: Option<String>,
     repository: Option<String>,
     manifest_path: String,
-    /// None: a package of this workspace.
+    /// `None` for a package of this workspace.
     source: Option<String>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) fn of(names: &[String]) -> anyhow::Result<String> {
         .collect();
     let linked = linked(&metadata, names)?;
     let mut text = String::new();
-    // Many crates quote the same text: it stands once, after the list of its crates.
+    // Many crates have the same text, which is quoted once, after the list of its crates.
     let mut quoted: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     writeln!(text, "The crates that are linked into this program:\n")?;
     for package in linked.iter().filter_map(|id| packages.get(&**id)) {
@@ -105,8 +105,8 @@ fn metadata() -> anyhow::Result<Metadata> {
     serde_json::from_slice(&output.stdout).context("can't read what cargo metadata says")
 }
 
-/// The packages that the named ones link, in the order of their names: no
-/// dependencies of tests, and none of build scripts.
+/// The packages that the named ones link, sorted by name, without dependencies of tests
+/// and of build scripts.
 fn linked(metadata: &Metadata, names: &[String]) -> anyhow::Result<Vec<String>> {
     let nodes: HashMap<&str, &Node> = (metadata.resolve.nodes.iter())
         .map(|node| (&*node.id, node))

@@ -1,4 +1,4 @@
-//! What goes into the archives beside the programs.
+//! Makes the files that go into the archives beside the programs.
 //!
 //! ```sh
 //! encarno-dist pages DIR            # DIR/man/man1/*.1 and DIR/completions/*

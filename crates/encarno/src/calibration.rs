@@ -1,9 +1,9 @@
-//! `encarno calibrate`: what this machine can make truthfully, measured against
-//! targets of its own, and kept for the runs that follow.
+//! `encarno calibrate`: measures, against targets of its own, how many hits this machine
+//! can make on time, and keeps the figures for later runs.
 //!
-//! - [`machine`]: whose figures they are
-//! - [`file`]: where they are kept
-//! - [`measured`]: what is measured of one protocol, and by which runs
+//! - [`machine`]: the machine that was measured
+//! - [`file`]: the file that keeps the figures
+//! - [`measured`]: the measurements of one protocol, and the runs that make them
 
 pub mod file;
 pub mod machine;
@@ -19,12 +19,12 @@ use crate::protocols::Run;
 /// The version of the file's schema.
 pub const VERSION: u32 = 1;
 
-/// What a machine was found to make.
+/// The figures of a calibrated machine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Of this schema: [`VERSION`].
+    /// The version of this schema: [`VERSION`].
     pub version: u32,
-    /// Whose figures they are.
+    /// The machine that was measured.
     pub machine: Machine,
     /// When it was measured, Unix time in s.
     pub measured_unix_s: u64,
@@ -34,21 +34,21 @@ pub struct Calibration {
     pub entries: Vec<Entry>,
 }
 
-/// One protocol with so many loops and connections.
+/// The measurement of one protocol with a number of loops and connections.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
     /// One of [`measured::MEASURED`], by its name.
     pub protocol: String,
-    /// Event loops.
+    /// The number of event loops.
     pub loops: usize,
-    /// Hits that may run at a time.
+    /// The number of hits that may run at a time.
     pub workers: usize,
     /// Hits per second if each worker starts again at once (a closed workload).
     pub closed_rate: f64,
-    /// The highest rate at which hits were on time, hits per second; none if there
-    /// was none.
+    /// The highest rate at which hits were on time, hits per second; `None` if they were
+    /// late at each rate that was tried.
     pub open_rate: Option<f64>,
-    /// How late hits were at that rate, or at the lowest one that was tried.
+    /// How late hits started at that rate, or at the lowest rate that was tried.
     pub lag_s: Quantiles,
     /// CPU time of the event loops for one hit at that rate, s.
     pub cpu_s: f64,
@@ -56,19 +56,20 @@ pub struct Entry {
     pub busy: f64,
 }
 
-/// Some quantiles of a time, s.
+/// Quantiles of a time, s.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Quantiles {
-    /// Half of the hits were no later.
+    /// The median.
     pub p50: f64,
-    /// 99 of 100.
+    /// The 99th percentile.
     pub p99: f64,
-    /// 999 of 1000.
+    /// The 99.9th percentile.
     pub p999: f64,
 }
 
 impl Calibration {
-    /// The highest rate that a run like this one was calibrated to; none if it wasn't.
+    /// The highest rate to which a run like this one was calibrated; `None` if it wasn't
+    /// calibrated.
     ///
     /// Through a proxy, a hit costs more than any that was measured.
     pub fn rate_for(&self, run: &Run) -> Option<f64> {
@@ -89,8 +90,8 @@ impl Calibration {
         self.rate(measured.name, loops, workload.workers_max(), is_closed)
     }
 
-    /// The same of a protocol with so many loops and workers: the better one of the
-    /// two measurements that are next to it.
+    /// The highest calibrated rate of a protocol with this number of loops and workers:
+    /// the better one of the two nearest measurements.
     pub fn rate(&self, protocol: &str, loops: usize, workers: usize, closed: bool) -> Option<f64> {
         let of_protocol = self
             .entries
@@ -98,7 +99,8 @@ impl Calibration {
             .filter(|entry| entry.protocol == protocol);
         let of_protocol: Vec<&Entry> = of_protocol.collect();
         let known = of_protocol.iter().map(|entry| entry.loops);
-        // What more loops than cores can do isn't known to be less.
+        // With more loops than cores, the figures of fewer loops still hold, as far as is
+        // known.
         let fits = known.clone().filter(|&known| known <= loops).max();
         let loops = fits.or_else(|| known.min())?;
         let with_loops = of_protocol.iter().filter(|entry| entry.loops == loops);

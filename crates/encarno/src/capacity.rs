@@ -2,16 +2,16 @@
 //! changes from trial to trial.
 //!
 //! - [`written`]: how settings are written
-//! - [`trial`]: what a trial showed, as it stands in the result file
-//! - [`findings`]: all trials up to now: what to measure next, and what they say
+//! - [`trial`]: the result of a trial, as the result file has it
+//! - [`findings`]: all trials up to now: the next trial, and the result
 //! - judge: one trial judged by what the event loops did
 //! - [`driver`]: steers the run from trial to trial
 //! - [`k6`]: makes a trial of a run of k6 instead
 //! - [`outcome`]: the end, as data and as an exit status
-//! - [`text`]: the same for people
-//! - [`board`]: what is shown meanwhile
+//! - [`text`]: the end, as text
+//! - [`board`]: the display while trials go on
 //! - [`file`]: the trials of a result file
-//! - [`drawn`]: the same for the report
+//! - [`drawn`]: the curve and trials for the report
 
 pub mod board;
 pub mod drawn;
@@ -33,40 +33,40 @@ use std::time::Duration;
 use encarno_capacity::goal::Goal;
 use serde::{Deserialize, Serialize};
 
-/// What is measured, and how exactly.
+/// The settings of a measurement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The numbers of workers that may be measured.
     pub workers: RangeInclusive<u32>,
-    /// What the highest rate is searched for; none = only the curve.
+    /// The goal whose highest rate is searched for; `None` measures only the curve.
     #[serde(with = "as_text")]
     pub goal: Option<Goal>,
     /// The distance of the goal's two bounds, as a part of the lower one.
     pub within: f64,
     /// The half width of a trial's 95 % interval, as a part of its throughput.
     pub precision: f64,
-    /// A trial takes at least so long after its warm-up …
+    /// The shortest time of a trial, without its warm-up.
     pub trial_min: Duration,
-    /// … and at most so long in all; one of the goal four times as long.
+    /// The longest time of a trial, with its warm-up. A trial of the goal may take four
+    /// times as long.
     pub trial_max: Duration,
-    /// Of the order of the trials and of the Poisson process.
+    /// The seed for the order of trials and for the Poisson process.
     pub seed: u64,
-    /// At most so many hits run at a time when the goal is searched.
+    /// The most hits that run at a time while the goal is searched for.
     pub in_flight_max: u32,
-    /// This machine can make so many hits per second of this kind, as far as it was
-    /// calibrated.
+    /// The rate of such hits to which this machine is calibrated, hits per second.
     pub generator_max: Option<f64>,
-    /// A script of k6 is run, whose own thresholds are the goal.
+    /// Whether a script of k6 is run, whose own thresholds are the goal.
     #[serde(default)]
     pub k6: bool,
 }
 
-/// A capacity that a configuration asks for.
+/// A capacity measurement that a configuration asks for.
 #[derive(Clone, Debug)]
 pub struct Asked {
-    /// What is measured.
+    /// The settings of the measurement.
     pub settings: Settings,
-    /// What came of it goes to that file, as JSON.
+    /// The file for the result, as JSON.
     pub json_file: Option<PathBuf>,
 }
 

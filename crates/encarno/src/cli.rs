@@ -1,4 +1,4 @@
-//! The command line: flags once, into validated settings.
+//! The command line. It parses flags once, into validated settings.
 
 mod agent;
 mod calibrate;
@@ -147,7 +147,7 @@ pub fn main(version: &'static str) -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             let first = std::env::args_os().nth(1).map(PathBuf::from);
-            // What clap says of a word that is no command is about files and subcommands.
+            // clap's answer to a word that is no command is about files and subcommands.
             let is_command = |name: &PathBuf| command.find_subcommand(name).is_some();
             let no_command = first
                 .filter(|first| error.kind() == ErrorKind::ArgumentConflict && !is_command(first));
@@ -213,7 +213,7 @@ pub fn main(version: &'static str) -> ExitCode {
     }))
 }
 
-/// Help, version, or what is wrong with the command line.
+/// Prints the help, the version, or the error of a command line.
 fn said_instead(error: &clap::Error) -> ExitCode {
     let code = u8::try_from(error.exit_code()).unwrap_or(exit::USAGE);
     match error.print().and_then(|()| io::stdout().flush()) {
@@ -230,7 +230,8 @@ fn said_instead(error: &clap::Error) -> ExitCode {
 pub(crate) struct Failure {
     text: String,
     exit_code: u8,
-    /// The standard error is a file that must stay as it is.
+    /// Whether the message goes to the standard output, because the standard error is a
+    /// file that must not change.
     on_stdout: bool,
 }
 
@@ -277,15 +278,15 @@ fn process(text: &str) -> Result<Pid, String> {
     text.parse()
         .ok()
         .and_then(Pid::from_raw)
-        .ok_or_else(|| "expected the number of a process".to_owned())
+        .ok_or_else(|| "expected the id of a process".to_owned())
 }
 
-/// Runs, shows the summary, and says how it went.
+/// Makes a run, shows the summary, and returns the exit status.
 fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failure> {
     files.check()?;
     for file in files.replaced() {
         complain(&format!(
-            "{}: the file that was there is replaced",
+            "{}: this replaces the existing file",
             file.display()
         ));
     }
@@ -297,7 +298,7 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
     };
     let ended = match supervise::run(run, begin) {
         Ok(ended) => ended,
-        // Whoever read the output has seen enough.
+        // The reader of the output has closed it.
         Err(RunError::Output(error)) if error.is_broken_pipe() => return Ok(exit::OK),
         Err(error) => {
             return Err(Failure::run(&error));
@@ -318,7 +319,8 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
         false => crate::report::run_text(&ended) + "\n",
     };
     if files.write_stdout() {
-        // There is no other place to say it.
+        // If the standard error can't be written to, there is no other place for the
+        // message.
         let _shown = std::io::stderr().write_all(text.as_bytes());
     } else {
         print(|out| out.write_all(text.as_bytes()))?;
@@ -327,10 +329,10 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
     Ok(exit_status)
 }
 
-/// The run with what this machine was calibrated to.
+/// The run with this machine's calibration.
 fn calibrated(run: &Run) -> Run {
     let mut run = run.clone();
-    // A calibration that can't be used is told by whoever looks for one.
+    // `encarno calibrate --show` and `encarno capacity` report a calibration that can't be used.
     let calibration = calibration::file::read().ok().flatten();
     run.settings.calibrated_rate = calibration.and_then(|it| it.rate_for(&run));
     run
@@ -348,8 +350,8 @@ fn write_file(file: &Path, text: &str) -> Result<(), Failure> {
     }
 }
 
-/// The signals that end a command: SIGHUP, too, since its terminal is gone then,
-/// unless whoever started it said that it shall live on (`nohup`).
+/// The signals that end a command. SIGHUP is one of them, because its terminal is gone
+/// then, unless the command was started with SIGHUP ignored (`nohup`).
 pub(crate) fn ending_signals() -> Vec<i32> {
     let mut signals = vec![SIGINT, SIGTERM];
     if !is_ignored(SIGHUP) {
@@ -366,11 +368,11 @@ fn is_ignored(signal: i32) -> bool {
         .is_some_and(|mask| mask & 1 << (signal - 1) != 0)
 }
 
-/// After the second signal the run may take so long to end, whatever holds it up.
+/// The most time that a run may take to end after the second signal.
 const LAST_GRACE: Duration = Duration::from_secs(5);
 
-/// The first signal lets running hits end, and the second one doesn't. The third one ends the
-/// program; so does the second one if something holds up the run.
+/// After the first signal, running hits may end; after the second, they are given up. The
+/// third signal ends the program, and so does the second if something holds up the run.
 fn connect_signals(control: Arc<Control>) {
     let signals = match Signals::new(ending_signals()) {
         Ok(signals) => signals,
@@ -386,7 +388,7 @@ fn connect_signals(control: Arc<Control>) {
                     thread::spawn(|| {
                         thread::sleep(LAST_GRACE);
                         messages::say(&format!(
-                            "the run doesn't end, {LAST_GRACE:?} after it was told to: its last \
+                            "the run hasn't ended {LAST_GRACE:?} after the signal: its last \
                              results may be missing"
                         ));
                         give_up();
@@ -422,8 +424,8 @@ fn start_log() {
         .init();
 }
 
-/// Prints what a command says. A reader that has seen enough (`| head`) is no
-/// failure; a standard output that takes no more is.
+/// Prints the output of a command. It is no failure if the reader closes the pipe (`|
+/// head`); any other write error is one.
 pub(crate) fn print<W>(write: W) -> Result<(), Failure>
 where
     W: FnOnce(&mut BufWriter<Stdout>) -> io::Result<()>,
@@ -434,7 +436,7 @@ where
             "can't write the standard output: {error}"
         ))),
         _ => {
-            // What couldn't be written must not be tried again.
+            // Don't try again to write the rest.
             drop(out.into_parts());
             Ok(())
         }

@@ -3,14 +3,14 @@
 //! File → [`raw`] (types and known keys) → [`Run`], validated. Each
 //! error says file, line, key and what to write instead.
 //!
-//! Of Go-encarno: `input {payloadfile, stringsfile, iterationlimit,
-//! enableregexes}`, `output {ldjsonfile, reqrespfile, reqrespfilelevel,
-//! binaryfile, stringsfile}`, `workers {mode, workloadschedule,
-//! startingworkers, maxworkers, values}`, `protocol {driver, maxconnections,
-//! timeout, tlsconf {insecureskipverify, minversion, maxversion,
-//! tlsciphersuites}}`. Ours are beside them in [`raw`]; `workers {cookies,
-//! data}` and `rules` are read by [`script`]. `maxconnections` limited its idle connections; here each
-//! worker has its own, so it is read and means nothing.
+//! Of Go-encarno: `input {payloadfile, stringsfile, iterationlimit, enableregexes}`,
+//! `output {ldjsonfile, reqrespfile, reqrespfilelevel, binaryfile, stringsfile}`,
+//! `workers {mode, workloadschedule, startingworkers, maxworkers, values}`, `protocol
+//! {driver, maxconnections, timeout, tlsconf {insecureskipverify, minversion, maxversion,
+//! tlsciphersuites}}`. Ours are beside them in [`raw`]; `workers {cookies, data}` and
+//! `rules` are read by [`script`]. `maxconnections` limited Go-encarno's idle
+//! connections. Here each worker has its own connection, so the key is accepted and has
+//! no effect.
 
 mod capacity;
 mod raw;
@@ -39,7 +39,7 @@ use crate::criteria::{Criteria, Judging, StopRules};
 use crate::protocols::{self, Protocol, Run};
 use crate::url_text::Target;
 
-/// A configuration file is at most that long.
+/// The most bytes of a configuration file.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
 /// Reads a configuration file.
@@ -47,17 +47,17 @@ pub fn read(file: &Path) -> Result<Run, ConfigError> {
     read_with(file, &[]).map(|read| read.run)
 }
 
-/// What a configuration file says.
+/// The content of a configuration file.
 #[derive(Clone, Debug)]
 pub struct Read {
     /// The run.
     pub run: Run,
-    /// What a file of Yandex.Tank or pandora says that isn't honoured.
+    /// The settings of a file of Yandex.Tank or pandora that aren't honoured.
     pub notes: Vec<String>,
 }
 
-/// Reads a configuration file, of Yandex.Tank or pandora, too. `KEY=VALUE` of these
-/// overrides stand instead of what the file says; the keys are ours.
+/// Reads a configuration file, also one of Yandex.Tank or pandora. The overrides,
+/// `KEY=VALUE`, replace values of the file; their keys are ours.
 pub fn read_with(file: &Path, overrides: &[String]) -> Result<Read, ConfigError> {
     let error = |reason: String| ConfigError {
         file: file.into(),
@@ -78,13 +78,13 @@ pub fn read_with(file: &Path, overrides: &[String]) -> Result<Read, ConfigError>
     }
     match parse(&text, file) {
         Ok(run) => Ok(Read { run, notes }),
-        // The line is one of the translation, which nobody sees.
+        // The line is one of the translated text, which the user doesn't see.
         Err(bad) if is_foreign => Err(ConfigError { line: 0, ..bad }),
         Err(bad) => Err(bad),
     }
 }
 
-/// The configuration with other values, as JSON, which is YAML.
+/// The configuration with the overrides applied, as JSON, which is also YAML.
 fn overridden(text: &str, overrides: &[String]) -> Result<String, String> {
     use serde_json::Value;
     let value = |text: &str| {
@@ -103,7 +103,7 @@ fn overridden(text: &str, overrides: &[String]) -> Result<String, String> {
                 *place = Value::Object(serde_json::Map::new());
             }
             let Value::Object(keys) = place else {
-                return Err(format!("--set {key}: what is before {part:?} has no keys"));
+                return Err(format!("--set {key}: the part before {part:?} has no keys"));
             };
             place = keys.entry(part).or_insert(Value::Null);
         }
@@ -112,7 +112,7 @@ fn overridden(text: &str, overrides: &[String]) -> Result<String, String> {
     serde_json::to_string_pretty(&whole).map_err(|error| error.to_string())
 }
 
-/// Understands the text of a configuration; `file` is for messages.
+/// Parses the text of a configuration. `file` is for messages.
 pub fn parse(text: &str, file: &Path) -> Result<Run, ConfigError> {
     let text = text.trim_start_matches('\u{feff}');
     let raw: Raw = serde_saphyr::from_str(text).map_err(|error| ConfigError {
@@ -129,13 +129,13 @@ pub fn parse(text: &str, file: &Path) -> Result<Run, ConfigError> {
     })
 }
 
-/// What is wrong with a configuration file.
+/// An error in a configuration file.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{place}{reason}", place = place(file, *line, key))]
 pub struct ConfigError {
     /// The file.
     pub file: PathBuf,
-    /// The line, from 1; 0 = all of it.
+    /// The line, from 1; 0 means the whole file.
     pub line: u64,
     /// The key, as `section.key`; may be empty.
     pub key: String,
@@ -194,9 +194,14 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
     let run = &raw.run;
     let traced = raw.output.reqrespfile.is_some();
     let protocol = protocol(&raw, target, input.headers.clone(), traced)?;
-    if protocol.kind().form == Form::Messages {
-        // They are the handshake's.
-        input.headers.clear();
+    match protocol.kind().form {
+        // The headers belong to the handshake, or to the calls.
+        Form::Messages | Form::Arguments => input.headers.clear(),
+        Form::Http if protocol.kind().has_scheme("wrpc+nats") => {
+            input.host = "localhost".to_owned();
+            input.headers = raw.input.headers.clone().into_iter().collect();
+        }
+        Form::Http | Form::Calls | Form::Bytes => {}
     }
     let settings = RunSettings {
         workload,
@@ -256,7 +261,7 @@ fn judging(run: &RawRun) -> Result<Judging, BadValue> {
     })
 }
 
-/// Where hits go.
+/// The address to which hits go.
 fn target(raw: &RawProtocol) -> Result<Option<Target>, BadValue> {
     let Some(address) = &raw.address else {
         return Ok(None);
@@ -271,8 +276,7 @@ fn target(raw: &RawProtocol) -> Result<Option<Target>, BadValue> {
         .map_err(|reason| BadValue::at(address, "protocol.address", reason))
 }
 
-/// The settings as they were understood, with what was said only: secrets show
-/// themselves to nobody.
+/// The settings that were given, as text, without secrets.
 fn settings_text(raw: &Raw) -> String {
     let value = serde_json::to_value(raw).map(said);
     let text = value.and_then(|value| serde_json::to_string_pretty(&value));
@@ -301,7 +305,10 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
     let raw = &whole.input;
     let values = whole.workers.values.clone();
     let file = given(&raw.payloadfile).ok_or_else(|| {
-        BadValue::missing("input.payloadfile", "name the file with what is to be sent")
+        BadValue::missing(
+            "input.payloadfile",
+            "name the file with the records to send",
+        )
     })?;
     let format = raw.format.as_ref().map(|format| {
         format
@@ -314,7 +321,7 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
         .as_ref()
         .map(|sharing| (sharing, &*sharing.value))
     {
-        // With scripts each of Go-encarno's workers reads the file for itself.
+        // With scripts, each of Go-encarno's workers reads the whole file.
         None if script::needs_order(whole) => Sharing::PerWorker,
         None | Some((_, "shared")) => Sharing::Shared,
         Some((_, "per-worker")) => Sharing::PerWorker,
@@ -345,7 +352,7 @@ fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue
         records_max: raw.recordlimit.and_then(NonZeroU64::new),
         host: target.map(|target| target.host.clone()).unwrap_or_default(),
         address_from_host: target.is_none(),
-        // Without a target there is nowhere else to go.
+        // Without a target, records can go only to the hosts that they name.
         record_hosts: raw.recordhosts.unwrap_or(target.is_none()),
         headers: headers(raw, target),
         method: raw.method.clone().or(post),
@@ -397,7 +404,7 @@ fn output(
     })
 }
 
-/// The headers of requests, with the user's of the URL.
+/// The headers of requests, with the credentials of the URL.
 fn headers(raw: &RawInput, target: Option<&Target>) -> Vec<(String, Secret)> {
     let mut headers: Vec<_> = raw.headers.clone().into_iter().collect();
     let is_authorization =
@@ -417,6 +424,9 @@ fn protocol(
     traced: bool,
 ) -> Result<Protocol, BadValue> {
     let raw = &whole.protocol;
+    let user = target
+        .as_ref()
+        .and_then(|target| target.authorization.clone());
     let path = target.as_ref().map(|target| target.path.clone());
     let path = path.unwrap_or_default();
     let network = || -> Result<NetworkSettings, BadValue> {
@@ -483,7 +493,12 @@ fn protocol(
         NetworkSettings::default()
     };
     let opening = match kind.form {
-        Form::Messages | Form::Calls => Opening { path, headers },
+        Form::Messages | Form::Calls | Form::Arguments => Opening { path, headers },
+        // The user that the URL names is the connection's.
+        Form::Http if kind.has_scheme("wrpc+nats") => Opening {
+            path,
+            headers: Vec::from_iter(user.map(|user| ("Authorization".to_owned(), user))),
+        },
         Form::Http | Form::Bytes => Opening::default(),
     };
     let options = Options {
@@ -584,8 +599,7 @@ fn duration(
         })
 }
 
-/// An empty path is none, as Go-encarno has it.
-/// A file, or the PEM that it would hold.
+/// A file, or the PEM text in its place. An empty path means none, as in Go-encarno.
 fn file_or_text(given: &Option<Secret>) -> Option<FileOrText> {
     given
         .as_ref()

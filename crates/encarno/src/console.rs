@@ -1,5 +1,4 @@
-//! What a run shows while it goes on: reads windows, and writes to the standard
-//! error.
+//! Shows a run while it goes on: reads windows, and writes to the standard error.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -8,17 +7,17 @@ use encarno_engine::control::Control;
 use encarno_engine::meter::Window;
 use encarno_engine::schedule::Level;
 use encarno_engine::settings::Workload;
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 use encarno_record::utc;
 
 use crate::dashboard::{self, Dashboard, Follower, View};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// A rate is told of windows that are as long at least: the first and the last one of a run
-/// may be of a few milliseconds.
+/// The shortest window for which a rate is shown. The first and last window of a run may
+/// have only a few milliseconds.
 const RATE_SECONDS_MIN: f64 = 0.5;
 
-/// What is shown while a run goes on.
+/// The kind of progress that is shown during a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Progress {
     /// A dashboard on a terminal, log lines otherwise.
@@ -50,7 +49,7 @@ enum Style {
     Quiet,
 }
 
-/// From the start of the run on.
+/// Sums from the start of the run.
 #[derive(Debug, Default)]
 struct Sums {
     hits: u64,
@@ -60,7 +59,7 @@ struct Sums {
 }
 
 impl Console {
-    /// Of a run that does that.
+    /// A console for a run with this workload.
     pub fn new(progress: Progress, workload: &Workload) -> Self {
         let style = match progress {
             Progress::Quiet => Style::Quiet,
@@ -104,7 +103,8 @@ impl Console {
         }
     }
 
-    /// The run is on: what it hits, how often at most, and what it is steered by.
+    /// Starts the display of a run: its title, its most hits, and the control that steers
+    /// it.
     pub fn begin(&mut self, title: &str, hits_max: Option<u64>, control: &Arc<Control>) {
         if self.style != Style::Dashboard {
             return;
@@ -118,7 +118,7 @@ impl Console {
         self.dashboard = None;
     }
 
-    /// What happened in a second, in one line.
+    /// A window as one line.
     fn line(&self, window: &Window) -> String {
         format!(
             "{} {}, in flight {}\n",
@@ -128,7 +128,7 @@ impl Console {
         )
     }
 
-    /// The health line in the Go tool's words, and the rest in a second one.
+    /// The health line in the Go tool's words, and a second line with the rest.
     fn log_lines(&self, window: &Window) -> String {
         let (waiting, sleeping) = self.idle(window);
         let running = window.state.running;
@@ -147,10 +147,11 @@ impl Console {
         let asked = window
             .asked
             .map_or(String::new(), |asked| format!(" of {asked:.0}"));
-        // A rate over less is an accident of where the second is cut.
+        // The rate of a shorter window depends on where the second was cut.
         let rate = match window.seconds() {
             seconds if seconds < RATE_SECONDS_MIN => {
-                format!("{} hits in {}", window.total.hits, time_text(seconds * 1e9))
+                let hits = counted(window.total.hits, "hit");
+                format!("{hits} in {}", time_text(seconds * 1e9))
             }
             _ => format!("{:.0}{asked} hits/s", window.rate()),
         };
@@ -175,8 +176,8 @@ impl Console {
         )
     }
 
-    /// Workers without a hit: waiting (closed: for input) and sleeping (pausing,
-    /// or open: for their moment).
+    /// Workers without a hit: those that wait for input (closed workload), and those that
+    /// pause or wait for their instant (open workload).
     fn idle(&self, window: &Window) -> (u64, u64) {
         let state = &window.state;
         let workers = state.workers.min(self.workers_max);
@@ -214,7 +215,7 @@ pub fn go_duration(duration_ns: u64) -> String {
 }
 
 fn write(text: &str) {
-    // Nobody may be reading any more; the run goes on.
+    // The reader may be gone; the run goes on.
     let _shown = std::io::stderr().write_all(text.as_bytes());
 }
 

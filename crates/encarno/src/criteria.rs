@@ -1,10 +1,10 @@
-//! What a run must keep to, in the user's words: conditions that fail it, and
-//! conditions that end it early.
+//! The user's conditions for a run: conditions that fail it, and conditions that end it
+//! early.
 //!
-//! One condition, such as `p99>200ms`, is [`encarno_record::condition`].
+//! [`encarno_record::condition`] has a single condition, such as `p99>200ms`.
 //!
 //! - [`stop`]: conditions that must hold for a while, and Tank's autostop
-//! - [`watch`]: looks at each window of a run
+//! - [`watch`]: checks the conditions in each window of a run
 
 pub mod stop;
 pub mod watch;
@@ -17,23 +17,23 @@ pub use stop::StopRules;
 /// All conditions of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Criteria {
-    /// The run has failed if one of them holds at its end.
+    /// The run has failed if one of these holds at its end.
     pub fail_if: Vec<Condition>,
-    /// The run ends as soon as one of them holds.
+    /// The run ends as soon as one of these holds.
     pub stop_if: StopRules,
 }
 
-/// What is judged of a run, and where its summary goes beside the terminal.
+/// How a run is judged, and where its summary goes besides the terminal.
 #[derive(Clone, Debug, Default)]
 pub struct Judging {
-    /// What it must keep to.
+    /// The conditions.
     pub criteria: Criteria,
     /// Whether a run that the generator itself limited is a failure.
     pub strict: bool,
-    /// The summary as JSON.
+    /// The file for the summary as JSON.
     pub summary_file: Option<PathBuf>,
-    /// The conditions as JUnit's XML.
+    /// The file for the conditions as JUnit XML.
     pub junit_file: Option<PathBuf>,
-    /// The summary is printed as JSON.
+    /// Whether the summary is printed as JSON.
     pub json: bool,
 }

@@ -1,12 +1,12 @@
 //! The dashboard of a run on a terminal.
 //!
-//! A thread of its own draws a few times a second, and reads keys. It knows the run
-//! by the meter's windows, and steers it by its [`Control`] as signals do.
+//! A thread of its own draws a few times a second, and reads keys. It gets the meter's
+//! windows, and steers the run through its [`Control`], as signals do.
 //!
-//! - view: what there is to see, as data; made of windows
-//! - draw: how that looks, a function of it and of the size
-//! - keys: what the user presses
-//! - screen: the terminal, which is given back whatever happens
+//! - view: the displayed data, made from windows
+//! - draw: draws a view; a function of the view and the size
+//! - keys: parses the keys that the user presses
+//! - screen: takes the terminal, and restores it in all cases
 //! - desk: the thread
 
 mod desk;
@@ -26,19 +26,19 @@ pub use draw::{Look, draw};
 pub use screen::{is_possible, leave};
 pub use view::{Follower, Measuring, Page, Phase, View};
 
-/// A dashboard on the terminal that is the standard error.
+/// A dashboard on the terminal behind the standard error.
 #[derive(Debug)]
 pub struct Dashboard {
     shared: Arc<Shared>,
     desk: Option<Desk>,
 }
 
-/// What the run and the dashboard's thread share.
+/// The state that the run and the dashboard's thread share.
 #[derive(Debug)]
 struct Shared {
     follower: Mutex<Follower>,
     control: Arc<Control>,
-    /// Nothing is drawn any more.
+    /// Whether the terminal was given back, so that nothing is drawn any more.
     gone: AtomicBool,
 }
 
@@ -49,7 +49,7 @@ impl Shared {
 }
 
 impl Dashboard {
-    /// Takes the terminal, and shows that run; none if the terminal can't be had.
+    /// Takes the terminal, and shows the run; `None` if the terminal can't be used.
     pub fn start(follower: Follower, control: &Arc<Control>) -> Option<Self> {
         let shared = Arc::new(Shared {
             follower: Mutex::new(follower),
@@ -64,17 +64,17 @@ impl Dashboard {
         })
     }
 
-    /// A second of the run is over.
+    /// Takes the window of a second.
     pub fn take(&self, window: &Window) {
         self.shared.follower().take(window);
     }
 
-    /// What a measurement is at.
+    /// Shows the present state of a measurement.
     pub fn measure(&self, measuring: Measuring) {
         self.shared.follower().view.measuring = Some(measuring);
     }
 
-    /// Whether the terminal couldn't be had, or is gone.
+    /// Whether the terminal couldn't be used, or is gone.
     pub fn is_gone(&self) -> bool {
         self.shared.gone.load(Ordering::Relaxed)
     }

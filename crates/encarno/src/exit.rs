@@ -40,7 +40,7 @@ Exit statuses:
    99  a condition of --fail-if or --stop-if holds
   130  stopped at once by a second signal";
 
-/// The exit code of a run that failed.
+/// The exit status of a run that failed.
 pub fn of(error: &RunError) -> u8 {
     match error {
         RunError::Input(InputFailure::Bad { .. }) => INPUT,

@@ -1,5 +1,5 @@
-//! Which files a command reads and writes: no output is an input, another
-//! output, or what the standard output already leads to.
+//! The files that a command reads and writes. No output may be an input, another output,
+//! or the file to which the standard output already leads.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -12,10 +12,10 @@ use encarno_record::files::is_stdout;
 
 const STDERR: &str = "the standard error";
 
-/// Symbolic links that are followed to where a new file will lie.
+/// The most symbolic links that are followed to the place of a new file.
 const LINKS_MAX: usize = 40;
 
-/// The files of a command. Check them before one is opened: opening an output
+/// The files of a command. Check them before you open one, because opening an output
 /// empties it.
 #[derive(Debug, Default)]
 pub struct Files {
@@ -30,7 +30,7 @@ struct Use {
     place: Option<Place>,
 }
 
-/// Where a file lies, whatever its name; none for devices, which hold nothing.
+/// The identity of a file, whatever its name; `None` for devices, which store nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Place {
     There {
@@ -53,8 +53,8 @@ pub struct Clash {
 }
 
 impl Clash {
-    /// Whether the standard error leads into one of the files: what is written there
-    /// ends in it.
+    /// Whether the standard error leads into one of the files, so that messages would end
+    /// up in it.
     pub fn is_of_stderr(&self) -> bool {
         self.output == STDERR
     }
@@ -73,7 +73,7 @@ impl fmt::Display for Clash {
 }
 
 impl Files {
-    /// A file that is read. `what` stands in messages, such as `the input`.
+    /// Adds a file that is read. `what` is its name in messages, such as `the input`.
     pub fn reads(&mut self, what: &'static str, path: &Path) -> &mut Self {
         let place = match path {
             path if path == Path::new("-") || path == Path::new("/dev/stdin") => {
@@ -84,19 +84,19 @@ impl Files {
         self.push(what, path, false, place)
     }
 
-    /// A file that is written.
+    /// Adds a file that is written.
     pub fn writes(&mut self, what: &'static str, path: &Path) -> &mut Self {
         let place = match path {
             path if is_stdout(path) => Some(Place::Stdout),
-            // Who names it wants both there.
+            // If you name /dev/stderr, you want messages and output there.
             path if path == Path::new("/dev/stderr") => None,
             path => place_of(path),
         };
         self.push(what, path, true, place)
     }
 
-    /// Whether an output is the standard output: what is for people goes to the
-    /// standard error then.
+    /// Whether an output is the standard output, so that texts for people go to the
+    /// standard error.
     pub fn write_stdout(&self) -> bool {
         self.uses.iter().any(|one| one.place == Some(Place::Stdout))
     }
@@ -106,13 +106,13 @@ impl Files {
         self.uses.iter().map(|one| &*one.path)
     }
 
-    /// Those that are read.
+    /// The files that are read.
     pub fn read_paths(&self) -> impl Iterator<Item = &Path> {
         let read = self.uses.iter().filter(|one| !one.written);
         read.map(|one| &*one.path)
     }
 
-    /// Outputs that are files with something in them: it will be gone.
+    /// Outputs that exist and aren't empty; their content will be lost.
     pub fn replaced(&self) -> impl Iterator<Item = &Path> {
         let is_full = |path: &Path| {
             std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() > 0)
@@ -124,8 +124,8 @@ impl Files {
             .filter(move |path| is_full(path))
     }
 
-    /// Fails if an output is one of the other files. The standard output and the
-    /// standard error, wherever the shell leads them to, are outputs, too.
+    /// Fails if an output is one of the other files. The files to which the shell leads
+    /// the standard output and the standard error count as outputs.
     pub fn check(&self) -> Result<(), Clash> {
         let stream = |what, place| Use {
             what,
@@ -136,7 +136,7 @@ impl Files {
         let stdout = place_of_descriptor(io::stdout().as_fd());
         let stdout = stream("the standard output", stdout);
         let stderr = stream(STDERR, place_of_descriptor(io::stderr().as_fd()));
-        // First of all: this can't be told there.
+        // Check this first, because the message can't go there.
         let of_stdout = |one: &&Use| {
             let one_file = stderr.is_same(&stdout) && is_file(io::stderr().as_fd());
             one.place == Some(Place::Stdout) && one_file
@@ -200,7 +200,7 @@ fn place_of(path: &Path) -> Option<Place> {
     for _ in 0..LINKS_MAX {
         match std::fs::metadata(&path) {
             Ok(metadata) => return place_of_metadata(&metadata),
-            // A link to a file that isn't there yet: it will lie at the link's end.
+            // A link to a missing file: the new file will be at the end of the link.
             Err(_) => match std::fs::read_link(&path) {
                 Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
                 Err(_) => break,

@@ -1,4 +1,4 @@
-//! What the fuzz targets call.
+//! The entry points of the fuzz targets.
 
 use encarno_nib::NetworkProtocol as _;
 use encarno_nib::address::Address;
@@ -6,8 +6,8 @@ use encarno_nibs::http::HttpProtocol;
 
 use crate::url_text::{HeaderText, UrlText, ValueText};
 
-/// A URL, a header and a value, as an argument has them. What is understood never has a
-/// line end where it would start another line.
+/// Parses a URL, a header and a value of an argument. The result never has a line end
+/// where it would start another line.
 pub fn url(text: &str) {
     let Ok(url) = text.parse::<UrlText>();
     let _ = format!("{url:?}");

@@ -1,21 +1,21 @@
 //! encarno, a hit generator: the program around the engine.
 //!
-//! - [`cli`]: the commands
+//! - [`cli`]: the command line
 //! - [`config`]: the configuration file
-//! - url_text: URLs and headers, whose passwords nobody sees
-//! - [`files`]: no output is an input
+//! - url_text: URLs and headers, without showing their passwords
+//! - [`files`]: checks that no output is an input
 //! - [`protocols`]: the protocols that users can name
-//! - texts: how figures, names and verdicts look as text
-//! - [`messages`]: what is said on the standard error
+//! - texts: formats figures, names and verdicts
+//! - [`messages`]: messages on the standard error
 //! - [`criteria`]: conditions that fail a run, or end it
-//! - [`dashboard`]: a run on a terminal
-//! - [`console`]: what a run shows while it goes on
+//! - [`dashboard`]: the display of a run on a terminal
+//! - [`console`]: the progress of a run
 //! - [`scenario`]: loads that components decide
-//! - [`supervise`]: a run with those who look at it
-//! - [`report`]: what is said about hits, at a run's end and by `stats`
-//! - [`read`]: what commands say about files
-//! - [`calibration`]: what this machine can make truthfully
-//! - [`capacity`]: how much a system can do
+//! - [`supervise`]: a run with its console and conditions
+//! - [`report`]: the summary of hits, at a run's end and by `stats`
+//! - [`read`]: the commands that read files
+//! - [`calibration`]: how many hits this machine can make on time
+//! - [`capacity`]: measures how much a system can do
 //! - [`exit`]: exit codes
 
 pub mod calibration;

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-/// `make` names the commit that it builds from; without it the version stands alone.
+/// `make` sets the commit that it builds; otherwise the version has no commit.
 const VERSION: &str = match option_env!("ENCARNO_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),

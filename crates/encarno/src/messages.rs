@@ -1,6 +1,5 @@
-//! What the program says on the standard error. While a dashboard has the terminal,
-//! it is held back: the dashboard shows it, and it is written when the terminal is
-//! free again.
+//! Messages on the standard error. While a dashboard has the terminal, messages are held
+//! back: the dashboard shows them, and they are written when the terminal is free again.
 
 use std::io::{self, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,18 +7,19 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use encarno_engine::control::Stop;
 use tracing_subscriber::fmt::MakeWriter;
 
-/// Beyond so many the oldest ones are forgotten.
+/// The most messages that are held back; the oldest ones are dropped.
 const HELD_MAX: usize = 200;
 
 static HELD: Mutex<Option<Vec<String>>> = Mutex::new(None);
 
-/// Says that, with the program's name. A part of it may come from a file or a peer.
+/// Prints a message with the program's name. Parts of the text may come from a file or a
+/// peer.
 pub fn say(text: &str) {
     let lines: Vec<_> = text.split('\n').map(crate::texts::printable).collect();
     put(&format!("encarno: {}\n", lines.join("\n")));
 }
 
-/// Says how a run ends that was told to.
+/// Says how a run that was stopped ends.
 pub(crate) fn say_stop(stop: Stop) {
     say(match stop {
         Stop::Now => "stopping at once",
@@ -27,12 +27,12 @@ pub(crate) fn say_stop(stop: Stop) {
     });
 }
 
-/// From now on messages are held back.
+/// Holds messages back from now on.
 pub(crate) fn hold() {
     held().get_or_insert_default();
 }
 
-/// What was held back is written, and nothing is held any more.
+/// Writes the messages that were held back, and stops holding.
 pub(crate) fn release() {
     let texts = held().take();
     for text in texts.into_iter().flatten() {
@@ -40,14 +40,14 @@ pub(crate) fn release() {
     }
 }
 
-/// The last one that is held back, for one line.
+/// The last message that was held back, as one line.
 pub(crate) fn last() -> Option<String> {
     let held = held();
     let last = held.as_ref()?.last()?;
     Some(plain(last.trim_end()))
 }
 
-/// One line, without the colours of the log.
+/// The text as one line, without the colours of the log.
 fn plain(text: &str) -> String {
     let mut parts = text.split("\x1b[");
     let first = parts.next().unwrap_or_default().to_owned();
@@ -75,11 +75,11 @@ fn held() -> MutexGuard<'static, Option<Vec<String>>> {
 }
 
 fn write(text: &str) {
-    // There is no other place to say it.
+    // If the standard error can't be written to, there is no other place for the message.
     let _shown = io::stderr().write_all(text.as_bytes());
 }
 
-/// Where log lines go.
+/// The destination of log lines.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Log;
 

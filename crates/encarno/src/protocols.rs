@@ -1,7 +1,7 @@
-//! The protocols that users can name: the one place that knows them all.
+//! The protocols that users can name; no other module lists them all.
 //!
-//! A protocol says of itself what it is called, which URLs and options it has,
-//! and what it can't do ([`Kind`]); command line, configuration and engine ask that.
+//! Each protocol describes itself by a [`Kind`]: its name, its URLs and options, and what
+//! it can't do. Command line, configuration and engine use that.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,6 +26,7 @@ use encarno_nibs::websocket::WebSocketProtocol;
 use encarno_record::mask::masked_url;
 use encarno_record::notes::{self, Notes};
 use encarno_secret::FileOrText;
+use encarno_wrpc_nib::{WrpcHttpProtocol, WrpcProtocol};
 
 use crate::capacity::Asked;
 use crate::console::Progress;
@@ -33,25 +34,25 @@ use crate::criteria::Judging;
 use crate::files::Files;
 use crate::scenario::Scenario;
 
-/// One run, whole.
+/// A complete run.
 #[derive(Clone, Debug)]
 pub struct Run {
-    /// What the engine does.
+    /// The settings of the engine.
     pub settings: RunSettings,
-    /// How it is sent.
+    /// The protocol that sends hits.
     pub protocol: Protocol,
-    /// What is judged of it.
+    /// How the run is judged.
     pub judging: Judging,
-    /// What is shown meanwhile.
+    /// What is shown during the run.
     pub progress: Progress,
-    /// A component decides its load.
+    /// The component that decides the load, if there is one.
     pub scenario: Option<Scenario>,
-    /// Its load is that of a capacity's trials, if that is asked for.
+    /// The capacity measurement whose trials are the load, if there is one.
     pub capacity: Option<Asked>,
 }
 
 impl Run {
-    /// Its settings, with what the result file says of the run at its start.
+    /// The settings, with the notes that the result file has at the start of the run.
     fn with_notes(&self) -> RunSettings {
         let mut settings = self.settings.clone();
         settings.output.notes = Notes {
@@ -63,13 +64,13 @@ impl Run {
         settings
     }
 
-    /// What is hit, in a word.
+    /// The target, in a word.
     pub fn title(&self) -> String {
         let address = self.protocol.network().and_then(|it| it.address.as_deref());
         address.map_or_else(|| self.protocol.kind().name.to_owned(), masked_url)
     }
 
-    /// It ends after so many hits; none if nobody said that.
+    /// The number of hits after which the run ends; `None` if there is no such limit.
     pub fn hits_max(&self) -> Option<u64> {
         match &self.settings.source {
             Source::Request { hits_max, .. } => *hits_max,
@@ -77,7 +78,7 @@ impl Run {
         }
     }
 
-    /// The files that it reads and writes.
+    /// The files that the run reads and writes.
     pub fn files(&self) -> Files {
         let mut files = Files::default();
         let mut reads = |what, path: Option<&Path>| {
@@ -147,31 +148,32 @@ impl Run {
 
 macro_rules! protocols {
     ($($(#[$doc:meta])+ $variant:ident: $factory:ty $(= $feature:literal)?,)+) => {
-        /// How hits are sent, understood and not set up yet.
+        /// A protocol that was parsed but not set up.
         #[derive(Clone, Debug)]
         pub enum Protocol {
             $($(#[$doc])+ $(#[cfg(feature = $feature)])? $variant(<$factory as Factory>::Settings),)+
         }
 
-        /// All protocols, the usual one first.
+        /// All protocols, the default one first.
         pub const KINDS: &[&Kind] = &[$($(#[cfg(feature = $feature)])? <$factory>::KIND),+];
 
         impl Protocol {
-            /// What is known of it.
+            /// The description of the protocol.
             pub fn kind(&self) -> &'static Kind {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$variant(_) => <$factory>::KIND,)+
                 }
             }
 
-            /// So many hits a connection carries at a time.
+            /// The number of hits that a connection carries at a time.
             pub fn streams(&self) -> u32 {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$variant(settings) => <$factory>::streams_of(settings),)+
                 }
             }
 
-            /// The connections that it will make; none without a network.
+            /// The network settings of its connections; `None` for a protocol without a
+            /// network.
             pub fn network(&self) -> Option<&NetworkSettings> {
                 match self {
                     $($(#[cfg(feature = $feature)])? Self::$variant(settings) => <$factory>::network_of(settings),)+
@@ -185,7 +187,7 @@ macro_rules! protocols {
                 }
             }
 
-            /// One of [`KINDS`], as the options say.
+            /// The protocol of a kind from [`KINDS`], with these options.
             pub fn new(kind: &Kind, options: Options) -> Result<Self, BadOption> {
                 options.check(kind)?;
                 $($(#[cfg(feature = $feature)])? if kind == <$factory>::KIND {
@@ -195,8 +197,8 @@ macro_rules! protocols {
             }
         }
 
-        /// Runs to the end. `observe` is called with each second of the run, and `stop`
-        /// with the control once the run is on.
+        /// Makes the run. `observe` is called with each second of the run, and `stop`
+        /// with the control once the run has started.
         pub fn run_observed(
             run: &Run,
             observe: &mut dyn FnMut(&Window),
@@ -205,7 +207,7 @@ macro_rules! protocols {
             steer(run, &mut |window: &Window| observe(window), stop)
         }
 
-        /// The same, as the pilot says.
+        /// Makes the run under the control of a pilot.
         pub fn steer(
             run: &Run,
             pilot: &mut dyn Pilot,
@@ -219,7 +221,8 @@ macro_rules! protocols {
             }
         }
 
-        /// Reads all of the input and sends nothing: how many records there are.
+        /// Reads the whole input without sending anything, and returns the number of
+        /// records.
         pub fn read_through(run: &Run) -> Result<u64, RunError> {
             match run.protocol.clone() {
                 $($(#[cfg(feature = $feature)])? Protocol::$variant(protocol) => {
@@ -241,43 +244,47 @@ protocols! {
     Udp: Networked<UdpProtocol>,
     /// Streams of bytes, with TLS if the address says `tls`.
     Tcp: Networked<TcpProtocol>,
-    /// Streams of bytes, which a wasm component makes and understands.
+    /// Streams of bytes, which a wasm component makes and reads.
     Wasm: Networked<WasmProtocol> = "wasm",
-    /// Messages over a connection that begins as HTTP/1.1.
+    /// WebSocket messages, over a connection that begins as HTTP/1.1.
     WebSocket: Networked<WebSocketProtocol>,
+    /// Calls of wasm components over wRPC.
+    Wrpc: WrpcProtocol,
+    /// HTTP requests to wasm components over wRPC.
+    WrpcHttp: WrpcHttpProtocol,
     /// Lines that come back, many on one connection.
     Echo: Networked<EchoProtocol>,
-    /// No network at all: a scripted delay.
+    /// No network: a scripted delay.
     Dummy: DummySettings,
 }
 
-/// Runs to the end, and nobody looks.
+/// Makes the run without an observer.
 pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Summary, RunError> {
     run_observed(run, &mut |_| {}, stop)
 }
 
-/// The protocol of that name.
+/// The protocol with this name.
 pub fn named(name: &str) -> Option<&'static Kind> {
     KINDS.iter().copied().find(|kind| kind.is_named(name))
 }
 
-/// The protocol that a component is.
+/// The protocol of wasm components.
 pub fn of_component() -> Result<&'static Kind, String> {
     named("wasm").ok_or_else(|| WITHOUT_WASM.to_owned())
 }
 
-/// What is said of components where there are none.
+/// The message about components in a build without them.
 pub(crate) const WITHOUT_WASM: &str = "this encarno was built without wasm components: \
     `make encarno` builds one with them, and so does `cargo install --path crates/encarno --features wasm`";
 
-/// The protocol whose URLs begin so.
+/// The protocol of URLs with this scheme.
 pub fn of_scheme(scheme: &str) -> Result<&'static Kind, String> {
     let found = KINDS.iter().copied().find(|kind| kind.has_scheme(scheme));
     found.ok_or_else(|| {
         let known = KINDS.iter().flat_map(|kind| kind.schemes);
         let known: Vec<_> = known.map(|scheme| scheme.name).collect();
         let known = known.join(", ");
-        format!("no protocol has URLs that begin with {scheme}: there are {known}")
+        format!("no protocol has URLs that begin with {scheme}: write {known}")
     })
 }
 

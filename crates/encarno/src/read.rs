@@ -1,7 +1,7 @@
-//! What commands say about files: those that runs wrote, and those they read.
+//! The commands that read files: those that runs wrote, and those that runs read.
 //!
 //! - [`stats`]: sums of a result file
-//! - [`show`]: files for people to read
+//! - [`show`]: files as text
 //! - [`convert`]: files to other formats
 //! - metrics: the metrics of a result file that aren't hits
 //! - [`tail`]: a result file while it grows

@@ -1,5 +1,5 @@
-//! What is said about hits at the end of a run, and by `encarno stats`: the same
-//! figures in the same words.
+//! The summary of hits at the end of a run and of `encarno stats`: the same figures in
+//! the same words.
 
 mod advice;
 pub mod json;
@@ -9,22 +9,23 @@ mod label;
 use std::io::{self, Write};
 
 use encarno_engine::control::Stop;
-use encarno_record::statistics::{Statistics, time_text};
+use encarno_record::statistics::{Statistics, counted, time_text, was};
 
 use crate::supervise::Ended;
 pub(crate) use crate::texts::printable;
 pub use crate::texts::verdict_text;
 use label::{append_histogram, append_label};
 
-/// Addresses that are shown one by one.
+/// The most addresses that are shown one by one.
 const ADDRESSES_SHOWN: usize = 20;
 
-/// Hits per second of a run that lasts so long; none if that can't be said.
+/// The rate of a run of this length, hits per second; `None` if the run is too short for
+/// one.
 pub fn rate(hits: u64, span_ns: u64) -> Option<f64> {
     (hits > 1 && span_ns > 0).then(|| hits as f64 * 1e9 / span_ns as f64)
 }
 
-/// The end of a run, for people.
+/// The summary of a run as text.
 pub fn run_text(ended: &Ended) -> String {
     let summary = &ended.summary;
     let totals = &summary.totals;
@@ -33,11 +34,18 @@ pub fn run_text(ended: &Ended) -> String {
     append_histogram(&mut text, &summary.total);
     let mut said = Vec::new();
     if totals.redirects > 0 {
-        said.push(format!("{} redirects followed", totals.redirects));
+        said.push(format!(
+            "{} followed",
+            counted(totals.redirects, "redirect")
+        ));
     }
     if summary.addresses.len() > 1 {
         for (address, hits) in summary.addresses.iter().take(ADDRESSES_SHOWN) {
-            said.push(format!("{hits} hits to {}", printable(address)));
+            said.push(format!(
+                "{} to {}",
+                counted(*hits, "hit"),
+                printable(address)
+            ));
         }
         if let Some(more) = summary.addresses.len().checked_sub(ADDRESSES_SHOWN + 1) {
             said.push(format!("and hits to {} more addresses", more + 1));
@@ -49,12 +57,15 @@ pub fn run_text(ended: &Ended) -> String {
     if summary.read.bad > 0 {
         let (bad, records) = (summary.read.bad, summary.read.records);
         said.push(format!(
-            "{bad} broken records were skipped, {records} were used"
+            "{} {} skipped, {records} {} used",
+            counted(bad, "broken record"),
+            was(bad),
+            was(records)
         ));
     }
     if summary.written.queue_full_count > 0 {
-        let count = summary.written.queue_full_count;
-        said.push(format!("the output queue was full {count} times"));
+        let times = counted(summary.written.queue_full_count, "time");
+        said.push(format!("the output queue was full {times}"));
     }
     said.extend(
         summary
@@ -65,7 +76,7 @@ pub fn run_text(ended: &Ended) -> String {
     );
     if summary.paused_ns > 0 {
         said.push(format!(
-            "paused for {}: the rate counts that time, too",
+            "paused for {}: the rate includes that time",
             time_text(summary.paused_ns as f64)
         ));
     }
@@ -81,7 +92,7 @@ pub fn run_text(ended: &Ended) -> String {
     text
 }
 
-/// All labels together, and each for itself; the run lasts `span_ns`.
+/// Writes the figures of all labels together and of each label, for a run of `span_ns`.
 pub fn write_table(statistics: &Statistics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
     let mut text = String::new();
     let total = statistics.total();

@@ -1,4 +1,4 @@
-//! A run with those who look at it: the console, and the conditions that end or fail it.
+//! A run with its console, and with the conditions that end or fail it.
 
 use std::cell::RefCell;
 use std::sync::{Arc, OnceLock};
@@ -18,12 +18,12 @@ use crate::protocols::{self, Run};
 use crate::scenario::{Scenario, Shaping};
 use encarno_record::condition::Measured;
 
-/// What became of a run.
+/// A run that has ended.
 #[derive(Clone, Debug)]
 pub struct Ended {
     /// Its figures.
     pub summary: Summary,
-    /// The conditions that may fail it.
+    /// The conditions that may fail it, with their results.
     pub judged: Vec<Judged>,
     /// The condition that ended it, with its value.
     pub stopped_by: Option<String>,
@@ -52,7 +52,7 @@ impl Pilot for Follower<'_> {
     }
 }
 
-/// Runs to the end. `stop` is called with the control once the run is on.
+/// Makes the run. `stop` is called with the control once the run has started.
 pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError> {
     let workload = &run.settings.workload;
     let criteria = &run.judging.criteria;
@@ -79,7 +79,8 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
     let summary = protocols::steer(run, &mut follower, |control| {
         // It is called once.
         let _set = held.set(Arc::clone(&control));
-        // Signals first: one that ends the program would leave the terminal taken.
+        // Connect the signals first: a signal that ends the program would leave the
+        // terminal taken.
         stop(Arc::clone(&control));
         let (title, hits_max) = (run.title(), run.hits_max());
         console.borrow_mut().begin(&title, hits_max, &control);
@@ -111,14 +112,14 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
 }
 
 impl Ended {
-    /// Whether hits were made, and none of them ended well.
+    /// Whether hits were made and all of them failed.
     pub fn every_hit_failed(&self) -> bool {
         let totals = &self.summary.totals;
         totals.done == 0 && totals.failed > 0
     }
 
-    /// The exit status of the program. What a user did goes before what was
-    /// measured, and conditions of the user's go before ours.
+    /// The exit status of the program. The user's own acts come before measurements, and
+    /// the user's conditions before ours.
     pub fn exit_status(&self, strict: bool) -> u8 {
         if self.summary.stop == Stop::Now {
             exit::INTERRUPTED

@@ -1,4 +1,4 @@
-//! How figures, names and verdicts look as text: units fit the size.
+//! Formats figures, names and verdicts; units fit the size.
 
 use encarno_record::histogram::{Histogram, middle_of};
 use encarno_record::notes::{Judgement, Verdict};
@@ -24,7 +24,7 @@ pub(crate) fn bytes_text(bytes: f64) -> String {
     format!("{value:.digits$} {}", UNITS[unit])
 }
 
-/// A number of things, with a comma between thousands from five digits on.
+/// A count, with a comma between thousands from five digits on.
 pub(crate) fn count_text(count: u64) -> String {
     let digits = count.to_string();
     if digits.len() < 5 {
@@ -40,7 +40,7 @@ pub(crate) fn count_text(count: u64) -> String {
     text
 }
 
-/// A part of a whole in percent; 0 of nothing.
+/// A part of a whole in percent; 0 if the whole is 0.
 pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0
@@ -49,23 +49,23 @@ pub(crate) fn percent(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// A row of a histogram for people: how many numbers are at most that, and above
-/// the row before.
+/// A row of a histogram: the count of numbers up to this bound and above the bound of the
+/// previous row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) up_to: u64,
     pub(crate) count: u64,
 }
 
-/// So many rows: equal steps from the least number to the 99th percentile, and one
-/// row for what lies above, which would press all others into one.
+/// This number of rows: equal steps from the least number to the 99th percentile, and one
+/// row for the numbers above it, which would otherwise press all others into one row.
 pub(crate) fn rows(numbers: &Histogram, rows: usize) -> Vec<Row> {
     let (min, max) = (numbers.min(), numbers.max());
     if numbers.count() == 0 || rows == 0 {
         return Vec::new();
     }
     let (most, steps) = match numbers.quantile(0.99) {
-        // The rest isn't far away: it needs no row of its own.
+        // The largest numbers are close enough to need no row of their own.
         most if max - most <= (most - min) / 4 => (max, rows),
         most => (most, rows - 1),
     };
@@ -85,7 +85,7 @@ pub(crate) fn rows(numbers: &Histogram, rows: usize) -> Vec<Row> {
     found
 }
 
-/// Whether the figures can be trusted, in a line.
+/// The verdict in a line: whether the figures can be trusted.
 pub fn verdict_text(verdict: &Verdict) -> String {
     let reasons = verdict.reasons.join("; ");
     match verdict.judgement {
@@ -98,14 +98,14 @@ pub fn verdict_text(verdict: &Verdict) -> String {
     }
 }
 
-/// A text from a file or a peer mustn't steer the terminal.
+/// The text without terminal control characters, since it may come from a file or a peer.
 pub(crate) fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { '\u{fffd}' } else { c })
         .collect()
 }
 
-/// The same for a text of several lines.
+/// The same as [`printable`], for a text of several lines.
 pub(crate) fn printable_lines(text: &str) -> String {
     let lines: Vec<_> = text.lines().map(printable).collect();
     lines.join("\n")
@@ -152,7 +152,7 @@ mod tests {
             even.iter().all(|row| (99..=102).contains(&row.count)),
             "{even:?}"
         );
-        // One that is far away has a row of its own, and doesn't widen the others.
+        // A number that is far away has a row of its own, and doesn't widen the others.
         let far = rows(&of((1..=1000).chain([1_000_000_000])), 11);
         assert_eq!(far.len(), 11);
         assert_eq!(far.last().map(|row| row.up_to), Some(1_000_000_000));

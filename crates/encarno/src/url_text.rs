@@ -1,4 +1,4 @@
-//! URLs and headers as users write them: they may hold passwords.
+//! URLs and headers as users write them. They may contain passwords.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::protocols;
 
-/// A URL whose user, password and query are shown to nobody.
+/// A URL whose user, password and query are never shown.
 #[derive(Clone, Deserialize)]
 #[serde(transparent)]
 pub(crate) struct UrlText(Secret);
@@ -39,28 +39,28 @@ impl Serialize for UrlText {
     }
 }
 
-/// A URL in the parts that a run needs.
+/// The parts of a URL that a run needs.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// `http`, `https`, `udp`, `dummy` …
     pub(crate) scheme: String,
-    /// Scheme, host and port, as [`Address`] understands them.
+    /// Scheme, host and port, in the form of [`Address`].
     pub(crate) address: String,
-    /// Host and port, as the Host header has them.
+    /// Host and port, in the form of the Host header.
     pub(crate) host: String,
-    /// Path and query, as a request has them.
+    /// Path and query, in the form of a request.
     pub(crate) path: String,
     /// The value of an Authorization header, if the URL names a user.
     pub(crate) authorization: Option<Secret>,
 }
 
 impl UrlText {
-    /// As it was written, with its secrets.
+    /// The URL as it was written, with its secrets.
     pub(crate) fn exposed(&self) -> &str {
         self.0.expose()
     }
 
-    /// Understands it as an HTTP proxy's.
+    /// Parses it as the URL of an HTTP proxy.
     pub(crate) fn proxy(&self) -> Result<ProxySettings, String> {
         let target = self.target(protocols::KINDS[0])?;
         if target.scheme != "http" {
@@ -72,8 +72,8 @@ impl UrlText {
         })
     }
 
-    /// Understands it; the error says why it can't be used. One without a scheme is
-    /// taken for `usual`'s first.
+    /// Parses it; the error says why it can't be used. A URL without a scheme gets the
+    /// first scheme of `usual`.
     pub(crate) fn target(&self, usual: &'static Kind) -> Result<Target, String> {
         let text = self.0.expose().trim();
         let (kind, scheme, rest) = match text.split_once("://") {
@@ -130,7 +130,7 @@ impl UrlText {
 }
 
 impl Target {
-    /// Nothing but the protocol: each record names its own host.
+    /// A target with only the protocol, because each record names its own host.
     pub(crate) fn of_records(kind: &Kind) -> Self {
         Self {
             scheme: kind.schemes.first().map_or("", |it| it.name).to_owned(),
@@ -152,7 +152,7 @@ impl Target {
     }
 }
 
-/// `Name: value`, of which only names, and values that everybody may know, are shown.
+/// `Name: value`. Only names, and values that can't be secret, are shown.
 #[derive(Clone)]
 pub(crate) struct HeaderText(Secret);
 
@@ -177,7 +177,7 @@ impl fmt::Debug for HeaderText {
 }
 
 impl HeaderText {
-    /// As people read it, with what everybody may know.
+    /// The header for messages, without what may be secret.
     pub(crate) fn shown(&self) -> String {
         match self.0.expose().split_once(':') {
             Some((name, value)) if Shown::default().shows_header(name) => {
@@ -188,7 +188,7 @@ impl HeaderText {
         }
     }
 
-    /// Name and value. An error names the header, if it has a name.
+    /// Name and value. The error names the header, if it has a name.
     pub(crate) fn parts(&self) -> Result<(String, Secret), String> {
         let (name, value) = self
             .0
@@ -206,7 +206,7 @@ impl HeaderText {
     }
 }
 
-/// `NAME=TEXT`, of which only the name is shown.
+/// `NAME=TEXT`. Only the name is shown.
 #[derive(Clone)]
 pub(crate) struct ValueText(Secret);
 
@@ -239,7 +239,7 @@ impl ValueText {
     }
 }
 
-/// A tchar of RFC 9110, section 5.6.2.
+/// Whether the byte is a tchar of RFC 9110, section 5.6.2.
 pub(crate) fn is_token(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }

@@ -248,7 +248,7 @@ fn a_system_that_is_not_there_or_says_nothing_is_told_at_once() {
     let said = measure(folder.path(), &[&url, "--trial", "500ms..1s"]);
     assert_eq!(said.status, 2);
     assert!(
-        said.text.contains("already the first load fails"),
+        said.text.contains("the first load fails already"),
         "{}",
         said.text
     );

@@ -300,7 +300,7 @@ fn a_stop_does_not_wait_for_an_input_that_says_nothing() {
 fn a_second_signal_ends_the_process_whatever_holds_it_up() {
     let (code, said) = held_up_and_told(2);
     assert_eq!(code, Some(130), "{said}");
-    assert!(said.contains("the run doesn't end"), "{said}");
+    assert!(said.contains("the run hasn't ended"), "{said}");
 }
 
 #[test]
@@ -400,7 +400,7 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
     ] {
         let url = format!("{name}://127.0.0.1:9");
         let arguments = ["hit", "-n", "1", "-L", &url, "-d", "x", "-O", own];
-        let expected = format!("redirects are HTTP's: {name} has none");
+        let expected = format!("only HTTP has redirects, not {name}");
         assert_ends(folder.path(), &arguments, 1, &expected);
     }
     assert_ends(

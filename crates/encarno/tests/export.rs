@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
+#[path = "rig/process.rs"]
+mod process;
 #[path = "rig/program.rs"]
 mod program;
 
@@ -25,6 +27,7 @@ use opentelemetry_proto::tonic::metrics::v1::metric::Data;
 use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, ExponentialHistogramDataPoint, exemplar, number_data_point,
 };
+use process::Process;
 use prost::Message as _;
 use serde_json::Value;
 
@@ -218,16 +221,6 @@ fn a_receiver_that_is_not_there_at_first_gets_all_that_stats_says() {
     assert!(matches!(value, number_data_point::Value::AsInt(_)));
 }
 
-/// A program that is ended with the test.
-struct Ended(Child);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// A program of `bin/`, if it was built.
 fn tool(name: &str) -> Option<PathBuf> {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/");
@@ -281,7 +274,7 @@ fn what_a_real_collector_sends_on_is_what_stats_says() {
         .args(["--config", "otelcol.yaml"])
         .stderr(said)
         .spawn();
-    let mut collector = Ended(collector.expect("a collector"));
+    let mut collector = Process(collector.expect("a collector"));
     // It isn't there yet: what is sent waits for it.
     let arguments = ["export", "run.enc", "--otlp", &url, "--period", "1s"];
     let output = program::run(folder, &arguments);
@@ -367,7 +360,7 @@ fn exemplars_lead_to_traces() {
     };
     let (child, _said, offered) =
         offered(folder, &["export", "run.enc", "--metrics", "127.0.0.1:0"]);
-    let _ended = Ended(child);
+    let _ended = Process(child);
     let address = offered.trim_start_matches("http://");
     let address = address.trim_end_matches("/metrics");
     let config = format!(
@@ -375,18 +368,8 @@ fn exemplars_lead_to_traces() {
          static_configs: [{{targets: ['{address}']}}]}}]\n"
     );
     let prometheus = Prometheus::start(&program, folder, &config);
-    let url = format!("http://{}", prometheus.address);
     // It takes none of a series that it doesn't know yet: those of later periods.
-    let line = [
-        "export",
-        "run.enc",
-        "--remote-write",
-        &url,
-        "--period",
-        "1s",
-    ];
-    let output = program::run(folder, &line);
-    assert_eq!(output.status.code(), Some(0), "{}", said_of(&output));
+    prometheus.is_sent(folder);
     let begun = Instant::now();
     for job in ["encarno", "it"] {
         loop {
@@ -611,7 +594,7 @@ fn a_receiver_that_is_silent_holds_a_run_up_until_a_signal() {
 
 /// A Prometheus that takes what is written to it.
 struct Prometheus {
-    server: Child,
+    _server: Process,
     address: SocketAddr,
 }
 
@@ -629,7 +612,10 @@ impl Prometheus {
             .arg("--enable-feature=native-histograms,exemplar-storage")
             .spawn()
             .expect("Prometheus");
-        let prometheus = Self { server, address };
+        let prometheus = Self {
+            _server: Process(server),
+            address,
+        };
         let begun = Instant::now();
         while prometheus
             .get("/-/ready")
@@ -639,6 +625,21 @@ impl Prometheus {
             thread::sleep(Duration::from_millis(50));
         }
         prometheus
+    }
+
+    /// Sends it the run.
+    fn is_sent(&self, folder: &Path) {
+        let url = format!("http://{}", self.address);
+        let line = [
+            "export",
+            "run.enc",
+            "--remote-write",
+            &url,
+            "--period",
+            "1s",
+        ];
+        let output = program::run(folder, &line);
+        assert_eq!(output.status.code(), Some(0), "{}", said_of(&output));
     }
 
     fn get(&self, path: &str) -> Option<String> {
@@ -695,13 +696,6 @@ impl Prometheus {
     }
 }
 
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.server.kill();
-        let _ = self.server.wait();
-    }
-}
-
 #[test]
 fn prometheus_says_what_stats_says() {
     let Some(program) = tool("prometheus") else {
@@ -711,17 +705,7 @@ fn prometheus_says_what_stats_says() {
     let folder = folder.path();
     let prometheus = Prometheus::start(&program, folder, "");
     let stats = run(folder);
-    let url = format!("http://{}", prometheus.address);
-    let arguments = [
-        "export",
-        "run.enc",
-        "--remote-write",
-        &url,
-        "--period",
-        "1s",
-    ];
-    let output = program::run(folder, &arguments);
-    assert_eq!(output.status.code(), Some(0), "{}", said_of(&output));
+    prometheus.is_sent(folder);
 
     prometheus.assert_as_stats(&stats, "job=\"encarno\"");
     // A label of the run is one there.
@@ -770,7 +754,7 @@ fn prometheus_fetches_what_stats_says() {
     let folder = folder.path();
     let stats = run(folder);
     let (child, _said, url) = offered(folder, &["export", "run.enc", "--metrics", "127.0.0.1:0"]);
-    let _ended = Ended(child);
+    let _ended = Process(child);
     let address = url.trim_start_matches("http://");
     let address = address.trim_end_matches("/metrics");
     let config = format!(
@@ -824,7 +808,7 @@ fn a_run_offers_its_metrics_until_the_last_of_them_were_fetched() {
     assert!(!text.contains("NOT delivered"), "{text}");
 
     let (child, _said, url) = offered(folder, &["export", "run.enc", "--metrics", "0.0.0.0:0"]);
-    let _ended = Ended(child);
+    let _ended = Process(child);
     let (plain, query) = url.split_once("?token=").expect("a token");
     assert_eq!(fetched(plain, "").0, 403);
     let bearer = format!("Authorization: Bearer {query}\r\n");

@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that can't go on says why
 
+#[path = "rig/process.rs"]
+mod process;
 #[path = "rig/program.rs"]
 mod program;
 #[path = "rig/recorded.rs"]
@@ -10,12 +12,13 @@ mod recorded;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use encarno_record::notes::Notes;
 use encarno_record::results::whole;
 use encarno_test_peers::{NatsServer, Toxiproxy, json, scratch};
+use process::Process;
 use program::{command, run};
 use recorded::{assert_ended, hits, said};
 use rustix::process::{Pid, Signal, kill_process};
@@ -23,16 +26,6 @@ use rustix::process::{Pid, Signal, kill_process};
 fn server() -> NatsServer {
     let store = scratch("jetstream");
     NatsServer::start_with(&["--jetstream", "--store_dir", store.to_str().unwrap()])
-}
-
-/// A process that is killed at the test's end.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _killed = self.0.kill();
-        let _gone = self.0.wait();
-    }
 }
 
 impl Process {
@@ -242,7 +235,7 @@ fn what_agents_do_not_take_is_said_by_name() {
     group.assert_ends(
         &hit(&["dummy:", "-n", "9"]),
         1,
-        "it doesn't take `encarno hit`",
+        "it doesn't accept `encarno hit`",
     );
     group.assert_ends(
         &["hit", "dummy:", "-n", "9", "--agents", "3"],
@@ -285,7 +278,7 @@ fn what_agents_do_not_take_is_said_by_name() {
         (&["dummy:", "-n", "9", "--phout", "x"], "no phout"),
         (
             &["dummy:", "-n", "9", "--stop-if", "p99>1s"],
-            "--stop-if isn't there with --agents",
+            "--stop-if doesn't work with --agents",
         ),
     ] {
         group.assert_ends(&hit(more), 2, says);
@@ -502,11 +495,7 @@ fn a_coordinator_that_dies_leaves_a_run_that_is_collected() {
         "scheduled 1200 = done 1200",
     );
     notes(&group.path("run.enc"));
-    group.assert_ends(
-        &["attach", "nothing", "-o", "n.enc"],
-        1,
-        "knows no such run",
-    );
+    group.assert_ends(&["attach", "nothing", "-o", "n.enc"], 1, "has no such run");
 }
 
 fn a_signal_drains_all_agents() {

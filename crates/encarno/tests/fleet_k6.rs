@@ -3,15 +3,18 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)] // a test that fails here says enough
 
+#[path = "rig/process.rs"]
+mod process;
 #[path = "rig/program.rs"]
 mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use encarno_record::results::whole::{self, FileStatistics};
 use encarno_test_peers::{NatsServer, root, scratch};
+use process::Process;
 use program::{command, run};
 
 /// None if it isn't built.
@@ -157,16 +160,6 @@ fn a_script_that_is_wrong_is_told_before_any_agent_starts() {
     let alone = run(folder.path(), &["k6", "run", "script.js"]);
     let said = String::from_utf8(alone.stderr).unwrap();
     assert!(said.contains("--out encarno=run.enc"), "{said}");
-}
-
-/// A process that is killed at the test's end.
-struct Process(Child);
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _killed = self.0.kill();
-        let _gone = self.0.wait();
-    }
 }
 
 /// Processes whose command line has that word.

@@ -3,18 +3,23 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/http2_peer.rs"]
+mod http2_peer;
 #[path = "rig/peer.rs"]
 mod peer;
+#[path = "rig/process.rs"]
+mod process;
 #[path = "rig/program.rs"]
 mod program;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 use encarno_http2::hpack::write_field;
 use encarno_target::{Target, TargetSettings};
-use peer::peer;
+use http2_peer::{frame, http2_peer};
+use process::Process;
 
 fn hit(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let arguments = [&["hit"], arguments, &["--quiet", "--threads", "1"]].concat();
@@ -28,10 +33,11 @@ fn said(output: &Output) -> String {
     String::from_utf8([&output.stdout[..], &output.stderr].concat()).unwrap()
 }
 
-fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags, 0, 0, 0, 1];
-    [&head[..], payload].concat()
+fn folder_with_echo() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let echo = include_str!("../../target/src/echo.proto");
+    std::fs::write(folder.path().join("echo.proto"), echo).unwrap();
+    folder
 }
 
 /// A head, or trailers.
@@ -43,12 +49,13 @@ fn head(fields: &[(&str, &str)], ends: bool) -> Vec<u8> {
     let first = block.len().min(16_000);
     let flags = u8::from(ends);
     if first == block.len() {
-        return frame(1, flags | 4, &block);
+        return frame(1, flags | 4, 1, &block);
     }
-    let mut out = frame(1, flags, &block[..first]);
+    let mut out = frame(1, flags, 1, &block[..first]);
     let mut rest = block[first..].chunks(16_000).peekable();
     while let Some(piece) = rest.next() {
-        out.extend(frame(9, if rest.peek().is_none() { 4 } else { 0 }, piece));
+        let flags = if rest.peek().is_none() { 4 } else { 0 };
+        out.extend(frame(9, flags, 1, piece));
     }
     out
 }
@@ -63,7 +70,7 @@ fn ok() -> Vec<u8> {
 fn data(bytes: &[u8]) -> Vec<u8> {
     bytes
         .chunks(16_000)
-        .flat_map(|piece| frame(0, 0, piece))
+        .flat_map(|piece| frame(0, 0, 1, piece))
         .collect()
 }
 
@@ -73,31 +80,13 @@ fn trailers(status: &str) -> Vec<u8> {
 
 /// Waits for the call on stream 1, and says this.
 fn says(bytes: Vec<u8>) -> SocketAddr {
-    peer(move |mut stream| {
-        let mut reader = stream.try_clone()?;
-        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])?;
-        reader.read_exact(&mut [0; 24])?;
-        loop {
-            let mut head = [0; 9];
-            reader.read_exact(&mut head)?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            reader.read_exact(&mut vec![0; length as usize])?;
-            if head[3] == 1 {
-                stream.write_all(&bytes)?;
-            }
-        }
-    })
+    http2_peer(move |stream| stream.write_all(&bytes))
 }
 
 #[test]
 fn hostile_servers_are_failures_with_a_reason() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_with_echo();
     let folder = folder.path();
-    std::fs::write(
-        folder.join("echo.proto"),
-        include_str!("../../target/src/echo.proto"),
-    )
-    .unwrap();
     let all = |parts: &[Vec<u8>]| parts.concat();
     let gzip = |fields: &[(&str, &str)]| {
         let usual = [(":status", "200"), ("content-type", "application/grpc")];
@@ -140,7 +129,7 @@ fn hostile_servers_are_failures_with_a_reason() {
         ),
         // Endings.
         (
-            all(&[ok(), data(&message), frame(0, 1, &[])]),
+            all(&[ok(), data(&message), frame(0, 1, 1, &[])]),
             "1002",
             "without trailers",
         ),
@@ -253,30 +242,13 @@ fn hostile_servers_are_failures_with_a_reason() {
 
 #[test]
 fn a_flood_of_messages_takes_no_memory() {
-    let folder = tempfile::tempdir().unwrap();
+    let folder = folder_with_echo();
     let folder = folder.path();
-    std::fs::write(
-        folder.join("echo.proto"),
-        include_str!("../../target/src/echo.proto"),
-    )
-    .unwrap();
-    let flood = peer(|mut stream| {
-        let mut reader = stream.try_clone()?;
-        stream.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0])?;
-        reader.read_exact(&mut [0; 24])?;
+    let flood = http2_peer(|stream| {
+        stream.write_all(&ok())?;
+        let many = data(&[0, 0, 0, 0, 2, 0x10, 5].repeat(2000));
         loop {
-            let mut got = [0; 9];
-            reader.read_exact(&mut got)?;
-            let length = u32::from_be_bytes([0, got[0], got[1], got[2]]);
-            reader.read_exact(&mut vec![0; length as usize])?;
-            if got[3] != 1 {
-                continue;
-            }
-            stream.write_all(&ok())?;
-            let many = data(&[0, 0, 0, 0, 2, 0x10, 5].repeat(2000));
-            loop {
-                stream.write_all(&many)?;
-            }
+            stream.write_all(&many)?;
         }
     });
     let url = format!("grpc://{flood}/encarno.Echo/Repeat");
@@ -320,7 +292,10 @@ fn program_of_go() -> PathBuf {
 }
 
 /// A server of grpc-go; it ends with the test.
-struct Server(Child, String);
+struct Server {
+    url: String,
+    _process: Process,
+}
 
 impl Server {
     fn start(reflection: &[&str]) -> Self {
@@ -335,19 +310,14 @@ impl Server {
         let stdout = child.stdout.take().unwrap();
         BufReader::new(stdout).read_line(&mut line).unwrap();
         let address = line.trim().rsplit(' ').next().unwrap().to_owned();
-        Self(child, address)
+        Self {
+            url: format!("grpc://{address}/grpc.testing.TestService/"),
+            _process: Process(child),
+        }
     }
 
     fn url(&self, method: &str) -> String {
-        format!("grpc://{}/grpc.testing.TestService/{method}", self.1)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ended = self.0.kill();
-        let _status = self.0.wait();
+        format!("{}{method}", self.url)
     }
 }
 

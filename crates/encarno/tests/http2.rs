@@ -2,8 +2,12 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::print_stdout)] // a test that fails here says enough
 
+#[path = "rig/http2_peer.rs"]
+mod http2_peer;
 #[path = "rig/peer.rs"]
 mod peer;
+#[path = "rig/process.rs"]
+mod process;
 #[path = "rig/program.rs"]
 mod program;
 
@@ -11,9 +15,11 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
+use http2_peer::{frame, http2_peer};
 use peer::peer;
+use process::Process;
 
 fn hit(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let arguments = [
@@ -27,32 +33,13 @@ fn hit(folder: &Path, arguments: &[&str]) -> (bool, String) {
     (output.status.success(), String::from_utf8(text).unwrap())
 }
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let length = (payload.len() as u32).to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags];
-    [&head[..], &stream.to_be_bytes(), payload].concat()
-}
-
 fn settings() -> Vec<u8> {
     frame(4, 0, 0, &[])
 }
 
 /// Waits for the request on stream 1, and says this.
 fn says(bytes: impl Fn() -> Vec<u8> + Send + Sync + 'static) -> SocketAddr {
-    peer(move |mut stream| {
-        let mut reader = stream.try_clone()?;
-        stream.write_all(&settings())?;
-        reader.read_exact(&mut [0; 24])?;
-        loop {
-            let mut head = [0; 9];
-            reader.read_exact(&mut head)?;
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-            reader.read_exact(&mut vec![0; length as usize])?;
-            if head[3] == 1 {
-                stream.write_all(&bytes())?;
-            }
-        }
-    })
+    http2_peer(move |stream| stream.write_all(&bytes()))
 }
 
 #[test]
@@ -114,11 +101,7 @@ fn hostile_servers_are_failures_with_a_reason() {
             1002,
             "can't be decompressed",
         ),
-        (
-            says(|| frame(1, 4, 3, &[0x88])),
-            1002,
-            "stream that isn't there",
-        ),
+        (says(|| frame(1, 4, 3, &[0x88])), 1002, "unknown stream"),
         (
             says(move || frame(1, 5, 1, &length_5)),
             1002,
@@ -159,17 +142,6 @@ fn what_cannot_be_is_said() {
     assert!(text.contains("--http2"), "{text}");
 }
 
-/// Ends with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        let _ended = self.0.kill();
-        let _status = self.0.wait();
-    }
-}
-
 const NODE: &str = r#"
 const http2 = require("http2"), fs = require("fs");
 const settings = { settings: { maxConcurrentStreams: 7 } };
@@ -196,7 +168,7 @@ server.listen(0, "127.0.0.1", () => console.log(server.address().port));
 "#;
 
 /// A server of Node's own HTTP/2; none where there is no Node.
-fn node(folder: &Path) -> Option<(Server, String)> {
+fn node(folder: &Path) -> Option<(Process, String)> {
     let started = Command::new("node")
         .args(["-e", NODE])
         .current_dir(folder)
@@ -209,7 +181,7 @@ fn node(folder: &Path) -> Option<(Server, String)> {
     let mut port = String::new();
     let stdout = child.stdout.take().unwrap();
     BufReader::new(stdout).read_line(&mut port).unwrap();
-    Some((Server(child), format!("http://127.0.0.1:{}", port.trim())))
+    Some((Process(child), format!("http://127.0.0.1:{}", port.trim())))
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn a_part_starts_when_it_is_told() {
         folder,
         &nobody,
         1,
-        "the standard input ended before it gave the instant of the start",
+        "the standard input ended before the instant of the start",
     );
     assert_ends(
         folder,
@@ -340,7 +340,11 @@ fn what_is_no_one_result_is_not_merged() {
         ),
         (&["a.enc", "none.enc", "-o", "m.enc"], 1, "none.enc"),
         (&["a.enc", "-o", "a.enc"], 2, "would be written over"),
-        (&["a.enc", "-", "-o", "m.enc"], 2, "not the standard input"),
+        (
+            &["a.enc", "-", "-o", "m.enc"],
+            2,
+            "doesn't read the standard input",
+        ),
     ] {
         assert_ends(folder, &[&["merge"], files].concat(), code, says);
         assert!(!folder.join("m.enc").exists(), "{files:?}");

@@ -248,7 +248,7 @@ fn tls_goes_through_tunnels() {
         ),
         ("https://127.0.0.1:1/", known.clone(), "502 Not there"),
         // What isn't a proxy.
-        (&*url, format!("http://{ssh}"), "it isn't one"),
+        (&*url, format!("http://{ssh}"), "it isn't a proxy"),
         (&*url, format!("http://{nobody}"), "timeout"),
     ] {
         let wait = ["--timeout", if says == "timeout" { "200ms" } else { "10s" }];
@@ -269,7 +269,7 @@ fn proxies_that_cant_be_used() {
         (
             "tcp://127.0.0.1:1",
             "127.0.0.1:2",
-            "doesn't go through an HTTP proxy",
+            "doesn't support HTTP proxies",
         ),
         ("http+unix:///tmp/a", "127.0.0.1:2", "a unix socket"),
     ] {

@@ -122,7 +122,7 @@ fn senseless_shapes_are_refused() {
         (["--rate", "poisson 500"], "for how long?"),
         (
             ["--workers", "poisson const(5,1s)"],
-            "a number of workers is none",
+            "a number of workers isn't one",
         ),
     ] {
         let refused = program::run(folder.path(), &[&["hit", "dummy:"], &flags[..]].concat());

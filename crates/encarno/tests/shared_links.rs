@@ -291,8 +291,5 @@ fn a_record_that_is_no_line_and_what_the_protocol_cannot_do_are_told() {
         ..InputSettings::of_file("none")
     });
     let error = protocols::run(&run, |_| {}).unwrap_err().to_string();
-    assert!(
-        error.contains("cookies are HTTP's: echo has none"),
-        "{error}"
-    );
+    assert!(error.contains("only HTTP has cookies, not echo"), "{error}");
 }

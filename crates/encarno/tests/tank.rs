@@ -250,7 +250,7 @@ fn what_would_change_the_load_is_refused() {
     };
     for (text, says) in [
         (phantom("tank_type: none"), "driver: tcp"),
-        (phantom("multi: [{address: b}]"), "each target of its own"),
+        (phantom("multi: [{address: b}]"), "a run for each target"),
         (phantom("ammofile: a.uri"), "there is an ammofile, too"),
         (phantom("rps_schedule: 'const(1,1s)'"), "more than one schedule"),
         (phantom("timeout: soon"), "such as 11s"),

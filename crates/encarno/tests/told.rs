@@ -129,7 +129,7 @@ fn urls_are_sent_with_method_and_body() {
         expected.map(|(a, b, c)| (a.to_owned(), b.to_owned(), c.to_owned()))
     );
     let refused = run(folder, &["hit", &url, "-i", "raw", "-d", "x", "-n", "1"]);
-    assert_ends(&refused, 2, "say both themselves");
+    assert_ends(&refused, 2, "have their own");
 }
 
 #[test]
@@ -661,7 +661,7 @@ fn commands_by_habit() {
     );
     assert_ends(&rate, 0, "done 10");
     // What was there isn't replaced without a word.
-    assert_ends(&rate, 0, "run.enc: the file that was there is replaced");
+    assert_ends(&rate, 0, "run.enc: this replaces the existing file");
     assert_ends(
         &run(folder, &["hit", &url, "--rate", "1k"]),
         2,
@@ -710,7 +710,7 @@ fn a_tail_of_a_file_that_was_cut_ends_with_its_writer() {
         let mut rest = Vec::new();
         out.read_to_end(&mut rest).expect("it ends");
         let output = tail.wait_with_output().expect("it ends");
-        assert_ends(&output, 0, "the process that wrote has ended");
+        assert_ends(&output, 0, "the writing process has ended");
     }
     // The same for one that was cut before it was opened.
     fs::write(folder.join("cut.enc"), &whole[..4]).expect("written");

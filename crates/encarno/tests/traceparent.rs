@@ -56,7 +56,7 @@ fn a_share_of_hits_begins_traces_that_the_file_names() {
         "-o",
         "run.enc",
         "--traceparent",
-        "25%",
+        "5%",
     ];
     let output = program::run(folder, &line);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -67,8 +67,9 @@ fn a_share_of_hits_begins_traces_that_the_file_names() {
         .iter()
         .filter_map(|asked| asked.headers.get("traceparent"))
         .collect();
-    // Eight standard deviations.
-    assert!((100 - 70..100 + 70).contains(&sent.len()), "{}", sent.len());
+    // Nine standard deviations above 20. A recorder keeps 64 exemplars of a buffer, and
+    // one loop may send nearly all hits.
+    assert!((1..60).contains(&sent.len()), "{}", sent.len());
     let known = exemplars(&file);
     let mut names: Vec<_> = known.iter().map(|one| one.trace.traceparent()).collect();
     let mut sent: Vec<_> = sent.into_iter().cloned().collect();

@@ -359,9 +359,9 @@ fn pings_binary_messages_and_messages_without_answers() {
             &["-H", "Sec-WebSocket-Extensions: permessage-deflate"],
             "permessage-deflate",
         ),
-        (&["-H", "Upgrade: h2c"], "one of its own"),
+        (&["-H", "Upgrade: h2c"], "sets it itself"),
         (&["-X", "POST"], "GET"),
-        (&["-L"], "redirects are HTTP's"),
+        (&["-L"], "only HTTP has redirects"),
         (&["--proxy", "http://127.0.0.1:1"], "proxy"),
     ] {
         let (ok, text) = run(flags);
@@ -435,11 +435,11 @@ fn what_a_server_does_wrong_is_told() {
     let cases = [
         (
             refuser(not_found),
-            "status 404, and not with 101 → is the URL's path right",
+            "status 404 instead of 101 → is the URL's path right",
         ),
         (refuser(b"-ERR what?\r\n"), "isn't HTTP/1.1"),
         (refuser(unasked), "Sec-WebSocket-Accept"),
-        (endless, "head without end"),
+        (endless, "an endless head"),
         (
             liar(b"\x82\x7f\x7f\xff\xff\xff\xff\xff\xff\xff"),
             "longer than 100000 bytes",
@@ -448,12 +448,12 @@ fn what_a_server_does_wrong_is_told() {
         (liar(b"\xc1\x01x"), "extension"),
         (liar(b"\x81\x81aaaax"), "masked"),
         (liar(b"\x81\x02\xc3\x28"), "UTF-8"),
-        (liar(b"\x80\x00"), "goes on with no message"),
+        (liar(b"\x80\x00"), "continues no message"),
         (
             liar(b"\x88\x09\x03\xf0go away"),
             "code 1008, policy violation (go away)",
         ),
-        (liar(b"\x88\x02\x03\xed"), "code that nobody may send"),
+        (liar(b"\x88\x02\x03\xed"), "has an invalid code"),
         (pieces, "longer than 100000 bytes"),
         (pings, "timeout"),
         (closed, "closed"),

@@ -1,4 +1,4 @@
-//! What ends a run before its end.
+//! The errors that end a run early.
 
 use encarno_input::InputError;
 use encarno_nib::SetUpError;
@@ -11,28 +11,28 @@ use crate::workers::feed::InputFailure;
 /// Why a run failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// The input.
+    /// The input failed.
     #[error(transparent)]
     Input(#[from] InputFailure),
-    /// An output.
+    /// An output failed.
     #[error(transparent)]
     Output(#[from] OutputError),
-    /// An event loop.
+    /// An event loop failed.
     #[error(transparent)]
     Loop(#[from] LoopError),
-    /// The protocol.
+    /// The protocol couldn't be set up.
     #[error(transparent)]
     Protocol(#[from] SetUpError),
-    /// Scripting.
+    /// The scripts couldn't be set up.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// Settings that don't go together.
+    /// Settings contradict each other.
     #[error("{0}")]
     Settings(String),
     /// The operating system refused something.
     #[error("can't {operation}: {source}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
         /// Why not.
         #[source]

@@ -2,15 +2,15 @@
 //!
 //! The modules in the order in which a run meets them:
 //!
-//! - [`settings`]: what a run is asked to do
+//! - [`settings`]: the settings of a run
 //! - [`schedule`]: when hits start
-//! - [`script`]: what a record asks for beyond being sent
-//! - workers: event loops that make hits
-//! - [`control`]: how a run is stopped, paused, and made to do more or less
+//! - [`script`]: values, checks, redirects and pauses of records
+//! - workers: the event loops that make hits
+//! - [`control`]: stops and pauses a run, and changes its load
 //! - [`output`]: hits on their way to files
-//! - [`meter`]: what a run does, second by second, and at the end; as data
-//! - [`pilot`]: who follows a run, and may steer it
-//! - run: one run, of all these
+//! - [`meter`]: the figures of a run by second and at the end, as data
+//! - [`pilot`]: the observer of a run, which may steer it
+//! - run: one run, built from these modules
 
 mod error;
 mod run;

@@ -1,9 +1,8 @@
-//! What a run does, second by second, as data: it prints nothing.
+//! The figures of a run, second by second, as data. The meter prints nothing.
 //!
-//! Each event loop hands over its sums once a second (see
-//! [`crate::output`]). When all loops have done so for a second, the meter makes
-//! a [`Window`] of them. Whoever wants to know what a run does reads windows:
-//! the console, the verdict, and at the end the [`Summary`], which is their sum.
+//! Each event loop hands over its sums once a second (see [`crate::output`]). When all
+//! loops have done so for a second, the meter makes a [`Window`] of them. The console and
+//! the verdict read windows; the [`Summary`] at the end is their sum.
 
 mod quota;
 mod summary;
@@ -29,7 +28,7 @@ pub use window::Window;
 use crate::schedule::{Level, Schedule};
 use crate::settings::{RunSettings, Workload};
 
-/// Makes windows of what event loops say.
+/// Makes windows from the sums of event loops.
 #[derive(Debug)]
 pub struct Meter {
     sums: Receiver<Arc<LoopSums>>,
@@ -38,12 +37,12 @@ pub struct Meter {
     texts: Texts,
     open: bool,
     asked: Option<Arc<Schedule>>,
-    /// How many processes make what is asked for together.
+    /// The number of processes that make the run together.
     parts: usize,
     loops: Vec<Loop>,
-    /// What belongs to seconds that aren't over.
+    /// Statistics of seconds that aren't complete yet.
     current: BTreeMap<u64, Statistics>,
-    /// The second of the next window, and where it begins in ns from the run's start.
+    /// The second of the next window, and its start in ns from the run's start.
     second: u64,
     from_ns: u64,
     quota: Quota,
@@ -52,17 +51,19 @@ pub struct Meter {
     whole: Statistics,
 }
 
-/// What an event loop said.
+/// The state of an event loop.
 #[derive(Debug, Default)]
 struct Loop {
-    /// The seconds before are whole, and where it stood at their end.
+    /// The loop's states at the ends of seconds. All seconds before `whole_before` are
+    /// complete.
     states: BTreeMap<u64, LoopState>,
-    /// Where it stood at the end of the last window.
+    /// The state at the end of the last window.
     last: LoopState,
 }
 
 impl Meter {
-    /// Of a run that starts now, and where its recorders send their sums.
+    /// The meter of a run that starts now, and the channel to which its recorders send
+    /// their sums.
     pub fn new(
         settings: &RunSettings,
         loops: usize,
@@ -96,28 +97,30 @@ impl Meter {
         (meter, sender)
     }
 
-    /// An open run's schedule may grow: that is asked for now.
+    /// Follows the schedule of an open run, which may grow, to report the present rate.
     pub fn follow(&mut self, schedule: Option<Arc<Schedule>>) {
         if self.open {
             self.asked = schedule;
         }
     }
 
-    /// Gives the windows that are whole by now.
+    /// Observes the windows that are complete by now.
     pub fn look(&mut self, observe: &mut dyn FnMut(&Window)) {
         while let Ok(sums) = self.sums.try_recv() {
             self.take(&sums);
         }
         let before = |one: &Loop| one.states.last_key_value().map_or(0, |(&second, _)| second);
         let whole_before = self.loops.iter().map(before).min().unwrap_or(0);
-        // A loop that has ended says `u64::MAX`: that is the run's end, and not a second.
+        // `u64::MAX` comes from a loop that has ended. It means the end of the run, not a
+        // second.
         while whole_before != u64::MAX && self.second < whole_before {
             let to_ns = second_end_ns(self.started_unix_ns, self.second);
             self.close(to_ns, observe);
         }
     }
 
-    /// Gives the rest: all loops have ended, at that instant the last one.
+    /// Observes the remaining windows. All loops have ended, the last one at that
+    /// instant.
     pub fn end(mut self, elapsed_ns: u64, observe: &mut dyn FnMut(&Window)) -> Metered {
         self.look(observe);
         loop {
@@ -142,7 +145,7 @@ impl Meter {
 
     fn take(&mut self, sums: &LoopSums) {
         for (second, outcomes) in &sums.seconds {
-            // What comes after its window belongs to the next one.
+            // Hits that arrive after their window was closed belong to the next one.
             let statistics = self.current.entry((*second).max(self.second)).or_default();
             statistics.add(
                 outcomes,
@@ -160,7 +163,7 @@ impl Meter {
         }
     }
 
-    /// The window ends here.
+    /// Closes the present window.
     fn close(&mut self, to_ns: u64, observe: &mut dyn FnMut(&Window)) {
         let statistics = self.current.remove(&self.second).unwrap_or_default();
         let span_ns = (to_ns - self.from_ns).max(1);
@@ -195,9 +198,9 @@ impl Meter {
 }
 
 impl Loop {
-    /// Where the loop stood when that second was over, as far as it said so.
+    /// The loop's state at the end of a second, or its last known state.
     fn state_after(&mut self, second: u64) -> LoopState {
-        // The first word on it; earlier ones are done with.
+        // Use the first state from then on, and drop earlier ones.
         self.states = self.states.split_off(&(second + 1));
         self.states
             .first_key_value()
@@ -205,12 +208,12 @@ impl Loop {
     }
 }
 
-/// What all windows came to.
+/// The result of all windows.
 #[derive(Debug)]
 pub struct Metered {
     /// The sum of all windows.
     pub statistics: Statistics,
-    /// What saw them all.
+    /// The judge, which has seen all windows.
     pub judge: Judge,
 }
 
@@ -305,11 +308,12 @@ mod tests {
         meter.look(&mut observe);
         send(said(1, 710 * MS, &[5], 1, &strings));
         meter.look(&mut observe);
-        // A loop that was held up says two seconds at once; one hit comes too late.
+        // A delayed loop reports two seconds at once; one hit arrives after its window.
         send(said(0, 2750 * MS, &[1000, 650, 2749], 7, &strings));
         send(said(1, 1702 * MS, &[], 1, &strings));
         meter.look(&mut observe);
-        // A last word counts from the first second that the loop said nothing of.
+        // The last report of a loop counts from the first second that the loop hasn't
+        // reported.
         send(said(0, u64::MAX, &[2900], 8, &strings));
         send(said(1, u64::MAX, &[2800, 2810], 3, &strings));
         let metered = meter.end(2950 * MS, &mut observe);

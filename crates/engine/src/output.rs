@@ -1,9 +1,9 @@
 //! Hits on their way to files, written by one thread.
 //!
-//! Each event loop has a [`Recorder`]. It fills a buffer and hands it to the
-//! writer thread by a bounded queue; empty buffers come back. A full queue is
-//! counted and the buffers wait in the recorder; past its bound they are lost,
-//! counted and told in the [`WriteSummary`]. Hits are never slowed.
+//! Each event loop has a [`Recorder`]. It fills a buffer and hands it to the writer
+//! thread through a bounded queue; empty buffers come back. If the queue is full, buffers
+//! wait in the recorder, up to a bound. Beyond the bound they are lost. The
+//! [`WriteSummary`] has the counts of both. Hits are never slowed down.
 //!
 //! Once a second a recorder also hands over the sums of its hits, to the writer,
 //! whose native file carries them, and to the meter. Sums are never lost.

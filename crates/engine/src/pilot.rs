@@ -1,9 +1,9 @@
-//! Whoever follows a run, and may steer it.
+//! The observer of a run, which may steer it.
 //!
-//! A run with [`Workload::Steered`](crate::settings::Workload::Steered) does what
-//! its pilot says: so many workers, or so many hits per second, one load after the
-//! other. The pilot decides by what the loops did up to now (see [`Gauge`]), and
-//! may write down what it found beside the hits.
+//! A run with [`Workload::Steered`](crate::settings::Workload::Steered) has the loads
+//! that its pilot sets, one after the other: a number of workers, or a rate in hits per
+//! second. The pilot decides from the work of the loops so far (see [`Gauge`]), and may
+//! write marks beside the hits.
 
 mod gauge;
 
@@ -17,26 +17,26 @@ use crate::schedule::Piece;
 use crate::workers::Control;
 use crate::workers::control::{GrowError, Load};
 
-/// How often a pilot looks.
+/// How often a pilot is called.
 pub const LOOK: Duration = Duration::from_millis(20);
 
 /// Follows a run.
 pub trait Pilot {
-    /// A second of the run is over.
+    /// Takes the window of a second that is over.
     fn window(&mut self, window: &Window);
 
-    /// Looks at what the loops did, some times a second.
+    /// Checks the work of the loops, several times a second.
     fn look(&mut self, _helm: &mut Helm<'_>) {}
 }
 
-/// A closure that wants windows follows a run, and steers nothing.
+/// A closure that takes windows is a pilot that steers nothing.
 impl<F: FnMut(&Window)> Pilot for F {
     fn window(&mut self, window: &Window) {
         self(window);
     }
 }
 
-/// What a pilot can see and do.
+/// What a pilot can read and do.
 #[derive(Debug)]
 pub struct Helm<'a> {
     pub(crate) control: &'a Control,
@@ -45,44 +45,44 @@ pub struct Helm<'a> {
 }
 
 impl Helm<'_> {
-    /// What the loops did.
+    /// The work of the loops.
     pub fn gauge(&self) -> &Gauge {
         self.gauge
     }
 
-    /// A load holds from that instant on at the earliest, ns from the run's start.
+    /// The earliest instant from which a new load can apply, ns from the run's start.
     pub fn earliest_ns(&self) -> u64 {
         self.control.earliest_ns()
     }
 
-    /// From that instant on the run does that.
+    /// Sets the load from an instant on.
     pub fn steer(&self, from_ns: u64, load: Load) -> Result<(), GrowError> {
         self.control.steer(from_ns, load)
     }
 
-    /// From that instant on, these pieces take the place of what the run's own schedule has
-    /// there, or follow it.
+    /// Replaces what the run's own schedule has from this instant on by these pieces, or adds
+    /// them after its end.
     pub fn grow(&self, from_ns: u64, pieces: &[Piece]) -> Result<(), GrowError> {
         self.control.grow(from_ns, pieces)
     }
 
-    /// Nothing starts any more, and the run ends.
+    /// Ends the run: no more hits start.
     pub fn end(&self) {
         self.control.drain();
     }
 
-    /// Whether the run was told to stop, by whomever.
+    /// Whether the run was told to stop, by anyone.
     pub fn is_stopping(&self) -> bool {
         self.control.stop() != crate::workers::control::Stop::No
     }
 
-    /// Writes that down in the result file, about that instant. The text is JSON,
-    /// an object whose keys say what it is about.
+    /// Writes a mark about an instant into the result file. The text is a JSON object,
+    /// whose keys name its subject.
     pub fn mark(&self, at_ns: u64, text: String) {
         self.writer.mark(at_ns, text);
     }
 
-    /// What happened before is not asked for any more.
+    /// Drops the data before an instant, which won't be read again.
     pub fn forget_before(&mut self, instant_ns: u64) {
         self.gauge.forget_before(instant_ns);
     }

@@ -1,4 +1,4 @@
-//! One run: input → schedule → workers → nib → output, built and waited for.
+//! One run: builds input, schedule, workers, nib and output, and waits for the end.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -31,14 +31,13 @@ use crate::workers::{
     Traced, has_fields,
 };
 
-/// How often the main thread looks around.
+/// How often the main thread checks the run.
 const LOOK: Duration = Duration::from_millis(50);
-/// Open files that aren't connections.
+/// The number of open files that aren't connections.
 const FILES_RESERVE: u64 = 64;
 
-/// Runs to the end. `stop` is called with the control once the run is on, to
-/// connect it with signals; `observe` with each second of the run, when it is
-/// over.
+/// Makes a run. `stop` is called with the control once the run has started, to connect it
+/// with signals. `observe` is called with each second of the run when it is over.
 pub fn run<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
@@ -48,8 +47,8 @@ pub fn run<P: Protocol>(
     steer(settings, protocol, &mut observe, stop)
 }
 
-/// Runs to the end, as the pilot says. `stop` is called with the control once the
-/// run is on, to connect it with signals.
+/// Makes a run under the control of a pilot. `stop` is called with the control once the
+/// run has started, to connect it with signals.
 pub fn steer<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
@@ -135,14 +134,14 @@ pub fn steer<P: Protocol>(
     mark_pauses();
     let totals = Totals::of(&counters);
     let span_ns = span_ns(settings, &control, totals.scheduled, elapsed_ns);
-    // The file tells how the run was judged, so that it is judged before the file ends.
+    // The file contains the verdict, so judge the run before the file ends.
     let metered = meter.end(elapsed_ns, &mut |window| pilot.window(window));
     let (judge, total, stop) = (
         metered.judge.clone(),
         metered.statistics.total(),
         control.stop(),
     );
-    // An output's error says more than the loops' word that there was one.
+    // The error of an output says more than the loops' report that one failed.
     let written = writer.finish_with(span_ns, move |written| {
         meter::notes(&totals, &judge.verdict(&total, &totals, written, stop))
     })?;
@@ -164,9 +163,8 @@ pub fn steer<P: Protocol>(
     Ok(Summary::new(totals, metered, ending))
 }
 
-/// How long a run lasts for whoever divides by it. Ten hits at ten a second
-/// take a second, though the last one starts after 0.9 s: an open run lasts
-/// until its next hit would have been due.
+/// The duration to divide by. Ten hits at ten a second take a second, although the last
+/// one starts after 0.9 s: an open run lasts until its next hit would have been due.
 fn span_ns(settings: &RunSettings, control: &Control, scheduled: u64, elapsed_ns: u64) -> u64 {
     let settled = control.settled();
     let (Workload::Open(open), Some(schedule)) = (&settings.workload, settled.rate) else {
@@ -180,7 +178,7 @@ fn span_ns(settings: &RunSettings, control: &Control, scheduled: u64, elapsed_ns
     elapsed_ns.max(next_ns.unwrap_or(end_ns).min(end_ns))
 }
 
-/// The addresses that were hit, those with most hits first.
+/// The addresses that hits went to, those with most hits first.
 fn addresses(
     counters: &[Arc<Counters>],
     default: Option<&str>,
@@ -205,8 +203,8 @@ fn addresses(
     addresses
 }
 
-/// Reads all of the input as a run would, and sends nothing: how many records
-/// there are.
+/// Reads the whole input as a run would, without sending anything, and returns the number
+/// of records.
 pub fn read_through<P: Protocol>(settings: &RunSettings, protocol: &P) -> Result<u64, RunError> {
     let strings = Strings::default();
     let scripts = scripts(settings, protocol, &strings)?;
@@ -216,7 +214,7 @@ pub fn read_through<P: Protocol>(settings: &RunSettings, protocol: &P) -> Result
     }
 }
 
-/// What one event loop gets for itself.
+/// The parts of one event loop.
 struct Seat<'a> {
     /// Its number among the loops of this process.
     index: usize,
@@ -345,9 +343,10 @@ where
 {
     let name = format!("loop-{}", event_loop.share.number);
     let body = move || {
-        // A broken invariant, told by the panic itself. What the loop had is dropped with it.
+        // A panic means a broken invariant, and has printed its message. The loop's state
+        // is dropped with it.
         let ended = catch_unwind(AssertUnwindSafe(|| event_loop.run(pace)));
-        // The main thread is there until all loops have ended.
+        // The main thread receives until all loops have ended.
         let _taken = sender.send(ended.unwrap_or(Err(LoopError::Panicked)));
     };
     thread::Builder::new()
@@ -357,7 +356,7 @@ where
         .map_err(RunError::system("start an event loop"))
 }
 
-/// Takes the loops' ends as they come: if one breaks down, the others stop at once.
+/// Waits for the ends of loops. If one fails, the others stop at once.
 fn wait(
     endings: &Receiver<LoopEnd>,
     control: &Control,
@@ -380,18 +379,19 @@ fn wait(
                     control.drain();
                 }
             }
-            // All have ended.
+            // All loops have ended.
             Err(RecvTimeoutError::Disconnected) => break,
         }
     }
     Ok(result?)
 }
 
-/// The part of each event loop.
+/// The share of each event loop.
 fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
     let cores = thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let group = protocol.streams().max(1) as usize;
-    // No more loops than links: a loop without one would only be in the way.
+    // There are no more loops than links, because a loop without a link would have
+    // nothing to do.
     let count = settings
         .threads
         .map_or(cores, NonZeroUsize::get)
@@ -402,8 +402,9 @@ fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
         )
         .max(1);
     let part = &settings.part;
-    // Loop k of this part is loop k · parts + part of all: however many loops the other
-    // parts have, this one's take the hits part, part + parts, … together.
+    // Loop k of this part is loop k · parts + part of all. So the loops of this part
+    // together take the hits part, part + parts, …, whatever the number of loops in other
+    // parts.
     let share = |index| Share {
         number: index * part.count + part.number,
         count: count * part.count,
@@ -412,17 +413,17 @@ fn shares<P: Protocol>(settings: &RunSettings, protocol: &P) -> Vec<Share> {
     (0..count).map(share).collect()
 }
 
-/// The clock of a run, once the run is to start.
+/// Waits for the start of the run, and returns its clock.
 fn start(start: &Start) -> Result<Clock, RunError> {
     let at = match start {
         Start::Now => return Ok(Clock::start()),
         Start::At(at) => *at,
         Start::Told { ready, start } => {
-            // Nobody who listens is nobody who says when, either.
+            // If the receiver is gone, the start won't come either.
             let _heard = ready.send(());
             start.recv().map_err(|_| {
                 RunError::Settings(
-                    "the standard input ended before it gave the instant of the start".to_owned(),
+                    "the standard input ended before the instant of the start".to_owned(),
                 )
             })?
         }
@@ -432,7 +433,7 @@ fn start(start: &Start) -> Result<Clock, RunError> {
     Ok(Clock::started_at(at.monotonic_ns, at.unix_ns))
 }
 
-/// What can be known to fail before anything is started.
+/// Checks everything that can fail before the run starts anything.
 fn check<P: Protocol>(
     settings: &RunSettings,
     protocol: &P,
@@ -462,8 +463,8 @@ fn check<P: Protocol>(
         if matches!(open.arrivals, Arrivals::Recorded)
             && matches!(&settings.source, Source::File(input) if input.sharing == Sharing::PerWorker)
         {
-            let text = "instants of the records and an input per worker don't go together: each worker \
-                        would want the same instants";
+            let text = "instants of the records and an input per worker don't go together: each \
+                        worker would use the same instants";
             return Err(RunError::Settings(text.to_owned()));
         }
         if matches!(open.arrivals, Arrivals::Recorded)
@@ -537,7 +538,7 @@ fn feeds(
             label,
             hits_max,
         } => {
-            // Rules hold for it as for the records of a file.
+            // Rules apply to the request as to the records of a file.
             let own = Payload::Memory(payload.clone());
             let record = Record {
                 label: strings.intern(label),
@@ -556,7 +557,8 @@ fn feeds(
                     "the request isn't held in memory".to_owned(),
                 ));
             };
-            // A copy for each loop, so that they don't share its counter.
+            // Copy the payload for each loop, so that loops don't share its reference
+            // counter.
             let copy = || Payload::Memory(bytes::Bytes::copy_from_slice(&payload));
             let whole = || Record {
                 label: strings.intern(label),

@@ -1,9 +1,9 @@
-//! When hits start, as pure functions: never expanded, exact at any rate.
+//! When hits start, as pure functions: never a list of instants, and exact at any rate.
 //!
-//! A [`Schedule`] is a level (hits per second, or workers) that changes over
-//! time in pieces, which are straight or swing. Counts and instants are integers: a
-//! level is in millionths, an instant in ns, so that the integral of a piece is exact
-//! and nothing drifts however long the run.
+//! A [`Schedule`] is a level (hits per second, or workers) that changes over time in
+//! pieces, which are straight lines or sines. Counts and instants are integers: a level
+//! is in millionths, an instant in ns, so that the integral of a piece is exact and there
+//! is no drift in long runs.
 
 mod grammar;
 mod hits;
@@ -25,7 +25,7 @@ pub struct Level(pub u64);
 impl Level {
     /// One.
     pub const ONE: Self = Self(1_000_000);
-    /// The largest one that is accepted: a thousand million.
+    /// The largest level that is accepted: a thousand million.
     pub const MAX: Self = Self(1_000_000_000 * Self::ONE.0);
 
     /// A whole number of hits per second, or of workers.
@@ -34,16 +34,16 @@ impl Level {
     }
 }
 
-/// A piece of a schedule: the level goes straight from one value to another, or swings.
+/// A piece of a schedule: a straight line from one level to another, or a wave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Piece {
     /// The level at its start.
     pub from: Level,
     /// The level at its end.
     pub to: Level,
-    /// How long it takes; 0 = the level jumps.
+    /// The duration; 0 means that the level jumps.
     pub duration_ns: u64,
-    /// How it swings; none = it goes straight.
+    /// The wave; `None` for a straight line.
     pub wave: Option<Wave>,
 }
 
@@ -55,22 +55,22 @@ pub struct Schedule {
     files: Vec<PathBuf>,
 }
 
-/// A piece where it lies.
+/// A piece with its place in the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Placed {
     piece: Piece,
-    /// Where its own start lies: behind a pause it goes on from the middle, where
-    /// the piece before it ends.
+    /// The start of the whole piece. The part of a piece after a pause begins in its
+    /// middle, where the part before the pause ends.
     start_ns: u64,
-    /// Another piece begins here: that may be before this one's own end.
+    /// The start of the next piece, which may be before the end of the whole piece.
     end_ns: u64,
-    /// The integral of the level up to its own start, and up to its end.
+    /// The integral of the level up to the start of the whole piece, and up to `end_ns`.
     area_start: u128,
     area_end: u128,
 }
 
 impl Schedule {
-    /// From pieces, in order.
+    /// A schedule of these pieces, in order.
     pub fn new(pieces: Vec<Piece>) -> Result<Self, ScheduleError> {
         if pieces.is_empty() {
             return Err(ScheduleError::Empty);
@@ -80,26 +80,26 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// The same level all the time.
+    /// A schedule with a constant level.
     pub fn constant(level: Level, duration_ns: u64) -> Self {
         let mut schedule = Self::default();
         schedule.place(Piece::flat(level, duration_ns));
         schedule
     }
 
-    /// Whether it asks for hits of a Poisson process, and not for even ones.
+    /// Whether the schedule asks for a Poisson process instead of even hits.
     pub fn is_poisson(&self) -> bool {
         self.poisson
     }
 
-    /// The files that it was read from.
+    /// The files from which the schedule was read.
     pub fn files(&self) -> impl Iterator<Item = &Path> {
         self.files.iter().map(|file| &**file)
     }
 
-    /// The same up to that instant, and these pieces from there on. What lay
-    /// after it is gone; if the schedule ends earlier, its last level is held up
-    /// to there. Up to that instant nothing moves, to the ns.
+    /// The same schedule up to an instant, followed by these pieces. The old pieces after
+    /// the instant are dropped. If the schedule ends earlier, its last level is held up
+    /// to the instant. Before the instant, no hit moves by even a ns.
     pub fn grown(&self, from_ns: u64, pieces: &[Piece]) -> Result<Self, ScheduleError> {
         if pieces.is_empty() {
             return Err(ScheduleError::Empty);
@@ -122,8 +122,8 @@ impl Schedule {
         Ok(grown)
     }
 
-    /// The same with a pause: the level is 0 from that instant on for so long, and
-    /// what lay after it comes so much later. No hit is lost, and none is added.
+    /// The same schedule with a pause: the level is 0 from an instant on for `by_ns`, and
+    /// the rest follows later. No hit is lost or added.
     pub fn delayed(&self, from_ns: u64, by_ns: u64) -> Result<Self, ScheduleError> {
         let mut whole = self.clone();
         whole.hold_until(from_ns)?;
@@ -173,7 +173,7 @@ impl Schedule {
         })
     }
 
-    /// Holds the last level up to that instant, if it ends earlier.
+    /// Holds the last level up to an instant, if the schedule ends earlier.
     fn hold_until(&mut self, instant_ns: u64) -> Result<(), ScheduleError> {
         let end_ns = self.duration_ns();
         if end_ns >= instant_ns {
@@ -210,12 +210,12 @@ impl Schedule {
         });
     }
 
-    /// Its pieces, each as it was given.
+    /// The pieces as they were given.
     pub fn pieces(&self) -> Vec<Piece> {
         self.placed.iter().map(|placed| placed.piece).collect()
     }
 
-    /// How long it takes.
+    /// The duration of the schedule.
     pub fn duration_ns(&self) -> u64 {
         self.placed.last().map_or(0, |placed| placed.end_ns)
     }
@@ -234,7 +234,7 @@ impl Schedule {
         self.level_max().0.div_ceil(Level::ONE.0) as usize
     }
 
-    /// The level at that instant; past the end, the last one.
+    /// The level at an instant; after the end, the last level.
     pub fn level_at(&self, instant_ns: u64) -> Level {
         match self.placed_at(instant_ns) {
             Some(placed) => placed.level_at(instant_ns),
@@ -246,7 +246,7 @@ impl Schedule {
         }
     }
 
-    /// How many workers there are at that instant, and until when that holds at least.
+    /// The number of workers at an instant, and an instant up to which it holds at least.
     pub fn workers_at(&self, instant_ns: u64) -> (usize, u64) {
         let workers = self.level_at(instant_ns).0.div_ceil(Level::ONE.0) as usize;
         let until_ns = match self.placed_at(instant_ns) {
@@ -257,7 +257,7 @@ impl Schedule {
         (workers, until_ns)
     }
 
-    /// How many hits there are up to that instant.
+    /// The number of hits up to an instant.
     pub fn hits_before(&self, duration_ns: u64) -> u64 {
         let area = match self.placed_at(duration_ns) {
             Some(placed) => placed.area_start + placed.piece.area(duration_ns - placed.start_ns),
@@ -291,7 +291,7 @@ impl Placed {
 }
 
 impl Piece {
-    /// Straight from one level to another.
+    /// A straight line from one level to another.
     pub fn line(from: Level, to: Level, duration_ns: u64) -> Self {
         Self {
             from,
@@ -301,12 +301,12 @@ impl Piece {
         }
     }
 
-    /// The same level all the time.
+    /// A constant level.
     pub fn flat(level: Level, duration_ns: u64) -> Self {
         Self::line(level, level, duration_ns)
     }
 
-    /// A wave for so long; none if it would go below 0, or doesn't swing.
+    /// A wave; `None` if its level would fall below 0 or its amplitude or period is 0.
     pub fn wave(wave: Wave, duration_ns: u64) -> Option<Self> {
         let swings = wave.amplitude.0 > 0 && wave.amplitude <= wave.mean && wave.period_ns > 0;
         swings.then(|| Self {
@@ -328,8 +328,8 @@ impl Piece {
         self.wave.is_none() && self.from == self.to
     }
 
-    /// The integral of the level from the piece's start, in halves of a
-    /// millionth of a hit per second times ns: exact at the piece's end.
+    /// The integral of the level from the piece's start, in halves of a millionth of a
+    /// hit per second times ns. It is exact at the piece's end.
     fn area(&self, elapsed_ns: u64) -> u128 {
         if let Some(wave) = self.wave {
             return wave.area(elapsed_ns);
@@ -354,11 +354,11 @@ impl Piece {
     }
 }
 
-/// The area under the level that one hit takes.
+/// The area under the level that corresponds to one hit.
 const AREA_OF_HIT: u128 = 2 * 1_000_000 * 1_000_000_000;
 /// Ten years.
 const DURATION_NS_MAX: u64 = 3650 * 24 * 3600 * 1_000_000_000;
-/// While the number of workers changes it is looked at that often.
+/// How often the number of workers is evaluated while it changes.
 const RAMP_STEP_NS: u64 = 1_000_000;
 
 #[cfg(test)]
@@ -403,10 +403,10 @@ mod tests {
                 HitInstants::new(schedule, Randomness::None, 0, 1).collect()
             };
             let before = instants(&schedule);
-            // Behind its end the last level is held: that would add hits.
+            // After the end, the last level would be held, which would add hits.
             for from_ns in [0, S + 7, 10 * S, 12 * S, schedule.duration_ns() - S] {
                 let once = schedule.delayed(from_ns, 4 * S).unwrap();
-                // A pause within the first one's rest.
+                // A pause within the rest of a paused piece.
                 let twice = once.delayed(from_ns + 5 * S, 2 * S).unwrap();
                 assert_eq!(once.duration_ns(), schedule.duration_ns() + 4 * S);
                 for (paused, pauses) in [
@@ -423,7 +423,7 @@ mod tests {
                                     if at < from { at } else { at + by }
                                 },
                             );
-                        // A piece that was cut is rounded like a whole one.
+                        // A piece that was cut is rounded like a whole piece.
                         assert!(after_ns.abs_diff(expected) <= 1, "{text} {from_ns}");
                     }
                     for (from_ns, by_ns) in pauses {
@@ -438,7 +438,7 @@ mod tests {
         let workers = [1, 3 * S, 5 * S].map(|at| held.workers_at(at).0);
         assert_eq!(workers, [7, 0, 7]);
         assert!(held.delayed(1, u64::MAX).is_err());
-        // It grows within and behind the pause.
+        // The schedule grows within the pause and after it.
         let more: Schedule = "const(2,5s)".parse().unwrap();
         let schedule: Schedule = "const(3,20s)".parse().unwrap();
         let paused = schedule.delayed(10 * S, 5 * S).unwrap();
@@ -455,7 +455,7 @@ mod tests {
         assert_eq!(cut.duration_ns(), 10_000_000_000);
         assert_eq!(cut.level_at(4_000_000_000), Level::whole(4));
         assert_eq!(cut.level_at(5_000_000_000), Level::whole(2));
-        // 12.5 of the line, 10 of the constant.
+        // 12.5 hits of the line, 10 of the constant.
         assert_eq!(cut.hits_before(cut.duration_ns()), 23);
         let held = Schedule::constant(Level::whole(7), 0)
             .grown(3_000_000_000, &more.pieces())

@@ -1,4 +1,4 @@
-//! What a run is asked to do: validated, and not validated again further on.
+//! The settings of a run. They are validated here, and not again later.
 
 mod part;
 mod script;
@@ -17,60 +17,59 @@ pub use self::part::{Part, Start, StartAt};
 pub use self::script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
 use crate::schedule::Schedule;
 
-/// One run, whole.
+/// A complete run.
 #[derive(Clone, Debug)]
 pub struct RunSettings {
     /// What is sent.
     pub source: Source,
     /// When it is sent.
     pub workload: Workload,
-    /// What workers do beside sending.
+    /// What workers do in addition to sending.
     pub script: ScriptSettings,
     /// Where the results go.
     pub output: OutputSettings,
-    /// Which statuses don't fail a hit.
+    /// The statuses that don't fail a hit.
     pub expected: Expected,
-    /// Event loops; none = one a core.
+    /// The number of event loops; `None` means one for each core.
     pub threads: Option<NonZeroUsize>,
     /// How long running hits may take to end after a stop, or after the end of
     /// the schedule.
     pub grace: Duration,
-    /// The part of the run that is made here.
+    /// The part of the run that this process makes.
     pub part: Part,
-    /// This machine makes so many hits per second of this kind truthfully, as far as
-    /// it was calibrated.
+    /// The rate of such hits to which this machine is calibrated, hits per second.
     pub calibrated_rate: Option<f64>,
 }
 
 /// What is sent.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// The same bytes again and again.
+    /// The same bytes for each hit.
     Request {
         /// The bytes.
         payload: Bytes,
-        /// The name of the hits.
+        /// The label of the hits.
         label: String,
-        /// At most so many hits.
+        /// The most hits.
         hits_max: Option<u64>,
     },
-    /// A file.
+    /// The records of a file.
     File(InputSettings),
 }
 
 /// When hits start.
 #[derive(Clone, Debug)]
 pub enum Workload {
-    /// At their instants, whatever the answers do.
+    /// At their instants, independent of the answers.
     Open(OpenSettings),
-    /// As soon as a worker is free.
+    /// Whenever a worker is free.
     Closed(ClosedSettings),
-    /// One or the other, as whoever steers the run says from time to time.
+    /// Either of these, as the pilot sets it.
     Steered(SteeredSettings),
 }
 
 impl Workload {
-    /// At most so many workers.
+    /// The most workers.
     pub fn workers_max(&self) -> usize {
         match self {
             Self::Open(open) => open.workers_max,
@@ -79,7 +78,7 @@ impl Workload {
         }
     }
 
-    /// The rate or the number of workers, as far as that is known beforehand.
+    /// The rate or the number of workers, if it is known beforehand.
     pub fn schedule(&self) -> Option<&Schedule> {
         match self {
             Self::Open(open) => open.schedule(),
@@ -89,19 +88,19 @@ impl Workload {
     }
 }
 
-/// A workload that is steered (see [`crate::pilot`]): nothing starts before the
-/// first word, and it ends when it is told to.
+/// A steered workload (see [`crate::pilot`]). Nothing starts before the pilot sets a
+/// load, and the run ends when the pilot ends it.
 #[derive(Clone, Debug)]
 pub struct SteeredSettings {
-    /// At most so many workers, in all loops together.
+    /// The most workers, in all loops together.
     pub workers_max: usize,
-    /// At most so many hits of a rate run at a time, in all loops together.
+    /// The most hits of a rate that run at a time, in all loops together.
     pub in_flight_max: usize,
-    /// A hit at a rate that is later than that is dropped.
+    /// A hit of a rate that is later than this is dropped.
     pub late_limit: Duration,
-    /// Hits at a rate are a Poisson process; the same seed gives the same one.
+    /// The seed of the Poisson process; the same seed gives the same process.
     pub seed: u64,
-    /// Burn a core to be on time to the microsecond.
+    /// Whether to keep a core busy to be on time to the microsecond.
     pub spin: bool,
 }
 
@@ -110,51 +109,51 @@ pub struct SteeredSettings {
 pub struct OpenSettings {
     /// Where the instants come from.
     pub arrivals: Arrivals,
-    /// Workers (and connections) that are there from the start.
+    /// The number of workers (and connections) at the start.
     pub workers_start: usize,
-    /// At most so many, in all loops together.
+    /// The most workers, in all loops together.
     pub workers_max: usize,
-    /// A hit that is later than that is dropped; none = it waits.
+    /// A hit that is later than this is dropped; `None` means that it waits.
     pub late_limit: Option<Duration>,
     /// Ends the schedule early.
     pub duration_max: Option<Duration>,
-    /// Burn a core to be on time to the microsecond.
+    /// Whether to keep a core busy to be on time to the microsecond.
     pub spin: bool,
-    /// Hits that wait for a connection at the end of the schedule are made all
-    /// the same, however long that takes. Without it they are dropped.
+    /// Whether hits that wait for a connection at the end of the schedule are made,
+    /// however long that takes. Otherwise they are dropped.
     pub keep_backlog: bool,
 }
 
-/// Where an open workload's instants come from.
+/// The origin of an open workload's instants.
 #[derive(Clone, Debug)]
 pub enum Arrivals {
-    /// Evenly, as the rate says.
+    /// Even instants at this rate.
     Uniform(Schedule),
-    /// A Poisson process whose rate varies as the schedule says.
+    /// A Poisson process whose rate follows the schedule.
     Poisson {
         /// The rate.
         schedule: Schedule,
         /// The same seed gives the same instants.
         seed: u64,
     },
-    /// The records carry them (`stpd`).
+    /// The instants of the records (`stpd`).
     Recorded,
 }
 
 /// A closed workload.
 #[derive(Clone, Debug)]
 pub struct ClosedSettings {
-    /// How many workers there are at each instant.
+    /// The number of workers over time.
     pub workers: Schedule,
-    /// How long; the last level is held up to there. None = as long as the
-    /// schedule, or, if that takes no time, until the input ends.
+    /// The duration, up to which the last level is held. `None` means as long as the
+    /// schedule, or, if the schedule takes no time, until the input ends.
     pub duration: Option<Duration>,
-    /// The schedule may grow to so many; 0 = to its own highest level.
+    /// The most workers to which the schedule may grow; 0 means its own highest level.
     pub workers_max: usize,
 }
 
 impl Arrivals {
-    /// As the schedule itself says it.
+    /// Arrivals of the process that the schedule names.
     pub fn of(schedule: Schedule, seed: u64) -> Self {
         match schedule.is_poisson() {
             true => Self::Poisson { schedule, seed },
@@ -164,12 +163,12 @@ impl Arrivals {
 }
 
 impl OpenSettings {
-    /// No hit starts from there on, whatever the schedule says.
+    /// The instant from which no hit starts, whatever the schedule says.
     pub(crate) fn end_ns(&self) -> u64 {
         self.duration_max.map_or(u64::MAX, nanoseconds)
     }
 
-    /// The rate; none if the records carry the instants.
+    /// The rate; `None` if the records have the instants.
     pub fn schedule(&self) -> Option<&Schedule> {
         match &self.arrivals {
             Arrivals::Uniform(schedule) | Arrivals::Poisson { schedule, .. } => Some(schedule),
@@ -179,7 +178,7 @@ impl OpenSettings {
 }
 
 impl ClosedSettings {
-    /// No hit starts from there on; none = from the schedule's end on.
+    /// The instant from which no hit starts; `None` means the schedule's end.
     pub(crate) fn end_ns(&self) -> Option<u64> {
         match self.duration {
             Some(duration) => Some(nanoseconds(duration)),
@@ -188,13 +187,13 @@ impl ClosedSettings {
         }
     }
 
-    /// So many workers there may be.
+    /// The most workers.
     pub fn workers_max(&self) -> usize {
         self.workers_max.max(self.workers.workers_max())
     }
 }
 
-/// Where hits are written to. None of them = only summed up.
+/// The outputs of hits. Without any, hits are only summed up.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OutputSettings {
     /// The native result file.
@@ -203,13 +202,13 @@ pub struct OutputSettings {
     pub go_binary: Option<GoBinarySettings>,
     /// Go-encarno's LDJSON file.
     pub ldjson: Option<PathBuf>,
-    /// phout.
+    /// The phout file.
     pub phout: Option<PathBuf>,
     /// The trace (answ log).
     pub trace: Option<TraceSettings>,
     /// The settings of the run as text, without secrets, kept in the native file.
     pub settings_text: String,
-    /// What else the native file says of the run at its start.
+    /// The notes about the run at the start of the native file.
     pub notes: Notes,
 }
 

@@ -1,9 +1,8 @@
 //! Workers: one event loop a core, connections pinned to it.
 //!
-//! An event loop takes records from its feed, instants from its pace,
-//! moves hits on by its nib, and hands them to its recorder. Loops share
-//! nothing that changes with a hit: each has counters of its own, which the
-//! progress reads. What they have in common is the control.
+//! An event loop takes records from its feed, instants from its pace, moves hits on with
+//! its nib, and hands them to its recorder. Loops share nothing that changes with a hit.
+//! Each has its own counters, which the progress reads. All loops share the control.
 
 mod addresses;
 pub mod control;

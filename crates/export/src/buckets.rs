@@ -1,11 +1,11 @@
-//! Our buckets as those of an exponential histogram: bucket i of scale s holds what lies
-//! above 2^(i/2^s) and not above 2^((i+1)/2^s).
+//! Converts our buckets to those of an exponential histogram: bucket i of scale s
+//! contains values above 2^(i/2^s) and up to 2^((i+1)/2^s).
 
 use std::collections::BTreeMap;
 
 use encarno_record::histogram::{Histogram, middle_of};
 
-/// At most so many octaves have the finest scale: with more, two buckets become one.
+/// The most octaves of the finest scale; with more, pairs of buckets are merged.
 const OCTAVES_MAX: i64 = 16;
 
 /// The buckets of an exponential histogram, of seconds.
@@ -18,13 +18,14 @@ pub(crate) struct Buckets {
 }
 
 impl Buckets {
-    /// The finest scale is that one. At 7 a bucket is 0.54 % wide, at 8 half as much.
+    /// The buckets, with this finest scale. At scale 7, a bucket is 0.54 % wide, at 8
+    /// half as much.
     pub(crate) fn of(times: &Histogram, finest: u32) -> Self {
         let buckets_max = OCTAVES_MAX << finest;
         let mut zeros = 0;
         let mut found: BTreeMap<i64, u64> = BTreeMap::new();
         for (bucket, count) in times.pairs() {
-            // What is known more exactly than the bucket is kept so.
+            // Minimum and maximum are known more exactly than their buckets.
             let ns = middle_of(bucket as usize).clamp(times.min(), times.max());
             if ns == 0 {
                 zeros += count;

@@ -1,5 +1,4 @@
-//! Delivers bodies by HTTP. What can't be delivered now is tried again, until patience is
-//! used up.
+//! Delivers bodies by HTTP. A failed delivery is tried again for a limited time.
 
 use std::sync::Arc;
 use std::thread;
@@ -10,16 +9,16 @@ use rustls::crypto::ring;
 use ureq::Agent;
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-/// One try takes no longer than that.
+/// The longest time of a try.
 const TRY_TIME_MAX: Duration = Duration::from_secs(10);
-/// The pause after the first try; it doubles …
+/// The pause after the first try; it doubles with each try …
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
-/// … up to that.
+/// … up to this.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
-/// Of an answer so much is read.
+/// The most bytes of an answer that are read.
 const ANSWER_BYTES_MAX: u64 = 64 << 10;
 
-/// Where bodies go.
+/// The destination of bodies.
 #[derive(Debug)]
 pub struct Target {
     agent: Agent,
@@ -31,23 +30,23 @@ pub struct Target {
 /// Why a body wasn't delivered.
 #[derive(Debug, thiserror::Error)]
 pub enum Undelivered {
-    /// Nobody took it for so long.
+    /// No try succeeded in the given time.
     #[error("after {tries} tries in {seconds:.0} s: {reason}")]
     Patience {
-        /// How often it was tried.
+        /// The number of tries.
         tries: u32,
-        /// For how long.
+        /// The time of all tries.
         seconds: f64,
-        /// What the last try said.
+        /// The reason of the last failure.
         reason: String,
     },
-    /// It was refused, and would be again.
+    /// It was refused, and another try would be refused too.
     #[error("{0}")]
     Refused(String),
 }
 
 impl Target {
-    /// A URL, headers that go with each body, and for how long a body is tried.
+    /// A destination: a URL, headers for each body, and how long a body is tried.
     pub fn new(url: &str, headers: Vec<(String, Secret)>, patience: Duration) -> Self {
         let system = rustls_native_certs::load_native_certs().certs;
         let system: Vec<_> = system
@@ -72,7 +71,7 @@ impl Target {
         }
     }
 
-    /// Delivers a body: what was answered.
+    /// Delivers a body, and returns the answer.
     pub fn deliver(&self, content_type: &str, body: &[u8]) -> Result<Vec<u8>, Undelivered> {
         let begun = Instant::now();
         let mut pause = PAUSE_FIRST;
@@ -94,7 +93,7 @@ impl Target {
             thread::sleep(pause.min(left));
             pause = (pause * 2).min(PAUSE_MAX);
         }
-        Err(Undelivered::Refused("it was tried too often".to_owned()))
+        Err(Undelivered::Refused("too many tries".to_owned()))
     }
 
     fn attempt(&self, content_type: &str, body: &[u8]) -> Result<Vec<u8>, Failed> {

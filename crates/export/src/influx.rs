@@ -1,4 +1,4 @@
-//! Influx's lines: for each period and kind of hit a line with what happened in it.
+//! Influx's lines: for each period and kind of hit, a line with its sums.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use encarno_record::statistics::QUANTILES;
 use crate::Body;
 use crate::steps::{Kind, Step};
 
-/// The type of a body.
+/// The content type of a body.
 pub const CONTENT_TYPE: &str = "text/plain; charset=utf-8";
 
 /// The lines of a period. Times are in seconds.
@@ -50,7 +50,7 @@ fn signed(value: u64) -> i64 {
 }
 
 fn tags(kind: &Kind, text: &mut String) {
-    // A tag without a value is no tag.
+    // A tag must have a value.
     if !kind.label.is_empty() {
         let _ = write!(text, ",label={}", escaped(&kind.label));
     }
@@ -60,7 +60,7 @@ fn tags(kind: &Kind, text: &mut String) {
     if kind.net_code > 0 {
         let _ = write!(text, ",net={}", kind.net_code);
     }
-    // A field is called failed: no tag may be.
+    // No tag may have the name of the field `failed`.
     text.push_str(if kind.failed {
         ",outcome=failed"
     } else {
@@ -68,13 +68,13 @@ fn tags(kind: &Kind, text: &mut String) {
     });
 }
 
-/// A tag's value: no line may end in it.
+/// A tag's value, without line ends.
 fn escaped(value: &str) -> String {
     let mut text = String::with_capacity(value.len());
     for c in value.chars() {
         match c {
             ',' | '=' | ' ' => text.extend(['\\', c]),
-            // A backslash at the end would escape what comes next.
+            // A backslash at the end would escape the next character.
             '\\' => text.push('/'),
             c if c.is_control() => text.push('\u{fffd}'),
             c => text.push(c),

@@ -1,4 +1,4 @@
-//! Result files to systems that keep metrics, with the times at which it happened.
+//! Sends result files to systems that keep metrics, with the original times.
 //!
 //! The modules in the order of the data's path:
 //!
@@ -24,21 +24,21 @@ pub mod scrape;
 pub mod steps;
 mod totals;
 
-/// A message, and how many points are in it.
+/// A message, with the number of its points.
 #[derive(Debug)]
 pub struct Body {
-    /// As it is sent.
+    /// The bytes of the message.
     pub bytes: Vec<u8>,
     /// Data points.
     pub points: u64,
 }
 
-/// Who made a run, for systems that keep many.
+/// The origin of a run, for systems that keep many runs.
 #[derive(Clone, Debug)]
 pub struct Origin {
-    /// When it began, Unix time.
+    /// The start of the run, Unix time.
     pub started_unix_ns: u64,
-    /// The run: no other has the same name.
+    /// The unique name of the run.
     pub run: String,
     /// The machine.
     pub instance: String,

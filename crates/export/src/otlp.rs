@@ -1,5 +1,5 @@
-//! OTLP's messages. Sums and histograms are cumulative: whoever misses one has all of it
-//! with the next.
+//! Messages of OTLP. Sums and histograms are cumulative, so a receiver that misses a
+//! message gets everything with the next one.
 
 mod message;
 
@@ -17,15 +17,15 @@ use message::{
     metric::Data, value::Value,
 };
 
-/// The type of a body.
+/// The content type of a body.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
-/// Where a receiver takes it, if its URL names no path.
+/// The path of a receiver, if its URL has none.
 pub const PATH: &str = "/v1/metrics";
 
-/// A quantile is off by 0.27 % at most.
+/// The scale, at which a quantile is off by at most 0.27 %.
 const SCALE: u32 = 7;
 
-/// The messages of a run.
+/// Makes the messages of a run.
 #[derive(Debug)]
 pub struct Exporter {
     started_unix_ns: u64,
@@ -34,7 +34,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Of that run.
+    /// An exporter of this run.
     pub fn new(origin: &Origin) -> Self {
         let resource = [
             ("service.name", "encarno"),
@@ -49,7 +49,7 @@ impl Exporter {
         }
     }
 
-    /// Adds a period: the message that tells of it.
+    /// Adds a period, and returns its message.
     pub fn take(&mut self, step: &Step) -> Body {
         let times = (self.started_unix_ns, step.until_unix_ns);
         let mut points: [Vec<_>; 3] = Default::default();

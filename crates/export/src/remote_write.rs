@@ -15,11 +15,11 @@ use crate::totals::Totals;
 use crate::{Body, Origin};
 use message::{Label, Metadata, NativeHistogram, Sample, TimeSeries, WriteRequest};
 
-/// The type of a body.
+/// The content type of a body.
 pub const CONTENT_TYPE: &str = "application/x-protobuf";
-/// Where a receiver takes it, if its URL names no path.
+/// The path of a receiver, if its URL has none.
 pub const PATH: &str = "/api/v1/write";
-/// Headers that go with each body.
+/// The headers of each body.
 pub const HEADERS: [(&str, &str); 2] = [
     ("Content-Encoding", "snappy"),
     ("X-Prometheus-Remote-Write-Version", "0.1.0"),
@@ -33,7 +33,7 @@ pub struct Exporter {
 }
 
 impl Exporter {
-    /// Of that run.
+    /// An exporter of this run.
     pub fn new(origin: &Origin) -> Self {
         Self {
             origin: origin.clone(),
@@ -41,7 +41,7 @@ impl Exporter {
         }
     }
 
-    /// Adds a period: the message that tells of it.
+    /// Adds a period, and returns its message.
     pub fn take(&mut self, step: &Step) -> Body {
         let timestamp_ms = (step.until_unix_ns / 1_000_000) as i64;
         let started = self.origin.started_unix_ns;
@@ -141,9 +141,9 @@ fn metadata() -> Vec<Metadata> {
     all.collect()
 }
 
-/// Snappy's block format.
+/// Compresses in Snappy's block format.
 fn compressed(bytes: &[u8]) -> Vec<u8> {
-    // It fails for 4 GiB and more alone; a message has some MiB.
+    // This fails only for 4 GiB and more, and a message has some MiB.
     snap::raw::Encoder::new()
         .compress_vec(bytes)
         .unwrap_or_default()

@@ -10,31 +10,31 @@ use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{FileSums, SumsReader};
 use encarno_record::sums::{Outcome, Sums, second_of};
 
-/// Labels beyond that count as [`OTHER`].
+/// The most labels; further ones count as [`OTHER`].
 const LABELS_MAX: usize = 500;
-/// What stands for labels that are too many.
+/// The label of further labels.
 pub const OTHER: &str = "other";
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// What hits of one kind have in common.
+/// The common properties of hits of one kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Kind {
     /// The label.
     pub label: String,
-    /// The protocol's status; 0 = none.
+    /// The protocol's status; 0 means none.
     pub status: u16,
-    /// The net code; 0 = none.
+    /// The net code; 0 means none.
     pub net_code: u16,
     /// Whether they failed.
     pub failed: bool,
 }
 
-/// What happened in a period.
+/// The sums of a period.
 #[derive(Debug)]
 pub struct Step {
-    /// Where it begins, Unix time.
+    /// Its start, Unix time.
     pub from_unix_ns: u64,
-    /// Where it ends.
+    /// Its end, Unix time.
     pub until_unix_ns: u64,
     /// The sums of its hits.
     pub sums: BTreeMap<Kind, Sums>,
@@ -72,7 +72,7 @@ pub struct Steps {
     texts: Texts,
     labels: BTreeSet<String>,
     period: u64,
-    /// Periods that aren't whole yet.
+    /// Periods that aren't complete yet.
     waiting: BTreeMap<u64, BTreeMap<Kind, Sums>>,
     exemplars: BTreeMap<u64, BTreeMap<Kind, Exemplars>>,
     /// The first period that wasn't given yet.
@@ -81,7 +81,7 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// Of a result file, in periods of so many seconds.
+    /// Opens a result file, in periods of this many seconds.
     pub fn open(path: &Path, seconds: u64) -> Result<Self, FileError> {
         let reader = whole::open_sums(path)?.ok_or_else(|| {
             let reason = "an export needs a file, not a pipe";
@@ -104,7 +104,7 @@ impl Steps {
         self.reader.started_unix_ns()
     }
 
-    /// Which program made the run, if the file says so.
+    /// The program that made the run, if the file names it.
     pub fn program(&self) -> Option<&str> {
         self.reader.notes().program.as_deref()
     }
@@ -114,7 +114,7 @@ impl Steps {
         self.reader.summary().ended
     }
 
-    /// The next period in which something happened; none at the end of what is there.
+    /// The next period with hits; `None` at the present end of the file.
     pub fn next_step(&mut self) -> io::Result<Option<Step>> {
         loop {
             if let Some(step) = self.next_whole()? {
@@ -130,7 +130,7 @@ impl Steps {
         }
     }
 
-    /// The next period that is whole, of a file that grows; none if there is none yet.
+    /// The next complete period of a growing file; `None` if there is none yet.
     pub fn next_whole(&mut self) -> io::Result<Option<Step>> {
         loop {
             let whole_before = match (self.at_end, self.reader.whole_until_ns()) {
@@ -180,7 +180,7 @@ impl Steps {
         let (period, next) = (self.period, self.next);
         sums.for_each(|second, outcome, sums| {
             let kind = kind(outcome, &texts.get(outcome.label), labels, &expected);
-            // What comes after its period counts for the next one.
+            // Hits that come after their period count for the next one.
             let periods = waiting.entry((second / period).max(next)).or_default();
             periods.entry(kind).or_default().merge(sums);
         });

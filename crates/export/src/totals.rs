@@ -1,4 +1,5 @@
-//! The sums of a run up to a period: whoever misses a message has all of it with the next.
+//! The sums of a run up to a period, so that a receiver that misses a message gets
+//! everything with the next one.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,7 @@ use crate::steps::{Kind, Step};
 pub(crate) struct Totals(BTreeMap<Kind, Sums>);
 
 impl Totals {
-    /// Adds a period: what there is now of each kind of which it has hits.
+    /// Adds a period. Returns the present totals of each kind that has hits in it.
     pub(crate) fn add<'a>(
         &'a mut self,
         step: &'a Step,

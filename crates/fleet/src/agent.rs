@@ -1,4 +1,4 @@
-//! An agent: it says that it is there, takes a run at a time, and makes its part of it.
+//! An agent. It announces itself, takes one run at a time, and makes its part of the run.
 
 mod job;
 
@@ -15,33 +15,35 @@ use crate::bus::{Bus, Hub, PRESENT, json};
 use crate::words::{Begin, Halt, Plan, Presence};
 use job::{Job, Order};
 
-/// How an agent is set up.
+/// The settings of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct AgentSettings {
-    /// Where its group meets.
+    /// The meeting point of its group.
     pub hub: Hub,
     /// Its name.
     pub name: String,
     /// The version of its program.
     pub version: String,
-    /// The program that makes the hits: this one.
+    /// The program that makes the hits, which is this one.
     pub program: PathBuf,
-    /// The commands that it takes.
+    /// The commands that it accepts.
     pub allow: Vec<String>,
-    /// What it adds to the arguments of each run, so that the program keeps its bounds.
+    /// Arguments that it adds to those of each run, so that the program enforces its
+    /// bounds.
     pub bounds: Vec<String>,
-    /// Where it keeps files and runs.
+    /// The folder of its files and runs.
     pub folder: PathBuf,
 }
 
-/// Every other second it says that it is there.
+/// How often it announces itself.
 const SAYS: Duration = Duration::from_secs(2);
-/// A run needs three orders: to begin, to stop, and to stop at once.
+/// The most waiting orders. A run needs three: begin, stop, and stop at once.
 const ORDERS_MAX: usize = 64;
-/// Of a run's arguments so much is shown.
+/// The most characters of a run's arguments that are shown.
 const SHOWN_CHARS_MAX: usize = 1000;
 
-/// Is an agent until a signal comes. `tell` gets a sentence for people now and then.
+/// Runs the agent until a signal comes. `tell` is called with sentences for people from
+/// time to time.
 pub fn run(settings: AgentSettings, tell: impl Fn(&str)) -> Result<(), FleetError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -64,12 +66,12 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
         allow: settings.allow.clone(),
         busy: None,
     };
-    // Plans that were there before are another one's, or of an agent of this name that died.
+    // Existing plans are for other agents, or for a dead agent of the same name.
     let mut words = bus
         .runs
         .watch_all()
         .await
-        .map_err(FleetError::of("NATS tells of no runs"))?;
+        .map_err(FleetError::of("NATS sends no runs"))?;
     enter(&bus, &presence).await?;
     tell("ready");
     let (busy, is_busy) = watch::channel(None::<String>);
@@ -81,9 +83,9 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
         tokio::select! {
             word = words.next() => {
                 let Some(word) = word else {
-                    return Err(FleetError("NATS tells of no runs any more".to_owned()));
+                    return Err(FleetError("NATS sends no more runs".to_owned()));
                 };
-                // A word that was lost on the way comes again, or another one stands for it.
+                // A message that was lost comes again, or a later one replaces it.
                 let Ok(word) = word else { continue };
                 let Some((run, what)) = word.key.split_once('.') else { continue };
                 if word.operation != Operation::Put {
@@ -118,7 +120,8 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
                     "stop" => serde_json::from_slice::<Halt>(&word.value).ok().map(Order::Halt),
                     _ => None,
                 };
-                // A job that has ended takes no orders, nor does one that has so many.
+                // A job that has ended takes no orders, and neither does one with too
+                // many.
                 order.map(|order| orders.try_send(order));
             }
             _ = ended.recv() => {
@@ -139,13 +142,14 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
         }
     }
     saying.abort();
-    // The others learn it at once, and in 6 s otherwise.
+    // With this, others notice at once; without it, after 6 s.
     let gone = bus.agents.delete(&settings.name);
     let _gone = tokio::time::timeout(Duration::from_secs(2), gone).await;
     Ok(())
 }
 
-/// The first signal drains, the second one stops; true if there is nothing to wait for.
+/// The first signal lets hits end, and the second one stops them. Returns true if there
+/// is nothing to wait for.
 fn stop(
     job: &Option<(String, mpsc::Sender<Order>)>,
     leaving: &mut bool,
@@ -165,7 +169,7 @@ fn stop(
     false
 }
 
-/// Takes the name, or waits until one that died has lost it.
+/// Takes the name, or waits until a dead agent has lost it.
 async fn enter(bus: &Bus, presence: &Presence) -> Result<(), FleetError> {
     let deadline = tokio::time::Instant::now() + PRESENT + SAYS;
     loop {
@@ -189,7 +193,7 @@ async fn say(bus: Bus, mut presence: Presence, mut busy: watch::Receiver<Option<
     loop {
         presence.busy.clone_from(&busy.borrow_and_update());
         if let Ok(value) = json(&presence) {
-            // Without NATS nobody would hear it; it comes again.
+            // Without NATS, nobody would receive it. It is sent again.
             let _said = bus.agents.put(&presence.name, value).await;
         }
         let _changed = tokio::time::timeout(SAYS, busy.changed()).await;

@@ -17,34 +17,34 @@ use encarno_secret::Secret;
 use crate::FleetError;
 use crate::words::{Presence, is_name};
 
-/// What is known of a run and its results is kept so long.
+/// How long the data and results of a run are kept.
 const KEPT: Duration = Duration::from_secs(24 * 3600);
-/// An agent that said nothing for so long isn't there.
+/// An agent that was silent for longer than this counts as gone.
 pub(crate) const PRESENT: Duration = Duration::from_secs(6);
 const CONNECT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(2);
 
-/// Where a group meets.
+/// The meeting point of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Hub {
-    /// The NATS server; it may name a user.
+    /// The URL of the NATS server, which may contain a user.
     pub url: Secret,
-    /// A file of credentials.
+    /// A file with NATS credentials.
     pub credentials: Option<PathBuf>,
-    /// A file of certificate authorities, for TLS.
+    /// A file with certificate authorities, for TLS.
     pub ca: Option<PathBuf>,
     /// The name of the group.
     pub group: String,
 }
 
 impl Hub {
-    /// The server, for a message.
+    /// The server, for messages.
     pub fn shown(&self) -> String {
         masked_url(self.url.expose())
     }
 }
 
-/// A connection to it.
+/// A connection to the meeting point.
 #[derive(Clone)]
 pub(crate) struct Bus {
     pub(crate) client: Client,
@@ -67,7 +67,8 @@ impl Bus {
         let mut options = ConnectOptions::new()
             .name("encarno")
             .connection_timeout(CONNECT)
-            // A partition is noticed, and the connection made anew, when two of them had no answer.
+            // After two unanswered pings, the connection counts as broken and is made
+            // again.
             .ping_interval(PING)
             .request_timeout(Some(CONNECT));
         if let Some(file) = &hub.credentials {
@@ -81,7 +82,7 @@ impl Bus {
         let client = client
             .map_err(|_| FleetError(format!("NATS at {url}: no answer within 10 s")))?
             .map_err(|error| {
-                // Its own text says no more than that there was an error.
+                // Its own text says only that there was an error.
                 let reason = error
                     .source()
                     .map_or_else(|| error.to_string(), ToString::to_string);
@@ -121,7 +122,7 @@ impl Bus {
                 name: format!("encarno_{group}_results"),
                 subjects: vec![format!("encarno.{group}.results.>")],
                 max_age: KEPT,
-                // Within it what comes twice is dropped.
+                // Duplicates within this time are dropped.
                 duplicate_window: Duration::from_secs(600),
                 ..stream::Config::default()
             })
@@ -142,29 +143,29 @@ impl Bus {
         format!("encarno_{}_results", self.group)
     }
 
-    /// Where an agent's results of a run go; `*` = all agents'.
+    /// The subject for an agent's results of a run; `*` means all agents.
     pub(crate) fn results(&self, run: &str, agent: &str) -> String {
         format!("encarno.{}.results.{run}.{agent}", self.group)
     }
 
-    /// Where the coordinator's clock is asked.
+    /// The subject for questions about the coordinator's clock.
     pub(crate) fn clock(&self, run: &str) -> String {
         format!("encarno.{}.clock.{run}", self.group)
     }
 
-    /// Where agents say that they live.
+    /// The subject for heartbeats of agents.
     pub(crate) fn beat(&self, run: &str, agent: &str) -> String {
         format!("encarno.{}.beat.{run}.{agent}", self.group)
     }
 
-    /// Says something about a run.
+    /// Stores a value about a run.
     pub(crate) async fn say(&self, key: &str, value: &impl Serialize) -> Result<(), FleetError> {
         let put = self.runs.put(key, json(value)?).await;
         put.map(drop)
             .map_err(FleetError::of("NATS did not store a message"))
     }
 
-    /// What was said.
+    /// The value of a key.
     pub(crate) async fn heard<T: DeserializeOwned>(
         &self,
         key: &str,
@@ -177,18 +178,18 @@ impl Bus {
         Ok(value.and_then(|value| serde_json::from_slice(&value).ok()))
     }
 
-    /// Whether an agent is there. It is asked for by its name: a list of all lacks one
-    /// that says something of itself while the list is made.
+    /// Whether an agent is present. This asks for its name, because a list of all agents
+    /// can miss one that announces itself at the same moment.
     pub(crate) async fn is_present(&self, name: &str) -> Result<bool, FleetError> {
         let word = self.agents.get(name).await;
-        let word = word.map_err(FleetError::of("NATS doesn't tell which agents there are"))?;
+        let word = word.map_err(FleetError::of("NATS can't list the agents"))?;
         Ok(word.is_some())
     }
 
-    /// The agents that are there, by name.
+    /// The present agents, by name.
     pub(crate) async fn present(&self) -> Result<Vec<Presence>, FleetError> {
         use futures_util::StreamExt as _;
-        let untold = "NATS doesn't tell which agents there are";
+        let untold = "NATS can't list the agents";
         let mut keys = self.agents.keys().await.map_err(FleetError::of(untold))?;
         let mut present: Vec<Presence> = Vec::new();
         while let Some(key) = keys.next().await {
@@ -196,7 +197,7 @@ impl Bus {
             let value = self.agents.get(&key).await;
             let value = value.map_err(FleetError::of(untold))?;
             let word = value.and_then(|value| serde_json::from_slice(&value).ok());
-            // Its name becomes a part of paths and subjects.
+            // Check the name, which becomes a part of paths and subjects.
             present.extend(word.filter(|word: &Presence| word.name == key && is_name(&key)));
         }
         present.sort_by(|a, b| a.name.cmp(&b.name));
@@ -205,6 +206,6 @@ impl Bus {
 }
 
 pub(crate) fn json(value: &impl Serialize) -> Result<bytes::Bytes, FleetError> {
-    let json = serde_json::to_vec(value).map_err(FleetError::of("a word can't be written"))?;
+    let json = serde_json::to_vec(value).map_err(FleetError::of("a message can't be encoded"))?;
     Ok(json.into())
 }

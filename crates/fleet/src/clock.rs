@@ -1,12 +1,12 @@
-//! How an agent's clock stands to its coordinator's: four timestamps, as in NTP, of which
-//! the exchange with the shortest round trip counts.
+//! The offset of an agent's clock from its coordinator's. As in NTP, there are four
+//! timestamps, and the exchange with the shortest round trip counts.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use encarno_record::notes::AgentClock;
 use rustix::time::{ClockId, clock_gettime};
 
-/// Now on CLOCK_MONOTONIC, which no one sets.
+/// The present instant on CLOCK_MONOTONIC, which nobody sets.
 pub(crate) fn monotonic_ns() -> u64 {
     let time = clock_gettime(ClockId::Monotonic);
     time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
@@ -17,8 +17,8 @@ fn wall_ns() -> u64 {
     now.unwrap_or_default().as_nanos() as u64
 }
 
-/// The clock of a run: Unix time as the coordinator's wall clock had it at the start, and
-/// from there on by the monotonic clock, so that it neither jumps nor goes back.
+/// The clock of a run: Unix time from the coordinator's wall clock at the start, and from
+/// then on by the monotonic clock, so that it never jumps or goes back.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Axis {
     monotonic_ns: u64,
@@ -38,7 +38,8 @@ impl Axis {
     }
 }
 
-/// One exchange: asked and heard on the agent's clock, received and sent on the coordinator's.
+/// One exchange: asked and heard on the agent's clock, received and sent on the
+/// coordinator's.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Exchange {
     pub(crate) asked_ns: u64,
@@ -48,7 +49,7 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
-    /// The coordinator's clock less the agent's.
+    /// The coordinator's clock minus the agent's.
     fn offset_ns(&self) -> i128 {
         let [t1, t4] = [self.asked_ns, self.heard_ns].map(i128::from);
         let [t2, t3] = [self.received_unix_ns, self.sent_unix_ns].map(i128::from);
@@ -63,19 +64,19 @@ impl Exchange {
     }
 }
 
-/// What exchanges came to.
+/// The estimate from exchanges.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Estimate {
-    /// The best one before the start, which the start goes by.
+    /// The best exchange before the start, which determines the start.
     first: Option<Exchange>,
-    /// The best one of the latest window, and when that began.
+    /// The best exchange of the latest window, and the start of that window.
     latest: Option<Exchange>,
     started: bool,
 }
 
-/// Within that, the best exchange stands for all.
+/// The length of a window, in which the best exchange counts.
 const WINDOW_NS: u64 = 10_000_000_000;
-/// Over less than that a drift can't be told.
+/// The shortest time over which a drift can be measured.
 const DRIFT_NS_MIN: u64 = 10_000_000_000;
 
 impl Estimate {
@@ -95,14 +96,14 @@ impl Estimate {
         }
     }
 
-    /// The instant of the coordinator's clock on this machine's CLOCK_MONOTONIC.
+    /// Converts the start from the coordinator's clock to this machine's CLOCK_MONOTONIC.
     pub(crate) fn begin(&mut self, at_unix_ns: u64) -> Option<u64> {
         self.started = true;
         let offset_ns = self.first?.offset_ns();
         u64::try_from(i128::from(at_unix_ns) - offset_ns).ok()
     }
 
-    /// What is reported.
+    /// The clock as it is reported.
     pub(crate) fn clock(&self, agent: &str) -> AgentClock {
         let Some(first) = self.first else {
             return AgentClock {
@@ -131,7 +132,7 @@ impl Estimate {
 mod tests {
     use super::{Estimate, Exchange};
 
-    /// The agent's clock is 5 s behind; ways of that length there and back.
+    /// The agent's clock is 5 s behind; the arguments are the times of both directions.
     fn exchange(at_ns: u64, there_ns: u64, back_ns: u64) -> Exchange {
         const AHEAD: u64 = 5_000_000_000;
         let received_unix_ns = at_ns + AHEAD + there_ns;

@@ -1,4 +1,4 @@
-//! The coordinator: a run from its plan to its merged file.
+//! The coordinator: makes a run, from its plan to its merged file.
 
 mod collect;
 mod ending;
@@ -21,28 +21,28 @@ use crate::files::{self, RunFile};
 use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State, is_name};
 use collect::Collecting;
 
-/// A run that is to be made by agents.
+/// A run for agents.
 #[derive(Clone, Debug, Default)]
 pub struct Order {
-    /// Where the group meets.
+    /// The meeting point of the group.
     pub hub: Hub,
     /// The version of the program.
     pub version: String,
-    /// How many agents make it.
+    /// The number of agents.
     pub agents: usize,
-    /// The command and its arguments, as agents' programs get them.
+    /// The command and its arguments, for the agents' programs.
     pub arguments: Vec<String>,
-    /// The files that it reads.
+    /// The files that the run reads.
     pub files: Vec<RunFile>,
     /// Who looks at what was measured while it goes on.
     pub watch: Option<Watcher>,
-    /// How many hits fall to each part, if that is known.
+    /// The number of hits of each part, if it is known.
     pub due: Vec<Option<u64>>,
-    /// Whether every hit is wanted, and not just sums.
+    /// Whether agents send every hit, and not only sums.
     pub collect_hits: bool,
-    /// So many agents must be there within that.
+    /// How long to wait for enough agents.
     pub gather: Duration,
-    /// An agent that says nothing for so long is lost.
+    /// An agent that is silent for longer than this is lost.
     pub silence: Duration,
     /// The merged file.
     pub output: PathBuf,
@@ -62,20 +62,20 @@ impl fmt::Debug for Watcher {
     }
 }
 
-/// What came of it.
+/// The result of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Outcome {
     /// The name of the run.
     pub run: String,
     /// The account of all agents.
     pub totals: Account,
-    /// Agents that were lost, and why.
+    /// The lost agents, with the reasons.
     pub lost: Vec<String>,
-    /// What agents' programs said, by their names.
+    /// The messages of the agents' programs, with the agents' names.
     pub said: Vec<String>,
-    /// Their clocks.
+    /// The agents' clocks.
     pub clocks: Vec<AgentClock>,
-    /// What a reader of the merged file must know.
+    /// Remarks for readers of the merged file.
     pub remarks: Vec<String>,
     /// How often the run was told to stop.
     pub stops: u32,
@@ -85,18 +85,18 @@ pub struct Outcome {
     pub thresholds: Vec<Threshold>,
 }
 
-/// All of them must be ready within that.
+/// How long all agents may take to be ready.
 const READY: Duration = Duration::from_secs(900);
-/// The start lies so far ahead, that every agent has heard of it.
+/// How far ahead the start is, so that every agent learns of it in time.
 const AHEAD: Duration = Duration::from_secs(2);
 
-/// Makes a run. `tell` gets sentences and a line each second, for people.
+/// Makes a run. `tell` is called with sentences, and with a line each second, for people.
 pub fn run(order: &Order, tell: impl Fn(&str)) -> Result<Outcome, FleetError> {
     block_on(make(order, &tell))
 }
 
-/// Takes up a run whose coordinator is gone: waits for its end, if it hasn't ended, and
-/// merges what there is.
+/// Takes over a run whose coordinator is gone: waits for its end, if it hasn't ended, and
+/// merges its results.
 pub fn attach(order: &Order, run: &str, tell: impl Fn(&str)) -> Result<Outcome, FleetError> {
     block_on(take_up(order, run, &tell))
 }
@@ -150,7 +150,7 @@ async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError
     };
     let result = result.await;
     if result.is_err() {
-        // Whatever it is: nobody shall go on alone.
+        // After any error, no agent may go on alone.
         let _said = bus
             .say(&format!("{run}.stop"), &Halt { at_once: true })
             .await;
@@ -165,7 +165,7 @@ async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outco
     let mut signals = Signals::new()?;
     let unknown = || {
         FleetError(format!(
-            "{run}: the group {} knows no such run",
+            "{run}: the group {} has no such run",
             order.hub.group
         ))
     };
@@ -187,7 +187,7 @@ async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outco
     ending::merge(order, &plan, collecting, stops)
 }
 
-/// The agents that make the run.
+/// Chooses the agents of the run.
 async fn choose(bus: &Bus, order: &Order) -> Result<Vec<String>, FleetError> {
     let deadline = Instant::now() + order.gather;
     loop {
@@ -239,7 +239,7 @@ async fn answer_clocks(
     axis: Axis,
 ) -> Result<tokio::task::JoinHandle<()>, FleetError> {
     let asked = bus.client.subscribe(bus.clock(run)).await;
-    let mut asked = asked.map_err(FleetError::of("NATS takes no subscription"))?;
+    let mut asked = asked.map_err(FleetError::of("NATS accepts no subscription"))?;
     let client = bus.client.clone();
     Ok(tokio::spawn(async move {
         while let Some(question) = asked.next().await {
@@ -252,7 +252,7 @@ async fn answer_clocks(
                 sent_unix_ns: axis.now_unix_ns(),
             };
             if let Ok(word) = json(&word) {
-                // Who got no answer asks again.
+                // An agent without an answer asks again.
                 let _sent = client.publish(reply, word).await;
             }
         }

@@ -1,14 +1,14 @@
-//! Why something didn't come about.
+//! Errors.
 
 use std::fmt::Display;
 
-/// A sentence that names the thing, and the way out.
+/// A sentence that names what failed, and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct FleetError(pub String);
 
 impl FleetError {
-    /// What was tried, and what came of it.
+    /// An error from an operation and its cause.
     pub(crate) fn of<E: Display>(what: impl Display) -> impl FnOnce(E) -> Self {
         move |error| Self(format!("{what}: {error}"))
     }

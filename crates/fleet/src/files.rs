@@ -1,4 +1,5 @@
-//! What a run reads: put into the object store by content, once, and kept by agents.
+//! The files of a run: they are put into the object store once, by content, and agents
+//! keep them.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -10,7 +11,7 @@ use crate::FleetError;
 use crate::bus::Bus;
 use crate::words::PlanFile;
 
-/// Files are read in pieces of that.
+/// The size of the pieces in which files are read.
 const PIECE: usize = 256 << 10;
 
 /// A file that a run reads.
@@ -22,7 +23,7 @@ pub struct RunFile {
     pub path: PathBuf,
 }
 
-/// Puts a file there, unless it is there.
+/// Puts a file into the store, unless it is there.
 pub(crate) async fn put(bus: &Bus, file: &RunFile) -> Result<PlanFile, FleetError> {
     check(&file.name)?;
     let path = &file.path;
@@ -41,7 +42,7 @@ pub(crate) async fn put(bus: &Bus, file: &RunFile) -> Result<PlanFile, FleetErro
     })
 }
 
-/// Lays a file of a run where the run looks for it.
+/// Puts a file of a run where the run looks for it.
 pub(crate) async fn get(
     bus: &Bus,
     file: &PlanFile,
@@ -64,7 +65,7 @@ pub(crate) async fn get(
     if !is_kept {
         fs::create_dir_all(cache)
             .await
-            .map_err(failed("no place to keep it"))?;
+            .map_err(failed("no folder to store it"))?;
         let new = cache.join(format!("{}.{}", file.sha256, std::process::id()));
         let result = fetch(bus, file, &new).await;
         if result.is_err() {
@@ -73,7 +74,7 @@ pub(crate) async fn get(
         result?;
         fs::rename(&new, &kept)
             .await
-            .map_err(failed("no place to keep it"))?;
+            .map_err(failed("no folder to store it"))?;
     }
     let place = folder.join(&file.path);
     if let Some(parent) = place.parent() {
@@ -81,7 +82,7 @@ pub(crate) async fn get(
             .await
             .map_err(failed("no place for it"))?;
     }
-    // A copy: who writes to it doesn't write into the cache.
+    // Make a copy, so that changes to it don't change the cache.
     fs::copy(&kept, &place)
         .await
         .map_err(failed("no place for it"))?;
@@ -121,14 +122,14 @@ async fn fetch(bus: &Bus, file: &PlanFile, new: &Path) -> Result<(), FleetError>
     out.flush().await.map_err(FleetError::of(&file.path))?;
     if bytes != file.bytes || hex(&hasher.finalize()) != file.sha256 {
         return Err(FleetError(format!(
-            "{} came damaged out of NATS",
+            "{} arrived damaged from NATS",
             file.path
         )));
     }
     Ok(())
 }
 
-/// A file of a run lies below the run's folder.
+/// Checks that the path is below the run's folder.
 fn check(path: &str) -> Result<(), FleetError> {
     let below = Path::new(path)
         .components()

@@ -1,19 +1,20 @@
-//! One run on many machines: agents, which make a part of it each, and the coordinator.
+//! One run on many machines: agents, each of which makes a part of it, and the
+//! coordinator.
 //!
-//! There is no cluster of our own under it. NATS with JetStream carries everything: a KV
-//! bucket in which agents say that they are there, one with the plan, the start and the
-//! state of each run, an object store with the files, by their content, and a stream with
-//! the results, which drops what comes twice. Agents dial out, and know nobody but NATS.
+//! Agents and coordinators communicate only over NATS with JetStream: one KV bucket has
+//! the present agents, another one the plan, the start and the state of each run. An
+//! object store has the files, by content. A stream has the results, and drops
+//! duplicates. Agents connect to NATS only, and nothing connects to them.
 //!
-//! - error: why something didn't come about
-//! - [`words`]: what agents and coordinators say to one another
-//! - clock: how an agent's clock stands to its coordinator's
+//! - error: errors
+//! - [`words`]: the messages between agents and coordinators
+//! - clock: the offset of an agent's clock from its coordinator's
 //! - bus: NATS, with the buckets and subjects of a group
-//! - files: what a run reads, by content
-//! - shipping: a result file that grows, as chunks of sums
+//! - files: the files of a run, by content
+//! - shipping: sends a growing result file, as chunks of sums
 //! - worker: the process that makes the hits
 //! - [`agent`]: an agent
-//! - parts: what came of each agent, and the account of all
+//! - parts: the results of each agent, and the account of all
 //! - [`coordinator`]: a run from its plan to its merged file
 //! - [`local`]: a NATS server and agents on this machine, for a trial
 

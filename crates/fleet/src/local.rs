@@ -1,4 +1,5 @@
-//! A NATS server and agents on this machine, for a trial: they end with whoever started them.
+//! A NATS server and agents on this machine, for a trial. They end with the process that
+//! started them.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,7 +19,7 @@ const END: Duration = Duration::from_secs(5);
 /// A NATS server with agents of this machine.
 #[derive(Debug)]
 pub struct Local {
-    /// Where they meet.
+    /// Their meeting point.
     pub hub: Hub,
     agents: Vec<Child>,
     server: Child,
@@ -26,7 +27,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// Starts them. `program` is what agents are, with `--allow` and the like.
+    /// Starts them. `program` is this program, which agents run with `--allow` and the
+    /// like.
     pub fn start(program: &Path, agents: usize) -> Result<Self, FleetError> {
         let folder = tempfile::tempdir().map_err(FleetError::of("no temporary folder"))?;
         let (server, url) = start_server(&find_server(program)?, folder.path())?;
@@ -62,7 +64,7 @@ impl Local {
                 ])
                 .arg(local._folder.path().join(format!("agent-{number}")));
             if number == 1 {
-                // The server knows no parent that it would end with.
+                // The server doesn't watch a parent process, so an agent ends it.
                 command.args(["--server", &local.server.id().to_string()]);
             }
             let child = quiet(&mut command).spawn();
@@ -78,7 +80,7 @@ impl Drop for Local {
         let deadline = Instant::now() + END;
         for child in self.agents.iter_mut().chain([&mut self.server]) {
             if let Some(pid) = Pid::from_raw(child.id() as i32) {
-                // It may have ended.
+                // It may have ended already.
                 let _sent = kill_process(pid, Signal::TERM);
             }
             while matches!(child.try_wait(), Ok(None)) && Instant::now() < deadline {
@@ -90,7 +92,7 @@ impl Drop for Local {
     }
 }
 
-/// Beside the program, in `bin/` of the checkout that it was built in, or in PATH.
+/// Looks for the server beside the program, in `bin/` of its checkout, and in PATH.
 fn find_server(program: &Path) -> Result<PathBuf, FleetError> {
     const NAME: &str = "nats-server";
     let beside = program.ancestors().skip(1).take(4);
@@ -109,7 +111,7 @@ fn find_server(program: &Path) -> Result<PathBuf, FleetError> {
 
 fn start_server(program: &Path, folder: &Path) -> Result<(Child, String), FleetError> {
     let mut command = Command::new(program);
-    // It chooses a port, and writes it to a file.
+    // The server chooses a port, and writes it to a file.
     command
         .args([
             "--addr",
@@ -139,7 +141,7 @@ fn start_server(program: &Path, folder: &Path) -> Result<(Child, String), FleetE
     }
 }
 
-/// The address in the server's file, once it is whole.
+/// The address in the server's file, once the file is complete.
 fn ports(folder: &Path) -> Option<String> {
     let entries = std::fs::read_dir(folder).ok()?.flatten();
     let mut files = entries.map(|entry| entry.path());
@@ -148,7 +150,7 @@ fn ports(folder: &Path) -> Option<String> {
     Some(json["nats"][0].as_str()?.to_owned())
 }
 
-/// A process of which nothing is seen, and which a terminal's Ctrl-C doesn't reach.
+/// Hides the output of a process, and keeps Ctrl-C of the terminal from it.
 fn quiet(command: &mut Command) -> &mut Command {
     use std::os::unix::process::CommandExt as _;
     command

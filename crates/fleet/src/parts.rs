@@ -1,4 +1,5 @@
-//! What came of each agent, on disk as it comes, and the account of all.
+//! The results of each agent, which are stored on disk as they arrive, and the account of
+//! all.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,7 +23,7 @@ pub(crate) struct Part {
     texts: Texts,
 }
 
-/// What came in since the last look.
+/// The results since the last look.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct News {
     pub(crate) sums: Sums,
@@ -47,7 +48,7 @@ impl Part {
         self.next_chunk
     }
 
-    /// Takes a chunk; one that was taken before isn't taken again.
+    /// Takes a chunk, unless it was taken before.
     pub(crate) fn take(&mut self, number: u64, bytes: &[u8]) -> Result<(), FleetError> {
         if number < self.next_chunk {
             return Ok(());
@@ -69,10 +70,10 @@ impl Part {
         self.reader.as_deref()
     }
 
-    /// Adds what came since the last look.
+    /// Adds the results since the last look.
     pub(crate) fn look(&mut self, news: &mut News) -> io::Result<()> {
         if self.reader.is_none() {
-            // Not even its start may be there.
+            // Even the start of the file may be missing.
             self.reader = SumsReader::new(File::open(&self.path)?).ok().map(Box::new);
         }
         let Some(reader) = &mut self.reader else {
@@ -91,19 +92,19 @@ impl Part {
     }
 }
 
-/// What is known of an agent's hits at the end.
+/// The account of an agent's hits at the end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PartAccount {
     pub(crate) totals: Account,
-    /// All its results are there.
+    /// Whether all its results have arrived.
     pub(crate) is_whole: bool,
 }
 
-/// The account of an agent. Of one that was lost: what it said, and all the rest as lost.
+/// The account of an agent. If the agent was lost, its unreported hits count as lost.
 pub(crate) fn account(path: &Path, due: Option<u64>) -> Result<PartAccount, FleetError> {
     let failed = |error: ResultsError| FleetError(format!("{}: {error}", path.display()));
     let file = File::open(path).map_err(|error| failed(error.into()))?;
-    // An agent that was lost before it said anything.
+    // The agent was lost before it sent anything.
     let Ok(mut reader) = SumsReader::new(file) else {
         let lost = due.unwrap_or(0);
         let totals = Account {

@@ -1,4 +1,5 @@
-//! A result file that grows, as chunks of a native result file: with sums alone, or as it is.
+//! Sends a growing result file as chunks of a native result file, with sums alone or
+//! unchanged.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,10 +11,10 @@ use encarno_record::results::{self, Ending, FileSums, SumsReader};
 use encarno_record::sums::{LoopSums, OutcomeSums};
 use encarno_record::{StringId, Texts};
 
-/// A chunk has that many bytes at most: a message of NATS has 1 MiB.
+/// The most bytes of a chunk; a NATS message may have 1 MiB.
 const CHUNK_BYTES: usize = 512 << 10;
 
-/// Cuts a file into chunks.
+/// Divides a file into chunks.
 pub(crate) struct Shipper {
     path: PathBuf,
     way: Option<Way>,
@@ -40,7 +41,7 @@ impl Shipper {
         }
     }
 
-    /// What has come since, in chunks. With `last`, nothing will come any more.
+    /// The new data as chunks. With `last`, no more data will come.
     pub(crate) fn take(&mut self, last: bool) -> io::Result<Vec<Vec<u8>>> {
         if self.way.is_none() {
             self.way = self.open()?;
@@ -48,7 +49,7 @@ impl Shipper {
         match &mut self.way {
             None => {}
             Some(Way::Whole(file)) => {
-                // Bounded: the rest comes the next time.
+                // Take a bounded amount; the rest follows the next time.
                 let bytes_max = if last { u64::MAX } else { 16 << 20 };
                 file.take(bytes_max).read_to_end(&mut self.out)?;
             }
@@ -80,7 +81,7 @@ impl Shipper {
         Ok(chunks)
     }
 
-    /// None while the file has no beginning yet.
+    /// Opens the file; `None` while it has no beginning yet.
     fn open(&mut self) -> io::Result<Option<Way>> {
         let file = match File::open(&self.path) {
             Ok(file) => file,

@@ -1,4 +1,4 @@
-//! The process that makes the hits: this very program, which gets its part of the run.
+//! The process that makes the hits: the same program, which gets its part of the run.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use crate::FleetError;
 use crate::words::Begin;
 
-/// Of what a process says so much is passed on.
+/// The most bytes of a process's messages that are passed on.
 const SAID_BYTES_MAX: u64 = 8 << 10;
 /// How long it may take to read its input.
 const READY: Duration = Duration::from_secs(600);
@@ -23,7 +23,7 @@ const READY_BYTES_MAX: u64 = 512 << 10;
 /// A process that makes a part of a run.
 pub(crate) struct Worker {
     child: Child,
-    /// While it is open, this agent lives.
+    /// While this is open, the process knows that its agent lives.
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
     said: tokio::task::JoinHandle<String>,
@@ -31,7 +31,7 @@ pub(crate) struct Worker {
 }
 
 impl Worker {
-    /// Starts it in that folder, for part `number` (from 0) of `count`.
+    /// Starts it in this folder, for part `number` (from 0) of `count`.
     pub(crate) fn start(
         program: &Path,
         arguments: &[String],
@@ -49,7 +49,7 @@ impl Worker {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // A terminal's Ctrl-C is for the agent, which decides what it means.
+            // Ctrl-C of a terminal goes to the agent only, which decides what it means.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
@@ -57,11 +57,11 @@ impl Worker {
         let (stdin, stdout, stderr) =
             (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
-            return Err(FleetError("a process came without its pipes".to_owned()));
+            return Err(FleetError("a process has no pipes".to_owned()));
         };
         let said = async move {
             let (mut said, mut stderr) = (Vec::new(), stderr);
-            // What goes wrong afterwards isn't known; what it said up to there is.
+            // Later messages are lost; those up to here are kept.
             let _read = (&mut stderr)
                 .take(SAID_BYTES_MAX)
                 .read_to_end(&mut said)
@@ -111,9 +111,11 @@ impl Worker {
         monotonic_ns: u64,
         begin: &Begin,
     ) -> Result<(), FleetError> {
-        let failed = || FleetError::of("the run's process doesn't listen");
+        let failed = || FleetError::of("the run's process doesn't read its input");
         let Some(stdin) = &mut self.stdin else {
-            return Err(FleetError("the run's process doesn't listen".to_owned()));
+            return Err(FleetError(
+                "the run's process doesn't read its input".to_owned(),
+            ));
         };
         let data = begin.data.as_deref().unwrap_or_default();
         let line = format!("{monotonic_ns} {} {data}\n", begin.at_unix_ns);
@@ -121,23 +123,23 @@ impl Worker {
         stdin.flush().await.map_err(failed())
     }
 
-    /// Lets running hits end; the second time it doesn't wait for them.
+    /// Lets running hits end; the second call gives them up.
     pub(crate) fn stop(&self) {
         let pid = self.child.id().and_then(|pid| Pid::from_raw(pid as i32));
         if let Some(pid) = pid {
-            // It may have ended.
+            // It may have ended already.
             let _sent = kill_process(pid, Signal::TERM);
         }
     }
 
-    /// Its exit status, when it has ended; none = by a signal.
+    /// Its exit status, when it has ended; `None` if a signal ended it.
     pub(crate) async fn ended(&mut self) -> io::Result<Option<i32>> {
-        // What it says must not hold it up, however much that is.
+        // Read all its output, so that it never blocks.
         let _read = tokio::io::copy(&mut self.stdout, &mut tokio::io::sink()).await;
         Ok(self.child.wait().await?.code())
     }
 
-    /// What it said on its standard error.
+    /// Its messages on the standard error.
     pub(crate) async fn said(&mut self) -> String {
         self.stdin = None;
         let said = tokio::time::timeout(Duration::from_secs(5), &mut self.said).await;

@@ -1,12 +1,12 @@
-//! Fuzz targets: a function for each parser of what peers and files say.
+//! Fuzz targets: a function for each parser of data from peers and files.
 //!
-//! A target takes any bytes. It panics if what must always hold doesn't: that a parser
-//! finds the same however its bytes arrive, that two ways to read agree, that what is read
-//! and written is read again as the same, that no length is trusted.
+//! A target takes any bytes. It panics if an invariant is violated: a parser's result
+//! doesn't depend on how its bytes arrive, two ways to read give the same result, data
+//! that are read, written and read again are the same, and no length is trusted.
 //!
-//! Two drivers use them. `tests/seeds.rs` gives each its seeds and some thousand mutations
-//! of them, always the same. The program `fuzz` is guided by coverage, for as long as one
-//! likes: `make fuzz TIME=10m`.
+//! Two drivers use them. `tests/seeds.rs` runs each with its seeds and some thousand
+//! mutations of them, always the same. The program `fuzz` is guided by coverage, and runs
+//! as long as you like: `make fuzz TIME=10m`.
 //!
 //! - memory_file: a file in memory, for parsers that read files
 //! - targets: the functions
@@ -16,12 +16,12 @@ mod targets;
 
 use std::path::{Path, PathBuf};
 
-/// A parser, and how to fuzz it.
+/// A fuzz target of a parser.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
-    /// Its name, which is also that of its folder of seeds.
+    /// Its name, which is also the name of its folder of seeds.
     pub name: &'static str,
-    /// Gives it any bytes.
+    /// Runs the parser with any bytes.
     pub run: fn(&[u8]),
 }
 
@@ -38,7 +38,7 @@ const fn target(name: &'static str, run: fn(&[u8])) -> Target {
     Target { name, run }
 }
 
-/// All of them.
+/// All targets.
 pub const TARGETS: &[Target] = &[
     target("http1-response", targets::http1::response),
     target("http1-request", targets::http1::request),
@@ -69,6 +69,7 @@ pub const TARGETS: &[Target] = &[
     target("wrpc-messages", targets::wrpc::messages),
     target("nats-operations", targets::wrpc::nats_operations),
     target("wrpc-values", targets::wrpc::values),
+    target("wrpc-json", targets::json::values),
     target("wrpc-http", targets::wrpc::http),
     target("wrpc-options", targets::wrpc::options),
     #[cfg(feature = "receiver")]

@@ -5,12 +5,12 @@ use std::io::{Seek as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::path::PathBuf;
 
-/// A file that has a path, and is nowhere on a disk.
+/// A file with a path that is in memory only.
 pub(crate) struct MemoryFile(File);
 
 impl MemoryFile {
-    /// With these bytes in it. None: the system gives no more files, which is no fault
-    /// of a parser.
+    /// A file with these bytes; `None` if the system gives no more files, which isn't the
+    /// parser's fault.
     pub(crate) fn new(bytes: &[u8]) -> Option<Self> {
         let flags = rustix::fs::MemfdFlags::CLOEXEC;
         let mut file = File::from(rustix::fs::memfd_create("fuzz", flags).ok()?);
@@ -19,12 +19,12 @@ impl MemoryFile {
         Some(Self(file))
     }
 
-    /// Where it can be opened.
+    /// Its path.
     pub(crate) fn path(&self) -> PathBuf {
         format!("/proc/self/fd/{}", self.0.as_raw_fd()).into()
     }
 
-    /// The file, open once more.
+    /// Opens the file once more.
     pub(crate) fn open(&self) -> Option<File> {
         File::open(self.path()).ok()
     }

@@ -1,4 +1,4 @@
-//! The compression of messages.
+//! Compresses and decompresses messages with gzip.
 
 use std::io::{Read, Write};
 
@@ -6,15 +6,16 @@ use flate2::Compression;
 use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-/// Compresses.
+/// Compresses bytes.
 pub fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-    // Memory takes everything.
+    // Writing to memory can't fail.
     let _written = encoder.write_all(bytes);
     encoder.finish().unwrap_or_default()
 }
 
-/// What the bytes say; an error if it is longer than that, or isn't gzip.
+/// Decompresses bytes. Fails if the result is longer than `bytes_max`, or if the bytes
+/// aren't gzip.
 pub fn gunzip(bytes: &[u8], bytes_max: usize) -> Result<Vec<u8>, String> {
     let mut out = Vec::new();
     let limit = (bytes_max as u64).saturating_add(1);

@@ -1,12 +1,12 @@
 //! gRPC over HTTP/2, without IO.
 //!
 //! - schema: methods by their descriptors, and JSON to and from their messages
-//! - reflection: how a server tells its descriptors
-//! - wire: fields of Protocol Buffers, for messages that are known here
-//! - message: messages as bodies have them, one after the other
-//! - gzip: their compression
-//! - timeout: a deadline as a header
-//! - status: how a call ended
+//! - reflection: the messages of server reflection
+//! - wire: fields of Protocol Buffers, for messages without a descriptor
+//! - message: the messages in a body
+//! - gzip: the compression of messages
+//! - timeout: the header with a deadline
+//! - status: the status at the end of a call
 
 pub mod reflection;
 pub mod wire;

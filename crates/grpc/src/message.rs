@@ -1,6 +1,6 @@
-//! Messages as bodies have them: a flag, a length of four bytes, the message.
+//! The messages in a body, each with a flag and a length of four bytes before it.
 
-/// What stands before a message.
+/// The length of the prefix of a message.
 pub const PREFIX_BYTES: usize = 5;
 
 /// Appends a message.
@@ -10,41 +10,41 @@ pub fn write(message: &[u8], is_compressed: bool, out: &mut Vec<u8>) {
     out.extend_from_slice(message);
 }
 
-/// What is wrong with what came.
+/// Errors in the received bytes.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadMessage {
-    /// It says that it is longer than accepted.
+    /// The message is longer than accepted.
     #[error("a message of {0} bytes")]
     TooLong(u32),
     /// The first byte isn't 0 or 1.
     #[error("a message that begins with the byte {0}: this isn't gRPC")]
     Flag(u8),
-    /// It is compressed, and nobody said how.
+    /// The message is compressed, but no header names the algorithm.
     #[error("a compressed message in an answer without grpc-encoding")]
     NoEncoding,
 }
 
-/// Tells messages apart as their bytes come, and keeps none of them.
+/// Finds the bounds of messages in arriving bytes, without keeping the bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Reader {
     prefix: [u8; PREFIX_BYTES],
-    /// Bytes of the prefix that have come.
+    /// The number of bytes of the prefix that have arrived.
     have: usize,
-    /// Bytes of the message that haven't come.
+    /// The number of bytes of the message that haven't arrived.
     left: u32,
 }
 
-/// What became of the messages while bytes came.
+/// The messages that began and ended in some bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Taken {
-    /// So many began.
+    /// The number of messages that began.
     pub begun: u64,
-    /// So many came to their ends.
+    /// The number of messages that ended.
     pub whole: u64,
 }
 
 impl Reader {
-    /// Takes what came.
+    /// Takes bytes that arrived.
     pub fn take(
         &mut self,
         mut bytes: &[u8],
@@ -86,22 +86,22 @@ impl Reader {
         Ok(taken)
     }
 
-    /// Whether no message is there in part.
+    /// Whether no message is incomplete.
     pub fn is_between(&self) -> bool {
         self.have == 0
     }
 }
 
-/// A message that is whole.
+/// A complete message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Message<'a> {
-    /// Whether it is compressed.
+    /// Whether the bytes are compressed.
     pub is_compressed: bool,
-    /// Its bytes.
+    /// The message's bytes.
     pub bytes: &'a [u8],
 }
 
-/// The messages that are whole in these bytes.
+/// The complete messages in the bytes.
 pub fn messages(mut bytes: &[u8]) -> impl Iterator<Item = Message<'_>> {
     std::iter::from_fn(move || {
         let (&[flag, a, b, c, d], rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;

@@ -1,39 +1,39 @@
-//! How a server tells its descriptors: `grpc.reflection.v1.ServerReflection`, whose
-//! messages those of v1alpha equal.
+//! The messages of server reflection, by which a server sends its descriptors:
+//! `grpc.reflection.v1.ServerReflection`. The messages of v1alpha are the same.
 
 use crate::Status;
 use crate::wire::{BadWire, Value, fields, write_bytes, write_number};
 
-/// The methods, the present one first.
+/// The paths of the methods, the current version first.
 pub const PATHS: [&str; 2] = [
     "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
 ];
 
-/// What a client wants to know.
+/// A client's question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Question {
-    /// The services that there are.
+    /// The names of all services.
     Services,
-    /// The file that declares that symbol, with those that it imports.
+    /// The file that declares a symbol, with the files that it imports.
     FileOf(String),
-    /// The file of that name.
+    /// The file with a name.
     File(String),
 }
 
-/// What a server says.
+/// A server's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// Descriptors of files.
+    /// The descriptors of files.
     Files(Vec<Vec<u8>>),
-    /// Names of services.
+    /// The names of services.
     Services(Vec<String>),
-    /// It doesn't know.
+    /// The server can't answer.
     Error(String),
 }
 
 impl Question {
-    /// As a message.
+    /// Encodes the question as a message.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match self {
@@ -44,7 +44,7 @@ impl Question {
         out
     }
 
-    /// Of a message; none if it is another question.
+    /// Decodes a message; `None` if it is another kind of question.
     pub fn of_bytes(bytes: &[u8]) -> Result<Option<Self>, BadWire> {
         let mut question = None;
         for field in fields(bytes) {
@@ -64,7 +64,7 @@ impl Question {
 }
 
 impl Told {
-    /// As a message that answers the one of these bytes.
+    /// Encodes the answer to the message `question`.
     pub fn to_bytes(&self, question: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         write_bytes(2, question, &mut out);
@@ -94,7 +94,7 @@ impl Told {
         out
     }
 
-    /// Of a message; none if it says nothing of this.
+    /// Decodes a message; `None` if it has no answer of these kinds.
     pub fn of_bytes(bytes: &[u8]) -> Result<Option<Self>, BadWire> {
         let mut told = None;
         for field in fields(bytes) {
@@ -123,7 +123,7 @@ impl Told {
     }
 }
 
-/// What the fields of that number have.
+/// The values of the fields with a number.
 fn all_of(bytes: &[u8], wanted: u32) -> Result<Vec<Vec<u8>>, BadWire> {
     let mut found = Vec::new();
     for field in fields(bytes) {

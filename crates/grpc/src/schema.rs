@@ -1,6 +1,6 @@
-//! Methods by their descriptors.
+//! The methods of descriptors.
 //!
-//! - json: JSON to and from their messages
+//! - json: JSON to and from messages
 
 mod json;
 
@@ -22,20 +22,20 @@ pub struct Schema {
 pub struct Method {
     /// `/package.Service/Method`.
     pub path: String,
-    /// It takes any number of messages, and not just one.
+    /// Whether the method takes any number of messages instead of one.
     pub takes_stream: bool,
-    /// It gives any number of messages, and not just one.
+    /// Whether the method returns any number of messages instead of one.
     pub gives_stream: bool,
     input: MessageDescriptor,
     output: MessageDescriptor,
 }
 
-/// Names that are listed in a message.
+/// The most names in the text of an error.
 const NAMES_MAX: usize = 20;
 
 impl Schema {
-    /// Of .proto files. What they import is looked for in the folders; if none are
-    /// named, in those of the files.
+    /// Reads .proto files. Files that they import are looked for in the folders, or in the
+    /// folders of the files if none are given.
     pub fn of_protos(files: &[PathBuf], folders: &[PathBuf]) -> Result<Self, String> {
         let mut includes = folders.to_vec();
         if includes.is_empty() {
@@ -61,7 +61,7 @@ impl Schema {
         Ok(Self::new(compiler.descriptor_pool()))
     }
 
-    /// Of descriptor sets, as protoc and buf write them.
+    /// Reads descriptor sets, which protoc and buf write.
     pub fn of_sets<'a>(
         sets: impl IntoIterator<Item = (&'a Path, Vec<u8>)>,
     ) -> Result<Self, String> {
@@ -78,7 +78,7 @@ impl Schema {
         Ok(Self::new(pool))
     }
 
-    /// Of descriptors of files, each after those that it imports.
+    /// Reads the descriptors of files. Each file must come after those that it imports.
     pub fn of_files(files: &[Vec<u8>]) -> Result<Self, String> {
         let mut pool = DescriptorPool::new();
         for file in files {
@@ -110,12 +110,12 @@ impl Schema {
         }
     }
 
-    /// The number of the method of that path. The error names what there is.
+    /// The number of the method with a path. The error lists what the schema has.
     pub fn number(&self, path: &str) -> Result<u32, String> {
         if let Some(&number) = self.by_path.get(path) {
             return Ok(number);
         }
-        // As some tools write it.
+        // Some tools write the path with a dot.
         let dotted = path
             .rsplit_once('.')
             .map(|(service, method)| format!("{service}/{method}"));
@@ -150,18 +150,18 @@ impl Schema {
         ))
     }
 
-    /// The method of that number.
+    /// The method with a number.
     pub fn method(&self, number: u32) -> Option<&Method> {
         self.methods.get(number as usize)
     }
 
-    /// Whether there is nothing to call.
+    /// Whether there are no methods.
     pub fn is_empty(&self) -> bool {
         self.methods.is_empty()
     }
 }
 
-/// What there is, and what may have been meant.
+/// A text with the known names, and the one that was probably meant.
 fn there_are(wanted: &str, names: &[String]) -> String {
     let lower = wanted.to_lowercase();
     let score = |name: &&String| strsim::jaro_winkler(&lower, &name.to_lowercase());
@@ -184,7 +184,7 @@ fn there_are(wanted: &str, names: &[String]) -> String {
     }
 }
 
-/// With the file, which the error itself may not name.
+/// The text of an error with the name of the file, which the error itself may not have.
 fn explained(error: &protox::Error) -> String {
     match error.file() {
         Some(file) if !error.to_string().contains(file) => format!("{file}: {error}"),

@@ -1,12 +1,14 @@
-//! How a call ended.
+//! The status at the end of a call.
 
 use std::fmt;
+
+use percent_encoding::{AsciiSet, CONTROLS, percent_decode, utf8_percent_encode};
 
 /// A gRPC status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Status(u8);
 
-/// By their numbers: the name, and the HTTP status that stands for it.
+/// The name of each status, by its number, and the HTTP status that stands for it.
 const STATUSES: [(&str, u16); 17] = [
     ("OK", 200),
     ("CANCELLED", 499),
@@ -28,38 +30,38 @@ const STATUSES: [(&str, u16); 17] = [
 ];
 
 impl Status {
-    /// The call went well.
+    /// The call succeeded.
     pub const OK: Self = Self(0);
-    /// Nobody knows why it didn't.
+    /// The reason for the failure is unknown.
     pub const UNKNOWN: Self = Self(2);
-    /// What was asked makes no sense.
+    /// The request has an invalid value.
     pub const INVALID_ARGUMENT: Self = Self(3);
-    /// There is no such thing.
+    /// The requested thing doesn't exist.
     pub const NOT_FOUND: Self = Self(5);
-    /// Something has run out.
+    /// A resource is exhausted.
     pub const RESOURCE_EXHAUSTED: Self = Self(8);
-    /// There is no such method.
+    /// The server doesn't have the method.
     pub const UNIMPLEMENTED: Self = Self(12);
-    /// The server is broken.
+    /// The server has a bug.
     pub const INTERNAL: Self = Self(13);
-    /// The server is busy, or not there.
+    /// The server is busy or can't be reached.
     pub const UNAVAILABLE: Self = Self(14);
 
-    /// Of that number; none if there is no such status.
+    /// The status with a number; `None` if there is none.
     pub fn of(number: u32) -> Option<Self> {
         let number = u8::try_from(number).ok()?;
         (usize::from(number) < STATUSES.len()).then_some(Self(number))
     }
 
-    /// Of the header's value. A number that isn't known counts as [`Status::UNKNOWN`];
-    /// none if it isn't a number.
+    /// The status in a header's value; `None` if it isn't a number. An unknown number counts
+    /// as [`Status::UNKNOWN`].
     pub fn of_text(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?.trim();
         let number: u32 = text.parse().ok()?;
         Some(Self::of(number).unwrap_or(Self::UNKNOWN))
     }
 
-    /// Of an answer that has an HTTP status and none of gRPC.
+    /// The status of an answer that has an HTTP status but no gRPC status.
     pub fn of_http(status: u16) -> Self {
         match status {
             400 => Self::INTERNAL,
@@ -71,17 +73,17 @@ impl Status {
         }
     }
 
-    /// Its number.
+    /// The status's number.
     pub fn number(self) -> u8 {
         self.0
     }
 
-    /// Its name.
+    /// The status's name.
     pub fn name(self) -> &'static str {
         STATUSES[usize::from(self.0)].0
     }
 
-    /// The HTTP status that stands for it.
+    /// The HTTP status that stands for this status.
     pub fn http(self) -> u16 {
         STATUSES[usize::from(self.0)].1
     }
@@ -93,23 +95,12 @@ impl fmt::Display for Status {
     }
 }
 
-/// A message of a status as text, of so many bytes at most. What isn't percent
-/// encoding, or isn't UTF-8, is shown as well as it can be.
+/// Decodes the message of a status, up to `bytes_max` bytes. Bytes that aren't valid percent
+/// encoding or UTF-8 don't fail: they are shown as well as possible.
 pub fn percent_decoded(text: &[u8], bytes_max: usize) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = text;
-    while let Some((&first, after)) = rest.split_first()
-        && bytes.len() < bytes_max
-    {
-        let digits = after
-            .first_chunk::<2>()
-            .filter(|digits| first == b'%' && digits.iter().all(u8::is_ascii_hexdigit))
-            .and_then(|digits| std::str::from_utf8(digits).ok())
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
-        bytes.push(digits.unwrap_or(first));
-        rest = if digits.is_some() { &after[2..] } else { after };
-    }
-    let is_cut = !rest.is_empty();
+    let mut decoded = percent_decode(text);
+    let bytes: Vec<u8> = decoded.by_ref().take(bytes_max).collect();
+    let is_cut = decoded.next().is_some();
     let text: String = String::from_utf8_lossy(&bytes)
         .chars()
         .map(|char| if char.is_control() { ' ' } else { char })
@@ -120,17 +111,13 @@ pub fn percent_decoded(text: &[u8], bytes_max: usize) -> String {
     }
 }
 
-/// The same the other way round.
+/// Encodes the message of a status.
 pub fn percent_encoded(text: &str) -> String {
-    let mut out = String::new();
-    for byte in text.bytes() {
-        match byte {
-            b' '..=b'~' if byte != b'%' => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    out
+    utf8_percent_encode(text, ENCODED).to_string()
 }
+
+/// Printable ASCII but the sign itself stays as it is.
+const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 #[cfg(test)]
 mod tests {

@@ -1,9 +1,8 @@
-//! A deadline as a header: a number of eight digits at most, and a unit.
+//! The header with a deadline: a number of up to eight digits, and a unit.
 
 use std::time::Duration;
 
-/// The value of `grpc-timeout`; none if it is longer than one can be. It is never
-/// shorter than the duration.
+/// The value of `grpc-timeout`; `None` if the timeout is too long for it. It is rounded up.
 pub fn timeout_text(timeout: Duration) -> Option<String> {
     const MAX: u128 = 99_999_999;
     let ns = timeout.as_nanos();

@@ -1,17 +1,17 @@
-//! Fields of Protocol Buffers, for messages that are known here.
+//! Fields of Protocol Buffers, for messages without a descriptor.
 
-/// What a field has.
+/// The value of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Value<'a> {
     /// A number.
     Number(u64),
     /// Text, bytes, or a message.
     Bytes(&'a [u8]),
-    /// Anything of a fixed size.
+    /// A value of a fixed size.
     Fixed,
 }
 
-/// It isn't a message.
+/// The bytes aren't a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadWire;
 
@@ -65,7 +65,7 @@ fn number(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Appends a field with a number; 0 is left out, as it is what a field has without it.
+/// Appends a field with a number. 0 is left out, because it is the default.
 pub fn write_number(field: u32, value: u64, out: &mut Vec<u8>) {
     if value != 0 {
         write_varint(u64::from(field) << 3, out);

@@ -1,14 +1,14 @@
-//! The chunked coding (RFC 9112, 7.1), undone as it arrives.
+//! Decodes the chunked coding (RFC 9112, 7.1) as it arrives.
 
-/// Where in a chunked body the next byte lies. The start is the default.
+/// The position in a chunked body. The default is its start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunks(State);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// The digits of a length; how many were there.
+    /// The digits of a length, with their number.
     Length(u64, u8),
-    /// Blanks after the digits: an extension or the line's end follows.
+    /// Blanks after the digits; an extension or the line's end follows.
     Blank(u64),
     Extension(u64),
     /// After the CR of the length's line.
@@ -17,21 +17,21 @@ enum State {
     DataEnd,
     /// After the CR that follows the data.
     DataLineFeed,
-    /// A line of the trailer; whether anything but its end was there.
+    /// A line of the trailer, and whether it contains anything.
     Trailer(bool),
     End,
 }
 
-/// What a step has found.
+/// The result of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Decoded<'a> {
     /// Bytes of the body; there may be none.
     pub data: &'a [u8],
-    /// What wasn't looked at yet.
+    /// The bytes that weren't read yet.
     pub rest: &'a [u8],
 }
 
-/// Longer lengths don't fit into 64 bits.
+/// The most digits of a length, which fit into 64 bits.
 const LENGTH_DIGITS_MAX: u8 = 16;
 
 impl Default for Chunks {
@@ -41,13 +41,13 @@ impl Default for Chunks {
 }
 
 impl Chunks {
-    /// Whether the body is all there.
+    /// Whether the body is complete.
     #[inline]
     pub fn is_complete(&self) -> bool {
         self.0 == State::End
     }
 
-    /// Goes on until there is data, the end, or nothing left. None: it is no
+    /// Decodes until there is data, the end, or nothing left; `None` if it isn't a
     /// chunked body.
     #[inline]
     pub fn next<'a>(&mut self, mut bytes: &'a [u8]) -> Option<Decoded<'a>> {
@@ -86,7 +86,7 @@ impl State {
             (Self::Length(length, 1..) | Self::Blank(length) | Self::Extension(length), b'\r') => {
                 Self::LengthEnd(length)
             }
-            // A bare LF, as Go and curl accept it.
+            // A bare LF is accepted, as in Go and curl.
             (
                 Self::Length(length, 1..)
                 | Self::Blank(length)
@@ -114,7 +114,7 @@ impl State {
 mod tests {
     use super::Chunks;
 
-    /// The body and what follows it; none if it isn't one.
+    /// The body and the length of what follows it; `None` if it isn't one.
     fn decode(text: &[u8], size: usize) -> Option<(Vec<u8>, usize)> {
         let (mut chunks, mut body, mut after) = (Chunks::default(), Vec::new(), 0);
         for mut piece in text.chunks(size) {

@@ -2,13 +2,12 @@
 
 use crate::error::ResponseError;
 
-/// One field. A folded one (obs-fold) has more than one line, and line ends in
-/// its value.
+/// One field. A folded field (obs-fold) has several lines, and line ends in its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Where its first line starts.
+    /// The offset of its first line.
     pub start: usize,
-    /// Its lines as they are, with their ends.
+    /// Its lines, with their ends.
     pub lines: &'a [u8],
     /// Its name; empty if a line has no colon.
     pub name: &'a [u8],
@@ -17,28 +16,28 @@ pub struct Field<'a> {
 }
 
 impl Field<'_> {
-    /// Whether it has that name.
+    /// Whether it has this name.
     #[inline]
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }
 }
 
-/// See [`fields`].
+/// The iterator of [`fields`].
 #[derive(Clone, Debug)]
 pub struct Fields<'a> {
     text: &'a [u8],
     at: usize,
 }
 
-/// The fields of these lines, up to an empty one. The first line of a request
-/// or response isn't among them.
+/// The fields of these lines, up to an empty one. Pass the lines without the first line
+/// of the request or response.
 #[inline]
 pub fn fields(text: &[u8]) -> Fields<'_> {
     Fields { text, at: 0 }
 }
 
-/// The value of the first field of that name.
+/// The value of the first field with this name.
 pub fn field<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
     fields(text)
         .find(|field| field.is(name))
@@ -46,8 +45,8 @@ pub fn field<'a>(text: &'a [u8], name: &str) -> Option<&'a [u8]> {
 }
 
 impl<'a> Fields<'a> {
-    /// The next field whose name starts with one of these bytes; those before it
-    /// are passed over quickly. An error: a line has no colon.
+    /// The next field whose name starts with one of these bytes; other fields are skipped
+    /// quickly. An error means that a line has no colon.
     #[inline]
     pub(crate) fn next_of(&mut self, firsts: &[u8]) -> Result<Option<Field<'a>>, ResponseError> {
         loop {
@@ -68,7 +67,7 @@ impl<'a> Fields<'a> {
                 Some(_) => {
                     let bytes = line_bytes(rest);
                     if memchr::memchr(b':', &rest[..bytes]).is_none() {
-                        // It may go on in the next line.
+                        // The field may continue in the next line.
                         return match self.next() {
                             Some(field) if field.lines.contains(&b':') => continue,
                             _ => Err(ResponseError::Field),
@@ -119,8 +118,8 @@ fn line_bytes(text: &[u8]) -> usize {
     memchr::memchr(b'\n', text).map_or(text.len(), |end| end + 1)
 }
 
-/// Where the head ends: after its first empty line. Bytes before `from` were
-/// searched before.
+/// The end of the head: after its first empty line. Bytes before `from` were searched
+/// already.
 #[inline]
 pub fn head_end(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from.saturating_sub(3);

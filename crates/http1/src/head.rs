@@ -9,22 +9,22 @@ pub(crate) enum Framing {
     Length(u64),
     Chunked,
     UntilClose,
-    /// Its lengths aren't numbers, or contradict one another.
+    /// The lengths aren't numbers, or contradict each other.
     Unknown,
 }
 
-/// The first line.
+/// The status line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StatusLine {
     pub(crate) status: u16,
-    /// It is HTTP/1.1, or a later version of HTTP/1.
+    /// Whether it is HTTP/1.1, or a later version of HTTP/1.
     pub(crate) is_11: bool,
     /// The line's length with its end.
     pub(crate) bytes: usize,
 }
 
 impl StatusLine {
-    /// What is wrong with bytes that don't begin like a response.
+    /// The error for bytes that don't begin like a response.
     pub(crate) fn other(head: &[u8]) -> ResponseError {
         match head {
             // An alert or a handshake message of SSL 3.0 to TLS 1.3.
@@ -33,7 +33,7 @@ impl StatusLine {
         }
     }
 
-    /// Of a head that is whole.
+    /// Parses a complete head.
     #[inline]
     pub(crate) fn parse(head: &[u8]) -> Result<Self, ResponseError> {
         let bytes = memchr::memchr(b'\n', head).map_or(head.len(), |end| end + 1);
@@ -62,12 +62,12 @@ impl StatusLine {
         })
     }
 
-    /// Whether another head follows this one.
+    /// Whether another head follows.
     pub(crate) fn is_interim(&self) -> bool {
         matches!(self.status, 100..200) && self.status != 101
     }
 
-    /// Whether these bytes may become a status line.
+    /// Whether these bytes can be the start of a status line.
     pub(crate) fn is_possible(start: &[u8]) -> bool {
         const START: &[u8] = b"HTTP/1.";
         let bytes = start.len().min(START.len());
@@ -75,8 +75,8 @@ impl StatusLine {
     }
 }
 
-/// How the body ends, and whether the connection stays. `text` is the head
-/// without its first line.
+/// How the body ends, and whether the connection stays open. `text` is the head without
+/// its first line.
 #[inline]
 pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), ResponseError> {
     let mut length: Option<u64> = None;
@@ -92,14 +92,14 @@ pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), Respo
     while let Some(field) = lines.next_of(b"cCtT")? {
         match field.name.len() {
             14 if field.is("content-length") => {
-                // A list of equal lengths is what a proxy makes of two fields.
+                // A proxy may join two fields into a list of equal lengths.
                 for value in field.value.split(|&byte| byte == b',') {
                     let value = parse_length(value);
                     contradiction |= value.is_none() || length.is_some() && length != value;
                     length = length.or(value);
                 }
             }
-            // `identity` is what HTTP/1.1 once called no coding at all.
+            // `identity` means no coding in old versions of HTTP/1.1.
             17 if field.is("transfer-encoding")
                 && !field.value.eq_ignore_ascii_case(b"identity") =>
             {
@@ -122,8 +122,7 @@ pub(crate) fn framing(text: &[u8], is_11: bool) -> Result<(Framing, bool), Respo
         (false, Some(length)) => Framing::Length(length),
         _ => Framing::UntilClose,
     };
-    // HTTP/1.0 has no transfer codings: whoever sends one there may mean
-    // something else by it.
+    // HTTP/1.0 has no transfer codings, so a sender there may mean something else by one.
     Ok((framing, keep_alive && !close && (is_11 || !encoded)))
 }
 

@@ -1,15 +1,15 @@
 //! HTTP/1 text (RFC 9112): the one reader of heads, fields and bodies.
 //!
-//! It reads what curl and browsers read: obsolete line folding, blanks before
-//! a colon, unusual field names, empty lines before a status line. Nothing is
-//! allocated but for a head that arrives in pieces.
+//! Like curl and browsers, it accepts obsolete line folding, blanks before a colon,
+//! unusual field names, and empty lines before a status line. It allocates only for a
+//! head that arrives in pieces.
 //!
-//! - error: what is wrong with a response
+//! - error: errors of responses
 //! - fields: the lines of a head
 //! - chunks: the chunked coding
-//! - request: a request that lies in memory, and what it means for its connection
+//! - request: a request in memory, and its effect on the connection
 //! - head: the head of a response, and how its body ends
-//! - reader: one response after the other, as it arrives
+//! - reader: reads responses as they arrive
 
 mod chunks;
 mod error;

@@ -1,21 +1,20 @@
-//! One response after the other, as it arrives.
+//! Reads responses as they arrive.
 
 use crate::error::ResponseError;
 use crate::fields::head_end;
 use crate::head::{Framing, StatusLine, framing};
 use crate::{Chunks, Expected};
 
-/// Reads one response after the other; keeps nothing of them but a head that
-/// comes in pieces.
+/// Reads one response after the other. It keeps only a head that arrives in pieces.
 #[derive(Debug)]
 pub struct ResponseReader {
     phase: Phase,
-    /// The part of a head that came without its end.
+    /// The beginning of an incomplete head.
     partial: Vec<u8>,
     expected: Expected,
     status: u16,
     keep_alive: bool,
-    /// Of all heads of this response: interim ones (1xx) may come first.
+    /// The bytes of all heads of this response: interim heads (1xx) may come first.
     head_bytes: usize,
     head_bytes_max: usize,
     last: LastHead,
@@ -35,10 +34,10 @@ struct LastHead {
 /// A longer head isn't kept.
 const LAST_BYTES_MAX: usize = 1 << 10;
 
-/// What was found in what came.
+/// A part of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
-    /// The status of the final response, and its head, whole.
+    /// The status of the final response, and its complete head.
     Head(u16, &'a [u8]),
     /// A piece of its body, without transfer coding.
     Body(&'a [u8]),
@@ -54,7 +53,7 @@ enum Phase {
 }
 
 impl ResponseReader {
-    /// Before any response. A longer head is refused.
+    /// A reader without a response. A longer head is refused.
     pub fn new(head_bytes_max: usize) -> Self {
         Self {
             phase: Phase::Complete,
@@ -68,7 +67,7 @@ impl ResponseReader {
         }
     }
 
-    /// A new response is expected.
+    /// Expects a new response.
     #[inline]
     pub fn expect(&mut self, expected: Expected) {
         self.phase = Phase::Head;
@@ -79,13 +78,13 @@ impl ResponseReader {
         self.head_bytes = 0;
     }
 
-    /// Whether it is all there.
+    /// Whether the response is complete.
     #[inline]
     pub fn is_complete(&self) -> bool {
         self.phase == Phase::Complete
     }
 
-    /// The peer has closed: whether that is a proper end.
+    /// Notes that the peer has closed. Returns whether that is a valid end.
     pub fn end(&mut self) -> bool {
         if self.phase == Phase::UntilClose {
             self.phase = Phase::Complete;
@@ -94,7 +93,7 @@ impl ResponseReader {
         self.is_complete()
     }
 
-    /// The status of the final response, as soon as its line has come; 0 until then.
+    /// The status of the final response, as soon as its line has arrived; 0 before.
     #[inline]
     pub fn status(&self) -> u16 {
         self.status
@@ -106,8 +105,8 @@ impl ResponseReader {
         self.keep_alive && !self.expected.last
     }
 
-    /// Takes what came. Bytes after the end make the connection unusable: one
-    /// response is expected at a time.
+    /// Takes received bytes. Bytes after the end make the connection unusable, because
+    /// one response is expected at a time.
     #[inline]
     pub fn feed(
         &mut self,
@@ -156,8 +155,8 @@ impl ResponseReader {
         found: &mut impl FnMut(Part<'_>),
     ) -> Result<&'a [u8], ResponseError> {
         if self.partial.is_empty() {
-            // Empty lines before a status line: from a body that was longer
-            // than it said, or a server that means well.
+            // Skip empty lines before a status line: they may come from a body that was
+            // longer than announced, or from a tolerant server.
             while let [b'\r' | b'\n', rest @ ..] = bytes {
                 bytes = rest;
                 self.head_bytes += 1;
@@ -187,8 +186,8 @@ impl ResponseReader {
             self.take_head(&bytes[..end], found)?;
             return Ok(&bytes[end..]);
         }
-        // A head in pieces: looked at only once its end is there, so that a
-        // peer that sends byte by byte can't make us parse it again and again.
+        // A head in pieces is parsed only when it is complete, so that a peer that sends
+        // byte by byte can't make us parse it many times.
         let room = (self.head_bytes_max + 1).saturating_sub(self.head_bytes + before);
         self.partial
             .extend_from_slice(&bytes[..room.min(bytes.len())]);
@@ -208,8 +207,8 @@ impl ResponseReader {
         Ok(&bytes[end - before..])
     }
 
-    /// Takes the status from a line that is whole, though its head isn't: it
-    /// stays, whatever becomes of the rest. `before` is how much was looked at.
+    /// Takes the status from a complete status line before the head is complete; it
+    /// stays, even if the rest is wrong. `before` bytes were searched already.
     fn note_status(&mut self, before: usize) -> Result<(), ResponseError> {
         let is_new = |text: &[u8]| memchr::memchr(b'\n', text).is_some();
         if self.status == 0 && is_new(&self.partial[before..]) {
@@ -265,7 +264,7 @@ impl ResponseReader {
         let status = self.status;
         self.keep_alive = keep_alive;
         self.phase = match framing {
-            // What follows isn't HTTP.
+            // The following data aren't HTTP.
             _ if status == 101 || self.expected.tunnel && matches!(status, 200..300) => {
                 self.keep_alive = false;
                 Phase::Complete

@@ -44,7 +44,7 @@ fn feed_in(text: &[u8], expected: Expected, size: usize) -> (u16, Result<Found, 
     (found.status, Ok(found))
 }
 
-/// Feeds it whole and in pieces of each size; all must agree.
+/// Feeds the text as a whole and in pieces of each size; all results must be equal.
 fn feed(text: &[u8], expected: Expected) -> (u16, Result<Found, ResponseError>) {
     let whole = feed_in(text, expected, text.len());
     for size in [1, 2, 3, 7, 16] {
@@ -93,7 +93,7 @@ fn where_responses_end() {
         (false, 200, true),
         "abc",
     );
-    // What comes after the end belongs to nobody.
+    // Bytes after the end don't belong to the response.
     is(
         &format!("{ok}Content-Length: 3\r\n\r\nabcGARBAGE"),
         GET,
@@ -186,7 +186,7 @@ fn versions_and_connections() {
         (true, 200, true),
         "",
     );
-    // HTTP/1.0 doesn't know chunks: the connection isn't used again.
+    // HTTP/1.0 has no chunks, so the connection isn't reused.
     is(
         "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n",
         GET,
@@ -270,7 +270,7 @@ fn chunks_are_undone() {
             true,
         ),
         ("chunked", "3\r\nabc\r\nA\r\n0123456789\r\n0\r\n", false),
-        // Of two fields the last one counts, as the final coding does in one.
+        // Of two fields, the last one counts, like the final coding in one field.
         (
             "gzip\r\nTransfer-Encoding: chunked",
             "D\r\nabc0123456789\r\n0\r\n\r\n",

@@ -1,4 +1,6 @@
-//! A request that lies in memory, and what it means for its connection.
+//! A request in memory, and its effect on the connection.
+
+use std::borrow::Cow;
 
 use crate::fields::{Fields, field, fields, head_end};
 use crate::head::{is_chunked, parse_length};
@@ -9,9 +11,9 @@ use crate::{Chunks, Field};
 pub struct Request<'a> {
     /// The method.
     pub method: &'a [u8],
-    /// What the first line asks for.
+    /// The target in the first line.
     pub target: &'a [u8],
-    /// `HTTP/1.1` and its line end.
+    /// `HTTP/1.1` with its line end.
     pub version: &'a [u8],
     /// The lines of the fields, without the empty one.
     pub fields: &'a [u8],
@@ -22,14 +24,14 @@ pub struct Request<'a> {
 /// How the body of a request ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestBody {
-    /// It has so many bytes.
+    /// It has this many bytes.
     Length(u64),
     /// It is chunked.
     Chunked,
 }
 
 impl<'a> Request<'a> {
-    /// None if it isn't HTTP.
+    /// Splits a request; `None` if the bytes aren't HTTP.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let line_bytes = memchr::memchr(b'\n', bytes)? + 1;
@@ -67,12 +69,12 @@ impl<'a> Request<'a> {
         fields(self.fields)
     }
 
-    /// The value of the first field of that name.
+    /// The value of the first field with this name.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         field(self.fields, name)
     }
 
-    /// Its body, and whatever follows it; none if the head has no end.
+    /// Its body, and anything after it; `None` if the head has no end.
     pub fn body(&self) -> Option<&'a [u8]> {
         let end = match self.rest {
             [b'\r', b'\n', ..] => 2,
@@ -82,7 +84,7 @@ impl<'a> Request<'a> {
         Some(&self.rest[end..])
     }
 
-    /// How its body ends; none if its lengths contradict one another.
+    /// How its body ends; `None` if its lengths contradict each other.
     pub fn framing(&self) -> Option<RequestBody> {
         let mut length = None;
         let mut chunked = false;
@@ -105,6 +107,42 @@ impl<'a> Request<'a> {
         })
     }
 
+    /// Its body without the coding of its transfer, if it is there to its end and nothing
+    /// follows it but line ends.
+    pub fn whole_body(&self) -> Result<Cow<'a, [u8]>, String> {
+        let rest = self.body().ok_or("its head has no end")?;
+        let framing = self.framing();
+        let framing = framing.ok_or("its lengths aren't numbers, or contradict one another")?;
+        let (body, rest) = match framing {
+            RequestBody::Length(length) => {
+                let split = usize::try_from(length).ok();
+                let split = split.and_then(|length| rest.split_at_checked(length));
+                let (body, rest) = split.ok_or_else(|| {
+                    let there = rest.len();
+                    format!("its Content-Length is {length}, and its body has {there} bytes")
+                })?;
+                (Cow::Borrowed(body), rest)
+            }
+            RequestBody::Chunked => {
+                let (mut chunks, mut rest, mut body) = (Chunks::default(), rest, Vec::new());
+                while !chunks.is_complete() {
+                    let decoded = match rest {
+                        [] => None,
+                        rest => chunks.next(rest),
+                    };
+                    let decoded = decoded.ok_or("its chunks have no end, or aren't chunks")?;
+                    body.extend_from_slice(decoded.data);
+                    rest = decoded.rest;
+                }
+                (Cow::Owned(body), rest)
+            }
+        };
+        match rest.iter().all(|byte| matches!(byte, b'\r' | b'\n')) {
+            true => Ok(body),
+            false => Err("more follows it: a record is one request".to_owned()),
+        }
+    }
+
     /// Whether the client wants the connection closed after the response.
     pub fn wants_close(&self) -> bool {
         let version = self.version.trim_ascii_end();
@@ -121,8 +159,8 @@ impl<'a> Request<'a> {
         close
     }
 
-    /// Whether the bytes end where the request does, of which `bytes_max` are
-    /// there in all. Line ends after it don't count: servers skip them.
+    /// Whether the bytes end where the request ends. `total_bytes` is the length of all
+    /// bytes. Line ends after the request don't count, because servers skip them.
     fn is_alone(&self, bytes: &[u8], total_bytes: u64) -> bool {
         let Some(body) = self.body() else {
             return false;
@@ -161,20 +199,21 @@ impl Field<'_> {
     }
 }
 
-/// What the response to a request will be like.
+/// The properties of the response to a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expected {
-    /// It has no body, whatever it says: the request is HEAD.
+    /// Whether it has no body, because the request is HEAD.
     pub head_only: bool,
-    /// What follows a 2xx isn't HTTP: the request is CONNECT.
+    /// Whether the data after a 2xx aren't HTTP, because the request is CONNECT.
     pub tunnel: bool,
-    /// The connection can't be used again: the request says so, or more than
-    /// one request, or part of one, was sent.
+    /// Whether the connection can't be used again: the request says so, or the bytes
+    /// aren't exactly one request.
     pub last: bool,
 }
 
 impl Expected {
-    /// For a request that has so many bytes in all, and starts with these.
+    /// The properties for a request that has this many bytes in all, and starts with
+    /// these.
     #[inline]
     pub fn of(bytes: &[u8], total_bytes: u64) -> Self {
         match Self::of_plain(bytes, total_bytes) {
@@ -183,8 +222,8 @@ impl Expected {
         }
     }
 
-    /// Of what most requests are like: HTTP/1.1, whole, and without fields that
-    /// say anything about connection or body. It is asked before each hit.
+    /// The properties for the usual kind of request: HTTP/1.1, complete, without fields
+    /// about connection or body. This is called before each hit, so it is fast.
     #[inline]
     fn of_plain(bytes: &[u8], total_bytes: u64) -> Option<Self> {
         const VERSION: &[u8] = b" HTTP/1.1\r";
@@ -240,7 +279,7 @@ pub fn path(request: &[u8]) -> String {
     String::from_utf8_lossy(path).into_owned()
 }
 
-/// The Host field of a request, if it says anything.
+/// The Host field of a request, unless it is empty.
 pub fn host(request: &[u8]) -> Option<&[u8]> {
     let line_bytes = memchr::memchr(b'\n', request)? + 1;
     let text = &request[line_bytes..];
@@ -341,7 +380,7 @@ mod tests {
                 "{text}"
             );
         }
-        // Of a long body only the start is in memory.
+        // Only the start of a long body is in memory.
         let start = b"POST / HTTP/1.1\r\nContent-Length: 1000\r\n\r\nab";
         let total_bytes = start.len() as u64 - 2 + 1000;
         assert!(!Expected::of(start, total_bytes).last);

@@ -1,8 +1,8 @@
-//! One connection, from either side: what it knows, and what is sent on it.
+//! One connection, from either side: its state, and the bytes to send.
 //!
-//! - frames: frames out of bytes
-//! - messages: heads and bodies that come
-//! - control: all other frames that come
+//! - frames: parses frames from bytes
+//! - messages: handles received heads and bodies
+//! - control: handles all other received frames
 
 mod control;
 mod frames;
@@ -15,17 +15,17 @@ use crate::settings::{self, PeerSettings, WINDOW};
 use crate::stream::{Stream, Streams};
 use crate::{ConnectionError, ErrorCode, Head, Prepared, Reset, Role};
 
-/// What one side allows.
+/// The limits of one side.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The window of each stream, and of the connection; at least 65,535 for the latter.
+    /// The window of each stream, and of the connection, which has at least 65,535.
     pub window: u32,
-    /// A longer head is refused, compressed or not; each of its fields counts 32
-    /// bytes beside its text.
+    /// The longest head, compressed or not. Each field counts 32 bytes in addition to its
+    /// text.
     pub head_bytes_max: usize,
-    /// A server takes so many requests at a time.
+    /// The most requests of a server at a time.
     pub streams_max: u32,
-    /// Heads are written with a dynamic table.
+    /// Whether heads are written with a dynamic table.
     pub indexed: bool,
 }
 
@@ -40,38 +40,38 @@ impl Default for Limits {
     }
 }
 
-/// Whoever is told what comes. A stream carries what belongs to it.
+/// Receives the events of a connection. Each stream has a user value.
 pub trait Handler<T> {
-    /// Whether the head of that stream is wanted as text.
+    /// Whether the head of this stream is wanted as text.
     fn wants_text(&mut self, user: &T) -> bool;
 
-    /// A server: a request begins. None: its stream is refused.
+    /// A request begins, on a server. `None` refuses its stream.
     fn begin(&mut self, stream: u32) -> Option<T> {
         let _ = stream;
         None
     }
 
-    /// A head came. `ends`: nothing follows it.
+    /// A head was received. `ends` means that nothing follows it.
     fn head(&mut self, stream: u32, user: &mut T, head: &Head<'_>, ends: bool);
 
-    /// A piece of the body came.
+    /// A piece of the body was received.
     fn data(&mut self, stream: u32, user: &mut T, bytes: &[u8], wire_bytes: usize, ends: bool);
 
-    /// The stream ended before its end.
+    /// The stream was reset before its end.
     fn reset(&mut self, stream: u32, user: T, why: Reset);
 
-    /// The peer goes away; streams that it won't look at are reset after this.
+    /// The peer goes away. Streams that it won't process are reset after this.
     fn go_away(&mut self, code: ErrorCode, text: &[u8]) {
         let _ = (code, text);
     }
 }
 
-/// Frames without any use for a message that may come in a row.
+/// The most frames in a row that don't advance a message.
 const FUTILE_MAX: u32 = 4096;
-/// Answers to the peer's frames that may wait to be sent.
+/// The most bytes of waiting answers to the peer's frames.
 const UNSENT_BYTES_MAX: usize = 4 << 20;
 
-/// What is known of a connection, and what is to be sent on it.
+/// The state of a connection, and the bytes to send on it.
 #[derive(Debug)]
 pub struct Connection<T> {
     role: Role,
@@ -79,20 +79,20 @@ pub struct Connection<T> {
     decoder: Decoder,
     encoder: Encoder,
     outbox: Vec<u8>,
-    /// The beginning of a frame.
+    /// The beginning of an incomplete frame.
     partial: Vec<u8>,
-    /// Bytes of a client's preface that haven't come yet.
+    /// The number of the client preface's bytes that are missing.
     preface_left: usize,
-    /// The peer's first SETTINGS have come.
+    /// Whether the peer's first SETTINGS have arrived.
     settled: bool,
-    /// A head that isn't whole.
+    /// An incomplete head.
     block: Option<Block>,
     head: HeadReader,
     peer: PeerSettings,
     send_window: i64,
     received: u32,
     streams: Streams<T>,
-    /// A client's next stream; a server: the last one that came.
+    /// A client's next stream, or the last stream that a server has seen.
     next: u32,
     goes_away: bool,
     futile: u32,
@@ -108,7 +108,7 @@ struct Block {
 }
 
 impl<T> Connection<T> {
-    /// A connection that begins; what it begins with is in the outbox.
+    /// A new connection, with its first bytes in the outbox.
     pub fn new(role: Role, limits: Limits) -> Self {
         let mut outbox = Vec::with_capacity(1024);
         if role == Role::Client {
@@ -151,12 +151,12 @@ impl<T> Connection<T> {
         }
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     pub fn outbox(&self) -> &[u8] {
         &self.outbox
     }
 
-    /// So much of it was sent.
+    /// Notes that this many bytes were sent.
     pub fn sent(&mut self, bytes: usize) {
         if bytes == self.outbox.len() {
             self.outbox.clear();
@@ -165,12 +165,12 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Streams that haven't ended.
+    /// The number of streams that haven't ended.
     pub fn streams(&self) -> usize {
         self.streams.len()
     }
 
-    /// Takes all streams, of a connection that is closed.
+    /// Takes all streams of a closed connection.
     pub fn take_streams(&mut self) -> Vec<T> {
         self.streams
             .drain()
@@ -178,12 +178,12 @@ impl<T> Connection<T> {
             .collect()
     }
 
-    /// What belongs to a stream.
+    /// The user value of a stream.
     pub fn user(&mut self, stream: u32) -> Option<&mut T> {
         self.streams.get_mut(&stream).map(|stream| &mut stream.user)
     }
 
-    /// The peer won't take further streams, or their numbers are used up.
+    /// Whether the peer takes no more streams, or the stream numbers are used up.
     pub fn goes_away(&self) -> bool {
         self.goes_away || self.next > (1 << 31) - 3
     }
@@ -194,12 +194,12 @@ impl<T> Connection<T> {
         self.streams.len() < self.peer.streams_max as usize && !self.goes_away()
     }
 
-    /// Whether more may be sent than before. It is asked once.
+    /// Whether more may be sent than before; reading it resets it.
     pub fn take_room(&mut self) -> bool {
         std::mem::take(&mut self.has_room)
     }
 
-    /// A client's request: its head goes out, its body by [`Connection::data`].
+    /// Sends a client's request: this sends its head, and [`Connection::data`] its body.
     #[inline]
     pub fn open(&mut self, request: &Prepared<'_>, https: bool, user: T) -> u32 {
         let number = self.next;
@@ -217,7 +217,7 @@ impl<T> Connection<T> {
         number
     }
 
-    /// A server's answer: its head.
+    /// Sends the head of a server's answer.
     pub fn respond(&mut self, number: u32, block: &[u8], ends: bool) {
         if let Some(stream) = self.streams.get_mut(&number) {
             frame::write_block(&mut self.outbox, number, block, ends);
@@ -228,7 +228,8 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Sends what the windows allow of a body, `ends`: and its end. How much.
+    /// Sends as much of a body as the windows allow, and with `ends` its end. Returns the
+    /// number of bytes.
     pub fn data(&mut self, number: u32, bytes: &[u8], ends: bool) -> usize {
         let Some(stream) = self.streams.get_mut(&number) else {
             return 0;
@@ -262,8 +263,8 @@ impl<T> Connection<T> {
         Some(stream.user)
     }
 
-    /// A server: asks the client to open no further streams. What it opens before it
-    /// hears of that is answered.
+    /// On a server, asks the client to open no more streams. Streams that it opens before
+    /// it learns of that are answered.
     pub fn ask_to_leave(&mut self) {
         let last = (1 << 31) - 1;
         frame::write_go_away(&mut self.outbox, last, ErrorCode::NO_ERROR, "");
@@ -280,8 +281,8 @@ impl<T> Connection<T> {
         self.goes_away = true;
     }
 
-    /// Takes what came. After an error the connection is of no use: what is to be
-    /// said of it is in the outbox.
+    /// Takes received bytes. After an error, the connection can't be used any more; the
+    /// outbox has the last frames.
     pub fn receive(
         &mut self,
         bytes: &[u8],
@@ -294,7 +295,7 @@ impl<T> Connection<T> {
         result
     }
 
-    /// The peer's end has come.
+    /// Handles the peer's end of a stream.
     pub(super) fn close_ended(&mut self, number: u32) {
         let Some(stream) = self.streams.get(&number) else {
             return;
@@ -302,7 +303,7 @@ impl<T> Connection<T> {
         if !stream.sends {
             self.streams.remove(&number);
         } else if self.role == Role::Client {
-            // Answered before it was whole: nobody reads the rest.
+            // The request was answered before it was complete, and its rest isn't read.
             self.reset(number, ErrorCode::CANCEL);
         }
     }

@@ -1,4 +1,4 @@
-//! The codes that streams and connections are closed with (RFC 9113, 7).
+//! The error codes of streams and connections (RFC 9113, 7).
 
 use std::fmt;
 
@@ -9,26 +9,26 @@ pub struct ErrorCode(pub u32);
 impl ErrorCode {
     /// Nothing is wrong.
     pub const NO_ERROR: Self = Self(0);
-    /// Something isn't as HTTP/2 demands.
+    /// A violation of the protocol.
     pub const PROTOCOL: Self = Self(1);
-    /// The sender's own trouble.
+    /// An internal error of the sender.
     pub const INTERNAL: Self = Self(2);
-    /// More came than the window allowed.
+    /// More data than the window allowed.
     pub const FLOW_CONTROL: Self = Self(3);
-    /// A frame for a stream that is closed.
+    /// A frame for a closed stream.
     pub const STREAM_CLOSED: Self = Self(5);
     /// A frame of a wrong size.
     pub const FRAME_SIZE: Self = Self(6);
-    /// The stream wasn't touched: it may be made again.
+    /// The stream wasn't processed, so it may be retried.
     pub const REFUSED_STREAM: Self = Self(7);
-    /// Nobody wants the answer any more.
+    /// The answer isn't needed any more.
     pub const CANCEL: Self = Self(8);
-    /// A head can't be read.
+    /// A head can't be decompressed.
     pub const COMPRESSION: Self = Self(9);
-    /// Too much of something.
+    /// The peer sends too much of something.
     pub const ENHANCE_YOUR_CALM: Self = Self(11);
 
-    /// Its name; none if it isn't known.
+    /// Its name; `None` if the code isn't known.
     pub fn name(self) -> Option<&'static str> {
         const NAMES: [&str; 14] = [
             "NO_ERROR",
@@ -65,13 +65,13 @@ impl fmt::Debug for ErrorCode {
     }
 }
 
-/// What the peer did that ends the connection.
+/// A violation by the peer that ends the connection.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{text} ({code})")]
 pub struct ConnectionError {
-    /// What it is told.
+    /// The code for the peer.
     pub code: ErrorCode,
-    /// What is wrong.
+    /// The violation.
     pub text: &'static str,
 }
 

@@ -4,9 +4,9 @@ use crate::ErrorCode;
 
 /// The head of a frame.
 pub(crate) const HEAD_BYTES: usize = 9;
-/// What each side takes unless its settings say more; ours don't.
+/// The longest payload without other settings, which ours don't change.
 pub(crate) const PAYLOAD_BYTES_MAX: usize = 16_384;
-/// What a client begins with.
+/// The first bytes of a client.
 pub const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 pub(crate) const DATA: u8 = 0;
@@ -28,7 +28,7 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PADDED: u8 = 8;
 pub(crate) const WITH_PRIORITY: u8 = 32;
 
-/// A frame that came.
+/// A received frame.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Frame<'a> {
     pub(crate) kind: u8,
@@ -43,7 +43,7 @@ impl Frame<'_> {
     }
 }
 
-/// The length of the payload of the frame that begins here; none if its head isn't whole.
+/// The payload length of the frame that begins here; `None` if its head is incomplete.
 #[inline]
 pub(crate) fn payload_len(bytes: &[u8]) -> Option<usize> {
     match bytes {
@@ -54,7 +54,7 @@ pub(crate) fn payload_len(bytes: &[u8]) -> Option<usize> {
     }
 }
 
-/// The frame that begins here, whose payload has that length; none if it isn't whole.
+/// The frame that begins here, with this payload length; `None` if it is incomplete.
 #[inline]
 pub(crate) fn frame(bytes: &[u8], length: usize) -> Option<(Frame<'_>, &[u8])> {
     let (head, rest) = bytes.split_first_chunk::<HEAD_BYTES>()?;
@@ -89,7 +89,7 @@ pub(crate) fn write_go_away(out: &mut Vec<u8>, last: u32, code: ErrorCode, text:
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Appends a block as HEADERS, and CONTINUATION where it is long.
+/// Appends a block as HEADERS, followed by CONTINUATION if it is long.
 pub(crate) fn write_block(out: &mut Vec<u8>, stream: u32, block: &[u8], end_stream: bool) {
     let (mut kind, mut rest) = (HEADERS, block);
     let mut flags = if end_stream { END_STREAM } else { 0 };

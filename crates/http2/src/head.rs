@@ -1,46 +1,45 @@
-//! A head as its fields come, and whether it is one (RFC 9113, 8).
+//! Checks a head as its fields arrive (RFC 9113, 8).
 
 use crate::Role;
 use crate::hpack::{Class, Field};
 
-/// What a head is.
+/// The kind of a head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadKind {
     /// A response's status is 1xx: another head follows.
     Interim,
-    /// Of the message.
+    /// The head of the message.
     Final,
     /// Fields after the body.
     Trailers,
 }
 
-/// A head, whole.
+/// A complete head.
 #[derive(Clone, Copy, Debug)]
 pub struct Head<'a> {
     /// What it is.
     pub kind: HeadKind,
-    /// Of a response.
+    /// The status of a response.
     pub status: u16,
-    /// Of a request: whether it is HEAD.
+    /// Whether a request is HEAD.
     pub is_head: bool,
-    /// Of a request; empty if it has none.
+    /// The path of a request; empty if it has none.
     pub path: &'a [u8],
-    /// As HTTP/1 has it, if it was asked for: a status line, fields, an empty
-    /// line. Trailers have no status line.
+    /// The head as HTTP/1 text, if it was wanted: a status line, fields, an empty line.
+    /// Trailers have no status line.
     pub text: &'a [u8],
     /// Bytes on the wire.
     pub wire_bytes: usize,
 }
 
-/// What is wrong with a head.
+/// Why a head is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum BadHead {
     Malformed(&'static str),
     TooLong,
 }
 
-/// What a field adds to the size of a head beside its text: one without text is
-/// not free, either.
+/// The size of a field in addition to its text, so that empty fields count too.
 const FIELD_BYTES: usize = 32;
 
 /// A head that is being read.
@@ -54,7 +53,7 @@ pub(crate) struct HeadReader {
     bytes: usize,
     seen: u8,
     is_connect: bool,
-    /// A field that isn't a pseudo-field has come.
+    /// Whether a field that isn't a pseudo-field has come.
     regular: bool,
     bad: Option<BadHead>,
 }
@@ -73,7 +72,7 @@ impl HeadReader {
         self.bad = None;
     }
 
-    /// The next field. `wants_text`: as text, too.
+    /// Takes the next field, with `wants_text` also as text.
     #[inline]
     pub(crate) fn take(
         &mut self,
@@ -163,7 +162,7 @@ impl HeadReader {
         self.bad = self.bad.or(Some(BadHead::Malformed(text)));
     }
 
-    /// All fields have come. `follows`: after another head that was the message's.
+    /// Ends the head. `follows` means that it comes after the head of the message.
     pub(crate) fn end(
         &mut self,
         role: Role,

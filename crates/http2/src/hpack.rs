@@ -1,10 +1,10 @@
 //! HPACK (RFC 7541): the compression of heads.
 //!
 //! - field: a field, and why a block has none
-//! - huffman: the one code of texts
-//! - table: fields that are known by a number, static and dynamic
-//! - class: what a field's name means for the connection
-//! - decoder, encoder: blocks of fields
+//! - huffman: the Huffman code of texts
+//! - table: the static and the dynamic table of fields
+//! - class: the class of a field's name
+//! - decoder, encoder: read and write blocks of fields
 
 mod class;
 mod decoder;
@@ -18,5 +18,5 @@ pub use decoder::Decoder;
 pub use encoder::{Encoder, write_field};
 pub use field::{Field, HpackError};
 
-/// The size of a dynamic table unless the decoder's side says otherwise.
+/// The default size of a dynamic table.
 pub const TABLE_BYTES: usize = 4096;

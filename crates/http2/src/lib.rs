@@ -1,13 +1,13 @@
-//! HTTP/2 (RFC 9113) without IO: bytes go in and come out, and what they mean
-//! is told in between.
+//! HTTP/2 (RFC 9113) without IO: you put bytes in and take bytes out, and a handler gets
+//! the events.
 //!
-//! - role: which side one is
+//! - role: the two sides of a connection
 //! - error: the codes that both sides close streams and connections with
 //! - [`hpack`]: the compression of heads
-//! - frame: frames, as they are read and written
-//! - request: requests of HTTP/1 text, made ready to be sent on any connection
-//! - head: a head as its fields come, and whether it is one
-//! - stream, settings: what is known of a stream, and of the peer
+//! - frame: reads and writes frames
+//! - request: converts HTTP/1 text into requests for any connection
+//! - head: checks a head as its fields arrive
+//! - stream, settings: the state of a stream, and the settings of the peer
 //! - connection: one connection, from either side
 
 pub mod hpack;

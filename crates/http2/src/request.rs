@@ -1,13 +1,13 @@
-//! Requests of HTTP/1 text, made ready to be sent on any connection.
+//! Converts HTTP/1 text into requests for any connection.
 
 use bytes::Bytes;
-use encarno_http1::{Chunks, Request, RequestBody};
+use encarno_http1::Request;
 
 use crate::frame::{END_STREAM, HEAD_BYTES, payload_len, write_block};
 use crate::hpack::{Decoder, Encoder, write_field};
 
-/// A request as it is sent, but for the number of its stream. It is one piece of
-/// memory: `[length of the frames, 4 bytes][flags][frames of its head][body]`.
+/// A request in the form in which it is sent, without the number of its stream. It is one
+/// piece of memory: `[length of the frames, 4 bytes][flags][frames of its head][body]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Prepared<'a> {
     frames: &'a [u8],
@@ -19,52 +19,22 @@ pub struct Prepared<'a> {
 const PREFIX_BYTES: usize = 5;
 const HAS_SCHEME: u8 = 1;
 const IS_HEAD: u8 = 2;
-/// Where the scheme stands: it is the first field, so that it can be changed.
+/// The place of the scheme, which is the first field so that it can be changed.
 const SCHEME_AT: usize = HEAD_BYTES;
 const SCHEME_HTTP: u8 = 0x86;
 const SCHEME_HTTPS: u8 = 0x87;
 
 impl<'a> Prepared<'a> {
-    /// Of a request of HTTP/1, whole. The error says what is wrong with it.
+    /// Converts a complete HTTP/1 request. The error says what is wrong with it.
     pub fn of_text(text: &[u8]) -> Result<Bytes, String> {
         let request = Request::parse(text).ok_or("it isn't an HTTP request")?;
-        let rest = request.body().ok_or("its head has no end")?;
-        let framing = request.framing();
-        let framing = framing.ok_or("its lengths aren't numbers, or contradict one another")?;
-        let mut unchunked = Vec::new();
-        let (body, rest) = match framing {
-            RequestBody::Length(length) => {
-                let split = usize::try_from(length).ok();
-                split
-                    .and_then(|length| rest.split_at_checked(length))
-                    .ok_or_else(|| {
-                        let there = rest.len();
-                        format!("its Content-Length is {length}, and its body has {there} bytes")
-                    })?
-            }
-            RequestBody::Chunked => {
-                let (mut chunks, mut rest) = (Chunks::default(), rest);
-                while !chunks.is_complete() {
-                    let decoded = match rest {
-                        [] => None,
-                        rest => chunks.next(rest),
-                    };
-                    let decoded = decoded.ok_or("its chunks have no end, or aren't chunks")?;
-                    unchunked.extend_from_slice(decoded.data);
-                    rest = decoded.rest;
-                }
-                (&unchunked[..], rest)
-            }
-        };
-        if rest.iter().any(|byte| !matches!(byte, b'\r' | b'\n')) {
-            return Err("more follows it: with HTTP/2 a record is one request".to_owned());
-        }
+        let body = request.whole_body()?;
         let mut out = Self::head(&request, body.is_empty())?;
-        out.extend_from_slice(body);
+        out.extend_from_slice(&body);
         Ok(out.into())
     }
 
-    /// The head alone, of a request whose body follows from elsewhere.
+    /// Converts only the head of a request whose body is elsewhere.
     pub fn head(request: &Request<'_>, ends: bool) -> Result<Vec<u8>, String> {
         let is_connect = request.method == b"CONNECT";
         let (authority, path) = match is_connect {
@@ -93,7 +63,7 @@ impl<'a> Prepared<'a> {
         for field in request.fields() {
             let name = field.name.to_ascii_lowercase();
             if name.is_empty() {
-                return Err("a line of its head is no field".to_owned());
+                return Err("a line of its head isn't a field".to_owned());
             }
             if is_of_http1(&name) || named.contains(&name) && name != b"te" {
                 continue;
@@ -106,7 +76,7 @@ impl<'a> Prepared<'a> {
                 continue;
             }
             value.clear();
-            // A value on several lines is the same with blanks.
+            // A value on several lines is joined with blanks.
             value.extend(field.value.iter().map(|&byte| match byte {
                 b'\r' | b'\n' => b' ',
                 byte => byte,
@@ -126,7 +96,8 @@ impl<'a> Prepared<'a> {
         Ok(out)
     }
 
-    /// What [`Prepared::of_text`] or [`Prepared::head`] made; none if it isn't that.
+    /// Reads the result of [`Prepared::of_text`] or [`Prepared::head`]; `None` if the
+    /// bytes are something else.
     #[inline]
     pub fn read(bytes: &'a [u8]) -> Option<Self> {
         let (prefix, rest) = bytes.split_first_chunk::<PREFIX_BYTES>()?;
@@ -163,7 +134,7 @@ impl<'a> Prepared<'a> {
         self.frames[4] & END_STREAM != 0
     }
 
-    /// Whether it asks for a head only.
+    /// Whether it is a HEAD request.
     pub(crate) fn is_head(&self) -> bool {
         self.flags & IS_HEAD != 0
     }
@@ -184,7 +155,7 @@ impl<'a> Prepared<'a> {
         }
     }
 
-    /// The same with the connection's own table.
+    /// Appends the frames of the head, compressed with the connection's own table.
     pub(crate) fn write_indexed(
         &self,
         stream: u32,
@@ -220,7 +191,7 @@ impl<'a> Prepared<'a> {
         block
     }
 
-    /// The request as HTTP/1 would have it, for whoever reads it.
+    /// The request as HTTP/1 text, for people.
     pub fn text(&self) -> Vec<u8> {
         let (mut method, mut target, mut authority) = (Vec::new(), Vec::new(), Vec::new());
         let mut fields = Vec::new();
@@ -247,7 +218,7 @@ impl<'a> Prepared<'a> {
     }
 }
 
-/// Authority and path of a target; it may be a whole URL.
+/// The authority and path of a target, which may be a whole URL.
 fn split_target(target: &[u8]) -> (Option<&[u8]>, &[u8]) {
     let Some(at) = target.windows(3).position(|three| three == b"://") else {
         return (None, target);
@@ -262,7 +233,7 @@ fn split_target(target: &[u8]) -> (Option<&[u8]>, &[u8]) {
     }
 }
 
-/// Fields that say something of an HTTP/1 connection, or that pseudo-fields say.
+/// Whether the field belongs to an HTTP/1 connection, or a pseudo-field replaces it.
 fn is_of_http1(name: &[u8]) -> bool {
     matches!(
         name,

@@ -1,6 +1,6 @@
 //! The two sides of a connection.
 
-/// Which side this is.
+/// The side of this end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// It sends requests.

@@ -1,4 +1,4 @@
-//! What the peer's SETTINGS say, and ours (RFC 9113, 6.5).
+//! The SETTINGS of the peer, and ours (RFC 9113, 6.5).
 
 use crate::frame::{PAYLOAD_BYTES_MAX, SETTINGS, write_head};
 use crate::{ConnectionError, ErrorCode, Role};
@@ -10,14 +10,15 @@ const INITIAL_WINDOW_SIZE: u16 = 4;
 const MAX_FRAME_SIZE: u16 = 5;
 const MAX_HEADER_LIST_SIZE: u16 = 6;
 
-/// The window of a stream and of the connection unless settings say otherwise.
+/// The default window of a stream and of the connection.
 pub(crate) const WINDOW: u32 = 65_535;
-/// The largest window there is.
+/// The largest possible window.
 pub(crate) const WINDOW_MAX: i64 = (1 << 31) - 1;
-/// Nothing is sent before the peer has said how much it takes: it would refuse the rest.
+/// Nothing is sent before the peer has announced how many streams it takes, because it
+/// would refuse further ones.
 const STREAMS_BEFORE_SETTINGS: u32 = 0;
 
-/// What the peer wants.
+/// The settings of the peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerSettings {
     pub(crate) table_bytes_max: usize,
@@ -36,7 +37,7 @@ impl Default for PeerSettings {
 }
 
 impl PeerSettings {
-    /// What a frame says; `role` is ours.
+    /// Takes the payload of a frame; `role` is ours.
     pub(crate) fn take(&mut self, payload: &[u8], role: Role) -> Result<(), ConnectionError> {
         let (settings, []) = payload.as_chunks::<6>() else {
             let text = "a SETTINGS frame of a wrong size";
@@ -65,7 +66,7 @@ impl PeerSettings {
     }
 }
 
-/// Appends ours.
+/// Appends our settings.
 pub(crate) fn write(
     out: &mut Vec<u8>,
     role: Role,

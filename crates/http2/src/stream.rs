@@ -1,4 +1,4 @@
-//! What is known of one stream.
+//! The state of one stream.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -11,19 +11,20 @@ pub(crate) type Streams<T> = HashMap<u32, Stream<T>, BuildHasherDefault<NumberHa
 #[derive(Debug)]
 pub(crate) struct Stream<T> {
     pub(crate) user: T,
-    /// So much may be sent. Settings may make it less than nothing.
+    /// The number of bytes that may be sent. Settings may make it negative.
     pub(crate) send_window: i64,
-    /// So much came since the peer was given credit.
+    /// The number of bytes received since the last credit to the peer.
     pub(crate) received: u32,
-    /// We have not sent our end.
+    /// Whether we haven't sent our end.
     pub(crate) sends: bool,
-    /// The peer has not sent its end.
+    /// Whether the peer hasn't sent its end.
     pub(crate) receives: bool,
-    /// Its head has come, and not just an interim one.
+    /// Whether its final head has arrived.
     pub(crate) has_head: bool,
-    /// It asks for a head only: what that says of a body isn't about this message.
+    /// Whether it is a HEAD request, so that the announced length isn't that of this
+    /// message.
     pub(crate) is_head: bool,
-    /// What its head promised of the body, less what came.
+    /// The announced length of the body minus the received bytes.
     pub(crate) body_left: Option<u64>,
 }
 
@@ -42,20 +43,20 @@ impl<T> Stream<T> {
     }
 }
 
-/// Why a stream ended before its end.
+/// Why a stream ended early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reset {
-    /// The peer closed it, with that code.
+    /// The peer reset it, with this code.
     Peer(ErrorCode),
-    /// What came isn't a message.
+    /// The received data aren't a valid message.
     Malformed(&'static str),
-    /// Its head is longer than accepted.
+    /// Its head is too long.
     HeadTooLong,
-    /// The peer goes away, and didn't and won't look at it.
+    /// The peer goes away, and hasn't processed the stream.
     NotProcessed(ErrorCode),
 }
 
-/// Numbers of streams are anything but random: a multiplication spreads them.
+/// A hasher for stream numbers, which are regular: a multiplication spreads them.
 #[derive(Debug, Default)]
 pub(crate) struct NumberHasher(u64);
 

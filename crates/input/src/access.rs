@@ -1,5 +1,5 @@
-//! Access logs, as web servers, proxies and load balancers write them. Only GET
-//! can be repeated from a log: it holds no bodies.
+//! Access logs, as web servers, proxies and load balancers write them. Only GET requests
+//! can be repeated from a log, because it contains no bodies.
 //!
 //! - `quoted`: a line with `"METHOD URI PROTO"` in it (nginx, Apache, Traefik,
 //!   ALB and ELB, S3, Envoy …)
@@ -23,21 +23,21 @@ use super::{Parse, RecordContext, RecordError};
 
 #[derive(Default)]
 pub(super) struct AccessParser {
-    /// What the last `#Fields:` line said.
+    /// The columns of the last `#Fields:` line.
     columns: Option<table::Columns>,
 }
 
-/// What a line says.
+/// The content of a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Logged<'a> {
     /// A request.
     Request {
         method: Cow<'a, [u8]>,
         url: Cow<'a, [u8]>,
-        /// Empty = the log doesn't say it.
+        /// The host; empty if the log doesn't contain it.
         host: Cow<'a, [u8]>,
     },
-    /// A connection on which no request came, or bytes that are none.
+    /// A connection without a request, or bytes that aren't one.
     NoRequest,
 }
 
@@ -83,14 +83,14 @@ impl Parse for AccessParser {
                 context.left_out.add("lines without a request");
                 continue;
             };
-            // Elastic's schema has methods in small letters.
+            // Elastic's schema has methods in lower case.
             if !method.eq_ignore_ascii_case(b"GET") {
                 context
                     .left_out
                     .add(String::from_utf8_lossy(&method[..method.len().min(20)]).into_owned());
                 continue;
             }
-            // `*`, `host:port` and what scanners send: no request that repeats.
+            // `*`, `host:port` and the like, which scanners send, can't be repeated.
             if RecordUrl::parse(&url).is_err() {
                 context.left_out.add("GET with an URI that isn't one");
                 continue;
@@ -130,7 +130,7 @@ impl AccessParser {
     }
 }
 
-/// What a container wrote, without `TIME stdout F ` before it, as Kubernetes keeps it.
+/// The output of a container, without Kubernetes' prefix `TIME stdout F `.
 fn without_container(line: &[u8]) -> &[u8] {
     let mut words = line.splitn(4, |&byte| byte == b' ');
     match (words.next(), words.next(), words.next(), words.next()) {
@@ -143,8 +143,8 @@ fn without_container(line: &[u8]) -> &[u8] {
     }
 }
 
-/// Whether lines are those of an access log. A connection without a request may be the
-/// first that it tells of, and a server may say other things between.
+/// Whether lines are those of an access log. The first line may be about a connection
+/// without a request, and a server may log other things between requests.
 pub(super) fn is_log<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
     let mut parser = AccessParser::default();
     let (mut requests, mut own, mut unknown) = (0_usize, 0_usize, 0_usize);
@@ -158,11 +158,12 @@ pub(super) fn is_log<'a>(lines: impl Iterator<Item = &'a [u8]>) -> bool {
             None => unknown += 1,
         }
     }
-    // The last line may be cut off.
+    // The last line may be truncated.
     requests > 0 && unknown <= 1 + (requests + own) / 2
 }
 
-/// `METHOD URI PROTO`. A URI with a blank in it was sent like that; it isn't one.
+/// Splits `METHOD URI PROTO`. A URI that contains a blank was sent like that and is
+/// invalid.
 fn request_line(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let start = line.iter().position(|&byte| byte == b' ')?;
     let end = line.iter().rposition(|&byte| byte == b' ')?;

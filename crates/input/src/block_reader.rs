@@ -14,17 +14,17 @@ use flate2::read::MultiGzDecoder;
 
 use super::RecordError;
 
-/// A longer line is no line of any format.
+/// The longest line.
 pub(super) const LINE_BYTES_MAX: usize = 1 << 20;
 
 /// A file, read in blocks.
 pub(super) struct BlockReader {
     reader: Reader,
-    /// What was read and not used yet starts at `at`.
+    /// The unused data start at `at`.
     block: Bytes,
     at: usize,
     offset: u64,
-    /// Whether something was read yet.
+    /// Whether anything was read yet.
     started: bool,
     at_end: bool,
     block_bytes: usize,
@@ -32,7 +32,8 @@ pub(super) struct BlockReader {
 }
 
 enum Reader {
-    /// Payloads can be sent from it; the size tells false lengths at once.
+    /// A plain file. Payloads can be sent from it, and its size shows wrong lengths at
+    /// once.
     Plain {
         file: Arc<File>,
         position: u64,
@@ -43,7 +44,7 @@ enum Reader {
     Stream(File),
 }
 
-/// A file read at a position of its own, whoever else reads it.
+/// A file that is read at its own position, independent of other readers.
 struct At(Arc<File>, u64);
 
 impl Read for At {
@@ -96,8 +97,8 @@ impl BlockReader {
         }
     }
 
-    /// From its start, where the file was compressed: from a temporary one that isn't,
-    /// since each who reads a compressed one needs a window of its own for that.
+    /// The file from its start. A compressed file is decompressed to a temporary one,
+    /// because each reader of a compressed file would need its own window.
     pub(super) fn unpacked(self) -> io::Result<Self> {
         let Reader::Gzip(_, file) = self.reader else {
             return Ok(self);
@@ -113,7 +114,7 @@ impl BlockReader {
         Ok(Self::new(reader, self.block_bytes, self.memory_bytes_max))
     }
 
-    /// The same file from its start, for somebody else.
+    /// The same file from its start, for another reader.
     pub(super) fn again(&self) -> io::Result<Self> {
         let reader = match &self.reader {
             Reader::Plain { file, bytes, .. } => Reader::Plain {
@@ -132,7 +133,7 @@ impl BlockReader {
         Ok(Self::new(reader, self.block_bytes, self.memory_bytes_max))
     }
 
-    /// Where the next byte lies in the (decompressed) file.
+    /// The offset of the next byte in the (decompressed) file.
     pub(super) fn offset(&self) -> u64 {
         self.offset
     }
@@ -152,15 +153,15 @@ impl BlockReader {
         Ok(())
     }
 
-    /// Up to that many of the next bytes; fewer at the end of the file.
+    /// Up to this many of the next bytes; fewer at the end of the file.
     pub(super) fn peek(&mut self, bytes: usize) -> io::Result<&[u8]> {
         while self.rest().len() < bytes && self.read_block(bytes)? {}
         let rest = self.rest();
         Ok(&rest[..rest.len().min(bytes)])
     }
 
-    /// The next line without its end; none at the end of the file. Get its
-    /// bytes with [`BlockReader::bytes`] before anything else is read.
+    /// The next line without its end; `None` at the end of the file. Get its bytes with
+    /// [`BlockReader::bytes`] before you read anything else.
     pub(super) fn line(&mut self) -> Result<Option<Range<usize>>, RecordError> {
         let mut searched = 0;
         loop {
@@ -186,7 +187,7 @@ impl BlockReader {
         &self.block[line]
     }
 
-    /// Goes over line ends.
+    /// Skips line ends.
     pub(super) fn skip_line_ends(&mut self) -> io::Result<()> {
         loop {
             let rest = self.rest();
@@ -202,11 +203,11 @@ impl BlockReader {
         }
     }
 
-    /// Goes on to the next line that satisfies the condition, or to the end:
-    /// where the next record may start after a broken one.
+    /// Skips to the next line that satisfies the condition, or to the end. The next
+    /// record may start there after a broken one.
     pub(super) fn skip_until(&mut self, start: impl Fn(&[u8]) -> bool) -> io::Result<()> {
         loop {
-            // A condition looks at the start of a line only.
+            // A condition checks only the start of a line.
             self.peek(4096)?;
             let rest = self.rest();
             let line = &rest[..memchr::memchr(b'\n', rest).unwrap_or(rest.len())];
@@ -217,8 +218,8 @@ impl BlockReader {
         }
     }
 
-    /// A payload of that length. If the file doesn't have it, nothing is used
-    /// (unless only reading could tell).
+    /// A payload of this length. If the file is too short, no data are consumed (unless
+    /// only reading could show it).
     pub(super) fn payload(&mut self, length: u64) -> Result<Payload, RecordError> {
         if length <= self.memory_bytes_max {
             return Ok(Payload::Memory(self.take(length as usize)?));
@@ -249,7 +250,7 @@ impl BlockReader {
         self.spool(length)
     }
 
-    /// So many bytes, in memory.
+    /// This many bytes, in memory.
     pub(super) fn take(&mut self, length: usize) -> Result<Bytes, RecordError> {
         let there = self.peek(length)?.len();
         if there < length {
@@ -260,8 +261,7 @@ impl BlockReader {
         Ok(bytes)
     }
 
-    /// Copies a payload of a compressed file to a temporary one: it is sent
-    /// from there.
+    /// Copies a payload of a compressed file to a temporary file, from which it is sent.
     fn spool(&mut self, length: u64) -> Result<Payload, RecordError> {
         let mut file = tempfile::tempfile().map_err(|error| {
             RecordError::fatal(format!(
@@ -322,15 +322,15 @@ impl BlockReader {
         }
     }
 
-    /// Reads on: the rest and what follows it become the block, at least
-    /// `wanted` bytes unless the file ends. False if there was nothing more.
+    /// Reads on: the rest and the following data become the block, with at least `wanted`
+    /// bytes unless the file ends. False if there was nothing more.
     fn read_block(&mut self, wanted: usize) -> io::Result<bool> {
         if self.at_end {
             return Ok(false);
         }
         let rest = self.block.slice(self.at..);
         let more = self.block_bytes.max(wanted.saturating_sub(rest.len()));
-        // One more than needed, so that the end of the file is seen without growing.
+        // One byte more than needed, so that the end of the file is seen without growing.
         let mut block = Vec::with_capacity(rest.len() + more + 32);
         block.extend_from_slice(&rest);
         let bytes = match &mut self.reader {
@@ -342,7 +342,7 @@ impl BlockReader {
                 bytes
             }
             Reader::Gzip(decoder, _) => decoder.take(more as u64).read_to_end(&mut block)?,
-            // What is there now: the rest may be long in coming.
+            // Take what is available now, because the rest may come late.
             Reader::Stream(file) => {
                 let start = block.len();
                 block.resize(start + more, 0);
@@ -359,7 +359,7 @@ impl BlockReader {
         };
         if !self.started {
             if MARK.starts_with(self.rest()) && !self.at_end {
-                // A pipe gives a few bytes at a time: the mark may go on.
+                // A pipe may give a few bytes at a time, so the mark may be incomplete.
                 return self.read_block(MARK.len());
             }
             self.started = true;
@@ -382,8 +382,8 @@ fn too_short(length: u64, there: u64) -> RecordError {
     ))
 }
 
-/// Puts bytes that were made, and not read, where they can be sent from: in
-/// memory, or in a temporary file if they are many.
+/// Stores generated bytes for sending: in memory, or in a temporary file if there are
+/// many.
 pub(super) fn made(
     head: Vec<u8>,
     body: Payload,

@@ -1,4 +1,4 @@
-//! What parsers share: numbers for texts, and the settings that concern each record.
+//! The state that parsers share: numbers of texts, and the settings for records.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -10,13 +10,13 @@ use super::strings_file::StringsFile;
 use super::{RecordError, block_reader};
 use crate::{AutoLabel, InputSettings, LeftOut};
 
-/// Labels that are kept apart; more than that share one.
+/// The most distinct labels; further ones share one.
 const LABELS_END: StringId = StringId(1_000_000);
 const MORE_LABELS: &str = "(more labels)";
-/// Addresses can't share one: there is room for them beyond the labels.
+/// Addresses can't share one number, so their range goes beyond that of labels.
 const ADDRESSES_END: StringId = StringId(2_000_000);
 
-/// What parsers share.
+/// The state that parsers share.
 pub(super) struct RecordContext {
     pub(super) strings: Strings,
     pub(super) strings_file: Arc<StringsFile>,
@@ -27,11 +27,11 @@ pub(super) struct RecordContext {
     last_origin: (Vec<u8>, Origin),
     /// Two halves of unique ids, random for each reader.
     unique: [RandomState; 2],
-    /// So many records were numbered.
+    /// The number of records that were enumerated.
     enumerated: u64,
 }
 
-/// A request as a format says it, apart from what the settings say.
+/// A request from a file, without the settings' part.
 #[derive(Default)]
 pub(super) struct RequestParts<'a> {
     pub(super) method: &'a [u8],
@@ -39,7 +39,7 @@ pub(super) struct RequestParts<'a> {
     pub(super) headers: &'a [(String, String)],
     pub(super) host: &'a [u8],
     pub(super) label: &'a [u8],
-    /// Present if the request has a body, however long.
+    /// The body, if the request has one, even an empty one.
     pub(super) body: Option<Payload>,
 }
 
@@ -62,9 +62,8 @@ impl RecordContext {
         }
     }
 
-    /// A record with a request that is put together here. The URL's host goes
-    /// into the Host header; where the request is sent is the run's to say,
-    /// unless records may say it.
+    /// A record with a request that is built here. The URL's host goes into the Host
+    /// header. The run decides where the request is sent, unless records may decide it.
     pub(super) fn request(&mut self, parts: RequestParts<'_>) -> Result<Record, RecordError> {
         let url = RecordUrl::parse(parts.url)?;
         if self.last_origin.0 != url.origin {
@@ -97,8 +96,8 @@ impl RecordContext {
         })
     }
 
-    /// The same for a format that has URLs and no methods: GET, unless the
-    /// settings say a method or a body.
+    /// A record for a format with URLs but no methods: GET, unless the settings give a
+    /// method or a body.
     pub(super) fn request_of_url(
         &mut self,
         parts: RequestParts<'_>,
@@ -112,7 +111,7 @@ impl RecordContext {
         })
     }
 
-    /// The number of a label; records with the same one tend to follow another.
+    /// The number of a label. Successive records often have the same label.
     pub(super) fn label(&mut self, text: &[u8]) -> StringId {
         intern(&self.strings, &mut self.last_label, text, LABELS_END)
             .unwrap_or_else(|| self.strings.intern(MORE_LABELS))
@@ -148,13 +147,13 @@ impl RecordContext {
         record.label = self.label(label.as_bytes());
     }
 
-    /// 128 bits in hex that no other record has, of this reader or another.
+    /// A unique number of 128 bits in hex, different from those of other readers.
     fn unique_id(&self, number: u64) -> String {
         let [high, low] = self.unique.each_ref().map(|state| state.hash_one(number));
         format!("{high:016x}{low:016x}")
     }
 
-    /// Without any address the request's Host header says where to.
+    /// If there is no other address, the request's Host header gives it.
     pub(super) fn address_if_needed(&mut self, record: &mut Record) -> Result<(), RecordError> {
         if record.address.0 == 0
             && self.settings.address_from_host
@@ -176,13 +175,13 @@ impl RecordContext {
     }
 }
 
-/// The path as labels of Yandex.Tank have it: `_a_b`.
+/// The path in the form of Yandex.Tank's labels: `_a_b`.
 fn path_label(path: &str, segments_max: usize) -> String {
     let segments = path.split('/').skip(1).take(segments_max);
     segments.fold(String::new(), |label, segment| label + "_" + segment)
 }
 
-/// An address without `user:password@`: addresses are kept in result files.
+/// An address without `user:password@`, because result files contain addresses.
 fn without_user(address: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     let start = memchr::memmem::find(address, b"://").map_or(0, |scheme| scheme + 3);
     let end = address[start..]

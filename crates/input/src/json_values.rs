@@ -1,12 +1,13 @@
-//! JSON objects one after another: a line each, spread over lines, or in an array.
+//! Reads JSON objects one after another: one on each line, spread over lines, or in an
+//! array.
 
 use bytes::Bytes;
 
 use super::block_reader::{BlockReader, LINE_BYTES_MAX};
 use super::{RecordError, raw::shown};
 
-/// The next object, whole; none at the end of the file. After a broken one the
-/// source stands at the next line.
+/// The next complete object; `None` at the end of the file. After a broken one, the
+/// source is at the next line.
 pub(super) fn next_object(source: &mut BlockReader) -> Result<Option<Bytes>, RecordError> {
     if !skip_separators(source)? {
         return Ok(None);
@@ -42,7 +43,7 @@ pub(super) fn next_object(source: &mut BlockReader) -> Result<Option<Bytes>, Rec
     }
 }
 
-/// The first object of a file that starts like that, if it is there to its end.
+/// The first object of a file that starts with these bytes, if it is complete.
 pub(super) fn first_object(start: &[u8]) -> Option<&[u8]> {
     let separators = start.iter().take_while(|byte| is_separator(**byte)).count();
     let rest = &start[separators..];
@@ -56,7 +57,7 @@ fn is_separator(byte: u8) -> bool {
     byte.is_ascii_whitespace() || b"[],".contains(&byte)
 }
 
-/// Goes over blanks and the marks of an array; false at the end of the file.
+/// Skips blanks and the marks of an array; false at the end of the file.
 fn skip_separators(source: &mut BlockReader) -> Result<bool, RecordError> {
     loop {
         let there = source.peek(256)?;
@@ -72,7 +73,7 @@ fn skip_separators(source: &mut BlockReader) -> Result<bool, RecordError> {
     }
 }
 
-/// Where an object ends: as far as it was looked at.
+/// A search for the end of an object.
 #[derive(Default)]
 struct Scan {
     at: usize,
@@ -91,8 +92,8 @@ impl Scan {
         while let Some(&byte) = bytes.get(self.at) {
             self.at += 1;
             match byte {
-                // No string goes over a line's end, and an object at the start
-                // of a line is the next one: this one is broken.
+                // No string contains a line end, and an object at the start of a line is
+                // a new one. So this object is broken.
                 b'\n' if self.in_string => return Looked::Broken,
                 b'\n' => match bytes.get(self.at) {
                     Some(b'{') => return Looked::Broken,

@@ -1,4 +1,4 @@
-//! Tank's and Pandora's JSON ammo: `{tag, uri, method, headers, host, body}`.
+//! JSON ammo of Tank and pandora: `{tag, uri, method, headers, host, body}`.
 
 use std::borrow::Cow;
 
@@ -14,7 +14,7 @@ use super::{Parse, RecordContext, RecordError};
 
 pub(super) struct JsonLineParser;
 
-/// Further keys are those of other tools: they mean nothing here.
+/// Further keys belong to other tools, and have no meaning here.
 #[derive(Deserialize)]
 struct Line<'a> {
     #[serde(borrow, default)]
@@ -31,7 +31,7 @@ struct Line<'a> {
     body: Option<Cow<'a, str>>,
 }
 
-/// `{"Name": "value"}`, or `["Name: value"]`.
+/// Names with values; a list of values gives one header for each.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Headers {
@@ -120,7 +120,7 @@ fn text(name: &str, value: Value) -> Result<String, RecordError> {
         Value::Number(number) => Ok(number.to_string()),
         Value::Bool(value) => Ok(value.to_string()),
         _ => Err(RecordError::new(format!(
-            "the value of header {name} is no text"
+            "the value of header {name} isn't text"
         ))),
     }
 }

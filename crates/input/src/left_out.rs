@@ -1,24 +1,25 @@
-//! Records that were left out by choice, by the reason.
+//! Records that were left out on purpose, by reason.
 
 use std::borrow::Cow;
 use std::fmt;
 
-/// Reasons that are kept apart; a file may hold any number of methods.
+/// The most reasons that are counted separately, because a file may contain any number of
+/// methods.
 const REASONS_MAX: usize = 20;
 
-/// What was left out of one pass through an input, and how often.
+/// Counts of what was left out in one pass through an input.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LeftOut {
     reasons: Vec<(Cow<'static, str>, u64)>,
 }
 
 impl LeftOut {
-    /// How many, whatever the reason.
+    /// The total count.
     pub fn count(&self) -> u64 {
         self.reasons.iter().map(|(_, count)| count).sum()
     }
 
-    /// Whether there were none.
+    /// Whether nothing was left out.
     pub fn is_empty(&self) -> bool {
         self.reasons.is_empty()
     }
@@ -38,7 +39,7 @@ impl LeftOut {
     }
 }
 
-/// `3 POST, 150 lines without a request`.
+/// Formats as `3 POST, 150 lines without a request`.
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (place, (reason, count)) in self.reasons.iter().enumerate() {

@@ -1,13 +1,14 @@
-//! Records from files: recognised, read ahead in large blocks, never whole.
+//! Reads records from files. The format is recognised, and files are read ahead in large
+//! blocks, never as a whole.
 //!
-//! A payload is a view into the block that was read, or, if it is large, a
-//! range of the file; the memory needed doesn't depend on the file's size.
+//! A payload is a view into the block that was read, or, if it is large, a range of the
+//! file; memory doesn't depend on the file's size.
 //!
-//! - settings: what is read, and how
+//! - settings: the settings of an input
 //! - block_reader: blocks, lines and payloads of a file that may be compressed
-//! - recognise: which format a file has
+//! - recognise: finds the format of a file
 //! - one module for each format
-//! - context: what a record gets that its format doesn't say
+//! - context: the parts of a record that don't come from its format
 
 mod access;
 mod block_reader;
@@ -41,12 +42,12 @@ use context::RecordContext;
 use strings_file::StringsFile;
 
 const BLOCK_BYTES: usize = 256 << 10;
-/// There may be thousands of workers.
+/// The block size for each worker, because there may be thousands of workers.
 const BLOCK_BYTES_PER_WORKER: usize = 16 << 10;
 
-/// Opens the input. The result is an endless or bounded stream of records, as
-/// the settings say; broken ones come as data between the good ones. Read it
-/// on a thread of its own; [`Input::again`] gives each worker its own, if it isn't shared.
+/// Opens the input. The result is an endless or bounded stream of records, depending on
+/// the settings; broken records are items between the good ones. Read it on a thread of
+/// its own. [`Input::again`] gives each worker its own stream, if the input isn't shared.
 pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputError> {
     let (source, format) = open_source(settings)?;
     if settings.passes.is_some_and(|passes| passes.get() > 1) && !source.can_rewind() {
@@ -64,7 +65,8 @@ pub fn open(settings: &InputSettings, strings: &Strings) -> Result<Input, InputE
     Ok(Input::new(source, format, context, Arc::new(AsRead)))
 }
 
-/// The format of the input: the one that is named, or else what its content says.
+/// The format of the input: the one that the settings name, or the one that its content
+/// shows.
 pub fn format_of(settings: &InputSettings) -> Result<InputFormat, InputError> {
     match settings.format {
         Some(format) => Ok(format),
@@ -100,17 +102,17 @@ fn open_source(settings: &InputSettings) -> Result<(BlockReader, InputFormat), I
     Ok((source, format))
 }
 
-/// What becomes of a record on the thread that reads it.
+/// Prepares records on the thread that reads them.
 pub trait Prepare: Send + Sync {
-    /// What the input gives instead of the record.
+    /// The item that the input returns instead of the record.
     type Prepared;
 
-    /// Prepares it. An error ends the input: a flow without one of its steps
-    /// isn't the one that was meant.
+    /// Prepares a record. An error ends the input, because a flow without one of its
+    /// steps is wrong.
     fn prepare(&self, record: Record) -> Result<Self::Prepared, String>;
 }
 
-/// Records stay as they were read.
+/// Records without preparation.
 #[derive(Clone, Copy, Debug)]
 pub struct AsRead;
 
@@ -134,17 +136,18 @@ pub struct Input<P = AsRead> {
     records: u64,
     records_in_pass: u64,
     bad: u64,
-    /// Of the first pass, once that has ended.
+    /// The counts of the first pass, once it has ended.
     left_out: Option<LeftOut>,
     prepare: Arc<P>,
-    /// Times in the file count from here: each pass goes on after the last one.
+    /// The start of this pass in the file's times: each pass continues after the last
+    /// one.
     pass_start_ns: u64,
     last_scheduled_ns: u64,
     ended: bool,
 }
 
 impl Input {
-    /// The records are prepared as they are read.
+    /// Prepares the records as they are read.
     pub fn prepared_by<P: Prepare>(self, prepare: &Arc<P>) -> Input<P> {
         Input {
             source: self.source,
@@ -209,8 +212,8 @@ impl<P: Prepare> Input<P> {
         }
     }
 
-    /// Before its first record, for many who are to read it [again](Input::again): a
-    /// compressed file is unpacked, once, to a temporary one.
+    /// Prepares the input, before its first record, for many readers that use
+    /// [`Input::again`]: a compressed file is decompressed once, to a temporary file.
     pub fn for_many(mut self) -> Result<Self, InputError> {
         self.source = self.source.unpacked().map_err(|source| InputError {
             operation: "unpack",
@@ -222,8 +225,8 @@ impl<P: Prepare> Input<P> {
         Ok(self)
     }
 
-    /// The same input once more, from its start, for another worker: the open
-    /// file and the strings file are shared.
+    /// The same input from its start, for another worker. The open file and the strings
+    /// file are shared.
     pub fn again(&self) -> Result<Self, InputError> {
         let source = self.source.again().map_err(|source| InputError {
             operation: "read for each worker",
@@ -245,24 +248,24 @@ impl<P: Prepare> Input<P> {
         ))
     }
 
-    /// The format that the file has.
+    /// The format of the file.
     pub fn format(&self) -> InputFormat {
         self.format
     }
 
-    /// How often it is read, whole; none = as often as needed.
+    /// How many times the whole file is read; `None` means as often as needed.
     pub fn passes(&self) -> Option<u64> {
         self.passes
     }
 
-    /// The records of one pass, however many there would be.
+    /// The records of one pass, whatever the number of passes.
     pub fn first_pass(&mut self) -> impl Iterator<Item = Result<P::Prepared, BadRecord>> {
         self.one_pass = true;
         std::iter::from_fn(|| self.next())
     }
 
-    /// Records of the first pass that were left out by choice: not a GET in an
-    /// access log, not a chosen label.
+    /// Records of the first pass that were left out on purpose: not a GET in an access
+    /// log, or not a chosen label.
     pub fn left_out(&self) -> &LeftOut {
         self.left_out.as_ref().unwrap_or(&self.context.left_out)
     }
@@ -272,7 +275,8 @@ impl<P: Prepare> Input<P> {
         self.bad
     }
 
-    /// The record with all that doesn't come from its format; none if it isn't chosen.
+    /// Completes a record with everything that doesn't come from its format; `None` if it
+    /// isn't chosen.
     fn good(&mut self, mut record: Record) -> Result<Option<P::Prepared>, RecordError> {
         self.context.label_if_needed(&mut record, self.records);
         self.context.address_if_needed(&mut record)?;
@@ -295,7 +299,7 @@ impl<P: Prepare> Input<P> {
             .map_err(RecordError::fatal)
     }
 
-    /// What goes out about a broken record: nothing if it did in the first pass.
+    /// The item for a broken record; `None` if the first pass reported it already.
     fn bad_record(&mut self, bad: RecordError, start: u64) -> Option<BadRecord> {
         let RecordError {
             mut reason,
@@ -321,7 +325,7 @@ impl<P: Prepare> Input<P> {
         })
     }
 
-    /// Starts the next pass, if there is one.
+    /// Begins the next pass, if there is one.
     fn next_pass(&mut self) -> Result<(), RecordError> {
         if self.records_in_pass == 0 {
             let mut reason = "there is no usable record in the file".to_owned();
@@ -388,13 +392,13 @@ impl<P> std::fmt::Debug for Input<P> {
     }
 }
 
-/// A record that can't be used: skipped, counted, reported.
+/// A record that can't be used. It is skipped, counted and reported.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{file}, offset {offset}: {reason}", file = file.display())]
 pub struct BadRecord {
     /// The file.
     pub file: PathBuf,
-    /// Where the record starts in it (decompressed, if it is compressed).
+    /// The offset of the record (in the decompressed data, if the file is compressed).
     pub offset: u64,
     /// What is wrong with it.
     pub reason: String,
@@ -402,11 +406,11 @@ pub struct BadRecord {
     pub fatal: bool,
 }
 
-/// An input that can't be opened or recognised.
+/// Why an input can't be opened or recognised.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation} {file}: {reason}", file = file.display())]
 pub struct InputError {
-    /// What was tried: `open`, `recognise`, `read`.
+    /// The operation that failed: `open`, `recognise`, `read`.
     pub operation: &'static str,
     /// The file.
     pub file: PathBuf,
@@ -414,26 +418,26 @@ pub struct InputError {
     pub reason: String,
 }
 
-/// A format. It leaves the source where the next record may start, after a
-/// broken one too.
+/// A format. After each record, also a broken one, the source is where the next record
+/// may start.
 trait Parse: Send {
-    /// Goes to where the next record starts, and says where that is.
+    /// Skips to the start of the next record, and returns its offset.
     fn start(&mut self, source: &mut BlockReader) -> std::io::Result<u64> {
         Ok(source.offset())
     }
 
-    /// The next record; none at the end of the file.
+    /// The next record; `None` at the end of the file.
     fn next(
         &mut self,
         source: &mut BlockReader,
         context: &mut RecordContext,
     ) -> Result<Option<Record>, RecordError>;
 
-    /// The file starts again.
+    /// Notes that the file starts again.
     fn restart(&mut self) {}
 }
 
-/// What is wrong with a record.
+/// Why a record is broken.
 #[derive(Debug)]
 struct RecordError {
     reason: String,

@@ -1,5 +1,5 @@
-//! Our own input format: frames of many records, with their texts apart. It is
-//! read with one checksum and no parsing.
+//! Our own input format: frames of many records, with their texts in other frames.
+//! Reading it takes one checksum and no parsing.
 //!
 //! | kind | payload (little endian) |
 //! |---|---|
@@ -7,7 +7,7 @@
 //! | 18 strings | for each: length u32, bytes; numbered from 1 in the order of the file |
 //! | 19 script | a script as JSON; numbered from 1 |
 //! | 20 records | for each: [`RECORD_BYTES`], then the payload |
-//! | 21 large record | one without its payload, whose bytes follow the frame |
+//! | 21 large record | a record without its payload, whose bytes follow the frame |
 //!
 //! A record: label u32, address u32, script u32 (0 = none), flags u32 (1 =
 //! timed), instant in ns u64, length u64.
@@ -27,7 +27,7 @@ mod writer;
 
 pub use writer::NativeInputWriter;
 
-/// The schema that is written. A reader refuses a newer one.
+/// The schema of written files. A reader refuses newer ones.
 pub const SCHEMA_VERSION: u32 = 1;
 /// The length of a record without its payload.
 pub const RECORD_BYTES: usize = 32;
@@ -42,7 +42,7 @@ const FLAG_TIMED: u32 = 1;
 #[derive(Default)]
 pub(super) struct NativeParser {
     started: bool,
-    /// The block at hand, and where its next record starts.
+    /// The present block, and the place of its next record.
     records: Bytes,
     at: usize,
     texts: Vec<StringId>,
@@ -72,7 +72,7 @@ impl Parse for NativeParser {
                     let payload = source.payload(head.length)?;
                     return self.record(&head, payload, context).map(Some);
                 }
-                // A kind of a later version: nothing that this one needs.
+                // A frame of a later version, which this one doesn't need.
                 _ => {}
             }
         }
@@ -198,8 +198,8 @@ impl Head {
     }
 }
 
-/// The next frame whose checksums are right. A broken one is reported, and the
-/// source stands at the next mark.
+/// The next frame with valid checksums. A broken one is reported, and the source is then
+/// at the next mark.
 fn next_frame(source: &mut BlockReader) -> Result<Option<(u16, Bytes)>, RecordError> {
     let start = source.offset();
     let there = source.peek(frame::HEADER_BYTES)?;
@@ -228,7 +228,7 @@ fn damaged(source: &mut BlockReader, start: u64) -> Result<Option<(u16, Bytes)>,
         match memchr::memmem::find(there, &frame::MARK) {
             Some(0) => break,
             Some(at) => drop(source.take(at)?),
-            // A mark may be cut off at the end.
+            // A mark may be incomplete at the end.
             None => {
                 let bytes = there.len().saturating_sub(frame::MARK.len() - 1).max(1);
                 source.take(bytes)?;

@@ -1,5 +1,5 @@
-//! Go-encarno's payload records: a line of JSON metadata, then `plen` bytes,
-//! then any number of line ends.
+//! Go-encarno's payload records: a line of JSON metadata, then `plen` bytes, then any
+//! number of line ends.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
@@ -18,7 +18,7 @@ use crate::Scripts;
 
 const SCRIPTS_MAX: usize = 10_000;
 
-/// Most records have one of few scripts: equal ones are kept once.
+/// Most records have one of few scripts, so equal scripts are kept once.
 #[derive(Default)]
 pub(super) struct PayloadParser {
     scripts: HashSet<Arc<Script>>,
@@ -43,7 +43,7 @@ impl Parse for PayloadParser {
         let (metadata, label, address) = match Metadata::parse(line, context) {
             Ok(metadata) => metadata,
             Err(bad) => {
-                // With its length known the payload needn't be searched through.
+                // If its length is known, the payload needn't be searched.
                 let skipped = length_of(line).is_some_and(|length| source.payload(length).is_ok());
                 if !skipped {
                     source.skip_until(starts_record)?;
@@ -73,7 +73,7 @@ impl Parse for PayloadParser {
 }
 
 impl PayloadParser {
-    /// The same script as one that came before, if there was one.
+    /// An earlier equal script, if there was one.
     fn kept(&mut self, script: Script) -> Arc<Script> {
         let script = Arc::new(script);
         self.scripts.get(&script).cloned().unwrap_or_else(|| {
@@ -85,7 +85,7 @@ impl PayloadParser {
     }
 }
 
-/// Keeps the script with the record, or does what can be done about it now.
+/// Keeps the script with the record, or applies as much of it as is possible now.
 pub(super) fn apply_script(
     mut record: Record,
     script: Arc<Script>,
@@ -107,7 +107,7 @@ pub(super) fn apply_script(
                 "the record is a step: only a run can take it",
             ));
         }
-        // Values are the same for all workers then.
+        // The values are then the same for all workers.
         (Scripts::Run, false) | (Scripts::Refuse, _) => {}
     }
     let fill = |text: &[u8]| fill_fixed(text, &script.replaces, &context.settings.values);
@@ -164,7 +164,7 @@ struct Json<'a> {
     asserts: Vec<JsonAssert>,
     #[serde(default)]
     c: Vec<u32>,
-    // From here on ours.
+    // The fields from here on are ours.
     #[serde(default)]
     think: Option<String>,
     #[serde(default)]
@@ -261,7 +261,7 @@ fn timeout_ns(text: String) -> Result<u64, RecordError> {
         .ok_or_else(|| RecordError::new(format!("timeout {text:?}: write for example 5s or 200ms")))
 }
 
-/// `name match group regex`.
+/// Parses `name match group regex`.
 fn indexed_extract(text: &str) -> Result<Extract, RecordError> {
     let mut words = text.splitn(4, ' ');
     let mut parse = || {
@@ -297,7 +297,7 @@ fn starts_record(line: &[u8]) -> bool {
     line.starts_with(b"{") && memmem::find(line, b"\"plen\"").is_some()
 }
 
-/// The length in metadata that is otherwise broken.
+/// The length in metadata that are otherwise broken.
 fn length_of(line: &[u8]) -> Option<u64> {
     let after = memmem::find(line, b"\"plen\":")? + b"\"plen\":".len();
     let digits = line[after..].trim_ascii_start();

@@ -1,5 +1,5 @@
-//! phantom's ammo: `raw` is `LEN[ TAG]`, `stpd` is `LEN[ MSEC[ TAG]]`, each
-//! followed by a line end and LEN bytes. LEN 0 ends the file.
+//! phantom's ammo: `raw` is `LEN[ TAG]`, `stpd` is `LEN[ MSEC[ TAG]]`, each followed by a
+//! line end and LEN bytes. A LEN of 0 ends the file.
 
 use encarno_record::Record;
 use encarno_record::mask::masked_text;
@@ -7,7 +7,7 @@ use encarno_record::mask::masked_text;
 use super::block_reader::BlockReader;
 use super::{Parse, RecordContext, RecordError};
 
-/// A longer tag is no tag.
+/// The longest tag.
 const TAG_BYTES_MAX: usize = 256;
 
 pub(super) struct RawParser {
@@ -109,7 +109,7 @@ impl<'a> Header<'a> {
     }
 }
 
-/// The first word, and what follows the blanks after it.
+/// The first word, and the text after the blanks that follow it.
 pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let text = text.trim_ascii_start();
     let end = text
@@ -119,7 +119,7 @@ pub(super) fn word(text: &[u8]) -> (&[u8], &[u8]) {
     (&text[..end], text[end..].trim_ascii_start())
 }
 
-/// A number of digits only.
+/// A number that consists of digits only.
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -130,7 +130,7 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// The start of some bytes, for a message, as far as it can't be a secret.
+/// The start of some bytes for a message, as far as it can't be secret.
 pub(super) fn shown(bytes: &[u8]) -> String {
     format!("{:?}", masked_text(&bytes[..bytes.len().min(40)]))
 }

@@ -1,4 +1,4 @@
-//! Which format a file has, from its first bytes.
+//! Finds the format of a file by its first bytes.
 
 use encarno_record::frame::INPUT_MAGIC;
 
@@ -8,7 +8,7 @@ use super::request::RecordUrl;
 use super::{access, vegeta};
 use crate::InputFormat;
 
-/// The format of a file that starts like that, or why it isn't known.
+/// The format of a file that starts with these bytes; the error says why it isn't known.
 pub(super) fn format(start: &[u8]) -> Result<InputFormat, String> {
     if start.starts_with(&INPUT_MAGIC) {
         return Ok(InputFormat::Native);
@@ -53,14 +53,14 @@ pub(super) fn format(start: &[u8]) -> Result<InputFormat, String> {
         })
 }
 
-/// JSON: its keys say which tool it was written for.
+/// JSON: the keys show for which tool it was written.
 fn of_object(object: &[u8]) -> Option<InputFormat> {
     let value: serde_json::Value = serde_json::from_slice(object).ok()?;
     let has = |key: &str| value.get(key).is_some();
     if has("plen") {
         Some(InputFormat::Payload)
     } else if has("uri") && (has("body") || has("headers") || has("tag")) {
-        // Whatever else is in it, such as a status that is expected.
+        // Other keys, such as an expected status, don't matter.
         Some(InputFormat::JsonLine)
     } else if access::is_log(std::iter::once(object)) {
         Some(InputFormat::Access)
@@ -73,7 +73,7 @@ fn of_object(object: &[u8]) -> Option<InputFormat> {
     }
 }
 
-/// `LEN…`: what follows the length says the format.
+/// `LEN…`: the text after the length shows the format.
 fn with_length(line: &[u8], start: &[u8]) -> Option<InputFormat> {
     let (length, rest) = word(line);
     let length = number(length)?;
@@ -81,7 +81,7 @@ fn with_length(line: &[u8], start: &[u8]) -> Option<InputFormat> {
     if number(second).is_some() {
         return Some(InputFormat::Stpd);
     }
-    // A tag may look like a path; then the bytes are a request and no body.
+    // A tag may look like a path. The bytes are then a request and not a body.
     let payload_start = memchr::memmem::find(start, line)? + line.len();
     let payload = start[payload_start..].trim_ascii_start();
     let payload = &payload[..payload
@@ -104,12 +104,12 @@ fn is_uripost(line: &[u8]) -> bool {
     number(length).is_some() && RecordUrl::is_like(rest)
 }
 
-/// URLs alone, or with words around them.
+/// A list of URLs, alone or with words around them.
 fn list<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<InputFormat> {
     let mut format = None;
     for line in lines.filter(|line| !line.starts_with(b"#")) {
         let (first, rest) = word(line);
-        // A path and a tag; a sentence that begins with a path is something else.
+        // A path with a tag. A sentence that begins with a path is something else.
         if first.starts_with(b"/") && word(rest).1.is_empty() {
             format = format.or(Some(InputFormat::Uri));
         } else if !first.starts_with(b"/")
@@ -117,7 +117,7 @@ fn list<'a>(lines: impl Iterator<Item = &'a [u8]>) -> Option<InputFormat> {
         {
             return Some(InputFormat::Urls);
         } else {
-            // The last line may be cut off.
+            // The last line may be truncated.
             return format;
         }
     }

@@ -1,4 +1,4 @@
-//! HTTP/1.1 requests for formats that hold URLs only.
+//! Builds HTTP/1.1 requests for formats that contain only URLs.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use url::Url;
 use super::RecordError;
 use crate::InputSettings;
 
-/// A URL as a record has it, in two parts. Path and query stay byte for byte as
-/// they are: they were logged, or written, like that for a reason.
+/// A record's URL in two parts. Path and query stay byte for byte as they were logged or
+/// written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct RecordUrl<'a> {
     /// `http://host:port`; empty if the URL starts with its path.
@@ -22,7 +22,7 @@ pub(super) struct RecordUrl<'a> {
 }
 
 impl<'a> RecordUrl<'a> {
-    /// Whether that could be a URL at all.
+    /// Whether the text could be a URL.
     pub(super) fn is_like(text: &[u8]) -> bool {
         text.starts_with(b"/") || scheme(text).is_some()
     }
@@ -33,7 +33,7 @@ impl<'a> RecordUrl<'a> {
                 "byte {bad:#04x} can't be in a URL"
             )));
         }
-        // A fragment is the client's own business.
+        // A fragment is never sent.
         let text = &text[..memchr(b'#', text).unwrap_or(text.len())];
         let Some(scheme) = scheme(text) else {
             return match text.first() {
@@ -61,24 +61,24 @@ impl<'a> RecordUrl<'a> {
     }
 }
 
-/// The part of a URL before its path, understood.
+/// The part of a URL before its path, parsed.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Origin {
     /// `http://host:port`, without the user's name and password.
     pub(super) address: String,
-    /// `host:port`, as the Host header has it.
+    /// `host:port`, in the form of the Host header.
     pub(super) host: String,
     /// The value of an Authorization header, if the URL names a user.
     authorization: Option<Secret>,
 }
 
 impl Origin {
-    /// An empty text is no origin: its parts are empty.
+    /// Parses an origin. An empty text is none: its parts are empty.
     pub(super) fn parse(text: &[u8]) -> Result<Self, RecordError> {
         if text.is_empty() {
             return Ok(Self::default());
         }
-        // The text may hold a password: the error doesn't repeat it.
+        // The text may contain a password, so the error doesn't repeat it.
         let bad = |reason: String| RecordError::new(format!("the URL can't be used: {reason}"));
         let text = std::str::from_utf8(text).map_err(|_| bad("its host isn't text".to_owned()))?;
         let url = Url::parse(text).map_err(|error| bad(error.to_string()))?;
@@ -106,7 +106,7 @@ pub fn basic(url: &Url) -> Option<Secret> {
     Some(Secret::new(format!("Basic {}", STANDARD.encode(pair))))
 }
 
-/// The value of an Authorization header for `USER:PASSWORD`, as it is.
+/// The value of an Authorization header for `USER:PASSWORD`.
 pub fn basic_of(pair: &Secret) -> Secret {
     Secret::new(format!("Basic {}", STANDARD.encode(pair.expose())))
 }
@@ -115,22 +115,22 @@ fn percent_decoded(text: &str) -> Vec<u8> {
     percent_encoding::percent_decode_str(text).collect()
 }
 
-/// A request to be put together.
+/// The parts of a request to build.
 pub(super) struct RequestHead<'a> {
     pub(super) method: &'a [u8],
     pub(super) origin: &'a Origin,
     pub(super) target: &'a [u8],
-    /// Headers from the file: they go before those of the settings.
+    /// Headers from the file, which precede those of the settings.
     pub(super) headers: &'a [(String, String)],
-    /// The host that the file names apart from its headers; empty = none.
+    /// The host that the file names besides its headers; empty means none.
     pub(super) host: &'a [u8],
-    /// Adds a Content-Length.
+    /// The length for a Content-Length header.
     pub(super) body_bytes: Option<u64>,
 }
 
 impl RequestHead<'_> {
-    /// The head of the request. A header that is given replaces one that would
-    /// be made, whatever the case of its name.
+    /// The head of the request. A given header replaces a generated one with the same
+    /// name, whatever its case.
     pub(super) fn bytes(&self, settings: &InputSettings) -> Vec<u8> {
         let mut head = Vec::with_capacity(256);
         head.extend_from_slice(self.method);
@@ -177,7 +177,7 @@ fn has<T>(headers: &[(String, T)], name: &str) -> bool {
         .any(|(other, _)| other.eq_ignore_ascii_case(name))
 }
 
-/// `Name: value`, as header lines of ammo files have it.
+/// Parses `Name: value`, the header lines of ammo files.
 pub(super) fn parse_header(text: &[u8]) -> Result<(String, String), RecordError> {
     let colon = memchr(b':', text)
         .ok_or_else(|| RecordError::new("a header line needs a colon: [Name: value]"))?;
@@ -187,7 +187,7 @@ pub(super) fn parse_header(text: &[u8]) -> Result<(String, String), RecordError>
     Ok((name, value))
 }
 
-/// A line end in a header would make another header of the rest.
+/// Refuses line ends, which would make another header of the rest.
 pub(super) fn check_header(name: &str, value: &str) -> Result<(), RecordError> {
     if name.is_empty()
         || name
@@ -206,7 +206,7 @@ pub(super) fn check_header(name: &str, value: &str) -> Result<(), RecordError> {
     Ok(())
 }
 
-/// Whether a request may have that method: a token of RFC 9110.
+/// Whether a request can have this method: a token of RFC 9110.
 pub(super) fn is_method(method: &[u8]) -> bool {
     !method.is_empty()
         && method

@@ -1,4 +1,4 @@
-//! What is read, and how: validated, and not validated again further on.
+//! The settings of an input. They are validated here, and not again later.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -7,64 +7,64 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use encarno_secret::Secret;
 
-/// Where records come from, and how often.
+/// The source of records, and how often it is read.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InputSettings {
     /// The file; `-` is the standard input.
     pub file: PathBuf,
-    /// Its format, when it was named; otherwise it is recognised by content.
+    /// The named format; `None` means that the content shows it.
     pub format: Option<InputFormat>,
     /// The strings file (`.istr`) that indexed payload records refer to.
     pub strings_file: Option<PathBuf>,
-    /// Who gets a record.
+    /// How workers share records.
     pub sharing: Sharing,
-    /// There is one worker: it gets all records in their order, shared or not.
+    /// Whether there is one worker, which gets all records in order, shared or not.
     pub one_worker: bool,
-    /// How often the file is read, whole; none = as often as needed (once,
-    /// for `stpd`).
+    /// How many times the whole file is read; `None` means as often as needed (once for
+    /// `stpd`).
     pub passes: Option<NonZeroU64>,
-    /// At most so many records in all.
+    /// The most records in all.
     pub records_max: Option<NonZeroU64>,
-    /// The Host header for formats that hold URLs and not requests, unless the
-    /// file says another.
+    /// The Host header for formats that contain URLs and not requests, unless the file
+    /// gives another one.
     pub host: String,
-    /// A record without an address goes to what its Host header says: there is
-    /// no default address.
+    /// Whether a record without an address goes to the host of its Host header, because
+    /// there is no default address.
     pub address_from_host: bool,
-    /// A record whose URL names a host goes there. Otherwise only the `address`
-    /// key of a payload record does that, and of a URL the host is no more than
-    /// its Host header: a file doesn't choose whom it hits.
+    /// Whether a record goes to the host that its URL names. Otherwise only the `address`
+    /// key of a payload record decides that, and the host of a URL goes into the Host
+    /// header only, so that a file can't choose its targets.
     pub record_hosts: bool,
-    /// Headers added to requests made from URLs, unless the file says others.
+    /// Headers that are added to requests made from URLs, unless the file gives others.
     pub headers: Vec<(String, Secret)>,
     /// The method of requests made from URLs, instead of GET.
     pub method: Option<String>,
     /// The body of requests made from URLs.
     pub body: Option<Bytes>,
-    /// Texts for `${name}` in payload, label and address.
+    /// Values for `${name}` in payload, label and address.
     pub values: BTreeMap<String, Secret>,
     /// Labels for records without one.
     pub auto_label: AutoLabel,
-    /// Records without a label of their own are numbered in it: `label#7`.
+    /// Whether records without a label of their own are numbered: `label#7`.
     pub enumerate: bool,
-    /// Only records with one of these labels; empty = all.
+    /// The labels of the chosen records; empty means all.
     pub chosen_labels: Vec<String>,
-    /// What happens to records that have a script.
+    /// How records with a script are handled.
     pub scripts: Scripts,
-    /// Past so many broken records the run ends.
+    /// How many records may be broken before the run ends.
     pub bad_limit: BadLimit,
-    /// Payloads above are sent from the file, piece by piece.
+    /// Longer payloads are sent from the file, piece by piece.
     pub memory_payload_bytes_max: u64,
 }
 
 impl InputSettings {
-    /// Whether a worker gets the records in their order, so that one may use what
-    /// an earlier one's answer had.
+    /// Whether a worker gets the records in order, so that a record can use values from
+    /// earlier answers.
     pub fn in_order(&self) -> bool {
         self.sharing == Sharing::PerWorker || self.one_worker
     }
 
-    /// That file, recognised by content, read as often as needed.
+    /// Settings for a file that is recognised by its content and read as often as needed.
     pub fn of_file(file: impl Into<PathBuf>) -> Self {
         Self {
             file: file.into(),
@@ -94,17 +94,17 @@ impl InputSettings {
 /// How many records may be broken before the input ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BadLimit {
-    /// So many.
+    /// This number of records.
     Records(u64),
-    /// So large a part of all records, from 0 to 1, once there were a thousand.
+    /// This share of all records, from 0 to 1, once a thousand were read.
     Share(f64),
 }
 
 impl BadLimit {
-    /// A share of fewer records says nothing.
+    /// The fewest records for which a share is evaluated.
     const RECORDS_MIN: u64 = 1000;
 
-    /// Whether so many broken ones of all records are too many.
+    /// Whether this many broken records are too many.
     pub fn is_exceeded(self, bad: u64, all: u64) -> bool {
         match self {
             Self::Records(max) => bad > max,
@@ -128,7 +128,7 @@ impl std::fmt::Display for BadLimit {
     }
 }
 
-/// `100`, or `10%`.
+/// Parses `100`, or `10%`.
 impl std::str::FromStr for BadLimit {
     type Err = String;
 
@@ -161,7 +161,7 @@ pub enum InputFormat {
     UriPost,
     /// A web server's access log.
     Access,
-    /// JSON objects: a line each, or spread over lines, or in an array.
+    /// JSON objects: one on each line, spread over lines, or in an array.
     JsonLine,
     /// Plain URLs, each with an optional label before it.
     Urls,
@@ -172,7 +172,7 @@ pub enum InputFormat {
 }
 
 impl InputFormat {
-    /// Each format with the name that users give it.
+    /// Each format with its name for users.
     pub const NAMES: [(&str, Self); 10] = [
         ("payload", Self::Payload),
         ("raw", Self::Raw),
@@ -193,7 +193,7 @@ impl InputFormat {
         Self::NAMES.map(|(name, _)| name).join(", ")
     }
 
-    /// Whether records have URLs only: their method and body may be chosen.
+    /// Whether records have only URLs, so that method and body can be chosen.
     pub fn has_urls_only(self) -> bool {
         matches!(self, Self::Uri | Self::Urls | Self::Access)
     }
@@ -212,27 +212,26 @@ impl std::str::FromStr for InputFormat {
     }
 }
 
-/// Who gets a record of the input.
+/// How workers share the records of an input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sharing {
-    /// One worker: the file is read once for all of them.
+    /// Each record goes to one worker: the file is read once for all of them.
     #[default]
     Shared,
-    /// Every worker: each reads the file for itself.
+    /// Each record goes to every worker: each reads the whole file.
     PerWorker,
 }
 
-/// What happens to records that have a script.
+/// How records with a script are handled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scripts {
-    /// Values that are known from the start are substituted; a record that
-    /// needs its answer looked at ends the input.
+    /// Values that are known from the start are filled in. A record whose answer must be
+    /// inspected ends the input.
     #[default]
     Refuse,
-    /// They come with the record, as they are.
+    /// Scripts stay with their records.
     Keep,
-    /// The workers act on them; values that are the same for all are
-    /// substituted before.
+    /// Workers run the scripts. Values that are the same for all are filled in before.
     Run,
 }
 
@@ -242,11 +241,11 @@ pub enum AutoLabel {
     /// Leave them empty.
     #[default]
     None,
-    /// The first so many segments of the request's path.
+    /// The first segments of the request's path, this many.
     Segments(u8),
-    /// The request's path, whole; as Yandex.Tank writes it, `_a_b`.
+    /// The whole path of the request, in the form of Yandex.Tank: `_a_b`.
     Uri,
-    /// An id of its own for each record, in hex.
+    /// A unique id for each record, in hex.
     Unique,
 }
 

@@ -1,5 +1,5 @@
-//! The strings file (`.istr`) of indexed payload records: a string a line, the
-//! first one is number 1, and 0 is the empty string.
+//! The strings file (`.istr`) of indexed payload records: a string on each line. The
+//! first one has number 1; 0 is the empty string.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use encarno_record::files::read_text;
 
 use super::{InputError, RecordError};
 
-/// It is held in memory.
+/// The most bytes of the file, which is held in memory.
 const FILE_BYTES_MAX: u64 = 1 << 30;
 
 /// The lines of a strings file.

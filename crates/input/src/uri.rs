@@ -1,5 +1,5 @@
-//! `uri` ammo: `[Name: value]` lines, which hold until they are overridden, and
-//! `URI[ TAG]` lines. `uripost`: `LEN URI[ TAG]` and LEN bytes of body.
+//! `uri` ammo: `[Name: value]` lines, which apply until they are overridden, and `URI[
+//! TAG]` lines. `uripost`: `LEN URI[ TAG]` and LEN bytes of body.
 
 use encarno_record::Record;
 
@@ -70,7 +70,7 @@ impl UriParser {
         match length {
             None => context.request_of_url(parts),
             Some(length) => {
-                // Checked before the body is read, so that the next record is found.
+                // Check this before the body is read, so that the next record is found.
                 RecordUrl::parse(url)?;
                 let method = context.settings.method.clone();
                 context.request(RequestParts {
@@ -121,7 +121,7 @@ impl Parse for UriParser {
     }
 }
 
-/// Whether a record with a body could start with that line.
+/// Whether a record with a body could start with this line.
 fn starts_record(line: &[u8]) -> bool {
     let (length, rest) = word(line);
     matches!(line, [b'[', .., b']']) || number(length).is_some() && RecordUrl::is_like(rest)

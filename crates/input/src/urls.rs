@@ -1,4 +1,4 @@
-//! A plain list: a URL a line, with a label before it or after it.
+//! A plain list: a URL on each line, with a label before or after it.
 
 use encarno_record::Record;
 
@@ -40,7 +40,7 @@ impl Parse for UrlsParser {
     }
 }
 
-/// The URL and the label of a line. If both words could be a URL, the first is.
+/// The URL and the label of a line. If both words could be a URL, the first one is.
 fn split(line: &[u8]) -> Result<(&[u8], &[u8]), RecordError> {
     let (first, rest) = word(line);
     if RecordUrl::is_like(first) {

@@ -18,7 +18,7 @@ use super::raw::{shown, word};
 use super::request::{RecordUrl, check_header, is_method, parse_header};
 use super::{Parse, RecordContext, RecordError};
 
-/// Bodies that are kept, since many targets may name the same file.
+/// The most bytes of bodies that are kept, because many targets may name the same file.
 const BODIES_BYTES_MAX: usize = 64 << 20;
 
 #[derive(Default)]
@@ -170,7 +170,7 @@ fn json(object: &[u8], context: &mut RecordContext) -> Result<Record, RecordErro
     })
 }
 
-/// Whether a target starts with that line: vegeta wants whole URLs.
+/// Whether a target starts with this line: vegeta needs whole URLs.
 pub(super) fn is_target(line: &[u8]) -> bool {
     let (method, rest) = word(line);
     let is_method = is_method(method) && method.iter().all(u8::is_ascii_uppercase);

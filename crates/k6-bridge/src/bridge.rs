@@ -1,4 +1,4 @@
-//! A bridge: the caller, and the queue of what it completed.
+//! A bridge: the caller, and the queue of its completions.
 
 use std::fs::File;
 use std::io;
@@ -11,7 +11,7 @@ use crate::queue::CompletionQueue;
 use crate::system;
 
 pub(crate) struct Bridge {
-    /// Gone only while the bridge is dropped.
+    /// `None` only while the bridge is dropped.
     caller: Option<Caller>,
     queue: Arc<CompletionQueue>,
 }
@@ -45,7 +45,7 @@ impl Bridge {
 }
 
 impl Drop for Bridge {
-    /// Ends the IO threads and with them all calls in flight; then the reader learns it.
+    /// Ends the IO threads, and with them all calls in flight; then wakes the reader.
     fn drop(&mut self) {
         self.caller = None;
         self.queue.wake();

@@ -1,5 +1,5 @@
-//! Opaque numbers for bridges and clients. A number holds a place and a
-//! generation, so that one used after its close is found out.
+//! Opaque numbers for bridges and clients. A number contains a place and a generation, so
+//! that its use after closing is detected.
 
 use std::sync::{Arc, LazyLock, PoisonError, RwLock};
 
@@ -9,13 +9,13 @@ use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 
 use crate::bridge::Bridge;
 
-/// A client that was opened, and the functions that it calls.
+/// An open client, and the functions that it calls.
 pub(crate) struct OpenClient {
     bridge: u64,
     pub(crate) client: Arc<Client>,
     pub(crate) blast: Function,
     pub(crate) http: Function,
-    /// Functions that were opened, by their numbers, with their names.
+    /// The open functions by their numbers, with their names.
     functions: RwLock<Vec<(String, String, Function)>>,
 }
 
@@ -31,7 +31,7 @@ impl OpenClient {
         })
     }
 
-    /// The number of a function: the same for the same names.
+    /// The number of a function, which is always the same for the same names.
     pub(crate) fn open_function(&self, interface: &str, name: &str) -> Result<u64, Error> {
         let function = self.client.function(interface, name)?;
         let functions = &self.functions;
@@ -60,7 +60,7 @@ enum Entry {
     Client(Arc<OpenClient>),
 }
 
-/// All that is open in this process: it was opened, and is closed, by the caller.
+/// All open bridges and clients of this process. The caller opened them, and closes them.
 static OPEN: LazyLock<RwLock<SlotMap<DefaultKey, Entry>>> = LazyLock::new(RwLock::default);
 
 /// A handle for a bridge. It is never 0.
@@ -89,7 +89,7 @@ pub(crate) fn client(handle: u64) -> Option<Arc<OpenClient>> {
     }
 }
 
-/// Takes the client out, if the handle is that of a client.
+/// Removes a client, if the handle is that of a client.
 pub(crate) fn remove_client(handle: u64) -> Option<Arc<OpenClient>> {
     let mut open = OPEN.write().unwrap_or_else(PoisonError::into_inner);
     match open.get(key(handle)) {
@@ -102,7 +102,7 @@ pub(crate) fn remove_client(handle: u64) -> Option<Arc<OpenClient>> {
     }
 }
 
-/// Takes out the bridge, if the handle is that of a bridge, and its clients.
+/// Removes a bridge and its clients, if the handle is that of a bridge.
 pub(crate) fn remove_bridge(handle: u64) -> Option<Arc<Bridge>> {
     let mut open = OPEN.write().unwrap_or_else(PoisonError::into_inner);
     let bridge = match open.get(key(handle)) {

@@ -9,11 +9,11 @@ use encarno_wrpc_caller::{Completion, Sink};
 
 use crate::lock;
 
-/// From it, one reader fetches many completions at once. It is bounded by the calls
-/// that may be in flight: they count until their completions are taken.
+/// One reader fetches many completions at once from it. The number of calls in flight
+/// bounds it: calls count until their completions are taken.
 pub(crate) struct CompletionQueue {
     waiting: Mutex<VecDeque<Completion>>,
-    /// An eventfd, written when the queue was empty and no longer is.
+    /// An eventfd, written when the queue stops being empty.
     event: File,
 }
 
@@ -25,15 +25,16 @@ impl CompletionQueue {
         }
     }
 
-    /// Hands completions to `give`, the oldest first, at most so many. Returns how
-    /// many.
+    /// Hands completions to `give`, the oldest first, at most `max` of them. Returns
+    /// their number.
     pub(crate) fn fetch(&self, max: usize, mut give: impl FnMut(usize, Completion)) -> usize {
         let taken: Vec<Completion> = {
             let mut waiting = lock(&self.waiting);
             let count = waiting.len().min(max);
             waiting.drain(..count).collect()
         };
-        // What is given is copied, and may be large: IO threads don't wait for that.
+        // `give` copies completions, which may be large. IO threads must not wait for
+        // that.
         let count = taken.len();
         for (index, completion) in taken.into_iter().enumerate() {
             give(index, completion);
@@ -41,9 +42,9 @@ impl CompletionQueue {
         count
     }
 
-    /// Wakes the reader of the eventfd, though there may be nothing to fetch.
+    /// Wakes the reader of the eventfd, even if there is nothing to fetch.
     pub(crate) fn wake(&self) {
-        // Fails only if the counter is full: then the reader is awake as it is.
+        // This fails only if the counter is full, and then the reader is awake already.
         let _ = (&self.event).write(&1u64.to_ne_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! Result files that k6's samples are written to, and the numbers by which Go knows them.
+//! Result files for k6's samples, with the numbers by which Go refers to them.
 
 use std::path::Path;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
@@ -13,7 +13,7 @@ use slotmap::{DefaultKey, Key as _, KeyData, SlotMap};
 
 use crate::lock;
 
-/// A result file that is being written; none once it was ended.
+/// A result file that is being written; `None` once it was ended.
 pub(crate) struct Record(Mutex<Option<SampleWriter>>);
 
 impl Record {
@@ -66,8 +66,7 @@ pub(crate) fn write_report(path: &Path, page: &Path) -> Result<(), String> {
         .map_err(|error| format!("can't write {}: {error}", page.display()))
 }
 
-/// Shows a result file while it is written: the number of the page, and where a browser
-/// finds it.
+/// Serves a result file while it is written. Returns the number of the page, and its URL.
 pub(crate) fn show(path: &Path, address: &str) -> Result<(u64, String), String> {
     let address: Address = address.parse()?;
     let bound = Bound::to(&address, live::PATH)
@@ -79,7 +78,7 @@ pub(crate) fn show(path: &Path, address: &str) -> Result<(u64, String), String> 
     Ok((number, url))
 }
 
-/// Shows it no more; those who look get the end of it. False if it isn't shown.
+/// Stops serving a page; its readers get the end. False if it isn't served.
 pub(crate) fn end_showing(number: u64) -> bool {
     let live = lock(&LIVES).remove(key(number));
     let is_shown = live.is_some();
@@ -92,10 +91,10 @@ fn name(path: &Path) -> String {
     name.to_string_lossy().into_owned()
 }
 
-/// All pages that are shown by this process.
+/// All pages that this process serves.
 static LIVES: LazyLock<Mutex<SlotMap<DefaultKey, Live>>> = LazyLock::new(Mutex::default);
 
-/// All that are written in this process.
+/// All result files that this process writes.
 static RECORDS: LazyLock<RwLock<SlotMap<DefaultKey, Arc<Record>>>> = LazyLock::new(RwLock::default);
 
 /// A handle for a record. It is never 0.

@@ -1,4 +1,4 @@
-//! What is wanted of the operating system and isn't in the standard library.
+//! Calls to the operating system that aren't in the standard library.
 
 #![allow(unsafe_code)]
 
@@ -17,7 +17,7 @@ pub(crate) fn eventfd() -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// Runs `start` with all signals blocked, so that the threads it starts never
+/// Runs `start` with all signals blocked, so that the threads that it starts never
 /// receive one: signals belong to the Go runtime and its own threads.
 pub(crate) fn without_signals<T>(start: impl FnOnce() -> T) -> T {
     let mut all = MaybeUninit::uninit();

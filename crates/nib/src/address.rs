@@ -1,7 +1,7 @@
-//! Addresses: `http://host:port`, `https://[::1]`, `udp://host:53`,
-//! `http+unix:///path`; names are looked up off the event loop.
+//! Addresses: `http://host:port`, `https://[::1]`, `udp://host:53`, `http+unix:///path`;
+//! threads look names up, not the event loop.
 //!
-//! - `book`: what an event loop knows of its addresses
+//! - `book`: the addresses of an event loop
 //! - `resolver`: threads that look names up
 
 mod book;
@@ -18,16 +18,16 @@ use crate::Scheme;
 pub use book::{AddressBook, Endpoint, Lookup, resolve_now};
 pub use resolver::Resolver;
 
-/// An address that was understood, and isn't looked up yet.
+/// A parsed address, whose name isn't looked up yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Address {
-    /// Whether TLS is spoken.
+    /// Whether the address uses TLS.
     pub tls: bool,
     /// The name or IP address, or the path of a unix socket.
     pub host: Host,
 }
 
-/// Where it leads to.
+/// The host of an address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Host {
     /// A host's name, or its IP address without brackets.
@@ -41,21 +41,21 @@ pub enum Host {
     Unix(SocketAddrUnix),
 }
 
-/// An address that can't be used.
+/// Why an address can't be used.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("address '{address}': {reason}")]
 pub struct AddressError {
-    /// As it was written.
+    /// The address, as it was written.
     pub address: String,
     /// What is wrong.
     pub reason: String,
 }
 
 impl Address {
-    /// Understands an address by the schemes of its protocol; one without a scheme
-    /// has the first. What follows host and port is ignored.
+    /// Parses an address with the schemes of its protocol; without a scheme, the address
+    /// has the first one. Anything after host and port is ignored.
     pub fn parse(text: &str, schemes: &[Scheme]) -> Result<Self, AddressError> {
-        // Whatever it is an error about, it doesn't repeat a password.
+        // The error must not repeat a password.
         let error = |reason: String| AddressError {
             address: masked_url(text),
             reason,
@@ -96,7 +96,7 @@ impl Address {
         }
     }
 
-    /// The name that TLS asks for and verifies.
+    /// The name that TLS sends and verifies.
     pub fn name(&self) -> &str {
         match &self.host {
             Host::Internet { name, .. } => name,
@@ -113,7 +113,7 @@ impl Address {
         }
     }
 
-    /// The peer, where no name has to be looked up.
+    /// The peer, if no name has to be looked up.
     fn immediate(&self) -> Option<Peer> {
         match &self.host {
             Host::Unix(path) => Some(Peer::Unix(path.clone())),
@@ -125,11 +125,11 @@ impl Address {
     }
 }
 
-/// Whether what goes to that address, of whatever scheme, stays on this machine.
+/// Whether data sent to this address stays on this machine, whatever its scheme.
 pub fn is_local(text: &str) -> bool {
     let text = text.trim();
     let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
-    // A path, and no host: a unix socket.
+    // A path without a host is a unix socket.
     if rest.starts_with('/') {
         return true;
     }
@@ -142,13 +142,13 @@ pub fn is_local(text: &str) -> bool {
     }
 }
 
-/// A URL of no known scheme, so that no scheme's own rules (its default port, its
-/// slashes) come into it.
+/// Parses a URL with an unknown scheme, so that no scheme's own rules (its default port,
+/// its slashes) apply.
 fn any_url(rest: &str) -> Result<Url, ParseError> {
     Url::parse(&format!("any://{rest}"))
 }
 
-/// The host's name as DNS has it (xn--… of other alphabets), or its IP address.
+/// The host's name in DNS form (xn--… for other alphabets), or its IP address.
 fn host_of(url: &Url) -> Result<Option<String>, ParseError> {
     match url.host() {
         None | Some(url::Host::Domain("")) => Ok(None),
@@ -172,7 +172,7 @@ fn bad_url(rest: &str, reason: ParseError) -> String {
     }
 }
 
-/// A host's name as URLs have it once they are parsed: in lower case and in ASCII (IDN).
+/// A host's name as parsed URLs have it: in lower case and in ASCII (IDN).
 pub(crate) fn host_name(name: &str) -> String {
     match url::Host::parse(name) {
         Ok(url::Host::Domain(name)) => name,

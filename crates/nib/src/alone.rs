@@ -1,4 +1,4 @@
-//! One hit without an event loop: what a protocol has to ask before a run.
+//! Single hits without an event loop, for what a protocol must ask before a run.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::poll::{Poller, WAKER_TOKEN, Waker, readiness};
 use crate::{Hits, Io, Keep, LINK_BIT, Nib, Seat, Shot, Step};
 
-/// What takes the place of an event loop. Its hits are made one after the other.
+/// Replaces an event loop. Hits are made one after the other.
 #[derive(Debug)]
 pub struct Alone {
     strings: Strings,
@@ -22,7 +22,7 @@ pub struct Alone {
 }
 
 impl Alone {
-    /// A new one.
+    /// Makes the replacement of an event loop.
     pub fn new() -> Result<Self, Errno> {
         let (poller, waker) = (Poller::new()?, Arc::new(Waker::new()?));
         poller.register_waker(&waker)?;
@@ -36,7 +36,7 @@ impl Alone {
         })
     }
 
-    /// What its nib is made of.
+    /// The parts that a nib is made from.
     pub fn seat(&self) -> Seat<'_> {
         Seat {
             number: 0,
@@ -46,12 +46,12 @@ impl Alone {
         }
     }
 
-    /// A text that a hit has.
+    /// The text with an id in a hit.
     pub fn text(&self, id: StringId) -> Arc<str> {
         self.strings.get(id).unwrap_or_else(|| Arc::from(""))
     }
 
-    /// Makes a hit, to the default address; it ends in that time.
+    /// Makes a hit to the default address, which ends within the given time.
     pub fn hit<N: Nib>(
         &mut self,
         nib: &mut N,
@@ -129,7 +129,7 @@ impl Alone {
     }
 }
 
-/// The hit, and its worker's place.
+/// The hit, with its worker's place.
 struct One<'a, C> {
     connection: &'a mut C,
     shot: Shot,
@@ -137,7 +137,7 @@ struct One<'a, C> {
 }
 
 impl<C> One<'_, C> {
-    /// Moves it on; when it is to be woken.
+    /// Moves the hit on, and returns the instant at which it must be woken.
     fn step(&mut self, step: impl FnOnce(&mut C, &mut Shot) -> Step) -> u64 {
         match step(self.connection, &mut self.shot) {
             Step::Running => u64::MAX,

@@ -4,7 +4,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Monotonic, so that no instant ever goes back. The wall clock is read once.
+/// The clock of a run. It is monotonic, so no instant goes back. The wall clock is read
+/// once.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin_ns: u64,
@@ -12,7 +13,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The run starts now.
+    /// A clock of a run that starts now.
     pub fn start() -> Self {
         let unix = SystemTime::now()
             .duration_since(UNIX_EPOCH)
@@ -23,8 +24,8 @@ impl Clock {
         }
     }
 
-    /// The run started, or starts, at that instant of CLOCK_MONOTONIC, which the wall clock
-    /// of whoever tells of it calls `started_unix_ns`.
+    /// A clock of a run that starts at this instant of CLOCK_MONOTONIC. `started_unix_ns`
+    /// is the same instant on the wall clock of the machine that sets the start.
     pub fn started_at(origin_ns: u64, started_unix_ns: u64) -> Self {
         Self {
             origin_ns,
@@ -32,7 +33,7 @@ impl Clock {
         }
     }
 
-    /// Now.
+    /// The present instant of the run.
     #[inline]
     pub fn now_ns(&self) -> u64 {
         read_ns(ClockId::Monotonic) - self.origin_ns
@@ -49,12 +50,12 @@ impl Clock {
     }
 }
 
-/// Now, on CLOCK_MONOTONIC.
+/// The present instant on CLOCK_MONOTONIC.
 pub fn monotonic_ns() -> u64 {
     read_ns(ClockId::Monotonic)
 }
 
-/// What the calling thread has used of its core.
+/// The CPU time that the calling thread has used.
 pub fn thread_cpu_ns() -> u64 {
     read_ns(ClockId::ThreadCPUTime)
 }

@@ -1,4 +1,4 @@
-//! Distributions of delays: of answers that are made up, and of pauses.
+//! Distributions of delays, for simulated answers and for pauses.
 
 use std::time::Duration;
 
@@ -9,47 +9,47 @@ use rand_xoshiro::rand_core::Rng;
 /// A distribution of delays.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Delay {
-    /// None.
+    /// No delay.
     #[default]
     Zero,
-    /// Always the same.
+    /// A constant delay.
     Fixed(Duration),
     /// Exponential.
     Exponential {
         /// Its mean.
         mean: Duration,
     },
-    /// Evenly between two.
+    /// A uniform distribution.
     Uniform {
         /// The shortest.
         from: Duration,
         /// The longest.
         to: Duration,
     },
-    /// Normal, cut off at 0.
+    /// A normal distribution, cut off at 0.
     Gaussian {
         /// Its mean.
         mean: Duration,
         /// Its standard deviation.
         deviation: Duration,
     },
-    /// One of two.
+    /// One of two delays.
     Bimodal {
-        /// The usual one.
+        /// The usual delay.
         fast: Duration,
-        /// The other one.
+        /// The other delay.
         slow: Duration,
-        /// The part of the hits that takes the other one, 0 … 1.
+        /// The share of the other delay, 0 … 1.
         slow_part: f64,
     },
 }
 
-/// How a delay is written.
+/// The syntax of a delay, for messages.
 pub const DELAY_SHAPE: &str = "none, fixed:10ms, exponential:10ms (or poisson:10ms), \
      uniform:1ms:5ms, gaussian:10ms:2ms or bimodal:1ms:100ms:0.05";
 
 impl Delay {
-    /// The next one, ns.
+    /// The next delay, ns.
     pub fn sample_ns(&self, random: &mut Xoshiro256PlusPlus) -> u64 {
         match *self {
             Self::Zero => 0,
@@ -60,7 +60,7 @@ impl Delay {
                 from.as_nanos() as u64 + (uniform(random) * width) as u64
             }
             Self::Gaussian { mean, deviation } => {
-                // Box and Muller: one of the two that it gives.
+                // The method of Box and Muller; this uses one of its two numbers.
                 let radius = (2.0 * exponential(random, 1.0)).sqrt();
                 let normal = radius * (std::f64::consts::TAU * uniform(random)).cos();
                 let value = mean.as_nanos() as f64 + normal * deviation.as_nanos() as f64;
@@ -123,12 +123,12 @@ impl std::str::FromStr for Delay {
     }
 }
 
-/// Evenly in 0 … 1, without 1.
+/// A uniform number from 0 to 1, without 1.
 pub fn uniform(random: &mut Xoshiro256PlusPlus) -> f64 {
     (random.next_u64() >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// Exponential, with this mean.
+/// An exponential number with this mean.
 pub fn exponential(random: &mut Xoshiro256PlusPlus, mean: f64) -> f64 {
     -(1.0 - uniform(random)).ln() * mean
 }

@@ -1,4 +1,4 @@
-//! Where the connections of one event loop go to, and from where.
+//! Chooses the peers and source addresses of one event loop's connections.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,8 +13,8 @@ use crate::socket::Peer;
 use crate::stream::{Stream, StreamError};
 use crate::{Fatal, Io, NetworkSettings, Seat, Shot, reason};
 
-/// Looks addresses up, takes source addresses in turn, connects, and says what is
-/// recorded when that fails.
+/// Looks addresses up, takes source addresses in turn, connects, and gives the text that
+/// a hit records when that fails.
 #[derive(Debug)]
 pub struct Dialer {
     settings: Arc<NetworkSettings>,
@@ -26,34 +26,34 @@ pub struct Dialer {
     fatal: Option<Errno>,
 }
 
-/// Where to connect to, and from where.
+/// A peer with a source address.
 #[derive(Clone, Debug)]
 pub struct Route {
     /// The peer.
     pub peer: Peer,
-    /// The source address, if there are any to choose from.
+    /// The source address, if the settings name some.
     pub source: Option<IpAddr>,
-    /// Whether TLS is spoken.
+    /// Whether the connection uses TLS.
     pub tls: bool,
     /// The name that TLS verifies.
     pub name: Arc<str>,
-    /// Host and port, as a proxy is told them.
+    /// Host and port, in the form that a proxy gets.
     pub authority: Arc<str>,
-    /// How many addresses the name has that can be reached from the source addresses.
+    /// The number of the name's addresses that the source addresses can reach.
     pub addresses: usize,
 }
 
-/// Why there is nothing to connect to (yet).
+/// Why there is no peer (yet).
 #[derive(Debug)]
 pub enum NoPeer {
-    /// It is being looked up: the worker will be woken.
+    /// The address is being looked up, and the worker will be woken.
     Pending,
-    /// The hit's net code, and why.
+    /// The hit's net code and error text.
     Failed(u16, StringId),
 }
 
 impl Dialer {
-    /// Of one event loop. Each loop begins with another source address.
+    /// A dialer for one event loop. Each loop begins with another source address.
     pub fn new(
         settings: &Arc<NetworkSettings>,
         addresses: AddressBook,
@@ -72,12 +72,12 @@ impl Dialer {
         }
     }
 
-    /// What was asked for.
+    /// The settings.
     pub fn settings(&self) -> &NetworkSettings {
         &self.settings
     }
 
-    /// Where to connect to: to `wanted`, or else to the next address of the name.
+    /// The route to `wanted`, or else to the next address of the name.
     pub fn dial(
         &mut self,
         shot: &Shot,
@@ -111,7 +111,7 @@ impl Dialer {
         Ok(Route { source, ..route })
     }
 
-    /// Starts to connect there, with TLS if the address says so.
+    /// Starts to connect, with TLS if the address uses it.
     pub fn connect(&self, route: &Route) -> Result<Stream, StreamError> {
         let tls = match (route.tls, &self.tls) {
             (false, _) => None,
@@ -120,7 +120,7 @@ impl Dialer {
                 Some((Arc::clone(config), name.unwrap_or(&route.name).to_owned()))
             }
             (true, None) => {
-                let text = "the protocol doesn't speak it".to_owned();
+                let text = "the protocol doesn't support it".to_owned();
                 return Err(StreamError::Tls(text));
             }
         };
@@ -138,8 +138,8 @@ impl Dialer {
         self.settings.proxy.is_some()
     }
 
-    /// Makes of a request for a target without TLS one that a proxy understands. The error
-    /// is the text of a hit that fails so.
+    /// Rewrites a request to a target without TLS for the proxy. The error is the text of
+    /// a hit that fails.
     pub fn for_proxy(&mut self, shot: &mut Shot, io: &Io<'_>) -> Result<(), StringId> {
         let Some(proxy) = &self.settings.proxy else {
             return Ok(());
@@ -147,7 +147,7 @@ impl Dialer {
         let now_ns = io.clock.now_ns();
         let authority = match self.addresses.lookup(shot.address, io.worker, now_ns) {
             Lookup::Ready(endpoint) if !endpoint.tls => Arc::clone(&endpoint.authority),
-            // Through a tunnel it goes as it is; and dialling says what is wrong.
+            // A tunnel carries the request unchanged, and dialling reports errors.
             _ => return Ok(()),
         };
         match proxy.absolute(&shot.payload, &authority) {
@@ -160,8 +160,9 @@ impl Dialer {
         Ok(())
     }
 
-    /// The net code and the text of a hit to that peer, as far as it is known, that
-    /// ends so. Out of file descriptors, the loop can't go on: see [`Dialer::fatal`].
+    /// The net code and error text of a hit that failed with this error, with the peer if
+    /// it is known. If there are no file descriptors left, the loop can't go on: see
+    /// [`Dialer::fatal`].
     pub fn explain(&mut self, error: StreamError, peer: Option<&Peer>) -> (u16, StringId) {
         match error {
             StreamError::System(errno @ (Errno::MFILE | Errno::NFILE)) => {
@@ -179,27 +180,28 @@ impl Dialer {
                 (code::TLS, self.strings.intern(&text))
             }
             StreamError::NoProtocol => {
-                let text = "the server speaks none of the protocols that were offered (ALPN)";
+                let text = "the server supports none of the offered protocols (ALPN)";
                 (code::TLS, self.strings.intern(&reason::tls(text, peer)))
             }
             StreamError::Proxy(text) => {
-                let text = format!("the proxy gives no tunnel: {text}");
+                let text = format!("the proxy opens no tunnel: {text}");
                 (code::PROTOCOL, self.strings.intern(&text))
             }
         }
     }
 
-    /// Why the event loop can't go on, if it can't: see [`crate::Nib::fatal`].
+    /// The reason why the event loop can't go on, if there is one: see
+    /// [`crate::Nib::fatal`].
     pub fn fatal(&self) -> Option<Fatal> {
         self.fatal.map(Fatal::Descriptors)
     }
 
-    /// That peer refused or is silent: others are preferred for a while.
+    /// Avoids a peer for a while, because it refused or is silent.
     pub fn avoid(&mut self, address: StringId, peer: &Peer, now_ns: u64) {
         self.addresses.avoid(address, peer, now_ns);
     }
 
-    /// Takes what was found, and names the workers that waited for it.
+    /// Takes the results of look-ups, and names the workers that waited for them.
     pub fn woken(&mut self, workers: &mut Vec<u32>) {
         self.addresses.take_results(workers);
     }
@@ -215,7 +217,7 @@ impl Dialer {
     }
 }
 
-/// The lookup has ended: notes how long it took.
+/// Records the time of a look-up that has ended.
 pub fn note_lookup(shot: &mut Shot, since_ns: u64, io: &Io<'_>) {
     let waited_ns = io.clock.now_ns().saturating_sub(since_ns);
     shot.hit.dns_us = (waited_ns / 1000).min(u64::from(u32::MAX)) as u32;

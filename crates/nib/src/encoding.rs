@@ -1,20 +1,21 @@
-//! Bytes as texts write them: with escapes, in hexadecimal digits, in base64.
+//! Encodings of bytes as text: escapes, hexadecimal digits, base64.
 
 use std::str::FromStr;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 
-/// How a text stands for bytes.
+/// How a text represents bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// It is the bytes.
+    /// The text is the bytes.
     Text,
-    /// With `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH` in it.
+    /// With the escapes `\r`, `\n`, `\t`, `\0`, `\\` and `\xHH`.
     Escaped,
-    /// Two hexadecimal digits a byte; blanks and line ends between them mean nothing.
+    /// Two hexadecimal digits for each byte; blanks and line ends between them are
+    /// ignored.
     Hex,
-    /// Base64 with its padding; blanks and line ends mean nothing.
+    /// Base64 with its padding; blanks and line ends are ignored.
     Base64,
 }
 
@@ -33,7 +34,7 @@ impl FromStr for Encoding {
 }
 
 impl Encoding {
-    /// The bytes that the text stands for; the error says where it doesn't.
+    /// Decodes a text; the error names the place where it is invalid.
     pub fn decode(self, text: &[u8]) -> Result<Vec<u8>, String> {
         let dense = || {
             text.iter()

@@ -1,4 +1,4 @@
-//! How a protocol is made from options.
+//! Makes a protocol from options.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -7,19 +7,20 @@ use crate::{BadOption, NetworkSettings, Options, Protocol, SetUpError};
 
 /// A protocol that can be made from options.
 pub trait Factory: Protocol + Sized {
-    /// What it needs to be set up.
+    /// The settings for setting it up.
     type Settings: Clone + Debug;
 
-    /// Understands the options, which [`Options::check`] has passed.
+    /// Parses the options, which [`Options::check`] has checked.
     fn settings(options: Options) -> Result<Self::Settings, BadOption>;
 
-    /// So many hits a connection carries at a time: [`Protocol::streams`], before it is set up.
+    /// The number of hits that a connection carries at a time: [`Protocol::streams`],
+    /// before the set-up.
     fn streams_of(settings: &Self::Settings) -> u32 {
         let _ = settings;
         1
     }
 
-    /// The connections that it will make; none without a network.
+    /// The network settings; `None` without a network.
     fn network_of(settings: &Self::Settings) -> Option<&NetworkSettings> {
         let _ = settings;
         None
@@ -31,6 +32,6 @@ pub trait Factory: Protocol + Sized {
         Vec::new()
     }
 
-    /// Opens files, looks the default address up.
+    /// Opens files, and looks the default address up.
     fn set_up(settings: Self::Settings) -> Result<Self, SetUpError>;
 }

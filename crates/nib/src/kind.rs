@@ -1,4 +1,4 @@
-//! What is said of a protocol once, for command line, configuration and engine.
+//! The description of a protocol, for command line, configuration and engine.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -11,59 +11,62 @@ use encarno_secret::Secret;
 
 use crate::{NetworkSettings, Scheme, TlsSettings};
 
-/// What is known of a protocol before it is set up.
+/// The description of a protocol, before its set-up.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
-    /// Its name: a configuration's `driver`.
+    /// Its name, which is the `driver` of a configuration.
     pub name: &'static str,
-    /// Other names of it.
+    /// Its other names.
     pub aliases: &'static [&'static str],
-    /// The schemes of its URLs, the usual one first.
+    /// The schemes of its URLs, the default one first.
     pub schemes: &'static [Scheme],
-    /// What it sends.
+    /// The form of what it sends.
     pub form: Form,
-    /// The names that it offers in TLS (ALPN), if it speaks TLS at all. A peer
-    /// that picks another name is an error; one that picks none isn't.
+    /// The names that it offers in TLS (ALPN), if it supports TLS. It is an error if a
+    /// peer picks another name, but not if it picks none.
     pub tls: Option<&'static [&'static [u8]]>,
     /// Whether it connects to an address.
     pub network: bool,
-    /// Its own options, beside those of the network.
+    /// Its own options, in addition to those of the network.
     pub options: &'static [&'static str],
 }
 
-/// What a protocol sends, and how its answers are understood.
+/// The form of requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// HTTP messages: cookies and redirects are known.
+    /// HTTP messages, with cookies and redirects.
     Http,
     /// Calls, written as HTTP messages whose bodies are JSON: there are no cookies and no
     /// redirects.
     Calls,
-    /// Bytes as they are.
+    /// Bytes.
     Bytes,
-    /// Messages, over a connection that begins with an HTTP request: that one has the
+    /// Values as JSON: the arguments of a function. Headers belong to the calls, and the user
+    /// that a URL names belongs to the connection.
+    Arguments,
+    /// Messages, over a connection that begins with an HTTP request. That request has the
     /// URL's path and the headers.
     Messages,
 }
 
 impl Kind {
-    /// Whether that is its name, or another name of it.
+    /// Whether this is one of its names.
     pub fn is_named(&self, name: &str) -> bool {
         self.name == name || self.aliases.contains(&name)
     }
 
-    /// Whether its URLs begin so.
+    /// Whether its URLs have this scheme.
     pub fn has_scheme(&self, scheme: &str) -> bool {
         self.scheme(scheme).is_some()
     }
 
-    /// Its scheme of that name.
+    /// Its scheme with this name.
     pub fn scheme(&self, name: &str) -> Option<&'static Scheme> {
         let mut known = self.schemes.iter();
         known.find(|known| known.name.eq_ignore_ascii_case(name))
     }
 
-    /// How its URLs begin, for messages.
+    /// The beginnings of its URLs, for messages.
     pub fn beginnings(&self) -> String {
         let schemes = self.schemes.iter();
         let beginnings: Vec<_> = schemes
@@ -73,38 +76,38 @@ impl Kind {
     }
 }
 
-/// What a user asked for, wherever it was written.
+/// The options that a user gave, on the command line or in a configuration.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
-    /// Connections.
+    /// The options of connections.
     pub network: NetworkSettings,
-    /// The protocol's own, as text, by the names in [`Kind::options`].
+    /// The protocol's own options as text, by the names in [`Kind::options`].
     pub own: BTreeMap<String, String>,
-    /// The request that a connection begins with, for [`Form::Messages`].
+    /// The request with which a connection begins, for [`Form::Messages`].
     pub opening: Opening,
 }
 
-/// The request that a connection begins with.
+/// The request with which a connection begins.
 #[derive(Clone, Debug, Default)]
 pub struct Opening {
-    /// Path and query; empty = `/`.
+    /// Path and query; empty means `/`.
     pub path: String,
-    /// Its headers, beside the protocol's own.
+    /// Its headers, in addition to the protocol's own.
     pub headers: Vec<(String, Secret)>,
 }
 
-/// An option that can't be used.
+/// Why an option can't be used.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{option}: {reason}")]
 pub struct BadOption {
-    /// Its name; `tls` stands for all of TLS, `address` for the URL.
+    /// The option's name; `tls` means all of TLS, and `address` the URL.
     pub option: String,
     /// What is wrong, and what to write instead.
     pub reason: String,
 }
 
 impl BadOption {
-    /// Of that option.
+    /// An error about this option.
     pub fn new(option: &str, reason: impl Into<String>) -> Self {
         Self {
             option: option.to_owned(),
@@ -114,7 +117,8 @@ impl BadOption {
 }
 
 impl Options {
-    /// Whether the protocol has what is asked for: what it would ignore is an error.
+    /// Checks that the protocol supports every given option, because it would ignore the
+    /// others.
     pub fn check(&self, kind: &Kind) -> Result<(), BadOption> {
         let Kind { name, options, .. } = kind;
         for option in self.own.keys() {
@@ -128,11 +132,11 @@ impl Options {
             }
         }
         if kind.tls.is_none() && self.network.tls != TlsSettings::default() {
-            let reason = format!("{name} doesn't speak TLS: leave its options out");
+            let reason = format!("{name} doesn't support TLS: leave its options out");
             return Err(BadOption::new("tls", reason));
         }
         if self.network.proxy.is_some() && kind.form != Form::Http {
-            let reason = format!("{name} doesn't go through an HTTP proxy: leave it out");
+            let reason = format!("{name} doesn't support HTTP proxies: leave it out");
             return Err(BadOption::new("proxy", reason));
         }
         if let Some(address) = &self.network.address
@@ -146,7 +150,7 @@ impl Options {
         Ok(())
     }
 
-    /// One of the protocol's own; none if it wasn't given.
+    /// One of the protocol's own options; `None` if it wasn't given.
     pub fn own<T: FromStr>(&self, option: &str, expected: &str) -> Result<Option<T>, BadOption> {
         let Some(text) = self.own.get(option) else {
             return Ok(None);
@@ -155,7 +159,7 @@ impl Options {
         parsed.map_err(|_| BadOption::new(option, format!("{text:?}: write {expected}")))
     }
 
-    /// How many workers share a connection: the option `streams`.
+    /// The option `streams`: the number of workers that share a connection.
     pub fn streams(&self, usual: u32) -> Result<u32, BadOption> {
         let given = self.own("streams", "a whole number from 1 to 65536")?;
         let streams = given.unwrap_or(usual);
@@ -166,11 +170,11 @@ impl Options {
     }
 }
 
-/// What a protocol does with a payload on the thread that reads the input,
-/// rather than with each hit. A payload with values of its worker in it is
-/// prepared once they are filled in, in the event loop.
+/// Prepares payloads on the thread that reads the input, instead of with each hit. A
+/// payload into which a worker's values are filled is prepared afterwards, in the event
+/// loop.
 pub trait Prepare: Debug + Send + Sync {
-    /// What is sent for it. The error says what is wrong with the record.
+    /// The bytes to send for a payload. The error says what is wrong with the record.
     fn prepare(&self, payload: Payload) -> Result<Payload, String>;
 
     /// The same for a record that has a timeout of its own.

@@ -1,22 +1,22 @@
 //! The tip that touches the target: one small trait for all protocols.
 //!
-//! An event loop owns a nib and its workers; a worker has one connection and
-//! makes one hit at a time. The nib moves a hit on as far as it goes without
-//! waiting, notes the instants in it, and says what it waits for.
+//! An event loop owns a nib and its workers. A worker has one connection and makes one
+//! hit at a time. The nib moves a hit on as far as it goes without waiting, notes the
+//! instants in it, and says what it waits for.
 //!
 //! In the order in which a hit meets them:
 //!
 //! - [`clock`]: the run's clock
 //! - proxy: requests and tunnels through an HTTP proxy
-//! - settings, network: connections over a network, as asked for and set up
+//! - settings, network: connections over a network: their settings and their set-up
 //! - hits: the running hits of an event loop, for links that several of them share
-//! - [`delay`]: distributions of delays, for what is made up and for pauses
-//! - encoding: bytes as texts write them
-//! - scheme, kind: what is said of a protocol once
-//! - factory: how it is made from options
-//! - networked: what protocols over sockets have in common, set up once
-//! - [`address`], dial: where connections go to, and from where
-//! - reason: what is said of a connection that failed
+//! - [`delay`]: distributions of delays, for simulated answers and pauses
+//! - encoding: encodings of bytes as text
+//! - scheme, kind: the description of a protocol
+//! - factory: makes a protocol from options
+//! - networked: the common set-up of protocols over sockets
+//! - [`address`], dial: the peers and source addresses of connections
+//! - reason: the texts for failed connections
 //! - [`socket`], [`tls`], [`stream`], [`poll`]: bytes to and from the peer
 //! - response: what came, in its parts
 //! - alone: one hit without an event loop
@@ -60,20 +60,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
 
 use crate::clock::Clock;
 use crate::poll::{Poller, Waker};
 
-/// A hit on its way, and what it sends.
+/// A running hit with its payload.
 #[derive(Debug)]
 pub struct Shot {
-    /// What is known of it by now.
+    /// The data of the hit so far.
     pub hit: Hit,
-    /// What is sent.
+    /// The payload.
     pub payload: Payload,
-    /// Where to; 0 = the default address.
+    /// The address; 0 means the default address.
     pub address: StringId,
-    /// What is kept of the response.
+    /// The parts of the response to keep.
     pub keep: Keep,
 }
 
@@ -87,40 +89,35 @@ impl Shot {
     }
 }
 
-/// What a nib may use of its event loop.
+/// The parts of an event loop that a nib may use.
 #[derive(Debug)]
 pub struct Io<'a> {
-    /// Where to register sockets.
+    /// The poller, to register sockets.
     pub poller: &'a Poller,
-    /// The worker, as its event loop counts.
+    /// The number of the worker in its event loop.
     pub worker: u32,
     /// The clock.
     pub clock: &'a Clock,
-    /// A buffer for one read; nothing stays in it.
+    /// A buffer for one read, whose contents are lost afterwards.
     pub scratch: &'a mut [u8],
 }
 
 impl Io<'_> {
-    /// Registers a socket of the worker. Its events come with that number, so
-    /// that those of a socket that was closed or put aside aren't taken for
-    /// another's.
-    pub fn register(
-        &self,
-        socket: impl std::os::fd::AsFd,
-        number: u32,
-    ) -> Result<(), rustix::io::Errno> {
+    /// Registers a socket of the worker. Its events have this number, which distinguishes
+    /// them from events of sockets that were closed or put aside.
+    pub fn register(&self, socket: impl std::os::fd::AsFd, number: u32) -> Result<(), Errno> {
         self.poller
             .register(socket, u64::from(number) << 32 | u64::from(self.worker))
     }
 
-    /// Registers the socket of a link. Its events come with both numbers, to
+    /// Registers the socket of a link. Its events have both numbers, and go to
     /// [`Nib::ready_shared`].
     pub fn register_link(
         &self,
         socket: impl std::os::fd::AsFd,
         link: u32,
         number: u32,
-    ) -> Result<(), rustix::io::Errno> {
+    ) -> Result<(), Errno> {
         self.poller
             .register(socket, u64::from(number) << 32 | u64::from(LINK_BIT | link))
     }
@@ -129,29 +126,29 @@ impl Io<'_> {
 /// Why an event loop can't go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fatal {
-    /// No file descriptors are left.
-    Descriptors(rustix::io::Errno),
-    /// The protocol says why.
+    /// There are no file descriptors left.
+    Descriptors(Errno),
+    /// The protocol gives the reason.
     Text(String),
 }
 
-/// How far a hit has come.
+/// The state of a hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// It waits for its connection, or for [`Nib::woken`].
+    /// The hit waits for its connection, or for [`Nib::woken`].
     Running,
-    /// It waits for that instant.
+    /// The hit waits for this instant.
     WakeAt(u64),
-    /// It has ended; everything in the hit is set.
+    /// The hit has ended, and all its data are set.
     Done,
 }
 
-/// What happened to a connection.
+/// An event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Readiness {
-    /// The number that the socket was registered with.
+    /// The number with which the socket was registered.
     pub number: u32,
-    /// There is something to read, or the peer closed.
+    /// There are data to read, or the peer closed.
     pub readable: bool,
     /// There is room to write.
     pub writable: bool,
@@ -159,16 +156,16 @@ pub struct Readiness {
     pub closed: bool,
 }
 
-/// A protocol. Everything it needs per worker is in its `Connection`.
+/// A protocol. Its data for each worker are in a `Connection`.
 ///
-/// A worker has one hit at a time. Whether it has a connection of its own is
-/// the protocol's matter: if [`Nib::SHARED`] is set, the nib keeps links that
-/// several workers use at once, and a `Connection` is a worker's place in one.
+/// A worker has one hit at a time. The protocol decides whether a worker has its own
+/// connection. If [`Nib::SHARED`] is set, the nib keeps links that several workers use at
+/// once, and a `Connection` is a worker's place in a link.
 pub trait Nib {
-    /// What belongs to one worker.
+    /// The data of one worker.
     type Connection;
 
-    /// Whether workers share links. The methods that say so are called only then.
+    /// Whether workers share links. Methods that need it are called only then.
     const SHARED: bool = false;
 
     /// A connection that isn't open yet.
@@ -182,7 +179,7 @@ pub trait Nib {
         io: &mut Io<'_>,
     ) -> Step;
 
-    /// The connection is ready; the shot is the running hit, if there is one.
+    /// Handles a ready connection; the shot is the running hit, if there is one.
     fn ready(
         &mut self,
         connection: &mut Self::Connection,
@@ -191,21 +188,22 @@ pub trait Nib {
         io: &mut Io<'_>,
     ) -> Step;
 
-    /// The instant of [`Step::WakeAt`] has come, or the worker was named by [`Nib::woken`].
+    /// Continues after the instant of [`Step::WakeAt`], or after [`Nib::woken`] named the
+    /// worker.
     fn wake(&mut self, connection: &mut Self::Connection, shot: &mut Shot, io: &mut Io<'_>)
     -> Step;
 
-    /// Gives the running hit up: its connection can't be used any more. On a
-    /// shared link the others go on: what is to be said to the peer is kept for
-    /// [`Nib::flush`].
+    /// Gives the running hit up; its connection can't be used any more. On a shared link,
+    /// other hits go on, and data for the peer wait for [`Nib::flush`].
     fn abandon(&mut self, connection: &mut Self::Connection);
 
-    /// Workers whose hits can go on, after something outside the event loop ended.
+    /// Names workers whose hits can go on, after something outside the event loop has
+    /// ended.
     fn woken(&mut self, workers: &mut Vec<u32>) {
         let _ = workers;
     }
 
-    /// A link is ready.
+    /// Handles a ready link.
     fn ready_shared(
         &mut self,
         link: u32,
@@ -216,20 +214,32 @@ pub trait Nib {
         let _ = (link, readiness, hits, io);
     }
 
-    /// Sends what hits that were started, and hits that were given up, left to
-    /// be sent: many of them in one call to the system.
+    /// Sends what started hits and given up hits have left to send, many of them in one
+    /// system call.
     fn flush(&mut self, hits: &mut dyn Hits<Self::Connection>, io: &mut Io<'_>) {
         let _ = (hits, io);
     }
 
-    /// When [`Nib::due`] is to be called, whatever else happens.
+    /// The instant at which [`Nib::due`] must be called.
     fn next_instant(&self) -> u64 {
         u64::MAX
     }
 
-    /// The instant has come.
+    /// Handles the instant of [`Nib::next_instant`].
     fn due(&mut self, now_ns: u64, hits: &mut dyn Hits<Self::Connection>, io: &mut Io<'_>) {
         let _ = (now_ns, hits, io);
+    }
+
+    /// Waits until something is ready, or so long; true if the wait ended for another
+    /// reason. A nib whose connections aren't registered with the poller waits for them, too.
+    #[inline]
+    fn wait(
+        &mut self,
+        poller: &Poller,
+        events: &mut Vec<Event>,
+        timeout_ns: u64,
+    ) -> Result<bool, Errno> {
+        poller.wait(events, timeout_ns).map(|()| false)
     }
 
     /// The response of the hit that has just ended, as far as it was kept.
@@ -238,87 +248,89 @@ pub trait Nib {
         Response::default()
     }
 
-    /// What came, as it came, as far as it was kept: for the trace.
+    /// The received bytes for the trace, as far as they were kept.
     fn received<'a>(&self, connection: &'a Self::Connection) -> &'a [u8] {
         let _ = connection;
         &[]
     }
 
-    /// Who the running hit waits for, once that is known: for people.
+    /// The peer of the running hit, once it is known, for messages.
     fn peer(&self, connection: &Self::Connection) -> Option<String> {
         let _ = connection;
         None
     }
 
-    /// A payload for people to read: for the trace. None = it can be read as it is.
+    /// A payload in readable form for the trace; `None` if it is readable as it is.
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let _ = payload;
         None
     }
 
-    /// Why the loop can't go on, if it can't.
+    /// The reason why the loop can't go on, if there is one.
     fn fatal(&self) -> Option<Fatal> {
         None
     }
 }
 
-/// A protocol, configured: it makes the nib of each event loop.
+/// A configured protocol, which makes the nib of each event loop.
 pub trait Protocol {
-    /// What an event loop has of it.
+    /// The nib of an event loop.
     type Nib: Nib + Send + 'static;
 
-    /// What is known of it before it is set up.
+    /// The description of the protocol.
     const KIND: &'static Kind;
 
-    /// The nib of one event loop.
+    /// Makes the nib of one event loop.
     fn nib(&self, seat: &Seat<'_>) -> Self::Nib;
 
-    /// The connections that it makes; none without a network.
+    /// The network settings; `None` without a network.
     fn network(&self) -> Option<&NetworkSettings> {
         None
     }
 
-    /// A hit that takes longer fails.
+    /// The timeout of a hit.
     fn timeout(&self) -> Duration {
         self.network()
             .map_or(Duration::MAX, |network| network.timeout)
     }
 
-    /// So much of each answer is kept, for the trace; scripts keep what they need.
+    /// The most bytes of each answer that are kept for the trace. Scripts keep what they
+    /// need in addition.
     fn keep_answer_bytes_max(&self) -> usize {
         self.network()
             .map_or(0, |network| network.keep_answer_bytes_max)
     }
 
-    /// The address of records that don't carry one.
+    /// The address of records without one.
     fn address(&self) -> Option<&str> {
         self.network()?.address.as_deref()
     }
 
-    /// What it does with payloads before they come to an event loop.
+    /// The preparation of payloads, before they reach an event loop.
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
         None
     }
 
-    /// So many workers share a link: those of one link belong to one event loop.
+    /// The number of workers that share a link. The workers of a link belong to one event
+    /// loop.
     fn streams(&self) -> u32 {
         1
     }
 
-    /// How many file descriptors that many workers take.
+    /// The number of file descriptors that this number of workers needs.
     fn descriptors(&self, workers: u64) -> u64 {
         workers.div_ceil(u64::from(self.streams().max(1)))
     }
 }
 
-/// What a nib gets of the event loop that it will belong to.
+/// The parts of an event loop that its nib gets when it is made.
 #[derive(Debug)]
 pub struct Seat<'a> {
     /// The loop's number, from 0.
     pub number: usize,
     /// The texts of the run.
     pub strings: &'a Strings,
-    /// Wakes the loop up.
+    /// Wakes the loop.
     pub waker: &'a Arc<Waker>,
     /// The statuses that count as success.
     pub expected: &'a Expected,

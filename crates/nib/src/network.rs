@@ -1,4 +1,4 @@
-//! The network of a run: set up once, for all event loops.
+//! The network of a run, which is set up once for all event loops.
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::settings::SOURCE_KIND;
 use crate::tls::{TlsError, client_config};
 use crate::{Dialer, Kind, NetworkSettings, Seat};
 
-/// Addresses and how they are found, and TLS.
+/// Addresses, name look-up, and TLS.
 #[derive(Debug)]
 pub struct Network {
     settings: Arc<NetworkSettings>,
@@ -25,25 +25,25 @@ pub struct Network {
     tls: Option<Arc<ClientConfig>>,
 }
 
-/// A protocol that can't be set up as asked.
+/// Why a protocol can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum SetUpError {
-    /// The default address.
+    /// The default address can't be used.
     #[error(transparent)]
     Address(#[from] AddressError),
-    /// TLS.
+    /// TLS can't be set up.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// Connections can't come from there.
+    /// A source address can't be used.
     #[error("source address {address}: {source}; write an address that this machine has")]
     SourceAddress {
-        /// What was asked for.
+        /// The source address.
         address: IpAddr,
         /// Why not.
         #[source]
         source: std::io::Error,
     },
-    /// No connection can be made from there to the target.
+    /// The source addresses can't reach the target.
     #[error("{SOURCE_KIND}")]
     SourceKind,
     /// What the protocol itself needs.
@@ -52,7 +52,7 @@ pub enum SetUpError {
     /// The operating system refused something.
     #[error("can't {operation}: {source}")]
     System {
-        /// What was tried.
+        /// The operation that failed.
         operation: &'static str,
         /// Why not.
         #[source]
@@ -63,7 +63,7 @@ pub enum SetUpError {
 impl Network {
     /// Looks the default address up, and loads certificates if the protocol speaks TLS.
     pub fn set_up(mut settings: NetworkSettings, kind: &'static Kind) -> Result<Self, SetUpError> {
-        // Found here rather than by each hit.
+        // Check this here once, so that not each hit fails.
         for &address in &settings.source_addresses {
             let is_one_machine = !address.is_multicast() && address != Ipv4Addr::BROADCAST;
             let bound = match is_one_machine {
@@ -80,14 +80,14 @@ impl Network {
             .transpose()?;
         let endpoint = settings.address.as_deref().map(|text| match &proxy {
             None => resolve_now(text, kind.schemes, &settings.hosts),
-            // The proxy looks its name up.
+            // The proxy looks the target's name up.
             Some(proxy) => {
                 let address = Address::parse(text, kind.schemes)?;
                 match address.host {
                     Host::Internet { .. } => Ok(proxy.through(&address)),
                     Host::Unix(_) => Err(AddressError {
                         address: text.to_owned(),
-                        reason: "a unix socket isn't reached through a proxy".to_owned(),
+                        reason: "a proxy can't connect to a unix socket".to_owned(),
                     }),
                 }
             }
@@ -113,12 +113,12 @@ impl Network {
         })
     }
 
-    /// What was asked for.
+    /// The settings.
     pub fn settings(&self) -> &NetworkSettings {
         &self.settings
     }
 
-    /// Where the connections of one event loop go to.
+    /// The dialer of one event loop.
     pub fn dialer(&self, seat: &Seat<'_>) -> Dialer {
         let addresses = AddressBook::new(
             self.endpoint.clone(),

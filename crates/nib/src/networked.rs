@@ -1,4 +1,4 @@
-//! Protocols over sockets: what all of them need is set up here, once.
+//! Protocols over sockets. The set-up that all of them need is here.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -9,20 +9,20 @@ use crate::{
     Seat, SetUpError,
 };
 
-/// A protocol whose nib opens sockets by a [`Dialer`]. It says what is its own;
-/// [`Networked`] makes a [`Protocol`] of it: addresses, TLS, timeouts and source
-/// addresses are the same for all.
+/// A protocol whose nib opens sockets with a [`Dialer`]. [`Networked`] makes a
+/// [`Protocol`] of it, and adds what all such protocols share: addresses, TLS, timeouts
+/// and source addresses.
 pub trait NetworkProtocol: Clone + Debug {
-    /// What an event loop has of it.
+    /// The nib of an event loop.
     type Nib: Nib + Send + 'static;
 
-    /// What is known of it before it is set up.
+    /// The description of the protocol.
     const KIND: &'static Kind;
 
-    /// Understands its own options, the names of which [`Kind::options`] has.
+    /// Parses its own options, whose names are in [`Kind::options`].
     fn new(options: &Options) -> Result<Self, BadOption>;
 
-    /// The nib of one event loop.
+    /// Makes the nib of one event loop.
     fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> Self::Nib;
 
     /// The files that it reads, for messages with what they are.
@@ -36,30 +36,30 @@ pub trait NetworkProtocol: Clone + Debug {
         Ok(self)
     }
 
-    /// As [`Protocol::prepare`].
+    /// The same as [`Protocol::prepare`].
     fn prepare(&self) -> Option<Arc<dyn Prepare>> {
         None
     }
 
-    /// As [`Protocol::streams`].
+    /// The same as [`Protocol::streams`].
     fn streams(&self) -> u32 {
         1
     }
 }
 
-/// A [`NetworkProtocol`] over a network that is set up.
+/// A [`NetworkProtocol`] with its network set up.
 #[derive(Debug)]
 pub struct Networked<P> {
     network: Network,
     protocol: P,
 }
 
-/// A [`NetworkProtocol`] that isn't set up yet.
+/// The settings of a [`NetworkProtocol`], before the set-up.
 #[derive(Clone, Debug, Default)]
 pub struct NetworkedSettings<P> {
     /// Addresses, TLS and timeout.
     pub network: NetworkSettings,
-    /// What is its own.
+    /// The protocol's own settings.
     pub protocol: P,
 }
 

@@ -1,6 +1,6 @@
 //! epoll, edge-triggered: one registration for the life of a connection.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::buffer::spare_capacity;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
@@ -32,7 +32,7 @@ impl Poller {
         })
     }
 
-    /// Registers a socket for everything, for good.
+    /// Registers a socket for all events, once for its whole life.
     pub fn register(&self, socket: impl AsFd, token: u64) -> Result<(), Errno> {
         let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
         epoll::add(&self.epoll, socket, EventData::new_u64(token), flags)
@@ -49,15 +49,16 @@ impl Poller {
         )
     }
 
-    /// Waits until something is ready, or so long. Events are put into the
-    /// spare capacity of `events`.
+    /// Waits until an event comes, or for this time. Events go into the spare capacity of
+    /// `events`.
     #[inline]
     pub fn wait(&self, events: &mut Vec<Event>, timeout_ns: u64) -> Result<(), Errno> {
         events.clear();
         let timeout = timespec(timeout_ns);
         match epoll::wait(&self.epoll, spare_capacity(events), Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
-            // Before Linux 5.11 there are only ms: too short, and then again with 0.
+            // Before Linux 5.11, the timeout has only ms: round it down, and then poll
+            // with 0.
             Err(Errno::NOSYS) => {
                 let timeout = timespec(timeout_ns / 1_000_000 * 1_000_000);
                 epoll::wait(&self.epoll, spare_capacity(events), Some(&timeout)).map(|_| ())
@@ -67,22 +68,30 @@ impl Poller {
     }
 }
 
+/// It is readable when something is ready.
+impl AsFd for Poller {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
+    }
+}
+
 impl Waker {
-    /// A new one; register it with each poller that it is to wake.
+    /// A new waker; register it with each poller that it must wake.
     pub fn new() -> Result<Self, Errno> {
         Ok(Self {
             eventfd: eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?,
         })
     }
 
-    /// Wakes.
+    /// Wakes the poller.
     pub fn wake(&self) {
-        // Fails only when the counter is full, and then it wakes all the same.
+        // This fails only when the counter is full, and then the poller wakes all the
+        // same.
         let _full = rustix::io::write(&self.eventfd, &1_u64.to_ne_bytes());
     }
 }
 
-/// What an event says.
+/// The token and readiness of an event.
 #[inline]
 pub fn readiness(event: &Event) -> (u64, Readiness) {
     let flags = event.flags;

@@ -1,12 +1,12 @@
-//! HTTP proxies: a tunnel for TLS (CONNECT), and requests that name their target
-//! in full for plain HTTP (RFC 9110, 9.3.6; RFC 9112, 3.2.2).
+//! HTTP proxies: a tunnel for TLS (CONNECT), and for plain HTTP requests with the whole
+//! URL of the target (RFC 9110, 9.3.6; RFC 9112, 3.2.2).
 
 use encarno_record::Payload;
 use encarno_secret::Secret;
 
 use crate::Scheme;
 
-/// How a proxy's URL begins.
+/// The schemes of a proxy's URL.
 pub const PROXY_SCHEMES: &[Scheme] = &[Scheme::new("http", Some(8080))];
 
 /// An HTTP proxy.
@@ -19,7 +19,7 @@ pub struct ProxySettings {
 }
 
 impl ProxySettings {
-    /// The field that says who asks, if anybody is named.
+    /// The Proxy-Authorization field; empty without credentials.
     pub(crate) fn authorization_line(&self) -> String {
         match &self.authorization {
             None => String::new(),
@@ -27,8 +27,8 @@ impl ProxySettings {
         }
     }
 
-    /// The same request as a proxy understands it, for a target without TLS; none if
-    /// its bytes aren't in memory. What isn't a request stays as it is.
+    /// The request for a target without TLS in the form for a proxy; `None` if its bytes
+    /// aren't in memory. Bytes that aren't a request stay as they are.
     pub fn absolute(&self, payload: &Payload, authority: &str) -> Option<Payload> {
         let Payload::Memory(bytes) = payload else {
             return None;

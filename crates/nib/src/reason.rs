@@ -1,5 +1,5 @@
-//! What is said of a connection that failed: what happened, and to whom. The same
-//! failure has the same words.
+//! Texts for failed connections, with the failure and the peer. The same failure always
+//! has the same text.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::socket::Peer;
 
-/// The operating system says so about a connection to that peer, if it is known.
+/// The text for an error of the operating system, with the peer if it is known.
 pub(crate) fn system(errno: Errno, peer: Option<&Peer>) -> String {
     let whom = peer.map_or_else(|| "the target".to_owned(), Peer::to_string);
     match errno {
@@ -24,7 +24,7 @@ pub(crate) fn system(errno: Errno, peer: Option<&Peer>) -> String {
     }
 }
 
-/// TLS with that peer, if it is known, failed so.
+/// The text for a failure of TLS, with the peer if it is known.
 pub(crate) fn tls(reason: &str, peer: Option<&Peer>) -> String {
     match peer {
         Some(peer) => format!("TLS with {peer}: {reason}"),

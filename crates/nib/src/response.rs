@@ -1,23 +1,23 @@
-//! A response in its parts, whatever protocol brought it.
+//! A response in its parts, for all protocols.
 
 use std::io::Read;
 
 use encarno_http1::Fields;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
-/// So much of a response is kept, for whoever looks at it afterwards.
+/// The parts of a response that are kept, for its later readers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Keep {
-    /// The head, whole.
+    /// Whether the whole head is kept.
     pub head: bool,
-    /// Bytes of the body at most.
+    /// The most bytes of the body.
     pub body_bytes_max: usize,
-    /// Bytes at most of what came, as it came.
+    /// The most bytes of the response as it arrived.
     pub wire_bytes_max: usize,
 }
 
 impl Keep {
-    /// What the one or the other needs.
+    /// The parts that either of two needs.
     pub fn or(self, other: Self) -> Self {
         Self {
             head: self.head || other.head,
@@ -27,19 +27,19 @@ impl Keep {
     }
 }
 
-/// What was kept of a response. A nib has one for each worker.
+/// The kept parts of a response. A nib has one for each worker.
 #[derive(Debug, Default)]
 pub struct Kept {
     keep: Keep,
     status: u16,
-    /// The head, and the body after it.
+    /// The head, followed by the body.
     text: Vec<u8>,
     head_bytes: usize,
     wire: Vec<u8>,
 }
 
 impl Kept {
-    /// Makes room for the next response; what a long one took is given back.
+    /// Prepares for the next response, and frees the memory of a long previous one.
     #[inline]
     pub fn expect(&mut self, keep: Keep) {
         self.keep = keep;
@@ -49,13 +49,13 @@ impl Kept {
         forget(&mut self.wire);
     }
 
-    /// What came, as it came.
+    /// Takes bytes as they arrived.
     #[inline]
     pub fn wire(&mut self, bytes: &[u8]) {
         append(&mut self.wire, bytes, self.keep.wire_bytes_max);
     }
 
-    /// The head: lines `Name: value`, after a status line in HTTP/1.
+    /// Takes the head: lines `Name: value`, in HTTP/1 after a status line.
     #[inline]
     pub fn head(&mut self, status: u16, head: &[u8]) {
         self.status = status;
@@ -67,7 +67,7 @@ impl Kept {
         }
     }
 
-    /// The next piece of the body, without the coding of its transfer.
+    /// Takes the next piece of the body, without its transfer coding.
     #[inline]
     pub fn body(&mut self, bytes: &[u8]) {
         if self.keep.body_bytes_max > 0 {
@@ -76,12 +76,12 @@ impl Kept {
         }
     }
 
-    /// What scripts see.
+    /// The response, for scripts.
     pub fn response(&self) -> Response<'_> {
         Response::new(self.status, &self.text, self.head_bytes)
     }
 
-    /// What the trace shows.
+    /// The received bytes, for the trace.
     pub fn received(&self) -> &[u8] {
         &self.wire
     }
@@ -100,7 +100,7 @@ fn forget(kept: &mut Vec<u8>) {
     kept.clear();
 }
 
-/// A value on more lines than one is the same with blanks (RFC 9112, 5.2).
+/// Joins a value on several lines with blanks (RFC 9112, 5.2).
 fn unfold(head: &mut [u8]) {
     for at in 1..head.len() {
         if matches!(head[at], b' ' | b'\t') && head[at - 1] == b'\n' {
@@ -121,7 +121,7 @@ pub struct Response<'a> {
 }
 
 impl<'a> Response<'a> {
-    /// Of head and body, one after the other.
+    /// A response from its head and body, one after the other.
     pub fn new(status: u16, text: &'a [u8], head_bytes: usize) -> Self {
         Self {
             status,
@@ -130,7 +130,7 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// The protocol's status; 0 = it has none.
+    /// The protocol's status; 0 means none.
     pub fn status(&self) -> u16 {
         self.status
     }
@@ -145,13 +145,12 @@ impl<'a> Response<'a> {
         &self.text[..self.head_bytes]
     }
 
-    /// The body, up to the message's own end and without the coding of its
-    /// transfer.
+    /// The body, without its transfer coding and without anything that follows it.
     pub fn body(&self) -> &'a [u8] {
         &self.text[self.head_bytes..]
     }
 
-    /// Its fields.
+    /// The header fields.
     pub fn fields(&self) -> Fields<'a> {
         let head = self.head();
         let first = match head.starts_with(b"HTTP/") {
@@ -161,14 +160,14 @@ impl<'a> Response<'a> {
         encarno_http1::fields(&head[first..])
     }
 
-    /// The value of the first field of that name.
+    /// The value of the first field with this name.
     pub fn field(&self, name: &str) -> Option<&'a [u8]> {
         let mut fields = self.fields();
         fields.find(|field| field.is(name)).map(|field| field.value)
     }
 
-    /// The same with the body's own coding (gzip, deflate) undone, up to so
-    /// many bytes; in the buffer, if there is anything to undo.
+    /// The response with its content coding (gzip, deflate) undone, up to a number of
+    /// bytes. The buffer is used if there is anything to undo.
     pub fn decoded(self, buffer: &'a mut Vec<u8>, bytes_max: usize) -> Self {
         let mut codings: Vec<Coding> = Vec::new();
         for field in self.fields().filter(|field| field.is("content-encoding")) {
@@ -176,7 +175,7 @@ impl<'a> Response<'a> {
                 match Coding::of(name.trim_ascii()) {
                     Some(Coding::Identity) => {}
                     Some(coding) if codings.len() < CODINGS_MAX => codings.push(coding),
-                    // What can't be undone stays as it is.
+                    // An unknown coding stays as it is.
                     _ => return self,
                 }
             }
@@ -198,7 +197,7 @@ impl<'a> Response<'a> {
     }
 }
 
-/// More codings, one on top of the other, are a peer's mischief.
+/// The most codings on top of each other; only a hostile peer uses more.
 const CODINGS_MAX: usize = 3;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -218,10 +217,10 @@ impl Coding {
         }
     }
 
-    /// Appends what the bytes say, as far as they can be read.
+    /// Appends the decoded bytes, as far as they can be decoded.
     fn undo(self, packed: &[u8], out: &mut Vec<u8>, bytes_max: usize) {
         let bytes_max = bytes_max as u64;
-        // What was read before an error stays: a response may be cut off.
+        // Keep what was decoded before an error, because a response may be truncated.
         let _cut_off = match self {
             Self::Identity => Ok(0),
             Self::Gzip => MultiGzDecoder::new(packed).take(bytes_max).read_to_end(out),

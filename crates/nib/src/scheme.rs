@@ -1,20 +1,20 @@
-//! How URLs begin.
+//! The schemes of URLs.
 
-/// The beginning of a URL, and what it says about the connection.
+/// A scheme of URLs, with its properties.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scheme {
-    /// As it is written, in lower case.
+    /// Its name, in lower case.
     pub name: &'static str,
-    /// The port of a URL that names none; none = each URL has to name one.
+    /// The default port; `None` if each URL must name one.
     pub port: Option<u16>,
-    /// Whether TLS is spoken.
+    /// Whether the connection uses TLS.
     pub tls: bool,
-    /// Whether a path of a unix socket follows, and not a host.
+    /// Whether the path of a unix socket follows, instead of a host.
     pub unix: bool,
 }
 
 impl Scheme {
-    /// A host without TLS.
+    /// A scheme for a host without TLS.
     pub const fn new(name: &'static str, port: Option<u16>) -> Self {
         Self {
             name,
@@ -24,7 +24,7 @@ impl Scheme {
         }
     }
 
-    /// A host with TLS.
+    /// A scheme for a host with TLS.
     pub const fn with_tls(name: &'static str, port: Option<u16>) -> Self {
         Self {
             tls: true,
@@ -32,7 +32,7 @@ impl Scheme {
         }
     }
 
-    /// A unix socket.
+    /// A scheme for a unix socket.
     pub const fn unix(name: &'static str) -> Self {
         Self {
             unix: true,

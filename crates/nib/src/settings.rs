@@ -1,4 +1,4 @@
-//! Connections over a network: what protocols have in common.
+//! The settings of connections over a network, which protocols share.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,45 +9,46 @@ use encarno_secret::FileOrText;
 use crate::proxy::ProxySettings;
 use crate::socket::Peer;
 
-/// The longest head of a response that is read unless said otherwise: curl's bound.
+/// The default for the longest head of a response, as in curl.
 pub const HEAD_BYTES_MAX: usize = 300 << 10;
 
-/// Connections over a network.
+/// The settings of connections over a network.
 #[derive(Clone, Debug)]
 pub struct NetworkSettings {
-    /// The address of records that don't carry one: `http://host:port`,
-    /// `https://host`, `udp://host:port`, `http+unix:///path`.
+    /// The address of records without one: `http://host:port`, `https://host`,
+    /// `udp://host:port`, `http+unix:///path`.
     pub address: Option<String>,
-    /// A hit that takes longer fails.
+    /// The timeout of a hit.
     pub timeout: Duration,
     /// Source addresses, taken in turn.
     pub source_addresses: Vec<IpAddr>,
-    /// Names whose addresses aren't looked up.
+    /// Names with their addresses, which aren't looked up.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
-    /// Look names up again that often; none = once.
+    /// How often names are looked up again; `None` means once.
     pub resolve_every: Option<Duration>,
-    /// A longer head of a response is refused.
+    /// The longest head of a response.
     pub head_bytes_max: usize,
-    /// All connections go to this proxy; it finds the targets.
+    /// The proxy of all connections, which finds the targets.
     pub proxy: Option<ProxySettings>,
     /// TLS.
     pub tls: TlsSettings,
-    /// So much of each answer is kept, for the trace; scripts keep what they need.
+    /// The most bytes of each answer that are kept for the trace. Scripts keep what they
+    /// need in addition.
     pub keep_answer_bytes_max: usize,
 }
 
 impl NetworkSettings {
-    /// Whether a connection to that peer is possible from the source addresses.
+    /// Whether the source addresses can reach this peer.
     pub(crate) fn reaches(&self, peer: &Peer) -> bool {
         let sources = &self.source_addresses;
         sources.is_empty() || sources.iter().any(|source| is_for(source, peer))
     }
 }
 
-/// What is said where no source address reaches the target.
+/// The message if no source address can reach the target.
 pub(crate) const SOURCE_KIND: &str = "no source address is of the target's kind (IPv4 or IPv6)";
 
-/// Whether a connection from there to that peer is possible.
+/// Whether a connection from this source address to this peer is possible.
 pub(crate) fn is_for(source: &IpAddr, peer: &Peer) -> bool {
     match peer {
         Peer::Internet(peer) => peer.is_ipv4() == source.is_ipv4(),
@@ -71,27 +72,27 @@ impl Default for NetworkSettings {
     }
 }
 
-/// TLS, verified unless asked not to.
+/// TLS settings. By default, certificates are verified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TlsSettings {
-    /// Accept any certificate.
+    /// Whether any certificate is accepted.
     pub insecure: bool,
-    /// The lowest version: 0x0303 (771) or 0x0304 (772); 0 = what rustls has.
+    /// The lowest version: 0x0303 (771) or 0x0304 (772); 0 means rustls' default.
     pub version_min: u16,
-    /// The highest version; 0 = what rustls has.
+    /// The highest version; 0 means rustls' default.
     pub version_max: u16,
-    /// Cipher suites by their IANA names; empty = rustls' own choice. If none of them
-    /// is of TLS 1.3, all of 1.3 are there beside them: [`TlsSettings::version_max`]
-    /// switches 1.3 off.
+    /// Cipher suites by their IANA names; empty means rustls' default. If none of them is
+    /// of TLS 1.3, all suites of 1.3 are added; [`TlsSettings::version_max`] switches 1.3
+    /// off.
     pub cipher_suites: Vec<String>,
-    /// PEM, of certificates to trust instead of the system's.
+    /// Certificates to trust instead of the system's, as PEM.
     pub ca_file: Option<FileOrText>,
-    /// PEM, of the client's certificate chain.
+    /// The client's certificate chain, as PEM.
     pub certificate_file: Option<FileOrText>,
-    /// PEM, of the client's key.
+    /// The client's key, as PEM.
     pub key_file: Option<FileOrText>,
-    /// Each connection makes a full handshake.
+    /// Whether each connection makes a full handshake.
     pub no_resumption: bool,
-    /// The name to ask for and to verify, instead of the address's.
+    /// The name to send and verify, instead of the address's.
     pub server_name: Option<String>,
 }

@@ -1,4 +1,4 @@
-//! Sockets that never wait, over TCP, unix and UDP.
+//! Non-blocking sockets over TCP, unix and UDP.
 
 use std::fmt;
 use std::io;
@@ -14,7 +14,7 @@ use rustix::net::{
     connect_unspec, getsockname, recv, send, socket_with, sockopt,
 };
 
-/// Where a socket is connected to.
+/// The peer of a socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// TCP or UDP.
@@ -42,8 +42,8 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Starts to connect a stream. Whether it succeeded is told by
-    /// [`Socket::error`] once the socket is writable.
+    /// Starts to connect a stream. Once the socket is writable, [`Socket::error`] tells
+    /// whether that succeeded.
     pub fn connect(peer: &Peer, source: Option<IpAddr>) -> Result<Self, Errno> {
         let family = match peer {
             Peer::Internet(SocketAddr::V4(_)) => AddressFamily::INET,
@@ -67,7 +67,7 @@ impl Socket {
         Ok(Self { descriptor })
     }
 
-    /// A datagram socket that talks to one peer only.
+    /// A datagram socket for one peer.
     pub fn datagrams(address: &SocketAddr, source: Option<IpAddr>) -> Result<Self, Errno> {
         let family = if address.is_ipv4() {
             AddressFamily::INET
@@ -83,9 +83,9 @@ impl Socket {
         Ok(Self { descriptor })
     }
 
-    /// Connects a datagram socket to its peer once more, from another port, so that
-    /// what still comes for the old one is nobody's. That costs a third of a new
-    /// socket. False if the system can't do it: then a new one is needed.
+    /// Connects a datagram socket to its peer again, from another port, so that late
+    /// datagrams for the old port don't reach it. This takes a third of the time of a new
+    /// socket. False if the system can't do it and a new socket is needed.
     pub fn renew(&self, address: &SocketAddr, scratch: &mut [u8]) -> Result<bool, Errno> {
         let old = self.port_if_unproven()?;
         connect_unspec(&self.descriptor)?;
@@ -103,7 +103,7 @@ impl Socket {
         Ok(true)
     }
 
-    /// The local port, as long as no port was seen to change.
+    /// The local port, unless it was already seen to change on this system.
     fn port_if_unproven(&self) -> Result<Option<u16>, Errno> {
         if PORTS_CHANGE.load(Ordering::Relaxed) {
             return Ok(None);
@@ -112,19 +112,19 @@ impl Socket {
         Ok(address.ok().map(|address| address.port()))
     }
 
-    /// Sends what there is room for.
+    /// Sends as many bytes as there is room for.
     #[inline]
     pub fn send(&self, bytes: &[u8]) -> Result<usize, Errno> {
         retry(|| send(&self.descriptor, bytes, SendFlags::NOSIGNAL))
     }
 
-    /// Receives what is there; 0 = the peer closed.
+    /// Receives the available bytes; 0 means that the peer closed.
     #[inline]
     pub fn receive(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
         retry(|| recv(&self.descriptor, &mut *buffer, RecvFlags::empty()).map(|(count, _)| count))
     }
 
-    /// The error that connecting (or an earlier datagram) ended with.
+    /// The error of connecting, or of an earlier datagram.
     pub fn error(&self) -> Option<Errno> {
         sockopt::socket_error(&self.descriptor)
             .unwrap_or_else(Err)
@@ -138,7 +138,7 @@ impl AsFd for Socket {
     }
 }
 
-/// rustls reads and writes through these.
+/// rustls reads and writes through these impls.
 impl io::Read for &Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         Ok(self.receive(buffer)?)
@@ -155,9 +155,9 @@ impl io::Write for &Socket {
     }
 }
 
-/// Binds to an address, and leaves the port to `connect`. A port that `bind` chooses
-/// is no other socket's, whatever peer that one goes to, and ports would be used up.
-/// What `connect` chooses is unique only together with the peer (`ip(7)`).
+/// Binds to an address, and leaves the choice of the port to `connect`. A port that
+/// `bind` chooses is exclusive, whatever the peers, so ports would run out. A port that
+/// `connect` chooses is unique only together with the peer (`ip(7)`).
 fn bind_without_port(descriptor: &OwnedFd, source: IpAddr) -> Result<(), Errno> {
     setsockopt(descriptor, IpBindAddressNoPort, &true)
         .map_err(|errno| Errno::from_raw_os_error(errno as i32))?;
@@ -171,9 +171,10 @@ fn started(result: Result<(), Errno>) -> Result<(), Errno> {
     }
 }
 
-/// Datagrams that nobody waits for are read so far: the loop has other work to do.
+/// The most unexpected datagrams that are read at once, because the loop has other work
+/// to do.
 const UNASKED_MAX: usize = 64;
-/// Whether the system was seen to give a socket another port when it connects again.
+/// Whether this system was seen to give a socket another port when it connects again.
 static PORTS_CHANGE: AtomicBool = AtomicBool::new(false);
 
 #[inline]
@@ -197,7 +198,8 @@ mod tests {
 
     use super::{Peer, Socket, bind_without_port};
 
-    /// What came, and what still comes, for an earlier question is nobody's answer.
+    /// Datagrams for an earlier question, received or on their way, don't reach the
+    /// renewed socket.
     #[test]
     fn a_renewed_socket_has_another_port_and_nothing_to_receive() {
         let peer = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();

@@ -19,27 +19,27 @@ use tunnel::Tunnel;
 pub struct Stream {
     socket: Socket,
     tls: Option<Box<ClientConnection>>,
-    /// Asked for before TLS begins.
+    /// The tunnel that is requested before TLS begins.
     tunnel: Option<Box<Tunnel>>,
 }
 
-/// Why a stream is of no use any more.
+/// Why a stream can't be used any more.
 #[derive(Debug)]
 pub enum StreamError {
-    /// The operating system says so.
+    /// An error of the operating system.
     System(Errno),
     /// The peer closed.
     Closed,
-    /// TLS says so.
+    /// An error of TLS.
     Tls(String),
-    /// The peer speaks none of the protocols that were offered in TLS (ALPN).
+    /// The peer supports none of the protocols that TLS offered (ALPN).
     NoProtocol,
-    /// The proxy doesn't lead to the target; why.
+    /// The proxy didn't connect to the target, with the reason.
     Proxy(String),
 }
 
 impl StreamError {
-    /// Whether another address of the same name may do better.
+    /// Whether another address of the same name may work.
     pub fn is_of_address(&self) -> bool {
         matches!(
             self,
@@ -65,7 +65,7 @@ impl From<Errno> for StreamError {
 }
 
 impl Stream {
-    /// Starts to connect; with TLS, the name is what the peer's certificate has to have.
+    /// Starts to connect. With TLS, the peer's certificate must have this name.
     pub fn open(
         peer: &Peer,
         source: Option<IpAddr>,
@@ -88,29 +88,29 @@ impl Stream {
         })
     }
 
-    /// The peer is a proxy: TLS begins behind a tunnel to that host and port.
+    /// Sets the peer up as a proxy: TLS begins behind a tunnel to this host and port.
     pub fn tunnel_to(&mut self, proxy: &ProxySettings, authority: &str) {
         self.tunnel = Some(Box::new(Tunnel::new(proxy, authority)));
     }
 
-    /// The socket, to be registered.
+    /// The socket, for registration.
     #[inline]
     pub fn socket(&self) -> &Socket {
         &self.socket
     }
 
-    /// Whether TLS is spoken.
+    /// Whether the stream uses TLS.
     #[inline]
     pub fn is_tls(&self) -> bool {
         self.tls.is_some()
     }
 
-    /// The protocol that the peer picked of those that were offered in TLS (ALPN).
+    /// The protocol that the peer chose from the offered ones (ALPN).
     pub fn alpn(&self) -> Option<&[u8]> {
         self.tls.as_deref()?.alpn_protocol()
     }
 
-    /// Whether connecting has ended, and well.
+    /// Whether the stream is connected; an error if connecting failed.
     pub fn connected(&self) -> Result<bool, StreamError> {
         if let Some(errno) = self.socket.error() {
             return Err(StreamError::System(errno));
@@ -122,7 +122,7 @@ impl Stream {
         }
     }
 
-    /// Goes on with the handshake; true at its end.
+    /// Continues the handshake; true at its end.
     pub fn shake_hands(&mut self) -> Result<bool, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
             return Ok(true);
@@ -141,12 +141,12 @@ impl Stream {
             }
             count_pull(&mut pulls)?;
         }
-        // The last flight may still be waiting: it goes before the request.
+        // The last flight of the handshake may still wait; send it before the request.
         push(tls, &self.socket)?;
         Ok(!tls.is_handshaking())
     }
 
-    /// Sends what there is room for; none = wait for room.
+    /// Sends as many bytes as there is room for; `None` means to wait for room.
     #[inline]
     pub fn send(&mut self, bytes: &[u8]) -> Result<Option<usize>, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
@@ -175,7 +175,7 @@ impl Stream {
         Ok(!tls.wants_write())
     }
 
-    /// Receives what is there; none = wait, 0 = the peer closed.
+    /// Receives the available bytes; `None` means to wait, 0 that the peer closed.
     #[inline]
     pub fn receive(&mut self, buffer: &mut [u8]) -> Result<Option<usize>, StreamError> {
         let Some(tls) = self.tls.as_deref_mut() else {
@@ -190,8 +190,8 @@ impl Stream {
             match tls.reader().read(buffer) {
                 Ok(count) => return Ok(Some(count)),
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                // The peer closed without saying so: an answer that has a
-                // length is whole all the same, one without is not.
+                // The peer closed without a close_notify. An answer with a length is
+                // complete all the same; an answer without one isn't.
                 Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
                     return Err(StreamError::Closed);
                 }
@@ -204,8 +204,8 @@ impl Stream {
         }
     }
 
-    /// Between hits: takes what TLS itself sends (tickets); false if anything
-    /// else came.
+    /// Handles messages of TLS itself (tickets) between hits; false if any other data
+    /// came.
     pub fn idle_ok(&mut self, scratch: &mut [u8]) -> bool {
         matches!(self.receive(scratch), Ok(None))
     }
@@ -222,12 +222,13 @@ fn push(session: &mut ClientConnection, mut socket: &Socket) -> Result<(), Strea
     Ok(())
 }
 
-/// Takes what came; false if nothing did.
+/// Reads from the socket; false if there was nothing.
 fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, StreamError> {
     match session.read_tls(&mut socket) {
         Ok(count) => {
             let state = session.process_new_packets().map_err(|error| {
-                // The alert that says why is for the peer; that it arrives isn't our concern.
+                // The alert tells the peer the reason; it doesn't matter whether it
+                // arrives.
                 let _sent = session.write_tls(&mut socket);
                 match error {
                     rustls::Error::NoApplicationProtocol
@@ -247,14 +248,15 @@ fn pull(session: &mut ClientConnection, mut socket: &Socket) -> Result<bool, Str
     }
 }
 
-/// Reads in one go that gave nothing to the protocol above: a record of 16 KiB or
-/// a long chain of certificates takes some. Who needs more sends only to keep us busy.
+/// The most reads in one turn that give no data to the protocol. A record of 16 KiB or a
+/// long chain of certificates takes some; more only come from a peer that wants to keep
+/// us busy.
 const PULLS_MAX: u32 = 256;
 
 fn count_pull(pulls: &mut u32) -> Result<(), StreamError> {
     *pulls += 1;
     if *pulls > PULLS_MAX {
-        let text = "the peer sends messages of TLS itself without end";
+        let text = "the peer sends endless TLS messages";
         return Err(StreamError::Tls(text.to_owned()));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! TLS as a client, verified unless asked not to.
+//! TLS as a client. By default, certificates are verified.
 
 use std::sync::Arc;
 
@@ -12,17 +12,17 @@ use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
 
 use crate::TlsSettings;
 
-/// The ways out of a failure, as the command line has them.
+/// Options that help after a failure, by their names on the command line.
 const HINTS: Hints = Hints {
     authorities: "--ca-file, or -k to accept any",
     server_name: "--server-name",
     identity: "--certificate and --key",
 };
 
-/// TLS that can't be set up as asked.
+/// Why TLS can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    /// Versions that nobody should speak any more.
+    /// The highest version is an insecure one.
     #[error(
         "TLS up to version {0} isn't possible: 1.0 (769) and 1.1 (770) are broken and not implemented; \
          set maxversion to 771 (1.2) or 772 (1.3)"
@@ -31,37 +31,37 @@ pub enum TlsError {
     /// The lowest version is above the highest.
     #[error("TLS versions {0} to {1}: none is between them")]
     NoVersion(u16, u16),
-    /// None of the cipher suites is there.
+    /// None of the cipher suites is supported.
     #[error("TLS cipher suites: {unknown} are not known; these are: {known}")]
     CipherSuites {
-        /// Those that were asked for.
+        /// The suites that were asked for.
         unknown: String,
-        /// Those that there are.
+        /// The supported suites.
         known: String,
     },
-    /// A file that isn't what it should be.
+    /// A file doesn't contain what it must.
     #[error("can't read the {what} in {path}: {reason}")]
     File {
-        /// What was looked for in it.
+        /// What the file must contain.
         what: &'static str,
         /// The file.
         path: String,
         /// Why not.
         reason: String,
     },
-    /// The certificates to trust.
+    /// The trusted certificates can't be used.
     #[error("the certificates to trust can't be used: {0}")]
     Roots(#[source] VerifierBuilderError),
-    /// Certificate without key, or the other way round.
+    /// There is a certificate without a key, or a key without a certificate.
     #[error("a client certificate needs both its chain and its key")]
     HalfAnIdentity,
-    /// What rustls said.
+    /// An error of rustls.
     #[error("TLS set-up: {0}")]
     Rustls(#[from] rustls::Error),
 }
 
-/// Builds it. Roots are the system's, so that a company's own authority works
-/// as it does in a browser; where there are none, Mozilla's list.
+/// Makes the configuration. Root certificates are the system's, so that a company's own
+/// authority works as in a browser; if there are none, Mozilla's list is used.
 pub fn client_config(
     settings: &TlsSettings,
     protocols: &[&[u8]],
@@ -95,12 +95,12 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
-/// Why it failed, in people's words.
+/// Why TLS failed, in plain words.
 pub fn reason(error: &rustls::Error) -> String {
     encarno_trust::reason(error, &HINTS)
 }
 
-/// The name to ask for: a host's name, or its IP address.
+/// The server name for TLS: a host's name, or its IP address.
 pub fn server_name(name: &str) -> Option<ServerName<'static>> {
     ServerName::try_from(name.to_owned()).ok()
 }
@@ -111,7 +111,7 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
         return Ok(provider);
     }
     let all = std::mem::take(&mut provider.cipher_suites);
-    // rustls names the suites of TLS 1.3 apart; IANA doesn't.
+    // rustls has other names than IANA for the suites of TLS 1.3.
     let name_of = |suite: &rustls::SupportedCipherSuite| {
         format!("{:?}", suite.suite()).replace("TLS13_", "TLS_")
     };
@@ -135,7 +135,7 @@ fn provider(suites: &[String]) -> Result<CryptoProvider, TlsError> {
             "TLS cipher suites that aren't there are left out: {unknown}; there are: {known}"
         );
     }
-    // Go's lists choose suites of TLS 1.2 alone; those of 1.3 are always there.
+    // As in Go, a list chooses only suites of TLS 1.2; those of 1.3 are always enabled.
     let is_tls13 = |suite: &&rustls::SupportedCipherSuite| suite.tls13().is_some();
     if !provider.cipher_suites.iter().any(|suite| is_tls13(&suite)) {
         provider.cipher_suites.extend(all.iter().filter(is_tls13));
@@ -164,7 +164,7 @@ fn versions(min: u16, max: u16) -> Result<Vec<&'static SupportedProtocolVersion>
     }
 }
 
-/// The system's; where there are none, Mozilla's list.
+/// The system's root certificates; if there are none, Mozilla's list.
 fn roots() -> RootCertStore {
     let mut roots = system_roots();
     if roots.is_empty() {
@@ -226,7 +226,7 @@ mod tests {
             client_config(&suites, &[]),
             Err(TlsError::CipherSuites { .. })
         ));
-        // Go's lists have suites that nobody should speak any more.
+        // Go's lists contain insecure suites.
         let go = [
             "TLS_RSA_WITH_AES_128_CBC_SHA",
             "TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
@@ -238,7 +238,7 @@ mod tests {
         let config = client_config(&suites, &[]).expect("one is left");
         let left = &config.crypto_provider().cipher_suites;
         let tls13 = left.iter().filter(|suite| suite.tls13().is_some());
-        // A list of TLS 1.2 switches 1.3 off no more than in Go.
+        // As in Go, a list of TLS 1.2 suites doesn't switch 1.3 off.
         assert_eq!((tls13.count(), left.len()), (3, 4));
         let suites = vec!["TLS_AES_128_GCM_SHA256".to_owned()];
         let settings = TlsSettings {

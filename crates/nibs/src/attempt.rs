@@ -1,29 +1,30 @@
-//! The addresses of a name, one after the other (RFC 8305 in spirit).
+//! Tries the addresses of a name one after the other, similar to RFC 8305.
 
 use std::time::Duration;
 
 use encarno_nib::Route;
 use encarno_nib::socket::Peer;
 
-/// An address that is silent for longer is passed over, if there is another one.
+/// An address that is silent for longer than this is passed over, if there is another
+/// one.
 const SILENCE_NS_MAX: u64 = 300_000_000;
 
 /// The attempts to connect for one hit.
 #[derive(Debug, Default)]
 pub(crate) struct Attempt {
-    /// Where the last one goes to.
+    /// The peer of the last attempt.
     pub(crate) peer: Option<Peer>,
-    /// One that was silent, and may only be slow.
+    /// A peer that was silent, and may only be slow.
     silent: Option<Peer>,
     count: usize,
     addresses: usize,
-    /// When the last one is silent, if nothing comes of it.
+    /// The instant at which the last attempt counts as silent.
     silent_at_ns: u64,
 }
 
 impl Attempt {
-    /// Another one. If a hit has little time, each address gets its share of it:
-    /// one that is silent must not use up all.
+    /// Begins another attempt. If a hit has little time, each address gets a share of it,
+    /// because a silent address must not use all of it.
     pub(crate) fn begin(&mut self, route: &Route, now_ns: u64, timeout: Duration) {
         let timeout_ns = timeout.as_nanos().min(u128::from(u64::MAX / 2)) as u64;
         let share_ns = timeout_ns / (route.addresses as u64 + 1);
@@ -33,25 +34,25 @@ impl Attempt {
         self.peer = Some(route.peer.clone());
     }
 
-    /// Whether another address is left, or a silent one to come back to, which
-    /// gets all the time there is.
+    /// Whether another address is left, or a silent one to return to, which gets all the
+    /// remaining time.
     pub(crate) fn may_pass_over(&self) -> bool {
         self.count < self.addresses || self.count == self.addresses && self.silent.is_some()
     }
 
-    /// When the last one counts as silent.
+    /// The instant at which the last attempt counts as silent.
     pub(crate) fn silent_at_ns(&self) -> u64 {
         self.silent_at_ns
     }
 
-    /// The last one had no answer in time.
+    /// Notes that the last attempt had no answer in time.
     pub(crate) fn is_silent(&mut self) {
         if self.silent.is_none() {
             self.silent = self.peer.clone();
         }
     }
 
-    /// The address to come back to, once all others were tried.
+    /// The silent address to return to, once all others were tried.
     pub(crate) fn silent_peer(&self) -> Option<&Peer> {
         self.silent
             .as_ref()

@@ -1,4 +1,4 @@
-//! No network: a scripted delay, so that the engine itself can be measured.
+//! A protocol without a network: a scripted delay, to measure the engine itself.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ use rand_xoshiro::rand_core::SeedableRng;
 /// A scripted service without a network.
 #[derive(Clone, Debug, Default)]
 pub struct DummySettings {
-    /// How long a hit takes.
+    /// The delay of a hit.
     pub delay: Delay,
-    /// The part of the hits that fails, 0 … 1.
+    /// The share of hits that fail, 0 … 1.
     pub error_rate: f64,
-    /// The delays' and errors' seed.
+    /// The seed of delays and errors.
     pub seed: u64,
 }
 
@@ -69,7 +69,7 @@ impl Factory for DummySettings {
     }
 }
 
-/// A distribution, or a duration for one that doesn't vary.
+/// Parses a distribution, or a duration for a constant delay.
 fn delay(text: &str) -> Result<Delay, String> {
     match parse_duration(text.trim()) {
         Some(ns) => Ok(Delay::Fixed(Duration::from_nanos(ns))),
@@ -77,7 +77,7 @@ fn delay(text: &str) -> Result<Delay, String> {
     }
 }
 
-/// The dummy.
+/// The nib of the dummy.
 #[derive(Debug)]
 pub struct Dummy {
     delay: Delay,
@@ -87,7 +87,7 @@ pub struct Dummy {
 }
 
 impl Dummy {
-    /// Each event loop needs a seed of its own.
+    /// Gives each event loop its own seed.
     fn new(settings: &DummySettings, event_loop: usize, strings: &Strings) -> Self {
         Self {
             delay: settings.delay,

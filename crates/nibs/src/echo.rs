@@ -1,6 +1,5 @@
-//! Lines over TCP that the peer sends back, many of them on one connection: `tcp`
-//! whose records and answers are lines, and whose answers are compared with what
-//! was sent.
+//! Lines over TCP that the peer sends back, many of them on one connection. This is `tcp`
+//! whose records and answers are lines, and each answer is compared with its request.
 
 use std::sync::Arc;
 
@@ -9,13 +8,13 @@ use encarno_record::Payload;
 
 use crate::tcp::{ANSWER_BYTES_MAX, Answers, Ending, Tcp};
 
-/// Hits on one link at a time, unless said otherwise.
+/// The default number of hits on one link at a time.
 const STREAMS: u32 = 16;
 
-/// Lines that come back.
+/// The echo protocol.
 #[derive(Clone, Copy, Debug)]
 pub struct EchoProtocol {
-    /// So many workers share a connection.
+    /// The number of workers that share a connection.
     pub streams: u32,
 }
 
@@ -55,7 +54,7 @@ impl NetworkProtocol for EchoProtocol {
     }
 }
 
-/// Makes a line of a payload.
+/// Makes a payload a line.
 #[derive(Debug)]
 struct Line;
 

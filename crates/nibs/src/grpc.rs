@@ -2,13 +2,13 @@
 //! message or of a stream of them, over HTTP/2.
 //!
 //! A record is an HTTP request whose path names the method and whose body is JSON, one
-//! object for each message. It becomes messages on the thread that reads the input; an
-//! answer becomes JSON only when somebody looks at it.
+//! object for each message. It becomes messages on the thread that reads the input. An
+//! answer becomes JSON only if something needs its content.
 //!
-//! - calls: requests out of payloads
-//! - reflection: a server asked for its descriptors
-//! - answers: what comes, put down in the hits
-//! - texts: what can go wrong
+//! - calls: makes requests from payloads
+//! - reflection: asks a server for its descriptors
+//! - answers: records received data in the hits
+//! - texts: the texts of errors
 
 mod answers;
 mod calls;
@@ -29,12 +29,12 @@ use encarno_nib::{
 
 use crate::http2::{Http2, Http2Protocol};
 
-/// The longest message that is taken unless said otherwise, as in other clients of gRPC.
+/// The default for the longest accepted message, as in other clients of gRPC.
 const MESSAGE_BYTES_MAX: u32 = 4 << 20;
-/// A descriptor set is held in memory.
+/// The largest descriptor set, which is held in memory.
 const SET_BYTES_MAX: u64 = 256 << 20;
 
-/// gRPC.
+/// The protocol gRPC.
 #[derive(Clone, Debug)]
 pub struct GrpcProtocol {
     http2: Http2Protocol,
@@ -42,13 +42,13 @@ pub struct GrpcProtocol {
     folders: Vec<PathBuf>,
     sets: Vec<PathBuf>,
     message_bytes_max: u32,
-    /// Messages are sent compressed.
+    /// Whether messages are sent compressed.
     compresses: bool,
-    /// The deadline that servers are told.
+    /// The deadline for servers.
     timeout: Option<Duration>,
-    /// Metadata that goes with the question for descriptors.
+    /// The metadata of questions for descriptors.
     opening: Opening,
-    /// Once it is set up.
+    /// The methods, after set-up.
     schema: Option<Arc<Schema>>,
 }
 

@@ -1,11 +1,11 @@
 //! HTTP/1.1, with and without TLS: one write and one read for a hit.
 //!
-//! A connection is kept and used again as the response allows. One that the peer
-//! closed between hits is opened again without a trace; if the hit was on its
-//! way already, it fails as [`code::STALE`] and isn't sent twice. A worker whose
-//! records go to several addresses keeps a connection to each of the last few.
+//! A connection is kept and reused if the response allows it. If the peer closed it
+//! between hits, it is opened again, which results don't show. If a hit was already sent,
+//! it fails as [`code::STALE`] and isn't sent twice. A worker whose records go to several
+//! addresses keeps a connection to each of the last few.
 //!
-//! - connection: what a worker has, and how a hit moves on in it
+//! - connection: a worker's connection, which moves a hit on
 
 mod connection;
 
@@ -66,7 +66,7 @@ pub struct Http {
     texts: Texts,
 }
 
-/// What can go wrong, each interned once.
+/// Error texts, each interned once.
 #[derive(Debug)]
 struct Texts {
     closed_in_handshake: StringId,
@@ -90,7 +90,7 @@ impl Texts {
 }
 
 impl Http {
-    /// Connects to the next address; passes over those that refuse at once.
+    /// Connects to the next address; skips addresses that refuse at once.
     fn open(&mut self, connection: &mut Connection, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         loop {
             let now_ns = io.clock.now_ns();
@@ -125,7 +125,7 @@ impl Http {
         }
     }
 
-    /// Whether another address is to be tried after that failure.
+    /// Whether to try another address after this failure.
     fn passes_over(
         &mut self,
         connection: &mut Connection,
@@ -251,8 +251,8 @@ impl Nib for Http {
                 self.advance(connection, shot, ready, io)
             }
             None => {
-                // Between hits there is nothing to read: TLS apart, what comes
-                // then makes the connection useless.
+                // Between hits there is nothing to read. Any data, apart from TLS's own
+                // messages, make the connection useless.
                 let spoiled = connection.stream.as_mut().is_some_and(|stream| {
                     readiness.closed || readiness.readable && !stream.idle_ok(io.scratch)
                 });
@@ -271,7 +271,7 @@ impl Nib for Http {
                 self.open(connection, shot, io)
             }
             Phase::Connecting => {
-                // Nothing came from that address: it is silent.
+                // This address was silent.
                 let silent = StreamError::System(Errno::TIMEDOUT);
                 if !self.passes_over(connection, shot, &silent, io.clock.now_ns()) {
                     return Step::Running;

@@ -1,9 +1,9 @@
 //! HTTP/2, with TLS by ALPN and without TLS by prior knowledge: many hits at a
 //! time on one connection.
 //!
-//! A connection that the peer wants to leave (GOAWAY) ends what is on its way,
-//! and a new one takes the hits that come. A hit that the peer says it didn't
-//! look at fails as [`code::REFUSED`] and isn't sent twice.
+//! After GOAWAY, a connection finishes its running hits, and a new connection takes later
+//! ones. A hit that the peer says it didn't process fails as [`code::REFUSED`] and isn't
+//! sent twice.
 //!
 //! - dialect: what is sent over HTTP/2, and how its answers are understood
 //! - answers: what comes, put down in the hits
@@ -34,17 +34,17 @@ pub use dialect::{Dialect, Plain, Seen};
 
 use crate::links::{Link as _, Links, NotOpened, Phase, as_worker};
 
-/// A hit that can't be sent is put on another connection so often.
+/// How often a hit that can't be sent is moved to another connection.
 const MOVES_MAX: u32 = 3;
 
 /// HTTP/2.
 #[derive(Clone, Copy, Debug)]
 pub struct Http2Protocol {
-    /// So many hits a connection carries at a time.
+    /// The number of hits that a connection carries at a time.
     pub streams: u32,
-    /// The window that each stream of ours has.
+    /// The window of each of our streams.
     pub window_bytes: u32,
-    /// Heads are compressed with a table that grows with the connection.
+    /// Whether heads are compressed with a table that grows with the connection.
     pub indexed: bool,
 }
 
@@ -133,7 +133,7 @@ impl Http2Protocol {
     }
 }
 
-/// Makes frames of requests.
+/// Makes frames from requests.
 #[derive(Debug)]
 struct Frames;
 
@@ -165,35 +165,35 @@ pub struct Http2<D> {
 /// A worker's place in a link.
 #[derive(Debug, Default)]
 pub struct Place<A> {
-    /// Which workers it shares links with.
+    /// The group of workers with which it shares links.
     group: u32,
     on: On,
     /// The address of its last hit.
     address: StringId,
-    /// When its address began to be looked up, if it is.
+    /// When the look-up of its address began, if there is one.
     looked_up_ns: Option<u64>,
     /// When its stream was opened.
     opened_ns: u64,
-    /// So often its hit was put on another link before it was sent.
+    /// How often its hit was moved to another link before it was sent.
     moves: u32,
     kept: Kept,
     /// What the dialect knows of the answer.
     answer: A,
 }
 
-/// Where a hit is.
+/// The position of a hit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum On {
     #[default]
     Nowhere,
-    /// It waits on that link for a stream, with that ticket.
+    /// It waits on this link for a stream, with this ticket.
     Waiting(u32, u64),
-    /// It has that stream of the link.
+    /// It has this stream of this link.
     Stream(u32, u32),
 }
 
 impl<D: Dialect> Http2<D> {
-    /// Puts the hit behind those that wait, on a link that is opened if it has to be.
+    /// Appends the hit to the waiting ones of a link, which is opened if necessary.
     fn enqueue(&mut self, place: &mut Place<D::Answer>, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
         place.on = On::Nowhere;
@@ -228,7 +228,7 @@ impl<D: Dialect> Http2<D> {
         }
     }
 
-    /// Ends all hits of a link that is of no use any more.
+    /// Ends all hits of a link that can't be used any more.
     fn break_link(
         &mut self,
         number: u32,
@@ -285,7 +285,7 @@ impl<D: Dialect> Http2<D> {
         self.links.free(number);
     }
 
-    /// Takes what came, and sends what there is to say.
+    /// Reads, and sends what is due.
     fn turn(
         &mut self,
         number: u32,
@@ -318,15 +318,15 @@ impl<D: Dialect> Http2<D> {
                 }
             }
             Err(broken) => {
-                // The peer is told why, if it listens.
+                // Tell the peer the reason, if it still reads.
                 link.say_last();
                 self.break_link(number, broken, hits, io);
             }
         }
     }
 
-    /// The link takes no further hits: those that wait go on elsewhere, and it
-    /// is closed behind the last that it has.
+    /// Stops giving hits to the link. Waiting hits move to another link, and this one is
+    /// closed after its last running hit.
     fn retire(&mut self, number: u32, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
         self.links.let_go(number);
         for worker in self.links[number].take_waiting(number, hits) {
@@ -401,7 +401,7 @@ impl<D: Dialect> Nib for Http2<D> {
                 self.links[number].waits_no_more();
                 number
             }
-            // Between hits, a worker that has a connection for itself closes it.
+            // Between hits, a worker closes a connection that only it uses.
             On::Nowhere => match self.links.let_down_own(place.group, place.address) {
                 Some(number) => number,
                 None => return,

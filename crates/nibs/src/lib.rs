@@ -9,9 +9,9 @@
 //! - `echo`: `tcp` whose answers are the lines that were sent, many on one connection
 //! - `dummy`: no network, to measure the engine itself
 //!
-//! What protocols over connections share: attempt, the addresses of a name one
-//! after the other; [`links`], the connections that several workers share, also for
-//! protocols of other crates. Streams and dialers are the nib's.
+//! Protocols over connections share two modules: attempt tries the addresses of a name
+//! one after the other, and [`links`] keeps the connections that several workers share, also
+//! for protocols of other crates. Streams and dialers come from `encarno_nib`.
 
 pub mod dummy;
 pub mod echo;

@@ -1,5 +1,5 @@
-//! Connections that workers share, each found by its group of workers and where it
-//! leads to. What is on them is the protocol's.
+//! Connections that workers share. A link is found by its group of workers and its
+//! address. The protocol keeps its own data in it.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,31 +12,35 @@ use rustix::io::Errno;
 
 use crate::attempt::Attempt;
 
-/// Connections that a group of workers keeps, to as many addresses.
+/// The most addresses to which a group of workers keeps connections.
 const LINKS_MAX: usize = 16;
 
-/// Starts the hit of another worker than the one whose event it is.
-pub fn as_worker(worker: u32, io: &mut Io<'_>, start: impl FnOnce(&mut Io<'_>) -> Step) -> Step {
+/// Starts the hit of a worker in the event of another one.
+pub fn as_worker(
+    worker: u32,
+    io: &mut Io<'_>,
+    start: impl FnOnce(&mut Io<'_>) -> Step,
+) -> Step {
     let own = std::mem::replace(&mut io.worker, worker);
     let step = start(io);
     io.worker = own;
     step
 }
 
-/// What the links of every protocol have.
+/// The data of a link that all protocols share.
 #[derive(Debug, Default)]
 pub struct Dialed {
     /// The open connection, or the one that is being opened.
     pub stream: Option<Stream>,
     /// How far it has come.
     pub phase: Phase,
-    /// Tells the events of this socket from those of earlier ones.
+    /// Distinguishes the events of this socket from those of earlier ones.
     number: u32,
     pub(crate) attempt: Attempt,
-    /// The workers that share it, and where it leads to.
+    /// The group of workers that share it, and its address.
     group: u32,
     address: StringId,
-    /// It is among the links that flush looks at.
+    /// Whether flush will visit it.
     changed: bool,
 }
 
@@ -63,12 +67,13 @@ impl Dialed {
         self.stream.is_some()
     }
 
-    /// Whether TLS is spoken on it.
+    /// Whether it uses TLS.
     pub fn is_tls(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_tls)
     }
 
-    /// Goes on to connect. The handshake's start, if it is open now and wasn't before.
+    /// Continues to connect. Returns the start of the handshake if the link is now open
+    /// and wasn't before.
     pub fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<Option<u64>, StreamError> {
         let Some(stream) = &mut self.stream else {
             return Ok(None);
@@ -92,7 +97,7 @@ impl Dialed {
         Ok(Some(since_ns))
     }
 
-    /// As it is without its socket. Events of that are still known as such.
+    /// The link without its socket. Late events of that socket are still recognised.
     pub fn closed(&self) -> Self {
         Self {
             number: self.number,
@@ -101,7 +106,7 @@ impl Dialed {
         }
     }
 
-    /// flush looks at it now.
+    /// Notes that flush visits it now.
     pub fn take_change(&mut self) {
         self.changed = false;
     }
@@ -115,7 +120,7 @@ impl Dialed {
     }
 }
 
-/// A connection, and what a protocol keeps of it.
+/// A connection, with the data of its protocol.
 pub trait Link: Default {
     /// The connection.
     fn dialed(&self) -> &Dialed;
@@ -125,7 +130,7 @@ pub trait Link: Default {
     fn takes_hits(&self) -> bool;
     /// Whether no hit is on it.
     fn is_idle(&self) -> bool;
-    /// Nobody needs it: flush closes it.
+    /// Marks it as not needed, so that flush closes it.
     fn let_down(&mut self);
 }
 
@@ -141,28 +146,28 @@ pub enum NotOpened {
 /// The links of one event loop.
 #[derive(Debug)]
 pub struct Links<L> {
-    /// Where connections go to.
+    /// Opens connections.
     pub dialer: Dialer,
-    /// So many workers share a connection.
+    /// The number of workers that share a connection.
     streams: u32,
-    /// Workers there are.
+    /// The number of workers.
     places: u32,
     links: Vec<L>,
     by_address: HashMap<(u32, StringId), u32>,
-    /// Those that each group has.
+    /// The links of each group.
     by_group: Vec<Vec<u32>>,
-    /// Links that are closed, and that no group has any more.
+    /// Closed links that belong to no group.
     spare: Vec<u32>,
-    /// Links on which something is to be sent, or to be ended.
+    /// Links that flush will visit.
     changed: Vec<u32>,
-    /// Links that may have more to read, or to write.
+    /// Links that may have more to read or write.
     unread: Vec<u32>,
-    /// When to look at a link without an event.
+    /// The instants at which links must be visited without an event.
     instants: BinaryHeap<Reverse<(u64, u32)>>,
 }
 
 impl<L: Link> Links<L> {
-    /// With so many workers on a connection.
+    /// No links yet; `streams` workers are going to share each.
     pub fn new(dialer: Dialer, streams: u32) -> Self {
         Self {
             dialer,
@@ -178,7 +183,7 @@ impl<L: Link> Links<L> {
         }
     }
 
-    /// So many workers share a connection.
+    /// The number of workers that share a connection.
     pub fn streams(&self) -> u32 {
         self.streams
     }
@@ -191,8 +196,8 @@ impl<L: Link> Links<L> {
         group
     }
 
-    /// The link of a group of workers to the hit's address, which is opened if it has
-    /// to be; `begun` sees it then.
+    /// The link of a group of workers to the hit's address. If it has to be opened,
+    /// `begun` is called with it.
     pub fn reach(
         &mut self,
         group: u32,
@@ -207,7 +212,7 @@ impl<L: Link> Links<L> {
         Ok(number)
     }
 
-    /// One that is of no use for further hits is left to those that it has.
+    /// A link that takes no more hits keeps its running ones.
     fn number_of(&mut self, group: u32, address: StringId) -> u32 {
         if let Some(&number) = self.by_address.get(&(group, address)) {
             if self[number].takes_hits() {
@@ -235,7 +240,7 @@ impl<L: Link> Links<L> {
         number
     }
 
-    /// Its group doesn't use it any more.
+    /// Removes a link from its group.
     pub fn let_go(&mut self, number: u32) {
         let &Dialed { group, address, .. } = self[number].dialed();
         if self.by_address.get(&(group, address)) == Some(&number) {
@@ -246,12 +251,13 @@ impl<L: Link> Links<L> {
         }
     }
 
-    /// It is closed, and no group has it: it may become another.
+    /// Frees a closed link without a group for reuse.
     pub fn free(&mut self, number: u32) {
         self.spare.push(number);
     }
 
-    /// Lets a link down that one worker has for itself; its number, if there is one.
+    /// Marks a link that only one worker uses as not needed; returns its number, if there
+    /// is one.
     pub fn let_down_own(&mut self, group: u32, address: StringId) -> Option<u32> {
         if self.streams != 1 {
             return None;
@@ -261,7 +267,7 @@ impl<L: Link> Links<L> {
         Some(number)
     }
 
-    /// Connects to the next address; passes over those that refuse at once.
+    /// Connects to the next address; skips addresses that refuse at once.
     pub fn open(
         &mut self,
         number: u32,
@@ -299,19 +305,19 @@ impl<L: Link> Links<L> {
         }
     }
 
-    /// What a hit records that failed so on that link.
+    /// The net code and text of a hit that failed with this error on the link.
     pub fn explain(&mut self, number: u32, error: StreamError) -> (u16, StringId) {
         let peer = self.links[number as usize].dialed().attempt.peer.as_ref();
         self.dialer.explain(error, peer)
     }
 
-    /// Where that link leads to, for people.
+    /// The peer of a link, for messages.
     pub fn peer(&self, number: u32) -> Option<String> {
         let dialed = self.links.get(number as usize)?.dialed();
         dialed.attempt.peer.as_ref().map(ToString::to_string)
     }
 
-    /// Whether another address is to be tried after that failure.
+    /// Whether to try another address after this failure.
     pub fn passes_over(&mut self, number: u32, error: &StreamError, now_ns: u64) -> bool {
         let dialed = self.links[number as usize].dialed_mut();
         if !dialed.attempt.may_pass_over() || !error.is_of_address() {
@@ -320,13 +326,13 @@ impl<L: Link> Links<L> {
         if let Some(peer) = &dialed.attempt.peer {
             self.dialer.avoid(dialed.address, peer, now_ns);
         }
-        // The socket only: the hits stay.
+        // Drop only the socket; the hits stay.
         dialed.stream = None;
         dialed.phase = Phase::Closed;
         true
     }
 
-    /// Whether nothing came of connecting for so long that another address is to be tried.
+    /// Whether connecting was silent for so long that another address is tried.
     pub fn passes_over_silent(&mut self, number: u32, now_ns: u64) -> bool {
         let dialed = self[number].dialed();
         let is_silent =
@@ -339,41 +345,41 @@ impl<L: Link> Links<L> {
         passes
     }
 
-    /// The link that an event is about, unless it is about an earlier socket.
+    /// The link of an event, unless the event belongs to an earlier socket.
     pub fn that(&mut self, number: u32, socket: u32) -> Option<&mut L> {
         let link = self.links.get_mut(number as usize)?;
         let dialed = link.dialed();
         (dialed.is_there() && dialed.number == socket).then_some(link)
     }
 
-    /// flush is to look at it.
+    /// Marks a link for flush.
     pub fn note_change(&mut self, number: u32) {
         if !std::mem::replace(&mut self[number].dialed_mut().changed, true) {
             self.changed.push(number);
         }
     }
 
-    /// One that flush is to look at.
+    /// The next link that is marked for flush.
     pub fn next_changed(&mut self) -> Option<u32> {
         self.changed.pop()
     }
 
-    /// It may have more to read, or to write.
+    /// Marks a link that may have more to read or write.
     pub fn note_unread(&mut self, number: u32) {
         self.unread.push(number);
     }
 
-    /// Those that may have more to read, or to write.
+    /// Takes the links that may have more to read or write.
     pub fn take_unread(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.unread)
     }
 
-    /// An instant to look at a link without an event.
+    /// Sets an instant at which to visit a link without an event.
     pub fn look_at(&mut self, number: u32, instant_ns: u64) {
         self.instants.push(Reverse((instant_ns, number)));
     }
 
-    /// One whose instant has come.
+    /// The next link whose instant has come.
     pub fn next_due(&mut self, now_ns: u64) -> Option<u32> {
         let &Reverse((instant_ns, number)) = self.instants.peek()?;
         (instant_ns <= now_ns).then(|| {
@@ -382,12 +388,12 @@ impl<L: Link> Links<L> {
         })
     }
 
-    /// The numbers of all links, of closed ones, too.
+    /// The numbers of all links, also of closed ones.
     pub fn numbers(&self) -> std::ops::Range<u32> {
         0..self.links.len() as u32
     }
 
-    /// When there is something to do without an event.
+    /// The next instant of a link.
     pub fn next_instant(&self) -> u64 {
         match self.instants.peek() {
             _ if !self.unread.is_empty() => 0,

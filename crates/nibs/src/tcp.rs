@@ -1,14 +1,14 @@
-//! Streams of bytes, plain and through TLS: bytes go out, and an answer comes back
-//! that ends as the options say.
+//! Streams of bytes, plain and with TLS. Bytes go out, and the options say where the
+//! answer ends.
 //!
-//! Several workers may share a connection (`streams`): their payloads go out one
-//! behind the other, and the answers come in the same order. A hit that is given
-//! up leaves its place in that order: its answer is nobody's when it comes. Where
-//! each worker has a connection of its own, that one is closed instead.
+//! Several workers may share a connection (`streams`): their payloads are sent one after
+//! the other, and the answers come in the same order. A hit that is given up keeps its
+//! place in that order, and its answer is ignored. If each worker has its own connection,
+//! that connection is closed instead.
 //!
 //! - ending: where an answer ends
-//! - link: one connection, and the hits on their way over it
-//! - fuzz: what the fuzz targets call
+//! - link: one connection, with its running hits
+//! - fuzz: the entry points of the fuzz targets
 
 mod ending;
 #[doc(hidden)]
@@ -31,18 +31,18 @@ use rustix::io::Errno;
 
 use crate::links::{Link as _, Links, NotOpened, Phase};
 
-/// A stream, and how answers are found in it.
+/// Byte streams, and where answers end in them.
 #[derive(Clone, Debug)]
 pub struct TcpProtocol {
     /// Where an answer ends.
     pub ending: Ending,
-    /// A longer answer is an error.
+    /// The longest answer.
     pub answer_bytes_max: u64,
-    /// So many workers share a connection.
+    /// The number of workers that share a connection.
     pub streams: u32,
-    /// How payloads stand for bytes.
+    /// How payloads represent bytes.
     pub encoding: Encoding,
-    /// What is sent behind each payload.
+    /// The bytes that are sent after each payload.
     pub append: Arc<[u8]>,
 }
 
@@ -124,7 +124,7 @@ impl NetworkProtocol for TcpProtocol {
     }
 }
 
-/// Makes bytes of a payload that stands for them.
+/// Decodes payloads into bytes.
 #[derive(Debug)]
 struct Encoded {
     encoding: Encoding,
@@ -144,14 +144,14 @@ impl Prepare for Encoded {
     }
 }
 
-/// What answers are.
+/// The properties of answers.
 #[derive(Clone, Debug)]
 pub(crate) struct Answers {
-    /// Where one ends.
+    /// Where an answer ends.
     pub(crate) ending: Ending,
-    /// A longer one is an error.
+    /// The longest answer.
     pub(crate) bytes_max: u64,
-    /// Each is the line that was sent.
+    /// Whether each answer must be the line that was sent.
     pub(crate) are_echoes: bool,
 }
 
@@ -167,20 +167,20 @@ pub struct Tcp {
 /// A worker's place in a link.
 #[derive(Debug, Default)]
 pub struct Place {
-    /// Which workers it shares links with.
+    /// The group of workers with which it shares links.
     group: u32,
     /// The link of its running hit, and the hit's number on it.
     on: Option<(u32, u64)>,
     /// The address of its last hit.
     address: StringId,
-    /// When its address began to be looked up, if it is.
+    /// When the look-up of its address began, if there is one.
     looked_up_ns: Option<u64>,
-    /// What came of its answer is, so far, what was sent.
+    /// Whether the answer so far equals what was sent.
     is_same: bool,
     kept: Kept,
 }
 
-/// What can go wrong, each interned once.
+/// Error texts, each interned once.
 #[derive(Debug)]
 struct Texts {
     closed_in_handshake: StringId,
@@ -206,8 +206,7 @@ impl Texts {
         Self {
             closed_in_handshake: strings.intern("connection closed during the TLS handshake"),
             stale: strings.intern("kept connection closed by the peer before an answer"),
-            unasked: strings
-                .intern("bytes came that aren't of an answer: nothing was sent for them"),
+            unasked: strings.intern("bytes arrived without a request"),
             too_long: strings.intern(&too_long),
             given_up: strings.intern("too many answers are missing on this connection"),
             payload: strings.intern("the record's file can't be read"),
@@ -227,11 +226,10 @@ impl Tcp {
         }
     }
 
-    /// Puts the hit behind those that are on their way, over a link that is
-    /// opened if it has to be.
+    /// Appends the hit to the running ones of a link, which is opened if necessary.
     fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
-        // A script may have put a line's end into it.
+        // A script may have inserted a line end.
         if self.answers.are_echoes && !is_line(&shot.payload) {
             return shot.fail(code::PAYLOAD, self.texts.no_line, io);
         }
@@ -264,7 +262,7 @@ impl Tcp {
         }
     }
 
-    /// Ends all hits of a link that is of no use any more.
+    /// Ends all hits of a link that can't be used any more.
     fn break_link(&mut self, number: u32, broken: Broken, hits: &mut dyn Hits<Place>, io: &Io<'_>) {
         let link = &mut self.links[number];
         let is_close = matches!(broken, Broken::Stream(StreamError::Closed));
@@ -291,7 +289,7 @@ impl Tcp {
             Broken::Unasked => (code::PROTOCOL, self.texts.unasked),
             Broken::Bad(Bad::TooLong) => (code::PROTOCOL, self.texts.too_long),
             Broken::Bad(Bad::Length(length)) => {
-                let text = format!("the answer's length says {length}, which can't be");
+                let text = format!("the answer's length is {length}, which is impossible");
                 (code::PROTOCOL, self.strings.intern(&text))
             }
             Broken::GivenUp => (code::CLOSED_EARLY, self.texts.given_up),
@@ -323,7 +321,7 @@ impl Tcp {
         self.links.free(number);
     }
 
-    /// The first hit's answer ends here, well.
+    /// Ends the first hit, whose answer is complete.
     fn end_answer(&mut self, number: u32, ended_ns: u64, hits: &mut dyn Hits<Place>) {
         let Some(worker) = self.links[number].end_first() else {
             return;
@@ -410,7 +408,7 @@ impl Tcp {
         match result {
             Ok(true) => self.links.note_unread(number),
             Ok(false) => {}
-            // The peer may have answered before it closed: read that first.
+            // The peer may have answered before it closed, so read first.
             Err(Broken::Stream(StreamError::System(Errno::PIPE | Errno::CONNRESET))) => {
                 self.read(number, hits, io);
             }
@@ -418,14 +416,14 @@ impl Tcp {
         }
     }
 
-    /// The instant has come to look at that link.
+    /// Visits a link whose instant has come.
     fn look(&mut self, number: u32, now_ns: u64, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         if self.links.passes_over_silent(number, now_ns) {
             return self.reopen(number, hits, io);
         }
         let link = &self.links[number];
         match (link.dialed().phase, &self.answers.ending) {
-            // Something may have come that wasn't looked at yet.
+            // Data may have arrived that weren't read yet.
             (Phase::Open, Ending::Silence(time))
                 if link.has_begun() && link.heard_ns + time.as_nanos() as u64 <= now_ns =>
             {
@@ -476,7 +474,7 @@ impl Nib for Tcp {
                 self.links[number].give_up(hit, streams);
                 number
             }
-            // Between hits, a worker that has a connection for itself closes it.
+            // Between hits, a worker closes a connection that only it uses.
             None => match self.links.let_down_own(place.group, place.address) {
                 Some(number) => number,
                 None => return,
@@ -576,7 +574,7 @@ impl Nib for Tcp {
     }
 }
 
-/// Whether it is one line, with its end.
+/// Whether the payload is exactly one line, with its end.
 fn is_line(payload: &Payload) -> bool {
     match payload {
         Payload::Memory(bytes) => {
@@ -586,7 +584,7 @@ fn is_line(payload: &Payload) -> bool {
     }
 }
 
-/// Whether a payload has those bytes there.
+/// Whether a payload has these bytes at this place.
 fn is_at(payload: &Payload, at: usize, bytes: &[u8]) -> bool {
     match payload {
         Payload::Memory(all) => all.get(at..).is_some_and(|rest| rest.starts_with(bytes)),

@@ -1,4 +1,4 @@
-//! Datagrams: send one, wait for one, or don't.
+//! Datagrams: a hit sends one, and waits for one or not.
 
 use std::net::SocketAddr;
 
@@ -12,8 +12,8 @@ use rustix::io::Errno;
 
 /// The largest payload of a datagram.
 const DATAGRAM_BYTES_MAX: u64 = 65_507;
-/// Datagrams that nobody asked for are read so far, and no further: the loop has
-/// other work to do.
+/// The most unexpected datagrams that are read at once, because the loop has other work
+/// to do.
 const UNASKED_MAX: usize = 64;
 
 /// Datagrams.
@@ -52,9 +52,9 @@ impl NetworkProtocol for UdpProtocol {
 
 /// The UDP nib of one event loop.
 ///
-/// Each worker has a socket of its own, connected to the peer, so that an
-/// answer can be nobody else's. One that comes late, or a second one, would be
-/// taken for the next hit's: each hit that waits for an answer has a port of its own.
+/// Each worker has a socket of its own, connected to the peer, so that an answer can't
+/// reach another worker. A late or second answer would count as that of the next hit, so
+/// each hit that waits for an answer has its own port.
 #[derive(Debug)]
 pub struct Udp {
     dialer: Dialer,
@@ -67,13 +67,13 @@ pub struct Udp {
 pub struct Connection {
     socket: Option<Socket>,
     peer: Option<SocketAddr>,
-    /// Something was sent from its present port.
+    /// Whether something was sent from its present port.
     used: bool,
     number: u32,
     address: StringId,
     kept: Kept,
     sent: bool,
-    /// When its address began to be looked up.
+    /// When the look-up of its address began.
     looked_up_ns: u64,
 }
 
@@ -90,7 +90,7 @@ impl Udp {
             }
         };
         let Peer::Internet(peer) = route.peer else {
-            let text = self.strings.intern("UDP over a unix socket isn't there");
+            let text = self.strings.intern("UDP over unix sockets isn't supported");
             return end_failed(connection, shot, io, code::ADDRESS, text);
         };
         connection.peer = Some(peer);
@@ -110,8 +110,8 @@ impl Udp {
         self.send(connection, shot, io)
     }
 
-    /// Whether the worker's socket is ready for a hit: nothing that belongs to an
-    /// earlier one can be received from it.
+    /// Whether the worker's socket is ready for a hit: it can't receive anything that
+    /// belongs to an earlier one.
     fn is_fresh(&self, connection: &mut Connection, address: StringId, io: &mut Io<'_>) -> bool {
         let (Some(socket), Some(peer)) = (&connection.socket, &connection.peer) else {
             return false;
@@ -203,10 +203,10 @@ impl Nib for Udp {
             return Step::Running;
         }
         let Some(shot) = shot else {
-            // Nobody waits for it. Errors of earlier datagrams are taken off.
+            // No hit waits for it. Reading also clears errors of earlier datagrams.
             if let (true, Some(socket)) = (readiness.readable, &connection.socket) {
                 let mut unasked = (0..UNASKED_MAX).map(|_| socket.receive(io.scratch));
-                // Whoever sends more than that is cut off: the next hit has a new socket.
+                // If a peer sends more than that, the next hit gets a new socket.
                 if unasked.all(|received| received.is_ok()) {
                     connection.socket = None;
                 }

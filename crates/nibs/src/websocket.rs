@@ -1,16 +1,16 @@
-//! WebSocket, plain and through TLS: a hit sends a message, and ends with the first
-//! message that matches; or it is a ping, and ends with its pong.
+//! WebSocket, plain and with TLS. A hit sends a message, and ends with the first message
+//! that matches; or the hit is a ping, and ends with its pong.
 //!
 //! A worker keeps its connection between its hits, and answers pings meanwhile. Messages
 //! that come when no hit waits are read and forgotten. Several workers may share a
 //! connection (`streams`): a message that matches is the answer to the hit that was sent
 //! first.
 //!
-//! - messages: those that hits send, out of payloads
-//! - opening: the handshake that a connection begins with
-//! - texts: what can go wrong
-//! - queue: the hits on their way over a connection
-//! - answers: what comes, put down in the hits
+//! - messages: makes messages from payloads
+//! - opening: the handshake of a connection
+//! - texts: error texts
+//! - queue: the running hits of a connection
+//! - answers: records received data in the hits
 //! - link: one connection
 
 mod answers;
@@ -41,7 +41,7 @@ use texts::Texts;
 use crate::links::{Link as _, Links, NotOpened, Phase, as_worker};
 use crate::tcp::{ANSWER_BYTES_MAX, Pattern};
 
-/// A hit that can't be sent is put on another connection so often.
+/// How often a hit that can't be sent is moved to another connection.
 const MOVES_MAX: u32 = 3;
 /// WebSocket.
 #[derive(Clone, Debug)]
@@ -162,28 +162,27 @@ pub struct WebSocket {
 /// A worker's place in a link.
 #[derive(Debug, Default)]
 pub struct Place {
-    /// Which workers it shares links with.
+    /// The group of workers with which it shares links.
     group: u32,
     /// The link of its running hit, and the hit's ticket on it.
     on: Option<(u32, u64)>,
     /// The address of its last hit.
     address: StringId,
-    /// When its address began to be looked up, if it is.
+    /// When the look-up of its address began, if there is one.
     looked_up_ns: Option<u64>,
-    /// So often its hit was put on another link before it was sent.
+    /// How often its hit was moved to another link before it was sent.
     moves: u32,
     kept: Kept,
 }
 
 impl WebSocket {
-    /// The handshake of a connection to that address.
+    /// The handshake of a connection to this address.
     fn ask(&mut self, address: StringId) -> Ask {
         let address = self.strings.get(address);
         self.opening.ask(address.as_deref(), &mut self.random)
     }
 
-    /// Puts the hit behind those that are on their way, over a link that is opened if it
-    /// has to be.
+    /// Appends the hit to the running ones of a link, which is opened if necessary.
     fn enqueue(&mut self, place: &mut Place, shot: &mut Shot, io: &mut Io<'_>) -> Step {
         place.address = shot.address;
         let Payload::Memory(payload) = &shot.payload else {
@@ -228,7 +227,7 @@ impl WebSocket {
         }
     }
 
-    /// Ends all hits of a link that is of no use any more.
+    /// Ends all hits of a link that can't be used any more.
     fn break_link(
         &mut self,
         number: u32,
@@ -285,7 +284,7 @@ impl WebSocket {
         self.move_on(unsent, (code, text), hits, io);
     }
 
-    /// Hits that weren't sent on a link that was there go over another.
+    /// Moves hits that weren't sent on an open link to another one.
     fn move_on(
         &mut self,
         workers: Vec<u32>,
@@ -329,7 +328,7 @@ impl WebSocket {
         self.links.free(number);
     }
 
-    /// Takes what came, and sends what there is to say.
+    /// Reads, and sends what is due.
     fn turn(&mut self, number: u32, reads: bool, hits: &mut dyn Hits<Place>, io: &mut Io<'_>) {
         let head_bytes_max = self.links.dialer.settings().head_bytes_max;
         let link = &mut self.links[number];
@@ -388,7 +387,7 @@ impl Nib for WebSocket {
                 self.links[number].give_up(ticket, streams);
                 number
             }
-            // Between hits, a worker that has a connection for itself closes it.
+            // Between hits, a worker closes a connection that only it uses.
             None => match self.links.let_down_own(place.group, place.address) {
                 Some(number) => number,
                 None => return,

@@ -1,10 +1,10 @@
 //! The allocator of both programs.
 //!
-//! What a call holds is counted, and given back in the account as soon as it is dropped. An
-//! allocator that keeps it for later makes the process larger than the account says: with
-//! parameters and results of 60 MiB, twice as large. So a large block is a mapping of its
-//! own. It goes back to the kernel at once, whichever thread drops it, and it grows without
-//! being copied. All others are mimalloc's, which gives memory back after a storm.
+//! The memory of a call is counted in the account until it is dropped. If the allocator
+//! kept it for later, the process would be larger than the account says: twice as large
+//! with parameters and results of 60 MiB. So a large block is a mapping of its own. It
+//! goes back to the kernel at once, whichever thread drops it, and it grows without being
+//! copied. All other blocks are mimalloc's, which gives memory back after a peak.
 
 #![allow(unsafe_code)]
 
@@ -14,33 +14,34 @@ use std::ptr;
 use mimalloc::MiMalloc;
 use rustix::mm::{MapFlags, MremapFlags, ProtFlags, mmap_anonymous, mremap, munmap};
 
-/// Blocks from this on are mappings. The kernel allows 65,530 of them by default, and
-/// makes one of those that are neighbours.
+/// Blocks of at least this size are mappings. The kernel allows 65,530 mappings by
+/// default, and merges adjacent ones.
 const MAPPED_BYTES_MIN: usize = 1 << 20;
 
-/// The smallest page that a system has. Nothing of ours is aligned to more.
+/// The smallest page size of a system. No allocation here needs more alignment.
 const ALIGN_MAX: usize = 4 << 10;
 
 /// See the [module](self).
 #[derive(Debug)]
 pub struct Allocator;
 
-/// Whether blocks of that layout are mappings. The same layout always says the same.
+/// Whether blocks of this layout are mappings. It depends on the layout alone.
 fn is_mapped(layout: Layout) -> bool {
     layout.size() >= MAPPED_BYTES_MIN && layout.align() <= ALIGN_MAX
 }
 
-// SAFETY: a layout says which of both has its blocks, and it is the same one that gives and
-// takes them. mimalloc's are as it promises. Mappings are private, readable, writable, as
-// long as asked at least, aligned to pages, and overlap with nothing; none unwinds.
+// SAFETY: the layout alone decides which of the two allocators has a block, so the same
+// one allocates and frees it. mimalloc keeps its contract. Mappings are private,
+// readable, writable, at least as long as asked, aligned to pages, and overlap with
+// nothing. Neither unwinds.
 unsafe impl GlobalAlloc for Allocator {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if !is_mapped(layout) {
-            // SAFETY: what the caller promises is what mimalloc wants.
+            // SAFETY: the caller's promise is mimalloc's requirement.
             return unsafe { MiMalloc.alloc(layout) };
         }
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: a new mapping, wherever the kernel has room, touches no other.
+        // SAFETY: a new mapping at a place that the kernel chooses touches no other.
         let mapped =
             unsafe { mmap_anonymous(ptr::null_mut(), layout.size(), access, MapFlags::PRIVATE) };
         mapped.map_or(ptr::null_mut(), |block| block.cast())
@@ -61,15 +62,15 @@ unsafe impl GlobalAlloc for Allocator {
             // SAFETY: as the caller promises. A new mapping is zero.
             return unsafe { self.alloc(layout) };
         }
-        // SAFETY: what the caller promises is what mimalloc wants.
+        // SAFETY: the caller's promise is mimalloc's requirement.
         unsafe { MiMalloc.alloc_zeroed(layout) }
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: the caller promises that this is a layout.
+        // SAFETY: the caller promises that this is a valid layout.
         let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
         match (is_mapped(layout), is_mapped(new)) {
-            // SAFETY: the block is mimalloc's, and so is the new one.
+            // SAFETY: the old block is mimalloc's, and so is the new one.
             (false, false) => unsafe { MiMalloc.realloc(block, layout, size) },
             (true, true) => {
                 let (before, may) = (layout.size(), MremapFlags::MAYMOVE);
@@ -78,7 +79,8 @@ unsafe impl GlobalAlloc for Allocator {
                 let moved = unsafe { mremap(block.cast(), before, size, may) };
                 moved.map_or(ptr::null_mut(), |block| block.cast())
             }
-            // SAFETY: the new block is another one; both are as long as what is copied.
+            // SAFETY: the new block is another one, and both are at least as long as the
+            // copied bytes.
             _ => unsafe {
                 let moved = self.alloc(new);
                 if !moved.is_null() {
@@ -97,7 +99,8 @@ mod tests {
 
     use super::{Allocator, MAPPED_BYTES_MIN};
 
-    /// A block is what was written into it, whatever it becomes, and zero where it was to be.
+    /// Checks that a block keeps its bytes when it is resized, and that zeroed memory is
+    /// zero.
     #[test]
     fn blocks_keep_their_bytes_while_they_grow_and_shrink() {
         let layout = |size| Layout::from_size_align(size, 8).expect("a layout");
@@ -174,7 +177,7 @@ mod tests {
             unsafe { Allocator.dealloc(std::ptr::with_exposed_provenance_mut(address), layout) };
         };
         std::thread::spawn(dropping).join().expect("it is dropped");
-        // Other tests take some meanwhile.
+        // Other tests allocate memory at the same time.
         assert!(resident() + BYTES / 2 < there, "{} of {there}", resident());
     }
 }

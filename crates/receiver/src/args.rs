@@ -1,4 +1,4 @@
-//! What a command line says: of guests, of NATS, of TCP.
+//! The arguments of the command lines: for guests, for NATS, for TCP.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use clap::Args;
 use crate::durations;
 use crate::nats_args::ConnectionArgs;
 
-/// What the command line says, whichever the transport.
+/// The arguments that both transports share.
 #[derive(Args)]
 pub(crate) struct GuestArgs {
     /// Stop a call that takes longer than this.
@@ -39,7 +39,7 @@ pub(crate) struct GuestArgs {
     pub(crate) allow_outgoing: bool,
 }
 
-/// What the command line says of NATS.
+/// The arguments for NATS.
 #[derive(Args)]
 pub(crate) struct NatsArgs {
     #[command(flatten)]
@@ -60,7 +60,7 @@ pub(crate) struct NatsArgs {
     pub(crate) workload: PathBuf,
 }
 
-/// What the command line says of TCP.
+/// The arguments for TCP.
 #[derive(Args)]
 pub(crate) struct TcpArgs {
     #[command(flatten)]

@@ -1,9 +1,9 @@
-//! Compiled components in a directory, by the content that they were compiled of.
+//! Compiled components in a directory, by the content of their wasm files.
 //!
-//! What lies there is machine code that this process runs. So the directory must belong
-//! to whoever runs it, and nobody else may write to it. A file that was cut or altered
-//! by accident is noticed by its checksum, and one of another version of wasmtime or
-//! another processor has another name.
+//! The files are machine code that this process runs. So the directory must belong to the
+//! user who runs it, and nobody else may write to it. A checksum detects files that were
+//! truncated or altered by accident. Files for other versions of wasmtime or other
+//! processors have other names.
 
 #![allow(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
-    /// Opens the directory, and makes it if it isn't there.
+    /// Opens the directory, and creates it if it doesn't exist.
     pub(crate) fn open(directory: &Path) -> Result<Self> {
         let what = || format!("--cache: cannot use {}", directory.display());
         fs::DirBuilder::new()
@@ -38,8 +38,8 @@ impl Cache {
         let own = fs::metadata("/proc/self").map_or(metadata.uid(), |own| own.uid());
         if metadata.mode() & 0o022 != 0 || ![own, 0].contains(&metadata.uid()) {
             bail!(
-                "--cache: others may write to {}, and what lies there is run: make it \
-                 your own by chown and chmod 700",
+                "--cache: others may write to {}, whose files are run: make it your own with \
+                 chown and chmod 700",
                 directory.display()
             );
         }
@@ -48,18 +48,19 @@ impl Cache {
         })
     }
 
-    /// The component that was compiled of these bytes for such an engine.
+    /// The component that was compiled from these bytes for such an engine; `None` if
+    /// there is none.
     pub(crate) fn load(&self, engine: &Engine, wasm: &[u8]) -> Option<Component> {
         let file = self.file(engine, wasm);
         let content = fs::read(&file).ok()?;
         let loaded = match content.split_at_checked(CHECKSUM_BYTES) {
             Some((checksum, compiled)) if *checksum == *Sha256::digest(compiled) => {
-                // SAFETY: the checksum says that these are the bytes that `store` wrote,
-                // which are those of `Component::serialize`; and nobody else may write
-                // to the directory.
+                // SAFETY: the checksum shows that these are the bytes that `store` wrote,
+                // which came from `Component::serialize`; and nobody else may write to
+                // the directory.
                 unsafe { Component::deserialize(engine, compiled) }
             }
-            _ => Err(wasmtime::format_err!("it was cut or altered")),
+            _ => Err(wasmtime::format_err!("it was truncated or altered")),
         };
         match loaded {
             Ok(component) => Some(component),
@@ -70,7 +71,7 @@ impl Cache {
         }
     }
 
-    /// Keeps a component that was compiled of these bytes.
+    /// Stores a component that was compiled from these bytes.
     pub(crate) fn store(&self, component: &Component, wasm: &[u8]) {
         let file = self.file(component.engine(), wasm);
         if let Err(error) = write(&file, component) {
@@ -89,7 +90,8 @@ impl Cache {
 
 fn write(file: &Path, component: &Component) -> Result<()> {
     let compiled = component.serialize()?;
-    // The name stays whole for others that read or write it at the same time.
+    // Write another file first, so that processes that use the name at the same time
+    // never see a part of it.
     let new = file.with_extension(format!("{}.new", std::process::id()));
     let what = || format!("cannot write {}", new.display());
     let mut out = File::create(&new).with_context(what)?;

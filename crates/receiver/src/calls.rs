@@ -1,7 +1,7 @@
 //! The path of a call: admitted, run, answered.
 //!
-//! Calls arrive on the thread that owns the connections and run as tasks on
-//! threads of their own, so that guests that burn CPU don't hold up messages.
+//! Calls arrive on the thread that owns the connections, and run as tasks on other
+//! threads, so that guests that burn CPU don't hold up messages.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -23,24 +23,24 @@ use crate::host::Host;
 use crate::http::{self, Exchange};
 use crate::limits::{CpuMeter, Ticker};
 
-/// Parameters of a call larger than this are refused.
+/// The most bytes of a call's parameters.
 pub(crate) const PARAMS_BYTES_MAX: usize = 64 << 20;
 
-/// What a call takes while it waits, beside its parameters.
+/// The memory of a waiting call, besides its parameters.
 const CALL_BYTES: usize = 8 << 10;
 
-/// Parameters that came with their call are copied when it has to wait, up to this: they
-/// are a part of a buffer into which more was read.
+/// Parameters of a waiting call that came with the call are copied up to this size,
+/// because they are part of a larger buffer.
 const COPY_MAX: usize = 1 << 20;
 
-/// Refusals that are under way at once; further ones are dropped.
+/// The most refusals at once; further ones are dropped.
 const REFUSALS_MAX: usize = 1024;
 
-/// Calls that may wait for each call that may run.
+/// The number of calls that may wait for each call that may run.
 const WAITING_PER_SLOT: usize = 4;
 
-/// Calls further apart than this come one by one. Calls that came together
-/// are no more than microseconds apart.
+/// A call that comes later than this after the previous one counts as alone. Calls that
+/// come together are only microseconds apart.
 const LONE_CALL_GAP: Duration = Duration::from_micros(50);
 
 /// Serves the calls of a component.
@@ -48,20 +48,20 @@ pub(crate) struct Calls {
     host: Host,
     kinds: Arc<[Kind]>,
     memory: Memory,
-    /// What a guest takes from its start on.
+    /// The memory of a guest at its start.
     guest_bytes: usize,
     ticker: Arc<Ticker>,
     timeout: Duration,
-    /// One for each call that runs.
+    /// One permit for each call that may run.
     slots: Semaphore,
-    /// Calls that run or wait.
+    /// The number of calls that run or wait.
     admitted: AtomicUsize,
     refusing: AtomicUsize,
     admitted_max: usize,
     none_left: Notify,
     guests: Handle,
     started: Instant,
-    /// When the last call was served, in nanoseconds from the start.
+    /// The time of the last call, in nanoseconds from the start.
     served_at_ns: AtomicU64,
 }
 
@@ -95,9 +95,9 @@ impl Calls {
 
     /// Serves a call on the threads of the guests, or refuses it.
     ///
-    /// The first slice of a call that comes alone runs on this thread, since
-    /// waking another one costs more than a short call does. Then nobody else
-    /// waits here, and a slice ends with the next tick.
+    /// The first slice of a call that comes alone runs on this thread, because waking
+    /// another one costs more than a short call does. No other call waits here then, and
+    /// a slice ends with the next tick.
     pub(crate) fn serve(self: &Arc<Self>, invocation: Invocation<impl Respond>) {
         let others = self.admitted.fetch_add(1, Ordering::SeqCst);
         if others >= self.admitted_max {
@@ -121,7 +121,7 @@ impl Calls {
         }
         let mut call = Box::pin(call);
         let _timers_of_guests = self.guests.enter();
-        // Whatever it waits for, its task asks again.
+        // Whatever the call waits for, its task polls again.
         let mut nobody = Context::from_waker(Waker::noop());
         if call.as_mut().poll(&mut nobody).is_pending() {
             self.guests.spawn(call);
@@ -132,7 +132,7 @@ impl Calls {
     fn refuse(self: &Arc<Self>, invocation: Invocation<impl Respond>, error: Error) {
         if self.refusing.fetch_add(1, Ordering::Relaxed) >= REFUSALS_MAX {
             self.refusing.fetch_sub(1, Ordering::Relaxed);
-            tracing::warn!("refusals leave too slowly: a call got none");
+            tracing::warn!("refusals are sent too slowly: a call got none");
             return;
         }
         let calls = Arc::clone(self);
@@ -148,7 +148,7 @@ impl Calls {
         Duration::from_nanos(now.saturating_sub(last))
     }
 
-    /// Waits until no call is left.
+    /// Waits until there are no more calls.
     pub(crate) async fn drained(&self) {
         loop {
             let none_left = self.none_left.notified();
@@ -184,8 +184,8 @@ impl Calls {
             }
             Ok(params) => {
                 let mut call = pin!(self.call(export, params, is_part, deadline));
-                // A short call is accepted by its answer. One that goes on, or waits
-                // for a slot, is accepted now.
+                // The answer to a short call also accepts it. A call that goes on, or
+                // waits for a slot, is accepted now.
                 match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
                     Poll::Ready(result) => result,
                     Poll::Pending => {
@@ -203,7 +203,7 @@ impl Calls {
         responder.finish(result).await;
     }
 
-    /// Gets all parameters of a call.
+    /// Receives all parameters of a call.
     async fn receive(
         &self,
         export: usize,
@@ -218,8 +218,8 @@ impl Calls {
         Ok(params)
     }
 
-    /// Waits for room and runs the guest in it. `is_part`: the parameters are a part of what
-    /// was read.
+    /// Waits for room and runs the guest. `is_part` means that the parameters are part of
+    /// a larger buffer.
     async fn call(
         &self,
         export: usize,
@@ -244,7 +244,7 @@ impl Calls {
         }
     }
 
-    /// Waits for room and lets the guest answer the request in it.
+    /// Waits for room and lets the guest answer the request.
     async fn handle(
         &self,
         export: usize,
@@ -281,7 +281,7 @@ impl Calls {
         exchange.run(responder, deadline, timed_out).await;
     }
 
-    /// Room for a guest, if there is any at the moment.
+    /// Room for a guest, if there is any now.
     fn try_room(&self) -> Option<Room<'_>> {
         Some(Room {
             _slot: self.slots.try_acquire().ok()?,
@@ -330,7 +330,7 @@ impl Calls {
     }
 }
 
-/// What has arrived of a call.
+/// The number of bytes of a call that have arrived.
 fn arrived(invocation: &Invocation<impl Respond>) -> usize {
     let params = match &invocation.parameters {
         Parameters::Whole(params) => params.len(),
@@ -339,7 +339,7 @@ fn arrived(invocation: &Invocation<impl Respond>) -> usize {
     params + invocation.responder.body_bytes()
 }
 
-/// What a guest needs to run.
+/// The resources that a guest needs to run.
 struct Room<'a> {
     _slot: SemaphorePermit<'a>,
     memory: Reservation,

@@ -72,14 +72,14 @@ pub fn commands() -> [clap::Command; 2] {
     [NatsCli::command(), TcpCli::command()]
 }
 
-/// What the command line says; ends the process when that can't be read.
+/// The arguments of the command line; ends the process if it can't be parsed.
 fn parsed<Cli: Parser>(version: &'static str) -> Cli {
     let matches = Cli::command().version(version).get_matches();
     Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn run(serve: impl FnOnce() -> Result<()>) -> ExitCode {
-    // Without RUST_LOG: what a user must know.
+    // Without RUST_LOG, log only what a user must know.
     let filter = EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| EnvFilter::new("warn,encarno_receiver=info,encarno_wrpc=info"));
     output::start();

@@ -27,7 +27,7 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     }
     match total {
         Duration::ZERO => Err(expected.into()),
-        // Deadlines are computed from it: a century is as good as for ever.
+        // The limit is a century, because deadlines are computed from it.
         total if total > Duration::from_secs(100 * 365 * 86400) => Err("too long".into()),
         total => Ok(total),
     }

@@ -1,4 +1,4 @@
-//! What a component exports and imports, as far as wRPC is concerned.
+//! The exports and imports of a component that concern wRPC.
 
 use encarno_wrpc::http::{self, Message, RequestHead};
 use encarno_wrpc::value::DecodeError;
@@ -11,7 +11,7 @@ use crate::codec::Shape;
 
 /// A function that is exported or imported.
 pub(crate) struct Function {
-    /// The instance that it belongs to; empty for the component itself.
+    /// Its instance; empty for a function of the component itself.
     pub(crate) instance: String,
     /// Its name.
     pub(crate) name: String,
@@ -22,9 +22,9 @@ pub(crate) struct Function {
 /// How a function is called.
 #[derive(Clone)]
 pub(crate) enum Kind {
-    /// With values; this is the shape of its parameters together.
+    /// With values; this is the shape of all parameters together.
     Values(Shape),
-    /// With an HTTP request; this is the instance in the component.
+    /// With an HTTP request; this is the name of the instance in the component.
     Http(String),
 }
 
@@ -39,7 +39,7 @@ impl Function {
 }
 
 impl Kind {
-    /// Looks at parameters, as [`encarno_wrpc::serve::Check`] does.
+    /// Checks parameters, as [`encarno_wrpc::serve::Check`] does.
     pub(crate) fn check(&self, params: &[u8]) -> std::result::Result<(), DecodeError> {
         match self {
             Self::Values(shape) => shape.check(params),
@@ -48,15 +48,15 @@ impl Kind {
     }
 }
 
-/// What a component offers and what it needs.
+/// The exports and imports of a component.
 pub(crate) struct Interface {
-    /// At least one.
+    /// The exports, at least one.
     pub(crate) exports: Vec<Function>,
-    /// Without those of WASI.
+    /// The imports, without those of WASI.
     pub(crate) imports: Vec<Function>,
 }
 
-/// The packages whose interfaces the host itself provides.
+/// The packages whose interfaces the host provides itself.
 const WASI: [&str; 7] = [
     "wasi:cli/",
     "wasi:clocks/",
@@ -67,15 +67,15 @@ const WASI: [&str; 7] = [
     "wasi:sockets/",
 ];
 
-/// The interface of components that handle HTTP requests, but for the last part of
-/// its version.
+/// The interface of components that handle HTTP requests, without the last part of its
+/// version.
 const HTTP_HANDLER: &str = "wasi:http/incoming-handler@0.2.";
 
 impl Interface {
-    /// Reads the type of a component. Exports that can't be served over wRPC, since they
-    /// have resources, streams or futures, are left out. Imports that can't be called are
-    /// refused, and so are those of WASI that the host doesn't provide, unless they are of
-    /// a package that is to be called.
+    /// Reads the type of a component. Exports with resources, streams or futures, which
+    /// wRPC can't serve, are left out. Imports that can't be called are an error, and so
+    /// are those of WASI that the host doesn't provide, unless `calls` names their
+    /// package.
     pub(crate) fn of(engine: &Engine, component: &Component, calls: &[String]) -> Result<Self> {
         let ty = component.component_type();
         let (mut exports, mut left_out) = (Vec::new(), Vec::new());
@@ -113,7 +113,7 @@ impl Interface {
             if package.starts_with("wasi:") && !calls.iter().any(|call| call == package) {
                 bail!(
                     "cannot provide the import `{name}`: the host doesn't have it, and it isn't \
-                     to be called (over NATS, `--call {package}` says that it is)"
+                     called (over NATS, `--call {package}` calls it)"
                 );
             }
             let mut refused = None;
@@ -129,7 +129,8 @@ impl Interface {
     }
 }
 
-/// Gives the functions of an export or import to `take`, or why they can't be called.
+/// Gives the functions of an export or import to `take`, or the reason why they can't be
+/// called.
 fn collect(
     engine: &Engine,
     name: &str,
@@ -142,7 +143,7 @@ fn collect(
             for (inner, item) in instance.exports(engine) {
                 match item.ty {
                     ComponentItem::ComponentFunc(ty) => take(function(name, inner, &ty)),
-                    // A resource matters only where a function takes or returns it.
+                    // A resource matters only if a function takes or returns it.
                     ComponentItem::Type(_) | ComponentItem::Resource(_) => {}
                     _ => take(Err(format_err!(
                         "`{inner}` is neither a function nor a type"

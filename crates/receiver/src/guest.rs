@@ -1,4 +1,4 @@
-//! What a guest has of the host: the data of its store.
+//! The host's state of a guest: the data of its store.
 
 use std::any::Any;
 use std::time::{Duration, Instant};
@@ -17,29 +17,31 @@ use wasmtime_wasi_http::{
 use crate::limits::{HANDLES_MAX, MemoryLimit};
 use crate::output::guest::GuestOutput;
 
-/// What a guest has of the host: the data of its store.
+/// The host's state of a guest: the data of its store.
 pub(crate) struct Guest {
-    /// The end of the call, also of the calls that it makes.
+    /// The end of the call, and of the calls that it makes.
     pub(crate) deadline: Instant,
     pub(crate) memory: MemoryLimit,
     pub(crate) cpu: Option<Duration>,
     /// Whether it may send HTTP requests.
     pub(crate) may_send_requests: bool,
-    /// Made when the guest first asks for it: seeding its random numbers and
-    /// boxing its clocks would cost every call a microsecond.
+    /// Made when the guest first uses it, because seeding its random numbers and boxing
+    /// its clocks takes a microsecond.
     pub(crate) wasi: Option<Box<Wasi>>,
 }
 
-/// After so many calls of WASI, what the host keeps for the guest is counted.
+/// After this many calls of WASI, the memory that the host keeps for the guest is
+/// counted.
 const COUNT_EVERY: u32 = 32;
 
-/// What a handle takes on the host, beside the fields of HTTP.
+/// The memory of a handle on the host, without HTTP fields.
 const HANDLE_BYTES: usize = 1 << 10;
 
-/// What a guest may write to a body at a time: the host keeps one such piece.
+/// The most bytes that a guest may write to a body at once. The host keeps one such
+/// piece.
 const BODY_PIECE_BYTES: usize = 128 << 10;
 
-/// Random bytes that a guest may ask for at a time.
+/// The most random bytes that a guest may ask for at once.
 const RANDOM_BYTES_MAX: u64 = 1 << 20;
 
 /// WASI's side of a guest.
@@ -52,7 +54,7 @@ pub(crate) struct Wasi {
 }
 
 impl Wasi {
-    /// What the host keeps for the guest.
+    /// The bytes that the host keeps for the guest.
     fn bytes(&mut self) -> usize {
         self.table
             .iter_mut()
@@ -84,15 +86,15 @@ fn resource_bytes(entry: &mut dyn Any) -> usize {
         }
 }
 
-/// What a field takes beside its name and value.
+/// The memory of a field, besides its name and value.
 const FIELD_BYTES: usize = 64;
 
-/// What a guest may do by wasi:http.
+/// The limits of a guest's wasi:http.
 struct HttpHooks {
     may_send_requests: bool,
 }
 
-/// A request that a guest sends; what it resolves to.
+/// The future response to a request that a guest sends.
 type Sent = Result<
     (
         http::Response<WasiBody>,
@@ -125,7 +127,7 @@ impl WasiHttpHooks for HttpHooks {
 }
 
 impl Guest {
-    /// Whether it has begun a body and not finished it.
+    /// Whether the guest has begun a body and not finished it.
     pub(crate) fn has_open_body(&mut self) -> bool {
         let wasi = self.wasi.as_deref_mut();
         wasi.is_some_and(|wasi| {
@@ -157,7 +159,8 @@ impl Guest {
         wasi.calls += 1;
         if wasi.calls == COUNT_EVERY {
             wasi.calls = 0;
-            // A table that takes nothing more ends the guest, if it needs more.
+            // If there is no memory, the table takes no more handles, and a guest that
+            // needs more ends.
             let capacity = match self.memory.keep_on_host(wasi.bytes()) {
                 true => HANDLES_MAX,
                 false => 0,

@@ -1,4 +1,4 @@
-//! Guests: the component compiled and linked once, instantiated for each call.
+//! Guests: the component is compiled and linked once, and instantiated for each call.
 
 use std::future::poll_fn;
 use std::path::Path;
@@ -27,15 +27,15 @@ use crate::imports::{self, ImportFailed};
 use crate::limits::{CpuLimit, HANDLES_MAX, Ledger, MemoryLimit, cpu_used};
 use crate::pool::{self, GuestLimits, Pool};
 
-/// What a guest may hand to WASI at a time. Streams take no more than 128 KiB, and
-/// headers of HTTP as much.
+/// The most bytes that a guest may hand to WASI at once. Streams and HTTP headers take at
+/// most 128 KiB.
 const WASI_BYTES_MAX: usize = 4 << 20;
 
-/// What it may hand to another import at a time, as dynamic values: these take about
-/// forty times the memory of what they encode.
+/// The most bytes that a guest may hand to another import at once, as dynamic values.
+/// These take about forty times the memory of their encoding.
 const IMPORT_BYTES_MAX: usize = 128 << 20;
 
-/// A component that is compiled.
+/// A compiled component.
 pub(crate) struct Workload {
     component: Component,
     interface: Interface,
@@ -43,19 +43,19 @@ pub(crate) struct Workload {
     limits: GuestLimits,
 }
 
-/// A component that is linked: calls can be made.
+/// A linked component, which can be called.
 pub(crate) struct Host {
     linked: InstancePre<Guest>,
     exports: Vec<ComponentExportIndex>,
     pool: Pool,
     limits: GuestLimits,
-    /// What a guest may hand to the host at a time.
+    /// The most bytes that a guest may hand to the host at once.
     hostcall_bytes: usize,
 }
 
 impl Workload {
-    /// Reads and compiles the component at `path`, or takes it from the `cache`, and makes
-    /// sure that so many instances of it fit.
+    /// Reads and compiles the component at `path`, or loads it from the `cache`, and
+    /// checks that enough instances of it fit.
     pub(crate) fn load(
         path: &Path,
         limits: GuestLimits,
@@ -65,8 +65,8 @@ impl Workload {
         let what = || format!("cannot load the component {}", path.display());
         let wasm = std::fs::read(path).with_context(what)?;
         expect_component(&wasm).with_context(what)?;
-        // The pool must be sized before the component is compiled, and what it needs is
-        // only sure afterwards.
+        // The pool must be sized before the component is compiled, but its needs are
+        // certain only afterwards.
         let mut pool = Pool::expected(&wasm);
         loop {
             pool.check(limits).with_context(what)?;
@@ -96,13 +96,13 @@ impl Workload {
         &self.interface.exports
     }
 
-    /// Advances the epoch of this engine to end time slices.
+    /// The engine, whose epoch the ticker advances to end time slices.
     pub(crate) fn engine(&self) -> &Engine {
         self.component.engine()
     }
 
-    /// Provides the imports: WASI here, all others over the connection, under the
-    /// prefix. Without a connection there may be no others.
+    /// Links the imports: WASI here, and all others over the connection, under the
+    /// prefix. Without a connection, other imports are an error.
     pub(crate) fn link(&self, others: Option<(&Connection, &str)>) -> Result<Host> {
         let mut linker = Linker::new(self.engine());
         wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
@@ -116,8 +116,8 @@ impl Workload {
             None => {
                 let names: Vec<_> = imports.iter().map(Function::path).collect();
                 bail!(
-                    "the component imports {}: over TCP there is nobody to provide that; \
-                     serve it by wrpc-wasmtime-nats",
+                    "the component imports {}: over TCP nothing can provide that; serve it with \
+                     wrpc-wasmtime-nats",
                     names.join(", ")
                 );
             }
@@ -175,9 +175,10 @@ fn compile(engine: &Engine, wasm: &[u8], cache: Option<&Cache>) -> Result<Compon
     Ok(component)
 }
 
-/// What wasmtime says about other files needs an expert to be understood.
+/// wasmtime's own message about other files is hard to understand.
 fn expect_component(wasm: &[u8]) -> Result<()> {
-    // A magic number, then the version and the layer, two bytes each.
+    // The file begins with a magic number, then the version and the layer, two bytes
+    // each.
     match (wasm.starts_with(b"\0asm"), wasm.get(6..8)) {
         (true, Some([1, 0])) => Ok(()),
         (true, Some([0, 0])) => bail!("it is a core module, not a component"),
@@ -186,18 +187,18 @@ fn expect_component(wasm: &[u8]) -> Result<()> {
 }
 
 impl Host {
-    /// What every guest gets.
+    /// The limits of every guest.
     pub(crate) fn limits(&self) -> GuestLimits {
         self.limits
     }
 
-    /// What a guest takes from its start on.
+    /// The memory of a guest at its start.
     pub(crate) fn guest_bytes(&self) -> usize {
         self.pool.guest_bytes()
     }
 
-    /// Calls an export with encoded parameters; returns its encoded results. What the
-    /// guest takes is reserved in `memory`, and beside it what the results take.
+    /// Calls an export with encoded parameters, and returns its encoded results. The
+    /// guest's memory is reserved in `memory`, and that of the results in addition.
     pub(crate) async fn call(
         &self,
         export: usize,
@@ -223,7 +224,7 @@ impl Host {
                 let (Some(mut held), length) = (held, encoded.len()) else {
                     return Ok(encoded.into());
                 };
-                // What is there is copied, and then there are both.
+                // Shrinking copies the bytes, and for a moment both copies exist.
                 if length < encoded.capacity() / 5 * 4 && held.grow_to(encoded.capacity() + length)
                 {
                     encoded.shrink_to_fit();
@@ -234,8 +235,8 @@ impl Host {
         }
     }
 
-    /// Hands a request to an export that handles them. What the guest answers goes
-    /// to `answer`; this ends when the guest does.
+    /// Hands a request to an export that handles requests. The guest's response goes to
+    /// `answer`. This ends when the guest does.
     pub(crate) async fn handle(
         &self,
         export: usize,
@@ -266,8 +267,8 @@ impl Host {
         }
     }
 
-    /// A store for a guest. To be dropped before `memory`: first the memory goes back, and
-    /// then what was reserved for it.
+    /// A store for a guest. Drop it before `memory`, so that the memory is given back
+    /// before its reservation.
     fn store(&self, deadline: Instant, memory: &Ledger) -> Store<Guest> {
         let guest = Guest {
             deadline,
@@ -289,7 +290,7 @@ impl Host {
     }
 }
 
-/// What went wrong in a guest, in a line.
+/// The failure of a guest, as one line.
 fn failure(error: &wasmtime::Error, memory: &MemoryLimit) -> Error {
     tracing::debug!("a call failed: {error:?}");
     if let Some(limit) = error.downcast_ref::<CpuLimit>() {

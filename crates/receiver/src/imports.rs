@@ -1,5 +1,5 @@
-//! Imports of the component that aren't WASI: called over wRPC under the
-//! import prefix.
+//! Imports of the component that aren't WASI. They are called over wRPC under the import
+//! prefix.
 
 use bytes::Bytes;
 use encarno_wrpc::nats::{Connection, subject};
@@ -12,10 +12,10 @@ use crate::codec::val;
 use crate::exports::Function;
 use crate::guest::Guest;
 
-/// Dynamic values take so many times the memory of what they encode.
+/// How many times the memory of their encoding dynamic values take.
 const DYNAMIC_FACTOR: usize = 40;
 
-/// Results of an import larger than this are refused.
+/// The most bytes of an import's results.
 const RESULT_BYTES_MAX: usize = 8 << 20;
 
 /// A call to an import failed; the guest traps with this message.
@@ -67,7 +67,7 @@ pub(crate) fn link(
     Ok(())
 }
 
-/// Reserves what a call takes on the host. It is kept until the next one, since the
+/// Reserves a call's memory on the host. It is kept until the next call, because the
 /// results go into the guest's memory after this.
 fn hold(store: &mut StoreContextMut<'_, Guest>, bytes: usize) -> Result<(), String> {
     let memory = &mut store.data_mut().memory;

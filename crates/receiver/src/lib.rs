@@ -4,24 +4,24 @@
 //! The modules in the order in which a call meets them:
 //!
 //! - [`cli`]: the command lines
-//! - [`args`]: what they say, of guests and of each transport
-//! - [`durations`]: durations on them
-//! - [`nats_args`]: how to reach NATS
-//! - [`output`]: the log, and what guests write
+//! - [`args`]: their arguments, for guests and for each transport
+//! - [`durations`]: durations in arguments
+//! - [`nats_args`]: the arguments of a NATS connection
+//! - [`output`]: the log, and the output of guests
 //! - [`serve`]: from the command line to a served component, and its end
-//! - [`serve_nats`], [`serve_tcp`]: what the transports need
-//! - [`exports`]: what the component exports and imports
+//! - [`serve_nats`], [`serve_tcp`]: the parts for each transport
+//! - [`exports`]: the component's exports and imports
 //! - [`calls`]: the path of a call
 //! - [`http`]: HTTP requests, and the responses of guests
-//! - [`machine`]: how much memory there is
+//! - [`machine`]: the memory of the machine
 //! - [`host`]: the component compiled and linked once, instantiated for each call
-//! - [`cache`]: components that were compiled before
-//! - [`needs`], [`pool`]: the pool of instances, and what the kernel allows
-//! - [`guest`]: what a guest has of the host
+//! - [`cache`]: compiled components on disk
+//! - [`needs`], [`pool`]: the pool of instances, and the limits of the kernel
+//! - [`guest`]: the host's state of a guest
 //! - [`codec`]: values between the wire and a guest's memory
 //! - [`imports`]: calls that the component makes
 //! - [`limits`]: memory, tables and CPU of a call
-//! - [`allocator`]: where all memory but the guests' comes from
+//! - [`allocator`]: the allocator of all memory except the guests'
 
 #![allow(rustdoc::private_intra_doc_links)]
 

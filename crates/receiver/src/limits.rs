@@ -13,33 +13,33 @@ use encarno_wrpc::{Error, ErrorCode};
 use rustix::time::{ClockId, clock_gettime};
 use wasmtime::{Engine, ResourceLimiter};
 
-/// What a guest takes beside its memories: the stack, of which it may use so much as
-/// `wasmtime::Config::max_wasm_stack` says, and its instance and store.
+/// The memory of a guest besides its memories: the stack, up to
+/// `wasmtime::Config::max_wasm_stack`, and its instance and store.
 pub(crate) const GUEST_BYTES: usize = (512 << 10) + (64 << 10);
 
-/// How long a guest runs before others have their turn. Timer slack and a busy
+/// How long a guest runs before other guests have their turn. Timer slack and a busy
 /// machine make it longer.
 pub(crate) const TICK: Duration = Duration::from_millis(1);
 
-/// After so many ticks without a call the ticker sleeps.
+/// After this many ticks without a call, the ticker sleeps.
 const IDLE_TICKS_MAX: u32 = 100;
 
-/// The elements that all tables of an instance may have together. With a
-/// pointer for each that is 8 MiB, reserved in the address space for each table.
+/// The most elements of all tables of an instance together. With a pointer for each, that
+/// is 8 MiB, which each table reserves in the address space.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 1 << 20;
 
-/// The call used more CPU than it may.
+/// The call used more CPU time than it may.
 #[derive(Debug, thiserror::Error)]
 #[error("the CPU limit of {} ms is used up (--max-cpu-ms)", .0.as_millis())]
 pub(crate) struct CpuLimit(pub(crate) Duration);
 
-/// The handles that a guest may have at a time: of the host's resources, and of its own.
+/// The most handles of a guest: of the host's resources, and of its own.
 pub(crate) const HANDLES_MAX: usize = 4096;
 
-/// What an element of a table takes.
+/// The memory of a table's element.
 const ELEMENT_BYTES: usize = size_of::<usize>();
 
-/// What is reserved for one guest. Clones are the same.
+/// The reservation for one guest. Clones are the same one.
 #[derive(Clone)]
 pub(crate) struct Ledger(Arc<Mutex<Reservation>>);
 
@@ -53,32 +53,33 @@ impl Ledger {
     }
 }
 
-/// Counts what one guest takes: its memories, its tables, and what the host keeps for it.
+/// Counts the memory of one guest: its memories, its tables, and what the host keeps for
+/// it.
 pub(crate) struct MemoryLimit {
-    /// Of all memories.
+    /// The bytes of all memories.
     bytes: usize,
     bytes_max: usize,
-    /// Of all tables.
+    /// The elements of all tables.
     elements: usize,
-    /// Of the host's resources.
+    /// The bytes of the host's resources.
     host_bytes: usize,
-    /// Of the values of the last import.
+    /// The bytes of the last import's values.
     import_bytes: usize,
     reserved: Ledger,
     denied: Option<Denied>,
 }
 
-/// What a guest asked for in vain.
+/// The request of a guest that was denied.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Denied {
     Memory,
     Table,
-    /// What all calls together may take was used up.
+    /// The memory for all calls together was used up.
     Total,
 }
 
 impl MemoryLimit {
-    /// Of a guest for which its memory at the start is reserved.
+    /// A limit for a guest whose memory at the start is already reserved.
     pub(crate) fn new(bytes_max: usize, reserved: Ledger) -> Self {
         Self {
             bytes: 0,
@@ -91,8 +92,8 @@ impl MemoryLimit {
         }
     }
 
-    /// A guest that is denied memory sees -1 and usually traps. This is what
-    /// that trap is about.
+    /// A guest that is denied memory sees -1 and usually traps. This is the error behind
+    /// that trap.
     pub(crate) fn reached(&self) -> Option<Error> {
         let text = match self.denied? {
             Denied::Memory => format!(
@@ -105,7 +106,8 @@ impl MemoryLimit {
         Some(Error::new(ErrorCode::GuestLimit, text))
     }
 
-    /// Says what the host keeps for the guest now. Whether there is memory for it.
+    /// Sets the bytes that the host keeps for the guest now. Returns whether there is
+    /// memory for them.
     pub(crate) fn keep_on_host(&mut self, bytes: usize) -> bool {
         let before = std::mem::replace(&mut self.host_bytes, bytes);
         let fits = self.reserve(self.bytes, self.elements);
@@ -115,7 +117,7 @@ impl MemoryLimit {
         fits
     }
 
-    /// The same for the values of an import.
+    /// Sets the bytes of an import's values. Returns whether there is memory for them.
     pub(crate) fn keep_for_import(&mut self, bytes: usize) -> bool {
         self.import_bytes = bytes;
         self.reserve(self.bytes, self.elements)
@@ -177,8 +179,8 @@ impl ResourceLimiter for MemoryLimit {
 }
 
 thread_local! {
-    /// The thread's CPU clock at which the call that is being polled here would
-    /// have begun, had it run without a break. `None`: not measured yet.
+    /// The thread's CPU clock at which the call that is being polled here would have
+    /// begun if it had run without a break; `None` if it wasn't measured yet.
     static CPU_START: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
@@ -189,8 +191,8 @@ fn thread_cpu() -> Duration {
 
 /// The CPU time of the call that is being polled on this thread.
 ///
-/// The first slice of a call isn't measured, so that a short call pays
-/// nothing; it counts as one tick once it turns out to be as long.
+/// The first slice of a call isn't measured, so that a short call has no cost. If the
+/// call takes longer, that slice counts as one tick.
 pub(crate) fn cpu_used() -> Duration {
     let now = thread_cpu();
     let start = CPU_START.get().unwrap_or_else(|| {
@@ -249,8 +251,8 @@ impl Ticker {
         let thread = thread::Builder::new()
             .name("ticker".into())
             .spawn(move || this.run(&engine))?;
-        // A call before this finds no thread to wake, but none sleeps before
-        // IDLE_TICKS_MAX ticks have passed.
+        // A call before this finds no thread to wake. That is harmless, because the
+        // thread doesn't sleep before IDLE_TICKS_MAX ticks have passed.
         let _ = ticker.thread.set(thread.thread().clone());
         Ok(ticker)
     }
@@ -270,7 +272,7 @@ impl Ticker {
             }
             idle_ticks = 0;
             self.is_asleep.store(true, Ordering::SeqCst);
-            // A call that came in between has seen no sleeper.
+            // A call in this moment has seen no sleeper.
             while self.calls.load(Ordering::SeqCst) == 0 && self.is_asleep.load(Ordering::SeqCst) {
                 thread::park();
             }

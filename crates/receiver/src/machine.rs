@@ -1,8 +1,8 @@
-//! How much memory there is: that of the machine, or less where a control group says so.
+//! The memory of the machine, or the smaller limit of a control group.
 
 use std::path::{Path, PathBuf};
 
-/// The memory that this process may use. `None`: the system doesn't say.
+/// The memory that this process may use; `None` if the system doesn't tell.
 pub(crate) fn memory_bytes() -> Option<u64> {
     memory_below(Path::new("/"))
 }
@@ -23,14 +23,14 @@ fn memory_total(meminfo: &str) -> Option<u64> {
     kib.checked_mul(1024)
 }
 
-/// The limits of the control groups of this process, of version 1 and 2, and of the
+/// The limits of the control groups of this process, of versions 1 and 2, and of the
 /// groups around them.
 fn groups(root: &Path) -> Vec<u64> {
     let read = |file: &str| std::fs::read_to_string(root.join(file)).unwrap_or_default();
     let (groups, mounts) = (read("proc/self/cgroup"), read("proc/self/mountinfo"));
     let mut limits = Vec::new();
     for line in groups.lines() {
-        // NUMBER:CONTROLLERS:PATH, of version 2 without controllers
+        // The fields are NUMBER:CONTROLLERS:PATH; in version 2 without controllers.
         let mut parts = line.splitn(3, ':').skip(1);
         let (Some(controllers), Some(path)) = (parts.next(), parts.next()) else {
             continue;
@@ -58,7 +58,7 @@ fn groups(root: &Path) -> Vec<u64> {
     limits
 }
 
-/// Where a mount of that kind is, and the group of that path in it.
+/// The place where this kind of hierarchy is mounted, and the group of this path in it.
 fn group_at(mount: &str, kind: &str, path: &str) -> Option<(PathBuf, PathBuf)> {
     let (place, system) = mount.split_once(" - ")?;
     let mut system = system.split(' ');
@@ -67,16 +67,16 @@ fn group_at(mount: &str, kind: &str, path: &str) -> Option<(PathBuf, PathBuf)> {
     if !is_of_kind || (kind == "cgroup" && !options.split(',').any(|name| name == "memory")) {
         return None;
     }
-    // ID PARENT DEVICE ROOT PLACE …
+    // The fields are ID PARENT DEVICE ROOT PLACE …
     let mut fields = place.split(' ').skip(3);
     let (root, top) = (fields.next()?, PathBuf::from(fields.next()?));
-    // A container may see its group as the root, or its path from outside.
+    // In a container, the path may be relative to its own group, or the path outside.
     let inner = path.strip_prefix(root).unwrap_or(path);
     let group = top.join(inner.trim_start_matches('/'));
     Some((top, group))
 }
 
-/// `max`, or a number beyond all memory, is no limit.
+/// Reads a limit. `max`, or a number beyond all memory, means no limit.
 fn limit(file: &Path) -> Option<u64> {
     let text = std::fs::read_to_string(file).ok()?;
     text.trim().parse().ok().filter(|&bytes| bytes > 0)
@@ -90,7 +90,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// Files of a system, below a directory of their own.
+    /// The memory by these files of a system, in a directory of their own.
     fn memory_of(files: &[(&str, &str)]) -> Option<u64> {
         let root = encarno_test_peers::scratch("machine");
         for (file, text) in files {
@@ -150,7 +150,7 @@ mod tests {
             ),
         ]);
         assert_eq!(first, Some(512 * MIB), "version 1");
-        // The path of the group is that from outside of the container.
+        // The group has its path outside of the container.
         let inside = memory_of(&[
             machine,
             ("proc/self/cgroup", "5:memory:/docker/x\n"),

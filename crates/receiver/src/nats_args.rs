@@ -1,4 +1,4 @@
-//! How to reach NATS, as the command line and the environment say.
+//! The options of a NATS connection, from the command line and the environment.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,8 +11,8 @@ use wasmtime::{Result, format_err};
 
 use crate::durations;
 
-/// The options of the connection. Secrets come from files or from the environment:
-/// a command line is there for all to see.
+/// The options of the connection. Secrets come from files or the environment, because
+/// other users can see a command line.
 #[derive(Args)]
 pub(crate) struct ConnectionArgs {
     /// The NATS server, or several, separated by commas.
@@ -75,7 +75,7 @@ pub(crate) struct ConnectionArgs {
 }
 
 impl ConnectionArgs {
-    /// The options, or what is wrong with them.
+    /// The options; the error says what is wrong with them.
     pub(crate) fn options(&self) -> Result<Options> {
         let mut options = Options::new(&self.nats)?;
         options.name.clone_from(&self.name);
@@ -95,7 +95,7 @@ impl ConnectionArgs {
         Ok(options)
     }
 
-    /// The environment is asked where the command line names nobody.
+    /// The environment is used if the command line has no credentials.
     fn given(&self) -> Result<Given> {
         let path = |file: &Option<PathBuf>| {
             let file = file.as_deref()?;

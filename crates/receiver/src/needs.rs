@@ -1,12 +1,12 @@
-//! What instances of a component will need of the pool, read from its bytes: the pool
-//! is made before the component is compiled, and compiling twice takes twice the time.
+//! The needs of a component's instances, read from its bytes. The pool is made before the
+//! component is compiled, and compiling twice would take twice the time.
 
 use wasmparser::{
     ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
     ComponentTypeRef, Instance, Parser, Payload,
 };
 
-/// Memories and tables.
+/// The numbers of memories and tables.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Needs {
     pub(crate) memories: u32,
@@ -14,7 +14,8 @@ pub(crate) struct Needs {
 }
 
 impl Needs {
-    /// Of an instance of that component. `None`: the bytes don't tell, or are none.
+    /// The needs of an instance of this component; `None` if the bytes don't show them,
+    /// or aren't a component.
     pub(crate) fn of(wasm: &[u8]) -> Option<Self> {
         let mut open: Vec<Frame> = Vec::new();
         for payload in Parser::new(0).parse_all(wasm) {
@@ -56,11 +57,12 @@ enum Frame {
     Component(Scope),
 }
 
-/// What a component has named so far. `None`: what that needs isn't known.
+/// The parts that a component has defined so far. `None` means that the needs of a part
+/// aren't known.
 struct Scope {
     modules: Vec<Option<Needs>>,
     components: Vec<Option<Needs>>,
-    /// Of all that it instantiates.
+    /// The needs of all that it instantiates.
     needs: Option<Needs>,
 }
 
@@ -160,7 +162,7 @@ fn read_in_component(payload: Payload<'_>, scope: &mut Scope, outer: &[Frame]) -
             }
         }
         Payload::ComponentExportSection(exports) => {
-            // An export is another name of the same.
+            // An export is another name of the same thing.
             for export in exports {
                 let export = export.ok()?;
                 match export.kind {
@@ -186,7 +188,7 @@ mod tests {
 
     use super::Needs;
 
-    /// Each is what wasmtime says after it has compiled the component.
+    /// The results must equal what wasmtime says after it has compiled the component.
     #[test]
     fn what_is_read_is_what_wasmtime_finds() {
         let engine = Engine::new(&Config::new()).expect("an engine");
@@ -209,7 +211,7 @@ mod tests {
                 "(component (core module $m (memory 1) (table 1 funcref) (table 2 funcref))
                    (core instance (instantiate $m)) (core instance (instantiate $m)))",
             ),
-            // Imported from another module: it needs none of its own.
+            // It is imported from another module, and needs nothing of its own.
             (
                 1,
                 1,
@@ -219,7 +221,7 @@ mod tests {
                    (core instance $i (instantiate $a))
                    (core instance (instantiate $b (with "a" (instance $i)))))"#,
             ),
-            // Components within, one of which has its module from outside.
+            // Components within components; one of them imports its module.
             (
                 3,
                 3,

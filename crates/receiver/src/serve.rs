@@ -23,11 +23,15 @@ use crate::limits::Ticker;
 use crate::pool::GuestLimits;
 use crate::{machine, output};
 
-/// What all calls together may take, where the system doesn't say how much there is.
+/// The memory for all calls together, if the system doesn't tell how much memory it has.
 const DEFAULT_TOTAL_BYTES: u64 = 4 << 30;
 
-/// Runs `serve` on the thread that owns the connections, until it ends. It gets
-/// the threads of the guests. An error is a start that failed.
+/// Runs `serve` on the thread that owns the connections, until it ends. `serve` gets the
+/// threads of the guests.
+///
+/// # Errors
+///
+/// If the start fails.
 pub(crate) fn run<F: Future<Output = Result<()>>>(
     args: &GuestArgs,
     serve: impl FnOnce(Handle) -> F,
@@ -50,22 +54,22 @@ fn guests_runtime(have_network: bool) -> Result<Runtime> {
     threads
         .thread_name("guest")
         .enable_time()
-        // A guest that burns CPU comes back after a millisecond. With the
-        // default of 61 such turns, the timers of sleeping guests would be
-        // looked at every 61 ms.
+        // A guest that burns CPU comes back after a millisecond. With the default of 61
+        // such turns, timers of sleeping guests would be checked only every 61 ms.
         .event_interval(4)
         .build()
         .context("cannot start the threads of the guests")
 }
 
 impl GuestArgs {
-    /// The component, compiled. `calls` says which packages of WASI are called.
+    /// Compiles the component. `calls` are the packages of WASI that are called over
+    /// wRPC.
     pub(crate) fn load(&self, workload: &Path, calls: &[String]) -> Result<Workload> {
         let cache = self.cache.as_deref().map(Cache::open).transpose()?;
         Workload::load(workload, self.guest_limits(), cache.as_ref(), calls)
     }
 
-    /// What is allowed to guests.
+    /// The limits of guests.
     fn guest_limits(&self) -> GuestLimits {
         GuestLimits {
             concurrency: self.max_concurrency,
@@ -76,21 +80,21 @@ impl GuestArgs {
         }
     }
 
-    /// What all calls together may take.
+    /// The memory for all calls together.
     fn total_bytes(&self) -> usize {
         let given = self.max_total_memory_mb.map(|mib| mib << 20);
-        // The rest is for the compiled component, for what the allocator and the pool
-        // keep, and for all else that runs there.
+        // The rest is for the compiled component, for the reserves of allocator and pool,
+        // and for other programs.
         let there_is = || machine::memory_bytes().map_or(DEFAULT_TOTAL_BYTES, |all| all / 4 * 3);
         usize::try_from(given.unwrap_or_else(there_is)).unwrap_or(usize::MAX)
     }
 
-    /// The account of what all calls together take.
+    /// The account of the memory of all calls.
     pub(crate) fn memory(&self) -> Memory {
         Memory::new(self.total_bytes())
     }
 
-    /// What is allowed to callers.
+    /// The limits of callers.
     pub(crate) fn call_limits(&self, memory: &Memory) -> Limits {
         Limits {
             params_bytes_max: PARAMS_BYTES_MAX,
@@ -99,7 +103,7 @@ impl GuestArgs {
         }
     }
 
-    /// The component's exports, and what serves calls of them.
+    /// The component's exports, and the server of their calls.
     pub(crate) fn calls(
         &self,
         workload: &Workload,
@@ -131,7 +135,7 @@ fn exports(workload: &Workload, kinds: &Arc<[Kind]>) -> Vec<Export> {
         .collect()
 }
 
-/// Says that calls are taken, and where.
+/// Reports that calls are accepted, and where.
 pub(crate) fn say_ready(workload: &Workload, place: &str) -> Result<()> {
     let names: Vec<_> = workload.exports().iter().map(Function::path).collect();
     let mut stdout = std::io::stdout();
@@ -141,15 +145,15 @@ pub(crate) fn say_ready(workload: &Workload, place: &str) -> Result<()> {
         .context("cannot write to stdout")
 }
 
-/// SIGTERM, SIGINT, and SIGHUP, since its terminal is gone then; unless whoever started it
-/// said that it shall live on (`nohup`).
+/// SIGTERM, SIGINT, and SIGHUP, which comes when the terminal is gone. SIGHUP is left out
+/// if the process was started with it ignored (`nohup`).
 pub(crate) struct Signals {
     terminate: Signal,
     interrupt: Signal,
     hangup: Option<Signal>,
 }
 
-/// Whether a signal came.
+/// Whether a signal has come.
 #[derive(Clone)]
 pub(crate) struct Stop(watch::Receiver<bool>);
 
@@ -174,7 +178,7 @@ impl Signals {
         })
     }
 
-    /// The first signal stops the server, the second one the process.
+    /// The first signal stops the server, and the second one ends the process.
     pub(crate) fn stop(self, calls: &Arc<Calls>) -> Stop {
         let (stop, stopped) = watch::channel(false);
         tokio::spawn(self.handle(stop, Arc::clone(calls)));

@@ -1,4 +1,4 @@
-//! A component served over NATS.
+//! Serves a component over NATS.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::args::NatsArgs;
 use crate::host::Workload;
 use crate::serve::{self, Signals};
 
-/// How long the server may take to send no more calls.
+/// How long the server may still send calls after the end of the subscriptions.
 const UNSUBSCRIBE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long answers that are written may take to leave.
+/// How long written answers may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves the component until a signal.
+/// Serves the component until a signal comes.
 pub(crate) fn run(args: &NatsArgs) -> Result<()> {
     let options = args.connection.options()?;
     let workload = args.guests.load(&args.workload, &args.call)?;
@@ -51,7 +51,7 @@ async fn serve(
     let stop = signals.stop(&calls);
     tokio::select! {
         () = server.run(stop.clone().wait(), |invocation| calls.serve(invocation)) => {}
-        // Without a connection, the server can't be told to send no more calls.
+        // Without a connection, the server can't be told to stop sending calls.
         () = async { stop.wait().await; tokio::time::sleep(UNSUBSCRIBE_TIMEOUT).await } => {}
     }
     if connection.is_closed() {
@@ -61,8 +61,8 @@ async fn serve(
         );
     }
     calls.drained().await;
-    // The answers of the last calls may still be on their way out. Without a
-    // connection there is nothing to wait for.
+    // The answers of the last calls may still be leaving. Without a connection there is
+    // nothing to wait for.
     let _ = tokio::time::timeout(FLUSH_TIMEOUT, connection.flush()).await;
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A component served over TCP.
+//! Serves a component over TCP.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use crate::args::TcpArgs;
 use crate::host::Workload;
 use crate::serve::{self, Signals};
 
-/// How long answers that are written may take to leave.
+/// How long written answers may take to leave.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Serves the component until a signal.
+/// Serves the component until a signal comes.
 pub(crate) fn run(args: &TcpArgs) -> Result<()> {
     let workload = args.guests.load(&args.workload, &[])?;
     serve::run(&args.guests, |guests| serve(args, workload, guests))

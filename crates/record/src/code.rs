@@ -1,35 +1,37 @@
-//! Net codes that the operating system doesn't have.
+//! Net codes for failures without an error number of the operating system.
 //!
-//! Those up to 999 are its error numbers.
+//! Net codes up to 999 are the operating system's error numbers.
 
 /// The hit took longer than its timeout.
 pub const TIMEOUT: u16 = 1001;
-/// The answer wasn't what the protocol demands.
+/// The answer violated the protocol.
 pub const PROTOCOL: u16 = 1002;
-/// TLS: a handshake or a certificate that isn't accepted.
+/// TLS failed: a handshake or a certificate wasn't accepted.
 pub const TLS: u16 = 1003;
 /// The name wasn't found.
 pub const DNS: u16 = 1004;
 /// The peer closed the connection in the middle of an answer, or before it.
 pub const CLOSED_EARLY: u16 = 1005;
-/// The peer closed a kept connection while the hit was on its way, before
-/// any byte of an answer. It isn't sent again: the peer may have got it.
+/// The peer closed a kept connection after the hit was sent and before any byte of an
+/// answer. The hit isn't sent again, because the peer may have received it.
 pub const STALE: u16 = 1006;
 /// The run was stopped before the hit ended.
 pub const CANCELLED: u16 = 1007;
-/// The head of the answer is longer than accepted.
+/// The head of the answer is too long.
 pub const HEAD_TOO_LONG: u16 = 1008;
-/// The record has no address and there is no default one, or it can't be used.
+/// The record has no address and there is no default one, or the address can't be used.
 pub const ADDRESS: u16 = 1009;
 /// The record's file couldn't be read.
 pub const PAYLOAD: u16 = 1010;
-/// The dummy failed as its script says.
+/// The dummy failed according to its script.
 pub const DUMMY: u16 = 1011;
-/// The peer closed the stream of a hit, and the connection goes on.
+/// The peer closed the stream of a hit, but not the connection.
 pub const RESET: u16 = 1012;
-/// The peer says that it didn't look at the hit. It isn't sent again.
+/// The peer says that it didn't process the hit. The hit isn't sent again.
 pub const REFUSED: u16 = 1013;
-/// One side had too much of what the other one sends (HTTP/2: ENHANCE_YOUR_CALM).
+/// One side sent too much for the other one (HTTP/2: ENHANCE_YOUR_CALM).
 pub const CALM: u16 = 1014;
-/// The guest that is the protocol broke down, or did what it may not do.
+/// The guest that is the protocol failed, or did what it may not do.
 pub const PLUGIN: u16 = 1015;
+/// wRPC: from here on, the number of the failure in wRPC's own list is added.
+pub const WRPC: u16 = 1100;

@@ -7,7 +7,7 @@ use crate::histogram::Histogram;
 use crate::parse_duration;
 use crate::statistics::{LabelStatistics, Statistics, time_text};
 
-/// What a condition is, for messages.
+/// The syntax of a condition, for messages.
 pub const SHAPE: &str = "write MEASURE>VALUE or MEASURE<VALUE, such as 'p99>200ms', 'errors>1%', 'rate<950/s', \
      '5xx>10' or 'p95{label=login}>300ms'";
 
@@ -16,15 +16,15 @@ pub const SHAPE: &str = "write MEASURE>VALUE or MEASURE<VALUE, such as 'p99>200m
 pub struct Condition {
     text: String,
     measure: Measure,
-    /// Only hits with that label.
+    /// The label, if only hits with this label count.
     label: Option<String>,
     operator: Operator,
     limit: f64,
-    /// The limit is a share of all hits, and so is the measure.
+    /// Whether measure and limit are shares of all hits.
     share: bool,
 }
 
-/// What is compared.
+/// The measure that is compared.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Measure {
     /// A time of hits.
@@ -37,24 +37,24 @@ pub enum Measure {
     Hits,
     /// Hits per second.
     Rate,
-    /// Responses with such a status.
+    /// Responses with a matching status.
     Status(Mask),
-    /// Hits with such a net code.
+    /// Hits with a matching net code.
     Net(Mask),
 }
 
-/// Which time of a hit.
+/// The kind of a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TimeKind {
-    /// From the instant a hit was due.
+    /// From the instant at which a hit was due to its end.
     Response,
-    /// From its start.
+    /// From its start to its end.
     Service,
-    /// How late it started.
+    /// From the instant at which it was due to its start.
     Lag,
 }
 
-/// Which value of many.
+/// A value of a distribution.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Quantity {
     /// The least.
@@ -63,11 +63,12 @@ pub enum Quantity {
     Mean,
     /// The greatest.
     Max,
-    /// The one at or below which that share of all lies.
+    /// The value at or below which this share of all values lies.
     Quantile(f64),
 }
 
-/// Digits, and `x` for any digit; longer codes match by their first digits.
+/// A pattern of digits, where `x` stands for any digit. Longer codes match by their first
+/// digits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mask(String);
 
@@ -84,31 +85,32 @@ pub enum Operator {
     AtMost,
 }
 
-/// What is measured: a run, or a second of it.
+/// The figures to compare: those of a run, or of a second of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Measured<'a> {
-    /// By label.
+    /// The statistics by label.
     pub statistics: &'a Statistics,
     /// All labels together.
     pub total: &'a LabelStatistics,
     /// Hits that were never started.
     pub dropped: u64,
-    /// How long it is.
+    /// The length of time.
     pub span_ns: u64,
 }
 
-/// What a condition came to.
+/// The result of a condition.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judged {
     /// The condition.
     pub text: String,
-    /// Whether it holds, which is bad; so is a measure that isn't there.
+    /// Whether the condition holds, which fails the run. It also counts as holding if the
+    /// measure has no value.
     pub holds: bool,
     /// The measure: ns, a share, a count, or a rate.
     pub value: Option<f64>,
     /// The unit of it: `ns`, `share`, `hits`, or `hits/s`.
     pub unit: &'static str,
-    /// For people.
+    /// The value as text.
     pub shown: String,
 }
 
@@ -120,7 +122,7 @@ impl fmt::Display for Judged {
 }
 
 impl Condition {
-    /// From its parts.
+    /// A condition from its parts.
     pub fn new(
         text: &str,
         measure: Measure,
@@ -139,13 +141,13 @@ impl Condition {
         }
     }
 
-    /// As it was written.
+    /// The condition as it was written.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// Compares. A measure without hits has no value: the condition then counts
-    /// as failed, since nothing shows that the run kept to it.
+    /// Evaluates the condition. A measure without hits has no value; the condition then
+    /// counts as holding, because nothing shows that the run kept to it.
     pub fn judge(&self, sample: &Measured<'_>) -> Judged {
         let value = self.value(sample);
         Judged {
@@ -163,13 +165,13 @@ impl Condition {
         }
     }
 
-    /// Whether it holds; what has no value doesn't.
+    /// Whether the condition holds; without a value it doesn't.
     pub fn holds(&self, sample: &Measured<'_>) -> bool {
         let value = self.value(sample);
         value.is_some_and(|value| self.operator.holds(value, self.limit))
     }
 
-    /// The measure; none if there were no such hits.
+    /// The measure; `None` if there were no such hits.
     pub fn value(&self, sample: &Measured<'_>) -> Option<f64> {
         let hits = match &self.label {
             None => sample.total,
@@ -244,7 +246,7 @@ impl Operator {
 }
 
 impl Mask {
-    /// Reads `404`, `5xx` and the like.
+    /// Parses `404`, `5xx` and the like.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim().to_ascii_lowercase();
         let fits = (1..=5).contains(&text.len())
@@ -256,7 +258,7 @@ impl Mask {
 
     fn matches(&self, code: u16) -> bool {
         let digits = code.to_string();
-        // 0 = there is none.
+        // 0 means no code.
         code != 0
             && digits.len() >= self.0.len()
             && self
@@ -338,13 +340,13 @@ fn measure(name: &str) -> Option<Measure> {
         "dropped" => Measure::Dropped,
         "hits" => Measure::Hits,
         "rate" => Measure::Rate,
-        // A number of one or two digits is no status.
+        // Only a number of three digits is a status.
         code if code.len() == 3 => Measure::Status(Mask::parse(code)?),
         _ => return None,
     })
 }
 
-/// `p99.9`, and k6's `p(99.9)`.
+/// Parses `p99.9`, and k6's `p(99.9)`.
 fn quantile(text: &str) -> Option<Quantity> {
     let number = text.strip_prefix('p')?;
     let inner = number
@@ -452,7 +454,7 @@ mod tests {
             ("404>0", false),
             ("p50{label=login}>90ms", true),
             ("errors{label=\"login\"}>=10%", true),
-            // What can't be measured isn't kept to.
+            // A measure without a value fails the run.
             ("p50{label=logout}>90ms", true),
         ] {
             let condition: Condition = text.parse().expect(text);

@@ -1,7 +1,7 @@
-//! How durations are written.
+//! Parses and formats durations and times.
 
-/// A duration as schedules write it: `1d2h3m4s`, `0.5s`, `500ms`; a bare
-/// number is seconds. Result in ns.
+/// Parses a duration as schedules have it: `1d2h3m4s`, `0.5s`, `500ms`; a bare number is
+/// seconds. The result is in ns.
 pub fn parse_duration(text: &str) -> Option<u64> {
     let mut rest = text.trim();
     let mut total_ns = 0_u64;
@@ -28,7 +28,7 @@ pub fn parse_duration(text: &str) -> Option<u64> {
             "ns" => 1,
             _ => return None,
         };
-        // Units go down, each at most once, as in 1h30m.
+        // Units must descend, each at most once, as in 1h30m.
         if unit_ns >= last_unit_ns {
             return None;
         }
@@ -40,7 +40,7 @@ pub fn parse_duration(text: &str) -> Option<u64> {
     Some(total_ns)
 }
 
-/// A decimal number times a unit, exactly; digits below the unit are cut off.
+/// A decimal number times a unit, computed exactly; digits below 1 are cut off.
 pub fn decimal(text: &str, unit: u64) -> Option<u64> {
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     if whole.is_empty() && fraction.is_empty() {
@@ -66,10 +66,11 @@ pub fn decimal(text: &str, unit: u64) -> Option<u64> {
     Some(sum)
 }
 
-/// A second of Unix time, as logs write it.
+/// A second of Unix time as text, in the format of logs.
 pub fn utc(unix: u64) -> String {
     let (days, seconds) = ((unix / 86_400) as i64, unix % 86_400);
-    // Days to a date (Howard Hinnant, chrono-compatible low-level date algorithms).
+    // Converts days to a date (Howard Hinnant, chrono-compatible low-level date
+    // algorithms).
     let days = days + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);

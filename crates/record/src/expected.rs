@@ -1,13 +1,13 @@
-//! Which statuses count as success.
+//! The statuses that count as success.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// Statuses are told apart below that number; higher ones are never expected.
+/// Statuses from this number on are never expected.
 const CODES: u16 = 1024;
 
-/// The statuses that are expected: `200-399` unless said. A code of 0 means
-/// that the protocol has none, and counts as expected.
+/// The expected statuses, by default `200-399`. A code of 0 means that the protocol has
+/// no statuses, and counts as expected.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Expected([u64; CODES as usize / 64]);
 
@@ -18,8 +18,8 @@ impl Expected {
         code == 0 || code < CODES && self.0[code as usize / 64] >> (code % 64) & 1 == 1
     }
 
-    /// Whether an answer or an error like that is a failure: no answer, a
-    /// status that isn't expected, or an answer that isn't as asserted.
+    /// Whether such an outcome is a failure: without an answer, with an unexpected
+    /// status, or with an answer that breaks an assert.
     #[inline]
     pub fn is_failure(&self, net_code: u16, protocol_code: u16, has_error: bool) -> bool {
         net_code != 0 || has_error || !self.has(protocol_code)
@@ -43,7 +43,7 @@ impl Default for Expected {
 impl FromStr for Expected {
     type Err = String;
 
-    /// Reads `200-399`, `200,404` and the like.
+    /// Parses `200-399`, `200,404` and the like.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let mut expected = Self([0; CODES as usize / 64]);
         for part in text.split(',') {

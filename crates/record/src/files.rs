@@ -1,4 +1,4 @@
-//! How files are opened: to be written, and to be read whole.
+//! Opens files to write them, and reads files as a whole.
 
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Read};
@@ -9,22 +9,22 @@ use std::path::Path;
 /// The byte order mark of UTF-8.
 pub const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Whether a file may hold requests, and with them passwords and cookies.
+/// Whether a file may contain requests, and with them passwords and cookies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contents {
-    /// It doesn't: it has the mode that files of this user have.
+    /// Without requests; the file has the usual mode.
     Results,
-    /// It may: nobody but its owner reads it.
+    /// With requests; only its owner may read the file.
     Requests,
 }
 
-/// Whether a path stands for the standard output.
+/// Whether a path means the standard output.
 pub fn is_stdout(path: &Path) -> bool {
     path == Path::new("-") || path == Path::new("/dev/stdout")
 }
 
-/// Creates the file, or empties it. The standard output is written as it was
-/// inherited: neither emptied, nor from its start.
+/// Creates the file, or empties it. The standard output is used as it was inherited: it
+/// isn't emptied, and writing starts at its present position.
 pub fn create(path: &Path, contents: Contents) -> io::Result<File> {
     if is_stdout(path) {
         return Ok(io::stdout().as_fd().try_clone_to_owned()?.into());
@@ -39,25 +39,29 @@ pub fn create(path: &Path, contents: Contents) -> io::Result<File> {
     }
     let file = options.mode(0o600).open(path)?;
     let metadata = file.metadata()?;
-    // A file that was there keeps its mode, and others may be able to read it.
+    // An existing file keeps its mode, so that others may be able to read it.
     if metadata.is_file() && metadata.permissions().mode() & 0o077 != 0 {
         file.set_permissions(Permissions::from_mode(0o600))?;
     }
     Ok(file)
 }
 
-/// Reads a file whole. One that is longer than it may be, or a device, which
-/// may have no end, isn't read at all.
+/// Reads a whole file.
+///
+/// # Errors
+///
+/// If the file is longer than `bytes_max`, or a device, which may be endless; then
+/// nothing is read.
 pub fn read_whole(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let too_long = || io::Error::other(format!("it has more than {bytes_max} bytes"));
-    // Looked at first: to open a pipe waits for its other end.
+    // Check this first, because opening a pipe waits for its other end.
     let metadata = std::fs::metadata(path)?;
     let kind = metadata.file_type();
     if kind.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if kind.is_char_device() && path != Path::new("/dev/stdin") || kind.is_block_device() {
-        return Err(io::Error::other("it is a device, and not a file"));
+        return Err(io::Error::other("it is a device, not a file"));
     }
     if metadata.len() > bytes_max {
         return Err(too_long());
@@ -72,8 +76,7 @@ pub fn read_whole(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a text whole, without the byte order mark that editors on Windows put
-/// before it.
+/// Reads a whole text, without the byte order mark that editors on Windows write.
 pub fn read_text(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = read_whole(path, bytes_max)?;
     if bytes.starts_with(MARK) {

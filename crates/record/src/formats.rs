@@ -1,4 +1,4 @@
-//! Hits to files: what takes hits, one file at a time, a module for each format.
+//! Writes hits to files, with a module for each format.
 
 mod csv;
 mod format;

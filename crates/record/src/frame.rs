@@ -1,28 +1,28 @@
-//! Framed blocks with checksums: how the native files lie on disk.
+//! Framed blocks with checksums, the layout of the native files.
 //!
-//! A file is 8 bytes that say what it is, then frames. A frame is 16 bytes
-//! (little endian: mark u32, kind u16, check of the header u16, length u32,
-//! CRC32C of the payload u32) and its payload. After damage a reader goes on
-//! at the next mark whose header is right, so one bad byte costs one frame.
+//! A file consists of 8 bytes that give its kind, and frames. A frame is a header of 16
+//! bytes (little endian: mark u32, kind u16, check of the header u16, length u32, CRC32C
+//! of the payload u32) and its payload. After damage, a reader continues at the next mark
+//! with a valid header, so one bad byte costs one frame.
 
 use std::fmt;
 use std::io::{self, Read};
 use std::ops::Range;
 
-/// What every native result file starts with.
+/// The first bytes of every native result file.
 pub const RESULT_MAGIC: [u8; 8] = *b"\x89encres\n";
-/// What every native input file starts with.
+/// The first bytes of every native input file.
 pub const INPUT_MAGIC: [u8; 8] = *b"\x89encinp\n";
-/// No frame's payload is longer; what claims to be is damage.
+/// The most bytes of a payload; a larger length is damage.
 pub const PAYLOAD_BYTES_MAX: usize = 8 << 20;
 
-/// What a frame starts with.
+/// The first bytes of a frame.
 pub const MARK: [u8; 4] = *b"\xf1ENB";
 /// The length of a frame's header.
 pub const HEADER_BYTES: usize = 16;
 const READ_BYTES: usize = 1 << 20;
 
-/// Appends a frame to `out`; `payload` appends what is in it.
+/// Appends a frame to `out`; `payload` appends its payload.
 pub fn append_frame(out: &mut Vec<u8>, kind: u16, payload: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; HEADER_BYTES]);
@@ -40,25 +40,25 @@ pub fn append_frame(out: &mut Vec<u8>, kind: u16, payload: impl FnOnce(&mut Vec<
     header[12..].copy_from_slice(&crc32c::crc32c(payload).to_le_bytes());
 }
 
-/// A frame whose checksums are right.
+/// A frame with valid checksums.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame<'a> {
-    /// What it holds.
+    /// The kind of the frame.
     pub kind: u16,
-    /// Where it starts in the file.
+    /// Its place in the file.
     pub offset: u64,
     /// Its payload.
     pub payload: &'a [u8],
 }
 
-/// Bytes that no frame could be made of.
+/// The bytes that don't belong to a valid frame.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Damage {
-    /// How many separate places.
+    /// The number of separate places.
     pub places: u64,
-    /// Where the first one starts.
+    /// The offset of the first place.
     pub first_offset: u64,
-    /// How many bytes in all.
+    /// The number of bytes in all places.
     pub bytes: u64,
 }
 
@@ -69,14 +69,15 @@ impl fmt::Display for Damage {
             first_offset,
             bytes,
         } = self;
+        let ending = if *places == 1 { "" } else { "s" };
         write!(
             f,
-            "{bytes} bytes in {places} places are damaged, the first at offset {first_offset}"
+            "{bytes} bytes in {places} place{ending} are damaged, the first at offset {first_offset}"
         )
     }
 }
 
-/// Reads frames one after the other, in large reads, at constant memory.
+/// Reads one frame after the other, with large reads and constant memory.
 #[derive(Debug)]
 pub struct FrameReader<R> {
     source: R,
@@ -88,7 +89,7 @@ pub struct FrameReader<R> {
 }
 
 impl<R: Read> FrameReader<R> {
-    /// A reader of what follows the first 8 bytes.
+    /// A reader of the frames after the first 8 bytes.
     pub fn new(source: R) -> Self {
         Self {
             source,
@@ -100,8 +101,8 @@ impl<R: Read> FrameReader<R> {
         }
     }
 
-    /// The next frame; none at the end of what is there now. If the file grows,
-    /// a later call goes on.
+    /// The next frame; `None` at the present end of the data. If the file grows, a later
+    /// call continues.
     pub fn next_frame(&mut self) -> io::Result<Option<Frame<'_>>> {
         while let Some(header) = self.next_header()? {
             let length = header.length as usize;
@@ -125,17 +126,17 @@ impl<R: Read> FrameReader<R> {
         Ok(None)
     }
 
-    /// What couldn't be read so far.
+    /// The damage so far.
     pub fn damage(&self) -> Damage {
         self.damage
     }
 
-    /// Bytes at the end that are the start of a frame without its rest.
+    /// The number of bytes at the end that begin an incomplete frame.
     pub fn incomplete_bytes(&self) -> u64 {
         self.used.len() as u64
     }
 
-    /// Where the next frame starts.
+    /// The offset of the next frame.
     pub fn offset(&self) -> u64 {
         self.offset
     }
@@ -146,7 +147,7 @@ impl<R: Read> FrameReader<R> {
             if let Some(header) = Header::parse(bytes) {
                 return Ok(Some(header));
             }
-            // Past the first byte, up to what might be the next mark.
+            // Skip the first byte, up to the next byte that may begin a mark.
             let skipped = 1 + memchr::memchr(MARK[0], &bytes[1..]).unwrap_or(bytes.len() - 1);
             self.lose(skipped);
         }
@@ -196,7 +197,7 @@ impl<R: Read> FrameReader<R> {
 /// A frame's header.
 #[derive(Clone, Copy, Debug)]
 pub struct Header {
-    /// What the frame holds.
+    /// The kind of the frame.
     pub kind: u16,
     /// The length of its payload.
     pub length: u32,
@@ -204,7 +205,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// The header at the start of these bytes; none if its own checksum is wrong.
+    /// The header at the start of these bytes; `None` if its own checksum is wrong.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let (header, _) = bytes.split_first_chunk::<HEADER_BYTES>()?;
         let &[a, b, c, d, k0, k1, h0, h1, l0, l1, l2, l3, c0, c1, c2, c3] = header;
@@ -222,13 +223,13 @@ impl Header {
 }
 
 impl Header {
-    /// Whether that is the payload: its checksum is right.
+    /// Whether the payload has the right checksum.
     pub fn is_of(&self, payload: &[u8]) -> bool {
         crc32c::crc32c(payload) == self.crc
     }
 }
 
-/// Without it a damaged length would hide all that follows.
+/// The checksum of the header. Without it, a damaged length would hide all later frames.
 fn header_check(kind: u16, length: u32) -> u16 {
     let [k0, k1] = kind.to_le_bytes();
     let [l0, l1, l2, l3] = length.to_le_bytes();

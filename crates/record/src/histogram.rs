@@ -11,14 +11,14 @@
 
 use crate::varint;
 
-/// Each power of two has that many buckets, as a power of two.
+/// The number of buckets for each power of two, as a power of two.
 const BUCKETS_LOG2: u32 = 10;
 const PAGE_LOG2: u32 = 6;
 const PAGE: usize = 1 << PAGE_LOG2;
 const PAGES: usize = BUCKETS.div_ceil(PAGE);
-/// Buckets that are kept in a list; with more there are pages.
+/// The most buckets in a list; more buckets are kept in pages.
 const FEW_MAX: usize = 12;
-/// All buckets there are.
+/// The number of buckets.
 pub const BUCKETS: usize = bucket_of(u64::MAX) + 1;
 
 /// A distribution of numbers.
@@ -34,7 +34,8 @@ pub struct Histogram {
 
 #[derive(Clone, Debug)]
 struct Paged {
-    /// Where a page lies in `counts`; 0 = not made yet, for place 0 is unused.
+    /// The index of each page in `counts`; 0 means that the page doesn't exist, because
+    /// index 0 is unused.
     places: [u16; PAGES],
     counts: Vec<[u64; PAGE]>,
 }
@@ -70,7 +71,7 @@ impl Histogram {
         self.add(bucket_of(value), 1);
     }
 
-    /// Adds numbers: as [`Histogram::record`] does, at less cost for each.
+    /// Adds numbers, like [`Histogram::record`] but faster.
     #[inline]
     pub fn record_all(&mut self, values: impl Iterator<Item = u64>) {
         let (mut count, mut sum, mut min, mut max) = (0, 0_u128, self.min, self.max);
@@ -95,7 +96,7 @@ impl Histogram {
         (self.min, self.max) = (min, max);
     }
 
-    /// Adds 0 so many times.
+    /// Adds 0 `count` times.
     pub fn record_zeros(&mut self, count: u64) {
         if count > 0 {
             self.count += count;
@@ -104,7 +105,7 @@ impl Histogram {
         }
     }
 
-    /// Adds all numbers of another one.
+    /// Adds all numbers of another histogram.
     pub fn merge(&mut self, other: &Self) {
         other.for_each(|bucket, count| self.add(bucket, count));
         // A file may claim any counts.
@@ -114,27 +115,27 @@ impl Histogram {
         self.max = self.max.max(other.max);
     }
 
-    /// How many numbers.
+    /// The count of numbers.
     pub fn count(&self) -> u64 {
         self.count
     }
 
-    /// Their sum, exactly.
+    /// The exact sum.
     pub fn sum(&self) -> u128 {
         self.sum
     }
 
-    /// The least one, exactly; 0 if there is none.
+    /// The exact least number; 0 if there is none.
     pub fn min(&self) -> u64 {
         if self.count == 0 { 0 } else { self.min }
     }
 
-    /// The greatest one, exactly.
+    /// The exact greatest number.
     pub fn max(&self) -> u64 {
         self.max
     }
 
-    /// The mean, exactly; 0 of none.
+    /// The exact mean; 0 if there are no numbers.
     pub fn mean(&self) -> f64 {
         if self.count == 0 {
             0.0
@@ -143,8 +144,8 @@ impl Histogram {
         }
     }
 
-    /// The number below or at which that share of all lies (nearest rank),
-    /// within 0.05 %; 0 of none.
+    /// The number at or below which this share of all numbers lies (nearest rank), within
+    /// 0.05 %; 0 if there are no numbers.
     pub fn quantile(&self, share: f64) -> u64 {
         let rank = ((share * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
         let (mut before, mut found) = (0, None);
@@ -166,7 +167,7 @@ impl Histogram {
         found.map_or(0, |bucket| middle_of(bucket).clamp(self.min, self.max))
     }
 
-    /// Each bucket that has numbers, and how many, by bucket.
+    /// The buckets with numbers and their counts, by bucket.
     pub fn pairs(&self) -> Vec<(u32, u64)> {
         let mut pairs = Vec::with_capacity(self.few.len());
         self.for_each(|bucket, count| pairs.push((bucket as u32, count)));
@@ -174,8 +175,8 @@ impl Histogram {
         pairs
     }
 
-    /// Appends it: how many pairs; for each the step from the last bucket and
-    /// the count; then sum, minimum and maximum. All are varints.
+    /// Appends the histogram as varints: the number of pairs; for each pair the distance
+    /// from the last bucket and the count; then sum, minimum and maximum.
     pub fn append_to(&self, out: &mut Vec<u8>) {
         let pairs = self.pairs();
         varint::append(out, pairs.len() as u64);
@@ -193,7 +194,8 @@ impl Histogram {
         }
     }
 
-    /// Takes one off the start of these bytes; none if it isn't one.
+    /// Takes a histogram from the start of these bytes; `None` if they don't begin with
+    /// one.
     pub fn take_from(bytes: &mut &[u8]) -> Option<Self> {
         let mut histogram = Self::default();
         let pairs = varint::take(bytes)?;
@@ -249,7 +251,8 @@ impl Histogram {
         }
     }
 
-    /// Each bucket and its count; by bucket if there are pages.
+    /// Calls `take` with each bucket and its count, in order of buckets if there are
+    /// pages.
     fn for_each(&self, mut take: impl FnMut(usize, u64)) {
         for &(bucket, count) in &self.few {
             take(bucket as usize, count);

@@ -1,62 +1,63 @@
-//! What became of what was sent.
+//! The result of one hit.
 
 use crate::Expected;
 use crate::strings::StringId;
 
-/// What became of one hit. Instants are ns on the run's monotonic clock, from
-/// its start; an instant that wasn't reached is 0 from there on.
+/// The result of one hit. Instants are ns on the run's monotonic clock, from its start.
+/// All instants from the first that wasn't reached on are 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct Hit {
-    /// When it should have started. In a closed workload: when its worker was free.
+    /// When it should have started. In a closed workload, when its worker was free.
     pub scheduled_ns: u64,
     /// When it started.
     pub started_ns: u64,
-    /// When the connection was there; equal to the start if it was reused.
+    /// When the connection was open; equal to the start if it was reused.
     pub connected_ns: u64,
     /// When the last byte was sent.
     pub sent_ns: u64,
-    /// When the first byte of the answer came.
+    /// When the first byte of the answer arrived.
     pub first_byte_ns: u64,
-    /// When it ended, well or not.
+    /// When it ended, with success or failure.
     pub ended_ns: u64,
     /// Bytes sent.
     pub sent_bytes: u64,
     /// Bytes received.
     pub received_bytes: u64,
-    /// The name under which results are grouped.
+    /// The label under which results are grouped.
     pub label: StringId,
-    /// What went wrong, as text; 0 = nothing.
+    /// The error text; 0 means no error.
     pub error: StringId,
-    /// How many workers had a hit, this one included, or paused after one, when
-    /// it started: the users.
+    /// The number of workers that had a hit, including this one, or paused after one,
+    /// when it started: the users.
     pub concurrency: u32,
     /// The worker that made it.
     pub worker: u32,
-    /// The operating system's error number, or one of ours (see `nib`); 0 = none.
+    /// The operating system's error number, or one of [`crate::code`]; 0 means none.
     pub net_code: u16,
-    /// The protocol's status (HTTP 200 …); 0 = none.
+    /// The protocol's status (HTTP 200 …); 0 means none.
     pub protocol_code: u16,
-    /// DNS took so long, in µs; part of the connect time.
+    /// The time for DNS, in µs; part of the connect time.
     pub dns_us: u32,
-    /// The TLS handshake took so long, in µs; the end of the connect time.
+    /// The time for the TLS handshake, in µs; the last part of the connect time.
     pub tls_us: u32,
 }
 
 impl Hit {
-    /// From its start: what the service took.
+    /// The service time: from its start to its end.
     pub fn service_ns(&self) -> u64 {
         self.ended_ns.saturating_sub(self.started_ns)
     }
 
-    /// From the instant it should have started: what a user would have felt.
+    /// The response time: from its scheduled instant to its end, as a user would have
+    /// felt it.
     pub fn response_ns(&self) -> u64 {
         self.ended_ns.saturating_sub(self.scheduled_ns)
     }
 
-    /// Its phases: connect, send, wait for the first byte, read. A phase that
-    /// wasn't reached is 0, and the one in which it ended has the rest, so
-    /// that they add up to the service time.
+    /// Its phases: connect, send, wait for the first byte, read. A phase that wasn't
+    /// reached is 0, and the phase in which the hit ended has the rest, so the sum is the
+    /// service time.
     pub fn phases_ns(&self) -> [u64; 4] {
         let mut phases = [0; 4];
         let mut since = self.started_ns;
@@ -77,25 +78,25 @@ impl Hit {
         phases
     }
 
-    /// The status as Go-encarno counts it: 999 is an error below the protocol.
+    /// The status as Go-encarno counts it; 999 means an error below the protocol.
     pub fn go_status(&self) -> u16 {
         go_status(self.net_code, self.protocol_code, self.error.0 != 0)
     }
 
-    /// Whether it failed: no answer, a status that isn't expected, or an
-    /// answer that isn't as asserted.
+    /// Whether it failed: without an answer, with an unexpected status, or with an answer
+    /// that breaks an assert.
     #[inline]
     pub fn failed(&self, expected: &Expected) -> bool {
         expected.is_failure(self.net_code, self.protocol_code, self.error.0 != 0)
     }
 
-    /// How late it started.
+    /// The lag: from its scheduled instant to its start.
     pub fn lag_ns(&self) -> u64 {
         self.started_ns.saturating_sub(self.scheduled_ns)
     }
 }
 
-/// The status as Go-encarno counts it, of what a hit came to.
+/// The status of an outcome as Go-encarno counts it.
 pub(crate) fn go_status(net_code: u16, protocol_code: u16, has_error: bool) -> u16 {
     if net_code != 0 || protocol_code == 0 && has_error {
         999

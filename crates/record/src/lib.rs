@@ -1,11 +1,11 @@
-//! What is sent, what became of it, and the files that tell of it.
+//! Records, the hits that they become, and the files with the results.
 //!
 //! The modules in the order in which a hit meets them:
 //!
-//! - strings: labels, addresses and error texts, each known by a number
-//! - record: what is sent; [`script`]: what a record asks for beyond that
-//! - [`template`], variables: values that are put into a record
-//! - hit, [`code`]: what became of it
+//! - strings: labels, addresses and error texts, each identified by a number
+//! - record: what is sent; [`script`]: values, checks and pauses of a record
+//! - [`template`], variables: values that are filled into a record
+//! - hit, [`code`]: the result of a hit
 //! - expected: which statuses count as success
 //! - [`histogram`], [`sums`]: distributions, and sums of hits by second
 //! - [`exemplar`]: hits that took part in a trace

@@ -1,16 +1,16 @@
-//! Requests, answers and URLs without what may be a secret.
+//! Masks what may be secret in requests, answers and URLs.
 //!
-//! Nobody knows the names of all secrets, so what is shown is listed, and all
-//! else is masked: of a URL scheme, host, port and path, and the names in its
-//! query; of a head the start line, the names of headers, and the values of
-//! those in [`SHOWN_HEADERS`]; of a body in JSON or of a form the names. Bytes are
-//! overwritten one by one, so that lengths stay.
+//! The names of all secrets can't be known. So these parts are shown, and everything else
+//! is masked: of a URL, the scheme, host, port and path, and the names in its query; of a
+//! head, the start line, the names of headers, and the values of those in
+//! [`SHOWN_HEADERS`]; of a body in JSON or of a form, the names. Bytes are overwritten
+//! one by one, so that lengths stay.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memrchr};
 
-/// Headers whose values are shown; sorted.
+/// The headers whose values are shown, sorted.
 pub const SHOWN_HEADERS: [&str; 54] = [
     "accept",
     "accept-charset",
@@ -68,20 +68,21 @@ pub const SHOWN_HEADERS: [&str; 54] = [
     "x-powered-by",
 ];
 
-/// What is shown beyond that.
+/// What is shown in addition.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
-    /// Names of headers in small letters, `query`, `body`, or `all`.
+    /// Names of headers in lower case, `query`, `body`, or `all`.
     names: Vec<String>,
 }
 
 impl Shown {
-    /// Everything.
+    /// Shows everything.
     pub fn all() -> Self {
         Self::of(["all"])
     }
 
-    /// The values of these headers; `query` and `body` stand for those, `all` for everything.
+    /// Shows the values of these headers; `query` and `body` show those, and `all` shows
+    /// everything.
     pub fn of<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Self {
         let names = names.into_iter();
         Self {
@@ -97,13 +98,13 @@ impl Shown {
             .any(|other| other == name || other == "all")
     }
 
-    /// Whether the value of that header is shown.
+    /// Whether the value of this header is shown.
     pub fn shows_header(&self, name: &str) -> bool {
         let name = name.trim().to_ascii_lowercase();
         SHOWN_HEADERS.binary_search(&&*name).is_ok() || self.has(&name)
     }
 
-    /// Masks a request or an answer. Bytes that aren't HTTP are a body.
+    /// Masks a request or an answer. Bytes that aren't HTTP count as a body.
     pub fn mask(&self, bytes: &mut [u8]) {
         if self.has("all") {
             return;
@@ -124,7 +125,7 @@ impl Shown {
         }
     }
 
-    /// Masks a head, and says where it ends and what its body is.
+    /// Masks a head, and returns its end and the kind of its body.
     fn mask_head(&self, bytes: &mut [u8]) -> (usize, Content) {
         let mut at = line_end(bytes, 0);
         self.mask_start_line(&mut bytes[..at]);
@@ -137,7 +138,7 @@ impl Shown {
             if line.trim_ascii().is_empty() {
                 break;
             }
-            // A line that starts with a blank continues the value above.
+            // A line that starts with a blank continues the previous value.
             if line[0] != b' ' && line[0] != b'\t' {
                 let colon = memchr(b':', line).unwrap_or(0);
                 let (name, value) = line.split_at_mut(colon);
@@ -183,14 +184,14 @@ impl Shown {
     }
 }
 
-/// A URL for a message: without user and password, and without the values of its query.
+/// A URL for messages: without user and password, and without the values of its query.
 pub fn masked_url(url: &str) -> String {
     let mut bytes = url.as_bytes().to_vec();
     Shown::default().mask_url(&mut bytes);
     text_of(bytes)
 }
 
-/// Any text for a message: what follows `?`, `=` or `:` may be a secret.
+/// Any text for messages: what follows `?`, `=` or `:` may be secret.
 pub fn masked_text(text: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(text);
     match text.find(['?', '=', ':', '@']) {
@@ -199,8 +200,8 @@ pub fn masked_text(text: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Masks user and password. A URL may have no scheme, and a password may have a raw
-/// `/`, `?` or `#` in it.
+/// Masks user and password. The URL may have no scheme, and the password may contain a
+/// raw `/`, `?` or `#`.
 fn stars_of_user(url: &mut [u8]) {
     let scheme = memchr::memmem::find(url, b"://").map(|at| at + 3);
     let start = match scheme {
@@ -214,7 +215,8 @@ fn stars_of_user(url: &mut [u8]) {
     if let Some(at) = memrchr(b'@', &rest[..end]) {
         return stars(&mut rest[..at]);
     }
-    // `user:pass` that goes on behind a `/`, since a port has digits only.
+    // If the text after the colon isn't a port, it is a password that continues after the
+    // `/`.
     let port = memchr(b':', &rest[..end]).map(|colon| &rest[colon + 1..end]);
     let is_port = |port: &[u8]| port.iter().all(u8::is_ascii_digit);
     if port.is_some_and(|port| !is_port(port))
@@ -225,7 +227,7 @@ fn stars_of_user(url: &mut [u8]) {
     }
 }
 
-/// What a body is made of.
+/// The kind of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Form,
@@ -249,7 +251,7 @@ impl Content {
     }
 }
 
-/// `name=value&…`: the values, and names without one.
+/// Masks the values of `name=value&…`, and names without a value.
 fn mask_pairs(pairs: &mut [u8]) {
     for pair in pairs.split_mut(|&byte| byte == b'&') {
         let value = memchr(b'=', pair).map_or(0, |equals| equals + 1);
@@ -257,7 +259,8 @@ fn mask_pairs(pairs: &mut [u8]) {
     }
 }
 
-/// Strings that are no names, and numbers. What isn't JSON is masked whole.
+/// Masks strings that aren't names, and numbers. A body that isn't JSON is masked
+/// completely.
 fn mask_json(body: &mut [u8]) {
     let mut at = 0;
     while let Some(&byte) = body.get(at) {
@@ -299,7 +302,7 @@ fn stars(bytes: &mut [u8]) {
     }
 }
 
-/// Whether a message of HTTP/1 starts there.
+/// Whether an HTTP/1 message starts here.
 fn is_head(bytes: &[u8]) -> bool {
     let line = bytes[..line_end(bytes, 0)].trim_ascii_end();
     if line.starts_with(b"HTTP/") {
@@ -308,7 +311,7 @@ fn is_head(bytes: &[u8]) -> bool {
     memrchr(b' ', line).is_some_and(|blank| line[blank..].starts_with(b" HTTP/"))
 }
 
-/// Where the line that starts there ends, its end included.
+/// The end of the line that starts here, after its line break.
 fn line_end(bytes: &[u8], start: usize) -> usize {
     memchr(b'\n', &bytes[start..]).map_or(bytes.len(), |length| start + length + 1)
 }

@@ -1,10 +1,9 @@
-//! Several native result files to one, exactly: sums are added up by second, label and
-//! outcome, and every hit is carried over.
+//! Merges several native result files into one, exactly: sums are added by second, label
+//! and outcome, and every hit is kept.
 //!
-//! The event loops of all files are numbered anew, instants count from the start of the
-//! earliest run, and texts get new numbers; what the files say stays as it is, to the
-//! last count. Files are taken in the order of their runs, and not in that of the names,
-//! so that the same files give the same bytes in any order.
+//! Event loops are renumbered, instants count from the start of the earliest run, and
+//! texts get new numbers; all other data stays the same. Files are taken in the order of
+//! their runs and not of their names, so the same files give the same bytes in any order.
 
 mod notes;
 
@@ -26,14 +25,14 @@ use crate::{Expected, Hit, StringId, Strings, Texts};
 /// A file to merge.
 #[derive(Clone, Debug)]
 pub struct Part {
-    /// Where it lies.
+    /// Its path.
     pub path: PathBuf,
-    /// What it is called in what the merged file says of itself.
+    /// Its name in the notes of the merged file.
     pub name: String,
 }
 
 impl Part {
-    /// A file, called as its last component.
+    /// A file, with its last path component as its name.
     pub fn of(path: &Path) -> Self {
         let name = path.file_name().unwrap_or(path.as_os_str());
         Self {
@@ -43,31 +42,31 @@ impl Part {
     }
 }
 
-/// What a merged file came to.
+/// The result of merging.
 #[derive(Clone, Debug, Default)]
 pub struct Merged {
-    /// What it says of itself.
+    /// The notes of the merged file.
     pub notes: Notes,
-    /// What was read of the parts, and what was lost.
+    /// How much was read from the parts, and how much was lost.
     pub summary: ResultSummary,
-    /// What its reader must know, a sentence each.
+    /// Remarks for readers of the file, a sentence each.
     pub remarks: Vec<String>,
 }
 
-/// How a merged file ends.
+/// How the merged file ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum End {
-    /// Whole if all parts are, and without an end otherwise.
+    /// With an end frame if all parts have one, and otherwise without.
     #[default]
     AsParts,
-    /// Whole: what is missing is said in its notes.
+    /// With an end frame; the notes say what is missing.
     Whole,
 }
 
-/// Why files aren't merged.
+/// Why files can't be merged.
 #[derive(Debug, thiserror::Error)]
 pub enum MergeError {
-    /// One of them can't be read.
+    /// A file can't be read.
     #[error(transparent)]
     Read(#[from] FileError),
     /// The new file can't be written.
@@ -76,34 +75,35 @@ pub enum MergeError {
     /// There is no file.
     #[error("name the result files to merge")]
     Nothing,
-    /// The same file twice.
+    /// The same file is given twice.
     #[error("{} and {} are the same file: each of its hits would count twice", .0.display(), .1.display())]
     Twice(PathBuf, PathBuf),
-    /// A hit that failed here is none that failed there.
+    /// The runs expected different statuses, so a hit may have failed in one and not in
+    /// the other.
     #[error(transparent)]
     Expected(Box<Unlike>),
 }
 
-/// Files whose runs expected other statuses.
+/// Two files whose runs expected different statuses.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "{file} expected the statuses {expected}, and {other_file} the statuses {other}: \
-     a failed hit of one isn't a failed hit of the other, and so they aren't one result",
+     a hit that failed in one may not fail in the other, so they can't be merged",
     file = file.display(), other_file = other_file.display()
 )]
 pub struct Unlike {
     /// A file.
     pub file: PathBuf,
-    /// What it expected.
+    /// The statuses that its run expected.
     pub expected: Expected,
-    /// Another one.
+    /// The other file.
     pub other_file: PathBuf,
-    /// What that one expected.
+    /// The statuses that its run expected.
     pub other: Expected,
 }
 
-/// Merges files into a new one, which is none of them. `conclude` has the last word in
-/// what it says of itself.
+/// Merges files into a new one, which must be none of them. `conclude` may change the
+/// notes at the end.
 pub fn merge(
     parts: &[Part],
     out: &Path,
@@ -158,7 +158,7 @@ pub fn merge(
     })
 }
 
-/// A file that is open.
+/// An open file.
 struct Source<'a> {
     part: &'a Part,
     started_unix_ns: u64,
@@ -181,7 +181,7 @@ fn sources(parts: &[Part]) -> Result<Vec<Source<'_>>, MergeError> {
             reader,
         });
     }
-    // Files of one size and checksum are the same, and the name can't decide.
+    // Files with the same size and checksum are equal, and the name must not decide.
     sources.sort_by_key(|source| (source.started_unix_ns, source.length, source.checksum));
     for pair in sources.windows(2) {
         let [one, other] = pair else { continue };
@@ -221,14 +221,14 @@ fn checksum(path: &Path) -> io::Result<(u64, u32)> {
     }
 }
 
-/// A file that is being written.
+/// The merged file.
 struct Merging {
     sink: NativeSink,
     strings: Strings,
     texts: Texts,
-    /// The series up to now, with their numbers.
+    /// The series so far, with their numbers.
     series: BTreeMap<Series, u32>,
-    /// Event loops of the files before.
+    /// The number of event loops in the previous files.
     loops: u32,
     span_ns: u64,
 }
@@ -316,7 +316,7 @@ impl Merging {
     }
 }
 
-/// The numbers of a file's texts, in the new one.
+/// The numbers of a file's texts in the new file.
 struct Ids {
     strings: Strings,
     texts: Texts,
@@ -325,7 +325,7 @@ struct Ids {
 
 impl Ids {
     fn id(&mut self, id: StringId) -> StringId {
-        /// Damage may ask for any number.
+        /// The most texts, because damage may claim any number.
         const KNOWN_MAX: usize = 1 << 22;
         let place = id.0 as usize;
         if let Some(Some(known)) = self.known.get(place) {
@@ -350,7 +350,7 @@ impl Ids {
     }
 
     fn hit(&mut self, hit: &Hit, shift_ns: u64) -> Hit {
-        // 0 = it didn't come to that.
+        // 0 means that the instant wasn't reached.
         let later = |instant_ns: u64| match instant_ns {
             0 => 0,
             instant_ns => instant_ns.saturating_add(shift_ns),

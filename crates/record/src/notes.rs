@@ -1,6 +1,6 @@
-//! What a result file says of its run beside hits and sums: where it ran, what it
-//! was asked to do, and how it was judged. As JSON, since people read it, and a
-//! later version may say more.
+//! The description of a run in its result file, besides hits and sums: the machine, the
+//! settings, and the verdict. It is JSON, because people read it and later versions may
+//! add to it.
 
 use std::fmt;
 use std::fs;
@@ -8,19 +8,19 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
-/// Notes are no longer than that in a file: lists are shortened.
+/// The most bytes of notes in a file; longer lists are shortened.
 const BYTES_MAX: usize = 2 << 20;
-/// A text in a list of names and values is cut there.
+/// The most bytes of a text in a list of names and values.
 const TEXT_BYTES_MAX: usize = 16 << 10;
 
-/// What is known of a run. What isn't known is left out.
+/// The description of a run. Unknown parts are left out.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Notes {
-    /// Which program made the run, with its version.
+    /// The program that made the run, with its version.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub program: Option<String>,
-    /// Whether hits had instants of their own (an open workload).
+    /// Whether the workload was open, so that hits had their own instants.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub open: Option<bool>,
     /// The machine, as names and values.
@@ -32,13 +32,13 @@ pub struct Notes {
     /// The account of all hits, at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<Account>,
-    /// Whether the figures tell of the target, at the end.
+    /// The verdict at the end: whether the figures describe the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// What was demanded, and whether it was met.
+    /// The thresholds, and whether they were met.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
-    /// Checks of a script.
+    /// The checks of a script.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
     /// The clocks of the agents that made a run together.
@@ -46,34 +46,34 @@ pub struct Notes {
     pub clocks: Vec<AgentClock>,
 }
 
-/// How the clock of an agent stood to that of its coordinator.
+/// The clock of an agent, compared with that of its coordinator.
 #[derive(Clone, Debug, Default, PartialEq, PartialOrd, Serialize, Deserialize)]
 #[serde(default)]
 pub struct AgentClock {
     /// The agent's name.
     pub agent: String,
-    /// How far the agent's wall clock was ahead, in ns. The instants of the file are
-    /// the coordinator's, so that nobody has to subtract it.
+    /// How far the agent's wall clock was ahead, ns. The instants of the file are the
+    /// coordinator's already, so don't subtract it.
     pub offset_ns: i64,
-    /// The offset is right within that many ns: half of the shortest round trip.
+    /// The largest error of the offset, ns: half of the shortest round trip.
     pub uncertainty_ns: u64,
-    /// How much faster the agent's clock went, in parts per thousand million.
+    /// How much faster the agent's clock ran, in parts per thousand million.
     pub drift_ppb: i64,
 }
 
-/// What became of the hits that were due: scheduled = done + failed + dropped + lost.
+/// The account of the hits that were due: scheduled = done + failed + dropped + lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Account {
-    /// Hits whose instant had come.
+    /// Hits that were due.
     pub scheduled: u64,
-    /// Hits that ended well.
+    /// Hits that succeeded.
     pub done: u64,
     /// Hits that failed.
     pub failed: u64,
     /// Hits that were never started.
     pub dropped: u64,
-    /// Hits of agents that were lost: nobody knows what became of them.
+    /// Hits of lost agents, whose outcome isn't known.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
 }
@@ -86,13 +86,13 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// Whether the figures tell of the target.
+/// The verdict on a run: whether the figures describe the target.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Verdict {
-    /// In a word.
+    /// The verdict in a word.
     pub judgement: Judgement,
-    /// Why, a sentence each.
+    /// The reasons, a sentence each.
     pub reasons: Vec<String>,
 }
 
@@ -100,25 +100,25 @@ pub struct Verdict {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Judgement {
-    /// The figures tell of the target.
+    /// The figures describe the target.
     Sound,
     /// The generator itself was a limit.
     Limited,
-    /// The figures don't show it: hits were too few, or all of them failed.
+    /// The figures don't show it, because there were too few hits, or all of them failed.
     #[default]
     #[serde(other)]
     Unknown,
 }
 
-/// What was demanded of a run.
+/// A threshold of a run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Threshold {
-    /// Of which metric.
+    /// The metric.
     pub metric: String,
-    /// The demand, as it was written.
+    /// The threshold, as it was written.
     pub demand: String,
-    /// The value it was compared with, if that is known.
+    /// The value that was compared, if it is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub value: Option<f64>,
     /// Whether it was met.
@@ -141,18 +141,18 @@ impl fmt::Display for Threshold {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Check {
-    /// The group it stands in; empty = none.
+    /// The group of the check; empty if there is none.
     pub group: String,
     /// Its name.
     pub name: String,
-    /// How often it held.
+    /// How often it passed.
     pub passes: u64,
-    /// How often it didn't.
+    /// How often it failed.
     pub fails: u64,
 }
 
 impl Account {
-    /// Both together.
+    /// Adds another account.
     pub fn add(&mut self, other: &Self) {
         self.scheduled = self.scheduled.saturating_add(other.scheduled);
         self.done = self.done.saturating_add(other.done);
@@ -183,7 +183,7 @@ impl fmt::Display for Account {
 }
 
 impl Verdict {
-    /// The figures tell of the target.
+    /// A verdict that the figures describe the target.
     pub fn sound() -> Self {
         Self {
             judgement: Judgement::Sound,
@@ -198,7 +198,7 @@ impl Verdict {
 }
 
 impl Notes {
-    /// Takes what was said later: it stands for what was said before.
+    /// Takes later notes, which replace earlier ones.
     pub fn add(&mut self, later: Self) {
         fn list<T>(own: &mut Vec<T>, later: Vec<T>) {
             if !later.is_empty() {
@@ -216,21 +216,21 @@ impl Notes {
         list(&mut self.clocks, later.clocks);
     }
 
-    /// Notes in a file; none if these bytes aren't notes.
+    /// Parses notes; `None` if the bytes aren't notes.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
-        // A list would be read as the values of all keys in turn.
+        // serde would read a list as the values of all keys in order.
         let is_object = bytes.trim_ascii_start().starts_with(b"{");
         serde_json::from_slice(bytes).ok().filter(|_| is_object)
     }
 
-    /// The notes as JSON, with long texts cut and long lists shortened.
+    /// The notes as JSON, with long texts and lists shortened.
     pub(crate) fn to_json(&self) -> Vec<u8> {
         let mut notes = self.clone();
         for (_, value) in notes.environment.iter_mut().chain(&mut notes.settings) {
             value.truncate(value.floor_char_boundary(TEXT_BYTES_MAX));
         }
         loop {
-            // No map in it has keys that aren't texts.
+            // All keys are texts, so serialisation can't fail.
             let json = serde_json::to_vec(&notes).unwrap_or_default();
             if json.len() <= BYTES_MAX {
                 return json;
@@ -247,7 +247,7 @@ impl Notes {
     }
 }
 
-/// What this machine is, as names and values.
+/// This machine, as names and values.
 pub fn environment() -> Vec<(String, String)> {
     let line = |path: &str| {
         let text = fs::read_to_string(path).unwrap_or_default();

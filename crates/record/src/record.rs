@@ -1,4 +1,4 @@
-//! What is sent.
+//! A record: what is sent.
 
 use std::fs::File;
 use std::ops::Range;
@@ -9,25 +9,25 @@ use bytes::Bytes;
 use crate::script::Script;
 use crate::strings::StringId;
 
-/// Something to send, as a file or the command line gave it.
+/// A record, as a file or the command line gives it.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The name under which results are grouped.
+    /// The label under which results are grouped.
     pub label: StringId,
-    /// Where to send it, when the record itself says so; 0 = the default address.
+    /// The address of this record; 0 means the default address.
     pub address: StringId,
-    /// The instant it asks for, in ns from the start of the run (`stpd` files).
+    /// The instant of this record, in ns from the start of the run (`stpd` files).
     pub scheduled_ns: Option<u64>,
     /// The bytes.
     pub payload: Payload,
-    /// What it asks for beyond being sent.
+    /// Its script.
     pub script: Option<Arc<Script>>,
-    /// It starts a pass through the input.
+    /// Whether a pass through the input starts with it.
     pub first_of_pass: bool,
 }
 
 impl Record {
-    /// These bytes, for the default address, and nothing else said.
+    /// A record with these bytes for the default address.
     pub fn new(payload: Payload) -> Self {
         Self {
             label: StringId(0),
@@ -40,22 +40,22 @@ impl Record {
     }
 }
 
-/// The bytes of a record. They are bytes, never text.
+/// The bytes of a record, which need not be text.
 #[derive(Clone, Debug)]
 pub enum Payload {
-    /// Held in memory, as a view into the block that was read.
+    /// In memory, as a view into the block that was read.
     Memory(Bytes),
-    /// Too large for that: sent from the file, piece by piece.
+    /// In the file, because it is large; it is sent piece by piece.
     File {
-        /// The file, open.
+        /// The open file.
         file: Arc<File>,
-        /// Where the bytes lie in it.
+        /// The range of its bytes.
         range: Range<u64>,
     },
 }
 
 impl Payload {
-    /// How many bytes.
+    /// The number of bytes.
     pub fn len(&self) -> u64 {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
@@ -63,7 +63,7 @@ impl Payload {
         }
     }
 
-    /// Whether there are none.
+    /// Whether there are no bytes.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

@@ -1,38 +1,36 @@
-//! The native result file: what is in its frames.
+//! The native result file: the contents of its frames.
 //!
 //! | kind | payload (little endian) |
 //! |---|---|
 //! | 1 run | schema version u32, start of the run in unix ns u64, event loops u32, expected statuses (length u32, text), settings as text |
 //! | 2 strings | number of the first u32, then for each: length u32, bytes |
 //! | 3 hits | number of the first in this file u64, event loop u32, then [`HIT_BYTES`] for each |
-//! | 4 end | hits u64, hits not recorded u64, how long the run lasts in ns u64 (0 = not known) |
-//! | 5 sums | event loop u32, flags u32, until u64, hits covered u64, then varints: where the loop stands (how many numbers, numbers), sums |
-//! | 6 mark | the instant in ns u64, then text: JSON, an object whose keys say what it is about |
-//! | 7 notes | JSON, see [`crate::notes`]; later ones stand for earlier ones |
+//! | 4 end | hits u64, hits not recorded u64, duration of the run in ns u64 (0 = not known) |
+//! | 5 sums | event loop u32, flags u32, until u64, hits covered u64, then varints: the state of the loop (count of numbers, numbers), sums |
+//! | 6 mark | the instant in ns u64, then text: a JSON object whose keys name its subject |
+//! | 7 notes | JSON, see [`crate::notes`]; later ones replace earlier ones |
 //! | 8 series | number u32, then JSON, see [`crate::series::Series`] |
 //! | 9 points | for each second and series: see [`crate::series`], varints and numbers |
 //!
 //! The run comes first; strings come before the hits and sums that use them.
 //!
-//! **Sums.** Once a second each event loop adds the sums of the hits that it
-//! recorded since it last did, by second (Unix time, in which the hit ended),
-//! label and outcome: counts, bytes and three histograms (see
-//! [`crate::sums`], [`crate::histogram`]). Its last sums, when the loop has
-//! ended, have `until` = `u64::MAX`. Many sums are spread over several frames,
-//! of which flag 1 marks the last. They stand for the `hits covered` hits of
-//! that loop that come before them in the file, the latest first. So whoever
-//! wants sums skips hits that are covered and reads the others: also of a file
-//! that was cut anywhere, every hit that is in it counts once.
+//! **Sums.** Once a second each event loop writes the sums of the hits since its last
+//! sums, by second (Unix time, in which the hit ended), label and outcome: counts, bytes
+//! and three histograms (see [`crate::sums`], [`crate::histogram`]). Its last sums, when
+//! the loop has ended, have `until` = `u64::MAX`. Many sums are spread over several
+//! frames, of which flag 1 marks the last. They cover the last `hits covered` hits of
+//! that loop before them in the file. So a reader of sums skips covered hits and reads
+//! the others. Even in a file that was truncated anywhere, every hit then counts once.
 //!
-//! Flag 2: the loop had so many outcomes that sums would be longer than hits.
-//! Then they are left out, nothing is covered, and its hits have to be read.
+//! Flag 2: the loop had so many outcomes that sums would be longer than hits. The sums
+//! are then left out and cover no hits, so the hits must be read.
 //!
-//! **The last whole second** of a file without an end is the last one that ends
-//! at or before the smallest `until` among the latest sums of all its loops; of
-//! later seconds hits may be missing. [`SumsReader::whole_until_ns`] says it.
+//! **The last whole second** of a file without an end is the last one that ends at or
+//! before the smallest `until` among the latest sums of all its loops; of later seconds
+//! hits may be missing. [`SumsReader::whole_until_ns`] gives it.
 //!
-//! **Series** are metrics that k6 has and hits don't. A series comes before its points. Points
-//! of the same second and series are added, wherever they stand.
+//! **Series** are metrics that k6 has and hits don't. A series comes before its points.
+//! Points of the same second and series are added, wherever they are in the file.
 //!
 //! Schema 1, which is still read, has neither sums nor expected statuses nor
 //! event loops in its frames.
@@ -56,11 +54,11 @@ use crate::series::{self, Points, Series};
 use crate::sums::{self, LoopSums, Outcome};
 use crate::{Expected, Hit, StringId};
 
-/// The schema that is written. A reader refuses a newer one.
+/// The schema of written files. A reader refuses newer ones.
 pub const SCHEMA_VERSION: u32 = 2;
 /// The length of a hit on disk.
 pub const HIT_BYTES: usize = 92;
-/// Hits in one frame, at most.
+/// The most hits in one frame.
 pub const HITS_MAX: usize = 32 * 1024;
 
 const KIND_RUN: u16 = 1;
@@ -75,29 +73,30 @@ pub(crate) const KIND_POINTS: u16 = 9;
 const KIND_EXEMPLARS: u16 = 10;
 /// The last frame of these sums.
 const FLAG_LAST: u32 = 1;
-/// The sums were left out: read the hits.
+/// Marks sums that were left out: read the hits instead.
 const FLAG_LEFT_OUT: u32 = 2;
-/// Sums with fewer outcomes are always written …
+/// Sums with fewer outcomes than this are always written.
 const OUTCOMES_KEPT: usize = 256;
-/// … and more only if so many hits come to each: less than that is shorter as hits.
+/// Sums with more outcomes are written only if each outcome has this many hits; otherwise
+/// the hits are shorter.
 const HITS_PER_OUTCOME_MIN: u64 = 3;
-/// Frames of sums are ended beyond that.
+/// A frame of sums ends after this many bytes.
 const SUMS_BYTES: usize = 1 << 20;
-/// A longer text is cut: an error's text is a peer's to choose.
+/// The most bytes of a text, because a peer may choose an error's text.
 const TEXT_BYTES_MAX: usize = 64 * 1024;
 const STRINGS_BYTES_MAX: usize = 1 << 20;
 
-/// What is known when all hits were handed over.
+/// What is known after all hits were handed over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ending {
-    /// Hits that weren't recorded.
+    /// The number of hits that weren't recorded.
     pub hits_lost: u64,
-    /// How long the run lasts for whoever divides by it: to the end of the last
-    /// hit, or of the last gap of the schedule; 0 = not known.
+    /// The duration to divide by: to the end of the last hit, or of the last gap of the
+    /// schedule; 0 means unknown.
     pub span_ns: u64,
 }
 
-/// Appends the frame that says which run this is.
+/// Appends the frame that describes the run.
 pub fn append_run(
     out: &mut Vec<u8>,
     started_unix_ns: u64,
@@ -116,7 +115,7 @@ pub fn append_run(
     });
 }
 
-/// Appends frames with texts, numbered from `first` on.
+/// Appends frames with texts, numbered from `first`.
 pub fn append_strings<T: AsRef<str>>(out: &mut Vec<u8>, first: StringId, texts: &[T]) {
     let mut next = 0;
     while next < texts.len() {
@@ -133,7 +132,7 @@ pub fn append_strings<T: AsRef<str>>(out: &mut Vec<u8>, first: StringId, texts: 
     }
 }
 
-/// Appends frames with hits of one event loop; `first` = how many hits the
+/// Appends frames with hits of one event loop; `first` is the number of hits that the
 /// file already has.
 pub fn append_hits(out: &mut Vec<u8>, first: u64, number: u32, hits: &[Hit]) {
     for (chunk, hits) in hits.chunks(HITS_MAX).enumerate() {
@@ -158,13 +157,13 @@ pub fn append_sums(out: &mut Vec<u8>, loop_sums: &LoopSums) {
     append_sums_or_not(out, loop_sums, left_out);
 }
 
-/// Appends frames with sums of hits that aren't in the file.
+/// Appends frames with sums of hits that aren't in the file themselves.
 pub fn append_sums_alone(out: &mut Vec<u8>, loop_sums: &LoopSums) {
     append_sums_or_not(out, loop_sums, false);
 }
 
-/// Appends a frame of sums as another file has it, with each number as the closures give it
-/// back. False if it can't be read.
+/// Appends a frame of sums of another file, with its numbers mapped by the closures.
+/// False if the frame can't be read.
 pub(crate) fn append_sums_again(
     out: &mut Vec<u8>,
     payload: &[u8],
@@ -252,7 +251,7 @@ fn append_sums_or_not(out: &mut Vec<u8>, loop_sums: &LoopSums, left_out: bool) {
     }
 }
 
-/// Appends what somebody wants to be known of that instant, ns from the run's start.
+/// Appends a mark about an instant, ns from the run's start.
 pub fn append_mark(out: &mut Vec<u8>, at_ns: u64, text: &str) {
     append_frame(out, KIND_MARK, |out| {
         out.extend_from_slice(&at_ns.to_le_bytes());
@@ -291,13 +290,13 @@ pub fn append_series(out: &mut Vec<u8>, number: u32, series: &Series) {
         let start = out.len();
         let mut series = series.clone();
         loop {
-            // No map in it has keys that aren't texts.
+            // All keys are texts, so serialisation can't fail.
             let json = serde_json::to_vec(&series).unwrap_or_default();
             if json.len() <= TEXT_BYTES_MAX || series.tags.is_empty() {
                 out.extend_from_slice(&json[..json.len().min(STRINGS_BYTES_MAX)]);
                 return;
             }
-            // A script chose tags that no one reads.
+            // The tags are too long, so leave the series out.
             out.truncate(start);
             series.tags.pop_last();
         }
@@ -326,7 +325,7 @@ pub fn append_points(out: &mut Vec<u8>, seconds: &BTreeMap<u64, BTreeMap<u32, Po
     }
 }
 
-/// Appends the frame that says that the file is whole.
+/// Appends the end frame, which shows that the file is complete.
 pub fn append_end(out: &mut Vec<u8>, hits: u64, ending: Ending) {
     append_frame(out, KIND_END, |out| {
         out.extend_from_slice(&hits.to_le_bytes());

@@ -1,5 +1,5 @@
-//! Writes samples of metrics, and requests that they tell of, to a result file: what k6's
-//! output hands over. Memory is bounded by the number of series, not by that of samples.
+//! Writes samples of metrics, and the requests behind them, to a result file, for k6's
+//! output. Memory is bounded by the number of series, not of samples.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -11,43 +11,43 @@ use crate::series::{MetricKind, Points, Series};
 use crate::sums::{LoopState, LoopSums, Summing};
 use crate::{Expected, Hit, StringId, Strings, Texts};
 
-/// The requests of a file are those of one event loop.
+/// The requests of a file count as those of one event loop.
 const LOOP: u32 = 0;
-/// Series beyond that count as the series `other` of their metric.
+/// The most series. Further ones count as the series `other` of their metric.
 pub const SERIES_MAX: usize = 20_000;
-/// Labels and error texts beyond that count as the text [`OTHER`].
+/// The most labels and error texts. Further ones count as the text [`OTHER`].
 const TEXTS_MAX: u32 = 20_000;
-/// What stands for tags and texts that are too many.
+/// The tags or text for those beyond the limit.
 pub const OTHER: &str = "other";
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
-    /// The series' number.
+    /// The number of the series.
     pub series: u32,
-    /// When it was taken, Unix time.
+    /// Its instant, Unix time.
     pub at_unix_ns: u64,
     /// Its value.
     pub value: f64,
 }
 
-/// A request that ended.
+/// A request that has ended.
 #[derive(Clone, Copy, Debug)]
 pub struct Request {
-    /// Its label's number.
+    /// The number of its label.
     pub label: u32,
-    /// The number of the text that says why it failed; 0 = it didn't.
+    /// The number of its error text; 0 means that it succeeded.
     pub error: u32,
-    /// The protocol's status; 0 = none.
+    /// The protocol's status; 0 means none.
     pub status: u16,
     /// When it ended, Unix time.
     pub ended_unix_ns: u64,
-    /// How long it took.
+    /// Its duration.
     pub duration_ns: u64,
 }
 
-/// A result file that samples are written to.
+/// A result file for samples.
 #[derive(Debug)]
 pub struct SampleWriter {
     sink: NativeSink,
@@ -63,8 +63,8 @@ pub struct SampleWriter {
 }
 
 impl SampleWriter {
-    /// Creates the file, of a run that started at that instant. Whether a request failed is
-    /// said by its error alone.
+    /// Creates the file of a run that started at this instant. Only its error decides
+    /// whether a request failed.
     pub fn create(path: &Path, started_unix_ns: u64, notes: &Notes) -> Result<Self, OutputError> {
         let expected: Expected = "1-1023".parse().unwrap_or_default();
         let mut sink = NativeSink::create(path, started_unix_ns, 1, &expected, "")?;
@@ -108,7 +108,7 @@ impl SampleWriter {
         Ok(number)
     }
 
-    /// Adds a sample. One of a series that isn't known is left out.
+    /// Adds a sample. A sample of an unknown series is left out.
     pub fn sample(&mut self, sample: &Sample) {
         if let Some(&kind) = self.kinds.get(sample.series as usize) {
             let second = sample.at_unix_ns / SECOND_NS;
@@ -137,13 +137,13 @@ impl SampleWriter {
         });
     }
 
-    /// Says how many users there are now.
+    /// Sets the present number of users.
     pub fn users(&mut self, users: u64) {
         self.state.users = users;
     }
 
-    /// Writes the seconds that ended before that instant (Unix time). What comes later for
-    /// one of them is written for itself, and readers add it.
+    /// Writes the seconds that ended before this instant (Unix time). Samples that come
+    /// later for one of them are written separately, and readers add them.
     pub fn write(&mut self, until_unix_ns: u64) -> Result<(), OutputError> {
         let later = self.seconds.split_off(&(until_unix_ns / SECOND_NS));
         let earlier = std::mem::replace(&mut self.seconds, later);
@@ -163,7 +163,7 @@ impl SampleWriter {
         self.sink.sums_alone(&sums, &mut self.texts)
     }
 
-    /// Writes the rest and completes the file. `span_ns` is how long the run lasted.
+    /// Writes the rest and completes the file. `span_ns` is the duration of the run.
     pub fn finish(mut self, notes: &Notes, span_ns: u64) -> Result<(), OutputError> {
         self.sink.points(&std::mem::take(&mut self.seconds))?;
         self.write_requests(u64::MAX)?;

@@ -1,4 +1,4 @@
-//! What a record asks for beyond being sent, as files have it.
+//! Scripts of records, as files have them.
 
 mod json;
 mod step;
@@ -12,69 +12,70 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Script {
-    /// Variables to substitute as `${name}` in payload, label and address. An
-    /// unknown one becomes `NO_VALUE`.
+    /// Variables to fill in as `${name}` in payload, label and address. An unknown one
+    /// becomes `NO_VALUE`.
     pub replaces: Vec<String>,
     /// Variables to set from the answer.
     pub extracts: Vec<Extract>,
-    /// What the answer must look like.
+    /// Checks of the answer.
     pub asserts: Vec<Assert>,
-    /// The pause after the hit, as [`encarno_nib::delay::Delay`] is written.
+    /// The pause after the hit, in the syntax of [`encarno_nib::delay::Delay`].
     pub think: Option<String>,
-    /// What follows a hit that failed.
+    /// What the worker does after a failed hit.
     pub on_fail: OnFail,
-    /// Whether a scenario starts here.
+    /// Whether a scenario starts with this record.
     pub scenario: bool,
-    /// At most so many redirects are followed; none said = none followed.
+    /// The most redirects to follow; `None` means that no redirect is followed.
     pub follow: Option<u32>,
     /// The hit's own timeout.
     pub timeout_ns: Option<u64>,
-    /// Close the connection after the hit.
+    /// Whether the connection is closed after the hit.
     pub close: bool,
-    /// The first line may have a whole URL once its values are put in: the hit
-    /// goes there.
+    /// Whether the first line may contain a whole URL once its values are filled in; the
+    /// hit then goes there.
     pub whole_url: bool,
-    /// Nothing is sent: the record says where a worker goes on.
+    /// The step, if the record isn't sent but decides where a worker continues.
     pub step: Option<Box<Step>>,
 }
 
-/// A variable that is set from the answer: by a regular expression, or by a JSONPath.
+/// A variable that is set from the answer, by a regular expression or a JSONPath.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Extract {
     /// The variable.
     pub name: String,
-    /// The regular expression; empty with a JSONPath.
+    /// The regular expression; empty if there is a JSONPath.
     pub regex: String,
-    /// Which match, from 0; -1 = a random one; -2 = all, as a list.
+    /// The number of the match, from 0; -1 means a random one, -2 all of them as a list.
     pub match_number: i32,
-    /// Which group; 0 = the whole match.
+    /// The number of the group; 0 means the whole match.
     pub group_number: u32,
     /// The JSONPath, for the body.
     pub jsonpath: Option<String>,
-    /// The value without a match; none = `NOT_FOUND`.
+    /// The value if nothing matches; `None` means `NOT_FOUND`.
     pub default: Option<String>,
-    /// What is searched.
+    /// The part of the answer that is searched.
     pub subject: Subject,
-    /// The value put together from groups, such as `$1$-$2$`.
+    /// A template that builds the value from groups, such as `$1$-$2$`.
     pub template: Option<String>,
 }
 
-/// What the answer must have, or must not have.
+/// A check of the answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Assert {
     /// The regular expression, unless there is a text or a JSONPath.
     pub regex: String,
-    /// True: it must not match.
+    /// Whether the check holds if the expression doesn't match.
     pub invert: bool,
-    /// A text that is looked for as it is.
+    /// A literal text to search for.
     pub text: Option<String>,
-    /// A JSONPath that must find something in the body …
+    /// A JSONPath that must find something in the body.
     pub jsonpath: Option<String>,
-    /// … and that is this. (Or that the regular expression matches.)
+    /// The text that the found value must be, or, if it is one, the regular expression
+    /// that it must match.
     pub equals: Option<String>,
-    /// What is searched.
+    /// The part of the answer that is searched.
     pub subject: Subject,
 }
 
@@ -85,7 +86,7 @@ pub enum Subject {
     /// Head and body.
     #[default]
     Response,
-    /// The body, out of its chunks and decompressed.
+    /// The body, without chunked coding and decompressed.
     Body,
     /// The status line and the headers.
     Headers,
@@ -93,7 +94,7 @@ pub enum Subject {
     Code,
 }
 
-/// What follows a hit without an answer, or with one that isn't as asserted.
+/// What a worker does after a hit without an answer, or whose answer breaks an assert.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnFail {
@@ -107,7 +108,7 @@ pub enum OnFail {
 }
 
 impl Script {
-    /// Whether there is anything left to do once its values are put in.
+    /// Whether there is anything left to do once values are filled in.
     pub fn is_more_than_values(&self) -> bool {
         let replaces = self.replaces.clone();
         *self

@@ -1,9 +1,8 @@
-//! Samples of metrics that are no hits, such as those of k6: summed up by second and series.
+//! Samples of metrics that aren't hits, such as those of k6, summed by second and series.
 //!
-//! A series is a metric with its tags. Values are what the metric's unit says: k6's times
-//! are milliseconds, its sizes bytes. A distribution keeps values in millionths, so that a
-//! time of k6 has a resolution of a nanosecond, and an error below 0.1 % beyond 1,024 of
-//! them.
+//! A series is a metric with its tags. The metric defines the unit of values: k6's times
+//! are milliseconds, its sizes bytes. A distribution keeps values in millionths, so a
+//! time of k6 has a resolution of a nanosecond, and above 1,024 ns an error below 0.1 %.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::histogram::Histogram;
 use crate::varint;
 
-/// A part of a value that a distribution tells apart.
+/// The number of parts of 1 that a distribution resolves.
 const PARTS: f64 = 1e6;
 
 /// A metric with its tags.
@@ -20,10 +19,10 @@ const PARTS: f64 = 1e6;
 pub struct Series {
     /// The metric's name.
     pub metric: String,
-    /// What its samples come to.
+    /// How its samples are summed up.
     #[serde(rename = "type")]
     pub kind: MetricKind,
-    /// What its values are: `time` (milliseconds), `data` (bytes) or `default`.
+    /// The unit of its values: `time` (milliseconds), `data` (bytes) or `default`.
     #[serde(default)]
     pub contains: String,
     /// The tags, by name.
@@ -32,7 +31,7 @@ pub struct Series {
 }
 
 impl Series {
-    /// The metric, whatever the tags.
+    /// The metric without tags.
     fn without_tags(&self) -> Self {
         Self {
             metric: self.metric.clone(),
@@ -42,19 +41,19 @@ impl Series {
         }
     }
 
-    /// A series as JSON has it; none if these bytes aren't one.
+    /// Parses a series; `None` if the bytes aren't one.
     pub fn parse(json: &[u8]) -> Option<Self> {
         serde_json::from_slice(json).ok()
     }
 }
 
-/// What samples of a metric come to, in k6's words.
+/// How the samples of a metric are summed up, in k6's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MetricKind {
     /// Values are added.
     Counter,
-    /// The last value counts, and the least and the greatest.
+    /// The last, least and greatest values count.
     Gauge,
     /// The share of samples that aren't 0.
     Rate,
@@ -62,12 +61,12 @@ pub enum MetricKind {
     Trend,
 }
 
-/// What samples of one series came to.
+/// The sums of the samples of one series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Points {
-    /// How many samples.
+    /// The number of samples.
     pub count: u64,
-    /// How many of them aren't 0.
+    /// The number of samples that aren't 0.
     pub nonzero: u64,
     /// The sum of their values.
     pub sum: f64,
@@ -75,9 +74,9 @@ pub struct Points {
     pub min: f64,
     /// The greatest value.
     pub max: f64,
-    /// The latest value, and when it was taken, Unix time in ns.
+    /// The instant of the latest value, Unix time in ns, and the value.
     pub last: (u64, f64),
-    /// The distribution; empty if the metric is no trend.
+    /// The distribution; empty if the metric isn't a trend.
     pub values: Distribution,
 }
 
@@ -111,7 +110,7 @@ impl Points {
         }
     }
 
-    /// Adds all that another one has.
+    /// Adds other points.
     pub fn merge(&mut self, other: &Self) {
         self.count = self.count.saturating_add(other.count);
         self.nonzero = self.nonzero.saturating_add(other.nonzero);
@@ -124,12 +123,12 @@ impl Points {
         self.values.merge(&other.values);
     }
 
-    /// The share of samples that aren't 0; 0 of none.
+    /// The share of samples that aren't 0; 0 without samples.
     pub fn rate(&self) -> f64 {
         self.nonzero as f64 / self.count.max(1) as f64
     }
 
-    /// The mean of the values; 0 of none.
+    /// The mean of the values; 0 without samples.
     pub fn mean(&self) -> f64 {
         self.sum / self.count.max(1) as f64
     }
@@ -138,14 +137,14 @@ impl Points {
 /// A distribution of numbers of either sign.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Distribution {
-    /// Magnitudes of those below 0, in millionths.
+    /// Magnitudes of the numbers below 0, in millionths.
     below: Histogram,
-    /// The others, in millionths.
+    /// The other numbers, in millionths.
     above: Histogram,
 }
 
 impl Distribution {
-    /// Adds a number. Beyond 1.8e13 it counts as that; one that is no number, as 0.
+    /// Adds a number. Magnitudes above 1.8e13 count as that, and NaN counts as 0.
     pub fn record(&mut self, value: f64) {
         let parts = (value.abs() * PARTS).round() as u64;
         let side = if value < 0.0 {
@@ -156,22 +155,23 @@ impl Distribution {
         side.record(parts);
     }
 
-    /// Adds all numbers of another one.
+    /// Adds all numbers of another distribution.
     pub fn merge(&mut self, other: &Self) {
         self.below.merge(&other.below);
         self.above.merge(&other.above);
     }
 
-    /// How many numbers.
+    /// The count of numbers.
     pub fn count(&self) -> u64 {
         self.below.count().saturating_add(self.above.count())
     }
 
-    /// The number below or at which that share of all lies (nearest rank); 0 of none.
+    /// The number at or below which this share of all numbers lies (nearest rank); 0 if
+    /// there are no numbers.
     pub fn quantile(&self, share: f64) -> f64 {
         let (below, count) = (self.below.count(), self.count());
         let rank = ((share * count as f64).ceil() as u64).clamp(1, count.max(1));
-        // A share in the middle of a rank is that rank, however it is rounded.
+        // Use the middle of a rank, so that rounding can't change the rank.
         let at = |histogram: &Histogram, rank: u64| {
             histogram.quantile((rank as f64 - 0.5) / histogram.count().max(1) as f64) as f64 / PARTS
         };
@@ -182,27 +182,27 @@ impl Distribution {
         }
     }
 
-    /// The numbers that aren't below 0, in millionths.
+    /// The numbers that are at least 0, in millionths.
     pub fn above(&self) -> &Histogram {
         &self.above
     }
 }
 
-/// The metrics of a run: what each series came to.
+/// The metrics of a run, by series.
 #[derive(Clone, Debug, Default)]
 pub struct Metrics {
     /// The series by their numbers in the file.
     series: BTreeMap<u32, Series>,
     totals: BTreeMap<Series, Points>,
-    /// Points by second that nobody took yet, if anybody wants them.
+    /// Points by second that weren't taken yet; `None` if they aren't kept.
     by_second: Option<Vec<(u64, Series, Points)>>,
 }
 
 impl Metrics {
-    /// Series beyond that aren't ours: a hostile file could ask for all memory.
+    /// The most series, because a hostile file could claim any number.
     const SERIES_MAX: usize = 1 << 16;
 
-    /// Takes a frame that says what a series is.
+    /// Takes a frame that describes a series.
     pub(crate) fn learn(&mut self, payload: &[u8]) {
         let series = payload
             .split_first_chunk::<4>()
@@ -230,13 +230,13 @@ impl Metrics {
         }
     }
 
-    /// From now on points are kept by second, until they are taken.
+    /// Keeps points by second from now on, until they are taken.
     pub(crate) fn keep_seconds(&mut self) {
         self.by_second.get_or_insert_default();
     }
 
-    /// The points that came since this was asked last: their second (Unix time), and their
-    /// metric as a series without tags.
+    /// Takes the points since the last call: their second (Unix time), and their metric
+    /// as a series without tags.
     pub(crate) fn take_seconds(&mut self) -> Vec<(u64, Series, Points)> {
         self.by_second
             .as_mut()
@@ -244,7 +244,7 @@ impl Metrics {
             .unwrap_or_default()
     }
 
-    /// Adds what another run has.
+    /// Adds the metrics of another run.
     pub fn merge(&mut self, other: &Self) {
         for (series, points) in &other.totals {
             self.add(series, points);
@@ -259,17 +259,18 @@ impl Metrics {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are no metrics.
     pub fn is_empty(&self) -> bool {
         self.totals.is_empty()
     }
 
-    /// Each series and what it came to, by metric and tags.
+    /// Each series with its points, by metric and tags.
     pub fn series(&self) -> impl Iterator<Item = (&Series, &Points)> {
         self.totals.iter()
     }
 
-    /// Each metric and what it came to, whatever the tags, by name. The series have no tags.
+    /// The points of each metric over all tags, by name. The series in the result have no
+    /// tags.
     pub fn by_metric(&self) -> BTreeMap<Series, Points> {
         let mut metrics = BTreeMap::<_, Points>::new();
         for (series, points) in &self.totals {
@@ -280,7 +281,7 @@ impl Metrics {
     }
 }
 
-/// Appends points of a second and a series: varints, and numbers as IEEE 754 has them.
+/// Appends points of a second and a series, as varints and IEEE 754 numbers.
 pub(crate) fn append_points(out: &mut Vec<u8>, second: u64, series: u32, points: &Points) {
     for number in [second, u64::from(series), points.count, points.nonzero] {
         varint::append(out, number);
@@ -293,7 +294,7 @@ pub(crate) fn append_points(out: &mut Vec<u8>, second: u64, series: u32, points:
     points.values.above.append_to(out);
 }
 
-/// Takes what [`append_points`] wrote; none if it isn't that.
+/// Takes what [`append_points`] wrote; `None` if the bytes are something else.
 pub(crate) fn take_points(bytes: &mut &[u8]) -> Option<(u64, u32, Points)> {
     let second = varint::take(bytes)?;
     let series = varint::take(bytes)?.try_into().ok()?;

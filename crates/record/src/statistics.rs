@@ -1,10 +1,9 @@
-//! What became of hits, for each label and in total.
+//! Statistics of hits, for each label and in total.
 //!
-//! Labels are told apart by their text, so that statistics of several files and
-//! of several machines merge. They are equal to the statistics of one file with
-//! all hits, whatever the order, up to [`LABELS_MAX`] labels and [`ERRORS_MAX`]
-//! error texts for each. Memory depends on these and on the spread of the times,
-//! not on the number of hits.
+//! Labels are identified by their text, so that statistics of several files and machines
+//! can be merged. The result equals the statistics of one file with all hits, in any
+//! order, up to [`LABELS_MAX`] labels and [`ERRORS_MAX`] error texts for each. Memory
+//! depends on these numbers and on the spread of times, not on the number of hits.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -13,16 +12,16 @@ use crate::histogram::Histogram;
 use crate::sums::{Outcome, OutcomeSums, Sums};
 use crate::{Expected, Texts};
 
-/// Labels that are told apart; further ones are summed up together.
+/// The most labels; further ones are summed up together.
 pub const LABELS_MAX: usize = 10_000;
-/// The label of those.
+/// The label of further labels.
 pub const OTHER_LABELS: &str = "(other labels)";
-/// Error texts that are told apart for each label; further ones are summed up together.
+/// The most error texts of each label; further ones are summed up together.
 pub const ERRORS_MAX: usize = 1000;
-/// The text of those.
+/// The text of further error texts.
 pub const OTHER_ERRORS: &str = "(other errors)";
 
-/// The quantiles that are said of hits, wherever figures are.
+/// The quantiles that all outputs show.
 pub const QUANTILES: [(&str, f64); 6] = [
     ("p50", 0.5),
     ("p75", 0.75),
@@ -32,39 +31,39 @@ pub const QUANTILES: [(&str, f64); 6] = [
     ("p99.9", 0.999),
 ];
 
-/// What became of some hits.
+/// Statistics of hits of one label, or of all hits.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct LabelStatistics {
-    /// How many.
+    /// The number of hits.
     pub hits: u64,
-    /// How many of them failed: no answer, a status that isn't expected, or an
-    /// answer that isn't as asserted.
+    /// The number of hits that failed: without an answer, with an unexpected status, or
+    /// with an answer that breaks an assert.
     pub failed: u64,
-    /// How many had each net code; 0 = none.
+    /// The number of hits with each net code; 0 means none.
     pub net_codes: BTreeMap<u16, u64>,
-    /// How many had each protocol code; 0 = none.
+    /// The number of hits with each protocol code; 0 means none.
     pub protocol_codes: BTreeMap<u16, u64>,
-    /// How many had each error, by net code and text.
+    /// The number of hits with each error, by net code and text.
     pub errors: BTreeMap<(u16, Arc<str>), u64>,
-    /// The most hits that were running at once.
+    /// The most hits that ran at the same time.
     pub concurrency: u32,
-    /// From the start of a hit to its end, ns.
+    /// Service times: from the start of a hit to its end, ns.
     pub service_ns: Histogram,
-    /// From the instant a hit was scheduled for to its end, ns.
+    /// Response times: from the scheduled instant of a hit to its end, ns.
     pub response_ns: Histogram,
-    /// How late hits started, ns.
+    /// Lag: from the scheduled instant of a hit to its start, ns.
     pub lag_ns: Histogram,
     /// Bytes sent.
     pub sent_bytes: u64,
     /// Bytes received.
     pub received_bytes: u64,
-    /// From the first scheduled instant to the last end, in Unix time; none
-    /// without hits.
+    /// From the first scheduled instant to the last end, in Unix time; `None` without
+    /// hits.
     pub span_unix_ns: Option<(u64, u64)>,
 }
 
 impl LabelStatistics {
-    /// Adds sums of hits that had that outcome in a run that started then.
+    /// Adds sums of hits with this outcome, of a run that started at this instant.
     pub fn add(
         &mut self,
         outcome: &Outcome,
@@ -105,7 +104,7 @@ impl LabelStatistics {
         ));
     }
 
-    /// Adds all that another one has.
+    /// Adds other statistics.
     pub fn merge(&mut self, other: &Self) {
         count(&mut self.hits, other.hits);
         count(&mut self.failed, other.failed);
@@ -158,7 +157,7 @@ pub struct Statistics {
 }
 
 impl Statistics {
-    /// Adds sums of a run that started at that wall-clock instant.
+    /// Adds sums of a run that started at this instant of the wall clock.
     pub fn add(
         &mut self,
         sums: &OutcomeSums,
@@ -173,7 +172,7 @@ impl Statistics {
         }
     }
 
-    /// Adds all that other ones have.
+    /// Adds other statistics.
     pub fn merge(&mut self, other: &Self) {
         for (label, statistics) in &other.labels {
             self.label(label).merge(statistics);
@@ -183,7 +182,7 @@ impl Statistics {
         }
     }
 
-    /// Each label that occurred, by text; the one that stands for others last.
+    /// The labels that occurred, by text; the one for further labels is last.
     pub fn labels(&self) -> impl Iterator<Item = (&str, &LabelStatistics)> {
         let mut labels: Vec<_> = self
             .labels
@@ -221,9 +220,9 @@ impl Statistics {
     }
 }
 
-/// A time with its unit, to three digits: more would be more than is known.
+/// A time with its unit, to three digits, which matches the precision of the histograms.
 pub fn time_text(ns: f64) -> String {
-    // The borders are those of the rounded value: 999.7 µs is 1.00 ms.
+    // The rounded value decides the unit: 999.7 µs is 1.00 ms.
     let (value, unit) = match ns {
         _ if ns < 999.5 => return format!("{ns:.0} ns"),
         _ if ns < 999.5e3 => (ns / 1e3, "µs"),
@@ -238,11 +237,24 @@ pub fn time_text(ns: f64) -> String {
     format!("{value:.digits$} {unit}")
 }
 
+/// A number of things: `1 hit`, `2 hits`.
+pub fn counted(count: u64, thing: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {thing}{ending}")
+}
+
+/// The verb after [`counted`]: `1 hit was`, `2 hits were`.
+pub fn was(count: u64) -> &'static str {
+    if count == 1 { "was" } else { "were" }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use super::{ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics, time_text};
+    use super::{
+        ERRORS_MAX, LABELS_MAX, LabelStatistics, OTHER_LABELS, Statistics, counted, time_text, was,
+    };
     use crate::sums::OutcomeSums;
     use crate::{Expected, Hit, StringId, Strings, Texts};
 
@@ -255,6 +267,13 @@ mod tests {
         let mut texts = Texts::of_run(strings.clone());
         statistics.add(&sums, &mut texts, STARTED_UNIX_NS, &Expected::default());
         statistics
+    }
+
+    #[test]
+    fn one_thing_is_no_plural() {
+        assert_eq!(counted(0, "hit"), "0 hits");
+        assert_eq!(format!("{} {}", counted(1, "hit"), was(1)), "1 hit was");
+        assert_eq!(format!("{} {}", counted(2, "hit"), was(2)), "2 hits were");
     }
 
     #[test]

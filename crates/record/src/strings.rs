@@ -1,8 +1,7 @@
-//! Labels, addresses and error texts, each known by a number.
+//! Labels, addresses and error texts, each identified by a number.
 //!
-//! Texts are interned where they are first met (a label when its record is
-//! read, an error when it first happens) and never removed, so that a hit
-//! carries numbers only.
+//! A text is interned where it is first met (a label when its record is read, an error
+//! when it first happens) and never removed, so that a hit contains only numbers.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -32,14 +31,14 @@ impl Default for Strings {
 }
 
 impl Strings {
-    /// The number of that text, a new one if it was never met.
+    /// The number of a text; a new text gets a new number.
     pub fn intern(&self, text: &str) -> StringId {
         self.intern_below(text, StringId(u32::MAX))
             .unwrap_or_default()
     }
 
-    /// The same, unless it needed that number or a higher one: for texts that
-    /// somebody else chooses.
+    /// The number of a text; `None` if a new number would be `end` or higher. For texts
+    /// that a file or peer chooses.
     pub fn intern_below(&self, text: &str, end: StringId) -> Option<StringId> {
         if let Some(&id) = self.table().ids.get(text) {
             return Some(id);
@@ -58,12 +57,12 @@ impl Strings {
         Some(id)
     }
 
-    /// The text of that number.
+    /// The text with this number.
     pub fn get(&self, id: StringId) -> Option<Arc<str>> {
         self.table().texts.get(id.0 as usize).cloned()
     }
 
-    /// The texts from that number on, in order: what a writer hasn't written yet.
+    /// The texts from this number on, in order, for a writer.
     pub fn since(&self, first: StringId) -> Vec<Arc<str>> {
         let table = self.table();
         table.texts.get(first.0 as usize..).unwrap_or(&[]).to_vec()
@@ -74,7 +73,7 @@ impl Strings {
     }
 }
 
-/// The texts behind the numbers in hits: those of a run, or those of a file.
+/// The texts for the numbers in hits, of a run or of a file.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
     live: Option<Strings>,
@@ -82,7 +81,7 @@ pub struct Texts {
 }
 
 impl Texts {
-    /// The texts of a run, as they come up.
+    /// The texts of a run, which may grow.
     pub fn of_run(strings: Strings) -> Self {
         Self {
             live: Some(strings),
@@ -90,9 +89,9 @@ impl Texts {
         }
     }
 
-    /// Takes a text that a file holds.
+    /// Adds a text of a file.
     pub fn insert(&mut self, id: StringId, text: &str) {
-        /// A hostile file could ask for all memory.
+        /// The most texts, because a hostile file could claim any number.
         const TEXTS_MAX: usize = 1 << 22;
         let place = id.0 as usize;
         if place >= TEXTS_MAX {
@@ -104,7 +103,7 @@ impl Texts {
         self.known[place] = Some(text.into());
     }
 
-    /// The text of that number; `#number` if damage took it.
+    /// The text with this number; `#number` if damage destroyed it.
     pub fn get(&mut self, id: StringId) -> Arc<str> {
         self.learn(id);
         match self.known.get(id.0 as usize) {
@@ -114,7 +113,7 @@ impl Texts {
         }
     }
 
-    /// All texts from that number on, as far as they are known now.
+    /// All texts from this number on that are known now.
     pub fn since(&mut self, first: StringId) -> Vec<Arc<str>> {
         self.learn(StringId(u32::MAX));
         let known = self.known.get(first.0 as usize..).unwrap_or_default();

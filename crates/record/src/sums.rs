@@ -1,5 +1,5 @@
-//! Sums of hits that are alike, by second: what an event loop hands over once a
-//! second, and what the result file carries beside the hits.
+//! Sums of hits with the same outcome, by second. Event loops hand them over once a
+//! second, and result files contain them beside the hits.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -9,26 +9,26 @@ use crate::hit::go_status;
 use crate::{Expected, Hit, StringId, varint};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// Hits that are summed up at once: they stay in a core's nearest cache.
+/// The most hits that are summed at once; they fit into a core's nearest cache.
 const ALIKE_MAX: usize = 256;
-/// Distinct outcomes that are summed up before they have to be handed over.
+/// The most distinct outcomes before sums must be handed over.
 const OUTCOMES_MAX: usize = 4096;
 
-/// What hits that are summed up together have in common.
+/// The common properties of hits that are summed together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Outcome {
     /// The label.
     pub label: StringId,
-    /// What went wrong, as text; 0 = nothing.
+    /// The error text; 0 means no error.
     pub error: StringId,
-    /// The net code; 0 = none.
+    /// The net code; 0 means none.
     pub net_code: u16,
-    /// The protocol's status; 0 = none.
+    /// The protocol's status; 0 means none.
     pub protocol_code: u16,
 }
 
 impl Outcome {
-    /// That of a hit.
+    /// The outcome of a hit.
     #[inline]
     pub fn of(hit: &Hit) -> Self {
         Self {
@@ -39,7 +39,7 @@ impl Outcome {
         }
     }
 
-    /// The status as Go-encarno counts it: 999 is an error below the protocol.
+    /// The status as Go-encarno counts it; 999 means an error below the protocol.
     pub fn go_status(&self) -> u16 {
         go_status(self.net_code, self.protocol_code, self.error.0 != 0)
     }
@@ -53,9 +53,9 @@ impl Outcome {
 /// The sums of some hits.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sums {
-    /// How many.
+    /// The number of hits.
     pub hits: u64,
-    /// The most hits that were running when one started.
+    /// The most hits that ran when a hit started.
     pub concurrency: u32,
     /// Bytes sent.
     pub sent_bytes: u64,
@@ -63,18 +63,18 @@ pub struct Sums {
     pub received_bytes: u64,
     /// The first scheduled instant, ns from the run's start.
     pub first_scheduled_ns: u64,
-    /// The last end.
+    /// The last end, ns from the run's start.
     pub last_ended_ns: u64,
-    /// The sum of the times to connect.
+    /// The sum of connect times.
     pub connect_ns: u64,
-    /// The sum of the times from the scheduled instant to the first byte; hits
-    /// without an answer count 0.
+    /// The sum of the times from the scheduled instant to the first byte; hits without an
+    /// answer count 0.
     pub first_byte_ns: u64,
-    /// From the start of a hit to its end, ns.
+    /// Service times: from the start of a hit to its end, ns.
     pub service_ns: Histogram,
-    /// From the instant a hit was scheduled for to its end, ns.
+    /// Response times: from the scheduled instant of a hit to its end, ns.
     pub response_ns: Histogram,
-    /// How late hits started, ns.
+    /// Lag: from the scheduled instant of a hit to its start, ns.
     pub lag_ns: Histogram,
 }
 
@@ -97,7 +97,7 @@ impl Default for Sums {
 }
 
 impl Sums {
-    /// Adds hits, which are alike.
+    /// Adds hits with the same outcome.
     pub fn record_all(&mut self, hits: &[Hit]) {
         let mut late = 0;
         for hit in hits {
@@ -107,7 +107,7 @@ impl Sums {
         self.service_ns.record_all(hits.iter().map(Hit::service_ns));
         self.response_ns
             .record_all(hits.iter().map(Hit::response_ns));
-        // Most hits of a closed workload aren't late at all.
+        // In a closed workload, most hits have no lag.
         self.lag_ns.record_zeros(hits.len() as u64 - late);
         if late > 0 {
             let lags = hits.iter().map(Hit::lag_ns);
@@ -143,7 +143,7 @@ impl Sums {
         self.first_byte_ns = self.first_byte_ns.saturating_add(first_byte_ns);
     }
 
-    /// Adds all that another one has.
+    /// Adds other sums.
     pub fn merge(&mut self, other: &Self) {
         self.hits = self.hits.saturating_add(other.hits);
         self.concurrency = self.concurrency.max(other.concurrency);
@@ -181,28 +181,28 @@ pub struct OutcomeSums {
 }
 
 impl OutcomeSums {
-    /// Adds a hit. The same outcome again is the common case.
+    /// Adds a hit. In the common case, its outcome is that of the hit before.
     #[inline]
     pub fn record(&mut self, hit: &Hit) {
         self.of(Outcome::of(hit)).record(hit);
     }
 
-    /// Adds sums of that outcome.
+    /// Adds sums of this outcome.
     pub fn merge(&mut self, outcome: Outcome, sums: &Sums) {
         self.of(outcome).merge(sums);
     }
 
-    /// How many outcomes.
+    /// The number of outcomes.
     pub fn len(&self) -> usize {
         self.sums.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no outcomes.
     pub fn is_empty(&self) -> bool {
         self.sums.is_empty()
     }
 
-    /// Each outcome and its sums, in the order in which they came up.
+    /// Each outcome with its sums, in the order in which outcomes first occurred.
     pub fn iter(&self) -> impl Iterator<Item = (&Outcome, &Sums)> {
         self.sums.iter().map(|(outcome, sums)| (outcome, sums))
     }
@@ -224,19 +224,19 @@ impl OutcomeSums {
     }
 }
 
-/// Where an event loop stands: counts from the start of the run on.
+/// The state of an event loop: counts since the start of the run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LoopState {
-    /// Users: workers of a closed workload, pausing ones included; hits in
-    /// flight and pauses of an open one.
+    /// Users: the workers of a closed workload, including pausing ones, or the running
+    /// hits and pauses of an open one.
     pub users: u64,
-    /// Hits that run.
+    /// Running hits.
     pub running: u64,
-    /// Workers there are.
+    /// Workers.
     pub workers: u64,
-    /// Workers that pause.
+    /// Pausing workers.
     pub sleeping: u64,
-    /// Hits whose instant had come.
+    /// Hits that were due.
     pub scheduled: u64,
     /// Hits that were started.
     pub started: u64,
@@ -246,12 +246,12 @@ pub struct LoopState {
     pub cpu_ns: u64,
     /// Turns in which a hit was due and no worker was free.
     pub no_worker: u64,
-    /// How long workers were free and the input had no record for them, ns.
+    /// The time for which workers were free and the input had no record, ns.
     pub starved_ns: u64,
 }
 
 impl LoopState {
-    /// Adds where another loop stands.
+    /// Adds the state of another loop.
     pub fn add(&mut self, other: &Self) {
         self.users += other.users;
         self.running += other.running;
@@ -281,30 +281,30 @@ impl LoopState {
     }
 }
 
-/// What an event loop did since it last said so.
+/// The work of an event loop since its last sums.
 #[derive(Clone, Debug, Default)]
 pub struct LoopSums {
     /// The loop's number.
     pub number: u32,
-    /// All hits of the loop that ended before are in these or earlier sums, ns
-    /// from the run's start; `u64::MAX` = the loop has ended.
+    /// All hits of the loop that ended before this instant are in these or earlier sums,
+    /// ns from the run's start. `u64::MAX` means that the loop has ended.
     pub until_ns: u64,
-    /// How many of the loop's hits in the file these sums stand for.
+    /// The number of the loop's hits in the file that these sums cover.
     pub hits_covered: u64,
-    /// Where the loop stands.
+    /// The state of the loop.
     pub state: LoopState,
     /// The sums, by the second (Unix time) in which hits ended.
     pub seconds: Vec<(u64, OutcomeSums)>,
 }
 
 impl LoopSums {
-    /// How many hits are in the sums.
+    /// The number of hits in the sums.
     pub fn hits(&self) -> u64 {
         let outcomes = self.seconds.iter().flat_map(|(_, sums)| sums.iter());
         outcomes.fold(0, |hits, (_, sums)| hits.saturating_add(sums.hits))
     }
 
-    /// How many outcomes there are, each second for itself.
+    /// The number of outcomes, counted for each second.
     pub fn outcomes(&self) -> usize {
         self.seconds.iter().map(|(_, sums)| sums.len()).sum()
     }
@@ -314,7 +314,7 @@ impl LoopSums {
 #[derive(Clone, Debug)]
 pub struct Summing {
     started_unix_ns: u64,
-    /// The second that hits ended in last, and its ends in ns from the run's start.
+    /// The second of the last hit, and its start and end in ns from the run's start.
     second: u64,
     from_ns: u64,
     to_ns: u64,
@@ -323,7 +323,7 @@ pub struct Summing {
 }
 
 impl Summing {
-    /// Of a run that started at that wall-clock instant.
+    /// For a run that started at this instant of the wall clock.
     pub fn new(started_unix_ns: u64) -> Self {
         Self {
             started_unix_ns,
@@ -344,8 +344,8 @@ impl Summing {
         self.seconds[self.place].1.record(hit);
     }
 
-    /// Adds hits: as [`Summing::record`] does, at less cost for each if many
-    /// that are alike follow one another.
+    /// Adds hits, like [`Summing::record`] but faster if successive hits have the same
+    /// outcome.
     pub fn record_all(&mut self, mut hits: &[Hit]) {
         while let Some(first) = hits.first() {
             if first.ended_ns < self.from_ns
@@ -367,7 +367,7 @@ impl Summing {
         }
     }
 
-    /// Whether there is so much that it should be handed over.
+    /// Whether the sums should be handed over because of their size.
     pub fn is_full(&self) -> bool {
         self.seconds
             .iter()
@@ -376,7 +376,7 @@ impl Summing {
             >= OUTCOMES_MAX
     }
 
-    /// Takes the sums.
+    /// Takes the sums, and leaves none.
     pub fn take(&mut self) -> Vec<(u64, OutcomeSums)> {
         std::mem::take(&mut self.seconds)
     }
@@ -402,7 +402,7 @@ pub fn second_of(started_unix_ns: u64, instant_ns: u64) -> u64 {
     started_unix_ns.saturating_add(instant_ns) / SECOND_NS
 }
 
-/// Where a second (Unix time) ends, ns from the run's start.
+/// The end of a second (Unix time), ns from the run's start.
 pub fn second_end_ns(started_unix_ns: u64, second: u64) -> u64 {
     second
         .saturating_add(1)
@@ -410,7 +410,7 @@ pub fn second_end_ns(started_unix_ns: u64, second: u64) -> u64 {
         .saturating_sub(started_unix_ns)
 }
 
-/// Appends sums of one second: outcome, numbers and histograms, all varints.
+/// Appends sums of one second as varints: outcome, numbers and histograms.
 pub(crate) fn append_sums(out: &mut Vec<u8>, second: u64, outcome: &Outcome, sums: &Sums) {
     varint::append(out, second);
     varint::append(out, u64::from(outcome.label.0));
@@ -425,7 +425,7 @@ pub(crate) fn append_sums(out: &mut Vec<u8>, second: u64, outcome: &Outcome, sum
     }
 }
 
-/// Takes what [`append_sums`] wrote; none if it isn't that.
+/// Takes what [`append_sums`] wrote; `None` if the bytes are something else.
 pub(crate) fn take_sums(bytes: &mut &[u8]) -> Option<(u64, Outcome, Sums)> {
     let second = varint::take(bytes)?;
     let outcome = Outcome {
@@ -464,7 +464,7 @@ pub(crate) fn take_sums(bytes: &mut &[u8]) -> Option<(u64, Outcome, Sums)> {
     Some((second, outcome, sums))
 }
 
-/// Appends where a loop stands: how many numbers, and the numbers.
+/// Appends the state of a loop: the count of numbers, and the numbers.
 pub(crate) fn append_state(out: &mut Vec<u8>, state: &LoopState) {
     let numbers = state.numbers();
     varint::append(out, numbers.len() as u64);
@@ -473,7 +473,7 @@ pub(crate) fn append_state(out: &mut Vec<u8>, state: &LoopState) {
     }
 }
 
-/// Takes what [`append_state`] wrote; a later version may have more numbers.
+/// Takes what [`append_state`] wrote; later versions may have more numbers.
 pub(crate) fn take_state(bytes: &mut &[u8]) -> Option<LoopState> {
     let count = varint::take(bytes)?;
     let mut numbers = [0; 10];
@@ -509,7 +509,7 @@ pub(crate) fn take_state(bytes: &mut &[u8]) -> Option<LoopState> {
     })
 }
 
-/// For keys that are small numbers of our own.
+/// A hasher for keys that are small numbers of our own.
 #[derive(Clone, Debug, Default)]
 struct QuickHasher(u64);
 

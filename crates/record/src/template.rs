@@ -1,10 +1,10 @@
-//! `${name}` in a text becomes a value, `${:content-length:}` the length of
-//! the body that comes of it.
+//! Replaces `${name}` in a text by a value, and `${:content-length:}` by the length of
+//! the resulting body.
 //!
-//! One pass: a value that has `${…}` in it is put in as it is, so that a peer
+//! There is one pass: a value that contains `${…}` is inserted as it is, so that a peer
 //! can't write templates.
 //!
-//! - place: where in a request a value goes, and what it becomes there
+//! - place: where in a request a value goes, and how it is encoded there
 
 mod place;
 
@@ -19,19 +19,19 @@ use crate::{VariableId, Variables};
 
 const CONTENT_LENGTH: &[u8] = b":content-length:";
 
-/// A request with its values put in is at most that long.
+/// The most bytes of a request with its values.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
 
-/// The variables that are put in, by name; others stay as they are written.
+/// The variables to fill in, by name; other names stay as they are.
 pub type Replaces = [(Box<[u8]>, VariableId)];
 
-/// Why values can't be put in.
+/// Why values can't be filled in.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FillError {
     /// The request would be too long.
     #[error("with its values the request has more than {REQUEST_BYTES_MAX} bytes")]
     TooLong,
-    /// The value would end its line, and start another one.
+    /// The value contains a line end, and would start another line.
     #[error("the value of {0} has a line end: it can't be in the head of a request")]
     LineEnd(String),
     /// The value would leave an empty line, which ends the head.
@@ -41,7 +41,7 @@ pub enum FillError {
     EmptyLine(String),
 }
 
-/// Whether there may be anything to put in.
+/// Whether the text may contain something to fill in.
 pub fn is_template(text: &[u8]) -> bool {
     let mut rest = text;
     while let Some(at) = memchr::memchr(b'$', rest) {
@@ -53,7 +53,7 @@ pub fn is_template(text: &[u8]) -> bool {
     false
 }
 
-/// Appends the text with its values put in. Where the length belongs is noted.
+/// Appends the text with its values filled in. The places of lengths are noted.
 pub fn fill(
     text: &[u8],
     replaces: &Replaces,
@@ -115,14 +115,14 @@ fn fill_at(
     }
 }
 
-/// Whether there is nothing in the line that ends with `before` and goes on with `after`.
+/// Whether the line that ends with `before` and continues with `after` is empty.
 fn is_line_empty(before: &[u8], after: &[u8]) -> bool {
     let before = before.strip_suffix(b"\r").unwrap_or(before);
     let after = after.strip_prefix(b"\r").unwrap_or(after);
     before.ends_with(b"\n") && after.starts_with(b"\n")
 }
 
-/// A short text with its values put in; empty if that is too long.
+/// A short text with its values filled in; empty if it would be too long.
 pub fn filled(text: &str, replaces: &Replaces, variables: &Variables) -> Vec<u8> {
     if !is_template(text.as_bytes()) {
         return text.as_bytes().to_vec();
@@ -140,8 +140,8 @@ pub fn filled(text: &str, replaces: &Replaces, variables: &Variables) -> Vec<u8>
     }
 }
 
-/// A text or request with values that are known from the start; none if there
-/// is nothing to put in.
+/// A text or request with the values that are known from the start; `None` if there is
+/// nothing to fill in.
 pub fn fill_fixed(
     text: &[u8],
     names: &[String],
@@ -169,7 +169,8 @@ fn id_of(name: &[u8], replaces: &Replaces) -> Option<VariableId> {
     found.map(|&(_, id)| id)
 }
 
-/// A request, filled, each value as it has to be where it goes, with the length of its body where it belongs.
+/// Fills a request in: each value is encoded for its place, and the length of the body is
+/// inserted where it belongs.
 pub fn fill_request(
     text: &[u8],
     replaces: &Replaces,
@@ -187,7 +188,7 @@ pub fn fill_request(
     let body_bytes = encarno_http1::head_end(out, 0).map_or(0, |end| out.len() - end);
     let mut digits = itoa::Buffer::new();
     let digits = digits.format(body_bytes).as_bytes();
-    // From the last one on, so that the places of the others hold.
+    // Start with the last one, so that the other places stay valid.
     for &at in lengths.iter().rev() {
         let end = out.len();
         append(out, digits)?;
@@ -197,7 +198,7 @@ pub fn fill_request(
     Ok(())
 }
 
-/// The parts of a request, in their order; one text if it is none.
+/// The parts of a request in their order; one text if it isn't a request.
 fn parts(text: &[u8]) -> impl Iterator<Item = (Place, &[u8])> {
     let parts = match Request::parse(text) {
         None => [(Place::Text, text), (Place::Text, b""), (Place::Text, b"")],

@@ -1,34 +1,36 @@
 //! The thresholds of a k6 script, judged by the metrics of a result file.
 //!
-//! The grammar is k6's: an aggregation, an operator and a number, such as `p(95)<500`. What
-//! it applies to is a metric, or those of its series that have certain tags, such as
+//! The grammar is k6's: an aggregation, an operator and a number, such as `p(95)<500`. It
+//! applies to a metric, or to those of its series that have certain tags, such as
 //! `http_req_duration{status:200}`.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 
+use crate::duration::parse_duration;
 use crate::notes::Threshold;
 use crate::series::{MetricKind, Metrics, Points};
 
 /// The name of the setting in which k6's output keeps the thresholds of its script.
 pub const SETTING: &str = "thresholds";
 
-/// What a script demands of a metric.
+/// A threshold of a script.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Demand {
-    /// The metric with the tags, as the script has it.
+    /// The metric with the tags, as in the script.
     metric: String,
-    /// Its name alone.
+    /// The metric's name without tags.
     name: String,
-    /// The tags that its series must have.
+    /// The tags that the metric's series must have.
     tags: Vec<(String, String)>,
-    /// As it was written.
+    /// The text in the script.
     source: String,
     aggregation: Aggregation,
     operator: Operator,
     bound: f64,
-    /// The run ends as soon as it isn't met, but not before it has lasted for so long.
+    /// If set, the run ends as soon as the threshold isn't met, but not before this time has
+    /// passed.
     pub abort_after: Option<Duration>,
 }
 
@@ -36,9 +38,9 @@ pub struct Demand {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{metric}: {reason}")]
 pub struct ThresholdError {
-    /// Of which metric.
+    /// The metric.
     metric: String,
-    /// What is wrong.
+    /// The reason.
     reason: String,
 }
 
@@ -65,7 +67,7 @@ enum Operator {
     Unequal,
 }
 
-/// The longer ones first: the others are parts of them.
+/// The operators. Longer ones come first, because others are parts of them.
 const OPERATORS: [(&str, Operator); 7] = [
     ("===", Operator::Equal),
     ("==", Operator::Equal),
@@ -89,7 +91,7 @@ enum Written {
     },
 }
 
-/// Reads k6's option `thresholds`, as JSON: metrics with their demands, by name.
+/// Reads k6's option `thresholds`, which is JSON: the thresholds of each metric.
 pub fn parse(json: &str) -> Result<Vec<Demand>, ThresholdError> {
     let error = |metric: &str, reason: String| ThresholdError {
         metric: metric.to_owned(),
@@ -156,8 +158,8 @@ impl Demand {
         })
     }
 
-    /// What came of it after a run of so many seconds. A metric that has no samples meets
-    /// each demand, as in k6.
+    /// Judges the threshold after a run of some seconds. As in k6, a metric without samples
+    /// meets every threshold.
     pub fn judge(&self, metrics: &Metrics, seconds: f64) -> Threshold {
         let value = self.value(metrics, seconds);
         Threshold {
@@ -236,37 +238,19 @@ impl Operator {
     }
 }
 
-/// A tag such as `status:200`; quotes around its parts are no part of them.
+/// A tag such as `status:200`, without quotes around its parts.
 fn tag(text: &str) -> Option<(String, String)> {
     let (name, value) = text.split_once(':')?;
     let bare = |text: &str| text.trim().trim_matches(['"', '\'']).to_owned();
     Some((bare(name), bare(value)))
 }
 
-/// A duration as Go writes it, such as `1m30s` or `500ms`; none if it isn't one.
+/// A duration in Go's format, such as `1m30s` or `500ms`; `None` if it isn't one. A number
+/// without a unit isn't one.
 fn go_duration(text: &str) -> Option<Duration> {
-    let mut seconds = 0.0;
-    let mut rest = text;
-    while !rest.is_empty() && rest != "0" {
-        let digits = rest.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
-        let number: f64 = rest[..digits].parse().ok()?;
-        let unit = &rest[digits..];
-        let length = unit
-            .find(|letter: char| letter.is_ascii_digit())
-            .unwrap_or(unit.len());
-        seconds += number
-            * match &unit[..length] {
-                "h" => 3600.0,
-                "m" => 60.0,
-                "s" => 1.0,
-                "ms" => 1e-3,
-                "us" | "µs" => 1e-6,
-                "ns" => 1e-9,
-                _ => return None,
-            };
-        rest = &unit[length..];
-    }
-    Duration::try_from_secs_f64(seconds).ok()
+    let is_bare = text != "0" && text.ends_with(|letter: char| letter.is_ascii_digit());
+    let duration_ns = (!is_bare).then(|| parse_duration(text))??;
+    Some(Duration::from_nanos(duration_ns))
 }
 
 #[cfg(test)]

@@ -1,9 +1,9 @@
-//! A worker's variables: a place for each name, found once.
+//! A worker's variables, by place. Each name gets its place once.
 
-/// What a variable without a value becomes.
+/// The text for a variable without a value.
 const NO_VALUE: &[u8] = b"NO_VALUE";
 
-/// The place of a variable; all workers of a run have the same.
+/// The place of a variable, which is the same for all workers of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariableId(pub u32);
 
@@ -11,7 +11,7 @@ pub struct VariableId(pub u32);
 #[derive(Debug, Default)]
 pub struct Variables(Vec<Variable>);
 
-/// Its bytes stay allocated from one value to the next.
+/// A variable; its bytes stay allocated from one value to the next.
 #[derive(Debug, Default)]
 struct Variable {
     is_set: bool,
@@ -19,7 +19,7 @@ struct Variable {
 }
 
 impl Variables {
-    /// The value; `NO_VALUE` if it has none.
+    /// The value; `NO_VALUE` if there is none.
     pub fn get(&self, id: VariableId) -> &[u8] {
         match self.0.get(id.0 as usize) {
             Some(variable) if variable.is_set => &variable.bytes,
@@ -39,14 +39,14 @@ impl Variables {
         variable.bytes.extend_from_slice(value);
     }
 
-    /// Takes all values away.
+    /// Removes all values.
     pub fn clear(&mut self) {
         self.0
             .iter_mut()
             .for_each(|variable| variable.is_set = false);
     }
 
-    /// Takes the value away.
+    /// Removes the value.
     pub fn unset(&mut self, id: VariableId) {
         if let Some(variable) = self.0.get_mut(id.0 as usize) {
             variable.is_set = false;

@@ -1,4 +1,4 @@
-//! Numbers in as few bytes as they need: seven bits in each, the lowest first.
+//! Numbers as varints: seven bits in each byte, the lowest bits first.
 
 /// Appends a number.
 pub fn append(out: &mut Vec<u8>, mut number: u64) {
@@ -9,7 +9,7 @@ pub fn append(out: &mut Vec<u8>, mut number: u64) {
     out.push(number as u8);
 }
 
-/// Takes a number off the start; none if there is no whole one.
+/// Takes a number from the start; `None` if it is incomplete.
 pub fn take(bytes: &mut &[u8]) -> Option<u64> {
     let mut number = 0;
     for shift in (0..64).step_by(7) {

@@ -1,27 +1,27 @@
-//! What a measurement of a capacity came to, as the page shows it.
+//! The result of a capacity measurement, for the page.
 
-/// A capacity that was measured.
+/// A measured capacity.
 #[derive(Clone, Debug, Default)]
 pub struct Capacity {
-    /// Whether all that was asked for is known.
+    /// Whether everything that was asked for is known.
     pub is_known: bool,
-    /// What it came to, in lines.
+    /// The result, in lines.
     pub found: Vec<String>,
-    /// Why not all is known, or can be believed; a sentence each.
+    /// Why something isn't known or can't be believed, a sentence each.
     pub reasons: Vec<String>,
-    /// Throughput by workers, as the law has it: workers, and between what it lies.
+    /// The law's throughput by workers, with its band.
     pub curve: Vec<(f64, Range)>,
-    /// What was measured with a number of workers.
+    /// The trials with a number of workers.
     pub points: Vec<Point>,
     /// The highest throughput by the law: workers and hits per second.
     pub peak: Option<(f64, f64)>,
     /// The highest rate that keeps a goal.
     pub goal: Option<Goal>,
-    /// Trial by trial: what stands in each column.
+    /// The columns of each trial.
     pub trials: Vec<[String; 7]>,
 }
 
-/// A value, and between what it lies with 95 % confidence.
+/// A value, with its 95 % interval.
 #[derive(Clone, Copy, Debug)]
 pub struct Range {
     /// The lower end.
@@ -43,15 +43,16 @@ pub struct Point {
     pub counts: bool,
 }
 
-/// The search of the highest rate that keeps a goal.
+/// The search for the highest rate that keeps a goal.
 #[derive(Clone, Debug, Default)]
 pub struct Goal {
     /// The goal.
     pub text: String,
-    /// It holds at this rate.
+    /// The rate at which it holds.
     pub holds: Option<f64>,
-    /// It wasn't shown to hold at this rate.
+    /// The rate at which it wasn't shown to hold.
     pub fails: Option<f64>,
-    /// The rates that were tried, in order, and whether the goal held; none = undecided.
+    /// The rates that were tried, in order, and whether the goal held; `None` means
+    /// undecided.
     pub trials: Vec<(f64, Option<bool>)>,
 }

@@ -1,4 +1,4 @@
-//! Drawings for readers without the script: the rate and the response time by time.
+//! Charts for readers without the script: rate and response time over time.
 
 use std::fmt::Write as _;
 
@@ -10,7 +10,7 @@ const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 220.0;
 const LEFT: f64 = 64.0;
 const BOTTOM: f64 = 24.0;
-/// Points of a line, at most.
+/// The most points of a line.
 const POINTS_MAX: usize = 300;
 
 /// A line: its class and a value for each bin.
@@ -99,7 +99,7 @@ fn draw(run: &Run, title: &str, lines: &[Line<'_>], text: impl Fn(f64) -> String
         let mut path = String::new();
         let mut pen = 'M';
         for (number, part) in values.chunks(step).enumerate() {
-            // The highest of some points, so that no peak is left out.
+            // Take the highest of several points, so that no peak is lost.
             match part.iter().flatten().copied().reduce(f64::max) {
                 Some(value) => {
                     let _ = write!(path, "{pen}{:.1} {:.1}", x(number * step), y(value));

@@ -1,10 +1,10 @@
 //! Quantiles with their intervals, of a run and between runs.
 //!
 //! The interval of a quantile is that of the ranks between which it lies with 95 %
-//! confidence. Hits of the same second resemble one another, so they tell less than as
-//! many independent ones: the spread of the seconds says how much less (the design
-//! effect of a cluster sample), and the interval is that much wider. The interval of a
-//! difference is made of both runs' intervals (MOVER).
+//! confidence. Hits of the same second resemble one another, so they contain less
+//! information than independent hits. The spread between seconds shows how much less (the
+//! design effect of a cluster sample), and the interval is wider by that factor. The
+//! interval of a difference comes from both runs' intervals (MOVER).
 
 use encarno_record::histogram::Histogram;
 use encarno_record::statistics::QUANTILES;
@@ -12,35 +12,35 @@ use serde::Serialize;
 
 use crate::Run;
 
-/// 95 % of a normal distribution lie so many standard deviations around its middle.
+/// The number of standard deviations that contain 95 % of a normal distribution.
 const NORMAL_95: f64 = 1.96;
-/// Fewer hits beyond a quantile don't say where it lies.
+/// The fewest hits beyond a quantile for which it has an interval.
 const BEYOND_MIN: f64 = 10.0;
 
-/// A value, and between what it lies with 95 % confidence.
+/// A value, with its 95 % interval.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Estimate {
     /// The value.
     pub value: f64,
-    /// The interval; none if there are too few hits to say.
+    /// The interval; `None` if there are too few hits.
     pub interval: Option<(f64, f64)>,
 }
 
-/// How a value of a run differs from that of the first run.
+/// The difference of a run's value from that of the first run.
 #[derive(Clone, Debug, Serialize)]
 pub struct Difference {
-    /// Of what: p99, …
+    /// The name of the value: p99, …
     pub name: &'static str,
-    /// The first run's.
+    /// The value of the first run.
     pub base: Estimate,
-    /// This run's.
+    /// The value of this run.
     pub this: Estimate,
     /// The difference as a part of the first run's value.
     pub change: Option<Estimate>,
 }
 
 impl Difference {
-    /// Whether the interval says that there is a difference at all.
+    /// Whether the interval shows that there is a difference.
     pub fn is_certain(&self) -> bool {
         let interval = self.change.and_then(|change| change.interval);
         interval.is_some_and(|(low, high)| low > 0.0 || high < 0.0)
@@ -68,7 +68,7 @@ pub fn quantile(run: &Run, share: f64) -> Estimate {
     }
 }
 
-/// How much more the shares of seconds spread than those of independent hits would.
+/// The ratio of the variance between seconds to that of independent hits.
 fn design_effect(run: &Run, value: f64, share: f64, hits: f64) -> f64 {
     let seconds: Vec<(f64, f64)> = run
         .bins
@@ -96,7 +96,7 @@ fn design_effect(run: &Run, value: f64, share: f64, hits: f64) -> f64 {
     (variance / (share * (1.0 - share) / hits)).max(1.0)
 }
 
-/// Whether a comparison says anything: the runs made hits of the same kind.
+/// Whether the runs made hits of the same kind, so that a comparison means something.
 pub fn are_alike(base: &Run, this: &Run) -> bool {
     let known = base.whole.statistics.labels();
     let known: std::collections::HashSet<&str> = known.map(|(label, _)| label).collect();
@@ -104,7 +104,7 @@ pub fn are_alike(base: &Run, this: &Run) -> bool {
     known.is_empty() || labels.any(|(label, _)| known.contains(label))
 }
 
-/// How the response times of a run differ from those of the first run.
+/// The differences of a run's response times from those of the first run.
 pub fn differences(base: &Run, this: &Run) -> Vec<Difference> {
     let of = |name, share| {
         let (base, this) = (quantile(base, share), quantile(this, share));

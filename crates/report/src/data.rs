@@ -1,11 +1,12 @@
-//! What the page's script computes with: JSON and, in varints, histograms by time.
+//! The data for the page's script: JSON and, as varints, histograms by time.
 //!
-//! Layout: length of the JSON u32, JSON, then the histograms, one after the other, in
-//! the order in which the JSON names them (`sections`). A histogram is how many pairs,
-//! and for each the step from the last bucket and the count. `shift` says how many
-//! buckets were put together, as a power of two.
+//! Layout: length of the JSON u32, JSON, then the histograms, one after the other, in the
+//! order in which the JSON names them (`sections`). A histogram is the number of pairs,
+//! and for each pair the distance from the last bucket and the count. `shift` is the
+//! number of merged buckets, as a power of two.
 //!
-//! Sections have a budget. What is over it is made coarser, and the page says how coarse.
+//! Sections have a budget. A section beyond it is made coarser, and the page says how
+//! coarse.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -21,11 +22,12 @@ use serde::Serialize;
 use crate::Run;
 use crate::run::{LABEL_SHIFT, LabelBin};
 
-/// Compressed bytes that the histograms of all hits by time may take, of all runs …
+/// The most compressed bytes of the histograms of all hits by time, for all runs.
 const TOTAL_BYTES: usize = 900_000;
-/// … and those of labels.
+/// The most compressed bytes of the histograms of labels.
 const LABELS_BYTES: usize = 800_000;
-/// Finer is not needed for a label beside others: (buckets, bins) put together.
+/// The resolutions for labels, each coarser than the last: (buckets, bins) that are
+/// merged.
 const LABEL_STEPS: [(u32, u64); 9] = [
     (4, 1),
     (5, 1),
@@ -40,7 +42,7 @@ const LABEL_STEPS: [(u32, u64); 9] = [
 
 #[derive(Serialize)]
 struct Page {
-    /// The quantiles that are said: their names and shares.
+    /// The quantiles: their names and shares.
     quantiles: Vec<(&'static str, f64)>,
     runs: Vec<PageRun>,
 }
@@ -53,7 +55,7 @@ struct PageRun {
     span_ns: u64,
     loops: usize,
     width: u64,
-    /// Where each bin begins, and where the last one ends, s.
+    /// The start of each bin, and the end of the last one, s.
     edges: Vec<f64>,
     hits: Vec<u64>,
     failed: Vec<u64>,
@@ -72,16 +74,16 @@ struct PageRun {
     total: PageLabel,
     labels: Vec<PageLabel>,
     sections: Vec<Section>,
-    /// So many bins are one for labels.
+    /// The number of bins that are merged for labels.
     label_merge: u64,
     metrics: Vec<PageMetric>,
 }
 
-/// A metric by time.
+/// A metric over time.
 #[derive(Serialize)]
 struct PageMetric {
     name: String,
-    /// time, data, rate, or nothing.
+    /// time, data, rate, or empty.
     unit: String,
     /// A name and a value for each bin.
     lines: Vec<(&'static str, Vec<Option<f64>>)>,
@@ -94,7 +96,7 @@ struct PageLabel {
     failed: u64,
     service: Vec<f64>,
     response: Vec<f64>,
-    /// Its hits and failures by time; none for labels past the limit.
+    /// Its hits and failures by time; `None` for labels past the limit.
     by_time: Option<(Vec<u64>, Vec<u64>)>,
 }
 
@@ -105,7 +107,7 @@ struct Section {
     count: usize,
 }
 
-/// min, mean, the quantiles, max: as they are everywhere.
+/// The usual figures: min, mean, the quantiles, max.
 pub(crate) fn figures(times: &Histogram) -> Vec<f64> {
     let mut figures = vec![times.min() as f64, times.mean()];
     figures.extend(
@@ -249,7 +251,7 @@ fn describe(run: &Run) -> PageRun {
         }
     }
     let total = run.whole.statistics.total();
-    // k6 doesn't tell when a request was due.
+    // k6 doesn't record when a request was due.
     let is_offered = run.notes.open.is_some() || run.notes == Default::default();
     PageRun {
         name: run.name.clone(),
@@ -330,7 +332,7 @@ fn metrics(run: &Run, bins: u64) -> Vec<PageMetric> {
     run.metrics_by_time.iter().map(of).collect()
 }
 
-/// Those with a history first, in its order.
+/// Labels with a history first, in its order.
 fn described_labels(run: &Run, bins: u64) -> Vec<PageLabel> {
     let known: BTreeMap<&str, &LabelStatistics> = run.whole.statistics.labels().collect();
     let mut labels = Vec::with_capacity(known.len());

@@ -1,5 +1,5 @@
-//! What is demanded of runs: `p99 +10%` of a run beside the first one, `p99 > 200ms` of
-//! each.
+//! Demands on runs: `p99 +10%` compares a run with the first one, `p99 > 200ms` is about
+//! each run.
 
 use std::str::FromStr;
 
@@ -15,13 +15,13 @@ const EXPECTED: &str = "expected what fails a run: 'p99 +10%' or 'rate -5%' agai
 /// When runs fail.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Demand {
-    /// If that holds.
+    /// If this holds.
     Condition(Condition),
-    /// If a figure changed by more than that part, in that direction.
+    /// If a figure changed by more than this part, in this direction.
     Change(Change),
 }
 
-/// A change from the first run on.
+/// A change from the first run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     text: String,
@@ -72,12 +72,12 @@ impl FromStr for Demand {
     }
 }
 
-/// What became of a demand.
+/// The result of a demand.
 #[derive(Clone, Debug)]
 pub struct Judged {
-    /// Whether a run fails by it.
+    /// Whether a run fails.
     pub failed: bool,
-    /// What was found, a sentence.
+    /// The result as a sentence.
     pub text: String,
 }
 
@@ -87,7 +87,7 @@ impl Demand {
         matches!(self, Self::Change(_))
     }
 
-    /// Judges the runs; the first is what the others are compared with.
+    /// Judges the runs; the others are compared with the first.
     pub fn judge(&self, runs: &[Run]) -> Vec<Judged> {
         match self {
             Self::Condition(condition) => runs

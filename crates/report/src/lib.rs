@@ -1,13 +1,13 @@
-//! The report of runs: one page of HTML, with all data and no request to anywhere.
+//! The report of runs: one page of HTML with all data, which loads nothing else.
 //!
 //! The modules in the order of the data's path:
 //!
-//! - run: what a result file says, by time and by label
-//! - [`capacity`]: what a measurement of a capacity came to
+//! - run: the contents of a result file, by time and by label
+//! - [`capacity`]: the result of a capacity measurement
 //! - [`compare`]: quantiles with their intervals, of a run and between runs
-//! - [`demand`]: what is demanded of runs (`--fail-if`)
-//! - data: what the page's script computes with, compressed
-//! - charts: drawings for readers without the script
+//! - [`demand`]: demands on runs (`--fail-if`)
+//! - data: the data for the page's script, compressed
+//! - charts: charts for readers without the script
 //! - page: the page
 //! - [`served`]: a small HTTP server, for this machine or for those who have a token
 //! - [`live`]: the page while a run goes on

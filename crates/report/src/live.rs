@@ -1,11 +1,10 @@
 //! The page of a run that goes on: a small HTTP server that shows a result file while it
 //! grows.
 //!
-//! A thread reads the file once a second. The page is made when somebody asks for it, and
-//! never so often that it takes more than a fiftieth of a core. `GET /` is the page,
-//! `GET /events` are server-sent events: each says what the run came to so far, and with
-//! `?page=1` brings the page. `POST /pause`, `/resume` and `/stop` steer the run, if
-//! somebody allowed it.
+//! A thread reads the file once a second. The page is made on request, and never so often
+//! that it takes more than a fiftieth of a core. `GET /` returns the page. `GET /events`
+//! returns server-sent events: each has the figures of the run so far, and with `?page=1`
+//! also the page. `POST /pause`, `/resume` and `/stop` steer the run, if that is allowed.
 //!
 //! - serve: the answers
 //! - state: the run and its page
@@ -29,22 +28,22 @@ use state::{Shared, State};
 pub const PATH: &str = "/";
 /// The file is read on that often.
 const PERIOD: Duration = Duration::from_secs(1);
-/// Those who follow the run get so long to take its end.
+/// How long followers of the run have to receive its end.
 const LAST_LOOK: Duration = Duration::from_secs(10);
 
 /// Whoever steers the run that is shown.
 pub trait Steering: Send + Sync {
-    /// No hit starts until [`Steering::resume`].
+    /// Pauses the run: no hit starts until [`Steering::resume`].
     fn pause(&self) -> Result<(), String>;
-    /// The run goes on.
+    /// Resumes the run.
     fn resume(&self) -> Result<(), String>;
-    /// The run ends; hits that are running may end.
+    /// Stops the run; running hits may end.
     fn stop(&self);
-    /// Whether it is paused.
+    /// Whether the run is paused.
     fn is_paused(&self) -> bool;
 }
 
-/// A page that is served; nobody sees it any more once this is dropped.
+/// A page that is served until this is dropped.
 pub struct Live {
     shared: Arc<Shared>,
     address: SocketAddr,
@@ -82,19 +81,19 @@ impl Bound {
 }
 
 impl Live {
-    /// Where a browser finds the page.
+    /// The URL of the page.
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Shows the file until `is_over` says so; also once the run has ended.
+    /// Shows the file until `is_over` returns true, also after the run has ended.
     pub fn wait(&self, mut is_over: impl FnMut() -> bool) {
         while !is_over() {
             thread::sleep(PERIOD / 10);
         }
     }
 
-    /// The run is over: those who follow it get its last state, and a moment to take it.
+    /// Ends after the run: its followers get the last state, and a moment to receive it.
     pub fn end(self) {
         self.shared.read_on();
         self.shared.finish();
@@ -107,7 +106,7 @@ impl Drop for Live {
         self.shared.close();
         served::wake(self.address);
         for thread in self.threads.drain(..) {
-            // What it panicked of was said.
+            // If the thread panicked, it has printed a message.
             let _ = thread.join();
         }
     }

@@ -1,4 +1,4 @@
-//! The page: what can be read without the script, and the script with its data.
+//! The page: the parts without the script, and the script with its data.
 
 mod capacity;
 mod file;
@@ -27,14 +27,14 @@ const SCRIPT: &str = concat!(
     include_str!("../assets/page.js")
 );
 
-/// Where a page is seen.
+/// The place of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
     /// In a file.
     File,
-    /// While its run goes on, from whoever serves it.
+    /// On a server, while its run goes on.
     Live {
-        /// Whether the run may be steered from it.
+        /// Whether the page can steer the run.
         control: bool,
         /// Whether the run has ended.
         ended: bool,
@@ -47,8 +47,8 @@ impl Mode {
     }
 }
 
-/// Writes the report of these runs: the first is what the others are compared with,
-/// `judged` is what became of demands.
+/// Writes the report of these runs, the first of which is the base of comparisons.
+/// `judged` are the results of demands.
 pub fn write(runs: &[Run], judged: &[Judged], out: &mut dyn Write) -> io::Result<()> {
     write_as(&Mode::File, runs, judged, out)
 }
@@ -156,7 +156,7 @@ pub(crate) fn write_as(
         env!("CARGO_PKG_VERSION"),
         match mode {
             Mode::File => "This file contains all of its data, and loads nothing.",
-            Mode::Live { .. } => "This page asks its run for more as long as that goes on.",
+            Mode::Live { .. } => "This page loads new data as long as its run goes on.",
         }
     )
 }

@@ -1,4 +1,4 @@
-//! What a result file says, by time and by label.
+//! The contents of a result file, by time and by label.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -15,27 +15,28 @@ use encarno_record::statistics::Statistics;
 use encarno_record::sums::{LoopState, Outcome, Sums, second_of};
 use encarno_record::{Expected, Texts};
 
-/// There are no more bins of time: beyond that two become one.
+/// The most bins of time; beyond that, pairs of bins are merged.
 const BINS_MAX: u64 = 3600;
-/// Metrics that are kept by time.
+/// The most metrics that are kept by time.
 const METRICS_BY_TIME: usize = 40;
-/// Event loops that are looked at.
+/// The most event loops.
 const LOOPS_MAX: usize = 4096;
-/// Labels whose hits are shown by time, those with most hits first …
+/// The most labels that are shown by time, those with most hits first.
 const LABELS_BY_TIME: usize = 200;
-/// … of all, as long as they have no more bins together; of those, beyond that.
+/// All labels are kept by time while they have at most this number of bins together;
+/// beyond that, only the largest ones.
 const LABEL_BINS_MAX: usize = 1_000_000;
-/// Buckets of a label's histograms are put together, so many as a power of two.
+/// The number of buckets of a label's histograms that are merged, as a power of two.
 pub(crate) const LABEL_SHIFT: u32 = 4;
 
-/// What is known of a run as a whole.
+/// A run as a whole.
 #[derive(Clone, Debug)]
 pub struct Whole {
     /// The hits by label.
     pub statistics: Statistics,
-    /// How long it lasts.
+    /// Its duration.
     pub span_ns: u64,
-    /// What was read and what was lost.
+    /// How much was read, and how much was lost.
     pub summary: ResultSummary,
 }
 
@@ -49,7 +50,7 @@ impl Whole {
 /// A run, by time and by label.
 #[derive(Debug)]
 pub struct Run {
-    /// What it is called.
+    /// Its name.
     pub name: String,
     /// The run as a whole.
     pub whole: Whole,
@@ -57,23 +58,23 @@ pub struct Run {
     pub started_unix_ns: u64,
     /// The statuses that didn't fail a hit.
     pub expected: Expected,
-    /// What it was asked to do.
+    /// Its settings.
     pub settings_text: String,
-    /// What the file says beside that.
+    /// The notes of the file.
     pub notes: Notes,
     /// The metrics that aren't hits, as k6 has them.
     pub metrics: Metrics,
-    /// What somebody wanted to be known of an instant.
+    /// The marks, each with its instant.
     pub marks: Vec<(u64, String)>,
-    /// What it came to, if it measured a capacity: whoever knows the marks fills it.
+    /// The result of a capacity measurement; a reader that knows the marks sets it.
     pub capacity: Option<Capacity>,
-    /// So many seconds are in a bin.
+    /// The number of seconds in a bin.
     pub(crate) width: u64,
     pub(crate) bins: BTreeMap<u64, Bin>,
     /// Metrics that aren't hits, by bin.
     pub(crate) metrics_by_time: BTreeMap<Series, BTreeMap<u64, Points>>,
     labels: HashMap<String, Label>,
-    /// How many bins all labels have.
+    /// The number of bins of all labels.
     label_bins: usize,
     /// The labels that aren't kept by time.
     others: HashSet<String>,
@@ -81,7 +82,7 @@ pub struct Run {
     first_second: u64,
 }
 
-/// A second of a run, or some of them.
+/// One or more seconds of a run.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Bin {
     pub(crate) hits: u64,
@@ -93,19 +94,19 @@ pub(crate) struct Bin {
     pub(crate) service: Histogram,
     pub(crate) response: Histogram,
     pub(crate) lag: Histogram,
-    /// By net code and status.
+    /// Hits by net code and status.
     pub(crate) codes: BTreeMap<(u16, u16), u64>,
     pub(crate) scheduled: u64,
     pub(crate) started: u64,
     pub(crate) dropped: u64,
-    /// Users and running hits of each event loop, as it said last.
+    /// Users and running hits of each event loop, from its last state.
     pub(crate) users: Vec<u64>,
     pub(crate) running: Vec<u64>,
     /// CPU time of each event loop, ns.
     pub(crate) cpu_ns: Vec<u64>,
 }
 
-/// A label, by time.
+/// A label over time.
 #[derive(Debug, Default)]
 pub(crate) struct Label {
     pub(crate) hits: u64,
@@ -126,7 +127,7 @@ pub struct Reading {
     reader: SumsReader,
     gathered: Gathered,
     texts: Texts,
-    /// Up to which second each loop has spoken, and what it said.
+    /// The second up to which each loop has reported, and its state.
     loops: Vec<(u64, LoopState)>,
 }
 
@@ -170,7 +171,7 @@ impl Reading {
         })
     }
 
-    /// Reads on to the end of what is there now; true if there was anything.
+    /// Reads to the present end of the file; true if there was anything new.
     pub fn read_on(&mut self) -> io::Result<bool> {
         let mut moved = false;
         let ended = self.reader.summary().ended;
@@ -187,7 +188,7 @@ impl Reading {
         Ok(moved)
     }
 
-    /// Reads the hits that no sums stand for: call it when no more will come.
+    /// Reads the hits that no sums cover. Call it when no more will come.
     pub fn finish(mut self) -> io::Result<Run> {
         self.read_on()?;
         let (run, gathered, texts) = (&mut self.run, &mut self.gathered, &mut self.texts);
@@ -260,7 +261,7 @@ impl Run {
         labels
     }
 
-    /// Where a bin begins and ends, ns from the run's start.
+    /// The start and end of a bin, ns from the run's start.
     pub(crate) fn span_of(&self, bin: u64) -> (u64, u64) {
         let second = |bin: u64| {
             let second = self
@@ -273,7 +274,7 @@ impl Run {
         (second(bin).min(end), end)
     }
 
-    /// How many bins there are from the start to the end.
+    /// The number of bins from the start to the end.
     pub(crate) fn bins_count(&self) -> u64 {
         let last_ns = self.whole.span_ns.saturating_sub(1);
         let last = second_of(self.started_unix_ns, last_ns).saturating_sub(self.first_second);
@@ -334,7 +335,7 @@ impl Run {
         }
     }
 
-    /// Lets those labels go that are not among the largest: there are too many.
+    /// Drops the labels that aren't among the largest, because there are too many.
     fn keep_large_labels(&mut self) {
         let kept = self.labels_by_time().into_iter();
         let kept: HashSet<String> = kept.map(|(name, _)| name.to_owned()).collect();
@@ -351,7 +352,7 @@ impl Run {
         self.label_bins = self.labels.values().map(|label| label.bins.len()).sum();
     }
 
-    /// What a loop did since it last said so is put where that was.
+    /// Assigns a loop's work since its last state to the bins of that time.
     fn take_state(
         &mut self,
         number: usize,

@@ -1,4 +1,4 @@
-//! A file, or what it would hold, which no log, error or metric shows.
+//! A file, or a text in its place, which no log, error or metric shows.
 
 use std::fmt;
 use std::fs::File;
@@ -7,30 +7,31 @@ use std::path::{Path, PathBuf};
 
 use crate::Secret;
 
-/// Longer files can't be meant.
+/// The largest file.
 const FILE_BYTES_MAX: u64 = 1 << 20;
 
 /// The byte order mark.
 const MARK: char = '\u{feff}';
 
-/// What PEM and credentials files have in them, and no path has.
+/// A mark that PEM and credentials files contain, and no path.
 const BEGIN: &str = "-----BEGIN ";
 
-/// A path beyond this, or a longer part of one without a dot, may be something else.
+/// The longest path that is shown; a longer one, or one with a longer part without a dot,
+/// may be something else.
 const SHOWN_BYTES_MAX: usize = 256;
 const SHOWN_PART_BYTES_MAX: usize = 40;
 
-/// A file, or what it would hold: certificates, a key or credentials, in PEM.
+/// A file, or a text in its place: certificates, a key or credentials, in PEM.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum FileOrText {
     /// The name of a file.
     File(PathBuf),
-    /// What it would hold.
+    /// The text in its place.
     Text(Secret),
 }
 
 impl From<String> for FileOrText {
-    /// A text with the first line of PEM in it is no name of a file.
+    /// Takes a text. If it contains the first line of PEM, it isn't the name of a file.
     fn from(given: String) -> Self {
         match given.contains(BEGIN) {
             true => Self::Text(Secret::new(given)),
@@ -55,7 +56,7 @@ impl From<&str> for FileOrText {
 }
 
 impl FileOrText {
-    /// The file, if it is one.
+    /// The name of the file; `None` for a text.
     pub fn file(&self) -> Option<&Path> {
         match self {
             Self::File(file) => Some(file),
@@ -63,11 +64,11 @@ impl FileOrText {
         }
     }
 
-    /// The text itself, or what is in the file. An error doesn't name the file.
+    /// The text itself, or the content of the file. The error doesn't name the file.
     ///
     /// # Errors
     ///
-    /// The file can't be read, is longer than 1 MiB, or isn't UTF-8.
+    /// If the file can't be read, is longer than 1 MiB, or isn't UTF-8.
     pub fn read(&self) -> io::Result<String> {
         match self {
             Self::File(file) => read(file),
@@ -76,7 +77,7 @@ impl FileOrText {
     }
 }
 
-/// For errors: the name of the file, unless it may be a secret with a slip of the pen.
+/// Formats for errors: the name of the file, unless it may be a mistyped secret.
 impl fmt::Display for FileOrText {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self::File(file) = self else {
@@ -110,12 +111,12 @@ fn without_mark(mut text: String) -> String {
     text
 }
 
-/// What is in a file of a size that can be meant, without the mark that editors on
-/// Windows put before text.
+/// The content of a file of at most 1 MiB, without the byte order mark of editors on
+/// Windows.
 ///
 /// # Errors
 ///
-/// It can't be read, is longer than 1 MiB, or isn't UTF-8.
+/// If the file can't be read, is longer than 1 MiB, or isn't UTF-8.
 pub fn read(file: &Path) -> io::Result<String> {
     let mut text = String::new();
     let opened = File::open(file)?;

@@ -1,4 +1,4 @@
-//! A text that no log, error, metric or file shows, and files that hold one.
+//! A text that no log, error, metric or file shows, and files that contain one.
 
 mod file_or_text;
 
@@ -10,21 +10,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 pub use file_or_text::{FileOrText, read};
 
-/// What stands for a secret wherever it would be shown.
+/// The text that is shown instead of a secret.
 pub const MASK: &str = "***";
 
-/// A password, a token, a key, or a text that may be one. It has no `Display`;
-/// `Debug` and `Serialize` give [`MASK`]. Keep a text as one from the parser on.
+/// A password, a token, a key, or a text that may be one. It has no `Display`; `Debug`
+/// and `Serialize` give [`MASK`]. Keep such a text as a `Secret` from the parser on.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Keeps `text` to itself.
+    /// Makes `text` a secret.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// The text, for whoever has to send it.
+    /// The text, for code that has to send it.
     pub fn expose(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Answers, as the settings want them.
+//! Makes answers from the settings.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use super::http2::Reply;
 use super::log::LogEntry;
 use super::websocket::{Deed, Message};
 
-/// An answer, until it is due.
+/// An answer that isn't due yet.
 pub(super) struct Answer {
     pub(super) client: u64,
     pub(super) datagram_from: Option<SocketAddr>,
@@ -23,18 +23,18 @@ pub(super) struct Answer {
     pub(super) what: What,
 }
 
-/// What an answer says.
+/// The content of an answer.
 pub(super) enum What {
-    /// Bytes, and what follows them.
+    /// Bytes, and the end of the connection after them.
     Bytes(Vec<u8>, Ending),
     OnStream(Reply),
     /// Of a gRPC call.
     Call(u32, CallReply),
-    /// A message that comes back.
+    /// A message that is echoed.
     Message(Message),
 }
 
-/// What befalls an answer.
+/// The random outcomes for an answer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Fate {
     is_error: bool,
@@ -59,7 +59,7 @@ impl Fate {
     }
 }
 
-/// Whether it happens, with that probability.
+/// True with this probability.
 pub(super) fn is_below(random: &mut Xoshiro256PlusPlus, rate: f64) -> bool {
     rate > 0.0 && uniform(random) < rate
 }
@@ -147,7 +147,7 @@ pub(super) fn in_message((kind, bytes): (Kind, Vec<u8>), fate: Fate) -> What {
     What::Message(Message { kind, bytes, deed })
 }
 
-/// The answer of a server that is full, in place of that one.
+/// The answer of an overloaded server, instead of the given one.
 pub(super) fn unavailable(what: &What) -> What {
     match what {
         What::Bytes(..) => {

@@ -1,6 +1,6 @@
-//! The gRPC service of `echo.proto`: what calls say, and what is answered.
+//! The gRPC service of `echo.proto`: its calls and their answers.
 //!
-//! - descriptor: what the service looks like, as reflection tells it
+//! - descriptor: the descriptor of the service, for reflection
 
 mod descriptor;
 
@@ -8,20 +8,20 @@ use encarno_grpc::reflection::{self, Question, Told};
 use encarno_grpc::wire::{Value, fields, write_bytes, write_number};
 use encarno_grpc::{Message, PREFIX_BYTES, Status, gunzip, gzip, messages, write};
 
-/// So much of a call is held, and so much is answered at once.
+/// The most bytes of a call that are held, and of an answer at once.
 const BYTES_MAX: usize = 16 << 20;
-/// A stream with pauses has so many messages.
+/// The most messages of a stream with pauses.
 const TIMES_MAX: u32 = 1_000_000;
 
-/// A call, as far as it has come.
+/// A call that arrives.
 #[derive(Debug)]
 pub(super) struct Call {
     method: Method,
-    /// Messages that came and weren't answered yet.
+    /// Messages that haven't been answered yet.
     bytes: Vec<u8>,
     is_too_long: bool,
     is_compressed: bool,
-    /// A head has been sent.
+    /// Whether a head has been sent.
     has_begun: bool,
     /// The last message of a chat.
     last: Words,
@@ -34,14 +34,14 @@ enum Method {
     Collect,
     Chat,
     Reflection,
-    /// There is no such one.
+    /// The service doesn't have the method.
     Unknown,
 }
 
-/// What a call ends with.
+/// The answer to a call.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallReply {
-    /// Messages, as they are sent.
+    /// The messages in the form in which they are sent.
     pub(super) bytes: Vec<u8>,
     pub(super) is_compressed: bool,
     pub(super) status: Option<Status>,
@@ -73,7 +73,7 @@ struct Words {
 }
 
 impl Call {
-    /// Of a request to that path; none if it isn't one of this service.
+    /// The call of a request to a path; `None` if the path isn't of this service.
     pub(super) fn of_path(path: &[u8]) -> Option<Box<Self>> {
         let is_reflection = reflection::PATHS
             .iter()
@@ -98,12 +98,13 @@ impl Call {
         }))
     }
 
-    /// Whether it is about the service, and no call that counts.
+    /// Whether the call asks about the service, and isn't counted.
     pub(super) fn is_reflection(&self) -> bool {
         self.method == Method::Reflection
     }
 
-    /// Takes what came of it. What is to be said at once, in a stream both ways.
+    /// Takes bytes of the call. In a stream in both directions, it returns the answer to send at
+    /// once.
     pub(super) fn take(&mut self, bytes: &[u8]) -> Option<CallReply> {
         if self.bytes.len() + bytes.len() > BYTES_MAX {
             self.is_too_long = true;
@@ -162,7 +163,7 @@ impl Call {
         words.map(Option::unwrap_or_default).collect()
     }
 
-    /// What it ends with, once it is whole.
+    /// The answer to the complete call.
     pub(super) fn reply(&self) -> CallReply {
         let end = |status: Status, text: &str| CallReply {
             status: Some(status),
@@ -248,7 +249,7 @@ impl Call {
 }
 
 impl CallReply {
-    /// What follows after the pause.
+    /// The length of the next pause, and the message after it.
     pub(super) fn next(&self) -> Option<(u64, Self)> {
         let mut rest = self.rest.clone()?;
         let mut bytes = Vec::new();
@@ -265,7 +266,7 @@ impl CallReply {
         Some((pause_ns, next))
     }
 
-    /// A call that isn't looked at.
+    /// The answer to a call that isn't processed.
     pub(super) fn refused(status: Status, text: &str) -> Self {
         Self {
             status: Some(status),
@@ -332,7 +333,7 @@ fn unpacked(message: Message<'_>) -> Option<std::borrow::Cow<'_, [u8]>> {
     }
 }
 
-/// What is said of the service.
+/// The answer to a question about the service.
 fn told(question: &[u8]) -> Told {
     match Question::of_bytes(question) {
         Ok(Some(Question::Services)) => Told::Services(vec![

@@ -1,4 +1,4 @@
-//! One client: what it asks, in the protocol that it speaks, and what is sent to it.
+//! One client: its requests in its protocol, and the answers to it.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -26,24 +26,24 @@ pub(super) struct Client {
 
 #[derive(Debug)]
 enum Speaks {
-    /// HTTP/1.1, unless what it has said can't tell yet.
+    /// HTTP/1.1, or not known yet.
     Http1(Box<Texts>),
     Http2(Box<Exchanges>),
     WebSocket(Box<Messages>),
 }
 
-/// Requests in text, and the answers that are on their way.
+/// HTTP/1.1 requests, and the answers on their way.
 #[derive(Debug, Default)]
 struct Texts {
     requests: Requests,
     unsent: Vec<u8>,
-    /// Bytes of `unsent` that were sent.
+    /// The number of `unsent`'s bytes that were sent.
     sent: usize,
-    /// Where answers end in `unsent`.
+    /// The ends of answers in `unsent`.
     leaving: VecDeque<(usize, LogEntry, Ending)>,
 }
 
-/// A request that is whole.
+/// A complete request.
 pub(super) enum Request {
     Text(Asked),
     OnStream(u32, Asked),
@@ -51,7 +51,7 @@ pub(super) enum Request {
     Message((Kind, Vec<u8>)),
 }
 
-/// It is of no use any more.
+/// The client can't be used any more.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Gone;
 
@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    /// Whether more may be read of it: it reads, too.
+    /// Whether more may be read from it: only if it reads its answers.
     pub(super) fn takes_more(&self) -> bool {
         match &self.speaks {
             Speaks::Http1(_) => true,
@@ -78,12 +78,12 @@ impl Client {
         }
     }
 
-    /// Whether answers are put together before they are sent.
+    /// Whether answers are collected before they are sent.
     pub(super) fn gathers(&self) -> bool {
         !matches!(self.speaks, Speaks::Http1(_))
     }
 
-    /// Reads once; false if nothing is there.
+    /// Reads once; false if there is nothing.
     pub(super) fn read(&mut self, buffer: &mut [u8]) -> Result<bool, Gone> {
         match self.wire.read(buffer) {
             Ok(0) => Err(Gone),
@@ -101,7 +101,7 @@ impl Client {
         }
     }
 
-    /// The next whole request.
+    /// The next complete request.
     pub(super) fn next_request(
         &mut self,
         streams_max: Option<u32>,
@@ -143,7 +143,7 @@ impl Client {
         })
     }
 
-    /// Puts an answer behind the others; false if nobody waits for it.
+    /// Appends an answer; false if it isn't needed any more.
     pub(super) fn answer(&mut self, what: What, entry: LogEntry) -> bool {
         match (&mut self.speaks, what) {
             (Speaks::Http1(texts), What::Bytes(bytes, ending)) => {
@@ -167,8 +167,8 @@ impl Client {
         }
     }
 
-    /// Sends what there is room for, at most `piece_max` bytes at a time. Requests whose
-    /// answers have left, or were broken off, go to `ended`.
+    /// Sends as much as there is room for, in pieces of at most `piece_max` bytes.
+    /// Requests whose answers have left or were broken off go to `ended`.
     pub(super) fn send(
         &mut self,
         body: &[u8],
@@ -191,7 +191,7 @@ impl Client {
             }
         };
         loop {
-            // What follows an answer that ends the connection isn't sent.
+            // Bytes after an answer that ends the connection aren't sent.
             let end = texts.leaving.front().map_or(0, |&(end, ..)| end);
             let piece = &texts.unsent[texts.sent..end];
             let result = match piece.is_empty() {
@@ -226,17 +226,17 @@ impl Client {
         }
     }
 
-    /// The connection ends so, when it is dropped.
+    /// Prepares the end of the connection, which follows when it is dropped.
     fn close(&self, ending: Ending) -> Result<(), Gone> {
         if ending == Ending::Reset {
-            // With no time to linger, closing resets.
+            // Without time to linger, closing sends a reset.
             sockopt::set_socket_linger(self.wire.socket(), Some(Duration::ZERO))
                 .map_err(io::Error::from)?;
         }
         Err(Gone)
     }
 
-    /// The requests whose answers won't leave any more.
+    /// The requests whose answers won't be sent.
     pub(super) fn unanswered(self) -> Vec<LogEntry> {
         match self.speaks {
             Speaks::Http1(texts) => texts.leaving.iter().map(|&(_, entry, _)| entry).collect(),

@@ -1,48 +1,48 @@
-//! One client's connection: requests out of bytes.
+//! Parses the requests of one client's connection.
 
 use encarno_http1::{Chunks, Request, RequestBody, head_end};
 use encarno_http2::PREFACE;
 use encarno_websocket::accept;
 
-/// Heads longer than that are refused.
+/// The longest head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
-/// Bytes that came and weren't used yet, and what is skipped of a body.
+/// Unused bytes, and the rest of a body to skip.
 #[derive(Debug, Default)]
 pub(super) struct Requests {
     buffer: Vec<u8>,
     /// The request whose body is being skipped.
     pending: Option<(Asked, Skip)>,
-    /// What came first isn't what HTTP/2 begins with.
+    /// Whether the first bytes aren't those of HTTP/2.
     is_http1: bool,
 }
 
-/// What is skipped of a body.
+/// The rest of a body to skip.
 #[derive(Debug)]
 enum Skip {
     Bytes(u64),
     Chunks(Chunks),
 }
 
-/// A request, as far as the target cares.
+/// The parts of a request that the target uses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Asked {
     /// The number at the end of its path.
     pub(super) sequence: Option<u64>,
-    /// It was HEAD: a response has no body.
+    /// Whether it is HEAD, so that the response has no body.
     pub(super) head_only: bool,
-    /// The client wants the connection closed.
+    /// Whether the client wants the connection closed.
     pub(super) close: bool,
-    /// It asks for a WebSocket: what its server has to answer.
+    /// The value that the server must answer, if the request asks for a WebSocket.
     pub(super) upgrade: Option<[u8; 28]>,
 }
 
-/// It isn't HTTP/1.
+/// The bytes aren't HTTP/1.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BadRequest;
 
 impl Requests {
-    /// Whether the client speaks HTTP/2; None = what came can't tell yet.
+    /// Whether the client uses HTTP/2; `None` if it isn't known yet.
     pub(super) fn is_http2(&mut self) -> Option<bool> {
         if !self.is_http1 {
             let length = self.buffer.len().min(PREFACE.len());
@@ -54,17 +54,17 @@ impl Requests {
         Some(false)
     }
 
-    /// What came and wasn't used, for another protocol.
+    /// The unused bytes, for another protocol.
     pub(super) fn into_bytes(self) -> Vec<u8> {
         self.buffer
     }
 
-    /// Takes what came.
+    /// Takes received bytes.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
-    /// The next whole request, if there is one.
+    /// The next complete request, if there is one.
     pub(super) fn next(&mut self) -> Result<Option<Asked>, BadRequest> {
         if self.pending.is_none() {
             // Empty lines before a request don't count (RFC 9112, 2.2).
@@ -120,7 +120,7 @@ impl Requests {
     }
 }
 
-/// The decimal number that these bytes end with.
+/// The decimal number at the end of these bytes.
 pub(super) fn number_at_end(bytes: &[u8]) -> Option<u64> {
     let digits = bytes
         .iter()

@@ -1,24 +1,24 @@
-//! Where the target listens.
+//! The listening sockets.
 
 use std::io::{self, ErrorKind};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 
 use encarno_nib::poll::Poller;
 
-/// What it listens with.
+/// A listening socket.
 #[derive(Debug)]
 pub(super) enum Ears {
     Streams(TcpListener),
     Datagrams(UdpSocket),
 }
 
-/// What came.
+/// The result of listening.
 pub(super) enum Heard<'a> {
     Client(TcpStream),
     Datagram(&'a [u8], SocketAddr),
-    /// What came is gone, and there may be more.
+    /// The client or datagram is gone, but there may be more.
     Gone,
-    /// There is no more.
+    /// There is nothing more.
     Nothing,
 }
 
@@ -30,7 +30,7 @@ impl Ears {
         }
     }
 
-    /// Its events have that token from now on.
+    /// Registers the socket; its events have this token from now on.
     pub(super) fn register(&self, poller: &Poller, token: u64) -> io::Result<()> {
         match self {
             Self::Streams(listener) => {
@@ -60,7 +60,8 @@ impl Ears {
             }
             Err(error) => match error.kind() {
                 ErrorKind::WouldBlock => Ok(Heard::Nothing),
-                // A client that is gone before it was taken, or an earlier datagram's error.
+                // The client went away before it was accepted, or this is an earlier
+                // datagram's error.
                 ErrorKind::ConnectionAborted
                 | ErrorKind::ConnectionRefused
                 | ErrorKind::Interrupted => Ok(Heard::Gone),
@@ -70,7 +71,7 @@ impl Ears {
         }
     }
 
-    /// Sends a datagram back.
+    /// Sends a datagram.
     pub(super) fn send_to(&self, bytes: &[u8], to: SocketAddr) -> bool {
         match self {
             Self::Streams(_) => false,

@@ -1,4 +1,4 @@
-/// What becomes of the connection behind an answer.
+/// The end of the connection after an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ending {
     Keep,

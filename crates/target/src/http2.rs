@@ -1,5 +1,4 @@
-//! One client's connection that speaks HTTP/2: requests out of bytes, and answers
-//! on their streams.
+//! One client's HTTP/2 connection: its requests, and the answers on their streams.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -15,26 +14,26 @@ use super::connection::{Asked, number_at_end};
 use super::log::LogEntry;
 use super::wire::Wire;
 
-/// So much is put together before it is sent.
+/// The most bytes that are collected before they are sent.
 const OUTBOX_BYTES: usize = 256 << 10;
-/// A client that doesn't read isn't read from when so much waits for it.
+/// A client with this many waiting bytes isn't read from.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
-/// Bodies whose streams are gone, beyond which they are swept.
+/// The number of bodies without a stream from which on they are removed.
 const VACANT_MAX: usize = 64;
 
-/// A connection, and the answers that are on their way over it.
+/// A connection, and the answers on their way.
 #[derive(Debug)]
 pub(super) struct Exchanges {
     http: Connection<Pending>,
-    /// Requests that are whole, and weren't taken yet.
+    /// Complete requests that weren't taken yet.
     whole: VecDeque<(u32, Asked, Option<Box<Call>>)>,
     bodies: VecDeque<Body>,
-    /// Bodies that the windows have no room for.
+    /// Bodies for which the windows have no room.
     blocked: VecDeque<Body>,
-    /// Answers that are whole in the outbox, and haven't left.
+    /// Answers that are completely in the outbox, but haven't left.
     leaving: VecDeque<(u64, LogEntry, bool)>,
     sent_bytes: u64,
-    /// Bytes of the outbox that were sent and are still in it.
+    /// The number of the outbox's bytes that were sent.
     sent: usize,
     is_broken: bool,
 }
@@ -52,16 +51,16 @@ struct Pending {
 pub(super) struct Reply {
     pub(super) stream: u32,
     pub(super) status: u16,
-    /// Bytes of the body.
+    /// The length of the body.
     pub(super) length: usize,
-    /// Its head says how long the body is.
+    /// Whether its head has the length of the body.
     pub(super) says_length: bool,
     pub(super) head_only: bool,
-    /// It is broken off in the middle of the body.
+    /// Whether it is broken off in the middle of the body.
     pub(super) cut: bool,
-    /// The client is asked to leave …
+    /// Whether the client is asked to leave.
     pub(super) leave: bool,
-    /// … or the connection is closed behind the answer.
+    /// Whether the connection is closed after the answer.
     pub(super) close: bool,
 }
 
@@ -85,12 +84,12 @@ struct CallBody {
     trailers: Option<Vec<u8>>,
 }
 
-/// What became of what was to be sent.
+/// The state after sending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sent {
-    /// All of it, or what the windows and the socket had room for.
+    /// The connection stays open.
     Open,
-    /// Nothing follows: the connection is to be closed.
+    /// The connection must be closed, because nothing follows.
     Closed,
 }
 
@@ -113,7 +112,8 @@ impl Exchanges {
         }
     }
 
-    /// Takes what came. What isn't HTTP/2 ends the connection when the reason has left.
+    /// Takes received bytes. Bytes that aren't HTTP/2 end the connection once the reason
+    /// has left.
     pub(super) fn receive(&mut self, bytes: &[u8]) {
         if self.is_broken {
             return;
@@ -128,7 +128,7 @@ impl Exchanges {
         }
     }
 
-    /// The next whole request, and its stream.
+    /// The next complete request, with its stream.
     pub(super) fn next_request(&mut self) -> Option<(u32, Asked, Option<Box<Call>>)> {
         while let Some((stream, asked, call)) = self.whole.pop_front() {
             match call {
@@ -211,12 +211,12 @@ impl Exchanges {
         true
     }
 
-    /// Whether more may be read of the client.
+    /// Whether more may be read from the client.
     pub(super) fn takes_more(&self) -> bool {
         !self.is_broken && self.http.outbox().len() - self.sent < UNSENT_BYTES_MAX
     }
 
-    /// Puts an answer behind the others; false if nobody waits for it any more.
+    /// Appends an answer; false if it isn't needed any more.
     pub(super) fn answer(&mut self, reply: &Reply, entry: LogEntry) -> bool {
         if self.http.user(reply.stream).is_none() {
             return false;
@@ -254,8 +254,8 @@ impl Exchanges {
         true
     }
 
-    /// Sends what there is room for, at most `piece_max` bytes at a time. Requests
-    /// whose answers have left, or were broken off, go to `ended`.
+    /// Sends as much as there is room for, in pieces of at most `piece_max` bytes.
+    /// Requests whose answers have left or were broken off go to `ended`.
     pub(super) fn send(
         &mut self,
         wire: &mut Wire,
@@ -301,14 +301,14 @@ impl Exchanges {
         }
     }
 
-    /// The requests whose answers won't leave any more.
+    /// The requests whose answers won't be sent.
     pub(super) fn unanswered(self) -> impl Iterator<Item = LogEntry> {
         let bodies = self.bodies.into_iter().chain(self.blocked);
         let bodies = bodies.filter_map(|body| body.entry);
         bodies.chain(self.leaving.into_iter().map(|(_, entry, _)| entry))
     }
 
-    /// Puts of the bodies into the outbox what the windows allow.
+    /// Puts parts of bodies into the outbox, as far as the windows allow.
     fn fill(&mut self, bytes: &[u8], ended: &mut Vec<LogEntry>) {
         if self.is_broken {
             return;
@@ -350,7 +350,8 @@ impl Exchanges {
         }
     }
 
-    /// A client that closes its streams, and gives no room, must not make us keep them.
+    /// Removes bodies of closed streams, so that a client that closes its streams and
+    /// gives no room can't make us keep them.
     fn sweep(&mut self, ended: &mut Vec<LogEntry>) {
         if self.blocked.len() <= VACANT_MAX + 2 * self.http.streams() {
             return;
@@ -370,7 +371,7 @@ impl Exchanges {
     }
 }
 
-/// Where whole requests go.
+/// Collects complete requests.
 struct Whole<'a> {
     whole: &'a mut VecDeque<(u32, Asked, Option<Box<Call>>)>,
     /// What is said at once, and on which stream.
@@ -419,6 +420,6 @@ impl Handler<Pending> for Whole<'_> {
         }
     }
 
-    /// Nobody waits for the answer.
+    /// The answer isn't needed any more.
     fn reset(&mut self, _: u32, _: Pending, _: Reset) {}
 }

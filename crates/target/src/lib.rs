@@ -1,5 +1,5 @@
-//! A scripted server: it answers as it is told, late, wrong or not at all, and
-//! logs when. What the generator says can be compared with its log.
+//! A scripted server: it answers as its settings say, late, wrong or not at all, and logs
+//! the instants. You can compare the generator's results with its log.
 
 mod answer;
 mod calls;
@@ -33,7 +33,7 @@ use encarno_nib::poll::{Poller, Waker};
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation}: {source}")]
 pub struct TargetError {
-    /// What was tried.
+    /// The operation that failed.
     pub operation: &'static str,
     /// Why not.
     #[source]
@@ -46,60 +46,60 @@ impl TargetError {
     }
 }
 
-/// Connections that may wait to be taken, as far as the system allows.
+/// The most connections that wait to be accepted, if the system allows it.
 const BACKLOG: i32 = 16_384;
 
-/// What the target does.
+/// The settings of the target.
 #[derive(Clone, Debug, Default)]
 pub struct TargetSettings {
-    /// Where it listens; port 0 = any free one.
+    /// The address at which it listens; port 0 means any free one.
     pub listen: Option<SocketAddr>,
-    /// Answer datagrams instead of HTTP.
+    /// Whether it answers datagrams instead of HTTP.
     pub udp: bool,
     /// Speak TLS. Without an identity, the target makes a key and a certificate that
     /// signs itself, for localhost and for the address that it listens at.
     pub tls: bool,
     /// The certificate chain and the key to speak TLS with: PEM files. It implies TLS.
     pub identity: Option<(PathBuf, PathBuf)>,
-    /// How long an answer takes, from the request's last byte.
+    /// The time of an answer, from the request's last byte.
     pub delay: Delay,
-    /// Requests are served as the Universal Scalability Law says; the delay comes
-    /// on top.
+    /// The Universal Scalability Law for the service of requests; the delay is added.
     pub usl: Option<Usl>,
-    /// So many servers take one request each, and the delay is the time that a
-    /// server takes (M/M/m, with an exponential one).
+    /// The number of servers, each of which serves one request at a time for the delay
+    /// (M/M/m, if the delay is exponential).
     pub servers: Option<usize>,
-    /// More requests than that at a time are answered with status 503 at once.
+    /// The most requests in service; further ones are answered with status 503 at once.
     pub in_service_max: Option<usize>,
-    /// From that instant after the first request on, nothing is answered for that long.
+    /// A stall: its start, counted from the first request, and its length, in which
+    /// nothing is answered.
     pub stall: Option<(Duration, Duration)>,
-    /// The part of answers with status 500, 0 … 1.
+    /// The share of answers with status 500, 0 … 1.
     pub error_rate: f64,
-    /// The part that is reset in the middle of the body.
+    /// The share of answers whose connection is reset in the middle of the body.
     pub reset_rate: f64,
-    /// The part that is never answered.
+    /// The share of requests that are never answered.
     pub silent_rate: f64,
-    /// The part after which the connection is closed, with and …
+    /// The share of answers after which the connection is closed with an announcement.
     pub close_rate: f64,
-    /// … without saying so before.
+    /// The share of answers after which the connection is closed without an announcement.
     pub rude_close_rate: f64,
-    /// HTTP/2: a connection may have so many requests at a time; without it, 65,536.
+    /// HTTP/2: the most requests of a connection at a time; `None` means 65,536.
     pub streams_max: Option<u32>,
-    /// Send each answer one byte at a time.
+    /// Whether each answer is sent one byte at a time.
     pub drip: bool,
-    /// Send bodies in chunks.
+    /// Whether bodies are sent in chunks.
     pub chunked: bool,
     /// The length of an answer's body.
     pub body_bytes: usize,
     /// The seed of everything random.
     pub seed: u64,
-    /// Burn a core, so that the log's instants don't have the wake-up in them.
+    /// Whether to keep a core busy, so that the log's instants don't contain a wake-up.
     pub spin: bool,
     /// The log file.
     pub log: Option<PathBuf>,
 }
 
-/// A target that serves on a thread of its own.
+/// A target that runs on a thread of its own.
 #[derive(Debug)]
 pub struct Target {
     address: SocketAddr,
@@ -108,14 +108,14 @@ pub struct Target {
     thread: JoinHandle<Result<TargetSummary, TargetError>>,
 }
 
-/// What it did.
+/// The counts of a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TargetSummary {
-    /// Connections it took.
+    /// Connections that were accepted.
     pub connections: u64,
-    /// Requests it got.
+    /// Requests that were received.
     pub requests: u64,
-    /// Answers it sent, whole.
+    /// Answers that were sent completely.
     pub answers: u64,
 }
 
@@ -141,8 +141,8 @@ impl Target {
         } else {
             let listener =
                 TcpListener::bind(address).map_err(TargetError::new("listen as target"))?;
-            // std asks for 128: the first instant of a closed run with 10,000 workers
-            // needs more, or connections are refused that a server would take.
+            // The standard library asks for 128. The first instant of a closed run with
+            // 10,000 workers needs more; otherwise connections are refused.
             rustix::net::listen(&listener, BACKLOG)
                 .map_err(|errno| TargetError::new("listen as target")(errno.into()))?;
             ears::Ears::Streams(listener)
@@ -175,12 +175,12 @@ impl Target {
         })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Whether it ended by itself: [`Target::stop`] says why.
+    /// Whether it ended by itself: [`Target::stop`] returns the reason.
     pub fn has_failed(&self) -> bool {
         self.thread.is_finished()
     }

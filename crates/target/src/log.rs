@@ -10,14 +10,14 @@ const HEADER: &str = "sequence,connection,received_ns,sent_ns";
 /// One request. Instants are on CLOCK_MONOTONIC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LogEntry {
-    /// The number at the end of the request's path (or of the datagram); if
-    /// there is none, how many requests came before.
+    /// The number at the end of the request's path (or of the datagram); without one, the
+    /// number of earlier requests.
     pub sequence: u64,
-    /// The connection, counted from 0.
+    /// The number of the connection, from 0.
     pub connection: u64,
     /// When its last byte was received.
     pub received_ns: u64,
-    /// When the last byte of its answer was sent; 0 = never.
+    /// When the last byte of its answer was sent; 0 means never.
     pub sent_ns: u64,
 }
 
@@ -41,7 +41,7 @@ pub fn read_log(path: &Path) -> io::Result<Vec<LogEntry>> {
     lines.map(|line| parse(line?)).collect()
 }
 
-/// The log being written, if one is wanted.
+/// The log being written, if there is one.
 #[derive(Debug)]
 pub(super) struct Log {
     file: Option<BufWriter<File>>,

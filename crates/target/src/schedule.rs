@@ -1,4 +1,4 @@
-//! When which answer is due.
+//! Decides when each answer is due.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -14,12 +14,12 @@ use super::station::{Servers, Sharing};
 /// Answers that aren't due yet.
 pub(super) struct Schedule {
     delay: Delay,
-    /// How long after the first request nothing is answered, and for how long.
+    /// The stall: its start, counted from the first request, and its length.
     stall: Option<(Duration, Duration)>,
     stall_ns: Option<(u64, u64)>,
     sharing: Option<Sharing>,
     servers: Option<Servers>,
-    /// By the instants at which they are due.
+    /// Answers by the instants at which they are due.
     due: BinaryHeap<Reverse<(u64, u64)>>,
     answers: HashMap<u64, Answer>,
     made: u64,
@@ -39,12 +39,12 @@ impl Schedule {
         }
     }
 
-    /// Answers that wait.
+    /// The number of waiting answers.
     pub(super) fn len(&self) -> usize {
         self.answers.len()
     }
 
-    /// Takes the answer of a request that has just come.
+    /// Takes the answer of a request that has just arrived.
     pub(super) fn add(&mut self, answer: Answer, now_ns: u64, random: &mut Xoshiro256PlusPlus) {
         let delay_ns = self.delay.sample_ns(random);
         let mut due_ns = match &mut self.servers {
@@ -64,7 +64,7 @@ impl Schedule {
         let number = self.made;
         self.made += 1;
         self.answers.insert(number, answer);
-        // Those that ended before leave first: the speed was another one then.
+        // Remove services that ended before, because the speed was different then.
         self.end_services(now_ns, random);
         match &mut self.sharing {
             Some(sharing) => sharing.arrive(number, exponential(random, 1.0), now_ns),
@@ -79,7 +79,7 @@ impl Schedule {
         self.made += 1;
     }
 
-    /// When there is something to do.
+    /// The next instant at which there is something to do.
     pub(super) fn next_ns(&self) -> u64 {
         let due_ns = self.due.peek().map(|&Reverse((due_ns, _))| due_ns);
         let ends_ns = self.sharing.as_ref().and_then(Sharing::next_ns);
@@ -98,12 +98,12 @@ impl Schedule {
         self.answers.remove(&number)
     }
 
-    /// Those that never became due.
+    /// Takes the answers that never became due.
     pub(super) fn take_rest(&mut self) -> Vec<Answer> {
         self.answers.drain().map(|(_, answer)| answer).collect()
     }
 
-    /// What has been served is answered, after the delay if there is one.
+    /// Makes answers of ended services due, after the delay if there is one.
     fn end_services(&mut self, now_ns: u64, random: &mut Xoshiro256PlusPlus) {
         let Some(sharing) = &mut self.sharing else {
             return;

@@ -26,13 +26,13 @@ use super::wire::Wire;
 use super::{TargetError, TargetSettings, TargetSummary};
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
-/// Reads of one client in a turn: what one sends without end must not keep the
-/// others waiting.
+/// The most reads from one client in a turn, so that one that sends without end doesn't
+/// hold up the others.
 const READS_MAX: usize = 16;
-/// Connections, or datagrams, that are taken in a turn.
+/// The most connections, or datagrams, that are taken in a turn.
 const HEARD_MAX: usize = 1024;
 const TURN_NS_MAX: u64 = 100_000_000;
-/// The last stretch is waited for by turning, since timers are late.
+/// The last stretch of a wait is spent spinning, because timers are late.
 const EARLY_NS: u64 = 60_000;
 
 pub(super) struct Server {
@@ -46,9 +46,9 @@ pub(super) struct Server {
     clients: HashMap<u64, Client>,
     schedule: Schedule,
     summary: TargetSummary,
-    /// Whoever may have more to be read.
+    /// Clients that may have more to read.
     unread: Vec<u64>,
-    /// Those for whom answers are put together, and there is something to send.
+    /// Clients with collected answers to send.
     unsent: BTreeSet<u64>,
     body: Vec<u8>,
 }
@@ -93,7 +93,7 @@ impl Server {
     }
 
     fn serve(&mut self) -> io::Result<()> {
-        // Without it answers are up to 50 µs later than asked.
+        // Without this, answers are up to 50 µs later than asked.
         let _slack = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let mut events = Vec::with_capacity(256);
         while !self.stop.load(Ordering::Relaxed) {
@@ -134,7 +134,7 @@ impl Server {
         for client in clients {
             self.forget(client)?;
         }
-        // What was never answered is logged as such.
+        // Log answers that were never sent.
         for answer in self.schedule.take_rest() {
             self.log.write(&answer.entry)?;
         }
@@ -185,7 +185,7 @@ impl Server {
         Ok(())
     }
 
-    /// Takes the requests that are whole.
+    /// Takes the complete requests.
     fn take_requests(&mut self, number: u64) -> io::Result<()> {
         while let Some(client) = self.clients.get_mut(&number) {
             let (sequence, what) = match client.next_request(self.settings.streams_max) {
@@ -301,7 +301,7 @@ impl Server {
         }
     }
 
-    /// Sends a client what there is room for.
+    /// Sends as much to a client as there is room for.
     fn send(&mut self, number: u64) -> io::Result<()> {
         let piece_max = if self.settings.drip { 1 } else { usize::MAX };
         let Some(client) = self.clients.get_mut(&number) else {

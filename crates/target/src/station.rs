@@ -1,21 +1,21 @@
-//! Service stations with a known answer: how long a request takes depends on
-//! how many others are being served.
+//! Service stations whose throughput is known exactly: the time of a request depends on
+//! the number of others in service.
 
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use encarno_capacity::usl::Usl;
 
-/// Requests share one service, all at the same speed (processor sharing). With
-/// n requests in service, X(n) of them end per second, as the Universal
-/// Scalability Law says. So n workers that wait for their answers reach exactly
-/// X(n), whatever the distribution of the work.
+/// Requests share one service, all at the same speed (processor sharing). With n requests
+/// in service, X(n) of them end per second, by the Universal Scalability Law. So n
+/// workers that wait for their answers reach exactly X(n), for any distribution of the
+/// work.
 #[derive(Debug)]
 pub(super) struct Sharing {
     usl: Usl,
-    /// The work that each request in service has had, in units of its mean.
+    /// The work that each request in service has received, in units of the mean.
     served: f64,
-    /// The instant that holds for, ns.
+    /// The instant at which that is true, ns.
     at_ns: f64,
     jobs: BinaryHeap<Job>,
 }
@@ -23,7 +23,7 @@ pub(super) struct Sharing {
 /// A request in service.
 #[derive(Debug, PartialEq)]
 struct Job {
-    /// It ends when `served` has come to that.
+    /// It ends when `served` reaches this value.
     ends: f64,
     number: u64,
 }
@@ -31,7 +31,7 @@ struct Job {
 impl Eq for Job {}
 
 impl Ord for Job {
-    /// The one that ends first is the greatest, for the heap.
+    /// The request that ends first is the greatest, for the heap.
     fn cmp(&self, other: &Self) -> Ordering {
         let order = other.ends.total_cmp(&self.ends);
         order.then_with(|| other.number.cmp(&self.number))
@@ -54,8 +54,8 @@ impl Sharing {
         }
     }
 
-    /// A request with so much work comes. All that ended before must be taken
-    /// by [`Sharing::next_ended`] first.
+    /// Adds a request with this work. Take all requests that ended before with
+    /// [`Sharing::next_ended`] first.
     pub(super) fn arrive(&mut self, number: u64, work: f64, now_ns: u64) {
         self.go_on(now_ns as f64);
         self.jobs.push(Job {
@@ -64,7 +64,7 @@ impl Sharing {
         });
     }
 
-    /// When the next request ends, if none comes before.
+    /// When the next request ends, if none arrives before.
     pub(super) fn next_ns(&self) -> Option<u64> {
         let job = self.jobs.peek()?;
         let rest_s = (job.ends - self.served) / self.speed();
@@ -81,7 +81,7 @@ impl Sharing {
         Some(job.number)
     }
 
-    /// Work that each request gets in a second.
+    /// The work that each request receives in a second.
     fn speed(&self) -> f64 {
         let count = self.jobs.len() as f64;
         self.usl.throughput(count) / count
@@ -89,7 +89,7 @@ impl Sharing {
 
     fn go_on(&mut self, now_ns: f64) {
         if self.jobs.is_empty() {
-            // Small numbers keep their digits.
+            // Reset it, because small numbers keep more digits.
             self.served = 0.0;
         } else {
             self.served += (now_ns - self.at_ns).max(0.0) * 1e-9 * self.speed();
@@ -98,10 +98,10 @@ impl Sharing {
     }
 }
 
-/// Servers that take one request each, first come first served.
+/// Servers that serve one request each, first come first served.
 #[derive(Debug)]
 pub(super) struct Servers {
-    /// When each is free, ns.
+    /// When each server is free, ns.
     free_ns: Vec<u64>,
 }
 
@@ -112,7 +112,7 @@ impl Servers {
         }
     }
 
-    /// When a request ends that comes now and takes so long.
+    /// When a request ends that arrives now and takes this long.
     pub(super) fn arrive(&mut self, now_ns: u64, service_ns: u64) -> u64 {
         let Some(free_ns) = self.free_ns.iter_mut().min() else {
             return now_ns + service_ns;
@@ -133,7 +133,7 @@ mod tests {
         kappa: 5e-4,
     };
 
-    /// Workers that come again as soon as they have their answer.
+    /// Workers that send again as soon as they have their answer.
     #[test]
     fn closed_workers_reach_what_the_law_says() {
         for workers in [1, 4, 44, 100] {

@@ -1,4 +1,4 @@
-//! One client's connection that speaks WebSocket: messages that come back.
+//! One client's WebSocket connection, whose messages are echoed.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -10,27 +10,27 @@ use super::ending::Ending;
 use super::log::LogEntry;
 use super::wire::Wire;
 
-/// Longer messages end the connection.
+/// The longest message; a longer one ends the connection.
 const MESSAGE_BYTES_MAX: u64 = 16 << 20;
-/// A client that doesn't read isn't read from when so much waits for it.
+/// A client with this many waiting bytes isn't read from.
 const UNSENT_BYTES_MAX: usize = 1 << 20;
 
-/// A connection, and the messages that are on their way over it.
+/// A connection, and the messages on their way.
 #[derive(Debug)]
 pub(super) struct Messages {
     connection: Connection,
-    /// The answer to the handshake, until it has left.
+    /// The rest of the answer to the handshake.
     opening: Vec<u8>,
     came: Came,
-    /// Where answers end, among all bytes that are sent.
+    /// The ends of answers, counted in all sent bytes.
     leaving: VecDeque<(u64, LogEntry, Ending)>,
     sent_bytes: u64,
-    /// Bytes of the outbox that were sent and are still in it.
+    /// The number of the outbox's bytes that were sent.
     sent: usize,
     is_broken: bool,
 }
 
-/// A message, and what becomes of it.
+/// A message, with its outcome.
 #[derive(Debug)]
 pub(super) struct Message {
     pub(super) kind: Kind,
@@ -40,15 +40,15 @@ pub(super) struct Message {
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Deed {
-    /// It comes back.
+    /// It is echoed.
     Echo,
-    /// … and is broken off in the middle.
+    /// It is echoed and broken off in the middle.
     Cut,
-    /// … and the client is asked to leave.
+    /// It is echoed, and the client is asked to leave.
     Leave,
-    /// … and the connection is closed behind it.
+    /// It is echoed, and then the connection is closed.
     Close,
-    /// It doesn't come back: the connection ends for that reason.
+    /// It isn't echoed: the connection ends with this code.
     Refuse(CloseCode),
 }
 
@@ -60,7 +60,7 @@ struct Came {
 }
 
 impl Messages {
-    /// The handshake was asked for, and is agreed to.
+    /// A connection whose handshake is accepted.
     pub(super) fn new(accepted: &str) -> Self {
         let limits = Limits {
             message_bytes_max: MESSAGE_BYTES_MAX,
@@ -76,24 +76,25 @@ impl Messages {
         }
     }
 
-    /// Takes what came. What isn't WebSocket ends the connection when the reason has left.
+    /// Takes received bytes. Bytes that aren't WebSocket end the connection once the
+    /// reason has left.
     pub(super) fn receive(&mut self, bytes: &mut [u8]) {
         if !self.is_broken {
             self.is_broken = self.connection.receive(bytes, &mut self.came).is_err();
         }
     }
 
-    /// The next whole message.
+    /// The next complete message.
     pub(super) fn next(&mut self) -> Option<(Kind, Vec<u8>)> {
         self.came.whole.pop_front()
     }
 
-    /// Whether more may be read of the client.
+    /// Whether more may be read from the client.
     pub(super) fn takes_more(&self) -> bool {
         !self.is_broken && self.connection.outbox().len() - self.sent < UNSENT_BYTES_MAX
     }
 
-    /// Puts an answer behind the others; false if there is none.
+    /// Appends an answer; false if there is none.
     pub(super) fn answer(&mut self, message: &Message, entry: LogEntry) -> bool {
         if self.is_broken || self.connection.is_closed() {
             return false;
@@ -118,9 +119,9 @@ impl Messages {
         true
     }
 
-    /// Sends what there is room for, at most `piece_max` bytes at a time; false: nothing
-    /// follows, and the connection is to be closed. Messages that have come back, or were
-    /// broken off, go to `ended`.
+    /// Sends as much as there is room for, in pieces of at most `piece_max` bytes. False
+    /// if nothing follows and the connection must be closed. Messages that were echoed or
+    /// broken off go to `ended`.
     pub(super) fn send(
         &mut self,
         wire: &mut Wire,
@@ -133,7 +134,7 @@ impl Messages {
                 .iter()
                 .find(|(.., ending)| *ending != Ending::Keep)
             {
-                // What follows an answer that ends the connection isn't sent.
+                // Bytes after an answer that ends the connection aren't sent.
                 Some(&(ends_at, ..)) => (ends_at - self.sent_bytes) as usize + self.sent,
                 None => self.connection.outbox().len(),
             };
@@ -176,7 +177,7 @@ impl Messages {
         Ok((is_empty && is_over).then_some(Ending::Close))
     }
 
-    /// The messages that won't come back any more.
+    /// The messages that won't be echoed.
     pub(super) fn unanswered(&self) -> impl Iterator<Item = LogEntry> {
         self.leaving.iter().map(|&(_, entry, _)| entry)
     }

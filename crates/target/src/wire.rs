@@ -1,4 +1,4 @@
-//! Bytes to and from one client, plain or through TLS.
+//! The bytes of one client, plain or with TLS.
 
 use std::fmt;
 use std::io::{self, Read, Write};
@@ -53,7 +53,7 @@ impl Wire {
         }
     }
 
-    /// Sends what TLS still holds; an error of the kind `WouldBlock` if there is no room.
+    /// Sends the bytes that TLS still holds; `WouldBlock` if there is no room.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         match self {
             Self::Plain(_) => Ok(()),
@@ -73,7 +73,7 @@ pub(super) fn server_config(certificate: &Path, key: &Path) -> io::Result<Arc<Se
         .map_err(|error| bad(certificate, &error));
     let chain = chain?;
     if chain.is_empty() {
-        return Err(bad(certificate, &"there is no certificate in it"));
+        return Err(bad(certificate, &"it has no certificate"));
     }
     let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| bad(key, &error))?;
     speaking(chain, secret).map_err(|error| bad(certificate, &error))

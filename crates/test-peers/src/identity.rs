@@ -1,4 +1,4 @@
-//! Who is who: nkeys, JWTs and certificates, made anew for each test.
+//! Identities: nkeys, JWTs and certificates, made for each test.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +14,7 @@ use crate::scratch;
 pub struct Nkey(KeyPair);
 
 impl Nkey {
-    /// A new one.
+    /// A new user.
     pub fn user() -> Self {
         Self(KeyPair::new_user())
     }
@@ -24,7 +24,7 @@ impl Nkey {
         self.0.seed().expect("the seed of an own key")
     }
 
-    /// What a server knows of it.
+    /// Its public key, for servers.
     pub fn public(&self) -> String {
         self.0.public_key()
     }
@@ -41,12 +41,12 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// New ones.
+    /// A new operator.
     pub fn new() -> Self {
         Self::with_user(json!({}))
     }
 
-    /// New ones, whose user's JWT expires so many seconds from now.
+    /// A new operator whose user's JWT expires after this many seconds.
     pub fn expiring_in(seconds: u64) -> Self {
         let now = std::time::SystemTime::now();
         let now = now.duration_since(std::time::UNIX_EPOCH);
@@ -54,7 +54,7 @@ impl Operator {
         Self::with_user(json!({ "exp": end }))
     }
 
-    /// With these claims beside the user's usual ones.
+    /// An operator whose user's JWT has these additional claims.
     fn with_user(claims: Value) -> Self {
         let (operator, account) = (KeyPair::new_operator(), KeyPair::new_account());
         let user = KeyPair::new_user();
@@ -136,24 +136,24 @@ fn jwt(issuer: &KeyPair, subject: &KeyPair, of_nats: Value, more: &Value) -> Str
 
 /// Certificates of one authority, as PEM files.
 pub struct Certificates {
-    /// The authority's.
+    /// The certificate of the authority.
     pub ca: PathBuf,
-    /// A server's, for 127.0.0.1 and localhost.
+    /// The certificate of a server, for 127.0.0.1 and localhost.
     pub server: PathBuf,
     /// Its key.
     pub server_key: PathBuf,
-    /// A server's, for localhost alone and not for its address.
+    /// The certificate of a server for localhost only, not for its address.
     pub named: PathBuf,
     /// Its key.
     pub named_key: PathBuf,
-    /// A client's.
+    /// The certificate of a client.
     pub client: PathBuf,
     /// Its key.
     pub client_key: PathBuf,
 }
 
 impl Certificates {
-    /// New ones.
+    /// New certificates.
     pub fn new() -> Self {
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -184,7 +184,8 @@ impl Certificates {
         }
     }
 
-    /// What makes nats-server ask for TLS; with `verify`, for clients' certificates too.
+    /// The configuration of nats-server that demands TLS; with `verify`, also
+    /// certificates of clients.
     pub fn config(&self, verify: bool) -> String {
         let text = |path: &Path| path.display().to_string();
         format!(
@@ -202,7 +203,7 @@ impl Default for Certificates {
     }
 }
 
-/// A file of that name and text, in a directory of its own.
+/// A file with this name and text, in a directory of its own.
 pub fn file(name: &str, text: &str) -> PathBuf {
     let path = scratch("file").join(name);
     std::fs::write(&path, text).expect("a temporary file");

@@ -1,4 +1,4 @@
-//! The real peers that tests start, on free ports, and stop again.
+//! The real peers that tests start on free ports and stop again.
 
 #![allow(
     clippy::expect_used,
@@ -18,11 +18,11 @@ use std::time::{Duration, Instant};
 pub use identity::{Certificates, Nkey, Operator, file};
 pub use namespace::Namespace;
 pub use random::Random;
-/// For the attributes of toxics.
+/// Makes the attributes of toxics.
 pub use serde_json::json;
 pub use toxiproxy::Toxiproxy;
 
-/// A nats-server of this test's own. It is killed when dropped.
+/// A nats-server for one test. It is killed when dropped.
 pub struct NatsServer {
     child: Child,
     host: String,
@@ -62,13 +62,13 @@ impl NatsServer {
         }
     }
 
-    /// Starts it with a configuration file of that text.
+    /// Starts it with a configuration file with this text.
     pub fn start_configured(text: &str) -> Self {
         let file = file("nats.conf", text);
         Self::start_with(&["--config", file.to_str().expect("UTF-8")])
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -142,7 +142,7 @@ fn read_port(directory: &Path) -> Option<u16> {
     url.rsplit_once(':')?.1.parse().ok()
 }
 
-/// A directory of this process's own under the system's temporary directory.
+/// A directory for this process in the system's temporary directory.
 pub fn scratch(name: &str) -> PathBuf {
     use std::sync::atomic::{AtomicU32, Ordering};
     static NEXT: AtomicU32 = AtomicU32::new(0);
@@ -158,7 +158,7 @@ pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// A program in `bin/`, or where the environment variable says.
+/// A program in `bin/`, or the one that the environment variable names.
 fn program(name: &str, variable: &str) -> PathBuf {
     let program = match std::env::var_os(variable) {
         Some(program) => PathBuf::from(program),

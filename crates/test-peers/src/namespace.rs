@@ -1,12 +1,12 @@
-//! A network that a peer can vanish from: its packets get lost, and nobody sends a
-//! FIN or a RST for it.
+//! A network from which a peer can vanish: its packets get lost, and nothing sends a FIN
+//! or a RST for it.
 
 use std::io::Write as _;
 use std::net::Ipv4Addr;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// A network namespace with a link to this one. It goes when dropped.
+/// A network namespace with a link to this one. It is deleted when dropped.
 pub struct Namespace {
     name: String,
     link: String,
@@ -14,8 +14,8 @@ pub struct Namespace {
 }
 
 impl Namespace {
-    /// Makes one. Where that isn't possible, stderr says that the test is skipped and
-    /// why: it takes `ip` of iproute2, and root's rights.
+    /// Makes a namespace. If that isn't possible, stderr says that the test is skipped
+    /// and why. It needs `ip` of iproute2, and root's rights.
     pub fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let id = std::process::id();
@@ -29,7 +29,7 @@ impl Namespace {
             };
             match new.set_up() {
                 Ok(()) => return Some(new),
-                // Another process's test has that subnet.
+                // A test of another process uses this subnet.
                 Err(reason) if reason.contains("in use") => {}
                 Err(reason) => {
                     skipped(&format!("no network namespace can be made: {reason}"));
@@ -68,12 +68,12 @@ impl Namespace {
         Ok(())
     }
 
-    /// The address of what runs within it.
+    /// The address of programs in it.
     pub fn address(&self) -> Ipv4Addr {
         Ipv4Addr::new(198, 18, self.subnet, 2)
     }
 
-    /// The same program with the same arguments and environment, to be run within it.
+    /// The same program with the same arguments and environment, to run in it.
     pub fn within(&self, command: &Command) -> Command {
         let mut within = Command::new("ip");
         within
@@ -89,17 +89,17 @@ impl Namespace {
         within
     }
 
-    /// No packet passes any more, in neither direction.
+    /// Drops all packets in both directions.
     pub fn cut(&self) {
         self.turn("down");
     }
 
-    /// Packets pass again.
+    /// Lets packets pass again.
     pub fn mend(&self) {
         self.turn("up");
     }
 
-    // At the far end, so that nothing on this side hears of it.
+    // Turns the link at its far end, so that this side isn't notified.
     fn turn(&self, state: &str) {
         ip(&["-n", &self.name, "link", "set", "peer", state]).expect("the link");
     }
@@ -107,13 +107,14 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        // The link goes with the namespace. A set-up that failed left less of it.
+        // The link is deleted with the namespace. After a failed set-up, there is less to
+        // delete.
         let _ = ip(&["netns", "del", &self.name]);
         let _ = ip(&["link", "del", &self.link]);
     }
 }
 
-/// Not by `eprintln`, which shows of failed tests alone.
+/// Don't use `eprintln`, which is shown only for failed tests.
 fn skipped(reason: &str) {
     let test = std::thread::current();
     let test = test.name().unwrap_or("a test");

@@ -1,9 +1,9 @@
-//! Bytes that nobody meant, the same ones for the same number.
+//! Random bytes, always the same for the same seed.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
-/// What parsers look at.
+/// Bytes that matter to parsers.
 const INTERESTING: &[&[u8]] = &[
     b"\0",
     b"\x7f",
@@ -44,11 +44,11 @@ const INTERESTING: &[&[u8]] = &[
     b"\xed\xa0\x80",
 ];
 
-/// Makes bytes, and changes them.
+/// Generates and changes bytes.
 pub struct Random(Xoshiro256PlusPlus);
 
 impl Random {
-    /// The one of that number.
+    /// A generator with this seed.
     pub fn new(seed: u64) -> Self {
         Self(Xoshiro256PlusPlus::seed_from_u64(seed))
     }
@@ -58,14 +58,14 @@ impl Random {
         (self.0.next_u64() % end.max(1) as u64) as usize
     }
 
-    /// Fewer than so many bytes.
+    /// Random bytes, fewer than `most`.
     pub fn bytes(&mut self, most: usize) -> Vec<u8> {
         let count = self.below(most);
         (0..count).map(|_| self.0.next_u64() as u8).collect()
     }
 
-    /// One to five changes: bytes that are others, gone, twice, of `other`, or such as
-    /// parsers look at.
+    /// Makes one to five changes: replaces, deletes or doubles bytes, or inserts bytes of
+    /// `other` or bytes that matter to parsers.
     pub fn change(&mut self, bytes: &mut Vec<u8>, other: &[u8]) {
         for _ in 0..=self.below(4) {
             let at = self.below(bytes.len() + 1);

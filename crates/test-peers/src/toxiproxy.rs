@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::program;
 
-/// A toxiproxy of this test's own, with one proxy. It is killed when dropped.
+/// A toxiproxy for one test, with one proxy. It is killed when dropped.
 pub struct Toxiproxy {
     child: Child,
     api: String,
@@ -17,10 +17,10 @@ pub struct Toxiproxy {
 }
 
 impl Toxiproxy {
-    /// Starts one that leads to `upstream`, a `host:port`.
+    /// Starts a toxiproxy with a proxy to `upstream`, a `host:port`.
     pub fn start(upstream: &str) -> Self {
         let program = program("toxiproxy", "TOXIPROXY");
-        // Its API's port must be given.
+        // The port of its API must be given.
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("its address").port();
         drop(free);
@@ -64,7 +64,7 @@ impl Toxiproxy {
         }
     }
 
-    /// Takes the toxic away.
+    /// Removes the toxic.
     pub fn clear(&self) {
         for stream in ["upstream", "downstream"] {
             let path = format!("/proxies/it/toxics/{stream}");
@@ -72,9 +72,9 @@ impl Toxiproxy {
         }
     }
 
-    /// Asks its API.
+    /// Calls its API.
     fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
-        // A body that it doesn't read would make it reset the connection.
+        // An unread body would make it reset the connection.
         let body = match body {
             Value::Null => String::new(),
             body => body.to_string(),

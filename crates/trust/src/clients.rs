@@ -1,4 +1,4 @@
-//! Which certificates of a client a server of TLS believes.
+//! The certificates of clients that a TLS server trusts.
 
 use std::sync::Arc;
 
@@ -11,16 +11,16 @@ use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureS
 
 use crate::usage;
 
-/// Whom a server believes: each client must show a certificate.
+/// A server's trust in clients, each of which must show a certificate.
 #[derive(Debug)]
 pub struct ClientTrust(Arc<dyn ClientCertVerifier>);
 
 impl ClientTrust {
-    /// What these authorities signed.
+    /// Trusts certificates that these authorities signed.
     ///
     /// # Errors
     ///
-    /// There are none.
+    /// If there are no authorities.
     pub fn roots(
         roots: RootCertStore,
         provider: Arc<CryptoProvider>,

@@ -1,10 +1,10 @@
-//! What the fuzz targets call.
+//! The entry points of the fuzz targets.
 
 use rustls::pki_types::CertificateDer;
 
 use crate::usage;
 
-/// Any bytes are certificates of a chain, or none.
+/// Reads any bytes as the certificates of a chain.
 pub fn usage(own: &[u8], others: &[&[u8]]) {
     let others: Vec<_> = others
         .iter()

@@ -1,11 +1,11 @@
-//! Whose certificates each end of TLS believes, and why TLS failed.
+//! The certificates that each end of TLS trusts, and the reasons of failures.
 //!
-//! That the peer has its certificate's key is always checked.
+//! It is always checked that the peer has the key of its certificate.
 //!
-//! - usage: what certificates say that their keys are for
-//! - clients: those of a client
+//! - usage: checks the purposes of certificates' keys
+//! - clients: the trust of a server in clients
 //! - reason: why TLS failed
-//! - [`fuzz`]: what the fuzz targets call
+//! - [`fuzz`]: the entry points of the fuzz targets
 
 mod usage;
 
@@ -26,7 +26,7 @@ use rustls::{CertificateError, DigitallySignedStruct, RootCertStore, SignatureSc
 pub use clients::ClientTrust;
 pub use reason::{Hints, reason};
 
-/// Whom a client believes.
+/// The trust of a client in servers.
 #[derive(Debug)]
 pub struct Trust {
     believed: Believed,
@@ -38,15 +38,15 @@ enum Believed {
     All,
     These {
         authorities: Arc<WebPkiServerVerifier>,
-        /// Believed as they are, not only what they signed: a self-signed one
-        /// is often marked as an authority, which rustls doesn't accept from a
-        /// server although it is the very one that was asked for.
+        /// Certificates that are trusted themselves, not only as authorities. A
+        /// self-signed certificate is often marked as an authority, which rustls refuses
+        /// from a server although it is the given one.
         given: Vec<CertificateDer<'static>>,
     },
 }
 
 impl Trust {
-    /// Any certificate.
+    /// Trusts any certificate.
     pub fn all(provider: &CryptoProvider) -> Self {
         Self {
             believed: Believed::All,
@@ -54,11 +54,11 @@ impl Trust {
         }
     }
 
-    /// What these authorities signed.
+    /// Trusts certificates that these authorities signed.
     ///
     /// # Errors
     ///
-    /// There are none.
+    /// If there are no authorities.
     pub fn roots(
         roots: RootCertStore,
         provider: Arc<CryptoProvider>,
@@ -66,11 +66,11 @@ impl Trust {
         Self::these(roots, Vec::new(), provider)
     }
 
-    /// These certificates, and what they signed.
+    /// Trusts these certificates, and certificates that they signed.
     ///
     /// # Errors
     ///
-    /// There are none, or one of them is no certificate.
+    /// If there are none, or one of them isn't a certificate.
     pub fn given(
         given: Vec<CertificateDer<'static>>,
         provider: Arc<CryptoProvider>,
@@ -98,8 +98,8 @@ impl Trust {
     }
 }
 
-/// The authorities that the system trusts, which are read once in a process: there
-/// are some hundred. Empty if the system has none.
+/// The authorities that the system trusts. They are read once for a process, because
+/// there are some hundred. Empty if the system has none.
 pub fn system_roots() -> RootCertStore {
     static ROOTS: OnceLock<RootCertStore> = OnceLock::new();
     let read = || {
@@ -111,7 +111,7 @@ pub fn system_roots() -> RootCertStore {
         Some(roots) => roots.clone(),
         None => {
             let roots = read();
-            // A system may get them later.
+            // The system may get them later.
             if !roots.is_empty() {
                 return ROOTS.get_or_init(|| roots).clone();
             }
@@ -133,7 +133,7 @@ impl ServerCertVerifier for Trust {
             return Ok(ServerCertVerified::assertion());
         };
         let result = authorities.verify_server_cert(certificate, intermediates, name, ocsp, now);
-        // Only that complaint: one that is out of date stays refused.
+        // Accept only this complaint; an expired certificate stays refused.
         let as_authority = matches!(
             result,
             Err(rustls::Error::InvalidCertificate(CertificateError::Other(

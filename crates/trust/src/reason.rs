@@ -1,27 +1,27 @@
-//! Why TLS failed, in people's words.
+//! Why TLS failed, in plain words.
 //!
-//! The same failure has the same words: they have no times in them, and little
-//! of what the peer says.
+//! The same failure always has the same text: texts have no times, and little of the
+//! peer's data.
 
 use rustls::{AlertDescription, CertificateError, Error, InvalidMessage, PeerIncompatible};
 
-/// Longer texts are cut.
+/// The most characters; longer texts are cut.
 const CHARS_MAX: usize = 160;
-/// Of a certificate's names so many are shown.
+/// The most names of a certificate that are shown.
 const NAMES_MAX: usize = 20;
 
-/// The ways out, in the words of the program.
+/// Options that help after a failure, in the words of the program.
 #[derive(Clone, Copy, Debug)]
 pub struct Hints {
-    /// Which certificates are believed.
+    /// The option for trusted certificates.
     pub authorities: &'static str,
-    /// The name that is asked for.
+    /// The option for the server's name.
     pub server_name: &'static str,
-    /// The client's own certificate.
+    /// The option for the client's certificate.
     pub identity: &'static str,
 }
 
-/// What went wrong, and the way out if there is one.
+/// What failed, and the option that helps, if there is one.
 pub fn reason(error: &Error, hints: &Hints) -> String {
     let known = match error {
         Error::InvalidMessage(
@@ -40,7 +40,7 @@ pub fn reason(error: &Error, hints: &Hints) -> String {
             "no cipher suite in common: the server may have only RSA key exchange or CBC, \
              which aren't supported"
         }
-        // With TLS 1.2 servers say so, too, when a client shows no certificate.
+        // With TLS 1.2, servers send this too when a client shows no certificate.
         Error::AlertReceived(AlertDescription::HandshakeFailure) => {
             return format!(
                 "the server ended the handshake: it may want a client certificate ({}), or have \
@@ -69,7 +69,7 @@ pub fn reason(error: &Error, hints: &Hints) -> String {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied,
-        ) => "the server refuses the client's certificate, or that there is none",
+        ) => "the server refuses the client's certificate, or requires one",
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             return format!(
                 "the server doesn't know the name that it was asked for: {}",
@@ -137,8 +137,8 @@ fn certificate(error: &CertificateError, hints: &Hints) -> String {
     known.to_owned()
 }
 
-/// Whether it is of nobody who is trusted. A certificate that signs itself is
-/// often marked as an authority.
+/// Whether no trusted authority signed it. A self-signed certificate is often marked as
+/// an authority.
 fn is_self_signed(error: &CertificateError) -> bool {
     match error {
         CertificateError::UnknownIssuer => true,

@@ -1,5 +1,4 @@
-//! What certificates say that their keys are for (RFC 5280, 4.2.1.3): rustls doesn't look
-//! at it.
+//! Checks the purposes of certificates' keys (RFC 5280, 4.2.1.3), which rustls doesn't.
 
 use std::fmt;
 use std::sync::Arc;
@@ -7,12 +6,12 @@ use std::sync::Arc;
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, OtherError};
 
-/// A key that is used for what it isn't for.
+/// A key that is used for a purpose that its certificate doesn't allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Misuse {
-    /// The peer's own, which signs the handshake.
+    /// The peer's own key, which signs the handshake.
     Own,
-    /// That of an authority between it and one that is believed.
+    /// The key of an authority between it and a trusted one.
     Authority,
 }
 
@@ -29,7 +28,8 @@ impl fmt::Display for Misuse {
 
 impl std::error::Error for Misuse {}
 
-/// Whether the keys of a chain, whose signatures were checked, are for what they do there.
+/// Checks whether the keys of a chain are used for their purposes. The signatures were
+/// checked before.
 pub(super) fn check(
     certificate: &CertificateDer<'_>,
     intermediates: &[CertificateDer<'_>],
@@ -41,7 +41,7 @@ pub(super) fn check(
     }
     let others = intermediates.iter().filter_map(|other| Parts::read(other));
     let others: Vec<_> = others.collect();
-    // Up to an issuer that wasn't sent, which is one of the authorities that are believed.
+    // Go up to an issuer that wasn't sent, which is a trusted authority.
     let mut issuer = own.issuer;
     for _ in 0..others.len() {
         let issuers = || others.iter().filter(|other| other.subject == issuer);
@@ -58,16 +58,17 @@ pub(super) fn check(
 const DIGITAL_SIGNATURE: u8 = 0x80;
 const KEY_CERT_SIGN: u8 = 0x04;
 
-/// What is looked at of a certificate.
+/// The parts of a certificate that are checked.
 struct Parts<'a> {
     issuer: &'a [u8],
     subject: &'a [u8],
-    /// The first eight bits. `None`: it doesn't say, and leaves it open.
+    /// The first eight bits; `None` if the certificate has none, so that all purposes are
+    /// allowed.
     usage: Option<u8>,
 }
 
 impl<'a> Parts<'a> {
-    /// `None`: it isn't as RFC 5280 has it.
+    /// Reads a certificate; `None` if it doesn't follow RFC 5280.
     fn read(certificate: &'a [u8]) -> Option<Self> {
         const VERSION: u8 = 0xa0;
         const EXTENSIONS: u8 = 0xa3;
@@ -111,8 +112,8 @@ const OCTET_STRING: u8 = 0x04;
 const OID: u8 = 0x06;
 const SEQUENCE: u8 = 0x30;
 
-/// The first bits of an extension that is a keyUsage, if it is one. The outer `None`: it
-/// isn't readable.
+/// The first bits of an extension, if it is a keyUsage. The outer `None` means that it
+/// can't be read.
 fn key_usage(mut extension: &[u8]) -> Option<Option<u8>> {
     const KEY_USAGE: &[u8] = &[0x55, 0x1d, 0x0f]; // 2.5.29.15
     if take(&mut extension, OID)? != KEY_USAGE {
@@ -122,12 +123,12 @@ fn key_usage(mut extension: &[u8]) -> Option<Option<u8>> {
         take(&mut extension, BOOLEAN)?; // whether it is critical
     }
     let bits = take(&mut take(&mut extension, OCTET_STRING)?, BIT_STRING)?;
-    // How many bits of the last byte are unused, and the bits.
+    // The first byte is the number of unused bits in the last byte; the bits follow.
     let (_unused, bits) = bits.split_first()?;
     Some(Some(bits.first().copied().unwrap_or(0)))
 }
 
-/// Takes the value with that tag from the beginning of some DER.
+/// Takes the value with this tag from the start of DER data.
 fn take<'a>(der: &mut &'a [u8], tag: u8) -> Option<&'a [u8]> {
     let (&[found, length], rest) = der.split_first_chunk()?;
     if found != tag {
@@ -161,7 +162,7 @@ mod tests {
 
     use super::check;
 
-    /// A server's certificate and that of the authority that signed it, for these purposes.
+    /// A server's certificate with these purposes, and that of its authority.
     fn chain(
         authority: &[KeyUsagePurpose],
         server: &[KeyUsagePurpose],
@@ -210,7 +211,7 @@ mod tests {
         let [server, _] = chain(&[KeyCertSign], &[DigitalSignature]);
         let [_, stranger] = chain(&[CrlSign], &[]);
         assert_eq!(check(&server, &[]), Ok(()), "its authority is a root");
-        // What else was sent has no part in it.
+        // Other certificates that were sent don't matter.
         let nonsense = CertificateDer::from(vec![0; 9]);
         assert_eq!(check(&nonsense, &[]), Err(CertificateError::BadEncoding));
         let checked = check(&server, &[nonsense, stranger]);

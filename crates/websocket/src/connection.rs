@@ -1,4 +1,4 @@
-//! One connection behind its handshake, from either side.
+//! One connection after its handshake, from either side.
 
 use crate::error::{CloseCode, ConnectionError};
 use crate::frame::{
@@ -7,35 +7,36 @@ use crate::frame::{
 use crate::role::Role;
 use crate::text::Text;
 
-/// When so much waits to be sent, only the last ping is answered (RFC 6455, 5.5.3).
+/// With this many bytes waiting, only the last ping is answered (RFC 6455, 5.5.3).
 const UNSENT_BYTES_MAX: usize = 64 << 10;
 
-/// What one side allows.
+/// The limits of one side.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// A longer message ends the connection; none is held in memory here.
+    /// The longest message; a longer one ends the connection. Messages aren't held in
+    /// memory here.
     pub message_bytes_max: u64,
 }
 
-/// Whoever is told what comes.
+/// Receives the events of a connection.
 pub trait Handler {
     /// A message begins.
     fn begin(&mut self, kind: Kind);
 
-    /// A piece of it came; `wire_bytes` counts heads of frames, too.
+    /// A piece of it was received; `wire_bytes` includes the heads of frames.
     fn data(&mut self, bytes: &[u8], wire_bytes: usize);
 
     /// It ends.
     fn end(&mut self);
 
-    /// A pong came.
+    /// A pong was received.
     fn pong(&mut self, payload: &[u8], wire_bytes: usize);
 
-    /// The peer closes the connection, with a code if it gave one. Nothing follows.
+    /// The peer closes the connection, with its code if there is one. Nothing follows.
     fn close(&mut self, code: Option<CloseCode>, reason: &str);
 }
 
-/// What is known of a connection, and what is to be sent on it.
+/// The state of a connection, and the bytes to send on it.
 #[derive(Debug)]
 pub struct Connection {
     role: Role,
@@ -43,12 +44,12 @@ pub struct Connection {
     outbox: Vec<u8>,
     /// A ping that is answered when there is room.
     late_pong: Option<Vec<u8>>,
-    /// The beginning of a frame's head.
+    /// The beginning of an incomplete frame head.
     partial: Vec<u8>,
     frame: Option<Frame>,
     /// The payload of a control frame.
     control: Vec<u8>,
-    /// Bytes of the message that isn't whole.
+    /// The kind of the incomplete message, and its bytes so far.
     message: Option<(Kind, u64)>,
     text: Text,
     masks: u64,
@@ -64,7 +65,7 @@ struct Frame {
 }
 
 impl Connection {
-    /// A connection whose handshake is done. Masks are drawn from the seed.
+    /// A connection after its handshake. The seed generates masks.
     pub fn new(role: Role, limits: Limits, seed: u64) -> Self {
         Self {
             role,
@@ -82,12 +83,12 @@ impl Connection {
         }
     }
 
-    /// What is to be sent.
+    /// The bytes to send.
     pub fn outbox(&self) -> &[u8] {
         &self.outbox
     }
 
-    /// So much of it was sent.
+    /// Notes that this many bytes were sent.
     pub fn sent(&mut self, bytes: usize) {
         if bytes < self.outbox.len() {
             self.outbox.drain(..bytes);
@@ -99,12 +100,12 @@ impl Connection {
         }
     }
 
-    /// Whether no message follows, from either side.
+    /// Whether no more messages follow, from either side.
     pub fn is_closed(&self) -> bool {
         self.is_closed || self.said_close
     }
 
-    /// Sends a message. A text has to be UTF-8.
+    /// Sends a message. A text must be UTF-8.
     pub fn send(&mut self, kind: Kind, payload: &[u8]) {
         let opcode = match kind {
             Kind::Text => TEXT,
@@ -118,15 +119,15 @@ impl Connection {
         self.write(PING, &payload[..payload.len().min(CONTROL_BYTES_MAX)]);
     }
 
-    /// Says that nothing follows, and why, unless that was said before.
+    /// Sends a close frame with code and reason, unless one was sent before.
     pub fn close(&mut self, code: CloseCode, reason: &str) {
         let reason = &reason.as_bytes()[..reason.len().min(CONTROL_BYTES_MAX - 2)];
         let payload = [&code.0.to_be_bytes()[..], reason].concat();
         self.say_close(&payload);
     }
 
-    /// Takes what came; masks in it are undone. After an error the connection is of no
-    /// use: what is to be said of it is in the outbox.
+    /// Takes received bytes, and removes their masks. After an error, the connection
+    /// can't be used any more; the outbox has the last frame.
     pub fn receive(
         &mut self,
         bytes: &mut [u8],
@@ -197,7 +198,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Reads the head of a frame: so many of the bytes belong to it, if it is whole.
+    /// Reads the head of a frame. Returns the number of its bytes, if it is complete.
     fn take_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, ConnectionError> {
         let before = self.partial.len();
         let read = match before {
@@ -223,7 +224,7 @@ impl Connection {
         Ok(Some(head_bytes - before))
     }
 
-    /// What can be said of a frame by its head.
+    /// Checks a frame by its head.
     fn begin_frame(&mut self, handler: &mut impl Handler) -> Result<(), ConnectionError> {
         let Some(Frame {
             head, head_bytes, ..
@@ -240,7 +241,7 @@ impl Connection {
                 self.control.clear();
                 return Ok(());
             }
-            (CONTINUATION, None) => return Err(bad("a frame goes on with no message")),
+            (CONTINUATION, None) => return Err(bad("a frame continues no message")),
             (CONTINUATION, Some(message)) => message,
             (_, Some(_)) => return Err(bad("a message begins within another")),
             (TEXT, None) => (Kind::Text, 0),
@@ -299,13 +300,13 @@ impl Connection {
             Some((&code, reason)) => {
                 let code = CloseCode(u16::from_be_bytes(code));
                 if !code.may_be_sent() {
-                    return Err(bad("a close frame has a code that nobody may send"));
+                    return Err(bad("a close frame has an invalid code"));
                 }
                 let reason = std::str::from_utf8(reason).map_err(|_| not_text())?;
                 (Some(code), reason)
             }
         };
-        // The code comes back as it came, and the reason doesn't.
+        // The answer repeats the code, but not the reason.
         self.say_close(&payload[..payload.len().min(2)]);
         handler.close(code, reason);
         Ok(())
@@ -340,7 +341,7 @@ impl Connection {
         }
     }
 
-    /// SplitMix64: it need only be hard to guess for what lies between, not for the peer.
+    /// SplitMix64. Masks must be hard to guess for intermediaries, not for the peer.
     fn next_mask(&mut self) -> [u8; 4] {
         self.masks = self.masks.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.masks;

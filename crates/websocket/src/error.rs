@@ -1,4 +1,4 @@
-//! What is wrong with a connection, and how connections end.
+//! The errors and ends of connections.
 
 use std::fmt;
 
@@ -7,22 +7,22 @@ use std::fmt;
 pub struct CloseCode(pub u16);
 
 impl CloseCode {
-    /// All is done.
+    /// A normal end.
     pub const NORMAL: Self = Self(1000);
-    /// Somebody leaves.
+    /// The sender goes away.
     pub const GOING_AWAY: Self = Self(1001);
-    /// What came isn't WebSocket.
+    /// A violation of the protocol.
     pub const PROTOCOL: Self = Self(1002);
     /// A text that isn't UTF-8.
     pub const NOT_TEXT: Self = Self(1007);
     /// A message that is too long.
     pub const TOO_LONG: Self = Self(1009);
-    /// A server that can't go on.
+    /// The server can't continue.
     pub const INTERNAL: Self = Self(1011);
-    /// A server that has too much to do.
+    /// The server is overloaded.
     pub const TRY_AGAIN: Self = Self(1013);
 
-    /// Whether it may stand in a frame.
+    /// Whether a frame may contain it.
     pub(crate) fn may_be_sent(self) -> bool {
         matches!(self.0, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
@@ -49,29 +49,29 @@ impl fmt::Display for CloseCode {
     }
 }
 
-/// Why a connection is of no use any more.
+/// Why a connection can't be used any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct ConnectionError {
-    /// What the peer is told.
+    /// The code for the peer.
     pub code: CloseCode,
-    /// What is wrong.
+    /// The violation.
     pub text: &'static str,
 }
 
-/// Why HTTP/1.1 didn't become a WebSocket.
+/// Why the handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandshakeError {
-    /// It isn't HTTP/1.1.
+    /// The answer isn't HTTP/1.1.
     #[error("the answer to the handshake isn't HTTP/1.1")]
     NotHttp,
-    /// The head has no end.
-    #[error("the answer to the handshake has a head without end")]
+    /// The head is too long.
+    #[error("the answer to the handshake has an endless head")]
     TooLong,
-    /// Another status than 101.
-    #[error("the server answered the handshake with status {0}, and not with 101")]
+    /// The status isn't 101.
+    #[error("the server answered the handshake with status {0} instead of 101")]
     Status(u16),
-    /// 101, and a field that doesn't fit.
+    /// The status is 101, but this field is wrong.
     #[error("the server agreed to the handshake, but {0}")]
     Field(&'static str),
 }

@@ -3,9 +3,9 @@
 use crate::error::{CloseCode, ConnectionError};
 use crate::role::Role;
 
-/// The payload of a control frame has no more.
+/// The most bytes of a control frame's payload.
 pub const CONTROL_BYTES_MAX: usize = 125;
-/// A head has no more: two bytes, a length, a mask.
+/// The most bytes of a head: two bytes, a length, a mask.
 const HEAD_BYTES_MAX: usize = 14;
 
 pub(crate) const CONTINUATION: u8 = 0;
@@ -15,7 +15,7 @@ pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
 pub(crate) const PONG: u8 = 10;
 
-/// What a message is.
+/// The kind of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// UTF-8.
@@ -34,7 +34,8 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// Reads one, as `role` gets it; its bytes, if it is whole.
+    /// Reads a head that `role` received. Returns it with the number of its bytes, if it
+    /// is complete.
     pub(crate) fn read(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, ConnectionError> {
         let bad = |text| ConnectionError {
             code: CloseCode::PROTOCOL,
@@ -99,7 +100,7 @@ impl Head {
         Ok(Some((head, bytes.len() - after.len())))
     }
 
-    /// Writes it.
+    /// Writes the head.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.reserve(HEAD_BYTES_MAX);
         out.push(u8::from(self.is_last) << 7 | self.opcode);
@@ -119,7 +120,7 @@ impl Head {
     }
 }
 
-/// Masks bytes, or undoes it. `at`: so many bytes of the payload come before them.
+/// Masks bytes, or unmasks them. `at` is their offset in the payload.
 pub(crate) fn mask(bytes: &mut [u8], mask: [u8; 4], at: u64) {
     let shift = (at % 4) as usize;
     let mask: [u8; 4] = std::array::from_fn(|place| mask[(place + shift) % 4]);

@@ -1,4 +1,4 @@
-//! How HTTP/1.1 becomes a WebSocket (RFC 6455, 4).
+//! The handshake, which turns an HTTP/1.1 connection into a WebSocket (RFC 6455, 4).
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -7,20 +7,20 @@ use ring::digest;
 
 use crate::error::HandshakeError;
 
-/// What each server puts behind the client's key.
+/// The text that each server appends to the client's key.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// What a client makes up for a connection, to see that the server speaks WebSocket.
+/// A random key of a client, which shows whether the server understands WebSocket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key(String);
 
 impl Key {
-    /// Of bytes that are random.
+    /// A key from random bytes.
     pub fn new(random: [u8; 16]) -> Self {
         Self(BASE64_STANDARD.encode(random))
     }
 
-    /// Something random for the masks of its connection.
+    /// A seed for the masks of its connection.
     pub fn seed(&self) -> u64 {
         let hash = digest::digest(&digest::SHA1_FOR_LEGACY_USE_ONLY, self.0.as_bytes());
         let bytes = hash.as_ref().first_chunk().copied().unwrap_or_default();
@@ -28,19 +28,19 @@ impl Key {
     }
 }
 
-/// What a client asks for.
+/// The request of a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Offer<'a> {
     /// Path and query.
     pub path: &'a str,
     /// Host and port.
     pub host: &'a str,
-    /// Further lines `Name: value`, each with its end.
+    /// Further lines `Name: value`, each with its line end.
     pub fields: &'a str,
 }
 
 impl Offer<'_> {
-    /// The request.
+    /// Writes the request.
     pub fn request(&self, key: &Key, out: &mut Vec<u8>) {
         let Self { path, host, fields } = self;
         let key = &key.0;
@@ -56,7 +56,7 @@ impl Offer<'_> {
         out.extend_from_slice(text.as_bytes());
     }
 
-    /// The names of the fields that the handshake itself has.
+    /// Whether the handshake itself sets this field.
     pub fn is_own(name: &str) -> bool {
         const OWN: [&str; 6] = [
             "upgrade",
@@ -70,14 +70,14 @@ impl Offer<'_> {
     }
 }
 
-/// Reads the server's answer: the bytes of its head, if that is whole.
+/// Reads the server's answer, and returns the length of its head if that is complete.
 pub fn read_answer(
     bytes: &[u8],
     key: &Key,
     offered: &str,
     head_bytes_max: usize,
 ) -> Result<Option<usize>, HandshakeError> {
-    // What isn't HTTP is told at once, and not when it has no end.
+    // An answer that isn't HTTP is an error at once, without waiting for its end.
     let begin = b"HTTP/1.1 ";
     let length = bytes.len().min(begin.len());
     if bytes[..length] != begin[..length] {
@@ -111,19 +111,20 @@ pub fn read_answer(
         return bad("its Sec-WebSocket-Accept doesn't belong to the key");
     }
     if fields_of(head, "sec-websocket-extensions").next().is_some() {
-        return bad("it wants an extension that nobody offered");
+        return bad("it wants an extension that wasn't offered");
     }
     let mut offered = fields_of(offered.as_bytes(), "sec-websocket-protocol")
         .flat_map(|value| value.split(|&byte| byte == b','));
     if let Some(protocol) = fields_of(head, "sec-websocket-protocol").next()
         && !offered.any(|offered| offered.trim_ascii() == protocol)
     {
-        return bad("it picked a subprotocol that nobody offered");
+        return bad("it chose a subprotocol that wasn't offered");
     }
     Ok(Some(end))
 }
 
-/// A server: what is answered to a request that wants a WebSocket.
+/// On a server, the accept value for a request that wants a WebSocket; `None` if it
+/// doesn't.
 pub fn accept(request: &Request<'_>) -> Option<String> {
     let has = |name: &str, word: &str| {
         let mut words =
@@ -139,7 +140,7 @@ pub fn accept(request: &Request<'_>) -> Option<String> {
     is_key.then(|| accept_of(key))
 }
 
-/// The head of that answer.
+/// The head of this answer.
 pub fn answer(accepted: &str) -> Vec<u8> {
     let text = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\

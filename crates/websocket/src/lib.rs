@@ -1,12 +1,12 @@
-//! WebSocket (RFC 6455) without IO: bytes go in, events come out, and what is to be
-//! sent is in an outbox. Extensions aren't spoken.
+//! WebSocket (RFC 6455) without IO: you put bytes in, a handler gets the events, and an
+//! outbox has the bytes to send. Extensions aren't supported.
 //!
-//! - role: which side it is
-//! - error: what is wrong with a connection, and how connections end
-//! - handshake: how HTTP/1.1 becomes a WebSocket
+//! - role: the two sides of a connection
+//! - error: the errors and ends of connections
+//! - handshake: the handshake, in HTTP/1.1
 //! - frame: the heads of frames, and masks
-//! - text: whether a text is one, however it is cut
-//! - connection: what is known of one connection
+//! - text: checks UTF-8 in pieces
+//! - connection: one connection, from either side
 
 mod connection;
 mod error;

@@ -1,8 +1,8 @@
-/// Which side of a connection it is.
+/// The side of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// It asks, and masks what it sends.
+    /// Sends the handshake, and masks its frames.
     Client,
-    /// It answers.
+    /// Answers the handshake.
     Server,
 }

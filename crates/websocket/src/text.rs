@@ -1,17 +1,17 @@
-//! Whether a text is one, however it is cut.
+//! Checks UTF-8 in pieces.
 
 use std::str;
 
-/// What came of a text.
+/// A text in pieces.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Text {
-    /// The beginning of a character that isn't whole.
+    /// The beginning of an incomplete character.
     partial: [u8; 4],
     partial_bytes: usize,
 }
 
 impl Text {
-    /// Takes what came; false as soon as it can't be UTF-8.
+    /// Takes the next piece; false as soon as the text can't be UTF-8.
     pub(crate) fn feed(&mut self, mut bytes: &[u8]) -> bool {
         while self.partial_bytes > 0 {
             let Some((&byte, rest)) = bytes.split_first() else {
@@ -38,7 +38,7 @@ impl Text {
         }
     }
 
-    /// Whether it may end here.
+    /// Whether the text may end here.
     pub(crate) fn is_whole(&self) -> bool {
         self.partial_bytes == 0
     }

@@ -1,4 +1,4 @@
-//! What a client may be asked to do, and the call of a function.
+//! Work for a client, and the call of a function.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use encarno_wrpc::{Headers, Outcome};
 use crate::completion::Reply;
 use crate::link::{Function, Link};
 
-/// What a client may be asked to do over its link.
+/// Work that a client can do over its link.
 pub trait Work: Send + 'static {
-    /// Does it, with a result or an error no later than `deadline`. Dropping the future
-    /// gives it up.
+    /// Does the work. The result is the outcome, or an error no later than `deadline`.
+    /// Dropping the future cancels it.
     fn run(
         self,
         link: Arc<Link>,
@@ -24,11 +24,11 @@ pub trait Work: Send + 'static {
 /// A call of a function: its completion has the results as [`Reply::Results`].
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The function, of the client that makes the call.
+    /// The function, from the client that makes the call.
     pub function: Function,
     /// Its encoded parameters.
     pub params: Bytes,
-    /// What travels beside them.
+    /// The headers that are sent with them.
     pub headers: Headers,
 }
 

@@ -18,7 +18,7 @@ use crate::shared_links::SharedLinks;
 use crate::ticket::Completions;
 use crate::waiting::Waiters;
 
-/// The IO threads of a program, and what they complete.
+/// The IO threads of a program, with the sink of their completions.
 pub struct Caller {
     threads: Vec<Arc<IoThread>>,
     next: AtomicUsize,
@@ -26,8 +26,8 @@ pub struct Caller {
 }
 
 impl Caller {
-    /// Starts the IO threads. They are started by the thread that calls this, and
-    /// inherit its mask of signals.
+    /// Starts the IO threads. The calling thread starts them, so they inherit its signal
+    /// mask.
     pub fn start(sink: Arc<dyn Sink>) -> io::Result<Self> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let in_flight = Arc::new(InFlight::new(CALLS_MAX));
@@ -43,19 +43,19 @@ impl Caller {
                 Arc::clone(&in_flight),
                 Arc::clone(&waiters),
             );
-            // Where one can't be started, dropping the caller ends the others.
+            // If one can't be started, dropping the caller ends the others.
             caller.threads.push(IoThread::start(index, completions)?);
         }
         Ok(caller)
     }
 
-    /// How many IO threads there are.
+    /// The number of IO threads.
     pub fn io_threads(&self) -> usize {
         self.threads.len()
     }
 
-    /// A client with a link of its own on the next IO thread, or with one that it
-    /// shares. It doesn't connect yet.
+    /// A client with its own link on the next IO thread, or with a shared link. It
+    /// doesn't connect yet.
     pub fn client(&self, options: Options) -> Arc<Client> {
         let Options { transport, shared } = options;
         let counters = |number| Arc::clone(self.thread(number).counters(transport.number()));
@@ -70,7 +70,7 @@ impl Caller {
         Arc::new(Client::new(link, Arc::clone(self.thread(number))))
     }
 
-    /// What a transport did, in all.
+    /// The total counts of a transport.
     pub fn counted(&self, transport: usize) -> Counted {
         let mut all = Counted::default();
         for thread in &self.threads {
@@ -79,7 +79,7 @@ impl Caller {
         all
     }
 
-    /// How long connections took to make: at most so many, each once.
+    /// Takes the connect times of connections, each once, at most `max` of them.
     pub fn take_connect_times(&self, transport: usize, max: usize) -> Vec<Duration> {
         let mut times = Vec::new();
         for thread in &self.threads {
@@ -95,7 +95,7 @@ impl Caller {
 }
 
 impl Drop for Caller {
-    /// Ends the IO threads and with them all calls in flight.
+    /// Ends the IO threads, and with them all calls in flight.
     fn drop(&mut self) {
         for thread in &self.threads {
             thread.stop();

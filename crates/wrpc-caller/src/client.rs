@@ -1,5 +1,5 @@
-//! A client: its link, and the calls in flight over it. All of it but submitting
-//! happens on the client's IO thread.
+//! A client: its link, and the calls in flight over it. Everything except submission runs
+//! on the client's IO thread.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,11 +16,11 @@ use crate::lock;
 use crate::ticket::{Completions, Ticket};
 use crate::waiting::Expected;
 
-/// With more calls in flight than this a wake-up serves several of them, and
-/// the sink is the cheaper way.
+/// With more calls in flight than this, one wake-up serves several of them, so the sink
+/// is cheaper than waiting.
 const WAIT_CALLS_MAX: usize = 2;
 
-/// As many calls are in flight as may be.
+/// The error if too many calls are in flight.
 #[derive(Debug)]
 pub struct TooManyCalls;
 
@@ -31,13 +31,13 @@ pub struct Client {
 }
 
 struct ClientState {
-    /// `None` when the client is closed.
+    /// `None` if the client is closed.
     link: Option<Arc<Link>>,
     calls: Slab<Option<AbortHandle>>,
 }
 
 impl Client {
-    /// A client of a link that is used on that thread.
+    /// A client of a link, which is used on this thread.
     pub(crate) fn new(link: Arc<Link>, thread: Arc<IoThread>) -> Self {
         Self {
             thread,
@@ -48,15 +48,15 @@ impl Client {
         }
     }
 
-    /// The function of that name of an interface, to be called by this client. The
-    /// interface is empty for a function of the component itself.
+    /// A function of an interface, for this client. The interface is empty for a function
+    /// of the component itself.
     pub fn function(&self, instance: &str, name: &str) -> Result<Function, Error> {
         let link = lock(&self.state).link.clone();
         link.ok_or_else(closed)?.function(instance, name)
     }
 
-    /// Submits work, without blocking. Its completion comes to the sink no later than
-    /// after `timeout`, with this tag.
+    /// Submits work, without blocking. Its completion, with this tag, goes to the sink
+    /// after `timeout` at the latest.
     pub fn submit(
         self: &Arc<Self>,
         tag: u64,
@@ -68,8 +68,8 @@ impl Client {
         Ok(())
     }
 
-    /// Submits work and, where few calls are in flight, waits for it, for a moment.
-    /// `None`: the completion will come to the sink.
+    /// Submits work. If few calls are in flight, waits for it for a moment. `None` means
+    /// that the completion will go to the sink.
     pub fn submit_and_wait(
         self: &Arc<Self>,
         tag: u64,
@@ -92,13 +92,13 @@ impl Client {
         Ok(completions.waiters().leave(expected))
     }
 
-    /// Ends the calls that were submitted so far.
+    /// Cancels the calls that were submitted so far.
     pub fn cancel(self: &Arc<Self>) {
         let client = Arc::clone(self);
         self.thread.push(Box::new(move || client.cancel_now()));
     }
 
-    /// Ends all calls, and the link unless others share it.
+    /// Cancels all calls, and closes the link unless other clients share it.
     pub fn close(self: &Arc<Self>) {
         let client = Arc::clone(self);
         self.thread.push(Box::new(move || {
@@ -120,7 +120,7 @@ impl Client {
         self.thread.completions()
     }
 
-    /// What the IO thread is to do for a call.
+    /// The job of the IO thread for a call.
     fn job(
         self: &Arc<Self>,
         tag: u64,
@@ -160,8 +160,8 @@ fn closed() -> Error {
     Error::new(ErrorCode::Cancelled, "the client is closed")
 }
 
-/// The place of a call among those in flight: empty when the task has ended,
-/// whichever way.
+/// The place of a call among those in flight. It is empty when the task has ended in any
+/// way.
 struct StartedCall {
     client: Arc<Client>,
     key: usize,

@@ -1,4 +1,4 @@
-//! What became of a call, and who takes it.
+//! The completion of a call, and the sink that takes it.
 
 use std::time::Instant;
 
@@ -8,19 +8,19 @@ use encarno_wrpc::http::Field;
 
 use crate::in_flight::Permit;
 
-/// What became of a call. It counts as in flight until this is dropped.
+/// The completion of a call. The call counts as in flight until this is dropped.
 #[derive(Debug)]
 pub struct Completion {
-    /// The number that the call was submitted with.
+    /// The number with which the call was submitted.
     pub tag: u64,
     /// When it was submitted.
     pub submitted: Instant,
-    /// Its results or an error, and when things happened.
+    /// The results or error, with the instants of the call.
     pub outcome: Outcome<Reply>,
     pub(crate) _permit: Permit,
 }
 
-/// What came back of a call.
+/// The results of a call.
 #[derive(Debug)]
 pub enum Reply {
     /// The encoded results of a function.
@@ -29,7 +29,7 @@ pub enum Reply {
     Http(Box<HttpReply>),
 }
 
-/// A response, as far as it was to be read.
+/// A response, as far as it was read.
 #[derive(Debug)]
 pub struct HttpReply {
     /// 200 to 599.
@@ -38,20 +38,19 @@ pub struct HttpReply {
     pub headers: Vec<Field>,
     /// The trailers.
     pub trailers: Vec<Field>,
-    /// The body, if it was to be kept, in the pieces in which it came: it may be large, and
-    /// an IO thread has no time to put it together.
+    /// The body, if it was to be kept, in the pieces in which it arrived. It may be
+    /// large, and an IO thread must not spend the time to join it.
     pub body: Vec<Bytes>,
-    /// Of the body, kept or not.
+    /// The number of the body's bytes, kept or not.
     pub body_bytes: u64,
-    /// When the head was there.
+    /// When the head arrived.
     pub head_at: Instant,
 }
 
 /// Takes completions. It is called on IO threads, and must not block.
 ///
-/// Every call that was accepted for submission has exactly one completion, whatever
-/// becomes of it.
+/// Every call that was accepted for submission has exactly one completion.
 pub trait Sink: Send + Sync + 'static {
-    /// Takes all that one round of an IO thread has completed, and leaves the list empty.
+    /// Takes all completions of one round of an IO thread, and leaves the list empty.
     fn take(&self, completed: &mut Vec<Completion>);
 }

@@ -12,27 +12,29 @@ use crate::call::Work;
 use crate::completion::{HttpReply, Reply};
 use crate::link::{Function, Link};
 
-/// What becomes of the body of a response.
+/// How the body of a response is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reading {
-    /// It is kept, unless it is larger than that.
+    /// It is kept; a body with more bytes is an error.
     Keep(usize),
+    /// So much of its beginning is kept, and it is read to its end.
+    KeepBeginning(usize),
     /// It is read to its end and not kept.
     Discard,
-    /// Nobody reads it: the call ends with the head of the response.
+    /// It isn't read: the call ends with the head of the response.
     Ignore,
 }
 
-/// An HTTP request to make: its completion has [`Reply::Http`].
+/// An HTTP request; its completion has [`Reply::Http`].
 #[derive(Clone, Debug)]
 pub struct HttpCall {
-    /// The handler, of the client that makes the request.
+    /// The handler, from the client that makes the request.
     pub function: Function,
-    /// What stands before the body.
+    /// The head.
     pub head: RequestHead,
     /// The body.
     pub body: Bytes,
-    /// What becomes of the response's.
+    /// How the response's body is read.
     pub reading: Reading,
 }
 
@@ -80,21 +82,27 @@ impl Work for HttpCall {
     }
 }
 
-/// What is kept of the body, in pieces, and how many bytes it had, as far as it was read.
+/// The kept pieces of the body, and the number of bytes that were read.
 async fn read(body: &mut Body, reading: Reading) -> Result<(Vec<Bytes>, u64), Error> {
     let mut kept = Vec::new();
     let mut bytes = 0u64;
     if reading == Reading::Ignore {
         return Ok((kept, bytes));
     }
-    while let Some(chunk) = body.chunk().await? {
+    while let Some(mut chunk) = body.chunk().await? {
+        let before = usize::try_from(bytes).unwrap_or(usize::MAX);
         bytes += chunk.len() as u64;
-        if let Reading::Keep(bytes_max) = reading {
-            if bytes > bytes_max as u64 {
+        match reading {
+            Reading::Keep(bytes_max) if bytes > bytes_max as u64 => {
                 let text = format!("the body of the response is larger than {bytes_max} bytes");
                 return Err(Error::new(ErrorCode::PayloadTooLarge, text));
             }
-            kept.push(chunk);
+            Reading::Keep(_) => kept.push(chunk),
+            Reading::KeepBeginning(bytes_max) if before < bytes_max => {
+                chunk.truncate(bytes_max - before);
+                kept.push(chunk);
+            }
+            Reading::KeepBeginning(_) | Reading::Discard | Reading::Ignore => {}
         }
     }
     Ok((kept, bytes))

@@ -1,10 +1,10 @@
-//! How many calls there are whose completions nobody has taken.
+//! Counts the calls whose completions weren't taken yet.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// So many calls of a [`Caller`](crate::Caller) may be in flight. It bounds every queue
-/// behind it.
+/// The most calls of a [`Caller`](crate::Caller) in flight. It bounds every queue behind
+/// it.
 pub const CALLS_MAX: usize = 1 << 20;
 
 #[derive(Debug)]
@@ -13,12 +13,12 @@ pub(crate) struct InFlight {
     calls_max: usize,
 }
 
-/// Counts one call as in flight, until it is dropped.
+/// Counts one call as in flight until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<InFlight>);
 
 impl InFlight {
-    /// The bound is [`CALLS_MAX`], but in tests.
+    /// The bound is [`CALLS_MAX`], except in tests.
     pub(crate) fn new(calls_max: usize) -> Self {
         Self {
             calls: AtomicUsize::new(0),
@@ -30,7 +30,7 @@ impl InFlight {
         self.calls.load(Ordering::Relaxed)
     }
 
-    /// Counts one more, unless there are too many.
+    /// Counts one more call; `None` if there are too many.
     pub(crate) fn permit(self: &Arc<Self>) -> Option<Permit> {
         if self.calls.fetch_add(1, Ordering::Relaxed) >= self.calls_max {
             self.calls.fetch_sub(1, Ordering::Relaxed);

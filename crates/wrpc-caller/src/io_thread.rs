@@ -1,4 +1,4 @@
-//! An IO thread: a runtime, what it is asked to do, and what it has done.
+//! An IO thread: a runtime, its jobs, and its completions.
 
 use std::future::poll_fn;
 use std::io;
@@ -17,30 +17,29 @@ use crate::lock;
 use crate::ticket::Completions;
 use crate::waiting::Expected;
 
-/// Host names are resolved on threads of their own, of which so many serve an
-/// IO thread.
+/// The number of threads that resolve host names for an IO thread.
 const RESOLVERS: usize = 2;
 
-/// An IO thread wakes at least so often. A timer that is set while nothing earlier
-/// is due makes tokio wake its own thread, by a write to an eventfd; each call
-/// sets two, of a second and more.
+/// How often an IO thread wakes at least. If a timer is set while no earlier one is due,
+/// tokio wakes its own thread by writing to an eventfd; and each call sets two timers, of
+/// a second and more.
 const TICK: Duration = Duration::from_millis(50);
 
-/// With more calls in flight than this, an IO thread lets others run before it goes to
-/// sleep: what they submit, and what arrives meanwhile, costs no wake-up then. Where
-/// nobody waits for the processor, that is over at once.
+/// With more calls in flight than this, an IO thread yields to other threads before it
+/// sleeps. Calls that they submit, and data that arrive meanwhile, then need no wake-up.
+/// If no other thread waits for the processor, the yield returns at once.
 const CROWD: usize = 8;
 
-/// What an IO thread is asked to do, within its runtime. It must not block.
+/// A job for an IO thread, which runs within its runtime. It must not block.
 pub(crate) type Job = Box<dyn FnOnce() + Send>;
 
 pub(crate) struct IoThread {
     jobs: Jobs,
     completions: Arc<Completions>,
     lease: Lease,
-    /// What each transport does on this thread: nobody else adds to them.
+    /// The counters of each transport on this thread; no other thread adds to them.
     counters: [Arc<Counters>; Transport::NAMES.len()],
-    /// Gone when the thread has ended.
+    /// `None` when the thread has ended.
     runtime: Mutex<Option<Arc<Runtime>>>,
     handle: Mutex<Option<JoinHandle<()>>>,
 }
@@ -88,11 +87,11 @@ impl IoThread {
         &self.completions
     }
 
-    /// Ends the thread, and all calls in flight as cancelled.
+    /// Ends the thread, and cancels all calls in flight.
     pub(crate) fn stop(&self) {
         self.lease.stop();
         if let Some(handle) = lock(&self.handle).take() {
-            // It panicked, if at all, with a message of its own.
+            // If the thread panicked, it has printed a message.
             let _ = handle.join();
         }
         self.jobs.close();
@@ -103,8 +102,8 @@ impl IoThread {
         self.lease.take_back();
     }
 
-    /// Pushes the job of a call and waits for the call, for a moment; it arrives at
-    /// `expected` or at the sink.
+    /// Pushes the job of a call and waits for the call for a moment. The completion
+    /// arrives at `expected` or at the sink.
     pub(crate) fn push_and_wait(&self, job: Job, expected: Expected) {
         let completions = &self.completions;
         let is_alone = completions.in_flight() <= 1;
@@ -131,10 +130,10 @@ impl IoThread {
         let mut job = Some(job);
         runtime.block_on(poll_fn(|context| {
             if let Some(job) = job.take() {
-                // From within the runtime this needs no wake-up.
+                // From within the runtime, this needs no wake-up.
                 self.jobs.push(job);
             }
-            // In this order: a wake-up after the first can't be missed.
+            // Keep this order, so that a wake-up after the first poll isn't missed.
             let waited = self.completions.waiters().poll(expected, context);
             if waited.is_ready() || !self.lease.is_lent() {
                 return Poll::Ready(());
@@ -170,16 +169,15 @@ impl IoThread {
     }
 }
 
-/// The last to have the runtime ends it: here, or in a caller that still drives.
+/// The last owner of the runtime ends it: here, or in a caller that still drives it.
 fn release(runtime: Arc<Runtime>) {
     if let Some(runtime) = Arc::into_inner(runtime) {
-        // A host name that is being resolved holds nobody up.
+        // Don't wait for host names that are being resolved.
         runtime.shutdown_background();
     }
 }
 
-/// Jobs on their way to an IO thread. What is in it is bounded by the number of calls
-/// and clients.
+/// Jobs on their way to an IO thread. The numbers of calls and clients bound them.
 struct Jobs {
     /// `None` when the thread has ended.
     waiting: Mutex<Option<Vec<Job>>>,
@@ -194,8 +192,8 @@ impl Jobs {
         }
     }
 
-    /// A burst of jobs costs one wake-up: that of the first. To a thread that has
-    /// ended, a call is dropped, and so completed as cancelled.
+    /// Pushes a job. A burst of jobs costs one wake-up, for the first. If the thread has
+    /// ended, the job is dropped, which completes its call as cancelled.
     fn push(&self, job: Job) {
         let mut jobs = lock(&self.waiting);
         let Some(waiting) = &mut *jobs else {
@@ -215,7 +213,7 @@ impl Jobs {
         drop(left);
     }
 
-    /// Does what it is asked, for ever.
+    /// Runs jobs, for ever.
     async fn serve(&self) {
         let mut jobs = Vec::new();
         loop {

@@ -1,13 +1,13 @@
-//! Lending the IO to the thread of a caller.
+//! Lends the IO to the thread of a caller.
 //!
-//! A caller that is alone, makes a call, waits for it and makes the next would
-//! pay two wake-ups a call: its IO thread's, and then its own. So where a caller
-//! has been alone for a while, the IO thread lends it the IO: the caller drives
-//! the runtime itself until its call is done. The IO thread watches, and takes
-//! the IO back as soon as it isn't used, or somebody else wants it too, or one
-//! call takes longer than a moment.
+//! A caller that is alone makes a call, waits for it, and makes the next one. It would
+//! pay two wake-ups for each call: that of its IO thread, and then its own. So if a
+//! caller has been alone for a while, the IO thread lends it the IO: the caller drives
+//! the runtime itself until its call is done. The IO thread watches, and takes the IO
+//! back as soon as the IO isn't used, another caller wants it too, or one call takes
+//! longer than a moment.
 //!
-//! Nothing is wrong when both drive: the runtime lets one of them wait.
+//! If both drive the runtime, nothing goes wrong: it makes one of them wait.
 
 use std::time::Duration;
 
@@ -17,25 +17,26 @@ use crate::lock;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use crate::sync::{Condvar, Instant, Mutex, PoisonError};
 
-/// After so many calls alone, one after the other, the IO is asked for.
+/// The IO is asked for after this many consecutive calls of a caller that is alone.
 const CALLS_ALONE: u32 = 16;
-/// The IO thread lends at once, unless it is busy: then it is not the moment.
+/// How long to wait for the IO thread to lend. A busy IO thread doesn't lend at once, and
+/// then it isn't worth waiting.
 const ASK_MAX: Duration = Duration::from_millis(1);
-/// The IO thread looks so often whether what it lent is used. A call of longer
+/// How often the IO thread checks whether the lent IO is used. A call that takes longer
 /// than twice this goes on without its caller driving.
 const LOOK_INTERVAL: Duration = Duration::from_millis(5);
 
 #[derive(Default)]
 pub(crate) struct Lease {
     is_lent: AtomicBool,
-    /// Counts beginnings and ends of drives: odd while somebody drives.
+    /// Counts the starts and ends of drives: odd while a caller drives.
     drives: AtomicU64,
     calls_alone: AtomicU32,
     is_stopping: AtomicBool,
-    /// The IO thread is to lend the IO, or to stop.
+    /// Tells the IO thread to lend the IO, or to stop.
     asked: Notify,
     wishes: Mutex<Wishes>,
-    /// The wishes or `is_lent` have changed.
+    /// Notified when the wishes or `is_lent` have changed.
     changed: Condvar,
 }
 
@@ -46,8 +47,8 @@ struct Wishes {
 }
 
 impl Lease {
-    /// Takes the IO for a caller that makes a call, if it may drive. Then
-    /// [`Lease::end_drive`] follows. The call must not be pushed yet: nobody would
+    /// Takes the IO for a caller that makes a call, if it may drive. Then call
+    /// [`Lease::end_drive`]. The call must not be pushed before, because nobody would
     /// drive it while the IO is handed over.
     pub(crate) fn begin_drive(&self, is_alone: bool) -> bool {
         if !is_alone {
@@ -76,7 +77,7 @@ impl Lease {
         self.is_lent.load(Ordering::SeqCst)
     }
 
-    /// There is work that nobody may be driving: the IO thread takes the IO back.
+    /// Takes the IO back, because there is work that may have no driver.
     pub(crate) fn take_back(&self) {
         if self.is_lent() {
             lock(&self.wishes).is_wanted_back = true;
@@ -96,14 +97,14 @@ impl Lease {
         self.is_stopping.load(Ordering::SeqCst)
     }
 
-    /// On the IO thread: until it is to lend or to stop.
+    /// On the IO thread: waits until it must lend or stop.
     pub(crate) async fn asked(&self) {
         self.asked.notified().await;
     }
 
-    /// On the IO thread: lends the IO, if that is still wanted, and returns when it
-    /// is to drive again. A drive may then still go on: it ends when its driver
-    /// looks at [`Lease::is_lent`].
+    /// On the IO thread: lends the IO, if a caller still wants it, and returns when the
+    /// thread must drive again. A caller may then still be driving; it stops when it
+    /// checks [`Lease::is_lent`].
     pub(crate) fn lend(&self) {
         let mut wishes = lock(&self.wishes);
         if !std::mem::take(&mut wishes.is_asked) {
@@ -121,7 +122,7 @@ impl Lease {
             wishes = next;
             if timeout.timed_out() {
                 let drives = self.drives.load(Ordering::Acquire);
-                // The same number: nobody drives, or one drive lasts for long.
+                // The same number means that nobody drives, or one drive takes long.
                 if drives == seen {
                     break;
                 }

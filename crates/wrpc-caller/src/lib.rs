@@ -1,24 +1,24 @@
 //! wRPC calls from threads that are not tokio's.
 //!
-//! A program has one [`Caller`]: threads for its IO, and a [`Sink`] that takes what
-//! they complete. A [`Client`] of it has the way to a receiver, over one of the
-//! transports, and makes [`Work`] over it: a [`Call`] of any function, or an
-//! [`HttpCall`]. A call never holds the thread that submits it.
+//! A program has one [`Caller`]: threads for its IO, and a [`Sink`] that takes their
+//! completions. Each [`Client`] of it has a link to a receiver, over one of the
+//! transports, and does [`Work`] over it: a [`Call`] of any function, or an [`HttpCall`].
+//! A call never holds the thread that submits it.
 //!
 //! The modules in the order in which a call meets them:
 //!
-//! - `options`: the options of a client, from JSON to validated
+//! - `options`: parses and validates the options of a client
 //! - `caller`: IO threads, and the clients that use them
 //! - `client`: a link, and the calls in flight over it
-//! - `call`, `http`: what a client may be asked to do
-//! - `io_thread`: a runtime, and what it is asked to do
-//! - `lease`: lending the IO to the thread of a caller that is alone
+//! - `call`, `http`: the work that a client does
+//! - `io_thread`: a runtime, and its jobs
+//! - `lease`: lends the IO to the thread of a caller that is alone
 //! - `shared_links`: links that clients of equal options share
-//! - `link`: the way to a receiver over one of the transports, connected at its first call
+//! - `link`: connects to a receiver over one of the transports, at its first call
 //! - `ticket`: the right and the duty to complete one call
-//! - `waiting`: the way back to a thread that waits for a moment
-//! - `completion`: what became of a call, and who takes it
-//! - `in_flight`: how many calls there are
+//! - `waiting`: the places at which threads wait for a moment
+//! - `completion`: the completion of a call, and the sink that takes it
+//! - `in_flight`: the number of calls in flight
 
 mod call;
 mod caller;
@@ -43,8 +43,8 @@ pub use in_flight::CALLS_MAX;
 pub use link::{Function, Link, Transport};
 pub use options::Options;
 
-/// What threads share. `tests/interleavings.rs` has others of the same names, which run
-/// threads in every order.
+/// The synchronisation types. `tests/interleavings.rs` replaces them by others with the
+/// same names, which run threads in every order.
 mod sync {
     pub(crate) use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, atomic};
     pub(crate) use std::time::Instant;
@@ -52,7 +52,8 @@ mod sync {
 
 use sync::{Mutex, MutexGuard, PoisonError};
 
-/// The data behind our locks is whole at every point at which code could panic.
+/// Locks a mutex, even if it is poisoned: the data behind our locks are consistent at
+/// every point at which code could panic.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! The way to a receiver over one of the transports, connected at the first call. This
-//! is the one place that knows which transports there are.
+//! A link to a receiver over one of the transports, connected at the first call. No other
+//! module knows which transports there are.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -9,22 +9,22 @@ use encarno_wrpc::http::{RequestHead, Response};
 use encarno_wrpc::nats::{self, Subject, subject};
 use encarno_wrpc::{Counters, Error, ErrorCode, Headers, Outcome, tcp};
 
-/// How calls travel, and where to.
+/// The transport of calls, and their receiver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Transport {
-    /// Over servers of NATS.
+    /// Over NATS servers.
     Nats {
-        /// Where to connect and how.
+        /// Servers, TLS and timeouts.
         options: nats::Options,
         /// The prefix under which functions are served.
         prefix: String,
     },
-    /// To an address.
+    /// Over TCP to an address.
     Tcp(tcp::Options),
 }
 
 impl Transport {
-    /// The names of the transports, as metrics have them, by their numbers.
+    /// The names of the transports in metrics, by their numbers.
     pub const NAMES: &[&str] = &["nats", "tcp"];
 
     /// Its number.
@@ -36,21 +36,21 @@ impl Transport {
     }
 }
 
-/// A function of the receivers that a link leads to. It is cheap to clone.
+/// A function of the receivers behind a link. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Function(Name);
 
-/// What a transport calls the function.
+/// The name of the function in its transport's form.
 #[derive(Clone, Debug)]
 enum Name {
     Nats(Subject),
     Tcp(tcp::FunctionNames),
 }
 
-/// A way to a receiver. All calls over it are made on one IO thread.
+/// A link to a receiver. All calls over it are made on one thread, within its runtime.
 pub struct Link {
     route: Route,
-    /// Those of the transport on the link's IO thread.
+    /// The counters of its transport on the link's IO thread.
     counters: Arc<Counters>,
 }
 
@@ -63,7 +63,8 @@ enum Route {
 }
 
 impl Link {
-    pub(crate) fn new(transport: Transport, counters: Arc<Counters>) -> Self {
+    /// The way of that transport. What it does is counted there.
+    pub fn new(transport: Transport, counters: Arc<Counters>) -> Self {
         let route = match transport {
             Transport::Nats { options, prefix } => Route::Nats {
                 remote: Box::new(nats::Remote::counted(options, Arc::clone(&counters))),
@@ -76,10 +77,9 @@ impl Link {
         Self { route, counters }
     }
 
-    /// The function of that name of an interface, or of the component itself where
-    /// `instance` is empty.
+    /// A function of an interface, or of the component itself if `instance` is empty.
     pub fn function(&self, instance: &str, name: &str) -> Result<Function, Error> {
-        // What NATS can't name is refused for every transport.
+        // Names that NATS can't express are refused for every transport.
         let checked = subject::function("", instance, name)?;
         Ok(Function(match &self.route {
             Route::Nats { prefix, .. } if prefix.is_empty() => Name::Nats(checked),
@@ -88,7 +88,7 @@ impl Link {
         }))
     }
 
-    /// Calls a function, with a result or an error no later than `deadline`.
+    /// Calls a function. The result is the outcome, or an error no later than `deadline`.
     pub async fn call(
         &self,
         function: &Function,
@@ -110,7 +110,8 @@ impl Link {
         self.count(outcome)
     }
 
-    /// Makes an HTTP request, with a response or an error no later than `deadline`.
+    /// Makes an HTTP request. The result is a response, or an error no later than
+    /// `deadline`.
     pub async fn http(
         &self,
         function: &Function,
@@ -140,11 +141,11 @@ impl Link {
 }
 
 fn no_headers() -> Error {
-    let text = "wRPC over TCP has no place for the headers of a call: use NATS, or no headers";
+    let text = "wRPC over TCP can't carry the headers of a call: use NATS, or no headers";
     Error::new(ErrorCode::ProtocolViolation, text)
 }
 
 fn of_another_link() -> Error {
-    let text = "the function is one of another client, over another transport";
+    let text = "the function belongs to a client of another transport";
     Error::new(ErrorCode::Internal, text)
 }

@@ -1,4 +1,4 @@
-//! The options of a client: JSON, as a script wrote it, to validated.
+//! Parses and validates the options of a client, JSON that a script wrote.
 
 mod of_nats;
 mod of_tcp;
@@ -14,18 +14,18 @@ use self::of_nats::RawNats;
 use self::of_tcp::RawTcp;
 use crate::link::Transport;
 
-/// Longer options can't be meant.
+/// The most bytes of the options.
 const JSON_BYTES_MAX: usize = 1 << 20;
-/// Longer waits can't be meant.
+/// The longest duration.
 const DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// What a client needs to know.
+/// The options of a client.
 #[derive(Debug)]
 pub struct Options {
-    /// How its calls travel.
+    /// The transport of its calls.
     pub transport: Transport,
-    /// So many links serve all clients with this transport; `None`: each client
-    /// has one of its own.
+    /// The number of links that serve all clients with this transport; `None` means that
+    /// each client has its own.
     pub shared: Option<NonZeroUsize>,
 }
 
@@ -34,13 +34,13 @@ pub struct Options {
 struct Raw {
     nats: Option<RawNats>,
     tcp: Option<RawTcp>,
-    /// For the metrics: the caller's business.
+    /// Tags of the metrics, which the caller handles.
     #[serde(default, rename = "tags")]
     _tags: Option<IgnoredAny>,
 }
 
 impl Options {
-    /// The options in `json`, or a sentence that names the key at fault.
+    /// Parses the options; the error names the invalid key.
     pub fn parse(json: &[u8]) -> Result<Self, String> {
         if json.len() > JSON_BYTES_MAX {
             return Err(format!(
@@ -69,7 +69,7 @@ impl Options {
     }
 }
 
-/// A script has no lines and columns of JSON.
+/// The script has no JSON, so positions in JSON mean nothing there.
 fn without_position(message: &str) -> String {
     match message.rfind(" at line ") {
         Some(at) => message[..at].to_owned(),
@@ -77,17 +77,17 @@ fn without_position(message: &str) -> String {
     }
 }
 
-/// A text of which no error says more than that it isn't one.
+/// A secret text. An error says only that the value isn't a text.
 fn secret<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Secret>, D::Error> {
     let text = Option::<String>::deserialize(from)
         .map_err(|_| D::Error::custom("invalid type, expected a string"))?;
     Ok(text.map(Secret::new))
 }
 
-/// The name of a file, or what it would hold.
+/// The name of a file, or a text in its place.
 fn file_or_text<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<FileOrText>, D::Error> {
     let text = Option::<String>::deserialize(from).map_err(|_| {
-        D::Error::custom("invalid type, expected the name of a file or what it would hold")
+        D::Error::custom("invalid type, expected the name of a file or its content")
     })?;
     Ok(text.map(FileOrText::from))
 }
@@ -117,7 +117,7 @@ fn duration<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<Duration
     }
 }
 
-/// Numbers with units, as Go writes durations: `1m30s`, `1.5s`, `500ms`.
+/// Parses numbers with units in Go's form: `1m30s`, `1.5s`, `500ms`.
 fn parse_duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text.trim();

@@ -6,8 +6,8 @@ use encarno_wrpc::Counters;
 
 use crate::link::{Link, Transport};
 
-/// The links that clients with equal options share, as long as one of them is
-/// open.
+/// The links that clients with equal options share. A link lives as long as one of its
+/// clients.
 #[derive(Default)]
 pub(crate) struct SharedLinks {
     groups: Vec<Group>,
@@ -20,8 +20,8 @@ struct Group {
 }
 
 impl SharedLinks {
-    /// One of `count` links with these options, in turns, and its number. A link
-    /// of the same number is always used on the same IO thread.
+    /// Takes one of `count` links with these options in turn, with its number. Links with
+    /// the same number are always used on the same IO thread.
     pub(crate) fn take(
         &mut self,
         transport: &Transport,

@@ -1,5 +1,5 @@
-//! The right and the duty to complete one call. What an IO thread completes goes to the
-//! sink, or straight to a thread that waits for it.
+//! The right and duty to complete one call. Completions go to the sink, or directly to a
+//! thread that waits.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -12,8 +12,8 @@ use crate::in_flight::{InFlight, Permit};
 use crate::lock;
 use crate::waiting::{Expected, Waiters};
 
-/// What an IO thread completed and didn't hand over yet: all that one round of
-/// its tasks completes is one call of the sink.
+/// Completions of an IO thread that weren't handed over yet. The sink is called once for
+/// all completions of a round of tasks.
 pub(crate) struct Completions {
     sink: Arc<dyn Sink>,
     in_flight: Arc<InFlight>,
@@ -37,7 +37,7 @@ impl Completions {
         })
     }
 
-    /// Calls of all IO threads whose completions nobody has taken.
+    /// The number of calls, of all IO threads, whose completions weren't taken.
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.count()
     }
@@ -46,7 +46,7 @@ impl Completions {
         &self.waiters
     }
 
-    /// A ticket for one more call, unless there are too many.
+    /// A ticket for one more call; `None` if there are too many.
     pub(crate) fn admit(self: &Arc<Self>, tag: u64, expected: Option<Expected>) -> Option<Ticket> {
         Some(Ticket {
             permit: Some(self.in_flight.permit()?),
@@ -57,8 +57,8 @@ impl Completions {
         })
     }
 
-    /// Hands over what is completed, for ever. This task is woken by the first
-    /// completion of a round, and so runs after the tasks that were ready with it.
+    /// Hands completions over, for ever. The first completion of a round wakes this task,
+    /// so it runs after the tasks that were ready at the same time.
     pub(crate) async fn forward(&self) {
         let mut completed = Vec::new();
         loop {
@@ -87,10 +87,10 @@ impl Completions {
     }
 }
 
-/// The right and the duty to complete one call. Dropped, it completes the call
-/// as cancelled: its client was closed, or its IO thread has ended.
+/// The right and duty to complete one call. If it is dropped, it completes the call as
+/// cancelled, because its client was closed or its IO thread has ended.
 pub(crate) struct Ticket {
-    /// Until the call is completed.
+    /// Present until the call is completed.
     permit: Option<Permit>,
     completions: Arc<Completions>,
     tag: u64,
@@ -131,7 +131,7 @@ impl Drop for Ticket {
             return;
         }
         self.complete(Outcome::unsent(if std::thread::panicking() {
-            Error::new(ErrorCode::Internal, "a fault of the caller ended the call")
+            Error::new(ErrorCode::Internal, "a bug in the caller ended the call")
         } else {
             Error::new(ErrorCode::Cancelled, "the call was cancelled")
         }));

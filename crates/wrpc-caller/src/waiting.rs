@@ -8,10 +8,10 @@ use crate::lock;
 use crate::sync::atomic::{AtomicBool, Ordering};
 use crate::sync::{Condvar, Instant, Mutex, MutexGuard};
 
-/// So many threads may wait at once.
+/// The most threads that may wait at once.
 const PLACES: usize = 2;
-/// For so long. Most calls on a local network are done by then; the others are
-/// long enough for the wake-up of who reads the sink not to matter.
+/// How long they wait. Most calls on a local network are done by then; for longer ones,
+/// the wake-up of the sink's reader doesn't matter.
 const WAIT_MAX: Duration = Duration::from_millis(1);
 
 #[derive(Default)]
@@ -28,15 +28,16 @@ struct WaitPlace {
 
 #[derive(Default)]
 struct WaitState {
-    /// Counts the calls that were awaited here: a late one goes to the sink.
+    /// The number of calls that were awaited here, which shows that a completion is late
+    /// and goes to the sink.
     awaited: u64,
     waiting: bool,
     completion: Option<Completion>,
-    /// Of a thread that drives the IO itself while it waits.
+    /// The waker of a thread that drives the IO itself while it waits.
     waker: Option<Waker>,
 }
 
-/// Where a thread expects its call. It goes by [`Waiters::leave`].
+/// A place at which a thread expects its call. Give it back with [`Waiters::leave`].
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
     place: usize,
@@ -61,8 +62,8 @@ impl Waiters {
         })
     }
 
-    /// Gives the place up. What arrived is returned; what didn't will come to the
-    /// sink.
+    /// Gives the place back. Returns the completion if it has arrived; otherwise it will
+    /// go to the sink.
     pub(crate) fn leave(&self, expected: Expected) -> Option<Completion> {
         let place = &self.places[expected.place];
         let mut state = lock(&place.state);
@@ -74,7 +75,7 @@ impl Waiters {
         completion
     }
 
-    /// Blocks until the call is there or the moment is over.
+    /// Blocks until the call is complete or the time is over.
     pub(crate) fn wait(&self, expected: Expected) {
         let place = &self.places[expected.place];
         let deadline = Instant::now() + WAIT_MAX;
@@ -91,7 +92,7 @@ impl Waiters {
         }
     }
 
-    /// Ready when the call is there.
+    /// Ready when the call is complete.
     pub(crate) fn poll(&self, expected: Expected, context: &Context<'_>) -> Poll<()> {
         let mut state = lock(&self.places[expected.place].state);
         if state.completion.is_some() {
@@ -101,7 +102,8 @@ impl Waiters {
         Poll::Pending
     }
 
-    /// Gives the completion to the thread that waits for it, or back.
+    /// Gives the completion to the thread that waits for it; returns the completion if no
+    /// thread does.
     pub(crate) fn answer(&self, expected: Expected, completion: Completion) -> Option<Completion> {
         let place = &self.places[expected.place];
         let mut state = lock(&place.state);
@@ -113,7 +115,7 @@ impl Waiters {
         None
     }
 
-    /// Makes those who poll look again.
+    /// Makes all who poll check again.
     pub(crate) fn wake_all(&self) {
         for place in &self.places {
             place.wake(lock(&place.state));

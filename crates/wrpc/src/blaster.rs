@@ -10,7 +10,7 @@ pub const FUNCTION: &str = "blast";
 /// One piece of work for a component.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// Names the packet in logs.
+    /// The name of the packet in logs.
     pub id: &'a str,
     /// Bytes that the component reads.
     pub payload: &'a [u8],
@@ -34,7 +34,7 @@ impl<'a> Packet<'a> {
         encoded
     }
 
-    /// The packet that `params` hold.
+    /// The packet in these parameters.
     pub fn decode(params: &'a [u8]) -> Result<Self, DecodeError> {
         let mut reader = Reader::new(params);
         let packet = Self {

@@ -1,4 +1,4 @@
-//! What becomes of a call, whichever transport carries it.
+//! The outcome of a call, for both transports.
 
 use std::time::Instant;
 
@@ -6,13 +6,13 @@ use bytes::Bytes;
 
 use crate::{Error, ErrorCode};
 
-/// When things happened. What didn't happen is `None`.
+/// The instants of a call. What didn't happen is `None`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Timing {
     /// The call was handed to the connection.
     pub sent: Option<Instant>,
-    /// The last of a body that followed it was, too, or it was known that no more was
-    /// wanted. No body followed if this is `None`.
+    /// The last of a body that followed the call was handed to the connection, or the
+    /// body wasn't wanted any more. `None` if no body followed.
     pub uploaded: Option<Instant>,
     /// The receiver said that it accepted the call.
     pub accepted: Option<Instant>,
@@ -20,7 +20,7 @@ pub struct Timing {
     pub finished: Option<Instant>,
 }
 
-/// Bytes as a caller counts them: see the transport for what they are of.
+/// Counts of bytes, as a caller sees them. Each transport documents which bytes count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// Bytes sent.
@@ -29,14 +29,14 @@ pub struct Traffic {
     pub bytes_received: u64,
 }
 
-/// What became of a call: of most, the bytes of its results.
+/// The outcome of a call. Most calls result in bytes.
 #[derive(Debug)]
 pub struct Outcome<R = Bytes> {
-    /// The results, or what went wrong.
+    /// The results, or the error.
     pub result: Result<R, Error>,
-    /// When things happened.
+    /// The instants of the call.
     pub timing: Timing,
-    /// What travelled for it.
+    /// The bytes that were sent and received for it.
     pub traffic: Traffic,
 }
 
@@ -52,7 +52,7 @@ impl<R> Outcome<R> {
             traffic: Traffic::default(),
         }
     }
-    /// The same with results of another form.
+    /// The same outcome with its results converted.
     pub fn and_then<S>(self, convert: impl FnOnce(R) -> Result<S, Error>) -> Outcome<S> {
         Outcome {
             result: self.result.and_then(convert),
@@ -62,23 +62,27 @@ impl<R> Outcome<R> {
     }
 }
 
-/// What a call says that had no end in time.
+/// The error of a call that didn't end in time.
 pub(crate) fn timed_out(reason: &str) -> Error {
     Error::new(ErrorCode::Timeout, format!("the call timed out: {reason}"))
 }
 
-/// What travels beside the parameters of one call, such as `traceparent`.
+/// Headers that are sent with the parameters of one call, such as `traceparent`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(Vec<(String, String)>);
 
-/// Headers of a call beyond this are refused: they share a message with parameters.
+/// The most bytes of a call's headers, which share a message with parameters.
 const HEADERS_BYTES_MAX: usize = 8 << 10;
 
-/// Names that begin like this are part of the protocol.
+/// The beginnings of names that belong to the protocol.
 const RESERVED_NAMES: [&str; 2] = ["encarno-", "nats-"];
 
 impl Headers {
-    /// Adds a header. An error names the one at fault, not its value.
+    /// Adds a header.
+    ///
+    /// # Errors
+    ///
+    /// The error names the invalid header, but not its value.
     pub fn add(&mut self, name: &str, value: &str) -> Result<(), Error> {
         let invalid = |reason: &str| {
             let text = format!("the header {name:?} of the call {reason}");
@@ -116,8 +120,8 @@ impl Headers {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
-    /// What they take of a message: a colon, a space and a line break with each, and
-    /// the first and the last line.
+    /// The bytes that they take in a message: a colon, a space and a line break for each,
+    /// and the first and the last line.
     pub(crate) fn encoded_len(&self) -> usize {
         let lines = self
             .iter()

@@ -1,4 +1,4 @@
-//! Bytes that arrive in pieces. Most are one piece: kept as it came.
+//! Bytes that arrive in pieces. A single piece, the common case, is kept as it came.
 
 use bytes::{Bytes, BytesMut};
 

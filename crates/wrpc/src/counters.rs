@@ -1,4 +1,4 @@
-//! What transports did, counted: by whoever does it, for whoever wants to know.
+//! Counters of what transports do.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use crate::{ErrorCode, Traffic};
 
-/// More than the largest number of an [`ErrorCode`].
+/// A number above the largest one of an [`ErrorCode`].
 pub const ERRORS: usize = 32;
 const _: () = assert!(ErrorCode::ALL.len() < ERRORS);
 
-/// Times to connect that may wait to be taken; further ones are left out.
+/// The most connect times that wait to be taken; further ones are dropped.
 const CONNECT_TIMES_MAX: usize = 1 << 16;
 
-/// Declares [`Counters`], which many may add to, and [`Counted`], their values.
+/// Declares [`Counters`], to which many threads may add, and [`Counted`], their values.
 macro_rules! counters {
     ($($(#[$doc:meta])* $name:ident,)*) => {
         /// Counts of all connections that share them.
@@ -25,18 +25,19 @@ macro_rules! counters {
             connect_times: Mutex<Vec<Duration>>,
         }
 
-        /// The values of [`Counters`] at a moment, from their beginning.
+        /// The values of [`Counters`] at an instant, counted from the start.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
         pub struct Counted {
             $($(#[$doc])* pub $name: u64,)*
-            /// Calls made and not ended: the only one that also falls.
+            /// Calls that have begun and not ended. This is the only count that also
+            /// decreases.
             pub calls_in_flight: u64,
             /// Calls that failed, by the number of their [`ErrorCode`].
             pub errors: [u64; ERRORS],
         }
 
         impl Counters {
-            /// The values now.
+            /// The present values.
             pub fn counted(&self) -> Counted {
                 let value = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
                 Counted {
@@ -70,13 +71,14 @@ counters! {
     losses,
     /// Bytes of payloads and subjects that were sent.
     bytes_sent,
-    /// The same for what arrived.
+    /// Attempts to connect that failed, without attempts to reconnect.
     bytes_received,
     /// Messages sent.
     messages_sent,
     /// Messages that arrived.
     messages_received,
-    /// Messages that arrived and were dropped: they made no sense, or were read too slowly.
+    /// Messages that arrived and were dropped, because they were invalid or were read too
+    /// slowly.
     messages_dropped,
 }
 
@@ -123,13 +125,13 @@ impl Counters {
         add(&self.messages_received, 1);
     }
 
-    /// Counts the bytes of a call whose messages are counted apart.
+    /// Counts the bytes of a call whose messages are counted separately.
     pub(crate) fn carried(&self, traffic: Traffic) {
         add(&self.bytes_sent, traffic.bytes_sent);
         add(&self.bytes_received, traffic.bytes_received);
     }
 
-    /// Counts a call, until the result is dropped.
+    /// Counts a call as in flight until the result is dropped.
     pub fn call(&self) -> CallInFlight<'_> {
         add(&self.calls_in_flight, 1);
         CallInFlight(self)
@@ -140,8 +142,8 @@ impl Counters {
         add(&self.errors[code as usize], 1);
     }
 
-    /// How long each connection took to make, of those that weren't taken yet: at
-    /// most so many.
+    /// Takes the connect times of connections that weren't taken yet, at most `max` of
+    /// them.
     pub fn take_connect_times(&self, max: usize) -> Vec<Duration> {
         let mut times = self.lock();
         let count = times.len().min(max);
@@ -149,7 +151,7 @@ impl Counters {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Duration>> {
-        // A vector is whole whatever panics.
+        // A panic can't leave a vector incomplete.
         self.connect_times
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

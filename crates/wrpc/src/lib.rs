@@ -6,23 +6,23 @@
 //! - [`value`]: the encoding of component-model values, as primitives
 //! - [`blaster`]: the packet of `xk6:wrpc/blaster`, the call this project makes most
 //! - [`http`]: requests and responses of `wrpc:http`
-//! - `call`: what becomes of a call
-//! - `on_demand`: a connection that is made when it is needed
+//! - `call`: the outcome of a call
+//! - `on_demand`: a connection that is made when it is first needed
 //! - [`serve`]: a call to serve
 //! - [`nats`]: a connection, calls made over it, and calls served over it
-//! - [`tcp`]: the same without a broker, and many calls on one connection
+//! - [`tcp`]: the same without a broker, with many calls on one connection
 //! - [`core_nats`]: a client of NATS
 //! - `outbox`, `socket`: bytes on their way to a socket, and the socket, encrypted or not
 //! - [`tls`]: TLS as either end
 //! - `streams`: the body of a request or response, in pieces, both ways
-//! - `pending_call`: a call that was made, and what has come of it
-//! - [`memory`]: an account of what is held for calls, and which parameters that arrive go
-//!   when memory is short
-//! - `chunks`, `pending_params`: what arrives in pieces
+//! - `pending_call`: a call in flight, and its results so far
+//! - [`memory`]: an account of memory for calls, which also decides which arriving
+//!   parameters are given up when memory is short
+//! - `chunks`, `pending_params`: data that arrive in pieces
 //! - `location`: URLs and addresses as users write them
-//! - `task`: tasks that belong to something
-//! - `counters`: what the transports did
-//! - `error`: the closed list of what can go wrong
+//! - `task`: tasks that end with their owner
+//! - `counters`: counts of what transports do
+//! - `error`: the closed list of errors
 
 pub mod blaster;
 mod call;
@@ -53,7 +53,8 @@ pub use error::{Error, ErrorCode};
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The data behind our locks is whole at every point at which code could panic.
+/// Locks a mutex, even if it is poisoned: the data behind our locks are consistent at
+/// every point at which code could panic.
 fn lock<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

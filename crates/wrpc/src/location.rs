@@ -1,13 +1,13 @@
-//! Where a peer is: URLs and addresses as users write them.
+//! URLs and addresses of peers, as users write them.
 
 use encarno_secret::Secret;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
-/// What a URL says.
+/// The parts of a URL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Location {
-    /// Without credentials.
+    /// The URL without credentials.
     pub(crate) url: Url,
     /// A host name or an IP address, an IPv6 one without brackets.
     pub(crate) host: String,
@@ -17,8 +17,8 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    /// Reads a URL of one of these schemes; the first is meant where there is none. A
-    /// reason never quotes what may be credentials.
+    /// Parses a URL with one of these schemes; without a scheme, the first one applies.
+    /// The error never quotes what may be credentials.
     pub(crate) fn parse(text: &str, schemes: &[&str]) -> Result<Self, String> {
         if text.is_empty() {
             return Err("it is empty".into());
@@ -36,7 +36,7 @@ impl Location {
             ));
         }
         let host = url.host_str().unwrap_or_default();
-        // Anything but the letters of names is written as `%xx` there.
+        // The host contains characters that names don't have, which are written as `%xx`.
         if host.is_empty() || host.contains('%') {
             return Err("it needs a host name or an IP address".into());
         }
@@ -62,8 +62,8 @@ impl Location {
     }
 }
 
-/// A URL for an error: without credentials, and not at all where it isn't known which
-/// part of it they are.
+/// A URL for an error: without credentials, or nothing if it isn't clear which part of it
+/// they are.
 pub(crate) fn shown(text: &str) -> String {
     match Url::parse(text) {
         Ok(mut url) if url.has_host() => {
@@ -78,7 +78,7 @@ pub(crate) fn shown(text: &str) -> String {
     }
 }
 
-/// The text behind `%xx`; what isn't text is left as it came.
+/// Decodes `%xx`. If the result isn't text, the part stays as it is.
 fn decoded(part: &str) -> Secret {
     let decoded = percent_decode_str(part).decode_utf8();
     Secret::new(decoded.map_or_else(|_| part.to_owned(), Into::into))

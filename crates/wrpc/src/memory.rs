@@ -1,9 +1,10 @@
-//! One account of the memory that a receiver holds for calls.
+//! An account of the memory that a receiver holds for calls.
 //!
-//! Whoever is about to hold something for a call takes a [`Reservation`] first, and
-//! gives it back with what it held. So all calls together never hold more than the
-//! account allows. Where nothing is left, parameters that are still arriving make room:
-//! their calls have not begun. An account costs a small call a few atomic operations.
+//! Before the receiver holds memory for a call, it takes a [`Reservation`], which it
+//! gives back together with the memory. So all calls together never hold more than the
+//! account allows. If nothing is left, parameters that are still arriving make room,
+//! because their calls have not begun. For a small call, the account costs a few atomic
+//! operations.
 
 mod arrivals;
 
@@ -24,7 +25,7 @@ pub struct Memory(Arc<Account>);
 struct Account {
     bytes_max: usize,
     reserved: AtomicUsize,
-    /// How many wait for memory.
+    /// How many tasks wait for memory.
     waiting: AtomicUsize,
     freed: Notify,
     arrivals: Arrivals,
@@ -37,7 +38,7 @@ pub struct Reservation {
 }
 
 impl Memory {
-    /// An account of so many bytes.
+    /// An account of `bytes_max` bytes.
     pub fn new(bytes_max: usize) -> Self {
         Self(Arc::new(Account {
             bytes_max,
@@ -53,17 +54,17 @@ impl Memory {
         Self::new(usize::MAX)
     }
 
-    /// What may be reserved altogether.
+    /// The most bytes that may be reserved.
     pub fn bytes_max(&self) -> usize {
         self.0.bytes_max
     }
 
-    /// What is reserved now.
+    /// The bytes that are reserved now.
     pub fn reserved(&self) -> usize {
         self.0.reserved.load(Ordering::Relaxed)
     }
 
-    /// So many bytes, if they are left.
+    /// Reserves this many bytes, if they are left.
     pub fn reserve(&self, bytes: usize) -> Option<Reservation> {
         self.0.take_or_make_room(bytes).then(|| Reservation {
             account: Arc::clone(&self.0),
@@ -71,7 +72,8 @@ impl Memory {
         })
     }
 
-    /// So many bytes, as soon as they are left. Never, if the account hasn't that many.
+    /// Reserves this many bytes as soon as they are left. If the account is smaller, this
+    /// waits for ever.
     pub async fn reserve_when_free(&self, bytes: usize) -> Reservation {
         if let Some(reservation) = self.reserve(bytes) {
             return reservation;
@@ -82,7 +84,7 @@ impl Memory {
             account.waiting.fetch_sub(1, Ordering::SeqCst);
         });
         loop {
-            // One is woken at a time, and wakes the next when there is more.
+            // One task is woken at a time, and wakes the next if there is more.
             let freed = account.freed.notified();
             if let Some(reservation) = self.reserve(bytes) {
                 account.freed.notify_one();
@@ -92,7 +94,7 @@ impl Memory {
         }
     }
 
-    /// Nothing yet, to be resized later.
+    /// A reservation of nothing, to be resized later.
     pub fn nothing(&self) -> Reservation {
         Reservation {
             account: Arc::clone(&self.0),
@@ -100,7 +102,7 @@ impl Memory {
         }
     }
 
-    /// The refusal of a call for which no memory is left.
+    /// The error for a call when no memory is left.
     pub fn used_up(&self) -> Error {
         let text = format!(
             "the {} MiB that all calls together may take are used up (--max-total-memory-mb)",
@@ -148,23 +150,23 @@ impl Account {
 }
 
 impl Reservation {
-    /// How much it is.
+    /// The number of bytes.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Nothing yet, in the same account.
+    /// A reservation of nothing in the same account.
     pub fn nothing(&self) -> Self {
         Memory(Arc::clone(&self.account)).nothing()
     }
 
-    /// Makes it as large as that. If not so much is left, it stays as it is.
+    /// Resizes it. If not enough is left, it stays as it is, and the result is `false`.
     #[must_use]
     pub fn resize(&mut self, bytes: usize) -> bool {
         self.resize_by(bytes, Account::take_or_make_room)
     }
 
-    /// The same, but nobody has to make room for it.
+    /// Resizes it, without making others give up memory.
     pub(crate) fn try_resize(&mut self, bytes: usize) -> bool {
         self.resize_by(bytes, Account::take)
     }
@@ -179,19 +181,19 @@ impl Reservation {
         true
     }
 
-    /// Makes it as large as that where it is smaller. See [`Reservation::resize`].
+    /// Resizes it if it is smaller. See [`Reservation::resize`].
     #[must_use]
     pub fn grow_to(&mut self, bytes: usize) -> bool {
         bytes <= self.bytes || self.resize(bytes)
     }
 
-    /// The refusal of a call for which no memory is left.
+    /// The error for a call when no memory is left.
     pub fn used_up(&self) -> Error {
         Memory(Arc::clone(&self.account)).used_up()
     }
 
-    /// Bytes for which it is kept until the last part of them is dropped, wherever
-    /// they wait until then.
+    /// Ties the reservation to these bytes: it lasts until their last part is dropped,
+    /// wherever that waits.
     pub fn keep_for(mut self, bytes: Bytes) -> Bytes {
         if !self.resize(self.bytes.min(bytes.len())) || self.bytes == 0 {
             return bytes;
@@ -266,7 +268,7 @@ mod tests {
         assert_eq!(memory.reserved(), 0);
     }
 
-    /// Each of a hundred tasks wants more than half of it.
+    /// Each of a hundred tasks wants more than half of the account.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn all_that_wait_have_their_turn() {
         let memory = Memory::new(100);

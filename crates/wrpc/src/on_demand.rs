@@ -1,4 +1,4 @@
-//! A connection that is made when it is first needed, and again when it is lost.
+//! A connection that is made when it is first needed, and made again when it is lost.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
@@ -8,8 +8,8 @@ use futures_util::future::{BoxFuture, Shared};
 
 use crate::{Error, ErrorCode, lock};
 
-/// A connection, or the attempt to make it. All that ask meanwhile wait for that
-/// one attempt; it goes on when they give up.
+/// A connection, or the attempt to make it. All callers wait for the same attempt, which
+/// goes on when they give up.
 pub(crate) struct OnDemand<C> {
     state: Arc<Mutex<Progress<C>>>,
 }
@@ -17,7 +17,7 @@ pub(crate) struct OnDemand<C> {
 type Attempt<C> = Shared<BoxFuture<'static, Result<C, Error>>>;
 
 enum Progress<C> {
-    /// Not connected yet, or the last attempt failed: the next to ask tries.
+    /// There is no connection yet, or the last attempt failed. The next caller tries.
     None,
     Connecting(Attempt<C>),
     Up(C),
@@ -32,8 +32,8 @@ impl<C> Default for OnDemand<C> {
 }
 
 impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
-    /// The connection there is, if it `is_usable`; else the one that `connect`
-    /// makes, which runs as a task of the runtime of the first to ask.
+    /// The present connection, if it `is_usable`, or else the one that `connect` makes.
+    /// `connect` runs as a task of the first caller's runtime.
     pub(crate) async fn get<F>(
         &self,
         is_usable: impl FnOnce(&C) -> bool,
@@ -70,7 +70,7 @@ impl<C: Clone + Send + Sync + 'static> OnDemand<C> {
             };
             connected
         });
-        let ended = |_| Error::new(ErrorCode::Internal, "the attempt to connect was ended");
+        let ended = |_| Error::new(ErrorCode::Internal, "the attempt to connect was cancelled");
         attempt
             .map(move |joined| joined.map_err(ended).flatten())
             .boxed()

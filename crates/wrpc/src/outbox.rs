@@ -1,5 +1,5 @@
-//! Bytes on their way to a socket: many small ones become one write, and large
-//! ones aren't copied.
+//! Bytes on their way to a socket. Many small pieces become one write, and large ones
+//! aren't copied.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -11,20 +11,20 @@ use tokio::io::AsyncWrite;
 
 use crate::socket::Stream;
 
-/// Bytes up to this are copied to their neighbours.
+/// Pieces up to this size are copied to their neighbours.
 const COPY_MAX: usize = 4 << 10;
-/// Of so many pieces a write is made.
+/// The most pieces of one write.
 const SLICES: usize = 32;
 
 #[derive(Default)]
 pub(crate) struct Outbox {
-    /// Goes before `tail`.
+    /// The pieces before `tail`.
     pieces: VecDeque<Bytes>,
     tail: BytesMut,
     length: usize,
-    /// Of what was put since it was empty, what was copied: it is in no one else's memory.
+    /// The number of copied bytes since it was empty. They are in no other buffer.
     copied: usize,
-    /// TLS may still hold what was written.
+    /// Whether TLS may still hold written bytes.
     is_unflushed: bool,
 }
 
@@ -33,12 +33,12 @@ impl Outbox {
         self.length
     }
 
-    /// How much of it is a copy, at most.
+    /// The number of bytes in it that are copies, at most.
     pub(crate) fn copied(&self) -> usize {
         self.copied
     }
 
-    /// Whether all of it is with the kernel.
+    /// Whether the kernel has all bytes.
     pub(crate) fn is_done(&self) -> bool {
         self.length == 0 && !self.is_unflushed
     }

@@ -1,4 +1,4 @@
-//! A call that was made, and what has come of it, whichever transport carries it.
+//! A call in flight and its results so far, for both transports.
 
 use std::task::Waker;
 use std::time::Instant;
@@ -10,10 +10,10 @@ use crate::chunks::Chunks;
 use crate::streams::Streams;
 use crate::{Error, ErrorCode, Timing, call};
 
-/// Results beyond this are refused.
+/// The most bytes of results.
 pub(crate) const RESULT_BYTES_MAX: usize = 256 << 20;
 
-/// When a call was sent, and how much of it.
+/// When a call was sent, and how many bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Dispatch {
     pub(crate) at: Option<Instant>,
@@ -28,12 +28,12 @@ pub(crate) struct PendingCall {
     results: Chunks,
     pub(crate) bytes_received: u64,
     finished: Option<(Instant, Result<(), Error>)>,
-    /// For a function whose parameters or results may have streams.
+    /// The streams, if the function's parameters or results may have any.
     pub(crate) streams: Option<Box<Streams>>,
 }
 
 impl PendingCall {
-    /// Of a function whose parameters or results may have streams.
+    /// A call of a function whose parameters or results may have streams.
     pub(crate) fn with_streams(streams: Streams) -> Self {
         Self {
             streams: Some(Box::new(streams)),
@@ -41,13 +41,13 @@ impl PendingCall {
         }
     }
 
-    /// The receiver has accepted the call.
+    /// Notes that the receiver has accepted the call.
     pub(crate) fn accept(&mut self, now: Instant) {
         self.accepted.get_or_insert(now);
         self.wake(); // parameters may wait to be sent on
     }
 
-    /// More of the results.
+    /// Takes more of the results.
     pub(crate) fn push(&mut self, data: Bytes, now: Instant) {
         if self.is_finished() || data.is_empty() {
             return;
@@ -58,7 +58,7 @@ impl PendingCall {
         }
     }
 
-    /// The results are whole, or this went wrong. The first end counts.
+    /// Ends the results, successfully or with an error. The first end counts.
     pub(crate) fn finish(&mut self, result: Result<(), Error>, now: Instant) {
         if self.finished.is_none() {
             self.finished = Some((now, result));
@@ -66,7 +66,7 @@ impl PendingCall {
         }
     }
 
-    /// Ends what hasn't ended: the results, and streams.
+    /// Fails everything that hasn't ended: the results, and streams.
     pub(crate) fn fail(&mut self, error: Error, now: Instant) {
         if let Some(streams) = &mut self.streams {
             streams.fail(&error);
@@ -78,25 +78,24 @@ impl PendingCall {
         self.finished.is_some()
     }
 
-    /// Whether it has ended by an error.
+    /// Whether it has ended with an error.
     pub(crate) fn is_failed(&self) -> bool {
         matches!(self.finished, Some((_, Err(_))))
     }
 
-    /// Whether its results have come.
+    /// Whether its results have arrived.
     pub(crate) fn is_answered(&self) -> bool {
         matches!(self.finished, Some((_, Ok(()))))
     }
 
-    /// What became of a call that was waited for, and the results, as far as they have
-    /// come.
+    /// The outcome of a call after waiting for it, with the results so far.
     pub(crate) fn ended(
         &mut self,
         waited: Result<Result<(), Error>, Elapsed>,
         sent: &Dispatch,
     ) -> (Result<Bytes, Error>, Timing) {
         let (finished, result) = match (waited, self.finished.clone()) {
-            // A result that came in the same instant as the deadline is a result.
+            // A result at the same instant as the deadline counts.
             (_, Some((at, result))) => (at, result),
             (Ok(Err(error)), None) => (Instant::now(), Err(error)),
             (Ok(Ok(())), None) | (Err(_), None) => {
@@ -127,7 +126,7 @@ impl PendingCall {
     }
 }
 
-/// What a call says that had no end in time, by how far it came.
+/// The error of a call that didn't end in time, which depends on how far it came.
 pub(crate) fn timed_out(sent: Option<Instant>, accepted: Option<Instant>) -> Error {
     let phase = match (sent, accepted) {
         (None, _) => "it could not be sent",
@@ -137,12 +136,12 @@ pub(crate) fn timed_out(sent: Option<Instant>, accepted: Option<Instant>) -> Err
     call::timed_out(phase)
 }
 
-/// The same where there was no connection in time.
+/// The same error if there was no connection in time.
 pub(crate) fn timed_out_connecting(peer: &str) -> Error {
     call::timed_out(&format!("there was no connection to {peer} yet"))
 }
 
-/// The error of a result of so many bytes, if that is too many.
+/// The error if this many bytes of results are too many.
 pub(crate) fn exceeds_result_limit(bytes: usize) -> Option<Error> {
     (bytes > RESULT_BYTES_MAX).then(|| {
         let text = format!("the result is larger than {RESULT_BYTES_MAX} bytes");

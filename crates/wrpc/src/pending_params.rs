@@ -1,4 +1,4 @@
-//! Parameters that didn't come with their call, while they arrive.
+//! Parameters that arrive after their call.
 
 use std::task::{Context, Poll, Waker};
 
@@ -8,7 +8,7 @@ use crate::Error;
 use crate::memory::{Arriving, Source};
 use crate::serve::Limits;
 
-/// Up to this much is held by the call itself.
+/// Up to this many bytes aren't counted in the account.
 const UNCOUNTED_BYTES_MAX: usize = 8 << 10;
 
 pub(crate) struct PendingParams {
@@ -24,7 +24,7 @@ enum Coming {
 }
 
 impl PendingParams {
-    /// Of which that much is known to come.
+    /// Parameters of which `announced` bytes are known to come.
     pub(crate) fn new(beginning: &[u8], announced: usize, limits: &Limits, source: Source) -> Self {
         let mut params = Self {
             gathered: Gathered::new(limits, source),
@@ -36,7 +36,7 @@ impl PendingParams {
         params
     }
 
-    /// More of them.
+    /// Takes more of them.
     pub(crate) fn push(&mut self, chunk: &[u8]) {
         if let Coming::More = self.state
             && let Err(error) = self.gathered.push(chunk)
@@ -45,7 +45,7 @@ impl PendingParams {
         }
     }
 
-    /// That was all.
+    /// Notes their end.
     pub(crate) fn end(&mut self) {
         if let Coming::More = self.state {
             self.turn(Coming::Whole);
@@ -63,7 +63,7 @@ impl PendingParams {
         }
     }
 
-    /// Takes what arrived, once nothing more is expected.
+    /// Takes the bytes once no more are expected.
     pub(crate) fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Bytes, Error>> {
         match &self.state {
             Coming::More => match self.gathered.poll_given_up(context) {
@@ -92,7 +92,7 @@ pub(crate) struct Gathered {
     source: Source,
 }
 
-/// Where they are.
+/// The place of the bytes.
 enum Place {
     /// Up to [`UNCOUNTED_BYTES_MAX`].
     Few(Vec<u8>),
@@ -111,12 +111,13 @@ impl Gathered {
         }
     }
 
-    /// That much is known to come altogether, or more.
+    /// Notes that at least this many bytes will come in all.
     pub(crate) fn announce(&mut self, bytes: usize) {
         self.announced = bytes;
     }
 
-    /// Looks at what has arrived; at nothing, if it had to make room for others.
+    /// Reads the bytes that have arrived; none if they were given up to make room for
+    /// others.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         match &self.bytes {
             Place::Few(bytes) => look(bytes),
@@ -132,8 +133,8 @@ impl Gathered {
         self.length == 0
     }
 
-    /// Adds a chunk, unless that is more than may be, or no memory is left. Then all
-    /// is thrown away.
+    /// Adds a chunk. If that exceeds the limit, or no memory is left, all bytes are
+    /// dropped.
     pub(crate) fn push(&mut self, chunk: &[u8]) -> Result<(), Error> {
         let pushed = self.try_push(chunk);
         if pushed.is_err() {
@@ -150,8 +151,8 @@ impl Gathered {
         }
         let mut capacity = self.capacity;
         if length > capacity {
-            // Four times as much each time, but no more than will come: all that is
-            // outgrown stays with the allocator for a while.
+            // Grow by a factor of four, but not beyond the announced length: the
+            // allocator keeps outgrown buffers for a while.
             let end = match self.announced {
                 announced if announced >= length => announced,
                 _ => bytes_max,
@@ -178,8 +179,8 @@ impl Gathered {
         Ok(())
     }
 
-    /// The refusal, if what arrived had to make room for others. If not, `context` is
-    /// woken when it has to.
+    /// The error if the bytes were given up to make room for others. If not, `context` is
+    /// woken when they are.
     pub(crate) fn poll_given_up(&mut self, context: &Context<'_>) -> Option<Error> {
         match &self.bytes {
             Place::Counted(arriving) if arriving.poll_given_up(context) => {}
@@ -189,7 +190,7 @@ impl Gathered {
         Some(self.limits.memory.used_up())
     }
 
-    /// All that arrived; the memory is reserved as long as it is there.
+    /// Takes all bytes. Their memory stays reserved as long as they live.
     pub(crate) fn take(&mut self) -> Result<Bytes, Error> {
         let (mut bytes, mut held) = match self.clear() {
             Place::Few(bytes) => (bytes, None),
@@ -199,7 +200,7 @@ impl Gathered {
             },
         };
         let (length, capacity) = (bytes.len(), bytes.capacity());
-        // What is there is copied, and then there are both.
+        // Shrinking copies the bytes, and for a moment both copies exist.
         let is_roomy = capacity - length > length / 4;
         if is_roomy
             && held
@@ -214,7 +215,7 @@ impl Gathered {
         })
     }
 
-    /// Nothing has arrived any more; what had is returned.
+    /// Drops the bytes, and returns where they were.
     fn clear(&mut self) -> Place {
         (self.length, self.capacity) = (0, 0);
         std::mem::replace(&mut self.bytes, Place::Few(Vec::new()))

@@ -1,4 +1,4 @@
-//! Calls to serve, whichever transport brings them.
+//! Calls to serve, for both transports.
 
 use std::future::Future;
 use std::time::Duration;
@@ -10,8 +10,8 @@ use crate::memory::Memory;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
-/// Looks at parameters: `Ok` if they are whole, [`DecodeError::Truncated`] if
-/// the rest must still arrive, any other error if they can't become whole.
+/// Checks parameters: `Ok` if they are complete, [`DecodeError::Truncated`] if the rest
+/// is missing, and any other error if they can't become valid.
 pub type Check = Box<dyn Fn(&[u8]) -> Result<(), DecodeError> + Send + Sync>;
 
 /// A function to serve.
@@ -20,54 +20,54 @@ pub struct Export {
     pub instance: String,
     /// Its name.
     pub function: String,
-    /// Tells where its parameters end.
+    /// Finds the end of its parameters.
     pub check: Check,
-    /// Its parameters or results may have streams, as those of [`crate::http`] do.
+    /// Whether its parameters or results may have streams, like those of [`crate::http`].
     pub has_streams: bool,
 }
 
-/// What a caller may ask of a server.
+/// The limits of a server for its callers.
 #[derive(Clone)]
 pub struct Limits {
-    /// Parameters larger than this are refused.
+    /// The most bytes of parameters.
     pub params_bytes_max: usize,
-    /// How long the parts of the parameters may take to arrive.
+    /// The most time for the parts of the parameters to arrive.
     pub params_timeout: Duration,
-    /// What all calls hold together is reserved here.
+    /// The account for the memory of all calls.
     pub memory: Memory,
 }
 
-/// A call to serve: answer it by [`Respond::finish`].
+/// A call to serve, which [`Respond::finish`] answers.
 pub struct Invocation<R> {
     /// The position of the function in the list of exports.
     pub export: usize,
     /// Its parameters.
     pub parameters: Parameters,
-    /// The way of the answers.
+    /// Answers the call.
     pub responder: R,
 }
 
 /// The parameters of an invocation.
 pub enum Parameters {
-    /// All arrived with the call.
+    /// All parameters.
     Whole(Bytes),
-    /// More are to come: see [`Respond::complete`].
+    /// The beginning has arrived: see [`Respond::complete`].
     Partial,
 }
 
-/// How the body of a response may travel.
+/// How the body of a response may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bodies {
-    /// With the head alone: the transport carries no streams.
+    /// Only with the head, because the transport carries no streams.
     Whole,
-    /// After the head alone: the caller reads nothing else.
+    /// Only after the head, because the caller reads nothing else.
     Streamed,
-    /// With the head if it is small, else after it.
+    /// With the head if it is small, and otherwise after it.
     Either,
 }
 
 impl Limits {
-    /// Limits of each call alone.
+    /// Limits for each call alone, without an account.
     pub fn new(params_bytes_max: usize, params_timeout: Duration) -> Self {
         Self {
             params_bytes_max,
@@ -90,7 +90,7 @@ impl Limits {
 }
 
 impl<R> Invocation<R> {
-    /// The same call with another way of the answers.
+    /// The same call with another responder.
     pub fn map<S>(self, wrap: impl FnOnce(R) -> S) -> Invocation<S> {
         Invocation {
             export: self.export,
@@ -101,7 +101,7 @@ impl<R> Invocation<R> {
 }
 
 impl Parameters {
-    /// All parameters, when they have arrived. `responder` is that of the same call.
+    /// Waits for all parameters. `responder` must be that of the same call.
     pub async fn receive(self, responder: &mut impl Respond) -> Result<Bytes, Error> {
         match self {
             Self::Whole(params) => Ok(params),
@@ -110,47 +110,47 @@ impl Parameters {
     }
 }
 
-/// The way of the answers to one call.
+/// Answers one call.
 pub trait Respond: Send + Sync + Sized + 'static {
-    /// Tells the caller that the call was accepted. Once is enough, and
-    /// [`Respond::finish`] does it where it wasn't done.
+    /// Tells the caller that the call was accepted. One call suffices;
+    /// [`Respond::finish`] does it if it wasn't done.
     fn accept(&mut self) -> impl Future<Output = ()> + Send;
 
-    /// Accepts a call whose parameters are [`Parameters::Partial`], which makes its
-    /// caller send the rest, and waits for that. To be called once.
+    /// Accepts a call whose parameters are [`Parameters::Partial`], so that its caller
+    /// sends the rest, and waits for the rest. Call it once.
     fn complete(&mut self) -> impl Future<Output = Result<Bytes, Error>> + Send;
 
-    /// The body of the request, where it came behind the parameters.
+    /// The body of the request, if it came after the parameters.
     fn take_body(&mut self) -> Option<Bytes>;
 
-    /// How much that is.
+    /// The number of its bytes.
     fn body_bytes(&self) -> usize {
         0
     }
 
-    /// How the body of a response may travel.
+    /// How the body of a response may be sent.
     fn bodies(&self) -> Bodies;
 
-    /// The streams of the call, where the transport carries any.
+    /// The streams of the call, if the transport supports them.
     fn streams(&mut self) -> Option<Streaming>;
 
-    /// Sends results of which streams are a part, which follow.
+    /// Sends results whose streams follow.
     fn begin(&mut self, results: Bytes) -> impl Future<Output = ()> + Send;
 
-    /// Sends the results, or what went wrong.
+    /// Sends the results, or the error.
     fn finish(self, result: Result<Bytes, Error>) -> impl Future<Output = ()> + Send;
 
-    /// Done when the caller is known to have given the call up or to be gone. Not
-    /// every caller tells: then it is never done.
+    /// Waits until the caller is known to have cancelled the call or to be gone. Some
+    /// callers don't tell; then this never completes.
     fn caller_gone(&self) -> impl Future<Output = ()> + Send;
 
-    /// The body of the request that the parameters are, and its trailers.
+    /// The body of the request in the parameters, and its trailers.
     fn body(&mut self, request: Message<RequestHead>) -> Result<Body, Error> {
         let body = match (request.body, self.take_body()) {
             (body, None) => body,
             (Part::Pending, Some(body)) => Part::Ready(body),
             (Part::Ready(_), Some(_)) => {
-                let text = "the request has two bodies, one of them behind its parameters";
+                let text = "the request has two bodies, one of them after its parameters";
                 return Err(Error::new(ErrorCode::ProtocolViolation, text));
             }
         };

@@ -1,4 +1,4 @@
-//! A TCP connection, encrypted or not.
+//! A TCP connection, with or without TLS.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -32,7 +32,7 @@ impl Stream {
         })
     }
 
-    /// The connection below TLS.
+    /// The TCP connection below TLS.
     pub(crate) fn tcp(&self) -> &TcpStream {
         match self {
             Self::Plain(stream) => stream,
@@ -40,10 +40,10 @@ impl Stream {
         }
     }
 
-    /// Makes the end of the connection a reset: what is on its way is thrown away,
-    /// and nothing stays of it.
+    /// Makes the connection end with a reset, which drops all data on their way and
+    /// leaves nothing behind.
     pub(crate) fn reset_when_dropped(&self) {
-        // What can't be set is no loss.
+        // It doesn't matter if this fails.
         let _ = SockRef::from(self.tcp()).set_linger(Some(Duration::ZERO));
     }
 }
@@ -103,8 +103,8 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// Makes the kernel give up a peer from which nothing is heard for about so long,
-/// whether something is on its way to it or not.
+/// Makes the kernel drop a peer that is silent for about this time, whether data are on
+/// their way to it or not.
 pub(crate) fn watch(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     let second = Duration::from_secs(1);
     let keepalive = TcpKeepalive::new()
@@ -116,15 +116,15 @@ pub(crate) fn watch(stream: &TcpStream, limit: Duration) -> io::Result<()> {
     socket.set_tcp_user_timeout(Some(limit))
 }
 
-/// The ways out, as the options of k6 and of the receiver have them.
+/// Options that help after a failure, by their names in k6 and in the receiver.
 const HINTS: Hints = Hints {
     authorities: "the option of TLS `ca`",
     server_name: "the option of TLS `server_name`",
     identity: "the options of TLS `cert` and `key`",
 };
 
-/// Why TLS could not be set up. The same failure has the same words, which are bounded:
-/// they are tags of metrics.
+/// Why TLS could not be set up. The same failure always has the same text, and there are
+/// few texts, because they are tags of metrics.
 pub(crate) fn tls_reason(error: &io::Error) -> String {
     let inner = error
         .get_ref()

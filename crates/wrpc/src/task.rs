@@ -1,8 +1,8 @@
-//! Tasks that belong to something.
+//! Tasks that end with their owner.
 
 use tokio::task::JoinHandle;
 
-/// Ends a task when its owner goes.
+/// Aborts a task when it is dropped.
 pub(crate) struct AbortOnDrop(pub(crate) JoinHandle<()>);
 
 impl Drop for AbortOnDrop {

@@ -1,4 +1,4 @@
-//! TLS as either end, from PEM.
+//! TLS at either end, from PEM.
 
 use std::sync::Arc;
 
@@ -11,34 +11,34 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use crate::{Error, ErrorCode};
 use encarno_secret::FileOrText;
 
-/// What a caller asks of TLS.
+/// A caller's TLS settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ClientTls {
     /// Certificates that are trusted instead of the system's.
     pub ca: Option<FileOrText>,
-    /// The chain of certificates by which the caller shows who it is.
+    /// The certificate chain of the caller.
     pub cert: Option<FileOrText>,
-    /// The key to `cert`.
+    /// The key of `cert`.
     pub key: Option<FileOrText>,
     /// The name that the peer's certificate must have; by default that of the address.
     pub server_name: Option<String>,
-    /// Accepts any certificate.
+    /// Whether any certificate is accepted.
     pub insecure_skip_verify: bool,
 }
 
-/// What a receiver asks of TLS.
+/// A receiver's TLS settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTls {
     /// The chain of certificates.
     pub cert: FileOrText,
-    /// The key to `cert`.
+    /// The key of `cert`.
     pub key: FileOrText,
-    /// Callers must show a certificate of one of these.
+    /// The authorities of callers' certificates, if callers must have one.
     pub client_ca: Option<FileOrText>,
 }
 
 impl ClientTls {
-    /// Reads the files, and may block for that. An error names the one at fault.
+    /// Reads the files, which may block. The error names the invalid one.
     pub fn config(&self) -> Result<Arc<ClientConfig>, Error> {
         let provider = provider();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -59,7 +59,7 @@ impl ClientTls {
                 .with_client_auth_cert(certificates(chain)?, private_key(key)?)
                 .map_err(|error| failure(&error))?,
             _ => {
-                let text = "a certificate of one's own needs both `cert` and `key`";
+                let text = "your own certificate needs both `cert` and `key`";
                 return Err(Error::new(ErrorCode::TlsFailure, text));
             }
         };
@@ -68,7 +68,7 @@ impl ClientTls {
 }
 
 impl ServerTls {
-    /// Reads the files, and may block for that. An error names the one at fault.
+    /// Reads the files, which may block. The error names the invalid one.
     pub fn config(&self) -> Result<Arc<ServerConfig>, Error> {
         let builder = ServerConfig::builder_with_provider(provider())
             .with_safe_default_protocol_versions()
@@ -88,7 +88,7 @@ impl ServerTls {
     }
 }
 
-/// The name to ask the peer for: a host's name, or its IP address.
+/// The server name for TLS: a host's name, or its IP address.
 pub(crate) fn server_name(name: &str) -> Result<ServerName<'static>, Error> {
     ServerName::try_from(name.to_owned()).map_err(|_| {
         let text = format!("{name:?} is neither a host name nor an IP address");
@@ -107,7 +107,7 @@ fn certificates(path: &FileOrText) -> Result<Vec<CertificateDer<'static>>, Error
         .collect::<Result<Vec<_>, _>>()
         .map_err(|error| failed(&error))?;
     match found.is_empty() {
-        true => Err(failed(&"there are none in it")),
+        true => Err(failed(&"it has none")),
         false => Ok(found),
     }
 }

@@ -9,26 +9,26 @@ use std::str;
 /// Why bytes can't be decoded.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// The value goes on past the end of the bytes.
+    /// The value continues after the end of the bytes.
     #[error("truncated at byte {at}: at least {missing} more expected")]
     Truncated {
-        /// Where the reader stood.
+        /// The position of the reader.
         at: usize,
-        /// At least so many bytes are missing.
+        /// At least this many bytes are missing.
         missing: u64,
     },
-    /// The bytes can't be that value, whatever follows.
+    /// The bytes aren't such a value, whatever follows.
     #[error("invalid {what} at byte {at}")]
     Invalid {
-        /// Where the value begins.
+        /// The start of the value.
         at: usize,
-        /// What was to be read.
+        /// The expected value.
         what: &'static str,
     },
-    /// The value ended and bytes are left.
+    /// Bytes are left after the value.
     #[error("{left} bytes left over after the value")]
     Trailing {
-        /// How many.
+        /// The number of bytes that are left.
         left: usize,
     },
 }
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         self.at
     }
 
-    /// How many bytes are left.
+    /// The number of bytes that are left.
     pub fn remaining(&self) -> usize {
         self.bytes.len() - self.at
     }
@@ -64,7 +64,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// An error about the value that was to begin at `at`.
+    /// An error about the value that should begin at `at`.
     pub fn invalid(at: usize, what: &'static str) -> DecodeError {
         DecodeError::Invalid { at, what }
     }
@@ -116,7 +116,7 @@ impl<'a> Reader<'a> {
         loop {
             let byte = self.u8()?;
             let payload = u64::from(byte & 0x7f);
-            // The last byte that fits may use only the bits that are left.
+            // The last byte that fits may use only the remaining bits.
             if shift >= bits || (bits - shift < 7 && payload >> (bits - shift) != 0) {
                 return Err(Self::invalid(at, what));
             }
@@ -186,8 +186,8 @@ impl<'a> Reader<'a> {
             .ok_or_else(|| Self::invalid(at, "char"))
     }
 
-    /// The length of a list whose elements take at least one byte each. It is
-    /// known on return that so many bytes have arrived.
+    /// The length of a list whose elements take at least one byte each. On return, at
+    /// least this many bytes are known to have arrived.
     #[inline]
     pub fn length(&mut self) -> Result<usize, DecodeError> {
         let length = self.unsigned(32, "length")?;

@@ -1,4 +1,4 @@
-// k6 with the extension k6/x/wrpc.
+// Program k6 is k6 with the extension k6/x/wrpc.
 package main
 
 import (
@@ -8,7 +8,7 @@ import (
 )
 
 // libraryHash is set by the linker (-X main.libraryHash=…) to the hash of the
-// Rust library: Go doesn't notice by itself that the library has changed, and
+// Rust library, because Go doesn't notice by itself that the library has changed, and
 // would not link again.
 var libraryHash string
 

@@ -1,4 +1,4 @@
-//! Files that aren't what they should be.
+//! Broken files.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -11,13 +11,13 @@ use crate::programs::{Program, ours};
 use crate::row::{Row, number};
 use crate::run::{Folder, target};
 
-/// A command takes no longer with a file of a few KiB, whatever is in it.
+/// How long a command may take with a file of a few KiB, whatever it contains.
 const COMMAND: Duration = Duration::from_secs(60);
-/// What the shell allows it: 4 GiB of addresses.
+/// Limits the command to 4 GiB of addresses.
 const WITHIN_LIMITS: &str = "ulimit -v 4194304; exec \"$0\" \"$@\"";
 
-/// What is changed, and what reads it: `@` is the file, `%` another one to be written, `&`
-/// the address of a target.
+/// The files that are changed, and the commands that read them. `@` is the file, `%`
+/// another file to write, `&` the address of a target.
 const COMMANDS: &[(&str, &[&str])] = &[
     ("results-damaged", &["stats", "@"]),
     ("results-damaged", &["show", "@"]),
@@ -48,7 +48,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The seeds of a fuzz target, which are small files of each kind.
+/// The seeds of a fuzz target: small files of each kind.
 fn seeds(name: &str) -> Result<Vec<Vec<u8>>, Failure> {
     let folder = encarno_test_peers::root()
         .join("crates/fuzz/seeds")
@@ -56,7 +56,7 @@ fn seeds(name: &str) -> Result<Vec<Vec<u8>>, Failure> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder)? {
         let bytes = std::fs::read(entry?.path())?;
-        // The first byte of an input says its format to the fuzz target.
+        // For the fuzz target, the first byte of an input gives its format.
         files.push(bytes[usize::from(name == "input").min(bytes.len())..].to_vec());
     }
     files.sort();
@@ -97,14 +97,15 @@ pub(super) async fn broken(time: Duration) -> Result<Row, Failure> {
     Ok(row)
 }
 
-/// A file that broke something stays.
+/// Keeps a file that broke something.
 fn keep(bytes: &[u8]) -> Result<PathBuf, Failure> {
     let path = encarno_test_peers::scratch("broken").join("file");
     std::fs::write(&path, bytes)?;
     Ok(path)
 }
 
-/// What is wrong with how it ends: an error is right, a panic or a signal isn't.
+/// Runs a command; returns what is wrong with its end. An error is right; a panic or a
+/// signal isn't.
 async fn command(
     folder: &Folder,
     file: &Path,

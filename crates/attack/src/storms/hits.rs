@@ -1,4 +1,4 @@
-//! Against the hit generator.
+//! Storms against the hit generator.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -13,7 +13,7 @@ use crate::programs::ours;
 use crate::row::{Row, number};
 use crate::run::{Folder, beside, under_watch};
 
-/// Writes to whoever connects, once something came from there, until that fails.
+/// After the first bytes of each client, writes to it until that fails.
 fn serve(
     behave: impl Fn(&mut TcpStream, u64) + Send + Sync + 'static,
 ) -> Result<SocketAddr, Failure> {
@@ -35,7 +35,7 @@ fn serve(
     Ok(addr)
 }
 
-/// A target that answers each hit so.
+/// A target that answers each hit in this way.
 async fn http(
     time: Duration,
     scheme: &str,
@@ -48,7 +48,7 @@ async fn http(
     beside(time, &format!("{scheme}://{addr}"), what, &thrown).await
 }
 
-/// Says that again and again, and counts the bytes in MiB.
+/// Sends a part again and again, and counts the bytes in MiB.
 fn again(stream: &mut TcpStream, head: &[u8], part: &[u8], thrown: &AtomicU64) {
     let many = part.repeat((64 << 10) / part.len());
     let mut bytes = 0;
@@ -104,7 +104,7 @@ pub(super) async fn slow_target(time: Duration) -> Result<Row, Failure> {
     .await
 }
 
-/// What is changed at random.
+/// Responses that are changed at random.
 const RESPONSES: &[&[u8]] = &[
     b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n\r\nhello",
     b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;x=\"y\"\r\nhello\r\n0\r\nT: v\r\n\r\n",
@@ -147,7 +147,7 @@ pub(super) async fn hostile_http2(time: Duration) -> Result<Row, Failure> {
         let (settings, ok) = (frame(4, 0, 0, &[]), frame(1, 4, 1, &[0x88]));
         let answer = [&settings[..], &ok, &frame(0, 1, 1, b"hello")].concat();
         match number % 8 {
-            // Frames without end that move no message on, and a body without end.
+            // Endless frames that don't advance a message, and an endless body.
             0 => again(stream, &settings, &settings, &count),
             1 => again(stream, &settings, &frame(6, 0, 0, &[0; 8]), &count),
             2 => again(
@@ -197,8 +197,8 @@ pub(super) async fn hostile_http2(time: Duration) -> Result<Row, Failure> {
     Ok(row)
 }
 
-/// The beginning of a handshake: a server's hello of TLS 1.2, and the head of a
-/// certificate that doesn't come.
+/// The beginning of a handshake: a server hello of TLS 1.2, and the head of a certificate
+/// that never follows.
 const SERVER_HELLO: &[u8] = b"\x16\x03\x03\x00\x31\x02\x00\x00\x2d\x03\x03\
     0123456789abcdef0123456789abcdef\x00\xc0\x2f\x00\x00\x05\xff\x01\x00\x01\x00\
     \x16\x03\x03\x40\x00\x0b\x00\xff\xfc\x00\xff\xf9";
@@ -217,7 +217,7 @@ pub(super) async fn hostile_tls(time: Duration) -> Result<Row, Failure> {
         let _ = stream.write_all(&answer);
         thrown.fetch_add(1, Ordering::Relaxed);
         if number % 5 == 0 {
-            // Says no more, and stays.
+            // Sends nothing more, and keeps the connection.
             let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
             while stream.read(&mut [0; 4096]).is_ok_and(|read| read > 0) {}
         } else if number % 5 == 1 {
@@ -227,7 +227,7 @@ pub(super) async fn hostile_tls(time: Duration) -> Result<Row, Failure> {
     .await
 }
 
-/// A target for datagrams that answers each as it likes, until the storm is long over.
+/// A target for datagrams with its own answers, until the storm is long over.
 fn datagrams(
     time: Duration,
     answer: impl Fn(&UdpSocket, &[u8], SocketAddr) + Send + 'static,

@@ -1,4 +1,4 @@
-//! Kills and stops.
+//! Kills and stops of programs.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -44,7 +44,7 @@ pub(super) async fn runs(time: Duration) -> Result<Row, Failure> {
             0 => &[Signal::TERM],
             1 => &[Signal::INT],
             2 => &[Signal::KILL],
-            // No SIGHUP: where nohup started us, programs do not end by it.
+            // SIGHUP is left out, because programs ignore it if nohup started this one.
             3 => &[Signal::STOP, Signal::CONT, Signal::TERM],
             _ => &[Signal::TERM, Signal::TERM],
         };
@@ -55,7 +55,7 @@ pub(super) async fn runs(time: Duration) -> Result<Row, Failure> {
         stops += 1;
         let ended = program.end(PATIENCE).await?;
         row.check(ended.is_some(), format!("{signals:?}: it goes on"));
-        // Before its first moment there is no file.
+        // At its very start, there is no file.
         let begun = results
             .metadata()
             .is_ok_and(|metadata| metadata.len() > 100);
@@ -136,7 +136,7 @@ pub(super) async fn receivers(time: Duration) -> Result<Row, Failure> {
     let before = k6.memory();
     let (until, mut kills, mut after) = (Instant::now() + time, 0, before);
     while Instant::now() < until {
-        running = receiver()?; // the one before is killed
+        running = receiver()?; // the previous one is killed
         running.first_line()?;
         kills += 1;
         after = k6.memory().max(1);
@@ -149,7 +149,7 @@ pub(super) async fn receivers(time: Duration) -> Result<Row, Failure> {
         memory: Some([before, most, after]),
         ..Row::default()
     };
-    // 99: its thresholds say that calls failed.
+    // 99: its thresholds report failed calls.
     let code = ended.and_then(|status| status.code());
     row.neighbours = match code {
         Some(0) => "k6 with 16 VUs came to its end".to_owned(),

@@ -1,12 +1,12 @@
-//! What is thrown.
+//! The storms.
 //!
 //! - guests: components that misbehave, those of the receiver's tests
-//! - wire: what is said over TCP by hand
+//! - wire: TCP messages written by hand
 //! - receiver: against a receiver
-//! - nats: against what NATS carries, and NATS itself
+//! - nats: against messages over NATS, and NATS itself
 //! - hits: against the hit generator
-//! - files: files that aren't what they should be
-//! - kills: kills and stops
+//! - files: broken files
+//! - kills: kills and stops of programs
 
 mod files;
 #[path = "../../../receiver/tests/receiver/guests.rs"]
@@ -31,10 +31,10 @@ use crate::row::Row;
 
 type Running = Pin<Box<dyn Future<Output = Result<Row, Failure>>>>;
 
-/// A storm, and how it is made.
+/// A storm, with its function.
 pub(crate) struct Storm {
     pub(crate) name: &'static str,
-    /// What is thrown at what.
+    /// The attack and its target, as text.
     pub(crate) about: &'static str,
     /// Whether it belongs to the short selection.
     pub(crate) short: bool,

@@ -1,4 +1,4 @@
-//! Against what NATS carries, and NATS itself.
+//! Storms against messages over NATS, and NATS itself.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::neighbours::{INSTANCE, PREFIX};
 use crate::row::Row;
 use crate::siege::{Siege, Transport, Under};
 
-/// What senseless messages are made of.
+/// The parts of senseless messages.
 const SUBJECTS: &[&[u8]] = &[
     b"_INBOX.a",
     b"_INBOX.\xff",
@@ -32,7 +32,7 @@ const HEADERS: &[&[u8]] = &[
     b"NATS/1.0\r\n: \r\n\r\n",
     b"NATS/1.0\r\nA\0B: c\r\n folded\r\n\r\n",
 ];
-/// The interval of 100 a second.
+/// The interval for 100 a second.
 const INTERVAL: Duration = Duration::from_millis(10);
 
 pub(super) async fn nonsense(time: Duration) -> Result<Row, Failure> {
@@ -48,7 +48,7 @@ async fn publish_nonsense(under: Under) -> Result<(), Failure> {
     let mut stream = connect(under.addr()).await?;
     let mut inbox = [0; 4096];
     while under.goes_on() {
-        // What the server itself refuses ends this connection, and no other.
+        // A refusal by the server itself ends only this connection.
         while let Ok(read) = stream.try_read(&mut inbox) {
             if read == 0 || inbox[..read].starts_with(b"-ERR") {
                 stream = connect(under.addr()).await?;
@@ -67,7 +67,7 @@ async fn publish_nonsense(under: Under) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A message for the receiver: its subject, who is to be answered, headers and payload.
+/// A message for the receiver: subject, reply subject, headers and payload.
 fn message(random: &mut Random) -> Vec<u8> {
     let function = [b"echo".as_slice(), b"sum", b"e\xff", b"leak.params", b""][random.below(5)];
     let subject = [
@@ -112,7 +112,7 @@ async fn connect(addr: &str) -> Result<TcpStream, Failure> {
 pub(super) async fn kills(time: Duration) -> Result<Row, Failure> {
     let siege = Siege {
         transport: Transport::Nats,
-        // A call that is on its way is lost; the next ones aren't.
+        // A call on its way may be lost; the next ones must succeed.
         may_say: &[
             "connection_lost",
             "connection_refused",

@@ -1,4 +1,4 @@
-//! Against a receiver.
+//! Storms against a receiver.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,10 +19,10 @@ use crate::programs::PATIENCE;
 use crate::row::Row;
 use crate::siege::{Siege, Transport, Under};
 
-/// What a neighbour may be told where memory is short: it names the way out.
+/// The error that neighbours may get if memory is short; it names the option that helps.
 const BUSY: &[&str] = &["--max-total-memory-mb"];
 
-/// So many who do the same, until the storm is over.
+/// Runs `count` tasks of the same kind until the storm is over.
 async fn many<F>(under: &Under, count: usize, one: impl Fn(Under, u64) -> F) -> Result<(), Failure>
 where
     F: Future<Output = Result<(), Failure>> + Send + 'static,
@@ -99,7 +99,7 @@ pub(super) async fn guest_memory(time: Duration) -> Result<Row, Failure> {
 
 pub(super) async fn begun_calls(time: Duration) -> Result<Row, Failure> {
     let siege = Siege {
-        // What neighbours send doesn't fit into one message.
+        // The calls of neighbours don't fit into one message.
         usage: Usage::echo(2_000_000),
         ..Siege::default()
     };
@@ -201,7 +201,7 @@ pub(super) async fn unread_stderr(time: Duration) -> Result<Row, Failure> {
     Ok(row)
 }
 
-/// Calls these functions again and again, whatever comes of it.
+/// Calls these functions again and again, whatever the results.
 async fn again(
     under: Under,
     count: usize,
@@ -263,7 +263,7 @@ pub(super) async fn deep_guests(time: Duration) -> Result<Row, Failure> {
         limit: 512,
         ..Siege::default()
     };
-    // 8,000 calls, and 100 ms at the bottom of them.
+    // 8,000 calls, and 100 ms in the last of them.
     let mut params = Vec::new();
     params.unsigned(8000);
     params.unsigned(100);
@@ -287,7 +287,7 @@ pub(super) async fn deep_guests(time: Duration) -> Result<Row, Failure> {
 
 pub(super) async fn prefaces(time: Duration) -> Result<Row, Failure> {
     const COUNT: usize = 10_000;
-    // Both ends of each connection are descriptors of some process.
+    // Both ends of each connection are descriptors of a process.
     let wanted = COUNT as u64 + 1000;
     let mut limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     if limit.current.is_some_and(|current| current < wanted) {
@@ -298,7 +298,7 @@ pub(super) async fn prefaces(time: Duration) -> Result<Row, Failure> {
     }
     let siege = Siege {
         arguments: &["--header-timeout", "2s"],
-        // 64 KiB are reserved for each.
+        // 64 KiB are reserved for each connection.
         limit: 1024,
         ..Siege::default()
     };
@@ -309,13 +309,14 @@ pub(super) async fn prefaces(time: Duration) -> Result<Row, Failure> {
             if held.len() >= COUNT {
                 held.pop_front();
             }
-            // Refused ones are no fault.
+            // A refused connection isn't an error.
             if let Ok(mut stream) = TcpStream::connect(under.addr()).await {
                 let _ = stream.write_all(PREFACE).await;
                 held.push_back(stream);
                 under.threw(1);
             }
-            // Somebody who comes now is served, too, as soon as others are idle for long.
+            // A new client is also served, as soon as others have been idle for long
+            // enough.
             if held.len() == COUNT && newcomer.is_none() {
                 newcomer = Some(tokio::spawn(served(under.clone())));
             }
@@ -328,7 +329,7 @@ pub(super) async fn prefaces(time: Duration) -> Result<Row, Failure> {
     siege.hold(time, "connections", storm).await
 }
 
-/// A caller who comes anew is served, within its patience.
+/// A new caller must be served within its timeout.
 async fn served(under: Under) -> Result<(), Failure> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -336,7 +337,7 @@ async fn served(under: Under) -> Result<(), Failure> {
         match caller.call("echo", list(10), PATIENCE).await {
             Ok(_) => return Ok(()),
             Err(error) if Instant::now() > deadline => {
-                return Err(Failure::new(format!("a caller who comes anew: {error}")));
+                return Err(Failure::new(format!("a new caller: {error}")));
             }
             Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
@@ -400,7 +401,7 @@ pub(super) async fn random_frames(time: Duration) -> Result<Row, Failure> {
     Siege::default().hold(time, "connections", storm).await
 }
 
-/// Says that, and reads a little of what comes back.
+/// Sends bytes, and reads a little of the answer.
 async fn converse(addr: &str, bytes: &[u8]) -> Result<(), Failure> {
     let mut stream = TcpStream::connect(addr).await?;
     if stream.write_all(bytes).await.is_ok() {

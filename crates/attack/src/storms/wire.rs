@@ -1,4 +1,4 @@
-//! What is said over TCP by hand.
+//! TCP messages written by hand.
 
 use encarno_wrpc::value::Write as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -8,11 +8,11 @@ use crate::failure::Failure;
 use crate::neighbours::INSTANCE;
 
 pub(super) use encarno_wrpc::tcp::fuzz::PREFACE;
-/// Kinds of messages on a connection that calls share.
+/// The kinds of messages on a shared connection.
 pub(super) const CALL: u8 = 1;
 pub(super) const CALL_BEGINS: u8 = 2;
 
-/// A connection that calls share, after its prefaces.
+/// A shared connection, after its prefaces.
 pub(super) async fn shared(addr: &str) -> Result<TcpStream, Failure> {
     let mut stream = TcpStream::connect(addr).await?;
     stream.write_all(PREFACE).await?;
@@ -21,7 +21,7 @@ pub(super) async fn shared(addr: &str) -> Result<TcpStream, Failure> {
     Ok(stream)
 }
 
-/// A message on it.
+/// A message on a shared connection.
 pub(super) fn message(kind: u8, call: u64, function: &str, params: &[u8]) -> Vec<u8> {
     let mut payload = Vec::new();
     payload.bytes(INSTANCE.as_bytes());
@@ -30,7 +30,7 @@ pub(super) fn message(kind: u8, call: u64, function: &str, params: &[u8]) -> Vec
     encarno_wrpc::tcp::fuzz::message(kind, call, &payload)
 }
 
-/// A call on a connection of its own.
+/// A call on its own connection.
 pub(super) fn single(function: &str, params: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0];
     bytes.bytes(INSTANCE.as_bytes());

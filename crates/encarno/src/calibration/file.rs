@@ -1,4 +1,4 @@
-//! Where a calibration is kept: in the user's state directory.
+//! The file of a calibration, in the user's state directory.
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Read, Write};
@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 
 use super::{Calibration, VERSION, machine::Machine};
 
-/// No calibration is larger.
+/// The most bytes that a calibration file may have.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// Why the calibration of this machine isn't used.
 #[derive(Debug, thiserror::Error)]
 pub enum CalibrationError {
-    /// The system said no.
+    /// The file can't be read.
     #[error("{file}: {source}", file = file.display())]
     Read {
         /// The file.
@@ -21,34 +21,34 @@ pub enum CalibrationError {
         #[source]
         source: io::Error,
     },
-    /// It isn't one.
-    #[error("{file}: it is no calibration ({reason}): `encarno calibrate` makes a new one", file = file.display())]
+    /// The file isn't a calibration.
+    #[error("{file}: this isn't a calibration ({reason}): `encarno calibrate` makes a new one", file = file.display())]
     Broken {
         /// The file.
         file: PathBuf,
         /// Why not.
         reason: String,
     },
-    /// Its figures are another machine's.
-    #[error("{file}: it is of {machine}, and this is {this}: `encarno calibrate` makes a new one", file = file.display())]
+    /// The figures are those of another machine.
+    #[error("{file}: it was made on {machine}, and this is {this}: `encarno calibrate` makes a new one", file = file.display())]
     OtherMachine {
         /// The file.
         file: PathBuf,
-        /// Whose they are.
+        /// The machine that was measured.
         machine: Box<Machine>,
-        /// This one.
+        /// This machine.
         this: Box<Machine>,
     },
 }
 
-/// `$XDG_STATE_HOME/encarno/calibration.json`, usually below `~/.local/state`; none if
-/// there is no home.
+/// `$XDG_STATE_HOME/encarno/calibration.json`, usually below `~/.local/state`; `None` if
+/// there is no home directory.
 pub fn place() -> Option<PathBuf> {
     place_of(std::env::var_os("XDG_STATE_HOME"), std::env::var_os("HOME"))
 }
 
 fn place_of(state: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> {
-    // A relative path doesn't count, says the XDG base directory specification.
+    // The XDG base directory specification says that relative paths don't count.
     let absolute = |path: OsString| Some(PathBuf::from(path)).filter(|path| path.is_absolute());
     let state = state.and_then(absolute);
     let home = || {
@@ -58,7 +58,7 @@ fn place_of(state: Option<OsString>, home: Option<OsString>) -> Option<PathBuf> 
     Some(state.or_else(home)?.join("encarno/calibration.json"))
 }
 
-/// This machine's calibration; none if it wasn't calibrated.
+/// This machine's calibration; `None` if it wasn't calibrated.
 pub fn read() -> Result<Option<Calibration>, CalibrationError> {
     let Some(file) = place() else {
         return Ok(None);
@@ -85,7 +85,7 @@ pub fn read() -> Result<Option<Calibration>, CalibrationError> {
     }
 }
 
-/// A calibration, whosever it is.
+/// Reads a calibration, of any machine.
 pub fn read_from(file: &Path) -> Result<Calibration, CalibrationError> {
     let failed = |source| CalibrationError::Read {
         file: file.into(),
@@ -107,11 +107,13 @@ pub fn read_from(file: &Path) -> Result<Calibration, CalibrationError> {
         serde_json::from_str(&text).map_err(|error| broken(error.to_string()))?;
     match calibration.version {
         VERSION => Ok(calibration),
-        other => Err(broken(format!("its version is {other}, and not {VERSION}"))),
+        other => Err(broken(format!(
+            "its version is {other} instead of {VERSION}"
+        ))),
     }
 }
 
-/// Keeps it, whole or not at all.
+/// Writes the file, as a whole or not at all.
 pub fn write(file: &Path, calibration: &Calibration) -> io::Result<()> {
     let folder = file
         .parent()

@@ -1,23 +1,23 @@
-//! Whose figures a calibration has.
+//! The machine to which a calibration belongs.
 
 use std::fmt;
 
 use encarno_record::notes::environment;
 use serde::{Deserialize, Serialize};
 
-/// What makes figures comparable.
+/// The properties of a machine that must be equal for figures to be comparable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    /// The processor's model; empty if the system doesn't say it.
+    /// The processor's model; empty if the system doesn't name it.
     pub processor: String,
-    /// Cores that this program may use.
+    /// The number of cores that this program may use.
     pub cores: usize,
     /// The version of encarno.
     pub encarno: String,
 }
 
 impl Machine {
-    /// This one.
+    /// The machine that runs this program.
     pub fn this() -> Self {
         let environment = environment();
         let value = |name: &str| {

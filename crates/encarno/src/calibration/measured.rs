@@ -1,4 +1,4 @@
-//! What is measured of a protocol, and what a run of it showed.
+//! The measurements of a protocol, and the result of one run.
 
 use encarno_engine::meter::Summary;
 use encarno_record::notes::Judgement;
@@ -30,7 +30,7 @@ const BYTES: [&str; 4] = [
 pub struct Measured {
     /// Its name in the file and on the command line.
     pub name: &'static str,
-    /// As in a configuration.
+    /// The protocol's name, as in a configuration.
     pub protocol: &'static str,
     /// Of its URLs.
     scheme: &'static str,
@@ -38,33 +38,33 @@ pub struct Measured {
     arguments: &'static [&'static str],
 }
 
-/// Hits at a time on each connection, where connections are shared.
+/// The number of hits at a time on each connection, where connections are shared.
 pub const STREAMS: usize = 16;
-/// The first rate that is tried is that part of what a closed run made; the next
-/// ones lie between those that were on time and those that weren't.
+/// The first rate is this part of the rate of a closed run. Each next rate lies between a
+/// rate at which hits were on time and one at which they weren't.
 const FIRST_PART: f64 = 0.75;
-/// Rates that are tried.
+/// The number of rates that are tried.
 const TRIES: usize = 4;
 
-/// What is measured.
+/// A point to measure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Point {
     /// The protocol.
     pub measured: Measured,
-    /// Event loops.
+    /// The number of event loops.
     pub loops: usize,
-    /// Hits that may run at a time.
+    /// The number of hits that may run at a time.
     pub workers: usize,
 }
 
-/// What one run showed.
+/// The result of one run.
 #[derive(Clone, Debug)]
 pub struct Shown {
     /// Hits per second.
     pub rate: f64,
-    /// The figures tell of the target: hits were on time.
+    /// Whether hits were on time, so that the figures describe the target.
     pub sound: bool,
-    /// Why not.
+    /// Why hits weren't on time.
     pub reasons: Vec<String>,
     /// How late hits were.
     pub lag_s: Quantiles,
@@ -104,7 +104,7 @@ impl Measured {
 }
 
 impl Point {
-    /// The arguments of `encarno hit` that make its hits at that address.
+    /// The arguments of `encarno hit` that make this point's hits at an address.
     pub fn arguments(&self, address: std::net::SocketAddr) -> Vec<String> {
         let Measured {
             protocol, scheme, ..
@@ -132,7 +132,8 @@ impl Point {
 }
 
 impl Shown {
-    /// What a run came to; its loops used so much CPU, and the busiest that share.
+    /// The result of a run whose loops used this much CPU time, and whose busiest loop
+    /// was busy for this share.
     pub fn of(summary: &Summary, cpu_ns: u64, busy: f64) -> Self {
         let hits = summary.total.hits;
         let seconds = summary.span_ns.max(1) as f64 * 1e-9;
@@ -190,7 +191,7 @@ pub fn measure<E>(
 mod tests {
     use super::{Entry, MEASURED, Point, Quantiles, Shown, TRIES, measure};
 
-    /// A machine that is on time up to that rate.
+    /// The measurement of a machine that is on time up to a rate.
     fn measured(closed_rate: f64, on_time: f64) -> (Entry, Vec<f64>) {
         let point = Point {
             measured: MEASURED[0],

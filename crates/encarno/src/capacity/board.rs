@@ -1,5 +1,5 @@
-//! What a measurement shows while it goes on: on a terminal a run's dashboard with the
-//! trials in it, elsewhere a line for each trial.
+//! The display of a measurement: on a terminal, the dashboard of a run with the trials in
+//! it; elsewhere, a line for each trial.
 
 use std::cell::{Cell, RefCell};
 use std::io::{Write, stderr};
@@ -15,19 +15,19 @@ use super::text;
 use super::trial::Trial;
 use crate::dashboard::{self, Dashboard, Follower, Measuring, Page, View};
 
-/// Where trials are shown.
+/// Shows trials.
 #[derive(Debug, Default)]
 pub struct Board {
     dashboard: RefCell<Option<Dashboard>>,
     measuring: RefCell<Measuring>,
-    /// How many lines of trials were written.
+    /// The number of trials whose lines were written.
     written: Cell<usize>,
-    /// Nothing is shown.
+    /// Whether nothing is shown.
     quiet: bool,
 }
 
 impl Board {
-    /// Of a measurement that shows its trials, or nothing.
+    /// A board that shows trials, or nothing if `quiet`.
     pub fn new(quiet: bool) -> Self {
         Self {
             quiet,
@@ -35,7 +35,7 @@ impl Board {
         }
     }
 
-    /// The run is on: it takes the terminal, if there is one.
+    /// Takes the terminal, if there is one, at the start of the run.
     pub fn begin(&self, title: &str, workers_max: u64, control: &Arc<Control>) {
         if self.quiet || !dashboard::is_possible() {
             return;
@@ -46,7 +46,7 @@ impl Board {
         *self.dashboard.borrow_mut() = Dashboard::start(Follower::new(view, true), control);
     }
 
-    /// A trial has ended.
+    /// Shows a trial that has ended.
     pub fn ended(&self, trial: &Trial) {
         let line = text::trial_line(trial);
         self.measuring.borrow_mut().trials.push(line);
@@ -70,7 +70,7 @@ impl Board {
         let measuring = self.measuring.borrow();
         for line in &measuring.trials[self.written.get()..] {
             if !self.quiet {
-                // Nobody may be reading any more; the run goes on.
+                // The reader may be gone; the run goes on.
                 let _shown = writeln!(stderr(), "{line}");
             }
         }
@@ -83,7 +83,7 @@ impl Board {
         }
     }
 
-    /// What is measured now; `is_new` if a trial has ended since.
+    /// Shows the present trial; `is_new` if a trial has ended since the last call.
     fn look(&self, driver: &Driver<'_>, is_new: bool) {
         if !self.has_screen() {
             return;
@@ -113,7 +113,7 @@ pub struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    /// Of that driver, on that board.
+    /// Shows the trials of this driver on this board.
     pub fn new(driver: Driver<'a>, board: &'a Board) -> Self {
         Self {
             driver,
@@ -122,7 +122,7 @@ impl<'a> Shown<'a> {
         }
     }
 
-    /// The driver; the run is over.
+    /// Returns the driver after the run.
     pub fn into_driver(self) -> Driver<'a> {
         self.driver
     }

@@ -1,4 +1,4 @@
-//! A measurement for the report.
+//! Prepares a measurement for the report.
 
 use std::path::Path;
 
@@ -10,13 +10,13 @@ use super::outcome::Outcome;
 use super::text;
 use super::trial::{Trial, TrialLoad, Verdict};
 
-/// Points of the curve.
+/// The number of points of the curve.
 const CURVE_POINTS: u32 = 120;
-/// So much further than the trials the curve is drawn.
+/// The curve is drawn to this multiple of the most workers.
 const BEYOND: f64 = 1.15;
 
-/// What the report shows of a result file whose marks say these texts; none if it isn't
-/// about a capacity.
+/// The measurement in a result file with these marks, for the report; `None` if the file
+/// has none.
 pub fn of_marks<'a>(path: &Path, marks: impl Iterator<Item = &'a str>) -> Option<Capacity> {
     let findings = file::of_marks(path, marks).ok()?;
     Some(of_findings(&findings))

@@ -16,16 +16,16 @@ use super::findings::{Findings, Next};
 use super::judge::{self, Judged, PARTS};
 use super::trial::{Marked, Note, Trial, TrialLoad, Verdict};
 
-/// Running hits get so long to end before the next trial, when there may be many.
+/// The most time that running hits get to end before the next trial.
 const DRAIN_NS_MAX: u64 = 30_000_000_000;
-/// Each of a trial's looks at its tenths comes so much later than the last.
+/// Each look at a trial comes this many tenths of a second after the last.
 const LOOK_TENTHS: u64 = 3;
-/// After so long whatever a second held was said.
+/// After this time, everything that happened within a second has been reported.
 const SAID_NS_MAX: u64 = 2_500_000_000;
-/// Warm-up of a rate, at least.
+/// The shortest warm-up of a rate.
 const WARM_UP_NS_MIN: u64 = 500_000_000;
 
-/// Steers a run; ask it for the findings when the run is over.
+/// Steers a run. After the run, it has the findings.
 pub struct Driver<'a> {
     findings: Findings,
     phase: Phase,
@@ -48,14 +48,14 @@ enum Phase {
 struct Running {
     next: Next,
     from_ns: u64,
-    /// It isn't looked at before.
+    /// The instant of the next look.
     look_ns: u64,
-    /// The hits of the load before have ended.
+    /// Whether the hits of the previous load have ended.
     settled: bool,
 }
 
-/// The workload of a run that is steered so; a hit that can't start within
-/// `late_limit` is dropped.
+/// The workload of such a steered run. A hit that can't start within `late_limit` is
+/// dropped.
 pub fn workload(settings: &Settings, late_limit: Duration) -> Workload {
     Workload::Steered(SteeredSettings {
         workers_max: settings.in_flight_max.max(*settings.workers.end()) as usize,
@@ -67,7 +67,7 @@ pub fn workload(settings: &Settings, late_limit: Duration) -> Workload {
 }
 
 impl<'a> Driver<'a> {
-    /// Each trial is shown when it has ended. `expected` is the run's.
+    /// Calls `show` with each trial that has ended. `expected` is the run's.
     pub fn new(settings: Settings, expected: Expected, show: &'a mut dyn FnMut(&Trial)) -> Self {
         Self {
             findings: Findings::new(settings),
@@ -79,18 +79,18 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// What was found; the run is over.
+    /// Returns the findings after the run.
     pub fn into_findings(mut self) -> Findings {
         self.findings.end();
         self.findings
     }
 
-    /// What was found up to now.
+    /// The findings up to now.
     pub fn findings(&self) -> &Findings {
         &self.findings
     }
 
-    /// The load of the trial that is on, and from which instant on it holds.
+    /// The load of the present trial, and the instant from which it applies.
     pub fn now(&self) -> Option<(TrialLoad, u64)> {
         let Phase::Running(running) = &self.phase else {
             return None;
@@ -132,11 +132,12 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// The load holds from a whole tenth on; none if it has to be asked for again.
+    /// Sets a load from the next whole tenth on, and returns that instant; `None` if the
+    /// load has to be set again.
     fn steer(&mut self, helm: &Helm<'_>, load: Load) -> Option<u64> {
         let from_ns = (helm.earliest_ns() / TENTH_NS + 2) * TENTH_NS;
         match helm.steer(from_ns, load) {
-            // Some loop may have switched late: that is cut off as warm-up.
+            // Some loop may have switched late; the warm-up covers that time.
             Ok(()) | Err(GrowError::Late) => Some(from_ns),
             Err(GrowError::TooSoon { .. }) => None,
             Err(error) => {
@@ -168,7 +169,7 @@ impl<'a> Driver<'a> {
             }
             Next::Rate(plan) => {
                 let start_ns = from_ns + warm_up_ns(plan.seconds_min);
-                // Up to the look that was due, and not to when somebody came.
+                // Evaluate up to the look that was due, not up to the present.
                 let to_ns = running.look_ns;
                 let part_ns = (to_ns - start_ns) / PARTS;
                 let gauge = helm.gauge();
@@ -189,7 +190,7 @@ impl<'a> Driver<'a> {
                 )
             }
         };
-        // What went wrong is known when a second is over.
+        // Failures are known when their second is over.
         let is_said = |judged: &Judged| {
             judged.verdict != Verdict::Errors
                 || !self.errors.is_empty()
@@ -209,8 +210,8 @@ impl<'a> Driver<'a> {
         }
     }
 
-    /// Hits of a greater load before that still run would count as this one's, and
-    /// those that ran beside them were slower.
+    /// Waits until the hits of a previous, greater load have ended. They would count as
+    /// hits of this trial, and they slow down the hits beside them.
     fn settle(&mut self, helm: &Helm<'_>, running: Running, (workers, until_ns): (u32, u64)) {
         let from_ns = running.from_ns;
         let reading = helm.gauge().read(from_ns, until_ns);
@@ -292,7 +293,7 @@ impl<'a> Driver<'a> {
         self.heed(helm, trial);
     }
 
-    /// What a trial means for the next one.
+    /// Adapts the next trial to the result of this one.
     fn heed(&mut self, helm: &mut Helm<'_>, trial: Trial) {
         let first = self.findings.trials().is_empty();
         let overloaded = matches!(trial.load, TrialLoad::Rate(_))
@@ -306,7 +307,7 @@ impl<'a> Driver<'a> {
             }
             Verdict::Errors if first => {
                 let reason = trial.reason.clone().unwrap_or_default();
-                Some(format!("already the first load fails: {reason}"))
+                Some(format!("the first load fails already: {reason}"))
             }
             _ => None,
         };
@@ -374,13 +375,13 @@ impl Pilot for Driver<'_> {
     }
 }
 
-/// Batches are whole tenths.
+/// Makes the time of a trial a multiple of whole tenths for each batch.
 fn trial_ns(seconds: f64) -> u64 {
     let part = (seconds * 1e9) as u64 / PARTS;
     part.div_ceil(TENTH_NS).max(1) * TENTH_NS * PARTS
 }
 
-/// A tenth of the shortest trial, which is many relaxation times long.
+/// A tenth of the shortest trial, which is much longer than the system's relaxation time.
 fn warm_up_ns(seconds_min: f64) -> u64 {
     let warm_up_ns = ((seconds_min * 1e8) as u64).max(WARM_UP_NS_MIN);
     warm_up_ns.div_ceil(TENTH_NS) * TENTH_NS
@@ -394,7 +395,8 @@ fn first_look(running: &Running) -> u64 {
         }
 }
 
-/// Each look at a goal is another chance to be wrong: twice the time.
+/// Each look at a goal is another chance of a wrong result, so the time between looks
+/// doubles.
 fn later_look(running: &Running) -> u64 {
     match running.next {
         Next::Workers(_) | Next::Users(_) => running.look_ns + LOOK_TENTHS * TENTH_NS,

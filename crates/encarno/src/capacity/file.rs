@@ -8,18 +8,18 @@ use encarno_record::results::whole::{self, FileError};
 use super::findings::Findings;
 use super::trial::{Marked, Note};
 
-/// Why a result file says nothing of a capacity.
+/// Why a result file has no measurement of a capacity.
 #[derive(Debug, thiserror::Error)]
 pub enum FromError {
-    /// It can't be read.
+    /// The file can't be read.
     #[error(transparent)]
     File(#[from] FileError),
-    /// No trial is in it.
-    #[error("{0} has no trials: it isn't of `encarno capacity`, or its first part is missing")]
+    /// The file has no trial.
+    #[error("{0} has no trials: `encarno capacity` didn't write it, or its first part is missing")]
     NoTrials(String),
 }
 
-/// What the trials of a result file say.
+/// Reads the trials of a result file.
 pub fn read(path: &Path) -> Result<Findings, FromError> {
     let mut reader = whole::open(path)?;
     let mut gathered = Gathered::default();
@@ -31,7 +31,7 @@ pub fn read(path: &Path) -> Result<Findings, FromError> {
     gathered.finish(path)
 }
 
-/// The same, from the texts of its marks.
+/// Reads the trials from the texts of a result file's marks.
 pub fn of_marks<'a>(
     path: &Path,
     texts: impl Iterator<Item = &'a str>,
@@ -46,7 +46,7 @@ struct Gathered(Option<Findings>);
 
 impl Gathered {
     fn take(&mut self, text: &str) {
-        // Marks of others are about something else.
+        // Other marks are about other subjects.
         let Ok(marked) = serde_json::from_str::<Marked>(text) else {
             return;
         };

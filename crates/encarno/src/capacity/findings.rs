@@ -1,6 +1,5 @@
-//! All trials up to now: what to measure next, and what they say together. The
-//! same trials always say the same, whether they were just made or come from a
-//! file.
+//! All trials up to now, the next trial, and the result. The same trials always give the
+//! same result, whether they were just made or come from a file.
 
 use encarno_capacity::band::Band;
 use encarno_capacity::fit::{Fit, FitError};
@@ -12,18 +11,18 @@ use encarno_capacity::users;
 use super::Settings;
 use super::trial::{Trial, TrialLoad, Verdict};
 
-/// A goal takes at most so many trials.
+/// The most trials for a goal.
 const GOAL_TRIALS_MAX: usize = 12;
-/// A trial of the goal may take so many times as long as one of the curve.
+/// A trial of the goal may take this many times as long as a trial of the curve.
 const GOAL_TRIAL_FACTOR: f64 = 4.0;
 
-/// So many hits for each that may be bad: without a bad one among them, −ln
-/// [`goal::RISK`] of them show that no more than that part is.
+/// The number of hits for each hit that may be bad. If −ln [`goal::RISK`] times as many
+/// hits have no bad one, the share of bad hits is within the limit.
 const HITS_BY_RARITY: f64 = 7.0;
-/// Longer than that nobody waits for a rare hit.
+/// The longest trial, however rare the hits are that it waits for.
 const GOAL_TRIAL_SECONDS_MAX: f64 = 600.0;
 
-/// What was found up to now.
+/// The findings up to now.
 #[derive(Clone, Debug)]
 pub struct Findings {
     settings: Settings,
@@ -35,19 +34,19 @@ pub struct Findings {
     generator_rate: Option<f64>,
 }
 
-/// What is measured next.
+/// The next measurement.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
-    /// So many workers.
+    /// A closed load with this number of workers.
     Workers(u32),
     /// A rate that may keep the goal.
     Rate(search::Plan),
-    /// So many virtual users of k6, which may keep its thresholds.
+    /// This number of virtual users of k6, which may keep its thresholds.
     Users(u32),
 }
 
 impl Findings {
-    /// Nothing was measured yet.
+    /// Findings without trials.
     pub fn new(settings: Settings) -> Self {
         let levels = Levels::new(Range {
             low: *settings.workers.start(),
@@ -64,7 +63,7 @@ impl Findings {
         }
     }
 
-    /// What is measured next; none if nothing is.
+    /// The next measurement; `None` if the measurement is complete.
     pub fn next(&self) -> Option<Next> {
         if self.given_up.is_some() {
             return None;
@@ -76,7 +75,7 @@ impl Findings {
         }
     }
 
-    /// What every trial of k6 says of its thresholds: workers, and whether all were met.
+    /// For each trial of k6, the number of users and whether all thresholds were met.
     fn of_thresholds(&self) -> Vec<(u32, bool)> {
         let judged = self
             .trials
@@ -106,7 +105,7 @@ impl Findings {
         search.next(&known)
     }
 
-    /// Takes what the trial of [`Findings::next`] showed.
+    /// Adds the result of the trial that [`Findings::next`] asked for.
     pub fn observe(&mut self, trial: Trial) {
         match trial.load {
             TrialLoad::Workers(_) => {
@@ -133,12 +132,12 @@ impl Findings {
         self.trials.push(trial);
     }
 
-    /// Nothing more is measured, for that reason.
+    /// Ends the measurement early, for this reason.
     pub fn give_up(&mut self, reason: String) {
         self.given_up.get_or_insert(reason);
     }
 
-    /// Few hits can't tell of a rare failure: a trial is so long that it could.
+    /// Makes the trial long enough to show a rare failure.
     fn long_enough(&self, plan: search::Plan) -> search::Plan {
         let conditions = self.settings.goal.iter().flat_map(|goal| &goal.conditions);
         let rarest = conditions.map(GoalCondition::allowed).fold(1.0, f64::min);
@@ -156,7 +155,7 @@ impl Findings {
         let fitted = self.fit().ok().filter(|fit| fit.refusals.is_empty());
         let peak = fitted.and_then(|fit| fit.peak);
         let seconds_max = self.settings.trial_max.as_secs_f64() * GOAL_TRIAL_FACTOR;
-        // Where the generator gave up nothing more is known of it than what it made.
+        // Above the rate that the generator made, nothing is known.
         let made = (self.levels.top() == Some(Top::GeneratorLimit)).then_some(highest);
         let calibrated = self.settings.generator_max;
         Some(Search::new(search::Settings {
@@ -164,20 +163,20 @@ impl Findings {
             rate_max: made.into_iter().chain(calibrated).fold(1e9, f64::min),
             width: self.settings.within,
             trials_max: GOAL_TRIALS_MAX,
-            // Ten batches, of which each tells of a quantile.
+            // Ten batches, each long enough for a quantile.
             seconds_min: (2.5 * self.settings.trial_min.as_secs_f64()).min(seconds_max),
             seconds_max,
         }))
     }
 
-    /// Nothing more will come: if something is left to measure, it was stopped.
+    /// Ends the measurement. If something is left to measure, it counts as stopped.
     pub fn end(&mut self) {
         if self.next().is_some() {
             self.give_up("it was stopped before its last trial".to_owned());
         }
     }
 
-    /// What was asked for.
+    /// The settings of the measurement.
     pub fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -192,13 +191,13 @@ impl Findings {
         self.levels.fit()
     }
 
-    /// Between what the fitted curve lies; none without one.
+    /// The band in which the fitted curve lies; `None` without a fit.
     pub fn band(&self) -> Option<Band> {
         let fit = self.fit().ok()?;
         Some(Band::of(&self.levels.points(), &fit))
     }
 
-    /// The highest throughput that was measured, with the number of workers.
+    /// The highest measured throughput, with its number of workers.
     pub fn highest(&self) -> Option<(u32, f64)> {
         let points = self.levels.points();
         let best = points
@@ -207,17 +206,18 @@ impl Findings {
         best.map(|point| (point.workers as u32, point.throughput))
     }
 
-    /// What ended the climb.
+    /// The reason why no more workers were tried.
     pub fn top(&self) -> Option<Top> {
         self.levels.top()
     }
 
-    /// By how much the system's throughput moved meanwhile, if that is no chance.
+    /// How far the system's throughput moved during the measurement; `None` if that may
+    /// be chance.
     pub fn drift(&self) -> Option<f64> {
         self.levels.drift()
     }
 
-    /// What the goal's search came to; none if there was none.
+    /// The result of the search for the goal; `None` if there was no search.
     pub fn bracket(&self) -> Option<Bracket> {
         if self.settings.k6 {
             return match users::Search::bounds(&self.of_thresholds()) {
@@ -233,7 +233,7 @@ impl Findings {
         self.search.as_ref()?.bracket()
     }
 
-    /// The goal, as it was written; none if there is none.
+    /// The goal as it was written; `None` if there is none.
     pub fn goal_text(&self) -> Option<String> {
         if let Some(goal) = &self.settings.goal {
             return Some(goal.to_string());
@@ -247,12 +247,12 @@ impl Findings {
         Some(names.join(", "))
     }
 
-    /// The rate that the generator couldn't make, when the goal was searched.
+    /// The rate that the generator couldn't make in the search for the goal.
     pub fn generator_rate(&self) -> Option<f64> {
         self.generator_rate
     }
 
-    /// Why it ended early.
+    /// Why the measurement ended early.
     pub fn given_up(&self) -> Option<&str> {
         self.given_up.as_deref()
     }

@@ -1,4 +1,4 @@
-//! One trial judged by what the event loops did.
+//! Judges one trial by the work of the event loops.
 
 use std::time::Duration;
 
@@ -14,18 +14,18 @@ use encarno_record::statistics::time_text;
 use super::Settings;
 use super::trial::{Condition, Verdict};
 
-/// More failures than that, and the throughput isn't what is wanted.
+/// The largest share of failures at which a throughput still counts.
 const ERRORS_MAX: f64 = 0.01;
-/// So many hits are enough to see that most of them fail.
+/// The number of hits that suffices to see that most hits fail.
 const HITS_MIN: u64 = 20;
-/// A rate that leaves that part of its hits behind isn't kept up with …
+/// If a larger share of hits is left behind, the system doesn't keep up with the rate.
 const BEHIND_PART_MAX: f64 = 0.05;
-/// … and one that leaves less than that is.
+/// If a smaller share of hits is left behind, the system keeps up with the rate.
 const BEHIND_PART_MIN: f64 = 0.01;
-/// A few hits more or less in flight are chance.
+/// A smaller change of the hits in flight counts as chance.
 const BEHIND_HITS_MIN: i64 = 20;
 
-/// What is said of a trial.
+/// The judgement of a trial.
 pub(super) struct Judged {
     pub(super) verdict: Verdict,
     pub(super) reason: Option<String>,
@@ -47,7 +47,7 @@ pub(super) fn tenths(duration: Duration) -> u64 {
     (duration.as_nanos() as u64).div_ceil(TENTH_NS).max(1)
 }
 
-/// Judges a number of workers by all of its tenths up to now; none: it goes on.
+/// Judges a number of workers by all tenths up to now; `None` if the trial must go on.
 pub(super) fn workers(reading: &Reading, settings: &Settings) -> Option<Judged> {
     let bin = |(tenth, running): (&Tenth, &u64)| Bin {
         ended: tenth.ended,
@@ -69,7 +69,7 @@ pub(super) fn workers(reading: &Reading, settings: &Settings) -> Option<Judged> 
     let failed_part = total.failed as f64 / total.ended.max(1) as f64;
     let broken = total.ended >= HITS_MIN && total.failed == total.ended;
     let judgement = match steady::judge(&bins, &limits) {
-        // Nothing gets better by waiting for more of that.
+        // If hits fail, waiting for steadiness doesn't help.
         Steadiness::GoOn if !(broken && bins.len() >= limits.bins_min) => return None,
         Steadiness::GoOn => match steady::judge(
             &bins,
@@ -110,7 +110,7 @@ pub(super) fn workers(reading: &Reading, settings: &Settings) -> Option<Judged> 
     })
 }
 
-/// Judges a rate by its tenths after the warm-up, of which `batches` are equal parts.
+/// Judges a rate by its tenths after the warm-up, divided into `batches` equal parts.
 pub(super) fn rate(
     reading: &Reading,
     batches: &[Reading],
@@ -146,7 +146,7 @@ pub(super) fn rate(
         GoalVerdict::Undecided => Verdict::Undecided,
     };
     let mut reason = None;
-    // A goal that holds in spite of a slow generator holds.
+    // A slow generator makes results worse, so a goal that holds all the same does hold.
     if verdict != Verdict::Holds {
         reason = limit(reading, plateau.throughput, settings).or_else(|| late(reading, &total));
         if reason.is_some() {
@@ -180,7 +180,7 @@ fn judge_condition(
             let whole = total.response_ns.quantile(part) as f64;
             let missing = reading.dropped as f64 / reading.scheduled.max(1) as f64;
             let verdict = if missing > 1.0 - part {
-                // A hit that was never made took longer than any limit.
+                // A hit that was never made counts as slower than any limit.
                 GoalVerdict::Fails
             } else if parts.iter().any(|batch| batch.ended == 0) {
                 GoalVerdict::Undecided
@@ -202,7 +202,8 @@ fn judge_condition(
     }
 }
 
-/// Hits that pile up would be slow or fail later.
+/// Whether the system keeps up with the rate. Hits that pile up would be slow or fail
+/// later.
 fn keeps_up(reading: &Reading) -> GoalVerdict {
     let part = reading.backlog as f64 / reading.scheduled.max(1) as f64;
     if reading.total().ended == 0 {
@@ -237,7 +238,7 @@ fn limit(reading: &Reading, throughput: f64, settings: &Settings) -> Option<Stri
     ))
 }
 
-/// Whether hits started late, though a worker was free for them.
+/// Whether hits started late although a worker was free for them, and why.
 fn late(reading: &Reading, total: &Tenth) -> Option<String> {
     let (lag_ns, response_ns) = (
         total.lag_ns.quantile(0.99),
@@ -254,5 +255,5 @@ fn late(reading: &Reading, total: &Tenth) -> Option<String> {
     })
 }
 
-/// How many batches a trial of the goal has.
+/// The number of batches of a trial of the goal.
 pub(super) const PARTS: u64 = BATCHES as u64;

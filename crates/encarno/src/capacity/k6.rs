@@ -1,4 +1,4 @@
-//! A script of k6: each trial is a run of k6 with so many virtual users.
+//! Measures a script of k6: each trial is a run of k6 with a number of virtual users.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,34 +17,35 @@ use tempfile::TempDir;
 
 use super::trial::{Threshold, Trial, TrialLoad, Verdict};
 
-/// k6's exit status if a threshold failed.
+/// k6's exit status after a failed threshold.
 const THRESHOLDS_FAILED: i32 = 99;
-/// k6 may take so long beside the run itself: it compiles, sets up, lets iterations
-/// end, and tears down.
-const BESIDE: Duration = Duration::from_secs(120);
-/// After it was asked to stop.
+/// The time that k6 may take in addition to the run itself: it compiles, sets up, lets
+/// iterations end, and tears down.
+pub const BESIDE: Duration = Duration::from_secs(120);
+/// The time that k6 may take to stop.
 const PATIENCE: Duration = Duration::from_secs(35);
+/// It says its version within that.
 const VERSION_PATIENCE: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(20);
-/// What it says is shown up to that length.
+/// The most bytes of k6's output that are shown.
 const SAID_BYTES_MAX: u64 = 4096;
 const SUMMARY_BYTES_MAX: u64 = 16 << 20;
-/// Throughput isn't known better than that from one number.
+/// The lowest relative error of a throughput that comes from one number.
 const ERROR_MIN: f64 = 0.01;
-/// k6 with less than that left is the limit itself.
+/// With a larger busy share than this, k6 itself is the limit.
 const BUSY_PART_MAX: f64 = 0.9;
-/// Whole seconds that say how much throughput scatters.
+/// The fewest whole seconds that show how much the throughput varies.
 const SECONDS_MIN: usize = 4;
 
 /// Why k6 can't measure.
 #[derive(Debug, thiserror::Error)]
 pub enum K6Error {
-    /// There is none.
+    /// k6 wasn't found.
     #[error(
         "there is no k6 in the PATH, no ./k6, and none beside encarno: name it with --k6-binary"
     )]
     NotFound,
-    /// It can't be started, or what it writes can't be read.
+    /// k6 can't be started, or its output can't be read.
     #[error("{program}: {source}", program = program.display())]
     Start {
         /// Its path.
@@ -53,21 +54,21 @@ pub enum K6Error {
         #[source]
         source: std::io::Error,
     },
-    /// It ended otherwise than a run does.
+    /// k6 ended without a complete run.
     #[error("k6 ended with {status}: {said}")]
     Ended {
         /// Its exit status, in words.
         status: String,
-        /// The end of what it said.
+        /// The end of its output.
         said: String,
     },
-    /// It didn't end.
+    /// k6 didn't end in time.
     #[error("k6 doesn't end: {after:?} after its start it was killed")]
     Endless {
-        /// Since its start.
+        /// The time since its start.
         after: Duration,
     },
-    /// Its summary isn't one.
+    /// k6's summary can't be parsed.
     #[error("k6's summary can't be used: {0}")]
     Summary(String),
 }
@@ -77,27 +78,27 @@ pub enum K6Error {
 pub struct K6 {
     program: PathBuf,
     script: PathBuf,
-    /// Of `k6 run`, beside ours.
+    /// The user's arguments of `k6 run`.
     arguments: Vec<String>,
-    /// It has the output `encarno`.
+    /// Whether this k6 has the output `encarno`.
     records: bool,
     folder: TempDir,
 }
 
-/// What a run showed.
+/// The result of one run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Shown {
     /// Iterations per second.
     pub throughput: f64,
-    /// The standard error of it, as a part of it.
+    /// The relative standard error of the throughput.
     pub relative_error: f64,
-    /// Iterations.
+    /// The number of iterations.
     pub iterations: u64,
-    /// The mean of how long one took, s.
+    /// The mean duration of an iteration, s.
     pub iteration_s: f64,
     /// The share of all cores that k6 used.
     pub busy: f64,
-    /// The script's own.
+    /// The script's thresholds.
     pub thresholds: Vec<Threshold>,
 }
 
@@ -109,33 +110,59 @@ pub fn find(named: Option<&Path>) -> Result<PathBuf, K6Error> {
     }
     let paths = std::env::var_os("PATH").unwrap_or_default();
     let in_path = std::env::split_paths(&paths).map(|folder| folder.join("k6"));
-    // In an archive it is beside encarno; in a checkout, above target/release.
-    let own = std::env::current_exe().unwrap_or_default();
-    let beside = own
-        .ancestors()
-        .skip(1)
-        .take(3)
-        .map(|folder| folder.join("k6"));
-    let mut known = in_path.chain([PathBuf::from("./k6")]).chain(beside);
+    let mut known = in_path.chain([PathBuf::from("./k6")]).chain(beside());
     known.find(|file| file.is_file()).ok_or(K6Error::NotFound)
 }
 
+/// The k6 of an archive lies beside encarno; that of a checkout, above `target/release`.
+/// Nobody else's folder is looked into.
+fn beside() -> Vec<PathBuf> {
+    let own = std::env::current_exe().unwrap_or_default();
+    let Some(folder) = own.parent() else {
+        return Vec::new();
+    };
+    let target = folder.parent().filter(|above| above.ends_with("target"));
+    let checkout = target.and_then(Path::parent);
+    let folders = [Some(folder), checkout].into_iter().flatten();
+    folders.map(|folder| folder.join("k6")).collect()
+}
+
+/// Runs k6 for what it prints on its standard output, for so long at most.
+pub fn said(
+    program: &Path,
+    patience: Duration,
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<Vec<u8>, K6Error> {
+    let failed = |source| K6Error::Start {
+        program: program.to_owned(),
+        source,
+    };
+    let folder = tempfile::tempdir().map_err(failed)?;
+    let (output, errors) = (folder.path().join("output"), folder.path().join("errors"));
+    let mut command = Command::new(program);
+    arguments(&mut command);
+    let mut child = start(&mut command, &output, Some(&errors)).map_err(failed)?;
+    let never = AtomicBool::new(false);
+    let status = wait(&mut child, patience, &never, &mut |_| {})?;
+    if !status.success() {
+        return Err(ended(status, end_of(&output) + &end_of(&errors)));
+    }
+    let mut text = Vec::new();
+    let open = File::open(&output).map_err(failed)?;
+    let read = open.take(SUMMARY_BYTES_MAX).read_to_end(&mut text);
+    read.map(|_| text).map_err(failed)
+}
+
 impl K6 {
-    /// Asks it what it can do.
+    /// Asks k6 for its version and outputs.
     pub fn new(program: PathBuf, script: PathBuf, arguments: Vec<String>) -> Result<Self, K6Error> {
         let failed = |source| K6Error::Start {
             program: program.clone(),
             source,
         };
         let folder = tempfile::tempdir().map_err(failed)?;
-        let said = folder.path().join("version");
-        let mut child = start(Command::new(&program).arg("version"), &said).map_err(failed)?;
-        let never = AtomicBool::new(false);
-        let status = wait(&mut child, VERSION_PATIENCE, &never, &mut |_| {})?;
-        let version = end_of(&said);
-        if !status.success() {
-            return Err(ended(status, version));
-        }
+        let version = said(&program, VERSION_PATIENCE, |command| command.arg("version"))?;
+        let version = String::from_utf8_lossy(&version);
         let is_output = |line: &str| line.contains("encarno") && line.contains("[output]");
         Ok(Self {
             records: version.lines().any(is_output),
@@ -146,12 +173,12 @@ impl K6 {
         })
     }
 
-    /// Whether it writes results of encarno's.
+    /// Whether k6 can write result files of encarno.
     pub fn records(&self) -> bool {
         self.records
     }
 
-    /// A run with so many virtual users; none if it was stopped meanwhile.
+    /// Makes a run with this number of virtual users; `None` if the run was stopped.
     pub fn trial(
         &self,
         users: u32,
@@ -184,7 +211,7 @@ impl K6 {
         }
         command.args(&self.arguments).arg(&self.script);
         let started = Instant::now();
-        let mut child = start(&mut command, &said).map_err(failed)?;
+        let mut child = start(&mut command, &said, None).map_err(failed)?;
         let mut cpu_s = 0.0_f64;
         let mut look = |pid: u32| cpu_s = cpu_s.max(cpu_of(pid));
         let status = wait(&mut child, duration + BESIDE, stop, &mut look)?;
@@ -212,7 +239,8 @@ impl K6 {
     }
 }
 
-/// What a run of k6 is as a trial; it began and ended then, ns since the first one began.
+/// A trial from a run of k6. `window` is its start and end, in ns since the start of the
+/// first run.
 pub fn trial_of(number: usize, load: TrialLoad, window: (u64, u64), shown: Shown) -> Trial {
     let users = match load {
         TrialLoad::Workers(users) | TrialLoad::Users(users) => f64::from(users),
@@ -256,10 +284,14 @@ pub fn trial_of(number: usize, load: TrialLoad, window: (u64, u64), shown: Shown
     }
 }
 
-/// It says everything to that file.
-fn start(command: &mut Command, said: &Path) -> std::io::Result<Child> {
+/// Starts k6 with its output going to the file `said`, and its errors to `errors` or, if
+/// there is none, to the same file.
+fn start(command: &mut Command, said: &Path, errors: Option<&Path>) -> std::io::Result<Child> {
     let output = File::create(said)?;
-    let errors = output.try_clone()?;
+    let errors = match errors {
+        Some(errors) => File::create(errors)?,
+        None => output.try_clone()?,
+    };
     command
         .stdin(Stdio::null())
         .stdout(output)
@@ -267,7 +299,7 @@ fn start(command: &mut Command, said: &Path) -> std::io::Result<Child> {
         .spawn()
 }
 
-/// Waits for its end, and looks at it meanwhile.
+/// Waits for the end of k6, and watches it meanwhile.
 fn wait(
     child: &mut Child,
     patience: Duration,
@@ -284,14 +316,16 @@ fn wait(
         let now = Instant::now();
         if stop.load(Ordering::Relaxed) && asked.is_none() {
             asked = Some(now);
-            // From a terminal it has got the signal itself, and a second one does no harm.
+            // On a terminal, k6 has received the signal already, and a second one does no
+            // harm.
             let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
             let _gone = pid.map(|pid| kill_process(pid, Signal::TERM));
         }
         let is_over = now.duration_since(started) > patience
             || asked.is_some_and(|asked| now.duration_since(asked) > PATIENCE);
         if is_over || waited.is_err() {
-            // It is ours and not waited for yet: nobody else has its number.
+            // The child hasn't been waited for, so its process id can't belong to another
+            // process.
             let _gone = child.kill();
             let _status = child.wait();
             let after = now.duration_since(started);
@@ -302,10 +336,10 @@ fn wait(
     }
 }
 
-/// CPU time that a process has used, s; 0 if it isn't there any more.
+/// The CPU time that a process has used, s; 0 if the process has ended.
 fn cpu_of(pid: u32) -> f64 {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name may hold anything, parentheses too.
+    // A process name may contain any character, also parentheses.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || fields.next().and_then(|text| text.parse::<f64>().ok());
@@ -315,7 +349,7 @@ fn cpu_of(pid: u32) -> f64 {
 
 fn ended(status: ExitStatus, said: String) -> K6Error {
     let said = match said.trim() {
-        "" => "it said nothing".to_owned(),
+        "" => "it printed nothing".to_owned(),
         said => said.to_owned(),
     };
     K6Error::Ended {
@@ -349,7 +383,7 @@ fn read_summary(file: &Path) -> Result<Value, K6Error> {
 fn shown(summary: &Value) -> Result<Shown, K6Error> {
     let metrics = summary.get("metrics").and_then(Value::as_object);
     let metrics = metrics.ok_or_else(|| K6Error::Summary("it has no metrics".to_owned()))?;
-    // Newer versions have a level more.
+    // Newer versions of k6 nest the values one level deeper.
     let number = |metric: &str, value: &str| {
         let metric = metrics.get(metric)?;
         let found = metric
@@ -363,7 +397,8 @@ fn shown(summary: &Value) -> Result<Shown, K6Error> {
     for (metric, about) in metrics {
         let of_metric = about.get("thresholds").and_then(Value::as_object);
         for (condition, result) in of_metric.into_iter().flatten() {
-            // The older form says whether it failed, the newer one whether it is ok.
+            // The older form says whether the threshold failed, the newer form whether it
+            // is ok.
             let met = match (result.as_bool(), result.get("ok").and_then(Value::as_bool)) {
                 (Some(failed), _) => !failed,
                 (None, Some(ok)) => ok,
@@ -389,8 +424,8 @@ fn shown(summary: &Value) -> Result<Shown, K6Error> {
     })
 }
 
-/// Iterations per second, and how exactly that is known, from the whole seconds of a
-/// run but its first one; none if they are too few.
+/// The throughput in iterations per second and its relative error, from the whole seconds
+/// of a run without its warm-up; `None` if the run has too few seconds.
 fn by_seconds(results: &Path) -> Result<Option<(f64, f64)>, String> {
     let reader = whole::open_sums(results).map_err(|error| error.to_string())?;
     let Some(mut reader) = reader else {
@@ -416,7 +451,7 @@ fn by_seconds(results: &Path) -> Result<Option<(f64, f64)>, String> {
     };
     let rates: Vec<f64> = (first + 1..*last)
         .map(|second| seconds.get(&second).copied().unwrap_or(0.0))
-        // Its second second is whole, and still warms up.
+        // The first whole second still belongs to the warm-up.
         .skip(1)
         .collect();
     Ok(mean_and_error(&rates))

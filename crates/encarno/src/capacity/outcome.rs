@@ -1,53 +1,55 @@
-//! The end of a measurement, as data and as an exit status. It follows from the
-//! trials alone.
+//! The end of a measurement, as data and as an exit status. It depends on the trials
+//! alone.
 
 use std::ops::RangeInclusive;
 
 use encarno_capacity::Estimate;
 use encarno_capacity::levels::Top;
 use encarno_capacity::search::Bracket;
+use encarno_record::statistics::counted;
 use serde::Serialize;
 
 use super::findings::Findings;
 use super::trial::{Trial, TrialLoad, Verdict};
 
-/// The system moved so far while it was measured: its curve is none.
+/// If the system moved further than this during the measurement, its curve has no
+/// meaning.
 const DRIFT_MAX: f64 = 0.05;
 
-/// What a measurement came to.
+/// The result of a measurement.
 #[derive(Clone, Debug, Serialize)]
 pub struct Outcome {
     /// 0, 2 or 3: see [`Status`].
     pub exit_status: u8,
-    /// In a word.
+    /// The same as a word.
     pub status: Status,
-    /// The law's parameters; none without trials enough.
+    /// The law's parameters; `None` if there are too few trials.
     pub usl: Option<UslOutcome>,
-    /// The highest throughput by the law; none if it is refused.
+    /// The highest throughput by the law; `None` if the law is refused.
     pub peak: Option<PeakOutcome>,
-    /// The highest throughput that was measured.
+    /// The highest measured throughput.
     pub highest: Option<HighestOutcome>,
-    /// The numbers of workers that were measured.
+    /// The range of measured numbers of workers.
     pub measured: Option<RangeInclusive<u32>>,
-    /// What ended the climb to more workers.
+    /// Why no more workers were tried.
     pub top: Option<&'static str>,
     /// The highest rate that keeps the goal.
     pub goal: Option<GoalOutcome>,
-    /// By how much the system's throughput moved from the first trial to the last.
+    /// How far the system's throughput moved from the first trial to the last.
     pub drift: Option<f64>,
-    /// Why not all is known, or not all can be believed; a sentence each.
+    /// Why something isn't known or can't be believed, in one sentence each.
     pub reasons: Vec<String>,
-    /// How long all trials took, s.
+    /// The time of all trials, s.
     pub seconds: f64,
     /// All trials.
     pub trials: Vec<Trial>,
 }
 
-/// How it went.
+/// The status of a measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Status {
-    /// All that was asked for is known.
+    /// Everything that was asked for is known.
     Regular,
     /// A bound is missing, or the law doesn't hold.
     Incomplete,
@@ -55,7 +57,7 @@ pub enum Status {
     GeneratorLimit,
 }
 
-/// A value and its 95 % interval; an end that isn't known is none.
+/// A value and its 95 % interval; an unknown end is `None`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Interval {
     /// The most likely value.
@@ -77,7 +79,7 @@ pub struct UslOutcome {
     pub kappa: Interval,
     /// The residuals' standard deviation, as a part of the throughput.
     pub scatter: f64,
-    /// How likely trials lie so far from the curve by chance.
+    /// The probability of trials this far from the curve by chance.
     pub lack_of_fit_p: Option<f64>,
 }
 
@@ -90,7 +92,7 @@ pub struct PeakOutcome {
     pub workers: Interval,
 }
 
-/// The best that was measured.
+/// The highest measured throughput.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct HighestOutcome {
     /// Hits per second.
@@ -104,17 +106,18 @@ pub struct HighestOutcome {
 pub struct GoalOutcome {
     /// The goal.
     pub goal: String,
-    /// What the two bounds count: `hits/s`, or `users` of k6.
+    /// The unit of the two bounds: `hits/s`, or `users` of k6.
     pub unit: &'static str,
-    /// It holds there; none if no such load was found.
+    /// The highest load at which the goal holds; `None` if no such load was found.
     pub holds: Option<f64>,
-    /// It wasn't shown to hold there; none if no such load was found.
+    /// The lowest load at which the goal wasn't shown to hold; `None` if no such load was
+    /// found.
     pub fails: Option<f64>,
-    /// At most so many hits ran at a time.
+    /// The most hits that ran at a time.
     pub in_flight_max: u32,
-    /// Trials.
+    /// The number of trials.
     pub trials: usize,
-    /// How long they took, s.
+    /// The time of these trials, s.
     pub seconds: f64,
 }
 
@@ -130,7 +133,7 @@ impl Interval {
 }
 
 impl Outcome {
-    /// What the findings come to.
+    /// The outcome of these findings.
     pub fn of(findings: &Findings) -> Self {
         let mut reasons = Vec::new();
         reasons.extend(findings.given_up().map(str::to_owned));
@@ -146,7 +149,7 @@ impl Outcome {
                     );
                 }
             }
-            // A measurement that was given up has said why.
+            // A measurement that was given up has already said why.
             Err(error) if findings.given_up().is_none() => reasons.push(error.to_string()),
             Err(_) => {}
         }
@@ -154,7 +157,7 @@ impl Outcome {
         if let Some(drift) = drift.filter(|drift| drift.abs() > DRIFT_MAX) {
             let way = if drift < 0.0 { "slower" } else { "faster" };
             reasons.push(format!(
-                "the system became {:.0} % {way} while it was measured: its curve isn't one",
+                "the system became {:.0} % {way} while it was measured: its curve has no meaning",
                 drift.abs() * 100.0
             ));
         }
@@ -263,14 +266,14 @@ fn goal(findings: &Findings, reasons: &mut Vec<String>) -> Option<GoalOutcome> {
                 && !(settings.k6 && fails - holds <= 1.0) =>
         {
             reasons.push(format!(
-                "the goal's bounds are {:.0} % apart: {trials} trials didn't decide more closely",
+                "the goal's bounds are {:.0} % apart: {trials} trials didn't bring them closer",
                 (fails / holds - 1.0) * 100.0
             ));
         }
         (Some(_), Some(_)) => {}
         (Some(_), None) => reasons.push(format!("no {load} was found at which the goal fails")),
         (None, Some(_)) => reasons.push(format!("no {load} was found at which the goal holds")),
-        (None, None) => reasons.push("the goal wasn't looked for".to_owned()),
+        (None, None) => reasons.push("the goal wasn't searched for".to_owned()),
     }
     Some(GoalOutcome {
         goal,
@@ -283,23 +286,22 @@ fn goal(findings: &Findings, reasons: &mut Vec<String>) -> Option<GoalOutcome> {
     })
 }
 
-/// Whether the generator was the limit anywhere; it is told first.
+/// Whether the generator was the limit in some trial. This is the first reason.
 fn limited(findings: &Findings, reasons: &mut Vec<String>) -> bool {
     let trial = findings
         .trials()
         .iter()
         .find(|trial| trial.verdict == Verdict::GeneratorLimit);
     let calibrated = findings.settings().generator_max.filter(|&max| {
-        // The search would have gone on above it.
+        // Without the limit, the search would have gone on above this rate.
         matches!(findings.bracket(), Some(Bracket::HoldsAt(holds)) if holds >= max)
     });
     let text = match (trial, calibrated) {
         (Some(trial), _) => {
             let at = match trial.load {
-                TrialLoad::Workers(1) => "1 worker".to_owned(),
-                TrialLoad::Workers(workers) => format!("{workers} workers"),
+                TrialLoad::Workers(workers) => counted(workers.into(), "worker"),
                 TrialLoad::Rate(rate) => format!("{rate:.0} hits/s"),
-                TrialLoad::Users(users) => format!("{users} users"),
+                TrialLoad::Users(users) => counted(users.into(), "user"),
             };
             let reason = trial.reason.as_deref().unwrap_or_default();
             format!("the generator was the limit at {at}: {reason}")

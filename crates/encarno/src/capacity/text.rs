@@ -1,15 +1,15 @@
-//! A measurement for people: a line a trial, and what it came to.
+//! A measurement as text: a line for each trial, and the result.
 
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 
 use super::outcome::{GoalOutcome, Interval, Outcome};
 use super::trial::{Trial, TrialLoad, Verdict};
 
-/// A reason is folded at that.
+/// The width at which reasons are wrapped.
 const WIDTH: usize = 80;
 const INDENT: &str = "       ";
 
-/// A trial, in a line.
+/// A trial as one line.
 pub fn trial_line(trial: &Trial) -> String {
     let figures = match trial.load {
         TrialLoad::Workers(_) => format!(
@@ -52,14 +52,12 @@ pub fn trial_cells(trial: &Trial) -> [String; 7] {
     ]
 }
 
-/// A load, in a word or two.
+/// A load in a word or two.
 pub fn load_text(load: TrialLoad) -> String {
     match load {
-        TrialLoad::Workers(1) => "1 worker".to_owned(),
-        TrialLoad::Workers(workers) => format!("{workers} workers"),
+        TrialLoad::Workers(workers) => counted(workers.into(), "worker"),
         TrialLoad::Rate(rate) => format!("{}/s", grouped(rate, 4)),
-        TrialLoad::Users(1) => "1 user".to_owned(),
-        TrialLoad::Users(users) => format!("{users} users"),
+        TrialLoad::Users(users) => counted(users.into(), "user"),
     }
 }
 
@@ -101,7 +99,7 @@ fn verdict(trial: &Trial) -> &'static str {
     }
 }
 
-/// What it came to, in a few lines.
+/// The result in a few lines.
 pub fn outcome_text(outcome: &Outcome) -> String {
     let mut lines = found_lines(outcome);
     for (index, reason) in outcome.reasons.iter().enumerate() {
@@ -111,7 +109,7 @@ pub fn outcome_text(outcome: &Outcome) -> String {
     lines.join("\n")
 }
 
-/// The same without the reasons.
+/// The result without the reasons.
 pub fn found_lines(outcome: &Outcome) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(usl) = &outcome.usl {
@@ -135,10 +133,7 @@ pub fn found_lines(outcome: &Outcome) -> Vec<String> {
         (None, Some(highest)) => lines.push(format!(
             "peak   at least {}/s at {}; measured up to {}",
             grouped(highest.throughput, 4),
-            match highest.workers {
-                1 => "1 worker".to_owned(),
-                workers => format!("{workers} workers"),
-            },
+            counted(highest.workers.into(), "worker"),
             measured.unwrap_or_default(),
         )),
         (None, None) => {}
@@ -160,7 +155,7 @@ fn goal_line(goal: &GoalOutcome) -> String {
         }
         (Some(holds), None) => format!("holds at {}", rate(holds)),
         (None, Some(fails)) => format!("fails at {}", rate(fails)),
-        (None, None) => return "goal   not looked for".to_owned(),
+        (None, None) => return "goal   not searched for".to_owned(),
     };
     let trials = match goal.trials {
         1 => "1 trial".to_owned(),
@@ -168,7 +163,7 @@ fn goal_line(goal: &GoalOutcome) -> String {
     };
     let took = minutes(goal.seconds);
     match of_users {
-        // One run said so of each number; nobody knows how surely.
+        // Each number comes from one run of k6, so its error isn't known.
         true => {
             let more = match goal.trials {
                 0 => String::new(),
@@ -193,7 +188,7 @@ fn interval(interval: &Interval, text: &dyn Fn(f64) -> String, unit: &str) -> St
     )
 }
 
-/// As long as a watch says it: `42 s`, `6 min 10 s`.
+/// A time to the second: `42 s`, `6 min 10 s`.
 fn minutes(seconds: f64) -> String {
     let seconds = seconds.round() as u64;
     match (seconds / 60, seconds % 60) {
@@ -202,7 +197,7 @@ fn minutes(seconds: f64) -> String {
     }
 }
 
-/// So many digits say something; small numbers as `4.9e-4`.
+/// A number with this many significant digits; small numbers as `4.9e-4`.
 fn significant(value: f64, digits: i32) -> String {
     if value == 0.0 || !value.is_finite() {
         return format!("{value}");
@@ -217,7 +212,7 @@ fn significant(value: f64, digits: i32) -> String {
     format!("{rounded:.decimals$}")
 }
 
-/// The same with a comma every three digits, as in 13,560.
+/// A number with a comma every three digits, as in 13,560.
 pub(crate) fn grouped(value: f64, digits: i32) -> String {
     let text = significant(value, digits);
     let (whole, rest) = match text.find('.') {

@@ -1,5 +1,4 @@
-//! What a trial showed: as it stands in the result file, in the summary and in
-//! the progress.
+//! The result of a trial, as the result file, the summary and the progress have it.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,28 +9,28 @@ use super::Settings;
 pub struct Trial {
     /// Its number, from 1.
     pub number: usize,
-    /// What was asked for.
+    /// The load of the trial.
     pub load: TrialLoad,
-    /// Where it begins, ns from the run's start.
+    /// Its start, ns from the run's start.
     pub from_ns: u64,
-    /// Where it ends.
+    /// Its end, ns from the run's start.
     pub to_ns: u64,
-    /// What of it was cut off as warm-up, ns.
+    /// The length of its warm-up, which doesn't count, ns.
     pub warm_up_ns: u64,
-    /// What came of it.
+    /// The verdict on the trial.
     pub verdict: Verdict,
-    /// Why, if that isn't clear.
+    /// Why, if the verdict doesn't say it.
     pub reason: Option<String>,
-    /// Hits that ended after the warm-up, and those of them that failed.
+    /// The number of hits that ended after the warm-up.
     pub hits: u64,
-    /// Those of them that failed.
+    /// The number of those hits that failed.
     pub failed: u64,
-    /// Hits that found no free connection in time, and weren't made.
+    /// The number of hits that found no free connection in time and weren't made.
     pub dropped: u64,
     /// Hits per second after the warm-up.
     pub throughput: f64,
-    /// Half of the 95 % interval of the throughput, as a part of it; none if it
-    /// isn't known.
+    /// Half of the 95 % interval of the throughput, as a part of it; `None` if it isn't
+    /// known.
     pub half_width: Option<f64>,
     /// The standard error of the throughput, as a part of it; 0 = not known.
     pub relative_error: f64,
@@ -39,39 +38,39 @@ pub struct Trial {
     pub in_flight: f64,
     /// The mean service time, s.
     pub service_s: f64,
-    /// How far Little's law is off: |N − X·R| as a part of N.
+    /// The error of Little's law: |N − X·R| as a part of N.
     pub littles_error: f64,
     /// The share of its core that the busiest event loop used.
     pub busy: f64,
     /// How late hits started at the 99th percentile, s.
     pub lag_p99_s: f64,
-    /// Each condition of the goal, as it was in this trial.
+    /// The conditions of the goal, with their values in this trial.
     pub conditions: Vec<Condition>,
-    /// Thresholds of k6, if it made the trial.
+    /// The thresholds of k6, if k6 made the trial.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub thresholds: Vec<Threshold>,
 }
 
-/// What is asked for in a trial.
+/// The load of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TrialLoad {
-    /// A closed load: so many workers.
+    /// A closed load with this number of workers.
     Workers(u32),
     /// An open load: hits per second, as a Poisson process.
     Rate(f64),
-    /// A closed load that may keep the goal: so many virtual users of k6.
+    /// A closed load that may keep the goal, with this number of virtual users of k6.
     Users(u32),
 }
 
-/// What came of a trial.
+/// The verdict on a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The throughput settled.
     Steady,
-    /// It still moved when the time was over; what was measured counts all the
-    /// same, with its error.
+    /// The throughput still moved at the end of the time. The trial counts all the same,
+    /// with its error.
     Unstable,
     /// The trial contradicts itself (Little's law): it doesn't count.
     ThrownAway,
@@ -81,51 +80,51 @@ pub enum Verdict {
     GeneratorLimit,
     /// The goal holds.
     Holds,
-    /// It doesn't.
+    /// The goal doesn't hold.
     Fails,
-    /// Time was over, and it could be either: that counts as not holding.
+    /// At the end of the time, the goal could hold or not; that counts as not holding.
     Undecided,
 }
 
 /// A condition of the goal in a trial.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Condition {
-    /// As in the goal.
+    /// The condition as the goal has it.
     pub condition: String,
-    /// What was measured: seconds, or a part of the hits.
+    /// The measured value: seconds, or a part of the hits.
     pub value: f64,
 }
 
 /// A threshold of k6 in a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
-    /// The metric and the condition.
+    /// The metric and the condition, as k6 names them.
     pub name: String,
-    /// Whether it was met.
+    /// Whether the threshold was met.
     pub met: bool,
 }
 
-/// What stands in a result file, under the key `capacity`.
+/// An entry of a result file under the key `capacity`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Note {
-    /// Once, before the first trial.
+    /// The settings, once, before the first trial.
     Settings(Settings),
-    /// A trial has ended.
+    /// A trial that has ended.
     Trial(Trial),
-    /// Nothing more is measured, and why.
+    /// The measurement ended early, for this reason.
     GivenUp(String),
 }
 
 /// A mark of a result file that is about a capacity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Marked {
-    /// What it says.
+    /// The entry.
     pub capacity: Note,
 }
 
 impl Trial {
-    /// How long it took, s.
+    /// The time of the trial, s.
     pub fn seconds(&self) -> f64 {
         self.to_ns.saturating_sub(self.from_ns) as f64 * 1e-9
     }

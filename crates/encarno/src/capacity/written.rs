@@ -1,11 +1,11 @@
-//! How settings are written: on a command line, and in a configuration.
+//! How settings are written on a command line and in a configuration.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use encarno_record::parse_duration;
 
-/// More workers than that no machine has files for.
+/// The most workers: no machine has files for more.
 const WORKERS_MAX: u32 = 1_000_000;
 
 /// Numbers of workers such as `1..2000`; one number is the largest.
@@ -37,7 +37,7 @@ pub fn part(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "expected a part such as 5%, from 0.1 to 50 %".to_owned())
 }
 
-/// How long a trial takes, such as `2s..15s`.
+/// The bounds of the time of a trial, such as `2s..15s`.
 pub fn trial(text: &str) -> Result<(Duration, Duration), String> {
     let (shortest, longest) = text
         .split_once("..")

@@ -1,4 +1,4 @@
-//! `encarno agent`: makes its part of the runs of a group.
+//! `encarno agent`: makes a part of each run of a group.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use super::flags::fleet::HubArguments;
 use super::{Failure, complain, parent, process};
 use crate::exit;
 
-/// What `encarno agent` understands.
+/// The arguments of `encarno agent`.
 #[derive(Debug, Args)]
 pub(super) struct AgentArguments {
     #[command(flatten)]
@@ -40,12 +40,13 @@ pub(super) struct AgentArguments {
     /// End when this process has ended, in the same way as after SIGTERM.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
-    /// The NATS server of a parent that has ended: it ends, too.
+    /// The NATS server that the parent started; this agent ends it after the parent has
+    /// ended.
     #[arg(long, value_name = "PID", value_parser = process, hide = true)]
     server: Option<Pid>,
 }
 
-/// A command that an agent takes.
+/// A command that an agent accepts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Allowed {
     /// `encarno hit`
@@ -58,7 +59,7 @@ enum Allowed {
 
 impl AgentArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
-        let text = "where does the group meet? Say it with --nats URL";
+        let text = "where does the group meet? Name the NATS server with --nats URL";
         let hub = self.hub.hub().ok_or_else(|| Failure::usage(text))?;
         let host = || {
             encarno_record::notes::environment()
@@ -93,11 +94,11 @@ impl AgentArguments {
             .and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
         parent::end_with(self.parent)?;
         complain(&format!(
-            "agent {name} of the group {} at {}: it makes hits for whoever may publish there, by \
-             {}{}",
+            "agent {name} of the group {} at {}: everyone who may publish there can start \
+             encarno {}{}",
             hub.group,
             hub.shown(),
-            allow.join(" and "),
+            allow.join(" and encarno "),
             self.bounds_text()
         ));
         let settings = AgentSettings {
@@ -113,7 +114,7 @@ impl AgentArguments {
         if let (Some(server), Some(parent)) = (server, self.parent)
             && pidfd_open(parent, PidfdFlags::empty()).is_err()
         {
-            // It may have ended by itself.
+            // The server may have ended by itself.
             let _sent = pidfd_send_signal(server, Signal::TERM);
         }
         ended.map_err(Failure::setup)?;

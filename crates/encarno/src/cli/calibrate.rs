@@ -1,4 +1,4 @@
-//! `encarno calibrate`: what this machine can make truthfully.
+//! `encarno calibrate`: measures what this machine can make on time.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -22,17 +22,17 @@ use crate::capacity::text::grouped;
 use crate::exit;
 use crate::protocols::{self, Run};
 
-/// Hits that may run at a time.
+/// The numbers of hits that may run at a time.
 const WORKERS: [usize; 3] = [1, 16, 256];
 /// The same with `--quick`.
 const WORKERS_QUICK: [usize; 1] = [16];
-/// The length of an answer's body where there is one.
+/// The length of an answer's body, for protocols that have one.
 const BODY_BYTES: usize = 1024;
-/// How long a run takes.
+/// The length of a run.
 const SECONDS: f64 = 0.4;
 const SECONDS_QUICK: f64 = 0.25;
 
-/// What `encarno calibrate` understands.
+/// The arguments of `encarno calibrate`.
 #[derive(Debug, Args)]
 pub(super) struct CalibrateArguments {
     /// Measure fewer points: 15 seconds instead of two minutes.
@@ -78,7 +78,7 @@ impl CalibrateArguments {
             let target = Target::start(TargetSettings {
                 udp: measured.protocol == "udp",
                 tls: measured.is_tls(),
-                // Bytes are answered by a head, which ends where it says so.
+                // The answer to bytes is a head alone, which shows where it ends.
                 body_bytes: if measured.protocol == "tcp" {
                     0
                 } else {
@@ -119,7 +119,7 @@ impl CalibrateArguments {
     }
 }
 
-/// What was measured before.
+/// Prints the calibration of this machine.
 fn show() -> Result<u8, Failure> {
     let calibration = file::read().map_err(Failure::setup)?;
     let calibration = calibration
@@ -132,7 +132,7 @@ fn show() -> Result<u8, Failure> {
     Ok(exit::OK)
 }
 
-/// What a calibration is made with.
+/// The state of a calibration.
 struct Calibrating<'a> {
     quick: bool,
     cores: usize,
@@ -141,7 +141,7 @@ struct Calibrating<'a> {
 }
 
 impl Calibrating<'_> {
-    /// None: somebody stopped it.
+    /// Measures a point; `None` if the user stopped it.
     fn measure(
         &self,
         measured: Measured,
@@ -197,12 +197,12 @@ fn run_of(
     hit.map_err(Failure::setup)?.settings(&[])
 }
 
-/// What a run showed.
+/// The result of a run.
 fn shown(run: &Run, seconds: f64) -> Result<Shown, Failure> {
     let (mut cpu_ns, mut busy) = (0, 0.0_f64);
     let mut observe = |window: &Window| {
         cpu_ns = window.state.cpu_ns;
-        // Of a few ms nobody can say how busy they were.
+        // The busy share of a window of few ms isn't reliable.
         if window.seconds() > seconds / 4.0 {
             busy = window.busy.iter().copied().fold(busy, f64::max);
         }

@@ -1,4 +1,4 @@
-//! `encarno capacity`: how much a system can do.
+//! `encarno capacity`: measures how much a system can do.
 
 use std::io::Write;
 use std::num::NonZeroUsize;
@@ -34,7 +34,7 @@ use crate::exit;
 use crate::files::Files;
 use crate::protocols::{self, Run};
 
-/// What `encarno capacity` understands.
+/// The arguments of `encarno capacity`.
 ///
 /// Exit codes: 0 all that was asked for is known, 2 a bound is missing or the
 /// law doesn't hold (or the command line is wrong), 3 the generator was the
@@ -60,7 +60,7 @@ pub(super) struct MeasureArguments {
     watch: WatchArguments,
 }
 
-/// What is measured, and how exactly.
+/// What to measure, and how exactly.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Measurement")]
 pub(super) struct WantedArguments {
@@ -112,7 +112,7 @@ pub(super) struct ShownArguments {
     lines: bool,
 }
 
-/// A script of k6 in the place of the URL.
+/// A script of k6, instead of the URL.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "With k6")]
 pub(super) struct K6Arguments {
@@ -133,7 +133,7 @@ pub(super) struct K6Arguments {
     k6_arg: Vec<String>,
 }
 
-/// A result file in the place of the URL.
+/// A result file, instead of the URL.
 #[derive(Debug, Args)]
 struct FromArguments {
     /// Measure nothing. Evaluate the trials of this result file again.
@@ -177,7 +177,7 @@ impl FromArgMatches for CapacityArguments {
 }
 
 impl CapacityArguments {
-    /// Measures, or reads what was measured, and says what came of it.
+    /// Measures, or reads a measurement, and prints its result.
     pub(super) fn run(&self, given: &[(String, String)]) -> Result<u8, Failure> {
         match self {
             Self::From(file, shown) => {
@@ -198,7 +198,7 @@ impl CapacityArguments {
 }
 
 impl MeasureArguments {
-    /// Checks what the flags say together.
+    /// Checks whether the flags fit together.
     fn settings(&self, given: &[(String, String)]) -> Result<(Run, Settings), Failure> {
         let (request, wanted) = (&self.request, &self.wanted);
         let target = request.target()?;
@@ -274,7 +274,7 @@ impl K6Arguments {
     }
 }
 
-/// What a run of k6 has no use for.
+/// Fails if there are flags that a run of k6 can't use.
 fn check_alone(given: &[(String, String)]) -> Result<(), Failure> {
     let known = [
         "k6",
@@ -300,8 +300,8 @@ fn check_alone(given: &[(String, String)]) -> Result<(), Failure> {
     match other {
         None => Ok(()),
         Some((name, _)) => Err(Failure::usage(format!(
-            "--{name} says nothing to k6: its script and --k6-arg say what is sent; the result \
-             is written by --json"
+            "--{name} has no effect on k6: its script and --k6-arg decide what is sent; --json \
+             writes the result"
         ))),
     }
 }
@@ -319,7 +319,7 @@ fn k6_trials(
         let (load, users) = match next {
             Next::Workers(users) => (TrialLoad::Workers(users), users),
             Next::Users(users) => (TrialLoad::Users(users), users),
-            // Nothing in a script says at which rate its requests come.
+            // A script decides its own rate of requests.
             Next::Rate(_) => break,
         };
         let started = Instant::now();
@@ -331,7 +331,7 @@ fn k6_trials(
         let window = (ns(started), ns(Instant::now()));
         let trial = k6::trial_of(findings.trials().len() + 1, load, window, shown);
         if !quiet {
-            // Nobody may be reading any more; the measurement goes on.
+            // The reader may be gone; the measurement goes on.
             let _shown = writeln!(std::io::stderr(), "{}", text::trial_line(&trial));
         }
         findings.observe(trial);
@@ -356,7 +356,7 @@ impl WantedArguments {
     }
 }
 
-/// So many hits per second of this kind this machine was calibrated to.
+/// The rate of such hits to which this machine is calibrated, hits per second.
 pub(super) fn generator_max(run: &Run) -> Option<f64> {
     match calibration::file::read() {
         Ok(calibration) => calibration?.rate_for(run),
@@ -367,7 +367,7 @@ pub(super) fn generator_max(run: &Run) -> Option<f64> {
     }
 }
 
-/// Measures, and says what came of it.
+/// Measures, and prints the result.
 pub(super) fn measure(
     run: &Run,
     settings: Settings,
@@ -378,7 +378,7 @@ pub(super) fn measure(
     files.check()?;
     for file in files.replaced() {
         complain(&format!(
-            "{}: the file that was there is replaced",
+            "{}: this replaces the existing file",
             file.display()
         ));
     }
@@ -388,7 +388,8 @@ pub(super) fn measure(
     let mut shown = Shown::new(driver, &board);
     watched.open()?;
     let summary = protocols::steer(run, &mut shown, |control| {
-        // Signals first: one that ends the program would leave the terminal taken.
+        // Connect the signals first: a signal that ends the program would leave the
+        // terminal taken.
         connect_signals(Arc::clone(&control));
         watched.begin(&control);
         if run.progress == Progress::Auto {

@@ -1,10 +1,10 @@
 //! Command lines of other tools, read as ours.
 //!
-//! Users of wrk, hey, oha, ab, bombardier, siege, vegeta and curl type what they know. A
-//! line that isn't one of ours is read as each of these tools would. If one reading is
-//! left, it runs, and the program says what it understood. An option that two of the tools
-//! read differently is refused with both readings, unless other options of the line tell
-//! which tool it is. [`tools`] says which option is which.
+//! Users of wrk, hey, oha, ab, bombardier, siege, vegeta and curl type the command lines
+//! that they know. A line that isn't one of ours is read as each of these tools would. If
+//! one reading is left, it runs, and the program says what it understood. An option that
+//! two of the tools read differently is refused with both readings, unless other options
+//! of the line tell which tool it is. [`tools`] says which option is which.
 
 mod tool;
 mod tools;
@@ -19,22 +19,23 @@ use encarno_secret::MASK;
 use tool::{Opt, Ours, Takes, Tool};
 use tools::TOOLS;
 
-/// What a line means if it is one of that tool's.
+/// The meaning of a command line for one tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Reading {
     pub(super) tool: &'static str,
-    /// From `hit` on.
+    /// The words of our command line, from `hit` on.
     pub(super) words: Vec<String>,
-    /// Options that are ours, and not the tool's.
+    /// The number of options that are ours and not the tool's.
     own: usize,
     /// The tool's options, as they were written, each with the words that it became.
     options: Vec<(&'static str, Vec<String>)>,
-    /// The end of the run is what is usual for the tool, and wasn't written.
+    /// Whether the line doesn't say when the run ends, so that the tool's usual end
+    /// applies.
     ends_as_usual: bool,
 }
 
 impl Reading {
-    /// Words that mean the same to both.
+    /// A reading of words that mean the same to the tool and to us.
     pub(super) fn of_words(tool: &'static str, words: Vec<String>) -> Self {
         Self {
             tool,
@@ -53,7 +54,7 @@ impl Reading {
         })
     }
 
-    /// For people, with quotes where a shell needs them, and without secrets.
+    /// The line for messages, with quotes where a shell needs them, and without secrets.
     pub(super) fn shown(&self) -> String {
         let mut shown = vec!["encarno".to_owned()];
         let mut option = "";
@@ -97,11 +98,11 @@ pub(super) fn named(words: &[String], hit: &clap::Command) -> Option<Result<Read
     Some(read(tool, rest, hit))
 }
 
-/// What the line means to each tool that could have been meant: to those that know most of
-/// its options. `is_valid` tells whether a reading can be carried out.
+/// The readings of a line by each tool that it could be for: those that know most of its
+/// options. `is_valid` tells whether a reading can be carried out.
 ///
-/// A line that doesn't say when the run ends counts only against others: it shows that an
-/// option of theirs can mean something else.
+/// A reading that doesn't say when the run ends can't run, but it can contradict other
+/// readings: it shows that one of their options can mean something else.
 pub(super) fn readings(
     words: &[String],
     hit: &clap::Command,
@@ -123,7 +124,8 @@ pub(super) fn readings(
     all.iter().filter(is_meant).cloned().collect()
 }
 
-/// The same, if no tool's reading says when the run ends: each with what is usual for the tool.
+/// The readings of a line if none of them says when the run ends, each with the usual end
+/// of its tool.
 pub(super) fn unended_readings(
     words: &[String],
     hit: &clap::Command,
@@ -145,7 +147,8 @@ fn all_readings(
     readings.filter(|reading| is_valid(reading)).collect()
 }
 
-/// All readings as a text, one in a line. Tools that mean the same share a line.
+/// All readings as text, one in a line. Tools that read the line the same way share a
+/// line.
 pub(super) fn listed(readings: &[Reading]) -> String {
     let mut lines: Vec<(Vec<&str>, String)> = Vec::new();
     for reading in readings {
@@ -161,7 +164,7 @@ pub(super) fn listed(readings: &[Reading]) -> String {
         .collect()
 }
 
-/// What to write instead of an option of other tools.
+/// What to write instead of another tool's option.
 pub(super) fn explain(name: &str) -> Option<String> {
     let mut meanings: Vec<(String, Vec<&str>)> = Vec::new();
     for tool in TOOLS {
@@ -223,7 +226,7 @@ pub(super) fn is_long_with_one_dash(word: &str) -> bool {
     is_long && TOOLS.iter().any(|tool| find(tool, name).is_some())
 }
 
-/// The option of that name, or of that name with its value, as in `-keepalive=false`.
+/// Finds an option by its name, or by its name with its value, as in `-keepalive=false`.
 fn find<'a>(tool: &'a Tool, word: &str) -> Option<(&'static str, &'a Opt)> {
     let two_dashes = word.strip_prefix('-').filter(|rest| rest.starts_with('-'));
     let names = [
@@ -239,11 +242,11 @@ fn find<'a>(tool: &'a Tool, word: &str) -> Option<(&'static str, &'a Opt)> {
     names.into_iter().flatten().find_map(find)
 }
 
-/// A line under way.
+/// Reads the words of a line.
 struct Reader<'a> {
     tool: &'static Tool,
     hit: &'a clap::Command,
-    /// Names of options that were there.
+    /// The names of the options that were read.
     given: Vec<String>,
     words: Vec<String>,
     places: Vec<String>,
@@ -295,7 +298,7 @@ impl Reader<'_> {
         if !self.tool.go && is_long_with_one_dash(word) {
             return Err(format!("{} has no option {word}", self.tool.name));
         }
-        // As a whole first: -keepalive=false is an option by itself.
+        // Look the whole word up first: -keepalive=false is an option by itself.
         if let Some((name, opt)) = find(self.tool, word) {
             let value = match opt.takes {
                 Takes::Nothing => None,
@@ -313,7 +316,7 @@ impl Reader<'_> {
                 _ => self.take(name, opt, Some(value.to_owned())),
             };
         }
-        // -t2, and several letters in one word.
+        // A word may be -t2, or have several letters.
         let letters = word.strip_prefix('-').filter(|_| !self.tool.go);
         let letters = letters.filter(|letters| !letters.starts_with('-'));
         if let Some(first) = letters.and_then(|letters| letters.chars().next()) {
@@ -330,7 +333,7 @@ impl Reader<'_> {
         self.own(word, rest)
     }
 
-    /// One of ours among those of the tool.
+    /// Reads one of our options among those of the tool.
     fn own(&mut self, word: &str, rest: &mut impl Iterator<Item = String>) -> Result<(), String> {
         let (name, value) = match word.split_once('=') {
             Some((name, value)) => (name, Some(value)),
@@ -367,7 +370,7 @@ impl Reader<'_> {
             let value = rest.next().ok_or_else(|| format!("{word} needs a value"))?;
             self.words.push(value);
         }
-        // Several letters in one word are left to ours.
+        // Only our own parser reads several letters in one word.
         match takes || !is_attached {
             true => Ok(()),
             false => Err(unknown()),
@@ -443,7 +446,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// What is left out, and what only makes sense together.
+    /// Adds what the line left out, and checks which options need each other.
     fn end(mut self) -> Result<Reading, String> {
         let mut ends_as_usual = false;
         for usual in self.tool.usual {
@@ -497,7 +500,7 @@ impl Reader<'_> {
         })
     }
 
-    /// How many workers the words so far say.
+    /// The number of workers that the words up to now ask for.
     fn workers(&self) -> f64 {
         let mut words = self.words.iter();
         words.find(|word| *word == "--connections" || *word == "-c");
@@ -508,7 +511,7 @@ impl Reader<'_> {
     }
 }
 
-/// `TYPE/SUBTYPE`, and no browser's name with its version.
+/// Whether the text is `TYPE/SUBTYPE`, and not a browser's name with its version.
 fn is_media(text: &str) -> bool {
     const TYPES: [&str; 10] = [
         "*",

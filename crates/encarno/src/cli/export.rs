@@ -1,4 +1,4 @@
-//! `encarno export`: a result file to a system that keeps metrics.
+//! `encarno export`: sends a result file to a system that keeps metrics.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ pub(super) struct ExportArguments {
     patience: Duration,
 }
 
-/// Where points go, and what became of them.
+/// The destination of points, and a count of delivered and lost points.
 pub(super) struct Delivery {
     target: Target,
     url: String,
@@ -94,7 +94,7 @@ enum Form {
     Influx,
 }
 
-/// A form that tells of a run as a whole.
+/// A protocol that sends a run as a whole.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Protocol {
     /// OTLP over HTTP.
@@ -104,7 +104,7 @@ pub(super) enum Protocol {
 }
 
 impl Delivery {
-    /// By that protocol, of the run in that file.
+    /// A delivery by this protocol, of the run in this file.
     pub(super) fn of_run(
         protocol: Protocol,
         text: &str,
@@ -302,7 +302,7 @@ impl ExportArguments {
         let mut is_enough = false;
         self.each(steps, |step| {
             match out.write_all(&influx::lines(&step).bytes) {
-                // Whoever reads it has seen enough.
+                // The reader has closed the pipe.
                 Err(error) if error.kind() == io::ErrorKind::BrokenPipe => is_enough = true,
                 Err(error) if !is_enough => return Err(failed(error)),
                 _ => {}

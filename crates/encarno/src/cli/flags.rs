@@ -1,7 +1,7 @@
-//! Flags that several commands have, in groups: what is sent ([`request`],
-//! [`records`]), over which connections ([`connection`]), how much of it
-//! ([`load`]), a [`part`] of it, what is written ([`output`]), what is judged ([`verdict`]) and who sees it
-//! ([`watch`]).
+//! Flags that several commands have, in groups: [`request`] and [`records`] for what is
+//! sent, [`connection`] for connections, [`load`] for rate and length, [`part`] for a
+//! part of a run, [`output`] for files, [`verdict`] for conditions, and [`watch`] for
+//! pages and metrics.
 
 pub(super) mod bounds;
 pub(super) mod connection;
@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use encarno_record::parse_duration;
 
-/// A duration, as schedules write it.
+/// Parses a duration as schedules write it.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let parsed = parse_duration(text).map(Duration::from_nanos);
     parsed.ok_or_else(|| "expected a duration such as 30s, 1m30s or 200ms".to_owned())

@@ -1,4 +1,4 @@
-//! `--agents`: a run that agents make, and `encarno attach`, which takes up one whose
+//! `--agents`: lets agents make a run. `encarno attach` takes over a run whose
 //! coordinator is gone.
 
 mod due;
@@ -26,15 +26,15 @@ use crate::files::Files;
 use crate::protocols::Run;
 use crate::read::stats;
 
-/// Beyond that figures of one second can't be laid beside those of another machine.
+/// With a larger uncertainty, figures of one second can't be compared between machines.
 const UNCERTAIN_NS: u64 = 100_000_000;
 
-/// Agents that are there say so every other second …
+/// Running agents announce themselves every two seconds.
 const GATHER: Duration = Duration::from_secs(5);
-/// … and those that were just started take as long as the machine lets them.
+/// The time for agents that were just started, which may be slow on a busy machine.
 const GATHER_LOCAL: Duration = Duration::from_secs(60);
 
-/// What `encarno attach` understands.
+/// The arguments of `encarno attach`.
 #[derive(Debug, Args)]
 pub(super) struct AttachArguments {
     /// The name of the run, which its coordinator printed at the start.
@@ -68,7 +68,9 @@ impl AttachArguments {
 }
 
 fn no_server() -> Failure {
-    Failure::usage("where do the agents meet? Say it with --nats URL; or try --agents local:4")
+    Failure::usage(
+        "where do the agents meet? Name the NATS server with --nats URL, or try --agents local:4",
+    )
 }
 
 /// The agents of a run, and where they meet.
@@ -171,7 +173,7 @@ pub(super) fn carry_out(
     Ok(status)
 }
 
-/// What agents can't do for a run.
+/// Fails if agents can't make such a run.
 fn refuse(run: &Run) -> Result<(), Failure> {
     let output = &run.settings.output;
     let others = [
@@ -182,31 +184,33 @@ fn refuse(run: &Run) -> Result<(), Failure> {
     ];
     if let Some((_, what)) = others.iter().find(|(there, _)| *there) {
         return Err(Failure::usage(format!(
-            "agents send results for one result file, and no {what}: use -o FILE with --collect hits, and `encarno convert`"
+            "agents send results for one result file, not for {what}: use -o FILE with \
+             --collect hits, and `encarno convert`"
         )));
     }
     let judging = &run.judging;
     if judging.summary_file.is_some() || judging.junit_file.is_some() {
-        let text = "--summary and --junit aren't there with --agents: `encarno stats --json` says the same of the file";
+        let text = "--summary and --junit don't work with --agents: `encarno stats --json` \
+                    prints the same figures of the file";
         return Err(Failure::usage(text));
     }
     if !judging.criteria.stop_if.0.is_empty() {
-        let text =
-            "--stop-if isn't there with --agents: no agent sees what all of them do. Use --fail-if";
+        let text = "--stop-if doesn't work with --agents, because no agent knows the hits of \
+                    the others. Use --fail-if";
         return Err(Failure::usage(text));
     }
     if let Source::File(input) = &run.settings.source
         && !input.file.is_file()
     {
         return Err(Failure::usage(format!(
-            "{}: agents get files, and no pipe or device",
+            "{}: agents get files, but not pipes or devices",
             input.file.display()
         )));
     }
     Ok(())
 }
 
-/// A file's name as an agent has it: below the folder of the run.
+/// The name of a file on an agent, relative to the folder of the run.
 fn relative(path: &Path) -> Result<String, Failure> {
     let below = path
         .components()
@@ -220,7 +224,7 @@ fn relative(path: &Path) -> Result<String, Failure> {
     }
 }
 
-/// How far the agents' starts may lie apart, and how wrong their clocks are.
+/// Reports how far the agents' starts may lie apart, and the errors of their clocks.
 fn say_clocks(clocks: &[AgentClock]) {
     let worst = clocks.iter().max_by_key(|clock| clock.uncertainty_ns);
     let Some(worst) = worst.filter(|_| clocks.len() > 1) else {
@@ -258,7 +262,7 @@ fn say_clocks(clocks: &[AgentClock]) {
     }
 }
 
-/// What the merged result is judged by.
+/// The conditions for the merged result.
 #[derive(Default)]
 pub(super) struct Judge<'a> {
     fail_if: &'a [Condition],
@@ -267,7 +271,7 @@ pub(super) struct Judge<'a> {
 }
 
 impl Judge<'_> {
-    /// Says what came of it: the exit status.
+    /// Reports the outcome, and returns the exit status.
     pub(super) fn report(&self, outcome: &Outcome, output: &Path) -> Result<u8, Failure> {
         let file = whole::read(output).map_err(Failure::setup)?;
         for said in outcome.said.iter().chain(&outcome.remarks) {

@@ -1,5 +1,5 @@
-//! What a command line says, as names and values for the result file. A value is shown
-//! if its type may be; one of a type that isn't known here is shown to nobody.
+//! The command line as names and values for the result file. A value is shown if its type
+//! can't hold a secret; a value of an unknown type is never shown.
 
 use std::any::TypeId;
 use std::ffi::OsStr;
@@ -31,19 +31,20 @@ use crate::url_text::{HeaderText, UrlText, ValueText};
 enum Showing {
     /// As it was written.
     Written,
-    /// Without user, password and query.
+    /// The URL without user, password and query.
     Url,
-    /// The name alone, unless everybody may know the value.
+    /// The header's name, and its value only if that can't be a secret.
     Header,
-    /// The name of a file, and not what it would hold.
+    /// The file's name, but not a text in its place.
     File,
     /// The name alone.
     Name,
-    /// Not at all.
+    /// Nothing.
     Hidden,
 }
 
-/// The options of a command that have a value, as they were written, in the order of the help.
+/// The options of a command that have a value, as they were written, in the order of the
+/// help.
 pub(super) fn settings(command: &Command, matches: &ArgMatches) -> Vec<(String, String)> {
     let arguments = command.get_arguments();
     arguments

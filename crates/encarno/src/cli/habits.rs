@@ -1,4 +1,4 @@
-//! What users of other tools type.
+//! Understands command lines that users of other tools type.
 
 use std::ffi::OsString;
 use std::io::{IsTerminal as _, stderr, stdin, stdout};
@@ -12,15 +12,15 @@ use super::dialects::{self, Reading};
 use super::{Arguments, Command, others};
 use crate::protocols;
 
-/// The command line with what is left out: `encarno http://host/` and
-/// `encarno -c 10 http://host/` are `encarno hit …`; and `-rate 50` is `--rate 50`.
+/// Completes a command line: `encarno http://host/` and `encarno -c 10 http://host/`
+/// become `encarno hit …`, and `-rate 50` becomes `--rate 50`.
 pub(super) fn completed(arguments: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut arguments: Vec<_> = arguments.collect();
     let Some(first) = arguments.get(1).and_then(|first| first.to_str()) else {
         return arguments;
     };
     let is_own = matches!(first, "-h" | "--help" | "-V" | "--version");
-    // As Yandex.Tank has it: -c load.yaml.
+    // Yandex.Tank's form: -c load.yaml.
     let second = arguments.get(2).and_then(|second| second.to_str());
     if first == "-c" && second.is_some_and(is_configuration) {
         arguments[1] = "run".into();
@@ -54,7 +54,7 @@ pub(super) fn completed(arguments: impl Iterator<Item = OsString>) -> Vec<OsStri
     arguments
 }
 
-/// A URL that can be hit, or `host:port` that is no file.
+/// Whether the text is a URL with a known scheme, or `host:port` and no file.
 fn is_url(text: &str) -> bool {
     let has_scheme = match text.split_once("://") {
         Some((scheme, _)) => protocols::of_scheme(scheme).is_ok(),
@@ -68,12 +68,12 @@ fn is_url(text: &str) -> bool {
     has_scheme || port.is_some_and(|port| port.parse::<u16>().is_ok()) && !Path::new(text).exists()
 }
 
-/// A host's name without a port, with a path or without one, that is no file.
+/// Whether the text is a host name without a port, with or without a path, and no file.
 fn is_host(text: &str) -> bool {
     let (host, rest) = text.split_once('/').unwrap_or((text, ""));
     let is_name = |c: char| c.is_alphanumeric() || "-._".contains(c);
     let has_dot = host.contains('.') && !host.starts_with('.') && host.chars().all(is_name);
-    // load.yaml is a file that isn't there, and no host.
+    // load.yaml is the name of a missing file, not a host.
     let is_file = rest.is_empty() && {
         let end = Path::new(host).extension().and_then(|end| end.to_str());
         let of_others = others::OTHERS.iter().map(|(end, _)| *end);
@@ -87,16 +87,17 @@ fn is_host(text: &str) -> bool {
     (host == "localhost" || has_dot) && !is_file && !Path::new(text).exists()
 }
 
-/// The ends of the names of files that can be run.
+/// The ends of the names of files that `encarno run` takes.
 const CONFIGURATIONS: [&str; 5] = ["yaml", "yml", "json", "ini", "conf"];
 
-/// A file that isn't named like a command.
+/// Whether the text names a file that isn't named like a command.
 fn is_configuration(text: &str) -> bool {
     let is_command = || Arguments::command().find_subcommand(text).is_some();
     Path::new(text).is_file() && !is_command()
 }
 
-/// Go's programs write long options with one dash: `-rate=50`.
+/// The option with two dashes, if it is a long option with one dash, as Go's programs
+/// write it: `-rate=50`.
 fn with_two_dashes(text: &str, known: &[&clap::Arg]) -> Option<String> {
     let rest = text
         .strip_prefix('-')
@@ -111,16 +112,17 @@ fn with_two_dashes(text: &str, known: &[&clap::Arg]) -> Option<String> {
     is_known.then(|| format!("-{text}"))
 }
 
-/// A command line of ours.
+/// A command line that was understood.
 #[derive(Debug)]
 pub(super) struct Understood {
-    /// With the program's name.
+    /// Our command line, with the program's name.
     pub(super) line: Vec<OsString>,
-    /// What was written otherwise, if anything was.
+    /// A note that says how the line was read, if it wasn't one of ours.
     pub(super) note: Option<String>,
 }
 
-/// Reads a command line as ours, or else as another tool's. An error says what to write.
+/// Reads a command line as ours, or as another tool's. The error says what to write
+/// instead.
 pub(super) fn understood(arguments: Vec<OsString>) -> Result<Understood, String> {
     let as_it_is = |line| Understood { line, note: None };
     let texts = arguments.iter().skip(1).map(|word| word.to_str());
@@ -146,7 +148,8 @@ pub(super) fn understood(arguments: Vec<OsString>) -> Result<Understood, String>
         && let Some(reading) = dialects::named(&words, hit)
     {
         return reading.map(|mut reading| {
-            // vegeta's results go to the standard output, where report reads them.
+            // vegeta's results go to the standard output, from which its report reads
+            // them.
             let has_output = reading.words.iter().any(|word| word == "--output");
             if reading.tool == "vegeta" && !has_output && is_read_by_another() {
                 reading.words.extend(["--output", "-"].map(str::to_owned));
@@ -196,7 +199,7 @@ fn is_of_others(line: &[OsString]) -> bool {
     parsed.is_err_and(|error| error.kind() == ErrorKind::UnknownArgument)
 }
 
-/// The standard output is no terminal, and doesn't go where the standard error goes.
+/// Whether the standard output is neither a terminal nor where the standard error goes.
 fn is_read_by_another() -> bool {
     let same = match (fstat(stdout()), fstat(stderr())) {
         (Ok(out), Ok(err)) => (out.st_dev, out.st_ino) == (err.st_dev, err.st_ino),
@@ -213,7 +216,8 @@ fn of_reading(tool: &str, program: OsString, reading: &Reading) -> Understood {
     }
 }
 
-/// Whether it can be carried out: hits have an end then. Help and versions are ours, too.
+/// Whether our own parser accepts the line and its hits have an end. Help and versions
+/// count too.
 fn is_ours(line: &[OsString]) -> bool {
     let matches = Arguments::command().try_get_matches_from(line);
     match matches.and_then(|matches| Arguments::from_arg_matches(&matches)) {
@@ -228,7 +232,7 @@ fn is_ours(line: &[OsString]) -> bool {
     }
 }
 
-/// vegeta's report is a text: `encarno stats`.
+/// Reads vegeta's `report`, which is `encarno stats` here.
 fn report_of_vegeta(words: &[String]) -> Result<Option<Reading>, String> {
     let Some((_, rest)) = words.split_first().filter(|(first, _)| *first == "report") else {
         return Ok(None);
@@ -254,7 +258,7 @@ fn report_of_vegeta(words: &[String]) -> Result<Option<Reading>, String> {
         Some("json") => stats.push("--json".to_owned()),
         Some(other) => {
             return Err(format!(
-                "report: there is no type {other}: `encarno stats FILE` shows a histogram, too"
+                "report: there is no type {other}: `encarno stats FILE` also shows a histogram"
             ));
         }
     }
@@ -277,8 +281,8 @@ fn misread(line: &[OsString]) -> Option<String> {
     dialects::explain(word.split('=').next().unwrap_or(word))
 }
 
-/// What to do about an option that isn't known. clap names a short option of several
-/// letters by its first one only, so that the words are looked at as they were written.
+/// What to do about an unknown option. clap names only the first letter of a short option
+/// with several, so this looks at the words as they were written.
 pub(super) fn hint(
     error: &clap::Error,
     arguments: impl Iterator<Item = OsString>,
@@ -296,7 +300,7 @@ pub(super) fn hint(
     whole.or_else(|| dialects::explain(option))
 }
 
-/// Commands of other tools, with what does the same.
+/// Commands of other tools, each with our command that does the same.
 const OTHER_COMMANDS: [(&str, &str); 7] = [
     ("encode", "convert FILE -o FILE"),
     ("plot", "report FILE -o FILE.html"),
@@ -307,7 +311,7 @@ const OTHER_COMMANDS: [(&str, &str); 7] = [
     ("server", "target 8070"),
 ];
 
-/// The command that a word was meant to be, if there is no file of that name.
+/// The command that a misspelt word was meant to be, if no file has that name.
 pub(super) fn meant(word: &Path) -> Option<String> {
     let text = word.to_str().filter(|_| !word.exists())?;
     let command = Arguments::command();
@@ -321,7 +325,7 @@ pub(super) fn meant(word: &Path) -> Option<String> {
     let (name, edits) = names
         .map(|name| (name, strsim::osa_distance(name, text)))
         .min_by_key(|(_, edits)| *edits)?;
-    // A short word is another one after two edits.
+    // Two edits can turn a short word into any other one.
     let edits_max = if text.len() < 5 { 1 } else { 2 };
     (edits <= edits_max).then(|| name.to_owned())
 }

@@ -1,4 +1,4 @@
-//! `encarno hit`: a run from flags alone.
+//! `encarno hit`: makes a run from flags alone.
 
 use clap::Args;
 use encarno_engine::settings::{RunSettings, ScriptSettings};
@@ -17,7 +17,7 @@ use super::read::Local;
 use crate::files::Files;
 use crate::protocols::Run;
 
-/// What `encarno hit` understands.
+/// The arguments of `encarno hit`.
 #[derive(Debug, Args)]
 pub(super) struct HitArguments {
     #[command(flatten)]
@@ -41,7 +41,8 @@ pub(super) struct HitArguments {
 }
 
 impl HitArguments {
-    /// Checks what the flags say together; `given` is the same as names and values.
+    /// Checks whether the flags fit together, and makes the run. `given` is the same
+    /// flags as names and values.
     pub(super) fn settings(&self, given: &[(String, String)]) -> Result<Run, Failure> {
         let request = &self.request;
         let target = request.target()?;
@@ -102,26 +103,26 @@ impl HitArguments {
         self.bounds.check(run, files)
     }
 
-    /// Whether the flags say when it ends, and no URL is taken for a file.
+    /// Whether the flags say when the run ends, and take no URL for a file.
     pub(super) fn is_whole(&self) -> bool {
         let records = &self.request.records;
         self.load.has_end(records.load()) && !records.is_url()
     }
 
-    /// Copies the standard input to a file if it is to be read several times; the copy is
-    /// gone with the result.
+    /// Copies the standard input to a file if it is to be read several times. The copy is
+    /// deleted when the returned value is dropped.
     pub(super) fn spool(&mut self) -> Result<Option<Local>, Failure> {
         self.request.records.spool()
     }
 
-    /// What the flags may not have been meant to say.
+    /// A hint if flags were probably meant for something else.
     pub(super) fn hint(&self) -> Option<String> {
         let request = self.request.hint();
         let output = || self.output.hint();
         request.or_else(output).or_else(|| {
             let is_plain = self.request.target().is_ok_and(|it| it.scheme == "http");
             (is_plain && self.connection.accepts_any_certificate()).then(|| {
-                "-k accepts any certificate, and http:// has none; connections are kept in any case"
+                "-k accepts any certificate, but http:// has none; connections are always kept"
                     .to_owned()
             })
         })

@@ -4,7 +4,6 @@ mod part;
 mod surface;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,10 +21,10 @@ use super::{Failure, complain, fleet, report};
 use crate::capacity::k6 as program;
 use crate::files::Files;
 
-/// The script as its agents have it: with all that it imports and opens.
+/// The script for the agents, with all files that it imports and opens.
 const ARCHIVE: &str = "script.tar";
 
-/// What `encarno k6` understands.
+/// The arguments of `encarno k6`.
 #[derive(Debug, Args)]
 pub(super) struct K6Arguments {
     #[command(subcommand)]
@@ -41,7 +40,7 @@ enum K6Command {
     Steer(part::SteerArguments),
 }
 
-/// What `encarno k6 run` understands.
+/// The arguments of `encarno k6 run`.
 #[derive(Debug, Args)]
 struct RunArguments {
     /// The script, or an archive that `k6 archive` made.
@@ -114,7 +113,7 @@ impl RunArguments {
         program::find(self.k6_binary.as_deref()).map_err(Failure::setup)
     }
 
-    /// Lets agents run it.
+    /// Lets agents run the script.
     fn on_agents(&self) -> Result<u8, Failure> {
         let mut files = Files::default();
         files.reads("the script", &self.script);
@@ -144,7 +143,7 @@ impl RunArguments {
                 path: archive,
             }],
             due: vec![None; group.agents],
-            // Its file has no hits, but sums and series by second: they come as they are.
+            // Its file has no hits, but sums and series by second, which are sent unchanged.
             collect_hits: true,
             silence: self.fleet.silence,
             output: output.clone(),
@@ -162,7 +161,7 @@ impl RunArguments {
     }
 }
 
-/// Says how it goes on; why it has to end, if a threshold says so.
+/// Prints the progress, and returns why the run must end if a threshold asks for it.
 fn watch(demands: &[Demand], metrics: &Metrics, lasted: Duration) -> Option<String> {
     let seconds = lasted.as_secs_f64();
     if let Some(text) = progress(metrics, seconds) {
@@ -179,7 +178,7 @@ fn watch(demands: &[Demand], metrics: &Metrics, lasted: Duration) -> Option<Stri
     ))
 }
 
-/// None before there are iterations.
+/// `None` before the first iterations.
 fn progress(metrics: &Metrics, seconds: f64) -> Option<String> {
     let by_metric = metrics.by_metric();
     let points = |name: &str| {
@@ -199,43 +198,30 @@ fn progress(metrics: &Metrics, seconds: f64) -> Option<String> {
     ))
 }
 
-/// Puts the script and all that belongs to it into one file.
+/// Puts the script and all its files into one file.
 fn pack(k6: &Path, script: &Path, arguments: &[String], archive: &Path) -> Result<(), Failure> {
-    let packed = Command::new(k6)
-        .arg("archive")
-        .args(arguments)
-        .args(["--quiet", "-O"])
-        .arg(archive)
-        .arg(script)
-        .output()
-        .map_err(|error| Failure::setup(format!("{}: {error}", k6.display())))?;
-    if packed.status.success() {
-        return Ok(());
-    }
-    let said = [packed.stdout, packed.stderr].concat();
-    Err(Failure::setup(format!(
-        "k6 can't make an archive of {}: {}",
-        script.display(),
-        String::from_utf8_lossy(&said).trim()
-    )))
+    let packed = program::said(k6, program::BESIDE, |command| {
+        command.arg("archive").args(arguments);
+        command.args(["--quiet", "-O"]).arg(archive).arg(script)
+    });
+    packed.map(drop).map_err(|error| {
+        let script = script.display();
+        Failure::setup(format!("k6 can't make an archive of {script}: {error}"))
+    })
 }
 
-/// What the script demands of its metrics.
+/// The script's thresholds.
 fn demands_of(k6: &Path, archive: &Path) -> Result<Vec<Demand>, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!(
             "k6 doesn't say which options the script has: {error}"
         ))
     };
-    let said = Command::new(k6)
-        .args(["inspect", "--quiet"])
-        .arg(archive)
-        .output()
-        .map_err(|error| failed(&error))?;
-    if !said.status.success() {
-        return Err(failed(&String::from_utf8_lossy(&said.stderr).trim()));
-    }
-    let options: Value = serde_json::from_slice(&said.stdout).map_err(|error| failed(&error))?;
+    let said = program::said(k6, program::BESIDE, |command| {
+        command.args(["inspect", "--quiet"]).arg(archive)
+    });
+    let said = said.map_err(|error| failed(&error))?;
+    let options: Value = serde_json::from_slice(&said).map_err(|error| failed(&error))?;
     match &options["thresholds"] {
         Value::Null => Ok(Vec::new()),
         written => thresholds::parse(&written.to_string()).map_err(Failure::setup),

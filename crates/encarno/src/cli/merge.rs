@@ -1,16 +1,17 @@
-//! `encarno merge`: several result files to one.
+//! `encarno merge`: merges result files into one.
 
 use std::path::PathBuf;
 
 use clap::Args;
 use encarno_record::files::is_stdout;
 use encarno_record::merge::{self, End, MergeError, Part};
+use encarno_record::statistics::counted;
 
 use super::{Failure, complain};
 use crate::exit;
 use crate::files::Files;
 
-/// What `encarno merge` understands.
+/// The arguments of `encarno merge`.
 #[derive(Debug, Args)]
 pub(super) struct MergeArguments {
     /// Native result files, in any order.
@@ -26,13 +27,15 @@ impl MergeArguments {
         let mut files = Files::default();
         for file in &self.files {
             if file.as_os_str() == "-" {
-                let text = "merge reads files, and not the standard input: name them";
+                let text = "merge doesn't read the standard input: name the files";
                 return Err(Failure::usage(text));
             }
             files.reads("a result file", file);
         }
         if is_stdout(&self.output) {
-            return Err(Failure::usage("merge writes a file: -o all.enc"));
+            return Err(Failure::usage(
+                "merge needs a name for the new file: -o all.enc",
+            ));
         }
         files.writes("the merged file", &self.output).check()?;
         let parts: Vec<Part> = self.files.iter().map(|file| Part::of(file)).collect();
@@ -43,9 +46,9 @@ impl MergeArguments {
         })?;
         merged.remarks.iter().for_each(|remark| complain(remark));
         complain(&format!(
-            "{}: {} files merged; encarno stats sums it up",
+            "{}: {} merged; encarno stats sums it up",
             self.output.display(),
-            parts.len()
+            counted(parts.len() as u64, "file")
         ));
         Ok(exit::OK)
     }

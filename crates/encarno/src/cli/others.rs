@@ -1,4 +1,4 @@
-//! Files and commands of other programs: who runs them.
+//! Files and commands of other programs, and the programs that run them.
 
 use std::path::Path;
 
@@ -15,12 +15,12 @@ pub(super) const OTHERS: [(&str, &str); 6] = [
 /// Commands of k6 that we don't have.
 const OF_K6: [&str; 6] = ["new", "cloud", "inspect", "archive", "login", "deps"];
 
-/// Whether a file that is written follows.
+/// Whether the word is an option whose value is an output file.
 fn is_output(word: &str) -> bool {
     matches!(word, "-o" | "--output")
 }
 
-/// What to say if that is a command line of another program, such as `run --vus 10 script.js`.
+/// The message for a command line of another program, such as `run --vus 10 script.js`.
 pub(super) fn of_another_program(words: &[String]) -> Option<String> {
     let (first, rest) = words.split_first()?;
     let end = |word: &str| Path::new(word).extension()?.to_str().map(str::to_owned);
@@ -36,7 +36,7 @@ pub(super) fn of_another_program(words: &[String]) -> Option<String> {
         return is_k6.then(text);
     }
     let is_script = |word: &&String| !word.starts_with('-') && of(word).is_some();
-    // What is written isn't what is run: `run load.yml -o run.enc`.
+    // An output file isn't the file to run: `run load.yml -o run.enc`.
     let outputs = words.windows(2).filter(|pair| is_output(&pair[0]));
     let outputs: Vec<&String> = outputs.map(|pair| &pair[1]).collect();
     let mut read = words.iter().filter(|word| !outputs.contains(word));

@@ -1,35 +1,36 @@
-//! The process that started this one: when it is gone, nobody ends this one any more.
+//! The parent process. When it has ended, nobody would end this process, so this process
+//! ends too.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::thread;
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid, kill_process, pidfd_open};
 
 use super::{Failure, complain};
 
-/// Running hits may end for so long; then they are given up.
+/// The time that running hits get to end; after it, they are given up.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// From now on this process ends as by SIGTERM when that one has ended.
+/// Makes this process end as by SIGTERM when its parent has ended.
 pub(super) fn end_with(parent: Option<Pid>) -> Result<(), Failure> {
     let Some(parent) = parent else {
         return Ok(());
     };
     let name = parent.as_raw_nonzero();
     let bad = |reason: &dyn std::fmt::Display| Failure::setup(format!("--parent {name}: {reason}"));
-    // A handle, not a number: the number may soon be another process'.
+    // Use a handle and not the number, which another process may get.
     let handle = match pidfd_open(parent, PidfdFlags::empty()) {
         Ok(handle) => handle,
         Err(Errno::SRCH) => return Err(bad(&"there is no such process")),
         Err(errno) => return Err(bad(&errno)),
     };
     let body = move || {
-        wait_for(&handle);
+        while !has_ended(&handle, None) {}
         complain(&format!(
-            "the process {name} is gone (--parent): this one ends, too"
+            "the process {name} is gone (--parent): this process ends, too"
         ));
         end_this();
     };
@@ -37,7 +38,7 @@ pub(super) fn end_with(parent: Option<Pid>) -> Result<(), Failure> {
     thread.map(drop).map_err(|error| bad(&error))
 }
 
-/// As someone would who wants this process to end: three times, see `connect_signals`.
+/// Sends this process the signal three times: see `connect_signals`.
 pub(super) fn end_this() {
     loop {
         let _sent = kill_process(getpid(), Signal::TERM);
@@ -45,7 +46,10 @@ pub(super) fn end_this() {
     }
 }
 
-fn wait_for(process: &OwnedFd) {
+/// Whether that process has ended, within that time if one is given; a signal may cut the
+/// wait short.
+pub(super) fn has_ended(process: &OwnedFd, patience: Option<Duration>) -> bool {
     let mut waited = [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)];
-    while poll(&mut waited, None) == Err(Errno::INTR) {}
+    let timeout = patience.and_then(|patience| Timespec::try_from(patience).ok());
+    poll(&mut waited, timeout.as_ref()).is_ok_and(|ready| ready > 0)
 }

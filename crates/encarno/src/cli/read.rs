@@ -1,4 +1,4 @@
-//! `encarno stats`, `show` and `convert`: files that are there already.
+//! `encarno stats`, `show` and `convert`: read existing files.
 
 use std::path::{Path, PathBuf};
 
@@ -6,6 +6,7 @@ use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
 use encarno_record::mask::Shown;
 use encarno_record::results::whole::{self, FileStatistics};
+use encarno_record::statistics::counted;
 
 use super::{Failure, complain, print};
 use crate::exit;
@@ -15,7 +16,7 @@ use crate::read::show::{self, FileKind, ShowError, Showing};
 use crate::read::stats;
 use encarno_record::formats::ResultFormat;
 
-/// What `encarno stats` understands.
+/// The arguments of `encarno stats`.
 #[derive(Debug, Args)]
 pub(super) struct StatsArguments {
     /// Native result files. Several are summed up as one, label by label. - is the standard
@@ -27,7 +28,7 @@ pub(super) struct StatsArguments {
     json: bool,
 }
 
-/// What `encarno show` understands.
+/// The arguments of `encarno show`.
 #[derive(Debug, Args)]
 pub(super) struct ShowArguments {
     /// A native result file, or an input file of any format. - is the standard input.
@@ -46,7 +47,7 @@ pub(super) struct ShowArguments {
     secrets: bool,
 }
 
-/// What `encarno convert` understands.
+/// The arguments of `encarno convert`.
 #[derive(Debug, Args)]
 pub(super) struct ConvertArguments {
     /// A native result file, or an input file of any format. - is the standard input.
@@ -94,7 +95,8 @@ impl StatsArguments {
                     if whole.expected != file.expected {
                         let (one, other) = (whole.expected, file.expected);
                         notes.push(format!(
-                            "{}: this run expected the statuses {other}, and an earlier one {one}",
+                            "{}: this run expected the statuses {other}, but an earlier one \
+                             expected {one}",
                             path.display()
                         ));
                     }
@@ -195,7 +197,8 @@ impl ConvertArguments {
             Some(name) => ResultFormat::of_text(name),
             None => ResultFormat::of_name(&self.output),
         };
-        let text = "into what? End the new file's name in .bin, .ldjson, .csv, .phout, .seconds or .parquet, or say it with --to";
+        let text = "into which format? End the new file's name in .bin, .ldjson, .csv, .phout, \
+                    .seconds or .parquet, or name the format with --to";
         format.ok_or_else(|| Failure::usage(text))
     }
 
@@ -203,7 +206,9 @@ impl ConvertArguments {
         match self.to.as_deref() {
             None | Some("native") => Ok(InputTarget::Native),
             Some("payload") => Ok(InputTarget::GoPayload),
-            Some(_) => Err(Failure::usage("an input becomes native or payload")),
+            Some(_) => Err(Failure::usage(
+                "an input can be converted to native or payload",
+            )),
         }
     }
 
@@ -217,13 +222,14 @@ impl ConvertArguments {
             left_out,
             ..
         } = converted;
+        let records = counted(*count, "record");
         match &converted.results {
             Some(summary) => complain(&summary.to_string()),
             None if left_out.is_empty() => {
-                complain(&format!("{count} records, {bad_count} broken"));
+                complain(&format!("{records}, {bad_count} broken"));
             }
             None => complain(&format!(
-                "{count} records, {bad_count} broken, {} left out ({left_out})",
+                "{records}, {bad_count} broken, {} left out ({left_out})",
                 left_out.count()
             )),
         }
@@ -234,8 +240,8 @@ impl ConvertArguments {
     }
 }
 
-/// A file that can be read from anywhere in it. The standard input is copied to a file
-/// without a name, which then is the standard input: messages name that, and nothing is
+/// A file that supports random access. The standard input is copied to a file without a
+/// name, which then replaces it: messages still name the standard input, and nothing is
 /// left at the end.
 #[derive(Debug)]
 pub(super) struct Local(PathBuf);
@@ -257,7 +263,7 @@ impl Local {
     }
 }
 
-/// The standard output must not lead into the file that is read.
+/// Fails if the standard output leads into the file that is read.
 pub(super) fn check_stdout(what: &'static str, file: &Path) -> Result<(), Failure> {
     let mut files = Files::default();
     Ok(files.reads(what, file).check()?)

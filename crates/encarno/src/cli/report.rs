@@ -1,4 +1,4 @@
-//! `encarno report`, and `--report` of a run: a page of HTML about result files.
+//! `encarno report`, and `--report` of a run: write a page of HTML about result files.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use super::{Failure, complain};
 use crate::files::Files;
 use crate::{capacity, exit};
 
-/// What `encarno report` understands.
+/// The arguments of `encarno report`.
 #[derive(Debug, Args)]
 pub(super) struct ReportArguments {
     /// Native result files. The page shows several in the same charts, and compares them with
@@ -51,7 +51,7 @@ impl ReportArguments {
         let output = match &self.output {
             Some(output) => output.clone(),
             None if self.files.iter().any(is_stdin) => {
-                return Err(Failure::usage("name the page: -o run.html"));
+                return Err(Failure::usage("give the page a name: -o run.html"));
             }
             None => self.files[0].with_extension("html"),
         };
@@ -115,7 +115,7 @@ pub(super) fn write(
         .flat_map(|demand| demand.judge(&runs))
         .collect();
     match encarno_report::write_file(&runs, &judged, output) {
-        // Whoever reads it has seen enough.
+        // The reader has closed the pipe.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(judged),
         Err(error) => Err(Failure::output(format!(
             "can't write {}: {error}",
@@ -132,7 +132,7 @@ fn read(file: &Path, name: String) -> Result<ReportRun, Failure> {
     Ok(run)
 }
 
-/// File names, or paths where names are alike.
+/// File names, or whole paths if names are equal.
 pub(super) fn names(files: &[PathBuf]) -> Vec<String> {
     let name = |file: &PathBuf| {
         file.file_name()

@@ -1,9 +1,10 @@
-//! `encarno run`: a configuration file, and what flags say otherwise.
+//! `encarno run`: runs a configuration file, with flags that override it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use encarno_record::statistics::counted;
 use rustix::process::Pid;
 
 use super::flags::bounds::BoundArguments;
@@ -18,7 +19,7 @@ use crate::files::Files;
 use crate::protocols::Run;
 use crate::{config, exit, protocols};
 
-/// What `encarno run` understands.
+/// The arguments of `encarno run`.
 #[derive(Debug, Args)]
 pub(super) struct RunArguments {
     /// The configuration: YAML, as for the Go tool, with more keys; or load.yaml or load.ini of
@@ -53,7 +54,7 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
-    /// Of a file alone.
+    /// The arguments for a file without further flags.
     pub(super) fn of(file: PathBuf) -> Self {
         Self {
             file,
@@ -88,7 +89,8 @@ impl RunArguments {
             let records = protocols::read_through(&run).map_err(|error| Failure::run(&error))?;
             let _shown = writeln!(
                 std::io::stdout(),
-                "{records} records: all of them can be sent"
+                "{}: the whole input can be sent",
+                counted(records, "record")
             );
             return Ok(exit::OK);
         }
@@ -109,7 +111,7 @@ impl RunArguments {
 }
 
 impl RunArguments {
-    /// The file asks for a capacity.
+    /// Measures a capacity, as the file asks.
     fn measure(
         &self,
         run: &Run,
@@ -119,7 +121,7 @@ impl RunArguments {
     ) -> Result<u8, Failure> {
         if self.fleet.agents.is_some() || run.settings.part.count > 1 {
             let text =
-                "a capacity is measured by one process: its next trial follows from the last one";
+                "a capacity is measured by one process: each trial depends on the ones before";
             return Err(Failure::usage(text));
         }
         let settings = Settings {
@@ -132,7 +134,7 @@ impl RunArguments {
     }
 }
 
-/// A name that is no file, and could have been meant as a command.
+/// Fails if the name isn't a file, with a hint if it resembles a command.
 pub(super) fn check_exists(file: &Path) -> Result<(), Failure> {
     let name = file.display().to_string();
     if file.exists() || file.extension().is_some() || name.contains('/') {

@@ -1,4 +1,4 @@
-//! `encarno step`: the stepper.
+//! `encarno step`: writes stpd files.
 
 use std::io::{BufWriter, Write};
 use std::num::NonZeroU64;
@@ -9,12 +9,13 @@ use encarno_engine::schedule::{HitInstants, Randomness, Schedule, write_stpd};
 use encarno_input::{InputFormat, InputSettings};
 use encarno_record::Strings;
 use encarno_record::files::{self, Contents};
+use encarno_record::statistics::counted;
 
 use super::Failure;
 use crate::exit;
 use crate::files::Files;
 
-/// What `encarno step` understands.
+/// The arguments of `encarno step`.
 #[derive(Debug, Args)]
 pub(super) struct StepArguments {
     /// The file of records.
@@ -77,7 +78,7 @@ impl StepArguments {
             Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(exit::OK),
             written => written.map_err(failed)?.map_err(Failure::setup)?,
         };
-        super::complain(&format!("{count} records written"));
+        super::complain(&format!("{} written", counted(count, "record")));
         Ok(exit::OK)
     }
 }

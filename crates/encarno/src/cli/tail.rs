@@ -1,4 +1,4 @@
-//! `encarno tail`: a result file while it grows.
+//! `encarno tail`: follows a result file while it grows.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -16,7 +16,7 @@ use crate::read::convert::ConvertError;
 use crate::read::tail::{self, TailEnd, TailSettings};
 use encarno_record::formats::ResultFormat;
 
-/// What `encarno tail` understands.
+/// The arguments of `encarno tail`.
 #[derive(Debug, Args)]
 pub(super) struct TailArguments {
     /// A native result file. It need not exist yet.

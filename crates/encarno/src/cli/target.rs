@@ -1,4 +1,4 @@
-//! `encarno target`: the scripted server.
+//! `encarno target`: starts the scripted server.
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use encarno_capacity::usl::Usl;
 use encarno_nib::delay::Delay;
+use encarno_record::statistics::counted;
 use encarno_target::{Target, TargetSettings};
 use rustix::process::Pid;
 use signal_hook::flag;
@@ -16,7 +17,7 @@ use super::flags::duration;
 use super::{Failure, parent, process};
 use crate::exit;
 
-/// What `encarno target` understands.
+/// The arguments of `encarno target`.
 #[derive(Debug, Args)]
 pub(super) struct TargetArguments {
     /// The address to listen at. Port 0 is any free one. PORT, :PORT and localhost:PORT listen
@@ -152,8 +153,10 @@ impl TargetArguments {
         let summary = target.stop().map_err(Failure::setup)?;
         writeln!(
             output,
-            "{} connections, {} requests, {} answers",
-            summary.connections, summary.requests, summary.answers
+            "{}, {}, {}",
+            counted(summary.connections, "connection"),
+            counted(summary.requests, "request"),
+            counted(summary.answers, "answer")
         )
         .map_err(Failure::setup)?;
         Ok(exit::OK)

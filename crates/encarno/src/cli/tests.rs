@@ -7,7 +7,7 @@ use clap::{CommandFactory, Parser};
 
 use super::{Arguments, DURATIONS, habits};
 
-/// What the program makes of a command line.
+/// The program's reading of a command line.
 fn parsed(words: &[String]) -> Result<Arguments, clap::Error> {
     let line = words.iter().map(Into::into);
     Arguments::try_parse_from(habits::completed(line))
@@ -35,7 +35,7 @@ fn all_durations_are_written_alike() {
             let refuses = |text: &str| {
                 let words = ["encarno", command.get_name(), &format!("--{long}={text}")];
                 let parsed = parsed(&words.map(str::to_owned));
-                // Something else may be missing.
+                // Another argument may be missing.
                 parsed.is_err_and(|error| error.kind() == ErrorKind::ValueValidation)
             };
             for text in ["1.5", "0.5s", "200ms", "1m30s", "1h", "1d"] {
@@ -50,7 +50,7 @@ fn all_durations_are_written_alike() {
     assert!(options >= 9, "{options}");
 }
 
-/// The words of a command line, of which some may be quoted.
+/// The words of a command line; some may be quoted.
 fn words(text: &str) -> Vec<String> {
     let mut words = Vec::new();
     for (number, part) in text.split('\'').enumerate() {
@@ -62,7 +62,7 @@ fn words(text: &str) -> Vec<String> {
     words
 }
 
-/// Each option that docs/from-other-tools.md names as ours is one.
+/// Each option that docs/from-other-tools.md names as ours exists.
 #[test]
 fn options_for_those_of_other_tools() {
     let page = include_str!("../../../../docs/from-other-tools.md");
@@ -95,7 +95,8 @@ fn options_for_those_of_other_tools() {
     assert!(rows >= 70, "{rows}");
 }
 
-/// What is run, or said instead, for each line of tests/habits.txt.
+/// Checks for each line of tests/habits.txt which command runs, or which message is
+/// shown.
 #[test]
 fn commands_by_habit() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -120,7 +121,7 @@ fn commands_by_habit() {
                             .iter()
                             .map(|word| word.to_str().expect("UTF-8").to_owned())
                             .collect();
-                        // Where the tests' output is no terminal, results would go there.
+                        // If the tests' output isn't a terminal, results would go there.
                         if typed.iter().any(is_named) && words.ends_with(&["-".to_owned()]) {
                             words.truncate(words.len() - 2);
                         }
@@ -135,7 +136,7 @@ fn commands_by_habit() {
                         let says = line.trim_start_matches("! ");
                         assert!(said.contains(says), "{typed:?}: {said}");
                     }
-                    // It is refused later: a test of the program looks at that.
+                    // The line is refused later; a test of the program checks that.
                     ("!", Ok(understood)) => assert_eq!(understood.note, None, "{typed:?}"),
                     (_, outcome) => panic!("{typed:?}: {outcome:?}"),
                 }

@@ -2,9 +2,11 @@
 //! Both are made of the result file; a run without one has one for so long. So is what
 //! systems that keep metrics get:
 //!
+//! - follower: reads the file on
 //! - pushed: points that are sent to them
 //! - scraped: points that they fetch
 
+mod follower;
 mod pushed;
 mod scraped;
 
@@ -35,7 +37,7 @@ const EXPORT_PATIENCE: Duration = Duration::from_secs(120);
 /// The pages of a run.
 pub(super) struct Watched {
     arguments: WatchArguments,
-    /// The result file; none if nobody wants a page.
+    /// The result file; `None` if no page is wanted.
     native: Option<PathBuf>,
     bound: Option<Bound>,
     live: Option<Live>,
@@ -45,7 +47,7 @@ pub(super) struct Watched {
 }
 
 impl Watched {
-    /// Notes the files, and has the run write a result file if it writes none.
+    /// Notes the files, and makes the run write a result file if it writes none.
     pub(super) fn new(
         arguments: &WatchArguments,
         run: &mut Run,
@@ -98,7 +100,8 @@ impl Watched {
             || !folder.is_none_or(|folder| folder == Path::new("") || folder.is_dir())
         {
             return Err(Failure::usage(format!(
-                "{option} is made of the result file: write that to a file, not to the standard output"
+                "{option} needs the result file: write the results to a file, not to the \
+                 standard output"
             )));
         }
         watched.native = Some(native);
@@ -136,7 +139,7 @@ impl Watched {
         Ok(())
     }
 
-    /// The run is on.
+    /// Starts the pages at the start of the run.
     pub(super) fn begin(&mut self, control: &Arc<Control>) {
         if let Some(native) = &self.native {
             // The run is worth more than what is told of it.
@@ -173,7 +176,7 @@ impl Watched {
         };
         match bound.show(native, name, steering) {
             Ok(live) => self.live = Some(live),
-            // The run is worth more than its page.
+            // The run goes on without its page.
             Err(error) => complain(&format!("--live: the page can't be shown: {error}")),
         }
     }
@@ -253,7 +256,7 @@ fn pushes(
     otlp.into_iter().chain(remote_write)
 }
 
-/// A run that is steered from its page.
+/// A run that the page can pause and stop.
 struct Steered(Arc<Control>);
 
 impl Steering for Steered {

@@ -1,4 +1,4 @@
-//! The `capacity` section: the load is that of trials, and no schedule says it.
+//! The `capacity` section: the load comes from trials, not from a schedule.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::raw::{Raw, RawCapacity};
 use super::{BadValue, duration, given};
 use crate::capacity::{Asked, Settings, driver, written};
 
-/// What is asked for; none if there is no such section.
+/// The capacity that the configuration asks for; `None` if it has no such section.
 pub(super) fn asked(raw: &Raw) -> Result<Option<Asked>, BadValue> {
     let Some(capacity) = &raw.capacity else {
         return Ok(None);
@@ -22,14 +22,15 @@ pub(super) fn asked(raw: &Raw) -> Result<Option<Asked>, BadValue> {
     }))
 }
 
-/// The workload of its trials.
+/// The workload of the trials.
 pub(super) fn workload(asked: &Asked, raw: &Raw) -> Result<Workload, BadValue> {
     let late_limit = duration(&raw.protocol.timeout, "protocol.timeout")?;
     let late_limit = late_limit.unwrap_or(LATE_LIMIT);
     Ok(driver::workload(&asked.settings, late_limit))
 }
 
-/// A hit that can't start within so long is dropped, as one that isn't answered fails.
+/// A hit that can't start within this time is dropped, just as one without an answer
+/// fails.
 const LATE_LIMIT: Duration = Duration::from_secs(10);
 
 fn settings(raw: &RawCapacity, seed: u64) -> Result<Settings, BadValue> {
@@ -67,12 +68,13 @@ fn settings(raw: &RawCapacity, seed: u64) -> Result<Settings, BadValue> {
     })
 }
 
-/// What says another load, or judges a run that has none of its own.
+/// Refuses keys that set another load, or that judge a run in a way that trials don't
+/// have.
 fn refuse(raw: &Raw) -> Result<(), BadValue> {
     let (workers, run) = (&raw.workers, &raw.run);
-    let load = "the trials of capacity say how much is sent, and when: leave it out";
-    let judged = "a capacity has capacity.goal, and ends by itself: leave it out";
-    let written = "what came of a capacity is written by capacity.jsonfile: leave it out";
+    let load = "the trials of capacity decide how much is sent, and when: leave it out";
+    let judged = "a capacity has capacity.goal and ends by itself: leave it out";
+    let written = "capacity.jsonfile writes the result of a capacity: leave it out";
     let keys = [
         (workers.mode.is_some(), "workers.mode", load),
         (workers.schedule.is_some(), "workers.schedule", load),

@@ -1,10 +1,11 @@
-//! The configuration as YAML has it: keys and types, nothing checked further.
+//! The configuration as YAML has it: keys and types, without further checks.
 
 use std::collections::BTreeMap;
 
 use encarno_record::script::{JsonAssert, JsonExtract};
-use encarno_secret::Secret;
-use serde::{Deserialize, Serialize};
+use encarno_secret::{MASK, Secret};
+use encarno_wrpc_nib::SECRET_OPTIONS;
+use serde::{Deserialize, Serialize, Serializer};
 use serde_saphyr::Spanned;
 
 use crate::url_text::UrlText;
@@ -17,7 +18,7 @@ pub(super) struct Raw {
     pub(super) workers: RawWorkers,
     pub(super) protocol: RawProtocol,
     pub(super) run: RawRun,
-    // From here on ours.
+    // The keys from here on are ours.
     pub(super) rules: Vec<RawRule>,
     pub(super) capacity: Option<RawCapacity>,
     pub(super) nib: Option<Spanned<RawComponent>>,
@@ -82,7 +83,7 @@ pub(super) struct RawInput {
     pub(super) stringsfile: Option<String>,
     pub(super) iterationlimit: Option<u64>,
     pub(super) enableregexes: bool,
-    // From here on ours.
+    // The keys from here on are ours.
     pub(super) format: Option<Spanned<String>>,
     pub(super) sharing: Option<Spanned<String>>,
     pub(super) recordlimit: Option<u64>,
@@ -104,11 +105,11 @@ pub(super) struct RawOutput {
     pub(super) reqrespfilelevel: u16,
     pub(super) binaryfile: Option<String>,
     pub(super) stringsfile: Option<String>,
-    // From here on ours.
+    // The keys from here on are ours.
     pub(super) nativefile: Option<String>,
     pub(super) phoutfile: Option<String>,
     pub(super) secrets: bool,
-    /// What the trace shows beyond what it shows of all.
+    /// What the trace shows in addition to what it always shows.
     pub(super) show: Vec<String>,
 }
 
@@ -120,7 +121,7 @@ pub(super) struct RawWorkers {
     pub(super) startingworkers: usize,
     pub(super) maxworkers: Option<usize>,
     pub(super) values: BTreeMap<String, Secret>,
-    // From here on ours.
+    // The keys from here on are ours.
     pub(super) schedule: Option<Spanned<String>>,
     pub(super) arrivals: Option<Spanned<String>>,
     pub(super) seed: u64,
@@ -147,27 +148,40 @@ pub(super) struct RawLevel {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawProtocol {
     pub(super) driver: Option<Spanned<String>>,
-    /// Read and not used: each worker has its own connection.
+    /// Accepted without effect: each worker has its own connection.
     #[serde(rename = "maxconnections")]
     pub(super) _maxconnections: Option<u64>,
     pub(super) timeout: Option<Spanned<String>>,
     pub(super) tlsconf: RawTls,
-    // From here on ours.
+    // The keys from here on are ours.
     pub(super) address: Option<Spanned<UrlText>>,
     pub(super) proxy: Option<Spanned<UrlText>>,
     pub(super) sourceaddresses: Vec<Spanned<String>>,
     pub(super) resolveevery: Option<Spanned<String>>,
     pub(super) maxheadbytes: Option<usize>,
-    /// Names whose addresses aren't looked up.
+    /// Names with their addresses, which aren't looked up.
     pub(super) hosts: BTreeMap<String, Vec<std::net::IpAddr>>,
     pub(super) answer: Option<bool>,
     pub(super) delay: Option<Spanned<String>>,
     pub(super) errorrate: Option<Spanned<f64>>,
     pub(super) seed: Option<u64>,
-    /// So many hits at a time on each connection.
+    /// The number of hits at a time on each connection.
     pub(super) streams: Option<u32>,
-    /// Of the protocol itself, by name; those above are the same.
+    /// The protocol's own options by name; the keys above are also such options.
+    #[serde(serialize_with = "shown_options")]
     pub(super) options: BTreeMap<String, String>,
+}
+
+/// What a protocol's options say, but for secrets.
+fn shown_options<S: Serializer>(
+    options: &BTreeMap<String, String>,
+    to: S,
+) -> Result<S::Ok, S::Error> {
+    let shown = options.iter().map(|(name, value)| {
+        let is_secret = SECRET_OPTIONS.contains(&name.as_str());
+        (name, if is_secret { MASK } else { value.as_str() })
+    });
+    to.collect_map(shown)
 }
 
 #[derive(Debug, Default, Deserialize, Serialize)]
@@ -177,7 +191,7 @@ pub(super) struct RawTls {
     pub(super) minversion: Option<Spanned<u16>>,
     pub(super) maxversion: Option<Spanned<u16>>,
     pub(super) tlsciphersuites: Vec<String>,
-    // From here on ours.
+    // The keys from here on are ours.
     pub(super) cafile: Option<Secret>,
     pub(super) certificatefile: Option<Secret>,
     pub(super) keyfile: Option<Secret>,
@@ -193,7 +207,7 @@ pub(super) struct RawRun {
     pub(super) strict: bool,
     pub(super) quiet: bool,
     pub(super) lines: bool,
-    /// The Go tool's health lines, which Taurus's console reads.
+    /// Whether to write the Go tool's health lines, which Taurus's console reads.
     pub(super) health: bool,
     pub(super) expect: Option<Spanned<String>>,
     pub(super) failif: Vec<Spanned<String>>,

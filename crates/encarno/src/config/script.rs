@@ -1,4 +1,4 @@
-//! What workers do beside sending: `workers {cookies, data}`, and `rules`.
+//! What workers do in addition to sending: `workers {cookies, data}`, and `rules`.
 
 use std::path::PathBuf;
 
@@ -23,7 +23,7 @@ pub(super) fn script(raw: &Raw, in_order: bool) -> Result<ScriptSettings, BadVal
     })
 }
 
-/// Whether the run ends with its rows.
+/// Whether the run ends when the rows of its data end.
 pub(super) fn is_bounded(raw: &Raw) -> bool {
     let mut orders = raw
         .workers
@@ -33,7 +33,7 @@ pub(super) fn is_bounded(raw: &Raw) -> bool {
     orders.any(|order| order.value == "once")
 }
 
-/// Whether workers must read the input in order each.
+/// Whether each worker must read the input in order.
 pub(super) fn needs_order(raw: &Raw) -> bool {
     raw.input.enableregexes
         || raw.workers.cookies
@@ -65,7 +65,8 @@ fn data(raw: &RawData) -> Result<DataSettings, BadValue> {
             ));
         }
     };
-    // Read when the run starts; that it is there can be said with the line now.
+    // The file is read when the run starts. Check now that it exists, because the line is
+    // known now.
     let file = PathBuf::from(&raw.file.value);
     if !file.is_file() {
         let reason = format!("there is no file {:?}", raw.file.value);

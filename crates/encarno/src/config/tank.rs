@@ -1,11 +1,12 @@
 //! Configurations of Yandex.Tank (`load.yaml`, `load.ini`) and of pandora, as ours.
 //!
-//! A text becomes keys, the keys of phantom or pandora become those of our
-//! configuration, and from there on nothing is special. What can't be honoured and
-//! changes what is measured is named; what would change the load is refused.
+//! The text is parsed into keys, and the keys of phantom or pandora are translated into
+//! keys of our configuration, which is then read as usual. A key that can't be honoured
+//! and changes the measurement gives a note; one that would change the load is an error.
 //!
 //! - [`ini`]: the older form of the file
-//! - [`keys`]: a section whose keys are taken one by one, so that the rest can be named
+//! - [`keys`]: a section whose keys are taken one by one, so that the remaining keys can
+//!   be reported
 //! - [`phantom`], [`pandora`]: their keys
 
 mod ini;
@@ -25,11 +26,11 @@ use serde_json::Value;
 pub(super) struct Translated {
     /// As JSON, which is YAML.
     pub(super) text: String,
-    /// What isn't honoured.
+    /// Notes about keys that aren't honoured.
     pub(super) notes: Vec<String>,
 }
 
-/// Sections of Tank that say nothing about the load or its results.
+/// Sections of Tank that affect neither the load nor its results.
 const SILENT: [&str; 10] = [
     "aggregator",
     "console",
@@ -43,13 +44,13 @@ const SILENT: [&str; 10] = [
     "version",
 ];
 
-/// The same in our keys, if the text is Tank's or pandora's.
+/// Translates the text into our keys; `None` if it is neither Tank's nor pandora's.
 pub(super) fn translated(text: &str) -> Result<Option<Translated>, String> {
     let whole = match ini::is_ini(text) {
         true => ini::parse(text)?,
         false => match serde_saphyr::from_str::<Value>(text) {
             Ok(whole) => whole,
-            // Whatever it is, our own reader says what is wrong.
+            // Our own reader reports what is wrong.
             Err(_) => return Ok(None),
         },
     };
@@ -82,7 +83,7 @@ pub(super) fn translated(text: &str) -> Result<Option<Translated>, String> {
                 None => others.push((name, section)),
             }
         }
-        // A file that isn't about hits at all.
+        // A file that isn't about hits.
         if generators.is_empty() && !ini::is_ini(text) {
             return Ok(None);
         }
@@ -96,7 +97,9 @@ pub(super) fn translated(text: &str) -> Result<Option<Translated>, String> {
         Some(("phantom", section)) => phantom::translated(section, &mut notes)?,
         Some(("pandora", section)) => pandora::translated(section, &mut notes)?,
         Some((other, _)) => {
-            return Err(format!("{other}: encarno does what phantom and pandora do"));
+            return Err(format!(
+                "{other}: encarno replaces only phantom and pandora"
+            ));
         }
     };
     for (name, section) in others {
@@ -105,9 +108,9 @@ pub(super) fn translated(text: &str) -> Result<Option<Translated>, String> {
         } else if !SILENT.contains(&name.as_str()) && is_enabled(section) {
             let most = name.split('-').next().unwrap_or_default();
             if most == "phantom" {
-                return Err(format!("{name}: run each target of its own"));
+                return Err(format!("{name}: make a run for each target"));
             }
-            notes.push(format!("{name}: encarno has nothing that does the same"));
+            notes.push(format!("{name}: encarno has no equivalent"));
         }
     }
     let text = serde_json::to_string_pretty(&configuration).map_err(|error| error.to_string())?;
@@ -122,7 +125,7 @@ fn is_enabled(section: &Value) -> bool {
     }
 }
 
-/// Tank's conditions are ours as they are.
+/// Tank's conditions are valid here without change.
 fn autostop(section: Value, notes: &mut Vec<String>) -> Result<Value, String> {
     if !is_enabled(&section) {
         return Ok(Value::Array(Vec::new()));
@@ -134,7 +137,7 @@ fn autostop(section: Value, notes: &mut Vec<String>) -> Result<Value, String> {
     Ok(conditions.into())
 }
 
-/// Where `address` leads to as a URL.
+/// The URL for an `address`.
 fn url(address: &str, port: Option<&str>, tls: bool) -> String {
     let address = address.trim();
     let scheme = if tls { "https" } else { "http" };
@@ -167,8 +170,9 @@ fn header(text: &str) -> Result<(String, String), String> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// Text as a file that the input can read. It has no name elsewhere, and ends with the
-/// program: whoever reads the input opens it again, so that it must stay open.
+/// A file with this text, which the input can read. The file has no name and ends with
+/// the program. The input opens it again by its descriptor, so the descriptor must stay
+/// open.
 fn file_of(text: &str) -> Result<String, String> {
     let open = || -> std::io::Result<i32> {
         let mut file = std::fs::File::from(memfd_create("records", MemfdFlags::CLOEXEC)?);

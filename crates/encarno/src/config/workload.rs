@@ -7,7 +7,7 @@ use encarno_input::{InputFormat, InputSettings, format_of};
 use super::raw::{RawLevel, RawWorkers};
 use super::{BadValue, duration};
 
-/// `maxworkers: 0` has no limit in Go-encarno; here it is that one.
+/// The limit for `maxworkers: 0`, which means no limit in Go-encarno.
 pub(super) const WORKERS_MAX: usize = 10_000;
 
 pub(super) fn workload(
@@ -31,7 +31,8 @@ pub(super) fn workload(
             let bounded = ends_with_rows || input.passes.is_some() || input.records_max.is_some();
             let workers = match schedule {
                 Some(schedule) => schedule,
-                // Go-encarno made no worker then; with a bounded input it is clear what is meant.
+                // Go-encarno made no workers in this case. With a bounded input, the
+                // meaning is clear.
                 None if bounded || duration_max.is_some() => {
                     let workers = raw.maxworkers.unwrap_or(0).max(raw.startingworkers).max(1);
                     Schedule::constant(Level::whole(u32::try_from(workers).unwrap_or(u32::MAX)), 0)
@@ -41,7 +42,7 @@ pub(super) fn workload(
             if workers.is_poisson() {
                 return Err(BadValue::missing(
                     "workers.schedule",
-                    "poisson is about hits at a rate, and a number of workers is none: leave it out",
+                    "poisson needs a rate, and a number of workers isn't one: leave it out",
                 ));
             }
             if workers.duration_ns() == 0 && !bounded && duration_max.is_none() {
@@ -82,10 +83,10 @@ fn arrivals(
         (Some((arrivals, "recorded")), Some(_)) => Err(BadValue::at(
             arrivals,
             "workers.arrivals",
-            "recorded instants and a schedule don't go together",
+            "recorded instants and a schedule can't be combined",
         )),
-        // A file with instants of its own needs no schedule; the standard input
-        // can't be looked at beforehand.
+        // A file with its own instants needs no schedule. The standard input can't be
+        // examined beforehand.
         (None, None)
             if input.file.is_file() && matches!(format_of(input), Ok(InputFormat::Stpd)) =>
         {
@@ -113,7 +114,7 @@ fn arrivals(
     }
 }
 
-/// The schedule in either form; none if there is none, or it is an empty list.
+/// The schedule in either form; `None` if it is missing or an empty list.
 fn schedule(raw: &RawWorkers) -> Result<Option<Schedule>, BadValue> {
     match (&raw.schedule, &raw.workloadschedule) {
         (Some(text), Some(_)) => Err(BadValue::at(

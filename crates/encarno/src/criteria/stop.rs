@@ -1,5 +1,5 @@
-//! Conditions that end a run: ours, `p99>200ms for 5s`, and those of
-//! Yandex.Tank's autostop, `time(1s,10s) http(5xx,10%,5s)`.
+//! Conditions that end a run: ours, such as `p99>200ms for 5s`, and those of
+//! Yandex.Tank's autostop, such as `time(1s,10s) http(5xx,10%,5s)`.
 
 use std::str::FromStr;
 
@@ -16,23 +16,24 @@ pub struct StopRules(pub Vec<StopRule>);
 /// A condition that must hold for a while.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StopRule {
-    /// As it was written.
+    /// The condition as it was written.
     pub text: String,
     pub(super) when: When,
-    /// In each second of so long.
+    /// The condition must hold in each second of this time.
     pub(super) for_ns: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum When {
     Holds(Condition),
-    /// More hits are in flight; with `true` it is a share of the most there may be.
+    /// More hits than this are in flight; with `true`, the number is a share of the most
+    /// hits in flight.
     Instances(f64, bool),
-    /// The run is older.
+    /// The run is older than this.
     Elapsed(u64),
 }
 
-/// The names of Tank's criteria that aren't known here, and what does the same.
+/// Tank's criteria that aren't supported here, each with ours that does the same.
 const OTHERS: [(&str, &str); 9] = [
     ("total_time", "write quantile() or time()"),
     ("total_http", "write http()"),
@@ -51,7 +52,7 @@ const OTHERS: [(&str, &str); 9] = [
 impl FromStr for StopRules {
     type Err = String;
 
-    /// Reads one of ours, or any number of Tank's.
+    /// Parses one of our conditions, or any number of Tank's.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = text.trim();
         if text.contains(['<', '>']) {
@@ -99,7 +100,7 @@ fn rule(text: &str) -> Result<StopRule, String> {
 fn of_tank(text: &str, name: &str, inner: &str) -> Result<StopRule, String> {
     let bad = |reason: &str| format!("{text:?}: {reason}");
     let parts: Vec<&str> = inner.split(',').map(str::trim).collect();
-    // Lengths are seconds, and limits of times milliseconds, if they have no unit.
+    // Without a unit, lengths are seconds and limits of times are milliseconds.
     let seconds = |part: &str| {
         let parsed = parse_duration(part).filter(|&ns| ns > 0);
         parsed.ok_or_else(|| bad("write a length such as 10s"))

@@ -1,4 +1,4 @@
-//! Looks at each second of a run for conditions that end it.
+//! Checks each second of a run for conditions that end it.
 
 use encarno_engine::meter::Window;
 use encarno_record::statistics::time_text;
@@ -6,8 +6,8 @@ use encarno_record::statistics::time_text;
 use super::stop::{StopRules, When};
 use encarno_record::condition::Measured;
 
-/// Windows begin and end with seconds of the wall clock: the last of several
-/// may lack a little.
+/// Windows begin and end with seconds of the wall clock, so several windows together may
+/// be slightly shorter than their seconds.
 const TOLERANCE_NS: u64 = 5_000_000;
 
 /// The conditions, and how long each has held.
@@ -19,7 +19,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// For a run with at most so many workers.
+    /// A watch for a run with at most this many workers.
     pub fn new(rules: StopRules, workers_max: u64) -> Self {
         let held_ns = vec![0; rules.0.len()];
         Self {
@@ -29,8 +29,8 @@ impl Watch {
         }
     }
 
-    /// Looks at a second. If a condition has held for long enough: which one,
-    /// and what its measure is.
+    /// Checks a window. If a condition has held for long enough, returns the condition
+    /// and its value.
     pub fn take(&mut self, window: &Window) -> Option<String> {
         let span_ns = window.to_ns - window.from_ns;
         let sample = Measured {
@@ -73,7 +73,7 @@ mod tests {
 
     use super::Watch;
 
-    /// A second in which one of two hits has that status, or net code, after 100 ms.
+    /// A second in which one of two hits has this status or net code, after 100 ms.
     fn window(number: u64, protocol_code: u16, net_code: u16) -> Window {
         let mut sums = OutcomeSums::default();
         for (protocol_code, net_code) in [(200, 0), (protocol_code, net_code)] {
@@ -99,7 +99,7 @@ mod tests {
         }
     }
 
-    /// In which second the run ends.
+    /// The index of the second in which the run ends.
     fn ends(rules: &str, windows: &[Window]) -> Option<usize> {
         let mut watch = Watch::new(rules.parse().expect(rules), 10);
         windows
@@ -126,7 +126,7 @@ mod tests {
         assert_eq!(ends("instances(80%,2s)", &late), Some(1));
         assert_eq!(ends("instances(9,2s)", &late), None);
         assert_eq!(ends("limit(3s)", &late), Some(2));
-        // A second without hits interrupts what is said of times.
+        // A second without hits interrupts a condition about times.
         let pause = Window {
             to_ns: 1_000_000_000,
             ..Window::default()

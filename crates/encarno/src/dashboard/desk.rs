@@ -1,4 +1,4 @@
-//! The dashboard's thread: draws, and does what keys say.
+//! The dashboard's thread: draws, and reacts to keys.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -20,12 +20,12 @@ use super::view::{Page, Phase, View};
 use super::{Shared, draw};
 use crate::messages;
 
-/// A frame is drawn that often.
+/// The time between frames.
 const FRAME: Duration = Duration::from_millis(250);
-/// A terminal that takes nothing any more isn't waited for longer than that.
+/// How long the end waits for a terminal that accepts no more data.
 const END_MAX: Duration = Duration::from_secs(2);
 
-/// The thread, and how it is told to end.
+/// The thread, with a way to end it.
 #[derive(Debug)]
 pub(super) struct Desk {
     waker: Arc<OwnedFd>,
@@ -34,8 +34,8 @@ pub(super) struct Desk {
 }
 
 impl Desk {
-    /// Starts. The thread takes the terminal: one that takes nothing must not hold
-    /// up the run.
+    /// Starts the thread, which takes the terminal: a blocked terminal must not hold up
+    /// the run.
     pub(super) fn start(shared: Arc<Shared>) -> io::Result<Self> {
         let waker = Arc::new(eventfd(0, EventfdFlags::CLOEXEC)?);
         let signals = Signals::new([SIGTSTP, SIGCONT, SIGQUIT])?;
@@ -52,7 +52,7 @@ impl Desk {
                     .spawn(move || heed(signals, &of_signals))?;
                 work(&shared, &screen, &of_thread)
             });
-            // A terminal that is gone needs no dashboard; the run goes on.
+            // Without a terminal there is no dashboard; the run goes on.
             screen::leave();
             messages::release();
             shared.gone.store(true, Ordering::Relaxed);
@@ -71,7 +71,7 @@ impl Desk {
         })
     }
 
-    /// Gives the terminal back, and writes what was held back.
+    /// Gives the terminal back, and writes the messages that were held back.
     pub(super) fn end(self) {
         let _woken = rustix::io::write(&*self.waker, &1_u64.to_ne_bytes());
         let gone = self.ended.recv_timeout(END_MAX);
@@ -100,7 +100,7 @@ fn work(shared: &Shared, screen: &Mutex<Screen>, waker: &OwnedFd) -> io::Result<
         }
         let left = next.saturating_duration_since(Instant::now());
         let left = Timespec::try_from(left).unwrap_or_default();
-        // A process in the background must not read.
+        // A process in the background must not read from the terminal.
         let readable = keyboard.as_ref().filter(|_| screen::is_in_foreground());
         let mut waited = vec![PollFd::new(waker, PollFlags::IN)];
         waited.extend(readable.map(|keys| PollFd::from_borrowed_fd(keys.as_fd(), PollFlags::IN)));
@@ -130,7 +130,7 @@ fn work(shared: &Shared, screen: &Mutex<Screen>, waker: &OwnedFd) -> io::Result<
 
 fn show(shared: &Shared, screen: &Mutex<Screen>) -> io::Result<()> {
     let control = &shared.control;
-    // A copy: the run must not wait for a terminal.
+    // Copy the view: the run must not wait for a terminal.
     let view = View {
         elapsed_ns: control.now_ns(),
         end_ns: control.end_ns(),
@@ -178,7 +178,8 @@ fn press(key: Key, shared: &Shared, screen: &Mutex<Screen>) -> io::Result<()> {
     Ok(())
 }
 
-/// Signals that a terminal sends, and that would leave it as it is now.
+/// Handles signals of the terminal whose default action would leave the terminal as it is
+/// now.
 fn heed(mut signals: Signals, screen: &Mutex<Screen>) {
     for signal in signals.forever() {
         if signal == SIGCONT {
@@ -186,10 +187,10 @@ fn heed(mut signals: Signals, screen: &Mutex<Screen>) {
         }
         let mut screen = lock(screen);
         screen::leave();
-        // Stops this process; it goes on from here when it is continued.
+        // Stops this process. It continues here after SIGCONT.
         let _stopped = emulate_default_handler(signal);
         if screen::is_in_foreground() {
-            // Without a terminal there is nothing to enter.
+            // Without a terminal, this fails and nothing has to be done.
             let _entered = screen.enter_again();
         }
     }

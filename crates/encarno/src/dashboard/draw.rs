@@ -1,4 +1,4 @@
-//! How a view looks: a function of the view and of the size, and nothing else.
+//! Draws a view; the result depends only on the view and the size.
 
 mod labels;
 mod overview;
@@ -12,10 +12,10 @@ use ratatui::widgets::Paragraph;
 
 use super::view::{Page, Phase, View};
 
-/// Whether there are colours.
+/// Colours and styles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Look {
-    /// Without them, `NO_COLOR` is set.
+    /// Whether colours are used; `NO_COLOR` turns them off.
     pub colours: bool,
 }
 
@@ -27,12 +27,12 @@ impl Look {
         }
     }
 
-    /// What goes well.
+    /// The style of good values.
     fn good(self) -> Style {
         self.style(Color::Green)
     }
 
-    /// What the user should look at.
+    /// The style of values that need attention.
     fn bad(self) -> Style {
         self.style(Color::Red).add_modifier(Modifier::BOLD)
     }
@@ -45,7 +45,7 @@ impl Look {
         self.style(Color::Cyan)
     }
 
-    /// A name beside a figure.
+    /// The style of names beside figures.
     fn name(self) -> Style {
         match self.colours {
             true => Style::new().fg(Color::DarkGray),
@@ -54,7 +54,7 @@ impl Look {
     }
 }
 
-/// Draws all of it.
+/// Draws the whole view.
 pub fn draw(frame: &mut Frame<'_>, view: &View, look: Look) {
     let area = frame.area();
     if area.width < 20 || area.height < 5 {
@@ -98,7 +98,7 @@ fn head(view: &View, look: Look, width: u16) -> Line<'static> {
     ])
 }
 
-/// How far the run is, as a bar with times.
+/// The progress of the run, as a bar with times.
 fn progress(view: &View, look: Look, width: u16) -> Line<'static> {
     let elapsed = clock(view.elapsed_ns);
     let left = match (view.phase, view.end_ns, view.hits_max) {
@@ -157,7 +157,7 @@ fn key_line(view: &View, look: Look) -> Line<'static> {
     Line::from(spans.collect::<Vec<_>>())
 }
 
-/// A length of time as a clock shows it.
+/// A length of time in the form of a clock.
 fn clock(ns: u64) -> String {
     let seconds = ns / 1_000_000_000;
     let (hours, minutes) = (seconds / 3600, seconds / 60 % 60);
@@ -167,7 +167,8 @@ fn clock(ns: u64) -> String {
     }
 }
 
-/// A text from elsewhere in so many columns at most, without what steers a terminal.
+/// A text from elsewhere, cut to a number of columns, without terminal control
+/// characters.
 fn fitted(text: &str, columns: usize) -> String {
     let text = crate::texts::printable(text);
     if text.chars().count() <= columns {
@@ -195,7 +196,8 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    /// After some seconds, with hits that failed, and names that would steer a terminal.
+    /// A follower after some seconds, with failed hits, and with names that contain
+    /// terminal control characters.
     fn follower() -> Follower {
         let strings = Strings::default();
         let labels = ["login", "a\x1b[2Jb", &"long ".repeat(60)].map(|text| strings.intern(text));
@@ -306,7 +308,7 @@ mod tests {
                 screen(&view, size.0, size.1, COLOURS);
             }
         }
-        // Nothing is known yet.
+        // There is no window yet.
         for (columns, rows) in [(80, 24), (20, 5)] {
             screen(&View::default(), columns, rows, COLOURS);
         }
@@ -339,7 +341,7 @@ mod tests {
             assert!(text.contains(expected), "{expected}:\n{text}");
         }
         assert!(!text.contains("pause"), "{text}");
-        // On a small terminal the latest trials stay.
+        // On a small terminal, the latest trials are shown.
         let (lines, _) = screen(&view, 60, 12, COLOURS);
         let text = lines.join("\n");
         for expected in ["trial       31", "peak   1,368/s", " 29  line", " 30  line"] {

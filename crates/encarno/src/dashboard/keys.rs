@@ -1,23 +1,23 @@
-//! What the user presses.
+//! Parses the keys that the user presses.
 
 /// What a key asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Key {
-    /// No hit is due until the next one of these.
+    /// Pauses the run until the next press of this key.
     Pause,
-    /// The run ends; the second time at once.
+    /// Stops the run; a second press stops it at once.
     Stop,
     /// Shows labels, or the overview again.
     Labels,
     /// Shows the overview.
     Back,
-    /// Goes so many lines down, or up.
+    /// Scrolls by this many lines, down if positive.
     Scroll(i32),
-    /// Draws everything anew.
+    /// Redraws everything.
     Redraw,
 }
 
-/// The keys in what a terminal sent, whatever it is.
+/// The keys in any bytes that a terminal sent.
 pub(super) fn keys(bytes: &[u8]) -> Vec<Key> {
     let mut keys = Vec::new();
     let mut rest = bytes;
@@ -41,7 +41,7 @@ pub(super) fn keys(bytes: &[u8]) -> Vec<Key> {
     keys
 }
 
-/// What follows an escape; a sequence that means nothing here is gone over.
+/// Parses what follows an escape; unknown sequences are skipped.
 fn sequence(rest: &mut &[u8]) -> Option<Key> {
     let [b'[' | b'O', after @ ..] = *rest else {
         return Some(Key::Back);

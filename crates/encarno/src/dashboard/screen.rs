@@ -1,4 +1,4 @@
-//! The terminal: taken for a dashboard, and given back whatever happens.
+//! Takes the terminal for a dashboard, and restores it in all cases.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Stderr, Write};
@@ -20,35 +20,35 @@ use rustix::termios::{
 
 use super::draw::Look;
 
-/// A terminal that doesn't say its size.
+/// The size of a terminal that doesn't report one.
 const SIZE: (u16, u16) = (80, 24);
-/// A frame is written at once.
+/// The buffer of a frame, which is written at once.
 const FRAME_BYTES: usize = 64 << 10;
 
-/// What has to be undone. It is here so that a panic, and the end of the process from
-/// any thread, find it.
+/// The state to restore. It is static so that a panic, or an exit in any thread, finds
+/// it.
 static TAKEN: Mutex<Option<Taken>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct Taken {
-    /// The keys' terminal as it was; none if there are no keys.
+    /// The previous modes of the terminal for keys; `None` if there are no keys.
     modes: Option<(OwnedFd, Termios)>,
 }
 
-/// Whether a dashboard can be drawn: on a terminal that can do more than print, and
-/// that belongs to this process.
+/// Whether a dashboard can be drawn: the standard error is a terminal that supports it,
+/// and this process is in its foreground.
 pub fn is_possible() -> bool {
     let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
     io::stderr().is_terminal() && !dumb && is_in_foreground()
 }
 
-/// Gives the terminal back, if it was taken. It may be called from any thread.
+/// Gives the terminal back if it was taken. Any thread may call this.
 pub fn leave() {
     let Some(taken) = taken().take() else {
         return;
     };
     let mut out = io::stderr();
-    // Whoever closed the terminal needs nothing back.
+    // If the terminal is gone, nothing has to be restored.
     let _left = execute!(out, ResetColor, LeaveAlternateScreen, Show);
     if let Some((keys, modes)) = taken.modes
         && is_in_foreground()
@@ -57,18 +57,19 @@ pub fn leave() {
     }
 }
 
-/// A process in the background must not touch its terminal: it would be stopped.
+/// Whether this process is in the foreground. A process in the background that touches
+/// its terminal is stopped.
 pub(super) fn is_in_foreground() -> bool {
     match tcgetpgrp(io::stderr()) {
         Ok(group) => group == getpgrp(),
-        // Not this session's terminal: nobody stops us.
+        // The terminal isn't that of this session, so nothing stops this process.
         Err(_) => true,
     }
 }
 
 type Drawn = Terminal<CrosstermBackend<BufWriter<Stderr>>>;
 
-/// A terminal that is being drawn on.
+/// A terminal with a dashboard.
 #[derive(Debug)]
 pub(super) struct Screen {
     terminal: Drawn,
@@ -99,7 +100,7 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Takes it again, after [`leave`].
+    /// Takes the terminal again, after [`leave`].
     pub(super) fn enter_again(&mut self) -> io::Result<()> {
         take()?;
         self.redraw()
@@ -107,7 +108,8 @@ impl Screen {
 
     /// Draws a frame, unless the terminal was given back.
     pub(super) fn draw(&mut self, draw: impl FnOnce(&mut Frame<'_>)) -> io::Result<()> {
-        // A panic elsewhere must not find a frame behind what it says.
+        // Hold the lock while drawing, so that a panic elsewhere isn't followed by a
+        // frame over its message.
         let taken = taken();
         if taken.is_none() {
             return Ok(());
@@ -119,8 +121,8 @@ impl Screen {
         Ok(())
     }
 
-    /// Draws everything anew next time. The terminal isn't asked for its cursor, as
-    /// ratatui would when it clears: a terminal need not answer.
+    /// Makes the next frame redraw everything. Unlike ratatui's clear, this doesn't ask
+    /// the terminal for its cursor, because a terminal need not answer.
     pub(super) fn redraw(&mut self) -> io::Result<()> {
         self.size = size();
         self.terminal = terminal(self.size)?;
@@ -134,7 +136,7 @@ fn terminal((columns, rows): (u16, u16)) -> io::Result<Drawn> {
     Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
-/// The terminal that keys come from: the standard input, if that is one.
+/// The terminal for keys: the standard input, if it is a terminal.
 pub(super) fn keys() -> Option<OwnedFd> {
     let stdin = io::stdin();
     if stdin.is_terminal() {
@@ -156,13 +158,13 @@ fn take() -> io::Result<()> {
     out.flush()
 }
 
-/// Keys come at once and aren't shown. Ctrl-C and Ctrl-Z stay what they are: signals.
+/// Makes keys arrive at once and without echo. Ctrl-C and Ctrl-Z remain signals.
 fn set_modes(keys: BorrowedFd<'_>, before: &Termios) -> io::Result<()> {
     let mut modes = before.clone();
     modes
         .local_modes
         .remove(LocalModes::ICANON | LocalModes::ECHO);
-    // Ctrl-S would hold the dashboard up, and the end of the run with it.
+    // Ctrl-S would block the dashboard, and with it the end of the run.
     modes.input_modes.remove(InputModes::IXON);
     modes.special_codes[SpecialCodeIndex::VMIN] = 0;
     modes.special_codes[SpecialCodeIndex::VTIME] = 0;

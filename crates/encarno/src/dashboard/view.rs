@@ -1,4 +1,4 @@
-//! What there is to see of a run, as data.
+//! The displayed data of a run.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -9,26 +9,26 @@ use encarno_record::histogram::Histogram;
 use encarno_record::notes::Verdict;
 use encarno_record::statistics::{LabelStatistics, OTHER_LABELS};
 
-/// Seconds that are kept for charts: as wide as any terminal.
+/// The number of seconds that charts keep: more than the columns of any terminal.
 const HISTORY_MAX: usize = 600;
-/// Labels that are told apart.
+/// The most labels that are told apart.
 const LABELS_MAX: usize = 1000;
 
-/// What the run is doing.
+/// The phase of a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Phase {
-    /// It has not begun.
+    /// The run has not begun.
     #[default]
     Starting,
     /// Hits are due.
     Running,
-    /// No hit is due until the user says so.
+    /// No hit is due until the user resumes the run.
     Paused,
-    /// No hit starts any more.
+    /// No more hits start.
     Stopping,
 }
 
-/// What is shown.
+/// The page that is shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Page {
     /// All hits together.
@@ -36,58 +36,58 @@ pub enum Page {
     Overview,
     /// The trials of a measurement.
     Trials,
-    /// Each label for itself.
+    /// Each label.
     Labels,
 }
 
-/// What a measurement of many trials is at.
+/// The state of a measurement of many trials.
 #[derive(Clone, Debug, Default)]
 pub struct Measuring {
-    /// The load of the trial that is on; empty before it is.
+    /// The load of the present trial; empty before the first one.
     pub load: String,
-    /// From which instant on it holds, ns from the run's start.
+    /// The instant from which the load applies, ns from the run's start.
     pub from_ns: u64,
-    /// What the trials say up to now, in lines.
+    /// The result of the trials up to now, in lines.
     pub found: Vec<String>,
     /// A line for each trial that has ended.
     pub trials: Vec<String>,
 }
 
-/// What there is to see.
+/// The displayed data.
 #[derive(Clone, Debug, Default)]
 pub struct View {
-    /// What is hit.
+    /// The target of the run.
     pub title: String,
-    /// At most so many workers.
+    /// The most workers.
     pub workers_max: u64,
-    /// At most so many hits.
+    /// The most hits.
     pub hits_max: Option<u64>,
-    /// What the run is doing.
+    /// The phase of the run.
     pub phase: Phase,
-    /// How long it has gone on.
+    /// The time since its start.
     pub elapsed_ns: u64,
-    /// When it will end, as far as that is known.
+    /// The time at which it will end, if that is known.
     pub end_ns: Option<u64>,
-    /// What is shown.
+    /// The page that is shown.
     pub page: Page,
-    /// What is measured; none if the run is no measurement.
+    /// The measurement; `None` if the run isn't one.
     pub measuring: Option<Measuring>,
-    /// So many labels are above the first one that is shown.
+    /// The number of labels above the first visible one.
     pub scrolled: usize,
-    /// What was said last.
+    /// The last message.
     pub message: Option<String>,
     pub(super) last: Window,
     pub(super) total: LabelStatistics,
     pub(super) totals: Totals,
     pub(super) verdict: Verdict,
-    /// Hits per second, and the response time's p99 in ns, by second.
+    /// By second: hits per second, and the p99 of the response time in ns.
     pub(super) rates: VecDeque<u64>,
     pub(super) p99s: VecDeque<u64>,
-    /// Those with most hits first; only if they are shown.
+    /// The labels with most hits first; empty if they aren't shown.
     pub(super) labels: Vec<LabelRow>,
 }
 
-/// What is shown of a label.
+/// The row of a label.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LabelRow {
     pub(super) name: String,
@@ -98,16 +98,16 @@ pub(super) struct LabelRow {
     pub(super) max_ns: u64,
 }
 
-/// Makes views of windows.
+/// Makes views from windows.
 #[derive(Debug)]
 pub struct Follower {
-    /// What is on the screen beside figures.
+    /// The displayed data besides figures.
     pub view: View,
     labels: BTreeMap<String, Label>,
     judge: Judge,
 }
 
-/// What became of the hits of a label.
+/// The sums of a label's hits.
 #[derive(Debug, Default)]
 struct Label {
     hits: u64,
@@ -116,7 +116,7 @@ struct Label {
 }
 
 impl Follower {
-    /// Of a run of which nothing is known yet; `view` says what is known of it.
+    /// A follower of a run without windows; `view` has what is known already.
     pub fn new(view: View, open: bool) -> Self {
         Self {
             view,
@@ -125,7 +125,7 @@ impl Follower {
         }
     }
 
-    /// A second is over.
+    /// Takes the window of a second.
     pub fn take(&mut self, window: &Window) {
         let total = &window.total;
         let view = &mut self.view;
@@ -152,11 +152,11 @@ impl Follower {
         view.verdict = self
             .judge
             .verdict(&view.total, &view.totals, &written, Stop::No);
-        // The rest of a second says little about a rate.
+        // A short window says little about a rate.
         if window.seconds() > 0.2 {
             push(&mut view.rates, window.rate().round() as u64);
             push(&mut view.p99s, total.response_ns.quantile(0.99));
-            // Of the statistics only the total is shown, and they may be large.
+            // Keep only the total of the statistics, which may be large.
             view.last = Window {
                 total: total.clone(),
                 busy: window.busy.clone(),
@@ -166,7 +166,7 @@ impl Follower {
         }
     }
 
-    /// What there is to see now.
+    /// The present view.
     pub fn view(&self) -> View {
         let mut view = self.view.clone();
         if view.page == Page::Labels {
@@ -176,7 +176,7 @@ impl Follower {
         view
     }
 
-    /// Goes so many labels down or up.
+    /// Scrolls by this many labels, down if positive.
     pub fn scroll(&mut self, lines: i32) {
         let last = self.labels.len().saturating_sub(1);
         let moved = self.view.scrolled.saturating_add_signed(lines as isize);
@@ -196,7 +196,7 @@ fn row((name, label): (&String, &Label)) -> LabelRow {
 }
 
 impl View {
-    /// Of a run of which nothing else is known yet.
+    /// The view of a run about which nothing else is known yet.
     pub fn new(title: &str, workers_max: u64, hits_max: Option<u64>) -> Self {
         Self {
             title: title.to_owned(),
@@ -206,7 +206,7 @@ impl View {
         }
     }
 
-    /// The page that is shown first.
+    /// The first page.
     pub(super) fn home(&self) -> Page {
         match self.measuring {
             Some(_) => Page::Trials,
@@ -214,7 +214,7 @@ impl View {
         }
     }
 
-    /// Which share of the run is over; none if that can't be said.
+    /// The share of the run that is over; `None` if that isn't known.
     pub(super) fn share(&self) -> Option<f64> {
         let of_time = self.end_ns.filter(|&end_ns| end_ns > 0);
         let of_time = of_time.map(|end_ns| self.elapsed_ns as f64 / end_ns as f64);

@@ -1,4 +1,4 @@
-//! `encarno convert`: results to other formats, and inputs to our own or to
+//! `encarno convert`: converts results to other formats, and inputs to our own or
 //! Go-encarno's.
 
 mod go_payload;
@@ -14,49 +14,49 @@ use encarno_record::results::{Ending, ResultSummary, SumsReader};
 use encarno_record::{Hit, Payload, Record, Strings, Texts};
 use go_payload::GoPayloadWriter;
 
-/// Hits are handed to a sink in portions of that many.
+/// The number of hits that are handed to a sink at once.
 const PORTION: usize = 8192;
 
-/// What an input becomes.
+/// The format into which an input is converted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum InputTarget {
     /// Our own format.
     Native,
-    /// Go-encarno's payload file, with its texts in it.
+    /// Go-encarno's payload file, with its strings inside.
     GoPayload,
 }
 
-/// Why a file can't be converted.
+/// Why a conversion failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
-    /// A result file that can't be read.
+    /// The result file can't be read.
     #[error(transparent)]
     Results(#[from] FileError),
-    /// An input file that can't be read.
+    /// The input file can't be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// Too many broken records.
+    /// Too many records are broken.
     #[error("{0}")]
     Bad(BadRecord),
-    /// A file that can't be written.
+    /// The new file can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
 }
 
-/// What was converted, and what wasn't.
+/// The result of a conversion.
 #[derive(Clone, Debug, Default)]
 pub struct Converted {
-    /// Hits or records.
+    /// The number of hits or records.
     pub count: u64,
-    /// Results: what was read and lost.
+    /// For results: how much was read and lost.
     pub results: Option<ResultSummary>,
-    /// Input: broken records, the first ones of them.
+    /// For inputs: the first broken records.
     pub bad: Vec<BadRecord>,
-    /// Input: how many were broken.
+    /// For inputs: the number of broken records.
     pub bad_count: u64,
-    /// Input: what was left out by choice.
+    /// For inputs: what was left out on purpose.
     pub left_out: LeftOut,
-    /// What a reader of the new file must know.
+    /// A warning about what the new file lacks.
     pub warning: Option<String>,
 }
 
@@ -100,7 +100,7 @@ pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted
     })
 }
 
-/// Writes the sums of each second, which the file carries.
+/// Writes the sums of each second.
 fn seconds(mut reader: SumsReader, from: &Path, to: &Path) -> Result<Converted, ConvertError> {
     let mut sink = SecondsSink::create(to, reader.started_unix_ns(), &reader.expected())?;
     let mut texts = Texts::default();
@@ -117,7 +117,7 @@ fn seconds(mut reader: SumsReader, from: &Path, to: &Path) -> Result<Converted, 
     })
 }
 
-/// Hands on what the file says next; false at the end of what is there now.
+/// Hands on the next frame; false at the present end of the file.
 pub(crate) fn take_sums(
     reader: &mut SumsReader,
     sink: &mut SecondsSink,
@@ -136,8 +136,8 @@ pub(crate) fn take_sums(
     Ok(true)
 }
 
-/// Converts an input of any format. It is read once, with its scripts;
-/// `settings` say how (format, headers, labels, …).
+/// Converts an input of any format, read once, with its scripts. The settings give
+/// format, headers, labels and so on.
 pub fn input(
     settings: &InputSettings,
     to: &Path,
@@ -200,7 +200,8 @@ pub fn input(
     .map_err(error("write"))?;
     if without_host > 0 {
         converted.warning.get_or_insert(format!(
-            "{without_host} requests have an empty Host header, for the file doesn't say it: give --host"
+            "{without_host} requests have an empty Host header, because the file has no host: \
+             give --host"
         ));
     }
     Ok(converted)

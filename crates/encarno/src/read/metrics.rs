@@ -10,18 +10,18 @@ use serde::Serialize;
 
 use crate::report::printable;
 
-/// A metric, for programs. Values have k6's units: times are milliseconds.
+/// A metric for JSON output. Values have k6's units: times are milliseconds.
 #[derive(Serialize)]
 pub(super) struct JsonMetric {
     metric: String,
     #[serde(rename = "type")]
     kind: MetricKind,
     contains: String,
-    /// How many samples.
+    /// The number of samples.
     count: u64,
-    /// By name, as k6's summary names them.
+    /// Values by name, as k6's summary names them.
     values: BTreeMap<String, f64>,
-    /// The same of each set of tags, if there are tags.
+    /// The values of each set of tags, if there are tags.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     series: Vec<JsonSeries>,
 }
@@ -57,7 +57,7 @@ pub(super) fn json(metrics: &Metrics, span_ns: u64) -> Vec<JsonMetric> {
         .collect()
 }
 
-/// What a metric comes to, as k6's summary names it.
+/// The values of a metric, named as in k6's summary.
 fn values(kind: MetricKind, points: &Points, span_ns: u64) -> impl Iterator<Item = (String, f64)> {
     let named = match kind {
         MetricKind::Counter => vec![
@@ -90,11 +90,11 @@ fn values(kind: MetricKind, points: &Points, span_ns: u64) -> impl Iterator<Item
             named
         }
     };
-    // JSON has no infinity, which is the least of nothing.
+    // JSON has no infinity, which is the minimum of no values.
     named.into_iter().filter(|(_, value)| value.is_finite())
 }
 
-/// A line for each metric: those with a distribution in a table of their own.
+/// Writes a line for each metric; metrics with a distribution have a table of their own.
 pub(super) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
     const SHOWN: [&str; 5] = ["avg", "p50", "p95", "p99", "max"];
     if metrics.is_empty() {
@@ -136,7 +136,7 @@ pub(super) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) 
     Ok(())
 }
 
-/// What was demanded of the run, and the checks of its script.
+/// Writes the thresholds of the run and the checks of its script.
 pub(super) fn write_demands(notes: &Notes, out: &mut dyn Write) -> io::Result<()> {
     if !notes.thresholds.is_empty() {
         writeln!(out, "\nthresholds")?;

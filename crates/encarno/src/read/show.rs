@@ -1,4 +1,4 @@
-//! `encarno show`: a result file or an input file, for people to read.
+//! `encarno show`: prints a result file or an input file as text.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -13,22 +13,22 @@ use encarno_record::{Hit, Payload, Record, Strings, Texts};
 
 use crate::report::printable;
 
-/// Bytes of a payload that are shown, unless all are wanted.
+/// The most bytes of a payload that are shown by default.
 const SHOWN_BYTES: usize = 2000;
 
-/// Why a file isn't shown.
+/// Why a file can't be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum ShowError {
-    /// A result file that can't be read.
+    /// The result file can't be read.
     #[error(transparent)]
     Results(#[from] FileError),
-    /// An input file that can't be read.
+    /// The input file can't be read.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// A file that can't be opened.
+    /// The file can't be opened.
     #[error("{0}")]
     Open(io::Error),
-    /// The output.
+    /// The output can't be written.
     #[error("{0}")]
     Output(#[from] io::Error),
 }
@@ -36,24 +36,24 @@ pub enum ShowError {
 /// How much of records is shown.
 #[derive(Clone, Debug, Default)]
 pub struct Showing {
-    /// Payloads whole, however long.
+    /// Whether payloads are shown as a whole.
     pub whole: bool,
-    /// What is shown beyond what can't be a secret.
+    /// What is shown in addition to what can't be a secret.
     pub shown: Shown,
 }
 
-/// What kind a file is, by its first bytes.
+/// The kind of a file, by its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A native result file.
     Results,
     /// A native input file.
     NativeInput,
-    /// Anything else: ammo of one of the formats, perhaps.
+    /// Anything else, such as an input of another format.
     Other,
 }
 
-/// Looks at a file's first bytes.
+/// Finds the kind of a file by its first bytes.
 pub fn kind_of(path: &Path) -> io::Result<FileKind> {
     let mut magic = [0; RESULT_MAGIC.len()];
     let file = File::open(path)
@@ -73,8 +73,8 @@ pub fn kind_of(path: &Path) -> io::Result<FileKind> {
     })
 }
 
-/// Shows a file: hits a line each, or records with their payloads. The settings
-/// say how an input is to be read.
+/// Prints a file: a line for each hit, or records with their payloads. The settings say
+/// how to read an input.
 pub fn show(
     settings: &InputSettings,
     showing: &Showing,
@@ -228,7 +228,7 @@ fn show_record(
                 if bytes == 0 {
                     break;
                 }
-                // A piece that starts within a body is one of a body.
+                // A piece that starts within a body is masked as part of a body.
                 showing.shown.mask(&mut piece[..bytes]);
                 out.write_all(&visible(&piece[..bytes]))?;
                 at += bytes as u64;
@@ -241,7 +241,7 @@ fn show_record(
     writeln!(out)
 }
 
-/// Bytes as text: what a terminal could take amiss is escaped.
+/// Bytes as text, with terminal control characters escaped.
 fn visible(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
     for &byte in bytes {

@@ -1,4 +1,4 @@
-//! `encarno stats`: sums and distributions from result files.
+//! `encarno stats`: prints sums and distributions of result files.
 
 use std::io::{self, Write};
 
@@ -10,9 +10,9 @@ use super::metrics::JsonMetric;
 use crate::report;
 use crate::report::json::JsonLabel;
 
-/// Prints a table for people: what the run printed at its end.
+/// Prints the table that the run printed at its end.
 pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
-    // An account is of one file, and of all of it.
+    // An account belongs to one file, and only to all of it.
     let account = file
         .notes
         .totals
@@ -31,7 +31,7 @@ pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()>
     }
 }
 
-/// Prints the same as JSON: `{started_unix_ns, whole, …, total, labels}`.
+/// Prints the statistics as JSON: `{started_unix_ns, whole, …, total, labels}`.
 pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
     let span_ns = file.span_ns();
     let labels = file
@@ -74,14 +74,14 @@ struct Json<'a> {
     incomplete_bytes: u64,
     total: JsonLabel,
     labels: Vec<JsonLabel>,
-    /// Those that aren't hits, as k6 has them.
+    /// Metrics that aren't hits, as k6 has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<JsonMetric>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     thresholds: &'a [Threshold],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     checks: &'a [Check],
-    /// Of the agents that made the run.
+    /// The clocks of the agents that made the run.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     clocks: &'a [AgentClock],
 }

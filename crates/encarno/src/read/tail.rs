@@ -1,7 +1,8 @@
-//! `encarno tail`: a result file while it grows, until its run has ended.
+//! `encarno tail`: follows a result file while it grows, until its run has ended.
 //!
-//! It ends with the file's end frame; without one when the process that writes
-//! has ended, when nobody reads any more, or when nothing came for so long.
+//! It ends at the file's end frame. Without an end frame, it ends when the writing
+//! process has ended, when the reader of the output is gone, or when nothing was written
+//! for a given time.
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -19,32 +20,32 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::read::convert::{ConvertError, take_sums};
 
-/// How often a file that doesn't grow is looked at.
+/// How often a file that doesn't grow is checked.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What is followed, and for how long.
+/// What to follow, and how long.
 #[derive(Clone, Debug)]
 pub struct TailSettings {
-    /// The native result file; it needn't be there yet.
+    /// The native result file; it need not exist yet.
     pub file: PathBuf,
-    /// What hits are written as.
+    /// The format of the output.
     pub format: ResultFormat,
     /// The process that writes the file.
     pub writer: Option<Pid>,
-    /// Give up when nothing came for so long, unless the writer is known and lives.
+    /// How long to wait for new data if the writer isn't known or has ended.
     pub idle_max: Duration,
 }
 
-/// How it ended.
+/// Why following ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TailEnd {
-    /// The file is whole.
+    /// The file is complete.
     Whole,
-    /// Whoever wrote the file has ended without completing it.
+    /// The writer has ended without completing the file.
     WriterGone,
-    /// Nobody reads the output.
+    /// The reader of the output is gone.
     ReaderGone,
-    /// Nothing came for too long.
+    /// Nothing was written for too long.
     Idle,
 }
 
@@ -52,15 +53,15 @@ impl fmt::Display for TailEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Whole => "the run has ended",
-            Self::WriterGone => "the process that wrote has ended, and not completed the file",
+            Self::WriterGone => "the writing process has ended without completing the file",
             Self::ReaderGone => "the reader of the output has ended",
-            Self::Idle => "nothing came for too long",
+            Self::Idle => "nothing was written for too long",
         })
     }
 }
 
-/// Follows the file. `output` is what `-` stands for, watched for a reader
-/// that goes away.
+/// Follows the file. `output` is the file behind `-`, and is watched for a reader that
+/// closes it.
 pub fn tail(
     settings: &TailSettings,
     to: &Path,
@@ -68,7 +69,8 @@ pub fn tail(
 ) -> Result<(TailEnd, ResultSummary), ConvertError> {
     let mut watch = Watch::new(settings, output)?;
     let mut followed = loop {
-        // Looked at first: what a writer wrote before it ended is there then.
+        // Check this first: then everything that the writer wrote before its end is in
+        // the file.
         let end = watch.end();
         match Followed::open(settings, to) {
             Ok(followed) => break followed,
@@ -81,7 +83,7 @@ pub fn tail(
     let end = loop {
         let end = watch.end();
         match followed.read_on() {
-            // The watch sees that too.
+            // The watch sees this too.
             Err(error) if is_broken_pipe(&error) => {}
             moved => {
                 if moved? {
@@ -104,7 +106,7 @@ pub fn tail(
     Ok((end, followed.summary()))
 }
 
-/// A file that grows, and where what it says goes.
+/// A file that grows, with the output of its content.
 struct Followed<'a> {
     file: &'a Path,
     texts: Texts,
@@ -157,7 +159,8 @@ impl<'a> Followed<'a> {
         })
     }
 
-    /// Reads up to the end of what is there; whether there was anything.
+    /// Reads up to the present end of the file, and returns whether there was anything
+    /// new.
     fn read_on(&mut self) -> Result<bool, ConvertError> {
         let mut moved = false;
         match &mut self.kind {
@@ -203,7 +206,7 @@ impl<'a> Followed<'a> {
     }
 }
 
-/// Whether it is there to go on.
+/// Watches the writer of the file and the reader of the output.
 struct Watch<'a> {
     writer: Option<OwnedFd>,
     writer_gone: bool,
@@ -215,7 +218,7 @@ struct Watch<'a> {
 
 impl<'a> Watch<'a> {
     fn new(settings: &TailSettings, output: BorrowedFd<'a>) -> Result<Self, ConvertError> {
-        // A handle, not a number: the number may soon be another process'.
+        // Use a handle and not the number, which another process may get.
         let writer = match settings.writer {
             None => Ok(None),
             Some(pid) => match pidfd_open(pid, PidfdFlags::empty()) {
@@ -250,7 +253,7 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Sleeps for a moment, or until either end goes away.
+    /// Sleeps for a moment, or until the writer or the reader goes away.
     fn rest(&mut self) -> Result<(), OutputError> {
         let mut waited = vec![PollFd::from_borrowed_fd(self.output, PollFlags::empty())];
         if let Some(writer) = &self.writer {
@@ -281,7 +284,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-/// Whether the file may yet become one that can be read.
+/// Whether the file may still become readable.
 fn may_come(error: &FileError) -> bool {
     match &error.source {
         ResultsError::Read(source) => source.kind() == io::ErrorKind::NotFound,

@@ -1,4 +1,4 @@
-//! Figures as JSON: what `encarno stats --json` prints, and the summary of a run.
+//! Figures as JSON: the output of `encarno stats --json`, and the summary of a run.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use super::rate;
 use crate::criteria::Judged;
 use crate::supervise::Ended;
 
-/// The version of the summary's schema, which docs/summary.md describes. A new
-/// key doesn't change it; another meaning, or a key that is gone, does.
+/// The version of the summary's schema, which docs/summary.md describes. It changes when
+/// a key is removed or changes its meaning, but not when a key is added.
 const VERSION: u32 = 1;
 
 /// The summary of a run, as text.
@@ -87,7 +87,7 @@ pub fn summary(ended: &Ended, exit_status: u8) -> String {
         },
     };
     let text = serde_json::to_string_pretty(&json);
-    // Only a map whose keys are no texts can fail.
+    // Serialisation fails only for maps whose keys aren't texts.
     text.unwrap_or_default() + "\n"
 }
 
@@ -173,7 +173,7 @@ struct JsonOutput {
     warnings: Vec<String>,
 }
 
-/// What became of the hits of a label, or of all of them.
+/// The figures of a label, or of all hits.
 #[derive(Serialize)]
 pub(crate) struct JsonLabel {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -181,7 +181,7 @@ pub(crate) struct JsonLabel {
     hits: u64,
     failed: u64,
     duration_s: f64,
-    /// None if a single hit, or none, can't say it.
+    /// `None` if there are fewer than two hits.
     rate: Option<f64>,
     sent_bytes: u64,
     received_bytes: u64,

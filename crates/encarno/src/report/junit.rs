@@ -1,14 +1,14 @@
-//! A run as JUnit's XML: a test case for each condition, one for the hits, and
-//! one for the generator.
+//! A run as JUnit XML: a test case for each condition, one for the hits, and one for the
+//! generator.
 
 use std::fmt::Write as _;
 
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 
 use crate::report::verdict_text;
 use crate::supervise::Ended;
 
-/// The file's text. `strict` makes a case fail if the generator was the limit.
+/// The text of the file. With `strict`, a case fails if the generator was the limit.
 pub fn text(ended: &Ended, strict: bool) -> String {
     let summary = &ended.summary;
     let (hits, failed) = (summary.total.hits, summary.total.failed);
@@ -16,7 +16,7 @@ pub fn text(ended: &Ended, strict: bool) -> String {
         "hits".to_owned(),
         ended
             .every_hit_failed()
-            .then(|| format!("all {hits} hits failed")),
+            .then(|| format!("all {} failed", counted(hits, "hit"))),
     )];
     for judged in &ended.judged {
         let failure = judged
@@ -59,7 +59,8 @@ pub fn text(ended: &Ended, strict: bool) -> String {
         };
     }
     let said = format!(
-        "{hits} hits, {failed} failed, response p50 {} p99 {}",
+        "{}, {failed} failed, response p50 {} p99 {}",
+        counted(hits, "hit"),
         time_text(summary.total.response_ns.quantile(0.5) as f64),
         time_text(summary.total.response_ns.quantile(0.99) as f64),
     );
@@ -71,7 +72,7 @@ pub fn text(ended: &Ended, strict: bool) -> String {
     text
 }
 
-/// Text as XML has it; characters that XML can't have are replaced.
+/// Text escaped for XML; characters that XML doesn't allow are replaced.
 fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,28 +1,29 @@
-//! What is said of one label, or of all hits, in 80 columns.
+//! The text about one label, or about all hits, in 80 columns.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use encarno_record::statistics::{LabelStatistics, QUANTILES, time_text};
+use encarno_record::statistics::{LabelStatistics, QUANTILES, counted, time_text};
 
 use super::advice::advice;
 use super::{printable, rate};
 use crate::texts::{bytes_text, percent, rows};
 
-/// Error texts that are printed for a label.
+/// The most error texts that are printed for a label.
 const ERRORS_SHOWN: usize = 5;
-/// A histogram of fewer hits says nothing.
+/// The fewest hits for which a histogram is shown.
 const HISTOGRAM_HITS_MIN: u64 = 20;
-/// A run that was shorter tells how long its connections took to open, and no rate.
+/// The shortest run for which a rate is shown. A shorter run shows mainly how long its
+/// connections took to open.
 const RATE_SPAN_NS_MIN: u64 = 100_000_000;
-/// Rows of the histogram.
+/// The number of rows of the histogram.
 const ROWS: usize = 11;
-/// The longest bar of the histogram.
+/// The length of the histogram's longest bar.
 const BAR: usize = 50;
-/// Lines are no longer than that, but for what can't be cut: names and addresses.
+/// The width of lines, except for names and addresses, which aren't cut.
 pub(crate) const COLUMNS: usize = 80;
 
-/// Appends what became of hits that took `span_ns` in all.
+/// Appends the text about hits that took `span_ns` in all.
 pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistics, span_ns: u64) {
     let span = match span_ns {
         1_000_000_000.. => format!("{:.3} s", span_ns as f64 * 1e-9),
@@ -38,8 +39,8 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
         text.push('\n');
     };
     line(&format!(
-        "{name}: {} hits in {span}{per_second}, {} failed ({:.2} %)",
-        label.hits,
+        "{name}: {} in {span}{per_second}, {} failed ({:.2} %)",
+        counted(label.hits, "hit"),
         label.failed,
         percent(label.failed, label.hits),
     ));
@@ -96,8 +97,8 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
     append_errors(&mut line, label);
 }
 
-/// Appends how response times are spread. Of few hits, or of times that are all
-/// the same, the table says it.
+/// Appends the histogram of response times. There is none for few hits, or if all times
+/// are equal: the table shows those.
 pub(crate) fn append_histogram(text: &mut String, label: &LabelStatistics) {
     let times = &label.response_ns;
     let (min, max) = (times.min(), times.max());
@@ -160,13 +161,13 @@ fn append_errors(line: &mut impl FnMut(&str), label: &LabelStatistics) {
         let further = errors.len() - ERRORS_SHOWN;
         line(&format!("error     {further} further texts"));
     }
-    // What a server says to a request that it can't read.
+    // Servers answer 400 to a request that they can't parse.
     if label.protocol_codes.get(&400) == Some(&label.hits) {
         wrapped(line, "", &format!("→ {}", super::advice::ALL_BAD_REQUESTS));
     }
 }
 
-/// Lines between words, beside a name.
+/// Wraps a text at spaces, beside a name.
 fn wrapped(line: &mut impl FnMut(&str), name: &str, said: &str) {
     let mut text = format!("{name:<10}");
     let mut columns = 10;

@@ -155,6 +155,8 @@ pub fn run_with(
         Protocol::Grpc(_)
         | Protocol::Tcp(_)
         | Protocol::WebSocket(_)
+        | Protocol::Wrpc(_)
+        | Protocol::WrpcHttp(_)
         | Protocol::Echo(_)
         | Protocol::Dummy(_) => {}
     }

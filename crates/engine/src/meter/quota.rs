@@ -1,23 +1,23 @@
-//! What the CPU quota of a cgroup takes from the program.
+//! The CPU quota of the cgroups of this process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The cgroups that this process is in, the innermost first.
+/// The cgroups of this process, the innermost first.
 #[derive(Clone, Debug, Default)]
 pub struct Quota {
     folders: Vec<PathBuf>,
 }
 
 impl Quota {
-    /// That of this process; where there are no cgroups there is none.
+    /// The quota of this process; empty if there are no cgroups.
     pub fn of_this_process() -> Self {
         let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
         Self::of(Path::new("/sys/fs/cgroup"), &groups)
     }
 
-    /// Finds the cgroups under `root` that `groups`, the text of `/proc/self/cgroup`,
-    /// names: those of version 2, and of version 1 those of the CPU.
+    /// Finds the cgroups under `root` that the text of `/proc/self/cgroup` names: those
+    /// of version 2, and the CPU cgroups of version 1.
     fn of(root: &Path, groups: &str) -> Self {
         let folders = groups.lines().flat_map(|line| {
             let mut parts = line.splitn(3, ':').skip(1);
@@ -40,7 +40,7 @@ impl Quota {
         }
     }
 
-    /// The least quota, in cores; none = as many as there are.
+    /// The smallest quota, in cores; `None` if there is no quota.
     pub fn cores(&self) -> Option<f64> {
         let quota = |folder: &PathBuf| {
             let read = |name: &str| fs::read_to_string(folder.join(name)).ok();
@@ -54,13 +54,13 @@ impl Quota {
             };
             let (quota, period) = text.trim().split_once(' ')?;
             let cores = quota.parse::<f64>().ok()? / period.parse::<f64>().ok()?;
-            // Version 1 says -1 where there is none.
+            // In version 1, -1 means no quota.
             (cores > 0.0).then_some(cores)
         };
         self.folders.iter().filter_map(quota).reduce(f64::min)
     }
 
-    /// How long threads were held up since the cgroups were made.
+    /// The time for which quotas held threads up, since the cgroups were made.
     pub fn throttled_ns(&self) -> u64 {
         let throttled = |folder: &PathBuf| {
             let text = fs::read_to_string(folder.join("cpu.stat")).ok()?;
@@ -74,7 +74,7 @@ impl Quota {
                 Some(value.trim().parse::<u64>().ok()?.saturating_mul(unit_ns))
             })
         };
-        // Each group counts what its own quota took.
+        // Each cgroup counts the time that its own quota held threads up.
         self.folders.iter().filter_map(throttled).sum()
     }
 }

@@ -1,4 +1,4 @@
-//! The end of a run in figures.
+//! The figures at the end of a run.
 
 use encarno_record::Expected;
 use encarno_record::notes::{Notes, Verdict};
@@ -9,66 +9,66 @@ use crate::output::WriteSummary;
 use crate::workers::control::Stop;
 use crate::workers::feed::ReadSummary;
 
-/// What a run came to.
+/// The result of a run.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    /// The sums.
+    /// The sums over all loops.
     pub totals: Totals,
     /// The run's start on CLOCK_MONOTONIC.
     pub origin_ns: u64,
     /// The run's start on the wall clock.
     pub started_unix_ns: u64,
-    /// How long it took.
+    /// The duration of the run.
     pub elapsed_ns: u64,
-    /// How long it lasts for whoever divides by it: to the end of the last hit,
-    /// or of the last gap of the schedule.
+    /// The duration to divide by: to the end of the last hit, or of the last gap of the
+    /// schedule.
     pub span_ns: u64,
-    /// Which statuses don't fail a hit.
+    /// The statuses that don't fail a hit.
     pub expected: Expected,
-    /// What became of hits, by label.
+    /// The statistics of hits, by label.
     pub statistics: Statistics,
     /// All labels together.
     pub total: LabelStatistics,
-    /// What was written.
+    /// The result of writing.
     pub written: WriteSummary,
-    /// What was read from a file.
+    /// The result of reading the input.
     pub read: ReadSummary,
-    /// The addresses that were hit, those with most hits first.
+    /// The addresses that hits went to, those with most hits first.
     pub addresses: Vec<(String, u64)>,
     /// Whether it was stopped.
     pub stop: Stop,
-    /// How long it was paused; that is part of how long it took.
+    /// The time for which it was paused, which is part of its duration.
     pub paused_ns: u64,
     /// Whether the generator itself was the limit.
     pub verdict: Verdict,
 }
 
-/// What the end of a run says beside its windows.
+/// The end of a run: everything that its windows don't contain.
 #[derive(Clone, Debug)]
 pub struct Ending {
     /// The run's start on CLOCK_MONOTONIC.
     pub origin_ns: u64,
     /// The run's start on the wall clock.
     pub started_unix_ns: u64,
-    /// How long it took.
+    /// The duration of the run.
     pub elapsed_ns: u64,
-    /// How long it lasts for whoever divides by it.
+    /// The duration to divide by.
     pub span_ns: u64,
-    /// Which statuses don't fail a hit.
+    /// The statuses that don't fail a hit.
     pub expected: Expected,
-    /// What was written.
+    /// The result of writing.
     pub written: WriteSummary,
-    /// What was read from a file.
+    /// The result of reading the input.
     pub read: ReadSummary,
-    /// The addresses that were hit, those with most hits first.
+    /// The addresses that hits went to, those with most hits first.
     pub addresses: Vec<(String, u64)>,
     /// Whether it was stopped.
     pub stop: Stop,
-    /// How long it was paused; that is part of how long it took.
+    /// The time for which it was paused, which is part of its duration.
     pub paused_ns: u64,
 }
 
-/// What the result file says of the end of a run: its account and its verdict.
+/// The notes at the end of a result file: the account and the verdict.
 pub fn notes(totals: &Totals, verdict: &Verdict) -> Notes {
     Notes {
         totals: Some(totals.account()),
@@ -78,7 +78,7 @@ pub fn notes(totals: &Totals, verdict: &Verdict) -> Notes {
 }
 
 impl Summary {
-    /// Of a run whose windows came to that.
+    /// The summary of a run with these totals, windows and ending.
     pub fn new(totals: Totals, metered: Metered, ending: Ending) -> Self {
         let Ending {
             origin_ns,

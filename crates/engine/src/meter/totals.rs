@@ -1,4 +1,4 @@
-//! What hits came to, over all event loops.
+//! The sums of hits over all event loops.
 
 use std::sync::Arc;
 
@@ -9,27 +9,27 @@ use crate::workers::Counters;
 /// The sums over all loops.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Hits whose instant had come.
+    /// Hits that were due.
     pub scheduled: u64,
     /// Hits that were started.
     pub started: u64,
-    /// Hits that ended well.
+    /// Hits that succeeded.
     pub done: u64,
-    /// Hits that failed: no answer, a status that isn't expected, or an answer
-    /// that isn't as asserted.
+    /// Hits that failed: without an answer, with an unexpected status, or with an answer
+    /// that breaks an assert.
     pub failed: u64,
-    /// Among the failed: an answer with a status that isn't expected.
+    /// Failed hits that got an answer with an unexpected status.
     pub refused: u64,
     /// Hits that were never started.
     pub dropped: u64,
-    /// Among the dropped: due at the schedule's end, and no connection or no
-    /// record was there for them.
+    /// Dropped hits that were due at the schedule's end without a connection or a record
+    /// for them.
     pub dropped_at_end: u64,
-    /// Among the failed: the peer closed a kept connection under the hit.
+    /// Failed hits whose kept connection was closed by the peer.
     pub stale: u64,
-    /// Among the failed: an answer that isn't as asserted.
+    /// Failed hits whose answer broke an assert.
     pub unmet: u64,
-    /// Redirects that were followed, as parts of their hits.
+    /// Redirects that were followed; they are parts of their hits.
     pub redirects: u64,
     /// Turns in which a hit was due and no worker was free.
     pub no_worker: u64,
@@ -40,7 +40,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Of these loops, now.
+    /// The present totals of these loops.
     pub fn of(counters: &[Arc<Counters>]) -> Self {
         let mut totals = Self::default();
         for counters in counters {
@@ -61,7 +61,7 @@ impl Totals {
         totals
     }
 
-    /// What became of the hits that were due.
+    /// The account of the hits that were due.
     pub fn account(&self) -> Account {
         Account {
             scheduled: self.scheduled,

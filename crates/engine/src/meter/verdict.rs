@@ -1,35 +1,35 @@
-//! Whether the figures tell of the target, or of the generator.
+//! The verdict: whether the figures describe the target or the generator.
 
 use encarno_record::notes::{Judgement, Verdict};
-use encarno_record::statistics::{LabelStatistics, time_text};
+use encarno_record::statistics::{LabelStatistics, counted, time_text, was};
 
 use super::{Totals, Window};
 use crate::output::WriteSummary;
 use crate::workers::control::Stop;
 
-/// The quantiles at which lag is compared with response: those that are shown.
+/// The quantiles at which lag is compared with response time; these are also shown.
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
-/// A quantile says something if at least so many hits lie beyond it.
+/// The fewest hits beyond a quantile for which the quantile is compared.
 const HITS_BEYOND_MIN: f64 = 10.0;
-/// With fewer hits not even the median does.
+/// The fewest hits for which even the median is compared.
 const HITS_MIN: u64 = 20;
-/// Lag that makes up more than that part of the response time …
+/// Lag spoils the figures if it is more than this part of the response time …
 pub const LAG_PART_MAX: f64 = 0.25;
-/// … and is longer than a timer's own lateness spoils the figures.
+/// … and longer than the usual lateness of a timer.
 pub const LAG_NS_MIN: u64 = 250_000;
-/// A loop that uses more of its core than that has no time left.
+/// A loop with a larger busy share has no time left.
 pub const BUSY_PART_MAX: f64 = 0.95;
-/// A closed run whose workers lack input for more than that part of the time is starved.
+/// A closed run is starved if its workers lack input for more than this part of the time.
 pub const STARVED_PART_MAX: f64 = 0.1;
-/// What is so in fewer windows is a hiccup, unless the whole run shows it.
+/// A problem in a smaller part of the windows is a hiccup, unless the whole run shows it.
 const WINDOWS_PART_MIN: f64 = 0.1;
-/// A shorter run is its own beginning: its input has just been opened.
+/// A shorter run isn't judged as starved, because its input has just been opened.
 const STARVED_SECONDS_MIN: f64 = 1.0;
-/// Shorter windows are too short to say how busy a loop was.
+/// A shorter window doesn't show how busy a loop was.
 const WINDOW_SECONDS_MIN: f64 = 0.2;
-/// So little more than what was calibrated is chance.
+/// A rate up to this multiple of the calibrated one counts as equal.
 const CALIBRATED_PART_MAX: f64 = 1.05;
-/// Failures that the generator's own machine causes, and what to do about them.
+/// Failures that are caused by the generator's own machine, with advice.
 const OWN_FAILURES: [(u16, &str); 7] = [
     (
         99,
@@ -57,46 +57,48 @@ const OWN_FAILURES: [(u16, &str); 7] = [
     ),
     (
         11,
-        "a source port couldn't be had (EAGAIN): use fewer connections, or add --source-address",
+        "no source port was available (EAGAIN): use fewer connections, or add --source-address",
     ),
 ];
 
-/// Whether a hit that failed so failed on this machine, and what to do about it.
+/// The advice for a failure that this machine caused; `None` if it didn't.
 pub fn own_failure(net_code: u16) -> Option<&'static str> {
     let found = OWN_FAILURES.iter().find(|(code, _)| *code == net_code);
     found.map(|(_, what)| *what)
 }
 
-/// Sees every window, and judges at the end.
+/// Takes every window, and judges at the end.
 #[derive(Clone, Debug, Default)]
 pub struct Judge {
     open: bool,
     quota_cores: Option<f64>,
-    /// What the machine makes truthfully, hits per second.
+    /// The rate to which this machine is calibrated, hits per second.
     calibrated: Option<f64>,
     /// The most hits per second of any window.
     fastest: f64,
-    /// Windows that are long enough.
+    /// The number of windows that are long enough.
     windows: u64,
     busy: Seen,
     starved: Seen,
     throttled: Seen,
-    /// Windows since hits were enough for a quantile, as one.
+    /// The windows since the last comparison, merged.
     compared_next: Compared,
-    /// Windows in which lag was compared, and those in which it spoils a quantile.
+    /// The number of comparisons of lag, and the number of those in which lag spoils a
+    /// quantile.
     compared: u64,
     late: Seen,
     late_busy: Seen,
     late_starved: u64,
     late_throttled: u64,
     late_no_worker: u64,
-    /// How long workers lacked input, and how long that could have been.
+    /// The time for which workers lacked input, and the time for which they could have.
     starved_seconds: f64,
     seconds: f64,
     busiest: f64,
 }
 
-/// Windows that are compared as one: at a low rate one of them has too few hits.
+/// Several windows that are compared as one, because at a low rate a single window has
+/// too few hits.
 #[derive(Clone, Debug, Default)]
 struct Compared {
     windows: u64,
@@ -107,7 +109,7 @@ struct Compared {
     no_worker: bool,
 }
 
-/// In how many windows something was seen, and the worst of them.
+/// The number of windows with an observation, and the worst of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Seen {
     windows: u64,
@@ -122,7 +124,7 @@ impl Seen {
 }
 
 impl Judge {
-    /// Of an open or a closed run, under that quota of cores.
+    /// The judge of an open or a closed run, under a CPU quota in cores.
     pub fn new(open: bool, quota_cores: Option<f64>) -> Self {
         Self {
             open,
@@ -131,12 +133,12 @@ impl Judge {
         }
     }
 
-    /// The same on a machine that was calibrated to so many hits per second.
+    /// The same judge, for a machine that is calibrated to this rate, hits per second.
     pub fn calibrated_to(self, calibrated: Option<f64>) -> Self {
         Self { calibrated, ..self }
     }
 
-    /// Looks at a window.
+    /// Takes a window.
     pub fn take(&mut self, window: &Window) {
         let busiest = window.busy.iter().copied().fold(0.0, f64::max);
         let throttled = window.throttled_ns > 0;
@@ -212,18 +214,18 @@ impl Judge {
                     "all connections were busy: allow more (--connections), or the target is too slow for this rate"
                 }
             };
-            reasons.push(format!("{} hits were dropped: {why}", totals.dropped));
+            let (dropped, was) = (counted(totals.dropped, "hit"), was(totals.dropped));
+            reasons.push(format!("{dropped} {was} dropped: {why}"));
         }
         for (code, what) in OWN_FAILURES {
             if let Some(&count) = total.net_codes.get(&code) {
-                reasons.push(format!("{count} hits failed on this machine: {what}"));
+                let failed = counted(count, "hit");
+                reasons.push(format!("{failed} failed on this machine: {what}"));
             }
         }
         if written.hits_lost > 0 {
-            let lost = written.hits_lost;
-            reasons.push(format!(
-                "{lost} hits weren't recorded: the output is too slow"
-            ));
+            let (lost, was) = (counted(written.hits_lost, "hit"), was(written.hits_lost));
+            reasons.push(format!("{lost} {was}n't recorded: the output is too slow"));
         }
         let beyond = self.beyond_calibration();
         if !reasons.is_empty() {
@@ -236,7 +238,7 @@ impl Judge {
         let unknown = if total.hits == 0 {
             Some("no hit was made".to_owned())
         } else if total.failed == total.hits {
-            Some("every hit failed: the figures say nothing about a target that works".to_owned())
+            Some("every hit failed: the figures don't describe a working target".to_owned())
         } else if total.hits < HITS_MIN {
             Some(format!("too few hits to say ({})", total.hits))
         } else {
@@ -255,8 +257,9 @@ impl Judge {
         let calibrated = self.calibrated?;
         (self.fastest > calibrated * CALIBRATED_PART_MAX).then(|| {
             format!(
-                "this machine was calibrated to {calibrated:.0} hits/s of this kind, and there were up to \
-                 {:.0}: what lies beyond can't be vouched for (encarno calibrate)",
+                "this machine was calibrated to {calibrated:.0} hits/s of this kind, and there \
+                 were up to {:.0}: figures beyond the calibrated rate may be wrong (encarno \
+                 calibrate)",
                 self.fastest
             )
         })
@@ -275,7 +278,8 @@ impl Judge {
             ),
         };
         let (late, compared) = (self.late.windows, self.compared);
-        // Only the whole run shows it: so does the whole run what the cause is.
+        // If only the whole run shows the lateness, look for its cause in the whole run
+        // too.
         let no_worker = match late {
             0 => totals.no_worker,
             _ => self.late_no_worker,
@@ -358,7 +362,7 @@ impl Lateness {
                 response_ns: hits.response_ns.quantile(part),
             })
             .filter(|late| late.lag_ns > LAG_NS_MIN && late.part() > LAG_PART_MAX)
-            // Of equals the last one, which holds for most hits.
+            // Of equal quantiles, take the lowest, which concerns the most hits.
             .rev()
             .max_by(|one, other| one.part().total_cmp(&other.part()))
     }

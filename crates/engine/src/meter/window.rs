@@ -3,48 +3,48 @@
 use encarno_record::statistics::{LabelStatistics, Statistics};
 use encarno_record::sums::LoopState;
 
-/// One second of a run, as data. The first and the last one are shorter: windows
-/// begin and end with the seconds of the wall clock, so that those of several
-/// machines can be put together.
+/// One second of a run, as data. Windows begin and end with the seconds of the wall
+/// clock, so that windows of several machines can be merged. The first and the last
+/// window are therefore shorter.
 #[derive(Clone, Debug, Default)]
 pub struct Window {
-    /// The second, Unix time.
+    /// The second, as Unix time.
     pub second: u64,
-    /// Where it begins, ns from the run's start.
+    /// Its start, ns from the run's start.
     pub from_ns: u64,
-    /// Where it ends.
+    /// Its end, ns from the run's start.
     pub to_ns: u64,
     /// The hits that ended in it, by label.
     pub statistics: Statistics,
     /// All labels together.
     pub total: LabelStatistics,
-    /// Hits per second that were asked for at its end; open workloads only.
+    /// The asked rate at its end, hits per second; `None` for closed workloads.
     pub asked: Option<f64>,
-    /// Where all loops together stood at its end.
+    /// The sum of the loops' states at its end.
     pub state: LoopState,
-    /// Hits whose instant came in it.
+    /// Hits that came due in it.
     pub scheduled: u64,
     /// Hits that were started in it.
     pub started: u64,
-    /// Hits that were given up before their start.
+    /// Hits that were dropped in it before they started.
     pub dropped: u64,
-    /// Which share of the time each loop used its core.
+    /// The share of the time for which each loop used its core.
     pub busy: Vec<f64>,
     /// Turns in which a hit was due and no worker was free.
     pub no_worker: u64,
-    /// Which share of the time workers were free and the input had nothing for them.
+    /// The share of the time for which workers were free and the input had no record.
     pub starved: f64,
-    /// How long the CPU quota of a cgroup held the program up, in all its threads.
+    /// The time for which the CPU quota of a cgroup held up threads of the program.
     pub throttled_ns: u64,
 }
 
 impl Window {
-    /// How long it is.
+    /// The length of the window, s.
     pub fn seconds(&self) -> f64 {
         (self.to_ns - self.from_ns) as f64 * 1e-9
     }
 
-    /// Hits that ended in it, per second; 0 if it has no length.
+    /// The hits that ended in it, per second; 0 if it has no length.
     pub fn rate(&self) -> f64 {
         let seconds = self.seconds();
         if seconds > 0.0 {

@@ -1,5 +1,5 @@
-//! The hot side: a buffer, handed over when it is full or old, and the sums of
-//! what was handed over, once a second.
+//! The hot side: fills a buffer and hands it over when it is full or old. Once a second,
+//! hands over the sums of those hits.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,23 +14,24 @@ use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_o
 use super::sample::{Sampling, TENTH_NS};
 use super::summary::WriteSummary;
 
-/// A buffer of 90 kB stays in a core's own cache.
+/// The size of a buffer: 90 kB, which stays in a core's own cache.
 const BUFFER_HITS: usize = 1024;
-/// A buffer that isn't full goes after that time: others read along.
+/// The age after which a buffer is handed over although it isn't full, for readers that
+/// follow the file.
 const BUFFER_AGE_NS_MAX: u64 = 500_000_000;
 /// Of a buffer so many hits are exemplars: nobody looks at more of them.
 const EXEMPLARS_MAX: usize = 64;
 /// What waits in one recorder when the writer falls behind.
 const BACKLOG_BYTES_MAX: usize = 64 << 20;
 
-/// What goes to the writer.
+/// A message to the writer.
 #[derive(Debug)]
 pub(super) enum Message {
     Hits {
         recorder: usize,
         hits: Vec<Hit>,
     },
-    /// Sums of hits that were handed over before.
+    /// The sums of hits that were handed over before.
     Sums(Arc<LoopSums>),
     Trace(Box<Trace>),
     /// Hits that took part in traces, of those that were handed over before.
@@ -40,16 +41,16 @@ pub(super) enum Message {
         at_ns: u64,
         text: String,
     },
-    /// A recorder's last word.
+    /// The counts of a recorder at its end.
     Counts(Counts),
-    /// Everything was handed over; how long the run lasts.
+    /// The end of all messages, with the duration of the run.
     End {
         span_ns: u64,
         conclude: Conclude,
     },
 }
 
-/// Says what else a file has to say, once it is known what was written.
+/// Makes the notes at the end of the file, once the result of writing is known.
 pub(super) struct Conclude(pub(super) Box<dyn FnOnce(&WriteSummary) -> Notes + Send>);
 
 impl std::fmt::Debug for Conclude {
@@ -58,7 +59,7 @@ impl std::fmt::Debug for Conclude {
     }
 }
 
-/// What a recorder couldn't hand over at once, or not at all.
+/// Counts of what a recorder could hand over only late, or not at all.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Counts {
     pub(super) hits_lost: u64,
@@ -66,7 +67,7 @@ pub(super) struct Counts {
     pub(super) queue_full_count: u64,
 }
 
-/// What all recorders of a run share.
+/// The channels that all recorders of a run share.
 #[derive(Clone, Debug)]
 pub(super) struct Ways {
     /// To the writer.
@@ -75,7 +76,7 @@ pub(super) struct Ways {
     pub(super) meter: Sender<Arc<LoopSums>>,
     pub(super) trace_level: Option<u16>,
     pub(super) started_unix_ns: u64,
-    /// To whoever steers the run.
+    /// To the pilot that steers the run.
     pub(super) sampling: Option<Sampling>,
 }
 
@@ -84,7 +85,8 @@ pub(super) struct Ways {
 pub struct Recorder {
     hits: Vec<Hit>,
     hand_over_at_ns: u64,
-    /// When it wants to be asked: a buffer is old, or a second is over.
+    /// The instant at which [`Recorder::look`] has something to do: a buffer is old, or a
+    /// second is over.
     due_ns: u64,
     second_end_ns: u64,
     number: usize,
@@ -94,7 +96,7 @@ pub struct Recorder {
     backlog_bytes: usize,
     backlog_bytes_max: usize,
     summing: Summing,
-    /// Hits that were handed over since the last sums.
+    /// The number of hits that were handed over since the last sums.
     hits_covered: u64,
     until_ns: u64,
     state: LoopState,
@@ -125,8 +127,8 @@ impl Recorder {
         }
     }
 
-    /// Takes a hit. Neither formats, allocates (as long as the writer keeps
-    /// up) nor waits.
+    /// Takes a hit. This doesn't format or wait, and doesn't allocate as long as the
+    /// writer keeps up.
     #[inline]
     pub fn record(&mut self, hit: &Hit) {
         self.hits.push(*hit);
@@ -149,9 +151,9 @@ impl Recorder {
         now_ns >= self.due_ns
     }
 
-    /// Hands over what is old, so that whoever reads along sees it also while
-    /// the loop has nothing to do; and once a second the sums. No hit that is
-    /// recorded after this may have ended before `now_ns`.
+    /// Hands over old buffers, so that readers of the file see hits even while the loop
+    /// has nothing to do, and once a second the sums. Every hit that is recorded after
+    /// this call must have ended at or after `now_ns`.
     pub fn look(&mut self, now_ns: u64, state: LoopState) {
         self.state = state;
         self.hand_over_at_ns = now_ns + BUFFER_AGE_NS_MAX;
@@ -171,20 +173,20 @@ impl Recorder {
         }
     }
 
-    /// Takes the loop's last word on itself; hits and sums go when it is dropped.
+    /// Takes the final state of the loop. Hits and sums are handed over on drop.
     pub fn end(&mut self, state: LoopState) {
         self.state = state;
     }
 
-    /// Whether the trace wants that hit: ask before copying bytes.
+    /// Whether the trace wants this hit. Ask before you copy bytes.
     pub fn traces(&self, hit: &Hit) -> bool {
         self.ways
             .trace_level
             .is_some_and(|level| hit.go_status() >= level)
     }
 
-    /// Whether there is a trace at all: without one the bytes of requests and
-    /// answers needn't be kept.
+    /// Whether there is a trace. Without one, the bytes of requests and answers aren't
+    /// needed.
     pub fn has_trace(&self) -> bool {
         self.ways.trace_level.is_some()
     }
@@ -201,7 +203,7 @@ impl Recorder {
         }
     }
 
-    /// Hands over what there is.
+    /// Hands over the present buffer.
     fn flush(&mut self) {
         if !self.hits.is_empty() {
             self.summing.record_all(&self.hits);
@@ -237,17 +239,17 @@ impl Recorder {
             state: self.state,
             seconds: self.summing.take(),
         });
-        // Without a meter nobody asked.
+        // Without a meter, the sums aren't needed.
         let _ = self.ways.meter.send(Arc::clone(&sums));
         self.send(Message::Sums(sums));
     }
 
-    /// How often the queue was full up to now.
+    /// How often the queue was full so far.
     pub fn queue_full_count(&self) -> u64 {
         self.counts.queue_full_count
     }
 
-    /// Hits that weren't recorded because the backlog was full, up to now.
+    /// The hits that weren't recorded so far, because the backlog was full.
     pub fn hits_lost(&self) -> u64 {
         self.counts.hits_lost
     }
@@ -270,7 +272,7 @@ impl Recorder {
             // Others stand for the same hits.
             Message::Exemplars(_) if full => return,
             Message::Hits { hits, .. } => self.hits_covered += hits.len() as u64,
-            // One a second at most: what was summed up isn't lost.
+            // There is at most one such message a second, and sums must not be lost.
             _ => {}
         }
         self.backlog_bytes += bytes;
@@ -288,7 +290,7 @@ impl Recorder {
                     self.backlog.push_front(message);
                     return;
                 }
-                // The writer was finished before its recorders: theirs is lost.
+                // The writer ended before its recorders, so this message is lost.
                 Err(TrySendError::Disconnected(message)) => {
                     self.backlog_bytes -= bytes;
                     if let Message::Hits { hits, .. } = message {
@@ -301,7 +303,7 @@ impl Recorder {
 }
 
 impl Drop for Recorder {
-    /// The run is over: now there is time to wait for the writer.
+    /// The run is over, so waiting for the writer is allowed.
     fn drop(&mut self) {
         self.flush();
         self.until_ns = u64::MAX;
@@ -311,7 +313,7 @@ impl Drop for Recorder {
                 return;
             }
         }
-        // Nobody listens any more: nobody can be told.
+        // The writer has ended, so the counts can't be reported.
         let _ = self.ways.queue.send(Message::Counts(self.counts));
     }
 }
@@ -339,7 +341,7 @@ mod tests {
 
     use super::{BUFFER_HITS, Message, Recorder, Ways};
 
-    /// Ways of a run whose first second ends at once.
+    /// The channels of a run whose first second ends at once.
     fn ways(queue: Sender<Message>) -> Ways {
         Ways {
             queue,
@@ -430,7 +432,7 @@ mod tests {
             }
             other => panic!("sums should come: {other:?}"),
         }
-        // Within a second only hits.
+        // Within a second, only hits are handed over.
         recorder.record(&Hit::default());
         assert!(!recorder.is_due(599_999_999) && recorder.is_due(600_000_000));
         recorder.look(600_000_000, state);

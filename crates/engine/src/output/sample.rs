@@ -1,6 +1,6 @@
-//! What an event loop does, tenth by tenth of a second: finer than its sums, for
-//! whoever steers the run. Hits are put into tenths by the instant at which they
-//! ended, and not by when somebody looked.
+//! The work of an event loop by tenths of a second, which are finer than its sums, for
+//! the pilot. A hit belongs to the tenth in which it ended, whenever the sample was
+//! taken.
 
 use std::collections::BTreeMap;
 
@@ -9,21 +9,21 @@ use encarno_record::histogram::Histogram;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit};
 
-/// How long a tenth is.
+/// The length of a tenth of a second, ns.
 pub const TENTH_NS: u64 = 100_000_000;
 
-/// What ended in a tenth of a second.
+/// The hits that ended in a tenth of a second.
 #[derive(Clone, Debug, Default)]
 pub struct Tenth {
-    /// Hits.
+    /// The number of hits.
     pub ended: u64,
-    /// Those of them that failed.
+    /// The number of those hits that failed.
     pub failed: u64,
-    /// From the start of each hit to its end, the sum, ns.
+    /// The sum of service times, from start to end, ns.
     pub service_ns: u64,
-    /// From the instant a hit was scheduled for to its end, ns.
+    /// Response times, from the scheduled instant to the end, ns.
     pub response_ns: Histogram,
-    /// How late hits started, ns.
+    /// Lag, from the scheduled instant to the start, ns.
     pub lag_ns: Histogram,
 }
 
@@ -36,7 +36,7 @@ impl Tenth {
         self.lag_ns.record(hit.lag_ns());
     }
 
-    /// Adds all that another one has.
+    /// Adds another tenth.
     pub fn merge(&mut self, other: &Self) {
         self.ended += other.ended;
         self.failed += other.failed;
@@ -46,17 +46,17 @@ impl Tenth {
     }
 }
 
-/// What an event loop did since it last said so.
+/// The work of an event loop since its last sample.
 #[derive(Clone, Debug)]
 pub struct Sample {
     /// The loop's number.
     pub number: usize,
-    /// All hits of the loop that ended before are in this or earlier samples, ns
-    /// from the run's start.
+    /// All hits of the loop that ended before this instant are in this or earlier
+    /// samples; ns from the run's start.
     pub until_ns: u64,
-    /// Where the loop stands.
+    /// The state of the loop.
     pub state: LoopState,
-    /// By the number of the tenth, from the run's start.
+    /// Tenths by their numbers, counted from the run's start.
     pub tenths: BTreeMap<u64, Tenth>,
 }
 
@@ -98,7 +98,7 @@ impl Sampling {
             state,
             tenths: std::mem::take(&mut self.tenths),
         };
-        // Nobody steers any more: nobody asks.
+        // If the pilot is gone, the sample isn't needed.
         let _ = self.to.send(sample);
     }
 }

@@ -1,20 +1,20 @@
-//! What the thread that writes says at the end.
+//! The result of the writing thread.
 
-/// What was written, and what wasn't.
+/// The counts of what was written and what was lost.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WriteSummary {
-    /// Hits written (to each output).
+    /// Hits written to each output.
     pub hits: u64,
-    /// Hits that weren't recorded because the writer fell behind past the bound.
+    /// Hits that weren't recorded because the writer was too slow.
     pub hits_lost: u64,
     /// How often a recorder found the queue full.
     pub queue_full_count: u64,
     /// Hits written to the trace.
     pub traces: u64,
-    /// Traces that weren't recorded because the writer fell behind.
+    /// Traces that weren't recorded because the writer was too slow.
     pub traces_lost: u64,
     /// Bytes written to all files.
     pub bytes: u64,
-    /// What a reader of the files must know, a sentence each.
+    /// Warnings for readers of the files, a sentence each.
     pub warnings: Vec<String>,
 }

@@ -1,4 +1,4 @@
-//! The thread that writes, and what it says at the end.
+//! The thread that writes the outputs.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -19,13 +19,13 @@ use super::sample::{Sample, Sampling};
 use super::summary::WriteSummary;
 use crate::settings::OutputSettings;
 
-/// Buffers under way to the writer, for each recorder.
+/// The most buffers on their way to the writer, for each recorder.
 const QUEUE_BUFFERS: usize = 16;
 
-/// Opens all outputs and starts the writer thread: a recorder for each event
-/// loop, and the thread's handle. `started_unix_ns` is the wall clock at the
-/// run's start. The meter gets the sums of each loop, at least once a second, and
-/// whoever steers the run its samples.
+/// Opens all outputs and starts the writer thread. Returns a recorder for each event
+/// loop, and the thread's handle. `started_unix_ns` is the wall clock at the run's start.
+/// The meter gets the sums of each loop at least once a second, and the pilot gets
+/// samples.
 pub fn open(
     settings: &OutputSettings,
     recorders: usize,
@@ -102,33 +102,35 @@ pub struct WriterThread {
 }
 
 impl WriterThread {
-    /// True once an output failed (disk full …): the run had better end.
+    /// Whether an output has failed, such as by a full disk. The run should then end.
     pub fn failed(&self) -> bool {
         self.failed.load(Relaxed)
     }
 
-    /// Writes down what somebody wants to be known of that instant.
+    /// Writes a mark about an instant into the result file.
     pub fn mark(&self, at_ns: u64, text: String) {
-        // A closed queue means that the thread ended already: finish says why.
+        // If the queue is closed, the thread has ended, and `finish` reports why.
         let _ = self.queue.send(Message::Mark { at_ns, text });
     }
 
-    /// As [`WriterThread::finish_with`], with nothing else to say.
+    /// The same as [`WriterThread::finish_with`], without notes.
     pub fn finish(self, span_ns: u64) -> Result<WriteSummary, OutputError> {
         self.finish_with(span_ns, |_| Notes::default())
     }
 
-    /// Writes what recorders handed over, closes all files, and says what
-    /// happened. `span_ns` is how long the run lasts, for whoever divides by it;
-    /// 0 = not known. `conclude` says what else the file has to say, once it is known
-    /// what was written. Drop all recorders before. An output's first error comes back
-    /// here; what was written before it is readable.
+    /// Writes everything that recorders handed over, closes all files, and returns the
+    /// counts. `span_ns` is the duration to divide by; 0 means unknown. `conclude` makes
+    /// the file's last notes from the counts. Drop all recorders first.
+    ///
+    /// # Errors
+    ///
+    /// The first error of an output; everything that was written before it is readable.
     pub fn finish_with(
         self,
         span_ns: u64,
         conclude: impl FnOnce(&WriteSummary) -> Notes + Send + 'static,
     ) -> Result<WriteSummary, OutputError> {
-        // A closed queue means that the thread ended already: join says why.
+        // If the queue is closed, the thread has ended, and `join` reports why.
         let conclude = Conclude(Box::new(conclude));
         let _ = self.queue.send(Message::End { span_ns, conclude });
         self.thread
@@ -141,7 +143,7 @@ struct Writer {
     messages: Receiver<Message>,
     give_back: Vec<Sender<Vec<Hit>>>,
     sinks: Vec<Box<dyn Sink>>,
-    /// Up to where each recorder has handed over all its hits.
+    /// The instant up to which each recorder has handed over all its hits.
     untils: Vec<u64>,
     started_unix_ns: u64,
     trace: Option<TraceFile>,
@@ -159,7 +161,7 @@ impl Writer {
                 Message::Hits { recorder, mut hits } => {
                     self.write(recorder as u32, &hits);
                     hits.clear();
-                    // With enough spare buffers this one is let go.
+                    // If there are enough spare buffers, this one is freed.
                     let _ = self.give_back[recorder].try_send(hits);
                 }
                 Message::Sums(sums) => self.write_sums(&sums),
@@ -207,8 +209,8 @@ impl Writer {
         });
     }
 
-    /// An output that failed is given up; the others and the queue go on, so
-    /// that no hit waits for a full disk.
+    /// Calls each output. One that fails is given up; the others go on and the queue is
+    /// still emptied, so that no hit waits for a full disk.
     fn each_sink(
         &mut self,
         mut act: impl FnMut(&mut dyn Sink, &mut Texts) -> Result<(), OutputError>,

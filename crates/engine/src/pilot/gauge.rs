@@ -1,4 +1,4 @@
-//! What all event loops did, put together from their samples.
+//! The work of all event loops, merged from their samples.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -7,33 +7,34 @@ use encarno_record::sums::LoopState;
 
 use crate::output::{Sample, TENTH_NS, Tenth};
 
-/// What all event loops did lately.
+/// The recent work of all event loops.
 #[derive(Debug)]
 pub struct Gauge {
     samples: Option<Receiver<Sample>>,
     tenths: BTreeMap<u64, Tenth>,
-    /// Where each loop stood when, the latest last.
+    /// The states of each loop with their instants, the latest last.
     loops: Vec<VecDeque<(u64, LoopState)>>,
 }
 
-/// What happened between two instants.
+/// The work between two instants.
 #[derive(Clone, Debug, Default)]
 pub struct Reading {
     /// Each tenth of a second.
     pub tenths: Vec<Tenth>,
-    /// Hits that ran when each tenth was over.
+    /// The number of hits that ran at the end of each tenth.
     pub running: Vec<u64>,
-    /// Which share of the time each loop used its core.
+    /// The share of the time for which each loop used its core.
     pub busy: Vec<f64>,
-    /// Which share of the time workers were free and the input had nothing for them.
+    /// The share of the time for which workers were free and the input had no record.
     pub starved: f64,
-    /// Hits whose instant came.
+    /// Hits that came due.
     pub scheduled: u64,
-    /// Hits that were given up before their start.
+    /// Hits that were dropped before they started.
     pub dropped: u64,
     /// Turns in which a hit was due and no worker was free.
     pub no_worker: u64,
-    /// By how many hits more were due or running at the end than at the start.
+    /// The growth of the number of hits that were due or running, from the start to the
+    /// end.
     pub backlog: i64,
 }
 
@@ -45,7 +46,7 @@ impl Reading {
         total
     }
 
-    /// Hits that ran, on average.
+    /// The mean number of running hits.
     pub fn in_flight(&self) -> f64 {
         self.running.iter().sum::<u64>() as f64 / self.running.len().max(1) as f64
     }
@@ -57,7 +58,7 @@ impl Reading {
 }
 
 impl Gauge {
-    /// Of so many loops; without samples nothing is known.
+    /// A gauge for a number of loops; without samples it stays empty.
     pub(crate) fn new(samples: Option<Receiver<Sample>>, loops: usize) -> Self {
         Self {
             samples,
@@ -80,20 +81,20 @@ impl Gauge {
         }
     }
 
-    /// Everything that ended before is known, ns from the run's start.
+    /// The instant before which all ended hits are known, ns from the run's start.
     pub fn whole_until_ns(&self) -> u64 {
         let latest = |states: &VecDeque<(u64, LoopState)>| states.back().map_or(0, |state| state.0);
         let until_ns = self.loops.iter().map(latest).min().unwrap_or(0);
         until_ns / TENTH_NS * TENTH_NS
     }
 
-    /// Hits that run, as far as the loops said.
+    /// The number of running hits, by the loops' last samples.
     pub fn running(&self) -> u64 {
         let latest = self.loops.iter().filter_map(VecDeque::back);
         latest.map(|(_, state)| state.running).sum()
     }
 
-    /// What happened between these instants, which are whole tenths of a second.
+    /// The work between two instants, which are whole tenths of a second.
     pub fn read(&self, from_ns: u64, to_ns: u64) -> Reading {
         let tenths = (from_ns / TENTH_NS..to_ns / TENTH_NS)
             .map(|number| self.tenths.get(&number).cloned().unwrap_or_default());
@@ -122,7 +123,7 @@ impl Gauge {
 
 impl Reading {
     fn add_loop(&mut self, states: &VecDeque<(u64, LoopState)>, from_ns: u64, to_ns: u64) {
-        // A loop says where it stands soon after a tenth is over.
+        // A loop reports its state soon after a tenth is over.
         let at = |instant_ns: u64| {
             let later = states.iter().find(|state| state.0 >= instant_ns);
             later.or(states.back())

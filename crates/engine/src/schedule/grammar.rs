@@ -7,24 +7,24 @@ use encarno_record::{decimal, parse_duration};
 
 use super::{Level, Piece, Schedule, Wave, replay};
 
-/// A schedule that can't be read.
+/// Why a schedule can't be parsed.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum ScheduleError {
-    /// Nothing in it.
+    /// It is empty.
     #[error("the schedule is empty: write for example const(100,30s)")]
     Empty,
-    /// Longer than ten years.
+    /// It is longer than ten years.
     #[error("the schedule is longer than ten years")]
     TooLong,
-    /// A level past a thousand million.
+    /// A level is above a thousand million.
     #[error("a level of the schedule is above 1000000000")]
     TooHigh,
     /// A part isn't `name(arguments)`.
     #[error("schedule, at '{part}': expected {expected}")]
     Part {
-        /// The part as it was written.
+        /// The part, as it was written.
         part: String,
-        /// What can stand there.
+        /// The accepted parts.
         expected: &'static str,
     },
     /// A file can't be replayed.
@@ -40,19 +40,21 @@ pub enum ScheduleError {
 impl FromStr for Schedule {
     type Err = ScheduleError;
 
-    /// Reads no files: see [`Schedule::read`].
+    /// This reads no files: see [`Schedule::read`].
     fn from_str(text: &str) -> Result<Self, ScheduleError> {
-        parse(text, &mut |_, _| Err("files can't be read here".to_owned()))
+        parse(text, &mut |_, _| {
+            Err("a schedule can't name files here".to_owned())
+        })
     }
 }
 
 impl Schedule {
-    /// From its text, and the files that it names.
+    /// Parses a schedule, and reads the files that it names.
     pub fn read(text: &str) -> Result<Self, ScheduleError> {
         parse(text, &mut |file, factor| replay::read(file, factor))
     }
 
-    /// From a table of rates, as a file has it that is replayed.
+    /// Parses a table of rates, as a file for `replay` contains it.
     pub fn of_table(text: &str) -> Result<Self, ScheduleError> {
         let pieces = replay::of_text(text).map_err(|reason| ScheduleError::Replay {
             file: "table".into(),
@@ -62,7 +64,7 @@ impl Schedule {
     }
 }
 
-/// Gives the pieces of a file, with each level times that many millionths.
+/// Reads the pieces of a file, with each level multiplied by this many millionths.
 type ReadFile<'a> = &'a mut dyn FnMut(&Path, Level) -> Result<Vec<Piece>, String>;
 
 fn parse(text: &str, read: ReadFile) -> Result<Schedule, ScheduleError> {
@@ -119,7 +121,7 @@ fn replayed(part: &str) -> Result<Option<(PathBuf, Level)>, ScheduleError> {
 const SHAPE: &str = "line(from,to,duration), const(level,duration), step(from,to,increment,duration), \
     ramp(n,duration), start(n), wait(duration), sine(mean,amplitude,period,duration), \
     spike(base,peak,rise,hold,fall) or replay(file)";
-/// More levels than that in one `step` are a mistake.
+/// The most levels of one `step`.
 const STEP_LEVELS_MAX: u64 = 100_000;
 
 fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
@@ -174,7 +176,7 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
                 });
                 push(value, value, time_ns);
             }
-            // The increment doesn't fit: the end is a level of its own.
+            // If the increment doesn't fit, the end is a level of its own.
             if !distance.is_multiple_of(increment.0) {
                 push(to, to, time_ns);
             }

@@ -1,38 +1,37 @@
-//! The instants of hits: the inverse of the level's integral.
+//! Computes the instants of hits: the inverse of the level's integral.
 
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::{Rng, SeedableRng};
 
 use super::{AREA_OF_HIT, Piece, Placed, Schedule};
 
-/// Increasing instants, in ns from the start, of every `stride`-th hit.
+/// Increasing instants, in ns from the start, of the hits of one loop.
 ///
-/// Hit n is where the level's integral reaches n; for a line that is the root
-/// of `(slope/2)·t² + from·t − n = 0`, in the form that loses no digits, taken
-/// from the piece's lower end. Nothing accumulates: the error is below 1 ns at
-/// any n.
+/// Hit n is at the instant where the level's integral reaches n. For a line, this is the
+/// root of `(slope/2)·t² + from·t − n = 0`, computed from the piece's lower end in the
+/// form that loses no digits. Errors don't accumulate: the error is below 1 ns at any n.
 ///
-/// A hit is its number, which is an area under the level: that stays when the
-/// schedule grows, and only its instant is another one. So loops that share the
-/// hits out by number take each once, whatever becomes of the schedule.
+/// A hit is identified by its number, which is an area under the level. When the schedule
+/// grows, the number stays and only the instant changes. So loops that divide the hits by
+/// number take each hit once, however the schedule changes.
 #[derive(Clone, Debug)]
 pub struct HitInstants {
     pieces: Vec<Placed>,
-    /// The piece that the next hit is looked for from.
+    /// The piece in which the search for the next hit begins.
     index: usize,
-    /// The area at which the next hit lies.
+    /// The area of the next hit.
     area: u128,
     stride: u64,
     process: Option<Xoshiro256PlusPlus>,
 }
 
-/// How hits are spread.
+/// The distribution of hits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Randomness {
-    /// Evenly.
+    /// Even distances.
     None,
-    /// A Poisson process, rescaled to the level (the time-rescaling theorem:
-    /// a unit-rate process through the inverse of the integral).
+    /// A Poisson process, rescaled to the level by the time-rescaling theorem: the
+    /// inverse of the integral maps a process of rate 1.
     Poisson {
         /// The same seed gives the same instants.
         seed: u64,
@@ -40,8 +39,8 @@ pub enum Randomness {
 }
 
 impl HitInstants {
-    /// Of the hits `first`, `first + stride`, …: loop k of n takes (k, n), and
-    /// all of them together take each hit once.
+    /// The instants of the hits `first`, `first + stride`, … Loop k of n takes (k, n), so
+    /// all loops together take each hit once.
     pub fn new(schedule: &Schedule, randomness: Randomness, first: u64, stride: u64) -> Self {
         let process = match randomness {
             Randomness::None => None,
@@ -54,7 +53,7 @@ impl HitInstants {
             stride,
             process,
         };
-        // A Poisson process doesn't start with a hit, an even one does.
+        // A Poisson process doesn't start with a hit; even hits do.
         let steps = if instants.process.is_some() {
             first + 1
         } else {
@@ -64,7 +63,7 @@ impl HitInstants {
         instants
     }
 
-    /// The instant of the next hit, which stays the next one.
+    /// The instant of the next hit, without taking it.
     #[inline]
     pub fn peek(&mut self) -> Option<u64> {
         let mut placed = self.pieces.get(self.index)?;
@@ -75,13 +74,13 @@ impl HitInstants {
         Some(placed.instant_ns(self.area))
     }
 
-    /// The schedule has grown: hits that were given out stay as they are.
+    /// Follows a schedule that has grown. Hits that were already taken don't change.
     pub fn follow(&mut self, schedule: &Schedule) {
         self.pieces.clone_from(&schedule.placed);
         self.index = 0;
     }
 
-    /// Where the schedule ends.
+    /// The end of the schedule.
     pub fn end_ns(&self) -> u64 {
         self.pieces.last().map_or(0, |placed| placed.end_ns)
     }
@@ -126,8 +125,8 @@ impl Placed {
         let hits = |area: u128| area as f64 / AREA_OF_HIT as f64;
         let seconds = duration_ns as f64 * 1e-9;
         let slope = from.0.abs_diff(to.0) as f64 * 1e-6 / seconds;
-        // Taken from the lower end nothing cancels: a descending line is an
-        // ascending one seen backwards.
+        // From the lower end, no digits cancel: a descending line is an ascending one in
+        // reverse.
         let elapsed = |hits: f64, low: u64| {
             let low = low as f64 * 1e-6;
             if hits <= 0.0 {
@@ -192,7 +191,8 @@ mod tests {
                     .unwrap();
                 let piece = schedule.pieces()[0];
                 let area = u128::from(n) * AREA_OF_HIT;
-                // The instant is rounded down; 2 ns for the rounding of the square root.
+                // The instant is rounded down; allow 2 ns for the rounding of the square
+                // root.
                 assert!(
                     piece.area(instant.saturating_sub(1)) <= area,
                     "{text} {n} {instant}"
@@ -243,8 +243,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(200))]
 
-        /// Three loops, each of which learns of the growths at other moments, but
-        /// before it comes to their instants, as the event loops do.
+        /// Three loops learn of each growth at different moments, but always before its
+        /// instant, as event loops do.
         #[test]
         fn loops_together_take_each_hit_once_while_the_schedule_grows(
             first in prop::collection::vec(piece(), 1..4),
@@ -275,7 +275,8 @@ mod tests {
                 let mut instants = HitInstants::new(&schedules[0].1, randomness, number, 3);
                 let mut early = early[number as usize * 6..].iter();
                 for (from_ns, schedule) in &schedules[1..] {
-                    // Hits before that are taken before the loop knows.
+                    // The loop takes hits before this instant without knowing of the
+                    // growth.
                     let known_ns = (*from_ns as f64 * early.next().unwrap()) as u64;
                     while let Some(instant_ns) = instants.peek() && instant_ns < known_ns {
                         together.push(instant_ns);

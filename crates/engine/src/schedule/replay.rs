@@ -1,5 +1,5 @@
-//! A rate that was recorded, as a schedule: of a result file, or of a table that
-//! another system wrote.
+//! A recorded rate as a schedule, from a result file or from a table that another system
+//! wrote.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,18 +11,18 @@ use encarno_record::results::{Block, whole};
 
 use super::{Level, Piece};
 
-/// More would take too much memory in each event loop.
+/// The most pieces, which bounds the memory in each event loop.
 const PIECES_MAX: usize = 100_000;
-/// A table of so many lines is smaller.
+/// The most bytes of a table.
 const TABLE_BYTES_MAX: u64 = 16 << 20;
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The pieces of a file, with each level times that many millionths.
+/// The pieces of a file, with each level multiplied by this many millionths.
 pub(super) fn read(path: &Path, factor: Level) -> Result<Vec<Piece>, String> {
     scaled(&pieces_of(path)?, factor)
 }
 
-/// The same of a table's text.
+/// The pieces of a table's text.
 pub(super) fn of_text(text: &str) -> Result<Vec<Piece>, String> {
     scaled(&of_table(text)?, Level::ONE)
 }
@@ -52,7 +52,7 @@ fn pieces_of(path: &Path) -> Result<Vec<Piece>, String> {
         .take(TABLE_BYTES_MAX)
         .read_to_end(&mut text)
         .map_err(|error| error.to_string())?;
-    of_table(str::from_utf8(&text).map_err(|_| "it is no text, and no result file".to_owned())?)
+    of_table(str::from_utf8(&text).map_err(|_| "it is neither text nor a result file".to_owned())?)
 }
 
 /// The hits that were due in each second of a run.
@@ -75,7 +75,7 @@ fn of_results(path: &Path) -> Result<Vec<Piece>, String> {
         }
     }
     if seconds.is_empty() {
-        return Err("there are no hits in it (sums don't say when hits were due)".to_owned());
+        return Err("it has no hits (sums don't contain due times)".to_owned());
     }
     let piece = |hits: u64| {
         let level = hits.checked_mul(Level::ONE.0).map(Level);
@@ -107,7 +107,7 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
         };
         match row {
             Some(row) => rows.push(row),
-            // The names of the columns.
+            // The first line may have the names of the columns.
             None if is_first => {}
             None => {
                 return Err(format!(
@@ -140,10 +140,10 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
         let duration_ns = match (time_ns, next_ns) {
             (None, _) => SECOND_NS,
             (Some(time_ns), Some(next_ns)) => next_ns - time_ns,
-            // The last one holds as long as the one before.
+            // The last rate holds for as long as the one before.
             (Some(_), None) => match pieces.last() {
                 Some(&Piece { duration_ns, .. }) => duration_ns,
-                None => return Err("one line with a time doesn't say how long".to_owned()),
+                None => return Err("a single line with a time gives no length".to_owned()),
             },
         };
         pieces.push(Piece::flat(level, duration_ns));
@@ -153,7 +153,7 @@ fn of_table(text: &str) -> Result<Vec<Piece>, String> {
 
 fn scaled(pieces: &[Piece], factor: Level) -> Result<Vec<Piece>, String> {
     if pieces.iter().all(|piece| piece.to.0 == 0) {
-        return Err("there is no rate above 0 in it".to_owned());
+        return Err("it has no rate above 0".to_owned());
     }
     let scaled = pieces.iter().map(|piece| {
         let level = u128::from(piece.to.0) * u128::from(factor.0) / u128::from(Level::ONE.0);

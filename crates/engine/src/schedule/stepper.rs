@@ -1,14 +1,14 @@
-//! The stepper: payloads and a schedule, written down as a stpd file.
+//! The stepper writes payloads and a schedule into an stpd file.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use encarno_record::{Payload, Record};
 
-/// Writes a record for each instant, as `LEN MSEC TAG`, the payload, and a
-/// line end. It ends with the shorter of both. Returns how many were written.
+/// Writes a record for each instant, as `LEN MSEC TAG`, the payload, and a line end. It
+/// ends when the payloads or the instants end, and returns the number of records.
 ///
-/// `stpd` counts in ms: that is the precision that is lost by writing a
-/// schedule down, and a reason to run from the schedule instead.
+/// `stpd` has instants in ms, so writing a schedule down loses precision. Running from
+/// the schedule is more exact.
 pub fn write_stpd<E>(
     instants: impl Iterator<Item = u64>,
     mut records: impl Iterator<Item = Result<(Record, std::sync::Arc<str>), E>>,

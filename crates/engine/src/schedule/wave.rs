@@ -1,9 +1,9 @@
-//! A level that swings: its integral, and the inverse of that.
+//! A level that follows a sine: its integral, and the inverse of the integral.
 //!
-//! Both are taken from the wave's lowest point, where its level may be 0 and a
-//! difference of large numbers would have no digits left. From there on the
-//! integral is `(mean − amplitude)·t + amplitude·(t − sin t)`, which is Kepler's
-//! equation with the amplitude as the eccentricity.
+//! Both are computed from the wave's lowest point, where its level may be 0 and a
+//! difference of large numbers would have no digits left. From there on the integral is
+//! `(mean − amplitude)·t + amplitude·(t − sin t)`, which is Kepler's equation with the
+//! amplitude as the eccentricity.
 
 use std::f64::consts::PI;
 
@@ -12,16 +12,16 @@ use super::Level;
 /// A sine that begins at its mean and rises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wave {
-    /// The level that it swings about.
+    /// The mean level.
     pub mean: Level,
-    /// How far it goes up and down: not below 0.
+    /// The largest deviation from the mean; at most the mean.
     pub amplitude: Level,
-    /// From one peak to the next.
+    /// The time from one peak to the next.
     pub period_ns: u64,
 }
 
 impl Wave {
-    /// The level after that time.
+    /// The level after a time.
     pub(super) fn level_at(self, elapsed_ns: u64) -> Level {
         let part = (elapsed_ns % self.period_ns) as f64 / self.period_ns as f64;
         let swing = self.amplitude.0 as f64 * (2.0 * PI * part).sin();
@@ -29,8 +29,8 @@ impl Wave {
         Level(u64::try_from(level).unwrap_or(0))
     }
 
-    /// The integral of the level up to that time, in the unit of
-    /// [`Piece::area`](super::Piece): exact after whole periods.
+    /// The integral of the level up to a time, in the unit of
+    /// [`Piece::area`](super::Piece). It is exact after whole periods.
     pub(super) fn area(self, elapsed_ns: u64) -> u128 {
         let period = u128::from(self.period_ns);
         let quarters = 4 * u128::from(elapsed_ns) + period;
@@ -38,13 +38,13 @@ impl Wave {
             .saturating_sub(self.area_from_trough(period))
     }
 
-    /// When the integral is that.
+    /// The time at which the integral reaches an area.
     pub(super) fn elapsed_ns(self, area: u128) -> u64 {
         let period = u128::from(self.period_ns);
         let area = area + self.area_from_trough(period);
         let of_half = self.area_of_half();
         let (periods, rest) = (area / (2 * of_half), area % (2 * of_half));
-        // The way down is the way up seen backwards.
+        // The falling half is the rising half in reverse.
         let rest_up = rest.min(2 * of_half - rest);
         let eccentricity = self.amplitude.0 as f64 / self.mean.0 as f64;
         let angle = eccentric_anomaly(PI * rest_up as f64 / of_half as f64, eccentricity);
@@ -63,7 +63,7 @@ impl Wave {
         u128::from(self.mean.0) * u128::from(self.period_ns)
     }
 
-    /// The integral from the lowest point on, up to so many quarters of a ns: a
+    /// The integral from the lowest point on, over a number of quarters of a ns. A
     /// quarter of a period is a whole number of them.
     fn area_from_trough(self, quarters: u128) -> u128 {
         let period = 4 * u128::from(self.period_ns);
@@ -76,7 +76,7 @@ impl Wave {
         periods * 2 * of_half + within
     }
 
-    /// The same within the first half of a period.
+    /// The same integral, within the first half of a period.
     fn area_up(self, quarters: u128) -> u128 {
         let always = u128::from(self.mean.0 - self.amplitude.0) * quarters / 2;
         let period = self.period_ns as f64;
@@ -99,7 +99,7 @@ fn less_its_sine(x: f64) -> f64 {
 }
 
 /// The root E of `E − e·sin E = mean`, from 0 to π, for e up to 1. The left side is
-/// convex there: Newton's method comes from above and never leaves.
+/// convex there: Newton's method converges from above.
 fn eccentric_anomaly(mean: f64, e: f64) -> f64 {
     if mean <= 0.0 {
         return 0.0;
@@ -120,7 +120,7 @@ fn eccentric_anomaly(mean: f64, e: f64) -> f64 {
     angle
 }
 
-/// It takes three to six.
+/// Three to six steps suffice.
 const STEPS_MAX: usize = 50;
 
 #[cfg(test)]
@@ -181,8 +181,8 @@ mod tests {
                 let mut instants = HitInstants::new(&schedule, Randomness::None, number, 1);
                 let instant_ns = instants.next().unwrap();
                 let area = u128::from(number) * AREA_OF_HIT;
-                // A ten-thousandth of a hit is more than the rounding, even where the
-                // level is nearly 0.
+                // A ten-thousandth of a hit is more than the rounding error, even where
+                // the level is nearly 0.
                 let off = wave.area(instant_ns).abs_diff(area);
                 assert!(off < AREA_OF_HIT / 10_000, "{day} {part}: {off}");
             }

@@ -1,4 +1,4 @@
-//! Whether an answer is as asserted.
+//! Checks an answer against asserts.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ pub(super) struct Check {
     pub(super) subject: Subject,
     pub(super) test: Test,
     pub(super) invert: bool,
-    /// What the hit's error is if it isn't met.
+    /// The error of a hit that doesn't meet it.
     pub(super) error: StringId,
 }
 
@@ -25,11 +25,11 @@ pub(super) enum Test {
     Regex(Pattern),
     Text(Box<Finder<'static>>),
     JsonPath(Arc<Path>, Expected),
-    /// It has variables in it: see `live`.
+    /// The assert contains variables: see `live`.
     Live(Box<Assert>),
 }
 
-/// What one of a JSONPath's nodes must be.
+/// The value that one of a JSONPath's nodes must have.
 #[derive(Debug)]
 pub(super) enum Expected {
     Anything,
@@ -60,14 +60,14 @@ impl Check {
                     }
                 }
             }
-            // Its values make it none that can be met.
+            // With these values, the assert is invalid and can't be met.
             Test::Live(_) => return false,
         };
         found != self.invert
     }
 }
 
-/// The error text: what was expected, and wasn't so.
+/// The error text: the expectation that wasn't met.
 pub(super) fn error_text(assert: &Assert) -> String {
     let place = match assert.subject {
         _ if assert.jsonpath.is_some() => "the body",
@@ -91,8 +91,8 @@ pub(super) fn error_text(assert: &Assert) -> String {
     }
 }
 
-/// Texts of asserts get numbers below; further ones share one.
+/// Texts of asserts get numbers below this one; further texts share one number.
 pub(super) const ERRORS_END: StringId = StringId(1_000_000);
 
-/// Errors are lines of tables.
+/// The most characters of an error, which is a line in tables.
 const ERROR_CHARS_MAX: usize = 200;

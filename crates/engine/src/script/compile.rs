@@ -1,4 +1,4 @@
-//! Plans for records: their scripts and the rules that match, each made once.
+//! Makes plans for records from their scripts and the matching rules, each plan once.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,30 +20,30 @@ use super::values::{assert_with, texts_of_assert, with_fixed};
 use crate::settings::{RuleSettings, ScriptSettings};
 
 const LAST_OK: &str = "JMeterThread.last_sample_ok";
-/// Plans that are kept; further ones are made again.
+/// The most plans that are kept; further plans are compiled each time.
 const PLANS_MAX: usize = 100_000;
 
-/// Makes plans, for all readers of the input.
+/// Compiles plans, for all readers of the input.
 #[derive(Debug)]
 pub struct Compiler {
     strings: Strings,
     rules: Vec<Rule>,
-    /// Each worker reads the input in order.
+    /// Whether each worker reads the input in order.
     pub(super) per_worker: bool,
     pub(super) cookies: bool,
     pub(super) same_user: bool,
-    /// `JMeterThread.last_sample_ok`: whether a worker's last hit went well.
+    /// `JMeterThread.last_sample_ok`: whether a worker's last hit succeeded.
     pub(super) last_ok: VariableId,
     pub(super) seed: u64,
     pub(super) data: Vec<DataSource>,
-    /// What variables have at the start of each pass.
+    /// The values of variables at the start of each pass.
     pub(super) values: Vec<(VariableId, Box<[u8]>)>,
-    /// Records without a script belong to sessions too.
+    /// Whether records without a script belong to sessions too.
     active: AtomicBool,
-    /// A step leads back.
+    /// Whether a step leads back.
     has_loops: AtomicBool,
     plain: Arc<Plan>,
-    /// The protocol's hand in what is sent.
+    /// The protocol's preparation of payloads.
     prepare: Option<Arc<dyn encarno_nib::Prepare>>,
     kind: Option<&'static Kind>,
     state: Mutex<State>,
@@ -61,20 +61,20 @@ struct Rule {
     script: Script,
 }
 
-/// The script is kept along: its place in memory is the key.
+/// A kept plan. It owns the script, whose address in memory is the key.
 #[derive(Debug)]
 struct Kept {
     plan: Option<Arc<Plan>>,
     _script: Option<Arc<Script>>,
 }
 
-/// Scripting that can't be set up.
+/// Why scripting can't be set up.
 #[derive(Debug, thiserror::Error)]
 pub enum ScriptError {
-    /// A file of rows.
+    /// A file of rows can't be used.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// Anything else.
+    /// Settings can't be used.
     #[error("{0}")]
     Settings(String),
 }
@@ -88,7 +88,7 @@ impl Prepare for Compiler {
             format!("request {label:?}: {reason}")
         })?;
         record.script = None;
-        // With values to be filled in it isn't what is sent yet.
+        // If values are filled in later, the payload isn't final yet.
         if !plan
             .as_deref()
             .is_some_and(|plan| plan.step.is_some() || self.edits(plan, &record.payload))
@@ -100,14 +100,14 @@ impl Prepare for Compiler {
 }
 
 impl Compiler {
-    /// Of the rows of data files only those are taken that fall to that part of a run.
+    /// Takes only the rows of data files that belong to one part of a run.
     pub fn take_part(&self, number: usize, count: usize) {
         self.data
             .iter()
             .for_each(|data| data.take_part(number, count));
     }
 
-    /// Of one run.
+    /// The compiler of one run.
     pub fn new(
         settings: &ScriptSettings,
         values: &BTreeMap<String, Secret>,
@@ -143,7 +143,7 @@ impl Compiler {
         let rules = settings.rules.iter().map(|rule| {
             let bad = |reason| ScriptError::Settings(format!("rule {:?}: {reason}", rule.label));
             let label = expressions.pattern(&rule.label).map_err(bad)?;
-            // Found now, rather than at the first hit that matches.
+            // Find errors now, not at the first matching hit.
             expressions
                 .plan(&rule.script, &["", ""], strings, per_worker)
                 .map_err(bad)?;
@@ -180,10 +180,11 @@ impl Compiler {
         })
     }
 
-    /// For the protocol that sends the records: what it can't do is an error.
+    /// The compiler for the protocol that sends the records. A script that the protocol
+    /// doesn't support is an error.
     pub(crate) fn with<P: Protocol>(mut self, protocol: &P) -> Result<Self, ScriptError> {
         if self.cookies && P::KIND.form != Form::Http {
-            let text = format!("cookies are HTTP's: {} has none", P::KIND.name);
+            let text = format!("only HTTP has cookies, not {}", P::KIND.name);
             return Err(ScriptError::Settings(text));
         }
         self.kind = Some(P::KIND);
@@ -191,13 +192,13 @@ impl Compiler {
         Ok(self)
     }
 
-    /// Whether what is sent is put together in the event loop.
+    /// Whether the event loop builds the payload.
     pub(crate) fn edits(&self, plan: &Plan, payload: &Payload) -> bool {
         let is_memory = matches!(payload, Payload::Memory(_));
         is_memory && (plan.follow > 0 || plan.whole_url || self.cookies) || plan.fills(payload)
     }
 
-    /// What the protocol sends for a payload.
+    /// The bytes that the protocol sends for a payload.
     pub(crate) fn sent(&self, payload: Payload, plan: Option<&Plan>) -> Result<Payload, String> {
         let Some(prepare) = &self.prepare else {
             return Ok(payload);
@@ -208,7 +209,7 @@ impl Compiler {
         }
     }
 
-    /// Whether a rule can be used; the error says why not.
+    /// Checks a rule; the error says why it can't be used.
     pub fn check_rule(rule: &RuleSettings, per_worker: bool) -> Result<(), String> {
         let mut expressions = Expressions::default();
         expressions.pattern(&rule.label)?;
@@ -216,7 +217,7 @@ impl Compiler {
         Ok(())
     }
 
-    /// The plan of a record, if it needs one.
+    /// The plan of a record; `None` if it needs none.
     pub(crate) fn plan(&self, record: &Record) -> Result<Option<Arc<Plan>>, String> {
         let script = record.script.clone();
         if script.is_none() && self.rules.is_empty() && !self.active.load(Ordering::Relaxed) {
@@ -227,7 +228,7 @@ impl Compiler {
         }
         let [label, address] = [record.label, record.address]
             .map(|id| self.strings.get(id).unwrap_or_else(|| Arc::from("")));
-        // What doesn't change the plan isn't part of its key.
+        // The key contains only what changes the plan.
         let label_counts = !self.rules.is_empty() || is_template(label.as_bytes());
         let key = (
             script
@@ -269,7 +270,7 @@ impl Compiler {
         if let Some(kind) = self.kind.filter(|kind| kind.form != Form::Http)
             && plan.as_deref().is_some_and(|plan| plan.follow > 0)
         {
-            return Err(format!("redirects are HTTP's: {} has none", kind.name));
+            return Err(format!("only HTTP has redirects, not {}", kind.name));
         }
         let edits = |plan: &Plan| {
             let has_values = plan
@@ -288,7 +289,7 @@ impl Compiler {
         Ok(plan)
     }
 
-    /// In a run with sessions each record is part of one.
+    /// In a run with sessions, each record gets a plan.
     pub(crate) fn complete(&self, plan: Option<Arc<Plan>>) -> Option<Arc<Plan>> {
         let active = || self.active.load(Ordering::Relaxed);
         plan.or_else(|| active().then(|| Arc::clone(&self.plain)))
@@ -327,7 +328,7 @@ impl Compiler {
             }
         }
         let mut plan = expressions.plan(&whole, texts, &self.strings, self.per_worker)?;
-        // Fixed values were put in when the record was read.
+        // Fixed values were filled in when the record was read.
         if script.is_none() || !self.per_worker {
             plan.replaces = None;
         }

@@ -1,17 +1,17 @@
 //! Conditions of `if` and `while`: comparisons of values, with `&&`, `||`, `!`
 //! and parentheses, as JavaScript and JEXL write them.
 //!
-//! `"${name}"` is a text. `${name}` without quotes is a number, a truth value or
-//! a text, as its value is.
+//! `"${name}"` is a text. `${name}` without quotes is a number, a boolean or a text,
+//! depending on its value.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
 
-/// Deeper parentheses are none that a person wrote.
+/// The deepest nesting of parentheses; no person writes more.
 const NESTING_MAX: usize = 50;
 const CONDITION_BYTES_MAX: usize = 4 << 10;
 
-/// A condition, read once.
+/// A parsed condition.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Condition {
     Or(Box<Condition>, Box<Condition>),
@@ -23,7 +23,7 @@ pub(super) enum Condition {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Operand {
-    /// Between quotes; it may have variables in it.
+    /// A text between quotes, which may contain variables.
     Text(String),
     Number(f64),
     Truth(bool),
@@ -42,7 +42,7 @@ pub(super) enum Comparison {
 }
 
 impl Condition {
-    /// Reads it; the error says what is wrong.
+    /// Parses a condition; the error says what is wrong.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let bad = |reason: String| format!("condition {text:?}: {reason}");
         if text.len() > CONDITION_BYTES_MAX {
@@ -61,7 +61,7 @@ impl Condition {
         }
     }
 
-    /// Whether it holds; `fill` puts the values of variables into a text.
+    /// Whether the condition holds; `fill` puts the values of variables into a text.
     pub(super) fn holds(&self, fill: &mut dyn FnMut(&str) -> Vec<u8>) -> bool {
         match self {
             Self::Or(left, right) => left.holds(fill) || right.holds(fill),
@@ -117,7 +117,7 @@ impl Value {
         }
     }
 
-    /// None: they can't be compared.
+    /// `None` if they can't be compared.
     fn compare(&self, other: &Self) -> Option<Ordering> {
         match (self, other) {
             (Self::Text(left), Self::Text(right)) => Some(left.cmp(right)),
@@ -181,7 +181,7 @@ struct Parser<'a> {
     depth: usize,
 }
 
-/// Longer ones first: `==` isn't two of `=`.
+/// Longer symbols come first, so that `==` isn't read as `=` twice.
 const SYMBOLS: [(&str, Token); 13] = [
     ("===", Token::Comparison(Comparison::Equal)),
     ("!==", Token::Comparison(Comparison::Unequal)),
@@ -319,7 +319,7 @@ impl Parser<'_> {
                         word
                     };
                     return Err(format!(
-                        "{shown:?} is no value: write \"text\", a number, or ${{name}}"
+                        "{shown:?} isn't a value: write \"text\", a number, or ${{name}}"
                     ));
                 }
             },
@@ -387,14 +387,14 @@ mod tests {
     fn mistakes_are_named() {
         for (text, reason) in [
             ("", "missing at its end"),
-            ("x == 1", r#""x" is no value"#),
+            ("x == 1", r#""x" isn't a value"#),
             (r#""a" == "b"#, r#"a " is missing"#),
             (r#"("a" == "b""#, "a ) is missing"),
             ("1 == 1 2", "2 isn't expected"),
             ("&& 1", "before &&"),
             ("1 == ", "missing at its end"),
             ("${n", "a } is missing"),
-            ("1 = 1", r#""=" is no value"#),
+            ("1 = 1", r#""=" isn't a value"#),
             (&"(".repeat(1000), "more than 50"),
         ] {
             let error = Condition::parse(text).expect_err(text);

@@ -1,5 +1,5 @@
-//! What all sessions of one event loop share: buffers, random numbers,
-//! compiled expressions with memory of their own.
+//! The state that all sessions of one event loop share: buffers, random numbers, and
+//! compiled expressions with their working memory.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,19 +16,20 @@ use super::live::Live;
 use super::pattern::Matchers;
 use super::plan::Plan;
 
-/// Labels and addresses that values may make of one; more share a label, or fail.
+/// The most labels and the most addresses that values may create. Further labels share
+/// one, and further addresses fail.
 pub(super) const LABELS_END: StringId = StringId(1_000_000);
 pub(super) const ADDRESSES_END: StringId = StringId(2_000_000);
 
-/// Combinations of asserts whose names are kept.
+/// The most combinations of asserts whose names are kept.
 const COMBINATIONS_MAX: usize = 10_000;
 
-/// What all sessions of one event loop use.
+/// The state that all sessions of one event loop use.
 #[derive(Debug)]
 pub struct ScriptContext {
     pub(super) compiler: Arc<Compiler>,
     pub(super) strings: Strings,
-    /// Which statuses don't fail a hit.
+    /// The statuses that don't fail a hit.
     pub(super) expected: Expected,
     pub(super) random: Xoshiro256PlusPlus,
     pub(super) matchers: Matchers,
@@ -37,11 +38,11 @@ pub struct ScriptContext {
     pub(super) text: BytesMut,
     pub(super) lengths: Vec<usize>,
     pub(super) cookies: String,
-    /// The errors of the asserts that weren't met, and what each combination
-    /// of them is called.
+    /// The errors of the asserts that weren't met, and the name of each combination of
+    /// errors.
     pub(super) unmet: Vec<StringId>,
     together: HashMap<Box<[StringId]>, StringId>,
-    /// Of records that have none.
+    /// The address of records that have none.
     address: Arc<str>,
     pub(super) texts: Texts,
 }
@@ -56,7 +57,7 @@ pub(super) struct Texts {
 }
 
 impl ScriptContext {
-    /// Of that event loop.
+    /// The context of one event loop.
     pub fn new(
         compiler: Arc<Compiler>,
         address: Option<&str>,

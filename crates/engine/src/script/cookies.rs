@@ -4,7 +4,7 @@ use cookie_store::CookieStore;
 use encarno_nib::address::is_local;
 use url::Url;
 
-/// As many as browsers keep; more than that are a peer's mischief.
+/// The most cookies, as in browsers; more can only come from a hostile peer.
 const COOKIES_MAX: usize = 300;
 const COOKIE_BYTES_MAX: usize = 4096;
 
@@ -23,8 +23,9 @@ impl Jar {
         }
     }
 
-    /// What a Set-Cookie header says; one that isn't allowed is left out, as
-    /// browsers do: also one with control characters, which would be sent again.
+    /// Takes a Set-Cookie header. Like browsers, this ignores cookies that aren't
+    /// allowed. Cookies with control characters are among them, because they would be
+    /// sent again.
     pub(super) fn take(&mut self, header: &[u8], url: &Url) {
         let is_control = |&byte: &u8| byte.is_ascii_control() && byte != b'\t';
         if header.len() > COOKIE_BYTES_MAX || header.iter().any(is_control) {
@@ -42,9 +43,9 @@ impl Jar {
         }
     }
 
-    /// The Cookie header for that URL; false if there is none. `is_private`: what
-    /// is sent is encrypted, or stays on this machine; only then Secure cookies
-    /// go along, as with browsers and curl.
+    /// Writes the Cookie header for a URL; false if there is none. `is_private` means
+    /// that the request is encrypted or stays on this machine. Only then are Secure
+    /// cookies sent, as browsers and curl do.
     pub(super) fn write(&self, url: &Url, is_private: bool, out: &mut String) -> bool {
         out.clear();
         if self.count == 0 {
@@ -66,8 +67,8 @@ impl Jar {
     }
 }
 
-/// Whether what goes to that address can be read by nobody else. The URL is what
-/// the request says of itself; its Host may be any.
+/// Whether a request to this address is private: encrypted, or within this machine. The
+/// URL alone doesn't show it, because a request may claim any Host.
 pub(super) fn is_private(url: &Url, address: &str) -> bool {
     url.scheme() == "https" || is_local(address)
 }
@@ -122,7 +123,7 @@ mod tests {
             ("http://a.test/", "http://10.0.0.1", false),
             ("http://127.0.0.1:80/", "http://127.0.0.1:80", true),
             ("http://localhost/", "http://localhost", true),
-            // A Host that only says so.
+            // The Host claims to be local, but the address isn't.
             ("http://localhost/", "http://10.0.0.1", false),
         ] {
             let parsed = Url::parse(url).expect("a URL");

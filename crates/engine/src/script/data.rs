@@ -1,4 +1,4 @@
-//! Rows of files, whose fields become variables: a row for each pass of a worker.
+//! Rows of files, whose fields become variables. A worker takes a new row in each pass.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,7 +11,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::names::Names;
 use crate::settings::{DataOrder, DataSettings};
 
-/// Rows are held in memory: a larger file is no data source.
+/// The most bytes of a file of rows, which is held in memory.
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
 /// A file of rows, shared by all workers.
@@ -21,11 +21,12 @@ pub struct DataSource {
     ids: Vec<VariableId>,
     order: DataOrder,
     next: AtomicUsize,
-    /// From one row to the next: others may take those between.
+    /// The step from one row to the next; other parts of the run may take the rows
+    /// between.
     step: AtomicUsize,
 }
 
-/// A file of rows that can't be used.
+/// Why a file of rows can't be used.
 #[derive(Debug, thiserror::Error)]
 #[error("data file {file}: {reason}", file = file.display())]
 pub struct DataError {
@@ -36,7 +37,7 @@ pub struct DataError {
 }
 
 impl DataSource {
-    /// Reads it, whole.
+    /// Reads the whole file.
     pub(super) fn read(settings: &DataSettings, names: &mut Names) -> Result<Self, DataError> {
         let error = |reason: String| DataError {
             file: settings.file.clone(),
@@ -63,7 +64,7 @@ impl DataSource {
             if columns.is_empty() {
                 let text = |field: &[u8]| String::from_utf8_lossy(field).trim().to_owned();
                 columns = row.iter().map(text).collect();
-                // A mark that some editors put before the first letter.
+                // Some editors put a byte order mark before the first letter.
                 if let Some(first) = columns.first_mut() {
                     *first = first.trim_start_matches('\u{feff}').to_owned();
                 }
@@ -81,7 +82,7 @@ impl DataSource {
             rows.push(row);
         }
         if rows.is_empty() {
-            return Err(error("there are no rows in it".to_owned()));
+            return Err(error("it has no rows".to_owned()));
         }
         let ids = columns.iter().map(|name| names.id_of(name));
         let ids = ids.collect::<Result<_, _>>().map_err(error)?;
@@ -100,7 +101,7 @@ impl DataSource {
         self.step.store(count, Ordering::Relaxed);
     }
 
-    /// Sets the variables to the next row; false if none is left.
+    /// Sets the variables to the next row; false if no row is left.
     pub(super) fn next(&self, variables: &mut Variables, random: &mut Xoshiro256PlusPlus) -> bool {
         let count = self.rows.len();
         let step = self.step.load(Ordering::Relaxed);
@@ -110,7 +111,7 @@ impl DataSource {
             DataOrder::Random => (uniform(random) * count as f64) as usize,
         };
         let Some(row) = self.rows.get(index) else {
-            // Not counted further: it must not come round.
+            // Stop counting, so that the counter can't overflow.
             self.next.store(count, Ordering::Relaxed);
             return false;
         };

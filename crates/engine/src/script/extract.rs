@@ -1,4 +1,4 @@
-//! Values out of an answer.
+//! Extracts values from an answer.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,9 +15,9 @@ use super::jsonpath::Path;
 use super::lists::{Lists, Numbered};
 use super::pattern::{Matcher, Matchers, Pattern};
 
-/// A random match is one of so many at most.
+/// The most matches among which a random one is chosen.
 const MATCHES_MAX: u32 = 10_000;
-/// Instead of a match's number: all of them.
+/// A match number that means all matches.
 pub(super) const ALL: i32 = -2;
 
 /// An extract, compiled.
@@ -26,16 +26,16 @@ pub(super) struct ExtractPlan {
     pub(super) target: Target,
     pub(super) subject: Subject,
     pub(super) source: Source,
-    /// Which match, from 0; -1 = a random one; [`ALL`].
+    /// The number of the match, from 0; -1 means a random one; or [`ALL`].
     pub(super) number: i32,
     pub(super) default: Box<[u8]>,
 }
 
-/// What an extract sets.
+/// The variables that an extract sets.
 #[derive(Debug)]
 pub(super) struct Target {
     pub(super) slot: VariableId,
-    /// Of a list, further variables.
+    /// For a list, its numbered variables.
     pub(super) numbered: Option<Box<Numbered>>,
 }
 
@@ -43,11 +43,11 @@ pub(super) struct Target {
 pub(super) enum Source {
     Regex(Pattern, Value),
     JsonPath(Arc<Path>),
-    /// It has variables in it: see `live`.
+    /// The extract contains variables: see `live`.
     Live(Box<Extract>),
 }
 
-/// What becomes of a match.
+/// How a match becomes a value.
 #[derive(Debug)]
 pub(super) enum Value {
     Group(usize),
@@ -60,12 +60,12 @@ pub(super) enum Part {
     Group(usize),
 }
 
-/// The value would be longer than [`VALUE_BYTES_MAX`].
+/// The error for a value that would be longer than [`VALUE_BYTES_MAX`].
 #[derive(Debug)]
 pub(super) struct TooLong;
 
 impl ExtractPlan {
-    /// Sets the variable: to what is found, or else to the default.
+    /// Sets the variable to the match, or to the default without one.
     pub(super) fn run(
         &self,
         target: &Target,
@@ -105,7 +105,7 @@ impl ExtractPlan {
                     None => set(&self.default),
                 }
             }
-            // Its values make it none that finds anything.
+            // With these values, the extract is invalid and finds nothing.
             Source::Live(_) => set(&self.default),
         }
     }
@@ -135,7 +135,7 @@ impl ExtractPlan {
         }
     }
 
-    /// Sets the variable to its default: there was no answer.
+    /// Sets the variable to its default, because there was no answer.
     pub(super) fn run_without(&self, variables: &mut Variables, lists: &mut Lists) {
         match &self.target.numbered {
             None => variables.set(self.target.slot, &self.default),
@@ -168,13 +168,13 @@ impl Value {
 }
 
 impl Matcher {
-    /// Finds that match; its groups are in `groups` then.
+    /// Finds a match; its groups are then in `groups`.
     fn find(&mut self, text: &[u8], number: i32, random: &mut Xoshiro256PlusPlus) -> bool {
         let Self { regex, groups } = self;
         let mut at = 0;
         let mut seen = 0;
         let mut chosen = None;
-        // The last one needs its groups, those before it only their ends.
+        // Only the last match needs its groups; earlier ones need only their ends.
         while let Some(found) = match number == seen as i32 {
             true => regex.captures_read_at(groups, text, at),
             false => regex.find_at(text, at),
@@ -183,7 +183,8 @@ impl Matcher {
                 return true;
             }
             seen += 1;
-            // Each of k matches stays with the probability 1/k.
+            // Reservoir sampling: match k replaces the earlier choice with probability
+            // 1/k.
             if number < 0 && uniform(random) * f64::from(seen) < 1.0 {
                 chosen = Some(found.start());
             }
@@ -196,14 +197,14 @@ impl Matcher {
     }
 }
 
-/// A group that took no part is empty, as in Go.
+/// A group that didn't take part is empty, as in Go.
 fn group_of<'a>(text: &'a [u8], groups: &CaptureLocations, group: usize) -> &'a [u8] {
     groups
         .get(group)
         .map_or(&[], |(start, end)| &text[start..end])
 }
 
-/// `$1$-$2$`: groups between dollars, all else as it is.
+/// `$1$-$2$`: groups stand between dollars; the rest is literal text.
 pub(super) fn parse_template(template: &str, groups: usize) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut rest = template;

@@ -1,4 +1,4 @@
-//! What the fuzz targets call.
+//! The entry points of the fuzz targets.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use super::redirect::Redirect;
 use super::request::{url_of, with_cookies};
 use crate::settings::{DataOrder, DataSettings};
 
-/// A JSONPath, looked for in a text.
+/// Parses a JSONPath, and applies it to a text.
 pub fn jsonpath(path: &str, text: &[u8]) {
     if let (Ok(path), Ok(json)) = (jsonpath::Path::parse(path), serde_json::from_slice(text)) {
         for node in path.find(&json) {
@@ -27,7 +27,8 @@ pub fn jsonpath(path: &str, text: &[u8]) {
     }
 }
 
-/// An expression of Go's, looked for in a text; and a template for its groups.
+/// Compiles an expression in Go's syntax, searches a text with it, and parses a template
+/// for its groups.
 pub fn pattern(text: &str, searched: &[u8]) {
     let _ = parse_template(text, 3);
     if let Ok(pattern) = Pattern::compile(text, 0) {
@@ -38,7 +39,7 @@ pub fn pattern(text: &str, searched: &[u8]) {
     }
 }
 
-/// A condition, with a value for each variable.
+/// Parses and evaluates a condition, with a value for each variable.
 pub fn condition(text: &str) {
     if let Ok(condition) = Condition::parse(text) {
         let once = condition.holds(&mut |name| name.as_bytes().to_vec());
@@ -47,7 +48,7 @@ pub fn condition(text: &str) {
     }
 }
 
-/// Cookies never make two fields of one.
+/// Adds cookies, which must not split a header field into two.
 pub fn cookies<'a>(url: &str, headers: impl Iterator<Item = &'a [u8]>) {
     let Ok(url) = Url::parse(url) else {
         return;
@@ -73,7 +74,7 @@ pub fn cookies<'a>(url: &str, headers: impl Iterator<Item = &'a [u8]>) {
     assert!(!jar.write(&url, true, &mut out));
 }
 
-/// A redirect leads to one request, which has no more fields than the one before.
+/// Follows a redirect, which must give one request without additional fields.
 pub fn redirect(bytes: &[u8], location: &[u8]) {
     let Some(request) = Request::parse(bytes) else {
         return;
@@ -93,13 +94,13 @@ pub fn redirect(bytes: &[u8], location: &[u8]) {
         let next = Request::parse(&out);
         assert!(next.is_some(), "{}", out.escape_ascii());
         if let Some(next) = next {
-            // One more: a user in the Location is another field.
+            // A user in the Location adds one more field.
             assert!(next.fields().count() <= request.fields().count() + 1);
         }
     }
 }
 
-/// A file of rows, whose first row has the names.
+/// Reads a file of rows, whose first row has the names.
 pub fn data(file: &Path) {
     for quoted in [true, false] {
         let settings = DataSettings {

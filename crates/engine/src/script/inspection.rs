@@ -1,4 +1,4 @@
-//! What extracts and asserts look at.
+//! The parts of a response that extracts and asserts read.
 
 use std::borrow::Cow;
 
@@ -10,17 +10,17 @@ use serde_json::Value;
 use super::BODY_BYTES_MAX;
 use super::jsonpath::Path;
 
-/// A response that is being looked at.
+/// A response under inspection.
 #[derive(Debug)]
 pub(super) struct Inspection<'a> {
     response: Response<'a>,
     code: [u8; 3],
-    /// The body as JSON, once it was asked for; none inside = it isn't JSON.
+    /// The body as JSON, parsed on first use; the inner `None` means that it isn't JSON.
     json: Option<Option<Value>>,
 }
 
 impl<'a> Inspection<'a> {
-    /// `buffer` is used if the body is compressed.
+    /// An inspection of a response. `buffer` is used if the body is compressed.
     pub(super) fn new(response: Response<'a>, status: u16, buffer: &'a mut Vec<u8>) -> Self {
         let digit = |unit: u16| b'0' + (status / unit % 10) as u8;
         Self {
@@ -39,10 +39,10 @@ impl<'a> Inspection<'a> {
         }
     }
 
-    /// What the path finds in the body.
+    /// The nodes that a path finds in the body.
     pub(super) fn nodes(&mut self, path: &Path) -> Vec<Cow<'_, Value>> {
         let body = self.response.body();
-        // Servers that write a byte order mark before JSON are common.
+        // Servers often write a byte order mark before JSON.
         let json = body.strip_prefix(MARK).unwrap_or(body);
         let json = self
             .json
@@ -53,7 +53,7 @@ impl<'a> Inspection<'a> {
     }
 }
 
-/// A node as text: strings without their quotes, all else as JSON.
+/// A node as text: strings without quotes, other values as JSON.
 pub(super) fn node_text(node: &Value) -> Cow<'_, str> {
     match node {
         Value::String(text) => Cow::Borrowed(text),

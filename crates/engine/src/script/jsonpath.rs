@@ -1,26 +1,26 @@
-//! JSONPaths as RFC 9535 has them, and as they were written before it: what
-//! Jayway's library reads, which JMeter uses, and with it Taurus's examples.
+//! JSONPaths of RFC 9535, and their older form as Jayway's library reads it. JMeter uses
+//! that library, so Taurus's examples use the older form.
 
 use std::borrow::Cow;
 
 use serde_json::Value;
 use serde_json_path::JsonPath;
 
-/// A longer JSONPath is none that a person wrote.
+/// The longest JSONPath; no person writes a longer one.
 const PATH_BYTES_MAX: usize = 16 << 10;
-/// Brackets within brackets.
+/// The deepest nesting of brackets.
 const PATH_DEPTH_MAX: usize = 64;
 
-/// A JSONPath, read once.
+/// A parsed JSONPath.
 #[derive(Debug)]
 pub(super) struct Path {
     path: JsonPath,
-    /// `.length()` stands at its end.
+    /// Whether it ends with `.length()`.
     is_length: bool,
 }
 
 impl Path {
-    /// Reads it; the error says what is wrong.
+    /// Parses a JSONPath; the error says what is wrong.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         check_size(text)?;
         let trimmed = text.trim();
@@ -44,7 +44,7 @@ impl Path {
         Ok(Self { path, is_length })
     }
 
-    /// What it finds.
+    /// The nodes that it finds.
     pub(super) fn find<'a>(&self, json: &'a Value) -> Vec<Cow<'a, Value>> {
         let nodes = self.path.query(json).all().into_iter();
         match self.is_length {
@@ -63,7 +63,7 @@ impl Path {
     }
 }
 
-/// What its parser, which calls itself, must not be given.
+/// Checks the limits that protect the parser, which is recursive.
 fn check_size(text: &str) -> Result<(), String> {
     if text.len() > PATH_BYTES_MAX {
         return Err(format!("a JSONPath has more than {PATH_BYTES_MAX} bytes"));
@@ -85,7 +85,7 @@ fn check_size(text: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// `$.[0]`, `$.a-b`, `a.b`, `[(@.length-1)]` and `$.` in RFC 9535's words.
+/// Rewrites `$.[0]`, `$.a-b`, `a.b`, `[(@.length-1)]` and `$.` in the syntax of RFC 9535.
 fn rewrite(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     out.push('$');
@@ -107,13 +107,13 @@ fn rewrite(text: &str) -> String {
         }
         let dots = if rest.starts_with("..") { ".." } else { "." };
         let Some(after) = rest.strip_prefix(dots) else {
-            // Nothing of ours: the parser says what it is.
+            // Nothing to rewrite; the parser reports errors.
             out.push_str(rest);
             break;
         };
         let (name, after) = split_name(after);
         if name.is_empty() && after.is_empty() && out != "$" {
-            // A name is missing: the parser says so.
+            // A name is missing; the parser reports it.
             out.push_str(dots);
         }
         push_name(&mut out, name, dots);
@@ -122,7 +122,7 @@ fn rewrite(text: &str) -> String {
     out
 }
 
-/// A name without quotes, up to the next dot or bracket.
+/// Splits off a name without quotes, up to the next dot or bracket.
 fn split_name(text: &str) -> (&str, &str) {
     text.split_at(text.find(['.', '[']).unwrap_or(text.len()))
 }
@@ -133,9 +133,10 @@ fn push_name(out: &mut String, name: &str, dots: &str) {
         name.chars().all(is_inside) && !name.starts_with(|char: char| char.is_numeric())
     };
     match name {
-        // A dot before a bracket, or alone behind `$`, says nothing.
+        // A dot before a bracket, or alone after `$`, has no meaning.
         "" if dots == "." => {}
-        // Other functions of Jayway's, and halves of them, aren't known: the parser says so.
+        // Other functions of Jayway's, or incomplete ones, aren't supported; the parser
+        // reports them.
         name if name.is_empty() || name == "*" || name.contains(['(', ')']) || is_plain(name) => {
             out.push_str(dots);
             out.push_str(name);
@@ -150,7 +151,8 @@ fn push_name(out: &mut String, name: &str, dots: &str) {
     }
 }
 
-/// From a bracket to the one that closes it; quotes are passed over.
+/// Splits off the text from a bracket to its closing bracket; brackets in quotes don't
+/// count.
 fn split_bracket(text: &str) -> (&str, &str) {
     let mut depth = 0_usize;
     let mut quote = None;
@@ -175,7 +177,7 @@ fn split_bracket(text: &str) -> (&str, &str) {
     (text, "")
 }
 
-/// `[(@.length-1)]` is the last one.
+/// `[(@.length-1)]` is the last element.
 fn last_but(bracket: &str) -> Option<u32> {
     let inside = bracket.strip_prefix("[(@.length")?.strip_suffix(")]")?;
     let inside = inside.strip_prefix("()").unwrap_or(inside);

@@ -1,18 +1,18 @@
-//! Lists: all matches of an extract, for a worker to go through.
+//! Lists: all matches of an extract, over which a worker can iterate.
 
 use encarno_record::{VariableId, Variables};
 
 use super::VALUE_BYTES_MAX;
 
-/// A list has at most so many values, and so many bytes in all of them.
+/// The most values of a list, and the most bytes of all of them.
 const VALUES_MAX: usize = 10_000;
 const BYTES_MAX: usize = 16 * VALUE_BYTES_MAX;
 
-/// The lists of one worker, by the variable that an extract names.
+/// The lists of one worker, by the variable that the extract names.
 #[derive(Debug, Default)]
 pub(super) struct Lists(Vec<(VariableId, Vec<Vec<u8>>)>);
 
-/// Variables that have the first values of a list, and their number.
+/// The variables for the first values of a list, and for its length.
 #[derive(Debug)]
 pub(super) struct Numbered {
     pub(super) count: VariableId,
@@ -25,7 +25,7 @@ impl Lists {
         found.map(|(_, list)| &**list)
     }
 
-    /// Takes the place of the list that was there. True if it has all values.
+    /// Replaces the list. Returns true if it has all values.
     pub(super) fn set<V: AsRef<[u8]>>(
         &mut self,
         slot: VariableId,

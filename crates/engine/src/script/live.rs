@@ -1,5 +1,5 @@
-//! Extracts and asserts whose texts have variables: compiled when the values
-//! are there, and kept for when the same ones come again.
+//! Extracts and asserts whose texts contain variables. They are compiled when the values
+//! are known, and kept for the same values.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,22 +13,22 @@ use super::pattern::Matchers;
 use super::plan::Expressions;
 use super::values::{assert_with, extract_with};
 
-/// More than that are made again.
+/// The most that are kept; further ones are compiled each time.
 const KEPT_MAX: usize = 1000;
 
-/// What was compiled so far, by one event loop.
+/// The expressions that one event loop has compiled.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     expressions: Expressions,
-    /// Memory for its expressions.
+    /// Working memory for the expressions.
     pub(super) matchers: Matchers,
     checks: HashMap<Assert, Arc<Check>>,
     extracts: HashMap<Extract, Arc<ExtractPlan>>,
 }
 
 impl Live {
-    /// The check with its variables' values. None: it has none, or they make it one
-    /// that can't be used.
+    /// The check with its variables' values; `None` if it has no variables, or if the
+    /// values make it invalid.
     pub(super) fn check(
         &mut self,
         check: &Check,
@@ -48,7 +48,7 @@ impl Live {
         Some(check)
     }
 
-    /// The extract with its variables' values, likewise.
+    /// The extract with its variables' values; `None` as for [`Live::check`].
     pub(super) fn extract(
         &mut self,
         plan: &ExtractPlan,

@@ -1,11 +1,11 @@
-//! Variables by name: each has a place, the same for all workers.
+//! Variables by name. Each has a place, which is the same for all workers.
 
 use std::collections::HashMap;
 
 use encarno_record::VariableId;
 use encarno_record::template::Replaces;
 
-/// Distinct expressions, JSONPaths and names in a run.
+/// The most distinct expressions, JSONPaths and names in a run.
 const TEXTS_MAX: usize = 10_000;
 
 /// Variables by name.
@@ -34,13 +34,14 @@ impl Names {
     }
 }
 
-/// The names of the variables `${name}` in a text. A colon begins what isn't one.
+/// The names of the variables `${name}` in a text. A name with a colon isn't a variable.
 pub(super) fn names_in(text: &str) -> impl Iterator<Item = &str> {
     let names = pieces(text).filter_map(|(_, name)| name);
     names.filter(|name| !name.is_empty() && !name.starts_with(':'))
 }
 
-/// What stands before each `${name}` of a text, and the name; at last the rest.
+/// The text before each `${name}` together with the name, and at the end the remaining
+/// text.
 pub(super) fn pieces(text: &str) -> impl Iterator<Item = (&str, Option<&str>)> {
     let mut left = Some(text);
     std::iter::from_fn(move || {

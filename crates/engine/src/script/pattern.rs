@@ -1,19 +1,19 @@
 //! Regular expressions in Go's syntax, for the `regex` crate.
 //!
-//! Both descend from RE2 and are alike but for details, which are rewritten
-//! here: `\Q…\E`, `\C`, octal escapes, a `{` that is no repetition, brackets and
-//! `&&`, `--`, `~~` in classes, `\<`. As in Go, `\d`, `\s`, `\w` and `\b` mean
-//! ASCII, and a `.` or a negated class also takes a byte that isn't UTF-8.
+//! Both descend from RE2, and the following differences are rewritten here: `\Q…\E`,
+//! `\C`, octal escapes, a `{` that is no repetition, brackets and `&&`, `--`, `~~` in
+//! classes, `\<`. As in Go, `\d`, `\s`, `\w` and `\b` mean ASCII, and a `.` or a negated
+//! class also takes a byte that isn't UTF-8.
 
 use regex::bytes::{CaptureLocations, Regex, RegexBuilder};
 
-/// A longer expression is none that a person wrote.
+/// The longest expression; no person writes a longer one.
 const PATTERN_BYTES_MAX: usize = 16 << 10;
-/// Of the compiled expression, and of what is kept while it is matched.
+/// The most bytes of the compiled expression, and of the cache while it matches.
 const PROGRAM_BYTES_MAX: usize = 4 << 20;
 const NESTING_MAX: u32 = 100;
 
-/// An expression, compiled; known by a number.
+/// A compiled expression, identified by a number.
 #[derive(Clone, Debug)]
 pub(super) struct Pattern {
     pub(super) regex: Regex,
@@ -39,8 +39,8 @@ impl Pattern {
     }
 }
 
-/// The expressions of one event loop: with memory of its own each, so that
-/// loops don't wait for one another.
+/// The expressions of one event loop. Each loop has its own working memory for them, so
+/// that loops don't wait for each other.
 #[derive(Debug, Default)]
 pub(super) struct Matchers(Vec<Option<Matcher>>);
 
@@ -58,7 +58,7 @@ impl Matchers {
         }
         self.0[index].get_or_insert_with(|| Matcher {
             groups: pattern.regex.capture_locations(),
-            // A clone has a pool of its own.
+            // A clone has its own pool of caches.
             regex: pattern.regex.clone(),
         })
     }
@@ -70,7 +70,7 @@ fn last_line(error: &regex::Error) -> String {
     last.trim_start_matches("error: ").to_owned()
 }
 
-/// Bytes that a rune of Go's may be, though they aren't UTF-8.
+/// Bytes that count as a rune in Go although they aren't UTF-8.
 const NOT_UTF8: &str = r"(?-u:[\x80-\xFF])";
 
 struct Rewriter<'a> {
@@ -102,8 +102,8 @@ impl Rewriter<'_> {
         self.rest.peek().map(|&(_, char)| char)
     }
 
-    /// What takes any rune, or nearly any. Repeated without bounds it may go
-    /// byte by byte, which is quicker and comes to the same.
+    /// Adds an item that matches nearly any rune. If it is repeated without bounds,
+    /// matching byte by byte gives the same result faster.
     fn any(&mut self, bytewise: &str, runewise: &str) {
         if !bytewise.is_empty() && matches!(self.peek(), Some('*' | '+')) {
             self.out.push_str(&format!("(?-u:{bytewise})"));
@@ -112,7 +112,7 @@ impl Rewriter<'_> {
         }
     }
 
-    /// Outside of a class, after the backslash.
+    /// Parses an escape outside of a class, after the backslash.
     fn escape(&mut self) -> Result<(), String> {
         let (at, char) = self.rest.next().ok_or("it ends in a backslash")?;
         match char {
@@ -123,7 +123,7 @@ impl Rewriter<'_> {
                 let end = at + 1 + length + 2;
                 while self.rest.next_if(|&(at, _)| at < end).is_some() {}
             }
-            // Without \Q it ends nothing.
+            // \E without \Q is an error.
             'E' => return Err(unknown('E')),
             'C' => self.out.push_str("(?s-u:.)"),
             'd' | 's' | 'w' => self.out.push_str(&format!("[{}]", ascii(char))),
@@ -138,13 +138,13 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// Escapes that mean the same everywhere.
+    /// Parses escapes that mean the same inside and outside of a class.
     fn plain_escape(&mut self, char: char) -> Result<(), String> {
         match char {
             'A' | 'z' | 'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'p' | 'P' => {
                 self.out.push('\\');
                 self.out.push(char);
-                // \x{…} and \p{…}: the braces are no repetition.
+                // In \x{…} and \p{…}, the braces are no repetition.
                 if matches!(char, 'x' | 'p' | 'P') && self.peek() == Some('{') {
                     for (_, char) in self.rest.by_ref() {
                         self.out.push(char);
@@ -165,8 +165,8 @@ impl Rewriter<'_> {
         }
     }
 
-    /// `\0`, or a digit with another one after it: a lone one would be a
-    /// backreference, which there isn't.
+    /// Parses `\0`, or a digit that another digit follows. A single digit would be a
+    /// backreference, which isn't supported.
     fn octal(&mut self, at: usize, first: char) -> Result<(), String> {
         let digits = self.text[at..]
             .bytes()
@@ -182,7 +182,7 @@ impl Rewriter<'_> {
         Ok(())
     }
 
-    /// A class, after its bracket.
+    /// Parses a class, after its bracket.
     fn class(&mut self) -> Result<(), String> {
         let outside = std::mem::take(&mut self.out);
         let negated = self.rest.next_if(|&(_, char)| char == '^').is_some();
@@ -253,7 +253,7 @@ fn unknown(char: char) -> String {
     format!("\\{char} isn't supported")
 }
 
-/// `{n}`, `{n,}` or `{n,m}`; any other brace stands for itself.
+/// Whether the text is `{n}`, `{n,}` or `{n,m}`; any other brace is literal.
 fn is_repetition(text: &str) -> bool {
     let Some((inside, _)) = text[1..].split_once('}') else {
         return false;

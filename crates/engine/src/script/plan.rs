@@ -1,4 +1,4 @@
-//! A script, compiled: what a worker does about a record.
+//! A compiled script: what a worker does with a record.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,31 +23,31 @@ use super::values::{
     without_values,
 };
 
-/// More redirects than that are a loop.
+/// The most redirects; more are a loop.
 const FOLLOW_MAX: u32 = 50;
-/// The first values of a list are variables, too: `name_1` and so on.
+/// The number of list values that are also variables: `name_1` and so on.
 const NUMBERED_MAX: usize = 20;
 const NOT_FOUND: &str = "NOT_FOUND";
 pub(super) const NEEDS_ORDER: &str =
     "workers that read the input in order each: write sharing: per-worker (input) or --per-worker";
 
-/// A record and what a worker does about it.
+/// A record with its plan.
 #[derive(Clone, Debug)]
 pub struct Planned {
     /// What is sent.
     pub record: Record,
-    /// What else is done; none = send it and be done.
+    /// What else the worker does; `None` means only sending.
     pub plan: Option<Arc<Plan>>,
 }
 
-/// What a worker does about a record beside sending it.
+/// What a worker does with a record in addition to sending it.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// None = nothing is put in.
+    /// The values that are filled in; `None` if there are none.
     pub(super) replaces: Option<Box<Replaces>>,
-    /// What is put into the texts of extracts and asserts.
+    /// The values that are filled into the texts of extracts and asserts.
     pub(super) looks: Box<Replaces>,
-    /// Label and address that have values to be put in.
+    /// Label and address, if values are filled into them.
     pub(super) label: Option<Arc<str>>,
     pub(super) address: Option<Arc<str>>,
     pub(super) extracts: Vec<ExtractPlan>,
@@ -58,22 +58,22 @@ pub struct Plan {
     pub(super) follow: u32,
     pub(super) close: bool,
     pub(super) whole_url: bool,
-    /// Nothing is sent.
+    /// The step, if the record is one; then nothing is sent.
     pub(super) step: Option<StepPlan>,
-    /// What is needed of the response.
+    /// The parts of the response that are needed.
     pub(super) keep: Keep,
     /// The hit's own timeout.
     pub timeout_ns: Option<u64>,
 }
 
 impl Plan {
-    /// Whether values are put into that payload in the event loop.
+    /// Whether the event loop fills values into this payload.
     pub(super) fn fills(&self, payload: &Payload) -> bool {
         self.replaces.is_some() && matches!(payload, Payload::Memory(bytes) if is_template(bytes))
     }
 }
 
-/// Expressions, paths and names that were met, each compiled once.
+/// The expressions, paths and names found so far, each compiled once.
 #[derive(Debug, Default)]
 pub(super) struct Expressions {
     pub(super) names: Names,
@@ -82,7 +82,7 @@ pub(super) struct Expressions {
     steps: usize,
 }
 
-/// Redirects and cookies are in the head.
+/// The head, which contains redirects and cookies.
 pub(super) const KEEP_HEAD: Keep = Keep {
     head: true,
     body_bytes_max: 0,
@@ -151,7 +151,7 @@ impl Expressions {
         let keep = subjects.map(|subject| match subject {
             Subject::Code => Keep::default(),
             Subject::Headers => KEEP_HEAD,
-            // The head says how the body is coded.
+            // The head says how the body is encoded.
             Subject::Response | Subject::Body => Keep {
                 body_bytes_max: BODY_BYTES_MAX,
                 ..KEEP_HEAD
@@ -187,7 +187,7 @@ impl Expressions {
         let subject = match (&extract.jsonpath, extract.subject) {
             (None, subject) => subject,
             (Some(_), Subject::Response | Subject::Body) => Subject::Body,
-            (Some(_), _) => return Err("a JSONPath looks at the body only".to_owned()),
+            (Some(_), _) => return Err("a JSONPath searches the body only".to_owned()),
         };
         let source = match &extract.jsonpath {
             Some(_) if !extract.regex.is_empty() => {
@@ -235,7 +235,7 @@ impl Expressions {
         Ok(Target { slot, numbered })
     }
 
-    /// One that has variables in it: with a value for each it must be right.
+    /// An extract with variables; with a sample value for each, it must be valid.
     fn live_extract(&mut self, extract: &Extract) -> Result<ExtractPlan, String> {
         let tried = Self::default().extract(&extract_with(extract, without_values))?;
         Ok(ExtractPlan {
@@ -245,7 +245,7 @@ impl Expressions {
         })
     }
 
-    /// One that has variables in it: with a value for each it must be right.
+    /// An assert with variables; with a sample value for each, it must be valid.
     fn live_check(&mut self, assert: &Assert, strings: &Strings) -> Result<Check, String> {
         let tried = Self::default().check(&assert_with(assert, without_values), strings)?;
         Ok(Check {
@@ -263,7 +263,7 @@ impl Expressions {
             }
             (Some(path), None) => {
                 if !matches!(subject, Subject::Response | Subject::Body) {
-                    return Err("a JSONPath looks at the body only".to_owned());
+                    return Err("a JSONPath searches the body only".to_owned());
                 }
                 subject = Subject::Body;
                 let expected = match (&assert.equals, &*assert.regex) {

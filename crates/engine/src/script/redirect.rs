@@ -4,18 +4,18 @@ use bytes::{BufMut, BytesMut};
 use encarno_http1::Request;
 use url::{Position, Url};
 
-/// Where a redirect leads.
+/// The destination of a redirect.
 #[derive(Debug)]
 pub(super) struct Redirect {
     url: Url,
-    /// Another scheme, host or port: another connection, and none of what the
-    /// record says of itself.
+    /// Whether scheme, host or port differ. The request then needs another connection,
+    /// and loses headers of the record.
     pub(super) leaves: bool,
     status: u16,
 }
 
-/// What a request may take to another host, or from https to http: what
-/// browsers send of themselves. All else may be a secret.
+/// The headers that a request may keep on the way to another host or from https to http:
+/// those that browsers set by themselves. Other headers may be secrets.
 const TRAVELS: [&str; 16] = [
     "accept",
     "accept-charset",
@@ -35,7 +35,7 @@ const TRAVELS: [&str; 16] = [
     "user-agent",
 ];
 
-/// What belongs to a body.
+/// The headers that belong to a body.
 const OF_BODY: [&str; 6] = [
     "content-length",
     "content-type",
@@ -46,12 +46,12 @@ const OF_BODY: [&str; 6] = [
 ];
 
 impl Redirect {
-    /// None: the status is no redirect.
+    /// Whether the status is a redirect.
     pub(super) fn is_status(status: u16) -> bool {
         matches!(status, 301 | 302 | 303 | 307 | 308)
     }
 
-    /// From that URL; none if the Location leads nowhere that HTTP goes.
+    /// The redirect from a URL; `None` if the Location isn't an HTTP URL.
     pub(super) fn new(status: u16, from: &Url, location: &[u8]) -> Option<Self> {
         let url = from.join(&text_of(location)).ok()?;
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
@@ -64,7 +64,8 @@ impl Redirect {
         })
     }
 
-    /// To where the first line of a request says, if that is a whole URL; all of it stays.
+    /// The destination of a request whose first line has a whole URL. The request itself
+    /// stays complete.
     pub(super) fn to_whole_url(target: &[u8]) -> Option<Self> {
         let url = Url::parse(std::str::from_utf8(target).ok()?).ok()?;
         let is_http = matches!(url.scheme(), "http" | "https") && url.has_host();
@@ -84,8 +85,8 @@ impl Redirect {
         )
     }
 
-    /// Whether method and body stay: always but for a POST that a browser
-    /// makes a GET of, and after See Other.
+    /// Whether method and body stay. They change after See Other, and for a POST that
+    /// browsers turn into a GET.
     fn keeps_body(&self, method: &[u8]) -> bool {
         match self.status {
             301 | 302 => method != b"POST",
@@ -94,7 +95,7 @@ impl Redirect {
         }
     }
 
-    /// The next request.
+    /// Writes the next request.
     pub(super) fn write(&self, request: &Request<'_>, out: &mut BytesMut) {
         let keeps_body = self.keeps_body(request.method);
         let method = if keeps_body { request.method } else { b"GET" };
@@ -103,7 +104,7 @@ impl Redirect {
         out.put_slice(self.url[Position::BeforePath..Position::AfterQuery].as_bytes());
         out.put_u8(b' ');
         out.put_slice(request.version);
-        // A user in the Location is meant for where it leads.
+        // A user in the Location is meant for its destination.
         let authorization = encarno_input::basic(&self.url);
         for field in request.fields() {
             let is = |names: &[&str]| names.iter().any(|name| field.is(name));
@@ -131,7 +132,7 @@ impl Redirect {
     }
 }
 
-/// A Location as text: what isn't UTF-8 is encoded byte by byte.
+/// A Location as text; bytes that aren't UTF-8 are percent-encoded.
 fn text_of(location: &[u8]) -> String {
     let mut text = String::with_capacity(location.len());
     for chunk in location.utf8_chunks() {

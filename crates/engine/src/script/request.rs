@@ -1,11 +1,11 @@
-//! What is read out of a request, and added to it.
+//! Reads parts of a request, and adds to it.
 
 use bytes::{BufMut, BytesMut};
 use encarno_http1::Request;
 use url::Url;
 
-/// Where a request goes, as a browser would say: the address says how, the Host
-/// field (or else the address) whom, the first line what.
+/// The URL of a request as a browser would show it: the scheme from the address, the host
+/// from the Host field or else the address, and the path from the first line.
 pub(super) fn url_of(request: &Request<'_>, address: &str) -> Option<Url> {
     let (scheme, rest) = address.split_once("://").unwrap_or(("http", address));
     let scheme = match scheme.eq_ignore_ascii_case("https") {
@@ -22,14 +22,14 @@ pub(super) fn url_of(request: &Request<'_>, address: &str) -> Option<Url> {
         }
     };
     let target = std::str::from_utf8(request.target).ok()?;
-    // A proxy is asked with the whole URL.
+    // A request to a proxy has the whole URL.
     if !target.starts_with('/') {
         return Url::parse(target).ok();
     }
     Url::parse(&format!("{scheme}://{host}{target}")).ok()
 }
 
-/// The same request with cookies: those of its own field stay, and come first.
+/// Writes the request with cookies. The cookies of its own field stay, and come first.
 pub(super) fn with_cookies(request: &Request<'_>, cookies: &str, out: &mut BytesMut) {
     out.put_slice(request.method);
     out.put_u8(b' ');

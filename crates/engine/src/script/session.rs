@@ -1,4 +1,4 @@
-//! One worker's part: what it knows, before a hit and after it.
+//! The state of one worker, before a hit and after it.
 
 use bytes::{Bytes, BytesMut};
 use encarno_http1::Request;
@@ -17,35 +17,36 @@ use super::redirect::Redirect;
 use super::request::{url_of, with_cookies};
 use super::steps::{Counters, Move, StepPlan};
 
-/// Buffers that grew beyond are given back.
+/// The most bytes that a buffer keeps between hits.
 const BUFFER_BYTES_KEPT: usize = 64 << 10;
 
-/// A worker that takes more steps between two hits will never make one.
+/// The most steps between two hits; a worker with more steps would never send one.
 const STEPS_MAX: u32 = 100_000;
 
-/// Whether a record is this worker's turn.
+/// Whether a worker makes a hit of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// It is.
+    /// The worker makes the hit.
     Go,
-    /// An earlier hit failed, or a step leads over it: go on to the next record.
+    /// The worker goes on to the next record, because an earlier hit failed or a step
+    /// skips this one.
     Skip,
-    /// Go on with an earlier one, so many before this.
+    /// The worker goes back this many records.
     Back(u32),
-    /// There is no row left for this pass, or a step ends it: the worker ends.
+    /// The worker ends, because no row is left for this pass, or because of a step.
     End,
 }
 
-/// How a hit goes on.
+/// How a hit continues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
-    /// The shot holds the next request: a redirect.
+    /// The shot contains the next request of a redirect.
     Follow,
-    /// It is over.
+    /// The hit is over.
     Done {
-        /// The worker pauses so long.
+        /// How long the worker pauses.
         rest_ns: u64,
-        /// Its connection isn't used again.
+        /// Whether its connection isn't used again.
         close: bool,
     },
 }
@@ -58,15 +59,16 @@ pub struct Session {
     jar: Jar,
     passes: u64,
     counters: Counters,
-    /// So many records are left out by a step.
+    /// The number of records that a step still skips.
     ahead: u32,
-    /// A step led back: the record that comes may be the first of the pass once more.
+    /// Whether a step led back, so that the next record may be the first of the pass
+    /// again.
     returns: bool,
-    /// Steps since the last hit.
+    /// The number of steps since the last hit.
     steps: u32,
     skip: Skip,
     buffer: BytesMut,
-    /// The request as it was before the jar's cookies were added.
+    /// The request before the jar's cookies were added.
     request: Bytes,
     url: Option<Url>,
     earlier: Earlier,
@@ -93,7 +95,7 @@ struct Earlier {
 }
 
 impl Session {
-    /// Whether the worker makes a hit of that record.
+    /// Decides whether the worker makes a hit of a record.
     pub fn admit(
         &mut self,
         record: &Record,
@@ -167,8 +169,7 @@ impl Session {
         Admission::Skip
     }
 
-    /// Puts values and cookies into what is about to be sent. The error is the
-    /// hit's.
+    /// Fills values and cookies into the request. An error becomes that of the hit.
     pub fn prepare(
         &mut self,
         plan: &Plan,
@@ -226,7 +227,7 @@ impl Session {
         }
     }
 
-    /// If the first line has a whole URL, the hit goes there.
+    /// Sends the hit to the URL in its first line, if that is a whole URL.
     fn go_to_whole_url(
         &mut self,
         shot: &mut Shot,
@@ -251,8 +252,7 @@ impl Session {
         Ok(())
     }
 
-    /// What was put together in the buffer; the memory is used again once the
-    /// hit is over.
+    /// Takes the contents of the buffer; its memory is reused once the hit is over.
     fn take_buffer(&mut self) -> Bytes {
         let bytes = self.buffer.split().freeze();
         if bytes.len() > BUFFER_BYTES_KEPT {
@@ -287,7 +287,7 @@ impl Session {
         }
     }
 
-    /// Looks at the answer; what isn't as it should be becomes the hit's error.
+    /// Inspects the answer; a failed check becomes the hit's error.
     pub fn conclude(
         &mut self,
         plan: &Plan,
@@ -309,7 +309,7 @@ impl Session {
             }
         }
         self.earlier.add_to(&mut shot.hit);
-        // Given back for the next request.
+        // Free the buffer for the next request.
         self.request = Bytes::new();
         let failed = shot.hit.failed(&context.expected);
         let ok: &[u8] = if failed { b"false" } else { b"true" };
@@ -393,7 +393,7 @@ impl Session {
         }
     }
 
-    /// True if the shot holds the next request.
+    /// Whether the shot now contains the next request.
     fn follow(
         &mut self,
         plan: &Plan,
@@ -445,7 +445,7 @@ impl Session {
     }
 }
 
-/// The payload becomes what the protocol sends for it.
+/// Replaces the payload by what the protocol sends for it.
 fn make_sent(shot: &mut Shot, plan: &Plan, context: &ScriptContext) -> Result<(), (u16, StringId)> {
     let whole = std::mem::replace(&mut shot.payload, Payload::Memory(Bytes::new()));
     shot.payload = context
@@ -455,7 +455,7 @@ fn make_sent(shot: &mut Shot, plan: &Plan, context: &ScriptContext) -> Result<()
     Ok(())
 }
 
-/// The hit's error if its values can't be put in.
+/// The error of a hit whose values can't be filled in.
 fn unfit(error: &FillError, context: &ScriptContext) -> (u16, StringId) {
     (code::PAYLOAD, context.strings.intern(&error.to_string()))
 }
@@ -465,7 +465,7 @@ fn with_values(text: &str, replaces: &Replaces, variables: &Variables) -> String
 }
 
 impl Earlier {
-    /// Adds a hop, and makes the hit ready for the next one.
+    /// Adds a hop, and prepares the hit for the next one.
     fn take(&mut self, hit: &mut Hit) {
         self.hops += 1;
         if self.hops == 1 {
@@ -480,7 +480,7 @@ impl Earlier {
         (hit.first_byte_ns, hit.ended_ns) = (0, 0);
     }
 
-    /// One hit of all hops: connected with the first, answered with the last.
+    /// Merges all hops into one hit, connected with the first and answered with the last.
     fn add_to(&self, hit: &mut Hit) {
         if self.hops > 0 {
             hit.connected_ns = self.connected_ns;

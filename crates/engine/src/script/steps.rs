@@ -1,4 +1,4 @@
-//! Steps, compiled: with them a list of records has branches and loops.
+//! Compiled steps. Steps give a list of records branches and loops.
 
 use encarno_record::script::{Step, StepEnd};
 use encarno_record::template::{Replaces, filled};
@@ -8,23 +8,23 @@ use super::condition::Condition;
 use super::lists::Lists;
 use super::names::Names;
 
-/// What a worker does at a step, compiled.
+/// What a worker does at a step.
 #[derive(Debug)]
 pub(super) struct StepPlan {
     set: Vec<(VariableId, String)>,
     gate: Gate,
     skip: u32,
     then: Then,
-    /// Where its count is kept.
+    /// The index of its count.
     counter: usize,
 }
 
-/// Whether a worker passes.
+/// The condition under which a worker passes.
 #[derive(Debug)]
 enum Gate {
     Open,
     Shut,
-    /// In a worker's first pass.
+    /// Passes only in a worker's first pass.
     Once,
     If(Condition),
     Times(String),
@@ -38,7 +38,7 @@ struct Each {
     items: Vec<VariableId>,
 }
 
-/// Where a worker that passes goes on.
+/// Where a worker that passes continues.
 #[derive(Clone, Copy, Debug)]
 enum Then {
     Next,
@@ -46,14 +46,14 @@ enum Then {
     End(StepEnd),
 }
 
-/// Where a worker goes on after a step.
+/// Where a worker continues after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Move {
-    /// Behind so many further records.
+    /// After skipping this many records.
     Ahead(u32),
-    /// So many records before the step.
+    /// This many records before the step.
     Back(u32),
-    /// To the next pass.
+    /// At the next pass.
     NextPass,
     /// Nowhere: the worker ends.
     Nowhere,
@@ -64,7 +64,7 @@ pub(super) enum Move {
 pub(super) struct Counters(Vec<u32>);
 
 impl StepPlan {
-    /// `counter`: where its count is kept.
+    /// Compiles a step. `counter` is the index of its count.
     pub(super) fn compile(step: &Step, names: &mut Names, counter: usize) -> Result<Self, String> {
         let mut set = Vec::with_capacity(step.set.len());
         for (name, value) in &step.set {
@@ -109,7 +109,7 @@ impl StepPlan {
         })
     }
 
-    /// Whether it leads back.
+    /// Whether the step leads back.
     pub(super) fn is_loop(&self) -> bool {
         matches!(self.then, Then::Back(_))
     }
@@ -175,7 +175,7 @@ impl Each {
     }
 }
 
-/// Counts on while that holds, and then starts again.
+/// Counts while the condition holds, and then starts again.
 fn counted(count: &mut u32, goes_on: impl FnOnce(u32) -> bool) -> bool {
     let passes = goes_on(*count);
     *count = if passes { *count + 1 } else { 0 };
@@ -183,7 +183,7 @@ fn counted(count: &mut u32, goes_on: impl FnOnce(u32) -> bool) -> bool {
 }
 
 impl Counters {
-    /// All loops start again.
+    /// Resets all loops.
     pub(super) fn clear(&mut self) {
         self.0.clear();
     }
@@ -204,7 +204,7 @@ mod tests {
 
     use super::{Counters, Lists, Move, Names, StepPlan, VariableId, Variables};
 
-    /// Records: steps, and letters that stand for what is sent.
+    /// Records for a test: steps, and letters that stand for requests.
     struct Walk {
         records: Vec<Result<StepPlan, char>>,
         names: Names,
@@ -243,7 +243,7 @@ mod tests {
             self.variables.set(slot, value.as_bytes());
         }
 
-        /// What is sent in a pass.
+        /// The requests of a pass.
         fn pass(&mut self, is_first: bool) -> String {
             let mut replaces: Vec<(Box<[u8]>, VariableId)> = Vec::new();
             for name in ["n", "x", "list"] {
@@ -390,7 +390,7 @@ mod tests {
         assert_eq!(walk.pass(true), "x1x2x3");
         let count = numbered.count;
         assert_eq!(walk.variables.get(count), b"3");
-        // A list without end isn't kept whole, and that is said.
+        // A list that is too long is cut, and this is reported.
         let endless = std::iter::repeat_n("v", 20_000);
         assert!(
             !walk

@@ -1,15 +1,15 @@
-//! Asserts and extracts whose texts have variables, and what values make of them.
+//! Asserts and extracts whose texts contain variables, with values filled in.
 
 use encarno_record::script::{Assert, Extract};
 
 use super::names::pieces;
 
-/// Whether one of its texts may have variables in it.
+/// Whether one of its texts may contain variables.
 pub(super) fn assert_is_live(assert: &Assert) -> bool {
     texts_of_assert(assert).any(is_template)
 }
 
-/// Whether one of its texts may have variables in it.
+/// Whether one of its texts may contain variables.
 pub(super) fn extract_is_live(extract: &Extract) -> bool {
     texts_of_extract(extract).any(is_template)
 }
@@ -37,7 +37,7 @@ pub(super) fn extract_with(extract: &Extract, fill: impl Fn(&str) -> String) -> 
     }
 }
 
-/// A text in which variables have values that never change. Others stay as they are.
+/// A text with the values of variables that never change. Other variables stay.
 pub(super) fn with_fixed<'a>(text: &str, value: impl Fn(&str) -> Option<&'a [u8]>) -> String {
     let mut filled = String::with_capacity(text.len());
     for (before, name) in pieces(text) {
@@ -51,7 +51,7 @@ pub(super) fn with_fixed<'a>(text: &str, value: impl Fn(&str) -> Option<&'a [u8]
     filled
 }
 
-/// A text that values may make of it.
+/// A text that values may make of this one.
 pub(super) fn without_values(text: &str) -> String {
     with_fixed(text, |_| Some(b"0"))
 }

@@ -1,15 +1,15 @@
-//! The part of a run that this process makes, when others make the rest.
+//! The part of a run that this process makes while others make the rest.
 
 use crossbeam_channel::{Receiver, Sender};
 
-/// Of `count` processes that make a run together, the one with that number. It takes the hits
-/// number, number + count, …, and of workers, records and rows likewise: all parts together
-/// make what one process would make alone, and need no word from one another for it.
+/// Part `number` of the `count` processes that make a run together. It takes the hits
+/// number, number + count, …, and workers, records and rows in the same way. All parts
+/// together make what one process would make, and they need no communication.
 #[derive(Clone, Debug)]
 pub struct Part {
     /// Its number, from 0.
     pub number: usize,
-    /// How many there are.
+    /// The number of parts.
     pub count: usize,
     /// When the run starts.
     pub start: Start,
@@ -20,13 +20,13 @@ pub struct Part {
 pub enum Start {
     /// As soon as it can.
     Now,
-    /// At that instant; at once if it has passed, and then hits are late.
+    /// At this instant; if it has passed, at once, with late hits.
     At(StartAt),
-    /// When it is told to.
+    /// When another thread says so.
     Told {
-        /// Hears that everything is ready.
+        /// Receives a message when everything is ready.
         ready: Sender<()>,
-        /// Says when. If it is gone, the run doesn't start.
+        /// Sends the start. If the sender is gone, the run doesn't start.
         start: Receiver<StartAt>,
     },
 }
@@ -36,7 +36,7 @@ pub enum Start {
 pub struct StartAt {
     /// On this machine's CLOCK_MONOTONIC.
     pub monotonic_ns: u64,
-    /// What the results call it: the wall clock of whoever says when.
+    /// The start in the results: the wall clock of the machine that sets the start.
     pub unix_ns: u64,
 }
 
@@ -51,12 +51,12 @@ impl Default for Part {
 }
 
 impl Part {
-    /// How many of so many things fall to it.
+    /// How many of `all` things belong to this part.
     pub fn of(&self, all: usize) -> usize {
         (all + self.count - 1 - self.number) / self.count
     }
 
-    /// Whether that one of many things is its own.
+    /// Whether the thing with this index belongs to this part.
     pub(crate) fn has(&self, index: u64) -> bool {
         index % self.count as u64 == self.number as u64
     }

@@ -1,4 +1,4 @@
-//! What workers do beside sending: for the whole run, and for hits by label.
+//! What workers do in addition to sending, for the whole run and for hits by label.
 
 use std::path::PathBuf;
 
@@ -7,15 +7,15 @@ use encarno_record::script::Script;
 /// Scripting of a run. The default is none.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ScriptSettings {
-    /// Each worker keeps cookies, from one record to the next.
+    /// Whether each worker keeps cookies from one record to the next.
     pub cookies: bool,
-    /// A worker's variables and cookies last from one pass to the next.
+    /// Whether a worker's variables and cookies last from one pass to the next.
     pub same_user: bool,
     /// Rows whose fields become variables.
     pub data: Vec<DataSettings>,
-    /// What holds for every hit whose label matches.
+    /// The rules for hits with matching labels.
     pub rules: Vec<RuleSettings>,
-    /// The seed of what is random: matches, pauses, rows.
+    /// The seed of random matches, pauses and rows.
     pub seed: u64,
     /// This share of hits, from 0 to 1, begins a trace: with a header `traceparent`.
     pub traced_share: f64,
@@ -26,34 +26,34 @@ pub struct ScriptSettings {
 pub struct DataSettings {
     /// The file.
     pub file: PathBuf,
-    /// What stands between fields.
+    /// The byte between fields.
     pub delimiter: u8,
     /// Whether fields may be quoted by `"`.
     pub quoted: bool,
-    /// The variables; empty = the file's first row names them.
+    /// The names of the variables; empty means that the file's first row has them.
     pub names: Vec<String>,
-    /// Which row comes next.
+    /// The order of rows.
     pub order: DataOrder,
 }
 
-/// Which row comes next.
+/// The order of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DataOrder {
-    /// The following one, from whichever worker asks, and the first after the last.
+    /// The next row for whichever worker asks, and after the last row the first again.
     #[default]
     Loop,
-    /// Any.
+    /// A random row.
     Random,
-    /// The following one; a worker that finds none left ends.
+    /// The next row. A worker that finds no row left ends.
     Once,
 }
 
-/// What holds for every hit whose label matches.
+/// A rule for every hit whose label matches.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuleSettings {
-    /// The expression for the label, as the record has it (before values are put in).
+    /// The expression for the label as the record has it, before values are filled in.
     pub label: String,
-    /// What is added: extracts and asserts to those of the record; think and
-    /// follow where the record has none.
+    /// The script to add. Extracts and asserts are added to those of the record; think
+    /// and follow apply if the record has none.
     pub script: Script,
 }

@@ -1,10 +1,11 @@
-//! Which addresses were hit, and how often.
+//! Counts hits by address.
 
 use std::collections::HashMap;
 
 use encarno_record::StringId;
 
-/// The hits of one event loop by their addresses. Most follow one to the same.
+/// The hits of one event loop by address. Most hits go to the same address as the one
+/// before.
 #[derive(Debug, Default)]
 pub(super) struct AddressCounts {
     last: StringId,
@@ -29,7 +30,7 @@ impl AddressCounts {
         (self.last, self.last_hits) = (address, 0);
     }
 
-    /// All of them; none are left here.
+    /// Takes all counts, and leaves none.
     pub(super) fn take(&mut self) -> HashMap<StringId, u64> {
         self.turn_to(StringId(0));
         std::mem::take(&mut self.others)

@@ -1,4 +1,4 @@
-//! How a run is told to end, and to go on in another way.
+//! Ends a run, pauses it, and changes its load.
 
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,7 +10,7 @@ use encarno_nib::poll::Waker;
 use crate::schedule::{Level, Piece, Schedule, ScheduleError};
 use crate::settings::nanoseconds;
 
-/// Shared by all event loops; it changes a few times a run.
+/// The state that all event loops share; it changes a few times during a run.
 #[derive(Debug)]
 pub struct Control {
     stop: AtomicU8,
@@ -24,128 +24,129 @@ pub struct Control {
     wakers: Vec<Arc<Waker>>,
 }
 
-/// What starts hits at each instant.
+/// The schedules that start hits.
 #[derive(Clone, Debug, Default)]
 pub struct Schedules {
-    /// Hits per second; none of a closed workload, and if the records carry the
+    /// Hits per second; `None` for a closed workload, and if the records have the
     /// instants.
     pub rate: Option<Arc<Schedule>>,
-    /// Workers that start again as soon as they are free; none of an open workload.
+    /// Workers that start again as soon as they are free; `None` for an open workload.
     pub workers: Option<Arc<Schedule>>,
-    /// Hits that were due before and have found no worker by then are dropped: they
-    /// belong to a load that is over.
+    /// Hits that were due before this instant and have found no worker by then are
+    /// dropped, because their load is over.
     pub void_before_ns: u64,
-    /// Pauses move the run's end by so much.
+    /// The time by which pauses move the run's end.
     pub delay_ns: u64,
 }
 
-/// A pause began or ended.
+/// The beginning or end of a pause.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PauseTurn {
-    /// Then.
+    /// The instant.
     pub at_ns: u64,
-    /// It began.
+    /// Whether the pause began.
     pub paused: bool,
 }
 
 #[derive(Debug, Default)]
 struct Pauses {
-    /// Since when the run is paused, and its schedules without that.
+    /// The start of the present pause, and the schedules without it.
     current: Option<(u64, Schedules)>,
-    /// Those that are over took so long.
+    /// The total length of past pauses.
     over_ns: u64,
-    /// What wasn't told yet.
+    /// The turns that weren't taken yet.
     turns: Vec<PauseTurn>,
 }
 
-/// What a steered run does from some instant on.
+/// The load of a steered run from an instant on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Load {
     /// Nothing starts.
     Rest,
-    /// So many workers, each of which starts again as soon as it is free.
+    /// This number of workers, each of which starts again as soon as it is free.
     Workers(u32),
     /// Hits per second, as a Poisson process.
     Rate(Level),
 }
 
-/// What a schedule may not grow beyond.
+/// The limits of a growing schedule.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The run ends there, whatever the schedule says.
+    /// The end of the run, whatever the schedule says.
     pub end_ns: u64,
-    /// The run ends with its schedule, too.
+    /// Whether the run also ends with its schedule.
     pub ends_with_schedule: bool,
-    /// The highest level; a closed run has room for so many workers.
+    /// The highest level: the most workers of a closed run.
     pub workers_max: Option<usize>,
 }
 
-/// How far a stop has gone.
+/// The state of a stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
-    /// Not at all.
+    /// The run wasn't stopped.
     No,
-    /// No new hits; running ones may end within the grace.
+    /// No new hits start; running hits may end within the grace period.
     Drain,
     /// Running hits are given up.
     Now,
 }
 
-/// A schedule changes no sooner than that: all loops know of it when its
-/// instant comes, and so switch at the same one without a lock.
+/// The shortest time before a change of the schedule. All loops know of the change before
+/// its instant, and so switch at the same instant without a lock.
 pub const HORIZON: Duration = Duration::from_millis(50);
-/// A load of a steered run has no end of its own: a year.
+/// The length of a load without an end of its own: a year.
 const UNTIL_TOLD_NS: u64 = 365 * 24 * 3600 * 1_000_000_000;
 
-/// Why a schedule can't grow so.
+/// Why a schedule can't grow.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GrowError {
-    /// Not all loops would know in time.
+    /// The instant is too early for all loops to know in time.
     #[error(
         "a schedule changes from {} ms after now on at the earliest, which is {earliest_ns} ns after the run's start",
         HORIZON.as_millis()
     )]
     TooSoon {
-        /// That instant is possible, if it is asked for at once.
+        /// The earliest instant that is possible now.
         earliest_ns: u64,
     },
-    /// The run is over by then.
+    /// The run ends before this instant.
     #[error("the run ends {end_ns} ns after its start: nothing can follow later than that")]
     Ended {
-        /// When it ends.
+        /// The end of the run.
         end_ns: u64,
     },
     /// The run was told to stop.
     #[error("the run is being stopped")]
     Stopped,
-    /// The run has a schedule of its own, or none is needed.
-    #[error("the run isn't one that is steered")]
+    /// The run has its own schedule, or needs none.
+    #[error("no pilot steers this run")]
     NotSteered,
-    /// The records carry the instants.
+    /// The records have the instants.
     #[error("the records carry their own instants: there is no schedule that could change")]
     Recorded,
-    /// Somebody else says what load there is.
+    /// A pilot sets the load.
     #[error("the run is steered: its load can't be changed by hand")]
     Steered,
     /// The run is paused.
-    #[error("the run is paused: it must go on first")]
+    #[error("the run is paused: resume it first")]
     Paused,
-    /// A closed run would have more workers than there is room for.
+    /// A closed run would have too many workers.
     #[error("the run was set up for {workers_max} workers at most")]
     Workers {
-        /// So many there may be.
+        /// The most workers.
         workers_max: usize,
     },
     /// The pieces can't be placed.
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
-    /// This thread was held up for so long that some loop may have switched after the instant.
+    /// This thread was delayed for so long that some loop may have switched after the
+    /// instant.
     #[error("the schedule changed later than asked for: this machine is too busy")]
     Late,
 }
 
 impl Control {
-    /// With the wakers of all event loops.
+    /// A control with the wakers of all event loops.
     pub fn new(
         wakers: Vec<Arc<Waker>>,
         clock: Clock,
@@ -163,7 +164,7 @@ impl Control {
         }
     }
 
-    /// Asks all loops to stop; a second time: at once.
+    /// Asks all loops to stop; the second call asks them to stop at once.
     pub fn stop_harder(&self) -> Stop {
         let before = self
             .stop
@@ -178,13 +179,13 @@ impl Control {
         }
     }
 
-    /// Asks all loops to stop, if they aren't asked already.
+    /// Asks all loops to stop, if they weren't asked yet.
     pub fn drain(&self) {
         self.stop.fetch_max(1, Ordering::Relaxed);
         self.wake_all();
     }
 
-    /// How far it has gone.
+    /// The state of the stop.
     #[inline]
     pub fn stop(&self) -> Stop {
         match self.stop.load(Ordering::Relaxed) {
@@ -194,14 +195,13 @@ impl Control {
         }
     }
 
-    /// The earliest instant from which on the schedule may change, if that is
-    /// asked for at once.
+    /// The earliest instant from which the schedule can change now.
     pub fn earliest_ns(&self) -> u64 {
         self.clock.now_ns() + nanoseconds(HORIZON)
     }
 
-    /// From that instant of the run on, these pieces take the place of what the
-    /// schedule has there, or follow it. It must lie beyond the [`HORIZON`].
+    /// Replaces the schedule from an instant of the run on by these pieces, or appends
+    /// them. The instant must be beyond the [`HORIZON`].
     pub fn grow(&self, from_ns: u64, pieces: &[Piece]) -> Result<(), GrowError> {
         if self.is_paused() {
             return Err(GrowError::Paused);
@@ -234,8 +234,8 @@ impl Control {
         self.changed(from_ns)
     }
 
-    /// From that instant on a steered run does that, until it is told otherwise.
-    /// It must lie beyond the [`HORIZON`].
+    /// Sets the load of a steered run from an instant on. The instant must be beyond the
+    /// [`HORIZON`].
     pub fn steer(&self, from_ns: u64, load: Load) -> Result<(), GrowError> {
         let mut schedules = self.lock();
         let earliest_ns = self.earliest_ns();
@@ -270,10 +270,10 @@ impl Control {
         self.changed(from_ns)
     }
 
-    /// From the earliest possible instant on no hit is due, until
-    /// [`Control::resume`]; what was due before still starts. The rest of the
-    /// schedule, and the end of the run, come later by as long as that takes: no
-    /// hit is left out. Gives the instant. A run that is paused stays so.
+    /// Pauses the run from the earliest possible instant on, which is returned, until
+    /// [`Control::resume`]. No hit is due during the pause; hits that were due before
+    /// still start. The rest of the schedule and the end of the run move by the length of
+    /// the pause, so no hit is left out. If the run is paused already, nothing changes.
     pub fn pause(&self) -> Result<u64, GrowError> {
         let mut pauses = self.lock_pauses();
         if let Some((from_ns, _)) = pauses.current {
@@ -303,8 +303,8 @@ impl Control {
         Ok(from_ns)
     }
 
-    /// The run goes on from the earliest possible instant on, which is given; none
-    /// if it isn't paused.
+    /// Resumes the run at the earliest possible instant, which is returned; `None` if it
+    /// isn't paused.
     pub fn resume(&self) -> Result<Option<u64>, GrowError> {
         let mut pauses = self.lock_pauses();
         let Some((from_ns, before)) = &pauses.current else {
@@ -329,7 +329,7 @@ impl Control {
         self.lock_pauses().current.is_some()
     }
 
-    /// How long it was paused up to that instant.
+    /// The total length of pauses up to an instant.
     pub fn paused_ns(&self, now_ns: u64) -> u64 {
         let pauses = self.lock_pauses();
         let current_ns = pauses.current.as_ref();
@@ -337,12 +337,12 @@ impl Control {
         pauses.over_ns + current_ns
     }
 
-    /// Pauses that began or ended since this was asked last.
+    /// Takes the pauses that began or ended since the last call.
     pub fn take_pause_turns(&self) -> Vec<PauseTurn> {
         std::mem::take(&mut self.lock_pauses().turns)
     }
 
-    /// The schedules as they are without the pause that is on.
+    /// The schedules without the present pause.
     pub fn settled(&self) -> Schedules {
         match &self.lock_pauses().current {
             Some((_, before)) => before.clone(),
@@ -350,8 +350,8 @@ impl Control {
         }
     }
 
-    /// When the run ends if nobody ends it before, and nothing delays it from now on;
-    /// none if that isn't known.
+    /// The end of the run if nothing stops or delays it from now on; `None` if it isn't
+    /// known.
     pub fn end_ns(&self) -> Option<u64> {
         let Schedules {
             rate,
@@ -365,17 +365,17 @@ impl Control {
             }
             _ => self.limits.end_ns,
         };
-        // The pause that is on counts up to now.
+        // The present pause counts up to now.
         let current_ns = self.paused_ns(self.clock.now_ns()).saturating_sub(delay_ns);
         (end_ns < u64::MAX).then(|| end_ns.saturating_add(current_ns))
     }
 
-    /// The instant of the run.
+    /// The present instant of the run.
     pub fn now_ns(&self) -> u64 {
         self.clock.now_ns()
     }
 
-    /// The schedules of a steered run that does nothing yet.
+    /// The schedules of a steered run without a load.
     pub fn at_rest() -> Schedules {
         let rest = || {
             Some(Arc::new(Schedule::constant(
@@ -390,7 +390,7 @@ impl Control {
         }
     }
 
-    /// Tells the loops; whether some of them may have been told too late.
+    /// Notifies the loops; an error if some of them may have been notified too late.
     fn changed(&self, from_ns: u64) -> Result<(), GrowError> {
         match self.told(from_ns) {
             true => Ok(()),
@@ -398,8 +398,8 @@ impl Control {
         }
     }
 
-    /// Tells the loops; false if that instant has come before. A loop that sees the
-    /// new number sees the new schedules, too.
+    /// Notifies the loops; false if the instant has come already. A loop that sees the
+    /// new number also sees the new schedules.
     fn told(&self, from_ns: u64) -> bool {
         self.changes.fetch_add(1, Ordering::Release);
         let in_time = self.clock.now_ns() < from_ns;
@@ -413,14 +413,14 @@ impl Control {
         self.changes.load(Ordering::Acquire)
     }
 
-    /// The schedule as it is now, of rates if there are any; none if the records
-    /// carry the instants.
+    /// The present schedule, the one of rates if there is one; `None` if the records have
+    /// the instants.
     pub fn schedule(&self) -> Option<Arc<Schedule>> {
         let schedules = self.schedules();
         schedules.rate.or(schedules.workers)
     }
 
-    /// What starts hits, as it is now.
+    /// The present schedules.
     pub fn schedules(&self) -> Schedules {
         self.lock().clone()
     }
@@ -441,7 +441,7 @@ impl Control {
 }
 
 impl Schedules {
-    /// With a pause from that instant on.
+    /// The schedules with a pause from an instant on.
     fn delayed(&self, from_ns: u64, by_ns: u64) -> Result<Self, GrowError> {
         let delayed = |schedule: &Option<Arc<Schedule>>| match schedule {
             None => Ok(None),
@@ -459,7 +459,7 @@ impl Schedules {
 }
 
 impl Limits {
-    /// Where a run with that schedule ends.
+    /// The end of a run with this schedule.
     fn end_of(&self, schedule: &Schedule, delay_ns: u64) -> u64 {
         let end_ns = self.end_ns.saturating_add(delay_ns);
         match self.ends_with_schedule {

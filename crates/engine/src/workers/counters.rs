@@ -1,8 +1,8 @@
-//! What one event loop has done, readable by others while it runs.
+//! The counters of one event loop, which other threads read while it runs.
 //!
-//! Only the loop writes, so that a plain load and store will do: no locked
-//! instruction, and the cache lines stay in its core but for the reader's
-//! glance once a second.
+//! Only the loop writes them, so plain loads and stores suffice: there are no locked
+//! instructions, and the cache lines leave the loop's core only when a reader looks, once
+//! a second.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use encarno_record::StringId;
 
-/// One value that only its event loop changes.
+/// A value that only its event loop changes.
 #[derive(Debug, Default)]
 pub struct Count(AtomicU64);
 
@@ -37,52 +37,52 @@ impl Count {
     }
 }
 
-/// Everything that is counted. Aligned, so that no two loops share a line.
+/// All counters. The alignment keeps the counters of two loops out of one cache line.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct Counters {
-    /// Hits whose instant had come.
+    /// Hits that were due.
     pub scheduled: Count,
     /// Hits that were started.
     pub started: Count,
-    /// Hits that ended well.
+    /// Hits that succeeded.
     pub done: Count,
-    /// Hits that failed: no answer, a status that isn't expected, or an answer
-    /// that isn't as asserted.
+    /// Hits that failed: without an answer, with an unexpected status, or with an answer
+    /// that breaks an assert.
     pub failed: Count,
-    /// Among the failed: an answer with a status that isn't expected.
+    /// Failed hits that got an answer with an unexpected status.
     pub refused: Count,
     /// Hits that were never started.
     pub dropped: Count,
-    /// Among the dropped: their instant had come, and no connection was free for
-    /// them up to the schedule's end, or there was no record.
+    /// Dropped hits that were due, but had no free connection up to the schedule's end,
+    /// or no record.
     pub dropped_at_end: Count,
-    /// Among the failed: the peer closed a kept connection under the hit.
+    /// Failed hits whose kept connection was closed by the peer.
     pub stale: Count,
-    /// Among the failed: an answer that isn't as asserted.
+    /// Failed hits whose answer broke an assert.
     pub unmet: Count,
     /// Redirects that were followed; they are part of their hits.
     pub redirects: Count,
-    /// Hits that run.
+    /// Running hits.
     pub running: Count,
-    /// Workers that pause.
+    /// Pausing workers.
     pub sleeping: Count,
-    /// Workers there are.
+    /// All workers.
     pub workers: Count,
     /// Turns in which a hit was due and no worker was free.
     pub no_worker: Count,
-    /// How long a worker was free and the input had no record yet.
+    /// The time for which a worker was free and the input had no record yet.
     pub starved_ns: Count,
     /// Bytes sent.
     pub sent_bytes: Count,
     /// Bytes received.
     pub received_bytes: Count,
-    /// Hits by address, once the loop has ended.
+    /// Hits by address, set when the loop has ended.
     addresses: Mutex<HashMap<StringId, u64>>,
 }
 
 impl Counters {
-    /// Sets the hits by address; the loop has ended.
+    /// Sets the hits by address when the loop has ended.
     pub fn set_addresses(&self, hits: HashMap<StringId, u64>) {
         *self
             .addresses

@@ -29,12 +29,12 @@ pub(crate) use crew::{Traced, has_fields};
 pub(crate) use pace::{Closed, Open, Pace, Steered};
 use sleep::Sleep;
 
-/// Events taken at once.
+/// The most events that are taken at once.
 const EVENTS_MAX: usize = 256;
-/// The loop looks at stop and time at least that often.
+/// The longest time between two checks of stop and clock.
 const TURN_NS_MAX: u64 = 50_000_000;
 
-/// Why an event loop can't go on.
+/// Why an event loop ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum LoopError {
     /// The limit of open files is reached.
@@ -42,60 +42,60 @@ pub enum LoopError {
         "no file descriptors left for connections: raise the limit (ulimit -n) or lower --connections"
     )]
     FileDescriptors,
-    /// The protocol says why.
+    /// The protocol can't go on, for this reason.
     #[error("{0}")]
     Protocol(String),
-    /// epoll itself failed.
+    /// epoll failed.
     #[error("can't wait for connections: {0}")]
     Poll(#[source] Errno),
-    /// A thread ended by a panic: an error in this program.
-    #[error("an event loop broke down; please report what it said")]
+    /// A thread panicked, which is a bug in this program.
+    #[error("an event loop failed; please report its message")]
     Panicked,
 }
 
-/// What an event loop is made of.
+/// The parts of an event loop.
 #[derive(Debug)]
 pub(crate) struct EventLoop<N: Nib> {
     /// The protocol.
     pub nib: N,
-    /// What they send.
+    /// The source of records.
     pub feed: Feed,
-    /// Where they go.
+    /// The destination of hits.
     pub recorder: Recorder,
-    /// What others may know.
+    /// The counters that other threads read.
     pub counters: Arc<Counters>,
     /// The counters of all loops.
     pub all_counters: Vec<Arc<Counters>>,
-    /// When to stop, and how the schedule changes.
+    /// Stops the loop and changes the schedule.
     pub control: Arc<Control>,
     /// The run's clock.
     pub clock: Clock,
-    /// Wakes the loop; it is the control's and the resolver's.
+    /// Wakes the loop, for the control and the resolver.
     pub waker: Arc<Waker>,
     /// Texts of timeouts and cancellations.
     pub strings: Strings,
-    /// Which statuses don't fail a hit.
+    /// The statuses that don't fail a hit.
     pub expected: Expected,
-    /// A hit fails after that.
+    /// The timeout of a hit.
     pub timeout_ns: u64,
-    /// Running hits get so long after a stop, or after the schedule's end.
+    /// The time that running hits get after a stop or after the schedule's end.
     pub grace_ns: u64,
-    /// Which of all loops this is.
+    /// The place of this loop among all loops.
     pub share: Share,
-    /// Workers that are there from the start.
+    /// The number of workers at the start.
     pub workers_start: usize,
-    /// So much of each answer is kept, for the trace.
+    /// The most bytes of each answer that are kept for the trace.
     pub keep_answer_bytes_max: usize,
-    /// What scripts need; none if the input can't have any.
+    /// The state for scripts; `None` if the input can't have any.
     pub script_context: Option<Box<ScriptContext>>,
     /// Chooses hits that begin a trace; none if none does.
     pub traced: Option<Box<Traced>>,
 }
 
 impl<N: Nib> EventLoop<N> {
-    /// Runs to the end of the workload; the pace starts hits.
+    /// Runs to the end of the workload. The pace starts hits.
     pub(crate) fn run(self, pace: impl Pace) -> Result<(), LoopError> {
-        // Otherwise sleeps end up to 50 µs late. Where it isn't allowed they do.
+        // Without this, sleeps end up to 50 µs late. If it isn't allowed, they do.
         let _slack = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
         let poller = Poller::new().map_err(LoopError::Poll)?;
         poller
@@ -118,14 +118,14 @@ impl<N: Nib> EventLoop<N> {
     }
 }
 
-/// An event loop at work. The pace decides what starts, the crew does it.
+/// A running event loop. The pace decides what starts, and the crew does it.
 struct Running<N: Nib, P> {
     pace: P,
     crew: Crew<N>,
     sleep: Sleep,
     control: Arc<Control>,
     grace_ns: u64,
-    /// Hits that still run then are cancelled.
+    /// The instant at which hits that still run are cancelled.
     give_up_at_ns: u64,
 }
 
@@ -164,7 +164,7 @@ impl<N: Nib, P: Pace> Running<N, P> {
             };
             let spin = self.pace.spins();
             self.sleep
-                .wait(self.crew.means(), &mut events, now_ns, wake_at_ns, spin)?;
+                .wait(&mut self.crew, &mut events, now_ns, wake_at_ns, spin)?;
             self.crew.look_at_others();
             for event in events.drain(..) {
                 self.take(&event);
@@ -190,7 +190,7 @@ impl<N: Nib, P: Pace> Running<N, P> {
         } else {
             self.crew.ready(index, ready)
         };
-        // Whoever has ended may start again at once.
+        // A worker whose hit has ended may start again at once.
         if let Some(mut now_ns) = ended_ns {
             self.start_due(&mut now_ns);
             if N::SHARED {
@@ -208,7 +208,7 @@ impl<N: Nib, P: Pace> Running<N, P> {
         let more = self
             .pace
             .start_due(&mut self.crew, &self.control, self.grace_ns, now_ns);
-        // Its time is over, and not just its input: who still runs has the grace.
+        // If the time is over, and not only the input, running hits get the grace period.
         if self.pace.is_over() && self.give_up_at_ns == u64::MAX {
             self.give_up_at_ns = now_ns.saturating_add(self.grace_ns);
         }
@@ -231,7 +231,7 @@ impl<N: Nib, P: Pace> Running<N, P> {
         }
     }
 
-    /// The next instant at which something is to be done without an event.
+    /// The next instant at which something must be done without an event.
     fn next_instant(&self, now_ns: u64) -> u64 {
         let mut instant_ns = (now_ns + TURN_NS_MAX)
             .min(self.crew.next_instant())

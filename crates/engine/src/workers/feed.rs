@@ -17,30 +17,31 @@ use crate::settings::Part;
 
 type Input = encarno_input::Input<Compiler>;
 
-/// Records travel in batches: a queue operation for each would cost more than the hit's own work.
+/// Records per batch. A queue operation for each record would cost more than the rest of
+/// the hit.
 const BATCH_RECORDS: usize = 64;
-/// Batches that wait for a loop. With them a file is read ahead of need, and no further.
+/// The most batches that wait for a loop, which bounds how far a file is read ahead.
 const BATCHES_MAX: usize = 8;
-/// How often a waiting reader looks whether it is still wanted.
+/// How often a waiting reader checks whether it is still needed.
 const PATIENCE: std::time::Duration = std::time::Duration::from_millis(100);
-/// How long a reader may take to see that it isn't wanted any more.
+/// How long a reader may take to see that it isn't needed any more.
 const FAREWELL: std::time::Duration = std::time::Duration::from_secs(1);
 
-/// Where an event loop's records come from.
+/// The source of an event loop's records.
 #[derive(Debug)]
 pub(crate) enum Feed {
-    /// The same one, so many times.
+    /// The same record, a number of times.
     Repeat {
         /// The record.
         record: Planned,
-        /// How many are left.
+        /// The number of hits that are left.
         left: u64,
     },
-    /// From a reader: one queue for all workers of the loop.
+    /// From a reader, through one queue for all workers of the loop.
     Shared(Queue),
-    /// From a reader: a queue for each worker.
+    /// From a reader, through a queue for each worker.
     PerWorker(Vec<Queue>),
-    /// From memory: a place in them for each worker.
+    /// From memory, with a position for each worker.
     Held(Held),
 }
 
@@ -53,19 +54,19 @@ pub(crate) struct Queue {
     current: std::vec::IntoIter<Planned>,
 }
 
-/// What a feed has.
+/// The answer of a feed.
 #[derive(Debug)]
 pub(crate) enum Next {
     /// A record.
     Record(Planned),
-    /// None yet.
+    /// There is no record yet.
     NotYet,
-    /// None ever again.
+    /// There will be no more records.
     End,
 }
 
 impl Feed {
-    /// The next record for that worker.
+    /// The next record for a worker.
     #[inline]
     pub(crate) fn next(&mut self, worker: u32) -> Next {
         match self {
@@ -82,8 +83,8 @@ impl Feed {
         }
     }
 
-    /// The worker's next record is the one so many before its last one. False if
-    /// it is gone.
+    /// Moves the worker back by a number of records from its last one. False if
+    /// there is no such record.
     pub(crate) fn go_back(&mut self, worker: u32, records: u32) -> bool {
         match self {
             Self::Held(held) => held.go_back(worker, records),
@@ -91,7 +92,7 @@ impl Feed {
         }
     }
 
-    /// How many workers it is for, if each has records of its own.
+    /// The number of workers, if each has its own records.
     pub(crate) fn places(&self) -> Option<usize> {
         match self {
             Self::Repeat { .. } | Self::Shared(_) => None,
@@ -116,27 +117,27 @@ impl Queue {
     }
 }
 
-/// How records are shared out among loops.
+/// How records are distributed among loops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deal {
     /// Record i goes to loop i mod n, as hit i does.
     InTurn,
-    /// Whoever is free takes the next ones.
+    /// A loop takes the next records when it needs them.
     ByNeed,
 }
 
-/// What was read of an input.
+/// The counts of an input that was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ReadSummary {
-    /// Records that were handed over.
+    /// The records that were handed over.
     pub records: u64,
-    /// Broken ones, which were skipped.
+    /// The broken records, which were skipped.
     pub bad: u64,
-    /// What was left out by choice, in one pass.
+    /// What was left out on purpose, in one pass.
     pub left_out: LeftOut,
 }
 
-/// The threads that read, and what became of them.
+/// The threads that read, and their results.
 #[derive(Debug)]
 pub(crate) struct Reader {
     threads: Vec<JoinHandle<Result<(), InputFailure>>>,
@@ -157,23 +158,23 @@ fn lock(left_out: &Mutex<LeftOut>) -> MutexGuard<'_, LeftOut> {
 }
 
 impl Counts {
-    /// What was read is read once more.
+    /// Starts again to read the same input.
     fn start_again(&self) {
         self.records.store(0, Ordering::Relaxed);
         self.bad.store(0, Ordering::Relaxed);
     }
 }
 
-/// Why an input ended before its end.
+/// Why reading ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum InputFailure {
-    /// It couldn't be opened.
+    /// The input couldn't be opened.
     #[error(transparent)]
     Open(#[from] InputError),
-    /// Too many broken records, or one after which nothing can be read.
+    /// Too many records were broken, or one that made the rest unreadable.
     #[error("input ended after {bad} broken record(s), the last one: {last}")]
     Bad {
-        /// How many.
+        /// The number of broken records.
         bad: u64,
         /// The last one.
         last: BadRecord,
@@ -181,8 +182,8 @@ pub enum InputFailure {
 }
 
 impl Reader {
-    /// Opens the input and starts to read it: a feed for each event loop,
-    /// which has that many workers.
+    /// Opens the input and starts to read it. Returns a feed for each event loop;
+    /// `workers` are their numbers of workers.
     pub(crate) fn start(
         settings: &InputSettings,
         strings: &Strings,
@@ -233,9 +234,10 @@ impl Reader {
                     .map(|receiver| Feed::Shared(Queue::of(receiver)))
                     .collect()
             }
-            // Each worker has its own place in the file; a thread reads for all workers of a loop.
+            // Each worker has its own position in the file. One thread reads for all
+            // workers of a loop.
             Sharing::PerWorker => {
-                // The file is opened once: all read it through one descriptor.
+                // The file is opened once; all workers read through one descriptor.
                 let (input, count) = (open()?, workers.iter().sum());
                 let mut inputs = match count {
                     1 => vec![input],
@@ -273,7 +275,7 @@ impl Reader {
         Ok((Self { threads, counts }, feeds))
     }
 
-    /// Reads one pass of the input, and keeps nothing: how many records it has.
+    /// Reads one pass of the input without keeping it, and returns the number of records.
     pub(crate) fn read_through(
         settings: &InputSettings,
         strings: &Strings,
@@ -287,13 +289,13 @@ impl Reader {
         Ok(counts.records.load(Ordering::Relaxed))
     }
 
-    /// Whether it ended with an error: [`Reader::finish`] says which.
+    /// Whether reading ended with an error; [`Reader::finish`] returns it.
     pub(crate) fn failed(&self) -> bool {
         self.counts.failed.load(Ordering::Relaxed)
     }
 
-    /// Ends reading, if it hasn't ended, and says how it went. A thread that
-    /// waits for a pipe on which nothing comes isn't waited for.
+    /// Ends reading, if it hasn't ended, and returns its result. This doesn't wait for a
+    /// thread that is blocked on a pipe without data.
     pub(crate) fn finish(self) -> Result<ReadSummary, InputFailure> {
         self.counts.unwanted.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + FAREWELL;
@@ -327,10 +329,10 @@ impl Queue {
     }
 }
 
-/// Broken records that are told one by one; all are counted.
+/// The most broken records that are reported one by one; all are counted.
 const BAD_TOLD_MAX: u64 = 10;
 
-/// Records in a batch stop being ahead of need at that many bytes.
+/// The most bytes of records in a batch.
 const BATCH_BYTES_MAX: u64 = 1 << 20;
 
 fn read(
@@ -355,12 +357,13 @@ fn read_on(
     let mut batches: VecDeque<(Vec<Planned>, u64)> =
         senders.iter().map(|_| (Vec::new(), 0)).collect();
     let mut turn = 0;
-    // The first records go in small batches, so that the run starts at once.
+    // The first batches are small, so that the run starts at once.
     let mut size = 1;
     let mut index = 0;
     for item in input {
         match &item {
-            // The other parts have the rest; a broken record is told of once.
+            // Other parts take the other records; a broken record is reported by one part
+            // only.
             Ok(_) => {
                 index += 1;
                 if !part.has(index - 1) {
@@ -394,19 +397,19 @@ fn read_on(
     Ok(())
 }
 
-/// A worker's own place in the input.
+/// A worker's own position in the input.
 struct Place {
     input: Input,
     sender: Sender<Vec<Planned>>,
-    /// What was read and isn't handed over.
+    /// Records that were read but not handed over.
     batch: Vec<Planned>,
-    /// It tells of broken records: they are the same for all places.
+    /// Whether it reports broken records, which are the same for all positions.
     tells: bool,
 }
 
-/// Small: there may be thousands of them.
+/// The size of a batch, which is small because there may be thousands of positions.
 const PLACE_BATCH_RECORDS: usize = 16;
-/// When all workers have enough, they are looked at again after that.
+/// How long the reader rests when all workers have enough.
 const PLACE_REST: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// Keeps the queues of all places full.
@@ -433,7 +436,7 @@ fn read_places(mut places: Vec<Place>, counts: &Counts) -> Result<(), InputFailu
             if place.tells && (ended || counts.unwanted.load(Ordering::Relaxed)) {
                 lock(&counts.left_out).clone_from(place.input.left_out());
             }
-            // A place whose last batch waits comes back for it.
+            // A position whose last batch waits is visited again.
             if ended && place.batch.is_empty() {
                 places.swap_remove(index);
             } else {
@@ -447,7 +450,7 @@ fn read_places(mut places: Vec<Place>, counts: &Counts) -> Result<(), InputFailu
     Ok(())
 }
 
-/// Counts a record; a broken one is told and skipped, and one too many is the end.
+/// Counts a record. A broken one is reported and skipped; too many are an error.
 fn check(
     item: Result<Planned, BadRecord>,
     counts: &Counts,
@@ -462,7 +465,7 @@ fn check(
             match number {
                 ..=BAD_TOLD_MAX => tracing::warn!("record skipped: {bad}"),
                 _ if number == BAD_TOLD_MAX + 1 => {
-                    tracing::warn!("further broken records are skipped without a word");
+                    tracing::warn!("further broken records aren't reported");
                 }
                 _ => {}
             }
@@ -486,7 +489,7 @@ fn no_thread(settings: &InputSettings, error: &std::io::Error) -> InputFailure {
     })
 }
 
-/// False if nobody wants it any more.
+/// Hands a batch over; false if it isn't wanted any more.
 fn hand_over(sender: &Sender<Vec<Planned>>, batch: Vec<Planned>, counts: &Counts) -> bool {
     let mut batch = batch;
     loop {

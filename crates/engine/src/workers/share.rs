@@ -1,19 +1,19 @@
-//! Which of all workers, and of all hits, belong to which event loop.
+//! Which workers and hits belong to which event loop.
 
-/// The part of one event loop.
+/// The share of one event loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Share {
     /// The loop's number, from 0.
     pub number: usize,
-    /// How many loops there are.
+    /// The number of loops.
     pub count: usize,
-    /// Workers that share a link stay together: so many. Group g belongs to
-    /// loop g mod `count`.
+    /// The number of workers that share a link and stay together. Group g belongs to loop
+    /// g mod `count`.
     pub group: usize,
 }
 
 impl Share {
-    /// How many of all workers are in this loop.
+    /// The number of workers in this loop.
     pub(crate) fn workers(self, all: usize) -> usize {
         let (groups, rest) = (all / self.group, all % self.group);
         let rest = if groups % self.count == self.number {
@@ -24,12 +24,12 @@ impl Share {
         self.part(groups) * self.group + rest
     }
 
-    /// How many of so many things fall to this loop, if each takes the next one in turn.
+    /// How many of `all` things belong to this loop, if loops take them in turn.
     pub(crate) fn part(self, all: usize) -> usize {
         (all + self.count - 1 - self.number) / self.count
     }
 
-    /// The number among all workers of one in this loop.
+    /// The number, among all workers, of a worker of this loop.
     pub(crate) fn number_of(self, index: u32) -> u32 {
         let group = self.group as u32;
         let (of_loop, within) = (index / group, index % group);

@@ -1,8 +1,9 @@
-//! The messages of OpenTelemetry's protocol that are sent, with the numbers of its fields.
+//! The messages of OpenTelemetry's protocol, as far as they are used, with the numbers of
+//! their fields.
 
 use prost::Message;
 
-/// Each point has all since the start.
+/// Each point contains everything since the start.
 pub(super) const CUMULATIVE: i32 = 2;
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,4 +1,5 @@
-//! Prometheus's messages, as far as they are used: `prompb/remote.proto` and `types.proto`.
+//! Prometheus's messages, as far as they are used: `prompb/remote.proto` and
+//! `types.proto`.
 
 use prost::Message;
 

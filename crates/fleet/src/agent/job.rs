@@ -1,4 +1,4 @@
-//! An agent's part of one run, from the plan to its last chunk of results.
+//! The part of an agent in one run, from the plan to the last chunk of results.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,22 +17,22 @@ use crate::shipping::Shipper;
 use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
 use crate::worker::Worker;
 
-/// What a coordinator or a signal wants.
+/// An order of a coordinator or a signal.
 #[derive(Clone, Debug)]
 pub(super) enum Order {
     Begin(Begin),
     Halt(Halt),
 }
 
-/// Exchanges of timestamps before the start.
+/// The number of timestamp exchanges before the start.
 const EXCHANGES: usize = 24;
 const EXCHANGE: Duration = Duration::from_secs(2);
 const BEAT: Duration = Duration::from_secs(1);
-/// How often results are looked for.
+/// How often results are read.
 const LOOK: Duration = Duration::from_millis(250);
-/// NATS may be away for so long, once the hits are made; then the file is kept and that's it.
+/// How long NATS may be away after the hits were made. After that, the file stays here.
 const PATIENCE: Duration = Duration::from_secs(1800);
-/// A coordinator that says nothing for so long after all was ready is gone.
+/// How long to wait for the coordinator's start after everything was ready.
 const START: Duration = Duration::from_secs(900);
 
 pub(super) struct Job {
@@ -58,9 +58,10 @@ impl Job {
         format!("{}.agent.{}", self.plan.run, self.settings.name)
     }
 
-    /// Does it all; what goes wrong is said to the coordinator.
+    /// Makes the part. Errors are reported to the coordinator.
     pub(super) async fn carry_out(mut self, mut orders: mpsc::Receiver<Order>) {
-        // Whoever comes second, such as a pod that was started again, doesn't hit again.
+        // A second agent for the same part, such as a restarted pod, must not make its
+        // hits again.
         let Ok(first) = json(&self.state) else { return };
         if self.bus.runs.create(self.key(), first).await.is_err() {
             return;
@@ -87,7 +88,7 @@ impl Job {
         let command = self.plan.arguments.first().map_or("", String::as_str);
         if !self.settings.allow.iter().any(|allowed| allowed == command) {
             return Err(format!(
-                "it doesn't take `encarno {command}`: it was started with --allow {}",
+                "it doesn't accept `encarno {command}`: it was started with --allow {}",
                 self.settings.allow.join(",")
             ));
         }
@@ -98,7 +99,7 @@ impl Job {
         self.state.phase = phase;
         self.state.text = text;
         self.state.clock = self.estimate.clock(&self.settings.name);
-        // Without NATS nobody would hear it: as long as it may come back, it is tried.
+        // Without NATS, nobody would receive it, so try as long as NATS may come back.
         let deadline = tokio::time::Instant::now() + PATIENCE;
         while self.bus.say(&self.key(), &self.state).await.is_err()
             && tokio::time::Instant::now() < deadline
@@ -176,7 +177,7 @@ impl Job {
         Ok(())
     }
 
-    /// Lays the files of the run into a folder of its own.
+    /// Writes the files of the run into a folder of its own.
     async fn lay_out(&self) -> Result<PathBuf, FleetError> {
         let folder = self
             .settings
@@ -202,7 +203,7 @@ impl Job {
             .bus
             .client
             .request(self.bus.clock(&self.plan.run), "".into());
-        // A coordinator that is gone gives no answer: then nothing is learnt.
+        // If the coordinator is gone, there is no answer, and nothing to learn.
         let Ok(Ok(answer)) = tokio::time::timeout(EXCHANGE, asking).await else {
             return;
         };
@@ -219,11 +220,11 @@ impl Job {
 
     async fn beat(&self) {
         let subject = self.bus.beat(&self.plan.run, &self.settings.name);
-        // The next one comes in a second.
+        // The next one follows in a second.
         let _said = self.bus.client.publish(subject, "".into()).await;
     }
 
-    /// Until the hits are made: the exit status.
+    /// Waits until the hits are made, and returns the exit status.
     async fn watch(
         &mut self,
         worker: &mut Worker,
@@ -244,7 +245,7 @@ impl Job {
             };
             match wanted {
                 Some(Order::Halt(halt)) => {
-                    // It stops at once at the second signal.
+                    // The program stops at once at the second signal.
                     let wanted = if halt.at_once { 2 } else { 1 };
                     while stops < wanted {
                         worker.stop();
@@ -273,10 +274,10 @@ impl Job {
     }
 }
 
-/// Of so many runs an agent keeps the results, for whoever lost them otherwise.
+/// The number of runs whose results an agent keeps, in case they were lost elsewhere.
 const RUNS_KEPT: usize = 32;
 
-/// Deletes the folders of the oldest runs; their names begin with when they were.
+/// Deletes the folders of the oldest runs; their names begin with their times.
 async fn forget_old(run: &Path) {
     let Some(runs) = run.parent() else { return };
     let Ok(mut entries) = tokio::fs::read_dir(runs).await else {
@@ -289,7 +290,7 @@ async fn forget_old(run: &Path) {
     folders.sort();
     let old = folders.len().saturating_sub(RUNS_KEPT);
     for folder in &folders[..old] {
-        // One that can't be deleted is in nobody's way but the disk's.
+        // If one can't be deleted, it only takes space.
         let _deleted = tokio::fs::remove_dir_all(folder).await;
     }
 }
@@ -303,7 +304,7 @@ async fn halted(orders: &mut mpsc::Receiver<Order>) {
     }
 }
 
-/// Puts results into the stream while they come. The file is what holds them meanwhile.
+/// Puts results into the stream as they come. Meanwhile they are in the file.
 struct Shipping {
     shipper: Shipper,
     bus: Bus,
@@ -329,7 +330,8 @@ impl Shipping {
         }
     }
 
-    /// Until it is there; what comes twice is dropped by its id.
+    /// Publishes a chunk until the stream has it. The stream drops duplicates by their
+    /// id.
     async fn publish(&mut self, chunk: Vec<u8>) -> Result<(), FleetError> {
         let subject = self.bus.results(&self.run, &self.agent);
         let (number, chunk) = (self.chunks, bytes::Bytes::from(chunk));
@@ -351,7 +353,7 @@ impl Shipping {
                 Err(error) => error.to_string(),
             };
             if tokio::time::Instant::now() > deadline {
-                return Err(FleetError(format!("NATS takes no results: {error}")));
+                return Err(FleetError(format!("NATS accepts no results: {error}")));
             }
             sleep(Duration::from_millis(500)).await;
         }

@@ -1,4 +1,4 @@
-//! States, heartbeats and results, as they come from the agents.
+//! Receives states, heartbeats and results of the agents.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use async_nats::Subscriber;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::kv::Watch;
 use encarno_record::series::Metrics;
-use encarno_record::statistics::time_text;
+use encarno_record::statistics::{counted, time_text};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -18,17 +18,17 @@ use crate::bus::Bus;
 use crate::parts::{News, Part};
 use crate::words::{Halt, Phase, Plan, State};
 
-/// What one agent is up to.
+/// The state of one agent.
 pub(super) struct Agent {
     pub(super) part: Part,
     pub(super) state: State,
     heard: Instant,
-    /// It was silent for too long.
+    /// Whether it was silent for too long.
     pub(super) silent: bool,
 }
 
 impl Agent {
-    /// Whether nothing more will come of it.
+    /// Whether nothing more will come from it.
     fn has_ended(&self) -> bool {
         match self.state.phase {
             Phase::Done => self.part.chunks() >= self.state.chunks,
@@ -39,7 +39,7 @@ impl Agent {
     }
 }
 
-/// All that comes in.
+/// Everything that is received.
 pub(super) struct Collecting {
     bus: Bus,
     run: String,
@@ -72,8 +72,8 @@ impl Collecting {
             };
             agents.insert(name.clone(), agent);
         }
-        let failed = || FleetError::of("NATS takes no subscription");
-        // Those of a run that goes on already are wanted, too.
+        let failed = || FleetError::of("NATS accepts no subscription");
+        // Earlier values of a run that is already going on are needed too.
         let words = bus.runs.watch_with_history(format!("{run}.agent.*")).await;
         let beats = bus.client.subscribe(bus.beat(run, "*")).await;
         let stream = bus.jetstream.get_stream(bus.stream()).await;
@@ -84,7 +84,7 @@ impl Collecting {
         });
         let consumer = consumer
             .await
-            .map_err(FleetError::of("NATS gives no results"))?;
+            .map_err(FleetError::of("NATS sends no results"))?;
         Ok(Self {
             bus: bus.clone(),
             run: run.clone(),
@@ -94,12 +94,12 @@ impl Collecting {
             ended: None,
             agents,
             folder,
-            words: words.map_err(FleetError::of("NATS tells of no states"))?,
+            words: words.map_err(FleetError::of("NATS sends no states"))?,
             beats: beats.map_err(failed())?,
             results: consumer
                 .messages()
                 .await
-                .map_err(FleetError::of("NATS gives no results"))?,
+                .map_err(FleetError::of("NATS sends no results"))?,
         })
     }
 
@@ -114,7 +114,7 @@ impl Collecting {
             .map(|(name, agent)| (&**name, &agent.state))
     }
 
-    /// An agent that isn't in the group any more.
+    /// The name of an agent that has left the group.
     pub(super) async fn vanished(&self) -> Result<Option<String>, FleetError> {
         for name in self.agents.keys() {
             if !self.bus.is_present(name).await? {
@@ -124,14 +124,14 @@ impl Collecting {
         Ok(None)
     }
 
-    /// Takes the next thing that comes.
+    /// Takes the next message.
     pub(super) async fn hear(&mut self) -> Result<(), FleetError> {
         tokio::select! {
             word = self.words.next() => {
                 let Some(word) = word else {
-                    return Err(FleetError("NATS tells of no states any more".to_owned()));
+                    return Err(FleetError("NATS sends no more states".to_owned()));
                 };
-                // One that was lost on the way comes again.
+                // A lost message comes again.
                 let Ok(word) = word else { return Ok(()) };
                 let name = word.key.rsplit('.').next().unwrap_or_default();
                 if let (Some(agent), Ok(state)) = (self.agents.get_mut(name), serde_json::from_slice(&word.value)) {
@@ -141,15 +141,15 @@ impl Collecting {
             }
             beat = self.beats.next() => {
                 let Some(beat) = beat else {
-                    return Err(FleetError("NATS brings no heartbeats any more".to_owned()));
+                    return Err(FleetError("NATS sends no more heartbeats".to_owned()));
                 };
                 self.lives(beat.subject.as_str());
             }
             message = self.results.next() => {
                 let Some(message) = message else {
-                    return Err(FleetError("NATS gives no results any more".to_owned()));
+                    return Err(FleetError("NATS sends no more results".to_owned()));
                 };
-                // The consumer is made anew after an error, and goes on where it was.
+                // After an error, the consumer is made again, and continues at its place.
                 let Ok(message) = message else { return Ok(()) };
                 let number = message.headers.as_ref().and_then(|headers| headers.get("Encarno-Chunk"));
                 let number = number.and_then(|number| number.as_str().parse().ok());
@@ -171,7 +171,8 @@ impl Collecting {
         }
     }
 
-    /// Takes what comes until all agents have ended or are lost: how often it was stopped.
+    /// Takes messages until all agents have ended or are lost. Returns how often the run
+    /// was stopped.
     pub(super) async fn take_all(
         &mut self,
         signals: &mut Signals,
@@ -227,7 +228,7 @@ impl Collecting {
         self.bus.say(&format!("{}.stop", self.run), &halt).await
     }
 
-    /// Who is silent, and what came in since the last second.
+    /// Finds silent agents, and the results since the last second.
     fn look(&mut self, hits: &mut u64, tell: &impl Fn(&str)) -> Result<(), FleetError> {
         let mut news = News::default();
         let (mut silent, count) = (Vec::new(), self.agents.len());
@@ -237,7 +238,7 @@ impl Collecting {
             let is_silent = agent.heard.elapsed() > self.silence;
             if is_silent && !agent.silent && !agent.has_ended() {
                 tell(&format!(
-                    "the agent {name} has said nothing for {} s",
+                    "the agent {name} has been silent for {} s",
                     self.silence.as_secs()
                 ));
             }
@@ -251,9 +252,9 @@ impl Collecting {
             let response = &news.sums.response_ns;
             let text = |share| time_text(response.quantile(share) as f64);
             tell(&format!(
-                "{} agents: {} hits came in, {} failed, p50 {}, p99 {}; {} in all{}",
-                count - silent.len(),
-                news.sums.hits,
+                "{}: {} came in, {} failed, p50 {}, p99 {}; {} in all{}",
+                counted((count - silent.len()) as u64, "agent"),
+                counted(news.sums.hits, "hit"),
                 news.failed,
                 text(0.5),
                 text(0.99),
@@ -269,7 +270,7 @@ impl Collecting {
     }
 }
 
-/// Where the results of single agents lie until they are merged.
+/// The folder for the results of single agents until they are merged.
 fn parts_folder(output: &std::path::Path) -> PathBuf {
     let mut name = output.as_os_str().to_owned();
     name.push(".parts");

@@ -1,8 +1,9 @@
-//! The end of a run: what became of each agent, and one file of all.
+//! The end of a run: the outcome of each agent, and one file of all.
 
 use encarno_record::merge::{self, End, Part};
 use encarno_record::notes::{Judgement, Notes, Threshold};
 use encarno_record::series::Metrics;
+use encarno_record::statistics::counted;
 use encarno_record::thresholds;
 
 use super::collect::Collecting;
@@ -11,7 +12,7 @@ use crate::FleetError;
 use crate::parts::{News, account};
 use crate::words::{Phase, Plan};
 
-/// Merges what came, says what didn't, and deletes the single files.
+/// Merges the results, reports missing ones, and deletes the single files.
 pub(super) fn merge(
     order: &Order,
     plan: &Plan,
@@ -31,7 +32,7 @@ pub(super) fn merge(
             continue;
         };
         let due = plan.due.get(number).copied().flatten();
-        // What a stop left out was never due.
+        // Hits that a stop left out were never due.
         let was_stopped = stops > 0 || collecting.ended.is_some();
         let account = account(&agent.part.path, due.filter(|_| !was_stopped))?;
         outcome.totals.add(&account.totals);
@@ -39,11 +40,11 @@ pub(super) fn merge(
         if !account.is_whole || state.phase != Phase::Done {
             let why = match state.phase {
                 Phase::Broken | Phase::Refused => state.text.clone(),
-                _ => format!("it said nothing for {} s", order.silence.as_secs()),
+                _ => format!("it was silent for {} s", order.silence.as_secs()),
             };
-            let lost = account.totals.lost;
+            let lost = counted(account.totals.lost, "hit");
             outcome.lost.push(format!(
-                "the agent {name} was lost, and {lost} hits with it: {why}"
+                "the agent {name} was lost, and {lost} with it: {why}"
             ));
         } else if !state.text.is_empty() {
             outcome.said.push(format!("{name}: {}", state.text));
@@ -51,7 +52,7 @@ pub(super) fn merge(
         if !state.clock.agent.is_empty() {
             outcome.clocks.push(state.clock.clone());
         }
-        // One that said nothing has no file.
+        // An agent without results has no file.
         if agent.part.chunks() > 0 {
             parts.push(Part {
                 path: agent.part.path.clone(),
@@ -88,7 +89,7 @@ pub(super) fn merge(
     let merged = merge::merge(&parts, &order.output, conclude);
     let merged = merged.map_err(|error| FleetError(error.to_string()))?;
     outcome.remarks.extend(merged.remarks);
-    // What is in one file need not lie about in many.
+    // The merged file has everything, so the single files aren't needed.
     let _deleted = std::fs::remove_dir_all(&collecting.folder);
     Ok(outcome)
 }

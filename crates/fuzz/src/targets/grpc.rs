@@ -1,4 +1,4 @@
-//! What gRPC servers and clients say: messages, statuses, and descriptors told by reflection.
+//! What gRPC servers and clients send: messages, statuses, and descriptors by reflection.
 
 use encarno_grpc::reflection::{Question, Told};
 use encarno_grpc::wire::fields;
@@ -11,7 +11,7 @@ use super::{choice, text};
 const MESSAGE_BYTES_MAX: u32 = 1000;
 const TEXT_BYTES_MAX: usize = 200;
 
-/// Messages are the same however their bytes come.
+/// Messages are the same, however their bytes are divided.
 pub(crate) fn bodies(bytes: &[u8]) {
     let (size, bytes) = choice(bytes);
     let take = |size: usize| {

@@ -1,15 +1,15 @@
-//! Heads of HTTP/2, as they are compressed.
+//! Compressed heads of HTTP/2.
 
 use encarno_http2::hpack::{Decoder, Encoder, write_field};
 
 type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// The fields, unless the block can't be read.
+/// The fields; `None` if the block can't be decoded.
 fn fields(decoder: &mut Decoder, block: &[u8]) -> Option<Fields> {
     let mut fields = Vec::new();
     let mut bytes = 0;
     let result = decoder.decode(block, |field| {
-        // A reference to the table is a byte, and may stand for much.
+        // A reference to the table is one byte, and may mean a long field.
         bytes += field.name.len() + field.value.len();
         if bytes < 1 << 20 {
             fields.push((field.name.to_vec(), field.value.to_vec()));
@@ -18,8 +18,8 @@ fn fields(decoder: &mut Decoder, block: &[u8]) -> Option<Fields> {
     result.is_ok().then_some(fields)
 }
 
-/// Blocks of one connection, each behind its length; what was read of them is read
-/// again from what is written of it, with a table and without.
+/// Decodes the blocks of one connection, each preceded by its length. Decoded fields are
+/// encoded and decoded again, with a table and without.
 pub(crate) fn heads(bytes: &[u8]) {
     let (mut decoder, mut rest) = (Decoder::default(), bytes);
     let (mut encoder, mut again) = (Encoder::default(), Decoder::default());

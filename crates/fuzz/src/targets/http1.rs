@@ -1,4 +1,4 @@
-//! What targets of hits send, and requests.
+//! Responses of targets, and requests.
 
 use encarno_http1::{Chunks, Expected, Part, Request, RequestBody, ResponseReader};
 use encarno_nib::{Encoding, Keep, Kept};
@@ -6,7 +6,7 @@ use encarno_nib::{Encoding, Keep, Kept};
 use super::{choice, text};
 
 const HEAD_BYTES_MAX: usize = 4 << 10;
-/// What is looked at of a response, however much it unpacks to.
+/// The most bytes of a body that are checked, however much it decompresses to.
 const BODY_BYTES_MAX: usize = 64 << 10;
 
 type Read = (Option<bool>, u16, bool, Vec<u8>, Option<Vec<u8>>);
@@ -34,7 +34,8 @@ fn read(bytes: &[u8], expected: Expected, piece: usize) -> Read {
     )
 }
 
-/// The same response however it arrives; and what scripts see of it.
+/// Checks that a response is the same however it arrives, and reads what scripts see of
+/// it.
 pub(crate) fn response(bytes: &[u8]) {
     let (kind, bytes) = choice(bytes);
     let expected = Expected {
@@ -81,7 +82,7 @@ pub(crate) fn response(bytes: &[u8]) {
     }
 }
 
-/// A request is what it is made of.
+/// Checks that the parts of a request make up the request.
 pub(crate) fn request(bytes: &[u8]) {
     let _ = encarno_http1::path(bytes);
     let _ = encarno_http1::host(bytes);
@@ -112,7 +113,7 @@ pub(crate) fn request(bytes: &[u8]) {
     let _ = request.wants_close();
 }
 
-/// Bytes as texts write them.
+/// Decodes bytes in all text encodings.
 pub(crate) fn encodings(bytes: &[u8]) {
     for encoding in [
         Encoding::Text,
@@ -126,7 +127,7 @@ pub(crate) fn encodings(bytes: &[u8]) {
     }
 }
 
-/// An answer over TCP ends at the same byte however it arrives.
+/// Checks that an answer over TCP ends at the same byte however it arrives.
 pub(crate) fn tcp_answers(bytes: &[u8]) {
     let mut parts = super::parts(bytes);
     let option = parts.next().and_then(text).unwrap_or_default();

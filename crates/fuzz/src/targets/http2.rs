@@ -1,4 +1,4 @@
-//! What either side of a connection of HTTP/2 sends, and certificates.
+//! The bytes of either side of an HTTP/2 connection, and certificates.
 
 use encarno_http2::hpack::Decoder;
 use encarno_http2::{Connection, ErrorCode, Handler, Head, Limits, Prepared, Reset, Role};
@@ -12,7 +12,7 @@ const LIMITS: Limits = Limits {
     indexed: true,
 };
 
-/// Everything that was told of a connection.
+/// All events of a connection.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Told(Vec<(u32, String, Vec<u8>)>);
 
@@ -90,13 +90,13 @@ fn received(role: Role, bytes: &[u8], piece: usize) -> (Told, bool) {
             break;
         }
     }
-    // Each frame is answered by one or two of a few bytes.
+    // Each frame is answered by one or two short ones.
     assert!(connection.outbox().len() <= 200 + bytes.len() * 4);
     assert!(connection.streams() <= LIMITS.streams_max as usize);
     (told, good)
 }
 
-/// The same is told however the bytes arrive.
+/// Checks that the events are the same however the bytes arrive.
 pub(crate) fn connection(bytes: &[u8]) {
     let (kind, bytes) = choice(bytes);
     let role = match kind & 1 {
@@ -104,7 +104,7 @@ pub(crate) fn connection(bytes: &[u8]) {
         _ => Role::Server,
     };
     let whole = received(role, bytes, bytes.len().max(1));
-    // The first piece tells HTTP/1 by five bytes.
+    // The first piece must have five bytes, by which HTTP/1 is recognised.
     for piece in [5, 16, 100] {
         assert_eq!(received(role, bytes, piece), whole, "in pieces of {piece}");
     }
@@ -113,7 +113,7 @@ pub(crate) fn connection(bytes: &[u8]) {
     assert!(fields <= bytes.len());
 }
 
-/// Certificates of a chain, each with its length before it.
+/// Reads the certificates of a chain, each preceded by its length.
 pub(crate) fn certificates(bytes: &[u8]) {
     let (mut chain, mut rest) = (Vec::new(), bytes);
     while let Some((&[high, low], after)) = rest.split_first_chunk() {

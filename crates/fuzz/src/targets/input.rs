@@ -23,7 +23,7 @@ const FORMATS: [InputFormat; 10] = [
 ];
 const RECORDS_MAX: u64 = 200;
 
-/// Label, scheduled instant and bytes of each record, and what is said of broken ones.
+/// The label, scheduled instant and bytes of each record, and the errors of broken ones.
 type Read = Result<Vec<Result<(String, Option<u64>, Option<Vec<u8>>), String>>, String>;
 
 fn read(settings: &InputSettings) -> Read {
@@ -47,12 +47,13 @@ fn read(settings: &InputSettings) -> Read {
     Ok(found)
 }
 
-/// As the format that the first byte says, or as the one that is recognised. What is read
-/// is the same for blocks of any size, and a request is one.
+/// Reads the bytes in the format of the first byte, or in the recognised one. The result
+/// must be the same for blocks of any size, and a request must be valid.
 pub(crate) fn records(bytes: &[u8]) {
     let (kind, bytes) = choice(bytes);
     let kind = kind % (FORMATS.len() + 2);
-    // Beyond the formats: recognised, or our own format with checksums that are right.
+    // Numbers above the formats mean: recognise the format, or our own format with valid
+    // checksums.
     let framed = (kind > FORMATS.len()).then(|| frames(&INPUT_MAGIC, bytes));
     let Some(file) = MemoryFile::new(framed.as_deref().unwrap_or(bytes)) else {
         return;
@@ -64,7 +65,7 @@ pub(crate) fn records(bytes: &[u8]) {
     settings.host = "target".to_owned();
     settings.scripts = Scripts::Keep;
     settings.bad_limit = encarno_input::BadLimit::Records(RECORDS_MAX);
-    // Larger ones are sent from the file.
+    // Longer payloads are sent from the file.
     settings.memory_payload_bytes_max = 4 << 10;
     let shared = read(&settings);
     settings.sharing = Sharing::PerWorker;

@@ -1,4 +1,4 @@
-//! The functions, by what they read.
+//! The targets, by what they read.
 
 #[cfg(feature = "receiver")]
 pub(crate) mod codec;
@@ -7,6 +7,7 @@ pub(crate) mod hpack;
 pub(crate) mod http1;
 pub(crate) mod http2;
 pub(crate) mod input;
+pub(crate) mod json;
 #[cfg(feature = "receiver")]
 pub(crate) mod needs;
 pub(crate) mod results;
@@ -15,7 +16,7 @@ pub(crate) mod texts;
 pub(crate) mod websocket;
 pub(crate) mod wrpc;
 
-/// The first byte as a choice, and what is left.
+/// The first byte as a choice, and the rest.
 fn choice(bytes: &[u8]) -> (usize, &[u8]) {
     match bytes.split_first() {
         Some((&first, rest)) => (usize::from(first), rest),
@@ -23,17 +24,18 @@ fn choice(bytes: &[u8]) -> (usize, &[u8]) {
     }
 }
 
-/// The text; none if it isn't one.
+/// The bytes as text; `None` if they aren't UTF-8.
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()
 }
 
-/// The parts between bytes that no text has.
+/// The parts between bytes that don't occur in UTF-8.
 fn parts(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
     bytes.split(|&byte| byte == 0xff)
 }
 
-/// A file of frames whose checksums are right: kind, length as u16, payload, and so on.
+/// A file of frames with valid checksums, made from: kind, length as u16, payload, and so
+/// on.
 fn frames(magic: &[u8], bytes: &[u8]) -> Vec<u8> {
     let mut file = magic.to_vec();
     let mut rest = bytes;

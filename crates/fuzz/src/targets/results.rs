@@ -1,4 +1,4 @@
-//! Result files, whole, damaged and made up.
+//! Result files: complete, damaged and generated ones.
 
 use encarno_record::Texts;
 use encarno_record::frame::RESULT_MAGIC;
@@ -8,12 +8,12 @@ use encarno_report::Run;
 use super::frames;
 use crate::memory_file::MemoryFile;
 
-/// Frames whose checksums are right.
+/// Reads frames with valid checksums.
 pub(crate) fn blocks(bytes: &[u8]) {
     read(&frames(&RESULT_MAGIC, bytes));
 }
 
-/// Any bytes, as a file.
+/// Reads any bytes as a file.
 pub(crate) fn any(bytes: &[u8]) {
     read(bytes);
     read(&[&RESULT_MAGIC, bytes].concat());
@@ -35,7 +35,7 @@ fn read(bytes: &[u8]) {
     }
 }
 
-/// How many hits there are; none if the file can't be read at all.
+/// The number of hits; `None` if the file can't be read.
 fn hit_by_hit(bytes: &[u8]) -> Option<u64> {
     let mut reader = ResultReader::new(bytes).ok()?;
     let mut hits = 0;
@@ -63,7 +63,7 @@ fn by_sums(mut reader: SumsReader) {
     let _ = reader.summary().to_string();
 }
 
-/// Counts what is written to it, and refuses more than a page may have.
+/// Counts the bytes that are written, and refuses more than a page may have.
 struct Counted(usize);
 
 impl std::io::Write for Counted {

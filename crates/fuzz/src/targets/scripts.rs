@@ -1,4 +1,4 @@
-//! What scripts do with what peers send.
+//! Scripts with data from peers.
 
 use bytes::BytesMut;
 use encarno_engine::script::fuzz;
@@ -9,7 +9,7 @@ use encarno_record::{VariableId, Variables};
 use super::{parts, text};
 use crate::memory_file::MemoryFile;
 
-/// Values never add a line to a head.
+/// Checks that values never add a line to a head.
 pub(crate) fn templates(bytes: &[u8]) {
     let mut parts = parts(bytes);
     let (template, a) = (
@@ -40,7 +40,7 @@ pub(crate) fn templates(bytes: &[u8]) {
     assert_eq!(lines(template), lines(&out), "{}", out.escape_ascii());
 }
 
-/// A path, and a text that is JSON.
+/// Applies a path to a JSON text.
 pub(crate) fn jsonpath(bytes: &[u8]) {
     let mut parts = parts(bytes);
     if let Some(path) = parts.next().and_then(text) {
@@ -48,7 +48,7 @@ pub(crate) fn jsonpath(bytes: &[u8]) {
     }
 }
 
-/// An expression, and what it is to be found in.
+/// Searches a text with an expression.
 pub(crate) fn patterns(bytes: &[u8]) {
     let mut parts = parts(bytes);
     if let Some(pattern) = parts.next().and_then(text) {
@@ -56,14 +56,14 @@ pub(crate) fn patterns(bytes: &[u8]) {
     }
 }
 
-/// Conditions of steps.
+/// Parses conditions of steps.
 pub(crate) fn conditions(bytes: &[u8]) {
     if let Some(text) = text(bytes) {
         fuzz::condition(text);
     }
 }
 
-/// A URL, and the Set-Cookie fields that came from there.
+/// Takes a URL, and the Set-Cookie fields of its response.
 pub(crate) fn cookies(bytes: &[u8]) {
     let mut parts = parts(bytes);
     if let Some(url) = parts.next().and_then(text) {
@@ -71,7 +71,7 @@ pub(crate) fn cookies(bytes: &[u8]) {
     }
 }
 
-/// A request, and where it is led.
+/// Follows a redirect of a request.
 pub(crate) fn redirects(bytes: &[u8]) {
     let mut parts = parts(bytes);
     let (request, location) = (
@@ -81,7 +81,7 @@ pub(crate) fn redirects(bytes: &[u8]) {
     fuzz::redirect(request, location);
 }
 
-/// A file of rows.
+/// Reads a file of rows.
 pub(crate) fn data(bytes: &[u8]) {
     if let Some(file) = MemoryFile::new(bytes) {
         fuzz::data(&file.path());

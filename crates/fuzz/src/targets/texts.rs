@@ -1,4 +1,4 @@
-//! What users write: configurations, schedules, values of options.
+//! Texts of users: configurations, schedules, values of options.
 
 use std::path::Path;
 
@@ -6,10 +6,10 @@ use encarno_engine::schedule::{HitInstants, Randomness, Schedule};
 
 use super::{choice, text};
 
-/// Instants that are looked at.
+/// The number of instants that are checked.
 const HITS: usize = 1000;
 
-/// A configuration is understood, or an error says where it isn't.
+/// Parses a configuration; an error must name a line.
 pub(crate) fn config(bytes: &[u8]) {
     let Some(text) = text(bytes) else {
         return;
@@ -23,7 +23,8 @@ pub(crate) fn config(bytes: &[u8]) {
     }
 }
 
-/// Instants never go back, none is beyond the end, and loops share them out.
+/// Checks that instants never go back or pass the end, and that loops divide them among
+/// them.
 pub(crate) fn schedule(bytes: &[u8]) {
     let Some(text) = text(bytes) else {
         return;
@@ -59,7 +60,7 @@ fn instants(schedule: &Schedule, randomness: Randomness, first: u64, stride: u64
         .collect()
 }
 
-/// Values of options.
+/// Parses values of options.
 pub(crate) fn arguments(bytes: &[u8]) {
     let (kind, rest) = choice(bytes);
     let Some(text) = text(rest) else {
@@ -82,7 +83,7 @@ pub(crate) fn arguments(bytes: &[u8]) {
     }
 }
 
-/// URLs and headers as users write them, and addresses.
+/// Parses URLs and headers of users, and addresses.
 pub(crate) fn addresses(bytes: &[u8]) {
     if let Some(text) = text(bytes) {
         encarno::fuzz::url(text);

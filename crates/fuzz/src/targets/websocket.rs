@@ -1,4 +1,4 @@
-//! Frames of WebSocket, as a client and as a server take them, and handshakes.
+//! WebSocket frames at a client and at a server, and handshakes.
 
 use encarno_http1::Request;
 use encarno_websocket::{
@@ -10,7 +10,7 @@ use super::choice;
 const MESSAGE_BYTES_MAX: u64 = 1000;
 const HEAD_BYTES_MAX: usize = 1000;
 
-/// What came, for comparison.
+/// The received events, for comparison.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     messages: Vec<(Kind, Vec<u8>, bool)>,
@@ -53,7 +53,7 @@ impl Handler for Seen {
 
 type Read = (Seen, Vec<u8>, Result<(), ConnectionError>);
 
-/// What comes of the bytes: what was seen, what was said, and whether it went on.
+/// The result of the bytes: events, answers, and whether the connection went on.
 fn read(bytes: &[u8], role: Role, piece: usize) -> Read {
     let limits = Limits {
         message_bytes_max: MESSAGE_BYTES_MAX,
@@ -72,14 +72,16 @@ fn read(bytes: &[u8], role: Role, piece: usize) -> Read {
         assert!(message.len() as u64 <= MESSAGE_BYTES_MAX);
     }
     if result.is_err() {
-        // How much was seen of a message that ends the connection depends on the pieces.
+        // How much is received of a message that ends the connection depends on the
+        // pieces.
         seen.messages.retain(|&(.., is_whole)| is_whole);
         seen.wire_bytes = 0;
     }
     (seen, connection.outbox().to_vec(), result)
 }
 
-/// The same connection however its bytes arrive; what is said to it can be read.
+/// Checks that a connection is the same however its bytes arrive, and that its answers
+/// can be read.
 pub(crate) fn frames(bytes: &[u8]) {
     let (kind, bytes) = choice(bytes);
     let (role, other) = match kind & 1 {
@@ -95,7 +97,7 @@ pub(crate) fn frames(bytes: &[u8]) {
     assert!(seen.messages.is_empty());
 }
 
-/// Handshakes, from either side: an answer is the same however it is cut.
+/// Checks that handshakes are the same however they are split, from either side.
 pub(crate) fn handshake(bytes: &[u8]) {
     if let Some(request) = Request::parse(bytes) {
         let _ = accept(&request);

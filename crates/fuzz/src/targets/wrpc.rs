@@ -1,4 +1,4 @@
-//! What peers say over wRPC.
+//! Data from wRPC peers.
 
 use bytes::Bytes;
 use encarno_wrpc::blaster::Packet;
@@ -8,17 +8,18 @@ use encarno_wrpc_caller::Options;
 
 use super::choice;
 
-/// The wire of a connection for each call.
+/// Decodes the wire of a connection for each call.
 pub(crate) fn frames(bytes: &[u8]) {
     encarno_wrpc::tcp::fuzz::frames(bytes);
 }
 
-/// The wire of a connection that calls share.
+/// Decodes the wire of a connection that calls share.
 pub(crate) fn messages(bytes: &[u8]) {
     encarno_wrpc::tcp::fuzz::messages(bytes);
 }
 
-/// What a server of NATS says. The seeds are answers to a call, see `crates/wrpc/tests/corpus`.
+/// Parses the operations of a NATS server. The seeds are answers to a call, see
+/// `crates/wrpc/tests/corpus`.
 pub(crate) fn nats_operations(bytes: &[u8]) {
     let bytes = replaced(bytes, b"{reply}", b"_INBOX.x.1");
     encarno_wrpc::core_nats::fuzz::operations(&replaced(&bytes, b"{sid}", b"1"));
@@ -35,7 +36,7 @@ fn replaced(mut text: &[u8], what: &[u8], by: &[u8]) -> Vec<u8> {
     all
 }
 
-/// Values are read as they are written, and no length is trusted.
+/// Checks that values are decoded as they were encoded, and that no length is trusted.
 pub(crate) fn values(bytes: &[u8]) {
     if let Ok(packet) = Packet::decode(bytes) {
         assert_eq!(Packet::decode(&packet.encode()), Ok(packet));
@@ -63,7 +64,7 @@ pub(crate) fn values(bytes: &[u8]) {
     }
 }
 
-/// Heads of HTTP over wRPC: what is looked at first and what is read agree.
+/// Decodes heads of HTTP over wRPC; the check and the decoder must agree.
 pub(crate) fn http(bytes: &[u8]) {
     let bytes = Bytes::copy_from_slice(bytes);
     let request = Message::<RequestHead>::decode(&bytes);
@@ -78,7 +79,7 @@ pub(crate) fn http(bytes: &[u8]) {
     }
 }
 
-/// The options of a client, as k6 gives them.
+/// Parses the options of a client, as k6 passes them.
 pub(crate) fn options(bytes: &[u8]) {
     match Options::parse(bytes) {
         Ok(options) => drop(format!("{options:?}")),

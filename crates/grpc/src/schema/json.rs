@@ -8,8 +8,8 @@ use super::{Method, there_are};
 use crate::{gunzip, gzip, messages, write};
 
 impl Method {
-    /// Appends the messages of a body: one JSON object after the other, as many as the
-    /// method takes. Without any, a method that takes one gets one without fields.
+    /// Appends the messages of a body, which has one JSON object after the other. Without an
+    /// object, a method that takes one message gets one without fields.
     pub fn encode(
         &self,
         json: &[u8],
@@ -44,8 +44,8 @@ impl Method {
         }
     }
 
-    /// The JSON of the messages that are whole: an array if the method gives a stream,
-    /// and else the one object. A compressed message may become so long.
+    /// Appends the JSON of the complete messages of an answer: an array if the method returns
+    /// a stream, otherwise one object. `bytes_max` bounds a message after decompression.
     pub fn decode(&self, bytes: &[u8], bytes_max: usize, out: &mut Vec<u8>) -> Result<(), String> {
         let options = SerializeOptions::new().skip_default_fields(false);
         self.json(
@@ -57,7 +57,7 @@ impl Method {
         )
     }
 
-    /// The same for what is sent.
+    /// The same for the messages of a request.
     pub fn decode_sent(&self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), String> {
         let options = SerializeOptions::new();
         self.json(
@@ -104,7 +104,7 @@ impl Method {
         Ok(())
     }
 
-    /// What is wrong with the JSON, and what there would be.
+    /// The text of an error in the JSON, with the names that exist.
     fn explained(&self, json: &[u8], error: &serde_json::Error) -> String {
         let kind = self.input.full_name();
         let values = Deserializer::from_slice(json).into_iter::<Value>();
@@ -120,7 +120,7 @@ impl Method {
     }
 }
 
-/// The first field that its message doesn't have.
+/// The first unknown field, with the type that doesn't have it.
 fn unknown(value: &Value, kind: &MessageDescriptor) -> Option<(String, MessageDescriptor)> {
     let Value::Object(fields) = value else {
         return None;

@@ -1,4 +1,4 @@
-//! Frames that come and are no part of a message.
+//! Handles received frames that aren't part of a message.
 
 use super::{Connection, Handler};
 use crate::frame::{self, Frame};
@@ -33,7 +33,7 @@ impl<T> Connection<T> {
         let code = word(&frame)?;
         if self.is_idle(frame.stream) {
             return Err(ConnectionError::protocol(
-                "RST_STREAM for a stream that isn't there",
+                "RST_STREAM for an unknown stream",
             ));
         }
         if let Some(stream) = self.streams.remove(&frame.stream) {
@@ -53,14 +53,14 @@ impl<T> Connection<T> {
             return match frame.payload {
                 [] => Ok(()),
                 _ => {
-                    let text = "an answer to SETTINGS that says something";
+                    let text = "an answer to SETTINGS with a payload";
                     Err(ConnectionError::new(ErrorCode::FRAME_SIZE, text))
                 }
             };
         }
         let before = self.peer.window;
         if !self.settled {
-            // Unless it says so, there is no limit.
+            // Without this setting, there is no limit.
             self.peer.streams_max = u32::MAX;
         }
         self.peer.take(frame.payload, self.role)?;
@@ -135,7 +135,7 @@ impl<T> Connection<T> {
                 return Err(too_wide());
             }
         } else if self.is_idle(frame.stream) {
-            let text = "WINDOW_UPDATE for a stream that isn't there";
+            let text = "WINDOW_UPDATE for an unknown stream";
             return Err(ConnectionError::protocol(text));
         } else if let Some(stream) = self.streams.get_mut(&frame.stream) {
             stream.send_window += more;

@@ -1,4 +1,4 @@
-//! Frames out of bytes, whole or not.
+//! Parses frames from bytes, which may be incomplete.
 
 use super::{Connection, FUTILE_MAX, Handler, UNSENT_BYTES_MAX};
 use crate::frame::{self, Frame, HEAD_BYTES, PAYLOAD_BYTES_MAX, PREFACE};
@@ -24,7 +24,7 @@ impl<T> Connection<T> {
             return Err(ConnectionError::protocol("the server speaks HTTP/1.1"));
         }
         while !self.partial.is_empty() && !bytes.is_empty() {
-            // As much as makes the frame whole, and no more.
+            // Take exactly the bytes that complete the frame.
             let have = self.partial.len();
             let needs = match payload_len(&self.partial)? {
                 None => HEAD_BYTES,
@@ -79,7 +79,7 @@ impl<T> Connection<T> {
                     frame::RST_STREAM => self.take_reset(frame, handler),
                     frame::SETTINGS => self.take_settings(frame),
                     frame::PUSH_PROMISE => Err(ConnectionError::protocol(
-                        "a PUSH_PROMISE, which nobody asked for",
+                        "a PUSH_PROMISE, which isn't allowed",
                     )),
                     frame::PING => self.take_ping(frame),
                     frame::GOAWAY => self.take_go_away(frame, handler),
@@ -90,17 +90,17 @@ impl<T> Connection<T> {
         }
     }
 
-    /// Frames that move no message on, without end, are a flood.
+    /// Counts a frame that doesn't advance a message; too many in a row are a flood.
     pub(super) fn is_futile(&mut self) -> Result<(), ConnectionError> {
         self.futile += 1;
         if self.futile > FUTILE_MAX || self.outbox.len() > UNSENT_BYTES_MAX {
-            let text = "a flood of frames that move no message on";
+            let text = "a flood of frames that don't advance a message";
             return Err(ConnectionError::new(ErrorCode::ENHANCE_YOUR_CALM, text));
         }
         Ok(())
     }
 
-    /// Whether no stream of that number was there yet.
+    /// Whether no stream with this number was opened yet.
     pub(super) fn is_idle(&self, stream: u32) -> bool {
         match self.role {
             Role::Client => stream.is_multiple_of(2) || stream >= self.next,
@@ -109,7 +109,7 @@ impl<T> Connection<T> {
     }
 }
 
-/// A frame that is longer than we take is refused before it has come.
+/// The length of a payload. A frame that is too long is refused before it has arrived.
 #[inline]
 fn payload_len(bytes: &[u8]) -> Result<Option<usize>, ConnectionError> {
     match frame::payload_len(bytes) {

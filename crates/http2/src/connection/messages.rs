@@ -1,4 +1,4 @@
-//! Heads and bodies that come.
+//! Handles received heads and bodies.
 
 use super::control::dependency;
 use super::{Block, Connection, FUTILE_MAX, Handler};
@@ -16,9 +16,7 @@ impl<T> Connection<T> {
     ) -> Result<(), ConnectionError> {
         let number = frame.stream;
         if self.is_idle(number) {
-            return Err(ConnectionError::protocol(
-                "DATA for a stream that isn't there",
-            ));
+            return Err(ConnectionError::protocol("DATA for an unknown stream"));
         }
         let flow = frame.payload.len() as u32;
         let window = self.limits.window.max(WINDOW);
@@ -39,7 +37,7 @@ impl<T> Connection<T> {
             self.futile = 0;
         }
         let Some(stream) = self.streams.get_mut(&number) else {
-            // Of a stream that was given up more may be on its way.
+            // More data of a stream that was given up may be on their way.
             if self.role == Role::Server {
                 let code = ErrorCode::STREAM_CLOSED.0;
                 frame::write_u32(&mut self.outbox, frame::RST_STREAM, number, code);
@@ -109,7 +107,7 @@ impl<T> Connection<T> {
         }
         match self.role {
             Role::Client if self.is_idle(number) => {
-                let text = "a head for a stream that isn't there";
+                let text = "a head for an unknown stream";
                 return Err(ConnectionError::protocol(text));
             }
             Role::Server if number.is_multiple_of(2) => {
@@ -164,7 +162,7 @@ impl<T> Connection<T> {
     ) -> Result<(), ConnectionError> {
         self.is_futile()?;
         let Some(mut block) = self.block.take() else {
-            return Err(ConnectionError::protocol("a CONTINUATION of nothing"));
+            return Err(ConnectionError::protocol("a CONTINUATION without a head"));
         };
         block.bytes.extend_from_slice(frame.payload);
         block.wire_bytes += HEAD_BYTES + frame.payload.len();
@@ -185,7 +183,7 @@ impl<T> Connection<T> {
         Ok(())
     }
 
-    /// A whole head. It is read whosoever it is: the table goes on with it.
+    /// Handles a complete head. It is always decoded, because the table depends on it.
     fn take_block(
         &mut self,
         number: u32,
@@ -263,7 +261,7 @@ impl<T> Connection<T> {
     }
 }
 
-/// Whether a response with that status has a body, if it says so; 0 is a request.
+/// Whether a response with this status can have a body; 0 means a request.
 fn has_body(status: u16) -> bool {
     !matches!(status, 204 | 304)
 }
@@ -272,7 +270,7 @@ fn has_body(status: u16) -> bool {
 fn unpadded<'a>(frame: &Frame<'a>) -> Result<&'a [u8], ConnectionError> {
     if frame.stream == 0 {
         return Err(ConnectionError::protocol(
-            "a message's frame for the connection",
+            "a frame of a message on stream 0",
         ));
     }
     if !frame.has(frame::PADDED) {

@@ -1,9 +1,9 @@
-//! What a field's name means for the connection.
+//! The class of a field's name: its meaning for the connection.
 
-/// The kinds of names that are treated apart.
+/// The classes of names that are handled differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
-    /// Any other.
+    /// Any other name.
     Plain,
     /// `:status`
     Status,
@@ -15,20 +15,20 @@ pub enum Class {
     Authority,
     /// `:path`
     Path,
-    /// Another name that begins with a colon: there is none.
+    /// Another name that begins with a colon, which is invalid.
     Unknown,
     /// `content-length`
     ContentLength,
-    /// `te`, which may say `trailers` and nothing else.
+    /// `te`, whose only valid value is `trailers`.
     Te,
-    /// A field of HTTP/1 connections, which HTTP/2 hasn't.
+    /// A field of HTTP/1 connections, which is invalid in HTTP/2.
     Connection,
-    /// No field's name: empty, or with upper case, blanks or control characters.
+    /// An invalid name: empty, or with upper case, blanks or control characters.
     Bad,
 }
 
 impl Class {
-    /// Of that name.
+    /// The class of this name.
     #[inline]
     pub fn of(name: &[u8]) -> Self {
         match name {

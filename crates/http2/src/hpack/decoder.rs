@@ -1,4 +1,4 @@
-//! Fields out of blocks.
+//! Decodes blocks into fields.
 
 use super::table::{Name, Table};
 use super::{Class, Field, HpackError, TABLE_BYTES, huffman};
@@ -7,7 +7,7 @@ use super::{Class, Field, HpackError, TABLE_BYTES, huffman};
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
-    /// The table may be that large.
+    /// The largest size of the table.
     bytes_max: usize,
     name: Vec<u8>,
     value: Vec<u8>,
@@ -20,7 +20,7 @@ impl Default for Decoder {
 }
 
 impl Decoder {
-    /// With a dynamic table of that size at most, as our settings say.
+    /// A decoder with a dynamic table of at most this size, as our settings announce.
     pub fn new(bytes_max: usize) -> Self {
         Self {
             table: Table::new(bytes_max),
@@ -30,8 +30,8 @@ impl Decoder {
         }
     }
 
-    /// Gives each field of a block. Texts are as long as the block allows:
-    /// whoever keeps them bounds them.
+    /// Calls `take` with each field of a block. Texts are as long as the block allows, so
+    /// the caller must bound what it keeps.
     pub fn decode(
         &mut self,
         block: &[u8],
@@ -77,7 +77,7 @@ impl Decoder {
     }
 }
 
-/// RFC 7541, 5.1.
+/// Reads an integer (RFC 7541, 5.1).
 #[inline]
 fn number(rest: &mut &[u8], prefix_bits: u32) -> Result<usize, HpackError> {
     let (first, mut tail) = rest.split_first().ok_or(HpackError::Cut)?;
@@ -88,7 +88,7 @@ fn number(rest: &mut &[u8], prefix_bits: u32) -> Result<usize, HpackError> {
         loop {
             let (byte, after) = tail.split_first().ok_or(HpackError::Cut)?;
             tail = after;
-            // 2^28 is more than anything may be.
+            // No valid number reaches 2^28.
             if shift > 21 {
                 return Err(HpackError::Number);
             }
@@ -103,7 +103,7 @@ fn number(rest: &mut &[u8], prefix_bits: u32) -> Result<usize, HpackError> {
     Ok(value)
 }
 
-/// RFC 7541, 5.2.
+/// Reads a text (RFC 7541, 5.2).
 #[inline]
 fn text<'a: 'b, 'b>(rest: &mut &'a [u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], HpackError> {
     let is_code = rest.first().is_some_and(|first| first & 0x80 != 0);
@@ -141,8 +141,8 @@ mod tests {
         fields
     }
 
-    /// RFC 7541, appendices C.2 to C.6: blocks, what they say, and the table's
-    /// size and entries after each.
+    /// RFC 7541, appendices C.2 to C.6: blocks, their fields, and the table's size and
+    /// entries after each.
     #[test]
     fn vectors_of_the_rfc() {
         let single = [
@@ -282,7 +282,7 @@ mod tests {
             let result = Decoder::default().decode(&bytes(hex), |_| {});
             assert_eq!(result, Err(error), "{hex}");
         }
-        // Two sizes at the start are as they should be, the second one counts.
+        // Two sizes at the start are valid, and the second one counts.
         let mut decoder = Decoder::default();
         assert_eq!(decoded(&mut decoder, "20 3fe11f 4001 6101 62"), ["a: b"]);
         assert_eq!(decoded(&mut decoder, "be"), ["a: b"]);

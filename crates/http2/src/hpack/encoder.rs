@@ -1,10 +1,10 @@
-//! Blocks out of fields.
+//! Encodes fields into blocks.
 
 use super::table::{Name, Table};
 use super::{Class, TABLE_BYTES, huffman};
 
-/// Appends a field that no dynamic table takes part in: such a block may be sent
-/// on any connection, and again.
+/// Appends a field without the dynamic table. Such a block can be sent on any connection,
+/// and again.
 pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
     write(Table::default().find(name, value), name, value, false, out);
 }
@@ -13,7 +13,7 @@ pub fn write_field(name: &[u8], value: &[u8], out: &mut Vec<u8>) {
 #[derive(Debug)]
 pub struct Encoder {
     table: Table,
-    /// Sizes that the next block begins with.
+    /// Sizes with which the next block begins.
     smallest: Option<usize>,
 }
 
@@ -27,7 +27,7 @@ impl Default for Encoder {
 }
 
 impl Encoder {
-    /// The other side's table may be that large.
+    /// Sets the largest size of the other side's table.
     pub fn resize(&mut self, bytes_max: usize) {
         let bytes_max = bytes_max.min(TABLE_BYTES);
         if bytes_max != self.table.bytes_max() {
@@ -47,10 +47,10 @@ impl Encoder {
         }
     }
 
-    /// Appends a field; most go into the table.
+    /// Appends a field, which usually goes into the table.
     pub fn field(&mut self, name: &[u8], value: &[u8], out: &mut Vec<u8>) {
         let found = self.table.find(name, value);
-        // What differs from one message to the next would only push the others out.
+        // Fields that differ between messages would only push others out.
         let inserts = !is_secret(name) && !matches!(name, b":path" | b"content-length");
         write(found, name, value, inserts, out);
         if inserts && !matches!(found, Some((_, true))) {
@@ -68,7 +68,7 @@ fn write(
 ) {
     let (prefix_bits, first) = match (inserts, is_secret(name)) {
         (true, _) => (6, 0x40),
-        // Nobody on the way may put it into a table, either.
+        // No intermediary may put it into a table, either.
         (_, true) => (4, 0x10),
         _ => (4, 0),
     };
@@ -101,7 +101,7 @@ fn number(value: usize, prefix_bits: u32, first: u8, out: &mut Vec<u8>) {
     out.push(rest as u8);
 }
 
-/// The shorter of the text itself and its Huffman code.
+/// Appends the text or its Huffman code, whichever is shorter.
 fn text(text: &[u8], out: &mut Vec<u8>) {
     let length = huffman::encoded_len(text);
     if length < text.len() {

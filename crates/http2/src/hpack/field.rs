@@ -1,4 +1,4 @@
-//! A field, and why a block has none.
+//! A field, and the errors of blocks.
 
 use super::Class;
 
@@ -9,26 +9,26 @@ pub struct Field<'a> {
     pub name: &'a [u8],
     /// Its value.
     pub value: &'a [u8],
-    /// What the name means.
+    /// The class of its name.
     pub class: Class,
 }
 
-/// A block that can't be read: the connection is of no use any more.
+/// An invalid block, after which the connection can't be used any more.
 #[derive(Clone, Copy, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum HpackError {
-    /// It ends within a field.
+    /// The block ends within a field.
     #[error("a header block ends within a field")]
     Cut,
-    /// A number that is too large.
+    /// A number is too large.
     #[error("a number in a header block is too large")]
     Number,
-    /// A field that no table has.
+    /// A number isn't in any table.
     #[error("a header block names a field that no table has")]
     Index,
-    /// A text that isn't Huffman code.
+    /// A text isn't valid Huffman code.
     #[error("a header block has a text that isn't Huffman code")]
     Huffman,
-    /// A table's new size stands after a field, or is larger than allowed.
+    /// A new table size comes after a field, or is too large.
     #[error("a header block changes the table's size where or as it must not")]
     Size,
 }

@@ -1,9 +1,9 @@
-//! The Huffman code of RFC 7541, appendix B. It is canonical: the lengths of
-//! its codes say all of it.
+//! The Huffman code of RFC 7541, appendix B. It is canonical, so the lengths of its codes
+//! define it.
 
 use super::HpackError;
 
-/// Bits of the code of each byte, and of the end of a text, which is never sent.
+/// The number of bits of each byte's code, and of the end of a text, which is never sent.
 const BITS: [u8; 257] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28, // 0x00
     28, 28, 28, 28, 28, 28, 30, 28, 28, 28, 28, 28, 28, 28, 28, 28, // 0x10
@@ -25,15 +25,16 @@ const BITS: [u8; 257] = [
 ];
 const EOS: usize = 256;
 const BITS_MAX: usize = 30;
-/// Codes of so many bits are looked up at once.
+/// The number of bits that are looked up at once.
 const QUICK_BITS: usize = 10;
 
 struct Code {
     /// The code of each byte.
     codes: [u32; 257],
-    /// By the first bits: a byte, and the length of its code; 0 = it is longer.
+    /// By the first bits: a byte and the length of its code; 0 means that the code is
+    /// longer.
     quick: [(u8, u8); 1 << QUICK_BITS],
-    /// By the length of a code: the first one, and where its byte stands in `order`.
+    /// By the length of a code: the first code, and the index of its byte in `order`.
     first: [(u32, u16); BITS_MAX + 2],
     /// All bytes in the order of their codes.
     order: [u16; 257],
@@ -76,7 +77,7 @@ const fn make() -> Code {
     code
 }
 
-/// How many bytes the text takes.
+/// The number of bytes of the encoded text.
 pub(super) fn encoded_len(text: &[u8]) -> usize {
     let bits: usize = text
         .iter()
@@ -98,12 +99,12 @@ pub(super) fn encode(text: &[u8], out: &mut Vec<u8>) {
         }
     }
     if count > 0 {
-        // It is padded with the first bits of EOS, which are ones.
+        // The padding is the first bits of EOS, which are ones.
         out.push((held << (8 - count)) as u8 | (0xff >> count));
     }
 }
 
-/// Appends the text that the code means.
+/// Appends the decoded text.
 pub(super) fn decode(code: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
     let mut rest = code;
     // The next bits are the upper ones.
@@ -142,7 +143,7 @@ pub(super) fn decode(code: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
         held <<= bits;
         count -= bits;
     }
-    // What is left is padding: less than a byte, all ones.
+    // The rest is padding: less than a byte, all ones.
     let is_padding = count < 8 && held == (u64::MAX << (64 - count.max(1))) * u64::from(count > 0);
     if is_padding {
         Ok(())
@@ -151,7 +152,7 @@ pub(super) fn decode(code: &[u8], out: &mut Vec<u8>) -> Result<(), HpackError> {
     }
 }
 
-/// A code that is longer than those that are looked up at once.
+/// Finds a code that is longer than those that are looked up at once.
 fn long(held: u64, count: usize) -> Option<(usize, usize)> {
     (QUICK_BITS + 1..=BITS_MAX.min(count)).find_map(|bits| {
         let code = (held >> (64 - bits)) as u32;

@@ -1,10 +1,10 @@
-//! Fields that are known by a number.
+//! The static and the dynamic table of fields.
 
 use std::collections::VecDeque;
 
 use super::{Class, Field};
 
-/// What an entry takes beside its text (RFC 7541, 4.1).
+/// The size of an entry in addition to its text (RFC 7541, 4.1).
 pub(super) const OVERHEAD: usize = 32;
 
 /// Appendix A; the first one has number 1.
@@ -75,34 +75,34 @@ pub(super) const STATIC: [(&[u8], &[u8], Class); 61] = {
     ]
 };
 
-/// The dynamic table: the last fields of a connection, in one buffer.
+/// The dynamic table: the latest fields of a connection, in one buffer.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// The texts, the oldest first; those before `gone` are no one's any more.
+    /// The texts, the oldest first; those before `gone` aren't used any more.
     text: Vec<u8>,
     gone: usize,
     entries: VecDeque<Entry>,
-    /// What the entries take, and may take.
+    /// The present and the largest size of the entries.
     bytes: usize,
     bytes_max: usize,
-    /// So many bytes were taken off the front of `text` in all.
+    /// The total number of bytes that were removed from the front of `text`.
     base: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Counted from the first byte that was ever there.
+    /// Its offset, counted from the first byte that was ever added.
     start: u64,
     name_bytes: usize,
     value_bytes: usize,
     class: Class,
 }
 
-/// Where an entry's name comes from.
+/// The origin of an entry's name.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Name<'a> {
     Text(&'a [u8]),
-    /// Another entry, or one of the static table.
+    /// A dynamic or static entry.
     Index(usize),
 }
 
@@ -118,7 +118,7 @@ impl Table {
         self.bytes_max
     }
 
-    /// The field of that number, static or dynamic.
+    /// The static or dynamic field with this number.
     #[inline]
     pub(super) fn get(&self, index: usize) -> Option<Field<'_>> {
         let index = index.checked_sub(1)?;
@@ -140,7 +140,8 @@ impl Table {
         }
     }
 
-    /// The number of that field, or else of one with that name: (number, whole).
+    /// The number of this field, or else of one with the same name, and whether the whole
+    /// field matches.
     pub(super) fn find(&self, name: &[u8], value: &[u8]) -> Option<(usize, bool)> {
         let mut of_name = None;
         for (place, (known, its_value, _)) in STATIC.iter().enumerate() {
@@ -164,10 +165,10 @@ impl Table {
         of_name
     }
 
-    /// Adds a field; the oldest ones make room.
+    /// Adds a field, and removes the oldest ones to make room.
     pub(super) fn insert(&mut self, name: Name<'_>, value: &[u8], class: Class) {
         let start = self.text.len();
-        // The name may be that of an entry which goes now.
+        // The name may come from an entry that is removed now.
         match name {
             Name::Text(name) => self.text.extend_from_slice(name),
             Name::Index(index) => match index.checked_sub(STATIC.len() + 1) {
@@ -195,7 +196,8 @@ impl Table {
         let bytes = entry.name_bytes + entry.value_bytes + OVERHEAD;
         self.shrink(self.bytes_max.saturating_sub(bytes));
         if bytes > self.bytes_max {
-            // It empties the table, and that is no error (RFC 7541, 4.4).
+            // A field that is too large empties the table, and that isn't an error (RFC
+            // 7541, 4.4).
             self.text.clear();
             self.gone = 0;
             return;
@@ -210,7 +212,7 @@ impl Table {
         }
     }
 
-    /// Another size.
+    /// Sets another size.
     pub(super) fn resize(&mut self, bytes_max: usize) {
         self.bytes_max = bytes_max;
         self.shrink(bytes_max);

@@ -1,4 +1,4 @@
-//! An object a line. Servers name the same things differently.
+//! A JSON object on each line. Servers use different names for the same things.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Logged, quoted, request_line};
 
-/// Where the method may stand, as JSON pointers.
+/// The places of the method, as JSON pointers.
 const METHOD: &[&str] = &[
     "/request/method",
     "/req/method",
@@ -25,7 +25,7 @@ const METHOD: &[&str] = &[
     "/http_method",
     "/method",
 ];
-/// Path and query in one, or a URL.
+/// The places of path and query together, or of a URL.
 const URL: &[&str] = &[
     "/request/uri",
     "/req/url",
@@ -71,7 +71,7 @@ const HOST: &[&str] = &[
     "/vhost",
     "/server_name",
 ];
-/// A query apart from the path, as nginx's `$uri` and `$args`.
+/// The places of a query that is separate from the path, like nginx's `$uri` and `$args`.
 const QUERY: &[&str] = &[
     "/args",
     "/query_string",
@@ -85,7 +85,7 @@ const QUERY: &[&str] = &[
     "/properties/CsUriQuery",
     "/properties/requestQuery",
 ];
-/// What a log has beside a request, and a list of requests hasn't.
+/// Keys that a log has besides a request, and that a list of requests doesn't have.
 const OUTCOME: &[&str] = &[
     "/status",
     "/res/statusCode",
@@ -109,14 +109,14 @@ const OUTCOME: &[&str] = &[
     "/httpRequest/httpMethod",
 ];
 
-/// What the line says; none if it isn't an object. Servers write what they have to say
-/// of themselves between their requests.
+/// The content of the line; `None` if it isn't an object, because servers log other
+/// things between requests.
 pub(super) fn logged(line: &[u8]) -> Option<Logged<'static>> {
     let value: Value = serde_json::from_slice(line).ok()?;
     if !value.is_object() {
         return None;
     }
-    // What Docker keeps of a container: its line, as a text.
+    // Docker keeps the line of a container as a text.
     if let (Some(Value::String(log)), Some(_)) = (value.get("log"), value.get("stream")) {
         let line = log.trim_ascii().as_bytes();
         let inside = match line.starts_with(b"{") {
@@ -166,7 +166,7 @@ fn find<'a>(value: &'a Value, pointers: &[&str]) -> Option<&'a str> {
     found.find_map(Value::as_str)
 }
 
-/// The Host among the headers that AWS's firewall lists.
+/// The Host in the list of headers of AWS's firewall.
 fn listed_host(value: &Value) -> Option<&str> {
     let headers = value.pointer("/httpRequest/headers")?.as_array()?;
     let is_host = |header: &&Value| {

@@ -1,14 +1,14 @@
-//! A line with the request between `"`, wherever in it.
+//! A line with the request between `"`, anywhere in the line.
 
 use std::borrow::Cow;
 
 use super::{Logged, request_line};
 
-/// What nginx's log of errors has before the request that an error is about: the log of
-/// accesses has that request, too.
+/// In nginx's error log, this precedes the request that caused the error. The access log
+/// has that request too.
 const OF_ERROR: &[u8] = b", request: \"";
 
-/// What the line says; none if it has no quoted field.
+/// The content of the line; `None` if it has no quoted field.
 pub(super) fn logged(line: &[u8]) -> Option<Logged<'_>> {
     let mut fields = Fields(line).peekable();
     fields.peek()?;
@@ -48,7 +48,7 @@ impl<'a> Iterator for Fields<'a> {
             if rest[end] == b'"' {
                 break;
             }
-            // The byte after a backslash ends no field.
+            // The byte after a backslash doesn't end a field.
             end += 2;
         }
         self.0 = &rest[end + 1..];
@@ -56,7 +56,7 @@ impl<'a> Iterator for Fields<'a> {
     }
 }
 
-/// `\xHH`, `\"`, `\\` and the letters that nginx and Apache write.
+/// Decodes `\xHH`, `\"`, `\\` and the letter escapes of nginx and Apache.
 fn unescaped(field: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', field).is_none() {
         return Cow::Borrowed(field);

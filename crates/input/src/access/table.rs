@@ -1,11 +1,11 @@
-//! Columns that a `#Fields:` line names: the W3C's extended log format, which
-//! IIS writes with blanks and CloudFront with tabs.
+//! Columns named by a `#Fields:` line: the W3C's extended log format, which IIS writes
+//! with blanks and CloudFront with tabs.
 
 use std::borrow::Cow;
 
 use super::Logged;
 
-/// Which column has what.
+/// The places of the columns.
 #[derive(Clone, Debug)]
 pub(super) struct Columns {
     method: usize,
@@ -15,7 +15,8 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Of a `#Fields:` line that names a request's parts.
+    /// The columns of a `#Fields:` line; `None` if it doesn't name the parts of a
+    /// request.
     pub(super) fn of_directive(line: &[u8]) -> Option<Self> {
         let names = std::str::from_utf8(line.strip_prefix(b"#Fields:")?).ok()?;
         let names: Vec<_> = names.split_ascii_whitespace().collect();
@@ -24,21 +25,22 @@ impl Columns {
             method: place("cs-method")?,
             path: place("cs-uri-stem").or_else(|| place("cs-uri"))?,
             query: place("cs-uri-query"),
-            // CloudFront's cs(Host) is its own name, not that of the request.
+            // CloudFront's cs(Host) is CloudFront's own name, not the host of the
+            // request.
             host: place("x-host-header")
                 .or_else(|| place("cs-host"))
                 .or_else(|| place("cs(Host)")),
         })
     }
 
-    /// What the line says; none if columns are missing.
+    /// The content of the line; `None` if columns are missing.
     pub(super) fn logged<'a>(&self, line: &'a [u8]) -> Option<Logged<'a>> {
         let is_separator = |byte: &u8| byte.is_ascii_whitespace();
         let fields: Vec<_> = line
             .split(is_separator)
             .filter(|field| !field.is_empty())
             .collect();
-        // `-` stands for nothing.
+        // `-` means empty.
         let field = |place: usize| Some(*fields.get(place)?).filter(|field| *field != b"-");
         fields.get(self.method.max(self.path))?;
         let (Some(method), Some(path)) = (field(self.method), field(self.path)) else {

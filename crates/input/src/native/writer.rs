@@ -16,8 +16,8 @@ use super::{
     SCHEMA_VERSION,
 };
 
-/// A frame is written when it has that many bytes: what a reader of one worker
-/// can hold, and enough for a checksum to cost little.
+/// A frame is written when it has this many bytes: few enough for the reader of one
+/// worker, and enough to make checksums cheap.
 const FRAME_BYTES: usize = 64 << 10;
 
 /// A native input file being written.
@@ -33,7 +33,7 @@ pub struct NativeInputWriter {
 }
 
 impl NativeInputWriter {
-    /// Creates the file; the records to come have their texts in `strings`.
+    /// Creates the file; `strings` has the texts of the records to come.
     pub fn create(path: &Path, strings: &Strings) -> io::Result<Self> {
         let mut writer = Self {
             out: BufWriter::new(files::create(path, Contents::Requests)?),
@@ -96,7 +96,7 @@ impl NativeInputWriter {
         Ok(())
     }
 
-    /// Writes what is left.
+    /// Writes the rest.
     pub fn finish(mut self) -> io::Result<()> {
         self.flush()?;
         self.out.flush()
@@ -125,7 +125,7 @@ impl NativeInputWriter {
         Ok(number)
     }
 
-    /// Texts go before the records that use them.
+    /// Texts must precede the records that use them.
     fn flush(&mut self) -> io::Result<()> {
         for (kind, bytes) in [
             (KIND_STRINGS, std::mem::take(&mut self.new_texts)),

@@ -1,5 +1,5 @@
-//! Calls of functions, and blasts, which are calls of one function whose parameters are
-//! encoded here.
+//! Calls of functions. A blast is a call of one function whose parameters are encoded
+//! here.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use crate::handles::{self, OpenClient};
 
 /// Opens a function of an interface, such as `run` of `a:b/c@1.0.0`, for the calls of a
 /// client. The interface is empty for a function of the component itself. On `OK`,
-/// `function` is its number, which is the same each time, and good as long as the
-/// client. On `BAD_OPTIONS`, `error` holds a sentence, which the caller frees.
+/// `function` is its number, which is the same each time, and valid as long as the
+/// client. On `BAD_OPTIONS`, `error` is a sentence, which the caller frees.
 ///
 /// # Safety
 /// `interface` and `name` must be readable; `function` and `error` must be writable.
@@ -64,13 +64,13 @@ pub unsafe extern "C" fn encarno_function_open(
 
 /// Submits a call of a function, without blocking. On `OK`, and only then, exactly one
 /// completion with its tag will come to the queue of the bridge, no later than its
-/// timeout, with results or with an error. On `TOO_MANY_CALLS` completions must be taken
-/// first. On `BAD_OPTIONS`, `error` holds a sentence that names the header at fault,
-/// which the caller frees.
+/// timeout, with results or with an error. On `TOO_MANY_CALLS`, take completions first.
+/// On `BAD_OPTIONS`, `error` is a sentence that names the invalid header, which the
+/// caller frees.
 ///
-/// `params` are the encoded parameters. `headers` are names and values in turns, such as
-/// `traceparent`, each a length of 32 bits, little-endian, and so many bytes. They travel
-/// over NATS; over TCP, a call with headers fails.
+/// `params` are the encoded parameters. `headers` are names and values in turn, such as
+/// `traceparent`, each a length of 32 bits, little-endian, and that many bytes. NATS
+/// carries them; over TCP, a call with headers fails.
 ///
 /// # Safety
 /// `call`, `params` and `headers` must be readable; all are copied. `error` must be
@@ -91,10 +91,10 @@ pub unsafe extern "C" fn encarno_call_submit(
     })
 }
 
-/// Submits a call of a function, and where few calls are in flight waits for it, as
-/// `encarno_blast_wait` does. On `OK`, `completion` is filled, what it holds is the
-/// caller's to free, and nothing comes to the queue. On `PENDING` the completion will
-/// come to the queue, as after `encarno_call_submit`.
+/// Submits a call of a function. If few calls are in flight, it waits for the call, as
+/// `encarno_blast_wait` does. On `OK`, `completion` is filled, the caller frees its
+/// parts, and nothing comes to the queue. On `PENDING`, the completion will come to the
+/// queue, as after `encarno_call_submit`.
 ///
 /// # Safety
 /// As `encarno_call_submit`; `completion` must be writable.
@@ -115,9 +115,9 @@ pub unsafe extern "C" fn encarno_call_wait(
     })
 }
 
-/// Submits a blast, without blocking. On `OK`, and only then, exactly one
-/// completion with its tag will come to the queue of the bridge, no later than
-/// its timeout. On `TOO_MANY_CALLS` completions must be taken first.
+/// Submits a blast, without blocking. On `OK`, and only then, exactly one completion with
+/// its tag will come to the queue of the bridge, no later than its timeout. On
+/// `TOO_MANY_CALLS`, take completions first.
 ///
 /// # Safety
 /// `blast` and `payload` must be readable; both are copied.
@@ -139,12 +139,11 @@ pub unsafe extern "C" fn encarno_blast_submit(
     })
 }
 
-/// Submits a blast, and where few calls are in flight waits for it: that is
-/// cheaper than a wake-up by the queue. On `OK`, `completion` is filled, its
-/// error text is the caller's to free, and nothing comes to the queue. On
-/// `PENDING` the completion will come to the queue, as after
-/// `encarno_blast_submit`. At most two threads are ever held here, for at most
-/// some milliseconds.
+/// Submits a blast. If few calls are in flight, it waits for the blast, which is cheaper
+/// than a wake-up by the queue. On `OK`, `completion` is filled, the caller frees its
+/// error text, and nothing comes to the queue. On `PENDING`, the completion will come to
+/// the queue, as after `encarno_blast_submit`. At most two threads wait here at a time,
+/// each for at most some milliseconds.
 ///
 /// # Safety
 /// `blast` and `payload` must be readable; both are copied. `completion` must
@@ -172,7 +171,7 @@ pub unsafe extern "C" fn encarno_blast_wait(
     })
 }
 
-/// Work that was read, and what belongs to its submission.
+/// Work that was read from arguments, and the rest of its submission.
 pub(super) struct Submission<W> {
     pub(super) tag: u64,
     pub(super) work: W,
@@ -215,7 +214,7 @@ impl<W: Work> Submission<W> {
     }
 }
 
-/// Submits what `read` makes of the arguments of an export.
+/// Submits the work that `read` makes of an export's arguments.
 ///
 /// # Safety
 /// `error` must be null or writable.
@@ -237,7 +236,7 @@ pub(super) unsafe fn submit<W: Work>(
     }
 }
 
-/// As [`submit`], and where few calls are in flight waits for the completion.
+/// The same as [`submit`]. If few calls are in flight, it waits for the completion.
 ///
 /// # Safety
 /// `completion` and `error` must be null or writable.
@@ -261,11 +260,11 @@ pub(super) unsafe fn submit_and_wait<W: Work>(
     }
 }
 
-/// Why something can't be submitted.
+/// Why a call can't be submitted.
 pub(super) enum Refused {
-    /// A pointer is null, or a number out of its range.
+    /// A pointer is null, or a number is out of its range.
     Argument,
-    /// A sentence that says what is wrong.
+    /// A sentence that names the error.
     Because(String),
 }
 
@@ -305,7 +304,7 @@ unsafe fn read_call(
     Ok(Submission::new(call.tag, work, call.timeout_ns))
 }
 
-/// `None` if a pointer is null or the payload longer than the wire can say.
+/// `None` if a pointer is null or the payload is too long for the wire.
 ///
 /// # Safety
 /// As [`encarno_blast_submit`].

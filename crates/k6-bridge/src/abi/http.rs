@@ -1,4 +1,4 @@
-//! HTTP requests, by the same queue as all calls.
+//! HTTP requests, which use the same queue as all calls.
 
 use bytes::Bytes;
 
@@ -14,13 +14,13 @@ use crate::handles::OpenClient;
 
 /// Submits an HTTP request, without blocking. On `OK`, and only then, exactly one
 /// completion with its tag will come to the queue of the bridge, no later than its
-/// timeout, with a response or with an error. On `TOO_MANY_CALLS` completions must
-/// be taken first. On `BAD_OPTIONS`, `error` holds a sentence that names what is
-/// wrong with the request, which the caller frees.
+/// timeout, with a response or with an error. On `TOO_MANY_CALLS`, take completions
+/// first. On `BAD_OPTIONS`, `error` is a sentence that says what is wrong with the
+/// request, which the caller frees.
 ///
-/// `head` is a list of texts, each a length of 32 bits, little-endian, and so many
-/// bytes: the method, the scheme, the host with its port, the path with its query
-/// (may be empty), and then names and values of headers in turns.
+/// `head` is a list of texts, each a length of 32 bits, little-endian, and that many
+/// bytes: the method, the scheme, the host with its port, the path with its query (may be
+/// empty), and then names and values of headers in turn.
 ///
 /// # Safety
 /// `request`, `head` and `body` must be readable; all are copied. `error` must be
@@ -41,10 +41,10 @@ pub unsafe extern "C" fn encarno_http_submit(
     })
 }
 
-/// Submits an HTTP request, and where few calls are in flight waits for it, as
-/// `encarno_blast_wait` does. On `OK`, `completion` is filled, what it holds is the
-/// caller's to free, and nothing comes to the queue. On `PENDING` the completion
-/// will come to the queue, as after `encarno_http_submit`.
+/// Submits an HTTP request. If few calls are in flight, it waits for the request, as
+/// `encarno_blast_wait` does. On `OK`, `completion` is filled, the caller frees its
+/// parts, and nothing comes to the queue. On `PENDING`, the completion will come to the
+/// queue, as after `encarno_http_submit`.
 ///
 /// # Safety
 /// As `encarno_http_submit`; `completion` must be writable.
@@ -65,8 +65,8 @@ pub unsafe extern "C" fn encarno_http_wait(
     })
 }
 
-/// Frees the response of a completion with all that it holds, and empties
-/// `response`, so that freeing it again does nothing.
+/// Frees the response of a completion with all its parts, and empties `response`, so that
+/// freeing it again does nothing.
 ///
 /// # Safety
 /// `response` must be null, or writable and as an export left it.
@@ -81,7 +81,7 @@ pub unsafe extern "C" fn encarno_http_response_free(
         // SAFETY: not null, and writable as the caller promises.
         let owned = unsafe { response.replace(std::ptr::null_mut()) };
         if !owned.is_null() {
-            // SAFETY: an export made it of a box, and it was replaced above: nobody
+            // SAFETY: an export made it from a box, and it was replaced above, so nobody
             // else has it.
             unsafe { EncarnoHttpResponse::free(owned) };
         }

@@ -1,12 +1,13 @@
-//! What C sees. The only module with `unsafe`.
+//! The C ABI: exports, their structs, and the panic boundary. Of this crate's modules,
+//! only this one and `system` contain `unsafe`.
 //!
 //! Rules that hold for every export:
 //!
 //! - It returns a [`EncarnoStatus`]; a panic inside becomes [`EncarnoStatus::Panic`].
-//! - A handle that is wrong or was closed is [`EncarnoStatus::BadHandle`], nothing worse.
-//! - A null pointer is [`EncarnoStatus::BadArgument`]. A pointer that isn't null must be
-//!   good for what its type and its doc say; this can't be checked here.
-//! - Views are read during the export and never kept. Owned bytes are freed by
+//! - A wrong or closed handle gives [`EncarnoStatus::BadHandle`].
+//! - A null pointer gives [`EncarnoStatus::BadArgument`]. A pointer that isn't null must
+//!   be valid as its type and documentation say; this can't be checked here.
+//! - Views are read during the export and never kept. Free owned bytes with
 //!   [`encarno_bytes_free`].
 //! - Exports may be called by any thread at any time.
 //!
@@ -17,6 +18,7 @@
 //! - [`http`]: HTTP requests
 //! - [`record`]: result files of k6's samples
 //! - `texts`: lists of texts
+//! - [`wit`]: the functions that WIT declares
 //! - [`types`]: structs and constants
 
 #![allow(unsafe_code)]
@@ -26,6 +28,7 @@ pub mod http;
 pub mod record;
 mod texts;
 pub mod types;
+pub mod wit;
 
 use std::os::fd::IntoRawFd as _;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -37,12 +40,13 @@ pub use call::*;
 pub use http::*;
 pub use record::*;
 pub use types::*;
+pub use wit::*;
 
 use crate::bridge::Bridge;
 use crate::handles::{self, OpenClient};
 
-/// The version of the C ABI that this library speaks: `ENCARNO_ABI_VERSION` of the
-/// header that came with it. This export never changes.
+/// The version of this library's C ABI: `ENCARNO_ABI_VERSION` of its own header. This
+/// export never changes.
 ///
 /// # Safety
 /// `version` must be writable.
@@ -60,9 +64,9 @@ pub unsafe extern "C" fn encarno_abi_version(version: *mut u32) -> EncarnoStatus
 
 /// Opens a bridge: its IO threads and its queue of completions.
 ///
-/// On `OK`, `opened` is filled: the caller closes the bridge by
-/// `encarno_bridge_close` and the descriptor by `close`. On `SYSTEM`, `error`
-/// holds a sentence, which the caller frees.
+/// On `OK`, `opened` is filled: the caller closes the bridge with `encarno_bridge_close`
+/// and the descriptor with `close`. On `SYSTEM`, `error` is a sentence, which the caller
+/// frees.
 ///
 /// # Safety
 /// `opened` and `error` must be writable.
@@ -96,9 +100,8 @@ pub unsafe extern "C" fn encarno_bridge_open(
     })
 }
 
-/// Closes a bridge and its clients, ends its calls and its threads, and makes
-/// its descriptor readable a last time. Completions that were not taken are
-/// dropped.
+/// Closes a bridge and its clients, ends its calls and its threads, and makes its
+/// descriptor readable one last time. Completions that weren't taken are dropped.
 #[unsafe(no_mangle)]
 pub extern "C" fn encarno_bridge_close(bridge: u64) -> EncarnoStatus {
     guard(|| match handles::remove_bridge(bridge) {
@@ -110,13 +113,13 @@ pub extern "C" fn encarno_bridge_close(bridge: u64) -> EncarnoStatus {
     })
 }
 
-/// Opens a client: a connection of its own, or one that it shares with others of
-/// equal options, which is made at the first call.
+/// Opens a client, with its own connection, or with one that clients with equal options
+/// share. The connection is made at the first call.
 ///
 /// `options` is JSON with the key `nats` or `tcp`, whose keys are those of a scenario's
 /// options; a key `tags` beside them is ignored. On `OK`, `client` is filled: the caller
-/// closes it by `encarno_client_close`. On `BAD_OPTIONS`, `error` holds a
-/// sentence that names the key at fault, which the caller frees.
+/// closes it with `encarno_client_close`. On `BAD_OPTIONS`, `error` is a sentence that
+/// names the invalid key, which the caller frees.
 ///
 /// # Safety
 /// `options` must be readable; `client` and `error` must be writable.
@@ -157,8 +160,8 @@ pub unsafe extern "C" fn encarno_client_open(
     })
 }
 
-/// Ends the calls of a client that are in flight: each completes at once, as
-/// cancelled, unless it is done already. Later calls are not affected.
+/// Cancels the calls of a client that are in flight: each completes at once, unless it is
+/// done already. Later calls are not affected.
 #[unsafe(no_mangle)]
 pub extern "C" fn encarno_client_cancel(client: u64) -> EncarnoStatus {
     guard(|| match handles::client(client) {
@@ -170,7 +173,8 @@ pub extern "C" fn encarno_client_cancel(client: u64) -> EncarnoStatus {
     })
 }
 
-/// Closes a client, its calls as `encarno_client_cancel` does, and its connection.
+/// Closes a client and its connection, and cancels its calls as `encarno_client_cancel`
+/// does.
 #[unsafe(no_mangle)]
 pub extern "C" fn encarno_client_close(client: u64) -> EncarnoStatus {
     guard(|| match handles::remove_client(client) {
@@ -182,11 +186,10 @@ pub extern "C" fn encarno_client_close(client: u64) -> EncarnoStatus {
     })
 }
 
-/// Takes completions from the queue of a bridge, the oldest first, and sets
-/// `taken` to their number, which may be 0. The caller frees the error text, the
-/// response and the results of each. To wait for completions, read 8 bytes from the descriptor; it becomes
-/// readable when the queue stops being empty, so that after a read all of it
-/// must be taken.
+/// Takes completions from the queue of a bridge, the oldest first, and sets `taken` to
+/// their number, which may be 0. The caller frees the error text, the response and the
+/// results of each. To wait for completions, read 8 bytes from the descriptor. It becomes
+/// readable when the queue stops being empty, so take all completions after each read.
 ///
 /// # Safety
 /// `completions` must be writable for `capacity` elements; `taken` must be
@@ -210,15 +213,15 @@ pub unsafe extern "C" fn encarno_completions_take(
             // caller promises.
             unsafe { completions.add(index).write(completion.into()) };
         });
-        // SAFETY: not null, and writable as the caller promises.
+        // SAFETY: `index` is below `capacity`, and that many are writable as the caller
+        // promises.
         unsafe { taken.write(count) };
         EncarnoStatus::Ok
     })
 }
 
-/// The name of an error code, such as `timeout`. The view is good for ever.
-/// `BAD_ARGUMENT` for a number that is no code; the codes count from 1 without
-/// gaps.
+/// The name of an error code, such as `timeout`. The view is always valid. `BAD_ARGUMENT`
+/// if the number isn't a code; codes count from 1 without gaps.
 ///
 /// # Safety
 /// `name` must be writable.
@@ -229,14 +232,15 @@ pub unsafe extern "C" fn encarno_error_name(code: u32, name: *mut EncarnoView) -
         let (Some(found), false) = (found, name.is_null()) else {
             return EncarnoStatus::BadArgument;
         };
-        // SAFETY: not null, and writable as the caller promises.
+        // SAFETY: `index` is below `capacity`, and that many are writable as the caller
+        // promises.
         unsafe { name.write(EncarnoView::of(found.name().as_bytes())) };
         EncarnoStatus::Ok
     })
 }
 
-/// The name of a transport, such as `nats`. The view is good for ever.
-/// `BAD_ARGUMENT` for a number that is no transport; they count from 0 without gaps.
+/// The name of a transport, such as `nats`. The view is always valid. `BAD_ARGUMENT` if
+/// the number isn't a transport; transports count from 0 without gaps.
 ///
 /// # Safety
 /// `name` must be writable.
@@ -250,13 +254,14 @@ pub unsafe extern "C" fn encarno_transport_name(
         let (Some(found), false) = (found, name.is_null()) else {
             return EncarnoStatus::BadArgument;
         };
-        // SAFETY: not null, and writable as the caller promises.
+        // SAFETY: `index` is below `capacity`, and that many are writable as the caller
+        // promises.
         unsafe { name.write(EncarnoView::of(found.as_bytes())) };
         EncarnoStatus::Ok
     })
 }
 
-/// What a transport did since the bridge was opened.
+/// The counts of a transport since the bridge was opened.
 ///
 /// # Safety
 /// `counts` must be writable.
@@ -274,14 +279,15 @@ pub unsafe extern "C" fn encarno_transport_counts(
         let Some(bridge) = handles::bridge(bridge) else {
             return EncarnoStatus::BadHandle;
         };
-        // SAFETY: not null, and writable as the caller promises.
+        // SAFETY: `index` is below `capacity`, and that many are writable as the caller
+        // promises.
         unsafe { counts.write(bridge.caller().counted(transport).into()) };
         EncarnoStatus::Ok
     })
 }
 
-/// Takes how long connections of a transport took to make, in nanoseconds, each
-/// once, and sets `taken` to their number, which may be 0.
+/// Takes the connect times of a transport's connections, in nanoseconds, each once, and
+/// sets `taken` to their number, which may be 0.
 ///
 /// # Safety
 /// `times_ns` must be writable for `capacity` elements; `taken` must be writable.
@@ -313,8 +319,8 @@ pub unsafe extern "C" fn encarno_connect_times_take(
     })
 }
 
-/// Frees bytes that an export handed out, and empties `bytes`, so that freeing
-/// it again does nothing.
+/// Frees bytes that an export returned, and empties `bytes`, so that freeing them again
+/// does nothing.
 ///
 /// # Safety
 /// `bytes` must be null, or writable and as an export left it.
@@ -326,7 +332,7 @@ pub unsafe extern "C" fn encarno_bytes_free(bytes: *mut EncarnoOwnedBytes) -> En
         }
         // SAFETY: not null, and writable as the caller promises.
         let owned = unsafe { bytes.replace(EncarnoOwnedBytes::EMPTY) };
-        // SAFETY: an export made it, and it was replaced above: nobody else has it.
+        // SAFETY: an export made it, and it was replaced above, so nobody else has it.
         unsafe { owned.free() };
         EncarnoStatus::Ok
     })
@@ -334,7 +340,7 @@ pub unsafe extern "C" fn encarno_bytes_free(bytes: *mut EncarnoOwnedBytes) -> En
 
 /// The panic boundary: no unwinding crosses into C.
 fn guard(export: impl FnOnce() -> EncarnoStatus) -> EncarnoStatus {
-    // What a panic leaves behind is guarded by locks, whose data is whole.
+    // A panic leaves data behind locks consistent.
     catch_unwind(AssertUnwindSafe(export)).unwrap_or(EncarnoStatus::Panic)
 }
 
@@ -360,6 +366,7 @@ mod tests {
             include_str!("call.rs"),
             include_str!("http.rs"),
             include_str!("record.rs"),
+            include_str!("wit.rs"),
         ];
         let others = others
             .iter()

@@ -1,4 +1,4 @@
-//! A result file that k6's samples are written to.
+//! Result files for k6's samples.
 
 use std::path::Path;
 
@@ -9,10 +9,10 @@ use encarno_record::series::Series;
 use super::{EncarnoOwnedBytes, EncarnoRequest, EncarnoSample, EncarnoStatus, EncarnoView, guard};
 use crate::record::{self, Record};
 
-/// Creates a result file, or empties it. `notes` is JSON, as `encarno_record::notes` has
-/// it; what this machine is gets added. On `OK`, `record` is filled: the caller ends it by
-/// `encarno_record_end`. On `SYSTEM` and `BAD_OPTIONS`, `error` holds a sentence, which the
-/// caller frees.
+/// Creates a result file, or empties it. `notes` is JSON in the form of
+/// `encarno_record::notes`; the description of this machine is added. On `OK`, `record`
+/// is filled: the caller ends it with `encarno_record_end`. On `SYSTEM` and
+/// `BAD_OPTIONS`, `error` is a sentence, which the caller frees.
 ///
 /// # Safety
 /// `path` and `notes` must be readable; `record` and `error` must be writable.
@@ -51,8 +51,8 @@ pub unsafe extern "C" fn encarno_record_begin(
     })
 }
 
-/// The number of a text, for labels and errors of requests; 0 is the empty text. There may
-/// be 20,000; what comes beyond that is the text `other`.
+/// The number of a text, for labels and errors of requests; 0 is the empty text. There
+/// may be 20,000; further texts count as the text `other`.
 ///
 /// # Safety
 /// `text` must be readable; `number` must be writable.
@@ -80,9 +80,9 @@ pub unsafe extern "C" fn encarno_record_text(
     })
 }
 
-/// The number of a series. `series` is JSON: `{metric, type, contains, tags}`. There may be
-/// 20,000; what comes beyond that counts for one series of the metric, with the tag `other`.
-/// On `SYSTEM`, `error` holds a sentence, which the caller frees.
+/// The number of a series. `series` is JSON: `{metric, type, contains, tags}`. There may
+/// be 20,000; further series count as one series of the metric, with the tag `other`. On
+/// `SYSTEM`, `error` is a sentence, which the caller frees.
 ///
 /// # Safety
 /// `series` must be readable; `number` and `error` must be writable.
@@ -118,11 +118,11 @@ pub unsafe extern "C" fn encarno_record_series(
 }
 
 /// Adds samples and requests, and writes the seconds that ended before `until_unix_ns`.
-/// `users` is how many users there are now. On `SYSTEM`, `error` holds a sentence, which the
+/// `users` is the present number of users. On `SYSTEM`, `error` is a sentence, which the
 /// caller frees.
 ///
 /// # Safety
-/// `samples` and `requests` must be readable for so many elements, or null if there are
+/// `samples` and `requests` must be readable for that many elements, or null if there are
 /// none; `error` must be writable.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn encarno_record_add(
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn encarno_record_add(
         let (mut known_samples, mut known_requests): (&[EncarnoSample], &[EncarnoRequest]) =
             (&[], &[]);
         if samples_length > 0 {
-            // SAFETY: not null, and readable for so many as the caller promises.
+            // SAFETY: not null, and readable for that many as the caller promises.
             known_samples = unsafe { std::slice::from_raw_parts(samples, samples_length) };
         }
         if requests_length > 0 {
@@ -175,9 +175,9 @@ pub unsafe extern "C" fn encarno_record_add(
     })
 }
 
-/// Writes the rest, with what is known at the end, and closes the file. `notes` is as in
-/// `encarno_record_begin`, `span_ns` is how long the run lasted. The record is ended in any
-/// case. On `SYSTEM`, `error` holds a sentence, which the caller frees.
+/// Writes the rest and the last notes, and closes the file. `notes` has the form of
+/// `encarno_record_begin`; `span_ns` is the duration of the run. The record ends in any
+/// case. On `SYSTEM`, `error` is a sentence, which the caller frees.
 ///
 /// # Safety
 /// `notes` must be readable; `error` must be writable.
@@ -208,8 +208,8 @@ pub unsafe extern "C" fn encarno_record_end(
     })
 }
 
-/// Writes the report of a result file that was ended: one page of HTML. On `SYSTEM`, `error`
-/// holds a sentence, which the caller frees.
+/// Writes the report of a complete result file: one page of HTML. On `SYSTEM`, `error` is
+/// a sentence, which the caller frees.
 ///
 /// # Safety
 /// `path` and `page` must be readable; `error` must be writable.
@@ -236,10 +236,10 @@ pub unsafe extern "C" fn encarno_report_write(
     })
 }
 
-/// Shows the report of a result file while it is written: a page at `address`, such as
-/// `:7070`, which is one of this machine alone. On `OK`, `live` is filled, which the caller
-/// ends by `encarno_live_close`, and `said` holds the page's URL; on `SYSTEM` it holds a
-/// sentence. The caller frees it in either case.
+/// Serves the report of a result file while it is written: a page at `address`. An
+/// address such as `:7070` is for this machine alone. On `OK`, `live` is filled, which
+/// the caller ends with `encarno_live_close`, and `said` is the page's URL. On `SYSTEM`,
+/// `said` is a sentence. The caller frees `said` in both cases.
 ///
 /// # Safety
 /// `path` and `address` must be readable; `live` and `said` must be writable.
@@ -274,7 +274,8 @@ pub unsafe extern "C" fn encarno_live_open(
     })
 }
 
-/// Ends the page of a result file. Browsers that show it get a moment to fetch the end.
+/// Stops serving the page of a result file. Browsers that show it get a moment to fetch
+/// the end.
 #[unsafe(no_mangle)]
 pub extern "C" fn encarno_live_close(live: u64) -> EncarnoStatus {
     guard(|| match record::end_showing(live) {

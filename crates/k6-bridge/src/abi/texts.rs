@@ -1,17 +1,17 @@
-//! Lists of texts, as they pass the C ABI: each a length of 32 bits, little-endian, and
-//! so many bytes.
+//! Lists of texts in the form of the C ABI: each text is a length of 32 bits,
+//! little-endian, and that many bytes.
 
 use bytes::Bytes;
 use encarno_wrpc::Headers;
 use encarno_wrpc::http::{Field, RequestHead, is_field_value, is_token};
 
-/// More headers can't be meant.
+/// The most headers.
 const HEADERS_MAX: usize = 1024;
 
-/// Heads beyond this are refused.
+/// The most bytes of a head.
 const HEAD_BYTES_MAX: usize = 256 << 10;
 
-/// What is left of a list.
+/// The rest of a list.
 struct Texts<'a>(&'a [u8]);
 
 impl<'a> Texts<'a> {
@@ -25,7 +25,7 @@ impl<'a> Texts<'a> {
     }
 }
 
-/// Reads the headers of a call: names and values in turns.
+/// Reads the headers of a call: names and values in turn.
 pub(super) fn headers(encoded: &[u8]) -> Result<Headers, String> {
     let mut headers = Headers::default();
     let mut texts = Texts(encoded);
@@ -38,8 +38,20 @@ pub(super) fn headers(encoded: &[u8]) -> Result<Headers, String> {
     Ok(headers)
 }
 
+/// Reads texts two by two.
+pub(super) fn pairs(encoded: &[u8]) -> Result<Vec<(&str, &str)>, String> {
+    let mut pairs = Vec::new();
+    let mut texts = Texts(encoded);
+    while !texts.0.is_empty() {
+        let name = str::from_utf8(texts.next()?).map_err(|_| "a name is not UTF-8")?;
+        let text = str::from_utf8(texts.next()?).map_err(|_| format!("{name} is not UTF-8"))?;
+        pairs.push((name, text));
+    }
+    Ok(pairs)
+}
+
 /// Reads a head: method, scheme, authority and path, then the names and values of the
-/// headers; each a length of 32 bits, little-endian, and so many bytes.
+/// headers. Each is a length of 32 bits, little-endian, and that many bytes.
 pub(super) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
     if encoded.len() > HEAD_BYTES_MAX {
         return Err(format!(
@@ -70,7 +82,7 @@ pub(super) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
         return Err(format!("the path {path:?} does not begin with a slash"));
     }
     let mut headers = Vec::new();
-    // What is left are pairs.
+    // The rest are pairs.
     while !texts.0.is_empty() {
         let name = texts.next()?;
         let value = texts.next()?;
@@ -100,11 +112,11 @@ pub(super) fn head(encoded: &[u8]) -> Result<RequestHead, String> {
     })
 }
 
-/// Fields as texts in turns.
+/// Fields as names and values in turn.
 pub(super) fn of_fields(fields: &[Field]) -> Vec<u8> {
     let mut encoded = Vec::new();
     let mut part = |bytes: &[u8]| {
-        // A field came in a message, which is shorter than that.
+        // This can't overflow: a field came in a message, which is shorter.
         encoded.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
         encoded.extend_from_slice(bytes);
     };

@@ -1,4 +1,4 @@
-//! The structs of the ABI, with sizes and offsets that never depend on a compiler.
+//! The structs of the ABI. Their sizes and offsets don't depend on the compiler.
 
 use std::io::Write as _;
 use std::ptr;
@@ -9,79 +9,79 @@ use encarno_wrpc_caller::{Completion, HttpReply, Reply};
 
 use super::texts;
 
-/// The version of all that is in this header. It changes whenever a caller that was
-/// compiled with an older header could misread the library: a struct, an export or a
-/// meaning has changed or gone. A caller compares it with `encarno_abi_version`.
+/// The version of everything in this header. It changes whenever a caller that was
+/// compiled with an older header could misread the library, because a struct, an export
+/// or a meaning has changed or gone. A caller compares it with `encarno_abi_version`.
 pub const ENCARNO_ABI_VERSION: u32 = 3;
 
-/// What an export says.
+/// The status that an export returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum EncarnoStatus {
-    /// Done.
+    /// Success.
     Ok = 0,
-    /// The call was submitted; its completion comes by the queue.
+    /// The call was submitted; its completion will come to the queue.
     Pending = 1,
-    /// The handle is closed, or was never one of that kind.
+    /// The handle is closed, or was never one of this kind.
     BadHandle = 2,
-    /// A pointer is null that must not be, or a number is out of its range.
+    /// A pointer is null but must not be, or a number is out of its range.
     BadArgument = 3,
-    /// The options are not valid; a text says why.
+    /// The options are not valid; a text names the error.
     BadOptions = 4,
-    /// As many calls are in flight as may be: 1,048,576 for a bridge.
+    /// Too many calls are in flight: the limit is 1,048,576 for a bridge.
     TooManyCalls = 5,
-    /// The operating system refused something; a text says what.
+    /// The operating system returned an error; a text names it.
     System = 6,
-    /// A fault of the bridge. The operation may or may not have had an effect.
+    /// A bug in the bridge. The operation may or may not have had an effect.
     Panic = 7,
 }
 
-/// Bytes that belong to whoever made the view.
+/// Bytes that belong to the maker of the view.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct EncarnoView {
     /// The first byte; may be null when `length` is 0.
     pub data: *const u8,
-    /// How many.
+    /// The number of bytes.
     pub length: usize,
 }
 
-/// Bytes that belong to the caller of the export that handed them out:
-/// `encarno_bytes_free` frees them. UTF-8 where they are a text.
+/// Bytes that belong to the caller of the export that returned them: free them with
+/// `encarno_bytes_free`. Texts are UTF-8.
 #[derive(Debug)]
 #[repr(C)]
 pub struct EncarnoOwnedBytes {
     /// The first byte; null when there are none.
     pub data: *mut u8,
-    /// How many.
+    /// The number of bytes.
     pub length: usize,
 }
 
-/// A bridge that was opened.
+/// An open bridge.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct EncarnoBridge {
     /// Its handle; never 0.
     pub handle: u64,
-    /// An eventfd, non-blocking, readable when completions are to be taken. It
-    /// belongs to the caller.
+    /// An eventfd, non-blocking, readable when there are completions to take. It belongs
+    /// to the caller.
     pub event_fd: i32,
-    /// How many threads do its IO.
+    /// The number of its IO threads.
     pub io_threads: u32,
 }
 
-/// A call of `xk6:wrpc/blaster`, but for its payload. The id of the packet is
+/// A call of `xk6:wrpc/blaster`, without its payload. The id of the packet is
 /// `VU-ITERATION-NUMBER`.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct EncarnoBlast {
-    /// Comes back with the completion.
+    /// Returned with the completion.
     pub tag: u64,
     /// The virtual user.
     pub vu: u64,
     /// Its iteration.
     pub iteration: u64,
-    /// The call within the iteration.
+    /// The number of the call within the iteration.
     pub number: u64,
     /// MiB for the component to allocate and touch.
     pub mem_burn_mb: u64,
@@ -89,29 +89,31 @@ pub struct EncarnoBlast {
     pub cpu_burn_ms: u64,
     /// Milliseconds for it to sleep.
     pub wait_ms: u64,
-    /// From the submission until the call fails with `timeout`; at most a day.
+    /// The time from the submission after which the call fails with `timeout`; at most a
+    /// day.
     pub timeout_ns: u64,
 }
 
-/// A call of a function, but for its parameters and headers.
+/// A call of a function, without its parameters and headers.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct EncarnoCall {
-    /// Comes back with the completion.
+    /// Returned with the completion.
     pub tag: u64,
     /// The number of the function, from `encarno_function_open` for the same client.
     pub function: u64,
-    /// From the submission until the call fails with `timeout`; at most a day.
+    /// The time from the submission after which the call fails with `timeout`; at most a
+    /// day.
     pub timeout_ns: u64,
 }
 
-/// A sample of k6's.
+/// A sample of k6.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct EncarnoSample {
     /// The number of the series, from `encarno_record_series`.
     pub series: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
     /// When it was taken, Unix time in ns.
     pub at_unix_ns: u64,
@@ -119,60 +121,60 @@ pub struct EncarnoSample {
     pub value: f64,
 }
 
-/// A request that a script made, and that ended.
+/// A request of a script that has ended.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct EncarnoRequest {
     /// The number of its label, from `encarno_record_text`.
     pub label: u32,
-    /// The number of the text that says why it failed; 0 = it didn't.
+    /// The number of its error text; 0 means that it succeeded.
     pub error: u32,
-    /// The protocol's status; 0 = none.
+    /// The protocol's status; 0 means none.
     pub status: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
     /// When it ended, Unix time in ns.
     pub ended_unix_ns: u64,
-    /// How long it took.
+    /// Its duration.
     pub duration_ns: u64,
 }
 
 /// The longest timeout: a day.
 pub const ENCARNO_TIMEOUT_NS_MAX: u64 = 86_400_000_000_000;
 
-/// Stands for a moment that was not reached.
+/// The value for an instant that wasn't reached.
 pub const ENCARNO_NEVER: u64 = u64::MAX;
 
-/// What became of a call. Times are from its submission, by a monotonic clock.
+/// The completion of a call. Times are from its submission, by a monotonic clock.
 #[derive(Debug)]
 #[repr(C)]
 pub struct EncarnoCompletion {
-    /// The call's.
+    /// The tag of the call.
     pub tag: u64,
-    /// Until it was handed to the connection, or `ENCARNO_NEVER`.
+    /// The time until it was handed to the connection, or `ENCARNO_NEVER`.
     pub sent_ns: u64,
-    /// Until the last of a body that followed was, too, or `ENCARNO_NEVER` if none
+    /// The time until the last of its body was handed over, or `ENCARNO_NEVER` if no body
     /// followed.
     pub uploaded_ns: u64,
-    /// Until the receiver accepted it, or `ENCARNO_NEVER`.
+    /// The time until the receiver accepted it, or `ENCARNO_NEVER`.
     pub accepted_ns: u64,
-    /// Until its result or its failure.
+    /// The time until its result or its failure.
     pub finished_ns: u64,
     /// Bytes of payloads and subjects that were sent.
     pub bytes_sent: u64,
-    /// The same for what arrived.
+    /// Bytes of payloads and subjects that arrived.
     pub bytes_received: u64,
-    /// What went wrong, in a sentence; empty when nothing did. The caller's to free.
+    /// The error, in a sentence; empty on success. The caller frees it.
     pub error: EncarnoOwnedBytes,
     /// 0 for success, otherwise see `encarno_error_name`.
     pub error_code: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
-    /// The response to an HTTP request; null for any other call and for one that
-    /// failed. The caller's to free, by `encarno_http_response_free`.
+    /// The response to an HTTP request; null for any other call, and for a failed one.
+    /// The caller frees it with `encarno_http_response_free`.
     pub response: *mut EncarnoHttpResponse,
-    /// The encoded results of a function; empty for one without results, and for a call
-    /// that failed. The caller's to free.
+    /// The encoded results of a function; empty for a function without results, and for a
+    /// failed call. The caller frees them.
     pub results: EncarnoOwnedBytes,
 }
 
@@ -184,19 +186,21 @@ pub const ENCARNO_HTTP_DISCARD: u32 = 1;
 /// receiver is told to send no more.
 pub const ENCARNO_HTTP_IGNORE: u32 = 2;
 
-/// An HTTP request, but for its head and its body.
+/// An HTTP request, without its head and its body.
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct EncarnoHttpRequest {
-    /// Comes back with the completion.
+    /// Returned with the completion.
     pub tag: u64,
-    /// From the submission until the call fails with `timeout`; at most a day.
+    /// The time from the submission after which the call fails with `timeout`; at most a
+    /// day.
     pub timeout_ns: u64,
-    /// A response whose body is larger fails; for `ENCARNO_HTTP_KEEP`.
+    /// A response with a larger body fails; for `ENCARNO_HTTP_KEEP`.
     pub body_bytes_max: u64,
-    /// What becomes of the body: one of `ENCARNO_HTTP_KEEP`, `ENCARNO_HTTP_DISCARD`, `ENCARNO_HTTP_IGNORE`.
+    /// How the body is read: `ENCARNO_HTTP_KEEP`, `ENCARNO_HTTP_DISCARD` or
+    /// `ENCARNO_HTTP_IGNORE`.
     pub reading: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
 }
 
@@ -204,25 +208,25 @@ pub struct EncarnoHttpRequest {
 #[derive(Debug)]
 #[repr(C)]
 pub struct EncarnoHttpResponse {
-    /// Names and values of the headers in turns, each a length of 32 bits,
-    /// little-endian, and so many bytes.
+    /// Names and values of the headers in turn, each a length of 32 bits, little-endian,
+    /// and that many bytes.
     pub headers: EncarnoOwnedBytes,
-    /// The same for the trailers.
+    /// Names and values of the trailers, in the same form.
     pub trailers: EncarnoOwnedBytes,
     /// The body, if it was to be kept.
     pub body: EncarnoOwnedBytes,
-    /// Bytes of the body, kept or not.
+    /// The number of the body's bytes, kept or not.
     pub body_bytes: u64,
-    /// From the submission until the head was there; the completion's `finished_ns`
-    /// is the end of what was read.
+    /// The time from the submission until the head arrived. The completion's
+    /// `finished_ns` is the end of what was read.
     pub head_ns: u64,
     /// 200 to 599.
     pub status: u32,
-    /// 0.
+    /// Reserved; 0.
     pub reserved: u32,
 }
 
-/// What a transport did since the bridge was opened, over all its connections.
+/// The counts of a transport since the bridge was opened, over all its connections.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]
 pub struct EncarnoTransportCounts {
@@ -230,24 +234,24 @@ pub struct EncarnoTransportCounts {
     pub connects: u64,
     /// Connections that were lost and came back.
     pub reconnects: u64,
-    /// Attempts to connect that failed; not those to come back.
+    /// Attempts to connect that failed, without attempts to reconnect.
     pub connect_failures: u64,
     /// Connections that were lost.
     pub losses: u64,
     /// Bytes of payloads and subjects that were sent.
     pub bytes_sent: u64,
-    /// The same for what arrived.
+    /// Bytes of payloads and subjects that arrived.
     pub bytes_received: u64,
     /// Messages sent.
     pub messages_sent: u64,
     /// Messages that arrived.
     pub messages_received: u64,
-    /// Messages that arrived and were dropped, since they were read too slowly.
+    /// Messages that arrived and were dropped, because they were read too slowly.
     pub messages_dropped: u64,
-    /// Calls made and not ended, now.
+    /// Calls in flight now.
     pub calls_in_flight: u64,
-    /// Calls that failed, by the number of their error code: `errors[9]` are those
-    /// with code 9.
+    /// Calls that failed, by the number of their error code: `errors[9]` is the number of
+    /// those with code 9.
     pub errors: [u64; ENCARNO_ERRORS],
 }
 
@@ -281,7 +285,7 @@ impl EncarnoView {
         }
     }
 
-    /// The bytes; `None` for a null pointer or a length that no memory has.
+    /// The bytes; `None` for a null pointer or an impossible length.
     ///
     /// # Safety
     /// A pointer that isn't null must be readable for `length` bytes as long as
@@ -299,7 +303,7 @@ impl EncarnoView {
 }
 
 impl EncarnoOwnedBytes {
-    /// None.
+    /// No bytes.
     pub const EMPTY: Self = Self {
         data: ptr::null_mut(),
         length: 0,
@@ -312,7 +316,7 @@ impl EncarnoOwnedBytes {
             return;
         }
         let slice = ptr::slice_from_raw_parts_mut(self.data, self.length);
-        // SAFETY: it was made from a box of that length.
+        // SAFETY: it was made from a box of this length.
         drop(unsafe { Box::from_raw(slice) });
     }
 }
@@ -396,7 +400,7 @@ impl EncarnoHttpResponse {
     /// # Safety
     /// It must come from a completion and must not be used again.
     pub(super) unsafe fn free(response: *mut Self) {
-        // SAFETY: a completion made it of a box, and nobody else has it.
+        // SAFETY: a completion made it from a box, and nobody else has it.
         let response = unsafe { Box::from_raw(response) };
         for bytes in [response.headers, response.trailers, response.body] {
             // SAFETY: they came with it.
@@ -405,7 +409,7 @@ impl EncarnoHttpResponse {
     }
 }
 
-/// The pieces put together.
+/// Joins the pieces.
 fn whole(mut pieces: Vec<Bytes>) -> Vec<u8> {
     match pieces.len() {
         1 => Vec::from(pieces.remove(0)),
@@ -413,7 +417,7 @@ fn whole(mut pieces: Vec<Bytes>) -> Vec<u8> {
     }
 }
 
-/// The id of a packet, without an allocation.
+/// The id of a packet, formatted without an allocation.
 pub(super) struct PacketId {
     text: [u8; 62],
     length: usize,

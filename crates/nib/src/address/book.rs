@@ -1,4 +1,4 @@
-//! What an event loop knows of its addresses.
+//! The addresses of an event loop.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -15,14 +15,14 @@ use crate::Scheme;
 use crate::poll::Waker;
 use crate::socket::Peer;
 
-/// Where to connect to, one after the other.
+/// The peers of an address, which are used in turn.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Whether TLS is spoken.
+    /// Whether connections use TLS.
     pub tls: bool,
     /// The name that TLS verifies.
     pub name: Arc<str>,
-    /// Host and port, as a proxy is told them.
+    /// Host and port, in the form that a proxy gets.
     pub authority: Arc<str>,
     peers: Vec<Candidate>,
     next: usize,
@@ -34,13 +34,14 @@ pub struct Endpoint {
 #[derive(Clone, Debug)]
 struct Candidate {
     peer: Peer,
-    /// It refused or was silent: others are preferred until then.
+    /// Until this instant, other addresses are preferred, because this one refused or was
+    /// silent.
     avoided_until_ns: u64,
 }
 
-/// An address that refused or was silent is asked again after that.
+/// How long an address that refused or was silent is avoided.
 const AVOIDED_NS: u64 = 10_000_000_000;
-/// A name that wasn't found is asked again after that.
+/// How long a name that wasn't found isn't looked up again.
 const RETRY_NS: u64 = 1_000_000_000;
 
 impl Endpoint {
@@ -58,7 +59,7 @@ impl Endpoint {
         endpoint
     }
 
-    /// That address, which is reached through this proxy.
+    /// The endpoint of an address that is reached through this proxy.
     pub fn through(&self, address: &Address) -> Self {
         Self {
             peers: self.peers.clone(),
@@ -66,8 +67,8 @@ impl Endpoint {
         }
     }
 
-    /// The next peer that fits, round robin; one that is to be avoided only if
-    /// all of them are.
+    /// The next fitting peer, round robin. An avoided peer is used only if all are
+    /// avoided.
     pub fn next_peer(&mut self, now_ns: u64, fits: impl Fn(&Peer) -> bool) -> Option<Peer> {
         let count = self.peers.len();
         let in_turn = || (1..=count).map(|offset| (self.next + offset) % count);
@@ -79,7 +80,7 @@ impl Endpoint {
         Some(self.peers[index].peer.clone())
     }
 
-    /// How many peers fit.
+    /// The number of fitting peers.
     pub fn count(&self, fits: impl Fn(&Peer) -> bool) -> usize {
         self.peers.iter().filter(|known| fits(&known.peer)).count()
     }
@@ -103,7 +104,7 @@ impl Endpoint {
         }
     }
 
-    /// The port, if the peers are those of a name or an IP address.
+    /// The port, unless the peer is a unix socket.
     fn port(&self) -> Option<u16> {
         match self.peers.first()?.peer {
             Peer::Internet(address) => Some(address.port()),
@@ -112,14 +113,14 @@ impl Endpoint {
     }
 }
 
-/// What is known of an address.
+/// The result of looking an address up.
 #[derive(Debug)]
 pub enum Lookup<'a> {
-    /// Connect to it.
+    /// The address is known.
     Ready(&'a mut Endpoint),
-    /// It is being looked up: the worker will be woken.
+    /// The address is being looked up, and the worker will be woken.
     Pending,
-    /// It can't be used; the reason.
+    /// The address can't be used: net code and reason.
     Failed(u16, StringId),
 }
 
@@ -130,8 +131,8 @@ enum Entry {
         address: Address,
         workers: Vec<u32>,
     },
-    /// It can't be used; or it wasn't found, and may be asked for again from
-    /// that instant on.
+    /// The address can't be used: net code and reason. With an instant, the name wasn't
+    /// found and may be looked up again from then on.
     Failed(u16, StringId, Option<u64>),
 }
 
@@ -140,7 +141,7 @@ enum Entry {
 pub struct AddressBook {
     schemes: &'static [Scheme],
     entries: HashMap<StringId, Entry>,
-    /// All addresses are reached through it.
+    /// The proxy through which all addresses are reached.
     proxy: Option<Endpoint>,
     strings: Strings,
     resolver: Resolver,
@@ -152,7 +153,7 @@ pub struct AddressBook {
 }
 
 impl AddressBook {
-    /// An empty one. `default` is the address of number 0.
+    /// An empty book. `default` is the address with number 0.
     pub fn new(
         default: Option<Endpoint>,
         proxy: Option<Endpoint>,
@@ -162,7 +163,7 @@ impl AddressBook {
         waker: &Arc<Waker>,
         refresh: Option<Duration>,
     ) -> Self {
-        // As many results as there are addresses: bounded by the input's.
+        // There are at most as many results as addresses, which the input bounds.
         let (results_sender, results) = unbounded();
         let mut entries = HashMap::new();
         let first = default.map_or_else(
@@ -176,7 +177,7 @@ impl AddressBook {
             Entry::Ready,
         );
         entries.insert(StringId(0), first);
-        // A proxy looks the names up.
+        // A proxy looks names up itself.
         let refresh = refresh.filter(|_| proxy.is_none());
         let refresh_ns = refresh.map(|time| time.as_nanos() as u64);
         Self {
@@ -193,7 +194,7 @@ impl AddressBook {
         }
     }
 
-    /// What is known of that address; starts to look it up when it is new, or too old.
+    /// Looks an address up. If it is new or too old, a thread starts to look it up.
     pub fn lookup(&mut self, id: StringId, worker: u32, now_ns: u64) -> Lookup<'_> {
         self.last_lookup_ns = now_ns;
         let begins = match self.entries.get(&id) {
@@ -234,18 +235,18 @@ impl AddressBook {
         }
     }
 
-    /// That peer refused or is silent: others are preferred for a while.
+    /// Avoids a peer for a while, because it refused or is silent.
     pub fn avoid(&mut self, id: StringId, peer: &Peer, now_ns: u64) {
         if let Some(Entry::Ready(endpoint)) = self.entries.get_mut(&id) {
             endpoint.avoid(peer, now_ns);
         }
     }
 
-    /// Takes what the resolver found, and names the workers that waited for it.
+    /// Takes the results of the resolver, and names the workers that waited for them.
     pub fn take_results(&mut self, workers: &mut Vec<u32>) {
         while let Ok(found) = self.results.try_recv() {
             match (self.entries.get_mut(&found.id), found.result) {
-                // An address that was known stays if it isn't found any more.
+                // A known address stays if its name isn't found any more.
                 (Some(Entry::Ready(endpoint)), result) => {
                     endpoint.pending = false;
                     if let Ok(peers) = result {
@@ -306,7 +307,7 @@ impl AddressBook {
     }
 }
 
-/// Looks a name up now, waiting for it: for the default address, before the run.
+/// Looks a name up and waits for the result, for the default address before the run.
 pub fn resolve_now(
     text: &str,
     schemes: &[Scheme],
@@ -348,7 +349,7 @@ mod tests {
 
     const SCHEMES: &[Scheme] = &[Scheme::new("http", Some(80))];
 
-    /// A name whose address goes up by one with each look-up.
+    /// A name whose address increases by one with each look-up.
     fn moving() -> impl Fn(&str, u16) -> std::io::Result<Vec<SocketAddr>> + Send + Clone {
         let last = Arc::new(AtomicU8::new(0));
         move |_, port| {
@@ -393,7 +394,7 @@ mod tests {
         assert_eq!(woken, [7]);
         assert_eq!(peer(&mut book, 2), at(1));
         assert_eq!(peer(&mut book, 9), at(1), "not old yet");
-        // Hits go on with what is known while the new address is looked up.
+        // Hits use the known address while the new one is looked up.
         assert_eq!(peer(&mut book, 11), at(1));
         assert_eq!(peer(&mut book, 11), at(1));
         settle(&mut book, &mut woken);
@@ -404,7 +405,7 @@ mod tests {
         assert_eq!(peer(&mut book, 23), at(3));
     }
 
-    /// A book with one name, and how to settle its look-ups.
+    /// A book with one name, and a function that completes its look-ups.
     fn book(
         lookup: impl Fn(&str, u16) -> std::io::Result<Vec<SocketAddr>> + Send + Clone + 'static,
     ) -> (AddressBook, encarno_record::StringId, Poller) {
@@ -491,7 +492,7 @@ mod tests {
             [next(&mut book, 2), next(&mut book, 2), next(&mut book, 2)],
             [peer(0), peer(1), peer(0)]
         );
-        // If all of them are to be avoided, none is.
+        // If all peers are avoided, none is.
         book.avoid(id, &Peer::Internet(ips[0]), 2);
         book.avoid(id, &Peer::Internet(ips[1]), 2);
         assert_eq!([next(&mut book, 3), next(&mut book, 3)], [peer(1), peer(2)]);

@@ -1,4 +1,4 @@
-//! Threads that look names up, since the system's resolver waits.
+//! Threads that look names up, because the system's resolver blocks.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
@@ -11,7 +11,7 @@ use encarno_record::StringId;
 use crate::poll::Waker;
 use crate::socket::Peer;
 
-/// Slow names need not hold up the others.
+/// With several threads, a slow name doesn't hold up the others.
 const THREADS: usize = 4;
 
 /// Threads that look names up. They end with the last handle.
@@ -38,7 +38,7 @@ pub(super) struct Found {
 impl Question {
     fn answer(self, result: Result<Vec<Peer>, String>) {
         let id = self.id;
-        // The loop may have ended meanwhile.
+        // The loop may have ended.
         if self.reply.send(Found { id, result }).is_ok() {
             self.waker.wake();
         }
@@ -46,8 +46,8 @@ impl Question {
 }
 
 impl Resolver {
-    /// Starts the threads; names are looked up as the system does it, but for
-    /// these.
+    /// Starts the threads. These hosts have given addresses; the system looks up all
+    /// other names.
     pub fn start(hosts: &BTreeMap<String, Vec<IpAddr>>) -> io::Result<Self> {
         let hosts = Arc::new(hosts.clone());
         Self::start_with(move |name, port| lookup(&hosts, name, port))
@@ -57,7 +57,7 @@ impl Resolver {
     where
         F: Fn(&str, u16) -> io::Result<Vec<SocketAddr>> + Send + Clone + 'static,
     {
-        // A question for each address: bounded by the input's.
+        // There is at most one question for each address, and the input bounds those.
         let (questions, receiver) = unbounded::<Question>();
         for _ in 0..THREADS {
             let (receiver, lookup) = (receiver.clone(), lookup.clone());
@@ -76,7 +76,7 @@ impl Resolver {
     }
 
     pub(super) fn ask(&self, question: Question) {
-        // Its threads end with the last handle, and this is one.
+        // This can't fail: the threads end with the last handle, and this is one.
         if let Err(ended) = self.questions.send(question) {
             let question = ended.into_inner();
             let reason = format!(
@@ -88,7 +88,7 @@ impl Resolver {
     }
 }
 
-/// Looks a name up, waiting for it.
+/// Looks a name up and waits for the result.
 pub(super) fn resolve(
     hosts: &BTreeMap<String, Vec<IpAddr>>,
     name: &str,
@@ -111,7 +111,7 @@ fn lookup(
 fn peers(name: &str, found: io::Result<Vec<SocketAddr>>) -> Result<Vec<Peer>, String> {
     let found = found.map_err(|error| {
         let error = error.to_string();
-        // The standard library says twice that a name was looked up.
+        // The standard library's text says twice that the look-up failed.
         let error = error
             .rsplit("address information: ")
             .next()

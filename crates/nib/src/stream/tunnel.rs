@@ -1,4 +1,4 @@
-//! The way through an HTTP proxy to a target that speaks TLS.
+//! The tunnel through an HTTP proxy to a target with TLS.
 
 use encarno_http1::head_end;
 use rustix::io::Errno;
@@ -7,10 +7,10 @@ use super::StreamError;
 use crate::proxy::ProxySettings;
 use crate::socket::Socket;
 
-/// A proxy's answer to CONNECT is at most that long.
+/// The longest answer of a proxy to CONNECT.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 
-/// A tunnel that is being asked for.
+/// A tunnel that is being requested.
 #[derive(Debug)]
 pub(super) struct Tunnel {
     request: Vec<u8>,
@@ -19,7 +19,7 @@ pub(super) struct Tunnel {
 }
 
 impl Tunnel {
-    /// To that host and port.
+    /// A tunnel to this host and port.
     pub(super) fn new(settings: &ProxySettings, authority: &str) -> Self {
         let authorization = settings.authorization_line();
         let request =
@@ -31,7 +31,7 @@ impl Tunnel {
         }
     }
 
-    /// Goes on with it; true once what is sent goes to the target.
+    /// Continues the request; true once the tunnel is open.
     pub(super) fn advance(&mut self, socket: &Socket) -> Result<bool, StreamError> {
         while self.sent < self.request.len() {
             match socket.send(&self.request[self.sent..]) {
@@ -41,7 +41,7 @@ impl Tunnel {
             }
         }
         loop {
-            // The target says nothing before we do: all that comes is the proxy's.
+            // The target doesn't send before we do, so all bytes are the proxy's.
             let mut buffer = [0; 1024];
             let count = match socket.receive(&mut buffer) {
                 Ok(0) => return Err(refused("it closed the connection")),
@@ -69,12 +69,12 @@ impl Tunnel {
         });
         match status {
             Some(200..=299) if end == self.head.len() => Ok(true),
-            Some(200..=299) => Err(refused("more than its answer comes from it")),
+            Some(200..=299) => Err(refused("it sends more than its answer")),
             Some(407) => Err(refused(
                 "it asks for a user: write http://USER:PASSWORD@HOST:PORT",
             )),
             Some(_) => Err(refused(&format!("it answers CONNECT with {line:?}"))),
-            None => Err(refused(&format!("it isn't one: it answers {line:?}"))),
+            None => Err(refused(&format!("it isn't a proxy: it answers {line:?}"))),
         }
     }
 }

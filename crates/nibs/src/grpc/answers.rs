@@ -1,4 +1,4 @@
-//! What comes on a link, put down in the hits.
+//! Records the data that a link receives in the hits.
 
 use std::sync::Arc;
 
@@ -12,38 +12,38 @@ use super::calls;
 use super::texts::Texts;
 use crate::http2::{Dialect, Seen};
 
-/// More of an answer's messages isn't kept, whoever looks at it.
+/// The most bytes of an answer's messages that are kept.
 const KEPT_BYTES_MAX: usize = 64 << 20;
 
 /// Calls over HTTP/2.
 #[derive(Debug)]
 pub struct Answers {
-    /// None while a server is asked for its descriptors.
+    /// `None` while a server is asked for its descriptors.
     schema: Option<Arc<Schema>>,
     message_bytes_max: u32,
     expected: Expected,
     texts: Texts,
 }
 
-/// What is known of an answer while it comes.
+/// The state of an answer that arrives.
 #[derive(Debug, Default)]
 pub struct Answer {
     method: u32,
     reader: Reader,
-    /// Messages that came whole.
+    /// The number of complete messages.
     messages: u64,
     first_ns: u64,
     last_ns: u64,
     head_ns: u64,
     is_compressed: bool,
     keep: Keep,
-    /// Head and trailers, if somebody wants to see them.
+    /// Head and trailers, if they are needed.
     head: Vec<u8>,
-    /// The messages as they came, likewise.
+    /// The messages as they arrived, if they are needed.
     bytes: Vec<u8>,
 }
 
-/// Memory that is used again for the next answer.
+/// The most memory that is used again for the next answer.
 const REUSED_BYTES_MAX: usize = 256 << 10;
 
 type Failure = (u16, StringId);
@@ -154,7 +154,7 @@ impl Answers {
         self.show(answer, seen)
     }
 
-    /// Makes of the answer what somebody wants to see of it.
+    /// Makes the wanted parts of the answer.
     fn show(&mut self, answer: &mut Answer, seen: &mut Seen<'_>) -> Result<(), Failure> {
         let keep = answer.keep;
         if !keep.head && keep.body_bytes_max == 0 && keep.wire_bytes_max == 0 {
@@ -212,7 +212,7 @@ impl Dialect for Answers {
     fn begin(&mut self, answer: &mut Answer, shot: &Shot) {
         let (head, bytes) = (&mut answer.head, &mut answer.bytes);
         for kept in [&mut *head, &mut *bytes] {
-            // What a long one took is given back.
+            // The memory of a long answer is freed.
             if kept.capacity() > REUSED_BYTES_MAX {
                 *kept = Vec::new();
             }
@@ -310,7 +310,7 @@ impl Dialect for Answers {
     }
 }
 
-/// Without the status line.
+/// The text without the status line.
 fn after_line(text: &[u8]) -> &[u8] {
     match text.starts_with(b"HTTP/") {
         true => memchr::memchr(b'\n', text).map_or(&[][..], |end| &text[end + 1..]),

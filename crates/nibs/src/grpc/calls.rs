@@ -1,4 +1,4 @@
-//! Requests out of payloads: HTTP text with JSON in it becomes what is sent.
+//! Makes requests from payloads: HTTP text that contains JSON becomes calls.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use encarno_http2::Prepared;
 use encarno_nib::Prepare;
 use encarno_record::Payload;
 
-/// What stands before the request: the method's number.
+/// The length of the method's number, which is stored before the request.
 const NUMBER_BYTES: usize = 4;
 
-/// Makes calls of requests.
+/// Makes calls from requests.
 #[derive(Debug)]
 pub(super) struct Calls {
     pub(super) schema: Arc<Schema>,
@@ -59,7 +59,7 @@ impl Calls {
         Ok(Payload::Memory(out.into()))
     }
 
-    /// The head of a call: what gRPC demands, and the metadata.
+    /// The head of a call: the required fields of gRPC, and the metadata.
     fn head(
         &self,
         request: &Request<'_>,
@@ -118,7 +118,7 @@ pub(super) fn read(payload: &[u8]) -> Option<(u32, Prepared<'_>)> {
     Some((u32::from_le_bytes(*number), Prepared::read(rest)?))
 }
 
-/// Without a host before it, and a query behind it.
+/// The path of a target, without a host before it and a query after it.
 fn path_of(target: &str) -> &str {
     let target = match target.split_once("://") {
         Some((_, rest)) => rest.find('/').map_or("/", |at| &rest[at..]),
@@ -127,8 +127,8 @@ fn path_of(target: &str) -> &str {
     target.split('?').next().unwrap_or_default()
 }
 
-/// The body of a request, out of its chunks. It is all that follows the head, whatever a
-/// Content-Length says: that may be from before values were put in.
+/// The body of a request, without chunk lines. It is everything after the head: a
+/// Content-Length may be wrong, because values may have been put in after it was set.
 fn body<'a>(request: &Request<'a>) -> Result<Cow<'a, [u8]>, String> {
     let mut rest = request.body().ok_or("its head has no end")?;
     if request.framing() != Some(RequestBody::Chunked) {

@@ -1,4 +1,4 @@
-//! A server asked for its descriptors, before the run.
+//! Asks a server for its descriptors before the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,14 @@ use encarno_record::{Payload, code};
 use super::answers::Answers;
 use crate::http2::{Http2, Http2Protocol};
 
-/// All of what a server tells.
+/// The most bytes of a server's answers.
 const BYTES_MAX: u32 = 64 << 20;
-/// Files beyond that are no service's.
+/// The most files; real services have fewer.
 const FILES_MAX: usize = 10_000;
-/// Questions of one call.
+/// The most questions in one call.
 const QUESTIONS_MAX: usize = 256;
 
-/// The methods that the server tells.
+/// The methods of the server.
 pub(super) fn schema(
     http2: &Http2Protocol,
     opening: &Opening,
@@ -126,7 +126,7 @@ impl Server<'_, Http2<Answers>> {
         }
     }
 
-    /// What it says to these questions; none if it doesn't have the method.
+    /// The server's answers to the questions; `None` if it doesn't have the method.
     fn ask(&mut self, questions: &[Question]) -> Result<Option<Vec<Told>>, String> {
         let mut head = format!(
             "POST {} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/grpc\r\nte: trailers\r\n",
@@ -188,7 +188,7 @@ fn add(told: Vec<Vec<u8>>, files: &mut Files) -> Result<(), String> {
     Ok(())
 }
 
-/// The texts that the fields of that number have.
+/// The texts in the fields with a number.
 fn texts(file: &[u8], wanted: u32) -> Vec<String> {
     let values = fields(file).map_while(Result::ok);
     let texts = values.filter_map(|(number, value)| match value {
@@ -200,7 +200,7 @@ fn texts(file: &[u8], wanted: u32) -> Vec<String> {
     texts.collect()
 }
 
-/// Each file after those that it imports.
+/// The files, each after those that it imports.
 fn in_order(mut files: Files) -> Vec<Vec<u8>> {
     let mut ordered = Vec::new();
     while !files.is_empty() {
@@ -209,7 +209,7 @@ fn in_order(mut files: Files) -> Vec<Vec<u8>> {
             .filter(|(_, file)| !texts(file, 3).iter().any(|name| files.contains_key(name)))
             .map(|(name, _)| name.clone())
             .collect();
-        // A circle: whoever puts them together says so.
+        // A circle of imports is reported when the schema is made.
         let ready = match ready.is_empty() {
             true => files.keys().cloned().collect(),
             false => ready,

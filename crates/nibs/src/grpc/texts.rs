@@ -1,20 +1,20 @@
-//! What can go wrong.
+//! The texts of errors.
 
 use std::collections::HashMap;
 
 use encarno_grpc::{Status, percent_decoded};
 use encarno_record::{StringId, Strings};
 
-/// Texts that are told; peers choose what is in them.
+/// The most different texts. Peers choose their content, so there must be a limit.
 const TEXTS_MAX: usize = 256;
-/// So much of each is told.
+/// The most bytes of a message that are shown.
 const MESSAGE_BYTES_MAX: usize = 200;
 
-/// What can go wrong, each interned once.
+/// The texts of errors, each interned once.
 #[derive(Debug)]
 pub(super) struct Texts {
     strings: Strings,
-    /// Those of statuses, by what came.
+    /// The texts of statuses, by status and received message.
     messages: HashMap<(Status, Box<[u8]>), StringId>,
     own: HashMap<String, StringId>,
 }
@@ -28,7 +28,7 @@ impl Texts {
         }
     }
 
-    /// A text of our own, unless there are too many different ones.
+    /// Interns another text, unless there are too many different ones.
     pub(super) fn own(&mut self, text: &str) -> StringId {
         if let Some(&known) = self.own.get(text) {
             return known;
@@ -42,9 +42,9 @@ impl Texts {
         id
     }
 
-    /// What is said of a status, with its message unless there are too many different ones.
+    /// The text of a status, with its message unless there are too many different ones.
     pub(super) fn status(&mut self, status: Status, message: &[u8]) -> StringId {
-        // Beyond that all is the same.
+        // Longer messages don't differ in what is shown.
         let message = &message[..message.len().min(4 * MESSAGE_BYTES_MAX)];
         let known = self.messages.get(&(status, message.into()));
         if let Some(&known) = known {

@@ -1,4 +1,4 @@
-//! What a worker has, and how a hit moves on in it.
+//! A worker's connection, which moves a hit on.
 
 use std::os::unix::fs::FileExt;
 
@@ -18,13 +18,13 @@ pub struct Connection {
     /// The number of the stream's events.
     pub(super) number: u32,
     pub(super) address: StringId,
-    /// Streams to other addresses, the last used one at the end.
+    /// Streams to other addresses, the most recently used one last.
     aside: Vec<Aside>,
     numbers: u32,
     pub(super) phase: Phase,
-    /// Bytes of the payload that were given to the stream.
+    /// The number of the payload's bytes that the stream has taken.
     pub(super) sent: u64,
-    /// Whether a hit was made on it before.
+    /// Whether it was used for an earlier hit.
     pub(super) reused: bool,
     /// Whether the peer has closed its side.
     pub(super) closed: bool,
@@ -33,12 +33,12 @@ pub struct Connection {
     pub(super) kept: Kept,
 }
 
-/// Why a hit can't go on.
+/// Why a hit failed.
 #[derive(Debug)]
 pub(super) enum Failure {
-    /// The stream says so.
+    /// An error of the stream.
     Stream(StreamError),
-    /// What came isn't a response.
+    /// The data aren't a response.
     Response(ResponseError),
     /// The record's bytes can't be read.
     Payload,
@@ -50,35 +50,35 @@ impl From<StreamError> for Failure {
     }
 }
 
-/// What is known of the socket.
+/// The state of the socket.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Ready {
-    /// There may be something to read.
+    /// Whether there may be data to read.
     pub(super) readable: bool,
-    /// The peer closed its side.
+    /// Whether the peer closed its side.
     pub(super) closed: bool,
 }
 
-/// How far a hit has come.
+/// The state of a hit after a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Driven {
     /// It waits for the socket.
     Waiting,
-    /// There is more to read, and others wait for their turn.
+    /// There is more to read, but other hits have their turn first.
     Again,
-    /// It has ended well.
+    /// The hit has ended with a response.
     Done,
 }
 
-/// Reads in one turn, so that a peer that sends without end doesn't keep other
-/// hits waiting.
+/// The most reads in one turn, so that a peer that sends without end doesn't hold up
+/// other hits.
 const READS_MAX: usize = 16;
 
-/// Writes in one turn, so that a peer that takes a long request as fast as it is
-/// read from the disk doesn't, either.
+/// The most writes in one turn, so that a long request to a fast peer doesn't hold up
+/// other hits.
 const SENDS_MAX: usize = 32;
 
-/// A stream that waits for its address to come up again.
+/// A stream that waits until its address is needed again.
 #[derive(Debug)]
 struct Aside {
     address: StringId,
@@ -86,7 +86,8 @@ struct Aside {
     stream: Stream,
 }
 
-/// Addresses that a worker keeps connections to, beside the current one.
+/// The number of addresses to which a worker keeps connections, in addition to the
+/// current one.
 const ASIDE_MAX: usize = 15;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,7 +106,7 @@ pub(super) enum Phase {
 }
 
 impl Connection {
-    /// One that isn't open yet.
+    /// A connection that isn't open yet.
     pub(super) fn new(reader: ResponseReader) -> Self {
         Self {
             stream: None,
@@ -123,13 +124,13 @@ impl Connection {
         }
     }
 
-    /// The address to come back to, once all others have refused.
+    /// The silent address to return to, once all others have refused.
     pub(super) fn silent_peer(&self) -> Option<&Peer> {
         self.attempt.silent_peer()
     }
 
-    /// Puts the stream aside and takes the one to that address, if there is one
-    /// and nothing happened to it meanwhile.
+    /// Puts the stream aside and takes the one to this address, if there is one without
+    /// events in the meantime.
     pub(super) fn turn_to(&mut self, address: StringId, scratch: &mut [u8]) {
         if let Some(stream) = self.stream.take() {
             if self.aside.len() >= ASIDE_MAX {
@@ -146,7 +147,7 @@ impl Connection {
             return;
         };
         let mut aside = self.aside.remove(index);
-        // What is known of an attempt is about another stream.
+        // The attempt belongs to another stream.
         self.attempt = Attempt::default();
         if aside.stream.idle_ok(scratch) {
             self.number = aside.number;
@@ -155,13 +156,13 @@ impl Connection {
         }
     }
 
-    /// A number for the events of a stream that isn't there yet.
+    /// The number for the events of the next stream.
     pub(super) fn next_number(&mut self) -> u32 {
         self.numbers = self.numbers.wrapping_add(1);
         self.numbers
     }
 
-    /// The stream of the last number, which is being connected.
+    /// Takes a stream that is being connected, with the last number.
     pub(super) fn connect(&mut self, stream: Stream, address: StringId) {
         self.number = self.numbers;
         self.stream = Some(stream);
@@ -170,7 +171,7 @@ impl Connection {
         self.phase = Phase::Connecting;
     }
 
-    /// Ends the hit without an answer; the stream is of no use any more.
+    /// Ends the hit without an answer; the stream can't be used any more.
     pub(super) fn end_failed(
         &mut self,
         shot: &mut Shot,
@@ -232,7 +233,7 @@ impl Connection {
             shot.hit.tls_us =
                 ((shot.hit.connected_ns - since_ns) / 1000).min(u64::from(u32::MAX)) as u32;
             *phase = Phase::Sending;
-            // TLS may have taken more from the socket than its own messages.
+            // TLS may have read more from the socket than its own messages.
             readable = true;
         }
         if *phase == Phase::Sending {
@@ -243,15 +244,15 @@ impl Connection {
                 Ok(Sent::All) => {
                     shot.hit.sent_ns = io.clock.now_ns();
                     *phase = Phase::Receiving;
-                    // Unless the peer spoke first, nothing can have come yet: the
-                    // edge will tell.
+                    // Unless the peer sent first, nothing can have arrived yet; an event
+                    // will tell.
                     if fresh && !readable && !closed {
                         return Ok(Driven::Waiting);
                     }
                 }
                 Ok(Sent::Again) => return Ok(Driven::Again),
                 Ok(Sent::Waiting) => {}
-                // The peer may have answered before it closed: read that first.
+                // The peer may have answered before it closed, so read first.
                 Err(Failure::Stream(StreamError::System(Errno::PIPE | Errno::CONNRESET)))
                     if !*reused =>
                 {
@@ -281,13 +282,13 @@ impl Connection {
                     Part::Head(status, head) => kept.head(status, head),
                     Part::Body(body) => kept.body(body),
                 });
-                // It stays, whatever becomes of the rest.
+                // The status stays, even if the rest of the response is wrong.
                 shot.hit.protocol_code = reader.status();
                 fed.map_err(Failure::Response)?;
             }
             if reader.is_complete() {
                 shot.hit.ended_ns = now_ns;
-                // A response before the request's end: the rest can't be sent any more.
+                // A response came before the request's end, so the rest can't be sent.
                 let keeps = reader.keep_alive() && *phase == Phase::Receiving && !closed;
                 if *phase == Phase::Sending {
                     shot.hit.sent_ns = shot.hit.first_byte_ns;
@@ -299,8 +300,8 @@ impl Connection {
                 }
                 return Ok(Driven::Done);
             }
-            // A short read emptied the socket: more will come as a new edge. The
-            // end of the stream is no edge of its own if it came along.
+            // A short read emptied the socket, and new data give a new event. The end of
+            // the stream gives none if it came with the data.
             if count < io.scratch.len() && !closed && !stream.is_tls() {
                 return Ok(Driven::Waiting);
             }
@@ -309,12 +310,12 @@ impl Connection {
     }
 }
 
-/// How far the request has gone out.
+/// How much of the request was sent.
 enum Sent {
     All,
     /// The socket has no room for the rest.
     Waiting,
-    /// It has room, and others wait for their turn.
+    /// The socket has room, but other hits have their turn first.
     Again,
 }
 
@@ -347,7 +348,7 @@ fn send(
     Ok(Sent::Again)
 }
 
-/// What the response to a request will be like that lies in a file.
+/// The properties of the response to a request that is in a file.
 pub(super) fn expected_of_file(payload: &Payload, scratch: &mut [u8]) -> Expected {
     let Payload::File { file, range } = payload else {
         return Expected::default();
@@ -356,7 +357,7 @@ pub(super) fn expected_of_file(payload: &Payload, scratch: &mut [u8]) -> Expecte
     let start = bytes.min(scratch.len() as u64) as usize;
     match file.read_exact_at(&mut scratch[..start], range.start) {
         Ok(()) => Expected::of(&scratch[..start], bytes),
-        // Sending will say so.
+        // Sending the request will report the error.
         Err(_) => Expected::default(),
     }
 }

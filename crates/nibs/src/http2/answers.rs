@@ -1,4 +1,4 @@
-//! What comes on a link, put down in the hits.
+//! Records the data received on a link in the hits.
 
 use encarno_http2::{ErrorCode, Handler, Head, Reset};
 use encarno_nib::clock::Clock;
@@ -7,7 +7,7 @@ use encarno_record::{StringId, Strings, code};
 
 use super::{Dialect, On, Place, Seen};
 
-/// What can go wrong, each interned once.
+/// Error texts, each interned once.
 #[derive(Debug)]
 pub(super) struct Texts {
     pub(super) closed_in_handshake: StringId,
@@ -37,7 +37,7 @@ impl Texts {
     }
 }
 
-/// The net code for a code of the peer's, or of ours to the peer.
+/// The net code for an error code from the peer or to it.
 pub(super) fn code_of(why: ErrorCode, usual: u16) -> u16 {
     match why {
         ErrorCode::REFUSED_STREAM => code::REFUSED,
@@ -46,7 +46,7 @@ pub(super) fn code_of(why: ErrorCode, usual: u16) -> u16 {
     }
 }
 
-/// Whoever is told what comes on a link: a stream's user is its worker.
+/// Receives the events of a link; the user of a stream is its worker.
 pub(super) struct Answers<'a, D: Dialect> {
     pub(super) link: u32,
     pub(super) dialect: &'a mut D,
@@ -55,7 +55,7 @@ pub(super) struct Answers<'a, D: Dialect> {
     pub(super) now_ns: u64,
     pub(super) texts: &'a Texts,
     pub(super) strings: &'a Strings,
-    /// Answers that came whole.
+    /// The number of complete answers.
     pub(super) ended: u64,
     /// Streams whose answers aren't read any further.
     pub(super) refused: Vec<u32>,
@@ -109,7 +109,7 @@ impl<D: Dialect> Answers<'_, D> {
         if let Some((_, place, shot)) = self.hit(worker, stream) {
             place.on = On::Nowhere;
             shot.hit.ended_ns = now_ns;
-            // The answer was there before the request had left whole.
+            // The answer came before the request had left completely.
             if shot.hit.sent_ns == 0 {
                 shot.hit.sent_ns = shot.hit.first_byte_ns;
             }

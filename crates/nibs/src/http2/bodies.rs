@@ -1,20 +1,21 @@
-//! Bodies on their way out, as far as the peer's windows have room for them.
+//! Sends the bodies of requests, as far as the peer's windows allow.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use encarno_http2::Connection;
 
-/// A piece of a body that is put together at once.
+/// The size of a piece that is built at once.
 const PIECE_BYTES: usize = 256 << 10;
-/// Bodies whose streams are gone, beyond which they are swept.
+/// The number of bodies without a stream from which on they are removed.
 const VACANT_MAX: usize = 64;
 
-/// Bodies that haven't gone out whole.
+/// Bodies that aren't sent completely.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     ready: VecDeque<Body>,
-    /// Those that the windows have no room for. They aren't looked at until there is some.
+    /// Bodies for which the windows have no room. They aren't visited until there is
+    /// room.
     blocked: Vec<Body>,
 }
 
@@ -31,7 +32,7 @@ pub(super) struct Body {
 pub(super) struct Piece {
     pub(super) stream: u32,
     pub(super) worker: u32,
-    /// Bytes of the outbox, with the heads of frames.
+    /// Bytes of the outbox, including the heads of frames.
     pub(super) bytes: usize,
     pub(super) is_last: bool,
 }
@@ -41,7 +42,7 @@ impl Bodies {
         self.ready.push_back(body);
     }
 
-    /// Puts the next piece into the outbox; none if there is nothing that may be sent.
+    /// Puts the next piece into the outbox; `None` if nothing may be sent.
     pub(super) fn send_next(&mut self, http: &mut Connection<u32>) -> Option<Piece> {
         if http.take_room() {
             self.ready.extend(self.blocked.drain(..));
@@ -75,7 +76,7 @@ impl Bodies {
         None
     }
 
-    /// A peer that gives no room must not make us keep what nobody waits for.
+    /// If the peer gives no room, bodies without a waiting hit must not accumulate.
     fn block(&mut self, body: Body, http: &mut Connection<u32>) {
         self.blocked.push(body);
         if self.blocked.len() > VACANT_MAX + 2 * http.streams() {
@@ -107,7 +108,8 @@ mod tests {
         fn reset(&mut self, _: u32, _: u32, _: Reset) {}
     }
 
-    /// A connection to a server whose windows are that wide, and so many bodies on it.
+    /// A connection to a server with windows of this size, and with this number of
+    /// bodies.
     fn connection(window: u32, bodies: u32) -> (Connection<u32>, Bodies) {
         let mut http = Connection::new(Role::Client, Limits::default());
         let window = window.to_be_bytes();
@@ -148,7 +150,7 @@ mod tests {
             );
         }
         assert_eq!(bodies.send_next(&mut http), None);
-        // Until something comes, a turn doesn't even touch them.
+        // Until an event comes, a turn doesn't visit them.
         assert_eq!((bodies.ready.len(), bodies.blocked.len()), (0, 100));
         assert_eq!(bodies.send_next(&mut http), None);
         http.receive(&window_update(7, 100), &mut Nobody).unwrap();

@@ -1,4 +1,4 @@
-//! What is sent over HTTP/2, and how its answers are understood.
+//! What is sent over HTTP/2, and how answers are read.
 
 use std::fmt::Debug;
 
@@ -6,29 +6,29 @@ use encarno_http2::{Head, HeadKind, Prepared};
 use encarno_nib::{Keep, Kept, Shot};
 use encarno_record::StringId;
 
-/// HTTP/2 as it is, or a protocol on top of it.
+/// Plain HTTP/2, or a protocol on top of it.
 pub trait Dialect: Debug + Send + 'static {
-    /// What is known of an answer while it comes.
+    /// The state of an answer that arrives.
     type Answer: Debug + Default;
 
-    /// What is said of a server that doesn't pick HTTP/2 in TLS.
+    /// The error if a server doesn't choose HTTP/2 in TLS.
     const NO_HTTP2: &'static str;
 
     /// The request in a payload.
     fn prepared<'a>(&self, payload: &'a [u8]) -> Option<Prepared<'a>>;
 
-    /// A payload for people to read.
+    /// A readable form of a payload.
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
         self.prepared(payload).map(|prepared| prepared.text())
     }
 
-    /// A hit starts.
+    /// Starts a hit.
     fn begin(&mut self, answer: &mut Self::Answer, shot: &Shot);
 
     /// Whether heads are wanted as text.
     fn wants_text(&mut self, keep: Keep) -> bool;
 
-    /// A head came. The error ends the hit.
+    /// Takes a head that arrived. An error ends the hit.
     fn head(
         &mut self,
         answer: &mut Self::Answer,
@@ -37,7 +37,7 @@ pub trait Dialect: Debug + Send + 'static {
         ends: bool,
     ) -> Result<(), (u16, StringId)>;
 
-    /// A piece of the body came. The error ends the hit.
+    /// Takes a piece of the body. An error ends the hit.
     fn data(
         &mut self,
         answer: &mut Self::Answer,
@@ -47,18 +47,18 @@ pub trait Dialect: Debug + Send + 'static {
     ) -> Result<(), (u16, StringId)>;
 }
 
-/// The hit whose answer comes.
+/// The hit whose answer arrives.
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// The hit.
     pub shot: &'a mut Shot,
-    /// What is kept of the answer.
+    /// The kept parts of the answer.
     pub kept: &'a mut Kept,
-    /// When it came.
+    /// The instant of arrival.
     pub now_ns: u64,
 }
 
-/// HTTP/2 as it is.
+/// Plain HTTP/2.
 #[derive(Debug)]
 pub struct Plain;
 

@@ -1,4 +1,4 @@
-//! One connection, and the hits that wait for it or are on their way over it.
+//! One connection, with its waiting and running hits.
 
 use std::collections::VecDeque;
 
@@ -13,40 +13,40 @@ use super::bodies::{Bodies, Body};
 use super::{Dialect, On, Place};
 use crate::links::{self, Dialed, Phase};
 
-/// Reads of one turn: what a peer sends without end must not keep the event
-/// loop from its other work.
+/// The most reads of one turn, so that a peer that sends without end doesn't hold up the
+/// event loop.
 const READS_MAX: usize = 16;
-/// Writes of one turn.
+/// The most writes of one turn.
 const SENDS_MAX: usize = 32;
-/// So much is put together before it is sent.
+/// The most bytes that are built before they are sent.
 const OUTBOX_BYTES: usize = 256 << 10;
-/// Places in the queue that nobody is in any more, beyond which it is swept.
+/// The number of abandoned places in the queue from which on they are removed.
 const VACANT_MAX: usize = 1024;
 
-/// A connection, and who uses it.
+/// A connection, and its users.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     dialed: Dialed,
     http: Option<Box<Connection<u32>>>,
     /// Hits that wait for a stream: workers, with their tickets.
     waiting: VecDeque<(u32, u64)>,
-    /// How many of them are still there.
+    /// The number of them that still wait.
     waiting_count: usize,
     tickets: u64,
-    /// Bodies that have not gone out whole.
+    /// Bodies that aren't sent completely.
     bodies: Bodies,
-    /// Requests that are whole in the outbox, and haven't left.
+    /// Requests that are completely in the outbox, but haven't left.
     leaving: VecDeque<Leaving>,
     sent_bytes: u64,
-    /// Bytes of the outbox that were sent and are still in it.
+    /// The number of the outbox's bytes that were sent.
     sent: usize,
-    /// When the handshake began and ended.
+    /// The start and end of the handshake.
     opened: Option<(u64, u64)>,
-    /// When a hit was last left without a stream.
+    /// When a hit last found no free stream.
     full_ns: u64,
     answers: u64,
     heard_ns: u64,
-    /// It takes no further hits.
+    /// Whether it takes no more hits.
     retired: bool,
     broken: Option<Broken>,
 }
@@ -58,16 +58,16 @@ struct Leaving {
     worker: u32,
 }
 
-/// Why a link is of no use any more.
+/// Why a link can't be used any more.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The operating system, the peer or TLS says so.
+    /// An error of the operating system, the peer or TLS.
     Stream(StreamError),
-    /// What came isn't HTTP/2.
+    /// The received data aren't HTTP/2.
     Protocol(ConnectionError),
-    /// The peer picked no protocol in TLS, or another.
+    /// The peer chose no protocol in TLS, or another one.
     Alpn,
-    /// Nobody needs it.
+    /// It isn't needed any more.
     GivenUp,
 }
 
@@ -102,17 +102,17 @@ impl links::Link for Link {
 }
 
 impl Link {
-    /// Whether an answer has come on it before.
+    /// Whether an answer has come on it.
     pub(super) fn is_reused(&self) -> bool {
         self.answers > 0
     }
 
-    /// HTTP/2 begins anew, on a new socket.
+    /// Begins HTTP/2 on a new socket.
     pub(super) fn begin(&mut self, limits: Limits) {
         self.http = Some(Box::new(Connection::new(Role::Client, limits)));
     }
 
-    /// Gives the workers back whose hits were on it.
+    /// Closes the link, and returns the workers whose hits were on it.
     pub(super) fn close<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
         let mut workers = match &mut self.http {
             Some(http) => http.take_streams(),
@@ -131,7 +131,7 @@ impl Link {
         workers
     }
 
-    /// The hit's ticket.
+    /// Appends a waiting worker, and returns the hit's ticket.
     pub(super) fn wait_for_stream(&mut self, worker: u32) -> u64 {
         self.tickets += 1;
         self.waiting_count += 1;
@@ -139,17 +139,17 @@ impl Link {
         self.tickets
     }
 
-    /// One of the hits that waited was given up.
+    /// Notes that one of the waiting hits was given up.
     pub(super) fn waits_no_more(&mut self) {
         self.waiting_count = self.waiting_count.saturating_sub(1);
-        // Nobody has use for a connection that doesn't come about, and a peer that
+        // A connection that is still being opened isn't needed any more, and a peer that
         // was silent all the time isn't asked again.
         if self.waiting_count == 0 && (self.dialed.phase != Phase::Open || self.heard_ns == 0) {
             self.set_broken(Broken::GivenUp);
         }
     }
 
-    /// The workers that wait for a stream: they do it elsewhere from now on.
+    /// Takes the workers that wait for a stream, which wait on another link from now on.
     pub(super) fn take_waiting<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
         self.waiting_count = 0;
         let waiting = std::mem::take(&mut self.waiting).into_iter();
@@ -165,18 +165,18 @@ impl Link {
         first.map(|&(worker, _)| worker)
     }
 
-    /// The stream's answer is nobody's.
+    /// Gives a stream up; its answer is ignored.
     pub(super) fn give_up(&mut self, stream: u32, opened_ns: u64) {
         if let Some(http) = &mut self.http {
             http.reset(stream, ErrorCode::CANCEL);
         }
-        // A peer that said nothing all the while may never say anything again.
+        // A peer that was silent all the time may never answer again.
         if self.heard_ns < opened_ns {
             self.retired = true;
         }
     }
 
-    /// Why it is to be closed, if it is.
+    /// Why the link must be closed, if it must.
     pub(super) fn take_change(&mut self) -> Option<Broken> {
         self.dialed.take_change();
         self.broken.take()
@@ -186,7 +186,7 @@ impl Link {
         self.broken.get_or_insert(broken);
     }
 
-    /// Goes on to connect.
+    /// Continues to connect.
     pub(super) fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<(), Broken> {
         let Some(since_ns) = self.dialed.go_on(closed, now_ns)? else {
             return Ok(());
@@ -199,7 +199,7 @@ impl Link {
         Ok(())
     }
 
-    /// Gives streams to hits, and sends what there is room for; true if there is
+    /// Assigns streams to hits, and sends as much as there is room for; true if there is
     /// more to send and room for it.
     pub(super) fn write<D: Dialect>(
         &mut self,
@@ -231,7 +231,7 @@ impl Link {
                         self.sent = 0;
                     }
                 }
-                // The peer may have said why before it closed: that is read first.
+                // The peer may have sent a reason before it closed, so read first.
                 Err(StreamError::System(Errno::PIPE | Errno::CONNRESET)) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
@@ -239,7 +239,7 @@ impl Link {
         self.note_left(link, hits, io).map(|()| true)
     }
 
-    /// Notes of requests that have left whole when that was.
+    /// Records the instant at which requests have left completely.
     fn note_left<A>(
         &mut self,
         link: u32,
@@ -307,7 +307,7 @@ impl Link {
             let hit = &mut shot.hit;
             (place.on, place.opened_ns) = (On::Stream(link, stream), now_ns);
             let (since_ns, opened_ns) = self.opened.unwrap_or_default();
-            // The connection was there, and had a stream for it at once.
+            // The connection was open, and had a free stream at once.
             let at_once = hit.started_ns >= opened_ns.max(self.full_ns);
             hit.connected_ns = if at_once { hit.started_ns } else { now_ns };
             if https && hit.started_ns < opened_ns {
@@ -342,7 +342,7 @@ impl Link {
         }
     }
 
-    /// Puts of bodies into the outbox what windows and outbox have room for.
+    /// Puts parts of bodies into the outbox, as far as windows and outbox have room.
     fn send_bodies<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) {
         let Some(http) = &mut self.http else {
             return;
@@ -373,7 +373,7 @@ impl Link {
                 .is_some_and(|http| http.can_open() && http.outbox().len() < OUTBOX_BYTES)
     }
 
-    /// Takes what came; true if there may be more to read.
+    /// Reads; true if there may be more to read.
     pub(super) fn read<D: Dialect>(
         &mut self,
         link: u32,
@@ -411,19 +411,19 @@ impl Link {
             }
             result.map_err(Broken::Protocol)?;
             if count < io.scratch.len() && !stream.is_tls() {
-                // A short read emptied the socket, but for the peer's end.
+                // A short read emptied the socket, except for the peer's end.
                 continue;
             }
         }
         Ok(true)
     }
 
-    /// Sends what the peer is still to hear, if there is room for it.
+    /// Sends the last frames to the peer, if there is room for them.
     pub(super) fn say_last(&mut self) {
         if let (Some(stream), Some(http), Phase::Open) =
             (&mut self.dialed.stream, &mut self.http, self.dialed.phase)
         {
-            // It is of no consequence whether it arrives.
+            // It doesn't matter whether they arrive.
             let _sent = stream.send(&http.outbox()[self.sent..]);
         }
     }

@@ -1,4 +1,4 @@
-//! Where an answer ends, in a stream of bytes that may be cut anywhere.
+//! Finds where an answer ends, in a stream of bytes that may be split anywhere.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::util::primitives::StateID;
 use regex_automata::util::{start, syntax};
 
-/// A longer answer is an error, unless said otherwise.
+/// The default for the longest answer.
 pub(crate) const ANSWER_BYTES_MAX: u64 = 64 << 20;
-/// The tables of a pattern may take so much.
+/// The most bytes of a pattern's tables.
 const PATTERN_BYTES_MAX: usize = 4 << 20;
 
-/// The options of which one says where an answer ends.
+/// The options, of which one says where an answer ends.
 pub(super) const OPTIONS: [&str; 7] = [
     "answer",
     "answer-until",
@@ -29,23 +29,23 @@ pub(super) const OPTIONS: [&str; 7] = [
 /// Where an answer ends.
 #[derive(Clone, Debug)]
 pub enum Ending {
-    /// Behind these bytes.
+    /// After these bytes.
     Until(Arc<[u8]>),
-    /// With the first byte after which the pattern is found in it.
+    /// With the first byte after which the answer contains the pattern.
     Match(Arc<Pattern>),
-    /// Where its own prefix says.
+    /// Where its length prefix says.
     Length(Prefix),
-    /// After so many bytes.
+    /// After this number of bytes.
     Bytes(u64),
-    /// When the peer closes.
+    /// When the peer closes the connection.
     Close,
-    /// When nothing came for so long.
+    /// When nothing arrived for this time.
     Silence(Duration),
-    /// There is none: a hit ends when it is sent.
+    /// There is no answer: a hit ends when it is sent.
     None,
 }
 
-/// A pattern that is followed byte by byte.
+/// A pattern that is matched byte by byte.
 #[derive(Debug)]
 pub struct Pattern {
     dfa: dense::DFA<Vec<u32>>,
@@ -55,20 +55,20 @@ pub struct Pattern {
 /// A length within an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prefix {
-    /// Bytes before it.
+    /// The number of bytes before the length.
     pub offset: u8,
-    /// Its own bytes: 1 to 8.
+    /// The number of bytes of the length: 1 to 8.
     pub size: u8,
-    /// Its last byte is the highest.
+    /// Whether its last byte is the highest.
     pub little_endian: bool,
-    /// Added to what it says, for the number of bytes behind it.
+    /// The number that is added to the length, to get the number of bytes after it.
     pub adjust: i64,
-    /// It may say so much.
+    /// The largest length.
     pub max: u64,
 }
 
 impl Ending {
-    /// As one of [`OPTIONS`] says.
+    /// The ending that one of [`OPTIONS`] gives.
     pub(super) fn of(options: &Options) -> Result<Self, BadOption> {
         let given = OPTIONS
             .iter()
@@ -80,7 +80,7 @@ impl Ending {
                     "write where an answer ends: one of {}",
                     OPTIONS[1..].join(", ")
                 ),
-                false => format!("an answer ends in one way: there are {}", given.join(", ")),
+                false => format!("use one of these options: there are {}", given.join(", ")),
             };
             let name = given.last().copied().unwrap_or("answer-until");
             return Err(BadOption::new(name, reason));
@@ -94,7 +94,7 @@ impl Ending {
         };
         match name {
             "answer" if is_true()? => Err(bad(format!(
-                "true says not where it ends: use {}",
+                "true doesn't say where it ends: use {}",
                 OPTIONS[1..].join(", ")
             ))),
             "answer" => Ok(Self::None),
@@ -119,8 +119,7 @@ impl Ending {
         }
     }
 
-    /// Whether answers on one connection can be told apart when the next comes
-    /// right behind.
+    /// Whether answers can be told apart when they follow each other directly.
     pub(super) fn can_pipeline(&self) -> bool {
         !matches!(self, Self::Close | Self::Silence(_))
     }
@@ -149,14 +148,14 @@ impl Pattern {
         let start = dfa.start_state(&start).map_err(|error| error.to_string())?;
         if dfa.is_match_state(dfa.next_eoi_state(start)) {
             return Err(format!(
-                "{text:?} is found in nothing at all: no answer would be read"
+                "{text:?} matches an empty answer, so no answer would be read"
             ));
         }
         Ok(Self { dfa, start })
     }
 }
 
-/// Looks for a pattern in bytes whose end is known, and that may be cut anywhere.
+/// Searches a pattern in bytes with a known end, which may be split anywhere.
 #[derive(Debug, Default)]
 pub(crate) struct Search {
     state: Option<StateID>,
@@ -177,7 +176,7 @@ impl Search {
         self.state = Some(state);
     }
 
-    /// Whether it is found if the bytes end here.
+    /// Whether the pattern is found if the bytes end here.
     pub(crate) fn is_found(&self, pattern: &Pattern) -> bool {
         let dfa = &pattern.dfa;
         let state = self.state.unwrap_or(pattern.start);
@@ -186,7 +185,7 @@ impl Search {
 }
 
 impl Prefix {
-    /// `4`, or `size=4 offset=2 little adjust=-4 max=1000`.
+    /// Parses `4`, or `size=4 offset=2 little adjust=-4 max=1000`.
     fn parse(text: &str) -> Result<Self, String> {
         let mut prefix = Self {
             offset: 0,
@@ -220,7 +219,7 @@ impl Prefix {
         }
     }
 
-    /// How long an answer is with that length in it.
+    /// The length of an answer with this length in it.
     fn total(self, length: u64) -> Result<u64, Bad> {
         let behind = i128::from(length) + i128::from(self.adjust);
         let head = u64::from(self.offset) + u64::from(self.size);
@@ -231,27 +230,28 @@ impl Prefix {
     }
 }
 
-/// What can be wrong with an answer.
+/// Why an answer is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Bad {
-    /// Its prefix says that.
+    /// Its prefix has this length.
     Length(u64),
-    /// It is longer than any may be.
+    /// It is too long.
     TooLong,
 }
 
 /// Follows one answer after another.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Finder {
-    /// Bytes of this answer so far.
+    /// The number of this answer's bytes so far.
     seen: u64,
-    /// Of a delimiter, so many bytes were the last ones; of a length, what it says so far.
+    /// For a delimiter, how many of its bytes were the last ones; for a length, its value
+    /// so far.
     state: u64,
     pattern: Option<StateID>,
 }
 
 impl Finder {
-    /// Bytes of this answer so far.
+    /// The number of this answer's bytes so far.
     pub(super) fn seen(&self) -> u64 {
         self.seen
     }
@@ -289,7 +289,8 @@ impl Finder {
         }
         let mut matched = self.state as usize;
         for (at, &byte) in bytes.iter().enumerate() {
-            // The longest beginning of the delimiter that what came ends with.
+            // Continue with the longest beginning of the delimiter that is an end of the
+            // received bytes.
             while matched > 0 && end[matched] != byte {
                 matched = (0..matched)
                     .rev()
@@ -381,7 +382,7 @@ mod tests {
         Ok(answers)
     }
 
-    /// Option, its value, what comes, the answers in it.
+    /// The option, its value, the received bytes, and the answers in them.
     type Case<'a> = (&'a str, &'a str, &'a [u8], &'a [&'a [u8]]);
 
     #[test]

@@ -1,4 +1,4 @@
-//! What the fuzz targets call.
+//! The entry points of the fuzz targets.
 
 use encarno_nib::Options;
 
@@ -6,7 +6,8 @@ use super::ending::{Ending, Finder};
 
 const ANSWER_BYTES_MAX: u64 = 4 << 10;
 
-/// Answers end at the same bytes however they arrive, and nothing is taken twice.
+/// Checks that answers end at the same bytes however they arrive, and that no byte counts
+/// twice.
 pub fn answers(name: &str, value: &str, bytes: &[u8]) {
     let mut options = Options::default();
     options.own.insert(name.to_owned(), value.to_owned());
@@ -18,7 +19,7 @@ pub fn answers(name: &str, value: &str, bytes: &[u8]) {
     }
 }
 
-/// Where answers end; none at the end: what came can't be one.
+/// The ends of answers; a last `None` if the received bytes are wrong.
 fn ends(ending: &Ending, bytes: &[u8], piece: usize) -> Vec<Option<usize>> {
     let (mut finder, mut found, mut at) = (Finder::default(), Vec::new(), 0);
     for piece in bytes.chunks(piece) {

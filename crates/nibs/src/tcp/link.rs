@@ -1,4 +1,4 @@
-//! One connection, and the hits on their way over it, in their order.
+//! One connection, with its running hits in order.
 
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
@@ -10,61 +10,63 @@ use encarno_record::Payload;
 use super::ending::{Bad, Ending, Finder};
 use crate::links::{self, Dialed, Phase};
 
-/// Reads of one turn: what a peer sends without end must not keep the event
-/// loop from its other work.
+/// The most reads of one turn, so that a peer that sends without end doesn't hold up the
+/// event loop.
 const READS_MAX: usize = 16;
-/// Writes of one turn, for a peer that takes a long payload as fast as it is read.
+/// The most writes of one turn, so that a long payload to a fast peer doesn't hold up the
+/// event loop.
 const SENDS_MAX: usize = 32;
-/// So much is put together before it is sent.
+/// The most bytes that are built before they are sent.
 const OUTBOX_BYTES: usize = 64 << 10;
-/// Answers that nobody waits for any more, beyond which the link is given up.
+/// The number of outstanding answers without a waiting hit from which on the link is
+/// given up.
 const OVERDUE_MIN: usize = 64;
 
-/// A connection, and who uses it.
+/// A connection, and its users.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     dialed: Dialed,
     /// Hits that wait for their answers, in the order in which they are sent.
     waiting: VecDeque<Waiting>,
-    /// The number of the first of them.
+    /// The number of the first one.
     first: u64,
-    /// So many of them have left whole, and so many are in the outbox whole.
+    /// How many of them have left completely, and how many are completely in the outbox.
     left: usize,
     taken: usize,
     outbox: Vec<u8>,
     sent: usize,
-    /// Bytes that were ever put into the outbox, and that have left.
+    /// The total bytes that were put into the outbox, and that have left.
     put_bytes: u64,
     sent_bytes: u64,
     finder: Finder,
-    /// Answers that came on it.
+    /// The number of answers on it.
     answers: u64,
-    /// When the last bytes came.
+    /// When the last bytes arrived.
     pub(super) heard_ns: u64,
     broken: Option<Broken>,
 }
 
 #[derive(Debug)]
 struct Waiting {
-    /// None = it was given up.
+    /// The worker; `None` if the hit was given up.
     worker: Option<u32>,
     payload: Payload,
-    /// Bytes of the payload that are in the outbox, or were.
+    /// The number of the payload's bytes that were put into the outbox.
     taken: u64,
-    /// It has left when so many bytes have.
+    /// It has left when this total of bytes has.
     ends_at: u64,
 }
 
-/// Why a link is of no use any more.
+/// Why a link can't be used any more.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The operating system, the peer or TLS says so.
+    /// An error of the operating system, the peer or TLS.
     Stream(StreamError),
-    /// An answer came that nothing was sent for.
+    /// An answer came without a request.
     Unasked,
     /// The answer is wrong.
     Bad(Bad),
-    /// A hit was given up, or too many answers didn't come.
+    /// A hit was given up, or too many answers are outstanding.
     GivenUp,
     /// The record's file can't be read.
     Payload,
@@ -76,11 +78,11 @@ impl From<StreamError> for Broken {
     }
 }
 
-/// What comes of what is read.
+/// An event of a read.
 pub(super) enum Heard<'a> {
-    /// Bytes of the answer to that worker's hit.
+    /// Bytes of the answer to this worker's hit.
     Part(u32, &'a [u8]),
-    /// And its end.
+    /// The end of the answer to this worker's hit.
     End(u32),
 }
 
@@ -111,17 +113,17 @@ impl Link {
         self.broken.is_some()
     }
 
-    /// Whether an answer has come on it before.
+    /// Whether an answer has come on it.
     pub(super) fn is_reused(&self) -> bool {
         self.answers > 0
     }
 
-    /// Whether bytes of the first answer have come.
+    /// Whether bytes of the first answer have arrived.
     pub(super) fn has_begun(&self) -> bool {
         self.finder.seen() > 0
     }
 
-    /// Gives the workers back whose hits were on it, the first of them first.
+    /// Closes the link, and returns the workers whose hits were on it, in order.
     pub(super) fn close(&mut self) -> Vec<u32> {
         let waiting = std::mem::take(&mut self.waiting);
         let workers = waiting
@@ -136,7 +138,7 @@ impl Link {
         workers
     }
 
-    /// The hit's number.
+    /// Appends a hit, and returns its number.
     pub(super) fn push(&mut self, worker: u32, payload: Payload) -> u64 {
         self.waiting.push_back(Waiting {
             worker: Some(worker),
@@ -147,7 +149,7 @@ impl Link {
         self.first + self.waiting.len() as u64 - 1
     }
 
-    /// Why it is to be closed, if it is.
+    /// Why the link must be closed, if it must.
     pub(super) fn take_change(&mut self) -> Option<Broken> {
         self.dialed.take_change();
         self.broken.take()
@@ -157,7 +159,7 @@ impl Link {
         self.broken.get_or_insert(broken);
     }
 
-    /// The hit's answer is nobody's.
+    /// Gives a hit up; its answer will be ignored.
     pub(super) fn give_up(&mut self, hit: u64, streams: u32) {
         let place = hit.checked_sub(self.first).map(|place| place as usize);
         if let Some(waiting) = place.and_then(|place| self.waiting.get_mut(place)) {
@@ -176,8 +178,8 @@ impl Link {
         self.waiting.iter().filter_map(|waiting| waiting.worker)
     }
 
-    /// Sends what there is room for, and names those whose payloads have left;
-    /// true if there is more to send and room for it.
+    /// Sends as much as there is room for, and names the workers whose payloads have
+    /// left; true if there is more to send and room for it.
     pub(super) fn write(
         &mut self,
         io: &mut Io<'_>,
@@ -259,7 +261,7 @@ impl Link {
         Ok(())
     }
 
-    /// Hits that end when they are sent: those that have left are no longer waited for.
+    /// Removes hits that have left, for hits that end when they are sent.
     pub(super) fn forget_left(&mut self) {
         self.waiting.drain(..self.left);
         self.first += self.left as u64;
@@ -267,7 +269,7 @@ impl Link {
         self.left = 0;
     }
 
-    /// The first hit's answer has ended without a byte that says so.
+    /// Ends the first hit, whose answer ended without a byte that shows it.
     pub(super) fn end_first(&mut self) -> Option<u32> {
         self.finder = Finder::default();
         self.answers += 1;
@@ -278,7 +280,7 @@ impl Link {
         waiting.worker
     }
 
-    /// Takes what came; true if there may be more to read.
+    /// Reads; true if there may be more to read.
     pub(super) fn read(
         &mut self,
         io: &mut Io<'_>,
@@ -302,7 +304,7 @@ impl Link {
             self.heard_ns = now_ns;
             let mut bytes = &io.scratch[..count];
             while !bytes.is_empty() {
-                // An answer before its hit has left isn't one.
+                // Data before a hit has left can't be its answer.
                 let Some(waiting) = self.waiting.front().filter(|_| self.left > 0) else {
                     return Err(Broken::Unasked);
                 };

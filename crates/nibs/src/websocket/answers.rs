@@ -1,4 +1,4 @@
-//! What comes on a link, put down in the hits.
+//! Records the data received on a link in the hits.
 
 use std::sync::Arc;
 
@@ -9,36 +9,36 @@ use super::Place;
 use super::queue::Queue;
 use crate::tcp::{Pattern, Search};
 
-/// What is sent, and what answers it.
+/// The rules for requests and answers.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// Only a message with that in it is an answer.
+    /// The pattern that a message must contain to be an answer.
     pub(super) matching: Option<Arc<Pattern>>,
     pub(super) kind: Kind,
-    /// Hits are pings.
+    /// Whether hits are pings.
     pub(super) pings: bool,
-    /// There are answers; without, a hit ends when it is sent.
+    /// Whether there are answers; without, a hit ends when it is sent.
     pub(super) answers: bool,
 }
 
-/// A message that is coming.
+/// A message that is being received.
 #[derive(Debug, Default)]
 pub(super) struct Message {
-    /// It began after a hit was sent.
+    /// Whether it began after a hit was sent.
     may_answer: bool,
     search: Search,
 }
 
-/// Whoever is told what comes on a link.
+/// Receives the events of a link.
 pub(super) struct Answers<'a> {
     pub(super) rules: &'a Rules,
     pub(super) queue: &'a mut Queue,
     pub(super) message: &'a mut Message,
     pub(super) hits: &'a mut dyn Hits<Place>,
     pub(super) now_ns: u64,
-    /// Answers that came.
+    /// The number of answers.
     pub(super) ended: u64,
-    /// What a close frame said.
+    /// The reason in a close frame.
     pub(super) closed: Option<String>,
 }
 
@@ -68,7 +68,7 @@ impl Handler for Answers<'_> {
         }
         let worker = self.queue.first();
         if let Some((place, shot)) = worker.and_then(|worker| self.hits.get(worker)) {
-            // What came before didn't match.
+            // Earlier messages didn't match.
             place.kept.expect(shot.keep);
             shot.hit.first_byte_ns = self.now_ns;
         }

@@ -1,4 +1,4 @@
-//! One connection, and the hits on their way over it.
+//! One connection, with its running hits.
 
 use encarno_nib::stream::StreamError;
 use encarno_nib::{Hits, Io};
@@ -11,36 +11,37 @@ use super::opening::{Ask, Opening};
 use super::queue::Queue;
 use crate::links::{self, Dialed, Phase};
 
-/// Reads of one turn: what a peer sends without end must not keep the event
-/// loop from its other work.
+/// The most reads of one turn, so that a peer that sends without end doesn't hold up the
+/// event loop.
 const READS_MAX: usize = 16;
-/// Writes of one turn.
+/// The most writes of one turn.
 const SENDS_MAX: usize = 32;
-/// So much is put together before it is sent.
+/// The most bytes that are built before they are sent.
 const OUTBOX_BYTES: usize = 64 << 10;
-/// Answers that nobody waits for any more, beyond which the link is given up.
+/// The number of outstanding answers without a waiting hit from which on the link is
+/// given up.
 const OVERDUE_MIN: usize = 64;
 
-/// A connection, and who uses it.
+/// A connection, and its users.
 #[derive(Debug, Default)]
 pub(super) struct Link {
     dialed: Dialed,
     state: State,
     pub(super) queue: Queue,
     message: Message,
-    /// Bytes of the outbox that were sent and are still in it.
+    /// The number of the outbox's bytes that were sent.
     sent: usize,
     sent_bytes: u64,
     answers: u64,
     broken: Option<Broken>,
 }
 
-/// How far its connection has come.
+/// The state of the connection.
 #[derive(Debug, Default)]
 enum State {
     #[default]
     Closed,
-    /// The handshake: what is left of the request, and what came of the answer.
+    /// The handshake: the rest of the request, and the received part of the answer.
     Asking {
         ask: Ask,
         sent: usize,
@@ -50,18 +51,18 @@ enum State {
     Agreed(Box<Connection>),
 }
 
-/// Why a link is of no use any more.
+/// Why a link can't be used any more.
 #[derive(Debug)]
 pub(super) enum Broken {
-    /// The operating system, the peer or TLS says so.
+    /// An error of the operating system, the peer or TLS.
     Stream(StreamError),
-    /// The server doesn't agree to speak WebSocket.
+    /// The server doesn't accept WebSocket.
     Handshake(HandshakeError),
-    /// What came isn't WebSocket.
+    /// The received data aren't WebSocket.
     Protocol(ConnectionError),
-    /// The server says so, for that reason.
+    /// The server closed it, with this reason.
     Closed(String),
-    /// Nobody needs it, or too many answers didn't come.
+    /// It isn't needed any more, or too many answers are outstanding.
     GivenUp,
 }
 
@@ -94,7 +95,7 @@ impl links::Link for Link {
 }
 
 impl Link {
-    /// The handshake begins, on a new socket.
+    /// Begins the handshake on a new socket.
     pub(super) fn begin(&mut self, ask: Ask, message_bytes_max: u64) {
         self.state = State::Asking {
             ask,
@@ -113,30 +114,30 @@ impl Link {
         matches!(self.state, State::Agreed(_))
     }
 
-    /// Whether an answer has come on it before.
+    /// Whether an answer has come on it.
     pub(super) fn is_reused(&self) -> bool {
         self.answers > 0
     }
 
-    /// Why it is to be closed, if it is.
+    /// Why the link must be closed, if it must.
     pub(super) fn take_change(&mut self) -> Option<Broken> {
         self.dialed.take_change();
         self.broken.take()
     }
 
-    /// Gives the workers back whose hits were on it.
+    /// Closes the link, and returns the workers whose hits were on it.
     pub(super) fn close(&mut self) -> Vec<u32> {
         let workers = self.queue.clear();
         *self = Self {
             dialed: self.dialed.closed(),
-            // Its tickets go on.
+            // Tickets continue from the old ones.
             queue: std::mem::take(&mut self.queue),
             ..Self::default()
         };
         workers
     }
 
-    /// The hit's answer is nobody's.
+    /// Gives a hit up; its answer will be ignored.
     pub(super) fn give_up(&mut self, ticket: u64, streams: u32) {
         self.queue.give_up(ticket);
         let overdue_max = OVERDUE_MIN.max(4 * streams as usize);
@@ -147,7 +148,7 @@ impl Link {
         }
     }
 
-    /// TLS is agreed on.
+    /// Records the time of the TLS handshake.
     pub(super) fn note_tls(&self, since_ns: u64, now_ns: u64, hits: &mut dyn Hits<Place>) {
         if !self.dialed.is_tls() {
             return;
@@ -161,7 +162,7 @@ impl Link {
         }
     }
 
-    /// Takes what came; true if there may be more to read.
+    /// Reads; true if there may be more to read.
     pub(super) fn read(
         &mut self,
         rules: &Rules,
@@ -199,8 +200,8 @@ impl Link {
         Ok(true)
     }
 
-    /// Takes bytes of the handshake's answer: so many of them are behind it. None if
-    /// it was read before.
+    /// Takes bytes of the handshake's answer, and returns the number of bytes after it;
+    /// `None` if it was read before.
     fn take_answer(
         &mut self,
         bytes: &[u8],
@@ -259,7 +260,7 @@ impl Link {
         }
     }
 
-    /// Sends what there is room for; true if there is more to send and room for it.
+    /// Sends as much as there is room for; true if there is more to send and room for it.
     pub(super) fn write(
         &mut self,
         rules: &Rules,
@@ -283,7 +284,7 @@ impl Link {
             match sent {
                 Ok(None) => return self.note_left(rules, hits, io).map(|()| false),
                 Ok(Some(count)) => self.note_sent(count),
-                // The peer may have said why before it closed: that is read first.
+                // The peer may have sent a reason before it closed, so read first.
                 Err(StreamError::System(Errno::PIPE | Errno::CONNRESET)) => return Ok(false),
                 Err(error) => return Err(error.into()),
             }
@@ -325,7 +326,7 @@ impl Link {
         }
     }
 
-    /// Notes of hits that have left whole when that was.
+    /// Records the instant at which hits have left completely.
     fn note_left(
         &mut self,
         rules: &Rules,
@@ -358,7 +359,7 @@ impl Link {
         Ok(())
     }
 
-    /// Says goodbye, if there is room for it.
+    /// Sends a close frame, if there is room for it.
     pub(super) fn say_last(&mut self, why: &Broken) {
         let (Some(stream), State::Agreed(connection), Phase::Open) =
             (&mut self.dialed.stream, &mut self.state, self.dialed.phase)
@@ -369,7 +370,7 @@ impl Link {
             return;
         }
         connection.close(CloseCode::NORMAL, "");
-        // It is of no consequence whether it arrives.
+        // It doesn't matter whether it arrives.
         let _sent = stream.send(&connection.outbox()[self.sent..]);
     }
 }

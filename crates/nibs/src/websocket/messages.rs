@@ -1,10 +1,10 @@
-//! Messages out of payloads.
+//! Makes messages from payloads.
 
 use encarno_nib::{Encoding, Prepare};
 use encarno_record::Payload;
 use encarno_websocket::CONTROL_BYTES_MAX;
 
-/// Makes messages of payloads.
+/// Makes messages from payloads.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Messages {
     pub(super) encoding: Encoding,

@@ -1,4 +1,4 @@
-//! The handshake that a connection begins with.
+//! The handshake of a connection.
 
 use encarno_nib::{BadOption, Options};
 use encarno_secret::Secret;
@@ -6,17 +6,17 @@ use encarno_websocket::{HandshakeError, Key, Offer, read_answer};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
 
-/// What every handshake asks for.
+/// The common parts of every handshake.
 #[derive(Debug)]
 pub(super) struct Opening {
-    /// Of hits that don't name another.
+    /// The address of hits that don't name another one.
     address: String,
     path: String,
     /// Lines, each with its end.
     fields: Secret,
 }
 
-/// The request of one connection, and what tells its answer from others.
+/// The request of one connection, with the key that its answer must match.
 #[derive(Debug)]
 pub(super) struct Ask {
     pub(super) request: Vec<u8>,
@@ -29,11 +29,11 @@ impl Opening {
         let mut fields = String::new();
         for (name, value) in &opening.headers {
             if name.eq_ignore_ascii_case("sec-websocket-extensions") {
-                let reason = "extensions such as permessage-deflate aren't spoken: leave it out";
+                let reason = "extensions such as permessage-deflate aren't supported: leave it out";
                 return Err(BadOption::new(name, reason));
             }
             if Offer::is_own(name) {
-                let reason = "the WebSocket handshake has one of its own: leave it out";
+                let reason = "the WebSocket handshake sets it itself: leave it out";
                 return Err(BadOption::new(name, reason));
             }
             fields.extend([name, ": ", value.expose(), "\r\n"]);
@@ -48,7 +48,7 @@ impl Opening {
         })
     }
 
-    /// The request of the next connection to that address; none = the usual one.
+    /// The request of the next connection to this address; `None` means the default one.
     pub(super) fn ask(&self, address: Option<&str>, random: &mut Xoshiro256PlusPlus) -> Ask {
         let address = address.filter(|address| !address.is_empty());
         let (host, path) = host_and_path(address.unwrap_or(&self.address));
@@ -66,7 +66,7 @@ impl Opening {
         Ask { request, key }
     }
 
-    /// Reads the server's answer: the bytes of its head, if that is whole.
+    /// Reads the server's answer, and returns the length of its head if that is complete.
     pub(super) fn read(
         &self,
         bytes: &[u8],

@@ -1,4 +1,4 @@
-//! The hits on their way over a connection, in the order in which they are sent.
+//! The running hits of a connection, in the order in which they are sent.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use bytes::Bytes;
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     tickets: u64,
-    /// So many of them are in the outbox whole, and so many have left.
+    /// How many of them are completely in the outbox, and how many have left.
     taken: usize,
     left: usize,
 }
@@ -17,16 +17,17 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiting {
     ticket: u64,
-    /// None = it was given up after it was sent: its answer is nobody's.
+    /// The worker; `None` if the hit was given up after it was sent, so that its answer
+    /// is ignored.
     worker: Option<u32>,
     payload: Bytes,
-    /// It has left when so many bytes of the connection have.
+    /// It has left when this total of the connection's bytes has.
     ends_at: u64,
     wire_bytes: u64,
 }
 
 impl Queue {
-    /// The hit's ticket.
+    /// Appends a hit, and returns its ticket.
     pub(super) fn push(&mut self, worker: u32, payload: Bytes) -> u64 {
         self.tickets += 1;
         self.waiting.push_back(Waiting {
@@ -39,7 +40,7 @@ impl Queue {
         self.tickets
     }
 
-    /// Nobody waits for the hit. One that isn't in the outbox is never sent.
+    /// Gives a hit up. If it isn't in the outbox, it is never sent.
     pub(super) fn give_up(&mut self, ticket: u64) {
         let place = self
             .waiting
@@ -63,12 +64,12 @@ impl Queue {
         self.waiting.iter().filter_map(|waiting| waiting.worker)
     }
 
-    /// The payload that is to be sent next.
+    /// The next payload to send.
     pub(super) fn next_payload(&self) -> Option<&Bytes> {
         self.waiting.get(self.taken).map(|waiting| &waiting.payload)
     }
 
-    /// That one is in the outbox.
+    /// Notes that the next payload is in the outbox.
     pub(super) fn note_taken(&mut self, wire_bytes: u64, ends_at: u64) {
         if let Some(waiting) = self.waiting.get_mut(self.taken) {
             (waiting.wire_bytes, waiting.ends_at) = (wire_bytes, ends_at);
@@ -76,8 +77,8 @@ impl Queue {
         }
     }
 
-    /// The next hit that has left whole when so many bytes have: its worker, unless it
-    /// was given up, and its bytes.
+    /// The next hit that has left completely when this total of bytes has: its worker,
+    /// unless it was given up, and its bytes.
     pub(super) fn next_left(&mut self, sent_bytes: u64) -> Option<(Option<u32>, u64)> {
         let waiting = self.waiting.get(self.left)?;
         if self.left == self.taken || waiting.ends_at > sent_bytes {
@@ -92,12 +93,12 @@ impl Queue {
         self.left > 0
     }
 
-    /// Whose answer comes next; none if it is nobody's.
+    /// The worker of the next answer; `None` if that answer is ignored.
     pub(super) fn first(&self) -> Option<u32> {
         self.waiting.front().filter(|_| self.left > 0)?.worker
     }
 
-    /// Takes the first hit out, which is answered.
+    /// Removes the first hit, which is answered.
     pub(super) fn pop(&mut self) -> Option<u32> {
         if self.left == 0 {
             return None;
@@ -108,21 +109,21 @@ impl Queue {
         waiting.worker
     }
 
-    /// How many hits are answered when that comes back: the first that sent it, and
-    /// those before it.
+    /// The number of hits that this pong answers: the first hit that sent its payload,
+    /// and those before it.
     pub(super) fn answered_by(&self, payload: &[u8]) -> usize {
         let mut sent = self.waiting.iter().take(self.left);
         let place = sent.position(|waiting| waiting.payload == payload);
         place.map_or(0, |place| place + 1)
     }
 
-    /// Takes those out that aren't in the outbox.
+    /// Takes the hits that aren't in the outbox.
     pub(super) fn take_unsent(&mut self) -> Vec<u32> {
         let unsent = self.waiting.drain(self.taken..);
         unsent.filter_map(|waiting| waiting.worker).collect()
     }
 
-    /// Empties it; the workers whose hits were in it.
+    /// Removes all hits, and returns their workers.
     pub(super) fn clear(&mut self) -> Vec<u32> {
         (self.taken, self.left) = (0, 0);
         let waiting = std::mem::take(&mut self.waiting).into_iter();

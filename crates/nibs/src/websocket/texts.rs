@@ -1,13 +1,13 @@
-//! What can go wrong.
+//! Error texts.
 
 use std::collections::HashMap;
 
 use encarno_record::{StringId, Strings};
 
-/// Reasons of peers that are told; they choose them.
+/// The most reasons of peers that are recorded, because peers choose them.
 const REASONS_MAX: usize = 64;
 
-/// What can go wrong, each interned once.
+/// Error texts, each interned once.
 #[derive(Debug)]
 pub(super) struct Texts {
     pub(super) closed_in_handshake: StringId,
@@ -16,7 +16,7 @@ pub(super) struct Texts {
     pub(super) payload: StringId,
     pub(super) too_long: StringId,
     strings: Strings,
-    /// Those of close frames.
+    /// The reasons in close frames.
     reasons: HashMap<String, StringId>,
 }
 
@@ -36,13 +36,13 @@ impl Texts {
         }
     }
 
-    /// What is said of a close frame, unless there are too many different ones.
+    /// The text for a close frame; a general one if there are too many different reasons.
     pub(super) fn closed(&mut self, why: &str) -> StringId {
         if let Some(&known) = self.reasons.get(why) {
             return known;
         }
         if self.reasons.len() >= REASONS_MAX {
-            let short = "the server closed the WebSocket, for yet another reason";
+            let short = "the server closed the WebSocket, for another reason";
             return self.strings.intern(short);
         }
         let text = format!("the server closed the WebSocket: {why}");

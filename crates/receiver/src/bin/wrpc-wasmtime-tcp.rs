@@ -4,11 +4,11 @@ use std::process::ExitCode;
 
 use encarno_receiver::Allocator;
 
-/// Gives memory back, which the system's keeps.
+/// Unlike the system's allocator, it gives memory back.
 #[global_allocator]
 static ALLOCATOR: Allocator = Allocator;
 
-/// `make` names the commit that it builds from; without it the version stands alone.
+/// `make` sets the commit that it builds; otherwise the version has no commit.
 const VERSION: &str = match option_env!("ENCARNO_VERSION") {
     Some(version) => version,
     None => env!("CARGO_PKG_VERSION"),

@@ -1,39 +1,39 @@
-//! Do bytes hold whole parameters? Answered without a guest and without
-//! allocation, since it is asked on the thread that reads all calls.
+//! Checks whether bytes are complete parameters. This needs no guest and no allocation,
+//! because it runs on the thread that reads all calls.
 
 use encarno_wrpc::value::{DecodeError, Reader};
 use wasmtime::component::types::Type;
 use wasmtime::error::Context as _;
 use wasmtime::{Result, bail};
 
-/// A type, reduced to what its encoding looks like.
+/// A type, reduced to the form of its encoding.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Shape {
     Bool,
     /// `u8`, `s8`: any byte.
     Byte,
-    /// An unsigned integer of so many bits.
+    /// An unsigned integer of this many bits.
     Unsigned(u32),
-    /// A signed integer of so many bits.
+    /// A signed integer of this many bits.
     Signed(u32),
-    /// `f32`, `f64`: so many bytes.
+    /// `f32`, `f64`: this many bytes.
     Float(usize),
     Char,
     String,
     List(Box<Shape>),
     /// `record`, `tuple`, and the parameters of a function.
     Fields(Box<[Shape]>),
-    /// `variant`, `enum`: a discriminant, then the payload of that case.
+    /// `variant`, `enum`: a discriminant, then the payload of its case.
     Cases(Box<[Option<Shape>]>),
     Option(Box<Shape>),
     /// The payloads of `ok` and `err`.
     Result(Box<[Option<Shape>; 2]>),
-    /// So many flags.
+    /// This many flags.
     Flags(usize),
 }
 
 impl Shape {
-    /// The shape of a type, or why its values can't travel over wRPC.
+    /// The shape of a type; the error says why wRPC can't carry its values.
     pub(crate) fn of(ty: &Type) -> Result<Self> {
         let payload = |ty: Option<Type>| ty.map(|ty| Self::of(&ty)).transpose();
         Ok(match ty {
@@ -89,7 +89,7 @@ impl Shape {
         })
     }
 
-    /// Whether `bytes` are one value of this shape and nothing else.
+    /// Checks that `bytes` are one value of this shape and nothing else.
     pub(crate) fn check(&self, bytes: &[u8]) -> Result<(), DecodeError> {
         let mut reader = Reader::new(bytes);
         self.skip(&mut reader)?;
@@ -137,7 +137,8 @@ fn skip_payload(payload: &Option<Shape>, reader: &mut Reader<'_>) -> Result<(), 
     payload.as_ref().map_or(Ok(()), |shape| shape.skip(reader))
 }
 
-/// Flags: a bit each, in as few bytes as hold them. A bit that is no flag is invalid.
+/// Reads flags: a bit for each, in as few bytes as possible. A set bit that isn't a flag
+/// is invalid.
 pub(super) fn read_flags(count: usize, reader: &mut Reader<'_>) -> Result<u32, DecodeError> {
     let at = reader.position();
     let mut bits = [0; 4];
@@ -150,7 +151,7 @@ pub(super) fn read_flags(count: usize, reader: &mut Reader<'_>) -> Result<u32, D
     }
 }
 
-/// The opposite of [`read_flags`].
+/// The reverse of [`read_flags`].
 pub(super) fn write_flags(count: usize, bits: u32, out: &mut Vec<u8>) {
     out.extend_from_slice(&bits.to_le_bytes()[..count.div_ceil(8)]);
 }

@@ -1,4 +1,4 @@
-//! What the fuzz targets call.
+//! The entry points of the fuzz targets.
 
 use encarno_wrpc::value::Reader;
 use wasmtime::component::types::Type;
@@ -8,7 +8,7 @@ use wasmtime::{Engine, Result, Store};
 
 use super::{Params, Results, Shape, val};
 
-/// A component whose `echo` returns what it is given.
+/// A component whose function `echo` returns its parameter.
 pub struct Echo {
     component: Component,
     ty: Type,
@@ -16,7 +16,7 @@ pub struct Echo {
 }
 
 impl Echo {
-    /// Compiles it.
+    /// Compiles the component.
     pub fn new(component: &[u8]) -> Result<Self> {
         let engine = Engine::default();
         let component = Component::new(&engine, component)?;
@@ -31,8 +31,8 @@ impl Echo {
         })
     }
 
-    /// Any bytes as parameters: what is looked at first, the plain way and the way through
-    /// a guest agree on whether they are a value, and on which.
+    /// Takes any bytes as parameters. The check, the dynamic values, and the path through
+    /// a guest must agree on whether the bytes are a value, and on which one.
     pub fn parameters(&self, bytes: &[u8]) -> Result<()> {
         let value = self.decode(bytes);
         assert_eq!(self.shape.check(bytes).is_ok(), value.is_ok());
@@ -54,6 +54,11 @@ impl Echo {
             }
         }
         Ok(())
+    }
+
+    /// Whether the bytes are parameters, as it is asked of what arrives.
+    pub fn is_value(&self, bytes: &[u8]) -> bool {
+        self.shape.check(bytes).is_ok()
     }
 
     fn decode(&self, bytes: &[u8]) -> Result<wasmtime::component::Val> {

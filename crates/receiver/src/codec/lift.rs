@@ -1,9 +1,9 @@
 //! Guest memory → wire, along the component's own type tables.
 //!
-//! Nothing that a guest returns is trusted: pointers are checked for bounds
-//! and alignment, discriminants and characters for their range, strings for
-//! their encoding, and the whole for its size. What is lifted is reserved before it is
-//! there, like everything else that is held for a call.
+//! Nothing that a guest returns is trusted: bounds and alignment of pointers, ranges of
+//! discriminants and characters, encodings of strings, and the total size are checked.
+//! Memory for lifted bytes is reserved before they exist, like all other memory of a
+//! call.
 
 use std::cell::Cell;
 
@@ -16,23 +16,24 @@ use wasmtime::{Result, ValRaw, bail};
 use super::check::write_flags;
 use super::{RESULT_BYTES_MAX, ResultTooLarge, UTF16_TAG};
 
-/// Encoded results, on their way out of a guest.
+/// Encoded results that come out of a guest.
 pub(crate) struct Results {
     pub(crate) encoded: Vec<u8>,
-    /// What is reserved for them: see [`within`].
+    /// The reservation for them: see [`within`].
     pub(crate) held: Option<Reservation>,
 }
 
-/// Results up to this are held by the call itself.
+/// Up to this many bytes aren't reserved.
 const UNCOUNTED_BYTES_MAX: usize = 8 << 10;
 
 thread_local! {
-    /// Of what is lifted on this thread. wasmtime hands nothing else to a value that it
-    /// lifts.
+    /// The reservation for bytes that are lifted on this thread. wasmtime gives the
+    /// lifting code no other way to get it.
     static HELD: Cell<Option<Reservation>> = const { Cell::new(None) };
 }
 
-/// Polls a call whose results are reserved in `held`, which goes with them.
+/// Polls a call whose results are reserved in `held`, and moves the reservation to the
+/// results.
 pub(crate) fn within<T>(held: &mut Option<Reservation>, poll: impl FnOnce() -> T) -> T {
     let others = HELD.replace(held.take());
     let polled = poll();
@@ -40,8 +41,8 @@ pub(crate) fn within<T>(held: &mut Option<Reservation>, poll: impl FnOnce() -> T
     polled
 }
 
-/// Lifts results of that type: `slot` is the one core result, and means
-/// nothing where there is none.
+/// Lifts results of this type. `slot` is the one core result, and unused if the function
+/// has none.
 pub(super) fn results(
     cx: &mut LiftContext<'_>,
     ty: InterfaceType,
@@ -75,12 +76,12 @@ struct Lifting<'m> {
     memory: &'m [u8],
     encoding: StringEncoding,
     out: Vec<u8>,
-    /// As much as `out` has room for.
+    /// The reservation for the capacity of `out`.
     held: Option<Reservation>,
 }
 
 impl<'m> Lifting<'m> {
-    /// A value that is one slot: a scalar, or compounds around a scalar.
+    /// Lifts a value that is one slot: a scalar, or compounds around a scalar.
     fn unflatten(&mut self, ty: InterfaceType, slot: &ValRaw) -> Result<()> {
         let types = self.types;
         match ty {
@@ -92,7 +93,7 @@ impl<'m> Lifting<'m> {
                 .types
                 .iter()
                 .try_for_each(|&ty| self.unflatten(ty, slot)),
-            // With one slot there is room for the discriminant alone.
+            // One slot has room for the discriminant only.
             _ if cases(types, ty).is_some() => self.discriminant(ty, slot.get_u32()).map(drop),
             _ => {
                 let bits = match ty {
@@ -106,7 +107,7 @@ impl<'m> Lifting<'m> {
         }
     }
 
-    /// A value in memory; `bytes` are exactly those of the value.
+    /// Lifts a value from memory; `bytes` are exactly those of the value.
     fn load(&mut self, ty: InterfaceType, bytes: &'m [u8]) -> Result<()> {
         let types = self.types;
         match ty {
@@ -152,7 +153,7 @@ impl<'m> Lifting<'m> {
         }
     }
 
-    /// Writes a discriminant and returns the type of what follows it.
+    /// Writes a discriminant and returns the type of its payload.
     fn discriminant(&mut self, ty: InterfaceType, number: u32) -> Result<Option<InterfaceType>> {
         let count = cases(self.types, ty).map_or(0, |(_, count)| count);
         if number as usize >= count {
@@ -182,11 +183,11 @@ impl<'m> Lifting<'m> {
             InterfaceType::Float64 => out.extend_from_slice(&bits.to_le_bytes()),
             InterfaceType::Char => match char::from_u32(bits as u32) {
                 Some(char) => out.char(char),
-                None => bail!("the guest returned {bits:#x}, which is no character"),
+                None => bail!("the guest returned {bits:#x}, which isn't a character"),
             },
             InterfaceType::Flags(flags) => {
                 let count = self.types[flags].names.len();
-                // The canonical ABI has bits that are no flags ignored.
+                // The canonical ABI says to ignore bits that aren't flags.
                 let mask = ((1u64 << count) - 1) as u32;
                 write_flags(count, bits as u32 & mask, out);
             }
@@ -250,7 +251,7 @@ impl<'m> Lifting<'m> {
         Ok(())
     }
 
-    /// A part of the guest's memory: so many elements of that size.
+    /// A part of the guest's memory: `length` elements of `size` bytes.
     fn region(&self, at: u32, length: u32, size: u32, align: u32) -> Result<&'m [u8]> {
         if !at.is_multiple_of(align) {
             bail!("the guest returned the pointer {at:#x}, which isn't aligned to {align}");
@@ -278,7 +279,7 @@ impl<'m> Lifting<'m> {
         let capacity = length.max(2 * before).max(16);
         match &mut self.held {
             Some(held) if capacity > UNCOUNTED_BYTES_MAX => {
-                // What is there is copied, and then there are both.
+                // Growing copies the bytes, and for a moment both copies exist.
                 if !held.grow_to(before + capacity) {
                     return Err(held.used_up().into());
                 }
@@ -291,8 +292,7 @@ impl<'m> Lifting<'m> {
     }
 }
 
-/// Where the discriminant and the payload lie, and the number of cases, if
-/// values of that type have cases.
+/// The discriminant and payload layout, and the number of cases, of a type with cases.
 fn cases(types: &ComponentTypes, ty: InterfaceType) -> Option<(&VariantInfo, usize)> {
     Some(match ty {
         InterfaceType::Variant(index) => (&types[index].info, types[index].cases.len()),
@@ -303,7 +303,7 @@ fn cases(types: &ComponentTypes, ty: InterfaceType) -> Option<(&VariantInfo, usi
     })
 }
 
-/// The type of what follows the discriminant.
+/// The type of the payload.
 fn payload(types: &ComponentTypes, ty: InterfaceType, number: usize) -> Option<InterfaceType> {
     match ty {
         InterfaceType::Variant(index) => {

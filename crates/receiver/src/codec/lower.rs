@@ -1,7 +1,8 @@
 //! Wire → guest memory, along the component's own type tables.
 //!
-//! The canonical ABI, <https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>:
-//! a value lies in memory, or *flat* in slots of core wasm values.
+//! The canonical ABI,
+//! <https://github.com/WebAssembly/component-model/blob/main/design/mvp/CanonicalABI.md>:
+//! a value is in memory, or *flat* in slots of core wasm values.
 
 use encarno_wrpc::value::Reader;
 use wasmtime::component::__internal::wasmtime_environ::component::{
@@ -15,13 +16,13 @@ use wasmtime::{Result, bail};
 use super::UTF16_TAG;
 use super::check::read_flags;
 
-/// Core functions take at most so many parameters; larger ones lie in memory.
+/// The most parameters of core functions; larger ones are in memory.
 pub(super) const FLAT_MAX: usize = MAX_FLAT_PARAMS;
 
-/// No list or string may take more, so that 32-bit sums never overflow.
+/// The most bytes of a list or string, so that 32-bit sums never overflow.
 const LIST_BYTES_MAX: usize = (1 << 31) - 1;
 
-/// Lowers encoded parameters of that type, and returns the slots.
+/// Lowers encoded parameters of this type, and returns the slots.
 pub(super) fn params<T>(
     cx: &mut LowerContext<'_, T>,
     ty: InterfaceType,
@@ -79,8 +80,8 @@ struct Case<'t> {
 }
 
 impl<'t, T> Lowering<'_, 't, '_, T> {
-    /// Puts a value into slots. Joined cases need no conversion: every slot
-    /// holds its bits, and zeros above them.
+    /// Puts a value into slots. Joined cases need no conversion: every slot holds the
+    /// value's bits, and zeros above them.
     fn flatten(&mut self, ty: InterfaceType, slots: &mut Slots) -> Result<()> {
         let types = self.types;
         match ty {
@@ -172,7 +173,7 @@ impl<'t, T> Lowering<'_, 't, '_, T> {
         }
     }
 
-    /// The case that comes next, if values of that type have cases.
+    /// The next case, if values of this type have cases.
     fn case(&mut self, ty: InterfaceType) -> Result<Option<Case<'t>>> {
         let types = self.types;
         let at = self.reader.position();
@@ -216,7 +217,7 @@ impl<'t, T> Lowering<'_, 't, '_, T> {
         }))
     }
 
-    /// Allocates a list in the guest; returns its pointer and its length.
+    /// Allocates a list in the guest, and returns its pointer and its length.
     fn list(&mut self, element: InterfaceType) -> Result<(u32, u32)> {
         let types = self.types;
         let length = self.reader.length()?;
@@ -253,8 +254,8 @@ impl<'t, T> Lowering<'_, 't, '_, T> {
         Ok((at as u32, length as u32))
     }
 
-    /// Allocates a string in the guest, in the encoding that the guest asks
-    /// for; returns its pointer and its length in code units.
+    /// Allocates a string in the guest, in the encoding that the guest asks for, and
+    /// returns its pointer and its length in code units.
     fn string(&mut self) -> Result<(u32, u32)> {
         let text = self.reader.string()?;
         match self.cx.options().string_encoding {
@@ -288,8 +289,8 @@ impl<'t, T> Lowering<'_, 't, '_, T> {
         Ok((at as u32, length as u32))
     }
 
-    /// Memory of the guest for a list. wasmtime has checked on return that it
-    /// is aligned and within the memory.
+    /// Allocates memory of the guest for a list. wasmtime has checked that the returned
+    /// pointer is aligned and within the memory.
     fn allocate(&mut self, length: usize, size: usize, align: u32) -> Result<usize> {
         match length.checked_mul(size) {
             Some(bytes) if bytes <= LIST_BYTES_MAX => self.cx.realloc(0, 0, align, bytes),
@@ -323,7 +324,7 @@ fn region<'c, T>(
     }
 }
 
-/// The bits of the scalar that comes next, with zeros above its core type.
+/// The bits of the next scalar, with zeros above its core type.
 fn scalar(types: &ComponentTypes, ty: InterfaceType, reader: &mut Reader<'_>) -> Result<u64> {
     // A narrow signed integer is an i32 in core wasm.
     let narrow = |value: i64| u64::from(value as i32 as u32);

@@ -1,11 +1,11 @@
 //! Values between the wire and a guest's memory.
 //!
-//! - [`check`]: do bytes hold whole parameters?
+//! - [`check`]: checks whether bytes are complete parameters
 //! - [`typed`]: parameters and results as wasmtime's typed calls see them
 //! - [`lower`]: wire → guest memory
 //! - [`lift`]: guest memory → wire
 //! - [`val`]: wire ↔ wasmtime's dynamic values, for imports and as the tests' reference
-//! - [`fuzz`]: what the fuzz targets call
+//! - [`fuzz`]: the entry points of the fuzz targets
 
 pub(crate) mod check;
 pub mod fuzz;
@@ -20,10 +20,10 @@ pub(crate) use check::Shape;
 pub(crate) use lift::{Results, within};
 pub(crate) use typed::Params;
 
-/// Results beyond this are a limit reached, not an allocation.
+/// The most bytes of results; more count as a limit that was reached.
 pub(crate) const RESULT_BYTES_MAX: usize = 64 << 20;
 
-/// In the length of a `latin1+utf16` string, says that it is UTF-16.
+/// The bit in the length of a `latin1+utf16` string that means UTF-16.
 const UTF16_TAG: u32 = 1 << 31;
 
 /// The result is larger than [`RESULT_BYTES_MAX`].

@@ -1,13 +1,13 @@
-//! Parameters and results as wasmtime's typed calls see them: bytes of the
-//! wire, whatever the signature of the function.
+//! Parameters and results as wasmtime's typed calls see them: bytes of the wire, for all
+//! signatures.
 //!
 //! wasmtime calls [`Lower`] and [`Lift`] with the type that the component
 //! itself declares, so one pair of Rust types serves every signature, without
 //! [`wasmtime::component::Val`] and its allocation for each byte.
 //!
-//! The traits are `unsafe` because wasmtime trusts them with the slots that
-//! carry core wasm values. Beside `cache`, this is the only module in which that is
-//! allowed; the walks themselves, in [`lower`] and [`lift`], are safe code.
+//! The traits are `unsafe` because wasmtime trusts them with the slots that carry core
+//! wasm values. Only this module, `cache` and `allocator` may contain `unsafe`; the walks
+//! themselves, in [`lower`] and [`lift`], are safe code.
 
 #![allow(unsafe_code)]
 
@@ -24,8 +24,8 @@ use wasmtime::{Result, ValRaw, bail};
 use super::lift::{self, Results};
 use super::lower;
 
-/// The version of wasmtime for which this module and those beside it were written. What
-/// they use is hidden, and may change with each patch.
+/// The version of wasmtime for which this module and the ones beside it were written.
+/// They use hidden parts of wasmtime, which may change with each patch.
 const WASMTIME: &str = "48.0.8";
 
 const _: () = assert!(
@@ -47,7 +47,8 @@ const fn is_same(a: &str, b: &str) -> bool {
     a.len() == b.len()
 }
 
-/// Encoded parameters, on their way into a guest: gone when they are there.
+/// Encoded parameters on their way into a guest. They are dropped when they have arrived
+/// there.
 pub(crate) struct Params(Mutex<Bytes>);
 
 impl Params {
@@ -56,7 +57,7 @@ impl Params {
     }
 }
 
-/// Parameters and results are tuples, and wasmtime takes both the flat way.
+/// Parameters and results are tuples, which wasmtime passes flat here.
 fn expect_tuple(ty: &InterfaceType) -> Result<()> {
     match ty {
         InterfaceType::Tuple(_) => Ok(()),
@@ -64,9 +65,9 @@ fn expect_tuple(ty: &InterfaceType) -> Result<()> {
     }
 }
 
-// SAFETY: `Lower` is an array of `ValRaw`, as many as a core function has
-// parameters at most. No type check is needed beyond the tuple: nothing is
-// assumed of the type before `lower::params` walks it.
+// SAFETY: `Lower` is an array of `ValRaw` with the most parameters of a core function. No
+// type check is needed beyond the tuple, because nothing is assumed about the type before
+// `lower::params` walks it.
 unsafe impl ComponentType for Params {
     type Lower = [ValRaw; lower::FLAT_MAX];
 
@@ -109,8 +110,8 @@ unsafe impl Lower for Params {
     }
 }
 
-// SAFETY: `Lower` is an array of `ValRaw`, as many as a core function has
-// results at most. Nothing is assumed of the type before `lift::results` walks it.
+// SAFETY: `Lower` is an array of `ValRaw` with the most results of a core function.
+// Nothing is assumed about the type before `lift::results` walks it.
 unsafe impl ComponentType for Results {
     type Lower = [ValRaw; 1];
 

@@ -1,8 +1,8 @@
 //! Wire ↔ wasmtime's dynamic values.
 //!
-//! Slow and plain: it serves the imports of a component, and the tests as the
-//! reference for the fast way through [`lower`](super::lower) and
-//! [`lift`](super::lift), with which it shares no walk.
+//! This is slow and simple. It serves the imports of a component. The tests use it as the
+//! reference for the fast path through [`lower`](super::lower) and [`lift`](super::lift),
+//! with which it shares no code.
 
 use encarno_wrpc::value::{Reader, Write as _};
 use wasmtime::component::Val;
@@ -12,11 +12,11 @@ use wasmtime::{Result, bail};
 
 use super::check::{read_flags, write_flags};
 
-/// Vectors grow from here, not from what a length promises: a value takes
-/// many times the memory of its encoding.
+/// The largest first capacity of a vector, whatever its announced length, because a value
+/// takes many times the memory of its encoding.
 const CAPACITY_MAX: usize = 1024;
 
-/// Appends a value of that type.
+/// Appends a value of this type.
 pub(crate) fn encode(value: &Val, ty: &Type, out: &mut Vec<u8>) -> Result<()> {
     match (value, ty) {
         (Val::Bool(value), Type::Bool) => out.push((*value).into()),
@@ -96,7 +96,7 @@ fn encode_payload(value: &Option<Box<Val>>, ty: &Option<Type>, out: &mut Vec<u8>
     }
 }
 
-/// Reads a value of that type.
+/// Reads a value of this type.
 pub(crate) fn decode(ty: &Type, reader: &mut Reader<'_>) -> Result<Val> {
     let at = reader.position();
     Ok(match ty {

@@ -1,8 +1,8 @@
 //! A guest that handles a request, and its response.
 //!
-//! A response whose body is small and comes at once is one message. Of any other,
-//! the head is sent when the guest has nothing more to say for the moment, and the
-//! body follows as fast as the caller takes it.
+//! If the body of the response is small and comes at once, the response is one message.
+//! Otherwise the head is sent as soon as the guest pauses, and the body follows as fast
+//! as the caller takes it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -22,36 +22,36 @@ use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 use super::handler_error::handler_error;
 use crate::codec::RESULT_BYTES_MAX;
 
-/// A part of a body is sent when so much of it is there, or no more for the moment.
+/// A part of a body is sent when it has this size, or when the guest pauses.
 const PIECE_BYTES: usize = 128 << 10;
 
 /// How a guest failed.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) error: Error,
-    /// It had begun a body and not finished it.
+    /// Whether it had begun a body and not finished it.
     pub(crate) has_open_body: bool,
 }
 
-/// What a guest says to its `response-outparam`.
+/// The response or error that a guest gives to its `response-outparam`.
 pub(crate) type Answer = Result<http::Response<HyperOutgoingBody>, WasiError>;
 
-/// A guest that handles a request, and what came of it so far.
+/// A guest that handles a request, and its results so far.
 pub(crate) struct Exchange<G> {
     guest: Option<G>,
     answer: oneshot::Receiver<Answer>,
     response: Option<(ResponseHead, HyperOutgoingBody)>,
-    /// Of the body, and not sent.
+    /// The part of the body that wasn't sent.
     piece: BytesMut,
-    /// Of the piece.
+    /// The reservation for the piece.
     memory: Reservation,
     trailers: Option<Vec<Field>>,
     failure: Option<Failure>,
 }
 
-/// What is to be sent first.
+/// The first message.
 enum Beginning {
-    /// Results that are all there is.
+    /// Complete results.
     Whole(Result<Bytes, Error>),
     /// Results whose body follows.
     Head(Bytes),
@@ -70,7 +70,7 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
         }
     }
 
-    /// Runs the guest, and answers the call as it says, no later than `deadline`.
+    /// Runs the guest, and answers the call with its results, no later than `deadline`.
     pub(crate) async fn run(
         mut self,
         mut responder: impl Respond,
@@ -118,11 +118,11 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
                 has_failed
             }
         };
-        // A guest that writes a body which nobody takes would wait for ever.
+        // A guest whose body nobody takes would wait for ever.
         if has_failed {
             return;
         }
-        // What a guest does after its response is its own affair, within its limits.
+        // The guest may go on after its response, within its limits.
         if let Some(guest) = &mut self.guest
             && let Ok(Err(failure)) = timeout_at(deadline.into(), guest).await
         {
@@ -140,8 +140,7 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
         Ok(self.trailers.take())
     }
 
-    /// Runs the guest and collects, until the response is whole, or there is nothing
-    /// to collect at the moment.
+    /// Runs the guest and collects, until the response is complete or the guest pauses.
     fn poll_beginning(&mut self, context: &mut Context<'_>, way: Bodies) -> Poll<Beginning> {
         let bytes_max = match way {
             Bodies::Either | Bodies::Streamed => INLINE_BYTES_MAX,
@@ -183,8 +182,8 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
                 }
                 Frames::Failed(error) => return whole(Err(error)),
                 frames @ (Frames::End | Frames::Full | Frames::None) => {
-                    // A body that was finished counts, whatever the guest did then, and
-                    // however much of it is still to be sent.
+                    // A finished body counts, whatever the guest did afterwards, and
+                    // however much of it must still be sent.
                     let is_finished = |failure: &Failure| match frames {
                         Frames::End => true,
                         Frames::Full => !failure.has_open_body,
@@ -201,8 +200,8 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
                     }
                     if self.piece.len() >= bytes_max {
                         let text = format!(
-                            "the body of the response is larger than {} MiB, which is all that \
-                             travels over this transport",
+                            "the body of the response is larger than {} MiB, the most that this \
+                             transport carries",
                             bytes_max >> 20
                         );
                         return whole(Err(Error::new(ErrorCode::GuestLimit, text)));
@@ -247,7 +246,7 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
         polled
     }
 
-    /// Takes what there is of the body.
+    /// Takes the available part of the body.
     fn poll_frames(&mut self, context: &mut Context<'_>, bytes_max: usize) -> Frames {
         let Some((_, body)) = &mut self.response else {
             return Frames::None;
@@ -256,7 +255,7 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
         while self.piece.len() < bytes_max {
             match http_body::Body::poll_frame(Pin::new(body), context) {
                 Poll::Pending => return frames,
-                // The body of a guest that failed just ends, finished or not.
+                // If a guest fails, its body just ends, finished or not.
                 Poll::Ready(None) => match &self.failure {
                     Some(failure) if failure.has_open_body => {
                         return Frames::Failed(failure.error.clone());
@@ -300,7 +299,7 @@ impl<G: Future<Output = Result<(), Failure>> + Unpin> Exchange<G> {
     }
 }
 
-/// A timeout before the head of a response was set.
+/// The error of a timeout before the head of a response was set.
 fn no_head(mut timed_out: Error) -> Error {
     timed_out.message.push_str(
         ": the handler had not set its response; what it writes to a body waits until then",
@@ -308,15 +307,15 @@ fn no_head(mut timed_out: Error) -> Error {
     timed_out
 }
 
-/// What was taken of a body.
+/// The result of taking a part of a body.
 enum Frames {
-    /// Some; there may be more.
+    /// A part; there may be more.
     Some,
-    /// As much as may be.
+    /// As much as is allowed.
     Full,
-    /// Nothing: there is none at the moment.
+    /// Nothing now.
     None,
-    /// The rest of it.
+    /// The end.
     End,
     Failed(Error),
 }

@@ -1,9 +1,9 @@
-//! What a guest says instead of a response.
+//! The error that a guest gives instead of a response.
 
 use encarno_wrpc::http::{Detail, HandlerError};
 use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode as WasiError;
 
-/// What a guest says instead of a response, on the wire.
+/// The error that a guest gives instead of a response, in its wire form.
 pub(super) fn handler_error(error: WasiError) -> HandlerError {
     let number = |number: Option<u32>| Detail::Number(number.map(u64::from));
     let name = error_name(&error);

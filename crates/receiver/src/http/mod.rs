@@ -1,8 +1,8 @@
-//! HTTP requests: handled by a component that exports `wasi:http/incoming-handler`.
+//! HTTP requests for a component that exports `wasi:http/incoming-handler`.
 //!
 //! - `request`: the parameters of a call as a request
-//! - `exchange`: a guest that handles it, and its response on the way out
-//! - `handler_error`: what a guest says instead of a response
+//! - `exchange`: a guest that handles it, and its response
+//! - `handler_error`: the error that a guest gives instead of a response
 
 mod exchange;
 mod handler_error;

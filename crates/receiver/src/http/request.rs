@@ -10,13 +10,13 @@ use encarno_wrpc::{Error, ErrorCode};
 use http_body::Frame;
 use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
-/// A request as wasi:http takes it.
+/// A request in the form of wasi:http.
 pub(crate) struct Request {
     pub(crate) scheme: Scheme,
     pub(crate) request: http::Request<RequestBody>,
 }
 
-/// The parameters of a call as a request. What isn't in them goes on arriving.
+/// The request in the parameters of a call. The rest of its body arrives later.
 pub(crate) fn request(params: &Bytes, responder: &mut impl Respond) -> Result<Request, Error> {
     let invalid = |reason: String| {
         Error::new(
@@ -53,7 +53,7 @@ pub(crate) fn request(params: &Bytes, responder: &mut impl Respond) -> Result<Re
         && !is_decimal(length.as_bytes())
     {
         return Err(invalid(format!(
-            "its content-length is no number: {length:?}"
+            "its content-length isn't a number: {length:?}"
         )));
     }
     Ok(Request { scheme, request })
@@ -83,7 +83,7 @@ fn header_map(fields: &[Field]) -> Result<http::HeaderMap, String> {
     Ok(headers)
 }
 
-/// The body of a request, as hyper's types see it.
+/// The body of a request, in the form of hyper's types.
 pub(crate) struct RequestBody(Option<Body>);
 
 impl http_body::Body for RequestBody {

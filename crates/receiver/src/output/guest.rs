@@ -1,4 +1,4 @@
-//! What guests write to their stdout and stderr.
+//! The output of guests: their stdout and stderr.
 
 use std::io;
 use std::pin::Pin;
@@ -11,16 +11,16 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
-/// What all guests together may write on and on.
+/// The most bytes that all guests together may write per second.
 pub(super) const BYTES_PER_SECOND: usize = 256 << 10;
 
-/// What they may write at once.
+/// The most bytes that they may write at once.
 const BURST_BYTES: usize = 256 << 10;
 
-/// A guest may write so much at a time.
+/// The most bytes that a guest may write at once.
 const PIECE_BYTES_MAX: usize = 16 << 10;
 
-/// What guests may write at the moment.
+/// Limits the rate of all guests.
 pub(super) struct Rate {
     bytes: usize,
     at: Option<Instant>,
@@ -34,12 +34,12 @@ impl Rate {
         }
     }
 
-    /// Whether so many bytes more may be written.
+    /// Whether this many more bytes may be written.
     pub(super) fn take(&mut self, bytes: usize, now: Instant) -> bool {
         let at = self.at.unwrap_or(now);
         let since_ns = now.saturating_duration_since(at).as_nanos();
         let more = (since_ns * BYTES_PER_SECOND as u128 / 1_000_000_000) as usize;
-        // What is less than a byte counts the next time.
+        // A rest of less than a byte counts the next time.
         let counted_ns = (more as u128 * 1_000_000_000).div_ceil(BYTES_PER_SECOND as u128);
         self.at = Some(at + Duration::from_nanos(counted_ns as u64));
         self.bytes = self.bytes.saturating_add(more).min(BURST_BYTES);
@@ -53,8 +53,8 @@ impl Rate {
     }
 }
 
-/// The stdout and stderr of guests. What is too much is left out, so that no guest
-/// waits for whoever reads.
+/// The stdout and stderr of guests. Output beyond the rate is dropped, so that no guest
+/// waits for a reader.
 #[derive(Clone, Copy)]
 pub(crate) struct GuestOutput;
 

@@ -1,4 +1,5 @@
-//! The lines of the log. Peers can cause many of a kind, so that each kind has a limit.
+//! The lines of the log. Peers can cause many lines of one kind, so each kind has a
+//! limit.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -9,13 +10,13 @@ use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Context, Layer};
 
-/// Lines of a kind in a [`WINDOW`].
+/// The most lines of a kind in a [`WINDOW`].
 const LINES_MAX: u64 = 10;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
-/// Lets no more than a few lines of each kind through, a kind being a place in the
-/// source. Whoever asks for the levels below "info" wants every line.
+/// Lets only a few lines of each kind through; a kind is a place in the source. At levels
+/// below "info", every line is written.
 pub(crate) struct LimitByKind;
 
 /// Puts lines into the queue.
@@ -36,7 +37,7 @@ impl Kinds {
         Self(BTreeMap::new())
     }
 
-    /// Whether another line of that kind is to be written.
+    /// Whether another line of this kind is to be written.
     fn take(&mut self, metadata: &Metadata<'static>, now: Instant, text: &mut String) -> bool {
         let place = metadata.file().unwrap_or(metadata.target());
         let place = (place, metadata.line().unwrap_or_default());
@@ -54,7 +55,8 @@ impl Kinds {
         kind.lines <= LINES_MAX
     }
 
-    /// What was left out of the kinds whose window is over, or of all.
+    /// Reports how many lines were dropped, for the kinds whose window is over, or for
+    /// all.
     pub(super) fn say_what_was_left_out(&mut self, now: Option<Instant>, text: &mut String) {
         for (&place, kind) in &mut self.0 {
             if now.is_none_or(|now| now.duration_since(kind.since) >= WINDOW) {
@@ -101,7 +103,7 @@ impl<'a> MakeWriter<'a> for Lines {
 }
 
 impl io::Write for Lines {
-    /// Is called once for each line.
+    /// This is called once for each line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         super::lock().push_line(line);
         Ok(line.len())
@@ -137,7 +139,7 @@ mod tests {
         state.say_what_was_left_out(None);
         let text = String::from_utf8_lossy(&state.queue).into_owned();
         let count = |what: &str| text.matches(what).count();
-        // The second may end in between, and another one begin.
+        // The second may end during the test, and another one begin.
         assert!((10..=100).contains(&count("what peers cause")), "{text}");
         assert!(
             count("more lines of this kind were left out") >= 1,

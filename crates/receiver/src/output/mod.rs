@@ -1,12 +1,11 @@
-//! What goes to stderr: lines of the log, and what guests write.
+//! The output on stderr: lines of the log, and the output of guests.
 //!
-//! Both go through one bounded queue to a thread of its own. The threads that run
-//! guests and those that have the connections never write to stderr themselves: nobody
-//! may read it, and then whoever writes stands still. What doesn't fit is left out and
-//! counted.
+//! Both go through one bounded queue to a thread that writes. The threads that run guests
+//! and those that own the connections never write to stderr themselves, because a write
+//! blocks if nobody reads. What doesn't fit into the queue is dropped and counted.
 //!
-//! - [`log`]: the lines of the log, bounded by kind
-//! - [`guest`]: what guests write, bounded by a rate
+//! - [`log`]: the lines of the log, limited by kind
+//! - [`guest`]: the output of guests, limited by a rate
 
 pub(crate) mod guest;
 pub(crate) mod log;
@@ -19,13 +18,13 @@ use std::time::{Duration, Instant};
 use self::guest::Rate;
 use self::log::Kinds;
 
-/// What may wait to be written. Guests may use half of it.
+/// The most bytes in the queue. Guests may use half of it.
 const QUEUE_BYTES_MAX: usize = 1 << 20;
 
-/// How often it is said what was left out.
+/// How often dropped output is reported.
 const ROUND: Duration = Duration::from_secs(1);
 
-/// How long the end of the process waits for what is in the queue.
+/// How long the end of the process waits for the queue.
 const FINISH_TIMEOUT: Duration = Duration::from_millis(500);
 
 static OUTPUT: Output = Output {
@@ -35,13 +34,13 @@ static OUTPUT: Output = Output {
 
 struct Output {
     state: Mutex<State>,
-    /// There is more to write, or nothing is left.
+    /// Notified when there is more to write, or nothing is left.
     changed: Condvar,
 }
 
 struct State {
     queue: Vec<u8>,
-    /// The thread is writing what it has taken.
+    /// Whether the thread is writing what it has taken.
     is_writing: bool,
     lines_left_out: u64,
     guest_bytes_left_out: u64,
@@ -50,7 +49,7 @@ struct State {
     said_at: Option<Instant>,
 }
 
-/// Starts the thread that writes. Panics are lines of the log from now on.
+/// Starts the thread that writes. From now on, panics are lines of the log.
 pub(crate) fn start() {
     let started = std::thread::Builder::new()
         .name("stderr".into())
@@ -61,7 +60,7 @@ pub(crate) fn start() {
     std::panic::set_hook(Box::new(|info| tracing::error!("{info}")));
 }
 
-/// Writes a line that isn't of the log.
+/// Writes a line that doesn't belong to the log.
 pub(crate) fn say(line: &str) {
     let mut state = lock();
     state.queue.extend_from_slice(line.as_bytes());
@@ -69,7 +68,7 @@ pub(crate) fn say(line: &str) {
     OUTPUT.changed.notify_all();
 }
 
-/// Waits until all has been written, but not long.
+/// Waits until everything has been written, for a limited time.
 pub(crate) fn finish() {
     let mut state = lock();
     state.say_what_was_left_out(None);
@@ -84,7 +83,7 @@ fn lock() -> MutexGuard<'static, State> {
     OUTPUT.state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The thread that writes.
+/// Runs the thread that writes.
 fn write_all() {
     let mut taken = Vec::new();
     loop {
@@ -102,7 +101,7 @@ fn write_all() {
         std::mem::swap(&mut state.queue, &mut taken);
         state.is_writing = true;
         drop(state);
-        // Where nobody can read it, it is lost.
+        // If stderr can't be written to, the output is lost.
         let _ = std::io::stderr().write_all(&taken);
         taken.clear();
     }
@@ -140,7 +139,7 @@ impl State {
         OUTPUT.changed.notify_all();
     }
 
-    /// Once in a [`ROUND`], or at the end of all.
+    /// Reports dropped output once in a [`ROUND`], or at the end.
     fn say_what_was_left_out(&mut self, now: Option<Instant>) {
         if let (Some(now), Some(said_at)) = (now, self.said_at)
             && now.duration_since(said_at) < ROUND
@@ -170,7 +169,7 @@ impl State {
             }
         }
         self.kinds.say_what_was_left_out(now, &mut text);
-        // Few lines a second: these fit beside all that the limits allow.
+        // There are few such lines, so they always fit.
         self.queue.extend_from_slice(text.as_bytes());
     }
 }

@@ -1,4 +1,4 @@
-//! CSV (RFC 4180) with all that a hit has: instants and times in ns.
+//! CSV (RFC 4180) with all fields of a hit: instants and times in ns.
 
 use std::path::Path;
 
@@ -6,7 +6,7 @@ use super::sink::{OutputError, OutputFile, Sink};
 use crate::results::Ending;
 use crate::{Hit, Texts};
 
-/// The columns, and the order of [`numbers`] between the label and the error.
+/// The columns. [`numbers`] gives those between the label and the error, in this order.
 pub(super) const COLUMNS: [&str; 21] = [
     "scheduled_unix_ns",
     "started_unix_ns",

@@ -1,4 +1,4 @@
-//! Which formats there are, by their names, and how a file of each begins.
+//! The formats, by their names, and the files of each.
 
 use std::path::{Path, PathBuf};
 
@@ -15,7 +15,7 @@ pub enum ResultFormat {
     GoBinary,
     /// Go-encarno's LDJSON.
     Ldjson,
-    /// CSV with all that a hit has.
+    /// CSV with all fields of a hit.
     Csv,
     /// phout.
     Phout,
@@ -27,17 +27,17 @@ pub enum ResultFormat {
 }
 
 impl ResultFormat {
-    /// The format that a file's name stands for.
+    /// The format for a file name.
     pub fn of_name(path: &Path) -> Option<Self> {
         Self::of_text(path.extension()?.to_str()?)
     }
 
-    /// The second file of that format, beside the first one.
+    /// The strings file of this format, beside the first file.
     pub fn strings_file(self, path: &Path) -> Option<PathBuf> {
         (self == Self::GoBinary).then(|| path.with_extension("ostr"))
     }
 
-    /// The format of that name.
+    /// The format with this name.
     pub fn of_text(name: &str) -> Option<Self> {
         Some(match name {
             "bin" | "go" | "go-binary" => Self::GoBinary,
@@ -51,7 +51,8 @@ impl ResultFormat {
         })
     }
 
-    /// Creates a file of that format; `started_unix_ns` is the wall clock at the run's start.
+    /// Creates a file of this format; `started_unix_ns` is the wall clock at the run's
+    /// start.
     pub fn create(
         self,
         to: &Path,

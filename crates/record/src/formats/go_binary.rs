@@ -15,7 +15,7 @@ use crate::{Hit, StringId, Texts};
 
 /// The length of a record.
 pub(super) const RECORD_BYTES: usize = 74;
-/// What all strings past the last index share.
+/// The text for all strings past the last index.
 pub const CATCH_ALL: &str = "(more strings than this format can number)";
 
 const LINES_MAX: usize = u16::MAX as usize;
@@ -28,8 +28,8 @@ pub struct GoBinarySettings {
     pub file: PathBuf,
     /// Their strings, a line each (`.ostr`).
     pub strings_file: PathBuf,
-    /// The input's strings file: its lines come first, so that input and
-    /// output share their numbers.
+    /// The input's strings file. Its lines come first, so that input and output use the
+    /// same numbers.
     pub input_strings_file: Option<PathBuf>,
 }
 
@@ -82,8 +82,7 @@ impl GoBinarySink {
         line
     }
 
-    /// A new line of the strings file; the last one that has a number is the
-    /// catch-all.
+    /// Adds a line to the strings file. The last line with a number is the catch-all.
     fn line(&mut self, text: &str) -> u16 {
         if self.lines_count >= LINES_MAX {
             return u16::MAX;
@@ -110,7 +109,7 @@ impl Sink for GoBinarySink {
             let record = encode(hit, self.started_unix_ns, error, label);
             self.records.buffer.extend_from_slice(&record);
         }
-        // Strings first: a record must not name a line that isn't there yet.
+        // Write strings first: a record must not refer to a missing line.
         self.strings.write_out()?;
         self.records.write_out()
     }
@@ -164,7 +163,7 @@ fn seconds(ns: u64) -> [u8; 8] {
     (ns as f64 / NS_PER_S as f64).to_le_bytes()
 }
 
-/// A line of the strings file can't hold a line break.
+/// The text without line breaks, as the strings file needs it.
 fn one_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }

@@ -1,4 +1,4 @@
-//! Go-encarno's LDJSON results: an object a line, times in ns.
+//! Go-encarno's LDJSON results: an object on each line, times in ns.
 
 use std::path::Path;
 
@@ -39,7 +39,7 @@ impl Sink for LdjsonSink {
     }
 }
 
-/// Appends a hit as a line, which ends in `\r\n` as Go-encarno's do.
+/// Appends a hit as a line that ends in `\r\n`, as Go-encarno's do.
 pub(super) fn append_line(out: &mut Vec<u8>, hit: &Hit, started_unix_ns: u64, texts: &mut Texts) {
     let [connect, sent, first_byte, read] = hit.phases_ns();
     let line = Line {

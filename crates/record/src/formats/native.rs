@@ -1,4 +1,4 @@
-//! The native result file, as the writer writes it.
+//! Writes the native result file.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub struct NativeSink {
 }
 
 impl NativeSink {
-    /// Creates the file and says in it which run this is.
+    /// Creates the file with its description of the run.
     pub fn create(
         path: &Path,
         started_unix_ns: u64,
@@ -45,7 +45,7 @@ impl NativeSink {
         })
     }
 
-    /// Writes what a series is, before the first points of it.
+    /// Writes the description of a series, before its first points.
     pub fn series(&mut self, number: u32, series: &Series) -> Result<(), OutputError> {
         results::append_series(&mut self.file.buffer, number, series);
         self.file.write_out()
@@ -60,14 +60,14 @@ impl NativeSink {
         self.file.write_out()
     }
 
-    /// Writes sums of hits that aren't in the file.
+    /// Writes sums of hits that aren't in the file themselves.
     pub fn sums_alone(&mut self, sums: &LoopSums, texts: &mut Texts) -> Result<(), OutputError> {
         self.append_strings(texts);
         results::append_sums_alone(&mut self.file.buffer, sums);
         self.file.write_out()
     }
 
-    /// Writes frames behind the texts that they use.
+    /// Writes frames after the texts that they use.
     pub(crate) fn frames(
         &mut self,
         texts: &mut Texts,
@@ -78,7 +78,7 @@ impl NativeSink {
         self.file.write_out()
     }
 
-    /// Closes a file that has no end: not all of what it should have is there.
+    /// Closes a file without an end frame, because it isn't complete.
     pub(crate) fn leave(mut self) -> Result<u64, OutputError> {
         self.file.write_out()?;
         Ok(self.file.bytes())

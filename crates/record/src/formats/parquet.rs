@@ -18,7 +18,7 @@ use crate::files::{self, Contents};
 use crate::results::Ending;
 use crate::{Hit, Texts};
 
-/// Hits in a row group: about 20 MB while it is being put together.
+/// The number of hits in a row group, which takes about 20 MB of memory.
 const GROUP_HITS: usize = 128 * 1024;
 
 /// A Parquet file.

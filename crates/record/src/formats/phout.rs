@@ -10,11 +10,11 @@ use super::sink::{OutputError, OutputFile, Sink};
 use crate::results::Ending;
 use crate::{Hit, Texts, code};
 
-/// Where nobody says that all earlier hits came, they are waited for so long.
+/// How long earlier hits are waited for, if nothing tells when all of them have come.
 const LATE_NS_MAX: u64 = 1_500_000_000;
-/// Where somebody does, no more than so many hits wait for that word.
+/// The most hits that wait until all earlier ones have come, if that is told.
 const WAITING_MAX: usize = 1 << 19;
-/// ETIMEDOUT: what phantom, pandora and their readers call a timeout.
+/// ETIMEDOUT, which is a timeout for phantom, pandora and their readers.
 const TIMEOUT: u16 = 110;
 
 /// A phout file.
@@ -22,10 +22,10 @@ const TIMEOUT: u16 = 110;
 pub struct PhoutSink {
     file: OutputFile,
     started_unix_ns: u64,
-    /// Hits that may have to let others go first.
+    /// Hits that wait because earlier ones may still come.
     waiting: Vec<Hit>,
     latest_ns: u64,
-    /// Somebody says when all earlier hits came.
+    /// Whether [`Sink::at_rest`] tells when all earlier hits have come.
     is_told: bool,
 }
 
@@ -41,7 +41,7 @@ impl PhoutSink {
         })
     }
 
-    /// Writes the hits that ended before that instant of the run, in order.
+    /// Writes the hits that ended before an instant of the run, in order.
     fn write_until(&mut self, until_ns: u64, texts: &mut Texts) -> Result<(), OutputError> {
         self.waiting.sort_by_key(|hit| hit.ended_ns);
         let count = match until_ns {
@@ -51,7 +51,7 @@ impl PhoutSink {
         self.write_first(count, texts)
     }
 
-    /// Writes so many of the sorted hits.
+    /// Writes the first `count` of the sorted hits.
     fn write_first(&mut self, count: usize, texts: &mut Texts) -> Result<(), OutputError> {
         for hit in self.waiting.drain(..count) {
             let label = texts.get(hit.label);
@@ -72,7 +72,7 @@ impl Sink for PhoutSink {
             return Ok(());
         }
         let latest_ns = hits.iter().map(|hit| hit.ended_ns).max().unwrap_or(0);
-        // Not with each portion: sorting costs.
+        // Don't sort at each call, because sorting is expensive.
         if latest_ns > self.latest_ns.saturating_add(LATE_NS_MAX / 2) {
             self.latest_ns = latest_ns;
             self.write_until(latest_ns.saturating_sub(LATE_NS_MAX), texts)?;

@@ -1,9 +1,9 @@
-//! Sums by second as JSON, a line for each second: for programs that show a
-//! run while it goes on, and couldn't read every hit.
+//! Sums by second as JSON, a line for each second: for programs that show a run while it
+//! goes on and would be too slow for every hit.
 //!
-//! A hit belongs to the second in which it ended. A second is written once it
-//! is over for good; what comes even later (a writer that was held up) makes
-//! a further line for the same second. The sum of all lines is every hit, once.
+//! A hit belongs to the second in which it ended. A second is written once it is over for
+//! good; hits that come even later, because the writer was delayed, make a further line
+//! for the same second. All lines together have every hit once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -17,8 +17,8 @@ use crate::sums::{OutcomeSums, second_of};
 use crate::{Expected, Hit, Texts};
 
 const SECOND_NS: u64 = 1_000_000_000;
-/// Without sums nobody says when a second is whole: recorders hand over what
-/// they have within a second; then it has to be written.
+/// How long hits are waited for, in files without sums. Recorders hand over everything
+/// within a second; then a second is written.
 const LATE_NS_MAX: u64 = 1_500_000_000;
 
 /// A file of sums by second.
@@ -28,7 +28,7 @@ pub struct SecondsSink {
     started_unix_ns: u64,
     expected: Expected,
     open: BTreeMap<u64, OutcomeSums>,
-    /// Users of each event loop, as it last said.
+    /// The users of each event loop, from its last sums.
     users: BTreeMap<u32, u64>,
     latest_ns: u64,
 }
@@ -50,7 +50,7 @@ impl SecondsSink {
         })
     }
 
-    /// Takes sums from a file; then call [`Sink::at_rest`].
+    /// Takes sums from a file. Then call [`Sink::at_rest`].
     pub fn add(&mut self, sums: &FileSums) {
         if let Some(state) = sums.state {
             self.users.insert(sums.number, state.users);
@@ -60,7 +60,7 @@ impl SecondsSink {
         });
     }
 
-    /// Writes the seconds that were over at that wall-clock instant.
+    /// Writes the seconds that were over at an instant of the wall clock.
     pub fn write_until(&mut self, unix_ns: u64, texts: &mut Texts) -> Result<(), OutputError> {
         while let Some(second) = self.open.first_entry()
             && (second.key() + 1).saturating_mul(SECOND_NS) <= unix_ns
@@ -136,9 +136,9 @@ impl Sink for SecondsSink {
 /// A line.
 #[derive(Serialize)]
 struct JsonSecond {
-    /// Unix time.
+    /// The second, Unix time.
     second: u64,
-    /// Users at its end, pausing ones included.
+    /// Users at its end, including pausing ones.
     users: u64,
     kinds: Vec<JsonSums>,
 }
@@ -147,21 +147,23 @@ struct JsonSecond {
 #[derive(Serialize)]
 struct JsonSums {
     label: String,
-    /// 999 = an error below the protocol.
+    /// The status; 999 means an error below the protocol.
     status: u16,
     error: String,
     answered: bool,
-    /// No answer, a status that isn't expected, or an answer not as asserted.
+    /// Whether the hits failed: without an answer, with an unexpected status, or with an
+    /// answer that breaks an assert.
     failed: bool,
     hits: u64,
-    /// The greatest of them.
+    /// The greatest concurrency of these hits.
     concurrency: u32,
     response_ns: u64,
     connect_ns: u64,
-    /// From the scheduled instant on; hits without an answer count 0.
+    /// Times from the scheduled instant to the first byte; hits without an answer count
+    /// 0.
     first_byte_ns: u64,
     sent_bytes: u64,
     received_bytes: u64,
-    /// Response times, rounded to ms, and how many hits had each.
+    /// Response times, rounded to ms, with their counts.
     response_ms: Vec<(u64, u64)>,
 }

@@ -1,4 +1,4 @@
-//! What takes hits, one file at a time.
+//! The trait of files that take hits.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -11,13 +11,12 @@ use crate::results::Ending;
 use crate::sums::LoopSums;
 use crate::{Hit, Texts};
 
-/// A file that hits are written to, in its format. Both the writer thread and
-/// `convert` feed it.
+/// A file that takes hits in its format. Both the writer thread and `convert` use it.
 pub trait Sink: Send {
-    /// Writes some hits, and leaves nothing in memory that belongs in the file.
+    /// Writes hits, and keeps nothing in memory that belongs in the file.
     fn hits(&mut self, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError>;
 
-    /// The same, of hits that came from one event loop.
+    /// Writes hits of one event loop.
     fn hits_of(
         &mut self,
         _number: u32,
@@ -27,13 +26,13 @@ pub trait Sink: Send {
         self.hits(hits, texts)
     }
 
-    /// Takes sums of hits of one event loop; all that belong to them came before.
+    /// Takes sums of one event loop, after all hits that belong to them.
     fn sums(&mut self, _sums: &LoopSums, _texts: &mut Texts) -> Result<(), OutputError> {
         Ok(())
     }
 
-    /// Takes what somebody wants to be known of that instant, ns from the run's
-    /// start. Most formats have no place for it.
+    /// Takes a mark about an instant, ns from the run's start. Most formats can't store
+    /// it.
     fn mark(&mut self, _at_ns: u64, _text: &str) -> Result<(), OutputError> {
         Ok(())
     }
@@ -48,25 +47,26 @@ pub trait Sink: Send {
         Ok(())
     }
 
-    /// Every hit that ended before that wall-clock instant was handed over.
+    /// Tells that every hit that ended before this instant of the wall clock was handed
+    /// over.
     fn at_rest(&mut self, _unix_ns: u64, _texts: &mut Texts) -> Result<(), OutputError> {
         Ok(())
     }
 
-    /// Completes the file: how many bytes it has.
+    /// Completes the file, and returns its length in bytes.
     fn finish(&mut self, ending: Ending, texts: &mut Texts) -> Result<u64, OutputError>;
 
-    /// What a reader of the file must know.
+    /// A warning for readers of the file.
     fn warning(&self) -> Option<String> {
         None
     }
 }
 
-/// An output that can't be opened or written.
+/// Why an output can't be opened or written.
 #[derive(Debug, thiserror::Error)]
 #[error("can't {operation} {path}: {source}", path = path.display())]
 pub struct OutputError {
-    /// What was tried: `create`, `write`, …
+    /// The operation that failed: `create`, `write`, …
     pub operation: &'static str,
     /// The file.
     pub path: PathBuf,
@@ -76,14 +76,13 @@ pub struct OutputError {
 }
 
 impl OutputError {
-    /// Whether nobody reads the output any more: a reader that has seen enough
-    /// is no failure.
+    /// Whether the reader of the output has closed it, which isn't a failure.
     pub fn is_broken_pipe(&self) -> bool {
         self.source.kind() == io::ErrorKind::BrokenPipe
     }
 }
 
-/// A file to which whole pieces are written.
+/// A file that is written in complete pieces.
 #[derive(Debug)]
 pub struct OutputFile {
     /// Append here, then call [`OutputFile::write_out`].
@@ -91,7 +90,7 @@ pub struct OutputFile {
     path: PathBuf,
     file: File,
     bytes: u64,
-    /// The file is ours from its start, so that it may be cut.
+    /// Whether the file was created by this program, so that it may be truncated.
     is_own: bool,
 }
 
@@ -101,7 +100,7 @@ impl OutputFile {
         Self::create_for(path, Contents::Results)
     }
 
-    /// The same; nobody but its owner reads a file with requests.
+    /// Creates the file, or empties it; only its owner may read a file with requests.
     pub fn create_for(path: &Path, contents: Contents) -> Result<Self, OutputError> {
         let file = files::create(path, contents).map_err(|source| OutputError {
             operation: "create",
@@ -117,12 +116,12 @@ impl OutputFile {
         })
     }
 
-    /// Writes the buffer. If that fails in the middle, the file is cut back to
-    /// the last whole piece.
+    /// Writes the buffer. If that fails in the middle, the file is truncated to the last
+    /// complete piece.
     pub fn write_out(&mut self) -> Result<(), OutputError> {
         if let Err(error) = self.file.write_all(&self.buffer) {
             if self.is_own {
-                // The error that matters is the first one; a pipe can't be cut.
+                // The first error matters; a pipe can't be truncated.
                 let _ = self.file.set_len(self.bytes);
             }
             return Err(self.error("write", error));
@@ -132,7 +131,7 @@ impl OutputFile {
         Ok(())
     }
 
-    /// Bytes written.
+    /// The number of bytes written.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }

@@ -1,8 +1,8 @@
-//! The trace (answ log): request and answer of hits from a status on.
+//! The trace (answ log): request and answer of hits with a status from a given one on.
 //!
-//! For each: the hit as a line of LDJSON, the request's bytes, `\r\n`, the
-//! response's bytes, `\r\n`. What may be a secret is overwritten with `*`, byte by
-//! byte, so that the lengths in the line hold.
+//! For each: the hit as a line of LDJSON, the request's bytes, `\r\n`, the response's
+//! bytes, `\r\n`. Bytes that may be secret are replaced by `*`, so that the lengths in
+//! the line stay true.
 
 use std::path::PathBuf;
 
@@ -12,15 +12,15 @@ use crate::files::Contents;
 use crate::mask::Shown;
 use crate::{Hit, Texts};
 
-/// Which hits are written with request and response.
+/// The settings of a trace: its file, and which hits it has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TraceSettings {
     /// The file.
     pub file: PathBuf,
-    /// Hits whose status is at least that: 0 all, 400, 500, 600 or 999 network
-    /// errors only, 1000 none. A network error counts as 999.
+    /// The lowest status that is written: 0 all, 400, 500, 600 or 999 network errors
+    /// only, 1000 none. A network error counts as 999.
     pub level: u16,
-    /// What is shown beyond what is shown of every request and answer.
+    /// What is shown in addition to what is always shown.
     pub shown: Shown,
 }
 
@@ -29,9 +29,9 @@ pub struct TraceSettings {
 pub struct Trace {
     /// The hit.
     pub hit: Hit,
-    /// What was sent.
+    /// The bytes that were sent.
     pub request: Box<[u8]>,
-    /// What came.
+    /// The bytes that were received.
     pub response: Box<[u8]>,
 }
 
@@ -71,7 +71,7 @@ impl TraceFile {
         self.file.write_out()
     }
 
-    /// Bytes written.
+    /// The number of bytes written.
     pub fn bytes(&self) -> u64 {
         self.file.bytes()
     }

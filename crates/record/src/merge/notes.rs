@@ -1,4 +1,4 @@
-//! What merged files say of themselves.
+//! Merges the notes of files.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use super::Source;
 use crate::notes::{Account, Check, Judgement, Notes, Verdict};
 use crate::results::SCHEMA_VERSION;
 
-/// The notes of all files together, and what a reader must know beside them.
+/// The notes of all files together, and remarks for readers.
 pub(super) fn merge(sources: &[Source<'_>]) -> (Notes, Vec<String>) {
     let mut remarks = Vec::new();
     let all = || sources.iter().map(|source| source.reader.notes());
@@ -67,7 +67,7 @@ fn distinct<T: PartialEq>(values: impl Iterator<Item = Option<T>>) -> Vec<T> {
     known
 }
 
-/// Each name with all the values that it has.
+/// Each name with all its values.
 fn values<'a>(lists: impl Iterator<Item = &'a Vec<(String, String)>>) -> Vec<(String, String)> {
     let mut known: Vec<(String, Vec<&str>)> = Vec::new();
     for (name, value) in lists.flatten() {
@@ -81,7 +81,7 @@ fn values<'a>(lists: impl Iterator<Item = &'a Vec<(String, String)>>) -> Vec<(St
     known.into_iter().map(joined).collect()
 }
 
-/// The account of all, if all have one.
+/// The sum of all accounts, if all files have one.
 fn totals<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Account> {
     let mut sum = Account::default();
     for notes in notes {
@@ -91,7 +91,7 @@ fn totals<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Account> {
     Some(sum)
 }
 
-/// Limited if one was, with its name; unknown if one says nothing.
+/// Limited if one file is limited, with its name; unknown if one file has no verdict.
 fn verdict(sources: &[Source<'_>]) -> Option<Verdict> {
     let verdicts = || {
         let of = |source: &Source<'_>| source.reader.notes().verdict.clone();

@@ -1,4 +1,4 @@
-//! Reads a native result file block by block, whatever state it is in.
+//! Reads a native result file block by block, also a damaged or growing one.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -10,20 +10,21 @@ use super::{
 use crate::frame::{Damage, FrameReader, RESULT_MAGIC};
 use crate::notes::Notes;
 use crate::series::Metrics;
+use crate::statistics::{counted, was};
 use crate::{Expected, Hit, StringId, Texts};
 
 /// A block of a result file.
 #[derive(Clone, Copy, Debug)]
 pub enum Block<'a> {
-    /// Texts, numbered from the first on.
+    /// Texts, numbered from the first one.
     Strings(TextBlock<'a>),
     /// Hits.
     Hits(Hits<'a>),
-    /// What somebody wanted to be known.
+    /// A mark.
     Mark(Mark<'a>),
-    /// What only [`super::SumsReader`] or a later version needs.
+    /// A frame that only [`super::SumsReader`] or a later version uses.
     Other,
-    /// The file is whole.
+    /// The end frame: the file is complete.
     End,
 }
 
@@ -35,7 +36,7 @@ pub struct TextBlock<'a> {
 }
 
 impl<'a> TextBlock<'a> {
-    /// Those of a frame's payload.
+    /// The texts of a frame's payload.
     pub(super) fn of(payload: &'a [u8]) -> Self {
         let (first, bytes) = payload.split_first_chunk::<4>().unwrap_or((&[0; 4], &[]));
         Self {
@@ -54,7 +55,7 @@ pub struct Hits<'a> {
 }
 
 impl<'a> Hits<'a> {
-    /// Those of a frame's payload; none if it is too short.
+    /// The hits of a frame's payload; `None` if it is too short.
     pub(super) fn of(payload: &'a [u8], version: u32) -> Option<Self> {
         let (first, rest) = payload.split_first_chunk::<8>()?;
         let (number, rest) = match version {
@@ -72,17 +73,17 @@ impl<'a> Hits<'a> {
     }
 }
 
-/// What somebody wanted to be known of an instant of the run.
+/// A mark about an instant of the run.
 #[derive(Clone, Copy, Debug)]
 pub struct Mark<'a> {
     /// ns from the run's start.
     pub at_ns: u64,
-    /// JSON, an object whose keys say what it is about.
+    /// A JSON object whose keys name its subject.
     pub text: &'a str,
 }
 
 impl<'a> Mark<'a> {
-    /// That of a frame's payload; none if it isn't one.
+    /// The mark of a frame's payload; `None` if it isn't one.
     pub(super) fn of(payload: &'a [u8]) -> Option<Self> {
         let (at_ns, text) = payload.split_first_chunk::<8>()?;
         Some(Self {
@@ -93,7 +94,7 @@ impl<'a> Mark<'a> {
 }
 
 impl<'a> TextBlock<'a> {
-    /// Adds them to those that are known.
+    /// Adds the texts to the known ones.
     pub fn add_to(self, texts: &mut Texts) {
         for (id, text) in self.iter() {
             texts.insert(id, &text);
@@ -121,53 +122,53 @@ impl<'a> Hits<'a> {
         self.hits.iter().map(decode)
     }
 
-    /// How many.
+    /// The number of hits.
     pub fn len(&self) -> usize {
         self.hits.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are no hits.
     pub fn is_empty(&self) -> bool {
         self.hits.is_empty()
     }
 }
 
-/// Why a file isn't read.
+/// Why a file can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultsError {
-    /// The operating system said no.
+    /// An operating system error.
     #[error("can't read the results: {0}")]
     Read(#[from] io::Error),
-    /// Another kind of file.
+    /// The file is of another kind.
     #[error("this isn't a native result file: it doesn't start with encarno's mark")]
     Magic,
-    /// The first block, which says which run it is, is missing or broken.
+    /// The first frame, which describes the run, is missing or broken.
     #[error("the result file's first block is missing or damaged")]
     Run,
-    /// Written by a later version.
+    /// A later version wrote the file.
     #[error("the result file has schema version {0}; this version reads up to {SCHEMA_VERSION}")]
     Schema(u32),
 }
 
-/// What a file held, and what of it was lost.
+/// How much of a file was read, and how much was lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ResultSummary {
     /// Hits that were read.
     pub hits: u64,
-    /// Hits that the file had and that damage took, as far as known.
+    /// Hits of the file that damage destroyed, as far as known.
     pub hits_damaged: u64,
-    /// Hits that the run made and couldn't record (in a whole file).
+    /// Hits that the run made but didn't record (known for a complete file).
     pub hits_lost: u64,
-    /// Whether the file is whole.
+    /// Whether the file has an end frame.
     pub ended: bool,
-    /// Bytes after the last complete block.
+    /// Bytes after the last complete frame.
     pub incomplete_bytes: u64,
-    /// Damage in between.
+    /// Damage between frames.
     pub damage: Damage,
 }
 
 impl ResultSummary {
-    /// Adds what another file held.
+    /// Adds another file.
     pub fn merge(&mut self, other: &Self) {
         self.hits += other.hits;
         self.hits_damaged += other.hits_damaged;
@@ -181,7 +182,7 @@ impl ResultSummary {
         self.damage.bytes += other.damage.bytes;
     }
 
-    /// Whether all that the run recorded was read.
+    /// Whether everything that the run recorded was read.
     pub fn is_whole(&self) -> bool {
         self.ended && self.damage.places == 0 && self.hits_damaged == 0 && self.hits_lost == 0
     }
@@ -189,7 +190,7 @@ impl ResultSummary {
 
 impl fmt::Display for ResultSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} hits read", self.hits)?;
+        write!(f, "{} read", counted(self.hits, "hit"))?;
         if !self.ended {
             write!(
                 f,
@@ -199,28 +200,29 @@ impl fmt::Display for ResultSummary {
         if self.incomplete_bytes > 0 {
             write!(
                 f,
-                "; {} bytes after the last complete block",
-                self.incomplete_bytes
+                "; {} after the last complete block",
+                counted(self.incomplete_bytes, "byte")
             )?;
         }
         if self.damage.places > 0 {
             write!(f, "; {}", self.damage)?;
         }
         if self.hits_damaged > 0 {
-            write!(f, "; {} hits lost to damage", self.hits_damaged)?;
+            write!(f, "; {} lost to damage", counted(self.hits_damaged, "hit"))?;
         }
         if self.hits_lost > 0 {
             write!(
                 f,
-                "; {} hits were never recorded: the writer fell behind",
-                self.hits_lost
+                "; {} {} never recorded: the writer fell behind",
+                counted(self.hits_lost, "hit"),
+                was(self.hits_lost)
             )?;
         }
         Ok(())
     }
 }
 
-/// Which run a file is about.
+/// The run of a file.
 #[derive(Clone, Debug)]
 pub(super) struct Run {
     pub(super) version: u32,
@@ -282,7 +284,7 @@ impl<R: Read> ResultReader<R> {
         &self.run.settings_text
     }
 
-    /// What the file says of its run up to here.
+    /// The notes up to here.
     pub fn notes(&self) -> &Notes {
         &self.notes
     }
@@ -292,27 +294,27 @@ impl<R: Read> ResultReader<R> {
         &self.metrics
     }
 
-    /// How long the run lasts, once its end was read; 0 = not known.
+    /// The duration of the run, once its end was read; 0 means unknown.
     pub fn span_ns(&self) -> u64 {
         self.span_ns
     }
 
-    /// How many event loops the run has.
+    /// The number of event loops of the run.
     pub fn loops(&self) -> u32 {
         self.run.loops
     }
 
-    /// The schema that the file was written with.
+    /// The schema of the file.
     pub fn schema_version(&self) -> u32 {
         self.run.version
     }
 
-    /// The next block; none at the end of what is there now.
+    /// The next block; `None` at the present end of the data.
     pub fn next_block(&mut self) -> io::Result<Option<Block<'_>>> {
         Ok(self.next_frame()?.map(|(_, _, block)| block))
     }
 
-    /// The same with its kind and its payload, as they lie in the file.
+    /// The next block, with its kind and payload in the file.
     #[allow(clippy::type_complexity, reason = "it has one user")]
     pub(crate) fn next_frame(&mut self) -> io::Result<Option<(u16, &[u8], Block<'_>)>> {
         let Some(frame) = self.frames.next_frame()? else {
@@ -359,7 +361,7 @@ impl<R: Read> ResultReader<R> {
         Ok(Some((frame.kind, payload, block)))
     }
 
-    /// What was read up to now, and what was lost.
+    /// How much was read up to now, and how much was lost.
     pub fn summary(&self) -> ResultSummary {
         ResultSummary {
             damage: self.frames.damage(),
@@ -370,7 +372,7 @@ impl<R: Read> ResultReader<R> {
 }
 
 impl Hits<'_> {
-    /// The number of the first, from the start of the run.
+    /// The number of the first hit, from the start of the run.
     pub fn first(&self) -> u64 {
         self.first
     }
@@ -382,7 +384,7 @@ impl Hits<'_> {
 }
 
 impl Run {
-    /// That of the first frame's payload.
+    /// The run in the first frame's payload.
     pub(super) fn of(payload: &[u8]) -> Result<Self, ResultsError> {
         let (version, rest) = payload.split_first_chunk::<4>().ok_or(ResultsError::Run)?;
         let (started, mut rest) = rest.split_first_chunk::<8>().ok_or(ResultsError::Run)?;
@@ -412,7 +414,8 @@ impl Run {
     }
 }
 
-/// Hits, hits that were lost, and the run's span: those that are there.
+/// The numbers of hits and of lost hits, and the duration, as far as the payload has
+/// them.
 pub(super) fn end_numbers(payload: &[u8]) -> [u64; 3] {
     let mut numbers = [0; 3];
     let (there, _) = payload.as_chunks::<8>();

@@ -1,5 +1,4 @@
-//! Reads the sums of a native result file, and only those hits that no sums
-//! stand for.
+//! Reads the sums of a native result file, and only those hits that no sums cover.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
@@ -21,30 +20,30 @@ use crate::{Expected, Texts};
 
 /// A header and the start of the payload of a frame with hits.
 const LOOK_BYTES: usize = HEADER_BYTES + 12;
-/// Where a frame can't be made out, the next one is looked for in steps of that.
+/// How far the search for the next frame reads at a time.
 const SCAN_BYTES: usize = 64 << 10;
 /// More exemplars than that don't wait to be taken.
 const EXEMPLARS_MAX: usize = 10_000;
 /// More marks than that aren't kept.
 const MARKS_MAX: usize = 10_000;
-/// Sums of one loop that are spread over more than that aren't ours.
+/// The most bytes of sums that are spread over several frames.
 const PARTS_BYTES_MAX: usize = 256 << 20;
 
-/// Sums of an event loop, from a file.
+/// The sums of an event loop, from a file.
 #[derive(Debug, Default)]
 pub struct FileSums {
     /// The event loop.
     pub number: u32,
-    /// All hits of the loop that ended before are in these or earlier sums.
+    /// All hits of the loop that ended before this instant are in these or earlier sums.
     pub until_ns: u64,
-    /// Where the loop stands; none for hits that were read one by one.
+    /// The state of the loop; `None` for hits that were read one by one.
     pub state: Option<LoopState>,
     parts: Vec<Vec<u8>>,
     summed: Vec<(u64, OutcomeSums)>,
 }
 
 impl FileSums {
-    /// Gives each second with an outcome and its sums.
+    /// Calls `take` with each second, outcome and sums.
     pub fn for_each(&self, mut take: impl FnMut(u64, &Outcome, &Sums)) {
         for part in &self.parts {
             let mut bytes = &part[..];
@@ -65,12 +64,12 @@ impl FileSums {
 pub struct SumsReader {
     file: File,
     run: Run,
-    /// Where the next frame starts, and how long the file was at the last look.
+    /// The offset of the next frame, and the last known length of the file.
     offset: u64,
     length: u64,
-    /// Frames with hits that no sums stand for yet, by event loop.
+    /// Frames with hits that no sums cover yet, by event loop.
     uncovered: BTreeMap<u32, VecDeque<HitsFrame>>,
-    /// Sums of which the last frame is still to come.
+    /// Sums whose last frame hasn't come yet.
     parts: BTreeMap<u32, Vec<Vec<u8>>>,
     untils: BTreeMap<u32, u64>,
     summary: ResultSummary,
@@ -92,7 +91,7 @@ struct HitsFrame {
 }
 
 impl SumsReader {
-    /// Reads the start of the file, which must be one that can be read anywhere.
+    /// Reads the start of the file, which must support random access.
     pub fn new(file: File) -> Result<Self, ResultsError> {
         let mut magic = [0; RESULT_MAGIC.len()];
         if read_at(&file, &mut magic, 0)? < magic.len() || magic != RESULT_MAGIC {
@@ -137,7 +136,7 @@ impl SumsReader {
         self.run.expected
     }
 
-    /// How many event loops the run has.
+    /// The number of event loops of the run.
     pub fn loops(&self) -> u32 {
         self.run.loops
     }
@@ -147,7 +146,7 @@ impl SumsReader {
         &self.run.settings_text
     }
 
-    /// What the file says of its run up to here.
+    /// The notes up to here.
     pub fn notes(&self) -> &Notes {
         &self.notes
     }
@@ -157,19 +156,19 @@ impl SumsReader {
         &self.metrics
     }
 
-    /// Points are kept by second from now on: call [`SumsReader::take_seconds`] often.
+    /// Keeps points by second from now on. Then call [`SumsReader::take_seconds`] often.
     pub fn keep_seconds(&mut self) {
         self.metrics.keep_seconds();
     }
 
-    /// The points of metrics that came since this was asked last: their second (Unix time),
-    /// and their metric as a series without tags.
+    /// Takes the points of metrics since the last call: their second (Unix time), and
+    /// their metric as a series without tags.
     pub fn take_seconds(&mut self) -> Vec<(u64, Series, Points)> {
         self.metrics.take_seconds()
     }
 
-    /// What somebody wanted to be known of an instant (ns from the run's start), up to
-    /// here; of very many the first ones.
+    /// The marks up to here, each with its instant (ns from the run's start). If there
+    /// are very many, only the first ones.
     pub fn marks(&self) -> &[(u64, String)] {
         &self.marks
     }
@@ -184,8 +183,9 @@ impl SumsReader {
         self.span_ns
     }
 
-    /// Of every second that ends before or at that instant (ns from the run's
-    /// start) all hits are in the file; `u64::MAX` if all loops have ended.
+    /// The instant (ns from the run's start) up to which seconds are complete: all hits
+    /// of every second that ends at or before it are in the file. `u64::MAX` if all loops
+    /// have ended.
     pub fn whole_until_ns(&self) -> u64 {
         if self.untils.len() < self.run.loops as usize {
             return 0;
@@ -193,7 +193,7 @@ impl SumsReader {
         self.untils.values().copied().min().unwrap_or(0)
     }
 
-    /// What was read up to now, and what was lost.
+    /// How much was read up to now, and how much was lost.
     pub fn summary(&self) -> ResultSummary {
         let known = self.hits_in_file.saturating_sub(self.summary.hits);
         let waiting = self.uncovered.values().flatten();
@@ -205,7 +205,8 @@ impl SumsReader {
         }
     }
 
-    /// The sums that come next, with texts on the way; none at the end of what is there now.
+    /// The next sums; new texts are added to `texts`. `None` at the present end of the
+    /// data.
     pub fn next_sums(&mut self, texts: &mut Texts) -> io::Result<Option<FileSums>> {
         while let Some(header) = self.next_header()? {
             let (offset, end) = (self.offset, self.offset + frame_bytes(&header));
@@ -255,14 +256,14 @@ impl SumsReader {
                     self.marks
                         .extend(mark.map(|mark| (mark.at_ns, mark.text.to_owned())));
                 }
-                // A kind of a later version: nothing that this one needs.
+                // A frame of a later version, which this one doesn't need.
                 _ => {}
             }
         }
         Ok(None)
     }
 
-    /// Reads the hits that no sums stand for: call it when no sums will come.
+    /// Reads the hits that no sums cover. Call it when no more sums will come.
     pub fn rest(&mut self, mut take: impl FnMut(FileSums)) -> io::Result<()> {
         let uncovered = std::mem::take(&mut self.uncovered);
         for (number, frames) in uncovered {
@@ -287,7 +288,7 @@ impl SumsReader {
         let mut start = [0; 12];
         let read = read_at(&self.file, &mut start, offset + HEADER_BYTES as u64)?;
         let known = if self.run.version == 1 { 8 } else { 12 };
-        // What comes behind a frame that is too short isn't its own.
+        // If a frame is too short, the bytes after its header aren't its own.
         let Some(bytes) = (header.length as usize).checked_sub(known) else {
             return Ok(());
         };
@@ -367,14 +368,14 @@ impl SumsReader {
         Ok(())
     }
 
-    /// The payload of a frame that is wholly there; none if it is damaged.
+    /// The payload of a complete frame; `None` if it is damaged.
     fn payload(&self, offset: u64, header: &Header) -> io::Result<Option<Vec<u8>>> {
         let mut payload = vec![0; header.length as usize];
         let read = read_at(&self.file, &mut payload, offset + HEADER_BYTES as u64)?;
         Ok((read == payload.len() && header.is_of(&payload)).then_some(payload))
     }
 
-    /// The header of the next frame that is wholly there.
+    /// The header of the next complete frame.
     fn next_header(&mut self) -> io::Result<Option<Header>> {
         loop {
             let mut look = [0; LOOK_BYTES];
@@ -397,7 +398,7 @@ impl SumsReader {
         }
     }
 
-    /// Passes over what isn't a frame, up to what may be the next one.
+    /// Skips bytes that aren't a frame, up to the possible start of the next one.
     fn scan(&mut self) -> io::Result<()> {
         let mut bytes = vec![0; SCAN_BYTES];
         let read = read_at(&self.file, &mut bytes, self.offset)?;
@@ -433,7 +434,7 @@ fn frame_bytes(header: &Header) -> u64 {
     HEADER_BYTES as u64 + u64::from(header.length)
 }
 
-/// Reads as much as there is.
+/// Reads as many bytes as there are.
 fn read_at(file: &File, out: &mut [u8], offset: u64) -> io::Result<usize> {
     let mut read = 0;
     while read < out.len() {

@@ -1,4 +1,4 @@
-//! A result file as a whole: what its hits and metrics came to.
+//! Reads a result file as a whole: the statistics of its hits and metrics.
 
 use std::fs::File;
 use std::io;
@@ -11,10 +11,10 @@ use crate::statistics::Statistics;
 use crate::sums::OutcomeSums;
 use crate::{Expected, Hit, Texts};
 
-/// Outcomes are put together by their labels when there are so many.
+/// With more outcomes than this, outcomes are merged by label.
 const OUTCOMES_MAX: usize = 1 << 16;
 
-/// A result file that can't be read.
+/// Why a result file can't be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {source}", path = path.display())]
 pub struct FileError {
@@ -26,7 +26,7 @@ pub struct FileError {
 }
 
 impl FileError {
-    /// About that file.
+    /// Makes an error about this file.
     pub fn of<E: Into<ResultsError>>(path: &Path) -> impl Fn(E) -> Self {
         move |source| Self {
             path: path.into(),
@@ -35,32 +35,32 @@ impl FileError {
     }
 }
 
-/// What result files say.
+/// The contents of result files.
 #[derive(Clone, Debug)]
 pub struct FileStatistics {
-    /// From the start of the run to its end, Unix time. Of a file without an
-    /// end: to the last thing that is known of it.
+    /// From the start of the run to its end, Unix time. If the file has no end, to the
+    /// last known instant.
     pub span_unix_ns: (u64, u64),
     /// The statuses that the run expected.
     pub expected: Expected,
-    /// The hits.
+    /// The statistics of hits.
     pub statistics: Statistics,
     /// The metrics that aren't hits, as k6 has them.
     pub metrics: Metrics,
-    /// What the run says of itself; of several files, the first one's.
+    /// The notes; of several files, those of the first one.
     pub notes: Notes,
-    /// What was read and what was lost.
+    /// How much was read, and how much was lost.
     pub summary: ResultSummary,
 }
 
 impl FileStatistics {
-    /// How long it lasts.
+    /// The duration.
     pub fn span_ns(&self) -> u64 {
         // A file may say that it ended before it started.
         self.span_unix_ns.1.saturating_sub(self.span_unix_ns.0)
     }
 
-    /// Adds what another file says.
+    /// Adds another file.
     pub fn merge(&mut self, other: &Self) {
         let ((start, end), (other_start, other_end)) = (self.span_unix_ns, other.span_unix_ns);
         self.span_unix_ns = (start.min(other_start), end.max(other_end));
@@ -76,8 +76,8 @@ pub fn open(path: &Path) -> Result<ResultReader<File>, FileError> {
     ResultReader::new(file).map_err(FileError::of(path))
 }
 
-/// Opens the sums of a native result file; none if it can't be read anywhere
-/// (a pipe).
+/// Opens the sums of a native result file; `None` if it doesn't support random access (a
+/// pipe).
 pub fn open_sums(path: &Path) -> Result<Option<SumsReader>, FileError> {
     let file = File::open(path).map_err(FileError::of(path))?;
     if !file.metadata().map_err(FileError::of(path))?.is_file() {
@@ -86,8 +86,7 @@ pub fn open_sums(path: &Path) -> Result<Option<SumsReader>, FileError> {
     SumsReader::new(file).map(Some).map_err(FileError::of(path))
 }
 
-/// Sums up a native result file: by the sums that it carries, and the hits that
-/// these don't cover.
+/// Sums up a native result file, from its sums and the hits that these don't cover.
 pub fn read(path: &Path) -> Result<FileStatistics, FileError> {
     match open_sums(path)? {
         Some(reader) => read_sums(reader).map_err(FileError::of(path)),
@@ -95,8 +94,8 @@ pub fn read(path: &Path) -> Result<FileStatistics, FileError> {
     }
 }
 
-/// Reads on to the end of what is there now, and hands on hits with the texts that
-/// they may name; true if there was anything.
+/// Reads to the present end of the file, and hands on hits with the texts that they use.
+/// True if there was anything new.
 pub fn drain<E: From<FileError>>(
     reader: &mut ResultReader<File>,
     path: &Path,
@@ -143,7 +142,7 @@ pub fn read_hits(path: &Path) -> Result<FileStatistics, FileError> {
     ))
 }
 
-/// What was gathered from a file up to now.
+/// The data gathered from a file so far.
 #[derive(Debug)]
 pub struct Gathered {
     started_unix_ns: u64,
@@ -167,15 +166,15 @@ impl Gathered {
         self.settle(OUTCOMES_MAX, texts);
     }
 
-    /// Nothing yet, of the file that this reader reads.
+    /// Without data, for the file of this reader.
     pub fn of(reader: &SumsReader) -> Self {
         Self::new(reader.started_unix_ns(), reader.expected())
     }
 
-    /// What it all came to up to here: the reader is the one whose sums were added.
+    /// The statistics so far. `reader` is the one whose sums were added.
     pub fn statistics(&mut self, texts: &mut Texts, reader: &SumsReader) -> FileStatistics {
         let known_until_ns = match reader.whole_until_ns() {
-            // All loops have ended: their last hit is the end.
+            // All loops have ended, so the end is that of the last hit.
             u64::MAX => 1,
             until_ns => until_ns,
         };
@@ -217,7 +216,7 @@ impl Gathered {
         let total = self.statistics.total();
         let start_ns = self.started_unix_ns;
         let span_unix_ns = match (span_ns, total.span_unix_ns) {
-            // Nobody said how long it was: as long as there were hits.
+            // The duration isn't known; use the span of the hits.
             (0, Some(span)) => span,
             (span_ns, span) => {
                 let last_ns = span.map_or(start_ns, |(_, last_ns)| last_ns);

@@ -1,11 +1,11 @@
-//! Extracts and asserts as metadata and configurations write them: the Go
-//! tool's keys, and ours.
+//! Extracts and asserts in the JSON of metadata and configurations: the Go tool's keys,
+//! and ours.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Assert, Extract, Subject};
 
-/// An extract without its variable.
+/// An extract without the name of its variable.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct JsonExtract {
@@ -13,7 +13,7 @@ pub struct JsonExtract {
     re: String,
     group_no: u32,
     match_no: i32,
-    // From here on ours.
+    // The keys from here on are ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     jsonpath: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -32,7 +32,7 @@ pub struct JsonAssert {
     re: String,
     #[serde(alias = "Invert")]
     invert: bool,
-    // From here on ours.
+    // The keys from here on are ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     text: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -44,7 +44,7 @@ pub struct JsonAssert {
 }
 
 impl JsonExtract {
-    /// With its variable.
+    /// The extract with the name of its variable.
     pub fn named(self, name: String) -> Extract {
         Extract {
             name,
@@ -72,7 +72,7 @@ impl From<JsonAssert> for Assert {
     }
 }
 
-/// As it is written.
+/// The JSON of an extract.
 pub fn extract_json(extract: &Extract) -> JsonExtract {
     JsonExtract {
         re: extract.regex.clone(),
@@ -85,7 +85,7 @@ pub fn extract_json(extract: &Extract) -> JsonExtract {
     }
 }
 
-/// As it is written.
+/// The JSON of an assert.
 pub fn assert_json(assert: &Assert) -> JsonAssert {
     JsonAssert {
         re: assert.regex.clone(),

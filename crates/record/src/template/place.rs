@@ -1,37 +1,37 @@
-//! Where in a request a value goes, and what it becomes there.
+//! Where in a request a value goes, and how it is encoded there.
 //!
-//! A value that fits stays as it is: it may have been encoded before, or be more
-//! than a value (a whole query, an object). One that would end what it is put
-//! into, and start something else, is encoded; in a head it is refused.
+//! A value that fits stays as it is, because it may be encoded already, or be more than a
+//! value (a whole query, an object). A value that would end the part into which it is
+//! inserted, and start another part, is encoded; in a head it is refused.
 
 use bytes::{BufMut, BytesMut};
 
-/// Where a value goes. The state of what came before it is kept along.
+/// A place for a value, with the state of the text before it.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Place {
-    /// A text that is no request.
+    /// A text that isn't a request.
     Text,
     /// The first line.
     Target,
-    /// The fields.
+    /// The header fields.
     Head,
-    /// A body that is JSON; whether a string has begun, and a backslash in it.
+    /// A body in JSON: whether a string is open, and whether a backslash precedes.
     Json { string: bool, escape: bool },
-    /// A body that is a form; whether there was a `=` since the last `&`.
+    /// A body of a form: whether a `=` has come since the last `&`.
     Form { value: bool },
 }
 
-/// A value doesn't fit where it is to go.
+/// The error for a value that doesn't fit into its place.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Unfit;
 
 impl Place {
-    /// Whether an empty line would end it.
+    /// Whether an empty line would end this part.
     pub(super) fn is_head(self) -> bool {
         matches!(self, Self::Head)
     }
 
-    /// The place that a body of that type is.
+    /// The place for a body of this type.
     pub(super) fn of_body(content_type: &[u8]) -> Self {
         let kind = content_type.split(|&byte| byte == b';').next();
         let kind = kind.unwrap_or_default().trim_ascii().to_ascii_lowercase();
@@ -47,7 +47,7 @@ impl Place {
         }
     }
 
-    /// What the template itself says.
+    /// Takes literal text of the template.
     pub(super) fn pass(&mut self, literal: &[u8]) {
         match self {
             Self::Json { string, escape } => {
@@ -69,7 +69,7 @@ impl Place {
         }
     }
 
-    /// Appends the value as it has to be here.
+    /// Appends the value, encoded for this place.
     pub(super) fn write(self, value: &[u8], out: &mut BytesMut) -> Result<(), Unfit> {
         match self {
             Self::Head if value.iter().any(|byte| b"\r\n\0".contains(byte)) => return Err(Unfit),
@@ -85,7 +85,7 @@ impl Place {
     }
 }
 
-/// What can't be in the first line's middle, and what a fragment starts with.
+/// Whether the byte can't be within the first line, or starts a fragment.
 fn ends_target(byte: &u8) -> bool {
     matches!(byte, 0..=b' ' | 0x7f.. | b'"' | b'<' | b'>' | b'#')
 }

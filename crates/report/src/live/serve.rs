@@ -42,7 +42,7 @@ fn steer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<(
         return say(stream, "403 Forbidden", text);
     };
     if !request.is_ours {
-        let text = "only the page itself steers a run\n";
+        let text = "only the page itself can steer a run\n";
         return say(stream, "403 Forbidden", text);
     }
     let done = match &*request.path {
@@ -59,8 +59,9 @@ fn steer(stream: &TcpStream, request: &Request, shared: &Shared) -> io::Result<(
     }
 }
 
-/// What the run came to, whenever there is more. The page gets itself along with it: at
-/// the run's end there may be nobody left to ask for it.
+/// Sends the figures of the run whenever there are new ones. The page can get its own new
+/// version along with them, because at the run's end the server may be gone before it
+/// could ask.
 fn events(mut stream: &TcpStream, shared: &Shared, with_page: bool) -> io::Result<()> {
     write!(
         stream,

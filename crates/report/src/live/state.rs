@@ -12,18 +12,18 @@ use super::Steering;
 use crate::page::{self, Mode};
 use crate::{Reading, Run};
 
-/// To make the page takes no more than one part in so many of the time.
+/// Making the page takes at most one part in this number of the time.
 const COST_PART: u32 = 50;
-/// The page is made anew no more often than that.
+/// The shortest time between two versions of the page.
 const PERIOD_MIN: Duration = Duration::from_secs(1);
 
 /// The run, as far as it was read.
 pub(super) struct State {
     reading: Reading,
-    /// Raised whenever there is more to see.
+    /// Increased whenever there are new data.
     version: u64,
     ended: bool,
-    /// The version of the page that was made, and what it took.
+    /// The latest page with its version, and the time that it took.
     page: Option<(u64, Arc<Vec<u8>>)>,
     made: Instant,
     cost: Duration,
@@ -92,7 +92,8 @@ impl Shared {
         Viewer::of(&self.followers)
     }
 
-    /// Reads what the file has more. A file that can't be read any more shows what it did.
+    /// Reads new data of the file. If the file can't be read any more, the page keeps its
+    /// last state.
     pub(super) fn read_on(&self) {
         let mut state = self.lock();
         if state.reading.read_on().unwrap_or(false) {
@@ -102,7 +103,7 @@ impl Shared {
         }
     }
 
-    /// Nothing more will come.
+    /// Notes that no more data will come.
     pub(super) fn finish(&self) {
         let mut state = self.lock();
         if !state.ended {
@@ -112,7 +113,7 @@ impl Shared {
         self.changed.notify_all();
     }
 
-    /// Waits up to that long until those who follow the run have its end.
+    /// Waits for up to this time until the run's followers have received its end.
     pub(super) fn wait_told(&self, patience: Duration) {
         let begun = Instant::now();
         while self.followers.load(Ordering::Relaxed) > 0 && begun.elapsed() < patience {
@@ -130,7 +131,7 @@ impl Shared {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits up to that long; true if nothing is shown any more.
+    /// Waits for up to this time; true if nothing is shown any more.
     pub(super) fn wait_closed(&self, patience: Duration) -> bool {
         let closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self
@@ -139,7 +140,7 @@ impl Shared {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// The page, as new as its cost allows.
+    /// The page, as recent as its cost allows.
     pub(super) fn page(&self) -> io::Result<Arc<Vec<u8>>> {
         let mut state = self.lock();
         if let Some((version, page)) = &state.page {
@@ -168,8 +169,8 @@ impl Shared {
         Ok(page)
     }
 
-    /// The next version after this one, what it says, and whether it is the last; none
-    /// if nothing happened for so long.
+    /// The next version after this one, its figures, and whether it is the last; `None`
+    /// if nothing happened for too long.
     pub(super) fn next_event(
         &self,
         seen: Option<u64>,
@@ -203,7 +204,7 @@ impl Shared {
     }
 }
 
-/// What the run came to so far, as `encarno stats --json` names it.
+/// The figures of the run so far, with the names of `encarno stats --json`.
 fn figures(run: &Run, ended: bool, paused: bool) -> serde_json::Value {
     let total = run.whole.statistics.total();
     let times = &total.response_ns;

@@ -1,4 +1,5 @@
-//! A capacity: the curve with its band, the trials, and the rates that were tried.
+//! The part about a capacity: the curve with its band, the trials, and the rates that
+//! were tried.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
@@ -12,9 +13,9 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
-/// Height of a trial in the drawing of the goal.
+/// The height of a trial in the chart of the goal.
 const ROW: f64 = 14.0;
-/// Trials that are drawn there.
+/// The most trials in that chart.
 const ROWS_MAX: usize = 40;
 
 /// The columns of the trials.
@@ -84,7 +85,7 @@ impl Capacity {
         let widest = curve.map(|(workers, _)| *workers);
         let widest = widest.chain(self.points.iter().map(|point| point.workers));
         let widest = widest.fold(1.0, f64::max);
-        // Beyond the trials the band may be as wide as it likes.
+        // Beyond the trials, the band may leave the chart.
         let measured = self.points.iter().map(|point| point.throughput.high);
         let likely = self.curve.iter().map(|(_, range)| range.value);
         let highest = measured.chain(likely).fold(1e-9, f64::max) * 1.12;
@@ -209,7 +210,7 @@ impl Goal {
     }
 }
 
-/// Round numbers from 0 to there.
+/// Round numbers from 0 to the highest value.
 fn ticks(highest: f64) -> Vec<f64> {
     let raw = highest / 6.0;
     let power = 10_f64.powf(raw.log10().floor());

@@ -1,4 +1,4 @@
-//! The page in a file.
+//! Writes the page to a file.
 
 use std::fs;
 use std::io::{self, BufWriter, Write as _};
@@ -10,10 +10,11 @@ use encarno_record::files::{self, Contents};
 use crate::Run;
 use crate::demand::Judged;
 
-/// As other new files have it: the umask takes its part.
+/// The mode of new files, before the umask.
 const MODE: u32 = 0o666;
 
-/// Writes the report to a file. A page that was there stays whole until the new one is.
+/// Writes the report to a file. An existing page stays intact until the new one is
+/// complete.
 pub fn write_file(runs: &[Run], judged: &[Judged], path: &Path) -> io::Result<()> {
     let is_special = fs::metadata(path).is_ok_and(|known| !known.is_file());
     if files::is_stdout(path) || is_special {

@@ -1,4 +1,4 @@
-//! The parts of the page that are there without the script.
+//! The parts of the page that need no script.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -14,14 +14,14 @@ use crate::compare::{self, Estimate};
 use crate::data::figures;
 use crate::demand::Judged;
 
-/// Labels that are listed without the script.
+/// The most labels that are listed without the script.
 const LABELS_SHOWN: usize = 100;
-/// Errors that are listed.
+/// The most errors that are listed.
 const ERRORS_SHOWN: usize = 50;
 
 type Written = io::Result<()>;
 
-/// A text that is no markup, with a sign for characters that steer.
+/// A text without markup, and with a sign instead of each control character.
 pub(super) fn escaped(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
@@ -137,11 +137,11 @@ fn judgement(mode: &Mode, run: &Run) -> (&'static str, &'static str, Vec<String>
             let (class, word) = match verdict.judgement {
                 Judgement::Sound => (
                     "good",
-                    "The generator was not the limit: the figures tell of the target.",
+                    "The generator was not the limit: the figures describe the target.",
                 ),
                 Judgement::Limited => (
                     "bad",
-                    "The generator was a limit: the figures do not tell of the target alone.",
+                    "The generator was a limit: the figures do not describe the target alone.",
                 ),
                 Judgement::Unknown => (
                     "unknown",
@@ -182,7 +182,7 @@ pub(super) fn losses(runs: &[Run], out: &mut dyn Write) -> Written {
     Ok(())
 }
 
-/// An id of a part of a run: the first run's have no number.
+/// The id of a part of a run; ids of the first run have no number.
 fn id(name: &str, number: usize) -> String {
     match number {
         0 => name.to_owned(),
@@ -190,7 +190,7 @@ fn id(name: &str, number: usize) -> String {
     }
 }
 
-/// What is said of each run, below its name if there are several.
+/// Writes a part for each run, below the run's name if there are several.
 pub(super) fn each_run(
     runs: &[Run],
     out: &mut dyn Write,
@@ -199,7 +199,7 @@ pub(super) fn each_run(
     each_run_with(runs, |_| true, out, part)
 }
 
-/// The same of those that have something to say.
+/// Writes a part for each run that has one.
 pub(super) fn each_run_with(
     runs: &[Run],
     has: impl Fn(&Run) -> bool,
@@ -277,7 +277,7 @@ pub(super) fn differences(runs: &[Run], out: &mut dyn Write) -> Written {
     if others.is_empty() {
         return writeln!(
             out,
-            "<p class=\"note apart\">The runs have no label in common: their times are shown side by side and not compared.</p>"
+            "<p class=\"note apart\">The runs have no label in common: their times are shown side by side, but not compared.</p>"
         );
     }
     writeln!(
@@ -421,7 +421,7 @@ pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
         out,
         "<div class=\"scroll\" tabindex=\"0\"><table><caption>Hits by status{}</caption>\
          <thead><tr><th scope=\"col\">status</th><th scope=\"col\" class=\"n\">hits</th><th scope=\"col\" class=\"n\">part</th></tr></thead><tbody>",
-        // k6 says of each request whether it failed.
+        // k6 records for each request whether it failed.
         match run.notes.open {
             Some(_) => format!("; expected are {}", escaped(&run.expected.to_string())),
             None => String::new(),
@@ -469,7 +469,7 @@ pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {
     Ok(())
 }
 
-/// The metrics that aren't hits, as k6's summary has them.
+/// The metrics that aren't hits, in the form of k6's summary.
 pub(super) fn metrics_table(run: &Run, out: &mut dyn Write) -> Written {
     writeln!(
         out,
@@ -550,7 +550,7 @@ pub(super) fn lists(runs: &[Run], out: &mut dyn Write) -> Written {
             writeln!(out, "<h3><bdi>{}</bdi></h3>", escaped(&run.name))?;
         }
         writeln!(out, "<div class=\"pairs\">")?;
-        // Whoever has no names and values has a text.
+        // Without names and values, the settings are a text.
         let pairs = &run.notes.settings;
         if pairs.is_empty() && !run.settings_text.is_empty() {
             writeln!(out, "<pre>{}</pre>", text_block(&run.settings_text))?;

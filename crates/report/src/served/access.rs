@@ -1,6 +1,6 @@
-//! Who may see the page. On an address of this machine alone everybody on it may; what a
-//! web page of others asks is refused by the Host that it names. On any other address a
-//! token in the URL is needed.
+//! Who may see the page. On an address of this machine alone, everyone on this machine
+//! may; requests from foreign web pages are refused by their Host. On any other address,
+//! the URL must contain a token.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -25,7 +25,7 @@ impl Access {
             false => Some(token()?),
         };
         let host = match address.ip().is_unspecified() {
-            // Whoever is elsewhere knows this machine by its name.
+            // Other machines know this machine by its name.
             true => hostname(),
             false => match address {
                 SocketAddr::V4(address) => address.ip().to_string(),

@@ -1,12 +1,12 @@
-//! What a browser asks: the head of a request, of which little is needed.
+//! Parses requests of browsers; only a small part of the head is needed.
 
 use std::io::{self, Read};
 use std::time::{Duration, Instant};
 
-/// Longer heads are refused.
+/// The longest head.
 const HEAD_BYTES_MAX: usize = 16 << 10;
 const HEADERS_MAX: usize = 64;
-/// A head is there by then.
+/// How long a head may take.
 const HEAD_TIME_MAX: Duration = Duration::from_secs(5);
 
 #[derive(Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// Reads one; none if this isn't one.
+    /// Reads a request; `None` if it isn't one.
     pub(super) fn read(source: &mut impl Read) -> io::Result<Option<Self>> {
         let begun = Instant::now();
         let mut head = Vec::new();

@@ -1,12 +1,12 @@
-//! Connections that have asked nothing yet. A newcomer is never turned away for them: the
-//! one that has been silent longest goes.
+//! Connections that haven't sent a request yet. They never keep a new connection out: the
+//! one that has been silent longest is closed.
 
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Connections at a time that have asked nothing.
+/// The most connections at a time that haven't sent a request.
 const SILENT_MAX: usize = 32;
 
 #[derive(Default)]
@@ -14,9 +14,9 @@ pub(crate) struct Silent(Mutex<Waiting>);
 
 #[derive(Default)]
 struct Waiting {
-    /// What the next one is known by.
+    /// The number of the next connection.
     next: u64,
-    /// The oldest first.
+    /// The streams with their numbers, the oldest first.
     streams: VecDeque<(u64, TcpStream)>,
 }
 
@@ -37,7 +37,8 @@ impl Silent {
         if waiting.streams.len() > SILENT_MAX
             && let Some((_, oldest)) = waiting.streams.pop_front()
         {
-            // It wakes the thread that waits for its request. A peer that is gone is no fault.
+            // This wakes the thread that waits for the request. A peer that is gone is no
+            // error.
             let _ = oldest.shutdown(Shutdown::Both);
         }
         Ok(Place {

@@ -1,8 +1,8 @@
-//! What the service looks like: `echo.proto` as a FileDescriptorProto.
+//! The descriptor of the service: `echo.proto` as a FileDescriptorProto.
 
 use encarno_grpc::wire::{write_bytes, write_number};
 
-/// The name of its file.
+/// The name of the file.
 pub(super) const NAME: &str = "echo.proto";
 
 const STRING: u64 = 9;
@@ -10,7 +10,7 @@ const INT64: u64 = 3;
 const UINT32: u64 = 13;
 const OPTIONAL: u64 = 1;
 
-/// The file, with its service and its message.
+/// The descriptor of the file, with its service and its message.
 pub(super) fn file() -> Vec<u8> {
     let mut file = Vec::new();
     write_bytes(1, NAME.as_bytes(), &mut file);

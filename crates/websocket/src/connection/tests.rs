@@ -10,7 +10,7 @@ const LIMITS: Limits = Limits {
     message_bytes_max: 1000,
 };
 
-/// What came.
+/// The received events.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Seen {
     messages: Vec<(Kind, Vec<u8>, bool)>,
@@ -43,7 +43,7 @@ impl Handler for Seen {
     }
 }
 
-/// What a client sees of bytes in pieces, and what it says to them.
+/// The events that a client gets from bytes in pieces, and its answers.
 fn read(bytes: &[u8], piece: usize) -> (Seen, Vec<u8>, Result<(), ConnectionError>) {
     let mut client = Connection::new(Role::Client, LIMITS, 1);
     let mut seen = Seen::default();
@@ -55,7 +55,8 @@ fn read(bytes: &[u8], piece: usize) -> (Seen, Vec<u8>, Result<(), ConnectionErro
         }
     }
     if result.is_err() {
-        // How much was seen of a message that ends the connection depends on the pieces.
+        // How much is received of a message that ends the connection depends on the
+        // pieces.
         seen.messages.retain(|&(.., is_whole)| is_whole);
         seen.wire_bytes = 0;
     }
@@ -130,7 +131,7 @@ fn what_is_no_websocket_ends_the_connection_with_its_code() {
     ] {
         assert_eq!(code_of(bytes), Some(code), "{bytes:?}");
     }
-    // What a client doesn't mask, no server takes.
+    // No server accepts unmasked frames of a client.
     let mut server = Connection::new(Role::Server, LIMITS, 0);
     let mut seen = Seen::default();
     assert!(

@@ -12,7 +12,7 @@ use serde::de::{self, Deserializer, Visitor};
 use super::{duration, file_or_text, secret};
 use crate::link::Transport;
 
-/// More connections can't be meant.
+/// The most shared connections.
 const SHARED_MAX: usize = 1 << 16;
 
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ struct RawTls {
 }
 
 impl RawNats {
-    /// The transport, and how many links serve all clients that have it.
+    /// The transport, and the number of links that serve all clients with it.
     pub(super) fn check(self) -> Result<(Transport, Option<NonZeroUsize>), String> {
         let mut options =
             Options::new(&self.url).map_err(|error| format!("nats.url: {}", error.message))?;
@@ -110,7 +110,7 @@ fn set<T>(option: &mut T, given: Option<T>) {
     }
 }
 
-/// Several URLs as async-nats's users know them: separated by commas, or a list.
+/// Several URLs, as users of async-nats write them: separated by commas, or a list.
 fn urls<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
     struct Urls;
     impl<'de> Visitor<'de> for Urls {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::{duration, file_or_text};
 use crate::link::Transport;
 
-/// More connections can't be meant.
+/// The most connections of a pool.
 const POOL_MAX: usize = 4096;
 
 #[derive(Deserialize)]
@@ -43,7 +43,7 @@ struct RawTls {
 }
 
 impl RawTcp {
-    /// The transport, and how many links serve all clients that have it.
+    /// The transport, and the number of links that serve all clients with it.
     pub(super) fn check(self) -> Result<(Transport, Option<NonZeroUsize>), String> {
         let mut options = tcp::Options::new(&self.addr)
             .map_err(|error| format!("tcp.addr: {}", error.message))?;
@@ -82,7 +82,7 @@ impl RawTls {
             server_name: self.server_name,
             insecure_skip_verify: self.insecure_skip_verify,
         };
-        // Files are read again when the connection is made; better to hear of them now.
+        // Files are read again when the connection is made, but check them now.
         if tls.ca.is_some() || tls.cert.is_some() || tls.key.is_some() {
             tls.config()
                 .map_err(|error| format!("tcp.tls: {}", error.message))?;

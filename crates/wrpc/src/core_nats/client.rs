@@ -1,4 +1,5 @@
-//! A client: its connection is restored when it is lost, until nobody has the client.
+//! A client, which restores its connection when it is lost, until the last handle is
+//! dropped.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use super::subject::Subject;
 use super::subscription::{Deliver, Queue, Room, Subscription, Target, line};
 use crate::lock;
 
-/// How long what was published may take to leave when nobody has the client any more.
+/// How long published messages may take to leave after the last handle was dropped.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A client. Clones share its connection, which the last of them ends.
+/// A client. Clones share its connection, which ends when the last of them is dropped.
 #[derive(Clone)]
 pub struct Client {
     shared: Arc<Shared>,
@@ -37,8 +38,8 @@ impl Drop for Owner {
 }
 
 impl Client {
-    /// Connects to one of the servers, each of which is tried once, with a subscription
-    /// to `subject` from the first moment on. `events` is told what happens later.
+    /// Connects to one of the servers, trying each once, with a subscription to `subject`
+    /// from the first moment on. `events` gets later events.
     pub async fn connect(
         options: Options,
         subject: &str,
@@ -69,23 +70,24 @@ impl Client {
         Err(worst)
     }
 
-    /// The servers of which others have told.
+    /// The servers that other servers have announced.
     pub fn told(&self) -> Vec<ServerAddr> {
         lock(&self.shared.servers).told()
     }
 
-    /// Doesn't restore the connection when it is lost: another client has taken over.
+    /// Stops restoring the connection when it is lost, because another client has taken
+    /// over.
     pub fn retire(&self) {
         self.shared.retire();
     }
 
-    /// The largest payload that the server takes in one message, headers included.
+    /// The largest payload of one message that the server accepts, headers included.
     pub fn max_payload(&self) -> usize {
         self.shared.max_payload()
     }
 
-    /// Publishes a message: it waits until there is room for it, and not until it is sent.
-    /// Subjects must be valid, see [`Subject::is_valid`].
+    /// Publishes a message. This waits until there is room for the message, but not until
+    /// it is sent. Subjects must be valid, see [`Subject::is_valid`].
     pub async fn publish(
         &self,
         subject: &Subject,
@@ -108,7 +110,7 @@ impl Client {
         .await
     }
 
-    /// Subscribes, with a `group` as one of those who share the messages.
+    /// Subscribes. With a `group`, the members of the group share the messages.
     pub fn subscribe(
         &self,
         subject: &Subject,
@@ -128,14 +130,15 @@ impl Client {
         Ok(subscription)
     }
 
-    /// Tells the server to send no more messages of a subscription. What it has sent
-    /// by then comes before the answer to a [`Client::flush`]; then it can be closed.
+    /// Tells the server to send no more messages of a subscription. Messages that it has
+    /// sent by then arrive before the answer to a [`Client::flush`]; then the
+    /// subscription can be closed.
     pub fn unsubscribe(&self, sid: u64) {
-        // A connection that is closed has no subscriptions.
+        // A closed connection has no subscriptions.
         let _ = self.shared.put_line(&format!("UNSUB {sid}\r\n"));
     }
 
-    /// Returns when the server has handled all that was published before.
+    /// Waits until the server has handled everything that was published before.
     pub async fn flush(&self) -> Result<(), Error> {
         let flushed = self.shared.flush()?;
         flushed.await.map_err(|_| {
@@ -145,7 +148,7 @@ impl Client {
     }
 }
 
-/// What the server refused is said after it is known that the connection is up.
+/// Refusals are reported after the event that the connection is up.
 fn begin(shared: &Shared, session: &mut Session) {
     shared.up();
     for text in session.take_refusals() {
@@ -153,7 +156,7 @@ fn begin(shared: &Shared, session: &mut Session) {
     }
 }
 
-/// Which of two failures to tell of.
+/// The more informative one of two failures.
 fn tells_more(one: ErrorKind, other: ErrorKind) -> bool {
     let rank = |kind| match kind {
         ErrorKind::Authentication => 4,
@@ -165,7 +168,7 @@ fn tells_more(one: ErrorKind, other: ErrorKind) -> bool {
     rank(one) > rank(other)
 }
 
-/// Whatever ends the task, nobody waits for it.
+/// Closes the client whatever ends the task, so that nobody waits for it.
 struct End(Arc<Shared>);
 
 impl Drop for End {
@@ -212,8 +215,7 @@ async fn keep(shared: Arc<Shared>, options: Options, session: Session) {
     }
 }
 
-/// Tries one server after the other; those that are left have all been tried before there
-/// is a pause.
+/// Tries one server after the other. There is a pause after all of them were tried.
 async fn restore(shared: &Shared, options: &Options) -> Option<Session> {
     let attempts = options.max_reconnects.unwrap_or(usize::MAX);
     let (mut round, mut left) = (0, 0);

@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::socket::{Stream, tls_reason};
 use crate::{lock, tls};
 
-/// Makes a session that is up, or says why not within [`Options::connect_timeout`].
+/// Makes a session that is up, or fails within [`Options::connect_timeout`].
 pub(super) async fn connect(
     options: &Options,
     server: &ServerAddr,
@@ -54,13 +54,13 @@ async fn begin(
         Milestone::Lost(error) => Err(named(error)),
         Milestone::Done => Err(named(Error::new(
             ErrorKind::Closed,
-            "nobody wants it any more",
+            "it isn't needed any more",
         ))),
     }
 }
 
-/// The connection, encrypted if either end wants that, what the server says of itself,
-/// and what it says behind that.
+/// The connection, encrypted if either end wants that, the server's introduction, and the
+/// bytes after it.
 async fn introduce(
     options: &Options,
     server: &ServerAddr,
@@ -71,7 +71,7 @@ async fn introduce(
     let mut inbox = BytesMut::new();
     let info = match is_required {
         false => Some(read_info(&mut stream, &mut inbox).await?),
-        // A server may want TLS before it says anything. It says nothing then.
+        // A server may want TLS before anything else; then it sends nothing.
         true => {
             let silence = options.connect_timeout / 4;
             let info = timeout(silence, read_info(&mut stream, &mut inbox)).await;
@@ -83,8 +83,8 @@ async fn introduce(
         return Ok((stream, info, inbox));
     }
     if !inbox.is_empty() {
-        // What anybody may have said isn't taken for what the server says.
-        let text = "the server says more than INFO before TLS";
+        // Bytes before TLS could come from anyone, so they don't count as the server's.
+        let text = "the server sends more than INFO before TLS";
         return Err(Error::new(ErrorKind::Protocol, text));
     }
     let mut stream = encrypt(options, server, stream).await?;
@@ -112,7 +112,7 @@ async fn encrypt(options: &Options, server: &ServerAddr, stream: Stream) -> Resu
     }
 }
 
-/// Reads what a server says first.
+/// Reads the server's introduction.
 async fn read_info(stream: &mut Stream, inbox: &mut BytesMut) -> Result<Info, Error> {
     loop {
         match parse(inbox) {
@@ -120,19 +120,19 @@ async fn read_info(stream: &mut Stream, inbox: &mut BytesMut) -> Result<Info, Er
                 let line = inbox.split_to(length as usize);
                 return Info::read(&line[json]);
             }
-            // Such as that it has too many connections.
+            // For example, it has too many connections.
             Ok(Found::Op(Op::Err(text), _)) => {
                 return Err(Error::refused(&String::from_utf8_lossy(&inbox[text])));
             }
             Ok(Found::Beginning(_)) => {}
             Ok(Found::Op(..)) | Err(_) => {
-                let text = "what is there doesn't begin as a server of NATS does";
+                let text = "it doesn't answer like a NATS server";
                 return Err(Error::new(ErrorKind::Protocol, text));
             }
         }
         let read = stream.read_buf(inbox).await;
         if read.map_err(|error| Error::of_socket(&error))? == 0 {
-            let text = "the server closed it before it said anything";
+            let text = "the server closed it before it sent anything";
             return Err(Error::new(ErrorKind::Io, text));
         }
     }
@@ -146,7 +146,7 @@ async fn connect_tcp(server: &ServerAddr, deadline: Instant) -> Result<TcpStream
     };
     let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
     for (index, address) in addresses.iter().enumerate() {
-        // What is left is shared by the addresses that are left.
+        // The remaining addresses share the remaining time.
         let left = deadline.saturating_duration_since(Instant::now());
         let share = left / (addresses.len() - index) as u32;
         last = match timeout(share, TcpStream::connect(address)).await {

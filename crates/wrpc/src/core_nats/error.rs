@@ -1,25 +1,25 @@
-//! Why a server can't be reached, or isn't any more.
+//! Why a server can't be reached, or was lost.
 
 use std::io;
 
 use tokio_rustls::rustls;
 
-/// What kind of failure it is.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ErrorKind {
     /// The host name has no address.
     Resolve,
-    /// Nothing listens there, or it ends the connection.
+    /// Nothing listens there, or the peer closes the connection.
     Io,
-    /// No answer in time.
+    /// There was no answer in time.
     TimedOut,
     /// TLS could not be set up.
     Tls,
     /// The server doesn't accept the credentials.
     Authentication,
-    /// What was said isn't NATS.
+    /// The peer doesn't follow the NATS protocol.
     Protocol,
-    /// A message larger than the server takes.
+    /// A message is larger than the server accepts.
     PayloadTooLarge,
     /// The connection is down, or was given up.
     Closed,
@@ -31,7 +31,7 @@ pub enum ErrorKind {
 pub struct Error {
     /// What kind it is.
     pub kind: ErrorKind,
-    /// What failed.
+    /// The sentence.
     pub message: String,
 }
 
@@ -41,7 +41,7 @@ impl Error {
         Self { kind, message }
     }
 
-    /// What a socket says; where there is TLS on it, TLS may say it.
+    /// The error of a socket, which may come from TLS on it.
     pub(super) fn of_socket(error: &io::Error) -> Self {
         let inner = error.get_ref().map(|inner| inner.is::<rustls::Error>());
         match inner {
@@ -50,9 +50,9 @@ impl Error {
         }
     }
 
-    /// What a server refuses.
+    /// The error for a refusal by the server.
     pub(super) fn refused(text: &str) -> Self {
-        // "Authorization Violation" stands in the middle of a sentence.
+        // "Authorization Violation" is in lower case within a sentence.
         let (kind, text) = match is_of_credentials(text) {
             true => (ErrorKind::Authentication, text.to_lowercase()),
             false => (ErrorKind::Io, text.to_owned()),
@@ -61,7 +61,7 @@ impl Error {
     }
 }
 
-/// Whether a server says that of who we are, such as "user authentication expired".
+/// Whether a refusal is about our identity, such as "user authentication expired".
 pub fn is_of_credentials(text: &str) -> bool {
     let text = text.to_lowercase();
     text.contains("authentication") || text.contains("authorization")

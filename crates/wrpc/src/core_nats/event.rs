@@ -1,28 +1,28 @@
-//! What happens to a connection.
+//! Events of a connection.
 
 use super::error::Error;
 
-/// What happens to a connection after it was made. Whoever is told must not wait, nor
-/// use the client.
+/// An event of a connection after it was made. The handler must not block, nor use the
+/// client.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// It was lost, and is being restored. Why it was lost.
+    /// The connection was lost, for this reason, and is being restored.
     Disconnected(String),
     /// An attempt to restore it failed.
     Failed(Error),
     /// It is back.
     Connected,
-    /// It was lost, and nobody restores it.
+    /// It was lost, and won't be restored.
     Closed,
-    /// The server refuses something.
+    /// The server refused something.
     Refused(String),
     /// The server is about to stop.
     LameDuck,
-    /// A message was dropped: it makes no sense, for this reason.
+    /// A message was dropped because it is invalid, for this reason.
     Unreadable(&'static str),
-    /// A message was dropped: there is no room for it.
+    /// A message was dropped because there was no room for it.
     NoRoom,
 }
 
-/// Is told what happens.
+/// Handles events.
 pub type Handler = Box<dyn Fn(Event) + Send + Sync>;

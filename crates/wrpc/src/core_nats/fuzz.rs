@@ -1,4 +1,4 @@
-//! What the fuzz target calls.
+//! The entry point of the fuzz target.
 
 use super::message::Headers;
 use super::parse::{Found, MESSAGE_BYTES_MAX, Op, parse};
@@ -6,8 +6,9 @@ use super::parse::{Found, MESSAGE_BYTES_MAX, Op, parse};
 /// An operation and its parts.
 type Parts = (String, Vec<Vec<u8>>);
 
-/// What a server says: its operations are the same however they arrive, none asks for
-/// more than it has, and whatever headers say, they are read as they are written.
+/// Checks the parser of server operations: operations are the same however the bytes
+/// arrive, none asks for more bytes than it has, and headers read are equal to headers
+/// written.
 pub fn operations(bytes: &[u8]) {
     let whole = found(bytes, bytes.len().max(1));
     for piece in [1, 3, 16] {
@@ -15,7 +16,7 @@ pub fn operations(bytes: &[u8]) {
     }
 }
 
-/// Reads as a session does, to the end or to what breaks the rules.
+/// Parses as a session does, up to the end or to the first violation.
 fn found(bytes: &[u8], piece: usize) -> (Vec<Parts>, Option<&'static str>) {
     let (mut inbox, mut all) = (Vec::new(), Vec::new());
     let (mut least, mut left_out) = (0, 0u64);

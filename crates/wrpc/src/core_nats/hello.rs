@@ -1,4 +1,4 @@
-//! What server and client say of themselves.
+//! The introductions of server and client.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -7,32 +7,33 @@ use serde_json::{Value, json};
 use super::error::{Error, ErrorKind};
 use super::options::{Credentials, Options};
 
-/// So many servers are known beside those that were given.
+/// The most servers that are remembered in addition to the given ones.
 const TOLD_MAX: usize = 256;
 
-/// What a server that says nothing of it takes: the least that is usual.
+/// The largest payload for a server that doesn't announce it, which is the smallest usual
+/// one.
 const MAX_PAYLOAD: usize = 1 << 20;
 
-/// What a server says of itself.
+/// The introduction of a server.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Info {
     pub(super) max_payload: usize,
     pub(super) tls_required: bool,
-    /// To be signed by an nkey.
+    /// The nonce that an nkey must sign.
     pub(super) nonce: String,
     /// Other servers of its cluster, `HOST:PORT`.
     pub(super) connect_urls: Vec<String>,
-    /// It is about to stop, and wants its clients to go.
+    /// Whether it is about to stop, and wants its clients to leave.
     pub(super) is_lame_duck: bool,
 }
 
 impl Info {
-    /// What isn't said, or in another way than it should be, is as if it were nothing.
+    /// Parses the introduction. Missing or malformed fields count as empty.
     pub(super) fn read(json: &[u8]) -> Result<Self, Error> {
         let info: Value = serde_json::from_slice(json)
             .ok()
             .filter(Value::is_object)
-            .ok_or_else(|| Error::new(ErrorKind::Protocol, "what it says of itself isn't JSON"))?;
+            .ok_or_else(|| Error::new(ErrorKind::Protocol, "its introduction isn't JSON"))?;
         let is = |name: &str| info[name].as_bool().unwrap_or_default();
         let max_payload = info["max_payload"].as_u64();
         let max_payload = max_payload.and_then(|bytes| usize::try_from(bytes).ok());
@@ -52,7 +53,7 @@ impl Info {
     }
 }
 
-/// The line by which a client says who it is.
+/// The line with which a client introduces itself.
 pub(super) fn connect(options: &Options, info: &Info, is_tls: bool) -> Result<String, Error> {
     let mut said = json!({
         "verbose": false,
@@ -86,7 +87,7 @@ pub(super) fn connect(options: &Options, info: &Info, is_tls: bool) -> Result<St
     Ok(format!("CONNECT {said}\r\n"))
 }
 
-/// The public key to a seed, and what it makes of the nonce. An error shows neither.
+/// The public key of a seed, and its signature of the nonce. The error shows neither.
 fn sign(seed: &str, nonce: &str) -> Result<(String, String), Error> {
     let failed = |_| {
         Error::new(

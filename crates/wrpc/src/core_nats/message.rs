@@ -6,22 +6,22 @@ use bytes::Bytes;
 
 use super::subject::Subject;
 
-/// The status of an answer that says that nobody has subscribed to the subject.
+/// The status of an answer if the subject has no subscribers.
 pub const NO_RESPONDERS: u16 = 503;
 
-/// How a block of headers begins.
+/// The beginning of a block of headers.
 pub(super) const VERSION: &[u8] = b"NATS/1.0";
 
-/// A message that arrived. Its subject comes beside it.
+/// A message that has arrived. Its subject is passed separately.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Where an answer is awaited.
+    /// The subject for an answer.
     pub reply: Option<Subject>,
     /// Headers, if there are any.
     pub headers: Option<Headers>,
-    /// The rest.
+    /// The payload.
     pub payload: Bytes,
-    /// Bytes of all of these and of the subject.
+    /// The bytes of all of these and of the subject.
     pub length: usize,
 }
 
@@ -32,10 +32,10 @@ impl Message {
     }
 }
 
-/// The headers of a message, as the wire has them. Names are compared letter by letter.
+/// The headers of a message, in the form of the wire. Names are case-sensitive.
 #[derive(Clone, Debug)]
 pub struct Headers {
-    /// With a line break at the end of each line, and without the empty line at the end.
+    /// The lines, each with its line break, without the empty line at the end.
     raw: Vec<u8>,
 }
 
@@ -46,14 +46,14 @@ impl Default for Headers {
 }
 
 impl Headers {
-    /// None yet.
+    /// Empty headers.
     pub fn new() -> Self {
         let mut raw = VERSION.to_vec();
         raw.extend_from_slice(b"\r\n");
         Self { raw }
     }
 
-    /// Adds a header. What would end its line early becomes a blank.
+    /// Adds a header. Characters that would end its line early become blanks.
     pub fn append(&mut self, name: &str, value: &str) {
         let in_a_line = |byte: u8| match byte {
             b'\r' | b'\n' => b' ',
@@ -65,7 +65,8 @@ impl Headers {
         self.raw.extend_from_slice(b"\r\n");
     }
 
-    /// The value of the first header of that name. Bytes that aren't UTF-8 are replaced.
+    /// The value of the first header with this name. Bytes that aren't UTF-8 are
+    /// replaced.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
         let value = lines(&self.raw).skip(1).find_map(|line| {
             let (found, value) = line.split_at(line.iter().position(|&byte| byte == b':')?);
@@ -74,7 +75,7 @@ impl Headers {
         Some(String::from_utf8_lossy(value))
     }
 
-    /// Headers that arrived. `None`: it isn't known what they say.
+    /// Parses headers that have arrived; `None` if they are malformed.
     pub(super) fn read(raw: &[u8]) -> Option<Self> {
         let rest = raw.strip_prefix(VERSION)?;
         if !rest.first().is_none_or(u8::is_ascii_whitespace) {
@@ -90,7 +91,7 @@ impl Headers {
         })
     }
 
-    /// What goes on the wire, but for the empty line at the end.
+    /// The headers in the form of the wire, without the empty line at the end.
     pub(super) fn raw(&self) -> &[u8] {
         &self.raw
     }

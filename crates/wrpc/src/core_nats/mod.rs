@@ -1,22 +1,22 @@
-//! A client of Core NATS: publish, subscribe, and a connection that comes back.
+//! A client of Core NATS: publish, subscribe, and reconnect.
 //!
-//! What peers publish never ends a connection. A message that makes no sense is dropped,
-//! and whoever listens is told; only a server that breaks the rules itself is left.
+//! Messages of other peers never end a connection. An invalid message is dropped and
+//! reported as an event. Only a server that violates the protocol itself is disconnected.
 //!
-//! One task has the socket. Others put operations into an outbox and wake it; what was put
-//! meanwhile leaves in one write. It hands messages to their subscriptions.
+//! One task owns the socket. Others put operations into an outbox and wake the task,
+//! which sends all of them in one write. The task hands messages to their subscriptions.
 //!
-//! - [`Subject`], [`Message`], [`Headers`]: what is sent and received
-//! - [`parse`]: what a server says, operation by operation
-//! - `options`: where to connect, as whom and how
-//! - `error`, `event`: what can go wrong, and what happens
-//! - `hello`: what server and client say of themselves
-//! - `servers`: which server is tried next
-//! - `subscription`: where messages go
-//! - `shared`: what the client and its task share
+//! - [`Subject`], [`Message`], [`Headers`]: messages that are sent and received
+//! - [`parse`]: parses the operations of a server
+//! - `options`: servers, credentials and timeouts
+//! - `error`, `event`: errors and events
+//! - `hello`: the introductions of server and client
+//! - `servers`: the order in which servers are tried
+//! - `subscription`: the subscriptions and their messages
+//! - `shared`: the state that the client and its task share
 //! - `session`: one connection to one server
 //! - `connector`: makes a session
-//! - `client`: keeps one
+//! - `client`: keeps a session, and restores it
 
 mod client;
 mod connector;

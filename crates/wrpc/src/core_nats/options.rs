@@ -1,4 +1,4 @@
-//! Where to connect, as whom and how.
+//! Servers, credentials and timeouts.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,33 +16,33 @@ const PORT: u16 = 4222;
 pub struct Options {
     /// The servers; not empty.
     pub servers: Vec<ServerAddr>,
-    /// Others, of which a server has told.
+    /// Further servers, which a server has announced.
     pub told: Vec<ServerAddr>,
     /// The name that the server's monitoring shows.
     pub name: String,
-    /// Who we are.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Never talk to any server without TLS, whatever its address says.
+    /// Whether to use TLS with every server, whatever its address says.
     pub require_tls: bool,
-    /// Makes the configuration of TLS, anew for each connection. It may block.
+    /// Makes the TLS configuration, again for each connection. It may block.
     pub tls: TlsConfig,
-    /// How long an attempt to connect may take.
+    /// The most time of an attempt to connect.
     pub connect_timeout: Duration,
-    /// The server is asked so often whether it is there.
+    /// How often the server is asked whether it is alive.
     pub ping_interval: Duration,
-    /// Attempts to restore a lost connection, before it is closed for good.
+    /// The most attempts to restore a lost connection, before it is closed for good.
     pub max_reconnects: Option<usize>,
     /// The longest pause between such attempts.
     pub reconnect_delay: Duration,
 }
 
-/// Makes the configuration of TLS, or says why it can't be made.
+/// Makes the TLS configuration; the error says why it can't be made.
 pub type TlsConfig = Arc<dyn Fn() -> Result<Arc<ClientConfig>, String> + Send + Sync>;
 
-/// Who a client is to a server, checked as far as that can be without one.
+/// The credentials of a client, checked as far as possible without a server.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Credentials {
-    /// Nobody.
+    /// No credentials.
     #[default]
     None,
     /// A user with a password.
@@ -60,13 +60,14 @@ pub enum Credentials {
     Jwt {
         /// The JWT itself.
         jwt: Secret,
-        /// The seed of its nkey, which signs for it.
+        /// The seed of the nkey that signs for it.
         seed: Secret,
     },
 }
 
 impl Credentials {
-    /// What a credentials file says: a JWT, and the seed of its nkey. `None`: it is none.
+    /// Parses a credentials file: a JWT, and the seed of its nkey. `None` if it isn't
+    /// one.
     pub fn from_file(text: &str) -> Option<Self> {
         let mut blocks = Vec::new();
         let mut lines = text.lines().map(str::trim);
@@ -93,14 +94,14 @@ pub struct ServerAddr {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// Whether its URL asks for TLS.
+    /// Whether its URL demands TLS.
     pub tls: bool,
-    /// The name that its certificate must have, where that isn't the host.
+    /// The name that its certificate must have, if that isn't the host.
     pub(super) tls_name: Option<String>,
 }
 
 impl ServerAddr {
-    /// The address in a URL of NATS.
+    /// The address in a NATS URL.
     pub(crate) fn new(location: &Location) -> Self {
         Self {
             host: location.host.clone(),
@@ -110,7 +111,7 @@ impl ServerAddr {
         }
     }
 
-    /// One of the `connect_urls` by which a server tells of others: `HOST:PORT`.
+    /// The address of another server in `connect_urls`, in the form `HOST:PORT`.
     pub(super) fn told_by(&self, other: &str) -> Option<Self> {
         let (host, port) = other.rsplit_once(':')?;
         let host = host.trim_start_matches('[').trim_end_matches(']');
@@ -120,7 +121,7 @@ impl ServerAddr {
             host: Some(host).filter(|host| !host.is_empty())?.to_owned(),
             port: port.parse().ok().filter(|&port| port > 0)?,
             tls: self.tls,
-            // Certificates of a cluster are for names, and it tells of addresses.
+            // A cluster's certificates have names, but it announces IP addresses.
             tls_name: (is_ip(host) && !is_ip(known)).then(|| known.to_owned()),
         })
     }
@@ -134,7 +135,7 @@ impl ServerAddr {
     }
 }
 
-/// As a URL.
+/// Formats the address as a URL.
 impl fmt::Display for ServerAddr {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "tls" } else { "nats" };
@@ -182,7 +183,7 @@ mod tests {
 
     #[test]
     fn credentials_files() {
-        // Made for this test, known to no server.
+        // A seed made for this test, which no server knows.
         const SEED: &str = "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM";
         let file = |jwt: &str, seed: &str| {
             let text = format!(

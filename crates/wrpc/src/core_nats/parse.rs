@@ -1,39 +1,39 @@
-//! What a server of NATS says, operation by operation.
+//! Parses what a NATS server sends, operation by operation.
 //!
-//! A server passes on what others publish: a subject of any bytes, and headers of any
-//! form. Such a message is [`Op::Unreadable`], and no more than that. An error is what
-//! only the server itself can cause: then it isn't known where the next operation begins.
+//! A server passes on what others publish, with any bytes in subjects and headers. A
+//! malformed message of others is only [`Op::Unreadable`]. An error means that the server
+//! itself violated the protocol; then the beginning of the next operation isn't known.
 
 use std::ops::Range;
 
 use super::message::VERSION;
 
-/// A line beyond this can't be meant; `INFO` has its own limit.
+/// The longest line, except for `INFO`.
 const LINE_BYTES_MAX: usize = 64 << 10;
 
-/// `INFO` may name thousands of servers.
+/// The longest `INFO`, which may name thousands of servers.
 const INFO_BYTES_MAX: usize = 1 << 20;
 
-/// A larger message is left out, and never held.
+/// The largest message; a larger one is skipped and never held.
 pub const MESSAGE_BYTES_MAX: u64 = 64 << 20;
 
-/// A length beyond this can't be meant.
+/// The largest length that counts as valid.
 const LENGTH_MAX: u64 = u32::MAX as u64;
 
-/// What stands at the beginning of some bytes.
+/// The result of parsing the beginning of some bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// The beginning of an operation, which has at least so many bytes.
+    /// The beginning of an operation, which has at least this many bytes.
     Beginning(usize),
-    /// An operation, and how many bytes it has. Of one that is unreadable they need not
-    /// have arrived.
+    /// An operation with its length in bytes. The bytes of an unreadable one may not have
+    /// arrived yet.
     Op(Op, u64),
 }
 
-/// An operation. Ranges are of the bytes that were parsed.
+/// An operation. Ranges refer to the parsed bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// What the server says of itself, in JSON.
+    /// The introduction of the server, in JSON.
     Info(Range<usize>),
     /// A message for a subscription.
     Message {
@@ -43,24 +43,24 @@ pub enum Op {
         subject: Range<usize>,
         /// In UTF-8.
         reply: Option<Range<usize>>,
-        /// They begin with the version; the rest isn't checked.
+        /// The headers. They begin with the version; the rest isn't checked.
         headers: Option<Range<usize>>,
-        /// What is left.
+        /// The payload.
         payload: Range<usize>,
     },
-    /// A message that makes no sense, and why.
+    /// A malformed message, with the reason.
     Unreadable(&'static str),
     /// The server wants a `PONG`.
     Ping,
     /// The answer to a `PING`.
     Pong,
-    /// What `verbose` asks for.
+    /// The confirmation that `verbose` asks for.
     Ok,
-    /// What the server refuses, without the quotes around it.
+    /// A refusal by the server, without the quotes around it.
     Err(Range<usize>),
 }
 
-/// Parses the operation at the beginning of `bytes`. An error says what breaks the rules.
+/// Parses the operation at the beginning of `bytes`. The error names the violation.
 pub fn parse(bytes: &[u8]) -> Result<Found, &'static str> {
     let line_max = match bytes.first_chunk() {
         Some(b"INFO") => INFO_BYTES_MAX,
@@ -103,7 +103,7 @@ pub fn parse(bytes: &[u8]) -> Result<Found, &'static str> {
     }
 }
 
-/// Operations have up to six words; one more tells that there are too many.
+/// The most words of an operation, plus one to detect that there are too many.
 const WORDS_MAX: usize = 7;
 
 fn words(line: &[u8]) -> ([Range<usize>; WORDS_MAX], usize) {
@@ -112,7 +112,7 @@ fn words(line: &[u8]) -> ([Range<usize>; WORDS_MAX], usize) {
     for (at, byte) in line.iter().chain([&b' ']).enumerate() {
         match (byte, begin) {
             (b' ' | b'\t', Some(from)) => {
-                // The last one is what a length would be.
+                // The last word is where a length would be.
                 words[count.min(WORDS_MAX - 1)] = from..at;
                 count += 1;
                 begin = None;
@@ -124,7 +124,7 @@ fn words(line: &[u8]) -> ([Range<usize>; WORDS_MAX], usize) {
     (words, count)
 }
 
-/// `subject sid [reply] [length of headers] length`.
+/// Parses `subject sid [reply] [length of headers] length`.
 fn message(
     bytes: &[u8],
     after: usize,
@@ -133,7 +133,7 @@ fn message(
 ) -> Result<Found, &'static str> {
     let length = words.last().and_then(|word| number(&bytes[word.clone()]));
     let length = length.filter(|&length| length <= LENGTH_MAX);
-    let length = length.ok_or("a message without a length that can be")?;
+    let length = length.ok_or("a message without a valid length")?;
     let total = after as u64 + length + 2;
     let unreadable = |reason| Ok(Found::Op(Op::Unreadable(reason), total));
     if length > MESSAGE_BYTES_MAX {
@@ -159,7 +159,7 @@ fn message(
         _ => return unreadable("its line has too many or too few words"),
     };
     let Some(sid) = number(&bytes[sid.clone()]) else {
-        return unreadable("it is of no subscription");
+        return unreadable("it belongs to no subscription");
     };
     let is_text = |word: &Range<usize>| std::str::from_utf8(&bytes[word.clone()]).is_ok();
     if !is_text(subject) || !reply.is_none_or(is_text) {
@@ -190,7 +190,7 @@ fn message(
     Ok(Found::Op(message, total))
 }
 
-/// A number of digits alone.
+/// A number that consists of digits only.
 fn number(word: &[u8]) -> Option<u64> {
     if word.is_empty() {
         return None;
@@ -206,7 +206,7 @@ fn number(word: &[u8]) -> Option<u64> {
 mod tests {
     use super::{Found, MESSAGE_BYTES_MAX, Op, parse};
 
-    /// Subscription, subject, reply, headers, payload.
+    /// Subscription, subject, reply, headers, and payload.
     type Parts<'a> = (u64, &'a [u8], Option<&'a [u8]>, Option<&'a [u8]>, &'a [u8]);
 
     fn message(bytes: &[u8]) -> Parts<'_> {
@@ -277,7 +277,7 @@ mod tests {
         assert_eq!(op(b"INFO {}\r\n"), Op::Info(4..7));
     }
 
-    /// Every beginning of what can be parsed asks for more, and never for too much.
+    /// Every beginning of an operation asks for more bytes, but never for too many.
     #[test]
     fn beginnings() {
         for whole in [
@@ -300,7 +300,7 @@ mod tests {
         }
     }
 
-    /// What others than the server cause costs one message, and is never held.
+    /// What peers can cause costs one message at most, and is never held.
     #[test]
     fn what_a_peer_can_cause() {
         for bytes in [

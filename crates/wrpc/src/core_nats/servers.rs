@@ -1,4 +1,4 @@
-//! The servers that are known, and which of them is tried next.
+//! The known servers, and the order in which they are tried.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher as _, RandomState};
@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::options::ServerAddr;
 
-/// So many servers are known.
+/// The most servers.
 const SERVERS_MAX: usize = 1024;
 
-/// A first pause before another attempt to connect; it doubles with each.
+/// The first pause between attempts to connect; it doubles with each attempt.
 const DELAY_MIN: Duration = Duration::from_millis(10);
 
 /// Servers, the next one first.
@@ -20,12 +20,13 @@ pub(super) struct Servers {
 #[derive(Clone)]
 struct Known {
     address: ServerAddr,
-    /// By another server, which may take it back.
+    /// Whether another server announced it and may withdraw it.
     is_told: bool,
 }
 
 impl Servers {
-    /// In an order by chance: many clients of a cluster are to be all over it.
+    /// The servers in random order, so that a cluster's clients are spread over its
+    /// servers.
     pub(super) fn new(given: &[ServerAddr], told: &[ServerAddr]) -> Self {
         let is_new = |other: &&ServerAddr| !given.iter().any(|known| known.is_same_place(other));
         let told = told.iter().filter(is_new).map(|address| (address, true));
@@ -50,20 +51,20 @@ impl Servers {
         self.queue.len()
     }
 
-    /// Those of which others have told.
+    /// The servers that other servers have announced.
     pub(super) fn told(&self) -> Vec<ServerAddr> {
         let told = self.queue.iter().filter(|known| known.is_told);
         told.map(|known| known.address.clone()).collect()
     }
 
-    /// The next one, which becomes the last.
+    /// The next server, which becomes the last.
     pub(super) fn next(&mut self) -> Option<ServerAddr> {
         let next = self.queue.pop_front()?;
         self.queue.push_back(next.clone());
         Some(next.address)
     }
 
-    /// Knows those of which a server tells, and no longer those of which it did.
+    /// Replaces the servers that this server announced by the ones that it announces now.
     pub(super) fn told_by(&mut self, server: &ServerAddr, others: &[String]) {
         let mut told = Vec::new();
         told.extend(others.iter().filter_map(|other| server.told_by(other)));
@@ -77,7 +78,7 @@ impl Servers {
         for address in told {
             let is_same = |known: &Known| known.address.is_same_place(&address);
             if !self.queue.iter().any(is_same) && self.queue.len() < SERVERS_MAX {
-                // The last one is the one that tells.
+                // The last server in the queue is the one that announces.
                 let at = self.queue.len().saturating_sub(1);
                 let is_told = true;
                 self.queue.insert(at, Known { address, is_told });
@@ -86,9 +87,9 @@ impl Servers {
     }
 }
 
-/// The pause before an attempt: 0, 10, 20, 40 … ms. A server that was restarted is found
-/// at once, one that is away isn't flooded. Up to half of a pause is left out by chance,
-/// lest all who lost the same server come back in the same instant.
+/// The pause before an attempt: 0, 10, 20, 40 … ms. So a restarted server is found at
+/// once, and a missing one isn't flooded. Up to half of a pause is left out at random, so
+/// that clients of the same lost server don't come back at the same instant.
 pub(super) fn delay(attempt: usize, longest: Duration) -> Duration {
     if attempt <= 1 {
         return Duration::ZERO;

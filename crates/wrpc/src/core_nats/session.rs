@@ -24,31 +24,33 @@ use crate::lock;
 use crate::outbox::Outbox;
 use crate::socket::Stream;
 
-/// A read asks for at least so many bytes, and makes room for no more at once.
+/// The least number of bytes that a read asks for, and the most room that is made at
+/// once.
 const READ_BYTES: usize = 32 << 10;
 const READ_BYTES_MAX: usize = 1 << 20;
 
-/// Payloads up to this are copied: they don't keep what was read beside them.
+/// Payloads up to this size are copied, so that they don't keep other data of the same
+/// read in memory.
 const COPY_MAX: usize = 8 << 10;
 
-/// So many questions in turn that find no answer end the session, if nothing else comes,
+/// The most unanswered pings in a row before the session ends: without any other traffic,
 /// or in any case.
 const UNANSWERED_MAX: u32 = 2;
 const UNANSWERED_MAX_IF_HEARD: u32 = 10;
 
-/// A server is answered when less than this is on its way to it.
+/// The server gets answers only while fewer bytes than this are on their way to it.
 const ANSWERS_BYTES_MAX: usize = 1 << 20;
 
-/// So many refusals are kept while a session begins.
+/// The most refusals that are kept while a session begins.
 const REFUSALS_MAX: usize = 1024;
 
-/// How a session comes to an end, or to its beginning.
+/// The beginning or end of a session.
 pub(super) enum Milestone {
-    /// The server has accepted us and knows our subscriptions.
+    /// The server has accepted us, and knows our subscriptions.
     Up,
-    /// It was lost.
+    /// The session was lost.
     Lost(Error),
-    /// All is written, and nobody wants it any more.
+    /// Everything is written, and the client has been dropped.
     Done,
 }
 
@@ -56,36 +58,36 @@ pub(super) struct Session {
     stream: Stream,
     server: ServerAddr,
     is_up: bool,
-    /// What was refused before it was up.
+    /// Refusals before the session was up.
     refusals: Vec<String>,
     inbox: BytesMut,
-    /// The inbox needs so many bytes before there can be an operation in it.
+    /// The inbox needs at least this many bytes to contain an operation.
     least: usize,
-    /// Bytes to come of an operation that is left out.
+    /// The number of bytes to skip of an operation that is too large.
     left_out: u64,
-    /// On its way out. Written without a lock, while others fill the outbox.
+    /// Bytes that are being written, without a lock, while others fill the outbox.
     writing: Outbox,
-    /// Questions to the server, in the order in which it answers them.
+    /// Pings to the server, in the order in which it answers them.
     asked: VecDeque<Asked>,
     clock: Interval,
     unanswered: u32,
     has_heard: bool,
-    /// The server has asked whether we are there: one answer is enough, however often.
+    /// Whether the server waits for a pong; one answer suffices for several pings.
     owes_answer: bool,
 }
 
 enum Asked {
-    /// At the end of what a session begins with.
+    /// At the end of the session's introduction.
     Hello,
-    /// Whether it is there.
+    /// Whether the server is alive.
     Alive,
-    /// Whether it has handled what was sent.
+    /// Whether the server has handled what was sent.
     Flush(oneshot::Sender<()>),
 }
 
 impl Session {
-    /// A session over a stream on which the server has introduced itself. `hello` is what
-    /// it is told first; `inbox` is what has come behind its introduction.
+    /// A session over a stream on which the server has introduced itself. `hello` is sent
+    /// first; `inbox` is what arrived after the server's introduction.
     pub(super) fn new(
         stream: Stream,
         server: ServerAddr,
@@ -116,12 +118,12 @@ impl Session {
         }
     }
 
-    /// What the server has refused before it was up.
+    /// Takes the server's refusals from before the session was up.
     pub(super) fn take_refusals(&mut self) -> Vec<String> {
         std::mem::take(&mut self.refusals)
     }
 
-    /// Writes what there is and reads what there is, until something has come to pass.
+    /// Writes and reads until a milestone is reached.
     pub(super) fn poll(&mut self, shared: &Shared, context: &mut Context<'_>) -> Poll<Milestone> {
         let was_up = self.is_up;
         match self.advance(shared, context) {
@@ -135,7 +137,7 @@ impl Session {
     fn advance(&mut self, shared: &Shared, context: &mut Context<'_>) -> Result<Poll<()>, Error> {
         let was_up = self.is_up;
         loop {
-            // Before anything else comes to pass.
+            // Report this before anything else.
             if self.is_up && !was_up {
                 return Ok(Poll::Ready(()));
             }
@@ -156,15 +158,15 @@ impl Session {
                     Poll::Pending => is_stuck = true,
                 }
             }
-            // What came behind the introduction may be a whole answer.
+            // The bytes after the introduction may contain a whole answer.
             if self.least <= self.inbox.len() && !self.inbox.is_empty() {
                 self.deliver(shared)?;
             }
             let missing = self.least.saturating_sub(self.inbox.len());
             self.inbox
                 .reserve(missing.clamp(READ_BYTES, READ_BYTES_MAX));
-            // A buffer that was made for a large message isn't used for small ones: what is
-            // kept of one of them would keep all of it.
+            // Don't use the buffer of a large message for small ones, because each kept
+            // part of it would keep the whole buffer.
             if self.inbox.capacity() > 4 * READ_BYTES.max(self.least) {
                 let mut inbox = BytesMut::with_capacity(READ_BYTES + self.inbox.len());
                 inbox.extend_from_slice(&self.inbox);
@@ -202,7 +204,7 @@ impl Session {
         self.asked.push_back(what);
     }
 
-    /// Asks whether the server is there, or finds that it isn't.
+    /// Pings the server, or finds that it doesn't answer.
     fn look_after(&mut self) -> Result<(), Error> {
         let has_heard = std::mem::take(&mut self.has_heard);
         let max = match has_heard {
@@ -218,7 +220,7 @@ impl Session {
         Ok(())
     }
 
-    /// Handles all operations that are there.
+    /// Handles all operations that have arrived.
     fn deliver(&mut self, shared: &Shared) -> Result<(), Error> {
         let subscriptions = lock(&shared.subscriptions);
         loop {
@@ -274,7 +276,7 @@ impl Session {
                         Some(headers) => Some(headers),
                         None => {
                             self.inbox.advance(length);
-                            let reason = "its headers have a line that is no header";
+                            let reason = "its headers have a line that isn't a header";
                             (shared.events)(Event::Unreadable(reason));
                             return Ok(());
                         }

@@ -1,4 +1,4 @@
-//! What a client and the task that has its socket share.
+//! The state that a client shares with the task that owns its socket.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,14 +17,14 @@ use super::subscription::{Subscriptions, Unsubscribe};
 use crate::lock;
 use crate::outbox::Outbox;
 
-/// With more than this in the outbox, whoever publishes waits.
+/// With more bytes than this in the outbox, publishers wait.
 const OUTBOX_BYTES_MAX: usize = 4 << 20;
 
 pub(super) struct Shared {
     pub(super) events: Handler,
     pub(super) subscriptions: Mutex<Subscriptions>,
     pub(super) servers: Mutex<Servers>,
-    /// Nobody has the client any more.
+    /// Notified when the last handle was dropped.
     pub(super) closing: Notify,
     max_payload: AtomicUsize,
     state: Mutex<State>,
@@ -32,28 +32,28 @@ pub(super) struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Whole operations: it outlives the connection.
+    /// Whole operations, which outlive the connection.
     out: Outbox,
-    /// Are told when the server has handled what was put before.
+    /// Notified when the server has handled what was put before.
     flushes: Vec<oneshot::Sender<()>>,
-    /// Of the task, while it waits.
+    /// The waker of the task, while it waits.
     task: Option<Waker>,
-    /// Of those who wait for room in the outbox.
+    /// The wakers of those who wait for room in the outbox.
     waiting: Vec<Waker>,
     is_up: bool,
     is_closing: bool,
     is_closed: bool,
-    /// When the connection is lost, it is not restored.
+    /// Whether a lost connection isn't restored.
     is_retired: bool,
 }
 
-/// What the task finds when it has nothing to write.
+/// The next step of the task when it has nothing to write.
 pub(super) enum Next {
-    /// It is woken when there is more.
+    /// Wait; the task is woken when there is more.
     Wait,
-    /// There is more.
+    /// Write more.
     Write,
-    /// There will be no more.
+    /// End, because there will be no more.
     End,
 }
 
@@ -73,13 +73,13 @@ impl Shared {
         self.max_payload.load(Ordering::Relaxed)
     }
 
-    /// Takes in what a server says of itself.
+    /// Takes the introduction of a server.
     pub(super) fn learn(&self, server: &ServerAddr, info: &Info) {
         self.max_payload.store(info.max_payload, Ordering::Relaxed);
         lock(&self.servers).told_by(server, &info.connect_urls);
     }
 
-    /// Puts a message into the outbox, when there is room in it.
+    /// Puts a message into the outbox when there is room for it.
     pub(super) fn poll_publish(
         &self,
         subject: &str,
@@ -102,7 +102,7 @@ impl Shared {
         Poll::Ready(Ok(()))
     }
 
-    /// Puts a line into the outbox, whether there is room or not.
+    /// Puts a line into the outbox, even without room.
     pub(super) fn put_line(&self, line: &str) -> Result<(), Error> {
         let mut state = lock(&self.state);
         if state.is_closed {
@@ -113,7 +113,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Resolved when the server has handled what was put before.
+    /// A receiver that resolves when the server has handled what was put before.
     pub(super) fn flush(&self) -> Result<oneshot::Receiver<()>, Error> {
         let mut state = lock(&self.state);
         if !state.is_up {
@@ -125,8 +125,8 @@ impl Shared {
         Ok(flushed)
     }
 
-    /// Moves all that waits to `writing`, which is empty, and gives those who wait for
-    /// the server to have handled it.
+    /// Moves all waiting bytes to `writing`, which must be empty, and returns those who
+    /// wait until the server has handled them.
     pub(super) fn take(&self, writing: &mut Outbox) -> Vec<oneshot::Sender<()>> {
         let mut state = lock(&self.state);
         std::mem::swap(&mut state.out, writing);
@@ -134,7 +134,7 @@ impl Shared {
         std::mem::take(&mut state.flushes)
     }
 
-    /// What is next for the task, which has nothing to write, or can't.
+    /// The next step of the task, which has nothing to write or can't write.
     pub(super) fn next(&self, can_write: bool, context: &mut Context<'_>) -> Next {
         let mut state = lock(&self.state);
         let is_empty = state.out.is_done() && state.flushes.is_empty();
@@ -148,30 +148,30 @@ impl Shared {
         }
     }
 
-    /// Whether nobody wants another connection when this one is lost.
+    /// Whether a lost connection isn't to be replaced.
     pub(super) fn is_last(&self) -> bool {
         let state = lock(&self.state);
         state.is_closing || state.is_retired
     }
 
-    /// Leaves it at the connection that there is.
+    /// Stops restoring the connection.
     pub(super) fn retire(&self) {
         lock(&self.state).is_retired = true;
     }
 
-    /// The connection is up.
+    /// Notes that the connection is up.
     pub(super) fn up(&self) {
         lock(&self.state).is_up = true;
     }
 
-    /// The connection is down: nothing comes back of what was sent.
+    /// Notes that the connection is down, so that sent bytes aren't answered.
     pub(super) fn down(&self) {
         let mut state = lock(&self.state);
         state.is_up = false;
         state.flushes.clear();
     }
 
-    /// Lets the task write what there is, and end.
+    /// Lets the task write everything, and end.
     pub(super) fn close_when_written(&self) {
         let mut state = lock(&self.state);
         state.is_closing = true;
@@ -180,7 +180,7 @@ impl Shared {
         self.closing.notify_one();
     }
 
-    /// There will be no connection any more.
+    /// Notes that there will be no more connections.
     pub(super) fn closed(&self) {
         let mut state = lock(&self.state);
         let was_closed = std::mem::replace(&mut state.is_closed, true);
@@ -208,7 +208,7 @@ impl State {
 impl Unsubscribe for Shared {
     fn unsubscribe(&self, sid: u64) {
         lock(&self.subscriptions).remove(sid);
-        // A connection that is closed has no subscriptions.
+        // A closed connection has no subscriptions.
         let _ = self.put_line(&format!("UNSUB {sid}\r\n"));
     }
 }

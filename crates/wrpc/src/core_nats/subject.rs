@@ -1,4 +1,4 @@
-//! The names of NATS.
+//! Subjects.
 
 use std::fmt;
 use std::ops::Deref;
@@ -14,7 +14,7 @@ impl Subject {
         &self.0
     }
 
-    /// Whether a server takes it: no token is empty, and nothing in it ends a word.
+    /// Whether servers accept it: no token is empty, and no character ends a word.
     pub fn is_valid(&self) -> bool {
         let ends_a_word = |char: char| char.is_ascii_whitespace() || char == '\0';
         !self.contains(ends_a_word) && self.split('.').all(|token| !token.is_empty())

@@ -1,4 +1,4 @@
-//! Where messages of a subscription go.
+//! Subscriptions and their messages.
 
 use std::collections::{HashMap, VecDeque};
 use std::pin::Pin;
@@ -10,16 +10,16 @@ use futures_util::Stream;
 use super::message::Message;
 use crate::lock;
 
-/// Takes the messages of a subscription, with their subjects, as they arrive. It must
-/// not wait, nor use the client.
+/// Takes the messages of a subscription, with their subjects, as they arrive. It must not
+/// block, nor use the client.
 pub type Deliver = Box<dyn Fn(&str, Message) + Send + Sync>;
 
-/// How much may wait in a queue to be read. What arrives beyond that is dropped.
+/// The most that may wait in a queue. Messages beyond that are dropped.
 #[derive(Clone, Copy, Debug)]
 pub struct Room {
-    /// Messages.
+    /// The most messages.
     pub messages: usize,
-    /// Their bytes; one message always has room.
+    /// The most bytes of all messages; a single message always has room.
     pub bytes: usize,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Subscriptions {
 }
 
 struct Entry {
-    /// Subject, and group if there is one.
+    /// The subject, and the group if there is one.
     words: String,
     target: Target,
 }
@@ -42,7 +42,7 @@ pub(super) enum Target {
 }
 
 impl Subscriptions {
-    /// Adds one, whose number is never used again.
+    /// Adds a subscription, whose number is never used again.
     pub(super) fn add(&mut self, words: String, target: Target) -> u64 {
         self.last += 1;
         self.all.insert(self.last, Entry { words, target });
@@ -53,7 +53,8 @@ impl Subscriptions {
         self.all.remove(&sid);
     }
 
-    /// The lines by which a server learns of them, in the order in which they were made.
+    /// The lines that tell a server of the subscriptions, in the order in which they were
+    /// made.
     pub(super) fn lines(&self) -> String {
         let mut sids: Vec<_> = self.all.keys().copied().collect();
         sids.sort_unstable();
@@ -61,7 +62,7 @@ impl Subscriptions {
         sids.into_iter().map(line).collect()
     }
 
-    /// Hands a message over. `false`: there was no room for it.
+    /// Hands a message over; `false` if there was no room for it.
     pub(super) fn deliver(&self, sid: u64, subject: &str, message: Message) -> bool {
         match self.all.get(&sid).map(|entry| &entry.target) {
             Some(Target::Deliver(deliver)) => {
@@ -73,7 +74,7 @@ impl Subscriptions {
         }
     }
 
-    /// Nothing more will arrive.
+    /// Closes all subscriptions.
     pub(super) fn close(&mut self) {
         for entry in self.all.values() {
             if let Target::Queue(queue) = &entry.target {
@@ -84,7 +85,7 @@ impl Subscriptions {
     }
 }
 
-/// The line by which a server learns of a subscription.
+/// The line that tells a server of a subscription.
 pub(super) fn line(words: &str, sid: u64) -> String {
     format!("SUB {words} {sid}\r\n")
 }
@@ -124,7 +125,7 @@ impl Queue {
         true
     }
 
-    /// What is there can be read; nothing comes after it.
+    /// Closes the queue. Messages in it can still be read.
     pub(super) fn close(&self) {
         let mut state = lock(&self.state);
         state.is_closed = true;
@@ -157,11 +158,11 @@ impl QueueState {
 
 /// Ends a subscription.
 pub(super) trait Unsubscribe: Send + Sync {
-    /// The server is told, if there is one.
+    /// Tells the server, if there is one.
     fn unsubscribe(&self, sid: u64);
 }
 
-/// A subscription whose messages wait in a queue. It ends when this is dropped.
+/// A subscription whose messages wait in a queue. It ends when it is dropped.
 pub struct Subscription {
     pub(super) owner: Arc<dyn Unsubscribe>,
     pub(super) sid: u64,
@@ -174,7 +175,7 @@ impl Subscription {
         self.sid
     }
 
-    /// What has come can be read, and nothing comes after it.
+    /// Closes the subscription. Messages that have arrived can still be read.
     pub fn close(&self) {
         self.queue.close();
     }

@@ -1,4 +1,4 @@
-//! A body that arrives.
+//! A body that is received.
 
 use std::task::{Context, Poll};
 
@@ -9,7 +9,7 @@ use super::message::Part;
 use crate::streams::{Incoming, Open};
 use crate::{Error, ErrorCode, Traffic};
 
-/// A body that arrives, with its trailers.
+/// A body that is received, with its trailers.
 #[derive(Default)]
 pub struct Body {
     ready: Bytes,
@@ -20,7 +20,7 @@ pub struct Body {
 
 struct Source {
     body: Option<(Incoming, Unchunker)>,
-    /// What is left of a message.
+    /// The rest of a message.
     message: Bytes,
     trailers: Option<(Incoming, BytesMut)>,
     call: Option<Open>,
@@ -28,7 +28,7 @@ struct Source {
 }
 
 impl Body {
-    /// The body of a request: what isn't there arrives by `incoming`.
+    /// The body of a request. The rest of it arrives by `incoming`.
     pub(crate) fn of_request(
         body: Part<Bytes>,
         trailers: Part<Option<Vec<Field>>>,
@@ -41,7 +41,7 @@ impl Body {
         }
     }
 
-    /// The body of a response to a call that is `open`.
+    /// The body of a response to an `open` call.
     pub(crate) fn of_response(
         body: Part<Bytes>,
         trailers: Part<Option<Vec<Field>>>,
@@ -61,7 +61,7 @@ impl Body {
         }
     }
 
-    /// What is there, and whether body and trailers are to come.
+    /// The available part, and whether the rest of the body and the trailers follow.
     fn split(body: Part<Bytes>, trailers: Part<Option<Vec<Field>>>) -> (Self, (bool, bool)) {
         let pending = (body == Part::Pending, trailers == Part::Pending);
         let whole = Self {
@@ -98,8 +98,8 @@ impl Body {
         Ok(self)
     }
 
-    /// The next piece of it, never empty; `None` after the last one, when the
-    /// trailers are there as well. After an error, the same error.
+    /// The next piece, never empty; `None` after the last one, when the trailers have
+    /// arrived too. After an error, the same error again.
     pub fn poll_chunk(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<Bytes>, Error>> {
         if !self.ready.is_empty() {
             return Poll::Ready(Ok(Some(std::mem::take(&mut self.ready))));
@@ -125,7 +125,7 @@ impl Body {
         polled
     }
 
-    /// [`Body::poll_chunk`], no later than the deadline of the call that it answers.
+    /// Like [`Body::poll_chunk`], until the deadline of the call at the latest.
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let watched = self.source.as_ref().and_then(|source| {
             let call = source.call.as_ref()?;
@@ -142,7 +142,7 @@ impl Body {
         }
     }
 
-    /// All of it, unless it is larger than that.
+    /// The whole body; an error if it is larger than `bytes_max`.
     pub async fn collect(&mut self, bytes_max: usize) -> Result<Bytes, Error> {
         let mut whole = crate::chunks::Chunks::default();
         while let Some(chunk) = self.chunk().await? {
@@ -155,19 +155,19 @@ impl Body {
         Ok(whole.into_bytes())
     }
 
-    /// The trailers, which come after the last piece.
+    /// The trailers, once the last piece was read.
     pub fn trailers(&self) -> Option<&[Field]> {
         self.trailers.as_deref()
     }
 
-    /// What has travelled for the call of which this is the response, so far. `None`
-    /// if nothing did after the head.
+    /// The bytes of the call of this response, so far; `None` if nothing followed the
+    /// head.
     pub fn traffic(&self) -> Option<Traffic> {
         let open = self.source.as_ref().and_then(|source| source.call.as_ref());
         open.map(Open::traffic).or(self.traffic)
     }
 
-    /// Whether all of it has been read.
+    /// Whether the whole body has been read.
     pub fn is_ended(&self) -> bool {
         self.ready.is_empty() && self.source.is_none()
     }
@@ -196,7 +196,7 @@ impl Source {
             }
         }
         while let Some((incoming, encoded)) = &mut self.trailers {
-            // Nobody says where they end but they themselves.
+            // Only the end of the stream shows where trailers end.
             let end = match incoming.poll_piece(context) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(message) => match message? {
@@ -230,10 +230,10 @@ fn broken(reason: &str) -> Error {
     )
 }
 
-/// Takes the data out of the chunks of a `stream<u8>`, however messages cut them.
+/// Takes the data out of the chunks of a `stream<u8>`, however messages split them.
 #[derive(Default)]
 struct Unchunker {
-    /// Of the chunk.
+    /// The rest of the present chunk.
     left: u64,
     /// The length of the next chunk, as far as it was read.
     length: u64,
@@ -242,7 +242,7 @@ struct Unchunker {
 }
 
 impl Unchunker {
-    /// The next data in the message; `None` when all of it was taken.
+    /// The next data in the message; `None` when all data were taken.
     fn next(&mut self, message: &mut Bytes) -> Result<Option<Bytes>, Error> {
         loop {
             if message.is_empty() {

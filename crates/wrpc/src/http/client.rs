@@ -1,4 +1,4 @@
-//! A call made: what becomes of it, whichever transport carries it.
+//! The response to a call, for both transports.
 
 use bytes::Bytes;
 
@@ -9,16 +9,17 @@ use crate::{Error, ErrorCode};
 
 /// A response.
 pub struct Response {
-    /// What stands before the body.
+    /// The head.
     pub head: ResponseHead,
-    /// The body, which goes on arriving. Dropped, it isn't wanted any more.
+    /// The body, which may still be arriving. Dropping it tells the receiver that it
+    /// isn't wanted any more.
     pub body: Body,
 }
 
-/// Reads the results of a call, of which more is to come if it is `open`.
+/// Reads the results of a call. If it is `open`, more results follow.
 pub(crate) fn read_response(results: &Bytes, mut open: Option<Open>) -> Result<Response, Error> {
     if results.is_empty() {
-        // This is how upstream says that a handler trapped.
+        // Upstream reports in this way that a handler trapped.
         let text = "the handler ended without a response";
         return Err(Error::new(ErrorCode::InvalidResponse, text));
     }
@@ -28,11 +29,11 @@ pub(crate) fn read_response(results: &Bytes, mut open: Option<Open>) -> Result<R
             body: Body::of_response(message.body, message.trailers, open)?,
         }),
         Ok(Err(error)) => {
-            // That was all.
+            // The response is complete.
             open.as_mut().map(Open::complete);
             Err(Error::new(
                 ErrorCode::HandlerError,
-                format!("the handler gave an error: {error}"),
+                format!("the handler returned an error: {error}"),
             ))
         }
         Err(error) => Err(Error::new(

@@ -1,21 +1,21 @@
-//! What a handler says instead of a response: `error-code` of `wasi:http/types`.
+//! The error of a handler: `error-code` of `wasi:http/types`.
 
 use std::fmt;
 
 use crate::value::{DecodeError, Reader, Write as _};
 
-/// Texts longer than this are cut.
+/// The most bytes of a text; longer ones are cut.
 const TEXT_BYTES_MAX: usize = 512;
 
 /// A case of `error-code`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HandlerError {
     case: usize,
-    /// What it carries.
+    /// The value of the case.
     pub detail: Detail,
 }
 
-/// What a case carries. In `Size` the outer option is WIT's, where it has one.
+/// The value of a case. In `Size`, the outer option is WIT's, where WIT has one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Detail {
     /// Nothing.
@@ -25,9 +25,9 @@ pub enum Detail {
     Number(Option<u64>),
     /// A text, which may be missing.
     Text(Option<String>),
-    /// A code of DNS as a text and as a number.
+    /// A DNS code as text and as number.
     Dns(Option<String>, Option<u16>),
-    /// An alert of TLS, as a number and as a text.
+    /// A TLS alert as number and as text.
     Alert(Option<u8>, Option<String>),
     /// The name of a header and its size.
     Size(Option<(Option<String>, Option<u32>)>),
@@ -89,7 +89,8 @@ const CASES: [(&str, Kind); 39] = [
 ];
 
 impl HandlerError {
-    /// The case of that name; `None` if there is none, or it carries something else.
+    /// The case with this name; `None` if there is none, or if it has another kind of
+    /// value.
     pub fn new(name: &str, detail: Detail) -> Option<Self> {
         let case = CASES.iter().position(|(known, _)| *known == name)?;
         let error = Self { case, detail };
@@ -119,7 +120,7 @@ impl HandlerError {
         CASES[self.case].0
     }
 
-    /// The results of a call that has no response.
+    /// Encodes it as the results of a call without a response.
     pub fn encode(&self) -> Vec<u8> {
         let mut encoded = vec![1]; // err
         encoded.unsigned(self.case as u64);
@@ -132,7 +133,7 @@ impl HandlerError {
                 write_number(&mut encoded, number.map(u64::from));
             }
             Detail::Alert(number, text) => {
-                // A byte is a byte, and not LEB128.
+                // A `u8` is one byte, not LEB128.
                 match number {
                     Some(number) => encoded.extend([1, *number]),
                     None => encoded.push(0),

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::value::{DecodeError, Reader, Write as _};
 
-/// A header, or a trailer. Several of the same name stand one after the other.
+/// A header or trailer. Several with the same name follow each other.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
     /// Its name, a token.
@@ -16,10 +16,10 @@ pub struct Field {
 const FIELD_NAME: &str = "header name, which must be a token";
 const FIELD_VALUE: &str = "header value, which must not hold control characters";
 
-/// What a future of trailers ends with.
+/// The value of a future of trailers.
 pub(super) type Trailers = Option<Vec<Field>>;
 
-/// Whether these bytes may name a header or a method.
+/// Whether these bytes can be the name of a header or a method.
 pub fn is_token(name: &[u8]) -> bool {
     !name.is_empty()
         && name
@@ -27,14 +27,14 @@ pub fn is_token(name: &[u8]) -> bool {
             .all(|&byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Whether these bytes may be the value of a header.
+/// Whether these bytes can be the value of a header.
 pub fn is_field_value(value: &[u8]) -> bool {
     value
         .iter()
         .all(|&byte| byte == b'\t' || (byte >= b' ' && byte != 0x7f))
 }
 
-/// `option<fields>`, what a future of trailers holds.
+/// Writes `option<fields>`, the value of a future of trailers.
 pub(crate) fn write_trailers(encoded: &mut Vec<u8>, trailers: Option<&[Field]>) {
     option(encoded, trailers, write_fields);
 }
@@ -48,8 +48,8 @@ pub(crate) fn read_trailers(encoded: &Bytes) -> Result<Trailers, DecodeError> {
 }
 
 pub(super) fn write_fields(encoded: &mut Vec<u8>, fields: &[Field]) {
-    // On the wire each name stands once, with all of its values. Headers are few,
-    // so that comparing each with each is the fastest way.
+    // On the wire, each name occurs once, with all of its values. Headers are few, so
+    // comparing all pairs is fastest.
     let is_first = |index: usize| {
         let name = &fields[index].name;
         !fields[..index]

@@ -9,22 +9,22 @@ use super::fields::{
 };
 use crate::value::{DecodeError, Reader, Write as _};
 
-/// What stands before the body of a request.
+/// The head of a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequestHead {
     /// `GET`, `POST` and so on: a token.
     pub method: String,
-    /// `http` or `https`, as a rule.
+    /// Usually `http` or `https`.
     pub scheme: Option<String>,
-    /// Host, and port where there is one.
+    /// The host, and the port if there is one.
     pub authority: Option<String>,
-    /// From the first slash on.
+    /// The path from its first slash, and the query.
     pub path_with_query: Option<String>,
     /// The headers.
     pub headers: Vec<Field>,
 }
 
-/// What stands before the body of a response.
+/// The head of a response.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResponseHead {
     /// 200 to 599.
@@ -33,38 +33,38 @@ pub struct ResponseHead {
     pub headers: Vec<Field>,
 }
 
-/// A part that stands in the message, or follows at its sub-path.
+/// A part that is in the message, or follows at its sub-path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Part<T> {
-    /// It is known.
+    /// The part is in the message.
     Ready(T),
-    /// It follows.
+    /// The part follows.
     Pending,
 }
 
 /// A request or a response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message<H> {
-    /// What stands before the body.
+    /// The head.
     pub head: H,
     /// The body.
     pub body: Part<Bytes>,
-    /// The trailers; `None` is the usual thing.
+    /// The trailers, usually `None`.
     pub trailers: Part<Option<Vec<Field>>>,
 }
 
-/// The methods that have a number of their own, in its order.
+/// The methods with a number of their own, in its order.
 const METHODS: [&str; 9] = [
     "GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH",
 ];
-/// The same for schemes.
+/// The schemes with a number of their own, in its order.
 const SCHEMES: [&str; 2] = ["http", "https"];
 
 const REQUEST_METHOD: &str = "method, which must be a token";
 const STATUS: &str = "status, which must be from 200 to 599";
 
 impl Message<RequestHead> {
-    /// The parameters of the call.
+    /// Encodes the parameters of the call.
     pub fn encode(&self) -> Vec<u8> {
         let mut encoded = Vec::with_capacity(self.size_hint() + 128);
         self.encode_parts(&mut encoded);
@@ -113,7 +113,7 @@ impl Message<RequestHead> {
         })
     }
 
-    /// Looks at parameters: `Ok` if the head is whole and valid.
+    /// Checks parameters: `Ok` if the head is complete and valid.
     pub fn check(params: &[u8]) -> Result<(), DecodeError> {
         let mut reader = Reader::new(params);
         skip_parts(&mut reader)?;
@@ -138,7 +138,7 @@ impl Message<RequestHead> {
 }
 
 impl Message<ResponseHead> {
-    /// The results of a call that has a response.
+    /// Encodes the results of a call with a response.
     pub fn encode(&self) -> Vec<u8> {
         let mut encoded = Vec::with_capacity(self.size_hint() + 128);
         encoded.push(0); // ok
@@ -223,7 +223,7 @@ fn skip_parts(reader: &mut Reader<'_>) -> Result<(), DecodeError> {
     Ok(())
 }
 
-/// One of the known cases by its number, or the text after the last number.
+/// Writes the number of a known case, or the text with the number after the last one.
 fn variant(encoded: &mut Vec<u8>, known: &[&str], text: &str) {
     match known.iter().position(|&name| name == text) {
         Some(number) => encoded.unsigned(number as u64),
@@ -277,7 +277,7 @@ mod tests {
         }
     }
 
-    /// What upstream's wrpc-interface-http 0.34 sends and takes.
+    /// Bytes that upstream's wrpc-interface-http 0.34 sends and accepts.
     #[test]
     fn known_answers() {
         let encoded = b"\0\0\x02\x01\x04/a?b\x01\0\x01\x03h:1\x01\x03x-a\x02\x01b\x01c";
@@ -313,7 +313,7 @@ mod tests {
         message.head.scheme = Some("coap".into());
         message.head.headers.push(field("X-A", "d"));
         let encoded = Bytes::from(message.encode());
-        // Names that differ in case alone are the same name.
+        // Names that differ only in case are the same name.
         message.head.headers[2].name = "x-a".into();
         assert_eq!(Message::<RequestHead>::decode(&encoded), Ok(message));
         assert_eq!(Message::<RequestHead>::check(&encoded), Ok(()));
@@ -348,7 +348,7 @@ mod tests {
             let error = response(status, name, value).expect_err(about);
             assert!(error.to_string().contains(about), "{error}");
         }
-        // Lengths of 4 GiB: of the body, of the headers, of a name.
+        // Lengths of 4 GiB for the body, the headers, and a name.
         for bomb in [
             &b"\0\x01\xff\xff\xff\xff\x0f"[..],
             b"\0\0\0\xc8\x01\xff\xff\xff\xff\x0f",

@@ -1,10 +1,10 @@
 //! HTTP over wRPC: `wrpc:http/incoming-handler@0.1.0`, whose WIT is in
 //! `wit/deps/wrpc-http`.
 //!
-//! A request and a response have a head, a body of type `stream<u8>` and
-//! trailers of type `future<option<fields>>`. Where those are known when the head
-//! is sent they stand in it ("ready"); otherwise they follow ("pending"), at
-//! sub-paths of the parameters or results:
+//! A request and a response have a head, a body of type `stream<u8>` and trailers of type
+//! `future<option<fields>>`. If body and trailers are known when the head is sent, they
+//! are in the same message ("ready"). Otherwise they follow ("pending"), at sub-paths of
+//! the parameters or results:
 //!
 //! - `0.0`: the body, as chunks with their lengths; a length of 0 is the end
 //! - `0.1`: the trailers, as an option
@@ -13,10 +13,10 @@
 //!
 //! - `fields`: headers and trailers
 //! - `message`: requests and responses, encoded and decoded
-//! - `error_code`: what a handler says instead of a response
+//! - `error_code`: the error of a handler
 //! - `body`: a body that arrives in pieces
-//! - `client`: a call made
-//! - `served`: the streams of a call that is served
+//! - `client`: the response to a call
+//! - `served`: the streams of a served call
 
 mod body;
 mod client;
@@ -39,7 +39,7 @@ pub const INSTANCE: &str = "wrpc:http/incoming-handler@0.1.0";
 /// Its function.
 pub const FUNCTION: &str = "handle";
 
-/// Bodies up to this travel with their head, in one message.
+/// The largest body that is sent with its head in one message.
 pub const INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// The sub-path of the body in parameters and in results.

@@ -1,5 +1,4 @@
-//! The streams of a call that is served: the request's body in, the response's
-//! body out.
+//! The streams of a served call: the request's body in, the response's body out.
 
 use std::sync::Arc;
 
@@ -9,7 +8,7 @@ use super::fields::{Field, write_trailers};
 use crate::Error;
 use crate::streams::{Carrier, END, Incoming, Which, send};
 
-/// The streams of a call that is served.
+/// The streams of a served call.
 pub struct Streaming(Arc<dyn Carrier>);
 
 impl Streaming {
@@ -17,17 +16,17 @@ impl Streaming {
         Self(carrier)
     }
 
-    /// The body of the request and its trailers, as they arrive.
+    /// The body of the request and its trailers, which arrive in pieces.
     pub(crate) fn incoming(self) -> (Incoming, Incoming) {
         Incoming::of(&self.0)
     }
 
-    /// Sends a part of the body of the response, as soon as the caller takes it.
+    /// Sends a part of the response's body, as soon as the caller takes it.
     pub async fn send(&self, data: Bytes) -> Result<(), Error> {
         send(&*self.0, data, |_| ()).await
     }
 
-    /// Ends the body of the response: with its trailers, or with what went wrong.
+    /// Ends the response's body with its trailers, or with an error.
     pub async fn end(self, end: Result<Option<Vec<Field>>, Error>) -> Result<(), Error> {
         match end {
             Ok(fields) => {

@@ -1,10 +1,10 @@
-//! Parameters that arrive in pieces, of all connections together: what they hold, and
-//! which of them goes when no memory is left.
+//! Parameters that arrive in pieces, of all connections together, with their memory. This
+//! module decides which of them are given up when no memory is left.
 //!
-//! A caller may announce much and send little, or send slowly. So nothing is reserved
-//! for what was announced. What has arrived is reserved, and when that isn't possible,
-//! the slowest is given up of the source that holds the most: callers that begin many
-//! calls and don't go on pay for it themselves.
+//! A caller may announce much and send little, or send slowly. So nothing is reserved for
+//! announced bytes. Arrived bytes are reserved. If that fails, the slowest call of the
+//! source that holds the most is given up: callers that begin many calls and don't
+//! continue them pay for it themselves.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,22 +16,23 @@ use slotmap::{DefaultKey, SlotMap};
 use super::{Memory, Reservation};
 use crate::lock;
 
-/// Those which hold less than this aren't worth giving up.
+/// Parameters that hold less than this aren't given up.
 const WORTH_BYTES: usize = 16 << 10;
 
-/// All that hold something.
+/// All arriving parameters.
 #[derive(Default)]
 pub(crate) struct Arrivals {
     entries: Mutex<SlotMap<DefaultKey, Arc<Entry>>>,
-    /// By all of them together.
+    /// The bytes that all of them hold.
     held: AtomicUsize,
 }
 
-/// Where parameters come from: a connection, or the inbox of a caller.
+/// The source of parameters: a connection, or the inbox of a caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Source(pub(crate) u64);
 
-/// Parameters that arrive, and their memory. Whoever takes that away drops them.
+/// Arriving parameters with their memory. When they are given up, the bytes are dropped
+/// at once.
 pub(crate) struct Arriving {
     memory: Memory,
     key: DefaultKey,
@@ -45,13 +46,13 @@ struct Entry {
 }
 
 struct State {
-    /// `None`: it was given up.
+    /// `None` if they were given up.
     held: Option<Held>,
     waker: Option<Waker>,
 }
 
 struct Held {
-    /// What has arrived.
+    /// The bytes that have arrived.
     bytes: Vec<u8>,
     reservation: Reservation,
 }
@@ -62,7 +63,7 @@ impl Arriving {
         Self::with(memory, source, Vec::new())
     }
 
-    /// Those of which these have arrived already.
+    /// Arriving parameters, of which these bytes have arrived already.
     pub(crate) fn with(memory: &Memory, source: Source, bytes: Vec<u8>) -> Self {
         let held = Held {
             bytes,
@@ -85,8 +86,8 @@ impl Arriving {
         }
     }
 
-    /// Reserves so many bytes altogether, if need be at the expense of others. Whether
-    /// that was possible.
+    /// Reserves this many bytes in all, if necessary at the expense of others. `false` if
+    /// that wasn't possible.
     pub(crate) fn grow_to(&mut self, bytes: usize) -> bool {
         loop {
             match &mut lock(&self.entry.state).held {
@@ -106,8 +107,8 @@ impl Arriving {
         }
     }
 
-    /// Adds a chunk, with room for so many bytes altogether, for which memory was
-    /// reserved. `false`: it was given up.
+    /// Adds a chunk, with room for `capacity` bytes in all, for which memory was
+    /// reserved. `false` if the parameters were given up.
     pub(crate) fn push(&mut self, chunk: &[u8], capacity: usize) -> bool {
         match &mut lock(&self.entry.state).held {
             None => false,
@@ -121,7 +122,7 @@ impl Arriving {
         }
     }
 
-    /// Looks at what has arrived; at nothing, if it was given up.
+    /// Reads the bytes that have arrived; none if they were given up.
     pub(crate) fn look<T>(&self, look: impl FnOnce(&[u8]) -> T) -> T {
         let state = lock(&self.entry.state);
         look(state.held.as_ref().map_or(&[], |held| &held.bytes))
@@ -131,7 +132,7 @@ impl Arriving {
         self.memory.arrivals()
     }
 
-    /// Whether it was given up. If not, `context` is woken when it is.
+    /// Whether they were given up. If not, `context` is woken when they are.
     pub(crate) fn poll_given_up(&self, context: &Context<'_>) -> bool {
         let mut state = lock(&self.entry.state);
         if state.held.is_some() {
@@ -140,7 +141,7 @@ impl Arriving {
         state.held.is_none()
     }
 
-    /// All has arrived. `None`: it was given up before.
+    /// Takes the complete bytes; `None` if they were given up.
     pub(crate) fn finish(self) -> Option<(Vec<u8>, Reservation)> {
         let held = self.all().take_from(&self.entry)?;
         Some((held.bytes, held.reservation))
@@ -162,8 +163,8 @@ impl Arrivals {
         held
     }
 
-    /// Gives the slowest up of the source that holds the most. `false`: there is none,
-    /// or it is `own`.
+    /// Gives up the slowest of the source that holds the most. `false` if there is none,
+    /// or if it is `own`.
     pub(crate) fn give_one_up(&self, own: Option<DefaultKey>) -> bool {
         if self.held.load(Ordering::Relaxed) < WORTH_BYTES {
             return false;
@@ -197,7 +198,8 @@ impl Arrivals {
             .min_by(|(_, a, a_held), (_, b, b_held)| rate(a, *a_held).total_cmp(&rate(b, *b_held)));
         match slowest {
             Some((key, entry, _)) if Some(*key) != own => {
-                // Freed here: its task may be long in coming.
+                // Free the bytes here, because the task that owns them may run much
+                // later.
                 if let Some(Held { bytes, reservation }) = self.take_from(entry) {
                     drop(bytes);
                     drop(reservation);
@@ -233,7 +235,7 @@ mod tests {
         crate::lock(&arriving.entry.state).held.is_none()
     }
 
-    /// Before anybody polls it.
+    /// Before any task polls it.
     #[test]
     fn what_is_given_up_is_dropped_at_once() {
         let memory = Memory::new(10 * MIB);
@@ -252,11 +254,11 @@ mod tests {
         let (mut modest, mut slow, mut fast) = (new(1), new(2), new(2));
         std::thread::sleep(std::time::Duration::from_millis(5));
         assert!(modest.grow_to(MIB) && slow.grow_to(2 * MIB) && fast.grow_to(6 * MIB));
-        // It isn't the modest one that goes, though it is the slowest.
+        // The modest source keeps its call, although that is the slowest.
         let mut newcomer = new(3);
         assert!(newcomer.grow_to(2 * MIB));
         assert!(is_given_up(&slow) && !is_given_up(&modest) && !is_given_up(&fast));
-        // The greediest goes itself, and others stay.
+        // The greediest one is given up itself, and others stay.
         assert!(!fast.grow_to(9 * MIB));
         assert!(!is_given_up(&modest) && !is_given_up(&newcomer) && !is_given_up(&fast));
         drop((modest, slow, fast));

@@ -1,4 +1,4 @@
-//! A call made: message 1 out, messages 2 to 4 back.
+//! Makes a call: sends message 1, receives messages 2 to 4.
 
 use std::time::Instant;
 
@@ -13,12 +13,12 @@ use crate::core_nats::{self, Subject};
 use crate::pending_call::Dispatch;
 use crate::{Error, Headers, Outcome, Timing, Traffic};
 
-/// What message 1 is made of.
+/// The parts of message 1.
 pub(super) struct FirstMessage<'a> {
     pub(super) function: Subject,
     pub(super) reply: &'a Subject,
     pub(super) headers: Option<core_nats::Headers>,
-    /// As much as they take of the message.
+    /// The bytes of the headers in the message.
     pub(super) headers_len: usize,
     pub(super) params: Bytes,
 }
@@ -26,15 +26,14 @@ pub(super) struct FirstMessage<'a> {
 impl Connection {
     /// Calls a function, with a result or an error no later than `deadline`.
     ///
-    /// `function` comes from [`subject::function`]. Dropping the future gives
-    /// the call up.
+    /// `function` comes from [`subject::function`]. Dropping the future cancels the call.
     pub async fn call(&self, function: Subject, params: Bytes, deadline: Instant) -> Outcome {
         let none = Headers::default();
         self.call_with_headers(function, params, &none, deadline)
             .await
     }
 
-    /// The same with headers of the call.
+    /// Calls a function with headers.
     pub async fn call_with_headers(
         &self,
         function: Subject,
@@ -75,7 +74,7 @@ impl Connection {
         }
     }
 
-    /// What message 1 holds of the parameters.
+    /// The number of the parameters' bytes that fit into message 1.
     pub(super) fn first_max(&self, reply: &Subject, headers_len: usize) -> usize {
         let taken = reply.len() + headers_len;
         self.max_payload().saturating_sub(taken).max(1)
@@ -121,7 +120,7 @@ impl OpenMailbox {
             return Ok(()); // it was refused
         };
         let subject = subject::params(&receiver);
-        // The empty chunk is the end of the parameters.
+        // An empty chunk ends the parameters.
         loop {
             let chunk = params.split_to(params.len().min(connection.first_max(reply, 0)));
             let is_end = chunk.is_empty();
@@ -135,7 +134,7 @@ impl OpenMailbox {
         }
     }
 
-    /// What became of a call that was waited for.
+    /// The outcome of a call after waiting for it.
     pub(super) fn ended(
         &self,
         waited: Result<Result<(), Error>, Elapsed>,
@@ -152,7 +151,7 @@ impl OpenMailbox {
         if let (true, None, Err(error)) = (is_unanswered, timing.accepted, &mut result)
             && let Some(refusal) = self.connection.refusal()
         {
-            error.message = format!("{error}; NATS has said: {refusal}");
+            error.message = format!("{error}; NATS has refused: {refusal}");
         }
         (result, timing)
     }

@@ -1,7 +1,7 @@
-//! A connection to NATS and its inbox.
+//! A connection to NATS with its inbox.
 //!
-//! Every connection has one wildcard subscription, `INBOX.>`. What is expected
-//! there has a mailbox, and the mailbox's number stands in the subject.
+//! Every connection has one wildcard subscription, `INBOX.>`. Each expected message has a
+//! mailbox, whose number is part of the subject.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, MutexGuard};
@@ -16,24 +16,29 @@ use super::options::Options;
 use crate::core_nats::{self, ErrorKind, Headers, Room, Subject, Subscription};
 use crate::{Counters, Error, ErrorCode, lock};
 
-/// The bytes of calls of a function served that may wait to be taken.
+/// The most bytes of waiting calls of a served function.
 const UNREAD_BYTES_MAX: usize = 64 << 20;
 
-/// A connection, shared by all that call or serve over it. The last clone ends it.
+/// A connection, which all its callers and servers share. It ends when the last clone is
+/// dropped.
 #[derive(Clone)]
 pub struct Connection {
     line: Arc<Line>,
-    /// What was begun with it stays with it.
+    /// The client of this connection. Calls that began with it stay with it.
     core: Arc<Core>,
 }
 
 impl Connection {
-    /// Connects, or says why not within [`Options::connect_timeout`] for each server.
+    /// Connects.
+    ///
+    /// # Errors
+    ///
+    /// If that fails, within [`Options::connect_timeout`] for each server.
     pub async fn connect(options: &Options) -> Result<Self, Error> {
         Self::connect_counted(options, Arc::default()).await
     }
 
-    /// Connects, and counts what the connection does from then on.
+    /// Connects, and counts from then on what the connection does.
     pub async fn connect_counted(
         options: &Options,
         counters: Arc<Counters>,
@@ -42,7 +47,8 @@ impl Connection {
         Ok(Self { line, core })
     }
 
-    /// The same by way of the client that has taken over from this one, if any has.
+    /// The connection by way of the client that has taken over from this one, if there is
+    /// one.
     pub(super) fn moved(&self) -> Option<Self> {
         self.core.is_left().then(|| Self {
             line: Arc::clone(&self.line),
@@ -50,7 +56,7 @@ impl Connection {
         })
     }
 
-    /// Done when another client has taken over from this one.
+    /// Waits until another client has taken over from this one.
     pub(super) async fn left(&self) {
         self.line.left(&self.core).await;
     }
@@ -60,12 +66,12 @@ impl Connection {
         &self.core.events.peers
     }
 
-    /// The largest payload that the server takes in one message.
+    /// The largest payload of one message that the server accepts.
     pub fn max_payload(&self) -> usize {
         self.core.client.max_payload()
     }
 
-    /// Waits until the server has handled all that was published.
+    /// Waits until the server has handled everything that was published.
     pub async fn flush(&self) -> Result<(), Error> {
         let flushed = self.flush_own().await;
         match self.moved() {
@@ -74,8 +80,11 @@ impl Connection {
         }
     }
 
-    /// Waits until the server has handled all that was sent before, unless it refuses this
-    /// connection or its inbox.
+    /// Waits until the server has handled everything that was sent before.
+    ///
+    /// # Errors
+    ///
+    /// If the server refuses this connection or its inbox.
     pub async fn round_trip(&self) -> Result<(), Error> {
         const LIMIT: Duration = Duration::from_secs(5);
         tokio::select! {
@@ -90,13 +99,13 @@ impl Connection {
         }
     }
 
-    /// Whether it was lost for good: then only a new connection helps.
+    /// Whether it was lost for good, so that only a new connection helps.
     pub fn is_closed(&self) -> bool {
         *self.line.current().events.state.borrow() == Liveness::Closed
     }
 
-    /// Waits until the connection is up, as long as [`Options::connect_timeout`]. What is
-    /// refused is known at once.
+    /// Waits until the connection is up, at most for [`Options::connect_timeout`]. A
+    /// refusal is returned at once.
     pub(super) async fn ready(&self) -> Result<(), Error> {
         let EventState { state, peers, .. } = &*self.core.events;
         let mut known = *state.borrow();
@@ -121,7 +130,7 @@ impl Connection {
         Err(Error::new(ErrorCode::ConnectionRefused, text))
     }
 
-    /// Done when the server is known to refuse this connection or its inbox.
+    /// Waits until the server is known to refuse this connection or its inbox.
     pub(super) async fn refused(&self) -> Error {
         let mut state = self.core.events.state.subscribe();
         let is_refused =
@@ -133,7 +142,7 @@ impl Connection {
         self.reason()
     }
 
-    /// An error if the server has refused a subscription.
+    /// An error if the server has refused this subscription.
     pub(super) fn is_subscribed(&self, subject: &str) -> Result<(), Error> {
         let refusals = lock(&self.core.events.refusals);
         match refusals.subscriptions.iter().any(|known| known == subject) {
@@ -159,8 +168,8 @@ impl Connection {
         self.mailboxes().close(address)
     }
 
-    /// Whether the receivers here have understood what upstream's don't. Others may
-    /// serve the same function: it is a good guess.
+    /// Whether the receivers here have shown that they are ours and not upstream's. This
+    /// is a guess, because other receivers may serve the same function.
     pub(super) fn receivers_are_ours(&self) -> bool {
         self.core.receivers_are_ours.load(Ordering::Relaxed)
     }
@@ -171,7 +180,7 @@ impl Connection {
             .store(are_ours, Ordering::Relaxed);
     }
 
-    /// What the server refused last: it may be why an answer doesn't come.
+    /// The server's last refusal, which may be the reason for a missing answer.
     pub(super) fn refusal(&self) -> Option<String> {
         lock(&self.core.events.refusals).last.clone()
     }
@@ -180,7 +189,7 @@ impl Connection {
         lock(&self.core.events.mailboxes)
     }
 
-    /// An address in this inbox at which nothing is expected.
+    /// A subject in this inbox without a mailbox.
     pub(super) fn nowhere(&self) -> Subject {
         self.reply_subject(Address {
             place: 0,
@@ -188,7 +197,7 @@ impl Connection {
         })
     }
 
-    /// The subject that leads to a mailbox.
+    /// The subject of a mailbox.
     pub(super) fn reply_subject(&self, address: Address) -> Subject {
         let number = u64::from(address.generation) << 32 | u64::from(address.place);
         let inbox = &self.core.events.inbox;
@@ -247,12 +256,13 @@ impl Connection {
     }
 
     /// Tells the server to send no more messages of a subscription. Those that it has
-    /// sent by then have come when it has answered a [`Connection::round_trip`].
+    /// sent by then have arrived when a [`Connection::round_trip`] has ended.
     pub(super) fn unsubscribe(&self, sid: u64) {
         self.core.client.unsubscribe(sid);
     }
 
-    /// Waits until the server of this client has handled all that was published by it.
+    /// Waits until the server of this client has handled everything that this client has
+    /// published.
     pub(super) async fn flush_own(&self) -> Result<(), Error> {
         let flushed = self.core.client.flush().await;
         flushed.map_err(|error| lost(self.peers(), &error))

@@ -1,4 +1,5 @@
-//! Who we are to a NATS server, as a user gives it: checked, and never shown.
+//! The credentials for a NATS server as a user gives them. They are checked, and never
+//! shown.
 
 use std::path::Path;
 
@@ -18,16 +19,16 @@ pub struct Given {
     /// A credentials file, as `nsc` makes them, or its text: a JWT and the seed of its
     /// nkey.
     pub credentials: Option<FileOrText>,
-    /// The seed of an nkey, `SU…`, or a file that holds it.
+    /// The seed of an nkey, `SU…`, or the name of a file with it.
     pub nkey: Option<Secret>,
-    /// A user's JWT, or a file that holds it; its nkey is given too.
+    /// A user's JWT, or the name of a file with it. Its nkey must be given too.
     pub jwt: Option<Secret>,
 }
 
-/// What is wrong with what was given.
+/// Why credentials can't be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Invalid {
-    /// The name of the field of [`Given`] or of an option.
+    /// The name of the field of [`Given`], or of the option.
     pub option: &'static str,
     /// The rest of the sentence.
     pub reason: String,
@@ -41,7 +42,7 @@ impl Invalid {
 }
 
 impl Given {
-    /// The one kind that was given. Files are read here, once.
+    /// The one kind of credentials that was given. This reads files, once.
     pub fn check(self) -> Result<Credentials, Invalid> {
         let kinds = [
             ("user", self.user.is_some()),
@@ -83,7 +84,7 @@ impl Given {
             return Ok(Credentials::None);
         };
         let seed = text_or_file("nkey", &nkey, is_seed)?;
-        // A seed is checked in the company of a JWT.
+        // A seed is checked together with a JWT.
         jwt("nkey", &decorated("none", &seed), "the seed of an nkey")?;
         match self.jwt {
             None => Ok(Credentials::Nkey(Secret::new(seed))),
@@ -95,7 +96,7 @@ impl Given {
     }
 }
 
-/// Those before the host of a URL: `user:password` or a token.
+/// The credentials in a URL, before its host: `user:password`, or a token.
 pub(super) fn of_url(user: Secret, password: Option<Secret>) -> Credentials {
     match password {
         Some(password) => Credentials::Password {
@@ -106,12 +107,12 @@ pub(super) fn of_url(user: Secret, password: Option<Secret>) -> Credentials {
     }
 }
 
-/// A text as credentials files have it.
+/// Parses a text in the form of credentials files.
 fn jwt(option: &'static str, text: &str, what: &str) -> Result<Credentials, Invalid> {
     Credentials::from_file(text).ok_or_else(|| Invalid::new(option, format!("it is not {what}")))
 }
 
-/// What credentials files hold.
+/// A text in the form of credentials files.
 fn decorated(jwt: &str, seed: &str) -> String {
     format!(
         "-----BEGIN NATS USER JWT-----\n{jwt}\n------END NATS USER JWT------\n\n\
@@ -128,8 +129,8 @@ fn is_jwt(text: &str) -> bool {
     text.starts_with("ey") && text.split('.').count() == 3
 }
 
-/// What is no secret by its looks is the name of a file, in which one line is. An
-/// error doesn't show it: it may be a secret with a slip of the pen.
+/// If the text doesn't look like a secret, it is the name of a file with one line. The
+/// error doesn't show the text, because it may be a secret with a typing error.
 fn text_or_file(
     option: &'static str,
     given: &Secret,
@@ -140,7 +141,7 @@ fn text_or_file(
         let mut lines = text.lines().map(str::trim);
         lines.find(|line| is_meant(line)).map(str::to_owned)
     };
-    // It may be what the file holds.
+    // It may be the file's content.
     if let Some(line) = line(given) {
         return Ok(line);
     }
@@ -158,7 +159,7 @@ fn text_or_file(
 mod tests {
     use super::{Credentials, Given, Secret};
 
-    /// Made for this test, known to no server.
+    /// A seed made for this test, which no server knows.
     const SEED: &str = "SUACH75SWCM5D2JMJM6EKLR2WDARVGZT4QC6LX3AGHSWOMVAKERABBBRWM";
 
     fn given() -> Given {

@@ -1,4 +1,4 @@
-//! What happens to a connection, and what becomes of its calls then.
+//! Events of a connection, and their effect on its calls.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
@@ -10,7 +10,7 @@ use super::mailbox::{Mailbox, Mailboxes};
 use crate::core_nats::{ErrorKind, Event, is_of_credentials};
 use crate::{Counters, Error, ErrorCode, lock};
 
-/// What events change; they begin before there is a client.
+/// The state that events change. It exists before the client does.
 pub(super) struct EventState {
     pub(super) peers: String,
     pub(super) mailboxes: Mutex<Mailboxes>,
@@ -18,37 +18,38 @@ pub(super) struct EventState {
     pub(super) inbox: String,
     pub(super) refusals: Mutex<Refusals>,
     pub(super) counters: Arc<Counters>,
-    /// What is done when the server is about to stop.
+    /// Called when the server is about to stop.
     pub(super) on_lame_duck: OnceLock<Box<dyn Fn() + Send + Sync>>,
     is_lame_duck: AtomicBool,
-    /// Another connection has taken over: it is no news that this one ends.
+    /// Whether another connection has taken over, so that the end of this one isn't
+    /// reported.
     pub(super) is_left: AtomicBool,
 }
 
-/// What the server refused.
+/// The server's refusals.
 #[derive(Default)]
 pub(super) struct Refusals {
-    /// The last of it, as the server said it.
+    /// The last one, in the server's words.
     pub(super) last: Option<String>,
-    /// Why the connection is of no use, in the states that say so.
+    /// Why the connection can't be used, in states that have a reason.
     pub(super) reason: Option<Error>,
-    /// Subjects that it lets nobody subscribe to here.
+    /// Subjects to which the server doesn't allow subscriptions here.
     pub(super) subscriptions: Vec<String>,
 }
 
-/// So many refused subjects are remembered.
+/// The most refused subjects that are remembered.
 const SUBSCRIPTIONS_MAX: usize = 1024;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Liveness {
     Up,
-    /// It is up, and the server refuses the inbox: no answer can come.
+    /// It is up, but the server refuses the inbox, so no answer can arrive.
     InboxRefused,
-    /// Lost, and being restored.
+    /// It was lost, and is being restored.
     Down,
-    /// Lost, and not restored since the server refuses the credentials.
+    /// It was lost and isn't restored, because the server refuses the credentials.
     LockedOut,
-    /// Given up: nothing restores it.
+    /// It was given up for good.
     Closed,
 }
 
@@ -67,7 +68,7 @@ impl EventState {
         }
     }
 
-    /// Whether there is a connection at the moment.
+    /// Whether the connection is up now.
     pub(super) fn is_up(&self) -> bool {
         matches!(*self.state.borrow(), Liveness::Up | Liveness::InboxRefused)
     }
@@ -101,7 +102,7 @@ impl EventState {
                 let peers = &self.peers;
                 tracing::warn!("a message from NATS at {peers} was dropped: {reason}");
             }
-            // It may say so more than once.
+            // The server may announce it more than once.
             Event::LameDuck if self.is_lame_duck.swap(true, Ordering::Relaxed) => {}
             Event::LameDuck => {
                 tracing::warn!("a server of NATS at {} is about to stop", self.peers);
@@ -114,7 +115,7 @@ impl EventState {
                 self.take_refusal(&text);
                 lock(&self.refusals).last = Some(text);
             }
-            // The reason why it isn't back.
+            // Why it couldn't be restored.
             Event::Failed(error) => {
                 tracing::debug!("NATS at {error}");
                 if error.kind == ErrorKind::Authentication {
@@ -125,7 +126,7 @@ impl EventState {
         }
     }
 
-    /// Changes the state, unless it is that already or the last one.
+    /// Changes the state, unless it has this value or is the final one.
     fn change(&self, to: Liveness) -> bool {
         self.state.send_if_modified(|state| {
             let changes = *state != to && *state != Liveness::Closed;
@@ -136,7 +137,7 @@ impl EventState {
         })
     }
 
-    /// The connection was lost, for now or for good.
+    /// Notes that the connection was lost, for now or for good.
     fn leave(&self, to: Liveness, reason: &str) {
         let was = *self.state.borrow();
         if self.change(to) {
@@ -149,7 +150,7 @@ impl EventState {
                 tracing::warn!("the connection to NATS at {peers} was lost: {reason}");
             }
             let refused = lock(&self.refusals).reason.clone();
-            // The answers of calls in flight may have been lost with it.
+            // Answers for calls in flight may have been lost with it.
             let error = match refused {
                 Some(error) if to == Liveness::LockedOut => error,
                 _ => {
@@ -161,7 +162,8 @@ impl EventState {
         }
     }
 
-    /// What the server refuses is known to whom it concerns, and not when their time is up.
+    /// Reports a refusal to those whom it concerns at once, instead of letting them time
+    /// out.
     fn take_refusal(&self, text: &str) {
         if let Some(subject) = refused_subject(text, "publish to") {
             let error = self.may_not("publish", subject);
@@ -216,8 +218,8 @@ impl EventState {
     }
 }
 
-/// The subject in quotes in what a server says of permissions, such as
-/// `Permissions Violation for Publish to "a.b"`.
+/// The quoted subject in a message about permissions, such as `Permissions Violation for
+/// Publish to "a.b"`.
 fn refused_subject<'a>(text: &'a str, what: &str) -> Option<&'a str> {
     let begin = format!("permissions violation for {what} \"");
     let at = text.to_ascii_lowercase().find(&begin)? + begin.len();

@@ -1,5 +1,5 @@
-//! The headers of a call: those of its caller, those of its streams, and in its last
-//! message what upstream's wire can't say, which is its error.
+//! The headers of a call: those of its caller and of its streams, and in its last message
+//! its error, for which upstream's wire has no place.
 
 use bytes::Bytes;
 
@@ -8,20 +8,20 @@ use crate::http::INLINE_BYTES_MAX;
 use crate::streams::WINDOW_BYTES;
 use crate::{Error, ErrorCode, Headers};
 
-/// On message 4, names the [`ErrorCode`] of a call that failed. Callers that
-/// don't know it see what upstream would have sent: the end of the results.
+/// The header of message 4 with the [`ErrorCode`] of a failed call. Callers that don't
+/// know it see what upstream would have sent: the end of the results.
 const ERROR_HEADER: &str = "Encarno-Error";
-/// On message 4, says in a sentence what failed.
+/// The header of message 4 with the error's sentence.
 const ERROR_MESSAGE_HEADER: &str = "Encarno-Error-Message";
 const ERROR_MESSAGE_BYTES_MAX: usize = 1024;
 
-/// The header that says how much of a body is taken.
+/// The header with the size of a body's window.
 const WINDOW_HEADER: &str = "Encarno-Window";
 
-/// The header that says how many bytes at the end of message 1 are the body.
+/// The header with the number of bytes at the end of message 1 that are the body.
 const BODY_HEADER: &str = "Encarno-Body";
 
-/// The headers that a caller gave to its call, if it gave any.
+/// The headers that a caller gave to its call; `None` if there are none.
 pub(super) fn of_call(headers: &Headers) -> Option<core_nats::Headers> {
     if headers.is_empty() {
         return None;
@@ -33,12 +33,12 @@ pub(super) fn of_call(headers: &Headers) -> Option<core_nats::Headers> {
     Some(map)
 }
 
-/// What the headers of an error take beside its name and its message: `NATS/1.0`, two
-/// names of headers with a colon and a blank, and the ends of four lines.
+/// The bytes of an error's headers besides its name and message: `NATS/1.0`, two header
+/// names with a colon and a blank, and four line ends.
 const ERROR_BYTES: usize = 8 + ERROR_HEADER.len() + ERROR_MESSAGE_HEADER.len() + 2 * 2 + 4 * 2;
 
-/// Headers that say what went wrong, in one line each. The server takes no more than
-/// `bytes_max` of them: a longer message is cut.
+/// The headers of an error, each in one line. They take at most `bytes_max`; a longer
+/// message is cut.
 pub(super) fn from_error(error: &Error, bytes_max: usize) -> core_nats::Headers {
     let mut message: String = error
         .message
@@ -53,7 +53,7 @@ pub(super) fn from_error(error: &Error, bytes_max: usize) -> core_nats::Headers 
     headers
 }
 
-/// What the headers of message 4 say. Headers that aren't ours say nothing.
+/// The result in the headers of message 4. Headers that aren't ours mean success.
 pub(super) fn to_result(headers: &core_nats::Headers) -> Result<(), Error> {
     let Some(name) = headers.get(ERROR_HEADER) else {
         return Ok(());
@@ -69,8 +69,8 @@ pub(super) fn to_result(headers: &core_nats::Headers) -> Result<(), Error> {
     })
 }
 
-/// The headers with this end's window and, if the body of a request stands behind
-/// the parameters, its length.
+/// The headers with this end's window, and with the length of the request's body if it
+/// follows the parameters.
 pub(super) fn of_streams(body: Option<usize>) -> core_nats::Headers {
     let mut headers = core_nats::Headers::new();
     headers.append(WINDOW_HEADER, &WINDOW_BYTES.to_string());
@@ -80,10 +80,10 @@ pub(super) fn of_streams(body: Option<usize>) -> core_nats::Headers {
     headers
 }
 
-/// What a message with [`of_streams`] takes beside its payload.
+/// The bytes of a message with [`of_streams`] besides its payload.
 pub(super) const STREAMS_BYTES_MAX: usize = 96;
 
-/// Cuts the body of a request off its payload, if it stands there.
+/// Splits the body of a request off the payload, if it is there.
 pub(super) fn split_body(
     headers: Option<&core_nats::Headers>,
     payload: &mut Bytes,
@@ -99,13 +99,13 @@ pub(super) fn split_body(
         None => Err(Error::new(
             ErrorCode::ProtocolViolation,
             format!(
-                "the header {BODY_HEADER} is no length within the message, up to {INLINE_BYTES_MAX}"
+                "the header {BODY_HEADER} isn't a length within the message, up to {INLINE_BYTES_MAX}"
             ),
         )),
     }
 }
 
-/// The window of the other end, if it has one.
+/// The window of the other end, if it announces one.
 pub(super) fn window_of(message: &Message) -> Option<u64> {
     let headers = message.headers.as_ref()?;
     headers.get(WINDOW_HEADER)?.parse().ok()

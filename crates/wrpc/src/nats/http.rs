@@ -1,5 +1,4 @@
-//! An HTTP request made. Its body, if it is large, goes on while the response
-//! arrives.
+//! Makes an HTTP request. A large body is sent while the response arrives.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -20,9 +19,9 @@ use crate::pending_call::Dispatch;
 use crate::streams::Open;
 
 impl Connection {
-    /// Makes an HTTP request, with the head of a response or an error no later than
-    /// `deadline`. The body of the response is read afterwards, under the same
-    /// deadline. Dropping the future, or the body, gives the call up.
+    /// Makes an HTTP request. The result is the head of a response, or an error no later
+    /// than `deadline`. The body of the response is read afterwards, under the same
+    /// deadline. Dropping the future, or the body, cancels the call.
     ///
     /// `function` comes from [`subject::function`], for
     /// [`INSTANCE`](crate::http::INSTANCE) and [`FUNCTION`](crate::http::FUNCTION).
@@ -33,9 +32,8 @@ impl Connection {
         body: Bytes,
         deadline: Instant,
     ) -> Outcome<Response> {
-        // Upstream's receivers on NATS read a body of another form if it stands in the
-        // head, so that it always follows: as a stream, or behind the head where a
-        // receiver of ours will look for it.
+        // Upstream's receivers on NATS expect another form of a body in the head. So the
+        // body always follows: as a stream, or after the head if the receiver is ours.
         let request = Message {
             head,
             body: Part::Pending,
@@ -99,8 +97,8 @@ impl Connection {
     }
 }
 
-/// Waits until the call is answered or accepted. Whether the body is to be sent as a
-/// stream then.
+/// Waits until the call is answered or accepted. Returns whether the body must then be
+/// sent as a stream.
 async fn wants_body(mailbox: &OpenMailbox, is_inline: bool) -> bool {
     mailbox
         .wait(|made| {

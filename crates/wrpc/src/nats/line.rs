@@ -1,9 +1,9 @@
-//! The client behind a connection, and the one that takes over when its server is about
-//! to stop.
+//! The client behind a connection, and the client that takes over when its server is
+//! about to stop.
 //!
-//! Each has an inbox of its own. A call stays with the client with which it began, where
-//! its answers come in their order, and calls that begin later go to the one that has taken
-//! over. So no call is cut, and no message comes twice.
+//! Each client has its own inbox. A call stays with the client with which it began, so
+//! its answers arrive in order; later calls go to the client that has taken over. So no
+//! call is cut, and no message arrives twice.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,20 +18,21 @@ use super::options::{self, Options};
 use crate::core_nats::{Client, Message};
 use crate::{Counters, Error, lock};
 
-/// The first pause between attempts to find a server that takes over; it doubles.
+/// The first pause between attempts to find a server that takes over; it doubles with
+/// each attempt.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A client, and what is expected at its inbox.
+/// A client, with the mailboxes of its inbox.
 pub(super) struct Core {
     pub(super) client: Client,
     pub(super) connect_timeout: Duration,
     pub(super) unread_calls_max: usize,
     pub(super) events: Arc<EventState>,
-    /// The last one to accept a call with streams was a receiver of ours.
+    /// Whether the last receiver that accepted a call with streams was ours.
     pub(super) receivers_are_ours: AtomicBool,
 }
 
-/// What the clones of a connection share.
+/// The state that the clones of a connection share.
 pub(super) struct Line {
     current: Mutex<Arc<Core>>,
     moves: watch::Sender<()>,
@@ -73,14 +74,14 @@ impl Core {
         }))
     }
 
-    /// Whether another one has taken over.
+    /// Whether another client has taken over.
     pub(super) fn is_left(&self) -> bool {
         self.events.is_left.load(Ordering::Acquire)
     }
 }
 
 impl Line {
-    /// Connects, with the first client.
+    /// Connects with the first client.
     pub(super) async fn connect(
         options: &Options,
         counters: Arc<Counters>,
@@ -99,10 +100,10 @@ impl Line {
         Arc::clone(&lock(&self.current))
     }
 
-    /// Done when another client has taken over from that one.
+    /// Waits until another client has taken over from `core`.
     pub(super) async fn left(&self, core: &Core) {
         let mut moves = self.moves.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         let _ = moves.wait_for(|()| core.is_left()).await;
     }
 
@@ -138,8 +139,8 @@ impl Line {
     }
 }
 
-/// Finds a server that takes over, as long as there is one to take over from: when it is
-/// lost first, it is restored at another one.
+/// Finds a server that takes over. If the old connection is lost first, it is restored
+/// with another server instead.
 async fn take_over(line: Weak<Line>, left: Weak<Core>, options: Options, counters: Arc<Counters>) {
     let mut pause = PAUSE;
     loop {
@@ -190,7 +191,7 @@ fn deliver(events: &EventState, subject: &str, message: &Message) {
     }
 }
 
-/// An inbox that nobody else has, and nobody guesses.
+/// An inbox that is unique and can't be guessed.
 fn new_inbox(prefix: &str) -> String {
     let state = RandomState::new();
     format!(

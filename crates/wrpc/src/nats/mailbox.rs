@@ -1,5 +1,4 @@
-//! What is expected at an inbox: a table of mailboxes, each reached by the
-//! number that stands in the subject of a message.
+//! A table of mailboxes. The number in the subject of a message leads to its mailbox.
 
 use std::time::Instant;
 
@@ -13,17 +12,17 @@ use crate::streams::{Streams, Which};
 use crate::value::Reader;
 use crate::{Error, ErrorCode};
 
-/// What is expected at a mailbox.
+/// The messages that a mailbox expects.
 pub(super) enum Mailbox {
     /// The answers to a call that was made.
     Call(MadeCall),
-    /// The rest of the parameters of a call that is to be served.
+    /// The rest of the parameters of a call to be served.
     Params(PendingParams),
-    /// All that arrives for a call that is served and may have streams.
+    /// Everything for a served call that may have streams.
     Served(Box<ServedMailbox>),
 }
 
-/// The mailbox of a call that is served and may have streams.
+/// The mailbox of a served call that may have streams.
 #[derive(Default)]
 pub(super) struct ServedMailbox {
     pub(super) params: Option<PendingParams>,
@@ -40,7 +39,7 @@ impl Mailbox {
         }
     }
 
-    /// The parameters that are awaited.
+    /// The awaited parameters.
     pub(super) fn params(&mut self) -> Option<&mut PendingParams> {
         match self {
             Self::Params(params) => Some(params),
@@ -66,8 +65,8 @@ pub(super) struct Address {
     pub(super) generation: u32,
 }
 
-/// The mailboxes of an inbox. A place is used again, an address never: a late
-/// message doesn't reach the next tenant.
+/// The mailboxes of an inbox. A place is reused, but an address isn't: a late message
+/// can't reach the next user of the place.
 #[derive(Default)]
 pub(super) struct Mailboxes {
     places: Vec<Slot>,
@@ -108,7 +107,7 @@ impl Mailboxes {
         entry.mailbox.as_mut()
     }
 
-    /// All that are open.
+    /// All open mailboxes.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Mailbox> {
         self.places
             .iter_mut()
@@ -128,10 +127,10 @@ impl Mailboxes {
 
 /// The mailbox of a call that was made.
 pub(super) struct MadeCall {
-    /// The function's subject.
+    /// The subject of the function.
     function: Subject,
     pub(super) call: PendingCall,
-    /// Rs, the subject of the receiver's side.
+    /// Rs, the subject of the receiver's end.
     pub(super) receiver: Option<Subject>,
 }
 
@@ -144,7 +143,7 @@ impl MadeCall {
         }
     }
 
-    /// Of a function whose results may have streams.
+    /// A call of a function whose results may have streams.
     pub(super) fn with_streams(function: Subject) -> Self {
         Self {
             call: PendingCall::with_streams(Streams::default()),
@@ -152,7 +151,7 @@ impl MadeCall {
         }
     }
 
-    /// Whether messages of the call go to that subject.
+    /// Whether the call publishes to this subject.
     pub(super) fn publishes_to(&self, subject: &str) -> bool {
         let receiver = self.receiver.as_ref();
         let rest = receiver.and_then(|receiver| subject.strip_prefix(receiver.as_str()));
@@ -199,7 +198,7 @@ impl MadeCall {
                 now,
             ),
             _ => {
-                // Accepted twice, or results of a path that the function doesn't have.
+                // The call was accepted twice, or the path isn't one of the function.
                 if let Some(streams) = &mut call.streams {
                     deliver_to_streams(streams, "results", part, message);
                 }
@@ -208,7 +207,7 @@ impl MadeCall {
     }
 }
 
-/// A message at `SIDE.PATH` of a call with streams, or at another part.
+/// Handles a message at `SIDE.PATH` of a call with streams, or at another part.
 fn deliver_to_streams(streams: &mut Streams, side: &str, part: &str, message: &Message) {
     let path = part
         .strip_prefix(side)
@@ -233,7 +232,7 @@ fn deliver_to_streams(streams: &mut Streams, side: &str, part: &str, message: &M
     }
 }
 
-/// A message for the mailbox of parameters that didn't fit message 1.
+/// Handles a message with parameters that didn't fit into message 1.
 pub(super) fn deliver_params(params: &mut PendingParams, part: &str, message: &Message) {
     match part {
         "params" if message.payload.is_empty() => params.end(),
@@ -272,7 +271,7 @@ mod tests {
         assert!(mailboxes.get(first).is_some());
     }
 
-    /// Whether a message to that address reaches the call of that number, and no other.
+    /// Whether a message to this address reaches the call with this number, and no other.
     fn reaches(mailboxes: &mut Mailboxes, address: Address, number: usize) -> bool {
         match mailboxes.get(address) {
             None => false,
@@ -285,8 +284,8 @@ mod tests {
     }
 
     proptest! {
-        /// Each step takes the lock of all mailboxes once, so that whatever threads do is
-        /// one of these orders.
+        /// Each step takes the lock of all mailboxes once, so whatever threads do is one
+        /// of these orders.
         #[test]
         fn a_message_reaches_its_own_call_in_every_order(
             steps in prop::collection::vec((0..4u8, any::<prop::sample::Index>()), 1..200),

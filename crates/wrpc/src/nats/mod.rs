@@ -8,34 +8,34 @@
 //! 5 caller   → receiver  PUB Rs.params            the rest of the parameters, then empty
 //! ```
 //!
-//! Between two ends of this software a request with streams of which nothing needs to
-//! follow is two messages. Message 1 then has headers, see `streams`, and the answer
-//! is
+//! Between two ends of this software, a request with streams takes two messages if no
+//! stream has to follow. Message 1 then has headers, see `streams`, and the answer is
 //!
 //! ```text
 //! 2 receiver → caller    PUB Rc.whole             the results: accepted, and the end
 //! ```
 //!
-//! Rc and Rs are subjects under the one wildcard subscription that each side
-//! keeps for the life of its connection. Message 5 is left out where message 1
-//! held everything. [`Traffic`](crate::Traffic) counts payloads and subjects.
+//! Rc and Rs are subjects under the one wildcard subscription that each side keeps for
+//! the life of its connection. Message 5 is left out if message 1 contained all
+//! parameters. [`Traffic`](crate::Traffic) counts payloads and subjects.
 //!
-//! - `credentials`: who we are to the server
-//! - `options`: where to connect and how
+//! - `credentials`: credentials for the server
+//! - `options`: servers, TLS and timeouts
 //! - [`subject`]: names on the wire
-//! - `headers`: the headers of a call, and its error, which upstream's wire has no place for
-//! - `mailbox`: what is expected at an inbox
-//! - `events`: what happens to a connection, and what becomes of its calls then
+//! - `headers`: the headers of a call, and its error, for which upstream's wire has no
+//!   place
+//! - `mailbox`: the expected messages of an inbox
+//! - `events`: the events of a connection, and their effect on its calls
 //! - `line`: the client behind a connection, and the one that takes over from it
 //! - `connection`: the connection and its inbox
 //! - `open_mailbox`: a mailbox and its owner
-//! - `streams`: how streams travel
-//! - `call`: a call made
-//! - `http`: an HTTP request made
-//! - `remote`: a connection that is made when it is needed
-//! - `twins`: calls that come twice
-//! - `respond`: the answers to a call that is served
-//! - [`serve`]: calls served
+//! - `streams`: streams over NATS
+//! - `call`: makes a call
+//! - `http`: makes an HTTP request
+//! - `remote`: a connection that is made when it is first needed
+//! - `twins`: recognises calls that arrive twice
+//! - `respond`: the answers to a served call
+//! - [`serve`]: serves calls
 
 mod call;
 mod connection;
@@ -54,7 +54,7 @@ mod streams;
 pub mod subject;
 mod twins;
 
-/// A subject of NATS, which is checked where it is made.
+/// A NATS subject, which is checked when it is made.
 pub use crate::core_nats::{Credentials, Subject};
 pub use connection::Connection;
 pub use credentials::{Given, Invalid};

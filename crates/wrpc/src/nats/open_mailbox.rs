@@ -1,4 +1,4 @@
-//! An open mailbox and its owner.
+//! An open mailbox with its owner.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -12,12 +12,12 @@ use super::subject;
 use crate::Error;
 use crate::core_nats::Subject;
 
-/// A call that was accepted and isn't answered is probed this often: its
-/// receiver may have died, and NATS doesn't say so by itself.
+/// How often the receiver of an accepted call is probed. The receiver may have died, and
+/// NATS doesn't report that by itself.
 pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// A mailbox that is open as long as anyone has this: it is closed whichever way a call
-/// ends, also by being dropped.
+/// A mailbox that is open as long as this value lives. It is closed however a call ends,
+/// also by being dropped.
 pub(super) struct OpenMailbox {
     pub(super) connection: Connection,
     pub(super) address: Address,
@@ -30,7 +30,7 @@ impl Drop for OpenMailbox {
 }
 
 impl OpenMailbox {
-    /// Looks at a call that was made. `None`: the mailbox is of another kind.
+    /// Reads a call that was made; `None` if the mailbox is of another kind.
     pub(super) fn look<T>(&self, look: impl FnOnce(&mut MadeCall) -> T) -> Option<T> {
         match self.connection.mailboxes().get(self.address) {
             Some(Mailbox::Call(made)) => Some(look(made)),
@@ -38,7 +38,7 @@ impl OpenMailbox {
         }
     }
 
-    /// Waits until `ready` finds in the call what it looks for.
+    /// Waits until `ready` returns a value for the call.
     pub(super) async fn wait<T>(&self, mut ready: impl FnMut(&mut MadeCall) -> Option<T>) -> T {
         poll_fn(|context| {
             let looked = self.look(|made| {
@@ -57,13 +57,13 @@ impl OpenMailbox {
         .await
     }
 
-    /// Waits for the end of a call; the end itself lies in the mailbox.
+    /// Waits for the end of a call. The end itself is in the mailbox.
     pub(super) async fn finished(&self) -> Result<(), Error> {
         let finished = self.wait(|made| made.call.is_finished().then_some(()));
         let mut finished = std::pin::pin!(finished);
-        // The first one says that these were all parameters, to a receiver that waits for
-        // more of them. Upstream's keeps all that comes there; later ones go where it
-        // drops them.
+        // The first probe tells a receiver that waits for more parameters that these were
+        // all. Upstream's receiver keeps everything that arrives there, so later probes
+        // go where it drops them.
         let mut to: fn(&str) -> Subject = subject::params;
         while tokio::time::timeout(PROBE_INTERVAL, &mut finished)
             .await
@@ -75,8 +75,8 @@ impl OpenMailbox {
         Ok(())
     }
 
-    /// Asks whether the receiver of a call lives, if it has said where it is. If it has
-    /// gone, the server says so to the mailbox.
+    /// Probes whether the receiver of a call is alive, if its subject is known. If it is
+    /// gone, the server answers to the mailbox.
     pub(super) async fn probe(&self) -> Result<(), Error> {
         self.probe_at(subject::probe).await
     }

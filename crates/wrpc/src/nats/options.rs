@@ -1,4 +1,4 @@
-//! Where to connect and how.
+//! Servers, TLS and timeouts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,63 +12,63 @@ use crate::location::{self, Location};
 use crate::tls::ClientTls;
 use crate::{Error, ErrorCode};
 
-/// The options of a connection to NATS. Those that differ in nothing may share one.
+/// The options of a connection to NATS. Users with equal options may share a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Options {
-    /// `nats://host:port` or `tls://host:port`, tried in turn, from any of them on; without
-    /// credentials.
+    /// The servers, `nats://host:port` or `tls://host:port`, without credentials. They
+    /// are tried in turn, beginning with a random one.
     pub servers: Vec<ServerAddr>,
-    /// Others, of which a server has told.
+    /// Further servers, which a server has announced.
     pub(super) told: Vec<ServerAddr>,
     /// The name that the server's monitoring shows.
     pub name: String,
-    /// Who we are.
+    /// The credentials.
     pub credentials: Credentials,
-    /// Whom we trust, and who we are by certificate.
+    /// The certificates to trust, and the client's own.
     pub tls: Tls,
-    /// Where answers arrive; a server's permissions may ask for another one.
+    /// The prefix of the subjects of answers; a server's permissions may demand another
+    /// one.
     pub inbox_prefix: String,
-    /// How long an attempt to connect may take, and how long a call waits for
-    /// a lost connection to come back.
+    /// The most time of an attempt to connect, and the most time that a call waits for a
+    /// lost connection.
     pub connect_timeout: Duration,
-    /// The server is asked so often whether it is there. A connection on which three
-    /// such questions in turn find no answer is given up.
+    /// How often the server is asked whether it is alive. A connection is given up after
+    /// three unanswered questions in a row.
     pub ping_interval: Duration,
-    /// Attempts to restore a lost connection, before it is closed for good.
+    /// The most attempts to restore a lost connection, before it is closed for good.
     pub max_reconnects: Option<usize>,
     /// The longest pause between such attempts.
     pub reconnect_delay: Duration,
-    /// Calls of a function served that may wait to be taken. Further ones are dropped and
+    /// The most calls of a served function that may wait. Further ones are dropped and
     /// counted.
     pub unread_calls_max: usize,
 }
 
-/// TLS, beyond what `tls://` in a URL asks for.
+/// TLS settings, in addition to `tls://` in a URL.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Tls {
     /// Certificates to trust instead of the system's, in PEM.
     pub ca: Option<FileOrText>,
-    /// Our own certificate, in PEM.
+    /// The client's certificate, in PEM.
     pub cert: Option<FileOrText>,
     /// Its key, in PEM.
     pub key: Option<FileOrText>,
-    /// Never talk without TLS. Also so, unless said otherwise, with any of the others;
-    /// and always where one of the URLs begins with `tls://`.
+    /// Whether TLS is always used. By default it is if any of the other settings is
+    /// given; and it is always used if one of the URLs begins with `tls://`.
     pub required: Option<bool>,
 }
 
 impl Options {
-    /// Options for the servers in `urls`, separated by commas. The scheme
-    /// `nats://` and the port 4222 may be left out; `user:password@` and
-    /// `token@` are understood.
+    /// Options for the servers in `urls`, separated by commas. The scheme `nats://` and
+    /// the port 4222 may be left out. URLs may contain `user:password@` or `token@`.
     pub fn new(urls: &str) -> Result<Self, Error> {
         let mut credentials = Credentials::None;
         let mut servers = Vec::new();
         for url in urls.split(',') {
             let (server, of_url) = parse_url(url.trim())?;
             servers.push(server);
-            // The first URL that has any speaks for all: one user has to be known to
-            // all servers of a cluster.
+            // The first URL with credentials counts, because all servers of a cluster
+            // must know the same user.
             if credentials == Credentials::None {
                 credentials = of_url;
             }
@@ -88,7 +88,7 @@ impl Options {
         })
     }
 
-    /// Looks at what a server isn't needed for: files, names and numbers.
+    /// Checks everything that needs no server: files, names and numbers.
     pub fn check(&self) -> Result<(), Invalid> {
         self.tls.check()?;
         if subject::function(&self.inbox_prefix, "", "inbox").is_err() {
@@ -104,7 +104,7 @@ impl Options {
         Ok(())
     }
 
-    /// Adds credentials to those that the URLs may have.
+    /// Adds credentials to those of the URLs.
     pub fn identify(&mut self, given: credentials::Given) -> Result<(), Invalid> {
         match given.check()? {
             Credentials::None => {}
@@ -122,13 +122,13 @@ impl Options {
         peers.join(",")
     }
 
-    /// Whether no server may be talked to without TLS: not those of the URLs, nor any that
-    /// they tell of.
+    /// Whether TLS is used with all servers: those of the URLs, and those that they
+    /// announce.
     fn requires_tls(&self) -> bool {
         self.tls.is_required() || self.servers.iter().any(|server| server.tls)
     }
 
-    /// The same for a client.
+    /// The options of the client.
     pub(super) fn of_client(&self) -> core_nats::Options {
         let tls = ClientTls {
             ca: self.tls.ca.clone(),
@@ -180,7 +180,8 @@ impl Tls {
     }
 }
 
-/// NATS itself accepts any URL; what can't work is refused here, by name.
+/// Parses a URL. NATS itself accepts any URL; this refuses those that can't work, by
+/// name.
 fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
     let invalid = |reason: String| {
         let shown = location::shown(url);
@@ -198,7 +199,7 @@ fn parse_url(url: &str) -> Result<(ServerAddr, Credentials), Error> {
     Ok((address, credentials))
 }
 
-/// Sorts the reasons why a connection can't be made into our list.
+/// Maps the reason why a connection can't be made to our list of errors.
 pub(super) fn connect_error(options: &Options, error: &core_nats::Error) -> Error {
     let code = match error.kind {
         ErrorKind::Resolve => ErrorCode::UnresolvedHost,

@@ -1,4 +1,4 @@
-//! The receivers behind servers of NATS, connected on demand.
+//! The receivers behind NATS servers, with a connection that is made on demand.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::on_demand::OnDemand;
 use crate::pending_call::timed_out_connecting;
 use crate::{Counters, Error, Headers, Outcome};
 
-/// What can be reached over some servers of NATS. The first call connects, and the next
-/// one after the connection was given up.
+/// The receivers behind some NATS servers. The first call connects, and so does the next
+/// call after the connection was given up.
 pub struct Remote {
     options: Options,
     counters: Arc<Counters>,
@@ -24,7 +24,7 @@ pub struct Remote {
 }
 
 impl Remote {
-    /// What is behind these servers, and what counts how we connect to them.
+    /// The receivers behind these servers. `counters` counts how connections are made.
     pub fn counted(options: Options, counters: Arc<Counters>) -> Self {
         Self {
             options,
@@ -33,8 +33,8 @@ impl Remote {
         }
     }
 
-    /// Calls a function, with a result or an error no later than `deadline`. See
-    /// [`Connection::call_with_headers`].
+    /// Calls a function. The result is the outcome, or an error no later than `deadline`.
+    /// See [`Connection::call_with_headers`].
     pub async fn call(
         &self,
         function: &Subject,
@@ -71,7 +71,7 @@ impl Remote {
     }
 
     async fn connect(&self, deadline: Instant) -> Result<Connection, Error> {
-        // A connection that is lost comes back by itself, but for one that is given up.
+        // A lost connection is restored by itself, unless it was given up.
         let mut connection = pin!(self.connection.get(
             |connection| !connection.is_closed(),
             || {

@@ -1,4 +1,4 @@
-//! The answers to a call that is served, and what else its caller sends.
+//! The answers to a served call, and further messages of its caller.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -19,27 +19,27 @@ use crate::serve::{Bodies, Limits, Respond};
 use crate::streams;
 use crate::{Error, ErrorCode};
 
-/// The way of the answers to one call.
+/// Answers one call.
 pub struct Responder {
     connection: Connection,
     reply: Subject,
     receiver: Subject,
     accepted: bool,
-    /// Of what arrives for streams, if parameters or results may have any.
+    /// The account for the data of streams, if parameters or results may have any.
     memory: Option<Memory>,
-    /// What the caller takes of a stream, if it knows windows.
+    /// The caller's window, if it supports windows.
     window: Option<u64>,
-    /// The body of the request, where it came with the parameters.
+    /// The body of the request, if it came with the parameters.
     body: Option<Bytes>,
-    /// The rest of the parameters, while it is awaited.
+    /// The awaited rest of the parameters.
     rest: Option<Partial>,
-    /// Open from the moment on at which the caller may send something to it.
+    /// The mailbox of the call, open as soon as the caller may send to it.
     inbox: Option<Arc<OpenMailbox>>,
 }
 
 impl Responder {
-    /// Of a call that came by way of `connection`. `nowhere` is Rs for calls of which
-    /// nothing more is expected; with `memory`, parameters or results may have streams.
+    /// A responder for a call on `connection`. `nowhere` is Rs for calls that expect no
+    /// further messages. With `memory`, parameters or results may have streams.
     pub(super) fn new(
         connection: Connection,
         reply: Subject,
@@ -60,12 +60,12 @@ impl Responder {
         }
     }
 
-    /// Where the answers go.
+    /// The subject for the answers.
     pub(super) fn reply(&self) -> &str {
         &self.reply
     }
 
-    /// The body of the request came with the parameters.
+    /// Sets the body that came with the parameters.
     pub(super) fn set_body(&mut self, body: Option<Bytes>) {
         self.body = body;
     }
@@ -74,7 +74,7 @@ impl Responder {
         self.body.is_some()
     }
 
-    /// The rest of the parameters will come.
+    /// Expects the rest of the parameters.
     pub(super) fn expect(&mut self, params: PendingParams, limits: Limits) {
         self.rest = Some(match self.open() {
             None => Partial::new(&self.connection, params, limits),
@@ -123,7 +123,7 @@ impl Respond for Responder {
 
     async fn complete(&mut self) -> Result<Bytes, Error> {
         let Some(rest) = self.rest.take() else {
-            let text = "there is no rest of the parameters to wait for";
+            let text = "there are no more parameters to wait for";
             return Err(Error::new(ErrorCode::Internal, text));
         };
         self.receiver = rest.receiver.clone();
@@ -142,7 +142,7 @@ impl Respond for Responder {
     fn bodies(&self) -> Bodies {
         match self.window {
             Some(_) => Bodies::Either,
-            // Upstream's callers on NATS read another form in the head.
+            // Upstream's callers on NATS expect another form in the head.
             None => Bodies::Streamed,
         }
     }
@@ -177,7 +177,7 @@ impl Respond for Responder {
         }
     }
 
-    /// Only the caller of a call with streams says that it has gone.
+    /// Only the caller of a call with streams tells that it has gone.
     async fn caller_gone(&self) {
         match &self.inbox {
             None => std::future::pending().await,
@@ -190,7 +190,7 @@ impl Respond for Responder {
 }
 
 impl Responder {
-    /// The inbox of a call that may have streams.
+    /// Opens the mailbox of a call that may have streams.
     fn open(&mut self) -> Option<Arc<OpenMailbox>> {
         if let (Some(memory), None) = (&self.memory, &self.inbox) {
             let mut served = Box::new(ServedMailbox::default());
@@ -214,7 +214,7 @@ impl Responder {
         self.publish(subject, None, headers, Bytes::new()).await;
     }
 
-    /// A caller that can't be reached learns it by its own deadline.
+    /// A caller that can't be reached finds out by its own deadline.
     async fn publish(
         &self,
         subject: Subject,
@@ -232,7 +232,7 @@ impl Responder {
     }
 }
 
-/// Parameters of which the beginning has arrived.
+/// Parameters whose beginning has arrived.
 struct Partial {
     inbox: Arc<OpenMailbox>,
     receiver: Subject,

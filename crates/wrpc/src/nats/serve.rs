@@ -1,4 +1,4 @@
-//! Calls served: message 1 in, messages 2 to 4 out.
+//! Serves calls: receives message 1, sends messages 2 to 4.
 
 use std::future::{Future, poll_fn};
 use std::hash::{BuildHasher as _, BuildHasherDefault, DefaultHasher};
@@ -40,10 +40,10 @@ struct Function {
     has_streams: bool,
 }
 
-/// The connection by which calls come, and by which they are answered.
+/// The connection on which calls arrive and are answered.
 struct Origin {
     connection: Connection,
-    /// Rs for calls of which nothing more is expected.
+    /// Rs for calls that expect no further messages.
     nowhere: Subject,
 }
 
@@ -64,24 +64,24 @@ impl Stream for Calls {
     }
 }
 
-/// Other servers of a cluster may take so long to hear of a subscription.
+/// How long other servers of a cluster may take to learn of a subscription.
 const SETTLED: Duration = Duration::from_millis(250);
 
-/// What happens while calls are served.
+/// An event while calls are served.
 enum Next {
     Call(usize, Arc<Origin>, Message),
     /// The connection is closed.
     Closed,
     Stop,
-    /// Another client has taken over from that of `origin`.
+    /// Another client has taken over from the one of `origin`.
     Moved,
-    /// It has the subscriptions, and the one that was left none.
+    /// The new client has all subscriptions, and the old one none.
     TakenOver,
 }
 
 impl Server {
-    /// Subscribes to the functions. With a `group`, calls are shared among the
-    /// servers of that group.
+    /// Subscribes to the functions. With a `group`, the servers of the group share the
+    /// calls.
     pub async fn new(
         connection: Connection,
         prefix: &str,
@@ -109,7 +109,7 @@ impl Server {
             twins: Twins::default(),
         };
         server.subscribe()?;
-        // What the server refuses comes before the answer to this.
+        // The server's refusals arrive before the answer to this.
         let connection = &server.origin.connection;
         connection.round_trip().await?;
         for function in &server.functions {
@@ -118,7 +118,7 @@ impl Server {
         Ok(server)
     }
 
-    /// Subscribes to all functions by way of `origin`.
+    /// Subscribes to all functions through `origin`.
     fn subscribe(&mut self) -> Result<(), Error> {
         for (export, function) in self.functions.iter().enumerate() {
             let origin = Arc::clone(&self.origin);
@@ -133,10 +133,10 @@ impl Server {
         Ok(())
     }
 
-    /// Hands every call to `serve` until `stop` is done; then takes no new
-    /// calls, hands over those that the server had sent already, and returns.
+    /// Hands every call to `serve` until `stop` completes. Then it takes no new calls,
+    /// hands over those that the server had sent already, and returns.
     ///
-    /// `serve` must not block: calls arrive one after the other.
+    /// `serve` must not block, because calls arrive one after the other.
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()>,
@@ -199,8 +199,8 @@ impl Server {
         }
     }
 
-    /// Subscribes by way of the client that has taken over. Until it is sure that calls come
-    /// there, they may also come by the one that is left.
+    /// Subscribes through the client that has taken over. Until calls are sure to arrive
+    /// there, they may also arrive through the old client.
     fn take_over(&mut self) -> Option<BoxFuture<'static, ()>> {
         let connection = self.origin.connection.moved()?;
         let left = std::mem::replace(&mut self.origin, Arc::new(Origin::new(connection)));
@@ -226,7 +226,7 @@ impl Server {
         Some(taking_over.boxed())
     }
 
-    /// Nothing more comes by way of the others.
+    /// Closes all other subscriptions.
     fn close_all_but(&self, origin: Option<&Arc<Origin>>) {
         for calls in self.calls.iter() {
             if !origin.is_some_and(|origin| Arc::ptr_eq(origin, &calls.origin)) {
@@ -300,14 +300,14 @@ impl Origin {
         }
     }
 
-    /// Done when another client has taken over from this one.
+    /// Waits until another client has taken over from this one.
     fn left(&self) -> BoxFuture<'static, ()> {
         let connection = self.connection.clone();
         async move { connection.left().await }.boxed()
     }
 }
 
-/// The inbox of the caller that wants its answers there.
+/// The inbox of the caller to which its answers go.
 fn source(reply: &str) -> Source {
     let inbox = reply.rsplit_once('.').map_or(reply, |(inbox, _)| inbox);
     Source(BuildHasherDefault::<DefaultHasher>::default().hash_one(inbox))

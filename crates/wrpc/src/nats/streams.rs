@@ -1,14 +1,14 @@
-//! How streams travel over NATS: as messages at sub-paths of parameters or results.
+//! Streams over NATS: messages at sub-paths of parameters or results.
 //!
-//! Each end says in a header of its first message how much of a body it takes before
-//! it has read any (`Encarno-Window`), and later, at the part `window` of the other's
-//! subject, how much more. The part `cancel` says that nobody reads any more. Upstream
-//! says no header, and drops both parts unread.
+//! In a header of its first message (`Encarno-Window`), each end announces how much of a
+//! body it takes before it has read any. Later it announces how much more, at the part
+//! `window` of the other end's subject. A message at the part `cancel` means that the
+//! body isn't read any more. Upstream sends no such header, and drops messages at both
+//! parts.
 //!
-//! A small body needs no stream. That of a request may stand behind the parameters
-//! in message 1, whose header `Encarno-Body` is its length. Upstream's receivers read
-//! neither: to one that accepts without a window, the body is sent as a stream
-//! after all.
+//! A small body needs no stream. The body of a request may follow the parameters in
+//! message 1, with its length in the header `Encarno-Body`. Upstream's receivers ignore
+//! both, so a receiver that accepts without a window gets the body as a stream after all.
 
 use std::sync::Arc;
 
@@ -26,13 +26,13 @@ use crate::streams::{Carrier, PIECE_BYTES_MAX, Streams, Which};
 use crate::value::Write as _;
 use crate::{Error, ErrorCode};
 
-/// The way of the streams of a call.
+/// Carries the streams of a call.
 pub(super) struct MailboxStreams {
     pub(super) mailbox: Arc<OpenMailbox>,
     pub(super) end: End,
 }
 
-/// Which end of a call this is; at the receiver's, with Rc, the caller's subject.
+/// The end of a call; the receiver's end has Rc, the caller's subject.
 pub(super) enum End {
     Caller,
     Receiver(Subject),
@@ -70,7 +70,7 @@ impl Carrier for MailboxStreams {
         .boxed()
     }
 
-    /// What goes wrong is said at the end of the body; what ends well has said so.
+    /// An error is sent at the end of the body; a successful end was sent already.
     fn end(&self, end: Result<(), Error>) -> BoxFuture<'_, Result<(), Error>> {
         async move {
             let Err(error) = end else { return Ok(()) };
@@ -103,8 +103,8 @@ impl Carrier for MailboxStreams {
         bytes.unwrap_or_default()
     }
 
-    /// Asks now and then whether the receiver lives, whose death is known to the
-    /// mailbox. An error says that it can't ask.
+    /// Probes from time to time whether the receiver is alive; its mailbox learns of its
+    /// death. The error means that probing fails.
     fn broken(&self) -> BoxFuture<'_, Error> {
         async move {
             loop {
@@ -119,7 +119,7 @@ impl Carrier for MailboxStreams {
 }
 
 impl MailboxStreams {
-    /// The other end's subject. `None`: it was not said, and nothing can be.
+    /// The other end's subject; `None` if it isn't known, so that nothing can be sent.
     fn peer(&self) -> Option<Subject> {
         if let End::Receiver(caller) = &self.end {
             return Some(caller.clone());
@@ -142,21 +142,21 @@ impl MailboxStreams {
             )),
             None => Err(Error::new(
                 ErrorCode::ProtocolViolation,
-                "the other end did not say where it takes streams",
+                "the other end did not say where to send streams",
             )),
         }
     }
 
-    /// Publishes at a part of the other end's subject, without waiting for it.
+    /// Publishes at a part of the other end's subject, without waiting.
     fn say(&self, part: &str, payload: Bytes) {
-        // Without a runtime the process is ending, and so is the connection.
+        // Without a runtime, the process is ending, and the connection with it.
         let (Some(peer), Ok(runtime)) = (self.peer(), tokio::runtime::Handle::try_current()) else {
             return;
         };
         let subject = Subject::from([peer.as_str(), ".", part].concat());
         let connection = self.mailbox.connection.clone();
         runtime.spawn(async move {
-            // A connection that is gone has failed the call already.
+            // A lost connection has failed the call already.
             let _ = connection.publish(subject, None, None, payload).await;
         });
     }

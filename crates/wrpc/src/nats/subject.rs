@@ -1,4 +1,4 @@
-//! Names on the wire: NATS subjects.
+//! NATS subjects of the protocol.
 
 use crate::core_nats::Subject;
 use crate::{Error, ErrorCode};
@@ -6,20 +6,20 @@ use crate::{Error, ErrorCode};
 /// The protocol's part of a function's subject.
 const PROTOCOL: &str = "wrpc.0.0.1";
 
-/// The part of a reply subject on which the answer to a probe arrives.
+/// The part of a reply subject for the answer to a probe.
 pub(super) const PROBE: &str = "probe";
 
-/// The part of a reply subject on which one message is the whole answer.
+/// The part of a reply subject for an answer in one message.
 pub(super) const WHOLE: &str = "whole";
 
-/// The part of a subject at which the window grows.
+/// The part of a subject at which a window grows.
 pub(super) const WINDOW: &str = "window";
 
-/// The part of a subject at which a reader says that it has gone.
+/// The part of a subject at which a reader tells that it has gone.
 pub(super) const CANCEL: &str = "cancel";
 
-/// The subject of a function: `PREFIX.wrpc.0.0.1.INSTANCE.FUNCTION`. Prefix and
-/// instance may be empty.
+/// The subject of a function: `PREFIX.wrpc.0.0.1.INSTANCE.FUNCTION`. Prefix and instance
+/// may be empty.
 pub fn function(prefix: &str, instance: &str, function: &str) -> Result<Subject, Error> {
     let parts = [prefix, PROTOCOL, instance, function];
     let subject = parts
@@ -38,22 +38,22 @@ pub fn function(prefix: &str, instance: &str, function: &str) -> Result<Subject,
     Ok(subject)
 }
 
-/// Where the results of the call with that reply subject go.
+/// The subject for the results of the call with this reply subject.
 pub(super) fn results(reply: &str) -> Subject {
     Subject::from([reply, ".results"].concat())
 }
 
-/// Where the whole answer goes, if it is one message.
+/// The subject for an answer in one message.
 pub(super) fn whole(reply: &str) -> Subject {
     Subject::from([reply, ".", WHOLE].concat())
 }
 
-/// Where the answer to a probe goes.
+/// The subject for the answer to a probe.
 pub(super) fn probe(reply: &str) -> Subject {
     Subject::from([reply, ".", PROBE].concat())
 }
 
-/// Where the parameters go that didn't fit the first message.
+/// The subject for the parameters that didn't fit into the first message.
 pub(super) fn params(reply: &str) -> Subject {
     Subject::from([reply, ".params"].concat())
 }

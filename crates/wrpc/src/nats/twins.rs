@@ -1,40 +1,41 @@
-//! Calls that come twice, while two connections have the same subscriptions.
+//! Recognises calls that arrive twice while two connections have the same subscriptions.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::time::{Duration, Instant};
 
-/// The second of two may be late by so much.
+/// How late the second arrival of a call may be.
 const LATE: Duration = Duration::from_secs(30);
 
-/// So many calls are remembered, beyond which a second one isn't recognised.
+/// The most calls that are remembered. Beyond that, a second arrival isn't recognised.
 const CALLS_MAX: usize = 1 << 20;
 
-/// Tells whether a call came before, by the subject of its answers.
+/// Recognises whether a call arrived before, by the subject of its answers.
 #[derive(Default)]
 pub(super) struct Twins {
-    /// Of calls that came once.
+    /// Calls that arrived once.
     once: HashSet<u64>,
     hasher: RandomState,
-    /// Both connections have subscriptions.
+    /// Whether both connections have subscriptions.
     is_overlapping: bool,
-    /// Since there is one again, the second of two may still come.
+    /// The instant up to which a second arrival is possible, after one connection is
+    /// left.
     until: Option<Instant>,
 }
 
 impl Twins {
-    /// Each call may come twice from now on.
+    /// Begins a time in which each call may arrive twice.
     pub(super) fn begin(&mut self) {
         self.is_overlapping = true;
     }
 
-    /// Nothing comes by the first connection any more.
+    /// Ends it: nothing more arrives by the first connection.
     pub(super) fn end(&mut self) {
         self.is_overlapping = false;
         self.until = Some(Instant::now() + LATE);
     }
 
-    /// Whether the call with that reply subject has come before.
+    /// Whether the call with this reply subject has arrived before.
     pub(super) fn is_second(&mut self, reply: &str) -> bool {
         if !self.is_overlapping && self.until.is_none() {
             return false;

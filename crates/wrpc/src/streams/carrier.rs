@@ -1,4 +1,4 @@
-//! The way of a call's streams through the transport that carries the call.
+//! The trait that carries a call's streams over a transport.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -10,22 +10,23 @@ use futures_util::future::BoxFuture;
 use super::{Streams, Which};
 use crate::{Error, call};
 
-/// A piece of a stream is no longer than this: small enough for any window and any
-/// server, large enough to cost little.
+/// The longest piece of a stream: small enough for any window and any server, large
+/// enough to be cheap.
 pub(crate) const PIECE_BYTES_MAX: usize = 128 << 10;
 
-/// The place of a call at its connection, as each transport has it. The call is there
-/// as long as anyone has this.
+/// The place of a call at its connection, as each transport has it. The call exists as
+/// long as this.
 pub(crate) trait Carrier: Send + Sync {
-    /// Looks at the streams. `false`: the call is no more.
+    /// Calls `look` with the streams. `false` if the call doesn't exist any more.
     fn look(&self, look: &mut dyn FnMut(&mut Streams)) -> bool;
 
-    /// The most that one message carries of a stream.
+    /// The most bytes of a stream in one message.
     fn piece_bytes_max(&self) -> usize {
         PIECE_BYTES_MAX
     }
 
-    /// Sends a piece of a stream: `head`, then `data`. Returns what has travelled.
+    /// Sends a piece of a stream: `head`, then `data`. Returns the number of bytes that
+    /// were sent.
     fn send<'a>(
         &'a self,
         which: Which,
@@ -33,32 +34,32 @@ pub(crate) trait Carrier: Send + Sync {
         data: Bytes,
     ) -> BoxFuture<'a, Result<usize, Error>>;
 
-    /// Ends the streams after their last piece, or with what went wrong. A caller's
-    /// need no such end.
+    /// Ends the streams after their last piece, or with an error. A caller's streams
+    /// don't need this.
     fn end(&self, end: Result<(), Error>) -> BoxFuture<'_, Result<(), Error>> {
         let _ = end;
         Box::pin(std::future::ready(Ok(())))
     }
 
-    /// Says that so many bytes more may come.
+    /// Allows the other end to send this many more bytes.
     fn grant(&self, bytes: u64);
 
-    /// Says that nobody reads the response any more.
+    /// Tells the other end that the response isn't read any more.
     fn cancel(&self) {}
 
-    /// What has arrived for the call.
+    /// The number of bytes that have arrived for the call.
     fn bytes_received(&self) -> u64 {
         0
     }
 
-    /// Ends when it is known that no more will come, and says why. Where the streams
-    /// fail by themselves then, it need not end.
+    /// Completes when no more data can come, with the reason. If the streams fail by
+    /// themselves in this case, it need not complete.
     fn broken(&self) -> BoxFuture<'_, Error> {
         Box::pin(std::future::pending())
     }
 }
 
-/// Looks at the streams until `ready` finds what it looks for. `None`: the call is no
+/// Polls the streams until `ready` returns a value; `None` if the call doesn't exist any
 /// more.
 pub(super) fn poll<T>(
     carrier: &dyn Carrier,
@@ -79,13 +80,13 @@ pub(super) fn poll<T>(
     }
 }
 
-/// Done when the other end reads no more, or the call is no more.
+/// Waits until the other end stops reading, or the call doesn't exist any more.
 pub(crate) async fn cancelled(carrier: &dyn Carrier) {
     let cancelled = |streams: &mut Streams| streams.is_cancelled.then_some(());
     poll_fn(|context| poll(carrier, context, cancelled)).await;
 }
 
-/// Ends when the deadline has passed, or when it is known that no more will come.
+/// Waits until the deadline has passed, or until no more data can come.
 pub(super) async fn watch(carrier: &dyn Carrier, deadline: Instant) -> Error {
     let broken = tokio::time::timeout_at(deadline.into(), carrier.broken());
     broken

@@ -1,4 +1,4 @@
-//! A stream that arrives.
+//! A stream that is received.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -9,16 +9,16 @@ use super::carrier::{self, Carrier};
 use super::{WINDOW_BYTES, Which};
 use crate::Error;
 
-/// One stream that arrives, in pieces that were cut anywhere.
+/// A stream that is received, in pieces of any size.
 pub(crate) struct Incoming {
     carrier: Arc<dyn Carrier>,
     which: Which,
-    /// Read since the other end was last told.
+    /// The number of bytes read since the last announcement to the other end.
     unsaid: u64,
 }
 
 impl Incoming {
-    /// Body and trailers of a call.
+    /// The body and trailers of a call.
     pub(crate) fn of(carrier: &Arc<dyn Carrier>) -> (Self, Self) {
         let stream = |which| Self {
             carrier: Arc::clone(carrier),

@@ -1,18 +1,17 @@
-//! What belongs to a call and isn't in its parameters or results: the body of a
-//! request or response and its trailers, in bounded memory, whichever transport
-//! carries them.
+//! Streams of a call: the body of a request or response and its trailers, in bounded
+//! memory, for both transports.
 //!
-//! Many calls share a connection, so that no reader may hold it up. Both ends of
-//! this software therefore grant windows: an end sends [`WINDOW_BYTES`] of a body, and
-//! later as many as the other has read meanwhile. A caller that doesn't read any more
-//! says so, too. Upstream's ends know neither: they are sent everything at once, and
-//! what they send is kept up to [`BUFFER_BYTES_MAX`].
+//! Many calls share a connection, so a slow reader must not hold it up. Both ends of this
+//! software therefore grant windows: an end sends [`WINDOW_BYTES`] of a body, and later
+//! as many bytes as the other end has read. A caller that stops reading tells the other
+//! end. Upstream supports neither: it gets everything at once, and its data are kept up
+//! to [`BUFFER_BYTES_MAX`].
 //!
-//! - `state`: what has arrived, and what may be sent
-//! - `carrier`: the way of a call's streams through its transport, which implements it
-//! - `incoming`: a stream that arrives
+//! - `state`: the data that have arrived, and how much may be sent
+//! - `carrier`: the trait that carries a call's streams over a transport
+//! - `incoming`: a stream that is received
 //! - `outgoing`: a body that is sent
-//! - `open`: a call made whose response goes on arriving
+//! - `open`: a call whose response is still arriving
 
 mod carrier;
 mod incoming;
@@ -26,13 +25,13 @@ pub(crate) use open::Open;
 pub(crate) use outgoing::{END, send};
 pub(crate) use state::Streams;
 
-/// What an end takes of a body before it has read any of it, as it travels.
+/// The number of a body's bytes that an end takes before it has read any.
 pub(crate) const WINDOW_BYTES: u64 = 512 << 10;
 
-/// What is kept of a body whose sender knows no windows.
+/// The most bytes that are kept of a body whose sender doesn't support windows.
 pub(crate) const BUFFER_BYTES_MAX: usize = 64 << 20;
 
-/// Trailers beyond this are refused.
+/// The most bytes of trailers.
 const TRAILERS_BYTES_MAX: usize = 128 << 10;
 
 /// One of the streams of a call.

@@ -1,4 +1,4 @@
-//! A call made whose response goes on arriving.
+//! A call whose response is still arriving.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,8 +12,8 @@ use super::{Incoming, outgoing};
 use crate::task::AbortOnDrop;
 use crate::{Error, Traffic};
 
-/// A call of which more is to come. Dropped before [`Open::complete`], it tells the
-/// receiver that nobody reads any more.
+/// A call whose response is still arriving. If it is dropped before [`Open::complete`],
+/// it tells the receiver that the response isn't read any more.
 pub(crate) struct Open {
     carrier: Arc<dyn Carrier>,
     deadline: Instant,
@@ -40,30 +40,30 @@ impl Open {
         self.uploading = Some(AbortOnDrop(tokio::spawn(uploading)));
     }
 
-    /// When the body of the request had been sent, by now at the latest; none if it isn't
-    /// sent that way.
+    /// The instant at which the body of the request had been sent, at the latest `now`;
+    /// `None` if it isn't sent as a stream.
     pub(crate) fn uploaded(&self, now: Option<Instant>) -> Option<Instant> {
         self.uploading.as_ref()?;
         let ended = self.upload.ended.get().copied();
         [ended, now].into_iter().flatten().min()
     }
 
-    /// Body and trailers of the response.
+    /// The body and trailers of the response.
     pub(crate) fn incoming(&self) -> (Incoming, Incoming) {
         Incoming::of(&self.carrier)
     }
 
-    /// So many bytes were sent beside the body.
+    /// Adds bytes that were sent in addition to the body.
     pub(crate) fn add_sent(&self, bytes: u64) {
         self.upload.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// The response has arrived whole.
+    /// Notes that the response has arrived completely.
     pub(crate) fn complete(&mut self) {
         self.is_complete = true;
     }
 
-    /// What has travelled so far.
+    /// The bytes so far.
     pub(crate) fn traffic(&self) -> Traffic {
         Traffic {
             bytes_sent: self.upload.bytes.load(Ordering::Relaxed),
@@ -71,7 +71,7 @@ impl Open {
         }
     }
 
-    /// Ends when the deadline has passed, or when it is known that no more will come.
+    /// Waits until the deadline has passed, or until no more data can come.
     pub(crate) fn watch(&self) -> impl Future<Output = Error> + use<> {
         let (carrier, deadline) = (Arc::clone(&self.carrier), self.deadline);
         async move { carrier::watch(&*carrier, deadline).await }

@@ -1,4 +1,4 @@
-//! A body that is sent.
+//! Sends a body.
 
 use std::future::poll_fn;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,10 +12,10 @@ use super::carrier::{self, Carrier};
 use crate::value::Write as _;
 use crate::{Error, ErrorCode};
 
-/// The most that the length of a chunk takes.
+/// The most bytes of a chunk's length.
 const LENGTH_BYTES_MAX: usize = 5;
 
-/// The end of a body: a chunk of no bytes.
+/// The end of a body: an empty chunk.
 pub(crate) const END: &[u8] = &[0];
 
 /// Sends `data` as chunks of the body, as the window allows.
@@ -42,12 +42,12 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// What has been sent of a call.
+/// How much of a request's body has been sent.
 #[derive(Default)]
 pub(super) struct Upload {
-    /// Bytes that have travelled.
+    /// The number of bytes that were sent.
     pub(super) bytes: AtomicU64,
-    /// When the body had been sent, or wasn't wanted any more.
+    /// The instant at which the body had been sent, or wasn't wanted any more.
     pub(super) ended: OnceLock<Instant>,
 }
 
@@ -56,7 +56,7 @@ pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, upload: Arc<U
     let count = |bytes: usize| {
         upload.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
     };
-    // What stops it is known to the call as well, or is no failure of it.
+    // The call learns of this error in another way, or it isn't a failure of the call.
     if send(&*carrier, body, count).await.is_ok()
         && let Ok(bytes) = carrier.send(Which::Body, END, Bytes::new()).await
     {
@@ -66,5 +66,5 @@ pub(super) async fn upload(carrier: Arc<dyn Carrier>, body: Bytes, upload: Arc<U
 }
 
 fn gone() -> Error {
-    Error::new(ErrorCode::Cancelled, "the reader of the body has gone")
+    Error::new(ErrorCode::Cancelled, "the reader of the body is gone")
 }

@@ -1,4 +1,4 @@
-//! The streams of a call, as one end sees them.
+//! The streams of a call at one end.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -9,29 +9,29 @@ use super::{BUFFER_BYTES_MAX, TRAILERS_BYTES_MAX, WINDOW_BYTES, Which};
 use crate::memory::{Memory, Reservation};
 use crate::{Error, ErrorCode};
 
-/// Pieces up to this are copied together: each holds the buffer of a whole read, which is
-/// up to four times as large.
+/// Pieces up to this size are copied together, because each keeps the buffer of a whole
+/// read, which is up to four times as large.
 const COPY_MAX: usize = 32 << 10;
 
 pub(crate) struct Streams {
     body: Channel,
     trailers: Channel,
-    /// What may be sent now; `None`: the other end sets no limit.
+    /// The number of bytes that may be sent now; `None` if the other end sets no limit.
     window: Option<u64>,
-    /// The other end knows windows.
+    /// Whether the other end supports windows.
     pub(crate) has_window: bool,
     pub(crate) is_cancelled: bool,
     wakers: Vec<Waker>,
 }
 
-/// A stream, as far as it wasn't read yet.
+/// The part of a stream that wasn't read yet.
 struct Channel {
     pieces: VecDeque<Bytes>,
-    /// Comes after `pieces`.
+    /// The bytes after `pieces`.
     tail: BytesMut,
     bytes: usize,
     bytes_max: usize,
-    /// What is kept is reserved here, if it is counted at all.
+    /// The reservation for the kept bytes, if they are counted.
     reserved: Option<Reservation>,
     end: Option<Result<(), Error>>,
 }
@@ -50,30 +50,31 @@ impl Default for Streams {
 }
 
 impl Streams {
-    /// Of a call whose other end takes so much of a body, if it knows windows.
+    /// The streams of a call whose other end has this window, if it supports windows.
     pub(crate) fn with_window(window: Option<u64>) -> Self {
         let mut streams = Self::default();
         streams.open_window(window);
         streams
     }
 
-    /// Counts what is kept of the body.
+    /// Counts the kept bytes of the body in this account.
     pub(crate) fn count_in(&mut self, memory: &Memory) {
         self.body.reserved = Some(memory.nothing());
     }
 
-    /// Sets what the other end takes.
+    /// Sets the window of the other end.
     pub(crate) fn open_window(&mut self, window: Option<u64>) {
         self.window = window;
         self.has_window = window.is_some();
         if self.has_window {
-            // It was told the same, with room for the ends of both.
+            // The other end was told the same window; allow for the overhead of both
+            // ends.
             self.body.bytes_max = 2 * WINDOW_BYTES as usize;
         }
         self.wake();
     }
 
-    /// The other end takes more.
+    /// Grows the window of the other end.
     pub(crate) fn grow_window(&mut self, more: u64) {
         if let Some(window) = &mut self.window {
             *window = window.saturating_add(more);
@@ -81,8 +82,8 @@ impl Streams {
         self.wake();
     }
 
-    /// Takes a chunk of up to `wanted` bytes, with its length, out of the window.
-    /// `None`: nothing may be sent at the moment.
+    /// Takes a chunk of up to `wanted` bytes, with its length, from the window; `None` if
+    /// nothing may be sent now.
     pub(super) fn take_window(&mut self, wanted: usize) -> Option<usize> {
         let Some(window) = &mut self.window else {
             return Some(wanted);
@@ -96,32 +97,32 @@ impl Streams {
         Some(chunk)
     }
 
-    /// The other end reads no more.
+    /// Notes that the other end has stopped reading.
     pub(crate) fn cancel(&mut self) {
         self.is_cancelled = true;
         self.wake();
     }
 
-    /// More of a stream.
+    /// Takes more of a stream.
     pub(crate) fn push(&mut self, which: Which, data: Bytes) {
         self.channel(which).push(data);
         self.wake();
     }
 
-    /// A stream has ended.
+    /// Ends a stream.
     pub(crate) fn end(&mut self, which: Which, end: Result<(), Error>) {
         self.channel(which).end.get_or_insert(end);
         self.wake();
     }
 
-    /// Ends what hasn't ended.
+    /// Fails everything that hasn't ended.
     pub(crate) fn fail(&mut self, error: &Error) {
         for which in [Which::Body, Which::Trailers] {
             self.end(which, Err(error.clone()));
         }
     }
 
-    /// The next piece of a stream, or its end. `None`: it hasn't arrived yet.
+    /// The next piece of a stream, or its end; `None` if it hasn't arrived yet.
     pub(super) fn next(&mut self, which: Which) -> Option<Result<Option<Bytes>, Error>> {
         let channel = self.channel(which);
         match channel.pop() {
@@ -150,7 +151,7 @@ impl Streams {
     }
 }
 
-/// What the length of a chunk takes.
+/// The number of bytes of a chunk's length.
 fn length_bytes(chunk: usize) -> usize {
     let bits = usize::BITS - chunk.leading_zeros();
     bits.div_ceil(7).max(1) as usize
@@ -203,7 +204,7 @@ impl Channel {
         self.end = Some(Err(error));
     }
 
-    /// So many bytes less are kept.
+    /// Notes that this many fewer bytes are kept.
     fn forget(&mut self, bytes: usize) {
         self.bytes -= bytes;
         if let Some(reserved) = &mut self.reserved {
@@ -247,7 +248,7 @@ mod tests {
         assert_eq!(streams.next(Which::Trailers), None);
     }
 
-    /// Of a buffer of which a part is kept, all is there as long as that.
+    /// A kept part of a buffer must not keep the whole buffer.
     #[test]
     fn a_small_part_of_what_was_read_keeps_none_of_the_rest() {
         let buffer = std::sync::Arc::new(vec![0; 64 << 10]);

@@ -1,4 +1,4 @@
-//! Calls made.
+//! Makes calls.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -27,29 +27,29 @@ use crate::pending_call::{exceeds_result_limit, timed_out, timed_out_connecting}
 use crate::socket::Stream;
 use crate::{Counters, Error, ErrorCode, Outcome, Timing, Traffic};
 
-/// A receiver, to which calls are made. The first of them connects.
+/// A receiver for calls. The first call connects.
 pub struct Remote {
     connector: Arc<Connector>,
     shared: OnDemand<Way>,
-    /// The receiver has answered as one of ours does on a connection of one call.
+    /// Whether the receiver has answered like one of ours on a connection of one call.
     is_ours: AtomicBool,
-    /// As far as is known from the last such call, it sees the end of parameters by
-    /// their last frame.
+    /// Whether the receiver recognises the last frame as the end of parameters, as far as
+    /// the last such call showed.
     sees_ends: AtomicBool,
 }
 
-/// Whether a call that succeeds has results.
+/// Whether a successful call always has results.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Results {
     Always,
     Perhaps,
 }
 
-/// How calls travel, as the receiver would have it.
+/// How the receiver wants calls to be sent.
 #[derive(Clone)]
 enum Way {
     Shared(SharedConnection),
-    /// It closed the connection on the preface.
+    /// On a connection for each call, because it closed the connection after the preface.
     Single,
 }
 
@@ -59,7 +59,7 @@ impl Remote {
         Self::counted(options, Arc::default())
     }
 
-    /// A receiver of which it is counted how we connect to it.
+    /// A receiver, with counters of how connections to it are made.
     pub fn counted(options: Options, counters: Arc<Counters>) -> Self {
         Self {
             connector: Arc::new(Connector::new(options, counters)),
@@ -74,8 +74,8 @@ impl Remote {
         self.connector.peer()
     }
 
-    /// Calls a function, with a result or an error no later than `deadline`.
-    /// Dropping the future gives the call up.
+    /// Calls a function. The result is the outcome, or an error no later than `deadline`.
+    /// Dropping the future cancels the call.
     pub async fn call(
         &self,
         function: &FunctionNames,
@@ -111,12 +111,12 @@ impl Remote {
         }
     }
 
-    /// Makes an HTTP request, with the head of a response or an error no later than
-    /// `deadline`. The body of the response is read afterwards, under the same
-    /// deadline. Dropping the future, or the body, gives the call up.
+    /// Makes an HTTP request. The result is the head of a response, or an error no later
+    /// than `deadline`. The body of the response is read afterwards, under the same
+    /// deadline. Dropping the future, or the body, cancels the call.
     ///
-    /// On a connection of one call, bodies travel within parameters and results, which
-    /// bounds them.
+    /// On a connection of one call, bodies are part of parameters and results, which
+    /// limits their size.
     pub async fn http(
         &self,
         function: &FunctionNames,
@@ -173,7 +173,7 @@ impl Remote {
             self.is_ours.store(true, Ordering::Relaxed);
         }
         self.sees_ends.store(is_ours, Ordering::Relaxed);
-        // It isn't known what the receiver did; certainly there is no result.
+        // It isn't known what the receiver did, but there is no result.
         if results == Results::Always && result.is_ok() && call.results.len() == 0 {
             result = Err(call.gone(&self.connector, "it was closed without an answer"));
         }
@@ -214,8 +214,8 @@ async fn connect_shared(connector: Arc<Connector>) -> Result<Way, Error> {
     }
 }
 
-/// Whether the receiver is one of ours. One that says nothing for so long may wait for
-/// the end of what we send.
+/// Whether the receiver is one of ours. A receiver that sends nothing for `patience` may
+/// wait for the end of our data.
 async fn swap_prefaces(stream: &mut Stream, peer: &str, patience: Duration) -> Result<bool, Error> {
     let sent = async {
         stream.write_all(PREFACE).await?;
@@ -250,7 +250,7 @@ async fn swap_prefaces(stream: &mut Stream, peer: &str, patience: Duration) -> R
                 ))),
             };
         }
-        // A receiver that takes no connections says why in a frame.
+        // A receiver that accepts no more connections sends the reason in a frame.
         if !PREFACE.starts_with(&inbox) {
             match frames.next(&mut inbox) {
                 Ok(Some(Event::Error(error))) => return Err(error),
@@ -262,7 +262,7 @@ async fn swap_prefaces(stream: &mut Stream, peer: &str, patience: Duration) -> R
 }
 
 fn not_wrpc(peer: &str, answer: &[u8]) -> Error {
-    // The first byte of a record of TLS: an alert.
+    // A TLS alert has this first byte.
     let hint = match answer.first() {
         Some(0x15) => ": it seems to expect TLS",
         _ => "",
@@ -270,8 +270,8 @@ fn not_wrpc(peer: &str, answer: &[u8]) -> Error {
     frames::violation(format!("{peer} does not speak wRPC{hint}"))
 }
 
-/// The connection of a call that may be given up: a reset tells every receiver,
-/// whereas a mere FIN is what callers may say after their parameters.
+/// The connection of a call that may be cancelled. A reset tells every receiver, but a
+/// FIN alone may just be the end of the parameters.
 struct Held {
     stream: Stream,
     is_over: bool,
@@ -285,16 +285,16 @@ impl Drop for Held {
     }
 }
 
-/// A call on a connection of its own.
+/// A call on its own connection.
 #[derive(Default)]
 struct SingleCall {
     results: Chunks,
     timing: Timing,
     traffic: Traffic,
-    /// Parameters are still to be sent.
+    /// Whether parameters still have to be sent.
     is_sending: bool,
     is_ended: bool,
-    /// Parameters end with what is sent, and not with a frame that says so.
+    /// Whether parameters end with the connection's write side, instead of with a frame.
     half_closes: bool,
 }
 
@@ -318,10 +318,10 @@ impl SingleCall {
         let mut can_write = true;
         let mut is_shut = !self.half_closes;
         loop {
-            // Both at once: a receiver may refuse what it hasn't read.
+            // Write and read at once, because a receiver may refuse what it hasn't read.
             let read = poll_fn(|context| {
                 if can_write && !out.is_done() {
-                    // What the receiver said before it stopped reading counts.
+                    // What the receiver sent before it stopped reading counts.
                     let written = out.poll_write(stream, context);
                     can_write = !matches!(written, Poll::Ready(Err(_)));
                     if out.is_done() {
@@ -340,7 +340,7 @@ impl SingleCall {
                 pin!(stream.read_buf(&mut inbox)).poll(context)
             });
             match read.await {
-                // Neither is an end, on any wire.
+                // Neither is a valid end on any wire.
                 Ok(0) if frames.is_within_frame(&inbox) || !out.is_done() => {
                     return Err(self.gone(connector, "the receiver closed it"));
                 }
@@ -359,8 +359,8 @@ impl SingleCall {
                 self.take(event)?;
             }
             if self.is_ended {
-                // All was said from both ends, and a port of ours would else be
-                // taken for a minute.
+                // Both ends have sent everything. Without a reset, our port would stay in
+                // use for a minute.
                 stream.reset_when_dropped();
                 return Ok(());
             }
@@ -388,17 +388,17 @@ impl SingleCall {
         }
     }
 
-    /// The receiver closed the connection after whole frames.
+    /// Handles a connection that the receiver closed after whole frames.
     fn closed(&self, connector: &Connector) -> Result<(), Error> {
         match self.timing.accepted {
-            // Upstream's way to end a call, whether it succeeded or not.
+            // Upstream ends a call in this way, whether it succeeded or not.
             None => Ok(()),
             Some(_) => Err(self.gone(connector, "the receiver closed it")),
         }
     }
 
     fn gone(&self, connector: &Connector, reason: impl std::fmt::Display) -> Error {
-        // The next call's connection is a new one, and not this one come back.
+        // The next call's connection counts as a new one, not as a reconnect.
         connector.counters().lost();
         let peer = connector.peer();
         let text = format!("the connection to {peer} was lost: {reason}");
@@ -427,7 +427,7 @@ impl SingleCall {
     }
 }
 
-/// Header and parameters, and how many frames that is; the header goes with the
+/// The header and the parameters, and the number of frames; the header belongs to the
 /// first one.
 fn encode(function: &FunctionNames, mut params: Bytes, marks_end: bool) -> (Outbox, u64) {
     let mut frames = u64::from(marks_end);

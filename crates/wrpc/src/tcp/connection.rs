@@ -1,7 +1,7 @@
-//! A connection that many calls share, from its caller's end.
+//! A connection that many calls share, at its caller's end.
 //!
-//! One task has the socket. Calls put messages into the outbox and wake it; what
-//! was put meanwhile leaves in one write. It hands what arrives to the calls.
+//! One task owns the socket. Calls put messages into the outbox and wake the task, which
+//! sends all of them in one write. The task hands arriving messages to the calls.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -24,13 +24,13 @@ use crate::socket::Stream;
 use crate::task::AbortOnDrop;
 use crate::{Error, ErrorCode, Outcome, Traffic, lock};
 
-/// With more than this in the outbox, calls wait before they put more into it.
+/// With more bytes than this in the outbox, calls wait before they add more.
 const OUTBOX_BYTES_MAX: usize = 4 << 20;
 
 #[derive(Clone)]
 pub(super) struct SharedConnection {
     shared: Arc<CallerEnd>,
-    // The last clone ends the task, and so closes the socket.
+    // When the last clone is dropped, the task ends, which closes the socket.
     _task: Arc<AbortOnDrop>,
 }
 
@@ -42,10 +42,10 @@ struct CallerEnd {
 #[derive(Default)]
 struct CallerState {
     out: Outbox,
-    /// Of the task, while it waits.
+    /// The waker of the task, while it waits.
     task: Option<Waker>,
     calls: SlotMap<DefaultKey, PendingCall>,
-    /// Of calls that wait for room in the outbox.
+    /// The wakers of calls that wait for room in the outbox.
     waiting: Vec<Waker>,
     is_going_away: bool,
     lost: Option<Error>,
@@ -82,7 +82,7 @@ impl SharedConnection {
         !state.is_going_away && state.lost.is_none()
     }
 
-    /// Makes a call, with a result or an error no later than `deadline`.
+    /// Makes a call. The result is the outcome, or an error no later than `deadline`.
     pub(super) async fn call(
         &self,
         function: &FunctionNames,
@@ -119,7 +119,7 @@ impl SharedConnection {
     }
 }
 
-/// The place of a call among those in flight: given back whichever way it ends,
+/// The place of a call among those in flight. It is given back however the call ends,
 /// also by being dropped.
 pub(super) struct CallSlot {
     connection: SharedConnection,
@@ -159,12 +159,12 @@ impl CallSlot {
         Ok(())
     }
 
-    /// Waits for the end of the call; the end itself lies in its place.
+    /// Waits for the end of the call. The end itself is in its place.
     pub(super) async fn finished(&self) {
         self.wait(PendingCall::is_finished).await;
     }
 
-    /// Looks at the call.
+    /// Reads the call.
     pub(super) fn look<T>(&self, look: impl FnOnce(&mut PendingCall) -> T) -> Option<T> {
         let mut state = lock(&self.shared().state);
         state.calls.get_mut(self.key).map(look)
@@ -174,7 +174,7 @@ impl CallSlot {
         &self.connection.shared
     }
 
-    /// Puts a message into the outbox, as soon as there is room in it.
+    /// Puts a message into the outbox as soon as there is room in it.
     pub(super) async fn put(&self, kind: Kind, beginning: &[u8], rest: Bytes) -> Result<(), Error> {
         let mut rest = Some(rest);
         poll_fn(|context| {
@@ -193,8 +193,8 @@ impl CallSlot {
         .await
     }
 
-    /// Puts a small message into the outbox, if the call has an answer of which more is
-    /// to come, and the connection is there.
+    /// Puts a small message into the outbox, if the call's response is still arriving and
+    /// the connection exists.
     pub(super) fn say(&self, kind: Kind, payload: &[u8]) {
         let mut state = lock(&self.shared().state);
         let call = state.calls.get(self.key);
@@ -214,7 +214,7 @@ impl CallSlot {
         Wait { place: self, ready }
     }
 
-    /// How the wire names the call.
+    /// The call's number on the wire.
     fn number(&self) -> u64 {
         self.key.data().as_ffi()
     }
@@ -239,14 +239,14 @@ impl Drop for CallSlot {
     }
 }
 
-/// Waits until `ready` holds for a call.
+/// Waits until `ready` is true for a call.
 struct Wait<'a, F> {
     place: &'a CallSlot,
     ready: F,
 }
 
 impl<F: FnMut(&PendingCall) -> bool> Wait<'_, F> {
-    /// Whether it holds already.
+    /// Whether it is true already.
     fn now(&mut self) -> bool {
         let state = lock(&self.place.shared().state);
         state.calls.get(self.place.key).is_none_or(&mut self.ready)
@@ -277,16 +277,16 @@ impl CallerState {
     }
 }
 
-/// What the task alone has.
+/// The state that only the task has.
 struct Socket {
     stream: Stream,
     inbox: BytesMut,
-    /// On its way out. Written without the lock, while calls fill the other one.
+    /// Bytes that are being written, without the lock, while calls fill the outbox.
     writing: Outbox,
 }
 
 impl CallerEnd {
-    /// Writes what there is and reads what there is, until the connection is lost.
+    /// Writes and reads until the connection is lost.
     fn poll(&self, socket: &mut Socket, context: &mut Context<'_>) -> Poll<Error> {
         loop {
             if socket.writing.is_done() {
@@ -334,7 +334,7 @@ impl CallerEnd {
                 continue;
             }
             let key = DefaultKey::from(KeyData::from_ffi(message.call));
-            // One that isn't there is late: its caller has gone.
+            // If the call doesn't exist, the message is late, and its caller has gone.
             if let Some(call) = state.calls.get_mut(key) {
                 deliver(call, message, now)?;
             }

@@ -1,4 +1,4 @@
-//! Connects to a peer, encrypted or not.
+//! Connects to a peer, with or without TLS.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -16,17 +16,17 @@ use crate::socket::{Stream, tls_reason, watch};
 use crate::tls::ClientTls;
 use crate::{Counters, Error, ErrorCode, lock, tls};
 
-/// Certificates and keys are read anew for a connection that is made later than this.
+/// The age after which certificates and keys are read again for a new connection.
 const TLS_CONFIG_AGE_MAX: Duration = Duration::from_secs(10);
 
-/// Connects again and again with the same options.
+/// Makes connections with the same options.
 pub(super) struct Connector {
     options: Options,
     counters: Arc<Counters>,
     peer: String,
-    /// A connection was lost, and no other one made since.
+    /// Whether a connection was lost, and no other one was made since.
     lost: AtomicBool,
-    /// What the files said last, and when they were read.
+    /// The configuration from the files, and when they were read.
     tls: Mutex<Option<(Instant, Arc<ClientConfig>)>>,
 }
 
@@ -49,7 +49,7 @@ impl Connector {
         &self.options
     }
 
-    /// Connects, or says why not within [`Options::connect_timeout`].
+    /// Connects, or fails within [`Options::connect_timeout`].
     pub(super) async fn connect(&self) -> Result<Stream, Error> {
         let began = Instant::now();
         let connected = self.try_connect().await;
@@ -61,7 +61,7 @@ impl Connector {
         connected
     }
 
-    /// Counts a connection that was lost while it was to be used on.
+    /// Counts a connection that was lost although it was still needed.
     pub(super) fn lost(&self) {
         self.lost.store(true, Ordering::Relaxed);
         self.counters.lost();
@@ -95,8 +95,8 @@ impl Connector {
         }
     }
 
-    /// Reads the files on a thread of its own, unless that was a short while ago. An error
-    /// isn't kept: the files may be mended meanwhile.
+    /// Reads the files on another thread, unless that was a short while ago. An error
+    /// isn't kept, because the files may be corrected.
     async fn tls_config(&self, tls: &ClientTls) -> Result<Arc<ClientConfig>, Error> {
         if let Some((read, config)) = &*lock(&self.tls)
             && read.elapsed() < TLS_CONFIG_AGE_MAX
@@ -117,7 +117,7 @@ impl Connector {
         let addresses = self.resolve(deadline).await?;
         let mut reason = None;
         for (index, &address) in addresses.iter().enumerate() {
-            // What is left is shared by the addresses that are left.
+            // The remaining addresses share the remaining time.
             let left = deadline.saturating_duration_since(Instant::now());
             let share = left / (addresses.len() - index) as u32;
             reason = match timeout(share, self.connect_to(address)).await {

@@ -1,4 +1,4 @@
-//! What a message on a shared connection means to the call that it answers.
+//! Handles messages on a shared connection for the calls that they answer.
 
 use std::time::Instant;
 
@@ -7,7 +7,7 @@ use super::messages::{self, HEAD_BYTES, Kind, Message};
 use crate::Error;
 use crate::pending_call::PendingCall;
 
-/// Hands a message to its call. An error is a breach of the protocol.
+/// Hands a message to its call. The error is a violation of the protocol.
 pub(super) fn deliver(call: &mut PendingCall, message: Message, now: Instant) -> Result<(), Error> {
     call.bytes_received += (HEAD_BYTES + message.payload.len()) as u64;
     match message.kind {
@@ -16,7 +16,7 @@ pub(super) fn deliver(call: &mut PendingCall, message: Message, now: Instant) ->
         }
         Kind::Error => call.fail(frames::decode_error(&message.payload), now),
         Kind::Accepted | Kind::Results | Kind::End if call.is_finished() => {
-            // Answered twice: the first one counts.
+            // If a call is answered twice, the first answer counts.
         }
         Kind::Accepted => call.accept(now),
         Kind::Results => call.push(message.payload, now),
@@ -25,7 +25,7 @@ pub(super) fn deliver(call: &mut PendingCall, message: Message, now: Instant) ->
             call.accept(now);
             call.finish(Ok(()), now);
         }
-        kind => return Err(frames::violation(format!("a receiver that says {kind:?}"))),
+        kind => return Err(frames::violation(format!("a receiver that sends {kind:?}"))),
     }
     Ok(())
 }

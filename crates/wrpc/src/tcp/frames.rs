@@ -1,36 +1,36 @@
-//! wRPC's frames, as upstream writes them: a header, then frames of bytes that
-//! belong to the parameters or results.
+//! wRPC's frames as upstream writes them: a header, then frames with the bytes of the
+//! parameters or results.
 
 use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::value::{DecodeError, Reader, Write as _};
 use crate::{Error, ErrorCode};
 
-/// The version of the protocol, its first byte.
+/// The first byte, the version of the protocol.
 pub(super) const PROTOCOL: u8 = 0;
-/// A frame without bytes: accepted, or the end. Upstream reads past it.
+/// An empty frame: the call was accepted, or the end. Upstream ignores it.
 pub(super) const EMPTY: &[u8] = &[0, 0];
-/// Frames are cut to this length, so that their readers needn't hold more.
+/// The longest frame that is written, which bounds its readers' memory.
 pub(super) const FRAME_BYTES_MAX: usize = 1 << 20;
 
-/// The index of a path that no function has: an error. Upstream's callers fail
-/// on it, as they should.
+/// The index of a path that no function has, which marks an error. Upstream's callers
+/// fail on it, as they should.
 const ERROR_PATH: u64 = u32::MAX as u64;
-/// The bytes of an error.
+/// The most bytes of an error.
 const ERROR_BYTES_MAX: usize = 4 << 10;
 const ERROR_MESSAGE_BYTES_MAX: usize = 1 << 10;
-/// The most that path and length of a frame take.
+/// The most bytes of a frame's path and length.
 const HEAD_BYTES_MAX: usize = 5 + 5 + 5;
 /// The longest name of an instance or a function.
 pub(super) const NAME_BYTES_MAX: usize = 1 << 10;
 const HEADER_BYTES_MAX: usize = 1 + 2 * (2 + NAME_BYTES_MAX);
 
-/// A function, as the wire names it.
+/// The names of a function in their wire form.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FunctionNames(Bytes);
 
 impl FunctionNames {
-    /// A function of an instance, or of the component itself where `instance` is empty.
+    /// A function of an instance, or of the component itself if `instance` is empty.
     pub fn new(instance: &str, function: &str) -> Self {
         let mut names = Vec::with_capacity(instance.len() + function.len() + 4);
         names.bytes(instance.as_bytes());
@@ -38,7 +38,7 @@ impl FunctionNames {
         Self(names.into())
     }
 
-    /// Both names, as they travel.
+    /// Both names in their wire form.
     pub(super) fn names(&self) -> &[u8] {
         &self.0
     }
@@ -56,7 +56,7 @@ pub(super) fn names_length(bytes: &[u8]) -> Result<usize, DecodeError> {
     Ok(reader.position())
 }
 
-/// The instance and the function, for a person.
+/// The instance and the function, for messages.
 pub(super) fn readable_names(names: &[u8]) -> String {
     let mut reader = Reader::new(names);
     let instance = reader.string().unwrap_or_default();
@@ -67,7 +67,7 @@ pub(super) fn readable_names(names: &[u8]) -> String {
     }
 }
 
-/// Takes the header of a call and gives its names; `None` while it is incomplete.
+/// Takes the header of a call and returns its names; `None` while it is incomplete.
 pub(super) fn take_header(inbox: &mut BytesMut) -> Result<Option<Bytes>, Error> {
     match inbox.first() {
         None => return Ok(None),
@@ -94,13 +94,13 @@ pub(super) fn put_header(function: &FunctionNames, out: &mut Vec<u8>) {
     out.extend_from_slice(function.names());
 }
 
-/// What stands before so many bytes of parameters or results.
+/// Writes the head of a frame with this many bytes of parameters or results.
 pub(super) fn put_head(length: usize, out: &mut Vec<u8>) {
     out.push(0);
     out.unsigned(length as u64);
 }
 
-/// The frame of an error.
+/// Writes the frame of an error.
 pub(super) fn put_error(error: &Error, out: &mut Vec<u8>) {
     out.push(1);
     out.unsigned(ERROR_PATH);
@@ -109,7 +109,7 @@ pub(super) fn put_error(error: &Error, out: &mut Vec<u8>) {
     out.extend_from_slice(&encoded);
 }
 
-/// An error as two names, its code and a sentence in one line.
+/// Encodes an error as two names: its code, and a sentence in one line.
 pub(super) fn encode_error(error: &Error) -> Vec<u8> {
     let mut message: String = error
         .message
@@ -123,7 +123,7 @@ pub(super) fn encode_error(error: &Error) -> Vec<u8> {
     encoded
 }
 
-/// The opposite of [`encode_error`]; what it can't read is an error too.
+/// The reverse of [`encode_error`]. Bytes that it can't decode give an error too.
 pub(super) fn decode_error(bytes: &[u8]) -> Error {
     let mut reader = Reader::new(bytes);
     let parts = reader
@@ -146,17 +146,17 @@ pub(super) fn violation(text: impl Into<String>) -> Error {
     Error::new(ErrorCode::ProtocolViolation, text)
 }
 
-/// What frames hold.
+/// The content of frames.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Bytes of parameters or results. A frame may come in several of them.
+    /// Bytes of parameters or results. A frame may give several of these events.
     Data(Bytes),
-    /// A frame without bytes.
+    /// An empty frame.
     Empty,
     Error(Error),
 }
 
-/// Reads frames as their bytes arrive, and never holds more than a head or an error.
+/// Decodes frames as their bytes arrive, and never holds more than a head or an error.
 #[derive(Debug, Default)]
 pub(super) enum Decoder {
     #[default]
@@ -170,7 +170,7 @@ pub(super) enum Decoder {
 }
 
 impl Decoder {
-    /// What comes next in `inbox`; `None` while that is incomplete.
+    /// The next event in `inbox`; `None` while it is incomplete.
     pub(super) fn next(&mut self, inbox: &mut BytesMut) -> Result<Option<Event>, Error> {
         loop {
             match self {
@@ -225,7 +225,7 @@ impl Decoder {
     }
 }
 
-/// Whether it is an error, and the length of what follows.
+/// Whether it is an error, and the length of its data.
 fn read_head(reader: &mut Reader<'_>) -> Result<(bool, usize), DecodeError> {
     let depth = reader.unsigned(32, "length of a path")?;
     let is_error = match depth {
@@ -244,8 +244,8 @@ mod tests {
 
     use super::*;
 
-    /// The events of `bytes` that arrive in pieces of these sizes; neighbouring
-    /// data is one event. Ends with the first error.
+    /// The events of `bytes` that arrive in pieces of these sizes; adjacent data are
+    /// joined. Ends with the first error.
     fn events(bytes: &[u8], sizes: &[usize]) -> (Vec<Event>, Option<Error>) {
         let mut found: Vec<Event> = Vec::new();
         let mut frames = Decoder::default();

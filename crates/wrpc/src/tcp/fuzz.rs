@@ -1,4 +1,5 @@
-//! What fuzz targets call, and tests and storms that speak by hand.
+//! The entry points of fuzz targets, and of tests and storms that write the protocol by
+//! hand.
 
 use bytes::{Bytes, BytesMut};
 
@@ -6,20 +7,20 @@ use super::frames::{Decoder, Event, take_header};
 use super::messages::{self, HEAD_BYTES, PAYLOAD_BYTES_MAX};
 use crate::Error;
 
-/// How either side opens a connection that calls share.
+/// The preface of a connection that calls share, for either side.
 pub const PREFACE: &[u8] = messages::PREFACE;
 
-/// A message on it, of any kind.
+/// A message of any kind on such a connection.
 pub fn message(kind: u8, call: u64, payload: &[u8]) -> Vec<u8> {
     let head = messages::head(payload.len() as u32, kind, call);
     [&head[..], payload].concat()
 }
 
-/// Nothing but a head or an error is held: both are shorter.
+/// The most bytes that a decoder may hold: heads and errors are both shorter.
 const HELD_BYTES_MAX: usize = 4 << 10;
 
-/// A call on a connection of its own: what its frames hold is the same however they
-/// arrive, and little of them is held.
+/// Checks the frames of a call on its own connection: their content is the same however
+/// the bytes arrive, and few bytes are held.
 pub fn frames(bytes: &[u8]) {
     let whole = events(bytes, bytes.len().max(1));
     for piece in [1, 3, 16] {
@@ -27,7 +28,7 @@ pub fn frames(bytes: &[u8]) {
     }
 }
 
-/// The header, the events and the error that ends them. Neighbouring data is one event.
+/// The header, the events, and the error that ends them. Adjacent data are joined.
 fn events(bytes: &[u8], piece: usize) -> ((Option<Bytes>, Vec<Event>), Option<Error>) {
     let (mut header, mut found) = (None, Vec::<Event>::new());
     let (mut inbox, mut decoder) = (BytesMut::new(), Decoder::default());
@@ -59,8 +60,8 @@ fn events(bytes: &[u8], piece: usize) -> ((Option<Bytes>, Vec<Event>), Option<Er
     ((header, found), None)
 }
 
-/// A connection that calls share: its messages are the same however they arrive, and
-/// no more is reserved than one may have.
+/// Checks the messages of a shared connection: they are the same however the bytes
+/// arrive, and no more memory is reserved than a message may have.
 pub fn messages(bytes: &[u8]) {
     let whole = taken(bytes, bytes.len().max(1));
     for piece in [1, 3, 16] {

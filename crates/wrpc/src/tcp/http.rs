@@ -1,5 +1,5 @@
-//! An HTTP request made on a shared connection. Its body, if it is large, goes on
-//! while the response arrives.
+//! Makes an HTTP request on a shared connection. A large body is sent while the response
+//! arrives.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,13 +17,13 @@ use crate::pending_call::{Dispatch, PendingCall};
 use crate::streams::{Carrier, Open, Streams, WINDOW_BYTES, Which};
 use crate::{Error, Outcome};
 
-/// Bodies up to this travel with their head: both fit into one message, but for heads
-/// that are large themselves.
+/// The largest body that is sent with its head. Both fit into one message, unless the
+/// head itself is large.
 const WITH_HEAD_BYTES_MAX: usize = CHUNK_BYTES_MAX / 2;
 
 impl SharedConnection {
-    /// Makes an HTTP request, with the head of a response or an error no later than
-    /// `deadline`. The body of the response is read afterwards.
+    /// Makes an HTTP request. The result is the head of a response, or an error no later
+    /// than `deadline`. The body of the response is read afterwards.
     pub(super) async fn http(
         &self,
         function: &FunctionNames,
@@ -73,7 +73,7 @@ impl SharedConnection {
     }
 }
 
-/// The way of the streams of a call, from its caller's end.
+/// Carries the streams of a call, at its caller's end.
 impl Carrier for CallSlot {
     fn look(&self, look: &mut dyn FnMut(&mut Streams)) -> bool {
         let looked = CallSlot::look(self, |call| call.streams.as_deref_mut().map(look));

@@ -1,6 +1,6 @@
-//! What travels on a connection that many calls share.
+//! The messages of a connection that many calls share.
 //!
-//! Each side opens with [`PREFACE`]; after it come messages:
+//! Each side opens with [`PREFACE`], and messages follow:
 //!
 //! ```text
 //! length u32 | kind u8 | call u64 | payload        little-endian; length is that of the payload
@@ -13,28 +13,29 @@ use crate::Error;
 use crate::outbox::Outbox;
 use crate::streams::{Streams, Which};
 
-/// Its first byte is no protocol of upstream's, which closes the connection. The
-/// last one is the version.
+/// The preface. Its first byte is no version of upstream's protocol, so upstream closes
+/// the connection. Its last byte is the version.
 pub(super) const PREFACE: &[u8; 9] = b"\xffencarno\x02";
 
 /// The longest payload.
 pub(super) const PAYLOAD_BYTES_MAX: usize = 1 << 20;
-/// Parameters and results are cut to this, so that others get in between.
+/// The largest piece of parameters or results, so that other messages can go between
+/// pieces.
 pub(super) const CHUNK_BYTES_MAX: usize = 256 << 10;
-/// What stands before a payload.
+/// The bytes before a payload.
 pub(super) const HEAD_BYTES: usize = 13;
 
-/// What a message says. The first four are the caller's, with a number that it
-/// has not used before; the last three are either's, and all others the receiver's.
+/// The kind of a message. The caller sends the first four, with a number that it has not
+/// used before. Both ends send the last three. The receiver sends the others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Kind {
     /// Instance, function, and all parameters.
     Call = 1,
-    /// Instance, function, and the beginning of the parameters. The rest is sent
-    /// when the call was accepted.
+    /// Instance, function, and the beginning of the parameters. The rest follows when the
+    /// call was accepted.
     CallBegins = 2,
-    /// More parameters; an empty one is the end.
+    /// More parameters; an empty payload is the end.
     Params = 3,
     /// The caller doesn't want the result any more.
     Cancel = 4,
@@ -42,19 +43,19 @@ pub(super) enum Kind {
     Accepted = 5,
     /// More results.
     Results = 6,
-    /// The last results, which may be empty: the call succeeded.
+    /// The last results, which may be empty. The call has succeeded.
     End = 7,
-    /// Code and sentence: the call failed.
+    /// A code and a sentence. The call has failed.
     Error = 8,
-    /// The receiver takes no more calls. The number is 0.
+    /// The receiver takes no more calls. The call number is 0.
     GoAway = 9,
-    /// More of the body of a request or response: chunks with their lengths, cut
-    /// anywhere. That of a response comes after `End`, and `Error` may end it.
+    /// More of the body of a request or response: chunks with their lengths, split
+    /// anywhere. The body of a response comes after `End`, and `Error` may end it.
     Body = 10,
-    /// The same for its trailers, which come after the body.
+    /// More of the trailers, which come after the body.
     Trailers = 11,
-    /// So many bytes more of the body may be sent than before, as a u64. At first it is
-    /// [`WINDOW_BYTES`](crate::streams::WINDOW_BYTES).
+    /// The number of further bytes of the body that may be sent, as a u64. The first
+    /// window is [`WINDOW_BYTES`](crate::streams::WINDOW_BYTES).
     Window = 12,
 }
 
@@ -87,7 +88,7 @@ impl From<Which> for Kind {
     }
 }
 
-/// Hands a message to the streams that it is for, if it is for any.
+/// Hands a message to the streams, if it belongs to them.
 pub(super) fn deliver(streams: Option<&mut Streams>, message: Message) -> Result<(), Error> {
     let Some(streams) = streams else {
         let text = format!("{:?} for a call without streams", message.kind);
@@ -98,7 +99,7 @@ pub(super) fn deliver(streams: Option<&mut Streams>, message: Message) -> Result
         Kind::Trailers => streams.push(Which::Trailers, message.payload),
         Kind::Window => match <[u8; 8]>::try_from(&message.payload[..]) {
             Ok(more) => streams.grow_window(u64::from_le_bytes(more)),
-            Err(_) => return Err(violation("a window that is no number")),
+            Err(_) => return Err(violation("a window that isn't a number")),
         },
         kind => return Err(violation(format!("{kind:?} as a part of a stream"))),
     }
@@ -112,7 +113,7 @@ pub(super) struct Message {
     pub(super) payload: Bytes,
 }
 
-/// Puts a message whose payload is `beginning`, then `rest`.
+/// Puts a message whose payload is `beginning`, followed by `rest`.
 pub(super) fn put(out: &mut Outbox, kind: Kind, call: u64, beginning: &[u8], rest: Bytes) {
     let length = beginning.len() + rest.len();
     out.put(&head(length as u32, kind as u8, call));
@@ -120,7 +121,7 @@ pub(super) fn put(out: &mut Outbox, kind: Kind, call: u64, beginning: &[u8], res
     out.put_bytes(rest);
 }
 
-/// What stands before a payload of that length.
+/// The head of a message with a payload of this length.
 pub(super) fn head(length: u32, kind: u8, call: u64) -> [u8; HEAD_BYTES] {
     let mut head = [0; HEAD_BYTES];
     head[..4].copy_from_slice(&length.to_le_bytes());
@@ -129,8 +130,8 @@ pub(super) fn head(length: u32, kind: u8, call: u64) -> [u8; HEAD_BYTES] {
     head
 }
 
-/// What the message is that has begun at the beginning of `inbox`: its kind, its
-/// call, and how many bytes it takes altogether.
+/// The message at the beginning of `inbox`: its kind, its call, and its length in bytes;
+/// `None` if its head is incomplete.
 pub(super) fn begun(inbox: &BytesMut) -> Option<(Kind, u64, usize)> {
     let (head, _) = inbox.split_first_chunk::<HEAD_BYTES>()?;
     let [a, b, c, d, kind, call @ ..] = *head;

@@ -1,4 +1,4 @@
-//! Where to connect and how.
+//! The address, TLS and timeouts.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,30 +14,29 @@ pub struct Options {
     pub host: String,
     /// Its port.
     pub port: u16,
-    /// How long an attempt to connect may take, TLS included.
+    /// The most time of an attempt to connect, including TLS.
     pub connect_timeout: Duration,
-    /// Small writes are sent at once.
+    /// Whether small writes are sent at once.
     pub nodelay: bool,
-    /// A peer from which nothing is heard is given up after about this long.
+    /// A peer that is silent for about this time is given up.
     pub keepalive: Duration,
     /// The local address to connect from.
     pub source_addr: Option<IpAddr>,
-    /// Encrypts, if it is there.
+    /// TLS, if it is used.
     pub tls: Option<ClientTls>,
-    /// Keeps one connection for all calls where the receiver can do that;
-    /// otherwise there is a connection for each call.
+    /// Whether to keep one connection for all calls if the receiver supports that.
+    /// Otherwise each call has its own connection.
     pub reuse: bool,
-    /// Whether the write side of a connection of one call is shut down behind the
-    /// parameters. Receivers that read to their end need that. A proxy that answers it by
-    /// closing the connection makes a call without results look as one that succeeded,
-    /// so without a word it is done for functions that always have results, and for
-    /// those without parameters.
+    /// Whether the write side of a connection of one call is shut down after the
+    /// parameters. Receivers that read to the end need that. A proxy may answer it by
+    /// closing the connection, so that a call without results looks like a success. By
+    /// default, it is done for functions that always have results, and for functions
+    /// without parameters.
     pub half_close: Option<bool>,
 }
 
 impl Options {
-    /// Options for the receiver at `HOST:PORT`, where an IPv6 address stands in
-    /// brackets.
+    /// Options for the receiver at `HOST:PORT`; an IPv6 address needs brackets.
     pub fn new(addr: &str) -> Result<Self, Error> {
         let (host, port) = parse(addr)?;
         Ok(Self {
@@ -62,7 +61,7 @@ impl Options {
     }
 }
 
-/// `HOST:PORT`.
+/// Parses `HOST:PORT`.
 pub(super) fn parse(addr: &str) -> Result<(String, u16), Error> {
     let invalid = |reason: &str| {
         let shown = location::shown(addr);

@@ -1,5 +1,4 @@
-//! The answers to a call on a shared connection, and its streams, from the
-//! receiver's end.
+//! The answers to a call on a shared connection, and its streams, at the receiver's end.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::http::Streaming;
 use crate::streams::{Carrier, Streams, Which};
 use crate::{Error, ErrorCode, lock};
 
-/// The way of the answers to one call.
+/// Answers one call.
 pub struct SharedResponder {
     place: CallPlace,
     is_accepted: bool,
@@ -58,7 +57,7 @@ impl SharedResponder {
         }
     }
 
-    /// Done when nobody waits for the answer any more.
+    /// Waits until the caller doesn't want the answer any more.
     pub(super) async fn caller_gone(&self) {
         poll_fn(|context| {
             let mut state = lock(&self.place.shared.state);
@@ -77,7 +76,7 @@ impl SharedResponder {
         Streaming::new(Arc::new(self.place.clone()))
     }
 
-    /// Sends results of which streams are a part, which follow.
+    /// Sends results whose streams follow.
     pub(super) async fn begin(&mut self, results: Bytes) {
         let last = self.place.send_all_but_last(results).await;
         self.place.say(Kind::End, &last);
@@ -107,7 +106,7 @@ impl Drop for SharedResponder {
     }
 }
 
-/// The place of a call at its connection, and the way of its streams.
+/// The place of a call at its connection, which carries its streams.
 #[derive(Clone)]
 struct CallPlace {
     shared: Arc<Shared>,
@@ -164,7 +163,7 @@ impl CallPlace {
         }
     }
 
-    /// Sends results up to the last message of them, which is returned.
+    /// Sends all results but the last message, which is returned.
     async fn send_all_but_last(&self, mut results: Bytes) -> Bytes {
         while results.len() > CHUNK_BYTES_MAX {
             let chunk = results.split_to(CHUNK_BYTES_MAX);
@@ -181,7 +180,7 @@ impl CallPlace {
         results
     }
 
-    /// Waits until the peer has taken what others sent it.
+    /// Waits until the peer has read earlier messages, so that there is room.
     async fn room(&self) {
         poll_fn(|context| {
             let mut state = lock(&self.shared.state);
@@ -194,7 +193,7 @@ impl CallPlace {
         .await;
     }
 
-    /// Takes the call out, with a last word if its caller is still there.
+    /// Removes the call, with a last message if its caller still exists.
     fn end_with(&self, answer: impl FnOnce(&mut State, u64)) {
         let mut state = lock(&self.shared.state);
         if state.remove(self.call) {

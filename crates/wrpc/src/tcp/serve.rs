@@ -1,4 +1,4 @@
-//! Calls served.
+//! Serves calls.
 
 use std::future::Future;
 use std::io;
@@ -27,7 +27,7 @@ use crate::{Error, ErrorCode};
 
 pub use super::site::Settings;
 
-/// Refusals of connections that are under way at once; further ones are dropped.
+/// The most refusals of connections at once; further connections are dropped.
 const REFUSALS_MAX: usize = 64;
 
 /// The functions served at an address.
@@ -63,16 +63,16 @@ impl Server {
         })
     }
 
-    /// Where it listens.
+    /// The address at which it listens.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }
 
-    /// Hands every call to `serve` until `stop` is done. Then it listens no more,
-    /// and takes no more calls; those that run can still be answered, until the
-    /// connections are closed by [`Draining::close`].
+    /// Hands every call to `serve` until `stop` completes. Then it stops listening and
+    /// takes no more calls. Running calls can still be answered, until
+    /// [`Draining::close`] closes the connections.
     ///
-    /// `serve` must not block: it runs on the tasks that read connections.
+    /// `serve` must not block, because it runs on the tasks that read connections.
     pub async fn run(
         mut self,
         stop: impl Future<Output = ()>,
@@ -88,7 +88,8 @@ impl Server {
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, peer)) => self.take(stream, peer, &serve, &refusals),
                     Err(error) => {
-                        // No descriptors are left, say. They come back when calls end.
+                        // For example, no descriptors are left. They come back when calls
+                        // end.
                         tracing::warn!(%error, "a connection can't be taken");
                         tokio::time::sleep(Duration::from_millis(20)).await;
                     }
@@ -148,8 +149,8 @@ pub struct Draining {
 }
 
 impl Draining {
-    /// Sends what is on its way, and closes the connections. To be called when
-    /// all calls were answered.
+    /// Sends the remaining data, and closes the connections. Call it when all calls were
+    /// answered.
     pub async fn close(mut self) {
         self.site.shared.close();
         while self.tasks.join_next().await.is_some() {}
@@ -168,7 +169,7 @@ async fn serve_one(
     }
 }
 
-/// Finds out what a connection is to be, and serves it.
+/// Finds out which kind of connection it is, and serves it.
 async fn connection(
     site: Arc<Site>,
     stream: TcpStream,
@@ -200,7 +201,7 @@ async fn connection(
     let begun = timeout_at(deadline, begun).await;
     let (mut stream, mut inbox, names) = begun.unwrap_or_else(|_| {
         Err(frames::violation(format!(
-            "it said nothing whole within {limit:?}"
+            "it sent nothing complete within {limit:?}"
         )))
     })?;
     if let Some(names) = names {
@@ -234,7 +235,7 @@ async fn accept(site: &Site, stream: TcpStream) -> Result<Stream, Error> {
     accepted.map_err(|error| Error::new(ErrorCode::TlsFailure, error.to_string()))
 }
 
-/// Says why a connection can't be taken.
+/// Tells the peer why its connection isn't accepted.
 async fn refuse(site: &Site, stream: TcpStream, error: &Error) {
     let said = async {
         let mut stream = accept(site, stream).await.ok()?;
@@ -247,11 +248,11 @@ async fn refuse(site: &Site, stream: TcpStream, error: &Error) {
     let _ = timeout(Duration::from_secs(1), said).await;
 }
 
-/// The way of the answers to one call.
+/// Answers one call.
 pub enum Responder {
     /// On a connection of its own.
     Single(Box<Single>),
-    /// On a connection that it shares.
+    /// On a shared connection.
     Shared(SharedResponder),
 }
 

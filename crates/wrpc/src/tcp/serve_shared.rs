@@ -1,7 +1,7 @@
-//! A connection that many calls share, from the receiver's end.
+//! A connection that many calls share, at the receiver's end.
 //!
-//! As at the other end, one task has the socket; answers are put into an outbox by
-//! whichever thread has them.
+//! As at the other end, one task owns the socket. Any thread puts its answers into an
+//! outbox.
 
 use std::future::{Future as _, poll_fn};
 use std::pin::{Pin, pin};
@@ -62,7 +62,7 @@ pub(super) async fn serve(
     ended
 }
 
-/// What the task has: the socket, and the calls that share it.
+/// The state of the task: the socket, and the calls that share it.
 struct Task<F> {
     site: Arc<Site>,
     source: Source,
@@ -72,15 +72,15 @@ struct Task<F> {
     inbox: BytesMut,
     writing: Outbox,
     seat: Seat,
-    /// So many bytes more belong to a message for which there was no memory.
+    /// The number of bytes to skip of a message for which there was no memory.
     skip: usize,
-    /// When the peer must have moved, while it holds us up.
+    /// The instant by which a peer that holds us up must make progress.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        // A preface may have brought the first calls along.
+        // The preface may be followed by the first calls.
         if !self.inbox.is_empty() {
             self.deliver()?;
         }
@@ -137,14 +137,14 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }
     }
 
-    /// Reserves memory for what waits to be written, and for what is being read.
+    /// Reserves memory for waiting answers, and for the message that is being read.
     fn hold(&mut self, waiting: usize) -> Result<(), Error> {
         let bytes = waiting + self.inbox.capacity();
         let memory = &mut self.seat.memory;
         let fits = match bytes <= CONNECTION_BYTES {
             true if memory.bytes() == CONNECTION_BYTES => true,
             true => memory.resize(CONNECTION_BYTES),
-            // In steps, and not for each message anew.
+            // Reserve in steps, so that not each message changes the reservation.
             false => memory.grow_to(bytes.next_multiple_of(4 * CONNECTION_BYTES)),
         };
         match fits {
@@ -153,8 +153,8 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }
     }
 
-    /// Room for more in the inbox. A buffer that was made for a large message isn't used for
-    /// small ones: what is kept of one of them would keep all of it.
+    /// Makes room in the inbox. The buffer of a large message isn't used for small ones,
+    /// because each kept part of it would keep the whole buffer.
     fn make_room(&mut self) {
         self.inbox.reserve(READ_BYTES / 2);
         let begun = messages::begun(&self.inbox).map_or(0, |(_, _, bytes)| bytes);
@@ -166,8 +166,8 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }
     }
 
-    /// Makes sure that there is memory for the message that has begun. If not, its call
-    /// is refused, and the message passed over.
+    /// Makes sure that there is memory for the message that has begun. If there isn't,
+    /// its call is refused and the message is skipped.
     fn expect_message(&mut self) -> Result<(), Error> {
         let Some((kind, call, bytes)) = messages::begun(&self.inbox) else {
             return Ok(());
@@ -188,7 +188,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         Ok(())
     }
 
-    /// Hands calls on, and what belongs to them.
+    /// Hands calls on, and the messages that belong to them.
     fn deliver(&mut self) -> Result<(), Error> {
         if self.skip > 0 {
             self.stalled = None;
@@ -219,7 +219,8 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
                     }
                 }
                 Kind::Body | Kind::Trailers | Kind::Window => {
-                    // For a call that isn't there it is late: that was answered.
+                    // If the call doesn't exist, the message is late, because the call
+                    // was answered.
                     if let Some(served) = lock(&self.shared.state).calls.get_mut(&message.call) {
                         messages::deliver(served.streams.as_deref_mut(), message)?;
                     }
@@ -227,7 +228,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
                 Kind::Cancel => {
                     lock(&self.shared.state).remove(message.call);
                 }
-                kind => return Err(frames::violation(format!("a caller that says {kind:?}"))),
+                kind => return Err(frames::violation(format!("a caller that sends {kind:?}"))),
             }
         }
         Ok(())
@@ -280,7 +281,8 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }))
     }
 
-    /// How much there will be of parameters that aren't whole.
+    /// How many bytes of incomplete parameters are still to come; `None` if they are
+    /// complete.
     fn missing(&self, export: usize, kind: Kind, params: &[u8]) -> Result<Option<usize>, Error> {
         match self.site.check(export, params) {
             Ok(()) => Ok(None),
@@ -297,7 +299,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         }
     }
 
-    /// A peer that holds up what it has begun, or doesn't read, has not for ever.
+    /// Limits the time for which a peer may leave a message unfinished, or not read.
     fn poll_stalled(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
         if self.inbox.is_empty() && self.skip == 0 && self.writing.is_done() {
             self.hold(0)?;

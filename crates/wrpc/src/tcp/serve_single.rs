@@ -1,4 +1,4 @@
-//! A connection of one call, from the receiver's end.
+//! A connection of one call, at the receiver's end.
 
 use std::future::{Future as _, poll_fn};
 use std::io;
@@ -20,10 +20,10 @@ use crate::socket::Stream;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
-/// Parameters up to this are read before the call is handed on.
+/// The most bytes of parameters that are read before the call is handed on.
 const BEGINNING_BYTES_MAX: usize = 256 << 10;
-/// So often parameters are looked at while they arrive. Further ones go on until
-/// their end is marked: a look takes time in proportion to what is there.
+/// How often parameters are checked while they arrive. After that, only their marked end
+/// counts, because a check takes time in proportion to their length.
 const LOOKS_MAX: u32 = 16;
 
 /// A call and its connection.
@@ -35,19 +35,19 @@ pub struct Single {
     frames: Decoder,
     params: Gathered,
     looks: u32,
-    /// The parameters aren't whole before there are so many bytes of them.
+    /// The parameters can't be complete before there are this many bytes.
     look_at: usize,
-    /// Nothing more is expected from the caller.
+    /// Whether nothing more is expected from the caller.
     is_read: bool,
-    /// The caller is one of ours: it marked the end of its parameters, and closes
-    /// its side no sooner than the receiver does.
+    /// Whether the caller is one of ours: it has marked the end of its parameters, and
+    /// won't close its side before the receiver does.
     keeps_open: bool,
     is_accepted: bool,
     _seat: Seat,
 }
 
 impl Single {
-    /// Reads the call whose header was read, unless it must be refused.
+    /// Reads the call after its header, unless it must be refused.
     pub(super) async fn read_call(
         site: Arc<Site>,
         stream: Stream,
@@ -97,8 +97,7 @@ impl Single {
         })
     }
 
-    /// Reads parameters until they are whole, or more than `bytes_max` of them are
-    /// there.
+    /// Reads parameters until they are complete or more than `bytes_max` bytes.
     async fn read(&mut self, bytes_max: usize) -> Result<bool, Error> {
         loop {
             while let Some(event) = self.frames.next(&mut self.inbox)? {
@@ -109,7 +108,7 @@ impl Single {
                         return self.end();
                     }
                     Event::Error(error) => {
-                        return Err(frames::violation(format!("a caller that says {error}")));
+                        return Err(frames::violation(format!("a caller that sends {error}")));
                     }
                 }
             }
@@ -134,7 +133,7 @@ impl Single {
         }
     }
 
-    /// Reads from the socket, until what arrived has to make room for others.
+    /// Reads from the socket, until the parameters are given up to make room for others.
     async fn read_more(&mut self) -> Result<io::Result<usize>, Error> {
         let Self {
             stream,
@@ -155,12 +154,12 @@ impl Single {
         (self.params).look(|params| self.site.check(self.export, params))
     }
 
-    /// Whether the parameters are whole.
+    /// Whether the parameters are complete.
     fn look(&mut self) -> Result<bool, Error> {
         self.looks += 1;
         match self.check() {
             Ok(()) => {
-                // Nothing follows but, from callers of ours, the end.
+                // Nothing may follow, except the end mark of our callers.
                 if self.inbox[..] == *EMPTY {
                     self.inbox.clear();
                     self.keeps_open = !self.params.is_empty();
@@ -181,7 +180,7 @@ impl Single {
         }
     }
 
-    /// The caller says that these were all parameters.
+    /// Handles the end of the caller's data, which ends the parameters.
     fn end(&mut self) -> Result<bool, Error> {
         self.is_read = true;
         match self.check() {
@@ -210,14 +209,14 @@ impl Single {
         }
     }
 
-    /// Done when the caller is known to have gone: it reset the connection, or,
-    /// being one of ours, closed it.
+    /// Waits until the caller is known to be gone: it reset the connection, or, being one
+    /// of ours, closed it.
     pub(super) async fn caller_gone(&self) {
         let tcp = self.stream.tcp();
         if self.keeps_open && matches!(tcp.peek(&mut [0]).await, Ok(0) | Err(_)) {
             return;
         }
-        // It fails only where no calls can be answered either.
+        // This fails only if calls can't be answered either.
         let _ = tcp.ready(Interest::ERROR).await;
     }
 
@@ -253,7 +252,7 @@ impl Single {
         }
     }
 
-    /// A caller that can't be reached learns it by its own deadline.
+    /// A caller that can't be reached finds out by its own deadline.
     async fn write(&mut self, out: &mut Outbox) {
         let limit = self.site.settings.silence_max;
         if let Err(error) = site::write(out, &mut self.stream, limit).await {

@@ -1,5 +1,5 @@
-//! The calls of a connection that many share, from the receiver's end: what its
-//! task and the answers to its calls both have.
+//! The calls of a shared connection at the receiver's end: the state that its task shares
+//! with the answers to its calls.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, Weak};
@@ -17,10 +17,10 @@ use crate::serve::Limits;
 use crate::streams::Streams;
 use crate::{Error, lock};
 
-/// With more than this in the outbox, nothing more is read, and results wait.
+/// With more bytes than this in the outbox, nothing more is read, and results wait.
 pub(super) const OUTBOX_BYTES_MAX: usize = 1 << 20;
 
-/// How long a caller that was asked to make no more calls may take to hear of it.
+/// How long a caller may take to learn that it should make no more calls.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// The connections of a server.
@@ -28,7 +28,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub(super) struct Connections(Mutex<SlotMap<DefaultKey, Weak<Shared>>>);
 
 impl Connections {
-    /// Asks their callers to make no more calls.
+    /// Asks all callers to make no more calls.
     pub(super) fn go_away(&self) {
         self.each(State::go_away);
     }
@@ -41,14 +41,14 @@ impl Connections {
         lock(&self.0).remove(key);
     }
 
-    /// Lets each of them end when its outbox is empty.
+    /// Lets each connection end when its outbox is empty.
     pub(super) fn close(&self) {
         self.each(|state| state.is_closing = true);
     }
 
-    /// Ends those that are idle: at once when no call was made within `header_timeout`,
-    /// and after `idle_max` those on which calls were made. Their callers are told, and
-    /// have [`GRACE`] for calls that are on their way.
+    /// Ends idle connections: those without any call after `header_timeout`, and those
+    /// with earlier calls after `idle_max`. Their callers are told, and have [`GRACE`]
+    /// for calls that are on their way.
     pub(super) fn end_idle(&self, header_timeout: Duration, idle_max: Duration) {
         let now = Instant::now();
         for connection in lock(&self.0).values().filter_map(Weak::upgrade) {
@@ -68,8 +68,8 @@ impl Connections {
         }
     }
 
-    /// Ends the one that is idle for the longest time, and at least for that long.
-    /// Whether there was one.
+    /// Ends the connection that has been idle for longest, if that is at least
+    /// `idle_min`. Returns whether there was one.
     pub(super) fn end_longest_idle(&self, idle_min: Duration) -> bool {
         let now = Instant::now();
         let connections = lock(&self.0);
@@ -99,7 +99,7 @@ impl Connections {
     }
 }
 
-/// A connection, as its task and its calls see it.
+/// The state of a connection that its task and its calls share.
 pub(super) struct Shared {
     pub(super) limits: Limits,
     pub(super) state: Mutex<State>,
@@ -113,7 +113,7 @@ impl Shared {
         }
     }
 
-    /// The connection is gone, and with it whoever wanted answers.
+    /// Notes that the connection is lost, and its callers with it.
     pub(super) fn lose(&self) {
         let mut state = lock(&self.state);
         state.is_lost = true;
@@ -128,19 +128,19 @@ impl Shared {
 #[derive(Default)]
 pub(super) struct State {
     pub(super) out: Outbox,
-    /// Of the task, while it waits.
+    /// The waker of the task, while it waits.
     pub(super) task: Option<Waker>,
     pub(super) calls: HashMap<u64, Served>,
-    /// Of answers that wait for room in the outbox.
+    /// The wakers of answers that wait for room in the outbox.
     pub(super) waiting: Vec<Waker>,
     pub(super) is_closing: bool,
-    /// A call was made.
+    /// Whether a call was made.
     pub(super) has_called: bool,
-    /// When it was first seen without calls, and none came since.
+    /// The instant since which it is known to be without calls.
     pub(super) idle_since: Option<Instant>,
-    /// Its caller was asked to make no more calls.
+    /// Whether its caller was asked to make no more calls.
     is_going_away: bool,
-    /// The connection is gone.
+    /// Whether the connection is lost.
     pub(super) is_lost: bool,
 }
 
@@ -149,9 +149,9 @@ pub(super) struct State {
 pub(super) struct Served {
     /// The rest of its parameters.
     pub(super) params: Option<PendingParams>,
-    /// If its parameters or results may have any.
+    /// Its streams, if its parameters or results may have any.
     pub(super) streams: Option<Box<Streams>>,
-    /// Waits for its caller to go.
+    /// Woken when its caller goes.
     pub(super) waker: Option<Waker>,
 }
 
@@ -181,7 +181,7 @@ impl State {
         );
     }
 
-    /// Takes a call out. Whether it was there.
+    /// Removes a call. Returns whether it existed.
     pub(super) fn remove(&mut self, call: u64) -> bool {
         let removed = self.calls.remove(&call);
         removed.map(|mut served| served.wake()).is_some()
@@ -189,7 +189,7 @@ impl State {
 }
 
 impl Served {
-    /// Whoever waits finds that the call isn't there any more.
+    /// Wakes those who wait; they find that the call doesn't exist any more.
     fn wake(&mut self) {
         if let Some(waker) = self.waker.take() {
             waker.wake();

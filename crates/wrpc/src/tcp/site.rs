@@ -1,4 +1,4 @@
-//! What all connections of a server share.
+//! The state that all connections of a server share.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -25,21 +25,21 @@ use crate::tls::ServerTls;
 use crate::value::DecodeError;
 use crate::{Error, ErrorCode};
 
-/// What a connection takes: buffers for what it reads and writes.
+/// The memory of a connection: buffers for reading and writing.
 pub(super) const CONNECTION_BYTES: usize = READ_BYTES;
 
-/// What a server asks of connections.
+/// The settings of a server for connections.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Encrypts, if it is there.
+    /// TLS, if it is used.
     pub tls: Option<ServerTls>,
-    /// Connections that may be open.
+    /// The most open connections.
     pub connections_max: usize,
-    /// How long a connection may take to say what it wants, TLS included.
+    /// How long a connection may take to show its kind, including TLS.
     pub header_timeout: Duration,
-    /// How long a connection that calls share may be without calls.
+    /// How long a shared connection may be without calls.
     pub idle_max: Duration,
-    /// A peer that takes no bytes, or doesn't answer the kernel, for so long is dropped.
+    /// A peer that reads nothing, or doesn't answer the kernel, for this time is dropped.
     pub silence_max: Duration,
 }
 
@@ -63,18 +63,18 @@ impl Default for Settings {
     }
 }
 
-/// The room of a connection.
+/// The place of a connection, which counts against the limit.
 pub(super) struct Seat {
     _place: OwnedSemaphorePermit,
     pub(super) memory: Reservation,
 }
 
-/// What all connections of a server share.
+/// The state that all connections of a server share.
 pub(super) struct Site {
     pub(super) tls: Option<TlsAcceptor>,
-    /// And whether their calls may have streams.
+    /// The checks of functions, and whether their calls may have streams.
     checks: Vec<(Check, bool)>,
-    /// By their names as they travel.
+    /// Functions by their names in wire form.
     functions: HashMap<Bytes, usize>,
     pub(super) limits: Limits,
     pub(super) settings: Settings,
@@ -111,18 +111,18 @@ impl Site {
         }
     }
 
-    /// Room for a connection, if there is any.
+    /// A place for a connection, if one is free.
     pub(super) fn seat(&self) -> Result<Seat, Error> {
         let place = Arc::clone(&self.places).try_acquire_owned();
         self.seat_at(place.map_err(|_| self.is_full())?)
     }
 
-    /// Room for a connection at the expense of one that is idle, if there is any.
+    /// A place for a connection at the expense of an idle one, if there is one.
     pub(super) async fn seat_of_an_idle_one(&self) -> Option<Seat> {
         if !self.shared.end_longest_idle(self.settings.header_timeout) {
             return None;
         }
-        // Both are there when it has gone.
+        // The place and its memory are free when that connection has gone.
         let seat = async {
             Some(Seat {
                 _place: Arc::clone(&self.places).acquire_owned().await.ok()?,
@@ -132,7 +132,7 @@ impl Site {
         timeout(Duration::from_secs(1), seat).await.ok()?
     }
 
-    /// Ends connections on which nothing happens.
+    /// Ends idle connections.
     pub(super) fn end_idle(&self) {
         let settings = &self.settings;
         self.shared
@@ -153,12 +153,12 @@ impl Site {
         })
     }
 
-    /// A connection, as a source of parameters.
+    /// The next number of a connection, as a source of parameters.
     pub(super) fn next_source(&self) -> Source {
         Source(self.connections.fetch_add(1, Ordering::Relaxed))
     }
 
-    /// Takes no more calls.
+    /// Stops taking calls.
     pub(super) fn drain(&self) {
         self.is_draining.store(true, Ordering::SeqCst);
         self.shared.go_away();
@@ -188,8 +188,8 @@ impl Site {
     }
 }
 
-/// Closes a connection on which bytes may come that nobody reads. Without this
-/// they would reset it, and what was written would be lost with it.
+/// Closes a connection on which unread bytes may arrive. Otherwise they would reset it,
+/// and written bytes would be lost.
 pub(super) async fn close(stream: &mut Stream) {
     let mut dropped = [0; 4 << 10];
     let _ = stream.shutdown().await;

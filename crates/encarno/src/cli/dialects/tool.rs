@@ -1,16 +1,18 @@
-//! What is known of a tool: its options, and what they are here.
+//! The description of a tool: its options, and ours for them.
 
 /// A tool whose command line can be read as one of `encarno hit`.
 #[derive(Debug)]
 pub(super) struct Tool {
     pub(super) name: &'static str,
-    /// Long options have one dash, as in Go's programs: `-rate=50`.
+    /// Whether long options have one dash, as in Go's programs: `-rate=50`.
     pub(super) go: bool,
-    /// It is named on our command line by this word; none if it is only known by its options.
+    /// The word that names the tool on our command line; `None` if only its options show
+    /// it.
     pub(super) word: Option<&'static str>,
-    /// URLs come from a file, and not from the command line.
+    /// Whether URLs come from a file, and not from the command line.
     pub(super) no_url: bool,
-    /// Long names of our options that its users have to add: they don't speak against it.
+    /// Long names of our options that users of the tool have to add. They don't count as
+    /// a sign against the tool.
     pub(super) shares: &'static [&'static str],
     pub(super) options: &'static [Opt],
     pub(super) usual: &'static [Usual],
@@ -24,71 +26,72 @@ pub(super) struct Opt {
     pub(super) ours: Ours,
 }
 
-/// What it takes. A value that can't be one means that the line is of another tool.
+/// The value of an option. A value that doesn't fit means that the line is for another
+/// tool.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
     Nothing,
     Text,
     Number,
-    /// A bare number is seconds.
+    /// A duration; a bare number is seconds.
     Duration,
-    /// As Go reads it: with a unit.
+    /// A duration as Go reads it, with a unit.
     GoDuration,
-    /// With a unit, in any case; a bare number is minutes.
+    /// A duration with a unit in upper or lower case; a bare number is minutes.
     Minutes,
     /// `TYPE/SUBTYPE`.
     Media,
-    /// A client's name: no `TYPE/SUBTYPE`, and no `USER:PASSWORD`.
+    /// A client's name: neither `TYPE/SUBTYPE` nor `USER:PASSWORD`.
     Agent,
     /// `SCHEME://…`.
     Url,
     /// `USER:PASSWORD`.
     Credentials,
-    /// A file that is there.
+    /// An existing file.
     File,
-    /// Whoever writes a duration here means another tool.
+    /// A body. A duration here means that the line is for another tool.
     Body,
 }
 
-/// What is written instead.
+/// What we use instead of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ours {
     /// This option, with the same value.
     Option(&'static str),
     /// A header with the value.
     Header(&'static str),
-    /// The value is a file that holds the body.
+    /// The body, from the file that the value names.
     BodyFile,
     /// These words, without a value.
     Words(&'static [&'static str]),
     /// Nothing, and why.
     Nothing(&'static str),
-    /// A rate of each worker.
+    /// The rate of each worker.
     RateOfWorker,
-    /// A number of hits of each worker.
+    /// The number of hits of each worker.
     HitsOfWorker,
-    /// Workers that are there at the end of a rise.
+    /// The number of workers at the end of a rise.
     Users,
-    /// So many more workers a second.
+    /// The number of workers that are added each second.
     SpawnRate,
     /// The URL.
     Url,
-    /// A body of JSON, and the headers that say so.
+    /// A body of JSON, with the headers that announce it.
     Json,
-    /// Redirects that are followed: none, or as many as ours are.
+    /// The number of redirects to follow: none, or our default number.
     Redirects,
-    /// The URL's place is taken by the name of a file of URLs.
+    /// Text in the place of the URL, which is the name of a file of URLs.
     UrlsFromFile,
     /// A file of targets.
     Targets,
-    /// It can't be had so: what to do.
+    /// Nothing; this text says what to do instead.
     Instead(&'static str),
 }
 
-/// What a tool does if nothing else is said.
+/// What a tool does by default.
 #[derive(Debug)]
 pub(super) struct Usual {
-    /// Names of the tool's options, and long names of ours.
+    /// Names of the tool's options, and long names of ours, which replace the default.
     pub(super) unless: &'static [&'static str],
     pub(super) words: &'static [&'static str],
 }

@@ -1,9 +1,9 @@
-//! The options of other tools, each with ours that does the same.
+//! The options of other tools, each with our option that does the same.
 
 use super::tool::{ALWAYS, CLOSE, HTTP2, NEVER_COMPRESSED, Ours, RESULTS, Takes, Tool, opt, usual};
 use super::users::{LOCUST, SIEGE};
 
-/// All of them; earlier ones are named first.
+/// All tools; messages name earlier ones first.
 pub(super) const TOOLS: &[Tool] = &[
     WRK, HEY, OHA, AB, BOMBARDIER, SIEGE, VEGETA, K6, LOCUST, CURL,
 ];
@@ -395,7 +395,7 @@ const VEGETA: Tool = Tool {
     ],
 };
 
-/// Its options alone: what it runs is a script.
+/// Only options, because k6 runs a script.
 const K6: Tool = Tool {
     name: "k6",
     go: false,
@@ -449,7 +449,8 @@ const K6: Tool = Tool {
     usual: &[usual(&["-u", "--connections"], &["--connections", "1"])],
 };
 
-/// As browsers copy a request. What says how often it is sent is ours: `-n 100`, `-z 10s`.
+/// The command that browsers copy for a request. Our own options say how often to send
+/// it: `-n 100`, `-z 10s`.
 const CURL: Tool = Tool {
     name: "curl",
     go: false,

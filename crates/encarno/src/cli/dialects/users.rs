@@ -77,7 +77,7 @@ pub(super) const SIEGE: Tool = Tool {
     ],
 };
 
-/// Its options alone: what it runs is a script.
+/// Only options, because Locust runs a script.
 pub(super) const LOCUST: Tool = Tool {
     name: "Locust",
     go: false,
@@ -119,7 +119,8 @@ pub(super) const LOCUST: Tool = Tool {
     usual: &[usual(&["--users"], &["--connections", "1"])],
 };
 
-/// siege's times as ours: `30S` as `30s`, and `2`, which is minutes, as `2m`.
+/// siege's times in our form: `30S` becomes `30s`, and `2`, which is minutes, becomes
+/// `2m`.
 pub(super) fn minutes(text: &str) -> String {
     let mut text = text.to_ascii_lowercase();
     if text.ends_with(|c: char| c.is_ascii_digit()) {
@@ -128,7 +129,8 @@ pub(super) fn minutes(text: &str) -> String {
     text
 }
 
-/// Locust's users, who come one after the other: one a second if nothing else is said.
+/// The workers for Locust's users, who start one after the other, by default one a
+/// second.
 pub(super) fn workers(users: Option<f64>, spawn_rate: Option<f64>) -> Option<[String; 2]> {
     let users = users.filter(|users| *users >= 1.0)?;
     let rate = spawn_rate.filter(|rate| *rate > 0.0).unwrap_or(1.0);

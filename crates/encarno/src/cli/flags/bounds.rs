@@ -1,4 +1,4 @@
-//! What an agent allows its runs: its own program keeps to it.
+//! The bounds of an agent's runs. The agent's own program enforces them.
 
 use std::path::Component;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::cli::Failure;
 use crate::files::Files;
 use crate::protocols::Run;
 
-/// Bounds that an agent adds to the command line that it got.
+/// Bounds that an agent adds to the command line of a run.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct BoundArguments {
     /// At most so many hits per second.
@@ -48,7 +48,7 @@ impl BoundArguments {
     fn check_host(&self, run: &Run) -> Result<(), Failure> {
         if matches!(run.settings.source, Source::File(_)) {
             let text = "this agent allows only some hosts (--hosts), and the records of a file may name any: \
-                        it takes runs of one request";
+                        it accepts only runs of one request";
             return Err(Failure::setup(text));
         }
         let Some(network) = run.protocol.network() else {
@@ -72,7 +72,8 @@ impl BoundArguments {
     }
 }
 
-/// Who sends a run reads and writes nothing but the run's own files here.
+/// Fails if a run reads or writes other files than its own: whoever sends a run may not
+/// reach other files of this machine.
 fn check_files(files: &Files) -> Result<(), Failure> {
     for path in files.paths() {
         let below = path
@@ -136,7 +137,7 @@ fn check_time(run: &Run, time_max: Duration) -> Result<(), Failure> {
             time.as_secs_f64()
         ))),
         None => Err(Failure::setup(format!(
-            "this agent's runs last at most {} s (--max-time): say with --for how long",
+            "this agent's runs last at most {} s (--max-time): give the length with --for",
             time_max.as_secs_f64()
         ))),
     }
@@ -157,7 +158,7 @@ fn host_of(address: &str) -> &str {
     }
 }
 
-/// Whether a text is such: `*` stands for any letters.
+/// Whether a text matches a pattern, in which `*` stands for any characters.
 fn matches(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     let mut parts = pattern.split('*');

@@ -11,7 +11,7 @@ use super::duration;
 use crate::cli::Failure;
 use crate::url_text::UrlText;
 
-/// How a connection is made, and what is expected of it.
+/// How connections are made, and what they must fulfil.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Connections and TLS")]
 pub(crate) struct ConnectionArguments {
@@ -70,19 +70,20 @@ pub(crate) struct ConnectionArguments {
 }
 
 impl ConnectionArguments {
-    /// Whether certificates aren't looked at.
+    /// Whether any certificate is accepted.
     pub(crate) fn accepts_any_certificate(&self) -> bool {
         self.insecure
     }
 
-    /// The settings of hits that go to this address, unless a record names
-    /// another. Of each answer, `keep_answer_bytes_max` bytes are kept.
+    /// The settings of hits that go to this address, unless a record names another one.
+    /// They keep `keep_answer_bytes_max` bytes of each answer.
     pub(crate) fn settings(
         &self,
         address: Option<String>,
         keep_answer_bytes_max: usize,
     ) -> Result<NetworkSettings, Failure> {
-        // Not checked by clap, which shows what it refuses: it may have a password.
+        // clap would show a value that it refuses, and the proxy may contain a password.
+        // So it is checked here.
         let proxy = self.proxy.as_ref().map(UrlText::proxy).transpose();
         let proxy = proxy.map_err(|reason| Failure::usage(format!("--proxy: {reason}")))?;
         Ok(NetworkSettings {

@@ -1,4 +1,4 @@
-//! A run that agents make.
+//! Flags for runs on agents.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -34,12 +34,12 @@ pub(crate) struct FleetArguments {
     pub(crate) silence: Duration,
 }
 
-/// How many agents.
+/// The agents of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Agents {
-    /// Agents that are there.
+    /// This number of agents that already run.
     Group(usize),
-    /// Agents of this machine, which are started.
+    /// This number of agents on this machine, which the program starts.
     Local(usize),
 }
 
@@ -53,7 +53,7 @@ pub(crate) enum Collect {
     Hits,
 }
 
-/// Where a group of agents meets.
+/// The NATS server and group of agents.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct HubArguments {
     /// The NATS server where agents and coordinators meet. It needs JetStream.
@@ -71,7 +71,7 @@ pub(crate) struct HubArguments {
 }
 
 impl HubArguments {
-    /// The same for NATS; none without a server.
+    /// The NATS server and group; `None` without a server.
     pub(crate) fn hub(&self) -> Option<Hub> {
         let url = self.nats.as_ref()?;
         Some(Hub {

@@ -1,4 +1,4 @@
-//! How much is sent, and when.
+//! Flags for rate, workers and length of a run.
 
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
@@ -77,14 +77,14 @@ pub(crate) enum ArrivalsArgument {
 /// What the records mean for the workload.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RecordsLoad {
-    /// They carry instants of their own.
+    /// Whether the records carry instants.
     pub(crate) stepped: bool,
-    /// They end by themselves.
+    /// Whether the records end by themselves.
     pub(crate) bounded: bool,
 }
 
 impl LoadArguments {
-    /// Whether it ends by itself.
+    /// Whether the workload ends by itself.
     pub(crate) fn has_end(&self, records: RecordsLoad) -> bool {
         if self.scenario.is_some() {
             return true;
@@ -99,7 +99,7 @@ impl LoadArguments {
                 && (self.duration.is_some() || self.hits.is_some() || records.bounded)
     }
 
-    /// The scenario, with the load that it begins with.
+    /// The scenario, with its first load.
     pub(crate) fn scenario(&self) -> Result<Option<Scenario>, Failure> {
         let Some(file) = &self.scenario else {
             return Ok(None);
@@ -109,7 +109,7 @@ impl LoadArguments {
         Ok(Some(opened))
     }
 
-    /// The workload that it begins with.
+    /// The workload with which a scenario begins.
     pub(crate) fn shaped(&self, scenario: &Scenario, streams: u32) -> Result<Workload, Failure> {
         let means = Means {
             workers_max: self.connections.unwrap_or(1000) as usize * streams as usize,
@@ -124,7 +124,8 @@ impl LoadArguments {
         workload.map_err(|text| Failure::usage(format!("--scenario: {text}")))
     }
 
-    /// A worker has one hit at a time: there are `streams` of them to a connection.
+    /// The workload. A worker has one hit at a time, and `streams` workers share a
+    /// connection.
     pub(crate) fn workload(&self, streams: u32, records: RecordsLoad) -> Result<Workload, Failure> {
         let open = |arrivals| {
             Workload::Open(OpenSettings {
@@ -149,7 +150,7 @@ impl LoadArguments {
                 },
             }));
         }
-        // The records' own instants count, however many connections they may use.
+        // The records' own instants count, whatever the number of connections.
         if self.workers.is_none() && records.stepped {
             return Ok(open(Arrivals::Recorded));
         }
@@ -174,14 +175,15 @@ impl LoadArguments {
     }
 }
 
-/// A schedule, or one number of workers for the whole run.
+/// A schedule of workers, or one number of workers for the whole run.
 fn workers(text: &str) -> Result<Schedule, String> {
     match text.trim().parse::<u32>() {
         Ok(0) => Err("0 workers make no hits".to_owned()),
         Ok(workers) => Ok(Schedule::constant(Level::whole(workers), 0)),
         Err(_) => match Schedule::read(text) {
             Ok(schedule) if schedule.is_poisson() => Err(
-                "poisson is about hits at a rate, and a number of workers is none: leave it out, or use --rate"
+                "poisson needs a rate, and a number of workers isn't one: leave it out, or use \
+                 --rate"
                     .to_owned(),
             ),
             read => read.map_err(|error| error.to_string()),

@@ -1,4 +1,4 @@
-//! What is written of the hits.
+//! Flags for the files of a run.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use encarno_record::formats::{GoBinarySettings, TraceSettings};
 use encarno_record::mask::Shown;
 use encarno_record::notes::Notes;
 
-/// Of an answer, a trace shows at most so much.
+/// The most bytes of an answer that a trace shows.
 const TRACED_ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// The files that a run writes.
@@ -44,11 +44,11 @@ pub(crate) struct OutputArguments {
     trace_secrets: bool,
 }
 
-/// Ends of names that say another format than that of `-o`.
+/// Ends of file names that mean another format than that of `-o`.
 const OTHER_FORMATS: [&str; 5] = ["csv", "json", "ldjson", "html", "phout"];
 
 impl OutputArguments {
-    /// What `-o` may not have been meant to say.
+    /// A hint if `-o` was probably meant for something else.
     pub(crate) fn hint(&self) -> Option<String> {
         let file = self.output.as_ref()?;
         let end = file.extension().or(file.file_name())?.to_str()?;
@@ -56,17 +56,18 @@ impl OutputArguments {
             let file = file.display();
             match end {
                 "html" => format!(
-                    "-o {file} holds every hit, in encarno's own format: a page is --report {file}"
+                    "-o {file} holds every hit, in encarno's own format: --report {file} writes \
+                     a page"
                 ),
                 _ => format!(
-                    "-o {file} holds every hit, in encarno's own format: for another one write \
+                    "-o {file} holds every hit, in encarno's own format: for another format write \
                      -o run.enc, and then `encarno convert run.enc -o run.{end}`"
                 ),
             }
         })
     }
 
-    /// So many bytes of each answer are needed.
+    /// The number of bytes of each answer that the outputs need.
     pub(crate) fn keep_answer_bytes_max(&self) -> usize {
         match self.trace {
             Some(_) => TRACED_ANSWER_BYTES_MAX,
@@ -74,8 +75,8 @@ impl OutputArguments {
         }
     }
 
-    /// The outputs; `given` is what the command line says, for the result file, and
-    /// `input_strings_file` is the one of the records.
+    /// The outputs. `given` is the command line, for the result file;
+    /// `input_strings_file` is the strings file of the records.
     pub(crate) fn settings(
         &self,
         given: &[(String, String)],

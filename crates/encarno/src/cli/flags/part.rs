@@ -11,7 +11,7 @@ use encarno_nib::clock::monotonic_ns;
 
 use crate::cli::{Failure, parent};
 
-/// Which part of a run, and when it starts.
+/// Which part of a run this process makes, and when it starts.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "A part of a run")]
 pub(crate) struct PartArguments {
@@ -25,12 +25,12 @@ pub(crate) struct PartArguments {
     start_at: Option<Instant>,
 }
 
-/// An instant that a user names.
+/// An instant that you name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Instant {
     /// Unix time in ns.
     Unix(u64),
-    /// On the standard input.
+    /// Read from the standard input.
     Told,
 }
 
@@ -46,7 +46,7 @@ impl PartArguments {
             .map_or((0, 1), |(number, count)| (number - 1, count))
     }
 
-    /// What the engine makes of it.
+    /// The part, for the engine.
     pub(crate) fn part(&self) -> Result<Part, Failure> {
         let (number, count) = self.numbers();
         let start = match self.start_at {
@@ -96,13 +96,13 @@ fn instant(text: &str) -> Result<Instant, String> {
     unix_ns.map(Instant::Unix).ok_or_else(bad)
 }
 
-/// That instant by this machine's clocks as they stand.
+/// An instant of Unix time, converted with this machine's present clocks.
 fn at(unix_ns: u64) -> Result<StartAt, Failure> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let now_unix_ns = now.unwrap_or_default().as_nanos() as u64;
     let (monotonic_ns, ahead_ns) = (monotonic_ns(), unix_ns.checked_sub(now_unix_ns));
     let Some(ahead_ns) = ahead_ns else {
-        let text = "--start-at: that instant has passed; hits would all be late";
+        let text = "--start-at: that instant has passed, so all hits would be late";
         return Err(Failure::usage(text));
     };
     if ahead_ns > AHEAD_NS_MAX {
@@ -116,14 +116,14 @@ fn at(unix_ns: u64) -> Result<StartAt, Failure> {
 
 const AHEAD_NS_MAX: u64 = 24 * 3600 * 1_000_000_000;
 
-/// Whoever started this process says when.
+/// Prints `ready`, and waits for the start from the standard input.
 fn told() -> Result<Start, Failure> {
     let (ready, is_ready) = bounded::<()>(1);
     let (tell, start) = bounded(1);
     let body = move || {
         if is_ready.recv().is_ok() {
             let mut out = std::io::stdout();
-            // Nobody who reads it is nobody who says when.
+            // If `ready` can't be printed, there is also no one who would send the start.
             if writeln!(out, "ready").and_then(|()| out.flush()).is_ok() {
                 listen(&tell);
             }
@@ -148,7 +148,8 @@ fn listen(tell: &Sender<StartAt>) {
         monotonic_ns,
         unix_ns,
     });
-    // While it is open, whoever said when is there. Then nobody ends this process any more.
+    // While the standard input is open, its writer runs. When it closes, nobody could end
+    // this process any more, so it ends.
     let mut rest = Vec::new();
     let _end = std::io::stdin().lock().take(1 << 20).read_to_end(&mut rest);
     parent::end_this();

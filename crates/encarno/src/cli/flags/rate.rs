@@ -1,4 +1,4 @@
-//! What `--rate` says.
+//! The values of `--rate`.
 
 use std::num::NonZeroU64;
 use std::str::FromStr;
@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use encarno_engine::schedule::Schedule;
 
-/// What `--rate` says: a schedule, or one rate.
+/// A value of `--rate`: a schedule, or one rate.
 #[derive(Clone, Debug)]
 pub(crate) enum Rate {
     Schedule(Schedule),
-    /// As a schedule has it, in hits per second.
+    /// A constant rate, in hits per second as a schedule has it.
     Constant {
         rate: String,
         poisson: bool,
@@ -59,7 +59,8 @@ impl FromStr for Rate {
 }
 
 impl Rate {
-    /// The schedule; one rate holds for so long, or until so many hits are due.
+    /// The schedule. A constant rate applies for the given time, or until the given
+    /// number of hits is due.
     pub(super) fn schedule(
         &self,
         duration: Option<Duration>,
@@ -71,7 +72,8 @@ impl Rate {
         };
         let seconds = match (duration, hits) {
             (Some(duration), _) => duration.as_secs_f64(),
-            // The number of hits ends it; a little longer, so that none is missing.
+            // The number of hits ends the run. The schedule is a little longer, so that
+            // no hit is missing.
             (None, Some(hits)) => {
                 let rate: f64 = rate.parse().unwrap_or(1.0);
                 (hits.get() as f64 + 1.0) / rate

@@ -1,4 +1,4 @@
-//! Records of a file, which are sent instead of one request.
+//! Flags for records from a file, which are sent instead of one request.
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
@@ -53,8 +53,8 @@ pub(crate) struct RecordsArguments {
 }
 
 impl RecordsArguments {
-    /// How the file is read, with what these flags say of it. Records go to hosts of their
-    /// own also where nothing else says where they go.
+    /// The input settings from the file and these flags. If there is no URL, records go
+    /// to the hosts that they name.
     pub(super) fn settings(&self, file: &Path, no_url: bool) -> Result<InputSettings, Failure> {
         let values = self.values.iter().map(ValueText::parts);
         Ok(InputSettings {
@@ -75,13 +75,13 @@ impl RecordsArguments {
         })
     }
 
-    /// Whether the file's name is a URL: other tools have a switch `-i`.
+    /// Whether the file's name is a URL. Other tools have a switch `-i`.
     pub(crate) fn is_url(&self) -> bool {
         let name = self.input.as_deref().and_then(Path::to_str);
         name.is_some_and(|name| name.contains("://"))
     }
 
-    /// Puts a copy of the standard input in its place.
+    /// Replaces the standard input by a copy of it.
     pub(crate) fn spool(&mut self) -> Result<Option<Local>, Failure> {
         let Some(input) = self.input.as_mut().filter(|_| self.spool) else {
             return Ok(None);
@@ -106,8 +106,8 @@ impl RecordsArguments {
         }
     }
 
-    /// Whether the records carry instants of their own. The standard input
-    /// can't be looked at beforehand: there the format must be named.
+    /// Whether the records carry instants. The standard input can't be examined
+    /// beforehand, so its format must be named.
     fn is_stepped(&self) -> bool {
         let Some(file) = self
             .input
@@ -120,8 +120,8 @@ impl RecordsArguments {
         matches!(format, Ok(InputFormat::Stpd))
     }
 
-    /// Records of most formats say method and body themselves. What can't be
-    /// looked at beforehand is what its format says.
+    /// Fails if records of the file contain their own method and body, as those of most
+    /// formats do. A file that can't be examined beforehand counts by its format.
     pub(super) fn check_urls_only(&self, file: &Path) -> Result<(), Failure> {
         let format = if self.format.is_some() || file.is_file() {
             encarno_input::format_of(&self.file_settings(file)).map_err(Failure::setup)?
@@ -131,7 +131,8 @@ impl RecordsArguments {
         if format.has_urls_only() {
             return Ok(());
         }
-        let text = "--method and --data are for records that are URLs: those of this file say both themselves";
+        let text = "--method and --data are for records that are URLs: the records of this file \
+                    have their own";
         Err(Failure::usage(text))
     }
 }

@@ -1,4 +1,4 @@
-//! What is sent, and what is expected of the answer.
+//! Flags for the request and the expected answer.
 
 mod message;
 
@@ -15,6 +15,7 @@ use encarno_record::files::read_whole;
 use encarno_record::script::Script;
 use encarno_record::{Expected, parse_duration};
 use encarno_secret::Secret;
+use encarno_wrpc_nib::is_http_path;
 
 use super::connection::ConnectionArguments;
 use super::duration_text;
@@ -24,20 +25,27 @@ use crate::files::Files;
 use crate::protocols::{self, Protocol};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
 
-/// Redirects that are followed, as in most browsers and clients.
+/// The most redirects that are followed, as in most browsers and clients.
 const REDIRECTS_MAX: u32 = 10;
 
-/// The body is held in memory.
+/// The protocol of HTTP requests to components.
+const WRPC_HTTP: &str = "wrpc-http";
+
+/// The longest body; it is held in memory.
 const BODY_BYTES_MAX: u64 = 1 << 30;
 
 /// The request, or the file of records, and the protocol's options.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Request")]
 pub(crate) struct RequestArguments {
-    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, ws://…, wss://…, grpc://host:port/pkg.Service/Method, grpcs://…, echo://host:port, http+unix:///path, or dummy: (no network at all).
+    /// http://…, https://…, tcp://host:port, tls://host:port, udp://host:port, ws://…, wss://…, grpc://host:port/pkg.Service/Method, grpcs://…, wrpc+nats://host/prefix, wrpc+tcp://host:port, echo://host:port, http+unix:///path, or dummy: (no network at all).
     /// Without it, the records of --input go to the hosts that their URLs name.
-    #[arg(help_heading = None::<&'static str>, required_unless_present = "input")]
+    #[arg(index = 1, help_heading = None::<&'static str>, required_unless_present = "input")]
     url: Option<UrlText>,
+    /// wrpc+nats://host/prefix/http and wrpc+tcp://host:port/http: the path that is asked for
+    /// [default: /].
+    #[arg(index = 2, help_heading = None::<&'static str>, value_parser = path, requires = "url")]
+    path: Option<String>,
     /// The request's method [default: GET, or POST with --data]. It also applies to records
     /// that are URLs.
     #[arg(short = 'X', visible_short_alias = 'm', long)]
@@ -114,6 +122,23 @@ pub(crate) struct RequestArguments {
     /// udp, tcp, tls, ws: expect no answer. A hit ends when it is sent.
     #[arg(long)]
     no_answer: bool,
+    /// wrpc: call this function, such as xk6:wrpc/blaster@0.0.1.blast. --data has its arguments as
+    /// JSON: the argument itself, or an array of several. Without --call, a hit is a blast, and
+    /// --data is its payload.
+    #[arg(long, value_name = "FUNCTION")]
+    call: Option<String>,
+    /// wrpc: the file or the folder of the WIT that declares the function.
+    #[arg(long, value_name = "PATH", requires = "call")]
+    wit: Option<PathBuf>,
+    /// wrpc: let each blast burn so many milliseconds of CPU.
+    #[arg(long, value_name = "N", conflicts_with = "call")]
+    cpu_burn_ms: Option<u64>,
+    /// wrpc: let each blast hold so many MiB of memory.
+    #[arg(long, value_name = "N", conflicts_with = "call")]
+    mem_burn_mb: Option<u64>,
+    /// wrpc: let each blast sleep so many milliseconds.
+    #[arg(long, value_name = "N", conflicts_with = "call")]
+    wait_ms: Option<u64>,
     /// dummy: the delay of an answer, such as 10ms, exponential:10ms, uniform:1ms:5ms,
     /// gaussian:10ms:2ms or bimodal:1ms:100ms:0.05.
     #[arg(long, value_name = "DELAY")]
@@ -129,8 +154,15 @@ pub(crate) struct RequestArguments {
     pub(crate) records: RecordsArguments,
 }
 
-/// What a source is told beyond the request: how many hits there may be, and
-/// whether one worker makes them all.
+/// The path of a request.
+fn path(text: &str) -> Result<String, String> {
+    match text.starts_with('/') && !text.contains(char::is_whitespace) {
+        true => Ok(text.to_owned()),
+        false => Err("there is one URL, and a path beside it begins with /".to_owned()),
+    }
+}
+
+/// The limits of a source: the most hits, and whether one worker makes them all.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SourceLimits {
     pub(crate) hits_max: Option<NonZeroU64>,
@@ -138,7 +170,7 @@ pub(crate) struct SourceLimits {
 }
 
 impl RequestArguments {
-    /// Where hits go, and as whom.
+    /// The address to which hits go, and the credentials.
     pub(crate) fn target(&self) -> Result<Target, Failure> {
         let usual = protocols::KINDS[0];
         let mut target = match &self.url {
@@ -155,7 +187,7 @@ impl RequestArguments {
         Ok(target)
     }
 
-    /// What is done with responses beyond being received.
+    /// The rules for responses.
     pub(crate) fn rules(&self) -> Vec<RuleSettings> {
         let follow = self.follow.then(|| RuleSettings {
             label: String::new(),
@@ -167,7 +199,7 @@ impl RequestArguments {
         follow.into_iter().collect()
     }
 
-    /// What the flags may not have been meant to say.
+    /// A hint if flags were probably meant for something else.
     pub(crate) fn hint(&self) -> Option<String> {
         if let Some(method) = self.method.as_ref().filter(|it| it.parse::<f64>().is_ok()) {
             return Some(format!(
@@ -184,7 +216,7 @@ impl RequestArguments {
         })
     }
 
-    /// The protocol of the URL, with its options; `seed` is for those that are random.
+    /// The protocol of the URL, with its options. Random options use `seed`.
     pub(crate) fn protocol(
         &self,
         target: &Target,
@@ -196,8 +228,14 @@ impl RequestArguments {
         let kind = match &self.nib {
             Some(file) => self.nib_kind(file, &target.scheme)?,
             None if self.http2 => self.http2_kind(kind)?,
-            None => kind,
+            None => self.wrpc_kind(kind, target),
         };
+        if let Some(path) = self.path.as_ref().filter(|_| kind.name != WRPC_HTTP) {
+            let text = format!(
+                "{path}: a path beside the URL is for HTTP over wRPC, such as wrpc+nats://host/prefix/http {path}"
+            );
+            return Err(Failure::usage(text));
+        }
         let address = kind.network.then(|| target.address.clone());
         let address = address.filter(|address| !address.is_empty());
         let network: NetworkSettings = connection.settings(address, keep_answer_bytes_max)?;
@@ -228,11 +266,20 @@ impl RequestArguments {
         add("proto", list(&self.proto));
         add("proto-path", list(&self.proto_path));
         add("descriptors", list(&self.descriptors));
+        add("call", self.call.clone());
+        let wit = self.wit.as_ref();
+        add("wit", wit.map(|wit| wit.to_string_lossy().into_owned()));
+        let number = |number: Option<u64>| number.map(|number| number.to_string());
+        add("cpu-burn-ms", number(self.cpu_burn_ms));
+        add("mem-burn-mb", number(self.mem_burn_mb));
+        add("wait-ms", number(self.wait_ms));
         if kind.options.contains(&"seed") {
             add("seed", Some(seed.to_string()));
         }
         let opening = match kind.form {
             Form::Messages | Form::Calls => self.opening(target, kind)?,
+            Form::Arguments => self.calls(target)?,
+            Form::Http if kind.name == WRPC_HTTP => self.connection_opening(target)?,
             Form::Http | Form::Bytes => Opening::default(),
         };
         let options = Options {
@@ -254,6 +301,9 @@ impl RequestArguments {
                     ))
                 }
             },
+            "headers" => Failure::usage(format!("-H: {}", bad.reason)),
+            "call" | "wit" | "cpu-burn-ms" | "mem-burn-mb" | "wait-ms" | "resolve"
+            | "resolve-every" | "source-address" => Failure::usage(format!("--{bad}")),
             "answer" => Failure::usage(format!("--no-answer: {}", bad.reason)),
             "delay" => Failure::usage(format!("--delay: {}", bad.reason)),
             flag @ ("proto" | "proto-path" | "descriptors") => {
@@ -263,7 +313,7 @@ impl RequestArguments {
         })
     }
 
-    /// The request that a connection begins with.
+    /// The request with which a connection begins.
     fn opening(&self, target: &Target, kind: &Kind) -> Result<Opening, Failure> {
         if let Some(method) = &self.method {
             let why = match kind.form {
@@ -279,13 +329,62 @@ impl RequestArguments {
         })
     }
 
+    /// What is said of calls: the prefix, their headers, and the user.
+    fn calls(&self, target: &Target) -> Result<Opening, Failure> {
+        if let Some(method) = &self.method {
+            let text = format!(
+                "-X {method}: a call has no method: leave it out, or write …/http at the end of the URL"
+            );
+            return Err(Failure::usage(text));
+        }
+        Ok(Opening {
+            path: target.path.clone(),
+            headers: self.all_headers(target)?,
+        })
+    }
+
+    /// What is said of a connection over which HTTP goes: the URL names prefix and user, and
+    /// `-u` is the request's.
+    fn connection_opening(&self, target: &Target) -> Result<Opening, Failure> {
+        let of_url = match &self.url {
+            Some(url) => url.target(protocols::KINDS[0]).map_err(Failure::usage)?,
+            None => target.clone(),
+        };
+        let user = of_url.authorization;
+        Ok(Opening {
+            path: of_url.path,
+            headers: Vec::from_iter(user.map(|user| ("Authorization".to_owned(), user))),
+        })
+    }
+
+    /// What an HTTP request is asked of, where the URL is that of a connection to NATS or to a
+    /// receiver.
+    fn within_wrpc(&self, target: &Target) -> Target {
+        Target {
+            host: "localhost".to_owned(),
+            path: self.path.clone().unwrap_or_else(|| "/".to_owned()),
+            authorization: self.user.as_ref().map(basic_of),
+            ..target.clone()
+        }
+    }
+
+    /// Calls of a function, or HTTP where the URL's path ends with `http`.
+    fn wrpc_kind(&self, kind: &'static Kind, target: &Target) -> &'static Kind {
+        let is_http =
+            kind.form == Form::Arguments && self.call.is_none() && is_http_path(&target.path);
+        match is_http {
+            true => protocols::named(WRPC_HTTP).unwrap_or(kind),
+            false => kind,
+        }
+    }
+
     fn own_headers(&self) -> Result<Vec<(String, Secret)>, Failure> {
         let headers = self.headers.iter().map(HeaderText::parts);
         let headers = headers.collect::<Result<Vec<_>, _>>();
         headers.map_err(Failure::usage)
     }
 
-    /// The headers, with the user's.
+    /// The headers, with credentials of the URL.
     fn all_headers(&self, target: &Target) -> Result<Vec<(String, Secret)>, Failure> {
         let mut headers = self.own_headers()?;
         let is_authorization =
@@ -332,10 +431,18 @@ impl RequestArguments {
     ) -> Result<Source, Failure> {
         let body = self.body()?;
         let form = protocol.kind().form;
+        let within_wrpc;
+        let target = match protocol.kind().name {
+            WRPC_HTTP => {
+                within_wrpc = self.within_wrpc(target);
+                &within_wrpc
+            }
+            _ => target,
+        };
         if let Some(file) = &self.records.input {
-            // Those of a handshake aren't the records'.
+            // The headers of a handshake aren't those of records.
             let headers = match form {
-                Form::Messages => Vec::new(),
+                Form::Messages | Form::Arguments => Vec::new(),
                 Form::Http | Form::Calls | Form::Bytes => self.all_headers(target)?,
             };
             return self.file(file, target, headers, body, limits);
@@ -346,8 +453,8 @@ impl RequestArguments {
                 message::bytes(target, self.method.as_deref(), &headers, body)?
             }
             Form::Bytes => self.bytes(body.unwrap_or_default())?,
-            // JSON has backslashes of its own.
-            Form::Messages => body.unwrap_or_default(),
+            // JSON has its own backslashes.
+            Form::Messages | Form::Arguments => body.unwrap_or_default(),
         };
         Ok(Source::Request {
             payload: Bytes::from(payload),
@@ -382,7 +489,7 @@ impl RequestArguments {
         }))
     }
 
-    /// What is sent as it is: escapes stand for bytes, but not in a file.
+    /// The bytes to send. Escapes stand for bytes, but not in data from a file.
     fn bytes(&self, data: Vec<u8>) -> Result<Vec<u8>, Failure> {
         let is_file = |data: &Secret| data.expose().starts_with('@');
         if self.data.as_ref().is_some_and(is_file) {

@@ -1,4 +1,4 @@
-//! What is judged of a run, and what is shown of it.
+//! Flags for the verdict and the display.
 
 use std::path::PathBuf;
 
@@ -53,7 +53,7 @@ impl VerdictArguments {
         }
     }
 
-    /// What is judged, and where the summary goes.
+    /// The conditions, and the file of the summary.
     pub(crate) fn judging(&self) -> Judging {
         let rules = self.stop_if.iter().flat_map(|rules| rules.0.clone());
         Judging {

@@ -1,4 +1,4 @@
-//! Who sees a run beside the terminal, while it goes on and afterwards.
+//! Flags for pages and metrics, during the run and after it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use encarno_report::served::Address;
 use super::{duration, share};
 use crate::url_text::{HeaderText, UrlText};
 
-/// Pages of a run.
+/// The pages and exports of a run.
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Pages")]
 pub(crate) struct WatchArguments {

@@ -1,11 +1,11 @@
-//! How many hits fall to each part of a run, as far as its schedule says it.
+//! How many hits each part of a run has, as far as the schedule determines it.
 
 use encarno_engine::schedule::{HitInstants, Randomness};
 use encarno_engine::settings::{Arrivals, Part, Source, Start, Workload};
 
 use crate::protocols::Run;
 
-/// Of each part; none where the input or the answers decide.
+/// The number of hits of each part; `None` where the input or the answers decide.
 pub(super) fn parts(run: &Run, count: usize) -> Vec<Option<u64>> {
     (0..count).map(|number| part(run, number, count)).collect()
 }
@@ -18,14 +18,14 @@ fn part(run: &Run, number: usize, count: usize) -> Option<u64> {
     };
     let hits_max = match &run.settings.source {
         Source::Request { hits_max, .. } => hits_max.map(|max| part.of(max as usize) as u64),
-        // It may end before the schedule does.
+        // The input may end before the schedule does.
         Source::File(input) if input.passes.is_some() || input.records_max.is_some() => {
             return None;
         }
         Source::File(_) => None,
     };
     let Workload::Open(open) = &run.settings.workload else {
-        // Who says how many hits there are says how many there would have been.
+        // A limit on hits determines the number of hits.
         return hits_max;
     };
     let schedule = open.schedule()?;

@@ -1,8 +1,8 @@
-//! The command line of a run as its agents get it: without what is the coordinator's.
+//! The command line that agents get: without the options of the coordinator.
 
 use crate::cli::habits;
 
-/// Options of the coordinator that have a value …
+/// Options of the coordinator that have a value.
 const VALUED: [&str; 10] = [
     "--agents",
     "--nats",
@@ -15,7 +15,7 @@ const VALUED: [&str; 10] = [
     "--report",
     "--fail-if",
 ];
-/// … and those that have none.
+/// Options of the coordinator that have no value.
 const PLAIN: [&str; 7] = [
     "--quiet", "-q", "--json", "-j", "--lines", "--no-tui", "--strict",
 ];
@@ -38,9 +38,9 @@ fn without_own(words: impl Iterator<Item = String>) -> Vec<String> {
         if word == "-o" || VALUED.contains(&&*word) {
             words.next();
         } else if VALUED.contains(&name) || PLAIN.contains(&&*word) {
-            // It is one word.
+            // The option and its value are one word.
         } else if word.starts_with("-o") {
-            // As -oFILE.
+            // The value follows in the same word, as in -oFILE.
         } else {
             kept.push(word);
         }

@@ -1,12 +1,12 @@
 //! One agent's part: this process becomes k6, and a child of it steers that k6.
 //!
-//! The agent started this process, and may end it at any time. Were k6 its child, k6 would go
-//! on alone. So k6 takes this process's place, and the child, which has no load to make, waits
-//! beside it: for the start, and for the agent's end.
+//! The agent started this process, and may end it at any time. If k6 were a child of it, k6
+//! would then go on alone. So k6 replaces this process, and the child, which makes no load,
+//! waits for the start and for the agent's end.
 
 use std::ffi::OsString;
 use std::io::{BufRead as _, Read as _, Write as _};
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -15,31 +15,31 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use encarno_nib::clock::monotonic_ns;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::surface::{self, Surface};
+use crate::cli::parent::has_ended;
 use crate::cli::{Failure, process};
 use crate::exit;
 
-/// k6 compiles the script and makes its VUs within that.
+/// How long k6 may take to compile the script and to make its VUs.
 const READY: Duration = Duration::from_secs(600);
 const LOOK: Duration = Duration::from_millis(20);
-/// Iterations may end for so long once the agent is gone; then they are given up.
+/// How long iterations may go on after the agent is gone.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// What one k6 runs.
+/// The part that one k6 runs.
 pub(super) struct Segment {
     pub(super) program: PathBuf,
     pub(super) script: PathBuf,
-    /// Of `k6 run`.
+    /// The arguments of `k6 run`.
     pub(super) arguments: Vec<String>,
     pub(super) output: PathBuf,
-    /// Which part, from 0, of how many.
+    /// The part's number, from 0, and the number of parts.
     pub(super) part: (usize, usize),
 }
 
-/// Becomes k6; it returns only if that fails.
+/// Becomes k6. Returns only if that fails.
 pub(super) fn make(segment: &Segment) -> Result<u8, Failure> {
     let port = surface::free_port()?;
     let (number, count) = segment.part;
@@ -70,7 +70,7 @@ pub(super) fn make(segment: &Segment) -> Result<u8, Failure> {
     )))
 }
 
-/// Of k6, which waits for its start at that port of the loopback interface.
+/// The arguments of k6, which waits for its start at a port of the loopback interface.
 fn arguments(port: u16, number: usize, count: usize) -> Vec<String> {
     let place = |at: usize| match at {
         0 => "0".to_owned(),
@@ -87,12 +87,12 @@ fn arguments(port: u16, number: usize, count: usize) -> Vec<String> {
             place(number + 1)
         ),
         format!("--execution-segment-sequence={}", sequence.join(",")),
-        // The coordinator judges them, once, by what all agents measured.
+        // The coordinator judges them once, by the metrics of all agents.
         "--no-thresholds".to_owned(),
         "--summary-mode=disabled".to_owned(),
         "--no-usage-report".to_owned(),
         "--quiet".to_owned(),
-        // It is run through the API, by the first agent.
+        // The first agent runs it through the API.
         "--no-setup".to_owned(),
     ];
     if number > 0 {
@@ -101,7 +101,7 @@ fn arguments(port: u16, number: usize, count: usize) -> Vec<String> {
     arguments
 }
 
-/// What `encarno k6 steer` understands; nobody types it.
+/// The arguments of `encarno k6 steer`, which only this program runs.
 #[derive(Debug, Args)]
 pub(super) struct SteerArguments {
     /// The port of k6's API.
@@ -116,7 +116,7 @@ pub(super) struct SteerArguments {
 }
 
 impl SteerArguments {
-    /// Starts k6 when its agent says so, and ends it when that is gone.
+    /// Starts k6 when its agent asks for it, and ends k6 when the agent is gone.
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let k6 = pidfd_open(self.process, PidfdFlags::empty()).map_err(Failure::setup)?;
         let steered = self.start(&k6);
@@ -127,13 +127,13 @@ impl SteerArguments {
         let watched = k6.try_clone().map_err(Failure::setup)?;
         let body = move || {
             let mut rest = Vec::new();
-            // While it is open, the agent is there.
+            // The agent runs as long as it is open.
             let _end = std::io::stdin().lock().take(1 << 20).read_to_end(&mut rest);
             end(&watched);
         };
         let thread = thread::Builder::new().name("agent".to_owned()).spawn(body);
         thread.map_err(Failure::setup)?;
-        while !has_ended(&k6, Duration::from_secs(3600)) {}
+        while !has_ended(&k6, None) {}
         Ok(exit::OK)
     }
 
@@ -141,8 +141,8 @@ impl SteerArguments {
         let surface = Surface::at(self.port);
         let deadline = Instant::now() + READY;
         while !surface.is_waiting() {
-            if has_ended(k6, LOOK) {
-                // It said why.
+            if has_ended(k6, Some(LOOK)) {
+                // It has printed the reason.
                 return Err(Failure::setup("k6 ended before it was ready"));
             }
             if Instant::now() > deadline {
@@ -177,25 +177,15 @@ impl SteerArguments {
     }
 }
 
-/// Ends it: iterations may end first, but not for long.
+/// Ends k6. Running iterations get a short time to end.
 fn end(k6: &OwnedFd) {
     for signal in [Signal::TERM, Signal::TERM, Signal::KILL] {
         // It may have ended.
         let _sent = pidfd_send_signal(k6, signal);
-        if has_ended(k6, PATIENCE) {
+        if has_ended(k6, Some(PATIENCE)) {
             return;
         }
     }
-}
-
-/// Whether it has, at once or within that time.
-fn has_ended(k6: &OwnedFd, patience: Duration) -> bool {
-    let mut waited = [PollFd::from_borrowed_fd(k6.as_fd(), PollFlags::IN)];
-    let timeout = Timespec {
-        tv_sec: patience.as_secs() as i64,
-        tv_nsec: i64::from(patience.subsec_nanos()),
-    };
-    poll(&mut waited, Some(&timeout)).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]

@@ -8,11 +8,11 @@ use ureq::Agent;
 
 use crate::cli::Failure;
 
-/// VUs are there, and k6 waits to be resumed.
+/// The state of k6 after it has made the VUs, when it waits to be resumed.
 const PAUSED_BEFORE_RUN: u64 = 4;
-/// A script's `setup` has a time limit of its own; that is beyond it.
+/// The limit for a script's `setup`, which is longer than k6's own limit.
 const PATIENCE: Duration = Duration::from_secs(900);
-/// An answer is shorter, but for what a script's `setup` returns.
+/// The longest answer. Only the value of a script's `setup` may be long.
 const BYTES_MAX: u64 = 1 << 20;
 
 /// The API of one k6 on this machine.
@@ -21,8 +21,7 @@ pub(super) struct Surface {
     base: String,
 }
 
-/// A port that nobody has at the moment. If somebody else takes it first, k6 says so and
-/// ends.
+/// A free port. If another process takes it first, k6 reports that and ends.
 pub(super) fn free_port() -> Result<u16, Failure> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(Failure::setup)?;
     Ok(listener.local_addr().map_err(Failure::setup)?.port())
@@ -40,7 +39,7 @@ impl Surface {
         }
     }
 
-    /// Whether all VUs are there and k6 waits; false as long as it doesn't answer.
+    /// Whether k6 has made all VUs and waits; false as long as it doesn't answer.
     pub(super) fn is_waiting(&self) -> bool {
         let asked = self.agent.get(format!("{}/status", self.base)).call();
         let answer = asked.ok().and_then(|answer| read(answer).ok());
@@ -49,7 +48,7 @@ impl Surface {
         })
     }
 
-    /// Runs the script's `setup`: what it returned, as JSON; none = nothing.
+    /// Runs the script's `setup`, and returns its value as JSON; `None` if it has none.
     pub(super) fn set_up(&self) -> Result<Option<String>, String> {
         let asked = self.agent.post(format!("{}/setup", self.base)).send_empty();
         let answer = read(asked.map_err(|error| format!("setup() failed: {error}"))?)?;
@@ -57,7 +56,7 @@ impl Surface {
         Ok((!data.is_null()).then(|| data.to_string()))
     }
 
-    /// Gives VUs what another k6's `setup` returned.
+    /// Gives VUs the value of another k6's `setup`.
     pub(super) fn take_data(&self, data: &str) -> Result<(), String> {
         let asked = self.agent.put(format!("{}/setup", self.base)).send(data);
         asked
@@ -65,7 +64,7 @@ impl Surface {
             .map_err(|error| format!("the data of setup() isn't taken: {error}"))
     }
 
-    /// Lets it go.
+    /// Lets k6 start.
     pub(super) fn resume(&self) -> Result<(), String> {
         let body =
             json!({"data": {"type": "status", "id": "default", "attributes": {"paused": false}}});

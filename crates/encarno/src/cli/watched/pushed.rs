@@ -3,8 +3,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use encarno_engine::control::{Control, Stop};
@@ -14,6 +13,7 @@ use encarno_record::mask::masked_url;
 use super::super::export::{Delivery, Patience, Protocol};
 use super::super::{Failure, complain};
 use super::Export;
+use super::follower::Follower;
 use crate::url_text::HeaderText;
 
 /// The file is looked at that often.
@@ -33,8 +33,7 @@ pub(super) struct Push<'a> {
 
 /// Points that are sent by a thread of their own.
 pub(super) struct Pushed {
-    thread: JoinHandle<Delivery>,
-    over: Arc<AtomicBool>,
+    follower: Follower<Delivery>,
     url: String,
     patience: Duration,
     control: Arc<Control>,
@@ -43,8 +42,8 @@ pub(super) struct Pushed {
 impl Push<'_> {
     /// The run is on, and writes that file.
     pub(super) fn start(&self, file: &Path, control: &Arc<Control>) -> Result<Pushed, Failure> {
-        let mut steps = Steps::open(file, self.seconds).map_err(Failure::setup)?;
-        let mut delivery = Delivery::of_run(
+        let steps = Steps::open(file, self.seconds).map_err(Failure::setup)?;
+        let delivery = Delivery::of_run(
             self.protocol,
             self.url,
             self.headers,
@@ -52,35 +51,22 @@ impl Push<'_> {
             file,
             &steps,
         )?;
-        let over = Arc::new(AtomicBool::new(false));
-        let is_over = Arc::clone(&over);
-        let body = move || {
-            // A file that can't be read any more is told by the run itself.
-            loop {
-                let was_over = is_over.load(Ordering::Acquire);
-                while let Ok(Some(step)) = match was_over {
-                    true => steps.next_step(),
-                    false => steps.next_whole(),
-                } {
-                    // While the run goes on a receiver may come back. Its end waits once.
-                    delivery.take(
-                        &step,
-                        match is_over.load(Ordering::Acquire) {
-                            true => Patience::Once,
-                            false => Patience::Anew,
-                        },
-                    );
-                }
-                if was_over {
-                    return delivery;
-                }
-                thread::park_timeout(LOOK);
-            }
-        };
-        let thread = thread::Builder::new().name("export".to_owned());
+        let follower = Follower::start(
+            "export",
+            LOOK,
+            steps,
+            delivery,
+            |delivery, step, is_over| {
+                // While the run goes on a receiver may come back. Its end waits once.
+                let patience = match is_over {
+                    true => Patience::Once,
+                    false => Patience::Anew,
+                };
+                delivery.take(step, patience);
+            },
+        )?;
         Ok(Pushed {
-            thread: thread.spawn(body).map_err(Failure::setup)?,
-            over,
+            follower,
             url: masked_url(self.url),
             patience: self.patience,
             control: Arc::clone(control),
@@ -90,8 +76,7 @@ impl Push<'_> {
 
 impl Export for Pushed {
     fn tell(&self) {
-        self.over.store(true, Ordering::Release);
-        self.thread.thread().unpark();
+        self.follower.tell();
     }
 
     fn stop(&self) -> Stop {
@@ -101,7 +86,7 @@ impl Export for Pushed {
     fn end(self: Box<Self>, stop: Stop) -> Option<String> {
         let began = Instant::now();
         let (url, mut told) = (&self.url, false);
-        while !self.thread.is_finished() {
+        while !self.follower.is_finished() {
             if self.control.stop() != stop {
                 let lost = format!("the last points were NOT delivered to {url}: given up");
                 complain(&lost);
@@ -117,12 +102,8 @@ impl Export for Pushed {
             }
             thread::sleep(QUIET / 100);
         }
-        match self.thread.join() {
-            Ok(delivery) => {
-                complain(&delivery.text());
-                (!delivery.is_whole()).then(|| delivery.text())
-            }
-            Err(panic) => std::panic::resume_unwind(panic),
-        }
+        let delivery = self.follower.join();
+        complain(&delivery.text());
+        (!delivery.is_whole()).then(|| delivery.text())
     }
 }

@@ -2,8 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use encarno_engine::control::{Control, Stop};
@@ -13,6 +12,7 @@ use encarno_report::served::{Bound, Document, Served};
 use super::super::fetched::Fetched;
 use super::super::{Failure, complain};
 use super::Export;
+use super::follower::Follower;
 
 /// The file is looked at that often.
 const LOOK: Duration = Duration::from_millis(500);
@@ -24,9 +24,7 @@ const LAST_FETCH_MIN: Duration = Duration::from_secs(15);
 
 /// Points that are offered.
 pub(super) struct Scraped {
-    fetched: Arc<Fetched>,
-    thread: JoinHandle<()>,
-    over: Arc<AtomicBool>,
+    follower: Follower<Arc<Fetched>>,
     url: String,
     control: Arc<Control>,
     _served: Served,
@@ -40,35 +38,17 @@ impl Scraped {
         control: &Arc<Control>,
     ) -> Result<Self, Failure> {
         // Whoever fetches gets sums up to now: the seconds between don't matter.
-        let mut steps = Steps::open(file, 1).map_err(Failure::setup)?;
+        let steps = Steps::open(file, 1).map_err(Failure::setup)?;
         let fetched = Fetched::of(file, &steps);
-        let over = Arc::new(AtomicBool::new(false));
-        let (is_over, taken) = (Arc::clone(&over), Arc::clone(&fetched));
-        let body = move || {
-            loop {
-                let was_over = is_over.load(Ordering::Acquire);
-                // A file that can't be read any more is told by the run itself.
-                while let Ok(Some(step)) = match was_over {
-                    true => steps.next_step(),
-                    false => steps.next_whole(),
-                } {
-                    taken.take(&step);
-                }
-                if was_over {
-                    return;
-                }
-                thread::park_timeout(LOOK);
-            }
-        };
-        let thread = thread::Builder::new().name("metrics".to_owned());
-        let thread = thread.spawn(body).map_err(Failure::setup)?;
+        let taker = Arc::clone(&fetched);
+        let follower = Follower::start("metrics", LOOK, steps, taker, |taker, step, _| {
+            taker.take(step);
+        })?;
         let url = bound.url().to_owned();
         let document: Arc<dyn Document> = Arc::<Fetched>::clone(&fetched);
         Ok(Self {
             _served: bound.serve(document).map_err(Failure::setup)?,
-            fetched,
-            thread,
-            over,
+            follower,
             url,
             control: Arc::clone(control),
         })
@@ -77,8 +57,7 @@ impl Scraped {
 
 impl Export for Scraped {
     fn tell(&self) {
-        self.over.store(true, Ordering::Release);
-        self.thread.thread().unpark();
+        self.follower.tell();
     }
 
     fn stop(&self) -> Stop {
@@ -87,14 +66,12 @@ impl Export for Scraped {
 
     fn end(self: Box<Self>, stop: Stop) -> Option<String> {
         // It reads a file on, and ends.
-        if let Err(panic) = self.thread.join() {
-            std::panic::resume_unwind(panic);
-        }
+        let fetched = self.follower.join();
         let url = &self.url;
         let (began, mut told) = (Instant::now(), false);
         let reason = loop {
-            let patience = (self.fetched.pause() * 2).clamp(LAST_FETCH_MIN, LAST_FETCH_MAX);
-            match self.fetched.is_up_to_date() {
+            let patience = (fetched.pause() * 2).clamp(LAST_FETCH_MIN, LAST_FETCH_MAX);
+            match fetched.is_up_to_date() {
                 None => break "nobody fetched them".to_owned(),
                 Some(true) => return None,
                 _ if self.control.stop() != stop => break "given up".to_owned(),

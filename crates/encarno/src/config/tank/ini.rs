@@ -1,15 +1,16 @@
-//! `load.ini`: sections, `key = value`, and values that go on in indented lines.
+//! Parses `load.ini`: sections, `key = value`, and values that continue in indented
+//! lines.
 
 use serde_json::{Map, Value};
 
-/// Whether the first line that says something is `[section]`.
+/// Whether the first line that isn't empty or a comment is `[section]`.
 pub(super) fn is_ini(text: &str) -> bool {
     let mut lines = text.lines().map(str::trim);
     let first = lines.find(|line| !line.is_empty() && !line.starts_with([';', '#']));
     first.is_some_and(|line| section(line).is_some())
 }
 
-/// Sections with their keys, all of which are texts.
+/// The sections with their keys; all values are texts.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let mut sections: Vec<(String, Vec<(String, String)>)> = Vec::new();
     for (number, whole) in text.lines().enumerate() {

@@ -1,8 +1,8 @@
-//! One section of a foreign configuration.
+//! One section of another tool's configuration.
 
 use serde_json::{Map, Value};
 
-/// Keys that are taken one by one; those that nobody takes can be named.
+/// Keys that are taken one by one; the remaining keys can be reported.
 #[derive(Debug)]
 pub(super) struct Keys {
     place: String,
@@ -10,7 +10,7 @@ pub(super) struct Keys {
 }
 
 impl Keys {
-    /// Of a section; `place` is for messages.
+    /// The keys of a section; `place` is for messages.
     pub(super) fn of(place: &str, value: Value) -> Result<Self, String> {
         let values = match value {
             Value::Null => Map::new(),
@@ -28,7 +28,7 @@ impl Keys {
         format!("{}.{key}: {reason}", self.place)
     }
 
-    /// A text, or a number as text; none if it is empty.
+    /// Takes a text, or a number as text; `None` if it is empty.
     pub(super) fn text(&mut self, key: &str) -> Result<Option<String>, String> {
         let text = match self.values.remove(key) {
             None | Some(Value::Null) => return Ok(None),
@@ -40,13 +40,13 @@ impl Keys {
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
 
-    /// A text that has to be there.
+    /// Takes a text that must exist.
     pub(super) fn needed(&mut self, key: &str) -> Result<String, String> {
         self.text(key)?
             .ok_or_else(|| self.bad(key, "it is missing"))
     }
 
-    /// A truth value.
+    /// Takes a boolean.
     pub(super) fn flag(&mut self, key: &str) -> Result<bool, String> {
         match self.text(key)?.as_deref() {
             None | Some("false" | "False" | "0" | "no") => Ok(false),
@@ -55,7 +55,7 @@ impl Keys {
         }
     }
 
-    /// A whole number above zero; Tank writes -1 for none.
+    /// Takes a whole number above zero; Tank writes -1 for none.
     pub(super) fn count(&mut self, key: &str) -> Result<Option<u64>, String> {
         let Some(text) = self.text(key)? else {
             return Ok(None);
@@ -67,19 +67,19 @@ impl Keys {
         }
     }
 
-    /// A number that isn't below zero, and must be there.
+    /// Takes a number that must exist and be at least zero.
     pub(super) fn number(&mut self, key: &str) -> Result<f64, String> {
         let number = self.needed(key)?.parse::<f64>().ok();
         let number = number.filter(|number| number.is_finite() && *number >= 0.0);
         number.ok_or_else(|| self.bad(key, "write a number"))
     }
 
-    /// Whether it is there.
+    /// Whether the key exists.
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.contains_key(key)
     }
 
-    /// Several texts: a list, or the lines of one.
+    /// Takes several texts: a list, or the lines of one text.
     pub(super) fn list(&mut self, key: &str) -> Result<Vec<String>, String> {
         let texts = match self.values.remove(key) {
             None | Some(Value::Null) => Vec::new(),
@@ -101,13 +101,13 @@ impl Keys {
         Ok(texts.filter(|text| !text.is_empty()).collect())
     }
 
-    /// A section in it.
+    /// Takes an inner section.
     pub(super) fn section(&mut self, key: &str) -> Result<Self, String> {
         let value = self.values.remove(key).unwrap_or_default();
         Self::of(&format!("{}.{key}", self.place), value)
     }
 
-    /// One section, or a list of them.
+    /// Takes one inner section, or a list of them.
     pub(super) fn sections(&mut self, key: &str) -> Result<Vec<Self>, String> {
         let place = format!("{}.{key}", self.place);
         match self.values.remove(key) {
@@ -120,14 +120,14 @@ impl Keys {
         }
     }
 
-    /// Those keys say nothing about the load or its results.
+    /// Drops keys that affect neither the load nor its results.
     pub(super) fn ignore(&mut self, keys: &[&str]) {
         for key in keys {
             self.values.remove(*key);
         }
     }
 
-    /// Names what nobody took.
+    /// Adds a note for each remaining key.
     pub(super) fn name_rest(self, notes: &mut Vec<String>) {
         for key in self.values.keys() {
             notes.push(format!("{}.{key}: it isn't honoured", self.place));

@@ -1,4 +1,4 @@
-//! pandora's pools: in Tank's section `pandora`, or in a file of their own.
+//! Translates pandora's pools: in Tank's section `pandora`, or in a file of their own.
 
 use encarno_record::files::read_whole;
 use serde_json::{Map, Value, json};
@@ -6,10 +6,10 @@ use serde_json::{Map, Value, json};
 use super::keys::Keys;
 use super::{file_of, header, url};
 
-/// A configuration of pandora is at most that long.
+/// The most bytes of a configuration of pandora.
 const FILE_BYTES_MAX: u64 = 16 << 20;
 
-/// The pool in our keys.
+/// Translates the pool into our keys.
 pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Value, String> {
     let mut keys = Keys::of("pandora", section)?;
     let mut content = match keys.text("config_file")? {
@@ -28,7 +28,7 @@ pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Valu
     let pool = pools.pop();
     let mut pool = pool.ok_or_else(|| content.bad("pools", "there is none"))?;
     if !pools.is_empty() {
-        return Err(content.bad("pools", "run each pool of its own"));
+        return Err(content.bad("pools", "make a run for each pool"));
     }
     content.name_rest(notes);
     let configuration = of_pool(&mut pool, notes)?;
@@ -55,7 +55,7 @@ fn of_pool(pool: &mut Keys, notes: &mut Vec<String>) -> Result<Value, String> {
     let timeout = gun.text("response-header-timeout")?;
     if timeout.is_none() {
         notes.push(
-            "pandora.pools.gun: pandora waits for an answer without end; here a hit fails after 60s \
+            "pandora.pools.gun: pandora waits for an answer for ever; here a hit fails after 60s \
              (--set protocol.timeout=…)"
                 .to_owned(),
         );
@@ -102,7 +102,7 @@ fn of_pool(pool: &mut Keys, notes: &mut Vec<String>) -> Result<Value, String> {
     Ok(json!({"input": input, "workers": workers, "protocol": protocol, "output": output}))
 }
 
-/// What is sent.
+/// Translates what is sent.
 fn records(
     pool: &mut Keys,
     is_uri_gun: bool,
@@ -160,7 +160,7 @@ fn records(
     Ok(input)
 }
 
-/// When hits start: a rate, or as fast as the instances can.
+/// Translates when hits start: at a rate, or as fast as the instances can.
 fn workers(pool: &mut Keys) -> Result<Map<String, Value>, String> {
     if pool.flag("rps-per-instance")? {
         return Err(pool.bad(
@@ -242,7 +242,7 @@ fn workers(pool: &mut Keys) -> Result<Map<String, Value>, String> {
         }
         (true, None) => return Err(pool.bad("rps", "it is missing")),
         (false, Some(_)) => {
-            return Err(pool.bad("rps", "unlimited doesn't go together with a rate"));
+            return Err(pool.bad("rps", "unlimited can't be combined with a rate"));
         }
     }
     Ok(workers)

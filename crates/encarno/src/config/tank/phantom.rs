@@ -1,4 +1,4 @@
-//! The section `phantom` of Tank.
+//! Translates Tank's section `phantom`.
 
 use encarno_record::parse_duration;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::keys::Keys;
 use super::{file_of, header, url};
 
-/// Keys about Tank's own way of working.
+/// Keys that concern only Tank's own operation.
 const WITHOUT_MEANING: [&str; 17] = [
     "additional_libs",
     "affinity",
@@ -27,14 +27,14 @@ const WITHOUT_MEANING: [&str; 17] = [
     "use_caching",
 ];
 
-/// So long the last number of instances stays: until the records end.
+/// How long the last number of instances stays: until the records end.
 const UNTIL_THE_END: &str = "wait(365d)";
 
-/// The section in our keys.
+/// Translates the section into our keys.
 pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Value, String> {
     let mut keys = Keys::of("phantom", section)?;
     if !keys.sections("multi")?.is_empty() {
-        return Err(keys.bad("multi", "run each target of its own"));
+        return Err(keys.bad("multi", "make a run for each target"));
     }
     if let Some(kind) = keys.text("tank_type")?.filter(|kind| kind != "http") {
         let reason = format!("{kind:?}: for bytes over TCP write a configuration with driver: tcp");
@@ -77,7 +77,7 @@ pub(super) fn translated(section: Value, notes: &mut Vec<String>) -> Result<Valu
     )
 }
 
-/// In an INI several stand in one line, each in brackets.
+/// Takes the headers. In an INI file, one line may have several, each in brackets.
 fn headers_of(keys: &mut Keys) -> Result<Vec<String>, String> {
     let mut headers = Vec::new();
     for line in keys.list("headers")? {
@@ -90,7 +90,7 @@ fn headers_of(keys: &mut Keys) -> Result<Vec<String>, String> {
     Ok(headers)
 }
 
-/// What is sent, and whether requests are made here of URLs.
+/// Translates what is sent, and returns whether requests are made from URLs.
 fn records(
     keys: &mut Keys,
     headers: &mut Map<String, Value>,
@@ -112,7 +112,7 @@ fn records(
             let path = std::path::Path::new(&file).to_owned();
             set("payloadfile", file.into());
             match kind.as_deref() {
-                // phantom is what nothing is said is, whatever the file is.
+                // phantom is the default, and then the file may have any format.
                 None | Some("phantom") => {}
                 Some(kind @ ("uri" | "uripost" | "access")) => {
                     are_urls = true;
@@ -128,14 +128,14 @@ fn records(
                 std::io::Read::read_exact(&mut file, &mut first).ok()?;
                 Some(first[0])
             });
-            // So does Tank, too.
+            // Tank decides in the same way.
             are_urls |= first.is_some_and(|first| !first.is_ascii_digit() && first != 0x1f);
         }
         (None, false) => {
             set("format", "uri".into());
             set("payloadfile", file_of(&(uris.join("\n") + "\n"))?.into());
         }
-        // A stpd file is named as the schedule.
+        // An stpd file is named as the schedule.
         (None, true) => {}
     }
     let version = keys.text("header_http")?;
@@ -145,8 +145,8 @@ fn records(
             headers.insert("Connection".to_owned(), "close".into());
         }
         notes.push(
-            "phantom.header_http: requests are HTTP/1.1; as 1.0 (Tank's default) asks for it, \
-             each hit has a new connection"
+            "phantom.header_http: requests are HTTP/1.1; as with 1.0 (Tank's default), each hit \
+             has a new connection"
                 .to_owned(),
         );
     }
@@ -206,7 +206,7 @@ fn workers(keys: &mut Keys, input: &mut Map<String, Value>) -> Result<Map<String
         }
         "instances" => {
             set("mode", "closed".into());
-            // Instances go on until the records end; once, if nothing else is said.
+            // Instances go on until the records end, by default after one pass.
             set("schedule", format!("{text} {UNTIL_THE_END}").into());
             if !input.contains_key("iterationlimit") && !input.contains_key("recordlimit") {
                 input.insert("iterationlimit".to_owned(), 1.into());
@@ -233,7 +233,7 @@ fn protocol(keys: &mut Keys, notes: &mut Vec<String>) -> Result<Map<String, Valu
     set("driver", "http".into());
     set("address", url(&address, port.as_deref(), tls).into());
     let timeout = keys.text("timeout")?.unwrap_or_else(|| "11s".to_owned());
-    // Tank takes a number without a unit for milliseconds.
+    // In Tank, a number without a unit is milliseconds.
     let timeout = match timeout.parse::<f64>() {
         Ok(_) => format!("{timeout}ms"),
         Err(_) => timeout,

@@ -1,4 +1,4 @@
-//! Each label for itself.
+//! Draws the page of labels.
 
 use encarno_record::statistics::time_text;
 use ratatui::Frame;
@@ -10,7 +10,7 @@ use super::{Look, fitted};
 use crate::dashboard::view::View;
 use crate::texts::{count_text, percent};
 
-/// The columns behind the label, and how wide each is.
+/// The columns after the label, with their widths.
 const COLUMNS: [(&str, usize); 5] = [
     ("hits", 11),
     ("failed", 9),
@@ -20,7 +20,7 @@ const COLUMNS: [(&str, usize); 5] = [
 ];
 
 pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, look: Look) {
-    // The label gets a third, or what is left.
+    // The label gets a third of the width, or the rest.
     let width = usize::from(area.width);
     let mut shown = COLUMNS.len();
     let wide = |shown: usize| COLUMNS[..shown].iter().map(|(_, wide)| wide).sum::<usize>();

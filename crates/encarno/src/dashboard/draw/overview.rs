@@ -1,10 +1,10 @@
-//! All hits together.
+//! Draws the page of all hits together.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use encarno_record::histogram::Histogram;
 use encarno_record::notes::Judgement;
-use encarno_record::statistics::{QUANTILES, time_text};
+use encarno_record::statistics::{QUANTILES, counted, time_text};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -16,14 +16,14 @@ use crate::dashboard::view::View;
 use crate::texts::verdict_text;
 use crate::texts::{bytes_text, count_text, percent, rows};
 
-/// The names of figures are so wide.
+/// The width of the names of figures.
 const NAME: usize = 12;
-/// A time is so wide.
+/// The width of a time.
 const TIME: usize = 8;
-/// A chart with its title and its scale.
+/// The height of a chart with its title and scale.
 const CHART_MIN: u16 = 4;
 const CHART_MAX: u16 = 14;
-/// On a narrower terminal there is one chart, and none beside the rate.
+/// A narrower terminal shows one chart, and none beside the rate.
 const WIDE: u16 = 64;
 const RATE_COLUMNS: u16 = 42;
 
@@ -34,12 +34,12 @@ pub(super) fn draw(frame: &mut Frame<'_>, area: Rect, view: &View, look: Look) {
     let below = generator(view, look, width);
     let room = usize::from(area.height);
     let needed = |above: &[Line<'_>]| above.len() + table.len() + below.len();
-    // Where there is little room, what comes last is left out first.
+    // If there is little room, the last lines are left out first.
     while needed(&above) > room && above.len() > 2 {
         above.pop();
     }
     let left = room.saturating_sub(needed(&above)) as u16;
-    // Gaps come after the chart, if there is little room.
+    // If there is little room, gaps yield to the chart.
     let spare = if left < CHART_MIN {
         left
     } else {
@@ -145,10 +145,10 @@ pub(super) fn figures(view: &View, look: Look, width: usize) -> Vec<Line<'static
     lines
 }
 
-/// Times of the last second, and of all hits.
+/// The times of the last second, and of all hits.
 pub(super) fn table(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
     let fits = width.saturating_sub(NAME) / TIME;
-    // The most telling ones first; they are shown in their order.
+    // The most useful quantiles first; they are shown in ascending order.
     let worth = ["p50", "p99", "max", "p90", "p99.9", "p95", "p75"];
     let shown: Vec<&str> = worth.into_iter().take(fits.max(1)).collect();
     let columns: Vec<(&str, Option<f64>)> = QUANTILES
@@ -181,15 +181,15 @@ pub(super) fn table(view: &View, look: Look, width: usize) -> Vec<Line<'static>>
     lines
 }
 
-/// How the generator itself does.
+/// The state of the generator itself.
 pub(super) fn generator(view: &View, look: Look, width: usize) -> Vec<Line<'static>> {
     let last = &view.last;
     let busiest = last.busy.iter().copied().fold(0.0, f64::max);
     let lag = last.total.lag_ns.quantile(0.99);
     let mut busy = format!(
-        "busy {:.0} % of {} loops, lag p99 {}",
+        "busy {:.0} % of {}, lag p99 {}",
         busiest * 100.0,
-        last.busy.len(),
+        counted(last.busy.len() as u64, "loop"),
         time_text(lag as f64)
     );
     if last.starved > 0.01 {
@@ -246,7 +246,7 @@ fn histogram(frame: &mut Frame<'_>, area: Rect, view: &View, look: Look) {
     if found.is_empty() {
         return;
     }
-    // A bar for each column, as many columns for each row as there is room for.
+    // Each bar has several columns, as many as fit.
     let each = (usize::from(area.width) / found.len()).max(1);
     let counts = found
         .iter()
@@ -256,7 +256,7 @@ fn histogram(frame: &mut Frame<'_>, area: Rect, view: &View, look: Look) {
     frame.render_widget(bars, place);
     let first = time_text(times.min() as f64);
     let most = match found.as_slice() {
-        // What is beyond the 99th percentile has the last bar.
+        // The last bar has the hits beyond the 99th percentile.
         [.., before, last]
             if last.up_to - before.up_to
                 > 2 * (before.up_to - times.min()) / found.len() as u64 =>
@@ -274,7 +274,7 @@ fn histogram(frame: &mut Frame<'_>, area: Rect, view: &View, look: Look) {
     frame.render_widget(scale, place);
 }
 
-/// The last seconds, the present one at the right.
+/// The last seconds, with the present one at the right.
 fn by_second<'a>(values: &VecDeque<u64>, columns: u16, look: Look) -> Sparkline<'a> {
     let skipped = values.len().saturating_sub(usize::from(columns));
     let shown: Vec<u64> = values.iter().skip(skipped).copied().collect();

@@ -1,4 +1,4 @@
-//! A measurement of many trials.
+//! Draws the page of a measurement's trials.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
@@ -9,7 +9,7 @@ use super::overview::{figures, generator, named, table};
 use super::{Look, fitted};
 use crate::dashboard::view::{Measuring, View};
 
-/// The lines of trials that are there on a small terminal, too.
+/// The number of trials that even a small terminal shows.
 const TRIALS_MIN: usize = 3;
 
 pub(super) fn draw(
@@ -23,12 +23,12 @@ pub(super) fn draw(
     let plain = |text: &str| Line::from(fitted(text, width));
     let mut lines = vec![named(look, "trial", now(view, measuring))];
     lines.extend(figures(view, look, width));
-    // The head of the table, and the last second.
+    // The head of the table, and the row of the last second.
     lines.extend(table(view, look, width).into_iter().take(2));
     lines.extend(generator(view, look, width).into_iter().take(1));
     let found: Vec<_> = measuring.found.iter().map(|line| plain(line)).collect();
     let trials = measuring.trials.len().min(TRIALS_MIN);
-    // Where there is little room, the figures of the last second are left out first.
+    // If there is little room, the figures of the last second are left out first.
     while lines.len() > 2 && lines.len() + found.len() + trials + 2 > room {
         lines.pop();
     }

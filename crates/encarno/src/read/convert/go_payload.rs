@@ -9,10 +9,11 @@ use encarno_record::files::{self, Contents};
 use encarno_record::script::{
     JsonAssert, JsonExtract, OnFail, Script, Step, assert_json, extract_json,
 };
+use encarno_record::statistics::counted;
 use encarno_record::{Payload, Record, Strings};
 use serde::Serialize;
 
-/// The Go tool reads metadata into a buffer of that size.
+/// The size of the buffer into which the Go tool reads metadata.
 const METADATA_BYTES_MAX: usize = 4000;
 
 /// A payload file being written.
@@ -83,15 +84,17 @@ impl GoPayloadWriter {
         self.out.flush()
     }
 
-    /// What the format can't hold.
+    /// A warning about what the format can't hold.
     pub(super) fn warning(&self) -> Option<String> {
         match (self.timed, self.long) {
             (0, 0) => None,
             (0, long) => Some(format!(
-                "{long} records have metadata of more than {METADATA_BYTES_MAX} bytes, which Go-encarno can't read"
+                "{} with more than {METADATA_BYTES_MAX} bytes of metadata, which Go-encarno can't read",
+                counted(long, "record")
             )),
             (timed, _) => Some(format!(
-                "Go-encarno's payload format has no instants: those of {timed} records are left out"
+                "Go-encarno's payload format has no instants: those of {} are left out",
+                counted(timed, "record")
             )),
         }
     }
@@ -110,7 +113,7 @@ struct Metadata<'a> {
     extracts: BTreeMap<&'a str, JsonExtract>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     asserts: Vec<JsonAssert>,
-    // From here on ours.
+    // The fields from here on are ours.
     #[serde(skip_serializing_if = "Option::is_none")]
     think: Option<&'a str>,
     #[serde(skip_serializing_if = "is_default")]

@@ -21,6 +21,9 @@ use encarno_record::exemplar::TraceContext;
 use encarno_record::sums::LoopState;
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
+
 use super::EventLoop;
 use crate::output::Recorder;
 use crate::script::{Plan, Planned, ScriptContext, Session};
@@ -31,15 +34,15 @@ use crate::workers::feed::{Feed, Next};
 use timers::{Timers, Wake};
 pub(crate) use traced::{Traced, has_fields};
 
-/// One read takes at most so much; more only means another read.
+/// The most bytes of one read. A larger answer takes another read.
 const SCRATCH_BYTES: usize = 64 << 10;
 
-/// The workers, and all that a hit needs on its way.
+/// The workers, and everything that a hit needs.
 pub(crate) struct Crew<N: Nib> {
     nib: N,
     means: Means,
     workers: Vec<Worker<N::Connection>>,
-    /// Workers without a hit; the one that was used last is taken first.
+    /// The free workers; the most recently used one is taken first.
     free: Vec<u32>,
     timers: Timers,
     account: Account,
@@ -52,14 +55,14 @@ pub(crate) struct Crew<N: Nib> {
     named: Vec<u32>,
 }
 
-/// What a nib may use, and the loop itself waits by.
-pub(super) struct Means {
-    pub(super) poller: Poller,
-    pub(super) clock: Clock,
+/// What a nib may use.
+struct Means {
+    poller: Poller,
+    clock: Clock,
     scratch: Vec<u8>,
 }
 
-/// Where it is noted what became of hits.
+/// Where ended hits are recorded.
 struct Account {
     counters: Arc<Counters>,
     others: Vec<Arc<Counters>>,
@@ -75,9 +78,9 @@ struct Worker<C> {
     connection: C,
     shot: Shot,
     running: bool,
-    /// Tells this use of a worker from earlier ones, in wakes.
+    /// Distinguishes this use of a worker from earlier ones, in wakes.
     generation: u32,
-    /// What is done about the running hit beside sending it; most have none.
+    /// The plan of the running hit; most hits have none.
     plan: Option<Arc<Plan>>,
     session: Option<Box<Session>>,
     /// The trace that the running hit began.
@@ -96,7 +99,7 @@ impl Means {
     }
 }
 
-/// What a nib with shared links sees of the workers.
+/// The workers, as a nib with shared links sees them.
 struct Seats<'a, C> {
     workers: &'a mut [Worker<C>],
     ended: &'a mut Vec<u32>,
@@ -120,7 +123,7 @@ impl<C> Hits<C> for Seats<'_, C> {
 }
 
 impl<N: Nib> Crew<N> {
-    /// With the workers that are there from the start.
+    /// A crew with the workers of the start.
     pub(super) fn new(parts: EventLoop<N>, poller: Poller) -> Self {
         let account = Account {
             cancelled: parts.strings.intern("cancelled"),
@@ -160,7 +163,8 @@ impl<N: Nib> Crew<N> {
         crew
     }
 
-    /// The last hit has ended. So many workers belonged to the workload.
+    /// Closes the crew after the last hit. `users` is the number of workers of the
+    /// workload.
     pub(super) fn close(&mut self, users: u64) {
         let state = self.state(users);
         self.account.recorder.end(state);
@@ -168,13 +172,13 @@ impl<N: Nib> Crew<N> {
         counters.set_addresses(self.account.addresses.take());
     }
 
-    /// Whether something is to be handed over.
+    /// Whether something must be handed over.
     #[inline]
     pub(super) fn is_report_due(&self, now_ns: u64) -> bool {
         self.account.recorder.is_due(now_ns)
     }
 
-    /// Hands over what is due. Hits that end later end after that instant.
+    /// Hands over what is due. Every hit that ends later has a later instant.
     #[cold]
     pub(super) fn report(&mut self, users: u64, now_ns: u64) {
         let state = self.state(users);
@@ -197,8 +201,10 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    pub(super) fn means(&self) -> &Means {
-        &self.means
+    /// Waits for events, or so long; true if the wait ended for another reason.
+    #[inline]
+    pub(super) fn wait(&mut self, events: &mut Vec<Event>, timeout_ns: u64) -> Result<bool, Errno> {
+        self.nib.wait(&self.means.poller, events, timeout_ns)
     }
 
     #[inline]
@@ -211,18 +217,18 @@ impl<N: Nib> Crew<N> {
         &self.account.counters
     }
 
-    /// Hits that run.
+    /// The number of running hits.
     pub(super) fn running(&self) -> u64 {
         self.account.counters.running.get()
     }
 
-    /// Workers that have a hit, or pause after one.
+    /// The number of workers that have a hit, or pause after one.
     #[inline]
     pub(super) fn busy(&self) -> u64 {
         self.account.counters.running.get() + self.account.counters.sleeping.get()
     }
 
-    /// Workers there are.
+    /// The number of workers.
     #[inline]
     pub(super) fn len(&self) -> usize {
         self.workers.len()
@@ -241,21 +247,22 @@ impl<N: Nib> Crew<N> {
             .sum();
     }
 
-    // Which worker is free is the pace's to decide.
+    // The pace chooses among free workers.
 
-    /// The free worker that is next.
+    /// The next free worker.
     #[inline]
     pub(super) fn next_free(&self) -> Option<u32> {
         self.free.last().copied()
     }
 
-    /// Takes the next free worker off the list: it starts, or has no input any more.
+    /// Removes the next free worker from the list, because it starts or its input has
+    /// ended.
     #[inline]
     pub(super) fn take_free(&mut self) {
         self.free.pop();
     }
 
-    /// Brings a free worker below that number to the front; false if there is none.
+    /// Moves a free worker below this number to the front; false if there is none.
     pub(super) fn prefer_below(&mut self, number: usize) -> bool {
         let below = |&index: &u32| (index as usize) < number;
         match self.free.iter().rposition(below) {
@@ -268,7 +275,7 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    /// Another worker, which is free.
+    /// Adds a worker, which is free.
     pub(super) fn hire(&mut self) {
         let index = self.workers.len() as u32;
         let shot = Shot {
@@ -296,7 +303,7 @@ impl<N: Nib> Crew<N> {
         self.feed.next(0)
     }
 
-    /// How many workers have records of their own; none if all share them.
+    /// The number of workers that have their own records; `None` if all share them.
     #[inline]
     pub(super) fn places(&self) -> Option<usize> {
         self.feed.places()
@@ -362,7 +369,7 @@ impl<N: Nib> Crew<N> {
         self.take_step(index, step);
     }
 
-    /// A worker's connection is ready. When its hit ended, if it did.
+    /// Handles a ready connection of a worker. Returns when its hit ended, if it did.
     #[inline]
     pub(super) fn ready(&mut self, index: u32, ready: Readiness) -> Option<u64> {
         let worker = self.workers.get_mut(index as usize)?;
@@ -377,12 +384,12 @@ impl<N: Nib> Crew<N> {
             .then(|| self.workers[index as usize].shot.hit.ended_ns)
     }
 
-    /// A link is ready. When the last hit on it ended, if any did.
+    /// Handles a ready link. Returns when the last hit on it ended, if any did.
     pub(super) fn link_ready(&mut self, link: u32, ready: Readiness) -> Option<u64> {
         self.with_hits(|nib, hits, io| nib.ready_shared(link, ready, hits, io))
     }
 
-    /// Lets the nib send what was left to be sent; true if hits ended by that.
+    /// Lets the nib send what is left to send; true if this ended hits.
     pub(super) fn flush(&mut self) -> bool {
         self.with_hits(|nib, hits, io| nib.flush(hits, io))
             .is_some()
@@ -397,7 +404,7 @@ impl<N: Nib> Crew<N> {
             workers: &mut self.workers,
             ended: &mut ended,
         };
-        // No worker of its own: a link's socket is registered as the link's.
+        // Use no worker: a link registers its socket under its own number.
         let mut io = self.means.io(u32::MAX);
         call(&mut self.nib, &mut seats, &mut io);
         let mut ended_ns = None;
@@ -410,7 +417,7 @@ impl<N: Nib> Crew<N> {
         ended_ns
     }
 
-    /// Workers that something outside the loop ended a wait of go on.
+    /// Continues workers whose wait was ended by something outside the loop.
     pub(super) fn wake_named(&mut self) {
         let mut named = std::mem::take(&mut self.named);
         self.nib.woken(&mut named);
@@ -434,7 +441,7 @@ impl<N: Nib> Crew<N> {
         self.take_step(index, step);
     }
 
-    /// True if the hit has ended.
+    /// Takes a step; true if the hit has ended.
     #[inline]
     fn take_step(&mut self, index: u32, step: Step) -> bool {
         match step {

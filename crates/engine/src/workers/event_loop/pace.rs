@@ -1,8 +1,8 @@
 //! When the next hit of an event loop starts: a type for each kind of workload.
 //!
-//! - [`open`]: at instants, whatever the answers do
+//! - [`open`]: at instants, independent of the answers
 //! - [`closed`]: when a worker is free
-//! - [`steered`]: one or the other, as a pilot says
+//! - [`steered`]: either of these, as a pilot sets it
 
 mod closed;
 mod open;
@@ -16,14 +16,15 @@ pub(crate) use closed::Closed;
 pub(crate) use open::Open;
 pub(crate) use steered::Steered;
 
-/// Hits started in one go before sockets are looked at again.
+/// The most hits that start before sockets are checked again.
 const STARTS_MAX: usize = 64;
-/// Without a record: the reader is asked again after that.
+/// The time after which the reader is asked again for a record.
 const HUNGER_NS: u64 = 200_000;
 
-/// What starts the hits of one event loop.
+/// Starts the hits of one event loop.
 pub(crate) trait Pace {
-    /// Starts what is due; true if there may be more at once. Not called when it has ended.
+    /// Starts what is due; true if there may be more at once. It isn't called after the
+    /// end.
     fn start_due<N: Nib>(
         &mut self,
         crew: &mut Crew<N>,
@@ -35,37 +36,38 @@ pub(crate) trait Pace {
     /// The next instant at which something starts or ends.
     fn next_instant<N: Nib>(&self, crew: &Crew<N>, now_ns: u64) -> u64;
 
-    /// No hit will start any more.
+    /// Whether no more hits will start.
     fn has_ended(&self) -> bool;
 
-    /// It has ended, and not because there was nothing more to send.
+    /// Whether it has ended by time or stop, and not because the input ended.
     fn is_over(&self) -> bool;
 
-    /// The schedule ends now; what was due and has not started is dropped.
+    /// Ends the schedule now; hits that were due and haven't started are dropped.
     fn stop(&mut self, now_ns: u64);
 
-    /// It is stopping already.
+    /// Whether it is stopping already.
     fn is_stopping(&self) -> bool;
 
-    /// Nothing is counted any more but what was counted already.
+    /// Stops counting, except for hits that were counted already.
     fn abort<N: Nib>(&mut self, crew: &Crew<N>);
 
-    /// A worker was free, and there was no record for it yet.
+    /// Whether a worker was free and there was no record for it yet.
     fn is_hungry(&self) -> bool;
 
-    /// Workers of a closed workload; busy ones of an open workload.
+    /// The number of workers of a closed workload, or of busy workers of an open
+    /// workload.
     fn users(&self, busy: u64) -> u64;
 
-    /// Whether the last stretch before a start is waited for by turning.
+    /// Whether the last stretch before a start is spent spinning.
     fn spins(&self) -> bool;
 }
 
-/// Whether hits still start.
+/// Why no more hits start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ended {
     No,
-    /// The input is at its end.
+    /// The input has ended.
     Input,
-    /// The schedule is, or the run was stopped.
+    /// The schedule has ended, or the run was stopped.
     Time,
 }

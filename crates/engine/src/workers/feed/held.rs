@@ -1,5 +1,5 @@
-//! Inputs that fit into memory, for workers that read them in order each: read
-//! once, before the run, with no thread and no queue to a worker.
+//! Inputs that fit into memory, for workers that read them in order. They are read once
+//! before the run, so workers need no thread and no queue.
 
 use bytes::Bytes;
 use encarno_input::{AutoLabel, InputError, InputSettings, Sharing};
@@ -8,13 +8,13 @@ use encarno_record::Payload;
 use super::{Counts, Feed, Input, InputFailure, Next, check, lock};
 use crate::script::{Compiler, Planned};
 
-/// More than that is read by each worker as it goes.
+/// The most records that are held. Workers read a larger input as they go.
 const RECORDS_MAX: usize = 100_000;
 const BYTES_MAX: u64 = 32 << 20;
 pub(super) const TOO_LARGE: &str =
     "loops need an input of at most 100000 records and 32 MiB, in a file";
 
-/// The records of an input, and where the workers of one event loop are in them.
+/// The records of an input, and the positions of one event loop's workers.
 #[derive(Debug)]
 pub(crate) struct Held {
     records: Vec<Planned>,
@@ -57,7 +57,7 @@ impl Held {
             return false;
         };
         let back = u64::from(records) + 1;
-        // Step by step so many were taken in this pass.
+        // A worker can't go back beyond the first record.
         match place.next.checked_sub(back as usize) {
             Some(next) => {
                 place.next = next;
@@ -73,7 +73,7 @@ impl Held {
     }
 }
 
-/// A feed for each event loop; none if the input isn't one that can be held.
+/// Reads the input into a feed for each event loop; `None` if it can't be held.
 pub(super) fn read(
     settings: &InputSettings,
     open: impl Fn() -> Result<Input, InputError>,
@@ -81,8 +81,8 @@ pub(super) fn read(
     workers: &[usize],
     counts: &Counts,
 ) -> Result<Option<Vec<Feed>>, InputFailure> {
-    // Labels that count on would start again with each pass; a pipe that is
-    // too long couldn't be read once more.
+    // Labels with counters would start again in each pass, and a pipe that turns out to
+    // be too long couldn't be read again.
     if settings.sharing != Sharing::PerWorker
         || settings.auto_label == AutoLabel::Unique
         || settings.enumerate
@@ -107,12 +107,13 @@ pub(super) fn read(
         records.push(record);
     }
     lock(&counts.left_out).clone_from(input.left_out());
-    // Those before the first script are read only once: their plan comes now.
+    // Records before the first script were read without a plan; make it now.
     for record in &mut records {
         record.plan = scripts.complete(record.plan.take());
     }
     let feed = |&count: &usize| {
-        // A copy for each loop, so that they don't share the payloads' counters.
+        // Copy the records for each loop, so that loops don't share the payloads'
+        // reference counters.
         let records = records.iter().map(|record| {
             let mut record = record.clone();
             if let Payload::Memory(payload) = &record.record.payload {

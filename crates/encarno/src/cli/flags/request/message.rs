@@ -46,7 +46,7 @@ pub(super) fn bytes(
     Ok(request)
 }
 
-/// The method of a request for which none is given.
+/// The default method of a request.
 pub(super) fn default_method(has_body: bool) -> &'static str {
     if has_body { "POST" } else { "GET" }
 }

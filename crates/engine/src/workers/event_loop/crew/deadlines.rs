@@ -1,8 +1,8 @@
-//! When running hits time out: a list in the order of their starts.
+//! Timeouts of running hits: a list in the order of their starts.
 //!
-//! All hits have the same timeout, so the oldest start times out first. The
-//! list runs through the workers, so that it costs a few stores a hit, no
-//! memory and no system call.
+//! All hits have the same timeout, so the oldest one times out first. The list is linked
+//! through the workers, so it costs a few stores for each hit, and neither memory nor
+//! system calls.
 
 const NONE: u32 = u32::MAX;
 
@@ -29,7 +29,7 @@ impl Deadlines {
         }
     }
 
-    /// A hit of that worker has started.
+    /// Adds a worker whose hit has started.
     #[inline]
     pub(super) fn push(&mut self, worker: u32) {
         let index = worker as usize;
@@ -53,7 +53,7 @@ impl Deadlines {
         self.newest = worker;
     }
 
-    /// The hit of that worker has ended.
+    /// Removes a worker whose hit has ended.
     #[inline]
     pub(super) fn remove(&mut self, worker: u32) {
         let Link { older, newer } = self.links[worker as usize];

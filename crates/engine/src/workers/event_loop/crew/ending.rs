@@ -1,4 +1,4 @@
-//! How hits end: well, by a timeout, or because the run is over.
+//! How hits end: with an answer, by a timeout, or because the run is over.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::scripted::Afterwards;
 use super::{Crew, Wake};
 
 impl<N: Nib> Crew<N> {
-    /// False if the hit goes on: it follows a redirect.
+    /// Ends a hit; false if it goes on because it follows a redirect.
     #[inline]
     pub(super) fn finish(&mut self, index: u32) -> bool {
         let mut afterwards = Afterwards::default();
@@ -61,7 +61,7 @@ impl<N: Nib> Crew<N> {
         true
     }
 
-    /// Hits whose instant has come go on, and pauses end.
+    /// Continues hits whose instant has come, and ends pauses.
     pub(in super::super) fn wake_due(&mut self, now_ns: u64) {
         while let Some((index, generation, wake)) = self.timers.pop_wake(now_ns) {
             if self.workers[index as usize].generation != generation {
@@ -93,7 +93,7 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    /// The next instant at which something happens to a hit without an event.
+    /// The next instant at which a hit needs attention without an event.
     pub(in super::super) fn next_instant(&self) -> u64 {
         let instant_ns = self.timers.next_instant(|index| self.started_ns(index));
         if N::SHARED {
@@ -103,8 +103,9 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    /// What ran out, for whom, and after how long. A hit's own timeout isn't told: each
-    /// record may have another one, and there would be as many texts.
+    /// The error text of a timeout: its phase, the address and the length. The text has
+    /// no length if the hit has its own timeout, because there could be as many texts as
+    /// records.
     fn timeout_text(&self, index: u32) -> StringId {
         let worker = &self.workers[index as usize];
         let hit = &worker.shot.hit;

@@ -1,4 +1,4 @@
-//! Where scripts come in: before a hit starts, and after it has ended.
+//! Calls scripts before a hit starts and after it has ended.
 
 use encarno_nib::Nib;
 use encarno_record::Record;
@@ -7,17 +7,17 @@ use super::{Crew, Wake};
 use crate::script::{Admission, Ended, Plan};
 use crate::workers::feed::Next;
 
-/// What is done once a hit has ended.
+/// What follows a hit that has ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Afterwards {
-    /// The worker pauses so long.
+    /// How long the worker pauses.
     pub(super) rest_ns: u64,
-    /// The hit is no longer among the deadlines.
+    /// Whether the hit was removed from the deadlines.
     pub(super) had_own_timeout: bool,
 }
 
 impl<N: Nib> Crew<N> {
-    /// The next record for that worker, as far as its earlier hits allow.
+    /// The next record for a worker, as its earlier hits allow.
     #[inline]
     pub(in super::super) fn next_record(&mut self, index: u32) -> Next {
         let next = self.feed.next(index);
@@ -27,7 +27,7 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    // What only scripted hits need stays out of line, and out of the others' way.
+    // The code for scripted hits is out of line, so that other hits don't pay for it.
     #[inline(never)]
     fn next_admitted(&mut self, index: u32, mut next: Next) -> Next {
         loop {
@@ -65,7 +65,7 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    /// Makes the shot ready; false if it has ended by that.
+    /// Prepares the shot; false if this ended it.
     #[inline(never)]
     pub(super) fn prepare(&mut self, index: u32, plan: &Plan) -> bool {
         let worker = &mut self.workers[index as usize];
@@ -87,7 +87,7 @@ impl<N: Nib> Crew<N> {
         result.is_ok()
     }
 
-    /// None if the hit goes on.
+    /// Concludes a hit; `None` if it goes on.
     #[inline(never)]
     pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
         let worker = &mut self.workers[index as usize];
@@ -129,7 +129,7 @@ impl<N: Nib> Crew<N> {
         }
     }
 
-    /// The worker pauses: it has no hit, and takes none.
+    /// Makes a worker pause; it has no hit and takes none.
     #[inline(never)]
     pub(super) fn rest(&mut self, index: u32, rest_ns: u64) {
         let until_ns = self.means.clock.now_ns().saturating_add(rest_ns);

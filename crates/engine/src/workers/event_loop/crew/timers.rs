@@ -1,4 +1,4 @@
-//! What happens to hits without an event: wakes, pauses' ends, timeouts.
+//! Events without IO: wakes, ends of pauses, timeouts.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
@@ -8,16 +8,16 @@ use super::deadlines::Deadlines;
 
 #[derive(Debug)]
 pub(super) struct Timers {
-    /// Hits that have the run's timeout.
+    /// Hits with the run's timeout.
     common: Deadlines,
     timeout_ns: u64,
-    /// When and where hits time out that have a timeout of their own.
+    /// The instants and workers of hits with their own timeouts.
     own: BTreeSet<(u64, u32)>,
-    /// Instant, worker, generation, and what for.
+    /// Instant, worker, generation, and reason.
     wakes: BinaryHeap<Reverse<(u64, u32, u32, Wake)>>,
 }
 
-/// What happens at an instant without an event.
+/// The reason of a wake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wake {
     /// The nib asked for it.
@@ -41,25 +41,25 @@ impl Timers {
         Duration::from_nanos(self.timeout_ns)
     }
 
-    /// A hit of that worker has started, and has the run's timeout.
+    /// Adds a worker whose hit has started, with the run's timeout.
     #[inline]
     pub(super) fn start(&mut self, worker: u32) {
         self.common.push(worker);
     }
 
-    /// Its hit has ended.
+    /// Removes a worker whose hit has ended.
     #[inline]
     pub(super) fn end(&mut self, worker: u32) {
         self.common.remove(worker);
     }
 
-    /// It has a timeout of its own instead.
+    /// Gives the hit its own timeout instead.
     pub(super) fn start_own(&mut self, worker: u32, due_ns: u64) {
         self.common.remove(worker);
         self.own.insert((due_ns, worker));
     }
 
-    /// A hit with a timeout of its own has ended.
+    /// Removes a hit with its own timeout, which has ended.
     pub(super) fn end_own(&mut self, worker: u32, due_ns: u64) {
         self.own.remove(&(due_ns, worker));
     }
@@ -69,7 +69,8 @@ impl Timers {
             .push(Reverse((instant_ns, worker, generation, wake)));
     }
 
-    /// The next worker that is to be woken by now, if its hit is still that one.
+    /// The next worker to wake by now. The caller checks that its generation is still the
+    /// same.
     pub(super) fn pop_wake(&mut self, now_ns: u64) -> Option<(u32, u32, Wake)> {
         let &Reverse((instant_ns, worker, generation, wake)) = self.wakes.peek()?;
         if instant_ns > now_ns {
@@ -97,7 +98,7 @@ impl Timers {
         self.common.oldest().or_else(own)
     }
 
-    /// The next instant at which one of them comes.
+    /// The next instant of a timeout or wake.
     #[inline]
     pub(super) fn next_instant(&self, started: impl Fn(u32) -> u64) -> u64 {
         let mut instant_ns = u64::MAX;

@@ -1,4 +1,4 @@
-//! The workers of a closed workload: whoever is free starts again.
+//! The workers of a closed workload: each starts again when it is free.
 
 use std::time::Duration;
 
@@ -12,27 +12,28 @@ use crate::workers::{Control, Share};
 
 #[derive(Debug)]
 pub(crate) struct Closed {
-    /// How many workers there are in all loops together.
+    /// The number of workers over time, in all loops together.
     workers: Schedule,
-    /// How often it had changed.
+    /// The number of schedule changes that were taken into account.
     changes: u64,
-    /// No hits from there on; none = from the schedule's end on.
+    /// The instant from which no hits start; `None` means the schedule's end.
     end_ns: Option<u64>,
-    /// The same as the settings say it: pauses delay it.
+    /// The end that the settings give, before pauses delay it.
     end_settings_ns: Option<u64>,
     share: Share,
-    /// How many workers of this loop may run, and until when that holds.
+    /// The number of workers of this loop that may run, and the instant up to which it
+    /// holds.
     active: usize,
     active_until_ns: u64,
-    /// A worker was free and there was no record for it yet.
+    /// Whether a worker was free and there was no record for it yet.
     hungry: bool,
-    /// Workers whose own input has ended.
+    /// The number of workers whose own input has ended.
     workers_ended: usize,
     ended: Ended,
 }
 
 impl Closed {
-    /// That part of a steered workload.
+    /// The closed part of a steered workload.
     pub(super) fn steered(share: Share) -> Self {
         Self::new(
             &ClosedSettings {
@@ -86,8 +87,8 @@ impl Pace for Closed {
     ) -> bool {
         self.hungry = false;
         for _ in 0..STARTS_MAX {
-            // The instant was read before: who sees a hit's turn come sees the
-            // schedule that holds then.
+            // The instant was read before the schedule, so a hit always sees the schedule
+            // of its instant.
             if control.changes() != self.changes {
                 self.follow(control);
             }
@@ -105,7 +106,7 @@ impl Pace for Closed {
             let Some(index) = crew.next_free() else {
                 return false;
             };
-            // A worker above the level rests until the level rises again.
+            // A worker above the level waits until the level rises again.
             if index as usize >= self.active {
                 if !crew.prefer_below(self.active) {
                     return false;
@@ -171,7 +172,7 @@ impl Pace for Closed {
         self.hungry && !self.has_ended()
     }
 
-    /// Workers that may run and have something to send, pausing ones included.
+    /// The workers that may run and have something to send, including pausing ones.
     fn users(&self, _busy: u64) -> u64 {
         self.active.saturating_sub(self.workers_ended) as u64
     }

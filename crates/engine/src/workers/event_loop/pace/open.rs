@@ -1,4 +1,4 @@
-//! The instants of an open workload: hits start at them, whatever the answers do.
+//! The instants of an open workload, at which hits start independent of the answers.
 
 use encarno_nib::Nib;
 
@@ -9,40 +9,42 @@ use crate::settings::{Arrivals, OpenSettings, SteeredSettings};
 use crate::workers::feed::Next;
 use crate::workers::{Control, Share};
 
-/// At the schedule's end an input that is merely behind gets so long, or the grace.
+/// The time that a slow input gets at the schedule's end, unless the grace period is
+/// shorter.
 const BEHIND_NS_MAX: u64 = 1_000_000_000;
 
 #[derive(Debug)]
 pub(crate) struct Open {
-    /// None = the records carry them.
+    /// The instants; `None` means that the records have them.
     instants: Option<HitInstants>,
-    /// How often the schedule had changed.
+    /// The number of schedule changes that were taken into account.
     changes: u64,
-    /// No hits from there on, whatever the schedule says.
+    /// The instant from which no hits start, whatever the schedule says.
     end_ns: u64,
-    /// The same as the settings say it: pauses delay it.
+    /// The end that the settings give, before pauses delay it.
     end_settings_ns: u64,
-    /// Later hits are dropped.
+    /// Hits that are later than this are dropped.
     late_limit_ns: u64,
-    /// Hits that were due before are dropped, once that instant has come.
+    /// When this instant has come, hits that were due before it are dropped.
     void_before_ns: u64,
-    /// At most so many workers in this loop.
+    /// The most workers of this loop.
     workers_max: usize,
-    /// At most so many of them are busy at a time.
+    /// The most workers that are busy at a time.
     busy_max: u64,
     spin: bool,
     keep_backlog: bool,
-    /// The record of the next hit; none also if the worker that takes it has its own.
+    /// The record of the next hit; also `None` if each worker has its own records.
     record: Option<Planned>,
-    /// The next hit, whose instant may not have come.
+    /// The next hit, whose instant may not have come yet.
     head: Option<Head>,
-    /// What is due is dropped: the schedule has ended, and workers had no time for it.
+    /// Whether due hits are dropped, because the schedule has ended and no worker was
+    /// free.
     dropping: bool,
-    /// The run was told to end before its schedule.
+    /// Whether the run was stopped before the end of its schedule.
     stopped: bool,
-    /// There was no record yet for a hit.
+    /// Whether there was no record yet for a hit.
     hungry: bool,
-    /// Workers whose own input has ended.
+    /// The number of workers whose own input has ended.
     workers_ended: usize,
     ended: Ended,
 }
@@ -50,7 +52,7 @@ pub(crate) struct Open {
 #[derive(Clone, Copy, Debug)]
 struct Head {
     instant_ns: u64,
-    /// It is counted as scheduled already.
+    /// Whether the hit was counted as scheduled already.
     due: bool,
 }
 
@@ -89,7 +91,7 @@ impl Open {
         }
     }
 
-    /// That part of a steered workload.
+    /// The open part of a steered workload.
     pub(super) fn steered(settings: &SteeredSettings, share: Share) -> Self {
         let schedule = Schedule::constant(Level::default(), u64::MAX);
         let busy_max = share.workers(settings.in_flight_max) as u64;
@@ -111,11 +113,10 @@ impl Open {
         Self { busy_max, ..open }
     }
 
-    /// The next hit; none if there is none yet, or none any more.
+    /// The next hit; `None` if there is none yet, or no more.
     fn head<N: Nib>(&mut self, crew: &mut Crew<N>) -> Option<&mut Head> {
         if self.head.is_none() {
-            // Each worker may have records of its own: then the one that takes
-            // the hit has its record.
+            // If each worker has its own records, the hit gets the record of its worker.
             if self.record.is_none() && crew.places().is_none() {
                 match crew.next_shared_record() {
                     Next::Record(record) => self.record = Some(record),
@@ -148,7 +149,7 @@ impl Open {
         self.head.as_mut()
     }
 
-    /// The hit has started, or is dropped.
+    /// Removes the head, because it has started or is dropped.
     fn pass_head(&mut self) {
         self.head = None;
         if let Some(instants) = &mut self.instants {
@@ -162,7 +163,7 @@ impl Open {
         self.pass_head();
     }
 
-    /// Where the schedule ends; recorded instants end with the input.
+    /// The schedule's end. Recorded instants end with the input.
     fn schedule_end_ns(&self) -> u64 {
         match &self.instants {
             Some(instants) => instants.end_ns().min(self.end_ns),
@@ -170,7 +171,7 @@ impl Open {
         }
     }
 
-    /// There is nothing to start: that may be the end.
+    /// Checks for the end when there is nothing to start.
     fn end_in_time<N: Nib>(&mut self, crew: &Crew<N>, grace_ns: u64, now_ns: u64) {
         let end_ns = self.schedule_end_ns();
         if now_ns < end_ns || self.ended != Ended::No {
@@ -184,7 +185,7 @@ impl Open {
         }
     }
 
-    /// The input was too slow to the end: what was due is dropped.
+    /// Drops the hits that were due, because the input was too slow at the end.
     fn drop_rest<N: Nib>(&mut self, crew: &Crew<N>) {
         let counters = crew.counters();
         if self.head.is_some_and(|head| head.due) {
@@ -203,7 +204,7 @@ impl Open {
         counters.dropped_at_end.add(rest);
     }
 
-    /// The input of the worker that would be next has ended. True if others go on.
+    /// Handles the end of the input of the next worker; true if others go on.
     fn end_worker<N: Nib>(&mut self, crew: &mut Crew<N>) -> bool {
         crew.take_free();
         self.workers_ended += 1;
@@ -222,7 +223,7 @@ impl Open {
         }
         if let (Some(schedule), Some(instants)) = (schedules.rate, &mut self.instants) {
             instants.follow(&schedule);
-            // Its instant may be another one; the hit stays the same.
+            // The instant of the head may have changed; the hit stays the same.
             if self.head.is_some_and(|head| !head.due) {
                 self.head = None;
             }
@@ -241,8 +242,8 @@ impl Pace for Open {
     ) -> bool {
         self.hungry = false;
         for _ in 0..STARTS_MAX {
-            // The instant was read before: who sees a hit's instant come sees
-            // the schedule that holds then.
+            // The instant was read before the schedule, so a hit always sees the schedule
+            // of its instant.
             if control.changes() != self.changes {
                 self.follow(control);
             }
@@ -297,7 +298,7 @@ impl Pace for Open {
                         if self.end_worker(crew) {
                             continue;
                         }
-                        // There is nothing for this instant, so there was no hit to schedule.
+                        // There is no record for this instant, so no hit was scheduled.
                         self.head = None;
                         let scheduled = &crew.counters().scheduled;
                         scheduled.set(scheduled.get() - 1);
@@ -328,7 +329,7 @@ impl Pace for Open {
                 .min(end_ns),
             None => end_ns,
         };
-        // Due and no worker: an event will tell.
+        // The hit is due and no worker is free; an event will report a free one.
         if instant_ns > now_ns {
             instant_ns
         } else {
@@ -359,7 +360,7 @@ impl Pace for Open {
         self.stopped || self.is_over()
     }
 
-    /// A hit whose instant had come is dropped.
+    /// Drops a hit that was due.
     fn abort<N: Nib>(&mut self, crew: &Crew<N>) {
         if self.head.is_some_and(|head| head.due) {
             self.drop_head(crew);

@@ -1,4 +1,4 @@
-//! A steered workload has both: at any time one of them is at rest.
+//! A steered workload has a closed and an open part, of which one is at rest at any time.
 
 use encarno_nib::Nib;
 
