@@ -16,11 +16,7 @@ use crate::attempt::Attempt;
 const LINKS_MAX: usize = 16;
 
 /// Starts the hit of a worker in the event of another one.
-pub fn as_worker(
-    worker: u32,
-    io: &mut Io<'_>,
-    start: impl FnOnce(&mut Io<'_>) -> Step,
-) -> Step {
+pub fn as_worker(worker: u32, io: &mut Io<'_>, start: impl FnOnce(&mut Io<'_>) -> Step) -> Step {
     let own = std::mem::replace(&mut io.worker, worker);
     let step = start(io);
     io.worker = own;

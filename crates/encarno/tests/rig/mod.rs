@@ -152,13 +152,8 @@ pub fn run_with(
         Protocol::Http(http) => http.network.address = Some(format!("http://{address}")),
         Protocol::Udp(udp) => udp.network.address = Some(format!("udp://{address}")),
         Protocol::Http2(http) => http.network.address = Some(format!("http://{address}")),
-        Protocol::Grpc(_)
-        | Protocol::Tcp(_)
-        | Protocol::WebSocket(_)
-        | Protocol::Wrpc(_)
-        | Protocol::WrpcHttp(_)
-        | Protocol::Echo(_)
-        | Protocol::Dummy(_) => {}
+        // Which others there are depends on the features.
+        _ => {}
     }
     if let Some(records) = records {
         std::fs::write(path("records"), records).unwrap();

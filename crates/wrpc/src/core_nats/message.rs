@@ -86,8 +86,13 @@ impl Headers {
             Some(b':') => false,
             Some(_) => line.contains(&b':'),
         };
-        lines(raw).skip(1).all(is_known).then(|| Self {
-            raw: raw.strip_suffix(b"\r\n").unwrap_or(raw).to_vec(),
+        lines(raw).skip(1).all(is_known).then(|| {
+            // Whatever line breaks end the block, its last line has one.
+            let is_break = |byte: &u8| matches!(byte, b'\r' | b'\n');
+            let end = raw.iter().rposition(|byte| !is_break(byte)).unwrap_or(0);
+            Self {
+                raw: [&raw[..=end], b"\r\n"].concat(),
+            }
         })
     }
 
@@ -130,6 +135,24 @@ mod tests {
         assert_eq!(read.get("C"), None);
         assert_eq!(read.get("a"), None);
         assert_eq!(read.status(), None);
+    }
+
+    #[test]
+    fn what_was_read_can_be_sent_on() {
+        for raw in [
+            "NATS/1.0 503\r\n\r\n",
+            "NATS/1.0 503\r\n\r",
+            "NATS/1.0\r\nA: x",
+            "NATS/1.0\nA: x\n\n",
+            "NATS/1.0",
+        ] {
+            let once = read(raw).expect(raw);
+            let again = [once.raw(), b"\r\n"].concat();
+            let again = Headers::read(&again).expect(raw);
+            assert_eq!(again.raw(), once.raw(), "{raw:?}");
+            assert_eq!(again.get("A"), once.get("A"), "{raw:?}");
+            assert_eq!(again.status(), once.status(), "{raw:?}");
+        }
     }
 
     #[test]
