@@ -295,7 +295,7 @@ mod tests {
             "1 3 0 5 4.5 0 7.5"
         );
         assert!(read.files().eq([&*file, &*file]));
-        assert!(refused.contains("can't be read here"), "{refused}");
+        assert!(refused.contains("can't name files here"), "{refused}");
         let missing = Schedule::read("replay(/nowhere/rates)")
             .unwrap_err()
             .to_string();

@@ -196,7 +196,7 @@ mod tests {
             ("10 1\n10 2", "line 2: its time"),
             ("10 1\n9 2", "line 2: its time"),
             ("1\n2 3", "line 2: the lines before"),
-            ("0 5", "how long"),
+            ("0 5", "gives no length"),
         ] {
             let error = of_table(text).unwrap_err();
             assert!(error.contains(word), "{text}: {error}");
