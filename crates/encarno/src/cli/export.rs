@@ -13,6 +13,7 @@ use encarno_export::steps::{Step, Steps};
 use encarno_export::{Body, Origin, influx, otlp, remote_write, run_name, scrape};
 use encarno_record::files::{self, Contents};
 use encarno_record::mask::masked_url;
+use encarno_record::statistics::{counted, was};
 use encarno_report::served::{Address, Bound, Document};
 use encarno_secret::Secret;
 use url::Url;
@@ -207,7 +208,10 @@ impl Delivery {
             ..
         } = self;
         match &self.reason {
-            None => format!("{delivered} points were delivered to {url}"),
+            None => {
+                let points = counted(*delivered, "point");
+                format!("{points} {} delivered to {url}", was(*delivered))
+            }
             Some(reason) => {
                 let all = delivered + lost;
                 let later = match self.is_over {
@@ -215,7 +219,9 @@ impl Delivery {
                     // Each point has all since the start.
                     false => "; those that came later have their sums",
                 };
-                format!("{lost} of {all} points were NOT delivered to {url}: {reason}{later}")
+                let points = counted(all, "point");
+                let were = was(*lost);
+                format!("{lost} of {points} {were} NOT delivered to {url}: {reason}{later}")
             }
         }
     }
