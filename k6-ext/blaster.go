@@ -10,6 +10,7 @@ import (
 	"go.k6.io/k6/v2/metrics"
 
 	"github.com/encarno/encarno/k6-ext/iteration"
+	"github.com/encarno/encarno/k6-ext/trace"
 )
 
 var (
@@ -24,6 +25,7 @@ type blaster struct {
 	module *ModuleInstance
 	client *client
 	tags   callTags
+	traced float64 // the share of calls that begin a trace
 
 	// The iteration of the last call, and the number of its calls.
 	lastIteration int64
@@ -42,7 +44,11 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 	if env == nil || module.vu.State() != nil {
 		throw(runtime, errNotInInit)
 	}
-	options, err := parseOptions(env, call.Argument(0))
+	traced, rest, err := parseCallsTraced(runtime, call.Argument(0))
+	if err != nil {
+		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
+	}
+	options, err := parseOptions(env, rest)
 	if err != nil {
 		throw(runtime, fmt.Errorf("wrpc.blaster(): %w", err))
 	}
@@ -54,6 +60,7 @@ func (module *ModuleInstance) blaster(call sobek.FunctionCall) sobek.Value {
 		module:  module,
 		client:  client,
 		tags:    callTags{own: options.tags},
+		traced:  traced,
 		jsTrue:  runtime.ToValue(true),
 		jsEmpty: runtime.ToValue(""),
 	}
@@ -109,6 +116,8 @@ func (blaster *blaster) prepare(
 	}
 	tags := blaster.tags.with(state.Tags.GetCurrentValues())
 	tags.Tags = withTags(tags.Tags, packet.tags)
+	packet.trace = trace.Begin(blaster.traced)
+	tags = packet.trace.Mark(tags)
 	return state, packet, tags
 }
 

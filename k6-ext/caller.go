@@ -3,6 +3,7 @@ package wrpc
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/grafana/sobek"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/encarno/encarno/k6-ext/http"
 	"github.com/encarno/encarno/k6-ext/iteration"
+	"github.com/encarno/encarno/k6-ext/trace"
 	"github.com/encarno/encarno/k6-ext/values"
 )
 
@@ -30,6 +32,7 @@ type caller struct {
 	client     *client
 	interfaces *values.Interfaces
 	options    callerOptions
+	traced     float64 // the share of calls that begin a trace
 	functions  map[string]*calledFunction
 
 	tags     callTags
@@ -73,6 +76,10 @@ func (module *ModuleInstance) caller(call sobek.FunctionCall) sobek.Value {
 }
 
 func (module *ModuleInstance) openCaller(env *common.InitEnvironment, given sobek.Value) (*caller, error) {
+	traced, given, err := parseCallsTraced(module.vu.Runtime(), given)
+	if err != nil {
+		return nil, err
+	}
 	own, transport, err := splitOptions(module.vu.Runtime(), given)
 	if err != nil {
 		return nil, err
@@ -90,7 +97,7 @@ func (module *ModuleInstance) openCaller(env *common.InitEnvironment, given sobe
 		return nil, err
 	}
 	opened := &caller{
-		module: module, client: client, interfaces: interfaces, options: own,
+		module: module, client: client, interfaces: interfaces, options: own, traced: traced,
 		functions: map[string]*calledFunction{},
 	}
 	opened.tags.own = options.tags
@@ -159,6 +166,7 @@ type preparedCall struct {
 	params   []byte
 	state    *lib.State
 	tags     metrics.TagsAndMeta
+	headers  []http.Field
 }
 
 // call is client.call(): it blocks the VU until the call's end.
@@ -192,7 +200,7 @@ func (caller *caller) carried(prepared *preparedCall) functionCall {
 	return functionCall{
 		function: prepared.function.number,
 		params:   prepared.params,
-		headers:  caller.options.headers,
+		headers:  prepared.headers,
 		timeout:  caller.options.timeout,
 	}
 }
@@ -218,7 +226,12 @@ func (caller *caller) prepare(method string, jsCall sobek.FunctionCall) prepared
 	}
 	tags := caller.tags.with(state.Tags.GetCurrentValues())
 	tags.Tags = tags.Tags.With("function", function.FullName())
-	return preparedCall{function: function, params: params, state: state, tags: tags}
+	headers := caller.options.headers
+	if begun := trace.Begin(caller.traced); begun.IsThere() {
+		headers = append(slices.Clone(headers), http.Field{Name: "traceparent", Value: begun.Traceparent()})
+		tags = begun.Mark(tags)
+	}
+	return preparedCall{function: function, params: params, state: state, tags: tags, headers: headers}
 }
 
 // function finds a function, and tells the library of it when it is called first.

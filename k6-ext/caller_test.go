@@ -114,6 +114,38 @@ func TestCallsOfAnyFunction(t *testing.T) {
 	}
 }
 
+// The guest of a call finds the trace in its environment, and k6's samples name it.
+func TestTheGuestOfACallKnowsItsTrace(t *testing.T) {
+	server := startNATS(t)
+	startShop(t, server)
+	seen := func(option string) (*vu, string) {
+		vu := newVUWithFiles(t)
+		vu.must(fmt.Sprintf(`const client = wrpc.client({nats: {url: %q, prefix: "test"}, wit: %q, timeout: "20s", %s})`,
+			server, absolute(t, shopWIT), option))
+		vu.start()
+		vu.must(`const seen = client.call("example:shop/carts.trace")`)
+		require.True(t, vu.must(`seen.ok`).ToBoolean(), vu.must(`seen.error`).String())
+		return vu, vu.must(`String(seen.value)`).String()
+	}
+	vu, none := seen("")
+	require.Contains(t, []string{"null", "undefined"}, none)
+	require.Empty(t, vu.emitted("wrpc_call_duration")[0].Metadata)
+	_, own := seen(`headers: {traceparent: "00-a-b-01"}`)
+	require.Equal(t, "00-a-b-01", own)
+	vu, begun := seen("traceparent: 1")
+	metadata := vu.emitted("wrpc_call_duration")[0].Metadata
+	require.Equal(t, "00-"+metadata["trace_id"]+"-"+metadata["span_id"]+"-01", begun)
+
+	vu = newVUWithFiles(t)
+	for options, reason := range map[string]string{
+		`client({tcp: {addr: "a:1"}, wit: "w", traceparent: 0.5})`: "wrpc.client(): traceparent: wRPC over TCP can't carry",
+		`blaster({tcp: {addr: "a:1"}, traceparent: 0.5})`:          "wrpc.blaster(): traceparent: wRPC over TCP can't carry",
+		`blaster({nats: {url: "a"}, traceparent: "1%"})`:           "traceparent: the share of calls that begin a trace is expected, from 0 to 1",
+	} {
+		require.Contains(t, vu.mustFail("wrpc."+options), reason)
+	}
+}
+
 func TestCallsThatFailAreResults(t *testing.T) {
 	server := startNATS(t)
 	startReceiver(t, server) // it serves blasts alone

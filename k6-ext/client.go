@@ -28,8 +28,8 @@ import (
 
 // Sizes and offsets, as in bridge.go.
 var (
-	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-64]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.timeout_ns)-56]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoBlast{})-88]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoBlast{}.trace)-64]
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoCall{})-24]
 )
 
@@ -282,6 +282,9 @@ func newBlast(tag uint64, id packetID, packet *packet) C.EncarnoBlast {
 		cpu_burn_ms: C.uint64_t(packet.cpuBurnMS),
 		wait_ms:     C.uint64_t(packet.waitMS),
 		timeout_ns:  C.uint64_t(packet.timeout),
+		trace: C.EncarnoTrace{
+			high: C.uint64_t(packet.trace.High), low: C.uint64_t(packet.trace.Low), span: C.uint64_t(packet.trace.Span),
+		},
 	}
 }
 

@@ -49,30 +49,6 @@ func (module *ModuleInstance) http(call sobek.FunctionCall) sobek.Value {
 	return object
 }
 
-// parseTraced takes the option traceparent, which is ours alone, out of the options.
-func parseTraced(runtime *sobek.Runtime, value sobek.Value) (float64, sobek.Value, error) {
-	object, err := asObject(value)
-	if err != nil || object == nil || common.IsNullish(object.Get("traceparent")) {
-		return 0, value, nil // what is wrong with the options is said where they are read
-	}
-	given := object.Get("traceparent")
-	share := given.ToFloat()
-	if kind := kindOf(given); kind != reflect.Int64 && kind != reflect.Float64 || !(share >= 0 && share <= 1) {
-		return 0, nil, fmt.Errorf("traceparent: the share of requests that begin a trace is expected, from 0 to 1, not %s", typeName(given))
-	}
-	return share, without(runtime, object, "traceparent"), nil
-}
-
-func without(runtime *sobek.Runtime, object *sobek.Object, left string) *sobek.Object {
-	rest := runtime.NewObject()
-	for _, key := range object.Keys() {
-		if key != left {
-			_ = rest.Set(key, object.Get(key)) // it is new and ordinary
-		}
-	}
-	return rest
-}
-
 // parseFamilies takes the option metrics, which is ours alone, out of the options.
 func parseFamilies(runtime *sobek.Runtime, value sobek.Value) (http.Families, sobek.Value, error) {
 	families := http.Families{HTTP: true, WRPC: true}

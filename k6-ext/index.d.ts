@@ -158,6 +158,12 @@ declare module "k6/x/wrpc" {
      * with the name of one of k6's own (such as `scenario`) replaces it.
      */
     tags?: Tags;
+    /**
+     * The share of calls that begin a trace, from 0 to 1. They get a header `traceparent`
+     * (W3C Trace Context), and their samples the metadata `trace_id` and `span_id`. Over TCP only
+     * `wrpc.http` can begin traces. Default: 0.
+     */
+    traceparent?: number;
   }
 
   /** The work for a component. An unknown key is an error. */
@@ -315,6 +321,8 @@ declare module "k6/x/wrpc" {
     headers?: Record<string, string>;
     /** Tags for the samples of all calls. */
     tags?: Tags;
+    /** The share of calls that begin a trace, as for `wrpc.blaster`. */
+    traceparent?: number;
   } & ({ nats: NatsOptions; tcp?: undefined } | { tcp: TcpOptions; nats?: undefined });
 
   /**
@@ -522,11 +530,6 @@ declare module "k6/x/wrpc" {
      * `wrpc_`, or both, which is the default.
      */
     metrics?: HttpMetrics | HttpMetrics[];
-    /**
-     * The share of requests that begin a trace, from 0 to 1. They get a header `traceparent`
-     * (W3C Trace Context), and their samples the metadata `trace_id`. The default is 0.
-     */
-    traceparent?: number;
   }
 
   export type HttpMetrics = "http" | "wrpc";

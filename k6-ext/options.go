@@ -21,6 +21,8 @@ type options struct {
 
 type tag struct{ name, value string }
 
+var errTracedTCP = errors.New("traceparent: wRPC over TCP can't carry the headers of a call: use NATS, or leave traceparent out")
+
 func parseOptions(env *common.InitEnvironment, value sobek.Value) (options, error) {
 	object, err := asObject(value)
 	if err != nil {
@@ -54,6 +56,42 @@ func normalised(env *common.InitEnvironment, written []byte) []byte {
 		return written
 	}
 	return ordered
+}
+
+// parseTraced takes the option traceparent, which the library doesn't know, out of the options.
+func parseTraced(runtime *sobek.Runtime, value sobek.Value) (float64, sobek.Value, error) {
+	object, err := asObject(value)
+	if err != nil || object == nil || common.IsNullish(object.Get("traceparent")) {
+		return 0, value, nil // parseOptions reports errors of the options
+	}
+	given := object.Get("traceparent")
+	share := given.ToFloat()
+	if kind := kindOf(given); kind != reflect.Int64 && kind != reflect.Float64 || !(share >= 0 && share <= 1) {
+		return 0, nil, fmt.Errorf("traceparent: the share of calls that begin a trace is expected, from 0 to 1, not %s", typeName(given))
+	}
+	return share, without(runtime, object, "traceparent"), nil
+}
+
+// parseCallsTraced does so for calls that aren't HTTP: only NATS carries their headers.
+func parseCallsTraced(runtime *sobek.Runtime, value sobek.Value) (float64, sobek.Value, error) {
+	share, rest, err := parseTraced(runtime, value)
+	if err != nil || share == 0 {
+		return share, rest, err
+	}
+	if object, err := asObject(rest); err == nil && object != nil && !common.IsNullish(object.Get("tcp")) {
+		return 0, nil, errTracedTCP
+	}
+	return share, rest, nil
+}
+
+func without(runtime *sobek.Runtime, object *sobek.Object, left string) *sobek.Object {
+	rest := runtime.NewObject()
+	for _, key := range object.Keys() {
+		if key != left {
+			_ = rest.Set(key, object.Get(key)) // it is new and ordinary
+		}
+	}
+	return rest
 }
 
 // parseTags returns the tags sorted by their names, so that equal tags make equal tag sets in

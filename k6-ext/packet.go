@@ -9,6 +9,8 @@ import (
 	"github.com/grafana/sobek"
 	"go.k6.io/k6/v2/js/common"
 	"go.k6.io/k6/v2/lib/types"
+
+	"github.com/encarno/encarno/k6-ext/trace"
 )
 
 const (
@@ -27,6 +29,7 @@ type packet struct {
 	// A view of the script's value, which must be read before the script continues.
 	payload []byte
 	tags    []tag
+	trace   trace.Context // chosen by the blaster, not by the script
 }
 
 var packetKeys = []string{

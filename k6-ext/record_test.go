@@ -2,6 +2,8 @@ package wrpc
 
 import (
 	"bufio"
+	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"math"
@@ -202,7 +204,7 @@ func TestTheRecordHasCallsOverWRPC(t *testing.T) {
 	file := filepath.Join(folder, "script.js")
 	require.NoError(t, os.WriteFile(file, []byte(`
 		import wrpc from "k6/x/wrpc";
-		const blaster = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "test" } });
+		const blaster = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "test" }, traceparent: 1 });
 		const nobody = wrpc.blaster({ nats: { url: __ENV.NATS_URL, prefix: "nobody" } });
 		export const options = { iterations: 20 };
 		export default function () {
@@ -210,8 +212,10 @@ func TestTheRecordHasCallsOverWRPC(t *testing.T) {
 			nobody.blast({ tags: { name: "bad" } });
 		}`), 0o600))
 	record := filepath.Join(folder, "run.enc")
-	running := startFile(t, server, file, "--out", "encarno="+record)
+	written := filepath.Join(folder, "run.json")
+	running := startFile(t, server, file, "--out", "encarno="+record, "--out", "json="+written)
 	require.Equal(t, 0, running.wait(t, 60*time.Second), running.output.String())
+	requireExemplars(t, record, written)
 	read := statsOf(t, record)
 	require.Len(t, read.Labels, 2)
 	require.Equal(t, "bad", read.Labels[0].Label)
@@ -219,6 +223,32 @@ func TestTheRecordHasCallsOverWRPC(t *testing.T) {
 	require.Equal(t, "no_responders", read.Labels[0].Errors[0].Text)
 	require.EqualValues(t, 20, read.Labels[1].Hits)
 	require.EqualValues(t, 0, read.Labels[1].Failed)
+}
+
+// requireExemplars exports a record, whose exemplars must name traces that k6's samples name.
+func requireExemplars(t *testing.T, record, written string) {
+	t.Helper()
+	samples, err := os.ReadFile(written)
+	require.NoError(t, err)
+	traces := regexp.MustCompile(`"trace_id":"([0-9a-f]{32})"`).FindAllSubmatch(samples, -1)
+	require.NotEmpty(t, traces)
+	var exported bytes.Buffer
+	sink := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, request *http.Request) {
+		_, _ = exported.ReadFrom(request.Body)
+	}))
+	output, err := exec.Command(fromEnv(t, "ENCARNO", "target/release/encarno", "run `make`"),
+		"export", record, "--otlp", sink.URL).CombinedOutput()
+	sink.Close() // waits for what is being received
+	require.NoError(t, err, string(output))
+	found := 0
+	for _, trace := range traces {
+		id, err := hex.DecodeString(string(trace[1]))
+		require.NoError(t, err)
+		if bytes.Contains(exported.Bytes(), id) {
+			found++
+		}
+	}
+	require.Positive(t, found)
 }
 
 // The page of a test while it goes on: its last event has what `stats` says.

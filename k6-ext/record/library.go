@@ -33,6 +33,8 @@ import (
 	"runtime"
 	"time"
 	"unsafe"
+
+	"github.com/encarno/encarno/k6-ext/trace"
 )
 
 // The sizes and offsets of the header's structs in C. crates/k6-bridge/tests/header.rs has the
@@ -40,8 +42,8 @@ import (
 var (
 	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoSample{})-24]
 	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoSample{}.value)-16]
-	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoRequest{})-32]
-	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoRequest{}.ended_unix_ns)-16]
+	_ = [1]struct{}{}[unsafe.Sizeof(C.EncarnoRequest{})-56]
+	_ = [1]struct{}{}[unsafe.Offsetof(C.EncarnoRequest{}.trace)-32]
 )
 
 // file is a result file, which the Rust library writes. It belongs to one goroutine.
@@ -94,10 +96,11 @@ func (file *file) sample(series uint32, at time.Time, value float64) {
 	})
 }
 
-func (file *file) request(outcome outcome, ended time.Time, duration time.Duration) {
+func (file *file) request(outcome outcome, ended time.Time, duration time.Duration, within trace.Context) {
 	file.requests = append(file.requests, C.EncarnoRequest{
 		label: C.uint32_t(outcome.label), error: C.uint32_t(outcome.failure), status: C.uint32_t(outcome.status),
 		ended_unix_ns: unixNano(ended), duration_ns: C.uint64_t(max(duration, 0)),
+		trace: C.EncarnoTrace{high: C.uint64_t(within.High), low: C.uint64_t(within.Low), span: C.uint64_t(within.Span)},
 	})
 }
 

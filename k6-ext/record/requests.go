@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.k6.io/k6/v2/metrics"
+
+	"github.com/encarno/encarno/k6-ext/trace"
 )
 
 // Samples in one container describe a request if they have one of these durations. The first in
@@ -65,7 +67,8 @@ func (requests *requests) take(samples []metrics.Sample) {
 		}
 		requests.outcomes[key] = known
 	}
-	requests.file.request(known, duration.Time, time.Duration(duration.Value*float64(time.Millisecond)))
+	took := time.Duration(duration.Value * float64(time.Millisecond))
+	requests.file.request(known, duration.Time, took, trace.Of(duration.Metadata))
 }
 
 // outcomeOf makes the outcome from the tags of a request.

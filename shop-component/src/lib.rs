@@ -12,6 +12,7 @@ mod bindings {
 use bindings::exports::example::shop::carts::{
     Colour, Discount, Guest, Item, Receipt, Refusal, Wishes,
 };
+use bindings::wasi::cli::environment::get_environment;
 
 /// Carts that cost more are refused.
 const TOTAL_CENTS_MAX: u64 = 1 << 60;
@@ -58,6 +59,11 @@ impl Guest for Component {
     fn reversed(mut bytes: Vec<u8>) -> Vec<u8> {
         bytes.reverse();
         bytes
+    }
+
+    fn trace() -> Option<String> {
+        let mut variables = get_environment().into_iter();
+        variables.find_map(|(name, value)| (name == "TRACEPARENT").then_some(value))
     }
 }
 

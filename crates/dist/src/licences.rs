@@ -170,9 +170,11 @@ mod tests {
         let text = of(&["encarno".to_owned()]).unwrap();
         assert!(text.contains("\nclap 4"), "clap is linked");
         assert!(text.contains("\nrustls 0"), "rustls is linked");
+        assert!(text.contains("\nwasmtime 4"), "it runs components");
+        let of_bridge = of(&["encarno-k6-bridge".to_owned()]).unwrap();
         assert!(
-            !text.contains("\nwasmtime 4"),
-            "only the receiver links wasmtime"
+            !of_bridge.contains("\nwasmtime 4"),
+            "k6 calls components, and runs none"
         );
         assert!(!text.contains("\nproptest 1"), "proptest is of the tests");
         assert!(

@@ -149,7 +149,7 @@ fn what_k6_cant_do_is_told() {
         "nowhere/k6: No such file",
     );
     fails(&["--goal", "p99<50ms"], 2, "cannot be used with");
-    fails(&["-o", "cap.enc"], 2, "--output says nothing to k6");
+    fails(&["-o", "cap.enc"], 2, "--output has no effect on k6");
     fails(&["http://h/"], 2, "cannot be used with");
     std::fs::remove_file(folder.join("script.js")).unwrap();
     fails(&[], 1, "there is no file script.js");

@@ -368,7 +368,7 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
     let cases: [(&[&str], &str); 6] = [
         (
             &["udp://127.0.0.1:9", "--ca-file", "x"],
-            "udp doesn't speak TLS",
+            "udp doesn't support TLS",
         ),
         (
             &["http://127.0.0.1:9", "--delay", "1ms"],

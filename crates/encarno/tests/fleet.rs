@@ -275,7 +275,7 @@ fn what_agents_do_not_take_is_said_by_name() {
             &["dummy:", "-n", "9", "-i", "/etc/hostname"][..],
             "name it by a relative path",
         ),
-        (&["dummy:", "-n", "9", "--phout", "x"], "no phout"),
+        (&["dummy:", "-n", "9", "--phout", "x"], "not for phout"),
         (
             &["dummy:", "-n", "9", "--stop-if", "p99>1s"],
             "--stop-if doesn't work with --agents",

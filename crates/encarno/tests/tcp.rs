@@ -113,7 +113,7 @@ fn a_bomb_a_flood_and_silence_are_failures_in_time() {
         Ok(())
     });
     for (address, ending, says) in [
-        (bomb, ["--answer-length", "4"], "length says 4294967295"),
+        (bomb, ["--answer-length", "4"], "length is 4294967295"),
         (
             flood,
             ["--answer-until", "end"],

@@ -126,7 +126,10 @@ impl Exporter {
         message::Exemplar {
             time_unix_nano: self.started_unix_ns.saturating_add(exemplar.ended_ns),
             as_double: Some(time_ns as f64 * 1e-9),
-            span_id: exemplar.trace.span_id.to_be_bytes().into(),
+            span_id: match exemplar.trace.span_id {
+                0 => Vec::new(),
+                span => span.to_be_bytes().into(),
+            },
             trace_id: exemplar.trace.trace_id.to_be_bytes().into(),
         }
     }

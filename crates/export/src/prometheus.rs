@@ -1,7 +1,7 @@
 //! What remote write and a scrape have in common: the metrics of a run under Prometheus's
 //! names, their labels, and native histograms.
 
-use encarno_record::exemplar::Exemplar;
+use encarno_record::exemplar::{Exemplar, TraceContext};
 use encarno_record::histogram::Histogram;
 use encarno_record::sums::Sums;
 use prost::Message;
@@ -91,12 +91,12 @@ pub(crate) fn labels(kind: &Kind, run: &str) -> Vec<(&'static str, String)> {
     labels
 }
 
-/// The labels of a hit that began a trace.
-pub(crate) fn trace_labels(exemplar: &Exemplar) -> [(&'static str, String); 2] {
-    [
-        ("span_id", format!("{:016x}", exemplar.trace.span_id)),
-        ("trace_id", format!("{:032x}", exemplar.trace.trace_id)),
-    ]
+/// The labels of a hit that took part in a trace.
+pub(crate) fn trace_labels(exemplar: &Exemplar) -> impl Iterator<Item = (&'static str, String)> {
+    let TraceContext { trace_id, span_id } = exemplar.trace;
+    let span = (span_id != 0).then(|| ("span_id", format!("{span_id:016x}")));
+    let trace = ("trace_id", format!("{trace_id:032x}"));
+    span.into_iter().chain([trace])
 }
 
 /// The buckets of a native histogram.

@@ -101,7 +101,7 @@ fn all_labels(name: &str, kind: &Kind, origin: &Origin) -> Vec<Label> {
 }
 
 fn exemplar(exemplar: &Exemplar, time_ns: u64, started_unix_ns: u64) -> message::Exemplar {
-    let labels = trace_labels(exemplar).into_iter();
+    let labels = trace_labels(exemplar);
     message::Exemplar {
         labels: labels
             .map(|(name, value)| Label {

@@ -180,7 +180,7 @@ impl Exposition {
     fn exemplars(&self, known: &Exemplars, time: fn(&Exemplar) -> u64) -> Vec<message::Exemplar> {
         let of = |one: &Exemplar| {
             let ended = self.started_unix_ns.saturating_add(one.ended_ns);
-            let labels = trace_labels(one).into_iter();
+            let labels = trace_labels(one);
             message::Exemplar {
                 label: labels.map(message::LabelPair::of).collect(),
                 value: Some(time(one) as f64 * 1e-9),

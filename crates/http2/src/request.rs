@@ -294,7 +294,7 @@ mod tests {
                 b"GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\n\r\n",
                 "one request",
             ),
-            (b"GET / HTTP/1.1\r\nno field\r\n\r\n", "no field"),
+            (b"GET / HTTP/1.1\r\nno field\r\n\r\n", "head isn't a field"),
             (
                 b"P / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na",
                 "chunks",

@@ -9,7 +9,7 @@
 // The version of everything in this header. It changes whenever a caller that was
 // compiled with an older header could misread the library, because a struct, an export
 // or a meaning has changed or gone. A caller compares it with `encarno_abi_version`.
-#define ENCARNO_ABI_VERSION 3
+#define ENCARNO_ABI_VERSION 4
 
 // The longest timeout: a day.
 #define ENCARNO_TIMEOUT_NS_MAX 86400000000000
@@ -176,6 +176,17 @@ typedef struct {
   uint64_t timeout_ns;
 } EncarnoCall;
 
+// The trace to which a call or a request belongs, in the parts of W3C Trace Context; all
+// 0 if there is none.
+typedef struct {
+  // The higher half of its identifier.
+  uint64_t high;
+  // The lower half.
+  uint64_t low;
+  // The span of the caller in it; 0 if that isn't known.
+  uint64_t span;
+} EncarnoTrace;
+
 // A call of `xk6:wrpc/blaster`, without its payload. The id of the packet is
 // `VU-ITERATION-NUMBER`.
 typedef struct {
@@ -196,6 +207,9 @@ typedef struct {
   // The time from the submission after which the call fails with `timeout`; at most a
   // day.
   uint64_t timeout_ns;
+  // Sent as the header `traceparent`. NATS carries it; over TCP, a call with a trace
+  // fails.
+  EncarnoTrace trace;
 } EncarnoBlast;
 
 // An HTTP request, without its head and its body.
@@ -240,6 +254,8 @@ typedef struct {
   uint64_t ended_unix_ns;
   // Its duration.
   uint64_t duration_ns;
+  // Its trace. A request with a trace is kept as an exemplar.
+  EncarnoTrace trace;
 } EncarnoRequest;
 
 // The version of this library's C ABI: `ENCARNO_ABI_VERSION` of its own header. This

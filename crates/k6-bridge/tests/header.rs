@@ -37,14 +37,14 @@ fn header_is_current() {
 fn layout() {
     assert_eq!(size_of::<EncarnoSample>(), 24);
     assert_eq!(offset_of!(EncarnoSample, value), 16);
-    assert_eq!(size_of::<EncarnoRequest>(), 32);
-    assert_eq!(offset_of!(EncarnoRequest, ended_unix_ns), 16);
+    assert_eq!(size_of::<EncarnoRequest>(), 56);
+    assert_eq!(offset_of!(EncarnoRequest, trace), 32);
     assert_eq!(size_of::<EncarnoView>(), 16);
     assert_eq!(size_of::<EncarnoOwnedBytes>(), 16);
     assert_eq!(size_of::<EncarnoBridge>(), 16);
     assert_eq!(offset_of!(EncarnoBridge, event_fd), 8);
-    assert_eq!(size_of::<EncarnoBlast>(), 64);
-    assert_eq!(offset_of!(EncarnoBlast, timeout_ns), 56);
+    assert_eq!(size_of::<EncarnoBlast>(), 88);
+    assert_eq!(offset_of!(EncarnoBlast, trace), 64);
     assert_eq!(size_of::<EncarnoCompletion>(), 104);
     assert_eq!(offset_of!(EncarnoCompletion, results), 88);
     assert_eq!(size_of::<EncarnoCall>(), 24);

@@ -174,6 +174,7 @@ impl Calls {
         let Invocation {
             export,
             parameters,
+            traceparent,
             mut responder,
         } = invocation;
         let deadline = Instant::now() + self.timeout;
@@ -183,7 +184,7 @@ impl Calls {
                 return self.handle(export, params, responder, deadline).await;
             }
             Ok(params) => {
-                let mut call = pin!(self.call(export, params, is_part, deadline));
+                let mut call = pin!(self.call(export, params, is_part, traceparent, deadline));
                 // The answer to a short call also accepts it. A call that goes on, or
                 // waits for a slot, is accepted now.
                 match poll_fn(|context| Poll::Ready(call.as_mut().poll(context))).await {
@@ -225,6 +226,7 @@ impl Calls {
         export: usize,
         mut params: Bytes,
         is_part: bool,
+        traceparent: Option<Box<str>>,
         deadline: Instant,
     ) -> Result<Bytes, Error> {
         let room = match self.try_room() {
@@ -237,7 +239,9 @@ impl Calls {
             }
         };
         let _ticking = self.ticker.call();
-        let call = self.host.call(export, params, deadline, room.memory);
+        let call = self
+            .host
+            .call(export, params, traceparent, deadline, room.memory);
         match timeout_at(deadline.into(), CpuMeter::new(call)).await {
             Ok(result) => result,
             Err(_) => Err(self.timed_out()),

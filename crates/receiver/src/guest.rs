@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::time::{Duration, Instant};
 
+use http::{HeaderName, HeaderValue};
 use http_body_util::BodyExt;
 use wasmtime_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::p2::body::HostOutgoingBody;
@@ -25,6 +26,9 @@ pub(crate) struct Guest {
     pub(crate) cpu: Option<Duration>,
     /// Whether it may send HTTP requests.
     pub(crate) may_send_requests: bool,
+    /// The trace of its call. The guest finds it in the variable `TRACEPARENT` of its
+    /// environment; the calls and requests that it makes belong to it, too.
+    pub(crate) traceparent: Option<Box<str>>,
     /// Made when the guest first uses it, because seeding its random numbers and boxing
     /// its clocks takes a microsecond.
     pub(crate) wasi: Option<Box<Wasi>>,
@@ -92,7 +96,11 @@ const FIELD_BYTES: usize = 64;
 /// The limits of a guest's wasi:http.
 struct HttpHooks {
     may_send_requests: bool,
+    /// For requests that have no such header.
+    traceparent: Option<HeaderValue>,
 }
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The future response to a request that a guest sends.
 type Sent = Result<
@@ -110,11 +118,17 @@ impl WasiHttpHooks for HttpHooks {
 
     fn send_request(
         &mut self,
-        request: http::Request<WasiBody>,
+        mut request: http::Request<WasiBody>,
         options: Option<RequestOptions>,
         _sent: Box<dyn Future<Output = Result<(), HttpError>> + Send>,
     ) -> Box<dyn Future<Output = Sent> + Send> {
         let may_send = self.may_send_requests;
+        if let Some(traceparent) = &self.traceparent {
+            let headers = request.headers_mut();
+            headers
+                .entry(TRACEPARENT)
+                .or_insert_with(|| traceparent.clone());
+        }
         Box::new(async move {
             if !may_send {
                 return Err(HttpError::HttpRequestDenied);
@@ -139,20 +153,28 @@ impl Guest {
 
     fn wasi(&mut self) -> &mut Wasi {
         let may_send_requests = self.may_send_requests;
+        let traceparent = self.traceparent.as_deref();
         let wasi = self.wasi.get_or_insert_with(|| {
             let mut table = ResourceTable::new();
             table.set_max_capacity(HANDLES_MAX);
+            let mut context = WasiCtx::builder();
+            context
+                .stdout(GuestOutput)
+                .stderr(GuestOutput)
+                .allow_tcp(false)
+                .allow_udp(false)
+                .max_random_size(RANDOM_BYTES_MAX);
+            if let Some(traceparent) = traceparent {
+                context.env("TRACEPARENT", traceparent);
+            }
             Box::new(Wasi {
-                context: WasiCtx::builder()
-                    .stdout(GuestOutput)
-                    .stderr(GuestOutput)
-                    .allow_tcp(false)
-                    .allow_udp(false)
-                    .max_random_size(RANDOM_BYTES_MAX)
-                    .build(),
+                context: context.build(),
                 table,
                 http: WasiHttpCtx::new(),
-                hooks: HttpHooks { may_send_requests },
+                hooks: HttpHooks {
+                    may_send_requests,
+                    traceparent: traceparent.and_then(|value| value.parse().ok()),
+                },
                 calls: 0,
             })
         });

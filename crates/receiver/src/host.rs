@@ -203,12 +203,13 @@ impl Host {
         &self,
         export: usize,
         params: Bytes,
+        traceparent: Option<Box<str>>,
         deadline: Instant,
         memory: Reservation,
     ) -> std::result::Result<Bytes, Error> {
         let mut held = Some(memory.nothing());
         let memory = Ledger::new(memory);
-        let mut store = self.store(deadline, &memory);
+        let mut store = self.store(deadline, traceparent, &memory);
         let called = {
             let mut call = pin!(async {
                 let instance = self.linked.instantiate_async(&mut store).await?;
@@ -246,7 +247,9 @@ impl Host {
         memory: Reservation,
     ) -> std::result::Result<(), Failure> {
         let memory = Ledger::new(memory);
-        let mut store = self.store(deadline, &memory);
+        let traceparent = request.request.headers().get("traceparent");
+        let traceparent = traceparent.and_then(|value| value.to_str().ok());
+        let mut store = self.store(deadline, traceparent.map(Box::from), &memory);
         let handled = async {
             let mut http = store.data_mut().http();
             let request = http.new_incoming_request(request.scheme, request.request)?;
@@ -269,12 +272,18 @@ impl Host {
 
     /// A store for a guest. Drop it before `memory`, so that the memory is given back
     /// before its reservation.
-    fn store(&self, deadline: Instant, memory: &Ledger) -> Store<Guest> {
+    fn store(
+        &self,
+        deadline: Instant,
+        traceparent: Option<Box<str>>,
+        memory: &Ledger,
+    ) -> Store<Guest> {
         let guest = Guest {
             deadline,
             memory: MemoryLimit::new(self.limits.memory_bytes, memory.clone()),
             cpu: self.limits.cpu,
             may_send_requests: self.limits.outgoing,
+            traceparent,
             wasi: None,
         };
         let mut store = Store::new(self.linked.engine(), guest);

@@ -2,6 +2,7 @@
 //! prefix.
 
 use bytes::Bytes;
+use encarno_wrpc::Headers;
 use encarno_wrpc::nats::{Connection, subject};
 use encarno_wrpc::value::Reader;
 use wasmtime::StoreContextMut;
@@ -43,13 +44,16 @@ pub(crate) fn link(
         instance.func_new_async(&import.name, move |mut store, ty, params, results| {
             let (connection, import_subject) = (connection.clone(), import_subject.clone());
             let deadline = store.data().deadline;
+            let headers = headers(store.data().traceparent.as_deref());
             Box::new(async move {
                 let name = import_subject.to_string();
                 let called = async {
                     let encoded = encode_params(&ty, params).map_err(|error| error.to_string())?;
                     let params_bytes = encoded.len().saturating_mul(DYNAMIC_FACTOR);
                     hold(&mut store, params_bytes)?;
-                    let outcome = connection.call(import_subject, encoded, deadline).await;
+                    let outcome = connection
+                        .call_with_headers(import_subject, encoded, &headers, deadline)
+                        .await;
                     let encoded = outcome
                         .result
                         .map_err(|error| format!("{}: {error}", error.code))?;
@@ -65,6 +69,17 @@ pub(crate) fn link(
         })?;
     }
     Ok(())
+}
+
+/// The calls of a guest belong to the trace of its own call.
+fn headers(traceparent: Option<&str>) -> Headers {
+    let mut headers = Headers::default();
+    if let Some(traceparent) = traceparent
+        && let Err(error) = headers.add("traceparent", traceparent)
+    {
+        tracing::debug!("a call goes on without its trace: {error}");
+    }
+    headers
 }
 
 /// Reserves a call's memory on the host. It is kept until the next call, because the

@@ -10,7 +10,7 @@ use crate::{Hit, StringId, varint};
 pub struct TraceContext {
     /// The trace; no other has it.
     pub trace_id: u128,
-    /// The hit in it.
+    /// The hit in it; 0 if that isn't known.
     pub span_id: u64,
 }
 

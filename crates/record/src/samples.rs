@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use crate::exemplar::{Exemplar, TraceContext};
 use crate::formats::{NativeSink, OutputError, Sink as _};
 use crate::notes::Notes;
 use crate::results::Ending;
@@ -17,6 +18,8 @@ const LOOP: u32 = 0;
 pub const SERIES_MAX: usize = 20_000;
 /// The most labels and error texts. Further ones count as the text [`OTHER`].
 const TEXTS_MAX: u32 = 20_000;
+/// The most exemplars between two writes: nobody looks at more of them.
+const EXEMPLARS_MAX: usize = 64;
 /// The tags or text for those beyond the limit.
 pub const OTHER: &str = "other";
 const SECOND_NS: u64 = 1_000_000_000;
@@ -45,6 +48,8 @@ pub struct Request {
     pub ended_unix_ns: u64,
     /// Its duration.
     pub duration_ns: u64,
+    /// The trace that it took part in, if it did.
+    pub trace: Option<TraceContext>,
 }
 
 /// A result file for samples.
@@ -60,6 +65,8 @@ pub struct SampleWriter {
     summing: Summing,
     last_ended_ns: u64,
     state: LoopState,
+    /// Those since the last write.
+    exemplars: Vec<Exemplar>,
 }
 
 impl SampleWriter {
@@ -81,6 +88,7 @@ impl SampleWriter {
             summing: Summing::new(started_unix_ns),
             last_ended_ns: 0,
             state: LoopState::default(),
+            exemplars: Vec::new(),
         })
     }
 
@@ -125,7 +133,7 @@ impl SampleWriter {
         self.last_ended_ns = self.last_ended_ns.max(ended_ns);
         self.state.scheduled += 1;
         self.state.started += 1;
-        self.summing.record(&Hit {
+        let hit = Hit {
             scheduled_ns: started_ns,
             started_ns,
             connected_ns: started_ns,
@@ -134,7 +142,13 @@ impl SampleWriter {
             error: StringId(request.error),
             protocol_code: request.status,
             ..Hit::default()
-        });
+        };
+        self.summing.record(&hit);
+        if let Some(trace) = request.trace
+            && self.exemplars.len() < EXEMPLARS_MAX
+        {
+            self.exemplars.push(Exemplar::of(&hit, trace));
+        }
     }
 
     /// Sets the present number of users.
@@ -153,6 +167,9 @@ impl SampleWriter {
     }
 
     fn write_requests(&mut self, until_ns: u64) -> Result<(), OutputError> {
+        if !self.exemplars.is_empty() {
+            self.sink.exemplars(&std::mem::take(&mut self.exemplars))?;
+        }
         let sums = LoopSums {
             number: LOOP,
             until_ns,
@@ -182,7 +199,10 @@ mod tests {
     #![allow(clippy::unwrap_used)] // a test that fails here says enough
 
     use super::{Request, SECOND_NS, Sample, SampleWriter};
+    use crate::Texts;
+    use crate::exemplar::TraceContext;
     use crate::notes::Notes;
+    use crate::results::SumsReader;
     use crate::series::{MetricKind, Series};
 
     const STARTED: u64 = 1_700_000_000_000_000_000;
@@ -191,6 +211,47 @@ mod tests {
         let pages = std::fs::read_to_string("/proc/self/statm").unwrap();
         let pages: u64 = pages.split(' ').nth(1).unwrap().parse().unwrap();
         pages * 4096
+    }
+
+    #[test]
+    fn requests_with_a_trace_are_exemplars() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("run.enc");
+        let mut writer = SampleWriter::create(&path, STARTED, &Notes::default()).unwrap();
+        let label = writer.text("label");
+        let trace = |number| TraceContext {
+            trace_id: number,
+            span_id: 0,
+        };
+        for number in 0..100 {
+            writer.request(&Request {
+                label,
+                error: 0,
+                status: 200,
+                ended_unix_ns: STARTED + 5_000,
+                duration_ns: 3_000,
+                trace: (number % 2 == 1).then(|| trace(number)),
+            });
+        }
+        writer.write(STARTED + SECOND_NS).unwrap();
+        writer.finish(&Notes::default(), 2 * SECOND_NS).unwrap();
+        let mut reader = SumsReader::new(std::fs::File::open(path).unwrap()).unwrap();
+        let mut texts = Texts::default();
+        while reader.next_sums(&mut texts).unwrap().is_some() {}
+        let exemplars = reader.take_exemplars();
+        let expected: Vec<_> = (0..50).map(|half| trace(half * 2 + 1)).collect();
+        let traces: Vec<_> = exemplars.iter().map(|one| one.trace).collect();
+        assert_eq!(traces, expected);
+        let first = exemplars[0];
+        assert_eq!(texts.get(first.outcome.label).as_ref(), "label");
+        assert_eq!(
+            (
+                first.outcome.protocol_code,
+                first.ended_ns,
+                first.response_ns
+            ),
+            (200, 5_000, 3_000)
+        );
     }
 
     /// Ten minutes of 10,000 samples a second, and of 1,000 requests, as fast as they can be
@@ -235,6 +296,7 @@ mod tests {
                         status: 200,
                         ended_unix_ns: at_unix_ns,
                         duration_ns: random >> 40,
+                        trace: None,
                     });
                 }
             }

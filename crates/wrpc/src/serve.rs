@@ -43,6 +43,9 @@ pub struct Invocation<R> {
     pub export: usize,
     /// Its parameters.
     pub parameters: Parameters,
+    /// The trace to which the caller says that the call belongs: its header `traceparent`
+    /// ([W3C Trace Context](https://www.w3.org/TR/trace-context/)).
+    pub traceparent: Option<Box<str>>,
     /// Answers the call.
     pub responder: R,
 }
@@ -95,6 +98,7 @@ impl<R> Invocation<R> {
         Invocation {
             export: self.export,
             parameters: self.parameters,
+            traceparent: self.traceparent,
             responder: wrap(self.responder),
         }
     }

@@ -153,7 +153,7 @@ mod tests {
         let file = folder.path().join("c.json");
         for (text, word) in [
             ("", "EOF"),
-            ("[]", "no calibration"),
+            ("[]", "isn't a calibration"),
             (
                 r#"{"version": 9, "machine": {"processor": "", "cores": 1, "encarno": ""}, "measured_unix_s": 0, "run_seconds": 1, "entries": []}"#,
                 "version is 9",

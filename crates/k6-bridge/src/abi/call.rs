@@ -324,10 +324,14 @@ unsafe fn read_blast(
         cpu_burn_ms: blast.cpu_burn_ms,
         wait_ms: blast.wait_ms,
     };
+    let mut headers = Headers::default();
+    if let Some(trace) = blast.trace.context() {
+        headers.add("traceparent", &trace.traceparent()).ok()?;
+    }
     let work = Call {
         function: client.blast.clone(),
         params: Bytes::from(packet.encode()),
-        headers: Headers::default(),
+        headers,
     };
     Some(Submission::new(blast.tag, work, blast.timeout_ns))
 }

@@ -166,6 +166,7 @@ pub unsafe extern "C" fn encarno_record_add(
             status: u16::try_from(request.status).unwrap_or(u16::MAX),
             ended_unix_ns: request.ended_unix_ns,
             duration_ns: request.duration_ns,
+            trace: request.trace.context(),
         });
         match record.add(samples, requests, users, until_unix_ns) {
             Ok(()) => EncarnoStatus::Ok,

@@ -5,6 +5,7 @@ use std::ptr;
 use std::time::Instant;
 
 use bytes::Bytes;
+use encarno_record::exemplar::TraceContext;
 use encarno_wrpc_caller::{Completion, HttpReply, Reply};
 
 use super::texts;
@@ -12,7 +13,7 @@ use super::texts;
 /// The version of everything in this header. It changes whenever a caller that was
 /// compiled with an older header could misread the library, because a struct, an export
 /// or a meaning has changed or gone. A caller compares it with `encarno_abi_version`.
-pub const ENCARNO_ABI_VERSION: u32 = 3;
+pub const ENCARNO_ABI_VERSION: u32 = 4;
 
 /// The status that an export returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +71,29 @@ pub struct EncarnoBridge {
     pub io_threads: u32,
 }
 
+/// The trace to which a call or a request belongs, in the parts of W3C Trace Context; all
+/// 0 if there is none.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct EncarnoTrace {
+    /// The higher half of its identifier.
+    pub high: u64,
+    /// The lower half.
+    pub low: u64,
+    /// The span of the caller in it; 0 if that isn't known.
+    pub span: u64,
+}
+
+impl EncarnoTrace {
+    pub(super) fn context(self) -> Option<TraceContext> {
+        let trace = TraceContext {
+            trace_id: u128::from(self.high) << 64 | u128::from(self.low),
+            span_id: self.span,
+        };
+        (trace.trace_id != 0).then_some(trace)
+    }
+}
+
 /// A call of `xk6:wrpc/blaster`, without its payload. The id of the packet is
 /// `VU-ITERATION-NUMBER`.
 #[derive(Clone, Copy, Debug, Default)]
@@ -92,6 +116,9 @@ pub struct EncarnoBlast {
     /// The time from the submission after which the call fails with `timeout`; at most a
     /// day.
     pub timeout_ns: u64,
+    /// Sent as the header `traceparent`. NATS carries it; over TCP, a call with a trace
+    /// fails.
+    pub trace: EncarnoTrace,
 }
 
 /// A call of a function, without its parameters and headers.
@@ -137,6 +164,8 @@ pub struct EncarnoRequest {
     pub ended_unix_ns: u64,
     /// Its duration.
     pub duration_ns: u64,
+    /// Its trace. A request with a trace is kept as an exemplar.
+    pub trace: EncarnoTrace,
 }
 
 /// The longest timeout: a day.

@@ -6,23 +6,23 @@ use std::ptr::{null, null_mut};
 use bytes::Bytes;
 use encarno_k6_bridge::abi::*;
 use encarno_test_peers::NatsServer;
-use encarno_wrpc::ErrorCode;
 use encarno_wrpc::nats::subject;
+use encarno_wrpc::{ErrorCode, blaster};
 use futures_util::StreamExt as _;
 
 use crate::{Done, TEN_SECONDS, TestBridge, runtime, take_text, tcp_receiver, view};
 
 const INTERFACE: &str = "test:any/thing@1.0.0";
 
-/// A receiver of `shout`, which gives the parameters back in capitals, behind the value of
-/// the call's header `traceparent`.
-fn shout(url: &str) {
+/// A receiver of a function, which gives the parameters back in capitals, behind the value
+/// of the call's header `traceparent`.
+fn shout(url: &str, interface: &str, name: &str) {
     let (ready, is_ready) = std::sync::mpsc::channel();
     let url = url.to_owned();
+    let function = subject::function("test", interface, name).unwrap();
     std::thread::spawn(move || {
         runtime().block_on(async {
             let client = async_nats::connect(url).await.unwrap();
-            let function = subject::function("test", INTERFACE, "shout").unwrap();
             let mut calls = client.subscribe(function.to_string()).await.unwrap();
             client.flush().await.unwrap();
             ready.send(()).unwrap();
@@ -87,7 +87,7 @@ fn submit(client: u64, call: &EncarnoCall, params: &[u8], headers: &[u8]) -> Res
 #[test]
 fn any_function_is_called_and_its_results_come_back() {
     let nats = NatsServer::start();
-    shout(&nats.url());
+    shout(&nats.url(), INTERFACE, "shout");
     let mut bridge = TestBridge::open();
     let client = bridge.client(&nats.url());
     let function = open(client, INTERFACE.as_bytes(), b"shout").unwrap();
@@ -123,6 +123,22 @@ fn any_function_is_called_and_its_results_come_back() {
         }
     };
     assert_eq!((done.tag, &done.results[..]), (2, &b"YOU"[..]));
+
+    // A blast with a trace has the same header.
+    shout(&nats.url(), blaster::INSTANCE, blaster::FUNCTION);
+    let traced = EncarnoBlast {
+        trace: EncarnoTrace {
+            high: 0x0af7_6519_16cd_43dd,
+            low: 0x8448_eb21_1c80_319c,
+            span: 0xb7ad_6b71_6920_3331,
+        },
+        ..crate::blast(4)
+    };
+    let status = unsafe { encarno_blast_submit(client, &traced, view(b"")) };
+    assert_eq!(status, EncarnoStatus::Ok);
+    let done = bridge.take(1, 1).remove(0);
+    let traceparent = b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    assert!(done.results.starts_with(traceparent), "{}", done.text);
 
     submit(client, &call(3, unknown), b"", b"").unwrap();
     let done = bridge.take(1, 1).remove(0);

@@ -105,6 +105,18 @@ pub(super) fn split_body(
     }
 }
 
+/// The header `traceparent` of a call. Longer ones than any version of Trace Context has,
+/// and those with other than visible ASCII, are left out.
+pub(super) fn traceparent(headers: Option<&core_nats::Headers>) -> Option<Box<str>> {
+    let value = headers?.get("traceparent")?;
+    let is_sound = value.len() <= TRACEPARENT_BYTES_MAX
+        && !value.is_empty()
+        && value.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sound.then(|| value.into())
+}
+
+const TRACEPARENT_BYTES_MAX: usize = 128;
+
 /// The window of the other end, if it announces one.
 pub(super) fn window_of(message: &Message) -> Option<u64> {
     let headers = message.headers.as_ref()?;

@@ -243,6 +243,7 @@ impl Server {
         serve: &impl Fn(Invocation<Responder>),
     ) {
         let window = headers::window_of(&message);
+        let traceparent = headers::traceparent(message.headers.as_ref());
         let Some(reply) = message.reply else {
             tracing::warn!("a call without a reply subject was ignored");
             return;
@@ -287,6 +288,7 @@ impl Server {
         serve(Invocation {
             export,
             parameters,
+            traceparent,
             responder,
         });
     }

@@ -277,6 +277,7 @@ impl<F: Fn(Invocation<SharedResponder>)> Task<F> {
         Ok(Some(Invocation {
             export,
             parameters,
+            traceparent: None,
             responder: SharedResponder::new(Arc::clone(&self.shared), call),
         }))
     }

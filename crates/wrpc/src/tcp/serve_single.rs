@@ -93,6 +93,7 @@ impl Single {
         Some(Invocation {
             export: single.export,
             parameters,
+            traceparent: None,
             responder: single,
         })
     }
