@@ -62,31 +62,32 @@ function merged(times, from, to) {
   for (let i = first; i < last; i++) counts[times.buckets[i] - least] += times.counts[i];
   return { shift: times.shift, least, counts, total };
 }
-function atRanks(sum, ranks) {
-  const found = [];
-  let before = 0, next = 0;
-  for (let i = 0; i < sum.counts.length && next < ranks.length; i++) {
-    before += sum.counts[i];
-    while (next < ranks.length && before >= ranks[next]) {
-      found.push(middleOf(sum.least + i, sum.shift));
-      next++;
-    }
+/* The value at a rank, from 1 to the total. The running totals are made once for all ranks. */
+function atRank(sum, rank) {
+  if (!sum.until) {
+    let before = 0;
+    sum.until = sum.counts.map(count => before += count);
   }
-  while (found.length < ranks.length) found.push(found.length ? found[found.length - 1] : null);
-  return found;
+  let low = 0, high = sum.until.length - 1;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sum.until[middle] >= rank) high = middle;
+    else low = middle + 1;
+  }
+  return middleOf(sum.least + low, sum.shift);
 }
 const rankOf = (share, total) => Math.min(Math.max(Math.ceil(share * total), 1), Math.max(total, 1));
 function quantiles(sum, shares) {
   if (sum.total === 0) return shares.map(() => null);
-  return atRanks(sum, shares.map(share => rankOf(share, sum.total)));
+  return shares.map(share => atRank(sum, rankOf(share, sum.total)));
 }
 /* A quantile and the ranks between which it lies with 95 % confidence. */
 function withBand(sum, share) {
   if (sum.total === 0) return [null, null, null];
   const half = 1.96 * Math.sqrt(sum.total * share * (1 - share));
-  const low = Math.max(Math.floor(share * sum.total - half), 1), high = Math.min(Math.ceil(share * sum.total + half), sum.total);
-  const [a, b, c] = atRanks(sum, [low, Math.max(rankOf(share, sum.total), low), Math.max(high, rankOf(share, sum.total))]);
-  return [b, a, c];
+  const rank = rankOf(share, sum.total), low = Math.max(Math.floor(share * sum.total - half), 1);
+  const high = Math.max(Math.min(Math.ceil(share * sum.total + half), sum.total), rank);
+  return [Math.max(rank, low), low, high].map(rank => atRank(sum, rank));
 }
 /* Digits as Rust rounds them: a tie goes to the even one. */
 function fixed(value, digits) {

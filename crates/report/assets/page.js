@@ -40,8 +40,8 @@ app.key = (key, plot) => {
   if (plots[index]) plots[index].focus();
   return true;
 };
-const middles = run => run.hits.map((_, i) => (run.edges[i] + run.edges[i + 1]) / 2);
-const lengths = run => run.hits.map((_, i) => run.edges[i + 1] - run.edges[i]);
+const middles = run => run.middles ??= run.hits.map((_, i) => (run.edges[i] + run.edges[i + 1]) / 2);
+const lengths = run => run.lengths ??= run.hits.map((_, i) => run.edges[i + 1] - run.edges[i]);
 const sum = (values, from, to) => { let all = 0; for (let i = from; i < to; i++) all += values[i]; return all; };
 /* The bins of another run that lie in the range that is shown. */
 function rangeOf(run) {
@@ -65,19 +65,23 @@ function chosen(run) {
   const label = run.labels[number];
   return { hits: label.by_time[0], failed: label.by_time[1], step: run.label_merge, times: (from, to) => labelTimes(run, number, from, to) };
 }
-function latencySeries(run, which, cls, name, band) {
+/* Quantiles by time. The histograms of a point are merged once for all of them. */
+function latencySeries(run, wanted) {
   const of = chosen(run);
-  if (!of) return null;
-  const series = { name, cls, x: [], y: [], low: band ? [] : null, high: band ? [] : null };
+  if (!of) return [];
+  const all = wanted.map(({ band, ...look }) => Object.assign(look, { x: [], y: [], low: band ? [] : null, high: band ? [] : null }));
   const points = 600, [a, b] = rangeOf(run);
   const step = Math.max(of.step, Math.ceil((b - a) / points / of.step) * of.step);
   for (let i = Math.floor(a / step) * step; i < b; i += step) {
-    const end = Math.min(i + step, run.hits.length), all = of.times(i, end), [value, low, high] = withBand(all, which);
-    series.x.push((run.edges[i] + run.edges[end]) / 2);
-    series.y.push(value);
-    if (band) { series.low.push(low); series.high.push(high); }
+    const end = Math.min(i + step, run.hits.length), sum = of.times(i, end);
+    for (const series of all) {
+      const [value, low, high] = withBand(sum, series.share);
+      series.x.push((run.edges[i] + run.edges[end]) / 2);
+      series.y.push(value);
+      if (series.low) { series.low.push(low); series.high.push(high); }
+    }
   }
-  return series;
+  return all;
 }
 /* Above so many points bins are put together, and the highest and the lowest of them stay. */
 function line(run, values, name, cls, more) {
@@ -119,10 +123,10 @@ function drawCharts() {
   const latencies = [];
   runs.forEach((one, i) => {
     const set = many ? [[0.5, "p50"], [0.99, "p99"]] : [[0.5, "p50"], [0.9, "p90"], [0.99, "p99"]];
-    set.forEach(([share, name], k) => {
-      const series = latencySeries(one, share, many ? "k" + i % 6 : ["c-p50", "c-p90", "c-p99"][k], (many ? one.name + " " : "") + name, !many || share === 0.99);
-      if (series) { series.dash = many && share === 0.5; latencies.push(series); }
-    });
+    latencies.push(...latencySeries(one, set.map(([share, name], k) => ({
+      share, name: (many ? one.name + " " : "") + name, cls: many ? "k" + i % 6 : ["c-p50", "c-p90", "c-p99"][k],
+      dash: many && share === 0.5, band: !many || share === 0.99,
+    }))));
   });
   timeChart(parent, app, "Response time, with 95 % bands", latencies, timeText, { log: true });
   if (app.label !== null) return;
