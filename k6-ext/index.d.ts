@@ -549,10 +549,27 @@ declare module "k6/x/wrpc" {
    */
   export function http(options: HttpOptions): Http;
 
+  /**
+   * Makes a value once: one VU runs the function, and every caller gets its value, as JSON of at
+   * most 512 KiB. The callers are the VUs of all agents of `encarno k6 run --agents`, or of this
+   * process. It blocks the VU until the value is there.
+   *
+   * @throws what the function throws; for other callers, an error that says it.
+   */
+  export function once<T>(name: string, make: () => T): T;
+
+  /**
+   * Blocks the VU until this many calls have named the barrier, on all agents of
+   * `encarno k6 run --agents`, or in this process. Later calls pass at once.
+   */
+  export function barrier(name: string, parties: number): void;
+
   const wrpc: {
     blaster: typeof blaster;
     client: typeof client;
     http: typeof http;
+    once: typeof once;
+    barrier: typeof barrier;
   };
   export default wrpc;
 }

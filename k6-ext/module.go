@@ -31,7 +31,10 @@ func (root *RootModule) NewModuleInstance(vu modules.VU) modules.Instance {
 		common.Throw(vu.Runtime(), err)
 	}
 	module := &ModuleInstance{root: root, vu: vu, clients: map[string]*client{}, instruments: instruments}
-	module.exports = modules.Exports{Named: map[string]any{"blaster": module.blaster, "client": module.caller, "http": module.http}}
+	module.exports = modules.Exports{Named: map[string]any{
+		"blaster": module.blaster, "client": module.caller, "http": module.http,
+		"once": module.once, "barrier": module.barrier,
+	}}
 	return module
 }
 

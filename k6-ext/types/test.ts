@@ -69,5 +69,10 @@ wrpc.client({ nats });
 // @ts-expect-error: a function is no value
 client.call("a:b/c.d", () => 1);
 
-export { called, calledLater };
+const made: { id: number } = wrpc.once("order", () => ({ id: 1 }));
+wrpc.barrier("start", 8);
+// @ts-expect-error: how many meet is missing
+wrpc.barrier("start");
+
+export { called, calledLater, made };
 export { code, later, text, bytes, none, promised, version, first, byName, instead, wrong };

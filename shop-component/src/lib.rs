@@ -6,6 +6,7 @@ mod bindings {
     wit_bindgen::generate!({
         path: "wit",
         world: "shop",
+        generate_all,
     });
 }
 

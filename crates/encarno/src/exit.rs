@@ -22,6 +22,8 @@ pub const ALL_FAILED: u8 = 7;
 pub const LOST: u8 = 8;
 /// A condition of `--fail-if` or `--stop-if` holds; k6 has the same number.
 pub const CRITERIA: u8 = 99;
+/// A script of k6 ended the test by `exec.test.abort()`; k6 has the same number.
+pub const ABORTED: u8 = 108;
 /// Stopped at once by a second signal.
 pub const INTERRUPTED: u8 = 130;
 
@@ -38,6 +40,7 @@ Exit statuses:
     7  every hit failed
     8  with --agents: an agent was lost, and hits with it
    99  a condition of --fail-if or --stop-if holds
+  108  k6 run: the script ended the test by exec.test.abort()
   130  stopped at once by a second signal";
 
 /// The exit status of a run that failed.

@@ -137,6 +137,68 @@ fn a_threshold_ends_the_run_on_all_agents() {
     assert!(total(&read(folder.path()), "own_calls").1 >= 50.0);
 }
 
+const MEETING: &str = r"
+import exec from 'k6/execution';
+import { sleep } from 'k6';
+import { Counter, Trend } from 'k6/metrics';
+import wrpc from 'k6/x/wrpc';
+const made = new Counter('own_made');
+const value = new Trend('own_value');
+const early = new Counter('own_early');
+export const options = {
+  scenarios: { all: { executor: 'per-vu-iterations', vus: 6, iterations: 1, maxDuration: '120s' } },
+  thresholds: { own_made: ['count==1'] },
+};
+export default function () {
+  // VU 1 of the test comes last to the barrier.
+  if (exec.vu.idInTest === 1) sleep(1);
+  const before = Date.now();
+  wrpc.barrier('all', 6);
+  const { now } = wrpc.once('now', () => {
+    made.add(1);
+    return { now: before };
+  });
+  value.add(now);
+  try {
+    wrpc.once('fails', () => {
+      throw new Error('no luck');
+    });
+    early.add(1);
+  } catch (error) {
+    if (!String(error).includes('no luck')) early.add(1);
+  }
+  wrpc.barrier('end', 6);
+  if (exec.vu.idInTest === 2) exec.test.abort('it is enough');
+  sleep(100);
+}
+";
+
+#[test]
+fn vus_of_all_agents_meet_and_one_may_end_them_all() {
+    let Some(k6) = k6() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let begun = Instant::now();
+    let (status, said) = run_k6(folder.path(), &k6, MEETING, &["--agents", "local:3"]);
+    assert_eq!(status, Some(108), "{said}");
+    assert!(
+        said.contains("the script has ended the test, on "),
+        "{said}"
+    );
+    assert!(said.contains("it is enough"), "{said}");
+    assert!(begun.elapsed() < Duration::from_secs(100), "{said}");
+    let file = read(folder.path());
+    assert_eq!(total(&file, "own_made").1, 1.0, "{said}");
+    // All have the same value, so it is the greatest, too.
+    let (count, sum, most) = total(&file, "own_value");
+    assert_eq!((count, sum), (6, 6.0 * most), "{said}");
+    let by_metric = file.metrics.by_metric();
+    assert!(
+        by_metric
+            .iter()
+            .all(|(series, _)| series.metric != "own_early")
+    );
+}
+
 #[test]
 fn a_script_that_is_wrong_is_told_before_any_agent_starts() {
     let Some(k6) = k6() else { return };

@@ -79,8 +79,10 @@ pub struct Outcome {
     pub remarks: Vec<String>,
     /// How often the run was told to stop.
     pub stops: u32,
-    /// Why the run was ended by who watched it.
+    /// Why the run was ended by who watched it, or by the program of an agent.
     pub ended: Option<String>,
+    /// Whether it was the program of an agent.
+    pub aborted: bool,
     /// What became of the thresholds of a k6 script.
     pub thresholds: Vec<Threshold>,
 }

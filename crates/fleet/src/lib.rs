@@ -12,6 +12,7 @@
 //! - bus: NATS, with the buckets and subjects of a group
 //! - files: the files of a run, by content
 //! - shipping: sends a growing result file, as chunks of sums
+//! - meeting: where the programs of all agents meet while they run
 //! - worker: the process that makes the hits
 //! - [`agent`]: an agent
 //! - parts: the results of each agent, and the account of all
@@ -28,6 +29,7 @@ pub mod words;
 mod bus;
 mod clock;
 mod files;
+mod meeting;
 mod parts;
 mod shipping;
 mod worker;

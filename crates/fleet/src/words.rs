@@ -90,6 +90,9 @@ pub struct State {
     /// What its program prepared for the programs of all agents: JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+    /// Whether its program says that the run ends on all agents.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub ends_all: bool,
     /// The number of chunks of results, once it has ended.
     pub chunks: u64,
     /// Its clock.

@@ -10,6 +10,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
 use crate::FleetError;
+use crate::meeting::{self, Meeting};
 use crate::words::Begin;
 
 /// The most bytes of a process's messages that are passed on.
@@ -38,6 +39,7 @@ impl Worker {
         bounds: &[String],
         (number, count): (usize, usize),
         folder: &Path,
+        meeting: &Meeting,
     ) -> Result<Self, FleetError> {
         let results = folder.join("results.enc");
         let mut child = Command::new(program)
@@ -46,6 +48,7 @@ impl Worker {
             .args(["--part", &format!("{}/{count}", number + 1)])
             .args(["--start-at", "-", "--quiet", "--output", "results.enc"])
             .current_dir(folder)
+            .env(meeting::VARIABLE, meeting.address())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -306,6 +306,8 @@ impl Judge<'_> {
             exit::INTERRUPTED
         } else if !outcome.lost.is_empty() {
             exit::LOST
+        } else if outcome.aborted {
+            exit::ABORTED
         } else if judged.iter().any(|judged| judged.holds)
             || outcome.thresholds.iter().any(|threshold| !threshold.met)
         {

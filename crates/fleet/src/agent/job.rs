@@ -13,6 +13,7 @@ use crate::FleetError;
 use crate::bus::{Bus, json};
 use crate::clock::{Estimate, Exchange, monotonic_ns};
 use crate::files;
+use crate::meeting::Meeting;
 use crate::shipping::Shipper;
 use crate::words::{Begin, ClockWord, Halt, Phase, Plan, State};
 use crate::worker::Worker;
@@ -24,6 +25,8 @@ pub(super) enum Order {
     Halt(Halt),
 }
 
+/// The exit status of k6 after `exec.test.abort()`, which ends a whole test.
+const ABORTED: i32 = 108;
 /// The number of timestamp exchanges before the start.
 const EXCHANGES: usize = 24;
 const EXCHANGE: Duration = Duration::from_secs(2);
@@ -114,7 +117,9 @@ impl Job {
         let number = names.iter().position(|name| *name == self.settings.name);
         let part = (number.unwrap_or_default(), names.len());
         let (program, bounds) = (&self.settings.program, &self.settings.bounds);
-        let mut worker = Worker::start(program, &self.plan.arguments, bounds, part, &folder)?;
+        let arguments = &self.plan.arguments;
+        let meeting = Meeting::open(&self.bus, &self.plan.run, &self.settings.name).await?;
+        let mut worker = Worker::start(program, arguments, bounds, part, &folder, &meeting)?;
         self.state.data = tokio::select! {
             ready = worker.ready() => ready?,
             _ = halted(orders) => return Err(FleetError("stopped before the start".to_owned())),
@@ -162,6 +167,10 @@ impl Job {
             // It came to its end, whatever is to be said of its hits. 105: k6 was stopped
             // by a signal.
             Some(0 | 6 | 7 | 99 | 105 | 130) => self.say(Phase::Done, said).await,
+            Some(ABORTED) => {
+                self.state.ends_all = true;
+                self.say(Phase::Done, said).await;
+            }
             Some(status) => {
                 self.say(
                     Phase::Broken,

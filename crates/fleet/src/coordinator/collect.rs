@@ -49,6 +49,8 @@ pub(super) struct Collecting {
     started: Instant,
     /// Why the run was ended by who watches it.
     pub(super) ended: Option<String>,
+    /// The agent whose program ended the run.
+    pub(super) aborted: Option<String>,
     pub(super) agents: BTreeMap<String, Agent>,
     pub(super) folder: PathBuf,
     words: Watch,
@@ -92,6 +94,7 @@ impl Collecting {
             watch: order.watch.clone(),
             started: Instant::now(),
             ended: None,
+            aborted: None,
             agents,
             folder,
             words: words.map_err(FleetError::of("NATS sends no states"))?,
@@ -202,6 +205,7 @@ impl Collecting {
                 _ = ticks.tick() => {
                     self.look(&mut hits, tell)?;
                     self.watch(tell).await?;
+                    self.end_all(tell).await?;
                 }
             }
         }
@@ -219,9 +223,29 @@ impl Collecting {
                 metrics.merge(reader.metrics());
             }
         }
-        let Some(reason) = (watch.0)(&metrics, self.started.elapsed()) else {
+        match (watch.0)(&metrics, self.started.elapsed()) {
+            Some(reason) => self.end(reason, tell).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Ends the run if the program of an agent says so.
+    async fn end_all(&mut self, tell: &impl Fn(&str)) -> Result<(), FleetError> {
+        if self.aborted.is_some() {
+            return Ok(());
+        }
+        let Some((name, state)) = self.states().find(|(_, state)| state.ends_all) else {
             return Ok(());
         };
+        let mut reason = format!("the script has ended the test, on {name}");
+        if let Some(line) = state.text.lines().last() {
+            reason = format!("{reason}: {line}");
+        }
+        self.aborted = Some(name.to_owned());
+        self.end(reason, tell).await
+    }
+
+    async fn end(&mut self, reason: String, tell: &impl Fn(&str)) -> Result<(), FleetError> {
         tell(&reason);
         self.ended = Some(reason);
         let halt = Halt { at_once: false };

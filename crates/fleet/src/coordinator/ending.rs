@@ -23,6 +23,7 @@ pub(super) fn merge(
         run: plan.run.clone(),
         stops,
         ended: collecting.ended.clone(),
+        aborted: collecting.aborted.is_some(),
         ..Outcome::default()
     };
     outcome.thresholds = judge(&mut collecting, &mut outcome.remarks)?;
