@@ -19,6 +19,7 @@ mod parent;
 mod read;
 mod report;
 mod run;
+mod shown;
 mod step;
 mod tail;
 mod target;

@@ -141,6 +141,37 @@ fn a_reader_of_events_ends_with_the_figures_of_stats() {
     }
 }
 
+/// The page of a run that agents make has what came in from all of them.
+#[test]
+fn agents_are_shown_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let agents = ["--rate", "300", "--for", "3s", "--agents", "local:2"];
+    let shown = Shown::start(folder, "127.0.0.1:0", &agents);
+    let events = shown.events();
+    assert_eq!(shown.end(), Some(0));
+    let (name, last) = events.last().expect("events");
+    assert_eq!((&**name, &last["state"]), ("end", &"ended".into()));
+    assert_eq!(last["hits"], 900);
+    let stats = stats(folder);
+    let figures = last["response_ns"].as_object().expect("figures");
+    for (name, value) in figures {
+        assert_eq!(value, &stats["total"]["response_ns"][name], "{name}");
+    }
+    let control = [
+        "hit",
+        "dummy:",
+        "-n",
+        "1",
+        "--agents",
+        "local:1",
+        "--live",
+        "--control",
+    ];
+    let output = program::run(folder, &control);
+    assert_eq!(output.status.code(), Some(2));
+}
+
 #[test]
 fn who_reads_on_after_the_run_still_gets_its_last_page() {
     let folder = tempfile::tempdir().expect("a folder");

@@ -46,6 +46,8 @@ pub struct Order {
     pub silence: Duration,
     /// The merged file.
     pub output: PathBuf,
+    /// A file for those who look on: what came in so far, merged while the run goes on.
+    pub growing: Option<PathBuf>,
 }
 
 /// Looks at the metrics of all agents, after the run has lasted for so long. What it

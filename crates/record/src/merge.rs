@@ -5,7 +5,10 @@
 //! texts get new numbers; all other data stays the same. Files are taken in the order of
 //! their runs and not of their names, so the same files give the same bytes in any order.
 
+mod growing;
 mod notes;
+
+pub use growing::Growing;
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -118,23 +121,16 @@ pub fn merge(
     let loops = loops.fold(0, u32::saturating_add);
     let expected = first.reader.expected();
     let settings_text = first.reader.settings_text().to_owned();
-    let strings = Strings::default();
-    let mut merging = Merging {
-        sink: NativeSink::create(out, started_unix_ns, loops, &expected, &settings_text)?,
-        texts: Texts::of_run(strings.clone()),
-        strings,
-        series: BTreeMap::new(),
-        loops: 0,
-        span_ns: 0,
-    };
+    let sink = NativeSink::create(out, started_unix_ns, loops, &expected, &settings_text)?;
+    let mut merging = Merging::new(sink, started_unix_ns);
     let mut summary = ResultSummary {
         ended: true,
         ..ResultSummary::default()
     };
     let mut read = Vec::new();
     for mut source in sources {
-        let shift_ns = source.started_unix_ns - started_unix_ns;
-        merging.take(&mut source.reader, &source.part.path, shift_ns)?;
+        let mut numbering = merging.numbering(&source.reader);
+        merging.take(&mut source.reader, &source.part.path, &mut numbering)?;
         summary.merge(&source.reader.summary());
         read.push(source);
     }
@@ -222,8 +218,10 @@ fn checksum(path: &Path) -> io::Result<(u64, u32)> {
 }
 
 /// The merged file.
+#[derive(Debug)]
 struct Merging {
     sink: NativeSink,
+    started_unix_ns: u64,
     strings: Strings,
     texts: Texts,
     /// The series so far, with their numbers.
@@ -233,20 +231,63 @@ struct Merging {
     span_ns: u64,
 }
 
+/// What becomes of the numbers of a file in the merged one.
+#[derive(Debug)]
+struct Numbering {
+    first_loop: u32,
+    /// What is added to its instants.
+    shift_ns: u64,
+    ids: Ids,
+    /// Of its series.
+    series: BTreeMap<u32, u32>,
+}
+
 impl Merging {
+    fn new(sink: NativeSink, started_unix_ns: u64) -> Self {
+        let strings = Strings::default();
+        Self {
+            sink,
+            started_unix_ns,
+            texts: Texts::of_run(strings.clone()),
+            strings,
+            series: BTreeMap::new(),
+            loops: 0,
+            span_ns: 0,
+        }
+    }
+
+    /// For a file whose event loops come after those of the previous ones.
+    fn numbering(&mut self, reader: &ResultReader<File>) -> Numbering {
+        let first_loop = self.loops;
+        self.loops = first_loop.saturating_add(reader.loops());
+        Numbering {
+            first_loop,
+            shift_ns: reader
+                .started_unix_ns()
+                .saturating_sub(self.started_unix_ns),
+            ids: Ids {
+                strings: self.strings.clone(),
+                texts: Texts::default(),
+                known: Vec::new(),
+            },
+            series: BTreeMap::new(),
+        }
+    }
+
+    /// Takes all that a file has. If the file grows, a later call continues.
     fn take(
         &mut self,
         reader: &mut ResultReader<File>,
         path: &Path,
-        shift_ns: u64,
+        numbering: &mut Numbering,
     ) -> Result<(), MergeError> {
-        let first_loop = self.loops;
-        let mut ids = Ids {
-            strings: self.strings.clone(),
-            texts: Texts::default(),
-            known: Vec::new(),
-        };
-        let mut numbers = BTreeMap::new();
+        let Numbering {
+            first_loop,
+            shift_ns,
+            ids,
+            series,
+        } = numbering;
+        let (first_loop, shift_ns) = (*first_loop, *shift_ns);
         while let Some((kind, payload, block)) = reader.next_frame().map_err(FileError::of(path))? {
             match block {
                 Block::Strings(block) => block.add_to(&mut ids.texts),
@@ -271,8 +312,8 @@ impl Merging {
                     self.sink
                         .frames(&mut self.texts, |out| out.append(&mut frame))?;
                 }
-                Block::Other if kind == KIND_SERIES => self.learn(payload, &mut numbers)?,
-                Block::Other if kind == KIND_POINTS => self.points(payload, &numbers)?,
+                Block::Other if kind == KIND_SERIES => self.learn(payload, series)?,
+                Block::Other if kind == KIND_POINTS => self.points(payload, series)?,
                 Block::Other | Block::End => {}
             }
         }
@@ -280,7 +321,6 @@ impl Merging {
             let span_ns = reader.span_ns().saturating_add(shift_ns);
             self.span_ns = self.span_ns.max(span_ns);
         }
-        self.loops = first_loop.saturating_add(reader.loops());
         Ok(())
     }
 
@@ -317,6 +357,7 @@ impl Merging {
 }
 
 /// The numbers of a file's texts in the new file.
+#[derive(Debug)]
 struct Ids {
     strings: Strings,
     texts: Texts,

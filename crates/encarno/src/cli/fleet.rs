@@ -19,6 +19,7 @@ use encarno_record::statistics::time_text;
 
 use super::flags::duration;
 use super::flags::fleet::{Agents, Collect, FleetArguments, HubArguments};
+use super::shown::Shown;
 use super::watched::Watched;
 use super::{Failure, complain, print};
 use crate::exit;
@@ -130,12 +131,7 @@ pub(super) fn carry_out(
 ) -> Result<u8, Failure> {
     files.check()?;
     refuse(run)?;
-    if let Some(option) = watched.served() {
-        return Err(Failure::usage(format!(
-            "{option} isn't there with --agents yet: --report writes a page at the end, and each \
-             agent sends metrics with --otlp or --remote-write"
-        )));
-    }
+    let shown = watched.shown()?;
     let temporary;
     let output = match &run.settings.output.native {
         Some(output) => output.clone(),
@@ -159,6 +155,7 @@ pub(super) fn carry_out(
         collect_hits: arguments.collect == Collect::Hits,
         silence: arguments.silence,
         output: output.clone(),
+        growing: shown.as_ref().map(Shown::file),
         ..group.order()
     };
     let tell = |text: &str| complain(text);
@@ -169,6 +166,9 @@ pub(super) fn carry_out(
         json: run.judging.json,
     };
     let status = judge.report(&outcome, &output)?;
+    if let Some(shown) = shown {
+        shown.end();
+    }
     watched.end()?;
     Ok(status)
 }

@@ -13,10 +13,12 @@ use encarno_fleet::coordinator::{self, Order, Watcher};
 use encarno_record::series::Metrics;
 use encarno_record::statistics::time_text;
 use encarno_record::thresholds::{self, Demand};
+use encarno_report::served::Address;
 use serde_json::Value;
 
 use super::flags::fleet::FleetArguments;
 use super::flags::part::PartArguments;
+use super::shown::Shown;
 use super::{Failure, complain, fleet, report};
 use crate::capacity::k6 as program;
 use crate::files::Files;
@@ -61,6 +63,9 @@ struct RunArguments {
     /// Write a report to this file: a page of HTML.
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
+    /// Show the test while it goes on, as a page at this address, such as :7070.
+    #[arg(long, value_name = "ADDRESS")]
+    live: Option<Address>,
     #[command(flatten)]
     fleet: FleetArguments,
     #[command(flatten)]
@@ -132,6 +137,7 @@ impl RunArguments {
         let output = output.unwrap_or_else(|| folder.path().join("k6.enc"));
         let group = fleet::Group::of(&self.fleet)?;
         let demands = demands_of(&k6, &archive)?;
+        let shown = self.live.as_ref().map(Shown::open).transpose()?;
         let mut arguments = vec!["k6".to_owned(), "run".to_owned(), ARCHIVE.to_owned()];
         // An agent adds its own arguments at the end.
         let of_k6 = self.arguments();
@@ -147,6 +153,7 @@ impl RunArguments {
             collect_hits: true,
             silence: self.fleet.silence,
             output: output.clone(),
+            growing: shown.as_ref().map(Shown::file),
             watch: Some(Watcher(Arc::new(move |metrics, lasted| {
                 watch(&demands, metrics, lasted)
             }))),
@@ -154,6 +161,9 @@ impl RunArguments {
         };
         let outcome = coordinator::run(&order, complain).map_err(Failure::setup)?;
         let status = fleet::Judge::default().report(&outcome, &output)?;
+        if let Some(shown) = shown {
+            shown.end();
+        }
         if let Some(page) = &self.report {
             report::write(std::slice::from_ref(&output), page, &[])?;
         }

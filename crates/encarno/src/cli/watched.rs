@@ -108,11 +108,26 @@ impl Watched {
         Ok(watched)
     }
 
-    /// The option that serves the run while it goes on, if there is one.
-    pub(super) fn served(&self) -> Option<&'static str> {
-        let WatchArguments { live, metrics, .. } = &self.arguments;
-        let live = live.as_ref().map(|_| "--live");
-        live.or(metrics.as_ref().map(|_| "--metrics"))
+    /// The page of a run that agents make, if it is asked for.
+    pub(super) fn shown(&self) -> Result<Option<Shown>, Failure> {
+        let WatchArguments {
+            live,
+            metrics,
+            control,
+            ..
+        } = &self.arguments;
+        if metrics.is_some() {
+            return Err(Failure::usage(
+                "--metrics isn't there with --agents: each agent sends metrics with --otlp or \
+                 --remote-write, and --live shows the run",
+            ));
+        }
+        if *control {
+            return Err(Failure::usage(
+                "--control doesn't work with --agents: Ctrl-C stops the run on all of them",
+            ));
+        }
+        live.as_ref().map(Shown::open).transpose()
     }
 
     /// Takes the addresses, before the run begins.

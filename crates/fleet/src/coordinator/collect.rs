@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_nats::Subscriber;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::kv::Watch;
+use encarno_record::merge::Growing;
 use encarno_record::series::Metrics;
 use encarno_record::statistics::{counted, time_text};
 use futures_util::StreamExt as _;
@@ -17,6 +18,9 @@ use crate::FleetError;
 use crate::bus::Bus;
 use crate::parts::{News, Part};
 use crate::words::{Halt, Phase, Plan, State};
+
+/// An agent that has sent nothing so long after the start isn't waited for by who looks on.
+const LATE: Duration = Duration::from_secs(5);
 
 /// The state of one agent.
 pub(super) struct Agent {
@@ -53,6 +57,8 @@ pub(super) struct Collecting {
     pub(super) aborted: Option<String>,
     pub(super) agents: BTreeMap<String, Agent>,
     pub(super) folder: PathBuf,
+    /// What came in so far, merged; none if nobody looks on.
+    pub(super) growing: Option<Growing>,
     words: Watch,
     beats: Subscriber,
     results: Ordered,
@@ -95,6 +101,10 @@ impl Collecting {
             started: Instant::now(),
             ended: None,
             aborted: None,
+            growing: order.growing.as_ref().map(|out| {
+                let parts = agents.values().map(|agent| agent.part.path.clone());
+                Growing::new(parts, out)
+            }),
             agents,
             folder,
             words: words.map_err(FleetError::of("NATS sends no states"))?,
@@ -204,12 +214,24 @@ impl Collecting {
                 }
                 _ = ticks.tick() => {
                     self.look(&mut hits, tell)?;
+                    self.grow(tell);
                     self.watch(tell).await?;
                     self.end_all(tell).await?;
                 }
             }
         }
         Ok(stops)
+    }
+
+    /// Merges what came in since the last second. The run is worth more than who looks on.
+    fn grow(&mut self, tell: &impl Fn(&str)) {
+        let Some(growing) = &mut self.growing else {
+            return;
+        };
+        if let Err(error) = growing.take(self.started.elapsed() > LATE) {
+            tell(&format!("the run can't be shown any more: {error}"));
+            self.growing = None;
+        }
     }
 
     /// Ends the run if who watches it says so.

@@ -90,6 +90,12 @@ pub(super) fn merge(
     let merged = merge::merge(&parts, &order.output, conclude);
     let merged = merged.map_err(|error| FleetError(error.to_string()))?;
     outcome.remarks.extend(merged.remarks);
+    if let Some(growing) = collecting.growing.take()
+        && let Err(error) = growing.finish(&merged.notes)
+    {
+        let remark = format!("the page of the run isn't complete: {error}");
+        outcome.remarks.push(remark);
+    }
     // The merged file has everything, so the single files aren't needed.
     let _deleted = std::fs::remove_dir_all(&collecting.folder);
     Ok(outcome)

@@ -37,7 +37,10 @@ fn without_own(words: impl Iterator<Item = String>) -> Vec<String> {
         let name = word.split('=').next().unwrap_or_default();
         if word == "-o" || VALUED.contains(&&*word) {
             words.next();
-        } else if VALUED.contains(&name) || PLAIN.contains(&&*word) {
+        } else if word == "--live" {
+            // It may have a value, as clap reads it.
+            words.next_if(|next| !next.starts_with('-'));
+        } else if name == "--live" || VALUED.contains(&name) || PLAIN.contains(&&*word) {
             // The option and its value are one word.
         } else if word.starts_with("-o") {
             // The value follows in the same word, as in -oFILE.
@@ -55,7 +58,7 @@ mod tests {
     #[test]
     fn agents_get_what_makes_the_run() {
         let line = "hit http://a/ --agents 4 --rate 5 -o run.enc --nats=nats://h -q --for 1s -orun.enc \
-                    --fail-if p99>1s --strict --output=x -c 3 --collect hits";
+                    --fail-if p99>1s --strict --output=x --live -c 3 --collect hits --live :7070 --live=:1";
         let kept = without_own(line.split_ascii_whitespace().map(str::to_owned));
         assert_eq!(kept.join(" "), "hit http://a/ --rate 5 --for 1s -c 3");
     }
