@@ -39,7 +39,7 @@ func TestTheOptionMetrics(t *testing.T) {
 		`wrpc.http({nats: {url: "a"}, metrics: []})`:                  "metrics: the list is empty",
 		`wrpc.http({nats: {url: "a"}, metrics: {}})`:                  "metrics: ",
 		`wrpc.http({nats: {url: "a"}, traceparent: 2})`:               "traceparent: the share",
-		`wrpc.http({nats: {url: "a"}, traceparent: "1%"})`:            `traceparent: the share of requests that begin a trace is expected, from 0 to 1, not the string "1%"`,
+		`wrpc.http({nats: {url: "a"}, traceparent: "1%"})`:            `traceparent: the share of calls that begin a trace is expected, from 0 to 1, not the string "1%"`,
 		`wrpc.http({nats: {url: "a", prefx: 1}, metrics: "wrpc"})`:    "nats.prefx",
 		`wrpc.blaster({nats: {url: "a"}, metrics: "wrpc"})`:           "metrics",
 		`wrpc.http({tcp: {addr: "a"}, tags: {a: {}}, metrics: null})`: "tags.a",

@@ -281,8 +281,13 @@ pub(crate) const WITHOUT_WASM: &str = "this encarno was built without wasm compo
 pub fn of_scheme(scheme: &str) -> Result<&'static Kind, String> {
     let found = KINDS.iter().copied().find(|kind| kind.has_scheme(scheme));
     found.ok_or_else(|| {
-        let known = KINDS.iter().flat_map(|kind| kind.schemes);
-        let known: Vec<_> = known.map(|scheme| scheme.name).collect();
+        let mut known = Vec::new();
+        for scheme in KINDS.iter().flat_map(|kind| kind.schemes) {
+            // Several protocols may have one scheme.
+            if !known.contains(&scheme.name) {
+                known.push(scheme.name);
+            }
+        }
         let known = known.join(", ");
         format!("no protocol has URLs that begin with {scheme}: write {known}")
     })

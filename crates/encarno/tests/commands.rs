@@ -386,7 +386,10 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
             &["dummy:", "--error-rate", "2"],
             "--error-rate: write a part",
         ),
-        (&["ftp://127.0.0.1:9"], "there are http, https"),
+        (
+            &["ftp://127.0.0.1:9"],
+            "write http, https, http+unix, unix, grpc,",
+        ),
     ];
     for (arguments, expected) in cases {
         let arguments = [&["hit", "-n", "1"], arguments].concat();
