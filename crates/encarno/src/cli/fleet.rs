@@ -19,7 +19,7 @@ use encarno_record::statistics::time_text;
 
 use super::flags::duration;
 use super::flags::fleet::{Agents, Collect, FleetArguments, HubArguments};
-use super::shown::Shown;
+use super::group_page::GroupPage;
 use super::watched::Watched;
 use super::{Failure, complain, print};
 use crate::exit;
@@ -131,7 +131,7 @@ pub(super) fn carry_out(
 ) -> Result<u8, Failure> {
     files.check()?;
     refuse(run)?;
-    let shown = watched.shown()?;
+    let shown = watched.group_page()?;
     let temporary;
     let output = match &run.settings.output.native {
         Some(output) => output.clone(),
@@ -155,7 +155,7 @@ pub(super) fn carry_out(
         collect_hits: arguments.collect == Collect::Hits,
         silence: arguments.silence,
         output: output.clone(),
-        growing: shown.as_ref().map(Shown::file),
+        growing: shown.as_ref().map(GroupPage::file),
         ..group.order()
     };
     let tell = |text: &str| complain(text);

@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::flags::fleet::FleetArguments;
 use super::flags::part::PartArguments;
-use super::shown::Shown;
+use super::group_page::GroupPage;
 use super::{Failure, complain, fleet, report};
 use crate::capacity::k6 as program;
 use crate::files::Files;
@@ -137,7 +137,7 @@ impl RunArguments {
         let output = output.unwrap_or_else(|| folder.path().join("k6.enc"));
         let group = fleet::Group::of(&self.fleet)?;
         let demands = demands_of(&k6, &archive)?;
-        let shown = self.live.as_ref().map(Shown::open).transpose()?;
+        let shown = self.live.as_ref().map(GroupPage::open).transpose()?;
         let mut arguments = vec!["k6".to_owned(), "run".to_owned(), ARCHIVE.to_owned()];
         // An agent adds its own arguments at the end.
         let of_k6 = self.arguments();
@@ -153,7 +153,7 @@ impl RunArguments {
             collect_hits: true,
             silence: self.fleet.silence,
             output: output.clone(),
-            growing: shown.as_ref().map(Shown::file),
+            growing: shown.as_ref().map(GroupPage::file),
             watch: Some(Watcher(Arc::new(move |metrics, lasted| {
                 watch(&demands, metrics, lasted)
             }))),

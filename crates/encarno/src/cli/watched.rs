@@ -23,6 +23,7 @@ use tempfile::TempDir;
 
 use super::export::{self, Protocol};
 use super::flags::watch::WatchArguments;
+use super::group_page::GroupPage;
 use super::{Failure, complain, report};
 use crate::files::Files;
 use crate::messages;
@@ -109,7 +110,7 @@ impl Watched {
     }
 
     /// The page of a run that agents make, if it is asked for.
-    pub(super) fn shown(&self) -> Result<Option<Shown>, Failure> {
+    pub(super) fn group_page(&self) -> Result<Option<GroupPage>, Failure> {
         let WatchArguments {
             live,
             metrics,
@@ -127,7 +128,7 @@ impl Watched {
                 "--control doesn't work with --agents: Ctrl-C stops the run on all of them",
             ));
         }
-        live.as_ref().map(Shown::open).transpose()
+        live.as_ref().map(GroupPage::open).transpose()
     }
 
     /// Takes the addresses, before the run begins.

@@ -18,13 +18,13 @@ use super::{Failure, complain};
 const LOOK: Duration = Duration::from_millis(200);
 
 /// The page of a run. It is there as soon as agents have sent results.
-pub(super) struct Shown {
+pub(super) struct GroupPage {
     folder: TempDir,
     is_over: Arc<AtomicBool>,
     showing: JoinHandle<Option<Live>>,
 }
 
-impl Shown {
+impl GroupPage {
     /// Takes the address, and waits for the file.
     pub(super) fn open(address: &Address) -> Result<Self, Failure> {
         let bound = Bound::to(address, live::PATH).map_err(|error| {
