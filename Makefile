@@ -89,7 +89,7 @@ dist-check: all ## Build archives twice, in two folders, and compare their bytes
 	@scripts/dist-check $(ARCHIVES)
 
 .PHONY: image
-image: all ## Build OCI images of encarno, k6 and the receivers into dist/images (Debian)
+image: all bin/nats-server ## Build OCI images of encarno, k6 and the receivers into dist/images (Debian)
 	@scripts/image
 
 .PHONY: wheel

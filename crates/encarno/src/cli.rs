@@ -13,6 +13,7 @@ mod group_page;
 mod habits;
 mod hit;
 mod k6;
+mod kube;
 mod merge;
 mod nib;
 mod others;
@@ -95,6 +96,9 @@ enum Command {
     Agent(agent::AgentArguments),
     /// Run a script of k6 on several machines.
     K6(k6::K6Arguments),
+    /// Make runs on agents that are pods of Kubernetes.
+    #[command(after_help = DURATIONS)]
+    Kube(kube::KubeArguments),
     /// Collect the results of a run on agents whose coordinator is gone.
     #[command(after_help = DURATIONS)]
     Attach(fleet::AttachArguments),
@@ -165,32 +169,16 @@ pub fn main(version: &'static str) -> ExitCode {
         }
     };
     start_log();
-    let given = matches.subcommand().and_then(|(name, matches)| {
-        let command = command.find_subcommand(name)?;
-        Some(given::settings(command, matches))
-    });
-    let given = given.unwrap_or_default();
+    let given = given::settings_of_subcommand(&command, &matches);
     let result = match (arguments.command, arguments.file) {
         (Some(Command::Run(arguments)), _) => arguments.run(),
         (None, Some(file)) => run::RunArguments::of(file).run(),
-        (Some(Command::Hit(mut arguments)), _) => arguments.spool().and_then(|_copy| {
-            let mut run = arguments.settings(&given)?;
-            let mut files = run.files();
-            arguments.note_files(&mut files);
-            if let Some(hint) = arguments.hint() {
-                complain(&hint);
-            }
-            arguments.check_bounds(&run, &files)?;
-            let watched = Watched::new(&arguments.watch, &mut run, &mut files)?;
-            match arguments.fleet.agents {
-                Some(_) => fleet::carry_out(&arguments.fleet, &run, &files, watched),
-                None => carry_out(&run, &files, watched),
-            }
-        }),
+        (Some(Command::Hit(mut arguments)), _) => hit_with(&mut arguments, &given),
         (Some(Command::Capacity(arguments)), _) => arguments.run(&given),
         (Some(Command::Calibrate(arguments)), _) => arguments.run(),
         (Some(Command::Agent(arguments)), _) => arguments.run(),
         (Some(Command::K6(arguments)), _) => arguments.run(),
+        (Some(Command::Kube(arguments)), _) => arguments.run(&given),
         (Some(Command::Attach(arguments)), _) => arguments.run(),
         (Some(Command::Stats(arguments)), _) => arguments.run(),
         (Some(Command::Merge(arguments)), _) => arguments.run(),
@@ -212,6 +200,23 @@ pub fn main(version: &'static str) -> ExitCode {
         }
         failure.exit_code
     }))
+}
+
+/// Makes a run from flags alone.
+fn hit_with(arguments: &mut hit::HitArguments, given: &[(String, String)]) -> Result<u8, Failure> {
+    let _copy = arguments.spool()?;
+    let mut run = arguments.settings(given)?;
+    let mut files = run.files();
+    arguments.note_files(&mut files);
+    if let Some(hint) = arguments.hint() {
+        complain(&hint);
+    }
+    arguments.check_bounds(&run, &files)?;
+    let watched = Watched::new(&arguments.watch, &mut run, &mut files)?;
+    match arguments.fleet.agents {
+        Some(_) => fleet::carry_out(&arguments.fleet, &run, &files, watched),
+        None => carry_out(&run, &files, watched),
+    }
 }
 
 /// Prints the help, the version, or the error of a command line.

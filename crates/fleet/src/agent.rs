@@ -9,6 +9,7 @@ use async_nats::jetstream::kv::Operation;
 use futures_util::StreamExt as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
 
 use crate::FleetError;
 use crate::bus::{Bus, Hub, PRESENT, json};
@@ -33,6 +34,10 @@ pub struct AgentSettings {
     pub bounds: Vec<String>,
     /// The folder of its files and runs.
     pub folder: PathBuf,
+    /// Whether it ends after one run.
+    pub once: bool,
+    /// End if no run came for so long.
+    pub idle: Option<Duration>,
 }
 
 /// How often it announces itself.
@@ -79,7 +84,10 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
     let (end, mut ended) = mpsc::channel::<()>(1);
     let mut job: Option<(String, mpsc::Sender<Order>)> = None;
     let mut leaving = false;
+    let mut free_since = Instant::now();
     loop {
+        let idle_until = settings.idle.filter(|_| job.is_none());
+        let idle_until = idle_until.and_then(|idle| free_since.checked_add(idle));
         tokio::select! {
             word = words.next() => {
                 let Some(word) = word else {
@@ -129,9 +137,14 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
                     tell(&format!("run {run}: ended"));
                 }
                 let _told = busy.send(None);
-                if leaving {
+                if leaving || settings.once {
                     break;
                 }
+                free_since = Instant::now();
+            }
+            () = until(idle_until) => {
+                tell("no run came: the agent ends (--idle)");
+                break;
             }
             _ = interrupts.recv() => {
                 if stop(&job, &mut leaving, tell) { break; }
@@ -146,6 +159,14 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
     let gone = bus.agents.delete(&settings.name);
     let _gone = tokio::time::timeout(Duration::from_secs(2), gone).await;
     Ok(())
+}
+
+/// Waits until an instant, or without one for ever.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant).await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The first signal lets hits end, and the second one stops them. Returns true if there
@@ -171,12 +192,12 @@ fn stop(
 
 /// Takes the name, or waits until a dead agent has lost it.
 async fn enter(bus: &Bus, presence: &Presence) -> Result<(), FleetError> {
-    let deadline = tokio::time::Instant::now() + PRESENT + SAYS;
+    let deadline = Instant::now() + PRESENT + SAYS;
     loop {
         let created = bus.agents.create(&presence.name, json(presence)?).await;
         match created {
             Ok(_) => return Ok(()),
-            Err(_) if tokio::time::Instant::now() < deadline => {
+            Err(_) if Instant::now() < deadline => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
             }
             Err(error) => {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_nats::jetstream::object_store::ObjectStore;
 use async_nats::jetstream::stream::StorageType;
 use async_nats::jetstream::{self, kv, object_store, stream};
-use async_nats::{Client, ConnectOptions};
+use async_nats::{Client, ConnectOptions, ServerAddr};
+use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -71,6 +72,13 @@ impl Bus {
             // again.
             .ping_interval(PING)
             .request_timeout(Some(CONNECT));
+        // The client itself doesn't look at the user of a URL.
+        if let Some((user, password)) = user_of(hub.url.expose()) {
+            options = match password {
+                Some(password) => options.user_and_password(user, password),
+                None => options.token(user),
+            };
+        }
         if let Some(file) = &hub.credentials {
             let read = options.credentials_file(file).await;
             options = read.map_err(FleetError::of(format!("credentials {}", file.display())))?;
@@ -205,7 +213,32 @@ impl Bus {
     }
 }
 
+/// The user of a URL with the password; a name without one is a token.
+fn user_of(url: &str) -> Option<(String, Option<String>)> {
+    let address: ServerAddr = url.parse().ok()?;
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    Some((plain(address.username()?), address.password().map(plain)))
+}
+
 pub(crate) fn json(value: &impl Serialize) -> Result<bytes::Bytes, FleetError> {
     let json = serde_json::to_vec(value).map_err(FleetError::of("a message can't be encoded"))?;
     Ok(json.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user_of;
+
+    #[test]
+    fn a_url_may_have_a_user_or_a_token() {
+        let some = |user: &str, password: Option<&str>| {
+            Some((user.to_owned(), password.map(str::to_owned)))
+        };
+        assert_eq!(
+            user_of("nats://me:p%40ss@hub:4222"),
+            some("me", Some("p@ss"))
+        );
+        assert_eq!(user_of("tls://s3cret@hub"), some("s3cret", None));
+        assert_eq!(user_of("nats://hub:4222"), None);
+    }
 }

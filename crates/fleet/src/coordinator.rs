@@ -42,6 +42,8 @@ pub struct Order {
     pub collect_hits: bool,
     /// How long to wait for enough agents.
     pub gather: Duration,
+    /// Whether a run that hasn't started must be given up, because its agents won't come.
+    pub given_up: Option<GivenUp>,
     /// An agent that is silent for longer than this is lost.
     pub silence: Duration,
     /// The merged file.
@@ -61,6 +63,16 @@ pub type Watch = dyn Fn(&Metrics, Duration) -> Option<String> + Send + Sync;
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Watcher")
+    }
+}
+
+/// Returns why the agents of a run won't come.
+#[derive(Clone)]
+pub struct GivenUp(pub Arc<dyn Fn() -> Option<String> + Send + Sync>);
+
+impl fmt::Debug for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GivenUp")
     }
 }
 
@@ -118,7 +130,10 @@ fn block_on<T>(future: impl Future<Output = Result<T, FleetError>>) -> Result<T,
 async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError> {
     let bus = Bus::connect(&order.hub).await?;
     let mut signals = Signals::new()?;
-    let agents = choose(&bus, order).await?;
+    let agents = tokio::select! {
+        chosen = choose(&bus, order) => chosen?,
+        () = signals.next() => return Err(FleetError("stopped before the start".to_owned())),
+    };
     let axis = Axis::start();
     let run = format!("r{}", axis.now_unix_ns() / 1_000_000);
     let mut files = Vec::new();
@@ -139,7 +154,7 @@ async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError
     bus.say(&format!("{run}.plan"), &plan).await?;
     tell(&format!("run {run}: {}", plan.agents.join(", ")));
     let result = async {
-        if !wait_until_ready(&mut collecting, &run, &mut signals).await? {
+        if !wait_until_ready(order, &mut collecting, &run, &mut signals).await? {
             return Err(FleetError("stopped before the start".to_owned()));
         }
         let at_unix_ns = axis.now_unix_ns() + AHEAD.as_nanos() as u64;
@@ -191,10 +206,19 @@ async fn take_up(order: &Order, run: &str, tell: &impl Fn(&str)) -> Result<Outco
     ending::merge(order, &plan, collecting, stops)
 }
 
+impl Order {
+    /// Fails if the run must be given up.
+    fn check(&self) -> Result<(), FleetError> {
+        let reason = self.given_up.as_ref().and_then(|given_up| given_up.0());
+        reason.map_or(Ok(()), |reason| Err(FleetError(reason)))
+    }
+}
+
 /// Chooses the agents of the run.
 async fn choose(bus: &Bus, order: &Order) -> Result<Vec<String>, FleetError> {
     let deadline = Instant::now() + order.gather;
     loop {
+        order.check()?;
         let present = bus.present().await?;
         let idle: Vec<_> = present
             .iter()
@@ -265,12 +289,14 @@ async fn answer_clocks(
 
 /// Waits for all agents; false if a signal came.
 async fn wait_until_ready(
+    order: &Order,
     collecting: &mut Collecting,
     run: &str,
     signals: &mut Signals,
 ) -> Result<bool, FleetError> {
     let deadline = Instant::now() + READY;
     loop {
+        order.check()?;
         let bad = |state: &State| matches!(state.phase, Phase::Refused | Phase::Broken);
         let bad = collecting.states().find(|(_, state)| bad(state));
         if let Some((agent, state)) = bad {

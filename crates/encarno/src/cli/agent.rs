@@ -37,6 +37,12 @@ pub(super) struct AgentArguments {
     /// folder].
     #[arg(long, value_name = "FOLDER")]
     folder: Option<PathBuf>,
+    /// End after one run.
+    #[arg(long)]
+    once: bool,
+    /// End when no run has come for this long.
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    idle: Option<Duration>,
     /// End when this process has ended, in the same way as after SIGTERM.
     #[arg(long, value_name = "PID", value_parser = process)]
     parent: Option<Pid>,
@@ -109,6 +115,8 @@ impl AgentArguments {
             allow,
             bounds,
             folder,
+            once: self.once,
+            idle: self.idle,
         };
         let ended = agent::run(settings, complain);
         if let (Some(server), Some(parent)) = (server, self.parent)

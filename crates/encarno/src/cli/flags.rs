@@ -9,6 +9,7 @@ pub(super) mod fleet;
 pub(super) mod load;
 pub(super) mod output;
 pub(super) mod part;
+pub(super) mod pods;
 pub(super) mod rate;
 pub(super) mod records;
 pub(super) mod request;

@@ -5,17 +5,21 @@ mod due;
 mod line;
 
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
 use encarno_engine::settings::Source;
-use encarno_fleet::coordinator::{self, Order, Outcome};
+use encarno_fleet::coordinator::{self, GivenUp, Order, Outcome};
 use encarno_fleet::local::Local;
 use encarno_fleet::{Hub, RunFile};
+use encarno_kube::pods::Pods;
+use encarno_kube::settings::Settings;
 use encarno_record::condition::{Condition, Measured};
 use encarno_record::notes::{AgentClock, Judgement};
 use encarno_record::results::whole;
 use encarno_record::statistics::time_text;
+use encarno_secret::Secret;
 
 use super::flags::duration;
 use super::flags::fleet::{Agents, Collect, FleetArguments, HubArguments};
@@ -24,6 +28,7 @@ use super::watched::Watched;
 use super::{Failure, complain, print};
 use crate::exit;
 use crate::files::Files;
+use crate::messages;
 use crate::protocols::Run;
 use crate::read::stats;
 
@@ -79,13 +84,23 @@ pub(super) struct Group {
     hub: Hub,
     pub(super) agents: usize,
     gather: Duration,
+    given_up: Option<GivenUp>,
     /// They end with it.
-    _local: Option<Local>,
+    _started: Option<Started>,
+}
+
+/// Agents that this program started.
+enum Started {
+    Local { _agents: Local },
+    Pods { _agents: Pods },
 }
 
 impl Group {
     /// Those that are meant; those of this machine are started.
     pub(super) fn of(arguments: &FleetArguments) -> Result<Self, Failure> {
+        if let Some(settings) = &arguments.pods {
+            return Self::of_pods(settings.clone(), &arguments.hub);
+        }
         match arguments.agents {
             Some(Agents::Local(_)) if arguments.hub.nats.is_some() => Err(Failure::usage(
                 "--agents local:N starts a NATS server of its own: leave out --nats",
@@ -97,17 +112,49 @@ impl Group {
                     hub: local.hub.clone(),
                     agents,
                     gather: GATHER_LOCAL,
-                    _local: Some(local),
+                    given_up: None,
+                    _started: Some(Started::Local { _agents: local }),
                 })
             }
             Some(Agents::Group(agents)) => Ok(Self {
                 hub: arguments.hub.hub().ok_or_else(no_server)?,
                 agents,
                 gather: GATHER,
-                _local: None,
+                given_up: None,
+                _started: None,
             }),
             None => Err(no_server()),
         }
+    }
+
+    /// The pods that are meant, which are started.
+    fn of_pods(settings: Settings, hub: &HubArguments) -> Result<Self, Failure> {
+        let agents = settings.agents;
+        let pods = Pods::start(settings, messages::say).map_err(Failure::setup)?;
+        let hub = match &pods.meeting.url {
+            Some(url) => Hub {
+                url: Secret::new(url),
+                ca: pods.meeting.ca.as_ref().map(|file| file.path().to_owned()),
+                ..Hub::default()
+            },
+            None => hub.hub().ok_or_else(no_server)?,
+        };
+        let hub = Hub {
+            group: pods.run.clone(),
+            ..hub
+        };
+        let trouble = Arc::clone(&pods.trouble);
+        let given_up = move || {
+            let trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
+            trouble.clone()
+        };
+        Ok(Self {
+            hub,
+            agents,
+            gather: GATHER_LOCAL,
+            given_up: Some(GivenUp(Arc::new(given_up))),
+            _started: Some(Started::Pods { _agents: pods }),
+        })
     }
 
     /// An order for them, without a run.
@@ -117,6 +164,7 @@ impl Group {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             agents: self.agents,
             gather: self.gather,
+            given_up: self.given_up.clone(),
             ..Order::default()
         }
     }

@@ -61,6 +61,22 @@ pub(super) fn settings(command: &Command, matches: &ArgMatches) -> Vec<(String, 
         .collect()
 }
 
+/// The same for the innermost command that was given.
+pub(super) fn settings_of_subcommand(
+    command: &Command,
+    matches: &ArgMatches,
+) -> Vec<(String, String)> {
+    let mut found = None;
+    let mut at = (command, matches);
+    while let Some((name, matches)) = at.1.subcommand()
+        && let Some(command) = at.0.find_subcommand(name)
+    {
+        at = (command, matches);
+        found = Some(at);
+    }
+    found.map_or_else(Vec::new, |(command, matches)| settings(command, matches))
+}
+
 fn values(argument: &Arg, matches: &ArgMatches) -> Option<String> {
     let showing = showing(argument);
     let texts = matches.get_raw(argument.get_id().as_str())?;

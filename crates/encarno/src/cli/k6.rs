@@ -44,7 +44,7 @@ enum K6Command {
 
 /// The arguments of `encarno k6 run`.
 #[derive(Debug, Args)]
-struct RunArguments {
+pub(super) struct RunArguments {
     /// The script, or an archive that `k6 archive` made.
     script: PathBuf,
     /// Further arguments of `k6 run`, such as -e HOST=shop.test --vus 100. Write them after --.
@@ -67,7 +67,7 @@ struct RunArguments {
     #[arg(long, value_name = "ADDRESS")]
     live: Option<Address>,
     #[command(flatten)]
-    fleet: FleetArguments,
+    pub(super) fleet: FleetArguments,
     #[command(flatten)]
     part: PartArguments,
     #[arg(long, hide = true)]
@@ -119,7 +119,7 @@ impl RunArguments {
     }
 
     /// Lets agents run the script.
-    fn on_agents(&self) -> Result<u8, Failure> {
+    pub(super) fn on_agents(&self) -> Result<u8, Failure> {
         let mut files = Files::default();
         files.reads("the script", &self.script);
         if let Some(output) = &self.output {

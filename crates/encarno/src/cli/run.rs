@@ -48,7 +48,7 @@ pub(super) struct RunArguments {
     #[command(flatten)]
     bounds: BoundArguments,
     #[command(flatten)]
-    fleet: FleetArguments,
+    pub(super) fleet: FleetArguments,
     #[command(flatten)]
     watch: WatchArguments,
 }

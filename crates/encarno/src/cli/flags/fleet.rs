@@ -32,6 +32,9 @@ pub(crate) struct FleetArguments {
     /// Give up an agent, and its hits, when it has been silent for this long.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "agents")]
     pub(crate) silence: Duration,
+    /// The pods that become the agents, with `encarno kube`.
+    #[arg(skip)]
+    pub(crate) pods: Option<encarno_kube::settings::Settings>,
 }
 
 /// The agents of a run.
@@ -60,7 +63,7 @@ pub(crate) struct HubArguments {
     #[arg(long, value_name = "URL")]
     pub(crate) nats: Option<UrlText>,
     /// The group of agents.
-    #[arg(long, value_name = "NAME", default_value = "default")]
+    #[arg(long, value_name = "NAME", default_value = Self::GROUP)]
     pub(crate) group: String,
     /// A file with NATS credentials.
     #[arg(long, value_name = "FILE")]
@@ -71,6 +74,9 @@ pub(crate) struct HubArguments {
 }
 
 impl HubArguments {
+    /// The group without `--group`.
+    pub(crate) const GROUP: &str = "default";
+
     /// The NATS server and group; `None` without a server.
     pub(crate) fn hub(&self) -> Option<Hub> {
         let url = self.nats.as_ref()?;

@@ -1,6 +1,6 @@
 //! The command line that agents get: without the options of the coordinator.
 
-use crate::cli::habits;
+use crate::cli::{habits, kube};
 
 /// Options of the coordinator that have a value.
 const VALUED: [&str; 10] = [
@@ -31,16 +31,20 @@ pub(super) fn of_agents() -> Vec<String> {
 }
 
 fn without_own(words: impl Iterator<Item = String>) -> Vec<String> {
+    let of_pods = kube::pod_options();
+    let valued = |word: &str| VALUED.contains(&word) || of_pods.iter().any(|known| known == word);
     let mut kept = Vec::new();
     let mut words = words.peekable();
+    // `encarno kube hit URL` becomes `encarno hit URL` on the agents.
+    words.next_if(|word| word == "kube");
     while let Some(word) = words.next() {
         let name = word.split('=').next().unwrap_or_default();
-        if word == "-o" || VALUED.contains(&&*word) {
+        if word == "-o" || valued(&word) {
             words.next();
         } else if word == "--live" {
             // It may have a value, as clap reads it.
             words.next_if(|next| !next.starts_with('-'));
-        } else if name == "--live" || VALUED.contains(&name) || PLAIN.contains(&&*word) {
+        } else if name == "--live" || valued(name) || PLAIN.contains(&&*word) {
             // The option and its value are one word.
         } else if word.starts_with("-o") {
             // The value follows in the same word, as in -oFILE.
@@ -61,5 +65,13 @@ mod tests {
                     --fail-if p99>1s --strict --output=x --live -c 3 --collect hits --live :7070 --live=:1";
         let kept = without_own(line.split_ascii_whitespace().map(str::to_owned));
         assert_eq!(kept.join(" "), "hit http://a/ --rate 5 --for 1s -c 3");
+    }
+
+    #[test]
+    fn agents_know_nothing_of_their_pods() {
+        let line = "kube hit http://a/ --namespace load --image=i:1 --agents 4 --rate 5 --memory 1Gi \
+                    --node-selector disk=fast --for 1s";
+        let kept = without_own(line.split_ascii_whitespace().map(str::to_owned));
+        assert_eq!(kept.join(" "), "hit http://a/ --rate 5 --for 1s");
     }
 }
