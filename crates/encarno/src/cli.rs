@@ -97,7 +97,6 @@ enum Command {
     /// Run a script of k6 on several machines.
     K6(k6::K6Arguments),
     /// Make runs on agents that are pods of Kubernetes.
-    #[command(after_help = DURATIONS)]
     Kube(kube::KubeArguments),
     /// Collect the results of a run on agents whose coordinator is gone.
     #[command(after_help = DURATIONS)]

@@ -393,7 +393,7 @@ fn publish(server: &NatsServer, messages: &[(String, String)]) {
 /// What agents take, and what breaks. All at once: they mostly wait, and each has a server and agents of its own.
 #[test]
 fn whatever_happens_the_account_balances() {
-    let each: [(&str, fn()); 9] = [
+    let each: [(&str, fn()); 10] = [
         (
             "sums_are_as_exact_as_hits_and_the_status_is_one_of_all",
             sums_are_as_exact_as_hits_and_the_status_is_one_of_all,
@@ -409,6 +409,10 @@ fn whatever_happens_the_account_balances() {
         (
             "an_agent_that_dies_or_hangs_loses_its_hits_and_no_others",
             an_agent_that_dies_or_hangs_loses_its_hits_and_no_others,
+        ),
+        (
+            "an_agent_that_must_end_loses_the_rest_of_its_hits",
+            an_agent_that_must_end_loses_the_rest_of_its_hits,
         ),
         (
             "a_coordinator_that_dies_leaves_a_run_that_is_collected",
@@ -472,6 +476,61 @@ fn an_agent_that_dies_or_hangs_loses_its_hits_and_no_others() {
         "{reasons}"
     );
     group.agents[2].signal(Signal::CONT);
+}
+
+/// A node takes its pod back, for example.
+fn an_agent_that_must_end_loses_the_rest_of_its_hits() {
+    let group = Group::start(&[&["--once"], &["--once"]]);
+    let arguments = [
+        "hit", "dummy:", "--rate", "200", "--for", "6s", "--agents", "2", "-o", "run.enc",
+    ];
+    let mut coordinator = Process(group.command(&arguments).spawn().unwrap());
+    coordinator.until("hits came in");
+    group.agents[0].signal(Signal::TERM);
+    assert_eq!(coordinator.ends(), Some(8));
+    let notes = notes(&group.path("run.enc"));
+    let totals = notes.totals.unwrap();
+    assert_eq!(totals.scheduled, 1200);
+    assert!(totals.done >= 600 && totals.lost > 0, "{totals:?}");
+    let reasons = notes.verdict.unwrap().reasons.join("\n");
+    assert!(
+        reasons.contains("agent a1 was lost") && reasons.contains("a signal ended it"),
+        "{reasons}"
+    );
+    for agent in group.agents {
+        assert_eq!(agent.ends(), Some(0), "an agent ends after one run");
+    }
+}
+
+/// A server may want a user, which the URL has.
+#[test]
+fn a_group_meets_at_a_server_that_wants_a_user() {
+    let store = scratch("jetstream");
+    let store = ["--jetstream", "--store_dir", store.to_str().unwrap()];
+    let server =
+        NatsServer::start_with(&[&store[..], &["--user", "me", "--pass", "p@ss"]].concat());
+    let folder = tempfile::tempdir().unwrap();
+    let url = server.url().replace("nats://", "nats://me:p%40ss@");
+    let idle = [
+        "agent", "--nats", &url, "--name", "a", "--idle", "200ms", "--folder", ".",
+    ];
+    let ended = run(folder.path(), &idle);
+    assert_ended(&ended, &idle, 0, "no run came");
+    let refused = [
+        "agent",
+        "--nats",
+        &server.url(),
+        "--name",
+        "b",
+        "--idle",
+        "200ms",
+    ];
+    assert_ended(
+        &run(folder.path(), &refused),
+        &refused,
+        1,
+        "authorization violation",
+    );
 }
 
 fn a_coordinator_that_dies_leaves_a_run_that_is_collected() {

@@ -186,7 +186,7 @@ fn stop(
         true => format!("run {run}: stopped"),
     });
     // A job that has ended takes no orders.
-    let _taken = orders.try_send(Order::Halt(Halt { at_once }));
+    let _taken = orders.try_send(Order::Leave(Halt { at_once }));
     false
 }
 

@@ -7,7 +7,7 @@ use encarno_record::statistics::counted;
 
 use super::flags::fleet::FleetArguments;
 use super::flags::pods::{AccessArguments, PodArguments};
-use super::{Failure, complain, hit, hit_with, k6, print, run};
+use super::{DURATIONS, Failure, complain, hit, hit_with, k6, print, run};
 use crate::exit;
 
 /// The arguments of `encarno kube`.
@@ -20,12 +20,15 @@ pub(super) struct KubeArguments {
 #[derive(Debug, Subcommand)]
 enum KubeCommand {
     /// Run a configuration file on pods, which exist only for the run.
+    #[command(after_help = DURATIONS)]
     Run(Box<OnPods<run::RunArguments>>),
     /// Hit a URL, or send a file of records, from pods.
+    #[command(after_help = DURATIONS)]
     Hit(Box<OnPods<hit::HitArguments>>),
     /// Run a script of k6 on pods.
     K6(K6OnPods),
     /// Print the objects of a run as YAML, for those who apply them themselves.
+    #[command(after_help = DURATIONS)]
     Manifest(Box<ManifestArguments>),
     /// Remove what a coordinator that was killed has left.
     Clean(CleanArguments),
@@ -50,6 +53,7 @@ struct K6OnPods {
 enum K6Command {
     /// Run a script on pods. Each pod runs a segment of it; thresholds are judged on the
     /// metrics of all of them.
+    #[command(after_help = DURATIONS)]
     Run(Box<OnPods<k6::RunArguments>>),
 }
 
@@ -105,9 +109,9 @@ impl ManifestArguments {
         let run = pods::new_run().map_err(Failure::setup)?;
         let namespace = self.pods.access.namespace.as_deref().unwrap_or("default");
         let objects = manifest::whole(&run, namespace, &settings).map_err(Failure::setup)?;
-        let mut text = format!(
+        let mut text = String::from(
             "# The agents of one run. They end after it, or when no run has come for 15 minutes.\n\
-             #   kubectl apply -f FILE\n"
+             #   kubectl apply -f FILE\n",
         );
         if self.fleet.hub.nats.is_none() {
             text += &format!(

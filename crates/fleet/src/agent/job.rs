@@ -23,6 +23,8 @@ use crate::worker::Worker;
 pub(super) enum Order {
     Begin(Begin),
     Halt(Halt),
+    /// The agent itself must end.
+    Leave(Halt),
 }
 
 /// The exit status of k6 after `exec.test.abort()`, which ends a whole test.
@@ -44,6 +46,8 @@ pub(super) struct Job {
     plan: Plan,
     state: State,
     estimate: Estimate,
+    /// Whether it must end before its part is made, and nobody else must.
+    leaves: bool,
 }
 
 impl Job {
@@ -54,6 +58,7 @@ impl Job {
             plan,
             state: State::default(),
             estimate: Estimate::default(),
+            leaves: false,
         }
     }
 
@@ -164,6 +169,10 @@ impl Job {
             self.exchange().await;
         }
         match status {
+            Some(0 | 6 | 7 | 99 | 105 | 130) if self.leaves => {
+                let text = "a signal ended it before its part was made";
+                self.say(Phase::Broken, text.to_owned()).await;
+            }
             // It came to its end, whatever is to be said of its hits. 105: k6 was stopped
             // by a signal.
             Some(0 | 6 | 7 | 99 | 105 | 130) => self.say(Phase::Done, said).await,
@@ -253,7 +262,9 @@ impl Job {
                 }
             };
             match wanted {
-                Some(Order::Halt(halt)) => {
+                Some(order @ (Order::Halt(halt) | Order::Leave(halt))) => {
+                    // When all agents stop, it doesn't matter that this one was told twice.
+                    self.leaves |= stops == 0 && matches!(order, Order::Leave(_));
                     // The program stops at once at the second signal.
                     let wanted = if halt.at_once { 2 } else { 1 };
                     while stops < wanted {
@@ -308,7 +319,7 @@ async fn halted(orders: &mut mpsc::Receiver<Order>) {
     loop {
         match orders.recv().await {
             Some(Order::Begin(_)) => {}
-            Some(Order::Halt(_)) | None => return,
+            Some(Order::Halt(_) | Order::Leave(_)) | None => return,
         }
     }
 }

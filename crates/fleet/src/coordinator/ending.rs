@@ -35,9 +35,16 @@ pub(super) fn merge(
         let due = plan.due.get(number).copied().flatten();
         // Hits that a stop left out were never due.
         let was_stopped = stops > 0 || collecting.ended.is_some();
-        let account = account(&agent.part.path, due.filter(|_| !was_stopped))?;
-        outcome.totals.add(&account.totals);
+        let due = due.filter(|_| !was_stopped);
+        let mut account = account(&agent.part.path, due)?;
         let state = &agent.state;
+        if account.is_whole && state.phase == Phase::Broken {
+            // It ended in order, but before its time.
+            let left = due.unwrap_or(0).saturating_sub(account.totals.scheduled);
+            account.totals.scheduled += left;
+            account.totals.lost += left;
+        }
+        outcome.totals.add(&account.totals);
         if !account.is_whole || state.phase != Phase::Done {
             let why = match state.phase {
                 Phase::Broken | Phase::Refused => state.text.clone(),

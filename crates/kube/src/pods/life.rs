@@ -249,21 +249,22 @@ impl Life {
         let removed = async {
             api.delete_job(&self.run).await?;
             tokio::select! {
-                gone = clean::gone(api, &self.run) => gone,
-                interrupted = interrupted() => interrupted,
+                gone = clean::gone(api, &self.run) => gone.map(|()| true),
+                interrupted = interrupted() => interrupted.map(|()| false),
             }
         };
-        let namespace = &api.namespace;
-        match removed.await {
-            Ok(()) => (self.tell)(&format!(
-                "everything of the run {} is removed from the namespace {namespace}",
-                self.run
-            )),
-            Err(error) => (self.tell)(&format!(
-                "{error}: `encarno kube clean --namespace {namespace} --run {}` removes what is left",
-                self.run
-            )),
-        }
+        let (run, namespace) = (&self.run, &api.namespace);
+        (self.tell)(&match removed.await {
+            Ok(true) => {
+                format!("everything of the run {run} is removed from the namespace {namespace}")
+            }
+            Ok(false) => format!(
+                "Kubernetes is removing the run {run} from the namespace {namespace}, and goes on with it"
+            ),
+            Err(error) => format!(
+                "{error}: `encarno kube clean --namespace {namespace} --run {run}` removes what is left"
+            ),
+        });
     }
 }
 
