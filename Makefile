@@ -137,6 +137,10 @@ test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/p
 fuzz: needs ## Give each parser random inputs, guided by coverage (TIME=5m TARGETS="codec config")
 	@scripts/fuzz
 
+.PHONY: test-kube
+test-kube: image ## Run encarno kube against a real Kubernetes of one node (root on Debian; the first build takes 7 minutes)
+	@scripts/test-kube
+
 .PHONY: attack
 attack: all component bin/nats-server ## Run storms against all parts, and print how each holds up (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
 	@scripts/attack

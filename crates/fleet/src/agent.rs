@@ -36,12 +36,14 @@ pub struct AgentSettings {
     pub folder: PathBuf,
     /// Whether it ends after one run.
     pub once: bool,
-    /// End if no run came for so long.
+    /// End if no run came for so long. Until then, it also waits for the NATS server.
     pub idle: Option<Duration>,
 }
 
 /// How often it announces itself.
 const SAYS: Duration = Duration::from_secs(2);
+/// How long to wait before connecting again.
+const RETRY: Duration = Duration::from_millis(500);
 /// The most waiting orders. A run needs three: begin, stop, and stop at once.
 const ORDERS_MAX: usize = 64;
 /// The most characters of a run's arguments that are shown.
@@ -62,7 +64,7 @@ pub fn run(settings: AgentSettings, tell: impl Fn(&str)) -> Result<(), FleetErro
 async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), FleetError> {
     let mut interrupts = signal(SignalKind::interrupt()).map_err(FleetError::of("no signals"))?;
     let mut terminates = signal(SignalKind::terminate()).map_err(FleetError::of("no signals"))?;
-    let bus = Bus::connect(&settings.hub).await?;
+    let bus = connect(&settings, tell).await?;
     let presence = Presence {
         name: settings.name.clone(),
         nonce: format!("{}.{}", std::process::id(), crate::clock::monotonic_ns()),
@@ -188,6 +190,26 @@ fn stop(
     // A job that has ended takes no orders.
     let _taken = orders.try_send(Order::Leave(Halt { at_once }));
     false
+}
+
+/// Connects to NATS. An agent that waits for runs also waits for its server, which may be
+/// started at the same time.
+async fn connect(settings: &AgentSettings, tell: &impl Fn(&str)) -> Result<Bus, FleetError> {
+    let since = Instant::now();
+    let mut told = false;
+    loop {
+        let failed = match Bus::connect(&settings.hub).await {
+            Ok(bus) => return Ok(bus),
+            Err(error) => error,
+        };
+        if settings.idle.is_none_or(|idle| since.elapsed() >= idle) {
+            return Err(failed);
+        }
+        if !std::mem::replace(&mut told, true) {
+            tell(&format!("{failed}; trying again"));
+        }
+        tokio::time::sleep(RETRY).await;
+    }
 }
 
 /// Takes the name, or waits until a dead agent has lost it.

@@ -46,7 +46,8 @@ async fn clean_all(access: &Access, run: Option<&str>, all: bool) -> Result<Clea
         ..Cleaned::default()
     };
     for job in api.jobs(&selector).await? {
-        let Some(name) = job.metadata.name.clone() else {
+        // Without that annotation, somebody applied it by hand.
+        let Some(name) = job.metadata.name.clone().filter(|_| seen(&job).is_some()) else {
             continue;
         };
         if is_alive(&job) && !all && run.is_none() {
@@ -84,11 +85,15 @@ pub(crate) async fn gone(api: &Api, run: &str) -> Result<(), KubeError> {
 }
 
 fn is_alive(job: &Job) -> bool {
-    let seen = job.metadata.annotations.as_ref();
-    let seen = seen.and_then(|all| all.get(SEEN)?.parse::<u64>().ok());
     let ended = job.status.as_ref();
     let ended = ended.is_some_and(|status| status.completion_time.is_some());
-    !ended && seen.is_some_and(|seen| now().abs_diff(seen) < ALIVE.as_secs())
+    !ended && seen(job).is_some_and(|seen| now().abs_diff(seen) < ALIVE.as_secs())
+}
+
+/// When the coordinator was last there, as Unix time.
+fn seen(job: &Job) -> Option<u64> {
+    let annotations = job.metadata.annotations.as_ref()?;
+    annotations.get(SEEN)?.parse().ok()
 }
 
 /// Unix time in seconds.
@@ -107,23 +112,16 @@ mod tests {
 
     #[test]
     fn a_run_is_left_alone_while_its_coordinator_is_there() {
-        let job = |seen: Option<u64>, ended: bool| {
-            let mut job = json!({"metadata": {"annotations": {}}});
-            if let Some(seen) = seen {
-                job["metadata"]["annotations"][SEEN] = json!(seen.to_string());
-            }
+        let job = |seen: u64, ended: bool| {
+            let mut job = json!({"metadata": {"annotations": {SEEN: seen.to_string()}}});
             if ended {
                 job["status"] = json!({"completionTime": "2026-01-01T00:00:00Z"});
             }
             serde_json::from_value(job).expect("a Job")
         };
-        assert!(is_alive(&job(Some(now() - 60), false)));
-        assert!(
-            is_alive(&job(Some(now() + 60), false)),
-            "its clock is ahead"
-        );
-        assert!(!is_alive(&job(Some(now() - 300), false)), "it was killed");
-        assert!(!is_alive(&job(Some(now()), true)), "the run has ended");
-        assert!(!is_alive(&job(None, false)), "it was applied by hand");
+        assert!(is_alive(&job(now() - 60, false)));
+        assert!(is_alive(&job(now() + 60, false)), "its clock is ahead");
+        assert!(!is_alive(&job(now() - 300, false)), "it was killed");
+        assert!(!is_alive(&job(now(), true)), "the run has ended");
     }
 }

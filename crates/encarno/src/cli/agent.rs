@@ -40,7 +40,8 @@ pub(super) struct AgentArguments {
     /// End after one run.
     #[arg(long)]
     once: bool,
-    /// End when no run has come for this long.
+    /// End when no run has come for this long. Until then, the agent also waits for the NATS
+    /// server.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     idle: Option<Duration>,
     /// End when this process has ended, in the same way as after SIGTERM.
