@@ -28,7 +28,7 @@ build() {
         umoci config --image "$root/pause:1" --config.entrypoint /busybox --config.cmd sleep --config.cmd 2147483647
         tar -C "$root/pause" -cf "$root/images/pause.tar" .
     }
-    tar -C dist/images/encarno -cf "$root/images/encarno.tar" .
+    for name in encarno encarno-k6; do tar -C "dist/images/$name" -cf "$root/images/$name.tar" .; done
 }
 
 # The cluster's cgroups lie below those of this process, in every hierarchy.
@@ -178,7 +178,7 @@ C
     containerd --config "$run/containerd.toml" >"$run/logs/containerd" 2>&1 &
     local ctr="ctr --address $run/containerd/it.sock --namespace k8s.io"
     for try in $(seq 300); do $ctr version >/dev/null 2>&1 && break; sleep 0.2; done
-    for name in pause encarno; do
+    for name in pause encarno encarno-k6; do
         $ctr images import --base-name "test.invalid/$name" "$root/images/$name.tar" >>"$run/logs/images" 2>&1
     done
     cat >"$run/kubelet.yaml" <<C

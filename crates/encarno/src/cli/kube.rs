@@ -34,13 +34,14 @@ enum KubeCommand {
     Clean(CleanArguments),
 }
 
-/// A command whose agents are pods.
+/// A command whose agents are pods. The pods come last, so that their heading in the help
+/// doesn't go on into what follows.
 #[derive(Debug, Args)]
 struct OnPods<A: Args> {
     #[command(flatten)]
-    pods: PodArguments,
-    #[command(flatten)]
     run: A,
+    #[command(flatten)]
+    pods: PodArguments,
 }
 
 #[derive(Debug, Args)]
@@ -59,25 +60,25 @@ enum K6Command {
 
 #[derive(Debug, Args)]
 struct ManifestArguments {
-    #[command(flatten)]
-    pods: PodArguments,
-    #[command(flatten)]
-    fleet: FleetArguments,
-    /// The commands that the agents accept: hit, run, k6.
+    /// The commands that the agents accept.
     #[arg(long, value_name = "COMMANDS", default_value = "hit,run", value_parser = ["hit", "run", "hit,run", "k6"])]
     allow: String,
+    #[command(flatten)]
+    fleet: FleetArguments,
+    #[command(flatten)]
+    pods: PodArguments,
 }
 
 #[derive(Debug, Args)]
 struct CleanArguments {
-    #[command(flatten)]
-    access: AccessArguments,
     /// Remove this run, whether or not its coordinator is there.
     #[arg(long, value_name = "NAME")]
     run: Option<String>,
     /// Remove all runs, also those whose coordinator is there.
     #[arg(long, conflicts_with = "run")]
     all: bool,
+    #[command(flatten)]
+    access: AccessArguments,
 }
 
 impl KubeArguments {
