@@ -9,15 +9,17 @@
 //! - [`settings`]: what the user wants of the pods
 //! - [`manifest`]: the objects, as JSON
 //! - certificate: the certificate of a run's NATS server
+//! - [`credentials`]: the name of a run, and the credentials of its NATS server
 //! - [`states`]: what is wrong with a pod, in a sentence
 //! - api: the API of Kubernetes
 //! - forward: a port on this machine that leads to a pod
-//! - [`pods`]: the pods of a run, from the first object to the last
 //! - [`clean`]: removes what was left
+//! - [`pods`]: the pods of a run, from the first object to the last
 
 mod error;
 
 pub mod clean;
+pub mod credentials;
 pub mod manifest;
 pub mod pods;
 pub mod settings;

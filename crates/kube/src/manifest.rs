@@ -2,11 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::certificate::Certificate;
+use crate::credentials::{self, Credentials, NATS_PORT};
 use crate::settings::{Nats, Settings};
 
-/// The port of a run's NATS server.
-pub const NATS_PORT: u16 = 4222;
 /// The label that all objects have.
 pub const MANAGED_BY: (&str, &str) = ("app.kubernetes.io/managed-by", "encarno");
 /// The label with the name of the run.
@@ -34,14 +32,6 @@ const STORE: &str = "8Gi";
 pub struct Owner {
     /// The id that Kubernetes gave it.
     pub uid: String,
-}
-
-/// The credentials of a run.
-pub(crate) struct Credentials {
-    /// The URL for agents.
-    pub(crate) url: String,
-    pub(crate) password: String,
-    pub(crate) certificate: Option<Certificate>,
 }
 
 /// The objects of one run.
@@ -372,7 +362,7 @@ pub fn whole(
         owner: None,
     };
     let host = format!("{}.{namespace}.svc", nats_name(run));
-    let credentials = crate::pods::credentials(settings, &host)?;
+    let credentials = credentials::make(settings, &host)?;
     let mut all = vec![manifest.secret(&credentials)];
     if matches!(settings.nats, Nats::Pod { .. }) {
         all.extend([

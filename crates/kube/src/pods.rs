@@ -3,8 +3,7 @@
 mod life;
 mod watching;
 
-use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -13,9 +12,8 @@ use tempfile::NamedTempFile;
 use tokio::sync::oneshot;
 
 use crate::KubeError;
-use crate::certificate;
-use crate::manifest::{Credentials, NATS_PORT};
-use crate::settings::{Nats, Settings};
+use crate::credentials::new_run;
+use crate::settings::Settings;
 use life::Life;
 
 /// Where the coordinator meets the agents.
@@ -90,47 +88,6 @@ impl Drop for Pods {
     }
 }
 
-/// The credentials of a run. Agents reach its own NATS server at `host`.
-pub(crate) fn credentials(settings: &Settings, host: &str) -> Result<Credentials, KubeError> {
-    if let Nats::Server { url, .. } = &settings.nats {
-        return Ok(Credentials {
-            url: url.expose().to_owned(),
-            password: String::new(),
-            certificate: None,
-        });
-    }
-    let password = random(32)?;
-    Ok(Credentials {
-        url: url_of(&password, host, NATS_PORT),
-        certificate: Some(certificate::make(&[host.to_owned()])?),
-        password,
-    })
-}
-
-/// The URL of a run's NATS server at a host.
-fn url_of(password: &str, host: &str, port: u16) -> String {
-    match host.contains(':') {
-        true => format!("tls://encarno:{password}@[{host}]:{port}"),
-        false => format!("tls://encarno:{password}@{host}:{port}"),
-    }
-}
-
-/// A name for a run, which no other run has.
-pub fn new_run() -> Result<String, KubeError> {
-    Ok(format!("encarno-{}", random(8)?))
-}
-
-/// Random letters and digits, with 5 bits each.
-fn random(count: usize) -> Result<String, KubeError> {
-    const LETTERS: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-    let mut bytes = vec![0; count];
-    File::open("/dev/urandom")
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(KubeError::of("no random password: /dev/urandom"))?;
-    let letters = bytes.iter().map(|byte| LETTERS[usize::from(byte & 31)]);
-    Ok(letters.map(char::from).collect())
-}
-
 fn text_file(text: &str) -> Result<NamedTempFile, KubeError> {
     let failed = || KubeError::of("no temporary file for the certificate");
     let mut file = NamedTempFile::new().map_err(failed())?;
@@ -141,26 +98,4 @@ fn text_file(text: &str) -> Result<NamedTempFile, KubeError> {
 fn set(trouble: &Trouble, text: &str) {
     let mut trouble = trouble.lock().unwrap_or_else(PoisonError::into_inner);
     trouble.get_or_insert_with(|| text.to_owned());
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{new_run, random, url_of};
-
-    #[test]
-    fn names_and_passwords_differ_and_fit() {
-        let run = new_run().unwrap_or_default();
-        // A group of agents, and with the number of an agent and more a name of a pod.
-        assert!((9..=32).contains(&run.len()), "{run}");
-        let (one, other) = (random(32), random(32));
-        assert!(one.is_ok() && one != other);
-        assert_eq!(
-            url_of("p", "10.0.0.1", 4222),
-            "tls://encarno:p@10.0.0.1:4222"
-        );
-        assert_eq!(
-            url_of("p", "fd00::1", 4222),
-            "tls://encarno:p@[fd00::1]:4222"
-        );
-    }
 }

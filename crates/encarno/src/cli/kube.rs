@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 use encarno_kube::clean::clean;
-use encarno_kube::{manifest, pods};
+use encarno_kube::{credentials, manifest};
 use encarno_record::statistics::counted;
 
 use super::flags::fleet::FleetArguments;
@@ -107,7 +107,7 @@ impl KubeArguments {
 impl ManifestArguments {
     fn run(&self) -> Result<u8, Failure> {
         let settings = self.pods.settings(&self.allow, &self.fleet)?;
-        let run = pods::new_run().map_err(Failure::setup)?;
+        let run = credentials::new_run().map_err(Failure::setup)?;
         let namespace = self.pods.access.namespace.as_deref().unwrap_or("default");
         let objects = manifest::whole(&run, namespace, &settings).map_err(Failure::setup)?;
         let mut text = String::from(
@@ -164,11 +164,4 @@ impl CleanArguments {
         })?;
         Ok(exit::OK)
     }
-}
-
-/// The options of pods, such as --image. All have a value.
-pub(super) fn pod_options() -> Vec<String> {
-    let command = PodArguments::augment_args(clap::Command::new("kube"));
-    let names = command.get_opts().filter_map(clap::Arg::get_long);
-    names.map(|name| format!("--{name}")).collect()
 }

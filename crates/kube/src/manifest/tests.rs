@@ -6,8 +6,9 @@ use k8s_openapi::api::core::v1::{Pod, Secret as SecretObject, Service};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use serde_json::{Value, json};
 
-use super::{Credentials, Manifest, Owner, whole};
+use super::{Manifest, Owner, whole};
 use crate::certificate;
+use crate::credentials::Credentials;
 use crate::settings::{Nats, Settings};
 
 fn settings() -> Settings {

@@ -12,12 +12,13 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep};
 
 use super::watching::Watching;
-use super::{Meeting, Trouble, credentials, set, text_file, url_of};
+use super::{Meeting, Trouble, set, text_file};
 use crate::KubeError;
 use crate::api::Api;
 use crate::clean;
+use crate::credentials::{self, NATS_PORT, url_of};
 use crate::forward::Forward;
-use crate::manifest::{COMPONENT, Manifest, NATS_PORT, Owner, SEEN, nats_name, selector};
+use crate::manifest::{COMPONENT, Manifest, Owner, SEEN, nats_name, selector};
 use crate::settings::{Nats, Settings};
 use crate::states;
 
@@ -140,7 +141,7 @@ impl Life {
         let manifest = self.manifest(Some(owner));
         let ready = match &self.settings.nats {
             Nats::Server { .. } => {
-                let credentials = credentials(&self.settings, "")?;
+                let credentials = credentials::make(&self.settings, "")?;
                 let _made: Secret = api.create(manifest.secret(&credentials)).await?;
                 let meeting = Meeting {
                     url: None,
@@ -187,7 +188,7 @@ impl Life {
         let address = service.spec.and_then(|spec| spec.cluster_ip);
         let address = address
             .ok_or_else(|| KubeError("the Service of the NATS server has no address".to_owned()))?;
-        let credentials = credentials(&self.settings, &address)?;
+        let credentials = credentials::make(&self.settings, &address)?;
         let _made: Secret = api.create(manifest.secret(&credentials)).await?;
         let _made: NetworkPolicy = api.create(manifest.network_policy()).await?;
         let _made: Pod = api.create(manifest.nats_pod()).await?;

@@ -88,6 +88,13 @@ enum PullPolicy {
     Never,
 }
 
+/// The options of pods, such as --image. All have a value.
+pub(crate) fn pod_options() -> Vec<String> {
+    let command = PodArguments::augment_args(clap::Command::new("kube"));
+    let names = command.get_opts().filter_map(clap::Arg::get_long);
+    names.map(|name| format!("--{name}")).collect()
+}
+
 impl AccessArguments {
     pub(crate) fn access(&self) -> Access {
         Access {

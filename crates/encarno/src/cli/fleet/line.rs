@@ -1,6 +1,7 @@
 //! The command line that agents get: without the options of the coordinator.
 
-use crate::cli::{habits, kube};
+use crate::cli::flags::pods;
+use crate::cli::habits;
 
 /// Options of the coordinator that have a value.
 const VALUED: [&str; 10] = [
@@ -31,7 +32,7 @@ pub(super) fn of_agents() -> Vec<String> {
 }
 
 fn without_own(words: impl Iterator<Item = String>) -> Vec<String> {
-    let of_pods = kube::pod_options();
+    let of_pods = pods::pod_options();
     let valued = |word: &str| VALUED.contains(&word) || of_pods.iter().any(|known| known == word);
     let mut kept = Vec::new();
     let mut words = words.peekable();
