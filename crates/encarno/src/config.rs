@@ -37,6 +37,7 @@ use serde_saphyr::Spanned;
 use crate::console::Progress;
 use crate::criteria::{Criteria, Judging, StopRules};
 use crate::protocols::{self, Protocol, Run};
+use crate::scenario::{Decides, Scenario};
 use crate::url_text::Target;
 
 /// The most bytes of a configuration file.
@@ -181,12 +182,16 @@ impl BadValue {
 
 fn settings(raw: Raw) -> Result<Run, BadValue> {
     let target = target(&raw.protocol)?;
-    let mut input = input(&raw, target.as_ref())?;
     let asked = capacity::asked(&raw)?;
     let scenario = scenario::scenario(&raw)?;
-    let workload = match (&asked, &scenario) {
+    let mut input = input(&raw, target.as_ref(), scenario.as_ref())?;
+    let shaped = match &scenario {
+        Some(scenario) => scenario::workload(scenario, &raw)?,
+        None => None,
+    };
+    let workload = match (&asked, shaped) {
         (Some(asked), _) => capacity::workload(asked, &raw)?,
-        (None, Some(scenario)) => scenario::workload(scenario, &raw)?,
+        (None, Some(shaped)) => shaped,
         (None, None) => workload::workload(&raw.workers, &input, script::is_bounded(&raw))?,
     };
     input.one_worker = asked.is_none() && workload.workers_max() == 1;
@@ -207,7 +212,10 @@ fn settings(raw: Raw) -> Result<Run, BadValue> {
         workload,
         output: output(&raw.output, &raw.input, settings_text(&raw))?,
         script,
-        source: Source::File(input),
+        source: match &scenario {
+            Some(scenario) => scenario::source(scenario, &raw, input, protocol.kind().form)?,
+            None => Source::File(input),
+        },
         expected: expected(&run.expect)?,
         threads: run.threads.and_then(NonZeroUsize::new),
         grace: duration(&run.grace, "run.grace")?.unwrap_or(Duration::from_secs(10)),
@@ -301,10 +309,16 @@ fn said(value: serde_json::Value) -> serde_json::Value {
     }
 }
 
-fn input(whole: &Raw, target: Option<&Target>) -> Result<InputSettings, BadValue> {
+fn input(
+    whole: &Raw,
+    target: Option<&Target>,
+    scenario: Option<&Scenario>,
+) -> Result<InputSettings, BadValue> {
     let raw = &whole.input;
     let values = whole.workers.values.clone();
-    let file = given(&raw.payloadfile).ok_or_else(|| {
+    let needs_none = scenario.is_some_and(|it| it.decides() == Decides::Users);
+    let file = given(&raw.payloadfile).or_else(|| needs_none.then(PathBuf::new));
+    let file = file.ok_or_else(|| {
         BadValue::missing(
             "input.payloadfile",
             "name the file with the records to send",

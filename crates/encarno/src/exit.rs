@@ -48,7 +48,7 @@ pub fn of(error: &RunError) -> u8 {
     match error {
         RunError::Input(InputFailure::Bad { .. }) => INPUT,
         RunError::Output(_) => OUTPUT,
-        RunError::Loop(_) => ENGINE,
+        RunError::Loop(_) | RunError::Input(InputFailure::Chooser(_)) => ENGINE,
         RunError::Input(InputFailure::Open(_))
         | RunError::Protocol(_)
         | RunError::Script(_)

@@ -73,8 +73,8 @@ impl Run {
     /// The number of hits after which the run ends; `None` if there is no such limit.
     pub fn hits_max(&self) -> Option<u64> {
         match &self.settings.source {
-            Source::Request { hits_max, .. } => *hits_max,
-            Source::File(_) => None,
+            Source::Request { hits_max, .. } | Source::Users { hits_max, .. } => *hits_max,
+            Source::File(_) | Source::Chosen { .. } => None,
         }
     }
 
@@ -84,7 +84,7 @@ impl Run {
         let mut reads = |what, path: Option<&Path>| {
             path.map(|path| files.reads(what, path));
         };
-        if let Source::File(input) = &self.settings.source {
+        if let Some(input) = self.settings.source.input() {
             reads("the input", Some(&input.file));
             reads("the strings file", input.strings_file.as_deref());
         }

@@ -1,15 +1,20 @@
-//! Scenarios that are wasm components: a load that is decided while the run goes on.
+//! Scenarios that are wasm components: a load that is decided while the run goes on, the order
+//! of records, or virtual users.
 //!
 //! Without the cargo feature `wasm` there are none.
 
 #[cfg(feature = "wasm")]
+mod decided;
+#[cfg(feature = "wasm")]
+mod opened;
+#[cfg(feature = "wasm")]
 mod shaped;
 
 #[cfg(feature = "wasm")]
-pub use shaped::{Scenario, Shaping};
+pub use opened::{Running, Scenario};
 
 #[cfg(not(feature = "wasm"))]
-pub use none::{Scenario, Shaping};
+pub use none::{Running, Scenario};
 
 #[cfg(not(feature = "wasm"))]
 mod none {
@@ -17,16 +22,16 @@ mod none {
 
     use encarno_engine::meter::Window;
     use encarno_engine::pilot::Helm;
-    use encarno_engine::settings::Workload;
+    use encarno_engine::settings::{Source, Workload};
 
-    use super::Means;
+    use super::{Common, Decides, Means};
 
     /// There are none.
     #[derive(Clone, Debug)]
     pub enum Scenario {}
 
-    /// Nothing is shaped.
-    pub enum Shaping {}
+    /// Nothing runs.
+    pub enum Running {}
 
     impl Scenario {
         /// Says why there are none.
@@ -40,28 +45,38 @@ mod none {
         }
 
         /// There are none.
-        pub fn workload(&self, _: &Means) -> Result<Workload, String> {
+        pub fn decides(&self) -> Decides {
             match *self {}
         }
 
         /// There are none.
-        pub fn begin(&self) -> Result<Shaping, String> {
+        pub fn workload(&self, _: &Means) -> Result<Option<Workload>, String> {
+            match *self {}
+        }
+
+        /// There are none.
+        pub fn source(&self, _: Source, _: Common, _: Option<u64>) -> Result<Source, String> {
+            match *self {}
+        }
+
+        /// There are none.
+        pub fn begin(&self) -> Result<Running, String> {
             match *self {}
         }
     }
 
-    impl Shaping {
-        /// Nothing is shaped.
+    impl Running {
+        /// Nothing runs.
         pub fn window(&mut self, _: &Window) {
             match *self {}
         }
 
-        /// Nothing is shaped.
+        /// Nothing runs.
         pub fn look(&mut self, _: &mut Helm<'_>) {
             match *self {}
         }
 
-        /// Nothing is shaped.
+        /// Nothing runs.
         pub fn end(self) -> (Option<String>, Option<String>) {
             match self {}
         }
@@ -69,6 +84,31 @@ mod none {
 }
 
 use std::time::Duration;
+
+use encarno_nib::Form;
+use encarno_secret::Secret;
+
+/// What a scenario decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decides {
+    /// When hits start.
+    Load,
+    /// Which record comes next.
+    Order,
+    /// What a user sends, and when.
+    Users,
+}
+
+/// What requests of users have without their doing.
+#[derive(Clone, Debug)]
+pub struct Common {
+    /// The form of what is sent.
+    pub form: Form,
+    /// The host of the target.
+    pub host: String,
+    /// Further headers.
+    pub headers: Vec<(String, Secret)>,
+}
 
 /// What a load may use.
 #[derive(Clone, Copy, Debug)]

@@ -15,7 +15,7 @@ use crate::criteria::watch::Watch;
 use crate::exit;
 use crate::messages;
 use crate::protocols::{self, Run};
-use crate::scenario::{Scenario, Shaping};
+use crate::scenario::{Running, Scenario};
 use encarno_record::condition::Measured;
 
 /// A run that has ended.
@@ -34,7 +34,7 @@ pub struct Ended {
 /// Looks at the run, and has it shaped if a scenario does that.
 struct Follower<'a> {
     observe: &'a mut dyn FnMut(&Window),
-    shaping: Option<Shaping>,
+    shaping: Option<Running>,
 }
 
 impl Pilot for Follower<'_> {
@@ -87,7 +87,7 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
     });
     let shaping = follower.shaping.take();
     console.borrow_mut().end();
-    let (report, broke) = shaping.map_or((None, None), Shaping::end);
+    let (report, broke) = shaping.map_or((None, None), Running::end);
     if let Some(report) = report {
         messages::say(&format!("scenario: {report}"));
     }

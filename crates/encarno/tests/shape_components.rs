@@ -165,7 +165,7 @@ fn what_a_scenario_must_not_do_is_told() {
         assert_eq!(ran.status, Some(status), "{mode}: {}", ran.said);
     }
     for (more, says) in [
-        (&["--rate", "5"][..], "cannot be used with"),
+        (&["--rate", "5"][..], "cannot be used with it"),
         (&["--part", "1/2"], "leave --agents and --part out"),
     ] {
         let ran = run("replay.wasm", "5", more);
@@ -174,7 +174,7 @@ fn what_a_scenario_must_not_do_is_told() {
     }
     let ran = run("resp.wasm", "", &[]);
     assert_eq!(ran.status, Some(2), "{}", ran.said);
-    assert!(ran.said.contains("it isn't a shape"), "{}", ran.said);
+    assert!(ran.said.contains("it isn't a scenario"), "{}", ran.said);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //!
 //! The modules in the order in which a run meets them:
 //!
+//! - [`scenario`]: what is sent, if it is decided while the run goes on
 //! - [`settings`]: the settings of a run
 //! - [`schedule`]: when hits start
 //! - [`script`]: values, checks, redirects and pauses of records
@@ -19,6 +20,7 @@ mod workers;
 pub mod meter;
 pub mod output;
 pub mod pilot;
+pub mod scenario;
 pub mod schedule;
 pub mod script;
 pub mod settings;

@@ -25,7 +25,7 @@ use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Start, Workload, nanoseconds};
 use crate::workers::control::{Limits, Schedules};
-use crate::workers::feed::Deal;
+use crate::workers::feed::{Crowd, Deal};
 use crate::workers::{
     Closed, Control, Counters, EventLoop, Feed, LoopError, Open, Pace, Reader, Share, Steered,
     Traced, has_fields,
@@ -209,8 +209,10 @@ pub fn read_through<P: Protocol>(settings: &RunSettings, protocol: &P) -> Result
     let strings = Strings::default();
     let scripts = scripts(settings, protocol, &strings)?;
     match &settings.source {
-        Source::Request { .. } => Ok(1),
-        Source::File(input) => Ok(Reader::read_through(input, &strings, &scripts)?),
+        Source::Request { .. } | Source::Users { .. } => Ok(1),
+        Source::File(input) | Source::Chosen { input, .. } => {
+            Ok(Reader::read_through(input, &strings, &scripts)?)
+        }
     }
 }
 
@@ -297,7 +299,12 @@ fn nobodys_seed(number: usize) -> [u8; 32] {
 
 /// Whether hits may have plans.
 fn is_scripted(settings: &RunSettings) -> bool {
-    matches!(settings.source, Source::File(_)) || !settings.script.rules.is_empty()
+    match &settings.source {
+        Source::File(_) | Source::Chosen { .. } => true,
+        Source::Request { .. } => !settings.script.rules.is_empty(),
+        // A user does all of that itself.
+        Source::Users { .. } => false,
+    }
 }
 
 fn control(workload: &Workload, wakers: &[Arc<Waker>], clock: Clock) -> Control {
@@ -467,12 +474,17 @@ fn check<P: Protocol>(
                         worker would use the same instants";
             return Err(RunError::Settings(text.to_owned()));
         }
-        if matches!(open.arrivals, Arrivals::Recorded)
-            && matches!(settings.source, Source::Request { .. })
-        {
+        if matches!(open.arrivals, Arrivals::Recorded) && settings.source.input().is_none() {
             let text = "a schedule is missing: only stpd files carry their own times";
             return Err(RunError::Settings(text.to_owned()));
         }
+    }
+    if matches!(settings.source, Source::Users { .. })
+        && !matches!(settings.workload, Workload::Closed(_))
+    {
+        let text = "users decide by themselves when they send, so that there can't be a rate: say \
+                    how many users there are";
+        return Err(RunError::Settings(text.to_owned()));
     }
     if let (Workload::Closed(_), Source::File(input)) = (&settings.workload, &settings.source)
         && input.file.is_file()
@@ -519,11 +531,21 @@ fn scripts<P: Protocol>(
     let none = BTreeMap::new();
     let (values, per_worker) = match &settings.source {
         Source::File(input) => (&input.values, input.in_order()),
-        Source::Request { .. } => (&none, false),
+        // What is chosen is in no order.
+        Source::Chosen { input, .. } => (&input.values, false),
+        Source::Request { .. } | Source::Users { .. } => (&none, false),
     };
     let compiler = Compiler::new(&settings.script, values, per_worker, strings)?;
     compiler.take_part(settings.part.number, settings.part.count);
     Ok(Arc::new(compiler.with(protocol)?))
+}
+
+/// How the records of an input are distributed.
+fn deal(workload: &Workload) -> Deal {
+    match workload {
+        Workload::Open(_) => Deal::InTurn,
+        Workload::Closed(_) | Workload::Steered(_) => Deal::ByNeed,
+    }
 }
 
 fn feeds(
@@ -574,11 +596,33 @@ fn feeds(
             };
             Ok((None, shares.iter().map(feed).collect()))
         }
-        Source::File(input) => {
-            let deal = match settings.workload {
-                Workload::Open(_) => Deal::InTurn,
-                Workload::Closed(_) | Workload::Steered(_) => Deal::ByNeed,
+        Source::Chosen { input, choice } => {
+            let (reader, feeds) = Reader::start_chosen(
+                input,
+                &**choice,
+                strings,
+                scripts,
+                shares.len(),
+                deal(&settings.workload),
+                &settings.part,
+            )?;
+            Ok((Some(reader), feeds))
+        }
+        Source::Users {
+            behaviour,
+            hits_max,
+        } => {
+            let feed = |share: &Share| {
+                let workers = share.workers(settings.workload.workers_max());
+                let left = hits_max.map_or(u64::MAX, |max| share.part(max as usize) as u64);
+                Crowd::new(&**behaviour, share.number, workers, left, strings, scripts)
+                    .map(Feed::Users)
+                    .map_err(RunError::Settings)
             };
+            Ok((None, shares.iter().map(feed).collect::<Result<_, _>>()?))
+        }
+        Source::File(input) => {
+            let deal = deal(&settings.workload);
             let workers: Vec<usize> = shares
                 .iter()
                 .map(|share| share.workers(settings.workload.workers_max()))

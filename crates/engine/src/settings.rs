@@ -5,6 +5,7 @@ mod script;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,6 +16,7 @@ use encarno_record::notes::Notes;
 
 pub use self::part::{Part, Start, StartAt};
 pub use self::script::{DataOrder, DataSettings, RuleSettings, ScriptSettings};
+use crate::scenario::{Behaviour, Choice};
 use crate::schedule::Schedule;
 
 /// A complete run.
@@ -55,6 +57,30 @@ pub enum Source {
     },
     /// The records of a file.
     File(InputSettings),
+    /// The records of a file, in the order that a chooser decides.
+    Chosen {
+        /// The file, of which one pass is held in memory.
+        input: InputSettings,
+        /// Makes the chooser.
+        choice: Arc<dyn Choice>,
+    },
+    /// What virtual users send. The workload is closed.
+    Users {
+        /// Makes the users.
+        behaviour: Arc<dyn Behaviour>,
+        /// The most hits.
+        hits_max: Option<u64>,
+    },
+}
+
+impl Source {
+    /// The file that it reads, if it reads one.
+    pub fn input(&self) -> Option<&InputSettings> {
+        match self {
+            Self::File(input) | Self::Chosen { input, .. } => Some(input),
+            Self::Request { .. } | Self::Users { .. } => None,
+        }
+    }
 }
 
 /// When hits start.

@@ -9,6 +9,20 @@ pub(crate) mod shape {
     });
 }
 
+pub(crate) mod choose {
+    wasmtime::component::bindgen!({
+        path: "../../wit/scenario",
+        world: "choose",
+    });
+}
+
+pub(crate) mod behave {
+    wasmtime::component::bindgen!({
+        path: "../../wit/scenario",
+        world: "behave",
+    });
+}
+
 pub(crate) mod nib {
     wasmtime::component::bindgen!({
         path: "../../wit/nib",

@@ -9,11 +9,17 @@
 //! - store: what every guest has of the host, and its bounds
 //! - [`nib`]: a protocol
 //! - [`shape`]: a load over time
+//! - [`choose`]: which record comes next
+//! - [`behave`]: virtual users
+//! - [`scenario`]: any of the three
 //! - [`check`]: what a guest is, and whether it keeps the rules
 
+pub mod behave;
 pub mod check;
+pub mod choose;
 pub mod component;
 pub mod nib;
+pub mod scenario;
 pub mod shape;
 
 mod bindings;

@@ -9,10 +9,8 @@ use wasmtime::component::Linker;
 use crate::bindings::shape::exports::encarno::scenario::shaper as wit;
 use crate::bindings::shape::{Shape as Guest, ShapePre};
 use crate::component::{ComponentError, Loaded, said};
-use crate::store::{Bounds, Fault, SETUP_CPU, State, add_wasi, allow, store};
+use crate::store::{Bounds, Fault, MEMORY_BYTES, SETUP_CPU, State, add_wasi, allow, store};
 
-/// What its memories may have.
-const MEMORY_BYTES: usize = 256 << 20;
 /// Segments of a load.
 const SEGMENTS_MAX: usize = 10_000;
 /// A longer text of a guest is cut.
@@ -105,14 +103,8 @@ pub struct Shaper {
 }
 
 impl Shape {
-    /// Reads and compiles it; the seed is that of its random numbers.
-    pub fn open(
-        file: &Path,
-        sha256: Option<&str>,
-        settings: &str,
-        seed: u64,
-    ) -> Result<Self, ComponentError> {
-        let loaded = Loaded::open(file, sha256)?;
+    /// A component that exports a shape; the seed is that of its random numbers.
+    pub fn new(loaded: Loaded, settings: &str, seed: u64) -> Result<Self, ComponentError> {
         let pre = || -> wasmtime::Result<_> {
             let mut linker = Linker::new(loaded.component.engine());
             add_wasi(&mut linker)?;
@@ -216,7 +208,7 @@ impl Shaper {
     }
 }
 
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     let text = text.chars().take(TEXT_CHARS_MAX);
     text.map(|it| if it.is_control() { ' ' } else { it })
         .collect()

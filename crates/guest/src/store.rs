@@ -19,6 +19,8 @@ use crate::component::said;
 pub(crate) const CALL_CPU: Duration = Duration::from_millis(10);
 /// … and so much if it isn't one of a hit.
 pub(crate) const SETUP_CPU: Duration = Duration::from_secs(5);
+/// What the memories of a scenario may have.
+pub(crate) const MEMORY_BYTES: usize = 256 << 20;
 /// What a guest hands over in one call at most: 16 MiB of bytes to send, and what else there is.
 const CALL_BYTES_MAX: usize = 32 << 20;
 /// The elements of all its tables.

@@ -58,6 +58,9 @@ pub(super) struct MeasureArguments {
     output: OutputArguments,
     #[command(flatten)]
     watch: WatchArguments,
+    /// It is only here to be refused with a reason.
+    #[arg(long, hide = true, value_name = "FILE")]
+    scenario: Option<PathBuf>,
 }
 
 /// What to measure, and how exactly.
@@ -201,6 +204,12 @@ impl MeasureArguments {
     /// Checks whether the flags fit together.
     fn settings(&self, given: &[(String, String)]) -> Result<(Run, Settings), Failure> {
         let (request, wanted) = (&self.request, &self.wanted);
+        if self.scenario.is_some() {
+            return Err(Failure::usage(
+                "--scenario: encarno capacity makes trials of its own, each with one load and the \
+                 same hits: leave it out, or use encarno hit",
+            ));
+        }
         let target = request.target()?;
         let keep_bytes_max = self.output.keep_answer_bytes_max();
         let protocol = request.protocol(&target, &self.connection, keep_bytes_max, wanted.seed)?;

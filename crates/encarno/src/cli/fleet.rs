@@ -9,7 +9,6 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use encarno_engine::settings::Source;
 use encarno_fleet::coordinator::{self, GivenUp, Order, Outcome};
 use encarno_fleet::local::Local;
 use encarno_fleet::{Hub, RunFile};
@@ -247,7 +246,7 @@ fn refuse(run: &Run) -> Result<(), Failure> {
                     the others. Use --fail-if";
         return Err(Failure::usage(text));
     }
-    if let Source::File(input) = &run.settings.source
+    if let Some(input) = run.settings.source.input()
         && !input.file.is_file()
     {
         return Err(Failure::usage(format!(

@@ -52,14 +52,16 @@ impl HitArguments {
         let streams = protocol.streams();
         let scenario = self.load.scenario()?;
         let workload = match &scenario {
-            Some(scenario) => self.load.shaped(scenario, streams)?,
+            Some(scenario) => self
+                .load
+                .decided(scenario, streams, request.records.load())?,
             None => self.load.workload(streams, request.records.load())?,
         };
         let part = self.part.part()?;
         if scenario.is_some() && (part.count > 1 || self.fleet.agents.is_some()) {
             return Err(Failure::usage(
-                "--scenario decides by all that the run does, and a part of a run doesn't know that: \
-                 leave --agents and --part out",
+                "--scenario decides for the whole run, which a part of it doesn't know: leave --agents \
+                 and --part out",
             ));
         }
         if self.load.hits.is_some() && request.records.per_worker {
@@ -73,8 +75,12 @@ impl HitArguments {
             one_worker: workload.workers_max() == 1,
         };
         let strings_file = request.records.strings.clone();
+        let source = match &scenario {
+            Some(scenario) => request.decided(scenario, &target, &protocol, limits)?,
+            None => request.source(&target, &protocol, limits)?,
+        };
         let settings = RunSettings {
-            source: request.source(&target, &protocol, limits)?,
+            source,
             workload,
             script: ScriptSettings {
                 seed,

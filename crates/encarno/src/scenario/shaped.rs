@@ -16,14 +16,14 @@ use super::Means;
 /// Loops know of a load in time if it is told so long before it holds, at least.
 const MARGIN_NS: u64 = 50_000_000;
 
-/// A scenario that was read, with the load that it begins with.
+/// A shape that was read, with the load that it begins with.
 #[derive(Clone, Debug)]
-pub struct Scenario {
+pub struct Shaped {
     shape: Shape,
     load: Load,
 }
 
-/// A scenario that runs.
+/// A shape that runs.
 pub struct Shaping {
     shaper: Shaper,
     first: Option<Value>,
@@ -32,15 +32,9 @@ pub struct Shaping {
     broken: Option<String>,
 }
 
-impl Scenario {
-    /// Reads the component, and asks it for its first load.
-    pub fn open(
-        file: &Path,
-        sha256: Option<&str>,
-        settings: &str,
-        seed: u64,
-    ) -> Result<Self, String> {
-        let shape = Shape::open(file, sha256, settings, seed).map_err(|error| error.to_string())?;
+impl Shaped {
+    /// Asks the component for its first load.
+    pub fn new(shape: Shape) -> Result<Self, String> {
         let (_, load) = shape.begin().map_err(|error| error.to_string())?;
         Ok(Self { shape, load })
     }
@@ -183,7 +177,7 @@ impl Shaping {
     }
 }
 
-fn mark(helm: &Helm<'_>, at_ns: u64, said: Value) {
+pub(super) fn mark(helm: &Helm<'_>, at_ns: u64, said: Value) {
     helm.mark(at_ns, json!({"scenario": said}).to_string());
 }
 

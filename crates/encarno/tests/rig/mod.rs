@@ -159,7 +159,7 @@ pub fn run_with(
         std::fs::write(path("records"), records).unwrap();
         let sharing = match &settings.settings.source {
             Source::File(input) => input.sharing,
-            Source::Request { .. } => Sharing::Shared,
+            _ => Sharing::Shared,
         };
         settings.settings.source = Source::File(InputSettings {
             sharing,

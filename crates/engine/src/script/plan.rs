@@ -67,6 +67,19 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// A plan that only keeps parts of the response.
+    pub(crate) fn keeping(keep: Keep) -> Self {
+        Self {
+            keep,
+            ..Self::default()
+        }
+    }
+
+    /// The parts of the response that are needed.
+    pub(crate) fn keep(&self) -> Keep {
+        self.keep
+    }
+
     /// Whether the event loop fills values into this payload.
     pub(super) fn fills(&self, payload: &Payload) -> bool {
         self.replaces.is_some() && matches!(payload, Payload::Memory(bytes) if is_template(bytes))

@@ -1,5 +1,7 @@
 //! Records on their way from the reader's thread to the event loops.
 
+mod chosen;
+mod crowd;
 mod held;
 
 use std::collections::VecDeque;
@@ -43,8 +45,11 @@ pub(crate) enum Feed {
     PerWorker(Vec<Queue>),
     /// From memory, with a position for each worker.
     Held(Held),
+    /// From virtual users.
+    Users(Crowd),
 }
 
+pub(crate) use crowd::Crowd;
 pub(crate) use held::Held;
 
 /// A queue of batches.
@@ -80,6 +85,7 @@ impl Feed {
                 .get_mut(worker as usize)
                 .map_or(Next::End, Queue::next),
             Self::Held(held) => held.next(worker),
+            Self::Users(crowd) => crowd.next(worker),
         }
     }
 
@@ -98,6 +104,16 @@ impl Feed {
             Self::Repeat { .. } | Self::Shared(_) => None,
             Self::PerWorker(queues) => Some(queues.len()),
             Self::Held(held) => Some(held.places()),
+            Self::Users(crowd) => Some(crowd.places()),
+        }
+    }
+
+    /// Why there is nothing more to send, if users broke down.
+    #[inline]
+    pub(crate) fn broken(&self) -> Option<&str> {
+        match self {
+            Self::Users(crowd) => crowd.broken(),
+            _ => None,
         }
     }
 }
@@ -179,6 +195,9 @@ pub enum InputFailure {
         /// The last one.
         last: BadRecord,
     },
+    /// The chooser of records broke down.
+    #[error("the scenario broke down: {0}")]
+    Chooser(String),
 }
 
 impl Reader {
@@ -217,22 +236,10 @@ impl Reader {
             spawn(input, senders, batch).map_err(|error| no_thread(settings, &error))
         };
         let feeds = match settings.sharing {
-            Sharing::Shared if deal == Deal::ByNeed => {
-                let (sender, receiver) = bounded(BATCHES_MAX * workers.len());
-                threads.push(start(open()?, vec![sender], BATCH_RECORDS)?);
-                workers
-                    .iter()
-                    .map(|_| Feed::Shared(Queue::of(receiver.clone())))
-                    .collect()
-            }
             Sharing::Shared => {
-                let (senders, receivers): (Vec<_>, Vec<_>) =
-                    workers.iter().map(|_| bounded(BATCHES_MAX)).unzip();
+                let (senders, feeds) = shared(deal, workers.len());
                 threads.push(start(open()?, senders, BATCH_RECORDS)?);
-                receivers
-                    .into_iter()
-                    .map(|receiver| Feed::Shared(Queue::of(receiver)))
-                    .collect()
+                feeds
             }
             // Each worker has its own position in the file. One thread reads for all
             // workers of a loop.
@@ -320,6 +327,23 @@ impl Reader {
     }
 }
 
+/// Queues from one reader to each loop.
+fn shared(deal: Deal, loops: usize) -> (Vec<Sender<Vec<Planned>>>, Vec<Feed>) {
+    let feed = |receiver| Feed::Shared(Queue::of(receiver));
+    match deal {
+        Deal::ByNeed => {
+            let (sender, receiver) = bounded(BATCHES_MAX * loops);
+            let feeds = (0..loops).map(|_| feed(receiver.clone()));
+            (vec![sender], feeds.collect())
+        }
+        Deal::InTurn => {
+            let queues = (0..loops).map(|_| bounded(BATCHES_MAX));
+            let (senders, receivers): (Vec<_>, Vec<_>) = queues.unzip();
+            (senders, receivers.into_iter().map(feed).collect())
+        }
+    }
+}
+
 impl Queue {
     fn of(batches: Receiver<Vec<Planned>>) -> Self {
         Self {
@@ -354,11 +378,7 @@ fn read_on(
     counts: &Counts,
     part: &Part,
 ) -> Result<(), InputFailure> {
-    let mut batches: VecDeque<(Vec<Planned>, u64)> =
-        senders.iter().map(|_| (Vec::new(), 0)).collect();
-    let mut turn = 0;
-    // The first batches are small, so that the run starts at once.
-    let mut size = 1;
+    let mut dealer = Dealer::new(senders, batch_records, counts);
     let mut index = 0;
     for item in input {
         match &item {
@@ -376,25 +396,62 @@ fn read_on(
         let Some(record) = check(item, counts)? else {
             continue;
         };
-        let (batch, bytes) = &mut batches[turn];
-        *bytes += record.record.payload.len();
-        batch.push(record);
-        if batch.len() >= size || *bytes >= BATCH_BYTES_MAX {
-            let full = std::mem::replace(batch, Vec::with_capacity(batch_records));
-            *bytes = 0;
-            if !hand_over(&senders[turn], full, counts) {
-                return Ok(());
-            }
-            size = (size * 2).min(batch_records);
-        }
-        turn = (turn + 1) % senders.len();
-    }
-    for (sender, (batch, _)) in senders.iter().zip(batches) {
-        if !batch.is_empty() && !hand_over(sender, batch, counts) {
+        if !dealer.deal(record) {
             return Ok(());
         }
     }
+    dealer.end();
     Ok(())
+}
+
+/// Deals records out in batches, in turn.
+struct Dealer<'a> {
+    senders: &'a [Sender<Vec<Planned>>],
+    counts: &'a Counts,
+    batches: VecDeque<(Vec<Planned>, u64)>,
+    batch_records: usize,
+    turn: usize,
+    size: usize,
+}
+
+impl<'a> Dealer<'a> {
+    fn new(senders: &'a [Sender<Vec<Planned>>], batch_records: usize, counts: &'a Counts) -> Self {
+        Self {
+            senders,
+            counts,
+            batches: senders.iter().map(|_| (Vec::new(), 0)).collect(),
+            batch_records,
+            turn: 0,
+            // The first batches are small, so that the run starts at once.
+            size: 1,
+        }
+    }
+
+    /// False if records aren't wanted any more.
+    fn deal(&mut self, record: Planned) -> bool {
+        let (batch, bytes) = &mut self.batches[self.turn];
+        *bytes += record.record.payload.len();
+        batch.push(record);
+        if batch.len() >= self.size || *bytes >= BATCH_BYTES_MAX {
+            let full = std::mem::replace(batch, Vec::with_capacity(self.batch_records));
+            *bytes = 0;
+            if !hand_over(&self.senders[self.turn], full, self.counts) {
+                return false;
+            }
+            self.size = (self.size * 2).min(self.batch_records);
+        }
+        self.turn = (self.turn + 1) % self.senders.len();
+        true
+    }
+
+    /// Hands over what is left.
+    fn end(self) {
+        for (sender, (batch, _)) in self.senders.iter().zip(self.batches) {
+            if !batch.is_empty() && !hand_over(sender, batch, self.counts) {
+                return;
+            }
+        }
+    }
 }
 
 /// A worker's own position in the input.

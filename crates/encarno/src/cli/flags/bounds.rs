@@ -46,7 +46,7 @@ impl BoundArguments {
     }
 
     fn check_host(&self, run: &Run) -> Result<(), Failure> {
-        if matches!(run.settings.source, Source::File(_)) {
+        if !matches!(run.settings.source, Source::Request { .. }) {
             let text = "this agent allows only some hosts (--hosts), and the records of a file may name any: \
                         it accepts only runs of one request";
             return Err(Failure::setup(text));

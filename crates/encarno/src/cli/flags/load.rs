@@ -11,7 +11,7 @@ use encarno_engine::settings::{Arrivals, ClosedSettings, OpenSettings, Workload}
 use super::duration;
 use super::rate::Rate;
 use crate::cli::Failure;
-use crate::scenario::{Means, Scenario};
+use crate::scenario::{Decides, Means, Scenario};
 
 /// The workload.
 #[derive(Debug, Args)]
@@ -29,8 +29,9 @@ pub(crate) struct LoadArguments {
     /// number is the same as -c.
     #[arg(long, value_name = "SCHEDULE", value_parser = workers, conflicts_with_all = ["rate", "connections"])]
     workers: Option<Schedule>,
-    /// A wasm component decides the load, and changes it while the run goes on.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["rate", "workers"])]
+    /// A wasm component decides the load while the run goes on, or which record comes next, or
+    /// what virtual users send.
+    #[arg(long, value_name = "FILE")]
     scenario: Option<PathBuf>,
     /// The settings that the scenario gets.
     #[arg(long, value_name = "TEXT", requires = "scenario", default_value = "")]
@@ -84,11 +85,12 @@ pub(crate) struct RecordsLoad {
 }
 
 impl LoadArguments {
-    /// Whether the workload ends by itself.
+    /// Whether the workload ends by itself, as far as it can be told without the scenario.
     pub(crate) fn has_end(&self, records: RecordsLoad) -> bool {
-        if self.scenario.is_some() {
-            return true;
-        }
+        self.scenario.is_some() || self.is_bounded(records)
+    }
+
+    fn is_bounded(&self, records: RecordsLoad) -> bool {
         let is_schedule = match (&self.rate, &self.workers) {
             (Some(rate), _) => rate.schedule(self.duration, self.hits).is_ok(),
             (None, Some(workers)) => workers.duration_ns() > 0,
@@ -99,7 +101,7 @@ impl LoadArguments {
                 && (self.duration.is_some() || self.hits.is_some() || records.bounded)
     }
 
-    /// The scenario, with its first load.
+    /// The scenario.
     pub(crate) fn scenario(&self) -> Result<Option<Scenario>, Failure> {
         let Some(file) = &self.scenario else {
             return Ok(None);
@@ -109,8 +111,13 @@ impl LoadArguments {
         Ok(Some(opened))
     }
 
-    /// The workload with which a scenario begins.
-    pub(crate) fn shaped(&self, scenario: &Scenario, streams: u32) -> Result<Workload, Failure> {
+    /// The workload, if there is a scenario.
+    pub(crate) fn decided(
+        &self,
+        scenario: &Scenario,
+        streams: u32,
+        records: RecordsLoad,
+    ) -> Result<Workload, Failure> {
         let means = Means {
             workers_max: self.connections.unwrap_or(1000) as usize * streams as usize,
             poisson: matches!(self.arrivals, ArrivalsArgument::Poisson),
@@ -121,7 +128,28 @@ impl LoadArguments {
             keep_backlog: self.keep_backlog,
         };
         let workload = scenario.workload(&means);
-        workload.map_err(|text| Failure::usage(format!("--scenario: {text}")))
+        let workload = workload.map_err(|text| Failure::usage(format!("--scenario: {text}")))?;
+        let Some(workload) = workload else {
+            if self.rate.is_some() && scenario.decides() == Decides::Users {
+                return Err(Failure::usage(
+                    "--scenario: its users decide when they send, so that there can't be a rate: \
+                     leave --rate out, and say how many users there are with -c or --workers",
+                ));
+            }
+            // The instants of records belong to their order in the file.
+            let records = RecordsLoad {
+                stepped: false,
+                ..records
+            };
+            return self.workload(streams, records);
+        };
+        if self.rate.is_some() || self.workers.is_some() {
+            return Err(Failure::usage(
+                "--scenario: this component decides the load, so that --rate and --workers cannot be \
+                 used with it: leave them out",
+            ));
+        }
+        Ok(workload)
     }
 
     /// The workload. A worker has one hit at a time, and `streams` workers share a
@@ -162,7 +190,7 @@ impl LoadArguments {
                 Schedule::constant(Level::whole(workers), 0)
             }
         };
-        if !self.has_end(records) {
+        if !self.is_bounded(records) {
             let text = "for how long? Add -z 10s (or another duration) or -n 1000 (a number of hits); \
                  --loop N, --rate SCHEDULE and --workers SCHEDULE also say when it ends";
             return Err(Failure::usage(text));

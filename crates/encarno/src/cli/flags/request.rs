@@ -23,6 +23,7 @@ use super::records::RecordsArguments;
 use crate::cli::Failure;
 use crate::files::Files;
 use crate::protocols::{self, Protocol};
+use crate::scenario::{Common, Decides, Scenario};
 use crate::url_text::{HeaderText, Target, UrlText, ValueText};
 
 /// The most redirects that are followed, as in most browsers and clients.
@@ -461,6 +462,39 @@ impl RequestArguments {
             label: self.label.clone(),
             hits_max: limits.hits_max.map(NonZeroU64::get),
         })
+    }
+
+    /// What a scenario makes of the request or the records.
+    pub(crate) fn decided(
+        &self,
+        scenario: &Scenario,
+        target: &Target,
+        protocol: &Protocol,
+        limits: SourceLimits,
+    ) -> Result<Source, Failure> {
+        let unfit = |text: &str| Failure::usage(format!("--scenario: {text}"));
+        if scenario.decides() == Decides::Users {
+            let is_given = [
+                (self.records.input.is_some(), "--input"),
+                (self.method.is_some(), "-X"),
+                (self.data.is_some(), "--data"),
+                (!self.label.is_empty(), "--label"),
+                (self.follow, "--location"),
+            ];
+            if let Some((_, flag)) = is_given.into_iter().find(|(given, _)| *given) {
+                let text = format!("its users say what they send: leave {flag} out");
+                return Err(unfit(&text));
+            }
+        }
+        let common = Common {
+            form: protocol.kind().form,
+            host: target.host.clone(),
+            headers: self.all_headers(target)?,
+        };
+        let source = self.source(target, protocol, limits)?;
+        let hits_max = limits.hits_max.map(NonZeroU64::get);
+        let decided = scenario.source(source, common, hits_max);
+        decided.map_err(|text| unfit(&text))
     }
 
     fn file(

@@ -22,7 +22,7 @@ fn part(run: &Run, number: usize, count: usize) -> Option<u64> {
         Source::File(input) if input.passes.is_some() || input.records_max.is_some() => {
             return None;
         }
-        Source::File(_) => None,
+        Source::File(_) | Source::Chosen { .. } | Source::Users { .. } => None,
     };
     let Workload::Open(open) = &run.settings.workload else {
         // A limit on hits determines the number of hits.

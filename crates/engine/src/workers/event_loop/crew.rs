@@ -237,7 +237,11 @@ impl<N: Nib> Crew<N> {
     /// Why the loop can't go on, if it can't.
     #[inline]
     pub(super) fn fatal(&self) -> Option<Fatal> {
-        self.nib.fatal()
+        let broken = || {
+            let text = self.feed.broken()?;
+            Some(Fatal::Text(format!("the scenario broke down: {text}")))
+        };
+        self.nib.fatal().or_else(broken)
     }
 
     pub(super) fn look_at_others(&mut self) {
@@ -294,8 +298,20 @@ impl<N: Nib> Crew<N> {
             session: None,
             trace: None,
         });
-        self.free.push(index);
         self.account.counters.workers.set(self.workers.len() as u64);
+        match self.arrive(index) {
+            0 => self.free.push(index),
+            rest_ns => self.rest(index, rest_ns),
+        }
+    }
+
+    /// The number of a worker among all workers.
+    #[inline]
+    fn number(&self, index: u32) -> u32 {
+        match N::SHARED {
+            true => self.share.number_of(index),
+            false => index * self.share.count as u32 + self.share.number as u32,
+        }
     }
 
     /// The next record of those that all workers share.
@@ -323,11 +339,7 @@ impl<N: Nib> Crew<N> {
         counters.running.set(running);
         let pausing = counters.sleeping.get();
         counters.started.add(1);
-        let number = if N::SHARED {
-            self.share.number_of(index)
-        } else {
-            index * self.share.count as u32 + self.share.number as u32
-        };
+        let number = self.number(index);
         let worker = &mut self.workers[index as usize];
         worker.running = true;
         worker.generation = worker.generation.wrapping_add(1);

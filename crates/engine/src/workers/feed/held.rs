@@ -9,8 +9,8 @@ use super::{Counts, Feed, Input, InputFailure, Next, check, lock};
 use crate::script::{Compiler, Planned};
 
 /// The most records that are held. Workers read a larger input as they go.
-const RECORDS_MAX: usize = 100_000;
-const BYTES_MAX: u64 = 32 << 20;
+pub(super) const RECORDS_MAX: usize = 100_000;
+pub(super) const BYTES_MAX: u64 = 32 << 20;
 pub(super) const TOO_LARGE: &str =
     "loops need an input of at most 100000 records and 32 MiB, in a file";
 

@@ -1,11 +1,12 @@
 //! Calls scripts before a hit starts and after it has ended.
 
 use encarno_nib::Nib;
-use encarno_record::Record;
+use encarno_record::{Record, code};
 
 use super::{Crew, Wake};
+use crate::scenario::Answer;
 use crate::script::{Admission, Ended, Plan};
-use crate::workers::feed::Next;
+use crate::workers::feed::{Feed, Next};
 
 /// What follows a hit that has ended.
 #[derive(Clone, Copy, Debug, Default)]
@@ -74,6 +75,8 @@ impl<N: Nib> Crew<N> {
             self.timers.start_own(index, due_ns);
         }
         let Some(script_context) = &mut self.script_context else {
+            // A user sees of an answer what it wants to see.
+            worker.shot.keep = worker.shot.keep.or(plan.keep());
             return true;
         };
         let session = worker.session.get_or_insert_default();
@@ -90,6 +93,9 @@ impl<N: Nib> Crew<N> {
     /// Concludes a hit; `None` if it goes on.
     #[inline(never)]
     pub(super) fn conclude(&mut self, index: u32) -> Option<Afterwards> {
+        if let Feed::Users(_) = self.feed {
+            return Some(self.see(index));
+        }
         let worker = &mut self.workers[index as usize];
         let (Some(plan), Some(script_context)) = (&worker.plan, &mut self.script_context) else {
             return Some(Afterwards::default());
@@ -126,6 +132,42 @@ impl<N: Nib> Crew<N> {
                 self.take_step(index, step);
                 None
             }
+        }
+    }
+
+    /// Lets a user see how its hit ended, and decide what it does next.
+    fn see(&mut self, index: u32) -> Afterwards {
+        let number = self.number(index);
+        let worker = &mut self.workers[index as usize];
+        let hit = &worker.shot.hit;
+        // The run is over, so that nothing comes of it.
+        if let Feed::Users(crowd) = &mut self.feed
+            && hit.net_code != code::CANCELLED
+        {
+            let error = match hit.error.0 {
+                0 => None,
+                _ => self.account.strings.get(hit.error),
+            };
+            let answer = Answer {
+                hit,
+                failed: hit.failed(&self.account.expected),
+                error: error.as_deref().unwrap_or_default(),
+                response: self.nib.response(&worker.connection),
+            };
+            return Afterwards {
+                rest_ns: crowd.act(index, number, Some(&answer)),
+                had_own_timeout: false,
+            };
+        }
+        Afterwards::default()
+    }
+
+    /// A worker is there: how long it rests before its first hit.
+    pub(super) fn arrive(&mut self, index: u32) -> u64 {
+        let number = self.number(index);
+        match &mut self.feed {
+            Feed::Users(crowd) => crowd.act(index, number, None),
+            _ => 0,
         }
     }
 
