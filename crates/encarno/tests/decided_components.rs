@@ -195,6 +195,7 @@ fn what_a_chooser_must_not_do_is_told() {
 fn shop() -> (Target, String) {
     let server = Target::start(TargetSettings {
         listen: Some(([127, 0, 0, 1], 0).into()),
+        body_bytes: 1024,
         ..TargetSettings::default()
     });
     let server = server.expect("a target");
@@ -379,7 +380,7 @@ fn a_configuration_names_choosers_and_users() {
         ("capacity: {workers: 1..3}\n", "leave one of the two out"),
     ] {
         let ran = run(&users(more));
-        recorded::assert_ended(&ran, &[more], 2, says);
+        recorded::assert_ended(&ran, &[more], 1, says);
     }
     let more = ["capacity", &url, "--scenario", &shopper];
     let ran = program::run(folder.path(), &more);
