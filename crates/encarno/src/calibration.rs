@@ -90,6 +90,16 @@ impl Calibration {
         self.rate(measured.name, loops, workload.workers_max(), is_closed)
     }
 
+    /// Why a run is compared with none of the figures, if there is more to say than that nobody
+    /// measured the like.
+    pub fn silent_for(run: &Run) -> Option<&'static str> {
+        let is_proxied = run.protocol.network()?.proxy.is_some();
+        is_proxied.then_some(
+            "hits go through a proxy: this machine's calibration doesn't cover that, and nothing is \
+             compared with it",
+        )
+    }
+
     /// The highest calibrated rate of a protocol with this number of loops and workers:
     /// the better one of the two nearest measurements.
     pub fn rate(&self, protocol: &str, loops: usize, workers: usize, closed: bool) -> Option<f64> {

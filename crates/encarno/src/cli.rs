@@ -42,7 +42,7 @@ use rustix::process::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::calibration;
+use crate::calibration::{self, Calibration};
 use crate::dashboard;
 use crate::exit;
 use crate::files::{Clash, Files};
@@ -339,6 +339,11 @@ fn calibrated(run: &Run) -> Run {
     let mut run = run.clone();
     // `encarno calibrate --show` and `encarno capacity` report a calibration that can't be used.
     let calibration = calibration::file::read().ok().flatten();
+    if calibration.is_some()
+        && let Some(text) = Calibration::silent_for(&run)
+    {
+        messages::say(text);
+    }
     run.settings.calibrated_rate = calibration.and_then(|it| it.rate_for(&run));
     run
 }

@@ -153,6 +153,38 @@ fn a_run_beyond_the_calibration_is_told_so() {
     target.stop().unwrap();
 }
 
+#[test]
+fn a_run_through_a_proxy_says_that_it_is_not_calibrated() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    // It answers whatever it is asked, as a proxy would.
+    let (target, url) = target();
+    let says = "this machine's calibration doesn't cover that";
+    let proxied = ["http://shop.test/", "--proxy", &url];
+    let hit = [&["hit"], &proxied[..], &["-n", "20", "-q"]].concat();
+    let run = said(&program::run(folder, &hit));
+    assert!(run.contains("done 20") && !run.contains(says), "{run}");
+    calibrated(folder, 1.0, 0);
+    let run = said(&program::run(folder, &hit));
+    assert!(
+        run.contains(says) && !run.contains("calibrated to"),
+        "{run}"
+    );
+    let trials = [
+        "--trial",
+        "500ms..1s",
+        "--precision",
+        "20%",
+        "--workers",
+        "1..2",
+    ];
+    let capacity = [&["capacity"], &proxied[..], &trials].concat();
+    let measured = program::run(folder, &capacity);
+    assert_ne!(measured.status.code(), Some(3), "{}", said(&measured));
+    assert!(said(&measured).contains(says), "{}", said(&measured));
+    target.stop().unwrap();
+}
+
 /// The generator is the limit, whatever the machine: it was calibrated to less than one
 /// worker makes, or its input is slower than its workers.
 #[test]

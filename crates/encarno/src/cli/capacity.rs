@@ -20,7 +20,7 @@ use super::flags::request::{RequestArguments, SourceLimits};
 use super::flags::watch::WatchArguments;
 use super::watched::Watched;
 use super::{Arguments, Failure, complain, connect_signals, print};
-use crate::calibration;
+use crate::calibration::{self, Calibration};
 use crate::capacity::board::{Board, Shown};
 use crate::capacity::driver::{self, Driver};
 use crate::capacity::findings::{Findings, Next};
@@ -368,7 +368,13 @@ impl WantedArguments {
 /// The rate of such hits to which this machine is calibrated, hits per second.
 pub(super) fn generator_max(run: &Run) -> Option<f64> {
     match calibration::file::read() {
-        Ok(calibration) => calibration?.rate_for(run),
+        Ok(calibration) => {
+            let calibration = calibration?;
+            if let Some(text) = Calibration::silent_for(run) {
+                complain(text);
+            }
+            calibration.rate_for(run)
+        }
         Err(error) => {
             complain(&format!("this machine's calibration isn't used: {error}"));
             None
