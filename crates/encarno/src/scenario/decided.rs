@@ -181,6 +181,7 @@ fn http(request: &Request, common: &Common) -> Result<Vec<u8>, String> {
 mod tests {
     use encarno_guest::behave::Request;
     use encarno_nib::Form;
+    use encarno_secret::Secret;
 
     use super::{Common, http};
 
@@ -199,8 +200,8 @@ mod tests {
             form: Form::Http,
             host: "shop.test".to_owned(),
             headers: vec![
-                ("Accept".to_owned(), "*/*".into()),
-                ("X-Run".to_owned(), "7".into()),
+                ("Accept".to_owned(), Secret::new("*/*")),
+                ("X-Run".to_owned(), Secret::new("7")),
             ],
         };
         let made = http(
