@@ -16,7 +16,7 @@ pub(crate) fn is_of_http2(kind: u64) -> bool {
 }
 
 /// Appends the beginning of a frame with a payload of this length.
-pub(crate) fn write_head(kind: u64, length: usize, out: &mut Vec<u8>) {
+pub fn write_head(kind: u64, length: usize, out: &mut Vec<u8>) {
     varint::write(kind, out);
     varint::write(length as u64, out);
 }

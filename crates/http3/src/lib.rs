@@ -21,7 +21,7 @@ mod varint;
 
 pub use connection::{Connection, Handler, Limits, Reset};
 pub use error::{ConnectionError, ErrorCode};
-pub use frame::write_frame;
+pub use frame::{write_frame, write_head as write_frame_head};
 pub use request::Prepared;
 pub use session::{Lost, Progress, Session, Then, Wrote};
 
