@@ -20,6 +20,7 @@ use encarno_nibs::echo::EchoProtocol;
 use encarno_nibs::grpc::GrpcProtocol;
 use encarno_nibs::http::HttpProtocol;
 use encarno_nibs::http2::Http2Protocol;
+use encarno_nibs::http3::Http3Protocol;
 use encarno_nibs::tcp::TcpProtocol;
 use encarno_nibs::udp::UdpProtocol;
 use encarno_nibs::websocket::WebSocketProtocol;
@@ -238,6 +239,8 @@ protocols! {
     Http: Networked<HttpProtocol>,
     /// HTTP/2, with TLS by ALPN, without TLS by prior knowledge.
     Http2: Networked<Http2Protocol>,
+    /// HTTP/3, over QUIC.
+    Http3: Networked<Http3Protocol>,
     /// Calls over HTTP/2.
     Grpc: Networked<GrpcProtocol> = "grpc",
     /// Datagrams.

@@ -421,7 +421,7 @@ fn what_a_protocol_does_not_have_is_said_at_the_start() {
     for (protocol, expected) in [
         (
             "{driver: gopher}",
-            "write one of http, http2, grpc, udp, tcp, ",
+            "write one of http, http2, http3, grpc, udp, tcp, ",
         ),
         (
             "{driver: dummy, options: {streams: '3'}}",

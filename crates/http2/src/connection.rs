@@ -139,7 +139,7 @@ impl<T> Connection<T> {
             },
             settled: false,
             block: None,
-            head: HeadReader::default(),
+            head: HeadReader::new("HTTP/2"),
             peer: PeerSettings::default(),
             send_window: i64::from(WINDOW),
             received: 0,

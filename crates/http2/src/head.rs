@@ -34,22 +34,31 @@ pub struct Head<'a> {
 
 /// Why a head is invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum BadHead {
+pub enum BadHead {
+    /// It breaks this rule.
     Malformed(&'static str),
+    /// It is too long.
     TooLong,
 }
 
 /// The size of a field in addition to its text, so that empty fields count too.
 const FIELD_BYTES: usize = 32;
 
-/// A head that is being read.
-#[derive(Debug, Default)]
-pub(crate) struct HeadReader {
-    pub(crate) status: u16,
-    pub(crate) is_head: bool,
-    pub(crate) path: Vec<u8>,
-    pub(crate) text: Vec<u8>,
-    pub(crate) body_bytes: Option<u64>,
+/// A head that is being read. HTTP/2 and HTTP/3 have the same rules for it.
+#[derive(Debug)]
+pub struct HeadReader {
+    /// The beginning of a response's text.
+    version: &'static str,
+    /// The status of a response.
+    pub status: u16,
+    /// Whether a request is HEAD.
+    pub is_head: bool,
+    /// The path of a request.
+    pub path: Vec<u8>,
+    /// The head as HTTP/1 text, as far as it was wanted.
+    pub text: Vec<u8>,
+    /// The length of the body, if the head has it.
+    pub body_bytes: Option<u64>,
     bytes: usize,
     seen: u8,
     is_connect: bool,
@@ -59,7 +68,25 @@ pub(crate) struct HeadReader {
 }
 
 impl HeadReader {
-    pub(crate) fn begin(&mut self) {
+    /// A reader of heads of this version, such as `HTTP/2`.
+    pub fn new(version: &'static str) -> Self {
+        Self {
+            version,
+            status: 0,
+            is_head: false,
+            path: Vec::new(),
+            text: Vec::new(),
+            body_bytes: None,
+            bytes: 0,
+            seen: 0,
+            is_connect: false,
+            regular: false,
+            bad: None,
+        }
+    }
+
+    /// Begins another head.
+    pub fn begin(&mut self) {
         self.status = 0;
         self.is_head = false;
         self.path.clear();
@@ -74,13 +101,7 @@ impl HeadReader {
 
     /// Takes the next field, with `wants_text` also as text.
     #[inline]
-    pub(crate) fn take(
-        &mut self,
-        field: Field<'_>,
-        role: Role,
-        bytes_max: usize,
-        wants_text: bool,
-    ) {
+    pub fn take(&mut self, field: Field<'_>, role: Role, bytes_max: usize, wants_text: bool) {
         self.bytes += field.name.len() + field.value.len() + FIELD_BYTES;
         if self.bytes > bytes_max {
             self.bad = self.bad.or(Some(BadHead::TooLong));
@@ -143,7 +164,7 @@ impl HeadReader {
                 let digit = |byte: &u8| u16::from(byte - b'0');
                 self.status = 100 * digit(a) + 10 * digit(b) + digit(c);
                 if wants_text {
-                    for part in [&b"HTTP/2 "[..], value, b"\r\n"] {
+                    for part in [self.version.as_bytes(), b" ", value, b"\r\n"] {
                         self.text.extend_from_slice(part);
                     }
                 }
@@ -163,12 +184,7 @@ impl HeadReader {
     }
 
     /// Ends the head. `follows` means that it comes after the head of the message.
-    pub(crate) fn end(
-        &mut self,
-        role: Role,
-        follows: bool,
-        ends: bool,
-    ) -> Result<HeadKind, BadHead> {
+    pub fn end(&mut self, role: Role, follows: bool, ends: bool) -> Result<HeadKind, BadHead> {
         if let Some(bad) = self.bad {
             return Err(bad);
         }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use encarno_http1::Request;
 
+use crate::fields::{RequestText, request_fields};
 use crate::frame::{END_STREAM, HEAD_BYTES, payload_len, write_block};
 use crate::hpack::{Decoder, Encoder, write_field};
 
@@ -37,52 +38,10 @@ impl<'a> Prepared<'a> {
     /// Converts only the head of a request whose body is elsewhere.
     pub fn head(request: &Request<'_>, ends: bool) -> Result<Vec<u8>, String> {
         let is_connect = request.method == b"CONNECT";
-        let (authority, path) = match is_connect {
-            true => (Some(request.target), &b""[..]),
-            false => split_target(request.target),
-        };
-        let authority = authority.or_else(|| request.field("host"));
         let mut block = Vec::with_capacity(256);
-        if !is_connect {
-            block.push(SCHEME_HTTP);
-        }
-        write_field(b":method", request.method, &mut block);
-        if !is_connect {
-            write_field(b":path", path, &mut block);
-        }
-        if let Some(authority) = authority.filter(|authority| !authority.is_empty()) {
-            write_field(b":authority", authority, &mut block);
-        }
-        let named: Vec<_> = request
-            .fields()
-            .filter(|field| field.is("connection"))
-            .flat_map(|field| field.value.split(|&byte| byte == b','))
-            .map(|name| name.trim_ascii().to_ascii_lowercase())
-            .collect();
-        let mut value = Vec::new();
-        for field in request.fields() {
-            let name = field.name.to_ascii_lowercase();
-            if name.is_empty() {
-                return Err("a line of its head isn't a field".to_owned());
-            }
-            if is_of_http1(&name) || named.contains(&name) && name != b"te" {
-                continue;
-            }
-            if name == b"te" {
-                let says = |text: &[u8]| text.trim_ascii().eq_ignore_ascii_case(b"trailers");
-                if field.value.split(|&byte| byte == b',').any(says) {
-                    write_field(&name, b"trailers", &mut block);
-                }
-                continue;
-            }
-            value.clear();
-            // A value on several lines is joined with blanks.
-            value.extend(field.value.iter().map(|&byte| match byte {
-                b'\r' | b'\n' => b' ',
-                byte => byte,
-            }));
-            write_field(&name, &value, &mut block);
-        }
+        request_fields(request, "http", |name, value| {
+            write_field(name, value, &mut block);
+        })?;
         let mut out = vec![0; PREFIX_BYTES];
         write_block(&mut out, 0, &block, ends);
         let frames_bytes = (out.len() - PREFIX_BYTES) as u32;
@@ -193,58 +152,10 @@ impl<'a> Prepared<'a> {
 
     /// The request as HTTP/1 text, for people.
     pub fn text(&self) -> Vec<u8> {
-        let (mut method, mut target, mut authority) = (Vec::new(), Vec::new(), Vec::new());
-        let mut fields = Vec::new();
-        self.fields(|name, value| match name {
-            b":method" => method = value.to_vec(),
-            b":path" => target = value.to_vec(),
-            b":authority" => authority = value.to_vec(),
-            b":scheme" => {}
-            _ => {
-                for part in [name, b": ", value, b"\r\n"] {
-                    fields.extend_from_slice(part);
-                }
-            }
-        });
-        if target.is_empty() {
-            target.clone_from(&authority);
-        }
-        let line = [&method[..], b" ", &target, b" HTTP/2\r\n"].concat();
-        let host = match authority.is_empty() {
-            true => Vec::new(),
-            false => [b"host: ", &authority[..], b"\r\n"].concat(),
-        };
-        [&line[..], &host, &fields, b"\r\n", self.body].concat()
+        let mut text = RequestText::default();
+        self.fields(|name, value| text.take(name, value));
+        text.whole("HTTP/2", self.body)
     }
-}
-
-/// The authority and path of a target, which may be a whole URL.
-fn split_target(target: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    let Some(at) = target.windows(3).position(|three| three == b"://") else {
-        return (None, target);
-    };
-    if !target[..at].iter().all(u8::is_ascii_alphanumeric) {
-        return (None, target);
-    }
-    let rest = &target[at + 3..];
-    match rest.iter().position(|byte| matches!(byte, b'/' | b'?')) {
-        Some(end) => (Some(&rest[..end]), &rest[end..]),
-        None => (Some(rest), b"/"),
-    }
-}
-
-/// Whether the field belongs to an HTTP/1 connection, or a pseudo-field replaces it.
-fn is_of_http1(name: &[u8]) -> bool {
-    matches!(
-        name,
-        b"connection"
-            | b"keep-alive"
-            | b"proxy-connection"
-            | b"transfer-encoding"
-            | b"upgrade"
-            | b"http2-settings"
-            | b"host"
-    )
 }
 
 #[cfg(test)]

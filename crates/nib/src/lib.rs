@@ -17,12 +17,13 @@
 //! - networked: the common set-up of protocols over sockets
 //! - [`address`], dial: the peers and source addresses of connections
 //! - reason: the texts for failed connections
-//! - [`socket`], [`tls`], [`stream`], [`poll`]: bytes to and from the peer
+//! - [`socket`], [`datagrams`], [`tls`], [`stream`], [`poll`]: bytes to and from the peer
 //! - response: what came, in its parts
 //! - alone: one hit without an event loop
 
 pub mod address;
 pub mod clock;
+pub mod datagrams;
 pub mod delay;
 pub mod poll;
 pub mod socket;

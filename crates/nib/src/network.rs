@@ -118,6 +118,11 @@ impl Network {
         &self.settings
     }
 
+    /// TLS, if the protocol has it.
+    pub fn tls(&self) -> Option<&Arc<ClientConfig>> {
+        self.tls.as_ref()
+    }
+
     /// The dialer of one event loop.
     pub fn dialer(&self, seat: &Seat<'_>) -> Dialer {
         let addresses = AddressBook::new(

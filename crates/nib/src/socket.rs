@@ -138,6 +138,12 @@ impl AsFd for Socket {
     }
 }
 
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> Self {
+        socket.descriptor
+    }
+}
+
 /// rustls reads and writes through these impls.
 impl io::Read for &Socket {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -4,9 +4,10 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::ops::{Index, IndexMut};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use encarno_nib::stream::{Stream, StreamError};
-use encarno_nib::{Dialer, Io, NoPeer, Shot, Step};
+use encarno_nib::{Dialer, Io, NoPeer, Route, Shot, Step};
 use encarno_record::StringId;
 use rustix::io::Errno;
 
@@ -23,11 +24,30 @@ pub fn as_worker(worker: u32, io: &mut Io<'_>, start: impl FnOnce(&mut Io<'_>) -
     step
 }
 
+/// What a link sends and receives with.
+pub trait Transport: Sized {
+    /// Starts to connect.
+    fn open(dialer: &Dialer, route: &Route) -> Result<Self, StreamError>;
+
+    /// The socket, for registration.
+    fn socket(&self) -> BorrowedFd<'_>;
+}
+
+impl Transport for Stream {
+    fn open(dialer: &Dialer, route: &Route) -> Result<Self, StreamError> {
+        dialer.connect(route)
+    }
+
+    fn socket(&self) -> BorrowedFd<'_> {
+        Self::socket(self).as_fd()
+    }
+}
+
 /// The data of a link that all protocols share.
-#[derive(Debug, Default)]
-pub struct Dialed {
+#[derive(Debug)]
+pub struct Dialed<S = Stream> {
     /// The open connection, or the one that is being opened.
-    pub stream: Option<Stream>,
+    pub stream: Option<S>,
     /// How far it has come.
     pub phase: Phase,
     /// Distinguishes the events of this socket from those of earlier ones.
@@ -57,12 +77,21 @@ pub enum Phase {
     Open,
 }
 
-impl Dialed {
-    /// Whether there is a socket.
-    pub fn is_there(&self) -> bool {
-        self.stream.is_some()
+impl<S> Default for Dialed<S> {
+    fn default() -> Self {
+        Self {
+            stream: None,
+            phase: Phase::Closed,
+            number: 0,
+            attempt: Attempt::default(),
+            group: 0,
+            address: StringId::default(),
+            changed: false,
+        }
     }
+}
 
+impl Dialed<Stream> {
     /// Whether it uses TLS.
     pub fn is_tls(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_tls)
@@ -92,6 +121,13 @@ impl Dialed {
         self.phase = Phase::Open;
         Ok(Some(since_ns))
     }
+}
+
+impl<S> Dialed<S> {
+    /// Whether there is a socket.
+    pub fn is_there(&self) -> bool {
+        self.stream.is_some()
+    }
 
     /// The link without its socket. Late events of that socket are still recognised.
     pub fn closed(&self) -> Self {
@@ -107,7 +143,10 @@ impl Dialed {
         self.changed = false;
     }
 
-    fn connect(&mut self, link: u32, stream: Stream, io: &Io<'_>) -> Result<(), StreamError> {
+    fn connect(&mut self, link: u32, stream: S, io: &Io<'_>) -> Result<(), StreamError>
+    where
+        S: Transport,
+    {
         self.number = self.number.wrapping_add(1);
         io.register_link(stream.socket(), link, self.number)?;
         self.stream = Some(stream);
@@ -118,10 +157,13 @@ impl Dialed {
 
 /// A connection, with the data of its protocol.
 pub trait Link: Default {
+    /// What it sends and receives with.
+    type Transport: Transport;
+
     /// The connection.
-    fn dialed(&self) -> &Dialed;
+    fn dialed(&self) -> &Dialed<Self::Transport>;
     /// The same, to be changed.
-    fn dialed_mut(&mut self) -> &mut Dialed;
+    fn dialed_mut(&mut self) -> &mut Dialed<Self::Transport>;
     /// Whether further hits may use it.
     fn takes_hits(&self) -> bool;
     /// Whether no hit is on it.
@@ -238,7 +280,8 @@ impl<L: Link> Links<L> {
 
     /// Removes a link from its group.
     pub fn let_go(&mut self, number: u32) {
-        let &Dialed { group, address, .. } = self[number].dialed();
+        let dialed = self[number].dialed();
+        let (group, address) = (dialed.group, dialed.address);
         if self.by_address.get(&(group, address)) == Some(&number) {
             self.by_address.remove(&(group, address));
         }
@@ -281,7 +324,7 @@ impl<L: Link> Links<L> {
             };
             let timeout = self.dialer.settings().timeout;
             dialed.attempt.begin(&route, now_ns, timeout);
-            let opened = self.dialer.connect(&route);
+            let opened = L::Transport::open(&self.dialer, &route);
             match opened.and_then(|stream| dialed.connect(number, stream, io)) {
                 Ok(()) => {
                     if dialed.attempt.may_pass_over() {

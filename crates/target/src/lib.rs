@@ -9,6 +9,7 @@ mod connection;
 mod ears;
 mod ending;
 mod http2;
+mod http3;
 mod log;
 mod schedule;
 mod serve;
@@ -16,6 +17,7 @@ mod station;
 mod websocket;
 mod wire;
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -56,7 +58,7 @@ pub struct TargetSettings {
     pub listen: Option<SocketAddr>,
     /// Whether it answers datagrams instead of HTTP.
     pub udp: bool,
-    /// Speak TLS. Without an identity, the target makes a key and a certificate that
+    /// Speak TLS, and HTTP/3 over UDP at the same port. Without an identity, the target makes a key and a certificate that
     /// signs itself, for localhost and for the address that it listens at.
     pub tls: bool,
     /// The certificate chain and the key to speak TLS with: PEM files. It implies TLS.
@@ -83,7 +85,7 @@ pub struct TargetSettings {
     pub close_rate: f64,
     /// The share of answers after which the connection is closed without an announcement.
     pub rude_close_rate: f64,
-    /// HTTP/2: the most requests of a connection at a time; `None` means 65,536.
+    /// HTTP/2 and HTTP/3: the most requests of a connection at a time; `None` means 65,536.
     pub streams_max: Option<u32>,
     /// Whether each answer is sent one byte at a time.
     pub drip: bool,
@@ -134,22 +136,6 @@ impl Target {
         poller
             .register_waker(&waker)
             .map_err(|errno| TargetError::new("use an eventfd")(errno.into()))?;
-        let ears = if settings.udp {
-            ears::Ears::Datagrams(
-                UdpSocket::bind(address).map_err(TargetError::new("bind the target's socket"))?,
-            )
-        } else {
-            let listener =
-                TcpListener::bind(address).map_err(TargetError::new("listen as target"))?;
-            // The standard library asks for 128. The first instant of a closed run with
-            // 10,000 workers needs more; otherwise connections are refused.
-            rustix::net::listen(&listener, BACKLOG)
-                .map_err(|errno| TargetError::new("listen as target")(errno.into()))?;
-            ears::Ears::Streams(listener)
-        };
-        let address = ears
-            .address()
-            .map_err(TargetError::new("listen as target"))?;
         let tls = match &settings.identity {
             Some((certificate, key)) => Some(
                 wire::server_config(certificate, key)
@@ -161,9 +147,14 @@ impl Target {
             ),
             None => None,
         };
+        let (ears, door) = listen(address, &settings, tls.as_deref())?;
+        let address = ears
+            .address()
+            .map_err(TargetError::new("listen as target"))?;
         let log = log::Log::create(settings.log.as_deref())
             .map_err(TargetError::new("create the target's log"))?;
-        let mut server = serve::Server::new(settings, ears, tls, poller, Arc::clone(&stop), log)?;
+        let mut server =
+            serve::Server::new(settings, ears, door, tls, poller, Arc::clone(&stop), log)?;
         let body = move || server.run();
         let thread = thread::Builder::new().name("target".to_owned()).spawn(body);
         let thread = thread.map_err(TargetError::new("start the target's thread"))?;
@@ -195,3 +186,49 @@ impl Target {
         }
     }
 }
+
+/// Opens the sockets. With TLS, HTTP/3 has the same port over UDP.
+fn listen(
+    address: SocketAddr,
+    settings: &TargetSettings,
+    tls: Option<&rustls::ServerConfig>,
+) -> Result<(ears::Ears, Option<http3::Door>), TargetError> {
+    if settings.udp {
+        let socket =
+            UdpSocket::bind(address).map_err(TargetError::new("bind the target's socket"))?;
+        return Ok((ears::Ears::Datagrams(socket), None));
+    }
+    let mut attempts = 0;
+    loop {
+        let listener = TcpListener::bind(address).map_err(TargetError::new("listen as target"))?;
+        // The standard library asks for 128. The first instant of a closed run with
+        // 10,000 workers needs more; otherwise connections are refused.
+        rustix::net::listen(&listener, BACKLOG)
+            .map_err(|errno| TargetError::new("listen as target")(errno.into()))?;
+        let door = tls.map(|tls| {
+            http3::Door::open(
+                listener.local_addr()?,
+                tls,
+                settings.streams_max,
+                settings.body_bytes,
+                settings.drip,
+            )
+        });
+        attempts += 1;
+        match door.transpose() {
+            // A port that is free over TCP may be taken over UDP.
+            Err(error)
+                if error.kind() == ErrorKind::AddrInUse
+                    && address.port() == 0
+                    && attempts < ATTEMPTS_MAX => {}
+            door => {
+                let failed = "listen over UDP, for HTTP/3, as target";
+                let door = door.map_err(TargetError::new(failed))?;
+                return Ok((ears::Ears::Streams(listener), door));
+            }
+        }
+    }
+}
+
+/// How many ports are tried until one is free over TCP and UDP.
+const ATTEMPTS_MAX: u32 = 64;

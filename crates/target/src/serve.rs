@@ -20,12 +20,14 @@ use super::clock::monotonic_ns;
 use super::connection::{last_number, number_at_end};
 use super::ears::{Ears, Heard};
 use super::ending::Ending;
+use super::http3::{Door, Whole};
 use super::log::{Log, LogEntry};
 use super::schedule::Schedule;
 use super::wire::Wire;
 use super::{TargetError, TargetSettings, TargetSummary};
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
+const DOOR_TOKEN: u64 = u64::MAX - 2;
 /// The most reads from one client in a turn, so that one that sends without end doesn't
 /// hold up the others.
 const READS_MAX: usize = 16;
@@ -38,6 +40,8 @@ const EARLY_NS: u64 = 60_000;
 pub(super) struct Server {
     settings: TargetSettings,
     ears: Ears,
+    /// The clients of HTTP/3.
+    door: Option<Door>,
     tls: Option<Arc<ServerConfig>>,
     poller: Poller,
     stop: Arc<AtomicBool>,
@@ -57,6 +61,7 @@ impl Server {
     pub(super) fn new(
         settings: TargetSettings,
         ears: Ears,
+        door: Option<Door>,
         tls: Option<Arc<ServerConfig>>,
         poller: Poller,
         stop: Arc<AtomicBool>,
@@ -64,12 +69,17 @@ impl Server {
     ) -> Result<Self, TargetError> {
         ears.register(&poller, EARS_TOKEN)
             .map_err(TargetError::new("poll the target's socket"))?;
+        if let Some(door) = &door {
+            door.register(&poller, DOOR_TOKEN)
+                .map_err(TargetError::new("poll the target's socket for HTTP/3"))?;
+        }
         let random = Xoshiro256PlusPlus::seed_from_u64(settings.seed);
         let body = vec![b'x'; settings.body_bytes];
         let schedule = Schedule::new(&settings);
         Ok(Self {
             settings,
             ears,
+            door,
             tls,
             poller,
             stop,
@@ -104,11 +114,17 @@ impl Server {
                 .saturating_sub(now_ns)
                 .saturating_sub(EARLY_NS)
                 .min(if turns { 0 } else { TURN_NS_MAX });
+            let sleep_ns = match &mut self.door {
+                Some(door) if door.has_changed() => 0,
+                Some(door) => sleep_ns.min(door.next_in_ns().unwrap_or(u64::MAX)),
+                None => sleep_ns,
+            };
             self.poller.wait(&mut events, sleep_ns)?;
             for event in events.drain(..) {
                 match readiness(&event) {
                     (WAKER_TOKEN, _) => {}
                     (EARS_TOKEN, _) => self.listen()?,
+                    (DOOR_TOKEN, _) => self.hear()?,
                     (client, ready) => {
                         if ready.writable {
                             self.send(client)?;
@@ -122,10 +138,21 @@ impl Server {
             for token in std::mem::take(&mut self.unread) {
                 match token {
                     EARS_TOKEN => self.listen()?,
+                    DOOR_TOKEN => self.hear()?,
                     client => self.read(client)?,
                 }
             }
+            if let Some(door) = &mut self.door {
+                let mut whole = Vec::new();
+                door.due(&mut whole);
+                self.take_whole(whole)?;
+            }
             self.answer_due()?;
+            if let Some(door) = &mut self.door {
+                let mut ended = Vec::new();
+                door.send(&mut ended)?;
+                self.log_ended(ended)?;
+            }
             for client in std::mem::take(&mut self.unsent) {
                 self.send(client)?;
             }
@@ -133,6 +160,11 @@ impl Server {
         let clients: Vec<_> = self.clients.keys().copied().collect();
         for client in clients {
             self.forget(client)?;
+        }
+        if let Some(door) = &mut self.door {
+            let mut ended = Vec::new();
+            door.close(&mut ended)?;
+            self.log_ended(ended)?;
         }
         // Log answers that were never sent.
         for answer in self.schedule.take_rest() {
@@ -162,6 +194,27 @@ impl Server {
             }
         }
         self.unread.push(EARS_TOKEN);
+        Ok(())
+    }
+
+    /// Takes what clients of HTTP/3 say.
+    fn hear(&mut self) -> io::Result<()> {
+        let Some(door) = &mut self.door else {
+            return Ok(());
+        };
+        let (mut buffer, mut whole) = ([0; 65_536], Vec::new());
+        if door.hear(&mut buffer, &mut self.summary.connections, &mut whole)? {
+            self.unread.push(DOOR_TOKEN);
+        }
+        self.take_whole(whole)
+    }
+
+    fn take_whole(&mut self, whole: Vec<Whole>) -> io::Result<()> {
+        for (client, stream, asked) in whole {
+            let fate = Fate::draw(&self.settings, &mut self.random);
+            let what = on_stream(stream, asked, fate, &self.settings);
+            self.take_request(client, asked.sequence, None, what)?;
+        }
         Ok(())
     }
 
@@ -280,6 +333,14 @@ impl Server {
             let sent = self.ears.send_to(bytes, from);
             let sent_ns = if sent { monotonic_ns() } else { 0 };
             return self.log_ended([LogEntry { sent_ns, ..entry }]);
+        }
+        if let (What::OnStream(reply), Some(door)) = (&answer.what, &mut self.door)
+            && door.has(answer.client)
+        {
+            return match door.answer(answer.client, reply, entry) {
+                true => Ok(()),
+                false => self.log.write(&entry),
+            };
         }
         let client = self.clients.get_mut(&answer.client);
         let waits = client.map(|client| (client.answer(answer.what, entry), client.gathers()));

@@ -24,15 +24,15 @@ pub(super) struct TargetArguments {
     /// at the loopback interface.
     #[arg(default_value = "127.0.0.1:8070", value_parser = listen)]
     listen: SocketAddr,
-    /// Answer datagrams instead of HTTP/1.1, HTTP/2, WebSocket and gRPC (encarno.Echo).
+    /// Answer datagrams instead of HTTP/1.1, HTTP/2, HTTP/3, WebSocket and gRPC (encarno.Echo).
     #[arg(long)]
     udp: bool,
-    /// Speak TLS. Without --cert, the target makes a certificate that signs itself: hit it
-    /// with --insecure.
+    /// Speak TLS, and HTTP/3 over UDP at the same port. Without --cert, the target makes a
+    /// certificate that signs itself: hit it with --insecure.
     #[arg(long, conflicts_with = "udp")]
     tls: bool,
-    /// Speak TLS with this certificate chain, a PEM file. The client chooses HTTP/1.1 or
-    /// HTTP/2.
+    /// Speak TLS with this certificate chain, a PEM file. The client chooses HTTP/1.1,
+    /// HTTP/2 or HTTP/3.
     #[arg(long, value_name = "FILE", requires = "key", conflicts_with = "udp")]
     cert: Option<PathBuf>,
     /// The key of the certificate, a PEM file.
@@ -72,7 +72,7 @@ pub(super) struct TargetArguments {
     /// The share of answers after which the connection is closed without an announcement.
     #[arg(long, default_value_t = 0.0, value_parser = part)]
     rude_close_rate: f64,
-    /// HTTP/2: the most requests at a time on a connection [default: 65536].
+    /// HTTP/2, HTTP/3: the most requests at a time on a connection [default: 65536].
     #[arg(long, value_name = "N", conflicts_with = "udp", value_parser = clap::value_parser!(u32).range(1..))]
     streams: Option<u32>,
     /// Send each answer one byte at a time.

@@ -1,7 +1,7 @@
 //! One connection: its socket, and the conversation over it.
 
 use encarno_nib::Io;
-use encarno_nib::stream::StreamError;
+use encarno_nib::stream::{Stream, StreamError};
 use encarno_nibs::links::{self, Dialed, Phase};
 
 use super::conversation::{Broken as Ill, Conversation, Ended, Rules};
@@ -46,6 +46,8 @@ impl From<Ill> for Broken {
 }
 
 impl links::Link for Link {
+    type Transport = Stream;
+
     fn dialed(&self) -> &Dialed {
         &self.dialed
     }

@@ -1,7 +1,8 @@
 //! Decodes blocks into fields.
 
+use super::coding::{read_number, read_text};
 use super::table::{Name, Table};
-use super::{Class, Field, HpackError, TABLE_BYTES, huffman};
+use super::{Class, Field, HpackError, TABLE_BYTES};
 
 /// Reads the blocks of one connection.
 #[derive(Debug)]
@@ -41,10 +42,10 @@ impl Decoder {
         let mut is_first = true;
         while let Some(&first) = rest.first() {
             if first & 0x80 != 0 {
-                let index = number(&mut rest, 7)?;
+                let index = read_number(&mut rest, 7)?;
                 take(self.table.get(index).ok_or(HpackError::Index)?);
             } else if first & 0xe0 == 0x20 {
-                let bytes_max = number(&mut rest, 5)?;
+                let bytes_max = read_number(&mut rest, 5)?;
                 if !is_first || bytes_max > self.bytes_max {
                     return Err(HpackError::Size);
                 }
@@ -52,12 +53,12 @@ impl Decoder {
                 continue;
             } else {
                 let inserts = first & 0x40 != 0;
-                let index = number(&mut rest, if inserts { 6 } else { 4 })?;
+                let index = read_number(&mut rest, if inserts { 6 } else { 4 })?;
                 let literal = match index {
-                    0 => Some(text(&mut rest, &mut self.name)?),
+                    0 => Some(read_text(&mut rest, 7, &mut self.name)?),
                     _ => None,
                 };
-                let value = text(&mut rest, &mut self.value)?;
+                let value = read_text(&mut rest, 7, &mut self.value)?;
                 let (name, class) = match literal {
                     Some(name) => (name, Class::of(name)),
                     None => {
@@ -75,47 +76,6 @@ impl Decoder {
         }
         Ok(())
     }
-}
-
-/// Reads an integer (RFC 7541, 5.1).
-#[inline]
-fn number(rest: &mut &[u8], prefix_bits: u32) -> Result<usize, HpackError> {
-    let (first, mut tail) = rest.split_first().ok_or(HpackError::Cut)?;
-    let mask = (1_usize << prefix_bits) - 1;
-    let mut value = usize::from(*first) & mask;
-    if value == mask {
-        let mut shift = 0;
-        loop {
-            let (byte, after) = tail.split_first().ok_or(HpackError::Cut)?;
-            tail = after;
-            // No valid number reaches 2^28.
-            if shift > 21 {
-                return Err(HpackError::Number);
-            }
-            value += usize::from(byte & 0x7f) << shift;
-            shift += 7;
-            if byte & 0x80 == 0 {
-                break;
-            }
-        }
-    }
-    *rest = tail;
-    Ok(value)
-}
-
-/// Reads a text (RFC 7541, 5.2).
-#[inline]
-fn text<'a: 'b, 'b>(rest: &mut &'a [u8], buffer: &'b mut Vec<u8>) -> Result<&'b [u8], HpackError> {
-    let is_code = rest.first().is_some_and(|first| first & 0x80 != 0);
-    let length = number(rest, 7)?;
-    let (bytes, after) = rest.split_at_checked(length).ok_or(HpackError::Cut)?;
-    *rest = after;
-    if !is_code {
-        return Ok(bytes);
-    }
-    buffer.clear();
-    huffman::decode(bytes, buffer)?;
-    Ok(buffer)
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! Encodes fields into blocks.
 
+use super::coding::{write_number, write_text};
 use super::table::{Name, Table};
-use super::{Class, TABLE_BYTES, huffman};
+use super::{Class, TABLE_BYTES};
 
 /// Appends a field without the dynamic table. Such a block can be sent on any connection,
 /// and again.
@@ -41,9 +42,9 @@ impl Encoder {
         if let Some(smallest) = self.smallest.take() {
             let bytes_max = self.table.bytes_max();
             if smallest != bytes_max {
-                number(smallest, 5, 0x20, out);
+                write_number(smallest, 5, 0x20, out);
             }
-            number(bytes_max, 5, 0x20, out);
+            write_number(bytes_max, 5, 0x20, out);
         }
     }
 
@@ -73,42 +74,17 @@ fn write(
         _ => (4, 0),
     };
     match found {
-        Some((index, true)) => return number(index, 7, 0x80, out),
-        Some((index, false)) => number(index, prefix_bits, first, out),
+        Some((index, true)) => return write_number(index, 7, 0x80, out),
+        Some((index, false)) => write_number(index, prefix_bits, first, out),
         None => {
             out.push(first);
-            text(name, out);
+            write_text(name, 7, 0, out);
         }
     }
-    text(value, out);
+    write_text(value, 7, 0, out);
 }
 
-fn is_secret(name: &[u8]) -> bool {
+/// Whether no intermediary may keep the field in a table.
+pub fn is_secret(name: &[u8]) -> bool {
     matches!(name, b"authorization" | b"cookie" | b"proxy-authorization")
-}
-
-fn number(value: usize, prefix_bits: u32, first: u8, out: &mut Vec<u8>) {
-    let mask = (1_usize << prefix_bits) - 1;
-    if value < mask {
-        return out.push(first | value as u8);
-    }
-    out.push(first | mask as u8);
-    let mut rest = value - mask;
-    while rest >= 0x80 {
-        out.push(rest as u8 | 0x80);
-        rest >>= 7;
-    }
-    out.push(rest as u8);
-}
-
-/// Appends the text or its Huffman code, whichever is shorter.
-fn text(text: &[u8], out: &mut Vec<u8>) {
-    let length = huffman::encoded_len(text);
-    if length < text.len() {
-        number(length, 7, 0x80, out);
-        huffman::encode(text, out);
-    } else {
-        number(text.len(), 7, 0, out);
-        out.extend_from_slice(text);
-    }
 }

@@ -10,7 +10,7 @@ use encarno_record::{Expected, Payload, StringId, code};
 
 use super::calls;
 use super::texts::Texts;
-use crate::http2::{Dialect, Seen};
+use crate::multiplexed::{Dialect, Seen};
 
 /// The most bytes of an answer's messages that are kept.
 const KEPT_BYTES_MAX: usize = 64 << 20;

@@ -2,16 +2,16 @@
 
 use std::collections::VecDeque;
 
-use encarno_http2::{Connection, ConnectionError, ErrorCode, Limits, Role};
-use encarno_nib::stream::StreamError;
+use encarno_http2::{Connection, ErrorCode, Limits, Role};
+use encarno_nib::stream::{Stream, StreamError};
 use encarno_nib::{Hits, Io};
 use encarno_record::{Payload, Strings, code};
 use rustix::io::Errno;
 
-use super::answers::{Answers, Texts};
+use super::answers::code_of;
 use super::bodies::{Bodies, Body};
-use super::{Dialect, On, Place};
 use crate::links::{self, Dialed, Phase};
+use crate::multiplexed::{Answers, Broken, Dialect, Failed, Lane, On, Place, Queue, Texts};
 
 /// The most reads of one turn, so that a peer that sends without end doesn't hold up the
 /// event loop.
@@ -20,19 +20,14 @@ const READS_MAX: usize = 16;
 const SENDS_MAX: usize = 32;
 /// The most bytes that are built before they are sent.
 const OUTBOX_BYTES: usize = 256 << 10;
-/// The number of abandoned places in the queue from which on they are removed.
-const VACANT_MAX: usize = 1024;
 
 /// A connection, and its users.
 #[derive(Debug, Default)]
-pub(super) struct Link {
+pub struct Link {
     dialed: Dialed,
     http: Option<Box<Connection<u32>>>,
-    /// Hits that wait for a stream: workers, with their tickets.
-    waiting: VecDeque<(u32, u64)>,
-    /// The number of them that still wait.
-    waiting_count: usize,
-    tickets: u64,
+    /// The hits that wait for a stream.
+    waiting: Queue,
     /// Bodies that aren't sent completely.
     bodies: Bodies,
     /// Requests that are completely in the outbox, but haven't left.
@@ -58,26 +53,9 @@ struct Leaving {
     worker: u32,
 }
 
-/// Why a link can't be used any more.
-#[derive(Debug)]
-pub(super) enum Broken {
-    /// An error of the operating system, the peer or TLS.
-    Stream(StreamError),
-    /// The received data aren't HTTP/2.
-    Protocol(ConnectionError),
-    /// The peer chose no protocol in TLS, or another one.
-    Alpn,
-    /// It isn't needed any more.
-    GivenUp,
-}
-
-impl From<StreamError> for Broken {
-    fn from(error: StreamError) -> Self {
-        Self::Stream(error)
-    }
-}
-
 impl links::Link for Link {
+    type Transport = Stream;
+
     fn dialed(&self) -> &Dialed {
         &self.dialed
     }
@@ -93,7 +71,7 @@ impl links::Link for Link {
 
     fn is_idle(&self) -> bool {
         let streams = self.http.as_deref().map_or(0, Connection::streams);
-        self.waiting_count == 0 && streams == 0
+        self.waiting.is_empty() && streams == 0
     }
 
     fn let_down(&mut self) {
@@ -101,72 +79,33 @@ impl links::Link for Link {
     }
 }
 
-impl Link {
-    /// Whether an answer has come on it.
-    pub(super) fn is_reused(&self) -> bool {
-        self.answers > 0
+impl<D: Dialect> Lane<D> for Link {
+    type Settings = Limits;
+
+    const NAME: &'static str = "HTTP/2";
+
+    fn begin(&mut self, limits: &Limits) {
+        self.http = Some(Box::new(Connection::new(Role::Client, *limits)));
     }
 
-    /// Begins HTTP/2 on a new socket.
-    pub(super) fn begin(&mut self, limits: Limits) {
-        self.http = Some(Box::new(Connection::new(Role::Client, limits)));
+    fn queue(&mut self) -> &mut Queue {
+        &mut self.waiting
     }
 
-    /// Closes the link, and returns the workers whose hits were on it.
-    pub(super) fn close<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
-        let mut workers = match &mut self.http {
-            Some(http) => http.take_streams(),
-            None => Vec::new(),
-        };
-        workers.retain(|&worker| {
-            let place = hits.get(worker).map(|(place, _)| place.on);
-            matches!(place, Some(On::Stream(number, _)) if number == link)
-        });
-        workers.extend(self.take_waiting(link, hits));
-        *self = Self {
-            dialed: self.dialed.closed(),
-            tickets: self.tickets,
-            ..Self::default()
-        };
-        workers
-    }
-
-    /// Appends a waiting worker, and returns the hit's ticket.
-    pub(super) fn wait_for_stream(&mut self, worker: u32) -> u64 {
-        self.tickets += 1;
-        self.waiting_count += 1;
-        self.waiting.push_back((worker, self.tickets));
-        self.tickets
-    }
-
-    /// Notes that one of the waiting hits was given up.
-    pub(super) fn waits_no_more(&mut self) {
-        self.waiting_count = self.waiting_count.saturating_sub(1);
+    fn waits_no_more(&mut self) {
+        self.waiting.one_left();
         // A connection that is still being opened isn't needed any more, and a peer that
         // was silent all the time isn't asked again.
-        if self.waiting_count == 0 && (self.dialed.phase != Phase::Open || self.heard_ns == 0) {
+        if self.waiting.is_empty() && (self.dialed.phase != Phase::Open || self.heard_ns == 0) {
             self.set_broken(Broken::GivenUp);
         }
     }
 
-    /// Takes the workers that wait for a stream, which wait on another link from now on.
-    pub(super) fn take_waiting<A>(&mut self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Vec<u32> {
-        self.waiting_count = 0;
-        let waiting = std::mem::take(&mut self.waiting).into_iter();
-        waiting
-            .filter(|&(worker, ticket)| is_waiting(hits, link, worker, ticket))
-            .map(|(worker, _)| worker)
-            .collect()
+    fn is_reused(&self) -> bool {
+        self.answers > 0
     }
 
-    pub(super) fn first_waiting<A>(&self, link: u32, hits: &mut dyn Hits<Place<A>>) -> Option<u32> {
-        let mut waiting = self.waiting.iter();
-        let first = waiting.find(|&&(worker, ticket)| is_waiting(hits, link, worker, ticket));
-        first.map(|&(worker, _)| worker)
-    }
-
-    /// Gives a stream up; its answer is ignored.
-    pub(super) fn give_up(&mut self, stream: u32, opened_ns: u64) {
+    fn give_up(&mut self, stream: u32, opened_ns: u64) {
         if let Some(http) = &mut self.http {
             http.reset(stream, ErrorCode::CANCEL);
         }
@@ -176,18 +115,12 @@ impl Link {
         }
     }
 
-    /// Why the link must be closed, if it must.
-    pub(super) fn take_change(&mut self) -> Option<Broken> {
+    fn take_change(&mut self) -> Option<Broken> {
         self.dialed.take_change();
         self.broken.take()
     }
 
-    pub(super) fn set_broken(&mut self, broken: Broken) {
-        self.broken.get_or_insert(broken);
-    }
-
-    /// Continues to connect.
-    pub(super) fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<(), Broken> {
+    fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<(), Broken> {
         let Some(since_ns) = self.dialed.go_on(closed, now_ns)? else {
             return Ok(());
         };
@@ -199,13 +132,66 @@ impl Link {
         Ok(())
     }
 
-    /// Assigns streams to hits, and sends as much as there is room for; true if there is
-    /// more to send and room for it.
-    pub(super) fn write<D: Dialect>(
+    fn can_turn(&self) -> bool {
+        self.dialed.phase == Phase::Open
+    }
+
+    fn read(
         &mut self,
         link: u32,
-        dialect: &D,
+        dialect: &mut D,
         texts: &Texts,
+        strings: &Strings,
+        hits: &mut dyn Hits<Place<D::Answer>>,
+        io: &mut Io<'_>,
+    ) -> Result<bool, Broken> {
+        for _ in 0..READS_MAX {
+            let (Some(stream), Some(http)) = (&mut self.dialed.stream, &mut self.http) else {
+                return Ok(false);
+            };
+            let count = match stream.receive(io.scratch)? {
+                None => return Ok(false),
+                Some(0) => return Err(StreamError::Closed.into()),
+                Some(count) => count,
+            };
+            self.heard_ns = io.clock.now_ns();
+            let mut answers = Answers {
+                link,
+                dialect,
+                hits,
+                clock: io.clock,
+                now_ns: self.heard_ns,
+                texts,
+                strings,
+                ended: 0,
+                refused: Vec::new(),
+            };
+            let result = http.receive(&io.scratch[..count], &mut answers);
+            self.answers += answers.ended;
+            for stream in answers.refused {
+                http.reset(stream, ErrorCode::CANCEL);
+            }
+            result.map_err(|error| {
+                Broken::Failed(Failed {
+                    code: code_of(error.code, code::PROTOCOL),
+                    text: format!("HTTP/2: {error}"),
+                    is_gone: false,
+                })
+            })?;
+            if count < io.scratch.len() && !stream.is_tls() {
+                // A short read emptied the socket, except for the peer's end.
+                continue;
+            }
+        }
+        Ok(true)
+    }
+
+    fn write(
+        &mut self,
+        link: u32,
+        dialect: &mut D,
+        texts: &Texts,
+        _: &Strings,
         hits: &mut dyn Hits<Place<D::Answer>>,
         io: &Io<'_>,
     ) -> Result<bool, Broken> {
@@ -237,6 +223,43 @@ impl Link {
             }
         }
         self.note_left(link, hits, io).map(|()| true)
+    }
+
+    fn say_last(&mut self) {
+        if let (Some(stream), Some(http), Phase::Open) =
+            (&mut self.dialed.stream, &mut self.http, self.dialed.phase)
+        {
+            // It doesn't matter whether they arrive.
+            let _sent = stream.send(&http.outbox()[self.sent..]);
+        }
+    }
+
+    fn close(&mut self, link: u32, hits: &mut dyn Hits<Place<D::Answer>>) -> Vec<u32> {
+        let mut workers = match &mut self.http {
+            Some(http) => http.take_streams(),
+            None => Vec::new(),
+        };
+        workers.retain(|&worker| {
+            let place = hits.get(worker).map(|(place, _)| place.on);
+            matches!(place, Some(On::Stream(number, _)) if number == link)
+        });
+        workers.extend(self.waiting.take_all(link, hits));
+        *self = Self {
+            dialed: self.dialed.closed(),
+            waiting: self.waiting.renewed(),
+            ..Self::default()
+        };
+        workers
+    }
+
+    fn shown(dialect: &D, payload: &[u8]) -> Option<Vec<u8>> {
+        dialect.shown(payload)
+    }
+}
+
+impl Link {
+    fn set_broken(&mut self, broken: Broken) {
+        self.broken.get_or_insert(broken);
     }
 
     /// Records the instant at which requests have left completely.
@@ -282,13 +305,9 @@ impl Link {
             let Some(http) = &mut self.http else {
                 return;
             };
-            let Some((worker, ticket)) = self.waiting.pop_front() else {
+            let Some(worker) = self.waiting.next(link, hits) else {
                 break;
             };
-            if !is_waiting(hits, link, worker, ticket) {
-                continue;
-            }
-            self.waiting_count -= 1;
             let Some((place, shot)) = hits.get(worker) else {
                 continue;
             };
@@ -333,13 +352,10 @@ impl Link {
                 self.send_bodies(link, hits);
             }
         }
-        if self.waiting_count > 0 {
+        if !self.waiting.is_empty() {
             self.full_ns = io.clock.now_ns();
         }
-        if self.waiting.len() > VACANT_MAX + 2 * self.waiting_count {
-            self.waiting
-                .retain(|&(worker, ticket)| is_waiting(hits, link, worker, ticket));
-        }
+        self.waiting.tidy(link, hits);
     }
 
     /// Puts parts of bodies into the outbox, as far as windows and outbox have room.
@@ -372,64 +388,4 @@ impl Link {
                 .as_deref()
                 .is_some_and(|http| http.can_open() && http.outbox().len() < OUTBOX_BYTES)
     }
-
-    /// Reads; true if there may be more to read.
-    pub(super) fn read<D: Dialect>(
-        &mut self,
-        link: u32,
-        dialect: &mut D,
-        texts: &Texts,
-        strings: &Strings,
-        hits: &mut dyn Hits<Place<D::Answer>>,
-        io: &mut Io<'_>,
-    ) -> Result<bool, Broken> {
-        for _ in 0..READS_MAX {
-            let (Some(stream), Some(http)) = (&mut self.dialed.stream, &mut self.http) else {
-                return Ok(false);
-            };
-            let count = match stream.receive(io.scratch)? {
-                None => return Ok(false),
-                Some(0) => return Err(StreamError::Closed.into()),
-                Some(count) => count,
-            };
-            self.heard_ns = io.clock.now_ns();
-            let mut answers = Answers {
-                link,
-                dialect,
-                hits,
-                clock: io.clock,
-                now_ns: self.heard_ns,
-                texts,
-                strings,
-                ended: 0,
-                refused: Vec::new(),
-            };
-            let result = http.receive(&io.scratch[..count], &mut answers);
-            self.answers += answers.ended;
-            for stream in answers.refused {
-                http.reset(stream, ErrorCode::CANCEL);
-            }
-            result.map_err(Broken::Protocol)?;
-            if count < io.scratch.len() && !stream.is_tls() {
-                // A short read emptied the socket, except for the peer's end.
-                continue;
-            }
-        }
-        Ok(true)
-    }
-
-    /// Sends the last frames to the peer, if there is room for them.
-    pub(super) fn say_last(&mut self) {
-        if let (Some(stream), Some(http), Phase::Open) =
-            (&mut self.dialed.stream, &mut self.http, self.dialed.phase)
-        {
-            // It doesn't matter whether they arrive.
-            let _sent = stream.send(&http.outbox()[self.sent..]);
-        }
-    }
-}
-
-fn is_waiting<A>(hits: &mut dyn Hits<Place<A>>, link: u32, worker: u32, ticket: u64) -> bool {
-    let place = hits.get(worker).map(|(place, _)| place.on);
-    place == Some(On::Waiting(link, ticket))
 }

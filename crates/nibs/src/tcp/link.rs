@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
 
 use encarno_nib::Io;
-use encarno_nib::stream::StreamError;
+use encarno_nib::stream::{Stream, StreamError};
 use encarno_record::Payload;
 
 use super::ending::{Bad, Ending, Finder};
@@ -87,6 +87,8 @@ pub(super) enum Heard<'a> {
 }
 
 impl links::Link for Link {
+    type Transport = Stream;
+
     fn dialed(&self) -> &Dialed {
         &self.dialed
     }

@@ -1,6 +1,6 @@
 //! One connection, with its running hits.
 
-use encarno_nib::stream::StreamError;
+use encarno_nib::stream::{Stream, StreamError};
 use encarno_nib::{Hits, Io};
 use encarno_websocket::{CloseCode, Connection, ConnectionError, HandshakeError, Limits, Role};
 use rustix::io::Errno;
@@ -73,6 +73,8 @@ impl From<StreamError> for Broken {
 }
 
 impl links::Link for Link {
+    type Transport = Stream;
+
     fn dialed(&self) -> &Dialed {
         &self.dialed
     }

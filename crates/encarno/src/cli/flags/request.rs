@@ -71,10 +71,13 @@ pub(crate) struct RequestArguments {
     /// Speak HTTP/2: with https:// by ALPN, with http:// by prior knowledge (h2c).
     #[arg(long)]
     http2: bool,
+    /// Speak HTTP/3, over QUIC: for https:// only, because QUIC always uses TLS.
+    #[arg(long, conflicts_with_all = ["http1", "http2"])]
+    http3: bool,
     /// Speak the protocol that this wasm component is, over tcp, tls or a unix socket.
-    #[arg(long, value_name = "FILE", conflicts_with = "http2")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["http2", "http3"])]
     nib: Option<PathBuf>,
-    /// http2, grpc, tcp, tls, ws: make N hits at a time on each connection. -c 8 --streams 10 makes 80
+    /// http2, http3, grpc, tcp, tls, ws: make N hits at a time on each connection. -c 8 --streams 10 makes 80
     /// hits at a time.
     #[arg(long, value_name = "N")]
     streams: Option<u32>,
@@ -229,6 +232,7 @@ impl RequestArguments {
         let kind = match &self.nib {
             Some(file) => self.nib_kind(file, &target.scheme)?,
             None if self.http2 => self.http2_kind(kind)?,
+            None if self.http3 => self.http3_kind(kind, &target.scheme)?,
             None => self.wrpc_kind(kind, target),
         };
         if let Some(path) = self.path.as_ref().filter(|_| kind.name != WRPC_HTTP) {
@@ -294,7 +298,7 @@ impl RequestArguments {
                 true => Failure::usage(format!("--streams: {}", bad.reason)),
                 false => {
                     let hint =
-                        "HTTP/1.1 has one hit at a time on a connection: write --http2, or -c N";
+                        "HTTP/1.1 has one hit at a time on a connection: write --http2 or --http3, or -c N";
                     let is_http = kind.form == Form::Http;
                     Failure::usage(format!(
                         "--streams: {}",
@@ -407,6 +411,29 @@ impl RequestArguments {
                 kind.name
             );
             Failure::usage(text)
+        })
+    }
+
+    fn http3_kind(&self, kind: &'static Kind, scheme: &str) -> Result<&'static Kind, Failure> {
+        let http3 = protocols::named("http3");
+        let http3 = http3.filter(|http3| {
+            self.url.is_none() && kind.form == Form::Http || http3.has_scheme(scheme)
+        });
+        http3.ok_or_else(|| {
+            let why = match scheme {
+                "http" => "HTTP/3 has no form without TLS",
+                _ if kind
+                    .schemes
+                    .iter()
+                    .any(|known| known.unix && known.name == scheme) =>
+                {
+                    "HTTP/3 goes over UDP, and not over unix sockets"
+                }
+                _ => "it is another protocol",
+            };
+            Failure::usage(format!(
+                "--http3 is for https://, and not for {scheme}://: {why}"
+            ))
         })
     }
 

@@ -1,4 +1,4 @@
-//! What is sent over HTTP/2, and how answers are read.
+//! What is sent over a connection, and how answers are read.
 
 use std::fmt::Debug;
 

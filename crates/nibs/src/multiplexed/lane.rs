@@ -1,0 +1,116 @@
+//! One connection, as the nib uses it.
+
+use std::fmt::Debug;
+
+use encarno_nib::stream::StreamError;
+use encarno_nib::{Hits, Io};
+use encarno_record::Strings;
+
+use super::{Dialect, Place, Queue, Texts};
+use crate::links;
+
+/// A connection with many streams, for what is sent over it.
+pub trait Lane<D: Dialect>: links::Link + Debug + Send + 'static {
+    /// What a connection begins with.
+    type Settings: Clone + Debug + Send + 'static;
+
+    /// The name of the protocol, for messages.
+    const NAME: &'static str;
+
+    /// Begins the protocol on a new socket.
+    fn begin(&mut self, settings: &Self::Settings);
+
+    /// The hits that wait for a stream.
+    fn queue(&mut self) -> &mut Queue;
+
+    /// Notes that one of the waiting hits was given up.
+    fn waits_no_more(&mut self);
+
+    /// Whether an answer has come on it.
+    fn is_reused(&self) -> bool;
+
+    /// Gives a stream up; its answer is ignored.
+    fn give_up(&mut self, stream: u32, opened_ns: u64);
+
+    /// Notes that it is visited now. Returns why it must be closed, if it must.
+    fn take_change(&mut self) -> Option<Broken>;
+
+    /// Continues to connect.
+    fn go_on(&mut self, closed: bool, now_ns: u64) -> Result<(), Broken>;
+
+    /// Whether it can be read and written.
+    fn can_turn(&self) -> bool;
+
+    /// Reads; true if there may be more to read.
+    fn read(
+        &mut self,
+        link: u32,
+        dialect: &mut D,
+        texts: &Texts,
+        strings: &Strings,
+        hits: &mut dyn Hits<Place<D::Answer>>,
+        io: &mut Io<'_>,
+    ) -> Result<bool, Broken>;
+
+    /// Assigns streams to hits, and sends as much as there is room for; true if there is
+    /// more to send and room for it.
+    fn write(
+        &mut self,
+        link: u32,
+        dialect: &mut D,
+        texts: &Texts,
+        strings: &Strings,
+        hits: &mut dyn Hits<Place<D::Answer>>,
+        io: &Io<'_>,
+    ) -> Result<bool, Broken>;
+
+    /// Sends the last words to the peer, if there is room for them.
+    fn say_last(&mut self);
+
+    /// Closes it, and returns the workers whose hits were on it.
+    fn close(&mut self, link: u32, hits: &mut dyn Hits<Place<D::Answer>>) -> Vec<u32>;
+
+    /// An instant at which it must be visited without an event, if it isn't known yet.
+    fn alarm_ns(&mut self) -> Option<u64> {
+        None
+    }
+
+    /// Whether such an instant has come.
+    fn is_due(&self, now_ns: u64) -> bool {
+        let _ = now_ns;
+        false
+    }
+
+    /// A readable form of a payload.
+    fn shown(dialect: &D, payload: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Why a link can't be used any more.
+#[derive(Debug)]
+pub enum Broken {
+    /// An error of the operating system, the peer or TLS.
+    Stream(StreamError),
+    /// An error of the protocol.
+    Failed(Failed),
+    /// The peer chose no protocol in TLS, or another one.
+    Alpn,
+    /// It isn't needed any more.
+    GivenUp,
+}
+
+/// An error of a protocol, as a hit records it.
+#[derive(Debug)]
+pub struct Failed {
+    /// The net code.
+    pub(crate) code: u16,
+    /// What happened.
+    pub(crate) text: String,
+    /// Whether the peer has only closed the connection.
+    pub(crate) is_gone: bool,
+}
+
+impl From<StreamError> for Broken {
+    fn from(error: StreamError) -> Self {
+        Self::Stream(error)
+    }
+}
