@@ -48,6 +48,7 @@ pub const TARGETS: &[Target] = &[
     target("websocket-handshake", targets::websocket::handshake),
     target("tcp-answers", targets::http1::tcp_answers),
     target("http2", targets::http2::connection),
+    target("http3", targets::http3::streams),
     target("grpc-messages", targets::grpc::bodies),
     target("grpc-told", targets::grpc::told),
     target("certificates", targets::http2::certificates),

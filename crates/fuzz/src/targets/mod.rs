@@ -6,6 +6,7 @@ pub(crate) mod grpc;
 pub(crate) mod hpack;
 pub(crate) mod http1;
 pub(crate) mod http2;
+pub(crate) mod http3;
 pub(crate) mod input;
 pub(crate) mod json;
 #[cfg(feature = "receiver")]
