@@ -167,10 +167,10 @@ fn carry(listens: &UdpSocket, server: SocketAddr, is_over: &AtomicBool) {
         }
         for one in came {
             count += 1;
-            if count % 9 == 0 {
+            if count.is_multiple_of(9) {
                 continue;
             }
-            if count % 7 == 0 && kept.is_none() {
+            if count.is_multiple_of(7) && kept.is_none() {
                 kept = Some(one);
                 continue;
             }

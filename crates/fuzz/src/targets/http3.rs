@@ -32,7 +32,7 @@ impl Told {
 
 impl Handler<u32> for Told {
     fn wants_text(&mut self, user: &u32) -> bool {
-        user % 2 == 0
+        user.is_multiple_of(2)
     }
 
     fn head(&mut self, stream: u32, user: &mut u32, head: &Head<'_>) {
@@ -116,7 +116,7 @@ pub(crate) fn streams(bytes: &[u8]) {
     let Some((&first, rest)) = bytes.split_first() else {
         return;
     };
-    let role = if first % 2 == 0 {
+    let role = if first.is_multiple_of(2) {
         Role::Client
     } else {
         Role::Server
