@@ -312,6 +312,7 @@ impl<T> Session<T> {
         };
         let (number, stream) = (u64::from(VarInt::from(id)), id.index() as u32);
         let is_request = id.dir() == Dir::Bi;
+        let mut is_reset = false;
         let unwanted = loop {
             match chunks.next(usize::MAX) {
                 Ok(Some(chunk)) if is_request => {
@@ -327,7 +328,7 @@ impl<T> Session<T> {
                 }
                 Ok(None) if is_request => break self.http.end(stream, handler)?,
                 Err(ReadError::Reset(code)) if is_request => {
-                    self.outgoing.remove(&stream);
+                    is_reset = true;
                     let code = ErrorCode(code.into_inner());
                     self.http.reset(stream, code, handler);
                     break None;
@@ -340,6 +341,9 @@ impl<T> Session<T> {
             }
         };
         let _sends = chunks.finalize();
+        if is_reset {
+            self.stopped(stream);
+        }
         match unwanted {
             Some(code) if is_request => self.cancel(stream, code),
             Some(code) => {
@@ -374,7 +378,10 @@ impl<T> Session<T> {
             match send.write_chunks(rest) {
                 Ok(written) => bytes += written.bytes,
                 Err(WriteError::Blocked) => break Wrote::Part,
-                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => break Wrote::Stopped,
+                Err(WriteError::Stopped(_) | WriteError::ClosedStream) => {
+                    let _reset = send.reset(varint(ErrorCode::H3_REQUEST_CANCELLED));
+                    break Wrote::Stopped;
+                }
             }
         };
         if wrote != Wrote::Part {
@@ -392,6 +399,9 @@ impl<T> Session<T> {
     /// The peer doesn't want what we send on a stream.
     fn stopped(&mut self, stream: u32) {
         if self.outgoing.remove(&stream).is_some() {
+            // A direction without an end would count as a stream for ever.
+            let code = varint(ErrorCode::H3_REQUEST_CANCELLED);
+            let _reset = self.quic.send_stream(id_of(stream)).reset(code);
             self.progress.push(Progress {
                 stream,
                 bytes: 0,
