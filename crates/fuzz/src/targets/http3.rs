@@ -1,6 +1,6 @@
 //! The bytes on the streams of an HTTP/3 connection, from either side.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use encarno_http2::{Head, Role};
 use encarno_http3::{Connection, Handler, Limits, Reset};
@@ -75,6 +75,7 @@ impl Handler<u32> for Told {
 fn received(role: Role, input: &[u8], piece_bytes: usize) -> Told {
     let mut connection = Connection::new(role, LIMITS);
     let mut told = Told::default();
+    let mut unwanted = BTreeSet::new();
     for stream in 0..STREAMS {
         connection.open(stream, stream, stream == 1);
     }
@@ -86,17 +87,27 @@ fn received(role: Role, input: &[u8], piece_bytes: usize) -> Told {
         let (ends, is_control) = (choice & 0x40 != 0, choice & 0x80 != 0);
         // Those of a server have the number 3, those of a client 2, in steps of four.
         let id = u64::from(number) * 4 + if role == Role::Client { 3 } else { 2 };
+        if is_control && unwanted.contains(&id) {
+            continue;
+        }
         let mut result = Ok(());
         for piece in bytes.chunks(piece_bytes) {
             result = match is_control {
-                true => connection.receive_control(id, piece, &mut told).map(drop),
+                true => connection
+                    .receive_control(id, piece, &mut told)
+                    .map(|wanted| {
+                        if !wanted {
+                            unwanted.insert(id);
+                        }
+                    }),
                 false => connection.receive(number, piece, &mut told).map(drop),
             };
-            if result.is_err() {
+            // The rest of such a stream isn't read.
+            if result.is_err() || is_control && unwanted.contains(&id) {
                 break;
             }
         }
-        if result.is_ok() && ends {
+        if result.is_ok() && ends && !(is_control && unwanted.contains(&id)) {
             result = match is_control {
                 true => connection.end_control(id),
                 false => connection.end(number, &mut told).map(drop),
