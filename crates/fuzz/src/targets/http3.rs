@@ -134,5 +134,9 @@ pub(crate) fn streams(bytes: &[u8]) {
     };
     let whole = received(role, rest, usize::MAX);
     let cut = received(role, rest, 1 + usize::from(first / 2) % 7);
-    assert_eq!(whole, cut, "it doesn't matter how bytes arrive");
+    assert_eq!(whole.error, cut.error, "it doesn't matter how bytes arrive");
+    // Of what came with an error, a part may have been handled before.
+    if whole.error.is_none() {
+        assert_eq!(whole, cut, "it doesn't matter how bytes arrive");
+    }
 }
