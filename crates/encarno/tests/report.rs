@@ -325,10 +325,13 @@ fn in_a_browser_figures_zoom_and_sort_are_right() {
     assert_eq!(failed, 0);
     let zoomed = shown(&browser, folder, "run.html#range=0-2&sort=p99,up");
     for (name, times) in [("response", &response), ("service", &service)] {
-        let expected = [0.5, 0.75, 0.9, 0.95, 0.99, 0.999];
+        // Without p99.9: that is the longest of so few hits, whose exact time the bins of a
+        // page don't have.
+        assert!((100..1000).contains(&times.count()));
+        let expected = [0.5, 0.75, 0.9, 0.95, 0.99];
         let expected = expected.map(|share| time_text(times.quantile(share) as f64));
         let found = cells(&zoomed, &format!("<tr data-times=\"{name}\""));
-        assert_eq!(found[2..8], expected, "{name}");
+        assert_eq!(found[2..7], expected, "{name}");
     }
     let hits = zoomed.split_once("id=\"card-hits\">").expect("a card").1;
     assert!(hits.starts_with(&format!("{}<", response.count())));
