@@ -160,9 +160,11 @@ function heatmap(parent, app, run, whose) {
   low = Math.max(low * 0.95, 1); high = Math.max(high * 1.05, low * 1.1);
   const left = 2 * LEFT, right = 2 * RIGHT, top = 2 * TOP, bottom = 2 * BOTTOM, base = height - bottom;
   const row = ns => Math.min(Math.max(Math.floor(Math.log(Math.max(ns, low) / low) / Math.log(high / low) * rows), 0), rows - 1);
+  const known = [];
+  const rowOf = (bucket, shift) => known[bucket] ??= row(middleOf(bucket, shift));
   const cells = sums.map(sum => {
     const cells = new Float64Array(rows);
-    sum.counts.forEach((count, i) => { if (count) cells[row(middleOf(sum.least + i, sum.shift))] += count; });
+    for (let i = 0; i < sum.counts.length; i++) if (sum.counts[i]) cells[rowOf(sum.least + i, sum.shift)] += sum.counts[i];
     return cells;
   });
   const most = Math.max(...cells.map(column => Math.max(...column)));

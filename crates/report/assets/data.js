@@ -65,8 +65,8 @@ function merged(times, from, to) {
 /* The value at a rank, from 1 to the total. The running totals are made once for all ranks. */
 function atRank(sum, rank) {
   if (!sum.until) {
-    let before = 0;
-    sum.until = sum.counts.map(count => before += count);
+    const until = sum.until = new Float64Array(sum.counts.length);
+    for (let i = 0, before = 0; i < until.length; i++) until[i] = before += sum.counts[i];
   }
   let low = 0, high = sum.until.length - 1;
   while (low < high) {
