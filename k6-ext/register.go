@@ -5,7 +5,8 @@
 //   - options.go: the options of a client
 //   - blaster.go: wrpc.blaster(), blast() and blastAsync()
 //   - caller.go: wrpc.client(), call() and callAsync(), with values by the package values
-//   - promise.go: promises and tags, for the calls of both
+//   - promise.go: promises and tags, for the calls of both; the package trace begins traces
+//   - meeting.go: wrpc.once() and wrpc.barrier(), by the package meeting
 //   - wit.go: the functions that a client may call, from WIT files
 //   - packet.go: the conversion of a packet from JavaScript
 //   - client.go: the calls of a client, which the Rust library makes

@@ -17,6 +17,7 @@ mod kube;
 mod merge;
 mod nib;
 mod others;
+mod page;
 mod parent;
 mod read;
 mod report;

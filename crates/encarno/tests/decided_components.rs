@@ -4,6 +4,8 @@
 #![cfg(feature = "wasm")]
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/guests.rs"]
+mod guests;
 #[path = "rig/program.rs"]
 mod program;
 #[path = "rig/recorded.rs"]
@@ -15,14 +17,7 @@ use std::path::Path;
 use encarno_record::Hit;
 use encarno_record::results::{Block, whole};
 use encarno_target::{Target, TargetSettings};
-
-/// A component of `_examples/guests`, which `make component` builds.
-fn guest(name: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let file = root.join("_examples/guests").join(name);
-    assert!(file.exists(), "{}: run make component", file.display());
-    file.to_str().unwrap().to_owned()
-}
+use guests::guest;
 
 /// Four records with three labels.
 const RECORDS: &str = "4 home\nhome\n5 item\nitem1\n5 item\nitem2\n4 cart\ncart\n";

@@ -5,6 +5,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 #![allow(clippy::print_stderr)] // what is skipped is told
 
+#[path = "rig/guests.rs"]
+mod guests;
 #[path = "rig/peer.rs"]
 mod peer;
 #[path = "rig/program.rs"]
@@ -22,15 +24,8 @@ use std::thread;
 use std::time::Duration;
 
 use encarno_record::code;
+use guests::guest;
 use peer::peer;
-
-/// A component of `_examples/guests`, which `make component` builds.
-fn guest(name: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let file = root.join("_examples/guests").join(name);
-    assert!(file.exists(), "{}: run make component", file.display());
-    file.to_str().unwrap().to_owned()
-}
 
 struct Ran {
     said: String,

@@ -3,6 +3,8 @@
 #![cfg(feature = "wasm")]
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/guests.rs"]
+mod guests;
 #[path = "rig/program.rs"]
 mod program;
 #[path = "rig/recorded.rs"]
@@ -11,15 +13,8 @@ mod recorded;
 use std::path::Path;
 
 use encarno_record::results::{Block, whole};
+use guests::guest;
 use serde_json::Value;
-
-/// A component of `_examples/guests`, which `make component` builds.
-fn guest(name: &str) -> String {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let file = root.join("_examples/guests").join(name);
-    assert!(file.exists(), "{}: run make component", file.display());
-    file.to_str().unwrap().to_owned()
-}
 
 struct Ran {
     said: String,

@@ -39,7 +39,7 @@ impl Worker {
         bounds: &[String],
         (number, count): (usize, usize),
         folder: &Path,
-        meeting: &Meeting,
+        meeting: Option<&Meeting>,
     ) -> Result<Self, FleetError> {
         let results = folder.join("results.enc");
         let mut child = Command::new(program)
@@ -48,7 +48,7 @@ impl Worker {
             .args(["--part", &format!("{}/{count}", number + 1)])
             .args(["--start-at", "-", "--quiet", "--output", "results.enc"])
             .current_dir(folder)
-            .env(meeting::VARIABLE, meeting.address())
+            .envs(meeting.map(|meeting| (meeting::VARIABLE, meeting.address())))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -1,18 +1,15 @@
 //! Virtual users that a guest makes: one for each worker, in a store for each event loop.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::{Linker, ResourceAny};
+use wasmtime::component::ResourceAny;
 
 use crate::bindings::behave::exports::encarno::scenario::users as wit;
 use crate::bindings::behave::{Behave as Guest, BehavePre};
-use crate::component::{ComponentError, Loaded, said};
-use crate::shape::short;
-use crate::store::{
-    Bounds, CALL_CPU, Fault, MEMORY_BYTES, SETUP_CPU, State, add_wasi, allow, store,
-};
+use crate::component::{ComponentError, Loaded};
+use crate::linked::{Linked, refused, short};
+use crate::store::{CALL_CPU, Fault, SETUP_CPU, State, allow};
 
 /// What a user sees of a body at most.
 const BODY_BYTES_MAX: u32 = 1 << 20;
@@ -20,16 +17,13 @@ const BODY_BYTES_MAX: u32 = 1 << 20;
 /// A component that is a crowd of users.
 #[derive(Clone)]
 pub struct Behave {
-    loaded: Loaded,
-    pre: BehavePre<State>,
-    settings: Arc<str>,
-    seed: u64,
+    linked: Linked<BehavePre<State>>,
     traits: Traits,
 }
 
 impl std::fmt::Debug for Behave {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.loaded.fmt(f)
+        self.linked.fmt(f)
     }
 }
 
@@ -114,20 +108,8 @@ impl std::fmt::Debug for Users {
 impl Behave {
     /// A component that exports users. It is configured here once, to see whether it can be.
     pub fn new(loaded: Loaded, settings: &str, seed: u64) -> Result<Self, ComponentError> {
-        let pre = || -> wasmtime::Result<_> {
-            let mut linker = Linker::new(loaded.component.engine());
-            add_wasi(&mut linker)?;
-            BehavePre::new(linker.instantiate_pre(&loaded.component)?)
-        };
-        let pre = pre().map_err(|error| {
-            let error = said(&error);
-            loaded.error(format!("it isn't users of encarno:scenario@0.1.0: {error}"))
-        })?;
         let mut whole = Self {
-            loaded,
-            pre,
-            settings: settings.into(),
-            seed,
+            linked: Linked::new(loaded, "users", settings, seed, BehavePre::new)?,
             traits: Traits::default(),
         };
         whole.traits = whole.instance(0)?.1;
@@ -136,12 +118,12 @@ impl Behave {
 
     /// The component's file.
     pub fn file(&self) -> &Path {
-        &self.loaded.file
+        self.linked.file()
     }
 
     /// Its checksum.
     pub fn sha256(&self) -> &str {
-        &self.loaded.sha256
+        self.linked.sha256()
     }
 
     /// What its users want to see of an answer.
@@ -156,19 +138,14 @@ impl Behave {
 
     fn instance(&self, event_loop: usize) -> Result<(Users, Traits), ComponentError> {
         let made = || -> Result<_, Fault> {
-            let bounds = Bounds {
-                memory_bytes: MEMORY_BYTES,
-                seed: mixed(self.seed, &[event_loop as u64]),
-                timeless: true,
-            };
-            let mut store = store(self.pre.engine(), bounds);
-            allow(&mut store, SETUP_CPU);
-            let guest = self.pre.instantiate(&mut store)?;
+            let mut store = self
+                .linked
+                .store(mixed(self.linked.seed, &[event_loop as u64]));
+            let guest = self.linked.pre.instantiate(&mut store)?;
             allow(&mut store, SETUP_CPU);
             let users = guest.encarno_scenario_users();
-            let traits = users.call_configure(&mut store, &self.settings)?;
-            let traits =
-                traits.map_err(|text| Fault(format!("the guest says: {}", short(&text))))?;
+            let traits = users.call_configure(&mut store, &self.linked.settings)?;
+            let traits = traits.map_err(|text| refused(&text))?;
             if traits.body_bytes > BODY_BYTES_MAX {
                 let asked = traits.body_bytes;
                 return Err(Fault(format!(
@@ -182,12 +159,12 @@ impl Behave {
             let users = Users {
                 store,
                 guest,
-                seed: self.seed,
+                seed: self.linked.seed,
                 present: Vec::new(),
             };
             Ok((users, traits))
         };
-        made().map_err(|fault| self.loaded.error(fault.0))
+        made().map_err(|fault| self.linked.error(fault))
     }
 }
 

@@ -1,28 +1,23 @@
 //! A guest that decides which record comes next.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::Linker;
 
 use crate::bindings::choose::{Choose as Guest, ChoosePre};
 use crate::component::{ComponentError, Loaded, said};
-use crate::shape::short;
-use crate::store::{Bounds, Fault, MEMORY_BYTES, SETUP_CPU, State, add_wasi, allow, store};
+use crate::linked::{Linked, refused};
+use crate::store::{Fault, SETUP_CPU, State, allow};
 
 /// A component that is a chooser.
 #[derive(Clone)]
 pub struct Choose {
-    loaded: Loaded,
-    pre: ChoosePre<State>,
-    settings: Arc<str>,
-    seed: u64,
+    linked: Linked<ChoosePre<State>>,
 }
 
 impl std::fmt::Debug for Choose {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.loaded.fmt(f)
+        self.linked.fmt(f)
     }
 }
 
@@ -41,54 +36,37 @@ impl std::fmt::Debug for Chooser {
 impl Choose {
     /// A component that exports a chooser; the seed is that of its random numbers.
     pub fn new(loaded: Loaded, settings: &str, seed: u64) -> Result<Self, ComponentError> {
-        let pre = || -> wasmtime::Result<_> {
-            let mut linker = Linker::new(loaded.component.engine());
-            add_wasi(&mut linker)?;
-            ChoosePre::new(linker.instantiate_pre(&loaded.component)?)
-        };
-        let pre = pre().map_err(|error| {
-            let error = said(&error);
-            loaded.error(format!(
-                "it isn't a chooser of encarno:scenario@0.1.0: {error}"
-            ))
-        })?;
-        Ok(Self {
-            loaded,
-            pre,
-            settings: settings.into(),
-            seed,
-        })
+        let linked = Linked::new(loaded, "a chooser", settings, seed, ChoosePre::new)?;
+        Ok(Self { linked })
     }
 
     /// The component's file.
     pub fn file(&self) -> &Path {
-        &self.loaded.file
+        self.linked.file()
     }
 
     /// Its checksum.
     pub fn sha256(&self) -> &str {
-        &self.loaded.sha256
+        self.linked.sha256()
     }
 
     /// A guest that chooses among records with these labels.
     pub fn begin(&self, labels: &[String]) -> Result<Chooser, ComponentError> {
         let begun = || -> Result<_, Fault> {
-            let bounds = Bounds {
-                memory_bytes: MEMORY_BYTES,
-                seed: self.seed,
-                timeless: true,
-            };
-            let mut store = store(self.pre.engine(), bounds);
-            allow(&mut store, SETUP_CPU);
-            let guest = self.pre.instantiate(&mut store)?;
+            let mut store = self.linked.store(self.linked.seed);
+            let guest = self.linked.pre.instantiate(&mut store)?;
             allow(&mut store, SETUP_CPU);
             let chooser = guest.encarno_scenario_chooser();
-            let configured =
-                chooser.call_configure(&mut store, &self.settings, self.seed, labels)?;
-            configured.map_err(|text| Fault(format!("the guest says: {}", short(&text))))?;
+            let configured = chooser.call_configure(
+                &mut store,
+                &self.linked.settings,
+                self.linked.seed,
+                labels,
+            )?;
+            configured.map_err(|text| refused(&text))?;
             Ok(Chooser { store, guest })
         };
-        begun().map_err(|fault| self.loaded.error(fault.0))
+        begun().map_err(|fault| self.linked.error(fault))
     }
 }
 

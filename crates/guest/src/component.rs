@@ -98,6 +98,13 @@ pub(crate) fn said(error: &wasmtime::Error) -> String {
     lines.join(" ")
 }
 
+/// A guest's text on one line, with so many characters at most.
+pub(crate) fn cut(text: &str, chars_max: usize) -> String {
+    let text = text.chars().take(chars_max);
+    text.map(|it| if it.is_control() { ' ' } else { it })
+        .collect()
+}
+
 /// The one engine of this process, with the thread that ends its slices.
 pub(crate) fn engine() -> Result<&'static Engine, String> {
     static ENGINE: OnceLock<Result<Engine, String>> = OnceLock::new();

@@ -7,6 +7,7 @@
 //! - bindings: the WIT packages as types
 //! - [`component`]: a file of wasm, read, checked and compiled
 //! - store: what every guest has of the host, and its bounds
+//! - linked: a component with what it may import, and of a scenario its settings
 //! - [`nib`]: a protocol
 //! - [`shape`]: a load over time
 //! - [`choose`]: which record comes next
@@ -23,4 +24,5 @@ pub mod scenario;
 pub mod shape;
 
 mod bindings;
+mod linked;
 mod store;

@@ -23,7 +23,7 @@ use encarno_nib::{
     BadOption, Dialer, Fatal, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options, Prepare,
     Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
-use encarno_nibs::links::{Link as _, Links, NotOpened, Phase};
+use encarno_nibs::links::{Link as _, Links, NotOpened, Phase, note_handshake};
 use encarno_record::{Payload, StringId, code};
 use rustix::io::Errno;
 
@@ -617,12 +617,8 @@ impl Wasm {
         let now_ns = io.clock.now_ns();
         let is_tls = link.dialed().is_tls();
         for worker in link.talk.workers() {
-            if let Some((_, shot)) = hits.get(worker) {
-                let hit = &mut shot.hit;
-                let took_us = now_ns.saturating_sub(since_ns.max(hit.started_ns)) / 1000;
-                if is_tls {
-                    hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
-                }
+            if is_tls && let Some((_, shot)) = hits.get(worker) {
+                note_handshake(&mut shot.hit, since_ns, now_ns);
             }
         }
         let worker = link.talk.workers().next().unwrap_or_default();

@@ -1,33 +1,27 @@
 //! A load over time that a guest decides, once a second.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use wasmtime::Store;
-use wasmtime::component::Linker;
 
 use crate::bindings::shape::exports::encarno::scenario::shaper as wit;
 use crate::bindings::shape::{Shape as Guest, ShapePre};
 use crate::component::{ComponentError, Loaded, said};
-use crate::store::{Bounds, Fault, MEMORY_BYTES, SETUP_CPU, State, add_wasi, allow, store};
+use crate::linked::{Linked, refused, short};
+use crate::store::{Fault, SETUP_CPU, State, allow};
 
 /// Segments of a load.
 const SEGMENTS_MAX: usize = 10_000;
-/// A longer text of a guest is cut.
-const TEXT_CHARS_MAX: usize = 500;
 
 /// A component that is a shape.
 #[derive(Clone)]
 pub struct Shape {
-    loaded: Loaded,
-    pre: ShapePre<State>,
-    settings: Arc<str>,
-    seed: u64,
+    linked: Linked<ShapePre<State>>,
 }
 
 impl std::fmt::Debug for Shape {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.loaded.fmt(f)
+        self.linked.fmt(f)
     }
 }
 
@@ -105,50 +99,30 @@ pub struct Shaper {
 impl Shape {
     /// A component that exports a shape; the seed is that of its random numbers.
     pub fn new(loaded: Loaded, settings: &str, seed: u64) -> Result<Self, ComponentError> {
-        let pre = || -> wasmtime::Result<_> {
-            let mut linker = Linker::new(loaded.component.engine());
-            add_wasi(&mut linker)?;
-            ShapePre::new(linker.instantiate_pre(&loaded.component)?)
-        };
-        let pre = pre().map_err(|error| {
-            let error = said(&error);
-            loaded.error(format!(
-                "it isn't a shape of encarno:scenario@0.1.0: {error}"
-            ))
-        })?;
-        Ok(Self {
-            loaded,
-            pre,
-            settings: settings.into(),
-            seed,
-        })
+        let linked = Linked::new(loaded, "a shape", settings, seed, ShapePre::new)?;
+        Ok(Self { linked })
     }
 
     /// The component's file.
     pub fn file(&self) -> &Path {
-        &self.loaded.file
+        self.linked.file()
     }
 
     /// Its checksum.
     pub fn sha256(&self) -> &str {
-        &self.loaded.sha256
+        self.linked.sha256()
     }
 
     /// A guest, and the load that it begins with: always the same.
     pub fn begin(&self) -> Result<(Shaper, Load), ComponentError> {
         let begun = || -> Result<_, Fault> {
-            let bounds = Bounds {
-                memory_bytes: MEMORY_BYTES,
-                seed: self.seed,
-                timeless: true,
-            };
-            let mut store = store(self.pre.engine(), bounds);
-            allow(&mut store, SETUP_CPU);
-            let guest = self.pre.instantiate(&mut store)?;
+            let mut store = self.linked.store(self.linked.seed);
+            let guest = self.linked.pre.instantiate(&mut store)?;
             allow(&mut store, SETUP_CPU);
             let shaper = guest.encarno_scenario_shaper();
-            let load = shaper.call_configure(&mut store, &self.settings, self.seed)?;
-            let load = load.map_err(|text| Fault(format!("the guest says: {}", short(&text))))?;
+            let load =
+                shaper.call_configure(&mut store, &self.linked.settings, self.linked.seed)?;
+            let load = load.map_err(|text| refused(&text))?;
             let load = understood(load).map_err(Fault)?;
             if load.segments[0].from_ns != 0 {
                 return Err(Fault("its first load doesn't begin at 0".to_owned()));
@@ -156,7 +130,7 @@ impl Shape {
             let kind = load.kind;
             Ok((Shaper { store, guest, kind }, load))
         };
-        begun().map_err(|fault| self.loaded.error(fault.0))
+        begun().map_err(|fault| self.linked.error(fault))
     }
 }
 
@@ -206,12 +180,6 @@ impl Shaper {
             .map(|text| short(&text))
             .map_err(|error| said(&error))
     }
-}
-
-pub(crate) fn short(text: &str) -> String {
-    let text = text.chars().take(TEXT_CHARS_MAX);
-    text.map(|it| if it.is_control() { ' ' } else { it })
-        .collect()
 }
 
 /// A load that can be: segments without gaps, values that are numbers.

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use encarno_nib::stream::{Stream, StreamError};
 use encarno_nib::{Dialer, Io, NoPeer, Route, Shot, Step};
-use encarno_record::StringId;
+use encarno_record::{Hit, StringId};
 use rustix::io::Errno;
 
 use crate::attempt::Attempt;
@@ -41,6 +41,12 @@ impl Transport for Stream {
     fn socket(&self) -> BorrowedFd<'_> {
         Self::socket(self).as_fd()
     }
+}
+
+/// Records how much of a TLS handshake a hit has waited for.
+pub fn note_handshake(hit: &mut Hit, since_ns: u64, opened_ns: u64) {
+    let took_us = opened_ns.saturating_sub(since_ns.max(hit.started_ns)) / 1000;
+    hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
 }
 
 /// The data of a link that all protocols share.

@@ -26,7 +26,7 @@ use encarno_nib::{
 };
 use encarno_record::{StringId, Strings, code};
 pub use lane::Lane;
-pub(crate) use lane::{Broken, Failed};
+pub(crate) use lane::{Broken, Failed, keep_own, note_stream};
 pub(crate) use queue::Queue;
 use rustix::io::Errno;
 pub(crate) use texts::Texts;

@@ -29,7 +29,7 @@ pub use ending::{Ending, Pattern, Prefix};
 use link::{Broken, Heard, Link};
 use rustix::io::Errno;
 
-use crate::links::{Link as _, Links, NotOpened, Phase};
+use crate::links::{Link as _, Links, NotOpened, Phase, note_handshake};
 
 /// Byte streams, and where answers end in them.
 #[derive(Clone, Debug)]
@@ -514,10 +514,8 @@ impl Nib for Tcp {
                     if let Some((_, shot)) = hits.get(worker) {
                         let hit = &mut shot.hit;
                         hit.connected_ns = now_ns;
-                        let since_ns = since_ns.max(hit.started_ns);
-                        let took_us = now_ns.saturating_sub(since_ns) / 1000;
                         if is_tls {
-                            hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
+                            note_handshake(hit, since_ns, now_ns);
                         }
                     }
                 }

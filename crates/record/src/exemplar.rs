@@ -21,6 +21,10 @@ impl TraceContext {
     }
 }
 
+/// The most exemplars that are kept of a buffer of hits, or between two writes: nobody looks
+/// at more of them.
+pub const KEPT_MAX: usize = 64;
+
 /// A hit that took part in a trace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Exemplar {

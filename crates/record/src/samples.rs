@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
-use crate::exemplar::{Exemplar, TraceContext};
+use crate::exemplar::{self, Exemplar, TraceContext};
 use crate::formats::{NativeSink, OutputError, Sink as _};
 use crate::notes::Notes;
 use crate::results::Ending;
@@ -18,8 +18,6 @@ const LOOP: u32 = 0;
 pub const SERIES_MAX: usize = 20_000;
 /// The most labels and error texts. Further ones count as the text [`OTHER`].
 const TEXTS_MAX: u32 = 20_000;
-/// The most exemplars between two writes: nobody looks at more of them.
-const EXEMPLARS_MAX: usize = 64;
 /// The tags or text for those beyond the limit.
 pub const OTHER: &str = "other";
 const SECOND_NS: u64 = 1_000_000_000;
@@ -145,7 +143,7 @@ impl SampleWriter {
         };
         self.summing.record(&hit);
         if let Some(trace) = request.trace
-            && self.exemplars.len() < EXEMPLARS_MAX
+            && self.exemplars.len() < exemplar::KEPT_MAX
         {
             self.exemplars.push(Exemplar::of(&hit, trace));
         }

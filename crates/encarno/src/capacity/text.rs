@@ -157,10 +157,7 @@ fn goal_line(goal: &GoalOutcome) -> String {
         (None, Some(fails)) => format!("fails at {}", rate(fails)),
         (None, None) => return "goal   not searched for".to_owned(),
     };
-    let trials = match goal.trials {
-        1 => "1 trial".to_owned(),
-        trials => format!("{trials} trials"),
-    };
+    let trials = counted(goal.trials as u64, "trial");
     let took = minutes(goal.seconds);
     match of_users {
         // Each number comes from one run of k6, so its error isn't known.

@@ -9,11 +9,11 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use encarno_record::results::SumsReader;
-use encarno_report::live::{self, Live};
+use encarno_report::live::Live;
 use encarno_report::served::{Address, Bound};
 use tempfile::TempDir;
 
-use super::{Failure, complain};
+use super::{Failure, complain, page};
 
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -27,10 +27,7 @@ pub(super) struct GroupPage {
 impl GroupPage {
     /// Takes the address, and waits for the file.
     pub(super) fn open(address: &Address) -> Result<Self, Failure> {
-        let bound = Bound::to(address, live::PATH).map_err(|error| {
-            Failure::setup(format!("--live can't listen on {address}: {error}"))
-        })?;
-        complain(&format!("the run is shown at {}", bound.url()));
+        let bound = page::of_run(address)?;
         let folder = tempfile::tempdir().map_err(Failure::output)?;
         let (file, is_over) = (file_in(&folder), Arc::new(AtomicBool::new(false)));
         let ends = Arc::clone(&is_over);

@@ -8,11 +8,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use clap::Args;
 use encarno_report::Run as ReportRun;
 use encarno_report::demand::{Demand, Judged};
-use encarno_report::live;
-use encarno_report::served::{Address, Bound};
+use encarno_report::served::Address;
 
 use super::read::Local;
-use super::{Failure, complain};
+use super::{Failure, complain, page};
 use crate::files::Files;
 use crate::{capacity, exit};
 
@@ -85,8 +84,7 @@ impl ReportArguments {
         for signal in super::ending_signals() {
             signal_hook::flag::register(signal, Arc::clone(&is_over)).map_err(Failure::setup)?;
         }
-        let failed = |error| Failure::setup(format!("--live can't listen on {address}: {error}"));
-        let bound = Bound::to(address, live::PATH).map_err(failed)?;
+        let bound = page::at(address)?;
         let url = bound.url().to_owned();
         let name = names(&self.files).concat();
         let live = bound.show(file, name, None).map_err(Failure::setup)?;

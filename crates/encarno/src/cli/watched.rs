@@ -17,14 +17,14 @@ use std::time::Duration;
 use encarno_engine::control::{Control, Stop};
 use encarno_record::notes::{Notes, Verdict};
 use encarno_record::results::add_notes;
-use encarno_report::live::{self, Live, Steering};
+use encarno_report::live::{Live, Steering};
 use encarno_report::served::Bound;
 use tempfile::TempDir;
 
 use super::export::{self, Protocol};
 use super::flags::watch::WatchArguments;
 use super::group_page::GroupPage;
-use super::{Failure, complain, report};
+use super::{Failure, complain, page, report};
 use crate::files::Files;
 use crate::messages;
 use crate::protocols::Run;
@@ -147,11 +147,7 @@ impl Watched {
         let Some(address) = &self.arguments.live else {
             return Ok(());
         };
-        let bound = Bound::to(address, live::PATH).map_err(|error| {
-            Failure::setup(format!("--live can't listen on {address}: {error}"))
-        })?;
-        complain(&format!("the run is shown at {}", bound.url()));
-        self.bound = Some(bound);
+        self.bound = Some(page::of_run(address)?);
         Ok(())
     }
 

@@ -4,6 +4,7 @@ mod labels;
 mod overview;
 mod trials;
 
+use encarno_record::statistics::counted;
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
@@ -106,10 +107,7 @@ fn progress(view: &View, look: Look, width: u16) -> Line<'static> {
         (_, Some(end_ns), _) => format!("{} left", clock(end_ns.saturating_sub(view.elapsed_ns))),
         (_, None, Some(most)) => format!("{} of {most} hits", view.total.hits),
         (_, None, None) => match &view.measuring {
-            Some(measuring) => match measuring.trials.len() {
-                1 => "1 trial".to_owned(),
-                trials => format!("{trials} trials"),
-            },
+            Some(measuring) => counted(measuring.trials.len() as u64, "trial"),
             None => "no end".to_owned(),
         },
     };

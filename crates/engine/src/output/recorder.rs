@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use encarno_record::Hit;
-use encarno_record::exemplar::{Exemplar, TraceContext};
+use encarno_record::exemplar::{self, Exemplar, TraceContext};
 use encarno_record::formats::Trace;
 use encarno_record::notes::Notes;
 use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_of};
@@ -19,8 +19,6 @@ const BUFFER_HITS: usize = 1024;
 /// The age after which a buffer is handed over although it isn't full, for readers that
 /// follow the file.
 const BUFFER_AGE_NS_MAX: u64 = 500_000_000;
-/// Of a buffer so many hits are exemplars: nobody looks at more of them.
-const EXEMPLARS_MAX: usize = 64;
 /// What waits in one recorder when the writer falls behind.
 const BACKLOG_BYTES_MAX: usize = 64 << 20;
 
@@ -140,7 +138,7 @@ impl Recorder {
 
     /// Notes that the hit that is taken next began a trace.
     pub fn exemplar(&mut self, hit: &Hit, trace: TraceContext) {
-        if self.exemplars.len() < EXEMPLARS_MAX {
+        if self.exemplars.len() < exemplar::KEPT_MAX {
             self.exemplars.push(Exemplar::of(hit, trace));
         }
     }

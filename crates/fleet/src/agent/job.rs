@@ -123,8 +123,13 @@ impl Job {
         let part = (number.unwrap_or_default(), names.len());
         let (program, bounds) = (&self.settings.program, &self.settings.bounds);
         let arguments = &self.plan.arguments;
-        let meeting = Meeting::open(&self.bus, &self.plan.run, &self.settings.name).await?;
-        let mut worker = Worker::start(program, arguments, bounds, part, &folder, &meeting)?;
+        // Hits don't meet.
+        let meeting = match arguments.first().is_some_and(|command| command == "k6") {
+            true => Some(Meeting::open(&self.bus, &self.plan.run, &self.settings.name).await?),
+            false => None,
+        };
+        let mut worker =
+            Worker::start(program, arguments, bounds, part, &folder, meeting.as_ref())?;
         self.state.data = tokio::select! {
             ready = worker.ready() => ready?,
             _ = halted(orders) => return Err(FleetError("stopped before the start".to_owned())),

@@ -38,13 +38,7 @@ impl Handler<u32> for Told {
     fn head(&mut self, stream: u32, user: &mut u32, head: &Head<'_>) {
         assert_eq!(stream, *user, "each head comes to its stream");
         assert!(head.text.len() <= LIMITS.head_bytes_max * 2);
-        let ends_of = |byte| head.text.iter().filter(|&&other| other == byte).count();
-        let lines = head.text.windows(2).filter(|two| two == b"\r\n").count();
-        assert_eq!(
-            (ends_of(b'\r'), ends_of(b'\n')),
-            (lines, lines),
-            "no value has an end of a line"
-        );
+        super::assert_lines(head.text);
         self.add(
             stream,
             format!("{:?} {}", head.kind, head.status),

@@ -25,6 +25,17 @@ fn choice(bytes: &[u8]) -> (usize, &[u8]) {
     }
 }
 
+/// Checks that no value of a head has an end of a line.
+fn assert_lines(head: &[u8]) {
+    let ends_of = |byte| head.iter().filter(|&&other| other == byte).count();
+    let lines = head.windows(2).filter(|two| two == b"\r\n").count();
+    assert_eq!(
+        (ends_of(b'\r'), ends_of(b'\n')),
+        (lines, lines),
+        "no value has an end of a line"
+    );
+}
+
 /// The bytes as text; `None` if they aren't UTF-8.
 fn text(bytes: &[u8]) -> Option<&str> {
     std::str::from_utf8(bytes).ok()

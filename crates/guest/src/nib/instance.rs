@@ -8,8 +8,9 @@ use wasmtime::component::{Linker, ResourceAny};
 use super::framer::Need;
 use crate::bindings::nib::exports::encarno::nib::protocol as wit;
 use crate::bindings::nib::{Nib, NibPre};
-use crate::component::{ComponentError, Loaded, said};
-use crate::store::{Bounds, CALL_CPU, Fault, SETUP_CPU, State, add_wasi, allow, store};
+use crate::component::{ComponentError, Loaded, cut};
+use crate::linked::link;
+use crate::store::{Bounds, CALL_CPU, Fault, SETUP_CPU, State, allow, store};
 
 /// What is sent at once.
 const SEND_BYTES_MAX: usize = 16 << 20;
@@ -95,21 +96,13 @@ impl Recipe {
         settings: &str,
         bounds: Bounds,
     ) -> Result<Self, ComponentError> {
-        let pre = || -> wasmtime::Result<_> {
-            let mut linker = Linker::new(loaded.component.engine());
-            add_wasi(&mut linker)?;
+        let host = |linker: &mut Linker<State>| {
             crate::bindings::nib::encarno::nib::host::add_to_linker::<_, crate::store::HasState>(
-                &mut linker,
+                linker,
                 |state| state,
-            )?;
-            NibPre::new(linker.instantiate_pre(&loaded.component)?)
+            )
         };
-        let pre = pre().map_err(|error| {
-            loaded.error(format!(
-                "it isn't a nib of encarno:nib@0.1.0: {}",
-                said(&error)
-            ))
-        })?;
+        let pre = link(&loaded, "a nib of encarno:nib@0.1.0", host, NibPre::new)?;
         Ok(Self {
             pre,
             settings: settings.into(),
@@ -146,9 +139,7 @@ impl Recipe {
 
 /// Nothing of it needs more than a line.
 fn short(text: &str) -> String {
-    let text = text.chars().take(ERROR_CHARS_MAX);
-    text.map(|it| if it.is_control() { ' ' } else { it })
-        .collect()
+    cut(text, ERROR_CHARS_MAX)
 }
 
 macro_rules! call {

@@ -11,7 +11,9 @@ use rustix::io::Errno;
 use super::answers::code_of;
 use super::bodies::{Bodies, Body};
 use crate::links::{self, Dialed, Phase};
-use crate::multiplexed::{Answers, Broken, Dialect, Failed, Lane, On, Place, Queue, Texts};
+use crate::multiplexed::{
+    Answers, Broken, Dialect, Failed, Lane, On, Place, Queue, Texts, keep_own, note_stream,
+};
 
 /// The most reads of one turn, so that a peer that sends without end doesn't hold up the
 /// event loop.
@@ -92,13 +94,8 @@ impl<D: Dialect> Lane<D> for Link {
         &mut self.waiting
     }
 
-    fn waits_no_more(&mut self) {
-        self.waiting.one_left();
-        // A connection that is still being opened isn't needed any more, and a peer that
-        // was silent all the time isn't asked again.
-        if self.waiting.is_empty() && (self.dialed.phase != Phase::Open || self.heard_ns == 0) {
-            self.set_broken(Broken::GivenUp);
-        }
+    fn heard_ns(&self) -> u64 {
+        self.heard_ns
     }
 
     fn is_reused(&self) -> bool {
@@ -239,10 +236,7 @@ impl<D: Dialect> Lane<D> for Link {
             Some(http) => http.take_streams(),
             None => Vec::new(),
         };
-        workers.retain(|&worker| {
-            let place = hits.get(worker).map(|(place, _)| place.on);
-            matches!(place, Some(On::Stream(number, _)) if number == link)
-        });
+        keep_own(&mut workers, link, hits);
         workers.extend(self.waiting.take_all(link, hits));
         *self = Self {
             dialed: self.dialed.closed(),
@@ -325,14 +319,7 @@ impl Link {
             let stream = http.open(&prepared, https, worker);
             let hit = &mut shot.hit;
             (place.on, place.opened_ns) = (On::Stream(link, stream), now_ns);
-            let (since_ns, opened_ns) = self.opened.unwrap_or_default();
-            // The connection was open, and had a free stream at once.
-            let at_once = hit.started_ns >= opened_ns.max(self.full_ns);
-            hit.connected_ns = if at_once { hit.started_ns } else { now_ns };
-            if https && hit.started_ns < opened_ns {
-                let took_us = (opened_ns - since_ns.max(hit.started_ns)) / 1000;
-                hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
-            }
+            note_stream(hit, self.opened, self.full_ns, https, now_ns);
             hit.sent_bytes += (http.outbox().len() - before) as u64;
             let payload = bytes.slice_ref(prepared.body);
             if payload.is_empty() {

@@ -24,7 +24,9 @@ use rustls::{AlertDescription, CertificateError};
 
 use super::answers::code_of;
 use crate::links::{self, Dialed, Phase, Transport};
-use crate::multiplexed::{Answers, Broken, Failed, Lane, On, Place, Plain, Queue, Texts};
+use crate::multiplexed::{
+    Answers, Broken, Failed, Lane, On, Place, Plain, Queue, Texts, keep_own, note_stream,
+};
 
 /// The most reads of one turn, so that a peer that sends without end doesn't hold up the
 /// event loop.
@@ -179,13 +181,8 @@ impl Lane<Plain> for Link {
         &mut self.waiting
     }
 
-    fn waits_no_more(&mut self) {
-        self.waiting.one_left();
-        // A connection that is still being opened isn't needed any more, and a peer that
-        // was silent all the time isn't asked again.
-        if self.waiting.is_empty() && (self.dialed.phase != Phase::Open || self.heard_ns == 0) {
-            self.set_broken(Broken::GivenUp);
-        }
+    fn heard_ns(&self) -> u64 {
+        self.heard_ns
     }
 
     fn is_reused(&self) -> bool {
@@ -300,10 +297,7 @@ impl Lane<Plain> for Link {
         if let Some(quic) = &mut self.quic {
             workers = quic.session.take_streams();
         }
-        workers.retain(|&worker| {
-            let place = hits.get(worker).map(|(place, _)| place.on);
-            matches!(place, Some(On::Stream(number, _)) if number == link)
-        });
+        keep_own(&mut workers, link, hits);
         workers.extend(self.waiting.take_all(link, hits));
         *self = Self {
             dialed: self.dialed.closed(),
@@ -428,15 +422,7 @@ impl Link {
             };
             (place.on, place.opened_ns) = (On::Stream(link, stream), now_ns);
             self.leaving.insert(stream, worker);
-            let hit = &mut shot.hit;
-            let (since_ns, opened_ns) = self.opened.unwrap_or_default();
-            // The connection was open, and had a free stream at once.
-            let at_once = hit.started_ns >= opened_ns.max(self.full_ns);
-            hit.connected_ns = if at_once { hit.started_ns } else { now_ns };
-            if hit.started_ns < opened_ns {
-                let took_us = (opened_ns - since_ns.max(hit.started_ns)) / 1000;
-                hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
-            }
+            note_stream(&mut shot.hit, self.opened, self.full_ns, true, now_ns);
         }
         if !self.waiting.is_empty() {
             self.full_ns = io.clock.now_ns();

@@ -4,10 +4,10 @@ use std::fmt::Debug;
 
 use encarno_nib::stream::StreamError;
 use encarno_nib::{Hits, Io};
-use encarno_record::Strings;
+use encarno_record::{Hit, Strings};
 
-use super::{Dialect, Place, Queue, Texts};
-use crate::links;
+use super::{Dialect, On, Place, Queue, Texts};
+use crate::links::{self, Phase, note_handshake};
 
 /// A connection with many streams, for what is sent over it.
 pub trait Lane<D: Dialect>: links::Link + Debug + Send + 'static {
@@ -23,8 +23,19 @@ pub trait Lane<D: Dialect>: links::Link + Debug + Send + 'static {
     /// The hits that wait for a stream.
     fn queue(&mut self) -> &mut Queue;
 
+    /// When the peer was last heard; 0 if it never was.
+    fn heard_ns(&self) -> u64;
+
     /// Notes that one of the waiting hits was given up.
-    fn waits_no_more(&mut self);
+    fn waits_no_more(&mut self) {
+        self.queue().one_left();
+        // A connection that is still being opened isn't needed any more, and a peer that
+        // was silent all the time isn't asked again.
+        let is_asked = self.dialed().phase == Phase::Open && self.heard_ns() > 0;
+        if self.queue().is_empty() && !is_asked {
+            self.let_down();
+        }
+    }
 
     /// Whether an answer has come on it.
     fn is_reused(&self) -> bool;
@@ -83,6 +94,32 @@ pub trait Lane<D: Dialect>: links::Link + Debug + Send + 'static {
 
     /// A readable form of a payload.
     fn shown(dialect: &D, payload: &[u8]) -> Option<Vec<u8>>;
+}
+
+/// Records when a hit got a stream. `handshake` is the start and the end of the
+/// connection's, and `full_ns` the instant at which a hit last found no free stream.
+pub(crate) fn note_stream(
+    hit: &mut Hit,
+    handshake: Option<(u64, u64)>,
+    full_ns: u64,
+    is_tls: bool,
+    now_ns: u64,
+) {
+    let (since_ns, opened_ns) = handshake.unwrap_or_default();
+    // The connection was open, and had a free stream at once.
+    let at_once = hit.started_ns >= opened_ns.max(full_ns);
+    hit.connected_ns = if at_once { hit.started_ns } else { now_ns };
+    if is_tls && hit.started_ns < opened_ns {
+        note_handshake(hit, since_ns, opened_ns);
+    }
+}
+
+/// Keeps the workers whose hits are on streams of this link.
+pub(crate) fn keep_own<A>(workers: &mut Vec<u32>, link: u32, hits: &mut dyn Hits<Place<A>>) {
+    workers.retain(|&worker| {
+        let place = hits.get(worker).map(|(place, _)| place.on);
+        matches!(place, Some(On::Stream(number, _)) if number == link)
+    });
 }
 
 /// Why a link can't be used any more.

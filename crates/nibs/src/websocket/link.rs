@@ -9,7 +9,7 @@ use super::Place;
 use super::answers::{Answers, Message, Rules};
 use super::opening::{Ask, Opening};
 use super::queue::Queue;
-use crate::links::{self, Dialed, Phase};
+use crate::links::{self, Dialed, Phase, note_handshake};
 
 /// The most reads of one turn, so that a peer that sends without end doesn't hold up the
 /// event loop.
@@ -157,9 +157,7 @@ impl Link {
         }
         for worker in self.queue.workers() {
             if let Some((_, shot)) = hits.get(worker) {
-                let since_ns = since_ns.max(shot.hit.started_ns);
-                let took_us = now_ns.saturating_sub(since_ns) / 1000;
-                shot.hit.tls_us = took_us.min(u64::from(u32::MAX)) as u32;
+                note_handshake(&mut shot.hit, since_ns, now_ns);
             }
         }
     }
