@@ -2,7 +2,7 @@
 
 from .results import read
 
-__all__ = ["EncarnoExecutor", "EncarnoTarget", "read"]
+__all__ = ["EncarnoExecutor", "EncarnoTarget", "FinalStats", "read"]
 
 
 def __getattr__(name: str):
@@ -11,6 +11,10 @@ def __getattr__(name: str):
         from .executor import EncarnoExecutor
 
         return EncarnoExecutor
+    if name == "FinalStats":
+        from .final_stats import FinalStats
+
+        return FinalStats
     if name == "EncarnoTarget":
         from .target import EncarnoTarget
 

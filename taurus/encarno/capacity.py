@@ -51,23 +51,54 @@ def outcome_of(path: str) -> dict:
         return {}
 
 
-def lines_of(outcome: dict) -> list[str]:
-    """The result as lines of text."""
-    lines = []
-    if peak := outcome.get("peak"):
-        workers, rate = peak["workers"], peak["throughput"]
-        lines.append(f"peak: {_interval(rate, '/s')} at {_interval(workers, ' workers')}")
-    elif highest := outcome.get("highest"):
-        rate = f"{highest['throughput']:.1f}/s"
-        lines.append(f"peak: at least {rate}, at {highest['workers']} workers")
+def figures_of(outcome: dict) -> dict[str, str]:
+    """The result as figures with names, for Taurus's files. What isn't known is left out."""
+    figures = {}
+    for name, interval in _intervals(outcome):
+        for suffix, end in (("", "value"), ("_low", "low"), ("_high", "high")):
+            figures[name + suffix] = interval[end]
+    if highest := outcome.get("highest"):
+        figures["highest"] = highest["throughput"]
+        figures["highest_workers"] = highest["workers"]
     if goal := outcome.get("goal"):
-        bounds = [
-            f"{word} at {goal[word]:.1f}/s" for word in ("holds", "fails") if goal[word] is not None
-        ]
-        lines.append(f"goal {goal['goal']}: {', '.join(bounds) or 'not searched for'}")
-    return lines
+        figures["goal_holds"], figures["goal_fails"] = goal["holds"], goal["fails"]
+    # Texts, because Taurus would write a number with five digits after the point.
+    known = {name: f"{value:.6g}" for name, value in figures.items() if value is not None}
+    return {"status": outcome["status"]} | known
 
 
-def _interval(interval: dict, unit: str) -> str:
-    ends = ("?" if interval[end] is None else f"{interval[end]:.1f}" for end in ("low", "high"))
-    return f"{interval['value']:.1f}{unit} [{', '.join(ends)}]"
+def rows_of(outcome: dict) -> list[tuple[str, str, str, str]]:
+    """The result as the rows of a table."""
+    rows = [("capacity", "value", "95 % from", "to")]
+    for name, interval in _intervals(outcome):
+        rows.append((_SHOWN[name], *(_shown(interval[end]) for end in ("value", "low", "high"))))
+    highest = outcome.get("highest")
+    if highest and not outcome.get("peak"):
+        rows.append((_SHOWN["peak"], "", f"at least {_shown(highest['throughput'])}", ""))
+        rows.append((_SHOWN["peak_workers"], "", f"at least {highest['workers']}", ""))
+    if goal := outcome.get("goal"):
+        kept = f"rate with {goal['goal']}, hits/s"
+        holds, fails = (_shown(goal[end]) for end in ("holds", "fails"))
+        rows.append((kept, "", f"holds at {holds}", f"fails at {fails}"))
+    return rows
+
+
+_SHOWN = {
+    "lambda": "λ: hits/s of one worker",
+    "sigma": "σ: contention",
+    "kappa": "κ: coherency",
+    "peak": "peak, hits/s",
+    "peak_workers": "peak, workers",
+}
+
+
+def _intervals(outcome: dict) -> list[tuple[str, dict]]:
+    """The values that have an interval, with their names."""
+    intervals = list((outcome.get("usl") or {}).items())
+    if peak := outcome.get("peak"):
+        intervals += [("peak", peak["throughput"]), ("peak_workers", peak["workers"])]
+    return [(name, interval) for name, interval in intervals if name in _SHOWN]
+
+
+def _shown(value: float | None) -> str:
+    return "?" if value is None else f"{value:.4g}"

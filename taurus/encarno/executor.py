@@ -12,7 +12,7 @@ from bzt.modules.aggregator import ConsolidatingAggregator
 from bzt.modules.console import ExecutorWidget
 
 from .blocks import files_of, included_names
-from .capacity import ENDED_WITH_RESULTS, lines_of, outcome_of
+from .capacity import ENDED_WITH_RESULTS, outcome_of
 from .config import ConfigWriter, health_of
 from .functional import FunctionalReader
 from .notes import Notes
@@ -200,12 +200,10 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.widget.widgets[0].set_text(text)
 
     def _tell_capacity(self) -> None:
-        """Logs the capacity. Taurus's final statistics are those of all trials together."""
+        """Keeps the capacity for the final statistics, and logs why it isn't whole."""
         if not self._capacity:
             return
         self.capacity = outcome_of(self._capacity)
-        for line in lines_of(self.capacity):
-            self.log.info("Capacity, %s", line)
         for reason in self.capacity.get("reasons", ()):
             self.log.warning("Capacity: %s", in_words_of_taurus(reason))
         if self.capacity:

@@ -9,12 +9,17 @@ from bzt.engine import HavingInstallableTools, Service
 
 from .surroundings import prepare_surroundings
 from .tool import EncarnoTool, path_of
+from .variables import plain, text_of
 
 _START_S_MAX = 10.0
+# The keys that are no options of the target.
+_OF_TAURUS = ("module", "listen", "run-at")
 
 
 class EncarnoTarget(Service, HavingInstallableTools):
-    """services: [{module: encarno-target, listen: 127.0.0.1:8070, delay: exponential:5ms}]"""
+    """services: [{module: encarno-target, listen: 127.0.0.1:8070, delay: exponential:5ms}]
+
+    The other keys are options of `encarno target`."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,8 +36,10 @@ class EncarnoTarget(Service, HavingInstallableTools):
         prepare_surroundings()
         self.install_required_tools()
         listen = str(self.parameters.get("listen", "127.0.0.1:8070"))
-        delay = str(self.parameters.get("delay", "none"))
-        command = [self.tool.tool_path, "target", listen, "--delay", delay]
+        command = [self.tool.tool_path, "target", listen]
+        for name, value in plain(self.parameters).items():
+            if name not in _OF_TAURUS and value is not False:
+                command.append(f"--{name}" if value is True else f"--{name}={text_of(value)}")
         # The target ends when Taurus is gone, even if it was killed.
         command += ["--parent", str(os.getpid())]
         self.process = subprocess.Popen(

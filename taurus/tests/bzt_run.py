@@ -15,6 +15,7 @@ import termios
 import threading
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import yaml
 
@@ -46,7 +47,13 @@ class Bzt:
                 "artifacts-dir": str(self.artifacts),
             },
             "modules": {"console": {"disable": not terminal}, "encarno": {"path": tool}},
-            "reporting": [{"module": "final-stats", "dump-csv": str(folder / "stats.csv")}],
+            "reporting": [
+                {
+                    "module": "final-stats",
+                    "dump-csv": str(folder / "stats.csv"),
+                    "dump-xml": str(folder / "stats.xml"),
+                }
+            ],
         }
         path.write_text(yaml.safe_dump(own | config), encoding="utf-8")
         self.log = folder / "bzt.out"
@@ -88,6 +95,12 @@ class Bzt:
         """Taurus's final statistics by label."""
         with open(self.folder / "stats.csv", encoding="utf-8", newline="") as file:
             return {row["label"]: row for row in csv.DictReader(file)}
+
+    def totals(self) -> dict[str, str]:
+        """Taurus's figures of all hits, from the XML."""
+        groups = ElementTree.parse(self.folder / "stats.xml").iter("Group")
+        total = next(group for group in groups if group.get("label") == "")
+        return {kpi.findtext("name"): kpi.findtext("value") for kpi in total}
 
     def stats(self) -> dict[str, dict]:
         """`encarno stats` of all executions by label; their labels differ."""
