@@ -11,13 +11,24 @@ from bzt.engine import ScenarioExecutor
 
 from .blocks import included_names
 from .capacity import section_of
+from .component import component_of, decided_by
 from .data import data_of
 from .durations import duration_of
 from .load import EXECUTION_KEYS, Load
 from .notes import Notes
 from .payload import write_payload
 from .private import private_artifact
+from .protocols import (
+    NIB,
+    example_of,
+    has_headers,
+    has_one_address,
+    protocol_of,
+    sends_calls,
+    sends_http,
+)
 from .scenario import (
+    OWN_KEYS,
     REDIRECTS_MAX,
     SCENARIO_KEYS,
     TIMEOUT,
@@ -26,9 +37,7 @@ from .scenario import (
 )
 from .variables import plain, text_of
 
-SETTING_KEYS = frozenset(
-    "class path protocol trace-level tls-config input-strings output-format config capacity".split()
-)
+SETTING_KEYS = OWN_KEYS | frozenset("class path".split())
 # The formats that can be written besides the native file, from which Taurus's figures come.
 OUTPUT_FORMATS = {
     "native": {},
@@ -37,6 +46,8 @@ OUTPUT_FORMATS = {
     "phout": {"phoutfile": ".phout"},
 }
 TRACE_NONE = 1000
+# The options of protocols that name files.
+_OPTIONS_WITH_FILES = ("wit", "proto", "proto-path", "descriptors")
 # Keys for making requests, which have no effect on a script.
 _REQUEST_KEYS = ("keepalive", "on-fail", "requests", "cookies", "authorization")
 
@@ -66,6 +77,7 @@ class ConfigWriter:
         self._settings = plain(executor.settings)
         self._notes = notes
         self._load = Load.of(executor, notes)
+        self._driver = protocol_of(self._scenario, self._settings)
         self._included: dict[str, dict] = {}
         self._include_all(self._scenario)
         self.results = ""
@@ -91,11 +103,21 @@ class ConfigWriter:
             "run": {"health": True, "summaryfile": self.summary},
         }
         config["workers"]["values"] = self._values()
+        if self._driver == NIB:
+            find = self._engine.find_file
+            config[NIB] = component_of(NIB, self._own(NIB), find, self._notes)
+        component = self._component()
+        decides = decided_by(component["wasm"]) if component else ""
         script = self._executor.get_script_path()
-        if script:
+        if decides == "users":
+            self._use_users(config)
+        elif script:
             self._use_script(config, script)
         else:
             self._use_requests(config)
+        if component:
+            config["scenario"] = component
+            self._leave_to_component(config, decides)
         self._use_capacity(config)
         for own in (self._settings.get("config"), self._scenario.get("config")):
             _merge(config, own or {})
@@ -118,10 +140,54 @@ class ConfigWriter:
         for key in self._load.workers():
             config["workers"].pop(key, None)
 
+    def _component(self) -> dict:
+        """The section of the component that decides something; empty if there is none."""
+        key = "scenario-component"
+        asked = self._executor.execution.get(key) or self._own(key)
+        if not asked:
+            return {}
+        return component_of(key, plain(asked), self._engine.find_file, self._notes)
+
+    def _leave_to_component(self, config: dict, decides: str) -> None:
+        """Leaves out what a component decides."""
+        config["input"].pop("iterationlimit", None)
+        load = self._load
+        without_effect = {"iterations": load.iterations}
+        workers = config["workers"]
+        if decides == "load":
+            without_effect |= {"throughput": load.throughput, "ramp-up": load.ramp_up}
+            for key in load.workers():
+                workers.pop(key, None)
+            workers.pop("maxworkers", None)
+            if load.concurrency:
+                workers["maxworkers"] = load.concurrency
+            if load.hold:
+                workers["duration"] = duration_of(load.hold)
+        elif decides == "order" and "sharing" in config["input"]:
+            config["input"]["sharing"] = "shared"
+        for key, value in without_effect.items():
+            if value:
+                self._notes.warn(f"{key}: the scenario-component decides that: it has no effect")
+
+    def _use_users(self, config: dict) -> None:
+        """Virtual users say what they send, and when."""
+        for key in ("requests", "script"):
+            if self._scenario.get(key):
+                raise TaurusConfigError(f"{key}: users of a component say what they send")
+        if self._load.throughput:
+            raise TaurusConfigError(
+                "throughput: users of a component decide when they send: write concurrency"
+            )
+        config["protocol"] |= self._address()
+        headers = self._headers()
+        config["input"] = {"headers": headers} if headers else {}
+
     def _use_requests(self, config: dict) -> None:
         made = self._input()
         self.scripted = made.scripted
         config["input"] = {"payloadfile": made.file}
+        if has_headers(self._driver) and (headers := self._headers()):
+            config["input"]["headers"] = headers
         passes = self._load.passes
         if made.scripted:
             # Each user goes through the whole scenario.
@@ -133,20 +199,16 @@ class ConfigWriter:
             if made.lasting:
                 config["workers"]["sameuser"] = True
             if made.data:
-                config["workers"]["data"] = made.data
+                config["workers"]["data"] = [dict(entry) for entry in made.data]
         else:
             passes *= self._load.users
         if passes:
             config["input"]["iterationlimit"] = passes
 
-    @property
-    def _driver(self) -> str:
-        return text_of(self._own("protocol") or "http")
-
     def _keeps_cookies(self, made: Input) -> bool:
         if "store-cookie" in self._scenario:
             return bool(self._scenario["store-cookie"])
-        if self._driver != "http":
+        if not sends_http(self._driver):
             return False
         listed = not isinstance(self._scenario.get("requests"), str)
         if listed and made.large:
@@ -215,13 +277,9 @@ class ConfigWriter:
             config["input"]["iterationlimit"] = self._load.passes
         if self._scenario.get("enable-regex", False):
             config["input"]["enableregexes"] = True
-        headers = self._scenario.get("headers")
-        if headers:
-            config["input"]["headers"] = {text_of(k): text_of(v) for k, v in headers.items()}
-        address = text_of(self._scenario.get("default-address"))
-        if address:
-            scheme = "" if "://" in address else "http://"
-            config["protocol"]["address"] = f"{scheme}{address}".rstrip("/")
+        if headers := self._headers():
+            config["input"]["headers"] = headers
+        config["protocol"] |= self._address()
         rule = {
             "think": think_of(self._scenario.get("think-time"), self._notes),
             "follow": REDIRECTS_MAX if self._scenario.get("follow-redirects", False) else 0,
@@ -237,27 +295,52 @@ class ConfigWriter:
 
     def _protocol(self) -> dict:
         driver = self._driver
+        protocol: dict = {} if driver == NIB else {"driver": driver}
+        if options := self._options():
+            protocol["options"] = options
         if driver == "dummy":
-            return {"driver": driver}
+            return protocol
         timeout = self._scenario.get("timeout") or TIMEOUT
-        tls = self._own("tls-config")
-        protocol = {"driver": driver, "timeout": duration_of(timeout, "timeout")}
-        if driver == "grpc":
-            protocol |= self._grpc()
-        return protocol | ({"tlsconf": tls} if tls else {})
+        protocol["timeout"] = duration_of(timeout, "timeout")
+        if has_one_address(driver):
+            protocol |= self._address()
+            if "address" not in protocol:
+                raise TaurusConfigError(
+                    f"default-address: {driver} needs a URL, such as {example_of(driver)}"
+                )
+        elif sends_calls(driver):
+            protocol |= self._server()
+        for key, own in (("streams", "streams"), ("tlsconf", "tls-config")):
+            if value := self._own(own):
+                protocol[key] = value
+        return protocol
 
-    def _grpc(self) -> dict:
-        """Where the server is asked for its methods, or the files that declare them."""
-        address = text_of(self._scenario.get("default-address") or "")
-        scheme, found, rest = address.partition("://")
-        own = {"address": f"{scheme}://{rest.partition('/')[0]}"} if found else {}
-        options = {}
-        for key in ("proto", "proto-path", "descriptors"):
-            value = self._own(key)
+    def _address(self) -> dict:
+        address = text_of(self._scenario.get("default-address"))
+        scheme = "" if "://" in address else "http://"
+        return {"address": f"{scheme}{address}".rstrip("/")} if address else {}
+
+    def _headers(self) -> dict[str, str]:
+        headers = self._scenario.get("headers") or {}
+        return {text_of(name): text_of(value) for name, value in headers.items()}
+
+    def _server(self) -> dict:
+        """The server that is asked for its methods."""
+        scheme, found, rest = text_of(self._scenario.get("default-address")).partition("://")
+        return {"address": f"{scheme}://{rest.partition('/')[0]}"} if found else {}
+
+    def _options(self) -> dict[str, str]:
+        """The protocol's own options. Some of them name files."""
+        asked = self._own("options") or {}
+        if not isinstance(asked, dict):
+            raise TaurusConfigError("options: write names with values, such as {window: 65535}")
+        options = {text_of(name): text_of(value) for name, value in asked.items()}
+        for key in _OPTIONS_WITH_FILES:
+            value = self._own(key) or options.get(key)
             names = value if isinstance(value, list) else [value] if value else []
             if names:
                 options[key] = ",".join(self._engine.find_file(text_of(name)) for name in names)
-        return own | ({"options": options} if options else {})
+        return options
 
     def _output(self) -> dict:
         name = text_of(self._own("output-format") or "native")

@@ -17,6 +17,7 @@ from .config import ConfigWriter, health_of
 from .functional import FunctionalReader
 from .notes import Notes
 from .private import private_artifact
+from .protocols import NIB
 from .reader import SecondsReader
 from .surroundings import prepare_surroundings
 from .tail import Tail
@@ -163,6 +164,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
     def resource_files(self) -> list[str]:
         scenario = plain(self.get_scenario().data)
         files = [self.get_script_path(), scenario.get("input-strings")]
+        files += [(scenario.get(key) or {}).get("wasm") for key in (NIB, "scenario-component")]
         files += files_of(scenario.get("requests"))
         scenarios = [self.get_scenario()]
         for name in dict.fromkeys(included_names(scenario.get("requests"))):

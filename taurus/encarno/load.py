@@ -10,7 +10,7 @@ from .notes import Notes
 
 EXECUTION_KEYS = frozenset(
     "executor scenario concurrency throughput ramp-up hold-for iterations steps "
-    "delay start-at env files capacity".split()
+    "delay start-at env files capacity scenario-component".split()
 )
 # The length of a run that something else ends. A schedule has ten years at most.
 FOREVER_S = 365 * 86400.0

@@ -13,13 +13,18 @@ from .checks import asserts_of, extracts_of, names_of
 from .durations import duration_of, seconds_of
 from .identity import identity_of
 from .notes import Notes
+from .protocols import has_headers, has_one_address, sends_bytes, sends_calls, sends_http
 from .request import head_of, merged_headers, target_of, without_user
 from .variables import calls_in, names_in, starts_with_variable, text_of, with_values
 
-SCENARIO_KEYS = frozenset(
+# encarno's own keys, of a scenario or of the module's settings.
+OWN_KEYS = frozenset(
+    "protocol nib scenario-component streams options proto proto-path descriptors tls-config "
+    "trace-level output-format input-strings config capacity".split()
+)
+SCENARIO_KEYS = OWN_KEYS | frozenset(
     "requests script default-address headers timeout think-time keepalive store-cookie "
-    "follow-redirects variables data-sources cookies authorization protocol trace-level "
-    "tls-config input-strings enable-regex on-fail config proto proto-path descriptors".split()
+    "follow-redirects variables data-sources cookies authorization enable-regex on-fail".split()
 )
 _REQUEST_KEYS = frozenset(
     "url method label body body-file upload-files headers think-time timeout keepalive "
@@ -138,12 +143,19 @@ class ScenarioTranslator:
     def _record(self, item: Request) -> Record:
         request = item.keys
         url = text_of(request.get("url"))
-        if not url and self.protocol != "udp":
+        bytes_alone = sends_bytes(self.protocol)
+        if bytes_alone and url and has_one_address(self.protocol):
+            raise TaurusConfigError(
+                f"requests: {self.protocol} sends the body alone, to default-address: "
+                f"leave url {without_user(url)!r} out"
+            )
+        if not url and not bytes_alone:
             place = f" (label {text_of(request['label'])!r})" if request.get("label") else ""
             raise TaurusConfigError(f"requests: a request has no url{place}")
-        method = text_of(request.get("method") or ("POST" if self.protocol == "grpc" else "GET"))
+        posts = bytes_alone or sends_calls(self.protocol)
+        method = text_of(request.get("method") or ("POST" if posts else "GET"))
         method = method if "${" in method else method.upper()
-        label = text_of(request.get("label") or without_user(url) or "udp")
+        label = text_of(request.get("label") or without_user(url) or self.protocol)
         self._notes.unknown_keys("requests", request, _REQUEST_KEYS)
         record = self._bytes(item, url, method)
         record.metadata["label"] = label
@@ -159,16 +171,23 @@ class ScenarioTranslator:
             url = with_values(url, self._constants)
         headers = merged_headers(scope.get("headers"), request.get("headers"))
         lower = {name.lower(): value for name, value in headers.items()}
-        form = "application/json" if self.protocol == "grpc" else lower.get("content-type", "")
+        bytes_alone = sends_bytes(self.protocol)
+        json_alone = bytes_alone or sends_calls(self.protocol)
+        form = "application/json" if json_alone else lower.get("content-type", "")
         body = body_of(request, method, form, self._find)
-        if self.protocol == "udp":
-            return Record({"address": url or default}, b"", body)
+        if bytes_alone:
+            if headers and not has_headers(self.protocol):
+                self._notes.warn(f"headers: {self.protocol} has none: they have no effect")
+            return Record(self._at(url or default), b"", body)
+        if has_one_address(self.protocol):
+            # Its path belongs to the connection.
+            default = "http://localhost"
         if self.protocol == "dummy" and "://" not in url:
             default = default or "http://dummy"
         if not _option(item, "keepalive", True) and "connection" not in lower:
             headers["Connection"] = "close"
         query = request.get("body") if method == "GET" else None
-        whole = starts_with_variable(url) and self.protocol == "http"
+        whole = starts_with_variable(url) and sends_http(self.protocol)
         if whole and not default:
             # The variable must contain the whole URL.
             default = NO_ADDRESS
@@ -177,15 +196,19 @@ class ScenarioTranslator:
         headers |= {name: value for name, value in identity.items() if name.lower() not in lower}
         live = bool(self._names(body))
         head = head_of(method, target, headers, body, live)
-        metadata = {"address": target.address} | ({"wholeurl": True} if whole else {})
+        metadata = self._at(target.address) | ({"wholeurl": True} if whole else {})
         return Record(metadata, head, body)
+
+    def _at(self, address: str) -> dict:
+        """Where a record goes, unless the run says it."""
+        return {} if has_one_address(self.protocol) else {"address": address}
 
     def _script(self, item: Request, record: Record) -> None:
         """Adds what the record needs besides sending."""
         request, metadata = item.keys, record.metadata
         extracts = extracts_of(request, self._notes, self._listed)
         asserts = asserts_of(request, self._notes)
-        texts = [metadata["label"], metadata["address"], record.head.decode()]
+        texts = [metadata["label"], metadata.get("address", ""), record.head.decode()]
         texts += _patterns(extracts.values())
         texts.append(record.body.inline().decode(errors="replace"))
         names = self._named(texts, repr(metadata["label"]))
@@ -198,7 +221,7 @@ class ScenarioTranslator:
         large = len(record) > MEMORY_BYTES_MAX
         self.large |= large
         followed = (
-            self.protocol == "http"
+            sends_http(self.protocol)
             and not large
             and not isinstance(item.scope.get("requests"), str)
         )

@@ -7,16 +7,19 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 from bzt.engine import Engine
 from bzt.utils import BetterDict
 
 from encarno import EncarnoExecutor
+from encarno.config import ConfigWriter
 from encarno.notes import Notes
 from encarno.payload import write_payload
 from encarno.scenario import ScenarioTranslator
 from encarno.tool import EncarnoTool
 
 TAURUS = Path(__file__).resolve().parents[1]
+RAW = {"follow-redirects": False, "default-address": "http://h"}
 
 
 @pytest.fixture(scope="session")
@@ -45,6 +48,19 @@ def make_executor(tmp_path):
         return executor
 
     return make
+
+
+@pytest.fixture
+def configure(make_executor, notes):
+    """The configuration of that scenario, as encarno reads it."""
+
+    def write(scenario=None, execution=None, settings=None):
+        scenario = RAW | {"requests": ["/"]} | (scenario or {})
+        executor = make_executor(execution or {}, scenario, settings)
+        with open(ConfigWriter(executor, notes).write(), encoding="utf-8") as file:
+            return yaml.safe_load(file)
+
+    return write
 
 
 @pytest.fixture

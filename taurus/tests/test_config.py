@@ -5,21 +5,9 @@ from pathlib import Path
 import pytest
 import yaml
 from bzt import TaurusConfigError
+from conftest import RAW
 
 from encarno.config import ConfigWriter, health_of
-
-RAW = {"follow-redirects": False, "default-address": "http://h"}
-
-
-@pytest.fixture
-def configure(make_executor, notes):
-    def write(scenario=None, execution=None, settings=None):
-        scenario = RAW | {"requests": ["/"]} | (scenario or {})
-        executor = make_executor(execution or {}, scenario, settings)
-        with open(ConfigWriter(executor, notes).write(), encoding="utf-8") as file:
-            return yaml.safe_load(file)
-
-    return write
 
 
 def test_an_ordinary_one(configure):
@@ -238,6 +226,7 @@ def test_a_capacity_takes_the_place_of_the_load(configure, notes):
     said = " ".join(notes.said)
     for word in ("hold-for", "iterations", "speed"):
         assert word in said
+    assert "'capacity'" not in said
     own = configure({"capacity": asked}, {"capacity": {"workers": 7}, "concurrency": 30})
     assert own["capacity"]["workers"] == "7"
     assert "goal" not in own["capacity"]

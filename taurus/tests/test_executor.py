@@ -83,6 +83,6 @@ def test_a_capacity_is_measured_and_told(make_executor, tool, tmp_path, caplog):
     assert executor.has_results()
     # Two numbers of workers make no curve.
     assert executor.capacity["exit_status"] == 2
-    assert executor.capacity["highest"]["workers"] == 2
+    assert executor.capacity["measured"] == {"start": 1, "end": 2}
     assert "Capacity: " in caplog.text and "trials at" in caplog.text
     assert list(tmp_path.glob("encarno_capacity*.json"))
