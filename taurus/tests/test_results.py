@@ -49,6 +49,8 @@ def test_without_pyarrow_the_way_out_is_told(monkeypatch):
 def test_each_query_of_the_page_works(run, tool):
     line = [tool, "convert", "run.enc", "-o", "run.parquet"]
     subprocess.run(line, check=True, capture_output=True)
+    line = [tool, *"convert run.enc --partition second --run run-1 -o runs".split()]
+    subprocess.run(line, check=True, capture_output=True)
     page = (REPOSITORY / "docs/duckdb.md").read_text()
     blocks = re.findall(r"^```sql\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     queries = [query for block in blocks for query in block.split(";") if query.strip()]

@@ -242,6 +242,70 @@ fn parquet_is_read_by_its_own_reader() {
     assert_eq!(rows[1].get_string(20).expect("error"), "connection refused");
 }
 
+#[cfg(feature = "parquet")]
+#[test]
+fn parquet_in_folders_has_each_hit_in_its_second_once() {
+    use std::collections::BTreeMap;
+
+    use encarno::read::convert::ResultsTarget;
+    use encarno_record::formats::Partition;
+    use parquet::file::reader::{FileReader, SerializedFileReader};
+    use parquet::record::RowAccessor;
+
+    let (folder, strings) = (Folder::new(), Strings::default());
+    // More hits than are kept until they are written, and a straggler of the first second.
+    let mut hits: Vec<Hit> = (0..300_000)
+        .map(|number| Hit {
+            scheduled_ns: number * 10_000,
+            ended_ns: number * 10_000,
+            sent_bytes: number,
+            label: strings.intern("page"),
+            ..Hit::default()
+        })
+        .collect();
+    hits.push(Hit {
+        sent_bytes: 300_000,
+        ..hits[7]
+    });
+    record(&native(folder.path("native")), &strings, &hits);
+    let target = |partition| ResultsTarget::Folders("a-run".into(), partition);
+    let (from, to) = (folder.path("native"), folder.path("runs"));
+    convert::results(&from, &to, target(Partition::Second)).expect("it converts");
+    let mut counts = BTreeMap::new();
+    let mut seen = vec![false; hits.len()];
+    for second in std::fs::read_dir(to.join("run=a-run")).expect("a folder") {
+        let second = second.expect("a folder").path();
+        let name = second.file_name().and_then(|name| name.to_str());
+        let unix: u64 = name
+            .and_then(|name| name.strip_prefix("second=")?.parse().ok())
+            .expect("a second");
+        for file in std::fs::read_dir(&second).expect("a folder") {
+            let file = std::fs::File::open(file.expect("a file").path()).expect("there");
+            let reader = SerializedFileReader::new(file).expect("it is Parquet");
+            for row in reader.get_row_iter(None).expect("rows") {
+                let row = row.expect("a row");
+                let ended = row.get_ulong(0).expect("scheduled") + row.get_ulong(3).expect("response");
+                assert_eq!(ended / 1_000_000_000, unix);
+                let number = row.get_ulong(11).expect("sent_bytes");
+                assert!(!std::mem::replace(&mut seen[number as usize], true), "{number}");
+                assert_eq!(row.get_string(19).expect("label"), "page");
+                *counts.entry(unix).or_insert(0) += 1;
+            }
+        }
+    }
+    assert!(seen.iter().all(|seen| *seen));
+    // The run began at .123 of a second.
+    let first = STARTED_UNIX_NS / 1_000_000_000;
+    let known = [(first, 87_701), (first + 1, 100_000), (first + 2, 100_000), (first + 3, 12_300)];
+    assert_eq!(counts, known.into());
+    let again = convert::results(&from, &to, target(Partition::Second)).expect_err("it is there");
+    assert!(again.to_string().contains("run=a-run"), "{again}");
+    let minutes = folder.path("minutes");
+    convert::results(&from, &minutes, target(Partition::Minute)).expect("it converts");
+    let minute = format!("run=a-run/minute={}", first / 60);
+    assert!(minutes.join(minute).join("0.parquet").exists());
+}
+
 #[test]
 fn the_trace_has_what_its_level_asks_for() {
     let (folder, strings) = (Folder::new(), Strings::default());

@@ -7,6 +7,8 @@ mod ldjson;
 mod native;
 #[cfg(feature = "parquet")]
 mod parquet;
+#[cfg(feature = "parquet")]
+mod partitions;
 mod phout;
 mod seconds;
 mod sink;
@@ -19,6 +21,8 @@ pub use ldjson::LdjsonSink;
 pub use native::NativeSink;
 #[cfg(feature = "parquet")]
 pub use parquet::ParquetSink;
+#[cfg(feature = "parquet")]
+pub use partitions::{Partition, PartitionedSink};
 pub use phout::PhoutSink;
 pub use seconds::SecondsSink;
 pub use sink::{OutputError, OutputFile, Sink};

@@ -11,9 +11,11 @@ use encarno_record::statistics::counted;
 use super::{Failure, complain, print};
 use crate::exit;
 use crate::files::Files;
-use crate::read::convert::{self, ConvertError, Converted, InputTarget};
+use crate::read::convert::{self, ConvertError, Converted, InputTarget, ResultsTarget};
 use crate::read::show::{self, FileKind, ShowError, Showing};
 use crate::read::stats;
+#[cfg(feature = "parquet")]
+use encarno_record::formats::Partition;
 use encarno_record::formats::ResultFormat;
 
 /// The arguments of `encarno stats`.
@@ -62,6 +64,15 @@ pub(super) struct ConvertArguments {
     /// parquet for results; native or payload for inputs.
     #[arg(long, value_name = "FORMAT")]
     to: Option<String>,
+    /// Write results as Parquet files in a folder for each second or minute, below the folder
+    /// that -o names: run=NAME/second=UNIX/0.parquet.
+    #[cfg(feature = "parquet")]
+    #[arg(long, value_name = "PERIOD", conflicts_with = "to")]
+    partition: Option<Period>,
+    /// The run's name in such folders; otherwise the file's name without its ending.
+    #[cfg(feature = "parquet")]
+    #[arg(long, value_name = "NAME", requires = "partition")]
+    run: Option<String>,
     /// The format of an input file, if it isn't recognised.
     #[arg(long, value_name = "FORMAT")]
     format: Option<InputFormat>,
@@ -77,6 +88,14 @@ pub(super) struct ConvertArguments {
     /// Give up when more records than this are broken: a number, or a share of all records.
     #[arg(long, value_name = "N", default_value = "10%")]
     max_bad: BadLimit,
+}
+
+/// A period of `--partition`.
+#[cfg(feature = "parquet")]
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Period {
+    Second,
+    Minute,
 }
 
 impl StatsArguments {
@@ -162,12 +181,19 @@ impl ConvertArguments {
         files.writes("the new file", &self.output);
         let converted = match kind {
             FileKind::Results => {
-                let format = self.result_format()?;
-                if let Some(strings) = format.strings_file(&self.output) {
+                let target = self.results_target()?;
+                if let ResultsTarget::File(format) = target
+                    && let Some(strings) = format.strings_file(&self.output)
+                {
                     files.writes("the strings of the new file", &strings);
                 }
                 files.check()?;
-                convert::results(local.path(), &self.output, format)
+                convert::results(local.path(), &self.output, target)
+            }
+            #[cfg(feature = "parquet")]
+            _ if self.partition.is_some() => {
+                let text = "--partition is for results, and this file is an input";
+                return Err(Failure::usage(text));
             }
             _ => {
                 let target = self.input_target()?;
@@ -190,6 +216,41 @@ impl ConvertArguments {
             Err(error) => return Err(Failure::setup(error)),
         }
         Ok(exit::OK)
+    }
+
+    fn results_target(&self) -> Result<ResultsTarget, Failure> {
+        #[cfg(feature = "parquet")]
+        if let Some(period) = self.partition {
+            let partition = match period {
+                Period::Second => Partition::Second,
+                Period::Minute => Partition::Minute,
+            };
+            return Ok(ResultsTarget::Folders(self.run_name()?, partition));
+        }
+        self.result_format().map(ResultsTarget::File)
+    }
+
+    #[cfg(feature = "parquet")]
+    fn run_name(&self) -> Result<String, Failure> {
+        let name = match &self.run {
+            Some(name) => name.clone(),
+            None if self.file == Path::new("-") => {
+                return Err(Failure::usage("name the run with --run"));
+            }
+            None => {
+                let stem = self.file.file_stem().unwrap_or_default();
+                stem.to_string_lossy().into_owned()
+            }
+        };
+        // It becomes the name of a folder.
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if name.is_empty() || name.len() > 100 || !name.bytes().all(is_plain) {
+            return Err(Failure::usage(format!(
+                "the run's name {name:?}: use up to 100 letters, digits, '-', '_' and '.', and \
+                 name it with --run"
+            )));
+        }
+        Ok(name)
     }
 
     fn result_format(&self) -> Result<ResultFormat, Failure> {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use encarno_input::native::NativeInputWriter;
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
+#[cfg(feature = "parquet")]
+use encarno_record::formats::{Partition, PartitionedSink};
 use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink as _};
 use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{Ending, ResultSummary, SumsReader};
@@ -60,15 +62,43 @@ pub struct Converted {
     pub warning: Option<String>,
 }
 
+/// What a native result file is converted to.
+#[derive(Clone, Debug)]
+pub enum ResultsTarget {
+    /// One file.
+    File(ResultFormat),
+    /// Parquet files in folders of this run.
+    #[cfg(feature = "parquet")]
+    Folders(String, Partition),
+}
+
+impl From<ResultFormat> for ResultsTarget {
+    fn from(format: ResultFormat) -> Self {
+        Self::File(format)
+    }
+}
+
 /// Converts a native result file.
-pub fn results(from: &Path, to: &Path, format: ResultFormat) -> Result<Converted, ConvertError> {
-    if format == ResultFormat::Seconds
+pub fn results(
+    from: &Path,
+    to: &Path,
+    target: impl Into<ResultsTarget>,
+) -> Result<Converted, ConvertError> {
+    let target = target.into();
+    if let ResultsTarget::File(ResultFormat::Seconds) = target
         && let Some(reader) = whole::open_sums(from)?
     {
         return seconds(reader, from, to);
     }
     let mut reader = whole::open(from)?;
-    let mut sink = format.create(to, reader.started_unix_ns(), &reader.expected())?;
+    let started_unix_ns = reader.started_unix_ns();
+    let mut sink = match target {
+        ResultsTarget::File(format) => format.create(to, started_unix_ns, &reader.expected())?,
+        #[cfg(feature = "parquet")]
+        ResultsTarget::Folders(run, partition) => {
+            Box::new(PartitionedSink::create(to, &run, partition, started_unix_ns)?)
+        }
+    };
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
     whole::drain(&mut reader, from, &mut texts, |hits, texts| {
