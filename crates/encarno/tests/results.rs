@@ -284,10 +284,14 @@ fn parquet_in_folders_has_each_hit_in_its_second_once() {
             let reader = SerializedFileReader::new(file).expect("it is Parquet");
             for row in reader.get_row_iter(None).expect("rows") {
                 let row = row.expect("a row");
-                let ended = row.get_ulong(0).expect("scheduled") + row.get_ulong(3).expect("response");
+                let ended =
+                    row.get_ulong(0).expect("scheduled") + row.get_ulong(3).expect("response");
                 assert_eq!(ended / 1_000_000_000, unix);
                 let number = row.get_ulong(11).expect("sent_bytes");
-                assert!(!std::mem::replace(&mut seen[number as usize], true), "{number}");
+                assert!(
+                    !std::mem::replace(&mut seen[number as usize], true),
+                    "{number}"
+                );
                 assert_eq!(row.get_string(19).expect("label"), "page");
                 *counts.entry(unix).or_insert(0) += 1;
             }
@@ -296,7 +300,12 @@ fn parquet_in_folders_has_each_hit_in_its_second_once() {
     assert!(seen.iter().all(|seen| *seen));
     // The run began at .123 of a second.
     let first = STARTED_UNIX_NS / 1_000_000_000;
-    let known = [(first, 87_701), (first + 1, 100_000), (first + 2, 100_000), (first + 3, 12_300)];
+    let known = [
+        (first, 87_701),
+        (first + 1, 100_000),
+        (first + 2, 100_000),
+        (first + 3, 12_300),
+    ];
     assert_eq!(counts, known.into());
     let again = convert::results(&from, &to, target(Partition::Second)).expect_err("it is there");
     assert!(again.to_string().contains("run=a-run"), "{again}");

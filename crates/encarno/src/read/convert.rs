@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 
 use encarno_input::native::NativeInputWriter;
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
+use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink as _};
 #[cfg(feature = "parquet")]
 use encarno_record::formats::{Partition, PartitionedSink};
-use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink as _};
 use encarno_record::results::whole::{self, FileError};
 use encarno_record::results::{Ending, ResultSummary, SumsReader};
 use encarno_record::{Hit, Payload, Record, Strings, Texts};
@@ -95,9 +95,12 @@ pub fn results(
     let mut sink = match target {
         ResultsTarget::File(format) => format.create(to, started_unix_ns, &reader.expected())?,
         #[cfg(feature = "parquet")]
-        ResultsTarget::Folders(run, partition) => {
-            Box::new(PartitionedSink::create(to, &run, partition, started_unix_ns)?)
-        }
+        ResultsTarget::Folders(run, partition) => Box::new(PartitionedSink::create(
+            to,
+            &run,
+            partition,
+            started_unix_ns,
+        )?),
     };
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);

@@ -96,11 +96,17 @@ impl PartitionedSink {
         })
     }
 
-    fn write_out(&mut self, period: u64, hits: &[Hit], texts: &mut Texts) -> Result<(), OutputError> {
+    fn write_out(
+        &mut self,
+        period: u64,
+        hits: &[Hit],
+        texts: &mut Texts,
+    ) -> Result<(), OutputError> {
         let name = format!("{}={period}", self.partition.name());
         let folder = self.growing.join(name);
         if self.files.len() == FOLDERS_MAX && !self.files.contains_key(&period) {
-            let text = format!("the run has more than {FOLDERS_MAX} folders: partition it by minute");
+            let text =
+                format!("the run has more than {FOLDERS_MAX} folders: partition it by minute");
             return Err(failure("create", &folder, io::Error::other(text)));
         }
         let number = self.files.entry(period).or_default();
@@ -146,7 +152,8 @@ impl Sink for PartitionedSink {
         while !self.kept.is_empty() {
             self.make_room(texts)?;
         }
-        fs::rename(&self.growing, &self.run).map_err(|error| failure("rename", &self.run, error))?;
+        fs::rename(&self.growing, &self.run)
+            .map_err(|error| failure("rename", &self.run, error))?;
         Ok(self.bytes)
     }
 }
