@@ -116,7 +116,7 @@ picture: all component bin/nats-server ## Draw docs/img/report.png: the report o
 	@scripts/picture
 
 .PHONY: bench
-bench: all component bin/nats-server ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
+bench: all component bin/nats-server bin/http3-peer ## Measure, and write the tables of bench/README.md (QUICK=1: a short run, not written)
 	@bench/run $(if $(QUICK),--quick)
 	@bench/http $(if $(QUICK),--quick)
 	@bench/hits $(if $(QUICK),--quick)
@@ -130,7 +130,7 @@ soak: all component bin/nats-server ## Check whether k6 or the receiver grow und
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/prometheus bin/otelcol bin/axe bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/http3-peer bin/prometheus bin/otelcol bin/axe bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: fuzz
@@ -160,7 +160,7 @@ header: ## Write the header of the C ABI again
 ##@ Set up
 
 .PHONY: setup
-setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
+setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/http3-peer bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
 	@scripts/taurus-venv || true
 
 # Built once, because `go tool` would link it again whenever Go's cache was cleared.
@@ -193,6 +193,10 @@ bin/h2spec: tools/go.mod | needs
 bin/grpc-peer: tools/grpc-peer/go.mod $(wildcard tools/grpc-peer/*.go) | needs
 	@echo "make: building bin/grpc-peer"
 	@cd tools/grpc-peer && CGO_ENABLED=0 go build -trimpath -o ../../bin/ . && touch ../../$@
+
+bin/http3-peer: tools/http3-peer/go.mod $(wildcard tools/http3-peer/*.go) | needs
+	@echo "make: building bin/http3-peer"
+	@cd tools/http3-peer && CGO_ENABLED=0 go build -trimpath -o ../../bin/ . && touch ../../$@
 
 # A module of its own: what it needs is none of the other tools' business.
 bin/otelcol: tools/collector/go.mod tools/collector/main.go | needs

@@ -39,6 +39,7 @@ pub fn run_text(ended: &Ended) -> String {
             counted(totals.redirects, "redirect")
         ));
     }
+    said.extend(totals.transport.known().map(|it| it.to_string()));
     if summary.addresses.len() > 1 {
         for (address, hits) in summary.addresses.iter().take(ADDRESSES_SHOWN) {
             said.push(format!(

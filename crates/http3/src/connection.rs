@@ -173,6 +173,11 @@ impl<T> Connection<T> {
         self.control.goes_away
     }
 
+    /// The longest head that the peer takes; `None` until its settings have come.
+    pub fn head_bytes_max(&self) -> Option<u64> {
+        self.control.head_bytes_max
+    }
+
     /// Takes bytes of a stream. If they are no message, its user gets the reason, and the
     /// stream must be reset with the returned code.
     pub fn receive(

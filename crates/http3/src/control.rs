@@ -42,6 +42,9 @@ pub(crate) fn opening(head_bytes_max: usize) -> Vec<u8> {
     out
 }
 
+/// The largest number of a request.
+pub(crate) const LAST_REQUEST: u64 = (1 << 62) - 4;
+
 /// A GOAWAY frame.
 pub(crate) fn go_away(id: u64) -> Vec<u8> {
     let (mut payload, mut out) = (Vec::new(), Vec::new());
@@ -59,6 +62,9 @@ pub(crate) struct Control {
     seen: u8,
     /// The first stream that the peer won't process.
     pub(crate) goes_away: Option<u64>,
+    /// The longest head that the peer takes, once its settings have come. Each field counts
+    /// 32 bytes in addition to its text.
+    pub(crate) head_bytes_max: Option<u64>,
     /// The number of frames that don't tell anything.
     pub(crate) futile: u32,
 }
@@ -87,6 +93,7 @@ impl Control {
             streams: HashMap::new(),
             seen: 0,
             goes_away: None,
+            head_bytes_max: None,
             futile: 0,
         }
     }
@@ -237,7 +244,8 @@ impl Control {
     fn told(&mut self, kind: u64, payload: &[u8]) -> Result<(), ConnectionError> {
         let bad_id = |text| Err(ConnectionError::new(ErrorCode::H3_ID_ERROR, text));
         if kind == SETTINGS {
-            return settings(payload);
+            self.head_bytes_max = Some(settings(payload)?);
+            return Ok(());
         }
         let id = match varint::read(payload) {
             Some((id, count)) if count == payload.len() => id,
@@ -267,17 +275,21 @@ fn bad_frame() -> ConnectionError {
     )
 }
 
-/// Checks the peer's settings. None of them changes what we send.
-fn settings(payload: &[u8]) -> Result<(), ConnectionError> {
+/// Checks the peer's settings. Only one of them changes what we send: the longest head.
+fn settings(payload: &[u8]) -> Result<u64, ConnectionError> {
+    let mut head_bytes_max = u64::MAX;
     let bad = |text| Err(ConnectionError::new(ErrorCode::H3_SETTINGS_ERROR, text));
     let (mut seen, mut rest) = (Vec::new(), payload);
     while !rest.is_empty() {
         let Some((identifier, count)) = varint::read(rest) else {
             return Err(bad_frame());
         };
-        let Some((_, more)) = varint::read(&rest[count..]) else {
+        let Some((value, more)) = varint::read(&rest[count..]) else {
             return Err(bad_frame());
         };
+        if identifier == MAX_FIELD_SECTION_SIZE {
+            head_bytes_max = value;
+        }
         rest = &rest[count + more..];
         if matches!(identifier, 0 | 2..=5) {
             return bad("a setting of HTTP/2");
@@ -288,7 +300,7 @@ fn settings(payload: &[u8]) -> Result<(), ConnectionError> {
     seen.sort_unstable();
     seen.dedup();
     match seen.len() == count {
-        true => Ok(()),
+        true => Ok(head_bytes_max),
         false => bad("a setting that is repeated"),
     }
 }

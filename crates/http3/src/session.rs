@@ -12,8 +12,7 @@ use quinn_proto::{
     VarInt, WriteError,
 };
 
-use crate::frame::{self, DATA};
-use crate::{Connection, ConnectionError, ErrorCode, Handler, Limits, Prepared, control};
+use crate::{CongestionWatch, Connection, ConnectionError, ErrorCode, Handler, Limits, control};
 
 /// A connection, with what is to be sent on its streams.
 pub struct Session<T> {
@@ -23,10 +22,16 @@ pub struct Session<T> {
     control: Option<StreamId>,
     outgoing: HashMap<u32, Outgoing>,
     progress: Vec<Progress>,
-    /// The first stream that we don't process.
-    leaves_at: Option<u32>,
-    /// The number of the peer's streams so far.
-    accepted: u32,
+    watch: Option<CongestionWatch>,
+    /// Whether congestion control held back what was to be sent last.
+    is_held_back: bool,
+    /// Streams that the peer has acknowledged completely since then.
+    acknowledged: Vec<u32>,
+    early: Early,
+    /// The users of streams that have to be opened again.
+    rejected: Vec<T>,
+    /// Whether the client was asked to leave.
+    leaves: bool,
     lost: Option<Lost>,
 }
 
@@ -70,6 +75,20 @@ pub enum Wrote {
     Stopped,
 }
 
+/// Whether data were sent before the handshake ended (0-RTT).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Early {
+    /// None.
+    #[default]
+    Not,
+    /// The handshake goes on.
+    Sent,
+    /// The server took them.
+    Accepted,
+    /// The server threw them away.
+    Rejected,
+}
+
 /// Why a connection can't be used any more.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lost {
@@ -88,10 +107,41 @@ impl<T> Session<T> {
             control: None,
             outgoing: HashMap::new(),
             progress: Vec::new(),
-            leaves_at: None,
-            accepted: 0,
+            watch: None,
+            is_held_back: false,
+            acknowledged: Vec::new(),
+            early: Early::Not,
+            rejected: Vec::new(),
+            leaves: false,
             lost: None,
         }
+    }
+
+    /// The same with the watch of its congestion control.
+    pub fn watched(self, watch: CongestionWatch) -> Self {
+        Self {
+            watch: Some(watch),
+            ..self
+        }
+    }
+
+    /// Lets streams be opened before the handshake ends, if the server has allowed it on an
+    /// earlier connection.
+    pub fn hurry(&mut self) {
+        if self.quic.has_0rtt() && self.begin().is_ok() {
+            self.early = Early::Sent;
+        }
+    }
+
+    /// Whether data were sent before the handshake ended.
+    pub fn early(&self) -> Early {
+        self.early
+    }
+
+    /// Takes the users of streams whose data were sent early and thrown away by the server.
+    /// There are no such streams any more.
+    pub fn take_rejected(&mut self) -> Vec<T> {
+        std::mem::take(&mut self.rejected)
     }
 
     /// Whether streams can be opened, or opened by the peer.
@@ -114,6 +164,11 @@ impl<T> Session<T> {
         self.http.goes_away().is_some()
     }
 
+    /// The longest head that the peer takes; `None` until its settings have come.
+    pub fn head_bytes_max(&self) -> Option<u64> {
+        self.http.head_bytes_max()
+    }
+
     /// The number of streams whose messages aren't complete.
     pub fn streams(&self) -> usize {
         self.http.streams()
@@ -130,15 +185,29 @@ impl<T> Session<T> {
         u32::try_from(stream.index()).ok()
     }
 
-    /// Sends a request on a stream that was opened. Its body is a part of the same memory.
-    pub fn request(&mut self, stream: u32, prepared: &Prepared<'_>, body: Bytes, user: T) {
-        self.http.open(stream, user, prepared.is_head());
-        let mut head = Vec::with_capacity(256);
-        prepared.write_head(&mut head);
-        if !body.is_empty() {
-            frame::write_head(DATA, body.len(), &mut head);
+    /// Sends a request on a stream that was opened, and says how much of it QUIC has taken at
+    /// once. `frames` is what [`Prepared::frames`] gives.
+    pub fn request(
+        &mut self,
+        stream: u32,
+        is_head: bool,
+        frames: Bytes,
+        user: T,
+    ) -> (usize, Wrote) {
+        self.http.open(stream, user, is_head);
+        let mut chunks = [frames];
+        let (mut taken, then) = (0, Then::Finish);
+        let (bytes, wrote) = self.write(stream, &mut chunks, &mut taken, then);
+        if wrote == Wrote::Part {
+            let chunks = chunks.to_vec();
+            let outgoing = Outgoing {
+                chunks,
+                taken,
+                then,
+            };
+            self.outgoing.insert(stream, outgoing);
         }
-        self.send(stream, vec![head.into(), body], Then::Finish);
+        (bytes, wrote)
     }
 
     /// Sends bytes on a stream, and what follows them.
@@ -157,6 +226,20 @@ impl<T> Session<T> {
         std::mem::take(&mut self.progress)
     }
 
+    /// Whether congestion control held back what was to be sent last. Otherwise all that
+    /// QUIC has taken has left when [`Session::transmit`] gives nothing.
+    pub fn is_held_back(&self) -> bool {
+        self.is_held_back
+    }
+
+    /// Streams of which all has left for certain, because the peer has acknowledged it, in
+    /// order. There are none while nothing is held back.
+    pub fn take_acknowledged(&mut self) -> Vec<u32> {
+        let mut acknowledged = std::mem::take(&mut self.acknowledged);
+        acknowledged.sort_unstable();
+        acknowledged
+    }
+
     /// Ends a stream with this code, in both directions. What comes on it is ignored.
     pub fn cancel(&mut self, stream: u32, code: ErrorCode) {
         self.http.close(stream);
@@ -167,13 +250,14 @@ impl<T> Session<T> {
         let _stop = self.quic.recv_stream(id).stop(code);
     }
 
-    /// Tells the client that further requests aren't processed on this connection.
+    /// Asks the client to send further requests over another connection. Those that are on
+    /// their way are processed (RFC 9114, 5.2).
     pub fn ask_to_leave(&mut self) {
-        if self.leaves_at.is_none()
+        if !self.leaves
             && let Some(control) = self.control
         {
-            self.leaves_at = Some(self.accepted);
-            let frame = control::go_away(u64::from(self.accepted) * 4);
+            self.leaves = true;
+            let frame = control::go_away(control::LAST_REQUEST);
             // There is always room for a few bytes on a stream that carries nothing else.
             let _written = self.quic.send_stream(control).write(&frame);
         }
@@ -207,7 +291,11 @@ impl<T> Session<T> {
         datagrams_max: usize,
         out: &mut Vec<u8>,
     ) -> Option<Transmit> {
-        self.quic.poll_transmit(now, datagrams_max, out)
+        let asked = self.watch.as_ref().map(CongestionWatch::asked);
+        let transmit = self.quic.poll_transmit(now, datagrams_max, out);
+        let asked_again = self.watch.as_ref().map(CongestionWatch::asked) != asked;
+        self.is_held_back = transmit.is_none() && asked_again;
+        transmit
     }
 
     /// When [`Session::handle_timeout`] must be called.
@@ -238,7 +326,20 @@ impl<T> Session<T> {
         handler: &mut impl Handler<T>,
     ) -> Result<(), ConnectionError> {
         match event {
-            Event::Connected => self.begin(),
+            Event::Connected if self.early != Early::Sent => self.begin(),
+            Event::Connected if self.quic.accepted_0rtt() => {
+                self.early = Early::Accepted;
+                Ok(())
+            }
+            Event::Connected => {
+                // QUIC has forgotten all streams.
+                self.early = Early::Rejected;
+                self.outgoing.clear();
+                self.progress.clear();
+                self.acknowledged.clear();
+                self.rejected = self.http.take_streams();
+                self.begin()
+            }
             Event::ConnectionLost { reason } => {
                 self.lost = Some(Lost::Quic(reason));
                 Ok(())
@@ -255,6 +356,12 @@ impl<T> Session<T> {
             Event::Stream(StreamEvent::Readable { id }) => self.read(id, handler),
             Event::Stream(StreamEvent::Writable { id }) if id.dir() == Dir::Bi => {
                 self.pump(id.index() as u32);
+                Ok(())
+            }
+            Event::Stream(StreamEvent::Finished { id }) => {
+                if self.is_held_back && id.dir() == Dir::Bi {
+                    self.acknowledged.push(id.index() as u32);
+                }
                 Ok(())
             }
             Event::Stream(StreamEvent::Stopped { id, .. }) => match id.dir() {
@@ -289,18 +396,15 @@ impl<T> Session<T> {
 
     /// Takes a stream that the peer has opened; false if it is refused.
     fn accept(&mut self, id: StreamId, handler: &mut impl Handler<T>) -> bool {
-        let user = u32::try_from(id.index()).ok().and_then(|stream| {
-            let is_late = self.leaves_at.is_some_and(|last| stream >= last);
-            let user = (!is_late).then(|| handler.begin(stream)).flatten()?;
-            Some((stream, user))
-        });
+        let user = u32::try_from(id.index())
+            .ok()
+            .and_then(|stream| Some((stream, handler.begin(stream)?)));
         let Some((stream, user)) = user else {
             let code = varint(ErrorCode::H3_REQUEST_REJECTED);
             let _reset = self.quic.send_stream(id).reset(code);
             let _stop = self.quic.recv_stream(id).stop(code);
             return false;
         };
-        self.accepted = self.accepted.max(stream + 1);
         self.http.open(stream, user, false);
         true
     }
@@ -356,20 +460,40 @@ impl<T> Session<T> {
 
     /// Hands QUIC as much of a stream's bytes as it takes.
     fn pump(&mut self, stream: u32) {
-        let Some(outgoing) = self.outgoing.get_mut(&stream) else {
+        let Some(mut outgoing) = self.outgoing.remove(&stream) else {
             return;
         };
+        let then = outgoing.then;
+        let (bytes, wrote) = self.write(stream, &mut outgoing.chunks, &mut outgoing.taken, then);
+        if wrote == Wrote::Part {
+            self.outgoing.insert(stream, outgoing);
+        }
+        if wrote != Wrote::Part || bytes > 0 {
+            self.progress.push(Progress {
+                stream,
+                bytes,
+                wrote,
+            });
+        }
+    }
+
+    /// Writes as much of these chunks as QUIC takes, of which some were `taken` before.
+    fn write(
+        &mut self,
+        stream: u32,
+        chunks: &mut [Bytes],
+        taken: &mut usize,
+        then: Then,
+    ) -> (usize, Wrote) {
         let mut send = self.quic.send_stream(id_of(stream));
         let mut bytes = 0;
         let wrote = loop {
-            outgoing.taken += outgoing.chunks[outgoing.taken..]
-                .iter()
-                .take_while(|chunk| chunk.is_empty())
-                .count();
-            let rest = &mut outgoing.chunks[outgoing.taken..];
+            let empty = chunks[*taken..].iter().take_while(|chunk| chunk.is_empty());
+            *taken += empty.count();
+            let rest = &mut chunks[*taken..];
             if rest.is_empty() {
                 // It has ended already if the peer has stopped it meanwhile.
-                let _ended = match outgoing.then {
+                let _ended = match then {
                     Then::Finish => send.finish().is_ok(),
                     Then::Reset(code) => send.reset(varint(code)).is_ok(),
                 };
@@ -384,16 +508,7 @@ impl<T> Session<T> {
                 }
             }
         };
-        if wrote != Wrote::Part {
-            self.outgoing.remove(&stream);
-        }
-        if wrote != Wrote::Part || bytes > 0 {
-            self.progress.push(Progress {
-                stream,
-                bytes,
-                wrote,
-            });
-        }
+        (bytes, wrote)
     }
 
     /// The peer doesn't want what we send on a stream.

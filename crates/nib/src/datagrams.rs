@@ -27,8 +27,10 @@ pub struct Arrived<'a> {
     pub from: SocketAddr,
     /// The mark of congestion, if there is one.
     pub ecn: Option<u8>,
-    bytes: &'a [u8],
-    stride: usize,
+    /// All datagrams, one after the other.
+    pub bytes: &'a [u8],
+    /// The length of each but the last.
+    pub stride: usize,
 }
 
 /// Datagrams for one peer.
@@ -44,13 +46,6 @@ pub struct Leaving<'a> {
     pub bytes: &'a [u8],
     /// The length of each but the last; `None` if there is one.
     pub segment: Option<usize>,
-}
-
-impl<'a> Arrived<'a> {
-    /// The datagrams.
-    pub fn datagrams(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.bytes.chunks(self.stride.max(1))
-    }
 }
 
 impl Datagrams {

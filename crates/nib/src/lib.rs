@@ -60,6 +60,7 @@ pub use settings::{HEAD_BYTES_MAX, NetworkSettings, TlsSettings};
 use std::sync::Arc;
 use std::time::Duration;
 
+use encarno_record::notes::Transport;
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 use rustix::event::epoll::Event;
 use rustix::io::Errno;
@@ -265,6 +266,11 @@ pub trait Nib {
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let _ = payload;
         None
+    }
+
+    /// What its connections have counted, if the kernel doesn't count it.
+    fn transport(&self) -> Transport {
+        Transport::default()
     }
 
     /// The reason why the loop can't go on, if there is one.

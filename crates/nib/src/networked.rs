@@ -45,6 +45,11 @@ pub trait NetworkProtocol: Clone + Debug {
     fn streams(&self) -> u32 {
         1
     }
+
+    /// The same as [`Protocol::descriptors`].
+    fn descriptors(&self, workers: u64) -> u64 {
+        workers.div_ceil(u64::from(self.streams().max(1)))
+    }
 }
 
 /// A [`NetworkProtocol`] with its network set up.
@@ -122,5 +127,9 @@ impl<P: NetworkProtocol> Protocol for Networked<P> {
 
     fn streams(&self) -> u32 {
         self.protocol.streams()
+    }
+
+    fn descriptors(&self, workers: u64) -> u64 {
+        self.protocol.descriptors(workers)
     }
 }

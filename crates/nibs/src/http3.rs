@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use encarno_http3::{ALPN, Limits, Prepared};
+use encarno_http3::{ALPN, CongestionWatch, Limits, Prepared};
 use encarno_nib::{
     BadOption, Dialer, Form, Kind, Network, NetworkProtocol, Options, Prepare, Scheme, Seat,
     SetUpError,
@@ -27,7 +27,12 @@ use crate::multiplexed::{Multiplexed, Plain};
 pub struct Http3Protocol {
     /// The number of hits that a connection carries at a time.
     pub streams: u32,
-    /// QUIC, after the set-up.
+    /// Whether GET and HEAD are sent before the handshake ends (0-RTT), if the server has
+    /// allowed it on an earlier connection.
+    pub early: bool,
+    /// Whether further connections are opened if the server allows fewer streams.
+    pub spread: bool,
+    /// TLS for QUIC, after the set-up.
     client: Option<ClientConfig>,
 }
 
@@ -35,6 +40,8 @@ impl Default for Http3Protocol {
     fn default() -> Self {
         Self {
             streams: 1,
+            early: false,
+            spread: false,
             client: None,
         }
     }
@@ -50,7 +57,7 @@ impl NetworkProtocol for Http3Protocol {
         form: Form::Http,
         tls: Some(&[ALPN]),
         network: true,
-        options: &["streams"],
+        options: &["streams", "early-data", "spread"],
     };
 
     fn new(options: &Options) -> Result<Self, BadOption> {
@@ -58,8 +65,15 @@ impl NetworkProtocol for Http3Protocol {
             let reason = "http3 goes over UDP, which an HTTP proxy doesn't carry: leave it out";
             return Err(BadOption::new("proxy", reason));
         }
+        let early = options.own("early-data", "true or false")?.unwrap_or(false);
+        if early && options.network.tls.no_resumption {
+            let reason = "a connection whose first data are early resumes a session: allow that";
+            return Err(BadOption::new("early-data", reason));
+        }
         Ok(Self {
             streams: options.streams(1)?,
+            early,
+            spread: options.own("spread", "true or false")?.unwrap_or(false),
             client: None,
         })
     }
@@ -69,16 +83,16 @@ impl NetworkProtocol for Http3Protocol {
             return Ok(self);
         };
         // Of all that TLS can be, QUIC needs this.
-        let tls = QuicClientConfig::try_from(Arc::clone(config)).map_err(|_| {
+        let mut config = rustls::ClientConfig::clone(config);
+        config.enable_early_data = self.early;
+        let tls = QuicClientConfig::try_from(config).map_err(|_| {
             SetUpError::Protocol(
                 "HTTP/3 needs TLS 1.3 with the cipher suite TLS_AES_128_GCM_SHA256: allow both"
                     .to_owned(),
             )
         })?;
-        let mut client = ClientConfig::new(Arc::new(tls));
-        client.transport_config(Arc::new(transport()));
         Ok(Self {
-            client: Some(client),
+            client: Some(ClientConfig::new(Arc::new(tls))),
             ..self
         })
     }
@@ -91,6 +105,8 @@ impl NetworkProtocol for Http3Protocol {
             limits,
             client: self.client.clone(),
             endpoint: Arc::new(EndpointConfig::default()),
+            early: self.early,
+            spread: self.spread,
         };
         Multiplexed::new(settings, Plain, self.streams, dialer, seat)
     }
@@ -102,11 +118,16 @@ impl NetworkProtocol for Http3Protocol {
     fn streams(&self) -> u32 {
         self.streams
     }
+
+    fn descriptors(&self, workers: u64) -> u64 {
+        let streams = if self.spread { 1 } else { self.streams };
+        workers.div_ceil(u64::from(streams.max(1)))
+    }
 }
 
 /// The settings of our end of QUIC. How long a hit waits is decided by its timeout, not by a
 /// timeout of the connection.
-fn transport() -> TransportConfig {
+fn transport(watch: CongestionWatch) -> TransportConfig {
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(None)
@@ -114,6 +135,7 @@ fn transport() -> TransportConfig {
         .max_concurrent_uni_streams(VarInt::from_u32(8))
         .max_concurrent_bidi_streams(VarInt::from_u32(0))
         .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(watch))
         .initial_rtt(Duration::from_millis(100));
     transport
 }

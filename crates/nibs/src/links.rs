@@ -13,7 +13,7 @@ use rustix::io::Errno;
 
 use crate::attempt::Attempt;
 
-/// The most addresses to which a group of workers keeps connections.
+/// The most addresses to which a group of workers keeps connections, if each has one.
 const LINKS_MAX: usize = 16;
 
 /// Starts the hit of a worker in the event of another one.
@@ -59,9 +59,11 @@ pub struct Dialed<S = Stream> {
     /// Distinguishes the events of this socket from those of earlier ones.
     number: u32,
     pub(crate) attempt: Attempt,
-    /// The group of workers that share it, and its address.
+    /// The group of workers that share it, its address, and its place among the group's links
+    /// to that address.
     group: u32,
     address: StringId,
+    place: u32,
     /// Whether flush will visit it.
     changed: bool,
 }
@@ -92,6 +94,7 @@ impl<S> Default for Dialed<S> {
             attempt: Attempt::default(),
             group: 0,
             address: StringId::default(),
+            place: 0,
             changed: false,
         }
     }
@@ -172,6 +175,11 @@ pub trait Link: Default {
     fn dialed_mut(&mut self) -> &mut Dialed<Self::Transport>;
     /// Whether further hits may use it.
     fn takes_hits(&self) -> bool;
+    /// Whether it carries as many hits as the peer allows, so that further ones get a link of
+    /// their own.
+    fn is_full(&self) -> bool {
+        false
+    }
     /// Whether no hit is on it.
     fn is_idle(&self) -> bool;
     /// Marks it as not needed, so that flush closes it.
@@ -197,7 +205,7 @@ pub struct Links<L> {
     /// The number of workers.
     places: u32,
     links: Vec<L>,
-    by_address: HashMap<(u32, StringId), u32>,
+    by_address: HashMap<(u32, StringId, u32), u32>,
     /// The links of each group.
     by_group: Vec<Vec<u32>>,
     /// Closed links that belong to no group.
@@ -258,23 +266,29 @@ impl<L: Link> Links<L> {
 
     /// A link that takes no more hits keeps its running ones.
     fn number_of(&mut self, group: u32, address: StringId) -> u32 {
-        if let Some(&number) = self.by_address.get(&(group, address)) {
-            if self[number].takes_hits() {
+        let mut place = 0;
+        while let Some(&number) = self.by_address.get(&(group, address, place)) {
+            if !self[number].takes_hits() {
+                self.let_go(number);
+                break;
+            }
+            if !self[number].is_full() {
                 return number;
             }
-            self.let_go(number);
+            place += 1;
         }
         let number = self.spare.pop().unwrap_or_else(|| {
             self.links.push(L::default());
             self.links.len() as u32 - 1
         });
         let dialed = self[number].dialed_mut();
-        (dialed.group, dialed.address) = (group, address);
-        self.by_address.insert((group, address), number);
+        (dialed.group, dialed.address, dialed.place) = (group, address, place);
+        self.by_address.insert((group, address, place), number);
         let group = &mut self.by_group[group as usize];
         group.push(number);
         let is_idle = |&&other: &&u32| other != number && self.links[other as usize].is_idle();
         if group.len() > LINKS_MAX
+            && place == 0
             && let Some(&oldest) = group.iter().find(is_idle)
         {
             self[oldest].let_down();
@@ -287,9 +301,9 @@ impl<L: Link> Links<L> {
     /// Removes a link from its group.
     pub fn let_go(&mut self, number: u32) {
         let dialed = self[number].dialed();
-        let (group, address) = (dialed.group, dialed.address);
-        if self.by_address.get(&(group, address)) == Some(&number) {
-            self.by_address.remove(&(group, address));
+        let (group, key) = (dialed.group, (dialed.group, dialed.address, dialed.place));
+        if self.by_address.get(&key) == Some(&number) {
+            self.by_address.remove(&key);
         }
         if let Some(group) = self.by_group.get_mut(group as usize) {
             group.retain(|&other| other != number);
@@ -307,7 +321,7 @@ impl<L: Link> Links<L> {
         if self.streams != 1 {
             return None;
         }
-        let &number = self.by_address.get(&(group, address))?;
+        let &number = self.by_address.get(&(group, address, 0))?;
         self[number].let_down();
         Some(number)
     }

@@ -24,6 +24,7 @@ use encarno_nib::stream::StreamError;
 use encarno_nib::{
     Dialer, Fatal, Hits, Io, Kept, Nib, Readiness, Response, Seat, Shot, Step, note_lookup,
 };
+use encarno_record::notes::Transport;
 use encarno_record::{StringId, Strings, code};
 pub use lane::Lane;
 pub(crate) use lane::{Broken, Failed, keep_own, note_stream};
@@ -120,6 +121,7 @@ impl<D: Dialect, L: Lane<D>> Multiplexed<D, L> {
 
     /// Tries the next address for the hits that wait on the link.
     fn reopen(&mut self, number: u32, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
+        self.links[number].take_back(number, hits);
         let worker = self.links[number].queue().first(number, hits);
         let Some((_, shot)) = worker.and_then(|worker| hits.get(worker)) else {
             return self.break_link(number, Broken::GivenUp, hits, io);
@@ -236,6 +238,8 @@ impl<D: Dialect, L: Lane<D>> Multiplexed<D, L> {
                 }
                 if !self.links[number].takes_hits() {
                     self.retire(number, hits, io);
+                } else if self.links[number].is_too_full() {
+                    self.spread(number, hits, io);
                 }
             }
             Err(Broken::Stream(error))
@@ -247,6 +251,17 @@ impl<D: Dialect, L: Lane<D>> Multiplexed<D, L> {
                 // Tell the peer the reason, if it still reads.
                 self.links[number].say_last();
                 self.break_link(number, broken, hits, io);
+            }
+        }
+    }
+
+    /// Gives the hits that wait on a link to further ones, as far as the link is full.
+    fn spread(&mut self, number: u32, hits: &mut dyn Hits<Place<D::Answer>>, io: &mut Io<'_>) {
+        for worker in self.links[number].queue().take_all(number, hits) {
+            if let Some((place, shot)) = hits.get(worker)
+                && as_worker(worker, io, |io| self.enqueue(place, shot, io)) == Step::Done
+            {
+                hits.end(worker);
             }
         }
     }
@@ -414,6 +429,14 @@ impl<D: Dialect, L: Lane<D>> Nib for Multiplexed<D, L> {
 
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
         L::shown(&self.dialect, payload)
+    }
+
+    fn transport(&self) -> Transport {
+        let mut sum = Transport::default();
+        for number in self.links.numbers() {
+            sum.add(&self.links[number].transport());
+        }
+        sum
     }
 
     fn fatal(&self) -> Option<Fatal> {

@@ -17,7 +17,7 @@ pub const CLOSED_EARLY: u16 = 1005;
 pub const STALE: u16 = 1006;
 /// The run was stopped before the hit ended.
 pub const CANCELLED: u16 = 1007;
-/// The head of the answer is too long.
+/// The head of the answer is too long, or that of the request for the peer.
 pub const HEAD_TOO_LONG: u16 = 1008;
 /// The record has no address and there is no default one, or the address can't be used.
 pub const ADDRESS: u16 = 1009;

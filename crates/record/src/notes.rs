@@ -8,6 +8,8 @@ use std::thread;
 
 use serde::{Deserialize, Serialize};
 
+use crate::statistics::counted;
+
 /// The most bytes of notes in a file; longer lists are shortened.
 const BYTES_MAX: usize = 2 << 20;
 /// The most bytes of a text in a list of names and values.
@@ -32,6 +34,9 @@ pub struct Notes {
     /// The account of all hits, at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub totals: Option<Account>,
+    /// What the connections counted, if the operating system doesn't count it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub transport: Option<Transport>,
     /// The verdict at the end: whether the figures describe the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -76,6 +81,25 @@ pub struct Account {
     /// Hits of lost agents, whose outcome isn't known.
     #[serde(skip_serializing_if = "is_zero")]
     pub lost: u64,
+}
+
+/// What the connections of a run counted whose packets this program makes itself: those over
+/// QUIC. The kernel counts those of TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Transport {
+    /// Connections whose handshake ended.
+    pub connections: u64,
+    /// Those whose first data were taken by the server before the handshake ended (0-RTT).
+    pub early_accepted: u64,
+    /// Those whose first data were sent again after the handshake.
+    pub early_rejected: u64,
+    /// Packets that were sent.
+    pub packets_sent: u64,
+    /// Packets that were sent and lost. What was in them was sent again.
+    pub packets_lost: u64,
+    /// The bytes of the lost packets.
+    pub bytes_lost: u64,
 }
 
 #[allow(
@@ -182,6 +206,56 @@ impl fmt::Display for Account {
     }
 }
 
+impl Transport {
+    /// Adds the counts of other connections.
+    pub fn add(&mut self, other: &Self) {
+        for (own, other) in [
+            (&mut self.connections, other.connections),
+            (&mut self.early_accepted, other.early_accepted),
+            (&mut self.early_rejected, other.early_rejected),
+            (&mut self.packets_sent, other.packets_sent),
+            (&mut self.packets_lost, other.packets_lost),
+            (&mut self.bytes_lost, other.bytes_lost),
+        ] {
+            *own = own.saturating_add(other);
+        }
+    }
+
+    /// The counts, if there are any.
+    pub fn known(self) -> Option<Self> {
+        (self != Self::default()).then_some(self)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            connections,
+            early_accepted,
+            early_rejected,
+            packets_sent,
+            packets_lost,
+            bytes_lost,
+        } = self;
+        write!(f, "QUIC: {}", counted(*connections, "connection"))?;
+        if early_accepted + early_rejected > 0 {
+            write!(
+                f,
+                ", 0-RTT accepted {early_accepted} and rejected {early_rejected}"
+            )?;
+        }
+        write!(f, ", {} sent", counted(*packets_sent, "packet"))?;
+        match *packets_lost {
+            0 => write!(f, ", none lost"),
+            lost => {
+                let share = lost as f64 * 100.0 / (*packets_sent).max(1) as f64;
+                let bytes = counted(*bytes_lost, "byte");
+                write!(f, ", {lost} lost ({share:.2} %, {bytes}) and sent again")
+            }
+        }
+    }
+}
+
 impl Verdict {
     /// A verdict that the figures describe the target.
     pub fn sound() -> Self {
@@ -208,6 +282,7 @@ impl Notes {
         self.program = later.program.or(self.program.take());
         self.open = later.open.or(self.open);
         self.totals = later.totals.or(self.totals);
+        self.transport = later.transport.or(self.transport);
         self.verdict = later.verdict.or(self.verdict.take());
         list(&mut self.environment, later.environment);
         list(&mut self.settings, later.settings);

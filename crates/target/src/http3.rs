@@ -89,6 +89,8 @@ impl Door {
     ) -> io::Result<Self> {
         let mut tls = tls.clone();
         tls.alpn_protocols = vec![ALPN.to_vec()];
+        // A request that comes twice harms nobody here. QUIC has no other limit than this.
+        tls.max_early_data_size = u32::MAX;
         let crypto = QuicServerConfig::try_from(tls).map_err(io::Error::other)?;
         let mut transport = TransportConfig::default();
         transport
@@ -138,8 +140,10 @@ impl Door {
             };
             let (now, from) = (Instant::now(), arrived.from);
             let ecn = arrived.ecn.and_then(EcnCodepoint::from_bits);
-            for datagram in arrived.datagrams() {
-                let (bytes, mut answer) = (BytesMut::from(datagram), Vec::new());
+            let mut all = BytesMut::from(arrived.bytes);
+            while !all.is_empty() {
+                let bytes = all.split_to(arrived.stride.clamp(1, all.len()));
+                let mut answer = Vec::new();
                 let event = self
                     .endpoint
                     .handle(now, from, None, ecn, bytes, &mut answer);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use encarno_record::notes::{AgentClock, Check, Threshold};
+use encarno_record::notes::{AgentClock, Check, Threshold, Transport};
 use encarno_record::results::whole::FileStatistics;
 use serde::Serialize;
 
@@ -21,6 +21,9 @@ pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()>
         writeln!(out, "{account}")?;
     }
     report::write_table(&file.statistics, file.span_ns(), out)?;
+    if let (Some(_), Some(transport)) = (&account, &file.notes.transport) {
+        writeln!(out, "{transport}")?;
+    }
     super::metrics::write_table(&file.metrics, file.span_ns(), out)?;
     super::metrics::write_demands(&file.notes, out)?;
     match (&account, &file.notes.verdict) {
@@ -51,6 +54,7 @@ pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> 
         incomplete_bytes: summary.incomplete_bytes,
         labels: labels.collect(),
         metrics: super::metrics::json(&file.metrics, span_ns),
+        transport: file.notes.transport,
         thresholds: &file.notes.thresholds,
         checks: &file.notes.checks,
         clocks: &file.notes.clocks,
@@ -77,6 +81,8 @@ struct Json<'a> {
     /// Metrics that aren't hits, as k6 has them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     metrics: Vec<JsonMetric>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<Transport>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     thresholds: &'a [Threshold],
     #[serde(skip_serializing_if = "<[_]>::is_empty")]

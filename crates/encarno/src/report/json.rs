@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use encarno_engine::control::Stop;
 use encarno_record::histogram::Histogram;
-use encarno_record::notes::Judgement;
+use encarno_record::notes::{Judgement, Transport};
 use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use serde::Serialize;
 
@@ -62,6 +62,7 @@ pub fn summary(ended: &Ended, exit_status: u8) -> String {
         stopped_by: ended.stopped_by.clone(),
         total: JsonLabel::of(None, &summary.total, summary.span_ns),
         labels: labels.collect(),
+        transport: totals.transport.known(),
         addresses: summary
             .addresses
             .iter()
@@ -107,6 +108,8 @@ struct JsonSummary {
     stopped_by: Option<String>,
     total: JsonLabel,
     labels: Vec<JsonLabel>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    transport: Option<Transport>,
     addresses: Vec<JsonAddress>,
     input: JsonInput,
     output: JsonOutput,

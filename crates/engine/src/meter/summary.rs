@@ -72,6 +72,7 @@ pub struct Ending {
 pub fn notes(totals: &Totals, verdict: &Verdict) -> Notes {
     Notes {
         totals: Some(totals.account()),
+        transport: totals.transport.known(),
         verdict: Some(verdict.clone()),
         ..Notes::default()
     }

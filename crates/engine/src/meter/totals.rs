@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use encarno_record::notes::Account;
+use encarno_record::notes::{Account, Transport};
 
 use crate::workers::Counters;
 
@@ -37,6 +37,8 @@ pub struct Totals {
     pub sent_bytes: u64,
     /// Bytes received.
     pub received_bytes: u64,
+    /// What the connections counted, once the loops have ended.
+    pub transport: Transport,
 }
 
 impl Totals {
@@ -57,6 +59,7 @@ impl Totals {
             totals.no_worker += counters.no_worker.get();
             totals.sent_bytes += counters.sent_bytes.get();
             totals.received_bytes += counters.received_bytes.get();
+            totals.transport.add(&counters.transport());
         }
         totals
     }

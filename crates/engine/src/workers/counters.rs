@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use encarno_record::StringId;
+use encarno_record::notes::Transport;
 
 /// A value that only its event loop changes.
 #[derive(Debug, Default)]
@@ -79,6 +80,8 @@ pub struct Counters {
     pub received_bytes: Count,
     /// Hits by address, set when the loop has ended.
     addresses: Mutex<HashMap<StringId, u64>>,
+    /// What its connections counted, set when the loop has ended.
+    transport: Mutex<Transport>,
 }
 
 impl Counters {
@@ -88,6 +91,22 @@ impl Counters {
             .addresses
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = hits;
+    }
+
+    /// Sets what the connections counted when the loop has ended.
+    pub fn set_transport(&self, transport: Transport) {
+        *self
+            .transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = transport;
+    }
+
+    /// What the connections counted; nothing before the loop has ended.
+    pub fn transport(&self) -> Transport {
+        *self
+            .transport
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Adds the hits by address to those of other loops.

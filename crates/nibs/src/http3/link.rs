@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use bytes::BytesMut;
 use encarno_http2::Role;
-use encarno_http3::{ErrorCode, Limits, Lost, Prepared, Session, Wrote};
+use encarno_http3::{CongestionWatch, Early, ErrorCode, Limits, Lost, Prepared, Session, Wrote};
 use encarno_nib::datagrams::{Datagrams, Leaving};
 use encarno_nib::socket::Peer;
 use encarno_nib::stream::StreamError;
 use encarno_nib::tls::reason;
 use encarno_nib::{Dialer, Hits, Io, Route};
+use encarno_record::notes::Transport as Counts;
 use encarno_record::{Payload, Strings, code};
 use quinn_proto::{
     ClientConfig, ConnectionError, ConnectionHandle, DatagramEvent, EcnCodepoint, Endpoint,
@@ -36,6 +37,8 @@ const SENDS_MAX: usize = 64;
 /// While hits run, a peer that is silent for so long is asked whether it is still there, so
 /// that neither side gives the connection up.
 const PING_NS: u64 = 5_000_000_000;
+/// A head that is longer waits until the server has said how long heads may be.
+const HEAD_BYTES_SURE: u64 = 16 << 10;
 
 /// What connections begin with.
 #[derive(Clone, Debug)]
@@ -44,6 +47,10 @@ pub struct Settings {
     /// `None` before the set-up.
     pub(super) client: Option<ClientConfig>,
     pub(super) endpoint: Arc<EndpointConfig>,
+    /// Whether hits are sent before the handshake ends (0-RTT).
+    pub(super) early: bool,
+    /// Whether hits that find no free stream get a connection of their own.
+    pub(super) spread: bool,
 }
 
 /// The socket of a connection.
@@ -99,6 +106,11 @@ pub struct Link {
     /// Whether it takes no more hits.
     retired: bool,
     broken: Option<Broken>,
+    /// The most streams that were open when the server allowed no further one; `None` if hits
+    /// wait for a stream in any case.
+    streams_max: Option<usize>,
+    /// What its earlier connections counted.
+    counted: Counts,
 }
 
 /// One connection, which says goodbye when it is dropped.
@@ -132,12 +144,13 @@ impl links::Link for Link {
         self.broken.is_none() && !self.retired && !goes_away
     }
 
+    fn is_full(&self) -> bool {
+        let most = self.streams_max.filter(|&most| most > 0);
+        most.is_some_and(|most| self.waiting.len() + self.streams() >= most)
+    }
+
     fn is_idle(&self) -> bool {
-        let streams = self
-            .quic
-            .as_deref()
-            .map_or(0, |quic| quic.session.streams());
-        self.waiting.is_empty() && streams == 0
+        self.waiting.is_empty() && self.streams() == 0
     }
 
     fn let_down(&mut self) {
@@ -154,15 +167,25 @@ impl Lane<Plain> for Link {
         let (Some(wire), Some(client)) = (&self.dialed.stream, &settings.client) else {
             return;
         };
+        self.counted = self.transport();
+        self.streams_max = settings.spread.then_some(0);
         let now = Instant::now();
         let mut endpoint = Endpoint::new(Arc::clone(&settings.endpoint), None, true, None);
-        match endpoint.connect(now, client.clone(), wire.peer, &wire.name) {
+        let watch = CongestionWatch::default();
+        let mut client = client.clone();
+        client.transport_config(Arc::new(super::transport(watch.clone())));
+        match endpoint.connect(now, client, wire.peer, &wire.name) {
             Ok((handle, connection)) => {
+                let session = Session::new(Role::Client, connection, settings.limits);
+                let mut session = session.watched(watch);
+                if settings.early {
+                    session.hurry();
+                }
                 self.quic = Some(Box::new(Quic {
                     wire: Arc::clone(wire),
                     endpoint,
                     handle,
-                    session: Session::new(Role::Client, connection, settings.limits),
+                    session,
                     unsent: Vec::new(),
                     transmit: None,
                     answer: Vec::new(),
@@ -240,7 +263,10 @@ impl Lane<Plain> for Link {
                 };
             }
             let ecn = arrived.ecn.and_then(EcnCodepoint::from_bits);
-            for datagram in arrived.datagrams() {
+            // One piece of memory for all of them.
+            let mut bytes = BytesMut::from(arrived.bytes);
+            while !bytes.is_empty() {
+                let datagram = bytes.split_to(arrived.stride.clamp(1, bytes.len()));
                 quic.receive(now, ecn, datagram);
             }
         }
@@ -275,13 +301,13 @@ impl Lane<Plain> for Link {
             quic.session.ping();
         }
         self.take_events(link, dialect, texts, strings, hits, io)?;
-        self.fill(link, texts, hits, io);
-        self.note_progress(link, hits);
+        self.fill(link, texts, strings, hits, io);
+        self.note_progress(link, hits, io);
         let Some(quic) = &mut self.quic else {
             return Ok(false);
         };
         for _ in 0..SENDS_MAX {
-            if !quic.send(Instant::now()).map_err(system)? {
+            if !quic.send(now).map_err(system)? {
                 self.note_left(link, hits, io);
                 return Ok(false);
             }
@@ -302,6 +328,7 @@ impl Lane<Plain> for Link {
         *self = Self {
             dialed: self.dialed.closed(),
             waiting: self.waiting.renewed(),
+            counted: self.transport(),
             ..Self::default()
         };
         workers
@@ -332,6 +359,34 @@ impl Lane<Plain> for Link {
         self.alarm_ns.is_some_and(|alarm_ns| alarm_ns <= now_ns)
     }
 
+    fn is_too_full(&self) -> bool {
+        let most = self.streams_max.filter(|&most| most > 0);
+        !self.waiting.is_empty()
+            && most.is_some_and(|most| self.waiting.len() + self.streams() > most)
+    }
+
+    fn take_back(&mut self, link: u32, hits: &mut dyn Hits<Place<()>>) {
+        let streams = self.quic.as_mut().map(|quic| quic.session.take_streams());
+        self.wait_again(link, streams.unwrap_or_default(), hits);
+    }
+
+    fn transport(&self) -> Counts {
+        let mut counts = self.counted;
+        if let Some(quic) = &self.quic {
+            let early = quic.session.early();
+            let packets = quic.session.quic().stats().path;
+            counts.add(&Counts {
+                connections: u64::from(self.opened.is_some()),
+                early_accepted: u64::from(early == Early::Accepted),
+                early_rejected: u64::from(early == Early::Rejected),
+                packets_sent: packets.sent_packets,
+                packets_lost: packets.lost_packets,
+                bytes_lost: packets.lost_bytes,
+            });
+        }
+        counts
+    }
+
     fn shown(_: &Plain, payload: &[u8]) -> Option<Vec<u8>> {
         Prepared::read(payload).map(|prepared| prepared.text())
     }
@@ -342,9 +397,31 @@ impl Link {
         self.broken.get_or_insert(broken);
     }
 
+    /// The number of streams whose answers aren't complete.
+    fn streams(&self) -> usize {
+        let quic = self.quic.as_deref();
+        quic.map_or(0, |quic| quic.session.streams())
+    }
+
     /// When to ask a silent peer whether it is there.
     fn ping_ns(&self) -> u64 {
         self.heard_ns.max(self.pinged_ns).max(self.began_ns) + PING_NS
+    }
+
+    /// Lets hits whose requests were thrown away wait for a stream again.
+    fn wait_again(&mut self, link: u32, mut workers: Vec<u32>, hits: &mut dyn Hits<Place<()>>) {
+        if workers.is_empty() {
+            return;
+        }
+        self.leaving.clear();
+        self.taken.clear();
+        keep_own(&mut workers, link, hits);
+        for worker in workers {
+            if let Some((place, shot)) = hits.get(worker) {
+                (shot.hit.sent_bytes, shot.hit.sent_ns) = (0, 0);
+                place.on = On::Waiting(link, self.waiting.push(worker));
+            }
+        }
     }
 
     /// Handles what QUIC tells.
@@ -380,17 +457,39 @@ impl Link {
         if let Some(lost) = quic.session.lost() {
             return Err(explain(lost));
         }
-        if self.opened.is_none() && quic.session.is_open() {
-            self.opened = Some((self.began_ns, io.clock.now_ns()));
+        let ended = quic.session.is_open() && quic.session.early() != Early::Sent;
+        if self.opened.is_none() && ended {
+            // An early answer comes with the end of the handshake, and the hit after it doesn't
+            // wait for what that end takes here.
+            let opened_ns = match quic.session.early() {
+                Early::Accepted => self.heard_ns,
+                _ => io.clock.now_ns(),
+            };
+            self.opened = Some((self.began_ns, opened_ns));
             self.dialed.phase = Phase::Open;
+            let rejected = quic.session.take_rejected();
+            self.wait_again(link, rejected, hits);
         }
         Ok(())
     }
 
     /// Gives streams to hits, as many as the peer allows.
-    fn fill(&mut self, link: u32, texts: &Texts, hits: &mut dyn Hits<Place<()>>, io: &Io<'_>) {
+    fn fill(
+        &mut self,
+        link: u32,
+        texts: &Texts,
+        strings: &Strings,
+        hits: &mut dyn Hits<Place<()>>,
+        io: &Io<'_>,
+    ) {
         let Some(quic) = self.quic.as_mut().filter(|quic| quic.session.is_open()) else {
             return;
+        };
+        // What is sent early doesn't wait for the handshake.
+        let is_early = quic.session.early() == Early::Sent;
+        let handshake = match is_early {
+            true => Some((self.began_ns, self.began_ns)),
+            false => self.opened,
         };
         while !self.retired
             && !quic.session.goes_away()
@@ -403,26 +502,50 @@ impl Link {
                 break;
             };
             let bytes = bytes.clone();
-            let Some(prepared) = Prepared::read(&bytes) else {
-                place.on = On::Nowhere;
-                self.waiting.one_left();
-                shot.fail(code::PAYLOAD, texts.payload, io);
-                hits.end(worker);
-                continue;
+            let checked = match (Prepared::read(&bytes), quic.session.head_bytes_max()) {
+                (None, _) => Err((code::PAYLOAD, texts.payload)),
+                (Some(prepared), None) if prepared.head_bytes > HEAD_BYTES_SURE => break,
+                (Some(prepared), _) if is_early && !prepared.is_safe() => break,
+                (Some(prepared), Some(most)) if prepared.head_bytes > most => {
+                    Err((code::HEAD_TOO_LONG, strings.intern(&too_long(most))))
+                }
+                (Some(prepared), _) => Ok(prepared),
+            };
+            let prepared = match checked {
+                Ok(prepared) => prepared,
+                Err((code, text)) => {
+                    place.on = On::Nowhere;
+                    self.waiting.one_left();
+                    shot.fail(code, text, io);
+                    hits.end(worker);
+                    continue;
+                }
             };
             let Some(stream) = quic.session.next_stream() else {
+                // A stream that has ended frees its place a round trip later.
+                let streams = quic.session.streams();
+                self.streams_max = self.streams_max.map(|most| most.max(streams));
                 break;
             };
             let now_ns = io.clock.now_ns();
-            let body = bytes.slice_ref(prepared.body);
-            quic.session.request(stream, &prepared, body, worker);
+            let frames = Prepared::frames(&bytes);
+            let request = quic
+                .session
+                .request(stream, prepared.is_head(), frames, worker);
             self.waiting.next(link, hits);
             let Some((place, shot)) = hits.get(worker) else {
                 break;
             };
             (place.on, place.opened_ns) = (On::Stream(link, stream), now_ns);
-            self.leaving.insert(stream, worker);
-            note_stream(&mut shot.hit, self.opened, self.full_ns, true, now_ns);
+            shot.hit.sent_bytes += request.0 as u64;
+            match request.1 {
+                Wrote::All => self.taken.push((stream, worker)),
+                Wrote::Part => {
+                    self.leaving.insert(stream, worker);
+                }
+                Wrote::Stopped => {}
+            }
+            note_stream(&mut shot.hit, handshake, self.full_ns, true, now_ns);
         }
         if !self.waiting.is_empty() {
             self.full_ns = io.clock.now_ns();
@@ -431,7 +554,7 @@ impl Link {
     }
 
     /// Records what QUIC has taken of requests.
-    fn note_progress(&mut self, link: u32, hits: &mut dyn Hits<Place<()>>) {
+    fn note_progress(&mut self, link: u32, hits: &mut dyn Hits<Place<()>>, io: &Io<'_>) {
         let Some(quic) = &mut self.quic else {
             return;
         };
@@ -443,21 +566,30 @@ impl Link {
                 && place.on == On::Stream(link, progress.stream)
             {
                 shot.hit.sent_bytes += progress.bytes as u64;
+                if progress.wrote == Wrote::Stopped {
+                    shot.hit.sent_ns = io.clock.now_ns();
+                }
             }
             if progress.wrote != Wrote::Part {
                 self.leaving.remove(&progress.stream);
+            }
+            if progress.wrote == Wrote::All {
                 self.taken.push((progress.stream, worker));
             }
         }
     }
 
-    /// Records the instant at which requests have left, as far as QUIC lets them.
+    /// Records the instant at which requests have left. While something is held back, it
+    /// isn't known which of them have, until the server has acknowledged them.
     fn note_left(&mut self, link: u32, hits: &mut dyn Hits<Place<()>>, io: &Io<'_>) {
-        if self.taken.is_empty() {
+        let Some(quic) = self.quic.as_mut().filter(|_| !self.taken.is_empty()) else {
             return;
-        }
+        };
         let now_ns = io.clock.now_ns();
-        for (stream, worker) in self.taken.drain(..) {
+        let acknowledged = quic.session.take_acknowledged();
+        let stays =
+            |stream| quic.session.is_held_back() && acknowledged.binary_search(&stream).is_err();
+        for (stream, worker) in self.taken.extract_if(.., |&mut (stream, _)| !stays(stream)) {
             if let Some((place, shot)) = hits.get(worker)
                 && place.on == On::Stream(link, stream)
             {
@@ -469,12 +601,11 @@ impl Link {
 
 impl Quic {
     /// Takes a datagram.
-    fn receive(&mut self, now: Instant, ecn: Option<EcnCodepoint>, datagram: &[u8]) {
-        let bytes = BytesMut::from(datagram);
+    fn receive(&mut self, now: Instant, ecn: Option<EcnCodepoint>, datagram: BytesMut) {
         let peer = self.wire.peer;
         let event = self
             .endpoint
-            .handle(now, peer, None, ecn, bytes, &mut self.answer);
+            .handle(now, peer, None, ecn, datagram, &mut self.answer);
         match event {
             Some(DatagramEvent::ConnectionEvent(_, event)) => self.session.handle(event),
             Some(DatagramEvent::NewConnection(incoming)) => self.endpoint.ignore(incoming),
@@ -531,6 +662,13 @@ fn system(error: std::io::Error) -> Broken {
     let number = error.raw_os_error();
     let errno = number.map_or(Errno::IO, Errno::from_raw_os_error);
     Broken::Stream(StreamError::System(errno))
+}
+
+fn too_long(most: u64) -> String {
+    format!(
+        "the request's head is longer than the server allows: {most} bytes, with 32 for each field \
+         (SETTINGS_MAX_FIELD_SECTION_SIZE of HTTP/3); send fewer or shorter fields"
+    )
 }
 
 /// Why hits failed with their connection.

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use encarno_nib::stream::StreamError;
 use encarno_nib::{Hits, Io};
+use encarno_record::notes::Transport;
 use encarno_record::{Hit, Strings};
 
 use super::{Dialect, On, Place, Queue, Texts};
@@ -90,6 +91,22 @@ pub trait Lane<D: Dialect>: links::Link + Debug + Send + 'static {
     fn is_due(&self, now_ns: u64) -> bool {
         let _ = now_ns;
         false
+    }
+
+    /// Whether hits wait on it although it is full.
+    fn is_too_full(&self) -> bool {
+        false
+    }
+
+    /// Lets hits that were sent before the handshake ended wait again, because the handshake
+    /// begins again elsewhere.
+    fn take_back(&mut self, link: u32, hits: &mut dyn Hits<Place<D::Answer>>) {
+        let _ = (link, hits);
+    }
+
+    /// What its connections have counted, if the kernel doesn't count it.
+    fn transport(&self) -> Transport {
+        Transport::default()
     }
 
     /// A readable form of a payload.

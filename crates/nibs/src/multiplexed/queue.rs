@@ -20,7 +20,7 @@ pub struct Queue {
 
 impl Queue {
     /// Appends a worker, and returns its hit's ticket.
-    pub(super) fn push(&mut self, worker: u32) -> u64 {
+    pub(crate) fn push(&mut self, worker: u32) -> u64 {
         self.tickets += 1;
         self.count += 1;
         self.waiting.push_back((worker, self.tickets));
@@ -30,6 +30,11 @@ impl Queue {
     /// Whether no hit waits.
     pub(crate) fn is_empty(&self) -> bool {
         self.count == 0
+    }
+
+    /// The number of hits that wait.
+    pub(crate) fn len(&self) -> usize {
+        self.count
     }
 
     /// Notes that one of the hits was given up.

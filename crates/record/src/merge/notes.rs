@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Source;
-use crate::notes::{Account, Check, Judgement, Notes, Verdict};
+use crate::notes::{Account, Check, Judgement, Notes, Transport, Verdict};
 use crate::results::SCHEMA_VERSION;
 
 /// The notes of all files together, and remarks for readers.
@@ -49,6 +49,7 @@ pub(super) fn merge(sources: &[Source<'_>]) -> (Notes, Vec<String>) {
         environment: values(all().map(|notes| &notes.environment)),
         settings: values(all().map(|notes| &notes.settings)),
         totals: totals(all()),
+        transport: transport(all()),
         verdict: verdict(sources),
         thresholds: Vec::new(),
         checks: checks(all()),
@@ -89,6 +90,15 @@ fn totals<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Account> {
         sum.add(&totals);
     }
     Some(sum)
+}
+
+/// The sum of what is known.
+fn transport<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Transport> {
+    let mut sum = Transport::default();
+    notes
+        .filter_map(|notes| notes.transport)
+        .for_each(|transport| sum.add(&transport));
+    sum.known()
 }
 
 /// Limited if one file is limited, with its name; unknown if one file has no verdict.

@@ -170,6 +170,7 @@ impl<N: Nib> Crew<N> {
         self.account.recorder.end(state);
         let counters = &self.account.counters;
         counters.set_addresses(self.account.addresses.take());
+        counters.set_transport(self.nib.transport());
     }
 
     /// Whether something must be handed over.
