@@ -100,6 +100,28 @@ class Processes:
         if process in self.running:
             self.running.remove(process)
 
+    def redis_server(self):
+        """Starts redis-server, and returns it with its address."""
+        port = free_port()
+        command = ["redis-server", "--bind", "127.0.0.1", "--port", str(port), "--save", "", "--appendonly", "no"]
+        process = self.start("redis-server", command, lambda text: "Ready to accept" in text)
+        return process, f"127.0.0.1:{port}"
+
+    def memcached(self):
+        """Starts memcached, and returns it with its address."""
+        port = free_port()
+        command = ["memcached", "-l", "127.0.0.1", "-U", "0", "-u", "nobody", "-p", str(port)]
+
+        def answers(_):
+            """Whether it has stored a key."""
+            with socket.socket() as client:
+                if client.connect_ex(("127.0.0.1", port)) != 0:
+                    return False
+                client.sendall(b"set key 0 0 5\r\nhello\r\n")
+                return client.recv(16) == b"STORED\r\n"
+
+        return self.start("memcached", command, answers), f"127.0.0.1:{port}"
+
     def nats_server(self):
         """Starts nats-server, and returns it with its address."""
         port = free_port()

@@ -142,7 +142,7 @@ fn main() {
         let latencies_us = latencies_us.borrow();
         let calls = latencies_us.len();
         println!(
-            "{{\"calls_per_s\": {:.0}, \"cpu_us_per_call\": {:.2}, \"p50_us\": {}, \"p99_us\": {}, \"failed\": {}}}",
+            "{{\"calls\": {calls}, \"calls_per_s\": {:.0}, \"cpu_us_per_call\": {:.2}, \"p50_us\": {}, \"p99_us\": {}, \"failed\": {}}}",
             calls as f64 / wall,
             cpu * 1e6 / calls as f64,
             latencies_us.value_at_quantile(0.5),
