@@ -9,7 +9,7 @@ mod fetched;
 mod flags;
 mod fleet;
 mod given;
-mod group_page;
+mod group_pages;
 mod habits;
 mod hit;
 mod k6;

@@ -266,6 +266,7 @@ fn judging(run: &RawRun) -> Result<Judging, BadValue> {
         summary_file: given(&run.summaryfile),
         junit_file: given(&run.junitfile),
         json: false,
+        silent: false,
     })
 }
 

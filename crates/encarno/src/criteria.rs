@@ -36,4 +36,6 @@ pub struct Judging {
     pub junit_file: Option<PathBuf>,
     /// Whether the summary is printed as JSON.
     pub json: bool,
+    /// Whether no summary is printed, because there is another one.
+    pub silent: bool,
 }

@@ -27,6 +27,8 @@ pub struct Ended {
     pub judged: Vec<Judged>,
     /// The condition that ended it, with its value.
     pub stopped_by: Option<String>,
+    /// The agents that were lost, with the reasons.
+    pub lost: Vec<String>,
     /// The scenario broke down, and the run ended by that.
     pub scenario_broke: bool,
 }
@@ -106,6 +108,7 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
     Ok(Ended {
         judged,
         stopped_by,
+        lost: Vec::new(),
         scenario_broke: broke.is_some(),
         summary,
     })

@@ -16,6 +16,7 @@ use encarno_record::results::whole::{self, FileStatistics};
 use encarno_test_peers::{NatsServer, root, scratch};
 use process::Process;
 use program::{command, run};
+use serde_json::{Value, json};
 
 /// None if it isn't built.
 fn k6() -> Option<PathBuf> {
@@ -108,6 +109,107 @@ fn agents_run_a_script_as_one_k6_would() {
         .filter(|threshold| threshold.met)
         .count();
     assert_eq!((met, file.notes.thresholds.len()), (5, 6), "{said}");
+}
+
+const SUMMARISED: &str = r"
+import exec from 'k6/execution';
+import { check, group } from 'k6';
+import { Counter, Gauge, Rate, Trend } from 'k6/metrics';
+import { half } from './halves.js';
+const calls = new Counter('own_calls');
+const level = new Gauge('own_level');
+const odd = new Rate('own_odd');
+const number = new Trend('own_number', true);
+export const options = {
+  scenarios: { all: { executor: 'shared-iterations', vus: 6, iterations: 600, maxDuration: '60s' } },
+  summaryTrendStats: ['avg', 'max', 'count', 'p(99.5)'],
+  thresholds: {
+    own_calls: ['count==600', 'count<5'],
+    'own_calls{half:upper}': ['count==300'],
+  },
+};
+export function setup() {
+  return { token: 'once' };
+}
+export default function () {
+  const iteration = exec.scenario.iterationInTest;
+  calls.add(1, { half: half(iteration) });
+  level.add(7);
+  odd.add(iteration % 2 === 1);
+  number.add(iteration + 1);
+  group('outer', () => group('inner', () => check(iteration, { small: (it) => it < 500 })));
+}
+export function handleSummary(data) {
+  return {
+    stdout: `SUMMARY of ${data.metrics.own_calls.values.count} for ${__ENV.WHO}\n`,
+    'summary.json': JSON.stringify(data),
+  };
+}
+";
+
+#[test]
+fn the_function_that_summarises_sees_the_metrics_of_all_agents_once() {
+    let Some(k6) = k6() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let halves = "export const half = (n) => (n < 300 ? 'lower' : 'upper');\n";
+    std::fs::write(folder.path().join("halves.js"), halves).unwrap();
+    let flags = ["--agents", "local:3", "--", "-e", "WHO=you"];
+    let (status, said) = run_k6(folder.path(), &k6, SUMMARISED, &flags);
+    assert_eq!(status, Some(99), "{said}");
+    assert_eq!(said.matches("SUMMARY of 600 for you").count(), 1, "{said}");
+    // Nobody prints another summary.
+    assert!(!said.contains("own_odd"), "{said}");
+    let data = std::fs::read(folder.path().join("summary.json")).unwrap();
+    let data: Value = serde_json::from_slice(&data).unwrap();
+    let metric = |name: &str| &data["metrics"][name];
+    assert_eq!(metric("iterations")["values"]["count"], 600);
+    let calls = metric("own_calls");
+    assert_eq!(
+        (&calls["type"], &calls["contains"]),
+        (&json!("counter"), &json!("default"))
+    );
+    assert_eq!(
+        calls["thresholds"],
+        json!({"count==600": {"ok": true}, "count<5": {"ok": false}})
+    );
+    let rate = calls["values"]["rate"].as_f64().unwrap();
+    let seconds = data["state"]["testRunDurationMs"].as_f64().unwrap() / 1000.0;
+    assert!(
+        (rate * seconds - 600.0).abs() < 1e-6,
+        "{rate} in {seconds} s"
+    );
+    let upper = metric("own_calls{half:upper}");
+    assert_eq!(upper["values"]["count"], 300);
+    assert_eq!(upper["thresholds"], json!({"count==300": {"ok": true}}));
+    assert_eq!(
+        metric("own_level")["values"],
+        json!({"value": 7, "min": 7, "max": 7})
+    );
+    assert_eq!(
+        metric("own_odd")["values"],
+        json!({"rate": 0.5, "passes": 300, "fails": 300})
+    );
+    let number = metric("own_number");
+    assert_eq!(number["contains"], "time");
+    let values = &number["values"];
+    assert_eq!(values.as_object().unwrap().len(), 4, "{values}");
+    assert_eq!(
+        (&values["max"], &values["count"]),
+        (&json!(600), &json!(600))
+    );
+    assert_eq!(values["avg"], 300.5);
+    let quantile = values["p(99.5)"].as_f64().unwrap();
+    assert!((quantile / 597.0 - 1.0).abs() < 0.001, "{quantile}");
+    assert_eq!(data["setup_data"], json!({"token": "once"}));
+    let inner = &data["root_group"]["groups"][0]["groups"][0];
+    assert_eq!(inner["path"], "::outer::inner");
+    let check = &inner["checks"][0];
+    assert_eq!(
+        (&check["passes"], &check["fails"]),
+        (&json!(500), &json!(100))
+    );
+    // k6's identifiers are MD5 sums of 32 digits.
+    assert_eq!(check["id"].as_str().unwrap().len(), 32, "{check}");
 }
 
 const ENDLESS: &str = r"

@@ -127,6 +127,7 @@ fn a_run_that_is_stopped_in_a_pause_ends_at_once_and_says_so() {
         summary: summary.clone(),
         judged: Vec::new(),
         stopped_by: None,
+        lost: Vec::new(),
         scenario_broke: false,
     };
     assert!(encarno::report::run_text(&ended).contains("paused for "));

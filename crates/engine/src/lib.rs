@@ -29,4 +29,4 @@ pub use error::RunError;
 pub use run::{read_through, run, steer};
 pub use workers::control;
 pub use workers::event_loop::LoopError;
-pub use workers::feed::InputFailure;
+pub use workers::feed::{InputFailure, ReadSummary};

@@ -10,13 +10,13 @@ mod totals;
 mod verdict;
 mod window;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use encarno_nib::clock::Clock;
+use encarno_record::seconds::{Second, Seconds};
 use encarno_record::statistics::Statistics;
-use encarno_record::sums::{LoopState, LoopSums, second_end_ns, second_of};
+use encarno_record::sums::LoopSums;
 use encarno_record::{Expected, Strings, Texts};
 
 pub use quota::Quota;
@@ -39,26 +39,11 @@ pub struct Meter {
     asked: Option<Arc<Schedule>>,
     /// The number of processes that make the run together.
     parts: usize,
-    loops: Vec<Loop>,
-    /// Statistics of seconds that aren't complete yet.
-    current: BTreeMap<u64, Statistics>,
-    /// The second of the next window, and its start in ns from the run's start.
-    second: u64,
-    from_ns: u64,
+    seconds: Seconds,
     quota: Quota,
     throttled_ns: u64,
     judge: Judge,
     whole: Statistics,
-}
-
-/// The state of an event loop.
-#[derive(Debug, Default)]
-struct Loop {
-    /// The loop's states at the ends of seconds. All seconds before `whole_before` are
-    /// complete.
-    states: BTreeMap<u64, LoopState>,
-    /// The state at the end of the last window.
-    last: LoopState,
 }
 
 impl Meter {
@@ -77,6 +62,8 @@ impl Meter {
         };
         let started_unix_ns = clock.started_unix_ns();
         let quota = Quota::of_this_process();
+        let mut seconds = Seconds::new(started_unix_ns);
+        seconds.add_loops(loops);
         let meter = Self {
             sums,
             started_unix_ns,
@@ -85,10 +72,7 @@ impl Meter {
             open,
             asked,
             parts: settings.part.count,
-            loops: (0..loops).map(|_| Loop::default()).collect(),
-            current: BTreeMap::new(),
-            second: second_of(started_unix_ns, 0),
-            from_ns: 0,
+            seconds,
             throttled_ns: quota.throttled_ns(),
             judge: Judge::new(open, quota.cores()).calibrated_to(settings.calibrated_rate),
             quota,
@@ -109,13 +93,8 @@ impl Meter {
         while let Ok(sums) = self.sums.try_recv() {
             self.take(&sums);
         }
-        let before = |one: &Loop| one.states.last_key_value().map_or(0, |(&second, _)| second);
-        let whole_before = self.loops.iter().map(before).min().unwrap_or(0);
-        // `u64::MAX` comes from a loop that has ended. It means the end of the run, not a
-        // second.
-        while whole_before != u64::MAX && self.second < whole_before {
-            let to_ns = second_end_ns(self.started_unix_ns, self.second);
-            self.close(to_ns, observe);
+        while let Some(second) = self.seconds.next_whole() {
+            self.close(second, observe);
         }
     }
 
@@ -124,16 +103,9 @@ impl Meter {
     pub fn end(mut self, elapsed_ns: u64, observe: &mut dyn FnMut(&Window)) -> Metered {
         self.look(observe);
         loop {
-            let end_ns = second_end_ns(self.started_unix_ns, self.second);
-            let last =
-                end_ns >= elapsed_ns && self.current.keys().all(|&second| second <= self.second);
-            let to_ns = if last {
-                elapsed_ns.max(self.from_ns)
-            } else {
-                end_ns
-            };
-            self.close(to_ns, observe);
-            if last {
+            let (second, is_last) = self.seconds.next_of_ended(elapsed_ns);
+            self.close(second, observe);
+            if is_last {
                 break;
             }
         }
@@ -145,66 +117,31 @@ impl Meter {
 
     fn take(&mut self, sums: &LoopSums) {
         for (second, outcomes) in &sums.seconds {
-            // Hits that arrive after their window was closed belong to the next one.
-            let statistics = self.current.entry((*second).max(self.second)).or_default();
-            statistics.add(
+            self.seconds.statistics_of(*second).add(
                 outcomes,
                 &mut self.texts,
                 self.started_unix_ns,
                 &self.expected,
             );
         }
-        if let Some(known) = self.loops.get_mut(sums.number as usize) {
-            let before = match sums.until_ns {
-                u64::MAX => u64::MAX,
-                until_ns => second_of(self.started_unix_ns, until_ns),
-            };
-            known.states.insert(before, sums.state);
-        }
+        self.seconds
+            .reach(sums.number as usize, sums.until_ns, sums.state);
     }
 
-    /// Closes the present window.
-    fn close(&mut self, to_ns: u64, observe: &mut dyn FnMut(&Window)) {
-        let statistics = self.current.remove(&self.second).unwrap_or_default();
-        let span_ns = (to_ns - self.from_ns).max(1);
-        let mut window = Window {
-            second: self.second,
-            from_ns: self.from_ns,
-            to_ns,
-            total: statistics.total(),
-            statistics,
-            asked: self.asked.as_ref().map(|schedule| {
-                schedule.level_at(to_ns.saturating_sub(1)).0 as f64
-                    / Level::ONE.0 as f64
-                    / self.parts as f64
-            }),
-            ..Window::default()
-        };
-        for known in &mut self.loops {
-            let at_end = known.state_after(self.second);
-            window.add_loop(&known.last, &at_end, span_ns);
-            known.last = at_end;
-        }
-        let loops = self.loops.len().max(1) as f64;
-        window.starved /= loops;
+    /// Makes a window of a second that is over.
+    fn close(&mut self, second: Second, observe: &mut dyn FnMut(&Window)) {
+        let mut window = Window::of(second);
+        window.asked = self.asked.as_ref().map(|schedule| {
+            schedule.level_at(window.to_ns.saturating_sub(1)).0 as f64
+                / Level::ONE.0 as f64
+                / self.parts as f64
+        });
         let throttled_ns = self.quota.throttled_ns();
         window.throttled_ns = throttled_ns.saturating_sub(self.throttled_ns);
         self.throttled_ns = throttled_ns;
         self.whole.merge(&window.statistics);
         self.judge.take(&window);
         observe(&window);
-        (self.second, self.from_ns) = (self.second + 1, to_ns);
-    }
-}
-
-impl Loop {
-    /// The loop's state at the end of a second, or its last known state.
-    fn state_after(&mut self, second: u64) -> LoopState {
-        // Use the first state from then on, and drop earlier ones.
-        self.states = self.states.split_off(&(second + 1));
-        self.states
-            .first_key_value()
-            .map_or(self.last, |(_, &state)| state)
     }
 }
 
@@ -229,7 +166,7 @@ mod tests {
     use encarno_record::sums::{LoopState, LoopSums, Summing};
     use encarno_record::{Expected, Hit, Strings};
 
-    use super::{Meter, Window};
+    use super::{Meter, Seconds, Window};
     use crate::settings::{
         Arrivals, OpenSettings, OutputSettings, Part, RunSettings, ScriptSettings, Source, Workload,
     };
@@ -263,7 +200,8 @@ mod tests {
         let (mut meter, sender) = Meter::new(&settings, 2, strings, Clock::start());
         // 300 ms of the first second are gone when the run starts.
         meter.started_unix_ns = 1_700_000_000_300_000_000;
-        meter.second = 1_700_000_000;
+        meter.seconds = Seconds::new(meter.started_unix_ns);
+        meter.seconds.add_loops(2);
         (meter, sender)
     }
 

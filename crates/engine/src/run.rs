@@ -14,6 +14,7 @@ use encarno_input::{InputFormat, Sharing};
 use encarno_nib::clock::{self, Clock};
 use encarno_nib::poll::Waker;
 use encarno_nib::{Nib, Protocol};
+use encarno_record::notes::Details;
 use encarno_record::{Payload, Record, StringId, Strings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -25,7 +26,7 @@ use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Start, Workload, nanoseconds};
 use crate::workers::control::{Limits, Schedules};
-use crate::workers::feed::{Crowd, Deal};
+use crate::workers::feed::{Crowd, Deal, ReadSummary};
 use crate::workers::{
     Closed, Control, Counters, EventLoop, Feed, LoopError, Open, Pace, Reader, Share, Steered,
     Traced, has_fields,
@@ -141,11 +142,24 @@ pub fn steer<P: Protocol>(
         metered.statistics.total(),
         control.stop(),
     );
+    let read = reader.map_or(Ok(ReadSummary::default()), Reader::finish);
+    let addresses = addresses(&counters, protocol.address(), &strings);
+    let paused_ns = control.paused_ns(elapsed_ns);
+    let details = Details {
+        addresses: addresses.clone(),
+        elapsed_ns,
+        paused_ns,
+        ..read.as_ref().map(ReadSummary::details).unwrap_or_default()
+    };
     // The error of an output says more than the loops' report that one failed.
     let written = writer.finish_with(span_ns, move |written| {
-        meter::notes(&totals, &judge.verdict(&total, &totals, written, stop))
+        let details = Details {
+            queue_full: written.queue_full_count,
+            ..details
+        };
+        let verdict = judge.verdict(&total, &totals, written, stop);
+        meter::notes(&totals, &verdict, details)
     })?;
-    let read = reader.map_or(Ok(Default::default()), Reader::finish);
     result?;
     let read = read?;
     let ending = Ending {
@@ -156,9 +170,9 @@ pub fn steer<P: Protocol>(
         expected: settings.expected,
         written,
         read,
-        addresses: addresses(&counters, protocol.address(), &strings),
+        addresses,
         stop,
-        paused_ns: control.paused_ns(elapsed_ns),
+        paused_ns,
     };
     Ok(Summary::new(totals, metered, ending))
 }

@@ -81,6 +81,7 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
         .map_err(FleetError::of("NATS sends no runs"))?;
     enter(&bus, &presence).await?;
     tell("ready");
+    let nonce = presence.nonce.clone();
     let (busy, is_busy) = watch::channel(None::<String>);
     let saying = tokio::spawn(say(bus.clone(), presence, is_busy));
     let (end, mut ended) = mpsc::channel::<()>(1);
@@ -113,7 +114,7 @@ async fn serve(settings: AgentSettings, tell: &impl Fn(&str)) -> Result<(), Flee
                     let (orders, taken) = mpsc::channel(ORDERS_MAX);
                     job = Some((run.to_owned(), orders));
                     let _told = busy.send(Some(run.to_owned()));
-                    let one = Job::new(bus.clone(), settings.clone(), plan);
+                    let one = Job::new(bus.clone(), settings.clone(), &nonce, plan);
                     let end = end.clone();
                     tokio::spawn(async move {
                         one.carry_out(taken).await;

@@ -11,6 +11,7 @@ use async_nats::{Client, ConnectOptions, ServerAddr};
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::{Instant, sleep};
 
 use encarno_record::mask::masked_url;
 use encarno_secret::Secret;
@@ -24,6 +25,9 @@ const KEPT: Duration = Duration::from_secs(24 * 3600);
 pub(crate) const PRESENT: Duration = Duration::from_secs(6);
 const CONNECT: Duration = Duration::from_secs(10);
 const PING: Duration = Duration::from_secs(2);
+/// How long it is tried to store a message.
+const SAY: Duration = Duration::from_secs(30);
+pub(crate) const RETRY: Duration = Duration::from_millis(250);
 
 /// The meeting point of a group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -166,11 +170,21 @@ impl Bus {
         format!("encarno.{}.beat.{run}.{agent}", self.group)
     }
 
-    /// Stores a value about a run.
+    /// Stores a value about a run. If the server is being started again, the value is stored
+    /// afterwards.
     pub(crate) async fn say(&self, key: &str, value: &impl Serialize) -> Result<(), FleetError> {
-        let put = self.runs.put(key, json(value)?).await;
-        put.map(drop)
-            .map_err(FleetError::of("NATS did not store a message"))
+        let value = json(value)?;
+        let deadline = Instant::now() + SAY;
+        loop {
+            let error = match self.runs.put(key, value.clone()).await {
+                Ok(_) => return Ok(()),
+                Err(error) => error,
+            };
+            if Instant::now() >= deadline {
+                return Err(FleetError::of("NATS did not store a message")(error));
+            }
+            sleep(RETRY).await;
+        }
     }
 
     /// The value of a key.

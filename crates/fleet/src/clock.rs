@@ -17,6 +17,22 @@ fn wall_ns() -> u64 {
     now.unwrap_or_default().as_nanos() as u64
 }
 
+/// How often both clocks are read to know them of one instant.
+const READINGS: usize = 16;
+
+/// The monotonic and the wall clock at one instant. A thread may be held up between two
+/// readings, so the pair that was read fastest counts.
+fn both_ns() -> (u64, u64) {
+    let read = |_| {
+        let before_ns = monotonic_ns();
+        let wall_ns = wall_ns();
+        (monotonic_ns() - before_ns, before_ns, wall_ns)
+    };
+    let fastest = (0..READINGS).map(read).min();
+    let (took_ns, before_ns, wall_ns) = fastest.unwrap_or_default();
+    (before_ns + took_ns / 2, wall_ns)
+}
+
 /// The clock of a run: Unix time from the coordinator's wall clock at the start, and from
 /// then on by the monotonic clock, so that it never jumps or goes back.
 #[derive(Clone, Copy, Debug)]
@@ -27,9 +43,10 @@ pub(crate) struct Axis {
 
 impl Axis {
     pub(crate) fn start() -> Self {
+        let (monotonic_ns, unix_ns) = both_ns();
         Self {
-            unix_ns: wall_ns(),
-            monotonic_ns: monotonic_ns(),
+            monotonic_ns,
+            unix_ns,
         }
     }
 
@@ -112,8 +129,9 @@ impl Estimate {
                 ..AgentClock::default()
             };
         };
-        let axis_now_ns = i128::from(monotonic_ns()) + first.offset_ns();
-        let offset_ns = i128::from(wall_ns()) - axis_now_ns;
+        let (monotonic_ns, wall_ns) = both_ns();
+        let axis_now_ns = i128::from(monotonic_ns) + first.offset_ns();
+        let offset_ns = i128::from(wall_ns) - axis_now_ns;
         let drift = self.latest.and_then(|latest| {
             let over_ns = latest.heard_ns.checked_sub(first.heard_ns)?;
             let moved_ns = first.offset_ns() - latest.offset_ns();

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encarno_record::notes::{Account, AgentClock, Threshold};
+use encarno_record::seconds::Second;
 use encarno_record::series::Metrics;
 use futures_util::StreamExt as _;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -52,13 +53,19 @@ pub struct Order {
     pub growing: Option<PathBuf>,
 }
 
-/// Looks at the metrics of all agents, after the run has lasted for so long. What it
-/// returns ends the run, and says why.
+/// Looks at what all agents measure together. What it returns ends the run, and says why.
 #[derive(Clone)]
-pub struct Watcher(pub Arc<Watch>);
+pub enum Watcher {
+    /// Looks at the metrics once a second, after the run has lasted for so long.
+    Metrics(Arc<WatchMetrics>),
+    /// Looks at the hits of each second, as soon as no agent has more of them.
+    Seconds(Arc<WatchSeconds>),
+}
 
 /// See [`Watcher`].
-pub type Watch = dyn Fn(&Metrics, Duration) -> Option<String> + Send + Sync;
+pub type WatchMetrics = dyn Fn(&Metrics, Duration) -> Option<String> + Send + Sync;
+/// See [`Watcher`].
+pub type WatchSeconds = dyn Fn(Second) -> Option<String> + Send + Sync;
 
 impl fmt::Debug for Watcher {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -99,6 +106,8 @@ pub struct Outcome {
     pub aborted: bool,
     /// What became of the thresholds of a k6 script.
     pub thresholds: Vec<Threshold>,
+    /// What the program of an agent prepared for all of them: JSON.
+    pub data: Option<String>,
 }
 
 /// How long all agents may take to be ready.
@@ -161,6 +170,7 @@ async fn make(order: &Order, tell: &impl Fn(&str)) -> Result<Outcome, FleetError
         let data = collecting
             .states()
             .find_map(|(_, state)| state.data.clone());
+        collecting.data.clone_from(&data);
         bus.say(&format!("{run}.start"), &Begin { at_unix_ns, data })
             .await?;
         tell(&format!("run {run}: it starts in {} s", AHEAD.as_secs()));

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use encarno_record::Texts;
 use encarno_record::notes::Account;
 use encarno_record::results::{ResultsError, SumsReader};
-use encarno_record::sums::{LoopState, Sums};
+use encarno_record::seconds::Seconds;
+use encarno_record::sums::{LoopState, OutcomeSums, Sums};
 
 use crate::FleetError;
 
@@ -21,6 +22,8 @@ pub(crate) struct Part {
     next_chunk: u64,
     reader: Option<Box<SumsReader>>,
     texts: Texts,
+    /// The number of its first event loop among those of all agents, if seconds are wanted.
+    first_loop: Option<usize>,
 }
 
 /// The results since the last look.
@@ -41,6 +44,7 @@ impl Part {
             next_chunk: 0,
             reader: None,
             texts: Texts::default(),
+            first_loop: None,
         })
     }
 
@@ -70,8 +74,13 @@ impl Part {
         self.reader.as_deref()
     }
 
-    /// Adds the results since the last look.
-    pub(crate) fn look(&mut self, news: &mut News) -> io::Result<()> {
+    /// Adds the results since the last look, also to the seconds of all agents, if they are
+    /// wanted. These begin with the first agent that sends any.
+    pub(crate) fn look(
+        &mut self,
+        news: &mut News,
+        seconds: Option<&mut Option<Seconds>>,
+    ) -> io::Result<()> {
         if self.reader.is_none() {
             // Even the start of the file may be missing.
             self.reader = SumsReader::new(File::open(&self.path)?).ok().map(Box::new);
@@ -79,16 +88,44 @@ impl Part {
         let Some(reader) = &mut self.reader else {
             return Ok(());
         };
-        let expected = reader.expected();
+        let (expected, started_unix_ns) = (reader.expected(), reader.started_unix_ns());
+        let mut seconds =
+            seconds.map(|seconds| seconds.get_or_insert_with(|| Seconds::new(started_unix_ns)));
+        if let Some(seconds) = &mut seconds {
+            let loops = reader.loops() as usize;
+            self.first_loop
+                .get_or_insert_with(|| seconds.add_loops(loops));
+        }
         while let Some(sums) = reader.next_sums(&mut self.texts)? {
-            sums.for_each(|_, outcome, sums| {
+            let mut by_second = BTreeMap::<u64, OutcomeSums>::new();
+            sums.for_each(|second, outcome, sums| {
                 if outcome.failed(&expected) {
                     news.failed += sums.hits;
                 }
                 news.sums.merge(sums);
+                if seconds.is_some() {
+                    by_second.entry(second).or_default().merge(*outcome, sums);
+                }
             });
+            let (Some(seconds), Some(first)) = (&mut seconds, self.first_loop) else {
+                continue;
+            };
+            for (second, outcomes) in by_second {
+                let statistics = seconds.statistics_of(second);
+                statistics.add(&outcomes, &mut self.texts, started_unix_ns, &expected);
+            }
+            if let Some(state) = sums.state {
+                seconds.reach(first + sums.number as usize, sums.until_ns, state);
+            }
         }
         Ok(())
+    }
+
+    /// Its hits aren't waited for any more.
+    pub(crate) fn give_up(&self, seconds: &mut Seconds) {
+        if let (Some(first), Some(reader)) = (self.first_loop, &self.reader) {
+            (first..first + reader.loops() as usize).for_each(|number| seconds.give_up(number));
+        }
     }
 }
 

@@ -83,6 +83,8 @@ pub struct Halt {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct State {
+    /// The random text of the agent's start.
+    pub nonce: String,
     /// Its phase.
     pub phase: Phase,
     /// A text: why it refused, or the messages of its program.

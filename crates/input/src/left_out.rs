@@ -24,6 +24,13 @@ impl LeftOut {
         self.reasons.is_empty()
     }
 
+    /// The counts by reason.
+    pub fn reasons(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.reasons
+            .iter()
+            .map(|(reason, count)| (&**reason, *count))
+    }
+
     pub(super) fn add(&mut self, reason: impl Into<Cow<'static, str>>) {
         let mut reason = reason.into();
         let known = |reasons: &[(Cow<'static, str>, u64)], reason: &str| {
@@ -35,6 +42,17 @@ impl LeftOut {
         match known(&self.reasons, &reason) {
             Some(place) => self.reasons[place].1 += 1,
             None => self.reasons.push((reason, 1)),
+        }
+    }
+}
+
+impl FromIterator<(String, u64)> for LeftOut {
+    fn from_iter<I: IntoIterator<Item = (String, u64)>>(reasons: I) -> Self {
+        let reasons = reasons.into_iter();
+        Self {
+            reasons: reasons
+                .map(|(reason, count)| (Cow::Owned(reason), count))
+                .collect(),
         }
     }
 }

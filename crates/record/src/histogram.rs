@@ -30,6 +30,16 @@ pub struct Histogram {
     sum: u128,
     min: u64,
     max: u64,
+    exact: Option<Box<Exact>>,
+}
+
+/// The exact numbers at some ranks.
+#[derive(Clone, Debug)]
+pub(crate) struct Exact {
+    /// The count of all numbers. With another count, they have other ranks.
+    pub(crate) count: u64,
+    /// Ranks, from 1, and the numbers there.
+    pub(crate) numbers: Vec<(u64, u64)>,
 }
 
 #[derive(Clone, Debug)]
@@ -49,6 +59,7 @@ impl Default for Histogram {
             sum: 0,
             min: u64::MAX,
             max: 0,
+            exact: None,
         }
     }
 }
@@ -145,26 +156,56 @@ impl Histogram {
     }
 
     /// The number at or below which this share of all numbers lies (nearest rank), within
-    /// 0.05 %; 0 if there are no numbers.
+    /// 0.05 %; 0 if there are no numbers. It is exact if the number at its rank is known.
     pub fn quantile(&self, share: f64) -> u64 {
-        let rank = ((share * self.count as f64).ceil() as u64).clamp(1, self.count.max(1));
+        let rank = self.rank(share);
+        if let Some(exact) = self.known() {
+            let found = exact.numbers.iter().find(|(known, _)| *known == rank);
+            if let Some((_, number)) = found {
+                return *number;
+            }
+        }
         let (mut before, mut found) = (0, None);
-        let mut look = |bucket, count| {
+        self.in_order(|bucket, count| {
             before = u64::saturating_add(before, count);
             if before >= rank && found.is_none() {
                 found = Some(bucket);
             }
-        };
-        match &self.paged {
-            Some(_) => self.for_each(&mut look),
-            None => {
-                let mut few = self.few.clone();
-                few.sort_unstable();
-                few.iter()
-                    .for_each(|&(bucket, count)| look(bucket as usize, count));
-            }
-        }
+        });
         found.map_or(0, |bucket| middle_of(bucket).clamp(self.min, self.max))
+    }
+
+    /// The nearest rank of a quantile, from 1.
+    pub(crate) fn rank(&self, share: f64) -> u64 {
+        ((share * self.count as f64).ceil() as u64).clamp(1, self.count.max(1))
+    }
+
+    /// Each rank with its bucket, and with its rank among the numbers of that bucket.
+    pub(crate) fn places_of(&self, ranks: &[u64]) -> Vec<(u64, usize, u64)> {
+        let mut places = Vec::new();
+        let mut before = 0_u64;
+        self.in_order(|bucket, count| {
+            let until = before.saturating_add(count);
+            let here = ranks.iter().filter(|&&rank| before < rank && rank <= until);
+            places.extend(here.map(|&rank| (rank, bucket, rank - before)));
+            before = until;
+        });
+        places
+    }
+
+    /// Sets the numbers at some ranks.
+    pub(crate) fn set_exact(&mut self, exact: Exact) {
+        self.exact = Some(Box::new(exact));
+    }
+
+    /// Whether the quantiles that all outputs show are exact.
+    pub fn is_exact(&self) -> bool {
+        self.known().is_some()
+    }
+
+    fn known(&self) -> Option<&Exact> {
+        let exact = self.exact.as_deref();
+        exact.filter(|exact| exact.count == self.count)
     }
 
     /// The buckets with numbers and their counts, by bucket.
@@ -247,6 +288,19 @@ impl Histogram {
                 }
                 paged.add(bucket, count);
                 self.paged = Some(Box::new(paged));
+            }
+        }
+    }
+
+    /// Calls `take` with each bucket and its count, in order of buckets.
+    fn in_order(&self, mut take: impl FnMut(usize, u64)) {
+        match &self.paged {
+            Some(_) => self.for_each(take),
+            None => {
+                let mut few = self.few.clone();
+                few.sort_unstable();
+                few.iter()
+                    .for_each(|&(bucket, count)| take(bucket as usize, count));
             }
         }
     }

@@ -11,6 +11,8 @@
 //! - [`exemplar`]: hits that took part in a trace
 //! - [`series`]: samples of metrics that are no hits
 //! - [`statistics`]: what became of hits, by label
+//! - [`seconds`]: a run second by second
+//! - [`exact`]: exact quantiles of the hits in files
 //! - [`condition`]: what a run is judged by
 //! - [`notes`]: what a run says of itself
 //! - [`frame`]: framed blocks with checksums
@@ -32,6 +34,7 @@ mod variables;
 
 pub mod code;
 pub mod condition;
+pub mod exact;
 pub mod exemplar;
 pub mod files;
 pub mod formats;
@@ -43,6 +46,7 @@ pub mod notes;
 pub mod results;
 pub mod samples;
 pub mod script;
+pub mod seconds;
 pub mod series;
 pub mod statistics;
 pub mod sums;

@@ -22,7 +22,7 @@ use crate::results::{
     self, Block, Ending, KIND_POINTS, KIND_SERIES, KIND_SUMS, ResultReader, ResultSummary,
 };
 use crate::series::{self, Points, Series};
-use crate::sums::Outcome;
+use crate::sums::{LoopState, LoopSums, Outcome};
 use crate::{Expected, Hit, StringId, Strings, Texts};
 
 /// A file to merge.
@@ -235,6 +235,10 @@ struct Merging {
 #[derive(Debug)]
 struct Numbering {
     first_loop: u32,
+    /// The number of its event loops.
+    loops: u32,
+    /// The last states of its event loops.
+    states: BTreeMap<u32, LoopState>,
     /// What is added to its instants.
     shift_ns: u64,
     ids: Ids,
@@ -262,6 +266,8 @@ impl Merging {
         self.loops = first_loop.saturating_add(reader.loops());
         Numbering {
             first_loop,
+            loops: reader.loops(),
+            states: BTreeMap::new(),
             shift_ns: reader
                 .started_unix_ns()
                 .saturating_sub(self.started_unix_ns),
@@ -286,6 +292,8 @@ impl Merging {
             shift_ns,
             ids,
             series,
+            states,
+            ..
         } = numbering;
         let (first_loop, shift_ns) = (*first_loop, *shift_ns);
         while let Some((kind, payload, block)) = reader.next_frame().map_err(FileError::of(path))? {
@@ -301,6 +309,9 @@ impl Merging {
                         .mark(mark.at_ns.saturating_add(shift_ns), mark.text)?;
                 }
                 Block::Other if kind == KIND_SUMS => {
+                    if let Some((number, state)) = results::state_of(payload) {
+                        states.insert(number, state);
+                    }
                     let mut frame = Vec::new();
                     results::append_sums_again(
                         &mut frame,
@@ -320,6 +331,30 @@ impl Merging {
         if reader.span_ns() > 0 {
             let span_ns = reader.span_ns().saturating_add(shift_ns);
             self.span_ns = self.span_ns.max(span_ns);
+        }
+        Ok(())
+    }
+
+    /// No more comes from that file.
+    fn give_up(&mut self, numbering: &Numbering) -> Result<(), MergeError> {
+        /// A file may claim any number.
+        const LOOPS_MAX: u32 = 10_000;
+        for number in 0..numbering.loops.min(LOOPS_MAX) {
+            let state = numbering.states.get(&number).copied();
+            let sums = LoopSums {
+                number: numbering.first_loop.saturating_add(number),
+                until_ns: u64::MAX,
+                state: LoopState {
+                    users: 0,
+                    running: 0,
+                    sleeping: 0,
+                    ..state.unwrap_or_default()
+                },
+                ..LoopSums::default()
+            };
+            self.sink.frames(&mut self.texts, |out| {
+                results::append_sums_alone(out, &sums);
+            })?;
         }
         Ok(())
     }

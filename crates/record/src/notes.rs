@@ -2,6 +2,8 @@
 //! settings, and the verdict. It is JSON, because people read it and later versions may
 //! add to it.
 
+use std::cmp::Reverse;
+use std::collections::HashMap;
 use std::fmt;
 use std::fs;
 use std::thread;
@@ -37,6 +39,9 @@ pub struct Notes {
     /// What the connections counted, if the operating system doesn't count it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub transport: Option<Transport>,
+    /// Details of the account, and what was read and written.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub details: Option<Details>,
     /// The verdict at the end: whether the figures describe the target.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
@@ -108,6 +113,72 @@ pub struct Transport {
 )]
 fn is_zero(number: &u64) -> bool {
     *number == 0
+}
+
+/// Figures at the end of a run that its hits don't show. With agents, they are those of all
+/// agents that came to their end.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    /// Hits that were started.
+    pub started: u64,
+    /// Dropped hits that were due at the schedule's end without a connection or a record
+    /// for them.
+    pub dropped_at_end: u64,
+    /// Failed hits that got an answer with an unexpected status.
+    pub unexpected_status: u64,
+    /// Failed hits whose answer broke an assert.
+    pub assertion_failed: u64,
+    /// Failed hits whose kept connection was closed by the peer.
+    pub stale_connection: u64,
+    /// Redirects that were followed.
+    pub redirects_followed: u64,
+    /// The addresses that hits went to, those with most hits first.
+    pub addresses: Vec<(String, u64)>,
+    /// The records that were used.
+    pub records: u64,
+    /// The broken records, which were skipped.
+    pub broken: u64,
+    /// How many records were left out on purpose, by reason.
+    pub left_out: Vec<(String, u64)>,
+    /// How often an output's queue was full.
+    pub queue_full: u64,
+    /// From the start to the end.
+    pub elapsed_ns: u64,
+    /// The time for which the run was paused.
+    pub paused_ns: u64,
+}
+
+impl Details {
+    /// Adds those of another part of the same run.
+    pub fn add(&mut self, other: &Self) {
+        let sum = |own: &mut u64, more: u64| *own = own.saturating_add(more);
+        sum(&mut self.started, other.started);
+        sum(&mut self.dropped_at_end, other.dropped_at_end);
+        sum(&mut self.unexpected_status, other.unexpected_status);
+        sum(&mut self.assertion_failed, other.assertion_failed);
+        sum(&mut self.stale_connection, other.stale_connection);
+        sum(&mut self.redirects_followed, other.redirects_followed);
+        sum(&mut self.records, other.records);
+        sum(&mut self.broken, other.broken);
+        sum(&mut self.queue_full, other.queue_full);
+        let mut hits: HashMap<String, u64> = self.addresses.drain(..).collect();
+        for (address, more) in &other.addresses {
+            sum(hits.entry(address.clone()).or_default(), *more);
+        }
+        self.addresses = hits.into_iter().collect();
+        let most_first = |(address, hits): &(String, u64)| (Reverse(*hits), address.clone());
+        self.addresses.sort_by_cached_key(most_first);
+        // All parts read one input, and go on at one time.
+        for (reason, count) in &other.left_out {
+            match self.left_out.iter_mut().find(|(known, _)| known == reason) {
+                Some((_, known)) => *known = (*known).max(*count),
+                None => self.left_out.push((reason.clone(), *count)),
+            }
+        }
+        self.elapsed_ns = self.elapsed_ns.max(other.elapsed_ns);
+        self.paused_ns = self.paused_ns.max(other.paused_ns);
+    }
 }
 
 /// The verdict on a run: whether the figures describe the target.
@@ -283,6 +354,7 @@ impl Notes {
         self.open = later.open.or(self.open);
         self.totals = later.totals.or(self.totals);
         self.transport = later.transport.or(self.transport);
+        self.details = later.details.or(self.details.take());
         self.verdict = later.verdict.or(self.verdict.take());
         list(&mut self.environment, later.environment);
         list(&mut self.settings, later.settings);
@@ -313,6 +385,10 @@ impl Notes {
             notes.checks.truncate(notes.checks.len() / 2);
             notes.settings.truncate(notes.settings.len() / 2);
             notes.thresholds.truncate(notes.thresholds.len() / 2);
+            if let Some(details) = &mut notes.details {
+                details.addresses.truncate(details.addresses.len() / 2);
+                details.left_out.truncate(details.left_out.len() / 2);
+            }
             if let Some(verdict) = &mut notes.verdict {
                 verdict.reasons.truncate(verdict.reasons.len() / 2);
             }

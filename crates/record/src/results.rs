@@ -51,7 +51,7 @@ use crate::exemplar::Exemplar;
 use crate::frame::append_frame;
 use crate::notes::Notes;
 use crate::series::{self, Points, Series};
-use crate::sums::{self, LoopSums, Outcome};
+use crate::sums::{self, LoopState, LoopSums, Outcome};
 use crate::{Expected, Hit, StringId};
 
 /// The schema of written files. A reader refuses newer ones.
@@ -160,6 +160,13 @@ pub fn append_sums(out: &mut Vec<u8>, loop_sums: &LoopSums) {
 /// Appends frames with sums of hits that aren't in the file themselves.
 pub fn append_sums_alone(out: &mut Vec<u8>, loop_sums: &LoopSums) {
     append_sums_or_not(out, loop_sums, false);
+}
+
+/// The event loop of a frame of sums, and its state.
+pub(crate) fn state_of(payload: &[u8]) -> Option<(u32, LoopState)> {
+    let (head, mut rest) = payload.split_first_chunk::<24>()?;
+    let number = u32::from_le_bytes(*head.first_chunk::<4>()?);
+    Some((number, sums::take_state(&mut rest)?))
 }
 
 /// Appends a frame of sums of another file, with its numbers mapped by the closures.

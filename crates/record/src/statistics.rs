@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::histogram::Histogram;
+use crate::histogram::{Exact, Histogram};
 use crate::sums::{Outcome, OutcomeSums, Sums};
 use crate::{Expected, Texts};
 
@@ -128,6 +128,12 @@ impl LabelStatistics {
         }
     }
 
+    fn set_exact(&mut self, [service, response, lag]: [Exact; 3]) {
+        self.service_ns.set_exact(service);
+        self.response_ns.set_exact(response);
+        self.lag_ns.set_exact(lag);
+    }
+
     fn add_error(&mut self, error: (u16, Arc<str>), hits: u64) {
         let error = if self.errors.len() < ERRORS_MAX || self.errors.contains_key(&error) {
             error
@@ -154,6 +160,8 @@ pub struct Statistics {
     places: HashMap<Arc<str>, usize>,
     labels: Vec<(Arc<str>, Box<LabelStatistics>)>,
     others: Option<Box<LabelStatistics>>,
+    /// Exact quantiles of all labels together: of service times, response times and lags.
+    exact: Option<Box<[Exact; 3]>>,
 }
 
 impl Statistics {
@@ -203,7 +211,33 @@ impl Statistics {
             .map(|(_, statistics)| statistics)
             .chain(&self.others)
             .for_each(|statistics| total.merge(statistics));
+        if let Some(exact) = &self.exact {
+            total.set_exact((**exact).clone());
+        }
         total
+    }
+
+    /// The times of each label, in the order of [`Statistics::place_of`].
+    pub(crate) fn times(&self) -> impl Iterator<Item = [&Histogram; 3]> {
+        let labels = self.labels.iter().map(|(_, statistics)| statistics);
+        labels
+            .chain(&self.others)
+            .map(|it| [&it.service_ns, &it.response_ns, &it.lag_ns])
+    }
+
+    /// The place of a label.
+    pub(crate) fn place_of(&self, label: &Arc<str>) -> usize {
+        let place = self.places.get(label).copied();
+        place.unwrap_or(self.labels.len())
+    }
+
+    /// Sets exact quantiles of all labels together, and of each label.
+    pub(crate) fn set_exact(&mut self, of_total: [Exact; 3], of_labels: Vec<[Exact; 3]>) {
+        self.exact = Some(Box::new(of_total));
+        let labels = self.labels.iter_mut().map(|(_, statistics)| statistics);
+        for (label, exact) in labels.chain(&mut self.others).zip(of_labels) {
+            label.set_exact(exact);
+        }
     }
 
     fn label(&mut self, label: &Arc<str>) -> &mut LabelStatistics {

@@ -10,10 +10,13 @@ use serde::Deserialize;
 
 use crate::duration::parse_duration;
 use crate::notes::Threshold;
-use crate::series::{MetricKind, Metrics, Points};
+use crate::series::{MetricKind, Metrics, Points, Series};
 
 /// The name of the setting in which k6's output keeps the thresholds of its script.
 pub const SETTING: &str = "thresholds";
+
+/// Tags, as names and values.
+type Tags = Vec<(String, String)>;
 
 /// A threshold of a script.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,7 +26,7 @@ pub struct Demand {
     /// The metric's name without tags.
     name: String,
     /// The tags that the metric's series must have.
-    tags: Vec<(String, String)>,
+    tags: Tags,
     /// The text in the script.
     source: String,
     aggregation: Aggregation,
@@ -127,14 +130,7 @@ pub fn parse(json: &str) -> Result<Vec<Demand>, ThresholdError> {
 
 impl Demand {
     fn new(metric: &str, source: String, abort_after: Option<Duration>) -> Result<Self, String> {
-        let (name, tags) = match metric.split_once('{') {
-            None => (metric, Vec::new()),
-            Some((name, rest)) => {
-                let tags = rest.strip_suffix('}').ok_or("a brace isn't closed")?;
-                let tags: Option<Vec<_>> = tags.split(',').map(tag).collect();
-                (name, tags.ok_or("its tags aren't written as name:value")?)
-            }
-        };
+        let (name, tags) = name_and_tags(metric)?;
         let wrong = || format!("{source:?} is no threshold, such as p(95)<500");
         let (at, sign, operator) = OPERATORS
             .iter()
@@ -171,17 +167,8 @@ impl Demand {
     }
 
     fn value(&self, metrics: &Metrics, seconds: f64) -> Option<f64> {
-        let mut points = Points::default();
-        let mut kind = None;
-        for (series, of_series) in metrics.series() {
-            let has = |(name, value): &(String, String)| series.tags.get(name) == Some(value);
-            if series.metric == self.name && self.tags.iter().all(has) {
-                points.merge(of_series);
-                kind = Some(series.kind);
-            }
-        }
-        let kind = kind.filter(|_| points.count > 0)?;
-        match (kind, self.aggregation) {
+        let (series, points) = select(&self.name, &self.tags, metrics)?;
+        match (series.kind, self.aggregation) {
             (MetricKind::Counter, Aggregation::Count) => Some(points.sum),
             (MetricKind::Counter, Aggregation::Rate) => {
                 (seconds > 0.0).then(|| points.sum / seconds)
@@ -199,6 +186,30 @@ impl Demand {
             _ => None,
         }
     }
+}
+
+/// The points of a metric that is written as thresholds write it, such as
+/// `http_req_duration{status:200}`, with one of its series. `None` without samples.
+pub fn points<'a>(metric: &str, metrics: &'a Metrics) -> Option<(&'a Series, Points)> {
+    let (name, tags) = name_and_tags(metric).ok()?;
+    select(name, &tags, metrics)
+}
+
+fn select<'a>(
+    name: &str,
+    tags: &[(String, String)],
+    metrics: &'a Metrics,
+) -> Option<(&'a Series, Points)> {
+    let mut points = Points::default();
+    let mut found = None;
+    for (series, of_series) in metrics.series() {
+        let has = |(name, value): &(String, String)| series.tags.get(name) == Some(value);
+        if series.metric == name && tags.iter().all(has) {
+            points.merge(of_series);
+            found = Some(series);
+        }
+    }
+    Some((found.filter(|_| points.count > 0)?, points))
 }
 
 impl Aggregation {
@@ -236,6 +247,16 @@ impl Operator {
             Self::Unequal => value != bound,
         }
     }
+}
+
+/// A metric as a threshold names it.
+fn name_and_tags(metric: &str) -> Result<(&str, Tags), String> {
+    let Some((name, rest)) = metric.split_once('{') else {
+        return Ok((metric, Vec::new()));
+    };
+    let tags = rest.strip_suffix('}').ok_or("a brace isn't closed")?;
+    let tags: Option<Vec<_>> = tags.split(',').map(tag).collect();
+    Ok((name, tags.ok_or("its tags aren't written as name:value")?))
 }
 
 /// A tag such as `status:200`, without quotes around its parts.

@@ -153,6 +153,22 @@ pub fn said(
     read.map(|_| text).map_err(failed)
 }
 
+/// Runs k6, which prints where this process prints, for so long at most.
+pub fn run(
+    program: &Path,
+    patience: Duration,
+    arguments: impl FnOnce(&mut Command) -> &mut Command,
+) -> Result<ExitStatus, K6Error> {
+    let mut command = Command::new(program);
+    let started = arguments(&mut command).stdin(Stdio::null()).spawn();
+    let mut child = started.map_err(|source| K6Error::Start {
+        program: program.to_owned(),
+        source,
+    })?;
+    let never = AtomicBool::new(false);
+    wait(&mut child, patience, &never, &mut |_| {})
+}
+
 impl K6 {
     /// Asks k6 for its version and outputs.
     pub fn new(program: PathBuf, script: PathBuf, arguments: Vec<String>) -> Result<Self, K6Error> {

@@ -2,34 +2,41 @@
 //! coordinator is gone.
 
 mod due;
+mod ended;
 mod line;
 
+use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use clap::Args;
-use encarno_fleet::coordinator::{self, GivenUp, Order, Outcome};
+use encarno_engine::control::Stop;
+use encarno_engine::meter::Window;
+use encarno_fleet::coordinator::{self, GivenUp, Order, Outcome, Watcher};
 use encarno_fleet::local::Local;
 use encarno_fleet::{Hub, RunFile};
 use encarno_kube::pods::Pods;
 use encarno_kube::settings::Settings;
-use encarno_record::condition::{Condition, Measured};
-use encarno_record::notes::{AgentClock, Judgement};
-use encarno_record::results::whole;
+use encarno_record::exact;
+use encarno_record::notes::{AgentClock, Notes};
+use encarno_record::results::{add_notes, whole};
 use encarno_record::statistics::time_text;
 use encarno_secret::Secret;
 
 use super::flags::duration;
 use super::flags::fleet::{Agents, Collect, FleetArguments, HubArguments};
-use super::group_page::GroupPage;
+use super::group_pages::GroupPages;
 use super::watched::Watched;
-use super::{Failure, complain, print};
+use super::{Failure, complain, print, write_file};
+use crate::criteria::Judging;
+use crate::criteria::watch::Watch;
 use crate::exit;
 use crate::files::Files;
 use crate::messages;
 use crate::protocols::Run;
 use crate::read::stats;
+use crate::report::{json, junit, run_text};
 
 /// With a larger uncertainty, figures of one second can't be compared between machines.
 const UNCERTAIN_NS: u64 = 100_000_000;
@@ -68,7 +75,7 @@ impl AttachArguments {
         };
         let outcome = coordinator::attach(&order, &self.run, complain);
         let outcome = outcome.map_err(Failure::setup)?;
-        Judge::default().report(&outcome, &self.output)
+        report(&outcome, &self.output, &Judging::default(), None)
     }
 }
 
@@ -178,7 +185,13 @@ pub(super) fn carry_out(
 ) -> Result<u8, Failure> {
     files.check()?;
     refuse(run)?;
-    let shown = watched.group_page()?;
+    let asked = watched.arguments();
+    if asked.control {
+        return Err(Failure::usage(
+            "--control doesn't work with --agents: Ctrl-C stops the run on all of them",
+        ));
+    }
+    let mut shown = GroupPages::open(asked.live.as_ref(), asked.metrics.as_ref())?;
     let temporary;
     let output = match &run.settings.output.native {
         Some(output) => output.clone(),
@@ -202,22 +215,32 @@ pub(super) fn carry_out(
         collect_hits: arguments.collect == Collect::Hits,
         silence: arguments.silence,
         output: output.clone(),
-        growing: shown.as_ref().map(GroupPage::file),
+        growing: shown.as_ref().map(GroupPages::file),
+        watch: watcher(run),
         ..group.order()
     };
-    let tell = |text: &str| complain(text);
-    let outcome = coordinator::run(&order, tell).map_err(Failure::setup)?;
-    let judge = Judge {
-        fail_if: &run.judging.criteria.fail_if,
-        strict: run.judging.strict,
-        json: run.judging.json,
-    };
-    let status = judge.report(&outcome, &output)?;
+    let outcome = coordinator::run(&order, complain).map_err(Failure::setup)?;
+    let missing = shown.as_mut().and_then(GroupPages::deliver);
+    let status = report(&outcome, &output, &run.judging, missing)?;
     if let Some(shown) = shown {
         shown.end();
     }
     watched.end()?;
     Ok(status)
+}
+
+/// Ends the run if a condition says so.
+fn watcher(run: &Run) -> Option<Watcher> {
+    let rules = &run.judging.criteria.stop_if;
+    if rules.0.is_empty() {
+        return None;
+    }
+    let workers_max = run.settings.workload.workers_max() as u64;
+    let watch = Mutex::new(Watch::new(rules.clone(), workers_max));
+    Some(Watcher::Seconds(Arc::new(move |second| {
+        let mut watch = watch.lock().unwrap_or_else(PoisonError::into_inner);
+        watch.take(&Window::of(second))
+    })))
 }
 
 /// Fails if agents can't make such a run.
@@ -234,17 +257,6 @@ fn refuse(run: &Run) -> Result<(), Failure> {
             "agents send results for one result file, not for {what}: use -o FILE with \
              --collect hits, and `encarno convert`"
         )));
-    }
-    let judging = &run.judging;
-    if judging.summary_file.is_some() || judging.junit_file.is_some() {
-        let text = "--summary and --junit don't work with --agents: `encarno stats --json` \
-                    prints the same figures of the file";
-        return Err(Failure::usage(text));
-    }
-    if !judging.criteria.stop_if.0.is_empty() {
-        let text = "--stop-if doesn't work with --agents, because no agent knows the hits of \
-                    the others. Use --fail-if";
-        return Err(Failure::usage(text));
     }
     if let Some(input) = run.settings.source.input()
         && !input.file.is_file()
@@ -309,62 +321,58 @@ fn say_clocks(clocks: &[AgentClock]) {
     }
 }
 
-/// The conditions for the merged result.
-#[derive(Default)]
-pub(super) struct Judge<'a> {
-    fail_if: &'a [Condition],
-    strict: bool,
-    json: bool,
-}
-
-impl Judge<'_> {
-    /// Reports the outcome, and returns the exit status.
-    pub(super) fn report(&self, outcome: &Outcome, output: &Path) -> Result<u8, Failure> {
-        let file = whole::read(output).map_err(Failure::setup)?;
-        for said in outcome.said.iter().chain(&outcome.remarks) {
-            complain(said);
-        }
-        print(|out| match self.json {
-            true => stats::print_json(&file, out),
-            false => stats::print_table(&file, out),
-        })?;
-        say_clocks(&outcome.clocks);
-        let total = file.statistics.total();
-        let measured = Measured {
-            statistics: &file.statistics,
-            total: &total,
-            dropped: outcome.totals.dropped,
-            span_ns: file.span_ns(),
+/// Reports the outcome, and returns the exit status. `missing` says which points of the run
+/// weren't delivered.
+pub(super) fn report(
+    outcome: &Outcome,
+    output: &Path,
+    judging: &Judging,
+    missing: Option<String>,
+) -> Result<u8, Failure> {
+    let mut file = whole::read(output).map_err(Failure::setup)?;
+    if let Some(missing) = missing {
+        let verdict = file.notes.verdict.get_or_insert_default();
+        verdict.reasons.push(missing);
+        let notes = Notes {
+            verdict: Some(verdict.clone()),
+            ..Notes::default()
         };
-        let judged: Vec<_> = self
-            .fail_if
-            .iter()
-            .map(|condition| condition.judge(&measured))
-            .collect();
-        for judged in &judged {
-            complain(&judged.to_string());
-        }
-        for lost in &outcome.lost {
-            complain(lost);
-        }
-        let totals = &outcome.totals;
-        let verdict = file.notes.verdict.unwrap_or_default();
-        Ok(if outcome.stops > 1 {
-            exit::INTERRUPTED
-        } else if !outcome.lost.is_empty() {
-            exit::LOST
-        } else if outcome.aborted {
-            exit::ABORTED
-        } else if judged.iter().any(|judged| judged.holds)
-            || outcome.thresholds.iter().any(|threshold| !threshold.met)
-        {
-            exit::CRITERIA
-        } else if totals.done == 0 && totals.failed > 0 {
-            exit::ALL_FAILED
-        } else if self.strict && verdict.judgement == Judgement::Limited {
-            exit::STRICT
-        } else {
-            exit::OK
-        })
+        add_notes(output, &notes).map_err(Failure::output)?;
     }
+    for said in outcome.said.iter().chain(&outcome.remarks) {
+        complain(said);
+    }
+    // Agents may have sent every hit.
+    exact::refine(&[output], &mut file.statistics).map_err(Failure::setup)?;
+    let ended = ended::of(&file, outcome, &judging.criteria.fail_if);
+    let exit_status = if ended.summary.stop == Stop::Now {
+        exit::INTERRUPTED
+    } else if !outcome.lost.is_empty() {
+        exit::LOST
+    } else if outcome.aborted {
+        exit::ABORTED
+    } else if outcome.thresholds.iter().any(|threshold| !threshold.met) {
+        exit::CRITERIA
+    } else {
+        ended.exit_status(judging.strict)
+    };
+    if let Some(file) = &judging.summary_file {
+        write_file(file, &json::summary(&ended, exit_status))?;
+    }
+    if let Some(file) = &judging.junit_file {
+        write_file(file, &junit::text(&ended, judging.strict))?;
+    }
+    // Metrics of k6 aren't hits: they have a table of their own.
+    let of_k6 = !file.metrics.is_empty();
+    print(|out| match (of_k6, judging.json) {
+        _ if judging.silent => Ok(()),
+        (true, _) => stats::print_table(&file, out),
+        (false, true) => out.write_all(json::summary(&ended, exit_status).as_bytes()),
+        (false, false) => writeln!(out, "{}", run_text(&ended)),
+    })?;
+    say_clocks(&outcome.clocks);
+    for lost in &outcome.lost {
+        complain(lost);
+    }
+    Ok(exit_status)
 }

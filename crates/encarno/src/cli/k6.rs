@@ -1,6 +1,7 @@
 //! `encarno k6 run`: a script of k6, run by agents.
 
 mod part;
+mod summary;
 mod surface;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use encarno_fleet::RunFile;
 use encarno_fleet::coordinator::{self, Order, Watcher};
+use encarno_record::results::whole;
 use encarno_record::series::Metrics;
 use encarno_record::statistics::time_text;
 use encarno_record::thresholds::{self, Demand};
@@ -18,9 +20,10 @@ use serde_json::Value;
 
 use super::flags::fleet::FleetArguments;
 use super::flags::part::PartArguments;
-use super::group_page::GroupPage;
+use super::group_pages::GroupPages;
 use super::{Failure, complain, fleet, report};
 use crate::capacity::k6 as program;
+use crate::criteria::Judging;
 use crate::files::Files;
 
 /// The script for the agents, with all files that it imports and opens.
@@ -136,8 +139,9 @@ impl RunArguments {
         let output = self.output.clone();
         let output = output.unwrap_or_else(|| folder.path().join("k6.enc"));
         let group = fleet::Group::of(&self.fleet)?;
-        let demands = demands_of(&k6, &archive)?;
-        let shown = self.live.as_ref().map(GroupPage::open).transpose()?;
+        let options = options_of(&k6, &archive)?;
+        let demands = demands_of(&options)?;
+        let shown = GroupPages::open(self.live.as_ref(), None)?;
         let mut arguments = vec!["k6".to_owned(), "run".to_owned(), ARCHIVE.to_owned()];
         // An agent adds its own arguments at the end.
         let of_k6 = self.arguments();
@@ -153,14 +157,26 @@ impl RunArguments {
             collect_hits: true,
             silence: self.fleet.silence,
             output: output.clone(),
-            growing: shown.as_ref().map(GroupPage::file),
-            watch: Some(Watcher(Arc::new(move |metrics, lasted| {
+            growing: shown.as_ref().map(GroupPages::file),
+            watch: Some(Watcher::Metrics(Arc::new(move |metrics, lasted| {
                 watch(&demands, metrics, lasted)
             }))),
             ..group.order()
         };
         let outcome = coordinator::run(&order, complain).map_err(Failure::setup)?;
-        let status = fleet::Judge::default().report(&outcome, &output)?;
+        let script = summary::Script {
+            k6: &k6,
+            script: &self.script,
+            arguments: &self.arguments(),
+            options: &options,
+        };
+        let file = whole::read(&output).map_err(Failure::setup)?;
+        let judging = Judging {
+            // The script has printed what it wants to be printed.
+            silent: script.summarise(&file, &outcome)?,
+            ..Judging::default()
+        };
+        let status = fleet::report(&outcome, &output, &judging, None)?;
         if let Some(shown) = shown {
             shown.end();
         }
@@ -220,8 +236,8 @@ fn pack(k6: &Path, script: &Path, arguments: &[String], archive: &Path) -> Resul
     })
 }
 
-/// The script's thresholds.
-fn demands_of(k6: &Path, archive: &Path) -> Result<Vec<Demand>, Failure> {
+/// The script's options.
+fn options_of(k6: &Path, archive: &Path) -> Result<Value, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::setup(format!(
             "k6 doesn't say which options the script has: {error}"
@@ -231,7 +247,11 @@ fn demands_of(k6: &Path, archive: &Path) -> Result<Vec<Demand>, Failure> {
         command.args(["inspect", "--quiet"]).arg(archive)
     });
     let said = said.map_err(|error| failed(&error))?;
-    let options: Value = serde_json::from_slice(&said).map_err(|error| failed(&error))?;
+    serde_json::from_slice(&said).map_err(|error| failed(&error))
+}
+
+/// The script's thresholds.
+fn demands_of(options: &Value) -> Result<Vec<Demand>, Failure> {
     match &options["thresholds"] {
         Value::Null => Ok(Vec::new()),
         written => thresholds::parse(&written.to_string()).map_err(Failure::setup),

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
+use encarno_record::exact;
 use encarno_record::mask::Shown;
 use encarno_record::results::whole::{self, FileStatistics};
 use encarno_record::statistics::counted;
@@ -28,6 +29,9 @@ pub(super) struct StatsArguments {
     /// Print JSON instead of text.
     #[arg(long)]
     json: bool,
+    /// Read all hits once more, and make the quantiles exact. The files need every hit.
+    #[arg(long)]
+    exact: bool,
 }
 
 /// The arguments of `encarno show`.
@@ -101,10 +105,12 @@ enum Period {
 impl StatsArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut whole = None::<FileStatistics>;
-        let mut notes = Vec::new();
+        let (mut notes, mut read) = (Vec::new(), Vec::new());
         for path in &self.files {
             check_stdout("the result file", path)?;
-            let file = whole::read(Local::of(path)?.path()).map_err(Failure::setup)?;
+            let local = Local::of(path)?;
+            let file = whole::read(local.path()).map_err(Failure::setup)?;
+            read.push(local);
             if !file.summary.is_whole() {
                 notes.push(format!("{}: {}", path.display(), file.summary));
             }
@@ -123,9 +129,19 @@ impl StatsArguments {
                 }
             }
         }
-        let Some(whole) = whole else {
+        let Some(mut whole) = whole else {
             return Err(Failure::usage("name a result file"));
         };
+        if self.exact {
+            let paths: Vec<&Path> = read.iter().map(Local::path).collect();
+            let is_exact = exact::refine(&paths, &mut whole.statistics);
+            if !is_exact.map_err(Failure::setup)? {
+                return Err(Failure::setup(
+                    "--exact needs every hit, and the files have only sums of some: agents send hits with \
+                     --collect hits",
+                ));
+            }
+        }
         print(|out| {
             if self.json {
                 stats::print_json(&whole, out)

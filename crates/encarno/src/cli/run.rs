@@ -15,6 +15,7 @@ use super::watched::Watched;
 use super::{Failure, capacity, carry_out, complain, fleet, habits, parent, process};
 use crate::capacity::{Asked, Settings};
 use crate::console::Progress;
+use crate::criteria::Judging;
 use crate::files::Files;
 use crate::protocols::Run;
 use crate::{config, exit, protocols};
@@ -93,6 +94,10 @@ impl RunArguments {
                 counted(records, "record")
             );
             return Ok(exit::OK);
+        }
+        if self.part.is_of_agent() {
+            // The coordinator judges the figures of all agents.
+            run.judging = Judging::default();
         }
         run.settings.part = self.part.part()?;
         parent::end_with(self.parent)?;

@@ -10,6 +10,8 @@ mod follower;
 mod pushed;
 mod scraped;
 
+pub(super) use scraped::{Scraped, bound_for_metrics};
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +25,6 @@ use tempfile::TempDir;
 
 use super::export::{self, Protocol};
 use super::flags::watch::WatchArguments;
-use super::group_page::GroupPage;
 use super::{Failure, complain, page, report};
 use crate::files::Files;
 use crate::messages;
@@ -109,26 +110,9 @@ impl Watched {
         Ok(watched)
     }
 
-    /// The page of a run that agents make, if it is asked for.
-    pub(super) fn group_page(&self) -> Result<Option<GroupPage>, Failure> {
-        let WatchArguments {
-            live,
-            metrics,
-            control,
-            ..
-        } = &self.arguments;
-        if metrics.is_some() {
-            return Err(Failure::usage(
-                "--metrics isn't there with --agents: each agent sends metrics with --otlp or \
-                 --remote-write, and --live shows the run",
-            ));
-        }
-        if *control {
-            return Err(Failure::usage(
-                "--control doesn't work with --agents: Ctrl-C stops the run on all of them",
-            ));
-        }
-        live.as_ref().map(GroupPage::open).transpose()
+    /// What was asked for.
+    pub(super) fn arguments(&self) -> &WatchArguments {
+        &self.arguments
     }
 
     /// Takes the addresses, before the run begins.
@@ -138,11 +122,7 @@ impl Watched {
         }
         self.period()?;
         if let Some(address) = &self.arguments.metrics {
-            let bound = Bound::to(address, encarno_export::scrape::PATH).map_err(|error| {
-                Failure::setup(format!("--metrics can't listen on {address}: {error}"))
-            })?;
-            complain(&format!("metrics can be fetched at {}", bound.url()));
-            self.metrics = Some(bound);
+            self.metrics = Some(bound_for_metrics(address)?);
         }
         let Some(address) = &self.arguments.live else {
             return Ok(());
@@ -169,7 +149,8 @@ impl Watched {
                 }
             }
             if let Some(bound) = self.metrics.take() {
-                match scraped::Scraped::start(bound, native, control) {
+                let control = Arc::clone(control);
+                match Scraped::start(bound, native, Arc::new(move || control.stop())) {
                     Ok(scraped) => self.exports.push(Box::new(scraped)),
                     Err(failure) => complain(&format!("--metrics: {}", failure.text)),
                 }
@@ -243,8 +224,11 @@ impl Watched {
     }
 }
 
+/// Says what the run was told up to now.
+pub(super) type Told = Arc<dyn Fn() -> Stop + Send + Sync>;
+
 /// Somebody who gets the run's points while it goes on, by a thread of its own.
-trait Export {
+pub(super) trait Export {
     /// The run is over.
     fn tell(&self);
     /// What the run was told up to now.

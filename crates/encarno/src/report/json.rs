@@ -38,6 +38,7 @@ pub fn summary(ended: &Ended, exit_status: u8) -> String {
             done: totals.done,
             failed: totals.failed,
             dropped: totals.dropped,
+            lost: totals.lost,
             dropped_at_end: totals.dropped_at_end,
             unexpected_status: totals.refused,
             assertion_failed: totals.unmet,
@@ -122,6 +123,7 @@ struct JsonHits {
     done: u64,
     failed: u64,
     dropped: u64,
+    lost: u64,
     dropped_at_end: u64,
     unexpected_status: u64,
     assertion_failed: u64,
@@ -235,6 +237,9 @@ struct JsonError {
 
 #[derive(Serialize)]
 struct JsonTimes {
+    /// Whether the quantiles are exact.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    exact: bool,
     min: u64,
     mean: f64,
     p50: u64,
@@ -251,6 +256,7 @@ impl JsonTimes {
     fn of(times: &Histogram) -> Self {
         let [p50, p75, p90, p95, p99, p999] = QUANTILES.map(|(_, share)| times.quantile(share));
         Self {
+            exact: times.is_exact(),
             min: times.min(),
             mean: times.mean(),
             p50,

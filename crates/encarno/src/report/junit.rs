@@ -27,6 +27,9 @@ pub fn text(ended: &Ended, strict: bool) -> String {
     if let Some(reason) = &ended.stopped_by {
         cases.push((format!("stop-if {reason}"), Some(reason.clone())));
     }
+    if !ended.lost.is_empty() {
+        cases.push(("agents".to_owned(), Some(ended.lost.join(". "))));
+    }
     let limited = strict && summary.verdict.is_limited();
     cases.push((
         "generator".to_owned(),

@@ -47,7 +47,12 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
     if label.hits == 0 {
         return;
     }
-    let mut head = format!("{:8}{:>8}{:>8}", "", "min", "mean");
+    let exact = if label.response_ns.is_exact() {
+        "exact"
+    } else {
+        ""
+    };
+    let mut head = format!("{exact:8}{:>8}{:>8}", "min", "mean");
     for (name, _) in QUANTILES {
         let _fits = write!(head, "{name:>8}");
     }

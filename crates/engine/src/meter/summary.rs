@@ -1,7 +1,7 @@
 //! The figures at the end of a run.
 
 use encarno_record::Expected;
-use encarno_record::notes::{Notes, Verdict};
+use encarno_record::notes::{Details, Notes, Verdict};
 use encarno_record::statistics::{LabelStatistics, Statistics};
 
 use super::{Metered, Totals};
@@ -68,12 +68,22 @@ pub struct Ending {
     pub paused_ns: u64,
 }
 
-/// The notes at the end of a result file: the account and the verdict.
-pub fn notes(totals: &Totals, verdict: &Verdict) -> Notes {
+/// The notes at the end of a result file: the account and the verdict. `details` has what
+/// the totals don't have.
+pub fn notes(totals: &Totals, verdict: &Verdict, details: Details) -> Notes {
     Notes {
         totals: Some(totals.account()),
         transport: totals.transport.known(),
         verdict: Some(verdict.clone()),
+        details: Some(Details {
+            started: totals.started,
+            dropped_at_end: totals.dropped_at_end,
+            unexpected_status: totals.refused,
+            assertion_failed: totals.unmet,
+            stale_connection: totals.stale,
+            redirects_followed: totals.redirects,
+            ..details
+        }),
         ..Notes::default()
     }
 }

@@ -22,6 +22,8 @@ pub struct Totals {
     pub refused: u64,
     /// Hits that were never started.
     pub dropped: u64,
+    /// Hits of lost agents. A process knows its own hits, so it has none.
+    pub lost: u64,
     /// Dropped hits that were due at the schedule's end without a connection or a record
     /// for them.
     pub dropped_at_end: u64,
@@ -71,7 +73,7 @@ impl Totals {
             done: self.done,
             failed: self.failed,
             dropped: self.dropped,
-            lost: 0,
+            lost: self.lost,
         }
     }
 

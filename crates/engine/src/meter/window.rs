@@ -1,5 +1,6 @@
 //! One second of a run.
 
+use encarno_record::seconds::Second;
 use encarno_record::statistics::{LabelStatistics, Statistics};
 use encarno_record::sums::LoopState;
 
@@ -39,6 +40,24 @@ pub struct Window {
 }
 
 impl Window {
+    /// A second, as far as sums of event loops show it.
+    pub fn of(second: Second) -> Self {
+        let mut window = Self {
+            second: second.second,
+            from_ns: second.from_ns,
+            to_ns: second.to_ns,
+            total: second.statistics.total(),
+            statistics: second.statistics,
+            ..Self::default()
+        };
+        let span_ns = (second.to_ns - second.from_ns).max(1);
+        for (before, at_end) in &second.states {
+            window.add_loop(before, at_end, span_ns);
+        }
+        window.starved /= second.states.len().max(1) as f64;
+        window
+    }
+
     /// The length of the window, s.
     pub fn seconds(&self) -> f64 {
         (self.to_ns - self.from_ns) as f64 * 1e-9
@@ -54,7 +73,7 @@ impl Window {
         }
     }
 
-    pub(super) fn add_loop(&mut self, before: &LoopState, at_end: &LoopState, span_ns: u64) {
+    fn add_loop(&mut self, before: &LoopState, at_end: &LoopState, span_ns: u64) {
         let since = |pick: fn(&LoopState) -> u64| pick(at_end).saturating_sub(pick(before));
         let share = |part_ns: u64| part_ns as f64 / span_ns as f64;
         self.scheduled += since(|state| state.scheduled);

@@ -13,6 +13,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, SendTimeoutError, Sender, TryRecvError, TrySendError, bounded};
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Sharing};
 use encarno_record::Strings;
+use encarno_record::notes::Details;
 
 use crate::script::{Compiler, Planned};
 use crate::settings::Part;
@@ -151,6 +152,21 @@ pub struct ReadSummary {
     pub bad: u64,
     /// What was left out on purpose, in one pass.
     pub left_out: LeftOut,
+}
+
+impl ReadSummary {
+    /// The counts, as a result file has them.
+    pub(crate) fn details(&self) -> Details {
+        let reasons = self.left_out.reasons();
+        Details {
+            records: self.records,
+            broken: self.bad,
+            left_out: reasons
+                .map(|(reason, count)| (reason.to_owned(), count))
+                .collect(),
+            ..Details::default()
+        }
+    }
 }
 
 /// The threads that read, and their results.

@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream;
+use async_nats::jetstream::kv::CreateErrorKind;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::AgentSettings;
 use crate::FleetError;
-use crate::bus::{Bus, json};
+use crate::bus::{Bus, RETRY, json};
 use crate::clock::{Estimate, Exchange, monotonic_ns};
 use crate::files;
 use crate::meeting::Meeting;
@@ -37,6 +38,8 @@ const BEAT: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(250);
 /// How long NATS may be away after the hits were made. After that, the file stays here.
 const PATIENCE: Duration = Duration::from_secs(1800);
+/// How long NATS may be away when a part is taken.
+const TAKE: Duration = Duration::from_secs(60);
 /// How long to wait for the coordinator's start after everything was ready.
 const START: Duration = Duration::from_secs(900);
 
@@ -51,12 +54,15 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(bus: Bus, settings: AgentSettings, plan: Plan) -> Self {
+    pub(super) fn new(bus: Bus, settings: AgentSettings, nonce: &str, plan: Plan) -> Self {
         Self {
             bus,
             settings,
             plan,
-            state: State::default(),
+            state: State {
+                nonce: nonce.to_owned(),
+                ..State::default()
+            },
             estimate: Estimate::default(),
             leaves: false,
         }
@@ -68,10 +74,7 @@ impl Job {
 
     /// Makes the part. Errors are reported to the coordinator.
     pub(super) async fn carry_out(mut self, mut orders: mpsc::Receiver<Order>) {
-        // A second agent for the same part, such as a restarted pod, must not make its
-        // hits again.
-        let Ok(first) = json(&self.state) else { return };
-        if self.bus.runs.create(self.key(), first).await.is_err() {
+        if !self.takes_part().await {
             return;
         }
         if let Err(reason) = self.check() {
@@ -84,6 +87,31 @@ impl Job {
             };
             self.say(phase, error.to_string()).await;
         }
+    }
+
+    /// Takes the part. A second agent for the same part, such as a restarted pod, must not
+    /// make its hits again.
+    async fn takes_part(&self) -> bool {
+        let Ok(first) = json(&self.state) else {
+            return false;
+        };
+        let deadline = Instant::now() + TAKE;
+        while Instant::now() < deadline {
+            let created = self.bus.runs.create(self.key(), first.clone()).await;
+            match created {
+                Ok(_) => return true,
+                Err(error) if error.kind() == CreateErrorKind::AlreadyExists => {
+                    // The server may have been started again before it answered.
+                    let known = self.bus.heard::<State>(&self.key()).await;
+                    if let Ok(Some(known)) = known {
+                        return known.nonce == self.state.nonce;
+                    }
+                }
+                Err(_) => {}
+            }
+            sleep(RETRY).await;
+        }
+        false
     }
 
     fn check(&self) -> Result<(), String> {
@@ -108,10 +136,8 @@ impl Job {
         self.state.text = text;
         self.state.clock = self.estimate.clock(&self.settings.name);
         // Without NATS, nobody would receive it, so try as long as NATS may come back.
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        while self.bus.say(&self.key(), &self.state).await.is_err()
-            && tokio::time::Instant::now() < deadline
-        {
+        let deadline = Instant::now() + PATIENCE;
+        while self.bus.say(&self.key(), &self.state).await.is_err() && Instant::now() < deadline {
             sleep(BEAT).await;
         }
     }
@@ -361,7 +387,7 @@ impl Shipping {
         let subject = self.bus.results(&self.run, &self.agent);
         let (number, chunk) = (self.chunks, bytes::Bytes::from(chunk));
         let id = format!("{}.{}.{number}", self.run, self.agent);
-        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let deadline = Instant::now() + PATIENCE;
         loop {
             let mut headers = HeaderMap::new();
             headers.insert(async_nats::header::NATS_MESSAGE_ID, id.as_str());
@@ -377,7 +403,7 @@ impl Shipping {
                 },
                 Err(error) => error.to_string(),
             };
-            if tokio::time::Instant::now() > deadline {
+            if Instant::now() > deadline {
                 return Err(FleetError(format!("NATS accepts no results: {error}")));
             }
             sleep(Duration::from_millis(500)).await;

@@ -8,6 +8,7 @@ use async_nats::Subscriber;
 use async_nats::jetstream::consumer::pull::{Ordered, OrderedConfig};
 use async_nats::jetstream::kv::Watch;
 use encarno_record::merge::Growing;
+use encarno_record::seconds::Seconds;
 use encarno_record::series::Metrics;
 use encarno_record::statistics::{counted, time_text};
 use futures_util::StreamExt as _;
@@ -49,12 +50,16 @@ pub(super) struct Collecting {
     run: String,
     silence: Duration,
     watch: Option<Watcher>,
+    /// The hits of all agents by second, if somebody watches them.
+    seconds: Option<Seconds>,
     /// The start of the run.
     started: Instant,
     /// Why the run was ended by who watches it.
     pub(super) ended: Option<String>,
     /// The agent whose program ended the run.
     pub(super) aborted: Option<String>,
+    /// What the program of an agent prepared for all of them.
+    pub(super) data: Option<String>,
     pub(super) agents: BTreeMap<String, Agent>,
     pub(super) folder: PathBuf,
     /// What came in so far, merged; none if nobody looks on.
@@ -98,9 +103,11 @@ impl Collecting {
             run: run.clone(),
             silence: order.silence,
             watch: order.watch.clone(),
+            seconds: None,
             started: Instant::now(),
             ended: None,
             aborted: None,
+            data: None,
             growing: order.growing.as_ref().map(|out| {
                 let parts = agents.values().map(|agent| agent.part.path.clone());
                 Growing::new(parts, out)
@@ -220,6 +227,12 @@ impl Collecting {
                 }
             }
         }
+        let is_away = |agent: &Agent| agent.silent && agent.state.phase != Phase::Done;
+        if self.agents.values().any(is_away) {
+            // An agent that hears again has nothing to go on with.
+            let halt = Halt { at_once: true };
+            self.bus.say(&format!("{}.stop", self.run), &halt).await?;
+        }
         Ok(stops)
     }
 
@@ -239,13 +252,33 @@ impl Collecting {
         let Some(watch) = self.watch.as_ref().filter(|_| self.ended.is_none()) else {
             return Ok(());
         };
-        let mut metrics = Metrics::default();
-        for agent in self.agents.values() {
-            if let Some(reader) = agent.part.reader() {
-                metrics.merge(reader.metrics());
+        let reason = match watch {
+            Watcher::Metrics(watch) => {
+                let mut metrics = Metrics::default();
+                for agent in self.agents.values() {
+                    if let Some(reader) = agent.part.reader() {
+                        metrics.merge(reader.metrics());
+                    }
+                }
+                watch(&metrics, self.started.elapsed())
             }
-        }
-        match (watch.0)(&metrics, self.started.elapsed()) {
+            Watcher::Seconds(watch) => {
+                let is_counted = |agent: &Agent| {
+                    agent.part.reader().is_some() || agent.silent || agent.has_ended()
+                };
+                let all = self.agents.values().all(is_counted);
+                let mut reason = None;
+                if let Some(seconds) = self.seconds.as_mut().filter(|_| all) {
+                    while reason.is_none()
+                        && let Some(second) = seconds.next_whole()
+                    {
+                        reason = watch(second);
+                    }
+                }
+                reason
+            }
+        };
+        match reason {
             Some(reason) => self.end(reason, tell).await,
             None => Ok(()),
         }
@@ -278,8 +311,10 @@ impl Collecting {
     fn look(&mut self, hits: &mut u64, tell: &impl Fn(&str)) -> Result<(), FleetError> {
         let mut news = News::default();
         let (mut silent, count) = (Vec::new(), self.agents.len());
+        let watches = matches!(self.watch, Some(Watcher::Seconds(_)));
         for (name, agent) in &mut self.agents {
-            let looked = agent.part.look(&mut news);
+            let seconds = watches.then_some(&mut self.seconds);
+            let looked = agent.part.look(&mut news, seconds);
             looked.map_err(FleetError::of(agent.part.path.display().to_string()))?;
             let is_silent = agent.heard.elapsed() > self.silence;
             if is_silent && !agent.silent && !agent.has_ended() {
@@ -287,6 +322,14 @@ impl Collecting {
                     "the agent {name} has been silent for {} s",
                     self.silence.as_secs()
                 ));
+            }
+            let is_over = is_silent || agent.has_ended();
+            if is_over && let Some(seconds) = &mut self.seconds {
+                agent.part.give_up(seconds);
+            }
+            if is_over && let Some(growing) = &mut self.growing {
+                // The page shows less, and the run goes on.
+                let _shown = growing.give_up(&agent.part.path);
             }
             agent.silent = is_silent;
             if agent.silent && !matches!(agent.state.phase, Phase::Done) {

@@ -24,6 +24,7 @@ pub(super) fn merge(
         stops,
         ended: collecting.ended.clone(),
         aborted: collecting.aborted.is_some(),
+        data: collecting.data.take(),
         ..Outcome::default()
     };
     outcome.thresholds = judge(&mut collecting, &mut outcome.remarks)?;
@@ -117,7 +118,7 @@ fn judge(
     let (mut metrics, mut span_ns) = (Metrics::default(), 0);
     let mut demands = String::new();
     for agent in collecting.agents.values_mut() {
-        let looked = agent.part.look(&mut News::default());
+        let looked = agent.part.look(&mut News::default(), None);
         looked.map_err(FleetError::of(agent.part.path.display().to_string()))?;
         let Some(reader) = agent.part.reader() else {
             continue;

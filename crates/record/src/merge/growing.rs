@@ -22,6 +22,7 @@ struct Part {
     path: PathBuf,
     reader: Option<ResultReader<File>>,
     numbering: Option<Numbering>,
+    is_given_up: bool,
 }
 
 impl Part {
@@ -50,6 +51,7 @@ impl Growing {
             path,
             reader: None,
             numbering: None,
+            is_given_up: false,
         };
         Self {
             out: out.to_owned(),
@@ -77,6 +79,19 @@ impl Growing {
                     .get_or_insert_with(|| merging.numbering(reader));
                 merging.take(reader, &part.path, numbering)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Waits no more for this file. All its event loops have ended, as far as others know.
+    pub fn give_up(&mut self, path: &Path) -> Result<(), MergeError> {
+        let part = self.parts.iter_mut().find(|part| part.path == path);
+        let (Some(merging), Some(part)) = (&mut self.merging, part) else {
+            return Ok(());
+        };
+        if let Some(numbering) = part.numbering.as_mut().filter(|_| !part.is_given_up) {
+            part.is_given_up = true;
+            merging.give_up(numbering)?;
         }
         Ok(())
     }

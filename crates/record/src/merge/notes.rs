@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Source;
-use crate::notes::{Account, Check, Judgement, Notes, Transport, Verdict};
+use crate::notes::{Account, Check, Details, Judgement, Notes, Transport, Verdict};
 use crate::results::SCHEMA_VERSION;
 
 /// The notes of all files together, and remarks for readers.
@@ -50,6 +50,7 @@ pub(super) fn merge(sources: &[Source<'_>]) -> (Notes, Vec<String>) {
         settings: values(all().map(|notes| &notes.settings)),
         totals: totals(all()),
         transport: transport(all()),
+        details: details(all()),
         verdict: verdict(sources),
         thresholds: Vec::new(),
         checks: checks(all()),
@@ -99,6 +100,16 @@ fn transport<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Transport> {
         .filter_map(|notes| notes.transport)
         .for_each(|transport| sum.add(&transport));
     sum.known()
+}
+
+/// The sum of all that there are.
+fn details<'a>(notes: impl Iterator<Item = &'a Notes>) -> Option<Details> {
+    notes
+        .filter_map(|notes| notes.details.clone())
+        .reduce(|mut sum, details| {
+            sum.add(&details);
+            sum
+        })
 }
 
 /// Limited if one file is limited, with its name; unknown if one file has no verdict.

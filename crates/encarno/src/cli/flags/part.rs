@@ -40,6 +40,11 @@ impl PartArguments {
         self.part.is_some()
     }
 
+    /// Whether an agent started this process, and tells it when to start.
+    pub(crate) fn is_of_agent(&self) -> bool {
+        matches!(self.start_at, Some(Instant::Told))
+    }
+
     /// Which part, from 0, of how many.
     pub(crate) fn numbers(&self) -> (usize, usize) {
         self.part

@@ -65,6 +65,7 @@ impl VerdictArguments {
             summary_file: self.summary.clone(),
             junit_file: self.junit.clone(),
             json: self.json,
+            silent: false,
         }
     }
 }

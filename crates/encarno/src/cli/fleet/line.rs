@@ -4,7 +4,7 @@ use crate::cli::flags::pods;
 use crate::cli::habits;
 
 /// Options of the coordinator that have a value.
-const VALUED: [&str; 10] = [
+const VALUED: [&str; 13] = [
     "--agents",
     "--nats",
     "--group",
@@ -15,7 +15,12 @@ const VALUED: [&str; 10] = [
     "--output",
     "--report",
     "--fail-if",
+    "--stop-if",
+    "--summary",
+    "--junit",
 ];
+/// Options of the coordinator that may have a value, as clap reads it.
+const MAY_BE_VALUED: [&str; 2] = ["--live", "--metrics"];
 /// Options of the coordinator that have no value.
 const PLAIN: [&str; 7] = [
     "--quiet", "-q", "--json", "-j", "--lines", "--no-tui", "--strict",
@@ -42,10 +47,9 @@ fn without_own(words: impl Iterator<Item = String>) -> Vec<String> {
         let name = word.split('=').next().unwrap_or_default();
         if word == "-o" || valued(&word) {
             words.next();
-        } else if word == "--live" {
-            // It may have a value, as clap reads it.
+        } else if MAY_BE_VALUED.contains(&&*word) {
             words.next_if(|next| !next.starts_with('-'));
-        } else if name == "--live" || valued(name) || PLAIN.contains(&&*word) {
+        } else if MAY_BE_VALUED.contains(&name) || valued(name) || PLAIN.contains(&&*word) {
             // The option and its value are one word.
         } else if word.starts_with("-o") {
             // The value follows in the same word, as in -oFILE.
@@ -63,7 +67,8 @@ mod tests {
     #[test]
     fn agents_get_what_makes_the_run() {
         let line = "hit http://a/ --agents 4 --rate 5 -o run.enc --nats=nats://h -q --for 1s -orun.enc \
-                    --fail-if p99>1s --strict --output=x --live -c 3 --collect hits --live :7070 --live=:1";
+                    --fail-if p99>1s --strict --output=x --live -c 3 --collect hits --live :7070 --live=:1 \
+                    --metrics --stop-if=p99>1s --summary s.json --junit j.xml --metrics :9";
         let kept = without_own(line.split_ascii_whitespace().map(str::to_owned));
         assert_eq!(kept.join(" "), "hit http://a/ --rate 5 --for 1s -c 3");
     }

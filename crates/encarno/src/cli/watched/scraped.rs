@@ -5,14 +5,14 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use encarno_engine::control::{Control, Stop};
+use encarno_engine::control::Stop;
 use encarno_export::steps::Steps;
-use encarno_report::served::{Bound, Document, Served};
+use encarno_report::served::{Address, Bound, Document, Served};
 
 use super::super::fetched::Fetched;
 use super::super::{Failure, complain};
-use super::Export;
 use super::follower::Follower;
+use super::{Export, Told};
 
 /// The file is looked at that often.
 const LOOK: Duration = Duration::from_millis(500);
@@ -22,21 +22,26 @@ const QUIET: Duration = Duration::from_secs(2);
 const LAST_FETCH_MAX: Duration = Duration::from_secs(120);
 const LAST_FETCH_MIN: Duration = Duration::from_secs(15);
 
+/// Takes the address, and says where points can be fetched.
+pub(in crate::cli) fn bound_for_metrics(address: &Address) -> Result<Bound, Failure> {
+    let bound = Bound::to(address, encarno_export::scrape::PATH);
+    let bound = bound
+        .map_err(|error| Failure::setup(format!("--metrics can't listen on {address}: {error}")))?;
+    complain(&format!("metrics can be fetched at {}", bound.url()));
+    Ok(bound)
+}
+
 /// Points that are offered.
-pub(super) struct Scraped {
+pub(in crate::cli) struct Scraped {
     follower: Follower<Arc<Fetched>>,
     url: String,
-    control: Arc<Control>,
+    told: Told,
     _served: Served,
 }
 
 impl Scraped {
     /// The run is on, and writes that file.
-    pub(super) fn start(
-        bound: Bound,
-        file: &Path,
-        control: &Arc<Control>,
-    ) -> Result<Self, Failure> {
+    pub(in crate::cli) fn start(bound: Bound, file: &Path, told: Told) -> Result<Self, Failure> {
         // Whoever fetches gets sums up to now: the seconds between don't matter.
         let steps = Steps::open(file, 1).map_err(Failure::setup)?;
         let fetched = Fetched::of(file, &steps);
@@ -50,7 +55,7 @@ impl Scraped {
             _served: bound.serve(document).map_err(Failure::setup)?,
             follower,
             url,
-            control: Arc::clone(control),
+            told,
         })
     }
 }
@@ -61,7 +66,7 @@ impl Export for Scraped {
     }
 
     fn stop(&self) -> Stop {
-        self.control.stop()
+        (self.told)()
     }
 
     fn end(self: Box<Self>, stop: Stop) -> Option<String> {
@@ -74,7 +79,7 @@ impl Export for Scraped {
             match fetched.is_up_to_date() {
                 None => break "nobody fetched them".to_owned(),
                 Some(true) => return None,
-                _ if self.control.stop() != stop => break "given up".to_owned(),
+                _ if (self.told)() != stop => break "given up".to_owned(),
                 _ if began.elapsed() > patience => {
                     break format!("nobody fetched them within {} s", patience.as_secs());
                 }
