@@ -121,6 +121,7 @@ bench: all component bin/nats-server bin/http3-peer ## Measure, and write the ta
 	@bench/http $(if $(QUICK),--quick)
 	@bench/hits $(if $(QUICK),--quick)
 	@bench/capacity $(if $(QUICK),--quick)
+	@bench/fleet $(if $(QUICK),--quick)
 	@bench/report
 
 .PHONY: soak
@@ -140,6 +141,11 @@ fuzz: needs ## Give each parser random inputs, guided by coverage (TIME=5m TARGE
 .PHONY: test-kube
 test-kube: image ## Run encarno kube against a real Kubernetes of one node (root on Debian; the first build takes 7 minutes)
 	@scripts/test-kube
+
+.PHONY: test-fleet
+test-fleet: all bin/nats-server bin/toxiproxy ## Let agents fail at random instants, a hundred times (ROUNDS=20 SEED=7)
+	@ENCARNO_FAULTS=$(or $(ROUNDS),100) $(if $(SEED),ENCARNO_SEED=$(SEED)) \
+	cargo test --release --workspace --test fleet_faults -- --nocapture
 
 .PHONY: attack
 attack: all component bin/nats-server ## Run storms against all parts, and print how each holds up (TIME=60s STORMS="prefaces" WRITE=1: docs/attack.md)
