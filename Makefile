@@ -131,7 +131,7 @@ soak: all component bin/nats-server ## Check whether k6 or the receiver grow und
 ##@ Check
 
 .PHONY: test
-test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/http3-peer bin/prometheus bin/otelcol bin/axe bin/xk6 ## Run every test, with real servers
+test: all component bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/http3-peer bin/websocket-peer bin/prometheus bin/otelcol bin/axe bin/xk6 ## Run every test, with real servers
 	@scripts/test
 
 .PHONY: fuzz
@@ -166,7 +166,7 @@ header: ## Write the header of the C ABI again
 ##@ Set up
 
 .PHONY: setup
-setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/http3-peer bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
+setup: needs bin/nats-server bin/toxiproxy bin/h2spec bin/grpc-peer bin/http3-peer bin/websocket-peer bin/staticcheck ## Build the pinned tools into bin/, and a virtualenv with Taurus
 	@scripts/taurus-venv || true
 
 # Built once, because `go tool` would link it again whenever Go's cache was cleared.
@@ -203,6 +203,10 @@ bin/grpc-peer: tools/grpc-peer/go.mod $(wildcard tools/grpc-peer/*.go) | needs
 bin/http3-peer: tools/http3-peer/go.mod $(wildcard tools/http3-peer/*.go) | needs
 	@echo "make: building bin/http3-peer"
 	@cd tools/http3-peer && CGO_ENABLED=0 go build -trimpath -o ../../bin/ . && touch ../../$@
+
+bin/websocket-peer: tools/websocket-peer/go.mod $(wildcard tools/websocket-peer/*.go) | needs
+	@echo "make: building bin/websocket-peer"
+	@cd tools/websocket-peer && CGO_ENABLED=0 go build -trimpath -o ../../bin/ . && touch ../../$@
 
 # A module of its own: what it needs is none of the other tools' business.
 bin/otelcol: tools/collector/go.mod tools/collector/main.go | needs

@@ -8,6 +8,8 @@ mod logged;
 mod peer;
 #[path = "rig/program.rs"]
 mod program;
+#[path = "rig/recorded.rs"]
+mod recorded;
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
@@ -18,7 +20,9 @@ use std::thread;
 use std::time::Duration;
 
 use encarno_target::{LogEntry, TargetSettings};
-use encarno_websocket::{CloseCode, Connection, Handler, Kind, Limits, Role, accept, answer};
+use encarno_websocket::{
+    CloseCode, Connection, Deflate, Handler, Kind, Limits, Role, accept, answer,
+};
 use logged::logged;
 use peer::peer;
 
@@ -86,14 +90,21 @@ fn every_message_is_sent_once_and_answered() {
         drip: true,
         ..usual.clone()
     };
-    let (one, many) = (["-O", "streams=1"], ["-O", "streams=8"]);
-    for (settings, streams, is_clean) in [
+    let (one, many) = (&["-O", "streams=1"][..], &["-O", "streams=8"][..]);
+    let packed = &["-O", "streams=8", "-O", "compression=deflate"][..];
+    let alone = "compression=deflate; server_no_context_takeover; client_no_context_takeover; \
+                 server_max_window_bits=9; client_max_window_bits=9";
+    for (settings, own, is_clean) in [
         (usual.clone(), one, true),
-        (usual, many, true),
-        (with_tls, many, true),
-        (leaving, one, false),
+        (usual.clone(), many, true),
+        (usual.clone(), packed, true),
+        (usual, &["-O", alone], true),
+        (with_tls.clone(), many, true),
+        (with_tls, packed, true),
+        (leaving.clone(), one, false),
+        (leaving, &["-O", "compression=deflate"], false),
     ] {
-        let flags = [&["-c", "4", "-k", "--answer-match", "\"n\":"][..], &streams].concat();
+        let flags = [&["-c", "4", "-k", "--answer-match", "\"n\":"][..], own].concat();
         let (ok, text, log) = numbered(2000, settings, &flags);
         assert!(ok || !is_clean, "{text}");
         assert_eq!(log.len(), 2000, "{text}");
@@ -154,6 +165,10 @@ impl Handler for Heard {
     }
 }
 
+const LIMITS: Limits = Limits {
+    message_bytes_max: 1 << 20,
+};
+
 /// A server's side of a connection, behind its handshake.
 struct Served {
     stream: TcpStream,
@@ -163,7 +178,12 @@ struct Served {
 }
 
 impl Served {
-    fn accept(mut stream: TcpStream) -> std::io::Result<Self> {
+    fn accept(stream: TcpStream) -> std::io::Result<Self> {
+        Self::accept_with(stream, "")
+    }
+
+    /// Agrees to these extensions, without a look at the offer.
+    fn accept_with(mut stream: TcpStream, extensions: &str) -> std::io::Result<Self> {
         let mut request = Vec::new();
         while !request.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -171,13 +191,18 @@ impl Served {
             request.push(byte[0]);
         }
         let accepted = accept(&encarno_http1::Request::parse(&request).unwrap()).unwrap();
-        stream.write_all(&answer(&accepted))?;
-        let limits = Limits {
-            message_bytes_max: 1 << 20,
-        };
+        let mut answer = answer(&accepted, None);
+        let mut connection = Connection::new(Role::Server, LIMITS, 0);
+        if !extensions.is_empty() {
+            answer.truncate(answer.len() - 2);
+            let field = format!("Sec-WebSocket-Extensions: {extensions}\r\n\r\n");
+            answer.extend_from_slice(field.as_bytes());
+            connection.deflate(&Deflate::default());
+        }
+        stream.write_all(&answer)?;
         Ok(Self {
             stream,
-            connection: Connection::new(Role::Server, limits, 0),
+            connection,
             heard: Heard::default(),
             request: String::from_utf8(request).unwrap(),
         })
@@ -357,7 +382,16 @@ fn pings_binary_messages_and_messages_without_answers() {
         (&["-d", "x", "--answer-until", "x"], "answer-until"),
         (
             &["-H", "Sec-WebSocket-Extensions: permessage-deflate"],
-            "permessage-deflate",
+            "-O compression=deflate",
+        ),
+        (&["-O", "compression=gzip"], "write deflate or none"),
+        (
+            &["-O", "compression=deflate; client_max_window_bits=8"],
+            "from 9 to 15",
+        ),
+        (
+            &["-O", "compression=deflate; server_no_takeover"],
+            "unknown parameter",
         ),
         (&["-H", "Upgrade: h2c"], "sets it itself"),
         (&["-X", "POST"], "GET"),
@@ -378,6 +412,18 @@ fn liar(says: &'static [u8]) -> SocketAddr {
         let mut served = Served::accept(stream)?;
         served.message()?;
         served.stream.write_all(says)?;
+        loop {
+            served.read()?;
+        }
+    })
+}
+
+/// The same, with messages that are compressed.
+fn deflating_liar(extensions: &'static str, says: Vec<u8>) -> SocketAddr {
+    peer(move |stream| {
+        let mut served = Served::accept_with(stream, extensions)?;
+        served.message()?;
+        served.stream.write_all(&says)?;
         loop {
             served.read()?;
         }
@@ -459,15 +505,122 @@ fn what_a_server_does_wrong_is_told() {
         (closed, "closed"),
         (silent, "timeout"),
     ];
+    are_told(folder.path(), cases, &[]);
+}
+
+#[test]
+fn what_a_server_does_wrong_with_compression_is_told() {
+    // A thousand times as long as it is on the wire.
+    let packed = |kind, message: &[u8]| {
+        let mut connection = Connection::new(Role::Server, LIMITS, 0);
+        connection.deflate(&Deflate::default());
+        connection.send(kind, message);
+        connection.outbox().to_vec()
+    };
+    let bomb = packed(Kind::Binary, &vec![0; 64 << 20]);
+    assert!(bomb.len() < 70_000);
+    let agreed = "permessage-deflate";
+    // Messages that aren't too long, without end.
+    let flood = packed(Kind::Binary, &vec![0; 99_000]).repeat(1000);
+    let flooding = peer(move |stream| {
+        let mut served = Served::accept_with(stream, "permessage-deflate; server_no_context_takeover")?;
+        loop {
+            served.stream.write_all(&flood)?;
+        }
+    });
+    let unasked = "permessage-deflate; server_max_window_bits=11";
+    let cases = [
+        (deflating_liar(agreed, bomb), "longer than 100000 bytes"),
+        (
+            deflating_liar(agreed, packed(Kind::Text, b"\xc3\x28")),
+            "UTF-8",
+        ),
+        (deflating_liar(agreed, b"\xc1\x01\xff".to_vec()), "isn't DEFLATE"),
+        (
+            deflating_liar(agreed, b"\x41\x00\xc0\x00".to_vec()),
+            "only the first frame",
+        ),
+        (deflating_liar(agreed, b"\xc9\x00".to_vec()), "only the first frame"),
+        (deflating_liar(agreed, b"\xa1\x00".to_vec()), "extension"),
+        (
+            deflating_liar("permessage-deflate; client_max_window_bits=8", Vec::new()),
+            "client_max_window_bits=8",
+        ),
+        (
+            deflating_liar("permessage-deflate; server_max_window_bits=77", Vec::new()),
+            "a number from 8 to 15",
+        ),
+        (
+            deflating_liar("permessage-deflate; best", Vec::new()),
+            "unknown parameter",
+        ),
+        (
+            deflating_liar("permessage-deflate, permessage-deflate", Vec::new()),
+            "wasn't offered",
+        ),
+        (
+            deflating_liar("permessage-bzip2", Vec::new()),
+            "wasn't offered",
+        ),
+        (flooding, "timeout"),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["-O", "compression=deflate", "--answer-match", "never"];
+    are_told(folder.path(), cases, &flags);
+    let flags = ["-O", "compression=deflate; server_max_window_bits=10"];
+    let cases = [(deflating_liar(unasked, Vec::new()), "server_max_window_bits")];
+    are_told(folder.path(), cases, &flags);
+}
+
+#[test]
+fn bytes_are_those_on_the_wire_and_answers_are_decompressed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let run = |url: &str, option: &str| {
+        let message = "lorem ipsum ".repeat(1000) + "the end";
+        let flags = ["hit", url, "-d", &message, "-n", "3", "-c", "1", "--quiet"];
+        let more = ["-O", option, "--answer-match", "ipsum the end$", "-o", "run.enc"];
+        let output = program::run(folder, &[&flags[..], &more].concat());
+        recorded::assert_ended(&output, &flags[..2], 0, "done 3 + failed 0");
+        let hits = recorded::hits(&folder.join("run.enc"));
+        let bytes = |(hit, _): &(encarno_record::Hit, String)| {
+            [hit.sent_bytes, hit.received_bytes]
+        };
+        hits.iter().map(bytes).collect::<Vec<_>>()
+    };
+    let (packed, _) = logged(TargetSettings::default(), |_, address| {
+        run(&format!("ws://{address}/"), "compression=deflate")
+    });
+    // The second and the third are found in the window.
+    assert!(packed[0].iter().all(|bytes| (20..200).contains(bytes)), "{packed:?}");
+    assert!(packed[1..].iter().flatten().all(|bytes| *bytes < packed[0][1]), "{packed:?}");
+    // A server that declines gets messages as they are.
+    let declining = peer(|stream| {
+        let mut served = Served::accept(stream)?;
+        assert!(served.request.contains("permessage-deflate; client_max_window_bits\r\n"));
+        loop {
+            let message = served.message()?;
+            served.connection.send(message.0, &message.1);
+            served.flush()?;
+        }
+    });
+    let plain = run(&format!("ws://{declining}/"), "compression=deflate");
+    assert_eq!(plain, [[12_007 + 8, 12_007 + 4]; 3]);
+}
+
+fn are_told<const COUNT: usize>(
+    folder: &Path,
+    cases: [(SocketAddr, &str); COUNT],
+    more: &[&str],
+) {
     thread::scope(|scope| {
         for (address, reason) in cases {
-            let folder = folder.path();
-            scope.spawn(move || is_told(folder, address, reason));
+            scope.spawn(move || is_told(folder, address, reason, more));
         }
     });
 }
 
-fn is_told(folder: &Path, address: SocketAddr, reason: &str) {
+fn is_told(folder: &Path, address: SocketAddr, reason: &str, more: &[&str]) {
     let url = format!("ws://{address}/");
     let flags = [
         "-d",
@@ -481,7 +634,7 @@ fn is_told(folder: &Path, address: SocketAddr, reason: &str) {
         "-O",
         "answer-max=100000",
     ];
-    let (_, text) = hit(folder, &[&[&*url], &flags[..]].concat());
+    let (_, text) = hit(folder, &[&[&*url], &flags[..], more].concat());
     assert!(text.contains(reason), "{reason}: {text}");
     assert!(text.contains("done 0 + failed 2"), "{reason}: {text}");
 }

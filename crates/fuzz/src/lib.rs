@@ -45,6 +45,7 @@ pub const TARGETS: &[Target] = &[
     target("encodings", targets::http1::encodings),
     target("http2-heads", targets::hpack::heads),
     target("websocket-frames", targets::websocket::frames),
+    target("websocket-deflate", targets::websocket::deflated),
     target("websocket-handshake", targets::websocket::handshake),
     target("tcp-answers", targets::http1::tcp_answers),
     target("http2", targets::http2::connection),

@@ -74,6 +74,7 @@ impl NetworkProtocol for WebSocketProtocol {
             "ping",
             "message",
             "payload",
+            "compression",
             "streams",
         ],
     };

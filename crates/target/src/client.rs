@@ -113,12 +113,12 @@ impl Client {
                     let Some(asked) = texts.requests.next().map_err(|_| Gone)? else {
                         return Ok(None);
                     };
-                    let accepted = asked.upgrade.filter(|_| texts.leaving.is_empty());
-                    let Some(accepted) = accepted else {
+                    let upgrade = asked.upgrade.filter(|_| texts.leaving.is_empty());
+                    let Some(upgrade) = upgrade else {
                         return Ok(Some(Request::Text(asked)));
                     };
                     let mut bytes = std::mem::take(&mut texts.requests).into_bytes();
-                    let mut messages = Messages::new(&String::from_utf8_lossy(&accepted));
+                    let mut messages = Messages::new(&upgrade);
                     messages.receive(&mut bytes);
                     self.speaks = Speaks::WebSocket(Box::new(messages));
                 }

@@ -2,7 +2,7 @@
 
 use encarno_http1::{Chunks, Request, RequestBody, head_end};
 use encarno_http2::PREFACE;
-use encarno_websocket::accept;
+use encarno_websocket::{Deflate, accept, accept_deflate};
 
 /// The longest head.
 const HEAD_BYTES_MAX: usize = 64 << 10;
@@ -33,8 +33,17 @@ pub(super) struct Asked {
     pub(super) head_only: bool,
     /// Whether the client wants the connection closed.
     pub(super) close: bool,
-    /// The value that the server must answer, if the request asks for a WebSocket.
-    pub(super) upgrade: Option<[u8; 28]>,
+    /// The answer, if the request asks for a WebSocket.
+    pub(super) upgrade: Option<Upgrade>,
+}
+
+/// How a request for a WebSocket is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Upgrade {
+    /// The value that shows that the request was understood.
+    pub(super) accepted: [u8; 28],
+    /// How messages are compressed, if the client offers that.
+    pub(super) deflate: Option<Deflate>,
 }
 
 /// The bytes aren't HTTP/1.
@@ -82,8 +91,12 @@ impl Requests {
                 sequence: number_at_end(request.target),
                 head_only: request.method == b"HEAD",
                 close: request.wants_close(),
-                upgrade: accept(&request)
-                    .and_then(|accepted| accepted.into_bytes().try_into().ok()),
+                upgrade: accept(&request).and_then(|accepted| {
+                    Some(Upgrade {
+                        accepted: accepted.into_bytes().try_into().ok()?,
+                        deflate: accept_deflate(&request),
+                    })
+                }),
             };
             let skip = match request.framing().ok_or(BadRequest)? {
                 RequestBody::Length(length) => Skip::Bytes(length),

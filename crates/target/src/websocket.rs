@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use encarno_websocket::{CloseCode, Connection, Handler, Kind, Limits, Role, answer};
 
 use super::clock::monotonic_ns;
+use super::connection::Upgrade;
 use super::ending::Ending;
 use super::log::LogEntry;
 use super::wire::Wire;
@@ -61,13 +62,18 @@ struct Came {
 
 impl Messages {
     /// A connection whose handshake is accepted.
-    pub(super) fn new(accepted: &str) -> Self {
+    pub(super) fn new(upgrade: &Upgrade) -> Self {
         let limits = Limits {
             message_bytes_max: MESSAGE_BYTES_MAX,
         };
+        let mut connection = Connection::new(Role::Server, limits, 0);
+        if let Some(deflate) = &upgrade.deflate {
+            connection.deflate(deflate);
+        }
+        let accepted = String::from_utf8_lossy(&upgrade.accepted);
         Self {
-            connection: Connection::new(Role::Server, limits, 0),
-            opening: answer(accepted),
+            connection,
+            opening: answer(&accepted, upgrade.deflate.as_ref()),
             came: Came::default(),
             leaving: VecDeque::new(),
             sent_bytes: 0,

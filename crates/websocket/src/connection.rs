@@ -1,5 +1,6 @@
 //! One connection after its handshake, from either side.
 
+use crate::deflate::{Deflate, Packer};
 use crate::error::{CloseCode, ConnectionError};
 use crate::frame::{
     self, BINARY, CLOSE, CONTINUATION, CONTROL_BYTES_MAX, Head, Kind, PING, PONG, TEXT,
@@ -23,7 +24,8 @@ pub trait Handler {
     /// A message begins.
     fn begin(&mut self, kind: Kind);
 
-    /// A piece of it was received; `wire_bytes` includes the heads of frames.
+    /// A piece of it was received; `wire_bytes` includes the heads of frames. Of a
+    /// compressed message, either of them is 0 and empty.
     fn data(&mut self, bytes: &[u8], wire_bytes: usize);
 
     /// It ends.
@@ -49,12 +51,23 @@ pub struct Connection {
     frame: Option<Frame>,
     /// The payload of a control frame.
     control: Vec<u8>,
-    /// The kind of the incomplete message, and its bytes so far.
-    message: Option<(Kind, u64)>,
+    message: Option<Message>,
     text: Text,
+    /// Compresses messages, if both sides agreed on that.
+    packer: Option<Box<Packer>>,
+    unpacked_bytes: u64,
     masks: u64,
     is_closed: bool,
     said_close: bool,
+}
+
+/// An incomplete message.
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    kind: Kind,
+    is_compressed: bool,
+    /// Its bytes so far, decompressed.
+    bytes: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -77,10 +90,28 @@ impl Connection {
             control: Vec::new(),
             message: None,
             text: Text::default(),
+            packer: None,
+            unpacked_bytes: 0,
             masks: seed,
             is_closed: false,
             said_close: false,
         }
+    }
+
+    /// Compresses the messages that follow, as both sides agreed.
+    pub fn deflate(&mut self, agreed: &Deflate) {
+        self.packer = Some(Box::new(Packer::new(self.role, agreed)));
+    }
+
+    /// Whether messages are compressed.
+    pub fn deflates(&self) -> bool {
+        self.packer.is_some()
+    }
+
+    /// The bytes that were decompressed so far, which may be a thousand times those that
+    /// were received.
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.unpacked_bytes
     }
 
     /// The bytes to send.
@@ -96,7 +127,7 @@ impl Connection {
         }
         self.outbox.clear();
         if let Some(payload) = self.late_pong.take() {
-            self.write(PONG, &payload);
+            self.write(PONG, false, &payload);
         }
     }
 
@@ -111,12 +142,22 @@ impl Connection {
             Kind::Text => TEXT,
             Kind::Binary => BINARY,
         };
-        self.write(opcode, payload);
+        let Some(mut packer) = self.packer.take() else {
+            return self.write(opcode, false, payload);
+        };
+        if !self.said_close {
+            self.write(opcode, true, packer.pack(payload));
+        }
+        self.packer = Some(packer);
     }
 
     /// Sends a ping, with [`CONTROL_BYTES_MAX`] bytes at most.
     pub fn ping(&mut self, payload: &[u8]) {
-        self.write(PING, &payload[..payload.len().min(CONTROL_BYTES_MAX)]);
+        self.write(
+            PING,
+            false,
+            &payload[..payload.len().min(CONTROL_BYTES_MAX)],
+        );
     }
 
     /// Sends a close frame with code and reason, unless one was sent before.
@@ -178,35 +219,88 @@ impl Connection {
                 }
                 continue;
             }
-            if matches!(self.message, Some((Kind::Text, _))) && !self.text.feed(piece) {
-                return Err(not_text());
-            }
             if count > 0 {
-                handler.data(piece, count);
+                self.take_data(piece, handler)?;
             }
             if ends {
                 self.frame = None;
                 if frame.head.is_last {
-                    self.message = None;
-                    if !std::mem::take(&mut self.text).is_whole() {
-                        return Err(not_text());
-                    }
-                    handler.end();
+                    self.end_message(handler)?;
                 }
             }
         }
         Ok(())
     }
 
+    /// Takes a piece of a message.
+    fn take_data(
+        &mut self,
+        piece: &[u8],
+        handler: &mut impl Handler,
+    ) -> Result<(), ConnectionError> {
+        let Some(message) = self.message else {
+            return Ok(());
+        };
+        if message.is_compressed {
+            handler.data(&[], piece.len());
+            return self.unpack(Some(piece), handler);
+        }
+        if message.kind == Kind::Text && !self.text.feed(piece) {
+            return Err(not_text());
+        }
+        handler.data(piece, piece.len());
+        Ok(())
+    }
+
+    /// Decompresses a piece of a message, or its end.
+    fn unpack(
+        &mut self,
+        piece: Option<&[u8]>,
+        handler: &mut impl Handler,
+    ) -> Result<(), ConnectionError> {
+        let (Some(packer), Some(message)) = (&mut self.packer, &mut self.message) else {
+            return Ok(());
+        };
+        let take = |bytes: &[u8]| {
+            self.unpacked_bytes += bytes.len() as u64;
+            message.bytes += bytes.len() as u64;
+            if message.bytes > self.limits.message_bytes_max {
+                return Err(too_long());
+            }
+            if message.kind == Kind::Text && !self.text.feed(bytes) {
+                return Err(not_text());
+            }
+            handler.data(bytes, 0);
+            Ok(())
+        };
+        match piece {
+            Some(piece) => packer.unpack(piece, take),
+            None => packer.unpack_end(take),
+        }
+    }
+
+    fn end_message(&mut self, handler: &mut impl Handler) -> Result<(), ConnectionError> {
+        if self.message.is_some_and(|message| message.is_compressed) {
+            self.unpack(None, handler)?;
+        }
+        self.message = None;
+        if !std::mem::take(&mut self.text).is_whole() {
+            return Err(not_text());
+        }
+        handler.end();
+        Ok(())
+    }
+
     /// Reads the head of a frame. Returns the number of its bytes, if it is complete.
     fn take_head(&mut self, bytes: &[u8]) -> Result<Option<usize>, ConnectionError> {
         let before = self.partial.len();
+        let deflates = self.deflates();
         let read = match before {
-            0 => Head::read(bytes, self.role)?,
+            0 => Head::read(bytes, self.role, deflates)?,
             _ => {
                 let more = &bytes[..bytes.len().min(14)];
                 self.partial.extend_from_slice(more);
-                Head::read(&self.partial, self.role)?
+                Head::read(&self.partial, self.role, deflates)?
             }
         };
         let Some((head, head_bytes)) = read else {
@@ -236,7 +330,12 @@ impl Connection {
             code: CloseCode::PROTOCOL,
             text,
         };
-        let (kind, before) = match (head.opcode, self.message) {
+        let new = |kind| Message {
+            kind,
+            is_compressed: head.is_compressed,
+            bytes: 0,
+        };
+        let mut message = match (head.opcode, self.message) {
             (CLOSE.., _) => {
                 self.control.clear();
                 return Ok(());
@@ -244,20 +343,20 @@ impl Connection {
             (CONTINUATION, None) => return Err(bad("a frame continues no message")),
             (CONTINUATION, Some(message)) => message,
             (_, Some(_)) => return Err(bad("a message begins within another")),
-            (TEXT, None) => (Kind::Text, 0),
-            (_, None) => (Kind::Binary, 0),
+            (TEXT, None) => new(Kind::Text),
+            (_, None) => new(Kind::Binary),
         };
-        let length = before.saturating_add(head.length);
-        if length > self.limits.message_bytes_max {
-            return Err(ConnectionError {
-                code: CloseCode::TOO_LONG,
-                text: "a message is longer than allowed",
-            });
+        // The length of a compressed message shows when it is decompressed.
+        if !message.is_compressed {
+            message.bytes = message.bytes.saturating_add(head.length);
+        }
+        if message.bytes > self.limits.message_bytes_max {
+            return Err(too_long());
         }
         if self.message.is_none() {
-            handler.begin(kind);
+            handler.begin(message.kind);
         }
-        self.message = Some((kind, length));
+        self.message = Some(message);
         handler.data(&[], head_bytes);
         Ok(())
     }
@@ -272,7 +371,7 @@ impl Connection {
             PING if self.said_close => {}
             PING if self.outbox.len() > UNSENT_BYTES_MAX => self.late_pong = Some(payload),
             PING => {
-                self.write(PONG, &payload);
+                self.write(PONG, false, &payload);
                 self.control = payload;
             }
             PONG => {
@@ -314,12 +413,12 @@ impl Connection {
 
     fn say_close(&mut self, payload: &[u8]) {
         if !self.said_close {
-            self.write(CLOSE, payload);
+            self.write(CLOSE, false, payload);
             self.said_close = true;
         }
     }
 
-    fn write(&mut self, opcode: u8, payload: &[u8]) {
+    fn write(&mut self, opcode: u8, is_compressed: bool, payload: &[u8]) {
         if self.said_close {
             return;
         }
@@ -329,6 +428,7 @@ impl Connection {
         };
         let head = Head {
             is_last: true,
+            is_compressed,
             opcode,
             mask,
             length: payload.len() as u64,
@@ -348,6 +448,13 @@ impl Connection {
         word = (word ^ word >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         word = (word ^ word >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((word ^ word >> 31) as u32).to_ne_bytes()
+    }
+}
+
+fn too_long() -> ConnectionError {
+    ConnectionError {
+        code: CloseCode::TOO_LONG,
+        text: "a message is longer than allowed",
     }
 }
 

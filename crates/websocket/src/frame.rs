@@ -7,6 +7,8 @@ use crate::role::Role;
 pub const CONTROL_BYTES_MAX: usize = 125;
 /// The most bytes of a head: two bytes, a length, a mask.
 const HEAD_BYTES_MAX: usize = 14;
+/// The bit of a compressed message: RSV1.
+const COMPRESSED: u8 = 0x40;
 
 pub(crate) const CONTINUATION: u8 = 0;
 pub(crate) const TEXT: u8 = 1;
@@ -28,6 +30,8 @@ pub enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) is_last: bool,
+    /// Whether the message that begins with this frame is compressed (RSV1, RFC 7692, 6).
+    pub(crate) is_compressed: bool,
     pub(crate) opcode: u8,
     pub(crate) mask: Option<[u8; 4]>,
     pub(crate) length: u64,
@@ -35,8 +39,12 @@ pub(crate) struct Head {
 
 impl Head {
     /// Reads a head that `role` received. Returns it with the number of its bytes, if it
-    /// is complete.
-    pub(crate) fn read(bytes: &[u8], role: Role) -> Result<Option<(Self, usize)>, ConnectionError> {
+    /// is complete. `deflates` says whether messages may be compressed.
+    pub(crate) fn read(
+        bytes: &[u8],
+        role: Role,
+        deflates: bool,
+    ) -> Result<Option<(Self, usize)>, ConnectionError> {
         let bad = |text| ConnectionError {
             code: CloseCode::PROTOCOL,
             text,
@@ -45,13 +53,18 @@ impl Head {
             return Ok(None);
         };
         let (is_last, opcode) = (first & 0x80 != 0, first & 0x0f);
-        if first & 0x70 != 0 {
+        let is_compressed = first & COMPRESSED != 0;
+        if first & 0x30 != 0 || is_compressed && !deflates {
             return Err(bad(
                 "a frame has a bit of an extension, and none was agreed on",
             ));
         }
         if !matches!(opcode, CONTINUATION..=BINARY | CLOSE..=PONG) {
             return Err(bad("a frame has an unknown opcode"));
+        }
+        if is_compressed && !matches!(opcode, TEXT | BINARY) {
+            let text = "only the first frame of a message says that the message is compressed";
+            return Err(bad(text));
         }
         let is_masked = second & 0x80 != 0;
         match (role, is_masked) {
@@ -93,6 +106,7 @@ impl Head {
         };
         let head = Self {
             is_last,
+            is_compressed,
             opcode,
             mask,
             length,
@@ -103,7 +117,8 @@ impl Head {
     /// Writes the head.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         out.reserve(HEAD_BYTES_MAX);
-        out.push(u8::from(self.is_last) << 7 | self.opcode);
+        let compressed = if self.is_compressed { COMPRESSED } else { 0 };
+        out.push(u8::from(self.is_last) << 7 | compressed | self.opcode);
         let is_masked = u8::from(self.mask.is_some()) << 7;
         match self.length {
             length @ 0..=125 => out.push(is_masked | length as u8),
@@ -147,6 +162,7 @@ mod tests {
             for (role, mask) in [(Role::Client, None), (Role::Server, Some([1, 2, 3, 4]))] {
                 let head = Head {
                     is_last: length % 2 == 0,
+                    is_compressed: length % 3 == 0,
                     opcode: BINARY,
                     mask,
                     length,
@@ -154,9 +170,9 @@ mod tests {
                 let mut bytes = Vec::new();
                 head.write(&mut bytes);
                 for cut in 0..bytes.len() {
-                    assert_eq!(Head::read(&bytes[..cut], role), Ok(None), "{length}");
+                    assert_eq!(Head::read(&bytes[..cut], role, true), Ok(None), "{length}");
                 }
-                let whole = Head::read(&bytes, role).unwrap();
+                let whole = Head::read(&bytes, role, true).unwrap();
                 assert_eq!(whole, Some((head, bytes.len())));
             }
         }

@@ -5,6 +5,7 @@ use base64::prelude::BASE64_STANDARD;
 use encarno_http1::{Request, fields, head_end};
 use ring::digest;
 
+use crate::deflate::Deflate;
 use crate::error::HandshakeError;
 
 /// The text that each server appends to the client's key.
@@ -37,21 +38,41 @@ pub struct Offer<'a> {
     pub host: &'a str,
     /// Further lines `Name: value`, each with its line end.
     pub fields: &'a str,
+    /// Offers to compress messages.
+    pub deflate: Option<Deflate>,
+}
+
+/// The agreement of both sides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Agreed {
+    /// The length of the head of the server's answer.
+    pub head_bytes: usize,
+    /// Messages may be compressed.
+    pub deflate: Option<Deflate>,
 }
 
 impl Offer<'_> {
     /// Writes the request.
     pub fn request(&self, key: &Key, out: &mut Vec<u8>) {
-        let Self { path, host, fields } = self;
+        let Self {
+            path,
+            host,
+            fields,
+            deflate,
+        } = self;
         let key = &key.0;
         let has_host = fields_of(fields.as_bytes(), "host").next().is_some();
         let host = match has_host {
             true => String::new(),
             false => format!("Host: {host}\r\n"),
         };
+        let mut extensions = String::new();
+        if let Some(deflate) = deflate {
+            deflate.write(&mut extensions);
+        }
         let text = format!(
             "GET {path} HTTP/1.1\r\n{host}Upgrade: websocket\r\nConnection: Upgrade\r\n\
-             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
+             Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n{extensions}{fields}\r\n"
         );
         out.extend_from_slice(text.as_bytes());
     }
@@ -70,13 +91,14 @@ impl Offer<'_> {
     }
 }
 
-/// Reads the server's answer, and returns the length of its head if that is complete.
+/// Reads the server's answer to an offer with these fields, if its head is complete.
 pub fn read_answer(
     bytes: &[u8],
     key: &Key,
     offered: &str,
+    deflate: Option<&Deflate>,
     head_bytes_max: usize,
-) -> Result<Option<usize>, HandshakeError> {
+) -> Result<Option<Agreed>, HandshakeError> {
     // An answer that isn't HTTP is an error at once, without waiting for its end.
     let begin = b"HTTP/1.1 ";
     let length = bytes.len().min(begin.len());
@@ -110,9 +132,15 @@ pub fn read_answer(
     if accepted != Some(accept_of(key.0.as_bytes()).as_bytes()) {
         return bad("its Sec-WebSocket-Accept doesn't belong to the key");
     }
-    if fields_of(head, "sec-websocket-extensions").next().is_some() {
-        return bad("it wants an extension that wasn't offered");
-    }
+    let mut extensions = fields_of(head, "sec-websocket-extensions");
+    let agreed = match (extensions.next(), extensions.next()) {
+        (None, _) => None,
+        (Some(extensions), None) => {
+            let agreed = Deflate::read_answer(extensions, deflate);
+            Some(agreed.map_err(HandshakeError::Field)?)
+        }
+        (Some(_), Some(_)) => return bad("it names extensions twice"),
+    };
     let mut offered = fields_of(offered.as_bytes(), "sec-websocket-protocol")
         .flat_map(|value| value.split(|&byte| byte == b','));
     if let Some(protocol) = fields_of(head, "sec-websocket-protocol").next()
@@ -120,7 +148,10 @@ pub fn read_answer(
     {
         return bad("it chose a subprotocol that wasn't offered");
     }
-    Ok(Some(end))
+    Ok(Some(Agreed {
+        head_bytes: end,
+        deflate: agreed,
+    }))
 }
 
 /// On a server, the accept value for a request that wants a WebSocket; `None` if it
@@ -140,12 +171,21 @@ pub fn accept(request: &Request<'_>) -> Option<String> {
     is_key.then(|| accept_of(key))
 }
 
+/// On a server, how messages are compressed if the request offers that.
+pub fn accept_deflate(request: &Request<'_>) -> Option<Deflate> {
+    Deflate::choose(fields_of(request.fields, "sec-websocket-extensions"))
+}
+
 /// The head of this answer.
-pub fn answer(accepted: &str) -> Vec<u8> {
-    let text = format!(
+pub fn answer(accepted: &str, deflate: Option<&Deflate>) -> Vec<u8> {
+    let mut text = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accepted}\r\n\r\n"
+         Sec-WebSocket-Accept: {accepted}\r\n"
     );
+    if let Some(deflate) = deflate {
+        deflate.write(&mut text);
+    }
+    text.push_str("\r\n");
     text.into_bytes()
 }
 
@@ -167,8 +207,8 @@ mod tests {
 
     use encarno_http1::Request;
 
-    use super::{Key, Offer, accept, accept_of, answer, read_answer};
-    use crate::HandshakeError;
+    use super::{Agreed, Key, Offer, accept, accept_deflate, accept_of, answer, read_answer};
+    use crate::{Deflate, HandshakeError};
 
     fn key() -> Key {
         Key::new(*b"the sample nonce")
@@ -184,16 +224,154 @@ mod tests {
             path: "/chat",
             host: "server.example.com",
             fields: "Origin: http://example.com\r\nSec-WebSocket-Protocol: chat, superchat\r\n",
+            deflate: None,
         };
         offer.request(&key(), &mut request);
         let request = Request::parse(&request).unwrap();
         assert_eq!(accept(&request).as_deref(), Some(accepted));
-        let answer = [&answer(accepted)[..], b"\x81\x00"].concat();
+        assert_eq!(accept_deflate(&request), None);
+        let answer = [&answer(accepted, None)[..], b"\x81\x00"].concat();
         let end = answer.len() - 2;
+        let read = |length: usize| read_answer(&answer[..length], &key(), "", None, 1000);
         for cut in 0..end {
-            assert_eq!(read_answer(&answer[..cut], &key(), "", 1000), Ok(None));
+            assert_eq!(read(cut), Ok(None));
         }
-        assert_eq!(read_answer(&answer, &key(), "", 1000), Ok(Some(end)));
+        let agreed = Agreed {
+            head_bytes: end,
+            deflate: None,
+        };
+        assert_eq!(read(answer.len()), Ok(Some(agreed)));
+    }
+
+    /// What a server that is asked so answers, and what both agree on.
+    fn negotiated(offer: &str) -> (String, Option<Deflate>) {
+        let deflate = Some(Deflate::offer(offer).unwrap());
+        let offer = Offer {
+            path: "/",
+            host: "x",
+            fields: "",
+            deflate,
+        };
+        let mut request = Vec::new();
+        offer.request(&key(), &mut request);
+        let request = Request::parse(&request).unwrap();
+        let chosen = accept_deflate(&request);
+        let accepted = accept(&request).unwrap();
+        let answer = answer(&accepted, chosen.as_ref());
+        let text = String::from_utf8(answer.clone()).unwrap();
+        let field = text
+            .lines()
+            .find_map(|line| line.split_once("Extensions: "));
+        let agreed = read_answer(&answer, &key(), "", deflate.as_ref(), 1000);
+        let agreed = agreed.unwrap().unwrap().deflate;
+        (field.map_or("", |(_, value)| value).to_owned(), agreed)
+    }
+
+    #[test]
+    fn compression_is_negotiated() {
+        let plain = Deflate {
+            client_max_window_bits: Some(15),
+            ..Deflate::default()
+        };
+        assert_eq!(
+            negotiated(""),
+            ("permessage-deflate".to_owned(), Some(plain))
+        );
+        let all = "server_no_context_takeover; client_no_context_takeover; \
+                   server_max_window_bits=10; client_max_window_bits=9";
+        let answered = "permessage-deflate; server_no_context_takeover; \
+                        client_no_context_takeover; server_max_window_bits=10";
+        let agreed = Deflate {
+            server_no_context_takeover: true,
+            client_no_context_takeover: true,
+            server_max_window_bits: Some(10),
+            client_max_window_bits: Some(9),
+        };
+        assert_eq!(negotiated(all), (answered.to_owned(), Some(agreed)));
+        // No compressor here keeps to a window of 8 bits: the offer is declined.
+        assert_eq!(
+            negotiated("server_max_window_bits=8"),
+            (String::new(), None)
+        );
+        for (offer, reason) in [
+            ("client_max_window_bits=8", "from 9 to 15"),
+            ("server_max_window_bits", "from 8 to 15"),
+            ("server_max_window_bits=16", "from 8 to 15"),
+            ("client_max_window_bits=010", "from 8 to 15"),
+            ("server_no_context_takeover=1", "no value"),
+            ("zip=9", "unknown parameter"),
+            (
+                "client_no_context_takeover; client_no_context_takeover",
+                "twice",
+            ),
+        ] {
+            let error = Deflate::offer(offer).unwrap_err();
+            assert!(error.contains(reason), "{offer}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_server_takes_the_first_offer_that_it_can_keep() {
+        let chosen = |extensions: &str| {
+            let request = format!("GET / HTTP/1.1\r\n{extensions}\r\n");
+            accept_deflate(&Request::parse(request.as_bytes()).unwrap())
+        };
+        let field = "Sec-WebSocket-Extensions: ";
+        let declined = "permessage-deflate; server_max_window_bits=8, x-webkit-deflate-frame, \
+                        permessage-deflate; unknown";
+        assert_eq!(chosen(&format!("{field}{declined}\r\n")), None);
+        let second = "Permessage-Deflate;server_max_window_bits=\"12\" , permessage-deflate";
+        let agreed = Deflate {
+            server_max_window_bits: Some(12),
+            ..Deflate::default()
+        };
+        let both = format!("{field}{declined}\r\n{field}{second}\r\n");
+        assert_eq!(chosen(&both), Some(agreed));
+    }
+
+    #[test]
+    fn answers_that_an_offer_does_not_allow_are_told() {
+        let offer =
+            "server_no_context_takeover; server_max_window_bits=10; client_max_window_bits=12";
+        let offer = Deflate::offer(offer).unwrap();
+        let read = |extensions: &str| {
+            let answer = "HTTP/1.1 101 Yes\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                          Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+            let answer = format!("{answer}Sec-WebSocket-Extensions: {extensions}\r\n\r\n");
+            read_answer(answer.as_bytes(), &key(), "", Some(&offer), 1000)
+        };
+        let kept = "permessage-deflate; server_no_context_takeover; server_max_window_bits=9";
+        for (more, bits) in [("", 12), ("; client_max_window_bits=9", 9)] {
+            let agreed = read(&format!("{kept}{more}")).unwrap().unwrap().deflate;
+            assert_eq!(agreed.unwrap().client_max_window_bits, Some(bits));
+        }
+        for (extensions, reason) in [
+            ("permessage-deflate", "server_no_context_takeover"),
+            (
+                "permessage-deflate; server_no_context_takeover",
+                "server_max_window_bits",
+            ),
+            (
+                "permessage-deflate; server_no_context_takeover; server_max_window_bits=11",
+                "server_max_window_bits",
+            ),
+            (&format!("{kept}; client_max_window_bits=13"), "above"),
+            (
+                &format!("{kept}; client_max_window_bits=8"),
+                "client_max_window_bits=8",
+            ),
+            (&format!("{kept}; client_max_window_bits"), "from 8 to 15"),
+            (&format!("{kept}; more"), "unknown"),
+            (&format!("{kept}, permessage-deflate"), "wasn't offered"),
+            ("x-webkit-deflate-frame", "wasn't offered"),
+            (
+                &format!("{kept}\r\nSec-WebSocket-Extensions: {kept}"),
+                "twice",
+            ),
+        ] {
+            let error = read(extensions).unwrap_err().to_string();
+            assert!(error.contains(reason), "{extensions}: {error}");
+        }
     }
 
     #[test]
@@ -202,7 +380,7 @@ mod tests {
             "HTTP/1.1 101 Yes\r\nupgrade: WebSocket\r\nconnection: keep-alive, Upgrade\r\n";
         let accepted = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
         let chat = "Sec-WebSocket-Protocol: chat\r\n";
-        let read = |text: &str| read_answer(text.as_bytes(), &key(), chat, 1000);
+        let read = |text: &str| read_answer(text.as_bytes(), &key(), chat, None, 1000);
         let with = |fields: &str| read(&format!("{agreed}{fields}\r\n"));
         assert!(matches!(with(accepted), Ok(Some(_))));
         assert!(matches!(with(&format!("{accepted}{chat}")), Ok(Some(_))));

@@ -2,7 +2,8 @@
 
 use encarno_http1::Request;
 use encarno_websocket::{
-    CloseCode, Connection, ConnectionError, Handler, Key, Kind, Limits, Role, accept, read_answer,
+    CloseCode, Connection, ConnectionError, Deflate, Handler, Key, Kind, Limits, Role, accept,
+    accept_deflate, read_answer,
 };
 
 use super::choice;
@@ -54,11 +55,14 @@ impl Handler for Seen {
 type Read = (Seen, Vec<u8>, Result<(), ConnectionError>);
 
 /// The result of the bytes: events, answers, and whether the connection went on.
-fn read(bytes: &[u8], role: Role, piece: usize) -> Read {
+fn read(bytes: &[u8], role: Role, deflate: Option<&Deflate>, piece: usize) -> Read {
     let limits = Limits {
         message_bytes_max: MESSAGE_BYTES_MAX,
     };
     let mut connection = Connection::new(role, limits, 1);
+    if let Some(deflate) = deflate {
+        connection.deflate(deflate);
+    }
     let mut seen = Seen::default();
     let mut result = Ok(());
     for piece in bytes.to_vec().chunks_mut(piece.max(1)) {
@@ -84,32 +88,74 @@ fn read(bytes: &[u8], role: Role, piece: usize) -> Read {
 /// can be read.
 pub(crate) fn frames(bytes: &[u8]) {
     let (kind, bytes) = choice(bytes);
+    alike(bytes, kind, None);
+}
+
+/// The same for a connection on which messages are compressed.
+pub(crate) fn deflated(bytes: &[u8]) {
+    let (kind, bytes) = choice(bytes);
+    let deflate = Deflate {
+        server_no_context_takeover: kind & 2 != 0,
+        client_no_context_takeover: kind & 2 != 0,
+        server_max_window_bits: (kind & 4 != 0).then_some(9),
+        client_max_window_bits: (kind & 4 != 0).then_some(9),
+    };
+    alike(bytes, kind, Some(&deflate));
+    returns(bytes, &deflate);
+}
+
+fn alike(bytes: &[u8], kind: usize, deflate: Option<&Deflate>) {
     let (role, other) = match kind & 1 {
         0 => (Role::Client, Role::Server),
         _ => (Role::Server, Role::Client),
     };
-    let whole = read(bytes, role, bytes.len());
+    let whole = read(bytes, role, deflate, bytes.len());
     for piece in [1, 2, 7, 64] {
-        assert_eq!(read(bytes, role, piece), whole, "in pieces of {piece}");
+        let pieces = read(bytes, role, deflate, piece);
+        assert_eq!(pieces, whole, "in pieces of {piece}");
     }
-    let (seen, _, result) = read(&whole.1, other, 1);
+    let (seen, _, result) = read(&whole.1, other, None, 1);
     assert_eq!(result, Ok(()), "what is answered is WebSocket");
     assert!(seen.messages.is_empty());
+}
+
+/// Checks that messages come back as they were compressed.
+fn returns(bytes: &[u8], deflate: &Deflate) {
+    let limits = Limits {
+        message_bytes_max: MESSAGE_BYTES_MAX,
+    };
+    let mut connection = Connection::new(Role::Client, limits, 1);
+    connection.deflate(deflate);
+    let messages: Vec<_> = bytes.chunks(100).collect();
+    for message in &messages {
+        connection.send(Kind::Binary, message);
+    }
+    let (seen, _, result) = read(connection.outbox(), Role::Server, Some(deflate), 64);
+    assert_eq!(result, Ok(()));
+    let received = seen.messages.iter().map(|(_, message, _)| &message[..]);
+    assert!(received.eq(messages));
 }
 
 /// Checks that handshakes are the same however they are split, from either side.
 pub(crate) fn handshake(bytes: &[u8]) {
     if let Some(request) = Request::parse(bytes) {
-        let _ = accept(&request);
+        let _ = (accept(&request), accept_deflate(&request));
     }
     let key = Key::new(*b"the sample nonce");
     let offered = "Sec-WebSocket-Protocol: chat\r\n";
-    let read = |length: usize| read_answer(&bytes[..length], &key, offered, HEAD_BYTES_MAX);
+    let deflate = Deflate::offer("").ok();
+    let read = |length: usize| {
+        let read = &bytes[..length];
+        read_answer(read, &key, offered, deflate.as_ref(), HEAD_BYTES_MAX)
+    };
     let whole = read(bytes.len());
     let first = (0..=bytes.len()).map(read).find(|read| *read != Ok(None));
     match whole {
         Ok(None) => assert_eq!(first, None),
-        Ok(Some(end)) => assert!(end <= bytes.len() && read(end) == Ok(Some(end))),
+        Ok(Some(agreed)) => {
+            let end = agreed.head_bytes;
+            assert!(end <= bytes.len() && read(end) == Ok(Some(agreed)));
+        }
         Err(_) => assert!(matches!(first, Some(Err(_)))),
     }
 }

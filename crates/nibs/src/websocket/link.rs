@@ -14,6 +14,11 @@ use crate::links::{self, Dialed, Phase, note_handshake};
 /// The most reads of one turn, so that a peer that sends without end doesn't hold up the
 /// event loop.
 const READS_MAX: usize = 16;
+/// With compression, as many bytes are read at once, because they may become a thousand
+/// times as many.
+const PACKED_BYTES: usize = 8 << 10;
+/// After so many decompressed bytes, a turn ends.
+const UNPACKED_BYTES: u64 = 1 << 20;
 /// The most writes of one turn.
 const SENDS_MAX: usize = 32;
 /// The most bytes that are built before they are sent.
@@ -171,11 +176,17 @@ impl Link {
         hits: &mut dyn Hits<Place>,
         io: &mut Io<'_>,
     ) -> Result<bool, Broken> {
+        let unpacked_before = self.unpacked_bytes().unwrap_or(0);
         for _ in 0..READS_MAX {
+            let room = match self.unpacked_bytes() {
+                None => io.scratch.len(),
+                Some(unpacked) if unpacked - unpacked_before > UNPACKED_BYTES => break,
+                Some(_) => PACKED_BYTES.min(io.scratch.len()),
+            };
             let Some(stream) = &mut self.dialed.stream else {
                 return Ok(false);
             };
-            let count = match stream.receive(io.scratch)? {
+            let count = match stream.receive(&mut io.scratch[..room])? {
                 None => return Ok(false),
                 Some(0) => return Err(StreamError::Closed.into()),
                 Some(count) => count,
@@ -200,6 +211,14 @@ impl Link {
         Ok(true)
     }
 
+    /// The bytes that were decompressed so far, if messages are compressed.
+    fn unpacked_bytes(&self) -> Option<u64> {
+        match &self.state {
+            State::Agreed(connection) if connection.deflates() => Some(connection.unpacked_bytes()),
+            _ => None,
+        }
+    }
+
     /// Takes bytes of the handshake's answer, and returns the number of bytes after it;
     /// `None` if it was read before.
     fn take_answer(
@@ -220,15 +239,19 @@ impl Link {
         let before = answer.len();
         answer.extend_from_slice(bytes);
         let read = opening.read(answer, &ask.key, head_bytes_max);
-        let Some(head_bytes) = read.map_err(Broken::Handshake)? else {
+        let Some(agreed) = read.map_err(Broken::Handshake)? else {
             return Ok(Some(0));
         };
         let limits = Limits {
             message_bytes_max: *message_bytes_max,
         };
         let seed = ask.key.seed();
-        self.state = State::Agreed(Box::new(Connection::new(Role::Client, limits, seed)));
-        Ok(Some(bytes.len() - (head_bytes - before)))
+        let mut connection = Box::new(Connection::new(Role::Client, limits, seed));
+        if let Some(deflate) = &agreed.deflate {
+            connection.deflate(deflate);
+        }
+        self.state = State::Agreed(connection);
+        Ok(Some(bytes.len() - (agreed.head_bytes - before)))
     }
 
     fn receive(

@@ -2,7 +2,7 @@
 
 use encarno_nib::{BadOption, Options};
 use encarno_secret::Secret;
-use encarno_websocket::{HandshakeError, Key, Offer, read_answer};
+use encarno_websocket::{Agreed, Deflate, HandshakeError, Key, Offer, read_answer};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::Rng;
 
@@ -14,6 +14,8 @@ pub(super) struct Opening {
     path: String,
     /// Lines, each with its end.
     fields: Secret,
+    /// Whether and how compression is offered.
+    deflate: Option<Deflate>,
 }
 
 /// The request of one connection, with the key that its answer must match.
@@ -29,7 +31,7 @@ impl Opening {
         let mut fields = String::new();
         for (name, value) in &opening.headers {
             if name.eq_ignore_ascii_case("sec-websocket-extensions") {
-                let reason = "extensions such as permessage-deflate aren't supported: leave it out";
+                let reason = "leave it out: -O compression=deflate offers permessage-deflate";
                 return Err(BadOption::new(name, reason));
             }
             if Offer::is_own(name) {
@@ -45,6 +47,7 @@ impl Opening {
                 path => path.to_owned(),
             },
             fields: Secret::new(fields),
+            deflate: deflate(options)?,
         })
     }
 
@@ -56,6 +59,7 @@ impl Opening {
             path: path.unwrap_or(&self.path),
             host,
             fields: self.fields.expose(),
+            deflate: self.deflate,
         };
         let mut nonce = [0; 16];
         nonce[..8].copy_from_slice(&random.next_u64().to_ne_bytes());
@@ -66,14 +70,30 @@ impl Opening {
         Ask { request, key }
     }
 
-    /// Reads the server's answer, and returns the length of its head if that is complete.
+    /// Reads the server's answer, if its head is complete.
     pub(super) fn read(
         &self,
         bytes: &[u8],
         key: &Key,
         head_bytes_max: usize,
-    ) -> Result<Option<usize>, HandshakeError> {
-        read_answer(bytes, key, self.fields.expose(), head_bytes_max)
+    ) -> Result<Option<Agreed>, HandshakeError> {
+        let (fields, deflate) = (self.fields.expose(), self.deflate.as_ref());
+        read_answer(bytes, key, fields, deflate, head_bytes_max)
+    }
+}
+
+/// The option `compression`: `deflate` with the parameters of an offer, or `none`.
+fn deflate(options: &Options) -> Result<Option<Deflate>, BadOption> {
+    const NAME: &str = "compression";
+    let text = options.own.get(NAME).map_or("none", String::as_str);
+    let (name, parameters) = text.split_once(';').unwrap_or((text, ""));
+    match name.trim() {
+        "none" if parameters.is_empty() => Ok(None),
+        "deflate" => {
+            let offer = Deflate::offer(parameters);
+            Ok(Some(offer.map_err(|reason| BadOption::new(NAME, reason))?))
+        }
+        _ => Err(BadOption::new(NAME, "write deflate or none")),
     }
 }
 

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Connection, Handler, Limits};
 use crate::frame::{CONTINUATION, PONG};
-use crate::{CloseCode, ConnectionError, Kind, Role};
+use crate::{CloseCode, ConnectionError, Deflate, Kind, Role};
 
 const LIMITS: Limits = Limits {
     message_bytes_max: 1000,
@@ -45,7 +45,14 @@ impl Handler for Seen {
 
 /// The events that a client gets from bytes in pieces, and its answers.
 fn read(bytes: &[u8], piece: usize) -> (Seen, Vec<u8>, Result<(), ConnectionError>) {
-    let mut client = Connection::new(Role::Client, LIMITS, 1);
+    read_by(Connection::new(Role::Client, LIMITS, 1), bytes, piece)
+}
+
+fn read_by(
+    mut client: Connection,
+    bytes: &[u8],
+    piece: usize,
+) -> (Seen, Vec<u8>, Result<(), ConnectionError>) {
     let mut seen = Seen::default();
     let mut result = Ok(());
     for piece in bytes.chunks(piece.max(1)) {
@@ -164,18 +171,137 @@ fn pings_without_end_take_no_memory() {
     );
 }
 
+/// A client that agreed to compress messages.
+fn deflating(agreed: Deflate) -> Connection {
+    let mut client = Connection::new(Role::Client, LIMITS, 1);
+    client.deflate(&agreed);
+    client
+}
+
+#[test]
+fn the_compressed_messages_of_the_rfc() {
+    // RFC 7692, 7.2.3: whole, in two frames with a ping between, again with the window of
+    // the first, without compression, with a last block, in two blocks, and empty.
+    let frames: [&[u8]; 8] = [
+        b"\xc1\x07\xf2\x48\xcd\xc9\xc9\x07\x00",
+        b"\x41\x03\xf2\x48\xcd\x89\x00\x80\x04\xc9\xc9\x07\x00",
+        b"\xc1\x05\xf2\x00\x11\x00\x00",
+        b"\xc1\x0b\x00\x05\x00\xfa\xffHello\x00",
+        b"\xc1\x08\xf3\x48\xcd\xc9\xc9\x07\x00\x00",
+        b"\xc1\x0d\xf2\x48\x05\x00\x00\x00\xff\xff\xca\xc9\xc9\x07\x00",
+        b"\x81\x05Hello",
+        b"\xc1\x01\x00",
+    ];
+    let bytes = frames.concat();
+    let mut expected = vec![(Kind::Text, b"Hello".to_vec(), true); 7];
+    expected.push((Kind::Text, Vec::new(), true));
+    for piece in [1, 2, 3, 5, bytes.len()] {
+        let (seen, _, result) = read_by(deflating(Deflate::default()), &bytes, piece);
+        assert_eq!(result, Ok(()));
+        assert_eq!(seen.messages, expected, "in pieces of {piece}");
+        assert_eq!(seen.wire_bytes, bytes.len() - 2, "all but the ping");
+    }
+    // Without its window, the third refers to something that isn't there.
+    let alone = Deflate {
+        server_no_context_takeover: true,
+        ..Deflate::default()
+    };
+    let (_, _, result) = read_by(deflating(alone), &frames[..3].concat(), 7);
+    assert_eq!(result.unwrap_err().code, CloseCode::PROTOCOL);
+}
+
+#[test]
+fn compressed_messages_that_are_none_end_the_connection() {
+    // 4,000 zeros, the last of them in a frame of its own.
+    let mut server = Connection::new(Role::Server, LIMITS, 0);
+    server.deflate(&Deflate::default());
+    server.send(Kind::Binary, &[0; 4000]);
+    let bomb = server.outbox();
+    assert!(bomb.len() < 60);
+    for (bytes, code, text) in [
+        (bomb, 1009, "longer"),
+        (b"\x82\x7e\x03\xe9", 1009, "longer"),
+        (b"\xc2\x02\xff\xff", 1002, "DEFLATE"),
+        (b"\x42\x00\xc0\x00", 1002, "first frame"),
+        (b"\xc9\x00", 1002, "first frame"),
+        (b"\xc8\x00", 1002, "first frame"),
+        (b"\xe1\x00", 1002, "none was agreed"),
+        (b"\x91\x00", 1002, "none was agreed"),
+        // 0xc3 0x28, which isn't UTF-8, not compressed.
+        (b"\xc1\x08\x00\x02\x00\xfd\xff\xc3\x28\x00", 1007, "UTF-8"),
+        // Half a character.
+        (b"\xc1\x07\x00\x01\x00\xfe\xff\xc3\x00", 1007, "UTF-8"),
+    ] {
+        for piece in [1, 1000] {
+            let (_, _, result) = read_by(deflating(Deflate::default()), bytes, piece);
+            let error = result.unwrap_err();
+            assert_eq!(error.code.0, code, "{bytes:?}: {error}");
+            assert!(error.text.contains(text), "{bytes:?}: {error}");
+        }
+    }
+}
+
+#[test]
+fn windows_are_no_larger_than_agreed() {
+    // A kilobyte of noise, again and again: it can only be found in a window that is larger.
+    let mut word = 1_u32;
+    let noise = std::iter::repeat_with(|| {
+        word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (word >> 24) as u8
+    });
+    let noise: Vec<u8> = noise.take(1000).collect();
+    let length = |bits| {
+        let mut client = deflating(Deflate {
+            client_max_window_bits: bits,
+            ..Deflate::default()
+        });
+        for _ in 0..5 {
+            client.send(Kind::Binary, &noise);
+        }
+        let length = client.outbox().len();
+        // A window of that size is enough to read it.
+        let mut server = Connection::new(Role::Server, LIMITS, 0);
+        server.deflate(&Deflate {
+            client_max_window_bits: bits,
+            ..Deflate::default()
+        });
+        let mut seen = Seen::default();
+        let result = server.receive(&mut client.outbox().to_vec(), &mut seen);
+        assert_eq!(result, Ok(()));
+        assert!(seen.messages.iter().all(|(_, bytes, _)| *bytes == noise));
+        assert_eq!(seen.messages.len(), 5);
+        length
+    };
+    assert!(length(Some(9)) > 5000);
+    assert!(length(Some(11)) < 2000);
+    assert!(length(None) < 2000);
+}
+
 proptest! {
     #[test]
     fn what_one_side_sends_the_other_sees(
-        messages in proptest::collection::vec((any::<bool>(), ".{0,300}"), 0..6), piece in 1_usize..200
+        messages in proptest::collection::vec((any::<bool>(), ".{0,300}"), 0..6), piece in 1_usize..200,
+        alone in any::<bool>(), bits in proptest::option::of(9_u8..=15)
     ) {
-        for role in [Role::Client, Role::Server] {
+        let agreed = Deflate {
+            server_no_context_takeover: alone,
+            client_no_context_takeover: alone,
+            server_max_window_bits: bits,
+            client_max_window_bits: bits,
+        };
+        for (role, deflates) in [
+            (Role::Client, false), (Role::Server, false), (Role::Client, true), (Role::Server, true)
+        ] {
             let other = match role {
                 Role::Client => Role::Server,
                 Role::Server => Role::Client,
             };
             let limits = Limits { message_bytes_max: 4000 };
             let (mut one, mut two) = (Connection::new(role, limits, 5), Connection::new(other, limits, 6));
+            if deflates {
+                one.deflate(&agreed);
+                two.deflate(&agreed);
+            }
             let mut seen = Seen::default();
             for (is_text, text) in &messages {
                 let kind = if *is_text { Kind::Text } else { Kind::Binary };
@@ -202,11 +328,14 @@ proptest! {
 
     #[test]
     fn bytes_mean_the_same_however_they_are_cut(bytes in proptest::collection::vec(
-        prop_oneof![any::<u8>(), Just(CONTINUATION), Just(0x81), Just(0x80 | PONG), Just(1), Just(2)], 0..60
+        prop_oneof![any::<u8>(), Just(CONTINUATION), Just(0x81), Just(0x80 | PONG), Just(1), Just(2), Just(0xc1)], 0..60
     )) {
         let whole = read(&bytes, bytes.len());
+        let deflating = |piece| read_by(deflating(Deflate::default()), &bytes, piece);
+        let deflated = deflating(bytes.len());
         for piece in [1, 2, 3, 7] {
             prop_assert_eq!(&read(&bytes, piece), &whole);
+            prop_assert_eq!(&deflating(piece), &deflated);
         }
     }
 }
