@@ -15,6 +15,7 @@ use encarno_nib::clock::{self, Clock};
 use encarno_nib::poll::Waker;
 use encarno_nib::{Nib, Protocol};
 use encarno_record::notes::Details;
+use encarno_record::template::has_number;
 use encarno_record::{Payload, Record, StringId, Strings};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -26,7 +27,7 @@ use crate::schedule::{HitInstants, Randomness};
 use crate::script::{Compiler, Planned, ScriptContext};
 use crate::settings::{Arrivals, RunSettings, Source, Start, Workload, nanoseconds};
 use crate::workers::control::{Limits, Schedules};
-use crate::workers::feed::{Crowd, Deal, ReadSummary};
+use crate::workers::feed::{Crowd, Deal, Numbered, ReadSummary};
 use crate::workers::{
     Closed, Control, Counters, EventLoop, Feed, LoopError, Open, Pace, Reader, Share, Steered,
     Traced, has_fields,
@@ -581,6 +582,20 @@ fn feeds(
                 ..Record::new(own.clone())
             };
             let plan = scripts.plan(&record).map_err(RunError::Settings)?;
+            let left =
+                |share: &Share| hits_max.map_or(u64::MAX, |max| share.part(max as usize) as u64);
+            if has_number(payload) {
+                let feed = |share: &Share| {
+                    let record = Planned {
+                        record: record.clone(),
+                        plan: plan.clone(),
+                    };
+                    Numbered::new(record, payload.clone(), *share, left(share), scripts)
+                        .map(|numbered| Feed::Numbered(Box::new(numbered)))
+                        .map_err(RunError::Settings)
+                };
+                return Ok((None, shares.iter().map(feed).collect::<Result<_, _>>()?));
+            }
             let sent = match plan
                 .as_deref()
                 .is_some_and(|plan| scripts.edits(plan, &own))
@@ -606,7 +621,7 @@ fn feeds(
             };
             let feed = |share: &Share| Feed::Repeat {
                 record: record(),
-                left: hits_max.map_or(u64::MAX, |max| share.part(max as usize) as u64),
+                left: left(share),
             };
             Ok((None, shares.iter().map(feed).collect()))
         }

@@ -17,7 +17,11 @@ use place::{Place, Unfit};
 
 use crate::{VariableId, Variables};
 
+/// The text for the length of the body.
+pub const LENGTH: &str = "${:content-length:}";
 const CONTENT_LENGTH: &[u8] = b":content-length:";
+/// The name of a hit's number: `${n}`.
+pub const NUMBER: &[u8] = b"n";
 
 /// The most bytes of a request with its values.
 const REQUEST_BYTES_MAX: usize = 16 << 20;
@@ -51,6 +55,11 @@ pub fn is_template(text: &[u8]) -> bool {
         }
     }
     false
+}
+
+/// Whether the text contains the number of its hit.
+pub fn has_number(text: &[u8]) -> bool {
+    memchr::memmem::find(text, b"${n}").is_some()
 }
 
 /// Appends the text with its values filled in. The places of lengths are noted.

@@ -3,6 +3,7 @@
 mod chosen;
 mod crowd;
 mod held;
+mod numbered;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -40,6 +41,8 @@ pub(crate) enum Feed {
         /// The number of hits that are left.
         left: u64,
     },
+    /// The same record with the number of each hit in it.
+    Numbered(Box<Numbered>),
     /// From a reader, through one queue for all workers of the loop.
     Shared(Queue),
     /// From a reader, through a queue for each worker.
@@ -52,6 +55,7 @@ pub(crate) enum Feed {
 
 pub(crate) use crowd::Crowd;
 pub(crate) use held::Held;
+pub(crate) use numbered::Numbered;
 
 /// A queue of batches.
 #[derive(Debug)]
@@ -81,6 +85,7 @@ impl Feed {
                 *left -= 1;
                 Next::Record(record.clone())
             }
+            Self::Numbered(numbered) => numbered.next(),
             Self::Shared(queue) => queue.next(),
             Self::PerWorker(queues) => queues
                 .get_mut(worker as usize)
@@ -102,18 +107,22 @@ impl Feed {
     /// The number of workers, if each has its own records.
     pub(crate) fn places(&self) -> Option<usize> {
         match self {
-            Self::Repeat { .. } | Self::Shared(_) => None,
+            Self::Repeat { .. } | Self::Numbered(_) | Self::Shared(_) => None,
             Self::PerWorker(queues) => Some(queues.len()),
             Self::Held(held) => Some(held.places()),
             Self::Users(crowd) => Some(crowd.places()),
         }
     }
 
-    /// Why there is nothing more to send, if users broke down.
+    /// Why there is nothing more to send, if something broke down.
     #[inline]
-    pub(crate) fn broken(&self) -> Option<&str> {
+    pub(crate) fn broken(&self) -> Option<String> {
         match self {
-            Self::Users(crowd) => crowd.broken(),
+            Self::Users(crowd) => {
+                let text = crowd.broken()?;
+                Some(format!("the scenario broke down: {text}"))
+            }
+            Self::Numbered(numbered) => numbered.broken().map(str::to_owned),
             _ => None,
         }
     }

@@ -83,7 +83,8 @@ pub(crate) struct RequestArguments {
     streams: Option<u32>,
     /// The request's body, or the bytes to send. @FILE reads it from a file. It also applies to
     /// records that are URLs. With tcp, tls and udp, \r \n \t \0 \\ and \xHH are escapes. With
-    /// grpc it is the message as JSON, or several one after the other for a stream.
+    /// grpc it is the message as JSON, or several one after the other for a stream. ${n} is the
+    /// number of the hit, from 0.
     #[arg(short, long)]
     data: Option<Secret>,
     /// grpc: the .proto file that declares the service. Give it again for further files. Without

@@ -238,10 +238,7 @@ impl<N: Nib> Crew<N> {
     /// Why the loop can't go on, if it can't.
     #[inline]
     pub(super) fn fatal(&self) -> Option<Fatal> {
-        let broken = || {
-            let text = self.feed.broken()?;
-            Some(Fatal::Text(format!("the scenario broke down: {text}")))
-        };
+        let broken = || self.feed.broken().map(Fatal::Text);
         self.nib.fatal().or_else(broken)
     }
 

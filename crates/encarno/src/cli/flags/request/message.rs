@@ -1,5 +1,6 @@
 //! The one request of a run without an input file, from URL, headers and body.
 
+use encarno_record::template::{LENGTH, has_number};
 use encarno_secret::Secret;
 
 use crate::cli::Failure;
@@ -19,7 +20,9 @@ pub(super) fn bytes(
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case(wanted))
     };
-    let mut request = format!("{method} {} HTTP/1.1\r\n", target.path);
+    // URLs are parsed before numbers are filled in, and a parsed path has no braces.
+    let path = target.path.replace("$%7Bn%7D", "${n}");
+    let mut request = format!("{method} {path} HTTP/1.1\r\n");
     for (name, value) in headers {
         request.push_str(&format!("{name}: {}\r\n", value.expose()));
     }
@@ -38,7 +41,11 @@ pub(super) fn bytes(
         request.push_str(&format!("User-Agent: encarno/{version}\r\n"));
     }
     if let (Some(body), false) = (&body, has("content-length")) {
-        request.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        let length = match has_number(body) {
+            true => LENGTH.to_owned(),
+            false => body.len().to_string(),
+        };
+        request.push_str(&format!("Content-Length: {length}\r\n"));
     }
     request.push_str("\r\n");
     let mut request = request.into_bytes();
