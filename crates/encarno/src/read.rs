@@ -3,10 +3,7 @@
 //! - [`stats`]: sums of a result file
 //! - [`show`]: files as text
 //! - [`convert`]: files to other formats
-//! - metrics: the metrics of a result file that aren't hits
 //! - [`tail`]: a result file while it grows
-
-mod metrics;
 
 pub mod convert;
 pub mod show;

@@ -5,6 +5,7 @@ mod advice;
 pub mod json;
 pub mod junit;
 mod label;
+pub(crate) mod metrics;
 
 use std::io::{self, Write};
 
@@ -32,6 +33,12 @@ pub fn run_text(ended: &Ended) -> String {
     let mut text = format!("{}\n", totals.account());
     append_label(&mut text, "total", &summary.total, summary.span_ns);
     append_histogram(&mut text, &summary.total);
+    if !summary.written.metrics.is_empty() {
+        let mut table = Vec::new();
+        // Writing to memory can't fail.
+        let _written = metrics::write_table(&summary.written.metrics, summary.span_ns, &mut table);
+        text.push_str(String::from_utf8_lossy(&table).trim_start());
+    }
     let mut said = Vec::new();
     if totals.redirects > 0 {
         said.push(format!(

@@ -151,6 +151,49 @@ fn a_stream_tells_when_its_messages_came() {
 }
 
 #[test]
+fn a_file_has_the_times_of_a_streams_messages() {
+    target(|folder, address| {
+        let run = |method: &str, file: &str| {
+            let url = format!("grpc://{address}/encarno.Echo/{method}");
+            let body = r#"{"times": 5, "pause_ms": 20}"#;
+            let flags = ["-n", "6", "-c", "2", "--label", method, "-o", file];
+            let (ok, text) = hit(folder, &[&[&*url, "-d", body], &flags[..]].concat());
+            assert!(ok, "{text}");
+            text
+        };
+        let metrics = |file: &str| -> Vec<serde_json::Value> {
+            let output = program::run(folder, &["stats", "--json", file]);
+            let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+            read["metrics"].as_array().cloned().unwrap_or_default()
+        };
+        let text = run("Repeat", "one.enc");
+        assert!(text.contains("grpc_message_gap"), "{text}");
+        run("Repeat", "two.enc");
+        let (ok, text) = said(folder, &["merge", "one.enc", "two.enc", "-o", "both.enc"]);
+        assert!(ok, "{text}");
+        for (file, streams) in [("one.enc", 6), ("both.enc", 12)] {
+            let metrics = metrics(file);
+            let of = |name: &str| {
+                let metric = metrics.iter().find(|metric| metric["metric"] == name);
+                metric.unwrap_or_else(|| panic!("{name}: {metrics:?}"))
+            };
+            let (time, gap) = (of("grpc_message_time"), of("grpc_message_gap"));
+            assert_eq!(time["count"], streams * 5);
+            assert_eq!(gap["count"], streams * 4);
+            assert_eq!(time["series"][0]["tags"]["label"], "Repeat");
+            // Message k comes at least k pauses of 20 ms after the start: 40 ms in the mean.
+            let value =
+                |metric: &serde_json::Value, name: &str| metric["values"][name].as_f64().unwrap();
+            assert!(value(time, "avg") >= 39.9, "{metrics:?}");
+            assert!(value(time, "max") >= value(gap, "max"), "{metrics:?}");
+        }
+        // Calls of one message cost nothing, and have none.
+        run("Say", "say.enc");
+        assert_eq!(metrics("say.enc"), [] as [serde_json::Value; 0]);
+    });
+}
+
+#[test]
 fn statuses_become_codes_and_keep_their_names() {
     target(|folder, address| {
         let url = format!("grpc://{address}/encarno.Echo/Say");

@@ -257,6 +257,7 @@ fn event_loop<P: Protocol>(
         number: seat.index,
         strings,
         waker: seat.waker,
+        clock,
         expected: &settings.expected,
     });
     let traced = Traced::new(

@@ -42,6 +42,7 @@ impl Alone {
             number: 0,
             strings: &self.strings,
             waker: &self.waker,
+            clock: self.clock,
             expected: &self.expected,
         }
     }

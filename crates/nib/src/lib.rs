@@ -61,6 +61,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encarno_record::notes::Transport;
+use encarno_record::series::Measured;
 use encarno_record::{Expected, Hit, Payload, StringId, Strings};
 use rustix::event::epoll::Event;
 use rustix::io::Errno;
@@ -262,6 +263,11 @@ pub trait Nib {
         None
     }
 
+    /// Takes the times that were measured beside hits since the last call.
+    fn take_measured(&mut self) -> Measured {
+        Measured::default()
+    }
+
     /// A payload in readable form for the trace; `None` if it is readable as it is.
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {
         let _ = payload;
@@ -339,6 +345,8 @@ pub struct Seat<'a> {
     pub strings: &'a Strings,
     /// Wakes the loop.
     pub waker: &'a Arc<Waker>,
+    /// The run's clock.
+    pub clock: Clock,
     /// The statuses that count as success.
     pub expected: &'a Expected,
 }

@@ -25,6 +25,7 @@ use encarno_nib::{
     Dialer, Fatal, Hits, Io, Kept, Nib, Readiness, Response, Seat, Shot, Step, note_lookup,
 };
 use encarno_record::notes::Transport;
+use encarno_record::series::Measured;
 use encarno_record::{StringId, Strings, code};
 pub use lane::Lane;
 pub(crate) use lane::{Broken, Failed, keep_own, note_stream};
@@ -425,6 +426,10 @@ impl<D: Dialect, L: Lane<D>> Nib for Multiplexed<D, L> {
 
     fn received<'a>(&self, place: &'a Place<D::Answer>) -> &'a [u8] {
         place.kept.received()
+    }
+
+    fn take_measured(&mut self) -> Measured {
+        self.dialect.take_measured()
     }
 
     fn shown(&self, payload: &[u8]) -> Option<Vec<u8>> {

@@ -8,18 +8,14 @@ use crate::exemplar::{self, Exemplar, TraceContext};
 use crate::formats::{NativeSink, OutputError, Sink as _};
 use crate::notes::Notes;
 use crate::results::Ending;
-use crate::series::{MetricKind, Points, Series};
+use crate::series::{MetricKind, OTHER, Points, SERIES_MAX, Series};
 use crate::sums::{LoopState, LoopSums, Summing};
 use crate::{Expected, Hit, StringId, Strings, Texts};
 
 /// The requests of a file count as those of one event loop.
 const LOOP: u32 = 0;
-/// The most series. Further ones count as the series `other` of their metric.
-pub const SERIES_MAX: usize = 20_000;
 /// The most labels and error texts. Further ones count as the text [`OTHER`].
 const TEXTS_MAX: u32 = 20_000;
-/// The tags or text for those beyond the limit.
-pub const OTHER: &str = "other";
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// A sample.

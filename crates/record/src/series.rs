@@ -9,10 +9,16 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::histogram::Histogram;
-use crate::varint;
+use crate::sums::second_of;
+use crate::{StringId, varint};
 
 /// The number of parts of 1 that a distribution resolves.
 const PARTS: f64 = 1e6;
+/// The most series of a file that is written. Further ones count as the series `other` of
+/// their metric.
+pub const SERIES_MAX: usize = 20_000;
+/// The tags or text for those beyond the limit.
+pub const OTHER: &str = "other";
 
 /// A metric with its tags.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -188,8 +194,66 @@ impl Distribution {
     }
 }
 
-/// The metrics of a run, by series.
+/// Times that a protocol measures beside its hits, summed by second, metric and label.
+/// There are none in most runs.
 #[derive(Clone, Debug, Default)]
+pub struct Measured {
+    started_unix_ns: u64,
+    times: BTreeMap<(u64, &'static str, StringId), Points>,
+}
+
+impl Measured {
+    /// Nothing yet, in a run that started at this instant.
+    pub fn new(started_unix_ns: u64) -> Self {
+        Self {
+            started_unix_ns,
+            times: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a time of a metric, at an instant in ns from the run's start. Label 0 means no
+    /// label.
+    pub fn record(&mut self, metric: &'static str, label: StringId, at_ns: u64, time_ns: i64) {
+        let second = second_of(self.started_unix_ns, at_ns);
+        let points = self.times.entry((second, metric, label)).or_default();
+        let at_unix_ns = self.started_unix_ns.saturating_add(at_ns);
+        points.record(MetricKind::Trend, at_unix_ns, time_ns as f64 / 1e6);
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.times.is_empty()
+    }
+
+    /// Takes everything.
+    pub fn take(&mut self) -> Self {
+        let rest = Self::new(self.started_unix_ns);
+        std::mem::replace(self, rest)
+    }
+
+    /// The sums: second (Unix time), metric, label and points.
+    pub fn sums(&self) -> impl Iterator<Item = (u64, &'static str, StringId, &Points)> {
+        let times = self.times.iter();
+        times.map(|(&(second, metric, label), points)| (second, metric, label, points))
+    }
+
+    /// The series of a metric, for hits with this label. An empty one is none.
+    pub fn series(metric: &str, label: &str) -> Series {
+        let tags = match label {
+            "" => BTreeMap::new(),
+            label => [("label".to_owned(), label.to_owned())].into(),
+        };
+        Series {
+            metric: metric.to_owned(),
+            kind: MetricKind::Trend,
+            contains: "time".to_owned(),
+            tags,
+        }
+    }
+}
+
+/// The metrics of a run, by series.
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Metrics {
     /// The series by their numbers in the file.
     series: BTreeMap<u32, Series>,

@@ -6,9 +6,9 @@ use encarno_record::notes::{AgentClock, Check, Threshold, Transport};
 use encarno_record::results::whole::FileStatistics;
 use serde::Serialize;
 
-use super::metrics::JsonMetric;
 use crate::report;
 use crate::report::json::JsonLabel;
+use crate::report::metrics::{self, JsonMetric};
 
 /// Prints the table that the run printed at its end.
 pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> {
@@ -24,8 +24,8 @@ pub fn print_table(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()>
     if let (Some(_), Some(transport)) = (&account, &file.notes.transport) {
         writeln!(out, "{transport}")?;
     }
-    super::metrics::write_table(&file.metrics, file.span_ns(), out)?;
-    super::metrics::write_demands(&file.notes, out)?;
+    metrics::write_table(&file.metrics, file.span_ns(), out)?;
+    metrics::write_demands(&file.notes, out)?;
     match (&account, &file.notes.verdict) {
         (Some(_), Some(verdict)) => {
             writeln!(out, "{}", report::verdict_text(verdict))
@@ -53,7 +53,7 @@ pub fn print_json(file: &FileStatistics, out: &mut dyn Write) -> io::Result<()> 
         damaged_bytes: summary.damage.bytes,
         incomplete_bytes: summary.incomplete_bytes,
         labels: labels.collect(),
-        metrics: super::metrics::json(&file.metrics, span_ns),
+        metrics: metrics::json(&file.metrics, span_ns),
         transport: file.notes.transport,
         thresholds: &file.notes.thresholds,
         checks: &file.notes.checks,

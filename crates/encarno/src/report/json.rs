@@ -8,6 +8,7 @@ use encarno_record::notes::{Judgement, Transport};
 use encarno_record::statistics::{LabelStatistics, QUANTILES};
 use serde::Serialize;
 
+use super::metrics::{self, JsonMetric};
 use super::rate;
 use crate::criteria::Judged;
 use crate::supervise::Ended;
@@ -87,6 +88,7 @@ pub fn summary(ended: &Ended, exit_status: u8) -> String {
                 .map(ToString::to_string)
                 .collect(),
         },
+        metrics: metrics::json(&summary.written.metrics, summary.span_ns),
     };
     let text = serde_json::to_string_pretty(&json);
     // Serialisation fails only for maps whose keys aren't texts.
@@ -114,6 +116,9 @@ struct JsonSummary {
     addresses: Vec<JsonAddress>,
     input: JsonInput,
     output: JsonOutput,
+    /// Times within hits, if there are any.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    metrics: Vec<JsonMetric>,
 }
 
 #[derive(Serialize)]

@@ -9,6 +9,7 @@ use encarno_record::Hit;
 use encarno_record::exemplar::{self, Exemplar, TraceContext};
 use encarno_record::formats::Trace;
 use encarno_record::notes::Notes;
+use encarno_record::series::Measured;
 use encarno_record::sums::{LoopState, LoopSums, Summing, second_end_ns, second_of};
 
 use super::sample::{Sampling, TENTH_NS};
@@ -34,6 +35,8 @@ pub(super) enum Message {
     Trace(Box<Trace>),
     /// Hits that took part in traces, of those that were handed over before.
     Exemplars(Vec<Exemplar>),
+    /// Times that were measured beside hits.
+    Measured(Box<Measured>),
     /// What somebody wants to be known of that instant (ns from the run's start).
     Mark {
         at_ns: u64,
@@ -140,6 +143,13 @@ impl Recorder {
     pub fn exemplar(&mut self, hit: &Hit, trace: TraceContext) {
         if self.exemplars.len() < exemplar::KEPT_MAX {
             self.exemplars.push(Exemplar::of(hit, trace));
+        }
+    }
+
+    /// Takes times that were measured beside hits.
+    pub fn measured(&mut self, measured: Measured) {
+        if !measured.is_empty() {
+            self.send(Message::Measured(Box::new(measured)));
         }
     }
 
@@ -270,7 +280,7 @@ impl Recorder {
             // Others stand for the same hits.
             Message::Exemplars(_) if full => return,
             Message::Hits { hits, .. } => self.hits_covered += hits.len() as u64,
-            // There is at most one such message a second, and sums must not be lost.
+            // There are at most two such messages a second, and sums must not be lost.
             _ => {}
         }
         self.backlog_bytes += bytes;
@@ -325,7 +335,11 @@ impl Message {
                     trace.request.len() + trace.response.len() + size_of::<Trace>()
                 }
                 Self::Exemplars(exemplars) => exemplars.capacity() * size_of::<Exemplar>(),
-                Self::Sums(_) | Self::Mark { .. } | Self::Counts(_) | Self::End { .. } => 0,
+                Self::Sums(_)
+                | Self::Measured(_)
+                | Self::Mark { .. }
+                | Self::Counts(_)
+                | Self::End { .. } => 0,
             }
     }
 }

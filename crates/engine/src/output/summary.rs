@@ -1,7 +1,9 @@
 //! The result of the writing thread.
 
+use encarno_record::series::Metrics;
+
 /// The counts of what was written and what was lost.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct WriteSummary {
     /// Hits written to each output.
     pub hits: u64,
@@ -15,6 +17,8 @@ pub struct WriteSummary {
     pub traces_lost: u64,
     /// Bytes written to all files.
     pub bytes: u64,
+    /// The times that were measured beside hits.
+    pub metrics: Metrics,
     /// Warnings for readers of the files, a sentence each.
     pub warnings: Vec<String>,
 }

@@ -11,6 +11,7 @@ use encarno_record::formats::{
 };
 use encarno_record::notes::Notes;
 use encarno_record::results::Ending;
+use encarno_record::series::Measured;
 use encarno_record::sums::LoopSums;
 use encarno_record::{Expected, Hit, Strings, Texts};
 
@@ -179,6 +180,7 @@ impl Writer {
                 Message::Exemplars(exemplars) => {
                     self.each_sink(|sink, _| sink.exemplars(&exemplars));
                 }
+                Message::Measured(measured) => self.write_measured(&measured),
                 Message::Mark { at_ns, text } => {
                     self.each_sink(|sink, _| sink.mark(at_ns, &text));
                 }
@@ -207,6 +209,14 @@ impl Writer {
             sink.sums(sums, texts)?;
             sink.at_rest(until_unix_ns, texts)
         });
+    }
+
+    fn write_measured(&mut self, measured: &Measured) {
+        for (_, metric, label, points) in measured.sums() {
+            let series = Measured::series(metric, &self.texts.get(label));
+            self.summary.metrics.add(&series, points);
+        }
+        self.each_sink(|sink, texts| sink.measured(measured, texts));
     }
 
     /// Calls each output. One that fails is given up; the others go on and the queue is

@@ -6,7 +6,8 @@ use encarno_grpc::{BadMessage, Reader, Schema, Status};
 use encarno_http1::fields;
 use encarno_http2::{Head, HeadKind, Prepared};
 use encarno_nib::{Keep, Seat, Shot};
-use encarno_record::{Expected, Payload, StringId, code};
+use encarno_record::series::Measured;
+use encarno_record::{Expected, Hit, Payload, StringId, code};
 
 use super::calls;
 use super::texts::Texts;
@@ -14,6 +15,10 @@ use crate::multiplexed::{Dialect, Seen};
 
 /// The most bytes of an answer's messages that are kept.
 const KEPT_BYTES_MAX: usize = 64 << 20;
+/// The times of a stream's messages: from the start of the hit, and from the message
+/// before.
+const MESSAGE_TIME: &str = "grpc_message_time";
+const MESSAGE_GAP: &str = "grpc_message_gap";
 
 /// Calls over HTTP/2.
 #[derive(Debug)]
@@ -23,6 +28,7 @@ pub struct Answers {
     message_bytes_max: u32,
     expected: Expected,
     texts: Texts,
+    measured: Measured,
 }
 
 /// The state of an answer that arrives.
@@ -59,11 +65,32 @@ impl Answers {
             message_bytes_max,
             expected: *seat.expected,
             texts: Texts::new(seat.strings),
+            measured: Measured::new(seat.clock.started_unix_ns()),
         }
     }
 
     fn bad(&mut self, text: &str) -> Failure {
         (code::PROTOCOL, self.texts.own(text))
+    }
+
+    /// Measures the messages of a stream that are whole at this instant.
+    fn measure(&mut self, answer: &Answer, hit: &Hit, count: u64, now_ns: u64) {
+        let schema = self.schema.as_deref();
+        let method = schema.and_then(|schema| schema.method(answer.method));
+        if !method.is_some_and(|method| method.gives_stream) {
+            return;
+        }
+        let mut before_ns = (answer.messages > 0).then_some(answer.last_ns);
+        for _ in 0..count {
+            let mut record = |metric, since_ns: u64| {
+                let time_ns = now_ns.saturating_sub(since_ns) as i64;
+                self.measured.record(metric, hit.label, now_ns, time_ns);
+            };
+            record(MESSAGE_TIME, hit.started_ns);
+            if let Some(before_ns) = before_ns.replace(now_ns) {
+                record(MESSAGE_GAP, before_ns);
+            }
+        }
     }
 
     /// The head that begins the answer.
@@ -231,6 +258,10 @@ impl Dialect for Answers {
         }
     }
 
+    fn take_measured(&mut self) -> Measured {
+        self.measured.take()
+    }
+
     fn wants_text(&mut self, _: Keep) -> bool {
         true
     }
@@ -288,6 +319,7 @@ impl Dialect for Answers {
             seen.shot.hit.first_byte_ns = seen.now_ns;
         }
         if taken.whole > 0 {
+            self.measure(answer, &seen.shot.hit, taken.whole, seen.now_ns);
             if answer.messages == 0 {
                 answer.first_ns = seen.now_ns;
             }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use encarno_http2::{Head, HeadKind, Prepared};
 use encarno_nib::{Keep, Kept, Shot};
 use encarno_record::StringId;
+use encarno_record::series::Measured;
 
 /// Plain HTTP/2, or a protocol on top of it.
 pub trait Dialect: Debug + Send + 'static {
@@ -45,6 +46,11 @@ pub trait Dialect: Debug + Send + 'static {
         bytes: &[u8],
         ends: bool,
     ) -> Result<(), (u16, StringId)>;
+
+    /// Takes the times that were measured beside hits.
+    fn take_measured(&mut self) -> Measured {
+        Measured::default()
+    }
 }
 
 /// The hit whose answer arrives.

@@ -1,13 +1,13 @@
 //! Writes the native result file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use super::sink::{OutputError, OutputFile, Sink};
 use crate::exemplar::Exemplar;
 use crate::frame::RESULT_MAGIC;
 use crate::notes::Notes;
-use crate::series::{Points, Series};
+use crate::series::{Measured, OTHER, Points, SERIES_MAX, Series};
 use crate::sums::LoopSums;
 use crate::{Expected, Hit, StringId, Texts, results};
 
@@ -17,6 +17,8 @@ pub struct NativeSink {
     file: OutputFile,
     hits: u64,
     strings: u32,
+    /// The series of measured times, by metric and label.
+    measured: HashMap<(&'static str, StringId), u32>,
 }
 
 impl NativeSink {
@@ -42,6 +44,7 @@ impl NativeSink {
             file,
             hits: 0,
             strings: 0,
+            measured: HashMap::new(),
         })
     }
 
@@ -117,6 +120,32 @@ impl Sink for NativeSink {
     fn exemplars(&mut self, exemplars: &[Exemplar]) -> Result<(), OutputError> {
         results::append_exemplars(&mut self.file.buffer, exemplars);
         self.file.write_out()
+    }
+
+    fn measured(&mut self, measured: &Measured, texts: &mut Texts) -> Result<(), OutputError> {
+        let mut seconds = BTreeMap::<u64, BTreeMap<u32, Points>>::new();
+        for (second, metric, label, points) in measured.sums() {
+            let count = self.measured.len();
+            let number = match self.measured.get(&(metric, label)) {
+                Some(&number) => number,
+                None => {
+                    // Further labels share a series.
+                    let series = match count < SERIES_MAX {
+                        true => Measured::series(metric, &texts.get(label)),
+                        false => Measured::series(metric, OTHER),
+                    };
+                    let number = count.min(SERIES_MAX) as u32;
+                    results::append_series(&mut self.file.buffer, number, &series);
+                    if count < SERIES_MAX {
+                        self.measured.insert((metric, label), number);
+                    }
+                    number
+                }
+            };
+            let of_second = seconds.entry(second).or_default();
+            of_second.entry(number).or_default().merge(points);
+        }
+        self.points(&seconds)
     }
 
     fn notes(&mut self, notes: &Notes) -> Result<(), OutputError> {

@@ -8,6 +8,7 @@ use crate::exemplar::Exemplar;
 use crate::files::{self, Contents};
 use crate::notes::Notes;
 use crate::results::Ending;
+use crate::series::Measured;
 use crate::sums::LoopSums;
 use crate::{Hit, Texts};
 
@@ -39,6 +40,11 @@ pub trait Sink: Send {
 
     /// Takes hits that took part in traces.
     fn exemplars(&mut self, _exemplars: &[Exemplar]) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Takes times that were measured beside hits. Most formats can't store them.
+    fn measured(&mut self, _measured: &Measured, _texts: &mut Texts) -> Result<(), OutputError> {
         Ok(())
     }
 

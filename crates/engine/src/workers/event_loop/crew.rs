@@ -167,6 +167,7 @@ impl<N: Nib> Crew<N> {
     /// workload.
     pub(super) fn close(&mut self, users: u64) {
         let state = self.state(users);
+        self.account.recorder.measured(self.nib.take_measured());
         self.account.recorder.end(state);
         let counters = &self.account.counters;
         counters.set_addresses(self.account.addresses.take());
@@ -183,6 +184,7 @@ impl<N: Nib> Crew<N> {
     #[cold]
     pub(super) fn report(&mut self, users: u64, now_ns: u64) {
         let state = self.state(users);
+        self.account.recorder.measured(self.nib.take_measured());
         self.account.recorder.look(now_ns, state);
     }
 

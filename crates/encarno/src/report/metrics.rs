@@ -1,4 +1,4 @@
-//! The metrics of a result file that aren't hits: those of k6.
+//! The metrics of a run that aren't hits: those of k6, and times within hits.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -8,11 +8,11 @@ use encarno_record::series::{MetricKind, Metrics, Points, Series};
 use encarno_record::statistics::{QUANTILES, time_text};
 use serde::Serialize;
 
-use crate::report::printable;
+use crate::texts::printable;
 
 /// A metric for JSON output. Values have k6's units: times are milliseconds.
 #[derive(Serialize)]
-pub(super) struct JsonMetric {
+pub(crate) struct JsonMetric {
     metric: String,
     #[serde(rename = "type")]
     kind: MetricKind,
@@ -33,7 +33,7 @@ struct JsonSeries {
     values: BTreeMap<String, f64>,
 }
 
-pub(super) fn json(metrics: &Metrics, span_ns: u64) -> Vec<JsonMetric> {
+pub(crate) fn json(metrics: &Metrics, span_ns: u64) -> Vec<JsonMetric> {
     let by_metric = metrics.by_metric();
     let of = |metric: Series, points: Points| JsonMetric {
         series: metrics
@@ -95,7 +95,7 @@ fn values(kind: MetricKind, points: &Points, span_ns: u64) -> impl Iterator<Item
 }
 
 /// Writes a line for each metric; metrics with a distribution have a table of their own.
-pub(super) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) -> io::Result<()> {
     const SHOWN: [&str; 5] = ["avg", "p50", "p95", "p99", "max"];
     if metrics.is_empty() {
         return Ok(());
@@ -137,7 +137,7 @@ pub(super) fn write_table(metrics: &Metrics, span_ns: u64, out: &mut dyn Write) 
 }
 
 /// Writes the thresholds of the run and the checks of its script.
-pub(super) fn write_demands(notes: &Notes, out: &mut dyn Write) -> io::Result<()> {
+pub(crate) fn write_demands(notes: &Notes, out: &mut dyn Write) -> io::Result<()> {
     if !notes.thresholds.is_empty() {
         writeln!(out, "\nthresholds")?;
     }
