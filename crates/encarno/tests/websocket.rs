@@ -218,6 +218,11 @@ impl Served {
     }
 
     fn read(&mut self) -> std::io::Result<()> {
+        self.receive()?;
+        self.flush()
+    }
+
+    fn receive(&mut self) -> std::io::Result<()> {
         let mut buffer = [0; 4096];
         let count = self.stream.read(&mut buffer)?;
         if count == 0 {
@@ -226,8 +231,7 @@ impl Served {
         let received = self
             .connection
             .receive(&mut buffer[..count], &mut self.heard);
-        received.map_err(std::io::Error::other)?;
-        self.flush()
+        received.map_err(std::io::Error::other)
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -523,7 +527,8 @@ fn what_a_server_does_wrong_with_compression_is_told() {
     // Messages that aren't too long, without end.
     let flood = packed(Kind::Binary, &vec![0; 99_000]).repeat(1000);
     let flooding = peer(move |stream| {
-        let mut served = Served::accept_with(stream, "permessage-deflate; server_no_context_takeover")?;
+        let mut served =
+            Served::accept_with(stream, "permessage-deflate; server_no_context_takeover")?;
         loop {
             served.stream.write_all(&flood)?;
         }
@@ -535,12 +540,18 @@ fn what_a_server_does_wrong_with_compression_is_told() {
             deflating_liar(agreed, packed(Kind::Text, b"\xc3\x28")),
             "UTF-8",
         ),
-        (deflating_liar(agreed, b"\xc1\x01\xff".to_vec()), "isn't DEFLATE"),
+        (
+            deflating_liar(agreed, b"\xc1\x01\xff".to_vec()),
+            "isn't DEFLATE",
+        ),
         (
             deflating_liar(agreed, b"\x41\x00\xc0\x00".to_vec()),
             "only the first frame",
         ),
-        (deflating_liar(agreed, b"\xc9\x00".to_vec()), "only the first frame"),
+        (
+            deflating_liar(agreed, b"\xc9\x00".to_vec()),
+            "only the first frame",
+        ),
         (deflating_liar(agreed, b"\xa1\x00".to_vec()), "extension"),
         (
             deflating_liar("permessage-deflate; client_max_window_bits=8", Vec::new()),
@@ -568,7 +579,10 @@ fn what_a_server_does_wrong_with_compression_is_told() {
     let flags = ["-O", "compression=deflate", "--answer-match", "never"];
     are_told(folder.path(), cases, &flags);
     let flags = ["-O", "compression=deflate; server_max_window_bits=10"];
-    let cases = [(deflating_liar(unasked, Vec::new()), "server_max_window_bits")];
+    let cases = [(
+        deflating_liar(unasked, Vec::new()),
+        "server_max_window_bits",
+    )];
     are_told(folder.path(), cases, &flags);
 }
 
@@ -579,25 +593,43 @@ fn bytes_are_those_on_the_wire_and_answers_are_decompressed() {
     let run = |url: &str, option: &str| {
         let message = "lorem ipsum ".repeat(1000) + "the end";
         let flags = ["hit", url, "-d", &message, "-n", "3", "-c", "1", "--quiet"];
-        let more = ["-O", option, "--answer-match", "ipsum the end$", "-o", "run.enc"];
+        let more = [
+            "-O",
+            option,
+            "--answer-match",
+            "ipsum the end$",
+            "-o",
+            "run.enc",
+        ];
         let output = program::run(folder, &[&flags[..], &more].concat());
         recorded::assert_ended(&output, &flags[..2], 0, "done 3 + failed 0");
         let hits = recorded::hits(&folder.join("run.enc"));
-        let bytes = |(hit, _): &(encarno_record::Hit, String)| {
-            [hit.sent_bytes, hit.received_bytes]
-        };
+        let bytes = |(hit, _): &(encarno_record::Hit, String)| [hit.sent_bytes, hit.received_bytes];
         hits.iter().map(bytes).collect::<Vec<_>>()
     };
     let (packed, _) = logged(TargetSettings::default(), |_, address| {
         run(&format!("ws://{address}/"), "compression=deflate")
     });
     // The second and the third are found in the window.
-    assert!(packed[0].iter().all(|bytes| (20..200).contains(bytes)), "{packed:?}");
-    assert!(packed[1..].iter().flatten().all(|bytes| *bytes < packed[0][1]), "{packed:?}");
+    assert!(
+        packed[0].iter().all(|bytes| (20..200).contains(bytes)),
+        "{packed:?}"
+    );
+    assert!(
+        packed[1..]
+            .iter()
+            .flatten()
+            .all(|bytes| *bytes < packed[0][1]),
+        "{packed:?}"
+    );
     // A server that declines gets messages as they are.
     let declining = peer(|stream| {
         let mut served = Served::accept(stream)?;
-        assert!(served.request.contains("permessage-deflate; client_max_window_bits\r\n"));
+        assert!(
+            served
+                .request
+                .contains("permessage-deflate; client_max_window_bits\r\n")
+        );
         loop {
             let message = served.message()?;
             served.connection.send(message.0, &message.1);
@@ -608,11 +640,66 @@ fn bytes_are_those_on_the_wire_and_answers_are_decompressed() {
     assert_eq!(plain, [[12_007 + 8, 12_007 + 4]; 3]);
 }
 
-fn are_told<const COUNT: usize>(
-    folder: &Path,
-    cases: [(SocketAddr, &str); COUNT],
-    more: &[&str],
-) {
+#[test]
+fn pushed_messages_tell_when_they_were_sent() {
+    // Three messages that say that they were sent 200 ms ago, before each answer and each
+    // pong, and one that doesn't say it.
+    let address = peer(|stream| {
+        let mut served = Served::accept(stream)?;
+        loop {
+            let is_ping = |served: &Served| !served.connection.outbox().is_empty();
+            while !served.heard.is_whole && !is_ping(&served) {
+                served.receive()?;
+            }
+            let answer = served.connection.outbox().to_vec();
+            served.connection.sent(answer.len());
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+            let sent = now.unwrap() - Duration::from_millis(200);
+            let texts = [
+                format!("{{\"at\": {}}}", sent.as_millis()),
+                format!("{{\"at\": {}}}", sent.as_micros()),
+                format!("{{\"at\": {}.5, \"by\": \"a server\"}}", sent.as_secs()),
+                "{\"at\": \"noon\"}".to_owned(),
+            ];
+            for text in texts {
+                served.connection.send(Kind::Text, text.as_bytes());
+            }
+            if std::mem::take(&mut served.heard.is_whole) {
+                served.connection.send(Kind::Text, b"the answer");
+            }
+            served.flush()?;
+            served.stream.write_all(&answer)?;
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let url = format!("ws://{address}/");
+    let sent_at = r#"sent-at="at": ?([0-9.]+)"#;
+    for flags in [&["--answer-match", "the answer"][..], &["-O", "ping=true"]] {
+        let usual = [
+            &*url, "-d", "x", "-n", "20", "-c", "2", "-O", sent_at, "-o", "run.enc",
+        ];
+        let (ok, text) = hit(folder, &[&usual[..], flags].concat());
+        assert!(ok && text.contains("websocket_push_latency"), "{text}");
+        let output = program::run(folder, &["stats", "--json", "run.enc"]);
+        let read: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        let metric = &read["metrics"][0];
+        assert_eq!(metric["metric"], "websocket_push_latency");
+        assert_eq!(metric["count"], 60, "{metric}");
+        // A time in whole seconds and a half is up to half a second off, in either direction.
+        let value = |name: &str| metric["values"][name].as_f64().unwrap();
+        assert!(value("p90") >= 199.0 && value("min") >= -501.0, "{metric}");
+    }
+    for (option, reason) in [
+        ("sent-at=at", "no group"),
+        ("sent-at=(", "regular expression"),
+    ] {
+        let (ok, text) = hit(folder, &[&url, "-O", option]);
+        assert!(!ok && text.contains(reason), "{text}");
+    }
+}
+
+fn are_told<const COUNT: usize>(folder: &Path, cases: [(SocketAddr, &str); COUNT], more: &[&str]) {
     thread::scope(|scope| {
         for (address, reason) in cases {
             scope.spawn(move || is_told(folder, address, reason, more));

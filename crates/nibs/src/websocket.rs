@@ -9,6 +9,7 @@
 //! - messages: makes messages from payloads
 //! - opening: the handshake of a connection
 //! - texts: error texts
+//! - pushed: the latency of messages, by the time that they have in them
 //! - queue: the running hits of a connection
 //! - answers: records received data in the hits
 //! - link: one connection
@@ -17,6 +18,7 @@ mod answers;
 mod link;
 mod messages;
 mod opening;
+mod pushed;
 mod queue;
 mod texts;
 
@@ -28,11 +30,13 @@ use encarno_nib::{
     BadOption, Dialer, Encoding, Fatal, Form, Hits, Io, Kept, Kind, NetworkProtocol, Nib, Options,
     Prepare, Readiness, Response, Scheme, Seat, Shot, Step, note_lookup,
 };
+use encarno_record::series::Measured;
 use encarno_record::{Payload, StringId, Strings, code};
 use encarno_websocket::{CloseCode, HandshakeError, Kind as MessageKind};
 use link::{Broken, Link};
 use messages::Messages;
 use opening::{Ask, Opening};
+use pushed::{Pushed, SentAt};
 use rand_xoshiro::Xoshiro256PlusPlus;
 use rand_xoshiro::rand_core::SeedableRng;
 use rustix::io::Errno;
@@ -48,6 +52,8 @@ const MOVES_MAX: u32 = 3;
 pub struct WebSocketProtocol {
     opening: Arc<Opening>,
     rules: Rules,
+    /// Where messages have the time at which they were sent, if that is of interest.
+    sent_at: Option<SentAt>,
     streams: u32,
     message_bytes_max: u64,
     messages: Messages,
@@ -75,6 +81,7 @@ impl NetworkProtocol for WebSocketProtocol {
             "message",
             "payload",
             "compression",
+            "sent-at",
             "streams",
         ],
     };
@@ -105,8 +112,11 @@ impl NetworkProtocol for WebSocketProtocol {
             None => MessageKind::Binary,
             Some(_) => return Err(BadOption::new("message", "write text or binary")),
         };
+        let sent_at = options.own.get("sent-at");
+        let sent_at = sent_at.map(|text| SentAt::new(text)).transpose();
         Ok(Self {
             opening: Arc::new(Opening::new(options)?),
+            sent_at: sent_at.map_err(|reason| BadOption::new("sent-at", reason))?,
             rules: Rules {
                 matching: matching
                     .map_err(|reason| BadOption::new("answer-match", reason))?
@@ -128,7 +138,10 @@ impl NetworkProtocol for WebSocketProtocol {
     }
 
     fn nib(&self, dialer: Dialer, seat: &Seat<'_>) -> WebSocket {
+        let started_unix_ns = seat.clock.started_unix_ns();
+        let pushed = |sent_at| Box::new(Pushed::new(sent_at, started_unix_ns));
         WebSocket {
+            pushed: self.sent_at.as_ref().map(pushed),
             links: Links::new(dialer, self.streams),
             strings: seat.strings.clone(),
             texts: Texts::new(seat.strings, self.message_bytes_max),
@@ -156,6 +169,8 @@ pub struct WebSocket {
     texts: Texts,
     opening: Arc<Opening>,
     rules: Rules,
+    /// Measures messages that have their time, if that is wanted.
+    pushed: Option<Box<Pushed>>,
     message_bytes_max: u64,
     random: Xoshiro256PlusPlus,
 }
@@ -337,7 +352,10 @@ impl WebSocket {
             return;
         }
         let again = match reads {
-            true => link.read(&self.rules, &self.opening, head_bytes_max, hits, io),
+            true => {
+                let pushed = self.pushed.as_deref_mut();
+                link.read(&self.rules, &self.opening, head_bytes_max, pushed, hits, io)
+            }
             false => Ok(false),
         };
         let again = again.and_then(|again| Ok(link.write(&self.rules, hits, io)? || again));
@@ -456,6 +474,13 @@ impl Nib for WebSocket {
 
     fn received<'a>(&self, place: &'a Place) -> &'a [u8] {
         place.kept.received()
+    }
+
+    fn take_measured(&mut self) -> Measured {
+        match &mut self.pushed {
+            Some(pushed) => pushed.take(),
+            None => Measured::default(),
+        }
     }
 
     fn fatal(&self) -> Option<Fatal> {

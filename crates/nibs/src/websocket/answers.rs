@@ -6,6 +6,7 @@ use encarno_nib::Hits;
 use encarno_websocket::{CloseCode, Handler, Kind};
 
 use super::Place;
+use super::pushed::{Pushed, START_BYTES_MAX};
 use super::queue::Queue;
 use crate::tcp::{Pattern, Search};
 
@@ -27,6 +28,8 @@ pub(super) struct Message {
     /// Whether it began after a hit was sent.
     may_answer: bool,
     search: Search,
+    /// Its first bytes, if they are searched for a time.
+    start: Vec<u8>,
 }
 
 /// Receives the events of a link.
@@ -35,6 +38,8 @@ pub(super) struct Answers<'a> {
     pub(super) queue: &'a mut Queue,
     pub(super) message: &'a mut Message,
     pub(super) hits: &'a mut dyn Hits<Place>,
+    /// Measures messages that have their time, if that is wanted.
+    pub(super) pushed: Option<&'a mut Pushed>,
     pub(super) now_ns: u64,
     /// The number of answers.
     pub(super) ended: u64,
@@ -59,9 +64,12 @@ impl Answers<'_> {
 
 impl Handler for Answers<'_> {
     fn begin(&mut self, _: Kind) {
+        let mut start = std::mem::take(&mut self.message.start);
+        start.clear();
         *self.message = Message {
             may_answer: self.queue.expects() && !self.rules.pings,
             search: Search::default(),
+            start,
         };
         if !self.message.may_answer {
             return;
@@ -75,6 +83,11 @@ impl Handler for Answers<'_> {
     }
 
     fn data(&mut self, bytes: &[u8], wire_bytes: usize) {
+        if self.pushed.is_some() {
+            let start = &mut self.message.start;
+            let room = START_BYTES_MAX - start.len();
+            start.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        }
         if !self.message.may_answer {
             return;
         }
@@ -90,11 +103,14 @@ impl Handler for Answers<'_> {
     }
 
     fn end(&mut self) {
+        if let Some(pushed) = &mut self.pushed {
+            pushed.message(&self.message.start, self.now_ns);
+        }
         let matches = match &self.rules.matching {
             Some(pattern) => self.message.search.is_found(pattern),
             None => true,
         };
-        if std::mem::take(self.message).may_answer && matches {
+        if std::mem::take(&mut self.message.may_answer) && matches {
             self.end_first();
         }
     }

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use super::Place;
 use super::answers::{Answers, Message, Rules};
 use super::opening::{Ask, Opening};
+use super::pushed::Pushed;
 use super::queue::Queue;
 use crate::links::{self, Dialed, Phase, note_handshake};
 
@@ -173,6 +174,7 @@ impl Link {
         rules: &Rules,
         opening: &Opening,
         head_bytes_max: usize,
+        mut pushed: Option<&mut Pushed>,
         hits: &mut dyn Hits<Place>,
         io: &mut Io<'_>,
     ) -> Result<bool, Broken> {
@@ -193,7 +195,10 @@ impl Link {
             };
             let now_ns = io.clock.now_ns();
             match self.take_answer(&io.scratch[..count], opening, head_bytes_max)? {
-                None => self.receive(&mut io.scratch[..count], rules, hits, now_ns)?,
+                None => {
+                    let (bytes, pushed) = (&mut io.scratch[..count], pushed.as_deref_mut());
+                    self.receive(bytes, rules, pushed, hits, now_ns)?;
+                }
                 Some(rest) => {
                     if !self.is_agreed() {
                         continue;
@@ -204,7 +209,7 @@ impl Link {
                         }
                     }
                     let (_, rest) = io.scratch[..count].split_at_mut(count - rest);
-                    self.receive(rest, rules, hits, now_ns)?;
+                    self.receive(rest, rules, pushed.as_deref_mut(), hits, now_ns)?;
                 }
             }
         }
@@ -258,6 +263,7 @@ impl Link {
         &mut self,
         bytes: &mut [u8],
         rules: &Rules,
+        pushed: Option<&mut Pushed>,
         hits: &mut dyn Hits<Place>,
         now_ns: u64,
     ) -> Result<(), Broken> {
@@ -269,6 +275,7 @@ impl Link {
             queue: &mut self.queue,
             message: &mut self.message,
             hits,
+            pushed,
             now_ns,
             ended: 0,
             closed: None,
