@@ -25,6 +25,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use ears::LocalEars;
 pub use log::{LogEntry, read_log};
 
 use encarno_capacity::usl::Usl;
@@ -56,6 +57,8 @@ const BACKLOG: i32 = 16_384;
 pub struct TargetSettings {
     /// The address at which it listens; port 0 means any free one.
     pub listen: Option<SocketAddr>,
+    /// A unix socket at which it listens, too, without TLS. The file is deleted at the end.
+    pub unix: Option<PathBuf>,
     /// Whether it answers datagrams instead of HTTP.
     pub udp: bool,
     /// Speak TLS, and HTTP/3 over UDP at the same port. Without an identity, the target makes a key and a certificate that
@@ -153,6 +156,9 @@ impl Target {
             .map_err(TargetError::new("listen as target"))?;
         let log = log::Log::create(settings.log.as_deref())
             .map_err(TargetError::new("create the target's log"))?;
+        let local = settings.unix.clone().map(LocalEars::open).transpose();
+        let local = local.map_err(TargetError::new("listen at the target's unix socket"))?;
+        let ears = (ears, local);
         let mut server =
             serve::Server::new(settings, ears, door, tls, poller, Arc::clone(&stop), log)?;
         let body = move || server.run();

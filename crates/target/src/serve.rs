@@ -18,7 +18,7 @@ use super::answer::{
 use super::client::{Client, Request};
 use super::clock::monotonic_ns;
 use super::connection::{last_number, number_at_end};
-use super::ears::{Ears, Heard};
+use super::ears::{Ears, Heard, LocalEars};
 use super::ending::Ending;
 use super::http3::{Door, Whole};
 use super::log::{Log, LogEntry};
@@ -28,6 +28,7 @@ use super::{TargetError, TargetSettings, TargetSummary};
 
 const EARS_TOKEN: u64 = u64::MAX - 1;
 const DOOR_TOKEN: u64 = u64::MAX - 2;
+const LOCAL_TOKEN: u64 = u64::MAX - 3;
 /// The most reads from one client in a turn, so that one that sends without end doesn't
 /// hold up the others.
 const READS_MAX: usize = 16;
@@ -40,6 +41,7 @@ const EARLY_NS: u64 = 60_000;
 pub(super) struct Server {
     settings: TargetSettings,
     ears: Ears,
+    local: Option<LocalEars>,
     /// The clients of HTTP/3.
     door: Option<Door>,
     tls: Option<Arc<ServerConfig>>,
@@ -60,7 +62,7 @@ pub(super) struct Server {
 impl Server {
     pub(super) fn new(
         settings: TargetSettings,
-        ears: Ears,
+        (ears, local): (Ears, Option<LocalEars>),
         door: Option<Door>,
         tls: Option<Arc<ServerConfig>>,
         poller: Poller,
@@ -69,6 +71,11 @@ impl Server {
     ) -> Result<Self, TargetError> {
         ears.register(&poller, EARS_TOKEN)
             .map_err(TargetError::new("poll the target's socket"))?;
+        if let Some(local) = &local {
+            local
+                .register(&poller, LOCAL_TOKEN)
+                .map_err(TargetError::new("poll the target's unix socket"))?;
+        }
         if let Some(door) = &door {
             door.register(&poller, DOOR_TOKEN)
                 .map_err(TargetError::new("poll the target's socket for HTTP/3"))?;
@@ -79,6 +86,7 @@ impl Server {
         Ok(Self {
             settings,
             ears,
+            local,
             door,
             tls,
             poller,
@@ -123,7 +131,7 @@ impl Server {
             for event in events.drain(..) {
                 match readiness(&event) {
                     (WAKER_TOKEN, _) => {}
-                    (EARS_TOKEN, _) => self.listen()?,
+                    (token @ (EARS_TOKEN | LOCAL_TOKEN), _) => self.listen(token)?,
                     (DOOR_TOKEN, _) => self.hear()?,
                     (client, ready) => {
                         if ready.writable {
@@ -137,7 +145,7 @@ impl Server {
             }
             for token in std::mem::take(&mut self.unread) {
                 match token {
-                    EARS_TOKEN => self.listen()?,
+                    EARS_TOKEN | LOCAL_TOKEN => self.listen(token)?,
                     DOOR_TOKEN => self.hear()?,
                     client => self.read(client)?,
                 }
@@ -173,10 +181,14 @@ impl Server {
         self.log.flush()
     }
 
-    fn listen(&mut self) -> io::Result<()> {
+    fn listen(&mut self, token: u64) -> io::Result<()> {
         let mut buffer = [0; 65_536];
         for _ in 0..HEARD_MAX {
-            match self.ears.hear(&mut buffer)? {
+            let heard = match &self.local {
+                Some(local) if token == LOCAL_TOKEN => local.hear()?,
+                _ => self.ears.hear(&mut buffer)?,
+            };
+            match heard {
                 Heard::Client(stream) => {
                     let number = self.summary.connections;
                     self.summary.connections += 1;
@@ -193,7 +205,7 @@ impl Server {
                 Heard::Nothing => return Ok(()),
             }
         }
-        self.unread.push(EARS_TOKEN);
+        self.unread.push(token);
         Ok(())
     }
 

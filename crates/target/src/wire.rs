@@ -3,6 +3,8 @@
 use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, TcpStream};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,9 +14,47 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 /// A client's socket.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Network(TcpStream),
+    Local(UnixStream),
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Network(stream) => stream.as_fd(),
+            Self::Local(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Network(stream) => stream.read(buffer),
+            Self::Local(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Network(stream) => stream.write(bytes),
+            Self::Local(stream) => stream.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A client's socket, plain or with TLS.
 pub(super) enum Wire {
-    Plain(TcpStream),
-    Tls(Box<StreamOwned<ServerConnection, TcpStream>>),
+    Plain(Socket),
+    Tls(Box<StreamOwned<ServerConnection, Socket>>),
 }
 
 impl fmt::Debug for Wire {
@@ -24,15 +64,16 @@ impl fmt::Debug for Wire {
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
-        let Some(config) = tls else {
+    /// On a unix socket there is no TLS.
+    pub(super) fn new(stream: Socket, tls: Option<&Arc<ServerConfig>>) -> io::Result<Self> {
+        let (Some(config), Socket::Network(_)) = (tls, &stream) else {
             return Ok(Self::Plain(stream));
         };
         let session = ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
         Ok(Self::Tls(Box::new(StreamOwned::new(session, stream))))
     }
 
-    pub(super) fn socket(&self) -> &TcpStream {
+    pub(super) fn socket(&self) -> &Socket {
         match self {
             Self::Plain(stream) => stream,
             Self::Tls(stream) => &stream.sock,

@@ -24,6 +24,10 @@ pub(super) struct TargetArguments {
     /// at the loopback interface.
     #[arg(default_value = "127.0.0.1:8070", value_parser = listen)]
     listen: SocketAddr,
+    /// Listen at this unix socket, too, without TLS. Hit it with http+unix://PATH, grpc+unix://PATH,
+    /// ws+unix://PATH or tcp+unix://PATH.
+    #[arg(long, value_name = "PATH", conflicts_with = "udp")]
+    unix: Option<PathBuf>,
     /// Answer datagrams instead of HTTP/1.1, HTTP/2, HTTP/3, WebSocket and gRPC (encarno.Echo).
     #[arg(long)]
     udp: bool,
@@ -111,6 +115,7 @@ impl TargetArguments {
         parent::end_with(self.parent)?;
         let target = Target::start(TargetSettings {
             listen: Some(self.listen),
+            unix: self.unix.clone(),
             udp: self.udp,
             tls: self.tls,
             identity: self.cert.clone().zip(self.key.clone()),
@@ -140,6 +145,10 @@ impl TargetArguments {
         };
         let mut output = std::io::stdout();
         writeln!(output, "listening on {scheme}://{}", target.address()).map_err(Failure::setup)?;
+        if let Some(path) = &self.unix {
+            writeln!(output, "listening on http+unix://{}", path.display())
+                .map_err(Failure::setup)?;
+        }
         output.flush().map_err(Failure::setup)?;
         let started = Instant::now();
         let is_over = || {
