@@ -475,17 +475,30 @@ fn components_are_checked() {
 
 #[test]
 fn a_nib_in_python_speaks_the_same_interface() {
+    let arguments = "-d wit/nib -w nib componentize -p _examples/guests/python line -o";
+    speaks_the_same_interface("componentize-py", "pip install componentize-py", arguments);
+}
+
+#[test]
+fn a_nib_in_javascript_speaks_the_same_interface() {
+    let arguments = "_examples/guests/javascript/line.js --wit wit/nib --world-name nib \
+                     -d stdio -d random -d clocks -d http -d fetch-event -o";
+    let install = "npm install --global @bytecodealliance/componentize-js";
+    speaks_the_same_interface("componentize-js", install, arguments);
+}
+
+/// A nib of lines that a program makes of its sources, if there is that program.
+fn speaks_the_same_interface(program: &str, install: &str, arguments: &str) {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let folder = tempfile::tempdir().unwrap();
     let nib = folder.path().join("line.wasm");
-    let made = Command::new("componentize-py")
-        .current_dir(root)
-        .args(["-d", "wit/nib", "-w", "nib", "componentize"])
-        .args(["-p", "_examples/guests/python", "line", "-o"])
+    let made = Command::new(program)
+        .current_dir(&root)
+        .args(arguments.split_whitespace())
         .arg(&nib)
         .output();
     let Ok(made) = made else {
-        eprintln!("skipped: there is no componentize-py (pip install componentize-py)");
+        eprintln!("skipped: there is no {program} ({install})");
         return;
     };
     assert!(made.status.success(), "{}", recorded::said(&made));
