@@ -7,6 +7,8 @@
 mod guests;
 #[path = "rig/program.rs"]
 mod program;
+#[path = "rig/python.rs"]
+mod python;
 #[path = "rig/recorded.rs"]
 mod recorded;
 
@@ -100,6 +102,41 @@ fn a_sine_has_as_many_hits_as_its_integral() {
     assert_eq!(run("sine.wasm", settings, &["-n", "30"]).hits, 30);
     let short = run("sine.wasm", "mean=100 swing=0 for=60", &["-z", "1s"]);
     assert_eq!(short.hits, 100, "{}", short.said);
+}
+
+/// A day goes from 20 hits/s at midnight to 180 at noon and back, so it has 100 on average.
+#[test]
+fn a_load_in_python_is_as_one_in_rust() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(day) = python::made(folder.path(), "scenario", "shape", "day") else {
+        return;
+    };
+    let settings = "night=20 noon=180 day=2 for=4";
+    let ran = run(&day, settings, &[]);
+    assert_eq!(ran.status, Some(0), "{}", ran.said);
+    assert!((395..=405).contains(&ran.hits), "{}", ran.said);
+    assert!(ran.said.contains("in the busiest second"), "{}", ran.said);
+    let lines = ran.marks[0]["load"]["rate"].as_array().unwrap();
+    assert_eq!(lines.len(), 2 * 96);
+    // Noon.
+    assert_eq!(
+        lines[48],
+        serde_json::json!([1e9 as u64, 1_020_833_333_u64, 180.0, lines[48][3]])
+    );
+    let refused = run(&day, "moon=1", &[]);
+    let says = "'moon=1': write night, noon, day";
+    assert_eq!(refused.status, Some(2), "{}", refused.said);
+    assert!(refused.said.contains(says), "{}", refused.said);
+}
+
+#[test]
+fn a_load_in_python_ends_a_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(day) = python::made(folder.path(), "scenario", "shape", "day") else {
+        return;
+    };
+    let failing = run(&day, "for=60", &["-O", "errorrate=0.5"]);
+    assert!(failing.said.contains("hits failed"), "{}", failing.said);
 }
 
 #[test]
