@@ -281,6 +281,11 @@ fn wrong_usage_is_told_and_a_stopped_measurement_says_what_it_has() {
             &["http://127.0.0.1:1/", "--workers", "0..5"][..],
             "smaller one first",
         ),
+        (
+            &["http://127.0.0.1:1/", "--workers", "5..1"],
+            "smaller one first",
+        ),
+        (&["http://127.0.0.1:1/", "--goal", "nonsense"], "nonsense"),
         (&["http://127.0.0.1:1/", "--goal", "p99<50"], "no unit"),
         (
             &["http://127.0.0.1:1/", "--within", "200%"],
@@ -331,6 +336,24 @@ fn wrong_usage_is_told_and_a_stopped_measurement_says_what_it_has() {
 }
 
 #[test]
+fn a_law_that_cannot_be_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    for (law, word) in [
+        ("-1,0,0", "LAMBDA is above 0"),
+        ("NaN,0,0", "LAMBDA is above 0"),
+        ("100,1,0", "SIGMA is a part"),
+        ("100,0,-0.1", "KAPPA is a part"),
+        ("100,0", "expected LAMBDA,SIGMA,KAPPA"),
+        ("a,b,c", "expected LAMBDA,SIGMA,KAPPA"),
+    ] {
+        let output = program::run(folder.path(), &["target", "127.0.0.1:0", "--usl", law]);
+        let said = text_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{law}: {said}");
+        assert!(said.contains(word), "{law}: {said}");
+    }
+}
+
+#[test]
 fn a_configuration_measures_a_capacity() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
@@ -348,7 +371,7 @@ run: {quiet: true}
     assert_eq!(output.status.code(), Some(2), "{said}");
     let json = std::fs::read(folder.join("cap.json")).unwrap();
     let json: Value = serde_json::from_slice(&json).unwrap();
-    assert_eq!(json["highest"]["workers"], 2, "{said}");
+    assert_eq!(json["measured"]["end"], 2, "{said}");
     assert_eq!(json["goal"]["goal"], "p99<1s");
     assert_eq!(json["goal"]["in_flight_max"], 4);
     let from = program::run(folder, &["capacity", "--from", "cap.enc"]);

@@ -49,7 +49,7 @@ pub(super) struct TargetArguments {
     /// Follow the Universal Scalability Law, with the throughput of one worker per second,
     /// contention and coherency, such as 100,0.02,0.0001. N workers that wait for their answers
     /// reach LAMBDA*N/(1+SIGMA*(N-1)+KAPPA*N*(N-1)) answers per second.
-    #[arg(long, value_name = "LAMBDA,SIGMA,KAPPA", value_parser = usl)]
+    #[arg(long, value_name = "LAMBDA,SIGMA,KAPPA", value_parser = usl, allow_hyphen_values = true)]
     usl: Option<Usl>,
     /// Serve M requests at a time, each for as long as --delay says. With an exponential delay
     /// this is the queue M/M/m.
@@ -192,22 +192,22 @@ fn stall(text: &str) -> Result<(Duration, Duration), String> {
 fn usl(text: &str) -> Result<Usl, String> {
     let shape = "expected LAMBDA,SIGMA,KAPPA, such as 100,0.02,0.0001";
     let numbers: Result<Vec<f64>, _> = text.split(',').map(|part| part.trim().parse()).collect();
-    match numbers.map_err(|_| shape)?[..] {
-        [lambda, sigma, kappa]
-            if lambda > 0.0
-                && lambda <= 1e6
-                && (0.0..1.0).contains(&sigma)
-                && (0.0..1.0).contains(&kappa) =>
-        {
-            Ok(Usl {
-                lambda,
-                sigma,
-                kappa,
-            })
-        }
-        [_, _, _] => Err("LAMBDA is above 0, SIGMA and KAPPA lie in 0 … 1".to_owned()),
-        _ => Err(shape.to_owned()),
+    let [lambda, sigma, kappa] = numbers.map_err(|_| shape)?[..] else {
+        return Err(shape.to_owned());
+    };
+    if !(lambda > 0.0 && lambda <= 1e6) {
+        return Err("LAMBDA is above 0, and 1000000 at most".to_owned());
     }
+    for (name, part) in [("SIGMA", sigma), ("KAPPA", kappa)] {
+        if !(0.0..1.0).contains(&part) {
+            return Err(format!("{name} is a part: from 0 on, and below 1"));
+        }
+    }
+    Ok(Usl {
+        lambda,
+        sigma,
+        kappa,
+    })
 }
 
 fn part(text: &str) -> Result<f64, String> {
