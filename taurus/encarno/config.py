@@ -14,6 +14,7 @@ from .capacity import section_of
 from .component import component_of, decided_by
 from .data import data_of
 from .durations import duration_of
+from .fleet import Fleet
 from .load import EXECUTION_KEYS, Load
 from .notes import Notes
 from .payload import write_payload
@@ -78,9 +79,13 @@ class ConfigWriter:
         self._notes = notes
         self._load = Load.of(executor, notes)
         self._driver = protocol_of(self._scenario, self._settings)
+        self._fleet = Fleet(executor.engine, self._own)
         self._included: dict[str, dict] = {}
         self._include_all(self._scenario)
         self.results = ""
+        # The file that grows while the run goes on: the results themselves, unless agents
+        # send them.
+        self.followed = ""
         self.summary = private_artifact(self._engine, "encarno_summary", ".json")
         # Whether the records need more than sending.
         self.scripted = False
@@ -121,12 +126,42 @@ class ConfigWriter:
         self._use_capacity(config)
         for own in (self._settings.get("config"), self._scenario.get("config")):
             _merge(config, own or {})
-        self.results = config["output"]["nativefile"]
+        self.results = self.followed = config["output"]["nativefile"]
+        if self._fleet:
+            self._use_fleet(config)
         self.summary = config["run"].get("summaryfile", "")
         path = private_artifact(self._engine, "encarno", ".yml")
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(config, file, allow_unicode=True, sort_keys=False)
         return path
+
+    @property
+    def folder(self) -> str | None:
+        """The folder in which encarno has to be started; `None` if it doesn't matter."""
+        return self._engine.artifacts_dir if self._fleet else None
+
+    def command(self, config_file: str) -> list[str]:
+        """The words of encarno's command line that make the run."""
+        # encarno ends when Taurus is gone, even if it was killed.
+        parent = ["--parent", str(os.getpid())]
+        if not self._fleet:
+            return ["run", *parent, config_file]
+        results = [f"--growing={self.followed}", f"--output={self.results}"]
+        return [*self._fleet.command(), *parent, *results, os.path.basename(config_file)]
+
+    def _use_fleet(self, config: dict) -> None:
+        """The results and the figures are the coordinator's, and agents write none."""
+        if self.capacity:
+            raise TaurusConfigError("capacity: it is measured by one machine: leave agents out")
+        if "scenario" in config:
+            raise TaurusConfigError(
+                "scenario-component: each agent knows only its own hits: leave agents out"
+            )
+        del config["output"]["nativefile"]
+        config["run"].pop("summaryfile", None)
+        config["run"].pop("health", None)
+        self._fleet.bring_near(config)
+        self.followed = private_artifact(self._engine, "encarno_growing", ".enc")
 
     def _use_capacity(self, config: dict) -> None:
         """Measures a capacity if the execution asks for it: only its trials set the load."""

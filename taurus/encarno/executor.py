@@ -27,6 +27,8 @@ from .words import in_words_of_taurus
 
 # The seconds after each signal. The first signal lets running hits end, the second doesn't.
 _PATIENCE_S = (5.0, 5.0)
+# With agents, their results are merged, and pods are removed.
+_PATIENCE_WITH_AGENTS_S = (30.0, 30.0)
 _LOG_BYTES = 4096
 _CHECK_SECONDS_MAX = 600
 # The exit statuses with results: success, a condition of encarno's own configuration, or every
@@ -42,7 +44,11 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.tool: EncarnoTool | None = None
         self.process: psutil.Popen | None = None
         self.config_file = ""
-        self._results = ""
+        self._command: list[str] = []
+        # Where encarno is started with agents; `None` without them.
+        self._folder: str | None = None
+        # The file that grows while the run goes on.
+        self._followed = ""
         self._summary = ""
         self._capacity = ""
         # The result of a capacity, as in encarno's JSON; empty if none was measured.
@@ -55,9 +61,11 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         self.install_required_tools()
         writer = ConfigWriter(self, Notes(self.log))
         self.config_file = writer.write()
-        self._results = writer.results
+        self._followed = writer.followed
         self._summary = writer.summary
         self._capacity = writer.capacity
+        self._command = writer.command(self.config_file)
+        self._folder = writer.folder
         self._check_input(writer)
         # Both files are read while they grow, and shown if something fails.
         self.stdout = open(private_artifact(self.engine, "encarno", ".out"), "w")  # noqa: SIM115
@@ -70,6 +78,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             return
         checked = subprocess.run(
             [self.tool.tool_path, "run", "--check", self.config_file],
+            cwd=self._folder,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -98,11 +107,9 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
 
     def startup(self) -> None:
         self.env.set({"NO_COLOR": "1"})
-        # encarno ends when Taurus is gone, even if it was killed.
-        parent = ["--parent", str(os.getpid())]
-        self.process = self._execute([self.tool.tool_path, "run", *parent, self.config_file])
+        self.process = self._execute([self.tool.tool_path, *self._command], cwd=self._folder)
         errors = private_artifact(self.engine, "encarno_tail", ".err")
-        self.reader.follow(self.tool.tool_path, self._results, self.process.pid, errors)
+        self.reader.follow(self.tool.tool_path, self._followed, self.process.pid, errors)
 
     def check(self) -> bool:
         code = self.process.poll()
@@ -112,8 +119,10 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
                     f"encarno ended with exit code {code}", self.get_error_diagnostics()
                 )
             return True
-        if self.widget:
-            self._show(health_of(self._last_health()))
+        if self.widget and self._folder:
+            self._show_agents(self._last_line("came in"))
+        elif self.widget:
+            self._show(health_of(self._last_line("Workers: ")))
         return False
 
     def shutdown(self) -> None:
@@ -121,7 +130,7 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
         if self.process is None or self.process.poll() is not None:
             return
         self._stopped = True
-        for patience in _PATIENCE_S:
+        for patience in _PATIENCE_WITH_AGENTS_S if self._folder else _PATIENCE_S:
             self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(patience)
@@ -140,6 +149,9 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
                 self._finish_reading()
             self._tell_verdict()
             self._tell_capacity()
+            if self._folder:
+                # The results have all of it.
+                os.unlink(self._followed)
         finally:
             super().post_process()
 
@@ -182,9 +194,15 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
                 diagnostics.append(f"encarno's {name}:\n{in_words_of_taurus(text)}")
         return diagnostics
 
-    def _last_health(self) -> str:
-        lines = [line for line in _end_of(self.stderr.name).splitlines() if "Workers: " in line]
+    def _last_line(self, words: str) -> str:
+        """The last line of the log with these words."""
+        lines = [line for line in _end_of(self.stderr.name).splitlines() if words in line]
         return lines[-1] if lines else ""
+
+    def _show_agents(self, line: str) -> None:
+        if line:
+            text = [f"{self!r}: ", ("stat-txt", in_words_of_taurus(line))]
+            self.widget.widgets[0].set_text(text)
 
     def _show(self, health: dict[str, str]) -> None:
         if not health:

@@ -11,6 +11,7 @@ from .blocks import LAST_OK, Blocks, Request, Step, assigned_names, listed_names
 from .body import Body, body_of
 from .checks import asserts_of, extracts_of, names_of
 from .durations import duration_of, seconds_of
+from .fleet import FLEET_KEYS
 from .identity import identity_of
 from .notes import Notes
 from .protocols import has_headers, has_one_address, sends_bytes, sends_calls, sends_http
@@ -18,7 +19,7 @@ from .request import head_of, merged_headers, target_of, without_user
 from .variables import calls_in, names_in, starts_with_variable, text_of, with_values
 
 # encarno's own keys, of a scenario or of the module's settings.
-OWN_KEYS = frozenset(
+OWN_KEYS = FLEET_KEYS | frozenset(
     "protocol nib scenario-component streams options proto proto-path descriptors tls-config "
     "trace-level output-format input-strings config capacity".split()
 )

@@ -215,7 +215,7 @@ pub(super) fn carry_out(
         collect_hits: arguments.collect == Collect::Hits,
         silence: arguments.silence,
         output: output.clone(),
-        growing: shown.as_ref().map(GroupPages::file),
+        growing: arguments.growing(shown.as_ref().map(GroupPages::file))?,
         watch: watcher(run),
         ..group.order()
     };

@@ -137,5 +137,6 @@ impl HitArguments {
     /// Notes the files that the run's settings don't name.
     pub(super) fn note_files(&self, files: &mut Files) {
         self.request.note_files(files);
+        self.fleet.note_files(files);
     }
 }

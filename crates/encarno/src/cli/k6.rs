@@ -131,6 +131,7 @@ impl RunArguments {
         if let Some(report) = &self.report {
             files.writes("the report", report);
         }
+        self.fleet.note_files(&mut files);
         files.check()?;
         let folder = tempfile::tempdir().map_err(Failure::output)?;
         let archive = folder.path().join(ARCHIVE);
@@ -157,7 +158,7 @@ impl RunArguments {
             collect_hits: true,
             silence: self.fleet.silence,
             output: output.clone(),
-            growing: shown.as_ref().map(GroupPages::file),
+            growing: self.fleet.growing(shown.as_ref().map(GroupPages::file))?,
             watch: Some(Watcher::Metrics(Arc::new(move |metrics, lasted| {
                 watch(&demands, metrics, lasted)
             }))),

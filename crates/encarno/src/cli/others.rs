@@ -17,7 +17,7 @@ const OF_K6: [&str; 6] = ["new", "cloud", "inspect", "archive", "login", "deps"]
 
 /// Whether the word is an option whose value is an output file.
 fn is_output(word: &str) -> bool {
-    matches!(word, "-o" | "--output")
+    matches!(word, "-o" | "--output" | "--growing")
 }
 
 /// The message for a command line of another program, such as `run --vus 10 script.js`.

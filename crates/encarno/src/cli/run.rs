@@ -103,6 +103,7 @@ impl RunArguments {
         parent::end_with(self.parent)?;
         let mut files = run.files();
         files.reads("the configuration", &self.file);
+        self.fleet.note_files(&mut files);
         self.bounds.check(&run, &files)?;
         let watched = Watched::new(&self.watch, &mut run, &mut files)?;
         if let Some(asked) = run.capacity.clone() {

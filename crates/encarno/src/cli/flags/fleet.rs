@@ -8,6 +8,8 @@ use encarno_fleet::Hub;
 use encarno_secret::Secret;
 
 use super::duration;
+use crate::cli::Failure;
+use crate::files::Files;
 use crate::url_text::UrlText;
 
 /// Which agents make the run, and where they meet.
@@ -32,9 +34,33 @@ pub(crate) struct FleetArguments {
     /// Give up an agent, and its hits, when it has been silent for this long.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = duration, requires = "agents")]
     pub(crate) silence: Duration,
+    /// Also write what has come in from all agents to this file, merged, while the run goes on:
+    /// `encarno tail` follows it.
+    #[arg(long, value_name = "FILE", requires = "agents")]
+    growing: Option<PathBuf>,
     /// The pods that become the agents, with `encarno kube`.
     #[arg(skip)]
     pub(crate) pods: Option<encarno_kube::settings::Settings>,
+}
+
+impl FleetArguments {
+    /// Notes the file that it writes.
+    pub(crate) fn note_files(&self, files: &mut Files) {
+        if let Some(growing) = &self.growing {
+            files.writes("the growing file", growing);
+        }
+    }
+
+    /// The file for what has come in; `shown` is that of a page.
+    pub(crate) fn growing(&self, shown: Option<PathBuf>) -> Result<Option<PathBuf>, Failure> {
+        match &self.growing {
+            Some(_) if shown.is_some() => Err(Failure::usage(
+                "--growing and a page of the run don't go together: leave one of them out",
+            )),
+            Some(growing) => Ok(Some(growing.clone())),
+            None => Ok(shown),
+        }
+    }
 }
 
 /// The agents of a run.

@@ -4,8 +4,10 @@ use crate::cli::flags::pods;
 use crate::cli::habits;
 
 /// Options of the coordinator that have a value.
-const VALUED: [&str; 13] = [
+const VALUED: [&str; 15] = [
     "--agents",
+    "--growing",
+    "--parent",
     "--nats",
     "--group",
     "--nats-credentials",
@@ -68,7 +70,7 @@ mod tests {
     fn agents_get_what_makes_the_run() {
         let line = "hit http://a/ --agents 4 --rate 5 -o run.enc --nats=nats://h -q --for 1s -orun.enc \
                     --fail-if p99>1s --strict --output=x --live -c 3 --collect hits --live :7070 --live=:1 \
-                    --metrics --stop-if=p99>1s --summary s.json --junit j.xml --metrics :9";
+                    --metrics --stop-if=p99>1s --summary s.json --junit j.xml --metrics :9 --parent 7 --growing g.enc";
         let kept = without_own(line.split_ascii_whitespace().map(str::to_owned));
         assert_eq!(kept.join(" "), "hit http://a/ --rate 5 --for 1s -c 3");
     }
