@@ -1,3 +1,4 @@
+# shellcheck shell=sh disable=SC2034
 # For scripts: finds Rust's standard library for another target than this machine's. It comes
 # from the first of these that is available:
 #   1. the Rust toolchain, where `rustup target add` was run before

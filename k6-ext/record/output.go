@@ -120,7 +120,12 @@ func (out *Output) SetTestRunStopCallback(stop func(error)) {
 
 // Start creates the file, and starts the live page if there is one.
 func (out *Output) Start() error {
-	if _, err := os.Stat(out.path); err == nil {
+	if file, err := os.Stat(out.path); err == nil {
+		if script := out.params.ScriptPath; script != nil && script.Scheme == "file" {
+			if ours, err := os.Stat(script.Path); err == nil && os.SameFile(file, ours) {
+				return fmt.Errorf("the output encarno can't write to %s: that is the script", out.path)
+			}
+		}
 		out.logger.Warnf("%s is replaced", out.path)
 	}
 	out.started = time.Now()

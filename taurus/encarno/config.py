@@ -158,7 +158,6 @@ class ConfigWriter:
                 "scenario-component: each agent knows only its own hits: leave agents out"
             )
         del config["output"]["nativefile"]
-        config["run"].pop("summaryfile", None)
         config["run"].pop("health", None)
         self._fleet.bring_near(config)
         self.followed = private_artifact(self._engine, "encarno_growing", ".enc")

@@ -238,10 +238,9 @@ class EncarnoExecutor(ScenarioExecutor, HavingInstallableTools):
             # A run that couldn't be set up, or was killed, has no summary.
             return
         hits = summary["hits"]
-        self.log.info(
-            "scheduled %s = done %s + failed %s + dropped %s",
-            *(hits[name] for name in ("scheduled", "done", "failed", "dropped")),
-        )
+        parts = ["done", "failed", "dropped", *(["lost"] if hits["lost"] else [])]
+        account = " + ".join(f"{name} {hits[name]}" for name in parts)
+        self.log.info("scheduled %s = %s", hits["scheduled"], account)
         verdict = summary["verdict"]
         if verdict["judgement"] == "generator_limited":
             reasons = in_words_of_taurus("; ".join(verdict["reasons"]))

@@ -37,7 +37,7 @@ def test_agents_of_a_group(plan, tmp_path):
         *(f"--output={writer.results}", "encarno.yml"),
     ]
     # Agents write no files, and know only those of the folder.
-    assert config["output"] == {} and config["run"] == {}
+    assert config["output"] == {} and config["run"] == {"summaryfile": writer.summary}
     assert config["input"]["payloadfile"] == "encarno.payload"
     assert writer.folder == str(tmp_path)
     _, command, _ = plan({"agents": "local:2"}, {"nats": "nats://other"})
@@ -137,6 +137,7 @@ def test_a_run_on_two_agents_is_as_one_on_one_machine(tool, tmp_path):
     bzt.compare()
     hits = {label: int(row["throughput"]) for label, row in bzt.rows().items()}
     assert hits[""] == hits["a"] + hits["b"] == 800
+    assert "scheduled 800 = done 800 + failed 0 + dropped 0" in bzt.said()
     for name in ("encarno.yml", "encarno.payload", "encarno_results.enc"):
         assert (bzt.artifacts / name).stat().st_mode & 0o777 == 0o600, name
     assert not list(bzt.artifacts.glob("encarno_growing*"))

@@ -31,6 +31,7 @@ use std::io::{self, BufWriter, IsTerminal as _, Stdout, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::thread;
 use std::time::Duration;
 
@@ -134,6 +135,7 @@ pub fn command() -> clap::Command {
 
 /// The whole program. `version` is what `--version` says.
 pub fn main(version: &'static str) -> ExitCode {
+    survive_file_limits();
     let line = match habits::understood(std::env::args_os().collect()) {
         Ok(understood) => {
             understood.note.iter().for_each(|note| complain(note));
@@ -331,6 +333,7 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
     } else {
         print(|out| out.write_all(text.as_bytes()))?;
     }
+    watched.judge_by(&judging.criteria.fail_if);
     watched.end()?;
     Ok(exit_status)
 }
@@ -358,6 +361,18 @@ fn write_file(file: &Path, text: &str) -> Result<(), Failure> {
             file.display()
         ))),
         _ => Ok(()),
+    }
+}
+
+/// A write beyond the limit for the size of files (`ulimit -f`) ends a program without a word,
+/// unless the signal has a handler: then the write fails, and is told as any other.
+fn survive_file_limits() {
+    let signal = rustix::process::Signal::XFSZ.as_raw();
+    let seen = Arc::new(AtomicBool::new(false));
+    if let Err(error) = signal_hook::flag::register(signal, seen) {
+        complain(&format!(
+            "a limit for the size of files would end this program: {error}"
+        ));
     }
 }
 

@@ -369,6 +369,7 @@ fn input(
         address_from_host: target.is_none(),
         // Without a target, records can go only to the hosts that they name.
         record_hosts: raw.recordhosts.unwrap_or(target.is_none()),
+        log_hosts: raw.recordhosts == Some(true),
         headers: headers(raw, target),
         method: raw.method.clone().or(post),
         body: body.map(bytes::Bytes::copy_from_slice),

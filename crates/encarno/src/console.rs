@@ -155,7 +155,11 @@ impl Console {
             }
             _ => format!("{:.0}{asked} hits/s", window.rate()),
         };
-        let quantile = |part| time_text(window.total.response_ns.quantile(part) as f64);
+        // Without a hit that has ended there is no time.
+        let quantile = |part| match window.total.hits {
+            0 => "–".to_owned(),
+            _ => time_text(window.total.response_ns.quantile(part) as f64),
+        };
         let codes = window.total.protocol_codes.iter();
         let codes: String = codes
             .filter(|&(&code, _)| code != 0)

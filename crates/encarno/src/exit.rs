@@ -16,7 +16,7 @@ pub const OUTPUT: u8 = 4;
 pub const ENGINE: u8 = 5;
 /// `--strict`: the generator itself was the limit.
 pub const STRICT: u8 = 6;
-/// Hits were made, and every one of them failed.
+/// Every hit failed, or none was made.
 pub const ALL_FAILED: u8 = 7;
 /// An agent was lost, and hits with it.
 pub const LOST: u8 = 8;
@@ -37,7 +37,7 @@ Exit statuses:
     4  an output can't be written
     5  no file descriptors are left, or an event loop failed
     6  with --strict: the generator itself was the limit
-    7  every hit failed
+    7  every hit failed, or none was made
     8  with --agents: an agent was lost, and hits with it
    99  a condition of --fail-if or --stop-if holds
   108  k6 run: the script ended the test by exec.test.abort()

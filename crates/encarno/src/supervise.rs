@@ -31,6 +31,8 @@ pub struct Ended {
     pub lost: Vec<String>,
     /// The scenario broke down, and the run ended by that.
     pub scenario_broke: bool,
+    /// It is a part of a run.
+    pub is_part: bool,
 }
 
 /// Looks at the run, and has it shaped if a scenario does that.
@@ -110,15 +112,19 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
         stopped_by,
         lost: Vec::new(),
         scenario_broke: broke.is_some(),
+        is_part: run.settings.part.count > 1,
         summary,
     })
 }
 
 impl Ended {
-    /// Whether hits were made and all of them failed.
-    pub fn every_hit_failed(&self) -> bool {
+    /// Whether no hit succeeded: all of them failed, or none was made. A user who stops a run
+    /// before its first hit knows that, and a part may have no hit of a small run.
+    pub fn no_hit_succeeded(&self) -> bool {
         let totals = &self.summary.totals;
-        totals.done == 0 && totals.failed > 0
+        let none_was_made = totals.dropped > 0 || totals.scheduled == 0 && !self.is_part;
+        let to_its_end = self.summary.stop == Stop::No;
+        totals.done == 0 && (totals.failed > 0 || to_its_end && none_was_made)
     }
 
     /// The exit status of the program. The user's own acts come before measurements, and
@@ -130,7 +136,7 @@ impl Ended {
             exit::CRITERIA
         } else if self.scenario_broke {
             exit::ENGINE
-        } else if self.every_hit_failed() {
+        } else if self.no_hit_succeeded() {
             exit::ALL_FAILED
         } else if strict && self.summary.verdict.is_limited() {
             exit::STRICT

@@ -433,6 +433,7 @@ fn broken_records_are_told_and_left_out() {
         let file = temporary(bytes);
         let mut settings = settings(file.path().into());
         settings.format = Some(format);
+        settings.bad_limit = BadLimit::Share(1.0);
         let (_, records, bad) = read(&settings);
         let found: Vec<_> = bad.iter().map(|bad| bad.offset).collect();
         assert_eq!(found, offsets, "{bad:?}");

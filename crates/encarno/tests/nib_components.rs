@@ -5,6 +5,8 @@
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 #![allow(clippy::print_stderr)] // what is skipped is told
 
+#[path = "rig/componentize.rs"]
+mod componentize;
 #[path = "rig/guests.rs"]
 mod guests;
 #[path = "rig/peer.rs"]
@@ -475,8 +477,9 @@ fn components_are_checked() {
 
 #[test]
 fn a_nib_in_python_speaks_the_same_interface() {
-    let arguments = "-d wit/nib -w nib componentize -p _examples/guests/python line -o";
-    speaks_the_same_interface("componentize-py", "pip install componentize-py", arguments);
+    let folder = tempfile::tempdir().unwrap();
+    let nib = componentize::of_python(folder.path(), "nib", "nib", "line");
+    speaks_the_same_interface(folder.path(), nib);
 }
 
 #[test]
@@ -484,26 +487,15 @@ fn a_nib_in_javascript_speaks_the_same_interface() {
     let arguments = "_examples/guests/javascript/line.js --wit wit/nib --world-name nib \
                      -d stdio -d random -d clocks -d http -d fetch-event -o";
     let install = "npm install --global @bytecodealliance/componentize-js";
-    speaks_the_same_interface("componentize-js", install, arguments);
+    let folder = tempfile::tempdir().unwrap();
+    let nib = componentize::made(folder.path(), "componentize-js", install, arguments);
+    speaks_the_same_interface(folder.path(), nib);
 }
 
-/// A nib of lines that a program makes of its sources, if there is that program.
-fn speaks_the_same_interface(program: &str, install: &str, arguments: &str) {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let folder = tempfile::tempdir().unwrap();
-    let nib = folder.path().join("line.wasm");
-    let made = Command::new(program)
-        .current_dir(&root)
-        .args(arguments.split_whitespace())
-        .arg(&nib)
-        .output();
-    let Ok(made) = made else {
-        eprintln!("skipped: there is no {program} ({install})");
-        return;
-    };
-    assert!(made.status.success(), "{}", recorded::said(&made));
+/// A nib of lines, if there is a program that makes it.
+fn speaks_the_same_interface(folder: &Path, nib: Option<String>) {
+    let Some(nib) = nib else { return };
     let url = format!("tcp://{}", echo());
-    let nib = nib.to_str().unwrap();
     let own = [
         "hit",
         &url,
@@ -517,11 +509,11 @@ fn speaks_the_same_interface(program: &str, install: &str, arguments: &str) {
         "60s",
     ];
     let ran = program::run(
-        folder.path(),
-        &[&own[..], &["--nib", nib, "-o", "run.enc"]].concat(),
+        folder,
+        &[&own[..], &["--nib", &nib, "-o", "run.enc"]].concat(),
     );
     assert_eq!(ran.status.code(), Some(0), "{}", recorded::said(&ran));
-    let hits = recorded::hits(&folder.path().join("run.enc"));
+    let hits = recorded::hits(&folder.join("run.enc"));
     assert_eq!(hits.len(), 9);
     assert!(hits.iter().all(|(hit, _)| hit.protocol_code == 200));
 }

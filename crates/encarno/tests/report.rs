@@ -511,9 +511,8 @@ fn in_a_browser_axe_finds_nothing_that_keeps_people_out() {
     run(folder, "other", "exponential:3ms");
     made_by_k6(&folder.join("k6.enc"));
     made(&folder.join("empty.enc"), 0, 1, 1, 1);
-    // A capacity, with a goal; its exit status says how sure its result is.
-    let line = "capacity dummy: --delay fixed:5ms --workers 1..8 --goal p99<1s --trial 200ms..300ms \
-                -o cap.enc";
+    // The exit status of a capacity says how sure its result is.
+    let line = "capacity dummy: --delay fixed:5ms --workers 1..4 --trial 500ms..500ms -o cap.enc";
     let arguments: Vec<&str> = line.split_whitespace().collect();
     assert!(program::run(folder, &arguments).status.code() < Some(4));
     for files in [

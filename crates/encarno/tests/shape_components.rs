@@ -3,12 +3,12 @@
 #![cfg(feature = "wasm")]
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/componentize.rs"]
+mod componentize;
 #[path = "rig/guests.rs"]
 mod guests;
 #[path = "rig/program.rs"]
 mod program;
-#[path = "rig/python.rs"]
-mod python;
 #[path = "rig/recorded.rs"]
 mod recorded;
 
@@ -108,7 +108,7 @@ fn a_sine_has_as_many_hits_as_its_integral() {
 #[test]
 fn a_load_in_python_is_as_one_in_rust() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(day) = python::made(folder.path(), "scenario", "shape", "day") else {
+    let Some(day) = componentize::of_python(folder.path(), "scenario", "shape", "day") else {
         return;
     };
     let settings = "night=20 noon=180 day=2 for=4";
@@ -132,7 +132,7 @@ fn a_load_in_python_is_as_one_in_rust() {
 #[test]
 fn a_load_in_python_ends_a_run() {
     let folder = tempfile::tempdir().unwrap();
-    let Some(day) = python::made(folder.path(), "scenario", "shape", "day") else {
+    let Some(day) = componentize::of_python(folder.path(), "scenario", "shape", "day") else {
         return;
     };
     let failing = run(&day, "for=60", &["-O", "errorrate=0.5"]);

@@ -234,7 +234,17 @@ fn colours_are_for_terminals() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     fs::write(folder.join("ammo"), "2 tag\nhi\nno length\n2 tag\nhi\n").expect("written");
-    let output = run(folder, &["hit", "dummy:", "-i", "ammo", "--loop", "1"]);
+    let line = [
+        "hit",
+        "dummy:",
+        "-i",
+        "ammo",
+        "--loop",
+        "1",
+        "--max-bad",
+        "1",
+    ];
+    let output = run(folder, &line);
     assert_ends(&output, 0, "record skipped");
     let all = [output.stdout, output.stderr].concat();
     assert!(!text(&all).contains('\u{1b}'), "{}", text(&all));

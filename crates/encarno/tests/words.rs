@@ -265,7 +265,7 @@ fn what_is_read_from_the_standard_input_is_named_so() {
         (
             b"1 a\nx\nno length\n",
             &["convert", "-", "-o", "x"],
-            "/dev/stdin, offset 6: a record starts with its length",
+            "/dev/stdin, offset 16: 1 of 2 records are broken, the first at offset 6: a record starts",
         ),
     ];
     for (bytes, arguments, says) in runs {

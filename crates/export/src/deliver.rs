@@ -11,6 +11,8 @@ use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 /// The longest time of a try.
 const TRY_TIME_MAX: Duration = Duration::from_secs(10);
+/// The least time of one try, even if there is less.
+const TRY_TIME_MIN: Duration = Duration::from_secs(1);
 /// The pause after the first try; it doubles with each try …
 const PAUSE_FIRST: Duration = Duration::from_millis(250);
 /// … up to this.
@@ -58,7 +60,8 @@ impl Target {
             .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
             .build();
         let config = Agent::config_builder()
-            .timeout_global(Some(TRY_TIME_MAX))
+            // A receiver that never answers may not take more time than there is.
+            .timeout_global(Some(TRY_TIME_MAX.min(patience.max(TRY_TIME_MIN))))
             .http_status_as_error(false)
             .max_redirects(0)
             .tls_config(tls)

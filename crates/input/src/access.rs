@@ -61,6 +61,14 @@ impl Parse for AccessParser {
         source: &mut BlockReader,
         context: &mut RecordContext,
     ) -> Result<Option<Record>, RecordError> {
+        let settings = &context.settings;
+        if (settings.record_hosts || settings.address_from_host) && !settings.log_hosts {
+            return Err(RecordError::fatal(
+                "an access log may name any host, since strangers write into it: name the target, \
+                 or send its requests to the hosts in it with --record-hosts (in a configuration, \
+                 recordhosts: true)",
+            ));
+        }
         loop {
             source.skip_line_ends()?;
             let start = source.offset();

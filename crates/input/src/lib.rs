@@ -136,6 +136,8 @@ pub struct Input<P = AsRead> {
     records: u64,
     records_in_pass: u64,
     bad: u64,
+    /// The first broken record: its offset and the reason.
+    first_bad: Option<String>,
     /// The counts of the first pass, once it has ended.
     left_out: Option<LeftOut>,
     prepare: Arc<P>,
@@ -160,6 +162,7 @@ impl Input {
             records: self.records,
             records_in_pass: self.records_in_pass,
             bad: self.bad,
+            first_bad: self.first_bad,
             left_out: self.left_out,
             prepare: Arc::clone(prepare),
             pass_start_ns: self.pass_start_ns,
@@ -204,6 +207,7 @@ impl<P: Prepare> Input<P> {
             records: 0,
             records_in_pass: 0,
             bad: 0,
+            first_bad: None,
             left_out: None,
             prepare,
             pass_start_ns: 0,
@@ -300,7 +304,7 @@ impl<P: Prepare> Input<P> {
     }
 
     /// The item for a broken record; `None` if the first pass reported it already.
-    fn bad_record(&mut self, bad: RecordError, start: u64) -> Option<BadRecord> {
+    fn bad_record(&mut self, bad: RecordError, start: u64, of_record: bool) -> Option<BadRecord> {
         let RecordError {
             mut reason,
             mut fatal,
@@ -309,19 +313,25 @@ impl<P: Prepare> Input<P> {
         if self.pass > 1 && !fatal {
             return None;
         }
-        self.bad += 1;
-        let limit = self.context.settings.bad_limit;
-        if limit.is_exceeded(self.bad, self.bad + self.records) && !fatal {
-            fatal = true;
-            reason = format!("{reason}; that is more than {limit}, the input ends here");
+        let offset = bad.offset.unwrap_or(start);
+        if of_record {
+            self.bad += 1;
+            self.first_bad
+                .get_or_insert_with(|| format!("offset {offset}: {reason}"));
+            let limit = self.context.settings.bad_limit;
+            if limit.is_exceeded(self.bad, self.bad + self.records) && !fatal {
+                fatal = true;
+                reason = format!("{reason}; that is more than {limit}, the input ends here");
+            }
         }
         self.ended = fatal;
         let file = self.context.settings.file.clone();
         Some(BadRecord {
             file,
-            offset: bad.offset.unwrap_or(start),
+            offset,
             reason,
             fatal,
+            of_record,
         })
     }
 
@@ -332,6 +342,15 @@ impl<P: Prepare> Input<P> {
             if !self.left_out().is_empty() {
                 reason.push_str(&format!("; left out: {}", self.left_out()));
             }
+            return Err(RecordError::fatal(reason));
+        }
+        let limit = self.context.settings.bad_limit;
+        if self.pass == 1 && limit.is_exceeded_at_end(self.bad, self.bad + self.records) {
+            let (bad, all) = (self.bad, self.bad + self.records);
+            let first = self.first_bad.take().unwrap_or_default();
+            let reason = format!(
+                "{bad} of {all} records are broken, the first at {first}; that is more than {limit}"
+            );
             return Err(RecordError::fatal(reason));
         }
         let left_out = std::mem::take(&mut self.context.left_out);
@@ -363,6 +382,7 @@ impl<P: Prepare> Iterator for Input<P> {
                 }
                 Err(error) => (self.source.offset(), Err(error.into())),
             };
+            let of_record = !matches!(parsed, Ok(None));
             let bad = match parsed {
                 Ok(Some(record)) => match self.good(record) {
                     Ok(Some(record)) => return Some(Ok(record)),
@@ -375,7 +395,7 @@ impl<P: Prepare> Iterator for Input<P> {
                 },
                 Err(bad) => bad,
             };
-            if let Some(bad) = self.bad_record(bad, start) {
+            if let Some(bad) = self.bad_record(bad, start, of_record) {
                 return Some(Err(bad));
             }
         }
@@ -404,6 +424,8 @@ pub struct BadRecord {
     pub reason: String,
     /// Whether the input ends here, because nothing after it can be read.
     pub fatal: bool,
+    /// Whether this is about one record, and not about all of the input.
+    pub of_record: bool,
 }
 
 /// Why an input can't be opened or recognised.

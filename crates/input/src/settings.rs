@@ -35,6 +35,9 @@ pub struct InputSettings {
     /// key of a payload record decides that, and the host of a URL goes into the Host
     /// header only, so that a file can't choose its targets.
     pub record_hosts: bool,
+    /// Whether requests of an access log may go to the hosts that it names. Anyone who reaches
+    /// a server writes into its log, so that such a log may name any host.
+    pub log_hosts: bool,
     /// Headers that are added to requests made from URLs, unless the file gives others.
     pub headers: Vec<(String, Secret)>,
     /// The method of requests made from URLs, instead of GET.
@@ -77,6 +80,7 @@ impl InputSettings {
             host: String::new(),
             address_from_host: false,
             record_hosts: false,
+            log_hosts: false,
             headers: Vec::new(),
             method: None,
             body: None,
@@ -96,19 +100,28 @@ impl InputSettings {
 pub enum BadLimit {
     /// This number of records.
     Records(u64),
-    /// This share of all records, from 0 to 1, once a thousand were read.
+    /// This share of all records, from 0 to 1. While the input is read, it is evaluated once a
+    /// thousand records were read; at the end of the first pass, always.
     Share(f64),
 }
 
 impl BadLimit {
-    /// The fewest records for which a share is evaluated.
+    /// The fewest records for which a share is evaluated before the end of the input.
     const RECORDS_MIN: u64 = 1000;
 
-    /// Whether this many broken records are too many.
+    /// Whether this many broken records are too many, of all that were read so far.
     pub fn is_exceeded(self, bad: u64, all: u64) -> bool {
         match self {
+            Self::Share(_) if all < Self::RECORDS_MIN => false,
+            limit => limit.is_exceeded_at_end(bad, all),
+        }
+    }
+
+    /// Whether this many broken records are too many, of all that there are.
+    pub fn is_exceeded_at_end(self, bad: u64, all: u64) -> bool {
+        match self {
             Self::Records(max) => bad > max,
-            Self::Share(share) => all >= Self::RECORDS_MIN && bad as f64 > all as f64 * share,
+            Self::Share(share) => bad as f64 > all as f64 * share,
         }
     }
 }

@@ -22,6 +22,7 @@ fn read_as(bytes: &[u8], change: impl FnOnce(&mut InputSettings)) -> Read {
     let mut settings = InputSettings {
         passes: NonZeroU64::new(1),
         host: "target".into(),
+        bad_limit: BadLimit::Share(1.0),
         ..InputSettings::of_file(file.path())
     };
     change(&mut settings);
@@ -408,6 +409,7 @@ fn hosts_are_taken_from_urls_only_when_asked() {
         let address = |record_hosts| {
             let found = read_as(text.as_bytes(), |settings| {
                 (settings.format, settings.record_hosts) = (Some(format), record_hosts);
+                settings.log_hosts = record_hosts;
             });
             let (_, address, bytes) = found.records[0].clone();
             assert!(

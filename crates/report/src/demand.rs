@@ -102,6 +102,15 @@ impl Demand {
     }
 }
 
+/// Why a condition can't be judged by this run: its file isn't whole.
+fn unjudged(text: &str, run: &Run) -> Option<Judged> {
+    let summary = &run.whole.summary;
+    (!summary.is_whole()).then(|| Judged {
+        failed: true,
+        text: format!("{}: FAILED: {text} can't be judged: {summary}", run.name),
+    })
+}
+
 fn judge_condition(condition: &Condition, run: &Run) -> Judged {
     let statistics = &run.whole.statistics;
     let judged = condition.judge(&Measured {
@@ -110,6 +119,9 @@ fn judge_condition(condition: &Condition, run: &Run) -> Judged {
         dropped: run.notes.totals.map_or(0, |totals| totals.dropped),
         span_ns: run.whole.span_ns,
     });
+    if let Some(unjudged) = unjudged(&judged.text, run) {
+        return unjudged;
+    }
     let word = if judged.holds { "FAILED" } else { "kept" };
     Judged {
         failed: judged.holds,
@@ -122,6 +134,10 @@ fn judge_condition(condition: &Condition, run: &Run) -> Judged {
 
 impl Change {
     fn judge(&self, base: &Run, run: &Run) -> Judged {
+        let unjudged = [base, run].map(|run| unjudged(&self.text, run));
+        if let Some(unjudged) = unjudged.into_iter().flatten().next() {
+            return unjudged;
+        }
         let limit = self.limit;
         let difference: Option<Difference> = match self.metric {
             Metric::Quantile(at) => differences(base, run).into_iter().nth(at),

@@ -296,7 +296,10 @@ impl Reader<'_> {
         rest: &mut impl Iterator<Item = String>,
     ) -> Result<(), String> {
         if !self.tool.go && is_long_with_one_dash(word) {
-            return Err(format!("{} has no option {word}", self.tool.name));
+            return Err(format!(
+                "{}'s option {word} has no counterpart here",
+                self.tool.name
+            ));
         }
         // Look the whole word up first: -keepalive=false is an option by itself.
         if let Some((name, opt)) = find(self.tool, word) {
@@ -357,7 +360,7 @@ impl Reader<'_> {
             }
         };
         let found = self.hit.get_opts().find(is_it);
-        let unknown = || format!("{} has no option {name}", self.tool.name);
+        let unknown = || format!("{}'s option {name} has no counterpart here", self.tool.name);
         let long = found.and_then(clap::Arg::get_long).ok_or_else(unknown)?;
         let takes = found.is_some_and(|arg| arg.get_action().takes_values());
         self.given.push(format!("--{long}"));
@@ -374,6 +377,19 @@ impl Reader<'_> {
         match takes || !is_attached {
             true => Ok(()),
             false => Err(unknown()),
+        }
+    }
+
+    /// The place of an option that was read before and takes one value.
+    fn single(&self, option: &str) -> Option<usize> {
+        let mut options = self.hit.get_opts();
+        let arg = options.find(|arg| {
+            let long = option.strip_prefix("--");
+            long.is_some() && arg.get_long() == long
+        })?;
+        match arg.get_action() {
+            clap::ArgAction::Set => self.words.iter().position(|word| word == option),
+            _ => None,
         }
     }
 
@@ -405,7 +421,11 @@ impl Reader<'_> {
             |words: &[&str]| self.words.extend(words.iter().map(|word| word.to_string()));
         match opt.ours {
             Ours::Option(option) if opt.takes == Takes::Nothing => push(&[option]),
-            Ours::Option(option) => push(&[option, &value]),
+            // As in the tools, the last value of an option counts.
+            Ours::Option(option) => match self.single(option) {
+                Some(place) => self.words[place + 1].clone_from(&value),
+                None => self.words.extend([option.to_owned(), value.clone()]),
+            },
             Ours::Header(header) => push(&["-H", &format!("{header}: {value}")]),
             Ours::BodyFile => push(&["--data", &format!("@{value}")]),
             Ours::Words(words) => push(words),

@@ -36,8 +36,10 @@ pub(super) fn of_another_program(words: &[String]) -> Option<String> {
         return is_k6.then(text);
     }
     let is_script = |word: &&String| !word.starts_with('-') && of(word).is_some();
-    // An output file isn't the file to run: `run load.yml -o run.enc`.
-    let outputs = words.windows(2).filter(|pair| is_output(&pair[0]));
+    // An output file isn't the file to run: `run load.yml -o run.enc`. Nor is a setting.
+    let outputs = words
+        .windows(2)
+        .filter(|pair| is_output(&pair[0]) || pair[0] == "--set");
     let outputs: Vec<&String> = outputs.map(|pair| &pair[1]).collect();
     let mut read = words.iter().filter(|word| !outputs.contains(word));
     let (script, program) = read.find(is_script).and_then(of)?;

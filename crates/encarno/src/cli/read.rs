@@ -1,5 +1,7 @@
 //! `encarno stats`, `show` and `convert`: read existing files.
 
+use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -106,7 +108,18 @@ impl StatsArguments {
     pub(super) fn run(&self) -> Result<u8, Failure> {
         let mut whole = None::<FileStatistics>;
         let (mut notes, mut read) = (Vec::new(), Vec::new());
+        let mut known = HashMap::new();
         for path in &self.files {
+            if let Ok(metadata) = std::fs::metadata(path)
+                && metadata.is_file()
+                && let Some(other) = known.insert((metadata.dev(), metadata.ino()), path)
+            {
+                let (one, other) = (path.display(), other.display());
+                let text = format!(
+                    "{other} and {one} are the same file: each of its hits would count twice"
+                );
+                return Err(Failure::usage(text));
+            }
             check_stdout("the result file", path)?;
             let local = Local::of(path)?;
             let file = whole::read(local.path()).map_err(Failure::setup)?;
@@ -162,6 +175,7 @@ impl ShowArguments {
             format: self.format,
             strings_file: self.strings.clone(),
             record_hosts: true,
+            log_hosts: true,
             ..InputSettings::of_file(local.path())
         };
         let shown = Showing {
@@ -219,6 +233,7 @@ impl ConvertArguments {
                     strings_file: self.strings.clone(),
                     host: self.host.clone(),
                     record_hosts: self.record_hosts,
+                    log_hosts: self.record_hosts,
                     bad_limit: self.max_bad,
                     ..InputSettings::of_file(local.path())
                 };

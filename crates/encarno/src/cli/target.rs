@@ -85,9 +85,9 @@ pub(super) struct TargetArguments {
     /// Send bodies in chunks.
     #[arg(long)]
     chunked: bool,
-    /// The length of an answer's body.
-    #[arg(long, default_value_t = 1024)]
-    body_bytes: usize,
+    /// The length of an answer's body, up to 1 GiB.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(..=1 << 30))]
+    body_bytes: u64,
     /// The seed of all random numbers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -132,7 +132,7 @@ impl TargetArguments {
             streams_max: self.streams,
             drip: self.drip,
             chunked: self.chunked,
-            body_bytes: self.body_bytes,
+            body_bytes: self.body_bytes as usize,
             seed: self.seed,
             spin: self.spin,
             log: self.log.clone(),

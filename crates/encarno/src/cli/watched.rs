@@ -17,8 +17,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use encarno_engine::control::{Control, Stop};
+use encarno_record::condition::Condition;
 use encarno_record::notes::{Notes, Verdict};
 use encarno_record::results::add_notes;
+use encarno_report::demand::Demand;
 use encarno_report::live::{Live, Steering};
 use encarno_report::served::Bound;
 use tempfile::TempDir;
@@ -45,6 +47,8 @@ pub(super) struct Watched {
     live: Option<Live>,
     metrics: Option<Bound>,
     exports: Vec<Box<dyn Export>>,
+    /// The conditions whose verdicts the report has.
+    demands: Vec<Demand>,
     temporary: Option<TempDir>,
 }
 
@@ -65,6 +69,7 @@ impl Watched {
             live: None,
             metrics: None,
             exports: Vec::new(),
+            demands: Vec::new(),
             temporary: None,
         };
         let option = match arguments {
@@ -204,13 +209,18 @@ impl Watched {
         }
     }
 
+    /// The report says whether these conditions hold, as the summary does.
+    pub(super) fn judge_by(&mut self, conditions: &[Condition]) {
+        self.demands = conditions.iter().cloned().map(Demand::Condition).collect();
+    }
+
     /// The run is over, and its points were delivered.
     pub(super) fn end(self) -> Result<(), Failure> {
         if let Some(live) = self.live {
             live.end();
         }
         if let (Some(report), Some(native)) = (&self.arguments.report, &self.native) {
-            report::write(std::slice::from_ref(native), report, &[])?;
+            report::write(std::slice::from_ref(native), report, &self.demands)?;
             complain(&format!("the report is in {}", report.display()));
         }
         drop(self.temporary);

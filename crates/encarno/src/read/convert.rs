@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use encarno_input::native::NativeInputWriter;
 use encarno_input::{BadRecord, InputError, InputSettings, LeftOut, Scripts};
-use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink as _};
+use encarno_record::formats::{OutputError, ResultFormat, SecondsSink, Sink};
 #[cfg(feature = "parquet")]
 use encarno_record::formats::{Partition, PartitionedSink};
 use encarno_record::results::whole::{self, FileError};
@@ -40,6 +40,13 @@ pub enum ConvertError {
     /// Too many records are broken.
     #[error("{0}")]
     Bad(BadRecord),
+    /// The file has only sums.
+    #[error(
+        "{file} has sums by second, and no hits: convert it to seconds, or read it with encarno \
+         stats",
+        file = .0.display()
+    )]
+    NoHits(PathBuf),
     /// The new file can't be written.
     #[error(transparent)]
     Output(#[from] OutputError),
@@ -91,46 +98,61 @@ pub fn results(
         return seconds(reader, from, to);
     }
     let mut reader = whole::open(from)?;
-    let started_unix_ns = reader.started_unix_ns();
-    let mut sink = match target {
-        ResultsTarget::File(format) => format.create(to, started_unix_ns, &reader.expected())?,
-        #[cfg(feature = "parquet")]
-        ResultsTarget::Folders(run, partition) => Box::new(PartitionedSink::create(
-            to,
-            &run,
-            partition,
-            started_unix_ns,
-        )?),
+    let (started_unix_ns, expected) = (reader.started_unix_ns(), reader.expected());
+    let create = || -> Result<Box<dyn Sink>, OutputError> {
+        Ok(match &target {
+            ResultsTarget::File(format) => format.create(to, started_unix_ns, &expected)?,
+            #[cfg(feature = "parquet")]
+            ResultsTarget::Folders(run, partition) => Box::new(PartitionedSink::create(
+                to,
+                run,
+                *partition,
+                started_unix_ns,
+            )?),
+        })
     };
+    // It is created with the first hits, so that a file without hits replaces nothing.
+    let mut sink = None::<Box<dyn Sink>>;
     let mut texts = Texts::default();
     let mut portion: Vec<Hit> = Vec::with_capacity(PORTION);
     whole::drain(&mut reader, from, &mut texts, |hits, texts| {
         for hit in hits.iter() {
             portion.push(hit);
             if portion.len() == PORTION {
+                let sink = match &mut sink {
+                    Some(sink) => sink,
+                    none => none.insert(create()?),
+                };
                 sink.hits(&portion, texts)?;
                 portion.clear();
             }
         }
         Ok::<_, ConvertError>(())
     })?;
-    sink.hits(&portion, &mut texts)?;
     let summary = reader.summary();
+    if summary.hits == 0 && (!reader.metrics().is_empty() || has_summed_hits(from)?) {
+        return Err(ConvertError::NoHits(from.to_owned()));
+    }
+    let mut sink = match sink {
+        Some(sink) => sink,
+        None => create()?,
+    };
+    sink.hits(&portion, &mut texts)?;
     sink.finish(Ending::default(), &mut texts)?;
-    let sums_only = !reader.metrics().is_empty() && summary.hits == 0;
-    let warning = sink.warning().or_else(|| {
-        sums_only.then(|| {
-            "the file has sums by second, and no hits: convert it to seconds, or read it with \
-             encarno stats"
-                .to_owned()
-        })
-    });
     Ok(Converted {
         count: summary.hits,
         results: Some(summary),
-        warning,
+        warning: sink.warning(),
         ..Converted::default()
     })
+}
+
+/// Whether the sums of a file count hits. A pipe can't be read again: then it is unknown.
+fn has_summed_hits(file: &Path) -> Result<bool, FileError> {
+    match whole::open_sums(file)? {
+        Some(_) => Ok(whole::read(file)?.statistics.total().hits > 0),
+        None => Ok(false),
+    }
 }
 
 /// Writes the sums of each second.

@@ -15,7 +15,7 @@ pub fn text(ended: &Ended, strict: bool) -> String {
     let mut cases = vec![(
         "hits".to_owned(),
         ended
-            .every_hit_failed()
+            .no_hit_succeeded()
             .then(|| format!("all {} failed", counted(hits, "hit"))),
     )];
     for judged in &ended.judged {

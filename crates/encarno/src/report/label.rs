@@ -81,17 +81,21 @@ pub(crate) fn append_label(text: &mut String, name: &str, label: &LabelStatistic
         ),
         None => bytes_text(bytes as f64),
     };
-    line(&format!(
-        "bytes     {} sent, {} received",
-        flow(label.sent_bytes),
-        flow(label.received_bytes),
-    ));
-    let a_hit = |bytes: u64| bytes_text(bytes as f64 / label.hits as f64);
-    line(&format!(
-        "a hit     {} sent, {} received",
-        a_hit(label.sent_bytes),
-        a_hit(label.received_bytes),
-    ));
+    let (sent, received) = (label.sent_bytes, label.received_bytes);
+    // Hits of k6 and of dummy: have no bytes of their own, which isn't the same as none.
+    if sent > 0 || received > 0 {
+        line(&format!(
+            "bytes     {} sent, {} received",
+            flow(sent),
+            flow(received)
+        ));
+        let a_hit = |bytes: u64| bytes_text(bytes as f64 / label.hits as f64);
+        line(&format!(
+            "a hit     {} sent, {} received",
+            a_hit(sent),
+            a_hit(received)
+        ));
+    }
     if label.concurrency > 0 {
         line(&format!("in flight {} at most", label.concurrency));
     }

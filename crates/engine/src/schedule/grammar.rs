@@ -132,7 +132,7 @@ fn append(part: &str, pieces: &mut Vec<Piece>) -> Result<(), ScheduleError> {
     let level = |text: &str| {
         decimal(text, Level::ONE.0)
             .map(Level)
-            .ok_or_else(|| error("a number such as 100 or 0.5"))
+            .ok_or_else(|| error("a number up to 1000000000, such as 100 or 0.5"))
     };
     let duration = |text: &str| {
         parse_duration(text)

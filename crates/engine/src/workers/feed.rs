@@ -206,6 +206,14 @@ impl Counts {
     }
 }
 
+/// Which record an input ended with, if it was one.
+fn after(bad: u64, last: &BadRecord) -> String {
+    match last.of_record {
+        true => format!(" after {bad} broken record(s), the last one"),
+        false => String::new(),
+    }
+}
+
 /// Why reading ended early.
 #[derive(Debug, thiserror::Error)]
 pub enum InputFailure {
@@ -213,7 +221,7 @@ pub enum InputFailure {
     #[error(transparent)]
     Open(#[from] InputError),
     /// Too many records were broken, or one that made the rest unreadable.
-    #[error("input ended after {bad} broken record(s), the last one: {last}")]
+    #[error("input ended{}: {last}", after(*bad, last))]
     Bad {
         /// The number of broken records.
         bad: u64,
@@ -543,8 +551,10 @@ fn check(
             Ok(Some(record))
         }
         Err(bad) => {
-            let number = counts.bad.fetch_add(1, Ordering::Relaxed) + 1;
+            let of_record = u64::from(bad.of_record);
+            let number = counts.bad.fetch_add(of_record, Ordering::Relaxed) + of_record;
             match number {
+                _ if !bad.of_record => {}
                 ..=BAD_TOLD_MAX => tracing::warn!("record skipped: {bad}"),
                 _ if number == BAD_TOLD_MAX + 1 => {
                     tracing::warn!("further broken records aren't reported");

@@ -100,7 +100,7 @@ fn unix_ns(text: &[u8]) -> Option<u64> {
     let mut digit_ns = unit_ns;
     for digit in fraction.bytes() {
         digit_ns /= 10;
-        ns += u64::from(digit - b'0') * digit_ns;
+        ns = ns.checked_add(u64::from(digit - b'0') * digit_ns)?;
     }
     Some(ns)
 }
@@ -126,6 +126,7 @@ mod tests {
             ("1700000000123456789", Some(ns)),
             ("18446744073709551615", Some(u64::MAX)),
             ("18446744073709551616", None),
+            ("18446744073.999999999", None),
             ("", None),
             (".5", None),
             ("-1700000000", None),

@@ -439,11 +439,16 @@ pub(super) fn codes(run: &Run, out: &mut dyn Write) -> Written {
             percent(hits, total.hits)
         )?;
     }
-    writeln!(
-        out,
-        "</tbody></table></div><p class=\"note\">{} bytes sent, {} bytes received.</p>",
-        total.sent_bytes, total.received_bytes
-    )
+    writeln!(out, "</tbody></table></div>")?;
+    let (sent, received) = (total.sent_bytes, total.received_bytes);
+    // Hits of k6 have no bytes of their own.
+    if sent > 0 || received > 0 {
+        writeln!(
+            out,
+            "<p class=\"note\">{sent} bytes sent, {received} bytes received.</p>"
+        )?;
+    }
+    Ok(())
 }
 
 pub(super) fn errors(run: &Run, out: &mut dyn Write) -> Written {

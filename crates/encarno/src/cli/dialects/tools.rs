@@ -501,9 +501,14 @@ const CURL: Tool = Tool {
         ),
         opt(&["-x", "--proxy"], Takes::Text, Ours::Option("--proxy")),
         opt(
-            &["-m", "--max-time", "--connect-timeout"],
+            &["-m", "--max-time"],
             Takes::Number,
             Ours::Option("--timeout"),
+        ),
+        opt(
+            &["--connect-timeout"],
+            Takes::Number,
+            Ours::Nothing("--timeout is that of a whole hit"),
         ),
         opt(&["--cacert"], Takes::Text, Ours::Option("--ca-file")),
         opt(&["--cert"], Takes::Text, Ours::Option("--certificate")),

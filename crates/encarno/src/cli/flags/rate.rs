@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use encarno_engine::schedule::Schedule;
 
+/// The highest rate, as in a schedule.
+const RATE_MAX: f64 = 1e9;
+
 /// A value of `--rate`: a schedule, or one rate.
 #[derive(Clone, Debug)]
 pub(crate) enum Rate {
@@ -42,19 +45,25 @@ impl FromStr for Rate {
             "h" | "1h" => 3600.0,
             _ => f64::NAN,
         };
-        let rate = digits
-            .parse::<f64>()
-            .map(|number| number * factor / seconds);
-        match rate {
-            Ok(rate) if rate > 0.0 && rate.is_finite() => Ok(Self::Constant {
-                rate: format!("{rate:.6}"),
-                poisson,
-            }),
-            _ => Err(
-                "write a rate such as 500, 500/s, 30/m or 1k, or a schedule such as 'line(1,100,30s)'"
-                    .to_owned(),
-            ),
+        let number = digits.parse::<f64>().unwrap_or(f64::NAN) * factor / seconds;
+        // A schedule has whole millionths of a hit per second. They are rounded down, because
+        // a rate that is rounded up may make one hit more than were asked for. A number of
+        // floating point may lie just below the millionth that it stands for.
+        let millionths = (number * 1e6 * (1.0 + 1e-12)).floor();
+        if number.is_nan() || number <= 0.0 {
+            let text = "write a rate such as 500, 500/s, 30/m or 1k, or a schedule such as \
+                        'line(1,100,30s)'";
+            return Err(text.to_owned());
         }
+        if !(1.0..=RATE_MAX * 1e6).contains(&millionths) {
+            return Err(format!(
+                "a rate is from 0.000001 to {RATE_MAX} hits per second"
+            ));
+        }
+        Ok(Self::Constant {
+            rate: format!("{:.6}", millionths / 1e6),
+            poisson,
+        })
     }
 }
 
@@ -127,6 +136,30 @@ mod tests {
         );
         for text in ["", "0", "-1", "fast", "5/d", "const(1"] {
             assert!(text.parse::<Rate>().is_err(), "{text}");
+        }
+    }
+
+    /// 5 hits of 100/m in 3 s, and not a sixth.
+    #[test]
+    fn a_rate_makes_no_hit_more_than_it_says() {
+        for (text, milliseconds, hits) in [
+            ("100/m", 3000, 5),
+            ("1000/m", 3000, 50),
+            ("700/m", 3000, 35),
+            ("1000000/m", 300, 5000),
+            ("1.001k", 1000, 1001),
+            ("0.7k", 10_000, 7000),
+            ("0.1", 10_000, 1),
+            ("5", 1, 1),
+        ] {
+            let rate: Rate = text.parse().expect(text);
+            let duration = Duration::from_millis(milliseconds);
+            let schedule = rate.schedule(Some(duration), None).expect(text);
+            assert_eq!(schedule.hits_before(u64::MAX), hits, "{text}");
+        }
+        for text in ["0.0000004", "1e18", "2000000k", "inf"] {
+            let error = text.parse::<Rate>().expect_err(text);
+            assert!(error.contains("from 0.000001 to 1000000000"), "{error}");
         }
     }
 

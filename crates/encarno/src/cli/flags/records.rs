@@ -69,6 +69,7 @@ impl RecordsArguments {
             },
             passes: self.passes,
             record_hosts: self.record_hosts || no_url,
+            log_hosts: self.record_hosts,
             bad_limit: self.max_bad,
             scripts: Scripts::Run,
             ..self.file_settings(file)

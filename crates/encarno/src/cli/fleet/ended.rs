@@ -70,6 +70,7 @@ pub(super) fn of(file: &FileStatistics, outcome: &Outcome, fail_if: &[Condition]
     };
     let judged = fail_if.iter().map(|condition| condition.judge(&measured));
     Ended {
+        is_part: false,
         judged: judged.collect(),
         stopped_by: outcome.ended.clone(),
         lost: outcome.lost.clone(),
