@@ -31,8 +31,8 @@ pub struct Ended {
     pub lost: Vec<String>,
     /// The scenario broke down, and the run ended by that.
     pub scenario_broke: bool,
-    /// It is a part of a run.
-    pub is_part: bool,
+    /// It may have no hit: it is a part of a small run, or one of k6.
+    pub may_be_empty: bool,
 }
 
 /// Looks at the run, and has it shaped if a scenario does that.
@@ -112,7 +112,7 @@ pub fn run(run: &Run, stop: impl FnOnce(Arc<Control>)) -> Result<Ended, RunError
         stopped_by,
         lost: Vec::new(),
         scenario_broke: broke.is_some(),
-        is_part: run.settings.part.count > 1,
+        may_be_empty: run.settings.part.count > 1,
         summary,
     })
 }
@@ -122,7 +122,7 @@ impl Ended {
     /// before its first hit knows that, and a part may have no hit of a small run.
     pub fn no_hit_succeeded(&self) -> bool {
         let totals = &self.summary.totals;
-        let none_was_made = totals.dropped > 0 || totals.scheduled == 0 && !self.is_part;
+        let none_was_made = totals.dropped > 0 || totals.scheduled == 0 && !self.may_be_empty;
         let to_its_end = self.summary.stop == Stop::No;
         totals.done == 0 && (totals.failed > 0 || to_its_end && none_was_made)
     }

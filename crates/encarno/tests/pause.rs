@@ -124,7 +124,7 @@ fn a_run_that_is_stopped_in_a_pause_ends_at_once_and_says_so() {
     assert!(account.marks[0].1.contains("true"), "{:?}", account.marks);
     assert!(summary.paused_ns > 0);
     let ended = Ended {
-        is_part: false,
+        may_be_empty: false,
         summary: summary.clone(),
         judged: Vec::new(),
         stopped_by: None,

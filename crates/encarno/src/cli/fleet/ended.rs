@@ -70,7 +70,7 @@ pub(super) fn of(file: &FileStatistics, outcome: &Outcome, fail_if: &[Condition]
     };
     let judged = fail_if.iter().map(|condition| condition.judge(&measured));
     Ended {
-        is_part: false,
+        may_be_empty: !file.metrics.is_empty(),
         judged: judged.collect(),
         stopped_by: outcome.ended.clone(),
         lost: outcome.lost.clone(),
