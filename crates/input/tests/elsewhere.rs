@@ -254,6 +254,7 @@ fn the_bound_of_broken_records_is_a_share() {
         let urls = "/a\n".repeat(good) + &"nothing\n".repeat(bad);
         read_as(urls.as_bytes(), |settings| {
             settings.format = Some(InputFormat::Urls);
+            settings.bad_limit = BadLimit::default();
         })
     };
     assert_eq!(broken(10_000, 150).records.len(), 10_000);
