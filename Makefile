@@ -61,11 +61,11 @@ FORCE:
 component: $(COMPONENTS) $(GUESTS) ## Build the components blaster-component, http-component and shop-component, and those in _examples/guests
 
 define component_rule
-$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* $(1)/wit/*.wit wit/*.wit wit/deps/*/*.wit) scripts/build-component | needs
+$(1)/$(1).wasm: $(wildcard $(1)/src/* $(1)/Cargo.* $(1)/wit/*.wit wit/*.wit wit/deps/*/*.wit) scripts/build-component scripts/standard-library.sh | needs
 	@scripts/build-component $(1)
 endef
 # One workspace, whose members are built at once.
-$(GUESTS) &: $(wildcard _examples/guests/*/src/* _examples/guests/*/Cargo.toml _examples/guests/Cargo.* wit/nib/*.wit wit/scenario/*.wit) scripts/build-component | needs
+$(GUESTS) &: $(wildcard _examples/guests/*/src/* _examples/guests/*/Cargo.toml _examples/guests/Cargo.* wit/nib/*.wit wit/scenario/*.wit) scripts/build-component scripts/standard-library.sh | needs
 	@scripts/build-component _examples/guests
 
 $(foreach name,blaster-component http-component shop-component,$(eval $(call component_rule,$(name))))

@@ -333,8 +333,7 @@ fn carry_out(run: &Run, files: &Files, mut watched: Watched) -> Result<u8, Failu
     } else {
         print(|out| out.write_all(text.as_bytes()))?;
     }
-    watched.judge_by(&judging.criteria.fail_if);
-    watched.end()?;
+    watched.end(&judging.criteria.fail_if)?;
     Ok(exit_status)
 }
 

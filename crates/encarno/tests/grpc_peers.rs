@@ -3,6 +3,9 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/go_peer.rs"]
+#[allow(dead_code)] // what servers print isn't needed here
+mod go_peer;
 #[path = "rig/http2_peer.rs"]
 mod http2_peer;
 #[path = "rig/peer.rs"]
@@ -11,15 +14,15 @@ mod peer;
 mod process;
 #[path = "rig/program.rs"]
 mod program;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Output, Stdio};
 
 use encarno_http2::hpack::write_field;
 use encarno_target::{Target, TargetSettings};
+use go_peer::{GoServer, go_peer};
 use http2_peer::{frame, http2_peer};
-use process::Process;
 
 fn hit(folder: &Path, arguments: &[&str]) -> (bool, String) {
     let arguments = [&["hit"], arguments, &["--quiet", "--threads", "1"]].concat();
@@ -281,38 +284,18 @@ fn a_flood_of_messages_takes_no_memory() {
     assert!(most_kib < 300_000, "{most_kib} KiB");
 }
 
-fn program_of_go() -> PathBuf {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/grpc-peer");
-    let there = program.exists();
-    assert!(
-        there,
-        "bin/grpc-peer does not exist: run `make setup` first"
-    );
-    program
-}
-
 /// A server of grpc-go; it ends with the test.
 struct Server {
     url: String,
-    _process: Process,
+    _server: GoServer,
 }
 
 impl Server {
     fn start(reflection: &[&str]) -> Self {
-        let mut child = Command::new(program_of_go())
-            .arg("serve")
-            .args(reflection)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = child.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let address = line.trim().rsplit(' ').next().unwrap().to_owned();
+        let server = GoServer::start("grpc-peer", reflection);
         Self {
-            url: format!("grpc://{address}/grpc.testing.TestService/"),
-            _process: Process(child),
+            url: format!("grpc://{}/grpc.testing.TestService/", server.address),
+            _server: server,
         }
     }
 
@@ -421,11 +404,9 @@ fn a_client_of_grpc_go_is_answered_by_the_target() {
     let target = Target::start(TargetSettings::default()).unwrap();
     let address = target.address().to_string();
     let call = |method: &str, input: &str, gzip: bool| {
-        let mut command = Command::new(program_of_go());
+        let mut command = go_peer("grpc-peer");
         command
             .args(["call", &address, "encarno.Echo", method])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         if gzip {
             command.env("GRPC_PEER_GZIP", "1");

@@ -3,6 +3,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/go_peer.rs"]
+mod go_peer;
 #[path = "rig/logged.rs"]
 mod logged;
 #[path = "rig/process.rs"]
@@ -14,31 +16,16 @@ mod program;
 mod recorded;
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read};
-use std::path::{Path, PathBuf};
-use std::process::{ChildStdout, Command, Stdio};
+use std::io::Read;
+use std::path::Path;
 
 use encarno_target::TargetSettings;
+use go_peer::{GoServer, go_peer};
 use logged::logged;
-use process::Process;
 use recorded::hits;
 
-fn program_of_go() -> PathBuf {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/http3-peer");
-    let there = program.exists();
-    assert!(
-        there,
-        "bin/http3-peer does not exist: run `make setup` first"
-    );
-    program
-}
-
 /// A server of quic-go.
-struct Server {
-    address: String,
-    stdout: BufReader<ChildStdout>,
-    process: Process,
-}
+struct Server(GoServer);
 
 /// What the server saw of a request.
 struct Seen {
@@ -49,21 +36,7 @@ struct Seen {
 
 impl Server {
     fn start(flags: &[&str]) -> Self {
-        let mut child = Command::new(program_of_go())
-            .arg("serve")
-            .args(flags)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        Self {
-            address: line.trim().rsplit(' ').next().unwrap().to_owned(),
-            stdout,
-            process: Process(child),
-        }
+        Self(GoServer::start("http3-peer", flags))
     }
 
     /// Sends these requests, which all have this body; gives what was said, and whether no
@@ -71,7 +44,7 @@ impl Server {
     fn hit(&self, folder: &Path, paths: &str, body: &[u8], flags: &[&str]) -> (bool, String) {
         std::fs::write(folder.join("records"), paths).unwrap();
         std::fs::write(folder.join("body"), body).unwrap();
-        let url = format!("https://{}/", self.address);
+        let url = format!("https://{}/", self.0.address);
         let input = ["-i", "records", "--loop", "1", "--http3", "--insecure"];
         let output = ["--quiet", "--threads", "2", "-o", "run.enc"];
         let data: &[&str] = if body.is_empty() {
@@ -87,9 +60,9 @@ impl Server {
 
     /// Ends it: what it saw, by the numbers of the requests.
     fn seen(mut self) -> HashMap<u64, Vec<Seen>> {
-        drop(self.process.0.stdin.take());
+        drop(self.0.process.0.stdin.take());
         let mut log = String::new();
-        self.stdout.read_to_string(&mut log).unwrap();
+        self.0.stdout.read_to_string(&mut log).unwrap();
         let mut seen: HashMap<u64, Vec<Seen>> = HashMap::new();
         for line in log.lines().filter(|line| !line.is_empty()) {
             let words: Vec<_> = line.split(' ').collect();
@@ -293,7 +266,7 @@ fn a_client_of_quic_go_is_answered_by_the_target() {
     ] {
         let body_bytes = settings.body_bytes;
         let (text, log) = logged(settings, |_, address| {
-            let output = Command::new(program_of_go())
+            let output = go_peer("http3-peer")
                 .args(["fetch", "-n", &count.to_string(), "-streams", "20"])
                 .args(["-body", body, &format!("https://{address}/")])
                 .output()

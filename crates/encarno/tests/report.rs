@@ -14,9 +14,9 @@ use std::process::{Command, Output, Stdio};
 
 use encarno_record::frame::RESULT_MAGIC;
 use encarno_record::histogram::Histogram;
-use encarno_record::notes::Notes;
+use encarno_record::notes::{Account, Notes};
 use encarno_record::results::{Block, Ending, ResultReader};
-use encarno_record::results::{append_end, append_run, append_strings, append_sums};
+use encarno_record::results::{append_end, append_notes, append_run, append_strings, append_sums};
 use encarno_record::samples::{Sample, SampleWriter};
 use encarno_record::series::{MetricKind, Series};
 use encarno_record::statistics::time_text;
@@ -531,6 +531,42 @@ fn in_a_browser_axe_finds_nothing_that_keeps_people_out() {
             page.prefer(scheme);
             assert_eq!(complaints(&mut page, &axe), "", "{files:?} {scheme}");
         }
+    }
+}
+
+/// Hits that the writer had to leave out are in the sums: conditions are judged by these.
+#[test]
+fn hits_that_were_not_written_are_judged_all_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let folder = folder.path();
+    let path = folder.join("run.enc");
+    made(&path, 2, 1, 50, 1);
+    let made = fs::read(&path).expect("a file");
+    let ending = |hits_lost| Ending {
+        span_ns: 2_000_000_000,
+        hits_lost,
+    };
+    let mut end = Vec::new();
+    append_end(&mut end, 0, ending(0));
+    for (done, status) in [(100, 0), (103, 99)] {
+        let mut file = made[..made.len() - end.len()].to_vec();
+        let account = Account {
+            scheduled: done,
+            done,
+            ..Account::default()
+        };
+        let notes = Notes {
+            totals: Some(account),
+            ..Notes::default()
+        };
+        append_notes(&mut file, &notes);
+        append_end(&mut file, 0, ending(3));
+        fs::write(&path, file).expect("written");
+        let line = ["report", "run.enc", "--fail-if", "errors>1%"];
+        let output = program::run(folder, &line);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{said}");
+        assert_eq!(said.contains("can't be judged"), status == 99, "{said}");
     }
 }
 

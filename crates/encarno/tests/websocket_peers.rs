@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/go_peer.rs"]
+mod go_peer;
 #[path = "rig/logged.rs"]
 mod logged;
 #[path = "rig/process.rs"]
@@ -11,35 +13,17 @@ mod program;
 #[path = "rig/said.rs"]
 mod said;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::io::{Read, Write};
 use std::thread;
 
 use encarno_target::TargetSettings;
+use go_peer::{GoServer, go_peer};
 use logged::logged;
 use process::Process;
 use said::said;
 
 /// The kinds of peers: with windows that go on, without, and with small windows.
 const KINDS: [&str; 4] = ["takeover", "alone", "10", "15"];
-
-fn program_of_go() -> PathBuf {
-    let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bin/websocket-peer");
-    let there = program.exists();
-    assert!(
-        there,
-        "bin/websocket-peer does not exist: run `make setup` first"
-    );
-    program
-}
-
-fn peer(arguments: &[&str]) -> Process {
-    let mut command = Command::new(program_of_go());
-    let command = command.args(arguments);
-    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    Process(command.spawn().unwrap())
-}
 
 /// Numbered messages. Parts of them are in earlier ones, near and far.
 fn messages(count: usize) -> Vec<String> {
@@ -62,11 +46,12 @@ fn servers_get_every_message_once() {
         .collect();
     std::fs::write(folder.join("records"), records).unwrap();
     for kind in KINDS {
-        let mut server = peer(&["serve", kind]);
-        let mut lines = BufReader::new(server.0.stdout.take().unwrap());
-        let mut first = String::new();
-        lines.read_line(&mut first).unwrap();
-        let url = format!("ws://{}/", first.trim().rsplit(' ').next().unwrap());
+        let GoServer {
+            address,
+            stdout: mut lines,
+            mut process,
+        } = GoServer::start("websocket-peer", &[kind]);
+        let url = format!("ws://{address}/");
         let printed = thread::spawn(move || {
             let mut rest = String::new();
             lines.read_to_string(&mut rest).unwrap();
@@ -85,7 +70,7 @@ fn servers_get_every_message_once() {
         let is_whole = said.contains("done 400 + failed 0");
         assert!(status == Some(0) && is_whole, "{kind}: {said}");
         // It ends with its input.
-        drop(server.0.stdin.take());
+        drop(process.0.stdin.take());
         let printed = printed.join().unwrap();
         let mut came: Vec<_> = printed.lines().collect();
         let mut sent: Vec<_> = messages.iter().map(String::as_str).collect();
@@ -100,7 +85,9 @@ fn clients_are_answered_by_the_target() {
     let messages = messages(200);
     for kind in KINDS {
         let (echoes, log) = logged(TargetSettings::default(), |_, address| {
-            let mut client = peer(&["call", kind, &format!("ws://{address}/")]);
+            let url = format!("ws://{address}/");
+            let client = go_peer("websocket-peer").args(["call", kind, &url]).spawn();
+            let mut client = Process(client.unwrap());
             let mut stdin = client.0.stdin.take().unwrap();
             let lines = messages.join("\n");
             let sent = thread::spawn(move || stdin.write_all(lines.as_bytes()).unwrap());

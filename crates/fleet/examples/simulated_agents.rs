@@ -167,7 +167,8 @@ impl Agent {
 
     fn begin(&self, out: &mut Vec<u8>, at_unix_ns: u64) {
         out.extend_from_slice(&RESULT_MAGIC);
-        results::append_run(out, at_unix_ns, 1, &Expected::default(), "");
+        // Equal files would be taken for one.
+        results::append_run(out, at_unix_ns, 1, &Expected::default(), &self.name);
         let label = |number: u32| format!("label {number} of a request, as long as such names are");
         if !self.of_k6 {
             let labels: Vec<String> = (1..=self.labels).map(label).collect();

@@ -135,7 +135,7 @@ pub struct Details {
     pub redirects_followed: u64,
     /// The addresses that hits went to, those with most hits first.
     pub addresses: Vec<(String, u64)>,
-    /// The records that were used.
+    /// The records that were read, ahead of the hits.
     pub records: u64,
     /// The broken records, which were skipped.
     pub broken: u64,

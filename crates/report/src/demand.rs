@@ -4,6 +4,7 @@
 use std::str::FromStr;
 
 use encarno_record::condition::{Condition, Measured};
+use encarno_record::notes::Account;
 use encarno_record::statistics::{QUANTILES, time_text};
 
 use crate::Run;
@@ -102,10 +103,15 @@ impl Demand {
     }
 }
 
-/// Why a condition can't be judged by this run: its file isn't whole.
+/// Why a condition can't be judged by this run: figures are missing in its file.
 fn unjudged(text: &str, run: &Run) -> Option<Judged> {
     let summary = &run.whole.summary;
-    (!summary.is_whole()).then(|| Judged {
+    // Hits that the writer left out are in the sums all the same.
+    let hits = run.whole.statistics.total().hits;
+    let counts_all = |totals: Account| totals.done.saturating_add(totals.failed) == hits;
+    let has_all = summary.hits_lost == 0 || run.notes.totals.is_some_and(counts_all);
+    let is_damaged = summary.damage.places > 0 || summary.hits_damaged > 0;
+    (!summary.ended || is_damaged || !has_all).then(|| Judged {
         failed: true,
         text: format!("{}: FAILED: {text} can't be judged: {summary}", run.name),
     })

@@ -3,9 +3,11 @@
 //! suite has for clients and servers. Each case is received by both sides, whole and byte by
 //! byte.
 
-#![allow(clippy::unwrap_used)] // a test that fails here says enough
+#[path = "rig/seen.rs"]
+mod seen;
 
-use encarno_websocket::{CloseCode, Connection, Handler, Kind, Limits, Role};
+use encarno_websocket::{Connection, Kind, Limits, Role};
+use seen::Seen;
 
 const LIMITS: Limits = Limits {
     message_bytes_max: 1 << 20,
@@ -24,41 +26,6 @@ const NOT_TEXT: u16 = 1007;
 
 /// A frame: its first byte, and its payload.
 type Frame = (u8, Vec<u8>);
-
-/// What a receiver makes of frames.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Seen {
-    messages: Vec<(Kind, Vec<u8>)>,
-    /// The pings that were answered, and the pongs that came.
-    pings: Vec<Vec<u8>>,
-    pongs: Vec<Vec<u8>>,
-    /// The close frame that came, and the code of the one that was sent.
-    closed: Option<(Option<u16>, String)>,
-    said_close: Option<Option<u16>>,
-    begun: Option<(Kind, Vec<u8>)>,
-}
-
-impl Handler for Seen {
-    fn begin(&mut self, kind: Kind) {
-        self.begun = Some((kind, Vec::new()));
-    }
-
-    fn data(&mut self, bytes: &[u8], _: usize) {
-        self.begun.as_mut().unwrap().1.extend_from_slice(bytes);
-    }
-
-    fn end(&mut self) {
-        self.messages.extend(self.begun.take());
-    }
-
-    fn pong(&mut self, payload: &[u8], _: usize) {
-        self.pongs.push(payload.to_vec());
-    }
-
-    fn close(&mut self, code: Option<CloseCode>, reason: &str) {
-        self.closed = Some((code.map(|code| code.0), reason.to_owned()));
-    }
-}
 
 /// The bytes of frames, as `role` gets them.
 fn bytes_of(frames: &[Frame], role: Role) -> Vec<u8> {

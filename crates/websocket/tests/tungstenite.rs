@@ -2,47 +2,21 @@
 
 #![allow(clippy::unwrap_used)] // a test that fails here says enough
 
+#[path = "rig/seen.rs"]
+mod seen;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread;
 
-use encarno_websocket::{CloseCode, Connection, Handler, Kind, Limits, Role};
+use encarno_websocket::{CloseCode, Connection, Kind, Limits, Role};
+use seen::Seen;
 use tungstenite::protocol::{Role as OtherRole, WebSocket};
 use tungstenite::{Error, Message};
 
 const LIMITS: Limits = Limits {
     message_bytes_max: 1 << 20,
 };
-
-#[derive(Default)]
-struct Heard {
-    begun: Option<(Kind, Vec<u8>)>,
-    messages: Vec<(Kind, Vec<u8>)>,
-    pongs: Vec<Vec<u8>>,
-    code: Option<u16>,
-}
-
-impl Handler for Heard {
-    fn begin(&mut self, kind: Kind) {
-        self.begun = Some((kind, Vec::new()));
-    }
-
-    fn data(&mut self, bytes: &[u8], _: usize) {
-        self.begun.as_mut().unwrap().1.extend_from_slice(bytes);
-    }
-
-    fn end(&mut self) {
-        self.messages.extend(self.begun.take());
-    }
-
-    fn pong(&mut self, payload: &[u8], _: usize) {
-        self.pongs.push(payload.to_vec());
-    }
-
-    fn close(&mut self, code: Option<CloseCode>, _: &str) {
-        self.code = code.map(|code| code.0);
-    }
-}
 
 fn messages() -> Vec<(Kind, Vec<u8>)> {
     let lengths = [0, 1, 125, 126, 127, 65_535, 65_536, 200_000];
@@ -75,7 +49,7 @@ fn both_sides_of_another_implementation() {
         let (served, _) = listener.accept().unwrap();
         let peer = thread::spawn(move || echo(served, other));
         let mut connection = Connection::new(role, LIMITS, 7);
-        let mut heard = Heard::default();
+        let mut heard = Seen::default();
         let mut buffer = [0; 10_000];
         for (number, (kind, bytes)) in messages().iter().enumerate() {
             connection.send(*kind, bytes);
@@ -96,14 +70,14 @@ fn both_sides_of_another_implementation() {
         assert!(heard.messages == messages());
         connection.close(CloseCode::NORMAL, "enough");
         stream.write_all(connection.outbox()).unwrap();
-        while heard.code.is_none() {
+        while heard.closed.is_none() {
             let count = stream.read(&mut buffer).unwrap();
             assert!(count > 0);
             connection
                 .receive(&mut buffer[..count], &mut heard)
                 .unwrap();
         }
-        assert_eq!(heard.code, Some(1000));
+        assert_eq!(heard.closed.map(|(code, _)| code), Some(Some(1000)));
         drop(stream);
         peer.join().unwrap();
     }

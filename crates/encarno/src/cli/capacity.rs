@@ -419,7 +419,7 @@ pub(super) fn measure(
         Ok(mut summary) => {
             watched.deliver(&mut summary.verdict);
             let status = say(&findings, json)?;
-            watched.end()?;
+            watched.end(&[])?;
             Ok(status)
         }
         Err(error) => Err(Failure::run(&error)),

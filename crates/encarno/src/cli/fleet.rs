@@ -225,7 +225,7 @@ pub(super) fn carry_out(
     if let Some(shown) = shown {
         shown.end();
     }
-    watched.end()?;
+    watched.end(&run.judging.criteria.fail_if)?;
     Ok(status)
 }
 

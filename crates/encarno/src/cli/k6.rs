@@ -11,7 +11,6 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use encarno_fleet::RunFile;
 use encarno_fleet::coordinator::{self, Order, Watcher};
-use encarno_record::results::whole;
 use encarno_record::series::Metrics;
 use encarno_record::statistics::time_text;
 use encarno_record::thresholds::{self, Demand};
@@ -171,10 +170,9 @@ impl RunArguments {
             arguments: &self.arguments(),
             options: &options,
         };
-        let file = whole::read(&output).map_err(Failure::setup)?;
         let judging = Judging {
             // The script has printed what it wants to be printed.
-            silent: script.summarise(&file, &outcome)?,
+            silent: script.summarise(&output, &outcome)?,
             ..Judging::default()
         };
         let status = fleet::report(&outcome, &output, &judging, None)?;

@@ -8,6 +8,7 @@ use clap::Args;
 use encarno_input::{BadLimit, InputFormat, InputSettings};
 use encarno_record::exact;
 use encarno_record::mask::Shown;
+use encarno_record::merge::MergeError;
 use encarno_record::results::whole::{self, FileStatistics};
 use encarno_record::statistics::counted;
 
@@ -114,11 +115,10 @@ impl StatsArguments {
                 && metadata.is_file()
                 && let Some(other) = known.insert((metadata.dev(), metadata.ino()), path)
             {
-                let (one, other) = (path.display(), other.display());
-                let text = format!(
-                    "{other} and {one} are the same file: each of its hits would count twice"
-                );
-                return Err(Failure::usage(text));
+                return Err(Failure::usage(MergeError::Twice(
+                    other.clone(),
+                    path.clone(),
+                )));
             }
             check_stdout("the result file", path)?;
             let local = Local::of(path)?;

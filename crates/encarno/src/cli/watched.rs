@@ -47,8 +47,6 @@ pub(super) struct Watched {
     live: Option<Live>,
     metrics: Option<Bound>,
     exports: Vec<Box<dyn Export>>,
-    /// The conditions whose verdicts the report has.
-    demands: Vec<Demand>,
     temporary: Option<TempDir>,
 }
 
@@ -69,7 +67,6 @@ impl Watched {
             live: None,
             metrics: None,
             exports: Vec::new(),
-            demands: Vec::new(),
             temporary: None,
         };
         let option = match arguments {
@@ -209,18 +206,15 @@ impl Watched {
         }
     }
 
-    /// The report says whether these conditions hold, as the summary does.
-    pub(super) fn judge_by(&mut self, conditions: &[Condition]) {
-        self.demands = conditions.iter().cloned().map(Demand::Condition).collect();
-    }
-
-    /// The run is over, and its points were delivered.
-    pub(super) fn end(self) -> Result<(), Failure> {
+    /// The run is over, and its points were delivered. The report says whether these
+    /// conditions hold, as the summary does.
+    pub(super) fn end(self, fail_if: &[Condition]) -> Result<(), Failure> {
         if let Some(live) = self.live {
             live.end();
         }
         if let (Some(report), Some(native)) = (&self.arguments.report, &self.native) {
-            report::write(std::slice::from_ref(native), report, &self.demands)?;
+            let demands: Vec<_> = fail_if.iter().cloned().map(Demand::Condition).collect();
+            report::write(std::slice::from_ref(native), report, &demands)?;
             complain(&format!("the report is in {}", report.display()));
         }
         drop(self.temporary);

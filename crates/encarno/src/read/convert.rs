@@ -149,10 +149,8 @@ pub fn results(
 
 /// Whether the sums of a file count hits. A pipe can't be read again: then it is unknown.
 fn has_summed_hits(file: &Path) -> Result<bool, FileError> {
-    match whole::open_sums(file)? {
-        Some(_) => Ok(whole::read(file)?.statistics.total().hits > 0),
-        None => Ok(false),
-    }
+    let is_file = std::fs::metadata(file).is_ok_and(|metadata| metadata.is_file());
+    Ok(is_file && whole::read(file)?.statistics.total().hits > 0)
 }
 
 /// Writes the sums of each second.

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use encarno_fleet::coordinator::Outcome;
 use encarno_record::notes::{Check, Threshold};
-use encarno_record::results::whole::FileStatistics;
+use encarno_record::results::whole::{self, FileStatistics};
 use encarno_record::series::{MetricKind, Points, Series};
 use encarno_record::thresholds;
 use serde_json::{Map, Value, json};
@@ -64,12 +64,9 @@ pub(super) struct Script<'a> {
 }
 
 impl Script<'_> {
-    /// Calls the function, if there is one. True if it has made the summary.
-    pub(super) fn summarise(
-        &self,
-        file: &FileStatistics,
-        outcome: &Outcome,
-    ) -> Result<bool, Failure> {
+    /// Calls the function with what is in the merged file, if there is such a function. True if
+    /// it has made the summary.
+    pub(super) fn summarise(&self, merged: &Path, outcome: &Outcome) -> Result<bool, Failure> {
         const NAME: &[u8] = b"handleSummary";
         let text = std::fs::read(self.script).map_err(Failure::setup)?;
         if memchr::memmem::find(&text, NAME).is_none() {
@@ -89,7 +86,8 @@ impl Script<'_> {
             .replacen("DATA", &text(&data), 1)
             .replacen("DONE", &text(&done), 1);
         std::fs::write(&wrapper, source).map_err(Failure::output)?;
-        let of_all = data_of(file, outcome, self.options);
+        let file = whole::read(merged).map_err(Failure::setup)?;
+        let of_all = data_of(&file, outcome, self.options);
         std::fs::write(&data, of_all.to_string()).map_err(Failure::output)?;
         let status = program::run(self.k6, PATIENCE, |command| {
             command
